@@ -1,0 +1,77 @@
+//! Which pieces somebody has, as it travels: bits in BITFIELD, runs in HAVE.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::limits::{MAX_BITFIELD_BYTES, MAX_PIECES};
+use crate::list::List;
+
+/// Bits of consecutive pieces: bit `i % 8` of byte `i / 8` is piece `first + i`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bits {
+    /// The piece of the first bit.
+    pub first: u32,
+    /// Eight pieces a byte, the lowest bit first.
+    pub bytes: List<u8, MAX_BITFIELD_BYTES>,
+}
+
+impl Bits {
+    /// How many pieces the bits of one full message stand for.
+    pub const CAPACITY: u32 = 8 * MAX_BITFIELD_BYTES as u32;
+
+    /// The bits of `count` pieces from `first` on, at most [`Bits::CAPACITY`] of them.
+    pub fn of(first: u32, count: u32, has: impl Fn(u32) -> bool) -> Bits {
+        let count = count.min(Bits::CAPACITY);
+        let byte = |index: u32| {
+            (0..8)
+                .filter(|bit| index * 8 + bit < count && has(first + index * 8 + bit))
+                .fold(0u8, |b, bit| b | 1 << bit)
+        };
+        Bits { first, bytes: List::first_of((0..count.div_ceil(8)).map(byte)) }
+    }
+
+    /// The pieces whose bit is set; those that no content has are left out.
+    pub fn pieces(&self) -> impl Iterator<Item = u32> {
+        self.bytes.iter().enumerate().flat_map(move |(index, byte)| {
+            (0..8).filter(move |bit| byte >> bit & 1 == 1).filter_map(move |bit| {
+                let piece = self.first.checked_add(index as u32 * 8 + bit)?;
+                (piece < MAX_PIECES).then_some(piece)
+            })
+        })
+    }
+}
+
+/// A run of pieces, `first .. first + count`; never empty, never beyond [`MAX_PIECES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PieceRun {
+    first: u32,
+    count: u32,
+}
+
+impl PieceRun {
+    /// The run of `count` pieces from `first` on; `None` when it is empty or reaches beyond [`MAX_PIECES`].
+    #[must_use]
+    pub fn new(first: u32, count: u32) -> Option<PieceRun> {
+        let end = first.checked_add(count)?;
+        (count > 0 && end <= MAX_PIECES).then_some(PieceRun { first, count })
+    }
+
+    /// Its pieces.
+    #[must_use]
+    pub fn pieces(self) -> std::ops::Range<u32> {
+        self.first..self.first + self.count
+    }
+}
+
+impl Serialize for PieceRun {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.first, self.count).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for PieceRun {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PieceRun, D::Error> {
+        let (first, count) = <(u32, u32)>::deserialize(deserializer)?;
+        PieceRun::new(first, count).ok_or_else(|| D::Error::custom("no such run of pieces"))
+    }
+}

@@ -1,0 +1,56 @@
+//! Every bound of wire version 1, by name, and how the bounds hang together.
+//!
+//! A decoded value obeys these by construction. Limits that a person may change are settings and live in `config`.
+
+/// The smallest datagram payload that every path is taken to carry, in bytes (RFC 8899 BASE_PLPMTU, RFC 9000 §14).
+pub const BASE_DATAGRAM: usize = 1200;
+/// The largest payload that one UDP datagram over IPv4 can have, in bytes.
+pub const MAX_DATAGRAM: usize = 65_507;
+/// No datagram but CHUNK and PROBED is longer than this, in bytes.
+pub const CONTROL_DATAGRAM: usize = BASE_DATAGRAM;
+
+/// The smallest piece size, in bytes.
+pub const MIN_PIECE_SIZE: u32 = 256 << 10;
+/// The largest piece size, in bytes.
+pub const MAX_PIECE_SIZE: u32 = 8 << 20;
+/// Pieces grow before a content has more of them than this.
+pub const COMFORTABLE_PIECES: u32 = 4096;
+/// No content has more pieces than this.
+pub const MAX_PIECES: u32 = 1 << 20;
+/// The longest content, in bytes (8 TiB).
+pub const MAX_CONTENT: u64 = MAX_PIECES as u64 * MAX_PIECE_SIZE as u64;
+
+/// The longest name, in bytes of UTF-8: what one path component may have on common file systems.
+pub const MAX_NAME: usize = 255;
+/// Owners in one OWNERS answer.
+pub const MAX_OWNERS: usize = 20;
+/// Contents in one OWNERS answer to a search; fewer fit when names are long.
+pub const MAX_LISTED: usize = 16;
+/// Contents in one OWN; fewer fit when names are long.
+pub const MAX_OWN_ENTRIES: usize = 16;
+/// Owners credited in one UPDATE.
+pub const MAX_CREDITS: usize = 32;
+/// Ranges in one REQUEST.
+pub const MAX_RANGES: usize = 16;
+/// Runs of pieces in one HAVE.
+pub const MAX_HAVE_RUNS: usize = 128;
+/// Datagram sizes asked for in one PROBE.
+pub const MAX_PROBE_SIZES: usize = 16;
+/// Bytes of bits in one BITFIELD.
+pub const MAX_BITFIELD_BYTES: usize = 1168;
+/// Segments in one burst: Linux took no more than 64 before mid-2024 (UDP_MAX_SEGMENTS).
+pub const MAX_BURST_SEGMENTS: usize = 64;
+/// Bytes of file in one burst: what one range of a REQUEST may ask for.
+pub const MAX_BURST: u32 = 64 << 10;
+/// The largest part of a content that can be named, in thousandths.
+pub const MAX_PERMILLE: u16 = 1000;
+
+const _: () = assert!(MAX_BITFIELD_BYTES + 16 <= CONTROL_DATAGRAM, "a full BITFIELD is a control datagram");
+const _: () = assert!(12 + 8 * MAX_HAVE_RUNS <= CONTROL_DATAGRAM, "a full HAVE is a control datagram");
+const _: () =
+    assert!(MAX_PIECE_SIZE.is_power_of_two() && MIN_PIECE_SIZE.is_power_of_two(), "BLAKE3 subtrees");
+const _: () = assert!(MAX_BURST as usize <= MAX_DATAGRAM + 29, "a burst is one send");
+const _: () = assert!(
+    MIN_PIECE_SIZE as usize >= 64 * 1024 && MIN_PIECE_SIZE.is_multiple_of(1024),
+    "a piece is whole BLAKE3 chunks"
+);

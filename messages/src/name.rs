@@ -1,0 +1,178 @@
+//! What people call a content.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::ser::SerializeTuple;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::limits::MAX_NAME;
+
+/// Why some text cannot be the name of a file on every system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// No text, `.` or `..`.
+    #[error("a name cannot be empty, \".\" or \"..\"")]
+    Empty,
+    /// More than [`MAX_NAME`] bytes.
+    #[error("a name has at most {MAX_NAME} bytes")]
+    TooLong,
+    /// `/`, `\`, `:` with a drive letter, NUL or another control character.
+    #[error("a name has no path separators and no control characters")]
+    Forbidden,
+    /// A dot or a space at the end, which Windows drops.
+    #[error("a name does not end with a dot or a space")]
+    Trailing,
+    /// `CON`, `NUL`, `COM1` and the like, with any ending.
+    #[error("this name is a device on Windows")]
+    Device,
+}
+
+/// One path component that is harmless on every common system: the label under which a content is shared.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(String);
+
+impl Name {
+    /// The name `text`.
+    ///
+    /// # Errors
+    /// When it could mean anything but one file in one folder.
+    pub fn new(text: &str) -> Result<Name, NameError> {
+        if matches!(text, "" | "." | "..") {
+            return Err(NameError::Empty);
+        }
+        if text.len() > MAX_NAME {
+            return Err(NameError::TooLong);
+        }
+        if text.chars().any(|c| c == '/' || c == '\\' || c.is_control()) || is_drive(text) {
+            return Err(NameError::Forbidden);
+        }
+        if text.ends_with(['.', ' ']) {
+            return Err(NameError::Trailing);
+        }
+        if is_windows_device(text) {
+            return Err(NameError::Device);
+        }
+        Ok(Name(text.to_owned()))
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `C:` and `C:rest` name a drive on Windows.
+fn is_drive(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    matches!(bytes, [letter, b':', ..] if letter.is_ascii_alphabetic())
+}
+
+fn is_windows_device(text: &str) -> bool {
+    let stem = text.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
+    match stem.as_str() {
+        "CON" | "PRN" | "AUX" | "NUL" => true,
+        _ => {
+            let numbered = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+            numbered
+                .is_some_and(|digit| digit.len() == 1 && digit.bytes().all(|b| (b'1'..=b'9').contains(&b)))
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Name {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Name, NameError> {
+        Name::new(text)
+    }
+}
+
+/// What a name starts with: any text of at most [`MAX_NAME`] bytes, the empty one included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prefix(String);
+
+impl Prefix {
+    /// The prefix `text`.
+    ///
+    /// # Errors
+    /// When no name could start with it, because it is too long.
+    pub fn new(text: &str) -> Result<Prefix, NameError> {
+        if text.len() > MAX_NAME { Err(NameError::TooLong) } else { Ok(Prefix(text.to_owned())) }
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_text(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+        Name::new(&deserialize_text(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Prefix {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_text(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Prefix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Prefix, D::Error> {
+        deserialize_text(deserializer).map(Prefix)
+    }
+}
+
+const _: () = assert!(MAX_NAME <= u8::MAX as usize, "the length of a text is one byte");
+
+fn serialize_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut tuple = serializer.serialize_tuple(text.len() + 1)?;
+    tuple.serialize_element(&(text.len() as u8))?;
+    text.bytes().try_for_each(|byte| tuple.serialize_element(&byte))?;
+    tuple.end()
+}
+
+fn deserialize_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    struct Text;
+
+    impl<'de> Visitor<'de> for Text {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a length and that many bytes of UTF-8")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<String, A::Error> {
+            let length: u8 = seq.next_element()?.ok_or_else(|| A::Error::custom("no length"))?;
+            let mut bytes = Vec::new();
+            for _ in 0..length {
+                bytes.push(seq.next_element()?.ok_or_else(|| A::Error::custom("cut short"))?);
+            }
+            String::from_utf8(bytes).map_err(A::Error::custom)
+        }
+    }
+
+    deserializer.deserialize_tuple(MAX_NAME + 1, Text)
+}

@@ -1,0 +1,321 @@
+//! What nodes say to each other, CHUNK apart.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::bitfield::{Bits, PieceRun};
+use crate::codec::{Body, Padding};
+use crate::cookie::Cookie;
+use crate::header::{Conversation, Kind};
+use crate::id::{ContentId, NodeId};
+use crate::limits::{
+    BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_CONTENT, MAX_DATAGRAM, MAX_HAVE_RUNS, MAX_PIECE_SIZE,
+    MAX_PROBE_SIZES, MAX_RANGES,
+};
+use crate::list::List;
+use crate::manifest::PieceIndex;
+
+/// HELLO: open a session about one content. Padded to a full control datagram, so that no answer to it is larger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Chosen by the downloader; the answer carries it back.
+    pub nonce: u64,
+    /// The content.
+    pub content: ContentId,
+    /// Who asks.
+    pub node: NodeId,
+    /// The downloader's number for the session (also in the header, as the owner has none yet).
+    pub conversation: Conversation,
+    /// What else the downloader understands; bits that the owner does not know are ignored.
+    pub capabilities: u32,
+    /// The downloader's clock, in wrapped microseconds.
+    pub sent_at: u32,
+    /// The owner's last cookie for this address.
+    pub cookie: Cookie,
+}
+
+/// RETRY: come again with this cookie. The owner keeps nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// The HELLO's nonce.
+    pub nonce: u64,
+    /// The HELLO's clock.
+    pub echoed_at: u32,
+    /// The cookie to come again with.
+    pub cookie: Cookie,
+}
+
+/// WELCOME: the session is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The HELLO's nonce.
+    pub nonce: u64,
+    /// The HELLO's clock.
+    pub echoed_at: u32,
+    /// The owner's number for the session.
+    pub conversation: Conversation,
+    /// The content's length in bytes, as the owner says: the manifest decides.
+    #[serde(deserialize_with = "content_length")]
+    pub length: u64,
+    /// How many pieces the owner has; a complete owner sends no BITFIELD.
+    pub have: u32,
+    /// Bytes that may be outstanding in the session.
+    pub max_outstanding: u32,
+    /// The largest datagram payload that the owner sends, in bytes.
+    pub max_datagram: u16,
+    /// Which of HELLO's capabilities the owner has too.
+    pub capabilities: u32,
+    /// The owner node.
+    pub node: NodeId,
+}
+
+/// BITFIELD: pieces that the owner has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bitfield {
+    /// The pieces, as bits.
+    pub bits: Bits,
+}
+
+/// HAVE: pieces that the sender has now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Have {
+    /// The pieces, as runs.
+    pub runs: List<PieceRun, MAX_HAVE_RUNS>,
+}
+
+/// REQUEST: send these ranges, each in one burst. Range `i` is request `first_request + i`; a number that was seen
+/// before is not answered again, so that a REQUEST may repeat the last range of the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The number of the first range.
+    pub first_request: u32,
+    /// The highest CHUNK sequence that has arrived: the owner bounds by it what it sends unheard.
+    pub highest_sequence: u32,
+    /// The nonce of the owner's last PING, or 0: it answers that too.
+    pub ping_echo: u64,
+    /// Bytes of payload in each CHUNK.
+    #[serde(deserialize_with = "segment_size")]
+    pub segment_size: u16,
+    /// The ranges.
+    pub ranges: List<ByteRange, MAX_RANGES>,
+}
+
+/// A run of bytes of one piece, or of the manifest: never empty, never longer than a burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ByteRange {
+    piece: PieceIndex,
+    offset: u32,
+    length: u32,
+}
+
+impl ByteRange {
+    /// `length` bytes of `piece` from `offset` on; `None` when that is nothing, more than a burst, or beyond what any
+    /// piece or manifest has.
+    #[must_use]
+    pub fn new(piece: PieceIndex, offset: u32, length: u32) -> Option<ByteRange> {
+        let end = offset.checked_add(length)?;
+        let fits =
+            length > 0 && length <= MAX_BURST && (piece == PieceIndex::MANIFEST || end <= MAX_PIECE_SIZE);
+        fits.then_some(ByteRange { piece, offset, length })
+    }
+
+    /// The piece, or [`PieceIndex::MANIFEST`].
+    #[must_use]
+    pub const fn piece(self) -> PieceIndex {
+        self.piece
+    }
+
+    /// Where the run begins in the piece.
+    #[must_use]
+    pub const fn offset(self) -> u32 {
+        self.offset
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub const fn length(self) -> u32 {
+        self.length
+    }
+
+    /// Where the run ends in the piece.
+    #[must_use]
+    pub const fn end(self) -> u32 {
+        self.offset + self.length
+    }
+
+    /// How many CHUNKs of `segment_size` bytes of payload it takes.
+    #[must_use]
+    pub const fn segments(self, segment_size: u16) -> u32 {
+        self.length.div_ceil(if segment_size == 0 { 1 } else { segment_size as u32 })
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ByteRange, D::Error> {
+        let (piece, offset, length) = <(PieceIndex, u32, u32)>::deserialize(deserializer)?;
+        ByteRange::new(piece, offset, length).ok_or_else(|| serde::de::Error::custom("no such range"))
+    }
+}
+
+/// CONTROL: what is to be said about a session or one of its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Control {
+    /// What is said.
+    pub operation: Operation,
+    /// When to come again, in milliseconds, where that makes sense; else 0.
+    pub retry_after_ms: u16,
+    /// The request it is about, where it is about one; else 0.
+    pub request: u32,
+}
+
+/// What CONTROL says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operation {
+    /// The owner's queue is full: this request was dropped.
+    Busy,
+    /// The owner serves others for now.
+    Choke,
+    /// The owner serves again.
+    Unchoke,
+    /// The owner cannot answer this request: no such piece here, or not a range of it.
+    Reject,
+    /// The downloader no longer wants this request.
+    Cancel,
+    /// There is no such session, or the content is no longer served.
+    Gone,
+}
+
+/// PROBE: send me one PROBED of each of these sizes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Which probe this is.
+    pub id: u32,
+    /// Datagram payload sizes, in bytes.
+    pub sizes: List<ProbeSize, MAX_PROBE_SIZES>,
+}
+
+/// A size that a probe may have: from [`BASE_DATAGRAM`] to [`MAX_DATAGRAM`] bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ProbeSize(u16);
+
+impl ProbeSize {
+    /// The size `bytes`, when a datagram can have it.
+    #[must_use]
+    pub const fn new(bytes: u16) -> Option<ProbeSize> {
+        if bytes as usize >= BASE_DATAGRAM && bytes as usize <= MAX_DATAGRAM {
+            Some(ProbeSize(bytes))
+        } else {
+            None
+        }
+    }
+
+    /// The size, in bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u16 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for ProbeSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ProbeSize, D::Error> {
+        ProbeSize::new(u16::deserialize(deserializer)?)
+            .ok_or_else(|| serde::de::Error::custom("no such size"))
+    }
+}
+
+/// PROBED: one datagram of the size that it names, padded with zeros, sent with fragmentation forbidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// The PROBE's id.
+    pub id: u32,
+    /// The size of this datagram.
+    pub size: ProbeSize,
+}
+
+/// PING: are you there? Answered with PONG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ping {
+    /// To be sent back; never 0.
+    pub nonce: u64,
+}
+
+/// PONG: the answer to PING.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pong {
+    /// The PING's nonce.
+    pub nonce: u64,
+}
+
+/// BYE: the session is over; nothing answers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bye {
+    /// Why.
+    pub reason: ByeReason,
+}
+
+/// Why a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ByeReason {
+    /// The downloader has what it wanted.
+    Done,
+    /// The node leaves.
+    Leaving,
+    /// The person ended the transfer.
+    Cancelled,
+    /// The other side broke the protocol or sent what does not verify.
+    Fault,
+}
+
+fn content_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let length = u64::deserialize(deserializer)?;
+    if length > MAX_CONTENT { Err(serde::de::Error::custom("longer than any content")) } else { Ok(length) }
+}
+
+fn segment_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let size = u16::deserialize(deserializer)?;
+    // A range of a burst's length must not need more segments than one send can have.
+    let fits = usize::from(size) * MAX_BURST_SEGMENTS >= BASE_DATAGRAM && usize::from(size) < MAX_DATAGRAM;
+    if fits { Ok(size) } else { Err(serde::de::Error::custom("no such segment size")) }
+}
+
+impl Body for Hello {
+    const KIND: Kind = Kind::Hello;
+    const PADDING: Padding = Padding::ToControlDatagram;
+}
+impl Body for Retry {
+    const KIND: Kind = Kind::Retry;
+}
+impl Body for Welcome {
+    const KIND: Kind = Kind::Welcome;
+}
+impl Body for Bitfield {
+    const KIND: Kind = Kind::Bitfield;
+}
+impl Body for Have {
+    const KIND: Kind = Kind::Have;
+}
+impl Body for Request {
+    const KIND: Kind = Kind::Request;
+}
+impl Body for Control {
+    const KIND: Kind = Kind::Control;
+}
+impl Body for Probe {
+    const KIND: Kind = Kind::Probe;
+}
+impl Body for Probed {
+    const KIND: Kind = Kind::Probed;
+    const PADDING: Padding = Padding::ToOwnSize;
+
+    fn own_size(&self) -> usize {
+        self.size.bytes().into()
+    }
+}
+impl Body for Ping {
+    const KIND: Kind = Kind::Ping;
+}
+impl Body for Pong {
+    const KIND: Kind = Kind::Pong;
+}
+impl Body for Bye {
+    const KIND: Kind = Kind::Bye;
+}

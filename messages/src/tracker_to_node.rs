@@ -1,0 +1,166 @@
+//! What a tracker says to a node: one answer to each request, and PING. The header echoes the request's conversation.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::Body;
+use crate::cookie::Cookie;
+use crate::header::Kind;
+use crate::id::{ContentId, Endpoint, NodeId};
+use crate::limits::{MAX_LISTED, MAX_OWNERS};
+use crate::list::List;
+use crate::name::Name;
+use crate::node_to_tracker::Permille;
+
+/// REGISTERED: the node is in the tables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// A fresh cookie for the node's address.
+    pub cookie: Cookie,
+    /// Random at the tracker's start: another value is another tracker life.
+    pub tracker_epoch: u64,
+    /// How often to REGISTER, in milliseconds.
+    pub interval_ms: u32,
+    /// Whether the tracker's table differs from the node's count and digest: say all OWNs again.
+    pub resync: bool,
+    /// The node's address as the tracker sees it.
+    pub observed: Endpoint,
+}
+
+/// OWNED: the entries are in the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owned {
+    /// How many entries, from the first on, were taken; the rest was over the tracker's limits for one node.
+    pub accepted: u16,
+}
+
+/// OWNERS: the answer to NEED.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Owners {
+    /// Nothing is known that fits.
+    Unknown,
+    /// One content and owners of it, the one to ask first first; the asker itself is left out.
+    Content(ContentOwners),
+    /// Several contents fit.
+    Contents(Listing),
+}
+
+/// One content and owners of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentOwners {
+    /// The content, its length, and what most of its owners call it.
+    pub content: Listed,
+    /// Owners chosen for this asker.
+    pub owners: List<Owner, MAX_OWNERS>,
+}
+
+/// A page of contents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// The contents, in the order of (name, id).
+    pub contents: List<Listed, MAX_LISTED>,
+    /// Whether there are more behind the last.
+    pub more: bool,
+}
+
+impl Listing {
+    /// Bytes of an OWNERS datagram with an empty page.
+    pub const WIRE_FIXED: usize = 8 + 4 + 2 + 1;
+}
+
+/// One content in an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// The content.
+    pub content: ContentId,
+    /// Its length, in bytes.
+    pub length: u64,
+    /// How many nodes have some of it.
+    pub owners: u32,
+    /// What it is called.
+    pub name: Name,
+}
+
+impl Listed {
+    /// Bytes of this content on the wire.
+    #[must_use]
+    pub fn wire_length(&self) -> usize {
+        32 + 8 + 4 + 1 + self.name.as_str().len()
+    }
+}
+
+/// One owner of a content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The node.
+    pub node: NodeId,
+    /// Where the asker can reach it.
+    pub endpoint: Endpoint,
+    /// How much it has.
+    pub permille: Permille,
+}
+
+/// UPDATED: the bytes are counted, now or before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Updated {
+    /// The UPDATE's sequence.
+    pub sequence: u32,
+}
+
+/// GOODBYE: the node is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goodbye;
+
+/// REFUSED: the request was not carried out. It is never longer than the shortest request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Why.
+    pub code: RefusalCode,
+    /// When to come again, in milliseconds.
+    pub retry_after_ms: u32,
+    /// A fresh cookie for the asker's address, when that is what was missing; else [`Cookie::NONE`].
+    pub cookie: Cookie,
+}
+
+/// Why a tracker refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefusalCode {
+    /// The cookie is missing or too old: ask again at once with the one that comes here.
+    Cookie,
+    /// This node is not registered from this address: REGISTER first.
+    NotRegistered,
+    /// The id belongs to a live node at another address.
+    IdInUse,
+    /// Too many requests from this address.
+    TooFast,
+    /// The tracker's tables are full.
+    Full,
+}
+
+/// PING: are you still there? Answered with PONG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackerPing {
+    /// To be sent back.
+    pub nonce: u64,
+}
+
+impl Body for Registered {
+    const KIND: Kind = Kind::Registered;
+}
+impl Body for Owned {
+    const KIND: Kind = Kind::Owned;
+}
+impl Body for Owners {
+    const KIND: Kind = Kind::Owners;
+}
+impl Body for Updated {
+    const KIND: Kind = Kind::Updated;
+}
+impl Body for Goodbye {
+    const KIND: Kind = Kind::Goodbye;
+}
+impl Body for Refused {
+    const KIND: Kind = Kind::Refused;
+}
+impl Body for TrackerPing {
+    const KIND: Kind = Kind::TrackerPing;
+}
