@@ -1,0 +1,76 @@
+//! The driver's piece buffers, as the core accounts for them: numbers and bytes, under one budget.
+
+use std::collections::BTreeMap;
+
+use crate::ids::BufferId;
+use crate::output::{BufferChange, Output};
+
+/// Piece buffers and hash queue together never hold more than the budget, whatever the files' sizes: one buffer is
+/// lent in any case, when no other is.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    budget: u64,
+    used: u64,
+    lent: BTreeMap<BufferId, u32>,
+    next: u32,
+}
+
+impl Buffers {
+    /// A pool of `budget` bytes.
+    pub(crate) fn new(budget: u64) -> Buffers {
+        Buffers { budget, used: 0, lent: BTreeMap::new(), next: 0 }
+    }
+
+    /// A buffer of `length` bytes, or `None` while the budget is used up.
+    pub(crate) fn lend(&mut self, length: u32, out: &mut Output) -> Option<BufferId> {
+        if !self.has_room(length) {
+            return None;
+        }
+        let buffer = BufferId(self.next);
+        self.next = self.next.wrapping_add(1);
+        self.used += u64::from(length);
+        self.lent.insert(buffer, length);
+        out.buffers.push(BufferChange::Allocate { buffer, length });
+        Some(buffer)
+    }
+
+    /// Whether [`Buffers::lend`] would lend.
+    pub(crate) fn has_room(&self, length: u32) -> bool {
+        self.used + u64::from(length) <= self.budget || self.lent.is_empty()
+    }
+
+    /// Takes a buffer back.
+    pub(crate) fn give_back(&mut self, buffer: BufferId, out: &mut Output) {
+        if let Some(length) = self.lent.remove(&buffer) {
+            self.used -= u64::from(length);
+            out.buffers.push(BufferChange::Free { buffer });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_bounds_what_is_lent() {
+        let (mut buffers, mut out) = (Buffers::new(100), Output::default());
+        let first = buffers.lend(60, &mut out).expect("room");
+        assert_eq!(buffers.lend(60, &mut out), None);
+        let second = buffers.lend(40, &mut out).expect("room");
+        buffers.give_back(first, &mut out);
+        buffers.give_back(first, &mut out);
+        assert!(buffers.lend(60, &mut out).is_some());
+        buffers.give_back(second, &mut out);
+        assert_eq!(out.buffers.len(), 5);
+    }
+
+    #[test]
+    fn one_buffer_is_lent_even_when_it_is_larger_than_the_budget() {
+        let (mut buffers, mut out) = (Buffers::new(100), Output::default());
+        let large = buffers.lend(500, &mut out).expect("the only one");
+        assert_eq!(buffers.lend(1, &mut out), None);
+        buffers.give_back(large, &mut out);
+        assert!(buffers.lend(1, &mut out).is_some());
+    }
+}

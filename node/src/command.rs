@@ -1,0 +1,109 @@
+//! What people ask of a node.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use messages::{ContentId, Name, Prefix};
+
+use crate::ids::{DownloadId, SearchId, ShareId};
+
+/// Something that a person asks for. Numbers come from the caller, who must not use one twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Share a file under its last path component.
+    Share {
+        /// The number for it.
+        share: ShareId,
+        /// The file.
+        path: PathBuf,
+        /// What it is called.
+        name: Name,
+    },
+    /// Stop sharing.
+    Unshare {
+        /// Which.
+        share: ShareId,
+    },
+    /// Fetch a content.
+    Download {
+        /// The number for it.
+        download: DownloadId,
+        /// How, what and where to.
+        order: DownloadOrder,
+    },
+    /// Give a download up; its part file stays.
+    Cancel {
+        /// Which.
+        download: DownloadId,
+    },
+    /// Ask the tracker for one page of the contents that it knows.
+    Search {
+        /// The number for it.
+        search: SearchId,
+        /// What their names start with.
+        prefix: Prefix,
+        /// The last content of the page before.
+        after: Option<(Name, ContentId)>,
+    },
+    /// Change the limits, in bytes a second; `None`: no limit.
+    Limit {
+        /// For all uploads together.
+        upload: Option<u64>,
+        /// For all downloads together.
+        download: Option<u64>,
+    },
+    /// Talk to a tracker at another address from now on.
+    UseTracker {
+        /// Its address.
+        tracker: SocketAddr,
+    },
+    /// Say EXIT and BYE; [`crate::Event::Left`] follows within a second.
+    Leave,
+}
+
+/// What is to be fetched, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DownloadOrder {
+    /// What.
+    pub wanted: Wanted,
+    /// Where to.
+    pub destination: Destination,
+    /// How long things may take.
+    pub patience: Patience,
+}
+
+/// What is to be fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The content.
+    Content(ContentId),
+    /// The content of that name; with several of them, the one whose id starts with these hexadecimal digits (lower
+    /// case; may be empty).
+    Name(Name, String),
+}
+
+/// Where a download is saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Under its name in this folder.
+    Folder(PathBuf),
+    /// At this path.
+    File(PathBuf),
+}
+
+/// How long a download waits; `None`: for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For the first answer of the tracker.
+    pub tracker: Option<Duration>,
+    /// For somebody to share what is wanted, counted from the tracker's first answer; zero: not at all.
+    pub unknown: Option<Duration>,
+    /// For the next verified piece.
+    pub stall: Option<Duration>,
+}
+
+impl Patience {
+    /// Waits for ever: what the prompt does once it has said why.
+    pub const ENDLESS: Patience = Patience { tracker: None, unknown: None, stall: None };
+}

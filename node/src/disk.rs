@@ -1,0 +1,224 @@
+//! What the core asks of the disk, and what comes back.
+//!
+//! Values only: the core never sees a file's bytes. Requests about one download are answered in the order in which
+//! they were asked only where a variant says so; each is answered exactly once.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use messages::{ContentId, Manifest, ManifestError, PieceHash, PieceIndex};
+
+use crate::ids::{BufferId, DownloadId, ShareId};
+
+/// Something that the disk workers are to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskRequest {
+    /// Hash a file (SHA-1 of each piece, BLAKE3 of the whole) and open it for bursts under `share`.
+    /// Answered with [`DiskResult::Shared`], and with [`DiskResult::Hashing`] now and then before that.
+    Share {
+        /// The number under which bursts will name it.
+        share: ShareId,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Close a shared file, or stop hashing it. Not answered.
+    Unshare {
+        /// The file's number.
+        share: ShareId,
+    },
+    /// Check the first `length` bytes of `buffer` against `content`. Answered with [`DiskResult::ManifestChecked`].
+    CheckManifest {
+        /// The download that waits for it.
+        download: DownloadId,
+        /// Where the bytes are.
+        buffer: BufferId,
+        /// How many there are.
+        length: u32,
+        /// Whose manifest they must be.
+        content: ContentId,
+    },
+    /// Make room for a download: look at the target, lock and allocate `NAME.part`, open it for bursts under `share`.
+    /// Answered with [`DiskResult::Opened`].
+    Open {
+        /// The download.
+        download: DownloadId,
+        /// The number under which bursts will name it.
+        share: ShareId,
+        /// The finished file's path.
+        target: PathBuf,
+        /// What it will be.
+        content: ContentId,
+        /// Its description.
+        manifest: Arc<Manifest>,
+    },
+    /// Check the first `length` bytes of `buffer` against `expected` and, when they match, write them to their place in
+    /// the part file. Answered with [`DiskResult::Stored`].
+    Store {
+        /// The download.
+        download: DownloadId,
+        /// Which piece it is.
+        piece: PieceIndex,
+        /// Where the bytes are.
+        buffer: BufferId,
+        /// How many there are.
+        length: u32,
+        /// What they must hash to.
+        expected: PieceHash,
+    },
+    /// All pieces are stored: check the whole, sync, rename to the target. Answered with [`DiskResult::Finished`].
+    Finish {
+        /// The download.
+        download: DownloadId,
+    },
+    /// The download is over before it was finished: close its part file and its journal, keeping both.
+    /// Not answered.
+    Abandon {
+        /// The download.
+        download: DownloadId,
+    },
+}
+
+/// What a piece of work on the disk came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskResult {
+    /// A file is being hashed.
+    Hashing {
+        /// The file's number.
+        share: ShareId,
+        /// Bytes hashed so far.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// A file was hashed and is open, or could not be.
+    Shared {
+        /// The file's number.
+        share: ShareId,
+        /// What it is.
+        result: Result<Arc<Manifest>, DiskError>,
+    },
+    /// A shared file is no longer what was announced: changed, cut short or gone.
+    ShareChanged {
+        /// The file's number.
+        share: ShareId,
+        /// What was found.
+        error: DiskError,
+    },
+    /// A manifest was checked.
+    ManifestChecked {
+        /// The download.
+        download: DownloadId,
+        /// The buffer that was read; it is the core's again.
+        buffer: BufferId,
+        /// The manifest, or why it is not one.
+        result: Result<Arc<Manifest>, ManifestError>,
+    },
+    /// A part file is ready, or cannot be.
+    Opened {
+        /// The download.
+        download: DownloadId,
+        /// What was found there.
+        result: Result<Opened, DiskError>,
+    },
+    /// A piece was checked and written, or not.
+    Stored {
+        /// The download.
+        download: DownloadId,
+        /// The piece.
+        piece: PieceIndex,
+        /// The buffer that was read; it is the core's again.
+        buffer: BufferId,
+        /// Whether it was stored.
+        result: Result<(), StoreError>,
+    },
+    /// A download has its name, or failed as a whole.
+    Finished {
+        /// The download.
+        download: DownloadId,
+        /// The path of the finished file.
+        result: Result<PathBuf, FinishError>,
+    },
+}
+
+/// What [`DiskRequest::Open`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// The target exists and is this very content.
+    AlreadyThere,
+    /// The part file is ready; these runs of pieces are verified and stored in it from before.
+    Ready {
+        /// Runs of piece numbers, ascending and apart.
+        have: Vec<Range<u32>>,
+    },
+}
+
+/// Why a piece was not stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The bytes are not the piece's.
+    #[error("the bytes do not match the piece's hash")]
+    Hash,
+    /// The disk did not take them.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// Why a download could not be finished.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FinishError {
+    /// Every piece matched its SHA-1, and yet the whole is not the content.
+    #[error("the whole does not match the content's BLAKE3")]
+    Integrity,
+    /// The disk did not do it.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// What went wrong with a file, for the program to choose an exit code by and for a person to read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {kind}", path.display())]
+pub struct DiskError {
+    /// The file.
+    pub path: PathBuf,
+    /// What happened.
+    pub kind: DiskErrorKind,
+}
+
+/// What went wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiskErrorKind {
+    /// There is no such file.
+    #[error("no such file")]
+    NotFound,
+    /// It is a folder or another thing that is not a file.
+    #[error("not a regular file")]
+    NotAFile,
+    /// The system does not allow it.
+    #[error("permission denied")]
+    Permission,
+    /// There is no room.
+    #[error("disk full: {needed} more bytes needed")]
+    Full {
+        /// How many bytes are missing.
+        needed: u64,
+    },
+    /// Another process is at it.
+    #[error("in use by another download")]
+    InUse,
+    /// There is a file with other content.
+    #[error("exists already, with other content")]
+    ExistsOther,
+    /// It is not what it was when it was announced.
+    #[error("changed since it was shared")]
+    Changed,
+    /// The name cannot be shared or saved.
+    #[error("{0}")]
+    Name(messages::NameError),
+    /// Longer than any content can be.
+    #[error("longer than {} bytes, the longest content there can be", messages::limits::MAX_CONTENT)]
+    TooLong,
+    /// Anything else, in the system's words.
+    #[error("{0}")]
+    Other(String),
+}

@@ -1,0 +1,180 @@
+//! What happened in the core, for logs, screens and exit codes. The core decides nothing by them.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use messages::tracker_to_node::{Listed, RefusalCode};
+use messages::{ContentId, Endpoint, Name, NodeId, PieceIndex};
+
+use crate::disk::DiskError;
+use crate::ids::{DownloadId, SearchId, ShareId};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the fields are named after what they are; each variant says when it happens"
+)]
+pub enum Event {
+    /// The tracker answered REGISTER; `observed` is this node's address as the tracker sees it.
+    TrackerReached { tracker: SocketAddr, observed: Endpoint },
+    /// The tracker answered again after it had been silent, or it is another life of it: all is announced anew.
+    TrackerRestored { tracker: SocketAddr },
+    /// The tracker has not answered for `silent`; it is asked again and again.
+    TrackerSilent { tracker: SocketAddr, silent: Duration },
+    /// The tracker refused a request.
+    TrackerRefused { code: RefusalCode },
+    /// The tracker knows the node left, or did not answer in time: the core is done.
+    Left,
+
+    /// A file is being hashed for sharing.
+    Hashing { share: ShareId, done: u64, total: u64 },
+    /// A file is shared from here on.
+    Shared { share: ShareId, content: ContentId, name: Name, length: u64 },
+    /// The tracker has taken the announcement of a share.
+    Announced { share: ShareId, content: ContentId },
+    /// A file cannot be shared, or no longer.
+    ShareFailed { share: ShareId, error: DiskError },
+    /// A share was taken back.
+    Unshared { share: ShareId, content: ContentId },
+    /// A downloader opened a session.
+    ServingStarted { content: ContentId, peer: SocketAddr, node: NodeId },
+    /// A downloader's session ended after `bytes` of file.
+    ServingEnded { content: ContentId, peer: SocketAddr, bytes: u64, why: SessionEnd },
+    /// A requested range was answered with a burst.
+    RangeSent { content: ContentId, peer: SocketAddr, piece: PieceIndex, offset: u32, length: u32 },
+
+    /// The answer to a search; `more` when the tracker has another page behind it.
+    Found { search: SearchId, contents: Vec<Listed>, more: bool },
+    /// A search had no answer in time.
+    SearchFailed { search: SearchId },
+
+    /// A download knows what it fetches.
+    DownloadIdentified { download: DownloadId, content: ContentId, name: Name, length: u64 },
+    /// A download waits, and why; said when the reason changes.
+    DownloadWaits { download: DownloadId, why: Waiting },
+    /// An owner opened its session.
+    OwnerReady { download: DownloadId, owner: NodeId, peer: SocketAddr, rtt: Duration },
+    /// An owner was given a run of pieces.
+    StretchAssigned { download: DownloadId, owner: NodeId, peer: SocketAddr, pieces: Range<u32> },
+    /// A session towards an owner ended.
+    OwnerLost { download: DownloadId, owner: NodeId, peer: SocketAddr, why: SessionEnd },
+    /// A piece was verified and stored.
+    PieceVerified { download: DownloadId, piece: PieceIndex, owners: Vec<NodeId> },
+    /// A piece did not match its hash and is fetched again.
+    PieceRejected { download: DownloadId, piece: PieceIndex, owners: Vec<NodeId> },
+    /// A download is complete and verified.
+    DownloadDone { download: DownloadId, path: PathBuf, summary: Summary },
+    /// A download is over without its file.
+    DownloadFailed { download: DownloadId, why: Failure },
+}
+
+/// What a finished download came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The content.
+    pub content: ContentId,
+    /// Its length, in bytes.
+    pub length: u64,
+    /// From the command to the finished name.
+    pub took: Duration,
+    /// Verified bytes of this run by owner, the largest share first.
+    pub shares: Vec<Share>,
+    /// Whether the file was there already.
+    pub already_there: bool,
+}
+
+/// What one owner gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The owner.
+    pub owner: NodeId,
+    /// Its address.
+    pub peer: SocketAddr,
+    /// Verified bytes.
+    pub bytes: u64,
+}
+
+/// Why a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// It has done what it was for.
+    Done,
+    /// The other node leaves.
+    PeerLeft,
+    /// The other side no longer serves the content, or knows no such session.
+    Gone,
+    /// No HELLO was answered.
+    NoAnswer,
+    /// Nothing came for too long.
+    Silent,
+    /// The other side broke the protocol.
+    Fault,
+    /// Pieces from it did not verify.
+    BadPieces,
+    /// The content's manifest from it did not verify.
+    BadManifest,
+    /// This side cancelled, unshared or left.
+    Ours,
+    /// A newer session of the same node took its place.
+    Replaced,
+}
+
+/// Why a download does not go on right now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// The tracker has not answered yet.
+    Tracker,
+    /// The tracker knows nothing of that name or id.
+    Unknown,
+    /// No owner has answered.
+    Owners,
+    /// Owners answered, but none has what is missing.
+    MissingPieces,
+    /// Its manifest is on the way.
+    Manifest,
+    /// The part file is being made.
+    Disk,
+    /// The piece buffers are full: the disk is slower than the network.
+    DiskBehind,
+    /// `--download-limit` holds it.
+    Limit,
+    /// Pieces arrive.
+    Nothing,
+    /// The whole is being checked and renamed.
+    Finishing,
+}
+
+/// Why a download is over without its file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The tracker knows nothing of that name or id.
+    #[error("nobody shares it")]
+    NotFound,
+    /// Several contents have that name.
+    #[error("several contents have that name")]
+    Ambiguous(Vec<Listed>),
+    /// No owner answered in time.
+    #[error("no owner answered")]
+    NoOwner,
+    /// No piece arrived in time.
+    #[error("stalled: nothing arrived for {} s", silent.as_secs())]
+    Stalled {
+        /// How long nothing arrived.
+        silent: Duration,
+    },
+    /// The tracker did not answer in time.
+    #[error("the tracker does not answer")]
+    TrackerUnreachable,
+    /// The whole did not match.
+    #[error("the pieces match, but the whole does not match the content: nothing was kept under the name")]
+    Integrity,
+    /// The disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A person ended it, or the node leaves.
+    #[error("cancelled")]
+    Cancelled,
+}

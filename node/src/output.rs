@@ -1,0 +1,208 @@
+//! What the core gives to its driver: datagrams, bursts, requests to the disk, events, and when to come again.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use messages::{CHUNK_HEADER, ChunkHeader, Timestamp};
+
+use crate::disk::DiskRequest;
+use crate::event::Event;
+use crate::ids::{BufferId, ShareId};
+
+/// Scratch that the driver owns and hands to `poll`; it is drained and cleared between calls, and keeps its memory.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// The bytes of all control datagrams, one behind the other.
+    pub bytes: Vec<u8>,
+    /// The control datagrams.
+    pub datagrams: Vec<Outgoing>,
+    /// Runs of file or manifest bytes to be sent. In the order of the list towards one address.
+    pub bursts: Vec<Burst>,
+    /// Changes of the buffer pool, to be made in order and before any datagram that arrives later is handled.
+    pub buffers: Vec<BufferChange>,
+    /// Work for the disk.
+    pub disk: Vec<DiskRequest>,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+impl Output {
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.datagrams.clear();
+        self.bursts.clear();
+        self.buffers.clear();
+        self.disk.clear();
+        self.events.clear();
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.datagrams.is_empty()
+            && self.bursts.is_empty()
+            && self.buffers.is_empty()
+            && self.disk.is_empty()
+            && self.events.is_empty()
+    }
+
+    /// Appends one control datagram that `encode` writes.
+    pub(crate) fn send(&mut self, to: SocketAddr, encode: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        encode(&mut self.bytes);
+        self.datagrams.push(Outgoing { to, range: start..self.bytes.len() });
+    }
+}
+
+/// One control datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// Which part of [`Output::bytes`] it is.
+    pub range: Range<usize>,
+}
+
+/// What bytes a burst carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Those of a shared file.
+    Share(ShareId),
+    /// Those of a manifest.
+    Manifest(Arc<[u8]>),
+}
+
+/// The CHUNKs that answer one requested range: one system call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Burst {
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// What is sent.
+    pub source: Source,
+    /// Where the run begins in the source, in bytes.
+    pub start: u64,
+    /// How many bytes the run has; at least one.
+    pub length: u32,
+    /// Bytes of payload in each segment but the last; at least one.
+    pub segment_size: u16,
+    /// The header of the first segment.
+    pub first: ChunkHeader,
+}
+
+impl Burst {
+    /// How many segments there are.
+    #[must_use]
+    pub const fn segments(&self) -> usize {
+        self.length.div_ceil(self.segment_size as u32) as usize
+    }
+
+    /// Bytes of the datagrams, headers of Riffle included.
+    #[must_use]
+    pub const fn wire_length(&self) -> usize {
+        self.length as usize + self.segments() * CHUNK_HEADER
+    }
+
+    /// The header of segment `index`.
+    #[must_use]
+    pub const fn header(&self, index: usize) -> ChunkHeader {
+        ChunkHeader {
+            sequence: self.first.sequence.wrapping_add(index as u32),
+            offset: self.first.offset + index as u32 * self.segment_size as u32,
+            index: index as u8,
+            ..self.first
+        }
+    }
+
+    /// Which bytes of the source stand behind the header of segment `index`.
+    #[must_use]
+    pub fn payload(&self, index: usize) -> Range<u64> {
+        let from = index as u64 * u64::from(self.segment_size);
+        let to = (from + u64::from(self.segment_size)).min(u64::from(self.length));
+        self.start + from..self.start + to
+    }
+}
+
+/// A change of the driver's buffer pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BufferChange {
+    /// `buffer` is to have room for `length` bytes; what is in it does not matter.
+    Allocate {
+        /// The new buffer.
+        buffer: BufferId,
+        /// Its size, in bytes.
+        length: u32,
+    },
+    /// `buffer` is no longer used.
+    Free {
+        /// The buffer.
+        buffer: BufferId,
+    },
+}
+
+/// Where the payload of a CHUNK belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// Where the payload begins in it, in bytes. All of the payload fits.
+    pub offset: u32,
+}
+
+/// When the core wants to be polled again if nothing arrives before, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The instant; it may have passed: then at once.
+    pub until: Timestamp,
+    /// What happens then.
+    pub reason: Reason,
+}
+
+impl Wait {
+    /// Nothing is due.
+    pub const IDLE: Wait = Wait { until: Timestamp::NEVER, reason: Reason::Idle };
+
+    /// The earlier of two.
+    #[must_use]
+    pub fn earlier(self, other: Wait) -> Wait {
+        if other.until < self.until { other } else { self }
+    }
+}
+
+/// Why the core wakes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Nothing is due.
+    Idle,
+    /// The last poll stopped before everything was said, to let datagrams in.
+    MoreToSay,
+    /// A request to the tracker is to be repeated.
+    TrackerRetry,
+    /// The next REGISTER.
+    Heartbeat,
+    /// A download asks again who owns what it wants.
+    NeedAgain,
+    /// A person's patience ends.
+    Patience,
+    /// A HELLO is to be repeated.
+    HelloRetry,
+    /// A burst may be lost.
+    LossTimer,
+    /// An owner may have fallen silent.
+    Snub,
+    /// A burst may be asked for without filling the path's queue.
+    Pacing,
+    /// The upload limit allows the next burst.
+    UploadLimit,
+    /// The download limit allows the next request.
+    DownloadLimit,
+    /// Pieces that were verified are to be announced.
+    HaveBatch,
+    /// Received bytes are to be reported to the tracker.
+    UpdateBatch,
+    /// A session that nobody uses ends.
+    SessionIdle,
+    /// Leaving takes too long.
+    LeaveDeadline,
+}

@@ -1,0 +1,139 @@
+//! A picture of the node at one instant, for screens.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use messages::{ContentId, Name, NodeId};
+
+use crate::event::Waiting;
+use crate::ids::{DownloadId, ShareId};
+
+/// Everything that `status` and `peers` show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the tracker answers.
+    pub tracker_answers: bool,
+    /// Files that are served.
+    pub shares: Vec<ShareStatus>,
+    /// Downloads that are not over.
+    pub downloads: Vec<DownloadStatus>,
+    /// Sessions in which this node is the owner.
+    pub uploads: Vec<UploadStatus>,
+    /// `--upload-limit`, in bytes a second.
+    pub upload_limit: Option<u64>,
+    /// `--download-limit`, in bytes a second.
+    pub download_limit: Option<u64>,
+    /// What was counted since the start.
+    pub counters: Counters,
+}
+
+/// One file that is served, or is being hashed for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareStatus {
+    /// Its number.
+    pub share: ShareId,
+    /// What it is called.
+    pub name: Name,
+    /// The content, once it is hashed.
+    pub content: Option<ContentId>,
+    /// Its length, in bytes.
+    pub length: u64,
+    /// Bytes of it that were sent.
+    pub sent: u64,
+}
+
+/// One download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DownloadStatus {
+    /// Its number.
+    pub download: DownloadId,
+    /// What it is called, or what was asked for.
+    pub name: String,
+    /// The content, once it is known.
+    pub content: Option<ContentId>,
+    /// Its length in bytes, once it is known.
+    pub length: Option<u64>,
+    /// Bytes that are verified and stored.
+    pub verified: u64,
+    /// Bytes that arrived, verified or not yet.
+    pub received: u64,
+    /// Bytes a second, lately.
+    pub rate: u64,
+    /// Why it does not go faster.
+    pub waiting: Waiting,
+    /// The owners it talks to.
+    pub owners: Vec<OwnerStatus>,
+}
+
+/// One owner that a download talks to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerStatus {
+    /// The owner.
+    pub node: NodeId,
+    /// Its address.
+    pub peer: SocketAddr,
+    /// How its session stands.
+    pub state: OwnerState,
+    /// The pieces that it is to give, those under way first.
+    pub pieces: Range<u32>,
+    /// Bytes that arrived from it.
+    pub received: u64,
+    /// Bytes a second, lately.
+    pub rate: u64,
+    /// The smoothed round-trip time, once there is one.
+    pub rtt: Option<Duration>,
+    /// Bytes asked for that have not arrived.
+    pub outstanding: u32,
+}
+
+/// How a session towards an owner stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnerState {
+    /// HELLO is under way.
+    Connecting,
+    /// Pieces can be asked for.
+    Ready,
+    /// The owner serves others for now.
+    Choked,
+    /// Nothing has come from it for too long; it is asked for little.
+    Snubbed,
+}
+
+/// One session in which this node is the owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadStatus {
+    /// The downloader.
+    pub node: NodeId,
+    /// Its address.
+    pub peer: SocketAddr,
+    /// What it fetches.
+    pub content: ContentId,
+    /// Bytes of file sent to it.
+    pub sent: u64,
+    /// Bytes a second, lately.
+    pub rate: u64,
+    /// Ranges that wait for their turn.
+    pub queued: usize,
+}
+
+/// What was counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams that are not Riffle's or are malformed.
+    pub undecodable: u64,
+    /// Well-formed datagrams that fit nothing here: late, replayed or not meant for us.
+    pub unexpected: u64,
+    /// File bytes that arrived and were there already.
+    pub duplicate_bytes: u64,
+    /// File bytes that arrived and were wanted.
+    pub received_bytes: u64,
+    /// File bytes that were sent.
+    pub sent_bytes: u64,
+    /// File bytes that were taken for lost and asked for again.
+    pub lost_bytes: u64,
+    /// Pieces that did not match their hash.
+    pub bad_pieces: u64,
+    /// HELLOs that were answered with RETRY or dropped.
+    pub unproven: u64,
+}
