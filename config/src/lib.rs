@@ -1,1 +1,25 @@
-//! stub
+#![doc = include_str!("../README.md")]
+
+mod address;
+mod decimal;
+mod document;
+mod error;
+mod label;
+mod limit;
+mod period;
+mod setting;
+#[macro_use]
+mod settings;
+mod size;
+
+mod node;
+mod tracker;
+
+pub use address::{DEFAULT_TRACKER, DEFAULT_TRACKER_PORT, ListenAddr, TrackerAddress};
+pub use error::{ConfigError, ValueError};
+pub use label::{MAX_LABEL, NodeLabel};
+pub use limit::Limit;
+pub use node::{DiskSettings, DownloadSettings, NetworkSettings, NodeSettings, UploadSettings};
+pub use period::{MAX_PERIOD, Period};
+pub use size::ByteSize;
+pub use tracker::{LimitSettings, MAX_OWNERS_PER_ANSWER, RankingSettings, TrackerSettings};

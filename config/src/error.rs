@@ -1,0 +1,81 @@
+//! What can be wrong with a setting. Every message is one line and says what a person can write instead.
+
+/// A value that could not be read from its text, wherever the text stood (a flag, the environment, a file).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// Not a number of bytes.
+    #[error("`{0}` is not a size: write a number and B, kB, KiB, MB, MiB, GB, GiB, TB or TiB, such as 64MiB")]
+    NotASize(String),
+    /// Not a rate in bytes per second.
+    #[error("`{0}` is not a limit: write bytes a second, such as 10MiB or 10MiB/s, or none")]
+    NotALimit(String),
+    /// A limit of nothing at all would stop every transfer.
+    #[error("a limit of 0 would stop every transfer: write a rate above it, or none")]
+    ZeroLimit,
+    /// Not a length of time.
+    #[error("`{0}` is not a duration: write numbers and ms, s, m, h or d, such as 250ms, 20s or 1h30m")]
+    NotADuration(String),
+    /// A length of time without a unit.
+    #[error("the duration `{0}` needs a unit: write ms, s, m, h or d, such as {0}s")]
+    NoUnit(String),
+    /// More than the type holds.
+    #[error("`{0}` is too large")]
+    TooLarge(String),
+    /// Not an address to listen at.
+    #[error(
+        "`{0}` is not an address to listen at: write IP:PORT, such as 0.0.0.0:12345 or [::]:12345, or a port alone"
+    )]
+    NotAListenAddress(String),
+    /// Not the address of a tracker.
+    #[error("`{0}` is not a tracker's address: write HOST:PORT, such as 10.0.0.1:12345 or [fd00::1]:12345")]
+    NotATrackerAddress(String),
+    /// Not a label of a node.
+    #[error("`{0}` is not a label: write 1 to 32 letters, digits, `-` or `_`")]
+    NotALabel(String),
+}
+
+/// Why a settings file was refused. The message names the line and the key, not the file: who read it knows its path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The text is not TOML.
+    #[error("line {line}: {message}")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+        /// What the TOML parser says.
+        message: String,
+    },
+    /// A key that no setting has.
+    #[error("line {line}: unknown key `{key}`{}", did_you_mean(.nearest))]
+    UnknownKey {
+        /// Counted from 1.
+        line: usize,
+        /// The key as written, with its tables: `download.ownrs`.
+        key: String,
+        /// The known key that resembles it most, if any does.
+        nearest: Option<String>,
+    },
+    /// A known key with a value of the wrong type or out of its range.
+    #[error("line {line}: `{key}`: {message}")]
+    Value {
+        /// Counted from 1.
+        line: usize,
+        /// The key with its tables: `download.owners`.
+        key: String,
+        /// What is wrong, and what is right.
+        message: String,
+    },
+    /// Two settings that are each in range and do not go together, the defaults of what the file leaves out included.
+    #[error("`{key}` {message}")]
+    Disagree {
+        /// The key to change, with its tables.
+        key: &'static str,
+        /// How it disagrees with another.
+        message: String,
+    },
+}
+
+fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|key| format!(": did you mean `{key}`?")).unwrap_or_default()
+}

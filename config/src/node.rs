@@ -1,0 +1,197 @@
+//! The settings of a node.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::address::{ListenAddr, TrackerAddress};
+use crate::document;
+use crate::error::ConfigError;
+use crate::label::NodeLabel;
+use crate::limit::Limit;
+use crate::period::{MAX_PERIOD, Period};
+use crate::settings;
+use crate::size::ByteSize;
+
+/// The first lines of `config/node.toml`.
+const HEADING: [&str; 4] = [
+    " The settings of a node and their defaults: `riffle --config FILE` reads a file like this one.",
+    " A flag goes before the environment (RIFFLE_*), that before the file, that before the default.",
+    " Leave out what you do not change. A line that starts with `#` and a key shows a setting without a default.",
+    " Sizes are written as \"64MiB\" or \"10MB\", durations as \"20s\", \"250ms\" or \"1h30m\".",
+];
+
+/// The least that a person may force a segment to be: smaller ones are mostly headers.
+const LEAST_SEGMENT: u16 = 512;
+
+impl NodeSettings {
+    /// Reads settings from the text of a TOML file; what it leaves out has its default.
+    ///
+    /// # Errors
+    /// The first mistake in the file: not TOML, an unknown key, a value of the wrong type or out of its range.
+    pub fn from_toml(text: &str) -> Result<NodeSettings, ConfigError> {
+        let settings: NodeSettings = document::read(text)?;
+        settings.disagreement().map_or(Ok(settings), Err)
+    }
+
+    /// The text of `config/node.toml`: every key with its comment and default.
+    pub fn annotated_defaults() -> String {
+        settings::annotated::<NodeSettings>(&HEADING)
+    }
+
+    fn disagreement(&self) -> Option<ConfigError> {
+        let (first, most) = (self.retry_first, self.retry_most);
+        if first > most {
+            let message = format!("({}) is more than `retry_most` ({})", Period(first), Period(most));
+            return Some(ConfigError::Disagree { key: "retry_first", message });
+        }
+        let (first, most) = (self.network.first_window, self.network.session_window);
+        if first > most {
+            let message = format!("({first}) is more than `network.session_window` ({most})");
+            return Some(ConfigError::Disagree { key: "network.first_window", message });
+        }
+        let segment = self.network.segment_size;
+        if (1..LEAST_SEGMENT).contains(&segment) {
+            let message = format!("must be 0 (automatic) or at least {LEAST_SEGMENT}, not {segment}");
+            return Some(ConfigError::Disagree { key: "network.segment_size", message });
+        }
+        None
+    }
+}
+
+settings! {
+    /// The settings of a node.
+    pub struct NodeSettings {
+        /// The label of this node in log files and on screens: 1 to 32 letters, digits, `-` or `_`.
+        /// Without one, it is the first number that is free on this host.
+        pub id: Option<NodeLabel> = None, such as "\"kitchen\"";
+
+        /// Where the tracker is, as HOST:PORT. Without one, it is looked for at 127.0.0.1:12345, and a prompt
+        /// or a `send` that finds none there starts one.
+        pub tracker: Option<TrackerAddress> = None, such as "\"10.0.0.1:12345\"";
+
+        /// Where downloads are saved and relative names start. Without one, the current folder.
+        pub dir: Option<PathBuf> = None, such as "\"/home/me/shared\"";
+
+        /// The address and port of the node's one socket. Port 0: the system chooses.
+        pub listen: ListenAddr = ListenAddr::any(0);
+
+        /// Where the log file `node-<id>.log` goes. Without one, the state folder of the user.
+        pub log_dir: Option<PathBuf> = None, such as "\"/var/log/riffle\"";
+
+        /// What is logged: off, error, warn, info, debug or trace, for one part too, as in "info,node=debug".
+        pub log_level: String = "info".to_owned();
+
+        /// Where each node keeps what it must not forget. Without one, the state folder of the user.
+        pub state_dir: Option<PathBuf> = None, such as "\"/var/lib/riffle\"";
+
+        /// How long after an unanswered message to the tracker it is said again, the first time.
+        pub retry_first: Duration = Duration::from_millis(250),
+            within Duration::from_millis(10)..=Duration::from_secs(60);
+
+        /// The longest wait between two tries towards the tracker.
+        pub retry_most: Duration = Duration::from_secs(20),
+            within Duration::from_millis(10)..=Duration::from_secs(600);
+
+        tables {
+            /// What this node gives to others.
+            pub upload: UploadSettings;
+            /// What this node fetches.
+            pub download: DownloadSettings;
+            /// How the socket and the sessions behave. The defaults suit links from a slow Wi-Fi to 10 Gbit/s.
+            pub network: NetworkSettings;
+            /// How files are hashed and written.
+            pub disk: DiskSettings;
+        }
+    }
+}
+
+settings! {
+    /// What a node gives to others.
+    pub struct UploadSettings {
+        /// The most file bytes a second that are sent, all uploads together: "10MiB", or "none".
+        pub limit: Limit = Limit::NONE;
+    }
+}
+
+settings! {
+    /// What a node fetches.
+    pub struct DownloadSettings {
+        /// The most file bytes a second that are received, all downloads together: "10MiB", or "none".
+        pub limit: Limit = Limit::NONE;
+
+        /// From how many owners one download fetches at the same time.
+        pub owners: u8 = 8, within 1..=64;
+
+        /// The memory of all downloads together: pieces being received and pieces waiting to be hashed.
+        /// The least holds two of the largest pieces.
+        pub memory: ByteSize = ByteSize::mib(96), within ByteSize::mib(16)..=ByteSize::gib(1024);
+
+        /// After which waits a download with too few owners asks the tracker again; then at every heartbeat.
+        pub need_again: Vec<Duration> = [250, 500, 1000, 2000, 5000].map(Duration::from_millis).to_vec();
+
+        /// How long after the last verified piece a download is given up as stalled.
+        pub stall_timeout: Duration = Duration::from_secs(60), within Duration::from_secs(1)..=MAX_PERIOD;
+
+        /// How long a one-shot download waits for a tracker that does not answer.
+        pub tracker_patience: Duration = Duration::from_secs(5), within Duration::from_millis(100)..=MAX_PERIOD;
+    }
+}
+
+settings! {
+    /// How the socket and the sessions behave.
+    pub struct NetworkSettings {
+        /// The receive buffer that the socket asks for. The system may give less; what it gives is what counts.
+        pub receive_buffer: ByteSize = ByteSize::mib(8), within ByteSize::kib(64)..=ByteSize::gib(1);
+
+        /// The send buffer that the socket asks for.
+        pub send_buffer: ByteSize = ByteSize::mib(4), within ByteSize::kib(64)..=ByteSize::gib(1);
+
+        /// The most bytes that a download has asked of one owner and not yet received.
+        pub session_window: ByteSize = ByteSize::mib(64), within ByteSize::kib(64)..=ByteSize::gib(4);
+
+        /// The bytes that are asked of an owner before anything is known of the path to it.
+        pub first_window: ByteSize = ByteSize::kib(48), within ByteSize::kib(4)..=ByteSize::mib(64);
+
+        /// How long after an unanswered HELLO it is said again; twice as long after each further one.
+        pub hello_timeout: Duration = Duration::from_millis(250),
+            within Duration::from_millis(10)..=Duration::from_secs(60);
+
+        /// How many HELLOs an owner may leave unanswered before it counts as not there.
+        pub hello_tries: u8 = 5, within 1..=100;
+
+        /// How long a session may be silent before it ends.
+        pub session_idle: Duration = Duration::from_secs(30),
+            within Duration::from_secs(1)..=Duration::from_secs(3600);
+
+        /// How long an owner may leave a request unanswered before its ranges are asked of others too.
+        pub snub_after: Duration = Duration::from_secs(2),
+            within Duration::from_millis(100)..=Duration::from_secs(300);
+
+        /// How many sessions this node serves at the same time.
+        pub max_sessions: u32 = 4096, within 1..=1_000_000;
+
+        /// How many of them may come from one address.
+        pub max_sessions_per_address: u32 = 1024, within 1..=1_000_000;
+
+        /// How many requested ranges of one session may wait to be served.
+        pub requests_per_session: u32 = 64, within 1..=65_536;
+
+        /// The bytes of a file in one datagram. 0: found out for each path.
+        pub segment_size: u16 = 0, within 0..=65_000;
+    }
+}
+
+settings! {
+    /// How files are hashed and written.
+    pub struct DiskSettings {
+        /// How many threads hash. 0: one for each core.
+        pub hash_threads: u16 = 0, within 0..=1024;
+
+        /// After how many written bytes they are made to survive a loss of power.
+        pub sync_bytes: ByteSize = ByteSize::mib(64), within ByteSize::mib(1)..=ByteSize::gib(1024);
+
+        /// How long written bytes may wait for that.
+        pub sync_period: Duration = Duration::from_secs(5),
+            within Duration::from_millis(100)..=Duration::from_secs(3600);
+    }
+}

@@ -1,0 +1,112 @@
+//! The settings of a tracker.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::address::{DEFAULT_TRACKER_PORT, ListenAddr};
+use crate::document;
+use crate::error::ConfigError;
+use crate::settings;
+
+/// The first lines of `config/tracker.toml`.
+const HEADING: [&str; 4] = [
+    " The settings of a tracker and their defaults: `riffle-tracker --config FILE` reads a file like this one.",
+    " A flag goes before the environment (RIFFLE_*), that before the file, that before the default.",
+    " Leave out what you do not change. A line that starts with `#` and a key shows a setting without a default.",
+    " Durations are written as \"20s\", \"250ms\" or \"1h30m\".",
+];
+
+/// The most owners that one answer can carry. The wire's own limit says the same; this room does not know the wire.
+pub const MAX_OWNERS_PER_ANSWER: u8 = 20;
+
+impl TrackerSettings {
+    /// Reads settings from the text of a TOML file; what it leaves out has its default.
+    ///
+    /// # Errors
+    /// The first mistake in the file: not TOML, an unknown key, a value of the wrong type or out of its range.
+    pub fn from_toml(text: &str) -> Result<TrackerSettings, ConfigError> {
+        document::read(text)
+    }
+
+    /// The text of `config/tracker.toml`: every key with its comment and default.
+    pub fn annotated_defaults() -> String {
+        settings::annotated::<TrackerSettings>(&HEADING)
+    }
+}
+
+settings! {
+    /// The settings of a tracker.
+    pub struct TrackerSettings {
+        /// The address and port of the tracker's socket: IP:PORT, or a port alone for all interfaces.
+        pub listen: ListenAddr = ListenAddr::any(DEFAULT_TRACKER_PORT);
+
+        /// Where the log file `tracker.log` goes. Without one, the state folder of the user.
+        pub log_dir: Option<PathBuf> = None, such as "\"/var/log/riffle\"";
+
+        /// What is logged: off, error, warn, info, debug or trace, for one part too, as in "info,tracker=debug".
+        pub log_level: String = "info".to_owned();
+
+        /// How often nodes say that they are still there.
+        pub heartbeat: Duration = Duration::from_secs(20),
+            within Duration::from_secs(1)..=Duration::from_secs(3600);
+
+        /// After how many missed heartbeats a node is gone.
+        pub missed_heartbeats: u32 = 3, within 1..=100;
+
+        /// How long a known node has to answer a PING when another address claims to be it.
+        pub takeover_ping: Duration = Duration::from_secs(1),
+            within Duration::from_millis(50)..=Duration::from_secs(60);
+
+        tables {
+            /// Which owners a node that needs a content is told of.
+            pub ranking: RankingSettings;
+            /// What strangers cannot exceed. Loopback addresses are exempt from what is counted per address.
+            pub limits: LimitSettings;
+        }
+    }
+}
+
+settings! {
+    /// Which owners a node that needs a content is told of.
+    pub struct RankingSettings {
+        /// The most owners in one answer.
+        pub owners_per_answer: u8 = MAX_OWNERS_PER_ANSWER, within 1..=MAX_OWNERS_PER_ANSWER;
+
+        /// The time in which confirmed uploads lose half of their weight.
+        pub rate_window: Duration = Duration::from_secs(60),
+            within Duration::from_secs(1)..=Duration::from_secs(3600);
+
+        /// How many in a hundred places go by lot to owners that have not uploaded much yet.
+        pub newcomer_share_percent: u8 = 25, within 0..=100;
+
+        /// How long an owner that was just named in an answer counts as busier than it is.
+        pub assigned_window: Duration = Duration::from_secs(10),
+            within Duration::ZERO..=Duration::from_secs(3600);
+    }
+}
+
+settings! {
+    /// What strangers cannot exceed.
+    pub struct LimitSettings {
+        /// The most nodes.
+        pub max_nodes: u32 = 1_000_000, within 1..=16_000_000;
+
+        /// The most nodes at one address.
+        pub max_nodes_per_address: u32 = 256, within 1..=65_535;
+
+        /// The most contents that one node may own.
+        pub max_contents_per_node: u32 = 100_000, within 1..=16_000_000;
+
+        /// The most contents.
+        pub max_contents: u32 = 4_000_000, within 1..=64_000_000;
+
+        /// How many messages a second one address may send, on average.
+        pub requests_per_second: u32 = 4000, within 1..=10_000_000;
+
+        /// How many of them may come at once.
+        pub request_burst: u32 = 8000, within 1..=10_000_000;
+
+        /// For how many addresses messages are counted; the one heard from the longest ago makes room.
+        pub tracked_addresses: u32 = 65_536, within 1..=16_000_000;
+    }
+}
