@@ -1,0 +1,46 @@
+//! What can go wrong when logging is set up. Each message is one line with what failed and why.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The folder is not there and cannot be made.
+    #[error("cannot create the log folder {}: {cause}", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The file cannot be opened for appending.
+    #[error("cannot open the log file {}: {cause}", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The name of the file would leave the folder.
+    #[error("`{file}` is not a name for a log file: it must be one path component")]
+    FileName {
+        /// The name as given.
+        file: String,
+    },
+    /// What is to be logged cannot be read.
+    #[error(
+        "`{level}` is not a log level: {cause}; write off, error, warn, info, debug or trace, \
+         or for one part as in info,node=debug"
+    )]
+    Level {
+        /// The level as given.
+        level: String,
+        /// Which part is wrong.
+        cause: String,
+    },
+    /// The whole process has a log already.
+    #[error("logging was started before in this process")]
+    AlreadyStarted,
+}

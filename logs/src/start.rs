@@ -1,0 +1,93 @@
+//! Setting up a log: the folder, the file, and the thread that writes it.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+
+use tracing::dispatcher;
+use tracing::{Dispatch, Subscriber};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::fmt::Layer;
+use tracing_subscriber::fmt::format::DefaultFields;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::error::LogError;
+use crate::guard::LogGuard;
+use crate::level;
+use crate::line::OneLine;
+
+/// How many lines may wait for the disk before more are dropped: some megabytes, and seconds of trouble at info.
+const BUFFERED_LINES: usize = 16_384;
+
+/// What is logged where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The folder; it is created when it is not there.
+    pub folder: PathBuf,
+    /// The name of the file in it, such as `node-1.log`; lines are appended.
+    pub file: String,
+    /// What is logged: `info`, or by part, `info,node=debug`.
+    pub level: String,
+    /// Whether the same lines go to stderr too.
+    pub also_stderr: bool,
+}
+
+/// Starts the log of the whole process. It ends when the guard is dropped.
+///
+/// # Errors
+/// The folder or file cannot be made, the level cannot be read, or a log was started before.
+pub fn start(settings: LogSettings) -> Result<LogGuard, LogError> {
+    let (dispatch, guard) = scoped(settings)?;
+    dispatcher::set_global_default(dispatch).map_err(|_| LogError::AlreadyStarted)?;
+    Ok(guard)
+}
+
+/// Makes a log for a part of the process: for what runs inside `tracing::dispatcher::with_default(&dispatch, ...)`
+/// on its thread. So several nodes in one process each have their own file. It ends when the guard is dropped.
+///
+/// # Errors
+/// The folder or file cannot be made, or the level cannot be read.
+pub fn scoped(settings: LogSettings) -> Result<(Dispatch, LogGuard), LogError> {
+    let filter = level::filter(&settings.level)?;
+    let (file, last_line) = open(&settings.folder, &settings.file)?;
+    let (file_lines, file_writer) = writer(file);
+    let dropped = file_lines.error_counter();
+    let (stderr_lines, stderr_writer) = settings.also_stderr.then(|| writer(io::stderr())).unzip();
+
+    let subscriber = tracing_subscriber::registry()
+        .with(filter)
+        .with(one_line_each(file_lines))
+        .with(stderr_lines.map(one_line_each));
+    Ok((Dispatch::new(subscriber), LogGuard::new(file_writer, stderr_writer, dropped, last_line)))
+}
+
+fn one_line_each<S>(lines: NonBlocking) -> Layer<S, DefaultFields, OneLine, NonBlocking>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    Layer::new().with_ansi(false).event_format(OneLine).with_writer(lines)
+}
+
+/// A thread of its own writes, so that no line ever waits for the disk; it would rather be dropped.
+fn writer(out: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default()
+        .buffered_lines_limit(BUFFERED_LINES)
+        .lossy(true)
+        .thread_name("log")
+        .finish(out)
+}
+
+/// Two handles of the log file, each at its end whatever the other has written.
+fn open(folder: &Path, file: &str) -> Result<(impl Write + Send + 'static, Box<dyn Write + Send>), LogError> {
+    let mut components = Path::new(file).components();
+    if !matches!((components.next(), components.next()), (Some(Component::Normal(_)), None)) {
+        return Err(LogError::FileName { file: file.to_owned() });
+    }
+    fs::create_dir_all(folder).map_err(|cause| LogError::Folder { path: folder.to_owned(), cause })?;
+    let path = folder.join(file);
+    let opened = OpenOptions::new().create(true).append(true).open(&path);
+    let handles = opened.and_then(|lines| lines.try_clone().map(|last_line| (lines, last_line)));
+    let (lines, last_line) = handles.map_err(|cause| LogError::Open { path, cause })?;
+    Ok((lines, Box::new(last_line)))
+}
