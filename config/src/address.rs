@@ -108,29 +108,25 @@ impl fmt::Display for TrackerAddress {
 
 written_as_text!(TrackerAddress, "an address such as \"10.0.0.1:12345\"");
 
+/// A host without brackets and its port.
 fn split_port(text: &str) -> Option<(&str, u16)> {
-    if is_ipv6(text) {
-        return Some((text, DEFAULT_TRACKER_PORT));
-    }
-    let (host, port) = match text.strip_prefix('[') {
+    let (host, colon_port, is_host) = match text.strip_prefix('[') {
         Some(bracketed) => {
             let (host, after) = bracketed.split_once(']')?;
-            (
-                Some(host).filter(|host| is_ipv6(host))?,
-                after.strip_prefix(':').or(after.is_empty().then_some("")),
-            )
+            (host, after, is_ipv6(host))
         }
-        None => match text.split_once(':') {
-            Some((host, port)) => {
-                (Some(host).filter(|host| is_name(host))?, Some(port).filter(|port| !port.is_empty()))
-            }
-            None => (Some(text).filter(|host| is_name(host))?, Some("")),
-        },
+        None if is_ipv6(text) => (text, "", true),
+        None => {
+            let (host, after) = text.split_at(text.find(':').unwrap_or(text.len()));
+            (host, after, is_name(host))
+        }
     };
-    match port? {
-        "" => Some((host, DEFAULT_TRACKER_PORT)),
-        port => parse_port(port).filter(|port| *port != 0).map(|port| (host, port)),
-    }
+    let port = match colon_port.strip_prefix(':') {
+        Some(port) => parse_port(port)?,
+        None if colon_port.is_empty() => DEFAULT_TRACKER_PORT,
+        None => return None,
+    };
+    (is_host && port != 0).then_some((host, port))
 }
 
 /// An IPv6 address, with the zone of a link-local one if need be.
