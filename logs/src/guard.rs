@@ -59,3 +59,75 @@ impl fmt::Debug for LogGuard {
         f.debug_struct("LogGuard").field("dropped_lines", &self.dropped_lines()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::{Arc, Mutex};
+
+    use tracing_appender::non_blocking::NonBlockingBuilder;
+
+    use super::*;
+
+    /// A disk that says when a line reaches it, and holds it until told to go on.
+    struct HeldDisk {
+        reached: Sender<()>,
+        go_on: Receiver<()>,
+    }
+
+    impl Write for HeldDisk {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let _ = self.reached.send(());
+            let _ = self.go_on.recv();
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Says this many lines while the disk holds the first and a queue of one holds the second.
+    fn last_line_after(lines: usize) -> String {
+        let (reached, has_reached) = channel();
+        let (release, go_on) = channel();
+        let disk = HeldDisk { reached, go_on };
+        let (mut log, writer) =
+            NonBlockingBuilder::default().buffered_lines_limit(1).lossy(true).finish(disk);
+        let file = Shared::default();
+        let guard = LogGuard::new(writer, None, log.error_counter(), Box::new(file.clone()));
+        log.write_all(b"held\n").unwrap();
+        has_reached.recv().unwrap();
+        for _ in 1..lines {
+            log.write_all(b"more\n").unwrap();
+        }
+        drop(release);
+        drop(guard);
+        String::from_utf8(file.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn lines_that_the_disk_cannot_take_are_dropped_and_counted_in_the_last_line() {
+        let last = last_line_after(5);
+        assert!(last.contains("  WARN 3 lines dropped: ") && last.ends_with('\n'), "{last}");
+    }
+
+    #[test]
+    fn a_log_that_dropped_nothing_has_no_such_line() {
+        assert_eq!(last_line_after(2), "");
+    }
+}

