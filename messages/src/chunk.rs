@@ -4,6 +4,7 @@
 
 use crate::error::DecodeError;
 use crate::header::{Conversation, HEADER_LENGTH, Header, Kind};
+use crate::limits::{MAX_BURST_SEGMENTS, MAX_SEGMENT};
 use crate::manifest::PieceIndex;
 
 /// The length of a CHUNK before its payload, in bytes.
@@ -24,11 +25,11 @@ pub struct ChunkHeader {
     pub piece: PieceIndex,
     /// Where the payload begins in the piece, in bytes.
     pub offset: u32,
-    /// The owner's clock when the burst left, in wrapped microseconds.
+    /// The owner's clock when the burst left, in microseconds ([`Timestamp::wire_micros`](crate::Timestamp::wire_micros)).
     pub sent_at: u32,
     /// Which segment of the burst this is, from 0.
     pub index: u8,
-    /// How many segments the burst has.
+    /// How many segments the burst has: at most [`MAX_BURST_SEGMENTS`].
     pub count: u8,
     /// How long the request waited at the owner, in [`HOLD_UNIT_MICROS`]; saturates.
     pub hold: u16,
@@ -54,7 +55,7 @@ impl ChunkHeader {
     /// Reads a CHUNK: its header, and the rest of the datagram as payload.
     ///
     /// # Errors
-    /// When the datagram is no CHUNK, has no payload, or names a segment that its burst does not have.
+    /// When the datagram is no CHUNK, has no payload, or names a segment or a number of segments that no burst has.
     pub fn decode(datagram: &[u8]) -> Result<(ChunkHeader, &[u8]), DecodeError> {
         let malformed = DecodeError::Body { kind: Kind::Chunk };
         let header = Header::decode(datagram)?;
@@ -76,7 +77,8 @@ impl ChunkHeader {
             count: fields[29],
             hold: u16::from_le_bytes([fields[30], fields[31]]),
         };
-        if payload.is_empty() || chunk.index >= chunk.count {
+        let in_burst = chunk.index < chunk.count && usize::from(chunk.count) <= MAX_BURST_SEGMENTS;
+        if payload.is_empty() || payload.len() > usize::from(MAX_SEGMENT) || !in_burst {
             return Err(malformed);
         }
         Ok((chunk, payload))

@@ -1,17 +1,17 @@
 //! From messages to bytes and back. The only file that names bincode.
 //!
 //! Layout: little-endian, fixed-width integers, fields in the order of their declaration; a list is a `u16` count and
-//! then its items; text is a `u8` length and then UTF-8. The decode limit bounds what any input can make us allocate.
+//! then its items; text is a `u8` length and then UTF-8; which variant of an enum is a `u32`. Nothing allocates by a count alone.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::DecodeError;
 use crate::header::{Conversation, HEADER_LENGTH, Header, Kind};
-use crate::limits::CONTROL_DATAGRAM;
+use crate::limits::{CONTROL_DATAGRAM, MAX_CONTENT};
 
-/// Memory that decoding one message may claim, in bytes: a full message's values are somewhat larger than its bytes.
-const DECODE_LIMIT: usize = 4 * CONTROL_DATAGRAM;
+/// How much of a body is ever read, in bytes: no message is longer, whatever padding follows it.
+const DECODE_LIMIT: usize = CONTROL_DATAGRAM - HEADER_LENGTH;
 
 type Layout = bincode::config::Configuration<
     bincode::config::LittleEndian,
@@ -49,7 +49,7 @@ pub trait Body: Serialize + DeserializeOwned {
 /// Appends the datagram of `body` to `out`, which the caller owns and reuses.
 ///
 /// # Panics
-/// Never for a value of this crate: all of them are bounded, and writing to memory does not fail.
+/// In debug builds, when OWN or OWNERS was filled beyond [`CONTROL_DATAGRAM`]: nobody would accept the datagram.
 #[expect(clippy::expect_used, reason = "a bounded value always encodes into memory")]
 pub fn encode<B: Body>(conversation: Conversation, body: &B, out: &mut Vec<u8>) {
     let start = out.len();
@@ -60,6 +60,8 @@ pub fn encode<B: Body>(conversation: Conversation, body: &B, out: &mut Vec<u8>) 
         Padding::ToControlDatagram => CONTROL_DATAGRAM,
         Padding::ToOwnSize => body.own_size(),
     };
+    let is_control = B::PADDING != Padding::ToOwnSize;
+    debug_assert!(!is_control || length <= CONTROL_DATAGRAM, "{:?} of {length} bytes", B::KIND);
     out.resize((start + length).max(out.len()), 0);
 }
 
@@ -83,4 +85,10 @@ pub(crate) fn decode_body<B: Body>(datagram: &[u8]) -> Result<B, DecodeError> {
     } else {
         Err(DecodeError::Trailing { kind, extra: tail.len() })
     }
+}
+
+/// Reads the length of a content, for values that carry one.
+pub(crate) fn content_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let length = u64::deserialize(deserializer)?;
+    if length > MAX_CONTENT { Err(D::Error::custom("longer than any content")) } else { Ok(length) }
 }

@@ -27,7 +27,7 @@ pub use header::{Conversation, HEADER_LENGTH, Header, Kind, MAGIC, VERSION};
 pub use id::{BootEpoch, ContentId, Endpoint, NodeId, ParseIdError};
 pub use list::List;
 pub use manifest::{
-    Layout, MANIFEST_FIXED, MANIFEST_VERSION, Manifest, ManifestError, PieceHash, PieceIndex,
+    Layout, MANIFEST_FIXED, MANIFEST_VERSION, Manifest, ManifestError, PIECE_HASH, PieceHash, PieceIndex,
 };
 pub use name::{Name, NameError, Prefix};
 pub use time::Timestamp;

@@ -2,6 +2,9 @@
 //!
 //! A decoded value obeys these by construction. Limits that a person may change are settings and live in `config`.
 
+use crate::chunk::CHUNK_HEADER;
+use crate::manifest::{MANIFEST_FIXED, PIECE_HASH};
+
 /// The smallest datagram payload that every path is taken to carry, in bytes (RFC 8899 BASE_PLPMTU, RFC 9000 §14).
 pub const BASE_DATAGRAM: usize = 1200;
 /// The largest payload that one UDP datagram over IPv4 can have, in bytes.
@@ -19,6 +22,8 @@ pub const COMFORTABLE_PIECES: u32 = 4096;
 pub const MAX_PIECES: u32 = 1 << 20;
 /// The longest content, in bytes (8 TiB).
 pub const MAX_CONTENT: u64 = MAX_PIECES as u64 * MAX_PIECE_SIZE as u64;
+/// The longest manifest, in bytes: 20 MiB and a little.
+pub const MAX_MANIFEST: u32 = (MANIFEST_FIXED + PIECE_HASH * MAX_PIECES as usize) as u32;
 
 /// The longest name, in bytes of UTF-8: what one path component may have on common file systems.
 pub const MAX_NAME: usize = 255;
@@ -40,16 +45,25 @@ pub const MAX_PROBE_SIZES: usize = 16;
 pub const MAX_BITFIELD_BYTES: usize = 1168;
 /// Segments in one burst: Linux took no more than 64 before mid-2024 (UDP_MAX_SEGMENTS).
 pub const MAX_BURST_SEGMENTS: usize = 64;
-/// Bytes of file in one burst: what one range of a REQUEST may ask for.
-pub const MAX_BURST: u32 = 64 << 10;
+/// Bytes of file in one burst: what one range of a REQUEST may ask for. With one header a segment the burst must fit
+/// one send as well, so only a range of a single segment is ever this long.
+pub const MAX_BURST: u32 = MAX_SEGMENT as u32;
+/// Bytes of payload in one CHUNK.
+pub const MAX_SEGMENT: u16 = (MAX_DATAGRAM - CHUNK_HEADER) as u16;
 /// The largest part of a content that can be named, in thousandths.
 pub const MAX_PERMILLE: u16 = 1000;
 
-const _: () = assert!(MAX_BITFIELD_BYTES + 16 <= CONTROL_DATAGRAM, "a full BITFIELD is a control datagram");
-const _: () = assert!(12 + 8 * MAX_HAVE_RUNS <= CONTROL_DATAGRAM, "a full HAVE is a control datagram");
+// What stands before the items is in the field tables of this crate's documentation.
+const _: () = assert!(14 + MAX_BITFIELD_BYTES <= CONTROL_DATAGRAM, "a full BITFIELD is a control datagram");
+const _: () = assert!(10 + 8 * MAX_HAVE_RUNS <= CONTROL_DATAGRAM, "a full HAVE is a control datagram");
+const _: () = assert!(28 + 12 * MAX_RANGES <= CONTROL_DATAGRAM, "a full REQUEST is a control datagram");
+const _: () = assert!(78 + 24 * MAX_CREDITS <= CONTROL_DATAGRAM, "a full UPDATE is a control datagram");
+const _: () =
+    assert!(59 + MAX_NAME + 36 * MAX_OWNERS <= CONTROL_DATAGRAM, "a full OWNERS is a control datagram");
 const _: () =
     assert!(MAX_PIECE_SIZE.is_power_of_two() && MIN_PIECE_SIZE.is_power_of_two(), "BLAKE3 subtrees");
-const _: () = assert!(MAX_BURST as usize <= MAX_DATAGRAM + 29, "a burst is one send");
+const _: () = assert!(MAX_DATAGRAM - CHUNK_HEADER <= u16::MAX as usize, "a segment size is two bytes");
+const _: () = assert!(MAX_BURST_SEGMENTS <= u8::MAX as usize, "CHUNK counts segments in one byte");
 const _: () = assert!(
     MIN_PIECE_SIZE as usize >= 64 * 1024 && MIN_PIECE_SIZE.is_multiple_of(1024),
     "a piece is whole BLAKE3 chunks"

@@ -16,6 +16,7 @@ impl<T, const MAX: usize> List<T, MAX> {
     /// An empty list.
     #[must_use]
     pub const fn new() -> Self {
+        const { assert!(MAX <= u16::MAX as usize, "the count of a list is two bytes") };
         List(Vec::new())
     }
 

@@ -12,6 +12,8 @@ use crate::limits::{COMFORTABLE_PIECES, MAX_CONTENT, MAX_PIECE_SIZE, MIN_PIECE_S
 pub const MANIFEST_VERSION: u8 = 1;
 /// Bytes of a manifest before its list of piece hashes: version, length, BLAKE3 of the whole.
 pub const MANIFEST_FIXED: usize = 1 + 8 + 32;
+/// Bytes of one piece's hash.
+pub const PIECE_HASH: usize = 20;
 
 /// Which piece of a content, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,12 +85,12 @@ impl Layout {
     /// Bytes of the manifest of such a content.
     #[must_use]
     pub const fn manifest_length(self) -> u32 {
-        (MANIFEST_FIXED + 20 * self.pieces() as usize) as u32
+        (MANIFEST_FIXED + PIECE_HASH * self.pieces() as usize) as u32
     }
 }
 
 /// The SHA-1 of one piece. It tells a bad piece and its sender; what the content *is*, BLAKE3 says.
-pub type PieceHash = [u8; 20];
+pub type PieceHash = [u8; PIECE_HASH];
 
 /// Why some bytes are not a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -139,7 +141,7 @@ impl Manifest {
             return Err(ManifestError::Version { found: version });
         }
         let (root, hashes) = rest.split_first_chunk::<32>().ok_or(ManifestError::Length)?;
-        let (pieces, tail) = hashes.as_chunks::<20>();
+        let (pieces, tail) = hashes.as_chunks::<PIECE_HASH>();
         if !tail.is_empty() {
             return Err(ManifestError::Length);
         }

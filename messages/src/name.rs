@@ -30,6 +30,9 @@ pub enum NameError {
 }
 
 /// One path component that is harmless on every common system: the label under which a content is shared.
+///
+/// Characters that Windows merely refuses in a file's name (`? * < > | "`, and `:` behind more than one letter) are
+/// allowed, as they are common elsewhere: there the file cannot be created, which is an error like any other.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
 
@@ -73,11 +76,14 @@ fn is_drive(text: &str) -> bool {
 fn is_windows_device(text: &str) -> bool {
     let stem = text.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
     match stem.as_str() {
-        "CON" | "PRN" | "AUX" | "NUL" => true,
+        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => true,
         _ => {
             let numbered = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
-            numbered
-                .is_some_and(|digit| digit.len() == 1 && digit.bytes().all(|b| (b'1'..=b'9').contains(&b)))
+            // Windows takes the superscript digits of Latin-1 for digits here.
+            numbered.is_some_and(|digit| {
+                let mut digits = digit.chars();
+                matches!(digits.next(), Some('1'..='9' | '¹' | '²' | '³')) && digits.next().is_none()
+            })
         }
     }
 }

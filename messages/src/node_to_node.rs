@@ -1,15 +1,17 @@
 //! What nodes say to each other, CHUNK apart.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::bitfield::{Bits, PieceRun};
-use crate::codec::{Body, Padding};
+use crate::chunk::CHUNK_HEADER;
+use crate::codec::{Body, Padding, content_length};
 use crate::cookie::Cookie;
 use crate::header::{Conversation, Kind};
 use crate::id::{ContentId, NodeId};
 use crate::limits::{
-    BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_CONTENT, MAX_DATAGRAM, MAX_HAVE_RUNS, MAX_PIECE_SIZE,
-    MAX_PROBE_SIZES, MAX_RANGES,
+    BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM, MAX_HAVE_RUNS, MAX_MANIFEST, MAX_PIECE_SIZE,
+    MAX_PIECES, MAX_PROBE_SIZES, MAX_RANGES, MAX_SEGMENT,
 };
 use crate::list::List;
 use crate::manifest::PieceIndex;
@@ -27,9 +29,9 @@ pub struct Hello {
     pub conversation: Conversation,
     /// What else the downloader understands; bits that the owner does not know are ignored.
     pub capabilities: u32,
-    /// The downloader's clock, in wrapped microseconds.
+    /// The downloader's clock, in microseconds ([`Timestamp::wire_micros`](crate::Timestamp::wire_micros)).
     pub sent_at: u32,
-    /// The owner's last cookie for this address.
+    /// The owner's last cookie for this address; [`Cookie::NONE`] before there was one.
     pub cookie: Cookie,
 }
 
@@ -38,7 +40,7 @@ pub struct Hello {
 pub struct Retry {
     /// The HELLO's nonce.
     pub nonce: u64,
-    /// The HELLO's clock.
+    /// The HELLO's `sent_at`.
     pub echoed_at: u32,
     /// The cookie to come again with.
     pub cookie: Cookie,
@@ -49,18 +51,19 @@ pub struct Retry {
 pub struct Welcome {
     /// The HELLO's nonce.
     pub nonce: u64,
-    /// The HELLO's clock.
+    /// The HELLO's `sent_at`.
     pub echoed_at: u32,
     /// The owner's number for the session.
     pub conversation: Conversation,
     /// The content's length in bytes, as the owner says: the manifest decides.
     #[serde(deserialize_with = "content_length")]
     pub length: u64,
-    /// How many pieces the owner has; a complete owner sends no BITFIELD.
+    /// How many pieces the owner has; one that has all of them sends no BITFIELD.
     pub have: u32,
-    /// Bytes that may be outstanding in the session.
+    /// Bytes of payload that may be asked for and not have arrived, in this session.
     pub max_outstanding: u32,
-    /// The largest datagram payload that the owner sends, in bytes.
+    /// The longest datagram that the owner sends, header included: from [`BASE_DATAGRAM`] to [`MAX_DATAGRAM`] bytes.
+    #[serde(deserialize_with = "max_datagram")]
     pub max_datagram: u16,
     /// Which of HELLO's capabilities the owner has too.
     pub capabilities: u32,
@@ -82,9 +85,11 @@ pub struct Have {
     pub runs: List<PieceRun, MAX_HAVE_RUNS>,
 }
 
-/// REQUEST: send these ranges, each in one burst. Range `i` is request `first_request + i`; a number that was seen
-/// before is not answered again, so that a REQUEST may repeat the last range of the one before.
+/// REQUEST: send these ranges, each in one burst. Range `i` is request `first_request + i` (wrapping); a number that
+/// was seen before is not answered again, so that a REQUEST may repeat the last range of the one before. Every range
+/// of a decoded REQUEST [fits one burst](ByteRange::fits_burst) of its segment size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "AnyRequest")]
 pub struct Request {
     /// The number of the first range.
     pub first_request: u32,
@@ -92,11 +97,34 @@ pub struct Request {
     pub highest_sequence: u32,
     /// The nonce of the owner's last PING, or 0: it answers that too.
     pub ping_echo: u64,
-    /// Bytes of payload in each CHUNK.
-    #[serde(deserialize_with = "segment_size")]
+    /// Bytes of payload in each CHUNK but a range's last: 1 to [`MAX_SEGMENT`].
     pub segment_size: u16,
     /// The ranges.
     pub ranges: List<ByteRange, MAX_RANGES>,
+}
+
+/// A REQUEST as it travels, before its ranges are held against its segment size.
+#[derive(Deserialize)]
+struct AnyRequest {
+    first_request: u32,
+    highest_sequence: u32,
+    ping_echo: u64,
+    segment_size: u16,
+    ranges: List<ByteRange, MAX_RANGES>,
+}
+
+impl TryFrom<AnyRequest> for Request {
+    type Error = &'static str;
+    fn try_from(any: AnyRequest) -> Result<Request, &'static str> {
+        let AnyRequest { first_request, highest_sequence, ping_echo, segment_size, ranges } = any;
+        if !(1..=MAX_SEGMENT).contains(&segment_size) {
+            return Err("no such segment size");
+        }
+        if !ranges.iter().all(|range| range.fits_burst(segment_size)) {
+            return Err("a range is more than one burst");
+        }
+        Ok(Request { first_request, highest_sequence, ping_echo, segment_size, ranges })
+    }
 }
 
 /// A run of bytes of one piece, or of the manifest: never empty, never longer than a burst.
@@ -108,14 +136,17 @@ pub struct ByteRange {
 }
 
 impl ByteRange {
-    /// `length` bytes of `piece` from `offset` on; `None` when that is nothing, more than a burst, or beyond what any
+    /// `length` bytes of `piece` from byte `offset` on; `None` when that is nothing, more than a burst, or beyond what any
     /// piece or manifest has.
     #[must_use]
     pub fn new(piece: PieceIndex, offset: u32, length: u32) -> Option<ByteRange> {
         let end = offset.checked_add(length)?;
-        let fits =
-            length > 0 && length <= MAX_BURST && (piece == PieceIndex::MANIFEST || end <= MAX_PIECE_SIZE);
-        fits.then_some(ByteRange { piece, offset, length })
+        let room = match piece {
+            PieceIndex::MANIFEST => MAX_MANIFEST,
+            PieceIndex(..MAX_PIECES) => MAX_PIECE_SIZE,
+            PieceIndex(_) => 0,
+        };
+        (length > 0 && length <= MAX_BURST && end <= room).then_some(ByteRange { piece, offset, length })
     }
 
     /// The piece, or [`PieceIndex::MANIFEST`].
@@ -124,7 +155,7 @@ impl ByteRange {
         self.piece
     }
 
-    /// Where the run begins in the piece.
+    /// Where the run begins in the piece, in bytes.
     #[must_use]
     pub const fn offset(self) -> u32 {
         self.offset
@@ -136,7 +167,7 @@ impl ByteRange {
         self.length
     }
 
-    /// Where the run ends in the piece.
+    /// Where the run ends in the piece, in bytes: the first byte behind it.
     #[must_use]
     pub const fn end(self) -> u32 {
         self.offset + self.length
@@ -146,6 +177,14 @@ impl ByteRange {
     #[must_use]
     pub const fn segments(self, segment_size: u16) -> u32 {
         self.length.div_ceil(if segment_size == 0 { 1 } else { segment_size as u32 })
+    }
+
+    /// Whether its CHUNKs of `segment_size` bytes of payload are one burst: at most [`MAX_BURST_SEGMENTS`] of them, and
+    /// with their headers no longer than [`MAX_DATAGRAM`], which is what one send takes.
+    #[must_use]
+    pub const fn fits_burst(self, segment_size: u16) -> bool {
+        let segments = self.segments(segment_size) as usize;
+        segments <= MAX_BURST_SEGMENTS && self.length as usize + segments * CHUNK_HEADER <= MAX_DATAGRAM
     }
 }
 
@@ -234,7 +273,8 @@ pub struct Probed {
 /// PING: are you there? Answered with PONG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping {
-    /// To be sent back; never 0.
+    /// To be sent back; never 0, which in a REQUEST says that there was no PING.
+    #[serde(deserialize_with = "ping_nonce")]
     pub nonce: u64,
 }
 
@@ -265,16 +305,13 @@ pub enum ByeReason {
     Fault,
 }
 
-fn content_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let length = u64::deserialize(deserializer)?;
-    if length > MAX_CONTENT { Err(serde::de::Error::custom("longer than any content")) } else { Ok(length) }
+fn max_datagram<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    ProbeSize::deserialize(deserializer).map(ProbeSize::bytes)
 }
 
-fn segment_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    let size = u16::deserialize(deserializer)?;
-    // A range of a burst's length must not need more segments than one send can have.
-    let fits = usize::from(size) * MAX_BURST_SEGMENTS >= BASE_DATAGRAM && usize::from(size) < MAX_DATAGRAM;
-    if fits { Ok(size) } else { Err(serde::de::Error::custom("no such segment size")) }
+fn ping_nonce<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let nonce = u64::deserialize(deserializer)?;
+    if nonce == 0 { Err(D::Error::custom("a PING that cannot be answered by a REQUEST")) } else { Ok(nonce) }
 }
 
 impl Body for Hello {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Body;
+use crate::codec::{Body, content_length};
 use crate::cookie::Cookie;
 use crate::header::Kind;
 use crate::id::{BootEpoch, ContentId, NodeId};
@@ -33,7 +33,8 @@ pub struct Register {
 }
 
 /// What a node owns, in eight bytes: the exclusive or of its entries' hashes, so that order does not matter and one
-/// entry can be taken out again.
+/// entry can be taken out again. The hash of an entry: the first eight bytes, little-endian, of the BLAKE3 of its id,
+/// its permille (two bytes, little-endian) and its name's text. Withdrawn entries are out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnDigest(pub u64);
 
@@ -101,7 +102,7 @@ pub struct Own {
 }
 
 impl Own {
-    /// Bytes of the datagram without its entries.
+    /// Bytes of the datagram without its entries, header included.
     pub const WIRE_FIXED: usize = 8 + 32 + 2;
 }
 
@@ -110,7 +111,8 @@ impl Own {
 pub struct OwnEntry {
     /// The content.
     pub content: ContentId,
-    /// Its length, in bytes.
+    /// Its length, in bytes; at most [`MAX_CONTENT`](crate::limits::MAX_CONTENT).
+    #[serde(deserialize_with = "content_length")]
     pub length: u64,
     /// How much of it is here.
     pub permille: Permille,

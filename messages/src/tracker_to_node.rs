@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Body;
+use crate::codec::{Body, content_length};
 use crate::cookie::Cookie;
 use crate::header::Kind;
 use crate::id::{ContentId, Endpoint, NodeId};
@@ -63,7 +63,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Bytes of an OWNERS datagram with an empty page.
+    /// Bytes of an OWNERS datagram with an empty page, header included.
     pub const WIRE_FIXED: usize = 8 + 4 + 2 + 1;
 }
 
@@ -72,7 +72,8 @@ impl Listing {
 pub struct Listed {
     /// The content.
     pub content: ContentId,
-    /// Its length, in bytes.
+    /// Its length, in bytes; at most [`MAX_CONTENT`](crate::limits::MAX_CONTENT).
+    #[serde(deserialize_with = "content_length")]
     pub length: u64,
     /// How many nodes have some of it.
     pub owners: u32,
