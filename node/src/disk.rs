@@ -218,6 +218,9 @@ pub enum DiskErrorKind {
     /// Longer than any content can be.
     #[error("longer than {} bytes, the longest content there can be", messages::limits::MAX_CONTENT)]
     TooLong,
+    /// A person stopped it.
+    #[error("stopped")]
+    Cancelled,
     /// Anything else, in the system's words.
     #[error("{0}")]
     Other(String),

@@ -1,11 +1,21 @@
 #![doc = include_str!("../README.md")]
 
+mod announce;
+mod buffers;
 mod command;
+mod context;
 mod disk;
+mod download;
 mod event;
+mod flow;
 mod ids;
+mod limiter;
+mod meter;
 mod node;
 mod output;
+mod owner;
+mod rate;
+mod runs;
 mod status;
 
 pub use command::{Command, Destination, DownloadOrder, Patience, Wanted};

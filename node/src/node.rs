@@ -1,14 +1,37 @@
-//! The whole core: routes inputs to the parts and drains their outputs.
+//! The whole core: routes inputs to the parts and drains their outputs. The parts never see each other; what they
+//! share, [`Context`] lends them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use config::NodeSettings;
-use messages::{BootEpoch, ChunkHeader, NodeId, Timestamp};
+use messages::node_to_tracker::{OwnEntry, Permille, Query};
+use messages::tracker_to_node::Owners;
+use messages::{
+    BootEpoch, ChunkHeader, ContentId, Conversation, CookieJar, Datagram, Endpoint, Manifest, Name, NodeId,
+    NodeToNode, Timestamp,
+};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
-use crate::command::Command;
-use crate::disk::DiskResult;
+use crate::announce::{Announce, NeedTicket, Told};
+use crate::buffers::Buffers;
+use crate::command::{Command, DownloadOrder};
+use crate::context::{Context, Cookies, Route, Routes, SocketCredit};
+use crate::disk::{DiskError, DiskRequest, DiskResult};
+use crate::download::{Completed, Download};
+use crate::event::Event;
+use crate::ids::{DownloadId, SearchId, ShareId};
+use crate::limiter::Limiter;
 use crate::output::{Output, Place, Wait};
-use crate::status::Status;
+use crate::owner::Owner;
+use crate::status::{Counters, ShareStatus, Status};
+
+/// Numbers that the core gives to files that it downloads start here; those of commands stay below.
+const FIRST_OWN_SHARE: u32 = 1 << 31;
 
 /// Who this node is, in this life.
 #[derive(Clone, Debug)]
@@ -17,60 +40,418 @@ pub struct Identity {
     pub node: NodeId,
     /// Which life of it.
     pub epoch: BootEpoch,
-    /// Keys the cookies that this node hands out.
+    /// Keys the cookies that this node hands out: 32 bytes that nobody else knows.
     pub secret: [u8; 32],
     /// Seeds all chance.
     pub seed: u64,
 }
 
+/// A file that is being hashed for sharing.
+#[derive(Debug)]
+struct Hashing {
+    path: PathBuf,
+    name: Name,
+    done: u64,
+    total: u64,
+}
+
 /// One node: owns, serves and downloads contents.
 #[derive(Debug)]
-pub struct Node {}
+pub struct Node {
+    node: NodeId,
+    announce: Announce,
+    owner: Owner,
+    downloads: BTreeMap<DownloadId, Download>,
+    hashing: BTreeMap<ShareId, Hashing>,
+    next_share: u32,
+    left: bool,
+    lent: Lent,
+}
+
+/// What the parts share.
+#[derive(Debug)]
+struct Lent {
+    settings: NodeSettings,
+    node: NodeId,
+    rng: StdRng,
+    routes: Routes,
+    buffers: Buffers,
+    cookies: Cookies,
+    credit: SocketCredit,
+    download_limit: Limiter,
+    upload_limit: Limiter,
+    counters: Counters,
+    /// What was produced since the last poll.
+    out: Output,
+}
+
+impl Lent {
+    fn context(&mut self, now: Timestamp) -> Context<'_> {
+        Context {
+            now,
+            settings: &self.settings,
+            node: self.node,
+            rng: &mut self.rng,
+            routes: &mut self.routes,
+            buffers: &mut self.buffers,
+            cookies: &mut self.cookies,
+            credit: &mut self.credit,
+            download_limit: &mut self.download_limit,
+            upload_limit: &mut self.upload_limit,
+            counters: &mut self.counters,
+            out: &mut self.out,
+        }
+    }
+}
 
 impl Node {
-    /// A node that talks to `tracker`. `socket_credit`: bytes that may be outstanding before the receive buffer of the
-    /// socket could overflow.
+    /// A node that talks to `tracker`. Of what is asked for over short paths, no more than `socket_credit` bytes are
+    /// outstanding: what the socket's receive buffer holds.
     #[must_use]
     pub fn new(
-        _s: &NodeSettings,
-        _i: Identity,
-        _tracker: SocketAddr,
-        _socket_credit: u32,
-        _now: Timestamp,
+        settings: NodeSettings,
+        identity: &Identity,
+        tracker: SocketAddr,
+        socket_credit: u32,
+        now: Timestamp,
     ) -> Node {
-        todo!()
+        let lent = Lent {
+            node: identity.node,
+            rng: StdRng::seed_from_u64(identity.seed),
+            routes: Routes::default(),
+            buffers: Buffers::new(settings.download.memory.as_u64()),
+            cookies: Cookies::default(),
+            credit: SocketCredit::new(socket_credit),
+            download_limit: Limiter::new(settings.download.limit.rate().map(NonZeroU64::get), now),
+            upload_limit: Limiter::new(settings.upload.limit.rate().map(NonZeroU64::get), now),
+            counters: Counters::default(),
+            out: Output::default(),
+            settings,
+        };
+        Node {
+            node: identity.node,
+            announce: Announce::new(canonical(tracker), identity.node, identity.epoch, now),
+            owner: Owner::new(CookieJar::new(identity.secret)),
+            downloads: BTreeMap::new(),
+            hashing: BTreeMap::new(),
+            next_share: FIRST_OWN_SHARE,
+            left: false,
+            lent,
+        }
     }
-    /// A datagram that is no CHUNK (any bytes whatever).
-    pub fn handle_datagram(&mut self, _from: SocketAddr, _datagram: &[u8], _now: Timestamp) {
-        todo!()
+
+    /// A datagram that is no CHUNK: any bytes whatever.
+    pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Timestamp) {
+        let from = canonical(from);
+        match Datagram::decode(datagram) {
+            Ok(Datagram::Peer(conversation, message)) => self.handle_peer(from, conversation, &message, now),
+            Ok(Datagram::FromTracker(conversation, message)) => {
+                let told =
+                    self.announce.handle_message(from, conversation, message, &mut self.lent.context(now));
+                self.on_told(told, now);
+            }
+            Ok(Datagram::ToTracker(..) | Datagram::Chunk(..)) => self.lent.counters.unexpected += 1,
+            Err(_) => self.lent.counters.undecodable += 1,
+        }
     }
-    /// A CHUNK with `length` bytes of payload: where they belong, if they are wanted. The driver copies them there
-    /// before it calls the core again.
+
+    /// A CHUNK with `length` bytes of payload: where they belong, if they are wanted. The driver puts them there before
+    /// it calls the core again.
     pub fn handle_chunk(
         &mut self,
-        _from: SocketAddr,
-        _h: &ChunkHeader,
-        _length: usize,
-        _now: Timestamp,
+        from: SocketAddr,
+        header: &ChunkHeader,
+        length: usize,
+        now: Timestamp,
     ) -> Option<Place> {
-        todo!()
+        let Some(Route::Download(id, key)) = self.lent.routes.find(header.conversation) else {
+            self.lent.counters.unexpected += 1;
+            return None;
+        };
+        let Some(download) =
+            self.downloads.get_mut(&id).filter(|download| download.is_from(key, canonical(from)))
+        else {
+            self.lent.counters.unexpected += 1;
+            return None;
+        };
+        download.handle_chunk(key, header, length, &mut self.lent.context(now))
     }
+
+    /// A datagram could not be read: it is counted.
+    pub fn count_undecodable(&mut self) {
+        self.lent.counters.undecodable += 1;
+    }
+
+    fn handle_peer(
+        &mut self,
+        from: SocketAddr,
+        conversation: Conversation,
+        message: &NodeToNode,
+        now: Timestamp,
+    ) {
+        let cx = &mut self.lent.context(now);
+        if let NodeToNode::Hello(hello) = message {
+            self.owner.handle_hello(from, hello, cx);
+            return;
+        }
+        match cx.routes.find(conversation) {
+            Some(Route::Owner) => self.owner.handle_message(from, conversation, message, cx),
+            Some(Route::Download(id, key)) => match self.downloads.get_mut(&id) {
+                Some(download) if download.is_from(key, from) => download.handle_message(key, message, cx),
+                _ => cx.counters.unexpected += 1,
+            },
+            None => cx.counters.unexpected += 1,
+        }
+        self.collect_completed(now);
+    }
+
+    fn on_told(&mut self, told: Told, now: Timestamp) {
+        match told {
+            Told::Nothing => {}
+            Told::Owners(NeedTicket::Download(id), owners) => {
+                if let Some(download) = self.downloads.get_mut(&id) {
+                    download.handle_owners(&owners, &mut self.lent.context(now));
+                }
+            }
+            Told::Owners(NeedTicket::Search(search), owners) => self.on_found(search, owners),
+            Told::Announced(contents) => {
+                for content in contents {
+                    if let Some(share) = self.owner.share_of(content) {
+                        self.lent.out.events.push(Event::Announced { share, content });
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_found(&mut self, search: SearchId, owners: Owners) {
+        let (contents, more) = match owners {
+            Owners::Unknown => (Vec::new(), false),
+            Owners::Content(found) => (vec![found.content], false),
+            Owners::Contents(listing) => (listing.contents.into_vec(), listing.more),
+        };
+        self.lent.out.events.push(Event::Found { search, contents, more });
+    }
+
     /// A result of the disk.
-    pub fn handle_disk(&mut self, _result: DiskResult, _now: Timestamp) {
-        todo!()
+    pub fn handle_disk(&mut self, result: DiskResult, now: Timestamp) {
+        match result {
+            DiskResult::Hashing { share, done, total } => {
+                if let Some(hashing) = self.hashing.get_mut(&share) {
+                    (hashing.done, hashing.total) = (done, total);
+                    self.lent.out.events.push(Event::Hashing { share, done, total });
+                }
+            }
+            DiskResult::Shared { share, result } => self.handle_shared(share, result),
+            DiskResult::ShareChanged { share, error } => self.withdraw(share, Some(error), now),
+            DiskResult::ManifestChecked { download, buffer, result } => {
+                let cx = &mut self.lent.context(now);
+                match self.downloads.get_mut(&download) {
+                    Some(download) => download.handle_manifest(buffer, result, cx),
+                    None => cx.buffers.give_back(buffer, cx.out),
+                }
+            }
+            DiskResult::Opened { download, result } => {
+                if let Some(download) = self.downloads.get_mut(&download) {
+                    download.handle_opened(result, &mut self.lent.context(now));
+                }
+            }
+            DiskResult::Stored { download, piece, buffer, result } => {
+                let cx = &mut self.lent.context(now);
+                let Some(download) = self.downloads.get_mut(&download) else {
+                    cx.buffers.give_back(buffer, cx.out);
+                    return;
+                };
+                let credits = download.handle_stored(piece, buffer, result, cx);
+                if let Some(content) = download.content() {
+                    credits
+                        .into_iter()
+                        .for_each(|(owner, bytes)| self.announce.credit(content, owner, bytes, now));
+                }
+            }
+            DiskResult::Finished { download, result } => {
+                if let Some(download) = self.downloads.get_mut(&download) {
+                    download.handle_finished(result, &mut self.lent.context(now));
+                }
+            }
+        }
+        self.collect_completed(now);
     }
+
+    fn handle_shared(&mut self, share: ShareId, result: Result<Arc<Manifest>, DiskError>) {
+        let Some(hashing) = self.hashing.remove(&share) else {
+            return;
+        };
+        match result {
+            Ok(manifest) => self.start_serving(share, manifest.content_id(), hashing.name, manifest),
+            Err(error) => self.lent.out.events.push(Event::ShareFailed { share, error }),
+        }
+    }
+
+    /// `content` is complete here: it is served and announced. One that is served already stays under its first number.
+    fn start_serving(&mut self, share: ShareId, content: ContentId, name: Name, manifest: Arc<Manifest>) {
+        let length = manifest.layout().length();
+        let out = &mut self.lent.out;
+        if self.owner.serve(share, content, name.clone(), manifest) {
+            let permille = Permille::COMPLETE;
+            self.announce.own(OwnEntry { content, length, permille, withdrawn: false, name: name.clone() });
+        } else {
+            out.disk.push(DiskRequest::Unshare { share });
+        }
+        out.events.push(Event::Shared { share, content, name, length });
+    }
+
+    fn withdraw(&mut self, share: ShareId, error: Option<DiskError>, now: Timestamp) {
+        let cx = &mut self.lent.context(now);
+        cx.out.disk.push(DiskRequest::Unshare { share });
+        let hashing = self.hashing.remove(&share);
+        if let Some(served) = self.owner.withdraw(share, cx) {
+            let length = served.manifest.layout().length();
+            let (content, name) = (served.content, served.name);
+            let permille = Permille::default();
+            self.announce.own(OwnEntry { content, length, permille, withdrawn: true, name });
+            cx.out.events.push(Event::Unshared { share, content });
+        } else if let (Some(hashing), None) = (hashing, &error) {
+            let error = DiskError { path: hashing.path, kind: crate::disk::DiskErrorKind::Cancelled };
+            cx.out.events.push(Event::ShareFailed { share, error });
+        }
+        if let Some(error) = error {
+            cx.out.events.push(Event::ShareFailed { share, error });
+        }
+    }
+
     /// A person's command.
-    pub fn handle_command(&mut self, _command: Command, _now: Timestamp) {
-        todo!()
+    pub fn handle_command(&mut self, command: Command, now: Timestamp) {
+        match command {
+            Command::Share { share, path, name } => {
+                self.lent.out.disk.push(DiskRequest::Share { share, path: path.clone() });
+                self.hashing.insert(share, Hashing { path, name, done: 0, total: 0 });
+            }
+            Command::Unshare { share } => self.withdraw(share, None, now),
+            Command::Download { download, order } => self.start_download(download, order, now),
+            Command::Cancel { download } => {
+                if let Some(download) = self.downloads.get_mut(&download) {
+                    download.cancel(false, &mut self.lent.context(now));
+                }
+            }
+            Command::Search { search, prefix, after } => {
+                let query = Query::Search { prefix, after };
+                self.announce.need(NeedTicket::Search(search), query, &mut self.lent.context(now));
+            }
+            Command::Limit { upload, download } => {
+                self.lent.upload_limit.change(upload, now);
+                self.lent.download_limit.change(download, now);
+            }
+            Command::UseTracker { tracker } => {
+                self.announce.use_tracker(canonical(tracker), &self.lent.context(now));
+            }
+            Command::Leave => {
+                let cx = &mut self.lent.context(now);
+                self.downloads.values_mut().for_each(|download| download.cancel(true, cx));
+                self.owner.leave(cx);
+                self.announce.leave(cx);
+            }
+        }
     }
-    /// A burst could not be sent because its file is no longer there.
-    /// Everything that is to be said now, and when to come again.
-    pub fn poll(&mut self, _now: Timestamp, _out: &mut Output) -> Wait {
-        todo!()
+
+    fn start_download(&mut self, id: DownloadId, order: DownloadOrder, now: Timestamp) {
+        let share = ShareId(self.next_share);
+        self.next_share = self.next_share.wrapping_add(1).max(FIRST_OWN_SHARE);
+        self.downloads.insert(id, Download::new(id, share, order, now));
     }
+
+    /// Everything that is to be said now goes to `out`, whose former content is dropped; and when to come again.
+    pub fn poll(&mut self, now: Timestamp, out: &mut Output) -> Wait {
+        let near = self.downloads.values().map(Download::near_outstanding).sum();
+        self.lent.credit.recount(near);
+        let mut wait = self.poll_downloads(now);
+        self.collect_completed(now);
+        let cx = &mut self.lent.context(now);
+        wait = wait.earlier(self.owner.poll(cx));
+        wait = wait.earlier(self.announce.poll(cx));
+        if self.announce.has_left() && !self.left {
+            self.left = true;
+            cx.out.events.push(Event::Left);
+        }
+        out.clear();
+        std::mem::swap(out, &mut self.lent.out);
+        wait
+    }
+
+    fn poll_downloads(&mut self, now: Timestamp) -> Wait {
+        let mut wait = Wait::IDLE;
+        for (&id, download) in &mut self.downloads {
+            let cx = &mut self.lent.context(now);
+            if let Some(query) = download.poll_need(now, cx.settings) {
+                self.announce.need(NeedTicket::Download(id), query, cx);
+            }
+            wait = wait.earlier(download.poll(cx));
+        }
+        wait
+    }
+
+    /// Downloads that are over leave; what they completed is served from now on.
+    fn collect_completed(&mut self, now: Timestamp) {
+        let over = self.downloads.iter().filter(|(_, download)| download.is_over()).map(|(&id, _)| id);
+        for id in over.collect::<Vec<_>>() {
+            self.announce.forget_need(NeedTicket::Download(id));
+            self.announce.flush_credits(now);
+            let completed = self.downloads.remove(&id).and_then(|mut download| download.take_completed());
+            if let Some(Completed { share, content, name, manifest }) = completed {
+                self.start_serving(share, content, name, manifest);
+            }
+        }
+    }
+
     /// A picture of the node.
     #[must_use]
-    pub fn status(&self, _now: Timestamp) -> Status {
-        todo!()
+    pub fn status(&mut self, now: Timestamp) -> Status {
+        let served = self.owner.all_served().map(|(share, served)| ShareStatus {
+            share,
+            name: served.name.clone(),
+            content: Some(served.content),
+            length: served.manifest.layout().length(),
+            sent: served.sent,
+        });
+        let hashing = self.hashing.iter().map(|(&share, hashing)| ShareStatus {
+            share,
+            name: hashing.name.clone(),
+            content: None,
+            length: hashing.total,
+            sent: 0,
+        });
+        let limited = self.lent.download_limit.ready_at(now) > now;
+        Status {
+            tracker_answers: self.announce.answers(),
+            shares: served.chain(hashing).collect(),
+            downloads: self.downloads.values().map(|download| download.status(limited, now)).collect(),
+            uploads: self.owner.uploads(now),
+            upload_limit: self.lent.upload_limit.rate(),
+            download_limit: self.lent.download_limit.rate(),
+            counters: self.lent.counters,
+        }
     }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.lent.counters
+    }
+
+    /// Who this node is.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.node
+    }
+
+    /// The tracker that it talks to.
+    #[must_use]
+    pub fn tracker(&self) -> SocketAddr {
+        self.announce.tracker()
+    }
+}
+
+/// IPv4 is never in its mapped form inside the core.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    Endpoint::new(address).address()
 }

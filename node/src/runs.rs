@@ -43,7 +43,11 @@ impl Runs {
         let from = self.0.partition_point(|r| r.end < run.start);
         let to = self.0.partition_point(|r| r.start <= run.end);
         let start = self.0.get(from).filter(|_| from < to).map_or(run.start, |r| r.start.min(run.start));
-        let end = to.checked_sub(1).filter(|_| from < to).and_then(|i| self.0.get(i)).map_or(run.end, |r| r.end.max(run.end));
+        let end = to
+            .checked_sub(1)
+            .filter(|_| from < to)
+            .and_then(|i| self.0.get(i))
+            .map_or(run.end, |r| r.end.max(run.end));
         self.0.splice(from..to, [start..end]);
     }
 
@@ -75,7 +79,8 @@ impl Runs {
     }
 
     /// Whether every number of `run` is in.
-    pub(crate) fn contains(&self, run: Range<u32>) -> bool {
+    #[cfg(test)]
+    fn contains(&self, run: Range<u32>) -> bool {
         run.is_empty() || self.within(run.clone()).any(|part| part == run)
     }
 }

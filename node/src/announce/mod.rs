@@ -1,0 +1,433 @@
+//! The conversation of one node with its tracker: REGISTER, OWN, NEED, UPDATE, EXIT, each until it is answered.
+//!
+//! ```text
+//!   Joining ──REGISTERED──▶ Joined ──every T: REGISTER──▶ Joined
+//!      ▲  REFUSED Cookie: again, with the cookie             │ REFUSED NotRegistered, or no answer
+//!      ╰──────────────────────────────────────────────────────╯
+//! ```
+//!
+//! Nothing here waits longer than `retry_most` for the next try. A tracker that has forgotten this node says so
+//! (`resync`), and all OWNs are said again.
+
+mod exchange;
+mod owned;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use messages::limits::MAX_CREDITS;
+use messages::node_to_tracker::{Asker, Credit, OwnEntry, Query, TrackerPong};
+use messages::tracker_to_node::{Owners, RefusalCode, Refused, Registered};
+use messages::{BootEpoch, ContentId, Conversation, Cookie, NodeId, NodeToTracker, Timestamp, TrackerToNode};
+
+use crate::context::Context;
+use crate::event::Event;
+use crate::ids::{DownloadId, SearchId};
+use crate::output::{Reason, Wait};
+use exchange::{Exchange, Request};
+use owned::Owned;
+
+/// Who asked a NEED.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NeedTicket {
+    Download(DownloadId),
+    Search(SearchId),
+}
+
+/// What the tracker's message means to the rest of the node.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// Nothing that concerns others.
+    Nothing,
+    /// The answer to a NEED.
+    Owners(NeedTicket, Owners),
+    /// These contents are in the tracker's tables now.
+    Announced(Vec<ContentId>),
+}
+
+/// Received bytes are reported in batches.
+const UPDATE_PERIOD: Duration = Duration::from_secs(1);
+/// A tracker that answers nothing for this long is said to be silent.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// A search is given up after this long.
+const SEARCH_PATIENCE: Duration = Duration::from_secs(5);
+/// EXIT is repeated faster than other requests,
+const EXIT_RETRY: Duration = Duration::from_millis(200);
+/// because leaving takes no longer than this.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
+/// REGISTER comes this often until the tracker says how often.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    /// The tracker does not know this node yet, or no more.
+    Joining,
+    /// It does.
+    Joined,
+    /// EXIT is on its way, until then.
+    Leaving { until: Timestamp },
+    /// The tracker has forgotten us, or it took too long.
+    Left,
+}
+
+/// One node's conversation with its tracker.
+#[derive(Debug)]
+pub(crate) struct Announce {
+    tracker: SocketAddr,
+    node: NodeId,
+    epoch: BootEpoch,
+    cookie: Cookie,
+    link: Link,
+    tracker_epoch: Option<u64>,
+    heartbeat: Duration,
+    next_register: Timestamp,
+    exchanges: Vec<Exchange>,
+    owned: Owned,
+    credits: BTreeMap<ContentId, BTreeMap<NodeId, u64>>,
+    update_at: Timestamp,
+    updates: u32,
+    /// The last answer, or the start.
+    heard_at: Timestamp,
+    silent: bool,
+    searches: BTreeMap<SearchId, Timestamp>,
+}
+
+impl Announce {
+    /// A conversation with `tracker`: the first REGISTER is due at once.
+    pub(crate) fn new(tracker: SocketAddr, node: NodeId, epoch: BootEpoch, now: Timestamp) -> Announce {
+        Announce {
+            tracker,
+            node,
+            epoch,
+            cookie: Cookie::NONE,
+            link: Link::Joining,
+            tracker_epoch: None,
+            heartbeat: HEARTBEAT,
+            next_register: now,
+            exchanges: Vec::new(),
+            owned: Owned::default(),
+            credits: BTreeMap::new(),
+            update_at: Timestamp::NEVER,
+            updates: 0,
+            heard_at: now,
+            silent: false,
+            searches: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the tracker answers.
+    pub(crate) fn answers(&self) -> bool {
+        self.link == Link::Joined && !self.silent
+    }
+
+    /// The tracker's address.
+    pub(crate) fn tracker(&self) -> SocketAddr {
+        self.tracker
+    }
+
+    /// Whether EXIT was answered, or it took too long.
+    pub(crate) fn has_left(&self) -> bool {
+        self.link == Link::Left
+    }
+
+    /// Talks to another tracker from now on.
+    pub(crate) fn use_tracker(&mut self, tracker: SocketAddr, cx: &Context<'_>) {
+        self.tracker = tracker;
+        self.cookie = Cookie::NONE;
+        self.rejoin(cx.now);
+        self.owned.forget_answers();
+    }
+
+    /// Announces `entry`, or takes it back when it says so.
+    pub(crate) fn own(&mut self, entry: OwnEntry) {
+        self.owned.put(entry);
+    }
+
+    /// Asks `query` until it is answered.
+    pub(crate) fn need(&mut self, ticket: NeedTicket, query: Query, cx: &mut Context<'_>) {
+        self.forget_need(ticket);
+        if let NeedTicket::Search(search) = ticket {
+            self.searches.insert(search, cx.now + SEARCH_PATIENCE);
+        }
+        self.exchanges.push(Exchange::new(Request::Need(ticket, query), cx.now, cx.rng));
+    }
+
+    /// Nobody waits for `ticket`'s answer any more.
+    pub(crate) fn forget_need(&mut self, ticket: NeedTicket) {
+        self.exchanges.retain(|exchange| !matches!(&exchange.request, Request::Need(of, _) if *of == ticket));
+    }
+
+    /// `bytes` of `content` came from `owner` and were verified.
+    pub(crate) fn credit(&mut self, content: ContentId, owner: NodeId, bytes: u64, now: Timestamp) {
+        *self.credits.entry(content).or_default().entry(owner).or_default() += bytes;
+        self.update_at = self.update_at.min(now + UPDATE_PERIOD);
+    }
+
+    /// The rest of the credits is reported at once.
+    pub(crate) fn flush_credits(&mut self, now: Timestamp) {
+        if !self.credits.is_empty() {
+            self.update_at = now;
+        }
+    }
+
+    /// Says EXIT.
+    pub(crate) fn leave(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.link, Link::Leaving { .. } | Link::Left) {
+            return;
+        }
+        let known = self.link == Link::Joined;
+        self.exchanges.clear();
+        self.link = if known { Link::Leaving { until: cx.now + LEAVE_PATIENCE } } else { Link::Left };
+        if known {
+            // What was received last is still reported, once.
+            self.start_update(cx);
+            self.exchanges.push(Exchange::new(Request::Exit, cx.now, cx.rng));
+        }
+    }
+
+    /// A message of the tracker.
+    pub(crate) fn handle_message(
+        &mut self,
+        from: SocketAddr,
+        conversation: Conversation,
+        message: TrackerToNode,
+        cx: &mut Context<'_>,
+    ) -> Told {
+        if from != self.tracker {
+            cx.counters.unexpected += 1;
+            return Told::Nothing;
+        }
+        if let TrackerToNode::TrackerPing(ping) = message {
+            cx.send(from, conversation, &TrackerPong { nonce: ping.nonce });
+            return Told::Nothing;
+        }
+        let Some(at) = self.exchanges.iter().position(|exchange| exchange.conversation == conversation)
+        else {
+            cx.counters.unexpected += 1;
+            return Told::Nothing;
+        };
+        self.on_heard(cx);
+        if let TrackerToNode::Refused(refused) = message {
+            self.handle_refused(at, refused, cx);
+            return Told::Nothing;
+        }
+        match (&self.exchanges[at].request, message) {
+            (Request::Register, TrackerToNode::Registered(registered)) => {
+                self.exchanges.swap_remove(at);
+                self.handle_registered(&registered, cx);
+                Told::Nothing
+            }
+            (Request::Own(entries), TrackerToNode::Owned(answer)) => {
+                let announced = self.owned.on_answer(entries, answer.accepted.into());
+                if announced.len() < entries.len() {
+                    cx.out.events.push(Event::TrackerRefused { code: RefusalCode::Full });
+                }
+                self.exchanges.swap_remove(at);
+                Told::Announced(announced)
+            }
+            (Request::Need(ticket, _), TrackerToNode::Owners(owners)) => {
+                let ticket = *ticket;
+                self.exchanges.swap_remove(at);
+                if let NeedTicket::Search(search) = ticket {
+                    self.searches.remove(&search);
+                }
+                Told::Owners(ticket, owners)
+            }
+            (Request::Update { sequence, .. }, TrackerToNode::Updated(updated))
+                if *sequence == updated.sequence =>
+            {
+                self.exchanges.swap_remove(at);
+                Told::Nothing
+            }
+            (Request::Exit, TrackerToNode::Goodbye(_)) => {
+                self.exchanges.clear();
+                self.link = Link::Left;
+                Told::Nothing
+            }
+            _ => {
+                cx.counters.unexpected += 1;
+                Told::Nothing
+            }
+        }
+    }
+
+    fn on_heard(&mut self, cx: &mut Context<'_>) {
+        self.heard_at = cx.now;
+        if std::mem::take(&mut self.silent) {
+            cx.out.events.push(Event::TrackerRestored { tracker: self.tracker });
+        }
+    }
+
+    fn handle_registered(&mut self, registered: &Registered, cx: &mut Context<'_>) {
+        self.cookie = registered.cookie;
+        self.heartbeat = Duration::from_millis(registered.interval_ms.into())
+            .clamp(Duration::from_millis(100), HEARTBEAT * 3);
+        self.next_register = cx.now + self.heartbeat;
+        let restarted =
+            self.tracker_epoch.replace(registered.tracker_epoch) != Some(registered.tracker_epoch);
+        if restarted {
+            let (tracker, observed) = (self.tracker, registered.observed);
+            cx.out.events.push(Event::TrackerReached { tracker, observed });
+        }
+        if registered.resync {
+            // OWNs on their way would be answered twice: all is said anew.
+            self.exchanges.retain(|exchange| !matches!(exchange.request, Request::Own(_)));
+            self.owned.forget_answers();
+        }
+        if self.link == Link::Joining {
+            self.link = Link::Joined;
+            self.exchanges.iter_mut().for_each(|exchange| exchange.restart(cx.now));
+        }
+    }
+
+    fn handle_refused(&mut self, at: usize, refused: Refused, cx: &mut Context<'_>) {
+        let exchange = &mut self.exchanges[at];
+        match refused.code {
+            RefusalCode::Cookie if refused.cookie != Cookie::NONE && refused.cookie != self.cookie => {
+                self.cookie = refused.cookie;
+                // Everything that was sent with the old cookie will be refused as well.
+                self.exchanges.iter_mut().for_each(|exchange| exchange.restart(cx.now));
+            }
+            RefusalCode::NotRegistered if self.link == Link::Joined => self.rejoin(cx.now),
+            RefusalCode::NotRegistered if matches!(exchange.request, Request::Exit) => self.link = Link::Left,
+            code => {
+                let wait = Duration::from_millis(refused.retry_after_ms.into());
+                exchange.due = exchange.due.max(cx.now + wait.min(HEARTBEAT));
+                cx.out.events.push(Event::TrackerRefused { code });
+            }
+        }
+    }
+
+    fn rejoin(&mut self, now: Timestamp) {
+        self.link = Link::Joining;
+        self.next_register = now;
+        self.exchanges.retain(|exchange| !matches!(exchange.request, Request::Register));
+    }
+
+    /// Sends what is due by `cx.now`.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
+        match self.link {
+            Link::Left => return Wait::IDLE,
+            Link::Leaving { until } if cx.now >= until => {
+                self.link = Link::Left;
+                return Wait::IDLE;
+            }
+            Link::Leaving { .. } => {}
+            Link::Joining | Link::Joined => self.start_requests(cx),
+        }
+        self.notice_silence(cx);
+        self.give_up_searches(cx);
+        self.send_due(cx);
+        self.next_timer()
+    }
+
+    fn start_requests(&mut self, cx: &mut Context<'_>) {
+        let has =
+            |wanted: fn(&Request) -> bool| self.exchanges.iter().any(|exchange| wanted(&exchange.request));
+        let registering = has(|request| matches!(request, Request::Register));
+        let owning = has(|request| matches!(request, Request::Own(_)));
+        let updating = has(|request| matches!(request, Request::Update { .. }));
+        if !registering && cx.now >= self.next_register {
+            self.exchanges.push(Exchange::new(Request::Register, cx.now, cx.rng));
+            self.next_register = cx.now + self.heartbeat;
+        }
+        if self.link != Link::Joined {
+            return;
+        }
+        if !owning && let Some(entries) = self.owned.next_batch() {
+            self.exchanges.push(Exchange::new(Request::Own(entries), cx.now, cx.rng));
+        }
+        if !updating && cx.now >= self.update_at {
+            self.start_update(cx);
+        }
+    }
+
+    fn start_update(&mut self, cx: &mut Context<'_>) {
+        let Some((content, mut owners)) = self.credits.pop_first() else {
+            self.update_at = Timestamp::NEVER;
+            return;
+        };
+        let mut credits = Vec::new();
+        while credits.len() < MAX_CREDITS
+            && let Some((owner, bytes)) = owners.pop_first()
+        {
+            credits.push(Credit { owner, bytes });
+        }
+        if !owners.is_empty() {
+            self.credits.insert(content, owners);
+        }
+        self.update_at = if self.credits.is_empty() { Timestamp::NEVER } else { cx.now };
+        self.updates += 1;
+        let request = Request::Update { sequence: self.updates, content, credits };
+        self.exchanges.push(Exchange::new(request, cx.now, cx.rng));
+    }
+
+    fn notice_silence(&mut self, cx: &mut Context<'_>) {
+        let silent = cx.now.since(self.heard_at);
+        if !self.silent && silent >= SILENT_AFTER && self.exchanges.iter().any(|exchange| exchange.tries > 0)
+        {
+            self.silent = true;
+            cx.out.events.push(Event::TrackerSilent { tracker: self.tracker, silent });
+        }
+    }
+
+    fn give_up_searches(&mut self, cx: &mut Context<'_>) {
+        let due: Vec<SearchId> =
+            self.searches.iter().filter(|(_, at)| **at <= cx.now).map(|(id, _)| *id).collect();
+        for search in due {
+            self.searches.remove(&search);
+            self.forget_need(NeedTicket::Search(search));
+            cx.out.events.push(Event::SearchFailed { search });
+        }
+    }
+
+    fn send_due(&mut self, cx: &mut Context<'_>) {
+        let asker = Asker { node: self.node, cookie: self.cookie };
+        let (first, most) = (cx.settings.retry_first, cx.settings.retry_most);
+        for exchange in &mut self.exchanges {
+            let waits = self.link == Link::Joining && !exchange.request.needs_no_registration();
+            if waits || exchange.due > cx.now {
+                continue;
+            }
+            let (contents, digest) = self.owned.digest();
+            let message: NodeToTracker = exchange.request.message(asker, self.epoch, contents, digest);
+            cx.out.send(self.tracker, |bytes| message.encode(exchange.conversation, bytes));
+            let first = if matches!(exchange.request, Request::Exit) { EXIT_RETRY } else { first };
+            exchange.on_sent(first, most, cx.now, cx.rng);
+        }
+    }
+
+    fn next_timer(&self) -> Wait {
+        if let Link::Leaving { until } = self.link {
+            let due = self.exchanges.iter().map(|exchange| exchange.due).min().unwrap_or(until);
+            return Wait { until: due.min(until), reason: Reason::LeaveDeadline };
+        }
+        let waits =
+            |exchange: &&Exchange| self.link == Link::Joined || exchange.request.needs_no_registration();
+        let retry = self.exchanges.iter().filter(waits).map(|exchange| exchange.due).min();
+        let retry = Wait { until: retry.unwrap_or(Timestamp::NEVER), reason: Reason::TrackerRetry };
+        let registering = self.exchanges.iter().any(|exchange| matches!(exchange.request, Request::Register));
+        let register = if registering { Timestamp::NEVER } else { self.next_register };
+        let updating =
+            self.exchanges.iter().any(|exchange| matches!(exchange.request, Request::Update { .. }));
+        let update = if updating || self.link != Link::Joined { Timestamp::NEVER } else { self.update_at };
+        let search = self.searches.values().min().copied().unwrap_or(Timestamp::NEVER);
+        let silence = if self.silent || retry.until == Timestamp::NEVER {
+            Timestamp::NEVER
+        } else {
+            self.heard_at + SILENT_AFTER
+        };
+        // Silence that is past is only said once something was asked in vain.
+        let silence =
+            if silence < retry.until { silence.max(self.heard_at + SILENT_AFTER) } else { Timestamp::NEVER };
+        retry
+            .earlier(Wait { until: register, reason: Reason::Heartbeat })
+            .earlier(Wait { until: update, reason: Reason::UpdateBatch })
+            .earlier(Wait { until: search, reason: Reason::Patience })
+            .earlier(Wait { until: silence, reason: Reason::TrackerRetry })
+    }
+}
+
+#[cfg(test)]
+mod tests;

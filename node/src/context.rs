@@ -1,0 +1,131 @@
+//! What the node lends to a part while it acts: the parts of one node share these and nothing else.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use config::NodeSettings;
+use messages::{Body, Conversation, Cookie, NodeId, Timestamp};
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+
+use crate::buffers::Buffers;
+use crate::download::SessionKey;
+use crate::ids::DownloadId;
+use crate::limiter::Limiter;
+use crate::output::Output;
+use crate::status::Counters;
+
+/// Lent for one call.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) settings: &'a NodeSettings,
+    pub(crate) node: NodeId,
+    pub(crate) rng: &'a mut StdRng,
+    pub(crate) routes: &'a mut Routes,
+    pub(crate) buffers: &'a mut Buffers,
+    pub(crate) cookies: &'a mut Cookies,
+    pub(crate) credit: &'a mut SocketCredit,
+    pub(crate) download_limit: &'a mut Limiter,
+    pub(crate) upload_limit: &'a mut Limiter,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) out: &'a mut Output,
+}
+
+impl Context<'_> {
+    /// Sends one control message.
+    pub(crate) fn send<B: Body>(&mut self, to: SocketAddr, conversation: Conversation, body: &B) {
+        self.out.send(to, |bytes| messages::encode(conversation, body, bytes));
+    }
+}
+
+/// Whose a conversation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// A session of a download.
+    Download(DownloadId, SessionKey),
+    /// A session that is served.
+    Owner,
+}
+
+/// The numbers that this node has chosen for its conversations with other nodes: random, so that nobody who does not
+/// see them can guess one.
+#[derive(Debug, Default)]
+pub(crate) struct Routes(BTreeMap<Conversation, Route>);
+
+impl Routes {
+    /// A new number for `route`.
+    pub(crate) fn open(&mut self, route: Route, rng: &mut StdRng) -> Conversation {
+        loop {
+            let conversation = Conversation(rng.random());
+            if !self.0.contains_key(&conversation) {
+                self.0.insert(conversation, route);
+                return conversation;
+            }
+        }
+    }
+
+    /// Whose `conversation` is.
+    pub(crate) fn find(&self, conversation: Conversation) -> Option<Route> {
+        self.0.get(&conversation).copied()
+    }
+
+    /// Nobody answers to `conversation` any more.
+    pub(crate) fn close(&mut self, conversation: Conversation) {
+        self.0.remove(&conversation);
+    }
+}
+
+/// Owners' cookies for this node, by address: a second session with the same owner needs no RETRY.
+#[derive(Debug, Default)]
+pub(crate) struct Cookies(BTreeMap<SocketAddr, Cookie>);
+
+impl Cookies {
+    /// No more cookies than this are kept.
+    const MOST: usize = 1024;
+
+    pub(crate) fn find(&self, owner: SocketAddr) -> Cookie {
+        self.0.get(&owner).copied().unwrap_or(Cookie::NONE)
+    }
+
+    pub(crate) fn keep(&mut self, owner: SocketAddr, cookie: Cookie) {
+        if self.0.len() >= Cookies::MOST && !self.0.contains_key(&owner) {
+            // Any other will do: a lost cookie costs one round trip.
+            self.0.pop_first();
+        }
+        self.0.insert(owner, cookie);
+    }
+}
+
+/// Paths shorter than this fill a receive buffer before anything can be done about it.
+pub(crate) const NEAR: Duration = Duration::from_millis(2);
+
+/// What the socket's receive buffer holds, shared by all flows on paths so short that what is asked for may arrive all
+/// at once. Within it a loopback or a fast local network does not drop.
+#[derive(Debug)]
+pub(crate) struct SocketCredit {
+    limit: u32,
+    used: u32,
+}
+
+impl SocketCredit {
+    /// A credit of `limit` bytes.
+    pub(crate) fn new(limit: u32) -> SocketCredit {
+        SocketCredit { limit, used: 0 }
+    }
+
+    /// Starts a count anew: `used` bytes are outstanding on near paths.
+    pub(crate) fn recount(&mut self, used: u32) {
+        self.used = used;
+    }
+
+    /// Bytes that may still be asked for over a near path.
+    pub(crate) fn room(&self) -> u32 {
+        self.limit.saturating_sub(self.used)
+    }
+
+    /// Counts `bytes` that were asked for.
+    pub(crate) fn spend(&mut self, bytes: u32) {
+        self.used = self.used.saturating_add(bytes);
+    }
+}

@@ -1,0 +1,317 @@
+//! What a download does when it is its turn: timers, owners to try, and requests.
+
+use std::time::Duration;
+
+use messages::node_to_node::ByteRange;
+use messages::node_to_tracker::Query;
+use messages::{List, PieceIndex, Timestamp};
+
+use super::assembly::Assembly;
+use super::session::{Session, is_near};
+use super::{Describing, Download, Phase, SessionKey, manifest_length};
+use crate::command::Wanted;
+use crate::context::Context;
+use crate::event::{Event, Failure, SessionEnd};
+use crate::output::{Reason, Wait};
+
+/// With enough owners, or none to be had, the tracker is asked again this often: as often as it hears from us.
+const NEED_PERIOD: Duration = Duration::from_secs(20);
+
+impl Download {
+    /// Everything that is due by `cx.now`.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
+        self.lose_patience(cx);
+        if self.is_over() {
+            return Wait::IDLE;
+        }
+        self.keep_sessions(cx);
+        self.open_sessions(cx);
+        self.describe(cx);
+        self.assign(cx);
+        let asking = self.ask(cx);
+        self.tell_why_it_waits(cx);
+        asking.earlier(self.next_timer(cx))
+    }
+
+    /// What to ask the tracker now, if anything; it counts as asked.
+    pub(crate) fn poll_need(&mut self, now: Timestamp, settings: &config::NodeSettings) -> Option<Query> {
+        if self.is_over() || self.need_pending || now < self.need_at || !self.wants_owners() {
+            return None;
+        }
+        let steps = &settings.download.need_again;
+        let step = steps.get(self.needs).copied().unwrap_or(NEED_PERIOD);
+        self.needs += 1;
+        self.need_at = now + step;
+        self.need_pending = true;
+        Some(match (&self.content, &self.order.wanted) {
+            (Some(content), _) | (None, Wanted::Content(content)) => Query::Content(*content),
+            (None, Wanted::Name(name, _)) => Query::Name(name.clone()),
+        })
+    }
+
+    /// Owners were lost: the tracker is asked again soon.
+    pub(super) fn look_for_owners_soon(&mut self, now: Timestamp) {
+        if self.needs > 1 {
+            self.needs = 1;
+            self.need_at = self.need_at.min(now + Duration::from_millis(250));
+        }
+    }
+
+    fn wants_owners(&self) -> bool {
+        matches!(self.phase, Phase::Locating | Phase::Describing(_) | Phase::Fetching(_))
+    }
+
+    /// A person's patience ends: with whom it ends tells the exit code.
+    fn lose_patience(&mut self, cx: &mut Context<'_>) {
+        if let Some((until, why)) = self.patience(cx.now)
+            && cx.now >= until
+        {
+            self.fail(why, cx);
+        }
+    }
+
+    fn patience(&self, now: Timestamp) -> Option<(Timestamp, Failure)> {
+        let patience = &self.order.patience;
+        match &self.phase {
+            Phase::Locating => match self.located_at {
+                None => patience.tracker.map(|time| (self.began + time, Failure::TrackerUnreachable)),
+                Some(since) => patience.unknown.map(|time| (since + time, Failure::NotFound)),
+            },
+            Phase::Describing(_) | Phase::Fetching(_) => {
+                let silent = now.since(self.progress_at);
+                let why = if self.answered { Failure::Stalled { silent } } else { Failure::NoOwner };
+                patience.stall.map(|time| (self.progress_at + time, why))
+            }
+            // The disk answers, late or not; nothing is gained by giving up before.
+            Phase::Opening(_) | Phase::Finishing(_) | Phase::Over => None,
+        }
+    }
+
+    /// Timers of the sessions, what their flows have lost, and who has fallen silent.
+    fn keep_sessions(&mut self, cx: &mut Context<'_>) {
+        let mut lost = Vec::new();
+        for key in self.sessions.keys().copied().collect::<Vec<_>>() {
+            let Some(session) = self.sessions.get_mut(&key) else {
+                continue;
+            };
+            if let Some(why) = session.handle_time(cx) {
+                self.end_session(key, why, cx);
+                continue;
+            }
+            let snubbed = session.falls_silent(cx);
+            let timed_out = match session.flow_mut() {
+                Some(flow) if snubbed => {
+                    flow.give_up_everything(&mut lost);
+                    true
+                }
+                Some(flow) => flow.detect_loss(cx.now, &mut lost),
+                None => false,
+            };
+            let bytes: u32 = lost.iter().map(|range| range.length()).sum();
+            cx.counters.lost_bytes += u64::from(bytes);
+            cx.download_limit.refund(bytes);
+            // What later segments overtook is asked of the same owner; after silence anybody may.
+            let by = (!timed_out).then_some(key);
+            lost.drain(..).for_each(|range| self.ask_again(range, by));
+            if snubbed {
+                self.release(key);
+                self.leave_manifest_of(key, cx);
+            }
+        }
+    }
+
+    /// Another owner may have the manifest, when `key` keeps it waiting.
+    fn leave_manifest_of(&mut self, key: SessionKey, cx: &mut Context<'_>) {
+        if let Phase::Describing(Describing::From(from, assembly)) = &self.phase
+            && *from == key
+        {
+            cx.buffers.give_back(assembly.buffer(), cx.out);
+            self.phase = Phase::Describing(Describing::NoOwner);
+        }
+    }
+
+    /// Tries owners while fewer than N sessions are useful.
+    fn open_sessions(&mut self, cx: &mut Context<'_>) {
+        let Some(content) = self.content.filter(|_| self.wants_owners()) else {
+            return;
+        };
+        let wanted = usize::from(cx.settings.download.owners);
+        while self.sessions.values().filter(|session| session.is_useful()).count() < wanted {
+            let busy = |node| node == cx.node || self.sessions.values().any(|session| session.owner == node);
+            let Some((owner, peer)) = self.candidates.next(cx.now, busy) else {
+                return;
+            };
+            let key = SessionKey(self.next_session);
+            self.next_session += 1;
+            let mut session = Session::new(key, self.id, content, owner, peer, cx);
+            // The first HELLO goes at once.
+            let none: Option<SessionEnd> = session.handle_time(cx);
+            debug_assert!(none.is_none(), "a new session has tries left");
+            self.sessions.insert(key, session);
+        }
+    }
+
+    /// Chooses the owner that is to send the manifest.
+    fn describe(&mut self, cx: &mut Context<'_>) {
+        if !matches!(self.phase, Phase::Describing(Describing::NoOwner)) {
+            return;
+        }
+        let nearest = self.sessions.values().filter(|session| session.is_willing());
+        let nearest = nearest.min_by_key(|session| session.flow().and_then(|flow| flow.smoothed_rtt()));
+        let Some((key, length)) = nearest.and_then(|s| Some((s.key, manifest_length(s.claimed_length())?)))
+        else {
+            return;
+        };
+        if let Some(buffer) = cx.buffers.lend(length, cx.out) {
+            let assembly = Assembly::new(PieceIndex::MANIFEST, length, buffer, key);
+            self.phase = Phase::Describing(Describing::From(key, assembly));
+        }
+    }
+
+    /// Gives stretches to sessions that have nothing to ask for.
+    fn assign(&mut self, cx: &mut Context<'_>) {
+        let Phase::Fetching(fetch) = &mut self.phase else {
+            return;
+        };
+        for stretch in fetch.assign(&self.sessions, cx.now) {
+            let Some(session) = stretch.holder.and_then(|key| self.sessions.get(&key)) else {
+                continue;
+            };
+            let (download, owner, peer) = (self.id, session.owner, session.peer);
+            cx.out.events.push(Event::StretchAssigned { download, owner, peer, pieces: stretch.pieces });
+        }
+    }
+
+    /// Asks each session for what its window and the limits allow, in turn.
+    fn ask(&mut self, cx: &mut Context<'_>) -> Wait {
+        let mut wait = Wait::IDLE;
+        let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();
+        let first = keys.partition_point(|key| key.0 <= self.turn);
+        for &key in keys[first..].iter().chain(&keys[..first]) {
+            wait = wait.earlier(self.ask_session(key, cx));
+        }
+        if let Some(key) = keys.get(first).or(keys.first()) {
+            self.turn = key.0;
+        }
+        wait
+    }
+
+    fn ask_session(&mut self, key: SessionKey, cx: &mut Context<'_>) -> Wait {
+        let mut batch = Batch::default();
+        loop {
+            let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_willing()) else {
+                return Wait::IDLE;
+            };
+            let most = match room(session, cx) {
+                Ok(most) => most,
+                Err(wait) => {
+                    batch.send(session, cx);
+                    return wait;
+                }
+            };
+            let range = match &mut self.phase {
+                Phase::Fetching(fetch) => fetch.next_range(session, most, cx),
+                Phase::Describing(Describing::From(from, assembly)) if *from == key => {
+                    assembly.next_range(key, most)
+                }
+                _ => None,
+            };
+            let Some(range) = range else {
+                if let Some(flow) = session.flow_mut() {
+                    flow.on_nothing_to_ask();
+                }
+                batch.send(session, cx);
+                return Wait::IDLE;
+            };
+            batch.ask(session, range, cx);
+        }
+    }
+
+    fn tell_why_it_waits(&mut self, cx: &mut Context<'_>) {
+        let limited = cx.download_limit.rate().is_some() && cx.download_limit.ready_at(cx.now) > cx.now;
+        let why = self.waiting(limited);
+        if self.told.as_ref() != Some(&why) {
+            self.told = Some(why.clone());
+            cx.out.events.push(Event::DownloadWaits { download: self.id, why });
+        }
+    }
+
+    fn next_timer(&self, cx: &Context<'_>) -> Wait {
+        let snub_after = cx.settings.network.snub_after;
+        let sessions = self.sessions.values().map(|session| session.next_timer(snub_after));
+        let wait = sessions.fold(Wait::IDLE, Wait::earlier);
+        let need = if self.wants_owners() && !self.need_pending { self.need_at } else { Timestamp::NEVER };
+        let wait = wait.earlier(Wait { until: need, reason: Reason::NeedAgain });
+        let patience = self.patience(cx.now).map_or(Timestamp::NEVER, |(until, _)| until);
+        let wait = wait.earlier(Wait { until: patience, reason: Reason::Patience });
+        let useful = self.sessions.values().filter(|session| session.is_useful()).count();
+        if !self.wants_owners() || useful >= usize::from(cx.settings.download.owners) {
+            return wait;
+        }
+        let busy = |node| node == cx.node || self.sessions.values().any(|session| session.owner == node);
+        let rested = self.candidates.next_at(busy).unwrap_or(Timestamp::NEVER);
+        wait.earlier(Wait { until: rested, reason: Reason::HelloRetry })
+    }
+}
+
+/// How many bytes `session` may be asked for next, or when to come again.
+fn room(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
+    let Some(flow) = session.willing_flow() else {
+        return Err(Wait::IDLE);
+    };
+    let limited = cx.download_limit.ready_at(cx.now);
+    if limited > cx.now {
+        return Err(Wait { until: limited, reason: Reason::DownloadLimit });
+    }
+    if flow.ready_at() > cx.now {
+        return Err(Wait { until: flow.ready_at(), reason: Reason::Pacing });
+    }
+    let credit = if is_near(flow) { cx.credit.room() } else { u32::MAX };
+    let most = flow.room().min(credit).min(cx.download_limit.burst());
+    // Whole segments, so that only a piece's end makes a short one.
+    let segment = u32::from(flow.segment());
+    if most < segment { Err(Wait::IDLE) } else { Ok(most - most % segment) }
+}
+
+/// Ranges that go out in one REQUEST: their request numbers follow each other.
+#[derive(Default)]
+struct Batch {
+    first: u32,
+    ranges: List<ByteRange, 16>,
+}
+
+impl Batch {
+    fn ask(&mut self, session: &mut Session, range: ByteRange, cx: &mut Context<'_>) {
+        if self.ranges.is_full() {
+            self.send(session, cx);
+        }
+        let Some(flow) = session.flow_mut() else {
+            return;
+        };
+        // The last range of the REQUEST before goes along: one lost REQUEST is made good by the next.
+        let repeated = flow.repeatable().filter(|_| self.ranges.is_empty());
+        let near = is_near(flow);
+        let request = flow.ask(range, cx.now);
+        cx.download_limit.spend(range.length());
+        if near {
+            cx.credit.spend(range.length());
+        }
+        if let Some((number, repeated)) = repeated
+            && number.wrapping_add(1) == request
+        {
+            self.first = number;
+            let _full = self.ranges.push(repeated);
+        }
+        if self.ranges.is_empty() {
+            self.first = request;
+        }
+        let _full = self.ranges.push(range);
+    }
+
+    fn send(&mut self, session: &mut Session, cx: &mut Context<'_>) {
+        let ranges = std::mem::take(&mut self.ranges);
+        if !ranges.is_empty() {
+            session.send_request(self.first, ranges, cx);
+        }
+    }
+}

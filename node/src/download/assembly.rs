@@ -1,0 +1,233 @@
+//! One piece (or the manifest) being put together in a buffer: which bytes are missing, and who is to ask for them.
+
+use messages::PieceIndex;
+use messages::node_to_node::ByteRange;
+
+use super::stretches::SessionKey;
+use crate::ids::BufferId;
+use crate::output::Place;
+use crate::runs::Runs;
+
+/// Less than this is not worth sharing between two owners, in bytes.
+const LEAST_SHARED: u32 = 32 << 10;
+
+/// Bytes that have not been asked for, and who is to do it; `None`: whoever comes first.
+#[derive(Debug)]
+struct Claim {
+    holder: Option<SessionKey>,
+    unasked: Runs,
+}
+
+/// A piece that has been begun.
+#[derive(Debug)]
+pub(crate) struct Assembly {
+    piece: PieceIndex,
+    buffer: BufferId,
+    length: u32,
+    missing: Runs,
+    claims: Vec<Claim>,
+    /// Who sent how many bytes of it.
+    contributions: Vec<(SessionKey, u32)>,
+}
+
+impl Assembly {
+    /// Nothing of `piece` is there; `holder` is to ask for all of it.
+    pub(crate) fn new(piece: PieceIndex, length: u32, buffer: BufferId, holder: SessionKey) -> Assembly {
+        let all = Runs::of(0..length);
+        let claims = vec![Claim { holder: Some(holder), unasked: all.clone() }];
+        Assembly { piece, buffer, length, missing: all, claims, contributions: Vec::new() }
+    }
+
+    pub(crate) fn buffer(&self) -> BufferId {
+        self.buffer
+    }
+
+    pub(crate) fn length(&self) -> u32 {
+        self.length
+    }
+
+    /// Bytes that have arrived.
+    pub(crate) fn arrived(&self) -> u32 {
+        self.length - self.missing.len()
+    }
+
+    /// Whether nothing is missing.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// Who sent how many bytes of it.
+    pub(crate) fn contributions(&self) -> &[(SessionKey, u32)] {
+        &self.contributions
+    }
+
+    /// Bytes that `session` is to ask for and has not.
+    pub(crate) fn claimed_by(&self, session: SessionKey) -> u32 {
+        let claims = self.claims.iter().filter(|claim| claim.holder == Some(session));
+        claims.map(|claim| claim.unasked.len()).sum()
+    }
+
+    /// The next at most `most` bytes that `session` is to ask for: its own, or those that nobody is on. They count as
+    /// asked for from here on.
+    pub(crate) fn next_range(&mut self, session: SessionKey, most: u32) -> Option<ByteRange> {
+        let own = self.claims.iter().position(|claim| claim.holder == Some(session));
+        let claim = own.or_else(|| self.claims.iter().position(|claim| claim.holder.is_none()))?;
+        let run = self.claims[claim].unasked.first()?;
+        let run = run.start..run.end.min(run.start.saturating_add(most));
+        self.claims[claim].unasked.remove(run.clone());
+        self.tidy();
+        ByteRange::new(self.piece, run.start, run.end - run.start)
+    }
+
+    /// The payload of a CHUNK that `session` sent: where it belongs, unless all of it is there already.
+    pub(crate) fn place(&mut self, session: SessionKey, offset: u32, length: u32) -> Option<Place> {
+        let run = offset..offset.checked_add(length).filter(|&end| end <= self.length)?;
+        let fresh = self.missing.remove(run.clone());
+        if fresh == 0 {
+            return None;
+        }
+        // What was given up and came after all is not asked for again.
+        self.claims.iter_mut().for_each(|claim| {
+            claim.unasked.remove(run.clone());
+        });
+        self.tidy();
+        match self.contributions.iter_mut().find(|(key, _)| *key == session) {
+            Some((_, bytes)) => *bytes += fresh,
+            None => self.contributions.push((session, fresh)),
+        }
+        Some(Place { buffer: self.buffer, offset })
+    }
+
+    /// `range` did not arrive: it is to be asked for again, by `by` or by whoever comes first.
+    pub(crate) fn ask_again(&mut self, range: ByteRange, by: Option<SessionKey>) {
+        let lost: Vec<_> = self.missing.within(range.offset()..range.end()).collect();
+        if lost.is_empty() {
+            return;
+        }
+        let claim = match self.claims.iter_mut().position(|claim| claim.holder == by) {
+            Some(claim) => claim,
+            None => {
+                self.claims.push(Claim { holder: by, unasked: Runs::default() });
+                self.claims.len() - 1
+            }
+        };
+        lost.into_iter().for_each(|run| self.claims[claim].unasked.insert(run));
+    }
+
+    /// `session` asks for nothing more: what it was to ask for is anyone's.
+    pub(crate) fn release(&mut self, session: SessionKey) {
+        let mut freed = Runs::default();
+        for claim in
+            self.claims.extract_if(.., |claim| claim.holder == Some(session) || claim.holder.is_none())
+        {
+            claim.unasked.iter().for_each(|run| freed.insert(run));
+        }
+        self.claims.push(Claim { holder: None, unasked: freed });
+        self.tidy();
+    }
+
+    /// `taker` takes the second half of the longest run that another session has not asked for yet. Whether there was
+    /// anything worth taking.
+    pub(crate) fn share_with(&mut self, taker: SessionKey) -> bool {
+        let longest = |claim: &Claim| claim.unasked.iter().max_by_key(|run| run.end - run.start);
+        let claims = self.claims.iter().enumerate().filter(|(_, claim)| claim.holder != Some(taker));
+        let found = claims.filter_map(|(at, claim)| longest(claim).map(|run| (at, run)));
+        let Some((at, run)) = found.max_by_key(|(_, run)| run.end - run.start) else {
+            return false;
+        };
+        if run.end - run.start < 2 * LEAST_SHARED {
+            return false;
+        }
+        let half = run.start + (run.end - run.start) / 2..run.end;
+        self.claims[at].unasked.remove(half.clone());
+        self.claims.push(Claim { holder: Some(taker), unasked: Runs::of(half) });
+        true
+    }
+
+    fn tidy(&mut self) {
+        self.claims.retain(|claim| !claim.unasked.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FIRST: SessionKey = SessionKey(1);
+    const SECOND: SessionKey = SessionKey(2);
+
+    fn assembly(length: u32) -> Assembly {
+        Assembly::new(PieceIndex(3), length, BufferId(7), FIRST)
+    }
+
+    #[test]
+    fn the_holder_asks_from_the_start_and_others_get_nothing() {
+        let mut assembly = assembly(100);
+        assert_eq!(assembly.next_range(SECOND, 40), None);
+        assert_eq!(assembly.next_range(FIRST, 40), ByteRange::new(PieceIndex(3), 0, 40));
+        assert_eq!(assembly.next_range(FIRST, 400), ByteRange::new(PieceIndex(3), 40, 60));
+        assert_eq!(assembly.next_range(FIRST, 40), None);
+    }
+
+    #[test]
+    fn what_is_lost_is_asked_again_first_and_only_while_it_is_missing() {
+        let mut assembly = assembly(100);
+        let range = assembly.next_range(FIRST, 40).expect("a range");
+        assembly.place(FIRST, 0, 10);
+        assembly.ask_again(range, Some(FIRST));
+        assert_eq!(assembly.next_range(FIRST, 400), ByteRange::new(PieceIndex(3), 10, 90));
+    }
+
+    #[test]
+    fn a_released_piece_goes_on_with_anybody() {
+        let mut assembly = assembly(100);
+        assembly.next_range(FIRST, 40);
+        assembly.release(FIRST);
+        assert_eq!(assembly.next_range(SECOND, 400), ByteRange::new(PieceIndex(3), 40, 60));
+    }
+
+    #[test]
+    fn a_large_rest_is_shared_and_a_small_one_is_not() {
+        let mut assembly = assembly(4 * LEAST_SHARED);
+        assert!(assembly.share_with(SECOND));
+        assert_eq!(assembly.claimed_by(FIRST), 2 * LEAST_SHARED);
+        assert_eq!(assembly.claimed_by(SECOND), 2 * LEAST_SHARED);
+        assert!(assembly.share_with(SECOND), "the rest of the first is still worth it");
+        assert!(!assembly.share_with(SECOND));
+    }
+
+    proptest! {
+        /// Whatever is asked, lost, late or released: the bytes that arrive are each placed once, and in the end all are.
+        #[test]
+        fn every_byte_arrives_once(losses in prop::collection::vec(0u8..5, 200)) {
+            let mut assembly = assembly(10_000);
+            let mut placed = 0;
+            for loss in losses {
+                let key = if loss % 2 == 0 { FIRST } else { SECOND };
+                let Some(range) = assembly.next_range(key, 700) else {
+                    assembly.release(if key == FIRST { SECOND } else { FIRST });
+                    continue;
+                };
+                match loss {
+                    0 => assembly.ask_again(range, Some(key)),
+                    1 => assembly.ask_again(range, None),
+                    _ => {
+                        let before = assembly.arrived();
+                        assembly.place(key, range.offset(), range.length());
+                        placed += assembly.arrived() - before;
+                    }
+                }
+            }
+            while let Some(range) = assembly.next_range(FIRST, 700).or_else(|| assembly.next_range(SECOND, 700)) {
+                let before = assembly.arrived();
+                assembly.place(FIRST, range.offset(), range.length());
+                placed += assembly.arrived() - before;
+            }
+            prop_assert!(assembly.is_complete());
+            prop_assert_eq!(placed, 10_000);
+            prop_assert_eq!(assembly.contributions().iter().map(|c| c.1).sum::<u32>(), 10_000);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The pieces of one content while it is fetched: not begun, begun, being stored, stored.
+//!
+//! ```text
+//!   stretches ──begin──▶ assembly ──all bytes──▶ storing ──verified──▶ have
+//!       ▲                                          │
+//!       ╰────────────── bad hash ──────────────────╯
+//! ```
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fixedbitset::FixedBitSet;
+use messages::node_to_node::ByteRange;
+use messages::{Layout, Manifest, PieceIndex, Timestamp};
+
+use super::assembly::Assembly;
+use super::session::Session;
+use super::stretches::{Pace, SessionKey, Stretch, Stretches};
+use crate::context::Context;
+use crate::disk::DiskRequest;
+use crate::ids::{BufferId, DownloadId};
+use crate::output::Place;
+
+/// A session of which nothing is known is taken to be this fast, in bytes a second, when stretches are compared.
+const UNKNOWN_SPEED: u64 = 1 << 20;
+
+/// The pieces of one content.
+#[derive(Debug)]
+pub(crate) struct Fetch {
+    download: DownloadId,
+    pub(crate) manifest: Arc<Manifest>,
+    layout: Layout,
+    have: FixedBitSet,
+    verified: u64,
+    stretches: Stretches,
+    begun: BTreeMap<u32, Assembly>,
+    storing: BTreeMap<u32, Vec<(SessionKey, u32)>>,
+    /// Whether a piece could not be begun for want of a buffer.
+    starved: bool,
+}
+
+impl Fetch {
+    /// All pieces but those in `have` are missing.
+    pub(crate) fn new(download: DownloadId, manifest: Arc<Manifest>, have: &[Range<u32>]) -> Fetch {
+        let layout = manifest.layout();
+        let mut bits = FixedBitSet::with_capacity(layout.pieces() as usize);
+        for run in have {
+            bits.insert_range(run.start as usize..(run.end.min(layout.pieces())) as usize);
+        }
+        let verified =
+            bits.ones().map(|piece| u64::from(layout.piece_length(PieceIndex(piece as u32)))).sum();
+        let mut missing = crate::runs::Runs::default();
+        bits.zeroes().for_each(|piece| missing.insert(piece as u32..piece as u32 + 1));
+        let stretches = Stretches::new(missing.iter());
+        let (begun, storing) = (BTreeMap::new(), BTreeMap::new());
+        Fetch { download, manifest, layout, have: bits, verified, stretches, begun, storing, starved: false }
+    }
+
+    /// Bytes of stored pieces.
+    pub(crate) fn verified(&self) -> u64 {
+        self.verified
+    }
+
+    /// Bytes that arrived and are not stored yet.
+    pub(crate) fn unstored(&self) -> u64 {
+        let begun: u64 = self.begun.values().map(|assembly| u64::from(assembly.arrived())).sum();
+        let storing: u64 =
+            self.storing.keys().map(|&piece| u64::from(self.layout.piece_length(PieceIndex(piece)))).sum();
+        begun + storing
+    }
+
+    /// Whether every piece is stored.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.verified == self.layout.length() && self.storing.is_empty() && self.begun.is_empty()
+    }
+
+    /// Whether the disk holds the network up.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.starved
+    }
+
+    /// The pieces that `session` is on: begun ones, then its stretch.
+    pub(crate) fn pieces_of(&self, session: SessionKey) -> Range<u32> {
+        let begun = || {
+            self.begun
+                .iter()
+                .filter(|(_, assembly)| assembly.claimed_by(session) > 0)
+                .map(|(&piece, _)| piece)
+        };
+        let stretch = self.stretches.of(session);
+        let first = begun().next().or_else(|| stretch.as_ref().map(|s| s.start));
+        let end = stretch.map(|s| s.end).or_else(|| begun().last().map(|piece| piece + 1));
+        first.unwrap_or(0)..end.unwrap_or(0)
+    }
+
+    /// Gives a stretch to each willing session that has nothing to ask for. The stretches given.
+    pub(crate) fn assign(
+        &mut self,
+        sessions: &BTreeMap<SessionKey, Session>,
+        now: Timestamp,
+    ) -> Vec<Stretch> {
+        if self.stretches.is_empty() {
+            return Vec::new();
+        }
+        let idle: Vec<SessionKey> = (sessions.values().filter(|session| session.is_willing()))
+            .map(|session| session.key)
+            .filter(|&key| self.stretches.of(key).is_none() && self.claimed_by(key) == 0)
+            .collect();
+        if idle.is_empty() {
+            return Vec::new();
+        }
+        let paces: BTreeMap<SessionKey, Pace> =
+            sessions.values().map(|s| (s.key, self.pace_of(s, now))).collect();
+        let has = |key: SessionKey, mut pieces: Range<u32>| {
+            sessions.get(&key).is_some_and(|session| pieces.any(|piece| session.has(piece)))
+        };
+        let unknown = Pace { per_piece: Duration::MAX / 4, begun: Duration::ZERO };
+        self.stretches.assign(&idle, has, |key| paces.get(&key).copied().unwrap_or(unknown))
+    }
+
+    /// The next at most `most` bytes for `session` to ask for.
+    pub(crate) fn next_range(
+        &mut self,
+        session: &Session,
+        most: u32,
+        cx: &mut Context<'_>,
+    ) -> Option<ByteRange> {
+        let key = session.key;
+        let in_begun = |begun: &mut BTreeMap<u32, Assembly>| {
+            let mut able = begun.iter_mut().filter(|(piece, _)| session.has(**piece));
+            able.find_map(|(_, assembly)| assembly.next_range(key, most))
+        };
+        if let Some(range) = in_begun(&mut self.begun) {
+            return Some(range);
+        }
+        if self.begin_piece(session, cx) {
+            return in_begun(&mut self.begun);
+        }
+        if self.starved || !self.stretches.is_empty() {
+            return None;
+        }
+        // Nothing is left to begin: take over half of what another still has to ask for.
+        let mut able = self.begun.iter_mut().filter(|(piece, _)| session.has(**piece));
+        if able.any(|(_, assembly)| assembly.share_with(key)) { in_begun(&mut self.begun) } else { None }
+    }
+
+    /// The payload of a CHUNK from `session`: where it belongs, unless it is there already.
+    pub(crate) fn place(
+        &mut self,
+        session: SessionKey,
+        piece: PieceIndex,
+        offset: u32,
+        length: u32,
+    ) -> Option<Place> {
+        self.begun.get_mut(&piece.0)?.place(session, offset, length)
+    }
+
+    /// If `piece` is all there now, it goes to the disk.
+    pub(crate) fn store_if_complete(&mut self, piece: PieceIndex, cx: &mut Context<'_>) {
+        if !self.begun.get(&piece.0).is_some_and(Assembly::is_complete) {
+            return;
+        }
+        let (Some(assembly), Some(&expected)) =
+            (self.begun.remove(&piece.0), self.manifest.piece_hash(piece))
+        else {
+            return;
+        };
+        cx.out.disk.push(DiskRequest::Store {
+            download: self.download,
+            piece,
+            buffer: assembly.buffer(),
+            length: assembly.length(),
+            expected,
+        });
+        self.storing.insert(piece.0, assembly.contributions().to_vec());
+    }
+
+    /// `range` did not arrive: `by` asks again, or anybody.
+    pub(crate) fn ask_again(&mut self, range: ByteRange, by: Option<SessionKey>) {
+        if let Some(assembly) = self.begun.get_mut(&range.piece().0) {
+            assembly.ask_again(range, by);
+        }
+    }
+
+    /// `session` asks for nothing any more.
+    pub(crate) fn release(&mut self, session: SessionKey) {
+        self.stretches.release(session);
+        self.begun.values_mut().for_each(|assembly| assembly.release(session));
+    }
+
+    /// The disk has `piece`, verified: who sent how much of it.
+    pub(crate) fn on_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
+        self.starved = false;
+        let Some(contributions) = self.storing.remove(&piece.0) else {
+            return Vec::new();
+        };
+        self.have.insert(piece.0 as usize);
+        self.verified += u64::from(self.layout.piece_length(piece));
+        contributions
+    }
+
+    /// `piece` is not what it should be, or was not written: it is missing again. Who sent it.
+    pub(crate) fn on_not_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
+        self.starved = false;
+        let Some(contributions) = self.storing.remove(&piece.0) else {
+            return Vec::new();
+        };
+        self.stretches.put_back(piece.0);
+        contributions
+    }
+
+    /// The buffers of pieces that were begun: given up.
+    pub(crate) fn abandon(&mut self) -> Vec<BufferId> {
+        let begun = std::mem::take(&mut self.begun);
+        begun.into_values().map(|assembly| assembly.buffer()).collect()
+    }
+
+    fn begin_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> bool {
+        // Room is asked for at full size, so that a piece that is begun always has its buffer.
+        if !cx.buffers.has_room(self.layout.piece_size()) && self.stretches.of(session.key).is_some() {
+            self.starved = true;
+            return false;
+        }
+        let Some(piece) = self.stretches.begin(session.key, |piece| session.has(piece)) else {
+            return false;
+        };
+        let length = self.layout.piece_length(PieceIndex(piece));
+        let Some(buffer) = cx.buffers.lend(length, cx.out) else {
+            self.stretches.put_back(piece);
+            return false;
+        };
+        self.begun.insert(piece, Assembly::new(PieceIndex(piece), length, buffer, session.key));
+        true
+    }
+
+    fn claimed_by(&self, session: SessionKey) -> u32 {
+        self.begun.values().map(|assembly| assembly.claimed_by(session)).sum()
+    }
+
+    fn pace_of(&self, session: &Session, now: Timestamp) -> Pace {
+        let speed = match session.speed(now) {
+            0 => UNKNOWN_SPEED,
+            speed => speed,
+        };
+        let time = |bytes: u64| Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / speed);
+        let begun = u64::from(self.claimed_by(session.key))
+            + session.flow().map_or(0, |flow| flow.outstanding().into());
+        Pace { per_piece: time(self.layout.piece_size().into()), begun: time(begun) }
+    }
+}

@@ -1,0 +1,398 @@
+//! A downloader's session with one owner: from HELLO to the end.
+//!
+//! ```text
+//!   Greeting ──WELCOME──▶ Willing ◀──UNCHOKE / time── Choked ◀──CHOKE
+//!      │  ▲ RETRY           │  ▲ CHUNK, PONG
+//!      ╰──╯                 ▼  │ nothing for max(2 s, 4 timeouts)
+//!   five tries: over      Snubbed ── 10 s more: over
+//! ```
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fixedbitset::FixedBitSet;
+use messages::limits::{BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM};
+use messages::node_to_node::{ByteRange, Hello, Ping, Request, Welcome};
+use messages::{
+    Bits, CHUNK_HEADER, ContentId, Conversation, Cookie, Layout, List, NodeId, PieceRun, Timestamp,
+};
+use rand::RngExt as _;
+
+use super::stretches::SessionKey;
+use crate::context::{Context, NEAR, Route};
+use crate::event::SessionEnd;
+use crate::flow::{Flow, FlowSettings};
+use crate::ids::DownloadId;
+use crate::meter::Meter;
+use crate::output::{Reason, Wait};
+use crate::status::{OwnerState, OwnerStatus};
+
+/// A snubbed owner is asked with PING this often.
+const SNUBBED_PING: Duration = Duration::from_secs(1);
+/// A snubbed owner that stays silent this long is given up.
+const SNUBBED_FOR: Duration = Duration::from_secs(10);
+/// An owner is snubbed after this many timeouts, but not before `network.snub_after`.
+const SNUB_TIMEOUTS: u32 = 4;
+/// A choked downloader asks again after this long, when the owner named no time.
+const CHOKED_FOR: Duration = Duration::from_secs(10);
+/// On a near path the first window need not be small: nothing but the receive buffer can overflow.
+const NEAR_WINDOW: u32 = 256 << 10;
+
+/// Which pieces an owner has.
+#[derive(Debug)]
+enum Has {
+    /// All of them.
+    Everything,
+    /// Those whose bit is set, as BITFIELD and HAVE have told so far.
+    Some(FixedBitSet),
+}
+
+/// How a session stands.
+#[derive(Debug)]
+enum State {
+    /// HELLO is under way.
+    Greeting(Greeting),
+    /// The owner answers.
+    Willing,
+    /// The owner serves others until then, or until it says otherwise.
+    Choked { until: Timestamp },
+    /// Nothing came for too long; since then it is only pinged.
+    Snubbed { since: Timestamp, next_ping: Timestamp },
+}
+
+#[derive(Debug)]
+struct Greeting {
+    nonce: u64,
+    tries: u32,
+    next_at: Timestamp,
+}
+
+/// One owner of one content, as one download sees it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) key: SessionKey,
+    pub(crate) owner: NodeId,
+    pub(crate) peer: SocketAddr,
+    pub(crate) ours: Conversation,
+    theirs: Conversation,
+    content: ContentId,
+    state: State,
+    /// Present from WELCOME on.
+    flow: Option<Flow>,
+    length: u64,
+    has: Has,
+    highest_sequence: u32,
+    ping_echo: u64,
+    /// Since when it owes an answer.
+    silent_since: Option<Timestamp>,
+    meter: Meter,
+    /// Pieces that came from it alone and did not verify.
+    pub(crate) bad_pieces: u32,
+}
+
+impl Session {
+    /// A session with the owner `owner` at `peer`: its first HELLO is due at once.
+    pub(crate) fn new(
+        key: SessionKey,
+        download: DownloadId,
+        content: ContentId,
+        owner: NodeId,
+        peer: SocketAddr,
+        cx: &mut Context<'_>,
+    ) -> Session {
+        let ours = cx.routes.open(Route::Download(download, key), cx.rng);
+        let greeting = Greeting { nonce: cx.rng.random(), tries: 0, next_at: cx.now };
+        Session {
+            key,
+            owner,
+            peer,
+            ours,
+            theirs: Conversation(0),
+            content,
+            state: State::Greeting(greeting),
+            flow: None,
+            length: 0,
+            has: Has::Some(FixedBitSet::new()),
+            highest_sequence: 0,
+            ping_echo: 0,
+            silent_since: None,
+            meter: Meter::new(cx.now),
+            bad_pieces: 0,
+        }
+    }
+
+    /// The flow of a session that may be asked for pieces now.
+    pub(crate) fn willing_flow(&mut self) -> Option<&mut Flow> {
+        matches!(self.state, State::Willing).then_some(self.flow.as_mut()).flatten()
+    }
+
+    /// The flow, from WELCOME on.
+    pub(crate) fn flow(&self) -> Option<&Flow> {
+        self.flow.as_ref()
+    }
+
+    /// The flow, from WELCOME on.
+    pub(crate) fn flow_mut(&mut self) -> Option<&mut Flow> {
+        self.flow.as_mut()
+    }
+
+    /// Whether it may be asked for pieces now.
+    pub(crate) fn is_willing(&self) -> bool {
+        matches!(self.state, State::Willing)
+    }
+
+    /// Whether it is worth one of the download's places: it answers, or may still.
+    pub(crate) fn is_useful(&self) -> bool {
+        !matches!(self.state, State::Snubbed { .. })
+    }
+
+    /// The content's length in bytes, as this owner says.
+    pub(crate) fn claimed_length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether the owner has `piece`.
+    pub(crate) fn has(&self, piece: u32) -> bool {
+        match &self.has {
+            Has::Everything => true,
+            Has::Some(pieces) => pieces.contains(piece as usize),
+        }
+    }
+
+    /// Bytes outstanding over a path so short that they may all arrive at once.
+    pub(crate) fn near_outstanding(&self) -> u32 {
+        self.flow.as_ref().filter(|flow| is_near(flow)).map_or(0, Flow::outstanding)
+    }
+
+    /// How fast this owner is, in bytes a second: what it did lately, or what its path seems to allow; 0: unknown.
+    pub(crate) fn speed(&self, now: Timestamp) -> u64 {
+        let measured = self.meter.rate(now);
+        if measured > 0 { measured } else { self.flow.as_ref().map_or(0, Flow::rate) }
+    }
+
+    /// RETRY: the address is to be proven.
+    pub(crate) fn handle_retry(&mut self, nonce: u64, cookie: Cookie, cx: &mut Context<'_>) -> bool {
+        let State::Greeting(greeting) = &mut self.state else {
+            return false;
+        };
+        if greeting.nonce != nonce || cx.cookies.find(self.peer) == cookie {
+            return false;
+        }
+        cx.cookies.keep(self.peer, cookie);
+        self.say_hello(cx);
+        true
+    }
+
+    /// WELCOME: the session is open. Whether it was awaited.
+    pub(crate) fn handle_welcome(&mut self, welcome: &Welcome, cx: &mut Context<'_>) -> bool {
+        let State::Greeting(greeting) = &self.state else {
+            return false;
+        };
+        let Some(layout) = Layout::of(welcome.length).filter(|_| greeting.nonce == welcome.nonce) else {
+            return false;
+        };
+        let rtt = cx.now.since_wire_micros(welcome.echoed_at);
+        let settings = flow_settings(welcome, rtt, cx);
+        self.flow = Some(Flow::new(settings, cx.rng.random(), Some(rtt), cx.now));
+        self.theirs = welcome.conversation;
+        self.owner = welcome.node;
+        self.length = welcome.length;
+        self.has = if welcome.have >= layout.pieces() {
+            Has::Everything
+        } else {
+            Has::Some(FixedBitSet::with_capacity(layout.pieces() as usize))
+        };
+        self.state = State::Willing;
+        true
+    }
+
+    /// BITFIELD: pieces that the owner has.
+    pub(crate) fn handle_bitfield(&mut self, bits: &Bits) {
+        bits.pieces().for_each(|piece| self.learn(piece));
+    }
+
+    /// HAVE: pieces that the owner has now.
+    pub(crate) fn handle_have(&mut self, runs: &[PieceRun]) {
+        runs.iter().flat_map(|run| run.pieces()).for_each(|piece| self.learn(piece));
+    }
+
+    /// PING of the owner: answered at once, and in the next REQUEST once more.
+    pub(crate) fn handle_ping(&mut self, nonce: u64, cx: &mut Context<'_>) {
+        self.ping_echo = nonce;
+        cx.send(self.peer, self.theirs, &messages::node_to_node::Pong { nonce });
+    }
+
+    /// Anything came from the owner: it is not silent.
+    pub(crate) fn on_heard(&mut self) {
+        self.silent_since = None;
+        if matches!(self.state, State::Snubbed { .. }) {
+            self.state = State::Willing;
+        }
+    }
+
+    /// CHUNK with this sequence and so many wanted bytes.
+    pub(crate) fn on_arrived(&mut self, sequence: u32, bytes: u32, now: Timestamp) {
+        if sequence.wrapping_sub(self.highest_sequence) < u32::MAX / 2 {
+            self.highest_sequence = sequence;
+        }
+        self.meter.count(u64::from(bytes), now);
+    }
+
+    /// CHOKE or BUSY: the owner serves others for a time.
+    pub(crate) fn on_choked(&mut self, retry_after: Duration, now: Timestamp) {
+        if self.flow.is_some() {
+            let pause = if retry_after.is_zero() { CHOKED_FOR } else { retry_after };
+            self.state = State::Choked { until: now + pause };
+        }
+    }
+
+    /// UNCHOKE.
+    pub(crate) fn on_unchoked(&mut self) {
+        if matches!(self.state, State::Choked { .. }) {
+            self.state = State::Willing;
+        }
+    }
+
+    /// What time brings: a repeated HELLO, the end of a pause, a silent owner. The reason, when the session is over.
+    pub(crate) fn handle_time(&mut self, cx: &mut Context<'_>) -> Option<SessionEnd> {
+        let now = cx.now;
+        match &mut self.state {
+            State::Greeting(greeting) if now >= greeting.next_at => {
+                if greeting.tries >= u32::from(cx.settings.network.hello_tries) {
+                    return Some(SessionEnd::NoAnswer);
+                }
+                greeting.next_at = now + cx.settings.network.hello_timeout * 2u32.pow(greeting.tries.min(6));
+                greeting.tries += 1;
+                self.say_hello(cx);
+            }
+            State::Choked { until } if now >= *until => self.state = State::Willing,
+            State::Snubbed { since, next_ping } => {
+                if now.since(*since) >= SNUBBED_FOR {
+                    return Some(SessionEnd::Silent);
+                }
+                if now >= *next_ping {
+                    *next_ping = now + SNUBBED_PING;
+                    let nonce = cx.rng.random_range(1..=u64::MAX);
+                    cx.send(self.peer, self.theirs, &Ping { nonce });
+                }
+            }
+            State::Greeting(_) | State::Willing | State::Choked { .. } => {}
+        }
+        None
+    }
+
+    /// Whether the owner has just been silent for too long: from now on it is snubbed.
+    pub(crate) fn falls_silent(&mut self, cx: &Context<'_>) -> bool {
+        let due = self.snub_at(cx.settings.network.snub_after).is_some_and(|at| cx.now >= at);
+        if due {
+            self.state = State::Snubbed { since: cx.now, next_ping: cx.now };
+        }
+        due
+    }
+
+    /// When [`Session::handle_time`] has something to do.
+    pub(crate) fn next_timer(&self, snub_after: Duration) -> Wait {
+        let own = match &self.state {
+            State::Greeting(greeting) => Wait { until: greeting.next_at, reason: Reason::HelloRetry },
+            State::Choked { until } => Wait { until: *until, reason: Reason::Snub },
+            State::Snubbed { since, next_ping } => {
+                Wait { until: (*next_ping).min(*since + SNUBBED_FOR), reason: Reason::Snub }
+            }
+            State::Willing => Wait::IDLE,
+        };
+        let snub = self.snub_at(snub_after).map_or(Wait::IDLE, |until| Wait { until, reason: Reason::Snub });
+        let loss = self.flow.as_ref().map_or(Wait::IDLE, Flow::next_timer);
+        own.earlier(snub).earlier(loss)
+    }
+
+    /// Sends one REQUEST for consecutive request numbers from `first` on.
+    pub(crate) fn send_request(&mut self, first: u32, ranges: List<ByteRange, 16>, cx: &mut Context<'_>) {
+        let Some(flow) = &self.flow else {
+            return;
+        };
+        self.silent_since.get_or_insert(cx.now);
+        let request = Request {
+            first_request: first,
+            highest_sequence: self.highest_sequence,
+            ping_echo: std::mem::take(&mut self.ping_echo),
+            segment_size: flow.segment(),
+            ranges,
+        };
+        cx.send(self.peer, self.theirs, &request);
+    }
+
+    /// Where messages to the owner go, once it has chosen its number.
+    pub(crate) fn address(&self) -> Option<(SocketAddr, Conversation)> {
+        self.flow.is_some().then_some((self.peer, self.theirs))
+    }
+
+    /// For screens.
+    pub(crate) fn status(&self, pieces: std::ops::Range<u32>, now: Timestamp) -> OwnerStatus {
+        OwnerStatus {
+            node: self.owner,
+            peer: self.peer,
+            state: match self.state {
+                State::Greeting(_) => OwnerState::Connecting,
+                State::Willing => OwnerState::Ready,
+                State::Choked { .. } => OwnerState::Choked,
+                State::Snubbed { .. } => OwnerState::Snubbed,
+            },
+            pieces,
+            received: self.meter.total(),
+            rate: self.meter.rate(now),
+            rtt: self.flow.as_ref().and_then(Flow::smoothed_rtt),
+            outstanding: self.flow.as_ref().map_or(0, Flow::outstanding),
+        }
+    }
+
+    fn snub_at(&self, snub_after: Duration) -> Option<Timestamp> {
+        let flow = self.flow.as_ref().filter(|_| matches!(self.state, State::Willing))?;
+        Some(self.silent_since? + snub_after.max(flow.timeout() * SNUB_TIMEOUTS))
+    }
+
+    fn learn(&mut self, piece: u32) {
+        if let Has::Some(pieces) = &mut self.has
+            && (piece as usize) < pieces.len()
+        {
+            pieces.insert(piece as usize);
+        }
+    }
+
+    fn say_hello(&mut self, cx: &mut Context<'_>) {
+        let State::Greeting(greeting) = &self.state else {
+            return;
+        };
+        let hello = Hello {
+            nonce: greeting.nonce,
+            content: self.content,
+            node: cx.node,
+            conversation: self.ours,
+            capabilities: 0,
+            sent_at: cx.now.wire_micros(),
+            cookie: cx.cookies.find(self.peer),
+        };
+        cx.send(self.peer, self.ours, &hello);
+    }
+}
+
+/// Whether a flow's path is so short that what is asked for may arrive all at once.
+pub(crate) fn is_near(flow: &Flow) -> bool {
+    flow.min_rtt().is_none_or(|rtt| rtt < NEAR)
+}
+
+fn flow_settings(welcome: &Welcome, rtt: Duration, cx: &Context<'_>) -> FlowSettings {
+    let network = &cx.settings.network;
+    let wanted = if network.segment_size == 0 { BASE_DATAGRAM as u16 } else { network.segment_size };
+    let datagram = usize::from(wanted.min(welcome.max_datagram)).clamp(BASE_DATAGRAM, MAX_DATAGRAM);
+    let segment = datagram - CHUNK_HEADER;
+    // One burst is one send: no more segments and no more bytes than that takes.
+    let segments = (MAX_DATAGRAM / datagram).min(MAX_BURST_SEGMENTS).min(MAX_BURST as usize / segment).max(1);
+    let first_window = if rtt < NEAR { NEAR_WINDOW } else { network.first_window.as_u64() as u32 };
+    let most = u32::try_from(network.session_window.as_u64()).unwrap_or(u32::MAX);
+    FlowSettings {
+        segment: segment as u16,
+        first_window,
+        most_outstanding: most.min(welcome.max_outstanding).max(2 * datagram as u32),
+        longest_burst: (segments * segment) as u32,
+    }
+}

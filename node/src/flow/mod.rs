@@ -1,0 +1,351 @@
+//! The downloader's side of one path: what was asked of an owner and has not arrived, what is lost, how fast to ask.
+//!
+//! A flow knows no pieces: the ranges that it asks for are opaque to it, and lost ones are given back.
+//!
+//! ```text
+//!   ask(range) ──▶ outstanding burst ──▶ every segment arrived            (a sample for rate control)
+//!                        ├── three later segments arrived first ─▶ lost   (RFC 9002 §6.1.1's packet threshold)
+//!                        └── nothing arrived for a timeout ─▶ all lost     (RFC 9002 §6.2, RFC 6298)
+//! ```
+
+mod outstanding;
+mod rtt;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use messages::node_to_node::ByteRange;
+use messages::{ChunkHeader, HOLD_UNIT_MICROS, Timestamp};
+
+use crate::output::{Reason, Wait};
+use crate::rate::{RateControl, Sample};
+use outstanding::Outstanding;
+use rtt::Rtt;
+
+/// A segment is taken for lost when this many that were asked for later have arrived (RFC 9002 §6.1.1).
+const REORDERING_THRESHOLD: u32 = 3;
+/// Finished bursts are remembered for this many round trips, to tell late segments from strangers' ones.
+const REMEMBERED_RTTS: u32 = 3;
+/// No more finished bursts than this are remembered.
+const REMEMBERED_BURSTS: usize = 4096;
+/// How much may be asked for at once although the pacing would spread it: what a coarse timer needs.
+const PACING_SLACK: Duration = Duration::from_millis(2);
+/// A burst lasts about this long at the path's rate (reference figures: 1.5 ms).
+const BURST_TIME: Duration = Duration::from_micros(1500);
+/// A timeout counts from the last arrival; it doubles at most this often.
+const MAX_BACKOFF: u32 = 5;
+
+/// What a CHUNK was to the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// It was asked for and had not arrived; `late`: it had been given up.
+    Asked { late: bool },
+    /// It had arrived before.
+    Again,
+    /// It was never asked for, or is not what was asked for.
+    Stranger,
+}
+
+/// Sizes that do not change while a flow lives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlowSettings {
+    /// Bytes of payload in each CHUNK.
+    pub(crate) segment: u16,
+    /// Bytes that may be outstanding before anything is known.
+    pub(crate) first_window: u32,
+    /// Bytes that may ever be outstanding.
+    pub(crate) most_outstanding: u32,
+    /// Bytes that one burst may have.
+    pub(crate) longest_burst: u32,
+}
+
+/// One path's outstanding bursts and their timing.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    settings: FlowSettings,
+    bursts: VecDeque<Outstanding>,
+    /// The request number of the next burst; that of `bursts[i]` is this minus their count plus `i`.
+    next_request: u32,
+    /// Segments asked for so far: the order in which they should arrive.
+    next_ordinal: u64,
+    highest_arrived: u64,
+    outstanding: u32,
+    delivered: u64,
+    delivered_at: Timestamp,
+    /// The round ends when a burst arrives that was asked for when this much had been delivered.
+    round_ends: u64,
+    rtt: Rtt,
+    rate: RateControl,
+    threshold: u32,
+    /// How long an overtaken segment may still come, once reordering was seen.
+    patience: Duration,
+    last_heard: Timestamp,
+    backoff: u32,
+    next_ask: Timestamp,
+    limited: bool,
+}
+
+impl Flow {
+    /// A flow over a path whose handshake took `rtt`. Its first request has the number `first_request`.
+    pub(crate) fn new(
+        settings: FlowSettings,
+        first_request: u32,
+        rtt: Option<Duration>,
+        now: Timestamp,
+    ) -> Flow {
+        let least = 2 * u32::from(settings.segment) * 2;
+        let mut rate =
+            RateControl::new(settings.first_window, least, settings.most_outstanding.max(least), now);
+        let mut estimator = Rtt::default();
+        if let Some(rtt) = rtt {
+            rate.on_rtt(rtt, now);
+            estimator.observe(rtt);
+        }
+        Flow {
+            settings,
+            bursts: VecDeque::new(),
+            next_request: first_request,
+            next_ordinal: 0,
+            highest_arrived: 0,
+            outstanding: 0,
+            delivered: 0,
+            delivered_at: now,
+            round_ends: 0,
+            rtt: estimator,
+            rate,
+            threshold: REORDERING_THRESHOLD,
+            patience: Duration::ZERO,
+            last_heard: now,
+            backoff: 0,
+            next_ask: now,
+            limited: false,
+        }
+    }
+
+    /// Bytes asked for that have neither arrived nor been given up.
+    pub(crate) fn outstanding(&self) -> u32 {
+        self.outstanding
+    }
+
+    /// Bytes of payload in each CHUNK.
+    pub(crate) fn segment(&self) -> u16 {
+        self.settings.segment
+    }
+
+    /// The smoothed round-trip time, owner's queue included.
+    pub(crate) fn smoothed_rtt(&self) -> Option<Duration> {
+        self.rtt.smoothed()
+    }
+
+    /// The lowest round-trip time lately, owner's queue excluded.
+    pub(crate) fn min_rtt(&self) -> Option<Duration> {
+        self.rate.min_rtt()
+    }
+
+    /// The path's rate as the model has it, in bytes a second; 0 before anything is known.
+    pub(crate) fn rate(&self) -> u64 {
+        self.rate.rate()
+    }
+
+    /// How long nothing may come before everything outstanding is taken for lost.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.rtt.timeout(self.backoff)
+    }
+
+    /// How long the next range may be, in bytes: 0 while the window is full. Whole segments, but for a piece's end.
+    pub(crate) fn room(&self) -> u32 {
+        let room = self.rate.window().saturating_sub(self.outstanding);
+        let by_time = (u128::from(self.rate.rate()) * BURST_TIME.as_nanos() / 1_000_000_000) as u64;
+        let segment = u32::from(self.settings.segment);
+        let burst =
+            u32::try_from(by_time).unwrap_or(u32::MAX).clamp(2 * segment, self.settings.longest_burst);
+        // A burst that does not fit yet waits for room, so that a fast path is not asked in crumbs.
+        if room < burst && self.outstanding > 0 && room < self.rate.window() / 4 {
+            0
+        } else {
+            burst.min(room)
+        }
+    }
+
+    /// When the pacing allows the next range: now or before, if it does.
+    pub(crate) fn ready_at(&self) -> Timestamp {
+        self.next_ask
+    }
+
+    /// There was room to ask, and nothing to ask for: rate samples are lower bounds until the window fills again.
+    pub(crate) fn on_nothing_to_ask(&mut self) {
+        self.limited = true;
+    }
+
+    /// `range` is asked for now; its request number.
+    pub(crate) fn ask(&mut self, range: ByteRange, now: Timestamp) -> u32 {
+        if self.outstanding == 0 {
+            // Silence is counted from here, and an idle time is not a slow one.
+            self.last_heard = now;
+            self.delivered_at = now;
+        }
+        let request = self.next_request;
+        self.next_request = self.next_request.wrapping_add(1);
+        let burst = Outstanding::new(range, self.settings.segment, self.next_ordinal, now)
+            .delivered(self.delivered, self.delivered_at)
+            .limited(self.limited);
+        self.limited = false;
+        self.next_ordinal += u64::from(burst.segments());
+        self.outstanding += range.length();
+        self.bursts.push_back(burst);
+        self.pace(range.length(), now);
+        request
+    }
+
+    /// The range of the latest request, while nothing of it has arrived: it is repeated in the next REQUEST, so that
+    /// a lost REQUEST does not cost a round trip.
+    pub(crate) fn repeatable(&self) -> Option<(u32, ByteRange)> {
+        let last = self.bursts.back()?;
+        last.is_untouched().then(|| (self.next_request.wrapping_sub(1), last.range()))
+    }
+
+    /// A CHUNK of this session arrived, with `length` bytes of payload.
+    pub(crate) fn handle_chunk(&mut self, header: &ChunkHeader, length: usize, now: Timestamp) -> Arrival {
+        let Some(index) = self.index_of(header.request) else {
+            return Arrival::Stranger;
+        };
+        let Some(burst) = self.bursts.get_mut(index) else {
+            return Arrival::Stranger;
+        };
+        let arrival = burst.handle_segment(header, length);
+        let Arrival::Asked { late } = arrival else {
+            return arrival;
+        };
+        let (asked_at, ordinal) = (burst.asked_at(), burst.ordinal(header.index));
+        self.last_heard = now;
+        self.backoff = 0;
+        self.delivered += length as u64;
+        if late {
+            // It was not lost: wait longer next time.
+            self.threshold = (self.threshold * 2).min(64);
+            self.patience = (self.patience * 2).max(self.rate.min_rtt().unwrap_or_default() / 4);
+            let most = self.rtt.smoothed().unwrap_or_default();
+            self.patience = self.patience.clamp(Duration::from_millis(1), most.max(Duration::from_millis(1)));
+        } else {
+            self.outstanding -= length as u32;
+        }
+        if header.index == 0 && !late {
+            let hold = Duration::from_micros(u64::from(header.hold) * HOLD_UNIT_MICROS);
+            self.rtt.observe(now.since(asked_at));
+            self.rate.on_rtt(now.since(asked_at).saturating_sub(hold).max(Duration::from_micros(1)), now);
+        }
+        if ordinal > self.highest_arrived {
+            self.highest_arrived = ordinal;
+        }
+        self.sample(index, now);
+        self.delivered_at = now;
+        Arrival::Asked { late }
+    }
+
+    /// The owner will not answer `request`: the bytes of it that were still expected.
+    pub(crate) fn give_up(&mut self, request: u32) -> Option<ByteRange> {
+        let index = self.index_of(request)?;
+        let burst = self.bursts.get_mut(index)?;
+        let range = burst.range();
+        let lost = burst.give_up_all();
+        self.outstanding -= lost;
+        (lost > 0).then_some(range)
+    }
+
+    /// Everything that is outstanding, which is no longer expected.
+    pub(crate) fn give_up_everything(&mut self, lost: &mut Vec<ByteRange>) {
+        for burst in &mut self.bursts {
+            self.outstanding -= burst.give_up(u64::MAX, lost);
+        }
+    }
+
+    /// Finds what is lost by `now`, and appends it to `lost`. Whether the whole window timed out.
+    pub(crate) fn detect_loss(&mut self, now: Timestamp, lost: &mut Vec<ByteRange>) -> bool {
+        let due = self.patience;
+        let before = self.highest_arrived.saturating_sub(u64::from(self.threshold) - 1);
+        for burst in &mut self.bursts {
+            if burst.first_ordinal() >= before {
+                break;
+            }
+            if !burst.is_finished() && burst.overtaken(now, due) {
+                self.outstanding -= burst.give_up(before, lost);
+            }
+        }
+        let timed_out = self.outstanding > 0 && now >= self.timeout_at();
+        if timed_out {
+            self.give_up_everything(lost);
+            self.backoff = (self.backoff + 1).min(MAX_BACKOFF);
+            self.rate.on_timeout();
+        }
+        self.forget(now);
+        timed_out
+    }
+
+    /// When [`Flow::detect_loss`] should be called although nothing arrives.
+    pub(crate) fn next_timer(&self) -> Wait {
+        if self.outstanding == 0 {
+            return Wait::IDLE;
+        }
+        let timeout = Wait { until: self.timeout_at(), reason: Reason::LossTimer };
+        let before = self.highest_arrived.saturating_sub(u64::from(self.threshold) - 1);
+        let overtaken = self
+            .bursts
+            .iter()
+            .take_while(|burst| burst.first_ordinal() < before)
+            .filter(|burst| !burst.is_finished())
+            .filter_map(Outstanding::overtaken_at)
+            .min()
+            .map(|since| Wait { until: since + self.patience, reason: Reason::LossTimer });
+        overtaken.map_or(timeout, |wait| wait.earlier(timeout))
+    }
+
+    fn timeout_at(&self) -> Timestamp {
+        self.last_heard + self.timeout()
+    }
+
+    fn index_of(&self, request: u32) -> Option<usize> {
+        let behind = self.next_request.wrapping_sub(request);
+        self.bursts.len().checked_sub(usize::try_from(behind).ok()?).filter(|_| behind > 0)
+    }
+
+    /// A burst that is complete tells how fast the path delivered since it was asked for.
+    fn sample(&mut self, index: usize, now: Timestamp) {
+        let Some(burst) = self.bursts.get(index).filter(|burst| burst.is_complete()) else {
+            return;
+        };
+        let delivered = self.delivered - burst.delivered_then();
+        let elapsed = now.since(burst.delivered_then_at().min(burst.asked_at()));
+        let round_ended = burst.delivered_then() >= self.round_ends;
+        let limited = burst.is_limited();
+        if round_ended {
+            self.round_ends = self.delivered;
+        }
+        // Over less than the lowest round-trip time it is the burst's own clock that is measured, not the path's.
+        let span = elapsed.max(self.rate.min_rtt().unwrap_or_default()).max(Duration::from_micros(1));
+        let rate = (u128::from(delivered) * 1_000_000_000 / span.as_nanos()) as u64;
+        self.rate.on_sample(Sample { rate, limited, round_ended }, self.outstanding, now);
+    }
+
+    fn pace(&mut self, bytes: u32, now: Timestamp) {
+        let Some(rate) = self.rate.pacing() else {
+            return;
+        };
+        let takes = Duration::from_nanos((u128::from(bytes) * 1_000_000_000 / u128::from(rate)) as u64);
+        self.next_ask = self.next_ask.max(now - PACING_SLACK) + takes;
+    }
+
+    /// Drops finished bursts from the front, once no late segment of theirs is to be expected.
+    fn forget(&mut self, now: Timestamp) {
+        let remembered = self.rtt.smoothed().unwrap_or(Duration::from_secs(1)) * REMEMBERED_RTTS;
+        while let Some(first) = self.bursts.front() {
+            let old = now.since(first.asked_at()) > remembered || self.bursts.len() > REMEMBERED_BURSTS;
+            if !(first.is_complete() || first.is_finished() && old) {
+                break;
+            }
+            self.bursts.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

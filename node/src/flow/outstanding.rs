@@ -1,0 +1,166 @@
+//! One burst that was asked for: which of its segments arrived, and what was known when it was asked for.
+
+use messages::node_to_node::ByteRange;
+use messages::{ChunkHeader, Timestamp};
+
+use super::Arrival;
+
+/// One burst. At most 64 segments, so that a word has a bit for each.
+#[derive(Debug)]
+pub(super) struct Outstanding {
+    range: ByteRange,
+    segment: u16,
+    first_ordinal: u64,
+    asked_at: Timestamp,
+    /// One bit a segment.
+    arrived: u64,
+    /// Segments that were given up, arrived since or not.
+    given_up: u64,
+    /// Since when later segments have overtaken it.
+    overtaken_at: Option<Timestamp>,
+    delivered: u64,
+    delivered_at: Timestamp,
+    limited: bool,
+}
+
+impl Outstanding {
+    pub(super) fn new(range: ByteRange, segment: u16, first_ordinal: u64, now: Timestamp) -> Outstanding {
+        Outstanding {
+            range,
+            segment,
+            first_ordinal,
+            asked_at: now,
+            arrived: 0,
+            given_up: 0,
+            overtaken_at: None,
+            delivered: 0,
+            delivered_at: now,
+            limited: false,
+        }
+    }
+
+    /// How much the flow had been delivered, and when last, when this was asked for.
+    pub(super) fn delivered(self, delivered: u64, at: Timestamp) -> Outstanding {
+        Outstanding { delivered, delivered_at: at, ..self }
+    }
+
+    /// Whether the flow had had nothing to ask for just before.
+    pub(super) fn limited(self, limited: bool) -> Outstanding {
+        Outstanding { limited, ..self }
+    }
+
+    pub(super) fn range(&self) -> ByteRange {
+        self.range
+    }
+
+    pub(super) fn segments(&self) -> u32 {
+        self.range.segments(self.segment)
+    }
+
+    pub(super) fn first_ordinal(&self) -> u64 {
+        self.first_ordinal
+    }
+
+    pub(super) fn ordinal(&self, index: u8) -> u64 {
+        self.first_ordinal + u64::from(index)
+    }
+
+    pub(super) fn asked_at(&self) -> Timestamp {
+        self.asked_at
+    }
+
+    pub(super) fn delivered_then(&self) -> u64 {
+        self.delivered
+    }
+
+    pub(super) fn delivered_then_at(&self) -> Timestamp {
+        self.delivered_at
+    }
+
+    pub(super) fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    /// Nothing of it has arrived, and nothing was given up.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.arrived == 0 && self.given_up == 0
+    }
+
+    /// All of it has arrived.
+    pub(super) fn is_complete(&self) -> bool {
+        self.arrived == self.all()
+    }
+
+    /// Nothing of it is expected any more.
+    pub(super) fn is_finished(&self) -> bool {
+        self.arrived | self.given_up == self.all()
+    }
+
+    /// Since when it has been overtaken.
+    pub(super) fn overtaken_at(&self) -> Option<Timestamp> {
+        self.overtaken_at
+    }
+
+    /// It is overtaken now: whether it has been for `patience`.
+    pub(super) fn overtaken(&mut self, now: Timestamp, patience: std::time::Duration) -> bool {
+        let since = *self.overtaken_at.get_or_insert(now);
+        now >= since + patience
+    }
+
+    /// One segment: it must be exactly what was asked for.
+    pub(super) fn handle_segment(&mut self, header: &ChunkHeader, length: usize) -> Arrival {
+        let index = u32::from(header.index);
+        if index >= self.segments() || header.piece != self.range.piece() {
+            return Arrival::Stranger;
+        }
+        let (start, end) = self.span(index);
+        if header.offset != start || length != (end - start) as usize {
+            return Arrival::Stranger;
+        }
+        let bit = 1 << index;
+        if self.arrived & bit != 0 {
+            return Arrival::Again;
+        }
+        self.arrived |= bit;
+        Arrival::Asked { late: self.given_up & bit != 0 }
+    }
+
+    /// Gives up the segments before ordinal `before` that have not arrived, appends them to `lost` as ranges, and says
+    /// how many bytes they were.
+    pub(super) fn give_up(&mut self, before: u64, lost: &mut Vec<ByteRange>) -> u32 {
+        let mut bytes = 0;
+        let mut run: Option<(u32, u32)> = None;
+        for index in 0..self.segments() {
+            let bit = 1u64 << index;
+            if (self.arrived | self.given_up) & bit != 0 || self.first_ordinal + u64::from(index) >= before {
+                lost.extend(self.range_of(run.take()));
+                continue;
+            }
+            self.given_up |= bit;
+            let (start, end) = self.span(index);
+            bytes += end - start;
+            run = Some((run.map_or(start, |(from, _)| from), end));
+        }
+        lost.extend(self.range_of(run));
+        bytes
+    }
+
+    /// Gives up what has not arrived, and says how many bytes it was.
+    pub(super) fn give_up_all(&mut self) -> u32 {
+        let mut lost = Vec::new();
+        self.give_up(u64::MAX, &mut lost)
+    }
+
+    fn range_of(&self, run: Option<(u32, u32)>) -> Option<ByteRange> {
+        run.and_then(|(start, end)| ByteRange::new(self.range.piece(), start, end - start))
+    }
+
+    fn span(&self, index: u32) -> (u32, u32) {
+        let start = self.range.offset() + index * u32::from(self.segment);
+        (start, (start + u32::from(self.segment)).min(self.range.end()))
+    }
+
+    fn all(&self) -> u64 {
+        u64::MAX >> (64 - self.segments().clamp(1, 64))
+    }
+}

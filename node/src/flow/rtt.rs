@@ -1,0 +1,48 @@
+//! Round-trip times, smoothed (RFC 6298), and the timeout that follows from them.
+
+use std::time::Duration;
+
+/// Before anything was measured.
+const INITIAL_TIMEOUT: Duration = Duration::from_millis(500);
+/// A timeout is never shorter: a host may be busy that long.
+const LEAST_TIMEOUT: Duration = Duration::from_millis(30);
+/// Nor longer, doubled or not.
+const MOST_TIMEOUT: Duration = Duration::from_secs(2);
+/// What scheduling and timers add on both sides.
+const GRANULARITY: Duration = Duration::from_millis(10);
+
+/// Smoothed time and its mean deviation.
+#[derive(Debug, Default)]
+pub(super) struct Rtt {
+    smoothed: Option<Duration>,
+    deviation: Duration,
+}
+
+impl Rtt {
+    /// A request was answered after `sample`, the owner's queue included.
+    pub(super) fn observe(&mut self, sample: Duration) {
+        match self.smoothed {
+            None => {
+                self.smoothed = Some(sample);
+                self.deviation = sample / 2;
+            }
+            Some(smoothed) => {
+                self.deviation = (self.deviation * 3 + smoothed.abs_diff(sample)) / 4;
+                self.smoothed = Some((smoothed * 7 + sample) / 8);
+            }
+        }
+    }
+
+    pub(super) fn smoothed(&self) -> Option<Duration> {
+        self.smoothed
+    }
+
+    /// How long to wait for anything at all, after `backoff` timeouts in a row.
+    pub(super) fn timeout(&self, backoff: u32) -> Duration {
+        let base = match self.smoothed {
+            Some(smoothed) => (smoothed + 4 * self.deviation + GRANULARITY).max(LEAST_TIMEOUT),
+            None => INITIAL_TIMEOUT,
+        };
+        (base * 2u32.pow(backoff)).min(MOST_TIMEOUT.max(base))
+    }
+}

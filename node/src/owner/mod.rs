@@ -1,0 +1,371 @@
+//! The owner's side: contents that are served, sessions that are served, and whose turn it is.
+//!
+//! The owner keeps about a kilobyte a session and nothing to send again: whoever misses something asks for it again.
+//! It answers each requested range with one burst, and gives no more than it got to an address that has not proven
+//! itself with a cookie.
+//!
+//! ```text
+//!   HELLO, no or wrong cookie ──▶ RETRY (nothing kept)        HELLO, right cookie ──▶ WELCOME (a session)
+//!   REQUEST ──▶ queued in its session ──its turn──▶ one burst a range
+//! ```
+
+mod session;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messages::limits::{BASE_DATAGRAM, MAX_DATAGRAM};
+use messages::node_to_node::{Bye, ByeReason, Control, Hello, Operation, Request, Retry, Welcome};
+use messages::{ContentId, Conversation, CookieJar, Manifest, Name, NodeToNode, Timestamp};
+
+use crate::context::{Context, Route};
+use crate::event::{Event, SessionEnd};
+use crate::ids::ShareId;
+use crate::output::{Reason, Wait};
+use crate::status::UploadStatus;
+use session::{Refusal, Serving};
+
+/// Bytes that a session may send in one turn (deficit round robin, Shreedhar and Varghese 1995).
+const QUANTUM: u32 = 64 << 10;
+/// Bursts in one poll, so that datagrams are let in between.
+const BURSTS_A_POLL: usize = 16;
+/// A downloader that finds the queue full comes again after this long.
+const BUSY_RETRY: Duration = Duration::from_millis(20);
+
+/// A content that is served.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) content: ContentId,
+    pub(crate) name: Name,
+    pub(crate) manifest: Arc<Manifest>,
+    /// The manifest's bytes, as they are served.
+    encoded: Arc<[u8]>,
+    pub(crate) sent: u64,
+}
+
+/// All that this node serves.
+#[derive(Debug)]
+pub(crate) struct Owner {
+    jar: CookieJar,
+    shares: BTreeMap<ShareId, Served>,
+    by_content: BTreeMap<ContentId, ShareId>,
+    sessions: BTreeMap<Conversation, Serving>,
+    /// How many sessions each address has.
+    per_address: BTreeMap<std::net::IpAddr, u32>,
+    /// Sessions with something queued, in the order of their turns.
+    turns: VecDeque<Conversation>,
+    /// When each session should be looked at.
+    deadlines: BTreeSet<(Timestamp, Conversation)>,
+}
+
+impl Owner {
+    /// Nothing is served yet; `jar` makes the cookies.
+    pub(crate) fn new(jar: CookieJar) -> Owner {
+        Owner {
+            jar,
+            shares: BTreeMap::new(),
+            by_content: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            per_address: BTreeMap::new(),
+            turns: VecDeque::new(),
+            deadlines: BTreeSet::new(),
+        }
+    }
+
+    /// `content` is served from `share` from now on. Whether it was not served before.
+    pub(crate) fn serve(
+        &mut self,
+        share: ShareId,
+        content: ContentId,
+        name: Name,
+        manifest: Arc<Manifest>,
+    ) -> bool {
+        if self.by_content.contains_key(&content) {
+            return false;
+        }
+        let encoded = manifest.encode().into();
+        self.by_content.insert(content, share);
+        self.shares.insert(share, Served { content, name, manifest, encoded, sent: 0 });
+        true
+    }
+
+    /// Everything that is served.
+    pub(crate) fn all_served(&self) -> impl Iterator<Item = (ShareId, &Served)> {
+        self.shares.iter().map(|(&share, served)| (share, served))
+    }
+
+    /// Under which number `content` is served.
+    pub(crate) fn share_of(&self, content: ContentId) -> Option<ShareId> {
+        self.by_content.get(&content).copied()
+    }
+
+    /// `share` is not served any more: its sessions are told. What was served.
+    pub(crate) fn withdraw(&mut self, share: ShareId, cx: &mut Context<'_>) -> Option<Served> {
+        let served = self.shares.remove(&share)?;
+        self.by_content.remove(&served.content);
+        let ended: Vec<Conversation> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.share == share)
+            .map(|(&ours, _)| ours)
+            .collect();
+        for ours in ended {
+            if let Some(session) = self.sessions.get(&ours) {
+                let gone = Control { operation: Operation::Gone, retry_after_ms: 0, request: 0 };
+                cx.send(session.peer, session.theirs, &gone);
+            }
+            self.end(ours, SessionEnd::Ours, cx);
+        }
+        Some(served)
+    }
+
+    /// The node leaves: sessions are told.
+    pub(crate) fn leave(&mut self, cx: &mut Context<'_>) {
+        for ours in self.sessions.keys().copied().collect::<Vec<_>>() {
+            if let Some(session) = self.sessions.get(&ours) {
+                cx.send(session.peer, session.theirs, &Bye { reason: ByeReason::Leaving });
+            }
+            self.end(ours, SessionEnd::Ours, cx);
+        }
+    }
+
+    /// HELLO: its conversation is the downloader's own number.
+    pub(crate) fn handle_hello(&mut self, from: SocketAddr, hello: &Hello, cx: &mut Context<'_>) {
+        if !self.jar.accepts(hello.cookie, from, cx.now) {
+            cx.counters.unproven += 1;
+            let cookie = self.jar.bake(from, cx.now);
+            cx.send(
+                from,
+                hello.conversation,
+                &Retry { nonce: hello.nonce, echoed_at: hello.sent_at, cookie },
+            );
+            return;
+        }
+        let Some(&share) = self.by_content.get(&hello.content) else {
+            let gone = Control { operation: Operation::Gone, retry_after_ms: 0, request: 0 };
+            cx.send(from, hello.conversation, &gone);
+            return;
+        };
+        let known = self.sessions.iter().find(|(_, session)| session.is_of(from, hello.conversation));
+        let ours = match known.map(|(&ours, _)| ours) {
+            Some(ours) => ours,
+            None => match self.open(from, hello, share, cx) {
+                Some(ours) => ours,
+                None => {
+                    let retry_after_ms = 1000;
+                    let busy = Control { operation: Operation::Busy, retry_after_ms, request: 0 };
+                    cx.send(from, hello.conversation, &busy);
+                    return;
+                }
+            },
+        };
+        self.welcome(ours, hello, cx);
+    }
+
+    fn open(
+        &mut self,
+        from: SocketAddr,
+        hello: &Hello,
+        share: ShareId,
+        cx: &mut Context<'_>,
+    ) -> Option<Conversation> {
+        let of_address = self.per_address.entry(from.ip()).or_default();
+        let full = self.sessions.len() >= cx.settings.network.max_sessions as usize;
+        let crowded = !from.ip().is_loopback() && *of_address >= cx.settings.network.max_sessions_per_address;
+        if full || crowded {
+            if *of_address == 0 {
+                self.per_address.remove(&from.ip());
+            }
+            return None;
+        }
+        *of_address += 1;
+        let ours = cx.routes.open(Route::Owner, cx.rng);
+        self.sessions.insert(ours, Serving::new(from, share, hello, cx.now));
+        self.deadlines.insert((cx.now + cx.settings.network.session_idle, ours));
+        let (content, peer, node) = (hello.content, from, hello.node);
+        cx.out.events.push(Event::ServingStarted { content, peer, node });
+        Some(ours)
+    }
+
+    fn welcome(&mut self, ours: Conversation, hello: &Hello, cx: &mut Context<'_>) {
+        let Some(session) = self.sessions.get_mut(&ours) else {
+            return;
+        };
+        session.on_heard(cx.now);
+        let Some(served) = self.shares.get(&session.share) else {
+            return;
+        };
+        let layout = served.manifest.layout();
+        let welcome = Welcome {
+            nonce: hello.nonce,
+            echoed_at: hello.sent_at,
+            conversation: ours,
+            length: layout.length(),
+            have: layout.pieces(),
+            max_outstanding: u32::try_from(cx.settings.network.session_window.as_u64()).unwrap_or(u32::MAX),
+            max_datagram: if cx.settings.network.segment_size == 0 {
+                MAX_DATAGRAM as u16
+            } else {
+                BASE_DATAGRAM as u16
+            },
+            capabilities: 0,
+            node: cx.node,
+        };
+        cx.send(session.peer, session.theirs, &welcome);
+    }
+
+    /// A message in a session of ours, other than HELLO.
+    pub(crate) fn handle_message(
+        &mut self,
+        from: SocketAddr,
+        ours: Conversation,
+        message: &NodeToNode,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&ours).filter(|session| session.peer == from) else {
+            cx.counters.unexpected += 1;
+            return;
+        };
+        session.on_heard(cx.now);
+        match message {
+            NodeToNode::Request(request) => self.handle_request(ours, request, cx),
+            NodeToNode::Control(control) if control.operation == Operation::Cancel => {
+                session.cancel(control.request)
+            }
+            NodeToNode::Ping(ping) => {
+                let pong = messages::node_to_node::Pong { nonce: ping.nonce };
+                cx.send(session.peer, session.theirs, &pong);
+            }
+            NodeToNode::Pong(pong) => session.on_pong(pong.nonce, cx.now),
+            NodeToNode::Bye(bye) => {
+                let why = if bye.reason == ByeReason::Done { SessionEnd::Done } else { SessionEnd::PeerLeft };
+                self.end(ours, why, cx);
+            }
+            NodeToNode::Have(_) => {}
+            _ => cx.counters.unexpected += 1,
+        }
+    }
+
+    fn handle_request(&mut self, ours: Conversation, request: &Request, cx: &mut Context<'_>) {
+        let Some(session) = self.sessions.get_mut(&ours) else {
+            return;
+        };
+        let Some(served) = self.shares.get(&session.share) else {
+            return;
+        };
+        let limit = cx.settings.network.requests_per_session as usize;
+        session.on_request(request, cx.now);
+        for (number, range) in (0u32..).zip(request.ranges.iter()) {
+            let number = request.first_request.wrapping_add(number);
+            let answer = session.queue(number, *range, request.segment_size, &served.manifest, limit, cx.now);
+            let operation = match answer {
+                Ok(()) => continue,
+                Err(Refusal::Seen) => {
+                    cx.counters.unexpected += 1;
+                    continue;
+                }
+                Err(Refusal::NoSuchRange) => Operation::Reject,
+                Err(Refusal::QueueFull) => Operation::Busy,
+            };
+            let retry_after_ms = if operation == Operation::Busy { BUSY_RETRY.as_millis() as u16 } else { 0 };
+            let refusal = Control { operation, retry_after_ms, request: number };
+            cx.send(session.peer, session.theirs, &refusal);
+        }
+        if session.wants_turn() {
+            self.turns.push_back(ours);
+        }
+    }
+
+    /// Serves the sessions in turn, and ends those that nobody uses.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
+        self.end_idle_sessions(cx);
+        let next = self.deadlines.first().map_or(Timestamp::NEVER, |&(until, _)| until);
+        self.send_bursts(cx).earlier(Wait { until: next, reason: Reason::SessionIdle })
+    }
+
+    fn send_bursts(&mut self, cx: &mut Context<'_>) -> Wait {
+        for _ in 0..BURSTS_A_POLL {
+            let Some(&ours) = self.turns.front() else {
+                return Wait::IDLE;
+            };
+            let ready = cx.upload_limit.ready_at(cx.now);
+            if ready > cx.now {
+                return Wait { until: ready, reason: Reason::UploadLimit };
+            }
+            self.take_turn(ours, cx);
+        }
+        Wait { until: cx.now, reason: Reason::MoreToSay }
+    }
+
+    /// The first in turn sends one burst, and keeps its turn while it has bytes left in it.
+    fn take_turn(&mut self, ours: Conversation, cx: &mut Context<'_>) {
+        let served = self.sessions.get(&ours).map(|session| session.share);
+        let (Some(session), Some(served)) =
+            (self.sessions.get_mut(&ours), served.and_then(|share| self.shares.get_mut(&share)))
+        else {
+            self.turns.pop_front();
+            return;
+        };
+        if let Some(nonce) = session.challenge_due(cx.now, cx.rng) {
+            cx.send(session.peer, session.theirs, &messages::node_to_node::Ping { nonce });
+        }
+        let burst = session.next_burst(&served.encoded, served.manifest.layout(), QUANTUM, cx.now);
+        if let Some(burst) = burst {
+            let (content, peer) = (served.content, session.peer);
+            let (piece, offset, length) = (burst.first.piece, burst.first.offset, burst.length);
+            if piece != messages::PieceIndex::MANIFEST {
+                cx.upload_limit.spend(length);
+                cx.counters.sent_bytes += u64::from(length);
+                served.sent += u64::from(length);
+            }
+            cx.out.events.push(Event::RangeSent { content, peer, piece, offset, length });
+            cx.out.bursts.push(burst);
+        }
+        if session.ends_turn() {
+            self.turns.pop_front();
+            if session.stays_in_turn() {
+                self.turns.push_back(ours);
+            }
+        }
+    }
+
+    fn end_idle_sessions(&mut self, cx: &mut Context<'_>) {
+        while let Some(&(due, ours)) = self.deadlines.first().filter(|(due, _)| *due <= cx.now) {
+            self.deadlines.remove(&(due, ours));
+            let Some(session) = self.sessions.get(&ours) else {
+                continue;
+            };
+            // Looked at no more often than it may end: hearing from a session moves nothing in the table.
+            let ends = session.heard_at() + cx.settings.network.session_idle;
+            if ends <= cx.now {
+                self.end(ours, SessionEnd::Silent, cx);
+            } else {
+                self.deadlines.insert((ends, ours));
+            }
+        }
+    }
+
+    fn end(&mut self, ours: Conversation, why: SessionEnd, cx: &mut Context<'_>) {
+        let Some(session) = self.sessions.remove(&ours) else {
+            return;
+        };
+        cx.routes.close(ours);
+        self.turns.retain(|turn| *turn != ours);
+        self.deadlines.retain(|(_, of)| *of != ours);
+        if let Some(count) = self.per_address.get_mut(&session.peer.ip()) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_address.remove(&session.peer.ip());
+            }
+        }
+        let (content, peer, bytes) = (session.content, session.peer, session.sent());
+        cx.out.events.push(Event::ServingEnded { content, peer, bytes, why });
+    }
+
+    /// For screens.
+    pub(crate) fn uploads(&self, now: Timestamp) -> Vec<UploadStatus> {
+        self.sessions.values().map(|session| session.status(now)).collect()
+    }
+}

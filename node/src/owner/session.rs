@@ -1,0 +1,371 @@
+//! One downloader being served: what it asked for, in order, and its turn.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messages::limits::MAX_BURST_SEGMENTS;
+use messages::node_to_node::{ByteRange, Hello, Request};
+use messages::{
+    CHUNK_HEADER, ChunkHeader, ContentId, Conversation, HOLD_UNIT_MICROS, Layout, Manifest, NodeId,
+    PieceIndex, Timestamp,
+};
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+
+use crate::ids::ShareId;
+use crate::meter::Meter;
+use crate::output::{Burst, Source};
+use crate::status::UploadStatus;
+
+/// The downloader shows that it is still there after so many bytes, or
+const CHALLENGE_BYTES: u64 = 64 << 20;
+/// after so long.
+const CHALLENGE_PERIOD: Duration = Duration::from_secs(10);
+/// It has this long to answer before nothing more is sent.
+const CHALLENGE_ANSWER: Duration = Duration::from_secs(3);
+/// An unanswered challenge is repeated this often.
+const CHALLENGE_REPEAT: Duration = Duration::from_millis(500);
+/// Requests further back than this are taken for repeated ones.
+const REMEMBERED_REQUESTS: u32 = 128;
+
+/// Why a range is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It was asked for before.
+    Seen,
+    /// The content has no such bytes.
+    NoSuchRange,
+    /// There is enough to do.
+    QueueFull,
+}
+
+#[derive(Debug)]
+struct Queued {
+    request: u32,
+    range: ByteRange,
+    segment: u16,
+    since: Timestamp,
+}
+
+/// Whether the downloader has to show that it still listens.
+#[derive(Debug)]
+enum Challenge {
+    /// Not before this much was sent or that time has come.
+    At { sent: u64, time: Timestamp },
+    /// This nonce is to come back.
+    Open { nonce: u64, since: Timestamp, repeat_at: Timestamp },
+}
+
+/// One session in which this node is the owner.
+#[derive(Debug)]
+pub(super) struct Serving {
+    pub(super) peer: SocketAddr,
+    pub(super) theirs: Conversation,
+    pub(super) share: ShareId,
+    pub(super) content: ContentId,
+    node: NodeId,
+    queue: VecDeque<Queued>,
+    /// The highest request number so far, and one bit for each of those before it.
+    highest_request: Option<u32>,
+    seen: u128,
+    sequence: u32,
+    heard_at: Timestamp,
+    in_turns: bool,
+    /// Bytes that may still be sent in this turn.
+    deficit: u32,
+    challenge: Challenge,
+    meter: Meter,
+}
+
+impl Serving {
+    pub(super) fn new(peer: SocketAddr, share: ShareId, hello: &Hello, now: Timestamp) -> Serving {
+        Serving {
+            peer,
+            theirs: hello.conversation,
+            share,
+            content: hello.content,
+            node: hello.node,
+            queue: VecDeque::new(),
+            highest_request: None,
+            seen: 0,
+            sequence: 0,
+            heard_at: now,
+            in_turns: false,
+            deficit: 0,
+            challenge: Challenge::At { sent: CHALLENGE_BYTES, time: now + CHALLENGE_PERIOD },
+            meter: Meter::new(now),
+        }
+    }
+
+    /// Whether it is the session that a HELLO with this number from this address opened.
+    pub(super) fn is_of(&self, peer: SocketAddr, theirs: Conversation) -> bool {
+        self.peer == peer && self.theirs == theirs
+    }
+
+    pub(super) fn on_heard(&mut self, now: Timestamp) {
+        self.heard_at = now;
+    }
+
+    pub(super) fn heard_at(&self) -> Timestamp {
+        self.heard_at
+    }
+
+    /// Bytes of file sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.meter.total()
+    }
+
+    pub(super) fn on_request(&mut self, request: &Request, now: Timestamp) {
+        self.on_pong(request.ping_echo, now);
+    }
+
+    /// The downloader is still there.
+    pub(super) fn on_pong(&mut self, nonce: u64, now: Timestamp) {
+        if matches!(self.challenge, Challenge::Open { nonce: open, .. } if open == nonce) {
+            let sent = self.meter.total() + CHALLENGE_BYTES;
+            self.challenge = Challenge::At { sent, time: now + CHALLENGE_PERIOD };
+        }
+    }
+
+    /// The nonce of a PING that is due before the next burst.
+    pub(super) fn challenge_due(&mut self, now: Timestamp, rng: &mut StdRng) -> Option<u64> {
+        match &mut self.challenge {
+            Challenge::At { sent, time } if self.meter.total() >= *sent || now >= *time => {
+                let nonce = rng.random_range(1..=u64::MAX);
+                self.challenge = Challenge::Open { nonce, since: now, repeat_at: now + CHALLENGE_REPEAT };
+                Some(nonce)
+            }
+            Challenge::Open { nonce, repeat_at, .. } if now >= *repeat_at => {
+                *repeat_at = now + CHALLENGE_REPEAT;
+                Some(*nonce)
+            }
+            Challenge::At { .. } | Challenge::Open { .. } => None,
+        }
+    }
+
+    /// Puts a requested range in the queue.
+    pub(super) fn queue(
+        &mut self,
+        request: u32,
+        range: ByteRange,
+        segment: u16,
+        manifest: &Manifest,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        if self.was_seen(request) {
+            return Err(Refusal::Seen);
+        }
+        let length = match range.piece() {
+            PieceIndex::MANIFEST => manifest.layout().manifest_length(),
+            piece => manifest.layout().piece_length(piece),
+        };
+        let datagram = usize::from(segment) + CHUNK_HEADER;
+        let segments = range.segments(segment) as usize;
+        let one_send = segments <= MAX_BURST_SEGMENTS
+            && range.length() as usize + segments * CHUNK_HEADER <= messages::limits::MAX_DATAGRAM
+            && datagram <= messages::limits::MAX_DATAGRAM;
+        if range.end() > length || !one_send {
+            return Err(Refusal::NoSuchRange);
+        }
+        if self.queue.len() >= limit {
+            return Err(Refusal::QueueFull);
+        }
+        self.remember(request);
+        self.queue.push_back(Queued { request, range, segment, since: now });
+        Ok(())
+    }
+
+    /// The downloader no longer wants `request`.
+    pub(super) fn cancel(&mut self, request: u32) {
+        self.queue.retain(|queued| queued.request != request);
+    }
+
+    /// Whether it has just got something to do, and is to get in line.
+    pub(super) fn wants_turn(&mut self) -> bool {
+        let wants = !self.in_turns && !self.queue.is_empty();
+        self.in_turns |= wants;
+        wants
+    }
+
+    /// The next burst of its turn; `quantum` more bytes at the turn's start.
+    pub(super) fn next_burst(
+        &mut self,
+        manifest: &Arc<[u8]>,
+        layout: Layout,
+        quantum: u32,
+        now: Timestamp,
+    ) -> Option<Burst> {
+        if self.is_deaf(now) {
+            // It has not answered for too long: what it asked for is dropped, and it may ask again.
+            self.queue.clear();
+        }
+        let Some(Queued { request, range, segment, since }) = self.queue.pop_front() else {
+            self.deficit = 0;
+            return None;
+        };
+        if self.deficit == 0 {
+            self.deficit = quantum;
+        }
+        self.deficit = self.deficit.saturating_sub(range.length());
+        let count = range.segments(segment);
+        let hold = now.since(since).as_micros() as u64 / HOLD_UNIT_MICROS;
+        let first = ChunkHeader {
+            conversation: self.theirs,
+            sequence: self.sequence,
+            request,
+            piece: range.piece(),
+            offset: range.offset(),
+            sent_at: now.wire_micros(),
+            index: 0,
+            count: count as u8,
+            hold: u16::try_from(hold).unwrap_or(u16::MAX),
+        };
+        self.sequence = self.sequence.wrapping_add(count);
+        let (source, start) = match layout.span(range.piece()) {
+            Some(span) => {
+                self.meter.count(u64::from(range.length()), now);
+                (Source::Share(self.share), span.start + u64::from(range.offset()))
+            }
+            None => (Source::Manifest(manifest.clone()), u64::from(range.offset())),
+        };
+        Some(Burst { to: self.peer, source, start, length: range.length(), segment_size: segment, first })
+    }
+
+    /// Whether its turn is over: nothing is queued, or its bytes are used up.
+    pub(super) fn ends_turn(&self) -> bool {
+        self.queue.is_empty() || self.deficit == 0
+    }
+
+    /// Whether it gets in line again at the end of its turn.
+    pub(super) fn stays_in_turn(&mut self) -> bool {
+        self.in_turns = !self.queue.is_empty();
+        self.deficit = 0;
+        self.in_turns
+    }
+
+    /// For screens.
+    pub(super) fn status(&self, now: Timestamp) -> UploadStatus {
+        UploadStatus {
+            node: self.node,
+            peer: self.peer,
+            content: self.content,
+            sent: self.meter.total(),
+            rate: self.meter.rate(now),
+            queued: self.queue.len(),
+        }
+    }
+
+    fn is_deaf(&self, now: Timestamp) -> bool {
+        matches!(self.challenge, Challenge::Open { since, .. } if now.since(since) > CHALLENGE_ANSWER)
+    }
+
+    fn was_seen(&self, request: u32) -> bool {
+        let Some(highest) = self.highest_request else {
+            return false;
+        };
+        let behind = highest.wrapping_sub(request);
+        match behind {
+            0 => true,
+            1..REMEMBERED_REQUESTS => self.seen >> behind & 1 == 1,
+            // Before what is remembered; anything else is new.
+            _ => behind < u32::MAX / 2,
+        }
+    }
+
+    fn remember(&mut self, request: u32) {
+        let ahead = self.highest_request.map_or(0, |highest| request.wrapping_sub(highest));
+        if ahead < u32::MAX / 2 {
+            self.seen = self.seen.checked_shl(ahead).unwrap_or(0) | 1;
+            self.highest_request = Some(request);
+        } else if let Some(highest) = self.highest_request {
+            self.seen |= 1 << highest.wrapping_sub(request);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use messages::Cookie;
+
+    use super::*;
+
+    fn serving() -> (Serving, Manifest) {
+        let hello = Hello {
+            nonce: 1,
+            content: ContentId::from_bytes([1; 32]),
+            node: NodeId::from_bytes([2; 16]),
+            conversation: Conversation(3),
+            capabilities: 0,
+            sent_at: 0,
+            cookie: Cookie::NONE,
+        };
+        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        let manifest = Manifest::new(300_000, [0; 32], vec![[0; 20]; 2]).expect("two pieces");
+        (Serving::new(peer, ShareId(0), &hello, Timestamp::ZERO), manifest)
+    }
+
+    fn range(piece: u32, offset: u32, length: u32) -> ByteRange {
+        ByteRange::new(PieceIndex(piece), offset, length).expect("a range")
+    }
+
+    fn ask(
+        serving: &mut Serving,
+        manifest: &Manifest,
+        request: u32,
+        range: ByteRange,
+    ) -> Result<(), Refusal> {
+        serving.queue(request, range, 1168, manifest, 4, Timestamp::ZERO)
+    }
+
+    #[test]
+    fn a_request_is_answered_once_whatever_the_order() {
+        let (mut serving, manifest) = serving();
+        for request in [u32::MAX, 1, 0] {
+            assert_eq!(ask(&mut serving, &manifest, request, range(0, 0, 1000)), Ok(()));
+        }
+        for request in [0, 1, u32::MAX, 1u32.wrapping_sub(200)] {
+            assert_eq!(ask(&mut serving, &manifest, request, range(0, 0, 1000)), Err(Refusal::Seen));
+        }
+    }
+
+    #[test]
+    fn what_the_content_does_not_have_is_refused() {
+        let (mut serving, manifest) = serving();
+        let last = manifest.layout().piece_length(PieceIndex(1));
+        assert_eq!(ask(&mut serving, &manifest, 1, range(1, last - 10, 11)), Err(Refusal::NoSuchRange));
+        assert_eq!(ask(&mut serving, &manifest, 1, range(2, 0, 1)), Err(Refusal::NoSuchRange));
+        let beyond = ByteRange::new(PieceIndex::MANIFEST, 80, 10).expect("a range");
+        assert_eq!(ask(&mut serving, &manifest, 1, beyond), Err(Refusal::NoSuchRange));
+        assert_eq!(ask(&mut serving, &manifest, 1, range(1, last - 10, 10)), Ok(()));
+    }
+
+    #[test]
+    fn a_full_queue_says_so_and_the_request_may_come_again() {
+        let (mut serving, manifest) = serving();
+        for request in 1..=4 {
+            ask(&mut serving, &manifest, request, range(0, 0, 1000)).expect("room");
+        }
+        assert_eq!(ask(&mut serving, &manifest, 5, range(0, 0, 1000)), Err(Refusal::QueueFull));
+        serving.cancel(2);
+        assert_eq!(ask(&mut serving, &manifest, 5, range(0, 0, 1000)), Ok(()));
+    }
+
+    #[test]
+    fn a_downloader_that_does_not_answer_is_sent_nothing_more() {
+        use rand::SeedableRng as _;
+        let (mut serving, manifest) = serving();
+        let encoded: Arc<[u8]> = manifest.encode().into();
+        let mut rng = StdRng::seed_from_u64(1);
+        let later = Timestamp::ZERO + CHALLENGE_PERIOD;
+        let nonce = serving.challenge_due(later, &mut rng).expect("due");
+        ask(&mut serving, &manifest, 1, range(0, 0, 1000)).expect("room");
+        let deaf = later + CHALLENGE_ANSWER + Duration::from_millis(1);
+        assert_eq!(serving.next_burst(&encoded, manifest.layout(), 1 << 16, deaf), None);
+        serving.on_pong(nonce, deaf);
+        ask(&mut serving, &manifest, 2, range(0, 0, 1000)).expect("room");
+        assert!(serving.next_burst(&encoded, manifest.layout(), 1 << 16, deaf).is_some());
+    }
+}
