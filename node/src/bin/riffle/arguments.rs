@@ -1,0 +1,191 @@
+//! The command line: what may be typed, and the help that explains it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use config::{Limit, ListenAddr, NodeLabel, Period, TrackerAddress};
+
+const EXAMPLES: &str = "\
+Examples:
+  riffle demo                            see it work, on this machine alone
+  riffle send film.mkv                   share a file; prints the line to type on the other side
+  riffle download film.mkv               fetch it from all who share it
+  riffle download --wait film.mkv -o D   ... into the folder D, as soon as somebody shares it
+  riffle                                 the prompt: send, download, list, status, ... exit
+  riffle tracker                         the tracker alone, for the whole network";
+
+const AFTER: &str = "\
+Every option is also a variable RIFFLE_* and a line of the settings file; an option goes before the variable, that
+before the file. Without --tracker and with none at 127.0.0.1:12345, a prompt or a `send` starts one by itself.
+
+Exit codes: 0 done, 1 other, 2 usage or settings, 3 name not found, 4 no owner answered, 5 stalled, 6 tracker
+unreachable, 7 interrupted and resumable, 8 integrity, 9 disk full, 10 file or permission, 11 already running,
+13 target exists with other content, 130 a second Ctrl-C.";
+
+/// Shares files between machines: a download comes from all who have the file, in parallel, over UDP.
+#[derive(Debug, Parser)]
+#[command(name = "riffle", version, about, before_help = EXAMPLES, after_help = AFTER, max_term_width = 110)]
+pub(crate) struct Arguments {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// What to do; nothing: the prompt.
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+}
+
+/// Options that go before or behind any command.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Common {
+    /// What this node is called in logs and on screens [default: the first free number]
+    #[arg(long, global = true, env = "RIFFLE_ID", hide_env_values = true, value_name = "LABEL")]
+    pub(crate) id: Option<NodeLabel>,
+    /// Where the tracker is [default: 127.0.0.1:12345]
+    #[arg(long, global = true, env = "RIFFLE_TRACKER", hide_env_values = true, value_name = "HOST:PORT")]
+    pub(crate) tracker: Option<TrackerAddress>,
+    /// Where downloads are saved and relative names start [default: the current folder]
+    #[arg(long, global = true, env = "RIFFLE_DIR", hide_env_values = true, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+    /// The address and port to use [default: all interfaces, any free port]
+    #[arg(long, global = true, env = "RIFFLE_LISTEN", hide_env_values = true, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<ListenAddr>,
+    /// The most bytes a second to send, e.g. 10MiB, or none
+    #[arg(long, global = true, env = "RIFFLE_UPLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
+    pub(crate) upload_limit: Option<Limit>,
+    /// The most bytes a second to receive, e.g. 10MiB, or none
+    #[arg(long, global = true, env = "RIFFLE_DOWNLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
+    pub(crate) download_limit: Option<Limit>,
+    /// Where log files go [default: riffle/logs in the user's state folder]
+    #[arg(long, global = true, env = "RIFFLE_LOG_DIR", hide_env_values = true, value_name = "FOLDER")]
+    pub(crate) log_dir: Option<PathBuf>,
+    /// What is logged: off, error, warn, info, debug, trace, or by part [default: info]
+    #[arg(long, global = true, env = "RIFFLE_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// A settings file [default: riffle/node.toml in the user's configuration folder, if it is there]
+    #[arg(long, global = true, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where nodes keep who they are [default: riffle in the user's state folder]
+    #[arg(long, global = true, env = "RIFFLE_STATE_DIR", hide_env_values = true, value_name = "FOLDER")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Share files until Ctrl-C, and print for each the line that fetches it on another machine
+    Send(Send),
+    /// Fetch files from all who share them
+    Download(Download),
+    /// See it work: a tracker, four owners and a downloader on this machine
+    Demo(Demo),
+    /// Be the tracker, until Ctrl-C
+    Tracker,
+}
+
+/// What `send` is told.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Send {
+    /// The files to share, each under the last part of its path
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// What `download` is told.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Download {
+    /// Names, ids (64 hexadecimal digits), or NAME@ID where ID is the beginning of one
+    #[arg(required = true, value_name = "NAME|ID")]
+    pub(crate) wanted: Vec<String>,
+    /// Save it as this file, or in this folder (with one name only)
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+    /// Wait for the tracker, and for somebody to share it
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Give up when no piece was verified for this long [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<Period>,
+    /// Share on what was fetched: for this long, or until Ctrl-C
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true)]
+    pub(crate) stay: Option<Option<Period>>,
+}
+
+/// What `demo` is told.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Demo {
+    /// The file to use [default: 256 MiB of random bytes]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// A refusal of clap's in one line: what is wrong and what is near to it, without the reminder of the usage.
+pub(crate) fn one_line(refusal: &str) -> String {
+    let told = refusal.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let told = told.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let line = told.collect::<Vec<_>>().join("; ");
+    line.strip_prefix("error: ").unwrap_or(&line).replace(":; ", ": ").replace("tip: ", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        let words = crate::words::split(line).expect("closed");
+        Arguments::try_parse_from(words)
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn common_options_go_before_or_behind_the_verb() {
+        let before = parse("riffle --id 3 --listen 10.0.0.3:0 --dir D download NAME").expect("fits");
+        let behind = parse("riffle download NAME --id 3 --listen 10.0.0.3:0 --dir D").expect("fits");
+        for arguments in [before, behind] {
+            assert_eq!(arguments.common.id.as_ref().map(NodeLabel::as_str), Some("3"));
+            assert_eq!(arguments.common.dir, Some("D".into()));
+            assert_eq!(arguments.common.listen.map(|listen| listen.to_string()), Some("10.0.0.3:0".into()));
+            assert!(
+                matches!(arguments.verb, Some(Verb::Download(Download { wanted, .. })) if wanted == ["NAME"])
+            );
+        }
+    }
+
+    #[test]
+    fn download_takes_all_its_options() {
+        let line = "riffle download a b --wait --timeout 90s --stay=5m";
+        let Some(Verb::Download(download)) = parse(line).expect("fits").verb else {
+            panic!("not a download");
+        };
+        assert_eq!(download.wanted, ["a", "b"]);
+        assert_eq!(download.timeout.map(|timeout| timeout.0.as_secs()), Some(90));
+        assert_eq!(download.stay.flatten().map(|stay| stay.0.as_secs()), Some(300));
+        let Some(Verb::Download(download)) = parse("riffle download --stay a").expect("fits").verb else {
+            panic!("not a download");
+        };
+        assert_eq!((download.wanted, download.stay), (vec!["a".to_owned()], Some(None)));
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_that_names_it() {
+        let refusal = |line: &str| one_line(&parse(line).expect_err("refused").to_string());
+        assert!(refusal("riffle --listen nowhere").contains("`nowhere` is not an address to listen at"));
+        assert!(refusal("riffle --lisden 1").contains("'--listen'"));
+        assert!(refusal("riffle download").contains("<NAME|ID>"));
+        assert!(refusal("riffle sendd x").contains("'send'"), "{}", refusal("riffle sendd x"));
+        for line in ["riffle --listen nowhere", "riffle --lisden 1", "riffle download", "riffle sendd x"] {
+            assert!(!refusal(line).contains('\n') && !refusal(line).contains("Usage"), "{}", refusal(line));
+        }
+    }
+
+    #[test]
+    fn the_help_begins_with_examples() {
+        let help = Arguments::command().render_help().to_string();
+        assert!(help.starts_with("Examples:"), "{help}");
+    }
+}

@@ -1,0 +1,175 @@
+//! `riffle download NAME|ID...`: fetches files, shows how it goes, and leaves with a code that says how it went.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use config::NodeSettings;
+use node::{Patience, Wanted};
+
+use crate::arguments::Download;
+use crate::exit::{ExitCode, Stop};
+use crate::fetching::{self, Fetching};
+use crate::progress::Progress;
+use crate::report::Place;
+use crate::running::{Running, download_folder, enter_folder};
+use crate::screen::Screen;
+use crate::signals;
+use crate::tracker_link::Embedding;
+use crate::wanted;
+
+/// How often the screen is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(100);
+
+/// Why the program leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    /// All downloads are over, and the time to stay too.
+    Finished,
+    /// A person or the system asked.
+    Asked,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What was typed makes no sense, or the node cannot be started, with the exit code.
+pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Result<ExitCode> {
+    let wanted = read_wanted(&arguments)?;
+    enter_folder(&mut settings)?;
+    let folder = download_folder()?;
+    let screen = Screen::of_one_shot();
+    let mut running = Running::start(&settings, Embedding::Never, &screen)?;
+    let mut fetching = Fetching::new(Place::OneShot);
+    for wanted in wanted {
+        let destination = fetching::destination(arguments.output.as_deref(), &folder);
+        fetching.begin(wanted, destination, patience(&arguments, &settings), &running.handle);
+    }
+    let leaving = watch(&mut running, &mut fetching, &arguments, &screen).await?;
+    let unfinished: Vec<String> = fetching.labels().map(str::to_owned).collect();
+    running
+        .leave(|event| {
+            // Those that end by our leaving are told below, in words about going on with them.
+            if !matches!(event, node::Event::DownloadFailed { .. }) {
+                fetching.on_event(event, &screen);
+            }
+        })
+        .await;
+    if leaving == Leaving::Asked && !unfinished.is_empty() && !fetching.is_over() {
+        let names = unfinished.join(", ");
+        screen.note(&format!(
+            "{names}: interrupted; what has arrived is kept: the same command goes on with it"
+        ));
+        return Ok(ExitCode::Interrupted);
+    }
+    Ok(fetching.code())
+}
+
+fn read_wanted(arguments: &Download) -> Result<Vec<Wanted>> {
+    if arguments.output.is_some() && arguments.wanted.len() > 1 {
+        return Err(Stop::usage("-o goes with one file only").into());
+    }
+    let read = |text: &String| {
+        wanted::parse(text).map_err(|error| Stop::usage(format!("\"{text}\": {error}")).into())
+    };
+    arguments.wanted.iter().map(read).collect()
+}
+
+/// How long each thing may take: for ever with `--wait`, but for a transfer that stands still.
+fn patience(arguments: &Download, settings: &NodeSettings) -> Patience {
+    let stall = arguments.timeout.map_or(settings.download.stall_timeout, Duration::from);
+    let (tracker, unknown) = (settings.download.tracker_patience, Duration::ZERO);
+    Patience {
+        tracker: (!arguments.wait).then_some(tracker),
+        unknown: (!arguments.wait).then_some(unknown),
+        stall: Some(stall),
+    }
+}
+
+/// Shows what happens until all is over or somebody asks to leave.
+async fn watch(
+    running: &mut Running,
+    fetching: &mut Fetching,
+    arguments: &Download,
+    screen: &Screen,
+) -> Result<Leaving> {
+    let mut progress = Progress::new(screen.clone(), BTreeMap::new());
+    let mut draw = tokio::time::interval(DRAW_EVERY);
+    let leave = signals::leave_asked(screen.clone());
+    tokio::pin!(leave);
+    // While the downloads run there is no end to wait for.
+    let stay_over = tokio::time::sleep(config::MAX_PERIOD);
+    tokio::pin!(stay_over);
+    let mut staying = false;
+    loop {
+        tokio::select! {
+            event = running.next_event() => {
+                let event = event?;
+                progress.on_event(&event);
+                if staying {
+                    running.on_event(&event, screen);
+                }
+                fetching.on_event(&event, screen);
+                if !staying && fetching.is_over() {
+                    match arguments.stay {
+                        Some(time) if fetching.done() > 0 => {
+                            staying = true;
+                            screen.note("sharing on what has arrived, until Ctrl-C");
+                            if let Some(time) = time {
+                                stay_over.as_mut().reset(tokio::time::Instant::now() + time.0);
+                            }
+                        }
+                        _ => return Ok(Leaving::Finished),
+                    }
+                }
+            }
+            _ = draw.tick() => {
+                if let Some(status) = running.handle.status().await {
+                    progress.show(&status, Instant::now());
+                }
+                if staying {
+                    running.on_tick(Instant::now(), screen);
+                }
+            }
+            () = &mut stay_over => return Ok(Leaving::Finished),
+            () = &mut leave => {
+                screen.note("leaving; Ctrl-C again ends at once");
+                return Ok(Leaving::Asked);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments() -> Download {
+        Download { wanted: vec!["f".to_owned()], output: None, wait: false, timeout: None, stay: None }
+    }
+
+    #[test]
+    fn only_wait_waits_for_ever_and_a_stall_never_does() {
+        let settings = NodeSettings::default();
+        let usual = patience(&arguments(), &settings);
+        assert_eq!(usual.tracker, Some(Duration::from_secs(5)));
+        assert_eq!(usual.unknown, Some(Duration::ZERO));
+        assert_eq!(usual.stall, Some(Duration::from_secs(60)));
+        let timeout = Some(config::Period(Duration::from_secs(9)));
+        let waiting = patience(&Download { wait: true, timeout, ..arguments() }, &settings);
+        let expected = Patience { tracker: None, unknown: None, stall: Some(Duration::from_secs(9)) };
+        assert_eq!(waiting, expected);
+    }
+
+    #[test]
+    fn an_output_goes_with_one_file() {
+        let two = Download {
+            wanted: vec!["a".to_owned(), "b".to_owned()],
+            output: Some("c".into()),
+            ..arguments()
+        };
+        let error = read_wanted(&two).expect_err("two");
+        assert_eq!(crate::exit::code_of(&error), ExitCode::Usage);
+        assert!(read_wanted(&Download { output: None, ..two }).is_ok());
+    }
+}

@@ -1,0 +1,142 @@
+//! The line editor on a terminal: one thread edits, another writes above it. Neither knows what the lines mean.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
+
+use anyhow::{Context as _, Result, anyhow};
+use rustix::termios::{self, OptionalActions, Termios};
+use rustyline::error::ReadlineError;
+use rustyline::history::FileHistory;
+use rustyline::{CompletionType, Config, Editor, ExternalPrinter};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::completion::Completion;
+use super::input::Typed;
+use crate::screen::{Screen, ToPrompt};
+use crate::state;
+
+const PROMPT: &str = "riffle> ";
+/// Lines that may wait to be shown before who has more to say waits.
+const WAITING_LINES: usize = 256;
+/// Lines kept in the history.
+const HISTORY: usize = 1000;
+
+type LineEditor = Editor<Completion, FileHistory>;
+type Printer = Box<dyn ExternalPrinter + Send>;
+
+/// Puts the terminal back as it was when the program began, however the editor left it.
+#[derive(Debug)]
+pub(crate) struct TerminalMode(Option<Termios>);
+
+impl TerminalMode {
+    /// Remembers how the terminal is now.
+    pub(crate) fn remember() -> TerminalMode {
+        TerminalMode(termios::tcgetattr(io::stdin()).ok())
+    }
+}
+
+impl Drop for TerminalMode {
+    fn drop(&mut self) {
+        if let Some(mode) = &self.0 {
+            let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, mode);
+        }
+    }
+}
+
+/// Starts editing. What is typed goes to `typed`; the screen shows lines above the line being edited, and wants a
+/// [`ToPrompt::Release`] after each [`Typed::Line`].
+pub(crate) fn start(history: PathBuf, typed: UnboundedSender<Typed>) -> Result<Screen> {
+    let (to_writer, from_all) = mpsc::sync_channel(WAITING_LINES);
+    let (release, released) = mpsc::channel();
+    let (printer_sender, printer_receiver) = mpsc::channel::<Result<Printer>>();
+    let edit = move || match editor(&history, typed.clone()) {
+        Ok((editor, printer)) => {
+            let _ = printer_sender.send(Ok(printer));
+            edit_lines(editor, &history, &typed, &released);
+        }
+        Err(error) => {
+            let _ = printer_sender.send(Err(error));
+        }
+    };
+    thread::Builder::new().name("prompt".to_owned()).spawn(edit).context("the system gives no thread")?;
+    let printer = printer_receiver.recv().map_err(|_| anyhow!("the line editor did not start"))??;
+    let write = move || write_lines(printer, &from_all, &release);
+    thread::Builder::new().name("screen".to_owned()).spawn(write).context("the system gives no thread")?;
+    Ok(Screen::Prompt(to_writer))
+}
+
+fn editor(history: &Path, typed: UnboundedSender<Typed>) -> Result<(LineEditor, Printer)> {
+    let config = Config::builder()
+        .max_history_size(HISTORY)?
+        .history_ignore_space(true)
+        .auto_add_history(true)
+        .completion_type(CompletionType::List)
+        .build();
+    let mut editor = LineEditor::with_config(config)?;
+    editor.set_helper(Some(Completion::new(typed)));
+    // Made here, so that nobody else ever reads it; a history that cannot be kept is no reason to stop.
+    if state::private().append(true).create(true).open(history).is_ok() {
+        let _ = editor.load_history(history);
+    }
+    let printer = editor.create_external_printer()?;
+    Ok((editor, Box::new(printer)))
+}
+
+fn edit_lines(
+    mut editor: LineEditor,
+    history: &Path,
+    typed: &UnboundedSender<Typed>,
+    released: &Receiver<()>,
+) {
+    loop {
+        let line = match editor.readline(PROMPT) {
+            Ok(line) => {
+                keep_private(&mut editor, history);
+                Typed::Line(line)
+            }
+            Err(ReadlineError::Interrupted) => Typed::Interrupt,
+            Err(_) => Typed::End,
+        };
+        let more = !matches!(line, Typed::End);
+        // The next prompt comes when all is said about this line.
+        if typed.send(line).is_err() || !more || released.recv().is_err() {
+            return;
+        }
+    }
+}
+
+/// rustyline may write the file anew, with the rights that new files have.
+fn keep_private(editor: &mut LineEditor, history: &Path) {
+    let _ = editor.append_history(history);
+    #[cfg(unix)]
+    let _ = fs::set_permissions(history, std::os::unix::fs::PermissionsExt::from_mode(0o600));
+}
+
+fn write_lines(mut printer: Printer, from_all: &Receiver<ToPrompt>, release: &mpsc::Sender<()>) {
+    while let Ok(next) = from_all.recv() {
+        match next {
+            ToPrompt::Lines(lines) => {
+                let _ = printer.print(lines);
+            }
+            ToPrompt::Release => {
+                let _ = release.send(());
+            }
+        }
+    }
+}
+
+/// Lets the editor ask for the next line, when there is one.
+pub(crate) fn release(screen: &Screen) {
+    if let Screen::Prompt(thread) = screen {
+        send(thread, ToPrompt::Release);
+    }
+}
+
+/// Waits until everything that was said is on the screen.
+fn send(thread: &SyncSender<ToPrompt>, what: ToPrompt) {
+    // The thread ends with the program only.
+    let _ = thread.send(what);
+}

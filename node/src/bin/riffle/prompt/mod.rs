@@ -1,0 +1,362 @@
+//! The prompt: reads commands, carries them out on one node, and says what happens to it.
+
+mod completion;
+mod editor;
+mod input;
+mod searches;
+mod verb;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use config::NodeSettings;
+use node::{Command, Event, Patience};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+use self::editor::TerminalMode;
+use self::input::Typed;
+use self::searches::Searches;
+use self::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
+use crate::commands::send::warn_of_loopback;
+use crate::exit::ExitCode;
+use crate::fetching::{self, Fetching};
+use crate::report::{self, Place};
+use crate::running::{Running, download_folder, enter_folder};
+use crate::screen::{self, Screen};
+use crate::settings::bytes_per_second;
+use crate::sharing::{News, Sharing};
+use crate::signals;
+use crate::tracker_link::Embedding;
+
+/// Downloads that run say how far they are this often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// How long the end of a pipe waits for the tracker to hear of what was shared.
+const ANNOUNCE_TIME: Duration = Duration::from_secs(5);
+const TICK: Duration = Duration::from_millis(500);
+
+/// One prompt and its node.
+struct Prompt {
+    running: Running,
+    screen: Screen,
+    sharing: Sharing,
+    fetching: Fetching,
+    searches: Searches,
+    /// `--upload-limit` and `--download-limit`, as they are now.
+    limits: (Option<u64>, Option<u64>),
+    patience: Patience,
+    input: Input,
+    progress_due: Instant,
+}
+
+/// How the lines come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// From a person at a terminal; whether the last thing that came was Ctrl-C.
+    Editor { interrupted: bool },
+    /// From a pipe that goes on.
+    Pipe,
+    /// From a pipe that has ended: what runs is finished.
+    Ended { since: Instant },
+}
+
+/// Whether the prompt goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Leave,
+}
+
+/// Runs the prompt until it is left.
+///
+/// # Errors
+/// The node cannot be started, with the exit code.
+pub(crate) async fn run(mut settings: NodeSettings) -> Result<ExitCode> {
+    enter_folder(&mut settings)?;
+    // Put back when this function returns, after all has been said.
+    let _mode = TerminalMode::remember();
+    let (typed_sender, typed) = mpsc::unbounded_channel();
+    let mut prompt = Prompt::open(&settings, typed_sender)?;
+    let asked = prompt.converse(typed).await?;
+    let code = match prompt.input {
+        _ if asked && !prompt.fetching.is_over() => ExitCode::Interrupted,
+        Input::Ended { .. } => prompt.fetching.code(),
+        Input::Editor { .. } | Input::Pipe => ExitCode::Done,
+    };
+    let unfinished: Vec<&str> = prompt.fetching.labels().collect();
+    if !unfinished.is_empty() {
+        let names = unfinished.join(", ");
+        prompt.screen.note(&format!("{names}: unfinished; the same download goes on with it next time"));
+    }
+    prompt.running.leave(|_| {}).await;
+    Ok(code)
+}
+
+/// A person sees what a download waits for, and can cancel it; a script would wait for ever. Nobody waits at the prompt
+/// for a name that is not known, unless asked to.
+fn patience(input: Input, settings: &NodeSettings) -> Patience {
+    let unknown = Some(Duration::ZERO);
+    match input {
+        Input::Editor { .. } => Patience { unknown, ..Patience::ENDLESS },
+        Input::Pipe | Input::Ended { .. } => {
+            let stall = Some(settings.download.stall_timeout);
+            Patience { tracker: stall, unknown, stall }
+        }
+    }
+}
+
+impl Prompt {
+    fn open(settings: &NodeSettings, typed: UnboundedSender<Typed>) -> Result<Prompt> {
+        let running = Running::start(settings, Embedding::Allowed, &Screen::Lines)?;
+        let (screen, input) = if screen::can_edit() {
+            (editor::start(running.state.history(), typed)?, Input::Editor { interrupted: false })
+        } else {
+            input::read_pipe(typed)?;
+            (Screen::Lines, Input::Pipe)
+        };
+        if matches!(input, Input::Editor { .. }) {
+            let label = running.state.label();
+            screen.note(&format!(
+                "node {label}, tracker {}; help shows the commands",
+                running.tracker.address()
+            ));
+        }
+        Ok(Prompt {
+            running,
+            screen,
+            sharing: Sharing::default(),
+            fetching: Fetching::new(Place::Prompt),
+            searches: Searches::default(),
+            limits: (bytes_per_second(settings.upload.limit), bytes_per_second(settings.download.limit)),
+            patience: patience(input, settings),
+            input,
+            progress_due: Instant::now() + PROGRESS_EVERY,
+        })
+    }
+
+    /// Carries out what is typed, until it is time to leave. Says whether a signal asked for that.
+    async fn converse(&mut self, mut typed: UnboundedReceiver<Typed>) -> Result<bool> {
+        let leave = signals::leave_asked(self.screen.clone());
+        tokio::pin!(leave);
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            let next = tokio::select! {
+                event = self.running.next_event() => self.on_event(&event?),
+                Some(typed) = typed.recv() => self.on_typed(typed).await,
+                _ = tick.tick() => self.on_tick(Instant::now()).await,
+                () = &mut leave => return Ok(true),
+            };
+            if next == Next::Leave {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) -> Next {
+        self.running.on_event(event, &self.screen);
+        self.fetching.on_event(event, &self.screen);
+        if let Some(page) = self.searches.on_event(event, &self.screen, &self.running.handle) {
+            self.running.handle.command(page);
+        }
+        match self.sharing.on_event(event) {
+            Some(News::Announced { name, length, content }) => {
+                self.screen.note(&report::announced(&name, length));
+                let tracker = self.running.tracker.address_for_others();
+                self.screen.result(&report::download_line(&tracker.to_string(), content));
+                warn_of_loopback(tracker, &self.screen);
+            }
+            Some(News::Failed(error)) => self.screen.note(&error.to_string()),
+            Some(News::Unshared) => self.screen.note("no longer shared"),
+            None => {}
+        }
+        self.leave_when_finished(Instant::now())
+    }
+
+    async fn on_typed(&mut self, typed: Typed) -> Next {
+        match typed {
+            Typed::Complete { prefix, reply } => {
+                let search = self.searches.complete(prefix, reply, &self.running.handle);
+                self.running.handle.command(search);
+                return Next::GoOn;
+            }
+            Typed::Interrupt => {
+                if self.input == (Input::Editor { interrupted: true }) {
+                    return Next::Leave;
+                }
+                self.input = Input::Editor { interrupted: true };
+                self.screen.note("Ctrl-C again, or exit, leaves");
+            }
+            Typed::End => {
+                if matches!(self.input, Input::Editor { .. }) {
+                    return Next::Leave;
+                }
+                self.input = Input::Ended { since: Instant::now() };
+                return self.leave_when_finished(Instant::now());
+            }
+            Typed::Line(line) => {
+                if let Input::Editor { interrupted } = &mut self.input {
+                    *interrupted = false;
+                }
+                match verb::parse(&line) {
+                    Ok(Verb::Exit) => return Next::Leave,
+                    Ok(verb) => self.carry_out(verb).await,
+                    Err(mistake) => self.screen.note(&mistake.to_string()),
+                }
+            }
+        }
+        editor::release(&self.screen);
+        Next::GoOn
+    }
+
+    async fn on_tick(&mut self, now: Instant) -> Next {
+        self.running.on_tick(now, &self.screen);
+        if now >= self.progress_due {
+            self.progress_due = now + PROGRESS_EVERY;
+            if !self.fetching.is_over()
+                && let Some(status) = self.running.handle.status().await
+            {
+                self.screen.notes(&status.downloads.iter().map(report::progress).collect::<Vec<_>>());
+            }
+        }
+        self.leave_when_finished(now)
+    }
+
+    /// The end of a pipe lets what it began finish.
+    fn leave_when_finished(&self, now: Instant) -> Next {
+        let Input::Ended { since } = self.input else { return Next::GoOn };
+        let announcing = self.sharing.is_unannounced() && now < since + ANNOUNCE_TIME;
+        let busy =
+            !self.fetching.is_over() || self.sharing.is_hashing() || announcing || self.searches.is_waiting();
+        if busy { Next::GoOn } else { Next::Leave }
+    }
+
+    async fn carry_out(&mut self, verb: Verb) {
+        let handle = &self.running.handle;
+        match verb {
+            Verb::Nothing | Verb::Exit => {}
+            Verb::Send(files) => {
+                for file in files {
+                    if let Err(error) = self.sharing.begin(&file, handle) {
+                        self.screen.note(&error.to_string());
+                    }
+                }
+            }
+            Verb::Download(fetch) => self.download(fetch),
+            Verb::List(prefix) => handle.command(self.searches.list(prefix, handle)),
+            Verb::Help(topic) => self.screen.results(&help(topic)),
+            Verb::Limit(change) => self.limit(change),
+            Verb::Status | Verb::Peers | Verb::Cancel(_) | Verb::Unshare(_) => self.with_status(verb).await,
+        }
+    }
+
+    fn download(&mut self, Fetch { wanted, output, wait }: Fetch) {
+        let folder = match download_folder() {
+            Ok(folder) => folder,
+            Err(error) => return self.screen.note(&format!("{error:#}")),
+        };
+        let patience = if wait { Patience::ENDLESS } else { self.patience };
+        for wanted in wanted {
+            let destination = fetching::destination(output.as_deref(), &folder);
+            self.fetching.begin(wanted, destination, patience, &self.running.handle);
+        }
+        self.progress_due = Instant::now() + PROGRESS_EVERY;
+    }
+
+    fn limit(&mut self, change: Option<LimitChange>) {
+        match change {
+            None => {}
+            Some(LimitChange::Up(limit)) => self.limits.0 = limit,
+            Some(LimitChange::Down(limit)) => self.limits.1 = limit,
+        }
+        let (upload, download) = self.limits;
+        if change.is_some() {
+            self.running.handle.command(Command::Limit { upload, download });
+        }
+        self.screen.result(&report::limits(upload, download));
+    }
+
+    /// Commands that look at the node before they do something.
+    async fn with_status(&mut self, verb: Verb) {
+        let Some(status) = self.running.handle.status().await else { return };
+        match verb {
+            Verb::Status => {
+                let tracker = self.running.tracker.address().to_string();
+                self.screen.results(&report::status(&status, &tracker));
+            }
+            Verb::Peers => self.screen.results(&report::peers(&status)),
+            Verb::Cancel(choice) => {
+                let all = status.downloads.iter();
+                let chosen =
+                    choose(&choice, all.map(|one| (one.download, one.download.0, one.name.as_str())));
+                match chosen {
+                    Ok(download) => self.running.handle.command(Command::Cancel { download }),
+                    Err(why) => self.screen.note(&format!("no download {why}; status shows the downloads")),
+                }
+            }
+            Verb::Unshare(choice) => {
+                let all = status.shares.iter();
+                let chosen = choose(&choice, all.map(|one| (one.share, one.share.0, one.name.as_str())));
+                match chosen {
+                    Ok(share) => self.running.handle.command(Command::Unshare { share }),
+                    Err(why) => self.screen.note(&format!("no share {why}; status shows the shares")),
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The one of `all` (each with its number and its name) that is meant, or what was looked for.
+fn choose<'a, T: Copy>(choice: &Choice, all: impl Iterator<Item = (T, u32, &'a str)>) -> Result<T, String> {
+    let mut all = all;
+    let found = match choice {
+        Choice::Number(wanted) => {
+            all.find(|(_, number, name)| number == wanted || *name == wanted.to_string())
+        }
+        Choice::Name(wanted) => all.find(|(_, _, name)| name == wanted),
+    };
+    let looked_for = || match choice {
+        Choice::Number(number) => format!("#{number}"),
+        Choice::Name(name) => format!("\"{name}\""),
+    };
+    found.map(|(chosen, ..)| chosen).ok_or_else(looked_for)
+}
+
+fn help(topic: Option<&'static Topic>) -> Vec<String> {
+    let line = |topic: &Topic| format!("  {:<42}{}", topic.usage, topic.summary);
+    let topics = topic.map_or(TOPICS, std::slice::from_ref);
+    let mut lines: Vec<String> = topics.iter().map(line).collect();
+    if topic.is_none() {
+        lines.push("names with spaces go in quotes; Tab completes; Ctrl-D leaves".to_owned());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thing_is_chosen_by_number_or_name() {
+        let all = || [('a', 1, "x"), ('b', 2, "7")].into_iter();
+        assert_eq!(choose(&Choice::Number(1), all()), Ok('a'));
+        assert_eq!(choose(&Choice::Number(7), all()), Ok('b'));
+        assert_eq!(choose(&Choice::Name("x".to_owned()), all()), Ok('a'));
+        assert_eq!(choose(&Choice::Name("y".to_owned()), all()), Err("\"y\"".to_owned()));
+    }
+
+    #[test]
+    fn help_shows_every_command() {
+        let lines = help(None);
+        assert!(TOPICS.iter().all(|topic| lines.iter().any(|line| line.contains(topic.usage))));
+        assert_eq!(help(Some(&TOPICS[0])).len(), 1);
+    }
+
+    #[test]
+    fn a_script_never_waits_for_ever() {
+        let settings = NodeSettings::default();
+        let script = patience(Input::Pipe, &settings);
+        assert!(script.tracker.is_some() && script.unknown.is_some() && script.stall.is_some());
+        let person = patience(Input::Editor { interrupted: false }, &settings);
+        assert_eq!(person, Patience { unknown: Some(Duration::ZERO), ..Patience::ENDLESS });
+    }
+}

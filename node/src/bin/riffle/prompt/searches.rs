@@ -1,0 +1,157 @@
+//! Questions about what the tracker knows: `list`, page by page, and the Tab key.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::Sender;
+
+use messages::Prefix;
+use messages::tracker_to_node::Listed;
+use node::{Command, Event, SearchId};
+
+use crate::driver::NodeHandle;
+use crate::report;
+use crate::screen::Screen;
+
+/// `list` shows no more contents than this; a longer prefix shows the others.
+const MOST_LISTED: usize = 1000;
+
+/// The questions that wait for an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Searches {
+    waiting: BTreeMap<SearchId, Search>,
+}
+
+/// One question.
+#[derive(Debug)]
+struct Search {
+    prefix: Prefix,
+    listed: usize,
+    asker: Asker,
+}
+
+/// Who wants to know.
+#[derive(Clone, Debug)]
+enum Asker {
+    List,
+    TabKey(Sender<Vec<String>>),
+}
+
+impl Searches {
+    /// The command that begins a `list`.
+    pub(crate) fn list(&mut self, prefix: Prefix, handle: &NodeHandle) -> Command {
+        self.ask(Search { prefix, listed: 0, asker: Asker::List }, None, handle.new_search())
+    }
+
+    /// The command that asks what the Tab key wants to know; the names go to `reply`.
+    pub(crate) fn complete(
+        &mut self,
+        prefix: Prefix,
+        reply: Sender<Vec<String>>,
+        handle: &NodeHandle,
+    ) -> Command {
+        self.ask(Search { prefix, listed: 0, asker: Asker::TabKey(reply) }, None, handle.new_search())
+    }
+
+    /// Takes in an answer; gives the command that asks for the next page when there is one.
+    pub(crate) fn on_event(
+        &mut self,
+        event: &Event,
+        screen: &Screen,
+        handle: &NodeHandle,
+    ) -> Option<Command> {
+        match event {
+            Event::Found { search, contents, more } => {
+                let search = self.waiting.remove(search)?;
+                self.on_found(search, contents, *more, screen, || handle.new_search())
+            }
+            Event::SearchFailed { search } => {
+                if let Asker::List = self.waiting.remove(search)?.asker {
+                    screen.note("the tracker does not answer");
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a `list` waits for an answer.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.values().any(|search| matches!(search.asker, Asker::List))
+    }
+
+    fn on_found(
+        &mut self,
+        mut search: Search,
+        contents: &[Listed],
+        more: bool,
+        screen: &Screen,
+        next: impl FnOnce() -> SearchId,
+    ) -> Option<Command> {
+        if let Asker::TabKey(reply) = &search.asker {
+            let mut names: Vec<String> = contents.iter().map(|listed| listed.name.to_string()).collect();
+            names.dedup();
+            let _ = reply.send(names);
+            return None;
+        }
+        search.listed += contents.len();
+        screen.results(&report::listing(contents));
+        match contents.last() {
+            Some(last) if more && search.listed < MOST_LISTED => {
+                let after = (last.name.clone(), last.content);
+                return Some(self.ask(search, Some(after), next()));
+            }
+            Some(_) if more => screen.note("there are more: list PREFIX shows those that begin so"),
+            _ if search.listed == 0 => screen.note("nobody shares anything like that"),
+            _ => {}
+        }
+        None
+    }
+
+    fn ask(
+        &mut self,
+        search: Search,
+        after: Option<(messages::Name, messages::ContentId)>,
+        number: SearchId,
+    ) -> Command {
+        let prefix = search.prefix.clone();
+        self.waiting.insert(number, search);
+        Command::Search { search: number, prefix, after }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use messages::{ContentId, Name};
+
+    use super::*;
+
+    fn listed(name: &str) -> Listed {
+        let name = Name::new(name).expect("a name");
+        Listed { content: ContentId::from_bytes([1; 32]), length: 5, owners: 1, name }
+    }
+
+    #[test]
+    fn a_long_list_is_asked_for_page_by_page() {
+        let mut searches = Searches::default();
+        let first = Search { prefix: Prefix::new("a").expect("short"), listed: 0, asker: Asker::List };
+        let next =
+            searches.on_found(first, &[listed("a1"), listed("a2")], true, &Screen::Nowhere, || SearchId(2));
+        let Some(Command::Search { search: SearchId(2), prefix, after: Some((name, _)) }) = next else {
+            panic!("no next page");
+        };
+        assert_eq!((prefix.as_str(), name.as_str()), ("a", "a2"));
+        assert!(searches.is_waiting());
+    }
+
+    #[test]
+    fn the_tab_key_gets_each_name_once() {
+        let (reply, names) = mpsc::channel();
+        let mut searches = Searches::default();
+        let search = Search { prefix: Prefix::default(), listed: 0, asker: Asker::TabKey(reply) };
+        let contents = [listed("a"), listed("a"), listed("b")];
+        assert_eq!(searches.on_found(search, &contents, true, &Screen::Nowhere, || SearchId(2)), None);
+        assert_eq!(names.recv(), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        assert!(!searches.is_waiting());
+    }
+}

@@ -1,0 +1,279 @@
+//! What a person reads: events, states and results as lines of text. Pure, so that the words are tested.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use messages::tracker_to_node::{Listed, RefusalCode};
+use messages::{ContentId, Name, NodeId};
+use node::{DownloadStatus, Failure, OwnerState, OwnerStatus, SessionEnd, Status, Summary, Waiting};
+
+use crate::units::{duration, percent, rate, size};
+use crate::words;
+
+/// The exact line that fetches `content` on another host, quoted for a shell.
+pub(crate) fn download_line(tracker: &str, content: ContentId) -> String {
+    format!("riffle download --tracker {} {content}", words::quote(tracker))
+}
+
+/// Why a download does not go on, as the end of a sentence; `None` while it does.
+pub(crate) fn waiting(why: &Waiting) -> Option<&'static str> {
+    match why {
+        Waiting::Tracker => Some("waiting for the tracker to answer"),
+        Waiting::Unknown => Some("nobody shares it yet; asking again"),
+        Waiting::Owners => Some("no owner has answered yet; asking again"),
+        Waiting::MissingPieces => Some("no owner at hand has what is missing; asking for others"),
+        Waiting::Manifest => Some("fetching its description"),
+        Waiting::Disk => Some("making room on the disk"),
+        Waiting::DiskBehind => Some("the disk is slower than the network"),
+        Waiting::Limit => Some("held by the download limit"),
+        Waiting::Nothing => None,
+        Waiting::Finishing => Some("checking the whole"),
+    }
+}
+
+/// Whether a reason is worth a line of its own when it begins; the others last for moments in every download.
+pub(crate) fn is_news(why: &Waiting) -> bool {
+    matches!(why, Waiting::Tracker | Waiting::Unknown | Waiting::Owners | Waiting::MissingPieces)
+}
+
+/// Where a failure is read decides what the person can do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The program ends with it.
+    OneShot,
+    /// The prompt goes on.
+    Prompt,
+}
+
+/// Lines that say why `label` was not fetched, and what the person can do.
+pub(crate) fn failure(label: &str, why: &Failure, place: Place) -> Vec<String> {
+    let command = if place == Place::OneShot { "riffle download" } else { "download" };
+    let again = "what has arrived is kept: the same command goes on with it";
+    let line = match why {
+        Failure::NotFound => format!("{label}: nobody shares that; --wait keeps asking, until somebody does"),
+        Failure::Ambiguous(contents) => return ambiguous(label, contents, command),
+        Failure::NoOwner => format!("{label}: no owner answered; {again}"),
+        Failure::Stalled { silent } => {
+            format!("{label}: stalled, nothing arrived for {}; {again}", duration(*silent))
+        }
+        Failure::TrackerUnreachable => {
+            format!("{label}: the tracker does not answer; check its address, or use --wait")
+        }
+        Failure::Integrity => format!("{label}: {why}"),
+        Failure::Disk(error) => match error.kind {
+            node::DiskErrorKind::ExistsOther => {
+                format!("{error}; nothing was overwritten: choose another place with -o")
+            }
+            node::DiskErrorKind::Full { needed } => format!(
+                "{}: the disk is full, {} more are needed; {again}",
+                error.path.display(),
+                size(needed)
+            ),
+            _ => error.to_string(),
+        },
+        Failure::Cancelled => format!("{label}: cancelled; {again}"),
+    };
+    vec![line]
+}
+
+fn ambiguous(label: &str, contents: &[Listed], command: &str) -> Vec<String> {
+    let mut lines = vec![format!("{label}: several contents have that name:")];
+    lines.extend(listing(contents));
+    if let Some(first) = contents.first() {
+        let choice = format!("{}@{}", first.name, first.content.short());
+        lines
+            .push(format!("choose one by the beginning of its id, e.g. {command} {}", words::quote(&choice)));
+    }
+    lines
+}
+
+/// A table of contents: the beginning of the id, size, owners, name.
+pub(crate) fn listing(contents: &[Listed]) -> Vec<String> {
+    let row = |listed: &Listed| {
+        let owners =
+            if listed.owners == 1 { "1 owner".to_owned() } else { format!("{} owners", listed.owners) };
+        format!("  {}  {:>9}  {owners:>9}  {}", listed.content.short(), size(listed.length), listed.name)
+    };
+    contents.iter().map(row).collect()
+}
+
+/// The final line of a download: where it is, how long it took, how fast, and what each owner gave.
+pub(crate) fn summary(path: &Path, summary: &Summary) -> String {
+    if summary.already_there {
+        return format!("{} is already there, complete ({})", path.display(), size(summary.length));
+    }
+    let fetched: u64 = summary.shares.iter().map(|share| share.bytes).sum();
+    let mut line = format!("{}: {} in {}", path.display(), size(summary.length), duration(summary.took));
+    let _ = write!(line, ", {}", rate(per_second(fetched, summary.took)));
+    if fetched < summary.length {
+        let _ = write!(line, " ({} were here before)", size(summary.length - fetched));
+    }
+    for (index, share) in summary.shares.iter().enumerate() {
+        line.push_str(if index == 0 { "; from " } else { ", " });
+        let _ = write!(line, "{} {}", share.peer, percent(share.bytes, fetched));
+    }
+    line
+}
+
+/// Bytes a second, however short the time was.
+pub(crate) fn per_second(bytes: u64, took: Duration) -> u64 {
+    let nanos = took.as_nanos().max(1);
+    u64::try_from(u128::from(bytes) * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
+}
+
+/// One line of a download's state: how far, how fast, how long yet, from how many, why not faster.
+pub(crate) fn progress(status: &DownloadStatus) -> String {
+    let mut line = format!("{}: ", status.name);
+    match status.length {
+        Some(length) => {
+            let _ = write!(line, "{} of {}", percent(status.verified, length), size(length));
+            let _ = write!(line, ", {}", rate(status.rate));
+            if let Some(left) = time_left(status) {
+                let _ = write!(line, ", {} left", duration(left));
+            }
+        }
+        None => line.push_str("not begun"),
+    }
+    let ready = status.owners.iter().filter(|owner| owner.state != OwnerState::Connecting).count();
+    if ready > 0 {
+        let _ = write!(line, ", {ready} owner{}", if ready == 1 { "" } else { "s" });
+    }
+    if let Some(why) = waiting(&status.waiting) {
+        let _ = write!(line, "; {why}");
+    }
+    line
+}
+
+fn time_left(status: &DownloadStatus) -> Option<Duration> {
+    let left = status.length?.saturating_sub(status.verified);
+    (status.rate > 0 && left > 0).then(|| Duration::from_secs(left.div_ceil(status.rate)))
+}
+
+/// What `status` shows.
+pub(crate) fn status(status: &Status, tracker: &str) -> Vec<String> {
+    let answers = if status.tracker_answers { "answers" } else { "does not answer; asking again" };
+    let mut lines = vec![format!("tracker {tracker} {answers}")];
+    for download in &status.downloads {
+        lines.push(format!("download #{} {}", download.download, progress(download)));
+        lines.extend(download.owners.iter().map(|owner| format!("  from {}", owner_line(owner))));
+    }
+    for share in &status.shares {
+        let state = if share.content.is_some() { "" } else { ", being hashed" };
+        let id = share.content.map_or_else(String::new, |content| format!(" {}", content.short()));
+        lines.push(format!(
+            "share #{} {}:{id} {}, {} sent{state}",
+            share.share,
+            share.name,
+            size(share.length),
+            size(share.sent)
+        ));
+    }
+    for upload in &status.uploads {
+        lines.push(format!(
+            "upload of {} to {}: {} sent, {}",
+            upload.content.short(),
+            upload.peer,
+            size(upload.sent),
+            rate(upload.rate)
+        ));
+    }
+    lines.push(limits(status.upload_limit, status.download_limit));
+    lines
+}
+
+/// The two limits.
+pub(crate) fn limits(upload: Option<u64>, download: Option<u64>) -> String {
+    let limit = |value: Option<u64>| value.map_or_else(|| "none".to_owned(), rate);
+    format!("limits: up {}, down {}", limit(upload), limit(download))
+}
+
+/// What `peers` shows: every session, both ways.
+pub(crate) fn peers(status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
+    for download in &status.downloads {
+        let from = |owner: &OwnerStatus| {
+            let rtt = owner.rtt.map_or_else(String::new, |rtt| format!(", round trip {}", duration(rtt)));
+            let under_way = size(u64::from(owner.outstanding));
+            format!("<- {} for {}{rtt}, {under_way} under way", owner_line(owner), download.name)
+        };
+        lines.extend(download.owners.iter().map(from));
+    }
+    for upload in &status.uploads {
+        lines.push(format!(
+            "-> {} ({}) {} of {} sent, {}, {} ranges waiting",
+            upload.peer,
+            upload.node.short(),
+            size(upload.sent),
+            upload.content.short(),
+            rate(upload.rate),
+            upload.queued
+        ));
+    }
+    if lines.is_empty() {
+        lines.push("no sessions".to_owned());
+    }
+    lines
+}
+
+fn owner_line(owner: &OwnerStatus) -> String {
+    let mut line = format!("{} ({})", owner.peer, owner.node.short());
+    match owner.state {
+        OwnerState::Connecting => return line + ": connecting",
+        OwnerState::Choked => line.push_str(": serves others for now,"),
+        OwnerState::Snubbed => line.push_str(": silent for too long,"),
+        OwnerState::Ready => line.push(':'),
+    }
+    let _ = write!(line, " {}, {}, {}", pieces(&owner.pieces), size(owner.received), rate(owner.rate));
+    line
+}
+
+/// A run of pieces, first and last.
+pub(crate) fn pieces(pieces: &Range<u32>) -> String {
+    match pieces.end.saturating_sub(pieces.start) {
+        0 => "no pieces".to_owned(),
+        1 => format!("piece {}", pieces.start),
+        _ => format!("pieces {}-{}", pieces.start, pieces.end - 1),
+    }
+}
+
+/// What the tracker's refusal means to a person; `None` when the node deals with it by itself.
+pub(crate) fn refusal(code: RefusalCode) -> Option<&'static str> {
+    match code {
+        RefusalCode::Cookie | RefusalCode::NotRegistered => None,
+        RefusalCode::IdInUse => {
+            Some("the tracker knows a live node with this identity at another address; asking again")
+        }
+        RefusalCode::TooFast => Some("the tracker asks for fewer requests; asking again later"),
+        RefusalCode::Full => Some("the tracker's tables are full; asking again later"),
+    }
+}
+
+/// What happened to an owner, when a person should know; `None` when it is the usual end of a session.
+pub(crate) fn owner_lost(node: NodeId, peer: std::net::SocketAddr, why: SessionEnd) -> Option<String> {
+    let what = match why {
+        SessionEnd::Done
+        | SessionEnd::Ours
+        | SessionEnd::Replaced
+        | SessionEnd::Gone
+        | SessionEnd::PeerLeft => {
+            return None;
+        }
+        SessionEnd::NoAnswer => "does not answer",
+        SessionEnd::Silent => "fell silent",
+        SessionEnd::Fault => "broke the protocol",
+        SessionEnd::BadPieces => "sent bytes that do not verify",
+        SessionEnd::BadManifest => "sent a description that does not verify",
+    };
+    Some(format!("owner {peer} ({}) {what}; going on without it", node.short()))
+}
+
+/// What is said when a file is shared and the tracker has heard of it.
+pub(crate) fn announced(name: &Name, length: u64) -> String {
+    format!("sharing {name} ({}); on the other side:", size(length))
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -1,0 +1,174 @@
+//! Tests of the words that people read.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use messages::ContentId;
+use node::{DiskError, DiskErrorKind, DownloadId, Share, ShareId, ShareStatus};
+
+use super::*;
+
+fn peer(port: u16) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 2], port))
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+fn node_id(byte: u8) -> NodeId {
+    NodeId::from_bytes([byte; 16])
+}
+
+fn content(byte: u8) -> ContentId {
+    ContentId::from_bytes([byte; 32])
+}
+
+fn download() -> DownloadStatus {
+    let owner = |byte, state, pieces| OwnerStatus {
+        node: node_id(byte),
+        peer: peer(u16::from(byte)),
+        state,
+        pieces,
+        received: 8 << 20,
+        rate: 4 << 20,
+        rtt: Some(Duration::from_micros(340)),
+        outstanding: 65_536,
+    };
+    DownloadStatus {
+        download: DownloadId(1),
+        name: "a file.bin".to_owned(),
+        content: Some(content(7)),
+        length: Some(64 << 20),
+        verified: 16 << 20,
+        received: 17 << 20,
+        rate: 8 << 20,
+        waiting: Waiting::Nothing,
+        owners: vec![
+            owner(1, OwnerState::Ready, 32..128),
+            owner(2, OwnerState::Snubbed, 128..129),
+            owner(3, OwnerState::Connecting, 0..0),
+        ],
+    }
+}
+
+#[test]
+fn the_line_for_the_other_side_is_quoted_for_a_shell() {
+    let id = "07".repeat(32);
+    assert_eq!(
+        download_line("10.0.0.1:12345", content(7)),
+        format!("riffle download --tracker 10.0.0.1:12345 {id}")
+    );
+    assert_eq!(download_line("[::1]:9", content(7)), format!("riffle download --tracker '[::1]:9' {id}"));
+}
+
+#[test]
+fn progress_says_how_far_how_fast_and_from_how_many() {
+    assert_eq!(progress(&download()), "a file.bin: 25.0 % of 64.0 MiB, 8.00 MiB/s, 6 s left, 2 owners");
+}
+
+#[test]
+fn a_slow_download_says_why() {
+    let limited = DownloadStatus { waiting: Waiting::Limit, rate: 0, owners: Vec::new(), ..download() };
+    assert_eq!(progress(&limited), "a file.bin: 25.0 % of 64.0 MiB, 0 B/s; held by the download limit");
+    let unknown =
+        DownloadStatus { length: None, waiting: Waiting::Tracker, owners: Vec::new(), ..download() };
+    assert_eq!(progress(&unknown), "a file.bin: not begun; waiting for the tracker to answer");
+}
+
+#[test]
+fn status_shows_all_that_goes_on() {
+    let picture = Status {
+        tracker_answers: true,
+        shares: vec![ShareStatus {
+            share: ShareId(4),
+            name: name("mine"),
+            content: Some(content(9)),
+            length: 1024,
+            sent: 2048,
+        }],
+        downloads: vec![download()],
+        upload_limit: Some(10 << 20),
+        ..Status::default()
+    };
+    let expected = [
+        "tracker 127.0.0.1:12345 answers",
+        "download #1 a file.bin: 25.0 % of 64.0 MiB, 8.00 MiB/s, 6 s left, 2 owners",
+        "  from 10.0.0.2:1 (01010101): pieces 32-127, 8.00 MiB, 4.00 MiB/s",
+        "  from 10.0.0.2:2 (02020202): silent for too long, piece 128, 8.00 MiB, 4.00 MiB/s",
+        "  from 10.0.0.2:3 (03030303): connecting",
+        "share #4 mine: 09090909 1.00 KiB, 2.00 KiB sent",
+        "limits: up 10.0 MiB/s, down none",
+    ];
+    assert_eq!(status(&picture, "127.0.0.1:12345"), expected);
+    let lonely = status(&Status::default(), "10.0.0.1:1");
+    assert_eq!(lonely, ["tracker 10.0.0.1:1 does not answer; asking again", "limits: up none, down none"]);
+}
+
+#[test]
+fn peers_shows_both_directions() {
+    let picture = Status { downloads: vec![download()], ..Status::default() };
+    assert_eq!(
+        peers(&picture)[0],
+        "<- 10.0.0.2:1 (01010101): pieces 32-127, 8.00 MiB, 4.00 MiB/s for a file.bin, round trip 340 µs, \
+         64.0 KiB under way"
+    );
+    assert_eq!(peers(&Status::default()), ["no sessions"]);
+}
+
+#[test]
+fn the_final_line_has_time_rate_and_shares() {
+    let mut done = Summary {
+        content: content(7),
+        length: 64 << 20,
+        took: Duration::from_secs(2),
+        shares: vec![
+            Share { owner: node_id(1), peer: peer(1), bytes: 36 << 20 },
+            Share { owner: node_id(2), peer: peer(2), bytes: 12 << 20 },
+        ],
+        already_there: false,
+    };
+    let path = PathBuf::from("/tmp/f");
+    assert_eq!(
+        summary(&path, &done),
+        "/tmp/f: 64.0 MiB in 2 s, 24.0 MiB/s (16.0 MiB were here before); from 10.0.0.2:1 75.0 %, 10.0.0.2:2 25.0 %"
+    );
+    done.already_there = true;
+    assert_eq!(summary(&path, &done), "/tmp/f is already there, complete (64.0 MiB)");
+}
+
+#[test]
+fn an_ambiguous_name_lists_the_contents_and_how_to_choose() {
+    let listed = |byte, owners| Listed { content: content(byte), length: 5 << 20, owners, name: name("a b") };
+    let lines = failure("a b", &Failure::Ambiguous(vec![listed(0xab, 1), listed(0xcd, 12)]), Place::OneShot);
+    let expected = [
+        "a b: several contents have that name:",
+        "  abababab   5.00 MiB    1 owner  a b",
+        "  cdcdcdcd   5.00 MiB  12 owners  a b",
+        "choose one by the beginning of its id, e.g. riffle download 'a b@abababab'",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn failures_say_what_to_do() {
+    let table = [
+        (Failure::NotFound, "--wait"),
+        (Failure::TrackerUnreachable, "--wait"),
+        (Failure::Stalled { silent: Duration::from_secs(60) }, "1 min 0 s"),
+        (Failure::NoOwner, "the same command goes on"),
+        (Failure::Cancelled, "the same command goes on"),
+        (
+            Failure::Disk(DiskError { path: "/tmp/f".into(), kind: DiskErrorKind::ExistsOther }),
+            "/tmp/f: exists already, with other content; nothing was overwritten",
+        ),
+        (
+            Failure::Disk(DiskError { path: "/tmp/f".into(), kind: DiskErrorKind::Full { needed: 1 << 20 } }),
+            "1.00 MiB more are needed",
+        ),
+    ];
+    for (why, expected) in table {
+        let lines = failure("f", &why, Place::Prompt);
+        assert!(lines.len() == 1 && lines[0].contains(expected), "{lines:?}");
+    }
+}

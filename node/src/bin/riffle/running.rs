@@ -1,0 +1,220 @@
+//! A node of this program with what belongs around it: its state folder, its log, its tracker.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use config::NodeSettings;
+use logs::{LogGuard, LogSettings};
+use messages::tracker_to_node::RefusalCode;
+use node::{Command, Event};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::driver::{self, DriverSettings, NodeHandle, StartError};
+use crate::exit::{ExitCode, Stop};
+use crate::report;
+use crate::screen::Screen;
+use crate::state::{self, StateFolder};
+use crate::tracker_link::{Embedding, TrackerLink};
+use crate::units::duration;
+
+/// How long a node that leaves waits for the tracker to hear of it.
+const LEAVE_TIME: Duration = Duration::from_millis(1500);
+/// A tracker that has not answered for this long after the start is said to be absent.
+const FIRST_ANSWER: Duration = Duration::from_secs(2);
+/// How often a node tries to take the place of a tracker that fell silent.
+const EMBED_EVERY: Duration = Duration::from_secs(2);
+
+/// A running node.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// The node itself.
+    pub(crate) handle: NodeHandle,
+    events: UnboundedReceiver<Event>,
+    /// Its tracker.
+    pub(crate) tracker: TrackerLink,
+    /// Who it is.
+    pub(crate) state: StateFolder,
+    /// What was said about the tracker last.
+    contact: Contact,
+    embed_due: Instant,
+    // Dropped last: the log takes in what the others say while they end.
+    _log: LogGuard,
+}
+
+/// What is known of the tracker's answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contact {
+    /// None yet, since the start.
+    Starting { since: Instant },
+    /// It answers.
+    Answering,
+    /// It does not, and the person knows.
+    Silent,
+}
+
+impl Running {
+    /// Starts the node that `settings` describe, and says on `screen` what a person should know.
+    ///
+    /// # Errors
+    /// With the exit code that belongs to what is wrong: a label in use, a port taken, a folder or a tracker's name
+    /// that cannot be used.
+    pub(crate) fn start(settings: &NodeSettings, embedding: Embedding, screen: &Screen) -> Result<Running> {
+        let root = settings.state_dir.clone().map_or_else(state::default_root, Ok)?;
+        let state = StateFolder::take(&root, settings.id.as_ref())?;
+        let log = start_log(settings, &format!("node-{}.log", state.label()))?;
+        let tracker = TrackerLink::find(settings, embedding)?;
+        if tracker.is_ours() {
+            screen.note(&format!("no tracker at {}: this node is the tracker now", tracker.address()));
+        }
+        let (handle, events) = driver::start(DriverSettings {
+            settings: settings.clone(),
+            listen: settings.listen.0,
+            tracker: tracker.address(),
+            node: state.node(),
+            log: tracing::dispatcher::get_default(Clone::clone),
+        })
+        .map_err(refused_start)?;
+        if let Some(hint) = handle.receive_buffer_hint() {
+            screen.note(&hint);
+        }
+        let now = Instant::now();
+        let contact = Contact::Starting { since: now };
+        Ok(Running { handle, events, tracker, state, contact, embed_due: now + EMBED_EVERY, _log: log })
+    }
+
+    /// What happens next.
+    ///
+    /// # Errors
+    /// When the node has ended without being told to.
+    pub(crate) async fn next_event(&mut self) -> Result<Event> {
+        let ended = || Stop::new(ExitCode::Other, "the node has ended by itself; its log says why");
+        self.events.recv().await.ok_or_else(|| ended().into())
+    }
+
+    /// Says what a person should know about the tracker.
+    pub(crate) fn on_event(&mut self, event: &Event, screen: &Screen) {
+        let tracker = self.tracker.address();
+        match event {
+            Event::TrackerReached { .. } => {
+                if self.contact == Contact::Silent {
+                    screen.note(&format!("the tracker {tracker} answers"));
+                }
+                self.contact = Contact::Answering;
+            }
+            Event::TrackerRestored { .. } => {
+                screen.note(&format!("the tracker {tracker} is back, and knows again what is shared here"));
+                self.contact = Contact::Answering;
+            }
+            Event::TrackerSilent { silent, .. } => {
+                if self.contact != Contact::Silent {
+                    let silent = duration(*silent);
+                    screen
+                        .note(&format!("the tracker {tracker} has not answered for {silent}; asking again"));
+                }
+                self.contact = Contact::Silent;
+            }
+            Event::TrackerRefused {
+                code: code @ (RefusalCode::IdInUse | RefusalCode::TooFast | RefusalCode::Full),
+            } => {
+                if let Some(what) = report::refusal(*code) {
+                    screen.note(what);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// To be called every second or so: says that a tracker is absent, and takes the place of a default one that is.
+    pub(crate) fn on_tick(&mut self, now: Instant, screen: &Screen) {
+        if matches!(self.contact, Contact::Starting { since } if now >= since + FIRST_ANSWER) {
+            screen.note(&format!(
+                "the tracker {} does not answer; asking again until it does",
+                self.tracker.address()
+            ));
+            self.contact = Contact::Silent;
+        }
+        if self.contact != Contact::Silent || now < self.embed_due {
+            return;
+        }
+        self.embed_due = now + EMBED_EVERY;
+        match self.tracker.embed() {
+            Ok(true) => {
+                let tracker = self.tracker.address();
+                screen.note(&format!("nobody is the tracker any more: this node is it now, at {tracker}"));
+                self.handle.command(Command::UseTracker { tracker });
+            }
+            Ok(false) => {}
+            Err(error) => screen.note(&format!("{error:#}")),
+        }
+    }
+
+    /// Takes leave of the tracker and of the other nodes, and ends the node. `seen` is told what still happens.
+    pub(crate) async fn leave(mut self, mut seen: impl FnMut(&Event)) {
+        self.handle.command(Command::Leave);
+        let until_left = async {
+            while let Some(event) = self.events.recv().await {
+                seen(&event);
+                if event == Event::Left {
+                    return;
+                }
+            }
+        };
+        // The tracker finds out by itself when it does not hear of it.
+        let _ = tokio::time::timeout(LEAVE_TIME, until_left).await;
+        self.handle.stop();
+    }
+}
+
+/// Starts the log of this process.
+pub(crate) fn start_log(settings: &NodeSettings, file: &str) -> Result<LogGuard> {
+    logs::start(log_settings(settings, file)?).map_err(|error| refused_log(&error).into())
+}
+
+/// Where and what to log.
+pub(crate) fn log_settings(settings: &NodeSettings, file: &str) -> Result<LogSettings> {
+    let folder = crate::settings::log_folder(settings.log_dir.as_deref())?;
+    Ok(LogSettings { folder, file: file.to_owned(), level: settings.log_level.clone(), also_stderr: false })
+}
+
+/// A log that cannot be started, with its exit code.
+pub(crate) fn refused_log(error: &logs::LogError) -> Stop {
+    let code = if matches!(error, logs::LogError::Level { .. }) { ExitCode::Usage } else { ExitCode::Io };
+    Stop::new(code, error.to_string())
+}
+
+/// A node that cannot be started, with its exit code.
+pub(crate) fn refused_start(error: StartError) -> Stop {
+    match error {
+        StartError::AddressInUse(_) | StartError::Bind { .. } => {
+            Stop::usage(format!("--listen {error}; choose another, or none for any free port"))
+        }
+        StartError::Threads(_) => Stop::new(ExitCode::Other, error.to_string()),
+    }
+}
+
+/// Makes `--dir` the current folder, so that every relative name starts there; the other folders that `settings` name
+/// keep their meaning.
+///
+/// # Errors
+/// [`ExitCode::Usage`] when there is no such folder.
+pub(crate) fn enter_folder(settings: &mut NodeSettings) -> Result<()> {
+    let Some(folder) = settings.dir.clone() else { return Ok(()) };
+    for other in [&mut settings.log_dir, &mut settings.state_dir].into_iter().flatten() {
+        *other = std::path::absolute(&*other).with_context(|| format!("{}", other.display()))?;
+    }
+    std::env::set_current_dir(&folder)
+        .map_err(|error| Stop::usage(format!("--dir {}: {error}", folder.display())))?;
+    Ok(())
+}
+
+/// The folder in which downloads are saved: the current one, by its whole path.
+///
+/// # Errors
+/// [`ExitCode::Io`] when it is gone.
+pub(crate) fn download_folder() -> Result<PathBuf> {
+    let folder = std::env::current_dir();
+    folder.map_err(|error| {
+        Stop::new(ExitCode::Io, format!("the current folder cannot be used: {error}")).into()
+    })
+}

@@ -1,0 +1,147 @@
+//! Which settings hold: a flag goes before the environment, that before the file, that before the default.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use config::{Limit, NodeSettings};
+use etcetera::BaseStrategy as _;
+
+use crate::arguments::Common;
+use crate::exit::Stop;
+
+/// The settings of a node of this program. `common` holds the flags, and the environment where there was no flag.
+///
+/// # Errors
+/// A settings file that cannot be read or is wrong: [`crate::exit::ExitCode::Usage`], with one line that names it.
+pub(crate) fn load(common: &Common) -> Result<NodeSettings> {
+    let mut settings = match &common.config {
+        Some(file) => read(file)?.ok_or_else(|| Stop::usage(format!("{}: no such file", file.display())))?,
+        None => default_file().map_or(Ok(None), |file| read(&file))?.unwrap_or_default(),
+    };
+    overlay(&mut settings, common.clone());
+    Ok(settings)
+}
+
+/// Lets what the command line says go before what the file says.
+fn overlay(settings: &mut NodeSettings, common: Common) {
+    let Common {
+        id,
+        tracker,
+        dir,
+        listen,
+        upload_limit,
+        download_limit,
+        log_dir,
+        log_level,
+        config: _,
+        state_dir,
+    } = common;
+    settings.id = id.or(settings.id.take());
+    settings.tracker = tracker.or(settings.tracker.take());
+    settings.dir = dir.or(settings.dir.take());
+    settings.listen = listen.unwrap_or(settings.listen);
+    settings.upload.limit = upload_limit.unwrap_or(settings.upload.limit);
+    settings.download.limit = download_limit.unwrap_or(settings.download.limit);
+    settings.log_dir = log_dir.or(settings.log_dir.take()).filter(|folder| !folder.as_os_str().is_empty());
+    settings.state_dir = state_dir.or(settings.state_dir.take());
+    if let Some(level) = log_level {
+        settings.log_level = level;
+    }
+}
+
+/// `None`: there is no such file.
+fn read(file: &Path) -> Result<Option<NodeSettings>> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Stop::usage(format!("{}: {error}", file.display())).into()),
+    };
+    let settings = NodeSettings::from_toml(&text);
+    settings.map(Some).map_err(|error| Stop::usage(format!("{}: {error}", file.display())).into())
+}
+
+fn default_file() -> Option<PathBuf> {
+    let strategy = etcetera::choose_base_strategy().ok()?;
+    Some(strategy.config_dir().join("riffle").join("node.toml"))
+}
+
+/// The log folder: the one that was named, else `riffle/logs` in the user's state folder.
+///
+/// # Errors
+/// When there is neither.
+pub(crate) fn log_folder(named: Option<&Path>) -> Result<PathBuf> {
+    match named {
+        Some(folder) => Ok(folder.to_owned()),
+        None => Ok(crate::state::default_root()?.join("logs")),
+    }
+}
+
+/// A limit as a person types it, in bytes a second; `None`: no limit.
+pub(crate) fn parse_rate(text: &str) -> Result<Option<u64>, String> {
+    text.parse().map(bytes_per_second).map_err(|error: config::ValueError| error.to_string())
+}
+
+/// A limit as the core takes it.
+pub(crate) fn bytes_per_second(limit: Limit) -> Option<u64> {
+    limit.rate().map(std::num::NonZeroU64::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::{ExitCode, code_of};
+
+    fn with_file(text: &str) -> (tempfile::TempDir, Common) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("node.toml");
+        fs::write(&file, text).expect("written");
+        (folder, Common { config: Some(file), ..Common::default() })
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
+        let (_folder, mut common) =
+            with_file("id = \"file\"\nlog_level = \"debug\"\n[upload]\nlimit = \"1MiB\"\n");
+        common.id = Some("flag".parse().expect("a label"));
+        let settings = load(&common).expect("right");
+        assert_eq!(settings.id.as_ref().map(config::NodeLabel::as_str), Some("flag"));
+        assert_eq!(settings.log_level, "debug");
+        assert_eq!(bytes_per_second(settings.upload.limit), Some(1 << 20));
+        assert_eq!(settings.download, config::DownloadSettings::default());
+    }
+
+    #[test]
+    fn a_limit_can_be_taken_away_by_a_flag() {
+        let (_folder, mut common) = with_file("[upload]\nlimit = \"1MiB\"\n");
+        common.upload_limit = Some(Limit::NONE);
+        assert_eq!(bytes_per_second(load(&common).expect("right").upload.limit), None);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_file_and_the_nearest_key() {
+        let (_folder, common) = with_file("lisden = \"[::]:0\"\n");
+        let error = load(&common).expect_err("unknown");
+        assert_eq!(code_of(&error), ExitCode::Usage);
+        let message = error.to_string();
+        assert!(message.contains("node.toml") && message.contains("lisden") && message.contains("`listen`"));
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_be_there() {
+        let common = Common { config: Some("/nowhere/node.toml".into()), ..Common::default() };
+        let error = load(&common).expect_err("missing");
+        assert_eq!(
+            (code_of(&error), error.to_string().as_str()),
+            (ExitCode::Usage, "/nowhere/node.toml: no such file")
+        );
+    }
+
+    #[test]
+    fn rates_are_read_as_people_write_them() {
+        assert_eq!(parse_rate("10MiB"), Ok(Some(10 << 20)));
+        assert_eq!(parse_rate("none"), Ok(None));
+        assert!(parse_rate("fast").expect_err("no rate").contains("fast"));
+    }
+}

@@ -1,0 +1,185 @@
+//! The folder in which a node keeps who it is: `<state>/node-<label>/`, locked while the node runs.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use config::NodeLabel;
+use etcetera::BaseStrategy as _;
+use messages::NodeId;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
+use crate::exit::{ExitCode, Stop};
+
+/// Nodes without a label take the first free number up to this one.
+const MAX_NUMBERED: u32 = 4096;
+
+/// A node's state folder, in use by this process.
+#[derive(Debug)]
+pub(crate) struct StateFolder {
+    label: NodeLabel,
+    folder: PathBuf,
+    node: NodeId,
+    /// The system lets go of the lock when the process ends, however it ends.
+    _lock: File,
+}
+
+impl StateFolder {
+    /// Takes the folder of `label` under `root`, or that of the first free number. Made when it is not there.
+    ///
+    /// # Errors
+    /// [`ExitCode::Running`] for a label in use, [`ExitCode::Io`] when the folder cannot be made or read.
+    pub(crate) fn take(root: &Path, label: Option<&NodeLabel>) -> Result<StateFolder> {
+        if let Some(label) = label {
+            return StateFolder::try_take(root, label.clone())?.ok_or_else(|| {
+                let message =
+                    format!("a node with the id {label} is running on this host: choose another --id");
+                Stop::new(ExitCode::Running, message).into()
+            });
+        }
+        for number in 1..=MAX_NUMBERED {
+            if let Some(taken) = StateFolder::try_take(root, NodeLabel::from(number))? {
+                return Ok(taken);
+            }
+        }
+        Err(Stop::new(ExitCode::Running, format!("{MAX_NUMBERED} nodes are running on this host")).into())
+    }
+
+    /// `None`: in use.
+    fn try_take(root: &Path, label: NodeLabel) -> Result<Option<StateFolder>> {
+        let folder = root.join(format!("node-{label}"));
+        let failed = |error: io::Error| {
+            Stop::new(ExitCode::Io, format!("the state folder {} cannot be used: {error}", folder.display()))
+        };
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let lock = private().write(true).create(true).truncate(false).open(folder.join("lock"));
+        let lock = lock.map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(failed(error).into()),
+        }
+        let node = read_or_make_id(&folder.join("id"))?;
+        Ok(Some(StateFolder { label, folder, node, _lock: lock }))
+    }
+
+    /// What the node is called in logs and on screens.
+    pub(crate) fn label(&self) -> &str {
+        self.label.as_str()
+    }
+
+    /// Who the node is, in all its lives.
+    pub(crate) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Where the prompt keeps its history.
+    pub(crate) fn history(&self) -> PathBuf {
+        self.folder.join("history")
+    }
+}
+
+/// The state folder of a person who named none: `$XDG_STATE_HOME/riffle`.
+pub(crate) fn default_root() -> Result<PathBuf> {
+    let strategy = etcetera::choose_base_strategy()
+        .context("there is no home folder to keep state in: name a folder with --state-dir")?;
+    Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("riffle"))
+}
+
+/// A new identity, from the system's source of chance.
+pub(crate) fn random_node() -> Result<NodeId> {
+    let mut bytes = [0; 16];
+    SysRng.try_fill_bytes(&mut bytes).context("the system gives no random bytes")?;
+    Ok(NodeId::from_bytes(bytes))
+}
+
+fn read_or_make_id(path: &Path) -> Result<NodeId> {
+    let failed = |cause: String| Stop::new(ExitCode::Io, format!("{}: {cause}", path.display()));
+    match fs::read_to_string(path) {
+        Ok(text) => text.trim().parse().map_err(|error| {
+            failed(format!("{error}; delete the file to give this node a new identity")).into()
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let node = random_node()?;
+            write_whole(path, format!("{node}\n").as_bytes()).map_err(|error| failed(error.to_string()))?;
+            Ok(node)
+        }
+        Err(error) => Err(failed(error.to_string()).into()),
+    }
+}
+
+/// Writes `path` so that it holds all of `bytes` or is not there.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let unfinished = path.with_extension("new");
+    let mut file = private().write(true).create(true).truncate(true).open(&unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)
+}
+
+/// Options for files that only their owner reads and writes.
+pub(crate) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::code_of;
+
+    fn label(text: &str) -> NodeLabel {
+        text.parse().expect("a label")
+    }
+
+    #[test]
+    fn an_identity_outlives_the_process() {
+        let root = tempfile::tempdir().expect("a folder");
+        let first = StateFolder::take(root.path(), Some(&label("seven"))).expect("free");
+        let node = first.node();
+        drop(first);
+        assert_eq!(StateFolder::take(root.path(), Some(&label("seven"))).expect("free again").node(), node);
+        assert_ne!(StateFolder::take(root.path(), Some(&label("eight"))).expect("free").node(), node);
+    }
+
+    #[test]
+    fn the_first_free_number_is_taken() {
+        let root = tempfile::tempdir().expect("a folder");
+        let one = StateFolder::take(root.path(), None).expect("free");
+        let two = StateFolder::take(root.path(), None).expect("free");
+        assert_eq!((one.label(), two.label()), ("1", "2"));
+        drop(one);
+        assert_eq!(StateFolder::take(root.path(), None).expect("free").label(), "1");
+    }
+
+    #[test]
+    fn a_label_in_use_is_refused() {
+        let root = tempfile::tempdir().expect("a folder");
+        let _first = StateFolder::take(root.path(), Some(&label("3"))).expect("free");
+        let error = StateFolder::take(root.path(), Some(&label("3"))).expect_err("in use");
+        assert_eq!(code_of(&error), ExitCode::Running);
+    }
+
+    #[test]
+    fn a_damaged_identity_is_said_and_not_replaced() {
+        let root = tempfile::tempdir().expect("a folder");
+        drop(StateFolder::take(root.path(), Some(&label("3"))).expect("free"));
+        fs::write(root.path().join("node-3").join("id"), "xyz").expect("written");
+        let error = StateFolder::take(root.path(), Some(&label("3"))).expect_err("damaged");
+        assert_eq!(code_of(&error), ExitCode::Io);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_reads_the_identity() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let root = tempfile::tempdir().expect("a folder");
+        drop(StateFolder::take(root.path(), Some(&label("3"))).expect("free"));
+        let mode = fs::metadata(root.path().join("node-3").join("id")).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,100 @@
+//! Sizes, rates, times and shares as people read them: three digits and a unit.
+
+use std::time::Duration;
+
+const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+
+/// `512 B`, `1.50 KiB`, `64.0 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in UNITS {
+        // What would be rounded to 1024 is one of the next unit.
+        if value < 1023.5 && unit != "B" {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    format!("{value:.decimals$} {unit}")
+}
+
+/// `12.0 MiB/s`.
+pub(crate) fn rate(bytes_per_second: u64) -> String {
+    format!("{}/s", size(bytes_per_second))
+}
+
+/// `850 ms`, `1.2 s`, `2 min 5 s`, `3 h 4 min`.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0 if time.subsec_micros() < 1000 && !time.is_zero() => format!("{} µs", time.subsec_micros()),
+        0 => format!("{} ms", time.subsec_millis()),
+        1..60 => {
+            let tenths = time.as_millis() / 100;
+            if tenths.is_multiple_of(10) {
+                format!("{seconds} s")
+            } else {
+                format!("{}.{} s", tenths / 10, tenths % 10)
+            }
+        }
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// `33.4 %` of `whole`; nothing of nothing is all of it.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    let tenths = if whole == 0 { 1000 } else { u128::from(part) * 1000 / u128::from(whole) };
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        let table = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.00 KiB"),
+            (1536, "1.50 KiB"),
+            (64 << 20, "64.0 MiB"),
+            (256 << 20, "256 MiB"),
+            ((1 << 30) - 1, "1.00 GiB"),
+            (5 << 40, "5.00 TiB"),
+            (u64::MAX, "16384 PiB"),
+        ];
+        for (bytes, text) in table {
+            assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn times_are_short() {
+        let table = [
+            (Duration::ZERO, "0 ms"),
+            (Duration::from_micros(340), "340 µs"),
+            (Duration::from_millis(850), "850 ms"),
+            (Duration::from_millis(1249), "1.2 s"),
+            (Duration::from_secs(2), "2 s"),
+            (Duration::from_secs(125), "2 min 5 s"),
+            (Duration::from_secs(11_070), "3 h 4 min"),
+        ];
+        for (time, text) in table {
+            assert_eq!(duration(time), text);
+        }
+    }
+
+    #[test]
+    fn a_share_is_never_rounded_up_to_all() {
+        assert_eq!(percent(999_999, 1_000_000), "99.9 %");
+        assert_eq!(percent(0, 0), "100.0 %");
+        assert_eq!(percent(1, 3), "33.3 %");
+    }
+}

@@ -1,0 +1,72 @@
+//! What a person may type to say which content is meant.
+
+use messages::limits::MAX_NAME;
+use messages::{ContentId, Name, NameError};
+use node::Wanted;
+
+/// Digits of a content id.
+const ID_DIGITS: usize = 64;
+/// No shorter id prefix is taken for one: `a@b` is a name.
+const SHORTEST_PREFIX: usize = 4;
+
+const _: () = assert!(MAX_NAME > ID_DIGITS, "a full id is a possible name too, and is taken for the id");
+
+/// Reads `64 hexadecimal digits`, `NAME` or `NAME@idprefix`. A name that itself ends like the last form is written with
+/// an empty prefix: `NAME@`.
+///
+/// # Errors
+/// When it is no id, and no name that a file could have.
+pub(crate) fn parse(text: &str) -> Result<Wanted, NameError> {
+    if let Ok(content) = text.parse::<ContentId>() {
+        return Ok(Wanted::Content(content));
+    }
+    if let Some((name, prefix)) = text.rsplit_once('@') {
+        let is_prefix = prefix.is_empty()
+            || (SHORTEST_PREFIX..=ID_DIGITS).contains(&prefix.len())
+                && prefix.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if is_prefix && !name.is_empty() {
+            return Ok(Wanted::Name(Name::new(name)?, prefix.to_ascii_lowercase()));
+        }
+    }
+    Ok(Wanted::Name(Name::new(text)?, String::new()))
+}
+
+/// What to call it on screens until its name is known.
+pub(crate) fn label(wanted: &Wanted) -> String {
+    match wanted {
+        Wanted::Content(content) => content.short(),
+        Wanted::Name(name, _) => name.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str, prefix: &str) -> Wanted {
+        Wanted::Name(Name::new(text).expect("a name"), prefix.to_owned())
+    }
+
+    #[test]
+    fn sixty_four_digits_are_an_id() {
+        let id = "0123456789abcdef".repeat(4);
+        assert_eq!(parse(&id), Ok(Wanted::Content(id.parse().expect("an id"))));
+        assert_eq!(parse(&id[1..]), Ok(name(&id[1..], "")));
+    }
+
+    #[test]
+    fn a_prefix_chooses_among_contents_of_one_name() {
+        assert_eq!(parse("film.mkv@1A2b3c4d"), Ok(name("film.mkv", "1a2b3c4d")));
+        assert_eq!(parse("logo@2x.png"), Ok(name("logo@2x.png", "")));
+        assert_eq!(parse("me@abc"), Ok(name("me@abc", "")));
+        assert_eq!(parse("me@cafe@"), Ok(name("me@cafe", "")));
+        assert_eq!(parse("@cafe"), Ok(name("@cafe", "")));
+    }
+
+    #[test]
+    fn what_no_file_can_be_called_is_refused() {
+        for text in ["", "..", "a/b", "../x@cafe", "nul"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}
