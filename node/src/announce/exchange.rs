@@ -55,13 +55,15 @@ pub(super) struct Exchange {
     pub(super) request: Request,
     /// How often it was sent.
     pub(super) tries: u32,
+    /// Since when an answer is awaited.
+    pub(super) asked_at: Option<Timestamp>,
     /// When it is sent next.
     pub(super) due: Timestamp,
 }
 
 impl Exchange {
     pub(super) fn new(request: Request, now: Timestamp, rng: &mut StdRng) -> Exchange {
-        Exchange { conversation: Conversation(rng.random()), request, tries: 0, due: now }
+        Exchange { conversation: Conversation(rng.random()), request, tries: 0, asked_at: None, due: now }
     }
 
     /// It was sent: the next time is twice as late, a little by chance, and never later than `most`.
@@ -69,6 +71,7 @@ impl Exchange {
         let wait = (first * 2u32.pow(self.tries.min(10))).min(most);
         let percent = rng.random_range(80..=100);
         self.tries += 1;
+        self.asked_at.get_or_insert(now);
         self.due = now + wait * percent / 100;
     }
 

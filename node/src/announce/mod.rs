@@ -364,12 +364,20 @@ impl Announce {
     }
 
     fn notice_silence(&mut self, cx: &mut Context<'_>) {
-        let silent = cx.now.since(self.heard_at);
-        if !self.silent && silent >= SILENT_AFTER && self.exchanges.iter().any(|exchange| exchange.tries > 0)
-        {
+        let Some(since) = self.unanswered_since().filter(|_| !self.silent) else {
+            return;
+        };
+        let silent = cx.now.since(since);
+        if silent >= SILENT_AFTER {
             self.silent = true;
             cx.out.events.push(Event::TrackerSilent { tracker: self.tracker, silent });
         }
+    }
+
+    /// Since when something is asked and nothing answered.
+    fn unanswered_since(&self) -> Option<Timestamp> {
+        let asked = self.exchanges.iter().filter_map(|exchange| exchange.asked_at).min()?;
+        Some(asked.max(self.heard_at))
     }
 
     fn give_up_searches(&mut self, cx: &mut Context<'_>) {
@@ -413,14 +421,8 @@ impl Announce {
             self.exchanges.iter().any(|exchange| matches!(exchange.request, Request::Update { .. }));
         let update = if updating || self.link != Link::Joined { Timestamp::NEVER } else { self.update_at };
         let search = self.searches.values().min().copied().unwrap_or(Timestamp::NEVER);
-        let silence = if self.silent || retry.until == Timestamp::NEVER {
-            Timestamp::NEVER
-        } else {
-            self.heard_at + SILENT_AFTER
-        };
-        // Silence that is past is only said once something was asked in vain.
-        let silence =
-            if silence < retry.until { silence.max(self.heard_at + SILENT_AFTER) } else { Timestamp::NEVER };
+        let silence = self.unanswered_since().filter(|_| !self.silent);
+        let silence = silence.map_or(Timestamp::NEVER, |since| since + SILENT_AFTER);
         retry
             .earlier(Wait { until: register, reason: Reason::Heartbeat })
             .earlier(Wait { until: update, reason: Reason::UpdateBatch })

@@ -1,0 +1,105 @@
+//! The network: every host hangs on one access link with a rate and a queue each way; between them is only time.
+
+use std::time::Duration;
+
+use messages::Timestamp;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+
+/// Headers of IPv4 and UDP: rates count IP bytes.
+pub(crate) const IP_HEADERS: u64 = 28;
+
+/// What a host's access link is like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinkSpec {
+    /// Bytes a second up and down; 0: no limit.
+    pub(crate) up: u64,
+    pub(crate) down: u64,
+    /// Bytes that each queue holds before its tail is dropped.
+    pub(crate) queue: u64,
+    /// From the host to the middle of the network, each way.
+    pub(crate) delay: Duration,
+    /// Up to this much more, by chance; packets may overtake each other.
+    pub(crate) jitter: Duration,
+    /// Packets lost, in millionths, each way.
+    pub(crate) loss: u32,
+    /// Packets that arrive twice, in millionths.
+    pub(crate) duplicates: u32,
+    /// Packets that are held up by `hold`, in millionths, and so come out of order.
+    pub(crate) reordered: u32,
+    pub(crate) hold: Duration,
+}
+
+impl LinkSpec {
+    /// `megabits` a second each way, half of `rtt` between two such hosts, a queue of one bandwidth-delay product.
+    pub(crate) fn new(megabits: u64, rtt: Duration) -> LinkSpec {
+        let rate = megabits * 125_000;
+        let product = rate * rtt.as_millis() as u64 / 1000;
+        LinkSpec {
+            up: rate,
+            down: rate,
+            queue: product.max(64 << 10),
+            delay: rtt / 4,
+            jitter: Duration::ZERO,
+            loss: 0,
+            duplicates: 0,
+            reordered: 0,
+            hold: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn percent_loss(self, percent: u32) -> LinkSpec {
+        LinkSpec { loss: percent * 10_000, ..self }
+    }
+}
+
+/// One direction of an access link.
+#[derive(Debug, Default)]
+pub(crate) struct Pipe {
+    free_at: Timestamp,
+    pub(crate) passed_bytes: u64,
+    pub(crate) dropped: u64,
+}
+
+impl Pipe {
+    /// A packet of `bytes` at `now`: when its last byte is through, unless the queue is full.
+    pub(crate) fn enqueue(&mut self, rate: u64, queue: u64, bytes: u64, now: Timestamp) -> Option<Timestamp> {
+        if rate == 0 {
+            self.passed_bytes += bytes;
+            return Some(now);
+        }
+        let backlog =
+            u128::from(self.free_at.since(now).as_nanos() as u64) * u128::from(rate) / 1_000_000_000;
+        if backlog > 0 && backlog as u64 + bytes > queue {
+            self.dropped += 1;
+            return None;
+        }
+        let takes = Duration::from_nanos((u128::from(bytes) * 1_000_000_000 / u128::from(rate)) as u64);
+        self.free_at = self.free_at.max(now) + takes;
+        self.passed_bytes += bytes;
+        Some(self.free_at)
+    }
+}
+
+/// What chance does to one packet between two hosts.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fate {
+    /// How often it arrives.
+    pub(crate) copies: u32,
+    /// How much later than the links' delays say.
+    pub(crate) late: Duration,
+}
+
+/// The fate of a packet that leaves over `from` and arrives over `to`. Loss happens on the sender's link.
+pub(crate) fn fate(from: &LinkSpec, to: &LinkSpec, rng: &mut StdRng) -> Fate {
+    let happens =
+        |millionths: u32, rng: &mut StdRng| millionths > 0 && rng.random_range(0..1_000_000) < millionths;
+    if happens(from.loss, rng) {
+        return Fate { copies: 0, late: Duration::ZERO };
+    }
+    let copies = if happens(from.duplicates, rng) { 2 } else { 1 };
+    let jitter = (from.jitter + to.jitter).as_nanos() as u64;
+    let jitter = if jitter > 0 { Duration::from_nanos(rng.random_range(0..=jitter)) } else { Duration::ZERO };
+    let held = if happens(from.reordered, rng) { from.hold } else { Duration::ZERO };
+    Fate { copies, late: jitter + held }
+}

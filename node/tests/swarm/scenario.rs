@@ -1,0 +1,175 @@
+//! A scenario is a value: who is there, who has what, who wants what. One `run` takes them all.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::NodeSettings;
+use messages::Timestamp;
+use node::{Command, Destination, DownloadId, DownloadOrder, Event, Failure, Patience, ShareId, Wanted};
+
+use crate::link::LinkSpec;
+use crate::world::{HostId, World};
+
+/// Who is there, who has what, who wants what.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) seed: u64,
+    /// Names and lengths of all contents.
+    pub(crate) contents: Vec<(&'static str, u64)>,
+    pub(crate) hosts: Vec<HostSpec>,
+    pub(crate) tracker_link: LinkSpec,
+    /// Simulated time in which all of it must happen.
+    pub(crate) within: Duration,
+}
+
+/// One host.
+#[derive(Clone, Debug)]
+pub(crate) struct HostSpec {
+    pub(crate) link: LinkSpec,
+    pub(crate) settings: NodeSettings,
+    /// What it sends, from the start on.
+    pub(crate) sends: Vec<&'static str>,
+    /// What it downloads, and when after the start.
+    pub(crate) downloads: Vec<(&'static str, Duration)>,
+}
+
+impl HostSpec {
+    pub(crate) fn new(link: LinkSpec) -> HostSpec {
+        HostSpec { link, settings: NodeSettings::default(), sends: Vec::new(), downloads: Vec::new() }
+    }
+
+    pub(crate) fn sends(mut self, name: &'static str) -> HostSpec {
+        self.sends.push(name);
+        self
+    }
+
+    pub(crate) fn downloads(mut self, name: &'static str, after: Duration) -> HostSpec {
+        self.downloads.push((name, after));
+        self
+    }
+}
+
+/// What one download came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) host: usize,
+    pub(crate) name: &'static str,
+    pub(crate) result: Result<Done, Failure>,
+}
+
+/// A download that is complete.
+#[derive(Clone, Debug)]
+pub(crate) struct Done {
+    pub(crate) took: Duration,
+    /// Verified bytes by host.
+    pub(crate) shares: BTreeMap<usize, u64>,
+}
+
+/// What a scenario came to.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) world: World,
+}
+
+impl Report {
+    /// The one download of a scenario that has one.
+    pub(crate) fn only(&self) -> &Done {
+        assert_eq!(self.outcomes.len(), 1);
+        self.outcomes[0].result.as_ref().expect("complete")
+    }
+
+    /// File bytes that arrived twice at `host`, in thousandths of those wanted.
+    pub(crate) fn waste_permille(&self, host: usize) -> u64 {
+        let counters = self.world.hosts[host].node.counters();
+        counters.duplicate_bytes * 1000 / counters.received_bytes.max(1)
+    }
+}
+
+/// Where every host keeps its files.
+fn path(name: &str) -> PathBuf {
+    PathBuf::from("/shared").join(name)
+}
+
+/// Runs `scenario` to the end of all its downloads, with the safety checks on throughout.
+pub(crate) fn run(scenario: &Scenario) -> Report {
+    let mut world = World::new(scenario.seed, scenario.tracker_link);
+    for (name, length) in &scenario.contents {
+        world.library.add(name, *length);
+    }
+    let start = world.now;
+    let mut expected = Vec::new();
+    for spec in &scenario.hosts {
+        let host = world.add_host(spec.link, spec.settings.clone());
+        for (number, name) in (0u32..).zip(&spec.sends) {
+            let content = world.library.named(name);
+            world.hosts[host.0].disk.files.insert(path(name), content.id);
+            let share =
+                Command::Share { share: ShareId(number), path: path(name), name: content.name.clone() };
+            world.command(start, host, share);
+        }
+        for (number, (name, after)) in (0u32..).zip(&spec.downloads) {
+            let order = DownloadOrder {
+                wanted: Wanted::Name(world.library.named(name).name.clone(), String::new()),
+                destination: Destination::Folder(PathBuf::from("/saved")),
+                patience: Patience::ENDLESS,
+            };
+            let download = DownloadId(number);
+            world.command(start + *after, host, Command::Download { download, order });
+            expected.push((host, download, *name, start + *after));
+        }
+    }
+    let wanted = expected.len();
+    world.run(start + scenario.within, |world| ended(world) == wanted);
+    let outcomes =
+        expected.iter().map(|&(host, download, name, asked)| outcome(&world, host, download, name, asked));
+    let report = Report { outcomes: outcomes.collect(), world };
+    check_files(&report);
+    report
+}
+
+fn ended(world: &World) -> usize {
+    let ends = |event: &Event| matches!(event, Event::DownloadDone { .. } | Event::DownloadFailed { .. });
+    world.hosts.iter().map(|host| host.events.iter().filter(|(_, event)| ends(event)).count()).sum()
+}
+
+fn outcome(
+    world: &World,
+    host: HostId,
+    download: DownloadId,
+    name: &'static str,
+    asked: Timestamp,
+) -> Outcome {
+    let end = world.hosts[host.0].events.iter().find_map(|(at, event)| match event {
+        Event::DownloadDone { download: of, summary, .. } if *of == download => {
+            let by_host = summary.shares.iter().map(|share| {
+                let owner = world.hosts.iter().position(|host| host.node.id() == share.owner);
+                (owner.expect("an owner that exists"), share.bytes)
+            });
+            Some(Ok(Done { took: at.since(asked), shares: by_host.collect() }))
+        }
+        Event::DownloadFailed { download: of, why } if *of == download => Some(Err(why.clone())),
+        _ => None,
+    });
+    let result = end.unwrap_or_else(|| {
+        let status = format!("{:#?}", world.hosts[host.0].events.iter().rev().take(20).collect::<Vec<_>>());
+        panic!("{name} at {host:?} has not ended by {:?}; its last events: {status}", world.now)
+    });
+    Outcome { host: host.0, name, result }
+}
+
+/// What is reported complete is complete: the file has its name and is the content, and every byte has its owner.
+fn check_files(report: &Report) {
+    for Outcome { host, name, result } in &report.outcomes {
+        let Ok(done) = result else {
+            continue;
+        };
+        let content = report.world.library.named(name);
+        let disk = &report.world.hosts[*host].disk;
+        let saved = disk.files.get(&PathBuf::from("/saved").join(name));
+        assert_eq!(saved, Some(&content.id), "{name} at host {host}");
+        let sum: u64 = done.shares.values().sum();
+        assert_eq!(sum, content.manifest.layout().length(), "every byte of {name} came from somebody");
+    }
+}
