@@ -37,6 +37,7 @@ pub(crate) struct Running {
     pub(crate) state: StateFolder,
     /// What was said about the tracker last.
     contact: Contact,
+    refusal: Option<RefusalCode>,
     embed_due: Instant,
     // Dropped last: the log takes in what the others say while they end.
     _log: LogGuard,
@@ -80,7 +81,16 @@ impl Running {
         }
         let now = Instant::now();
         let contact = Contact::Starting { since: now };
-        Ok(Running { handle, events, tracker, state, contact, embed_due: now + EMBED_EVERY, _log: log })
+        Ok(Running {
+            handle,
+            events,
+            tracker,
+            state,
+            contact,
+            refusal: None,
+            embed_due: now + EMBED_EVERY,
+            _log: log,
+        })
     }
 
     /// What happens next.
@@ -96,15 +106,12 @@ impl Running {
     pub(crate) fn on_event(&mut self, event: &Event, screen: &Screen) {
         let tracker = self.tracker.address();
         match event {
-            Event::TrackerReached { .. } => {
+            Event::TrackerReached { .. } | Event::TrackerRestored { .. } => {
                 if self.contact == Contact::Silent {
                     screen.note(&format!("the tracker {tracker} answers"));
                 }
                 self.contact = Contact::Answering;
-            }
-            Event::TrackerRestored { .. } => {
-                screen.note(&format!("the tracker {tracker} is back, and knows again what is shared here"));
-                self.contact = Contact::Answering;
+                self.refusal = None;
             }
             Event::TrackerSilent { silent, .. } => {
                 if self.contact != Contact::Silent {
@@ -114,9 +121,9 @@ impl Running {
                 }
                 self.contact = Contact::Silent;
             }
-            Event::TrackerRefused {
-                code: code @ (RefusalCode::IdInUse | RefusalCode::TooFast | RefusalCode::Full),
-            } => {
+            // A refused request is repeated, and refused again: one line is enough.
+            Event::TrackerRefused { code } if self.refusal != Some(*code) => {
+                self.refusal = Some(*code);
                 if let Some(what) = report::refusal(*code) {
                     screen.note(what);
                 }

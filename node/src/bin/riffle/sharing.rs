@@ -1,6 +1,6 @@
 //! The files that a person shares from here, from the path that was typed to the line for the other side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -32,14 +32,15 @@ pub(crate) enum News {
     },
     /// It is not shared, or no longer.
     Failed(DiskError),
-    /// It was taken back, as a person asked.
-    Unshared,
 }
 
 /// The files that are shared, or are about to be.
 #[derive(Debug, Default)]
 pub(crate) struct Sharing {
     files: BTreeMap<ShareId, Stage>,
+    /// What the tracker knows to be here, finished downloads included: the same content is announced once, whatever
+    /// the number of files that hold it.
+    announced: BTreeSet<ContentId>,
 }
 
 impl Sharing {
@@ -55,30 +56,48 @@ impl Sharing {
         Ok(())
     }
 
+    /// A person took a file back: nothing is to be said about it any more.
+    pub(crate) fn withdraw(&mut self, share: ShareId) {
+        self.files.remove(&share);
+    }
+
     /// Takes in what happened.
-    pub(crate) fn on_event(&mut self, event: &Event) -> Option<News> {
+    pub(crate) fn on_event(&mut self, event: &Event) -> Vec<News> {
         match event {
             Event::Shared { share, content, name, length } => {
-                let stage = self.files.get_mut(share)?;
-                *stage = Stage::Hashed { content: *content, name: name.clone(), length: *length };
-                None
-            }
-            Event::Announced { share, .. } => {
-                let stage = self.files.get_mut(share)?;
-                match std::mem::replace(stage, Stage::Announced) {
-                    Stage::Hashed { content, name, length } => {
-                        Some(News::Announced { name, length, content })
-                    }
-                    // A tracker that came back was told again; the person was told once.
-                    Stage::Hashing | Stage::Announced => None,
+                if let Some(stage) = self.files.get_mut(share) {
+                    *stage = Stage::Hashed { content: *content, name: name.clone(), length: *length };
                 }
+                self.newly_announced()
             }
-            Event::ShareFailed { share, error } => {
-                self.files.remove(share).map(|_| News::Failed(error.clone()))
+            // A tracker that came back is told again; the person is told once.
+            Event::Announced { content, .. } => {
+                self.announced.insert(*content);
+                self.newly_announced()
             }
-            Event::Unshared { share, .. } => self.files.remove(share).map(|_| News::Unshared),
-            _ => None,
+            Event::Unshared { content, .. } => {
+                self.announced.remove(content);
+                Vec::new()
+            }
+            Event::ShareFailed { share, error } if self.files.remove(share).is_some() => {
+                vec![News::Failed(error.clone())]
+            }
+            _ => Vec::new(),
         }
+    }
+
+    fn newly_announced(&mut self) -> Vec<News> {
+        let mut news = Vec::new();
+        for stage in self.files.values_mut() {
+            match stage {
+                Stage::Hashed { content, name, length } if self.announced.contains(content) => {
+                    news.push(News::Announced { name: name.clone(), length: *length, content: *content });
+                    *stage = Stage::Announced;
+                }
+                _ => {}
+            }
+        }
+        news
     }
 
     /// Whether no file is shared or about to be.
@@ -131,25 +150,53 @@ mod tests {
         Event::Shared { share, content: content(), name: Name::new("f").expect("a name"), length: 3 }
     }
 
+    fn hashing(shares: &[u32]) -> Sharing {
+        let files = shares.iter().map(|&share| (ShareId(share), Stage::Hashing)).collect();
+        Sharing { files, announced: BTreeSet::new() }
+    }
+
+    fn announced(share: u32) -> Event {
+        Event::Announced { share: ShareId(share), content: content() }
+    }
+
     #[test]
     fn a_share_is_told_once_when_the_tracker_knows_it() {
-        let share = ShareId(1);
-        let mut sharing = Sharing { files: BTreeMap::from([(share, Stage::Hashing)]) };
+        let mut sharing = hashing(&[1]);
         assert!(sharing.is_hashing());
-        assert_eq!(sharing.on_event(&shared(share)), None);
+        assert_eq!(sharing.on_event(&shared(ShareId(1))), []);
         assert!(!sharing.is_hashing() && sharing.is_unannounced());
-        let announced = Event::Announced { share, content: content() };
-        assert!(matches!(sharing.on_event(&announced), Some(News::Announced { length: 3, .. })));
-        assert_eq!(sharing.on_event(&announced), None);
+        assert!(matches!(sharing.on_event(&announced(1))[..], [News::Announced { length: 3, .. }]));
+        assert_eq!(sharing.on_event(&announced(1)), []);
         assert!(!sharing.is_unannounced() && !sharing.is_empty());
     }
 
     #[test]
-    fn shares_that_are_downloads_are_not_told_here() {
-        let mut sharing = Sharing::default();
-        assert_eq!(sharing.on_event(&shared(ShareId(9))), None);
-        assert_eq!(sharing.on_event(&Event::Announced { share: ShareId(9), content: content() }), None);
+    fn two_files_with_one_content_are_both_told() {
+        let mut sharing = hashing(&[1, 2]);
+        sharing.on_event(&shared(ShareId(1)));
+        assert_eq!(sharing.on_event(&announced(1)).len(), 1);
+        assert_eq!(sharing.on_event(&shared(ShareId(2))).len(), 1);
+        assert!(!sharing.is_unannounced());
+    }
+
+    #[test]
+    fn a_file_that_was_downloaded_before_is_told_at_once() {
+        let mut sharing = hashing(&[1]);
+        assert_eq!(sharing.on_event(&announced(9)), []);
+        assert_eq!(sharing.on_event(&shared(ShareId(1))).len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_changed_is_told_and_one_that_was_taken_back_is_not() {
+        let error = DiskError { path: "f".into(), kind: DiskErrorKind::Changed };
+        let failed = Event::ShareFailed { share: ShareId(1), error: error.clone() };
+        let mut sharing = hashing(&[1]);
+        sharing.on_event(&Event::Unshared { share: ShareId(1), content: content() });
+        assert_eq!(sharing.on_event(&failed), [News::Failed(error)]);
         assert!(sharing.is_empty());
+        let mut sharing = hashing(&[1]);
+        sharing.withdraw(ShareId(1));
+        assert_eq!(sharing.on_event(&failed), []);
     }
 
     #[test]

@@ -173,8 +173,10 @@ impl Stage {
                 progress.on_event(&event);
             }
             let Some(its) = sharing.get_mut(&number) else { continue };
-            if let Some(News::Failed(error)) = its.on_event(&event) {
-                return Err(Stop::new(ExitCode::of_disk(&error), error.to_string()).into());
+            for news in its.on_event(&event) {
+                if let News::Failed(error) = news {
+                    return Err(Stop::new(ExitCode::of_disk(&error), error.to_string()).into());
+                }
             }
         }
         Ok(owners)

@@ -15,7 +15,7 @@ use crate::running::{Running, enter_folder};
 use crate::screen::Screen;
 use crate::sharing::{self, News, Sharing};
 use crate::signals;
-use crate::tracker_link::Embedding;
+use crate::tracker_link::{Embedding, TrackerLink};
 
 /// Runs the command.
 ///
@@ -44,18 +44,11 @@ pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Resu
                 let event = event?;
                 running.on_event(&event, &screen);
                 progress.on_event(&event);
-                match sharing.on_event(&event) {
-                    Some(News::Announced { name, length, content }) => {
-                        screen.note(&report::announced(&name, length));
-                        let tracker = running.tracker.address_for_others();
-                        screen.result(&report::download_line(&tracker.to_string(), content));
-                        warn_of_loopback(tracker, &screen);
-                    }
-                    Some(News::Failed(error)) => {
-                        screen.note(&format!("riffle: {error}"));
+                for news in sharing.on_event(&event) {
+                    tell(&news, &running.tracker, &screen);
+                    if let News::Failed(error) = news {
                         code = ExitCode::of_disk(&error);
                     }
-                    Some(News::Unshared) | None => {}
                 }
                 if sharing.is_empty() {
                     break;
@@ -73,10 +66,18 @@ pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Resu
     Ok(code)
 }
 
-/// Says so when the line that was printed is of use on this host only.
-pub(crate) fn warn_of_loopback(tracker: std::net::SocketAddr, screen: &Screen) {
-    if tracker.ip().is_loopback() {
-        screen.note("(on this host only: its tracker has no address that other hosts reach)");
+/// Says what happened to a share; when others can fetch it, with the line to type there.
+pub(crate) fn tell(news: &News, tracker: &TrackerLink, screen: &Screen) {
+    match news {
+        News::Announced { name, length, content } => {
+            screen.note(&report::announced(name, *length));
+            let tracker = tracker.address_for_others();
+            screen.result(&report::download_line(&tracker.to_string(), *content));
+            if tracker.ip().is_loopback() {
+                screen.note("(on this host only: its tracker has no address that other hosts reach)");
+            }
+        }
+        News::Failed(error) => screen.note(&format!("not shared: {error}")),
     }
 }
 

@@ -17,14 +17,14 @@ use self::editor::TerminalMode;
 use self::input::Typed;
 use self::searches::Searches;
 use self::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
-use crate::commands::send::warn_of_loopback;
+use crate::commands::send::tell;
 use crate::exit::ExitCode;
 use crate::fetching::{self, Fetching};
 use crate::report::{self, Place};
 use crate::running::{Running, download_folder, enter_folder};
 use crate::screen::{self, Screen};
 use crate::settings::bytes_per_second;
-use crate::sharing::{News, Sharing};
+use crate::sharing::Sharing;
 use crate::signals;
 use crate::tracker_link::Embedding;
 
@@ -157,16 +157,8 @@ impl Prompt {
         if let Some(page) = self.searches.on_event(event, &self.screen, &self.running.handle) {
             self.running.handle.command(page);
         }
-        match self.sharing.on_event(event) {
-            Some(News::Announced { name, length, content }) => {
-                self.screen.note(&report::announced(&name, length));
-                let tracker = self.running.tracker.address_for_others();
-                self.screen.result(&report::download_line(&tracker.to_string(), content));
-                warn_of_loopback(tracker, &self.screen);
-            }
-            Some(News::Failed(error)) => self.screen.note(&error.to_string()),
-            Some(News::Unshared) => self.screen.note("no longer shared"),
-            None => {}
+        for news in self.sharing.on_event(event) {
+            tell(&news, &self.running.tracker, &self.screen);
         }
         self.leave_when_finished(Instant::now())
     }
@@ -294,9 +286,13 @@ impl Prompt {
             }
             Verb::Unshare(choice) => {
                 let all = status.shares.iter();
-                let chosen = choose(&choice, all.map(|one| (one.share, one.share.0, one.name.as_str())));
+                let chosen = choose(&choice, all.map(|one| (one, one.share.0, one.name.as_str())));
                 match chosen {
-                    Ok(share) => self.running.handle.command(Command::Unshare { share }),
+                    Ok(chosen) => {
+                        self.sharing.withdraw(chosen.share);
+                        self.running.handle.command(Command::Unshare { share: chosen.share });
+                        self.screen.note(&format!("{} is no longer shared", chosen.name));
+                    }
                     Err(why) => self.screen.note(&format!("no share {why}; status shows the shares")),
                 }
             }
