@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::{DEFAULT_TRACKER_PORT, NodeSettings, TrackerAddress};
+use logs::LogSettings;
 use messages::node_to_tracker::{Asker, Need, Query};
 use messages::{Conversation, Cookie, Datagram, NodeId, Prefix, encode};
 
 use crate::addresses::Interfaces;
-use crate::embedded::{EmbedError, Embedded};
+use crate::embedded::Embedded;
 use crate::exit::{ExitCode, Stop};
+use crate::running::log_settings;
 
 /// How long a tracker may take to answer before a node at the default address counts it as absent.
 const PROBE_TIME: Duration = Duration::from_millis(300);
@@ -34,6 +36,8 @@ pub(crate) struct TrackerLink {
     role: Role,
     /// Where the node, and so its embedded tracker, listens.
     listen: IpAddr,
+    /// The log of an embedded tracker.
+    log: LogSettings,
 }
 
 /// Whose the tracker is.
@@ -54,13 +58,14 @@ impl TrackerLink {
     /// [`ExitCode::TrackerUnreachable`] for a host name that cannot be resolved.
     pub(crate) fn find(settings: &NodeSettings, embedding: Embedding) -> Result<TrackerLink> {
         let listen = settings.listen.0.ip();
+        let log = log_settings(settings, "tracker.log")?;
         if let Some(named) = &settings.tracker {
-            return Ok(TrackerLink { address: resolve(named, listen)?, role: Role::Named, listen });
+            return Ok(TrackerLink { address: resolve(named, listen)?, role: Role::Named, listen, log });
         }
         let standard = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), DEFAULT_TRACKER_PORT);
         let local = embedded_address(listen);
         let reaches_standard = listen.is_ipv4() || listen.is_unspecified();
-        let mut link = TrackerLink { address: local, role: Role::Default(embedding), listen };
+        let mut link = TrackerLink { address: local, role: Role::Default(embedding), listen, log };
         let found = reaches_standard && answers(standard);
         let stays = !found && (link.embed()? || (local != standard && answers(local)));
         if !stays && reaches_standard {
@@ -87,15 +92,15 @@ impl TrackerLink {
         if !matches!(self.role, Role::Default(Embedding::Allowed)) {
             return Ok(false);
         }
-        match Embedded::start(SocketAddr::new(self.listen, DEFAULT_TRACKER_PORT)) {
+        match Embedded::start(SocketAddr::new(self.listen, DEFAULT_TRACKER_PORT), self.log.clone()) {
             Ok(embedded) => {
                 self.role = Role::Ours(embedded);
                 self.address = embedded_address(self.listen);
                 Ok(true)
             }
-            Err(EmbedError::InUse) => Ok(false),
-            Err(EmbedError::Failed(cause)) => {
-                Err(Stop::new(ExitCode::Other, format!("no tracker can be started: {cause}")).into())
+            Err(error) if error.is_taken() => Ok(false),
+            Err(error) => {
+                Err(Stop::new(ExitCode::Other, format!("no tracker can be started: {error}")).into())
             }
         }
     }

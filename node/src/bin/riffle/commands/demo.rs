@@ -108,9 +108,8 @@ async fn play(settings: NodeSettings, file: Option<PathBuf>, screen: &Screen) ->
 
 impl Stage {
     fn open(settings: &NodeSettings, folder: TempDir) -> Result<Stage> {
-        let (log, guard) =
-            logs::scoped(log_settings(settings, "tracker-demo.log")?).map_err(|e| refused_log(&e))?;
-        let tracker = Embedded::start_logged(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), log, Some(guard))
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let tracker = Embedded::start(listen, log_settings(settings, "tracker-demo.log")?)
             .map_err(|error| Stop::new(ExitCode::Other, format!("no tracker can be started: {error}")))?;
         let (sender, events) = mpsc::unbounded_channel();
         Ok(Stage { nodes: Vec::new(), events, sender, tracker, folder })

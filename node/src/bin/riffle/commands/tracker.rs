@@ -1,14 +1,41 @@
 //! `riffle tracker`: the same as `riffle-tracker`, from this program.
 
 use anyhow::Result;
+use tracker::program::{self, Flags, ProgramError};
 
 use crate::arguments::Common;
-use crate::exit::ExitCode;
+use crate::exit::{ExitCode, Stop};
 
-/// Runs the tracker until it is asked to leave.
+/// Runs the tracker until it is asked to leave. `--config` names its own settings file, not a node's.
 ///
 /// # Errors
-/// Settings that are wrong, or a port that is taken: [`ExitCode::Usage`].
-pub(crate) fn run(_common: &Common) -> Result<ExitCode> {
+/// Settings that are wrong, a port that is taken, or a system that fails, with the exit code.
+pub(crate) fn run(common: &Common) -> Result<ExitCode> {
+    let flags = Flags {
+        listen: common.listen,
+        config: common.config.clone(),
+        log_dir: common.log_dir.clone(),
+        log_level: common.log_level.clone(),
+    };
+    program::settings(flags).and_then(program::run).map_err(stop)?;
     Ok(ExitCode::Done)
+}
+
+fn stop(error: ProgramError) -> Stop {
+    let code = if error.exit_code() == ExitCode::Usage as u8 { ExitCode::Usage } else { ExitCode::Io };
+    Stop::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::code_of;
+
+    #[test]
+    fn a_missing_settings_file_is_a_mistake_of_usage() {
+        let common = Common { config: Some("/nowhere/tracker.toml".into()), ..Common::default() };
+        let error = run(&common).expect_err("missing");
+        assert_eq!(code_of(&error), ExitCode::Usage);
+        assert!(error.to_string().contains("/nowhere/tracker.toml"));
+    }
 }
