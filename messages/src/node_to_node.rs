@@ -219,7 +219,7 @@ pub enum Operation {
     Reject,
     /// The downloader no longer wants this request.
     Cancel,
-    /// There is no such session, or the content is no longer served.
+    /// The content is not served here, or no longer: the session is over.
     Gone,
 }
 

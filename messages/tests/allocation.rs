@@ -1,0 +1,146 @@
+//! What decoding allocates is bounded by what was sent, never by what a count in it claims.
+#![expect(
+    unsafe_code,
+    reason = "counting what is allocated takes a global allocator, which is unsafe to implement"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use messages::{Datagram, Kind};
+
+thread_local! {
+    /// Bytes that this thread has asked for; a plain cell, so that counting does not itself allocate.
+    static ASKED_FOR: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting what each thread asks for.
+struct Counting;
+
+// SAFETY: every method hands its arguments on to `System` as they came and returns what `System` returned, so each
+// keeps exactly the promises that `System` keeps. Counting touches only a constant-initialised cell of this thread that
+// needs no drop: it neither allocates nor unwinds, and `try_with` does nothing when the thread is ending.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller's promises about `layout` are the ones that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: `block` came from `System`, as all blocks here do, with this `layout`.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count(new_size);
+        // SAFETY: `block` came from `System` with this `layout`, and the caller vouches for `new_size`.
+        unsafe { System.realloc(block, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn count(bytes: usize) {
+    let _ = ASKED_FOR.try_with(|asked_for| asked_for.set(asked_for.get() + bytes));
+}
+
+/// Bytes that decoding `datagram` asks for, all of them together, those given back among them.
+fn asked_for_by_decoding(datagram: &[u8]) -> usize {
+    let before = ASKED_FOR.get();
+    let decoded = Datagram::decode(datagram);
+    let asked_for = ASKED_FOR.get() - before;
+    drop(decoded);
+    asked_for
+}
+
+fn datagram(kind: Kind, body: &[u8]) -> Vec<u8> {
+    [&[b'r', b'f', 1, kind as u8, 1, 2, 3, 4], body].concat()
+}
+
+/// Where each kind with a list has its count, in bytes of body.
+const COUNTS: [(Kind, usize); 6] = [
+    (Kind::Own, 32),
+    (Kind::Update, 68),
+    (Kind::Bitfield, 4),
+    (Kind::Have, 0),
+    (Kind::Request, 18),
+    (Kind::Probe, 4),
+];
+
+#[test]
+fn what_is_allocated_is_counted() {
+    assert_eq!(asked_for_by_decoding(&datagram(Kind::Goodbye, &[])), 0);
+    let eight_bytes = [&[0u8; 4][..], &[8, 0], &[0xff; 8]].concat();
+    assert!(asked_for_by_decoding(&datagram(Kind::Bitfield, &eight_bytes)) >= 8);
+}
+
+#[test]
+fn a_count_without_items_allocates_next_to_nothing() {
+    for (kind, at) in COUNTS {
+        for count in [1u16, 16, 20, 128, 1168, 0x7fff, u16::MAX] {
+            let mut body = vec![0u8; at];
+            body.extend(count.to_le_bytes());
+            let hostile = datagram(kind, &body);
+            assert!(Datagram::decode(&hostile).is_err(), "{kind:?} with {count} items that are not there");
+            let asked_for = asked_for_by_decoding(&hostile);
+            assert!(asked_for <= 128, "{kind:?} with a count of {count}: {asked_for} bytes");
+        }
+    }
+    for answer in [1u8, 2] {
+        let at = if answer == 1 { 32 + 8 + 4 + 2 } else { 0 };
+        let mut body = vec![answer, 0, 0, 0];
+        body.resize(4 + at, 1);
+        body.extend(u16::MAX.to_le_bytes());
+        let asked_for = asked_for_by_decoding(&datagram(Kind::Owners, &body));
+        assert!(asked_for <= 128, "OWNERS with a hostile count: {asked_for} bytes");
+    }
+}
+
+#[test]
+fn a_text_without_bytes_allocates_next_to_nothing() {
+    // NEED by a name of 255 bytes, of which none comes.
+    let body = [&[0u8; 32][..], &[1, 0, 0, 0], &[255]].concat();
+    assert!(asked_for_by_decoding(&datagram(Kind::Need, &body)) <= 128);
+}
+
+#[test]
+fn no_datagram_allocates_more_than_a_few_kilobytes() {
+    let fills = [0u8, 1, 2, 3, 16, 0x41, 0x7f, 0xff];
+    for kind in Kind::ALL {
+        for fill in fills {
+            for length in [0, 1, 31, 100, 600, 1192, 4000, 65_499] {
+                let asked_for = asked_for_by_decoding(&datagram(*kind, &vec![fill; length]));
+                assert!(asked_for <= 8 << 10, "{kind:?} of {length} bytes {fill:#x}: {asked_for} bytes");
+            }
+        }
+    }
+}
+
+/// A message with `count` items of these bytes behind `before`, and `after` behind them.
+fn with_items(kind: Kind, before: &[u8], count: u16, item: &[u8], after: &[u8]) -> Vec<u8> {
+    let items = item.repeat(count.into());
+    datagram(kind, &[before, &count.to_le_bytes(), &items, after].concat())
+}
+
+#[test]
+fn full_messages_allocate_little_more_than_they_are() {
+    let own_entry = [&[0u8; 43][..], &[28], &[b'n'; 28]].concat();
+    let listed = [&[0u8; 44][..], &[29], &[b'n'; 29]].concat();
+    let range = [[1, 0, 0, 0], [0; 4], [1, 0, 0, 0]].concat();
+    let full = [
+        with_items(Kind::Own, &[0; 32], 16, &own_entry, &[]),
+        with_items(Kind::Owners, &[2, 0, 0, 0], 16, &listed, &[0]),
+        with_items(Kind::Update, &[0; 68], 32, &[0; 24], &[]),
+        with_items(Kind::Bitfield, &[0; 4], 1168, &[0xff], &[]),
+        with_items(Kind::Have, &[], 128, &[1, 0, 0, 0, 1, 0, 0, 0], &[]),
+        with_items(Kind::Request, &[&[0; 16][..], &[0, 4]].concat(), 16, &range, &[]),
+    ];
+    for message in full {
+        assert!(Datagram::decode(&message).is_ok(), "{message:?}");
+        let asked_for = asked_for_by_decoding(&message);
+        // Vectors grow by doubling: what they ask for on the way is twice what they hold in the end, or less.
+        assert!(asked_for <= 8 << 10, "kind {:#04x}: {asked_for} bytes", message[3]);
+    }
+}

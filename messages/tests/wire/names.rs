@@ -1,0 +1,150 @@
+//! Names: what may be called what, in memory and on the wire.
+
+use messages::limits::MAX_NAME;
+use messages::{Datagram, DecodeError, Kind, Name, NameError, Prefix};
+use proptest::prelude::*;
+
+use crate::samples;
+
+#[test]
+fn names_that_are_files_everywhere() {
+    let longest = "x".repeat(MAX_NAME);
+    for text in [
+        "a",
+        "file.txt",
+        " leading",
+        "a b",
+        ".hidden",
+        "..a",
+        "...b",
+        "a..b",
+        "ü",
+        "日本語.bin",
+        "🂡",
+        "CONSOLE",
+        "con1",
+        "COM0",
+        "COM10",
+        "COM",
+        "LPTx",
+        "12:30.log",
+        "a?b*c",
+        "ab:c",
+        "~",
+        "-rf",
+        "%2e%2e",
+        &longest,
+    ] {
+        assert_eq!(Name::new(text).as_ref().map(Name::as_str), Ok(text));
+    }
+}
+
+fn wrong_names() -> Vec<(String, NameError)> {
+    let known = [
+        ("", NameError::Empty),
+        (".", NameError::Empty),
+        ("..", NameError::Empty),
+        ("/", NameError::Forbidden),
+        ("/etc/passwd", NameError::Forbidden),
+        ("a/b", NameError::Forbidden),
+        ("../a", NameError::Forbidden),
+        ("a\\b", NameError::Forbidden),
+        ("..\\a", NameError::Forbidden),
+        ("a\0b", NameError::Forbidden),
+        ("\0", NameError::Forbidden),
+        ("a\nb", NameError::Forbidden),
+        ("\x1b[2J", NameError::Forbidden),
+        ("a\x7f", NameError::Forbidden),
+        ("a\u{85}b", NameError::Forbidden),
+        ("C:", NameError::Forbidden),
+        ("c:x", NameError::Forbidden),
+        ("a.", NameError::Trailing),
+        ("...", NameError::Trailing),
+        ("a ", NameError::Trailing),
+        (" ", NameError::Trailing),
+        ("CON", NameError::Device),
+        ("con", NameError::Device),
+        ("Con.txt", NameError::Device),
+        ("NUL .tar.gz", NameError::Device),
+        ("AUX", NameError::Device),
+        ("prn.c", NameError::Device),
+        ("COM1", NameError::Device),
+        ("lpt9.x", NameError::Device),
+        ("COM²", NameError::Device),
+        ("conin$", NameError::Device),
+        ("CONOUT$.txt", NameError::Device),
+    ];
+    let mut all: Vec<_> = known.into_iter().map(|(text, error)| (text.to_owned(), error)).collect();
+    all.push(("x".repeat(MAX_NAME + 1), NameError::TooLong));
+    // 256 bytes, though only 128 characters.
+    all.push(("ü".repeat(128), NameError::TooLong));
+    all
+}
+
+#[test]
+fn names_that_could_mean_something_else() {
+    for (text, error) in wrong_names() {
+        assert_eq!(Name::new(&text), Err(error), "{text:?}");
+        assert_eq!(text.parse::<Name>(), Err(error), "{text:?}");
+    }
+}
+
+/// The sample with other bytes for its name, whose length byte says `length`.
+fn with_name(title: &str, field: &str, length: u8, text: &[u8]) -> Vec<u8> {
+    let mut sample = samples::titled(title);
+    let (_, bytes) = sample.fields.iter_mut().find(|(name, _)| *name == field).expect("the field");
+    *bytes = [&[length], text].concat();
+    sample.expected()
+}
+
+const PLACES: [(&str, &str, Kind); 5] = [
+    ("OWN", "entries[0].name", Kind::Own),
+    ("NEED: Name", "name", Kind::Need),
+    ("NEED: Search", "after.name", Kind::Need),
+    ("OWNERS: Content", "name", Kind::Owners),
+    ("OWNERS: Contents", "contents[0].name", Kind::Owners),
+];
+
+#[test]
+fn wrong_names_do_not_come_off_the_wire() {
+    for (title, field, kind) in PLACES {
+        let refusal = Err(DecodeError::Body { kind });
+        let decode = |text: &[u8]| {
+            let length = u8::try_from(text.len()).expect("it fits one byte");
+            Datagram::decode(&with_name(title, field, length, text)).map(|_| ())
+        };
+        assert_eq!(decode(b"fine"), Ok(()), "{title}");
+        assert_eq!(decode(&[b'x'; 255]), Ok(()), "{title}");
+        for (text, _) in wrong_names().iter().filter(|(text, _)| text.len() <= MAX_NAME) {
+            assert_eq!(decode(text.as_bytes()), refusal, "{text:?} in {title}");
+        }
+        for not_text in [&b"\xff"[..], b"a\xc3", b"\xed\xa0\x80", b"\xc0\xaf"] {
+            assert_eq!(decode(not_text), refusal, "{not_text:?} in {title}");
+        }
+        // A length that the bytes do not have.
+        assert!(Datagram::decode(&with_name(title, field, 255, b"short")).is_err(), "{title}");
+    }
+}
+
+#[test]
+fn a_prefix_is_any_text_that_is_not_too_long() {
+    for text in ["", ".", "..", "CON", "a/", " ", "a "] {
+        assert_eq!(Prefix::new(text).as_ref().map(Prefix::as_str), Ok(text));
+    }
+    assert_eq!(Prefix::new(&"x".repeat(MAX_NAME + 1)), Err(NameError::TooLong));
+    assert!(Datagram::decode(&with_name("NEED: Search", "prefix", 3, b"../")).is_ok());
+    assert!(Datagram::decode(&with_name("NEED: Search", "prefix", 2, b"\xc0\xaf")).is_err());
+}
+
+proptest! {
+    #![proptest_config(crate::tries(256))]
+
+    #[test]
+    fn a_name_is_one_component_of_a_path(text in "\\PC{0,20}|[./\\\\ :a-z]{0,6}") {
+        if let Ok(name) = Name::new(&text) {
+            let path = std::path::Path::new("dir").join(name.as_str());
+            prop_assert_eq!(path.parent(), Some(std::path::Path::new("dir")));
+            prop_assert_eq!(path.file_name().and_then(|name| name.to_str()), Some(text.as_str()));
+        }
+    }
+}
