@@ -1,1 +1,25 @@
-//! stub
+#![doc = include_str!("../README.md")]
+
+mod catalogue;
+mod claim;
+mod contents;
+mod counters;
+mod decay;
+mod event;
+mod membership;
+mod need;
+mod nodes;
+mod output;
+mod ranking;
+mod rate_limit;
+mod reach;
+mod tracker;
+mod votes;
+
+#[cfg(test)]
+mod scenarios;
+
+pub use counters::{Counters, Refusals};
+pub use event::{Event, Found};
+pub use output::{Outgoing, Output, Wait, WaitReason};
+pub use tracker::Tracker;

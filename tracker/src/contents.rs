@@ -1,0 +1,211 @@
+//! The file-owner table: who has how much of which content, and what it is called.
+//!
+//! It knows nothing of addresses, leases or datagrams. Two views of the same holdings are kept in step: by content, and
+//! by name in the order of (name, content), which is the order in which searches are paged.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use messages::node_to_tracker::{OwnDigest, OwnEntry, Permille};
+use messages::tracker_to_node::Listed;
+use messages::{ContentId, Name, NodeId};
+
+use crate::votes::Votes;
+
+/// A name that is stored once, however many owners use it. Ordered like its text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Label(Arc<Name>);
+
+impl Borrow<str> for Label {
+    fn borrow(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// What one node said about one content.
+#[derive(Clone, Debug)]
+struct Holding {
+    permille: Permille,
+    length: u64,
+    label: Label,
+    mark: OwnDigest,
+}
+
+#[derive(Clone, Debug)]
+struct Content {
+    owners: BTreeMap<NodeId, Holding>,
+    names: Votes<Label>,
+    lengths: Votes<u64>,
+}
+
+/// Contents and their owners.
+#[derive(Clone, Debug)]
+pub(crate) struct Contents {
+    by_id: BTreeMap<ContentId, Content>,
+    by_name: BTreeMap<Label, BTreeSet<ContentId>>,
+    capacity: usize,
+}
+
+/// What an announcement changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Announced {
+    /// How much the node had before; `None`: nothing.
+    pub(crate) before: Option<Permille>,
+    /// What to fold into the node's digest.
+    pub(crate) digest_change: OwnDigest,
+}
+
+/// There is no room for another content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRoom;
+
+impl Contents {
+    /// An empty table for at most `capacity` contents.
+    pub(crate) const fn new(capacity: usize) -> Contents {
+        Contents { by_id: BTreeMap::new(), by_name: BTreeMap::new(), capacity }
+    }
+
+    /// How many contents have an owner.
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// `node` has what `entry` says. Saying it again changes nothing.
+    pub(crate) fn announce(&mut self, node: NodeId, entry: &OwnEntry) -> Result<Announced, NoRoom> {
+        if !self.by_id.contains_key(&entry.content) && self.by_id.len() >= self.capacity {
+            return Err(NoRoom);
+        }
+        let before = self.withdraw_holding(node, entry.content, Keep::Content);
+        let label = self.label(&entry.name);
+        let mut mark = OwnDigest::default();
+        mark.toggle(entry);
+        let content = self.by_id.entry(entry.content).or_insert_with(Content::new);
+        if content.names.add(label.clone()) {
+            self.by_name.entry(label.clone()).or_default().insert(entry.content);
+        }
+        content.lengths.add(entry.length);
+        let holding = Holding { permille: entry.permille, length: entry.length, label, mark };
+        content.owners.insert(node, holding);
+        let was = before.as_ref().map_or(OwnDigest::default(), |holding| holding.mark);
+        Ok(Announced {
+            before: before.map(|holding| holding.permille),
+            digest_change: OwnDigest(was.0 ^ mark.0),
+        })
+    }
+
+    /// `node` no longer has `content`. What to fold into its digest; `None` when it had nothing of it.
+    pub(crate) fn withdraw(&mut self, node: NodeId, content: ContentId) -> Option<OwnDigest> {
+        self.withdraw_holding(node, content, Keep::Nothing).map(|holding| holding.mark)
+    }
+
+    /// Whether `node` has some of `content`, or will.
+    pub(crate) fn is_owner(&self, node: NodeId, content: ContentId) -> bool {
+        self.by_id.get(&content).is_some_and(|content| content.owners.contains_key(&node))
+    }
+
+    /// How long most owners say that `content` is, in bytes.
+    pub(crate) fn length(&self, content: ContentId) -> Option<u64> {
+        self.by_id.get(&content)?.lengths.leader().copied()
+    }
+
+    /// The owners of `content` and how much each has: all of them, each once, from the first at or behind `from` on
+    /// and then around.
+    pub(crate) fn owners(
+        &self,
+        content: ContentId,
+        from: NodeId,
+    ) -> impl Iterator<Item = (NodeId, Permille)> + '_ {
+        let owners = self.by_id.get(&content).map(|content| &content.owners);
+        owners
+            .into_iter()
+            .flat_map(move |owners| owners.range(from..).chain(owners.range(..from)))
+            .map(|(&node, holding)| (node, holding.permille))
+    }
+
+    /// `content` under the name that most of its owners use.
+    pub(crate) fn listed(&self, content: ContentId) -> Option<Listed> {
+        let name = self.by_id.get(&content)?.names.leader()?;
+        self.listed_as(content, name)
+    }
+
+    /// The contents that somebody calls `name`, in the order of their ids.
+    pub(crate) fn named(&self, name: &Name) -> impl Iterator<Item = Listed> + '_ {
+        let found = self.by_name.get_key_value(name.as_str());
+        found
+            .into_iter()
+            .flat_map(move |(label, contents)| contents.iter().filter_map(|&id| self.listed_as(id, label)))
+    }
+
+    /// Every name that starts with `prefix` with each of its contents, in the order of (name, content), from behind
+    /// `after` on. A content with two names is met twice.
+    pub(crate) fn search<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a (Name, ContentId)>,
+    ) -> impl Iterator<Item = Listed> + 'a {
+        let from = after.map_or(prefix, |(name, _)| name.as_str().max(prefix));
+        self.by_name
+            .range::<str, _>((Bound::Included(from), Bound::Unbounded))
+            .take_while(move |(label, _)| label.0.as_str().starts_with(prefix))
+            .flat_map(move |(label, contents)| {
+                let behind = after.filter(|(name, _)| *name == *label.0).map(|(_, id)| *id);
+                let start = behind.map_or(Bound::Unbounded, Bound::Excluded);
+                contents.range((start, Bound::Unbounded)).filter_map(move |&id| self.listed_as(id, label))
+            })
+    }
+
+    fn listed_as(&self, id: ContentId, label: &Label) -> Option<Listed> {
+        let content = self.by_id.get(&id)?;
+        Some(Listed {
+            content: id,
+            length: *content.lengths.leader()?,
+            owners: u32::try_from(content.owners.len()).unwrap_or(u32::MAX),
+            name: Name::clone(&label.0),
+        })
+    }
+
+    /// The label for `name`, shared with whoever uses it already.
+    fn label(&self, name: &Name) -> Label {
+        match self.by_name.get_key_value(name.as_str()) {
+            Some((label, _)) => label.clone(),
+            None => Label(Arc::new(name.clone())),
+        }
+    }
+
+    fn withdraw_holding(&mut self, node: NodeId, id: ContentId, keep: Keep) -> Option<Holding> {
+        let content = self.by_id.get_mut(&id)?;
+        let holding = content.owners.remove(&node)?;
+        content.lengths.remove(&holding.length);
+        if content.names.remove(&holding.label)
+            && let Some(contents) = self.by_name.get_mut::<str>(holding.label.borrow())
+        {
+            contents.remove(&id);
+            if contents.is_empty() {
+                self.by_name.remove::<str>(holding.label.borrow());
+            }
+        }
+        if content.owners.is_empty() && keep == Keep::Nothing {
+            self.by_id.remove(&id);
+        }
+        Some(holding)
+    }
+}
+
+/// What stays of a content whose last owner is taken out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// Its entry: the owner comes back in the same step.
+    Content,
+    Nothing,
+}
+
+impl Content {
+    const fn new() -> Content {
+        Content { owners: BTreeMap::new(), names: Votes::new(), lengths: Votes::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Who has this? NEED is answered from the tables and changes none of them, but for how often its owners were named.
+
+use messages::limits::{CONTROL_DATAGRAM, MAX_LISTED, MAX_OWNERS};
+use messages::node_to_tracker::{Need, Query};
+use messages::tracker_to_node::{ContentOwners, Listed, Listing, Owner, Owners};
+use messages::{ContentId, List, NodeId, Timestamp, TrackerToNode};
+use rand::RngExt;
+
+use crate::event::{Event, Found};
+use crate::ranking::{Candidate, charge, choose};
+use crate::reach::{endpoint_for, same_family};
+use crate::tracker::{Origin, Tracker};
+
+/// Of a content with more owners than this, so many are ranked, from a random one on: a question costs no more.
+const RANKED_OWNERS: usize = 512;
+
+const _: () = assert!(config::MAX_OWNERS_PER_ANSWER as usize <= MAX_OWNERS, "an answer carries them");
+
+impl Tracker {
+    pub(crate) fn on_need(&mut self, origin: Origin, need: &Need, now: Timestamp) -> TrackerToNode {
+        let asker = need.asker.node;
+        let answer = match &need.query {
+            Query::Content(content) => self.owners_for(origin, asker, *content, now),
+            Query::Name(name) => {
+                let listing = page(self.contents.named(name));
+                match listing.contents.as_ref() {
+                    [] => Owners::Unknown,
+                    [only] if !listing.more => self.owners_for(origin, asker, only.content, now),
+                    _ => Owners::Contents(listing),
+                }
+            }
+            Query::Search { prefix, after } => {
+                Owners::Contents(page(self.contents.search(prefix.as_str(), after.as_ref())))
+            }
+        };
+        let found = match &answer {
+            Owners::Unknown => Found::Nothing,
+            Owners::Content(found) => Found::Owners(found.content.content, found.owners.len()),
+            Owners::Contents(listing) => Found::Contents(listing.contents.len()),
+        };
+        self.counters.needs += 1;
+        self.out.events.push(Event::NeedAnswered { node: asker, address: origin.address, found });
+        answer.into()
+    }
+
+    fn owners_for(&mut self, origin: Origin, asker: NodeId, content: ContentId, now: Timestamp) -> Owners {
+        let Some(listed) = self.contents.listed(content) else { return Owners::Unknown };
+        let (owners, candidates): (Vec<Owner>, Vec<Candidate>) =
+            self.candidates(origin, asker, content, now).into_iter().unzip();
+        let ranking = &self.settings.ranking;
+        let slots = usize::from(ranking.owners_per_answer);
+        let lots = u32::from(ranking.newcomer_share_percent);
+        let chosen = choose(&candidates, slots, lots, &mut self.chance);
+        let mut named = List::new();
+        for (place, owner) in chosen.into_iter().filter_map(|index| owners.get(index)).enumerate() {
+            if named.push(*owner).is_err() {
+                break;
+            }
+            if let Some(node) = self.nodes.node_mut(owner.node) {
+                node.assigned.add(charge(place), now, ranking.assigned_window);
+            }
+        }
+        Owners::Content(ContentOwners { content: listed, owners: named })
+    }
+
+    /// The owners that the asker can reach, itself left out, with what the ranking must know of each.
+    fn candidates(
+        &mut self,
+        origin: Origin,
+        asker: NodeId,
+        content: ContentId,
+        now: Timestamp,
+    ) -> Vec<(Owner, Candidate)> {
+        let from = NodeId::from_bytes(self.chance.random());
+        let (vantage, ranking) = (origin.vantage(), &self.settings.ranking);
+        let others = self.contents.owners(content, from).filter(|&(node, _)| node != asker);
+        others
+            .take(RANKED_OWNERS)
+            .filter_map(|(id, permille)| {
+                let node = self.nodes.node(id)?;
+                let endpoint = endpoint_for(vantage, node.seat().address)?;
+                let candidate = Candidate {
+                    permille,
+                    upload_rate: node.uploaded.per_second(now, ranking.rate_window),
+                    assigned: node.assigned.level(now, ranking.assigned_window),
+                    same_family: same_family(vantage, endpoint),
+                };
+                Some((Owner { node: id, endpoint, permille }, candidate))
+            })
+            .collect()
+    }
+}
+
+/// As many of `found` as one datagram carries.
+fn page(found: impl Iterator<Item = Listed>) -> Listing {
+    let mut listing: Listing = Listing { contents: List::<Listed, MAX_LISTED>::new(), more: false };
+    let mut room = CONTROL_DATAGRAM - Listing::WIRE_FIXED;
+    for listed in found {
+        let length = listed.wire_length();
+        if length > room || listing.contents.push(listed).is_err() {
+            listing.more = true;
+            break;
+        }
+        room -= length;
+    }
+    listing
+}

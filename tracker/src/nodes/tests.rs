@@ -1,0 +1,108 @@
+//! Leases in order, counts per host, and how two tables come to agree.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_nanos(seconds * 1_000_000_000)
+}
+
+fn id(number: u8) -> NodeId {
+    NodeId::from_bytes([number; 16])
+}
+
+fn content(number: u8) -> ContentId {
+    ContentId::from_bytes([number; 32])
+}
+
+fn seat(host: u8, port: u16) -> Seat {
+    let address = SocketAddr::from(([10, 0, 0, host], port));
+    Seat { address, reached_at: None, conversation: Conversation(1), epoch: BootEpoch(1) }
+}
+
+#[test]
+fn leases_end_each_at_its_own_time() {
+    let mut table = NodeTable::new(10, 10);
+    for (number, ends) in [(1, 30), (2, 10), (3, 20)] {
+        table.insert(id(number), Node::new(seat(number, 1), at(0)), at(ends));
+    }
+    assert_eq!(table.next_lease_end(), Some(at(10)));
+    table.renew(id(2), seat(2, 1), at(40));
+    assert_eq!(table.expired(at(19)), None);
+    assert_eq!(table.expired(at(20)), Some(id(3)));
+    table.remove(id(3));
+    assert_eq!(table.expired(at(35)), Some(id(1)));
+}
+
+#[test]
+fn a_host_has_only_so_many_nodes_and_loopback_any() {
+    let mut table = NodeTable::new(5, 2);
+    let host = seat(1, 1).address.ip();
+    for number in 1..=2 {
+        assert!(table.has_room(id(number), host));
+        table.insert(id(number), Node::new(seat(1, u16::from(number)), at(0)), at(60));
+    }
+    assert!(!table.has_room(id(3), host));
+    assert!(table.has_room(id(1), host), "who is there stays there");
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 9)).ip();
+    for number in 3..=5 {
+        assert!(table.has_room(id(number), loopback));
+        let address = SocketAddr::new(loopback, 9);
+        table.insert(id(number), Node::new(Seat { address, ..seat(1, 1) }, at(0)), at(60));
+    }
+    assert!(!table.has_room(id(6), loopback), "the whole table is full");
+    table.remove(id(1));
+    assert!(table.has_room(id(6), host));
+}
+
+#[test]
+fn what_is_not_said_again_is_outdated_at_a_later_heartbeat() {
+    let mut owned = Owned::default();
+    let theirs = OwnDigest(0b01);
+    owned.say(content(1), OwnDigest(0b01));
+    owned.say(content(2), OwnDigest(0b10));
+    assert_eq!(owned.compare(1, theirs, at(0), PATIENCE), Comparison::Differs);
+    owned.say(content(1), OwnDigest(0));
+    assert_eq!(owned.compare(1, theirs, at(1), PATIENCE), Comparison::Differs, "it may still be saying them");
+    assert_eq!(owned.compare(1, theirs, at(20), PATIENCE), Comparison::Outdated(vec![content(2)]));
+    owned.unsay(content(2), OwnDigest(0b10));
+    assert_eq!(owned.compare(1, theirs, at(20), PATIENCE), Comparison::InStep);
+}
+
+#[test]
+fn a_node_that_never_heard_of_the_round_loses_nothing() {
+    let mut owned = Owned::default();
+    owned.say(content(1), OwnDigest(0b01));
+    assert_eq!(owned.compare(2, OwnDigest(0b11), at(0), PATIENCE), Comparison::Differs);
+    assert_eq!(owned.compare(2, OwnDigest(0b11), at(20), PATIENCE), Comparison::Differs);
+    assert!(owned.contains(content(1)));
+}
+
+#[test]
+fn a_node_that_has_nothing_has_nothing_at_once() {
+    let mut owned = Owned::default();
+    owned.say(content(1), OwnDigest(0b01));
+    let comparison = owned.compare(0, OwnDigest(0), at(0), PATIENCE);
+    assert_eq!(comparison, Comparison::Outdated(vec![content(1)]));
+}
+
+proptest! {
+    #[test]
+    fn the_orders_stay_in_step_with_the_table(
+        steps in prop::collection::vec((0..3_u8, 0..6_u8, 1..4_u8, 0..100_u64), 0..200),
+    ) {
+        let mut table = NodeTable::new(100, 100);
+        for (step, number, host, second) in steps {
+            match step {
+                0 => table.insert(id(number), Node::new(seat(host, 1), at(0)), at(second)),
+                1 => table.renew(id(number), seat(host, 2), at(second)),
+                _ => { table.remove(id(number)); }
+            }
+            prop_assert_eq!(table.leases.len(), table.nodes.len());
+            prop_assert_eq!(table.at_host.values().sum::<u32>() as usize, table.nodes.len());
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The tracker: takes datagrams, routes them to the tables, and gives back answers, events and its next wake-up.
+//!
+//! What each request does is in `membership.rs` (REGISTER, EXIT, PONG), `catalogue.rs` (OWN, UPDATE) and `need.rs`.
+//! Here is what all have in common: nothing is done, and nothing kept, before the address is proven.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use config::TrackerSettings;
+use messages::node_to_tracker::Asker;
+use messages::tracker_to_node::{RefusalCode, Refused};
+use messages::{
+    ContentId, Conversation, Cookie, CookieJar, Datagram, Endpoint, NodeId, NodeToTracker, Timestamp,
+    TrackerToNode,
+};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::contents::Contents;
+use crate::counters::Counters;
+use crate::event::Event;
+use crate::nodes::NodeTable;
+use crate::output::{Output, Wait, WaitReason};
+use crate::rate_limit::Buckets;
+use crate::reach::Vantage;
+
+/// Which node owns which file: one input, then drain.
+#[derive(Debug)]
+pub struct Tracker {
+    pub(crate) settings: TrackerSettings,
+    pub(crate) cookies: CookieJar,
+    pub(crate) chance: StdRng,
+    /// Random at the start: nodes tell one life of the tracker from another by it.
+    pub(crate) epoch: u64,
+    pub(crate) nodes: NodeTable,
+    pub(crate) contents: Contents,
+    pub(crate) buckets: Buckets,
+    pub(crate) counters: Counters,
+    pub(crate) out: Output,
+    /// The last instant that it was told.
+    clock: Timestamp,
+}
+
+/// Where a request came from and where its answer goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    /// The tracker's address that it reached, where it is known.
+    pub(crate) reached_at: Option<IpAddr>,
+    /// The request's conversation, which the answer echoes.
+    pub(crate) conversation: Conversation,
+}
+
+impl Origin {
+    /// What decides where it can reach others.
+    pub(crate) const fn vantage(&self) -> Vantage {
+        Vantage { asker: self.address.ip(), reached_at: self.reached_at }
+    }
+}
+
+/// Why a request is not carried out, and when to come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: RefusalCode,
+    pub(crate) retry_after: Duration,
+}
+
+impl Refusal {
+    /// Refuses for `code`; come again after `retry_after`.
+    pub(crate) const fn new(code: RefusalCode, retry_after: Duration) -> Refusal {
+        Refusal { code, retry_after }
+    }
+}
+
+/// The answer to a request.
+pub(crate) type Answer = Result<TrackerToNode, Refusal>;
+
+impl Tracker {
+    /// A tracker with empty tables. `secret` keys its cookies and must be random bytes that nobody else knows; `seed`
+    /// is all its chance; time begins at `now`.
+    #[must_use]
+    pub fn new(settings: TrackerSettings, secret: [u8; 32], seed: u64, now: Timestamp) -> Tracker {
+        let mut chance = StdRng::seed_from_u64(seed);
+        let limits = &settings.limits;
+        Tracker {
+            cookies: CookieJar::new(secret),
+            epoch: chance.random(),
+            chance,
+            nodes: NodeTable::new(limits.max_nodes as usize, limits.max_nodes_per_address),
+            contents: Contents::new(limits.max_contents as usize),
+            buckets: Buckets::new(
+                limits.requests_per_second,
+                limits.request_burst,
+                limits.tracked_addresses as usize,
+            ),
+            counters: Counters::default(),
+            out: Output::default(),
+            clock: now,
+            settings,
+        }
+    }
+
+    /// Takes one datagram that came from `from` and arrived at the local address `reached_at`, where that is known.
+    pub fn handle_datagram(
+        &mut self,
+        from: SocketAddr,
+        reached_at: Option<IpAddr>,
+        datagram: &[u8],
+        now: Timestamp,
+    ) {
+        let now = self.advance(now);
+        self.counters.datagrams += 1;
+        if !Endpoint::new(from).is_reachable() {
+            self.counters.unanswerable += 1;
+            return;
+        }
+        let address = canonical(from);
+        match Datagram::decode(datagram) {
+            Ok(Datagram::ToTracker(conversation, message)) => {
+                let reached_at = reached_at.map(|ip| ip.to_canonical());
+                self.on_message(Origin { address, reached_at, conversation }, message, now);
+            }
+            Ok(_) => {
+                self.counters.misdirected += 1;
+                self.out.events.push(Event::Misdirected { from: address });
+            }
+            Err(error) => {
+                self.counters.undecodable += 1;
+                self.out.events.push(Event::Undecodable { from: address, error });
+            }
+        }
+    }
+
+    /// Does what is due at `now` and moves all answers and events to the end of `out`. Nothing more is due before the
+    /// instant that it returns.
+    pub fn poll(&mut self, now: Timestamp, out: &mut Output) -> Wait {
+        self.advance(now);
+        self.out.drain_into(out);
+        let lease = self.nodes.next_lease_end().map(|at| (at, WaitReason::LeaseEnds));
+        let ping = self.nodes.next_ping().map(|at| (at, WaitReason::PingAgain));
+        let next = lease.into_iter().chain(ping).min_by_key(|&(at, _)| at);
+        let (until, reason) = next.unwrap_or((Timestamp::NEVER, WaitReason::Nothing));
+        Wait { until, reason }
+    }
+
+    /// How many nodes are registered.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// How many contents have an owner.
+    #[must_use]
+    pub fn contents(&self) -> usize {
+        self.contents.len()
+    }
+
+    /// The owners of `content`, complete or not, in the order of their ids.
+    #[must_use]
+    pub fn owners_of(&self, content: ContentId) -> Vec<NodeId> {
+        self.contents.owners(content, NodeId::from_bytes([0; 16])).map(|(node, _)| node).collect()
+    }
+
+    /// Where a registered node is.
+    #[must_use]
+    pub fn address_of(&self, node: NodeId) -> Option<SocketAddr> {
+        self.nodes.node(node).map(|node| node.seat().address)
+    }
+
+    /// What downloaders confirm to have from `node` lately, in bytes a second.
+    #[must_use]
+    pub fn upload_rate(&self, node: NodeId, now: Timestamp) -> u64 {
+        let window = self.settings.ranking.rate_window;
+        self.nodes.node(node).map_or(0, |node| node.uploaded.per_second(now, window))
+    }
+
+    /// What it counted since its start.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Lets time pass, which never runs backwards here.
+    fn advance(&mut self, now: Timestamp) -> Timestamp {
+        self.clock = self.clock.max(now);
+        self.on_time(self.clock);
+        self.clock
+    }
+
+    fn on_message(&mut self, origin: Origin, message: NodeToTracker, now: Timestamp) {
+        let (asker, answer) = match message {
+            NodeToTracker::Register(register) => {
+                let admitted = self.admit(origin, register.asker, now);
+                (register.asker, admitted.and_then(|()| self.on_register(origin, &register, now)))
+            }
+            NodeToTracker::Own(own) => {
+                let admitted = self.admit(origin, own.asker, now);
+                (own.asker, admitted.and_then(|()| self.on_own(origin, &own)))
+            }
+            NodeToTracker::Need(need) => {
+                let admitted = self.admit(origin, need.asker, now);
+                (need.asker, admitted.map(|()| self.on_need(origin, &need, now)))
+            }
+            NodeToTracker::Update(update) => {
+                let admitted = self.admit(origin, update.asker, now);
+                (update.asker, admitted.and_then(|()| self.on_update(origin, &update, now)))
+            }
+            NodeToTracker::Exit(exit) => {
+                let admitted = self.admit(origin, exit.asker, now);
+                (exit.asker, admitted.and_then(|()| self.on_exit(origin, &exit)))
+            }
+            NodeToTracker::TrackerPong(pong) => return self.on_pong(origin, pong.nonce, now),
+        };
+        let answer = answer.unwrap_or_else(|refusal| self.refuse(origin, asker, refusal, now));
+        self.out.send(origin.address, origin.reached_at, origin.conversation, &answer);
+    }
+
+    /// Proof of address first: an unproven address costs no state, not even a bucket.
+    fn admit(&mut self, origin: Origin, asker: Asker, now: Timestamp) -> Result<(), Refusal> {
+        if !self.cookies.accepts(asker.cookie, origin.address, now) {
+            return Err(Refusal::new(RefusalCode::Cookie, Duration::ZERO));
+        }
+        let bucket = self.buckets.admit(origin.address.ip(), now);
+        bucket.map_err(|wait| Refusal::new(RefusalCode::TooFast, wait))
+    }
+
+    /// The node must be registered from this very address to speak for itself.
+    pub(crate) fn require_registered(&self, origin: Origin, node: NodeId) -> Result<(), Refusal> {
+        match self.nodes.node(node) {
+            Some(known) if known.seat().address == origin.address => Ok(()),
+            _ => Err(Refusal::new(RefusalCode::NotRegistered, Duration::ZERO)),
+        }
+    }
+
+    fn refuse(&mut self, origin: Origin, asker: Asker, refusal: Refusal, now: Timestamp) -> TrackerToNode {
+        let Refusal { code, retry_after } = refusal;
+        self.counters.refused.count(code);
+        let (node, address) = (asker.node, origin.address);
+        self.out.events.push(Event::Refused { node, address, code, retry_after });
+        let cookie = match code {
+            RefusalCode::Cookie => self.cookies.bake(origin.address, now),
+            _ => Cookie::NONE,
+        };
+        Refused { code, retry_after_ms: millis_up(retry_after), cookie }.into()
+    }
+}
+
+/// In milliseconds, rounded up: who comes back after them is not too early.
+pub(crate) fn millis_up(duration: Duration) -> u32 {
+    u32::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
+}
+
+/// IPv4 is never in its mapped form; the scope of a link-local address stays, answers need it.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
