@@ -5,11 +5,15 @@ mod claim;
 mod contents;
 mod counters;
 mod decay;
+#[cfg(feature = "driver")]
+pub mod driver;
 mod event;
 mod membership;
 mod need;
 mod nodes;
 mod output;
+#[cfg(feature = "bin")]
+pub mod program;
 mod ranking;
 mod rate_limit;
 mod reach;

@@ -1,0 +1,177 @@
+//! The UDP socket: both families on one port, answers from the address that was reached.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use messages::limits::MAX_DATAGRAM;
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use socket2::{Domain, Protocol, Type};
+use tokio::io::Interest;
+
+use crate::Outgoing;
+
+/// Receive buffers handed to the system at once. With receive offload each can hold several datagrams.
+const BUFFERS: usize = 8;
+/// Bytes of one receive buffer: the largest datagram, or as many smaller ones as the system joins.
+const BUFFER: usize = 1 << 16;
+/// What the system is asked to keep for us while we are busy, in bytes; it may grant less.
+const SYSTEM_BUFFER: usize = 4 << 20;
+
+const _: () = assert!(BUFFER > MAX_DATAGRAM, "every datagram fits");
+
+/// Why there is no socket. Each message names the address.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// Somebody has the port.
+    #[error("cannot listen at {address}: the port is in use")]
+    InUse {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// The address is not one of this host.
+    #[error("cannot listen at {address}: this host does not have that address")]
+    NotHere {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// Anything else.
+    #[error("cannot listen at {address}: {cause}")]
+    Failed {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+}
+
+/// A bound socket that is not served yet.
+#[derive(Debug)]
+pub struct Socket {
+    socket: socket2::Socket,
+    address: SocketAddr,
+}
+
+impl Socket {
+    /// The address that it is bound to, with the port that the system chose if it was to choose.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Binds a socket at `listen`, alone: a port that somebody else has is an error. `[::]` is all interfaces of both
+/// families; on a host without IPv6 it is all interfaces of IPv4.
+///
+/// # Errors
+/// The port is taken, the address is not of this host, or the system refuses.
+pub fn bind(listen: SocketAddr) -> Result<Socket, BindError> {
+    let refused = match bind_exactly(listen) {
+        Ok(socket) => return Ok(socket),
+        Err(cause) => cause,
+    };
+    let everywhere = listen.is_ipv6() && listen.ip().is_unspecified();
+    if everywhere && refused.kind() != io::ErrorKind::AddrInUse {
+        let ipv4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), listen.port());
+        return bind_exactly(ipv4).map_err(|cause| bind_error(ipv4, cause));
+    }
+    Err(bind_error(listen, refused))
+}
+
+fn bind_error(address: SocketAddr, cause: io::Error) -> BindError {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { address },
+        io::ErrorKind::AddrNotAvailable => BindError::NotHere { address },
+        _ => BindError::Failed { address, cause },
+    }
+}
+
+fn bind_exactly(listen: SocketAddr) -> io::Result<Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
+    if listen.is_ipv6() {
+        socket.set_only_v6(!listen.ip().is_unspecified())?;
+    }
+    socket.set_nonblocking(true)?;
+    // A smaller buffer only loses datagrams sooner.
+    let _ = socket.set_recv_buffer_size(SYSTEM_BUFFER);
+    socket.bind(&listen.into())?;
+    let address = socket.local_addr()?.as_socket().unwrap_or(listen);
+    Ok(Socket { socket, address })
+}
+
+/// A socket that is being served.
+pub(super) struct Datagrams {
+    io: tokio::net::UdpSocket,
+    state: UdpSocketState,
+    /// The socket speaks IPv6, so IPv4 addresses are given to it in their mapped form.
+    is_ipv6: bool,
+    buffers: Vec<u8>,
+}
+
+impl Datagrams {
+    /// Registers the socket with the runtime.
+    pub(super) fn open(socket: Socket) -> io::Result<Datagrams> {
+        let io = tokio::net::UdpSocket::from_std(socket.socket.into())?;
+        let state = UdpSocketState::new((&io).into())?;
+        let is_ipv6 = socket.address.is_ipv6();
+        Ok(Datagrams { io, state, is_ipv6, buffers: vec![0; BUFFERS * BUFFER] })
+    }
+
+    /// Waits for datagrams and hands one batch of them on: from where, at which local address, what.
+    pub(super) async fn receive(
+        &mut self,
+        mut hand_on: impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
+    ) -> io::Result<()> {
+        self.io.readable().await?;
+        let mut metas = [RecvMeta::default(); BUFFERS];
+        let mut chunks = self.buffers.chunks_exact_mut(BUFFER);
+        let mut slices: [IoSliceMut<'_>; BUFFERS] =
+            std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+        let received = self
+            .io
+            .try_io(Interest::READABLE, || self.state.recv((&self.io).into(), &mut slices, &mut metas));
+        let count = match received {
+            Ok(count) => count,
+            Err(error) if is_passing(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for (meta, slice) in metas.iter().zip(&slices).take(count) {
+            let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+            // The scope of a link-local address stays.
+            let from = if from.is_ipv6() { meta.addr } else { from };
+            let reached_at = meta.dst_ip.map(|ip| ip.to_canonical());
+            let bytes = slice.get(..meta.len).unwrap_or_default();
+            bytes.chunks(meta.stride.max(1)).for_each(|datagram| hand_on(from, reached_at, datagram));
+        }
+        Ok(())
+    }
+
+    /// Sends one datagram. What cannot be sent is logged and lost, as the network may lose any.
+    pub(super) async fn send(&self, outgoing: &Outgoing, bytes: &[u8]) {
+        let transmit = Transmit {
+            destination: self.as_spoken(outgoing.to),
+            ecn: None,
+            contents: bytes,
+            segment_size: None,
+            src_ip: outgoing.from,
+        };
+        let sent =
+            self.io.async_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit)).await;
+        if let Err(error) = sent {
+            tracing::debug!(to = %outgoing.to, %error, "answer not sent");
+        }
+    }
+
+    fn as_spoken(&self, address: SocketAddr) -> SocketAddr {
+        match address.ip() {
+            IpAddr::V4(ip) if self.is_ipv6 => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
+            _ => address,
+        }
+    }
+}
+
+/// Errors that say something about one datagram, sent or received, and nothing about the socket.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, WouldBlock};
+    matches!(error.kind(), WouldBlock | Interrupted | ConnectionReset | ConnectionRefused | HostUnreachable)
+}
