@@ -196,6 +196,19 @@ fn counts_over_their_limit_are_refused_whatever_follows() {
     }
 }
 
+#[test]
+fn lists_within_their_count_are_refused_beyond_a_control_datagram() {
+    for (title, name) in [("OWN", "entries[0].name"), ("OWNERS: Contents", "contents[0].name")] {
+        let mut sample = samples::titled(title);
+        let (_, bytes) = sample.fields.iter_mut().find(|(field, _)| *field == name).expect("a name");
+        *bytes = [&[255], &[b'n'; 255][..]].concat();
+        let item = item_bytes(&sample);
+        assert!(decodes(&with_items(&sample, &item, 3)), "{title} of three long names");
+        let four = with_items(&sample, &item, 4);
+        assert!(four.len() > 1200 && !decodes(&four), "{title} of four long names");
+    }
+}
+
 /// The bytes of the one item of a sample's list.
 fn item_bytes(sample: &Sample) -> Vec<u8> {
     let item = sample.fields.iter().filter(|(name, _)| name.contains("[0]"));
