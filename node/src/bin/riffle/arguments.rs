@@ -15,16 +15,16 @@ Examples:
   riffle tracker                         the tracker alone, for the whole network";
 
 const AFTER: &str = "\
-Every option is also a variable RIFFLE_* and a line of the settings file; an option goes before the variable, that
+Every option is also a variable RIFFLE_* and a line of the settings file; an option goes before the variable, that \
 before the file. Without --tracker and with none at 127.0.0.1:12345, a prompt or a `send` starts one by itself.
 
-Exit codes: 0 done, 1 other, 2 usage or settings, 3 name not found, 4 no owner answered, 5 stalled, 6 tracker
-unreachable, 7 interrupted and resumable, 8 integrity, 9 disk full, 10 file or permission, 11 already running,
+Exit codes: 0 done, 1 other, 2 usage or settings, 3 name not found, 4 no owner answered, 5 stalled, 6 tracker \
+unreachable, 7 interrupted and resumable, 8 integrity, 9 disk full, 10 file or permission, 11 already running, \
 13 target exists with other content, 130 a second Ctrl-C.";
 
 /// Shares files between machines: a download comes from all who have the file, in parallel, over UDP.
 #[derive(Debug, Parser)]
-#[command(name = "riffle", version, about, before_help = EXAMPLES, after_help = AFTER, max_term_width = 110)]
+#[command(name = "riffle", version, before_help = EXAMPLES, after_help = AFTER, max_term_width = 110)]
 pub(crate) struct Arguments {
     /// Options of all commands.
     #[command(flatten)]

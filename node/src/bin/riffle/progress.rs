@@ -15,7 +15,7 @@ use crate::units::{rate, size};
 /// No more than one plain line in this time.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 /// How wide a file is drawn, in cells.
-const MAP_WIDTH: usize = 40;
+pub(crate) const MAP_WIDTH: usize = 40;
 
 /// The progress of all downloads and hashings of one command.
 #[derive(Debug)]

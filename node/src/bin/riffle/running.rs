@@ -169,7 +169,9 @@ impl Running {
         };
         // The tracker finds out by itself when it does not hear of it.
         let _ = tokio::time::timeout(LEAVE_TIME, until_left).await;
-        self.handle.stop();
+        // Away from this thread, so that a second Ctrl-C is heard.
+        let handle = self.handle;
+        let _ = tokio::task::spawn_blocking(move || handle.stop()).await;
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use config::NodeSettings;
 use logs::LogGuard;
-use messages::{ContentId, Name, NodeId};
-use node::{Command, Destination, DownloadOrder, Event, Patience, Summary, Wanted};
+use messages::{Layout, Name, NodeId};
+use node::{Command, Destination, DiskError, DownloadOrder, Event, Patience, Summary, Wanted};
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
@@ -20,7 +20,8 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use crate::driver::{self, DriverSettings, NodeHandle};
 use crate::embedded::Embedded;
 use crate::exit::{ExitCode, Stop};
-use crate::progress::Progress;
+use crate::map::OwnerMap;
+use crate::progress::{MAP_WIDTH, Progress};
 use crate::report;
 use crate::running::{log_settings, refused_log, refused_start};
 use crate::screen::Screen;
@@ -58,6 +59,14 @@ struct Stage {
     folder: TempDir,
 }
 
+/// What the downloader came to.
+struct Outcome {
+    path: PathBuf,
+    summary: Summary,
+    /// Which parts of the file came from whom.
+    maps: BTreeMap<NodeId, OwnerMap>,
+}
+
 /// Runs the demo with `file`, or with random bytes.
 ///
 /// # Errors
@@ -65,45 +74,52 @@ struct Stage {
 pub(crate) async fn run(settings: NodeSettings, file: Option<PathBuf>) -> Result<ExitCode> {
     let screen = Screen::of_one_shot();
     let leave = signals::leave_asked(screen.clone());
-    tokio::select! {
-        code = play(settings, file, &screen) => code,
+    let mut stage = None;
+    let code = tokio::select! {
+        code = play(&settings, file, &screen, &mut stage) => code,
         () = leave => {
-            screen.note("the demo was interrupted; nothing of it is left");
+            screen.note("the demo was interrupted; Ctrl-C again ends it at once");
             Ok(ExitCode::Killed)
         }
+    };
+    if let Some(stage) = stage {
+        stage.close().await;
     }
+    code
 }
 
-async fn play(settings: NodeSettings, file: Option<PathBuf>, screen: &Screen) -> Result<ExitCode> {
+async fn play(
+    settings: &NodeSettings,
+    file: Option<PathBuf>,
+    screen: &Screen,
+    stage: &mut Option<Stage>,
+) -> Result<ExitCode> {
     let folder = tempfile::Builder::new().prefix("riffle-demo-").tempdir().context("no temporary folder")?;
-    let (original, name) = match file {
-        Some(file) => {
-            let name = sharing::name_of(&file)
-                .map_err(|error| Stop::new(ExitCode::of_disk(&error), error.to_string()))?;
-            (file, name)
-        }
+    let stage = stage.insert(Stage::open(settings, folder)?);
+    let original = match file {
+        Some(file) => file,
         None => {
             screen.note(&format!("making a file of {} of random bytes", size(LENGTH)));
-            let path = folder.path().join("demo.bin");
-            (make_file(path.clone()).await?, sharing::name_of(&path)?)
+            make_file(stage.folder.path().join("demo.bin")).await?
         }
     };
-    let mut stage = Stage::open(&settings, folder)?;
-    let owners = stage.share(&settings, &original, screen).await?;
+    let name = sharing::name_of(&original).map_err(refused)?;
+    let owners = stage.share(settings, &original, screen).await?;
     let downloads = stage.folder.path().join("downloaded");
     std::fs::create_dir(&downloads).with_context(|| format!("{}", downloads.display()))?;
-    let outcome = stage.download(&settings, name, &downloads, &owners, screen).await;
-    let (path, summary) = match outcome? {
-        Ok(done) => done,
+    let outcome = match stage.download(settings, name, &downloads, &owners, screen).await? {
+        Ok(outcome) => outcome,
         Err(code) => return Ok(code),
     };
-    let hash = compare(original, path).await?;
-    screen.results(&closing(&summary, &owners, &hash));
-    if let Ok(logs) = crate::settings::log_folder(settings.log_dir.as_deref()) {
-        screen.note(&format!("logs: {}", logs.join("node-demo-*.log").display()));
-    }
-    stage.close().await;
+    let hash = compare(original, outcome.path.clone()).await?;
+    screen.results(&closing(&outcome, &owners, &hash));
+    let logs = crate::settings::log_folder(settings.log_dir.as_deref())?;
+    screen.note(&format!("logs: {}", logs.join("node-demo-*.log").display()));
     Ok(ExitCode::Done)
+}
+
+fn refused(error: DiskError) -> Stop {
+    Stop::new(ExitCode::of_disk(&error), error.to_string())
 }
 
 impl Stage {
@@ -155,8 +171,7 @@ impl Stage {
             self.add_node(settings)?;
             let Some(owner) = self.nodes.last() else { break };
             let mut its = Sharing::default();
-            its.begin(original, &owner.handle)
-                .map_err(|error| Stop::new(ExitCode::of_disk(&error), error.to_string()))?;
+            its.begin(original, &owner.handle).map_err(refused)?;
             sharing.insert(number, its);
             owners.insert(owner.node, format!("owner {number}"));
         }
@@ -174,7 +189,7 @@ impl Stage {
             let Some(its) = sharing.get_mut(&number) else { continue };
             for news in its.on_event(&event) {
                 if let News::Failed(error) = news {
-                    return Err(Stop::new(ExitCode::of_disk(&error), error.to_string()).into());
+                    return Err(refused(error).into());
                 }
             }
         }
@@ -189,7 +204,7 @@ impl Stage {
         folder: &Path,
         owners: &BTreeMap<NodeId, String>,
         screen: &Screen,
-    ) -> Result<Result<(PathBuf, Summary), ExitCode>> {
+    ) -> Result<Result<Outcome, ExitCode>> {
         self.add_node(settings)?;
         let downloader = self.nodes.last().context("no node")?;
         let patience = Patience { tracker: Some(PATIENCE), unknown: Some(PATIENCE), stall: Some(PATIENCE) };
@@ -199,6 +214,7 @@ impl Stage {
         downloader.handle.command(Command::Download { download: downloader.handle.new_download(), order });
         let mut progress = Progress::new(screen.clone(), owners.clone());
         let mut first_stretches = owners.clone();
+        let mut maps = BTreeMap::new();
         let mut draw = tokio::time::interval(DRAW_EVERY);
         loop {
             tokio::select! {
@@ -214,7 +230,18 @@ impl Stage {
                                 screen.note(&format!("  {owner} begins with {}", report::pieces(&pieces)));
                             }
                         }
-                        Event::DownloadDone { path, summary, .. } => return Ok(Ok((path, summary))),
+                        Event::DownloadIdentified { length, .. } => {
+                            let pieces = Layout::of(length).map_or(0, Layout::pieces);
+                            let map = |owner: &NodeId| (*owner, OwnerMap::new(pieces, MAP_WIDTH));
+                            maps = owners.keys().map(map).collect();
+                        }
+                        Event::PieceVerified { piece, owners, .. } => {
+                            let its = |(owner, _): &(&NodeId, _)| owners.contains(owner);
+                            maps.iter_mut().filter(its).for_each(|(_, map)| map.on_piece(piece.0));
+                        }
+                        Event::DownloadDone { path, summary, .. } => {
+                            return Ok(Ok(Outcome { path, summary, maps }));
+                        }
                         Event::DownloadFailed { why, .. } => {
                             screen.notes(&report::failure(name.as_str(), &why, report::Place::OneShot));
                             return Ok(Err(ExitCode::of_failure(&why)));
@@ -231,7 +258,7 @@ impl Stage {
         }
     }
 
-    /// Ends the nodes, then the tracker.
+    /// Ends the nodes, then the tracker, and removes the folder.
     async fn close(mut self) {
         self.nodes.iter().for_each(|node| node.handle.command(Command::Leave));
         let mut running = self.nodes.len();
@@ -245,7 +272,13 @@ impl Stage {
             }
         };
         let _ = tokio::time::timeout(LEAVE_TIME, all_left).await;
-        self.nodes.into_iter().for_each(|node| node.handle.stop());
+        let end = move || {
+            self.nodes.into_iter().for_each(|node| node.handle.stop());
+            drop(self.tracker);
+            drop(self.folder);
+        };
+        // Away from this thread, so that a second Ctrl-C is heard.
+        let _ = tokio::task::spawn_blocking(end).await;
     }
 }
 
@@ -284,42 +317,31 @@ async fn compare(original: PathBuf, copy: PathBuf) -> Result<blake3::Hash> {
 }
 
 /// The last lines: time, rate, what each owner gave, and the hash.
-fn closing(summary: &Summary, owners: &BTreeMap<NodeId, String>, hash: &blake3::Hash) -> Vec<String> {
-    let took = summary.took;
-    let mut lines = vec![format!(
-        "{} from {} owners in {}, {}",
-        size(summary.length),
-        summary.shares.len(),
-        duration(took),
-        rate(report::per_second(summary.length, took))
-    )];
-    let mut shares: Vec<(String, u64)> = summary
+fn closing(outcome: &Outcome, owners: &BTreeMap<NodeId, String>, hash: &blake3::Hash) -> Vec<String> {
+    let Outcome { summary, maps, .. } = outcome;
+    let (took, length) = (summary.took, summary.length);
+    let rate = rate(report::per_second(length, took));
+    let shares = summary.shares.len();
+    let mut lines = vec![format!("{} from {shares} owners in {}, {rate}", size(length), duration(took))];
+    let mut rows: Vec<String> = summary
         .shares
         .iter()
         .map(|share| {
-            (owners.get(&share.owner).cloned().unwrap_or_else(|| share.peer.to_string()), share.bytes)
+            let name = owners.get(&share.owner).cloned().unwrap_or_else(|| share.peer.to_string());
+            let map = maps.get(&share.owner).map_or_else(String::new, |map| map.draw(&(0..0)));
+            format!("  {name}  {map}  {:>7}  {:>8}", percent(share.bytes, length), size(share.bytes))
         })
         .collect();
-    shares.sort();
-    lines.extend(shares.iter().map(|(owner, bytes)| {
-        format!("  {owner}  {:>7}  {:>8}", percent(*bytes, summary.length), size(*bytes))
-    }));
-    lines.push(format!("verified: the copy's BLAKE3 is the original's, {hash}"));
-    lines.push(format!("content id {}", ContentIdLine(summary.content)));
+    rows.sort();
+    lines.append(&mut rows);
+    lines.push(format!("content id {}", summary.content));
+    lines.push(format!("BLAKE3     {hash}, verified: the copy's and the original's"));
     lines
-}
-
-/// A content id with what it is for.
-struct ContentIdLine(ContentId);
-
-impl std::fmt::Display for ContentIdLine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} (what `riffle download` takes instead of a name)", self.0)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use messages::ContentId;
     use node::Share;
 
     use super::*;
@@ -336,11 +358,14 @@ mod tests {
             shares: vec![share(2, 40 << 20), share(1, 24 << 20)],
             already_there: false,
         };
-        let lines = closing(&summary, &owners, &blake3::hash(b""));
+        let mut map = OwnerMap::new(2, 4);
+        map.on_piece(1);
+        let outcome = Outcome { path: PathBuf::new(), summary, maps: BTreeMap::from([(node(1), map)]) };
+        let lines = closing(&outcome, &owners, &blake3::hash(b""));
         assert_eq!(lines[0], "64.0 MiB from 2 owners in 500 ms, 128 MiB/s");
-        assert_eq!(lines[1], "  owner 1   37.5 %  24.0 MiB");
-        assert_eq!(lines[2], "  owner 2   62.5 %  40.0 MiB");
-        assert!(lines[3].ends_with("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"));
-        assert!(lines[4].contains(&"09".repeat(32)));
+        assert_eq!(lines[1], "  owner 1  ··██   37.5 %  24.0 MiB");
+        assert_eq!(lines[2], "  owner 2     62.5 %  40.0 MiB");
+        assert_eq!(lines[3], format!("content id {}", "09".repeat(32)));
+        assert!(lines[4].contains("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"));
     }
 }
