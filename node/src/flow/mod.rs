@@ -158,7 +158,7 @@ impl Flow {
         let by_time = (u128::from(self.rate.rate()) * BURST_TIME.as_nanos() / 1_000_000_000) as u64;
         let segment = u32::from(self.settings.segment);
         let burst =
-            u32::try_from(by_time).unwrap_or(u32::MAX).clamp(2 * segment, self.settings.longest_burst);
+            u32::try_from(by_time).unwrap_or(u32::MAX).max(2 * segment).min(self.settings.longest_burst);
         // A burst that does not fit yet waits for room, so that a fast path is not asked in crumbs.
         if room < burst && self.outstanding > 0 && room < self.rate.window() / 4 {
             0
@@ -267,7 +267,7 @@ impl Flow {
             if burst.first_ordinal() >= before {
                 break;
             }
-            if !burst.is_finished() && burst.overtaken(now, due) {
+            if burst.has_gap(before) && burst.overtaken(now, due) {
                 self.outstanding -= burst.give_up(before, lost);
             }
         }
@@ -292,7 +292,7 @@ impl Flow {
             .bursts
             .iter()
             .take_while(|burst| burst.first_ordinal() < before)
-            .filter(|burst| !burst.is_finished())
+            .filter(|burst| burst.has_gap(before))
             .filter_map(Outstanding::overtaken_at)
             .min()
             .map(|since| Wait { until: since + self.patience, reason: Reason::LossTimer });

@@ -96,6 +96,13 @@ impl Outstanding {
         self.arrived | self.given_up == self.all()
     }
 
+    /// Whether a segment before ordinal `before` is still expected.
+    pub(super) fn has_gap(&self, before: u64) -> bool {
+        let earlier = before.saturating_sub(self.first_ordinal).min(u64::from(self.segments())) as u32;
+        let bits = if earlier == 0 { 0 } else { u64::MAX >> (64 - earlier) };
+        (self.arrived | self.given_up) & bits != bits
+    }
+
     /// Since when it has been overtaken.
     pub(super) fn overtaken_at(&self) -> Option<Timestamp> {
         self.overtaken_at
@@ -128,6 +135,7 @@ impl Outstanding {
     /// Gives up the segments before ordinal `before` that have not arrived, appends them to `lost` as ranges, and says
     /// how many bytes they were.
     pub(super) fn give_up(&mut self, before: u64, lost: &mut Vec<ByteRange>) -> u32 {
+        self.overtaken_at = None;
         let mut bytes = 0;
         let mut run: Option<(u32, u32)> = None;
         for index in 0..self.segments() {

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::limits::{BASE_DATAGRAM, MAX_DATAGRAM};
+use messages::limits::MAX_DATAGRAM;
 use messages::node_to_node::{Bye, ByeReason, Control, Hello, Operation, Request, Retry, Welcome};
 use messages::{ContentId, Conversation, CookieJar, Manifest, Name, NodeToNode, Timestamp};
 
@@ -205,11 +205,7 @@ impl Owner {
             length: layout.length(),
             have: layout.pieces(),
             max_outstanding: u32::try_from(cx.settings.network.session_window.as_u64()).unwrap_or(u32::MAX),
-            max_datagram: if cx.settings.network.segment_size == 0 {
-                MAX_DATAGRAM as u16
-            } else {
-                BASE_DATAGRAM as u16
-            },
+            max_datagram: MAX_DATAGRAM as u16,
             capabilities: 0,
             node: cx.node,
         };

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::limits::MAX_BURST_SEGMENTS;
 use messages::node_to_node::{ByteRange, Hello, Request};
 use messages::{
     CHUNK_HEADER, ChunkHeader, ContentId, Conversation, HOLD_UNIT_MICROS, Layout, Manifest, NodeId,
@@ -162,12 +161,7 @@ impl Serving {
             PieceIndex::MANIFEST => manifest.layout().manifest_length(),
             piece => manifest.layout().piece_length(piece),
         };
-        let datagram = usize::from(segment) + CHUNK_HEADER;
-        let segments = range.segments(segment) as usize;
-        let one_send = segments <= MAX_BURST_SEGMENTS
-            && range.length() as usize + segments * CHUNK_HEADER <= messages::limits::MAX_DATAGRAM
-            && datagram <= messages::limits::MAX_DATAGRAM;
-        if range.end() > length || !one_send {
+        if range.end() > length || !range.fits_burst(segment) {
             return Err(Refusal::NoSuchRange);
         }
         if self.queue.len() >= limit {

@@ -289,8 +289,8 @@ impl World {
             let host = &mut self.hosts[id.0];
             host.polls = if host.polled_at == now { host.polls + 1 } else { 0 };
             host.polled_at = now;
-            assert!(host.polls < MOST_POLLS, "the core of {id:?} goes round in circles at {now:?}");
             let wait = host.node.poll(now, &mut out);
+            assert!(host.polls < MOST_POLLS, "the core of {id:?} goes round in circles at {now:?}: {wait:?}");
             self.carry_out(id, &mut out);
             if wait.until > now {
                 break wait;
