@@ -1,0 +1,49 @@
+//! The system's errors in the words of the core.
+
+use std::io;
+use std::path::Path;
+
+use node::{DiskError, DiskErrorKind};
+
+/// What `cause`, met at `path`, is to the core.
+pub(crate) fn disk_error(path: &Path, cause: &io::Error) -> DiskError {
+    error(path, kind_of(cause))
+}
+
+/// An error of that kind at `path`.
+pub(crate) fn error(path: &Path, kind: DiskErrorKind) -> DiskError {
+    DiskError { path: path.to_owned(), kind }
+}
+
+fn kind_of(cause: &io::Error) -> DiskErrorKind {
+    // A link where none is followed.
+    if cause.raw_os_error() == Some(libc::ELOOP) {
+        return DiskErrorKind::NotAFile;
+    }
+    match cause.kind() {
+        io::ErrorKind::NotFound => DiskErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => DiskErrorKind::Permission,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DiskErrorKind::Full { needed: 0 },
+        io::ErrorKind::IsADirectory => DiskErrorKind::NotAFile,
+        // A file that ends before its length was shortened by somebody else.
+        io::ErrorKind::UnexpectedEof => DiskErrorKind::Changed,
+        _ => DiskErrorKind::Other(cause.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_that_have_an_exit_code_keep_their_kind() {
+        let kind = |number| kind_of(&io::Error::from_raw_os_error(number));
+        assert_eq!(kind(libc::ENOENT), DiskErrorKind::NotFound);
+        assert_eq!(kind(libc::EACCES), DiskErrorKind::Permission);
+        assert_eq!(kind(libc::EROFS), DiskErrorKind::Permission);
+        assert_eq!(kind(libc::ENOSPC), DiskErrorKind::Full { needed: 0 });
+        assert_eq!(kind(libc::EDQUOT), DiskErrorKind::Full { needed: 0 });
+        assert_eq!(kind(libc::ELOOP), DiskErrorKind::NotAFile);
+        assert!(matches!(kind(libc::EIO), DiskErrorKind::Other(_)));
+    }
+}

@@ -1,0 +1,234 @@
+//! `NAME.riffle`: which pieces of `NAME.part` are stored, so that nothing verified is fetched twice.
+//!
+//! A header, then records that are only ever appended. Each carries its CRC, and reading stops at the first one that
+//! is torn or damaged. `written` says that the system has the bytes: true for as long as it runs, so it is believed
+//! under the same boot id only. `durable` says that they are on the disk.
+//!
+//! ```text
+//! header   magic 6, version 1, pad 1, content id 32, length 8, boot 16, crc 4            68 bytes
+//! record   kind 1, piece 4, BLAKE3 subtree value 32, crc 4                                41 bytes
+//! ```
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use messages::{ContentId, PieceIndex};
+
+use super::place::sibling;
+use super::tree::Subtree;
+
+const MAGIC: &[u8; 8] = b"riffle\x01\0";
+const HEADER: usize = 8 + 32 + 8 + 16 + 4;
+const RECORD: usize = 1 + 4 + 32 + 4;
+
+/// Whose journal it is, and under which boot of the machine its `written` was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JournalHeader {
+    /// The content.
+    pub(crate) content: ContentId,
+    /// Its length, in bytes.
+    pub(crate) length: u64,
+    /// The machine's boot.
+    pub(crate) boot: BootId,
+}
+
+/// One boot of this machine; zero where the system does not number them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BootId(pub(crate) [u8; 16]);
+
+impl BootId {
+    /// The present boot.
+    pub(crate) fn current() -> BootId {
+        let text = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let mut id = [0; 16];
+        if !text.is_empty() {
+            id.copy_from_slice(&blake3::hash(text.trim_ascii()).as_bytes()[..16]);
+        }
+        BootId(id)
+    }
+
+    /// Whether what was written under `self` is still in the hands of the system that runs under `now`.
+    fn is_still(self, now: BootId) -> bool {
+        self == now && self.0 != [0; 16]
+    }
+}
+
+/// How well a piece is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kept {
+    /// The system has its bytes.
+    Written = 1,
+    /// The disk has them.
+    Durable = 2,
+}
+
+/// One line of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// How well the piece is kept.
+    pub(crate) kept: Kept,
+    /// Which piece.
+    pub(crate) piece: PieceIndex,
+    /// Its BLAKE3 value.
+    pub(crate) subtree: Subtree,
+}
+
+/// What a journal says about the pieces of a part file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recovered {
+    /// Stored, with their values; ascending, each once.
+    pub(crate) trusted: Vec<(PieceIndex, Subtree)>,
+    /// Once written, but perhaps lost with the power: to be hashed again. Ascending.
+    pub(crate) doubtful: Vec<PieceIndex>,
+}
+
+/// An open journal.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Writes a journal anew that says `records`, in place of whatever stands at `path`.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn create(path: &Path, header: &JournalHeader, records: &[Record]) -> io::Result<Journal> {
+        let fresh = sibling(path, ".new");
+        // Left behind by a crash between here and the rename, or planted: either way not ours to write through.
+        match std::fs::remove_file(&fresh) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+            _ => {}
+        }
+        let mut file =
+            OpenOptions::new().append(true).create_new(true).custom_flags(libc::O_NOFOLLOW).open(&fresh)?;
+        let mut bytes = Vec::with_capacity(HEADER + records.len() * RECORD);
+        header.encode(&mut bytes);
+        records.iter().for_each(|record| record.encode(&mut bytes));
+        file.write_all(&bytes)?;
+        file.sync_data()?;
+        std::fs::rename(&fresh, path)?;
+        Ok(Journal { file, path: path.to_owned() })
+    }
+
+    /// Appends `records`.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(records.len() * RECORD);
+        records.iter().for_each(|record| record.encode(&mut bytes));
+        self.file.write_all(&bytes)
+    }
+
+    /// A second handle, to sync by without holding the journal.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn handle(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Removes it from the disk.
+    pub(crate) fn remove(self) {
+        // A journal that stays behind costs one look the next time, and misleads nobody.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Reads a journal's bytes. `None`: it is of another content or damaged at its head.
+///
+/// `intact`: the part file has the right length and was not touched after the journal; else nothing is trusted.
+pub(crate) fn recover(bytes: &[u8], now: &JournalHeader, pieces: u32, intact: bool) -> Option<Recovered> {
+    let (head, records) = bytes.split_at_checked(HEADER)?;
+    let then = JournalHeader::decode(head)?;
+    if (then.content, then.length) != (now.content, now.length) {
+        return None;
+    }
+    let same_boot = then.boot.is_still(now.boot);
+    let mut said: Vec<Option<(Kept, Subtree)>> = vec![None; pieces as usize];
+    for record in records.chunks_exact(RECORD).map_while(Record::decode) {
+        let Some(slot) = said.get_mut(record.piece.0 as usize) else { break };
+        match slot {
+            Some((Kept::Durable, _)) => {}
+            _ => *slot = Some((record.kept, record.subtree)),
+        }
+    }
+    let mut recovered = Recovered::default();
+    for (index, slot) in said.into_iter().enumerate() {
+        let piece = PieceIndex(index as u32);
+        match slot {
+            Some((kept, subtree)) if intact && (same_boot || kept == Kept::Durable) => {
+                recovered.trusted.push((piece, subtree));
+            }
+            Some(_) => recovered.doubtful.push(piece),
+            None => {}
+        }
+    }
+    Some(recovered)
+}
+
+impl JournalHeader {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(self.content.as_bytes());
+        out.extend_from_slice(&self.length.to_le_bytes());
+        out.extend_from_slice(&self.boot.0);
+        seal(out, start);
+    }
+
+    fn decode(bytes: &[u8]) -> Option<JournalHeader> {
+        let fields = opened(bytes)?;
+        let (magic, fields) = fields.split_first_chunk::<8>()?;
+        let (content, fields) = fields.split_first_chunk::<32>()?;
+        let (length, fields) = fields.split_first_chunk::<8>()?;
+        let boot = fields.first_chunk::<16>()?;
+        (magic == MAGIC).then_some(JournalHeader {
+            content: ContentId::from_bytes(*content),
+            length: u64::from_le_bytes(*length),
+            boot: BootId(*boot),
+        })
+    }
+}
+
+impl Record {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.push(self.kept as u8);
+        out.extend_from_slice(&self.piece.0.to_le_bytes());
+        out.extend_from_slice(&self.subtree);
+        seal(out, start);
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Record> {
+        let (&[kind, ref piece @ ..], rest) = opened(bytes)?.split_first_chunk::<5>()?;
+        let kept = match kind {
+            1 => Kept::Written,
+            2 => Kept::Durable,
+            _ => return None,
+        };
+        let subtree = *rest.first_chunk::<32>()?;
+        Some(Record { kept, piece: PieceIndex(u32::from_le_bytes(*piece)), subtree })
+    }
+}
+
+/// Appends the CRC of what stands in `out` from `start` on.
+fn seal(out: &mut Vec<u8>, start: usize) {
+    let crc = crc32fast::hash(&out[start..]);
+    out.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// What stands before the CRC, if that is right.
+fn opened(bytes: &[u8]) -> Option<&[u8]> {
+    let (fields, crc) = bytes.split_last_chunk::<4>()?;
+    (crc32fast::hash(fields) == u32::from_le_bytes(*crc)).then_some(fields)
+}
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

@@ -1,0 +1,327 @@
+//! Making room for a download: what stands at its target, the locked part file, and what is in it from before.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use messages::{ContentId, Manifest, PieceIndex};
+use node::{DiskError, DiskErrorKind, DiskResult, DownloadId, Opened, ShareId};
+use rustix::fs::{FallocateFlags, FlockOperation};
+
+use super::fault::{disk_error, error};
+use super::identity::FileIdentity;
+use super::journal::{BootId, Journal, JournalHeader, Kept, Record, Recovered, recover};
+use super::part::{Part, SyncRule};
+use super::place::Place;
+use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
+use super::share::open_regular;
+use super::tree::{PieceDigest, Subtree, root_of};
+use super::{Done, Results, ServedFile};
+use crate::driver::mapping::MappedFile;
+
+/// A part file may be touched this much after its journal and still be taken for what the journal describes.
+const CLOCK_SLACK: Duration = Duration::from_secs(2);
+/// How often, and how far apart, a lock is tried for: a download that was just given up lets go within moments.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// A download that is to be opened.
+#[derive(Clone)]
+pub(crate) struct Opening {
+    /// The download.
+    pub(crate) download: DownloadId,
+    /// Under which number it is served.
+    pub(crate) share: ShareId,
+    /// Where it goes.
+    pub(crate) place: Place,
+    /// What it is.
+    pub(crate) content: ContentId,
+    /// Its description.
+    pub(crate) manifest: Arc<Manifest>,
+    /// When to make it durable.
+    pub(crate) rule: SyncRule,
+    /// Raised when nobody wants it any more.
+    pub(crate) stop: StopFlag,
+}
+
+/// The part file while its pieces from before are looked at.
+struct Draft {
+    opening: Opening,
+    file: Arc<File>,
+    trusted: Vec<(PieceIndex, Subtree)>,
+}
+
+/// Opens; reports [`Done::Opened`], at once or when what is there has been hashed.
+pub(crate) fn open(crew: &Crew, results: &Results, opening: Opening) {
+    match opening.target() {
+        Err(error) => opening.report(results, Err(error)),
+        Ok(Some(file)) => opening.compare(crew, results, file),
+        Ok(None) => match opening.draft() {
+            Ok((draft, doubtful)) => draft.look_at(crew, results, doubtful),
+            // Another process may have finished the same content between our look at the target and the lock.
+            Err(failed) => match opening.target() {
+                Ok(Some(file)) => opening.compare(crew, results, file),
+                Ok(None) | Err(_) => opening.report(results, Err(failed)),
+            },
+        },
+    }
+}
+
+impl Opening {
+    fn report(&self, results: &Results, result: Result<(Opened, ServedFile, Option<Arc<Part>>), DiskError>) {
+        let (download, share) = (self.download, self.share);
+        results.send(match result {
+            Ok((opened, served, part)) => Done::Opened { download, share, opened, served, part },
+            Err(error) => Done::Told(DiskResult::Opened { download, result: Err(error) }),
+        });
+    }
+
+    /// The file at the target, if there is one that may be the content.
+    fn target(&self) -> Result<Option<File>, DiskError> {
+        self.place.check_folder()?;
+        let Some(metadata) = self.place.found_at_target()? else { return Ok(None) };
+        if !metadata.is_file() || metadata.len() != self.manifest.layout().length() {
+            return Err(error(&self.place.target, DiskErrorKind::ExistsOther));
+        }
+        open_regular(&self.place.target).map(Some)
+    }
+
+    /// Is the file at the target the content already?
+    fn compare(self, crew: &Crew, results: &Results, file: File) {
+        let file = Arc::new(file);
+        let identity = match FileIdentity::of_file(&file) {
+            Ok(identity) => identity,
+            Err(cause) => return self.report(results, Err(disk_error(&self.place.target, &cause))),
+        };
+        let layout = self.manifest.layout();
+        let order = self.order(&file, all_pieces(layout));
+        let results = results.clone();
+        let then = move |digests: Result<Vec<PieceDigest>, ScanError>| {
+            let target = &self.place.target;
+            let same = digests.map_err(|failed| scan_error(target, failed)).and_then(|digests| {
+                let subtrees: Vec<_> = digests.iter().map(|digest| digest.subtree).collect();
+                if root_of(layout, &subtrees) != *self.manifest.root() {
+                    return Err(error(target, DiskErrorKind::ExistsOther));
+                }
+                served(target, &file, layout.length(), Some(identity))
+            });
+            self.report(&results, same.map(|served| (Opened::AlreadyThere, served, None)));
+        };
+        scan(crew, order, Box::new(then));
+    }
+
+    fn order(&self, file: &Arc<File>, pieces: Vec<PieceIndex>) -> ScanOrder {
+        ScanOrder {
+            file: file.clone(),
+            layout: self.manifest.layout(),
+            pieces,
+            stop: self.stop.clone(),
+            progress: Box::new(|_| {}),
+        }
+    }
+
+    fn header(&self) -> JournalHeader {
+        let length = self.manifest.layout().length();
+        JournalHeader { content: self.content, length, boot: BootId::current() }
+    }
+
+    /// The part file, locked, of the right length, with room for all of it; and the pieces to be hashed again.
+    fn draft(&self) -> Result<(Draft, Vec<PieceIndex>), DiskError> {
+        let part = &self.place.part;
+        let file = open_locked(part)?;
+        let metadata = file.metadata().map_err(|cause| disk_error(part, &cause))?;
+        let recovered = self.recovered(&metadata);
+        let target_is_free = match self.place.found_at_target()? {
+            None => Ok(()),
+            Some(_) => Err(error(&self.place.target, DiskErrorKind::ExistsOther)),
+        };
+        let length = self.manifest.layout().length();
+        if let Err(error) = target_is_free.and_then(|()| make_room(&file, part, &metadata, length)) {
+            if metadata.len() == 0 {
+                // Ours, made just now or left by a crash: there is nothing in it.
+                let _ = std::fs::remove_file(part);
+            }
+            return Err(error);
+        }
+        let draft = Draft { opening: self.clone(), file: Arc::new(file), trusted: recovered.trusted };
+        Ok((draft, recovered.doubtful))
+    }
+
+    /// What is in a part file of this state from before.
+    fn recovered(&self, part: &Metadata) -> Recovered {
+        if part.len() == 0 {
+            return Recovered::default();
+        }
+        let layout = self.manifest.layout();
+        let said = read_journal(&self.place.journal, layout.pieces()).and_then(|(bytes, journal)| {
+            let latest = journal + CLOCK_SLACK;
+            let intact = part.len() == layout.length() && modified(part) <= latest;
+            recover(&bytes, &self.header(), layout.pieces(), intact)
+        });
+        // Nothing is known of the bytes that are there: each piece tells by its hash.
+        said.unwrap_or_else(|| Recovered { trusted: Vec::new(), doubtful: all_pieces(layout) })
+    }
+}
+
+impl Draft {
+    /// Hashes the doubtful pieces, and opens with those that match.
+    fn look_at(self, crew: &Crew, results: &Results, doubtful: Vec<PieceIndex>) {
+        let order = self.opening.order(&self.file, doubtful.clone());
+        let results = results.clone();
+        let then = move |digests: Result<Vec<PieceDigest>, ScanError>| {
+            let opening = self.opening.clone();
+            let ready = digests
+                .map_err(|failed| scan_error(&opening.place.part, failed))
+                .and_then(|digests| self.ready(&doubtful, &digests));
+            opening.report(&results, ready);
+        };
+        scan(crew, order, Box::new(then));
+    }
+
+    fn ready(
+        mut self,
+        doubtful: &[PieceIndex],
+        digests: &[PieceDigest],
+    ) -> Result<(Opened, ServedFile, Option<Arc<Part>>), DiskError> {
+        let Opening { place, manifest, rule, .. } = &self.opening;
+        for (piece, digest) in doubtful.iter().zip(digests) {
+            if manifest.piece_hash(*piece) == Some(&digest.hash) {
+                self.trusted.push((*piece, digest.subtree));
+            }
+        }
+        self.trusted.sort_unstable_by_key(|(piece, _)| *piece);
+        let journal = match manifest.layout().pieces() {
+            0 | 1 => None,
+            _ => Some(self.journal().map_err(|cause| disk_error(&place.journal, &cause))?),
+        };
+        let served = served(&place.part, &self.file, manifest.layout().length(), None)?;
+        let have = runs(self.trusted.iter().map(|(piece, _)| piece.0));
+        let part =
+            Part::new(place.clone(), self.file.clone(), manifest.clone(), *rule, journal, &self.trusted);
+        Ok((Opened::Ready { have }, served, Some(Arc::new(part))))
+    }
+
+    /// The journal of this boot, which says what is known now and no more.
+    fn journal(&self) -> io::Result<Journal> {
+        if !self.trusted.is_empty() {
+            self.file.sync_data()?;
+        }
+        let record = |(piece, subtree): &(PieceIndex, Subtree)| Record {
+            kept: Kept::Durable,
+            piece: *piece,
+            subtree: *subtree,
+        };
+        let records: Vec<_> = self.trusted.iter().map(record).collect();
+        Journal::create(&self.opening.place.journal, &self.opening.header(), &records)
+    }
+}
+
+fn served(
+    path: &Path,
+    file: &Arc<File>,
+    length: u64,
+    identity: Option<FileIdentity>,
+) -> Result<ServedFile, DiskError> {
+    let map = MappedFile::of(file, length).map_err(|cause| disk_error(path, &cause))?;
+    Ok(ServedFile { path: PathBuf::from(path), file: file.clone(), map: map.map(Arc::new), identity })
+}
+
+fn scan_error(path: &Path, failed: ScanError) -> DiskError {
+    match failed {
+        ScanError::Read(cause) => disk_error(path, &cause),
+        ScanError::Stopped => error(path, DiskErrorKind::Other("given up".to_owned())),
+    }
+}
+
+/// Opens or creates a part file that nobody else has, at that path and no other.
+fn open_locked(path: &Path) -> Result<File, DiskError> {
+    let fault = |cause: io::Error| disk_error(path, &cause);
+    let mut tries = 0;
+    loop {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(path)
+            .map_err(fault)?;
+        let metadata = file.metadata().map_err(fault)?;
+        if !metadata.is_file() {
+            return Err(error(path, DiskErrorKind::NotAFile));
+        }
+        let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        // The lock is worth something only while the path still leads to what is locked.
+        let still_there = || std::fs::symlink_metadata(path).is_ok_and(|there| there.ino() == metadata.ino());
+        match locked {
+            Ok(()) if still_there() => return Ok(file),
+            Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) if tries < LOCK_TRIES => {
+                tries += 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) => return Err(error(path, DiskErrorKind::InUse)),
+            Err(cause) => return Err(fault(cause.into())),
+        }
+    }
+}
+
+/// Gives the file its length, and the room for it where the file system can promise that. Never writes zeros.
+fn make_room(file: &File, path: &Path, metadata: &Metadata, length: u64) -> Result<(), DiskError> {
+    let fault = |cause: io::Error| disk_error(path, &cause);
+    let needed = length.saturating_sub(metadata.blocks() * 512);
+    let room = rustix::fs::fstatvfs(file).map_err(|cause| fault(cause.into()))?;
+    let free = room.f_bavail.saturating_mul(room.f_frsize);
+    if needed > free {
+        return Err(error(path, DiskErrorKind::Full { needed: needed - free }));
+    }
+    if metadata.len() > length {
+        file.set_len(length).map_err(fault)?;
+    }
+    if length == 0 {
+        return Ok(());
+    }
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, length) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT) => {
+            Err(error(path, DiskErrorKind::Full { needed }))
+        }
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {
+            file.set_len(length).map_err(fault)
+        }
+        Err(cause) => Err(fault(cause.into())),
+    }
+}
+
+/// The journal's bytes, and when they were last added to.
+fn read_journal(path: &Path, pieces: u32) -> Option<(Vec<u8>, Duration)> {
+    /// More than a journal can have: each piece is told of a few times at most.
+    const MOST: u64 = 256;
+    let file =
+        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
+    let changed = modified(&file.metadata().ok()?);
+    let mut bytes = Vec::new();
+    file.take((u64::from(pieces) + 1) * MOST).read_to_end(&mut bytes).ok()?;
+    Some((bytes, changed))
+}
+
+/// When the bytes of a file last changed, since the epoch.
+fn modified(metadata: &Metadata) -> Duration {
+    let nanos = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
+    Duration::new(u64::try_from(metadata.mtime()).unwrap_or(0), nanos)
+}
+
+/// Ascending numbers as runs.
+fn runs(numbers: impl Iterator<Item = u32>) -> Vec<Range<u32>> {
+    let mut runs: Vec<Range<u32>> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some(run) if run.end == number => run.end += 1,
+            _ => runs.push(number..number + 1),
+        }
+    }
+    runs
+}

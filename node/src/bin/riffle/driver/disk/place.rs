@@ -1,0 +1,144 @@
+//! Where a download is written: the target, and the part file and the journal beside it.
+
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use messages::limits::MAX_NAME;
+use node::{DiskError, DiskErrorKind};
+use rustix::fs::{Access, CWD, RenameFlags};
+
+use super::fault::{disk_error, error};
+
+/// The longest that is ever put behind a name: a journal that is being replaced.
+const LONGEST_SUFFIX: usize = ".riffle.new".len();
+
+/// The three paths of a download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The folder that they are in.
+    pub(crate) folder: PathBuf,
+    /// The finished file.
+    pub(crate) target: PathBuf,
+    /// The file while it is incomplete.
+    pub(crate) part: PathBuf,
+    /// Its journal.
+    pub(crate) journal: PathBuf,
+}
+
+impl Place {
+    /// The paths of a download that ends at `target`.
+    pub(crate) fn of(target: PathBuf) -> Place {
+        let folder = match target.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let stem = folder.join(stem(&target));
+        Place { part: sibling(&stem, ".part"), journal: sibling(&stem, ".riffle"), folder, target }
+    }
+
+    /// Holds when the folder is there and may be written.
+    ///
+    /// # Errors
+    /// Names the folder.
+    pub(crate) fn check_folder(&self) -> Result<(), DiskError> {
+        let metadata = std::fs::metadata(&self.folder).map_err(|cause| disk_error(&self.folder, &cause))?;
+        if !metadata.is_dir() {
+            return Err(error(&self.folder, DiskErrorKind::NotFound));
+        }
+        rustix::fs::access(&self.folder, Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|cause| disk_error(&self.folder, &cause.into()))
+    }
+
+    /// What stands at the target.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub(crate) fn found_at_target(&self) -> Result<Option<Metadata>, DiskError> {
+        match std::fs::metadata(&self.target) {
+            Ok(metadata) => Ok(Some(metadata)),
+            // A link that leads nowhere is in the way too.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                Ok(std::fs::symlink_metadata(&self.target).ok())
+            }
+            Err(cause) => Err(disk_error(&self.target, &cause)),
+        }
+    }
+
+    /// Gives the part file its name, replacing nothing, and makes that last.
+    ///
+    /// # Errors
+    /// [`DiskErrorKind::ExistsOther`] when something stands there by now.
+    pub(crate) fn rename(&self) -> Result<(), DiskError> {
+        let renamed = rustix::fs::renameat_with(CWD, &self.part, CWD, &self.target, RenameFlags::NOREPLACE);
+        match renamed {
+            Ok(()) => {}
+            Err(rustix::io::Errno::EXIST) => return Err(error(&self.target, DiskErrorKind::ExistsOther)),
+            // File systems that cannot promise it: look, then rename.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
+                if self.found_at_target()?.is_some() {
+                    return Err(error(&self.target, DiskErrorKind::ExistsOther));
+                }
+                std::fs::rename(&self.part, &self.target)
+                    .map_err(|cause| disk_error(&self.target, &cause))?;
+            }
+            Err(cause) => return Err(disk_error(&self.target, &cause.into())),
+        }
+        // Not every file system can sync a folder; the file itself is synced already.
+        let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+}
+
+/// `path` with `suffix` behind its last component.
+pub(crate) fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// The target's name, shortened and told apart by a hash when a suffix would make it longer than file systems take.
+fn stem(target: &Path) -> OsString {
+    let name = target.file_name().unwrap_or_default();
+    if name.len() + LONGEST_SUFFIX <= MAX_NAME {
+        return name.to_owned();
+    }
+    let digest = blake3::hash(name.as_bytes()).to_hex();
+    let mark = format!("~{}", &digest[..16]);
+    let mut room = MAX_NAME - LONGEST_SUFFIX - mark.len();
+    // Not in the middle of a character.
+    while room > 0 && name.as_bytes()[room] & 0xc0 == 0x80 {
+        room -= 1;
+    }
+    let mut short = name.as_bytes()[..room].to_vec();
+    short.extend_from_slice(mark.as_bytes());
+    OsString::from_vec(short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_part_file_and_the_journal_stand_beside_the_target() {
+        let place = Place::of(PathBuf::from("/d/a b"));
+        assert_eq!(place.folder, Path::new("/d"));
+        assert_eq!(place.part, Path::new("/d/a b.part"));
+        assert_eq!(place.journal, Path::new("/d/a b.riffle"));
+        assert_eq!(Place::of(PathBuf::from("x")).part, Path::new("./x.part"));
+    }
+
+    #[test]
+    fn the_longest_names_leave_room_for_the_suffixes_and_stay_apart() {
+        let part = |name: &str| Place::of(Path::new("/d").join(name)).part.file_name().unwrap().to_owned();
+        for letter in ["a", "ä", "€", "🦀"] {
+            let name = letter.repeat(MAX_NAME / letter.len());
+            let short = part(&name);
+            assert!(short.len() + LONGEST_SUFFIX - ".part".len() <= MAX_NAME);
+            assert!(short.to_str().is_some(), "cut between characters");
+            assert_ne!(short, part(&format!("{}x", &name[..name.len() - letter.len()])));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Taking a file into service: hashed, described, opened and mapped.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use messages::limits::MAX_CONTENT;
+use messages::{Layout, Manifest, PieceHash};
+use node::{DiskError, DiskErrorKind, DiskResult, ShareId};
+
+use super::fault::{disk_error, error};
+use super::identity::FileIdentity;
+use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
+use super::tree::{PieceDigest, Subtree, root_of};
+use super::{Done, Results, ServedFile};
+use crate::driver::mapping::MappedFile;
+
+/// A file that is being taken into service.
+struct Candidate {
+    path: PathBuf,
+    file: Arc<File>,
+    identity: FileIdentity,
+    layout: Layout,
+}
+
+/// Hashes the file at `path` on all workers, then reports it under `share`; silent once `stop` was raised.
+pub(crate) fn share(crew: &Crew, results: &Results, share: ShareId, path: PathBuf, stop: StopFlag) {
+    let candidate = match Candidate::open(path) {
+        Ok(candidate) => candidate,
+        Err(error) => return results.tell(DiskResult::Shared { share, result: Err(error) }),
+    };
+    let total = candidate.layout.length();
+    let progress = results.clone();
+    let order = ScanOrder {
+        file: candidate.file.clone(),
+        layout: candidate.layout,
+        pieces: all_pieces(candidate.layout),
+        stop: stop.clone(),
+        progress: Box::new(move |done| progress.tell(DiskResult::Hashing { share, done, total })),
+    };
+    let results = results.clone();
+    scan(
+        crew,
+        order,
+        Box::new(move |digests| {
+            let outcome = match digests {
+                Err(ScanError::Stopped) => return,
+                Err(ScanError::Read(cause)) => Err(disk_error(&candidate.path, &cause)),
+                Ok(digests) => candidate.describe(&digests),
+            };
+            if stop.is_raised() {
+                return;
+            }
+            results.send(match outcome {
+                Ok((manifest, served)) => Done::Shared { share, manifest, served },
+                Err(error) => Done::Told(DiskResult::Shared { share, result: Err(error) }),
+            });
+        }),
+    );
+}
+
+impl Candidate {
+    fn open(path: PathBuf) -> Result<Candidate, DiskError> {
+        let file = open_regular(&path)?;
+        let metadata = file.metadata().map_err(|cause| disk_error(&path, &cause))?;
+        let Some(layout) = Layout::of(metadata.len()) else {
+            debug_assert!(metadata.len() > MAX_CONTENT);
+            return Err(error(&path, DiskErrorKind::TooLong));
+        };
+        Ok(Candidate { identity: FileIdentity::of(&metadata), file: Arc::new(file), path, layout })
+    }
+
+    fn describe(self, digests: &[PieceDigest]) -> Result<(Arc<Manifest>, ServedFile), DiskError> {
+        // Bytes that changed while they were read are nobody's content.
+        self.identity.check(&self.path, &self.file)?;
+        let manifest = manifest_of(self.layout, digests)
+            .ok_or_else(|| error(&self.path, DiskErrorKind::Other("cannot be described".to_owned())))?;
+        let map = MappedFile::of(&self.file, self.layout.length())
+            .map_err(|cause| disk_error(&self.path, &cause))?;
+        let identity = Some(self.identity);
+        Ok((
+            Arc::new(manifest),
+            ServedFile { path: self.path, file: self.file, map: map.map(Arc::new), identity },
+        ))
+    }
+}
+
+/// Opens what `send` may share: a regular file, by whatever path.
+///
+/// # Errors
+/// When there is none, it is something else, or it may not be read.
+pub(crate) fn open_regular(path: &Path) -> Result<File, DiskError> {
+    // Opening a pipe would wait for its writer.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(|cause| disk_error(path, &cause))?;
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(file),
+        Ok(_) => Err(error(path, DiskErrorKind::NotAFile)),
+        Err(cause) => Err(disk_error(path, &cause)),
+    }
+}
+
+fn manifest_of(layout: Layout, digests: &[PieceDigest]) -> Option<Manifest> {
+    let subtrees: Vec<Subtree> = digests.iter().map(|digest| digest.subtree).collect();
+    let hashes: Vec<PieceHash> = digests.iter().map(|digest| digest.hash).collect();
+    Manifest::new(layout.length(), root_of(layout, &subtrees), hashes).ok()
+}

@@ -1,0 +1,212 @@
+//! The disk workers: threads that take pieces of work from one queue.
+//!
+//! Two lanes. What somebody waits for (cold pages, stores, opening) goes before hashing whole files, but never starves
+//! it. Long work is done in slices that queue again behind each other, so that several files advance together and a
+//! store never waits for more than a slice. The queue is bounded by what the core asks for: its buffers, its
+//! downloads, and one slice a worker for each file.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a worker reads files through, in bytes: stays in the second-level cache while two hashes pass over it.
+const BLOCK: usize = 256 << 10;
+/// Out of so many pieces of work at least one comes from the background lane, when there is one.
+const BACKGROUND_SHARE: u32 = 4;
+
+/// Work for a worker, which lends it its block.
+pub(crate) type Task = Box<dyn FnOnce(&mut [u8]) + Send>;
+
+/// Which lane a task waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Somebody waits for it.
+    Urgent,
+    /// A slice of something long.
+    Background,
+}
+
+/// Where work is handed in; clones hand in to the same workers.
+#[derive(Clone)]
+pub(crate) struct Queue(Arc<Shared>);
+
+struct Shared {
+    lanes: Mutex<Lanes>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Lanes {
+    urgent: VecDeque<Task>,
+    background: VecDeque<Task>,
+    taken: u32,
+    closed: bool,
+}
+
+impl Lanes {
+    fn take(&mut self) -> Option<Task> {
+        self.taken = self.taken.wrapping_add(1);
+        let background_first = self.taken.is_multiple_of(BACKGROUND_SHARE);
+        if background_first && let Some(task) = self.background.pop_front() {
+            return Some(task);
+        }
+        self.urgent.pop_front().or_else(|| self.background.pop_front())
+    }
+}
+
+impl Shared {
+    /// A worker that panicked left the lanes whole: nothing of a task runs under the lock.
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Hands in a task; it is dropped when the workers are stopping.
+    pub(crate) fn push(&self, lane: Lane, task: Task) {
+        let mut lanes = self.0.lanes();
+        if lanes.closed {
+            return;
+        }
+        match lane {
+            Lane::Urgent => lanes.urgent.push_back(task),
+            Lane::Background => lanes.background.push_back(task),
+        }
+        drop(lanes);
+        self.0.wake.notify_one();
+    }
+
+    fn run(&self) {
+        let mut block = vec![0; BLOCK];
+        loop {
+            let mut lanes = self.0.lanes();
+            let task = loop {
+                match lanes.take() {
+                    Some(task) => break task,
+                    None if lanes.closed => return,
+                    None => lanes = self.0.wake.wait(lanes).unwrap_or_else(PoisonError::into_inner),
+                }
+            };
+            drop(lanes);
+            task(&mut block);
+        }
+    }
+}
+
+/// The workers of one node.
+pub(crate) struct Workers {
+    queue: Queue,
+    count: usize,
+    /// Ends when every worker has ended: each holds a sender.
+    ended: Receiver<()>,
+}
+
+impl Workers {
+    /// Starts `count` workers, or one for each core when that is 0.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(count: u16, log: &tracing::Dispatch) -> io::Result<Workers> {
+        let count = match count {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => usize::from(count),
+        };
+        let queue = Queue(Arc::new(Shared { lanes: Mutex::default(), wake: Condvar::new() }));
+        let (alive, ended) = channel();
+        let workers = Workers { queue, count, ended };
+        for number in 0..count {
+            // Those that have started end when `workers` is dropped.
+            workers.start_one(number, alive.clone(), log.clone())?;
+        }
+        Ok(workers)
+    }
+
+    fn start_one(&self, number: usize, alive: Sender<()>, log: tracing::Dispatch) -> io::Result<()> {
+        let queue = self.queue.clone();
+        std::thread::Builder::new().name(format!("riffle-disk-{number}")).spawn(move || {
+            let _alive = alive;
+            tracing::dispatcher::with_default(&log, || queue.run());
+        })?;
+        Ok(())
+    }
+
+    /// Where to hand in work.
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// How many workers there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    fn close(&self) {
+        let mut lanes = self.queue.0.lanes();
+        lanes.closed = true;
+        lanes.background.clear();
+        drop(lanes);
+        self.queue.0.wake.notify_all();
+    }
+
+    /// Lets the workers finish what somebody waits for, drops the rest, and waits for them at most `patience`.
+    /// Whether they all ended in time.
+    pub(crate) fn stop(self, patience: Duration) -> bool {
+        self.close();
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.ended.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) => return false,
+                Ok(()) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urgent_work_goes_first_and_background_work_is_not_starved() {
+        let mut lanes = Lanes::default();
+        let (told, heard) = channel();
+        for number in 0..8 {
+            let (urgent, background) = (told.clone(), told.clone());
+            lanes.urgent.push_back(Box::new(move |_| urgent.send(number).expect("a listener")));
+            lanes.background.push_back(Box::new(move |_| background.send(100 + number).expect("a listener")));
+        }
+        let mut order = Vec::new();
+        while let Some(task) = lanes.take() {
+            task(&mut []);
+            order.push(heard.try_recv().expect("one message a task"));
+        }
+        assert_eq!(order[..8], [0, 1, 2, 100, 3, 4, 5, 101]);
+        assert_eq!(order.len(), 16);
+    }
+
+    #[test]
+    fn workers_finish_urgent_work_before_they_end() {
+        let workers = Workers::start(2, &tracing::Dispatch::none()).expect("threads");
+        let (told, heard) = channel();
+        for number in 0..50 {
+            let told = told.clone();
+            workers
+                .queue()
+                .push(Lane::Urgent, Box::new(move |block| told.send((number, block.len())).expect("heard")));
+        }
+        drop(told);
+        assert!(workers.stop(Duration::from_secs(10)));
+        let mut done: Vec<_> = heard.iter().collect();
+        done.sort_unstable();
+        assert_eq!(done, (0..50).map(|number| (number, BLOCK)).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,56 @@
+//! The way in: batches of datagrams, as the kernel joined them.
+
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+
+use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use super::socket::Family;
+
+/// What one receive can give: datagrams that the kernel joined (GRO) are no longer than one of the longest.
+const BUFFER: usize = 64 << 10;
+/// Receives in one system call.
+const BATCH: usize = 8;
+
+/// The buffers that datagrams arrive in.
+pub(crate) struct Receiver {
+    family: Family,
+    memory: Vec<u8>,
+    metas: [RecvMeta; BATCH],
+    filled: usize,
+}
+
+impl Receiver {
+    /// Buffers for a socket of that family.
+    pub(crate) fn new(family: Family) -> Receiver {
+        Receiver { family, memory: vec![0; BATCH * BUFFER], metas: [RecvMeta::default(); BATCH], filled: 0 }
+    }
+
+    /// Receives what is there, up to one batch.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there. Others say something about a datagram that was sent once; the socket goes
+    /// on working.
+    pub(crate) fn receive(&mut self, socket: &UdpSocket, state: &UdpSocketState) -> io::Result<()> {
+        self.filled = 0;
+        let mut buffers = self.memory.chunks_exact_mut(BUFFER);
+        let mut slices: [IoSliceMut<'_>; BATCH] =
+            std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
+        self.filled = socket.try_io(Interest::READABLE, || {
+            state.recv(UdpSockRef::from(socket), &mut slices, &mut self.metas)
+        })?;
+        Ok(())
+    }
+
+    /// The datagrams of the last batch in the order of their arrival, each with its sender.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+        let joined = self.memory.chunks_exact(BUFFER).zip(&self.metas[..self.filled]);
+        joined.flat_map(|(buffer, meta)| {
+            let from = self.family.inward(meta.addr);
+            let bytes = &buffer[..meta.len.min(BUFFER)];
+            bytes.chunks(meta.stride.max(1)).map(move |datagram| (from, datagram))
+        })
+    }
+}
