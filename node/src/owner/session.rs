@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use messages::node_to_node::{ByteRange, Hello, Request};
 use messages::{
-    CHUNK_HEADER, ChunkHeader, ContentId, Conversation, HOLD_UNIT_MICROS, Layout, Manifest, NodeId,
-    PieceIndex, Timestamp,
+    ChunkHeader, ContentId, Conversation, HOLD_UNIT_MICROS, Layout, Manifest, NodeId, PieceIndex, Timestamp,
 };
 use rand::RngExt as _;
 use rand::rngs::StdRng;

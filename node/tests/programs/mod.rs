@@ -1,0 +1,170 @@
+//! The real programs as a test sees them: started in a temporary folder, read line by line, ended in any case.
+#![allow(dead_code, reason = "each test binary uses its part")]
+#![expect(clippy::disallowed_methods, reason = "these tests start real processes and wait for them")]
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// Nothing here takes longer, however busy the machine is; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A temporary folder with what a test's programs need.
+pub(crate) struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Place {
+        Place { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The folder `name`, made if it is not there.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.path().join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        folder
+    }
+
+    /// `riffle` with `arguments`, with its files inside this place and nothing of the caller's settings.
+    pub(crate) fn riffle(&self, arguments: &[&str]) -> Command {
+        self.program(env!("CARGO_BIN_EXE_riffle").as_ref(), arguments)
+    }
+
+    fn program(&self, program: &OsStr, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RIFFLE_")) {
+            command.env_remove(name);
+        }
+        command.args(arguments).current_dir(self.path());
+        command
+            .env("RIFFLE_STATE_DIR", self.path().join("state"))
+            .env("RIFFLE_LOG_DIR", self.path().join("logs"));
+        command.env("XDG_CONFIG_HOME", self.path().join("config")).env("NO_COLOR", "1");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// A tracker on a port of its own, and its address.
+    pub(crate) fn tracker(&self) -> (Program, String) {
+        let tracker = Program::start(&mut self.riffle(&["tracker", "--listen", "127.0.0.1:0"]));
+        let line = tracker.wait_for("listening on ");
+        let address = line.rsplit("listening on ").next().expect("an address").trim().to_owned();
+        (tracker, address)
+    }
+
+    /// Everything that the log files say.
+    pub(crate) fn logs(&self) -> String {
+        let mut text = String::new();
+        for entry in std::fs::read_dir(self.path().join("logs")).into_iter().flatten().flatten() {
+            text += &format!("--- {}\n", entry.file_name().display());
+            text += &std::fs::read_to_string(entry.path()).unwrap_or_default();
+        }
+        text
+    }
+}
+
+/// A program under way; dropped, it is ended.
+pub(crate) struct Program {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    seen: std::cell::RefCell<Vec<String>>,
+}
+
+impl Program {
+    /// Starts `command`.
+    pub(crate) fn start(command: &mut Command) -> Program {
+        let mut child = command.spawn().expect("the program starts");
+        let (sender, lines) = channel();
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
+        for stream in streams {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        let stdin = child.stdin.take();
+        Program { child, stdin, lines, seen: Vec::new().into() }
+    }
+
+    /// Types a line.
+    pub(crate) fn say(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("open");
+        writeln!(stdin, "{line}").expect("the program reads");
+    }
+
+    /// The end of what is typed.
+    pub(crate) fn end_of_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits for a line of either stream that contains `text`.
+    pub(crate) fn wait_for(&self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.seen.borrow_mut().push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
+                Err(_) => panic!("{text:?} was not said; but:\n{}", self.seen.borrow().join("\n")),
+            }
+        }
+    }
+
+    /// Waits for the program's end: its status and all that it said since it was started.
+    pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
+        self.stdin = None;
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("waited for") {
+                break status;
+            }
+            if Instant::now() > deadline {
+                self.seen.borrow_mut().extend(self.lines.try_iter());
+                panic!("the program does not end; it said:\n{}", self.seen.borrow().join("\n"));
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        };
+        let mut said = std::mem::take(&mut *self.seen.borrow_mut());
+        // The streams end with the program.
+        said.extend(self.lines.iter());
+        (status, said)
+    }
+
+    /// Asks it to leave, as Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it is ours");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `length` bytes that look like chance and are the same every time.
+pub(crate) fn noise(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().update(b"noise").finalize_xof().fill(&mut bytes);
+    bytes
+}
