@@ -131,6 +131,8 @@ pub enum Waiting {
     Unknown,
     /// No owner has answered.
     Owners,
+    /// Owners answered, and serve others for now.
+    OwnersBusy,
     /// Owners answered, but none has what is missing.
     MissingPieces,
     /// Its manifest is on the way.

@@ -185,6 +185,8 @@ pub enum Reason {
     NeedAgain,
     /// A person's patience ends.
     Patience,
+    /// A download says why it waits.
+    Tell,
     /// A HELLO is to be repeated.
     HelloRetry,
     /// A burst may be lost.

@@ -14,6 +14,8 @@ use crate::context::Context;
 use crate::event::{Event, Failure, SessionEnd};
 use crate::output::{Reason, Wait};
 
+/// A reason to wait is told when it has lasted this long: what passes in between is nobody's concern.
+const TELL_AFTER: Duration = Duration::from_millis(500);
 /// With enough owners, or none to be had, the tracker is asked again this often: as often as it hears from us.
 const NEED_PERIOD: Duration = Duration::from_secs(20);
 
@@ -230,7 +232,10 @@ impl Download {
     fn tell_why_it_waits(&mut self, cx: &mut Context<'_>) {
         let limited = cx.download_limit.rate().is_some() && cx.download_limit.ready_at(cx.now) > cx.now;
         let why = self.waiting(limited);
-        if self.told.as_ref() != Some(&why) {
+        if self.waits.0 != why {
+            self.waits = (why.clone(), cx.now);
+        }
+        if self.told.as_ref() != Some(&why) && cx.now >= self.waits.1 + TELL_AFTER {
             self.told = Some(why.clone());
             cx.out.events.push(Event::DownloadWaits { download: self.id, why });
         }
@@ -244,6 +249,9 @@ impl Download {
         let wait = wait.earlier(Wait { until: need, reason: Reason::NeedAgain });
         let patience = self.patience(cx.now).map_or(Timestamp::NEVER, |(until, _)| until);
         let wait = wait.earlier(Wait { until: patience, reason: Reason::Patience });
+        let untold = self.told.as_ref() != Some(&self.waits.0);
+        let tell = if untold { self.waits.1 + TELL_AFTER } else { Timestamp::NEVER };
+        let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });
         let useful = self.sessions.values().filter(|session| session.is_useful()).count();
         if !self.wants_owners() || useful >= usize::from(cx.settings.download.owners) {
             return wait;

@@ -117,7 +117,9 @@ pub(crate) struct Download {
     senders: BTreeMap<SessionKey, (NodeId, SocketAddr)>,
     /// Verified bytes by owner.
     given: BTreeMap<NodeId, (SocketAddr, u64)>,
+    /// Why it waits, as it was told last, and what it is now and since when.
     told: Option<Waiting>,
+    waits: (Waiting, Timestamp),
     completed: Option<Completed>,
 }
 
@@ -151,6 +153,7 @@ impl Download {
             senders: BTreeMap::new(),
             given: BTreeMap::new(),
             told: None,
+            waits: (Waiting::Tracker, now),
             completed: None,
         }
     }
@@ -646,6 +649,9 @@ impl Download {
             Phase::Describing(_) => Waiting::Manifest,
             Phase::Opening(_) => Waiting::Disk,
             Phase::Finishing(_) | Phase::Over => Waiting::Finishing,
+            Phase::Fetching(_) if !willing && self.sessions.values().any(|s| s.is_choked()) => {
+                Waiting::OwnersBusy
+            }
             Phase::Fetching(_) if !willing => Waiting::Owners,
             Phase::Fetching(fetch) if fetch.is_starved() => Waiting::DiskBehind,
             Phase::Fetching(_) if limited => Waiting::Limit,

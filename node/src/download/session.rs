@@ -141,6 +141,11 @@ impl Session {
         matches!(self.state, State::Willing)
     }
 
+    /// Whether the owner serves others for now.
+    pub(crate) fn is_choked(&self) -> bool {
+        matches!(self.state, State::Choked { .. })
+    }
+
     /// Whether it is worth one of the download's places: it answers, or may still.
     pub(crate) fn is_useful(&self) -> bool {
         !matches!(self.state, State::Snubbed { .. })

@@ -32,6 +32,11 @@ const REMEMBERED_BURSTS: usize = 4096;
 const PACING_SLACK: Duration = Duration::from_millis(2);
 /// A burst lasts about this long at the path's rate (reference figures: 1.5 ms).
 const BURST_TIME: Duration = Duration::from_micros(1500);
+/// And it is at least this part of the window.
+const WINDOW_PARTS: u64 = 32;
+/// No more bursts than this are asked for at once: owners queue 64 (`network.requests_per_session`), and a REQUEST may
+/// repeat one.
+const MOST_BURSTS: u32 = 60;
 /// A timeout counts from the last arrival; it doubles at most this often.
 const MAX_BACKOFF: u32 = 5;
 
@@ -70,6 +75,8 @@ pub(crate) struct Flow {
     next_ordinal: u64,
     highest_arrived: u64,
     outstanding: u32,
+    /// Bursts of which something is still expected.
+    unfinished: u32,
     delivered: u64,
     delivered_at: Timestamp,
     /// The round ends when a burst arrives that was asked for when this much had been delivered.
@@ -108,6 +115,7 @@ impl Flow {
             next_ordinal: 0,
             highest_arrived: 0,
             outstanding: 0,
+            unfinished: 0,
             delivered: 0,
             delivered_at: now,
             round_ends: 0,
@@ -156,15 +164,14 @@ impl Flow {
     pub(crate) fn room(&self) -> u32 {
         let room = self.rate.window().saturating_sub(self.outstanding);
         let by_time = (u128::from(self.rate.rate()) * BURST_TIME.as_nanos() / 1_000_000_000) as u64;
+        // Before the rate is known, or on a long path, the window in not too many parts.
+        let burst = by_time.max(u64::from(self.rate.window()) / WINDOW_PARTS);
         let segment = u32::from(self.settings.segment);
         let burst =
-            u32::try_from(by_time).unwrap_or(u32::MAX).max(2 * segment).min(self.settings.longest_burst);
+            u32::try_from(burst).unwrap_or(u32::MAX).max(2 * segment).min(self.settings.longest_burst);
         // A burst that does not fit yet waits for room, so that a fast path is not asked in crumbs.
-        if room < burst && self.outstanding > 0 && room < self.rate.window() / 4 {
-            0
-        } else {
-            burst.min(room)
-        }
+        let crumb = room < burst && self.outstanding > 0 && room < self.rate.window() / 4;
+        if crumb || self.unfinished >= MOST_BURSTS { 0 } else { burst.min(room) }
     }
 
     /// When the pacing allows the next range: now or before, if it does.
@@ -192,6 +199,7 @@ impl Flow {
         self.limited = false;
         self.next_ordinal += u64::from(burst.segments());
         self.outstanding += range.length();
+        self.unfinished += 1;
         self.bursts.push_back(burst);
         self.pace(range.length(), now);
         request
@@ -216,6 +224,9 @@ impl Flow {
         let Arrival::Asked { late } = arrival else {
             return arrival;
         };
+        if !late && burst.is_finished() {
+            self.unfinished -= 1;
+        }
         let (asked_at, ordinal) = (burst.asked_at(), burst.ordinal(header.index));
         self.last_heard = now;
         self.backoff = 0;
@@ -249,13 +260,16 @@ impl Flow {
         let range = burst.range();
         let lost = burst.give_up_all();
         self.outstanding -= lost;
+        self.unfinished -= u32::from(lost > 0);
         (lost > 0).then_some(range)
     }
 
     /// Everything that is outstanding, which is no longer expected.
     pub(crate) fn give_up_everything(&mut self, lost: &mut Vec<ByteRange>) {
         for burst in &mut self.bursts {
-            self.outstanding -= burst.give_up(u64::MAX, lost);
+            let bytes = burst.give_up(u64::MAX, lost);
+            self.outstanding -= bytes;
+            self.unfinished -= u32::from(bytes > 0);
         }
     }
 
@@ -268,7 +282,9 @@ impl Flow {
                 break;
             }
             if burst.has_gap(before) && burst.overtaken(now, due) {
-                self.outstanding -= burst.give_up(before, lost);
+                let bytes = burst.give_up(before, lost);
+                self.outstanding -= bytes;
+                self.unfinished -= u32::from(bytes > 0 && burst.is_finished());
             }
         }
         let timed_out = self.outstanding > 0 && now >= self.timeout_at();

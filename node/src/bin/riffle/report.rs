@@ -23,6 +23,7 @@ pub(crate) fn waiting(why: &Waiting) -> Option<&'static str> {
         Waiting::Tracker => Some("waiting for the tracker to answer"),
         Waiting::Unknown => Some("nobody shares it yet; asking again"),
         Waiting::Owners => Some("no owner has answered yet; asking again"),
+        Waiting::OwnersBusy => Some("the owners serve others for now"),
         Waiting::MissingPieces => Some("no owner at hand has what is missing; asking for others"),
         Waiting::Manifest => Some("fetching its description"),
         Waiting::Disk => Some("making room on the disk"),
