@@ -1,6 +1,7 @@
 //! What the node lends to a part while it acts: the parts of one node share these and nothing else.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -58,8 +59,8 @@ impl Routes {
     pub(crate) fn open(&mut self, route: Route, rng: &mut StdRng) -> Conversation {
         loop {
             let conversation = Conversation(rng.random());
-            if !self.0.contains_key(&conversation) {
-                self.0.insert(conversation, route);
+            if let Entry::Vacant(free) = self.0.entry(conversation) {
+                free.insert(route);
                 return conversation;
             }
         }

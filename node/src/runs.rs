@@ -48,7 +48,7 @@ impl Runs {
             .filter(|_| from < to)
             .and_then(|i| self.0.get(i))
             .map_or(run.end, |r| r.end.max(run.end));
-        self.0.splice(from..to, [start..end]);
+        self.0.splice(from..to, std::iter::once(start..end));
     }
 
     /// Takes `run` out and says how many of its numbers were in.

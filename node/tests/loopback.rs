@@ -1,5 +1,6 @@
 //! The real program on real sockets: prompts, one-shot verbs, exit codes, the embedded tracker, two hosts.
 #![cfg(feature = "bin")]
+#![expect(clippy::disallowed_types, reason = "these tests meet the programs over real sockets and files")]
 
 mod programs;
 
@@ -167,6 +168,27 @@ fn what_people_mistype_is_named_in_one_line() {
 }
 
 #[test]
+fn ipv6_and_ipv4_nodes_meet_at_one_tracker() {
+    let place = Place::new();
+    let tracker = Program::start(&mut place.riffle(&["tracker", "--listen", "[::]:0"]));
+    let line = tracker.wait_for("listening on ");
+    let port = line.trim().rsplit(':').next().expect("a port").to_owned();
+    let (over_v4, over_v6) = (format!("127.0.0.1:{port}"), format!("[::1]:{port}"));
+    fs::write(place.path().join("a.bin"), noise(2 * MIB)).expect("written");
+    let owner =
+        Program::start(&mut place.riffle(&["--tracker", &over_v6, "--listen", "[::1]:0", "send", "a.bin"]));
+    wait_for_the_line(&owner);
+    // A node on all interfaces reaches owners of both families.
+    for (folder, tracker) in [("v6", &over_v6), ("v4", &over_v4)] {
+        let saved = place.folder(folder);
+        let arguments = ["--tracker", tracker, "--dir", saved.to_str().expect("text"), "download", "a.bin"];
+        let (code, said) = code_of(place.riffle(&arguments));
+        assert_eq!(code, 0, "{folder}: {said:#?}");
+        assert_eq!(fs::read(saved.join("a.bin")).expect("saved"), noise(2 * MIB));
+    }
+}
+
+#[test]
 fn a_label_in_use_is_refused() {
     let place = Place::new();
     let (_tracker, tracker) = place.tracker();
@@ -240,10 +262,14 @@ fn a_sparse_file_beyond_four_gib_is_served() {
 
 /// Namespaces of its own, where the process may make them: port 12345 is free there, and hosts are apart.
 fn namespace_allowed() -> bool {
-    let allowed = Command::new("unshare").args(["--net", "true"]).stderr(Stdio::null()).status();
+    let script = "command -v ip nsenter >/dev/null && ip link set lo up";
+    let allowed =
+        Command::new("unshare").args(["--net", "bash", "-c", script]).stderr(Stdio::null()).status();
     let allowed = allowed.is_ok_and(|status| status.success());
     if !allowed {
-        eprintln!("skipped: network namespaces cannot be made here (root and `unshare` are needed)");
+        eprintln!(
+            "skipped: network namespaces cannot be made here (root, `unshare`, `nsenter` and `ip` are needed)"
+        );
     }
     allowed
 }

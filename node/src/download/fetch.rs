@@ -91,7 +91,7 @@ impl Fetch {
         };
         let stretch = self.stretches.of(session);
         let first = begun().next().or_else(|| stretch.as_ref().map(|s| s.start));
-        let end = stretch.map(|s| s.end).or_else(|| begun().last().map(|piece| piece + 1));
+        let end = stretch.map(|s| s.end).or_else(|| begun().next_back().map(|piece| piece + 1));
         first.unwrap_or(0)..end.unwrap_or(0)
     }
 

@@ -258,10 +258,8 @@ impl Owner {
             let answer = session.queue(number, *range, request.segment_size, &served.manifest, limit, cx.now);
             let operation = match answer {
                 Ok(()) => continue,
-                Err(Refusal::Seen) => {
-                    cx.counters.unexpected += 1;
-                    continue;
-                }
+                // REQUESTs repeat the last range of the one before.
+                Err(Refusal::Seen) => continue,
                 Err(Refusal::NoSuchRange) => Operation::Reject,
                 Err(Refusal::QueueFull) => Operation::Busy,
             };
