@@ -4,6 +4,8 @@
 //! the file at any time, and then a read would be a signal, and a `&[u8]` over bytes that others change would be
 //! undefined behaviour. What comes out are raw runs for system calls, where a missing page is an error code.
 
+#![expect(unsafe_code, reason = "giving pages back is not offered by any safe interface; see the block")]
+
 use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
@@ -70,6 +72,19 @@ impl MappedFile {
             let _ = run;
             Err(io::ErrorKind::InvalidInput.into())
         }
+    }
+
+    /// Takes the pages of `range` out of the process; the system may keep them, and finds them again when needed.
+    pub(crate) fn forget(&self, range: Range<u64>) {
+        let Some(run) = self.run(range.clone()) else { return };
+        // SAFETY: the mapping is read-only and of a file, so no bytes are lost: the next access reads them from the
+        // file again. The process itself has no reference into it, and a system call under way does the same.
+        let forgotten = unsafe {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            self.map.unchecked_advise_range(advice, range.start as usize, run.length)
+        };
+        // A system that does not do it keeps the pages: nothing else follows from that.
+        let _ = forgotten;
     }
 }
 

@@ -13,10 +13,13 @@ use std::time::Duration;
 use fixedbitset::FixedBitSet;
 use node::{Burst, DiskError, DiskErrorKind, ShareId, Source};
 
-use super::disk::{FileIdentity, Queue, Results, ServedFile, check, populate};
+use super::disk::{FileIdentity, Queue, Results, ServedFile, check, forget, populate};
 
 /// What is read into memory at once, in bytes.
 const BLOCK: u64 = 2 << 20;
+/// So many blocks of all files together stay in the process, 256 MiB; the oldest goes first. The system has its own
+/// mind about what stays in memory: this only keeps a node from looking as large as everything that it ever sent.
+const MOST_RESIDENT: usize = 128;
 /// More bursts than this never wait for the disk: the rest is dropped, and asked for again.
 const MOST_WAITING: usize = 4096;
 /// A send that took longer has met pages that were thrown out of memory again (or the thread lost its core: then a
@@ -47,6 +50,8 @@ pub(crate) struct ShelfCounters {
 pub(crate) struct Shelf {
     files: BTreeMap<ShareId, Shelved>,
     waiting: BTreeMap<SocketAddr, VecDeque<Burst>>,
+    /// Blocks that were read, the oldest first.
+    resident: VecDeque<(ShareId, usize)>,
     queue: Queue,
     results: Results,
     counters: ShelfCounters,
@@ -75,8 +80,14 @@ enum State {
 impl Shelf {
     /// An empty one, whose reading is done by the workers behind `queue`.
     pub(crate) fn new(queue: Queue, results: Results) -> Shelf {
-        let (files, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Shelf { files, waiting, queue, results, counters: ShelfCounters::default() }
+        Shelf {
+            files: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            resident: VecDeque::new(),
+            queue,
+            results,
+            counters: ShelfCounters::default(),
+        }
     }
 
     /// Puts a file up under its number; gives back what stood there.
@@ -174,7 +185,20 @@ impl Shelf {
             shelved.asked.remove(block);
             shelved.warm.insert(block);
         }
-        result.err().and_then(|error| shelved.spoil(error))
+        let changed = result.err().and_then(|error| shelved.spoil(error));
+        self.resident.push_back((share, block));
+        if self.resident.len() > MOST_RESIDENT {
+            self.let_go_of_the_oldest();
+        }
+        changed
+    }
+
+    fn let_go_of_the_oldest(&mut self) {
+        let Some((share, block)) = self.resident.pop_front() else { return };
+        if let Some(shelved) = self.files.get_mut(&share).filter(|shelved| block < shelved.blocks) {
+            shelved.warm.remove(block);
+            forget(&self.queue, &shelved.served, shelved.span(block));
+        }
     }
 
     /// A worker has compared a file with what was announced.

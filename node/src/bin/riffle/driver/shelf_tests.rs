@@ -153,3 +153,25 @@ fn a_slow_send_makes_its_file_cold_again() {
     assert!(bench.shelf.admit(burst(1, 0)).is_none());
     assert_eq!(bench.shelf.counters().stalls, 1);
 }
+
+#[test]
+fn what_stays_in_the_process_is_bounded() {
+    let blocks = MOST_RESIDENT as u64 + 2;
+    let mut bench = bench(blocks);
+    for block in 0..blocks {
+        if bench.shelf.admit(burst(1, block * BLOCK)).is_none() {
+            while bench.released().is_empty() {
+                bench.populated();
+            }
+        }
+    }
+    let resident = |bench: &Bench| bench.shelf.files[&SHARE].warm.count_ones(..);
+    while resident(&bench) < MOST_RESIDENT {
+        bench.populated();
+    }
+    assert!(bench.shelf.admit(burst(1, 0)).is_none(), "the oldest has gone");
+    while bench.released().is_empty() {
+        bench.populated();
+    }
+    assert!(resident(&bench) <= MOST_RESIDENT);
+}

@@ -21,7 +21,7 @@ use super::tell;
 use super::transmit::Transmitter;
 
 /// Batches that are received in one turn: so much may pile up before the core answers.
-const BATCHES: usize = 4;
+const BATCHES: usize = 2;
 /// How often files are compared with what was announced, and written pieces made durable.
 const TICK: Duration = Duration::from_secs(1);
 /// The longest sleep, in case the core never wants to be woken.

@@ -331,6 +331,13 @@ pub(crate) fn populate(
     );
 }
 
+/// Takes `range` of a served file out of the process's memory, on a worker.
+pub(crate) fn forget(queue: &Queue, served: &ServedFile, range: Range<u64>) {
+    if let Some(map) = served.map.clone() {
+        queue.push(Lane::Urgent, Box::new(move |_| map.forget(range)));
+    }
+}
+
 /// Looks on a worker whether a served file is still what was announced, if it must be.
 pub(crate) fn check(queue: &Queue, results: &Results, served: &ServedFile, share: ShareId) {
     let Some(identity) = served.identity else { return };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use messages::{ContentId, Manifest, PieceIndex};
 use node::{DiskError, DiskErrorKind, DiskResult, DownloadId, Opened, ShareId};
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::FlockOperation;
 
 use super::fault::{disk_error, error};
 use super::identity::FileIdentity;
@@ -284,16 +284,27 @@ fn make_room(file: &File, path: &Path, metadata: &Metadata, length: u64) -> Resu
     if length == 0 {
         return Ok(());
     }
-    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, length) {
+    match allocate(file, length) {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT) => {
             Err(error(path, DiskErrorKind::Full { needed }))
         }
+        // The file system promises nothing: a sparse file then.
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {
             file.set_len(length).map_err(fault)
         }
         Err(cause) => Err(fault(cause.into())),
     }
+}
+
+#[cfg(target_os = "linux")]
+fn allocate(file: &File, length: u64) -> rustix::io::Result<()> {
+    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, length)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allocate(_file: &File, _length: u64) -> rustix::io::Result<()> {
+    Err(rustix::io::Errno::NOSYS)
 }
 
 /// The journal's bytes, and when they were last added to.

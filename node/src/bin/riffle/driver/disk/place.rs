@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use messages::limits::MAX_NAME;
 use node::{DiskError, DiskErrorKind};
-use rustix::fs::{Access, CWD, RenameFlags};
+use rustix::fs::Access;
 
 use super::fault::{disk_error, error};
 
@@ -72,8 +72,7 @@ impl Place {
     /// # Errors
     /// [`DiskErrorKind::ExistsOther`] when something stands there by now.
     pub(crate) fn rename(&self) -> Result<(), DiskError> {
-        let renamed = rustix::fs::renameat_with(CWD, &self.part, CWD, &self.target, RenameFlags::NOREPLACE);
-        match renamed {
+        match rename_apart(&self.part, &self.target) {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => return Err(error(&self.target, DiskErrorKind::ExistsOther)),
             // File systems that cannot promise it: look, then rename.
@@ -90,6 +89,18 @@ impl Place {
         let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
         Ok(())
     }
+}
+
+/// Renames only where nothing stands at the new path.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn rename_apart(from: &Path, to: &Path) -> rustix::io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags};
+    rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn rename_apart(_from: &Path, _to: &Path) -> rustix::io::Result<()> {
+    Err(rustix::io::Errno::NOSYS)
 }
 
 /// `path` with `suffix` behind its last component.
