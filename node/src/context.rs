@@ -11,8 +11,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 
 use crate::buffers::Buffers;
-use crate::download::SessionKey;
-use crate::ids::DownloadId;
+use crate::ids::{DownloadId, SessionKey};
 use crate::limiter::Limiter;
 use crate::output::Output;
 use crate::status::Counters;

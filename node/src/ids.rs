@@ -30,3 +30,7 @@ number! {
     /// One search that a person asked for.
     SearchId
 }
+
+/// One session of a download with an owner, in the order in which they were tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SessionKey(pub(crate) u32);

@@ -8,10 +8,11 @@ use messages::{List, PieceIndex, Timestamp};
 
 use super::assembly::Assembly;
 use super::session::{Session, is_near};
-use super::{Describing, Download, Phase, SessionKey, manifest_length};
+use super::{Describing, Download, Phase, manifest_length};
 use crate::command::Wanted;
 use crate::context::Context;
 use crate::event::{Event, Failure, SessionEnd};
+use crate::ids::SessionKey;
 use crate::output::{Reason, Wait};
 
 /// A reason to wait is told when it has lasted this long: what passes in between is nobody's concern.

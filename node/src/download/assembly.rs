@@ -3,8 +3,8 @@
 use messages::PieceIndex;
 use messages::node_to_node::ByteRange;
 
-use super::stretches::SessionKey;
 use crate::ids::BufferId;
+use crate::ids::SessionKey;
 use crate::output::Place;
 use crate::runs::Runs;
 

@@ -17,9 +17,10 @@ use messages::{Layout, Manifest, PieceIndex, Timestamp};
 
 use super::assembly::Assembly;
 use super::session::Session;
-use super::stretches::{Pace, SessionKey, Stretch, Stretches};
+use super::stretches::{Pace, Stretch, Stretches};
 use crate::context::Context;
 use crate::disk::DiskRequest;
+use crate::ids::SessionKey;
 use crate::ids::{BufferId, DownloadId};
 use crate::output::Place;
 

@@ -18,11 +18,11 @@ use messages::{
 };
 use rand::RngExt as _;
 
-use super::stretches::SessionKey;
 use crate::context::{Context, NEAR, Route};
 use crate::event::SessionEnd;
 use crate::flow::{Flow, FlowSettings};
 use crate::ids::DownloadId;
+use crate::ids::SessionKey;
 use crate::meter::Meter;
 use crate::output::{Reason, Wait};
 use crate::status::{OwnerState, OwnerStatus};

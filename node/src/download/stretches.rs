@@ -7,9 +7,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-/// Which session of a download holds something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SessionKey(pub(crate) u32);
+use crate::ids::SessionKey;
 
 /// A run of pieces that are missing and not begun, and who is to begin them.
 #[derive(Clone, Debug, PartialEq, Eq)]

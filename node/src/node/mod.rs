@@ -1,18 +1,17 @@
 //! The whole core: routes inputs to the parts and drains their outputs. The parts never see each other; what they
 //! share, [`Context`] lends them.
 
+mod sharing;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use config::NodeSettings;
-use messages::node_to_tracker::{OwnEntry, Permille, Query};
+use messages::node_to_tracker::Query;
 use messages::tracker_to_node::Owners;
 use messages::{
-    BootEpoch, ChunkHeader, ContentId, Conversation, CookieJar, Datagram, Endpoint, Manifest, Name, NodeId,
-    NodeToNode, Timestamp,
+    BootEpoch, ChunkHeader, Conversation, CookieJar, Datagram, Endpoint, NodeId, NodeToNode, Timestamp,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -21,7 +20,7 @@ use crate::announce::{Announce, NeedTicket, Told};
 use crate::buffers::Buffers;
 use crate::command::{Command, DownloadOrder};
 use crate::context::{Context, Cookies, Route, Routes, SocketCredit};
-use crate::disk::{DiskError, DiskRequest, DiskResult};
+use crate::disk::{DiskRequest, DiskResult};
 use crate::download::{Completed, Download};
 use crate::event::Event;
 use crate::ids::{DownloadId, SearchId, ShareId};
@@ -29,6 +28,7 @@ use crate::limiter::Limiter;
 use crate::output::{Output, Place, Wait};
 use crate::owner::Owner;
 use crate::status::{Counters, ShareStatus, Status};
+use sharing::Hashing;
 
 /// Numbers that the core gives to files that it downloads start here; those of commands stay below.
 const FIRST_OWN_SHARE: u32 = 1 << 31;
@@ -44,15 +44,6 @@ pub struct Identity {
     pub secret: [u8; 32],
     /// Seeds all chance.
     pub seed: u64,
-}
-
-/// A file that is being hashed for sharing.
-#[derive(Debug)]
-struct Hashing {
-    path: PathBuf,
-    name: Name,
-    done: u64,
-    total: u64,
 }
 
 /// One node: owns, serves and downloads contents.
@@ -276,48 +267,6 @@ impl Node {
             }
         }
         self.collect_completed(now);
-    }
-
-    fn handle_shared(&mut self, share: ShareId, result: Result<Arc<Manifest>, DiskError>) {
-        let Some(hashing) = self.hashing.remove(&share) else {
-            return;
-        };
-        match result {
-            Ok(manifest) => self.start_serving(share, manifest.content_id(), hashing.name, manifest),
-            Err(error) => self.lent.out.events.push(Event::ShareFailed { share, error }),
-        }
-    }
-
-    /// `content` is complete here: it is served and announced. One that is served already stays under its first number.
-    fn start_serving(&mut self, share: ShareId, content: ContentId, name: Name, manifest: Arc<Manifest>) {
-        let length = manifest.layout().length();
-        let out = &mut self.lent.out;
-        if self.owner.serve(share, content, name.clone(), manifest) {
-            let permille = Permille::COMPLETE;
-            self.announce.own(OwnEntry { content, length, permille, withdrawn: false, name: name.clone() });
-        } else {
-            out.disk.push(DiskRequest::Unshare { share });
-        }
-        out.events.push(Event::Shared { share, content, name, length });
-    }
-
-    fn withdraw(&mut self, share: ShareId, error: Option<DiskError>, now: Timestamp) {
-        let cx = &mut self.lent.context(now);
-        cx.out.disk.push(DiskRequest::Unshare { share });
-        let hashing = self.hashing.remove(&share);
-        if let Some(served) = self.owner.withdraw(share, cx) {
-            let length = served.manifest.layout().length();
-            let (content, name) = (served.content, served.name);
-            let permille = Permille::default();
-            self.announce.own(OwnEntry { content, length, permille, withdrawn: true, name });
-            cx.out.events.push(Event::Unshared { share, content });
-        } else if let (Some(hashing), None) = (hashing, &error) {
-            let error = DiskError { path: hashing.path, kind: crate::disk::DiskErrorKind::Cancelled };
-            cx.out.events.push(Event::ShareFailed { share, error });
-        }
-        if let Some(error) = error {
-            cx.out.events.push(Event::ShareFailed { share, error });
-        }
     }
 
     /// A person's command.

@@ -1,0 +1,182 @@
+//! What owners say to a download, and the end of a session with one.
+
+use std::time::Duration;
+
+use messages::node_to_node::{Bye, ByeReason, ByteRange, Control, Operation, Welcome};
+use messages::{ChunkHeader, NodeToNode, PieceIndex};
+
+use super::session::Session;
+use super::{Describing, Download, Phase, REMEMBERED_SENDERS};
+use crate::context::Context;
+use crate::event::{Event, SessionEnd};
+use crate::flow::Arrival;
+use crate::ids::SessionKey;
+use crate::output::Place;
+
+impl Download {
+    /// A message of an owner, other than CHUNK.
+    pub(crate) fn handle_message(&mut self, key: SessionKey, message: &NodeToNode, cx: &mut Context<'_>) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        session.on_heard();
+        match message {
+            NodeToNode::Retry(retry) => {
+                if !session.handle_retry(retry.nonce, retry.cookie, cx) {
+                    cx.counters.unexpected += 1;
+                }
+            }
+            NodeToNode::Welcome(welcome) => self.handle_welcome(key, welcome, cx),
+            NodeToNode::Bitfield(bitfield) => session.handle_bitfield(&bitfield.bits),
+            NodeToNode::Have(have) => session.handle_have(&have.runs),
+            NodeToNode::Control(control) => self.handle_control(key, *control, cx),
+            NodeToNode::Ping(ping) => session.handle_ping(ping.nonce, cx),
+            NodeToNode::Bye(_) => self.end_session(key, SessionEnd::PeerLeft, cx),
+            NodeToNode::Pong(_) => {}
+            NodeToNode::Hello(_) | NodeToNode::Request(_) | NodeToNode::Probe(_) | NodeToNode::Probed(_) => {
+                cx.counters.unexpected += 1;
+            }
+        }
+    }
+
+    pub(super) fn handle_welcome(&mut self, key: SessionKey, welcome: &Welcome, cx: &mut Context<'_>) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        if !session.handle_welcome(welcome, cx) {
+            cx.counters.unexpected += 1;
+            return;
+        }
+        self.answered = true;
+        self.candidates.on_ready(session.owner);
+        let rtt = session.flow().and_then(|flow| flow.smoothed_rtt()).unwrap_or_default();
+        let (download, owner, peer) = (self.id, session.owner, session.peer);
+        if self.senders.len() >= REMEMBERED_SENDERS {
+            self.senders.pop_first();
+        }
+        self.senders.insert(key, (owner, peer));
+        cx.out.events.push(Event::OwnerReady { download, owner, peer, rtt });
+    }
+
+    pub(super) fn handle_control(&mut self, key: SessionKey, control: Control, cx: &mut Context<'_>) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        let retry_after = Duration::from_millis(control.retry_after_ms.into());
+        match control.operation {
+            Operation::Busy | Operation::Reject => {
+                let given_up = session.flow_mut().and_then(|flow| flow.give_up(control.request));
+                if control.operation == Operation::Busy {
+                    session.on_choked(retry_after.max(Duration::from_millis(1)), cx.now);
+                }
+                if let Some(range) = given_up {
+                    cx.download_limit.refund(range.length());
+                    self.ask_again(range, None);
+                }
+            }
+            Operation::Choke => {
+                session.on_choked(retry_after, cx.now);
+                let mut lost = Vec::new();
+                if let Some(flow) = session.flow_mut() {
+                    flow.give_up_everything(&mut lost);
+                }
+                lost.into_iter().for_each(|range| self.ask_again(range, None));
+                self.release(key);
+            }
+            Operation::Unchoke => session.on_unchoked(),
+            Operation::Gone => self.end_session(key, SessionEnd::Gone, cx),
+            Operation::Cancel => cx.counters.unexpected += 1,
+        }
+    }
+
+    /// A CHUNK of an owner: where its payload belongs, if it is wanted.
+    pub(crate) fn handle_chunk(
+        &mut self,
+        key: SessionKey,
+        header: &ChunkHeader,
+        length: usize,
+        cx: &mut Context<'_>,
+    ) -> Option<Place> {
+        let session = self.sessions.get_mut(&key)?;
+        let arrival =
+            session.flow_mut().map_or(Arrival::Stranger, |flow| flow.handle_chunk(header, length, cx.now));
+        if arrival == Arrival::Stranger {
+            cx.counters.unexpected += 1;
+            return None;
+        }
+        session.on_heard();
+        let size = length as u32;
+        let place = match &mut self.phase {
+            Phase::Describing(Describing::From(from, assembly)) if *from == key => {
+                assembly.place(key, header.offset, size).filter(|_| header.piece == PieceIndex::MANIFEST)
+            }
+            Phase::Fetching(fetch) => fetch.place(key, header.piece, header.offset, size),
+            _ => None,
+        };
+        let is_file = header.piece != PieceIndex::MANIFEST;
+        session.on_arrived(header.sequence, if place.is_some() && is_file { size } else { 0 }, cx.now);
+        if place.is_none() {
+            cx.counters.duplicate_bytes += length as u64;
+            return None;
+        }
+        if is_file {
+            cx.counters.received_bytes += length as u64;
+            self.meter.count(length as u64, cx.now);
+        }
+        match &mut self.phase {
+            Phase::Fetching(fetch) => fetch.store_if_complete(header.piece, cx),
+            Phase::Describing(_) => self.check_manifest_if_complete(cx),
+            _ => {}
+        }
+        place
+    }
+
+    pub(super) fn end_all_sessions(&mut self, why: SessionEnd, reason: ByeReason, cx: &mut Context<'_>) {
+        for key in self.sessions.keys().copied().collect::<Vec<_>>() {
+            if let Some((peer, theirs)) = self.sessions.get(&key).and_then(Session::address) {
+                cx.send(peer, theirs, &Bye { reason });
+            }
+            self.end_session(key, why, cx);
+        }
+    }
+
+    /// The session `key` is over: what it was to fetch is anyone's.
+    pub(super) fn end_session(&mut self, key: SessionKey, why: SessionEnd, cx: &mut Context<'_>) {
+        self.release(key);
+        if let Phase::Describing(Describing::From(from, assembly)) = &self.phase
+            && *from == key
+        {
+            cx.buffers.give_back(assembly.buffer(), cx.out);
+            self.phase = Phase::Describing(Describing::NoOwner);
+        }
+        let Some(session) = self.sessions.remove(&key) else {
+            return;
+        };
+        cx.routes.close(session.ours);
+        if matches!(why, SessionEnd::BadPieces | SessionEnd::BadManifest | SessionEnd::Fault)
+            && let Some((peer, theirs)) = session.address()
+        {
+            cx.send(peer, theirs, &Bye { reason: ByeReason::Fault });
+        }
+        if why != SessionEnd::Done && why != SessionEnd::Ours {
+            self.candidates.on_ended(session.owner, why, cx.now);
+            self.look_for_owners_soon(cx.now);
+        }
+        let (download, owner, peer) = (self.id, session.owner, session.peer);
+        cx.out.events.push(Event::OwnerLost { download, owner, peer, why });
+    }
+
+    pub(super) fn release(&mut self, key: SessionKey) {
+        if let Phase::Fetching(fetch) = &mut self.phase {
+            fetch.release(key);
+        }
+    }
+
+    pub(super) fn ask_again(&mut self, range: ByteRange, by: Option<SessionKey>) {
+        match &mut self.phase {
+            Phase::Fetching(fetch) => fetch.ask_again(range, by),
+            Phase::Describing(Describing::From(from, assembly)) => assembly.ask_again(range, Some(*from)),
+            _ => {}
+        }
+    }
+}

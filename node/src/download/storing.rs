@@ -1,0 +1,204 @@
+//! What the disk says to a download: the manifest, the part file, each piece, the whole.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use messages::node_to_node::ByeReason;
+use messages::{Manifest, ManifestError, Name, NodeId, PieceIndex};
+
+use super::fetch::Fetch;
+use super::{BAD_PIECES, Completed, Describing, Download, Phase};
+use crate::command::Destination;
+use crate::context::Context;
+use crate::disk::{DiskError, DiskRequest, FinishError, Opened, StoreError};
+use crate::event::{Event, Failure, SessionEnd, Share, Summary};
+use crate::ids::BufferId;
+use crate::ids::SessionKey;
+
+impl Download {
+    pub(super) fn check_manifest_if_complete(&mut self, cx: &mut Context<'_>) {
+        let (Phase::Describing(Describing::From(key, assembly)), Some(content)) = (&self.phase, self.content)
+        else {
+            return;
+        };
+        if !assembly.is_complete() {
+            return;
+        }
+        let (key, buffer, length) = (*key, assembly.buffer(), assembly.length());
+        cx.out.disk.push(DiskRequest::CheckManifest { download: self.id, buffer, length, content });
+        self.phase = Phase::Describing(Describing::Checking(key));
+    }
+
+    /// The worker's word on the manifest.
+    pub(crate) fn handle_manifest(
+        &mut self,
+        buffer: BufferId,
+        result: Result<Arc<Manifest>, ManifestError>,
+        cx: &mut Context<'_>,
+    ) {
+        cx.buffers.give_back(buffer, cx.out);
+        let Phase::Describing(Describing::Checking(key)) = &self.phase else {
+            return;
+        };
+        let key = *key;
+        match result {
+            Ok(manifest) => self.open(manifest, cx),
+            Err(_) => {
+                self.phase = Phase::Describing(Describing::NoOwner);
+                self.end_session(key, SessionEnd::BadManifest, cx);
+            }
+        }
+    }
+
+    pub(super) fn open(&mut self, manifest: Arc<Manifest>, cx: &mut Context<'_>) {
+        let Some(content) = self.content else {
+            return;
+        };
+        self.length = Some(manifest.layout().length());
+        let target = self.target();
+        let (download, share) = (self.id, self.share);
+        cx.out.disk.push(DiskRequest::Open { download, share, target, content, manifest: manifest.clone() });
+        self.phase = Phase::Opening(manifest);
+    }
+
+    /// The part file is there, or cannot be.
+    pub(crate) fn handle_opened(&mut self, result: Result<Opened, DiskError>, cx: &mut Context<'_>) {
+        let Phase::Opening(manifest) = &self.phase else {
+            return;
+        };
+        let manifest = manifest.clone();
+        match result {
+            Err(error) => self.fail(Failure::Disk(error), cx),
+            Ok(Opened::AlreadyThere) => {
+                let target = self.target();
+                self.succeed(target, manifest, true, cx);
+            }
+            Ok(Opened::Ready { have }) => {
+                self.progress_at = cx.now;
+                self.phase = Phase::Fetching(Fetch::new(self.id, manifest, &have));
+                self.finish_if_complete(cx);
+            }
+        }
+    }
+
+    pub(super) fn target(&self) -> PathBuf {
+        let name = self.name.as_ref().map_or("", Name::as_str);
+        match &self.order.destination {
+            Destination::Folder(folder) => folder.join(name),
+            Destination::File(file) => file.clone(),
+        }
+    }
+
+    /// A piece is on the disk, or not.
+    pub(crate) fn handle_stored(
+        &mut self,
+        piece: PieceIndex,
+        buffer: BufferId,
+        result: Result<(), StoreError>,
+        cx: &mut Context<'_>,
+    ) -> Vec<(NodeId, u64)> {
+        cx.buffers.give_back(buffer, cx.out);
+        let Phase::Fetching(fetch) = &mut self.phase else {
+            return Vec::new();
+        };
+        match result {
+            Ok(()) => {
+                let contributions = fetch.on_stored(piece);
+                self.progress_at = cx.now;
+                let credits = self.credit(&contributions);
+                let owners = credits.iter().map(|(owner, _)| *owner).collect();
+                cx.out.events.push(Event::PieceVerified { download: self.id, piece, owners });
+                self.finish_if_complete(cx);
+                credits
+            }
+            Err(StoreError::Hash) => {
+                let contributions = fetch.on_not_stored(piece);
+                self.on_bad_piece(piece, &contributions, cx);
+                Vec::new()
+            }
+            Err(StoreError::Disk(error)) => {
+                fetch.on_not_stored(piece);
+                self.fail(Failure::Disk(error), cx);
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn credit(&mut self, contributions: &[(SessionKey, u32)]) -> Vec<(NodeId, u64)> {
+        let mut credits = Vec::new();
+        for &(key, bytes) in contributions {
+            let Some(&(owner, peer)) = self.senders.get(&key) else {
+                continue;
+            };
+            self.given.entry(owner).or_insert((peer, 0)).1 += u64::from(bytes);
+            credits.push((owner, u64::from(bytes)));
+        }
+        credits
+    }
+
+    pub(super) fn on_bad_piece(
+        &mut self,
+        piece: PieceIndex,
+        contributions: &[(SessionKey, u32)],
+        cx: &mut Context<'_>,
+    ) {
+        cx.counters.bad_pieces += 1;
+        let sessions = contributions.iter().filter_map(|(key, _)| self.sessions.get(key));
+        let owners = sessions.map(|session| session.owner).collect();
+        cx.out.events.push(Event::PieceRejected { download: self.id, piece, owners });
+        // With one sender it is clear who sent the bad bytes.
+        if let [(key, _)] = contributions
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            session.bad_pieces += 1;
+            if session.bad_pieces >= BAD_PIECES {
+                self.end_session(*key, SessionEnd::BadPieces, cx);
+            }
+        }
+    }
+
+    pub(super) fn finish_if_complete(&mut self, cx: &mut Context<'_>) {
+        if !matches!(&self.phase, Phase::Fetching(fetch) if fetch.is_complete()) {
+            return;
+        }
+        if let Phase::Fetching(fetch) = std::mem::replace(&mut self.phase, Phase::Locating) {
+            cx.out.disk.push(DiskRequest::Finish { download: self.id });
+            self.phase = Phase::Finishing(fetch);
+        }
+        self.end_all_sessions(SessionEnd::Done, ByeReason::Done, cx);
+    }
+
+    /// The file has its name, or not.
+    pub(crate) fn handle_finished(&mut self, result: Result<PathBuf, FinishError>, cx: &mut Context<'_>) {
+        let Phase::Finishing(fetch) = &self.phase else {
+            return;
+        };
+        let manifest = fetch.manifest.clone();
+        match result {
+            Ok(path) => self.succeed(path, manifest, false, cx),
+            Err(FinishError::Integrity) => self.fail(Failure::Integrity, cx),
+            Err(FinishError::Disk(error)) => self.fail(Failure::Disk(error), cx),
+        }
+    }
+
+    pub(super) fn succeed(
+        &mut self,
+        path: PathBuf,
+        manifest: Arc<Manifest>,
+        already_there: bool,
+        cx: &mut Context<'_>,
+    ) {
+        self.end_all_sessions(SessionEnd::Done, ByeReason::Done, cx);
+        let mut shares: Vec<Share> =
+            self.given.iter().map(|(&owner, &(peer, bytes))| Share { owner, peer, bytes }).collect();
+        shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
+        if let (Some(content), Some(name)) = (self.content, self.name.clone()) {
+            let took = cx.now.since(self.began);
+            let length = manifest.layout().length();
+            let summary = Summary { content, length, took, shares, already_there };
+            cx.out.events.push(Event::DownloadDone { download: self.id, path, summary });
+            self.completed = Some(Completed { share: self.share, content, name, manifest });
+        }
+        self.phase = Phase::Over;
+    }
+}
