@@ -276,9 +276,9 @@ fn room(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
         return Err(Wait { until: flow.ready_at(), reason: Reason::Pacing });
     }
     let credit = if is_near(flow) { cx.credit.room() } else { u32::MAX };
-    let most = flow.room().min(credit).min(cx.download_limit.burst());
-    // Whole segments, so that only a piece's end makes a short one.
+    // Whole segments, so that only a piece's end makes a short one; one at least, however low the limit.
     let segment = u32::from(flow.segment());
+    let most = flow.room().min(credit).min(cx.download_limit.burst().max(segment));
     if most < segment { Err(Wait::IDLE) } else { Ok(most - most % segment) }
 }
 

@@ -106,6 +106,10 @@ impl Download {
         }
         session.on_heard();
         let size = length as u32;
+        if arrival == (Arrival::Asked { late: true }) {
+            // It was given back to the limit when it was taken for lost.
+            cx.download_limit.spend(size);
+        }
         let place = match &mut self.phase {
             Phase::Describing(Describing::From(from, assembly)) if *from == key => {
                 assembly.place(key, header.offset, size).filter(|_| header.piece == PieceIndex::MANIFEST)
@@ -149,9 +153,15 @@ impl Download {
             cx.buffers.give_back(assembly.buffer(), cx.out);
             self.phase = Phase::Describing(Describing::NoOwner);
         }
-        let Some(session) = self.sessions.remove(&key) else {
+        let Some(mut session) = self.sessions.remove(&key) else {
             return;
         };
+        let mut lost = Vec::new();
+        if let Some(flow) = session.flow_mut() {
+            flow.give_up_everything(&mut lost);
+        }
+        cx.download_limit.refund(lost.iter().map(|range| range.length()).sum());
+        lost.into_iter().for_each(|range| self.ask_again(range, None));
         cx.routes.close(session.ours);
         if matches!(why, SessionEnd::BadPieces | SessionEnd::BadManifest | SessionEnd::Fault)
             && let Some((peer, theirs)) = session.address()

@@ -223,6 +223,8 @@ impl Download {
             self.name = Some(chosen.name.clone());
             self.content = Some(chosen.content);
             self.phase = Phase::Describing(Describing::NoOwner);
+            // Waiting for somebody to share it has a patience of its own.
+            self.progress_at = cx.now;
             let (download, content) = (self.id, chosen.content);
             let (name, length) = (chosen.name.clone(), chosen.length);
             cx.out.events.push(Event::DownloadIdentified { download, content, name, length });

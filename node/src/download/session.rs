@@ -62,6 +62,7 @@ enum State {
 
 #[derive(Debug)]
 struct Greeting {
+    began: Timestamp,
     nonce: u64,
     tries: u32,
     next_at: Timestamp,
@@ -101,7 +102,7 @@ impl Session {
         cx: &mut Context<'_>,
     ) -> Session {
         let ours = cx.routes.open(Route::Download(download, key), cx.rng);
-        let greeting = Greeting { nonce: cx.rng.random(), tries: 0, next_at: cx.now };
+        let greeting = Greeting { began: cx.now, nonce: cx.rng.random(), tries: 0, next_at: cx.now };
         Session {
             key,
             owner,
@@ -196,7 +197,8 @@ impl Session {
         let Some(layout) = Layout::of(welcome.length).filter(|_| greeting.nonce == welcome.nonce) else {
             return false;
         };
-        let rtt = cx.now.since_wire_micros(welcome.echoed_at);
+        // What the owner echoes is its word; the session is no older than it is.
+        let rtt = cx.now.since_wire_micros(welcome.echoed_at).min(cx.now.since(greeting.began));
         let settings = flow_settings(welcome, rtt, cx);
         self.flow = Some(Flow::new(settings, cx.rng.random(), Some(rtt), cx.now));
         self.theirs = welcome.conversation;
@@ -352,7 +354,7 @@ impl Session {
 
     fn snub_at(&self, snub_after: Duration) -> Option<Timestamp> {
         let flow = self.flow.as_ref().filter(|_| matches!(self.state, State::Willing))?;
-        Some(self.silent_since? + snub_after.max(flow.timeout() * SNUB_TIMEOUTS))
+        Some(self.silent_since? + snub_after.max(flow.unbacked_timeout() * SNUB_TIMEOUTS))
     }
 
     fn learn(&mut self, piece: u32) {

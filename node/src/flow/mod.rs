@@ -26,6 +26,8 @@ use rtt::Rtt;
 const REORDERING_THRESHOLD: u32 = 3;
 /// Finished bursts are remembered for this many round trips, to tell late segments from strangers' ones.
 const REMEMBERED_RTTS: u32 = 3;
+/// And for this long at least: a path may become slower all at once.
+const LEAST_REMEMBERED: Duration = Duration::from_secs(10);
 /// No more finished bursts than this are remembered.
 const REMEMBERED_BURSTS: usize = 4096;
 /// How much may be asked for at once although the pacing would spread it: what a coarse timer needs.
@@ -160,6 +162,11 @@ impl Flow {
         self.rtt.timeout(self.backoff)
     }
 
+    /// The timeout as it is after an arrival: what the path takes, not how often it failed.
+    pub(crate) fn unbacked_timeout(&self) -> Duration {
+        self.rtt.timeout(0)
+    }
+
     /// How long the next range may be, in bytes: 0 while the window is full. Whole segments, but for a piece's end.
     pub(crate) fn room(&self) -> u32 {
         let room = self.rate.window().saturating_sub(self.outstanding);
@@ -240,7 +247,8 @@ impl Flow {
         } else {
             self.outstanding -= length as u32;
         }
-        if header.index == 0 && !late {
+        // Late ones too: each request has its own number, so it is clear which one is answered.
+        if header.index == 0 {
             let hold = Duration::from_micros(u64::from(header.hold) * HOLD_UNIT_MICROS);
             self.rtt.observe(now.since(asked_at));
             self.rate.on_rtt(now.since(asked_at).saturating_sub(hold).max(Duration::from_micros(1)), now);
@@ -352,7 +360,8 @@ impl Flow {
 
     /// Drops finished bursts from the front, once no late segment of theirs is to be expected.
     fn forget(&mut self, now: Timestamp) {
-        let remembered = self.rtt.smoothed().unwrap_or(Duration::from_secs(1)) * REMEMBERED_RTTS;
+        let round_trips = self.rtt.smoothed().unwrap_or_default() * REMEMBERED_RTTS;
+        let remembered = round_trips.max(LEAST_REMEMBERED);
         while let Some(first) = self.bursts.front() {
             let old = now.since(first.asked_at()) > remembered || self.bursts.len() > REMEMBERED_BURSTS;
             if !(first.is_complete() || first.is_finished() && old) {

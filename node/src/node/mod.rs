@@ -56,6 +56,8 @@ pub struct Node {
     hashing: BTreeMap<ShareId, Hashing>,
     next_share: u32,
     left: bool,
+    /// Which download asked first last time.
+    turn: DownloadId,
     lent: Lent,
 }
 
@@ -127,6 +129,7 @@ impl Node {
             hashing: BTreeMap::new(),
             next_share: FIRST_OWN_SHARE,
             left: false,
+            turn: DownloadId(0),
             lent,
         }
     }
@@ -329,7 +332,14 @@ impl Node {
 
     fn poll_downloads(&mut self, now: Timestamp) -> Wait {
         let mut wait = Wait::IDLE;
-        for (&id, download) in &mut self.downloads {
+        // Each time another download is the first to ask, so that none takes all credit or limit.
+        let ids: Vec<DownloadId> = self.downloads.keys().copied().collect();
+        let first = ids.partition_point(|id| *id <= self.turn);
+        self.turn = ids.get(first).or(ids.first()).copied().unwrap_or(self.turn);
+        for &id in ids[first..].iter().chain(&ids[..first]) {
+            let Some(download) = self.downloads.get_mut(&id) else {
+                continue;
+            };
             let cx = &mut self.lent.context(now);
             if let Some(query) = download.poll_need(now, cx.settings) {
                 self.announce.need(NeedTicket::Download(id), query, cx);

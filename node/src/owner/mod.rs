@@ -121,8 +121,9 @@ impl Owner {
         Some(served)
     }
 
-    /// The node leaves: sessions are told.
+    /// The node leaves: sessions are told, and no new ones are opened.
     pub(crate) fn leave(&mut self, cx: &mut Context<'_>) {
+        self.by_content.clear();
         for ours in self.sessions.keys().copied().collect::<Vec<_>>() {
             if let Some(session) = self.sessions.get(&ours) {
                 cx.send(session.peer, session.theirs, &Bye { reason: ByeReason::Leaving });

@@ -21,6 +21,8 @@ pub(crate) struct Scenario {
     pub(crate) tracker_link: LinkSpec,
     /// Simulated time in which all of it must happen.
     pub(crate) within: Duration,
+    /// How long the downloads wait.
+    pub(crate) patience: Patience,
 }
 
 /// One host.
@@ -30,13 +32,23 @@ pub(crate) struct HostSpec {
     pub(crate) settings: NodeSettings,
     /// What it sends, from the start on.
     pub(crate) sends: Vec<&'static str>,
+    /// When its power is cut, and when its person types `exit`, after the start.
+    pub(crate) crashes: Option<Duration>,
+    pub(crate) leaves: Option<Duration>,
     /// What it downloads, and when after the start.
     pub(crate) downloads: Vec<(&'static str, Duration)>,
 }
 
 impl HostSpec {
     pub(crate) fn new(link: LinkSpec) -> HostSpec {
-        HostSpec { link, settings: NodeSettings::default(), sends: Vec::new(), downloads: Vec::new() }
+        HostSpec {
+            link,
+            settings: NodeSettings::default(),
+            sends: Vec::new(),
+            crashes: None,
+            leaves: None,
+            downloads: Vec::new(),
+        }
     }
 
     pub(crate) fn sends(mut self, name: &'static str) -> HostSpec {
@@ -109,11 +121,17 @@ pub(crate) fn run(scenario: &Scenario) -> Report {
                 Command::Share { share: ShareId(number), path: path(name), name: content.name.clone() };
             world.command(start, host, share);
         }
+        if let Some(after) = spec.crashes {
+            world.crash(start + after, host);
+        }
+        if let Some(after) = spec.leaves {
+            world.command(start + after, host, Command::Leave);
+        }
         for (number, (name, after)) in (0u32..).zip(&spec.downloads) {
             let order = DownloadOrder {
                 wanted: Wanted::Name(world.library.named(name).name.clone(), String::new()),
                 destination: Destination::Folder(PathBuf::from("/saved")),
-                patience: Patience::ENDLESS,
+                patience: scenario.patience,
             };
             let download = DownloadId(number);
             world.command(start + *after, host, Command::Download { download, order });

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use node::{Failure, Patience};
+
 use crate::link::LinkSpec;
 use crate::scenario::{HostSpec, Report, Scenario, run};
 
@@ -19,6 +21,7 @@ fn one_file(owners: usize, link: LinkSpec, down: LinkSpec, length: u64, seed: u6
         hosts,
         tracker_link: LinkSpec { loss: link.loss, ..LinkSpec::new(1000, Duration::from_millis(20)) },
         within: Duration::from_secs(600),
+        patience: Patience::ENDLESS,
     }
 }
 
@@ -122,6 +125,7 @@ fn two_downloads_at_once_both_finish() {
         hosts: vec![downloader, owner("a.bin"), owner("b.bin")],
         tracker_link: LinkSpec::new(1000, Duration::from_millis(20)),
         within: Duration::from_secs(60),
+        patience: Patience::ENDLESS,
     });
     let took: Vec<Duration> =
         report.outcomes.iter().map(|outcome| outcome.result.as_ref().unwrap().took).collect();
@@ -138,6 +142,7 @@ fn one_owner_serves_three_downloaders_in_fair_turns() {
         hosts,
         tracker_link: LinkSpec::new(1000, Duration::from_millis(20)),
         within: Duration::from_secs(60),
+        patience: Patience::ENDLESS,
     });
     let took: Vec<u128> =
         report.outcomes.iter().map(|outcome| outcome.result.as_ref().unwrap().took.as_millis()).collect();
@@ -158,6 +163,7 @@ fn twenty_nodes_each_send_and_download() {
         hosts: hosts.collect(),
         tracker_link: LinkSpec::new(1000, Duration::from_millis(20)).percent_loss(1),
         within: Duration::from_secs(60),
+        patience: Patience::ENDLESS,
     });
     assert!(report.outcomes.iter().all(|outcome| outcome.result.is_ok()));
 }
@@ -175,6 +181,7 @@ fn what_is_downloaded_is_served() {
         hosts,
         tracker_link: LinkSpec::new(1000, Duration::from_millis(20)),
         within: Duration::from_secs(60),
+        patience: Patience::ENDLESS,
     });
     let last = report.outcomes[1].result.as_ref().unwrap();
     assert!(last.shares.contains_key(&0) && last.shares.contains_key(&1), "{last:?}");
@@ -226,6 +233,33 @@ fn the_same_seed_is_the_same_world() {
     };
     assert_eq!(scenario(17), scenario(17));
     assert_ne!(scenario(17), scenario(18));
+}
+
+#[test]
+fn owners_that_die_or_leave_are_replaced_by_the_others() {
+    for (crashes, leaves) in [(Some(Duration::from_secs(3)), None), (None, Some(Duration::from_secs(3)))] {
+        let mut scenario = one_file(3, lan(), LinkSpec::new(300, Duration::from_millis(20)), 96 * MIB, 21);
+        for host in [1, 2] {
+            (scenario.hosts[host].crashes, scenario.hosts[host].leaves) = (crashes, leaves);
+        }
+        let report = run(&scenario);
+        let took = report.only().took;
+        // A second with three owners, then the rest with one; who dies is missed for two seconds at most.
+        assert!(took < Duration::from_secs(9), "{took:?}");
+        // What was under way from the dead came twice at most: their windows.
+        assert!(report.waste_permille(0) <= 10, "{} permille", report.waste_permille(0));
+    }
+}
+
+#[test]
+fn a_download_whose_owners_are_all_gone_ends_when_patience_does() {
+    let mut scenario = one_file(2, lan(), lan(), 64 * MIB, 22);
+    scenario.hosts[1].crashes = Some(Duration::from_secs(3));
+    scenario.hosts[2].leaves = Some(Duration::from_secs(3));
+    scenario.patience.stall = Some(Duration::from_secs(30));
+    let report = run(&scenario);
+    let failure = report.outcomes[0].result.as_ref().expect_err("nobody has the rest");
+    assert!(matches!(failure, Failure::Stalled { .. }), "{failure:?}");
 }
 
 /// Time in milliseconds, goodput in thousandths of the link, waste in thousandths of the file: exact, so that a change

@@ -65,6 +65,10 @@ enum Happening {
         host: HostId,
         command: Command,
     },
+    /// The host's power is cut: nothing reaches it any more, and nothing comes from it.
+    Crash {
+        host: HostId,
+    },
     /// The host's core wanted to be polled, unless it has been since.
     Wake {
         host: HostId,
@@ -107,6 +111,7 @@ pub(crate) struct Host {
     pub(crate) down: Pipe,
     pub(crate) events: Vec<(Timestamp, Event)>,
     settings: NodeSettings,
+    crashed: bool,
     round: u64,
     polls: u32,
     polled_at: Timestamp,
@@ -178,6 +183,7 @@ impl World {
             down: Pipe::default(),
             events: Vec::new(),
             settings,
+            crashed: false,
             round: 0,
             polls: 0,
             polled_at: Timestamp::ZERO,
@@ -189,6 +195,11 @@ impl World {
     /// A person at `host` types `command` at `at`.
     pub(crate) fn command(&mut self, at: Timestamp, host: HostId, command: Command) {
         self.schedule(at, Happening::Command { host, command });
+    }
+
+    /// The power of `host` is cut at `at`.
+    pub(crate) fn crash(&mut self, at: Timestamp, host: HostId) {
+        self.schedule(at, Happening::Crash { host });
     }
 
     /// One number for everything that has happened so far.
@@ -230,6 +241,17 @@ impl World {
     }
 
     fn happen(&mut self, what: Happening) {
+        let host = match &what {
+            Happening::AtDownlink { to: host, .. }
+            | Happening::Delivered { to: host, .. }
+            | Happening::Disk { host, .. }
+            | Happening::Command { host, .. }
+            | Happening::Crash { host }
+            | Happening::Wake { host, .. } => *host,
+        };
+        if self.hosts.get(host.0).is_some_and(|host| host.crashed) {
+            return;
+        }
         match what {
             Happening::AtDownlink { to, from, payload } => self.reach(to, from, payload),
             Happening::Delivered { to: TRACKER, from, payload } => {
@@ -254,6 +276,10 @@ impl World {
                 self.note(4, host, 0);
                 self.hosts[host.0].node.handle_command(command, self.now);
                 self.poll(host);
+            }
+            Happening::Crash { host } => {
+                self.note(6, host, 0);
+                self.hosts[host.0].crashed = true;
             }
             Happening::Wake { host: TRACKER, round } => {
                 if round == self.tracker_round {
