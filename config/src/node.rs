@@ -20,8 +20,8 @@ const HEADING: [&str; 4] = [
     " Sizes are written as \"64MiB\" or \"10MB\", durations as \"20s\", \"250ms\" or \"1h30m\".",
 ];
 
-/// The least that a person may force a segment to be: smaller ones are mostly headers.
-const LEAST_SEGMENT: u16 = 512;
+/// The least that a datagram with file bytes may be: what every path carries (RFC 8899 BASE_PLPMTU).
+const LEAST_SEGMENT: u16 = 1200;
 
 impl NodeSettings {
     /// Reads settings from the text of a TOML file; what it leaves out has its default.
@@ -176,7 +176,7 @@ settings! {
         /// How many requested ranges of one session may wait to be served.
         pub requests_per_session: u32 = 64, within 1..=65_536;
 
-        /// The bytes of a file in one datagram. 0: found out for each path.
+        /// The bytes of a datagram with file bytes, headers of Riffle included. 0: 1200, which every path carries.
         pub segment_size: u16 = 0, within 0..=65_000;
     }
 }

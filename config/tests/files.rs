@@ -99,7 +99,7 @@ fn a_mistake_is_told_in_one_line_that_names_line_and_key() {
         ),
         (
             "[network]\nsegment_size = 3",
-            "`network.segment_size` must be 0 (automatic) or at least 512, not 3",
+            "`network.segment_size` must be 0 (automatic) or at least 1200, not 3",
         ),
     ] {
         let message = NodeSettings::from_toml(toml).unwrap_err().to_string();

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use config::NodeSettings;
+use messages::limits::MAX_BURST;
 use messages::{Body, Conversation, Cookie, NodeId, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
@@ -119,9 +120,9 @@ impl SocketCredit {
         self.used = used;
     }
 
-    /// Bytes that may still be asked for over a near path.
+    /// Bytes that may still be asked for over a near path: one burst in any case, when nothing is under way.
     pub(crate) fn room(&self) -> u32 {
-        self.limit.saturating_sub(self.used)
+        if self.used == 0 { self.limit.max(MAX_BURST) } else { self.limit.saturating_sub(self.used) }
     }
 
     /// Counts `bytes` that were asked for.

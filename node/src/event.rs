@@ -167,6 +167,9 @@ pub enum Failure {
         /// How long nothing arrived.
         silent: Duration,
     },
+    /// Nobody but this node shares it, and the target is another file.
+    #[error("only this node shares it, from another file: copy that one")]
+    OnlyHere,
     /// The tracker did not answer in time.
     #[error("the tracker does not answer")]
     TrackerUnreachable,

@@ -199,8 +199,8 @@ pub enum Reason {
     UploadLimit,
     /// The download limit allows the next request.
     DownloadLimit,
-    /// Pieces that were verified are to be announced.
-    HaveBatch,
+    /// An owner is to keep a session that is not used just now.
+    KeepAlive,
     /// Received bytes are to be reported to the tracker.
     UpdateBatch,
     /// A session that nobody uses ends.

@@ -177,11 +177,13 @@ impl Announce {
             return;
         }
         let known = self.link == Link::Joined;
-        self.exchanges.clear();
+        self.exchanges.retain(|exchange| matches!(exchange.request, Request::Update { .. }));
         self.link = if known { Link::Leaving { until: cx.now + LEAVE_PATIENCE } } else { Link::Left };
         if known {
             // What was received last is still reported, once.
-            self.start_update(cx);
+            while !self.credits.is_empty() {
+                self.start_update(cx);
+            }
             self.exchanges.push(Exchange::new(Request::Exit, cx.now, cx.rng));
         }
     }
@@ -220,7 +222,7 @@ impl Announce {
             }
             (Request::Own(entries), TrackerToNode::Owned(answer)) => {
                 let announced = self.owned.on_answer(entries, answer.accepted.into());
-                if announced.len() < entries.len() {
+                if usize::from(answer.accepted) < entries.len() {
                     cx.out.events.push(Event::TrackerRefused { code: RefusalCode::Full });
                 }
                 self.exchanges.swap_remove(at);
@@ -294,6 +296,7 @@ impl Announce {
             code => {
                 let wait = Duration::from_millis(refused.retry_after_ms.into());
                 exchange.due = exchange.due.max(cx.now + wait.min(HEARTBEAT));
+                exchange.asked_at = None;
                 cx.out.events.push(Event::TrackerRefused { code });
             }
         }

@@ -115,7 +115,7 @@ impl Download {
             cx.download_limit.refund(bytes);
             // What later segments overtook is asked of the same owner; after silence anybody may.
             let by = (!timed_out).then_some(key);
-            lost.drain(..).for_each(|range| self.ask_again(range, by));
+            lost.drain(..).for_each(|range| self.ask_again(range, key, by));
             if snubbed {
                 self.release(key);
                 self.leave_manifest_of(key, cx);
@@ -124,7 +124,7 @@ impl Download {
     }
 
     /// Another owner may have the manifest, when `key` keeps it waiting.
-    fn leave_manifest_of(&mut self, key: SessionKey, cx: &mut Context<'_>) {
+    pub(super) fn leave_manifest_of(&mut self, key: SessionKey, cx: &mut Context<'_>) {
         if let Phase::Describing(Describing::From(from, assembly)) = &self.phase
             && *from == key
         {
@@ -243,8 +243,8 @@ impl Download {
     }
 
     fn next_timer(&self, cx: &Context<'_>) -> Wait {
-        let snub_after = cx.settings.network.snub_after;
-        let sessions = self.sessions.values().map(|session| session.next_timer(snub_after));
+        let network = &cx.settings.network;
+        let sessions = self.sessions.values().map(|session| session.next_timer(network));
         let wait = sessions.fold(Wait::IDLE, Wait::earlier);
         let need = if self.wants_owners() && !self.need_pending { self.need_at } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: need, reason: Reason::NeedAgain });

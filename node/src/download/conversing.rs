@@ -13,6 +13,9 @@ use crate::flow::Arrival;
 use crate::ids::SessionKey;
 use crate::output::Place;
 
+/// For a pause that is no longer, what the owner was to give stays its own.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
+
 impl Download {
     /// A message of an owner, other than CHUNK.
     pub(crate) fn handle_message(&mut self, key: SessionKey, message: &NodeToNode, cx: &mut Context<'_>) {
@@ -43,6 +46,11 @@ impl Download {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
+        if welcome.node != session.owner {
+            // Whom the tracker named is not here any more; blame and credit must not fall on another.
+            self.end_session(key, SessionEnd::Fault, cx);
+            return;
+        }
         if !session.handle_welcome(welcome, cx) {
             cx.counters.unexpected += 1;
             return;
@@ -65,28 +73,50 @@ impl Download {
         let retry_after = Duration::from_millis(control.retry_after_ms.into());
         match control.operation {
             Operation::Busy | Operation::Reject => {
-                let given_up = session.flow_mut().and_then(|flow| flow.give_up(control.request));
-                if control.operation == Operation::Busy {
+                let Some((range, missing)) =
+                    session.flow_mut().and_then(|flow| flow.give_up(control.request))
+                else {
+                    cx.counters.unexpected += 1;
+                    return;
+                };
+                cx.download_limit.refund(missing);
+                let rejected = control.operation == Operation::Reject;
+                let ends = rejected && session.on_rejected(range.piece());
+                if !rejected {
                     session.on_choked(retry_after.max(Duration::from_millis(1)), cx.now);
                 }
-                if let Some(range) = given_up {
-                    cx.download_limit.refund(range.length());
-                    self.ask_again(range, None);
+                self.ask_again(range, key, None);
+                if ends {
+                    self.end_session(key, SessionEnd::Fault, cx);
+                } else if retry_after > SHORT_PAUSE {
+                    self.pause(key, cx);
                 }
             }
             Operation::Choke => {
                 session.on_choked(retry_after, cx.now);
-                let mut lost = Vec::new();
-                if let Some(flow) = session.flow_mut() {
-                    flow.give_up_everything(&mut lost);
-                }
-                lost.into_iter().for_each(|range| self.ask_again(range, None));
-                self.release(key);
+                self.pause(key, cx);
             }
             Operation::Unchoke => session.on_unchoked(),
             Operation::Gone => self.end_session(key, SessionEnd::Gone, cx),
             Operation::Cancel => cx.counters.unexpected += 1,
         }
+    }
+
+    /// Others are to fetch what `key` was to fetch, until it serves again.
+    fn pause(&mut self, key: SessionKey, cx: &mut Context<'_>) {
+        self.give_up_everything(key, cx);
+        self.release(key);
+        self.leave_manifest_of(key, cx);
+    }
+
+    /// What was asked of `key` and has not arrived is anyone's to ask for.
+    fn give_up_everything(&mut self, key: SessionKey, cx: &mut Context<'_>) {
+        let mut lost = Vec::new();
+        if let Some(flow) = self.sessions.get_mut(&key).and_then(Session::flow_mut) {
+            flow.give_up_everything(&mut lost);
+        }
+        cx.download_limit.refund(lost.iter().map(|range| range.length()).sum());
+        lost.into_iter().for_each(|range| self.ask_again(range, key, None));
     }
 
     /// A CHUNK of an owner: where its payload belongs, if it is wanted.
@@ -104,7 +134,7 @@ impl Download {
             cx.counters.unexpected += 1;
             return None;
         }
-        session.on_heard();
+        session.on_chunk();
         let size = length as u32;
         if arrival == (Arrival::Asked { late: true }) {
             // It was given back to the limit when it was taken for lost.
@@ -112,7 +142,8 @@ impl Download {
         }
         let place = match &mut self.phase {
             Phase::Describing(Describing::From(from, assembly)) if *from == key => {
-                assembly.place(key, header.offset, size).filter(|_| header.piece == PieceIndex::MANIFEST)
+                let is_manifest = header.piece == PieceIndex::MANIFEST;
+                is_manifest.then(|| assembly.place(key, header.offset, size)).flatten()
             }
             Phase::Fetching(fetch) => fetch.place(key, header.piece, header.offset, size),
             _ => None,
@@ -153,15 +184,10 @@ impl Download {
             cx.buffers.give_back(assembly.buffer(), cx.out);
             self.phase = Phase::Describing(Describing::NoOwner);
         }
-        let Some(mut session) = self.sessions.remove(&key) else {
+        self.give_up_everything(key, cx);
+        let Some(session) = self.sessions.remove(&key) else {
             return;
         };
-        let mut lost = Vec::new();
-        if let Some(flow) = session.flow_mut() {
-            flow.give_up_everything(&mut lost);
-        }
-        cx.download_limit.refund(lost.iter().map(|range| range.length()).sum());
-        lost.into_iter().for_each(|range| self.ask_again(range, None));
         cx.routes.close(session.ours);
         if matches!(why, SessionEnd::BadPieces | SessionEnd::BadManifest | SessionEnd::Fault)
             && let Some((peer, theirs)) = session.address()
@@ -182,10 +208,13 @@ impl Download {
         }
     }
 
-    pub(super) fn ask_again(&mut self, range: ByteRange, by: Option<SessionKey>) {
+    /// `range` did not arrive from `of`: it is to be asked for again, by `by` or by whoever comes first.
+    pub(super) fn ask_again(&mut self, range: ByteRange, of: SessionKey, by: Option<SessionKey>) {
         match &mut self.phase {
             Phase::Fetching(fetch) => fetch.ask_again(range, by),
-            Phase::Describing(Describing::From(from, assembly)) => assembly.ask_again(range, Some(*from)),
+            Phase::Describing(Describing::From(from, assembly)) if *from == of => {
+                assembly.ask_again(range, Some(of));
+            }
             _ => {}
         }
     }

@@ -117,7 +117,7 @@ impl Fetch {
         let has = |key: SessionKey, mut pieces: Range<u32>| {
             sessions.get(&key).is_some_and(|session| pieces.any(|piece| session.has(piece)))
         };
-        let unknown = Pace { per_piece: Duration::MAX / 4, begun: Duration::ZERO };
+        let unknown = Pace { per_piece: Duration::from_secs(1 << 20), begun: Duration::ZERO };
         self.stretches.assign(&idle, has, |key| paces.get(&key).copied().unwrap_or(unknown))
     }
 
@@ -224,6 +224,7 @@ impl Fetch {
             self.starved = true;
             return false;
         }
+        self.starved = false;
         let Some(piece) = self.stretches.begin(session.key, |piece| session.has(piece)) else {
             return false;
         };

@@ -106,6 +106,8 @@ pub(crate) struct Download {
     located_at: Option<Timestamp>,
     /// The last verified piece, or the start.
     progress_at: Timestamp,
+    /// Whether this node serves the content already, from another file.
+    served_here: bool,
     /// Whether any owner ever answered.
     answered: bool,
     meter: Meter,
@@ -144,6 +146,7 @@ impl Download {
             need_pending: false,
             located_at: None,
             progress_at: now,
+            served_here: false,
             answered: false,
             meter: Meter::new(now),
             senders: BTreeMap::new(),
@@ -176,7 +179,7 @@ impl Download {
 
     /// Bytes outstanding over paths so short that they may all arrive at once.
     pub(crate) fn near_outstanding(&self) -> u32 {
-        self.sessions.values().map(Session::near_outstanding).sum()
+        self.sessions.values().map(Session::near_outstanding).fold(0, u32::saturating_add)
     }
 
     /// The tracker's answer to NEED.
@@ -204,11 +207,10 @@ impl Download {
 
     /// Takes the one content of `found` that is wanted, if there is exactly one.
     fn choose(&mut self, found: &[Listed], cx: &mut Context<'_>) -> bool {
-        let fits = |listed: &&Listed| match &self.order.wanted {
-            Wanted::Content(content) => listed.content == *content,
-            Wanted::Name(name, prefix) => {
-                listed.name == *name && listed.content.to_string().starts_with(prefix)
-            }
+        // The tracker lists a content under the name that most of its owners use: which of them is wanted, ids tell.
+        let fits = |listed: &&Listed| match (&self.content, &self.order.wanted) {
+            (Some(content), _) | (None, Wanted::Content(content)) => listed.content == *content,
+            (None, Wanted::Name(_, prefix)) => listed.content.to_string().starts_with(prefix),
         };
         let fitting: Vec<&Listed> = found.iter().filter(fits).collect();
         let [chosen] = fitting.as_slice() else {
@@ -218,23 +220,33 @@ impl Download {
             }
             return false;
         };
-        self.length.get_or_insert(chosen.length);
         if self.name.is_none() {
-            self.name = Some(chosen.name.clone());
-            self.content = Some(chosen.content);
+            let name = match &self.order.wanted {
+                Wanted::Name(name, _) => name.clone(),
+                Wanted::Content(_) => chosen.name.clone(),
+            };
+            let (download, content, length) = (self.id, chosen.content, chosen.length);
+            (self.name, self.content, self.length) = (Some(name.clone()), Some(content), Some(length));
             self.phase = Phase::Describing(Describing::NoOwner);
             // Waiting for somebody to share it has a patience of its own.
             self.progress_at = cx.now;
-            let (download, content) = (self.id, chosen.content);
-            let (name, length) = (chosen.name.clone(), chosen.length);
             cx.out.events.push(Event::DownloadIdentified { download, content, name, length });
         }
         true
     }
 
+    /// This node serves the content itself, as `manifest` describes it: no owner need do so. It may be there already.
+    pub(crate) fn describe_by(&mut self, manifest: Arc<Manifest>, cx: &mut Context<'_>) {
+        if matches!(self.phase, Phase::Describing(Describing::NoOwner)) {
+            self.served_here = true;
+            self.open(manifest, cx);
+        }
+    }
+
     /// A person gives it up, or the node leaves.
     pub(crate) fn cancel(&mut self, leaving: bool, cx: &mut Context<'_>) {
-        if self.is_over() {
+        // The last step cannot be taken back; it is short.
+        if matches!(self.phase, Phase::Over | Phase::Finishing(_)) {
             return;
         }
         let reason = if leaving { ByeReason::Leaving } else { ByeReason::Cancelled };

@@ -43,16 +43,30 @@ impl Candidates {
                 Some(candidate) if candidate.peer == peer => continue,
                 Some(candidate) => *candidate = fresh,
                 None => {
-                    if self.known.len() < MOST {
-                        self.known.insert(owner.node, fresh);
-                        self.order.push(owner.node);
+                    if self.known.len() >= MOST {
+                        self.forget_the_worst();
                     }
+                    self.known.insert(owner.node, fresh);
+                    self.order.push(owner.node);
                 }
             }
         }
         // The newest answer's order comes first.
         let rank = |node: &NodeId| owners.iter().position(|owner| owner.node == *node).unwrap_or(usize::MAX);
         self.order.sort_by_key(rank);
+    }
+
+    /// Whether nobody is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    fn forget_the_worst(&mut self) {
+        let worst = self.known.iter().max_by_key(|(_, candidate)| candidate.failures).map(|(node, _)| *node);
+        if let Some(worst) = worst {
+            self.known.remove(&worst);
+            self.order.retain(|node| *node != worst);
+        }
     }
 
     /// The next owner to try: one that rests no longer and is not `busy`.

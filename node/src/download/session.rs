@@ -10,11 +10,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use config::NetworkSettings;
 use fixedbitset::FixedBitSet;
 use messages::limits::{BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM};
 use messages::node_to_node::{ByteRange, Hello, Ping, Request, Welcome};
 use messages::{
-    Bits, CHUNK_HEADER, ContentId, Conversation, Cookie, Layout, List, NodeId, PieceRun, Timestamp,
+    Bits, CHUNK_HEADER, ContentId, Conversation, Cookie, Layout, List, NodeId, PieceIndex, PieceRun,
+    Timestamp,
 };
 use rand::RngExt as _;
 
@@ -35,6 +37,10 @@ const SNUBBED_FOR: Duration = Duration::from_secs(10);
 const SNUB_TIMEOUTS: u32 = 4;
 /// A choked downloader asks again after this long, when the owner named no time.
 const CHOKED_FOR: Duration = Duration::from_secs(10);
+/// An owner that was snubbed and is heard again this often, but sends nothing, stays snubbed.
+const MOST_REVIVALS: u32 = 3;
+/// An owner that refuses what it said it has this often is at fault.
+const MOST_REJECTIONS: u32 = 8;
 /// On a near path the first window need not be small: nothing but the receive buffer can overflow.
 const NEAR_WINDOW: u32 = 256 << 10;
 
@@ -63,6 +69,8 @@ enum State {
 #[derive(Debug)]
 struct Greeting {
     began: Timestamp,
+    /// The cookie of the last HELLO.
+    cookie: Cookie,
     nonce: u64,
     tries: u32,
     next_at: Timestamp,
@@ -86,6 +94,11 @@ pub(crate) struct Session {
     ping_echo: u64,
     /// Since when it owes an answer.
     silent_since: Option<Timestamp>,
+    /// How often it was heard again after it had been snubbed, without sending anything since.
+    revivals: u32,
+    rejections: u32,
+    /// When anything was said to it last.
+    said_at: Timestamp,
     meter: Meter,
     /// Pieces that came from it alone and did not verify.
     pub(crate) bad_pieces: u32,
@@ -102,7 +115,13 @@ impl Session {
         cx: &mut Context<'_>,
     ) -> Session {
         let ours = cx.routes.open(Route::Download(download, key), cx.rng);
-        let greeting = Greeting { began: cx.now, nonce: cx.rng.random(), tries: 0, next_at: cx.now };
+        let greeting = Greeting {
+            began: cx.now,
+            cookie: Cookie::NONE,
+            nonce: cx.rng.random(),
+            tries: 0,
+            next_at: cx.now,
+        };
         Session {
             key,
             owner,
@@ -117,6 +136,9 @@ impl Session {
             highest_sequence: 0,
             ping_echo: 0,
             silent_since: None,
+            revivals: 0,
+            rejections: 0,
+            said_at: cx.now,
             meter: Meter::new(cx.now),
             bad_pieces: 0,
         }
@@ -173,7 +195,9 @@ impl Session {
     /// How fast this owner is, in bytes a second: what it did lately, or what its path seems to allow; 0: unknown.
     pub(crate) fn speed(&self, now: Timestamp) -> u64 {
         let measured = self.meter.rate(now);
-        if measured > 0 { measured } else { self.flow.as_ref().map_or(0, Flow::rate) }
+        // Who sent much and now owes an answer is as slow as can be, whatever its path could do.
+        let stopped = self.meter.total() > 0 && self.silent_since.is_some();
+        if measured > 0 || stopped { measured.max(1) } else { self.flow.as_ref().map_or(0, Flow::rate) }
     }
 
     /// RETRY: the address is to be proven.
@@ -181,7 +205,7 @@ impl Session {
         let State::Greeting(greeting) = &mut self.state else {
             return false;
         };
-        if greeting.nonce != nonce || cx.cookies.find(self.peer) == cookie {
+        if greeting.nonce != nonce || greeting.cookie == cookie {
             return false;
         }
         cx.cookies.keep(self.peer, cookie);
@@ -202,7 +226,6 @@ impl Session {
         let settings = flow_settings(welcome, rtt, cx);
         self.flow = Some(Flow::new(settings, cx.rng.random(), Some(rtt), cx.now));
         self.theirs = welcome.conversation;
-        self.owner = welcome.node;
         self.length = welcome.length;
         self.has = if welcome.have >= layout.pieces() {
             Has::Everything
@@ -220,7 +243,12 @@ impl Session {
 
     /// HAVE: pieces that the owner has now.
     pub(crate) fn handle_have(&mut self, runs: &[PieceRun]) {
-        runs.iter().flat_map(|run| run.pieces()).for_each(|piece| self.learn(piece));
+        if let Has::Some(pieces) = &mut self.has {
+            for run in runs.iter().map(|run| run.pieces()) {
+                let end = (run.end as usize).min(pieces.len());
+                pieces.insert_range((run.start as usize).min(end)..end);
+            }
+        }
     }
 
     /// PING of the owner: answered at once, and in the next REQUEST once more.
@@ -229,12 +257,37 @@ impl Session {
         cx.send(self.peer, self.theirs, &messages::node_to_node::Pong { nonce });
     }
 
-    /// Anything came from the owner: it is not silent.
+    /// A message came from the owner: it is not silent. One that says much and sends nothing is not heard for ever.
     pub(crate) fn on_heard(&mut self) {
         self.silent_since = None;
-        if matches!(self.state, State::Snubbed { .. }) {
+        if matches!(self.state, State::Snubbed { .. }) && self.revivals < MOST_REVIVALS {
+            self.revivals += 1;
             self.state = State::Willing;
         }
+    }
+
+    /// A CHUNK that was asked for came from the owner.
+    pub(crate) fn on_chunk(&mut self) {
+        self.revivals = 0;
+        self.on_heard();
+    }
+
+    /// The owner refuses a range of `piece`: it does not have it. Whether that is once too often.
+    pub(crate) fn on_rejected(&mut self, piece: PieceIndex) -> bool {
+        self.rejections += 1;
+        if piece == PieceIndex::MANIFEST || self.rejections >= MOST_REJECTIONS {
+            return true;
+        }
+        if let Has::Everything = self.has {
+            let mut pieces =
+                FixedBitSet::with_capacity(Layout::of(self.length).map_or(0, Layout::pieces) as usize);
+            pieces.insert_range(..);
+            self.has = Has::Some(pieces);
+        }
+        if let Has::Some(pieces) = &mut self.has {
+            pieces.set(piece.0 as usize, false);
+        }
+        false
     }
 
     /// CHUNK with this sequence and so many wanted bytes.
@@ -283,6 +336,12 @@ impl Session {
                     cx.send(self.peer, self.theirs, &Ping { nonce });
                 }
             }
+            State::Willing if now >= self.said_at + cx.settings.network.session_idle / 3 => {
+                // Nothing to ask for now; the owner is to keep the session all the same.
+                self.said_at = now;
+                let nonce = cx.rng.random_range(1..=u64::MAX);
+                cx.send(self.peer, self.theirs, &Ping { nonce });
+            }
             State::Greeting(_) | State::Willing | State::Choked { .. } => {}
         }
         None
@@ -298,16 +357,19 @@ impl Session {
     }
 
     /// When [`Session::handle_time`] has something to do.
-    pub(crate) fn next_timer(&self, snub_after: Duration) -> Wait {
+    pub(crate) fn next_timer(&self, network: &NetworkSettings) -> Wait {
         let own = match &self.state {
             State::Greeting(greeting) => Wait { until: greeting.next_at, reason: Reason::HelloRetry },
             State::Choked { until } => Wait { until: *until, reason: Reason::Snub },
             State::Snubbed { since, next_ping } => {
                 Wait { until: (*next_ping).min(*since + SNUBBED_FOR), reason: Reason::Snub }
             }
-            State::Willing => Wait::IDLE,
+            State::Willing => {
+                Wait { until: self.said_at + network.session_idle / 3, reason: Reason::KeepAlive }
+            }
         };
-        let snub = self.snub_at(snub_after).map_or(Wait::IDLE, |until| Wait { until, reason: Reason::Snub });
+        let snub =
+            self.snub_at(network.snub_after).map_or(Wait::IDLE, |until| Wait { until, reason: Reason::Snub });
         let loss = self.flow.as_ref().map_or(Wait::IDLE, Flow::next_timer);
         own.earlier(snub).earlier(loss)
     }
@@ -318,6 +380,7 @@ impl Session {
             return;
         };
         self.silent_since.get_or_insert(cx.now);
+        self.said_at = cx.now;
         let request = Request {
             first_request: first,
             highest_sequence: self.highest_sequence,
@@ -366,9 +429,10 @@ impl Session {
     }
 
     fn say_hello(&mut self, cx: &mut Context<'_>) {
-        let State::Greeting(greeting) = &self.state else {
+        let State::Greeting(greeting) = &mut self.state else {
             return;
         };
+        greeting.cookie = cx.cookies.find(self.peer);
         let hello = Hello {
             nonce: greeting.nonce,
             content: self.content,
@@ -376,7 +440,7 @@ impl Session {
             conversation: self.ours,
             capabilities: 0,
             sent_at: cx.now.wire_micros(),
-            cookie: cx.cookies.find(self.peer),
+            cookie: greeting.cookie,
         };
         cx.send(self.peer, self.ours, &hello);
     }

@@ -73,6 +73,9 @@ impl Download {
                 let target = self.target();
                 self.succeed(target, manifest, true, cx);
             }
+            Ok(Opened::Ready { .. }) if self.served_here && self.candidates.is_empty() => {
+                self.fail(Failure::OnlyHere, cx);
+            }
             Ok(Opened::Ready { have }) => {
                 self.progress_at = cx.now;
                 self.phase = Phase::Fetching(Fetch::new(self.id, manifest, &have));

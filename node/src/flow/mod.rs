@@ -261,15 +261,16 @@ impl Flow {
         Arrival::Asked { late }
     }
 
-    /// The owner will not answer `request`: the bytes of it that were still expected.
-    pub(crate) fn give_up(&mut self, request: u32) -> Option<ByteRange> {
+    /// The owner will not answer `request`: its range, and how many bytes of it were still expected; `None` when none
+    /// were.
+    pub(crate) fn give_up(&mut self, request: u32) -> Option<(ByteRange, u32)> {
         let index = self.index_of(request)?;
         let burst = self.bursts.get_mut(index)?;
         let range = burst.range();
         let lost = burst.give_up_all();
         self.outstanding -= lost;
         self.unfinished -= u32::from(lost > 0);
-        (lost > 0).then_some(range)
+        (lost > 0).then_some((range, lost))
     }
 
     /// Everything that is outstanding, which is no longer expected.

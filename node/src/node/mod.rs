@@ -28,7 +28,7 @@ use crate::limiter::Limiter;
 use crate::output::{Output, Place, Wait};
 use crate::owner::Owner;
 use crate::status::{Counters, ShareStatus, Status};
-use sharing::Hashing;
+use sharing::{Hashing, Spare};
 
 /// Numbers that the core gives to files that it downloads start here; those of commands stay below.
 const FIRST_OWN_SHARE: u32 = 1 << 31;
@@ -54,6 +54,8 @@ pub struct Node {
     owner: Owner,
     downloads: BTreeMap<DownloadId, Download>,
     hashing: BTreeMap<ShareId, Hashing>,
+    /// Second files with contents that are served from a first one.
+    spares: BTreeMap<ShareId, Spare>,
     next_share: u32,
     left: bool,
     /// Which download asked first last time.
@@ -127,6 +129,7 @@ impl Node {
             owner: Owner::new(CookieJar::new(identity.secret)),
             downloads: BTreeMap::new(),
             hashing: BTreeMap::new(),
+            spares: BTreeMap::new(),
             next_share: FIRST_OWN_SHARE,
             left: false,
             turn: DownloadId(0),
@@ -204,7 +207,13 @@ impl Node {
             Told::Nothing => {}
             Told::Owners(NeedTicket::Download(id), owners) => {
                 if let Some(download) = self.downloads.get_mut(&id) {
-                    download.handle_owners(&owners, &mut self.lent.context(now));
+                    let cx = &mut self.lent.context(now);
+                    download.handle_owners(&owners, cx);
+                    if let Some(manifest) =
+                        download.content().and_then(|content| self.owner.manifest_of(content))
+                    {
+                        download.describe_by(manifest, cx);
+                    }
                 }
             }
             Told::Owners(NeedTicket::Search(search), owners) => self.on_found(search, owners),
@@ -314,7 +323,7 @@ impl Node {
 
     /// Everything that is to be said now goes to `out`, whose former content is dropped; and when to come again.
     pub fn poll(&mut self, now: Timestamp, out: &mut Output) -> Wait {
-        let near = self.downloads.values().map(Download::near_outstanding).sum();
+        let near = self.downloads.values().map(Download::near_outstanding).fold(0, u32::saturating_add);
         self.lent.credit.recount(near);
         let mut wait = self.poll_downloads(now);
         self.collect_completed(now);
@@ -357,7 +366,9 @@ impl Node {
             self.announce.flush_credits(now);
             let completed = self.downloads.remove(&id).and_then(|mut download| download.take_completed());
             if let Some(Completed { share, content, name, manifest }) = completed {
-                self.start_serving(share, content, name, manifest);
+                if !self.start_serving(share, content, name, manifest) {
+                    self.lent.out.disk.push(DiskRequest::Unshare { share });
+                }
             }
         }
     }

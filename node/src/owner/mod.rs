@@ -27,8 +27,9 @@ use crate::output::{Reason, Wait};
 use crate::status::UploadStatus;
 use session::{Refusal, Serving};
 
-/// Bytes that a session may send in one turn (deficit round robin, Shreedhar and Varghese 1995).
+/// Bytes that a session may send in one turn, at least one burst (deficit round robin, Shreedhar and Varghese 1995).
 const QUANTUM: u32 = 64 << 10;
+const _: () = assert!(QUANTUM >= messages::limits::MAX_BURST, "every turn sends something");
 /// Bursts in one poll, so that datagrams are let in between.
 const BURSTS_A_POLL: usize = 16;
 /// A downloader that finds the queue full comes again after this long.
@@ -99,6 +100,12 @@ impl Owner {
     /// Under which number `content` is served.
     pub(crate) fn share_of(&self, content: ContentId) -> Option<ShareId> {
         self.by_content.get(&content).copied()
+    }
+
+    /// What describes `content`, if it is served.
+    pub(crate) fn manifest_of(&self, content: ContentId) -> Option<Arc<Manifest>> {
+        let share = self.by_content.get(&content)?;
+        self.shares.get(share).map(|served| served.manifest.clone())
     }
 
     /// `share` is not served any more: its sessions are told. What was served.
@@ -335,6 +342,7 @@ impl Owner {
             // Looked at no more often than it may end: hearing from a session moves nothing in the table.
             let ends = session.heard_at() + cx.settings.network.session_idle;
             if ends <= cx.now {
+                cx.send(session.peer, session.theirs, &Bye { reason: ByeReason::Done });
                 self.end(ours, SessionEnd::Silent, cx);
             } else {
                 self.deadlines.insert((ends, ours));

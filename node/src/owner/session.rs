@@ -71,7 +71,9 @@ pub(super) struct Serving {
     sequence: u32,
     heard_at: Timestamp,
     in_turns: bool,
-    /// Bytes that may still be sent in this turn.
+    /// Whether it is its turn just now.
+    has_turn: bool,
+    /// Bytes that may still be sent in this turn; the rest is kept for the next.
     deficit: u32,
     challenge: Challenge,
     meter: Meter,
@@ -91,6 +93,7 @@ impl Serving {
             sequence: 0,
             heard_at: now,
             in_turns: false,
+            has_turn: false,
             deficit: 0,
             challenge: Challenge::At { sent: CHALLENGE_BYTES, time: now + CHALLENGE_PERIOD },
             meter: Meter::new(now),
@@ -195,14 +198,12 @@ impl Serving {
             // It has not answered for too long: what it asked for is dropped, and it may ask again.
             self.queue.clear();
         }
-        let Some(Queued { request, range, segment, since }) = self.queue.pop_front() else {
-            self.deficit = 0;
-            return None;
-        };
-        if self.deficit == 0 {
-            self.deficit = quantum;
+        if !std::mem::replace(&mut self.has_turn, true) {
+            self.deficit += quantum;
         }
-        self.deficit = self.deficit.saturating_sub(range.length());
+        let affordable = |queued: &mut Queued| queued.range.length() <= self.deficit;
+        let Queued { request, range, segment, since } = self.queue.pop_front_if(affordable)?;
+        self.deficit -= range.length();
         let count = range.segments(segment);
         let hold = now.since(since).as_micros() as u64 / HOLD_UNIT_MICROS;
         let first = ChunkHeader {
@@ -227,15 +228,18 @@ impl Serving {
         Some(Burst { to: self.peer, source, start, length: range.length(), segment_size: segment, first })
     }
 
-    /// Whether its turn is over: nothing is queued, or its bytes are used up.
+    /// Whether its turn is over: nothing is queued, or the next range has to wait for the next turn's bytes.
     pub(super) fn ends_turn(&self) -> bool {
-        self.queue.is_empty() || self.deficit == 0
+        self.queue.front().is_none_or(|next| next.range.length() > self.deficit)
     }
 
     /// Whether it gets in line again at the end of its turn.
     pub(super) fn stays_in_turn(&mut self) -> bool {
+        self.has_turn = false;
         self.in_turns = !self.queue.is_empty();
-        self.deficit = 0;
+        if !self.in_turns {
+            self.deficit = 0;
+        }
         self.in_turns
     }
 

@@ -2,6 +2,7 @@
 
 mod content;
 mod disk;
+mod found;
 mod link;
 mod scenario;
 mod transfers;

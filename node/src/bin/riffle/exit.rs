@@ -43,6 +43,7 @@ impl ExitCode {
             Failure::NotFound => ExitCode::NotFound,
             Failure::Ambiguous(_) => ExitCode::Usage,
             Failure::NoOwner => ExitCode::NoOwner,
+            Failure::OnlyHere => ExitCode::Other,
             Failure::Stalled { .. } => ExitCode::Stalled,
             Failure::TrackerUnreachable => ExitCode::TrackerUnreachable,
             Failure::Integrity => ExitCode::Integrity,

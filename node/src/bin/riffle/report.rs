@@ -62,7 +62,7 @@ pub(crate) fn failure(label: &str, why: &Failure, place: Place) -> Vec<String> {
         Failure::TrackerUnreachable => {
             format!("{label}: the tracker does not answer; check its address, or use --wait")
         }
-        Failure::Integrity => format!("{label}: {why}"),
+        Failure::Integrity | Failure::OnlyHere => format!("{label}: {why}"),
         Failure::Disk(error) => match error.kind {
             node::DiskErrorKind::ExistsOther => {
                 format!("{error}; nothing was overwritten: choose another place with -o")
