@@ -73,6 +73,8 @@ pub(crate) struct Flow {
     bursts: VecDeque<Outstanding>,
     /// The request number of the next burst; that of `bursts[i]` is this minus their count plus `i`.
     next_request: u32,
+    /// Every burst before this request is finished: they are kept for late segments only.
+    first_unfinished: u32,
     /// Segments asked for so far: the order in which they should arrive.
     next_ordinal: u64,
     highest_arrived: u64,
@@ -114,6 +116,7 @@ impl Flow {
             settings,
             bursts: VecDeque::new(),
             next_request: first_request,
+            first_unfinished: first_request,
             next_ordinal: 0,
             highest_arrived: 0,
             outstanding: 0,
@@ -275,7 +278,8 @@ impl Flow {
 
     /// Everything that is outstanding, which is no longer expected.
     pub(crate) fn give_up_everything(&mut self, lost: &mut Vec<ByteRange>) {
-        for burst in &mut self.bursts {
+        let from = self.unfinished_from();
+        for burst in self.bursts.range_mut(from..) {
             let bytes = burst.give_up(u64::MAX, lost);
             self.outstanding -= bytes;
             self.unfinished -= u32::from(bytes > 0);
@@ -286,7 +290,8 @@ impl Flow {
     pub(crate) fn detect_loss(&mut self, now: Timestamp, lost: &mut Vec<ByteRange>) -> bool {
         let due = self.patience;
         let before = self.highest_arrived.saturating_sub(u64::from(self.threshold) - 1);
-        for burst in &mut self.bursts {
+        let from = self.skip_finished();
+        for burst in self.bursts.range_mut(from..) {
             if burst.first_ordinal() >= before {
                 break;
             }
@@ -315,13 +320,31 @@ impl Flow {
         let before = self.highest_arrived.saturating_sub(u64::from(self.threshold) - 1);
         let overtaken = self
             .bursts
-            .iter()
+            .range(self.unfinished_from()..)
             .take_while(|burst| burst.first_ordinal() < before)
             .filter(|burst| burst.has_gap(before))
             .filter_map(Outstanding::overtaken_at)
             .min()
             .map(|since| Wait { until: since + self.patience, reason: Reason::LossTimer });
         overtaken.map_or(timeout, |wait| wait.earlier(timeout))
+    }
+
+    /// Where the bursts begin of which something may still be expected.
+    fn unfinished_from(&self) -> usize {
+        if self.first_unfinished == self.next_request {
+            return self.bursts.len();
+        }
+        // Older than all that is remembered: from the start.
+        self.index_of(self.first_unfinished).unwrap_or(0)
+    }
+
+    fn skip_finished(&mut self) -> usize {
+        let mut index = self.unfinished_from();
+        while self.bursts.get(index).is_some_and(Outstanding::is_finished) {
+            index += 1;
+        }
+        self.first_unfinished = self.next_request.wrapping_sub((self.bursts.len() - index) as u32);
+        index
     }
 
     fn timeout_at(&self) -> Timestamp {
