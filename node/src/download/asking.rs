@@ -17,9 +17,6 @@ use crate::output::{Reason, Wait};
 
 /// A reason to wait is told when it has lasted this long: what passes in between is nobody's concern.
 const TELL_AFTER: Duration = Duration::from_millis(500);
-/// With enough owners, or none to be had, the tracker is asked again this often: as often as it hears from us.
-const NEED_PERIOD: Duration = Duration::from_secs(20);
-
 impl Download {
     /// Everything that is due by `cx.now`.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
@@ -38,26 +35,23 @@ impl Download {
 
     /// What to ask the tracker now, if anything; it counts as asked.
     pub(crate) fn poll_need(&mut self, now: Timestamp, settings: &config::NodeSettings) -> Option<Query> {
-        if self.is_over() || self.need_pending || now < self.need_at || !self.wants_owners() {
+        if !self.wants_owners() {
             return None;
         }
-        let steps = &settings.download.need_again;
-        let step = steps.get(self.needs).copied().unwrap_or(NEED_PERIOD);
-        self.needs += 1;
-        self.need_at = now + step;
-        self.need_pending = true;
+        if self.useful_sessions() >= usize::from(settings.download.owners) {
+            self.need.put_off(now);
+        }
+        if !self.need.poll(now, &settings.download.need_again) {
+            return None;
+        }
         Some(match (&self.content, &self.order.wanted) {
             (Some(content), _) | (None, Wanted::Content(content)) => Query::Content(*content),
             (None, Wanted::Name(name, _)) => Query::Name(name.clone()),
         })
     }
 
-    /// Owners were lost: the tracker is asked again soon.
-    pub(super) fn look_for_owners_soon(&mut self, now: Timestamp) {
-        if self.needs > 1 {
-            self.needs = 1;
-            self.need_at = self.need_at.min(now + Duration::from_millis(250));
-        }
+    fn useful_sessions(&self) -> usize {
+        self.sessions.values().filter(|session| session.is_useful()).count()
     }
 
     fn wants_owners(&self) -> bool {
@@ -119,6 +113,7 @@ impl Download {
             if snubbed {
                 self.release(key);
                 self.leave_manifest_of(key, cx);
+                self.need.ask_soon(cx.now);
             }
         }
     }
@@ -139,7 +134,7 @@ impl Download {
             return;
         };
         let wanted = usize::from(cx.settings.download.owners);
-        while self.sessions.values().filter(|session| session.is_useful()).count() < wanted {
+        while self.useful_sessions() < wanted {
             let busy = |node| node == cx.node || self.sessions.values().any(|session| session.owner == node);
             let Some((owner, peer)) = self.candidates.next(cx.now, busy) else {
                 return;
@@ -246,15 +241,14 @@ impl Download {
         let network = &cx.settings.network;
         let sessions = self.sessions.values().map(|session| session.next_timer(network));
         let wait = sessions.fold(Wait::IDLE, Wait::earlier);
-        let need = if self.wants_owners() && !self.need_pending { self.need_at } else { Timestamp::NEVER };
+        let need = if self.wants_owners() { self.need.next_at() } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: need, reason: Reason::NeedAgain });
         let patience = self.patience(cx.now).map_or(Timestamp::NEVER, |(until, _)| until);
         let wait = wait.earlier(Wait { until: patience, reason: Reason::Patience });
         let untold = self.told.as_ref() != Some(&self.waits.0);
         let tell = if untold { self.waits.1 + TELL_AFTER } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });
-        let useful = self.sessions.values().filter(|session| session.is_useful()).count();
-        if !self.wants_owners() || useful >= usize::from(cx.settings.download.owners) {
+        if !self.wants_owners() || self.useful_sessions() >= usize::from(cx.settings.download.owners) {
             return wait;
         }
         let busy = |node| node == cx.node || self.sessions.values().any(|session| session.owner == node);

@@ -196,7 +196,7 @@ impl Download {
         }
         if why != SessionEnd::Done && why != SessionEnd::Ours {
             self.candidates.on_ended(session.owner, why, cx.now);
-            self.look_for_owners_soon(cx.now);
+            self.need.ask_soon(cx.now);
         }
         let (download, owner, peer) = (self.id, session.owner, session.peer);
         cx.out.events.push(Event::OwnerLost { download, owner, peer, why });

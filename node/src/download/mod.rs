@@ -13,6 +13,7 @@ mod asking;
 mod assembly;
 mod conversing;
 mod fetch;
+mod need;
 mod owners;
 mod session;
 mod storing;
@@ -35,6 +36,7 @@ use crate::meter::Meter;
 use crate::status::DownloadStatus;
 use assembly::Assembly;
 use fetch::Fetch;
+use need::NeedSchedule;
 use owners::Candidates;
 use session::Session;
 
@@ -98,10 +100,7 @@ pub(crate) struct Download {
     /// Where the asking went on last time, so that all sessions get their turn.
     turn: u32,
     candidates: Candidates,
-    /// When to ask NEED again, and how often it was asked without enough owners.
-    need_at: Timestamp,
-    needs: usize,
-    need_pending: bool,
+    need: NeedSchedule,
     /// The tracker's first answer.
     located_at: Option<Timestamp>,
     /// The last verified piece, or the start.
@@ -141,9 +140,7 @@ impl Download {
             next_session: 0,
             turn: 0,
             candidates: Candidates::default(),
-            need_at: now,
-            needs: 0,
-            need_pending: false,
+            need: NeedSchedule::new(now),
             located_at: None,
             progress_at: now,
             served_here: false,
@@ -184,7 +181,7 @@ impl Download {
 
     /// The tracker's answer to NEED.
     pub(crate) fn handle_owners(&mut self, owners: &Owners, cx: &mut Context<'_>) {
-        self.need_pending = false;
+        self.need.on_answer();
         self.located_at.get_or_insert(cx.now);
         match owners {
             Owners::Unknown => {}
@@ -199,7 +196,7 @@ impl Download {
             Owners::Contents(listing) => {
                 if self.content.is_none() && self.choose(&listing.contents, cx) {
                     // Its owners are asked for by id, at once.
-                    self.need_at = cx.now;
+                    self.need.ask_now(cx.now);
                 }
             }
         }

@@ -365,10 +365,10 @@ impl Node {
             self.announce.forget_need(NeedTicket::Download(id));
             self.announce.flush_credits(now);
             let completed = self.downloads.remove(&id).and_then(|mut download| download.take_completed());
-            if let Some(Completed { share, content, name, manifest }) = completed {
-                if !self.start_serving(share, content, name, manifest) {
-                    self.lent.out.disk.push(DiskRequest::Unshare { share });
-                }
+            if let Some(Completed { share, content, name, manifest }) = completed
+                && !self.start_serving(share, content, name, manifest)
+            {
+                self.lent.out.disk.push(DiskRequest::Unshare { share });
             }
         }
     }

@@ -1,0 +1,92 @@
+//! When a download asks the tracker for owners.
+
+use std::time::Duration;
+
+use messages::Timestamp;
+
+/// After the first quick steps the tracker is asked again this often: as often as it hears from us.
+const PERIOD: Duration = Duration::from_secs(20);
+/// Owners were lost: the tracker is asked again after this long.
+const SOON: Duration = Duration::from_millis(250);
+
+/// When NEED is asked next.
+#[derive(Debug)]
+pub(crate) struct NeedSchedule {
+    at: Timestamp,
+    /// How often it was asked since owners were lost last.
+    asked: usize,
+    /// Whether an answer is awaited: the tracker's conversation repeats what is not answered.
+    pending: bool,
+}
+
+impl NeedSchedule {
+    /// At once.
+    pub(crate) fn new(now: Timestamp) -> NeedSchedule {
+        NeedSchedule { at: now, asked: 0, pending: false }
+    }
+
+    /// Whether to ask now; if so, it counts as asked, and `steps` tell when to ask again.
+    pub(crate) fn poll(&mut self, now: Timestamp, steps: &[Duration]) -> bool {
+        if self.pending || now < self.at {
+            return false;
+        }
+        self.at = now + steps.get(self.asked).copied().unwrap_or(PERIOD);
+        self.asked += 1;
+        self.pending = true;
+        true
+    }
+
+    /// There are enough owners for now.
+    pub(crate) fn put_off(&mut self, now: Timestamp) {
+        self.at = self.at.max(now + PERIOD);
+    }
+
+    /// The tracker has answered.
+    pub(crate) fn on_answer(&mut self) {
+        self.pending = false;
+    }
+
+    /// What was asked was not the last question.
+    pub(crate) fn ask_now(&mut self, now: Timestamp) {
+        self.at = now;
+    }
+
+    /// Owners were lost.
+    pub(crate) fn ask_soon(&mut self, now: Timestamp) {
+        self.asked = self.asked.min(1);
+        self.at = self.at.min(now + SOON);
+    }
+
+    /// When [`NeedSchedule::poll`] will say yes, if no answer is awaited.
+    pub(crate) fn next_at(&self) -> Timestamp {
+        if self.pending { Timestamp::NEVER } else { self.at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_in_growing_steps_and_only_after_the_answer() {
+        let steps = [250, 500, 1000].map(Duration::from_millis);
+        let mut now = Timestamp::ZERO;
+        let mut need = NeedSchedule::new(now);
+        let mut gaps = Vec::new();
+        for _ in 0..5 {
+            assert!(need.poll(now, &steps));
+            assert_eq!(need.next_at(), Timestamp::NEVER);
+            need.on_answer();
+            assert!(!need.poll(now, &steps));
+            gaps.push(need.next_at().since(now));
+            now = need.next_at();
+        }
+        assert_eq!(
+            gaps.iter().map(Duration::as_millis).collect::<Vec<_>>(),
+            [250, 500, 1000, 20_000, 20_000]
+        );
+        need.put_off(now);
+        need.ask_soon(now);
+        assert_eq!(need.next_at().since(now), SOON);
+    }
+}
