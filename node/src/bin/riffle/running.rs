@@ -15,15 +15,15 @@ use crate::exit::{ExitCode, Stop};
 use crate::report;
 use crate::screen::Screen;
 use crate::state::{self, StateFolder};
-use crate::tracker_link::{Embedding, TrackerLink};
+use crate::tracker_link::{self, Embedding, TrackerLink};
 use crate::units::duration;
 
 /// How long a node that leaves waits for the tracker to hear of it.
 const LEAVE_TIME: Duration = Duration::from_millis(1500);
 /// A tracker that has not answered for this long after the start is said to be absent.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
-/// How often a node tries to take the place of a tracker that fell silent.
-const EMBED_EVERY: Duration = Duration::from_secs(2);
+/// How often a node looks whether the tracker at the default address is there, so that it can take its place.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A running node.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) struct Running {
     /// What was said about the tracker last.
     contact: Contact,
     refusal: Option<RefusalCode>,
-    embed_due: Instant,
+    look_due: Instant,
     // Dropped last: the log takes in what the others say while they end.
     _log: LogGuard,
 }
@@ -50,8 +50,33 @@ enum Contact {
     Starting { since: Instant },
     /// It answers.
     Answering,
+    /// It did, and was not there at the last look; nobody has been told.
+    Missing,
     /// It does not, and the person knows.
     Silent,
+}
+
+/// What a look at the tracker's address asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Nothing.
+    Settled,
+    /// To look again: one look may fall between two lives of it.
+    Again,
+    /// To tell it everything at once: it is another life of it, or another node that took its place.
+    Rejoin,
+    /// To take its place.
+    TakeOver,
+}
+
+/// What to do when the default tracker is there, or is not.
+fn look(contact: Contact, there: bool) -> Look {
+    match (contact, there) {
+        (Contact::Starting { .. }, _) | (Contact::Answering, true) => Look::Settled,
+        (Contact::Answering, false) => Look::Again,
+        (Contact::Missing | Contact::Silent, true) => Look::Rejoin,
+        (Contact::Missing | Contact::Silent, false) => Look::TakeOver,
+    }
 }
 
 impl Running {
@@ -88,7 +113,7 @@ impl Running {
             state,
             contact,
             refusal: None,
-            embed_due: now + EMBED_EVERY,
+            look_due: now + LOOK_EVERY,
             _log: log,
         })
     }
@@ -141,18 +166,30 @@ impl Running {
             ));
             self.contact = Contact::Silent;
         }
-        if self.contact != Contact::Silent || now < self.embed_due {
-            return;
+        if self.tracker.is_replaceable() && now >= self.look_due {
+            self.look_due = now + LOOK_EVERY;
+            self.look_for_tracker(screen);
         }
-        self.embed_due = now + EMBED_EVERY;
-        match self.tracker.embed() {
-            Ok(true) => {
-                let tracker = self.tracker.address();
-                screen.note(&format!("nobody is the tracker any more: this node is it now, at {tracker}"));
-                self.handle.command(Command::UseTracker { tracker });
-            }
-            Ok(false) => {}
-            Err(error) => screen.note(&format!("{error:#}")),
+    }
+
+    /// The heartbeat would notice too, after a while in which nobody finds anything.
+    fn look_for_tracker(&mut self, screen: &Screen) {
+        let tracker = self.tracker.address();
+        match look(self.contact, tracker_link::answers(tracker)) {
+            Look::Settled => {}
+            Look::Again => self.contact = Contact::Missing,
+            Look::Rejoin => self.handle.command(Command::UseTracker { tracker }),
+            Look::TakeOver => match self.tracker.embed() {
+                Ok(true) => {
+                    let tracker = self.tracker.address();
+                    screen
+                        .note(&format!("nobody is the tracker any more: this node is it now, at {tracker}"));
+                    self.handle.command(Command::UseTracker { tracker });
+                }
+                // Another node was faster: the next look finds it.
+                Ok(false) => {}
+                Err(error) => screen.note(&format!("{error:#}")),
+            },
         }
     }
 
@@ -226,4 +263,25 @@ pub(crate) fn download_folder() -> Result<PathBuf> {
     folder.map_err(|error| {
         Stop::new(ExitCode::Io, format!("the current folder cannot be used: {error}")).into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tracker_that_is_gone_is_replaced_at_the_second_look_and_a_new_one_is_told_everything() {
+        let table = [
+            (Contact::Starting { since: Instant::now() }, false, Look::Settled),
+            (Contact::Answering, true, Look::Settled),
+            (Contact::Answering, false, Look::Again),
+            (Contact::Missing, false, Look::TakeOver),
+            (Contact::Silent, false, Look::TakeOver),
+            (Contact::Missing, true, Look::Rejoin),
+            (Contact::Silent, true, Look::Rejoin),
+        ];
+        for (contact, there, expected) in table {
+            assert_eq!(look(contact, there), expected, "{contact:?}, {there}");
+        }
+    }
 }

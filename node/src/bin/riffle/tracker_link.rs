@@ -84,12 +84,17 @@ impl TrackerLink {
         matches!(self.role, Role::Ours(_))
     }
 
+    /// Whether this node takes the place of its tracker when that is gone: the one at the default address.
+    pub(crate) fn is_replaceable(&self) -> bool {
+        matches!(self.role, Role::Default(Embedding::Allowed))
+    }
+
     /// Becomes the tracker, if nobody is: the port is the lock. Says whether this node has become it just now.
     ///
     /// # Errors
     /// When the port is free and the tracker cannot be started all the same.
     pub(crate) fn embed(&mut self) -> Result<bool> {
-        if !matches!(self.role, Role::Default(Embedding::Allowed)) {
+        if !self.is_replaceable() {
             return Ok(false);
         }
         match Embedded::start(SocketAddr::new(self.listen, DEFAULT_TRACKER_PORT), self.log.clone()) {
