@@ -86,17 +86,16 @@ impl Progress {
             }
             return;
         }
+        // Without a terminal only the demo, which names its owners, is told as it goes.
         let due = *self.line_due.get_or_insert(now + LINE_EVERY);
-        if now < due {
+        if self.names.is_empty() || now < due {
             return;
         }
         self.line_due = Some(now + LINE_EVERY);
         for download in &status.downloads {
             self.screen.note(&report::progress(download));
-            if !self.names.is_empty() {
-                let line = |owner: &OwnerStatus| format!("  {}", owner_text(owner, &self.names));
-                self.screen.notes(&download.owners.iter().map(line).collect::<Vec<_>>());
-            }
+            let line = |owner: &OwnerStatus| format!("  {}", owner_text(owner, &self.names));
+            self.screen.notes(&download.owners.iter().map(line).collect::<Vec<_>>());
         }
     }
 
