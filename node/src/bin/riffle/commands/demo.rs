@@ -321,8 +321,11 @@ fn closing(outcome: &Outcome, owners: &BTreeMap<NodeId, String>, hash: &blake3::
     let Outcome { summary, maps, .. } = outcome;
     let (took, length) = (summary.took, summary.length);
     let rate = rate(report::per_second(length, took));
-    let shares = summary.shares.len();
-    let mut lines = vec![format!("{} from {shares} owners in {}, {rate}", size(length), duration(took))];
+    let gave = match summary.shares.len() {
+        1 => "1 owner".to_owned(),
+        count => format!("{count} owners"),
+    };
+    let mut lines = vec![format!("{} from {gave} in {}, {rate}", size(length), duration(took))];
     let mut rows: Vec<String> = summary
         .shares
         .iter()
