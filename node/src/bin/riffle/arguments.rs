@@ -97,7 +97,7 @@ pub(crate) struct Download {
     /// Names, ids (64 hexadecimal digits), or NAME@ID where ID is the beginning of one
     #[arg(required = true, value_name = "NAME|ID")]
     pub(crate) wanted: Vec<String>,
-    /// Save it as this file, or in this folder (with one name only)
+    /// Save it as this file, or in this folder (several names: a folder)
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
     /// Wait for the tracker, and for somebody to share it

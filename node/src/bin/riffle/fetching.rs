@@ -131,8 +131,19 @@ pub(crate) fn destination(output: Option<&Path>, folder: &Path) -> Destination {
         return Destination::Folder(folder.to_owned());
     };
     let path: PathBuf = folder.join(output);
-    let names_a_folder = output.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
-    if names_a_folder || path.is_dir() { Destination::Folder(path) } else { Destination::File(path) }
+    if names_a_folder(output, folder) { Destination::Folder(path) } else { Destination::File(path) }
+}
+
+/// What is wrong with `-o output` for that many files, if anything.
+pub(crate) fn objection(output: Option<&Path>, folder: &Path, files: usize) -> Option<&'static str> {
+    let one_path = output.is_some_and(|output| !names_a_folder(output, folder));
+    (files > 1 && one_path)
+        .then_some("-o must be a folder for several files: one that is there, or with a / at its end")
+}
+
+/// Whether `-o output` is a folder: one that is there, or written like one.
+fn names_a_folder(output: &Path, folder: &Path) -> bool {
+    output.as_os_str().to_string_lossy().ends_with(std::path::is_separator) || folder.join(output).is_dir()
 }
 
 #[cfg(test)]
@@ -162,5 +173,15 @@ mod tests {
         fetching.on_event(&failed(1, Failure::NotFound), &Screen::Nowhere);
         assert!(fetching.is_over());
         assert_eq!((fetching.code(), fetching.done()), (ExitCode::NoOwner, 0));
+    }
+
+    #[test]
+    fn several_files_go_into_a_folder_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let objects =
+            |output: &str, files| objection(Some(Path::new(output)), folder.path(), files).is_some();
+        assert!(objects("c", 2) && !objects("c", 1));
+        assert!(!objects("c/", 2) && !objects(".", 2));
+        assert_eq!(objection(None, folder.path(), 2), None);
     }
 }

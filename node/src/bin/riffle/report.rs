@@ -154,22 +154,16 @@ fn time_left(status: &DownloadStatus) -> Option<Duration> {
 
 /// What `status` shows.
 pub(crate) fn status(status: &Status, tracker: &str) -> Vec<String> {
-    let answers = if status.tracker_answers { "answers" } else { "does not answer; asking again" };
+    let answers = if status.tracker_answers { "answers" } else { "has not answered; asking again" };
     let mut lines = vec![format!("tracker {tracker} {answers}")];
     for download in &status.downloads {
         lines.push(format!("download #{} {}", download.download, progress(download)));
         lines.extend(download.owners.iter().map(|owner| format!("  from {}", owner_line(owner))));
     }
     for share in &status.shares {
-        let state = if share.content.is_some() { "" } else { ", being hashed" };
-        let id = share.content.map_or_else(String::new, |content| format!(" {}", content.short()));
-        lines.push(format!(
-            "share #{} {}:{id} {}, {} sent{state}",
-            share.share,
-            share.name,
-            size(share.length),
-            size(share.sent)
-        ));
+        let id = share.content.map_or_else(|| "being hashed,".to_owned(), |content| content.short());
+        let (length, sent) = (size(share.length), size(share.sent));
+        lines.push(format!("share {}: {id} {length}, {sent} sent", share.name));
     }
     for upload in &status.uploads {
         lines.push(format!(

@@ -97,12 +97,12 @@ fn status_shows_all_that_goes_on() {
         "  from 10.0.0.2:1 (01010101): pieces 32-127, 8.00 MiB, 4.00 MiB/s",
         "  from 10.0.0.2:2 (02020202): silent for too long, piece 128, 8.00 MiB, 4.00 MiB/s",
         "  from 10.0.0.2:3 (03030303): connecting",
-        "share #4 mine: 09090909 1.00 KiB, 2.00 KiB sent",
+        "share mine: 09090909 1.00 KiB, 2.00 KiB sent",
         "limits: up 10.0 MiB/s, down none",
     ];
     assert_eq!(status(&picture, "127.0.0.1:12345"), expected);
     let lonely = status(&Status::default(), "10.0.0.1:1");
-    assert_eq!(lonely, ["tracker 10.0.0.1:1 does not answer; asking again", "limits: up none, down none"]);
+    assert_eq!(lonely, ["tracker 10.0.0.1:1 has not answered; asking again", "limits: up none, down none"]);
 }
 
 #[test]

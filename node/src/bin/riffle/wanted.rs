@@ -7,7 +7,7 @@ use node::Wanted;
 /// Digits of a content id.
 const ID_DIGITS: usize = 64;
 /// No shorter id prefix is taken for one: `a@b` is a name.
-const SHORTEST_PREFIX: usize = 4;
+pub(crate) const SHORTEST_PREFIX: usize = 4;
 
 const _: () = assert!(MAX_NAME > ID_DIGITS, "a full id is a possible name too, and is taken for the id");
 
@@ -35,7 +35,8 @@ pub(crate) fn parse(text: &str) -> Result<Wanted, NameError> {
 pub(crate) fn label(wanted: &Wanted) -> String {
     match wanted {
         Wanted::Content(content) => content.short(),
-        Wanted::Name(name, _) => name.to_string(),
+        Wanted::Name(name, prefix) if prefix.is_empty() => name.to_string(),
+        Wanted::Name(name, prefix) => format!("{name}@{prefix}"),
     }
 }
 
@@ -45,6 +46,12 @@ mod tests {
 
     fn name(text: &str, prefix: &str) -> Wanted {
         Wanted::Name(Name::new(text).expect("a name"), prefix.to_owned())
+    }
+
+    #[test]
+    fn what_was_typed_is_called_as_it_was_typed() {
+        let said = |text| label(&parse(text).expect("a name"));
+        assert_eq!((said("film.mkv"), said("film.mkv@1A2b")), ("film.mkv".into(), "film.mkv@1a2b".into()));
     }
 
     #[test]

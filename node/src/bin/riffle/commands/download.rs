@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use config::NodeSettings;
+use config::{NodeSettings, Period};
 use node::{Patience, Wanted};
 
 use crate::arguments::Download;
@@ -16,6 +16,7 @@ use crate::running::{Running, download_folder, enter_folder};
 use crate::screen::Screen;
 use crate::signals;
 use crate::tracker_link::Embedding;
+use crate::units::duration;
 use crate::wanted;
 
 /// How often the screen is drawn.
@@ -38,6 +39,9 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     let wanted = read_wanted(&arguments)?;
     enter_folder(&mut settings)?;
     let folder = download_folder()?;
+    if let Some(objection) = fetching::objection(arguments.output.as_deref(), &folder, wanted.len()) {
+        return Err(Stop::usage(objection).into());
+    }
     let screen = Screen::of_one_shot();
     let mut running = Running::start(&settings, Embedding::Never, &screen)?;
     let mut fetching = Fetching::new(Place::OneShot);
@@ -66,9 +70,6 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
 }
 
 fn read_wanted(arguments: &Download) -> Result<Vec<Wanted>> {
-    if arguments.output.is_some() && arguments.wanted.len() > 1 {
-        return Err(Stop::usage("-o goes with one file only").into());
-    }
     let read = |text: &String| {
         wanted::parse(text).map_err(|error| Stop::usage(format!("\"{text}\": {error}")).into())
     };
@@ -106,15 +107,13 @@ async fn watch(
             event = running.next_event() => {
                 let event = event?;
                 progress.on_event(&event);
-                if staying {
-                    running.on_event(&event, screen);
-                }
+                running.on_event(&event, screen);
                 fetching.on_event(&event, screen);
                 if !staying && fetching.is_over() {
                     match arguments.stay {
                         Some(time) if fetching.done() > 0 => {
                             staying = true;
-                            screen.note("sharing on what has arrived, until Ctrl-C");
+                            screen.note(&staying_on(time));
                             if let Some(time) = time {
                                 stay_over.as_mut().reset(tokio::time::Instant::now() + time.0);
                             }
@@ -140,6 +139,11 @@ async fn watch(
     }
 }
 
+fn staying_on(time: Option<Period>) -> String {
+    let until = time.map_or_else(|| "until Ctrl-C".to_owned(), |time| format!("for {}", duration(time.0)));
+    format!("sharing on what has arrived, {until}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,14 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn an_output_goes_with_one_file() {
-        let two = Download {
-            wanted: vec!["a".to_owned(), "b".to_owned()],
-            output: Some("c".into()),
-            ..arguments()
-        };
-        let error = read_wanted(&two).expect_err("two");
-        assert_eq!(crate::exit::code_of(&error), ExitCode::Usage);
-        assert!(read_wanted(&Download { output: None, ..two }).is_ok());
+    fn who_stays_is_told_how_long() {
+        assert_eq!(staying_on(None), "sharing on what has arrived, until Ctrl-C");
+        let five = Some(Period(Duration::from_secs(5)));
+        assert_eq!(staying_on(five), "sharing on what has arrived, for 5 s");
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::NodeSettings;
-use node::{Command, Event, Patience};
+use node::{Command, Event, Patience, ShareStatus};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use self::editor::TerminalMode;
@@ -27,6 +27,7 @@ use crate::settings::bytes_per_second;
 use crate::sharing::Sharing;
 use crate::signals;
 use crate::tracker_link::Embedding;
+use crate::wanted;
 
 /// Downloads that run say how far they are this often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
@@ -78,9 +79,11 @@ pub(crate) async fn run(mut settings: NodeSettings) -> Result<ExitCode> {
     let mut prompt = Prompt::open(&settings, typed_sender)?;
     let asked = prompt.converse(typed).await?;
     let code = match prompt.input {
-        _ if asked && !prompt.fetching.is_over() => ExitCode::Interrupted,
-        Input::Ended { .. } => prompt.fetching.code(),
-        Input::Editor { .. } | Input::Pipe => ExitCode::Done,
+        // A person knows what was left undone, a script is told: by a signal both are.
+        Input::Editor { .. } if !asked => ExitCode::Done,
+        _ if !prompt.fetching.is_over() => ExitCode::Interrupted,
+        Input::Pipe | Input::Ended { .. } => prompt.fetching.code(),
+        Input::Editor { .. } => ExitCode::Done,
     };
     let unfinished: Vec<&str> = prompt.fetching.labels().collect();
     if !unfinished.is_empty() {
@@ -203,7 +206,8 @@ impl Prompt {
         self.running.on_tick(now, &self.screen);
         if now >= self.progress_due {
             self.progress_due = now + PROGRESS_EVERY;
-            if !self.fetching.is_over()
+            if matches!(self.input, Input::Editor { .. })
+                && !self.fetching.is_over()
                 && let Some(status) = self.running.handle.status().await
             {
                 self.screen.notes(&status.downloads.iter().map(report::progress).collect::<Vec<_>>());
@@ -245,6 +249,9 @@ impl Prompt {
             Ok(folder) => folder,
             Err(error) => return self.screen.note(&format!("{error:#}")),
         };
+        if let Some(objection) = fetching::objection(output.as_deref(), &folder, wanted.len()) {
+            return self.screen.note(objection);
+        }
         let patience = if wait { Patience::ENDLESS } else { self.patience };
         for wanted in wanted {
             let destination = fetching::destination(output.as_deref(), &folder);
@@ -284,18 +291,16 @@ impl Prompt {
                     Err(why) => self.screen.note(&format!("no download {why}; status shows the downloads")),
                 }
             }
-            Verb::Unshare(choice) => {
-                let all = status.shares.iter();
-                let chosen = choose(&choice, all.map(|one| (one, one.share.0, one.name.as_str())));
-                match chosen {
-                    Ok(chosen) => {
-                        self.sharing.withdraw(chosen.share);
-                        self.running.handle.command(Command::Unshare { share: chosen.share });
-                        self.screen.note(&format!("{} is no longer shared", chosen.name));
-                    }
-                    Err(why) => self.screen.note(&format!("no share {why}; status shows the shares")),
+            Verb::Unshare(choice) => match chosen_share(&status.shares, &choice) {
+                Some(chosen) => {
+                    self.sharing.withdraw(chosen.share);
+                    self.running.handle.command(Command::Unshare { share: chosen.share });
+                    self.screen.note(&format!("{} is no longer shared", chosen.name));
                 }
-            }
+                None => {
+                    self.screen.note(&format!("no share \"{choice}\"; status shows the shares"));
+                }
+            },
             _ => {}
         }
     }
@@ -317,6 +322,17 @@ fn choose<'a, T: Copy>(choice: &Choice, all: impl Iterator<Item = (T, u32, &'a s
     found.map(|(chosen, ..)| chosen).ok_or_else(looked_for)
 }
 
+/// The share that is called `typed`, else the first whose id begins so.
+fn chosen_share<'a>(shares: &'a [ShareStatus], typed: &str) -> Option<&'a ShareStatus> {
+    let typed_id = typed.to_ascii_lowercase();
+    let has_id = |share: &&ShareStatus| {
+        typed.len() >= wanted::SHORTEST_PREFIX
+            && share.content.is_some_and(|content| content.to_string().starts_with(&typed_id))
+    };
+    let named = shares.iter().find(|share| share.name.as_str() == typed);
+    named.or_else(|| shares.iter().find(has_id))
+}
+
 fn help(topic: Option<&'static Topic>) -> Vec<String> {
     let line = |topic: &Topic| format!("  {:<42}{}", topic.usage, topic.summary);
     let topics = topic.map_or(TOPICS, std::slice::from_ref);
@@ -329,6 +345,9 @@ fn help(topic: Option<&'static Topic>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use messages::{ContentId, Name};
+    use node::ShareId;
+
     use super::*;
 
     #[test]
@@ -338,6 +357,23 @@ mod tests {
         assert_eq!(choose(&Choice::Number(7), all()), Ok('b'));
         assert_eq!(choose(&Choice::Name("x".to_owned()), all()), Ok('a'));
         assert_eq!(choose(&Choice::Name("y".to_owned()), all()), Err("\"y\"".to_owned()));
+    }
+
+    #[test]
+    fn a_share_is_chosen_by_its_name_before_its_id() {
+        let share = |number, name: &str, byte| ShareStatus {
+            share: ShareId(number),
+            name: Name::new(name).expect("a name"),
+            content: Some(ContentId::from_bytes([byte; 32])),
+            length: 1,
+            sent: 0,
+        };
+        let shares = [share(1, "x", 0xab), share(2, "abab", 0xcd)];
+        let number = |typed| chosen_share(&shares, typed).map(|share| share.share.0);
+        assert_eq!(number("x"), Some(1));
+        assert_eq!(number("abab"), Some(2));
+        assert_eq!(number("ABABAB"), Some(1));
+        assert_eq!((number("cd"), number("zz")), (None, None));
     }
 
     #[test]

@@ -35,7 +35,11 @@ pub(crate) const TOPICS: &[Topic] = &[
         usage: "cancel NUMBER|NAME",
         summary: "give a download up; what has arrived is kept for the next time",
     },
-    Topic { name: "unshare", usage: "unshare NUMBER|NAME", summary: "stop sharing a file" },
+    Topic {
+        name: "unshare",
+        usage: "unshare NAME|ID",
+        summary: "stop sharing a file; the beginning of its id is enough",
+    },
     Topic {
         name: "limit",
         usage: "limit [up|down RATE|none]",
@@ -61,8 +65,8 @@ pub(crate) enum Verb {
     Peers,
     /// Give a download up.
     Cancel(Choice),
-    /// Stop sharing a file.
-    Unshare(Choice),
+    /// Stop sharing the file with this name, or whose id begins so.
+    Unshare(String),
     /// Show the limits, or change one.
     Limit(Option<LimitChange>),
     /// Explain one command, or all.
@@ -87,7 +91,7 @@ pub(crate) struct Fetch {
 pub(crate) enum Choice {
     /// The one with this number in `status`.
     Number(u32),
-    /// The one with this name, or whose id begins so.
+    /// The one with this name.
     Name(String),
 }
 
@@ -152,7 +156,7 @@ pub(crate) fn parse(line: &str) -> Result<Verb, Mistake> {
         "status" => none(rest).map(|()| Verb::Status),
         "peers" => none(rest).map(|()| Verb::Peers),
         "cancel" => one(rest, "the number or the name of a download").map(|word| Verb::Cancel(choice(word))),
-        "unshare" => one(rest, "the number or the name of a file").map(|word| Verb::Unshare(choice(word))),
+        "unshare" => one(rest, "the name or the id of a file").map(|word| Verb::Unshare(word.clone())),
         "limit" => limit(rest).map(Verb::Limit),
         "help" => at_most_one(rest).map(|word| Verb::Help(word.and_then(|word| self::topic(word)))),
         _ => none(rest).map(|()| Verb::Exit),
@@ -223,12 +227,7 @@ fn fetch(words: &[String]) -> Result<Fetch, String> {
             }
         }
     }
-    match fetch.wanted.len() {
-        0 => Err("a name or an id is missing".to_owned()),
-        1 => Ok(fetch),
-        _ if fetch.output.is_some() => Err("-o goes with one file only".to_owned()),
-        _ => Ok(fetch),
-    }
+    if fetch.wanted.is_empty() { Err("a name or an id is missing".to_owned()) } else { Ok(fetch) }
 }
 
 fn limit(words: &[String]) -> Result<Option<LimitChange>, String> {
@@ -261,7 +260,7 @@ mod tests {
         assert_eq!(parse("status"), Ok(Verb::Status));
         assert_eq!(parse("cancel 2"), Ok(Verb::Cancel(Choice::Number(2))));
         assert_eq!(parse("cancel #2"), Ok(Verb::Cancel(Choice::Number(2))));
-        assert_eq!(parse("unshare a.txt"), Ok(Verb::Unshare(Choice::Name("a.txt".to_owned()))));
+        assert_eq!(parse("unshare a.txt"), Ok(Verb::Unshare("a.txt".to_owned())));
         assert_eq!(parse("list fi"), Ok(Verb::List(Prefix::new("fi").expect("short"))));
         assert_eq!(parse("help send"), Ok(Verb::Help(Some(&TOPICS[0]))));
         assert_eq!(parse("limit"), Ok(Verb::Limit(None)));
@@ -290,7 +289,6 @@ mod tests {
         assert_eq!(mistake("send"), "a file is missing; it is typed: send FILE...");
         assert_eq!(mistake("send 'a"), "a quote is not closed");
         assert!(mistake("download").contains("a name or an id is missing"));
-        assert!(mistake("download a b -o c").contains("one file only"));
         assert!(mistake("download -x").contains("no option -x"));
         assert!(mistake("limit sideways 3").contains("neither up nor down"));
         assert!(mistake("limit up fast").contains("fast"));
