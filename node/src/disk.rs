@@ -191,6 +191,9 @@ pub enum DiskErrorKind {
     /// There is no such file.
     #[error("no such file")]
     NotFound,
+    /// The folder that it is to be saved in is not there.
+    #[error("no such folder")]
+    NoFolder,
     /// It is a folder or another thing that is not a file.
     #[error("not a regular file")]
     NotAFile,

@@ -41,7 +41,8 @@ impl Download {
         if self.useful_sessions() >= usize::from(settings.download.owners) {
             self.need.put_off(now);
         }
-        if !self.need.poll(now, &settings.download.need_again) {
+        let nobody = self.candidates.is_empty();
+        if !self.need.poll(now, &settings.download.need_again, nobody) {
             return None;
         }
         Some(match (&self.content, &self.order.wanted) {

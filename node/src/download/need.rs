@@ -25,12 +25,14 @@ impl NeedSchedule {
         NeedSchedule { at: now, asked: 0, pending: false }
     }
 
-    /// Whether to ask now; if so, it counts as asked, and `steps` tell when to ask again.
-    pub(crate) fn poll(&mut self, now: Timestamp, steps: &[Duration]) -> bool {
+    /// Whether to ask now; if so, it counts as asked, and `steps` tell when to ask again: at last in the pace of the
+    /// heartbeat, or of the last step while there is nobody at all.
+    pub(crate) fn poll(&mut self, now: Timestamp, steps: &[Duration], nobody: bool) -> bool {
         if self.pending || now < self.at {
             return false;
         }
-        self.at = now + steps.get(self.asked).copied().unwrap_or(PERIOD);
+        let at_last = steps.last().copied().filter(|_| nobody).unwrap_or(PERIOD);
+        self.at = now + steps.get(self.asked).copied().unwrap_or(at_last);
         self.asked += 1;
         self.pending = true;
         true
@@ -74,10 +76,10 @@ mod tests {
         let mut need = NeedSchedule::new(now);
         let mut gaps = Vec::new();
         for _ in 0..5 {
-            assert!(need.poll(now, &steps));
+            assert!(need.poll(now, &steps, false));
             assert_eq!(need.next_at(), Timestamp::NEVER);
             need.on_answer();
-            assert!(!need.poll(now, &steps));
+            assert!(!need.poll(now, &steps, false));
             gaps.push(need.next_at().since(now));
             now = need.next_at();
         }
@@ -85,6 +87,9 @@ mod tests {
             gaps.iter().map(Duration::as_millis).collect::<Vec<_>>(),
             [250, 500, 1000, 20_000, 20_000]
         );
+        assert!(need.poll(now, &steps, true));
+        need.on_answer();
+        assert_eq!(need.next_at().since(now).as_millis(), 1000, "nobody shares it yet");
         need.put_off(now);
         need.ask_soon(now);
         assert_eq!(need.next_at().since(now), SOON);

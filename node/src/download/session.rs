@@ -43,6 +43,8 @@ const MOST_REVIVALS: u32 = 3;
 const MOST_REJECTIONS: u32 = 8;
 /// On a near path the first window need not be small: nothing but the receive buffer can overflow.
 const NEAR_WINDOW: u32 = 256 << 10;
+/// Nor later: an owner with an upload limit always has something of everybody's to choose from, and so is fair.
+const NEAR_LEAST_WINDOW: u32 = 64 << 10;
 
 /// Which pieces an owner has.
 #[derive(Debug)]
@@ -458,11 +460,13 @@ fn flow_settings(welcome: &Welcome, rtt: Duration, cx: &Context<'_>) -> FlowSett
     let segment = datagram - CHUNK_HEADER;
     // One burst is one send: no more segments and no more bytes than that takes.
     let segments = (MAX_DATAGRAM / datagram).min(MAX_BURST_SEGMENTS).min(MAX_BURST as usize / segment).max(1);
-    let first_window = if rtt < NEAR { NEAR_WINDOW } else { network.first_window.as_u64() as u32 };
+    let (first_window, least_window) =
+        if rtt < NEAR { (NEAR_WINDOW, NEAR_LEAST_WINDOW) } else { (network.first_window.as_u64() as u32, 0) };
     let most = u32::try_from(network.session_window.as_u64()).unwrap_or(u32::MAX);
     FlowSettings {
         segment: segment as u16,
         first_window,
+        least_window,
         most_outstanding: most.min(welcome.max_outstanding).max(2 * datagram as u32),
         longest_burst: (segments * segment) as u32,
     }

@@ -60,6 +60,8 @@ pub(crate) struct FlowSettings {
     pub(crate) segment: u16,
     /// Bytes that may be outstanding before anything is known.
     pub(crate) first_window: u32,
+    /// Bytes that may be outstanding however slow the path is.
+    pub(crate) least_window: u32,
     /// Bytes that may ever be outstanding.
     pub(crate) most_outstanding: u32,
     /// Bytes that one burst may have.
@@ -104,7 +106,7 @@ impl Flow {
         rtt: Option<Duration>,
         now: Timestamp,
     ) -> Flow {
-        let least = 2 * u32::from(settings.segment) * 2;
+        let least = settings.least_window.max(4 * u32::from(settings.segment));
         let mut rate =
             RateControl::new(settings.first_window, least, settings.most_outstanding.max(least), now);
         let mut estimator = Rtt::default();

@@ -15,6 +15,7 @@ fn flow() -> Flow {
     let settings = FlowSettings {
         segment: SEGMENT,
         first_window: 40_000,
+        least_window: 0,
         most_outstanding: 1 << 20,
         longest_burst: 60_000,
     };

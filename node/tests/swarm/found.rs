@@ -34,14 +34,14 @@ fn owner(world: &mut World, content: &str, name: &str, millis: u64, settings: No
     let path = PathBuf::from("/shared").join(name);
     let id = world.library.named(content).id;
     world.hosts[host.0].disk.files.insert(path.clone(), id);
-    let share = Command::Share { share: ShareId(0), path, name: Name::new(name).unwrap() };
+    let share = Command::Share { share: ShareId(0), path, name: Name::new(name).expect("a name") };
     world.command(after(millis), host, share);
     host
 }
 
 fn download(world: &mut World, host: HostId, number: u32, name: &str, patience: Patience) {
     let order = DownloadOrder {
-        wanted: Wanted::Name(Name::new(name).unwrap(), String::new()),
+        wanted: Wanted::Name(Name::new(name).expect("a name"), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         patience,
     };

@@ -3,7 +3,7 @@
 use node::Event;
 use tracing::{debug, info, warn};
 
-/// Logs an event. Whether it is for people's eyes too: what happens for each burst and each piece is not.
+/// Logs an event. Whether it is for people's eyes too: what happens for each burst is not.
 pub(crate) fn log(event: &Event) -> bool {
     match event {
         Event::RangeSent { content, peer, piece, offset, length } => {
@@ -12,7 +12,7 @@ pub(crate) fn log(event: &Event) -> bool {
         }
         Event::PieceVerified { download, piece, owners } => {
             debug!(%download, %piece, owners = %names(owners), "piece received and verified");
-            false
+            true
         }
         Event::Hashing { .. } => true,
         _ => {

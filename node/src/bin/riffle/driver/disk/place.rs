@@ -44,9 +44,12 @@ impl Place {
     /// # Errors
     /// Names the folder.
     pub(crate) fn check_folder(&self) -> Result<(), DiskError> {
-        let metadata = std::fs::metadata(&self.folder).map_err(|cause| disk_error(&self.folder, &cause))?;
-        if !metadata.is_dir() {
-            return Err(error(&self.folder, DiskErrorKind::NotFound));
+        match std::fs::metadata(&self.folder) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                return Err(disk_error(&self.folder, &cause));
+            }
+            Ok(_) | Err(_) => return Err(error(&self.folder, DiskErrorKind::NoFolder)),
         }
         rustix::fs::access(&self.folder, Access::WRITE_OK | Access::EXEC_OK)
             .map_err(|cause| disk_error(&self.folder, &cause.into()))

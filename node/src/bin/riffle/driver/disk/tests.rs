@@ -377,7 +377,7 @@ fn a_folder_that_is_not_there_is_named() {
     let content = manifest.content_id();
     bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, content, manifest });
     let Done::Told(DiskResult::Opened { result: Err(error), .. }) = bench.done() else { panic!("opened") };
-    assert_eq!((error.path.file_name(), error.kind), (Some(OsStr::new("no")), DiskErrorKind::NotFound));
+    assert_eq!((error.path.file_name(), error.kind), (Some(OsStr::new("no")), DiskErrorKind::NoFolder));
 }
 
 #[test]
