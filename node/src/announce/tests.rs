@@ -2,8 +2,10 @@
 
 use config::NodeSettings;
 use messages::node_to_tracker::Permille;
-use messages::tracker_to_node::{Goodbye, Owned as OwnedAnswer, Registered, TrackerPing, Updated};
-use messages::{Datagram, Endpoint, Name};
+use messages::tracker_to_node::{
+    Goodbye, Owned as OwnedAnswer, RefusalCode, Refused, Registered, TrackerPing, Updated,
+};
+use messages::{Conversation, Datagram, Endpoint, Name, TrackerToNode};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 

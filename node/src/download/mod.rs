@@ -13,6 +13,7 @@ mod asking;
 mod assembly;
 mod conversing;
 mod fetch;
+mod has;
 mod need;
 mod owners;
 mod session;

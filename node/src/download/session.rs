@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use config::NetworkSettings;
-use fixedbitset::FixedBitSet;
 use messages::limits::{BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM};
 use messages::node_to_node::{ByteRange, Hello, Ping, Request, Welcome};
 use messages::{
@@ -20,6 +19,7 @@ use messages::{
 };
 use rand::RngExt as _;
 
+use super::has::Has;
 use crate::context::{Context, NEAR, Route};
 use crate::event::SessionEnd;
 use crate::flow::{Flow, FlowSettings};
@@ -45,15 +45,6 @@ const MOST_REJECTIONS: u32 = 8;
 const NEAR_WINDOW: u32 = 256 << 10;
 /// Nor later: an owner with an upload limit always has something of everybody's to choose from, and so is fair.
 const NEAR_LEAST_WINDOW: u32 = 64 << 10;
-
-/// Which pieces an owner has.
-#[derive(Debug)]
-enum Has {
-    /// All of them.
-    Everything,
-    /// Those whose bit is set, as BITFIELD and HAVE have told so far.
-    Some(FixedBitSet),
-}
 
 /// How a session stands.
 #[derive(Debug)]
@@ -134,7 +125,7 @@ impl Session {
             state: State::Greeting(greeting),
             flow: None,
             length: 0,
-            has: Has::Some(FixedBitSet::new()),
+            has: Has::nothing(0),
             highest_sequence: 0,
             ping_echo: 0,
             silent_since: None,
@@ -183,10 +174,7 @@ impl Session {
 
     /// Whether the owner has `piece`.
     pub(crate) fn has(&self, piece: u32) -> bool {
-        match &self.has {
-            Has::Everything => true,
-            Has::Some(pieces) => pieces.contains(piece as usize),
-        }
+        self.has.contains(piece)
     }
 
     /// Bytes outstanding over a path so short that they may all arrive at once.
@@ -229,28 +217,20 @@ impl Session {
         self.flow = Some(Flow::new(settings, cx.rng.random(), Some(rtt), cx.now));
         self.theirs = welcome.conversation;
         self.length = welcome.length;
-        self.has = if welcome.have >= layout.pieces() {
-            Has::Everything
-        } else {
-            Has::Some(FixedBitSet::with_capacity(layout.pieces() as usize))
-        };
+        let complete = welcome.have >= layout.pieces();
+        self.has = if complete { Has::Everything } else { Has::nothing(layout.pieces()) };
         self.state = State::Willing;
         true
     }
 
     /// BITFIELD: pieces that the owner has.
     pub(crate) fn handle_bitfield(&mut self, bits: &Bits) {
-        bits.pieces().for_each(|piece| self.learn(piece));
+        self.has.learn_bits(bits);
     }
 
     /// HAVE: pieces that the owner has now.
     pub(crate) fn handle_have(&mut self, runs: &[PieceRun]) {
-        if let Has::Some(pieces) = &mut self.has {
-            for run in runs.iter().map(|run| run.pieces()) {
-                let end = (run.end as usize).min(pieces.len());
-                pieces.insert_range((run.start as usize).min(end)..end);
-            }
-        }
+        runs.iter().for_each(|run| self.has.learn(run.pieces()));
     }
 
     /// PING of the owner: answered at once, and in the next REQUEST once more.
@@ -280,15 +260,7 @@ impl Session {
         if piece == PieceIndex::MANIFEST || self.rejections >= MOST_REJECTIONS {
             return true;
         }
-        if let Has::Everything = self.has {
-            let mut pieces =
-                FixedBitSet::with_capacity(Layout::of(self.length).map_or(0, Layout::pieces) as usize);
-            pieces.insert_range(..);
-            self.has = Has::Some(pieces);
-        }
-        if let Has::Some(pieces) = &mut self.has {
-            pieces.set(piece.0 as usize, false);
-        }
+        self.has.forget(piece.0, Layout::of(self.length).map_or(0, Layout::pieces));
         false
     }
 
@@ -420,14 +392,6 @@ impl Session {
     fn snub_at(&self, snub_after: Duration) -> Option<Timestamp> {
         let flow = self.flow.as_ref().filter(|_| matches!(self.state, State::Willing))?;
         Some(self.silent_since? + snub_after.max(flow.unbacked_timeout() * SNUB_TIMEOUTS))
-    }
-
-    fn learn(&mut self, piece: u32) {
-        if let Has::Some(pieces) = &mut self.has
-            && (piece as usize) < pieces.len()
-        {
-            pieces.insert(piece as usize);
-        }
     }
 
     fn say_hello(&mut self, cx: &mut Context<'_>) {

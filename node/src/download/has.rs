@@ -1,0 +1,81 @@
+//! Which pieces an owner has, as far as it has told.
+
+use std::ops::Range;
+
+use fixedbitset::FixedBitSet;
+use messages::Bits;
+
+/// The pieces of one owner.
+#[derive(Debug)]
+pub(crate) enum Has {
+    /// All of them.
+    Everything,
+    /// Those whose bit is set.
+    Some(FixedBitSet),
+}
+
+impl Has {
+    /// None of `pieces` pieces, so far.
+    pub(crate) fn nothing(pieces: u32) -> Has {
+        Has::Some(FixedBitSet::with_capacity(pieces as usize))
+    }
+
+    /// Whether `piece` is one of them.
+    pub(crate) fn contains(&self, piece: u32) -> bool {
+        match self {
+            Has::Everything => true,
+            Has::Some(pieces) => pieces.contains(piece as usize),
+        }
+    }
+
+    /// BITFIELD: those whose bit is set; pieces that the content does not have are left out.
+    pub(crate) fn learn_bits(&mut self, bits: &Bits) {
+        bits.pieces().for_each(|piece| self.learn(piece..piece + 1));
+    }
+
+    /// HAVE: a run of them; pieces that the content does not have are left out.
+    pub(crate) fn learn(&mut self, run: Range<u32>) {
+        if let Has::Some(pieces) = self {
+            let end = (run.end as usize).min(pieces.len());
+            pieces.insert_range((run.start as usize).min(end)..end);
+        }
+    }
+
+    /// `piece` of `all` pieces is not there after all.
+    pub(crate) fn forget(&mut self, piece: u32, all: u32) {
+        if let Has::Everything = self {
+            let mut pieces = FixedBitSet::with_capacity(all as usize);
+            pieces.insert_range(..);
+            *self = Has::Some(pieces);
+        }
+        if let Has::Some(pieces) = self
+            && (piece as usize) < pieces.len()
+        {
+            pieces.set(piece as usize, false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_known_and_nothing_beyond_the_content() {
+        let mut has = Has::nothing(10);
+        has.learn(3..5);
+        has.learn(8..u32::MAX);
+        has.learn_bits(&Bits::of(0, 2, |_| true));
+        assert_eq!((0..12).filter(|&piece| has.contains(piece)).collect::<Vec<_>>(), [0, 1, 3, 4, 8, 9]);
+        has.forget(4, 10);
+        has.forget(99, 10);
+        assert!(!has.contains(4));
+    }
+
+    #[test]
+    fn an_owner_of_everything_may_lack_one_piece() {
+        let mut has = Has::Everything;
+        has.forget(4, 10);
+        assert_eq!((0..10).filter(|&piece| !has.contains(piece)).collect::<Vec<_>>(), [4]);
+    }
+}
