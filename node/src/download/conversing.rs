@@ -81,11 +81,15 @@ impl Download {
                 };
                 cx.download_limit.refund(missing);
                 let rejected = control.operation == Operation::Reject;
-                let ends = rejected && session.on_rejected(range.piece());
+                let ends = rejected && session.on_rejected(range.piece(), cx.now);
                 if !rejected {
                     session.on_choked(retry_after.max(Duration::from_millis(1)), cx.now);
                 }
                 self.ask_again(range, key, None);
+                if rejected {
+                    // What it was to give of that piece is for others.
+                    self.release(key);
+                }
                 if ends {
                     self.end_session(key, SessionEnd::Fault, cx);
                 } else if retry_after > SHORT_PAUSE {
@@ -211,7 +215,11 @@ impl Download {
     /// `range` did not arrive from `of`: it is to be asked for again, by `by` or by whoever comes first.
     pub(super) fn ask_again(&mut self, range: ByteRange, of: SessionKey, by: Option<SessionKey>) {
         match &mut self.phase {
-            Phase::Fetching(fetch) => fetch.ask_again(range, by),
+            Phase::Fetching(fetch) => {
+                // Who has refused the piece meanwhile is not asked for it again.
+                let able = |key: &SessionKey| self.sessions.get(key).is_some_and(|s| s.has(range.piece().0));
+                fetch.ask_again(range, by.filter(able));
+            }
             Phase::Describing(Describing::From(from, assembly)) if *from == of => {
                 assembly.ask_again(range, Some(of));
             }

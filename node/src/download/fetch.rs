@@ -105,6 +105,7 @@ impl Fetch {
         if self.stretches.is_empty() {
             return Vec::new();
         }
+        self.release_what_holders_lack(sessions);
         let idle: Vec<SessionKey> = (sessions.values().filter(|session| session.is_willing()))
             .map(|session| session.key)
             .filter(|&key| self.stretches.of(key).is_none() && self.claimed_by(key) == 0)
@@ -216,6 +217,17 @@ impl Fetch {
     pub(crate) fn abandon(&mut self) -> Vec<BufferId> {
         let begun = std::mem::take(&mut self.begun);
         begun.into_values().map(|assembly| assembly.buffer()).collect()
+    }
+
+    /// A partial owner that has given all it has of its stretch leaves the rest to others.
+    fn release_what_holders_lack(&mut self, sessions: &BTreeMap<SessionKey, Session>) {
+        for session in sessions.values() {
+            let stuck = self.stretches.of(session.key).is_some()
+                && !self.stretches.any_of(session.key, |piece| session.has(piece));
+            if stuck {
+                self.stretches.release(session.key);
+            }
+        }
     }
 
     fn begin_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> bool {

@@ -39,6 +39,8 @@ const SNUB_TIMEOUTS: u32 = 4;
 const CHOKED_FOR: Duration = Duration::from_secs(10);
 /// An owner that was snubbed and is heard again this often, but sends nothing, stays snubbed.
 const MOST_REVIVALS: u32 = 3;
+/// What a complete owner refused is asked of it again after this long.
+const FORGIVES_AFTER: Duration = Duration::from_secs(2);
 /// An owner that refuses what it said it has this often is at fault.
 const MOST_REJECTIONS: u32 = 8;
 /// On a near path the first window need not be small: nothing but the receive buffer can overflow.
@@ -90,6 +92,8 @@ pub(crate) struct Session {
     /// How often it was heard again after it had been snubbed, without sending anything since.
     revivals: u32,
     rejections: u32,
+    /// When a complete owner is asked again for what it has refused: a datagram may have been damaged on its way.
+    forgives_at: Option<Timestamp>,
     /// When anything was said to it last.
     said_at: Timestamp,
     meter: Meter,
@@ -131,6 +135,7 @@ impl Session {
             silent_since: None,
             revivals: 0,
             rejections: 0,
+            forgives_at: None,
             said_at: cx.now,
             meter: Meter::new(cx.now),
             bad_pieces: 0,
@@ -255,8 +260,11 @@ impl Session {
     }
 
     /// The owner refuses a range of `piece`: it does not have it. Whether that is once too often.
-    pub(crate) fn on_rejected(&mut self, piece: PieceIndex) -> bool {
+    pub(crate) fn on_rejected(&mut self, piece: PieceIndex, now: Timestamp) -> bool {
         self.rejections += 1;
+        if matches!(self.has, Has::Everything) {
+            self.forgives_at = Some(now + FORGIVES_AFTER);
+        }
         if piece == PieceIndex::MANIFEST || self.rejections >= MOST_REJECTIONS {
             return true;
         }
@@ -290,6 +298,10 @@ impl Session {
     /// What time brings: a repeated HELLO, the end of a pause, a silent owner. The reason, when the session is over.
     pub(crate) fn handle_time(&mut self, cx: &mut Context<'_>) -> Option<SessionEnd> {
         let now = cx.now;
+        if self.forgives_at.is_some_and(|at| now >= at) {
+            self.forgives_at = None;
+            self.has = Has::Everything;
+        }
         match &mut self.state {
             State::Greeting(greeting) if now >= greeting.next_at => {
                 if greeting.tries >= u32::from(cx.settings.network.hello_tries) {
@@ -345,7 +357,9 @@ impl Session {
         let snub =
             self.snub_at(network.snub_after).map_or(Wait::IDLE, |until| Wait { until, reason: Reason::Snub });
         let loss = self.flow.as_ref().map_or(Wait::IDLE, Flow::next_timer);
-        own.earlier(snub).earlier(loss)
+        let forgives =
+            Wait { until: self.forgives_at.unwrap_or(Timestamp::NEVER), reason: Reason::HelloRetry };
+        own.earlier(snub).earlier(loss).earlier(forgives)
     }
 
     /// Sends one REQUEST for consecutive request numbers from `first` on.

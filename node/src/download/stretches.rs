@@ -60,6 +60,12 @@ impl Stretches {
         self.list.iter().find(|stretch| stretch.holder == Some(session)).map(|stretch| stretch.pieces.clone())
     }
 
+    /// Whether `session` `has` any piece of its stretches.
+    pub(crate) fn any_of(&self, session: SessionKey, has: impl Fn(u32) -> bool) -> bool {
+        let held = self.list.iter().filter(|stretch| stretch.holder == Some(session));
+        held.flat_map(|stretch| stretch.pieces.clone()).any(has)
+    }
+
     /// The next piece of `session`'s stretches that it `has`: it is begun, and leaves the table.
     pub(crate) fn begin(&mut self, session: SessionKey, has: impl Fn(u32) -> bool) -> Option<u32> {
         let held = |stretch: &Stretch| stretch.holder == Some(session);

@@ -32,6 +32,8 @@ const LEAST_REMEMBERED: Duration = Duration::from_secs(10);
 const REMEMBERED_BURSTS: usize = 4096;
 /// How much may be asked for at once although the pacing would spread it: what a coarse timer needs.
 const PACING_SLACK: Duration = Duration::from_millis(2);
+/// The pacing never holds the next range up for longer.
+const LONGEST_PACE: Duration = Duration::from_secs(1);
 /// A burst lasts about this long at the path's rate (reference figures: 1.5 ms).
 const BURST_TIME: Duration = Duration::from_micros(1500);
 /// And it is at least this part of the window.
@@ -261,7 +263,9 @@ impl Flow {
         if ordinal > self.highest_arrived {
             self.highest_arrived = ordinal;
         }
-        self.sample(index, now);
+        if !late {
+            self.sample(index, now);
+        }
         self.delivered_at = now;
         Arrival::Asked { late }
     }
@@ -381,7 +385,8 @@ impl Flow {
             return;
         };
         let takes = Duration::from_nanos((u128::from(bytes) * 1_000_000_000 / u128::from(rate)) as u64);
-        self.next_ask = self.next_ask.max(now - PACING_SLACK) + takes;
+        // A rate that is far too low is found out by asking, not by waiting.
+        self.next_ask = (self.next_ask.max(now - PACING_SLACK) + takes).min(now + LONGEST_PACE);
     }
 
     /// Drops finished bursts from the front, once no late segment of theirs is to be expected.

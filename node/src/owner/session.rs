@@ -263,22 +263,20 @@ impl Serving {
         let Some(highest) = self.highest_request else {
             return false;
         };
-        let behind = highest.wrapping_sub(request);
-        match behind {
-            0 => true,
-            1..REMEMBERED_REQUESTS => self.seen >> behind & 1 == 1,
-            // Before what is remembered; anything else is new.
-            _ => behind < u32::MAX / 2,
-        }
+        // Numbers wrap: what is less than half of them ahead is new.
+        let ahead = request.wrapping_sub(highest).cast_signed();
+        let behind = ahead.unsigned_abs();
+        ahead <= 0 && (behind >= REMEMBERED_REQUESTS || self.seen >> behind & 1 == 1)
     }
 
+    /// Remembers a request that was not seen before.
     fn remember(&mut self, request: u32) {
-        let ahead = self.highest_request.map_or(0, |highest| request.wrapping_sub(highest));
-        if ahead < u32::MAX / 2 {
-            self.seen = self.seen.checked_shl(ahead).unwrap_or(0) | 1;
+        let ahead = self.highest_request.map_or(0, |highest| request.wrapping_sub(highest).cast_signed());
+        if ahead >= 0 {
+            self.seen = self.seen.checked_shl(ahead.unsigned_abs()).unwrap_or(0) | 1;
             self.highest_request = Some(request);
-        } else if let Some(highest) = self.highest_request {
-            self.seen |= 1 << highest.wrapping_sub(request);
+        } else {
+            self.seen |= 1u128.checked_shl(ahead.unsigned_abs()).unwrap_or(0);
         }
     }
 }
@@ -325,6 +323,10 @@ mod tests {
         }
         for request in [0, 1, u32::MAX, 1u32.wrapping_sub(200)] {
             assert_eq!(ask(&mut serving, &manifest, request, range(0, 0, 1000)), Err(Refusal::Seen));
+        }
+        // Half of all numbers away, on either side.
+        for request in [(1 << 31) - 1, 1 << 31, (1 << 31) + 1, (1 << 31) + 2, u32::MAX] {
+            let _either = ask(&mut serving, &manifest, request, range(0, 0, 1000));
         }
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct LinkSpec {
     pub(crate) jitter: Duration,
     /// Packets lost, in millionths, each way.
     pub(crate) loss: u32,
+    /// Control datagrams in which one bit is turned, in millionths.
+    pub(crate) corrupt: u32,
     /// Packets that arrive twice, in millionths.
     pub(crate) duplicates: u32,
     /// Packets that are held up by `hold`, in millionths, and so come out of order.
@@ -42,6 +44,7 @@ impl LinkSpec {
             delay: rtt / 4,
             jitter: Duration::ZERO,
             loss: 0,
+            corrupt: 0,
             duplicates: 0,
             reordered: 0,
             hold: Duration::ZERO,
@@ -88,6 +91,8 @@ pub(crate) struct Fate {
     pub(crate) copies: u32,
     /// How much later than the links' delays say.
     pub(crate) late: Duration,
+    /// Which bit is turned, counted from the start and around again.
+    pub(crate) corrupt: Option<u32>,
 }
 
 /// The fate of a packet that leaves over `from` and arrives over `to`. Loss happens on the sender's link.
@@ -95,11 +100,12 @@ pub(crate) fn fate(from: &LinkSpec, to: &LinkSpec, rng: &mut StdRng) -> Fate {
     let happens =
         |millionths: u32, rng: &mut StdRng| millionths > 0 && rng.random_range(0..1_000_000) < millionths;
     if happens(from.loss, rng) {
-        return Fate { copies: 0, late: Duration::ZERO };
+        return Fate { copies: 0, late: Duration::ZERO, corrupt: None };
     }
     let copies = if happens(from.duplicates, rng) { 2 } else { 1 };
     let jitter = (from.jitter + to.jitter).as_nanos() as u64;
     let jitter = if jitter > 0 { Duration::from_nanos(rng.random_range(0..=jitter)) } else { Duration::ZERO };
     let held = if happens(from.reordered, rng) { from.hold } else { Duration::ZERO };
-    Fate { copies, late: jitter + held }
+    let corrupt = happens(from.corrupt, rng).then(|| rng.random());
+    Fate { copies, late: jitter + held, corrupt }
 }

@@ -6,4 +6,5 @@ mod found;
 mod link;
 mod scenario;
 mod transfers;
+mod vopr;
 mod world;

@@ -69,6 +69,13 @@ enum Happening {
     Crash {
         host: HostId,
     },
+    /// From now on the host's access link is like this.
+    Relink {
+        host: HostId,
+        link: LinkSpec,
+    },
+    /// The tracker starts anew, with empty tables and another key.
+    RestartTracker,
     /// The host's core wanted to be polled, unless it has been since.
     Wake {
         host: HostId,
@@ -202,6 +209,16 @@ impl World {
         self.schedule(at, Happening::Crash { host });
     }
 
+    /// The access link of `host` changes at `at`.
+    pub(crate) fn relink(&mut self, at: Timestamp, host: HostId, link: LinkSpec) {
+        self.schedule(at, Happening::Relink { host, link });
+    }
+
+    /// The tracker starts anew at `at`.
+    pub(crate) fn restart_tracker(&mut self, at: Timestamp) {
+        self.schedule(at, Happening::RestartTracker);
+    }
+
     /// One number for everything that has happened so far.
     pub(crate) fn trace_hash(&self) -> u64 {
         self.trace
@@ -247,7 +264,9 @@ impl World {
             | Happening::Disk { host, .. }
             | Happening::Command { host, .. }
             | Happening::Crash { host }
+            | Happening::Relink { host, .. }
             | Happening::Wake { host, .. } => *host,
+            Happening::RestartTracker => TRACKER,
         };
         if self.hosts.get(host.0).is_some_and(|host| host.crashed) {
             return;
@@ -280,6 +299,17 @@ impl World {
             Happening::Crash { host } => {
                 self.note(6, host, 0);
                 self.hosts[host.0].crashed = true;
+            }
+            Happening::Relink { host, link } => {
+                self.note(7, host, 0);
+                self.hosts[host.0].link = link;
+            }
+            Happening::RestartTracker => {
+                self.note(8, TRACKER, 0);
+                let settings = TrackerSettings::default();
+                self.tracker =
+                    tracker::Tracker::new(settings, self.rng.random(), self.rng.random(), self.now);
+                self.poll_tracker();
             }
             Happening::Wake { host: TRACKER, round } => {
                 if round == self.tracker_round {
@@ -411,6 +441,13 @@ impl World {
             return;
         };
         let fate = fate(&sender, &receiver, &mut self.rng);
+        let mut payload = payload;
+        // What a tracker says is taken on trust: there is nothing to check it against.
+        let corrupt = fate.corrupt.filter(|_| from != TRACKER && to != TRACKER);
+        if let (Payload::Control(bytes), Some(bit)) = (&mut payload, corrupt) {
+            let bit = bit as usize % (bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
         let arrives = sent_at + sender.delay + receiver.delay + fate.late;
         for _ in 0..fate.copies {
             self.schedule(arrives, Happening::AtDownlink { to, from: source, payload: payload.clone() });
