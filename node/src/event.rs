@@ -118,8 +118,6 @@ pub enum SessionEnd {
     BadManifest,
     /// This side cancelled, unshared or left.
     Ours,
-    /// A newer session of the same node took its place.
-    Replaced,
 }
 
 /// Why a download does not go on right now.

@@ -122,11 +122,6 @@ impl Announce {
         self.link == Link::Joined && !self.silent
     }
 
-    /// The tracker's address.
-    pub(crate) fn tracker(&self) -> SocketAddr {
-        self.tracker
-    }
-
     /// Whether EXIT was answered, or it took too long.
     pub(crate) fn has_left(&self) -> bool {
         self.link == Link::Left

@@ -7,7 +7,8 @@ use messages::node_to_tracker::Query;
 use messages::{List, PieceIndex, Timestamp};
 
 use super::assembly::Assembly;
-use super::session::{Session, is_near};
+use super::path::is_near;
+use super::session::Session;
 use super::{Describing, Download, Phase, manifest_length};
 use crate::command::Wanted;
 use crate::context::Context;

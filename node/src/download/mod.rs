@@ -16,6 +16,7 @@ mod fetch;
 mod has;
 mod need;
 mod owners;
+mod path;
 mod session;
 mod storing;
 mod stretches;

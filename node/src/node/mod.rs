@@ -1,6 +1,7 @@
 //! The whole core: routes inputs to the parts and drains their outputs. The parts never see each other; what they
 //! share, [`Context`] lends them.
 
+mod picture;
 mod sharing;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use crate::ids::{DownloadId, SearchId, ShareId};
 use crate::limiter::Limiter;
 use crate::output::{Output, Place, Wait};
 use crate::owner::Owner;
-use crate::status::{Counters, ShareStatus, Status};
+use crate::status::Counters;
 use sharing::{Hashing, Spare};
 
 /// Numbers that the core gives to files that it downloads start here; those of commands stay below.
@@ -373,35 +374,6 @@ impl Node {
         }
     }
 
-    /// A picture of the node.
-    #[must_use]
-    pub fn status(&mut self, now: Timestamp) -> Status {
-        let served = self.owner.all_served().map(|(share, served)| ShareStatus {
-            share,
-            name: served.name.clone(),
-            content: Some(served.content),
-            length: served.manifest.layout().length(),
-            sent: served.sent,
-        });
-        let hashing = self.hashing.iter().map(|(&share, hashing)| ShareStatus {
-            share,
-            name: hashing.name.clone(),
-            content: None,
-            length: hashing.total,
-            sent: 0,
-        });
-        let limited = self.lent.download_limit.ready_at(now) > now;
-        Status {
-            tracker_answers: self.announce.answers(),
-            shares: served.chain(hashing).collect(),
-            downloads: self.downloads.values().map(|download| download.status(limited, now)).collect(),
-            uploads: self.owner.uploads(now),
-            upload_limit: self.lent.upload_limit.rate(),
-            download_limit: self.lent.download_limit.rate(),
-            counters: self.lent.counters,
-        }
-    }
-
     /// What was counted since the start.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -412,12 +384,6 @@ impl Node {
     #[must_use]
     pub fn id(&self) -> NodeId {
         self.node
-    }
-
-    /// The tracker that it talks to.
-    #[must_use]
-    pub fn tracker(&self) -> SocketAddr {
-        self.announce.tracker()
     }
 }
 

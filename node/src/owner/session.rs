@@ -324,9 +324,20 @@ mod tests {
         for request in [0, 1, u32::MAX, 1u32.wrapping_sub(200)] {
             assert_eq!(ask(&mut serving, &manifest, request, range(0, 0, 1000)), Err(Refusal::Seen));
         }
-        // Half of all numbers away, on either side.
-        for request in [(1 << 31) - 1, 1 << 31, (1 << 31) + 1, (1 << 31) + 2, u32::MAX] {
-            let _either = ask(&mut serving, &manifest, request, range(0, 0, 1000));
+    }
+
+    #[test]
+    fn what_is_half_of_all_numbers_ahead_is_new_and_beyond_that_is_old() {
+        let half = 1u32 << 31;
+        for (request, answer) in [
+            (half, Ok(())),
+            (half + 1, Err(Refusal::Seen)),
+            (half + 2, Err(Refusal::Seen)),
+            (u32::MAX - 200, Err(Refusal::Seen)),
+        ] {
+            let (mut serving, manifest) = serving();
+            ask(&mut serving, &manifest, 1, range(0, 0, 1000)).expect("room");
+            assert_eq!(ask(&mut serving, &manifest, request, range(0, 0, 1000)), answer, "{request}");
         }
     }
 

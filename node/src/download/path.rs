@@ -1,0 +1,41 @@
+//! What a session knows of its path before anything was measured, and the flow that follows from it.
+
+use std::time::Duration;
+
+use messages::CHUNK_HEADER;
+use messages::limits::{BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM};
+use messages::node_to_node::Welcome;
+
+use crate::context::{Context, NEAR};
+use crate::flow::{Flow, FlowSettings};
+
+/// On a near path the first window need not be small: nothing but the receive buffer can overflow.
+const NEAR_WINDOW: u32 = 256 << 10;
+/// Nor later: an owner with an upload limit always has something of everybody's to choose from, and so is fair.
+const NEAR_LEAST_WINDOW: u32 = 64 << 10;
+
+/// Whether a flow's path is so short that what is asked for may arrive all at once.
+pub(crate) fn is_near(flow: &Flow) -> bool {
+    flow.min_rtt().is_none_or(|rtt| rtt < NEAR)
+}
+
+/// How a flow over the path of an answered HELLO begins: what the owner allows, what the settings say, and whether it is
+/// near.
+pub(crate) fn flow_settings(welcome: &Welcome, rtt: Duration, cx: &Context<'_>) -> FlowSettings {
+    let network = &cx.settings.network;
+    let wanted = if network.segment_size == 0 { BASE_DATAGRAM as u16 } else { network.segment_size };
+    let datagram = usize::from(wanted.min(welcome.max_datagram)).clamp(BASE_DATAGRAM, MAX_DATAGRAM);
+    let segment = datagram - CHUNK_HEADER;
+    // One burst is one send: no more segments and no more bytes than that takes.
+    let segments = (MAX_DATAGRAM / datagram).min(MAX_BURST_SEGMENTS).min(MAX_BURST as usize / segment).max(1);
+    let (first_window, least_window) =
+        if rtt < NEAR { (NEAR_WINDOW, NEAR_LEAST_WINDOW) } else { (network.first_window.as_u64() as u32, 0) };
+    let most = u32::try_from(network.session_window.as_u64()).unwrap_or(u32::MAX);
+    FlowSettings {
+        segment: segment as u16,
+        first_window,
+        least_window,
+        most_outstanding: most.min(welcome.max_outstanding).max(2 * datagram as u32),
+        longest_burst: (segments * segment) as u32,
+    }
+}

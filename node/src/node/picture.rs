@@ -1,0 +1,37 @@
+//! A picture of the node at one instant, for screens.
+
+use messages::Timestamp;
+
+use super::Node;
+use crate::status::{ShareStatus, Status};
+
+impl Node {
+    /// A picture of the node.
+    #[must_use]
+    pub fn status(&mut self, now: Timestamp) -> Status {
+        let served = self.owner.all_served().map(|(share, served)| ShareStatus {
+            share,
+            name: served.name.clone(),
+            content: Some(served.content),
+            length: served.manifest.layout().length(),
+            sent: served.sent,
+        });
+        let hashing = self.hashing.iter().map(|(&share, hashing)| ShareStatus {
+            share,
+            name: hashing.name.clone(),
+            content: None,
+            length: hashing.total,
+            sent: 0,
+        });
+        let limited = self.lent.download_limit.ready_at(now) > now;
+        Status {
+            tracker_answers: self.announce.answers(),
+            shares: served.chain(hashing).collect(),
+            downloads: self.downloads.values().map(|download| download.status(limited, now)).collect(),
+            uploads: self.owner.uploads(now),
+            upload_limit: self.lent.upload_limit.rate(),
+            download_limit: self.lent.download_limit.rate(),
+            counters: self.lent.counters,
+        }
+    }
+}
