@@ -101,9 +101,11 @@ pub struct Patience {
     pub unknown: Option<Duration>,
     /// For the next verified piece.
     pub stall: Option<Duration>,
+    /// For room on a full disk; zero: not at all.
+    pub room: Option<Duration>,
 }
 
 impl Patience {
     /// Waits for ever: what the prompt does once it has said why.
-    pub const ENDLESS: Patience = Patience { tracker: None, unknown: None, stall: None };
+    pub const ENDLESS: Patience = Patience { tracker: None, unknown: None, stall: None, room: None };
 }

@@ -139,6 +139,11 @@ pub enum Waiting {
     Disk,
     /// The piece buffers are full: the disk is slower than the network.
     DiskBehind,
+    /// There is no room on the disk for so many bytes more; it is tried again and again.
+    DiskFull {
+        /// How many bytes are missing.
+        needed: u64,
+    },
     /// `--download-limit` holds it.
     Limit,
     /// Pieces arrive.

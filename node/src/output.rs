@@ -187,6 +187,8 @@ pub enum Reason {
     Patience,
     /// A download says why it waits.
     Tell,
+    /// A full disk is tried again.
+    DiskRetry,
     /// A HELLO is to be repeated.
     HelloRetry,
     /// A burst may be lost.

@@ -8,6 +8,7 @@ use messages::{List, PieceIndex, Timestamp};
 
 use super::assembly::Assembly;
 use super::path::is_near;
+use super::room::Full;
 use super::session::Session;
 use super::{Describing, Download, Phase, manifest_length};
 use crate::command::Wanted;
@@ -25,6 +26,7 @@ impl Download {
         if self.is_over() {
             return Wait::IDLE;
         }
+        self.try_disk_again(cx);
         self.keep_sessions(cx);
         self.open_sessions(cx);
         self.describe(cx);
@@ -71,6 +73,9 @@ impl Download {
 
     fn patience(&self, now: Timestamp) -> Option<(Timestamp, Failure)> {
         let patience = &self.order.patience;
+        if let Some(full) = &self.full {
+            return full.patience(patience.room);
+        }
         match &self.phase {
             Phase::Locating => match self.located_at {
                 None => patience.tracker.map(|time| (self.began + time, Failure::TrackerUnreachable)),
@@ -247,6 +252,8 @@ impl Download {
         let wait = wait.earlier(Wait { until: need, reason: Reason::NeedAgain });
         let patience = self.patience(cx.now).map_or(Timestamp::NEVER, |(until, _)| until);
         let wait = wait.earlier(Wait { until: patience, reason: Reason::Patience });
+        let room = self.full.as_ref().map_or(Timestamp::NEVER, Full::again_at);
+        let wait = wait.earlier(Wait { until: room, reason: Reason::DiskRetry });
         let untold = self.told.as_ref() != Some(&self.waits.0);
         let tell = if untold { self.waits.1 + TELL_AFTER } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });

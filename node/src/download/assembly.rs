@@ -57,8 +57,8 @@ impl Assembly {
     }
 
     /// Who sent how many bytes of it.
-    pub(crate) fn contributions(&self) -> &[(SessionKey, u32)] {
-        &self.contributions
+    pub(crate) fn contributions(&self) -> impl Iterator<Item = (SessionKey, u32)> {
+        self.contributions.iter().copied()
     }
 
     /// Bytes that `session` is to ask for and has not.
@@ -227,7 +227,7 @@ mod tests {
             }
             prop_assert!(assembly.is_complete());
             prop_assert_eq!(placed, 10_000);
-            prop_assert_eq!(assembly.contributions().iter().map(|c| c.1).sum::<u32>(), 10_000);
+            prop_assert_eq!(assembly.contributions().map(|c| c.1).sum::<u32>(), 10_000);
         }
     }
 }

@@ -27,6 +27,17 @@ use crate::output::Place;
 /// A session of which nothing is known is taken to be this fast, in bytes a second, when stretches are compared.
 const UNKNOWN_SPEED: u64 = 1 << 20;
 
+/// A piece on its way to the disk.
+#[derive(Debug)]
+struct Storing {
+    buffer: BufferId,
+    length: u32,
+    /// Who sent how much of it.
+    contributions: Vec<(SessionKey, u32)>,
+    /// The disk had no room for it: it keeps its buffer until there is.
+    refused: bool,
+}
+
 /// The pieces of one content.
 #[derive(Debug)]
 pub(crate) struct Fetch {
@@ -37,7 +48,7 @@ pub(crate) struct Fetch {
     verified: u64,
     stretches: Stretches,
     begun: BTreeMap<u32, Assembly>,
-    storing: BTreeMap<u32, Vec<(SessionKey, u32)>>,
+    storing: BTreeMap<u32, Storing>,
     /// Whether a piece could not be begun for want of a buffer.
     starved: bool,
 }
@@ -164,19 +175,46 @@ impl Fetch {
         if !self.begun.get(&piece.0).is_some_and(Assembly::is_complete) {
             return;
         }
-        let (Some(assembly), Some(&expected)) =
-            (self.begun.remove(&piece.0), self.manifest.piece_hash(piece))
-        else {
+        let Some(assembly) = self.begun.remove(&piece.0) else {
             return;
         };
-        cx.out.disk.push(DiskRequest::Store {
-            download: self.download,
-            piece,
-            buffer: assembly.buffer(),
-            length: assembly.length(),
-            expected,
-        });
-        self.storing.insert(piece.0, assembly.contributions().to_vec());
+        let (buffer, length) = (assembly.buffer(), assembly.length());
+        let contributions = assembly.contributions().collect();
+        self.storing.insert(piece.0, Storing { buffer, length, contributions, refused: false });
+        self.store(piece, buffer, length, cx);
+    }
+
+    fn store(&self, piece: PieceIndex, buffer: BufferId, length: u32, cx: &mut Context<'_>) {
+        let Some(&expected) = self.manifest.piece_hash(piece) else {
+            return;
+        };
+        cx.out.disk.push(DiskRequest::Store { download: self.download, piece, buffer, length, expected });
+    }
+
+    /// The disk has no room for `piece`: it stays in its buffer.
+    pub(crate) fn on_refused(&mut self, piece: PieceIndex) {
+        if let Some(storing) = self.storing.get_mut(&piece.0) {
+            storing.refused = true;
+        }
+    }
+
+    /// Whether the disk had no room for a piece.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.storing.values().any(|storing| storing.refused)
+    }
+
+    /// What the disk had no room for is handed to it again.
+    pub(crate) fn store_again(&mut self, cx: &mut Context<'_>) {
+        let refused = self.storing.iter_mut().filter(|(_, storing)| storing.refused);
+        let again: Vec<(u32, BufferId, u32)> = refused
+            .map(|(&piece, storing)| {
+                storing.refused = false;
+                (piece, storing.buffer, storing.length)
+            })
+            .collect();
+        again
+            .into_iter()
+            .for_each(|(piece, buffer, length)| self.store(PieceIndex(piece), buffer, length, cx));
     }
 
     /// `range` did not arrive: `by` asks again, or anybody.
@@ -195,7 +233,7 @@ impl Fetch {
     /// The disk has `piece`, verified: who sent how much of it.
     pub(crate) fn on_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
         self.starved = false;
-        let Some(contributions) = self.storing.remove(&piece.0) else {
+        let Some(Storing { contributions, .. }) = self.storing.remove(&piece.0) else {
             return Vec::new();
         };
         self.have.insert(piece.0 as usize);
@@ -206,17 +244,18 @@ impl Fetch {
     /// `piece` is not what it should be, or was not written: it is missing again. Who sent it.
     pub(crate) fn on_not_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
         self.starved = false;
-        let Some(contributions) = self.storing.remove(&piece.0) else {
+        let Some(Storing { contributions, .. }) = self.storing.remove(&piece.0) else {
             return Vec::new();
         };
         self.stretches.put_back(piece.0);
         contributions
     }
 
-    /// The buffers of pieces that were begun: given up.
+    /// The buffers of pieces that were begun, or that the disk had no room for: given up.
     pub(crate) fn abandon(&mut self) -> Vec<BufferId> {
-        let begun = std::mem::take(&mut self.begun);
-        begun.into_values().map(|assembly| assembly.buffer()).collect()
+        let begun = std::mem::take(&mut self.begun).into_values().map(|assembly| assembly.buffer());
+        let refused = self.storing.extract_if(.., |_, storing| storing.refused);
+        begun.chain(refused.map(|(_, storing)| storing.buffer)).collect()
     }
 
     /// A partial owner that has given all it has of its stretch leaves the rest to others.
@@ -231,8 +270,10 @@ impl Fetch {
     }
 
     fn begin_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> bool {
-        // Room is asked for at full size, so that a piece that is begun always has its buffer.
-        if !cx.buffers.has_room(self.layout.piece_size()) && self.stretches.of(session.key).is_some() {
+        // Room is asked for at full size, so that a piece that is begun always has its buffer. What a full disk cannot take
+        // is not asked for.
+        let room = !self.is_refused() && cx.buffers.has_room(self.layout.piece_size());
+        if !room && self.stretches.of(session.key).is_some() {
             self.starved = true;
             return false;
         }

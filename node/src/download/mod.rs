@@ -17,6 +17,7 @@ mod has;
 mod need;
 mod owners;
 mod path;
+mod room;
 mod session;
 mod storing;
 mod stretches;
@@ -40,6 +41,7 @@ use assembly::Assembly;
 use fetch::Fetch;
 use need::NeedSchedule;
 use owners::Candidates;
+use room::Full;
 use session::Session;
 
 /// An owner whose pieces alone were bad this often is not asked again.
@@ -107,6 +109,8 @@ pub(crate) struct Download {
     located_at: Option<Timestamp>,
     /// The last verified piece, or the start.
     progress_at: Timestamp,
+    /// The disk had no room.
+    full: Option<Full>,
     /// Whether this node serves the content already, from another file.
     served_here: bool,
     /// Whether any owner ever answered.
@@ -145,6 +149,7 @@ impl Download {
             need: NeedSchedule::new(now),
             located_at: None,
             progress_at: now,
+            full: None,
             served_here: false,
             answered: false,
             meter: Meter::new(now),
@@ -307,6 +312,9 @@ impl Download {
             Phase::Locating => Waiting::Unknown,
             Phase::Describing(Describing::NoOwner) => Waiting::Owners,
             Phase::Describing(_) => Waiting::Manifest,
+            Phase::Opening(_) | Phase::Fetching(_) if self.full.is_some() => {
+                Waiting::DiskFull { needed: self.full.as_ref().map_or(0, Full::needed) }
+            }
             Phase::Opening(_) => Waiting::Disk,
             Phase::Finishing(_) | Phase::Over => Waiting::Finishing,
             Phase::Fetching(_) if !willing && self.sessions.values().any(|s| s.is_choked()) => {

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use messages::node_to_node::ByeReason;
-use messages::{Manifest, ManifestError, Name, NodeId, PieceIndex};
+use messages::{ContentId, Manifest, ManifestError, Name, NodeId, PieceIndex};
 
 use super::fetch::Fetch;
 use super::{BAD_PIECES, Completed, Describing, Download, Phase};
 use crate::command::Destination;
 use crate::context::Context;
-use crate::disk::{DiskError, DiskRequest, FinishError, Opened, StoreError};
+use crate::disk::{DiskError, DiskErrorKind, DiskRequest, FinishError, Opened, StoreError};
 use crate::event::{Event, Failure, SessionEnd, Share, Summary};
 use crate::ids::BufferId;
 use crate::ids::SessionKey;
@@ -55,10 +55,13 @@ impl Download {
             return;
         };
         self.length = Some(manifest.layout().length());
-        let target = self.target();
-        let (download, share) = (self.id, self.share);
-        cx.out.disk.push(DiskRequest::Open { download, share, target, content, manifest: manifest.clone() });
+        self.ask_open(content, manifest.clone(), cx);
         self.phase = Phase::Opening(manifest);
+    }
+
+    pub(super) fn ask_open(&self, content: ContentId, manifest: Arc<Manifest>, cx: &mut Context<'_>) {
+        let (download, share, target) = (self.id, self.share, self.target());
+        cx.out.disk.push(DiskRequest::Open { download, share, target, content, manifest });
     }
 
     /// The part file is there, or cannot be.
@@ -67,6 +70,12 @@ impl Download {
             return;
         };
         let manifest = manifest.clone();
+        if let Err(error) = &result
+            && self.waits_for_room(error, cx)
+        {
+            return;
+        }
+        self.full = None;
         match result {
             Err(error) => self.fail(Failure::Disk(error), cx),
             Ok(Opened::AlreadyThere) => {
@@ -100,12 +109,20 @@ impl Download {
         result: Result<(), StoreError>,
         cx: &mut Context<'_>,
     ) -> Vec<(NodeId, u64)> {
+        if let (Phase::Fetching(fetch), Err(StoreError::Disk(error))) = (&mut self.phase, &result)
+            && matches!(error.kind, DiskErrorKind::Full { .. })
+        {
+            fetch.on_refused(piece);
+            self.waits_for_room(error, cx);
+            return Vec::new();
+        }
         cx.buffers.give_back(buffer, cx.out);
         let Phase::Fetching(fetch) = &mut self.phase else {
             return Vec::new();
         };
         match result {
             Ok(()) => {
+                self.full = None;
                 let contributions = fetch.on_stored(piece);
                 self.progress_at = cx.now;
                 let credits = self.credit(&contributions);

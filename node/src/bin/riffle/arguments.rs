@@ -100,7 +100,7 @@ pub(crate) struct Download {
     /// Save it as this file, or in this folder (several names: a folder)
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
-    /// Wait for the tracker, and for somebody to share it
+    /// Wait for the tracker, for somebody to share it, and for room on a full disk
     #[arg(long)]
     pub(crate) wait: bool,
     /// Give up when no piece was verified for this long [default: 60s]

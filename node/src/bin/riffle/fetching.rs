@@ -107,7 +107,8 @@ impl Fetching {
             }
             return;
         }
-        if fetch.said.as_ref() != Some(why) {
+        let said = fetch.said.as_ref().map(std::mem::discriminant);
+        if said != Some(std::mem::discriminant(why)) {
             if let Some(words) = report::waiting(why) {
                 screen.note(&format!("{}: {words}", fetch.label));
             }

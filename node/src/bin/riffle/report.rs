@@ -1,5 +1,6 @@
 //! What a person reads: events, states and results as lines of text. Pure, so that the words are tested.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
@@ -18,25 +19,38 @@ pub(crate) fn download_line(tracker: &str, content: ContentId) -> String {
 }
 
 /// Why a download does not go on, as the end of a sentence; `None` while it does.
-pub(crate) fn waiting(why: &Waiting) -> Option<&'static str> {
-    match why {
-        Waiting::Tracker => Some("waiting for the tracker to answer"),
-        Waiting::Unknown => Some("nobody shares it yet; asking again"),
-        Waiting::Owners => Some("no owner has answered yet; asking again"),
-        Waiting::OwnersBusy => Some("the owners serve others for now"),
-        Waiting::MissingPieces => Some("no owner at hand has what is missing; asking for others"),
-        Waiting::Manifest => Some("fetching its description"),
-        Waiting::Disk => Some("making room on the disk"),
-        Waiting::DiskBehind => Some("the disk is slower than the network"),
-        Waiting::Limit => Some("held by the download limit"),
-        Waiting::Nothing => None,
-        Waiting::Finishing => Some("checking the whole"),
-    }
+pub(crate) fn waiting(why: &Waiting) -> Option<Cow<'static, str>> {
+    let words = match why {
+        Waiting::DiskFull { needed } => {
+            return Some(
+                format!("disk full: {} more needed; it goes on when there is room", size(*needed)).into(),
+            );
+        }
+        Waiting::Tracker => "waiting for the tracker to answer",
+        Waiting::Unknown => "nobody shares it yet; asking again",
+        Waiting::Owners => "no owner has answered yet; asking again",
+        Waiting::OwnersBusy => "the owners serve others for now",
+        Waiting::MissingPieces => "no owner at hand has what is missing; asking for others",
+        Waiting::Manifest => "fetching its description",
+        Waiting::Disk => "making room on the disk",
+        Waiting::DiskBehind => "the disk is slower than the network",
+        Waiting::Limit => "held by the download limit",
+        Waiting::Nothing => return None,
+        Waiting::Finishing => "checking the whole",
+    };
+    Some(words.into())
 }
 
 /// Whether a reason is worth a line of its own when it begins; the others last for moments in every download.
 pub(crate) fn is_news(why: &Waiting) -> bool {
-    matches!(why, Waiting::Tracker | Waiting::Unknown | Waiting::Owners | Waiting::MissingPieces)
+    matches!(
+        why,
+        Waiting::Tracker
+            | Waiting::Unknown
+            | Waiting::Owners
+            | Waiting::MissingPieces
+            | Waiting::DiskFull { .. }
+    )
 }
 
 /// Where a failure is read decides what the person can do about it.

@@ -207,7 +207,12 @@ impl Stage {
     ) -> Result<Result<Outcome, ExitCode>> {
         self.add_node(settings)?;
         let downloader = self.nodes.last().context("no node")?;
-        let patience = Patience { tracker: Some(PATIENCE), unknown: Some(PATIENCE), stall: Some(PATIENCE) };
+        let patience = Patience {
+            tracker: Some(PATIENCE),
+            unknown: Some(PATIENCE),
+            stall: Some(PATIENCE),
+            room: Some(PATIENCE),
+        };
         let wanted = Wanted::Name(name.clone(), String::new());
         let order = DownloadOrder { wanted, destination: Destination::Folder(folder.to_owned()), patience };
         screen.note(&format!("a fifth node downloads {name}"));

@@ -76,7 +76,8 @@ fn read_wanted(arguments: &Download) -> Result<Vec<Wanted>> {
     arguments.wanted.iter().map(read).collect()
 }
 
-/// How long each thing may take: for ever with `--wait`, but for a transfer that stands still.
+/// How long each thing may take: for ever with `--wait`, but for a transfer that stands still. A script learns at once that a
+/// disk is full; what is there stays, and the same command goes on with it.
 fn patience(arguments: &Download, settings: &NodeSettings) -> Patience {
     let stall = arguments.timeout.map_or(settings.download.stall_timeout, Duration::from);
     let (tracker, unknown) = (settings.download.tracker_patience, Duration::ZERO);
@@ -84,6 +85,7 @@ fn patience(arguments: &Download, settings: &NodeSettings) -> Patience {
         tracker: (!arguments.wait).then_some(tracker),
         unknown: (!arguments.wait).then_some(unknown),
         stall: Some(stall),
+        room: (!arguments.wait).then_some(Duration::ZERO),
     }
 }
 
@@ -159,9 +161,11 @@ mod tests {
         assert_eq!(usual.tracker, Some(Duration::from_secs(5)));
         assert_eq!(usual.unknown, Some(Duration::ZERO));
         assert_eq!(usual.stall, Some(Duration::from_secs(60)));
+        assert_eq!(usual.room, Some(Duration::ZERO));
         let timeout = Some(config::Period(Duration::from_secs(9)));
         let waiting = patience(&Download { wait: true, timeout, ..arguments() }, &settings);
-        let expected = Patience { tracker: None, unknown: None, stall: Some(Duration::from_secs(9)) };
+        let expected =
+            Patience { tracker: None, unknown: None, stall: Some(Duration::from_secs(9)), room: None };
         assert_eq!(waiting, expected);
     }
 

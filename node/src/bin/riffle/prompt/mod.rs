@@ -102,7 +102,7 @@ fn patience(input: Input, settings: &NodeSettings) -> Patience {
         Input::Editor { .. } => Patience { unknown, ..Patience::ENDLESS },
         Input::Pipe | Input::Ended { .. } => {
             let stall = Some(settings.download.stall_timeout);
-            Patience { tracker: stall, unknown, stall }
+            Patience { tracker: stall, unknown, stall, room: stall }
         }
     }
 }
