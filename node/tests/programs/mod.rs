@@ -9,6 +9,8 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
+
 /// Nothing here takes longer, however busy the machine is; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -150,8 +152,47 @@ impl Program {
 
     /// Asks it to leave, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it is ours");
+        self.signal(Signal::INT);
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).expect("it is ours");
+    }
+
+    /// Ends it with SIGKILL, which it cannot do anything about.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it is ours");
+        self.child.wait().expect("it is ours");
+    }
+
+    /// Its number for the system.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("waited for").is_none()
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        pause(Duration::from_millis(2));
+    }
+}
+
+/// Lets time pass: how long a fault lasts, or how often something is looked at.
+pub(crate) fn pause(time: Duration) {
+    let until = Instant::now() + time;
+    while let left = until.saturating_duration_since(Instant::now())
+        && !left.is_zero()
+    {
+        std::thread::park_timeout(left);
     }
 }
 

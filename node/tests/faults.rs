@@ -1,0 +1,13 @@
+//! Faults of real processes, disks and strangers: nothing is lost, nothing hangs, junk changes nothing.
+//!
+//! The moment of a fault is sure, because the rate is held by a limit and a download's journal says how far it is.
+#![cfg(all(feature = "bin", target_os = "linux"))]
+
+mod programs;
+#[path = "faults/scene.rs"]
+mod scene;
+
+#[path = "faults/killed.rs"]
+mod killed;
+#[path = "faults/stopped.rs"]
+mod stopped;

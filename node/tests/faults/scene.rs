@@ -1,0 +1,121 @@
+//! What every fault happens to: a tracker, owners with copies of their own, a downloader.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::programs::{Place, Program, noise, wait_until};
+
+pub(crate) const MIB: usize = 1 << 20;
+/// The size of a piece of every file here.
+pub(crate) const PIECE: usize = messages::limits::MIN_PIECE_SIZE as usize;
+
+/// The journal beside a part file: a header, then records of one size (node/README.md).
+const JOURNAL_HEADER: u64 = 68;
+const JOURNAL_RECORD: u64 = 41;
+
+/// A place with a tracker. Programs that are dropped are killed.
+pub(crate) struct Scene {
+    pub(crate) place: Place,
+    pub(crate) tracker: Program,
+    pub(crate) address: String,
+}
+
+impl Scene {
+    /// A tracker with the usual settings.
+    pub(crate) fn new() -> Scene {
+        Scene::with_tracker("")
+    }
+
+    /// A tracker with these settings.
+    pub(crate) fn with_tracker(settings: &str) -> Scene {
+        let place = Place::new();
+        fs::write(place.path().join("tracker.toml"), settings).expect("written");
+        let (tracker, address) = start_tracker(&place, "127.0.0.1:0");
+        Scene { place, tracker, address }
+    }
+
+    /// Kills the tracker.
+    pub(crate) fn kill_tracker(&mut self) {
+        self.tracker.kill();
+    }
+
+    /// Another tracker, which knows nothing, where the one was that is gone.
+    pub(crate) fn new_tracker(&mut self) {
+        (self.tracker, _) = start_tracker(&self.place, &self.address);
+    }
+
+    /// Settings of all nodes that are started from now on.
+    pub(crate) fn settings(&self, text: &str) {
+        fs::write(self.place.folder("config/riffle").join("node.toml"), text).expect("written");
+    }
+
+    /// A file in an owner's own folder.
+    pub(crate) fn file(&self, folder: &str, name: &str, length: usize) -> PathBuf {
+        let path = self.place.folder(folder).join(name);
+        fs::write(&path, noise(length)).expect("written");
+        path
+    }
+
+    /// A node that shares `files` of `folder`, when all of them are announced.
+    pub(crate) fn owner(&self, folder: &str, files: &[&str], more: &[&str]) -> Program {
+        let arguments = [&["send", "--tracker", &self.address], more, files].concat();
+        let mut command = self.place.riffle(&arguments);
+        let owner = Program::start(command.current_dir(self.place.folder(folder)));
+        files.iter().for_each(|_| drop(owner.wait_for("riffle download --tracker ")));
+        owner
+    }
+
+    /// `riffle download` with `arguments` into the folder `saved`.
+    pub(crate) fn download(&self, arguments: &[&str]) -> Program {
+        let arguments = [&["download", "--tracker", &self.address], arguments].concat();
+        Program::start(self.place.riffle(&arguments).current_dir(self.place.folder("saved")))
+    }
+
+    /// How many pieces of the unfinished `name` are on the disk, as its journal says.
+    pub(crate) fn pieces(&self, name: &str) -> usize {
+        let journal = self.place.folder("saved").join(format!("{name}.riffle"));
+        let length = fs::metadata(journal).map_or(0, |metadata| metadata.len());
+        usize::try_from(length.saturating_sub(JOURNAL_HEADER) / JOURNAL_RECORD).expect("few")
+    }
+
+    /// Waits until that many pieces of `name` are on the disk.
+    pub(crate) fn wait_for_pieces(&self, name: &str, pieces: usize) {
+        wait_until(&format!("{pieces} pieces of {name}"), || self.pieces(name) >= pieces);
+    }
+
+    /// Whether `name` is saved as it was made, with nothing left beside it.
+    pub(crate) fn is_saved(&self, name: &str, length: usize) -> bool {
+        let saved = self.place.folder("saved");
+        let beside = |end: &str| saved.join(format!("{name}.{end}")).exists();
+        let bytes = fs::read(saved.join(name));
+        bytes.is_ok_and(|bytes| bytes == noise(length)) && !beside("part") && !beside("riffle")
+    }
+
+    /// A whole new download of `name`, which must succeed.
+    pub(crate) fn fetch(&self, name: &str, length: usize) {
+        let saved = self.place.folder("saved");
+        let _ = fs::remove_file(saved.join(name));
+        self.arrives(self.download(&[name]), name, length);
+    }
+
+    /// Waits for the end of a download that must succeed; what it said.
+    pub(crate) fn arrives(&self, download: Program, name: &str, length: usize) -> Vec<String> {
+        let (status, said) = download.end();
+        assert_eq!(status.code(), Some(0), "{said:#?}\n{}", self.place.logs());
+        assert!(self.is_saved(name, length), "the copy differs: {said:#?}");
+        said
+    }
+}
+
+fn start_tracker(place: &Place, listen: &str) -> (Program, String) {
+    let arguments = ["tracker", "--listen", listen, "--config", "tracker.toml"];
+    let tracker = Program::start(&mut place.riffle(&arguments));
+    let line = tracker.wait_for("listening on ");
+    let address = line.rsplit("listening on ").next().expect("an address").trim().to_owned();
+    (tracker, address)
+}
+
+/// Whether one of the lines contains `words`.
+pub(crate) fn says(said: &[String], words: &str) -> bool {
+    said.iter().any(|line| line.contains(words))
+}
