@@ -150,7 +150,47 @@ pub enum Opened {
     Ready {
         /// Runs of piece numbers, ascending and apart.
         have: Vec<Range<u32>>,
+        /// What could not be believed without hashing it; `None` when nothing was in doubt.
+        hashed_again: Option<HashedAgain>,
     },
+}
+
+/// What of a part file had to be hashed before a download could go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashedAgain {
+    /// How many bytes of it.
+    pub bytes: u64,
+    /// Why the journal was not enough.
+    pub why: Doubt,
+}
+
+/// Why the journal of a part file does not tell, or not alone, which pieces are in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// There is none.
+    #[error("it has no journal")]
+    NoJournal,
+    /// It is torn or its checksums do not hold.
+    #[error("its journal is damaged")]
+    Damaged,
+    /// Another version of the program wrote it.
+    #[error("its journal is of another version")]
+    OtherVersion,
+    /// It tells of another content.
+    #[error("it was begun for another content")]
+    OtherContent,
+    /// The part file does not have all the bytes that it should have.
+    #[error("the part file is shorter than its journal says")]
+    Shorter,
+    /// Something else has written to the part file.
+    #[error("the part file was changed since")]
+    Changed,
+    /// The system could not bring it to the disk.
+    #[error("writing it to the disk failed")]
+    WriteFailed,
+    /// What was not yet durable may have been lost with the machine's memory.
+    #[error("the machine was restarted since")]
+    Restarted,
 }
 
 /// Why a piece was not stored.

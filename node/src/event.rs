@@ -8,7 +8,7 @@ use std::time::Duration;
 use messages::tracker_to_node::{Listed, RefusalCode};
 use messages::{ContentId, Endpoint, Name, NodeId, PieceIndex};
 
-use crate::disk::DiskError;
+use crate::disk::{DiskError, HashedAgain};
 use crate::ids::{DownloadId, SearchId, ShareId};
 
 /// Something that happened.
@@ -53,6 +53,8 @@ pub enum Event {
 
     /// A download knows what it fetches.
     DownloadIdentified { download: DownloadId, content: ContentId, name: Name, length: u64 },
+    /// A part file from before was found: `have_bytes` of it count, and so much had to be hashed to know that.
+    DownloadResumed { download: DownloadId, have_bytes: u64, hashed_again: Option<HashedAgain> },
     /// A download waits, and why; said when the reason changes.
     DownloadWaits { download: DownloadId, why: Waiting },
     /// An owner opened its session.

@@ -19,7 +19,9 @@ mod runs;
 mod status;
 
 pub use command::{Command, Destination, DownloadOrder, Patience, Wanted};
-pub use disk::{DiskError, DiskErrorKind, DiskRequest, DiskResult, FinishError, Opened, StoreError};
+pub use disk::{
+    DiskError, DiskErrorKind, DiskRequest, DiskResult, Doubt, FinishError, HashedAgain, Opened, StoreError,
+};
 pub use event::{Event, Failure, SessionEnd, Share, Summary, Waiting};
 pub use ids::{BufferId, DownloadId, SearchId, ShareId};
 pub use node::{Identity, Node};

@@ -85,9 +85,14 @@ impl Download {
             Ok(Opened::Ready { .. }) if self.served_here && self.candidates.is_empty() => {
                 self.fail(Failure::OnlyHere, cx);
             }
-            Ok(Opened::Ready { have }) => {
+            Ok(Opened::Ready { have, hashed_again }) => {
                 self.progress_at = cx.now;
-                self.phase = Phase::Fetching(Fetch::new(self.id, manifest, &have));
+                let fetch = Fetch::new(self.id, manifest, &have);
+                let (download, have_bytes) = (self.id, fetch.verified());
+                if have_bytes > 0 || hashed_again.is_some() {
+                    cx.out.events.push(Event::DownloadResumed { download, have_bytes, hashed_again });
+                }
+                self.phase = Phase::Fetching(fetch);
                 self.finish_if_complete(cx);
             }
         }

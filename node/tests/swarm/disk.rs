@@ -197,7 +197,7 @@ impl Disk {
                 self.open.insert(share, content);
                 self.parts
                     .insert(download, Part { target, content, manifest, share, stored: BTreeSet::new() });
-                Ok(Opened::Ready { have: Vec::new() })
+                Ok(Opened::Ready { have: Vec::new(), hashed_again: None })
             }
         }
     }

@@ -56,6 +56,11 @@ impl Fetching {
                     fetch.label = name.to_string();
                 }
             }
+            Event::DownloadResumed { download, have_bytes, hashed_again } => {
+                if let Some(fetch) = self.running.get(download) {
+                    screen.note(&report::resumed(&fetch.label, *have_bytes, *hashed_again));
+                }
+            }
             Event::DownloadWaits { download, why } => self.on_wait(*download, why, screen),
             Event::PieceRejected { download, piece, .. } if self.running.contains_key(download) => {
                 screen.note(&format!("piece {piece} did not verify and is fetched again"));

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use messages::tracker_to_node::{Listed, RefusalCode};
 use messages::{ContentId, Name, NodeId};
-use node::{DownloadStatus, Failure, OwnerState, OwnerStatus, SessionEnd, Status, Summary, Waiting};
+use node::{
+    DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, Status, Summary, Waiting,
+};
 
 use crate::units::{duration, percent, rate, size};
 use crate::words;
@@ -91,6 +93,18 @@ pub(crate) fn failure(label: &str, why: &Failure, place: Place) -> Vec<String> {
         Failure::Cancelled => format!("{label}: cancelled; {again}"),
     };
     vec![line]
+}
+
+/// What was found of `label` from before, and why it was not known without hashing.
+pub(crate) fn resumed(label: &str, have_bytes: u64, hashed_again: Option<HashedAgain>) -> String {
+    let mut line = match have_bytes {
+        0 => format!("nothing of what was there of {label} can be used"),
+        have => format!("going on with {} of {label} that were there", size(have)),
+    };
+    if let Some(HashedAgain { bytes, why }) = hashed_again {
+        let _ = write!(line, " ({} hashed again: {why})", size(bytes));
+    }
+    line
 }
 
 fn ambiguous(label: &str, contents: &[Listed], command: &str) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use messages::ContentId;
-use node::{DiskError, DiskErrorKind, DownloadId, Share, ShareId, ShareStatus};
+use node::{DiskError, DiskErrorKind, Doubt, DownloadId, Share, ShareId, ShareStatus};
 
 use super::*;
 
@@ -171,4 +171,18 @@ fn failures_say_what_to_do() {
         let lines = failure("f", &why, Place::Prompt);
         assert!(lines.len() == 1 && lines[0].contains(expected), "{lines:?}");
     }
+}
+
+#[test]
+fn what_was_there_before_is_said_and_why_it_was_hashed_again() {
+    assert_eq!(resumed("film.bin", 412 << 20, None), "going on with 412 MiB of film.bin that were there");
+    let again = |why| Some(HashedAgain { bytes: 3 << 20, why });
+    assert_eq!(
+        resumed("film.bin", 2 << 20, again(Doubt::Changed)),
+        "going on with 2.00 MiB of film.bin that were there (3.00 MiB hashed again: the part file was changed since)"
+    );
+    assert_eq!(
+        resumed("film.bin", 0, again(Doubt::OtherContent)),
+        "nothing of what was there of film.bin can be used (3.00 MiB hashed again: it was begun for another content)"
+    );
 }

@@ -72,6 +72,12 @@ fn log_download(event: &Event) {
         Event::DownloadIdentified { download, content, name, length } => {
             info!(%download, %content, %name, length, "download identified");
         }
+        Event::DownloadResumed { download, have_bytes, hashed_again: None } => {
+            info!(%download, have_bytes, "part file found, nothing to be hashed");
+        }
+        Event::DownloadResumed { download, have_bytes, hashed_again: Some(again) } => {
+            info!(%download, have_bytes, hashed_bytes = again.bytes, why = %again.why, "part file found");
+        }
         Event::DownloadWaits { download, why } => info!(%download, ?why, "download waits"),
         Event::OwnerReady { download, owner, peer, rtt } => {
             info!(%download, owner = %owner.short(), %peer, rtt_us = rtt.as_micros() as u64, "owner ready");

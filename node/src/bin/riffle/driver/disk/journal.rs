@@ -15,11 +15,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use messages::{ContentId, PieceIndex};
+use node::Doubt;
 
 use super::place::sibling;
 use super::tree::Subtree;
 
 const MAGIC: &[u8; 8] = b"riffle\x01\0";
+/// Where the version stands in it.
+const VERSION_AT: usize = 6;
 const HEADER: usize = 8 + 32 + 8 + 16 + 4;
 const RECORD: usize = 1 + 4 + 32 + 4;
 
@@ -63,6 +66,8 @@ pub(crate) enum Kept {
     Written = 1,
     /// The disk has them.
     Durable = 2,
+    /// The system had them and could not bring them to the disk: they are to be looked at.
+    Doubtful = 3,
 }
 
 /// One line of the journal.
@@ -81,8 +86,20 @@ pub(crate) struct Record {
 pub(crate) struct Recovered {
     /// Stored, with their values; ascending, each once.
     pub(crate) trusted: Vec<(PieceIndex, Subtree)>,
-    /// Once written, but perhaps lost with the power: to be hashed again. Ascending.
+    /// Once written, but perhaps lost or changed since: to be hashed again. Ascending.
     pub(crate) doubtful: Vec<PieceIndex>,
+    /// Not told of, in a journal that does not tell of everything: to be hashed where anything was written. Ascending.
+    pub(crate) unknown: Vec<PieceIndex>,
+    /// Why some are doubtful or unknown.
+    pub(crate) doubt: Option<Doubt>,
+}
+
+impl Recovered {
+    /// Nothing is known of any of `pieces`, and why.
+    pub(crate) fn nothing(pieces: u32, why: Doubt) -> Recovered {
+        let unknown = (0..pieces).map(PieceIndex).collect();
+        Recovered { unknown, doubt: Some(why), ..Recovered::default() }
+    }
 }
 
 /// An open journal.
@@ -140,36 +157,53 @@ impl Journal {
     }
 }
 
-/// Reads a journal's bytes. `None`: it is of another content or damaged at its head.
-///
-/// `intact`: the part file has the right length and was not touched after the journal; else nothing is trusted.
-pub(crate) fn recover(bytes: &[u8], now: &JournalHeader, pieces: u32, intact: bool) -> Option<Recovered> {
-    let (head, records) = bytes.split_at_checked(HEADER)?;
-    let then = JournalHeader::decode(head)?;
+/// Reads a journal's bytes. `part`: what is wrong with the part file itself, if anything; then nothing is trusted.
+pub(crate) fn recover(bytes: &[u8], now: &JournalHeader, pieces: u32, part: Option<Doubt>) -> Recovered {
+    let then = match JournalHeader::read(bytes) {
+        Ok(then) => then,
+        Err(why) => return Recovered::nothing(pieces, why),
+    };
     if (then.content, then.length) != (now.content, now.length) {
-        return None;
+        return Recovered::nothing(pieces, Doubt::OtherContent);
     }
     let same_boot = then.boot.is_still(now.boot);
-    let mut said: Vec<Option<(Kept, Subtree)>> = vec![None; pieces as usize];
-    for record in records.chunks_exact(RECORD).map_while(Record::decode) {
-        let Some(slot) = said.get_mut(record.piece.0 as usize) else { break };
-        match slot {
-            Some((Kept::Durable, _)) => {}
-            _ => *slot = Some((record.kept, record.subtree)),
-        }
-    }
+    let (said, whole) = read_records(bytes.get(HEADER..).unwrap_or_default(), pieces);
+    let lost = [(!whole, Doubt::Damaged), (!same_boot, Doubt::Restarted)];
+    // Records may have gone with the tail of the journal, or with the memory in which it was.
+    let incomplete = lost.into_iter().find_map(|(lost, why)| lost.then_some(why));
     let mut recovered = Recovered::default();
+    let mut failed = None;
     for (index, slot) in said.into_iter().enumerate() {
         let piece = PieceIndex(index as u32);
         match slot {
-            Some((kept, subtree)) if intact && (same_boot || kept == Kept::Durable) => {
+            Some((Kept::Doubtful, _)) => {
+                failed = Some(Doubt::WriteFailed);
+                recovered.doubtful.push(piece);
+            }
+            Some((kept, subtree)) if part.is_none() && (same_boot || kept == Kept::Durable) => {
                 recovered.trusted.push((piece, subtree));
             }
             Some(_) => recovered.doubtful.push(piece),
+            None if incomplete.is_some() => recovered.unknown.push(piece),
             None => {}
         }
     }
-    Some(recovered)
+    recovered.doubt = part.or(incomplete).or(failed);
+    recovered
+}
+
+/// The last word on each piece, and whether the records were readable to their end.
+fn read_records(bytes: &[u8], pieces: u32) -> (Vec<Option<(Kept, Subtree)>>, bool) {
+    let mut said: Vec<Option<(Kept, Subtree)>> = vec![None; pieces as usize];
+    for bytes in bytes.chunks(RECORD) {
+        let Some(record) = Record::decode(bytes) else { return (said, false) };
+        let Some(slot) = said.get_mut(record.piece.0 as usize) else { return (said, false) };
+        match (&slot, record.kept) {
+            (Some((Kept::Durable, _)), Kept::Written) => {}
+            _ => *slot = Some((record.kept, record.subtree)),
+        }
+    }
+    (said, true)
 }
 
 impl JournalHeader {
@@ -180,6 +214,15 @@ impl JournalHeader {
         out.extend_from_slice(&self.length.to_le_bytes());
         out.extend_from_slice(&self.boot.0);
         seal(out, start);
+    }
+
+    /// The header at the beginning of a journal, or why there is none.
+    fn read(bytes: &[u8]) -> Result<JournalHeader, Doubt> {
+        let same_program = bytes.starts_with(&MAGIC[..VERSION_AT]);
+        match bytes.get(VERSION_AT) {
+            Some(version) if same_program && *version != MAGIC[VERSION_AT] => Err(Doubt::OtherVersion),
+            _ => bytes.get(..HEADER).and_then(JournalHeader::decode).ok_or(Doubt::Damaged),
+        }
     }
 
     fn decode(bytes: &[u8]) -> Option<JournalHeader> {
@@ -206,10 +249,12 @@ impl Record {
     }
 
     fn decode(bytes: &[u8]) -> Option<Record> {
-        let (&[kind, ref piece @ ..], rest) = opened(bytes)?.split_first_chunk::<5>()?;
+        let (&[kind, ref piece @ ..], rest) =
+            opened(bytes.first_chunk::<RECORD>()?)?.split_first_chunk::<5>()?;
         let kept = match kind {
             1 => Kept::Written,
             2 => Kept::Durable,
+            3 => Kept::Doubtful,
             _ => return None,
         };
         let subtree = *rest.first_chunk::<32>()?;

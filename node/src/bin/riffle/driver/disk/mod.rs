@@ -2,6 +2,7 @@
 //!
 //! Nothing here touches a file on the network thread.
 
+mod before;
 mod fault;
 mod identity;
 mod journal;

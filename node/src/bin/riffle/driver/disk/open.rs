@@ -1,7 +1,7 @@
 //! Making room for a download: what stands at its target, the locked part file, and what is in it from before.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::{ContentId, Manifest, PieceIndex};
-use node::{DiskError, DiskErrorKind, DiskResult, DownloadId, Opened, ShareId};
+use node::{DiskError, DiskErrorKind, DiskResult, Doubt, DownloadId, HashedAgain, Opened, ShareId};
 use rustix::fs::FlockOperation;
 
+use super::before::look_back;
 use super::fault::{disk_error, error};
 use super::identity::FileIdentity;
-use super::journal::{BootId, Journal, JournalHeader, Kept, Record, Recovered, recover};
+use super::journal::{BootId, Journal, JournalHeader, Kept, Record};
 use super::part::{Part, SyncRule};
 use super::place::Place;
 use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
@@ -23,8 +24,6 @@ use super::tree::{PieceDigest, Subtree, root_of};
 use super::{Done, Results, ServedFile};
 use crate::driver::mapping::MappedFile;
 
-/// A part file may be touched this much after its journal and still be taken for what the journal describes.
-const CLOCK_SLACK: Duration = Duration::from_secs(2);
 /// How often, and how far apart, a lock is tried for: a download that was just given up lets go within moments.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
@@ -53,6 +52,8 @@ struct Draft {
     opening: Opening,
     file: Arc<File>,
     trusted: Vec<(PieceIndex, Subtree)>,
+    /// Why other pieces have to be hashed.
+    doubt: Option<Doubt>,
 }
 
 /// Opens; reports [`Done::Opened`], at once or when what is there has been hashed.
@@ -134,7 +135,7 @@ impl Opening {
         let part = &self.place.part;
         let file = open_locked(part)?;
         let metadata = file.metadata().map_err(|cause| disk_error(part, &cause))?;
-        let recovered = self.recovered(&metadata);
+        let recovered = look_back(&file, &metadata, &self.place.journal, &self.header(), &self.manifest);
         let target_is_free = match self.place.found_at_target()? {
             None => Ok(()),
             Some(_) => Err(error(&self.place.target, DiskErrorKind::ExistsOther)),
@@ -147,23 +148,8 @@ impl Opening {
             }
             return Err(error);
         }
-        let draft = Draft { opening: self.clone(), file: Arc::new(file), trusted: recovered.trusted };
-        Ok((draft, recovered.doubtful))
-    }
-
-    /// What is in a part file of this state from before.
-    fn recovered(&self, part: &Metadata) -> Recovered {
-        if part.len() == 0 {
-            return Recovered::default();
-        }
-        let layout = self.manifest.layout();
-        let said = read_journal(&self.place.journal, layout.pieces()).and_then(|(bytes, journal)| {
-            let latest = journal + CLOCK_SLACK;
-            let intact = part.len() == layout.length() && modified(part) <= latest;
-            recover(&bytes, &self.header(), layout.pieces(), intact)
-        });
-        // Nothing is known of the bytes that are there: each piece tells by its hash.
-        said.unwrap_or_else(|| Recovered { trusted: Vec::new(), doubtful: all_pieces(layout) })
+        let (file, trusted, doubt) = (Arc::new(file), recovered.trusted, recovered.doubt);
+        Ok((Draft { opening: self.clone(), file, trusted, doubt }, recovered.doubtful))
     }
 }
 
@@ -193,6 +179,10 @@ impl Draft {
                 self.trusted.push((*piece, digest.subtree));
             }
         }
+        // A content of one piece never has a journal: that is no news.
+        let layout = manifest.layout();
+        let bytes = doubtful.iter().map(|piece| u64::from(layout.piece_length(*piece))).sum();
+        let hashed_again = self.doubt.filter(|_| layout.pieces() > 1).map(|why| HashedAgain { bytes, why });
         self.trusted.sort_unstable_by_key(|(piece, _)| *piece);
         let journal = match manifest.layout().pieces() {
             0 | 1 => None,
@@ -202,7 +192,7 @@ impl Draft {
         let have = runs(self.trusted.iter().map(|(piece, _)| piece.0));
         let part =
             Part::new(place.clone(), self.file.clone(), manifest.clone(), *rule, journal, &self.trusted);
-        Ok((Opened::Ready { have }, served, Some(Arc::new(part))))
+        Ok((Opened::Ready { have, hashed_again }, served, Some(Arc::new(part))))
     }
 
     /// The journal of this boot, which says what is known now and no more.
@@ -305,24 +295,6 @@ fn allocate(file: &File, length: u64) -> rustix::io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn allocate(_file: &File, _length: u64) -> rustix::io::Result<()> {
     Err(rustix::io::Errno::NOSYS)
-}
-
-/// The journal's bytes, and when they were last added to.
-fn read_journal(path: &Path, pieces: u32) -> Option<(Vec<u8>, Duration)> {
-    /// More than a journal can have: each piece is told of a few times at most.
-    const MOST: u64 = 256;
-    let file =
-        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).ok()?;
-    let changed = modified(&file.metadata().ok()?);
-    let mut bytes = Vec::new();
-    file.take((u64::from(pieces) + 1) * MOST).read_to_end(&mut bytes).ok()?;
-    Some((bytes, changed))
-}
-
-/// When the bytes of a file last changed, since the epoch.
-fn modified(metadata: &Metadata) -> Duration {
-    let nanos = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
-    Duration::new(u64::try_from(metadata.mtime()).unwrap_or(0), nanos)
 }
 
 /// Ascending numbers as runs.

@@ -95,7 +95,7 @@ impl Bench {
 
     fn have(&mut self, manifest: &Arc<Manifest>) -> Vec<Range<u32>> {
         match self.open(manifest).unwrap().0 {
-            Opened::Ready { have } => have,
+            Opened::Ready { have, .. } => have,
             Opened::AlreadyThere => panic!("not there yet"),
         }
     }
@@ -209,7 +209,7 @@ fn a_download_is_stored_finished_and_leaves_nothing_beside_it() {
         let bytes = test_bytes(length);
         let manifest = described(&bytes);
         let (opened, served) = bench.open(&manifest).unwrap();
-        assert_eq!(opened, Opened::Ready { have: vec![] });
+        assert_eq!(opened, Opened::Ready { have: vec![], hashed_again: None });
         assert_eq!(fs::metadata(bench.path("f.part")).unwrap().len(), length as u64);
         assert_eq!(bench.path("f.riffle").exists(), length > PIECE, "one piece needs no journal");
         bench.store_all(&manifest, &bytes, 0..manifest.layout().pieces());
