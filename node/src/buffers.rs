@@ -13,12 +13,14 @@ pub(crate) struct Buffers {
     used: u64,
     lent: BTreeMap<BufferId, u32>,
     next: u32,
+    /// Whether somebody asked in vain since a buffer came back last.
+    wanted: bool,
 }
 
 impl Buffers {
     /// A pool of `budget` bytes.
     pub(crate) fn new(budget: u64) -> Buffers {
-        Buffers { budget, used: 0, lent: BTreeMap::new(), next: 0 }
+        Buffers { budget, used: 0, lent: BTreeMap::new(), next: 0, wanted: false }
     }
 
     /// A buffer of `length` bytes, or `None` while the budget is used up.
@@ -35,14 +37,22 @@ impl Buffers {
     }
 
     /// Whether [`Buffers::lend`] would lend.
-    pub(crate) fn has_room(&self, length: u32) -> bool {
-        self.used + u64::from(length) <= self.budget || self.lent.is_empty()
+    pub(crate) fn has_room(&mut self, length: u32) -> bool {
+        let room = self.used + u64::from(length) <= self.budget || self.lent.is_empty();
+        self.wanted |= !room;
+        room
+    }
+
+    /// Whether somebody was refused a buffer, and none has come back since.
+    pub(crate) fn are_wanted(&self) -> bool {
+        self.wanted
     }
 
     /// Takes a buffer back.
     pub(crate) fn give_back(&mut self, buffer: BufferId, out: &mut Output) {
         if let Some(length) = self.lent.remove(&buffer) {
             self.used -= u64::from(length);
+            self.wanted = false;
             out.buffers.push(BufferChange::Free { buffer });
         }
     }

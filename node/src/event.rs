@@ -106,8 +106,10 @@ pub enum SessionEnd {
     Done,
     /// The other node leaves.
     PeerLeft,
-    /// The other side no longer serves the content, or knows no such session.
+    /// The other side no longer serves the content.
     Gone,
+    /// The other side knows no such session: it was restarted, or this node's address changed on the way.
+    Forgotten,
     /// No HELLO was answered.
     NoAnswer,
     /// Nothing came for too long.

@@ -189,6 +189,8 @@ pub enum Reason {
     Tell,
     /// A full disk is tried again.
     DiskRetry,
+    /// A download without owners leaves its buffers to another.
+    Yield,
     /// A HELLO is to be repeated.
     HelloRetry,
     /// A burst may be lost.

@@ -19,6 +19,10 @@ use crate::output::{Reason, Wait};
 
 /// A reason to wait is told when it has lasted this long: what passes in between is nobody's concern.
 const TELL_AFTER: Duration = Duration::from_millis(500);
+/// A download without owners keeps the buffers of what it has begun for this long, when another wants them.
+const KEEPS_BUFFERS: Duration = Duration::from_secs(5);
+/// Sessions, silent ones included, for each place that a download has for owners.
+const MOST_SILENT: usize = 4;
 impl Download {
     /// Everything that is due by `cx.now`.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
@@ -28,6 +32,7 @@ impl Download {
         }
         self.try_disk_again(cx);
         self.keep_sessions(cx);
+        self.yield_buffers(cx);
         self.open_sessions(cx);
         self.describe(cx);
         self.assign(cx);
@@ -119,10 +124,19 @@ impl Download {
             lost.drain(..).for_each(|range| self.ask_again(range, key, by));
             if snubbed {
                 self.release(key);
-                self.leave_manifest_of(key, cx);
                 self.need.ask_soon(cx.now);
             }
+            if snubbed || (timed_out && self.has_sent_no_manifest(key)) {
+                self.leave_manifest_of(key, cx);
+            }
         }
+    }
+
+    /// Whether `key` is to send the manifest, has sent nothing, and somebody else could.
+    fn has_sent_no_manifest(&self, key: SessionKey) -> bool {
+        let others = || self.sessions.values().any(|session| session.key != key && session.is_willing());
+        matches!(&self.phase, Phase::Describing(Describing::From(from, assembly))
+            if *from == key && assembly.arrived() == 0 && others())
     }
 
     /// Another owner may have the manifest, when `key` keeps it waiting.
@@ -140,10 +154,10 @@ impl Download {
         let Some(content) = self.content.filter(|_| self.wants_owners()) else {
             return;
         };
-        let wanted = usize::from(cx.settings.download.owners);
-        while self.useful_sessions() < wanted {
+        let last_resort = self.needs_the_banned(cx.now);
+        while self.wants_sessions(cx) {
             let busy = |node| node == cx.node || self.sessions.values().any(|session| session.owner == node);
-            let Some((owner, peer)) = self.candidates.next(cx.now, busy) else {
+            let Some((owner, peer)) = self.candidates.next(cx.now, last_resort, busy) else {
                 return;
             };
             let key = SessionKey(self.next_session);
@@ -152,7 +166,39 @@ impl Download {
             // The first HELLO goes at once.
             let none: Option<SessionEnd> = session.handle_time(cx);
             debug_assert!(none.is_none(), "a new session has tries left");
+            session.on_parole = self.candidates.on_parole(owner);
             self.sessions.insert(key, session);
+        }
+    }
+
+    /// Whether there are places for owners: silent ones take none, but there are not endlessly many.
+    fn wants_sessions(&self, cx: &Context<'_>) -> bool {
+        let wanted = usize::from(cx.settings.download.owners);
+        self.useful_sessions() < wanted && self.sessions.len() < wanted * MOST_SILENT
+    }
+
+    /// Whether only owners that are banned may have what is missing: corruption on the path must not stop the last one.
+    fn needs_the_banned(&self, now: Timestamp) -> bool {
+        if !self.candidates.has_banned(now) {
+            return false;
+        }
+        let useful = self.sessions.values().filter(|session| session.is_useful());
+        match &self.phase {
+            Phase::Fetching(fetch) => fetch.lacks_owners(useful),
+            _ => useful.count() == 0,
+        }
+    }
+
+    /// While no owner serves this download, others may use its buffers.
+    fn yield_buffers(&mut self, cx: &mut Context<'_>) {
+        if self.sessions.values().any(Session::is_willing) {
+            self.served_at = cx.now;
+        }
+        if let Phase::Fetching(fetch) = &mut self.phase
+            && cx.buffers.are_wanted()
+            && cx.now >= self.served_at + KEEPS_BUFFERS
+        {
+            fetch.unbegin().into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
         }
     }
 
@@ -162,7 +208,8 @@ impl Download {
             return;
         }
         let nearest = self.sessions.values().filter(|session| session.is_willing());
-        let nearest = nearest.min_by_key(|session| session.flow().and_then(|flow| flow.smoothed_rtt()));
+        let nearest = nearest
+            .min_by_key(|session| (session.owes(), session.flow().and_then(|flow| flow.smoothed_rtt())));
         let Some((key, length)) = nearest.and_then(|s| Some((s.key, manifest_length(s.claimed_length())?)))
         else {
             return;
@@ -257,11 +304,17 @@ impl Download {
         let untold = self.told.as_ref() != Some(&self.waits.0);
         let tell = if untold { self.waits.1 + TELL_AFTER } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });
-        if !self.wants_owners() || self.useful_sessions() >= usize::from(cx.settings.download.owners) {
+        let yields = matches!(&self.phase, Phase::Fetching(fetch) if fetch.has_begun())
+            && cx.buffers.are_wanted()
+            && !self.sessions.values().any(Session::is_willing);
+        let yields = if yields { self.served_at + KEEPS_BUFFERS } else { Timestamp::NEVER };
+        let wait = wait.earlier(Wait { until: yields, reason: Reason::Yield });
+        if !self.wants_owners() || !self.wants_sessions(cx) {
             return wait;
         }
         let busy = |node| node == cx.node || self.sessions.values().any(|session| session.owner == node);
-        let rested = self.candidates.next_at(busy).unwrap_or(Timestamp::NEVER);
+        let last_resort = self.needs_the_banned(cx.now);
+        let rested = self.candidates.next_at(last_resort, busy).unwrap_or(Timestamp::NEVER);
         wait.earlier(Wait { until: rested, reason: Reason::HelloRetry })
     }
 }

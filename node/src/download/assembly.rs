@@ -26,8 +26,10 @@ pub(crate) struct Assembly {
     length: u32,
     missing: Runs,
     claims: Vec<Claim>,
-    /// Who sent how many bytes of it.
-    contributions: Vec<(SessionKey, u32)>,
+    /// Who sent which bytes of it.
+    senders: Vec<(SessionKey, Runs)>,
+    /// On parole, an owner has its piece for itself: if it is bad, it is clear who sent it.
+    only: Option<SessionKey>,
 }
 
 impl Assembly {
@@ -35,7 +37,17 @@ impl Assembly {
     pub(crate) fn new(piece: PieceIndex, length: u32, buffer: BufferId, holder: SessionKey) -> Assembly {
         let all = Runs::of(0..length);
         let claims = vec![Claim { holder: Some(holder), unasked: all.clone() }];
-        Assembly { piece, buffer, length, missing: all, claims, contributions: Vec::new() }
+        Assembly { piece, buffer, length, missing: all, claims, senders: Vec::new(), only: None }
+    }
+
+    /// The same, and nobody but `holder` gives any of it.
+    pub(crate) fn exclusive(self, holder: SessionKey) -> Assembly {
+        Assembly { only: Some(holder), ..self }
+    }
+
+    /// Who alone may give of it.
+    pub(crate) fn only(&self) -> Option<SessionKey> {
+        self.only
     }
 
     pub(crate) fn buffer(&self) -> BufferId {
@@ -58,7 +70,7 @@ impl Assembly {
 
     /// Who sent how many bytes of it.
     pub(crate) fn contributions(&self) -> impl Iterator<Item = (SessionKey, u32)> {
-        self.contributions.iter().copied()
+        self.senders.iter().map(|(key, runs)| (*key, runs.len()))
     }
 
     /// Bytes that `session` is to ask for and has not.
@@ -82,6 +94,9 @@ impl Assembly {
     /// The payload of a CHUNK that `session` sent: where it belongs, unless all of it is there already.
     pub(crate) fn place(&mut self, session: SessionKey, offset: u32, length: u32) -> Option<Place> {
         let run = offset..offset.checked_add(length).filter(|&end| end <= self.length)?;
+        if self.only.is_some_and(|only| only != session) {
+            return None;
+        }
         let fresh = self.missing.remove(run.clone());
         if fresh == 0 {
             return None;
@@ -91,10 +106,15 @@ impl Assembly {
             claim.unasked.remove(run.clone());
         });
         self.tidy();
-        match self.contributions.iter_mut().find(|(key, _)| *key == session) {
-            Some((_, bytes)) => *bytes += fresh,
-            None => self.contributions.push((session, fresh)),
+        // The payload is written as a whole: over what another may have sent.
+        self.senders.iter_mut().filter(|(key, _)| *key != session).for_each(|(_, runs)| {
+            runs.remove(run.clone());
+        });
+        match self.senders.iter_mut().find(|(key, _)| *key == session) {
+            Some((_, runs)) => runs.insert(run),
+            None => self.senders.push((session, Runs::of(run))),
         }
+        self.senders.retain(|(_, runs)| !runs.is_empty());
         Some(Place { buffer: self.buffer, offset })
     }
 
@@ -124,6 +144,22 @@ impl Assembly {
         }
         self.claims.push(Claim { holder: None, unasked: freed });
         self.tidy();
+    }
+
+    /// What `session` sent does not count: it is to be asked for again, by anybody.
+    pub(crate) fn distrust(&mut self, session: SessionKey) {
+        self.only = self.only.filter(|only| *only != session);
+        for (_, runs) in self.senders.extract_if(.., |(key, _)| *key == session) {
+            runs.iter().for_each(|run| self.missing.insert(run.clone()));
+            self.claims.push(Claim { holder: None, unasked: runs });
+        }
+        self.release(session);
+    }
+
+    /// `taker` fetches all of it, and what others sent does not count.
+    pub(crate) fn take_over(&mut self, taker: SessionKey, exclusive: bool) {
+        let fresh = Assembly::new(self.piece, self.length, self.buffer, taker);
+        *self = if exclusive { fresh.exclusive(taker) } else { fresh };
     }
 
     /// `taker` takes the second half of the longest run that another session has not asked for yet. Whether there was
@@ -189,6 +225,24 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_of_ones_own_takes_nothing_from_others() {
+        let mut assembly = assembly(100).exclusive(FIRST);
+        assert_eq!(assembly.place(SECOND, 0, 50), None);
+        assert!(assembly.place(FIRST, 0, 50).is_some());
+        assembly.distrust(FIRST);
+        assert_eq!((assembly.arrived(), assembly.only()), (0, None));
+        assert!(assembly.place(SECOND, 0, 50).is_some());
+    }
+
+    #[test]
+    fn whose_bytes_were_written_over_sent_none() {
+        let mut assembly = assembly(100);
+        assembly.place(FIRST, 0, 50);
+        assembly.place(SECOND, 0, 60);
+        assert_eq!(assembly.contributions().collect::<Vec<_>>(), [(SECOND, 60)]);
+    }
+
+    #[test]
     fn a_large_rest_is_shared_and_a_small_one_is_not() {
         let mut assembly = assembly(4 * LEAST_SHARED);
         assert!(assembly.share_with(SECOND));
@@ -228,6 +282,14 @@ mod tests {
             prop_assert!(assembly.is_complete());
             prop_assert_eq!(placed, 10_000);
             prop_assert_eq!(assembly.contributions().map(|c| c.1).sum::<u32>(), 10_000);
+            // Without what one of them sent, exactly that is missing, and can be asked for.
+            let theirs = assembly.contributions().find(|(key, _)| *key == SECOND).map_or(0, |c| c.1);
+            assembly.distrust(SECOND);
+            prop_assert_eq!(assembly.arrived(), 10_000 - theirs);
+            while let Some(range) = assembly.next_range(FIRST, 700) {
+                assembly.place(FIRST, range.offset(), range.length());
+            }
+            prop_assert_eq!(assembly.contributions().collect::<Vec<_>>(), [(FIRST, 10_000)]);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What owners say to a download, and the end of a session with one.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use messages::node_to_node::{Bye, ByeReason, ByteRange, Control, Operation, Welcome};
-use messages::{ChunkHeader, NodeToNode, PieceIndex};
+use messages::{ChunkHeader, Conversation, NodeToNode, PieceIndex};
 
 use super::session::Session;
 use super::{Describing, Download, Phase, REMEMBERED_SENDERS};
@@ -56,7 +57,6 @@ impl Download {
             return;
         }
         self.answered = true;
-        self.candidates.on_ready(session.owner);
         let rtt = session.flow().and_then(|flow| flow.smoothed_rtt()).unwrap_or_default();
         let (download, owner, peer) = (self.id, session.owner, session.peer);
         if self.senders.len() >= REMEMBERED_SENDERS {
@@ -114,7 +114,7 @@ impl Download {
     }
 
     /// What was asked of `key` and has not arrived is anyone's to ask for.
-    fn give_up_everything(&mut self, key: SessionKey, cx: &mut Context<'_>) {
+    pub(super) fn give_up_everything(&mut self, key: SessionKey, cx: &mut Context<'_>) {
         let mut lost = Vec::new();
         if let Some(flow) = self.sessions.get_mut(&key).and_then(Session::flow_mut) {
             flow.give_up_everything(&mut lost);
@@ -149,7 +149,7 @@ impl Download {
                 let is_manifest = header.piece == PieceIndex::MANIFEST;
                 is_manifest.then(|| assembly.place(key, header.offset, size)).flatten()
             }
-            Phase::Fetching(fetch) => fetch.place(key, header.piece, header.offset, size),
+            Phase::Fetching(fetch) => fetch.place(session, header.piece, header.offset, size),
             _ => None,
         };
         let is_file = header.piece != PieceIndex::MANIFEST;
@@ -168,6 +168,31 @@ impl Download {
             _ => {}
         }
         place
+    }
+
+    /// The owner at `peer` does not know a session under its number `theirs`. Whether it is one of this download.
+    pub(crate) fn handle_forgotten(
+        &mut self,
+        peer: SocketAddr,
+        theirs: Conversation,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let session = self.sessions.values().find(|session| session.is_with(peer, theirs));
+        let Some(key) = session.map(|session| session.key) else {
+            return false;
+        };
+        self.end_session(key, SessionEnd::Forgotten, cx);
+        true
+    }
+
+    /// Owners that do not answer where they were, and are elsewhere now, are tried there.
+    pub(super) fn leave_who_moved(&mut self, cx: &mut Context<'_>) {
+        let moved = |session: &&Session| {
+            !session.is_willing() && self.candidates.has_moved(session.owner, session.peer)
+        };
+        let moved: Vec<SessionKey> =
+            self.sessions.values().filter(moved).map(|session| session.key).collect();
+        moved.into_iter().for_each(|key| self.end_session(key, SessionEnd::Forgotten, cx));
     }
 
     pub(super) fn end_all_sessions(&mut self, why: SessionEnd, reason: ByeReason, cx: &mut Context<'_>) {

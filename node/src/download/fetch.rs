@@ -38,6 +38,12 @@ struct Storing {
     refused: bool,
 }
 
+/// Whether `session` may give of `piece`, which is put together in `assembly`: on parole, of its own only.
+fn may_give(session: &Session, piece: u32, assembly: &Assembly) -> bool {
+    let only = if session.on_parole { Some(session.key) } else { None };
+    assembly.only() == only && session.has(piece)
+}
+
 /// The pieces of one content.
 #[derive(Debug)]
 pub(crate) struct Fetch {
@@ -114,12 +120,13 @@ impl Fetch {
         now: Timestamp,
     ) -> Vec<Stretch> {
         if self.stretches.is_empty() {
+            self.relieve_parole(sessions, now);
             return Vec::new();
         }
         self.release_what_holders_lack(sessions);
         let idle: Vec<SessionKey> = (sessions.values().filter(|session| session.is_willing()))
+            .filter(|session| self.is_idle(session))
             .map(|session| session.key)
-            .filter(|&key| self.stretches.of(key).is_none() && self.claimed_by(key) == 0)
             .collect();
         if idle.is_empty() {
             return Vec::new();
@@ -142,7 +149,7 @@ impl Fetch {
     ) -> Option<ByteRange> {
         let key = session.key;
         let in_begun = |begun: &mut BTreeMap<u32, Assembly>| {
-            let mut able = begun.iter_mut().filter(|(piece, _)| session.has(**piece));
+            let mut able = begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
             able.find_map(|(_, assembly)| assembly.next_range(key, most))
         };
         if let Some(range) = in_begun(&mut self.begun) {
@@ -155,19 +162,26 @@ impl Fetch {
             return None;
         }
         // Nothing is left to begin: take over half of what another still has to ask for.
-        let mut able = self.begun.iter_mut().filter(|(piece, _)| session.has(**piece));
+        let mut able = self.begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
         if able.any(|(_, assembly)| assembly.share_with(key)) { in_begun(&mut self.begun) } else { None }
     }
 
-    /// The payload of a CHUNK from `session`: where it belongs, unless it is there already.
+    /// The payload of a CHUNK from `session`: where it belongs, unless it is there already, or not wanted from there.
     pub(crate) fn place(
         &mut self,
-        session: SessionKey,
+        session: &Session,
         piece: PieceIndex,
         offset: u32,
         length: u32,
     ) -> Option<Place> {
-        self.begun.get_mut(&piece.0)?.place(session, offset, length)
+        let assembly = self.begun.get_mut(&piece.0)?;
+        let refused = session.on_parole && assembly.only() != Some(session.key);
+        if refused { None } else { assembly.place(session.key, offset, length) }
+    }
+
+    /// A piece in which `session` had a part is bad: what it sent of others does not count.
+    pub(crate) fn distrust(&mut self, session: SessionKey) {
+        self.begun.values_mut().for_each(|assembly| assembly.distrust(session));
     }
 
     /// If `piece` is all there now, it goes to the disk.
@@ -227,7 +241,33 @@ impl Fetch {
     /// `session` asks for nothing any more.
     pub(crate) fn release(&mut self, session: SessionKey) {
         self.stretches.release(session);
-        self.begun.values_mut().for_each(|assembly| assembly.release(session));
+        for assembly in self.begun.values_mut() {
+            // Others go on with a piece of its own from the start, so that a bad one has one sender.
+            if assembly.only() == Some(session) {
+                assembly.distrust(session)
+            } else {
+                assembly.release(session)
+            }
+        }
+    }
+
+    /// Everything that was begun is as if it had not been: the buffers that are free now.
+    pub(crate) fn unbegin(&mut self) -> Vec<BufferId> {
+        let begun = std::mem::take(&mut self.begun);
+        begun.keys().for_each(|&piece| self.stretches.put_back(piece));
+        begun.into_values().map(|assembly| assembly.buffer()).collect()
+    }
+
+    /// Whether a piece has been begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.begun.is_empty()
+    }
+
+    /// Whether something is missing that none of `sessions` has: those that have not answered may.
+    pub(crate) fn lacks_owners<'a>(&self, sessions: impl Iterator<Item = &'a Session> + Clone) -> bool {
+        let begun = self.begun.keys().copied();
+        let mut missing = begun.chain(self.stretches.pieces());
+        missing.any(|piece| !sessions.clone().any(|session| session.is_greeting() || session.has(piece)))
     }
 
     /// The disk has `piece`, verified: who sent how much of it.
@@ -269,7 +309,51 @@ impl Fetch {
         }
     }
 
+    /// Nothing is left to begin: a whole piece that an owner on parole would give much later is fetched by one that has
+    /// nothing to do.
+    fn relieve_parole(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
+        let own: Vec<(u32, SessionKey)> =
+            self.begun.iter().filter_map(|(&piece, assembly)| Some((piece, assembly.only()?))).collect();
+        if own.is_empty() {
+            return;
+        }
+        let mut idle: Vec<&Session> =
+            sessions.values().filter(|session| session.is_willing() && self.is_idle(session)).collect();
+        for (piece, holder) in own {
+            let Some(late) = sessions.get(&holder).map(|holder| self.pace_of(holder, now)) else {
+                continue;
+            };
+            let sooner = |session: &&Session| {
+                session.has(piece) && self.pace_of(session, now).per_piece * 2 < late.begun
+            };
+            let Some(at) = idle.iter().position(sooner) else {
+                continue;
+            };
+            let taker = idle.swap_remove(at);
+            if let Some(assembly) = self.begun.get_mut(&piece) {
+                assembly.take_over(taker.key, taker.on_parole);
+            }
+        }
+    }
+
+    /// Whether `session` has nothing to ask for, and may begin something.
+    fn is_idle(&self, session: &Session) -> bool {
+        let key = session.key;
+        self.stretches.of(key).is_none() && self.claimed_by(key) == 0 && !self.has_piece_of_its_own(session)
+    }
+
+    /// Whether `session` is on parole and has not finished its piece, or it is not known yet whether that is good.
+    fn has_piece_of_its_own(&self, session: &Session) -> bool {
+        let gave = |storing: &Storing| storing.contributions.iter().any(|(key, _)| *key == session.key);
+        session.on_parole
+            && (self.begun.values().any(|assembly| assembly.only() == Some(session.key))
+                || self.storing.values().any(gave))
+    }
+
     fn begin_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> bool {
+        if self.has_piece_of_its_own(session) {
+            return false;
+        }
         // Room is asked for at full size, so that a piece that is begun always has its buffer. What a full disk cannot take
         // is not asked for.
         let room = !self.is_refused() && cx.buffers.has_room(self.layout.piece_size());
@@ -286,7 +370,9 @@ impl Fetch {
             self.stretches.put_back(piece);
             return false;
         };
-        self.begun.insert(piece, Assembly::new(PieceIndex(piece), length, buffer, session.key));
+        let assembly = Assembly::new(PieceIndex(piece), length, buffer, session.key);
+        let assembly = if session.on_parole { assembly.exclusive(session.key) } else { assembly };
+        self.begun.insert(piece, assembly);
         true
     }
 

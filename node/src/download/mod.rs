@@ -21,6 +21,7 @@ mod room;
 mod session;
 mod storing;
 mod stretches;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -43,9 +44,6 @@ use need::NeedSchedule;
 use owners::Candidates;
 use room::Full;
 use session::Session;
-
-/// An owner whose pieces alone were bad this often is not asked again.
-const BAD_PIECES: u32 = 2;
 
 /// No more sessions than this are remembered after their end.
 const REMEMBERED_SENDERS: usize = 1024;
@@ -109,6 +107,8 @@ pub(crate) struct Download {
     located_at: Option<Timestamp>,
     /// The last verified piece, or the start.
     progress_at: Timestamp,
+    /// When an owner was last ready to serve it.
+    served_at: Timestamp,
     /// The disk had no room.
     full: Option<Full>,
     /// Whether this node serves the content already, from another file.
@@ -149,6 +149,7 @@ impl Download {
             need: NeedSchedule::new(now),
             located_at: None,
             progress_at: now,
+            served_at: now,
             full: None,
             served_here: false,
             answered: false,
@@ -198,6 +199,7 @@ impl Download {
                 }
                 if self.choose(std::slice::from_ref(&found.content), cx) {
                     self.candidates.learn(&found.owners, cx.now);
+                    self.leave_who_moved(cx);
                 }
             }
             Owners::Contents(listing) => {

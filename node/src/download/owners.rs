@@ -7,22 +7,30 @@ use std::time::Duration;
 use messages::tracker_to_node::Owner;
 use messages::{NodeId, Timestamp};
 
+use super::trust::{Trust, Verdict};
 use crate::event::SessionEnd;
 
 /// An owner that did not answer is tried again after this long, doubled each time.
 const FIRST_REST: Duration = Duration::from_secs(1);
 /// But no later than this.
 const LONGEST_REST: Duration = Duration::from_secs(20);
-/// An owner of pieces that do not verify rests for this long.
-const BAN: Duration = Duration::from_secs(600);
 /// No more owners than this are remembered.
 const MOST: usize = 256;
 
 #[derive(Debug)]
 struct Candidate {
     peer: SocketAddr,
+    /// Sessions that ended since it last gave a piece.
     failures: u32,
     rests_until: Timestamp,
+    trust: Trust,
+}
+
+impl Candidate {
+    /// When it may be tried; a banned one earlier when nobody else has what is missing.
+    fn ready_at(&self, last_resort: bool) -> Timestamp {
+        if last_resort { self.rests_until } else { self.rests_until.max(self.trust.banned_until()) }
+    }
 }
 
 /// The owners of one content, as far as one download knows.
@@ -34,15 +42,18 @@ pub(crate) struct Candidates {
 }
 
 impl Candidates {
-    /// The tracker's answer. An owner at a new address starts afresh.
+    /// The tracker's answer. An owner at a new address is tried at once; what it did is not forgotten.
     pub(crate) fn learn(&mut self, owners: &[Owner], now: Timestamp) {
         for owner in owners.iter().filter(|owner| owner.endpoint.is_reachable()) {
             let peer = owner.endpoint.address();
-            let fresh = Candidate { peer, failures: 0, rests_until: now };
             match self.known.get_mut(&owner.node) {
                 Some(candidate) if candidate.peer == peer => continue,
-                Some(candidate) => *candidate = fresh,
+                Some(candidate) => {
+                    (candidate.peer, candidate.failures, candidate.rests_until) = (peer, 0, now);
+                }
                 None => {
+                    let trust = Trust::default();
+                    let fresh = Candidate { peer, failures: 0, rests_until: now, trust };
                     if self.known.len() >= MOST {
                         self.forget_the_worst();
                     }
@@ -69,17 +80,38 @@ impl Candidates {
         }
     }
 
-    /// The next owner to try: one that rests no longer and is not `busy`.
-    pub(crate) fn next(&self, now: Timestamp, busy: impl Fn(NodeId) -> bool) -> Option<(NodeId, SocketAddr)> {
+    /// The next owner to try: one that rests no longer and is not `busy`; as a `last_resort` a banned one too.
+    pub(crate) fn next(
+        &self,
+        now: Timestamp,
+        last_resort: bool,
+        busy: impl Fn(NodeId) -> bool,
+    ) -> Option<(NodeId, SocketAddr)> {
         self.order.iter().find_map(|node| {
             let candidate = self.known.get(node)?;
-            (now >= candidate.rests_until && !busy(*node)).then_some((*node, candidate.peer))
+            (now >= candidate.ready_at(last_resort) && !busy(*node)).then_some((*node, candidate.peer))
         })
     }
 
-    /// When an owner that is not `busy` has rested enough.
-    pub(crate) fn next_at(&self, busy: impl Fn(NodeId) -> bool) -> Option<Timestamp> {
-        self.known.iter().filter(|(node, _)| !busy(**node)).map(|(_, candidate)| candidate.rests_until).min()
+    /// When an owner that is not `busy` may be tried; as a `last_resort` a banned one too.
+    pub(crate) fn next_at(&self, last_resort: bool, busy: impl Fn(NodeId) -> bool) -> Option<Timestamp> {
+        let known = self.known.iter().filter(|(node, _)| !busy(**node));
+        known.map(|(_, candidate)| candidate.ready_at(last_resort)).min()
+    }
+
+    /// Whether anybody is banned.
+    pub(crate) fn has_banned(&self, now: Timestamp) -> bool {
+        self.known.values().any(|candidate| candidate.trust.banned_until() > now)
+    }
+
+    /// Whether `owner` gives one whole piece at a time.
+    pub(crate) fn on_parole(&self, owner: NodeId) -> bool {
+        self.known.get(&owner).is_some_and(|candidate| candidate.trust.on_parole())
+    }
+
+    /// Whether `owner` is to be found elsewhere than at `peer`.
+    pub(crate) fn has_moved(&self, owner: NodeId, peer: SocketAddr) -> bool {
+        self.known.get(&owner).is_some_and(|candidate| candidate.peer != peer)
     }
 
     /// A session with `owner` ended.
@@ -87,18 +119,29 @@ impl Candidates {
         let Some(candidate) = self.known.get_mut(&owner) else {
             return;
         };
+        if why == SessionEnd::BadManifest {
+            candidate.trust.ban(now);
+        }
         candidate.failures += 1;
-        let rest = match why {
-            SessionEnd::BadPieces | SessionEnd::BadManifest => BAN,
-            _ => (FIRST_REST * 2u32.pow((candidate.failures - 1).min(8))).min(LONGEST_REST),
-        };
-        candidate.rests_until = now + rest;
+        let rest = (FIRST_REST * 2u32.pow((candidate.failures - 1).min(8))).min(LONGEST_REST);
+        // Who was restarted, or sees this node at another address, is greeted anew at once.
+        let rests = why != SessionEnd::Forgotten || candidate.failures > 1;
+        candidate.rests_until = if rests { now + rest } else { now };
     }
 
-    /// A session with `owner` is open: what was before is forgiven.
-    pub(crate) fn on_ready(&mut self, owner: NodeId) {
-        if let Some(candidate) = self.known.get_mut(&owner) {
+    /// A piece in which `owner` had a part verified: its failures are forgiven. Whether that ends its parole.
+    pub(crate) fn on_good_piece(&mut self, owner: NodeId, alone: bool) -> bool {
+        self.known.get_mut(&owner).is_some_and(|candidate| {
             candidate.failures = 0;
+            candidate.trust.on_good_piece(alone)
+        })
+    }
+
+    /// A piece in which `owner` had a part did not verify.
+    pub(crate) fn on_bad_piece(&mut self, owner: NodeId, alone: bool, now: Timestamp) -> Verdict {
+        match self.known.get_mut(&owner) {
+            Some(candidate) => candidate.trust.on_bad_piece(alone, now),
+            None => Verdict::Parole,
         }
     }
 }

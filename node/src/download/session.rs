@@ -91,8 +91,8 @@ pub(crate) struct Session {
     /// When anything was said to it last.
     said_at: Timestamp,
     meter: Meter,
-    /// Pieces that came from it alone and did not verify.
-    pub(crate) bad_pieces: u32,
+    /// Whether it gives one whole piece at a time: a piece in which it had a part did not verify.
+    pub(crate) on_parole: bool,
 }
 
 impl Session {
@@ -132,7 +132,7 @@ impl Session {
             forgives_at: None,
             said_at: cx.now,
             meter: Meter::new(cx.now),
-            bad_pieces: 0,
+            on_parole: false,
         }
     }
 
@@ -161,9 +161,28 @@ impl Session {
         matches!(self.state, State::Choked { .. })
     }
 
-    /// Whether it is worth one of the download's places: it answers, or may still.
+    /// Whether it is worth one of the download's places: it answers, or its first HELLO is under way.
     pub(crate) fn is_useful(&self) -> bool {
-        !matches!(self.state, State::Snubbed { .. })
+        match &self.state {
+            State::Greeting(greeting) => greeting.tries <= 1,
+            State::Willing | State::Choked { .. } => true,
+            State::Snubbed { .. } => false,
+        }
+    }
+
+    /// Whether HELLO is still under way.
+    pub(crate) fn is_greeting(&self) -> bool {
+        matches!(self.state, State::Greeting(_))
+    }
+
+    /// Whether this is the session in which the owner chose the number `theirs`.
+    pub(crate) fn is_with(&self, peer: SocketAddr, theirs: Conversation) -> bool {
+        self.peer == peer && self.theirs == theirs && self.flow.is_some()
+    }
+
+    /// Whether it was asked for something, and has said nothing since.
+    pub(crate) fn owes(&self) -> bool {
+        self.silent_since.is_some()
     }
 
     /// The content's length in bytes, as this owner says.

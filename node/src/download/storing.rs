@@ -7,7 +7,8 @@ use messages::node_to_node::ByeReason;
 use messages::{ContentId, Manifest, ManifestError, Name, NodeId, PieceIndex};
 
 use super::fetch::Fetch;
-use super::{BAD_PIECES, Completed, Describing, Download, Phase};
+use super::trust::Verdict;
+use super::{Completed, Describing, Download, Phase};
 use crate::command::Destination;
 use crate::context::Context;
 use crate::disk::{DiskError, DiskErrorKind, DiskRequest, FinishError, Opened, StoreError};
@@ -130,6 +131,7 @@ impl Download {
                 self.full = None;
                 let contributions = fetch.on_stored(piece);
                 self.progress_at = cx.now;
+                self.trust(&contributions);
                 let credits = self.credit(&contributions);
                 let owners = credits.iter().map(|(owner, _)| *owner).collect();
                 cx.out.events.push(Event::PieceVerified { download: self.id, piece, owners });
@@ -171,13 +173,48 @@ impl Download {
         let sessions = contributions.iter().filter_map(|(key, _)| self.sessions.get(key));
         let owners = sessions.map(|session| session.owner).collect();
         cx.out.events.push(Event::PieceRejected { download: self.id, piece, owners });
-        // With one sender it is clear who sent the bad bytes.
-        if let [(key, _)] = contributions
-            && let Some(session) = self.sessions.get_mut(key)
-        {
-            session.bad_pieces += 1;
-            if session.bad_pieces >= BAD_PIECES {
-                self.end_session(*key, SessionEnd::BadPieces, cx);
+        // With one sender it is clear who sent the bad bytes; with several, each shows by whole pieces that it is not the one.
+        let alone = contributions.len() == 1;
+        for &(key, _) in contributions {
+            let Some(&(owner, _)) = self.senders.get(&key) else {
+                continue;
+            };
+            let verdict = self.candidates.on_bad_piece(owner, alone, cx.now);
+            self.distrust(owner, cx);
+            if verdict == Verdict::Ban {
+                let of_owner = self.sessions.values().find(|session| session.owner == owner);
+                if let Some(key) = of_owner.map(|session| session.key) {
+                    self.end_session(key, SessionEnd::BadPieces, cx);
+                }
+            }
+        }
+    }
+
+    /// From now on `owner` gives one whole piece at a time, and what it sent of pieces that are begun does not count.
+    fn distrust(&mut self, owner: NodeId, cx: &mut Context<'_>) {
+        let Some(session) = self.sessions.values_mut().find(|session| session.owner == owner) else {
+            return;
+        };
+        let key = session.key;
+        if !std::mem::replace(&mut session.on_parole, true) {
+            self.give_up_everything(key, cx);
+            if let Phase::Fetching(fetch) = &mut self.phase {
+                fetch.distrust(key);
+            }
+        }
+    }
+
+    /// A piece verified: its senders are the better for it.
+    fn trust(&mut self, contributions: &[(SessionKey, u32)]) {
+        let alone = contributions.len() == 1;
+        for (key, _) in contributions {
+            let Some(&(owner, _)) = self.senders.get(key) else {
+                continue;
+            };
+            if self.candidates.on_good_piece(owner, alone)
+                && let Some(session) = self.sessions.values_mut().find(|session| session.owner == owner)
+            {
+                session.on_parole = false;
             }
         }
     }

@@ -50,6 +50,11 @@ impl Stretches {
         self.list.iter()
     }
 
+    /// The pieces, ascending.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = u32> {
+        self.list.iter().flat_map(|stretch| stretch.pieces.clone())
+    }
+
     /// Whether every piece has been begun.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()

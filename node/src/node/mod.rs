@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU64;
 
 use config::NodeSettings;
+use messages::node_to_node::Operation;
 use messages::node_to_tracker::Query;
 use messages::tracker_to_node::Owners;
 use messages::{
@@ -198,7 +199,16 @@ impl Node {
                 Some(download) if download.is_from(key, from) => download.handle_message(key, message, cx),
                 _ => cx.counters.unexpected += 1,
             },
-            None => cx.counters.unexpected += 1,
+            None => match message {
+                NodeToNode::Control(control) if control.operation == Operation::Gone => {
+                    let forgotten =
+                        |download: &mut Download| download.handle_forgotten(from, conversation, cx);
+                    if !self.downloads.values_mut().any(forgotten) {
+                        cx.counters.unexpected += 1;
+                    }
+                }
+                _ => Owner::refuse_stranger(from, conversation, message, cx),
+            },
         }
         self.collect_completed(now);
     }

@@ -53,6 +53,8 @@ pub(crate) struct Owner {
     shares: BTreeMap<ShareId, Served>,
     by_content: BTreeMap<ContentId, ShareId>,
     sessions: BTreeMap<Conversation, Serving>,
+    /// Our number for each session, by the downloader's address and number.
+    by_peer: BTreeMap<(SocketAddr, Conversation), Conversation>,
     /// How many sessions each address has.
     per_address: BTreeMap<std::net::IpAddr, u32>,
     /// Sessions with something queued, in the order of their turns.
@@ -69,6 +71,7 @@ impl Owner {
             shares: BTreeMap::new(),
             by_content: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            by_peer: BTreeMap::new(),
             per_address: BTreeMap::new(),
             turns: VecDeque::new(),
             deadlines: BTreeSet::new(),
@@ -156,9 +159,9 @@ impl Owner {
             cx.send(from, hello.conversation, &gone);
             return;
         };
-        let known = self.sessions.iter().find(|(_, session)| session.is_of(from, hello.conversation));
-        let ours = match known.map(|(&ours, _)| ours) {
-            Some(ours) => ours,
+        let known = self.by_peer.get(&(from, hello.conversation));
+        let ours = match known {
+            Some(&ours) => ours,
             None => match self.open(from, hello, share, cx) {
                 Some(ours) => ours,
                 None => {
@@ -190,8 +193,10 @@ impl Owner {
         }
         *of_address += 1;
         let ours = cx.routes.open(Route::Owner, cx.rng);
-        self.sessions.insert(ours, Serving::new(from, share, hello, cx.now));
-        self.deadlines.insert((cx.now + cx.settings.network.session_idle, ours));
+        let ends_at = cx.now + cx.settings.network.session_idle;
+        self.sessions.insert(ours, Serving::new(from, share, hello, ends_at, cx.now));
+        self.by_peer.insert((from, hello.conversation), ours);
+        self.deadlines.insert((ends_at, ours));
         let (content, peer, node) = (hello.content, from, hello.node);
         cx.out.events.push(Event::ServingStarted { content, peer, node });
         Some(ours)
@@ -229,7 +234,7 @@ impl Owner {
         cx: &mut Context<'_>,
     ) {
         let Some(session) = self.sessions.get_mut(&ours).filter(|session| session.peer == from) else {
-            cx.counters.unexpected += 1;
+            Owner::refuse_stranger(from, ours, message, cx);
             return;
         };
         session.on_heard(cx.now);
@@ -249,6 +254,21 @@ impl Owner {
             }
             NodeToNode::Have(_) => {}
             _ => cx.counters.unexpected += 1,
+        }
+    }
+
+    /// A message in no session of ours. Who asks for something learns that there is none, by the number that it used: the
+    /// node may have been restarted since, or the downloader got another address on the way. No bytes above the request's.
+    pub(crate) fn refuse_stranger(
+        from: SocketAddr,
+        conversation: Conversation,
+        message: &NodeToNode,
+        cx: &mut Context<'_>,
+    ) {
+        cx.counters.unexpected += 1;
+        if matches!(message, NodeToNode::Request(_)) {
+            let gone = Control { operation: Operation::Gone, retry_after_ms: 0, request: 0 };
+            cx.send(from, conversation, &gone);
         }
     }
 
@@ -336,7 +356,7 @@ impl Owner {
     fn end_idle_sessions(&mut self, cx: &mut Context<'_>) {
         while let Some(&(due, ours)) = self.deadlines.first().filter(|(due, _)| *due <= cx.now) {
             self.deadlines.remove(&(due, ours));
-            let Some(session) = self.sessions.get(&ours) else {
+            let Some(session) = self.sessions.get_mut(&ours) else {
                 continue;
             };
             // Looked at no more often than it may end: hearing from a session moves nothing in the table.
@@ -345,6 +365,7 @@ impl Owner {
                 cx.send(session.peer, session.theirs, &Bye { reason: ByeReason::Done });
                 self.end(ours, SessionEnd::Silent, cx);
             } else {
+                session.looked_at = ends;
                 self.deadlines.insert((ends, ours));
             }
         }
@@ -356,7 +377,8 @@ impl Owner {
         };
         cx.routes.close(ours);
         self.turns.retain(|turn| *turn != ours);
-        self.deadlines.retain(|(_, of)| *of != ours);
+        self.by_peer.remove(&(session.peer, session.theirs));
+        self.deadlines.remove(&(session.looked_at, ours));
         if let Some(count) = self.per_address.get_mut(&session.peer.ip()) {
             *count -= 1;
             if *count == 0 {

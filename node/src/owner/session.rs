@@ -70,6 +70,8 @@ pub(super) struct Serving {
     seen: u128,
     sequence: u32,
     heard_at: Timestamp,
+    /// When it is looked at next: whether it is still used.
+    pub(super) looked_at: Timestamp,
     in_turns: bool,
     /// Whether it is its turn just now.
     has_turn: bool,
@@ -80,7 +82,13 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    pub(super) fn new(peer: SocketAddr, share: ShareId, hello: &Hello, now: Timestamp) -> Serving {
+    pub(super) fn new(
+        peer: SocketAddr,
+        share: ShareId,
+        hello: &Hello,
+        looked_at: Timestamp,
+        now: Timestamp,
+    ) -> Serving {
         Serving {
             peer,
             theirs: hello.conversation,
@@ -92,17 +100,13 @@ impl Serving {
             seen: 0,
             sequence: 0,
             heard_at: now,
+            looked_at,
             in_turns: false,
             has_turn: false,
             deficit: 0,
             challenge: Challenge::At { sent: CHALLENGE_BYTES, time: now + CHALLENGE_PERIOD },
             meter: Meter::new(now),
         }
-    }
-
-    /// Whether it is the session that a HELLO with this number from this address opened.
-    pub(super) fn is_of(&self, peer: SocketAddr, theirs: Conversation) -> bool {
-        self.peer == peer && self.theirs == theirs
     }
 
     pub(super) fn on_heard(&mut self, now: Timestamp) {
@@ -299,7 +303,7 @@ mod tests {
         };
         let peer = SocketAddr::from(([127, 0, 0, 1], 9));
         let manifest = Manifest::new(300_000, [0; 32], vec![[0; 20]; 2]).expect("two pieces");
-        (Serving::new(peer, ShareId(0), &hello, Timestamp::ZERO), manifest)
+        (Serving::new(peer, ShareId(0), &hello, Timestamp::NEVER, Timestamp::ZERO), manifest)
     }
 
     fn range(piece: u32, offset: u32, length: u32) -> ByteRange {

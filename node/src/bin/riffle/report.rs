@@ -276,7 +276,11 @@ pub(crate) fn refusal(code: RefusalCode) -> Option<&'static str> {
 /// What happened to an owner, when a person should know; `None` when it is the usual end of a session.
 pub(crate) fn owner_lost(node: NodeId, peer: std::net::SocketAddr, why: SessionEnd) -> Option<String> {
     let what = match why {
-        SessionEnd::Done | SessionEnd::Ours | SessionEnd::Gone | SessionEnd::PeerLeft => {
+        SessionEnd::Done
+        | SessionEnd::Ours
+        | SessionEnd::Gone
+        | SessionEnd::Forgotten
+        | SessionEnd::PeerLeft => {
             return None;
         }
         SessionEnd::NoAnswer => "does not answer",

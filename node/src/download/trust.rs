@@ -1,0 +1,126 @@
+//! How far a download trusts one owner: from the pieces that it sent and that did not verify.
+//!
+//! ```text
+//!   trusted ──a bad piece it had a part in──▶ on parole ──a whole piece verifies──▶ trusted
+//!                                                │ its second bad piece
+//!                                                ▼
+//!                                             banned: asked only for what nobody else has
+//! ```
+//! (After libtorrent's parole mode. A downloader that holds no block hashes cannot tell which of several senders lied;
+//! on parole each sends whole pieces, and the next bad one has one sender.)
+
+use std::time::Duration;
+
+use messages::Timestamp;
+
+/// An owner whose pieces alone were bad this often is banned.
+const BAD_PIECES: u32 = 2;
+/// The first ban; each further one is twice as long,
+const BAN: Duration = Duration::from_secs(600);
+/// up to this many times.
+const MOST_DOUBLINGS: u32 = 6;
+/// After so many good pieces in a row one bad one is forgiven: on a long path some bits turn by themselves.
+const FORGIVEN_AFTER: u32 = 32;
+
+/// What follows from a bad piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// One whole piece at a time, until one verifies.
+    Parole,
+    /// Not asked for a time, but for what nobody else has.
+    Ban,
+}
+
+/// What is known of one owner's honesty.
+#[derive(Debug, Default)]
+pub(super) struct Trust {
+    /// Bad pieces that came from it alone.
+    bad: u32,
+    /// Good ones since the last bad one.
+    good: u32,
+    bans: u32,
+    on_parole: bool,
+    banned_until: Timestamp,
+}
+
+impl Trust {
+    /// Whether it gives one whole piece at a time.
+    pub(super) fn on_parole(&self) -> bool {
+        self.on_parole
+    }
+
+    /// Until when it is asked only for what nobody else has.
+    pub(super) fn banned_until(&self) -> Timestamp {
+        self.banned_until
+    }
+
+    /// A piece in which it had a part did not verify; `alone`: nobody else had one.
+    pub(super) fn on_bad_piece(&mut self, alone: bool, now: Timestamp) -> Verdict {
+        self.on_parole = true;
+        self.good = 0;
+        self.bad += u32::from(alone);
+        if self.bad < BAD_PIECES {
+            return Verdict::Parole;
+        }
+        self.ban(now);
+        Verdict::Ban
+    }
+
+    /// It is at fault beyond doubt.
+    pub(super) fn ban(&mut self, now: Timestamp) {
+        self.banned_until = now + BAN * 2u32.pow(self.bans.min(MOST_DOUBLINGS));
+        self.bans += 1;
+        self.on_parole = true;
+        // The next bad piece is one too many again.
+        self.bad = BAD_PIECES - 1;
+    }
+
+    /// A piece in which it had a part verified; `alone`: nobody else had one. Whether that ends its parole.
+    pub(super) fn on_good_piece(&mut self, alone: bool) -> bool {
+        self.good += 1;
+        if self.good == FORGIVEN_AFTER {
+            self.good = 0;
+            self.bad = self.bad.saturating_sub(1);
+        }
+        alone && std::mem::take(&mut self.on_parole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::ZERO;
+
+    #[test]
+    fn two_bad_pieces_of_its_own_are_a_ban_and_each_ban_is_longer() {
+        let mut trust = Trust::default();
+        assert_eq!(trust.on_bad_piece(false, NOW), Verdict::Parole);
+        assert_eq!(trust.on_bad_piece(true, NOW), Verdict::Parole);
+        assert_eq!(trust.on_bad_piece(true, NOW), Verdict::Ban);
+        assert_eq!(trust.banned_until(), NOW + BAN);
+        assert_eq!(trust.on_bad_piece(true, NOW), Verdict::Ban, "once is enough from now on");
+        assert_eq!(trust.banned_until(), NOW + BAN * 2);
+    }
+
+    #[test]
+    fn parole_ends_with_a_whole_piece_only() {
+        let mut trust = Trust::default();
+        trust.on_bad_piece(false, NOW);
+        assert!(!trust.on_good_piece(false));
+        assert!(trust.on_parole());
+        assert!(trust.on_good_piece(true));
+        assert!(!trust.on_parole());
+    }
+
+    #[test]
+    fn many_good_pieces_make_good_for_a_bad_one() {
+        let mut trust = Trust::default();
+        trust.on_bad_piece(true, NOW);
+        (0..FORGIVEN_AFTER).for_each(|_| {
+            trust.on_good_piece(true);
+        });
+        assert_eq!(trust.on_bad_piece(true, NOW), Verdict::Parole);
+        assert_eq!(trust.on_bad_piece(true, NOW), Verdict::Ban);
+    }
+}
