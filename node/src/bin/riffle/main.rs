@@ -12,6 +12,7 @@ mod driver;
 mod embedded;
 mod exit;
 mod fetching;
+mod kept;
 mod map;
 mod progress;
 mod prompt;

@@ -10,7 +10,7 @@ use messages::tracker_to_node::RefusalCode;
 use node::{Command, Event};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::driver::{self, DriverSettings, NodeHandle, StartError};
+use crate::driver::{self, DriverSettings, Memory, NodeHandle, StartError};
 use crate::exit::{ExitCode, Stop};
 use crate::report;
 use crate::screen::Screen;
@@ -93,11 +93,16 @@ impl Running {
         if tracker.is_ours() {
             screen.note(&format!("no tracker at {}: this node is the tracker now", tracker.address()));
         }
+        let (memory, damage) = Memory::open(state.path());
+        if let Some(damage) = damage {
+            screen.note(&damage);
+        }
         let (handle, events) = driver::start(DriverSettings {
             settings: settings.clone(),
             listen: settings.listen.0,
             tracker: tracker.address(),
             node: state.node(),
+            memory: Some(memory),
             log: tracing::dispatcher::get_default(Clone::clone),
         })
         .map_err(refused_start)?;

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use messages::{ContentId, Name, NameError};
-use node::{Command, DiskError, DiskErrorKind, Event, ShareId};
+use node::{Command, DiskError, DiskErrorKind, DownloadId, Event, ShareId};
 
 use crate::driver::NodeHandle;
 
@@ -14,8 +14,14 @@ use crate::driver::NodeHandle;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
     Hashing,
-    Hashed { content: ContentId, name: Name, length: u64 },
+    Hashed {
+        content: ContentId,
+        name: Name,
+        length: u64,
+    },
     Announced,
+    /// Shared again, or a download: only its end is worth telling.
+    Quiet,
 }
 
 /// Something about a share that a person should know.
@@ -41,19 +47,39 @@ pub(crate) struct Sharing {
     /// What the tracker knows to be here, finished downloads included: the same content is announced once, whatever
     /// the number of files that hold it.
     announced: BTreeSet<ContentId>,
+    /// What the downloads that are not over bring.
+    downloads: BTreeMap<DownloadId, Name>,
 }
 
 impl Sharing {
-    /// Shares the file at `path`.
+    /// Shares the file at `path`. Its number and what it is called.
     ///
     /// # Errors
     /// When it is missing, no regular file, not readable, or its name cannot be shared.
-    pub(crate) fn begin(&mut self, path: &Path, handle: &NodeHandle) -> Result<(), DiskError> {
+    pub(crate) fn begin(&mut self, path: &Path, handle: &NodeHandle) -> Result<(ShareId, Name), DiskError> {
         let name = name_of(path)?;
         let share = handle.new_share();
         self.files.insert(share, Stage::Hashing);
+        handle.command(Command::Share { share, path: path.to_owned(), name: name.clone() });
+        Ok((share, name))
+    }
+
+    /// Shares the file at `path` again, as in the life before: nothing is told unless it fails. Its number.
+    pub(crate) fn restore(&mut self, path: &Path, name: Name, handle: &NodeHandle) -> ShareId {
+        let share = handle.new_share();
+        self.files.insert(share, Stage::Quiet);
         handle.command(Command::Share { share, path: path.to_owned(), name });
-        Ok(())
+        share
+    }
+
+    /// A download is shared from now on: it is told when that ends.
+    pub(crate) fn adopt(&mut self, share: ShareId) {
+        self.files.entry(share).or_insert(Stage::Quiet);
+    }
+
+    /// What a download that is over is called; once.
+    pub(crate) fn name_of_download(&mut self, download: DownloadId) -> Option<Name> {
+        self.downloads.remove(&download)
     }
 
     /// A person took a file back: nothing is to be said about it any more.
@@ -65,7 +91,7 @@ impl Sharing {
     pub(crate) fn on_event(&mut self, event: &Event) -> Vec<News> {
         match event {
             Event::Shared { share, content, name, length } => {
-                if let Some(stage) = self.files.get_mut(share) {
+                if let Some(stage @ Stage::Hashing) = self.files.get_mut(share) {
                     *stage = Stage::Hashed { content: *content, name: name.clone(), length: *length };
                 }
                 self.newly_announced()
@@ -74,6 +100,14 @@ impl Sharing {
             Event::Announced { content, .. } => {
                 self.announced.insert(*content);
                 self.newly_announced()
+            }
+            Event::DownloadIdentified { download, name, .. } => {
+                self.downloads.insert(*download, name.clone());
+                Vec::new()
+            }
+            Event::DownloadFailed { download, .. } => {
+                self.downloads.remove(download);
+                Vec::new()
             }
             Event::Unshared { content, .. } => {
                 self.announced.remove(content);
@@ -112,7 +146,7 @@ impl Sharing {
 
     /// Whether the tracker has yet to hear of a file.
     pub(crate) fn is_unannounced(&self) -> bool {
-        self.files.values().any(|stage| *stage != Stage::Announced)
+        self.files.values().any(|stage| matches!(stage, Stage::Hashing | Stage::Hashed { .. }))
     }
 }
 
@@ -152,7 +186,7 @@ mod tests {
 
     fn hashing(shares: &[u32]) -> Sharing {
         let files = shares.iter().map(|&share| (ShareId(share), Stage::Hashing)).collect();
-        Sharing { files, announced: BTreeSet::new() }
+        Sharing { files, ..Sharing::default() }
     }
 
     fn announced(share: u32) -> Event {
@@ -197,6 +231,22 @@ mod tests {
         let mut sharing = hashing(&[1]);
         sharing.withdraw(ShareId(1));
         assert_eq!(sharing.on_event(&failed), []);
+    }
+
+    #[test]
+    fn what_is_shared_again_is_told_only_when_it_fails() {
+        let mut sharing = Sharing::default();
+        sharing.files.insert(ShareId(1), Stage::Quiet);
+        sharing.adopt(ShareId(2));
+        assert!(!sharing.is_hashing() && !sharing.is_unannounced());
+        for event in [shared(ShareId(1)), announced(1)] {
+            assert_eq!(sharing.on_event(&event), []);
+        }
+        for share in [1, 2] {
+            let error = DiskError { path: "f".into(), kind: DiskErrorKind::Changed };
+            let failed = Event::ShareFailed { share: ShareId(share), error: error.clone() };
+            assert_eq!(sharing.on_event(&failed), [News::Failed(error)]);
+        }
     }
 
     #[test]

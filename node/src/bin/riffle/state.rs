@@ -79,6 +79,16 @@ impl StateFolder {
     pub(crate) fn history(&self) -> PathBuf {
         self.folder.join("history")
     }
+
+    /// Where the prompt keeps what it shares.
+    pub(crate) fn shares(&self) -> PathBuf {
+        self.folder.join("shares")
+    }
+
+    /// The folder itself: there the driver keeps what it has hashed.
+    pub(crate) fn path(&self) -> &Path {
+        &self.folder
+    }
 }
 
 /// The state folder of a person who named none: `$XDG_STATE_HOME/riffle`.
@@ -110,13 +120,17 @@ fn read_or_make_id(path: &Path) -> Result<NodeId> {
     }
 }
 
-/// Writes `path` so that it holds all of `bytes` or is not there.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes `path` so that it holds all of `bytes`, or what it held before.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let unfinished = path.with_extension("new");
     let mut file = private().write(true).create(true).truncate(true).open(&unfinished)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&unfinished, path)
+    fs::rename(&unfinished, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// Options for files that only their owner reads and writes.

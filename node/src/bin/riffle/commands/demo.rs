@@ -143,6 +143,7 @@ impl Stage {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tracker: self.tracker.address(),
             node,
+            memory: None,
             log,
         })
         .map_err(refused_start)?;

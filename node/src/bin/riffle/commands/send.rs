@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::NodeSettings;
-use node::DiskError;
+use node::{DiskError, DiskErrorKind};
 
 use crate::exit::{ExitCode, Stop};
 use crate::progress::Progress;
@@ -76,6 +76,9 @@ pub(crate) fn tell(news: &News, tracker: &TrackerLink, screen: &Screen) {
             if tracker.ip().is_loopback() {
                 screen.note("(on this host only: its tracker has no address that other hosts reach)");
             }
+        }
+        News::Failed(error) if error.kind == DiskErrorKind::Changed => {
+            screen.note(&format!("no longer shared: {error}; send it again to share it as it is now"));
         }
         News::Failed(error) => screen.note(&format!("not shared: {error}")),
     }

@@ -43,6 +43,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
 use self::clock::Clock;
+pub(crate) use self::disk::Memory;
 use self::disk::{Disk, Results};
 use self::pool::Pool;
 use self::receive::Receiver;
@@ -66,6 +67,8 @@ pub(crate) struct DriverSettings {
     pub(crate) tracker: SocketAddr,
     /// Who this node is.
     pub(crate) node: NodeId,
+    /// What it has hashed in its lives before; `None`: nothing is remembered.
+    pub(crate) memory: Option<Memory>,
     /// Where the node's threads say what they do.
     pub(crate) log: tracing::Dispatch,
 }
@@ -112,7 +115,7 @@ pub(crate) struct NodeHandle {
 pub(crate) fn start(
     settings: DriverSettings,
 ) -> Result<(NodeHandle, mpsc::UnboundedReceiver<Event>), StartError> {
-    let DriverSettings { settings, listen, tracker, node, log } = settings;
+    let DriverSettings { settings, listen, tracker, node, memory, log } = settings;
     let clock = Clock::start();
     let identity = identity(node).map_err(StartError::Threads)?;
     let bound = BoundSocket::bind(listen, &settings.network)?;
@@ -121,7 +124,10 @@ pub(crate) fn start(
     let (events, happened) = mpsc::unbounded_channel();
     let (alive, ended) = channel();
     let (results, done) = Results::channel();
-    let disk = Disk::start(&settings.disk, results.clone(), &log).map_err(StartError::Threads)?;
+    let mut disk = Disk::start(&settings.disk, results.clone(), &log).map_err(StartError::Threads)?;
+    if let Some(memory) = memory {
+        disk.remember(memory);
+    }
     let state = UdpSocketState::new(UdpSockRef::from(&bound.socket))
         .map_err(|cause| StartError::Bind { address: listen, cause })?;
     let runtime =

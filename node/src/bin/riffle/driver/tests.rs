@@ -14,6 +14,7 @@ fn settings() -> DriverSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         tracker: "127.0.0.1:9".parse().unwrap(),
         node: NodeId::from_bytes([5; 16]),
+        memory: None,
         log: tracing::Dispatch::none(),
     }
 }

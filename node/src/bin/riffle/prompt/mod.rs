@@ -4,6 +4,7 @@ mod completion;
 mod editor;
 mod input;
 mod searches;
+mod shares;
 mod verb;
 
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use self::editor::TerminalMode;
 use self::input::Typed;
 use self::searches::Searches;
+use self::shares::Shares;
 use self::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
 use crate::commands::send::tell;
 use crate::exit::ExitCode;
@@ -40,6 +42,8 @@ struct Prompt {
     running: Running,
     screen: Screen,
     sharing: Sharing,
+    /// What is shared again next time.
+    shares: Shares,
     fetching: Fetching,
     searches: Searches,
     /// `--upload-limit` and `--download-limit`, as they are now.
@@ -90,6 +94,7 @@ pub(crate) async fn run(mut settings: NodeSettings) -> Result<ExitCode> {
         let names = unfinished.join(", ");
         prompt.screen.note(&format!("{names}: unfinished; the same download goes on with it next time"));
     }
+    prompt.save();
     prompt.running.leave(|_| {}).await;
     Ok(code)
 }
@@ -123,10 +128,17 @@ impl Prompt {
                 running.tracker.address()
             ));
         }
+        let (mut shares, damage) = Shares::open(running.state.shares());
+        let mut sharing = Sharing::default();
+        let again = shares.restore(&mut sharing, &running.handle);
+        for line in damage.into_iter().chain(again) {
+            screen.note(&line);
+        }
         Ok(Prompt {
             running,
             screen,
-            sharing: Sharing::default(),
+            sharing,
+            shares,
             fetching: Fetching::new(Place::Prompt),
             searches: Searches::default(),
             limits: (bytes_per_second(settings.upload.limit), bytes_per_second(settings.download.limit)),
@@ -163,6 +175,7 @@ impl Prompt {
         for news in self.sharing.on_event(event) {
             tell(&news, &self.running.tracker, &self.screen);
         }
+        self.shares.on_event(event, &mut self.sharing);
         self.leave_when_finished(Instant::now())
     }
 
@@ -198,12 +211,21 @@ impl Prompt {
                 }
             }
         }
+        self.save();
         editor::release(&self.screen);
         Next::GoOn
     }
 
+    /// Writes down what is shared, if that has changed.
+    fn save(&mut self) {
+        if let Some(trouble) = self.shares.save() {
+            self.screen.note(&trouble);
+        }
+    }
+
     async fn on_tick(&mut self, now: Instant) -> Next {
         self.running.on_tick(now, &self.screen);
+        self.save();
         if now >= self.progress_due {
             self.progress_due = now + PROGRESS_EVERY;
             if matches!(self.input, Input::Editor { .. })
@@ -231,8 +253,13 @@ impl Prompt {
             Verb::Nothing | Verb::Exit => {}
             Verb::Send(files) => {
                 for file in files {
-                    if let Err(error) = self.sharing.begin(&file, handle) {
-                        self.screen.note(&error.to_string());
+                    match self.sharing.begin(&file, handle) {
+                        Ok((share, name)) => {
+                            if !self.shares.add(&file, name, share) {
+                                self.screen.note("so many files are remembered that this one is not");
+                            }
+                        }
+                        Err(error) => self.screen.note(&error.to_string()),
                     }
                 }
             }
@@ -291,18 +318,27 @@ impl Prompt {
                     Err(why) => self.screen.note(&format!("no download {why}; status shows the downloads")),
                 }
             }
-            Verb::Unshare(choice) => match chosen_share(&status.shares, &choice) {
-                Some(chosen) => {
-                    self.sharing.withdraw(chosen.share);
-                    self.running.handle.command(Command::Unshare { share: chosen.share });
-                    self.screen.note(&format!("{} is no longer shared", chosen.name));
-                }
-                None => {
-                    self.screen.note(&format!("no share \"{choice}\"; status shows the shares"));
-                }
-            },
+            Verb::Unshare(choice) => self.unshare(&status.shares, &choice),
             _ => {}
         }
+    }
+
+    fn unshare(&mut self, all: &[ShareStatus], choice: &str) {
+        let (name, shares) = match chosen_share(all, choice) {
+            Some(chosen) => (chosen.name.as_str(), self.shares.forget(chosen.share)),
+            // Not there at the start, or changed since: on the list all the same.
+            None => match self.shares.forget_named(choice) {
+                Some(shares) => (choice, shares),
+                None => {
+                    return self.screen.note(&format!("no share \"{choice}\"; status shows the shares"));
+                }
+            },
+        };
+        for share in shares {
+            self.sharing.withdraw(share);
+            self.running.handle.command(Command::Unshare { share });
+        }
+        self.screen.note(&format!("{name} is no longer shared"));
     }
 }
 

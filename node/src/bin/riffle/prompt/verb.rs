@@ -20,7 +20,11 @@ pub(crate) struct Topic {
 
 /// All commands, in the order in which `help` shows them.
 pub(crate) const TOPICS: &[Topic] = &[
-    Topic { name: "send", usage: "send FILE...", summary: "share files, until exit or unshare" },
+    Topic {
+        name: "send",
+        usage: "send FILE...",
+        summary: "share files, now and at the next start, until unshare",
+    },
     Topic {
         name: "download",
         usage: "download [--wait] [-o PATH] NAME|ID...",
@@ -38,7 +42,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     Topic {
         name: "unshare",
         usage: "unshare NAME|ID",
-        summary: "stop sharing a file; the beginning of its id is enough",
+        summary: "stop sharing a file, for good; the beginning of its id is enough",
     },
     Topic {
         name: "limit",

@@ -29,6 +29,32 @@ impl FileIdentity {
         }
     }
 
+    /// Bytes of the file.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// When its bytes last changed: seconds and nanoseconds.
+    pub(crate) fn modified(&self) -> (i64, i64) {
+        self.modified
+    }
+
+    /// Fields of a line of text, with tabs between them.
+    pub(crate) fn to_line(self) -> String {
+        let (seconds, nanos) = self.modified;
+        format!("{}\t{}\t{}\t{seconds}\t{nanos}", self.device, self.inode, self.length)
+    }
+
+    /// Reads what [`FileIdentity::to_line`] has written.
+    pub(crate) fn from_fields<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<FileIdentity> {
+        Some(FileIdentity {
+            device: fields.next()?.parse().ok()?,
+            inode: fields.next()?.parse().ok()?,
+            length: fields.next()?.parse().ok()?,
+            modified: (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?),
+        })
+    }
+
     /// The present identity of an open file.
     ///
     /// # Errors

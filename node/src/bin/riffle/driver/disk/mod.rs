@@ -6,6 +6,7 @@ mod before;
 mod fault;
 mod identity;
 mod journal;
+mod memory;
 mod open;
 mod part;
 mod place;
@@ -14,6 +15,8 @@ mod share;
 mod tree;
 mod workers;
 
+#[cfg(test)]
+mod memory_tests;
 #[cfg(test)]
 mod tests;
 
@@ -37,11 +40,13 @@ use self::open::Opening;
 use self::part::{Part, SyncRule};
 use self::place::Place;
 use self::scan::{Crew, StopFlag};
+use self::share::Sharing;
 use self::workers::{Lane, Workers};
 use super::mapping::MappedFile;
 use super::pool::Pool;
 
 pub(crate) use self::identity::FileIdentity;
+pub(crate) use self::memory::Memory;
 pub(crate) use self::workers::Queue;
 
 /// A file that bursts are taken from.
@@ -129,6 +134,7 @@ pub(crate) struct Disk {
     rule: SyncRule,
     hashing: BTreeMap<ShareId, StopFlag>,
     downloads: BTreeMap<DownloadId, Slot>,
+    memory: Option<Arc<Memory>>,
 }
 
 impl Disk {
@@ -143,7 +149,15 @@ impl Disk {
     ) -> io::Result<Disk> {
         let workers = Workers::start(settings.hash_threads, log)?;
         let rule = SyncRule { bytes: settings.sync_bytes.as_u64(), period: settings.sync_period };
-        Ok(Disk { workers, results, rule, hashing: BTreeMap::new(), downloads: BTreeMap::new() })
+        let (hashing, downloads) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Disk { workers, results, rule, hashing, downloads, memory: None })
+    }
+
+    /// Takes what was hashed before for true, and remembers what will be.
+    pub(crate) fn remember(&mut self, memory: Memory) {
+        let memory = Arc::new(memory);
+        self.memory = Some(memory.clone());
+        self.work(move |_| memory.sweep());
     }
 
     /// Where other work for the workers is handed in.
@@ -157,7 +171,8 @@ impl Disk {
             DiskRequest::Share { share, path } => {
                 let stop = StopFlag::default();
                 self.hashing.insert(share, stop.clone());
-                self.with_crew(move |crew, results| share::share(crew, results, share, path, stop));
+                let sharing = Sharing { share, path, memory: self.memory.clone(), stop };
+                self.with_crew(move |crew, results| share::share(crew, results, sharing));
             }
             DiskRequest::Unshare { share } => {
                 if let Some(stop) = self.hashing.remove(&share) {
@@ -219,10 +234,13 @@ impl Disk {
             let result = Err(FinishError::Disk(not_open()));
             return self.results.tell(DiskResult::Finished { download, result });
         };
-        let (share, part) = (*share, part.clone());
+        let (share, part, memory) = (*share, part.clone(), self.memory.clone());
         self.work(move |results| {
             let result = part.finish();
             let path = part.place().target.clone();
+            if let (Ok(identity), Some(memory)) = (&result, memory) {
+                memory.remember_download(&path, *identity, part.manifest());
+            }
             results.send(Done::Finished { download, share, path, result });
         });
     }
@@ -284,13 +302,21 @@ impl Disk {
         }
     }
 
-    /// About once a second: what was written becomes durable in time even when nothing more arrives.
+    /// About once a second: what was written becomes durable in time even when nothing more arrives, and what was
+    /// hashed is remembered.
     pub(crate) fn tick(&self) {
         for slot in self.downloads.values() {
             if let Slot::Open { part, .. } = slot {
                 let part = part.clone();
                 self.work(move |_| part.sync_if_due());
             }
+        }
+        self.save_memory();
+    }
+
+    fn save_memory(&self) {
+        if let Some(memory) = self.memory.clone() {
+            self.work(move |_| memory.save());
         }
     }
 
@@ -304,6 +330,7 @@ impl Disk {
                 stop.raise();
             }
         }
+        self.save_memory();
         self.workers.stop(patience)
     }
 }

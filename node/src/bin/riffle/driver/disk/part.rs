@@ -190,6 +190,11 @@ impl Part {
         FileIdentity::of_file(&self.file).map_err(|cause| self.fault(&cause).into())
     }
 
+    /// What it will be.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     /// Where the finished file is.
     pub(crate) fn place(&self) -> &Place {
         &self.place

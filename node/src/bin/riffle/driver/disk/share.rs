@@ -1,9 +1,10 @@
-//! Taking a file into service: hashed, described, opened and mapped.
+//! Taking a file into service: hashed or remembered, described, opened and mapped.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use messages::limits::MAX_CONTENT;
 use messages::{Layout, Manifest, PieceHash};
@@ -11,25 +12,46 @@ use node::{DiskError, DiskErrorKind, DiskResult, ShareId};
 
 use super::fault::{disk_error, error};
 use super::identity::FileIdentity;
+use super::memory::{Fingerprint, Memory};
 use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
 use super::tree::{PieceDigest, Subtree, root_of};
 use super::{Done, Results, ServedFile};
 use crate::driver::mapping::MappedFile;
 
+/// A file that is to be taken into service.
+pub(crate) struct Sharing {
+    /// Under which number.
+    pub(crate) share: ShareId,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// What was hashed before.
+    pub(crate) memory: Option<Arc<Memory>>,
+    /// Raised when nobody wants it any more.
+    pub(crate) stop: StopFlag,
+}
+
 /// A file that is being taken into service.
 struct Candidate {
     path: PathBuf,
     file: Arc<File>,
-    identity: FileIdentity,
+    found: Metadata,
+    opened: SystemTime,
     layout: Layout,
+    memory: Option<Arc<Memory>>,
 }
 
-/// Hashes the file at `path` on all workers, then reports it under `share`; silent once `stop` was raised.
-pub(crate) fn share(crew: &Crew, results: &Results, share: ShareId, path: PathBuf, stop: StopFlag) {
-    let candidate = match Candidate::open(path) {
+/// Hashes a file on all workers, unless it is remembered, then reports it; silent once `stop` was raised.
+pub(crate) fn share(crew: &Crew, results: &Results, Sharing { share, path, memory, stop }: Sharing) {
+    let candidate = match Candidate::open(path, memory) {
         Ok(candidate) => candidate,
         Err(error) => return results.tell(DiskResult::Shared { share, result: Err(error) }),
     };
+    if let Some(manifest) = candidate.recall() {
+        return results.send(match candidate.serve(manifest) {
+            Ok((manifest, served)) => Done::Shared { share, manifest, served },
+            Err(error) => Done::Told(DiskResult::Shared { share, result: Err(error) }),
+        });
+    }
     let total = candidate.layout.length();
     let progress = results.clone();
     let order = ScanOrder {
@@ -61,28 +83,37 @@ pub(crate) fn share(crew: &Crew, results: &Results, share: ShareId, path: PathBu
 }
 
 impl Candidate {
-    fn open(path: PathBuf) -> Result<Candidate, DiskError> {
+    fn open(path: PathBuf, memory: Option<Arc<Memory>>) -> Result<Candidate, DiskError> {
+        let opened = SystemTime::now();
         let file = open_regular(&path)?;
-        let metadata = file.metadata().map_err(|cause| disk_error(&path, &cause))?;
-        let Some(layout) = Layout::of(metadata.len()) else {
-            debug_assert!(metadata.len() > MAX_CONTENT);
+        let found = file.metadata().map_err(|cause| disk_error(&path, &cause))?;
+        let Some(layout) = Layout::of(found.len()) else {
+            debug_assert!(found.len() > MAX_CONTENT);
             return Err(error(&path, DiskErrorKind::TooLong));
         };
-        Ok(Candidate { identity: FileIdentity::of(&metadata), file: Arc::new(file), path, layout })
+        Ok(Candidate { found, opened, file: Arc::new(file), path, layout, memory })
+    }
+
+    fn recall(&self) -> Option<Arc<Manifest>> {
+        self.memory.as_ref()?.recall(&self.path, &self.found)
     }
 
     fn describe(self, digests: &[PieceDigest]) -> Result<(Arc<Manifest>, ServedFile), DiskError> {
         // Bytes that changed while they were read are nobody's content.
-        self.identity.check(&self.path, &self.file)?;
+        FileIdentity::of(&self.found).check(&self.path, &self.file)?;
         let manifest = manifest_of(self.layout, digests)
             .ok_or_else(|| error(&self.path, DiskErrorKind::Other("cannot be described".to_owned())))?;
+        if let Some(memory) = &self.memory {
+            memory.remember(&self.path, Fingerprint::of(&self.found), self.opened, &manifest);
+        }
+        self.serve(Arc::new(manifest))
+    }
+
+    fn serve(self, manifest: Arc<Manifest>) -> Result<(Arc<Manifest>, ServedFile), DiskError> {
         let map = MappedFile::of(&self.file, self.layout.length())
             .map_err(|cause| disk_error(&self.path, &cause))?;
-        let identity = Some(self.identity);
-        Ok((
-            Arc::new(manifest),
-            ServedFile { path: self.path, file: self.file, map: map.map(Arc::new), identity },
-        ))
+        let identity = Some(FileIdentity::of(&self.found));
+        Ok((manifest, ServedFile { path: self.path, file: self.file, map: map.map(Arc::new), identity }))
     }
 }
 

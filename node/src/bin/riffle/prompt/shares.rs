@@ -1,0 +1,358 @@
+//! The prompt's list: the files that it shares again when it is started the next time.
+//!
+//! A file is on it from `send`, or the end of its download, until `unshare`. One that is changed or gone stays: what a
+//! person shares is the path, and the disk may only be unplugged. What was gone at every start for [`GONE_FOR`] leaves.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use messages::{ContentId, Name};
+use node::{DiskError, DiskErrorKind, Event, ShareId};
+
+use crate::driver::NodeHandle;
+use crate::kept::{self, Damage, GONE_FOR};
+use crate::sharing::Sharing;
+
+/// The most files on the list; what is shared beyond them is shared until the prompt is left.
+const MOST_SHARES: usize = 16_384;
+const TITLE: &str = "riffle shares 1";
+/// So many names are said, before "and more".
+const NAMES_SAID: usize = 3;
+
+/// One file on the list.
+#[derive(Debug, PartialEq, Eq)]
+struct Listed {
+    path: PathBuf,
+    name: Name,
+    /// Since when it was not there at a start, in seconds since the epoch.
+    gone_since: Option<u64>,
+    /// Under which numbers it is shared in this life.
+    shares: Vec<ShareId>,
+    /// What it is, for a download that will be shared under a number that is not known yet.
+    awaited: Option<ContentId>,
+}
+
+/// The list and the file that it is kept in.
+#[derive(Debug)]
+pub(super) struct Shares {
+    file: PathBuf,
+    listed: Vec<Listed>,
+    unsaved: bool,
+    /// A person was told that the list cannot be kept.
+    trouble_told: bool,
+}
+
+impl Shares {
+    /// The list that is kept in `file`; and when that cannot be believed, what to tell the person.
+    pub(super) fn open(file: PathBuf) -> (Shares, Option<String>) {
+        let read = kept::read(&file, TITLE).and_then(|lines| {
+            let listed: Option<Vec<_>> = lines.iter().map(|line| read_line(line)).collect();
+            listed.ok_or(Damage::Damaged)
+        });
+        let (listed, note) = match read {
+            Ok(listed) => (listed, None),
+            Err(damage) => {
+                let lost = "what was shared before is not known any more: send it again";
+                (Vec::new(), Some(kept::set_aside(&file, &damage, lost)))
+            }
+        };
+        (Shares { file, listed, unsaved: false, trouble_told: false }, note)
+    }
+
+    /// Shares all of it again. What to tell the person, if anything.
+    pub(super) fn restore(&mut self, sharing: &mut Sharing, handle: &NodeHandle) -> Option<String> {
+        let missing = self.look(kept::now_seconds());
+        let mut again = 0;
+        for listed in self.listed.iter_mut().filter(|listed| listed.gone_since.is_none()) {
+            listed.shares.push(sharing.restore(&listed.path, listed.name.clone(), handle));
+            again += 1;
+        }
+        restored(again, &missing)
+    }
+
+    /// Looks which files are there. The names of those that are not.
+    fn look(&mut self, now: u64) -> Vec<String> {
+        let mut missing = Vec::new();
+        let before = self.listed.len();
+        self.listed.retain_mut(|listed| {
+            let gone = fs::metadata(&listed.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+            let since = gone.then(|| listed.gone_since.unwrap_or(now));
+            self.unsaved |= listed.gone_since != since;
+            listed.gone_since = since;
+            let forgotten = since.is_some_and(|since| now.saturating_sub(since) > GONE_FOR.as_secs());
+            if gone && !forgotten {
+                missing.push(listed.name.to_string());
+            }
+            !forgotten
+        });
+        self.unsaved |= self.listed.len() < before;
+        missing
+    }
+
+    /// A person shares the file at `path`, under the number `share`. Whether there was room for it on the list.
+    pub(super) fn add(&mut self, path: &Path, name: Name, share: ShareId) -> bool {
+        self.enter(path, name).is_some_and(|listed| {
+            listed.shares.push(share);
+            true
+        })
+    }
+
+    /// The entry of the file at `path`, made when there is none.
+    fn enter(&mut self, path: &Path, name: Name) -> Option<&mut Listed> {
+        let path = std::path::absolute(path).ok()?;
+        let at = match self.listed.iter().position(|listed| listed.path == path) {
+            Some(at) => at,
+            None if self.listed.len() >= MOST_SHARES => return None,
+            None => {
+                let (name, shares) = (name.clone(), Vec::new());
+                self.listed.push(Listed { path, name, gone_since: None, shares, awaited: None });
+                self.unsaved = true;
+                self.listed.len() - 1
+            }
+        };
+        let listed = self.listed.get_mut(at)?;
+        if listed.name != name || listed.gone_since.is_some() {
+            (listed.name, listed.gone_since) = (name, None);
+            self.unsaved = true;
+        }
+        Some(listed)
+    }
+
+    /// Takes in what happened: what a download has brought is shared from then on.
+    pub(super) fn on_event(&mut self, event: &Event, sharing: &mut Sharing) {
+        match event {
+            Event::DownloadDone { download, path, summary } => {
+                if let Some(name) = sharing.name_of_download(*download)
+                    && let Some(listed) = self.enter(path, name)
+                {
+                    listed.awaited = Some(summary.content);
+                }
+            }
+            Event::Shared { share, content, .. } => {
+                let awaited = self.listed.iter_mut().find(|listed| listed.awaited == Some(*content));
+                if let Some(listed) = awaited {
+                    listed.awaited = None;
+                    listed.shares.push(*share);
+                    sharing.adopt(*share);
+                }
+            }
+            Event::ShareFailed { share, error } => self.on_failure(*share, error),
+            _ => {}
+        }
+    }
+
+    fn on_failure(&mut self, share: ShareId, error: &DiskError) {
+        let Some(at) = self.listed.iter().position(|listed| listed.shares.contains(&share)) else { return };
+        if may_come_back(&error.kind) {
+            self.listed[at].shares.retain(|&other| other != share);
+        } else {
+            self.listed.remove(at);
+            self.unsaved = true;
+        }
+    }
+
+    /// Takes the file off the list that is shared under `share`. All numbers under which it is, the last first.
+    pub(super) fn forget(&mut self, share: ShareId) -> Vec<ShareId> {
+        let at = self.listed.iter().position(|listed| listed.shares.contains(&share));
+        at.map_or_else(|| vec![share], |at| self.remove(at))
+    }
+
+    /// Takes the first file off the list that is called `name`, if there is one, shared just now or not.
+    pub(super) fn forget_named(&mut self, name: &str) -> Option<Vec<ShareId>> {
+        let at = self.listed.iter().position(|listed| listed.name.as_str() == name)?;
+        Some(self.remove(at))
+    }
+
+    fn remove(&mut self, at: usize) -> Vec<ShareId> {
+        self.unsaved = true;
+        let mut shares = self.listed.remove(at).shares;
+        // The first is served and the others stand by: without them nothing takes its place.
+        shares.reverse();
+        shares
+    }
+
+    /// Writes the list down when it has changed. What to tell the person when the disk does not take it.
+    pub(super) fn save(&mut self) -> Option<String> {
+        if !std::mem::take(&mut self.unsaved) {
+            return None;
+        }
+        match kept::write(&self.file, TITLE, self.listed.iter().map(line_of)) {
+            Ok(()) => {
+                self.trouble_told = false;
+                None
+            }
+            Err(error) => {
+                self.unsaved = true;
+                let told = std::mem::replace(&mut self.trouble_told, true);
+                (!told)
+                    .then(|| format!("what is shared cannot be remembered: {}: {error}", self.file.display()))
+            }
+        }
+    }
+}
+
+/// Whether a file that failed so may be there and whole at the next start.
+fn may_come_back(kind: &DiskErrorKind) -> bool {
+    !matches!(
+        kind,
+        DiskErrorKind::NotAFile | DiskErrorKind::TooLong | DiskErrorKind::Name(_) | DiskErrorKind::Cancelled
+    )
+}
+
+fn restored(again: usize, missing: &[String]) -> Option<String> {
+    let files = |count: usize| if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
+    let mut line = match again {
+        0 if missing.is_empty() => return None,
+        0 => String::new(),
+        again => format!("sharing {} again", files(again)),
+    };
+    if !missing.is_empty() {
+        let said = missing.iter().take(NAMES_SAID).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = missing.len().saturating_sub(NAMES_SAID);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let gap = if line.is_empty() { "" } else { "; " };
+        line.push_str(&format!("{gap}not there now: {said}{more}"));
+    }
+    Some(line + " (unshare NAME forgets one)")
+}
+
+fn line_of(listed: &Listed) -> String {
+    let Listed { path, name, gone_since, .. } = listed;
+    format!("{}\t{name}\t{}", gone_since.unwrap_or(0), kept::escaped(path))
+}
+
+fn read_line(line: &str) -> Option<Listed> {
+    let mut fields = line.split('\t');
+    let since: u64 = fields.next()?.parse().ok()?;
+    let name = Name::new(fields.next()?).ok()?;
+    let path = kept::unescaped(fields.next()?)?;
+    let gone_since = (since > 0).then_some(since);
+    fields.next().is_none().then_some(Listed { path, name, gone_since, shares: Vec::new(), awaited: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).expect("a name")
+    }
+
+    fn list(folder: &Path) -> Shares {
+        let (shares, note) = Shares::open(folder.join("shares"));
+        assert_eq!(note, None);
+        shares
+    }
+
+    fn names(shares: &Shares) -> Vec<&str> {
+        shares.listed.iter().map(|listed| listed.name.as_str()).collect()
+    }
+
+    fn failed(share: u32, kind: DiskErrorKind) -> Event {
+        Event::ShareFailed { share: ShareId(share), error: DiskError { path: "f".into(), kind } }
+    }
+
+    #[test]
+    fn what_is_sent_is_on_the_list_until_it_is_unshared() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut shares = list(folder.path());
+        assert!(shares.add(Path::new("/a/x y"), name("x y"), ShareId(1)));
+        assert!(shares.add(Path::new("/a/z"), name("z"), ShareId(2)));
+        assert!(shares.add(Path::new("/a/z"), name("z"), ShareId(3)));
+        assert_eq!(shares.save(), None);
+        assert_eq!(names(&list(folder.path())), ["x y", "z"]);
+        assert_eq!(shares.forget(ShareId(2)), [ShareId(3), ShareId(2)]);
+        assert_eq!(shares.forget(ShareId(9)), [ShareId(9)], "not on the list, and to be ended all the same");
+        assert_eq!(shares.save(), None);
+        assert_eq!(names(&list(folder.path())), ["x y"]);
+        assert_eq!(list(folder.path()).forget_named("x y"), Some(Vec::new()));
+        assert_eq!(shares.forget_named("y"), None);
+    }
+
+    #[test]
+    fn what_changed_or_is_gone_stays_on_the_list_and_what_can_never_be_shared_does_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut shares = list(folder.path());
+        let mut sharing = Sharing::default();
+        for (share, kind) in
+            [(1, DiskErrorKind::Changed), (2, DiskErrorKind::NotFound), (3, DiskErrorKind::NotAFile)]
+        {
+            assert!(shares.add(Path::new(&format!("/{share}")), name(&share.to_string()), ShareId(share)));
+            shares.on_event(&failed(share, kind), &mut sharing);
+        }
+        assert_eq!(names(&shares), ["1", "2"]);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_kept_for_a_month() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let there = folder.path().join("there");
+        fs::write(&there, "x").expect("written");
+        let mut shares = list(folder.path());
+        assert!(shares.add(&there, name("there"), ShareId(1)));
+        assert!(shares.add(&folder.path().join("gone"), name("gone"), ShareId(2)));
+        let first = 1_000_000;
+        assert_eq!(shares.look(first), ["gone"]);
+        assert_eq!(shares.save(), None);
+        let mut later = list(folder.path());
+        assert_eq!(later.look(first + GONE_FOR.as_secs()), ["gone"]);
+        assert_eq!(later.look(first + GONE_FOR.as_secs() + 1), [""; 0]);
+        assert_eq!(names(&later), ["there"]);
+        fs::write(folder.path().join("gone"), "back").expect("written");
+        let mut shares = list(folder.path());
+        assert_eq!(shares.look(first + GONE_FOR.as_secs() + 1), [""; 0], "it is there again");
+        assert_eq!(names(&shares), ["there", "gone"]);
+    }
+
+    #[test]
+    fn the_list_is_bounded() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut shares = list(folder.path());
+        let share = |number: usize| ShareId(number as u32);
+        let listed = |path, number| Listed {
+            path,
+            name: name("f"),
+            gone_since: None,
+            shares: vec![share(number)],
+            awaited: None,
+        };
+        shares.listed =
+            (1..=MOST_SHARES).map(|number| listed(PathBuf::from(format!("/{number}")), number)).collect();
+        assert!(!shares.add(Path::new("/more"), name("f"), share(0)));
+        assert!(shares.add(Path::new("/7"), name("f"), share(0)), "one that is on it");
+        shares.forget(share(1));
+        assert!(shares.add(Path::new("/more"), name("f"), share(0)));
+    }
+
+    #[test]
+    fn a_damaged_list_is_said_and_set_aside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("shares"), "riffle shares 1\n").expect("written");
+        let (shares, note) = Shares::open(folder.path().join("shares"));
+        assert!(shares.listed.is_empty() && note.is_some_and(|note| note.contains("send it again")));
+        assert!(folder.path().join("shares.damaged").exists());
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_kept_is_said_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut shares = list(&folder.path().join("nowhere"));
+        assert!(shares.add(Path::new("/a"), name("a"), ShareId(1)));
+        assert!(shares.save().is_some_and(|said| said.contains("cannot be remembered")));
+        assert_eq!(shares.save(), None);
+        fs::create_dir(folder.path().join("nowhere")).expect("made");
+        assert_eq!(shares.save(), None);
+        assert_eq!(names(&list(&folder.path().join("nowhere"))), ["a"], "kept as soon as it can be");
+    }
+
+    #[test]
+    fn one_line_tells_what_is_shared_again_and_what_is_not_there() {
+        assert_eq!(restored(0, &[]), None);
+        assert_eq!(restored(1, &[]).as_deref(), Some("sharing 1 file again (unshare NAME forgets one)"));
+        let missing = ["a", "b", "c", "d"].map(str::to_owned);
+        let line = "sharing 2 files again; not there now: a, b, c and 1 more (unshare NAME forgets one)";
+        assert_eq!(restored(2, &missing).as_deref(), Some(line));
+        assert!(restored(0, &missing[..1]).is_some_and(|line| line.starts_with("not there now: a (")));
+    }
+}
