@@ -1,56 +1,15 @@
 //! What decoding allocates is bounded by what was sent, never by what a count in it claims.
-#![expect(
-    unsafe_code,
-    reason = "counting what is allocated takes a global allocator, which is unsafe to implement"
-)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "support/heap.rs"]
+mod heap;
 
 use messages::{Datagram, Kind};
 
-thread_local! {
-    /// Bytes that this thread has asked for; a plain cell, so that counting does not itself allocate.
-    static ASKED_FOR: Cell<usize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, counting what each thread asks for.
-struct Counting;
-
-// SAFETY: every method hands its arguments on to `System` as they came and returns what `System` returned, so each
-// keeps exactly the promises that `System` keeps. Counting touches only a constant-initialised cell of this thread that
-// needs no drop: it neither allocates nor unwinds, and `try_with` does nothing when the thread is ending.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: the caller's promises about `layout` are the ones that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: `block` came from `System`, as all blocks here do, with this `layout`.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count(new_size);
-        // SAFETY: `block` came from `System` with this `layout`, and the caller vouches for `new_size`.
-        unsafe { System.realloc(block, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn count(bytes: usize) {
-    let _ = ASKED_FOR.try_with(|asked_for| asked_for.set(asked_for.get() + bytes));
-}
-
 /// Bytes that decoding `datagram` asks for, all of them together, those given back among them.
 fn asked_for_by_decoding(datagram: &[u8]) -> usize {
-    let before = ASKED_FOR.get();
+    let before = heap::asked_for();
     let decoded = Datagram::decode(datagram);
-    let asked_for = ASKED_FOR.get() - before;
+    let asked_for = heap::asked_for() - before;
     drop(decoded);
     asked_for
 }

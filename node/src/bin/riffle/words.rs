@@ -38,10 +38,22 @@ fn uncommented(line: &str) -> String {
 }
 
 #[cfg(test)]
+#[path = "../../../fuzz/oracles/words.rs"]
+mod oracle;
+#[cfg(test)]
+#[path = "../../../fuzz/oracles/seeds.rs"]
+mod seeds;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn every_seed_of_the_fuzz_targets_holds() {
+        seeds::all().iter().for_each(|(_, bytes)| oracle::hold(bytes));
+    }
 
     #[test]
     fn quotes_hold_words_together() {
@@ -61,6 +73,11 @@ mod tests {
         fn what_is_quoted_is_read_back(word in "[^\0]{1,20}") {
             let words = split(&format!("download {}", quote(&word))).expect("closed");
             prop_assert_eq!(words, vec!["download".to_owned(), word]);
+        }
+
+        #[test]
+        fn any_line_is_refused_or_read_back(line in "[ -~\\\\'\"#é\t\n]{0,60}") {
+            oracle::hold(line.as_bytes());
         }
     }
 }

@@ -1,0 +1,44 @@
+//! What the targets hold to: one oracle each. The same oracles hold every committed seed in `cargo test`.
+
+#[path = "../../../messages/tests/support/heap.rs"]
+mod heap;
+#[path = "../oracles/manifest.rs"]
+mod manifest_oracle;
+#[path = "../oracles/settings.rs"]
+mod settings_oracle;
+#[path = "../oracles/text.rs"]
+mod text_oracle;
+#[path = "../oracles/wire.rs"]
+mod wire_oracle;
+
+// The prompt's word splitting is the program's, not the library's: the file is read here a second time.
+#[path = "../../src/bin/riffle/words.rs"]
+mod words;
+#[path = "../oracles/words.rs"]
+mod words_oracle;
+use words::{quote, split};
+
+/// Any bytes as a datagram.
+pub fn wire(bytes: &[u8]) {
+    wire_oracle::hold(bytes);
+}
+
+/// Any bytes as a manifest.
+pub fn manifest(bytes: &[u8]) {
+    manifest_oracle::hold(bytes);
+}
+
+/// Any text as what people write.
+pub fn text(bytes: &[u8]) {
+    text_oracle::hold(bytes);
+}
+
+/// Any text as settings.
+pub fn settings(bytes: &[u8]) {
+    settings_oracle::hold(bytes);
+}
+
+/// Any text as a line of the prompt.
+pub fn words(bytes: &[u8]) {
+    words_oracle::hold(bytes);
+}

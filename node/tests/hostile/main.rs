@@ -1,0 +1,16 @@
+//! What strangers may send, in any order and at any time: the oracles that the fuzz targets hold to (`node/fuzz`), with
+//! the committed seeds and with scripts drawn from one seed. The heap is counted.
+
+#[path = "../../../messages/tests/support/heap.rs"]
+mod heap;
+#[path = "../../fuzz/oracles/manifest.rs"]
+mod manifest;
+mod replay;
+#[path = "../../fuzz/oracles/seeds.rs"]
+mod seeds;
+#[path = "../../fuzz/oracles/settings.rs"]
+mod settings;
+#[path = "../../fuzz/oracles/text.rs"]
+mod text;
+#[path = "../../fuzz/oracles/wire.rs"]
+mod wire;

@@ -1,0 +1,32 @@
+//! Every committed seed through every oracle: what fuzzing once found stays found.
+
+use std::collections::BTreeSet;
+
+use messages::{Header, Kind};
+
+use crate::{manifest, seeds, settings, text, wire};
+
+/// The oracles by the names of their targets. Those of the program alone are held in its own tests.
+const ORACLES: [(&str, fn(&[u8])); 4] =
+    [("wire", wire::hold), ("manifest", manifest::hold), ("text", text::hold), ("settings", settings::hold)];
+
+#[test]
+fn every_seed_holds_in_every_oracle() {
+    for (path, bytes) in seeds::all() {
+        for (name, hold) in ORACLES {
+            let held = std::panic::catch_unwind(|| hold(&bytes));
+            assert!(held.is_ok(), "{} does not hold in {name}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_message_is_among_the_seeds() {
+    let seeds = seeds::all();
+    let of_wire =
+        seeds.iter().filter(|(path, _)| path.parent().is_some_and(|folder| folder.ends_with("wire")));
+    let decodable = of_wire.filter(|(_, bytes)| messages::Datagram::decode(bytes).is_ok());
+    let kinds: BTreeSet<Kind> =
+        decodable.filter_map(|(_, bytes)| Header::decode(bytes).ok()).map(|header| header.kind).collect();
+    assert_eq!(kinds, Kind::ALL.iter().copied().collect());
+}
