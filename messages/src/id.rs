@@ -1,7 +1,7 @@
 //! Who and what: nodes, contents, addresses, cookies.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -103,7 +103,8 @@ impl Endpoint {
     #[must_use]
     pub fn is_reachable(self) -> bool {
         let ip = self.0.ip();
-        self.0.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
+        let is_everybody = matches!(ip, IpAddr::V4(Ipv4Addr::BROADCAST));
+        self.0.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !is_everybody
     }
 }
 

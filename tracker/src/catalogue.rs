@@ -16,12 +16,12 @@ enum NoRoom {
 }
 
 impl Tracker {
-    pub(crate) fn on_own(&mut self, origin: Origin, own: &Own) -> Answer {
+    pub(crate) fn on_own(&mut self, origin: Origin, own: &Own, now: Timestamp) -> Answer {
         let id = own.asker.node;
         self.require_registered(origin, id)?;
         let mut accepted = 0;
         for entry in own.entries.iter() {
-            match self.take(id, entry) {
+            match self.take(id, entry, now) {
                 Ok(()) => accepted += 1,
                 Err(NoRoom::Tracker) if accepted == 0 => {
                     return Err(Refusal::new(RefusalCode::Full, self.settings.heartbeat));
@@ -68,7 +68,7 @@ impl Tracker {
         self.out.events.push(Event::ContentWithdrawn { node: id, content });
     }
 
-    fn take(&mut self, id: NodeId, entry: &OwnEntry) -> Result<(), NoRoom> {
+    fn take(&mut self, id: NodeId, entry: &OwnEntry, now: Timestamp) -> Result<(), NoRoom> {
         if entry.withdrawn {
             self.withdraw(id, entry.content);
             return Ok(());
@@ -79,7 +79,7 @@ impl Tracker {
             return Err(NoRoom::Node);
         }
         let announced = self.contents.announce(id, entry).map_err(|_| NoRoom::Tracker)?;
-        node.owned.say(entry.content, announced.digest_change);
+        node.owned.say(entry.content, announced.digest_change, now);
         let (content, name) = (entry.content, entry.name.clone());
         match announced.before {
             None => {

@@ -79,7 +79,8 @@ pub(crate) struct Owned {
 enum Agreement {
     #[default]
     Agreed,
-    /// Asked at `since` to say all again; whether it began to.
+    /// Asked to say all again; whether it began to. `since` it was asked, or said something for the first time in this
+    /// round: who is still at it is not late, however much there is to say.
     Asked { since: Timestamp, heard: bool },
 }
 
@@ -116,11 +117,14 @@ impl Owned {
     }
 
     /// `content` is here, in this round too; `change` is folded into the digest.
-    pub(crate) fn say(&mut self, content: ContentId, change: OwnDigest) {
-        self.said_in.insert(content, self.round);
+    pub(crate) fn say(&mut self, content: ContentId, change: OwnDigest, now: Timestamp) {
+        let before = self.said_in.insert(content, self.round);
         self.digest.0 ^= change.0;
-        if let Agreement::Asked { heard, .. } = &mut self.agreement {
+        if let Agreement::Asked { since, heard } = &mut self.agreement {
             *heard = true;
+            if before != Some(self.round) {
+                *since = now;
+            }
         }
     }
 
@@ -130,7 +134,7 @@ impl Owned {
         self.digest.0 ^= mark.0;
     }
 
-    /// Compares with what the node says; `patience` is how long it may take to say everything again.
+    /// Compares with what the node says; `patience` is how long it may pause while it says everything again.
     pub(crate) fn compare(
         &mut self,
         count: u32,

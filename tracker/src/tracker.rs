@@ -195,7 +195,7 @@ impl Tracker {
             }
             NodeToTracker::Own(own) => {
                 let admitted = self.admit(origin, own.asker, now);
-                (own.asker, admitted.and_then(|()| self.on_own(origin, &own)))
+                (own.asker, admitted.and_then(|()| self.on_own(origin, &own, now)))
             }
             NodeToTracker::Need(need) => {
                 let admitted = self.admit(origin, need.asker, now);

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use messages::node_to_tracker::TrackerPong;
-use messages::tracker_to_node::{RefusalCode, Refused, Registered};
-use messages::{Conversation, Cookie, TrackerToNode};
+use messages::tracker_to_node::{Owner, Owners, RefusalCode, Refused, Registered};
+use messages::{Conversation, Cookie, List, Timestamp, TrackerToNode};
 
 use super::exchange::Request;
-use super::{Announce, HEARTBEAT, Link, NeedTicket, Told};
+use super::{Announce, HEARTBEAT, Link, NeedTicket, SHORTEST_HEARTBEAT, Told};
 use crate::context::Context;
 use crate::event::Event;
 
@@ -59,7 +59,7 @@ impl Announce {
                 if let NeedTicket::Search(search) = ticket {
                     self.searches.remove(&search);
                 }
-                Told::Owners(ticket, owners)
+                Told::Owners(ticket, self.believable(owners, cx))
             }
             (Request::Update { sequence, .. }, TrackerToNode::Updated(updated))
                 if *sequence == updated.sequence =>
@@ -82,47 +82,97 @@ impl Announce {
     fn on_heard(&mut self, cx: &mut Context<'_>) {
         self.heard_at = cx.now;
         if std::mem::take(&mut self.silent) {
+            // Whoever waited for it does not wait for the next try as well.
+            self.exchanges.iter_mut().for_each(|exchange| exchange.restart(cx.now));
             cx.out.events.push(Event::TrackerRestored { tracker: self.tracker });
         }
     }
 
+    /// An answer without the owners that cannot be: this node itself, and addresses of this host from a tracker that is
+    /// elsewhere. Nobody contacts what it runs for itself because a stranger says so.
+    fn believable(&self, mut owners: Owners, cx: &mut Context<'_>) -> Owners {
+        if let Owners::Content(found) = &mut owners {
+            let is_near = self.tracker.ip().is_loopback();
+            let can_be = |owner: &&Owner| {
+                let here = owner.endpoint.address().ip().is_loopback() && !is_near;
+                let us = owner.node == self.node || Some(owner.endpoint) == self.observed;
+                owner.endpoint.is_reachable() && !here && !us
+            };
+            let told = found.owners.len();
+            found.owners = List::first_of(found.owners.iter().filter(can_be).copied());
+            cx.counters.unexpected += (told - found.owners.len()) as u64;
+        }
+        owners
+    }
+
     fn handle_registered(&mut self, registered: &Registered, cx: &mut Context<'_>) {
         self.cookie = registered.cookie;
-        self.heartbeat = Duration::from_millis(registered.interval_ms.into())
-            .clamp(Duration::from_millis(100), HEARTBEAT * 3);
+        self.observed = Some(registered.observed);
+        self.heartbeat =
+            Duration::from_millis(registered.interval_ms.into()).clamp(SHORTEST_HEARTBEAT, HEARTBEAT * 3);
         self.next_register = cx.now + self.heartbeat;
         let restarted =
             self.tracker_epoch.replace(registered.tracker_epoch) != Some(registered.tracker_epoch);
+        let fresh = restarted || self.link == Link::Joining;
         if restarted {
             let (tracker, observed) = (self.tracker, registered.observed);
             cx.out.events.push(Event::TrackerReached { tracker, observed });
-        }
-        if registered.resync {
-            // OWNs on their way would be answered twice: all is said anew.
-            self.exchanges.retain(|exchange| !matches!(exchange.request, Request::Own(_)));
-            self.owned.forget_answers();
         }
         if self.link == Link::Joining {
             self.link = Link::Joined;
             self.exchanges.iter_mut().for_each(|exchange| exchange.restart(cx.now));
         }
+        if registered.resync {
+            self.on_tables_differ(fresh, cx.now);
+        } else {
+            self.owned.try_refused();
+        }
+    }
+
+    /// The tracker's table is not what this node says: all is told again, unless just that is under way.
+    fn on_tables_differ(&mut self, fresh: bool, now: Timestamp) {
+        if (fresh || !self.owned.is_telling()) && self.gates.resync.pass(now) {
+            self.tell_all_again();
+        } else {
+            self.recheck = true;
+        }
     }
 
     fn handle_refused(&mut self, at: usize, refused: Refused, cx: &mut Context<'_>) {
         let exchange = &mut self.exchanges[at];
-        match refused.code {
-            RefusalCode::Cookie if refused.cookie != Cookie::NONE && refused.cookie != self.cookie => {
+        if exchange.asked_at.take().is_none() {
+            // It was refused before, and has not been said again since.
+            cx.counters.unexpected += 1;
+            return;
+        }
+        match (refused.code, self.link) {
+            (RefusalCode::Cookie, _) if refused.cookie != Cookie::NONE && refused.cookie != self.cookie => {
                 self.cookie = refused.cookie;
-                // Everything that was sent with the old cookie will be refused as well.
-                self.exchanges.iter_mut().for_each(|exchange| exchange.restart(cx.now));
+                if self.gates.cookie.pass(cx.now) {
+                    // Everything that was sent with the old cookie will be refused as well.
+                    self.exchanges.iter_mut().for_each(|exchange| exchange.restart(cx.now));
+                }
             }
-            RefusalCode::NotRegistered if self.link == Link::Joined => self.rejoin(cx.now),
-            RefusalCode::NotRegistered if matches!(exchange.request, Request::Exit) => self.link = Link::Left,
-            code => {
+            // It was sent before the last cookie came.
+            (RefusalCode::Cookie, _) if exchange.tries <= 2 => {}
+            (RefusalCode::NotRegistered, Link::Joined) if self.gates.rejoin.pass(cx.now) => {
+                self.rejoin(cx.now);
+            }
+            (RefusalCode::NotRegistered, Link::Joined) => {
+                self.next_register = self.next_register.min(self.gates.rejoin.opens_at());
+            }
+            (RefusalCode::NotRegistered, Link::Joining) => {}
+            (RefusalCode::NotRegistered, _) if matches!(exchange.request, Request::Exit) => {
+                self.link = Link::Left;
+            }
+            (code, _) => {
                 let wait = Duration::from_millis(refused.retry_after_ms.into());
                 exchange.due = exchange.due.max(cx.now + wait.min(HEARTBEAT));
-                exchange.asked_at = None;
                 cx.out.events.push(Event::TrackerRefused { code });
+                if let (RefusalCode::Full, Request::Own(entries)) = (code, &exchange.request) {
+                    self.owned.on_answer(entries, 0);
+                    self.exchanges.swap_remove(at);
+                }
             }
         }
     }

@@ -7,10 +7,13 @@
 //! ```
 //!
 //! Nothing here waits longer than `retry_most` for the next try. A tracker that has forgotten this node says so
-//! (`resync`), and all OWNs are said again.
+//! (`resync`), and all OWNs are said again, several at a time. A heartbeat in the middle of that meets tables that
+//! cannot agree yet: the node says the rest and then asks once more. Whatever a tracker answers, each of its answers
+//! begins nothing more than once in a while (`gate.rs`).
 
 mod answers;
 mod exchange;
+mod gate;
 mod owned;
 
 use std::collections::BTreeMap;
@@ -20,13 +23,14 @@ use std::time::Duration;
 use messages::limits::MAX_CREDITS;
 use messages::node_to_tracker::{Asker, Credit, OwnEntry, Query};
 use messages::tracker_to_node::Owners;
-use messages::{BootEpoch, ContentId, Cookie, NodeId, NodeToTracker, Timestamp};
+use messages::{BootEpoch, ContentId, Cookie, Endpoint, NodeId, NodeToTracker, Timestamp};
 
 use crate::context::Context;
 use crate::event::Event;
 use crate::ids::{DownloadId, SearchId};
 use crate::output::{Reason, Wait};
 use exchange::{Exchange, Request};
+use gate::Gate;
 use owned::Owned;
 
 /// Who asked a NEED.
@@ -60,6 +64,20 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 /// REGISTER comes this often until the tracker says how often.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
+/// A tracker that does not answer is asked at least this often, so that its return is noticed soon even when a datagram
+/// or two are lost.
+const KNOCK: Duration = Duration::from_secs(5);
+/// OWNs on their way at once: ten thousand contents are told in two seconds over a path of 100 ms.
+const OWN_WINDOW: usize = 32;
+/// The tracker can make this node go on with another cookie,
+const COOKIE_REST: Duration = Duration::from_secs(1);
+/// join again,
+const REJOIN_REST: Duration = Duration::from_secs(1);
+/// and tell everything again once in so long.
+const RESYNC_REST: Duration = Duration::from_secs(2);
+/// No tracker is told more often that this node is there.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Link {
     /// The tracker does not know this node yet, or no more.
@@ -81,6 +99,8 @@ pub(crate) struct Announce {
     cookie: Cookie,
     link: Link,
     tracker_epoch: Option<u64>,
+    /// This node's address as the tracker sees it.
+    observed: Option<Endpoint>,
     heartbeat: Duration,
     next_register: Timestamp,
     exchanges: Vec<Exchange>,
@@ -92,6 +112,17 @@ pub(crate) struct Announce {
     heard_at: Timestamp,
     silent: bool,
     searches: BTreeMap<SearchId, Timestamp>,
+    gates: Gates,
+    /// The tables differed while this node was still telling: it asks again when it has told.
+    recheck: bool,
+}
+
+/// What a tracker's answers may begin, each once in a while.
+#[derive(Debug)]
+struct Gates {
+    cookie: Gate,
+    rejoin: Gate,
+    resync: Gate,
 }
 
 impl Announce {
@@ -104,6 +135,7 @@ impl Announce {
             cookie: Cookie::NONE,
             link: Link::Joining,
             tracker_epoch: None,
+            observed: None,
             heartbeat: HEARTBEAT,
             next_register: now,
             exchanges: Vec::new(),
@@ -114,6 +146,12 @@ impl Announce {
             heard_at: now,
             silent: false,
             searches: BTreeMap::new(),
+            gates: Gates {
+                cookie: Gate::new(COOKIE_REST),
+                rejoin: Gate::new(REJOIN_REST),
+                resync: Gate::new(RESYNC_REST),
+            },
+            recheck: false,
         }
     }
 
@@ -132,7 +170,7 @@ impl Announce {
         self.tracker = tracker;
         self.cookie = Cookie::NONE;
         self.rejoin(cx.now);
-        self.owned.forget_answers();
+        self.tell_all_again();
     }
 
     /// Announces `entry`, or takes it back when it says so.
@@ -190,6 +228,22 @@ impl Announce {
         self.exchanges.retain(|exchange| !matches!(exchange.request, Request::Register));
     }
 
+    /// Everything is told from the start; OWNs on their way would be answered twice.
+    fn tell_all_again(&mut self) {
+        self.exchanges.retain(|exchange| !matches!(exchange.request, Request::Own(_)));
+        self.owned.forget_answers();
+        self.recheck = false;
+    }
+
+    /// When REGISTER is said next.
+    fn register_at(&self) -> Timestamp {
+        if self.recheck && !self.owned.is_telling() {
+            self.next_register.min(self.gates.resync.opens_at())
+        } else {
+            self.next_register
+        }
+    }
+
     /// Sends what is due by `cx.now`.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
         match self.link {
@@ -211,16 +265,21 @@ impl Announce {
         let has =
             |wanted: fn(&Request) -> bool| self.exchanges.iter().any(|exchange| wanted(&exchange.request));
         let registering = has(|request| matches!(request, Request::Register));
-        let owning = has(|request| matches!(request, Request::Own(_)));
         let updating = has(|request| matches!(request, Request::Update { .. }));
-        if !registering && cx.now >= self.next_register {
+        if !registering && cx.now >= self.register_at() {
+            self.recheck = false;
             self.exchanges.push(Exchange::new(Request::Register, cx.now, cx.rng));
             self.next_register = cx.now + self.heartbeat;
         }
         if self.link != Link::Joined {
             return;
         }
-        if !owning && let Some(entries) = self.owned.next_batch() {
+        let mut owns =
+            self.exchanges.iter().filter(|exchange| matches!(exchange.request, Request::Own(_))).count();
+        while owns < OWN_WINDOW
+            && let Some(entries) = self.owned.next_batch()
+        {
+            owns += 1;
             self.exchanges.push(Exchange::new(Request::Own(entries), cx.now, cx.rng));
         }
         if !updating && cx.now >= self.update_at {
@@ -286,7 +345,11 @@ impl Announce {
             let (contents, digest) = self.owned.digest();
             let message: NodeToTracker = exchange.request.message(asker, self.epoch, contents, digest);
             cx.out.send(self.tracker, |bytes| message.encode(exchange.conversation, bytes));
-            let first = if matches!(exchange.request, Request::Exit) { EXIT_RETRY } else { first };
+            let (first, most) = match exchange.request {
+                Request::Exit => (EXIT_RETRY, most),
+                Request::Register => (first, most.min(KNOCK)),
+                _ => (first, most),
+            };
             exchange.on_sent(first, most, cx.now, cx.rng);
         }
     }
@@ -301,7 +364,7 @@ impl Announce {
         let retry = self.exchanges.iter().filter(waits).map(|exchange| exchange.due).min();
         let retry = Wait { until: retry.unwrap_or(Timestamp::NEVER), reason: Reason::TrackerRetry };
         let registering = self.exchanges.iter().any(|exchange| matches!(exchange.request, Request::Register));
-        let register = if registering { Timestamp::NEVER } else { self.next_register };
+        let register = if registering { Timestamp::NEVER } else { self.register_at() };
         let updating =
             self.exchanges.iter().any(|exchange| matches!(exchange.request, Request::Update { .. }));
         let update = if updating || self.link != Link::Joined { Timestamp::NEVER } else { self.update_at };

@@ -1,6 +1,6 @@
 //! What this node has told the tracker that it owns, and what it has yet to tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use messages::ContentId;
 use messages::limits::{CONTROL_DATAGRAM, MAX_OWN_ENTRIES};
@@ -9,18 +9,24 @@ use messages::node_to_tracker::{Own, OwnDigest, OwnEntry};
 /// Whether the tracker knows an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
-    /// It is to be told.
+    /// It does not.
     No,
+    /// It knows what was said of the content before: what follows needs no room there.
+    Before,
     /// It was told, and took it.
     Yes,
-    /// It has no room for it; told again when the tracker is another.
-    Refused,
 }
 
 /// Every content that this node owns, by id.
 #[derive(Debug, Default)]
 pub(super) struct Owned {
     entries: BTreeMap<ContentId, (OwnEntry, Known)>,
+    /// To be told.
+    untold: BTreeSet<ContentId>,
+    /// In an OWN that is not answered yet. What changes meanwhile is told only then, so that none overtakes another.
+    asked: BTreeSet<ContentId>,
+    /// The tracker had no room for them; a few of them are tried again at each heartbeat.
+    refused: BTreeSet<ContentId>,
     taken: u32,
     digest: OwnDigest,
 }
@@ -28,16 +34,28 @@ pub(super) struct Owned {
 impl Owned {
     /// `entry` is to be told, in place of what was told of its content before.
     pub(super) fn put(&mut self, entry: OwnEntry) {
-        if let Some((old, Known::Yes)) = self.entries.get(&entry.content) {
-            if *old == entry {
+        let content = entry.content;
+        let mut known = Known::No;
+        if let Some((old, was)) = self.entries.get(&content) {
+            if *old == entry && !self.refused.contains(&content) {
                 return;
             }
-            if !old.withdrawn {
+            known = *was;
+            if *was == Known::Yes {
+                known = Known::Before;
                 self.digest.toggle(old);
                 self.taken -= 1;
             }
         }
-        self.entries.insert(entry.content, (entry, Known::No));
+        self.entries.insert(content, (entry, known));
+        self.refused.remove(&content);
+        self.untold.insert(content);
+    }
+
+    /// How many entries there are, told or not.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// How many entries the tracker has taken, and the digest over them.
@@ -45,50 +63,83 @@ impl Owned {
         (self.taken, self.digest)
     }
 
-    /// As many entries that are to be told as fit one OWN.
-    pub(super) fn next_batch(&self) -> Option<Vec<OwnEntry>> {
+    /// Whether something is to be told, or is not answered yet.
+    pub(super) fn is_telling(&self) -> bool {
+        !self.untold.is_empty() || !self.asked.is_empty()
+    }
+
+    /// As many entries that are to be told as fit one OWN, which is under way from now on.
+    pub(super) fn next_batch(&mut self) -> Option<Vec<OwnEntry>> {
         let mut room = CONTROL_DATAGRAM - Own::WIRE_FIXED;
-        let untold = self.entries.values().filter(|(_, known)| *known == Known::No).map(|(entry, _)| entry);
+        let ready = self.untold.iter().filter(|content| !self.asked.contains(content));
         let fits = |entry: &&OwnEntry| {
             let left = room.checked_sub(entry.wire_length());
             room = left.unwrap_or(0);
             left.is_some()
         };
-        let batch: Vec<OwnEntry> = untold.take(MAX_OWN_ENTRIES).take_while(fits).cloned().collect();
+        let entries = ready.filter_map(|content| self.entries.get(content).map(|(entry, _)| entry));
+        let batch: Vec<OwnEntry> = entries.take(MAX_OWN_ENTRIES).take_while(fits).cloned().collect();
+        for entry in &batch {
+            self.untold.remove(&entry.content);
+            self.asked.insert(entry.content);
+        }
         (!batch.is_empty()).then_some(batch)
     }
 
     /// The tracker took the first `accepted` of `told`: those of them that are still so.
+    ///
+    /// It had no room for the one behind them. The others behind that one it did not look at: what needs no room is
+    /// told again.
     pub(super) fn on_answer(&mut self, told: &[OwnEntry], accepted: usize) -> Vec<ContentId> {
         let mut taken = Vec::new();
         for (position, entry) in told.iter().enumerate() {
-            // Changed while it was on its way: the change is told next.
-            let Some((current, known)) =
-                self.entries.get_mut(&entry.content).filter(|(current, _)| current == entry)
-            else {
-                continue;
-            };
+            let content = entry.content;
+            self.asked.remove(&content);
+            let Some((current, known)) = self.entries.get_mut(&content) else { continue };
+            let is_so = current == entry;
             if position >= accepted {
-                *known = Known::Refused;
-                continue;
+                let needs_room = *known == Known::No && !entry.withdrawn;
+                if is_so && (needs_room || position == accepted) {
+                    self.refused.insert(content);
+                } else {
+                    self.untold.insert(content);
+                }
+            } else if !is_so {
+                // Changed while it was on its way: the change is told next.
+                *known = if entry.withdrawn { Known::No } else { Known::Before };
+            } else {
+                taken.push(content);
+                if entry.withdrawn {
+                    self.entries.remove(&content);
+                } else if *known != Known::Yes {
+                    *known = Known::Yes;
+                    self.taken += 1;
+                    self.digest.toggle(entry);
+                }
             }
-            taken.push(entry.content);
-            if current.withdrawn {
-                self.entries.remove(&entry.content);
-            } else if *known != Known::Yes {
-                *known = Known::Yes;
-                self.taken += 1;
-                self.digest.toggle(entry);
-            }
+        }
+        if accepted >= told.len() && !taken.is_empty() {
+            // There is room: what it had none for may be told again.
+            self.untold.append(&mut self.refused);
         }
         taken
     }
 
-    /// The tracker has forgotten, or is another: everything is to be told again.
+    /// There may be room by now: one OWN tries.
+    pub(super) fn try_refused(&mut self) {
+        for _ in 0..MAX_OWN_ENTRIES {
+            self.untold.extend(self.refused.pop_first());
+        }
+    }
+
+    /// The tracker has forgotten, or is another: everything is to be told again, and nothing is under way.
     pub(super) fn forget_answers(&mut self) {
         self.taken = 0;
         self.digest = OwnDigest::default();
         self.entries.values_mut().for_each(|(_, known)| *known = Known::No);
+        self.asked.clear();
+        self.refused.clear();
+        self.untold = self.entries.keys().copied().collect();
     }
 }
 
@@ -134,13 +185,41 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_is_not_told_again_and_not_counted() {
+    fn what_was_refused_is_not_counted_and_told_again_when_it_is_time_or_there_is_room() {
         let mut owned = Owned::default();
-        owned.put(entry(1, false));
+        (0..40).for_each(|id| owned.put(entry(id, false)));
+        while let Some(batch) = owned.next_batch() {
+            assert_eq!(owned.on_answer(&batch, 0), []);
+        }
+        assert_eq!((owned.digest().0, owned.is_telling()), (0, false));
+        owned.try_refused();
+        let batch = owned.next_batch().expect("a few of them");
+        assert_eq!(owned.on_answer(&batch, 1).len(), 1);
+        while let Some(batch) = owned.next_batch() {
+            assert!(owned.on_answer(&batch, 0).is_empty());
+        }
+        assert_eq!(owned.digest().0, 1);
+        owned.try_refused();
+        while let Some(batch) = owned.next_batch() {
+            owned.on_answer(&batch, batch.len());
+        }
+        assert_eq!(owned.digest().0, 40, "there is room for all");
+    }
+
+    #[test]
+    fn what_needs_no_room_is_told_again_behind_what_was_refused() {
+        let mut owned = Owned::default();
+        owned.put(entry(3, false));
         let batch = owned.next_batch().expect("untold");
-        assert_eq!(owned.on_answer(&batch, 0), []);
+        owned.on_answer(&batch, 1);
+        [entry(1, false), entry(2, false), entry(3, true)].into_iter().for_each(|entry| owned.put(entry));
+        let batch = owned.next_batch().expect("untold");
+        assert_eq!(batch.len(), 3);
+        owned.on_answer(&batch, 0);
+        assert_eq!(owned.next_batch(), Some(vec![entry(3, true)]));
+        // Whatever a tracker says, it is not told the same without end.
+        owned.on_answer(&[entry(3, true)], 0);
         assert_eq!(owned.next_batch(), None);
-        assert_eq!(owned.digest().0, 0);
     }
 
     #[test]
@@ -149,6 +228,7 @@ mod tests {
         owned.put(entry(1, false));
         let batch = owned.next_batch().expect("untold");
         owned.put(entry(1, true));
+        assert_eq!(owned.next_batch(), None, "not before the first is answered: none overtakes another");
         assert_eq!(owned.on_answer(&batch, 1), []);
         assert_eq!(owned.next_batch(), Some(vec![entry(1, true)]));
     }

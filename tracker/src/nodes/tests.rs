@@ -62,10 +62,10 @@ fn a_host_has_only_so_many_nodes_and_loopback_any() {
 fn what_is_not_said_again_is_outdated_at_a_later_heartbeat() {
     let mut owned = Owned::default();
     let theirs = OwnDigest(0b01);
-    owned.say(content(1), OwnDigest(0b01));
-    owned.say(content(2), OwnDigest(0b10));
+    owned.say(content(1), OwnDigest(0b01), at(0));
+    owned.say(content(2), OwnDigest(0b10), at(0));
     assert_eq!(owned.compare(1, theirs, at(0), PATIENCE), Comparison::Differs);
-    owned.say(content(1), OwnDigest(0));
+    owned.say(content(1), OwnDigest(0), at(0));
     assert_eq!(owned.compare(1, theirs, at(1), PATIENCE), Comparison::Differs, "it may still be saying them");
     assert_eq!(owned.compare(1, theirs, at(20), PATIENCE), Comparison::Outdated(vec![content(2)]));
     owned.unsay(content(2), OwnDigest(0b10));
@@ -75,7 +75,7 @@ fn what_is_not_said_again_is_outdated_at_a_later_heartbeat() {
 #[test]
 fn a_node_that_never_heard_of_the_round_loses_nothing() {
     let mut owned = Owned::default();
-    owned.say(content(1), OwnDigest(0b01));
+    owned.say(content(1), OwnDigest(0b01), at(0));
     assert_eq!(owned.compare(2, OwnDigest(0b11), at(0), PATIENCE), Comparison::Differs);
     assert_eq!(owned.compare(2, OwnDigest(0b11), at(20), PATIENCE), Comparison::Differs);
     assert!(owned.contains(content(1)));
@@ -84,7 +84,7 @@ fn a_node_that_never_heard_of_the_round_loses_nothing() {
 #[test]
 fn a_node_that_has_nothing_has_nothing_at_once() {
     let mut owned = Owned::default();
-    owned.say(content(1), OwnDigest(0b01));
+    owned.say(content(1), OwnDigest(0b01), at(0));
     let comparison = owned.compare(0, OwnDigest(0), at(0), PATIENCE);
     assert_eq!(comparison, Comparison::Outdated(vec![content(1)]));
 }

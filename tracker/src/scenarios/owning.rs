@@ -191,6 +191,29 @@ fn what_a_node_does_not_say_again_is_forgotten_at_a_later_heartbeat() {
 }
 
 #[test]
+fn a_node_that_is_still_saying_its_contents_loses_none_of_them() {
+    let mut scene = Scene::new();
+    let mut one = scene.joined(1);
+    let entries = [entry(1, "a", 1000), entry(2, "b", 1000), entry(3, "c", 1000)];
+    scene.own(&mut one, &entries);
+    let told = one.digest;
+    // It begins anew, and has much to say.
+    (one.count, one.digest) = (1, OwnDigest(7));
+    assert!(scene.register(&mut one).resync);
+    for (number, entry) in entries.iter().enumerate() {
+        scene.pass(Duration::from_secs(15));
+        scene.ask(one.address, &one.own(std::slice::from_ref(entry)));
+        scene.pass(Duration::from_secs(5));
+        (one.count, one.digest) = (number as u32 + 1, OwnDigest(7 * number as u64));
+        if number == 2 {
+            one.digest = told;
+        }
+        assert_eq!(scene.register(&mut one).resync, number < 2);
+        assert_eq!(scene.tracker.contents(), 3, "none is taken for outdated");
+    }
+}
+
+#[test]
 fn a_new_life_at_the_same_address_owns_what_it_says() {
     let mut scene = Scene::new();
     let mut one = scene.joined(1);
