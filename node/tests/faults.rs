@@ -7,6 +7,10 @@ mod programs;
 #[path = "faults/scene.rs"]
 mod scene;
 
+#[path = "faults/changed.rs"]
+mod changed;
+#[path = "faults/full.rs"]
+mod full;
 #[path = "faults/killed.rs"]
 mod killed;
 #[path = "faults/stopped.rs"]

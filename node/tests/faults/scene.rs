@@ -18,6 +18,8 @@ pub(crate) struct Scene {
     pub(crate) place: Place,
     pub(crate) tracker: Program,
     pub(crate) address: String,
+    /// Where downloads go.
+    pub(crate) saved: PathBuf,
 }
 
 impl Scene {
@@ -31,7 +33,8 @@ impl Scene {
         let place = Place::new();
         fs::write(place.path().join("tracker.toml"), settings).expect("written");
         let (tracker, address) = start_tracker(&place, "127.0.0.1:0");
-        Scene { place, tracker, address }
+        let saved = place.folder("saved");
+        Scene { place, tracker, address, saved }
     }
 
     /// Kills the tracker.
@@ -68,12 +71,12 @@ impl Scene {
     /// `riffle download` with `arguments` into the folder `saved`.
     pub(crate) fn download(&self, arguments: &[&str]) -> Program {
         let arguments = [&["download", "--tracker", &self.address], arguments].concat();
-        Program::start(self.place.riffle(&arguments).current_dir(self.place.folder("saved")))
+        Program::start(self.place.riffle(&arguments).current_dir(&self.saved))
     }
 
     /// How many pieces of the unfinished `name` are on the disk, as its journal says.
     pub(crate) fn pieces(&self, name: &str) -> usize {
-        let journal = self.place.folder("saved").join(format!("{name}.riffle"));
+        let journal = self.saved.join(format!("{name}.riffle"));
         let length = fs::metadata(journal).map_or(0, |metadata| metadata.len());
         usize::try_from(length.saturating_sub(JOURNAL_HEADER) / JOURNAL_RECORD).expect("few")
     }
@@ -85,16 +88,14 @@ impl Scene {
 
     /// Whether `name` is saved as it was made, with nothing left beside it.
     pub(crate) fn is_saved(&self, name: &str, length: usize) -> bool {
-        let saved = self.place.folder("saved");
-        let beside = |end: &str| saved.join(format!("{name}.{end}")).exists();
-        let bytes = fs::read(saved.join(name));
+        let beside = |end: &str| self.saved.join(format!("{name}.{end}")).exists();
+        let bytes = fs::read(self.saved.join(name));
         bytes.is_ok_and(|bytes| bytes == noise(length)) && !beside("part") && !beside("riffle")
     }
 
     /// A whole new download of `name`, which must succeed.
     pub(crate) fn fetch(&self, name: &str, length: usize) {
-        let saved = self.place.folder("saved");
-        let _ = fs::remove_file(saved.join(name));
+        let _ = fs::remove_file(self.saved.join(name));
         self.arrives(self.download(&[name]), name, length);
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn waiting(why: &Waiting) -> Option<Cow<'static, str>> {
         }
         Waiting::Tracker => "waiting for the tracker to answer",
         Waiting::Unknown => "nobody shares it yet; asking again",
-        Waiting::Owners => "no owner has answered yet; asking again",
+        Waiting::Owners => "no owner answers; asking again",
         Waiting::OwnersBusy => "the owners serve others for now",
         Waiting::MissingPieces => "no owner at hand has what is missing; asking for others",
         Waiting::Manifest => "fetching its description",
@@ -83,11 +83,9 @@ pub(crate) fn failure(label: &str, why: &Failure, place: Place) -> Vec<String> {
             node::DiskErrorKind::ExistsOther => {
                 format!("{error}; nothing was overwritten: choose another place with -o")
             }
-            node::DiskErrorKind::Full { needed } => format!(
-                "{}: the disk is full, {} more are needed; {again}",
-                error.path.display(),
-                size(needed)
-            ),
+            node::DiskErrorKind::Full { needed } => {
+                format!("{}: disk full: {} more needed; {again}", error.path.display(), size(needed))
+            }
             _ => error.to_string(),
         },
         Failure::Cancelled => format!("{label}: cancelled; {again}"),
@@ -276,13 +274,8 @@ pub(crate) fn refusal(code: RefusalCode) -> Option<&'static str> {
 /// What happened to an owner, when a person should know; `None` when it is the usual end of a session.
 pub(crate) fn owner_lost(node: NodeId, peer: std::net::SocketAddr, why: SessionEnd) -> Option<String> {
     let what = match why {
-        SessionEnd::Done
-        | SessionEnd::Ours
-        | SessionEnd::Gone
-        | SessionEnd::Forgotten
-        | SessionEnd::PeerLeft => {
-            return None;
-        }
+        SessionEnd::Done | SessionEnd::Ours | SessionEnd::Forgotten | SessionEnd::PeerLeft => return None,
+        SessionEnd::Gone => "does not share it any more",
         SessionEnd::NoAnswer => "does not answer",
         SessionEnd::Silent => "fell silent",
         SessionEnd::Fault => "broke the protocol",

@@ -164,7 +164,7 @@ fn failures_say_what_to_do() {
         ),
         (
             Failure::Disk(DiskError { path: "/tmp/f".into(), kind: DiskErrorKind::Full { needed: 1 << 20 } }),
-            "1.00 MiB more are needed",
+            "disk full: 1.00 MiB more needed",
         ),
     ];
     for (why, expected) in table {
