@@ -129,7 +129,7 @@ settings! {
         /// After which waits a download with too few owners asks the tracker again; then at every heartbeat.
         pub need_again: Vec<Duration> = [250, 500, 1000, 2000, 5000].map(Duration::from_millis).to_vec();
 
-        /// How long after the last verified piece a download is given up as stalled.
+        /// A download to which nothing new has arrived for this long is given up as stalled.
         pub stall_timeout: Duration = Duration::from_secs(60), within Duration::from_secs(1)..=MAX_PERIOD;
 
         /// How long a one-shot download waits for a tracker that does not answer.

@@ -99,7 +99,7 @@ pub struct Patience {
     pub tracker: Option<Duration>,
     /// For somebody to share what is wanted, counted from the tracker's first answer; zero: not at all.
     pub unknown: Option<Duration>,
-    /// For the next verified piece.
+    /// For anything new to arrive, once somebody shares it.
     pub stall: Option<Duration>,
     /// For room on a full disk; zero: not at all.
     pub room: Option<Duration>,

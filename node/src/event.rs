@@ -168,7 +168,7 @@ pub enum Failure {
     /// No owner answered in time.
     #[error("no owner answered")]
     NoOwner,
-    /// No piece arrived in time.
+    /// Nothing new arrived in time.
     #[error("stalled: nothing arrived for {} s", silent.as_secs())]
     Stalled {
         /// How long nothing arrived.

@@ -10,7 +10,7 @@ use super::assembly::Assembly;
 use super::path::is_near;
 use super::room::Full;
 use super::session::Session;
-use super::{Describing, Download, Phase, manifest_length};
+use super::{Describing, Download, Phase, Progress, manifest_length};
 use crate::command::Wanted;
 use crate::context::Context;
 use crate::event::{Event, Failure, SessionEnd};
@@ -26,6 +26,7 @@ const MOST_SILENT: usize = 4;
 impl Download {
     /// Everything that is due by `cx.now`.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
+        self.notice_progress(cx.now);
         self.lose_patience(cx);
         if self.is_over() {
             return Wait::IDLE;
@@ -65,6 +66,20 @@ impl Download {
 
     fn wants_owners(&self) -> bool {
         matches!(self.phase, Phase::Locating | Phase::Describing(_) | Phase::Fetching(_))
+    }
+
+    fn notice_progress(&mut self, now: Timestamp) {
+        let progress = match &self.phase {
+            Phase::Describing(Describing::From(_, assembly)) => {
+                Progress { file: 0, manifest: assembly.arrived() }
+            }
+            Phase::Fetching(fetch) => Progress { file: fetch.verified() + fetch.unstored(), manifest: 0 },
+            _ => return,
+        };
+        if progress > self.progress {
+            self.progress = progress;
+            self.progress_at = now;
+        }
     }
 
     /// A person's patience ends: with whom it ends tells the exit code.

@@ -85,6 +85,13 @@ pub(crate) struct Completed {
     pub(crate) manifest: Arc<Manifest>,
 }
 
+/// How much of what is wanted has arrived, in bytes, verified or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Progress {
+    file: u64,
+    manifest: u32,
+}
+
 /// One content being fetched.
 #[derive(Debug)]
 pub(crate) struct Download {
@@ -105,8 +112,10 @@ pub(crate) struct Download {
     need: NeedSchedule,
     /// The tracker's first answer.
     located_at: Option<Timestamp>,
-    /// The last verified piece, or the start.
+    /// When it last had more than ever before, or the start.
     progress_at: Timestamp,
+    /// The most that it has had: of the manifest, then of the file. What turns out to be bad is no progress.
+    progress: Progress,
     /// When an owner was last ready to serve it.
     served_at: Timestamp,
     /// The disk had no room.
@@ -149,6 +158,7 @@ impl Download {
             need: NeedSchedule::new(now),
             located_at: None,
             progress_at: now,
+            progress: Progress::default(),
             served_at: now,
             full: None,
             served_here: false,

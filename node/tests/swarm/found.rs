@@ -130,6 +130,21 @@ fn waiting_for_somebody_to_share_is_no_stall() {
 }
 
 #[test]
+fn a_piece_that_takes_longer_than_the_patience_is_no_stall() {
+    // Pieces of 8 MiB over 1 Mbit/s: each takes more than a minute.
+    let mut world = world(&[("film.bin", 20 << 30)]);
+    let slow = LinkSpec::new(1, Duration::from_millis(20));
+    let downloader = world.add_host(slow, NodeSettings::default());
+    owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
+    let patience = Patience { stall: Some(Duration::from_secs(30)), ..Patience::ENDLESS };
+    download(&mut world, downloader, 0, "film.bin", patience);
+    world.run(after(200_000), |_| false);
+    assert_eq!(ends(&world, downloader), []);
+    let now = world.now;
+    assert!(world.hosts[downloader.0].node.status(now).downloads[0].verified >= 16 * MIB);
+}
+
+#[test]
 fn a_limit_below_one_segment_a_turn_is_slow_and_not_a_stop() {
     let mut world = world(&[("film.bin", MIB)]);
     let mut settings = NodeSettings::default();

@@ -103,7 +103,7 @@ pub(crate) struct Download {
     /// Wait for the tracker, for somebody to share it, and for room on a full disk
     #[arg(long)]
     pub(crate) wait: bool,
-    /// Give up when no piece was verified for this long [default: 60s]
+    /// Give up when nothing new has arrived for this long [default: 60s]
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Period>,
     /// Share on what was fetched: for this long, or until Ctrl-C
