@@ -27,7 +27,7 @@ const CHANGES: [fn(&Path); 2] = [cut_off, write_over];
 /// The owner has said what happened, lives, and serves its other file.
 fn is_unharmed(scene: &Scene, owner: &mut Program) {
     let said = owner.wait_for("film.bin: changed since it was shared");
-    assert!(said.contains("not shared"), "{said}");
+    assert!(said.contains("no longer shared"), "{said}");
     scene.fetch("other.bin", OTHER);
     assert!(owner.is_alive());
 }
