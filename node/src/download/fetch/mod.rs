@@ -6,6 +6,8 @@
 //!       ╰────────────── bad hash ──────────────────╯
 //! ```
 
+mod parole;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use crate::disk::DiskRequest;
 use crate::ids::SessionKey;
 use crate::ids::{BufferId, DownloadId};
 use crate::output::Place;
+use parole::may_give;
 
 /// A session of which nothing is known is taken to be this fast, in bytes a second, when stretches are compared.
 const UNKNOWN_SPEED: u64 = 1 << 20;
@@ -36,12 +39,6 @@ struct Storing {
     contributions: Vec<(SessionKey, u32)>,
     /// The disk had no room for it: it keeps its buffer until there is.
     refused: bool,
-}
-
-/// Whether `session` may give of `piece`, which is put together in `assembly`: on parole, of its own only.
-fn may_give(session: &Session, piece: u32, assembly: &Assembly) -> bool {
-    let only = if session.on_parole { Some(session.key) } else { None };
-    assembly.only() == only && session.has(piece)
 }
 
 /// The pieces of one content.
@@ -119,8 +116,8 @@ impl Fetch {
         sessions: &BTreeMap<SessionKey, Session>,
         now: Timestamp,
     ) -> Vec<Stretch> {
+        self.keep_parole_going(sessions, now);
         if self.stretches.is_empty() {
-            self.relieve_parole(sessions, now);
             return Vec::new();
         }
         self.release_what_holders_lack(sessions);
@@ -177,11 +174,6 @@ impl Fetch {
         let assembly = self.begun.get_mut(&piece.0)?;
         let refused = session.on_parole && assembly.only() != Some(session.key);
         if refused { None } else { assembly.place(session.key, offset, length) }
-    }
-
-    /// A piece in which `session` had a part is bad: what it sent of others does not count.
-    pub(crate) fn distrust(&mut self, session: SessionKey) {
-        self.begun.values_mut().for_each(|assembly| assembly.distrust(session));
     }
 
     /// If `piece` is all there now, it goes to the disk.
@@ -309,45 +301,10 @@ impl Fetch {
         }
     }
 
-    /// Nothing is left to begin: a whole piece that an owner on parole would give much later is fetched by one that has
-    /// nothing to do.
-    fn relieve_parole(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
-        let own: Vec<(u32, SessionKey)> =
-            self.begun.iter().filter_map(|(&piece, assembly)| Some((piece, assembly.only()?))).collect();
-        if own.is_empty() {
-            return;
-        }
-        let mut idle: Vec<&Session> =
-            sessions.values().filter(|session| session.is_willing() && self.is_idle(session)).collect();
-        for (piece, holder) in own {
-            let Some(late) = sessions.get(&holder).map(|holder| self.pace_of(holder, now)) else {
-                continue;
-            };
-            let sooner = |session: &&Session| {
-                session.has(piece) && self.pace_of(session, now).per_piece * 2 < late.begun
-            };
-            let Some(at) = idle.iter().position(sooner) else {
-                continue;
-            };
-            let taker = idle.swap_remove(at);
-            if let Some(assembly) = self.begun.get_mut(&piece) {
-                assembly.take_over(taker.key, taker.on_parole);
-            }
-        }
-    }
-
     /// Whether `session` has nothing to ask for, and may begin something.
     fn is_idle(&self, session: &Session) -> bool {
         let key = session.key;
         self.stretches.of(key).is_none() && self.claimed_by(key) == 0 && !self.has_piece_of_its_own(session)
-    }
-
-    /// Whether `session` is on parole and has not finished its piece, or it is not known yet whether that is good.
-    fn has_piece_of_its_own(&self, session: &Session) -> bool {
-        let gave = |storing: &Storing| storing.contributions.iter().any(|(key, _)| *key == session.key);
-        session.on_parole
-            && (self.begun.values().any(|assembly| assembly.only() == Some(session.key))
-                || self.storing.values().any(gave))
     }
 
     fn begin_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> bool {
