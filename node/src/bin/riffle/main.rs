@@ -14,6 +14,7 @@ mod exit;
 mod fetching;
 mod kept;
 mod map;
+mod outlet;
 mod progress;
 mod prompt;
 mod report;
@@ -43,17 +44,23 @@ fn main() -> std::process::ExitCode {
             return ExitCode::Done.into();
         }
         Err(error) => {
-            eprintln!("riffle: {}; riffle --help explains", arguments::one_line(&error.to_string()));
-            return ExitCode::Usage.into();
+            let refusal = arguments::one_line(&error.to_string());
+            return end(ExitCode::Usage, Some(format!("riffle: {refusal}; riffle --help explains")));
         }
     };
     match run(arguments) {
-        Ok(code) => code.into(),
-        Err(error) => {
-            eprintln!("riffle: {error:#}");
-            exit::code_of(&error).into()
-        }
+        Ok(code) => end(code, None),
+        Err(error) => end(exit::code_of(&error), Some(format!("riffle: {error:#}"))),
     }
+}
+
+/// The last words, if somebody reads them within a moment, and the code.
+fn end(code: ExitCode, words: Option<String>) -> std::process::ExitCode {
+    if let Some(words) = words {
+        outlet::say(outlet::Stream::Stderr, words);
+    }
+    outlet::flush(outlet::LAST_WORDS);
+    code.into()
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {

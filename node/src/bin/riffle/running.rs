@@ -14,6 +14,7 @@ use crate::driver::{self, DriverSettings, Memory, NodeHandle, StartError};
 use crate::exit::{ExitCode, Stop};
 use crate::report;
 use crate::screen::Screen;
+use crate::signals::Leaving;
 use crate::state::{self, StateFolder};
 use crate::tracker_link::{self, Embedding, TrackerLink};
 use crate::units::duration;
@@ -198,8 +199,10 @@ impl Running {
         }
     }
 
-    /// Takes leave of the tracker and of the other nodes, and ends the node. `seen` is told what still happens.
-    pub(crate) async fn leave(mut self, mut seen: impl FnMut(&Event)) {
+    /// Takes leave of the tracker and of the other nodes, and ends the node. `seen` is told what still happens. The
+    /// next signal ends the program.
+    pub(crate) async fn leave(mut self, leaving: &Leaving, mut seen: impl FnMut(&Event)) {
+        leaving.begin();
         self.handle.command(Command::Leave);
         let until_left = async {
             while let Some(event) = self.events.recv().await {
@@ -211,9 +214,7 @@ impl Running {
         };
         // The tracker finds out by itself when it does not hear of it.
         let _ = tokio::time::timeout(LEAVE_TIME, until_left).await;
-        // Away from this thread, so that a second Ctrl-C is heard.
-        let handle = self.handle;
-        let _ = tokio::task::spawn_blocking(move || handle.stop()).await;
+        self.handle.stop();
     }
 }
 

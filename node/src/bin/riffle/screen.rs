@@ -1,9 +1,19 @@
 //! Where words go: results to stdout, all else to stderr, around progress bars and the prompt.
 
 use std::io::{self, IsTerminal as _};
-use std::sync::mpsc::SyncSender;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use indicatif::MultiProgress;
+
+use crate::outlet::{self, Stream};
+
+/// Lines that may wait to be shown above the prompt; further ones are dropped: nobody waits for a terminal.
+const WAITING_LINES: usize = 1024;
+/// How long a line may take to be shown before the bars go on without it.
+const SHOWN_WITHIN: Duration = Duration::from_millis(200);
 
 /// What the one thread that writes on a prompt's terminal is told.
 #[derive(Debug)]
@@ -14,6 +24,55 @@ pub(crate) enum ToPrompt {
     Release,
 }
 
+/// The way to the thread that writes on a prompt's terminal.
+#[derive(Clone, Debug)]
+pub(crate) struct PromptLines {
+    thread: Sender<ToPrompt>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl PromptLines {
+    /// A way, and where it leads.
+    pub(crate) fn channel() -> (PromptLines, PromptReader) {
+        let (thread, from_all) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        (PromptLines { thread, waiting: waiting.clone() }, PromptReader { from_all, waiting })
+    }
+
+    /// Lets the editor read the next line, after all that was said.
+    pub(crate) fn release(&self) {
+        // The thread ends with the program only.
+        let _ = self.thread.send(ToPrompt::Release);
+    }
+
+    fn show(&self, text: &str) {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_LINES {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        // rustyline's printer waits for ever for a text without a line's end.
+        let _ = self.thread.send(ToPrompt::Lines(format!("{text}\n")));
+    }
+}
+
+/// What the thread that writes on a prompt's terminal reads.
+#[derive(Debug)]
+pub(crate) struct PromptReader {
+    from_all: Receiver<ToPrompt>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl PromptReader {
+    /// What is to be done next; `None` when the program is through.
+    pub(crate) fn next(&self) -> Option<ToPrompt> {
+        let next = self.from_all.recv().ok()?;
+        if matches!(next, ToPrompt::Lines(_)) {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        Some(next)
+    }
+}
+
 /// A place for words. Cheap to clone; all clones are the same place.
 #[derive(Clone, Debug)]
 pub(crate) enum Screen {
@@ -22,7 +81,7 @@ pub(crate) enum Screen {
     /// Lines above progress bars on stderr.
     Bars(MultiProgress),
     /// Lines above a prompt that is being edited.
-    Prompt(SyncSender<ToPrompt>),
+    Prompt(PromptLines),
     /// Nowhere: tests are quiet.
     #[cfg(test)]
     Nowhere,
@@ -37,9 +96,9 @@ impl Screen {
     /// Says something to the person.
     pub(crate) fn note(&self, text: &str) {
         match self {
-            Screen::Lines => write_line(io::stderr(), text),
-            Screen::Bars(bars) => bars.suspend(|| write_line(io::stderr(), text)),
-            Screen::Prompt(thread) => show_above_prompt(thread, text),
+            Screen::Lines => outlet::say(Stream::Stderr, text.to_owned()),
+            Screen::Bars(bars) => bars.suspend(|| say_and_wait(Stream::Stderr, text)),
+            Screen::Prompt(lines) => lines.show(text),
             #[cfg(test)]
             Screen::Nowhere => {}
         }
@@ -48,9 +107,9 @@ impl Screen {
     /// Hands over what was asked for.
     pub(crate) fn result(&self, text: &str) {
         match self {
-            Screen::Lines => write_line(io::stdout(), text),
-            Screen::Bars(bars) => bars.suspend(|| write_line(io::stdout(), text)),
-            Screen::Prompt(thread) => show_above_prompt(thread, text),
+            Screen::Lines => outlet::say(Stream::Stdout, text.to_owned()),
+            Screen::Bars(bars) => bars.suspend(|| say_and_wait(Stream::Stdout, text)),
+            Screen::Prompt(lines) => lines.show(text),
             #[cfg(test)]
             Screen::Nowhere => {}
         }
@@ -71,14 +130,10 @@ impl Screen {
     }
 }
 
-/// Nobody reads any more when this fails, and that is no reason to stop serving.
-fn write_line(mut stream: impl io::Write, text: &str) {
-    let _ = writeln!(stream, "{text}").and_then(|()| stream.flush());
-}
-
-fn show_above_prompt(thread: &SyncSender<ToPrompt>, text: &str) {
-    // rustyline's printer waits for ever for a text without a line's end.
-    let _ = thread.send(ToPrompt::Lines(format!("{text}\n")));
+/// Between bars a line must be there before they are drawn again.
+fn say_and_wait(stream: Stream, text: &str) {
+    outlet::say(stream, text.to_owned());
+    outlet::flush(SHOWN_WITHIN);
 }
 
 /// Whether stderr is a terminal whose cursor can be moved.

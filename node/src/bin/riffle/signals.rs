@@ -1,39 +1,105 @@
 //! Ctrl-C and SIGTERM: the first asks the program to leave, the second ends it.
+//!
+//! A thread of its own listens, so that the second is heard whatever the rest of the program is waiting for.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 use crate::exit::ExitCode;
+use crate::outlet;
 use crate::screen::Screen;
 
-/// Returns when a person or the system asks the program to leave. From then on the next signal ends the process at
-/// once, with 130. To be polled to its end once.
-pub(crate) async fn leave_asked(screen: Screen) {
-    asked_once().await;
-    tokio::spawn(async move {
-        asked_once().await;
-        screen.note("leaving at once");
-        std::process::exit(ExitCode::Killed as i32);
-    });
+/// The signals of this process, once somebody listens.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    asked: mpsc::UnboundedReceiver<()>,
+    leaving: Leaving,
 }
 
-#[cfg(unix)]
-async fn asked_once() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return interrupted().await;
-    };
-    tokio::select! {
-        () = interrupted() => {}
-        _ = terminate.recv() => {}
+/// Whether the program is leaving: then the next signal ends it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Leaving(Arc<AtomicBool>);
+
+impl Leaving {
+    /// The program leaves by itself from here on.
+    pub(crate) fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
-#[cfg(not(unix))]
-async fn asked_once() {
-    interrupted().await;
+impl Signals {
+    /// Listens from now on. When the program is to end at once, `last` is called before it does, with 130.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no signals.
+    pub(crate) fn listen(screen: Screen, last: impl FnOnce() + Send + 'static) -> Result<Signals> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        let runtime = runtime.context("the system gives no reactor for signals")?;
+        let mut both = {
+            let _reactor = runtime.enter();
+            Both::listen().context("cannot listen for signals")?
+        };
+        let (ask, asked) = mpsc::unbounded_channel();
+        let leaving = Leaving::default();
+        let known = leaving.clone();
+        let listen = move || {
+            runtime.block_on(async {
+                loop {
+                    both.next().await;
+                    if known.0.swap(true, Ordering::Relaxed) {
+                        break;
+                    }
+                    // Who listened may be leaving by itself: the next signal finds that out.
+                    let _ = ask.send(());
+                }
+            });
+            screen.note("leaving at once");
+            last();
+            outlet::flush(outlet::AT_ONCE);
+            std::process::exit(ExitCode::Killed as i32);
+        };
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(listen)
+            .context("the system gives no thread")?;
+        Ok(Signals { asked, leaving })
+    }
+
+    /// Returns when a person or the system asks the program to leave. From then on the next signal ends the process.
+    pub(crate) async fn asked(&mut self) {
+        if self.asked.recv().await.is_none() {
+            // The thread ends with the process only.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// To say that the program leaves by itself.
+    pub(crate) fn leaving(&self) -> Leaving {
+        self.leaving.clone()
+    }
 }
 
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without the signal there is only the system's own way of ending a process.
-        std::future::pending::<()>().await;
+/// Listened to from the start, so that none is lost in between.
+struct Both {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Both {
+    fn listen() -> io::Result<Both> {
+        Ok(Both { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

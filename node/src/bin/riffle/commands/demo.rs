@@ -26,7 +26,7 @@ use crate::report;
 use crate::running::{log_settings, refused_log, refused_start};
 use crate::screen::Screen;
 use crate::sharing::{self, News, Sharing};
-use crate::signals;
+use crate::signals::Signals;
 use crate::state::random_node;
 use crate::units::{duration, percent, rate, size};
 
@@ -73,15 +73,16 @@ struct Outcome {
 /// What failed, with its exit code.
 pub(crate) async fn run(settings: NodeSettings, file: Option<PathBuf>) -> Result<ExitCode> {
     let screen = Screen::of_one_shot();
-    let leave = signals::leave_asked(screen.clone());
+    let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut stage = None;
     let code = tokio::select! {
         code = play(&settings, file, &screen, &mut stage) => code,
-        () = leave => {
+        () = signals.asked() => {
             screen.note("the demo was interrupted; Ctrl-C again ends it at once");
             Ok(ExitCode::Killed)
         }
     };
+    signals.leaving().begin();
     if let Some(stage) = stage {
         stage.close().await;
     }

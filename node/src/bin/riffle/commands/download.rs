@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::report::Place;
 use crate::running::{Running, download_folder, enter_folder};
 use crate::screen::Screen;
-use crate::signals;
+use crate::signals::Signals;
 use crate::tracker_link::Embedding;
 use crate::units::duration;
 use crate::wanted;
@@ -49,10 +49,11 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         let destination = fetching::destination(arguments.output.as_deref(), &folder);
         fetching.begin(wanted, destination, patience(&arguments, &settings), &running.handle);
     }
-    let leaving = watch(&mut running, &mut fetching, &arguments, &screen).await?;
+    let mut signals = Signals::listen(screen.clone(), || {})?;
+    let leaving = watch(&mut running, &mut fetching, &arguments, &screen, &mut signals).await?;
     let unfinished: Vec<String> = fetching.labels().map(str::to_owned).collect();
     running
-        .leave(|event| {
+        .leave(&signals.leaving(), |event| {
             // Those that end by our leaving are told below, in words about going on with them.
             if !matches!(event, node::Event::DownloadFailed { .. }) {
                 fetching.on_event(event, &screen);
@@ -95,11 +96,10 @@ async fn watch(
     fetching: &mut Fetching,
     arguments: &Download,
     screen: &Screen,
+    signals: &mut Signals,
 ) -> Result<Leaving> {
     let mut progress = Progress::new(screen.clone(), BTreeMap::new());
     let mut draw = tokio::time::interval(DRAW_EVERY);
-    let leave = signals::leave_asked(screen.clone());
-    tokio::pin!(leave);
     // While the downloads run there is no end to wait for.
     let stay_over = tokio::time::sleep(config::MAX_PERIOD);
     tokio::pin!(stay_over);
@@ -133,7 +133,7 @@ async fn watch(
                 }
             }
             () = &mut stay_over => return Ok(Leaving::Finished),
-            () = &mut leave => {
+            () = signals.asked() => {
                 screen.note("leaving; Ctrl-C again ends at once");
                 return Ok(Leaving::Asked);
             }

@@ -14,7 +14,7 @@ use crate::report;
 use crate::running::{Running, enter_folder};
 use crate::screen::Screen;
 use crate::sharing::{self, News, Sharing};
-use crate::signals;
+use crate::signals::Signals;
 use crate::tracker_link::{Embedding, TrackerLink};
 
 /// Runs the command.
@@ -34,8 +34,7 @@ pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Resu
         sharing.begin(file, &running.handle).map_err(refused)?;
     }
     let mut progress = Progress::new(screen.clone(), BTreeMap::new());
-    let leave = signals::leave_asked(screen.clone());
-    tokio::pin!(leave);
+    let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut code = ExitCode::Done;
     loop {
@@ -55,14 +54,14 @@ pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Resu
                 }
             }
             _ = tick.tick() => running.on_tick(Instant::now(), &screen),
-            () = &mut leave => {
+            () = signals.asked() => {
                 screen.note("leaving; Ctrl-C again ends at once");
                 code = ExitCode::Done;
                 break;
             }
         }
     }
-    running.leave(|_| {}).await;
+    running.leave(&signals.leaving(), |_| {}).await;
     Ok(code)
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -15,12 +15,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::completion::Completion;
 use super::input::Typed;
-use crate::screen::{Screen, ToPrompt};
+use crate::screen::{PromptLines, PromptReader, Screen, ToPrompt};
 use crate::state;
 
 const PROMPT: &str = "riffle> ";
-/// Lines that may wait to be shown before who has more to say waits.
-const WAITING_LINES: usize = 256;
 /// Lines kept in the history.
 const HISTORY: usize = 1000;
 
@@ -36,6 +34,12 @@ impl TerminalMode {
     pub(crate) fn remember() -> TerminalMode {
         TerminalMode(termios::tcgetattr(io::stdin()).ok())
     }
+
+    /// For another thread, when the program ends at once.
+    pub(crate) fn restorer(&self) -> impl FnOnce() + Send + 'static {
+        let mode = self.0.clone();
+        move || drop(TerminalMode(mode))
+    }
 }
 
 impl Drop for TerminalMode {
@@ -49,7 +53,7 @@ impl Drop for TerminalMode {
 /// Starts editing. What is typed goes to `typed`; the screen shows lines above the line being edited, and wants a
 /// [`ToPrompt::Release`] after each [`Typed::Line`].
 pub(crate) fn start(history: PathBuf, typed: UnboundedSender<Typed>) -> Result<Screen> {
-    let (to_writer, from_all) = mpsc::sync_channel(WAITING_LINES);
+    let (lines, reader) = PromptLines::channel();
     let (release, released) = mpsc::channel();
     let (printer_sender, printer_receiver) = mpsc::channel::<Result<Printer>>();
     let edit = move || match editor(&history, typed.clone()) {
@@ -63,9 +67,9 @@ pub(crate) fn start(history: PathBuf, typed: UnboundedSender<Typed>) -> Result<S
     };
     thread::Builder::new().name("prompt".to_owned()).spawn(edit).context("the system gives no thread")?;
     let printer = printer_receiver.recv().map_err(|_| anyhow!("the line editor did not start"))??;
-    let write = move || write_lines(printer, &from_all, &release);
+    let write = move || write_lines(printer, &reader, &release);
     thread::Builder::new().name("screen".to_owned()).spawn(write).context("the system gives no thread")?;
-    Ok(Screen::Prompt(to_writer))
+    Ok(Screen::Prompt(lines))
 }
 
 fn editor(history: &Path, typed: UnboundedSender<Typed>) -> Result<(LineEditor, Printer)> {
@@ -115,8 +119,8 @@ fn keep_private(editor: &mut LineEditor, history: &Path) {
     let _ = fs::set_permissions(history, std::os::unix::fs::PermissionsExt::from_mode(0o600));
 }
 
-fn write_lines(mut printer: Printer, from_all: &Receiver<ToPrompt>, release: &mpsc::Sender<()>) {
-    while let Ok(next) = from_all.recv() {
+fn write_lines(mut printer: Printer, reader: &PromptReader, release: &mpsc::Sender<()>) {
+    while let Some(next) = reader.next() {
         match next {
             ToPrompt::Lines(lines) => {
                 let _ = printer.print(lines);
@@ -130,13 +134,7 @@ fn write_lines(mut printer: Printer, from_all: &Receiver<ToPrompt>, release: &mp
 
 /// Lets the editor ask for the next line, when there is one.
 pub(crate) fn release(screen: &Screen) {
-    if let Screen::Prompt(thread) = screen {
-        send(thread, ToPrompt::Release);
+    if let Screen::Prompt(lines) = screen {
+        lines.release();
     }
-}
-
-/// Waits until everything that was said is on the screen.
-fn send(thread: &SyncSender<ToPrompt>, what: ToPrompt) {
-    // The thread ends with the program only.
-    let _ = thread.send(what);
 }

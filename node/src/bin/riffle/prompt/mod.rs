@@ -27,7 +27,7 @@ use crate::running::{Running, download_folder, enter_folder};
 use crate::screen::{self, Screen};
 use crate::settings::bytes_per_second;
 use crate::sharing::Sharing;
-use crate::signals;
+use crate::signals::Signals;
 use crate::tracker_link::Embedding;
 use crate::wanted;
 
@@ -78,10 +78,11 @@ enum Next {
 pub(crate) async fn run(mut settings: NodeSettings) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
     // Put back when this function returns, after all has been said.
-    let _mode = TerminalMode::remember();
+    let mode = TerminalMode::remember();
     let (typed_sender, typed) = mpsc::unbounded_channel();
     let mut prompt = Prompt::open(&settings, typed_sender)?;
-    let asked = prompt.converse(typed).await?;
+    let mut signals = Signals::listen(prompt.screen.clone(), mode.restorer())?;
+    let asked = prompt.converse(typed, &mut signals).await?;
     let code = match prompt.input {
         // A person knows what was left undone, a script is told: by a signal both are.
         Input::Editor { .. } if !asked => ExitCode::Done,
@@ -95,7 +96,7 @@ pub(crate) async fn run(mut settings: NodeSettings) -> Result<ExitCode> {
         prompt.screen.note(&format!("{names}: unfinished; the same download goes on with it next time"));
     }
     prompt.save();
-    prompt.running.leave(|_| {}).await;
+    prompt.running.leave(&signals.leaving(), |_| {}).await;
     Ok(code)
 }
 
@@ -149,16 +150,14 @@ impl Prompt {
     }
 
     /// Carries out what is typed, until it is time to leave. Says whether a signal asked for that.
-    async fn converse(&mut self, mut typed: UnboundedReceiver<Typed>) -> Result<bool> {
-        let leave = signals::leave_asked(self.screen.clone());
-        tokio::pin!(leave);
+    async fn converse(&mut self, mut typed: UnboundedReceiver<Typed>, signals: &mut Signals) -> Result<bool> {
         let mut tick = tokio::time::interval(TICK);
         loop {
             let next = tokio::select! {
                 event = self.running.next_event() => self.on_event(&event?),
                 Some(typed) = typed.recv() => self.on_typed(typed).await,
                 _ = tick.tick() => self.on_tick(Instant::now()).await,
-                () = &mut leave => return Ok(true),
+                () = signals.asked() => return Ok(true),
             };
             if next == Next::Leave {
                 return Ok(false);

@@ -1,0 +1,154 @@
+//! The way out to stdout and stderr: one thread writes, so that nobody else ever waits for a pipe that is not read.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The most lines that wait to be written; further ones are dropped, and counted.
+const MOST_WAITING: usize = 4096;
+/// How long a program that is through waits for its last words to be read.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long one that ends at once does.
+pub(crate) const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// Which stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// What was asked for.
+    Stdout,
+    /// All else.
+    Stderr,
+}
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: VecDeque<(Stream, String)>,
+    /// The thread is writing a line that is no longer among them.
+    writing: bool,
+    dropped: u64,
+}
+
+/// A queue of lines and the thread behind it.
+#[derive(Debug, Default)]
+struct Outlet {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+static OUTLET: LazyLock<Arc<Outlet>> = LazyLock::new(|| Outlet::start(write));
+
+/// Says a line, in its turn. Never waits.
+pub(crate) fn say(stream: Stream, line: String) {
+    OUTLET.say(stream, line);
+}
+
+/// Waits until all is written that was said, at most `patience`. Whether it is.
+pub(crate) fn flush(patience: Duration) -> bool {
+    OUTLET.flush(patience)
+}
+
+/// Nobody reads any more when this fails, and that is no reason to stop serving.
+fn write(stream: Stream, line: &str) {
+    let _ = match stream {
+        Stream::Stdout => line_to(io::stdout(), line),
+        Stream::Stderr => line_to(io::stderr(), line),
+    };
+}
+
+fn line_to(mut stream: impl io::Write, line: &str) -> io::Result<()> {
+    writeln!(stream, "{line}")?;
+    stream.flush()
+}
+
+impl Outlet {
+    fn start(write: impl Fn(Stream, &str) + Send + 'static) -> Arc<Outlet> {
+        let outlet = Arc::new(Outlet::default());
+        let its = outlet.clone();
+        // A program without a thread to spare leaves before long: its words are lost, its code is not.
+        let _ = thread::Builder::new().name("outlet".to_owned()).spawn(move || its.run(write));
+        outlet
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, stream: Stream, line: String) {
+        let mut waiting = self.waiting();
+        if waiting.lines.len() < MOST_WAITING {
+            waiting.lines.push_back((stream, line));
+            self.changed.notify_all();
+        } else {
+            waiting.dropped += 1;
+        }
+    }
+
+    fn flush(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut waiting = self.waiting();
+        while waiting.writing || !waiting.lines.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            waiting = self.changed.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    fn run(&self, write: impl Fn(Stream, &str)) {
+        let mut waiting = self.waiting();
+        loop {
+            if let Some((stream, line)) = waiting.lines.pop_front() {
+                waiting.writing = true;
+                drop(waiting);
+                write(stream, &line);
+                waiting = self.waiting();
+                waiting.writing = false;
+            } else if waiting.dropped > 0 {
+                let dropped = std::mem::take(&mut waiting.dropped);
+                let line = format!("({dropped} lines are missing here: nobody read them)");
+                waiting.lines.push_back((Stream::Stderr, line));
+            } else {
+                self.changed.notify_all();
+                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn who_speaks_never_waits_and_what_was_too_much_is_counted() {
+        let (written, read) = channel();
+        let (go, going) = channel::<()>();
+        let outlet = Outlet::start(move |stream, line| {
+            // Until the test lets go nobody reads; then everything is read.
+            let _ = going.recv();
+            written.send((stream, line.to_owned())).expect("read");
+        });
+        outlet.say(Stream::Stdout, "first".to_owned());
+        while !outlet.waiting().writing {
+            thread::yield_now();
+        }
+        for number in 0..MOST_WAITING + 5 {
+            outlet.say(Stream::Stderr, number.to_string());
+        }
+        assert!(!outlet.flush(Duration::from_millis(1)), "nobody reads");
+        drop(go);
+        assert!(outlet.flush(Duration::from_secs(60)));
+        let lines: Vec<_> = read.try_iter().collect();
+        assert_eq!(lines.len(), 1 + MOST_WAITING + 1);
+        assert_eq!(lines[..2], [(Stream::Stdout, "first".to_owned()), (Stream::Stderr, "0".to_owned())]);
+        let last = "(5 lines are missing here: nobody read them)".to_owned();
+        assert_eq!(lines.last(), Some(&(Stream::Stderr, last)));
+    }
+}
