@@ -13,7 +13,7 @@ fn record(kept: Kept, piece: u32) -> Record {
 fn written_to(folder: &Path, records: &[Record]) -> Vec<u8> {
     let path = folder.join("f.riffle");
     let (first, more) = records.split_at(records.len().min(1));
-    let mut journal = Journal::create(&path, &NOW, first).unwrap();
+    let mut journal = Journal::create(&path, &NOW, first, (PIECES, &Writing::default())).unwrap();
     more.iter().for_each(|record| journal.append(&[*record]).unwrap());
     std::fs::read(path).unwrap()
 }
@@ -90,7 +90,8 @@ fn a_system_without_boot_ids_never_believes_the_merely_written() {
     let folder = tempfile::tempdir().unwrap();
     let unnumbered = JournalHeader { boot: BootId([0; 16]), ..NOW };
     let records = [record(Kept::Written, 0), record(Kept::Durable, 1)];
-    Journal::create(&folder.path().join("f.riffle"), &unnumbered, &records).unwrap();
+    Journal::create(&folder.path().join("f.riffle"), &unnumbered, &records, (PIECES, &Writing::default()))
+        .unwrap();
     let bytes = std::fs::read(folder.path().join("f.riffle")).unwrap();
     assert_eq!(trusted(&recover(&bytes, &unnumbered, PIECES, None)), [1]);
 }

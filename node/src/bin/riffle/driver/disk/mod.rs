@@ -10,10 +10,12 @@ mod memory;
 mod open;
 mod part;
 mod place;
+mod room;
 mod scan;
 mod share;
 mod tree;
 mod workers;
+mod writing;
 
 #[cfg(test)]
 mod memory_tests;
@@ -42,6 +44,7 @@ use self::place::Place;
 use self::scan::{Crew, StopFlag};
 use self::share::Sharing;
 use self::workers::{Lane, Workers};
+use self::writing::Writing;
 use super::mapping::MappedFile;
 use super::pool::Pool;
 
@@ -132,6 +135,7 @@ pub(crate) struct Disk {
     workers: Workers,
     results: Results,
     rule: SyncRule,
+    writing: Writing,
     hashing: BTreeMap<ShareId, StopFlag>,
     downloads: BTreeMap<DownloadId, Slot>,
     memory: Option<Arc<Memory>>,
@@ -149,8 +153,8 @@ impl Disk {
     ) -> io::Result<Disk> {
         let workers = Workers::start(settings.hash_threads, log)?;
         let rule = SyncRule { bytes: settings.sync_bytes.as_u64(), period: settings.sync_period };
-        let (hashing, downloads) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Disk { workers, results, rule, hashing, downloads, memory: None })
+        let (writing, hashing, downloads) = (Writing::default(), BTreeMap::new(), BTreeMap::new());
+        Ok(Disk { workers, results, rule, writing, hashing, downloads, memory: None })
     }
 
     /// Takes what was hashed before for true, and remembers what will be.
@@ -191,7 +195,8 @@ impl Disk {
                 let stop = StopFlag::default();
                 self.downloads.insert(download, Slot::Opening(stop.clone()));
                 let (place, rule) = (Place::of(target), self.rule);
-                let opening = Opening { download, share, place, content, manifest, rule, stop };
+                let writing = self.writing.clone();
+                let opening = Opening { download, share, place, content, manifest, rule, writing, stop };
                 self.with_crew(move |crew, results| open::open(crew, results, opening));
             }
             DiskRequest::Store { download, piece, buffer, length, expected } => {

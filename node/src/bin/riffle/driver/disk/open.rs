@@ -1,6 +1,6 @@
 //! Making room for a download: what stands at its target, the locked part file, and what is in it from before.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -15,12 +15,14 @@ use rustix::fs::FlockOperation;
 use super::before::look_back;
 use super::fault::{disk_error, error};
 use super::identity::FileIdentity;
-use super::journal::{BootId, Journal, JournalHeader, Kept, Record};
+use super::journal::{self, BootId, Journal, JournalHeader, Kept, Record};
 use super::part::{Part, SyncRule};
-use super::place::Place;
+use super::place::{Place, sync_folder_of};
+use super::room::{full_or_else, make_room};
 use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
 use super::share::open_regular;
 use super::tree::{PieceDigest, Subtree, root_of};
+use super::writing::Writing;
 use super::{Done, Results, ServedFile};
 use crate::driver::mapping::MappedFile;
 
@@ -43,6 +45,8 @@ pub(crate) struct Opening {
     pub(crate) manifest: Arc<Manifest>,
     /// When to make it durable.
     pub(crate) rule: SyncRule,
+    /// How to write.
+    pub(crate) writing: Writing,
     /// Raised when nobody wants it any more.
     pub(crate) stop: StopFlag,
 }
@@ -140,11 +144,18 @@ impl Opening {
             None => Ok(()),
             Some(_) => Err(error(&self.place.target, DiskErrorKind::ExistsOther)),
         };
-        let length = self.manifest.layout().length();
-        if let Err(error) = target_is_free.and_then(|()| make_room(&file, part, &metadata, length)) {
+        let layout = self.manifest.layout();
+        if metadata.len() != layout.length() {
+            // What the journal says is not so, and must not look right when the file has its length again.
+            let _ = std::fs::remove_file(&self.place.journal);
+            sync_folder_of(&self.place.journal);
+        }
+        let room = (layout.length(), if layout.pieces() > 1 { journal::most(layout.pieces()) } else { 0 });
+        let made = target_is_free.and_then(|()| make_room(&self.writing, &file, part, &metadata, room));
+        if let Err(error) = made {
             if metadata.len() == 0 {
                 // Ours, made just now or left by a crash: there is nothing in it.
-                let _ = std::fs::remove_file(part);
+                self.place.remove_part(&file);
             }
             return Err(error);
         }
@@ -173,7 +184,7 @@ impl Draft {
         doubtful: &[PieceIndex],
         digests: &[PieceDigest],
     ) -> Result<(Opened, ServedFile, Option<Arc<Part>>), DiskError> {
-        let Opening { place, manifest, rule, .. } = &self.opening;
+        let Opening { place, manifest, rule, writing, .. } = &self.opening;
         for (piece, digest) in doubtful.iter().zip(digests) {
             if manifest.piece_hash(*piece) == Some(&digest.hash) {
                 self.trusted.push((*piece, digest.subtree));
@@ -186,19 +197,30 @@ impl Draft {
         self.trusted.sort_unstable_by_key(|(piece, _)| *piece);
         let journal = match manifest.layout().pieces() {
             0 | 1 => None,
-            _ => Some(self.journal().map_err(|cause| disk_error(&place.journal, &cause))?),
+            pieces => {
+                let made = self.journal().map_err(|cause| {
+                    let most = journal::most(pieces);
+                    full_or_else(&self.file, &place.journal, &cause, most, most)
+                });
+                Some(made?)
+            }
         };
         let served = served(&place.part, &self.file, manifest.layout().length(), None)?;
         let have = runs(self.trusted.iter().map(|(piece, _)| piece.0));
-        let part =
-            Part::new(place.clone(), self.file.clone(), manifest.clone(), *rule, journal, &self.trusted);
+        let part = Part::new(
+            (place.clone(), self.file.clone()),
+            manifest.clone(),
+            (*rule, writing.clone()),
+            journal,
+            &self.trusted,
+        );
         Ok((Opened::Ready { have, hashed_again }, served, Some(Arc::new(part))))
     }
 
     /// The journal of this boot, which says what is known now and no more.
     fn journal(&self) -> io::Result<Journal> {
         if !self.trusted.is_empty() {
-            self.file.sync_data()?;
+            self.opening.writing.sync_data(&self.file)?;
         }
         let record = |(piece, subtree): &(PieceIndex, Subtree)| Record {
             kept: Kept::Durable,
@@ -206,7 +228,9 @@ impl Draft {
             subtree: *subtree,
         };
         let records: Vec<_> = self.trusted.iter().map(record).collect();
-        Journal::create(&self.opening.place.journal, &self.opening.header(), &records)
+        let Opening { place, manifest, writing, .. } = &self.opening;
+        let pieces = manifest.layout().pieces();
+        Journal::create(&place.journal, &self.opening.header(), &records, (pieces, writing))
     }
 }
 
@@ -257,44 +281,6 @@ fn open_locked(path: &Path) -> Result<File, DiskError> {
             Err(cause) => return Err(fault(cause.into())),
         }
     }
-}
-
-/// Gives the file its length, and the room for it where the file system can promise that. Never writes zeros.
-fn make_room(file: &File, path: &Path, metadata: &Metadata, length: u64) -> Result<(), DiskError> {
-    let fault = |cause: io::Error| disk_error(path, &cause);
-    let needed = length.saturating_sub(metadata.blocks() * 512);
-    let room = rustix::fs::fstatvfs(file).map_err(|cause| fault(cause.into()))?;
-    let free = room.f_bavail.saturating_mul(room.f_frsize);
-    if needed > free {
-        return Err(error(path, DiskErrorKind::Full { needed: needed - free }));
-    }
-    if metadata.len() > length {
-        file.set_len(length).map_err(fault)?;
-    }
-    if length == 0 {
-        return Ok(());
-    }
-    match allocate(file, length) {
-        Ok(()) => Ok(()),
-        Err(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT) => {
-            Err(error(path, DiskErrorKind::Full { needed }))
-        }
-        // The file system promises nothing: a sparse file then.
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {
-            file.set_len(length).map_err(fault)
-        }
-        Err(cause) => Err(fault(cause.into())),
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn allocate(file: &File, length: u64) -> rustix::io::Result<()> {
-    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, length)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn allocate(_file: &File, _length: u64) -> rustix::io::Result<()> {
-    Err(rustix::io::Errno::NOSYS)
 }
 
 /// Ascending numbers as runs.

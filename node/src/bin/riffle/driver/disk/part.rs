@@ -1,11 +1,16 @@
 //! `NAME.part`: a download's bytes while they are incomplete, with the values that prove each stored piece.
+//!
+//! A piece counts when its bytes are written and the journal says so; when either fails it does not, and may be stored
+//! again. What the system could not bring to the disk is suspect from then on, whatever it says later: it is told so
+//! in the journal, and read back before the file gets its name. So is everything when somebody else has written to it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant, SystemTime};
 
 use messages::{Manifest, PieceHash, PieceIndex};
 use node::{DiskError, DiskErrorKind, FinishError, StoreError};
@@ -14,7 +19,9 @@ use super::fault::{disk_error, error};
 use super::identity::FileIdentity;
 use super::journal::{Journal, Kept, Record};
 use super::place::Place;
+use super::room::full_or_else;
 use super::tree::{Subtree, piece_hash, root_of, subtree_of};
+use super::writing::Writing;
 
 /// After how much, or how long, written pieces are made durable.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +38,10 @@ pub(crate) struct Part {
     file: Arc<File>,
     manifest: Arc<Manifest>,
     rule: SyncRule,
+    writing: Writing,
+    /// Held during a sync: the system tells of a failed write once, and to whoever asks first. Taken before `ledger`,
+    /// or tried only.
+    syncing: Mutex<()>,
     ledger: Mutex<Ledger>,
     /// Set when it ended without success: then a file into which nothing was stored is removed.
     abandoned: AtomicBool,
@@ -42,11 +53,15 @@ struct Ledger {
     journal: Option<Journal>,
     subtrees: Vec<Option<Subtree>>,
     stored: u32,
+    stored_bytes: u64,
     /// Written since the last sync began.
     unsynced: Vec<Record>,
     unsynced_bytes: u64,
     sync_began: Instant,
-    syncing: bool,
+    /// Stored, as far as we know, after the system said that a write had failed.
+    suspect: BTreeSet<PieceIndex>,
+    /// When we last wrote to the file, by its own clock.
+    written_at: SystemTime,
     /// The file has its name, or was given up for good.
     ended: bool,
 }
@@ -54,29 +69,31 @@ struct Ledger {
 impl Part {
     /// A part file that is open, locked and of the right length, with the pieces that are in it already.
     pub(crate) fn new(
-        place: Place,
-        file: Arc<File>,
+        (place, file): (Place, Arc<File>),
         manifest: Arc<Manifest>,
-        rule: SyncRule,
+        (rule, writing): (SyncRule, Writing),
         journal: Option<Journal>,
         have: &[(PieceIndex, Subtree)],
     ) -> Part {
-        let mut subtrees = vec![None; manifest.layout().pieces() as usize];
+        let layout = manifest.layout();
+        let mut subtrees = vec![None; layout.pieces() as usize];
         for (piece, subtree) in have {
             subtrees[piece.0 as usize] = Some(*subtree);
         }
         let ledger = Ledger {
             journal,
             stored: have.len() as u32,
+            stored_bytes: have.iter().map(|(piece, _)| u64::from(layout.piece_length(*piece))).sum(),
             subtrees,
             unsynced: Vec::new(),
             unsynced_bytes: 0,
             sync_began: Instant::now(),
-            syncing: false,
+            suspect: BTreeSet::new(),
+            written_at: written_at(&file),
             ended: false,
         };
-        let abandoned = AtomicBool::new(false);
-        Part { place, file, manifest, rule, ledger: Mutex::new(ledger), abandoned }
+        let (syncing, ledger) = (Mutex::default(), Mutex::new(ledger));
+        Part { place, file, manifest, rule, writing, syncing, ledger, abandoned: AtomicBool::new(false) }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -87,10 +104,17 @@ impl Part {
         disk_error(&self.place.part, cause)
     }
 
+    /// What `cause` is, when `length` more bytes were to be stored.
+    fn full_or_else(&self, cause: &io::Error, length: u64) -> DiskError {
+        let still = self.manifest.layout().length().saturating_sub(self.ledger().stored_bytes);
+        full_or_else(&self.file, &self.place.part, cause, still, length)
+    }
+
     /// Checks a piece and writes it to its place.
     ///
     /// # Errors
-    /// When the bytes are not the piece's, or the disk does not take them.
+    /// When the bytes are not the piece's, or the disk does not take them: then the piece does not count, and may be
+    /// stored again.
     pub(crate) fn store(
         &self,
         piece: PieceIndex,
@@ -102,65 +126,101 @@ impl Part {
         if bytes.len() as u64 != span.end - span.start || piece_hash(bytes) != *expected {
             return Err(StoreError::Hash);
         }
+        self.check_ours()?;
         let subtree = subtree_of(layout, piece, bytes);
-        self.file.write_all_at(bytes, span.start).map_err(|cause| match self.fault(&cause) {
-            DiskError { path, kind: DiskErrorKind::Full { .. } } => {
-                DiskError { path, kind: DiskErrorKind::Full { needed: bytes.len() as u64 } }
-            }
-            other => other,
-        })?;
-        self.enter(piece, subtree, bytes.len() as u64).map_err(|cause| self.fault(&cause))?;
+        let length = bytes.len() as u64;
+        let stored = self
+            .writing
+            .write_all_at(&self.file, bytes, span.start)
+            .and_then(|()| self.enter(piece, subtree, length));
+        stored.map_err(|cause| self.full_or_else(&cause, length).into())
+    }
+
+    /// Holds while nobody has removed the file, replaced it or cut it short.
+    fn check_ours(&self) -> Result<(), DiskError> {
+        let now = self.file.metadata().map_err(|cause| self.fault(&cause))?;
+        if now.nlink() == 0 {
+            return Err(self.spoiled("was removed or replaced while it was written to"));
+        }
+        if now.len() != self.manifest.layout().length() {
+            // The journal is about bytes that are gone, and must not be believed when others take their place.
+            remove(self.ledger().journal.take());
+            return Err(self.spoiled("was cut short or made longer by something else"));
+        }
         Ok(())
     }
 
+    fn spoiled(&self, what: &str) -> DiskError {
+        error(&self.place.part, DiskErrorKind::Other(what.to_owned()))
+    }
+
     fn enter(&self, piece: PieceIndex, subtree: Subtree, length: u64) -> io::Result<()> {
+        let written_at = written_at(&self.file);
         let mut ledger = self.ledger();
-        let slot = &mut ledger.subtrees[piece.0 as usize];
-        if slot.replace(subtree).is_none() {
-            ledger.stored += 1;
-        }
+        ledger.written_at = ledger.written_at.max(written_at);
         let record = Record { kept: Kept::Written, piece, subtree };
-        let Some(journal) = &mut ledger.journal else { return Ok(()) };
-        journal.append(&[record])?;
+        if let Some(journal) = &mut ledger.journal {
+            journal.append(&[record])?;
+        }
+        ledger.suspect.remove(&piece);
+        if ledger.subtrees[piece.0 as usize].replace(subtree).is_none() {
+            ledger.stored += 1;
+            ledger.stored_bytes += length;
+        }
         ledger.unsynced.push(record);
         ledger.unsynced_bytes += length;
-        let due = ledger.unsynced_bytes >= self.rule.bytes || ledger.sync_began.elapsed() >= self.rule.period;
+        let waited = ledger.sync_began.elapsed() >= self.rule.period;
+        let due = ledger.journal.is_some() && (ledger.unsynced_bytes >= self.rule.bytes || waited);
         if due { self.sync(ledger) } else { Ok(()) }
     }
 
     /// Makes what was written durable when it has waited long enough; for when no more pieces come by.
     pub(crate) fn sync_if_due(&self) {
         let ledger = self.ledger();
-        if !ledger.unsynced.is_empty()
+        if ledger.journal.is_some()
+            && !ledger.unsynced.is_empty()
             && ledger.sync_began.elapsed() >= self.rule.period
             && let Err(cause) = self.sync(ledger)
         {
-            // The pieces stay `written`; the next sync says it again.
             tracing::warn!(path = %self.place.part.display(), %cause, "cannot sync");
         }
     }
 
     fn sync(&self, mut ledger: MutexGuard<'_, Ledger>) -> io::Result<()> {
-        if ledger.syncing || ledger.ended {
+        let _syncing = match self.syncing.try_lock() {
+            Ok(syncing) => syncing,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Another is at it; what it does not take along the next one does.
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        if ledger.ended {
             return Ok(());
         }
-        ledger.syncing = true;
         ledger.sync_began = Instant::now();
         let mut pieces = std::mem::take(&mut ledger.unsynced);
         ledger.unsynced_bytes = 0;
         drop(ledger);
 
         // Others go on storing meanwhile.
-        let synced = self.file.sync_data();
+        let synced = self.writing.sync_data(&self.file);
         let mut ledger = self.ledger();
-        ledger.syncing = false;
-        synced?;
+        if let Err(cause) = synced {
+            ledger.suspect(pieces);
+            return Err(cause);
+        }
         pieces.iter_mut().for_each(|record| record.kept = Kept::Durable);
         let Some(journal) = &mut ledger.journal else { return Ok(()) };
-        journal.append(&pieces)?;
-        let handle = journal.handle()?;
+        // Without it the pieces stay `written`: less is said than is so.
+        if let Err(cause) = journal.append(&pieces) {
+            tracing::warn!(path = %self.place.journal.display(), %cause, "cannot note what is durable");
+            return Ok(());
+        }
+        let handle = journal.handle();
         drop(ledger);
-        handle.sync_data()
+        if let Err(cause) = handle.and_then(|journal| journal.sync_data()) {
+            tracing::warn!(path = %self.place.journal.display(), %cause, "cannot sync");
+        }
+        Ok(())
     }
 
     /// Checks the whole, makes it durable and gives it its name. The identity is that of the finished file.
@@ -168,19 +228,20 @@ impl Part {
     /// # Errors
     /// When the whole does not match: then nothing is kept. When the disk does not do it: then all is kept.
     pub(crate) fn finish(&self) -> Result<FileIdentity, FinishError> {
+        let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ledger = self.ledger();
         let subtrees: Option<Vec<Subtree>> = ledger.subtrees.iter().copied().collect();
-        let Some(subtrees) = subtrees else {
-            let missing = DiskErrorKind::Other("not all pieces are stored".to_owned());
-            return Err(error(&self.place.part, missing).into());
-        };
+        let Some(subtrees) = subtrees else { return Err(self.spoiled("does not have all pieces").into()) };
         if root_of(self.manifest.layout(), &subtrees) != *self.manifest.root() {
             ledger.ended = true;
             remove(ledger.journal.take());
-            let _ = std::fs::remove_file(&self.place.part);
+            self.place.remove_part(&self.file);
             return Err(FinishError::Integrity);
         }
-        self.file.sync_all().map_err(|cause| self.fault(&cause))?;
+        self.bring_to_disk(&mut ledger)?;
+        if !self.place.leads_to(&self.file) {
+            return Err(self.spoiled("was removed or replaced while it was written to").into());
+        }
         self.place.rename()?;
         ledger.ended = true;
         remove(ledger.journal.take());
@@ -188,6 +249,43 @@ impl Part {
         // It has its name; whoever opens it now may lock it.
         let _ = rustix::fs::flock(&*self.file, rustix::fs::FlockOperation::Unlock);
         FileIdentity::of_file(&self.file).map_err(|cause| self.fault(&cause).into())
+    }
+
+    /// Syncs all, and reads back what cannot be believed to be what was written.
+    fn bring_to_disk(&self, ledger: &mut Ledger) -> Result<(), DiskError> {
+        let layout = self.manifest.layout();
+        if let Err(cause) = self.writing.sync_all(&self.file) {
+            let unsynced = std::mem::take(&mut ledger.unsynced);
+            ledger.suspect(unsynced);
+            return Err(full_or_else(&self.file, &self.place.part, &cause, 0, layout.length()));
+        }
+        let now = self.file.metadata().map_err(|cause| self.fault(&cause))?;
+        if now.len() != layout.length() || written_at(&self.file) > ledger.written_at {
+            tracing::warn!(path = %self.place.part.display(), "something else has written to it");
+            ledger.suspect.extend((0..layout.pieces()).map(PieceIndex));
+        }
+        let wrong: Vec<PieceIndex> = std::mem::take(&mut ledger.suspect)
+            .into_iter()
+            .filter(|piece| !self.is_on_disk(*piece))
+            .collect();
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        for piece in &wrong {
+            ledger.subtrees[piece.0 as usize] = None;
+        }
+        ledger.doubt(&wrong);
+        Err(self.spoiled("does not have the bytes that were written to it"))
+    }
+
+    /// Whether the disk itself has what the piece must be.
+    fn is_on_disk(&self, piece: PieceIndex) -> bool {
+        use std::os::unix::fs::FileExt;
+        let Some(span) = self.manifest.layout().span(piece) else { return false };
+        let mut bytes = vec![0; (span.end - span.start) as usize];
+        forget(&self.file, span.start, bytes.len() as u64);
+        let read = self.file.read_exact_at(&mut bytes, span.start);
+        read.is_ok() && self.manifest.piece_hash(piece) == Some(&piece_hash(&bytes))
     }
 
     /// What it will be.
@@ -206,6 +304,42 @@ impl Part {
     }
 }
 
+impl Ledger {
+    /// The system could not bring these to the disk: neither this one nor a later one may believe that they are there.
+    fn suspect(&mut self, pieces: Vec<Record>) {
+        let pieces: Vec<PieceIndex> = pieces.into_iter().map(|record| record.piece).collect();
+        self.suspect.extend(&pieces);
+        self.doubt(&pieces);
+    }
+
+    fn doubt(&mut self, pieces: &[PieceIndex]) {
+        let doubtful = |piece: &PieceIndex| Record { kept: Kept::Doubtful, piece: *piece, subtree: [0; 32] };
+        let records: Vec<Record> = pieces.iter().map(doubtful).collect();
+        let Some(journal) = &mut self.journal else { return };
+        if journal.append(&records).is_err() {
+            // No journal says less than one that is believed.
+            remove(self.journal.take());
+        }
+    }
+}
+
+/// Lets the system forget what it keeps in memory of a file's bytes, so that they are read from the disk.
+pub(crate) fn forget(file: &File, start: u64, length: u64) {
+    #[cfg(target_os = "linux")]
+    {
+        let length = std::num::NonZeroU64::new(length);
+        // Advice only: where it is not taken, memory answers, which is what everybody else would read too.
+        let _ = rustix::fs::fadvise(file, start, length, rustix::fs::Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, start, length);
+}
+
+/// When the bytes of a file were last written to, by the file system's clock.
+fn written_at(file: &File) -> SystemTime {
+    file.metadata().and_then(|now| now.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
 fn remove(journal: Option<Journal>) {
     if let Some(journal) = journal {
         journal.remove();
@@ -218,7 +352,7 @@ impl Drop for Part {
         let ledger = self.ledger.get_mut().unwrap_or_else(PoisonError::into_inner);
         if *self.abandoned.get_mut() && !ledger.ended && ledger.stored == 0 {
             remove(ledger.journal.take());
-            let _ = std::fs::remove_file(&self.place.part);
+            self.place.remove_part(&self.file);
         }
         // The mapping of a served part may keep the file open for longer; the lock ends here.
         let _ = rustix::fs::flock(&*self.file, rustix::fs::FlockOperation::Unlock);

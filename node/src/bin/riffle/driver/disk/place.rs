@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use messages::limits::MAX_NAME;
@@ -70,6 +71,21 @@ impl Place {
         }
     }
 
+    /// Whether `file` is what the part file's path leads to.
+    pub(crate) fn leads_to(&self, file: &File) -> bool {
+        let of = |found: Metadata| (found.dev(), found.ino());
+        let there = std::fs::symlink_metadata(&self.part).map(of).ok();
+        there.is_some() && there == file.metadata().map(of).ok()
+    }
+
+    /// Removes the part file, if `file` is still what stands at its path.
+    pub(crate) fn remove_part(&self, file: &File) {
+        if self.leads_to(file) {
+            // What stays behind is looked at the next time, and costs no more than that.
+            let _ = std::fs::remove_file(&self.part);
+        }
+    }
+
     /// Gives the part file its name, replacing nothing, and makes that last.
     ///
     /// # Errors
@@ -88,10 +104,16 @@ impl Place {
             }
             Err(cause) => return Err(disk_error(&self.target, &cause.into())),
         }
-        // Not every file system can sync a folder; the file itself is synced already.
-        let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        sync_folder_of(&self.target);
         Ok(())
     }
+}
+
+/// Makes last what was created, renamed or removed beside `path`.
+pub(crate) fn sync_folder_of(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    // Not every file system can sync a folder; the files themselves are synced where it matters.
+    let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
 }
 
 /// Renames only where nothing stands at the new path.

@@ -5,10 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use messages::{ContentId, Layout};
-use node::{BufferChange, DiskErrorKind};
+use node::{BufferChange, DiskErrorKind, Doubt, HashedAgain};
 
 use super::*;
 use crate::driver::test_bytes;
+
+mod failing;
+mod resume;
 
 const DOWNLOAD: DownloadId = DownloadId(1);
 const SHARE: ShareId = ShareId(7);
@@ -27,8 +30,11 @@ impl Bench {
     }
 
     fn in_folder(folder: tempfile::TempDir) -> Bench {
+        Bench::with(folder, config::NodeSettings::default().disk)
+    }
+
+    fn with(folder: tempfile::TempDir, mut settings: config::DiskSettings) -> Bench {
         let (results, heard) = Results::channel();
-        let mut settings = config::NodeSettings::default().disk;
         settings.hash_threads = 2;
         let disk = Disk::start(&settings, results, &tracing::Dispatch::none()).unwrap();
         Bench { disk, pool: Pool::default(), results: heard, folder }
@@ -93,11 +99,16 @@ impl Bench {
         }
     }
 
-    fn have(&mut self, manifest: &Arc<Manifest>) -> Vec<Range<u32>> {
+    /// What is in the part file, and what was hashed to know that.
+    fn resumed(&mut self, manifest: &Arc<Manifest>) -> (Vec<Range<u32>>, Option<HashedAgain>) {
         match self.open(manifest).unwrap().0 {
-            Opened::Ready { have, .. } => have,
+            Opened::Ready { have, hashed_again } => (have, hashed_again),
             Opened::AlreadyThere => panic!("not there yet"),
         }
+    }
+
+    fn have(&mut self, manifest: &Arc<Manifest>) -> Vec<Range<u32>> {
+        self.resumed(manifest).0
     }
 
     fn store(&mut self, manifest: &Manifest, piece: u32, bytes: &[u8]) -> Result<(), StoreError> {
@@ -126,6 +137,19 @@ impl Bench {
         let Done::Finished { path, result, .. } = self.done() else { panic!("another result") };
         self.disk.on_over(DOWNLOAD);
         result.map(|_| path)
+    }
+
+    /// As `finish`, after which the download is still open when it failed.
+    fn finish_again(&mut self) -> Result<(), FinishError> {
+        self.ask(DiskRequest::Finish { download: DOWNLOAD });
+        let Done::Finished { result, .. } = self.done() else { panic!("another result") };
+        result.map(|_| ())
+    }
+
+    /// Opens and stores.
+    fn store_all_after_open(&mut self, manifest: &Arc<Manifest>, bytes: &[u8], pieces: Range<u32>) {
+        self.open(manifest).unwrap();
+        self.store_all(manifest, bytes, pieces);
     }
 
     /// Gives the download up and waits until the workers are through with it.

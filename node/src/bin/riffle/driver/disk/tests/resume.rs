@@ -1,0 +1,367 @@
+//! What is believed of a part file after a kill, a loss of power, damage and meddling: never a byte that is not there.
+#![expect(clippy::single_range_in_vec_init, reason = "runs of pieces, of which there may be one")]
+
+use std::time::SystemTime;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::driver::disk::before::look_back;
+use crate::driver::disk::journal::{BootId, JournalHeader, Kept, Record};
+
+const HEADER: usize = 68;
+const RECORD: usize = 41;
+const PIECES: u32 = 6;
+
+/// Pieces of `PIECES`, of which 1, 2 and 5 are stored; then the process was killed.
+fn killed() -> (Bench, Vec<u8>, Arc<Manifest>) {
+    let mut bench = Bench::new();
+    let bytes = test_bytes(PIECES as usize * PIECE - 77);
+    let manifest = described(&bytes);
+    bench.open(&manifest).unwrap();
+    for piece in [5, 1, 2] {
+        bench.store_all(&manifest, &bytes, piece..piece + 1);
+    }
+    (bench.restarted(), bytes, manifest)
+}
+
+/// Which pieces the part file really has.
+fn truth(part: &Path, manifest: &Manifest) -> Vec<u32> {
+    let bytes = fs::read(part).unwrap_or_default();
+    let right = |piece: &u32| {
+        let span = manifest.layout().span(PieceIndex(*piece)).unwrap();
+        let found = bytes.get(span.start as usize..span.end as usize);
+        found.is_some_and(|found| manifest.piece_hash(PieceIndex(*piece)) == Some(&tree::piece_hash(found)))
+    };
+    (0..manifest.layout().pieces()).filter(right).collect()
+}
+
+fn flat(runs: &[Range<u32>]) -> Vec<u32> {
+    runs.iter().cloned().flatten().collect()
+}
+
+/// Changes a file's bytes, and leaves its time as it was.
+fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let time = fs::metadata(path).unwrap().modified().unwrap();
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+    file.write_all_at(&bytes, 0).unwrap();
+    file.set_modified(time).unwrap();
+}
+
+/// Writes over some bytes and leaves the file's time as it was; reads nothing, so that holes stay holes.
+fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    let time = file.metadata().unwrap().modified().unwrap();
+    file.write_all_at(bytes, at as u64).unwrap();
+    file.set_modified(time).unwrap();
+}
+
+/// The machine was restarted: the journal is of another boot.
+fn restart_the_machine(bench: &Bench) {
+    edit(&bench.path("f.riffle"), |journal| {
+        journal[48] ^= 1;
+        let crc = crc32fast::hash(&journal[..HEADER - 4]);
+        journal[HEADER - 4..HEADER].copy_from_slice(&crc.to_le_bytes());
+    });
+}
+
+fn length_of(manifest: &Manifest, pieces: &[u32]) -> u64 {
+    pieces.iter().map(|piece| u64::from(manifest.layout().piece_length(PieceIndex(*piece)))).sum()
+}
+
+#[test]
+fn after_a_kill_nothing_is_hashed_and_nothing_is_fetched_again() {
+    let (mut bench, bytes, manifest) = killed();
+    assert_eq!(bench.resumed(&manifest), (vec![1..3, 5..6], None));
+    // And again, with more.
+    bench.store_all(&manifest, &bytes, 0..1);
+    let mut bench = bench.restarted();
+    assert_eq!(bench.resumed(&manifest), (vec![0..3, 5..6], None));
+    bench.store_all(&manifest, &bytes, 3..5);
+    bench.finish().unwrap();
+    assert_eq!(fs::read(bench.path("f")).unwrap(), bytes);
+}
+
+#[test]
+fn after_a_loss_of_power_what_was_not_durable_is_hashed_and_what_was_is_not() {
+    let mut settings = config::NodeSettings::default().disk;
+    settings.sync_bytes = config::ByteSize::bytes(2 * PIECE as u64);
+    let mut bench = Bench::with(tempfile::tempdir().unwrap(), settings);
+    let bytes = test_bytes(PIECES as usize * PIECE);
+    let manifest = described(&bytes);
+    bench.open(&manifest).unwrap();
+    bench.store_all(&manifest, &bytes, 0..5);
+    let bench = bench.restarted();
+    restart_the_machine(&bench);
+    let part = bench.path("f.part");
+    // Damage that nobody can know of tells what was hashed: 0 to 3 were durable.
+    let at = 2 * PIECE;
+    overwrite(&part, at, &[bytes[at] ^ 1]);
+    let mut bench = bench;
+    let again = HashedAgain { bytes: PIECE as u64, why: Doubt::Restarted };
+    assert_eq!(bench.resumed(&manifest), (vec![0..5], Some(again)), "4 is hashed, and there");
+
+    // The un-synced pages are gone with the power.
+    overwrite(&part, at, &bytes[at..=at]);
+    let mut bench = bench.restarted();
+    bench.store_all_after_open(&manifest, &bytes, 5..6);
+    let mut bench = bench.restarted();
+    restart_the_machine(&bench);
+    overwrite(&part, 5 * PIECE, &[0; PIECE]);
+    assert_eq!(bench.resumed(&manifest), (vec![0..5], Some(again)));
+    assert_eq!(truth(&part, &manifest), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_record_that_was_lost_with_the_power_costs_a_look_and_no_fetch() {
+    let (mut bench, _, manifest) = killed();
+    restart_the_machine(&bench);
+    // The journal's own last page did not reach the disk; the piece did.
+    edit(&bench.path("f.riffle"), |journal| journal.truncate(HEADER + 2 * RECORD));
+    let (have, again) = bench.resumed(&manifest);
+    assert_eq!((have, again.unwrap().why), (vec![1..3, 5..6], Doubt::Restarted));
+    assert!(again.unwrap().bytes >= length_of(&manifest, &[1, 2, 5]));
+}
+
+#[test]
+fn each_way_of_meddling_is_named_and_costs_a_look_only() {
+    type Meddle = fn(&Path, &Path);
+    let ways: [(Doubt, &[u32], Meddle); 8] = [
+        (Doubt::NoJournal, &[1, 2, 5], |_, journal| fs::remove_file(journal).unwrap()),
+        (Doubt::Damaged, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes[30] ^= 4)),
+        (Doubt::Damaged, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes[HEADER + RECORD] ^= 4)),
+        (Doubt::Damaged, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes.truncate(HEADER + 1))),
+        (Doubt::OtherVersion, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes[6] = 2)),
+        (Doubt::Shorter, &[1, 2], |part, _| edit(part, |bytes| bytes.truncate(5 * PIECE))),
+        (Doubt::Changed, &[1, 2, 5], |part, _| edit(part, |bytes| bytes.extend([1, 2, 3]))),
+        (Doubt::Changed, &[1, 5], |part, journal| {
+            edit(part, |bytes| bytes[2 * PIECE] ^= 1);
+            touch(part, journal, Duration::from_millis(2001));
+        }),
+    ];
+    for (why, there, meddle) in ways {
+        let (mut bench, bytes, manifest) = killed();
+        meddle(&bench.path("f.part"), &bench.path("f.riffle"));
+        let (have, again) = bench.resumed(&manifest);
+        assert_eq!((flat(&have), again.map(|again| again.why)), (there.to_vec(), Some(why)));
+        let hashed = again.unwrap().bytes;
+        assert!(hashed <= manifest.layout().length() && hashed >= length_of(&manifest, &[1]), "{hashed}");
+        for piece in (0..PIECES).filter(|piece| !there.contains(piece)) {
+            bench.store_all(&manifest, &bytes, piece..piece + 1);
+        }
+        bench.finish().unwrap();
+        assert_eq!(fs::read(bench.path("f")).unwrap(), bytes, "{why}");
+    }
+}
+
+/// As if the part file was written to this long after the journal.
+fn touch(part: &Path, journal: &Path, after: Duration) {
+    let written = fs::metadata(journal).unwrap().modified().unwrap();
+    fs::File::options().write(true).open(part).unwrap().set_modified(written + after).unwrap();
+}
+
+#[test]
+fn two_seconds_after_the_journal_are_the_slack() {
+    for (after, why) in [(1_999, None), (2_000, None), (2_001, Some(Doubt::Changed))] {
+        let (mut bench, _, manifest) = killed();
+        touch(&bench.path("f.part"), &bench.path("f.riffle"), Duration::from_millis(after));
+        let (have, again) = bench.resumed(&manifest);
+        assert_eq!((have, again.map(|again| again.why)), (vec![1..3, 5..6], why), "{after}");
+        assert!(again.is_none_or(|again| again.bytes == length_of(&manifest, &[1, 2, 5])));
+    }
+}
+
+#[test]
+fn a_shortened_part_file_is_not_believed_the_second_time_either() {
+    let (mut bench, _, manifest) = killed();
+    edit(&bench.path("f.part"), |part| part.truncate(2 * PIECE));
+    let target = bench.path("f");
+    let (content, wanted) = (manifest.content_id(), manifest.clone());
+    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, content, manifest: wanted });
+    // Killed before the pieces are hashed: the file has its length again by now, and looks untouched.
+    bench.ask(DiskRequest::Abandon { download: DOWNLOAD });
+    let mut bench = bench.restarted();
+    assert_eq!(bench.have(&manifest), [1..2]);
+}
+
+#[test]
+fn a_part_file_of_zeros_is_not_taken_for_an_empty_one() {
+    let mut bench = Bench::new();
+    let mut bytes = vec![0; 4 * PIECE];
+    bytes[3 * PIECE..].copy_from_slice(&test_bytes(PIECE));
+    let manifest = described(&bytes);
+    bench.open(&manifest).unwrap();
+    bench.store_all(&manifest, &bytes, 0..2);
+    bench.store_all(&manifest, &bytes, 3..4);
+    let mut bench = bench.restarted();
+    fs::remove_file(bench.path("f.riffle")).unwrap();
+    assert_eq!(bench.have(&manifest), [0..4], "zeros are there without being written");
+}
+
+/// What `look_back` believes without hashing. All that is `there` is believed, or would be hashed.
+fn believed(bench: &Bench, manifest: &Manifest, there: &[u32]) -> Vec<u32> {
+    let part = fs::File::open(bench.path("f.part")).unwrap();
+    let (content, length) = (manifest.content_id(), manifest.layout().length());
+    let header = JournalHeader { content, length, boot: BootId::current() };
+    let (metadata, journal) = (part.metadata().unwrap(), bench.path("f.riffle"));
+    let found = look_back(&part, &metadata, &journal, &header, manifest);
+    let known: Vec<_> = found.trusted.iter().map(|(piece, _)| piece.0).collect();
+    let mut told = known.clone();
+    told.extend(found.doubtful.iter().map(|piece| piece.0));
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told.len(), known.len() + found.doubtful.len(), "each piece once");
+    for piece in there {
+        assert!(told.contains(piece), "{piece} is there, and would be fetched again");
+    }
+    known
+}
+
+#[test]
+fn a_journal_cut_at_any_byte_or_with_any_bit_flipped_is_never_believed_too_much() {
+    let (bench, _, manifest) = killed();
+    let journal = fs::read(bench.path("f.riffle")).unwrap();
+    assert_eq!(journal.len(), HEADER + 3 * RECORD);
+    let there = truth(&bench.path("f.part"), &manifest);
+    assert_eq!(there, [1, 2, 5]);
+    for length in (0..=journal.len()).rev() {
+        let file = fs::OpenOptions::new().write(true).open(bench.path("f.riffle")).unwrap();
+        file.set_len(length as u64).unwrap();
+        let whole = length.saturating_sub(HEADER) / RECORD;
+        let mut expected = vec![5, 1, 2][..whole].to_vec();
+        expected.sort_unstable();
+        if length != HEADER + whole * RECORD {
+            assert_eq!(believed(&bench, &manifest, &there), expected, "cut at {length}");
+        }
+    }
+    fs::write(bench.path("f.riffle"), &journal).unwrap();
+    for bit in 0..8 * journal.len() {
+        let at = bit / 8;
+        overwrite(&bench.path("f.riffle"), at, &[journal[at] ^ 1 << (bit % 8)]);
+        let known = believed(&bench, &manifest, &there);
+        assert!(known.iter().all(|piece| there.contains(piece)), "bit {bit}: {known:?}");
+        assert!(known.len() < 3, "bit {bit} is noticed");
+        overwrite(&bench.path("f.riffle"), at, &journal[at..=at]);
+    }
+}
+
+/// Something that befalls the files of a download that was killed.
+#[derive(Clone, Debug)]
+enum Mishap {
+    Cut(usize),
+    Flip(usize),
+    Duplicate(usize),
+    Swap(usize, usize),
+    Restart,
+    OtherContent,
+    OtherLength,
+    Shorten(usize),
+    /// Some piece is overwritten, and the file's time shows it.
+    Overwrite(u32),
+    NoJournal,
+}
+
+fn mishap() -> impl Strategy<Value = Mishap> {
+    prop_oneof![
+        (0..200usize).prop_map(Mishap::Cut),
+        (0..1600usize).prop_map(Mishap::Flip),
+        (0..3usize).prop_map(Mishap::Duplicate),
+        (0..3usize, 0..3usize).prop_map(|(a, b)| Mishap::Swap(a, b)),
+        Just(Mishap::Restart),
+        Just(Mishap::OtherContent),
+        Just(Mishap::OtherLength),
+        (0..PIECES as usize * PIECE).prop_map(Mishap::Shorten),
+        (0..PIECES).prop_map(Mishap::Overwrite),
+        Just(Mishap::NoJournal),
+    ]
+}
+
+fn befall(bench: &Bench, mishap: &Mishap) {
+    let (part, journal) = (bench.path("f.part"), bench.path("f.riffle"));
+    if !journal.exists() || fs::metadata(&journal).unwrap().len() < HEADER as u64 {
+        return;
+    }
+    let records = |bytes: &[u8]| (bytes.len() - HEADER) / RECORD;
+    let record = |index: usize| HEADER + index * RECORD..HEADER + (index + 1) * RECORD;
+    let header = |at: usize| {
+        edit(&journal, |bytes| {
+            bytes[at] ^= 1;
+            let crc = crc32fast::hash(&bytes[..HEADER - 4]);
+            bytes[HEADER - 4..HEADER].copy_from_slice(&crc.to_le_bytes());
+        });
+    };
+    match *mishap {
+        Mishap::Cut(length) => edit(&journal, |bytes| bytes.truncate(length)),
+        Mishap::Flip(bit) => edit(&journal, |bytes| {
+            let bit = bit % (8 * bytes.len());
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }),
+        Mishap::Duplicate(index) => edit(&journal, |bytes| {
+            if index < records(bytes) {
+                bytes.extend_from_within(record(index));
+            }
+        }),
+        Mishap::Swap(a, b) => edit(&journal, |bytes| {
+            if a.max(b) < records(bytes) {
+                let kept = bytes[record(a)].to_vec();
+                bytes.copy_within(record(b), record(a).start);
+                bytes[record(b)].copy_from_slice(&kept);
+            }
+        }),
+        Mishap::Restart => header(48),
+        Mishap::OtherContent => header(8),
+        Mishap::OtherLength => header(40),
+        Mishap::Shorten(length) => edit(&part, |bytes| bytes.truncate(length)),
+        Mishap::Overwrite(piece) => {
+            edit(&part, |bytes| {
+                if let Some(byte) = bytes.get_mut(piece as usize * PIECE + 9) {
+                    *byte ^= 1;
+                }
+            });
+            let later = SystemTime::now() + Duration::from_secs(60);
+            fs::File::options().write(true).open(&part).unwrap().set_modified(later).unwrap();
+        }
+        Mishap::NoJournal => fs::remove_file(&journal).unwrap(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_befalls_a_download_only_what_is_there_is_believed_and_the_whole_comes_out(
+        mishaps in proptest::collection::vec(mishap(), 1..4),
+    ) {
+        let (mut bench, bytes, manifest) = killed();
+        for mishap in &mishaps {
+            befall(&bench, mishap);
+        }
+        let there = truth(&bench.path("f.part"), &manifest);
+        let have = flat(&bench.have(&manifest));
+        prop_assert!(have.iter().all(|piece| there.contains(piece)), "{:?} of {:?}", have, there);
+        for piece in (0..PIECES).filter(|piece| !have.contains(piece)) {
+            bench.store_all(&manifest, &bytes, piece..piece + 1);
+        }
+        bench.finish().unwrap();
+        prop_assert!(fs::read(bench.path("f")).unwrap() == bytes);
+    }
+}
+
+#[test]
+fn a_journal_that_names_more_than_once_is_read_to_its_last_word() {
+    let (mut bench, _, manifest) = killed();
+    let length = manifest.layout().length();
+    let header = JournalHeader { content: manifest.content_id(), length, boot: BootId::current() };
+    let record = |kept, piece| Record { kept, piece: PieceIndex(piece), subtree: [0; 32] };
+    let records = [record(Kept::Written, 1), record(Kept::Doubtful, 1), record(Kept::Doubtful, 5)];
+    let writing = crate::driver::disk::writing::Writing::default();
+    let path = bench.path("f.riffle");
+    journal::Journal::create(&path, &header, &records, (PIECES, &writing)).unwrap();
+    let (have, again) = bench.resumed(&manifest);
+    let hashed = length_of(&manifest, &[1, 5]);
+    assert_eq!(have, [1..2, 5..6]);
+    assert_eq!(again, Some(HashedAgain { bytes: hashed, why: Doubt::WriteFailed }));
+}

@@ -1,0 +1,131 @@
+//! How downloads write: the calls that can fail in the middle, in one place, where tests make them fail.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// What a download asks of the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Call {
+    /// Room for the whole.
+    Allocate,
+    /// Some bytes of a piece.
+    Write,
+    /// A record of the journal.
+    Append,
+    /// A new journal.
+    Create,
+    /// The part file's bytes, to the disk.
+    Sync,
+    /// The finished file, to the disk.
+    SyncAll,
+}
+
+/// The calls; outside of tests they are the system's own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Writing {
+    #[cfg(test)]
+    planned: std::sync::Arc<std::sync::Mutex<Vec<(Call, Planned)>>>,
+}
+
+/// What becomes of a call.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Planned {
+    /// It fails with this error number.
+    Fails(i32),
+    /// It takes so many bytes and no more.
+    Takes(usize),
+}
+
+impl Writing {
+    /// Writes all of `bytes` at `at`, in as many turns as the system wants.
+    ///
+    /// # Errors
+    /// The system's; then any part of the bytes may have been written.
+    pub(crate) fn write_all_at(&self, file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let turn = self.turn(Call::Write, bytes.len()).and_then(|most| file.write_at(&bytes[..most], at));
+            match turn {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    at += written as u64;
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all of `bytes` at the end of `file`, which was opened for appending.
+    ///
+    /// # Errors
+    /// The system's; then any part of the bytes may have been written.
+    pub(crate) fn append(&self, mut file: &File, mut bytes: &[u8]) -> io::Result<()> {
+        use io::Write as _;
+        while !bytes.is_empty() {
+            match self.turn(Call::Append, bytes.len()).and_then(|most| file.write(&bytes[..most])) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a call that has no bytes may go on.
+    ///
+    /// # Errors
+    /// When a test wants it to fail.
+    pub(crate) fn allow(&self, call: Call) -> io::Result<()> {
+        self.turn(call, 0).map(|_| ())
+    }
+
+    /// Brings the bytes of `file` to the disk.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn sync_data(&self, file: &File) -> io::Result<()> {
+        self.allow(Call::Sync).and_then(|()| file.sync_data())
+    }
+
+    /// Brings all of `file` to the disk.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn sync_all(&self, file: &File) -> io::Result<()> {
+        self.allow(Call::SyncAll).and_then(|()| file.sync_all())
+    }
+
+    /// How many of `length` bytes the next `call` is given.
+    #[cfg(not(test))]
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "tests make it fail")]
+    fn turn(&self, _call: Call, length: usize) -> io::Result<usize> {
+        Ok(length)
+    }
+
+    #[cfg(test)]
+    fn turn(&self, call: Call, length: usize) -> io::Result<usize> {
+        let mut planned = self.planned.lock().unwrap();
+        let Some(at) = planned.iter().position(|(of, _)| *of == call) else { return Ok(length) };
+        match planned.remove(at).1 {
+            Planned::Fails(number) => Err(io::Error::from_raw_os_error(number)),
+            Planned::Takes(most) => Ok(length.min(most)),
+        }
+    }
+
+    /// The next calls of each kind end like this, in this order.
+    #[cfg(test)]
+    pub(crate) fn plan(&self, calls: &[(Call, Planned)]) {
+        self.planned.lock().unwrap().extend_from_slice(calls);
+    }
+
+    /// Whether everything that was planned has happened.
+    #[cfg(test)]
+    pub(crate) fn is_over(&self) -> bool {
+        self.planned.lock().unwrap().is_empty()
+    }
+}
