@@ -62,4 +62,23 @@ impl<'a> Script<'a> {
         self.0 = rest;
         taken
     }
+
+    /// `datagram` as it may arrive: whole, or cut, or longer, or with wrong bytes.
+    pub(crate) fn damage(&mut self, datagram: &[u8]) -> Vec<u8> {
+        let mut damaged = datagram.to_vec();
+        match self.below(4) {
+            1 => damaged.truncate(self.below(datagram.len().max(1))),
+            2 => damaged.extend_from_slice(self.bytes()),
+            3 => {
+                for _ in 0..=self.below(4) {
+                    let (at, byte) = (self.below(damaged.len().max(1)), self.byte());
+                    if let Some(spot) = damaged.get_mut(at) {
+                        *spot = byte;
+                    }
+                }
+            }
+            _ => {}
+        }
+        damaged
+    }
 }

@@ -4,10 +4,14 @@
 mod heap;
 #[path = "../oracles/manifest.rs"]
 mod manifest_oracle;
+#[path = "../../../messages/tests/support/script.rs"]
+mod script;
 #[path = "../oracles/settings.rs"]
 mod settings_oracle;
 #[path = "../oracles/text.rs"]
 mod text_oracle;
+#[path = "../../../tracker/tests/hostile/play.rs"]
+mod tracker_play;
 #[path = "../oracles/wire.rs"]
 mod wire_oracle;
 
@@ -41,4 +45,9 @@ pub fn settings(bytes: &[u8]) {
 /// Any text as a line of the prompt.
 pub fn words(bytes: &[u8]) {
     words_oracle::hold(bytes);
+}
+
+/// A tracker among strangers.
+pub fn tracker(bytes: &[u8]) {
+    tracker_play::hold(bytes);
 }

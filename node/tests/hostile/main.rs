@@ -6,11 +6,15 @@ mod heap;
 #[path = "../../fuzz/oracles/manifest.rs"]
 mod manifest;
 mod replay;
+#[path = "../../../messages/tests/support/script.rs"]
+mod script;
 #[path = "../../fuzz/oracles/seeds.rs"]
 mod seeds;
 #[path = "../../fuzz/oracles/settings.rs"]
 mod settings;
 #[path = "../../fuzz/oracles/text.rs"]
 mod text;
+#[path = "../../../tracker/tests/hostile/play.rs"]
+mod tracker_play;
 #[path = "../../fuzz/oracles/wire.rs"]
 mod wire;

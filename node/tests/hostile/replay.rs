@@ -4,11 +4,21 @@ use std::collections::BTreeSet;
 
 use messages::{Header, Kind};
 
-use crate::{manifest, seeds, settings, text, wire};
+use crate::{manifest, seeds, settings, text, tracker_play, wire};
+
+/// What must hold for any bytes.
+type Oracle = fn(&[u8]);
 
 /// The oracles by the names of their targets. Those of the program alone are held in its own tests.
-const ORACLES: [(&str, fn(&[u8])); 4] =
-    [("wire", wire::hold), ("manifest", manifest::hold), ("text", text::hold), ("settings", settings::hold)];
+const ORACLES: [(&str, Oracle); 5] = [
+    ("wire", wire::hold),
+    ("manifest", manifest::hold),
+    ("text", text::hold),
+    ("settings", settings::hold),
+    ("tracker", |bytes| {
+        tracker_play::hold(bytes);
+    }),
+];
 
 #[test]
 fn every_seed_holds_in_every_oracle() {
