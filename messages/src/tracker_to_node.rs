@@ -37,7 +37,11 @@ pub struct Owned {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Owners {
     /// Nothing is known that fits.
-    Unknown,
+    Unknown {
+        /// The tracker began a moment ago: only after so many milliseconds has every node that is there told it what it
+        /// has. 0: the answer is final.
+        whole_in_ms: u32,
+    },
     /// One content and owners of it, the one to ask first first; the asker itself is left out.
     Content(ContentOwners),
     /// Several contents fit.

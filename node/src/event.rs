@@ -131,6 +131,8 @@ pub enum Waiting {
     Tracker,
     /// The tracker knows nothing of that name or id.
     Unknown,
+    /// Nor can it: it began a moment ago, and its nodes come back one by one.
+    TrackerIsYoung,
     /// No owner has answered.
     Owners,
     /// Owners answered, and serve others for now.

@@ -1,5 +1,7 @@
 //! Who has this? NEED is answered from the tables and changes none of them, but for how often its owners were named.
 
+use std::time::Duration;
+
 use messages::limits::{CONTROL_DATAGRAM, MAX_LISTED, MAX_OWNERS};
 use messages::node_to_tracker::{Need, Query};
 use messages::tracker_to_node::{ContentOwners, Listed, Listing, Owner, Owners};
@@ -9,10 +11,13 @@ use rand::RngExt;
 use crate::event::{Event, Found};
 use crate::ranking::{Candidate, charge, choose};
 use crate::reach::{endpoint_for, same_family};
-use crate::tracker::{Origin, Tracker};
+use crate::tracker::{Origin, Tracker, millis_up};
 
 /// Of a content with more owners than this, so many are ranked, from a random one on: a question costs no more.
 const RANKED_OWNERS: usize = 512;
+
+/// Every node comes back within a heartbeat of the tracker's start, and has said its contents again after this long.
+const RETELLING: Duration = Duration::from_secs(5);
 
 const _: () = assert!(config::MAX_OWNERS_PER_ANSWER as usize <= MAX_OWNERS, "an answer carries them");
 
@@ -24,17 +29,18 @@ impl Tracker {
             Query::Name(name) => {
                 let listing = page(self.contents.named(name));
                 match listing.contents.as_ref() {
-                    [] => Owners::Unknown,
+                    [] => self.unknown(now),
                     [only] if !listing.more => self.owners_for(origin, asker, only.content, now),
                     _ => Owners::Contents(listing),
                 }
             }
             Query::Search { prefix, after } => {
-                Owners::Contents(page(self.contents.search(prefix.as_str(), after.as_ref())))
+                let listing = page(self.contents.search(prefix.as_str(), after.as_ref()));
+                if listing.contents.is_empty() { self.unknown(now) } else { Owners::Contents(listing) }
             }
         };
         let found = match &answer {
-            Owners::Unknown => Found::Nothing,
+            Owners::Unknown { .. } => Found::Nothing,
             Owners::Content(found) => Found::Owners(found.content.content, found.owners.len()),
             Owners::Contents(listing) => Found::Contents(listing.contents.len()),
         };
@@ -43,8 +49,14 @@ impl Tracker {
         answer.into()
     }
 
+    /// Nobody has it; or it began so lately that somebody may not have come back yet.
+    fn unknown(&self, now: Timestamp) -> Owners {
+        let whole_at = self.began + self.settings.heartbeat + RETELLING;
+        Owners::Unknown { whole_in_ms: millis_up(whole_at.since(now)) }
+    }
+
     fn owners_for(&mut self, origin: Origin, asker: NodeId, content: ContentId, now: Timestamp) -> Owners {
-        let Some(listed) = self.contents.listed(content) else { return Owners::Unknown };
+        let Some(listed) = self.contents.listed(content) else { return self.unknown(now) };
         let (owners, candidates): (Vec<Owner>, Vec<Candidate>) =
             self.candidates(origin, asker, content, now).into_iter().unzip();
         let ranking = &self.settings.ranking;

@@ -25,6 +25,8 @@ use crate::{Counters, Event, Output, Tracker, Wait, WaitReason};
 /// The tracker's own address, as others reach it.
 const TRACKER_IP: &str = "10.0.0.100";
 const SECOND: Duration = Duration::from_secs(1);
+/// What a tracker that has been there for long says of what it does not know.
+const UNKNOWN: Owners = Owners::Unknown { whole_in_ms: 0 };
 
 /// A tracker and its time.
 struct Scene {
@@ -119,7 +121,8 @@ impl Scene {
         let mut settings = TrackerSettings::default();
         change(&mut settings);
         let now = Timestamp::from_nanos(1_000_000_000_000);
-        let tracker = Tracker::new(settings, [3; 32], 42, now);
+        // It has been there for long: what it does not know, nobody has.
+        let tracker = Tracker::new(settings, [3; 32], 42, Timestamp::ZERO);
         let (out, events, elsewhere) = (Output::default(), Vec::new(), Vec::new());
         Scene { tracker, now, out, events, elsewhere }
     }
@@ -234,6 +237,7 @@ impl Scene {
         let query = Query::Search { prefix: Prefix::new(prefix).unwrap(), after };
         match self.need(client, query) {
             Owners::Contents(listing) => listing,
+            Owners::Unknown { .. } => Listing { contents: List::new(), more: false },
             other => panic!("{other:?}"),
         }
     }

@@ -37,6 +37,8 @@ pub struct Tracker {
     pub(crate) buckets: Buckets,
     pub(crate) counters: Counters,
     pub(crate) out: Output,
+    /// When it began with empty tables.
+    pub(crate) began: Timestamp,
     /// The last instant that it was told.
     clock: Timestamp,
 }
@@ -95,6 +97,7 @@ impl Tracker {
             ),
             counters: Counters::default(),
             out: Output::default(),
+            began: now,
             clock: now,
             settings,
         }

@@ -100,7 +100,8 @@ fn owners() -> impl Strategy<Value = Owners> {
         let contents = fitting(Listing::WIRE_FIXED, contents, Listed::wire_length);
         Owners::Contents(Listing { contents: List::first_of(contents), more })
     });
-    prop_oneof![Just(Owners::Unknown), content, contents]
+    let unknown = any::<u32>().prop_map(|whole_in_ms| Owners::Unknown { whole_in_ms });
+    prop_oneof![unknown, content, contents]
 }
 
 fn peer() -> impl Strategy<Value = NodeToNode> {

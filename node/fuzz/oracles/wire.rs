@@ -84,7 +84,7 @@ fn obeys_to_tracker(message: &NodeToTracker) {
 fn obeys_from_tracker(message: &TrackerToNode) {
     let TrackerToNode::Owners(owners) = message else { return };
     match owners {
-        Owners::Unknown => {}
+        Owners::Unknown { .. } => {}
         Owners::Content(found) => {
             obeys_name(&found.content.name);
             assert!(found.content.length <= MAX_CONTENT);

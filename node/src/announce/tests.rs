@@ -204,8 +204,8 @@ fn a_restarted_tracker_that_does_not_know_us_is_joined_again() {
     fixture.answer(conversation, registered(2, true));
     let (again, _) = fixture.said_one();
     assert_eq!(again, need);
-    let told = fixture.answer(again, Owners::Unknown);
-    assert!(matches!(told, Told::Owners(NeedTicket::Download(DownloadId(4)), Owners::Unknown)));
+    let told = fixture.answer(again, Owners::Unknown { whole_in_ms: 0 });
+    assert!(matches!(told, Told::Owners(NeedTicket::Download(DownloadId(4)), Owners::Unknown { .. })));
 }
 
 #[test]

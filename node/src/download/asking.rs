@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::event::{Event, Failure, SessionEnd};
 use crate::ids::SessionKey;
 use crate::output::{Reason, Wait};
+use crate::question::ask_for;
 
 /// A reason to wait is told when it has lasted this long: what passes in between is nobody's concern.
 const TELL_AFTER: Duration = Duration::from_millis(500);
@@ -56,7 +57,7 @@ impl Download {
         }
         Some(match (&self.content, &self.order.wanted) {
             (Some(content), _) | (None, Wanted::Content(content)) => Query::Content(*content),
-            (None, Wanted::Name(name, _)) => Query::Name(name.clone()),
+            (None, Wanted::Name(name, prefix)) => ask_for(name, prefix),
         })
     }
 
@@ -296,7 +297,7 @@ impl Download {
 
     fn tell_why_it_waits(&mut self, cx: &mut Context<'_>) {
         let limited = cx.download_limit.rate().is_some() && cx.download_limit.ready_at(cx.now) > cx.now;
-        let why = self.waiting(limited);
+        let why = self.waiting(limited, cx.now);
         if self.waits.0 != why {
             self.waits = (why.clone(), cx.now);
         }

@@ -37,6 +37,7 @@ use crate::disk::DiskRequest;
 use crate::event::{Event, Failure, SessionEnd, Waiting};
 use crate::ids::{DownloadId, SessionKey, ShareId};
 use crate::meter::Meter;
+use crate::question::may_still_come;
 use crate::status::DownloadStatus;
 use assembly::Assembly;
 use fetch::Fetch;
@@ -200,9 +201,9 @@ impl Download {
     /// The tracker's answer to NEED.
     pub(crate) fn handle_owners(&mut self, owners: &Owners, cx: &mut Context<'_>) {
         self.need.on_answer();
-        self.located_at.get_or_insert(cx.now);
+        self.located_at.get_or_insert(cx.now + may_still_come(owners));
         match owners {
-            Owners::Unknown => {}
+            Owners::Unknown { .. } => {}
             Owners::Content(found) => {
                 if self.content.is_some_and(|content| content != found.content.content) {
                     return;
@@ -226,7 +227,10 @@ impl Download {
         // The tracker lists a content under the name that most of its owners use: which of them is wanted, ids tell.
         let fits = |listed: &&Listed| match (&self.content, &self.order.wanted) {
             (Some(content), _) | (None, Wanted::Content(content)) => listed.content == *content,
-            (None, Wanted::Name(_, prefix)) => listed.content.to_string().starts_with(prefix),
+            (None, Wanted::Name(name, prefix)) => {
+                let is_named = prefix.is_empty() || listed.name == *name;
+                is_named && listed.content.to_string().starts_with(prefix)
+            }
         };
         let fitting: Vec<&Listed> = found.iter().filter(fits).collect();
         let [chosen] = fitting.as_slice() else {
@@ -311,16 +315,17 @@ impl Download {
             verified,
             received: verified + unstored,
             rate: self.meter.rate(now),
-            waiting: self.waiting(limited),
+            waiting: self.waiting(limited, now),
             owners: self.sessions.values().map(|session| session.status(pieces(session.key), now)).collect(),
         }
     }
 
     /// Why it does not go faster.
-    fn waiting(&self, limited: bool) -> Waiting {
+    fn waiting(&self, limited: bool, now: Timestamp) -> Waiting {
         let willing = self.sessions.values().any(Session::is_willing);
         match &self.phase {
             Phase::Locating if self.located_at.is_none() => Waiting::Tracker,
+            Phase::Locating if self.located_at.is_some_and(|at| at > now) => Waiting::TrackerIsYoung,
             Phase::Locating => Waiting::Unknown,
             Phase::Describing(Describing::NoOwner) => Waiting::Owners,
             Phase::Describing(_) => Waiting::Manifest,

@@ -240,7 +240,7 @@ impl Node {
 
     fn on_found(&mut self, search: SearchId, owners: Owners) {
         let (contents, more) = match owners {
-            Owners::Unknown => (Vec::new(), false),
+            Owners::Unknown { .. } => (Vec::new(), false),
             Owners::Content(found) => (vec![found.content], false),
             Owners::Contents(listing) => (listing.contents.into_vec(), listing.more),
         };

@@ -56,7 +56,19 @@ impl Place {
 
     /// A tracker on a port of its own, and its address.
     pub(crate) fn tracker(&self) -> (Program, String) {
-        let tracker = Program::start(&mut self.riffle(&["tracker", "--listen", "127.0.0.1:0"]));
+        self.tracker_with(&[])
+    }
+
+    /// A tracker that hears from its nodes every second, so that it soon knows everybody.
+    #[allow(dead_code, reason = "not every program's test needs one")]
+    pub(crate) fn quick_tracker(&self) -> (Program, String) {
+        std::fs::write(self.path().join("tracker.toml"), "heartbeat = \"1s\"").expect("written");
+        self.tracker_with(&["--config", "tracker.toml"])
+    }
+
+    fn tracker_with(&self, flags: &[&str]) -> (Program, String) {
+        let arguments = [&["tracker", "--listen", "127.0.0.1:0"], flags].concat();
+        let tracker = Program::start(&mut self.riffle(&arguments));
         let line = tracker.wait_for("listening on ");
         let address = line.rsplit("listening on ").next().expect("an address").trim().to_owned();
         (tracker, address)

@@ -5,6 +5,7 @@ mod disk;
 mod found;
 mod link;
 mod scenario;
+mod trackers;
 mod transfers;
 mod vopr;
 mod world;

@@ -20,8 +20,8 @@ fn a_content_is_found_by_id_and_by_its_only_name() {
     assert_eq!(by_id.owners[0].endpoint.address(), one.address);
     let by_name = scene.need(&asker, Query::Name(Name::new("a film.mkv").unwrap()));
     assert_eq!(by_name, Owners::Content(by_id));
-    assert_eq!(scene.need(&asker, Query::Name(Name::new("a film").unwrap())), Owners::Unknown);
-    assert_eq!(scene.need(&asker, Query::Content(content(9))), Owners::Unknown);
+    assert_eq!(scene.need(&asker, Query::Name(Name::new("a film").unwrap())), UNKNOWN);
+    assert_eq!(scene.need(&asker, Query::Content(content(9))), UNKNOWN);
     assert_eq!(scene.tracker.nodes(), 1, "asking is not joining");
 }
 
@@ -155,4 +155,43 @@ fn the_same_seed_gives_the_same_answers() {
         (0..20).map(|_| scene.owners(&asker, 1)).collect::<Vec<_>>()
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn a_young_tracker_says_for_how_long_its_not_knowing_means_little() {
+    let mut scene = Scene::new();
+    let mut one = scene.joined(1);
+    scene.restart();
+    scene.prove(&mut one);
+    let whole_in = |scene: &mut Scene, query| match scene.need(&one, query) {
+        Owners::Unknown { whole_in_ms } => whole_in_ms,
+        other => panic!("{other:?}"),
+    };
+    let content = Query::Content(content(1));
+    assert_eq!(whole_in(&mut scene, content.clone()), 25_000, "a heartbeat and five seconds");
+    assert_eq!(whole_in(&mut scene, Query::Name(Name::new("a").unwrap())), 25_000);
+    assert_eq!(whole_in(&mut scene, Query::Search { prefix: Prefix::default(), after: None }), 25_000);
+    scene.pass(Duration::from_millis(24_000));
+    assert_eq!(whole_in(&mut scene, content.clone()), 1000);
+    scene.pass(SECOND);
+    assert_eq!(whole_in(&mut scene, content), 0, "nobody has it");
+}
+
+#[test]
+fn among_many_contents_of_one_name_the_one_is_found_whose_id_begins_so() {
+    let mut scene = Scene::new();
+    let mut one = scene.joined(1);
+    for first in (0..320).step_by(10) {
+        let entries: Vec<OwnEntry> = (first..first + 10).map(|number| entry(number * 7, "a", 1000)).collect();
+        scene.own(&mut one, &entries);
+    }
+    scene.own(&mut one, &[entry(9000, "ab", 1000)]);
+    // Digits 01c7: the page of that name begins with the only one.
+    let mut before = *content(0x01c7).as_bytes();
+    before[2..].fill(0);
+    before[1] -= 1;
+    before[2..].fill(0xff);
+    let page = scene.search(&one, "a", Some((Name::new("a").unwrap(), ContentId::from_bytes(before))));
+    assert_eq!(page.contents[0].content, content(0x01c7));
+    assert!(!page.contents[1].content.to_string().starts_with("01c7"));
 }

@@ -73,18 +73,18 @@ fn too_many_requests_are_refused_until_the_time_that_is_told() {
     scene.prove(&mut one);
     let need = one.need(Query::Content(content(1)));
     for _ in 0..5 {
-        assert_eq!(scene.need(&one, Query::Content(content(1))), Owners::Unknown);
+        assert_eq!(scene.need(&one, Query::Content(content(1))), UNKNOWN);
     }
     let refused = scene.refusal(one.address, &need);
     assert_eq!((refused.code, refused.retry_after_ms), (RefusalCode::TooFast, 100));
     assert_eq!(refused.cookie, Cookie::NONE);
     scene.pass(Duration::from_millis(100));
-    assert_eq!(scene.need(&one, Query::Content(content(1))), Owners::Unknown);
+    assert_eq!(scene.need(&one, Query::Content(content(1))), UNKNOWN);
     assert_eq!(scene.counters().refused.too_fast, 1);
     let mut local = client_at(2, "127.0.0.1:9".parse().unwrap());
     scene.prove(&mut local);
     for _ in 0..50 {
-        assert_eq!(scene.need(&local, Query::Content(content(1))), Owners::Unknown, "loopback is exempt");
+        assert_eq!(scene.need(&local, Query::Content(content(1))), UNKNOWN, "loopback is exempt");
     }
 }
 
@@ -96,7 +96,7 @@ fn the_defaults_let_one_address_ask_for_a_thousand_small_files_at_three_hundred_
     for number in 0..1000 {
         // NEED, OWN, UPDATE and OWN again for each.
         for _ in 0..4 {
-            assert_eq!(scene.need(&one, Query::Content(content(number))), Owners::Unknown);
+            assert_eq!(scene.need(&one, Query::Content(content(number))), UNKNOWN);
         }
         scene.now += Duration::from_micros(3333);
     }

@@ -82,7 +82,7 @@ fn a_withdrawn_content_is_gone_and_may_be_withdrawn_again() {
     one.count -= 1;
     assert!(!scene.register(&mut one).resync);
     assert_eq!(scene.tracker.contents(), 1);
-    assert_eq!(scene.need(&one, Query::Content(content(1))), Owners::Unknown);
+    assert_eq!(scene.need(&one, Query::Content(content(1))), UNKNOWN);
 }
 
 #[test]

@@ -124,7 +124,12 @@ pub(super) fn from_tracker() -> Vec<Sample> {
             ],
         ),
         sample("OWNED", Kind::Owned, Owned { accepted: 1 }.into(), vec![("accepted", vec![1, 0])]),
-        sample("OWNERS: Unknown", Kind::Owners, Owners::Unknown.into(), vec![("answer", vec![0, 0, 0, 0])]),
+        sample(
+            "OWNERS: Unknown",
+            Kind::Owners,
+            Owners::Unknown { whole_in_ms: 25_000 }.into(),
+            vec![("answer", vec![0, 0, 0, 0]), ("whole_in_ms", 25_000_u32.to_le_bytes().to_vec())],
+        ),
         sample(
             "OWNERS: Content",
             Kind::Owners,

@@ -29,7 +29,7 @@ const WORST: &[(&str, Answers)] = &[
     ("restarted all the time, full", |asked, turn| match asked {
         NodeToTracker::Register(_) => restarted(turn),
         NodeToTracker::Own(_) => OwnedAnswer { accepted: 0 }.into(),
-        _ => Owners::Unknown.into(),
+        _ => Owners::Unknown { whole_in_ms: 0 }.into(),
     }),
     ("forgets what it takes", |asked, turn| match asked {
         NodeToTracker::Register(_) => Registered { interval_ms: turn, ..registered(1, true) }.into(),
@@ -98,7 +98,7 @@ fn no_tracker_makes_a_node_spin_or_wait_longer_than_a_heartbeat() {
                     NodeToTracker::Own(own) => {
                         OwnedAnswer { accepted: u16::try_from(own.entries.len()).expect("few") }.into()
                     }
-                    _ => Owners::Unknown.into(),
+                    _ => Owners::Unknown { whole_in_ms: 0 }.into(),
                 };
                 fixture.answer(conversation, answer);
             }

@@ -30,6 +30,9 @@ pub(crate) fn waiting(why: &Waiting) -> Option<Cow<'static, str>> {
         }
         Waiting::Tracker => "waiting for the tracker to answer",
         Waiting::Unknown => "nobody shares it yet; asking again",
+        Waiting::TrackerIsYoung => {
+            "the tracker has just started and does not know everybody yet; asking again"
+        }
         Waiting::Owners => "no owner answers; asking again",
         Waiting::OwnersBusy => "the owners serve others for now",
         Waiting::MissingPieces => "no owner at hand has what is missing; asking for others",
@@ -49,6 +52,7 @@ pub(crate) fn is_news(why: &Waiting) -> bool {
         why,
         Waiting::Tracker
             | Waiting::Unknown
+            | Waiting::TrackerIsYoung
             | Waiting::Owners
             | Waiting::MissingPieces
             | Waiting::DiskFull { .. }
