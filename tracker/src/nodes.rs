@@ -134,7 +134,8 @@ impl Owned {
         self.digest.0 ^= mark.0;
     }
 
-    /// Compares with what the node says; `patience` is how long it may pause while it says everything again.
+    /// Compares with what the node says; `patience` is how long it may pause while it says everything again, and half
+    /// of the time until it says REGISTER again.
     pub(crate) fn compare(
         &mut self,
         count: u32,
@@ -146,11 +147,14 @@ impl Owned {
             self.agreement = Agreement::Agreed;
             return Comparison::InStep;
         }
-        if count == 0 && !self.said_in.is_empty() {
-            return Comparison::Outdated(self.contents());
-        }
+        // Who has nothing says nothing again. But a REGISTER from before its first OWN may come late, or be a replay: a
+        // node that has something contradicts that with its next one.
+        let has_had_its_chance = |since, heard| match count {
+            0 => now.since(since) >= patience * 2,
+            _ => heard && now.since(since) >= patience,
+        };
         match self.agreement {
-            Agreement::Asked { since, heard } if !heard || now.since(since) < patience => {}
+            Agreement::Asked { since, heard } if !has_had_its_chance(since, heard) => {}
             Agreement::Agreed => self.begin_round(now),
             Agreement::Asked { .. } => {
                 let round = self.round;

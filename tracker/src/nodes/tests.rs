@@ -82,11 +82,26 @@ fn a_node_that_never_heard_of_the_round_loses_nothing() {
 }
 
 #[test]
-fn a_node_that_has_nothing_has_nothing_at_once() {
+fn a_node_that_has_nothing_says_so_at_two_heartbeats() {
     let mut owned = Owned::default();
     owned.say(content(1), OwnDigest(0b01), at(0));
-    let comparison = owned.compare(0, OwnDigest(0), at(0), PATIENCE);
-    assert_eq!(comparison, Comparison::Outdated(vec![content(1)]));
+    assert_eq!(owned.compare(0, OwnDigest(0), at(0), PATIENCE), Comparison::Differs);
+    assert_eq!(
+        owned.compare(0, OwnDigest(0), at(0) + PATIENCE * 2, PATIENCE),
+        Comparison::Outdated(vec![content(1)])
+    );
+}
+
+#[test]
+fn a_register_from_before_the_first_own_takes_nothing_away_however_often_it_is_replayed() {
+    let mut owned = Owned::default();
+    owned.say(content(1), OwnDigest(0b01), at(0));
+    for second in 0..200 {
+        if second % (2 * PATIENCE.as_secs()) == 0 {
+            assert_eq!(owned.compare(1, OwnDigest(0b01), at(second), PATIENCE), Comparison::InStep);
+        }
+        assert_eq!(owned.compare(0, OwnDigest(0), at(second), PATIENCE), Comparison::Differs);
+    }
 }
 
 proptest! {
