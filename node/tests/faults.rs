@@ -11,7 +11,11 @@ mod scene;
 mod changed;
 #[path = "faults/full.rs"]
 mod full;
+#[path = "faults/junk.rs"]
+mod junk;
 #[path = "faults/killed.rs"]
 mod killed;
+#[path = "faults/relay.rs"]
+mod relay;
 #[path = "faults/stopped.rs"]
 mod stopped;
