@@ -16,7 +16,8 @@ Examples:
 
 const AFTER: &str = "\
 Every option is also a variable RIFFLE_* and a line of the settings file; an option goes before the variable, that \
-before the file. Without --tracker and with none at 127.0.0.1:12345, a prompt or a `send` starts one by itself.
+before the file. Without --tracker and with none at 127.0.0.1:12345, a prompt or a `send` starts one by itself. What the \
+prompt shares it shares again the next time; `send` and `download --stay` share for as long as they run.
 
 Exit codes: 0 done, 1 other, 2 usage or settings, 3 name not found, 4 no owner answered, 5 stalled, 6 tracker \
 unreachable, 7 interrupted and resumable, 8 integrity, 9 disk full, 10 file or permission, 11 already running, \
@@ -65,7 +66,7 @@ pub(crate) struct Common {
     /// A settings file [default: riffle/node.toml in the user's configuration folder, if it is there]
     #[arg(long, global = true, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where nodes keep who they are [default: riffle in the user's state folder]
+    /// Where nodes keep who they are and what they share [default: riffle in the user's state folder]
     #[arg(long, global = true, env = "RIFFLE_STATE_DIR", hide_env_values = true, value_name = "FOLDER")]
     pub(crate) state_dir: Option<PathBuf>,
 }
