@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use messages::{Layout, Manifest};
-use node::{DiskRequest, DiskResult, ShareId};
+use node::{DiskErrorKind, DiskRequest, DiskResult, Opened, ShareId};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::memory::{Fingerprint, MOST_FILES, Memory};
 use super::{Disk, Done, FileIdentity, Results};
@@ -51,11 +52,7 @@ impl Home {
 
     /// What a node with this state says the file at `path` is.
     fn share(&self, path: &Path) -> Arc<Manifest> {
-        let (results, mut heard) = Results::channel();
-        let mut settings = config::NodeSettings::default().disk;
-        settings.hash_threads = 2;
-        let mut disk = Disk::start(&settings, results, &tracing::Dispatch::none()).unwrap();
-        disk.remember(self.memory());
+        let (mut disk, mut heard) = disk_with(self.memory());
         let share = ShareId(7);
         disk.request(DiskRequest::Share { share, path: path.to_owned() }, &mut Pool::default());
         let manifest = loop {
@@ -71,6 +68,15 @@ impl Home {
         assert!(disk.stop(Duration::from_secs(10)));
         manifest
     }
+}
+
+fn disk_with(memory: Memory) -> (Disk, UnboundedReceiver<Done>) {
+    let (results, heard) = Results::channel();
+    let mut settings = config::NodeSettings::default().disk;
+    settings.hash_threads = 2;
+    let mut disk = Disk::start(&settings, results, &tracing::Dispatch::none()).unwrap();
+    disk.remember(memory);
+    (disk, heard)
 }
 
 fn found(path: &Path) -> fs::Metadata {
@@ -109,6 +115,29 @@ fn a_remembered_file_is_not_read_and_a_changed_one_is() {
     bytes[LENGTH / 2] ^= 1;
     fs::write(&path, &bytes).unwrap();
     assert_eq!(home.share(&path).root(), blake3::hash(&bytes).as_bytes(), "hashed again");
+}
+
+#[test]
+fn a_target_that_is_remembered_is_compared_without_being_read() {
+    let home = Home::new();
+    let path = home.file("f");
+    let open = |manifest: Manifest| {
+        let memory = home.memory();
+        remember(&memory, &path, &forged(1));
+        let (mut disk, mut heard) = disk_with(memory);
+        let (download, share, target) = (node::DownloadId(1), ShareId(7), path.clone());
+        let (content, manifest) = (manifest.content_id(), Arc::new(manifest));
+        disk.request(DiskRequest::Open { download, share, target, content, manifest }, &mut Pool::default());
+        let opened = match heard.blocking_recv().expect("the workers live") {
+            Done::Opened { opened, .. } => Ok(opened),
+            Done::Told(DiskResult::Opened { result: Err(error), .. }) => Err(error.kind),
+            _ => panic!("another result"),
+        };
+        assert!(disk.stop(Duration::from_secs(10)));
+        opened
+    };
+    assert_eq!(open(forged(1)), Ok(Opened::AlreadyThere), "as was remembered");
+    assert_eq!(open(forged(2)), Err(DiskErrorKind::ExistsOther));
 }
 
 #[test]

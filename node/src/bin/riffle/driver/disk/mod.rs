@@ -195,8 +195,9 @@ impl Disk {
                 let stop = StopFlag::default();
                 self.downloads.insert(download, Slot::Opening(stop.clone()));
                 let (place, rule) = (Place::of(target), self.rule);
-                let writing = self.writing.clone();
-                let opening = Opening { download, share, place, content, manifest, rule, writing, stop };
+                let (writing, memory) = (self.writing.clone(), self.memory.clone());
+                let opening =
+                    Opening { download, share, place, content, manifest, rule, writing, memory, stop };
                 self.with_crew(move |crew, results| open::open(crew, results, opening));
             }
             DiskRequest::Store { download, piece, buffer, length, expected } => {

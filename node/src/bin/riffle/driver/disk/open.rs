@@ -1,12 +1,12 @@
 //! Making room for a download: what stands at its target, the locked part file, and what is in it from before.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use messages::{ContentId, Manifest, PieceIndex};
 use node::{DiskError, DiskErrorKind, DiskResult, Doubt, DownloadId, HashedAgain, Opened, ShareId};
@@ -16,6 +16,7 @@ use super::before::look_back;
 use super::fault::{disk_error, error};
 use super::identity::FileIdentity;
 use super::journal::{self, BootId, Journal, JournalHeader, Kept, Record};
+use super::memory::{Fingerprint, Memory};
 use super::part::{Part, SyncRule};
 use super::place::{Place, sync_folder_of};
 use super::room::{full_or_else, make_room};
@@ -47,6 +48,8 @@ pub(crate) struct Opening {
     pub(crate) rule: SyncRule,
     /// How to write.
     pub(crate) writing: Writing,
+    /// What was hashed before.
+    pub(crate) memory: Option<Arc<Memory>>,
     /// Raised when nobody wants it any more.
     pub(crate) stop: StopFlag,
 }
@@ -97,11 +100,16 @@ impl Opening {
 
     /// Is the file at the target the content already?
     fn compare(self, crew: &Crew, results: &Results, file: File) {
-        let file = Arc::new(file);
-        let identity = match FileIdentity::of_file(&file) {
-            Ok(identity) => identity,
+        let (file, began) = (Arc::new(file), SystemTime::now());
+        let found = match file.metadata() {
+            Ok(found) => found,
             Err(cause) => return self.report(results, Err(disk_error(&self.place.target, &cause))),
         };
+        let recalled = self.memory.as_ref().and_then(|memory| memory.recall(&self.place.target, &found));
+        if let Some(known) = recalled {
+            let same = self.same(known.root(), &file, &found);
+            return self.report(results, same.map(|served| (Opened::AlreadyThere, served, None)));
+        }
         let layout = self.manifest.layout();
         let order = self.order(&file, all_pieces(layout));
         let results = results.clone();
@@ -109,14 +117,24 @@ impl Opening {
             let target = &self.place.target;
             let same = digests.map_err(|failed| scan_error(target, failed)).and_then(|digests| {
                 let subtrees: Vec<_> = digests.iter().map(|digest| digest.subtree).collect();
-                if root_of(layout, &subtrees) != *self.manifest.root() {
-                    return Err(error(target, DiskErrorKind::ExistsOther));
+                let served = self.same(&root_of(layout, &subtrees), &file, &found)?;
+                if let Some(memory) = &self.memory {
+                    memory.remember(target, Fingerprint::of(&found), began, &self.manifest);
                 }
-                served(target, &file, layout.length(), Some(identity))
+                Ok(served)
             });
             self.report(&results, same.map(|served| (Opened::AlreadyThere, served, None)));
         };
         scan(crew, order, Box::new(then));
+    }
+
+    /// The file at the target, to be served, when the hash of its whole is that of the content.
+    fn same(&self, root: &[u8; 32], file: &Arc<File>, found: &Metadata) -> Result<ServedFile, DiskError> {
+        let target = &self.place.target;
+        if root != self.manifest.root() {
+            return Err(error(target, DiskErrorKind::ExistsOther));
+        }
+        served(target, file, found.len(), Some(FileIdentity::of(found)))
     }
 
     fn order(&self, file: &Arc<File>, pieces: Vec<PieceIndex>) -> ScanOrder {
