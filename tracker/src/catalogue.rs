@@ -74,7 +74,9 @@ impl Tracker {
             return Ok(());
         }
         let Some(node) = self.nodes.node_mut(id) else { return Err(NoRoom::Node) };
-        let most = self.settings.limits.max_contents_per_node as usize;
+        // What is free is the most that anybody may have: then many that want all share alike, and who comes late with
+        // little still finds room.
+        let most = (self.settings.limits.max_contents_per_node as usize).min(self.contents.room().max(1));
         if !node.owned.contains(entry.content) && node.owned.len() >= most {
             return Err(NoRoom::Node);
         }

@@ -45,7 +45,10 @@ struct Content {
 pub(crate) struct Contents {
     by_id: BTreeMap<ContentId, Content>,
     by_name: BTreeMap<Label, BTreeSet<ContentId>>,
+    /// How many announcements there are: contents, each once for each of its owners.
+    announcements: usize,
     capacity: usize,
+    announcement_capacity: usize,
 }
 
 /// What an announcement changed.
@@ -62,9 +65,20 @@ pub(crate) struct Announced {
 pub(crate) struct NoRoom;
 
 impl Contents {
-    /// An empty table for at most `capacity` contents.
-    pub(crate) const fn new(capacity: usize) -> Contents {
-        Contents { by_id: BTreeMap::new(), by_name: BTreeMap::new(), capacity }
+    /// An empty table for at most `capacity` contents, which have `announcement_capacity` owners altogether.
+    pub(crate) const fn new(capacity: usize, announcement_capacity: usize) -> Contents {
+        Contents {
+            by_id: BTreeMap::new(),
+            by_name: BTreeMap::new(),
+            announcements: 0,
+            capacity,
+            announcement_capacity,
+        }
+    }
+
+    /// How many more announcements there is room for.
+    pub(crate) fn room(&self) -> usize {
+        self.announcement_capacity.saturating_sub(self.announcements)
     }
 
     /// How many contents have an owner.
@@ -74,7 +88,8 @@ impl Contents {
 
     /// `node` has what `entry` says. Saying it again changes nothing.
     pub(crate) fn announce(&mut self, node: NodeId, entry: &OwnEntry) -> Result<Announced, NoRoom> {
-        if !self.by_id.contains_key(&entry.content) && self.by_id.len() >= self.capacity {
+        let no_place = !self.by_id.contains_key(&entry.content) && self.by_id.len() >= self.capacity;
+        if no_place || (self.room() == 0 && !self.is_owner(node, entry.content)) {
             return Err(NoRoom);
         }
         let before = self.withdraw_holding(node, entry.content, Keep::Content);
@@ -88,6 +103,7 @@ impl Contents {
         content.lengths.add(entry.length);
         let holding = Holding { permille: entry.permille, length: entry.length, label, mark };
         content.owners.insert(node, holding);
+        self.announcements += 1;
         let was = before.as_ref().map_or(OwnDigest::default(), |holding| holding.mark);
         Ok(Announced {
             before: before.map(|holding| holding.permille),
@@ -177,6 +193,7 @@ impl Contents {
     fn withdraw_holding(&mut self, node: NodeId, id: ContentId, keep: Keep) -> Option<Holding> {
         let content = self.by_id.get_mut(&id)?;
         let holding = content.owners.remove(&node)?;
+        self.announcements -= 1;
         content.lengths.remove(&holding.length);
         if content.names.remove(&holding.label)
             && let Some(contents) = self.by_name.get_mut::<str>(holding.label.borrow())

@@ -89,7 +89,7 @@ impl Tracker {
             epoch: chance.random(),
             chance,
             nodes: NodeTable::new(limits.max_nodes as usize, limits.max_nodes_per_address),
-            contents: Contents::new(limits.max_contents as usize),
+            contents: Contents::new(limits.max_contents as usize, limits.max_announcements as usize),
             buckets: Buckets::new(
                 limits.requests_per_second,
                 limits.request_burst,

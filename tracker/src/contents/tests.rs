@@ -28,7 +28,7 @@ fn names_of(found: impl Iterator<Item = Listed>) -> Vec<(String, ContentId)> {
 
 #[test]
 fn the_name_and_length_that_most_owners_say_are_told() {
-    let mut contents = Contents::new(10);
+    let mut contents = Contents::new(10, 1000);
     contents.announce(node(1), &OwnEntry { length: 7, ..entry(1, "aaa", 1000) }).unwrap();
     contents.announce(node(2), &entry(1, "film", 1000)).unwrap();
     contents.announce(node(3), &entry(1, "film", 500)).unwrap();
@@ -41,7 +41,7 @@ fn the_name_and_length_that_most_owners_say_are_told() {
 
 #[test]
 fn pages_join_without_gap_or_repetition() {
-    let mut contents = Contents::new(100);
+    let mut contents = Contents::new(100, 1000);
     for number in 0..30 {
         contents.announce(node(1), &entry(number, &format!("f{}", number % 4), 1000)).unwrap();
     }
@@ -64,7 +64,7 @@ fn pages_join_without_gap_or_repetition() {
 
 #[test]
 fn a_page_goes_on_behind_a_content_that_is_gone() {
-    let mut contents = Contents::new(100);
+    let mut contents = Contents::new(100, 1000);
     for (number, name) in [(1, "a"), (2, "b"), (3, "b"), (4, "c")] {
         contents.announce(node(1), &entry(number, name, 1000)).unwrap();
     }
@@ -75,7 +75,7 @@ fn a_page_goes_on_behind_a_content_that_is_gone() {
 
 #[test]
 fn a_full_table_still_takes_owners_of_what_it_knows() {
-    let mut contents = Contents::new(1);
+    let mut contents = Contents::new(1, 1000);
     contents.announce(node(1), &entry(1, "a", 1000)).unwrap();
     assert_eq!(contents.announce(node(1), &entry(2, "b", 1000)), Err(NoRoom));
     assert!(contents.announce(node(2), &entry(1, "a", 10)).is_ok());
@@ -84,7 +84,7 @@ fn a_full_table_still_takes_owners_of_what_it_knows() {
 
 #[test]
 fn owners_are_walked_around_from_anywhere() {
-    let mut contents = Contents::new(1);
+    let mut contents = Contents::new(1, 1000);
     for number in 1..=4 {
         contents.announce(node(number), &entry(1, "a", 1000)).unwrap();
     }
@@ -114,7 +114,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn it_says_what_a_naive_list_says(steps in steps()) {
-        let mut contents = Contents::new(5);
+        let mut contents = Contents::new(5, 1000);
         let mut naive: BTreeMap<(ContentId, NodeId), OwnEntry> = BTreeMap::new();
         let mut digests = [OwnDigest::default(); 5];
         for step in steps {

@@ -120,6 +120,86 @@ fn what_is_not_for_a_tracker_is_counted_and_not_answered() {
     assert_eq!(scene.events.len(), 2);
 }
 
+/// Every request that a node said, captured on its way, and what the tables say of it.
+#[test]
+fn captured_requests_said_again_change_nothing() {
+    let mut scene = Scene::new();
+    let mut one = scene.joined(1);
+    let first = one.register();
+    let mut two = scene.joined(2);
+    scene.own(&mut two, &[entry(1, "a", 1000), entry(2, "b", 1000)]);
+    scene.own(&mut one, &[entry(1, "a", 1000)]);
+    let captured = [
+        first,
+        one.register(),
+        one.own(&[entry(1, "a", 1000)]),
+        one.update(1, 1, &[(two.id, 1 << 20)]),
+        one.exit(),
+    ];
+    scene.ask(one.address, &captured[3]);
+    let rate = scene.tracker.upload_rate(two.id, scene.now);
+
+    // From another address the cookie is worth nothing.
+    let thief = client(66).address;
+    for request in &captured {
+        assert_eq!(scene.refusal(thief, request).code, RefusalCode::Cookie);
+    }
+    assert_eq!(scene.counters().refused.cookie, 2 + 5);
+
+    // From the same address in the same life: nothing that is not so already.
+    for request in &captured[..4] {
+        scene.ask(one.address, request);
+        assert_eq!(scene.tracker.owners_of(content(1)), [one.id, two.id], "{request:?}");
+    }
+    assert_eq!(scene.counters().repeated_updates, 1);
+    assert_eq!(scene.tracker.upload_rate(two.id, scene.now), rate);
+    assert!(!scene.register(&mut one).resync, "nor has it to say anything again");
+
+    // After a new life began: the old one registers no more and ends nothing.
+    let mut newer = Client { epoch: BootEpoch(2), ..one.clone() };
+    scene.register(&mut newer);
+    assert_eq!(scene.refusal(one.address, &captured[0]).code, RefusalCode::IdInUse);
+    assert_eq!(scene.refusal(one.address, &captured[1]).code, RefusalCode::IdInUse);
+    scene.ask(one.address, &captured[2]);
+    scene.ask(one.address, &captured[4]);
+    assert_eq!(scene.tracker.owners_of(content(1)), [one.id, two.id]);
+    assert!(!scene.register(&mut newer).resync);
+
+    // And when cookies have expired, nothing at all.
+    scene.pass(Duration::from_secs(50));
+    for _ in 0..5 {
+        scene.pass(Duration::from_secs(50));
+        scene.register(&mut newer);
+    }
+    for request in &captured {
+        assert_eq!(scene.refusal(one.address, request).code, RefusalCode::Cookie);
+    }
+}
+
+/// A withdrawal or an announcement that comes late is found out by the next heartbeats, and undone.
+#[test]
+fn what_a_late_own_did_is_undone_by_the_next_heartbeats() {
+    let mut scene = Scene::new();
+    let mut one = scene.joined(1);
+    let late = one.own(&[entry(2, "b", 1000)]);
+    let gone = one.own(&[OwnEntry { withdrawn: true, ..entry(1, "a", 1000) }]);
+    scene.own(&mut one, &[entry(1, "a", 1000)]);
+    for request in [late, gone] {
+        scene.ask(one.address, &request);
+    }
+    assert_eq!(scene.tracker.owners_of(content(2)), [one.id]);
+    for heartbeat in 0..2 {
+        scene.pass(Duration::from_secs(20));
+        let resync = scene.register(&mut one).resync;
+        assert_eq!(resync, heartbeat == 0);
+        if resync {
+            scene.ask(one.address, &one.own(&[entry(1, "a", 1000)]));
+        }
+    }
+    assert_eq!(scene.tracker.owners_of(content(1)), [one.id]);
+    assert_eq!(scene.tracker.contents(), 1);
+}
+
 #[test]
 fn time_that_runs_backwards_does_no_harm() {
     let mut scene = Scene::new();
