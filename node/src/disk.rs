@@ -261,6 +261,12 @@ pub enum DiskErrorKind {
     /// Longer than any content can be.
     #[error("longer than {} bytes, the longest content there can be", messages::limits::MAX_CONTENT)]
     TooLong,
+    /// No further file may be opened.
+    #[error("too many files are open; `ulimit -n` says how many may be")]
+    TooManyOpen,
+    /// The work for it ended without a result: a defect of this program.
+    #[error("internal error: the log says more")]
+    Internal,
     /// A person stopped it.
     #[error("stopped")]
     Cancelled,

@@ -15,7 +15,15 @@ pub(crate) fn error(path: &Path, kind: DiskErrorKind) -> DiskError {
     DiskError { path: path.to_owned(), kind }
 }
 
+/// What is said of `path` when the work for it ended without a result: a defect of this program.
+pub(crate) fn internal(path: &Path) -> DiskError {
+    error(path, DiskErrorKind::Internal)
+}
+
 fn kind_of(cause: &io::Error) -> DiskErrorKind {
+    if matches!(cause.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
+        return DiskErrorKind::TooManyOpen;
+    }
     // A link where none is followed.
     if cause.raw_os_error() == Some(libc::ELOOP) {
         return DiskErrorKind::NotAFile;
@@ -43,6 +51,8 @@ mod tests {
         assert_eq!(kind(libc::EROFS), DiskErrorKind::Permission);
         assert_eq!(kind(libc::ENOSPC), DiskErrorKind::Full { needed: 0 });
         assert_eq!(kind(libc::EDQUOT), DiskErrorKind::Full { needed: 0 });
+        assert_eq!(kind(libc::EMFILE), DiskErrorKind::TooManyOpen);
+        assert_eq!(kind(libc::ENFILE), DiskErrorKind::TooManyOpen);
         assert_eq!(kind(libc::ELOOP), DiskErrorKind::NotAFile);
         assert!(matches!(kind(libc::EIO), DiskErrorKind::Other(_)));
     }

@@ -10,6 +10,7 @@ mod memory;
 mod open;
 mod part;
 mod place;
+mod results;
 mod room;
 mod scan;
 mod share;
@@ -32,11 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::{Manifest, ManifestError, PieceHash, PieceIndex};
-use node::{
-    BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, Opened, ShareId,
-    StoreError,
-};
-use tokio::sync::mpsc;
+use node::{DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, ShareId, StoreError};
 
 use self::open::Opening;
 use self::part::{Part, SyncRule};
@@ -50,6 +47,7 @@ use super::pool::Pool;
 
 pub(crate) use self::identity::FileIdentity;
 pub(crate) use self::memory::Memory;
+pub(crate) use self::results::{Done, Loan, Results};
 pub(crate) use self::workers::Queue;
 
 /// A file that bursts are taken from.
@@ -62,66 +60,6 @@ pub(crate) struct ServedFile {
     pub(crate) map: Option<Arc<MappedFile>>,
     /// What it must stay; `None` while it is a part file, which changes.
     pub(crate) identity: Option<FileIdentity>,
-}
-
-/// What a worker has done.
-pub(crate) enum Done {
-    /// Something that only the core needs to hear.
-    Told(DiskResult),
-    /// A file is hashed and open.
-    Shared { share: ShareId, manifest: Arc<Manifest>, served: ServedFile },
-    /// A manifest was checked.
-    ManifestChecked { download: DownloadId, loan: Loan, result: Result<Arc<Manifest>, ManifestError> },
-    /// A download's files are open; `part` is `None` when the target was there already.
-    Opened {
-        download: DownloadId,
-        share: ShareId,
-        opened: Opened,
-        served: ServedFile,
-        part: Option<Arc<Part>>,
-    },
-    /// A piece was stored, or not.
-    Stored { download: DownloadId, piece: PieceIndex, loan: Loan, result: Result<(), StoreError> },
-    /// A download has its name, or not.
-    Finished {
-        download: DownloadId,
-        share: ShareId,
-        path: PathBuf,
-        result: Result<FileIdentity, FinishError>,
-    },
-    /// A block of a served file was read into memory.
-    Populated { share: ShareId, block: usize, result: Result<(), DiskError> },
-    /// A served file was compared with what was announced.
-    Checked { share: ShareId, result: Result<(), DiskError> },
-}
-
-/// A pool buffer on its way through a worker.
-pub(crate) struct Loan {
-    /// Its number.
-    pub(crate) buffer: BufferId,
-    /// Its memory.
-    pub(crate) bytes: Box<[u8]>,
-}
-
-/// Where workers say what they have done.
-#[derive(Clone)]
-pub(crate) struct Results(mpsc::UnboundedSender<Done>);
-
-impl Results {
-    /// Results, and where they arrive.
-    pub(crate) fn channel() -> (Results, mpsc::UnboundedReceiver<Done>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Results(sender), receiver)
-    }
-
-    /// Says it; nobody listens when the node has ended.
-    pub(crate) fn send(&self, done: Done) {
-        let _ = self.0.send(done);
-    }
-
-    fn tell(&self, result: DiskResult) {
-        self.send(Done::Told(result));
-    }
 }
 
 /// Where one download stands.
@@ -175,8 +113,9 @@ impl Disk {
             DiskRequest::Share { share, path } => {
                 let stop = StopFlag::default();
                 self.hashing.insert(share, stop.clone());
+                let otherwise = DiskResult::Shared { share, result: Err(fault::internal(&path)) };
                 let sharing = Sharing { share, path, memory: self.memory.clone(), stop };
-                self.with_crew(move |crew, results| share::share(crew, results, sharing));
+                self.with_crew(otherwise, move |crew, results| share::share(crew, results, sharing));
             }
             DiskRequest::Unshare { share } => {
                 if let Some(stop) = self.hashing.remove(&share) {
@@ -187,7 +126,10 @@ impl Disk {
                 let loan = Loan { buffer, bytes: pool.lend(buffer) };
                 self.work(move |results| {
                     let bytes = loan.bytes.get(..length as usize).unwrap_or_default();
-                    let result = Manifest::decode_of(content, bytes).map(Arc::new);
+                    let decoded =
+                        results::unless_it_panics(|| Manifest::decode_of(content, bytes).map(Arc::new));
+                    // A description on which the decoder stumbles describes nothing.
+                    let result = decoded.unwrap_or(Err(ManifestError::Identity));
                     results.send(Done::ManifestChecked { download, loan, result });
                 });
             }
@@ -198,7 +140,9 @@ impl Disk {
                 let (writing, memory) = (self.writing.clone(), self.memory.clone());
                 let opening =
                     Opening { download, share, place, content, manifest, rule, writing, memory, stop };
-                self.with_crew(move |crew, results| open::open(crew, results, opening));
+                let otherwise = Err(fault::internal(&opening.place.part));
+                let otherwise = DiskResult::Opened { download, result: otherwise };
+                self.with_crew(otherwise, move |crew, results| open::open(crew, results, opening));
             }
             DiskRequest::Store { download, piece, buffer, length, expected } => {
                 let loan = Loan { buffer, bytes: pool.lend(buffer) };
@@ -214,9 +158,11 @@ impl Disk {
         self.queue().push(Lane::Urgent, Box::new(move |_| task(&results)));
     }
 
-    fn with_crew(&self, task: impl FnOnce(&Crew, &Results) + Send + 'static) {
+    /// `otherwise` is what is said when the work ends without an answer.
+    fn with_crew(&self, otherwise: DiskResult, task: impl FnOnce(&Crew, &Results) + Send + 'static) {
         let crew = Crew::from(&self.workers);
-        self.work(move |results| task(&crew, results));
+        let results = self.results.owing(Done::Told(otherwise));
+        self.queue().push(Lane::Urgent, Box::new(move |_| task(&crew, &results)));
     }
 
     fn store(&self, download: DownloadId, piece: PieceIndex, loan: Loan, length: u32, expected: PieceHash) {
@@ -227,7 +173,9 @@ impl Disk {
         self.work(move |results| {
             let result = match part {
                 Some(part) => {
-                    part.store(piece, loan.bytes.get(..length as usize).unwrap_or_default(), &expected)
+                    let bytes = loan.bytes.get(..length as usize).unwrap_or_default();
+                    results::unless_it_panics(|| part.store(piece, bytes, &expected))
+                        .unwrap_or_else(|| Err(StoreError::Disk(fault::internal(&part.place().part))))
                 }
                 None => Err(StoreError::Disk(not_open())),
             };
@@ -241,14 +189,18 @@ impl Disk {
             return self.results.tell(DiskResult::Finished { download, result });
         };
         let (share, part, memory) = (*share, part.clone(), self.memory.clone());
-        self.work(move |results| {
+        let path = part.place().target.clone();
+        let result = Err(FinishError::Disk(fault::internal(&path)));
+        let results = self.results.owing(Done::Finished { download, share, path, result });
+        let finish = move |_: &mut [u8]| {
             let result = part.finish();
             let path = part.place().target.clone();
             if let (Ok(identity), Some(memory)) = (&result, memory) {
                 memory.remember_download(&path, *identity, part.manifest());
             }
             results.send(Done::Finished { download, share, path, result });
-        });
+        };
+        self.queue().push(Lane::Urgent, Box::new(finish));
     }
 
     fn abandon(&mut self, download: DownloadId) {
@@ -349,17 +301,26 @@ pub(crate) fn populate(
     (share, block, range): (ShareId, usize, Range<u64>),
 ) {
     let Some(map) = served.map.clone() else { return };
-    let (file, path, results) = (served.file.clone(), served.path.clone(), results.clone());
+    let (file, path) = (served.file.clone(), served.path.clone());
+    let result = Err(fault::internal(&path));
+    let results = results.owing(Done::Populated { share, block, result });
     queue.push(
         Lane::Urgent,
         Box::new(move |scratch| {
             let populated = match map.populate(range.clone()) {
                 // An older system: reading the bytes fills the page cache just as well.
-                Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => read_over(&file, range, scratch),
+                Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => {
+                    read_over(&file, range.clone(), scratch)
+                }
                 other => other,
             };
             // Whatever keeps the pages from being there, the file can no longer be served from them.
-            let result = populated.map_err(|_| fault::error(&path, DiskErrorKind::Changed));
+            let result = populated.map_err(|_| match file.metadata() {
+                Ok(now) if now.len() >= range.end => {
+                    fault::error(&path, DiskErrorKind::Other("cannot be read".to_owned()))
+                }
+                _ => fault::error(&path, DiskErrorKind::Changed),
+            });
             results.send(Done::Populated { share, block, result });
         }),
     );
@@ -375,7 +336,8 @@ pub(crate) fn forget(queue: &Queue, served: &ServedFile, range: Range<u64>) {
 /// Looks on a worker whether a served file is still what was announced, if it must be.
 pub(crate) fn check(queue: &Queue, results: &Results, served: &ServedFile, share: ShareId) {
     let Some(identity) = served.identity else { return };
-    let (file, path, results) = (served.file.clone(), served.path.clone(), results.clone());
+    let (file, path) = (served.file.clone(), served.path.clone());
+    let results = results.owing(Done::Checked { share, result: Err(fault::internal(&path)) });
     queue.push(
         Lane::Urgent,
         Box::new(move |_| {

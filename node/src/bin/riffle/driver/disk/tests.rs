@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use messages::{ContentId, Layout};
-use node::{BufferChange, DiskErrorKind, Doubt, HashedAgain};
+use node::{BufferChange, BufferId, DiskErrorKind, Doubt, HashedAgain, Opened};
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::driver::test_bytes;

@@ -11,6 +11,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::results::unless_it_panics;
+
 /// What a worker reads files through, in bytes: stays in the second-level cache while two hashes pass over it.
 const BLOCK: usize = 256 << 10;
 /// Out of so many pieces of work at least one comes from the background lane, when there is one.
@@ -90,7 +92,8 @@ impl Queue {
                 }
             };
             drop(lanes);
-            task(&mut block);
+            // A defect costs one request, which is answered all the same, and no worker.
+            unless_it_panics(|| task(&mut block));
         }
     }
 }
@@ -191,6 +194,16 @@ mod tests {
         }
         assert_eq!(order[..8], [0, 1, 2, 100, 3, 4, 5, 101]);
         assert_eq!(order.len(), 16);
+    }
+
+    #[test]
+    fn a_task_that_panics_costs_no_worker() {
+        let workers = Workers::start(1, &tracing::Dispatch::none()).expect("threads");
+        let (told, heard) = channel();
+        workers.queue().push(Lane::Urgent, Box::new(|_| std::panic::panic_any("meant to happen")));
+        workers.queue().push(Lane::Urgent, Box::new(move |_| told.send(1).expect("a listener")));
+        assert_eq!(heard.recv(), Ok(1));
+        assert!(workers.stop(Duration::from_secs(10)));
     }
 
     #[test]

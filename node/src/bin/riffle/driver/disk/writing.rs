@@ -36,6 +36,8 @@ pub(crate) enum Planned {
     Fails(i32),
     /// It takes so many bytes and no more.
     Takes(usize),
+    /// It meets a defect of this program.
+    Panics,
 }
 
 impl Writing {
@@ -109,9 +111,13 @@ impl Writing {
 
     #[cfg(test)]
     fn turn(&self, call: Call, length: usize) -> io::Result<usize> {
-        let mut planned = self.planned.lock().unwrap();
-        let Some(at) = planned.iter().position(|(of, _)| *of == call) else { return Ok(length) };
-        match planned.remove(at).1 {
+        let next = {
+            let mut planned = self.planned.lock().unwrap();
+            let Some(at) = planned.iter().position(|(of, _)| *of == call) else { return Ok(length) };
+            planned.remove(at).1
+        };
+        match next {
+            Planned::Panics => panic!("meant to happen"),
             Planned::Fails(number) => Err(io::Error::from_raw_os_error(number)),
             Planned::Takes(most) => Ok(length.min(most)),
         }

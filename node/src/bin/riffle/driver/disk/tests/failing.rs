@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::driver::disk::writing::{Call, Planned};
-use Planned::{Fails, Takes};
+use Planned::{Fails, Panics, Takes};
 
 const PIECES: u32 = 4;
 
@@ -263,6 +263,29 @@ fn a_folder_that_vanishes_is_an_error_and_no_more() {
     assert!(matches!(bench.finish(), Err(FinishError::Disk(_))));
     let error = bench.open(&manifest).err().unwrap();
     assert_eq!(error.kind, DiskErrorKind::NoFolder);
+}
+
+#[test]
+fn a_worker_that_panics_answers_all_the_same_and_what_is_there_stays_right() {
+    let mut bench = Bench::new();
+    let bytes = test_bytes(PIECES as usize * PIECE);
+    let manifest = described(&bytes);
+    bench.disk.writing.plan(&[(Call::Allocate, Panics), (Call::Create, Panics)]);
+    for _ in 0..2 {
+        assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::Internal);
+    }
+    bench.open(&manifest).unwrap();
+    bench.store_all(&manifest, &bytes, 0..1);
+    bench.disk.writing.plan(&[(Call::Write, Panics), (Call::Append, Panics), (Call::SyncAll, Panics)]);
+    for _ in 0..2 {
+        assert_eq!(kind(bench.store(&manifest, 1, piece(&bytes, 1))), DiskErrorKind::Internal);
+    }
+    bench.store_all(&manifest, &bytes, 1..4);
+    let Err(FinishError::Disk(error)) = bench.finish_again() else { panic!("finished") };
+    assert_eq!(error.kind, DiskErrorKind::Internal);
+    assert!(bench.disk.writing.is_over());
+    bench.finish().unwrap();
+    assert!(fs::read(bench.path("f")).unwrap() == bytes);
 }
 
 /// Root may write anywhere: the folder is what is read-only then, by a mount.
