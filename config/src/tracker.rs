@@ -98,11 +98,11 @@ settings! {
         pub max_contents_per_node: u32 = 100_000, within 1..=16_000_000;
 
         /// The most contents.
-        pub max_contents: u32 = 4_000_000, within 1..=64_000_000;
+        pub max_contents: u32 = 2_000_000, within 1..=64_000_000;
 
         /// The most announcements, all nodes together: what a node owns counts once for each node. While others have little
         /// room left, no node grows beyond what is free.
-        pub max_announcements: u32 = 4_000_000, within 1..=64_000_000;
+        pub max_announcements: u32 = 2_000_000, within 1..=64_000_000;
 
         /// How many messages a second one address may send, on average.
         pub requests_per_second: u32 = 4000, within 1..=10_000_000;

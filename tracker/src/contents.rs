@@ -4,7 +4,7 @@
 //! by name in the order of (name, content), which is the order in which searches are paged.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use messages::node_to_tracker::{OwnDigest, OwnEntry, Permille};
 use messages::tracker_to_node::Listed;
 use messages::{ContentId, Name, NodeId};
 
+use crate::few::Few;
 use crate::votes::Votes;
 
 /// A name that is stored once, however many owners use it. Ordered like its text.
@@ -35,7 +36,7 @@ struct Holding {
 
 #[derive(Clone, Debug)]
 struct Content {
-    owners: BTreeMap<NodeId, Holding>,
+    owners: Few<NodeId, Holding>,
     names: Votes<Label>,
     lengths: Votes<u64>,
 }
@@ -44,7 +45,7 @@ struct Content {
 #[derive(Clone, Debug)]
 pub(crate) struct Contents {
     by_id: BTreeMap<ContentId, Content>,
-    by_name: BTreeMap<Label, BTreeSet<ContentId>>,
+    by_name: BTreeMap<Label, Few<ContentId, ()>>,
     /// How many announcements there are: contents, each once for each of its owners.
     announcements: usize,
     capacity: usize,
@@ -98,7 +99,7 @@ impl Contents {
         mark.toggle(entry);
         let content = self.by_id.entry(entry.content).or_insert_with(Content::new);
         if content.names.add(label.clone()) {
-            self.by_name.entry(label.clone()).or_default().insert(entry.content);
+            self.by_name.entry(label.clone()).or_insert_with(Few::new).insert(entry.content, ());
         }
         content.lengths.add(entry.length);
         let holding = Holding { permille: entry.permille, length: entry.length, label, mark };
@@ -118,7 +119,7 @@ impl Contents {
 
     /// Whether `node` has some of `content`, or will.
     pub(crate) fn is_owner(&self, node: NodeId, content: ContentId) -> bool {
-        self.by_id.get(&content).is_some_and(|content| content.owners.contains_key(&node))
+        self.by_id.get(&content).is_some_and(|content| content.owners.get(&node).is_some())
     }
 
     /// How long most owners say that `content` is, in bytes.
@@ -136,7 +137,7 @@ impl Contents {
         let owners = self.by_id.get(&content).map(|content| &content.owners);
         owners
             .into_iter()
-            .flat_map(move |owners| owners.range(from..).chain(owners.range(..from)))
+            .flat_map(move |owners| owners.around(from))
             .map(|(&node, holding)| (node, holding.permille))
     }
 
@@ -149,9 +150,9 @@ impl Contents {
     /// The contents that somebody calls `name`, in the order of their ids.
     pub(crate) fn named(&self, name: &Name) -> impl Iterator<Item = Listed> + '_ {
         let found = self.by_name.get_key_value(name.as_str());
-        found
-            .into_iter()
-            .flat_map(move |(label, contents)| contents.iter().filter_map(|&id| self.listed_as(id, label)))
+        found.into_iter().flat_map(move |(label, contents)| {
+            contents.iter().filter_map(|(&id, ())| self.listed_as(id, label))
+        })
     }
 
     /// Every name that starts with `prefix` with each of its contents, in the order of (name, content), from behind
@@ -167,8 +168,7 @@ impl Contents {
             .take_while(move |(label, _)| label.0.as_str().starts_with(prefix))
             .flat_map(move |(label, contents)| {
                 let behind = after.filter(|(name, _)| *name == *label.0).map(|(_, id)| *id);
-                let start = behind.map_or(Bound::Unbounded, Bound::Excluded);
-                contents.range((start, Bound::Unbounded)).filter_map(move |&id| self.listed_as(id, label))
+                contents.keys_behind(behind).filter_map(move |&id| self.listed_as(id, label))
             })
     }
 
@@ -220,7 +220,7 @@ enum Keep {
 
 impl Content {
     const fn new() -> Content {
-        Content { owners: BTreeMap::new(), names: Votes::new(), lengths: Votes::new() }
+        Content { owners: Few::new(), names: Votes::new(), lengths: Votes::new() }
     }
 }
 

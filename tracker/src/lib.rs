@@ -8,6 +8,7 @@ mod decay;
 #[cfg(feature = "driver")]
 pub mod driver;
 mod event;
+mod few;
 mod membership;
 mod need;
 mod nodes;

@@ -1,22 +1,26 @@
 //! What most say: owners may differ in what they call a content, and one of them may lie about its length.
 
-use std::collections::BTreeMap;
+use crate::few::Few;
 
 /// How many say what.
 #[derive(Clone, Debug)]
-pub(crate) struct Votes<T>(BTreeMap<T, u32>);
+pub(crate) struct Votes<T>(Few<T, u32>);
 
 impl<T: Ord> Votes<T> {
     /// Nobody said anything yet.
     pub(crate) const fn new() -> Votes<T> {
-        Votes(BTreeMap::new())
+        Votes(Few::new())
     }
 
     /// One more says `what`. Whether it is the first.
     pub(crate) fn add(&mut self, what: T) -> bool {
-        let count = self.0.entry(what).or_insert(0);
-        *count += 1;
-        *count == 1
+        match self.0.get_mut(&what) {
+            Some(count) => {
+                *count += 1;
+                false
+            }
+            None => self.0.insert(what, 1).is_none(),
+        }
     }
 
     /// One less says `what`. Whether it was the last.
@@ -33,7 +37,7 @@ impl<T: Ord> Votes<T> {
     /// What most say; of equals the smallest.
     pub(crate) fn leader(&self) -> Option<&T> {
         let mut best: Option<(&T, u32)> = None;
-        for (what, &count) in &self.0 {
+        for (what, &count) in self.0.iter() {
             if best.is_none_or(|(_, most)| count > most) {
                 best = Some((what, count));
             }

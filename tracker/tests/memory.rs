@@ -17,10 +17,10 @@ use messages::{
 };
 use tracker::{Output, Tracker};
 
-/// Heap bytes of one announcement, at most: as a content of its own with the longest name of its own.
-const ANNOUNCEMENT: isize = 2048;
+/// Heap bytes of one announcement, at most: of a content of its own or of a common one, with the longest name of its own.
+const ANNOUNCEMENT: isize = 1024;
 /// Of one registered node, somebody else claiming its id.
-const NODE: isize = 1024;
+const NODE: isize = 768;
 /// Of one address whose requests are counted.
 const ADDRESS: isize = 160;
 
@@ -102,7 +102,7 @@ impl Scene {
         cookie
     }
 
-    /// How many of `entries` were taken, four at a time.
+    /// How many of `entries` were taken, three at a time.
     fn own(&mut self, number: u32, cookie: Cookie, entries: &[OwnEntry]) -> usize {
         let asker = Asker { node: node(number), cookie };
         let batches = entries.chunks(3).map(|batch| {

@@ -1,5 +1,7 @@
 //! Names, pages, digests, and the table against a naive list.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -114,14 +116,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn it_says_what_a_naive_list_says(steps in steps()) {
-        let mut contents = Contents::new(5, 1000);
+        let mut contents = Contents::new(5, 7);
         let mut naive: BTreeMap<(ContentId, NodeId), OwnEntry> = BTreeMap::new();
         let mut digests = [OwnDigest::default(); 5];
         for step in steps {
             match step {
                 Step::Announce { node: number, content, name, have } => {
                     let said = entry(content, &format!("n{name}"), have);
-                    if let Ok(announced) = contents.announce(node(number), &said) {
+                    let is_known = naive.contains_key(&(said.content, node(number)));
+                    let has_place = naive.keys().any(|(content, _)| *content == said.content)
+                        || naive.keys().map(|(content, _)| content).collect::<BTreeSet<_>>().len() < 5;
+                    let room = has_place && (is_known || naive.len() < 7);
+                    let announced = contents.announce(node(number), &said);
+                    prop_assert_eq!(announced.is_ok(), room);
+                    if let Ok(announced) = announced {
                         digests[number as usize].0 ^= announced.digest_change.0;
                         let before = naive.insert((said.content, node(number)), said);
                         prop_assert_eq!(before.map(|entry| entry.permille), announced.before);
@@ -147,6 +155,15 @@ proptest! {
         let mut known: Vec<ContentId> = naive.keys().map(|(content, _)| *content).collect();
         known.dedup();
         prop_assert_eq!(contents.len(), known.len());
-        prop_assert!(contents.len() <= 5);
+        prop_assert_eq!(contents.room(), 7 - naive.len());
+        for content in known {
+            let owners: Vec<(NodeId, Permille)> = contents.owners(content, node(2)).collect();
+            let (before, from): (Vec<_>, Vec<_>) = naive
+                .iter()
+                .filter(|((of, _), _)| *of == content)
+                .map(|((_, owner), entry)| (*owner, entry.permille))
+                .partition(|(owner, _)| *owner < node(2));
+            prop_assert_eq!(owners, [from, before].concat());
+        }
     }
 }

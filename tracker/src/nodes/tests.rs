@@ -104,20 +104,71 @@ fn a_register_from_before_the_first_own_takes_nothing_away_however_often_it_is_r
     }
 }
 
+/// A node of the naive table: where it is, until when, and whether somebody claims its id.
+#[derive(Clone, Copy)]
+struct Naive {
+    seat: Seat,
+    lease_ends: Timestamp,
+    claim: Claim,
+}
+
 proptest! {
     #[test]
-    fn the_orders_stay_in_step_with_the_table(
-        steps in prop::collection::vec((0..3_u8, 0..6_u8, 1..4_u8, 0..100_u64), 0..200),
+    fn it_says_what_a_naive_list_says(
+        steps in prop::collection::vec((0..5_u8, 0..6_u8, 1..4_u8, 0..100_u64), 0..200),
     ) {
-        let mut table = NodeTable::new(100, 100);
-        for (step, number, host, second) in steps {
+        const SECOND: Duration = Duration::from_secs(1);
+        let mut table = NodeTable::new(4, 2);
+        let mut naive: BTreeMap<NodeId, Naive> = BTreeMap::new();
+        for (step, number, host_number, second) in steps {
+            let (id, seat, until) = (id(number), seat(host_number, u16::from(number)), at(second));
+            let known = naive.get(&id).map(|node| node.seat.address.ip());
+            let there = naive.values().filter(|node| node.seat.address.ip() == seat.address.ip()).count();
+            let room = (known.is_some() || naive.len() < 4) && (known == Some(seat.address.ip()) || there < 2);
+            prop_assert_eq!(table.has_room(id, seat.address.ip()), room);
             match step {
-                0 => table.insert(id(number), Node::new(seat(host, 1), at(0)), at(second)),
-                1 => table.renew(id(number), seat(host, 2), at(second)),
-                _ => { table.remove(id(number)); }
+                0 if room => {
+                    table.insert(id, Node::new(seat, at(0)), until);
+                    naive.insert(id, Naive { seat, lease_ends: until, claim: Claim::Free });
+                }
+                1 if room => {
+                    table.renew(id, seat, until);
+                    if let Some(node) = naive.get_mut(&id) {
+                        (node.seat, node.lease_ends) = (seat, until);
+                    }
+                }
+                2 => {
+                    let nonce = u64::from(number) << 32 | second;
+                    let press = |claim: &mut Claim| claim.press(seat.address, nonce, until, SECOND, SECOND);
+                    let expected = naive.get_mut(&id).map(|node| press(&mut node.claim));
+                    prop_assert_eq!(table.change_claim(id, press), expected);
+                }
+                3 => {
+                    let hold = |claim: &mut Claim| claim.hold(until);
+                    naive.get_mut(&id).map(|node| hold(&mut node.claim));
+                    table.change_claim(id, hold);
+                }
+                4 => prop_assert_eq!(table.remove(id).is_some(), naive.remove(&id).is_some()),
+                _ => {}
             }
-            prop_assert_eq!(table.leases.len(), table.nodes.len());
-            prop_assert_eq!(table.at_host.values().sum::<u32>() as usize, table.nodes.len());
+            prop_assert_eq!(table.len(), naive.len());
+            prop_assert_eq!(table.next_lease_end(), naive.values().map(|node| node.lease_ends).min());
+            prop_assert_eq!(table.next_ping(), naive.values().filter_map(|node| node.claim.next_ping()).min());
+            let expired = table.expired(until).and_then(|id| naive.get(&id));
+            let ends = naive.values().map(|node| node.lease_ends).filter(|&ends| ends <= until).min();
+            prop_assert_eq!(expired.map(|node| node.lease_ends), ends);
+            for (&id, node) in &naive {
+                prop_assert_eq!(table.node(id).map(|node| *node.seat()), Some(node.seat));
+                let elsewhere = SocketAddr::from(([10, 9, 9, 9], 9));
+                if let Some(nonce) = node.claim.nonce() {
+                    prop_assert_eq!(table.asked_with(node.seat.address, nonce), Some(id));
+                    prop_assert_eq!(table.asked_with(elsewhere, nonce), None);
+                    prop_assert_eq!(table.asked_with(node.seat.address, !nonce), None);
+                }
+            }
+            prop_assert_eq!(table.asked.len(), naive.values().filter(|node| node.claim.nonce().is_some()).count());
+            prop_assert_eq!(table.leases.len(), naive.len());
+            prop_assert_eq!(table.at_host.values().sum::<u32>() as usize, naive.len());
         }
     }
 }

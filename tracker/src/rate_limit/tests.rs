@@ -58,6 +58,29 @@ fn full_buckets_are_forgotten() {
 
 proptest! {
     #[test]
+    fn it_says_what_naive_buckets_say(
+        requests in prop::collection::vec((0..6_u32, 0..300_u64), 1..400),
+    ) {
+        // Tokens in thousandths, filled by the millisecond; no address is ever forgotten.
+        let (mut buckets, mut naive) = (Buckets::new(20, 4, 100), [(4000_u64, 0_u64); 6]);
+        let mut now = 0;
+        for (number, pause) in requests {
+            now += pause;
+            let (tokens, as_of) = &mut naive[number as usize];
+            *tokens = (*tokens + (now - *as_of) * 20).min(4000);
+            *as_of = now;
+            let expected = match tokens.checked_sub(1000) {
+                Some(left) => {
+                    *tokens = left;
+                    Ok(())
+                }
+                None => Err(Duration::from_millis((1000 - *tokens) / 20)),
+            };
+            prop_assert_eq!(buckets.admit(address(number), at(now)), expected);
+        }
+    }
+
+    #[test]
     fn no_address_gets_more_than_burst_and_rate_and_the_table_is_bounded(
         requests in prop::collection::vec((0..6_u32, 0..40_u64), 1..400),
     ) {

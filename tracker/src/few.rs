@@ -1,0 +1,164 @@
+//! A map that mostly has one entry: that one lies in place, and only more of them cost a tree.
+//!
+//! Nearly every content of a tracker has one owner, one name and one length, nearly every name one content; a tree of
+//! its own for each of them would cost more than all else that is known.
+
+use std::collections::BTreeMap;
+
+/// A map in the order of its keys.
+#[derive(Clone, Debug)]
+pub(crate) enum Few<K, V> {
+    /// Nothing.
+    None,
+    /// One entry.
+    One(K, V),
+    /// Two or more. Never empty.
+    Many(BTreeMap<K, V>),
+}
+
+impl<K: Ord, V> Few<K, V> {
+    /// An empty map.
+    pub(crate) const fn new() -> Few<K, V> {
+        Few::None
+    }
+
+    /// How many entries.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Few::None => 0,
+            Few::One(..) => 1,
+            Few::Many(map) => map.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub(crate) const fn is_empty(&self) -> bool {
+        matches!(self, Few::None)
+    }
+
+    /// The value of `key`.
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        match self {
+            Few::One(only, value) if only == key => Some(value),
+            Few::Many(map) => map.get(key),
+            Few::None | Few::One(..) => None,
+        }
+    }
+
+    /// The value of `key`, to change it.
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        match self {
+            Few::One(only, value) if only == key => Some(value),
+            Few::Many(map) => map.get_mut(key),
+            Few::None | Few::One(..) => None,
+        }
+    }
+
+    /// `key` has `value` from now on; what it had before.
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        match std::mem::replace(self, Few::None) {
+            Few::None => {
+                *self = Few::One(key, value);
+                None
+            }
+            Few::One(only, before) if only == key => {
+                *self = Few::One(key, value);
+                Some(before)
+            }
+            Few::One(other, others) => {
+                *self = Few::Many(BTreeMap::from([(other, others), (key, value)]));
+                None
+            }
+            Few::Many(mut map) => {
+                let before = map.insert(key, value);
+                *self = Few::Many(map);
+                before
+            }
+        }
+    }
+
+    /// Takes `key` out.
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        match std::mem::replace(self, Few::None) {
+            Few::One(only, value) if only == *key => Some(value),
+            Few::Many(mut map) => {
+                let removed = map.remove(key);
+                *self = match map.len() {
+                    0 => Few::None,
+                    1 => map.pop_first().map_or(Few::None, |(key, value)| Few::One(key, value)),
+                    _ => Few::Many(map),
+                };
+                removed
+            }
+            unchanged => {
+                *self = unchanged;
+                None
+            }
+        }
+    }
+
+    /// All entries in order, from the first at or behind `from` on and then around.
+    pub(crate) fn around(&self, from: K) -> impl Iterator<Item = (&K, &V)> + use<'_, K, V>
+    where
+        K: Copy,
+    {
+        let (one, many) = self.parts();
+        one.into_iter()
+            .chain(many.into_iter().flat_map(move |map| map.range(from..).chain(map.range(..from))))
+    }
+
+    /// All entries in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> + use<'_, K, V> {
+        let (one, many) = self.parts();
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// The keys behind `after` in order; all of them without one.
+    pub(crate) fn keys_behind(&self, after: Option<K>) -> impl Iterator<Item = &K> + use<'_, K, V>
+    where
+        K: Copy,
+    {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let (one, many) = self.parts();
+        let one = one.filter(|(only, _)| after.is_none_or(|after| **only > after));
+        let from = after.map_or(Unbounded, Excluded);
+        let many = many.into_iter().flat_map(move |map| map.range((from, Unbounded)));
+        one.into_iter().chain(many).map(|(key, _)| key)
+    }
+
+    fn parts(&self) -> (Option<(&K, &V)>, Option<&BTreeMap<K, V>>) {
+        match self {
+            Few::None => (None, None),
+            Few::One(key, value) => (Some((key, value)), None),
+            Few::Many(map) => (None, Some(map)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_map(steps in prop::collection::vec((any::<bool>(), 0..5_u8, 0..100_u8, 0..6_u8), 0..60)) {
+            let (mut few, mut model) = (Few::new(), BTreeMap::new());
+            for (puts, key, value, from) in steps {
+                if puts {
+                    prop_assert_eq!(few.insert(key, value), model.insert(key, value));
+                } else {
+                    prop_assert_eq!(few.remove(&key), model.remove(&key));
+                }
+                prop_assert_eq!((few.len(), few.is_empty()), (model.len(), model.is_empty()));
+                prop_assert!(few.iter().eq(model.iter()));
+                prop_assert!(few.around(from).eq(model.range(from..).chain(model.range(..from))));
+                prop_assert!(few.keys_behind(None).eq(model.keys()));
+                prop_assert!(few.keys_behind(Some(from)).eq(model.range(from + 1..).map(|(key, _)| key)));
+                prop_assert_eq!(few.get(&from), model.get(&from));
+                prop_assert_eq!(few.get_mut(&from), model.get_mut(&from));
+            }
+        }
+    }
+}
