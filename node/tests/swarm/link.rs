@@ -30,6 +30,21 @@ pub(crate) struct LinkSpec {
     /// Packets that are held up by `hold`, in millionths, and so come out of order.
     pub(crate) reordered: u32,
     pub(crate) hold: Duration,
+    /// Losses come in bursts.
+    pub(crate) bursts: Option<Bursts>,
+    /// CHUNKs whose header or payload is damaged, in millionths.
+    pub(crate) spoiled: u32,
+    /// Packets that are longer vanish, IP headers counted; 0: none.
+    pub(crate) mtu: u64,
+}
+
+/// The model of Gilbert and Elliott: a link is good or bad, and changes by chance with each packet. In millionths.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bursts {
+    pub(crate) turns_bad: u32,
+    pub(crate) turns_good: u32,
+    /// Packets lost while it is bad.
+    pub(crate) loss: u32,
 }
 
 impl LinkSpec {
@@ -48,6 +63,9 @@ impl LinkSpec {
             duplicates: 0,
             reordered: 0,
             hold: Duration::ZERO,
+            bursts: None,
+            spoiled: 0,
+            mtu: 0,
         }
     }
 
@@ -93,19 +111,41 @@ pub(crate) struct Fate {
     pub(crate) late: Duration,
     /// Which bit is turned, counted from the start and around again.
     pub(crate) corrupt: Option<u32>,
+    /// A CHUNK is damaged; this says where.
+    pub(crate) spoiled: Option<u32>,
 }
 
-/// The fate of a packet that leaves over `from` and arrives over `to`. Loss happens on the sender's link.
-pub(crate) fn fate(from: &LinkSpec, to: &LinkSpec, rng: &mut StdRng) -> Fate {
+impl Fate {
+    const LOST: Fate = Fate { copies: 0, late: Duration::ZERO, corrupt: None, spoiled: None };
+}
+
+/// The fate of a packet that leaves over `from` and arrives over `to`. Loss happens on the sender's link; `bad` says
+/// whether that is in a bad state.
+pub(crate) fn fate(from: &LinkSpec, to: &LinkSpec, bad: &mut bool, rng: &mut StdRng) -> Fate {
     let happens =
         |millionths: u32, rng: &mut StdRng| millionths > 0 && rng.random_range(0..1_000_000) < millionths;
+    if let Some(bursts) = &from.bursts {
+        let turns = if *bad { bursts.turns_good } else { bursts.turns_bad };
+        *bad ^= happens(turns, rng);
+        if *bad && happens(bursts.loss, rng) {
+            return Fate::LOST;
+        }
+    }
     if happens(from.loss, rng) {
-        return Fate { copies: 0, late: Duration::ZERO, corrupt: None };
+        return Fate::LOST;
     }
     let copies = if happens(from.duplicates, rng) { 2 } else { 1 };
     let jitter = (from.jitter + to.jitter).as_nanos() as u64;
     let jitter = if jitter > 0 { Duration::from_nanos(rng.random_range(0..=jitter)) } else { Duration::ZERO };
     let held = if happens(from.reordered, rng) { from.hold } else { Duration::ZERO };
     let corrupt = happens(from.corrupt, rng).then(|| rng.random());
-    Fate { copies, late: jitter + held, corrupt }
+    let spoiled = happens(from.spoiled, rng).then(|| rng.random());
+    Fate { copies, late: jitter + held, corrupt, spoiled }
+}
+
+impl LinkSpec {
+    /// Whether a packet of `bytes` is too long for it.
+    pub(crate) fn drops(&self, bytes: u64) -> bool {
+        self.mtu > 0 && bytes > self.mtu
+    }
 }

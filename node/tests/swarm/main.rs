@@ -2,9 +2,11 @@
 
 mod content;
 mod disk;
+mod faults;
 mod found;
 mod link;
 mod scenario;
+mod seeds;
 mod trackers;
 mod transfers;
 mod vopr;

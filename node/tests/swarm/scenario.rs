@@ -148,8 +148,7 @@ pub(crate) fn run(scenario: &Scenario) -> Report {
 }
 
 fn ended(world: &World) -> usize {
-    let ends = |event: &Event| matches!(event, Event::DownloadDone { .. } | Event::DownloadFailed { .. });
-    world.hosts.iter().map(|host| host.events.iter().filter(|(_, event)| ends(event)).count()).sum()
+    world.hosts.iter().map(|host| host.ended).sum()
 }
 
 fn outcome(

@@ -1,0 +1,214 @@
+//! What one world is like, as drawn from its seed.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::link::{Bursts, LinkSpec};
+use crate::world::{Manners, Move};
+
+/// Everything that is drawn.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) seed: u64,
+    /// Faults end this long after the start.
+    pub(crate) faults_last: Duration,
+    pub(crate) length: u64,
+    pub(crate) link: LinkSpec,
+    pub(crate) upload_limit: Option<&'static str>,
+    /// The first owner is honest and comes back whatever happens to it.
+    pub(crate) owners: Vec<HostOptions>,
+    pub(crate) downloaders: Vec<HostOptions>,
+    /// When the tracker goes, and for how long.
+    pub(crate) tracker: Option<(Duration, Duration)>,
+    pub(crate) partitions: Vec<Partition>,
+    /// Strangers send one datagram in this time.
+    pub(crate) flood: Option<Duration>,
+}
+
+/// What one host is like, and what happens to it.
+#[derive(Debug)]
+pub(crate) struct HostOptions {
+    pub(crate) manners: Manners,
+    /// When a downloader wants the file.
+    pub(crate) wants_at: Duration,
+    /// Whether a later start finds it as it was, or it may stay away.
+    pub(crate) comes_back: bool,
+    pub(crate) receive_buffer: Option<u64>,
+    pub(crate) disk: DiskOptions,
+    pub(crate) troubles: Vec<(Duration, Trouble)>,
+}
+
+/// What is wrong with a host's disk while faults last.
+#[derive(Debug, Default)]
+pub(crate) struct DiskOptions {
+    pub(crate) latency: Duration,
+    /// In millionths.
+    pub(crate) errors: u32,
+    /// When it is full, and for how long.
+    pub(crate) full: Option<(Duration, Duration)>,
+}
+
+/// Something that happens to a host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trouble {
+    /// It is killed, and started again after this long.
+    Kill(Duration, Move),
+    /// Its power is cut, and it is started again after this long.
+    LosePower(Duration, Move),
+    /// Its person leaves, and comes back after this long.
+    Leave(Duration),
+    /// Nothing that it sends arrives for this long.
+    CutOff(Duration),
+    /// Its process is stopped for this long.
+    Stop(Duration),
+    /// Its address changes.
+    Rebind(Move),
+}
+
+/// Hosts that cannot reach others, for a while.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) at: Duration,
+    pub(crate) from: Vec<usize>,
+    pub(crate) to: Vec<usize>,
+    /// Whether the tracker is among `to`.
+    pub(crate) tracker: bool,
+    pub(crate) one_way: bool,
+}
+
+/// Which kinds of faults a world has: each world has some of them only, so that they do not always hide each other.
+#[derive(Debug)]
+struct Kinds {
+    deaths: bool,
+    stops: bool,
+    moves: bool,
+    disks: bool,
+    liars: bool,
+    partitions: bool,
+}
+
+impl Options {
+    /// The options of `seed`.
+    pub(crate) fn draw(seed: u64) -> Options {
+        let rng = &mut StdRng::seed_from_u64(seed);
+        let kinds = Kinds {
+            deaths: rng.random_bool(0.5),
+            stops: rng.random_bool(0.3),
+            moves: rng.random_bool(0.3),
+            disks: rng.random_bool(0.3),
+            liars: rng.random_bool(0.3),
+            partitions: rng.random_bool(0.3),
+        };
+        let faults_last = Duration::from_secs([10, 20, 20, 60, 240][rng.random_range(0..5)]);
+        let megabits = [1, 5, 20, 100, 1000][rng.random_range(0..5)];
+        let link = draw_link(megabits, rng);
+        let (owners, downloaders) = (rng.random_range(1..5), rng.random_range(1..4));
+        let hosts = owners + downloaders;
+        let mut host = |number: usize| draw_host(number, &kinds, faults_last, rng);
+        let mut owners: Vec<_> = (0..owners).map(&mut host).collect();
+        let downloaders: Vec<_> =
+            (0..downloaders).map(|_| HostOptions { comes_back: true, ..host(0) }).collect();
+        for owner in owners.iter_mut().skip(1).filter(|_| kinds.liars) {
+            owner.manners = draw_manners(rng);
+        }
+        // A few seconds of the link, so that faults fall into the transfer.
+        let most = if rng.random_bool(0.03) { 32 << 20 } else { 3 << 20 };
+        let length = megabits * 125_000 * rng.random_range(0..12) + rng.random_range(0..600_000);
+        let moment = |rng: &mut StdRng| faults_last.mul_f64(rng.random());
+        let tracker = rng.random_bool(0.3).then(|| (moment(rng), moment(rng)));
+        let partitions = if kinds.partitions { rng.random_range(1..4) } else { 0 };
+        Options {
+            seed,
+            faults_last,
+            length: length.min(most),
+            link,
+            upload_limit: rng.random_bool(0.2).then_some("1MiB"),
+            owners,
+            downloaders,
+            tracker,
+            partitions: (0..partitions).map(|_| draw_partition(hosts, moment(rng), rng)).collect(),
+            flood: rng.random_bool(0.2).then(|| Duration::from_millis(rng.random_range(2..200))),
+        }
+    }
+}
+
+fn draw_link(megabits: u64, rng: &mut StdRng) -> LinkSpec {
+    let rtt = Duration::from_millis([1, 10, 40, 200][rng.random_range(0..4)]);
+    let mut some =
+        |likely: f64, most: u32| if rng.random_bool(likely) { rng.random_range(0..most) } else { 0 };
+    let (loss, corrupt) = (some(0.4, 200_000), some(0.3, 20_000));
+    let (duplicates, reordered, jitter) = (some(0.3, 50_000), some(0.3, 50_000), some(0.3, 5_000));
+    let spoiled = some(0.2, 2_000);
+    let (bad, good) = (some(0.3, 20_000), 10_000 + some(1.0, 200_000));
+    LinkSpec {
+        loss,
+        corrupt,
+        duplicates,
+        reordered,
+        spoiled,
+        hold: rtt / 2,
+        jitter: Duration::from_micros(jitter.into()),
+        bursts: (bad > 0).then_some(Bursts { turns_bad: bad, turns_good: good, loss: 900_000 }),
+        mtu: if rng.random_bool(0.2) { 1280 } else { 0 },
+        ..LinkSpec::new(megabits, rtt)
+    }
+}
+
+fn draw_host(number: usize, kinds: &Kinds, last: Duration, rng: &mut StdRng) -> HostOptions {
+    let mut troubles = Vec::new();
+    for _ in 0..rng.random_range(0..5) {
+        let at = last.mul_f64(rng.random());
+        let back = Duration::from_millis(if rng.random() {
+            rng.random_range(0..3_000)
+        } else {
+            rng.random_range(0..60_000)
+        });
+        let moved = [Move::Nowhere, Move::ToAnotherPort, Move::ToAnotherAddress][rng.random_range(0..3)];
+        let trouble = match rng.random_range(0..6) {
+            0 if kinds.deaths => Trouble::Kill(back, moved),
+            1 if kinds.deaths => Trouble::LosePower(back, moved),
+            2 if kinds.deaths => Trouble::Leave(back),
+            3 => Trouble::CutOff(back),
+            4 if kinds.stops => Trouble::Stop(back),
+            5 if kinds.moves && moved != Move::Nowhere => Trouble::Rebind(moved),
+            _ => continue,
+        };
+        troubles.push((at, trouble));
+    }
+    let disk = if kinds.disks { draw_disk(last, rng) } else { DiskOptions::default() };
+    HostOptions {
+        manners: Manners::Honest,
+        wants_at: last.mul_f64(rng.random::<f64>() / 2.0),
+        comes_back: number == 0 || rng.random(),
+        receive_buffer: (kinds.stops && rng.random()).then_some(256 << 10),
+        disk,
+        troubles,
+    }
+}
+
+fn draw_disk(last: Duration, rng: &mut StdRng) -> DiskOptions {
+    let latency = if rng.random_bool(0.5) { [10, 200, 3_000][rng.random_range(0..3)] } else { 0 };
+    let full = rng.random_bool(0.3);
+    DiskOptions {
+        latency: Duration::from_millis(latency),
+        errors: if rng.random_bool(0.3) { rng.random_range(0..300_000) } else { 0 },
+        full: full.then(|| (last.mul_f64(rng.random()), Duration::from_millis(rng.random_range(0..20_000)))),
+    }
+}
+
+fn draw_manners(rng: &mut StdRng) -> Manners {
+    match rng.random_range(0..5) {
+        0 => Manners::Liar(1_000_000),
+        1 => Manners::Liar(rng.random_range(1..50_000)),
+        2 => Manners::Mute,
+        3 => Manners::Silent,
+        _ => Manners::Honest,
+    }
+}
+
+fn draw_partition(hosts: usize, at: Duration, rng: &mut StdRng) -> Partition {
+    let (from, to) = (0..hosts).partition(|_| rng.random());
+    Partition { at, from, to, tracker: rng.random(), one_way: rng.random() }
+}

@@ -1,0 +1,121 @@
+//! One host: a node, its disk, its link, and the person in front of it, who is patient and remembers what was wanted.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use config::NodeSettings;
+use messages::{Name, NodeId, Timestamp};
+use node::{Counters, DownloadId, DownloadOrder, Event, Failure, Node};
+
+use super::network::Payload;
+use crate::disk::Disk;
+use crate::link::{LinkSpec, Pipe};
+
+/// What a host's receive buffer holds, unless it is said otherwise; the core is told of 45 % of it.
+pub(crate) const RECEIVE_BUFFER: u64 = 6_990_507;
+
+/// How a node treats others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manners {
+    Honest,
+    /// Out of a million of its CHUNKs so many carry wrong bytes.
+    Liar(u32),
+    /// Says WELCOME, and never sends a byte of a file.
+    Mute,
+    /// Talks to the tracker and to nobody else.
+    Silent,
+}
+
+/// How a host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Runs,
+    /// It is stopped until then: what comes waits, as far as there is room.
+    Stopped(Timestamp),
+    /// Its process is gone.
+    Down,
+}
+
+/// Something that the person wants, until it is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) at: Timestamp,
+    pub(crate) order: DownloadOrder,
+    pub(crate) standing: Standing,
+}
+
+/// What became of a wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    NotOrdered,
+    Ordered(DownloadId),
+    Done(Timestamp),
+    /// The disk failed; it is ordered again.
+    Again,
+    Failed(Failure),
+}
+
+/// One host with one node.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) node: Node,
+    pub(crate) id: NodeId,
+    pub(crate) disk: Disk,
+    pub(crate) address: SocketAddr,
+    pub(crate) link: LinkSpec,
+    pub(crate) up: Pipe,
+    pub(crate) down: Pipe,
+    pub(crate) manners: Manners,
+    pub(crate) events: Vec<(Timestamp, Event)>,
+    /// How many downloads have ended.
+    pub(crate) ended: usize,
+    pub(crate) wishes: Vec<Wish>,
+    pub(crate) shares: Vec<(PathBuf, Name)>,
+    /// What the receive buffer holds, in bytes.
+    pub(crate) receive_buffer: u64,
+    pub(crate) overflowed: u64,
+    pub(crate) state: State,
+    /// What the lives before this one had counted.
+    pub(crate) former: Vec<Counters>,
+    pub(super) settings: NodeSettings,
+    /// Which life this is, from 0.
+    pub(super) life: u32,
+    pub(super) next_number: u32,
+    /// What waits in the receive buffer of a stopped host.
+    pub(super) waiting: VecDeque<(SocketAddr, Payload)>,
+    pub(super) waiting_bytes: u64,
+    /// Whether its link is in a bad state.
+    pub(super) bad: bool,
+    pub(super) round: u64,
+    pub(super) polls: u32,
+    pub(super) polled_at: Timestamp,
+}
+
+impl Host {
+    /// Whether everything that the person wanted is there.
+    pub(crate) fn is_content(&self) -> bool {
+        self.wishes.iter().all(|wish| matches!(wish.standing, Standing::Done(_)))
+    }
+
+    /// File bytes that arrived and were wanted, in all lives.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        let former: u64 = self.former.iter().map(|counters| counters.received_bytes).sum();
+        former + self.node.counters().received_bytes
+    }
+
+    /// What comes while it is stopped waits, as far as there is room.
+    pub(super) fn keep_waiting(&mut self, from: SocketAddr, payload: Payload, bytes: u64) {
+        if self.waiting_bytes + bytes > self.receive_buffer {
+            self.overflowed += 1;
+            return;
+        }
+        self.waiting_bytes += bytes;
+        self.waiting.push_back((from, payload));
+    }
+}
+
+/// What the core is told of a receive buffer: what the program tells it of what the system grants.
+pub(super) fn socket_credit(receive_buffer: u64) -> u32 {
+    (receive_buffer * 45 / 100) as u32
+}

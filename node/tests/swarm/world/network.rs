@@ -1,0 +1,134 @@
+//! What becomes of a packet between two hosts.
+
+use std::net::SocketAddr;
+
+use messages::{CHUNK_HEADER, ChunkHeader};
+
+use super::host::Manners;
+use super::{Happening, HostId, TRACKER, World};
+use crate::disk::Provenance;
+use crate::link::{IP_HEADERS, LinkSpec, fate};
+
+/// What travels.
+#[derive(Clone, Debug)]
+pub(crate) enum Payload {
+    Control(Vec<u8>),
+    Chunk { header: ChunkHeader, length: u32, source: Provenance },
+}
+
+impl Payload {
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Payload::Control(bytes) => bytes.len() as u64,
+            Payload::Chunk { length, .. } => u64::from(*length) + CHUNK_HEADER as u64,
+        }
+    }
+
+    /// One bit of a control datagram is turned.
+    fn corrupt(&mut self, bit: u32) {
+        if let Payload::Control(bytes) = self {
+            let bit = bit as usize % (bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    /// One bit of a CHUNK is turned, in its header or behind it.
+    fn spoil(&mut self, bit: u32) {
+        let Payload::Chunk { header, length, source } = self else {
+            return;
+        };
+        let (in_header, bit) = (bit % 2 == 0, bit as usize / 2 % (CHUNK_HEADER * 8));
+        if !in_header {
+            *source = Provenance::WRONG;
+            return;
+        }
+        let mut bytes = header.encode().to_vec();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        bytes.resize(CHUNK_HEADER + *length as usize, 0);
+        match ChunkHeader::decode(&bytes) {
+            Ok((other, _)) => *header = other,
+            Err(_) => *self = Payload::Control(bytes),
+        }
+    }
+}
+
+/// Nothing gets from any of `from` to any of `to`.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    pub(crate) from: Vec<HostId>,
+    pub(crate) to: Vec<HostId>,
+}
+
+impl World {
+    /// A packet leaves `from` over its access link.
+    pub(super) fn send(&mut self, from: HostId, source: SocketAddr, to: SocketAddr, payload: Payload) {
+        let Some(&receiver) = self.by_address.get(&to) else {
+            self.count_to_stranger(from, to, payload.bytes());
+            return;
+        };
+        let silent = |host: HostId| {
+            self.hosts.get(host.0).is_some_and(|host| host.manners == Manners::Silent) && receiver != TRACKER
+        };
+        if silent(from) || self.is_cut(from, receiver) {
+            return;
+        }
+        let to = receiver;
+        let (sender, receiver) = (self.link_of(from), self.link_of(to));
+        let size = payload.bytes() + IP_HEADERS;
+        if sender.drops(size) || receiver.drops(size) {
+            return;
+        }
+        let now = self.now;
+        let (sent_at, bad) = match from {
+            TRACKER => (Some(now), &mut self.tracker_bad),
+            HostId(index) => {
+                let host = &mut self.hosts[index];
+                (host.up.enqueue(sender.up, sender.queue, size, now), &mut host.bad)
+            }
+        };
+        let Some(sent_at) = sent_at else {
+            return;
+        };
+        let fate = fate(&sender, &receiver, bad, &mut self.rng);
+        let mut payload = payload;
+        // What a tracker says is taken on trust: there is nothing to check it against.
+        if let Some(bit) = fate.corrupt.filter(|_| from != TRACKER && to != TRACKER) {
+            payload.corrupt(bit);
+        }
+        if let Some(bit) = fate.spoiled {
+            payload.spoil(bit);
+        }
+        self.overhear(source, to, &payload);
+        let arrives = sent_at + sender.delay + receiver.delay + fate.late;
+        for _ in 1..fate.copies {
+            self.schedule(arrives, Happening::AtDownlink { to, from: source, payload: payload.clone() });
+        }
+        if fate.copies > 0 {
+            self.schedule(arrives, Happening::AtDownlink { to, from: source, payload });
+        }
+    }
+
+    /// A packet comes to the receiver's access link.
+    pub(super) fn reach(&mut self, to: HostId, from: SocketAddr, payload: Payload) {
+        let link = self.link_of(to);
+        let size = payload.bytes() + IP_HEADERS;
+        let at = match to {
+            TRACKER => Some(self.now),
+            HostId(index) => self.hosts[index].down.enqueue(link.down, link.queue, size, self.now),
+        };
+        if let Some(at) = at {
+            self.schedule(at, Happening::Delivered { to, from, payload });
+        }
+    }
+
+    fn link_of(&self, host: HostId) -> LinkSpec {
+        match host {
+            TRACKER => self.tracker_link,
+            HostId(index) => self.hosts[index].link,
+        }
+    }
+
+    fn is_cut(&self, from: HostId, to: HostId) -> bool {
+        self.cuts.iter().any(|cut| cut.from.contains(&from) && cut.to.contains(&to))
+    }
+}
