@@ -9,23 +9,23 @@ fn worlds(seeds: std::ops::Range<u64>) {
 }
 
 #[test]
-fn worlds_0_to_100() {
-    worlds(0..100);
+fn worlds_100_to_160() {
+    worlds(100..160);
 }
 
 #[test]
-fn worlds_100_to_200() {
-    worlds(100..200);
+fn worlds_160_to_220() {
+    worlds(160..220);
 }
 
 #[test]
-fn worlds_200_to_300() {
-    worlds(200..300);
+fn worlds_220_to_280() {
+    worlds(220..280);
 }
 
 #[test]
-fn worlds_300_to_400() {
-    worlds(300..400);
+fn worlds_280_to_340() {
+    worlds(280..340);
 }
 
 #[test]

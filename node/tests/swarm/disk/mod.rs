@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use messages::{ContentId, Manifest, PieceIndex, Timestamp};
 use node::{
-    BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, Doubt, DownloadId, FinishError, HashedAgain, Opened, ShareId,
-    StoreError,
+    BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, Doubt, DownloadId, FinishError, HashedAgain,
+    Opened, ShareId, StoreError,
 };
 use rand::RngExt as _;
 use rand::rngs::StdRng;
@@ -270,7 +270,8 @@ impl Disk {
         self.open.insert(slot.share, content);
         self.slots.insert(download, slot);
         // Which of its reasons the program would give is the program's own business.
-        let hashed_again = (found.hashed > 0).then_some(HashedAgain { bytes: found.hashed, why: Doubt::Restarted });
+        let hashed_again =
+            (found.hashed > 0).then_some(HashedAgain { bytes: found.hashed, why: Doubt::Restarted });
         Ok(Opened::Ready { have: runs(&found.have), hashed_again })
     }
 

@@ -500,7 +500,7 @@ impl World {
         let host = &mut self.hosts[id.0];
         let budget = host.settings.download.memory.as_u64().max(u64::from(messages::limits::MAX_PIECE_SIZE));
         assert!(host.disk.pool.bytes <= budget, "{id:?} buffers {} of {budget} bytes", host.disk.pool.bytes);
-        if host.round % LOOKED_AT == 0 {
+        if host.round.is_multiple_of(LOOKED_AT) {
             let status = host.node.status(now);
             let sessions = status.uploads.len();
             assert!(sessions <= host.settings.network.max_sessions as usize, "{id:?} serves {sessions}");

@@ -37,7 +37,7 @@ impl Payload {
         let Payload::Chunk { header, length, source } = self else {
             return;
         };
-        let (in_header, bit) = (bit % 2 == 0, bit as usize / 2 % (CHUNK_HEADER * 8));
+        let (in_header, bit) = (bit.is_multiple_of(2), bit as usize / 2 % (CHUNK_HEADER * 8));
         if !in_header {
             *source = Provenance::WRONG;
             return;

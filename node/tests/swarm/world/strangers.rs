@@ -50,6 +50,13 @@ fn is_nobody(address: SocketAddr) -> bool {
     matches!(address.ip(), IpAddr::V4(ip) if ip.octets()[..3] == [203, 0, 113])
 }
 
+impl Strangers {
+    /// Bytes that went to addresses that are nobody's.
+    pub(crate) fn answered(&self) -> u64 {
+        self.accounts.values().map(|(_, went)| went).sum()
+    }
+}
+
 impl World {
     /// Strangers send from now on.
     pub(super) fn start_flood(&mut self, flood: Flood) {
