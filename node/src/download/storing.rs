@@ -128,8 +128,11 @@ impl Download {
         };
         match result {
             Ok(()) => {
-                self.full = None;
                 let contributions = fetch.on_stored(piece);
+                // What was handed over before the disk was full says nothing about what it has refused since.
+                if !fetch.is_refused() {
+                    self.full = None;
+                }
                 self.progress_at = cx.now;
                 self.trust(&contributions);
                 let credits = self.credit(&contributions);

@@ -21,6 +21,9 @@ pub(super) struct Rtt {
 impl Rtt {
     /// A request was answered after `sample`, the owner's queue included.
     pub(super) fn observe(&mut self, sample: Duration) {
+        // An answer that lay in a stopped process or behind a broken path says how long that took, and not how long to
+        // wait for the next one. Where answers do take longer and longer, the timeout grows with each.
+        let sample = sample.min(MOST_TIMEOUT.max(2 * self.timeout(0)));
         match self.smoothed {
             None => {
                 self.smoothed = Some(sample);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use node::{Command, Destination, DownloadOrder, Event, Patience, SessionEnd, Wanted};
+use node::{Command, Destination, DownloadOrder, Event, Patience, SessionEnd, Waiting, Wanted};
 
 use crate::disk::DiskFaults;
 use crate::link::{Bursts, LinkSpec};
@@ -291,6 +291,21 @@ fn a_full_disk_is_waited_for() {
     world.hosts[downloader.0].disk.faults.full = Some(second(4)..second(60));
     let took = finishes(&mut world, downloader, 120);
     assert!(took > Duration::from_secs(60) && took < Duration::from_secs(80), "{took:?}");
+}
+
+/// What was handed over before the disk was full is stored after it has refused what came later.
+#[test]
+fn what_a_full_disk_refused_is_stored_again_though_others_are_stored_meanwhile() {
+    let (mut world, _, downloader) = world(2, lan(), 8 * MIB);
+    let slow = Duration::from_millis(500);
+    let full = Some(second(3) + Duration::from_millis(600)..second(3) + Duration::from_millis(700));
+    world.hosts[downloader.0].disk.faults = DiskFaults { latency: slow, full, ..DiskFaults::default() };
+    let took = finishes(&mut world, downloader, 60);
+    let waits = |(_, event): &(Timestamp, Event)| {
+        matches!(event, Event::DownloadWaits { why: Waiting::DiskFull { .. }, .. })
+    };
+    assert!(world.hosts[downloader.0].events.iter().any(waits), "the disk was full");
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]

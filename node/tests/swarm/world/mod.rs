@@ -245,6 +245,11 @@ impl World {
         self.fault(at, Fault::Kill(host));
     }
 
+    /// The tracker starts anew at `at`.
+    pub(crate) fn restart_tracker(&mut self, at: Timestamp) {
+        self.fault(at, Fault::TrackerStarts);
+    }
+
     /// One number for everything that has happened so far.
     pub(crate) fn trace_hash(&self) -> u64 {
         self.trace
