@@ -16,6 +16,9 @@ pub(crate) enum Few<K, V> {
     Many(BTreeMap<K, V>),
 }
 
+/// The entry that lies in place, or the tree.
+type Parts<'a, K, V> = (Option<(&'a K, &'a V)>, Option<&'a BTreeMap<K, V>>);
+
 impl<K: Ord, V> Few<K, V> {
     /// An empty map.
     pub(crate) const fn new() -> Few<K, V> {
@@ -126,7 +129,7 @@ impl<K: Ord, V> Few<K, V> {
         one.into_iter().chain(many).map(|(key, _)| key)
     }
 
-    fn parts(&self) -> (Option<(&K, &V)>, Option<&BTreeMap<K, V>>) {
+    fn parts(&self) -> Parts<'_, K, V> {
         match self {
             Few::None => (None, None),
             Few::One(key, value) => (Some((key, value)), None),

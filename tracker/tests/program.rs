@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use config::TrackerSettings;
+use messages::node_to_tracker::{Asker, OwnDigest, Register};
+use messages::{BootEpoch, Conversation, Cookie, NodeId, NodeToTracker};
 use tracker::driver;
 
 /// The program with nothing from the environment that a test runs in.
@@ -56,6 +58,54 @@ fn the_printed_settings_are_the_annotated_defaults() {
     let output = program().arg("--print-config").output().unwrap();
     assert!(output.status.success());
     assert_eq!(String::from_utf8(output.stdout).unwrap(), TrackerSettings::annotated_defaults());
+}
+
+/// Ends with the test, however that ends.
+#[cfg(target_os = "linux")]
+struct Running(std::process::Child);
+
+#[cfg(target_os = "linux")]
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[expect(clippy::disallowed_types, reason = "askers on real sockets")]
+#[test]
+fn a_full_log_disk_and_askers_that_are_gone_stop_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("tracker.log")).unwrap();
+    let child = program()
+        .args(["--listen", "127.0.0.1:0", "--log-level", "debug", "--log-dir"])
+        .arg(folder.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut child = Running(child);
+    let mut said = String::new();
+    BufReader::new(child.0.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    let address = said.trim().rsplit(' ').next().unwrap().to_owned();
+    let asker = Asker { node: NodeId::from_bytes([7; 16]), cookie: Cookie::NONE };
+    let register = Register { asker, epoch: BootEpoch(1), contents: 0, digest: OwnDigest(0) };
+    let mut request = Vec::new();
+    NodeToTracker::from(register).encode(Conversation(9), &mut request);
+    // Nobody hears these answers: their ports are closed.
+    for _ in 0..200 {
+        std::net::UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&request, &address).unwrap();
+    }
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    for _ in 0..200 {
+        socket.send_to(&request, &address).unwrap();
+        let length = socket.recv(&mut [0; 2000]).expect("an answer");
+        assert!(length <= request.len());
+    }
+    let killed = Command::new("kill").args(["-TERM", &child.0.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
 }
 
 #[cfg(unix)]

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use messages::limits::MAX_DATAGRAM;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
@@ -16,6 +17,11 @@ const BUFFERS: usize = 8;
 const BUFFER: usize = 1 << 16;
 /// What the system is asked to keep for us while we are busy, in bytes; it may grant less.
 const SYSTEM_BUFFER: usize = 4 << 20;
+
+/// A socket that cannot be read is tried again after this long,
+const FAILURE_REST: Duration = Duration::from_millis(50);
+/// and given up when it failed so often in a row.
+const MOST_FAILURES: u32 = 100;
 
 const _: () = assert!(BUFFER > MAX_DATAGRAM, "every datagram fits");
 
@@ -106,6 +112,8 @@ pub(super) struct Datagrams {
     /// The socket speaks IPv6, so IPv4 addresses are given to it in their mapped form.
     is_ipv6: bool,
     buffers: Vec<u8>,
+    /// How often in a row the socket could not be read.
+    failures: u32,
 }
 
 impl Datagrams {
@@ -114,7 +122,7 @@ impl Datagrams {
         let io = tokio::net::UdpSocket::from_std(socket.socket.into())?;
         let state = UdpSocketState::new((&io).into())?;
         let is_ipv6 = socket.address.is_ipv6();
-        Ok(Datagrams { io, state, is_ipv6, buffers: vec![0; BUFFERS * BUFFER] })
+        Ok(Datagrams { io, state, is_ipv6, buffers: vec![0; BUFFERS * BUFFER], failures: 0 })
     }
 
     /// Waits for datagrams and hands one batch of them on: from where, at which local address, what.
@@ -133,8 +141,18 @@ impl Datagrams {
         let count = match received {
             Ok(count) => count,
             Err(error) if is_passing(&error) => return Ok(()),
-            Err(error) => return Err(error),
+            Err(error) => {
+                // The system may be short of memory for a moment.
+                self.failures += 1;
+                if self.failures >= MOST_FAILURES {
+                    return Err(error);
+                }
+                tracing::warn!(%error, "the socket cannot be read: trying again");
+                tokio::time::sleep(FAILURE_REST).await;
+                return Ok(());
+            }
         };
+        self.failures = 0;
         for (meta, slice) in metas.iter().zip(&slices).take(count) {
             let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
             // The scope of a link-local address stays.

@@ -145,7 +145,9 @@ proptest! {
                 }
                 3 => {
                     let hold = |claim: &mut Claim| claim.hold(until);
-                    naive.get_mut(&id).map(|node| hold(&mut node.claim));
+                    if let Some(node) = naive.get_mut(&id) {
+                        hold(&mut node.claim);
+                    }
                     table.change_claim(id, hold);
                 }
                 4 => prop_assert_eq!(table.remove(id).is_some(), naive.remove(&id).is_some()),
