@@ -1,13 +1,19 @@
 //! What the targets hold to: one oracle each. The same oracles hold every committed seed in `cargo test`.
 
+#[path = "../oracles/downloader.rs"]
+mod downloader_oracle;
 #[path = "../../../messages/tests/support/heap.rs"]
 mod heap;
 #[path = "../oracles/manifest.rs"]
 mod manifest_oracle;
+#[path = "../oracles/owner.rs"]
+mod owner_oracle;
 #[path = "../../../messages/tests/support/script.rs"]
 mod script;
 #[path = "../oracles/settings.rs"]
 mod settings_oracle;
+#[path = "../oracles/stage.rs"]
+mod stage;
 #[path = "../oracles/text.rs"]
 mod text_oracle;
 #[path = "../../../tracker/tests/hostile/play.rs"]
@@ -50,4 +56,14 @@ pub fn words(bytes: &[u8]) {
 /// A tracker among strangers.
 pub fn tracker(bytes: &[u8]) {
     tracker_play::hold(bytes);
+}
+
+/// A node that serves, among strangers.
+pub fn owner(bytes: &[u8]) {
+    owner_oracle::hold(bytes);
+}
+
+/// A node that downloads, among liars.
+pub fn downloader(bytes: &[u8]) {
+    downloader_oracle::hold(bytes);
 }

@@ -141,6 +141,11 @@ impl Node {
 
     /// A datagram that is no CHUNK: any bytes whatever.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Timestamp) {
+        if !Endpoint::new(from).is_reachable() {
+            // Port 0, a group, or nobody: nothing can be answered there.
+            self.lent.counters.unexpected += 1;
+            return;
+        }
         let from = canonical(from);
         match Datagram::decode(datagram) {
             Ok(Datagram::Peer(conversation, message)) => self.handle_peer(from, conversation, &message, now),

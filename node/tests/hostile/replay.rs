@@ -4,19 +4,25 @@ use std::collections::BTreeSet;
 
 use messages::{Header, Kind};
 
-use crate::{manifest, seeds, settings, text, tracker_play, wire};
+use crate::{downloader, manifest, owner, seeds, settings, text, tracker_play, wire};
 
 /// What must hold for any bytes.
 type Oracle = fn(&[u8]);
 
 /// The oracles by the names of their targets. Those of the program alone are held in its own tests.
-const ORACLES: [(&str, Oracle); 5] = [
+const ORACLES: [(&str, Oracle); 7] = [
     ("wire", wire::hold),
     ("manifest", manifest::hold),
     ("text", text::hold),
     ("settings", settings::hold),
     ("tracker", |bytes| {
         tracker_play::hold(bytes);
+    }),
+    ("owner", |bytes| {
+        owner::hold(bytes);
+    }),
+    ("downloader", |bytes| {
+        downloader::hold(bytes);
     }),
 ];
 

@@ -1,0 +1,717 @@
+//! A node that downloads, among a tracker, owners, a disk and strangers of which none need be honest: one script.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::{ByteSize, NodeSettings};
+use messages::limits::MAX_CONTENT;
+use messages::node_to_node::{
+    Bitfield, Bye, ByeReason, Control, Have, Hello, Operation, Ping, Request, Retry, Welcome,
+};
+use messages::node_to_tracker::{Permille, Query};
+use messages::tracker_to_node::{
+    ContentOwners, Goodbye, Listed, Listing, Owned, Owner, Owners, RefusalCode, Refused, Registered,
+    TrackerPing, Updated,
+};
+use messages::{
+    Bits, ChunkHeader, ContentId, Conversation, Cookie, Datagram, Endpoint, List, ManifestError, NodeId,
+    NodeToNode, NodeToTracker, PieceIndex, PieceRun, Prefix, TrackerToNode,
+};
+use node::{
+    Command, Destination, DiskErrorKind, DiskRequest, DiskResult, DownloadId, DownloadOrder, FinishError,
+    Opened, Patience, SearchId, StoreError, Wanted,
+};
+
+use crate::script::Script;
+use crate::stage::{Content, HEAP_SCRATCH, NODE, Stage, content, disk_error, tracker_address};
+
+/// Steps of one script that are played.
+const MOST_STEPS: usize = 300;
+/// Old datagrams, questions and conversations that may be met again.
+const REMEMBERED: usize = 32;
+/// Downloads and searches that one script starts.
+const MOST_DOWNLOADS: u32 = 6;
+const MOST_SEARCHES: u32 = 8;
+/// Rounds of honest answers after a script, and the time of each: enough for a repeated question of any kind.
+const HONEST_ROUNDS: usize = 400;
+
+/// Heap bytes of one session with an owner: 4096 bursts that are remembered, in a queue that may have doubled, and a bit
+/// for each of 2^20 pieces.
+const HEAP_A_SESSION: usize = 4096 * 2 * 128 + (1 << 20) / 8 + (8 << 10);
+/// Sessions of one download for each place that it has for owners, silent ones included.
+const SESSIONS_A_PLACE: usize = 4;
+/// Of one download itself: 256 candidates, 1024 ended sessions, the owners that gave something, its pieces.
+const HEAP_A_DOWNLOAD: usize = (256 + 1024) * 256 + (64 << 10);
+/// Of the node itself: 1024 cookies of owners, what it says to its tracker, and what it shares at the end.
+const HEAP_NODE: usize = 1024 * 128 + (128 << 10);
+
+/// What a script came to, for the test that a play is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) sessions: usize,
+    pub(crate) chunks: usize,
+    pub(crate) stored: usize,
+    pub(crate) finished: usize,
+}
+
+fn settings() -> NodeSettings {
+    let mut settings = NodeSettings::default();
+    settings.download.owners = 3;
+    settings.download.memory = ByteSize::mib(16);
+    settings
+}
+
+/// What a node with so many downloads may hold by its settings, piece buffers apart: those are counted where they are lent.
+fn heap_of_tables(settings: &NodeSettings) -> usize {
+    let sessions = usize::from(settings.download.owners) * SESSIONS_A_PLACE;
+    HEAP_NODE + MOST_DOWNLOADS as usize * (HEAP_A_DOWNLOAD + sessions * HEAP_A_SESSION)
+}
+
+/// Where owners say that they are, and strangers.
+fn addresses() -> Vec<SocketAddr> {
+    let texts = [
+        "10.0.0.1:7000",
+        "10.0.0.2:7000",
+        "10.0.0.3:7000",
+        "10.0.0.3:7001",
+        "127.0.0.1:7000",
+        "[2001:db8::1]:7000",
+        "224.0.0.1:7000",
+        "0.0.0.0:7000",
+        "10.0.0.9:0",
+        "10.0.0.100:12345",
+    ];
+    texts.iter().map(|text| text.parse().expect("an address")).collect()
+}
+
+/// A session as its owner knows it: HELLO told the downloader's number, the owner chose its own.
+#[derive(Clone, Copy, Debug)]
+struct Session {
+    at: SocketAddr,
+    downloader: Conversation,
+    content: ContentId,
+    sequence: u32,
+}
+
+/// Something that the node asked, and of whom.
+#[derive(Clone, Debug)]
+enum Question {
+    Tracker(Conversation, NodeToTracker),
+    Hello(SocketAddr, Hello),
+    /// With the owner's number.
+    Request(SocketAddr, Conversation, Request),
+}
+
+/// How an answer is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Intent {
+    Honest,
+    Any,
+}
+
+struct Play<'a> {
+    script: Script<'a>,
+    stage: Stage,
+    contents: Vec<Content>,
+    addresses: Vec<SocketAddr>,
+    questions: Vec<Question>,
+    /// By the owner's number.
+    sessions: BTreeMap<Conversation, Session>,
+    next_conversation: u32,
+    /// Who lives where, as the tracker said last.
+    owners: BTreeMap<SocketAddr, NodeId>,
+    history: Vec<(SocketAddr, Vec<u8>)>,
+    downloads: u32,
+    searches: u32,
+    seen: Seen,
+}
+
+/// Plays `bytes` to their end, answers honestly for a while, ends all downloads and lets all time out.
+pub(crate) fn hold(bytes: &[u8]) -> Seen {
+    let contents = vec![content("three pieces", 600_000), content("one byte", 1), content("nothing", 0)];
+    let settings = settings();
+    let mut play = Play {
+        script: Script::new(bytes),
+        stage: Stage::new(&settings, heap_of_tables(&settings)),
+        contents,
+        addresses: addresses(),
+        questions: Vec::new(),
+        sessions: BTreeMap::new(),
+        next_conversation: 1,
+        owners: BTreeMap::new(),
+        history: Vec::new(),
+        downloads: 0,
+        searches: 0,
+        seen: Seen::default(),
+    };
+    play.stage.settle();
+    play.download();
+    for _ in 0..MOST_STEPS {
+        if play.script.is_over() {
+            break;
+        }
+        play.step();
+        play.listen();
+    }
+    play.end()
+}
+
+impl Play<'_> {
+    fn step(&mut self) {
+        match self.script.below(20) {
+            0 => {
+                let millis = [0, 1, 5, 20, 100, 250, 500, 1000, 2500, 5000, 10_001, 31_000, 700_000];
+                let step = millis[self.script.below(millis.len())];
+                self.stage.pass(Duration::from_millis(step));
+            }
+            1 => self.replay(),
+            2 => {
+                let (from, bytes) = (self.address(), self.script.bytes().to_vec());
+                self.stage.arrive(from, &bytes);
+            }
+            3 => self.person(),
+            4..7 => self.disk(Intent::Any),
+            7..9 => self.intrude(),
+            9 => self.stray_chunk(),
+            10..13 => self.answer(Intent::Any),
+            _ => {
+                for _ in 0..self.script.below(6) {
+                    self.honest_round(Duration::from_millis(1));
+                }
+            }
+        }
+    }
+
+    fn address(&mut self) -> SocketAddr {
+        let speakers = if self.script.below(4) == 0 { self.addresses.len() } else { 4 };
+        self.addresses[self.script.below(speakers)]
+    }
+
+    fn content(&mut self) -> Content {
+        let choice = if self.script.coin() { 0 } else { self.script.below(self.contents.len()) };
+        self.contents[choice].clone()
+    }
+
+    fn send(&mut self, from: SocketAddr, datagram: Vec<u8>) {
+        if self.history.len() == REMEMBERED {
+            self.history.remove(0);
+        }
+        // CHUNKs are long and many: their headers are enough to come again.
+        self.history.push((from, datagram[..datagram.len().min(1232)].to_vec()));
+        self.stage.arrive(from, &datagram);
+    }
+
+    fn say(&mut self, from: SocketAddr, conversation: Conversation, message: impl Into<NodeToNode>) {
+        let mut datagram = Vec::new();
+        message.into().encode(conversation, &mut datagram);
+        self.send(from, datagram);
+    }
+
+    fn tracker_says(&mut self, conversation: Conversation, message: impl Into<TrackerToNode>) {
+        let mut datagram = Vec::new();
+        message.into().encode(conversation, &mut datagram);
+        let from = if self.script.below(32) == 1 { self.address() } else { tracker_address() };
+        self.send(from, datagram);
+    }
+
+    fn replay(&mut self) {
+        let Some((from, datagram)) = self.script.pick(&self.history).cloned() else { return };
+        let from = if self.script.coin() { self.address() } else { from };
+        let datagram = self.script.damage(&datagram);
+        self.stage.arrive(from, &datagram);
+    }
+
+    fn person(&mut self) {
+        match self.script.below(6) {
+            0 | 1 => self.download(),
+            2 => {
+                let download = DownloadId(self.script.below(self.downloads as usize + 1) as u32);
+                self.stage.command(Command::Cancel { download });
+            }
+            3 if self.searches < MOST_SEARCHES => {
+                let search = SearchId(self.searches);
+                self.searches += 1;
+                self.stage.command(Command::Search { search, prefix: Prefix::default(), after: None });
+            }
+            4 => {
+                let download = self.script.coin().then_some(u64::from(self.script.half()) * 100);
+                self.stage.command(Command::Limit { upload: None, download });
+            }
+            _ => self.stage.command(Command::UseTracker { tracker: tracker_address() }),
+        }
+    }
+
+    fn download(&mut self) {
+        if self.downloads == MOST_DOWNLOADS {
+            return;
+        }
+        let download = DownloadId(self.downloads);
+        self.downloads += 1;
+        let content = self.content();
+        let wanted = match self.script.coin() {
+            true => Wanted::Name(content.name, String::new()),
+            false => Wanted::Content(content.id),
+        };
+        let second = |byte: u8| (byte != 0).then(|| Duration::from_secs(byte.into()));
+        let patience = Patience {
+            tracker: second(self.script.byte()),
+            unknown: second(self.script.byte()),
+            stall: second(self.script.byte()),
+            ..Patience::ENDLESS
+        };
+        let destination = Destination::Folder(PathBuf::from("folder"));
+        self.stage
+            .command(Command::Download { download, order: DownloadOrder { wanted, destination, patience } });
+    }
+
+    /// One of the latest questions is answered.
+    fn answer(&mut self, intent: Intent) {
+        if self.questions.is_empty() {
+            return;
+        }
+        let at = self.script.below(self.questions.len());
+        // Some are answered twice.
+        let question = match intent == Intent::Any && self.script.below(8) == 0 {
+            true => self.questions[at].clone(),
+            false => self.questions.remove(at),
+        };
+        self.answer_to(&question, intent);
+    }
+
+    fn answer_to(&mut self, question: &Question, intent: Intent) {
+        match question {
+            Question::Tracker(conversation, asked) => self.answer_of_tracker(*conversation, asked, intent),
+            Question::Hello(at, hello) => self.answer_hello(*at, hello, intent),
+            Question::Request(at, theirs, request) => self.answer_request(*at, *theirs, request, intent),
+        }
+    }
+
+    /// One of `count` ways, the first of which is the honest one.
+    fn way(&mut self, intent: Intent, count: usize) -> usize {
+        if intent == Intent::Honest { 0 } else { self.script.below(count) }
+    }
+
+    fn answer_of_tracker(&mut self, conversation: Conversation, asked: &NodeToTracker, intent: Intent) {
+        let cookie = Cookie::from_bytes([7; 16]);
+        if self.way(intent, 8) == 7 {
+            let codes = [
+                RefusalCode::Cookie,
+                RefusalCode::NotRegistered,
+                RefusalCode::IdInUse,
+                RefusalCode::TooFast,
+                RefusalCode::Full,
+            ];
+            let code = codes[self.script.below(codes.len())];
+            let cookie = Cookie::from_bytes([self.script.byte(); 16]);
+            let retry_after_ms = self.script.word();
+            return self.tracker_says(conversation, Refused { code, retry_after_ms, cookie });
+        }
+        let lies = intent == Intent::Any;
+        match asked {
+            NodeToTracker::Register(_) => {
+                let registered = Registered {
+                    cookie,
+                    tracker_epoch: if lies { self.script.byte().into() } else { 0 },
+                    interval_ms: if lies { self.script.word() } else { 20_000 },
+                    resync: lies && self.script.coin(),
+                    observed: Endpoint::new(self.addresses[0]),
+                };
+                self.tracker_says(conversation, registered);
+            }
+            NodeToTracker::Own(own) => {
+                let accepted = if lies { self.script.byte().into() } else { own.entries.len() as u16 };
+                self.tracker_says(conversation, Owned { accepted });
+            }
+            NodeToTracker::Need(need) => {
+                let owners = self.owners_for(&need.query, intent);
+                self.tracker_says(conversation, owners);
+            }
+            NodeToTracker::Update(update) => {
+                let sequence = if lies { self.script.byte().into() } else { update.sequence };
+                self.tracker_says(conversation, Updated { sequence });
+            }
+            NodeToTracker::Exit(_) => self.tracker_says(conversation, Goodbye),
+            NodeToTracker::TrackerPong(_) => {}
+        }
+    }
+
+    fn owners_for(&mut self, query: &Query, intent: Intent) -> Owners {
+        let asked = match query {
+            Query::Content(id) => self.contents.iter().find(|content| content.id == *id).cloned(),
+            Query::Name(name) => self.contents.iter().find(|content| content.name == *name).cloned(),
+            Query::Search { .. } => None,
+        };
+        let way = self.way(intent, 5);
+        let content = match (asked, way) {
+            (Some(content), 0..4) => content,
+            _ => self.content(),
+        };
+        let length = content.manifest.layout().length();
+        let length = if way == 1 { self.script.long() % (MAX_CONTENT + 1) } else { length };
+        let listed =
+            |content: &Content| Listed { content: content.id, length, owners: 1, name: content.name.clone() };
+        match way {
+            2 if self.script.coin() => Owners::Unknown { whole_in_ms: self.script.word() },
+            2 => {
+                let contents = List::first_of(self.contents.iter().map(listed));
+                Owners::Contents(Listing { contents, more: self.script.coin() })
+            }
+            _ => {
+                let mut owners = List::new();
+                let count = if intent == Intent::Honest { 3 } else { self.script.below(21) };
+                for number in 0..count {
+                    let (node, address) = match intent {
+                        Intent::Honest => (number as u8, self.addresses[number]),
+                        Intent::Any if way == 3 => {
+                            // A crowd that nobody has heard of.
+                            let [low, high] = self.script.half().to_le_bytes();
+                            (low, SocketAddr::from(([10, 1, high, low], 7000)))
+                        }
+                        Intent::Any => (self.script.below(6) as u8, self.address()),
+                    };
+                    let node = if way == 4 && number == 0 { NODE } else { NodeId::from_bytes([node; 16]) };
+                    self.stage.named.insert(address);
+                    self.owners.insert(address, node);
+                    let owner =
+                        Owner { node, endpoint: Endpoint::new(address), permille: Permille::COMPLETE };
+                    owners.push(owner).expect("no more than twenty");
+                }
+                Owners::Content(ContentOwners { content: listed(&content), owners })
+            }
+        }
+    }
+
+    fn answer_hello(&mut self, at: SocketAddr, hello: &Hello, intent: Intent) {
+        let (nonce, echoed_at) = (hello.nonce, hello.sent_at);
+        let downloader = hello.conversation;
+        match self.way(intent, 6) {
+            1 => {
+                let cookie = Cookie::from_bytes([self.script.byte(); 16]);
+                return self.say(at, downloader, Retry { nonce, echoed_at, cookie });
+            }
+            2 => {
+                let operation = if self.script.coin() { Operation::Busy } else { Operation::Gone };
+                let retry_after_ms = self.script.half();
+                return self.say(at, downloader, Control { operation, retry_after_ms, request: 0 });
+            }
+            _ => {}
+        }
+        let Some(content) = self.contents.iter().find(|content| content.id == hello.content).cloned() else {
+            return;
+        };
+        let layout = content.manifest.layout();
+        let conversation = Conversation(self.next_conversation);
+        self.next_conversation += 1;
+        let mut welcome = Welcome {
+            nonce,
+            echoed_at,
+            conversation,
+            length: layout.length(),
+            have: layout.pieces(),
+            max_outstanding: 1 << 20,
+            max_datagram: 1472,
+            capabilities: 0,
+            node: self.owners.get(&at).copied().unwrap_or(NodeId::from_bytes([1; 16])),
+        };
+        if self.way(intent, 4) == 3 {
+            match self.script.below(7) {
+                0 => welcome.nonce ^= 1,
+                1 => welcome.length = self.script.long() % (MAX_CONTENT + 1),
+                2 => welcome.have = self.script.byte().into(),
+                3 => welcome.max_outstanding = self.script.half().into(),
+                4 => welcome.max_datagram = 1200 + self.script.half() % 60_000,
+                5 => welcome.node = NodeId::from_bytes([0x77; 16]),
+                _ => welcome.echoed_at = self.script.word(),
+            }
+        }
+        if self.sessions.len() == REMEMBERED {
+            self.sessions.pop_first();
+        }
+        self.sessions.insert(conversation, Session { at, downloader, content: hello.content, sequence: 0 });
+        self.seen.sessions += 1;
+        self.say(at, downloader, welcome);
+    }
+
+    /// The CHUNKs of each range; with any intent some are missing, wrong, late or not what was asked.
+    fn answer_request(&mut self, at: SocketAddr, theirs: Conversation, request: &Request, intent: Intent) {
+        let Some(session) = self.sessions.get(&theirs).copied().filter(|session| session.at == at) else {
+            return;
+        };
+        let segment = u32::from(request.segment_size);
+        for (number, range) in (0u32..).zip(request.ranges.iter()) {
+            let number = request.first_request.wrapping_add(number);
+            let way = self.way(intent, 6);
+            if way == 1 {
+                let operation = if self.script.coin() { Operation::Reject } else { Operation::Busy };
+                let retry_after_ms = self.script.half() % 3000;
+                self.say(at, session.downloader, Control { operation, retry_after_ms, request: number });
+                continue;
+            }
+            let count = range.segments(request.segment_size);
+            for index in 0..count {
+                let offset = range.offset() + index * segment;
+                let mut header = ChunkHeader {
+                    conversation: session.downloader,
+                    sequence: session.sequence.wrapping_add(index),
+                    request: number,
+                    piece: range.piece(),
+                    offset,
+                    sent_at: self.stage.now.wire_micros(),
+                    index: index as u8,
+                    count: count as u8,
+                    hold: 0,
+                };
+                let mut length = segment.min(range.end() - offset);
+                if way == 2 && self.script.below(8) == 0 {
+                    self.spoil(&mut header, &mut length);
+                }
+                if way == 3 && self.script.below(4) == 0 {
+                    continue;
+                }
+                self.chunk(at, &header, length);
+                if way == 4 && self.script.below(8) == 0 {
+                    self.chunk(at, &header, length);
+                }
+            }
+            if let Some(session) = self.sessions.get_mut(&theirs) {
+                session.sequence = session.sequence.wrapping_add(count);
+            }
+        }
+        if request.ranges.is_empty() && intent == Intent::Any {
+            self.say(at, session.downloader, Ping { nonce: 9 });
+        }
+    }
+
+    fn spoil(&mut self, header: &mut ChunkHeader, length: &mut u32) {
+        match self.script.below(8) {
+            0 => header.request = header.request.wrapping_add(self.script.byte().into()),
+            1 => header.offset = self.script.word(),
+            2 => header.piece = PieceIndex(self.script.byte().into()),
+            3 => header.piece = PieceIndex::MANIFEST,
+            4 => header.index = self.script.byte() % 64,
+            5 => (header.index, header.count) = (0, 1),
+            6 => header.sequence = self.script.word(),
+            _ => *length = 1 + u32::from(self.script.half()) % 65_475,
+        }
+        header.count = header.count.max(header.index + 1);
+    }
+
+    fn chunk(&mut self, from: SocketAddr, header: &ChunkHeader, length: u32) {
+        let mut datagram = header.encode().to_vec();
+        datagram.resize(datagram.len() + length as usize, 0);
+        self.seen.chunks += 1;
+        self.send(from, datagram);
+    }
+
+    /// A CHUNK that nobody asked for, in a session that there is, or not.
+    fn stray_chunk(&mut self) {
+        let sessions: Vec<Session> = self.sessions.values().copied().collect();
+        let session = self.script.pick(&sessions).copied();
+        let (at, conversation) = match session {
+            Some(session) => (session.at, session.downloader),
+            None => (self.address(), Conversation(self.script.word())),
+        };
+        let mut header = ChunkHeader {
+            conversation,
+            sequence: self.script.word(),
+            request: self.script.word(),
+            piece: PieceIndex(self.script.below(4) as u32),
+            offset: 0,
+            sent_at: self.script.word(),
+            index: 0,
+            count: 1,
+            hold: self.script.half(),
+        };
+        let mut length = 1168;
+        self.spoil(&mut header, &mut length);
+        self.chunk(at, &header, length);
+    }
+
+    /// Something that an owner may say at any time, said by it or by another.
+    fn intrude(&mut self) {
+        let sessions: Vec<Session> = self.sessions.values().copied().collect();
+        let Some(session) = self.script.pick(&sessions).copied() else {
+            return self.tracker_says(Conversation(1), TrackerPing { nonce: 5 });
+        };
+        let at = if self.script.below(4) == 0 { self.address() } else { session.at };
+        let operations = [
+            Operation::Busy,
+            Operation::Choke,
+            Operation::Unchoke,
+            Operation::Reject,
+            Operation::Cancel,
+            Operation::Gone,
+        ];
+        let to = session.downloader;
+        match self.script.below(8) {
+            0..3 => {
+                let operation = operations[self.script.below(operations.len())];
+                let (retry_after_ms, request) = (self.script.half(), self.script.word());
+                self.say(at, to, Control { operation, retry_after_ms, request });
+            }
+            3 => {
+                let bits = Bits::of(self.script.word(), Bits::CAPACITY, |piece| piece % 3 != 0);
+                self.say(at, to, Bitfield { bits });
+            }
+            4 => {
+                let run = PieceRun::new(self.script.byte().into(), 1 + u32::from(self.script.half()));
+                self.say(at, to, Have { runs: List::first_of(run) });
+            }
+            5 => {
+                let nonce = u64::from(self.script.byte()) + 1;
+                self.say(at, to, Ping { nonce });
+            }
+            6 => {
+                let reasons = [ByeReason::Done, ByeReason::Leaving, ByeReason::Cancelled, ByeReason::Fault];
+                let reason = reasons[self.script.below(reasons.len())];
+                self.say(at, to, Bye { reason });
+            }
+            _ => {
+                let hello = Hello {
+                    nonce: 1,
+                    content: session.content,
+                    node: NODE,
+                    conversation: to,
+                    capabilities: 0,
+                    sent_at: 0,
+                    cookie: Cookie::NONE,
+                };
+                self.say(at, to, hello);
+            }
+        }
+    }
+
+    /// The disk answers one of its requests.
+    fn disk(&mut self, intent: Intent) {
+        let waiting = self.stage.disk.len();
+        if waiting == 0 {
+            return;
+        }
+        let at = self.way(intent, waiting.min(4));
+        let Some(request) = self.stage.disk.remove(at) else { return };
+        let good = self.way(intent, 4) < 3;
+        let result = self.result_of(request, good);
+        self.stage.disk_says(result);
+    }
+
+    fn result_of(&mut self, request: DiskRequest, good: bool) -> DiskResult {
+        let kinds = [DiskErrorKind::Full { needed: 5 }, DiskErrorKind::Permission, DiskErrorKind::InUse];
+        let error = |script: &mut Script<'_>| disk_error(kinds[script.below(kinds.len())].clone());
+        match request {
+            DiskRequest::CheckManifest { download, buffer, content, .. } => {
+                self.stage.returns(buffer);
+                let known = self.contents.iter().find(|known| known.id == content && good);
+                let result = known.map(|known| known.manifest.clone()).ok_or(ManifestError::Identity);
+                DiskResult::ManifestChecked { download, buffer, result }
+            }
+            DiskRequest::Open { download, share, content, .. } => {
+                let known =
+                    self.contents.iter().find(|known| known.id == content).expect("a content that there is");
+                self.stage.open.insert(share, known.clone());
+                let result = match good {
+                    true => Ok(Opened::Ready { have: Vec::new(), hashed_again: None }),
+                    false => Err(error(&mut self.script)),
+                };
+                DiskResult::Opened { download, result }
+            }
+            DiskRequest::Store { download, piece, buffer, .. } => {
+                self.stage.returns(buffer);
+                self.seen.stored += usize::from(good);
+                let result = match (good, self.script.coin()) {
+                    (true, _) => Ok(()),
+                    (false, true) => Err(StoreError::Hash),
+                    (false, false) => Err(StoreError::Disk(disk_error(DiskErrorKind::Full { needed: 1 }))),
+                };
+                DiskResult::Stored { download, piece, buffer, result }
+            }
+            DiskRequest::Finish { download } => {
+                self.seen.finished += usize::from(good);
+                let result = match good {
+                    true => Ok(PathBuf::from("folder/file")),
+                    false if self.script.coin() => Err(FinishError::Integrity),
+                    false => Err(FinishError::Disk(error(&mut self.script))),
+                };
+                DiskResult::Finished { download, result }
+            }
+            DiskRequest::Share { .. } | DiskRequest::Unshare { .. } | DiskRequest::Abandon { .. } => {
+                panic!("a node that only downloads asks the disk for this")
+            }
+        }
+    }
+
+    /// Everything that waits for an answer gets an honest one, and `time` passes.
+    fn honest_round(&mut self, time: Duration) {
+        self.listen();
+        for question in std::mem::take(&mut self.questions) {
+            self.answer_to(&question, Intent::Honest);
+        }
+        for _ in 0..self.stage.disk.len() {
+            self.disk(Intent::Honest);
+        }
+        self.stage.pass(time);
+        self.listen();
+    }
+
+    /// What the node said is kept as questions, the latest of them.
+    fn listen(&mut self) {
+        while let Some((to, bytes)) = self.stage.heard.pop_front() {
+            let question = match Datagram::decode(&bytes) {
+                Ok(Datagram::ToTracker(conversation, message)) => {
+                    assert_eq!(to, tracker_address(), "{message:?} to another than the tracker");
+                    Question::Tracker(conversation, message)
+                }
+                Ok(Datagram::Peer(_, NodeToNode::Hello(hello))) => Question::Hello(to, hello),
+                Ok(Datagram::Peer(conversation, NodeToNode::Request(request))) => {
+                    Question::Request(to, conversation, request)
+                }
+                _ => continue,
+            };
+            if self.questions.len() == REMEMBERED {
+                self.questions.remove(0);
+            }
+            self.questions.push(question);
+        }
+    }
+
+    /// Everybody is honest for a while, the person gives up what is left, the disk has answered, and all times out.
+    fn end(mut self) -> Seen {
+        self.script = Script::new(&[]);
+        for _ in 0..HONEST_ROUNDS {
+            if self.stage.node.status(self.stage.now).downloads.is_empty() {
+                break;
+            }
+            self.honest_round(Duration::from_millis(50));
+        }
+        for download in 0..self.downloads {
+            self.stage.command(Command::Cancel { download: DownloadId(download) });
+        }
+        for _ in 0..HONEST_ROUNDS {
+            if self.stage.node.status(self.stage.now).downloads.is_empty() && self.stage.disk.is_empty() {
+                break;
+            }
+            self.honest_round(Duration::from_secs(1));
+        }
+        assert_eq!(
+            self.stage.node.status(self.stage.now).downloads,
+            [],
+            "a download that nobody wants stays"
+        );
+        assert_eq!(self.stage.buffers(), 0, "buffers that nobody uses are not given back");
+        self.stage.pass(Duration::from_secs(600));
+        let idle = (HEAP_NODE + HEAP_SCRATCH).cast_signed();
+        assert!(self.stage.held() <= idle, "{} bytes of heap when all is over, of {idle}", self.stage.held());
+        self.knock();
+        self.seen
+    }
+
+    /// No session of a download that is over is found any more.
+    fn knock(&mut self) {
+        for session in std::mem::take(&mut self.sessions).into_values() {
+            let before = self.stage.node.counters().unexpected;
+            self.say(session.at, session.downloader, Ping { nonce: 1 });
+            assert_eq!(self.stage.node.counters().unexpected, before + 1, "a session that is over is found");
+        }
+    }
+}
