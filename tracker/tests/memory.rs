@@ -148,6 +148,16 @@ fn an_announcement_costs_no_more_than_is_said() {
 }
 
 #[test]
+fn with_the_defaults_all_tables_together_stay_below_three_gigabytes() {
+    let limits = TrackerSettings::default().limits;
+    let most = isize::try_from(limits.max_announcements).expect("fits") * ANNOUNCEMENT
+        + isize::try_from(limits.max_nodes).expect("fits") * NODE
+        + isize::try_from(limits.tracked_addresses).expect("fits") * ADDRESS;
+    assert!(most < 2_900_000_000, "{most} bytes");
+    assert!(limits.max_contents <= limits.max_announcements, "a content has an owner");
+}
+
+#[test]
 fn a_node_and_an_address_cost_no_more_than_is_said() {
     const NODES: u32 = 5000;
     let mut scene = Scene::new(|settings| settings.limits.tracked_addresses = 1);
