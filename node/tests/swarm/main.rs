@@ -9,5 +9,6 @@ mod scenario;
 mod seeds;
 mod trackers;
 mod transfers;
+mod trust;
 mod vopr;
 mod world;
