@@ -25,7 +25,7 @@ const MIB: usize = 1 << 20;
 const SIZE: usize = 32 * MIB;
 const HELD: &str = "4MiB";
 
-/// A tracker that never answers: who takes leave of it waits for a while.
+/// A tracker that never answers.
 fn silent_tracker() -> (UdpSocket, String) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let address = socket.local_addr().expect("bound").to_string();
@@ -142,41 +142,56 @@ fn who_serves_leaves_with_0_and_the_tracker_forgets_it_at_once() {
     for signal in [Signal::INT, Signal::TERM] {
         let stage = Stage::new();
         stage.owner.signal(signal);
-        let place = &stage.place;
-        let (status, said) = stage.owner.end();
+        let (place, owner) = (stage.place, stage.owner);
+        let (status, said) = owner.end();
         assert_eq!(status.code(), Some(0), "{signal:?}: {said:#?}");
-        let arguments = ["--tracker", &stage.address, "--dir", "/", "download", "film.bin"];
-        let (status, said) = Program::start(&mut place.riffle(&arguments)).end();
-        assert_eq!(status.code(), Some(3), "nobody shares it any more: {said:#?}");
+        // Not `node expired`, which is what silence comes to.
+        wait_until("the tracker is told", || place.logs().contains("INFO node left"));
     }
 }
 
 #[test]
 fn a_second_signal_leaves_at_once_with_130() {
-    let (_silent, tracker) = silent_tracker();
-    let place = Place::new();
-    fs::write(place.path().join("a.bin"), noise(MIB)).expect("written");
-    let common = ["--tracker", &tracker, "--listen", "127.0.0.1:0"];
     let verbs: [&[&str]; 3] = [&["send", "a.bin"], &["download", "--wait", "b.bin"], &[]];
     for verb in verbs {
         for second in [Signal::INT, Signal::TERM] {
-            let mut program = Program::start(&mut place.riffle(&[&common, verb].concat()));
-            program.wait_for("the tracker");
-            if verb.is_empty() {
-                // `exit` counts as the first.
-                program.say("download --wait b.bin");
-                program.say("exit");
-                program.wait_for("unfinished");
-            } else {
-                program.signal(Signal::INT);
-                program.wait_for("Ctrl-C again ends at once");
-            }
-            program.signal(second);
-            let (status, said) = program.end();
-            assert_eq!(status.code(), Some(130), "{verb:?}, {second:?}: {said:#?}");
-            has(&said, "leaving at once");
+            // A leave lasts 1.5 s when the tracker says nothing. A test that is later than that has seen nothing.
+            let seen = (0..20).any(|_| second_signal(verb, second));
+            assert!(seen, "{verb:?}, {second:?}: the machine is too busy to tell");
         }
     }
+}
+
+/// Whether the second signal was sent while the program was certainly leaving; then it must end at once.
+fn second_signal(verb: &[&str], second: Signal) -> bool {
+    let place = Place::new();
+    let (tracker, address) = place.tracker();
+    fs::write(place.path().join("a.bin"), noise(MIB)).expect("written");
+    let common = ["--tracker", &address, "--listen", "127.0.0.1:0"];
+    let mut program = Program::start(&mut place.riffle(&[&common, verb].concat()));
+    if verb.is_empty() {
+        program.say("download --wait b.bin");
+    }
+    wait_until("the tracker knows it", || place.logs().contains("tracker answers"));
+    // From here on nobody's goodbye is answered.
+    tracker.signal(Signal::STOP);
+    let first = Instant::now();
+    if verb.is_empty() {
+        // `exit` counts as the first.
+        program.say("exit");
+        program.wait_for("unfinished");
+    } else {
+        program.signal(Signal::INT);
+        program.wait_for("Ctrl-C again ends at once");
+    }
+    program.signal(second);
+    let in_time = first.elapsed() < Duration::from_secs(1);
+    let (status, said) = program.end();
+    if in_time {
+        assert_eq!(status.code(), Some(130), "{verb:?}, {second:?}: {said:#?}");
+        has(&said, "leaving at once");
+    }
+    in_time
 }
 
 /// A pipe that is full, and stays so: nobody reads.

@@ -104,6 +104,14 @@ impl Screen {
         }
     }
 
+    /// Says the last thing before the process ends at once: waits for nobody, not even for bars that are being drawn.
+    pub(crate) fn last_note(&self, text: &str) {
+        match self {
+            Screen::Prompt(lines) => lines.show(text),
+            _ => outlet::say(Stream::Stderr, text.to_owned()),
+        }
+    }
+
     /// Hands over what was asked for.
     pub(crate) fn result(&self, text: &str) {
         match self {

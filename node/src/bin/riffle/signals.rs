@@ -59,7 +59,7 @@ impl Signals {
                     let _ = ask.send(());
                 }
             });
-            screen.note("leaving at once");
+            screen.last_note("leaving at once");
             last();
             outlet::flush(outlet::AT_ONCE);
             std::process::exit(ExitCode::Killed as i32);
