@@ -19,14 +19,13 @@ impl Bits {
     /// How many pieces the bits of one full message stand for.
     pub const CAPACITY: u32 = 8 * MAX_BITFIELD_BYTES as u32;
 
-    /// The bits of `count` pieces from `first` on, at most [`Bits::CAPACITY`] of them.
+    /// The bits of `count` pieces from `first` on, at most [`Bits::CAPACITY`] of them. Numbers that no piece can have
+    /// are not asked for.
     pub fn of(first: u32, count: u32, has: impl Fn(u32) -> bool) -> Bits {
         let count = count.min(Bits::CAPACITY);
-        let byte = |index: u32| {
-            (0..8)
-                .filter(|bit| index * 8 + bit < count && has(first + index * 8 + bit))
-                .fold(0u8, |b, bit| b | 1 << bit)
-        };
+        let has_at = |at: u32| at < count && first.checked_add(at).is_some_and(&has);
+        let byte =
+            |index: u32| (0..8).filter(|bit| has_at(index * 8 + bit)).fold(0u8, |byte, bit| byte | 1 << bit);
         Bits { first, bytes: List::first_of((0..count.div_ceil(8)).map(byte)) }
     }
 

@@ -125,10 +125,12 @@ struct Play<'a> {
     history: Vec<(SocketAddr, Vec<u8>)>,
     downloads: u32,
     searches: u32,
+    /// Whether everybody is honest at the end, before the person gives up what is left.
+    ends_well: bool,
     seen: Seen,
 }
 
-/// Plays `bytes` to their end, answers honestly for a while, ends all downloads and lets all time out.
+/// Plays `bytes` to their end, answers honestly for a while or not, ends all downloads and lets all time out.
 pub(crate) fn hold(bytes: &[u8]) -> Seen {
     let contents = vec![content("three pieces", 600_000), content("one byte", 1), content("nothing", 0)];
     let settings = settings();
@@ -144,9 +146,11 @@ pub(crate) fn hold(bytes: &[u8]) -> Seen {
         history: Vec::new(),
         downloads: 0,
         searches: 0,
+        ends_well: false,
         seen: Seen::default(),
     };
     play.stage.settle();
+    play.ends_well = play.script.coin();
     play.download();
     for _ in 0..MOST_STEPS {
         if play.script.is_over() {
@@ -675,10 +679,10 @@ impl Play<'_> {
         }
     }
 
-    /// Everybody is honest for a while, the person gives up what is left, the disk has answered, and all times out.
+    /// Everybody may be honest for a while, the person gives up what is left, the disk has answered, and all times out.
     fn end(mut self) -> Seen {
         self.script = Script::new(&[]);
-        for _ in 0..HONEST_ROUNDS {
+        for _ in 0..if self.ends_well { HONEST_ROUNDS } else { 0 } {
             if self.stage.node.status(self.stage.now).downloads.is_empty() {
                 break;
             }
