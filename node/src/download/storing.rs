@@ -160,7 +160,9 @@ impl Download {
             let Some(&(owner, peer)) = self.senders.get(&key) else {
                 continue;
             };
-            self.given.entry(owner).or_insert((peer, 0)).1 += u64::from(bytes);
+            let given = self.given.entry(owner).or_insert((peer, 0));
+            // An owner that was restarted is where it was last.
+            *given = (peer, given.1 + u64::from(bytes));
             credits.push((owner, u64::from(bytes)));
         }
         credits
