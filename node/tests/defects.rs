@@ -1,5 +1,4 @@
 //! The table of earlier systems' defects in `node/README.md`: each names tests, and every test that it names exists.
-#![expect(clippy::disallowed_types, reason = "reads the sources of all rooms")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
