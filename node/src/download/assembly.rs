@@ -156,6 +156,11 @@ impl Assembly {
         self.release(session);
     }
 
+    /// What `session` was to give alone, anybody may give of.
+    pub(crate) fn pardon(&mut self, session: SessionKey) {
+        self.only = self.only.filter(|only| *only != session);
+    }
+
     /// `taker` fetches all of it, and what others sent does not count.
     pub(crate) fn take_over(&mut self, taker: SessionKey, exclusive: bool) {
         let fresh = Assembly::new(self.piece, self.length, self.buffer, taker);

@@ -87,7 +87,11 @@ impl Download {
                 }
                 self.ask_again(range, key, None);
                 if rejected {
-                    // What it was to give of that piece is for others.
+                    // What it was to give of that piece is for others; on parole, what is under way of it too: it will not
+                    // be taken from there any more.
+                    if self.sessions.get(&key).is_some_and(|session| session.on_parole) {
+                        self.give_up_everything(key, cx);
+                    }
                     self.release(key);
                 }
                 if ends {

@@ -220,6 +220,10 @@ impl Download {
                 && let Some(session) = self.sessions.values_mut().find(|session| session.owner == owner)
             {
                 session.on_parole = false;
+                // A piece that it has begun since is anybody's to finish.
+                if let Phase::Fetching(fetch) = &mut self.phase {
+                    fetch.pardon(session.key);
+                }
             }
         }
     }

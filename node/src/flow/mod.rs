@@ -114,7 +114,7 @@ impl Flow {
         let mut estimator = Rtt::default();
         if let Some(rtt) = rtt {
             rate.on_rtt(rtt, now);
-            estimator.observe(rtt);
+            estimator.observe(rtt, now);
         }
         Flow {
             settings,
@@ -257,7 +257,7 @@ impl Flow {
         // Late ones too: each request has its own number, so it is clear which one is answered.
         if header.index == 0 {
             let hold = Duration::from_micros(u64::from(header.hold) * HOLD_UNIT_MICROS);
-            self.rtt.observe(now.since(asked_at));
+            self.rtt.observe(now.since(asked_at), now);
             self.rate.on_rtt(now.since(asked_at).saturating_sub(hold).max(Duration::from_micros(1)), now);
         }
         if ordinal > self.highest_arrived {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use messages::Timestamp;
+
 /// Before anything was measured.
 const INITIAL_TIMEOUT: Duration = Duration::from_millis(500);
 /// A timeout is never shorter: a host may be busy that long.
@@ -16,14 +18,24 @@ const GRANULARITY: Duration = Duration::from_millis(10);
 pub(super) struct Rtt {
     smoothed: Option<Duration>,
     deviation: Duration,
+    /// When a sample was far beyond the timeout, the last time.
+    surprised_at: Timestamp,
 }
 
 impl Rtt {
     /// A request was answered after `sample`, the owner's queue included.
-    pub(super) fn observe(&mut self, sample: Duration) {
-        // An answer that lay in a stopped process or behind a broken path says how long that took, and not how long to
-        // wait for the next one. Where answers do take longer and longer, the timeout grows with each.
-        let sample = sample.min(MOST_TIMEOUT.max(2 * self.timeout(0)));
+    pub(super) fn observe(&mut self, sample: Duration, now: Timestamp) {
+        let expected = MOST_TIMEOUT.max(self.timeout(0));
+        if sample > expected {
+            // Answers that lay in a stopped process or behind a broken path come all at once, and say how long that took
+            // and not how long to wait for the next one. Where answers do take longer and longer, the timeout grows with
+            // each round trip.
+            if now < self.surprised_at + expected {
+                return;
+            }
+            self.surprised_at = now;
+        }
+        let sample = sample.min(2 * expected);
         match self.smoothed {
             None => {
                 self.smoothed = Some(sample);

@@ -20,6 +20,11 @@ impl Fetch {
         self.begun.values_mut().for_each(|assembly| assembly.distrust(session));
     }
 
+    /// `session` is trusted again: what it was to give alone, others may give of too.
+    pub(crate) fn pardon(&mut self, session: SessionKey) {
+        self.begun.values_mut().for_each(|assembly| assembly.pardon(session));
+    }
+
     /// Owners on parole take what nobody else can give, and leave what others would give much sooner.
     pub(super) fn keep_parole_going(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
         if sessions.values().any(|session| session.on_parole) {

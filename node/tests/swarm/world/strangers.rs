@@ -114,6 +114,7 @@ impl World {
             1 => (from, to, self.forged_chunk()),
             2 => (from, to, self.forged(to, flood.content)),
             kind => match self.replay(kind) {
+                // Who can read and change what passes between others can stop them; strangers cannot change it.
                 Some((source, to, payload)) if kind < 5 => (source, to, payload),
                 Some((_, to, payload)) => (from, to, payload),
                 None => (from, to, self.junk()),
@@ -139,10 +140,7 @@ impl World {
         let count = self.strangers.overheard.len();
         let index = (count > 0).then(|| self.rng.random_range(0..count))?;
         let (from, to, mut payload) = self.strangers.overheard[index].clone();
-        // What passes between a node and its tracker is taken on trust by both: who can read and change it, is believed.
-        if kind == 4
-            && from != self.tracker_address
-            && to != TRACKER
+        if kind == 5
             && let Payload::Control(bytes) = &mut payload
         {
             let at = self.rng.random_range(0..bytes.len());
