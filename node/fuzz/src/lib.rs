@@ -21,7 +21,18 @@ mod tracker_play;
 #[path = "../oracles/wire.rs"]
 mod wire_oracle;
 
-// The prompt's word splitting is the program's, not the library's: the file is read here a second time.
+// Reading a journal is the program's, not the library's: the file is read here a second time.
+#[path = "../oracles/journal.rs"]
+mod journal_oracle;
+#[path = "../../src/bin/riffle/driver/disk/records.rs"]
+mod records;
+mod tree {
+    /// The BLAKE3 value of one piece, as the program has it.
+    pub(crate) type Subtree = [u8; 32];
+}
+use records::{BootId, HEADER, JournalHeader, Kept, RECORD, Record, Recovered, recover};
+
+// So is the prompt's word splitting.
 #[path = "../../src/bin/riffle/words.rs"]
 mod words;
 #[path = "../oracles/words.rs"]
@@ -66,4 +77,9 @@ pub fn owner(bytes: &[u8]) {
 /// A node that downloads, among liars.
 pub fn downloader(bytes: &[u8]) {
     downloader_oracle::hold(bytes);
+}
+
+/// Any bytes as a journal.
+pub fn journal(bytes: &[u8]) {
+    journal_oracle::hold(bytes);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use messages::{Layout, Manifest, PieceIndex};
 use node::Doubt;
 
-use super::journal::{JournalHeader, Recovered, recover};
+use super::records::{JournalHeader, Recovered, recover};
 use super::tree::piece_hash;
 
 /// A part file may be touched this much after its journal and still be taken for what the journal describes.

@@ -1,6 +1,10 @@
 //! What a journal says after it was cut, damaged or moved to another boot.
 
+use messages::{ContentId, PieceIndex};
+use node::Doubt;
+
 use super::*;
+use crate::driver::disk::records::{Kept, Recovered, VERSION_AT, recover};
 
 const NOW: JournalHeader =
     JournalHeader { content: ContentId::from_bytes([7; 32]), length: 5 << 20, boot: BootId([3; 16]) };

@@ -10,6 +10,7 @@ mod memory;
 mod open;
 mod part;
 mod place;
+mod records;
 mod results;
 mod room;
 mod scan;

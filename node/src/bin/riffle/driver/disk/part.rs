@@ -17,8 +17,9 @@ use node::{DiskError, DiskErrorKind, FinishError, StoreError};
 
 use super::fault::{disk_error, error};
 use super::identity::FileIdentity;
-use super::journal::{Journal, Kept, Record};
+use super::journal::Journal;
 use super::place::Place;
+use super::records::{Kept, Record};
 use super::room::full_or_else;
 use super::tree::{Subtree, piece_hash, root_of, subtree_of};
 use super::writing::Writing;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::driver::disk::before::look_back;
-use crate::driver::disk::journal::{BootId, JournalHeader, Kept, Record};
+use crate::driver::disk::records::{BootId, JournalHeader, Kept, Record};
 
 const HEADER: usize = 68;
 const RECORD: usize = 41;

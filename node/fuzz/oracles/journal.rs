@@ -1,0 +1,100 @@
+//! Any bytes as a journal, and any records in a journal that is whole, cut or of another boot.
+
+use std::collections::BTreeMap;
+
+use messages::{ContentId, PieceIndex};
+use node::Doubt;
+
+use super::{BootId, HEADER, JournalHeader, Kept, RECORD, Record, Recovered, recover};
+
+const NOW: JournalHeader =
+    JournalHeader { content: ContentId::from_bytes([7; 32]), length: 5 << 20, boot: BootId([3; 16]) };
+const PIECES: u32 = 20;
+/// Bytes of a script that make one record.
+const TOLD: usize = 3;
+
+/// What is believed is what a naive reading says, and nothing when the part file itself is in doubt.
+pub(crate) fn hold(bytes: &[u8]) {
+    for part in [None, Some(Doubt::Changed)] {
+        is_sound(&recover(bytes, &NOW, PIECES, part), part);
+        told(bytes, part);
+    }
+}
+
+/// Pieces of the content, each once, in order.
+fn is_sound(recovered: &Recovered, part: Option<Doubt>) {
+    let trusted = || recovered.trusted.iter().map(|(piece, _)| *piece);
+    let doubtful = || recovered.doubtful.iter().copied();
+    let unknown = || recovered.unknown.iter().copied();
+    for list in [trusted().collect::<Vec<_>>(), doubtful().collect(), unknown().collect()] {
+        assert!(
+            list.is_sorted_by(|one, next| one < next) && list.iter().all(|piece| piece.0 < PIECES),
+            "{list:?}"
+        );
+    }
+    let mut all: Vec<PieceIndex> = trusted().chain(doubtful()).chain(unknown()).collect();
+    all.sort();
+    assert!(all.is_sorted_by(|one, next| one < next), "a piece is two things: {recovered:?}");
+    assert!(part.is_none() || recovered.trusted.is_empty(), "a part file in doubt is trusted");
+    assert!(recovered.doubt.is_some() || (recovered.doubtful.is_empty() && recovered.unknown.is_empty()));
+}
+
+/// A journal that `script` makes: its boot, where it is cut, and its records.
+fn told(script: &[u8], part: Option<Doubt>) {
+    let Some((&[boot, cut, torn], rest)) = script.split_first_chunk::<3>() else { return };
+    let same_boot = boot & 1 == 0;
+    let boot = if same_boot { NOW.boot } else { BootId([4; 16]) };
+    let mut bytes = Vec::new();
+    JournalHeader { boot, ..NOW }.encode(&mut bytes);
+    assert_eq!(bytes.len(), HEADER);
+    let (records, _) = rest.as_chunks::<TOLD>();
+    let records: Vec<Record> = records.iter().map(record).collect();
+    records.iter().for_each(|record| record.encode(&mut bytes));
+    assert_eq!(bytes.len(), HEADER + records.len() * RECORD);
+    let whole = bytes.len();
+    if torn & 1 == 1 {
+        bytes.truncate(whole.saturating_sub(cut.into()).max(HEADER));
+    }
+    let readable = (bytes.len() - HEADER) / RECORD;
+    let recovered = recover(&bytes, &NOW, PIECES, part);
+    is_sound(&recovered, part);
+
+    let mut said: BTreeMap<u32, Record> = BTreeMap::new();
+    let mut damaged = !(bytes.len() - HEADER).is_multiple_of(RECORD);
+    for record in &records[..readable] {
+        if record.piece.0 >= PIECES {
+            damaged = true;
+            break;
+        }
+        let before = said.get(&record.piece.0).map(|before| before.kept);
+        if !(before == Some(Kept::Durable) && record.kept == Kept::Written) {
+            said.insert(record.piece.0, *record);
+        }
+    }
+    let believed = |record: &&Record| {
+        part.is_none()
+            && match record.kept {
+                Kept::Written => same_boot,
+                Kept::Durable => true,
+                Kept::Doubtful => false,
+            }
+    };
+    let trusted: Vec<_> =
+        said.values().filter(believed).map(|record| (record.piece, record.subtree)).collect();
+    assert_eq!(recovered.trusted, trusted);
+    assert_eq!(recovered.trusted.len() + recovered.doubtful.len(), said.len());
+    let complete = same_boot && !damaged;
+    assert!(!complete || recovered.unknown.is_empty());
+    assert!(complete || recovered.unknown.len() == PIECES as usize - said.len());
+}
+
+fn record(&[kept, piece, subtree]: &[u8; TOLD]) -> Record {
+    let kept = match kept % 3 {
+        0 => Kept::Written,
+        1 => Kept::Durable,
+        _ => Kept::Doubtful,
+    };
+    // One in eight is of no piece of the content.
+    let piece = if piece >= 224 { PIECES + u32::from(piece) } else { u32::from(piece) % PIECES };
+    Record { kept, piece: PieceIndex(piece), subtree: [subtree; 32] }
+}

@@ -1,0 +1,226 @@
+//! What stands in a journal, as bytes: whose it is, and one record for each piece and how well it is kept. Reading takes
+//! any bytes whatever. The file itself is in `journal.rs`.
+
+use messages::{ContentId, PieceIndex};
+use node::Doubt;
+
+use super::tree::Subtree;
+
+const MAGIC: &[u8; 8] = b"riffle\x01\0";
+/// Where the version stands in it.
+pub(crate) const VERSION_AT: usize = 6;
+/// Bytes of a header.
+pub(crate) const HEADER: usize = 8 + 32 + 8 + 16 + 4;
+/// Bytes of a record.
+pub(crate) const RECORD: usize = 1 + 4 + 32 + 4;
+
+/// Whose journal it is, and under which boot of the machine its `written` was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JournalHeader {
+    /// The content.
+    pub(crate) content: ContentId,
+    /// Its length, in bytes.
+    pub(crate) length: u64,
+    /// The machine's boot.
+    pub(crate) boot: BootId,
+}
+
+/// One boot of this machine; zero where the system does not number them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BootId(pub(crate) [u8; 16]);
+
+impl BootId {
+    /// Whether what was written under `self` is still in the hands of the system that runs under `now`.
+    fn is_still(self, now: BootId) -> bool {
+        self == now && self.0 != [0; 16]
+    }
+}
+
+/// How well a piece is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kept {
+    /// The system has its bytes.
+    Written = 1,
+    /// The disk has them.
+    Durable = 2,
+    /// The system had them and could not bring them to the disk: they are to be looked at.
+    Doubtful = 3,
+}
+
+/// One line of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// How well the piece is kept.
+    pub(crate) kept: Kept,
+    /// Which piece.
+    pub(crate) piece: PieceIndex,
+    /// Its BLAKE3 value.
+    pub(crate) subtree: Subtree,
+}
+
+/// What a journal says about the pieces of a part file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recovered {
+    /// Stored, with their values; ascending, each once.
+    pub(crate) trusted: Vec<(PieceIndex, Subtree)>,
+    /// Once written, but perhaps lost or changed since: to be hashed again. Ascending.
+    pub(crate) doubtful: Vec<PieceIndex>,
+    /// Not told of, in a journal that does not tell of everything: to be hashed where anything was written. Ascending.
+    pub(crate) unknown: Vec<PieceIndex>,
+    /// Why some are doubtful or unknown.
+    pub(crate) doubt: Option<Doubt>,
+}
+
+impl Recovered {
+    /// Nothing is known of any of `pieces`, and why.
+    pub(crate) fn nothing(pieces: u32, why: Doubt) -> Recovered {
+        let unknown = (0..pieces).map(PieceIndex).collect();
+        Recovered { unknown, doubt: Some(why), ..Recovered::default() }
+    }
+}
+
+/// Reads a journal's bytes. `part`: what is wrong with the part file itself, if anything; then nothing is trusted.
+pub(crate) fn recover(bytes: &[u8], now: &JournalHeader, pieces: u32, part: Option<Doubt>) -> Recovered {
+    let then = match JournalHeader::read(bytes) {
+        Ok(then) => then,
+        Err(why) => return Recovered::nothing(pieces, why),
+    };
+    if (then.content, then.length) != (now.content, now.length) {
+        return Recovered::nothing(pieces, Doubt::OtherContent);
+    }
+    let same_boot = then.boot.is_still(now.boot);
+    let (said, whole) = read_records(bytes.get(HEADER..).unwrap_or_default(), pieces);
+    let lost = [(!whole, Doubt::Damaged), (!same_boot, Doubt::Restarted)];
+    // Records may have gone with the tail of the journal, or with the memory in which it was.
+    let incomplete = lost.into_iter().find_map(|(lost, why)| lost.then_some(why));
+    let mut recovered = Recovered::default();
+    let mut failed = None;
+    for (index, slot) in said.into_iter().enumerate() {
+        let piece = PieceIndex(index as u32);
+        match slot {
+            Some((Kept::Doubtful, _)) => {
+                failed = Some(Doubt::WriteFailed);
+                recovered.doubtful.push(piece);
+            }
+            Some((kept, subtree)) if part.is_none() && (same_boot || kept == Kept::Durable) => {
+                recovered.trusted.push((piece, subtree));
+            }
+            Some(_) => recovered.doubtful.push(piece),
+            None if incomplete.is_some() => recovered.unknown.push(piece),
+            None => {}
+        }
+    }
+    recovered.doubt = part.or(incomplete).or(failed);
+    recovered
+}
+
+/// The last word on each piece, and whether the records were readable to their end.
+fn read_records(bytes: &[u8], pieces: u32) -> (Vec<Option<(Kept, Subtree)>>, bool) {
+    let mut said: Vec<Option<(Kept, Subtree)>> = vec![None; pieces as usize];
+    for bytes in bytes.chunks(RECORD) {
+        let Some(record) = Record::decode(bytes) else { return (said, false) };
+        let Some(slot) = said.get_mut(record.piece.0 as usize) else { return (said, false) };
+        match (&slot, record.kept) {
+            (Some((Kept::Durable, _)), Kept::Written) => {}
+            _ => *slot = Some((record.kept, record.subtree)),
+        }
+    }
+    (said, true)
+}
+
+impl JournalHeader {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(self.content.as_bytes());
+        out.extend_from_slice(&self.length.to_le_bytes());
+        out.extend_from_slice(&self.boot.0);
+        seal(out, start);
+    }
+
+    /// The header at the beginning of a journal, or why there is none.
+    fn read(bytes: &[u8]) -> Result<JournalHeader, Doubt> {
+        let same_program = bytes.starts_with(&MAGIC[..VERSION_AT]);
+        match bytes.get(VERSION_AT) {
+            Some(version) if same_program && *version != MAGIC[VERSION_AT] => Err(Doubt::OtherVersion),
+            _ => bytes.get(..HEADER).and_then(JournalHeader::decode).ok_or(Doubt::Damaged),
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Option<JournalHeader> {
+        let fields = opened(bytes)?;
+        let (magic, fields) = fields.split_first_chunk::<8>()?;
+        let (content, fields) = fields.split_first_chunk::<32>()?;
+        let (length, fields) = fields.split_first_chunk::<8>()?;
+        let boot = fields.first_chunk::<16>()?;
+        (magic == MAGIC).then_some(JournalHeader {
+            content: ContentId::from_bytes(*content),
+            length: u64::from_le_bytes(*length),
+            boot: BootId(*boot),
+        })
+    }
+}
+
+impl Record {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.push(self.kept as u8);
+        out.extend_from_slice(&self.piece.0.to_le_bytes());
+        out.extend_from_slice(&self.subtree);
+        seal(out, start);
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Record> {
+        let (&[kind, ref piece @ ..], rest) =
+            opened(bytes.first_chunk::<RECORD>()?)?.split_first_chunk::<5>()?;
+        let kept = match kind {
+            1 => Kept::Written,
+            2 => Kept::Durable,
+            3 => Kept::Doubtful,
+            _ => return None,
+        };
+        let subtree = *rest.first_chunk::<32>()?;
+        Some(Record { kept, piece: PieceIndex(u32::from_le_bytes(*piece)), subtree })
+    }
+}
+
+/// Appends the CRC of what stands in `out` from `start` on.
+fn seal(out: &mut Vec<u8>, start: usize) {
+    let crc = crc32fast::hash(&out[start..]);
+    out.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// What stands before the CRC, if that is right.
+fn opened(bytes: &[u8]) -> Option<&[u8]> {
+    let (fields, crc) = bytes.split_last_chunk::<4>()?;
+    (crc32fast::hash(fields) == u32::from_le_bytes(*crc)).then_some(fields)
+}
+
+#[cfg(test)]
+#[path = "../../../../../fuzz/oracles/journal.rs"]
+mod oracle;
+#[cfg(test)]
+#[path = "../../../../../fuzz/oracles/seeds.rs"]
+mod seeds;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_seed_of_the_fuzz_targets_holds() {
+        seeds::all().iter().for_each(|(_, bytes)| oracle::hold(bytes));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_in_a_journal_only_its_last_word_is_believed(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            oracle::hold(&bytes);
+        }
+    }
+}
