@@ -20,6 +20,9 @@ mod prompt;
 mod report;
 mod running;
 mod screen;
+#[cfg(test)]
+#[path = "../../../fuzz/oracles/seeds.rs"]
+mod seeds;
 mod settings;
 mod sharing;
 mod signals;

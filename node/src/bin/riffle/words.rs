@@ -40,9 +40,6 @@ fn uncommented(line: &str) -> String {
 #[cfg(test)]
 #[path = "../../../fuzz/oracles/words.rs"]
 mod oracle;
-#[cfg(test)]
-#[path = "../../../fuzz/oracles/seeds.rs"]
-mod seeds;
 
 #[cfg(test)]
 mod tests {
@@ -52,7 +49,7 @@ mod tests {
 
     #[test]
     fn every_seed_of_the_fuzz_targets_holds() {
-        seeds::all().iter().for_each(|(_, bytes)| oracle::hold(bytes));
+        crate::seeds::all().iter().for_each(|(_, bytes)| oracle::hold(bytes));
     }
 
     #[test]

@@ -200,9 +200,6 @@ fn opened(bytes: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 #[path = "../../../../../fuzz/oracles/journal.rs"]
 mod oracle;
-#[cfg(test)]
-#[path = "../../../../../fuzz/oracles/seeds.rs"]
-mod seeds;
 
 #[cfg(test)]
 mod tests {
@@ -212,7 +209,7 @@ mod tests {
 
     #[test]
     fn every_seed_of_the_fuzz_targets_holds() {
-        seeds::all().iter().for_each(|(_, bytes)| oracle::hold(bytes));
+        crate::seeds::all().iter().for_each(|(_, bytes)| oracle::hold(bytes));
     }
 
     proptest! {
