@@ -187,6 +187,10 @@ settings! {
         /// How many threads hash. 0: one for each core.
         pub hash_threads: u16 = 0, within 0..=1024;
 
+        /// How many shared files are kept open at most; others are opened when somebody fetches them.
+        /// 0: half of what the system lets the program open.
+        pub open_files: u32 = 0, within 0..=1_000_000;
+
         /// After how many written bytes they are made to survive a loss of power.
         pub sync_bytes: ByteSize = ByteSize::mib(64), within ByteSize::mib(1)..=ByteSize::gib(1024);
 

@@ -39,6 +39,7 @@ use crate::arguments::{Arguments, Verb};
 use crate::exit::ExitCode;
 
 fn main() -> std::process::ExitCode {
+    driver::raise_open_files();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if !error.use_stderr() => {

@@ -10,7 +10,9 @@
 
 mod clock;
 mod disk;
+mod limits;
 mod mapping;
+mod open_files;
 mod pool;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;
@@ -18,6 +20,7 @@ mod receive;
 #[cfg(target_os = "linux")]
 mod scatter;
 mod shelf;
+mod shelved;
 mod socket;
 mod tell;
 mod thread;
@@ -45,6 +48,8 @@ use tokio::sync::{mpsc, oneshot};
 use self::clock::Clock;
 pub(crate) use self::disk::Memory;
 use self::disk::{Disk, Results};
+use self::limits::FileLimits;
+pub(crate) use self::limits::raise_open_files;
 use self::pool::Pool;
 use self::receive::Receiver;
 use self::shelf::Shelf;
@@ -125,6 +130,8 @@ pub(crate) fn start(
     let (alive, ended) = channel();
     let (results, done) = Results::channel();
     let mut disk = Disk::start(&settings.disk, results.clone(), &log).map_err(StartError::Threads)?;
+    let limits = FileLimits::of_process(settings.disk.open_files);
+    disk.limit(limits.hashed, limits.parts);
     if let Some(memory) = memory {
         disk.remember(memory);
     }
@@ -146,14 +153,14 @@ pub(crate) fn start(
             socket,
             receiver: Receiver::new(bound.family),
             transmitter: Transmitter::new(state, bound.family),
-            shelf: Shelf::new(disk.queue().clone(), results),
+            shelf: Shelf::new(disk.queue().clone(), results, limits.shared),
             pool: Pool::default(),
             disk,
             asks: asked,
             results: done,
             events,
         };
-        tracing::info!(%address, %tracker, receive_buffer, credit, "node started");
+        tracing::info!(%address, %tracker, receive_buffer, credit, ?limits, "node started");
         runtime.block_on(thread.run());
         if !thread.disk.stop(WORKERS_PATIENCE) {
             tracing::warn!("disk workers are still at work");

@@ -28,13 +28,13 @@ fn bench(blocks: u64) -> Bench {
     let file = Arc::new(tempfile::tempfile().unwrap());
     file.set_len(blocks * BLOCK).unwrap();
     let map = MappedFile::of(&file, blocks * BLOCK).unwrap().map(Arc::new);
-    let mut shelf = Shelf::new(disk.queue().clone(), results);
+    let mut shelf = Shelf::new(disk.queue().clone(), results, 8);
     let served = ServedFile { path: "f".into(), file: file.clone(), map, identity: None };
     assert!(shelf.put(SHARE, served).is_none());
     Bench { shelf, _disk: disk, results: heard, file }
 }
 
-fn burst(port: u16, start: u64) -> Burst {
+pub(super) fn burst(port: u16, start: u64) -> Burst {
     let first = ChunkHeader {
         conversation: Conversation(1),
         sequence: 0,
@@ -174,4 +174,21 @@ fn what_stays_in_the_process_is_bounded() {
         bench.populated();
     }
     assert!(resident(&bench) <= MOST_RESIDENT);
+}
+
+#[test]
+fn what_waits_for_the_disk_is_bounded_for_each_and_for_all() {
+    let mut bench = bench(1);
+    for number in 0..=MOST_WAITING {
+        assert!(bench.shelf.admit(burst(1, number as u64 % 100)).is_none());
+    }
+    assert_eq!(bench.shelf.counters().dropped, 1);
+    for number in MOST_WAITING..=MOST_WAITING_IN_ALL {
+        assert!(bench.shelf.admit(burst(2 + (number % 50) as u16, 0)).is_none());
+    }
+    assert_eq!(bench.shelf.counters().dropped, 2);
+    bench.populated();
+    assert_eq!(bench.released().len(), MOST_WAITING_IN_ALL);
+    assert_eq!(bench.shelf.waiting_in_all, 0);
+    assert!(bench.shelf.admit(burst(1, 0)).is_some());
 }

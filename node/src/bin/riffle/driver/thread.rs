@@ -236,6 +236,11 @@ impl NetworkThread {
                 self.on_changed(changed.map(|error| (share, error)));
                 self.release();
             }
+            Done::Reopened { share, result } => {
+                let changed = self.shelf.on_reopened(share, result);
+                self.on_changed(changed.map(|error| (share, error)));
+                self.release();
+            }
             Done::Checked { share, result } => {
                 let changed = self.shelf.on_checked(share, result);
                 self.on_changed(changed.map(|error| (share, error)));
@@ -274,6 +279,7 @@ impl NetworkThread {
             let changed = self.transmitter.burst(&self.socket, &mut self.shelf, burst);
             self.on_changed(changed);
         }
+        self.shelf.open_wanted();
     }
 
     /// Polls the core once and carries out what it says.

@@ -4,6 +4,7 @@
 
 mod before;
 mod fault;
+mod hashing;
 mod identity;
 mod journal;
 mod memory;
@@ -14,6 +15,7 @@ mod records;
 mod results;
 mod room;
 mod scan;
+mod serve;
 mod share;
 mod tree;
 mod workers;
@@ -24,18 +26,16 @@ mod memory_tests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use messages::{Manifest, ManifestError, PieceHash, PieceIndex};
 use node::{DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, ShareId, StoreError};
 
+use self::hashing::Hashing;
 use self::open::Opening;
 use self::part::{Part, SyncRule};
 use self::place::Place;
@@ -43,30 +43,23 @@ use self::scan::{Crew, StopFlag};
 use self::share::Sharing;
 use self::workers::{Lane, Workers};
 use self::writing::Writing;
-use super::mapping::MappedFile;
 use super::pool::Pool;
 
 pub(crate) use self::identity::FileIdentity;
 pub(crate) use self::memory::Memory;
 pub(crate) use self::results::{Done, Loan, Results};
+pub(crate) use self::serve::{ServedFile, check, forget, let_go, populate, reopen};
 pub(crate) use self::workers::Queue;
-
-/// A file that bursts are taken from.
-pub(crate) struct ServedFile {
-    /// Where it is.
-    pub(crate) path: PathBuf,
-    /// It, opened.
-    pub(crate) file: Arc<File>,
-    /// Its bytes; `None` when it has none.
-    pub(crate) map: Option<Arc<MappedFile>>,
-    /// What it must stay; `None` while it is a part file, which changes.
-    pub(crate) identity: Option<FileIdentity>,
-}
 
 /// Where one download stands.
 enum Slot {
+    /// Too many others are open.
+    Waiting(Box<Opening>),
     Opening(StopFlag),
-    Open { share: ShareId, part: Arc<Part> },
+    Open {
+        share: ShareId,
+        part: Arc<Part>,
+    },
 }
 
 /// The network thread's end of the disk.
@@ -75,8 +68,13 @@ pub(crate) struct Disk {
     results: Results,
     rule: SyncRule,
     writing: Writing,
-    hashing: BTreeMap<ShareId, StopFlag>,
+    hashing: Hashing,
     downloads: BTreeMap<DownloadId, Slot>,
+    /// Those that wait, in the order in which they were asked for, and some that are over by now.
+    turns: VecDeque<DownloadId>,
+    /// How many are open or being opened, and how many may be.
+    open: usize,
+    most_open: usize,
     memory: Option<Arc<Memory>>,
 }
 
@@ -92,8 +90,18 @@ impl Disk {
     ) -> io::Result<Disk> {
         let workers = Workers::start(settings.hash_threads, log)?;
         let rule = SyncRule { bytes: settings.sync_bytes.as_u64(), period: settings.sync_period };
-        let (writing, hashing, downloads) = (Writing::default(), BTreeMap::new(), BTreeMap::new());
-        Ok(Disk { workers, results, rule, writing, hashing, downloads, memory: None })
+        Ok(Disk {
+            workers,
+            results,
+            rule,
+            writing: Writing::default(),
+            hashing: Hashing::default(),
+            downloads: BTreeMap::new(),
+            turns: VecDeque::new(),
+            open: 0,
+            most_open: usize::MAX,
+            memory: None,
+        })
     }
 
     /// Takes what was hashed before for true, and remembers what will be.
@@ -112,16 +120,12 @@ impl Disk {
     pub(crate) fn request(&mut self, request: DiskRequest, pool: &mut Pool) {
         match request {
             DiskRequest::Share { share, path } => {
-                let stop = StopFlag::default();
-                self.hashing.insert(share, stop.clone());
-                let otherwise = DiskResult::Shared { share, result: Err(fault::internal(&path)) };
-                let sharing = Sharing { share, path, memory: self.memory.clone(), stop };
-                self.with_crew(otherwise, move |crew, results| share::share(crew, results, sharing));
+                self.hashing.add(share, path);
+                self.hash_next();
             }
             DiskRequest::Unshare { share } => {
-                if let Some(stop) = self.hashing.remove(&share) {
-                    stop.raise();
-                }
+                self.hashing.remove(share);
+                self.hash_next();
             }
             DiskRequest::CheckManifest { download, buffer, length, content } => {
                 let loan = Loan { buffer, bytes: pool.lend(buffer) };
@@ -136,14 +140,14 @@ impl Disk {
             }
             DiskRequest::Open { download, share, target, content, manifest } => {
                 let stop = StopFlag::default();
-                self.downloads.insert(download, Slot::Opening(stop.clone()));
                 let (place, rule) = (Place::of(target), self.rule);
                 let (writing, memory) = (self.writing.clone(), self.memory.clone());
                 let opening =
                     Opening { download, share, place, content, manifest, rule, writing, memory, stop };
-                let otherwise = Err(fault::internal(&opening.place.part));
-                let otherwise = DiskResult::Opened { download, result: otherwise };
-                self.with_crew(otherwise, move |crew, results| open::open(crew, results, opening));
+                self.forget(download);
+                self.downloads.insert(download, Slot::Waiting(Box::new(opening)));
+                self.turns.push_back(download);
+                self.open_next();
             }
             DiskRequest::Store { download, piece, buffer, length, expected } => {
                 let loan = Loan { buffer, bytes: pool.lend(buffer) };
@@ -152,6 +156,44 @@ impl Disk {
             DiskRequest::Finish { download } => self.finish(download),
             DiskRequest::Abandon { download } => self.abandon(download),
         }
+    }
+
+    /// Files are opened for hashing a few at a time: each takes a descriptor.
+    fn hash_next(&mut self) {
+        while let Some((share, path, stop)) = self.hashing.next() {
+            let otherwise = DiskResult::Shared { share, result: Err(fault::internal(&path)) };
+            let sharing = Sharing { share, path, memory: self.memory.clone(), stop };
+            self.with_crew(otherwise, move |crew, results| share::share(crew, results, sharing));
+        }
+    }
+
+    /// Part files are opened as far as there is place: each takes two descriptors, with its journal.
+    fn open_next(&mut self) {
+        while self.open < self.most_open
+            && let Some(download) = self.turns.pop_front()
+        {
+            let Some(Slot::Waiting(opening)) = self.downloads.remove(&download) else { continue };
+            self.downloads.insert(download, Slot::Opening(opening.stop.clone()));
+            self.open += 1;
+            let otherwise = Err(fault::internal(&opening.place.part));
+            let otherwise = DiskResult::Opened { download, result: otherwise };
+            self.with_crew(otherwise, move |crew, results| open::open(crew, results, *opening));
+        }
+    }
+
+    /// Takes a download off the books.
+    fn forget(&mut self, download: DownloadId) -> Option<Slot> {
+        let slot = self.downloads.remove(&download);
+        if matches!(slot, Some(Slot::Opening(_) | Slot::Open { .. })) {
+            self.open -= 1;
+        }
+        slot
+    }
+
+    /// So many files are hashed for sharing, and so many part files are open, at the same time.
+    pub(crate) fn limit(&mut self, hashed: usize, parts: usize) {
+        self.hashing.at_once = hashed;
+        self.most_open = parts.max(1);
     }
 
     fn work(&self, task: impl FnOnce(&Results) + Send + 'static) {
@@ -169,7 +211,7 @@ impl Disk {
     fn store(&self, download: DownloadId, piece: PieceIndex, loan: Loan, length: u32, expected: PieceHash) {
         let part = match self.downloads.get(&download) {
             Some(Slot::Open { part, .. }) => Some(part.clone()),
-            Some(Slot::Opening(_)) | None => None,
+            Some(Slot::Waiting(_) | Slot::Opening(_)) | None => None,
         };
         self.work(move |results| {
             let result = match part {
@@ -205,7 +247,11 @@ impl Disk {
     }
 
     fn abandon(&mut self, download: DownloadId) {
-        match self.downloads.remove(&download) {
+        match self.forget(download) {
+            Some(Slot::Waiting(opening)) => {
+                let result = Err(fault::error(&opening.place.part, DiskErrorKind::Cancelled));
+                self.results.tell(DiskResult::Opened { download, result });
+            }
             Some(Slot::Opening(stop)) => stop.raise(),
             Some(Slot::Open { part, .. }) => {
                 part.abandon();
@@ -213,6 +259,7 @@ impl Disk {
             }
             None => {}
         }
+        self.open_next();
     }
 
     /// Drops something that holds files open, off the network thread.
@@ -224,13 +271,15 @@ impl Disk {
     pub(crate) fn share_of(&self, download: DownloadId) -> Option<ShareId> {
         match self.downloads.get(&download) {
             Some(Slot::Open { share, .. }) => Some(*share),
-            Some(Slot::Opening(_)) | None => None,
+            Some(Slot::Waiting(_) | Slot::Opening(_)) | None => None,
         }
     }
 
     /// A file is hashed. Whether anybody still wants it.
     pub(crate) fn on_shared(&mut self, share: ShareId) -> bool {
-        self.hashing.remove(&share).is_some()
+        let wanted = self.hashing.remove(share);
+        self.hash_next();
+        wanted
     }
 
     /// A download is open. Whether anybody still wants it.
@@ -240,9 +289,10 @@ impl Disk {
         share: ShareId,
         part: Option<Arc<Part>>,
     ) -> bool {
-        let wanted = matches!(self.downloads.remove(&download), Some(Slot::Opening(_)));
+        let wanted = matches!(self.forget(download), Some(Slot::Opening(_)));
         match (part, wanted) {
             (Some(part), true) => {
+                self.open += 1;
                 self.downloads.insert(download, Slot::Open { share, part });
             }
             (Some(part), false) => {
@@ -251,14 +301,16 @@ impl Disk {
             }
             (None, _) => {}
         }
+        self.open_next();
         wanted
     }
 
     /// A download could not be opened, has its name or has failed: its part file is closed.
     pub(crate) fn on_over(&mut self, download: DownloadId) {
-        if let Some(Slot::Open { part, .. }) = self.downloads.remove(&download) {
+        if let Some(Slot::Open { part, .. }) = self.forget(download) {
             self.close(part);
         }
+        self.open_next();
     }
 
     /// About once a second: what was written becomes durable in time even when nothing more arrives, and what was
@@ -281,9 +333,7 @@ impl Disk {
 
     /// Ends the workers. Whether they ended within `patience`.
     pub(crate) fn stop(mut self, patience: Duration) -> bool {
-        while let Some((_, stop)) = self.hashing.pop_first() {
-            stop.raise();
-        }
+        self.hashing.stop();
         while let Some((_, slot)) = self.downloads.pop_first() {
             if let Slot::Opening(stop) = slot {
                 stop.raise();
@@ -292,70 +342,6 @@ impl Disk {
         self.save_memory();
         self.workers.stop(patience)
     }
-}
-
-/// Reads `range` of a served file into memory on a worker, then reports `block`.
-pub(crate) fn populate(
-    queue: &Queue,
-    results: &Results,
-    served: &ServedFile,
-    (share, block, range): (ShareId, usize, Range<u64>),
-) {
-    let Some(map) = served.map.clone() else { return };
-    let (file, path) = (served.file.clone(), served.path.clone());
-    let result = Err(fault::internal(&path));
-    let results = results.owing(Done::Populated { share, block, result });
-    queue.push(
-        Lane::Urgent,
-        Box::new(move |scratch| {
-            let populated = match map.populate(range.clone()) {
-                // An older system: reading the bytes fills the page cache just as well.
-                Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => {
-                    read_over(&file, range.clone(), scratch)
-                }
-                other => other,
-            };
-            // Whatever keeps the pages from being there, the file can no longer be served from them.
-            let result = populated.map_err(|_| match file.metadata() {
-                Ok(now) if now.len() >= range.end => {
-                    fault::error(&path, DiskErrorKind::Other("cannot be read".to_owned()))
-                }
-                _ => fault::error(&path, DiskErrorKind::Changed),
-            });
-            results.send(Done::Populated { share, block, result });
-        }),
-    );
-}
-
-/// Takes `range` of a served file out of the process's memory, on a worker.
-pub(crate) fn forget(queue: &Queue, served: &ServedFile, range: Range<u64>) {
-    if let Some(map) = served.map.clone() {
-        queue.push(Lane::Urgent, Box::new(move |_| map.forget(range)));
-    }
-}
-
-/// Looks on a worker whether a served file is still what was announced, if it must be.
-pub(crate) fn check(queue: &Queue, results: &Results, served: &ServedFile, share: ShareId) {
-    let Some(identity) = served.identity else { return };
-    let (file, path) = (served.file.clone(), served.path.clone());
-    let results = results.owing(Done::Checked { share, result: Err(fault::internal(&path)) });
-    queue.push(
-        Lane::Urgent,
-        Box::new(move |_| {
-            let result = identity.check(&path, &file);
-            results.send(Done::Checked { share, result });
-        }),
-    );
-}
-
-fn read_over(file: &File, range: Range<u64>, scratch: &mut [u8]) -> io::Result<()> {
-    let mut at = range.start;
-    while at < range.end {
-        let length = scratch.len().min((range.end - at) as usize);
-        file.read_exact_at(&mut scratch[..length], at)?;
-        at += length as u64;
-    }
-    Ok(())
 }
 
 fn not_open() -> DiskError {

@@ -38,6 +38,8 @@ pub(crate) enum Done {
     },
     /// A block of a served file was read into memory.
     Populated { share: ShareId, block: usize, result: Result<(), DiskError> },
+    /// A served file that had been closed is open again, or cannot be.
+    Reopened { share: ShareId, result: Result<ServedFile, DiskError> },
     /// A served file was compared with what was announced.
     Checked { share: ShareId, result: Result<(), DiskError> },
 }

@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use messages::{ContentId, Layout};
 use node::{BufferChange, BufferId, DiskErrorKind, Doubt, HashedAgain, Opened};
@@ -13,6 +15,7 @@ use crate::driver::test_bytes;
 
 mod failing;
 mod resume;
+mod turns;
 
 const DOWNLOAD: DownloadId = DownloadId(1);
 const SHARE: ShareId = ShareId(7);
