@@ -37,3 +37,53 @@ fn only_so_many_part_files_are_open_and_the_others_wait_for_their_turn() {
     bench.disk.on_over(DownloadId(3));
     assert_eq!(opened(&mut bench), 5);
 }
+
+#[test]
+fn a_file_that_changes_while_it_is_hashed_is_not_shared() {
+    type Meddle = fn(&Path);
+    let ways: [(DiskErrorKind, Meddle); 5] = [
+        (DiskErrorKind::Changed, |path| {
+            fs::OpenOptions::new().write(true).open(path).unwrap().set_len(PIECE as u64 + 5).unwrap();
+        }),
+        (DiskErrorKind::Changed, |path| {
+            let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+            let before = file.metadata().unwrap().modified().unwrap();
+            file.write_all_at(b"other", 7).unwrap();
+            file.set_modified(before + Duration::from_millis(4)).unwrap();
+        }),
+        (DiskErrorKind::Changed, |path| {
+            fs::copy(path, path.with_extension("other")).unwrap();
+            fs::rename(path.with_extension("other"), path).unwrap();
+        }),
+        (DiskErrorKind::NotFound, |path| fs::remove_file(path).unwrap()),
+        (DiskErrorKind::Changed, |path| {
+            fs::copy(path, path.with_extension("other")).unwrap();
+            fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink(path.with_extension("other"), path).unwrap();
+        }),
+    ];
+    for (way, (why, meddle)) in ways.into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let (results, mut heard) = Results::channel();
+        let settings = config::DiskSettings { hash_threads: 1, ..config::NodeSettings::default().disk };
+        let mut disk = Disk::start(&settings, results, &tracing::Dispatch::none()).unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, test_bytes(4 * PIECE)).unwrap();
+        // The one worker is held until all is queued; then it opens the file, meets this, and only then the slices.
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        disk.queue().push(Lane::Urgent, Box::new(move |_| assert!(gate.recv().is_err())));
+        disk.request(DiskRequest::Share { share: SHARE, path: path.clone() }, &mut Pool::default());
+        let changed = path.clone();
+        disk.queue().push(Lane::Urgent, Box::new(move |_| meddle(&changed)));
+        drop(go);
+        let result = loop {
+            match heard.blocking_recv().expect("the worker lives") {
+                Done::Told(DiskResult::Hashing { .. }) => {}
+                Done::Told(DiskResult::Shared { result, .. }) => break result.err(),
+                Done::Shared { .. } => break None,
+                _ => panic!("another result"),
+            }
+        };
+        assert_eq!(result, Some(DiskError { path, kind: why }), "{way}");
+    }
+}
