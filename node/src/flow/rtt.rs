@@ -18,7 +18,8 @@ const GRANULARITY: Duration = Duration::from_millis(10);
 pub(super) struct Rtt {
     smoothed: Option<Duration>,
     deviation: Duration,
-    /// When a sample was far beyond the timeout, the last time.
+    /// Whether the last sample was far beyond the timeout, and when one was believed.
+    surprised: bool,
     surprised_at: Timestamp,
 }
 
@@ -27,15 +28,22 @@ impl Rtt {
     pub(super) fn observe(&mut self, sample: Duration, now: Timestamp) {
         let expected = MOST_TIMEOUT.max(self.timeout(0));
         if sample > expected {
-            // Answers that lay in a stopped process or behind a broken path come all at once, and say how long that took
-            // and not how long to wait for the next one. Where answers do take longer and longer, the timeout grows with
-            // each round trip.
-            if now < self.surprised_at + expected {
+            // Answers that lay in a stopped process or behind a broken path, or that a stranger says again, tell how long
+            // that took and not how long to wait for the next one: one alone is not believed, and all that come at once
+            // are one. Where answers do take longer and longer, the timeout grows with each round trip.
+            let alone = !std::mem::replace(&mut self.surprised, true);
+            if self.smoothed.is_some() && (alone || now < self.surprised_at + expected) {
                 return;
             }
             self.surprised_at = now;
+        } else {
+            self.surprised = false;
         }
-        let sample = sample.min(2 * expected);
+        let sample = match self.smoothed {
+            Some(_) => sample.min(2 * expected),
+            None if sample > expected => INITIAL_TIMEOUT,
+            None => sample,
+        };
         match self.smoothed {
             None => {
                 self.smoothed = Some(sample);

@@ -144,6 +144,7 @@ fn stop_faults(world: &mut World, options: &Options, end: Timestamp) {
         ..options.link
     };
     world.fault(end, Fault::MendCuts);
+    world.fault(end, Fault::RelinkTracker(quiet));
     for (number, spec) in options.owners.iter().chain(&options.downloaders).enumerate() {
         let host = HostId(number);
         world.fault(end, Fault::Relink(host, quiet));

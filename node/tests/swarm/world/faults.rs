@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     Stop(HostId, Duration),
     /// From now on the host's access link is like this.
     Relink(HostId, LinkSpec),
+    /// From now on the tracker's access link is like this.
+    RelinkTracker(LinkSpec),
     /// From now on its disk is like this.
     Redisk(HostId, DiskFaults),
     /// The host's address is another one all of a sudden; what goes to the old one is lost.
@@ -82,6 +84,7 @@ impl World {
                 }
             }
             Fault::Relink(host, link) => self.hosts[host.0].link = link,
+            Fault::RelinkTracker(link) => self.tracker_link = link,
             Fault::Redisk(host, faults) => self.hosts[host.0].disk.faults = faults,
             Fault::Rebind(host, moved) => self.rebind(host, moved),
             Fault::Cut(cut) => self.cuts.push(cut),
