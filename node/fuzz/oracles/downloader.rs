@@ -132,7 +132,7 @@ struct Play<'a> {
 
 /// Plays `bytes` to their end, answers honestly for a while or not, ends all downloads and lets all time out.
 pub(crate) fn hold(bytes: &[u8]) -> Seen {
-    let contents = vec![content("three pieces", 600_000), content("one byte", 1), content("nothing", 0)];
+    let contents = vec![content("two pieces", 264_000), content("one byte", 1), content("nothing", 0)];
     let settings = settings();
     let mut play = Play {
         script: Script::new(bytes),
