@@ -40,8 +40,8 @@ pub(crate) struct Seen {
 
 fn settings() -> NodeSettings {
     let mut settings = NodeSettings::default();
-    settings.network.max_sessions = 6;
-    settings.network.max_sessions_per_address = 3;
+    settings.network.max_sessions = 4;
+    settings.network.max_sessions_per_address = 2;
     settings.network.requests_per_session = 8;
     settings
 }
@@ -106,6 +106,7 @@ pub(crate) fn hold(bytes: &[u8]) -> Seen {
         }
         play.step();
         play.listen();
+        play.count_sessions(&settings);
     }
     play.end(&settings)
 }
@@ -342,6 +343,19 @@ impl Play<'_> {
                 Ok(Datagram::Peer(_, NodeToNode::Control(_))) => self.seen.refused += 1,
                 _ => {}
             }
+        }
+    }
+
+    /// No more sessions than the settings say, in all and at each address but loopback.
+    fn count_sessions(&mut self, settings: &NodeSettings) {
+        let uploads = self.stage.node.status(self.stage.now).uploads;
+        assert!(uploads.len() <= settings.network.max_sessions as usize, "{} sessions", uploads.len());
+        for upload in uploads.iter().filter(|upload| !upload.peer.ip().is_loopback()) {
+            let of_address = uploads.iter().filter(|other| other.peer.ip() == upload.peer.ip()).count();
+            assert!(
+                of_address <= settings.network.max_sessions_per_address as usize,
+                "{of_address} of one address"
+            );
         }
     }
 

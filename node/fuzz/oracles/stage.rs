@@ -76,6 +76,20 @@ struct Buffer {
 /// A range as it was asked for, and of whose conversation.
 type Asked = (SocketAddr, Conversation, PieceIndex, u32, u32, u16);
 
+/// Request numbers that are further apart than this may be new although they were met before: they wrap.
+const NEAR_NUMBERS: u32 = 1000;
+
+/// A session that the node serves, as it shows from outside.
+#[derive(Debug)]
+struct Served {
+    to: SocketAddr,
+    theirs: Conversation,
+    first_request: Option<u32>,
+    /// Whether its request numbers stay near each other, so that none may be answered twice.
+    orderly: bool,
+    answered: BTreeSet<u32>,
+}
+
 /// A node, its time, and what was seen of it.
 pub(crate) struct Stage {
     pub(crate) node: Node,
@@ -89,6 +103,8 @@ pub(crate) struct Stage {
     pub(crate) open: BTreeMap<ShareId, Content>,
     /// Ranges that were asked for and not answered, by how often.
     asked: BTreeMap<Asked, u32>,
+    /// Sessions that are served, by the node's number.
+    served: BTreeMap<Conversation, Served>,
     buffers: BTreeMap<BufferId, Buffer>,
     /// What the disk has to do.
     pub(crate) disk: VecDeque<DiskRequest>,
@@ -117,6 +133,7 @@ impl Stage {
             accounts: BTreeMap::new(),
             open: BTreeMap::new(),
             asked: BTreeMap::new(),
+            served: BTreeMap::new(),
             buffers: BTreeMap::new(),
             disk: VecDeque::new(),
             heard: VecDeque::new(),
@@ -206,7 +223,15 @@ impl Stage {
             Ok(Datagram::Peer(_, NodeToNode::Hello(hello))) => {
                 account.proven |= self.jar.accepts(hello.cookie, from, self.now);
             }
+            Ok(Datagram::Peer(conversation, NodeToNode::Bye(_))) => {
+                self.served.retain(|ours, served| *ours != conversation || served.to != from);
+            }
             Ok(Datagram::Peer(conversation, NodeToNode::Request(request))) => {
+                if let Some(served) = self.served.get_mut(&conversation).filter(|served| served.to == from) {
+                    let first = *served.first_request.get_or_insert(request.first_request);
+                    let apart = request.first_request.wrapping_sub(first).cast_signed().unsigned_abs();
+                    served.orderly &= apart <= NEAR_NUMBERS;
+                }
                 for range in request.ranges.iter() {
                     let (offset, length) = (range.offset(), range.length());
                     let asked = (from, conversation, range.piece(), offset, length, request.segment_size);
@@ -244,7 +269,7 @@ impl Stage {
         );
         for outgoing in &out.datagrams {
             let bytes = out.bytes[outgoing.range.clone()].to_vec();
-            assert!(Datagram::decode(&bytes).is_ok(), "the node says {bytes:02x?}");
+            self.hear_of_sessions(outgoing.to, &bytes);
             self.pay(outgoing.to, bytes.len());
             self.heard.push_back((outgoing.to, bytes));
         }
@@ -253,6 +278,24 @@ impl Stage {
         }
         for request in std::mem::take(&mut out.disk) {
             self.take_request(request);
+        }
+    }
+
+    /// WELCOME opens a session, BYE ends it. (GONE may be the answer to another HELLO with the same number.)
+    fn hear_of_sessions(&mut self, to: SocketAddr, bytes: &[u8]) {
+        match Datagram::decode(bytes) {
+            Ok(Datagram::Peer(theirs, NodeToNode::Welcome(welcome))) => {
+                let ours = welcome.conversation;
+                self.served.retain(|of, served| *of == ours || (served.to, served.theirs) != (to, theirs));
+                let answered = BTreeSet::new();
+                let fresh = Served { to, theirs, first_request: None, orderly: true, answered };
+                self.served.entry(ours).or_insert(fresh);
+            }
+            Ok(Datagram::Peer(theirs, NodeToNode::Bye(_))) => {
+                self.served.retain(|_, served| (served.to, served.theirs) != (to, theirs));
+            }
+            Ok(_) => {}
+            Err(error) => panic!("the node says {bytes:02x?}: {error}"),
         }
     }
 
@@ -329,6 +372,11 @@ impl Stage {
         let asked = self.asked.iter_mut().find(|(asked, count)| **count > 0 && fits(asked));
         let (_, count) = asked.unwrap_or_else(|| panic!("nobody asked for {burst:?}"));
         *count -= 1;
+        let (to, theirs) = (burst.to, burst.first.conversation);
+        let served = self.served.values_mut().find(|served| (served.to, served.theirs) == (to, theirs));
+        let served = served.unwrap_or_else(|| panic!("no session is open for {burst:?}"));
+        let fresh = served.answered.insert(burst.first.request);
+        assert!(fresh || !served.orderly, "a request is answered twice: {burst:?}");
     }
 
     fn take_request(&mut self, request: DiskRequest) {
