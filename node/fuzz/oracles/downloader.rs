@@ -132,24 +132,7 @@ struct Play<'a> {
 
 /// Plays `bytes` to their end, answers honestly for a while or not, ends all downloads and lets all time out.
 pub(crate) fn hold(bytes: &[u8]) -> Seen {
-    let contents = vec![content("two pieces", 264_000), content("one byte", 1), content("nothing", 0)];
-    let settings = settings();
-    let mut play = Play {
-        script: Script::new(bytes),
-        stage: Stage::new(&settings, heap_of_tables(&settings)),
-        contents,
-        addresses: addresses(),
-        questions: Vec::new(),
-        sessions: BTreeMap::new(),
-        next_conversation: 1,
-        owners: BTreeMap::new(),
-        history: Vec::new(),
-        downloads: 0,
-        searches: 0,
-        ends_well: false,
-        seen: Seen::default(),
-    };
-    play.stage.settle();
+    let mut play = Play::new(bytes);
     play.ends_well = play.script.coin();
     play.download();
     for _ in 0..MOST_STEPS {
@@ -162,7 +145,58 @@ pub(crate) fn hold(bytes: &[u8]) -> Seen {
     play.end()
 }
 
-impl Play<'_> {
+/// `count` downloads one after the other, each given up a little later than the one before until some are finished: the
+/// heap that is held after each.
+pub(crate) fn one_after_the_other(count: u32) -> Vec<isize> {
+    let mut play = Play::new(&[]);
+    let one = |number: u32| {
+        let download = DownloadId(number);
+        let content = &play.contents[number as usize % play.contents.len()];
+        let destination = Destination::Folder(PathBuf::from("folder"));
+        let order =
+            DownloadOrder { wanted: Wanted::Content(content.id), destination, patience: Patience::ENDLESS };
+        play.stage.command(Command::Download { download, order });
+        for _ in 0..number % 16 {
+            play.honest_round(Duration::from_millis(20));
+        }
+        play.stage.command(Command::Cancel { download });
+        for _ in 0..4 {
+            play.honest_round(Duration::from_secs(10));
+        }
+        assert_eq!(
+            play.stage.node.status(play.stage.now).downloads,
+            [],
+            "a download that nobody wants stays"
+        );
+        assert_eq!(play.stage.buffers(), 0, "buffers that nobody uses are not given back");
+        play.stage.held()
+    };
+    (0..count).map(one).collect()
+}
+
+impl<'a> Play<'a> {
+    fn new(bytes: &'a [u8]) -> Play<'a> {
+        let contents = vec![content("two pieces", 264_000), content("one byte", 1), content("nothing", 0)];
+        let settings = settings();
+        let mut stage = Stage::new(&settings, heap_of_tables(&settings));
+        stage.settle();
+        Play {
+            script: Script::new(bytes),
+            stage,
+            contents,
+            addresses: addresses(),
+            questions: Vec::new(),
+            sessions: BTreeMap::new(),
+            next_conversation: 1,
+            owners: BTreeMap::new(),
+            history: Vec::new(),
+            downloads: 0,
+            searches: 0,
+            ends_well: false,
+            seen: Seen::default(),
+        }
+    }
+
     fn step(&mut self) {
         match self.script.below(20) {
             0 => {

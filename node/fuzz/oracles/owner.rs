@@ -83,23 +83,8 @@ struct Play<'a> {
 
 /// Plays `bytes` to their end and lets all time out.
 pub(crate) fn hold(bytes: &[u8]) -> Seen {
-    let contents = vec![content("three pieces", 600_000), content("one byte", 1), content("nothing", 0)];
     let settings = settings();
-    let mut stage = Stage::new(&settings, heap_of_tables(&settings, contents.len()));
-    for (share, content) in (0..).zip(&contents) {
-        stage.share(ShareId(share), content);
-    }
-    let mut play = Play {
-        script: Script::new(bytes),
-        stage,
-        next_share: contents.len() as u32,
-        contents,
-        addresses: addresses(),
-        cookies: Vec::new(),
-        sessions: Vec::new(),
-        history: Vec::new(),
-        seen: Seen::default(),
-    };
+    let mut play = Play::new(bytes, &settings);
     for _ in 0..MOST_STEPS {
         if play.script.is_over() {
             break;
@@ -111,7 +96,63 @@ pub(crate) fn hold(bytes: &[u8]) -> Seen {
     play.end(&settings)
 }
 
-impl Play<'_> {
+/// `count` sessions one after the other, half of them ended by nobody: the heap that is held after each.
+pub(crate) fn one_after_the_other(count: u32) -> Vec<isize> {
+    let settings = settings();
+    let mut play = Play::new(&[], &settings);
+    let one = |number: u32| {
+        let from = SocketAddr::from(([10, 2, (number >> 8) as u8, number as u8], 7000));
+        let mut hello = Hello {
+            nonce: 1,
+            content: play.contents[0].id,
+            node: NodeId::from_bytes([1; 16]),
+            conversation: Conversation(number),
+            capabilities: 0,
+            sent_at: 0,
+            cookie: Cookie::NONE,
+        };
+        play.say(from, hello.conversation, &hello.clone().into());
+        play.listen();
+        hello.cookie = play.cookies.last().expect("a cookie").1;
+        play.say(from, hello.conversation, &hello.into());
+        play.listen();
+        let session = *play.sessions.last().expect("a session");
+        let range = ByteRange::new(PieceIndex(0), 0, 60_000).expect("a range");
+        let ranges = List::first_of([range; 8]);
+        let request =
+            Request { first_request: 1, highest_sequence: 0, ping_echo: 0, segment_size: 1168, ranges };
+        play.say(session.at, session.ours, &request.into());
+        match number % 2 {
+            0 => play.say(session.at, session.ours, &Bye { reason: ByeReason::Done }.into()),
+            _ => play.stage.pass(settings.network.session_idle),
+        }
+        play.listen();
+        assert_eq!(play.stage.node.status(play.stage.now).uploads, [], "a session that is over stays");
+        play.stage.held()
+    };
+    (0..count).map(one).collect()
+}
+
+impl<'a> Play<'a> {
+    fn new(bytes: &'a [u8], settings: &NodeSettings) -> Play<'a> {
+        let contents = vec![content("three pieces", 600_000), content("one byte", 1), content("nothing", 0)];
+        let mut stage = Stage::new(settings, heap_of_tables(settings, contents.len()));
+        for (share, content) in (0..).zip(&contents) {
+            stage.share(ShareId(share), content);
+        }
+        Play {
+            script: Script::new(bytes),
+            stage,
+            next_share: contents.len() as u32,
+            contents,
+            addresses: addresses(),
+            cookies: Vec::new(),
+            sessions: Vec::new(),
+            history: Vec::new(),
+            seen: Seen::default(),
+        }
+    }
+
     fn step(&mut self) {
         match self.script.below(16) {
             0 => {

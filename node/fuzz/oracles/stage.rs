@@ -169,13 +169,14 @@ impl Stage {
 
     /// A person's command.
     pub(crate) fn command(&mut self, command: Command) {
-        self.act(|node, now| node.handle_command(command, now));
+        // A copy: what the node is given counts as its own, and what it gives away does not.
+        self.act(|node, now| node.handle_command(command.clone(), now));
         self.settle();
     }
 
     /// The disk's answer.
     pub(crate) fn disk_says(&mut self, result: DiskResult) {
-        self.act(|node, now| node.handle_disk(result, now));
+        self.act(|node, now| node.handle_disk(result.clone(), now));
         self.settle();
     }
 
@@ -276,8 +277,8 @@ impl Stage {
         for burst in &out.bursts {
             self.check_burst(burst);
         }
-        for request in std::mem::take(&mut out.disk) {
-            self.take_request(request);
+        for request in &out.disk {
+            self.take_request(request.clone());
         }
     }
 

@@ -51,3 +51,20 @@ fn the_downloaders_play_reaches_the_disk_and_the_end() {
     assert!(total(|seen| seen.stored) > 40, "{seen:?}");
     assert!(total(|seen| seen.finished) > 20, "{seen:?}");
 }
+
+/// What is held after the first quarter is all that is ever held: nothing of one that is over stays behind.
+fn is_flat(held: &[isize]) {
+    let (first, rest) = held.split_at(held.len() / 4);
+    let most = |held: &[isize]| held.iter().copied().max().expect("some");
+    assert!(most(rest) <= most(first) + 256, "{} bytes of heap became {}", most(first), most(rest));
+}
+
+#[test]
+fn thousands_of_sessions_leave_nothing_behind() {
+    is_flat(&owner::one_after_the_other(4000));
+}
+
+#[test]
+fn hundreds_of_downloads_leave_nothing_behind() {
+    is_flat(&downloader::one_after_the_other(320));
+}
