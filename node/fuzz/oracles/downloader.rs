@@ -147,6 +147,7 @@ pub(crate) fn hold(bytes: &[u8]) -> Seen {
 
 /// `count` downloads one after the other, each given up a little later than the one before until some are finished: the
 /// heap that is held after each.
+#[allow(dead_code, reason = "who only plays scripts has no use for it")]
 pub(crate) fn one_after_the_other(count: u32) -> Vec<isize> {
     let mut play = Play::new(&[]);
     let one = |number: u32| {

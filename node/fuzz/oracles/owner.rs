@@ -97,6 +97,7 @@ pub(crate) fn hold(bytes: &[u8]) -> Seen {
 }
 
 /// `count` sessions one after the other, half of them ended by nobody: the heap that is held after each.
+#[allow(dead_code, reason = "who only plays scripts has no use for it")]
 pub(crate) fn one_after_the_other(count: u32) -> Vec<isize> {
     let settings = settings();
     let mut play = Play::new(&[], &settings);

@@ -51,3 +51,12 @@ fn the_play_reaches_every_answer() {
     let refused = [refused.cookie, refused.not_registered, refused.id_in_use, refused.too_fast, refused.full];
     assert!(refused.iter().all(|&count| count > 0), "{seen:?}");
 }
+
+/// What is held after the first quarter is all that is ever held.
+#[test]
+fn thousands_of_nodes_leave_nothing_behind() {
+    let held = play::one_after_the_other(4000);
+    let (first, rest) = held.split_at(held.len() / 4);
+    let most = |held: &[isize]| held.iter().copied().max().expect("some");
+    assert!(most(rest) <= most(first) + 256, "{} bytes of heap became {}", most(first), most(rest));
+}

@@ -129,6 +129,44 @@ pub(crate) fn hold(bytes: &[u8]) -> Counters {
     play.end()
 }
 
+/// `count` nodes one after the other, each with contents and names of its own, half of which leave and half of which fall
+/// silent: the heap that is held after each.
+#[allow(dead_code, reason = "who only plays scripts has no use for it")]
+pub(crate) fn one_after_the_other(count: u32) -> Vec<isize> {
+    let mut play = Play::new(&[]);
+    let lease = play.settings.heartbeat * play.settings.missed_heartbeats;
+    let one = |number: u32| {
+        let [a, b, c, _] = number.to_le_bytes();
+        let from = SocketAddr::from(([10, c, b, a], 7000));
+        let mut node = [0; 16];
+        node[..4].copy_from_slice(&number.to_le_bytes());
+        let asker = Asker { node: NodeId::from_bytes(node), cookie: play.jar.bake(from, play.now) };
+        let epoch = BootEpoch(1);
+        play.say(from, &Register { asker, epoch, contents: 0, digest: OwnDigest::default() }.into());
+        let mut content = [1; 32];
+        content[..4].copy_from_slice(&number.to_le_bytes());
+        let entry = OwnEntry {
+            content: ContentId::from_bytes(content),
+            length: 1,
+            permille: Permille::COMPLETE,
+            withdrawn: false,
+            name: Name::new(&format!("{number:0200}")).expect("a name"),
+        };
+        play.say(from, &Own { asker, entries: List::first_of([entry]) }.into());
+        assert_eq!((play.tracker.nodes(), play.tracker.contents()), (1, 1));
+        match number % 2 {
+            0 => play.say(from, &Exit { asker, epoch }.into()),
+            _ => play.now += lease,
+        }
+        // The buckets of those who asked are full again, and may be forgotten.
+        play.now += Duration::from_secs(20);
+        play.settle();
+        assert_eq!((play.tracker.nodes(), play.tracker.contents()), (0, 0));
+        play.held
+    };
+    (0..count).map(one).collect()
+}
+
 fn node_id(number: usize) -> NodeId {
     NodeId::from_bytes([number as u8; 16])
 }
@@ -344,8 +382,9 @@ impl<'a> Play<'a> {
     /// Drains the tracker until it waits for the future, and looks at what it said and holds.
     fn settle(&mut self) -> Wait {
         for _ in 0..MOST_POLLS {
-            self.out.clear();
+            // What the answers and events hold is the tracker's until they are dropped.
             let held = heap::held();
+            self.out.clear();
             let wait = self.tracker.poll(self.now, &mut self.out);
             self.held += heap::held() - held;
             self.hear();
