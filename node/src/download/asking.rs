@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use messages::node_to_node::ByteRange;
 use messages::node_to_tracker::Query;
-use messages::{List, PieceIndex, Timestamp};
+use messages::{List, Timestamp};
 
-use super::assembly::Assembly;
 use super::path::is_near;
 use super::room::Full;
 use super::session::Session;
-use super::{Describing, Download, Phase, Progress, manifest_length};
+use super::{Describing, Download, Phase, Progress};
 use crate::command::Wanted;
 use crate::context::Context;
 use crate::event::{Event, Failure, SessionEnd};
@@ -123,6 +122,9 @@ impl Download {
                 self.end_session(key, why, cx);
                 continue;
             }
+            if session.turns_barren(cx.now) {
+                self.need.ask_soon(cx.now);
+            }
             let snubbed = session.falls_silent(cx);
             let timed_out = match session.flow_mut() {
                 Some(flow) if snubbed => {
@@ -146,23 +148,7 @@ impl Download {
                 self.leave_manifest_of(key, cx);
             }
         }
-    }
-
-    /// Whether `key` is to send the manifest, has sent nothing, and somebody else could.
-    fn has_sent_no_manifest(&self, key: SessionKey) -> bool {
-        let others = || self.sessions.values().any(|session| session.key != key && session.is_willing());
-        matches!(&self.phase, Phase::Describing(Describing::From(from, assembly))
-            if *from == key && assembly.arrived() == 0 && others())
-    }
-
-    /// Another owner may have the manifest, when `key` keeps it waiting.
-    pub(super) fn leave_manifest_of(&mut self, key: SessionKey, cx: &mut Context<'_>) {
-        if let Phase::Describing(Describing::From(from, assembly)) = &self.phase
-            && *from == key
-        {
-            cx.buffers.give_back(assembly.buffer(), cx.out);
-            self.phase = Phase::Describing(Describing::NoOwner);
-        }
+        self.leave_late_manifest(cx);
     }
 
     /// Tries owners while fewer than N sessions are useful.
@@ -215,24 +201,6 @@ impl Download {
             && cx.now >= self.served_at + KEEPS_BUFFERS
         {
             fetch.unbegin().into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
-        }
-    }
-
-    /// Chooses the owner that is to send the manifest.
-    fn describe(&mut self, cx: &mut Context<'_>) {
-        if !matches!(self.phase, Phase::Describing(Describing::NoOwner)) {
-            return;
-        }
-        let nearest = self.sessions.values().filter(|session| session.is_willing());
-        let nearest = nearest
-            .min_by_key(|session| (session.owes(), session.flow().and_then(|flow| flow.smoothed_rtt())));
-        let Some((key, length)) = nearest.and_then(|s| Some((s.key, manifest_length(s.claimed_length())?)))
-        else {
-            return;
-        };
-        if let Some(buffer) = cx.buffers.lend(length, cx.out) {
-            let assembly = Assembly::new(PieceIndex::MANIFEST, length, buffer, key);
-            self.phase = Phase::Describing(Describing::From(key, assembly));
         }
     }
 
@@ -317,6 +285,8 @@ impl Download {
         let wait = wait.earlier(Wait { until: patience, reason: Reason::Patience });
         let room = self.full.as_ref().map_or(Timestamp::NEVER, Full::again_at);
         let wait = wait.earlier(Wait { until: room, reason: Reason::DiskRetry });
+        let late = self.manifest_late_at().unwrap_or(Timestamp::NEVER);
+        let wait = wait.earlier(Wait { until: late, reason: Reason::Snub });
         let untold = self.told.as_ref() != Some(&self.waits.0);
         let tell = if untold { self.waits.1 + TELL_AFTER } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });

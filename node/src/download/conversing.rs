@@ -23,7 +23,6 @@ impl Download {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
-        session.on_heard();
         match message {
             NodeToNode::Retry(retry) => {
                 if !session.handle_retry(retry.nonce, retry.cookie, cx) {
@@ -33,10 +32,13 @@ impl Download {
             NodeToNode::Welcome(welcome) => self.handle_welcome(key, welcome, cx),
             NodeToNode::Bitfield(bitfield) => session.handle_bitfield(&bitfield.bits),
             NodeToNode::Have(have) => session.handle_have(&have.runs),
-            NodeToNode::Control(control) => self.handle_control(key, *control, cx),
+            NodeToNode::Control(control) => {
+                session.on_answer();
+                self.handle_control(key, *control, cx);
+            }
             NodeToNode::Ping(ping) => session.handle_ping(ping.nonce, cx),
             NodeToNode::Bye(_) => self.end_session(key, SessionEnd::PeerLeft, cx),
-            NodeToNode::Pong(_) => {}
+            NodeToNode::Pong(_) => session.on_pong(),
             NodeToNode::Hello(_) | NodeToNode::Request(_) | NodeToNode::Probe(_) | NodeToNode::Probed(_) => {
                 cx.counters.unexpected += 1;
             }
@@ -60,7 +62,9 @@ impl Download {
         let rtt = session.flow().and_then(|flow| flow.smoothed_rtt()).unwrap_or_default();
         let (download, owner, peer) = (self.id, session.owner, session.peer);
         if self.senders.len() >= REMEMBERED_SENDERS {
-            self.senders.pop_first();
+            // Whoever is still there is credited, and blamed, to the end.
+            let ended = self.senders.keys().find(|key| !self.sessions.contains_key(key)).copied();
+            ended.and_then(|key| self.senders.remove(&key));
         }
         self.senders.insert(key, (owner, peer));
         cx.out.events.push(Event::OwnerReady { download, owner, peer, rtt });
@@ -142,7 +146,9 @@ impl Download {
             cx.counters.unexpected += 1;
             return None;
         }
-        session.on_chunk();
+        if arrival != Arrival::Again {
+            session.on_chunk();
+        }
         let size = length as u32;
         if arrival == (Arrival::Asked { late: true }) {
             // It was given back to the limit when it was taken for lost.

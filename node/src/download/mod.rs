@@ -12,11 +12,13 @@
 mod asking;
 mod assembly;
 mod conversing;
+mod describing;
 mod fetch;
 mod has;
 mod need;
 mod owners;
 mod path;
+mod patience;
 mod room;
 mod session;
 mod storing;
@@ -29,7 +31,7 @@ use std::sync::Arc;
 
 use messages::node_to_node::ByeReason;
 use messages::tracker_to_node::{Listed, Owners};
-use messages::{ContentId, Layout, Manifest, Name, NodeId, Timestamp};
+use messages::{ContentId, Manifest, Name, NodeId, Timestamp};
 
 use crate::command::{DownloadOrder, Wanted};
 use crate::context::Context;
@@ -110,6 +112,8 @@ pub(crate) struct Download {
     /// Where the asking went on last time, so that all sessions get their turn.
     turn: u32,
     candidates: Candidates,
+    /// Whoever sends the manifest has time until then, and for what it has sent.
+    manifest_until: Timestamp,
     need: NeedSchedule,
     /// The tracker's first answer.
     located_at: Option<Timestamp>,
@@ -156,6 +160,7 @@ impl Download {
             next_session: 0,
             turn: 0,
             candidates: Candidates::default(),
+            manifest_until: now,
             need: NeedSchedule::new(now),
             located_at: None,
             progress_at: now,
@@ -347,9 +352,4 @@ impl Download {
             }
         }
     }
-}
-
-/// How long the manifest of a content of `length` bytes is; `None` for a length that no content has.
-fn manifest_length(length: u64) -> Option<u32> {
-    Layout::of(length).map(Layout::manifest_length)
 }

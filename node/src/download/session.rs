@@ -19,6 +19,7 @@ use rand::RngExt as _;
 
 use super::has::Has;
 use super::path::{flow_settings, is_near};
+use super::patience::Patience;
 use crate::context::{Context, Route};
 use crate::event::SessionEnd;
 use crate::flow::Flow;
@@ -36,8 +37,6 @@ const SNUBBED_FOR: Duration = Duration::from_secs(10);
 const SNUB_TIMEOUTS: u32 = 4;
 /// A choked downloader asks again after this long, when the owner named no time.
 const CHOKED_FOR: Duration = Duration::from_secs(10);
-/// An owner that was snubbed and is heard again this often, but sends nothing, stays snubbed.
-const MOST_REVIVALS: u32 = 3;
 /// What a complete owner refused is asked of it again after this long.
 const FORGIVES_AFTER: Duration = Duration::from_secs(2);
 /// An owner that refuses what it said it has this often is at fault.
@@ -81,13 +80,12 @@ pub(crate) struct Session {
     has: Has,
     highest_sequence: u32,
     ping_echo: u64,
-    /// Since when it owes an answer.
-    silent_since: Option<Timestamp>,
-    /// How often it was heard again after it had been snubbed, without sending anything since.
-    revivals: u32,
+    patience: Patience,
     rejections: u32,
     /// When a complete owner is asked again for what it has refused: a datagram may have been damaged on its way.
     forgives_at: Option<Timestamp>,
+    /// How often it was asked for the manifest.
+    pub(crate) manifest_tries: u32,
     /// When anything was said to it last.
     said_at: Timestamp,
     meter: Meter,
@@ -126,10 +124,10 @@ impl Session {
             has: Has::nothing(0),
             highest_sequence: 0,
             ping_echo: 0,
-            silent_since: None,
-            revivals: 0,
+            patience: Patience::default(),
             rejections: 0,
             forgives_at: None,
+            manifest_tries: 0,
             said_at: cx.now,
             meter: Meter::new(cx.now),
             on_parole: false,
@@ -161,11 +159,11 @@ impl Session {
         matches!(self.state, State::Choked { .. })
     }
 
-    /// Whether it is worth one of the download's places: it answers, or its first HELLO is under way.
+    /// Whether it is worth one of the download's places: it answers and gives, or its first HELLO is under way.
     pub(crate) fn is_useful(&self) -> bool {
         match &self.state {
             State::Greeting(greeting) => greeting.tries <= 1,
-            State::Willing | State::Choked { .. } => true,
+            State::Willing | State::Choked { .. } => !self.patience.is_barren(),
             State::Snubbed { .. } => false,
         }
     }
@@ -182,7 +180,7 @@ impl Session {
 
     /// Whether it was asked for something, and has said nothing since.
     pub(crate) fn owes(&self) -> bool {
-        self.silent_since.is_some()
+        self.patience.silent_since().is_some()
     }
 
     /// The content's length in bytes, as this owner says.
@@ -204,7 +202,7 @@ impl Session {
     pub(crate) fn speed(&self, now: Timestamp) -> u64 {
         let measured = self.meter.rate(now);
         // Who sent much and now owes an answer is as slow as can be, whatever its path could do.
-        let stopped = self.meter.total() > 0 && self.silent_since.is_some();
+        let stopped = self.meter.total() > 0 && self.owes();
         if measured > 0 || stopped { measured.max(1) } else { self.flow.as_ref().map_or(0, Flow::rate) }
     }
 
@@ -257,19 +255,23 @@ impl Session {
         cx.send(self.peer, self.theirs, &messages::node_to_node::Pong { nonce });
     }
 
-    /// A message came from the owner: it is not silent. One that says much and sends nothing is not heard for ever.
-    pub(crate) fn on_heard(&mut self) {
-        self.silent_since = None;
-        if matches!(self.state, State::Snubbed { .. }) && self.revivals < MOST_REVIVALS {
-            self.revivals += 1;
+    /// The owner answers PING. One that does so and sends nothing is not believed for ever.
+    pub(crate) fn on_pong(&mut self) {
+        if matches!(self.state, State::Snubbed { .. }) && self.patience.revive() {
             self.state = State::Willing;
         }
     }
 
+    /// The owner answers what it was asked for, and be it with CONTROL. What else it says is no answer.
+    pub(crate) fn on_answer(&mut self) {
+        self.patience.on_answer();
+        self.on_pong();
+    }
+
     /// A CHUNK that was asked for came from the owner.
     pub(crate) fn on_chunk(&mut self) {
-        self.revivals = 0;
-        self.on_heard();
+        self.patience.on_given();
+        self.on_pong();
     }
 
     /// The owner refuses a range of `piece`: it does not have it. Whether that is once too often.
@@ -296,6 +298,7 @@ impl Session {
     /// CHOKE or BUSY: the owner serves others for a time.
     pub(crate) fn on_choked(&mut self, retry_after: Duration, now: Timestamp) {
         if self.flow.is_some() {
+            self.patience.on_put_off(now);
             let pause = if retry_after.is_zero() { CHOKED_FOR } else { retry_after };
             self.state = State::Choked { until: now + pause };
         }
@@ -314,6 +317,9 @@ impl Session {
         if self.forgives_at.is_some_and(|at| now >= at) {
             self.forgives_at = None;
             self.has = Has::Everything;
+        }
+        if self.patience.has_ended(now) {
+            return Some(SessionEnd::Silent);
         }
         match &mut self.state {
             State::Greeting(greeting) if now >= greeting.next_at => {
@@ -355,6 +361,11 @@ impl Session {
         due
     }
 
+    /// Whether the owner has just been waited for too long to keep its place.
+    pub(crate) fn turns_barren(&mut self, now: Timestamp) -> bool {
+        self.patience.turns_barren(now)
+    }
+
     /// When [`Session::handle_time`] has something to do.
     pub(crate) fn next_timer(&self, network: &NetworkSettings) -> Wait {
         let own = match &self.state {
@@ -372,7 +383,8 @@ impl Session {
         let loss = self.flow.as_ref().map_or(Wait::IDLE, Flow::next_timer);
         let forgives =
             Wait { until: self.forgives_at.unwrap_or(Timestamp::NEVER), reason: Reason::HelloRetry };
-        own.earlier(snub).earlier(loss).earlier(forgives)
+        let barren = Wait { until: self.patience.next_at(), reason: Reason::Snub };
+        own.earlier(snub).earlier(loss).earlier(forgives).earlier(barren)
     }
 
     /// Sends one REQUEST for consecutive request numbers from `first` on.
@@ -380,7 +392,7 @@ impl Session {
         let Some(flow) = &self.flow else {
             return;
         };
-        self.silent_since.get_or_insert(cx.now);
+        self.patience.on_asked(cx.now);
         self.said_at = cx.now;
         let request = Request {
             first_request: first,
@@ -418,7 +430,7 @@ impl Session {
 
     fn snub_at(&self, snub_after: Duration) -> Option<Timestamp> {
         let flow = self.flow.as_ref().filter(|_| matches!(self.state, State::Willing))?;
-        Some(self.silent_since? + snub_after.max(flow.unbacked_timeout() * SNUB_TIMEOUTS))
+        Some(self.patience.silent_since()? + snub_after.max(flow.unbacked_timeout() * SNUB_TIMEOUTS))
     }
 
     fn say_hello(&mut self, cx: &mut Context<'_>) {

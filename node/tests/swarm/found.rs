@@ -8,7 +8,7 @@ use messages::{Name, Timestamp};
 use node::{Command, Destination, DownloadId, DownloadOrder, Event, Failure, Patience, ShareId, Wanted};
 
 use crate::link::LinkSpec;
-use crate::world::{HostId, World};
+use crate::world::{HostId, Manners, Part, World};
 
 const MIB: u64 = 1 << 20;
 
@@ -178,4 +178,59 @@ fn a_low_upload_limit_is_not_spent_on_what_nobody_waits_for() {
         downloaders.iter().map(|host| world.hosts[host.0].node.counters().received_bytes).sum();
     let sent = world.hosts[owner.0].node.counters().sent_bytes;
     assert!(received * 100 >= sent * 80, "{received} of {sent}");
+}
+
+/// A host that says it shares `content`, and plays `part`.
+fn actor(world: &mut World, content: &str, part: Part, link: LinkSpec) -> HostId {
+    let host = owner(world, content, content, 0, NodeSettings::default());
+    world.hosts[host.0].manners = Manners::Plays(part);
+    world.hosts[host.0].link = link;
+    host
+}
+
+#[test]
+fn an_owner_that_talks_and_gives_nothing_is_silent() {
+    let mut world = world(&[("film.bin", 32 * MIB)]);
+    let downloader = world.add_host(lan(), NodeSettings::default());
+    // The nearest, so that the manifest is asked of it first.
+    actor(&mut world, "film.bin", Part::Chatters, LinkSpec::new(100, Duration::from_millis(1)));
+    owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
+    download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);
+    complete(&mut world, downloader, 1, 10_000);
+}
+
+#[test]
+fn owners_that_choke_for_ever_keep_no_places() {
+    for part in [Part::Chokes, Part::IsBusy] {
+        let mut world = world(&[("film.bin", 8 * MIB)]);
+        let downloader = world.add_host(lan(), NodeSettings::default());
+        for _ in 0..8 {
+            actor(&mut world, "film.bin", part, lan());
+        }
+        // It comes when all places are taken.
+        owner(&mut world, "film.bin", "film.bin", 4_000, NodeSettings::default());
+        download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);
+        complete(&mut world, downloader, 1, 60_000);
+    }
+}
+
+#[test]
+fn whoever_is_there_from_the_start_is_credited_to_the_end() {
+    let mut world = world(&[("film.bin", 2 * MIB)]);
+    let mut settings = NodeSettings::default();
+    settings.download.limit = "1KiB".parse().unwrap();
+    let downloader = world.add_host(lan(), settings);
+    owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
+    for _ in 0..18 {
+        actor(&mut world, "film.bin", Part::Leaves, lan());
+    }
+    download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);
+    complete(&mut world, downloader, 1, 4_000_000);
+    let given = world.hosts[downloader.0].events.iter().find_map(|(_, event)| match event {
+        Event::DownloadDone { summary, .. } => {
+            Some(summary.shares.iter().map(|share| share.bytes).sum::<u64>())
+        }
+        _ => None,
+    });
+    assert_eq!(given, Some(2 * MIB));
 }

@@ -8,6 +8,7 @@ use config::NodeSettings;
 use messages::{Name, NodeId, Timestamp};
 use node::{Counters, DownloadId, DownloadOrder, Event, Failure, Node};
 
+use super::actors::Part;
 use super::network::Payload;
 use crate::disk::Disk;
 use crate::link::{LinkSpec, Pipe};
@@ -25,6 +26,8 @@ pub(crate) enum Manners {
     Mute,
     /// Talks to the tracker and to nobody else.
     Silent,
+    /// Talks to the tracker like any other, and to nodes by a script.
+    Plays(Part),
 }
 
 /// How a host is.
@@ -67,6 +70,8 @@ pub(crate) struct Host {
     pub(crate) up: Pipe,
     pub(crate) down: Pipe,
     pub(crate) manners: Manners,
+    /// When an actor sent its last drop.
+    pub(super) drips_at: Timestamp,
     pub(crate) events: Vec<(Timestamp, Event)>,
     /// How many downloads have ended.
     pub(crate) ended: usize,

@@ -1,5 +1,6 @@
 //! One heap of timed events, one seed: hosts with nodes on them, a tracker, and the network between them.
 
+mod actors;
 mod faults;
 mod host;
 mod network;
@@ -22,6 +23,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::content::Library;
 use crate::disk::{Around, Disk, Provenance};
 use crate::link::{LinkSpec, Pipe};
+pub(crate) use actors::Part;
 pub(crate) use faults::{Fault, Move};
 pub(crate) use host::{Host, Manners, Standing, State, Wish};
 pub(crate) use network::{Cut, Payload};
@@ -195,6 +197,7 @@ impl World {
             up: Pipe::default(),
             down: Pipe::default(),
             manners: Manners::Honest,
+            drips_at: Timestamp::ZERO,
             events: Vec::new(),
             ended: 0,
             wishes: Vec::new(),
@@ -381,6 +384,11 @@ impl World {
 
     fn deliver(&mut self, to: HostId, from: SocketAddr, payload: Payload) {
         self.count_from_stranger(to, from, payload.bytes());
+        if let Manners::Plays(part) = self.hosts[to.0].manners
+            && self.play(to, from, &payload, part)
+        {
+            return;
+        }
         let host = &mut self.hosts[to.0];
         match payload {
             Payload::Control(bytes) => host.node.handle_datagram(from, &bytes, self.now),
@@ -509,7 +517,8 @@ impl World {
             let status = host.node.status(now);
             let sessions = status.uploads.len();
             assert!(sessions <= host.settings.network.max_sessions as usize, "{id:?} serves {sessions}");
-            let owners = usize::from(host.settings.download.owners);
+            // Those that give nothing take no places, up to a bound.
+            let owners = 4 * usize::from(host.settings.download.owners);
             let most = status.downloads.iter().map(|download| download.owners.len()).max().unwrap_or(0);
             assert!(most <= owners, "{id:?} talks to {most} owners of {owners}");
         }

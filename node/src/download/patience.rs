@@ -1,0 +1,85 @@
+//! How long one owner is waited for: who says nothing is snubbed, and who talks and gives nothing keeps no place.
+
+use std::time::Duration;
+
+use messages::Timestamp;
+
+/// An owner that was snubbed and is heard again this often, but sends nothing, stays snubbed.
+const MOST_REVIVALS: u32 = 3;
+/// An owner that puts this node off for so long takes none of the download's places,
+const BARREN_AFTER: Duration = Duration::from_secs(10);
+/// and after so long it is left, and tried again in its turn.
+const BARREN_FOR: Duration = Duration::from_secs(60);
+
+/// What is waited for from one owner.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    /// Since when it owes an answer.
+    silent_since: Option<Timestamp>,
+    /// How often it was heard again after it had been snubbed, without sending anything since.
+    revivals: u32,
+    /// Since when it has been asked, or has put this node off, without sending anything.
+    barren_since: Option<Timestamp>,
+    is_barren: bool,
+}
+
+impl Patience {
+    /// It was asked for something.
+    pub(super) fn on_asked(&mut self, now: Timestamp) {
+        self.silent_since.get_or_insert(now);
+        self.barren_since.get_or_insert(now);
+    }
+
+    /// It has answered, and be it that it has no time.
+    pub(super) fn on_answer(&mut self) {
+        self.silent_since = None;
+    }
+
+    /// It serves others for a time.
+    pub(super) fn on_put_off(&mut self, now: Timestamp) {
+        self.barren_since.get_or_insert(now);
+    }
+
+    /// It has sent what it was asked for.
+    pub(super) fn on_given(&mut self) {
+        *self = Patience::default();
+    }
+
+    /// It was snubbed, and is heard again: whether it is believed.
+    pub(super) fn revive(&mut self) -> bool {
+        let believed = self.revivals < MOST_REVIVALS;
+        if believed {
+            self.revivals += 1;
+            self.silent_since = None;
+        }
+        believed
+    }
+
+    /// Since when it owes an answer.
+    pub(super) fn silent_since(&self) -> Option<Timestamp> {
+        self.silent_since
+    }
+
+    /// Whether it has been asked for too long, and has given nothing.
+    pub(super) fn is_barren(&self) -> bool {
+        self.is_barren
+    }
+
+    /// Whether it has just been waited for too long to keep its place.
+    pub(super) fn turns_barren(&mut self, now: Timestamp) -> bool {
+        let due = !self.is_barren && self.barren_since.is_some_and(|since| now >= since + BARREN_AFTER);
+        self.is_barren |= due;
+        due
+    }
+
+    /// Whether it has been waited for long enough.
+    pub(super) fn has_ended(&self, now: Timestamp) -> bool {
+        self.barren_since.is_some_and(|since| now >= since + BARREN_FOR)
+    }
+
+    /// When the next of these comes.
+    pub(super) fn next_at(&self) -> Timestamp {
+        let after = if self.is_barren { BARREN_FOR } else { BARREN_AFTER };
+        self.barren_since.map_or(Timestamp::NEVER, |since| since + after)
+    }
+}
