@@ -37,6 +37,7 @@ impl Download {
         self.open_sessions(cx);
         self.describe(cx);
         self.assign(cx);
+        self.relieve_the_slow(cx);
         let asking = self.ask(cx);
         self.tell_why_it_waits(cx);
         asking.earlier(self.next_timer(cx))

@@ -13,6 +13,7 @@ mod asking;
 mod assembly;
 mod conversing;
 mod describing;
+mod endgame;
 mod fetch;
 mod has;
 mod need;

@@ -144,6 +144,12 @@ impl Flow {
         self.outstanding
     }
 
+    /// Since when the oldest of what is outstanding has been waited for.
+    pub(crate) fn waits_since(&self) -> Option<Timestamp> {
+        let mut unfinished = self.bursts.range(self.unfinished_from()..);
+        unfinished.find(|burst| !burst.is_finished()).map(Outstanding::asked_at)
+    }
+
     /// Bytes of payload in each CHUNK.
     pub(crate) fn segment(&self) -> u16 {
         self.settings.segment

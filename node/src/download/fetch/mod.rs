@@ -255,6 +255,16 @@ impl Fetch {
         !self.begun.is_empty()
     }
 
+    /// Whether nothing is left to begin.
+    pub(crate) fn has_begun_all(&self) -> bool {
+        self.stretches.is_empty()
+    }
+
+    /// Whether `session` has nothing to ask for, and may ask for anything.
+    pub(crate) fn is_free(&self, session: &Session) -> bool {
+        !session.on_parole && self.is_idle(session)
+    }
+
     /// Whether something is missing that none of `sessions` has: those that have not answered may.
     pub(crate) fn lacks_owners<'a>(&self, sessions: impl Iterator<Item = &'a Session> + Clone) -> bool {
         let begun = self.begun.keys().copied();

@@ -1,0 +1,65 @@
+//! The end of a download: what a slow owner has been asked for and keeps, a faster one fetches that has nothing to do.
+
+use std::time::Duration;
+
+use messages::Timestamp;
+
+use super::session::Session;
+use super::{Download, Phase};
+use crate::context::Context;
+use crate::flow::Flow;
+use crate::ids::SessionKey;
+
+/// Nothing is taken from an owner that was asked more recently, or would have sent it in that time.
+const WORTH: Duration = Duration::from_secs(1);
+
+impl Download {
+    /// When nothing is left to begin: what the slowest owner keeps others waiting for is asked of one that is idle, if that
+    /// has it in half the time. What comes from both is taken once.
+    pub(super) fn relieve_the_slow(&mut self, cx: &mut Context<'_>) {
+        let Phase::Fetching(fetch) = &self.phase else {
+            return;
+        };
+        if !fetch.has_begun_all() {
+            return;
+        }
+        let slow = self.sessions.values().filter(|session| keeps_waiting(session, cx.now));
+        let slow = slow.max_by_key(|session| time_for(session, 0, cx.now));
+        let Some((slow, late, bytes)) = slow.map(|s| (s.key, time_for(s, 0, cx.now), outstanding(s))) else {
+            return;
+        };
+        let takers = self.sessions.values().filter(|s| s.key != slow && s.is_willing() && fetch.is_free(s));
+        let taker = takers.min_by_key(|session| time_for(session, bytes, cx.now));
+        let sooner = |taker: &&Session| time_for(taker, bytes, cx.now) * 2 + WORTH < late;
+        if let Some(taker) = taker.filter(sooner).map(|session| session.key) {
+            self.hand_over(slow, taker, cx);
+        }
+    }
+
+    fn hand_over(&mut self, slow: SessionKey, taker: SessionKey, cx: &mut Context<'_>) {
+        let mut kept = Vec::new();
+        if let Some(flow) = self.sessions.get_mut(&slow).and_then(Session::flow_mut) {
+            flow.give_up_everything(&mut kept);
+        }
+        cx.download_limit.refund(kept.iter().map(|range| range.length()).sum());
+        kept.into_iter().for_each(|range| self.ask_again(range, slow, Some(taker)));
+        self.release(slow);
+    }
+}
+
+/// Whether an owner that all may take from was asked for something a while ago, and has not sent it.
+fn keeps_waiting(session: &Session, now: Timestamp) -> bool {
+    let since = session.flow().and_then(Flow::waits_since);
+    !session.on_parole && since.is_some_and(|since| now >= since + WORTH)
+}
+
+fn outstanding(session: &Session) -> u32 {
+    session.flow().map_or(0, Flow::outstanding)
+}
+
+/// How long `session` needs for what it was asked for and `more` bytes.
+fn time_for(session: &Session, more: u32, now: Timestamp) -> Duration {
+    let bytes = u64::from(outstanding(session)) + u64::from(more);
+    let round_trip = session.flow().and_then(Flow::smoothed_rtt).unwrap_or_default();
+    round_trip + Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / session.speed(now).max(1))
+}
