@@ -193,6 +193,11 @@ impl Session {
         self.has.contains(piece)
     }
 
+    /// Whether the owner has every piece.
+    pub(crate) fn has_everything(&self) -> bool {
+        matches!(self.has, Has::Everything)
+    }
+
     /// Bytes outstanding over a path so short that they may all arrive at once.
     pub(crate) fn near_outstanding(&self) -> u32 {
         self.flow.as_ref().filter(|flow| is_near(flow)).map_or(0, Flow::outstanding)

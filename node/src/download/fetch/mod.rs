@@ -267,9 +267,13 @@ impl Fetch {
 
     /// Whether something is missing that none of `sessions` has: those that have not answered may.
     pub(crate) fn lacks_owners<'a>(&self, sessions: impl Iterator<Item = &'a Session> + Clone) -> bool {
+        // There may be a million pieces, and this is asked often.
+        if sessions.clone().any(|session| session.is_greeting() || session.has_everything()) {
+            return false;
+        }
         let begun = self.begun.keys().copied();
         let mut missing = begun.chain(self.stretches.pieces());
-        missing.any(|piece| !sessions.clone().any(|session| session.is_greeting() || session.has(piece)))
+        missing.any(|piece| !sessions.clone().any(|session| session.has(piece)))
     }
 
     /// The disk has `piece`, verified: who sent how much of it.
