@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
-use messages::Bits;
+use messages::{Bits, PieceRun};
 
 /// The pieces of one owner.
 #[derive(Debug)]
@@ -33,8 +33,22 @@ impl Has {
         bits.pieces().for_each(|piece| self.learn(piece..piece + 1));
     }
 
-    /// HAVE: a run of them; pieces that the content does not have are left out.
-    pub(crate) fn learn(&mut self, run: Range<u32>) {
+    /// HAVE: runs of them. No more is taken in than the content has pieces: whoever says the same again and again in one
+    /// message makes no work.
+    pub(crate) fn learn_runs(&mut self, runs: &[PieceRun]) {
+        let Has::Some(pieces) = self else {
+            return;
+        };
+        let mut left = pieces.len() as u32;
+        for run in runs.iter().map(|run| run.pieces()) {
+            let end = run.end.min(run.start.saturating_add(left));
+            left -= end - run.start;
+            self.learn(run.start..end);
+        }
+    }
+
+    /// A run of them; pieces that the content does not have are left out.
+    fn learn(&mut self, run: Range<u32>) {
         if let Has::Some(pieces) = self {
             let end = (run.end as usize).min(pieces.len());
             pieces.insert_range((run.start as usize).min(end)..end);
@@ -70,6 +84,16 @@ mod tests {
         has.forget(4, 10);
         has.forget(99, 10);
         assert!(!has.contains(4));
+    }
+
+    #[test]
+    fn one_message_makes_no_more_work_than_the_content_has_pieces() {
+        let run = |first, count| PieceRun::new(first, count).expect("a run");
+        let mut has = Has::nothing(10);
+        has.learn_runs(&[run(0, 8), run(0, 8), run(9, 1)]);
+        assert_eq!((0..10).filter(|&piece| has.contains(piece)).count(), 8);
+        has.learn_runs(&[run(8, 1), run(9, 1)]);
+        assert_eq!((0..10).filter(|&piece| has.contains(piece)).count(), 10);
     }
 
     #[test]

@@ -251,7 +251,7 @@ impl Session {
 
     /// HAVE: pieces that the owner has now.
     pub(crate) fn handle_have(&mut self, runs: &[PieceRun]) {
-        runs.iter().for_each(|run| self.has.learn(run.pieces()));
+        self.has.learn_runs(runs);
     }
 
     /// PING of the owner: answered at once, and in the next REQUEST once more.
