@@ -8,7 +8,8 @@ use messages::{Name, Timestamp};
 use node::{Command, Destination, DownloadId, DownloadOrder, Event, Failure, Patience, ShareId, Wanted};
 
 use crate::link::LinkSpec;
-use crate::world::{HostId, Manners, Part, World};
+use crate::world::actors::Part;
+use crate::world::{HostId, Manners, World};
 
 const MIB: u64 = 1 << 20;
 

@@ -1,6 +1,6 @@
 //! One heap of timed events, one seed: hosts with nodes on them, a tracker, and the network between them.
 
-mod actors;
+pub(crate) mod actors;
 mod faults;
 mod host;
 mod network;
@@ -23,7 +23,6 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::content::Library;
 use crate::disk::{Around, Disk, Provenance};
 use crate::link::{LinkSpec, Pipe};
-pub(crate) use actors::Part;
 pub(crate) use faults::{Fault, Move};
 pub(crate) use host::{Host, Manners, Standing, State, Wish};
 pub(crate) use network::{Cut, Payload};
