@@ -108,7 +108,8 @@ pub enum SessionEnd {
     PeerLeft,
     /// The other side no longer serves the content.
     Gone,
-    /// The other side knows no such session: it was restarted, or this node's address changed on the way.
+    /// The other side knows no such session, or answers nothing that it is asked in it: it was restarted, or this node's
+    /// address changed on the way. It is greeted anew.
     Forgotten,
     /// No HELLO was answered.
     NoAnswer,

@@ -6,6 +6,7 @@ use messages::node_to_node::ByteRange;
 use messages::node_to_tracker::Query;
 use messages::{List, Timestamp};
 
+use super::fetch::Fetch;
 use super::path::is_near;
 use super::room::Full;
 use super::session::Session;
@@ -119,6 +120,12 @@ impl Download {
             let Some(session) = self.sessions.get_mut(&key) else {
                 continue;
             };
+            let useless = |fetch: &Fetch| session.is_unused(cx) && !fetch.lacks_what_it_has(session);
+            if matches!(&self.phase, Phase::Fetching(fetch) if useless(fetch)) {
+                // It has nothing to give, as far as is known: what it has by now, or had all along, a new greeting tells.
+                self.end_session(key, SessionEnd::Forgotten, cx);
+                continue;
+            }
             if let Some(why) = session.handle_time(cx) {
                 self.end_session(key, why, cx);
                 continue;

@@ -38,7 +38,13 @@ impl Download {
             }
             NodeToNode::Ping(ping) => session.handle_ping(ping.nonce, cx),
             NodeToNode::Bye(_) => self.end_session(key, SessionEnd::PeerLeft, cx),
-            NodeToNode::Pong(_) => session.on_pong(),
+            NodeToNode::Pong(_) => {
+                session.on_pong();
+                if session.is_snubbed() {
+                    // It hears, and does not answer what it is asked, again: its picture of the session may be damaged.
+                    self.end_session(key, SessionEnd::Forgotten, cx);
+                }
+            }
             NodeToNode::Hello(_) | NodeToNode::Request(_) | NodeToNode::Probe(_) | NodeToNode::Probed(_) => {
                 cx.counters.unexpected += 1;
             }
@@ -51,6 +57,12 @@ impl Download {
         };
         if welcome.node != session.owner {
             // Whom the tracker named is not here any more; blame and credit must not fall on another.
+            self.end_session(key, SessionEnd::Fault, cx);
+            return;
+        }
+        if matches!(&self.phase, Phase::Fetching(fetch) if fetch.manifest.layout().length() != welcome.length)
+        {
+            // The manifest is known: a content of another length is another one, or the datagram was damaged.
             self.end_session(key, SessionEnd::Fault, cx);
             return;
         }
@@ -228,10 +240,14 @@ impl Download {
             return;
         };
         cx.routes.close(session.ours);
-        if matches!(why, SessionEnd::BadPieces | SessionEnd::BadManifest | SessionEnd::Fault)
-            && let Some((peer, theirs)) = session.address()
-        {
-            cx.send(peer, theirs, &Bye { reason: ByeReason::Fault });
+        let said = match why {
+            SessionEnd::BadPieces | SessionEnd::BadManifest | SessionEnd::Fault => Some(ByeReason::Fault),
+            // What it may still keep in line for this session is in vain.
+            SessionEnd::Forgotten => Some(ByeReason::Cancelled),
+            _ => None,
+        };
+        if let (Some(reason), Some((peer, theirs))) = (said, session.address()) {
+            cx.send(peer, theirs, &Bye { reason });
         }
         if why != SessionEnd::Done && why != SessionEnd::Ours {
             self.candidates.on_ended(session.owner, why, cx.now);

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
-/// An owner that was snubbed and is heard again this often, but sends nothing, stays snubbed.
-const MOST_REVIVALS: u32 = 3;
+/// An owner that was snubbed and is heard again this often, but sends nothing, stays snubbed: and is greeted anew when it
+/// answers PING once more.
+const MOST_REVIVALS: u32 = 1;
 /// An owner that puts this node off for so long takes none of the download's places,
 const BARREN_AFTER: Duration = Duration::from_secs(10);
 /// and after so long it is left, and tried again in its turn.

@@ -159,6 +159,11 @@ impl Session {
         matches!(self.state, State::Choked { .. })
     }
 
+    /// Whether nothing came for too long.
+    pub(crate) fn is_snubbed(&self) -> bool {
+        matches!(self.state, State::Snubbed { .. })
+    }
+
     /// Whether it is worth one of the download's places: it answers and gives, or its first HELLO is under way.
     pub(crate) fn is_useful(&self) -> bool {
         match &self.state {
@@ -355,6 +360,11 @@ impl Session {
             State::Greeting(_) | State::Willing | State::Choked { .. } => {}
         }
         None
+    }
+
+    /// Whether nothing was asked of a willing owner for so long that it is due to be told that the session goes on.
+    pub(crate) fn is_unused(&self, cx: &Context<'_>) -> bool {
+        matches!(self.state, State::Willing) && cx.now >= self.said_at + cx.settings.network.session_idle / 3
     }
 
     /// Whether the owner has just been silent for too long: from now on it is snubbed.

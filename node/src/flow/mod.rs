@@ -41,6 +41,9 @@ const WINDOW_PARTS: u64 = 32;
 /// No more bursts than this are asked for at once: owners queue 64 (`network.requests_per_session`), and a REQUEST may
 /// repeat one.
 const MOST_BURSTS: u32 = 60;
+/// A datagram that takes longer, the owner's queue apart, has lain in a stopped process, or a stranger says it again: how long
+/// to wait for the next one does not follow from that.
+const LONGEST_PATH: Duration = Duration::from_secs(3);
 /// A timeout counts from the last arrival; it doubles at most this often.
 const MAX_BACKOFF: u32 = 5;
 
@@ -263,8 +266,11 @@ impl Flow {
         // Late ones too: each request has its own number, so it is clear which one is answered.
         if header.index == 0 {
             let hold = Duration::from_micros(u64::from(header.hold) * HOLD_UNIT_MICROS);
-            self.rtt.observe(now.since(asked_at), now);
-            self.rate.on_rtt(now.since(asked_at).saturating_sub(hold).max(Duration::from_micros(1)), now);
+            let path = now.since(asked_at).saturating_sub(hold);
+            // A longer hold than can be told may be any.
+            let believed = if header.hold == u16::MAX { path } else { path.min(LONGEST_PATH) };
+            self.rtt.observe(hold + believed, now);
+            self.rate.on_rtt(path.max(Duration::from_micros(1)), now);
         }
         if ordinal > self.highest_arrived {
             self.highest_arrived = ordinal;

@@ -265,6 +265,11 @@ impl Fetch {
         !session.on_parole && self.is_idle(session)
     }
 
+    /// Whether anything is missing that `session` has.
+    pub(crate) fn lacks_what_it_has(&self, session: &Session) -> bool {
+        self.begun.keys().copied().chain(self.stretches.pieces()).any(|piece| session.has(piece))
+    }
+
     /// Whether something is missing that none of `sessions` has: those that have not answered may.
     pub(crate) fn lacks_owners<'a>(&self, sessions: impl Iterator<Item = &'a Session> + Clone) -> bool {
         // There may be a million pieces, and this is asked often.
