@@ -60,6 +60,8 @@ impl Buffers {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -82,5 +84,33 @@ mod tests {
         assert_eq!(buffers.lend(1, &mut out), None);
         buffers.give_back(large, &mut out);
         assert!(buffers.lend(1, &mut out).is_some());
+    }
+
+    proptest! {
+        /// Whatever is lent and given back, once or twice: the pool is the driver's list of buffers, within the budget.
+        #[test]
+        fn the_drivers_pool_is_what_is_lent(steps in prop::collection::vec((any::<bool>(), 0u32..80), 0..200)) {
+            let (mut buffers, mut out) = (Buffers::new(200), Output::default());
+            let mut pool: BTreeMap<BufferId, u32> = BTreeMap::new();
+            for (lends, size) in steps {
+                let before: u64 = pool.values().map(|&length| u64::from(length)).sum();
+                if lends {
+                    let room = before + u64::from(size) <= 200 || pool.is_empty();
+                    prop_assert_eq!(buffers.lend(size, &mut out).is_some(), room);
+                } else {
+                    buffers.give_back(BufferId(size), &mut out);
+                }
+                for change in out.buffers.drain(..) {
+                    match change {
+                        BufferChange::Allocate { buffer, length } => {
+                            prop_assert_eq!(pool.insert(buffer, length), None);
+                        }
+                        BufferChange::Free { buffer } => prop_assert!(pool.remove(&buffer).is_some()),
+                    }
+                }
+                prop_assert_eq!(&buffers.lent, &pool);
+                prop_assert_eq!(buffers.used, pool.values().map(|&length| u64::from(length)).sum::<u64>());
+            }
+        }
     }
 }

@@ -130,3 +130,67 @@ impl SocketCredit {
         self.used = self.used.saturating_add(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use rand::SeedableRng as _;
+
+    use super::*;
+
+    fn address(number: u16) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, 1], number))
+    }
+
+    proptest! {
+        /// A number is somebody's from when it is opened until it is closed, and nobody else's meanwhile.
+        #[test]
+        fn a_conversation_is_found_while_it_is_open(steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..200)) {
+            let (mut routes, mut rng) = (Routes::default(), StdRng::seed_from_u64(1));
+            let mut open: Vec<(Conversation, Route)> = Vec::new();
+            let mut closed: BTreeSet<Conversation> = BTreeSet::new();
+            for (number, (opens, which)) in (0u32..).zip(steps) {
+                if opens {
+                    let route = Route::Download(DownloadId(number), SessionKey(number));
+                    let conversation = routes.open(route, &mut rng);
+                    prop_assert!(open.iter().all(|(other, _)| *other != conversation), "given twice");
+                    open.push((conversation, route));
+                    closed.remove(&conversation);
+                } else if !open.is_empty() {
+                    let (conversation, _) = open.swap_remove(which.index(open.len()));
+                    routes.close(conversation);
+                    closed.insert(conversation);
+                }
+                for (conversation, route) in &open {
+                    prop_assert_eq!(routes.find(*conversation), Some(*route));
+                }
+                prop_assert!(closed.iter().all(|conversation| routes.find(*conversation).is_none()));
+                prop_assert_eq!(routes.0.len(), open.len());
+            }
+        }
+
+        /// What is kept is the last cookie of an address; when there are too many, some are forgotten and none is mixed up.
+        #[test]
+        fn cookies_are_forgotten_and_never_mixed_up(kept in prop::collection::vec((0u16..2000, any::<u8>()), 0..3000)) {
+            let mut cookies = Cookies::default();
+            let mut last: BTreeMap<u16, Cookie> = BTreeMap::new();
+            for (owner, byte) in kept {
+                let cookie = Cookie::from_bytes([byte; 16]);
+                cookies.keep(address(owner), cookie);
+                last.insert(owner, cookie);
+                prop_assert_eq!(cookies.find(address(owner)), cookie);
+                prop_assert!(cookies.0.len() <= Cookies::MOST);
+            }
+            let wrong = last.iter().filter(|(owner, cookie)| {
+                let found = cookies.find(address(**owner));
+                found != Cookie::NONE && found != **cookie
+            });
+            prop_assert_eq!(wrong.count(), 0);
+            if last.len() <= Cookies::MOST {
+                prop_assert_eq!(cookies.0.len(), last.len(), "forgotten without need");
+            }
+        }
+    }
+}

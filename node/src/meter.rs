@@ -59,6 +59,8 @@ impl Meter {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -73,5 +75,32 @@ mod tests {
         assert!((950_000..=1_050_000).contains(&rate), "{rate}");
         assert_eq!(meter.rate(now + Duration::from_secs(5)), 0);
         assert_eq!(meter.total(), 5_000_000);
+    }
+
+    proptest! {
+        /// The rate is that of the last one to two seconds, and never more than all of them in the least time there was.
+        #[test]
+        fn the_rate_is_that_of_the_bytes_of_late(steps in prop::collection::vec((0u64..1500, 0u64..100_000), 1..60)) {
+            let mut now = Timestamp::ZERO + Duration::from_secs(9);
+            let mut meter = Meter::new(now);
+            let mut counted: Vec<(Timestamp, u64)> = Vec::new();
+            for (millis, bytes) in steps {
+                now += Duration::from_millis(millis);
+                meter.count(bytes, now);
+                counted.push((now, bytes));
+                let within = |time: Duration| -> u64 {
+                    counted.iter().filter(|(at, _)| now.since(*at) < time).map(|(_, bytes)| bytes).sum()
+                };
+                let first = counted.iter().map(|(at, _)| *at).min().expect("one");
+                let span = now.since(first).clamp(Duration::from_millis(1), WINDOW).as_nanos();
+                let shortest = span.min((WINDOW / 2).as_nanos());
+                let most = u128::from(within(WINDOW)) * 1_000_000_000 / shortest;
+                let least = u128::from(within(WINDOW / 2)) * 1_000_000_000 / span;
+                let rate = u128::from(meter.rate(now));
+                prop_assert!(least <= rate + 1 && rate <= most, "{rate} is not from {least} to {most}");
+            }
+            prop_assert_eq!(meter.total(), counted.iter().map(|(_, bytes)| bytes).sum::<u64>());
+            prop_assert_eq!(meter.rate(now + WINDOW), 0);
+        }
     }
 }

@@ -48,6 +48,8 @@ impl<T: Ord> Votes<T> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -63,5 +65,28 @@ mod tests {
         assert!(votes.remove(&"b"));
         assert!(!votes.remove(&"b"), "nobody says it any more");
         assert_eq!(votes.leader(), Some(&"a"));
+    }
+
+    proptest! {
+        /// Votes are a list of who said what.
+        #[test]
+        fn behaves_like_a_list(steps in prop::collection::vec((any::<bool>(), 0u8..5), 0..60)) {
+            let (mut votes, mut list) = (Votes::new(), Vec::new());
+            for (adds, what) in steps {
+                let before = list.iter().filter(|said| **said == what).count();
+                if adds {
+                    prop_assert_eq!(votes.add(what), before == 0);
+                    list.push(what);
+                } else {
+                    prop_assert_eq!(votes.remove(&what), before == 1);
+                    if let Some(at) = list.iter().position(|said| *said == what) {
+                        list.swap_remove(at);
+                    }
+                }
+                let count = |what: u8| list.iter().filter(|said| **said == what).count();
+                let leader = (0..5).rev().max_by_key(|what| count(*what)).filter(|what| count(*what) > 0);
+                prop_assert_eq!(votes.leader().copied(), leader);
+            }
+        }
     }
 }

@@ -108,6 +108,8 @@ impl Owned {
                 // Changed while it was on its way: the change is told next.
                 *known = if entry.withdrawn { Known::No } else { Known::Before };
             } else {
+                // Changed and changed back while it was on its way: it is told.
+                self.untold.remove(&content);
                 taken.push(content);
                 if entry.withdrawn {
                     self.entries.remove(&content);
@@ -147,6 +149,7 @@ impl Owned {
 mod tests {
     use messages::Name;
     use messages::node_to_tracker::Permille;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -231,5 +234,70 @@ mod tests {
         assert_eq!(owned.next_batch(), None, "not before the first is answered: none overtakes another");
         assert_eq!(owned.on_answer(&batch, 1), []);
         assert_eq!(owned.next_batch(), Some(vec![entry(1, true)]));
+    }
+
+    /// One of three things that may be said of a content.
+    fn said(id: u8, what: u8) -> OwnEntry {
+        let permille = if what == 1 { Permille::of(1, 2) } else { Permille::COMPLETE };
+        OwnEntry { permille, withdrawn: what == 2, ..entry(id, false) }
+    }
+
+    /// A tracker that takes the first `accepted` of `told`.
+    fn take(table: &mut BTreeMap<ContentId, OwnEntry>, told: &[OwnEntry], accepted: usize) {
+        for entry in &told[..accepted] {
+            if entry.withdrawn {
+                table.remove(&entry.content);
+            } else {
+                table.insert(entry.content, entry.clone());
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever is said, changed, refused and forgotten meanwhile: when the tracker has room at last it knows what is
+        /// so, and both count it alike.
+        #[test]
+        fn in_the_end_both_know_the_same(steps in prop::collection::vec((0u8..8, 0u8..6, 0u8..3), 0..80)) {
+            let mut owned = Owned::default();
+            let mut table = BTreeMap::new();
+            let mut so: BTreeMap<ContentId, OwnEntry> = BTreeMap::new();
+            let mut under_way: Vec<Vec<OwnEntry>> = Vec::new();
+            for (what, id, kind) in steps {
+                match what {
+                    0..4 => {
+                        let entry = said(id, kind);
+                        so.insert(entry.content, entry.clone());
+                        owned.put(entry);
+                    }
+                    4 => under_way.extend(owned.next_batch()),
+                    5 | 6 if !under_way.is_empty() => {
+                        let told = under_way.remove(0);
+                        let accepted = if what == 5 { told.len() } else { usize::from(id).min(told.len()) };
+                        take(&mut table, &told, accepted);
+                        owned.on_answer(&told, accepted);
+                    }
+                    7 if kind == 0 => {
+                        // The tracker began anew.
+                        (table, under_way) = (BTreeMap::new(), Vec::new());
+                        owned.forget_answers();
+                    }
+                    _ => owned.try_refused(),
+                }
+            }
+            for _ in 0..100 {
+                owned.try_refused();
+                under_way.extend(owned.next_batch());
+                for told in under_way.drain(..) {
+                    take(&mut table, &told, told.len());
+                    owned.on_answer(&told, told.len());
+                }
+            }
+            so.retain(|_, entry| !entry.withdrawn);
+            let mut digest = OwnDigest::default();
+            so.values().for_each(|entry| digest.toggle(entry));
+            prop_assert_eq!(&table, &so);
+            prop_assert_eq!(owned.digest(), (so.len() as u32, digest));
+            prop_assert!(!owned.is_telling());
+        }
     }
 }

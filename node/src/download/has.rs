@@ -72,6 +72,8 @@ impl Has {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -101,5 +103,33 @@ mod tests {
         let mut has = Has::Everything;
         has.forget(4, 10);
         assert_eq!((0..10).filter(|&piece| !has.contains(piece)).collect::<Vec<_>>(), [4]);
+    }
+
+    proptest! {
+        /// Bits, runs and refusals in any order are what a list of booleans makes of them.
+        #[test]
+        fn behaves_like_a_list_of_booleans(
+            pieces in 1u32..200,
+            all in any::<bool>(),
+            steps in prop::collection::vec((0u8..3, 0u32..250, 0u32..60, any::<u64>()), 0..40),
+        ) {
+            let mut has = if all { Has::Everything } else { Has::nothing(pieces) };
+            let mut list = vec![all; pieces as usize];
+            for (what, first, count, bits) in steps {
+                match what {
+                    0 => has.learn(first..first + count),
+                    1 => has.learn_bits(&Bits::of(first, 64, |piece| bits >> (piece - first) & 1 == 1)),
+                    _ => has.forget(first, pieces),
+                }
+                for (piece, is_there) in (0u32..).zip(&mut list) {
+                    match what {
+                        0 => *is_there |= (first..first + count).contains(&piece),
+                        1 => *is_there |= piece.checked_sub(first).is_some_and(|bit| bit < 64 && bits >> bit & 1 == 1),
+                        _ => *is_there &= piece != first,
+                    }
+                }
+                prop_assert_eq!((0..pieces).map(|piece| has.contains(piece)).collect::<Vec<_>>(), list.clone());
+            }
+        }
     }
 }

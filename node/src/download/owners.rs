@@ -145,3 +145,57 @@ impl Candidates {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use messages::Endpoint;
+    use messages::node_to_tracker::Permille;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn owner(node: u16, host: u8) -> Owner {
+        let mut id = [0; 16];
+        id[..2].copy_from_slice(&node.to_le_bytes());
+        // Host 0 is a group: nobody can be reached there.
+        let ip = if host == 0 { [224, 0, 0, 1] } else { [10, 0, 0, host] };
+        let endpoint = Endpoint::new(SocketAddr::from((ip, 7000)));
+        Owner { node: NodeId::from_bytes(id), endpoint, permille: Permille::COMPLETE }
+    }
+
+    proptest! {
+        /// However many owners are named, moved and lost: few are remembered, each where it was seen last, and whoever is
+        /// to be tried has rested.
+        #[test]
+        fn few_are_remembered_and_the_rested_are_tried(
+            steps in prop::collection::vec((0u8..3, 0u16..600, 0u8..4, 0u64..30), 0..400),
+        ) {
+            let (mut candidates, mut now) = (Candidates::default(), Timestamp::ZERO);
+            let mut seen: BTreeMap<NodeId, SocketAddr> = BTreeMap::new();
+            for (what, node, host, seconds) in steps {
+                let named = owner(node, host);
+                match what {
+                    0 => {
+                        let named: Vec<Owner> = (node..node + 20).map(|node| owner(node, host)).collect();
+                        candidates.learn(&named, now);
+                        let reachable = named.iter().filter(|owner| owner.endpoint.is_reachable());
+                        seen.extend(reachable.map(|owner| (owner.node, owner.endpoint.address())));
+                    }
+                    1 => {
+                        candidates.on_ended(named.node, SessionEnd::NoAnswer, now);
+                        let tried = candidates.next(now, false, |other| other != named.node);
+                        prop_assert_eq!(tried, None, "it did not answer just now");
+                    }
+                    _ => now += Duration::from_secs(seconds),
+                }
+                prop_assert!(candidates.known.len() <= MOST);
+                prop_assert_eq!(candidates.order.len(), candidates.known.len());
+                let next = candidates.next(now, false, |_| false);
+                prop_assert_eq!(next.is_some(), candidates.next_at(false, |_| false).is_some_and(|at| at <= now));
+                if let Some((node, peer)) = next {
+                    prop_assert_eq!(seen.get(&node), Some(&peer));
+                }
+            }
+        }
+    }
+}

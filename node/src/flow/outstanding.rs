@@ -172,3 +172,85 @@ impl Outstanding {
         u64::MAX >> (64 - self.segments().clamp(1, 64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use messages::{Conversation, PieceIndex};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a naive reading knows of one segment.
+    #[derive(Clone, Copy, Debug, Default, PartialEq)]
+    struct Segment {
+        arrived: bool,
+        given_up: bool,
+    }
+
+    fn header(range: ByteRange, index: u8, offset: u32) -> ChunkHeader {
+        ChunkHeader {
+            conversation: Conversation(0),
+            sequence: 0,
+            request: 0,
+            piece: range.piece(),
+            offset,
+            sent_at: 0,
+            index,
+            count: 64,
+            hold: 0,
+        }
+    }
+
+    proptest! {
+        /// Segments that arrive, twice or wrong, and are given up, behave like a list of them.
+        #[test]
+        fn behaves_like_a_list_of_segments(
+            segment in 1u16..1500,
+            length in 1u32..60_000,
+            steps in prop::collection::vec((0u8..4, 0u8..66, 0u64..80), 0..60),
+        ) {
+            let range = ByteRange::new(PieceIndex(3), 7000, length).filter(|range| range.fits_burst(segment));
+            prop_assume!(range.is_some());
+            let range = range.expect("just looked at");
+            let mut burst = Outstanding::new(range, segment, 10, Timestamp::ZERO);
+            let count = burst.segments() as usize;
+            let mut list = vec![Segment::default(); count];
+            let start = |index: usize| range.offset() + index as u32 * u32::from(segment);
+            let size = |index: usize| (range.end() - start(index)).min(segment.into());
+            for (what, index, before) in steps {
+                let at = usize::from(index);
+                if what == 0 {
+                    let mut lost = Vec::new();
+                    let bytes = burst.give_up(10 + before, &mut lost);
+                    let fresh: Vec<usize> = (0..count)
+                        .filter(|&at| (at as u64) < before && list[at] == Segment::default())
+                        .collect();
+                    fresh.iter().for_each(|&at| list[at].given_up = true);
+                    prop_assert_eq!(bytes, fresh.iter().map(|&at| size(at)).sum::<u32>());
+                    let covered = |byte: u32| lost.iter().any(|range| (range.offset()..range.end()).contains(&byte));
+                    prop_assert!((0..count).all(|at| covered(start(at)) == fresh.contains(&at)), "{lost:?}");
+                    prop_assert_eq!(lost.iter().map(|range| range.length()).sum::<u32>(), bytes);
+                } else if at >= count || what == 1 {
+                    // No such segment, or not as it was asked for.
+                    let wrong = header(range, index, start(at).wrapping_add(u32::from(what == 1)));
+                    prop_assert_eq!(burst.handle_segment(&wrong, segment.into()), Arrival::Stranger);
+                } else {
+                    let expected = match list[at] {
+                        Segment { arrived: true, .. } => Arrival::Again,
+                        Segment { given_up, .. } => Arrival::Asked { late: given_up },
+                    };
+                    let right = header(range, index, start(at));
+                    prop_assert_eq!(burst.handle_segment(&right, size(at) as usize), expected);
+                    list[at].arrived = true;
+                }
+                prop_assert_eq!(burst.is_complete(), list.iter().all(|segment| segment.arrived));
+                prop_assert_eq!(burst.is_untouched(), list.iter().all(|segment| *segment == Segment::default()));
+                let expected_still = |until: usize| list.iter().take(until).any(|segment| *segment == Segment::default());
+                prop_assert_eq!(burst.is_finished(), !expected_still(count));
+                for until in [0, 1, before as usize, count, count + 1] {
+                    prop_assert_eq!(burst.has_gap(10 + until as u64), expected_still(until), "before {}", until);
+                }
+            }
+        }
+    }
+}
