@@ -167,6 +167,9 @@ impl Announce {
 
     /// Talks to another tracker from now on.
     pub(crate) fn use_tracker(&mut self, tracker: SocketAddr, cx: &Context<'_>) {
+        if matches!(self.link, Link::Leaving { .. } | Link::Left) {
+            return;
+        }
         self.tracker = tracker;
         self.cookie = Cookie::NONE;
         self.rejoin(cx.now);

@@ -55,7 +55,7 @@ impl Candidates {
                     let trust = Trust::default();
                     let fresh = Candidate { peer, failures: 0, rests_until: now, trust };
                     if self.known.len() >= MOST {
-                        self.forget_the_worst();
+                        self.forget_the_worst(now);
                     }
                     self.known.insert(owner.node, fresh);
                     self.order.push(owner.node);
@@ -72,8 +72,13 @@ impl Candidates {
         self.known.is_empty()
     }
 
-    fn forget_the_worst(&mut self) {
-        let worst = self.known.iter().max_by_key(|(_, candidate)| candidate.failures).map(|(node, _)| *node);
+    /// Those that are banned stay: forgotten, they would come back trusted.
+    fn forget_the_worst(&mut self, now: Timestamp) {
+        let worst = self
+            .known
+            .iter()
+            .max_by_key(|(_, candidate)| (candidate.trust.banned_until() <= now, candidate.failures));
+        let worst = worst.map(|(node, _)| *node);
         if let Some(worst) = worst {
             self.known.remove(&worst);
             self.order.retain(|node| *node != worst);

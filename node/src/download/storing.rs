@@ -46,7 +46,12 @@ impl Download {
             Ok(manifest) => self.open(manifest, cx),
             Err(_) => {
                 self.phase = Phase::Describing(Describing::NoOwner);
-                self.end_session(key, SessionEnd::BadManifest, cx);
+                if self.sessions.contains_key(&key) {
+                    self.end_session(key, SessionEnd::BadManifest, cx);
+                } else if let Some(&(owner, _)) = self.senders.get(&key) {
+                    // It left in time, and is not forgiven for that.
+                    self.candidates.on_ended(owner, SessionEnd::BadManifest, cx.now);
+                }
             }
         }
     }
@@ -175,15 +180,11 @@ impl Download {
         cx: &mut Context<'_>,
     ) {
         cx.counters.bad_pieces += 1;
-        let sessions = contributions.iter().filter_map(|(key, _)| self.sessions.get(key));
-        let owners = sessions.map(|session| session.owner).collect();
-        cx.out.events.push(Event::PieceRejected { download: self.id, piece, owners });
+        let owners = self.owners_of(contributions);
+        cx.out.events.push(Event::PieceRejected { download: self.id, piece, owners: owners.clone() });
         // With one sender it is clear who sent the bad bytes; with several, each shows by whole pieces that it is not the one.
-        let alone = contributions.len() == 1;
-        for &(key, _) in contributions {
-            let Some(&(owner, _)) = self.senders.get(&key) else {
-                continue;
-            };
+        let alone = owners.len() == 1;
+        for owner in owners {
             let verdict = self.candidates.on_bad_piece(owner, alone, cx.now);
             self.distrust(owner, cx);
             if verdict == Verdict::Ban {
@@ -193,6 +194,15 @@ impl Download {
                 }
             }
         }
+    }
+
+    /// Who sent a piece: an owner once, in however many sessions it did so.
+    fn owners_of(&self, contributions: &[(SessionKey, u32)]) -> Vec<NodeId> {
+        let mut owners: Vec<NodeId> =
+            contributions.iter().filter_map(|(key, _)| Some(self.senders.get(key)?.0)).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        owners
     }
 
     /// From now on `owner` gives one whole piece at a time, and what it sent of pieces that are begun does not count.
@@ -211,11 +221,9 @@ impl Download {
 
     /// A piece verified: its senders are the better for it.
     fn trust(&mut self, contributions: &[(SessionKey, u32)]) {
-        let alone = contributions.len() == 1;
-        for (key, _) in contributions {
-            let Some(&(owner, _)) = self.senders.get(key) else {
-                continue;
-            };
+        let owners = self.owners_of(contributions);
+        let alone = owners.len() == 1;
+        for owner in owners {
             if self.candidates.on_good_piece(owner, alone)
                 && let Some(session) = self.sessions.values_mut().find(|session| session.owner == owner)
             {

@@ -27,7 +27,7 @@ use crate::download::{Completed, Download};
 use crate::event::Event;
 use crate::ids::{DownloadId, SearchId, ShareId};
 use crate::limiter::Limiter;
-use crate::output::{Output, Place, Wait};
+use crate::output::{Output, Place, Reason, Wait};
 use crate::owner::Owner;
 use crate::status::Counters;
 use sharing::{Hashing, Spare};
@@ -341,7 +341,12 @@ impl Node {
     pub fn poll(&mut self, now: Timestamp, out: &mut Output) -> Wait {
         let near = self.downloads.values().map(Download::near_outstanding).fold(0, u32::saturating_add);
         self.lent.credit.recount(near);
+        let wanted = self.lent.buffers.are_wanted();
         let mut wait = self.poll_downloads(now);
+        if wanted && !self.lent.buffers.are_wanted() {
+            // A buffer came free behind the back of who wants one.
+            wait = Wait { until: now, reason: Reason::MoreToSay };
+        }
         self.collect_completed(now);
         let cx = &mut self.lent.context(now);
         wait = wait.earlier(self.owner.poll(cx));

@@ -7,18 +7,18 @@
 //!   five tries: over      Snubbed ── 10 s more: over
 //! ```
 
+mod greeting;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use config::NetworkSettings;
-use messages::node_to_node::{ByteRange, Hello, Ping, Request, Welcome};
-use messages::{
-    Bits, ContentId, Conversation, Cookie, Layout, List, NodeId, PieceIndex, PieceRun, Timestamp,
-};
+use messages::node_to_node::{ByteRange, Ping, Request};
+use messages::{Bits, ContentId, Conversation, Layout, List, NodeId, PieceIndex, PieceRun, Timestamp};
 use rand::RngExt as _;
 
 use super::has::Has;
-use super::path::{flow_settings, is_near};
+use super::path::is_near;
 use super::patience::Patience;
 use crate::context::{Context, Route};
 use crate::event::SessionEnd;
@@ -28,6 +28,7 @@ use crate::ids::SessionKey;
 use crate::meter::Meter;
 use crate::output::{Reason, Wait};
 use crate::status::{OwnerState, OwnerStatus};
+use greeting::Greeting;
 
 /// A snubbed owner is asked with PING this often.
 const SNUBBED_PING: Duration = Duration::from_secs(1);
@@ -52,16 +53,6 @@ enum State {
     Choked { until: Timestamp },
     /// Nothing came for too long; since then it is only pinged.
     Snubbed { since: Timestamp, next_ping: Timestamp },
-}
-
-#[derive(Debug)]
-struct Greeting {
-    began: Timestamp,
-    /// The cookie of the last HELLO.
-    cookie: Cookie,
-    nonce: u64,
-    tries: u32,
-    next_at: Timestamp,
 }
 
 /// One owner of one content, as one download sees it.
@@ -104,13 +95,7 @@ impl Session {
         cx: &mut Context<'_>,
     ) -> Session {
         let ours = cx.routes.open(Route::Download(download, key), cx.rng);
-        let greeting = Greeting {
-            began: cx.now,
-            cookie: Cookie::NONE,
-            nonce: cx.rng.random(),
-            tries: 0,
-            next_at: cx.now,
-        };
+        let greeting = Greeting::new(cx.rng.random(), cx.now);
         Session {
             key,
             owner,
@@ -216,39 +201,6 @@ impl Session {
         if measured > 0 || stopped { measured.max(1) } else { self.flow.as_ref().map_or(0, Flow::rate) }
     }
 
-    /// RETRY: the address is to be proven.
-    pub(crate) fn handle_retry(&mut self, nonce: u64, cookie: Cookie, cx: &mut Context<'_>) -> bool {
-        let State::Greeting(greeting) = &mut self.state else {
-            return false;
-        };
-        if greeting.nonce != nonce || greeting.cookie == cookie {
-            return false;
-        }
-        cx.cookies.keep(self.peer, cookie);
-        self.say_hello(cx);
-        true
-    }
-
-    /// WELCOME: the session is open. Whether it was awaited.
-    pub(crate) fn handle_welcome(&mut self, welcome: &Welcome, cx: &mut Context<'_>) -> bool {
-        let State::Greeting(greeting) = &self.state else {
-            return false;
-        };
-        let Some(layout) = Layout::of(welcome.length).filter(|_| greeting.nonce == welcome.nonce) else {
-            return false;
-        };
-        // What the owner echoes is its word; the session is no older than it is.
-        let rtt = cx.now.since_wire_micros(welcome.echoed_at).min(cx.now.since(greeting.began));
-        let settings = flow_settings(welcome, rtt, cx);
-        self.flow = Some(Flow::new(settings, cx.rng.random(), Some(rtt), cx.now));
-        self.theirs = welcome.conversation;
-        self.length = welcome.length;
-        let complete = welcome.have >= layout.pieces();
-        self.has = if complete { Has::Everything } else { Has::nothing(layout.pieces()) };
-        self.state = State::Willing;
-        true
-    }
-
     /// BITFIELD: pieces that the owner has.
     pub(crate) fn handle_bitfield(&mut self, bits: &Bits) {
         self.has.learn_bits(bits);
@@ -333,12 +285,10 @@ impl Session {
         }
         match &mut self.state {
             State::Greeting(greeting) if now >= greeting.next_at => {
-                if greeting.tries >= u32::from(cx.settings.network.hello_tries) {
+                if greeting.is_in_vain(&cx.settings.network) {
                     return Some(SessionEnd::NoAnswer);
                 }
-                greeting.next_at = now + cx.settings.network.hello_timeout * 2u32.pow(greeting.tries.min(6));
-                greeting.tries += 1;
-                self.say_hello(cx);
+                self.say_hello_again(cx);
             }
             State::Choked { until } if now >= *until => self.state = State::Willing,
             State::Snubbed { since, next_ping } => {
@@ -446,22 +396,5 @@ impl Session {
     fn snub_at(&self, snub_after: Duration) -> Option<Timestamp> {
         let flow = self.flow.as_ref().filter(|_| matches!(self.state, State::Willing))?;
         Some(self.patience.silent_since()? + snub_after.max(flow.unbacked_timeout() * SNUB_TIMEOUTS))
-    }
-
-    fn say_hello(&mut self, cx: &mut Context<'_>) {
-        let State::Greeting(greeting) = &mut self.state else {
-            return;
-        };
-        greeting.cookie = cx.cookies.find(self.peer);
-        let hello = Hello {
-            nonce: greeting.nonce,
-            content: self.content,
-            node: cx.node,
-            conversation: self.ours,
-            capabilities: 0,
-            sent_at: cx.now.wire_micros(),
-            cookie: greeting.cookie,
-        };
-        cx.send(self.peer, self.ours, &hello);
     }
 }
