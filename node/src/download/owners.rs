@@ -173,7 +173,7 @@ mod tests {
         /// to be tried has rested.
         #[test]
         fn few_are_remembered_and_the_rested_are_tried(
-            steps in prop::collection::vec((0u8..3, 0u16..600, 0u8..4, 0u64..30), 0..400),
+            steps in prop::collection::vec((0u8..3, 0u16..600, 0u8..4, 0u64..30), 0..120),
         ) {
             let (mut candidates, mut now) = (Candidates::default(), Timestamp::ZERO);
             let mut seen: BTreeMap<NodeId, SocketAddr> = BTreeMap::new();
