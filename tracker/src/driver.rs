@@ -65,9 +65,12 @@ pub async fn run(
     SysRng.try_fill_bytes(&mut secret).map_err(DriverError::Randomness)?;
     SysRng.try_fill_bytes(&mut seed).map_err(DriverError::Randomness)?;
     let clock = Clock::start();
-    let address = socket.local_addr();
+    let (address, is_fresh) = (socket.local_addr(), socket.is_fresh());
     let mut datagrams = Datagrams::open(socket).map_err(DriverError::Socket)?;
     let mut tracker = Tracker::new(settings, secret, u64::from_le_bytes(seed), clock.now());
+    if is_fresh {
+        tracker = tracker.without_past();
+    }
     let (mut out, mut shutdown) = (Output::default(), pin!(shutdown));
     tracing::info!(%address, "tracker listening");
     loop {

@@ -17,7 +17,7 @@ use crate::tracker::{Origin, Tracker, millis_up};
 const RANKED_OWNERS: usize = 512;
 
 /// Every node comes back within a heartbeat of the tracker's start, and has said its contents again after this long.
-const RETELLING: Duration = Duration::from_secs(5);
+pub(crate) const RETELLING: Duration = Duration::from_secs(5);
 
 const _: () = assert!(config::MAX_OWNERS_PER_ANSWER as usize <= MAX_OWNERS, "an answer carries them");
 
@@ -51,8 +51,7 @@ impl Tracker {
 
     /// Nobody has it; or it began so lately that somebody may not have come back yet.
     fn unknown(&self, now: Timestamp) -> Owners {
-        let whole_at = self.began + self.settings.heartbeat + RETELLING;
-        Owners::Unknown { whole_in_ms: millis_up(whole_at.since(now)) }
+        Owners::Unknown { whole_in_ms: millis_up(self.whole_at.since(now)) }
     }
 
     fn owners_for(&mut self, origin: Origin, asker: NodeId, content: ContentId, now: Timestamp) -> Owners {

@@ -132,6 +132,11 @@ impl Scene {
         self.tracker = Tracker::new(TrackerSettings::default(), [4; 32], 43, self.now);
     }
 
+    /// A tracker begins where nobody knows it.
+    fn start_afresh(&mut self) {
+        self.tracker = Tracker::new(TrackerSettings::default(), [5; 32], 44, self.now).without_past();
+    }
+
     fn pass(&mut self, time: Duration) -> Wait {
         self.now += time;
         self.poll(None).1

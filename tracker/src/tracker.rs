@@ -19,6 +19,7 @@ use rand::{RngExt, SeedableRng};
 use crate::contents::Contents;
 use crate::counters::Counters;
 use crate::event::Event;
+use crate::need::RETELLING;
 use crate::nodes::NodeTable;
 use crate::output::{Output, Wait, WaitReason};
 use crate::rate_limit::Buckets;
@@ -37,8 +38,8 @@ pub struct Tracker {
     pub(crate) buckets: Buckets,
     pub(crate) counters: Counters,
     pub(crate) out: Output,
-    /// When it began with empty tables.
-    pub(crate) began: Timestamp,
+    /// When every node that knew its life before must be back and have said its contents again.
+    pub(crate) whole_at: Timestamp,
     /// The last instant that it was told.
     clock: Timestamp,
 }
@@ -97,10 +98,17 @@ impl Tracker {
             ),
             counters: Counters::default(),
             out: Output::default(),
-            began: now,
+            whole_at: now + settings.heartbeat + RETELLING,
             clock: now,
             settings,
         }
+    }
+
+    /// The same, but at an address that nobody can know from before, such as a port that the system has just chosen: no
+    /// node has to come back first, and what it does not know nobody has.
+    #[must_use]
+    pub fn without_past(self) -> Tracker {
+        Tracker { whole_at: Timestamp::ZERO, ..self }
     }
 
     /// Takes one datagram that came from `from` and arrived at the local address `reached_at`, where that is known.

@@ -56,6 +56,8 @@ pub enum BindError {
 pub struct Socket {
     socket: socket2::Socket,
     address: SocketAddr,
+    /// The system chose the port.
+    is_fresh: bool,
 }
 
 impl Socket {
@@ -63,6 +65,11 @@ impl Socket {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether nobody can know its address from before: the system has just chosen the port.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.is_fresh
     }
 }
 
@@ -102,7 +109,7 @@ fn bind_exactly(listen: SocketAddr) -> io::Result<Socket> {
     let _ = socket.set_recv_buffer_size(SYSTEM_BUFFER);
     socket.bind(&listen.into())?;
     let address = socket.local_addr()?.as_socket().unwrap_or(listen);
-    Ok(Socket { socket, address })
+    Ok(Socket { socket, address, is_fresh: listen.port() == 0 })
 }
 
 /// A socket that is being served.

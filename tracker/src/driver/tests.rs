@@ -2,9 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use messages::node_to_tracker::{Asker, OwnDigest, Register};
-use messages::tracker_to_node::{RefusalCode, Registered};
-use messages::{BootEpoch, Conversation, Cookie, Datagram, NodeId, NodeToTracker, TrackerToNode};
+use messages::node_to_tracker::{Asker, Need, OwnDigest, Query, Register};
+use messages::tracker_to_node::{Owners, RefusalCode, Registered};
+use messages::{BootEpoch, ContentId, Conversation, Cookie, Datagram, NodeId, NodeToTracker, TrackerToNode};
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 
@@ -65,6 +65,43 @@ async fn it_serves_both_families_from_the_address_that_was_reached_until_told_to
     };
     let (served, ()) = tokio::join!(serving, asking);
     served.unwrap();
+}
+
+/// How long what the tracker at `socket` does not know may still turn up.
+async fn whole_in(socket: Socket) -> u32 {
+    let port = socket.local_addr().port();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = run(socket, TrackerSettings::default(), async {
+        let _ = stopped.await;
+    });
+    let asking = async {
+        let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        client.connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        let TrackerToNode::Refused(refused) = ask(&client, &register(Cookie::NONE)).await else {
+            panic!("no cookie, no entry")
+        };
+        let asker = Asker { node: NodeId::from_bytes([7; 16]), cookie: refused.cookie };
+        let need = Need { asker, query: Query::Content(ContentId::from_bytes([1; 32])) };
+        let mut bytes = Vec::new();
+        NodeToTracker::from(need).encode(Conversation(99), &mut bytes);
+        let answer = ask(&client, &bytes).await;
+        stop.send(()).unwrap();
+        match answer {
+            TrackerToNode::Owners(Owners::Unknown { whole_in_ms }) => whole_in_ms,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (served, whole_in) = tokio::join!(serving, asking);
+    served.unwrap();
+    whole_in
+}
+
+#[tokio::test]
+async fn it_is_young_only_where_somebody_may_know_it() {
+    let fresh = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = fresh.local_addr();
+    assert_eq!(whole_in(fresh).await, 0);
+    assert!(whole_in(bind(address).unwrap()).await > 15_000);
 }
 
 #[test]

@@ -178,6 +178,20 @@ fn a_young_tracker_says_for_how_long_its_not_knowing_means_little() {
 }
 
 #[test]
+fn a_tracker_at_an_address_that_nobody_knew_says_at_once_what_nobody_has() {
+    let mut scene = Scene::new();
+    scene.start_afresh();
+    let mut one = scene.joined(1);
+    let owners = scene.need(&one, Query::Content(content(1)));
+    assert_eq!(owners, Owners::Unknown { whole_in_ms: 0 });
+    // Back at the address that it has by now, it is as young as any.
+    scene.restart();
+    scene.prove(&mut one);
+    let owners = scene.need(&one, Query::Content(content(1)));
+    assert_eq!(owners, Owners::Unknown { whole_in_ms: 25_000 });
+}
+
+#[test]
 fn among_many_contents_of_one_name_the_one_is_found_whose_id_begins_so() {
     let mut scene = Scene::new();
     let mut one = scene.joined(1);
