@@ -240,6 +240,9 @@ pub enum DiskErrorKind {
     /// The system does not allow it.
     #[error("permission denied")]
     Permission,
+    /// Nothing can be written there.
+    #[error("the file system is read-only")]
+    ReadOnly,
     /// There is no room.
     #[error("disk full: {needed} more bytes needed")]
     Full {

@@ -133,9 +133,14 @@ pub enum Waiting {
     /// The tracker knows nothing of that name or id.
     Unknown,
     /// Nor can it: it began a moment ago, and its nodes come back one by one.
-    TrackerIsYoung,
+    TrackerIsYoung {
+        /// So long at most, then all are back.
+        whole_in: Duration,
+    },
     /// No owner has answered.
     Owners,
+    /// Who has it sent bytes that do not verify, and is asked ever more rarely.
+    Liars,
     /// Owners answered, and serve others for now.
     OwnersBusy,
     /// Owners answered, but none has what is missing.
@@ -157,6 +162,14 @@ pub enum Waiting {
     Nothing,
     /// The whole is being checked and renamed.
     Finishing,
+}
+
+impl Waiting {
+    /// Whether this is what it was: how much is missing, or how long it still takes, is no other reason.
+    #[must_use]
+    pub fn is_still(&self, before: &Waiting) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(before)
+    }
 }
 
 /// Why a download is over without its file.

@@ -274,10 +274,11 @@ impl Download {
     fn tell_why_it_waits(&mut self, cx: &mut Context<'_>) {
         let limited = cx.download_limit.rate().is_some() && cx.download_limit.ready_at(cx.now) > cx.now;
         let why = self.waiting(limited, cx.now);
-        if self.waits.0 != why {
+        if !why.is_still(&self.waits.0) {
             self.waits = (why.clone(), cx.now);
         }
-        if self.told.as_ref() != Some(&why) && cx.now >= self.waits.1 + TELL_AFTER {
+        let is_told = self.told.as_ref().is_some_and(|told| why.is_still(told));
+        if !is_told && cx.now >= self.waits.1 + TELL_AFTER {
             self.told = Some(why.clone());
             cx.out.events.push(Event::DownloadWaits { download: self.id, why });
         }
@@ -295,7 +296,7 @@ impl Download {
         let wait = wait.earlier(Wait { until: room, reason: Reason::DiskRetry });
         let late = self.manifest_late_at().unwrap_or(Timestamp::NEVER);
         let wait = wait.earlier(Wait { until: late, reason: Reason::Snub });
-        let untold = self.told.as_ref() != Some(&self.waits.0);
+        let untold = !self.told.as_ref().is_some_and(|told| self.waits.0.is_still(told));
         let tell = if untold { self.waits.1 + TELL_AFTER } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });
         let yields = matches!(&self.phase, Phase::Fetching(fetch) if fetch.has_begun())

@@ -29,6 +29,7 @@ mod trust;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use messages::node_to_node::ByeReason;
 use messages::tracker_to_node::{Listed, Owners};
@@ -116,7 +117,7 @@ pub(crate) struct Download {
     /// Whoever sends the manifest has time until then, and for what it has sent.
     manifest_until: Timestamp,
     need: NeedSchedule,
-    /// The tracker's first answer.
+    /// When the tracker's first answer counts: at once, or when a young one knows everybody.
     located_at: Option<Timestamp>,
     /// When it last had more than ever before, or the start.
     progress_at: Timestamp,
@@ -331,8 +332,11 @@ impl Download {
         let willing = self.sessions.values().any(Session::is_willing);
         match &self.phase {
             Phase::Locating if self.located_at.is_none() => Waiting::Tracker,
-            Phase::Locating if self.located_at.is_some_and(|at| at > now) => Waiting::TrackerIsYoung,
-            Phase::Locating => Waiting::Unknown,
+            Phase::Locating => match self.located_at.map_or(Duration::ZERO, |at| at.since(now)) {
+                Duration::ZERO => Waiting::Unknown,
+                whole_in => Waiting::TrackerIsYoung { whole_in },
+            },
+            Phase::Describing(Describing::NoOwner) if self.candidates.has_banned(now) => Waiting::Liars,
             Phase::Describing(Describing::NoOwner) => Waiting::Owners,
             Phase::Describing(_) => Waiting::Manifest,
             Phase::Opening(_) | Phase::Fetching(_) if self.full.is_some() => {
@@ -343,6 +347,7 @@ impl Download {
             Phase::Fetching(_) if !willing && self.sessions.values().any(|s| s.is_choked()) => {
                 Waiting::OwnersBusy
             }
+            Phase::Fetching(_) if !willing && self.candidates.has_banned(now) => Waiting::Liars,
             Phase::Fetching(_) if !willing => Waiting::Owners,
             Phase::Fetching(fetch) if fetch.is_starved() => Waiting::DiskBehind,
             Phase::Fetching(_) if limited => Waiting::Limit,

@@ -71,7 +71,8 @@ fn a_download_right_after_a_tracker_s_restart_waits_for_the_owner_to_come_back()
     let (took, end) = download(&mut world, asker, "film.bin", "", after(62));
     assert_eq!(end, Ok(()), "after {took:?}");
     assert!(took > Duration::from_secs(5) && took < Duration::from_secs(25), "{took:?}");
-    let told = |event: &Event| matches!(event, Event::DownloadWaits { why: Waiting::TrackerIsYoung, .. });
+    let told =
+        |event: &Event| matches!(event, Event::DownloadWaits { why: Waiting::TrackerIsYoung { .. }, .. });
     assert!(world.hosts[asker.0].events.iter().any(|(_, event)| told(event)), "and says why it waits");
 }
 

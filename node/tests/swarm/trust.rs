@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use node::{Destination, DownloadOrder, Event, Patience, Wanted};
+use node::{Destination, DownloadOrder, Event, Patience, Waiting, Wanted};
 
 use crate::link::LinkSpec;
 use crate::world::{HostId, Manners, World};
@@ -72,6 +72,23 @@ fn a_liar_gives_two_bad_pieces_and_those_that_were_under_way() {
     let bad = bad_pieces_of(&world, downloader, owners[1]);
     // Between the first bad piece and its verdict one more may have gone to the disk.
     assert!((1..=3).contains(&bad), "{bad} bad pieces");
+}
+
+#[test]
+fn who_waits_with_a_liar_alone_is_told_so() {
+    let (mut world, owners, downloader) = world(&[lan()], 64 * MIB);
+    world.run(Timestamp::ZERO + Duration::from_secs(3), |_| false);
+    world.hosts[owners[0].0].manners = Manners::Liar(1_000_000);
+    let told = |why: &Waiting| {
+        let why = why.clone();
+        move |world: &World| {
+            let is_it = |(_, event): &(Timestamp, Event)| matches!(event, Event::DownloadWaits { why: told, .. } if told.is_still(&why));
+            world.hosts[downloader.0].events.iter().any(is_it)
+        }
+    };
+    let deadline = Timestamp::ZERO + Duration::from_secs(30);
+    assert!(world.run(deadline, told(&Waiting::Liars)), "it is said");
+    assert!(!told(&Waiting::Owners)(&world), "somebody does answer");
 }
 
 #[test]

@@ -122,6 +122,7 @@ mod tests {
             (disk(DiskErrorKind::NotFound), 10),
             (disk(DiskErrorKind::NotAFile), 10),
             (disk(DiskErrorKind::Permission), 10),
+            (disk(DiskErrorKind::ReadOnly), 10),
             (disk(DiskErrorKind::InUse), 11),
             (disk(DiskErrorKind::ExistsOther), 13),
         ];

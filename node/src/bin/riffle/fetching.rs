@@ -1,9 +1,14 @@
 //! The downloads that a person asked for, from what was typed to how each ended.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use node::{Command, Destination, DownloadId, DownloadOrder, Event, Failure, Patience, Waiting, Wanted};
+use messages::NodeId;
+use node::{
+    Command, Destination, DownloadId, DownloadOrder, Event, Failure, Patience, SessionEnd, Waiting, Wanted,
+};
 
 use crate::driver::NodeHandle;
 use crate::exit::ExitCode;
@@ -11,10 +16,15 @@ use crate::report::{self, Place};
 use crate::screen::Screen;
 use crate::wanted;
 
+/// Of one download so many bad pieces are told; the log has all.
+const BAD_PIECES_TOLD: u32 = 8;
+
 /// The downloads that are not over, and the first exit code that a failed one asks for.
 #[derive(Debug)]
 pub(crate) struct Fetching {
     place: Place,
+    /// Where the owners are asked for.
+    tracker: SocketAddr,
     running: BTreeMap<DownloadId, Fetch>,
     code: ExitCode,
     done: usize,
@@ -25,12 +35,38 @@ pub(crate) struct Fetching {
 struct Fetch {
     label: String,
     said: Option<Waiting>,
+    bad_pieces: u32,
+    /// Owners and what was said of each last: a liar that is asked again is no news each time.
+    lost: BTreeMap<NodeId, SessionEnd>,
+}
+
+impl Fetch {
+    fn new(label: String) -> Fetch {
+        Fetch { label, said: None, bad_pieces: 0, lost: BTreeMap::new() }
+    }
+
+    /// What a person should know of a piece that did not verify.
+    fn on_bad_piece(&mut self, piece: impl std::fmt::Display) -> Option<String> {
+        self.bad_pieces = self.bad_pieces.saturating_add(1);
+        let what = format!("{}: piece {piece} did not verify and is fetched again", self.label);
+        match self.bad_pieces.cmp(&BAD_PIECES_TOLD) {
+            Ordering::Less => Some(what),
+            Ordering::Equal => Some(format!("{what}; of further ones the log tells")),
+            Ordering::Greater => None,
+        }
+    }
+
+    /// What a person should know of an owner that is lost, unless it was said before.
+    fn on_owner_lost(&mut self, owner: NodeId, peer: SocketAddr, why: SessionEnd) -> Option<String> {
+        let line = report::owner_lost(&self.label, owner, peer, why)?;
+        (self.lost.insert(owner, why) != Some(why)).then_some(line)
+    }
 }
 
 impl Fetching {
-    /// No downloads yet; `place` is where the person reads about them.
-    pub(crate) fn new(place: Place) -> Fetching {
-        Fetching { place, running: BTreeMap::new(), code: ExitCode::Done, done: 0 }
+    /// No downloads yet; `place` is where the person reads about them, `tracker` where their owners are asked for.
+    pub(crate) fn new(place: Place, tracker: SocketAddr) -> Fetching {
+        Fetching { place, tracker, running: BTreeMap::new(), code: ExitCode::Done, done: 0 }
     }
 
     /// Asks for a download.
@@ -42,7 +78,7 @@ impl Fetching {
         handle: &NodeHandle,
     ) -> DownloadId {
         let download = handle.new_download();
-        self.running.insert(download, Fetch { label: wanted::label(&wanted), said: None });
+        self.running.insert(download, Fetch::new(wanted::label(&wanted)));
         let order = DownloadOrder { wanted, destination, patience };
         handle.command(Command::Download { download, order });
         download
@@ -62,13 +98,14 @@ impl Fetching {
                 }
             }
             Event::DownloadWaits { download, why } => self.on_wait(*download, why, screen),
-            Event::PieceRejected { download, piece, .. } if self.running.contains_key(download) => {
-                screen.note(&format!("piece {piece} did not verify and is fetched again"));
+            Event::PieceRejected { download, piece, .. } => {
+                let fetch = self.running.get_mut(download);
+                fetch.and_then(|fetch| fetch.on_bad_piece(piece)).iter().for_each(|line| screen.note(line));
             }
-            Event::OwnerLost { download, owner, peer, why } if self.running.contains_key(download) => {
-                if let Some(line) = report::owner_lost(*owner, *peer, *why) {
-                    screen.note(&line);
-                }
+            Event::OwnerLost { download, owner, peer, why } => {
+                let fetch = self.running.get_mut(download);
+                let line = fetch.and_then(|fetch| fetch.on_owner_lost(*owner, *peer, *why));
+                line.iter().for_each(|line| screen.note(line));
             }
             Event::DownloadDone { download, path, summary } if self.running.remove(download).is_some() => {
                 screen.result(&report::summary(path, summary));
@@ -112,8 +149,7 @@ impl Fetching {
             }
             return;
         }
-        let said = fetch.said.as_ref().map(std::mem::discriminant);
-        if said != Some(std::mem::discriminant(why)) {
+        if !fetch.said.as_ref().is_some_and(|said| why.is_still(said)) {
             if let Some(words) = report::waiting(why) {
                 screen.note(&format!("{}: {words}", fetch.label));
             }
@@ -122,7 +158,7 @@ impl Fetching {
     }
 
     fn on_failure(&mut self, label: &str, why: &Failure, screen: &Screen) {
-        for line in report::failure(label, why, self.place) {
+        for line in report::failure(label, why, self.place, &self.tracker.to_string()) {
             screen.note(&line);
         }
         if self.code == ExitCode::Done {
@@ -169,8 +205,8 @@ mod tests {
 
     #[test]
     fn the_first_failure_decides_the_exit_code() {
-        let fetch = |label: &str| Fetch { label: label.to_owned(), said: None };
-        let mut fetching = Fetching::new(Place::OneShot);
+        let fetch = |label: &str| Fetch::new(label.to_owned());
+        let mut fetching = Fetching::new(Place::OneShot, SocketAddr::from(([10, 0, 0, 1], 1)));
         fetching.running = BTreeMap::from([(DownloadId(1), fetch("a")), (DownloadId(2), fetch("b"))]);
         let failed = |number, why| Event::DownloadFailed { download: DownloadId(number), why };
         fetching.on_event(&failed(2, Failure::NoOwner), &Screen::Nowhere);
@@ -179,6 +215,23 @@ mod tests {
         fetching.on_event(&failed(1, Failure::NotFound), &Screen::Nowhere);
         assert!(fetching.is_over());
         assert_eq!((fetching.code(), fetching.done()), (ExitCode::NoOwner, 0));
+    }
+
+    #[test]
+    fn what_goes_wrong_again_and_again_is_not_told_each_time() {
+        let mut fetch = Fetch::new("f".to_owned());
+        let pieces: Vec<String> = (0..100).filter_map(|piece| fetch.on_bad_piece(piece)).collect();
+        assert_eq!(pieces.len(), 8);
+        assert_eq!(pieces[6], "f: piece 6 did not verify and is fetched again");
+        assert_eq!(
+            pieces[7],
+            "f: piece 7 did not verify and is fetched again; of further ones the log tells"
+        );
+        let peer = SocketAddr::from(([10, 0, 0, 1], 1));
+        let mut said = |why| fetch.on_owner_lost(NodeId::from_bytes([1; 16]), peer, why).is_some();
+        let ends = [SessionEnd::BadPieces, SessionEnd::BadPieces, SessionEnd::Silent, SessionEnd::BadPieces];
+        assert_eq!(ends.map(&mut said), [true, false, true, true]);
+        assert!(!said(SessionEnd::Done), "the usual end is not told");
     }
 
     #[test]

@@ -30,10 +30,21 @@ pub(crate) fn waiting(why: &Waiting) -> Option<Cow<'static, str>> {
         }
         Waiting::Tracker => "waiting for the tracker to answer",
         Waiting::Unknown => "nobody shares it yet; asking again",
-        Waiting::TrackerIsYoung => {
-            "the tracker has just started and does not know everybody yet; asking again"
+        Waiting::TrackerIsYoung { whole_in } => {
+            // Rounded up: it is over by then.
+            let seconds = Duration::from_secs(whole_in.as_millis().div_ceil(1000) as u64);
+            return Some(
+                format!(
+                    "the tracker has just started and does not know everybody yet; asking again, for {} at most",
+                    duration(seconds)
+                )
+                .into(),
+            );
         }
         Waiting::Owners => "no owner answers; asking again",
+        Waiting::Liars => {
+            "no owner answers but who sent bytes that do not verify; asking again, and for others"
+        }
         Waiting::OwnersBusy => "the owners serve others for now",
         Waiting::MissingPieces => "no owner at hand has what is missing; asking for others",
         Waiting::Manifest => "fetching its description",
@@ -52,8 +63,9 @@ pub(crate) fn is_news(why: &Waiting) -> bool {
         why,
         Waiting::Tracker
             | Waiting::Unknown
-            | Waiting::TrackerIsYoung
+            | Waiting::TrackerIsYoung { .. }
             | Waiting::Owners
+            | Waiting::Liars
             | Waiting::MissingPieces
             | Waiting::DiskFull { .. }
     )
@@ -68,8 +80,8 @@ pub(crate) enum Place {
     Prompt,
 }
 
-/// Lines that say why `label` was not fetched, and what the person can do.
-pub(crate) fn failure(label: &str, why: &Failure, place: Place) -> Vec<String> {
+/// Lines that say why `label` was not fetched, and what the person can do. `tracker`: where it is looked for.
+pub(crate) fn failure(label: &str, why: &Failure, place: Place, tracker: &str) -> Vec<String> {
     let command = if place == Place::OneShot { "riffle download" } else { "download" };
     let again = "what has arrived is kept: the same command goes on with it";
     let line = match why {
@@ -77,10 +89,10 @@ pub(crate) fn failure(label: &str, why: &Failure, place: Place) -> Vec<String> {
         Failure::Ambiguous(contents) => return ambiguous(label, contents, command),
         Failure::NoOwner => format!("{label}: no owner answered; {again}"),
         Failure::Stalled { silent } => {
-            format!("{label}: stalled, nothing arrived for {}; {again}", duration(*silent))
+            format!("{label}: stalled, no good piece for {}; {again}", duration(*silent))
         }
         Failure::TrackerUnreachable => {
-            format!("{label}: the tracker does not answer; check its address, or use --wait")
+            format!("{label}: the tracker {tracker} does not answer; check its address, or use --wait")
         }
         Failure::Integrity | Failure::OnlyHere => format!("{label}: {why}"),
         Failure::Disk(error) => match error.kind {
@@ -90,6 +102,12 @@ pub(crate) fn failure(label: &str, why: &Failure, place: Place) -> Vec<String> {
             node::DiskErrorKind::Full { needed } => {
                 format!("{}: disk full: {} more needed; {again}", error.path.display(), size(needed))
             }
+            node::DiskErrorKind::Permission
+            | node::DiskErrorKind::ReadOnly
+            | node::DiskErrorKind::NoFolder
+            | node::DiskErrorKind::NotFound
+            | node::DiskErrorKind::NotAFile => format!("{error}; choose another place with -o"),
+            node::DiskErrorKind::Other(_) => format!("{error}; the same command tries again"),
             _ => error.to_string(),
         },
         Failure::Cancelled => format!("{label}: cancelled; {again}"),
@@ -161,7 +179,7 @@ pub(crate) fn progress(status: &DownloadStatus) -> String {
         Some(length) => {
             let _ = write!(line, "{} of {}", percent(status.verified, length), size(length));
             let _ = write!(line, ", {}", rate(status.rate));
-            if let Some(left) = time_left(status) {
+            if let Some(left) = time_left(status).filter(|_| !is_news(&status.waiting)) {
                 let _ = write!(line, ", {} left", duration(left));
             }
         }
@@ -275,8 +293,13 @@ pub(crate) fn refusal(code: RefusalCode) -> Option<&'static str> {
     }
 }
 
-/// What happened to an owner, when a person should know; `None` when it is the usual end of a session.
-pub(crate) fn owner_lost(node: NodeId, peer: std::net::SocketAddr, why: SessionEnd) -> Option<String> {
+/// What happened to an owner of `label`, when a person should know; `None` when it is the usual end of a session.
+pub(crate) fn owner_lost(
+    label: &str,
+    node: NodeId,
+    peer: std::net::SocketAddr,
+    why: SessionEnd,
+) -> Option<String> {
     let what = match why {
         SessionEnd::Done | SessionEnd::Ours | SessionEnd::Forgotten | SessionEnd::PeerLeft => return None,
         SessionEnd::Gone => "does not share it any more",
@@ -286,7 +309,7 @@ pub(crate) fn owner_lost(node: NodeId, peer: std::net::SocketAddr, why: SessionE
         SessionEnd::BadPieces => "sent bytes that do not verify",
         SessionEnd::BadManifest => "sent a description that does not verify",
     };
-    Some(format!("owner {peer} ({}) {what}; going on without it", node.short()))
+    Some(format!("{label}: owner {peer} ({}) {what}; going on without it", node.short()))
 }
 
 /// What is said when a file is shared and the tracker has heard of it.

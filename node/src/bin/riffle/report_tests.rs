@@ -71,9 +71,23 @@ fn progress_says_how_far_how_fast_and_from_how_many() {
 fn a_slow_download_says_why() {
     let limited = DownloadStatus { waiting: Waiting::Limit, rate: 0, owners: Vec::new(), ..download() };
     assert_eq!(progress(&limited), "a file.bin: 25.0 % of 64.0 MiB, 0 B/s; held by the download limit");
+    let liars = DownloadStatus { waiting: Waiting::Liars, owners: Vec::new(), ..download() };
+    assert_eq!(
+        progress(&liars),
+        "a file.bin: 25.0 % of 64.0 MiB, 8.00 MiB/s; no owner answers but who sent bytes that do not verify; \
+         asking again, and for others"
+    );
     let unknown =
         DownloadStatus { length: None, waiting: Waiting::Tracker, owners: Vec::new(), ..download() };
     assert_eq!(progress(&unknown), "a file.bin: not begun; waiting for the tracker to answer");
+}
+
+#[test]
+fn how_long_a_young_tracker_is_waited_for_is_said() {
+    let young = waiting(&Waiting::TrackerIsYoung { whole_in: Duration::from_millis(23_001) });
+    let expected =
+        "the tracker has just started and does not know everybody yet; asking again, for 24 s at most";
+    assert_eq!(young.as_deref(), Some(expected));
 }
 
 #[test]
@@ -140,7 +154,8 @@ fn the_final_line_has_time_rate_and_shares() {
 #[test]
 fn an_ambiguous_name_lists_the_contents_and_how_to_choose() {
     let listed = |byte, owners| Listed { content: content(byte), length: 5 << 20, owners, name: name("a b") };
-    let lines = failure("a b", &Failure::Ambiguous(vec![listed(0xab, 1), listed(0xcd, 12)]), Place::OneShot);
+    let lines =
+        failure("a b", &Failure::Ambiguous(vec![listed(0xab, 1), listed(0xcd, 12)]), Place::OneShot, "t:1");
     let expected = [
         "a b: several contents have that name:",
         "  abababab   5.00 MiB    1 owner  a b",
@@ -154,7 +169,7 @@ fn an_ambiguous_name_lists_the_contents_and_how_to_choose() {
 fn failures_say_what_to_do() {
     let table = [
         (Failure::NotFound, "--wait"),
-        (Failure::TrackerUnreachable, "--wait"),
+        (Failure::TrackerUnreachable, "the tracker t:1 does not answer; check its address, or use --wait"),
         (Failure::Stalled { silent: Duration::from_secs(60) }, "1 min 0 s"),
         (Failure::NoOwner, "the same command goes on"),
         (Failure::Cancelled, "the same command goes on"),
@@ -166,9 +181,13 @@ fn failures_say_what_to_do() {
             Failure::Disk(DiskError { path: "/tmp/f".into(), kind: DiskErrorKind::Full { needed: 1 << 20 } }),
             "disk full: 1.00 MiB more needed",
         ),
+        (
+            Failure::Disk(DiskError { path: "/tmp/f".into(), kind: DiskErrorKind::ReadOnly }),
+            "/tmp/f: the file system is read-only; choose another place with -o",
+        ),
     ];
     for (why, expected) in table {
-        let lines = failure("f", &why, Place::Prompt);
+        let lines = failure("f", &why, Place::Prompt, "t:1");
         assert!(lines.len() == 1 && lines[0].contains(expected), "{lines:?}");
     }
 }

@@ -36,8 +36,10 @@ pub(crate) enum News {
         /// What it is.
         content: ContentId,
     },
-    /// It is not shared, or no longer.
+    /// It cannot be shared.
     Failed(DiskError),
+    /// It is shared no longer.
+    Ended(DiskError),
 }
 
 /// The files that are shared, or are about to be.
@@ -113,9 +115,11 @@ impl Sharing {
                 self.announced.remove(content);
                 Vec::new()
             }
-            Event::ShareFailed { share, error } if self.files.remove(share).is_some() => {
-                vec![News::Failed(error.clone())]
-            }
+            Event::ShareFailed { share, error } => match self.files.remove(share) {
+                Some(Stage::Hashing) => vec![News::Failed(error.clone())],
+                Some(_) => vec![News::Ended(error.clone())],
+                None => Vec::new(),
+            },
             _ => Vec::new(),
         }
     }
@@ -158,10 +162,19 @@ pub(crate) fn name_of(path: &Path) -> Result<Name, DiskError> {
     if !metadata.is_file() {
         return Err(failed(DiskErrorKind::NotAFile));
     }
-    File::open(path).map_err(|error| failed(kind_of(&error)))?;
+    if let Err(error) = File::open(path)
+        && !is_for_want_of_descriptors(&error)
+    {
+        return Err(failed(kind_of(&error)));
+    }
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or(NameError::Forbidden).and_then(Name::new);
     name.map_err(|error| failed(DiskErrorKind::Name(error)))
+}
+
+/// Whether it could not be tried just now. The node opens the file when it has one to spare.
+fn is_for_want_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 fn kind_of(error: &io::Error) -> DiskErrorKind {
@@ -226,8 +239,11 @@ mod tests {
         let failed = Event::ShareFailed { share: ShareId(1), error: error.clone() };
         let mut sharing = hashing(&[1]);
         sharing.on_event(&Event::Unshared { share: ShareId(1), content: content() });
-        assert_eq!(sharing.on_event(&failed), [News::Failed(error)]);
+        assert_eq!(sharing.on_event(&failed), [News::Failed(error.clone())]);
         assert!(sharing.is_empty());
+        let mut sharing = hashing(&[1]);
+        sharing.on_event(&shared(ShareId(1)));
+        assert_eq!(sharing.on_event(&failed), [News::Ended(error)]);
         let mut sharing = hashing(&[1]);
         sharing.withdraw(ShareId(1));
         assert_eq!(sharing.on_event(&failed), []);
@@ -245,7 +261,7 @@ mod tests {
         for share in [1, 2] {
             let error = DiskError { path: "f".into(), kind: DiskErrorKind::Changed };
             let failed = Event::ShareFailed { share: ShareId(share), error: error.clone() };
-            assert_eq!(sharing.on_event(&failed), [News::Failed(error)]);
+            assert_eq!(sharing.on_event(&failed), [News::Ended(error)]);
         }
     }
 

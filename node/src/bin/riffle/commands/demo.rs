@@ -190,7 +190,7 @@ impl Stage {
             }
             let Some(its) = sharing.get_mut(&number) else { continue };
             for news in its.on_event(&event) {
-                if let News::Failed(error) = news {
+                if let News::Failed(error) | News::Ended(error) = news {
                     return Err(refused(error).into());
                 }
             }
@@ -217,6 +217,7 @@ impl Stage {
         };
         let wanted = Wanted::Name(name.clone(), String::new());
         let order = DownloadOrder { wanted, destination: Destination::Folder(folder.to_owned()), patience };
+        let tracker = self.tracker.address().to_string();
         screen.note(&format!("a fifth node downloads {name}"));
         downloader.handle.command(Command::Download { download: downloader.handle.new_download(), order });
         let mut progress = Progress::new(screen.clone(), owners.clone());
@@ -250,7 +251,7 @@ impl Stage {
                             return Ok(Ok(Outcome { path, summary, maps }));
                         }
                         Event::DownloadFailed { why, .. } => {
-                            screen.notes(&report::failure(name.as_str(), &why, report::Place::OneShot));
+                            screen.notes(&report::failure(name.as_str(), &why, report::Place::OneShot, &tracker));
                             return Ok(Err(ExitCode::of_failure(&why)));
                         }
                         _ => {}

@@ -44,7 +44,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     }
     let screen = Screen::of_one_shot();
     let mut running = Running::start(&settings, Embedding::Never, &screen)?;
-    let mut fetching = Fetching::new(Place::OneShot);
+    let mut fetching = Fetching::new(Place::OneShot, running.tracker.address());
     for wanted in wanted {
         let destination = fetching::destination(arguments.output.as_deref(), &folder);
         fetching.begin(wanted, destination, patience(&arguments, &settings), &running.handle);

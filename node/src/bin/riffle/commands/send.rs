@@ -45,7 +45,7 @@ pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Resu
                 progress.on_event(&event);
                 for news in sharing.on_event(&event) {
                     tell(&news, &running.tracker, &screen);
-                    if let News::Failed(error) = news {
+                    if let News::Failed(error) | News::Ended(error) = news {
                         code = ExitCode::of_disk(&error);
                     }
                 }
@@ -76,10 +76,17 @@ pub(crate) fn tell(news: &News, tracker: &TrackerLink, screen: &Screen) {
                 screen.note("(on this host only: its tracker has no address that other hosts reach)");
             }
         }
-        News::Failed(error) if error.kind == DiskErrorKind::Changed => {
-            screen.note(&format!("no longer shared: {error}; send it again to share it as it is now"));
+        News::Failed(DiskError { path, kind: DiskErrorKind::Changed }) => {
+            let path = path.display();
+            screen.note(&format!(
+                "not shared: {path}: it changed while it was read; send it again when it stays as it is"
+            ));
         }
         News::Failed(error) => screen.note(&format!("not shared: {error}")),
+        News::Ended(error) if error.kind == DiskErrorKind::Changed => {
+            screen.note(&format!("no longer shared: {error}; send it again to share it as it is now"));
+        }
+        News::Ended(error) => screen.note(&format!("no longer shared: {error}")),
     }
 }
 

@@ -135,12 +135,13 @@ impl Prompt {
         for line in damage.into_iter().chain(again) {
             screen.note(&line);
         }
+        let fetching = Fetching::new(Place::Prompt, running.tracker.address());
         Ok(Prompt {
             running,
             screen,
             sharing,
             shares,
-            fetching: Fetching::new(Place::Prompt),
+            fetching,
             searches: Searches::default(),
             limits: (bytes_per_second(settings.upload.limit), bytes_per_second(settings.download.limit)),
             patience: patience(input, settings),

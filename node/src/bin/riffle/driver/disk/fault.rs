@@ -30,7 +30,8 @@ fn kind_of(cause: &io::Error) -> DiskErrorKind {
     }
     match cause.kind() {
         io::ErrorKind::NotFound => DiskErrorKind::NotFound,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => DiskErrorKind::Permission,
+        io::ErrorKind::PermissionDenied => DiskErrorKind::Permission,
+        io::ErrorKind::ReadOnlyFilesystem => DiskErrorKind::ReadOnly,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DiskErrorKind::Full { needed: 0 },
         io::ErrorKind::IsADirectory => DiskErrorKind::NotAFile,
         // A file that ends before its length was shortened by somebody else.
@@ -48,7 +49,7 @@ mod tests {
         let kind = |number| kind_of(&io::Error::from_raw_os_error(number));
         assert_eq!(kind(libc::ENOENT), DiskErrorKind::NotFound);
         assert_eq!(kind(libc::EACCES), DiskErrorKind::Permission);
-        assert_eq!(kind(libc::EROFS), DiskErrorKind::Permission);
+        assert_eq!(kind(libc::EROFS), DiskErrorKind::ReadOnly);
         assert_eq!(kind(libc::ENOSPC), DiskErrorKind::Full { needed: 0 });
         assert_eq!(kind(libc::EDQUOT), DiskErrorKind::Full { needed: 0 });
         assert_eq!(kind(libc::EMFILE), DiskErrorKind::TooManyOpen);

@@ -357,5 +357,5 @@ fn on_a_small_disk(folder: &Path) {
     let content = manifest.content_id();
     bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, content, manifest });
     let Done::Told(DiskResult::Opened { result: Err(error), .. }) = bench.done() else { panic!("opened") };
-    assert_eq!((error.path, error.kind), (folder.join("read-only"), DiskErrorKind::Permission));
+    assert_eq!((error.path, error.kind), (folder.join("read-only"), DiskErrorKind::ReadOnly));
 }
