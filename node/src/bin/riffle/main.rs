@@ -27,6 +27,7 @@ mod settings;
 mod sharing;
 mod signals;
 mod state;
+mod terminal;
 mod tracker_link;
 mod units;
 mod wanted;

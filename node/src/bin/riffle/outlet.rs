@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The most lines that wait to be written; further ones are dropped, and counted.
+/// The most texts that wait to be written; further lines are dropped, and counted.
 const MOST_WAITING: usize = 4096;
 /// How long a program that is through waits for its last words to be read.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -25,8 +25,8 @@ pub(crate) enum Stream {
 /// What waits to be written.
 #[derive(Debug, Default)]
 struct Waiting {
-    lines: VecDeque<(Stream, String)>,
-    /// The thread is writing a line that is no longer among them.
+    texts: VecDeque<(Stream, String)>,
+    /// The thread is writing a text that is no longer among them.
     writing: bool,
     dropped: u64,
 }
@@ -45,21 +45,31 @@ pub(crate) fn say(stream: Stream, line: String) {
     OUTLET.say(stream, line);
 }
 
+/// Draws on the terminal that stderr is: `text` as it stands, in its turn. Never waits.
+pub(crate) fn draw(text: String) {
+    OUTLET.push(Stream::Stderr, text);
+}
+
+/// Whether somebody reads: all was written that was said, or is being written.
+pub(crate) fn is_read() -> bool {
+    OUTLET.waiting().texts.is_empty()
+}
+
 /// Waits until all is written that was said, at most `patience`. Whether it is.
 pub(crate) fn flush(patience: Duration) -> bool {
     OUTLET.flush(patience)
 }
 
 /// Nobody reads any more when this fails, and that is no reason to stop serving.
-fn write(stream: Stream, line: &str) {
+fn write(stream: Stream, text: &str) {
     let _ = match stream {
-        Stream::Stdout => line_to(io::stdout(), line),
-        Stream::Stderr => line_to(io::stderr(), line),
+        Stream::Stdout => write_to(io::stdout(), text),
+        Stream::Stderr => write_to(io::stderr(), text),
     };
 }
 
-fn line_to(mut stream: impl io::Write, line: &str) -> io::Result<()> {
-    writeln!(stream, "{line}")?;
+fn write_to(mut stream: impl io::Write, text: &str) -> io::Result<()> {
+    stream.write_all(text.as_bytes())?;
     stream.flush()
 }
 
@@ -76,20 +86,28 @@ impl Outlet {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn say(&self, stream: Stream, line: String) {
-        let mut waiting = self.waiting();
-        if waiting.lines.len() < MOST_WAITING {
-            waiting.lines.push_back((stream, line));
-            self.changed.notify_all();
-        } else {
-            waiting.dropped += 1;
+    fn say(&self, stream: Stream, mut line: String) {
+        line.push('\n');
+        if !self.push(stream, line) {
+            self.waiting().dropped += 1;
         }
+    }
+
+    /// Whether there was room.
+    fn push(&self, stream: Stream, text: String) -> bool {
+        let mut waiting = self.waiting();
+        let has_room = waiting.texts.len() < MOST_WAITING;
+        if has_room {
+            waiting.texts.push_back((stream, text));
+            self.changed.notify_all();
+        }
+        has_room
     }
 
     fn flush(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let mut waiting = self.waiting();
-        while waiting.writing || !waiting.lines.is_empty() {
+        while waiting.writing || !waiting.texts.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
@@ -102,16 +120,16 @@ impl Outlet {
     fn run(&self, write: impl Fn(Stream, &str)) {
         let mut waiting = self.waiting();
         loop {
-            if let Some((stream, line)) = waiting.lines.pop_front() {
+            if let Some((stream, text)) = waiting.texts.pop_front() {
                 waiting.writing = true;
                 drop(waiting);
-                write(stream, &line);
+                write(stream, &text);
                 waiting = self.waiting();
                 waiting.writing = false;
             } else if waiting.dropped > 0 {
                 let dropped = std::mem::take(&mut waiting.dropped);
-                let line = format!("({dropped} lines are missing here: nobody read them)");
-                waiting.lines.push_back((Stream::Stderr, line));
+                let line = format!("({dropped} lines are missing here: nobody read them)\n");
+                waiting.texts.push_back((Stream::Stderr, line));
             } else {
                 self.changed.notify_all();
                 waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
@@ -130,10 +148,10 @@ mod tests {
     fn who_speaks_never_waits_and_what_was_too_much_is_counted() {
         let (written, read) = channel();
         let (go, going) = channel::<()>();
-        let outlet = Outlet::start(move |stream, line| {
+        let outlet = Outlet::start(move |stream, text| {
             // Until the test lets go nobody reads; then everything is read.
             let _ = going.recv();
-            written.send((stream, line.to_owned())).expect("read");
+            written.send((stream, text.to_owned())).expect("read");
         });
         outlet.say(Stream::Stdout, "first".to_owned());
         while !outlet.waiting().writing {
@@ -147,8 +165,8 @@ mod tests {
         assert!(outlet.flush(Duration::from_secs(60)));
         let lines: Vec<_> = read.try_iter().collect();
         assert_eq!(lines.len(), 1 + MOST_WAITING + 1);
-        assert_eq!(lines[..2], [(Stream::Stdout, "first".to_owned()), (Stream::Stderr, "0".to_owned())]);
-        let last = "(5 lines are missing here: nobody read them)".to_owned();
+        assert_eq!(lines[..2], [(Stream::Stdout, "first\n".to_owned()), (Stream::Stderr, "0\n".to_owned())]);
+        let last = "(5 lines are missing here: nobody read them)\n".to_owned();
         assert_eq!(lines.last(), Some(&(Stream::Stderr, last)));
     }
 }

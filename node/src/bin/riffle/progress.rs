@@ -8,6 +8,7 @@ use messages::{Layout, NodeId};
 use node::{DownloadId, DownloadStatus, Event, OwnerState, OwnerStatus, ShareId, Status};
 
 use crate::map::OwnerMap;
+use crate::outlet;
 use crate::report;
 use crate::screen::Screen;
 use crate::units::{rate, size};
@@ -80,6 +81,10 @@ impl Progress {
     /// Shows the downloads as they are at `now`. To be called several times a second.
     pub(crate) fn show(&mut self, status: &Status, now: Instant) {
         if let Screen::Bars(bars) = self.screen.clone() {
+            // On a terminal that takes nothing pictures would only pile up.
+            if !outlet::is_read() {
+                return;
+            }
             for download in &status.downloads {
                 let view = self.downloads.entry(download.download).or_default();
                 view.draw(download, &self.names, &bars);
@@ -101,6 +106,9 @@ impl Progress {
 
     fn on_hashing(&mut self, share: ShareId, done: u64, total: u64) {
         let Screen::Bars(bars) = &self.screen else { return };
+        if !outlet::is_read() {
+            return;
+        }
         let bar = self.hashings.entry(share).or_insert_with(|| {
             let bar = bars.add(ProgressBar::new(total));
             bar.set_style(style(

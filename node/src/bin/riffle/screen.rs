@@ -4,16 +4,14 @@ use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
 use indicatif::MultiProgress;
 
 use crate::outlet::{self, Stream};
+use crate::terminal;
 
 /// Lines that may wait to be shown above the prompt; further ones are dropped: nobody waits for a terminal.
 const WAITING_LINES: usize = 1024;
-/// How long a line may take to be shown before the bars go on without it.
-const SHOWN_WITHIN: Duration = Duration::from_millis(200);
 
 /// What the one thread that writes on a prompt's terminal is told.
 #[derive(Debug)]
@@ -90,14 +88,18 @@ pub(crate) enum Screen {
 impl Screen {
     /// The screen of a command that runs once: with bars where they can move.
     pub(crate) fn of_one_shot() -> Screen {
-        if can_animate() { Screen::Bars(MultiProgress::new()) } else { Screen::Lines }
+        if can_animate() {
+            Screen::Bars(MultiProgress::with_draw_target(terminal::draw_target()))
+        } else {
+            Screen::Lines
+        }
     }
 
     /// Says something to the person.
     pub(crate) fn note(&self, text: &str) {
         match self {
             Screen::Lines => outlet::say(Stream::Stderr, text.to_owned()),
-            Screen::Bars(bars) => bars.suspend(|| say_and_wait(Stream::Stderr, text)),
+            Screen::Bars(bars) => bars.suspend(|| outlet::say(Stream::Stderr, text.to_owned())),
             Screen::Prompt(lines) => lines.show(text),
             #[cfg(test)]
             Screen::Nowhere => {}
@@ -116,7 +118,7 @@ impl Screen {
     pub(crate) fn result(&self, text: &str) {
         match self {
             Screen::Lines => outlet::say(Stream::Stdout, text.to_owned()),
-            Screen::Bars(bars) => bars.suspend(|| say_and_wait(Stream::Stdout, text)),
+            Screen::Bars(bars) => bars.suspend(|| outlet::say(Stream::Stdout, text.to_owned())),
             Screen::Prompt(lines) => lines.show(text),
             #[cfg(test)]
             Screen::Nowhere => {}
@@ -136,12 +138,6 @@ impl Screen {
             self.result(&lines.join("\n"));
         }
     }
-}
-
-/// Between bars a line must be there before they are drawn again.
-fn say_and_wait(stream: Stream, text: &str) {
-    outlet::say(stream, text.to_owned());
-    outlet::flush(SHOWN_WITHIN);
 }
 
 /// Whether stderr is a terminal whose cursor can be moved.

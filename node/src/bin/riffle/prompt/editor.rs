@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use anyhow::{Context as _, Result, anyhow};
-use rustix::termios::{self, OptionalActions, Termios};
+use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Config, Editor, ExternalPrinter};
@@ -15,10 +15,13 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::completion::Completion;
 use super::input::Typed;
+use crate::outlet::{self, Stream};
 use crate::screen::{PromptLines, PromptReader, Screen, ToPrompt};
 use crate::state;
 
 const PROMPT: &str = "riffle> ";
+/// Ends the bracketed paste that rustyline begins with each line and ends with it.
+const PASTE_OFF: &str = "\x1b[?2004l";
 /// Lines kept in the history.
 const HISTORY: usize = 1000;
 
@@ -44,8 +47,13 @@ impl TerminalMode {
 
 impl Drop for TerminalMode {
     fn drop(&mut self) {
-        if let Some(mode) = &self.0 {
-            let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, mode);
+        let Some(mode) = &self.0 else { return };
+        let edits = |mode: &Termios| !mode.local_modes.contains(LocalModes::ICANON);
+        let is_editing = termios::tcgetattr(io::stdin()).is_ok_and(|now| edits(&now)) && !edits(mode);
+        let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, mode);
+        if is_editing {
+            // Whoever comes next finds an empty line, as after a line that was ended.
+            outlet::say(Stream::Stdout, PASTE_OFF.to_owned());
         }
     }
 }

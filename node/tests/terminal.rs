@@ -1,0 +1,145 @@
+//! The real program on a terminal: what is typed ahead, how the terminal is left behind, and one that takes nothing.
+#![cfg(feature = "bin")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "these tests meet the programs over real sockets and terminals, in real time"
+)]
+
+mod programs;
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use programs::{Place, Program, noise, wait_until};
+use rustix::process::{Pid, Signal};
+use rustix::pty::{self, OpenptFlags};
+use rustix::termios::{self, LocalModes, Termios, Winsize};
+
+const MIB: usize = 1 << 20;
+/// What a terminal's Ctrl-S sends: nothing is shown until Ctrl-Q.
+const FREEZE: &str = "\x13";
+
+/// A terminal with a program on it. A person types, and reads what is shown until the program ends.
+struct Terminal {
+    program: Child,
+    hand: File,
+    shown: Arc<Mutex<String>>,
+    /// Keeps the terminal, and tells its mode.
+    line: OwnedFd,
+}
+
+impl Terminal {
+    fn start(command: &mut Command) -> Terminal {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let hand = pty::openpt(flags).expect("a terminal");
+        pty::grantpt(&hand).expect("granted");
+        pty::unlockpt(&hand).expect("unlocked");
+        let name = pty::ptsname(&hand, Vec::new()).expect("a name").into_string().expect("text");
+        let line: OwnedFd = File::options().read(true).write(true).open(name).expect("opened").into();
+        let size = Winsize { ws_row: 24, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+        termios::tcsetwinsize(&line, size).expect("set");
+        let end = || line.try_clone().expect("a handle");
+        command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
+        let program = command.spawn().expect("started");
+        let hand = File::from(hand);
+        let (shown, mut eye) = (Arc::new(Mutex::new(String::new())), hand.try_clone().expect("a handle"));
+        let seen = shown.clone();
+        // It ends when the terminal does.
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(length) = eye.read(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..length]);
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+            }
+        });
+        Terminal { program, hand, shown, line }
+    }
+
+    fn types(&mut self, text: &str) {
+        self.hand.write_all(text.as_bytes()).expect("typed");
+    }
+
+    fn shown(&self) -> String {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn mode(&self) -> Termios {
+        termios::tcgetattr(self.line.as_fd()).expect("a mode")
+    }
+
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.program), signal).expect("it is ours");
+    }
+
+    /// Waits for the program's end.
+    fn code(&mut self) -> Option<i32> {
+        let mut code = None;
+        wait_until("the program ends", || {
+            code = self.program.try_wait().expect("waited for");
+            code.is_some()
+        });
+        code.and_then(|status| status.code())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+#[test]
+fn what_is_typed_ahead_is_kept_and_a_signal_leaves_an_empty_line_behind() {
+    let place = Place::new();
+    let (_tracker, address) = place.tracker();
+    let mut prompt = Terminal::start(&mut place.riffle(&["--tracker", &address, "--listen", "127.0.0.1:0"]));
+    let before = prompt.mode();
+    prompt.types("limit up 1MiB\rlimit down 2MiB\rlimit up none\runfinished");
+    let last = "limits: up none, down 2.00 MiB/s";
+    wait_until("three are carried out and the fourth is being edited", || {
+        prompt.shown().split_once(last).is_some_and(|(_, after)| after.contains("unfinished"))
+    });
+    assert!(!prompt.mode().local_modes.contains(LocalModes::ICANON), "a line is being edited");
+    prompt.signal(Signal::TERM);
+    assert_eq!(prompt.code(), Some(0));
+    assert_eq!(prompt.mode().local_modes, before.local_modes);
+    wait_until("the paste is plain again and the line is over", || {
+        prompt.shown().ends_with("\x1b[?2004l\r\n")
+    });
+}
+
+#[test]
+fn a_frozen_terminal_holds_nothing_up() {
+    let place = Place::new();
+    let (_tracker, address) = place.tracker();
+    let common = ["--tracker", &address, "--listen", "127.0.0.1:0"];
+    fs::write(place.path().join("film.bin"), noise(32 * MIB)).expect("written");
+    let owner = Program::start(&mut place.riffle(&[&common[..], &["send", "film.bin"]].concat()));
+    owner.wait_for("riffle download --tracker ");
+    let saved = place.folder("saved");
+    let to = |verb: &[&str]| {
+        let folder = ["--dir", saved.to_str().expect("text")];
+        place.riffle(&[&common[..], &folder, verb].concat())
+    };
+
+    // A download goes on without its bars, and one Ctrl-C ends it.
+    let mut held = Terminal::start(&mut to(&["--download-limit", "4MiB", "download", "film.bin"]));
+    wait_until("bars are drawn", || held.shown().contains("% of 32.0 MiB"));
+    held.types(FREEZE);
+    let journal = saved.join("film.bin.riffle");
+    let length = || fs::metadata(&journal).map_or(0, |journal| journal.len());
+    let before = length();
+    wait_until("more pieces arrive", || length() > before + 200);
+    held.signal(Signal::INT);
+    assert_eq!(held.code(), Some(7));
+
+    let mut rest = Terminal::start(&mut to(&["download", "film.bin"]));
+    rest.types(FREEZE);
+    assert_eq!(rest.code(), Some(0));
+    assert!(fs::read(saved.join("film.bin")).expect("saved") == noise(32 * MIB), "the copy differs");
+}
