@@ -52,12 +52,6 @@ impl Owned {
         self.untold.insert(content);
     }
 
-    /// How many entries there are, told or not.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// How many entries the tracker has taken, and the digest over them.
     pub(super) fn digest(&self) -> (u32, OwnDigest) {
         (self.taken, self.digest)

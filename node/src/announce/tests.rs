@@ -1,7 +1,6 @@
 //! A node's conversation with a tracker that answers from a list.
 
 mod hostile;
-mod swarm;
 
 use config::NodeSettings;
 use messages::node_to_tracker::Permille;
@@ -9,8 +8,8 @@ use messages::tracker_to_node::{
     Goodbye, Owned as OwnedAnswer, RefusalCode, Refused, Registered, TrackerPing, Updated,
 };
 use messages::{Conversation, Datagram, Endpoint, Name, TrackerToNode};
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
 
 use super::*;
 use crate::buffers::Buffers;

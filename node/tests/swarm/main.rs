@@ -7,6 +7,7 @@ mod found;
 mod link;
 mod scenario;
 mod seeds;
+mod telling;
 mod trackers;
 mod transfers;
 mod trust;

@@ -1,11 +1,17 @@
-//! Many nodes' conversations and a real tracker core, on a lossy path, in simulated time.
+//! Many nodes with many contents and one tracker, on a lossy path: how soon its tables are whole.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use config::TrackerSettings;
+use config::{NodeSettings, TrackerSettings};
+use messages::{BootEpoch, Datagram, Manifest, Name, NodeId, NodeToTracker, Timestamp};
+use node::{Command, DiskRequest, DiskResult, Identity, Node, Output, ShareId};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use tracker::Tracker;
-
-use super::*;
 
 /// One way from a node to the tracker.
 const DELAY: Duration = Duration::from_millis(25);
@@ -20,7 +26,8 @@ enum Flying {
 
 /// Nodes, a tracker that may be gone, and the path between them.
 struct Swarm {
-    nodes: Vec<Fixture>,
+    nodes: Vec<Node>,
+    each: usize,
     wakes: Vec<Timestamp>,
     tracker: Option<Tracker>,
     lives: u8,
@@ -40,21 +47,19 @@ fn address(node: usize) -> SocketAddr {
     SocketAddr::from(([10, 1, high, low], 7000))
 }
 
+fn tracker_address() -> SocketAddr {
+    SocketAddr::from(([10, 2, 0, 1], 12345))
+}
+
 impl Swarm {
     /// `nodes` of them share `each` contents of their own.
     fn new(nodes: usize, each: usize, loss_percent: u32) -> Swarm {
         let now = Timestamp::ZERO + Duration::from_secs(1);
-        let nodes: Vec<Fixture> = (0..nodes)
-            .map(|number| {
-                let mut fixture = Fixture::of(NodeId::from_bytes([number as u8 + 1; 16]), number as u64);
-                let contents = (0..each).map(|index| shared((number * each + index) as u32));
-                fixture.with(|announce, _| contents.for_each(|entry| announce.own(entry)));
-                fixture
-            })
-            .collect();
+        let nodes: Vec<Node> = (0..nodes).map(|number| sharing(number, each, now)).collect();
         let wakes = vec![now; nodes.len()];
         Swarm {
             nodes,
+            each,
             wakes,
             tracker: None,
             lives: 0,
@@ -83,24 +88,24 @@ impl Swarm {
     }
 
     fn poll_node(&mut self, node: usize) {
-        let fixture = &mut self.nodes[node];
-        fixture.now = self.now;
-        fixture.out.clear();
-        self.wakes[node] = fixture.with(|announce, cx| announce.poll(cx)).until;
-        assert!(self.wakes[node] > self.now, "node {node} spins");
-        let all: Vec<Vec<u8>> = fixture
-            .out
-            .datagrams
-            .iter()
-            .map(|datagram| fixture.out.bytes[datagram.range.clone()].to_vec())
-            .collect();
-        for bytes in all {
-            match Datagram::decode(&bytes) {
-                Ok(Datagram::ToTracker(_, NodeToTracker::Own(_))) => self.owns += 1,
-                Ok(Datagram::ToTracker(_, NodeToTracker::Register(_))) => self.registers += 1,
-                _ => {}
+        let mut out = Output::default();
+        let mut polls = 0;
+        loop {
+            self.wakes[node] = self.nodes[node].poll(self.now, &mut out).until;
+            for datagram in &out.datagrams {
+                let bytes = out.bytes[datagram.range.clone()].to_vec();
+                match Datagram::decode(&bytes) {
+                    Ok(Datagram::ToTracker(_, NodeToTracker::Own(_))) => self.owns += 1,
+                    Ok(Datagram::ToTracker(_, NodeToTracker::Register(_))) => self.registers += 1,
+                    _ => {}
+                }
+                self.fly(Flying::ToTracker { from: node, bytes });
             }
-            self.fly(Flying::ToTracker { from: node, bytes });
+            if self.wakes[node] > self.now {
+                return;
+            }
+            polls += 1;
+            assert!(polls < 100, "node {node} spins");
         }
     }
 
@@ -118,11 +123,7 @@ impl Swarm {
                 }
             }
             Flying::ToNode { to, bytes } => {
-                let Ok(Datagram::FromTracker(conversation, message)) = Datagram::decode(&bytes) else {
-                    panic!("not from a tracker")
-                };
-                self.nodes[to].now = self.now;
-                self.nodes[to].answer(conversation, message);
+                self.nodes[to].handle_datagram(tracker_address(), &bytes, self.now);
                 self.poll_node(to);
             }
         }
@@ -153,15 +154,10 @@ impl Swarm {
         self.run(self.now + time, |_| false);
     }
 
-    /// All that they share is in the tracker's tables, and each node knows that it is.
+    /// All that they share is in the tracker's tables.
     fn is_whole(&self) -> bool {
-        let shared: usize = self.nodes.iter().map(|node| node.announce.owned.digest().0 as usize).sum();
         let tables = self.tracker.as_ref().map(|tracker| (tracker.nodes(), tracker.contents()));
-        tables == Some((self.nodes.len(), self.shared())) && shared == self.shared()
-    }
-
-    fn shared(&self) -> usize {
-        self.nodes.iter().map(|node| node.announce.owned.len()).sum()
+        tables == Some((self.nodes.len(), self.nodes.len() * self.each))
     }
 
     /// How long it takes from now on until the tables are whole.
@@ -172,11 +168,29 @@ impl Swarm {
     }
 }
 
-fn shared(number: u32) -> OwnEntry {
-    let mut id = [9; 32];
-    id[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_be_bytes());
-    let name = Name::new(&format!("file-{number}.bin")).expect("a name");
-    OwnEntry { content: ContentId::from_bytes(id), name, ..entry(0) }
+/// A node that shares `each` contents of its own, which were hashed at once.
+fn sharing(number: usize, each: usize, now: Timestamp) -> Node {
+    let identity = Identity {
+        node: NodeId::from_bytes([number as u8 + 1; 16]),
+        epoch: BootEpoch(1),
+        secret: [number as u8; 32],
+        seed: number as u64,
+    };
+    let mut node = Node::new(NodeSettings::default(), &identity, tracker_address(), 1 << 20, now);
+    for share in 0..each {
+        let name = format!("file-{number}-{share}.bin");
+        let (path, name) = (PathBuf::from(&name), Name::new(&name).expect("a name"));
+        node.handle_command(Command::Share { share: ShareId(share as u32), path, name }, now);
+    }
+    let mut out = Output::default();
+    node.poll(now, &mut out);
+    for request in out.disk {
+        let DiskRequest::Share { share, path } = request else { panic!("nothing else is asked") };
+        let root = *blake3::hash(path.as_os_str().as_encoded_bytes()).as_bytes();
+        let manifest = Manifest::new(1, root, vec![[0; 20]]).expect("one piece");
+        node.handle_disk(DiskResult::Shared { share, result: Ok(Arc::new(manifest)) }, now);
+    }
+    node
 }
 
 /// The tracker comes back empty a moment after everybody's heartbeat, and again while it is being told.
@@ -200,7 +214,8 @@ fn comes_back(nodes: usize, each: usize) {
 
     swarm.tracker = None;
     swarm.pass(Duration::from_secs(600));
-    assert!(swarm.nodes.iter().all(|node| !node.announce.answers()), "and they say so");
+    let now = swarm.now;
+    assert!(swarm.nodes.iter_mut().all(|node| !node.status(now).tracker_answers), "and they say so");
     swarm.start_tracker();
     let returned = swarm.becomes_whole();
     assert!(returned <= WHOLE_IN, "after ten minutes {returned:?}");
