@@ -94,7 +94,8 @@ pub(crate) fn failure(label: &str, why: &Failure, place: Place, tracker: &str) -
         Failure::TrackerUnreachable => {
             format!("{label}: the tracker {tracker} does not answer; check its address, or use --wait")
         }
-        Failure::Integrity | Failure::OnlyHere => format!("{label}: {why}"),
+        Failure::Integrity => format!("{label}: {why}; the same command begins anew"),
+        Failure::OnlyHere => format!("{label}: {why}"),
         Failure::Disk(error) => match error.kind {
             node::DiskErrorKind::ExistsOther => {
                 format!("{error}; nothing was overwritten: choose another place with -o")

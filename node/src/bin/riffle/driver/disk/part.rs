@@ -63,6 +63,8 @@ struct Ledger {
     suspect: BTreeSet<PieceIndex>,
     /// When we last wrote to the file, by its own clock.
     written_at: SystemTime,
+    /// Our writes under way: while there is one, the file's time does not tell whose it is.
+    writes: u32,
     /// The file has its name, or was given up for good.
     ended: bool,
 }
@@ -91,6 +93,7 @@ impl Part {
             sync_began: Instant::now(),
             suspect: BTreeSet::new(),
             written_at: written_at(&file),
+            writes: 0,
             ended: false,
         };
         let (syncing, ledger) = (Mutex::default(), Mutex::new(ledger));
@@ -130,10 +133,10 @@ impl Part {
         self.check_ours()?;
         let subtree = subtree_of(layout, piece, bytes);
         let length = bytes.len() as u64;
-        let stored = self
-            .writing
-            .write_all_at(&self.file, bytes, span.start)
-            .and_then(|()| self.enter(piece, subtree, length));
+        let write = OwnWrite::begin(self);
+        let written = self.writing.write_all_at(&self.file, bytes, span.start);
+        drop(write);
+        let stored = written.and_then(|()| self.enter(piece, subtree, length));
         stored.map_err(|cause| self.full_or_else(&cause, length).into())
     }
 
@@ -156,9 +159,7 @@ impl Part {
     }
 
     fn enter(&self, piece: PieceIndex, subtree: Subtree, length: u64) -> io::Result<()> {
-        let written_at = written_at(&self.file);
         let mut ledger = self.ledger();
-        ledger.written_at = ledger.written_at.max(written_at);
         let record = Record { kept: Kept::Written, piece, subtree };
         if let Some(journal) = &mut ledger.journal {
             journal.append(&[record])?;
@@ -261,10 +262,10 @@ impl Part {
             return Err(full_or_else(&self.file, &self.place.part, &cause, 0, layout.length()));
         }
         let now = self.file.metadata().map_err(|cause| self.fault(&cause))?;
-        if now.len() != layout.length() || written_at(&self.file) > ledger.written_at {
-            tracing::warn!(path = %self.place.part.display(), "something else has written to it");
-            ledger.suspect.extend((0..layout.pieces()).map(PieceIndex));
+        if now.len() != layout.length() {
+            ledger.suspect_all(self);
         }
+        ledger.look_for_other_writers(self);
         let wrong: Vec<PieceIndex> = std::mem::take(&mut ledger.suspect)
             .into_iter()
             .filter(|piece| !self.is_on_disk(*piece))
@@ -305,7 +306,43 @@ impl Part {
     }
 }
 
+/// One of our writes to a part file, from before to after it.
+struct OwnWrite<'a>(&'a Part);
+
+impl OwnWrite<'_> {
+    fn begin(part: &Part) -> OwnWrite<'_> {
+        let mut ledger = part.ledger();
+        ledger.look_for_other_writers(part);
+        ledger.writes += 1;
+        OwnWrite(part)
+    }
+}
+
+impl Drop for OwnWrite<'_> {
+    fn drop(&mut self) {
+        let written_at = written_at(&self.0.file);
+        let mut ledger = self.0.ledger();
+        ledger.written_at = ledger.written_at.max(written_at);
+        ledger.writes -= 1;
+    }
+}
+
 impl Ledger {
+    /// Between our writes the file's time stands still, or somebody else writes too: then everything is read back
+    /// before the file gets its name.
+    fn look_for_other_writers(&mut self, part: &Part) {
+        let now = written_at(&part.file);
+        if self.writes == 0 && now > self.written_at {
+            self.written_at = now;
+            self.suspect_all(part);
+        }
+    }
+
+    fn suspect_all(&mut self, part: &Part) {
+        tracing::warn!(path = %part.place.part.display(), "something else has written to it");
+        self.suspect.extend((0..part.manifest.layout().pieces()).map(PieceIndex));
+    }
+
     /// The system could not bring these to the disk: neither this one nor a later one may believe that they are there.
     fn suspect(&mut self, pieces: Vec<Record>) {
         let pieces: Vec<PieceIndex> = pieces.into_iter().map(|record| record.piece).collect();

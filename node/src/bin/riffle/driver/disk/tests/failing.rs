@@ -238,20 +238,24 @@ fn a_part_file_that_is_removed_or_replaced_meanwhile_is_noticed() {
 
 #[test]
 fn bytes_that_others_wrote_do_not_get_the_name() {
-    let (mut bench, bytes, manifest) = begun();
-    bench.store_all(&manifest, &bytes, 0..4);
-    let part = bench.path("f.part");
-    let file = fs::OpenOptions::new().write(true).open(&part).unwrap();
-    let time = file.metadata().unwrap().modified().unwrap();
-    file.write_all_at(b"mine", 2 * PIECE as u64).unwrap();
-    file.set_modified(time + Duration::from_millis(1)).unwrap();
-    let Err(FinishError::Disk(error)) = bench.finish() else { panic!("finished") };
-    assert!(error.to_string().contains("does not have the bytes"), "{error}");
-    assert_eq!(bench.names(), ["f.part", "f.riffle"]);
-    let mut bench = bench.restarted();
-    let have = bench.have(&manifest);
-    assert_eq!(have, [0..2, 3..4]);
-    completes(&mut bench, &manifest, &bytes, &have);
+    // After the last of our writes, and before it.
+    for stored in [4, 3] {
+        let (mut bench, bytes, manifest) = begun();
+        bench.store_all(&manifest, &bytes, 0..stored);
+        let part = bench.path("f.part");
+        let file = fs::OpenOptions::new().write(true).open(&part).unwrap();
+        let time = file.metadata().unwrap().modified().unwrap();
+        file.write_all_at(b"mine", 2 * PIECE as u64).unwrap();
+        file.set_modified(time + Duration::from_millis(1)).unwrap();
+        bench.store_all(&manifest, &bytes, stored..PIECES);
+        let Err(FinishError::Disk(error)) = bench.finish() else { panic!("finished") };
+        assert!(error.to_string().contains("does not have the bytes"), "{error}");
+        assert_eq!(bench.names(), ["f.part", "f.riffle"]);
+        let mut bench = bench.restarted();
+        let have = bench.have(&manifest);
+        assert_eq!(have, [0..2, 3..4]);
+        completes(&mut bench, &manifest, &bytes, &have);
+    }
 }
 
 #[test]
