@@ -85,7 +85,8 @@ fn a_prompt_shares_again_what_it_shared_and_hashes_only_what_has_changed() {
     fs::write(place.path().join("changed.bin"), noise(MIB + 1)).expect("written");
     fs::remove_file(place.path().join("gone.bin")).expect("removed");
     let second = prompt(&place, &tracker);
-    second.wait_for("sharing 2 files again; not there now: gone.bin (unshare NAME forgets one)");
+    let line = second.wait_for("/gone.bin (unshare NAME forgets one)");
+    assert!(line.starts_with("sharing 2 files again; not there now: /"), "{line}");
     assert_eq!(fetch(&place, &tracker, "same.bin", "saved"), (Some(0), Some(noise(MIB))));
     assert_eq!(fetch(&place, &tracker, "changed.bin", "saved"), (Some(0), Some(noise(MIB + 1))));
     assert_eq!(remembered(&place), 1, "{}", place.logs());

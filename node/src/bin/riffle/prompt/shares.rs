@@ -71,7 +71,7 @@ impl Shares {
         restored(again, &missing)
     }
 
-    /// Looks which files are there. The names of those that are not.
+    /// Looks which files are there. Where those were that are not.
     fn look(&mut self, now: u64) -> Vec<String> {
         let mut missing = Vec::new();
         let before = self.listed.len();
@@ -82,7 +82,7 @@ impl Shares {
             listed.gone_since = since;
             let forgotten = since.is_some_and(|since| now.saturating_sub(since) > GONE_FOR.as_secs());
             if gone && !forgotten {
-                missing.push(listed.name.to_string());
+                missing.push(listed.path.display().to_string());
             }
             !forgotten
         });
@@ -293,10 +293,11 @@ mod tests {
         assert!(shares.add(&there, name("there"), ShareId(1)));
         assert!(shares.add(&folder.path().join("gone"), name("gone"), ShareId(2)));
         let first = 1_000_000;
-        assert_eq!(shares.look(first), ["gone"]);
+        let gone = folder.path().join("gone").display().to_string();
+        assert_eq!(shares.look(first), std::slice::from_ref(&gone));
         assert_eq!(shares.save(), None);
         let mut later = list(folder.path());
-        assert_eq!(later.look(first + GONE_FOR.as_secs()), ["gone"]);
+        assert_eq!(later.look(first + GONE_FOR.as_secs()), [gone]);
         assert_eq!(later.look(first + GONE_FOR.as_secs() + 1), [""; 0]);
         assert_eq!(names(&later), ["there"]);
         fs::write(folder.path().join("gone"), "back").expect("written");
