@@ -119,7 +119,7 @@ pub(crate) struct Download {
     need: NeedSchedule,
     /// When the tracker's first answer counts: at once, or when a young one knows everybody.
     located_at: Option<Timestamp>,
-    /// When it last had more than ever before, or the start.
+    /// When it last had more than ever before, a piece was verified, or a phase began.
     progress_at: Timestamp,
     /// The most that it has had: of the manifest, then of the file. What turns out to be bad is no progress.
     progress: Progress,

@@ -1,11 +1,13 @@
 //! A downloader's session with one owner: from HELLO to the end.
 //!
 //! ```text
-//!   Greeting ──WELCOME──▶ Willing ◀──UNCHOKE / time── Choked ◀──CHOKE
-//!      │  ▲ RETRY           │  ▲ CHUNK, PONG
-//!      ╰──╯                 ▼  │ nothing for max(2 s, 4 timeouts)
-//!   five tries: over      Snubbed ── 10 s more: over
+//!   Greeting ──WELCOME──▶ Willing ◀──UNCHOKE / time── Choked ◀──CHOKE, BUSY
+//!      │  ▲ RETRY           │  ▲ CHUNK; PONG, once
+//!      ╰──╯                 ▼  │ nothing that was asked for max(2 s, 4 timeouts)
+//!   five tries: over      Snubbed ── 10 s more, or PONG again: over
 //! ```
+//!
+//! Who answers and gives nothing loses its place after a time, and then its session (`patience.rs`).
 
 mod greeting;
 
