@@ -1,0 +1,62 @@
+//! What is lost: segments that later ones have overtaken, unless the path is known to reorder.
+
+use std::time::Duration;
+
+use messages::Timestamp;
+use messages::node_to_node::ByteRange;
+
+use super::bursts::Bursts;
+use super::outstanding::Outstanding;
+
+/// A segment is taken for lost when this many that were asked for later have arrived (RFC 9002 §6.1.1).
+const THRESHOLD: u32 = 3;
+/// Nor is more reordering than this waited for.
+const MOST_THRESHOLD: u32 = 64;
+/// A path that reorders at all does so for this long at least.
+const LEAST_PATIENCE: Duration = Duration::from_millis(1);
+
+/// When a gap is a loss.
+#[derive(Debug)]
+pub(super) struct LossDetection {
+    highest_arrived: u64,
+    threshold: u32,
+    /// How long an overtaken segment may still come, once reordering was seen.
+    patience: Duration,
+}
+
+impl LossDetection {
+    pub(super) fn new() -> LossDetection {
+        LossDetection { highest_arrived: 0, threshold: THRESHOLD, patience: Duration::ZERO }
+    }
+
+    /// The segment `ordinal` has arrived.
+    pub(super) fn on_arrived(&mut self, ordinal: u64) {
+        self.highest_arrived = self.highest_arrived.max(ordinal);
+    }
+
+    /// A segment that was given up has arrived: it was not lost, so wait longer next time.
+    pub(super) fn on_late(&mut self, min_rtt: Duration, smoothed: Duration) {
+        self.threshold = (self.threshold * 2).min(MOST_THRESHOLD);
+        let patience = (self.patience * 2).max(min_rtt / 4);
+        self.patience = patience.clamp(LEAST_PATIENCE, smoothed.max(LEAST_PATIENCE));
+    }
+
+    /// Gives up what is lost by `now`, and appends it to `lost`.
+    pub(super) fn detect(&self, bursts: &mut Bursts, now: Timestamp, lost: &mut Vec<ByteRange>) {
+        bursts.give_up_before(self.before(), lost, |burst| burst.overtaken(now, self.patience));
+    }
+
+    /// When [`LossDetection::detect`] finds something although nothing arrives.
+    pub(super) fn next_at(&self, bursts: &Bursts) -> Option<Timestamp> {
+        let before = self.before();
+        let overtaken = bursts.open().take_while(|burst| burst.first_ordinal() < before);
+        let waited_for = overtaken.filter(|burst| burst.has_gap(before));
+        let since = waited_for.filter_map(Outstanding::overtaken_at).min()?;
+        Some(since + self.patience)
+    }
+
+    /// Gaps before this ordinal are overtaken.
+    fn before(&self) -> u64 {
+        self.highest_arrived.saturating_sub(u64::from(self.threshold) - 1)
+    }
+}
