@@ -176,8 +176,9 @@ settings! {
         /// How many requested ranges of one session may wait to be served.
         pub requests_per_session: u32 = 64, within 1..=65_536;
 
-        /// The bytes of a datagram with file bytes, headers of Riffle included. 0: 1200, which every path carries.
-        pub segment_size: u16 = 0, within 0..=65_000;
+        /// The longest datagram with file bytes that is asked for and sent, headers of Riffle included.
+        /// 0: the longest that a path is found to carry. 1200: that is what every path carries, and none is probed.
+        pub segment_size: u16 = 0, within 0..=65_507;
     }
 }
 

@@ -50,8 +50,17 @@ pub trait Body: Serialize + DeserializeOwned {
 ///
 /// # Panics
 /// In debug builds, when OWN or OWNERS was filled beyond [`CONTROL_DATAGRAM`]: nobody would accept the datagram.
-#[expect(clippy::expect_used, reason = "a bounded value always encodes into memory")]
 pub fn encode<B: Body>(conversation: Conversation, body: &B, out: &mut Vec<u8>) {
+    let zeros = encode_unpadded(conversation, body, out);
+    out.resize(out.len() + zeros, 0);
+}
+
+/// As [`encode`], without the zeros at the end: how many of them follow.
+///
+/// # Panics
+/// As [`encode`].
+#[expect(clippy::expect_used, reason = "a bounded value always encodes into memory")]
+pub fn encode_unpadded<B: Body>(conversation: Conversation, body: &B, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(&Header { kind: B::KIND, conversation }.encode());
     bincode::serde::encode_into_std_write(body, out, LAYOUT).expect("a bounded value encodes");
@@ -62,7 +71,7 @@ pub fn encode<B: Body>(conversation: Conversation, body: &B, out: &mut Vec<u8>) 
     };
     let is_control = B::PADDING != Padding::ToOwnSize;
     debug_assert!(!is_control || length <= CONTROL_DATAGRAM, "{:?} of {length} bytes", B::KIND);
-    out.resize((start + length).max(out.len()), 0);
+    (start + length).saturating_sub(out.len())
 }
 
 /// Reads the body of a datagram whose header said `B::KIND`.

@@ -19,7 +19,7 @@ pub mod tracker_to_node;
 
 pub use bitfield::{Bits, PieceRun};
 pub use chunk::{CHUNK_HEADER, ChunkHeader, HOLD_UNIT_MICROS};
-pub use codec::{Body, Padding, encode};
+pub use codec::{Body, Padding, encode, encode_unpadded};
 pub use cookie::{COOKIE_EPOCH, Cookie, CookieJar};
 pub use datagram::{Datagram, NodeToNode, NodeToTracker, TrackerToNode};
 pub use error::DecodeError;

@@ -15,6 +15,7 @@ use crate::buffers::Buffers;
 use crate::ids::{DownloadId, SessionKey};
 use crate::limiter::Limiter;
 use crate::output::Output;
+use crate::paths::Paths;
 use crate::status::Counters;
 
 /// Lent for one call.
@@ -26,6 +27,7 @@ pub(crate) struct Context<'a> {
     pub(crate) routes: &'a mut Routes,
     pub(crate) buffers: &'a mut Buffers,
     pub(crate) cookies: &'a mut Cookies,
+    pub(crate) paths: &'a mut Paths,
     pub(crate) credit: &'a mut SocketCredit,
     pub(crate) download_limit: &'a mut Limiter,
     pub(crate) upload_limit: &'a mut Limiter,

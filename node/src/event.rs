@@ -59,6 +59,8 @@ pub enum Event {
     DownloadWaits { download: DownloadId, why: Waiting },
     /// An owner opened its session.
     OwnerReady { download: DownloadId, owner: NodeId, peer: SocketAddr, rtt: Duration },
+    /// The path from an owner carries datagrams of up to `datagram` bytes, as far as is known now.
+    PathCarries { download: DownloadId, peer: SocketAddr, datagram: u16 },
     /// An owner was given a run of pieces.
     StretchAssigned { download: DownloadId, owner: NodeId, peer: SocketAddr, pieces: Range<u32> },
     /// A session towards an owner ended.

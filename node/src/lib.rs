@@ -14,6 +14,7 @@ mod meter;
 mod node;
 mod output;
 mod owner;
+mod paths;
 mod question;
 mod rate;
 mod runs;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use messages::{CHUNK_HEADER, ChunkHeader, Timestamp};
+use messages::node_to_node::Probed;
+use messages::{CHUNK_HEADER, ChunkHeader, Conversation, Timestamp};
 
 use crate::disk::DiskRequest;
 use crate::event::Event;
@@ -52,7 +53,22 @@ impl Output {
     pub(crate) fn send(&mut self, to: SocketAddr, encode: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         encode(&mut self.bytes);
-        self.datagrams.push(Outgoing { to, range: start..self.bytes.len() });
+        self.datagrams.push(Outgoing { to, range: start..self.bytes.len(), zeros: 0 });
+    }
+
+    /// Appends the answer to a probe, whose length is zeros: they are nowhere kept.
+    pub(crate) fn send_probed(&mut self, to: SocketAddr, conversation: Conversation, probed: &Probed) {
+        let start = self.bytes.len();
+        let zeros = messages::encode_unpadded(conversation, probed, &mut self.bytes);
+        self.datagrams.push(Outgoing { to, range: start..self.bytes.len(), zeros });
+    }
+
+    /// All bytes of `outgoing`.
+    #[must_use]
+    pub fn whole(&self, outgoing: &Outgoing) -> Vec<u8> {
+        let mut bytes = self.bytes[outgoing.range.clone()].to_vec();
+        bytes.resize(bytes.len() + outgoing.zeros, 0);
+        bytes
     }
 }
 
@@ -63,6 +79,8 @@ pub struct Outgoing {
     pub to: SocketAddr,
     /// Which part of [`Output::bytes`] it is.
     pub range: Range<usize>,
+    /// So many zeros follow: it asks whether the path carries a datagram of this length, and need not wait for the socket.
+    pub zeros: usize,
 }
 
 /// What bytes a burst carries.
@@ -203,6 +221,8 @@ pub enum Reason {
     UploadLimit,
     /// The download limit allows the next request.
     DownloadLimit,
+    /// A path may carry longer datagrams.
+    Probe,
     /// An owner is to keep a session that is not used just now.
     KeepAlive,
     /// Received bytes are to be reported to the tracker.

@@ -85,6 +85,8 @@ pub struct OwnerStatus {
     pub rtt: Option<Duration>,
     /// Bytes asked for that have not arrived.
     pub outstanding: u32,
+    /// The longest datagram that is asked for, in bytes.
+    pub datagram: u16,
 }
 
 /// How a session towards an owner stands.

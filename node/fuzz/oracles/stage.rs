@@ -269,7 +269,7 @@ impl Stage {
             self.memory
         );
         for outgoing in &out.datagrams {
-            let bytes = out.bytes[outgoing.range.clone()].to_vec();
+            let bytes = out.whole(outgoing);
             self.hear_of_sessions(outgoing.to, &bytes);
             self.pay(outgoing.to, bytes.len());
             self.heard.push_back((outgoing.to, bytes));

@@ -16,6 +16,7 @@ use crate::buffers::Buffers;
 use crate::context::{Cookies, Routes, SocketCredit};
 use crate::limiter::Limiter;
 use crate::output::Output;
+use crate::paths::Paths;
 use crate::status::Counters;
 
 /// An announcer and all that is lent to it.
@@ -26,6 +27,7 @@ struct Fixture {
     routes: Routes,
     buffers: Buffers,
     cookies: Cookies,
+    paths: Paths,
     credit: SocketCredit,
     limits: (Limiter, Limiter),
     counters: Counters,
@@ -51,6 +53,7 @@ impl Fixture {
             routes: Routes::default(),
             buffers: Buffers::new(0),
             cookies: Cookies::default(),
+            paths: Paths::new(0),
             credit: SocketCredit::new(0),
             limits: (Limiter::new(None, now), Limiter::new(None, now)),
             counters: Counters::default(),
@@ -68,6 +71,7 @@ impl Fixture {
             routes: &mut self.routes,
             buffers: &mut self.buffers,
             cookies: &mut self.cookies,
+            paths: &mut self.paths,
             credit: &mut self.credit,
             download_limit: &mut self.limits.0,
             upload_limit: &mut self.limits.1,

@@ -142,6 +142,8 @@ impl Download {
                 Some(flow) => flow.detect_loss(cx.now, &mut lost),
                 None => false,
             };
+            session.notice_black_hole(cx);
+            session.probe(cx);
             let bytes: u32 = lost.iter().map(|range| range.length()).sum();
             cx.counters.lost_bytes += u64::from(bytes);
             cx.download_limit.refund(bytes);
@@ -242,6 +244,9 @@ impl Download {
 
     fn ask_session(&mut self, key: SessionKey, cx: &mut Context<'_>) -> Wait {
         let mut batch = Batch::default();
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.fit_path(cx);
+        }
         loop {
             let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_willing()) else {
                 return Wait::IDLE;
@@ -286,7 +291,8 @@ impl Download {
 
     fn next_timer(&self, cx: &Context<'_>) -> Wait {
         let network = &cx.settings.network;
-        let sessions = self.sessions.values().map(|session| session.next_timer(network));
+        let sessions =
+            self.sessions.values().map(|session| session.next_timer(network).earlier(session.probe_at(cx)));
         let wait = sessions.fold(Wait::IDLE, Wait::earlier);
         let need = if self.wants_owners() { self.need.next_at() } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: need, reason: Reason::NeedAgain });

@@ -45,7 +45,8 @@ impl Download {
                     self.end_session(key, SessionEnd::Forgotten, cx);
                 }
             }
-            NodeToNode::Hello(_) | NodeToNode::Request(_) | NodeToNode::Probe(_) | NodeToNode::Probed(_) => {
+            NodeToNode::Probed(probed) => session.handle_probed(*probed, cx),
+            NodeToNode::Hello(_) | NodeToNode::Request(_) | NodeToNode::Probe(_) => {
                 cx.counters.unexpected += 1;
             }
         }

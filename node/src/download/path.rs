@@ -19,23 +19,28 @@ pub(crate) fn is_near(flow: &Flow) -> bool {
     flow.min_rtt().is_none_or(|rtt| rtt < NEAR)
 }
 
-/// How a flow over the path of an answered HELLO begins: what the owner allows, what the settings say, and whether it is
-/// near.
+/// Bytes of payload in each CHUNK, and in one burst, of datagrams of `datagram` bytes. One burst is one send: no more segments and
+/// no more bytes than that takes.
+pub(crate) fn burst_of(datagram: u16) -> (u16, u32) {
+    let datagram = usize::from(datagram).clamp(BASE_DATAGRAM, MAX_DATAGRAM);
+    let segment = datagram - CHUNK_HEADER;
+    let segments = (MAX_DATAGRAM / datagram).min(MAX_BURST_SEGMENTS).min(MAX_BURST as usize / segment).max(1);
+    (segment as u16, (segments * segment) as u32)
+}
+
+/// How a flow over the path of an answered HELLO begins: what the owner allows, what the path is known to carry, and whether it
+/// is near.
 pub(crate) fn flow_settings(welcome: &Welcome, rtt: Duration, cx: &Context<'_>) -> FlowSettings {
     let network = &cx.settings.network;
-    let wanted = if network.segment_size == 0 { BASE_DATAGRAM as u16 } else { network.segment_size };
-    let datagram = usize::from(wanted.min(welcome.max_datagram)).clamp(BASE_DATAGRAM, MAX_DATAGRAM);
-    let segment = datagram - CHUNK_HEADER;
-    // One burst is one send: no more segments and no more bytes than that takes.
-    let segments = (MAX_DATAGRAM / datagram).min(MAX_BURST_SEGMENTS).min(MAX_BURST as usize / segment).max(1);
+    let (segment, longest_burst) = burst_of(BASE_DATAGRAM as u16);
     let (first_window, least_window) =
         if rtt < NEAR { (NEAR_WINDOW, NEAR_LEAST_WINDOW) } else { (network.first_window.as_u64() as u32, 0) };
     let most = u32::try_from(network.session_window.as_u64()).unwrap_or(u32::MAX);
     FlowSettings {
-        segment: segment as u16,
+        segment,
         first_window,
         least_window,
-        most_outstanding: most.min(welcome.max_outstanding).max(2 * datagram as u32),
-        longest_burst: (segments * segment) as u32,
+        most_outstanding: most.min(welcome.max_outstanding).max(2 * u32::from(segment)),
+        longest_burst,
     }
 }

@@ -106,13 +106,14 @@ impl Bursts {
         }
     }
 
-    /// Gives up the segments before ordinal `before` of each burst that `due` says it is time for, and appends them to
-    /// `lost`.
+    /// Gives up the segments before ordinal `before` of each burst that `due` says it is time for, appends them to
+    /// `lost`, and tells `gone` how many bytes of which burst they were.
     pub(super) fn give_up_before(
         &mut self,
         before: u64,
         lost: &mut Vec<ByteRange>,
         mut due: impl FnMut(&mut Outstanding) -> bool,
+        mut gone: impl FnMut(&Outstanding, u32),
     ) {
         let from = self.skip_finished();
         for burst in self.bursts.range_mut(from..) {
@@ -121,6 +122,7 @@ impl Bursts {
             }
             if burst.has_gap(before) && due(burst) {
                 let bytes = burst.give_up(before, lost);
+                gone(burst, bytes);
                 self.outstanding -= bytes;
                 self.unfinished -= u32::from(bytes > 0 && burst.is_finished());
             }

@@ -6,6 +6,7 @@ use messages::Timestamp;
 use messages::node_to_node::ByteRange;
 
 use super::bursts::Bursts;
+use super::evidence::Evidence;
 use super::outstanding::Outstanding;
 
 /// A segment is taken for lost when this many that were asked for later have arrived (RFC 9002 §6.1.1).
@@ -42,8 +43,15 @@ impl LossDetection {
     }
 
     /// Gives up what is lost by `now`, and appends it to `lost`.
-    pub(super) fn detect(&self, bursts: &mut Bursts, now: Timestamp, lost: &mut Vec<ByteRange>) {
-        bursts.give_up_before(self.before(), lost, |burst| burst.overtaken(now, self.patience));
+    pub(super) fn detect(
+        &self,
+        bursts: &mut Bursts,
+        evidence: &mut Evidence,
+        now: Timestamp,
+        lost: &mut Vec<ByteRange>,
+    ) {
+        let due = |burst: &mut Outstanding| burst.overtaken(now, self.patience);
+        bursts.give_up_before(self.before(), lost, due, |burst, bytes| evidence.on_overtaken(burst, bytes));
     }
 
     /// When [`LossDetection::detect`] finds something although nothing arrives.

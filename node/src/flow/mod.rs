@@ -13,6 +13,7 @@
 
 mod bursts;
 mod delivery;
+mod evidence;
 mod loss;
 mod outstanding;
 mod pacing;
@@ -28,6 +29,7 @@ use crate::output::{Reason, Wait};
 use crate::rate::RateControl;
 use bursts::Bursts;
 use delivery::Delivery;
+use evidence::Evidence;
 use loss::LossDetection;
 use outstanding::Outstanding;
 use pacing::Pacing;
@@ -48,7 +50,7 @@ pub(crate) enum Arrival {
     Stranger,
 }
 
-/// Sizes that do not change while a flow lives.
+/// What a flow may ask for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FlowSettings {
     /// Bytes of payload in each CHUNK.
@@ -72,6 +74,7 @@ pub(crate) struct Flow {
     timing: Timing,
     delivery: Delivery,
     pacing: Pacing,
+    evidence: Evidence,
     rate: RateControl,
 }
 
@@ -98,6 +101,7 @@ impl Flow {
             timing,
             delivery: Delivery::new(now),
             pacing: Pacing::new(now),
+            evidence: Evidence::default(),
             rate,
         }
     }
@@ -115,6 +119,17 @@ impl Flow {
     /// Bytes of payload in each CHUNK.
     pub(crate) fn segment(&self) -> u16 {
         self.settings.segment
+    }
+
+    /// From now on CHUNKs with `segment` bytes of payload are asked for, in bursts of up to `longest_burst` bytes. What is
+    /// under way keeps its size.
+    pub(crate) fn use_segments(&mut self, segment: u16, longest_burst: u32) {
+        (self.settings.segment, self.settings.longest_burst) = (segment, longest_burst);
+    }
+
+    /// When the last of the long segments was asked for of which none arrives any more, if that is so; told once.
+    pub(crate) fn take_vanished(&mut self) -> Option<Timestamp> {
+        self.evidence.take()
     }
 
     /// The smoothed round-trip time, owner's queue included.
@@ -139,10 +154,13 @@ impl Flow {
 
     /// How long the next range may be, in bytes: 0 while the window is full. Whole segments, but for a piece's end.
     pub(crate) fn room(&self) -> u32 {
-        let room = self.rate.window().saturating_sub(self.outstanding());
-        let burst = self.pacing.burst(&self.rate, self.settings.segment.into(), self.settings.longest_burst);
+        let segment = u32::from(self.settings.segment);
+        // However little the path takes, one segment can be on its way while the next is asked for.
+        let window = self.rate.window().max(2 * segment);
+        let room = window.saturating_sub(self.outstanding());
+        let burst = self.pacing.burst(&self.rate, segment, self.settings.longest_burst);
         // A burst that does not fit yet waits for room, so that a fast path is not asked in crumbs.
-        let crumb = room < burst && self.outstanding() > 0 && room < self.rate.window() / 4;
+        let crumb = room < burst && self.outstanding() > 0 && room < window / 4;
         if crumb || self.bursts.unfinished() >= MOST_BURSTS { 0 } else { burst.min(room) }
     }
 
@@ -172,7 +190,9 @@ impl Flow {
     /// a lost REQUEST does not cost a round trip.
     pub(crate) fn repeatable(&self) -> Option<(u32, ByteRange)> {
         let (request, last) = self.bursts.last()?;
-        last.is_untouched().then(|| (request, last.range()))
+        // In one REQUEST all segments have one size.
+        let repeats = last.is_untouched() && last.segment() == self.settings.segment;
+        repeats.then(|| (request, last.range()))
     }
 
     /// A CHUNK of this session arrived, with `length` bytes of payload.
@@ -207,6 +227,7 @@ impl Flow {
             self.bursts.on_arrived(bytes, finished);
         }
         self.loss.on_arrived(ordinal);
+        self.evidence.on_arrived(ordinal, length);
         if let Some(sample) = sample {
             self.rate.on_sample(sample, self.bursts.outstanding(), now);
         }
@@ -226,11 +247,14 @@ impl Flow {
 
     /// Finds what is lost by `now`, and appends it to `lost`. Whether the whole window timed out.
     pub(crate) fn detect_loss(&mut self, now: Timestamp, lost: &mut Vec<ByteRange>) -> bool {
-        self.loss.detect(&mut self.bursts, now, lost);
+        self.loss.detect(&mut self.bursts, &mut self.evidence, now, lost);
         let timed_out = self.outstanding() > 0 && now >= self.timing.timeout_at();
         if timed_out {
             self.bursts.give_up_everything(lost);
             self.timing.on_timeout();
+            if let Some((_, last)) = self.bursts.last() {
+                self.evidence.on_timeout(last.segment(), last.asked_at());
+            }
             self.rate.on_timeout();
         }
         self.bursts.forget(self.timing.smoothed().unwrap_or_default(), now);

@@ -53,6 +53,11 @@ impl Outstanding {
         self.range
     }
 
+    /// Bytes of payload in each segment but the last.
+    pub(super) fn segment(&self) -> u16 {
+        self.segment
+    }
+
     pub(super) fn segments(&self) -> u32 {
         self.range.segments(self.segment)
     }

@@ -29,6 +29,7 @@ use crate::ids::{DownloadId, SearchId, ShareId};
 use crate::limiter::Limiter;
 use crate::output::{Output, Place, Reason, Wait};
 use crate::owner::Owner;
+use crate::paths::Paths;
 use crate::status::Counters;
 use sharing::{Hashing, Spare};
 
@@ -74,6 +75,7 @@ struct Lent {
     routes: Routes,
     buffers: Buffers,
     cookies: Cookies,
+    paths: Paths,
     credit: SocketCredit,
     download_limit: Limiter,
     upload_limit: Limiter,
@@ -92,6 +94,7 @@ impl Lent {
             routes: &mut self.routes,
             buffers: &mut self.buffers,
             cookies: &mut self.cookies,
+            paths: &mut self.paths,
             credit: &mut self.credit,
             download_limit: &mut self.download_limit,
             upload_limit: &mut self.upload_limit,
@@ -118,6 +121,7 @@ impl Node {
             routes: Routes::default(),
             buffers: Buffers::new(settings.download.memory.as_u64()),
             cookies: Cookies::default(),
+            paths: Paths::new(settings.network.segment_size),
             credit: SocketCredit::new(socket_credit),
             download_limit: Limiter::new(settings.download.limit.rate().map(NonZeroU64::get), now),
             upload_limit: Limiter::new(settings.upload.limit.rate().map(NonZeroU64::get), now),

@@ -25,7 +25,7 @@ use crate::event::{Event, SessionEnd};
 use crate::ids::ShareId;
 use crate::output::{Reason, Wait};
 use crate::status::UploadStatus;
-use session::{Refusal, Serving};
+use session::{Answer, Refusal, Serving};
 
 /// Bytes that a session may send in one turn, at least one burst (deficit round robin, Shreedhar and Varghese 1995).
 const QUANTUM: u32 = 64 << 10;
@@ -218,7 +218,7 @@ impl Owner {
             length: layout.length(),
             have: layout.pieces(),
             max_outstanding: u32::try_from(cx.settings.network.session_window.as_u64()).unwrap_or(u32::MAX),
-            max_datagram: MAX_DATAGRAM as u16,
+            max_datagram: longest_datagram(cx.settings),
             capabilities: 0,
             node: cx.node,
         };
@@ -240,6 +240,12 @@ impl Owner {
         session.on_heard(cx.now);
         match message {
             NodeToNode::Request(request) => self.handle_request(ours, request, cx),
+            NodeToNode::Probe(probe) => {
+                session.queue_probe(probe, longest_datagram(cx.settings));
+                if session.wants_turn() {
+                    self.turns.push_back(ours);
+                }
+            }
             NodeToNode::Control(control) if control.operation == Operation::Cancel => {
                 session.cancel(control.request)
             }
@@ -333,8 +339,12 @@ impl Owner {
         if let Some(nonce) = session.challenge_due(cx.now, cx.rng) {
             cx.send(session.peer, session.theirs, &messages::node_to_node::Ping { nonce });
         }
-        let burst = session.next_burst(&served.encoded, served.manifest.layout(), QUANTUM, cx.now);
-        if let Some(burst) = burst {
+        let answer = session.next_answer(&served.encoded, served.manifest.layout(), QUANTUM, cx.now);
+        if let Some(Answer::Probed(probed)) = &answer {
+            cx.upload_limit.spend(probed.size.bytes().into());
+            cx.out.send_probed(session.peer, session.theirs, probed);
+        }
+        if let Some(Answer::Burst(burst)) = answer {
             let (content, peer) = (served.content, session.peer);
             let (piece, offset, length) = (burst.first.piece, burst.first.offset, burst.length);
             if piece != messages::PieceIndex::MANIFEST {
@@ -392,5 +402,13 @@ impl Owner {
     /// For screens.
     pub(crate) fn uploads(&self, now: Timestamp) -> Vec<UploadStatus> {
         self.sessions.values().map(|session| session.status(now)).collect()
+    }
+}
+
+/// No longer datagram is sent.
+fn longest_datagram(settings: &config::NodeSettings) -> u16 {
+    match settings.network.segment_size {
+        0 => MAX_DATAGRAM as u16,
+        longest => longest,
     }
 }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::node_to_node::{ByteRange, Hello, Request};
+use messages::limits::MAX_PROBE_SIZES;
+use messages::node_to_node::{ByteRange, Hello, Probe, Probed, Request};
 use messages::{
     ChunkHeader, ContentId, Conversation, HOLD_UNIT_MICROS, Layout, Manifest, NodeId, PieceIndex, Timestamp,
 };
@@ -39,12 +40,28 @@ pub(super) enum Refusal {
     QueueFull,
 }
 
+/// Something that was asked for and waits for its turn.
 #[derive(Debug)]
-struct Queued {
-    request: u32,
-    range: ByteRange,
-    segment: u16,
-    since: Timestamp,
+enum Queued {
+    Range { request: u32, range: ByteRange, segment: u16, since: Timestamp },
+    Probe(Probed),
+}
+
+impl Queued {
+    /// What it takes of a turn, in bytes.
+    fn length(&self) -> u32 {
+        match self {
+            Queued::Range { range, .. } => range.length(),
+            Queued::Probe(probed) => probed.size.bytes().into(),
+        }
+    }
+}
+
+/// What a session sends when it has its turn.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Burst(Burst),
+    Probed(Probed),
 }
 
 /// Whether the downloader has to show that it still listens.
@@ -65,6 +82,8 @@ pub(super) struct Serving {
     pub(super) content: ContentId,
     node: NodeId,
     queue: VecDeque<Queued>,
+    /// How many of them are probes.
+    probes: usize,
     /// The highest request number so far, and one bit for each of those before it.
     highest_request: Option<u32>,
     seen: u128,
@@ -79,6 +98,8 @@ pub(super) struct Serving {
     deficit: u32,
     challenge: Challenge,
     meter: Meter,
+    /// Bytes of PROBED sent.
+    probed: u64,
 }
 
 impl Serving {
@@ -96,6 +117,7 @@ impl Serving {
             content: hello.content,
             node: hello.node,
             queue: VecDeque::new(),
+            probes: 0,
             highest_request: None,
             seen: 0,
             sequence: 0,
@@ -106,6 +128,7 @@ impl Serving {
             deficit: 0,
             challenge: Challenge::At { sent: CHALLENGE_BYTES, time: now + CHALLENGE_PERIOD },
             meter: Meter::new(now),
+            probed: 0,
         }
     }
 
@@ -129,7 +152,7 @@ impl Serving {
     /// The downloader is still there.
     pub(super) fn on_pong(&mut self, nonce: u64, now: Timestamp) {
         if matches!(self.challenge, Challenge::Open { nonce: open, .. } if open == nonce) {
-            let sent = self.meter.total() + CHALLENGE_BYTES;
+            let sent = self.sent_in_all() + CHALLENGE_BYTES;
             self.challenge = Challenge::At { sent, time: now + CHALLENGE_PERIOD };
         }
     }
@@ -137,7 +160,7 @@ impl Serving {
     /// The nonce of a PING that is due before the next burst.
     pub(super) fn challenge_due(&mut self, now: Timestamp, rng: &mut StdRng) -> Option<u64> {
         match &mut self.challenge {
-            Challenge::At { sent, time } if self.meter.total() >= *sent || now >= *time => {
+            Challenge::At { sent, time } if self.meter.total() + self.probed >= *sent || now >= *time => {
                 let nonce = rng.random_range(1..=u64::MAX);
                 self.challenge = Challenge::Open { nonce, since: now, repeat_at: now + CHALLENGE_REPEAT };
                 Some(nonce)
@@ -170,17 +193,27 @@ impl Serving {
         if range.end() > length || !range.fits_burst(segment) {
             return Err(Refusal::NoSuchRange);
         }
-        if self.queue.len() >= limit {
+        if self.queue.len() - self.probes >= limit {
             return Err(Refusal::QueueFull);
         }
         self.remember(request);
-        self.queue.push_back(Queued { request, range, segment, since: now });
+        self.queue.push_back(Queued::Range { request, range, segment, since: now });
         Ok(())
+    }
+
+    /// Puts the answers to a PROBE in the queue, as many as may wait there: they take their turn like everything that is
+    /// sent, so who asks for them again and again gets no more than by asking for ranges.
+    pub(super) fn queue_probe(&mut self, probe: &Probe, most: u16) {
+        let room = MAX_PROBE_SIZES - self.probes;
+        let sizes = probe.sizes.iter().filter(|size| size.bytes() <= most).take(room);
+        let before = self.queue.len();
+        self.queue.extend(sizes.map(|&size| Queued::Probe(Probed { id: probe.id, size })));
+        self.probes += self.queue.len() - before;
     }
 
     /// The downloader no longer wants `request`.
     pub(super) fn cancel(&mut self, request: u32) {
-        self.queue.retain(|queued| queued.request != request);
+        self.queue.retain(|queued| !matches!(queued, Queued::Range { request: of, .. } if *of == request));
     }
 
     /// Whether it has just got something to do, and is to get in line.
@@ -190,24 +223,32 @@ impl Serving {
         wants
     }
 
-    /// The next burst of its turn; `quantum` more bytes at the turn's start.
-    pub(super) fn next_burst(
+    /// What is next in its turn; `quantum` more bytes at the turn's start.
+    pub(super) fn next_answer(
         &mut self,
         manifest: &Arc<[u8]>,
         layout: Layout,
         quantum: u32,
         now: Timestamp,
-    ) -> Option<Burst> {
+    ) -> Option<Answer> {
         if self.is_deaf(now) {
             // It has not answered for too long: what it asked for is dropped, and it may ask again.
             self.queue.clear();
+            self.probes = 0;
         }
         if !std::mem::replace(&mut self.has_turn, true) {
             self.deficit += quantum;
         }
-        let affordable = |queued: &mut Queued| queued.range.length() <= self.deficit;
-        let Queued { request, range, segment, since } = self.queue.pop_front_if(affordable)?;
-        self.deficit -= range.length();
+        let queued = self.queue.pop_front_if(|queued| queued.length() <= self.deficit)?;
+        self.deficit -= queued.length();
+        let (request, range, segment, since) = match queued {
+            Queued::Range { request, range, segment, since } => (request, range, segment, since),
+            Queued::Probe(probed) => {
+                self.probes -= 1;
+                self.probed += u64::from(probed.size.bytes());
+                return Some(Answer::Probed(probed));
+            }
+        };
         let count = range.segments(segment);
         let hold = now.since(since).as_micros() as u64 / HOLD_UNIT_MICROS;
         let first = ChunkHeader {
@@ -229,12 +270,13 @@ impl Serving {
             }
             None => (Source::Manifest(manifest.clone()), u64::from(range.offset())),
         };
-        Some(Burst { to: self.peer, source, start, length: range.length(), segment_size: segment, first })
+        let (to, length) = (self.peer, range.length());
+        Some(Answer::Burst(Burst { to, source, start, length, segment_size: segment, first }))
     }
 
     /// Whether its turn is over: nothing is queued, or the next range has to wait for the next turn's bytes.
     pub(super) fn ends_turn(&self) -> bool {
-        self.queue.front().is_none_or(|next| next.range.length() > self.deficit)
+        self.queue.front().is_none_or(|next| next.length() > self.deficit)
     }
 
     /// Whether it gets in line again at the end of its turn.
@@ -257,6 +299,10 @@ impl Serving {
             rate: self.meter.rate(now),
             queued: self.queue.len(),
         }
+    }
+
+    fn sent_in_all(&self) -> u64 {
+        self.meter.total() + self.probed
     }
 
     fn is_deaf(&self, now: Timestamp) -> bool {
@@ -377,9 +423,9 @@ mod tests {
         let nonce = serving.challenge_due(later, &mut rng).expect("due");
         ask(&mut serving, &manifest, 1, range(0, 0, 1000)).expect("room");
         let deaf = later + CHALLENGE_ANSWER + Duration::from_millis(1);
-        assert_eq!(serving.next_burst(&encoded, manifest.layout(), 1 << 16, deaf), None);
+        assert_eq!(serving.next_answer(&encoded, manifest.layout(), 1 << 16, deaf), None);
         serving.on_pong(nonce, deaf);
         ask(&mut serving, &manifest, 2, range(0, 0, 1000)).expect("room");
-        assert!(serving.next_burst(&encoded, manifest.layout(), 1 << 16, deaf).is_some());
+        assert!(serving.next_answer(&encoded, manifest.layout(), 1 << 16, deaf).is_some());
     }
 }

@@ -298,7 +298,7 @@ fn a_full_disk_is_waited_for() {
 fn what_a_full_disk_refused_is_stored_again_though_others_are_stored_meanwhile() {
     let (mut world, _, downloader) = world(2, lan(), 8 * MIB);
     let slow = Duration::from_millis(500);
-    let full = Some(second(3) + Duration::from_millis(600)..second(3) + Duration::from_millis(700));
+    let full = Some(second(3) + Duration::from_millis(600)..second(3) + Duration::from_millis(750));
     world.hosts[downloader.0].disk.faults = DiskFaults { latency: slow, full, ..DiskFaults::default() };
     let took = finishes(&mut world, downloader, 60);
     let waits = |(_, event): &(Timestamp, Event)| {

@@ -8,6 +8,8 @@ use rand::rngs::StdRng;
 
 /// Headers of IPv4 and UDP: rates count IP bytes.
 pub(crate) const IP_HEADERS: u64 = 28;
+/// The packet size of almost every link that there is.
+pub(crate) const ETHERNET: u64 = 1500;
 
 /// What a host's access link is like.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +67,7 @@ impl LinkSpec {
             hold: Duration::ZERO,
             bursts: None,
             spoiled: 0,
-            mtu: 0,
+            mtu: ETHERNET,
         }
     }
 

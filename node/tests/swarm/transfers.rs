@@ -197,12 +197,10 @@ fn the_smallest_and_the_odd_lengths_arrive() {
 
 #[test]
 fn a_file_beyond_four_gib_arrives() {
-    let fast = LinkSpec::new(10_000, Duration::from_millis(4));
-    let length = (4 << 30) + 12_345;
-    let mut scenario = one_file(1, fast, fast, length, 15);
     // Few and large datagrams: what counts here is the length.
-    scenario.hosts.iter_mut().for_each(|host| host.settings.network.segment_size = 60_000);
-    let report = run(&scenario);
+    let fast = LinkSpec { mtu: 65_535, ..LinkSpec::new(10_000, Duration::from_millis(4)) };
+    let length = (4 << 30) + 12_345;
+    let report = run(&one_file(1, fast, fast, length, 15));
     assert_eq!(report.only().shares.values().sum::<u64>(), length);
 }
 

@@ -208,6 +208,7 @@ mod tests {
             rate: 2 << 20,
             rtt: None,
             outstanding: 0,
+            datagram: 1200,
         };
         let names = BTreeMap::from([(owner.node, "owner 1".to_owned())]);
         assert_eq!(owner_text(&owner, &names), "owner 1: pieces 4-8, 1.00 MiB, 2.00 MiB/s");

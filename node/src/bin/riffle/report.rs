@@ -240,7 +240,12 @@ pub(crate) fn peers(status: &Status) -> Vec<String> {
         let from = |owner: &OwnerStatus| {
             let rtt = owner.rtt.map_or_else(String::new, |rtt| format!(", round trip {}", duration(rtt)));
             let under_way = size(u64::from(owner.outstanding));
-            format!("<- {} for {}{rtt}, {under_way} under way", owner_line(owner), download.name)
+            let datagram = owner.datagram;
+            format!(
+                "<- {} for {}{rtt}, datagrams of {datagram} bytes, {under_way} under way",
+                owner_line(owner),
+                download.name
+            )
         };
         lines.extend(download.owners.iter().map(from));
     }

@@ -34,6 +34,7 @@ fn download() -> DownloadStatus {
         rate: 4 << 20,
         rtt: Some(Duration::from_micros(340)),
         outstanding: 65_536,
+        datagram: 1472,
     };
     DownloadStatus {
         download: DownloadId(1),
@@ -125,7 +126,7 @@ fn peers_shows_both_directions() {
     assert_eq!(
         peers(&picture)[0],
         "<- 10.0.0.2:1 (01010101): pieces 32-127, 8.00 MiB, 4.00 MiB/s for a file.bin, round trip 340 µs, \
-         64.0 KiB under way"
+         datagrams of 1472 bytes, 64.0 KiB under way"
     );
     assert_eq!(peers(&Status::default()), ["no sessions"]);
 }

@@ -65,6 +65,7 @@ impl Session {
         self.flow = Some(Flow::new(settings, cx.rng.random(), Some(rtt), cx.now));
         self.theirs = welcome.conversation;
         self.length = welcome.length;
+        self.longest = welcome.max_datagram;
         let complete = welcome.have >= layout.pieces();
         self.has = if complete { Has::Everything } else { Has::nothing(layout.pieces()) };
         self.state = State::Willing;

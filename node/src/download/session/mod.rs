@@ -10,13 +10,16 @@
 //! Who answers and gives nothing loses its place after a time, and then its session (`patience.rs`).
 
 mod greeting;
+mod probing;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use config::NetworkSettings;
 use messages::node_to_node::{ByteRange, Ping, Request};
-use messages::{Bits, ContentId, Conversation, Layout, List, NodeId, PieceIndex, PieceRun, Timestamp};
+use messages::{
+    Bits, CHUNK_HEADER, ContentId, Conversation, Layout, List, NodeId, PieceIndex, PieceRun, Timestamp,
+};
 use rand::RngExt as _;
 
 use super::has::Has;
@@ -29,6 +32,7 @@ use crate::ids::DownloadId;
 use crate::ids::SessionKey;
 use crate::meter::Meter;
 use crate::output::{Reason, Wait};
+use crate::paths::BASE;
 use crate::status::{OwnerState, OwnerStatus};
 use greeting::Greeting;
 
@@ -61,6 +65,7 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) key: SessionKey,
+    download: DownloadId,
     pub(crate) owner: NodeId,
     pub(crate) peer: SocketAddr,
     pub(crate) ours: Conversation,
@@ -70,6 +75,8 @@ pub(crate) struct Session {
     /// Present from WELCOME on.
     flow: Option<Flow>,
     length: u64,
+    /// The longest datagram that the owner sends.
+    longest: u16,
     has: Has,
     highest_sequence: u32,
     ping_echo: u64,
@@ -100,6 +107,7 @@ impl Session {
         let greeting = Greeting::new(cx.rng.random(), cx.now);
         Session {
             key,
+            download,
             owner,
             peer,
             ours,
@@ -108,6 +116,7 @@ impl Session {
             state: State::Greeting(greeting),
             flow: None,
             length: 0,
+            longest: BASE,
             has: Has::nothing(0),
             highest_sequence: 0,
             ping_echo: 0,
@@ -392,6 +401,7 @@ impl Session {
             rate: self.meter.rate(now),
             rtt: self.flow.as_ref().and_then(Flow::smoothed_rtt),
             outstanding: self.flow.as_ref().map_or(0, Flow::outstanding),
+            datagram: self.flow.as_ref().map_or(BASE, |flow| flow.segment() + CHUNK_HEADER as u16),
         }
     }
 

@@ -25,6 +25,10 @@ pub(crate) enum Part {
     Drips,
     /// BYE.
     Leaves,
+    /// What an owner says, but never to a PROBE.
+    IgnoresProbes,
+    /// What an owner says, probes and all, but no CHUNK beyond the base size.
+    DropsLongChunks,
 }
 
 /// Who chatters says so much to each REQUEST, so often.
@@ -42,6 +46,11 @@ impl World {
         let Ok(Datagram::Peer(conversation, message)) = Datagram::decode(bytes) else {
             return false;
         };
+        match part {
+            Part::IgnoresProbes => return matches!(message, NodeToNode::Probe(_)),
+            Part::DropsLongChunks => return false,
+            _ => {}
+        }
         let Some(content) = self.hosts[actor.0].disk.files.values().next() else {
             return true;
         };
@@ -93,6 +102,7 @@ impl World {
             Part::Leaves => {
                 self.say(actor, to, conversation, &Bye { reason: ByeReason::Leaving }, Duration::ZERO);
             }
+            Part::IgnoresProbes | Part::DropsLongChunks => unreachable!("the node behind it answers"),
             Part::Drips => self.drip(actor, to, conversation, request, content),
         }
     }

@@ -23,6 +23,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::content::Library;
 use crate::disk::{Around, Disk, Provenance};
 use crate::link::{LinkSpec, Pipe};
+use actors::Part;
 pub(crate) use faults::{Fault, Move};
 pub(crate) use host::{Host, Manners, Standing, State, Wish};
 pub(crate) use network::{Cut, Payload};
@@ -32,6 +33,8 @@ pub(crate) use strangers::{Flood, Strangers};
 const MOST_POLLS: u32 = 100_000;
 /// What the disk failed at is ordered again after this long.
 const ORDERED_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// What a CHUNK of the base size carries.
+const BASE_SEGMENT: u32 = 1168;
 /// A host's tables are looked at once in so many events.
 const LOOKED_AT: u64 = 1024;
 
@@ -438,7 +441,7 @@ impl World {
             }
         }
         for datagram in &out.datagrams {
-            let bytes = out.bytes[datagram.range.clone()].to_vec();
+            let bytes = out.whole(datagram);
             self.send(id, address, datagram.to, Payload::Control(bytes));
         }
         for burst in out.bursts.iter().filter(|_| manners != Manners::Mute) {
@@ -458,6 +461,9 @@ impl World {
                 let right = Provenance { content, manifest, from: payload.start };
                 let source = if lies { Provenance::WRONG } else { right };
                 let (header, length) = (burst.header(index), (payload.end - payload.start) as u32);
+                if manners == Manners::Plays(Part::DropsLongChunks) && length > BASE_SEGMENT {
+                    continue;
+                }
                 self.send(id, address, burst.to, Payload::Chunk { header, length, source });
             }
         }

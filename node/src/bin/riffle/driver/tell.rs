@@ -82,6 +82,9 @@ fn log_download(event: &Event) {
         Event::OwnerReady { download, owner, peer, rtt } => {
             info!(%download, owner = %owner.short(), %peer, rtt_us = rtt.as_micros() as u64, "owner ready");
         }
+        Event::PathCarries { download, peer, datagram } => {
+            info!(%download, %peer, datagram, "path carries");
+        }
         Event::StretchAssigned { download, owner, peer, pieces } => {
             let (first, end) = (pieces.start, pieces.end);
             info!(%download, owner = %owner.short(), %peer, first, end, "range assigned");

@@ -305,7 +305,12 @@ impl NetworkThread {
             self.disk.request(request, &mut self.pool);
         }
         for outgoing in &out.datagrams {
-            self.transmitter.datagram(&self.socket, outgoing.to, &out.bytes[outgoing.range.clone()]);
+            if outgoing.zeros > 0 {
+                self.transmitter.probe(&self.socket, outgoing.to, &out.whole(outgoing));
+            } else {
+                let bytes = &out.bytes[outgoing.range.clone()];
+                self.transmitter.datagram(&self.socket, outgoing.to, bytes);
+            }
         }
         for burst in out.bursts.drain(..) {
             if let Some(burst) = self.shelf.admit(burst) {

@@ -93,6 +93,12 @@ impl Transmitter {
         self.keep(Blocked::Datagram { to, bytes: bytes.into() });
     }
 
+    /// Sends a long datagram, now or never: that the interface or the socket does not take it is an answer.
+    pub(crate) fn probe(&mut self, socket: &UdpSocket, to: SocketAddr, bytes: &[u8]) {
+        let blocked = self.is_blocked() || matches!(self.try_datagram(socket, to, bytes), Sent::Blocked);
+        self.counters.dropped += u64::from(blocked);
+    }
+
     /// Sends a burst, now or in its turn. A share whose file has changed is given back once.
     pub(crate) fn burst(
         &mut self,
