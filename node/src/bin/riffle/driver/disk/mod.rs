@@ -7,6 +7,7 @@ mod fault;
 mod hashing;
 mod identity;
 mod journal;
+mod lanes;
 mod memory;
 mod open;
 mod part;
@@ -17,6 +18,7 @@ mod room;
 mod scan;
 mod serve;
 mod share;
+mod stores;
 mod tree;
 mod workers;
 mod writing;
@@ -33,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::{Manifest, ManifestError, PieceHash, PieceIndex};
-use node::{DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, ShareId, StoreError};
+use node::{DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, ShareId};
 
 use self::hashing::Hashing;
 use self::open::Opening;
@@ -41,6 +43,7 @@ use self::part::{Part, SyncRule};
 use self::place::Place;
 use self::scan::{Crew, StopFlag};
 use self::share::Sharing;
+use self::stores::{StoreOrder, Stores};
 use self::workers::{Lane, Workers};
 use self::writing::Writing;
 use super::pool::Pool;
@@ -69,6 +72,7 @@ pub(crate) struct Disk {
     rule: SyncRule,
     writing: Writing,
     hashing: Hashing,
+    stores: Stores,
     downloads: BTreeMap<DownloadId, Slot>,
     /// Those that wait, in the order in which they were asked for, and some that are over by now.
     turns: VecDeque<DownloadId>,
@@ -96,6 +100,7 @@ impl Disk {
             rule,
             writing: Writing::default(),
             hashing: Hashing::default(),
+            stores: Stores::default(),
             downloads: BTreeMap::new(),
             turns: VecDeque::new(),
             open: 0,
@@ -213,17 +218,9 @@ impl Disk {
             Some(Slot::Open { part, .. }) => Some(part.clone()),
             Some(Slot::Waiting(_) | Slot::Opening(_)) | None => None,
         };
-        self.work(move |results| {
-            let result = match part {
-                Some(part) => {
-                    let bytes = loan.bytes.get(..length as usize).unwrap_or_default();
-                    results::unless_it_panics(|| part.store(piece, bytes, &expected))
-                        .unwrap_or_else(|| Err(StoreError::Disk(fault::internal(&part.place().part))))
-                }
-                None => Err(StoreError::Disk(not_open())),
-            };
-            results.send(Done::Stored { download, piece, loan, result });
-        });
+        self.stores.add(StoreOrder { download, piece, loan, length, expected, part });
+        let stores = self.stores.clone();
+        self.work(move |results| stores.serve(results));
     }
 
     fn finish(&self, download: DownloadId) {

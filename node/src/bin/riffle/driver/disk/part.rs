@@ -21,7 +21,7 @@ use super::journal::Journal;
 use super::place::Place;
 use super::records::{Kept, Record};
 use super::room::full_or_else;
-use super::tree::{Subtree, piece_hash, root_of, subtree_of};
+use super::tree::{PieceDigest, Subtree, piece_hash, root_of};
 use super::writing::Writing;
 
 /// After how much, or how long, written pieces are made durable.
@@ -114,7 +114,7 @@ impl Part {
         full_or_else(&self.file, &self.place.part, cause, still, length)
     }
 
-    /// Checks a piece and writes it to its place.
+    /// Writes a piece, which hashes to `digest`, to its place.
     ///
     /// # Errors
     /// When the bytes are not the piece's, or the disk does not take them: then the piece does not count, and may be
@@ -123,20 +123,18 @@ impl Part {
         &self,
         piece: PieceIndex,
         bytes: &[u8],
-        expected: &PieceHash,
+        (digest, expected): (&PieceDigest, &PieceHash),
     ) -> Result<(), StoreError> {
-        let layout = self.manifest.layout();
-        let Some(span) = layout.span(piece) else { return Err(StoreError::Hash) };
-        if bytes.len() as u64 != span.end - span.start || piece_hash(bytes) != *expected {
+        let span = self.manifest.layout().span(piece).unwrap_or_default();
+        let length = bytes.len() as u64;
+        if length != span.end - span.start || digest.hash != *expected {
             return Err(StoreError::Hash);
         }
         self.check_ours()?;
-        let subtree = subtree_of(layout, piece, bytes);
-        let length = bytes.len() as u64;
         let write = OwnWrite::begin(self);
         let written = self.writing.write_all_at(&self.file, bytes, span.start);
         drop(write);
-        let stored = written.and_then(|()| self.enter(piece, subtree, length));
+        let stored = written.and_then(|()| self.enter(piece, digest.subtree, length));
         stored.map_err(|cause| self.full_or_else(&cause, length).into())
     }
 

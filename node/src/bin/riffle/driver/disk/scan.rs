@@ -1,4 +1,4 @@
-//! Hashing pieces of a file on all workers, a piece at a time, with positioned reads.
+//! Hashing pieces of a file on all workers, a few side by side, with positioned reads.
 
 use std::fs::File;
 use std::io;
@@ -9,11 +9,18 @@ use std::time::{Duration, Instant};
 
 use messages::{Layout, PieceIndex};
 
+use super::lanes::LANES;
 use super::tree::{PieceDigest, PieceHasher};
 use super::workers::{Lane, Queue, Workers};
 
 /// Progress is told at most this often.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
+
+/// So much is hashed in one slice, about 5 ms: what somebody waits for gets its turn in between.
+const SLICE: u64 = 8 << 20;
+
+/// What a file is read in multiples of.
+const PAGE: usize = 4096;
 
 /// Why a scan has no digests.
 #[derive(Debug)]
@@ -75,6 +82,8 @@ impl From<&Workers> for Crew {
 struct Scan {
     order: ScanOrder,
     queue: Queue,
+    /// How many slices there are at once, at first.
+    width: usize,
     state: Mutex<State>,
 }
 
@@ -87,6 +96,15 @@ struct State {
     digests: Vec<Option<PieceDigest>>,
     failed: Option<io::Error>,
     then: Option<Then>,
+}
+
+/// Pieces that are hashed side by side, in several slices when they are long.
+struct Turn {
+    /// The first of them, by its place in the order.
+    first: usize,
+    hashers: Vec<PieceHasher>,
+    /// How far each of them is hashed.
+    at: u64,
 }
 
 /// Starts a scan; `then` hears of it in any case, unless the workers stop.
@@ -102,54 +120,99 @@ pub(crate) fn scan(crew: &Crew, order: ScanOrder, then: Then) {
         failed: None,
         then: Some(then),
     };
-    let scan = Arc::new(Scan { order, queue: crew.queue.clone(), state: Mutex::new(state) });
+    let scan = Arc::new(Scan { order, queue: crew.queue.clone(), width: slices, state: Mutex::new(state) });
     for _ in 0..slices {
-        Scan::queue_slice(scan.clone());
+        Scan::queue_slice(scan.clone(), None);
     }
 }
 
 impl Scan {
-    fn queue_slice(scan: Arc<Scan>) {
+    fn queue_slice(scan: Arc<Scan>, turn: Option<Turn>) {
         let queue = scan.queue.clone();
-        queue.push(Lane::Background, Box::new(move |block| scan.slice(block)));
+        queue.push(Lane::Background, Box::new(move |block| scan.slice(turn, block)));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn slice(self: Arc<Scan>, block: &mut [u8]) {
+    fn slice(self: Arc<Scan>, turn: Option<Turn>, block: &mut [u8]) {
         let mut state = self.state();
-        let ended = state.next == self.order.pieces.len() || state.failed.is_some();
-        if ended || self.order.stop.is_raised() {
+        let given_up = state.failed.is_some() || self.order.stop.is_raised();
+        let turn = if given_up { None } else { turn.or_else(|| self.next_turn(&mut state)) };
+        let Some(mut turn) = turn else {
             state.slices -= 1;
             if state.slices == 0 {
                 self.conclude(state);
             }
             return;
-        }
-        let at = state.next;
-        state.next += 1;
+        };
         drop(state);
 
-        let index = self.order.pieces[at];
-        let digest = digest_of(&self.order.file, self.order.layout, index, block);
-        self.record(at, digest);
-        Scan::queue_slice(self);
+        let turn = match self.advance(&mut turn, block) {
+            Ok(hashed) => self.record(turn, hashed),
+            Err(cause) => {
+                self.state().failed = Some(cause);
+                None
+            }
+        };
+        Scan::queue_slice(self, turn);
     }
 
-    fn record(&self, at: usize, digest: io::Result<PieceDigest>) {
-        let mut state = self.state();
-        match digest {
-            Ok(digest) => state.digests[at] = Some(digest),
-            Err(cause) => state.failed = Some(cause),
+    /// The next pieces, as many as can be hashed side by side; towards the end fewer, so that all workers have some.
+    fn next_turn(&self, state: &mut State) -> Option<Turn> {
+        let (first, pieces) = (state.next, &self.order.pieces);
+        let count = (pieces.len() - first).div_ceil(self.width).min(LANES);
+        state.next += count;
+        let hasher = |piece: &PieceIndex| PieceHasher::new(self.order.layout, *piece);
+        let hashers = pieces[first..state.next].iter().map(hasher).collect();
+        (count > 0).then_some(Turn { first, hashers, at: 0 })
+    }
+
+    /// Hashes on for a slice. How many bytes that was.
+    fn advance(&self, turn: &mut Turn, block: &mut [u8]) -> io::Result<u64> {
+        let pieces = &self.order.pieces[turn.first..][..turn.hashers.len()];
+        // Whole pages of the file are whole blocks of the hash too.
+        let share = block.len() / pieces.len() / PAGE * PAGE;
+        let mut hashed = 0;
+        while hashed < SLICE && turn.at < self.longest(turn) {
+            let mut runs: Vec<&[u8]> = Vec::with_capacity(LANES);
+            for (piece, run) in pieces.iter().zip(block.chunks_mut(share)) {
+                let span = self.order.layout.span(*piece).unwrap_or_default();
+                let start = span.end.min(span.start + turn.at);
+                let run = &mut run[..share.min((span.end - start) as usize)];
+                self.order.file.read_exact_at(run, start)?;
+                hashed += run.len() as u64;
+                runs.push(run);
+            }
+            PieceHasher::update(&mut turn.hashers, &runs);
+            turn.at += share as u64;
         }
-        state.hashed += u64::from(self.order.layout.piece_length(self.order.pieces[at]));
+        Ok(hashed)
+    }
+
+    fn longest(&self, turn: &Turn) -> u64 {
+        // Only the last piece of a content may be shorter than others.
+        u64::from(self.order.layout.piece_length(self.order.pieces[turn.first]))
+    }
+
+    /// Notes what a slice came to. The turn, when there is more of it.
+    fn record(&self, turn: Turn, hashed: u64) -> Option<Turn> {
+        let mut state = self.state();
+        state.hashed += hashed;
         let now = Instant::now();
         if now.duration_since(state.told) >= PROGRESS_PERIOD {
             state.told = now;
             (self.order.progress)(state.hashed);
         }
+        if turn.at < self.longest(&turn) {
+            return Some(turn);
+        }
+        let places = state.digests[turn.first..].iter_mut();
+        for (place, hasher) in places.zip(turn.hashers) {
+            *place = Some(hasher.finish());
+        }
+        None
     }
 
     fn conclude(&self, mut state: MutexGuard<'_, State>) {
@@ -170,17 +233,4 @@ impl Scan {
 /// Every piece of a content.
 pub(crate) fn all_pieces(layout: Layout) -> Vec<PieceIndex> {
     (0..layout.pieces()).map(PieceIndex).collect()
-}
-
-fn digest_of(file: &File, layout: Layout, index: PieceIndex, block: &mut [u8]) -> io::Result<PieceDigest> {
-    let span = layout.span(index).unwrap_or_default();
-    let mut hasher = PieceHasher::new(layout, index);
-    let mut at = span.start;
-    while at < span.end {
-        let length = block.len().min((span.end - at) as usize);
-        file.read_exact_at(&mut block[..length], at)?;
-        hasher.update(&block[..length]);
-        at += length as u64;
-    }
-    Ok(hasher.finish())
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use messages::{ContentId, Layout};
-use node::{BufferChange, BufferId, DiskErrorKind, Doubt, HashedAgain, Opened};
+use node::{BufferChange, BufferId, DiskErrorKind, Doubt, HashedAgain, Opened, StoreError};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -15,6 +15,7 @@ use crate::driver::test_bytes;
 
 mod failing;
 mod resume;
+mod together;
 mod turns;
 
 const DOWNLOAD: DownloadId = DownloadId(1);

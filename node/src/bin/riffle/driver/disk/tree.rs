@@ -9,6 +9,11 @@ use blake3::hazmat::{HasherExt, Mode, left_subtree_len, merge_subtrees_non_root,
 use messages::{Layout, PieceHash, PieceIndex};
 use sha1::{Digest, Sha1};
 
+use super::lanes::{self, Lane};
+
+/// So much of each piece is hashed one way, then the other: [`lanes::LANES`] times this stays in the second-level cache.
+pub(crate) const RUN: usize = 64 << 10;
+
 /// The BLAKE3 value of one piece.
 pub(crate) type Subtree = [u8; 32];
 
@@ -21,9 +26,9 @@ pub(crate) struct PieceDigest {
     pub(crate) subtree: Subtree,
 }
 
-/// Hashes one piece, block by block, both ways in one pass.
+/// Hashes one piece both ways in one pass.
 pub(crate) struct PieceHasher {
-    sha1: Sha1,
+    sha1: Lane,
     blake3: Hasher,
     whole: bool,
 }
@@ -36,35 +41,41 @@ impl PieceHasher {
         if !whole {
             blake3.set_input_offset(u64::from(index.0) * u64::from(layout.piece_size()));
         }
-        PieceHasher { sha1: Sha1::new(), blake3, whole }
+        PieceHasher { sha1: Lane::new(), blake3, whole }
     }
 
-    /// Takes the next bytes of the piece.
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.sha1.update(bytes);
-        self.blake3.update(bytes);
+    /// Takes the next bytes of each of up to [`lanes::LANES`] pieces: whole blocks of 64, but for the last of a piece.
+    pub(crate) fn update(pieces: &mut [PieceHasher], bytes: &[&[u8]]) {
+        lanes::update(pieces.iter_mut().map(|piece| &mut piece.sha1).zip(bytes.iter().copied()));
+        for (piece, bytes) in pieces.iter_mut().zip(bytes) {
+            piece.blake3.update(bytes);
+        }
     }
 
     /// The values, once every byte of the piece was taken.
     pub(crate) fn finish(self) -> PieceDigest {
         let subtree =
             if self.whole { *self.blake3.finalize().as_bytes() } else { self.blake3.finalize_non_root() };
-        PieceDigest { hash: self.sha1.finalize().into(), subtree }
+        PieceDigest { hash: self.sha1.finish(), subtree }
     }
+}
+
+/// What up to [`lanes::LANES`] pieces hash to that are in memory as a whole.
+pub(crate) fn digests_of(pieces: &[(Layout, PieceIndex, &[u8])]) -> Vec<PieceDigest> {
+    let mut hashers: Vec<_> =
+        pieces.iter().map(|(layout, index, _)| PieceHasher::new(*layout, *index)).collect();
+    let longest = pieces.iter().map(|(.., bytes)| bytes.len()).max().unwrap_or(0);
+    for at in (0..longest).step_by(RUN) {
+        let run = |bytes: &[u8]| at.min(bytes.len())..(at + RUN).min(bytes.len());
+        let runs: Vec<&[u8]> = pieces.iter().map(|(.., bytes)| &bytes[run(bytes)]).collect();
+        PieceHasher::update(&mut hashers, &runs);
+    }
+    hashers.into_iter().map(PieceHasher::finish).collect()
 }
 
 /// The SHA-1 of a piece that is in memory as a whole.
 pub(crate) fn piece_hash(bytes: &[u8]) -> PieceHash {
     Sha1::digest(bytes).into()
-}
-
-/// The BLAKE3 value of a piece that is in memory as a whole.
-pub(crate) fn subtree_of(layout: Layout, index: PieceIndex, bytes: &[u8]) -> Subtree {
-    if layout.pieces() <= 1 {
-        return *blake3::hash(bytes).as_bytes();
-    }
-    let offset = u64::from(index.0) * u64::from(layout.piece_size());
-    Hasher::new().set_input_offset(offset).update(bytes).finalize_non_root()
 }
 
 /// The BLAKE3 of the whole from the values of all pieces, in their order.
@@ -116,26 +127,33 @@ mod tests {
             let mut values = Vec::new();
             for (index, piece) in whole.chunks(PIECE).enumerate() {
                 let index = PieceIndex(index as u32);
-                let mut hasher = PieceHasher::new(layout, index);
-                piece.chunks(10_000).for_each(|block| hasher.update(block));
-                let digest = hasher.finish();
-                assert_eq!(digest.subtree, subtree_of(layout, index, piece), "{length} {index}");
+                let mut hasher = [PieceHasher::new(layout, index)];
+                piece.chunks(10_048).for_each(|run| PieceHasher::update(&mut hasher, &[run]));
+                let digest = hasher.map(PieceHasher::finish)[0];
                 assert_eq!(digest.hash, piece_hash(piece), "{length} {index}");
                 values.push(digest.subtree);
             }
             assert_eq!(root_of(layout, &values), *blake3::hash(whole).as_bytes(), "{length}");
+            assert_eq!(together(layout, whole), values, "{length}");
         }
+    }
+
+    /// The values of the pieces, hashed as many at a time as there may be.
+    fn together(layout: Layout, whole: &[u8]) -> Vec<Subtree> {
+        let pieces = whole.chunks(layout.piece_size() as usize).enumerate();
+        let pieces: Vec<_> = pieces.map(|(index, bytes)| (layout, PieceIndex(index as u32), bytes)).collect();
+        let digests: Vec<_> = pieces.chunks(lanes::LANES).flat_map(digests_of).collect();
+        for ((.., bytes), digest) in pieces.iter().zip(&digests) {
+            assert_eq!(digest.hash, piece_hash(bytes));
+        }
+        digests.iter().map(|digest| digest.subtree).collect()
     }
 
     #[test]
     fn a_piece_in_another_place_gives_another_root() {
         let bytes = test_bytes(3 * (256 << 10));
         let layout = Layout::of(bytes.len() as u64).expect("a short content");
-        let mut values: Vec<_> = bytes
-            .chunks(256 << 10)
-            .enumerate()
-            .map(|(index, piece)| subtree_of(layout, PieceIndex(index as u32), piece))
-            .collect();
+        let mut values = together(layout, &bytes);
         values.swap(0, 1);
         assert_ne!(root_of(layout, &values), *blake3::hash(&bytes).as_bytes());
     }
