@@ -84,8 +84,18 @@ fn free_at(file: &File) -> io::Result<u64> {
     Ok(room.f_bavail.saturating_mul(room.f_frsize))
 }
 
+/// What `statfs` calls a file system that keeps its files in memory (linux/magic.h).
+#[cfg(target_os = "linux")]
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
+
+/// Memory is not allocated ahead: there is nothing to keep together, and it touches every page before the first byte is
+/// fetched. 1 GiB on a tmpfs of a 2-core machine, pieces of 256 KiB: 0.29 s to allocate and 0.20 s to write; 0.45 s to
+/// write what was not allocated, all of it beside the fetching.
 #[cfg(target_os = "linux")]
 fn allocate(file: &File, length: u64) -> rustix::io::Result<()> {
+    if rustix::fs::fstatfs(file)?.f_type == TMPFS_MAGIC {
+        return Err(rustix::io::Errno::OPNOTSUPP);
+    }
     rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, length)
 }
 
