@@ -1,0 +1,121 @@
+//! curl from nginx: one TCP stream out of sendfile, nothing verified. And curl with the check that it leaves out.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::{Contestant, LIMIT};
+use crate::figures::Run;
+use crate::process::{Process, Watch};
+use crate::site::{End, Site};
+use crate::stage::{Stage, compare};
+
+/// In a namespace of one's own every port is free.
+const PORT: u16 = 8080;
+
+/// nginx, serving one folder.
+pub(crate) struct Nginx {
+    process: Process,
+    url: String,
+}
+
+impl Nginx {
+    /// Starts it; it listens when this returns.
+    pub(crate) fn start(stage: &Stage, site: &Site, root: &Path) -> Result<Nginx> {
+        let folder = stage.folder("nginx")?;
+        let port = match site.namespace(End::Giving) {
+            Some(_) => PORT,
+            // Free a moment ago; when somebody else takes it, nginx says so.
+            None => TcpListener::bind("127.0.0.1:0")?.local_addr()?.port(),
+        };
+        let address = format!("{}:{port}", site.address(End::Giving));
+        let settings = folder.join("nginx.conf");
+        fs::write(&settings, settings_of(&folder, root, &address))?;
+        let running = folder.join("running");
+        let _ = fs::remove_file(&running);
+        let mut command = site.command(End::Giving, "nginx");
+        command.arg("-p").arg(&folder).arg("-c").arg(&settings).args(["-e", "stderr"]);
+        let mut process = Process::start(&mut command, "nginx", &folder)?;
+        process.wait_until(stage, "listening", |_| running.exists().then_some(()))?;
+        Ok(Nginx { process, url: format!("http://{address}") })
+    }
+}
+
+/// One process, that looked at by number; else the defaults of its packages that bear on speed.
+fn settings_of(folder: &Path, root: &Path, address: &str) -> String {
+    let (folder, root) = (folder.display(), root.display());
+    format!(
+        "daemon off; master_process off; pid {folder}/running; error_log stderr;
+events {{ worker_connections 64; }}
+http {{
+    access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000;
+    client_body_temp_path {folder}/1; proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;
+    uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
+    server {{ listen {address}; root {root}; }}
+}}
+"
+    )
+}
+
+/// One curl and one nginx.
+pub(crate) struct Curl<'a> {
+    site: &'a Site,
+    nginx: Nginx,
+    files: Vec<PathBuf>,
+    length: u64,
+    /// Runs of sha1sum over what curl has brought, each with the curl before it.
+    checked: Option<Vec<Run>>,
+}
+
+impl<'a> Curl<'a> {
+    /// Starts nginx over the folder of `files`. `check`: sha1sum reads what has come, for `aside`.
+    pub(crate) fn start(stage: &Stage, site: &'a Site, files: &[PathBuf], check: bool) -> Result<Curl<'a>> {
+        let root = files.first().and_then(|file| file.parent()).context("a file in a folder")?;
+        let nginx = Nginx::start(stage, site, root)?;
+        let length = files.iter().map(|file| fs::metadata(file).map_or(0, |file| file.len())).sum();
+        Ok(Curl { site, nginx, files: files.to_owned(), length, checked: check.then(Vec::new) })
+    }
+}
+
+impl Contestant for Curl<'_> {
+    fn name(&self) -> String {
+        "curl from nginx".to_owned()
+    }
+
+    fn touches(&self) -> (Vec<PathBuf>, u64) {
+        (self.files.clone(), self.length)
+    }
+
+    fn run(&mut self, stage: &Stage) -> Result<Run> {
+        let folder = stage.folder("curl")?;
+        let mut command = self.site.command(End::Taking, "curl");
+        command.args(["-sS", "--fail", "--remote-name-all"]).current_dir(&folder);
+        let names: Vec<&str> = self.files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
+        command.args(names.iter().map(|name| format!("{}/{name}", self.nginx.url)));
+        let watch = Watch::begin([&mut self.nginx.process])?;
+        let curl = Process::start(&mut command, "curl", stage.path())?;
+        let run = watch.until_ended(stage, vec![curl], self.length, LIMIT)?;
+        if let Some(checked) = &mut self.checked {
+            let watch = Watch::begin([])?;
+            let mut command = Command::new("sha1sum");
+            let sum = Process::start(command.args(&names).current_dir(&folder), "sha1sum", stage.path())?;
+            let sum = watch.until_ended(stage, vec![sum], self.length, LIMIT)?;
+            let mut both = run.clone();
+            both.wall += sum.wall;
+            both.taking.add(sum.taking.cpu, sum.taking.peak);
+            checked.push(both);
+        }
+        for (source, name) in self.files.iter().zip(&names) {
+            compare(source, &folder.join(name))?;
+        }
+        fs::remove_dir_all(&folder)?;
+        Ok(run)
+    }
+
+    fn aside(&mut self) -> Option<(String, Vec<Run>)> {
+        Some(("curl, then sha1sum".to_owned(), self.checked.take()?))
+    }
+}

@@ -1,0 +1,175 @@
+//! Riffle itself: a tracker, owners that serve on from run to run, and downloaders that begin anew each time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::{Contestant, LIMIT};
+use crate::figures::Run;
+use crate::process::{Process, Watch};
+use crate::site::{End, Site};
+use crate::stage::{Stage, compare};
+
+/// The program, built as this measurement was.
+pub(crate) const RIFFLE: &str = env!("CARGO_BIN_EXE_riffle");
+
+/// A tracker with owners of the same files.
+pub(crate) struct Swarm<'a> {
+    site: &'a Site,
+    folder: PathBuf,
+    tracker: String,
+    owners: Vec<Process>,
+    /// The files and their content ids.
+    shared: Vec<(PathBuf, String)>,
+    runs: usize,
+    _tracker: Process,
+}
+
+impl<'a> Swarm<'a> {
+    /// Starts a tracker and `owners` owners of `files`; they have hashed and announced them when this returns.
+    pub(crate) fn start(
+        stage: &Stage,
+        site: &'a Site,
+        name: &str,
+        owners: usize,
+        files: &[PathBuf],
+    ) -> Result<Swarm<'a>> {
+        let folder = stage.folder(name)?;
+        let listen = format!("{}:0", site.address(End::Giving));
+        let mut command = riffle(site, End::Giving, &folder.join("tracker"));
+        let mut tracker = Process::start(command.args(["tracker", "--listen", &listen]), "tracker", &folder)?;
+        let address = tracker.wait_until(stage, "its address", |said| {
+            let (_, rest) = said.split_once("listening on ")?;
+            Some(rest.split_once('\n')?.0.trim().to_owned())
+        })?;
+        let mut started = Vec::new();
+        for index in 0..owners {
+            let name = format!("owner-{index}");
+            let mut command = riffle(site, End::Giving, &folder.join(&name));
+            command.args(["send", "--tracker", &address, "--listen", &listen]).args(files);
+            started.push(Process::start(&mut command, &name, &folder)?);
+        }
+        let mut ids = Vec::new();
+        for owner in &mut started {
+            ids = owner.wait_until(stage, "sharing everything", |said| shared_ids(said, files))?;
+        }
+        let shared = files.iter().cloned().zip(ids).collect();
+        Ok(Swarm { site, folder, tracker: address, owners: started, shared, runs: 0, _tracker: tracker })
+    }
+
+    /// `downloaders` fetch everything at once, each into a folder of its own.
+    pub(crate) fn download(&mut self, stage: &Stage, downloaders: usize) -> Result<Run> {
+        let length: u64 =
+            self.shared.iter().map(|(file, _)| fs::metadata(file).map_or(0, |file| file.len())).sum();
+        self.runs += 1;
+        let run = stage.folder(&format!("{}-run", self.folder.display()))?;
+        let mut commands = Vec::new();
+        for index in 0..downloaders {
+            let folder = run.join(index.to_string());
+            fs::create_dir_all(&folder)?;
+            commands.push(self.downloader(&folder, index));
+        }
+        let watch = Watch::begin(&mut self.owners)?;
+        let mut takers = Vec::new();
+        for (index, command) in commands.iter_mut().enumerate() {
+            takers.push(Process::start(command, &format!("downloader-{index}"), &run)?);
+        }
+        let result = watch.until_ended(stage, takers, length * downloaders as u64, LIMIT)?;
+        for (source, _) in &self.shared {
+            let name = source.file_name().context("a file has a name")?;
+            for index in 0..downloaders {
+                compare(source, &run.join(index.to_string()).join(name))?;
+            }
+        }
+        fs::remove_dir_all(&run)?;
+        Ok(result)
+    }
+
+    /// The command of one who fetches everything into `folder`.
+    pub(crate) fn downloader(&self, folder: &Path, index: usize) -> Command {
+        let mut command = riffle(self.site, End::Taking, &folder.join(".riffle"));
+        let listen = format!("{}:0", self.site.address(End::Taking));
+        command.args([
+            "--id",
+            &format!("downloader-{index}"),
+            "--tracker",
+            &self.tracker,
+            "--listen",
+            &listen,
+        ]);
+        command.arg("--dir").arg(folder).arg("download").args(self.shared.iter().map(|(_, id)| id));
+        command
+    }
+}
+
+/// `riffle` at an end of `site`, with its files in `home` and nothing of the caller's settings.
+pub(crate) fn riffle(site: &Site, end: End, home: &Path) -> Command {
+    let mut command = site.command(end, RIFFLE);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RIFFLE_")) {
+        command.env_remove(name);
+    }
+    command.env("RIFFLE_STATE_DIR", home.join("state")).env("RIFFLE_LOG_DIR", home.join("logs"));
+    command.env("XDG_CONFIG_HOME", home.join("config"));
+    command
+}
+
+/// The content ids of `files`, once all of them have been announced.
+pub(crate) fn shared_ids(said: &str, files: &[PathBuf]) -> Option<Vec<String>> {
+    // "sharing NAME (SIZE); on the other side:" on stderr, and the line to type, with the id, on stdout: in the same order.
+    let id = |line: &str| {
+        let last = line.strip_prefix("riffle download ")?.split_whitespace().last()?.to_owned();
+        (last.len() == 64).then_some(last)
+    };
+    let names: Vec<&str> =
+        said.lines().filter_map(|line| Some(line.strip_prefix("sharing ")?.rsplit_once(" (")?.0)).collect();
+    let ids: Vec<String> = said.lines().filter_map(id).collect();
+    if ids.len() < files.len() || names.len() < files.len() {
+        return None;
+    }
+    let id_of = |file: &PathBuf| {
+        let index = names.iter().position(|name| file.file_name().is_some_and(|file| file == *name))?;
+        ids.get(index).cloned()
+    };
+    files.iter().map(id_of).collect()
+}
+
+/// One file from some owners to some downloaders.
+pub(crate) struct Riffle<'a> {
+    name: String,
+    swarm: Swarm<'a>,
+    source: PathBuf,
+    length: u64,
+    downloaders: usize,
+}
+
+impl<'a> Riffle<'a> {
+    /// Starts the owners of a file of `length` bytes.
+    pub(crate) fn start(
+        stage: &Stage,
+        site: &'a Site,
+        (owners, downloaders): (usize, usize),
+        length: u64,
+    ) -> Result<Riffle<'a>> {
+        let source = stage.source(length)?;
+        let folder = format!("swarm-{owners}-{downloaders}");
+        let swarm = Swarm::start(stage, site, &folder, owners, std::slice::from_ref(&source))?;
+        let name = format!("riffle, {owners} → {downloaders}");
+        Ok(Riffle { name, swarm, source, length, downloaders })
+    }
+}
+
+impl Contestant for Riffle<'_> {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn touches(&self) -> (Vec<PathBuf>, u64) {
+        (vec![self.source.clone()], self.length * self.downloaders as u64)
+    }
+
+    fn run(&mut self, stage: &Stage) -> Result<Run> {
+        self.swarm.download(stage, self.downloaders)
+    }
+}

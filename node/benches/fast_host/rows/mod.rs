@@ -1,0 +1,21 @@
+//! The rows of the table: who runs in each, and what must come of it.
+
+mod transfers;
+
+use anyhow::Result;
+
+use crate::options::Options;
+use crate::stage::Stage;
+use crate::table::Table;
+
+/// Measures one row.
+pub(crate) type Row = fn(&Stage, &Options, &mut Table) -> Result<()>;
+
+/// All of them, in the order of the table.
+pub(crate) const ROWS: [(&str, Row); 5] = [
+    ("machine", transfers::machine),
+    ("1to1", transfers::one_to_one),
+    ("4to1", transfers::four_to_one),
+    ("1to4", transfers::one_to_four),
+    ("veth", transfers::packets_of_real_size),
+];

@@ -1,0 +1,132 @@
+//! Large files: one to one, four to one, one to four, one to one in packets of real size, and what this machine can do at
+//! all.
+
+use anyhow::Result;
+
+use crate::figures::{MIB, Medians};
+use crate::options::Options;
+use crate::peers::Contestant;
+use crate::peers::bare::Bare;
+use crate::peers::copy::Copy;
+use crate::peers::curl::Curl;
+use crate::peers::hashing::{Hashing, Work};
+use crate::peers::libtorrent::Libtorrent;
+use crate::peers::riffle::Riffle;
+use crate::process::installed;
+use crate::site::Site;
+use crate::stage::Stage;
+use crate::table::{Bound, Table};
+
+/// Segments of Ethernet's size, and of the largest that seven of still fit one datagram of loopback.
+const SEGMENTS: [usize; 2] = [1472, 8972];
+
+/// Copying, reading, hashing, and UDP alone.
+pub(crate) fn machine(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
+    let (site, length) = (Site::loopback(), options.large());
+    let mut all: Vec<Box<dyn Contestant + '_>> = vec![Box::new(Copy::cp(stage, length)?)];
+    for work in [Work::Reading, Work::Sha1, Work::Blake3, Work::Both] {
+        all.push(Box::new(Hashing::on_one(stage, work, length)?));
+    }
+    all.push(Box::new(Hashing::on_all(stage, Work::Both, length)?));
+    for segment in SEGMENTS {
+        all.push(Box::new(Bare::start(stage, &site, segment, length)?));
+    }
+    table.interleave(stage, "machine", all, options.runs());
+    Ok(())
+}
+
+/// One owner, one downloader, beside everybody who is installed.
+pub(crate) fn one_to_one(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
+    let (site, length) = (Site::loopback(), options.large());
+    let mut all: Vec<Box<dyn Contestant + '_>> = vec![Box::new(Riffle::start(stage, &site, (1, 1), length)?)];
+    if installed("nginx") && installed("curl") {
+        let source = stage.source(length)?;
+        all.push(Box::new(Curl::start(stage, &site, &[source], installed("sha1sum"))?));
+    } else {
+        table.note("not here: nginx and curl");
+    }
+    if Libtorrent::installed() {
+        all.push(Box::new(Libtorrent::start(stage, length)?));
+    } else {
+        table.note("not here: libtorrent for Python");
+    }
+    all.push(Box::new(Copy::cp(stage, length)?));
+    if installed("rsync") {
+        all.push(Box::new(Copy::rsync(stage, length)?));
+    } else {
+        table.note("not here: rsync");
+    }
+    table.interleave(stage, "1to1", all, options.runs());
+    one_to_one_musts(table);
+    Ok(())
+}
+
+fn one_to_one_musts(table: &mut Table) {
+    const ROW: &str = "1to1";
+    let of = |table: &Table, name: &str| table.medians(ROW, name);
+    let Some(riffle) = of(table, "riffle, 1 → 1") else { return };
+    let rate_over = |other: Option<Medians>| Some(riffle.megabytes / other?.megabytes);
+    let curl = of(table, "curl from nginx");
+    let checked = of(table, "curl, then sha1sum");
+    let libtorrent = of(table, "libtorrent");
+    table.must(ROW, "riffle / curl", rate_over(curl), Bound::AtLeast(0.8, 1.0));
+    table.must(ROW, "riffle / (curl, then sha1sum)", rate_over(checked), Bound::AtLeast(1.3, 1.3));
+    table.must(ROW, "riffle / libtorrent", rate_over(libtorrent), Bound::AtLeast(3.0, 3.0));
+    let more = curl.map(|curl| riffle.both - curl.both);
+    table.must(ROW, "CPU-s a GiB, both sides, more than curl", more, Bound::AtMost(1.0, 0.6));
+    let mib = |bytes: u64| Some(bytes as f64 / MIB as f64);
+    table.must(ROW, "RssAnon serving, MiB", mib(riffle.giving_peak), Bound::AtMost(64.0, 32.0));
+    table.must(ROW, "RssAnon downloading, MiB", mib(riffle.taking_peak), Bound::AtMost(160.0, 80.0));
+}
+
+/// Four owners of the same file, one downloader, beside one owner.
+pub(crate) fn four_to_one(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
+    let (site, length) = (Site::loopback(), options.large());
+    let all: Vec<Box<dyn Contestant + '_>> = vec![
+        Box::new(Riffle::start(stage, &site, (4, 1), length)?),
+        Box::new(Riffle::start(stage, &site, (1, 1), length)?),
+    ];
+    table.interleave(stage, "4to1", all, options.runs());
+    against_one_to_one(table, "4to1", "riffle, 4 → 1");
+    Ok(())
+}
+
+/// One owner, four downloaders of the same file at once, beside one downloader of as much.
+pub(crate) fn one_to_four(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
+    let site = Site::loopback();
+    let all: Vec<Box<dyn Contestant + '_>> = vec![
+        Box::new(Riffle::start(stage, &site, (1, 4), options.quarter())?),
+        Box::new(Riffle::start(stage, &site, (1, 1), options.large())?),
+    ];
+    table.interleave(stage, "1to4", all, options.runs());
+    against_one_to_one(table, "1to4", "riffle, 1 → 4");
+    Ok(())
+}
+
+fn against_one_to_one(table: &mut Table, row: &'static str, name: &str) {
+    let (many, one) = (table.medians(row, name), table.medians(row, "riffle, 1 → 1"));
+    let ratio = many.zip(one).map(|(many, one)| many.megabytes / one.megabytes);
+    table.must(row, format!("{name} / 1 → 1"), ratio, Bound::AtLeast(0.9, 1.0));
+}
+
+/// One to one over a cable of Ethernet's packet size, without the offloads that loopback has, beside UDP alone.
+pub(crate) fn packets_of_real_size(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
+    const ROW: &str = "veth";
+    if !installed("ip") || !installed("ethtool") || !rustix::process::geteuid().is_root() {
+        table.note("veth: left out, network namespaces need root, iproute2 and ethtool");
+        return Ok(());
+    }
+    let (site, length) = (Site::cable()?, options.large());
+    let mut all: Vec<Box<dyn Contestant + '_>> = vec![
+        Box::new(Riffle::start(stage, &site, (1, 1), length)?),
+        Box::new(Bare::start(stage, &site, SEGMENTS[0], length)?),
+    ];
+    if installed("nginx") && installed("curl") {
+        all.push(Box::new(Curl::start(stage, &site, &[stage.source(length)?], false)?));
+    }
+    table.interleave(stage, ROW, all, options.runs());
+    let (riffle, bare) = (table.medians(ROW, "riffle"), table.medians(ROW, "bare"));
+    let ratio = riffle.zip(bare).map(|(riffle, bare)| riffle.megabytes / bare.megabytes);
+    table.must(ROW, "riffle / bare UDP", ratio, Bound::AtLeast(0.6, 0.8));
+    Ok(())
+}
