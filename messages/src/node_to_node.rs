@@ -16,6 +16,10 @@ use crate::limits::{
 use crate::list::List;
 use crate::manifest::PieceIndex;
 
+/// A capability: in this session the owner sends each datagram of a burst on its own, without segmentation offload. Said
+/// where bursts do not arrive whole; a HELLO that is repeated in the session says it anew.
+pub const APART: u32 = 1;
+
 /// HELLO: open a session about one content. Padded to a full control datagram, so that no answer to it is larger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {

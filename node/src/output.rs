@@ -107,6 +107,8 @@ pub struct Burst {
     pub segment_size: u16,
     /// The header of the first segment.
     pub first: ChunkHeader,
+    /// Whether each segment is to be given to the system on its own: offload is broken somewhere on the way.
+    pub apart: bool,
 }
 
 impl Burst {

@@ -142,8 +142,7 @@ impl Download {
                 Some(flow) => flow.detect_loss(cx.now, &mut lost),
                 None => false,
             };
-            session.notice_black_hole(cx);
-            session.probe(cx);
+            session.tend_path(cx);
             let bytes: u32 = lost.iter().map(|range| range.length()).sum();
             cx.counters.lost_bytes += u64::from(bytes);
             cx.download_limit.refund(bytes);
@@ -292,7 +291,7 @@ impl Download {
     fn next_timer(&self, cx: &Context<'_>) -> Wait {
         let network = &cx.settings.network;
         let sessions =
-            self.sessions.values().map(|session| session.next_timer(network).earlier(session.probe_at(cx)));
+            self.sessions.values().map(|session| session.next_timer(network).earlier(session.path_timer(cx)));
         let wait = sessions.fold(Wait::IDLE, Wait::earlier);
         let need = if self.wants_owners() { self.need.next_at() } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: need, reason: Reason::NeedAgain });

@@ -67,6 +67,9 @@ impl Download {
             self.end_session(key, SessionEnd::Fault, cx);
             return;
         }
+        if session.handle_apart_welcome(welcome) {
+            return;
+        }
         if !session.handle_welcome(welcome, cx) {
             cx.counters.unexpected += 1;
             return;

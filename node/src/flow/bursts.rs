@@ -96,13 +96,20 @@ impl Bursts {
         (lost > 0).then_some((range, lost))
     }
 
-    /// Nothing is expected any more: what was is appended to `lost`.
-    pub(super) fn give_up_everything(&mut self, lost: &mut Vec<ByteRange>) {
+    /// Nothing is expected any more: what was is appended to `lost`, and `gone` is told of each burst of which anything was.
+    pub(super) fn give_up_everything(
+        &mut self,
+        lost: &mut Vec<ByteRange>,
+        mut gone: impl FnMut(&Outstanding),
+    ) {
         let from = self.unfinished_from();
         for burst in self.bursts.range_mut(from..) {
             let bytes = burst.give_up(u64::MAX, lost);
             self.outstanding -= bytes;
             self.unfinished -= u32::from(bytes > 0);
+            if bytes > 0 {
+                gone(burst);
+            }
         }
     }
 

@@ -6,7 +6,6 @@ use messages::Timestamp;
 use messages::node_to_node::ByteRange;
 
 use super::bursts::Bursts;
-use super::evidence::Evidence;
 use super::outstanding::Outstanding;
 
 /// A segment is taken for lost when this many that were asked for later have arrived (RFC 9002 §6.1.1).
@@ -42,16 +41,16 @@ impl LossDetection {
         self.patience = patience.clamp(LEAST_PATIENCE, smoothed.max(LEAST_PATIENCE));
     }
 
-    /// Gives up what is lost by `now`, and appends it to `lost`.
+    /// Gives up what is lost by `now`, appends it to `lost`, and tells `gone` how many bytes of which burst it was.
     pub(super) fn detect(
         &self,
         bursts: &mut Bursts,
-        evidence: &mut Evidence,
         now: Timestamp,
         lost: &mut Vec<ByteRange>,
+        gone: impl FnMut(&Outstanding, u32),
     ) {
         let due = |burst: &mut Outstanding| burst.overtaken(now, self.patience);
-        bursts.give_up_before(self.before(), lost, due, |burst, bytes| evidence.on_overtaken(burst, bytes));
+        bursts.give_up_before(self.before(), lost, due, gone);
     }
 
     /// When [`LossDetection::detect`] finds something although nothing arrives.

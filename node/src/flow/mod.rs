@@ -19,6 +19,7 @@ mod outstanding;
 mod pacing;
 mod rtt;
 mod timing;
+mod wholeness;
 
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ use loss::LossDetection;
 use outstanding::Outstanding;
 use pacing::Pacing;
 use timing::Timing;
+use wholeness::Wholeness;
 
 /// No more bursts than this are asked for at once: owners queue 64 (`network.requests_per_session`), and a REQUEST may
 /// repeat one.
@@ -75,6 +77,7 @@ pub(crate) struct Flow {
     delivery: Delivery,
     pacing: Pacing,
     evidence: Evidence,
+    wholeness: Wholeness,
     rate: RateControl,
 }
 
@@ -102,6 +105,7 @@ impl Flow {
             delivery: Delivery::new(now),
             pacing: Pacing::new(now),
             evidence: Evidence::default(),
+            wholeness: Wholeness::default(),
             rate,
         }
     }
@@ -130,6 +134,16 @@ impl Flow {
     /// When the last of the long segments was asked for of which none arrives any more, if that is so; told once.
     pub(crate) fn take_vanished(&mut self) -> Option<Timestamp> {
         self.evidence.take()
+    }
+
+    /// Whether single segments are to be asked for, to see whether they arrive where bursts do not.
+    pub(crate) fn wants_singles(&self) -> bool {
+        self.wholeness.wants_singles()
+    }
+
+    /// Whether bursts do not arrive whole and single segments do.
+    pub(crate) fn breaks_bursts(&self) -> bool {
+        self.wholeness == Wholeness::Broken
     }
 
     /// The smoothed round-trip time, owner's queue included.
@@ -207,6 +221,11 @@ impl Flow {
         let bytes = length as u32;
         let (asked_at, ordinal, finished) =
             (burst.asked_at(), burst.ordinal(header.index), burst.is_finished());
+        if late {
+            self.wholeness.on_late();
+        } else if finished {
+            self.wholeness.on_finished(burst, now);
+        }
         self.timing.on_arrived(now);
         // Late ones too: each request has its own number, so it is clear which one is answered.
         if header.index == 0 {
@@ -242,15 +261,21 @@ impl Flow {
 
     /// Everything that is outstanding, which is no longer expected.
     pub(crate) fn give_up_everything(&mut self, lost: &mut Vec<ByteRange>) {
-        self.bursts.give_up_everything(lost);
+        self.bursts.give_up_everything(lost, |_| {});
     }
 
     /// Finds what is lost by `now`, and appends it to `lost`. Whether the whole window timed out.
     pub(crate) fn detect_loss(&mut self, now: Timestamp, lost: &mut Vec<ByteRange>) -> bool {
-        self.loss.detect(&mut self.bursts, &mut self.evidence, now, lost);
-        let timed_out = self.outstanding() > 0 && now >= self.timing.timeout_at();
+        let (evidence, wholeness) = (&mut self.evidence, &mut self.wholeness);
+        self.loss.detect(&mut self.bursts, now, lost, |burst, bytes| {
+            evidence.on_overtaken(burst, bytes);
+            if bytes > 0 && burst.is_finished() {
+                wholeness.on_finished(burst, now);
+            }
+        });
+        let timed_out = self.bursts.outstanding() > 0 && now >= self.timing.timeout_at();
         if timed_out {
-            self.bursts.give_up_everything(lost);
+            self.bursts.give_up_everything(lost, |burst| wholeness.on_finished(burst, now));
             self.timing.on_timeout();
             if let Some((_, last)) = self.bursts.last() {
                 self.evidence.on_timeout(last.segment(), last.asked_at());

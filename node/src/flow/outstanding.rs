@@ -53,6 +53,16 @@ impl Outstanding {
         self.range
     }
 
+    /// How many segments have arrived.
+    pub(super) fn arrived(&self) -> u32 {
+        self.arrived.count_ones()
+    }
+
+    /// Whether what has arrived is its beginning, without a gap.
+    pub(super) fn arrived_is_first(&self) -> bool {
+        self.arrived & self.arrived.wrapping_add(1) == 0
+    }
+
     /// Bytes of payload in each segment but the last.
     pub(super) fn segment(&self) -> u16 {
         self.segment

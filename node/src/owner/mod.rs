@@ -219,7 +219,7 @@ impl Owner {
             have: layout.pieces(),
             max_outstanding: u32::try_from(cx.settings.network.session_window.as_u64()).unwrap_or(u32::MAX),
             max_datagram: longest_datagram(cx.settings),
-            capabilities: 0,
+            capabilities: session.grant(hello.capabilities),
             node: cx.node,
         };
         cx.send(session.peer, session.theirs, &welcome);

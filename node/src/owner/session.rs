@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::limits::MAX_PROBE_SIZES;
-use messages::node_to_node::{ByteRange, Hello, Probe, Probed, Request};
+use messages::node_to_node::{APART, ByteRange, Hello, Probe, Probed, Request};
 use messages::{
     ChunkHeader, ContentId, Conversation, HOLD_UNIT_MICROS, Layout, Manifest, NodeId, PieceIndex, Timestamp,
 };
@@ -100,6 +100,8 @@ pub(super) struct Serving {
     meter: Meter,
     /// Bytes of PROBED sent.
     probed: u64,
+    /// Whether bursts are sent without offload.
+    apart: bool,
 }
 
 impl Serving {
@@ -129,11 +131,18 @@ impl Serving {
             challenge: Challenge::At { sent: CHALLENGE_BYTES, time: now + CHALLENGE_PERIOD },
             meter: Meter::new(now),
             probed: 0,
+            apart: false,
         }
     }
 
     pub(super) fn on_heard(&mut self, now: Timestamp) {
         self.heard_at = now;
+    }
+
+    /// What HELLO says that the downloader can do or wants; what is granted.
+    pub(super) fn grant(&mut self, capabilities: u32) -> u32 {
+        self.apart = capabilities & APART != 0;
+        capabilities & APART
     }
 
     pub(super) fn heard_at(&self) -> Timestamp {
@@ -271,7 +280,15 @@ impl Serving {
             None => (Source::Manifest(manifest.clone()), u64::from(range.offset())),
         };
         let (to, length) = (self.peer, range.length());
-        Some(Answer::Burst(Burst { to, source, start, length, segment_size: segment, first }))
+        Some(Answer::Burst(Burst {
+            to,
+            source,
+            start,
+            length,
+            segment_size: segment,
+            first,
+            apart: self.apart,
+        }))
     }
 
     /// Whether its turn is over: nothing is queued, or the next range has to wait for the next turn's bytes.

@@ -33,6 +33,8 @@ pub(crate) struct Paths {
 #[derive(Debug)]
 struct Path {
     search: Search,
+    /// Until then bursts are not tried on it.
+    apart_until: Timestamp,
     used_at: Timestamp,
 }
 
@@ -65,17 +67,7 @@ impl Paths {
         if most <= BASE {
             return None;
         }
-        if !self.by_peer.contains_key(&peer) && self.by_peer.len() >= Paths::MOST {
-            // Any other will do: what is forgotten is found again.
-            self.by_peer.pop_first();
-        }
-        let new = || Path { search: Search::new(peer.is_ipv4(), now), used_at: now };
-        let path = self.by_peer.entry(peer).or_insert_with(new);
-        if now.since(path.used_at) > KEPT {
-            *path = new();
-        }
-        path.used_at = now;
-        path.search.poll(most, timeout, rng, now)
+        self.used(peer, now).search.poll(most, timeout, rng, now)
     }
 
     /// When [`Paths::poll`] has something to ask of `peer`.
@@ -95,9 +87,38 @@ impl Paths {
         path.is_some_and(|path| path.search.on_probed(id, size))
     }
 
+    /// Bursts from `peer` do not arrive whole, and single datagrams do.
+    pub(crate) fn on_broken(&mut self, peer: SocketAddr, now: Timestamp) {
+        self.used(peer, now).apart_until = now + KEPT;
+    }
+
+    /// Whether bursts from `peer` are known not to arrive whole.
+    pub(crate) fn breaks_bursts(&self, peer: SocketAddr, now: Timestamp) -> bool {
+        self.by_peer.get(&peer).is_some_and(|path| now < path.apart_until)
+    }
+
+    fn used(&mut self, peer: SocketAddr, now: Timestamp) -> &mut Path {
+        if !self.by_peer.contains_key(&peer) && self.by_peer.len() >= Paths::MOST {
+            // Any other will do: what is forgotten is found again.
+            self.by_peer.pop_first();
+        }
+        let path = self.by_peer.entry(peer).or_insert_with(|| Path::new(peer, now));
+        if now.since(path.used_at) > KEPT {
+            *path = Path::new(peer, now);
+        }
+        path.used_at = now;
+        path
+    }
+
     /// Long datagrams asked for at `asked_at` have vanished, all of them. Whether [`Paths::datagram`] is another now.
     pub(crate) fn on_vanished(&mut self, peer: SocketAddr, asked_at: Timestamp, now: Timestamp) -> bool {
         self.by_peer.get_mut(&peer).is_some_and(|path| path.search.on_vanished(asked_at, now))
+    }
+}
+
+impl Path {
+    fn new(peer: SocketAddr, now: Timestamp) -> Path {
+        Path { search: Search::new(peer.is_ipv4(), now), apart_until: Timestamp::ZERO, used_at: now }
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct LinkSpec {
     pub(crate) bursts: Option<Bursts>,
     /// CHUNKs whose header or payload is damaged, in millionths.
     pub(crate) spoiled: u32,
+    /// Segmentation offload is broken: of a burst that is not sent apart only the first so many segments arrive.
+    pub(crate) offload: Option<usize>,
     /// Packets that are longer vanish, IP headers counted; 0: none.
     pub(crate) mtu: u64,
 }
@@ -67,6 +69,7 @@ impl LinkSpec {
             hold: Duration::ZERO,
             bursts: None,
             spoiled: 0,
+            offload: None,
             mtu: ETHERNET,
         }
     }

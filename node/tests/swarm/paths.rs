@@ -7,7 +7,7 @@ use config::NodeSettings;
 use messages::Timestamp;
 use node::{Destination, DownloadOrder, Event, Patience, Wanted};
 
-use crate::link::{ETHERNET, LinkSpec};
+use crate::link::{Bursts, ETHERNET, LinkSpec};
 use crate::world::actors::Part;
 use crate::world::{Fault, HostId, Manners, World};
 
@@ -153,4 +153,32 @@ fn an_owner_that_claims_sizes_and_does_not_keep_them_is_believed_once_a_minute()
     finishes(&mut world, downloader, 20_000);
     let told = carried(&world, downloader, owners[0]);
     assert!(told.len() <= 4 && told.last() == Some(&1200), "{told:?}");
+}
+
+#[test]
+fn where_bursts_lose_their_ends_the_owner_is_asked_to_send_them_apart() {
+    for leave in [0, 1, 2, 5] {
+        let broken = LinkSpec { offload: Some(leave), ..lan(ETHERNET) };
+        let (mut world, downloader, owners) = world(lan(ETHERNET), &[broken], 32 * MIB);
+        let took = finishes(&mut world, downloader, 60_000);
+        assert_eq!(carried(&world, downloader, owners[0]).last(), Some(&1472));
+        // 32 MiB over 100 Mbit/s take 2.9 s.
+        assert!(world.bursts_apart > 0, "the owner was told");
+        // What never arrives at all is waited for, timeout by timeout, before it is known why.
+        let most = Duration::from_secs(if leave == 0 { 7 } else { 4 });
+        assert!(took < most, "only {leave} segments of a burst arrive: {took:?}");
+    }
+}
+
+#[test]
+fn loss_outages_and_short_queues_are_not_taken_for_broken_offload() {
+    let short = LinkSpec { queue: 25_000, ..lan(ETHERNET) };
+    let bad = Bursts { turns_bad: 1_000, turns_good: 10_000, loss: 900_000 };
+    for link in [lan(ETHERNET).percent_loss(20), short, LinkSpec { bursts: Some(bad), ..lan(ETHERNET) }] {
+        let (mut world, downloader, owners) = world(lan(ETHERNET), &[link], 16 * MIB);
+        world.fault(after(3500), Fault::Relink(owners[0], LinkSpec { loss: 1_000_000, ..link }));
+        world.fault(after(4500), Fault::Relink(owners[0], link));
+        finishes(&mut world, downloader, 60_000);
+        assert_eq!(world.bursts_apart, 0, "{link:?}");
+    }
 }

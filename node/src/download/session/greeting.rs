@@ -1,7 +1,7 @@
 //! How a session begins: HELLO until it is answered, the cookie that proves the address, WELCOME.
 
 use config::NetworkSettings;
-use messages::node_to_node::{Hello, Welcome};
+use messages::node_to_node::{APART, Hello, Welcome};
 use messages::{Cookie, Layout, Timestamp};
 use rand::RngExt as _;
 
@@ -41,7 +41,7 @@ impl Session {
     /// RETRY: the address is to be proven.
     pub(crate) fn handle_retry(&mut self, nonce: u64, cookie: Cookie, cx: &mut Context<'_>) -> bool {
         let State::Greeting(greeting) = &mut self.state else {
-            return false;
+            return self.handle_apart_retry(nonce, cookie, cx);
         };
         if greeting.nonce != nonce || greeting.cookie == cookie {
             return false;
@@ -66,6 +66,7 @@ impl Session {
         self.theirs = welcome.conversation;
         self.length = welcome.length;
         self.longest = welcome.max_datagram;
+        self.apart.granted = welcome.capabilities & APART != 0;
         let complete = welcome.have >= layout.pieces();
         self.has = if complete { Has::Everything } else { Has::nothing(layout.pieces()) };
         self.state = State::Willing;
@@ -83,6 +84,7 @@ impl Session {
     }
 
     fn say_hello(&mut self, cx: &mut Context<'_>) {
+        let capabilities = self.capabilities(cx);
         let State::Greeting(greeting) = &mut self.state else {
             return;
         };
@@ -92,7 +94,7 @@ impl Session {
             content: self.content,
             node: cx.node,
             conversation: self.ours,
-            capabilities: 0,
+            capabilities,
             sent_at: cx.now.wire_micros(),
             cookie: greeting.cookie,
         };

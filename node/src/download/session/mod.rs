@@ -9,6 +9,7 @@
 //!
 //! Who answers and gives nothing loses its place after a time, and then its session (`patience.rs`).
 
+mod apart;
 mod greeting;
 mod probing;
 
@@ -34,6 +35,7 @@ use crate::meter::Meter;
 use crate::output::{Reason, Wait};
 use crate::paths::BASE;
 use crate::status::{OwnerState, OwnerStatus};
+use apart::Apart;
 use greeting::Greeting;
 
 /// A snubbed owner is asked with PING this often.
@@ -77,6 +79,7 @@ pub(crate) struct Session {
     length: u64,
     /// The longest datagram that the owner sends.
     longest: u16,
+    apart: Apart,
     has: Has,
     highest_sequence: u32,
     ping_echo: u64,
@@ -117,6 +120,7 @@ impl Session {
             flow: None,
             length: 0,
             longest: BASE,
+            apart: Apart::default(),
             has: Has::nothing(0),
             highest_sequence: 0,
             ping_echo: 0,

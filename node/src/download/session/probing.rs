@@ -14,8 +14,10 @@ use crate::paths::BASE;
 const WORTH_PROBING: u64 = 256 << 10;
 
 impl Session {
-    /// PROBE, when it is due.
-    pub(crate) fn probe(&mut self, cx: &mut Context<'_>) {
+    /// What is due about the path: PROBE, or that bursts are sent apart.
+    pub(crate) fn tend_path(&mut self, cx: &mut Context<'_>) {
+        self.notice_black_hole(cx);
+        self.ask_apart(cx);
         if cx.now < self.probe_at(cx).until {
             return;
         }
@@ -25,8 +27,13 @@ impl Session {
         }
     }
 
-    /// When PROBE is due.
-    pub(crate) fn probe_at(&self, cx: &Context<'_>) -> Wait {
+    /// When [`Session::tend_path`] has something to do.
+    pub(crate) fn path_timer(&self, cx: &Context<'_>) -> Wait {
+        let again = Wait { until: self.apart.next_at(), reason: Reason::Probe };
+        self.probe_at(cx).earlier(again)
+    }
+
+    fn probe_at(&self, cx: &Context<'_>) -> Wait {
         let worth = matches!(self.state, State::Willing) && self.meter.total() >= WORTH_PROBING;
         if !worth || self.longest <= BASE {
             return Wait::IDLE;
@@ -42,7 +49,7 @@ impl Session {
     }
 
     /// Long datagrams of the flow have vanished, all of them.
-    pub(crate) fn notice_black_hole(&mut self, cx: &mut Context<'_>) {
+    fn notice_black_hole(&mut self, cx: &mut Context<'_>) {
         let vanished = self.flow.as_mut().and_then(|flow| flow.take_vanished());
         if let Some(asked_at) = vanished
             && cx.paths.on_vanished(self.peer, asked_at, cx.now)
@@ -56,6 +63,7 @@ impl Session {
         let limit = u16::try_from(cx.download_limit.burst()).unwrap_or(u16::MAX);
         let datagram = cx.paths.datagram(self.peer).min(self.longest).min(limit).max(BASE);
         let (segment, longest_burst) = burst_of(datagram);
+        let longest_burst = if self.wants_singles(cx) { segment.into() } else { longest_burst };
         if let Some(flow) = &mut self.flow {
             flow.use_segments(segment, longest_burst);
         }

@@ -106,6 +106,11 @@ fn plan(world: &mut World, host: HostId, at: Timestamp, end: Timestamp, trouble:
             world.fault(at, Fault::Relink(host, LinkSpec { loss: 1_000_000, ..link }));
             world.fault((at + time).min(end), Fault::Relink(host, link));
         }
+        Trouble::Shrink(mtu, time) => {
+            let link = world.hosts[host.0].link;
+            world.fault(at, Fault::Relink(host, LinkSpec { mtu, ..link }));
+            world.fault((at + time).min(end), Fault::Relink(host, link));
+        }
         Trouble::Stop(time) => world.fault(at, Fault::Stop(host, time.min(end.since(at)))),
         Trouble::Rebind(moved) => world.fault(at, Fault::Rebind(host, moved)),
     }

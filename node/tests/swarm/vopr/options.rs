@@ -65,6 +65,8 @@ pub(crate) enum Trouble {
     Stop(Duration),
     /// Its address changes.
     Rebind(Move),
+    /// Its link carries packets of so many bytes only, for this long.
+    Shrink(u64, Duration),
 }
 
 /// Hosts that cannot reach others, for a while.
@@ -119,7 +121,7 @@ impl Options {
         let moment = |rng: &mut StdRng| faults_last.mul_f64(rng.random());
         let tracker = rng.random_bool(0.3).then(|| (moment(rng), moment(rng)));
         let partitions = if kinds.partitions { rng.random_range(1..4) } else { 0 };
-        Options {
+        let mut options = Options {
             seed,
             faults_last,
             length: length.min(most),
@@ -130,6 +132,24 @@ impl Options {
             tracker,
             partitions: (0..partitions).map(|_| draw_partition(hosts, moment(rng), rng)).collect(),
             flood: rng.random_bool(0.2).then(|| Duration::from_millis(rng.random_range(2..200))),
+        };
+        options.draw_paths();
+        options
+    }
+
+    /// What the links carry, drawn on its own: without it a seed's world is what it was.
+    fn draw_paths(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x006d_7475);
+        if self.link.mtu == 0 {
+            self.link.mtu = [0, 1420, 1500, 1500, 9000, 65_535][rng.random_range(0..6)];
+        }
+        self.link.offload = rng.random_bool(0.1).then(|| rng.random_range(0..6));
+        let shrinks = rng.random_bool(0.3);
+        for host in self.owners.iter_mut().chain(&mut self.downloaders).filter(|_| shrinks) {
+            let at = self.faults_last.mul_f64(rng.random());
+            let mtu = [1228, 1280, 1500][rng.random_range(0..3)];
+            host.troubles
+                .push((at, Trouble::Shrink(mtu, Duration::from_millis(rng.random_range(0..30_000)))));
         }
     }
 }

@@ -127,6 +127,8 @@ pub(crate) struct World {
     pub(crate) strangers: Strangers,
     /// No more events of a host than this are kept.
     pub(crate) events_kept: usize,
+    /// Bursts that were sent without offload.
+    pub(crate) bursts_apart: u64,
     heap: BinaryHeap<Reverse<Timed>>,
     order: u64,
     rng: StdRng,
@@ -156,6 +158,7 @@ impl World {
             cuts: Vec::new(),
             strangers: Strangers::default(),
             events_kept: usize::MAX,
+            bursts_apart: 0,
             heap: BinaryHeap::new(),
             order: 0,
             rng,
@@ -452,7 +455,10 @@ impl World {
                 }
             };
             let content = content.expect("a burst from a file that is not open");
-            for index in 0..burst.segments() {
+            self.bursts_apart += u64::from(burst.apart);
+            let joined = burst.segments() > 1 && !burst.apart;
+            let leave = self.hosts[id.0].link.offload.filter(|_| joined).unwrap_or(usize::MAX);
+            for index in 0..burst.segments().min(leave) {
                 let payload = burst.payload(index);
                 let lies = match manners {
                     Manners::Liar(millionths) => self.rng.random_range(0..1_000_000) < millionths,

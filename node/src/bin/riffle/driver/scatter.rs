@@ -84,7 +84,7 @@ impl Scatter {
         if segments.len() == 1 {
             return self.send_joined(socket, to, None).map(|()| 1);
         }
-        if !self.offload {
+        if !self.offload || burst.apart {
             return self.send_apart(socket, to);
         }
         let segment = burst.segment_size + CHUNK_HEADER as u16;
