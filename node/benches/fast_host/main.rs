@@ -56,7 +56,7 @@ fn measure(options: &Options) -> Result<bool> {
     let parent = if options.dir.is_dir() { options.dir.clone() } else { std::env::temp_dir() };
     let mut stage = Stage::open(&parent)?;
     // What is written at once, and as much again for the programs and for what is freed late.
-    stage.keep_memory(2 * options.large())?;
+    stage.keep_memory(2 * options.whole())?;
     let mut table = Table::default();
     if !in_memory(stage.path()) {
         table.note(format!("{} is not in memory: the disk is part of all figures", parent.display()));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use config::ByteSize;
 
 use crate::figures::{GIB, MIB};
 
@@ -12,7 +13,8 @@ use crate::figures::{GIB, MIB};
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo bench -p node --")]
 pub(crate) struct Options {
-    /// The rows to measure: machine, 1to1, 4to1, 1to4, veth; without any, all of them.
+    /// The rows to measure: machine, 1to1, 4to1, 1to4, first, files, send, veth, large, links; without any, all but the
+    /// last two: 20 GiB from and to the disk, and emulated links.
     pub(crate) rows: Vec<String>,
     /// A quarter of each size and one run each: shows that all of it works, and little more.
     #[arg(long)]
@@ -23,6 +25,16 @@ pub(crate) struct Options {
     /// Where files are kept; best in memory.
     #[arg(long, value_name = "FOLDER", default_value = "/dev/shm")]
     pub(crate) dir: PathBuf,
+    /// How long the file of `send` is: 10 GiB, if as much memory is free.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) send_size: Option<ByteSize>,
+    /// The row `large`, too.
+    #[arg(long)]
+    pub(crate) large: bool,
+    /// The row `links`, too, over links that this emulator makes: a program with the options --port NAMESPACE=ADDRESS
+    /// (twice), --rate-mbit, --delay-ms (one way), --loss, --buffer-kb, which says "ready", and at SIGINT its counters.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) links: Option<PathBuf>,
     /// One line of JSON instead of the table.
     #[arg(long)]
     pub(crate) json: bool,
@@ -34,7 +46,12 @@ pub(crate) struct Options {
 impl Options {
     /// Whether a row is asked for.
     pub(crate) fn wants(&self, row: &str) -> bool {
-        self.rows.is_empty() || self.rows.iter().any(|wanted| wanted == row)
+        let named = self.rows.iter().any(|wanted| wanted == row);
+        match row {
+            "large" => named || self.large,
+            "links" => named || self.links.is_some(),
+            _ => named || self.rows.is_empty(),
+        }
     }
 
     /// How often each runs.
@@ -48,7 +65,7 @@ impl Options {
     }
 
     /// What the rows of one large file move.
-    pub(crate) fn large(&self) -> u64 {
+    pub(crate) fn whole(&self) -> u64 {
         self.size(GIB)
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::figures::{Run, Side};
 use crate::stage::Stage;
@@ -18,6 +18,9 @@ use crate::stage::Stage;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Nothing takes longer to start, however long it hashes first.
 pub(crate) const STARTING: Duration = Duration::from_secs(120);
+
+/// How long a process may take to leave after it was asked to.
+const LEAVING: Duration = Duration::from_secs(5);
 
 /// A process that was started here. Dropped, it is killed.
 pub(crate) struct Process {
@@ -83,6 +86,19 @@ impl Process {
     fn look_anew(&mut self) {
         self.peak = 0;
         self.look();
+    }
+
+    /// Asks it to leave with `signal` and gives back what it said on stdout.
+    pub(crate) fn leave(mut self, signal: Signal) -> Result<String> {
+        kill_process(Pid::from_child(&self.child), signal)?;
+        let deadline = Instant::now() + LEAVING;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() >= deadline {
+                bail!("{} does not leave", self.name);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(self.said())
     }
 }
 
@@ -176,12 +192,27 @@ impl<'a> Watch<'a> {
             }
             said = taker.said();
         }
+        let wall = each.iter().copied().max().unwrap_or_default();
+        Ok(Run { wall, bytes, giving: self.giving()?, taking, said })
+    }
+
+    /// What it has cost until now, with `takers` that go on.
+    pub(crate) fn now(self, takers: &mut [Process], bytes: u64) -> Result<Run> {
+        let wall = self.began.elapsed();
+        let mut taking = Side::default();
+        for taker in takers {
+            taker.look();
+            taking.add(taker.cpu()?, taker.peak);
+        }
+        Ok(Run { wall, bytes, giving: self.giving()?, taking, said: String::new() })
+    }
+
+    fn giving(&self) -> Result<Side> {
         let mut giving = Side::default();
         for (giver, before) in &self.givers {
             giving.add(giver.cpu()?.saturating_sub(*before), giver.peak);
         }
-        let wall = each.iter().copied().max().unwrap_or_default();
-        Ok(Run { wall, bytes, giving, taking, said })
+        Ok(giving)
     }
 }
 

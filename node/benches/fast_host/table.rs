@@ -153,15 +153,19 @@ impl Table {
             let rate = |run: &Run| run.bytes as f64 / run.wall.as_secs_f64() / 1e6;
             let least = line.runs.iter().map(rate).fold(f64::INFINITY, f64::min);
             let most = line.runs.iter().map(rate).fold(0.0, f64::max);
+            // What is over in a moment has no rate.
+            let moved = line.runs.iter().all(|run| run.bytes >= MIB);
+            let or_none = |text: String| if moved { text } else { "–".to_owned() };
+            let cpu = format!("{:.2} + {:.2} = {:.2}", medians.giving, medians.taking, medians.both);
             let _ = writeln!(
                 text,
-                "{:<7} {:<wide$} {:>8.0} {:>8.1} {:>17}  {:>22}  {:>17}",
+                "{:<7} {:<wide$} {:>8} {:>8.1} {:>17}  {:>22}  {:>17}",
                 line.row,
                 line.name,
-                medians.megabytes,
+                or_none(format!("{:.0}", medians.megabytes)),
                 medians.wall.as_secs_f64() * 1e3,
-                format!("{least:.0}-{most:.0}"),
-                format!("{:.2} + {:.2} = {:.2}", medians.giving, medians.taking, medians.both),
+                or_none(format!("{least:.0}-{most:.0}")),
+                or_none(cpu),
                 format!("{}, {}", medians.giving_peak / MIB, medians.taking_peak / MIB),
             );
         }

@@ -1,10 +1,13 @@
 //! Riffle itself: a tracker, owners that serve on from run to run, and downloaders that begin anew each time.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Contestant, LIMIT};
 use crate::figures::Run;
@@ -15,6 +18,14 @@ use crate::stage::{Stage, compare};
 /// The program, built as this measurement was.
 pub(crate) const RIFFLE: &str = env!("CARGO_BIN_EXE_riffle");
 
+/// How what has come is compared with what was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    Bytes,
+    /// The files are too large to be read twice; Riffle has compared their hashes.
+    Length,
+}
+
 /// A tracker with owners of the same files.
 pub(crate) struct Swarm<'a> {
     site: &'a Site,
@@ -23,7 +34,8 @@ pub(crate) struct Swarm<'a> {
     owners: Vec<Process>,
     /// The files and their content ids.
     shared: Vec<(PathBuf, String)>,
-    runs: usize,
+    check: Check,
+    limit: Duration,
     _tracker: Process,
 }
 
@@ -56,31 +68,57 @@ impl<'a> Swarm<'a> {
             ids = owner.wait_until(stage, "sharing everything", |said| shared_ids(said, files))?;
         }
         let shared = files.iter().cloned().zip(ids).collect();
-        Ok(Swarm { site, folder, tracker: address, owners: started, shared, runs: 0, _tracker: tracker })
+        Ok(Swarm {
+            site,
+            folder,
+            tracker: address,
+            owners: started,
+            shared,
+            check: Check::Bytes,
+            limit: LIMIT,
+            _tracker: tracker,
+        })
+    }
+
+    /// From now on only lengths are compared, and runs may take `limit`.
+    pub(crate) fn only_length(&mut self, limit: Duration) {
+        (self.check, self.limit) = (Check::Length, limit);
     }
 
     /// `downloaders` fetch everything at once, each into a folder of its own.
     pub(crate) fn download(&mut self, stage: &Stage, downloaders: usize) -> Result<Run> {
-        let length: u64 =
-            self.shared.iter().map(|(file, _)| fs::metadata(file).map_or(0, |file| file.len())).sum();
-        self.runs += 1;
+        self.download_watched(stage, downloaders, |_, _| Ok(()))
+    }
+
+    /// The same; `meanwhile` is called as soon as they are started, with the first one's folder.
+    pub(crate) fn download_watched(
+        &mut self,
+        stage: &Stage,
+        downloaders: usize,
+        meanwhile: impl FnOnce(Instant, &Path) -> Result<()>,
+    ) -> Result<Run> {
         let run = stage.folder(&format!("{}-run", self.folder.display()))?;
+        let folders: Vec<PathBuf> = (0..downloaders).map(|index| run.join(index.to_string())).collect();
         let mut commands = Vec::new();
-        for index in 0..downloaders {
-            let folder = run.join(index.to_string());
-            fs::create_dir_all(&folder)?;
-            commands.push(self.downloader(&folder, index));
+        for (index, folder) in folders.iter().enumerate() {
+            fs::create_dir_all(folder)?;
+            commands.push(self.downloader(folder, index));
         }
         let watch = Watch::begin(&mut self.owners)?;
         let mut takers = Vec::new();
         for (index, command) in commands.iter_mut().enumerate() {
             takers.push(Process::start(command, &format!("downloader-{index}"), &run)?);
         }
-        let result = watch.until_ended(stage, takers, length * downloaders as u64, LIMIT)?;
-        for (source, _) in &self.shared {
-            let name = source.file_name().context("a file has a name")?;
-            for index in 0..downloaders {
-                compare(source, &run.join(index.to_string()).join(name))?;
+        meanwhile(watch.began, &folders[0])?;
+        let length: u64 = self.shared.iter().map(|(file, _)| length_of(file)).sum();
+        let result = watch.until_ended(stage, takers, length * downloaders as u64, self.limit)?;
+        for (source, folder) in
+            self.shared.iter().flat_map(|(source, _)| folders.iter().map(move |to| (source, to)))
+        {
+            let copy = folder.join(source.file_name().context("a file has a name")?);
+            match self.check {
+                Check::Bytes => compare(source, &copy)?,
+                Check::Length => ensure!(length_of(source) == length_of(&copy), "{} is cut", copy.display()),
             }
         }
         fs::remove_dir_all(&run)?;
@@ -88,7 +126,7 @@ impl<'a> Swarm<'a> {
     }
 
     /// The command of one who fetches everything into `folder`.
-    pub(crate) fn downloader(&self, folder: &Path, index: usize) -> Command {
+    fn downloader(&self, folder: &Path, index: usize) -> Command {
         let mut command = riffle(self.site, End::Taking, &folder.join(".riffle"));
         let listen = format!("{}:0", self.site.address(End::Taking));
         command.args([
@@ -102,6 +140,10 @@ impl<'a> Swarm<'a> {
         command.arg("--dir").arg(folder).arg("download").args(self.shared.iter().map(|(_, id)| id));
         command
     }
+}
+
+fn length_of(file: &Path) -> u64 {
+    fs::metadata(file).map_or(0, |file| file.len())
 }
 
 /// `riffle` at an end of `site`, with its files in `home` and nothing of the caller's settings.
@@ -128,17 +170,16 @@ pub(crate) fn shared_ids(said: &str, files: &[PathBuf]) -> Option<Vec<String>> {
     if ids.len() < files.len() || names.len() < files.len() {
         return None;
     }
-    let id_of = |file: &PathBuf| {
-        let index = names.iter().position(|name| file.file_name().is_some_and(|file| file == *name))?;
-        ids.get(index).cloned()
-    };
+    let by_name: BTreeMap<&OsStr, &String> = names.into_iter().map(OsStr::new).zip(&ids).collect();
+    let id_of = |file: &PathBuf| by_name.get(file.file_name()?).map(|id| (*id).clone());
     files.iter().map(id_of).collect()
 }
 
 /// One file from some owners to some downloaders.
 pub(crate) struct Riffle<'a> {
     name: String,
-    swarm: Swarm<'a>,
+    /// Its processes.
+    pub(crate) swarm: Swarm<'a>,
     source: PathBuf,
     length: u64,
     downloaders: usize,

@@ -1,5 +1,8 @@
 //! The rows of the table: who runs in each, and what must come of it.
 
+mod links;
+mod sending;
+mod small;
 mod transfers;
 
 use anyhow::Result;
@@ -12,10 +15,15 @@ use crate::table::Table;
 pub(crate) type Row = fn(&Stage, &Options, &mut Table) -> Result<()>;
 
 /// All of them, in the order of the table.
-pub(crate) const ROWS: [(&str, Row); 5] = [
+pub(crate) const ROWS: [(&str, Row); 10] = [
     ("machine", transfers::machine),
     ("1to1", transfers::one_to_one),
     ("4to1", transfers::four_to_one),
     ("1to4", transfers::one_to_four),
+    ("first", small::first_byte),
+    ("files", small::many_files),
+    ("send", sending::send),
+    ("large", sending::large),
     ("veth", transfers::packets_of_real_size),
+    ("links", links::links),
 ];

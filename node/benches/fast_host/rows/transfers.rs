@@ -22,7 +22,7 @@ const SEGMENTS: [usize; 2] = [1472, 8972];
 
 /// Copying, reading, hashing, and UDP alone.
 pub(crate) fn machine(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
-    let (site, length) = (Site::loopback(), options.large());
+    let (site, length) = (Site::loopback(), options.whole());
     let mut all: Vec<Box<dyn Contestant + '_>> = vec![Box::new(Copy::cp(stage, length)?)];
     for work in [Work::Reading, Work::Sha1, Work::Blake3, Work::Both] {
         all.push(Box::new(Hashing::on_one(stage, work, length)?));
@@ -37,7 +37,7 @@ pub(crate) fn machine(stage: &Stage, options: &Options, table: &mut Table) -> Re
 
 /// One owner, one downloader, beside everybody who is installed.
 pub(crate) fn one_to_one(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
-    let (site, length) = (Site::loopback(), options.large());
+    let (site, length) = (Site::loopback(), options.whole());
     let mut all: Vec<Box<dyn Contestant + '_>> = vec![Box::new(Riffle::start(stage, &site, (1, 1), length)?)];
     if installed("nginx") && installed("curl") {
         let source = stage.source(length)?;
@@ -81,7 +81,7 @@ fn one_to_one_musts(table: &mut Table) {
 
 /// Four owners of the same file, one downloader, beside one owner.
 pub(crate) fn four_to_one(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
-    let (site, length) = (Site::loopback(), options.large());
+    let (site, length) = (Site::loopback(), options.whole());
     let all: Vec<Box<dyn Contestant + '_>> = vec![
         Box::new(Riffle::start(stage, &site, (4, 1), length)?),
         Box::new(Riffle::start(stage, &site, (1, 1), length)?),
@@ -96,7 +96,7 @@ pub(crate) fn one_to_four(stage: &Stage, options: &Options, table: &mut Table) -
     let site = Site::loopback();
     let all: Vec<Box<dyn Contestant + '_>> = vec![
         Box::new(Riffle::start(stage, &site, (1, 4), options.quarter())?),
-        Box::new(Riffle::start(stage, &site, (1, 1), options.large())?),
+        Box::new(Riffle::start(stage, &site, (1, 1), options.whole())?),
     ];
     table.interleave(stage, "1to4", all, options.runs());
     against_one_to_one(table, "1to4", "riffle, 1 → 4");
@@ -116,7 +116,7 @@ pub(crate) fn packets_of_real_size(stage: &Stage, options: &Options, table: &mut
         table.note("veth: left out, network namespaces need root, iproute2 and ethtool");
         return Ok(());
     }
-    let (site, length) = (Site::cable()?, options.large());
+    let (site, length) = (Site::cable()?, options.whole());
     let mut all: Vec<Box<dyn Contestant + '_>> = vec![
         Box::new(Riffle::start(stage, &site, (1, 1), length)?),
         Box::new(Bare::start(stage, &site, SEGMENTS[0], length)?),

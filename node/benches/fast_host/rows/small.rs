@@ -1,0 +1,144 @@
+//! How soon a download begins, and how many small files it fetches in a second.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use rustix::fs::{SeekFrom, seek};
+
+use crate::figures::{MIB, Run};
+use crate::options::Options;
+use crate::peers::Contestant;
+use crate::peers::curl::Curl;
+use crate::peers::riffle::{Riffle, Swarm};
+use crate::process::installed;
+use crate::site::Site;
+use crate::stage::Stage;
+use crate::table::{Bound, Table};
+
+/// How large the file is of which only the first bytes count.
+const BEGUN: u64 = 64 * MIB;
+/// The row of small files.
+const FILES: usize = 1000;
+const SMALL: usize = 10_000;
+/// A download that has not begun by then has failed.
+const BEGINNING: Duration = Duration::from_secs(20);
+/// How often it is looked whether bytes are there.
+const LOOK_EVERY: Duration = Duration::from_micros(100);
+
+/// From the start of the process until verified bytes of the file are on the disk, manifest and all else before it.
+struct First<'a>(Riffle<'a>);
+
+impl Contestant for First<'_> {
+    fn name(&self) -> String {
+        "riffle, start to first bytes stored".to_owned()
+    }
+
+    fn touches(&self) -> (Vec<PathBuf>, u64) {
+        self.0.touches()
+    }
+
+    fn run(&mut self, stage: &Stage) -> Result<Run> {
+        let mut first = None;
+        let mut run = self.0.swarm.download_watched(stage, 1, |began, folder| {
+            let part = folder.join(format!("{}-MiB.bin.part", BEGUN / MIB));
+            first = Some(first_bytes(stage, began, &part, &part.with_extension(""))?);
+            Ok(())
+        })?;
+        run.wall = first.unwrap_or(run.wall);
+        // A moment, not a rate.
+        run.bytes = 0;
+        run.said.clear();
+        Ok(run)
+    }
+}
+
+/// When the first bytes were in `part`, or in `whole` if that was sooner than could be looked.
+fn first_bytes(stage: &Stage, began: Instant, part: &Path, whole: &Path) -> Result<Duration> {
+    loop {
+        // What is allocated and not written is a hole, too.
+        let there = |path: &Path| File::open(path).is_ok_and(|file| seek(&file, SeekFrom::Data(0)).is_ok());
+        if there(part) || there(whole) {
+            return Ok(began.elapsed());
+        }
+        stage.check()?;
+        if began.elapsed() > BEGINNING {
+            bail!("no byte was stored within {BEGINNING:?}");
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// `download` to first byte; beside it a whole download of next to nothing.
+pub(crate) fn first_byte(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
+    const ROW: &str = "first";
+    let site = Site::loopback();
+    let begun = Riffle::start(stage, &site, (1, 1), BEGUN)?;
+    let tiny = small_files(stage, "tiny", 1)?;
+    let whole = Files { swarm: Swarm::start(stage, &site, "swarm-tiny", 1, &tiny)?, files: tiny.clone() };
+    let mut all: Vec<Box<dyn Contestant + '_>> = vec![Box::new(First(begun)), Box::new(whole)];
+    if installed("nginx") && installed("curl") {
+        all.push(Box::new(Curl::start(stage, &site, &tiny, false)?));
+    }
+    // It is short: more runs cost nothing and say more.
+    table.interleave(stage, ROW, all, 3 * options.runs());
+    let ms = table.medians(ROW, "riffle, start").map(|medians| medians.wall.as_secs_f64() * 1e3);
+    table.must(ROW, "`download` to first bytes verified and stored, ms", ms, Bound::AtMost(20.0, 5.0));
+    Ok(())
+}
+
+/// Riffle with small files.
+struct Files<'a> {
+    swarm: Swarm<'a>,
+    files: Vec<PathBuf>,
+}
+
+impl Contestant for Files<'_> {
+    fn name(&self) -> String {
+        format!("riffle, {} of {} KB, start to end", self.files.len(), SMALL / 1000)
+    }
+
+    fn touches(&self) -> (Vec<PathBuf>, u64) {
+        (self.files.clone(), 0)
+    }
+
+    fn run(&mut self, stage: &Stage) -> Result<Run> {
+        let mut run = self.swarm.download(stage, 1)?;
+        run.said.clear();
+        Ok(run)
+    }
+}
+
+/// A thousand small files in one command.
+pub(crate) fn many_files(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
+    const ROW: &str = "files";
+    let site = Site::loopback();
+    let count = options.size(FILES as u64) as usize;
+    let files = small_files(stage, "many", count)?;
+    let swarm = Swarm::start(stage, &site, "swarm-many", 1, &files)?;
+    let mut all: Vec<Box<dyn Contestant + '_>> = vec![Box::new(Files { swarm, files: files.clone() })];
+    if installed("nginx") && installed("curl") {
+        all.push(Box::new(Curl::start(stage, &site, &files, false)?));
+    }
+    table.interleave(stage, ROW, all, options.runs());
+    let a_second = table.medians(ROW, "riffle").map(|medians| count as f64 / medians.wall.as_secs_f64());
+    table.must(ROW, "files a second in one command", a_second, Bound::AtLeast(300.0, 1000.0));
+    Ok(())
+}
+
+fn small_files(stage: &Stage, folder: &str, count: usize) -> Result<Vec<PathBuf>> {
+    let folder = stage.folder(folder)?;
+    let mut rng = StdRng::seed_from_u64(count as u64);
+    let mut bytes = vec![0; SMALL];
+    let mut files = Vec::with_capacity(count);
+    for index in 0..count {
+        let path = folder.join(format!("file-{index:04}"));
+        rng.fill_bytes(&mut bytes);
+        fs::write(&path, &bytes)?;
+        files.push(path);
+    }
+    Ok(files)
+}
