@@ -134,8 +134,15 @@ fn cross(stage: &Stage, emulator: &Path, link: &Link, who: Who) -> Result<(Run, 
     let mut contestant: Box<dyn Contestant + '_> = match who {
         Who::Riffle => Box::new(Riffle::start(stage, &site, (1, 1), length)?),
         Who::Tcp(control) => {
-            let setting = format!("net.ipv4.tcp_congestion_control={control}");
-            call(site.command(End::Giving, "sysctl").args(["-q", "-w", &setting]))?;
+            let setting = "net.ipv4.tcp_congestion_control";
+            // What is the default already may not be set here.
+            if call(site.command(End::Giving, "sysctl").args(["-n", setting]))?.trim() != control {
+                call(site.command(End::Giving, "sysctl").args([
+                    "-q",
+                    "-w",
+                    &format!("{setting}={control}"),
+                ]))?;
+            }
             Box::new(Curl::start(stage, &site, &[stage.source(length)?], false)?)
         }
     };
