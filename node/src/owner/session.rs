@@ -350,7 +350,8 @@ impl Serving {
 
 #[cfg(test)]
 mod tests {
-    use messages::Cookie;
+    use messages::node_to_node::ProbeSize;
+    use messages::{Cookie, List};
 
     use super::*;
 
@@ -428,6 +429,41 @@ mod tests {
         assert_eq!(ask(&mut serving, &manifest, 5, range(0, 0, 1000)), Err(Refusal::QueueFull));
         serving.cancel(2);
         assert_eq!(ask(&mut serving, &manifest, 5, range(0, 0, 1000)), Ok(()));
+    }
+
+    #[test]
+    fn who_asks_for_probes_without_end_gets_no_more_than_its_turns_and_has_to_listen() {
+        use rand::SeedableRng as _;
+        let (mut serving, manifest) = serving();
+        let encoded: Arc<[u8]> = manifest.encode().into();
+        let mut rng = StdRng::seed_from_u64(1);
+        let size = |bytes| ProbeSize::new(bytes).expect("a size");
+        let probe = Probe { id: 1, sizes: List::first_of([size(65_507); MAX_PROBE_SIZES]) };
+        let now = Timestamp::ZERO;
+        let mut sent = 0;
+        for turn in 1..10_000u64 {
+            (0..3).for_each(|_| serving.queue_probe(&probe, 65_507));
+            assert!(serving.queue.len() <= MAX_PROBE_SIZES + 4, "no more than that wait, and four ranges");
+            ask(&mut serving, &manifest, turn as u32, range(0, 0, 1000)).ok();
+            if serving.challenge_due(now, &mut rng).is_some() {
+                break;
+            }
+            while let Some(answer) = serving.next_answer(&encoded, manifest.layout(), 1 << 16, now) {
+                sent += if matches!(answer, Answer::Probed(_)) { 65_507 } else { 1000 };
+            }
+            serving.stays_in_turn();
+            assert!(sent <= turn << 16, "{sent} bytes in {turn} turns");
+        }
+        assert!(
+            (CHALLENGE_BYTES..CHALLENGE_BYTES + (1 << 20)).contains(&sent),
+            "after {sent} bytes it is asked whether it listens"
+        );
+        // It does not answer: what waits is dropped.
+        let deaf = now + CHALLENGE_ANSWER + Duration::from_millis(1);
+        assert_eq!(serving.next_answer(&encoded, manifest.layout(), 1 << 16, deaf), None);
+        assert!(serving.queue.is_empty() && serving.probes == 0);
+        serving.queue_probe(&Probe { id: 2, sizes: List::first_of([size(9000)]) }, 1500);
+        assert!(serving.queue.is_empty(), "longer than this owner sends");
     }
 
     #[test]

@@ -137,3 +137,27 @@ fn a_segment_that_no_path_carries_does_not_cost_the_offload() {
     assert_eq!(cause.raw_os_error(), Some(libc::EMSGSIZE));
     assert!(scatter.offloads());
 }
+
+/// What one receive gives of a burst of four segments: what left as one and was joined again, or one datagram.
+fn first_receive_of(apart: bool) -> usize {
+    let bytes = test_bytes(4000);
+    let map = MappedFile::of(&file_of(&bytes), bytes.len() as u64).unwrap().unwrap();
+    let (sender, receiver, to) = pair();
+    let state = quinn_udp::UdpSocketState::new((&receiver).into()).unwrap();
+    receiver.set_nonblocking(false).unwrap();
+    let burst = Burst { apart, ..burst(to, 0, 4000, 1000) };
+    let (mut scatter, mut next) = (Scatter::new(true), 0);
+    scatter.send(sender.as_fd(), &to.into(), &burst, map.run(0..4000).unwrap(), &mut next).unwrap();
+    assert!(next == 4 && scatter.offloads(), "offload goes on for others");
+    let mut buffer = vec![0; 1 << 16];
+    let mut metas = [quinn_udp::RecvMeta::default()];
+    let mut slices = [io::IoSliceMut::new(&mut buffer)];
+    assert_eq!(state.recv((&receiver).into(), &mut slices, &mut metas).unwrap(), 1);
+    metas[0].len
+}
+
+#[test]
+fn a_burst_that_is_to_go_apart_is_never_one_for_the_system() {
+    assert_eq!(first_receive_of(false), 4 * 1032);
+    assert_eq!(first_receive_of(true), 1032);
+}
