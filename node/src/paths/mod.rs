@@ -48,9 +48,16 @@ impl Paths {
         Paths { by_peer: BTreeMap::new(), longest }
     }
 
-    /// The longest datagram that is known to come from `peer`.
-    pub(crate) fn datagram(&self, peer: SocketAddr) -> u16 {
-        self.by_peer.get(&peer).map_or(BASE, |path| path.search.datagram())
+    /// The longest datagram that is known to come from `peer`, which is used now.
+    pub(crate) fn datagram(&mut self, peer: SocketAddr, now: Timestamp) -> u16 {
+        let Some(path) = self.by_peer.get_mut(&peer) else {
+            return BASE;
+        };
+        if now.since(path.used_at) > KEPT {
+            *path = Path::new(peer, now);
+        }
+        path.used_at = now;
+        path.search.datagram()
     }
 
     /// A session with `peer`, which sends datagrams of up to `most` bytes, goes on: what to ask it now, if anything.

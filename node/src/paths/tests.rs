@@ -51,8 +51,8 @@ impl Scene {
         }
     }
 
-    fn datagram(&self) -> u16 {
-        self.paths.datagram(peer())
+    fn datagram(&mut self) -> u16 {
+        self.paths.datagram(peer(), self.now)
     }
 }
 
@@ -91,6 +91,20 @@ fn a_setting_bounds_what_is_asked_for_and_1200_asks_for_nothing() {
         assert_eq!(scene.datagram(), found);
         assert_eq!(scene.probes > 0, longest > 1200);
     }
+}
+
+#[test]
+fn a_path_that_is_used_keeps_what_was_found_and_one_that_is_not_is_a_new_one() {
+    let mut scene = Scene::new(0);
+    scene.run(at(1000), 9000);
+    for second in 2..700 {
+        scene.run(at(second * 1000), 9000);
+        assert_eq!(scene.datagram(), 8972, "second {second}");
+    }
+    scene.now = at(1_301_000);
+    assert_eq!(scene.datagram(), 1200);
+    scene.run(at(1_302_000), 1500);
+    assert_eq!(scene.datagram(), 1472, "it is searched at once");
 }
 
 #[test]
@@ -147,7 +161,7 @@ fn an_answer_to_another_question_or_beyond_the_setting_is_none() {
     assert!(!paths.on_probed(peer(), probe.id.wrapping_add(1), 1472));
     assert!(!paths.on_probed(peer(), probe.id, 9001));
     assert!(!paths.on_probed(SocketAddr::from(([10, 0, 0, 2], 4000)), probe.id, 1472));
-    assert_eq!(paths.datagram(peer()), 1200);
+    assert_eq!(paths.datagram(peer(), at(0)), 1200);
     assert!(paths.on_probed(peer(), probe.id, 1472));
     assert!(!paths.on_probed(peer(), probe.id, 1252), "a shorter one says nothing new");
 }

@@ -59,9 +59,9 @@ impl Session {
     }
 
     /// From now on segments are asked for that the path carries. What a limit earns in a moment is enough for one.
-    pub(crate) fn fit_path(&mut self, cx: &Context<'_>) {
+    pub(crate) fn fit_path(&mut self, cx: &mut Context<'_>) {
         let limit = u16::try_from(cx.download_limit.burst()).unwrap_or(u16::MAX);
-        let datagram = cx.paths.datagram(self.peer).min(self.longest).min(limit).max(BASE);
+        let datagram = cx.paths.datagram(self.peer, cx.now).min(self.longest).min(limit).max(BASE);
         let (segment, longest_burst) = burst_of(datagram);
         let longest_burst = if self.wants_singles(cx) { segment.into() } else { longest_burst };
         if let Some(flow) = &mut self.flow {
@@ -70,7 +70,7 @@ impl Session {
     }
 
     fn tell_path(&self, cx: &mut Context<'_>) {
-        let datagram = cx.paths.datagram(self.peer);
+        let datagram = cx.paths.datagram(self.peer, cx.now);
         cx.out.events.push(Event::PathCarries { download: self.download, peer: self.peer, datagram });
     }
 }
