@@ -177,7 +177,8 @@ settings! {
         pub requests_per_session: u32 = 64, within 1..=65_536;
 
         /// The longest datagram with file bytes that is asked for and sent, headers of Riffle included.
-        /// 0: the longest that a path is found to carry. 1200: that is what every path carries, and none is probed.
+        /// 0: what each path is found to carry, up to 16416, beyond which nothing is gained. 1200: what every path
+        /// carries; none is probed.
         pub segment_size: u16 = 0, within 0..=65_507;
     }
 }

@@ -9,17 +9,32 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use messages::Timestamp;
 use messages::limits::{BASE_DATAGRAM, MAX_DATAGRAM};
 use messages::node_to_node::Probe;
+use messages::{CHUNK_HEADER, Timestamp};
 use rand::rngs::StdRng;
 
 use search::Search;
 
 /// What every path is taken to carry.
 pub(crate) const BASE: u16 = BASE_DATAGRAM as u16;
-/// No longer datagram is asked for, unless a setting says so.
-const LONGEST: u16 = MAX_DATAGRAM as u16;
+/// No longer datagram is asked for, unless a setting says so: 16 KiB of a file, which are whole pages on both sides.
+///
+/// Measured over loopback, 2 cores, 1 GiB into a tmpfs, medians of 3 or 4 (each column one run, interleaved); CPU-seconds a GiB of both sides, and of the downloader's network thread:
+///
+/// | datagram | 1 → 1 | 4 → 1 | 1 → 4, 256 MiB each |
+/// |---|---|---|---|
+/// | 1200 | 804 MB/s, 2.49, 0.53 | 657 MB/s, 2.93, 0.71 | 701 MB/s, 2.98, 0.69 |
+/// | 1472 | 780 MB/s, 2.55, 0.52 | | |
+/// | 8972 | 818 MB/s, 2.30, 0.44 | 726 MB/s, 2.71, 0.52 | 757 MB/s, 2.65, 0.62 |
+/// | 16,416 | 839 MB/s, 2.30, 0.43 | 724 MB/s, 2.75, 0.66 | 763 MB/s, 2.61, 0.58 |
+/// | 32,800 | 805 MB/s, 2.46, 0.47 | | |
+/// | 65,507 | 819 MB/s, 2.46, 0.52 | 699 MB/s, 2.68, 0.62 | 767 MB/s, 2.62, 0.64 |
+///
+/// Bursts of 64 KiB leave and arrive in one system call whatever their segments are, so longer ones save headers and the walk over them, a
+/// fifth of the network thread and a tenth of all; beyond 9 KB nothing more is seen above the noise of a tenth, and each loss costs more.
+/// No datagram was lost in the receive buffer in any of these, nor (1 → 1) in one of 212,992 bytes.
+const LONGEST: u16 = (CHUNK_HEADER + (16 << 10)) as u16;
 /// A path that was not used for this long is taken for another one: a host may have moved.
 const KEPT: Duration = Duration::from_secs(600);
 

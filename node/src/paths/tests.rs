@@ -67,10 +67,11 @@ fn the_longest_that_arrives_is_found_and_looked_for_again_after_ten_minutes() {
         (1500, 1472),
         (8999, 1472),
         (9000, 8972),
-        (20_000, 16_356),
+        (16_440, 16_356),
+        (40_000, 32_740),
         (65_535, 65_507),
     ] {
-        let mut scene = Scene::new(0);
+        let mut scene = Scene::new(ANY);
         scene.run(at(10_000), mtu);
         assert_eq!(scene.datagram(), found, "an MTU of {mtu}");
         // Three tries in each tier.
@@ -80,6 +81,15 @@ fn the_longest_that_arrives_is_found_and_looked_for_again_after_ten_minutes() {
         assert_eq!((scene.datagram(), scene.probes), (found, probes), "it rests");
         scene.run(at(610_000), 65_535);
         assert_eq!(scene.datagram(), 65_507);
+    }
+}
+
+#[test]
+fn without_a_setting_no_more_is_asked_for_than_what_is_worth_it() {
+    for mtu in [16_500, 65_535] {
+        let mut scene = Scene::new(0);
+        scene.run(at(10_000), mtu);
+        assert_eq!(scene.datagram(), LONGEST, "an MTU of {mtu}");
     }
 }
 

@@ -29,7 +29,9 @@ fn after(millis: u64) -> Timestamp {
 fn world(down: LinkSpec, links: &[LinkSpec], length: u64) -> (World, HostId, Vec<HostId>) {
     let mut world = World::new(5, LinkSpec::new(1000, Duration::from_millis(20)));
     world.library.add(NAME, length);
-    let downloader = world.add_host(down, NodeSettings::default());
+    let mut settings = NodeSettings::default();
+    settings.network.segment_size = 65_507;
+    let downloader = world.add_host(down, settings);
     let owners = links.iter().map(|link| {
         let host = world.add_host(*link, NodeSettings::default());
         let content = world.library.named(NAME);

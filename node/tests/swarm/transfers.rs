@@ -200,7 +200,9 @@ fn a_file_beyond_four_gib_arrives() {
     // Few and large datagrams: what counts here is the length.
     let fast = LinkSpec { mtu: 65_535, ..LinkSpec::new(10_000, Duration::from_millis(4)) };
     let length = (4 << 30) + 12_345;
-    let report = run(&one_file(1, fast, fast, length, 15));
+    let mut scenario = one_file(1, fast, fast, length, 15);
+    scenario.hosts[0].settings.network.segment_size = 65_507;
+    let report = run(&scenario);
     assert_eq!(report.only().shares.values().sum::<u64>(), length);
 }
 
