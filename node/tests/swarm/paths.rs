@@ -131,6 +131,24 @@ fn a_path_that_carries_more_later_is_looked_at_again() {
 }
 
 #[test]
+fn what_one_session_found_the_next_one_knows() {
+    let (mut world, downloader, owners) = world(lan(9000), &[lan(9000)], 8 * MIB);
+    let content = world.library.add("second.bin", 8 * MIB).clone();
+    world.share(owners[0], PathBuf::from("/shared/second.bin"), content.name.clone(), content.id);
+    finishes(&mut world, downloader, 10_000);
+    let wanted = Wanted::Name(content.name.clone(), String::new());
+    let destination = Destination::Folder(PathBuf::from("/saved"));
+    world.wish(after(20_000), downloader, DownloadOrder { wanted, destination, patience: Patience::ENDLESS });
+    // In the middle of the second download: it uses what the first one has found, and nobody probed again.
+    world.run(after(20_300), |_| false);
+    let now = world.now;
+    let status = world.hosts[downloader.0].node.status(now);
+    assert_eq!(status.downloads[0].owners[0].datagram, 8972);
+    assert_eq!(carried(&world, downloader, owners[0]), [8972]);
+    finishes(&mut world, downloader, 30_000);
+}
+
+#[test]
 fn an_outage_is_not_taken_for_a_short_path_for_long() {
     let (mut world, downloader, owners) = world(lan(9000), &[lan(9000)], 32 * MIB);
     let dead = LinkSpec { loss: 1_000_000, ..lan(9000) };
