@@ -141,6 +141,11 @@ impl Flow {
         self.wholeness.wants_singles()
     }
 
+    /// From now on bursts are sent apart: how they fare is found out anew.
+    pub(crate) fn on_apart(&mut self) {
+        self.wholeness = Wholeness::default();
+    }
+
     /// Whether bursts do not arrive whole and single segments do.
     pub(crate) fn breaks_bursts(&self) -> bool {
         self.wholeness == Wholeness::Broken

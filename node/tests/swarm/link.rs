@@ -38,6 +38,8 @@ pub(crate) struct LinkSpec {
     pub(crate) spoiled: u32,
     /// Segmentation offload is broken: of a burst that is not sent apart only the first so many segments arrive.
     pub(crate) offload: Option<usize>,
+    /// And of one that is sent apart as well: it is not the offload.
+    pub(crate) always: bool,
     /// Packets that are longer vanish, IP headers counted; 0: none.
     pub(crate) mtu: u64,
 }
@@ -70,6 +72,7 @@ impl LinkSpec {
             bursts: None,
             spoiled: 0,
             offload: None,
+            always: false,
             mtu: ETHERNET,
         }
     }

@@ -190,6 +190,16 @@ fn where_bursts_lose_their_ends_the_owner_is_asked_to_send_them_apart() {
     }
 }
 
+/// As with an owner that does not know the capability: what remains is to ask for single segments.
+#[test]
+fn where_bursts_lose_their_ends_and_sending_apart_does_not_help_single_segments_are_asked_for() {
+    let broken = LinkSpec { offload: Some(0), always: true, ..lan(ETHERNET) };
+    let (mut world, downloader, _) = world(lan(ETHERNET), &[broken], 8 * MIB);
+    let took = finishes(&mut world, downloader, 60_000);
+    assert!(world.bursts_apart > 0, "it was tried");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
 #[test]
 fn loss_outages_and_short_queues_are_not_taken_for_broken_offload() {
     let short = LinkSpec { queue: 25_000, ..lan(ETHERNET) };

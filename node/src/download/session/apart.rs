@@ -88,6 +88,9 @@ impl Session {
         let asked = self.apart.nonce == Some(welcome.nonce) && welcome.conversation == self.theirs;
         if asked {
             self.apart.granted = welcome.capabilities & APART != 0;
+            if let Some(flow) = self.flow.as_mut().filter(|_| self.apart.granted) {
+                flow.on_apart();
+            }
             // Once is enough: who has not granted it does not know it.
             (self.apart.tries, self.apart.next_at) = (MOST_TRIES, Timestamp::NEVER);
         }
@@ -98,6 +101,7 @@ impl Session {
     pub(super) fn wants_singles(&self, cx: &Context<'_>) -> bool {
         let breaks = self.flow.as_ref().is_some_and(|flow| flow.breaks_bursts());
         let tries = self.flow.as_ref().is_some_and(|flow| flow.wants_singles());
-        tries || !self.apart.granted && (breaks || cx.paths.breaks_bursts(self.peer, cx.now))
+        // It may be no matter of offload: what is granted and does not help changes nothing.
+        tries || breaks || !self.apart.granted && cx.paths.breaks_bursts(self.peer, cx.now)
     }
 }

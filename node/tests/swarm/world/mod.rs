@@ -456,8 +456,9 @@ impl World {
             };
             let content = content.expect("a burst from a file that is not open");
             self.bursts_apart += u64::from(burst.apart);
-            let joined = burst.segments() > 1 && !burst.apart;
-            let leave = self.hosts[id.0].link.offload.filter(|_| joined).unwrap_or(usize::MAX);
+            let link = self.hosts[id.0].link;
+            let joined = burst.segments() > 1 && (link.always || !burst.apart);
+            let leave = link.offload.filter(|_| joined).unwrap_or(usize::MAX);
             for index in 0..burst.segments().min(leave) {
                 let payload = burst.payload(index);
                 let lies = match manners {
