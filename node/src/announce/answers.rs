@@ -7,7 +7,7 @@ use messages::node_to_tracker::TrackerPong;
 use messages::tracker_to_node::{Owner, Owners, RefusalCode, Refused, Registered};
 use messages::{Conversation, Cookie, List, Timestamp, TrackerToNode};
 
-use super::exchange::Request;
+use super::exchange::{Exchange, Request};
 use super::{Announce, HEARTBEAT, Link, NeedTicket, SHORTEST_HEARTBEAT, Told};
 use crate::context::Context;
 use crate::event::Event;
@@ -120,7 +120,12 @@ impl Announce {
         }
         if self.link == Link::Joining {
             self.link = Link::Joined;
-            self.exchanges.iter_mut().for_each(|exchange| exchange.restart(cx.now));
+            // What was asked while joining is on its way.
+            let asked = |exchange: &Exchange| {
+                matches!(exchange.request, Request::Need(..)) && exchange.asked_at.is_some()
+            };
+            let held_up = self.exchanges.iter_mut().filter(|exchange| !asked(exchange));
+            held_up.for_each(|exchange| exchange.restart(cx.now));
         }
         if registered.resync {
             self.on_tables_differ(fresh, cx.now);

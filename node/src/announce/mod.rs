@@ -341,8 +341,7 @@ impl Announce {
         let asker = Asker { node: self.node, cookie: self.cookie };
         let (first, most) = (cx.settings.retry_first, cx.settings.retry_most);
         for exchange in &mut self.exchanges {
-            let waits = self.link == Link::Joining && !exchange.request.needs_no_registration();
-            if waits || exchange.due > cx.now {
+            if waits(self.link, self.cookie, &exchange.request) || exchange.due > cx.now {
                 continue;
             }
             let (contents, digest) = self.owned.digest();
@@ -362,9 +361,8 @@ impl Announce {
             let due = self.exchanges.iter().map(|exchange| exchange.due).min().unwrap_or(until);
             return Wait { until: due.min(until), reason: Reason::LeaveDeadline };
         }
-        let waits =
-            |exchange: &&Exchange| self.link == Link::Joined || exchange.request.needs_no_registration();
-        let retry = self.exchanges.iter().filter(waits).map(|exchange| exchange.due).min();
+        let goes = |exchange: &&Exchange| !waits(self.link, self.cookie, &exchange.request);
+        let retry = self.exchanges.iter().filter(goes).map(|exchange| exchange.due).min();
         let retry = Wait { until: retry.unwrap_or(Timestamp::NEVER), reason: Reason::TrackerRetry };
         let registering = self.exchanges.iter().any(|exchange| matches!(exchange.request, Request::Register));
         let register = if registering { Timestamp::NEVER } else { self.register_at() };
@@ -380,6 +378,13 @@ impl Announce {
             .earlier(Wait { until: search, reason: Reason::Patience })
             .earlier(Wait { until: silence, reason: Reason::TrackerRetry })
     }
+}
+
+/// Whether `request` would only be refused now. Who asks for owners need not be registered, only have a cookie: over a long
+/// path that is a round trip less before the first byte.
+fn waits(link: Link, cookie: Cookie, request: &Request) -> bool {
+    let is_question = matches!(request, Request::Need(..)) && cookie != Cookie::NONE;
+    link == Link::Joining && !is_question && !request.needs_no_registration()
 }
 
 #[cfg(test)]

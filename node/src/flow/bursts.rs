@@ -7,6 +7,7 @@ use messages::Timestamp;
 use messages::node_to_node::ByteRange;
 
 use super::outstanding::Outstanding;
+use super::shape::Lost;
 
 /// Finished bursts are remembered for this many round trips, to tell late segments from strangers' ones.
 const REMEMBERED_RTTS: u32 = 3;
@@ -114,26 +115,32 @@ impl Bursts {
     }
 
     /// Gives up the segments before ordinal `before` of each burst that `due` says it is time for, appends them to
-    /// `lost`, and tells `gone` how many bytes of which burst they were.
+    /// `lost`, and tells `gone` how many bytes of which burst they were. Where in their bursts they were.
     pub(super) fn give_up_before(
         &mut self,
         before: u64,
         lost: &mut Vec<ByteRange>,
         mut due: impl FnMut(&mut Outstanding) -> bool,
         mut gone: impl FnMut(&Outstanding, u32),
-    ) {
+    ) -> Lost {
+        let mut places = Lost::default();
         let from = self.skip_finished();
         for burst in self.bursts.range_mut(from..) {
             if burst.first_ordinal() >= before {
                 break;
             }
             if burst.has_gap(before) && due(burst) {
+                let known = burst.given_up();
                 let bytes = burst.give_up(before, lost);
                 gone(burst, bytes);
                 self.outstanding -= bytes;
                 self.unfinished -= u32::from(bytes > 0 && burst.is_finished());
+                let Lost { beginnings, ends } = burst.lost_since(known);
+                places.beginnings += beginnings;
+                places.ends += ends;
             }
         }
+        places
     }
 
     /// Those of which something may still be expected, oldest first.

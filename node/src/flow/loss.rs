@@ -7,6 +7,7 @@ use messages::node_to_node::ByteRange;
 
 use super::bursts::Bursts;
 use super::outstanding::Outstanding;
+use super::shape::Lost;
 
 /// A segment is taken for lost when this many that were asked for later have arrived (RFC 9002 §6.1.1).
 const THRESHOLD: u32 = 3;
@@ -15,6 +16,9 @@ const MOST_THRESHOLD: u32 = 64;
 /// A path that reorders at all does so for this long at least.
 const LEAST_PATIENCE: Duration = Duration::from_millis(1);
 
+/// So long after the last segment that came late both are halved, and again: paths change back too.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
+
 /// When a gap is a loss.
 #[derive(Debug)]
 pub(super) struct LossDetection {
@@ -22,11 +26,18 @@ pub(super) struct LossDetection {
     threshold: u32,
     /// How long an overtaken segment may still come, once reordering was seen.
     patience: Duration,
+    /// When both are halved, while they are more than they were at first.
+    halves_at: Timestamp,
 }
 
 impl LossDetection {
     pub(super) fn new() -> LossDetection {
-        LossDetection { highest_arrived: 0, threshold: THRESHOLD, patience: Duration::ZERO }
+        LossDetection {
+            highest_arrived: 0,
+            threshold: THRESHOLD,
+            patience: Duration::ZERO,
+            halves_at: Timestamp::NEVER,
+        }
     }
 
     /// The segment `ordinal` has arrived.
@@ -35,22 +46,37 @@ impl LossDetection {
     }
 
     /// A segment that was given up has arrived: it was not lost, so wait longer next time.
-    pub(super) fn on_late(&mut self, min_rtt: Duration, smoothed: Duration) {
+    pub(super) fn on_late(&mut self, min_rtt: Duration, smoothed: Duration, now: Timestamp) {
+        self.halves_at = now + FORGOTTEN_AFTER;
         self.threshold = (self.threshold * 2).min(MOST_THRESHOLD);
         let patience = (self.patience * 2).max(min_rtt / 4);
         self.patience = patience.clamp(LEAST_PATIENCE, smoothed.max(LEAST_PATIENCE));
     }
 
-    /// Gives up what is lost by `now`, appends it to `lost`, and tells `gone` how many bytes of which burst it was.
+    /// Gives up what is lost by `now`, appends it to `lost`, and tells `gone` how many bytes of which burst it was. Where in
+    /// their bursts it was.
     pub(super) fn detect(
-        &self,
+        &mut self,
         bursts: &mut Bursts,
         now: Timestamp,
         lost: &mut Vec<ByteRange>,
         gone: impl FnMut(&Outstanding, u32),
-    ) {
+    ) -> Lost {
+        if now >= self.halves_at {
+            self.halve(now);
+        }
         let due = |burst: &mut Outstanding| burst.overtaken(now, self.patience);
-        bursts.give_up_before(self.before(), lost, due, gone);
+        bursts.give_up_before(self.before(), lost, due, gone)
+    }
+
+    fn halve(&mut self, now: Timestamp) {
+        self.threshold = (self.threshold / 2).max(THRESHOLD);
+        self.patience /= 2;
+        if self.patience < LEAST_PATIENCE {
+            self.patience = Duration::ZERO;
+        }
+        let done = self.threshold == THRESHOLD && self.patience.is_zero();
+        self.halves_at = if done { Timestamp::NEVER } else { now + FORGOTTEN_AFTER };
     }
 
     /// When [`LossDetection::detect`] finds something although nothing arrives.

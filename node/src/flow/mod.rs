@@ -18,6 +18,7 @@ mod loss;
 mod outstanding;
 mod pacing;
 mod rtt;
+mod shape;
 mod timing;
 mod wholeness;
 
@@ -34,12 +35,13 @@ use evidence::Evidence;
 use loss::LossDetection;
 use outstanding::Outstanding;
 use pacing::Pacing;
+use shape::Shape;
 use timing::Timing;
 use wholeness::Wholeness;
 
-/// No more bursts than this are asked for at once: owners queue 64 (`network.requests_per_session`), and a REQUEST may
-/// repeat one.
-const MOST_BURSTS: u32 = 60;
+/// No more bursts than this are asked for at once: 64 MiB in the longest bursts of the shortest segments. Owners queue far fewer
+/// (`network.requests_per_session`), but what is on its way waits in no queue of theirs; one that is asked for too much says BUSY.
+const MOST_BURSTS: u32 = 1200;
 
 /// What a CHUNK was to the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,7 @@ pub(crate) struct Flow {
     pacing: Pacing,
     evidence: Evidence,
     wholeness: Wholeness,
+    shape: Shape,
     rate: RateControl,
 }
 
@@ -90,8 +93,13 @@ impl Flow {
         now: Timestamp,
     ) -> Flow {
         let least = settings.least_window.max(4 * u32::from(settings.segment));
-        let mut rate =
-            RateControl::new(settings.first_window, least, settings.most_outstanding.max(least), now);
+        let mut rate = RateControl::new(
+            settings.first_window,
+            least,
+            settings.most_outstanding.max(least),
+            first_request,
+            now,
+        );
         let mut timing = Timing::new(now);
         if let Some(rtt) = rtt {
             rate.on_rtt(rtt, now);
@@ -106,6 +114,7 @@ impl Flow {
             pacing: Pacing::new(now),
             evidence: Evidence::default(),
             wholeness: Wholeness::default(),
+            shape: Shape::new(),
             rate,
         }
     }
@@ -173,14 +182,19 @@ impl Flow {
 
     /// How long the next range may be, in bytes: 0 while the window is full. Whole segments, but for a piece's end.
     pub(crate) fn room(&self) -> u32 {
-        let segment = u32::from(self.settings.segment);
         // However little the path takes, one segment can be on its way while the next is asked for.
-        let window = self.rate.window().max(2 * segment);
+        let window = self.rate.window().max(2 * u32::from(self.settings.segment));
         let room = window.saturating_sub(self.outstanding());
-        let burst = self.pacing.burst(&self.rate, segment, self.settings.longest_burst);
+        let burst = self.burst();
         // A burst that does not fit yet waits for room, so that a fast path is not asked in crumbs.
         let crumb = room < burst && self.outstanding() > 0 && room < window / 4;
         if crumb || self.bursts.unfinished() >= MOST_BURSTS { 0 } else { burst.min(room) }
+    }
+
+    /// How long one burst should be, in bytes.
+    fn burst(&self) -> u32 {
+        let segment = u32::from(self.settings.segment);
+        self.pacing.burst(&self.rate, segment, self.shape.longest(segment, self.settings.longest_burst))
     }
 
     /// When the pacing allows the next range: now or before, if it does.
@@ -190,7 +204,7 @@ impl Flow {
 
     /// There was room to ask, and nothing to ask for: rate samples are lower bounds until the window fills again.
     pub(crate) fn on_nothing_to_ask(&mut self) {
-        self.delivery.on_nothing_to_ask();
+        self.delivery.on_nothing_to_ask(self.bursts.outstanding());
     }
 
     /// `range` is asked for now; its request number.
@@ -200,7 +214,7 @@ impl Flow {
             self.delivery.on_idle_ends(now);
         }
         let burst = Outstanding::new(range, self.settings.segment, self.bursts.next_ordinal(), now);
-        let request = self.bursts.push(self.delivery.mark(burst));
+        let request = self.bursts.push(burst.marked(self.delivery.mark()));
         self.pacing.on_asked(range.length(), &self.rate, now);
         request
     }
@@ -243,15 +257,17 @@ impl Flow {
         }
         let min_rtt = self.rate.min_rtt().unwrap_or_default();
         // Of what came late it is not known when it was sent.
-        let complete = (!late && burst.is_complete()).then_some(&*burst);
-        let sample = self.delivery.on_arrived(bytes, complete, min_rtt, now);
+        let tells = !late && burst.tells_rate(header.index);
+        let sample = self.delivery.on_arrived(bytes, burst, tells, min_rtt, now);
         if late {
-            self.loss.on_late(min_rtt, self.timing.smoothed().unwrap_or_default());
+            self.loss.on_late(min_rtt, self.timing.smoothed().unwrap_or_default(), now);
+            self.rate.on_late(bytes);
         } else {
             self.bursts.on_arrived(bytes, finished);
         }
         self.loss.on_arrived(ordinal);
         self.evidence.on_arrived(ordinal, length);
+        self.rate.on_delivered(bytes, self.bursts.outstanding());
         if let Some(sample) = sample {
             self.rate.on_sample(sample, self.bursts.outstanding(), now);
         }
@@ -261,6 +277,7 @@ impl Flow {
     /// The owner will not answer `request`: its range, and how many bytes of it were still expected; `None` when none
     /// were.
     pub(crate) fn give_up(&mut self, request: u32) -> Option<(ByteRange, u32)> {
+        self.rate.on_refused();
         self.bursts.give_up(request)
     }
 
@@ -271,15 +288,24 @@ impl Flow {
 
     /// Finds what is lost by `now`, and appends it to `lost`. Whether the whole window timed out.
     pub(crate) fn detect_loss(&mut self, now: Timestamp, lost: &mut Vec<ByteRange>) -> bool {
+        let (known, segment) = (lost.len(), u32::from(self.settings.segment));
         let (evidence, wholeness) = (&mut self.evidence, &mut self.wholeness);
-        self.loss.detect(&mut self.bursts, now, lost, |burst, bytes| {
+        let places = self.loss.detect(&mut self.bursts, now, lost, |burst, bytes| {
             evidence.on_overtaken(burst, bytes);
             if bytes > 0 && burst.is_finished() {
                 wholeness.on_finished(burst, now);
             }
         });
-        let timed_out = self.bursts.outstanding() > 0 && now >= self.timing.timeout_at();
+        if lost.len() > known {
+            lost[known..].iter().for_each(|range| self.rate.on_lost(range.length()));
+            if self.rate.is_settled() {
+                self.shape.on_lost(places, self.burst(), segment, now);
+            }
+        }
+        self.shape.lengthen(segment, self.settings.longest_burst, now);
+        let timed_out = self.outstanding() > 0 && now >= self.timing.timeout_at();
         if timed_out {
+            let wholeness = &mut self.wholeness;
             self.bursts.give_up_everything(lost, |burst| wholeness.on_finished(burst, now));
             self.timing.on_timeout();
             if let Some((_, last)) = self.bursts.last() {

@@ -4,6 +4,7 @@ use messages::node_to_node::ByteRange;
 use messages::{ChunkHeader, Timestamp};
 
 use super::Arrival;
+use super::shape::Lost;
 
 /// One burst. At most 64 segments, so that a word has a bit for each.
 #[derive(Debug)]
@@ -18,9 +19,19 @@ pub(super) struct Outstanding {
     given_up: u64,
     /// Since when later segments have overtaken it.
     overtaken_at: Option<Timestamp>,
-    delivered: u64,
-    delivered_at: Timestamp,
-    limited: bool,
+    /// What the flow knew when it was asked for.
+    pub(super) mark: Mark,
+}
+
+/// What a flow had been delivered when a burst was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mark {
+    pub(super) delivered: u64,
+    /// When the last of that arrived, and when it had been asked for.
+    pub(super) delivered_at: Timestamp,
+    pub(super) delivered_asked_at: Timestamp,
+    /// Whether there was less to ask for than there could have been.
+    pub(super) limited: bool,
 }
 
 impl Outstanding {
@@ -33,20 +44,13 @@ impl Outstanding {
             arrived: 0,
             given_up: 0,
             overtaken_at: None,
-            delivered: 0,
-            delivered_at: now,
-            limited: false,
+            mark: Mark::default(),
         }
     }
 
-    /// How much the flow had been delivered, and when last, when this was asked for.
-    pub(super) fn delivered(self, delivered: u64, at: Timestamp) -> Outstanding {
-        Outstanding { delivered, delivered_at: at, ..self }
-    }
-
-    /// Whether the flow had had nothing to ask for just before.
-    pub(super) fn limited(self, limited: bool) -> Outstanding {
-        Outstanding { limited, ..self }
+    /// The same, with what the flow knows.
+    pub(super) fn marked(self, mark: Mark) -> Outstanding {
+        Outstanding { mark, ..self }
     }
 
     pub(super) fn range(&self) -> ByteRange {
@@ -84,18 +88,6 @@ impl Outstanding {
         self.asked_at
     }
 
-    pub(super) fn delivered_then(&self) -> u64 {
-        self.delivered
-    }
-
-    pub(super) fn delivered_then_at(&self) -> Timestamp {
-        self.delivered_at
-    }
-
-    pub(super) fn is_limited(&self) -> bool {
-        self.limited
-    }
-
     /// Nothing of it has arrived, and nothing was given up.
     pub(super) fn is_untouched(&self) -> bool {
         self.arrived == 0 && self.given_up == 0
@@ -104,6 +96,12 @@ impl Outstanding {
     /// All of it has arrived.
     pub(super) fn is_complete(&self) -> bool {
         self.arrived == self.all()
+    }
+
+    /// Whether the segment that has just arrived is the first of it that has, or its last one: the moments at which it
+    /// tells how fast the path delivers, whatever else of it was lost.
+    pub(super) fn tells_rate(&self, index: u8) -> bool {
+        self.arrived.is_power_of_two() || u32::from(index) + 1 == self.segments()
     }
 
     /// Nothing of it is expected any more.
@@ -116,6 +114,19 @@ impl Outstanding {
         let earlier = before.saturating_sub(self.first_ordinal).min(u64::from(self.segments())) as u32;
         let bits = if earlier == 0 { 0 } else { u64::MAX >> (64 - earlier) };
         (self.arrived | self.given_up) & bits != bits
+    }
+
+    /// Where in it the segments were that have been given up since `before` said which had been.
+    pub(super) fn lost_since(&self, before: u64) -> Lost {
+        let fresh = self.given_up & !before;
+        let half = self.segments() / 2;
+        let beginning = (1u64 << half.min(63)) - 1;
+        Lost { beginnings: (fresh & beginning).count_ones(), ends: (fresh & !beginning).count_ones() }
+    }
+
+    /// One bit for each segment that was given up.
+    pub(super) fn given_up(&self) -> u64 {
+        self.given_up
     }
 
     /// Since when it has been overtaken.

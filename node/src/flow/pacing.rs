@@ -12,8 +12,8 @@ const SLACK: Duration = Duration::from_millis(2);
 const LONGEST_PACE: Duration = Duration::from_secs(1);
 /// A burst lasts about this long at the path's rate (reference figures: 1.5 ms).
 const BURST_TIME: Duration = Duration::from_micros(1500);
-/// And it is at least this part of the window.
-const WINDOW_PARTS: u64 = 32;
+/// Before the rate is known, it is this part of the window.
+const WINDOW_PARTS: u32 = 16;
 
 /// When the next range may be asked for.
 #[derive(Debug)]
@@ -33,10 +33,14 @@ impl Pacing {
 
     /// How long one burst should be, in bytes: a few segments at least, for what each one costs.
     pub(super) fn burst(&self, rate: &RateControl, segment: u32, longest: u32) -> u32 {
-        let by_time = (u128::from(rate.rate()) * BURST_TIME.as_nanos() / 1_000_000_000) as u64;
-        // Before the rate is known, or on a long path, the window in not too many parts.
-        let burst = by_time.max(u64::from(rate.window()) / WINDOW_PARTS);
-        u32::try_from(burst).unwrap_or(u32::MAX).max(2 * segment).min(longest)
+        let burst = match rate.rate() {
+            0 => rate.window() / WINDOW_PARTS,
+            rate => {
+                let bytes = u128::from(rate) * BURST_TIME.as_nanos() / 1_000_000_000;
+                u32::try_from(bytes).unwrap_or(u32::MAX)
+            }
+        };
+        burst.max(2 * segment).min(longest)
     }
 
     /// `bytes` are asked for now.

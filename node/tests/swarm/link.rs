@@ -91,6 +91,11 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
+    /// How long a packet that comes now waits behind others.
+    pub(crate) fn waits(&self, now: Timestamp) -> Duration {
+        self.free_at.since(now)
+    }
+
     /// A packet of `bytes` at `now`: when its last byte is through, unless the queue is full.
     pub(crate) fn enqueue(&mut self, rate: u64, queue: u64, bytes: u64, now: Timestamp) -> Option<Timestamp> {
         if rate == 0 {

@@ -5,6 +5,7 @@ mod disk;
 mod faults;
 mod found;
 mod link;
+mod links;
 mod paths;
 mod scenario;
 mod seeds;

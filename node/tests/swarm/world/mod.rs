@@ -1,10 +1,12 @@
 //! One heap of timed events, one seed: hosts with nodes on them, a tracker, and the network between them.
 
 pub(crate) mod actors;
+mod cubic;
 mod faults;
 mod host;
 mod network;
 mod strangers;
+mod watch;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -13,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{NodeSettings, TrackerSettings};
-use messages::{BootEpoch, ContentId, Name, NodeId, PieceIndex, Timestamp};
+use messages::{BootEpoch, CHUNK_HEADER, ContentId, Name, NodeId, PieceIndex, Timestamp};
 use node::{
     Command, DiskResult, DownloadId, DownloadOrder, Event, Failure, Identity, Node, Output, ShareId, Source,
 };
@@ -22,12 +24,14 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use crate::content::Library;
 use crate::disk::{Around, Disk, Provenance};
-use crate::link::{LinkSpec, Pipe};
+use crate::link::{IP_HEADERS, LinkSpec, Pipe};
 use actors::Part;
+use cubic::Cubic;
 pub(crate) use faults::{Fault, Move};
 pub(crate) use host::{Host, Manners, Standing, State, Wish};
 pub(crate) use network::{Cut, Payload};
 pub(crate) use strangers::{Flood, Strangers};
+pub(crate) use watch::Watch;
 
 /// A core that asks to be polled this often without time passing goes round in circles.
 const MOST_POLLS: u32 = 100_000;
@@ -80,6 +84,11 @@ enum Happening {
     },
     /// A stranger sends something.
     Stranger,
+    /// The connection beside ours learns that a packet has arrived.
+    CubicAcknowledged {
+        number: u64,
+        rtt: Duration,
+    },
     /// The host's core wanted to be polled, unless it has been since.
     Wake {
         host: HostId,
@@ -125,6 +134,8 @@ pub(crate) struct World {
     tracker_bad: bool,
     cuts: Vec<Cut>,
     pub(crate) strangers: Strangers,
+    watch: Option<Watch>,
+    cubic: Option<Cubic>,
     /// No more events of a host than this are kept.
     pub(crate) events_kept: usize,
     /// Bursts that were sent without offload.
@@ -157,6 +168,8 @@ impl World {
             tracker_bad: false,
             cuts: Vec::new(),
             strangers: Strangers::default(),
+            watch: None,
+            cubic: None,
             events_kept: usize::MAX,
             bursts_apart: 0,
             heap: BinaryHeap::new(),
@@ -336,6 +349,7 @@ impl World {
             Happening::Fault(fault) => self.on_fault(*fault),
             Happening::Continue { host } => self.go_on(host),
             Happening::Stranger => self.on_stranger(),
+            Happening::CubicAcknowledged { number, rtt } => self.on_cubic_acknowledged(number, rtt),
             Happening::Wake { host: TRACKER, round } => {
                 if round == self.tracker_round && self.tracker_runs {
                     self.poll_tracker();
@@ -403,6 +417,9 @@ impl World {
                         && host.disk.has_stored(source.content, header.piece);
                     assert!(!again, "{to:?} fetches {}, which it has", header.piece);
                     host.disk.pool.place(place.buffer, place.offset, length, source);
+                    if header.piece != PieceIndex::MANIFEST {
+                        self.on_arrived(to, u64::from(length) + CHUNK_HEADER as u64 + IP_HEADERS);
+                    }
                 }
             }
         }

@@ -79,6 +79,12 @@ impl World {
             return;
         }
         let now = self.now;
+        if let HostId(index) = from
+            && from != TRACKER
+        {
+            let waits = self.hosts[index].up.waits(now);
+            self.on_sent(from, waits);
+        }
         let (sent_at, bad) = match from {
             TRACKER => (Some(now), &mut self.tracker_bad),
             HostId(index) => {
