@@ -85,6 +85,35 @@ fn the_smallest_files_and_the_strangest_names_arrive() {
 }
 
 #[test]
+fn hundreds_of_small_files_come_by_one_command() {
+    const FILES: usize = 300;
+    let place = Place::new();
+    let (_tracker, tracker) = place.tracker();
+    let names: Vec<String> = (0..FILES).map(|number| format!("part-{number:03}.bin")).collect();
+    // No two are alike, and some end in the middle of a datagram.
+    let contents: Vec<Vec<u8>> =
+        (0..FILES).map(|number| [&number.to_le_bytes()[..], &noise(9_000 + number * 7)].concat()).collect();
+    let source = place.folder("source");
+    for (name, bytes) in names.iter().zip(&contents) {
+        fs::write(source.join(name), bytes).expect("written");
+    }
+    let common = ["--tracker", &tracker, "--listen", "127.0.0.1:0"];
+    let mut owner = place.riffle(&common);
+    let owner = Program::start(owner.arg("send").args(&names).current_dir(&source));
+    // A name that the tracker does not know is a failure at once: all must have been announced, in any order.
+    (0..FILES).for_each(|_| drop(owner.wait_for("sharing part-")));
+    let saved = place.folder("saved");
+    let mut download = place.riffle(&common);
+    download.arg("download").args(&names).current_dir(&saved);
+    let (code, said) = code_of(download);
+    assert_eq!(code, 0, "{said:#?}");
+    for (name, bytes) in names.iter().zip(&contents) {
+        assert!(fs::read(saved.join(name)).expect("saved") == *bytes, "{name} differs");
+    }
+    assert_eq!(fs::read_dir(&saved).expect("a folder").count(), FILES, "nothing else is left there");
+}
+
+#[test]
 fn one_shot_verbs_leave_with_the_codes_that_the_help_names() {
     let place = Place::new();
     let (_tracker, tracker) = place.quick_tracker();
