@@ -21,9 +21,14 @@ use round::{Asks, Round, Verdict};
 
 /// Startup: paced so that the window can double every round trip (4 ln 2, as the draft has it).
 const STARTUP_PACE: Gain = Gain(277);
+/// For so many round trips the pace is not below one first window a round trip (the draft: the pace does not fall in startup; here only
+/// for so long, since an owner may be far slower than its path).
+const FIRST_ROUNDS: u32 = 3;
 /// Window over the bandwidth-delay product: room for arrivals that come in lumps, for what is lost and not known to be yet, and in
 /// startup for the doubling.
 const WINDOW: Gain = Gain(200);
+/// A queue is in sight from this on, or from an eighth of the round trip.
+const LEAST_QUEUE: Duration = Duration::from_millis(2);
 /// While more is looked for, and while what that put in the queue is given back.
 const UP: Gain = Gain(125);
 const DOWN: Gain = Gain(75);
@@ -111,8 +116,13 @@ pub(crate) struct RateControl {
     worst: u64,
     /// The rate when more was looked for last.
     looked_at: u64,
+    /// When the first sample came, and whether that is long enough ago.
+    sampled_since: Option<Timestamp>,
+    measured: bool,
     full_rate: u64,
     full_rounds: u8,
+    /// A round trip has taken longer than another: startup has found the path's end, or something else has.
+    crowded: bool,
     /// More than this outstanding has done harm.
     ceiling: Option<u64>,
     /// Until this round what is lost may be lost because more was looked for: it shows a round trip later.
@@ -140,8 +150,11 @@ impl RateControl {
             base: (0, 0),
             worst: 0,
             looked_at: 0,
+            sampled_since: None,
+            measured: false,
             full_rate: 0,
             full_rounds: 0,
+            crowded: false,
             ceiling: None,
             asks_more_until: 0,
             mends_until: 0,
@@ -157,6 +170,8 @@ impl RateControl {
     pub(crate) fn on_rtt(&mut self, rtt: Duration, now: Timestamp) {
         self.path.on_rtt(rtt, now);
         self.round.on_rtt(rtt);
+        let lowest = self.path.min_rtt().unwrap_or(rtt);
+        self.crowded |= rtt > lowest + (lowest / 8).max(LEAST_QUEUE);
         if let Phase::ProbeRtt { lowest, .. } = &mut self.phase {
             *lowest = Some(lowest.map_or(rtt, |lowest| lowest.min(rtt)));
         }
@@ -183,7 +198,9 @@ impl RateControl {
         if !sample.limited || sample.rate > self.path.rate() {
             self.path.on_rate(sample.rate, self.rounds);
         }
-        let verdict = if sample.round_ended { self.end_round(sample.limited) } else { Verdict::Clear };
+        let since = *self.sampled_since.get_or_insert(now);
+        self.measured |= now >= since + FIRST_ROUNDS * self.path.min_rtt().unwrap_or_default();
+        let verdict = if sample.round_ended { self.end_round(sample.limited, now) } else { Verdict::Clear };
         self.advance(verdict, sample, u64::from(outstanding), now);
         if self.path.is_stale(now) && !matches!(self.phase, Phase::ProbeRtt { .. } | Phase::Startup) {
             self.measure_rtt(now);
@@ -212,6 +229,8 @@ impl RateControl {
         let modelled = match self.phase {
             _ if self.path.min_rtt().is_none() => 0,
             Phase::ProbeRtt { .. } => PROBE_RTT_WINDOW.of(product),
+            // With a queue in sight twice the product is all that a queue of one product takes.
+            Phase::Startup if !self.crowded => STARTUP_PACE.of(product),
             _ => WINDOW.of(product),
         };
         let modelled = match (self.ceiling, self.phase) {
@@ -228,6 +247,10 @@ impl RateControl {
     pub(crate) fn pacing(&self) -> Option<u64> {
         let rate = self.path.rate();
         let gain = match self.phase {
+            // What a manifest of a few segments says is a lower bound, and so is what the first bursts of a window say.
+            Phase::Startup if !self.measured => {
+                return (rate > 0).then(|| STARTUP_PACE.of(rate.max(self.first_rate())).max(1));
+            }
             Phase::Startup => STARTUP_PACE,
             Phase::Drain => DRAIN,
             Phase::Up { .. } => return (rate > 0).then(|| self.looking_pace()),
@@ -235,6 +258,12 @@ impl RateControl {
             Phase::Cruise { .. } | Phase::ProbeRtt { .. } => Gain::ONE,
         };
         (rate > 0).then(|| gain.of(rate).max(1))
+    }
+
+    /// The rate of one first window a round trip, in bytes a second.
+    fn first_rate(&self) -> u64 {
+        let rtt = self.path.min_rtt().unwrap_or_default().max(HOST_DELAY);
+        (u128::from(self.first_window) * 1_000_000_000 / rtt.as_nanos()) as u64
     }
 
     /// The highest delivery rate lately, in bytes a second; 0 before the first.
@@ -254,7 +283,7 @@ impl RateControl {
     }
 
     /// What the last round says.
-    fn end_round(&mut self, limited: bool) -> Verdict {
+    fn end_round(&mut self, limited: bool, now: Timestamp) -> Verdict {
         let round = std::mem::take(&mut self.round);
         self.rounds += 1;
         let asks = match self.phase {
@@ -262,6 +291,7 @@ impl RateControl {
             _ if self.rounds < self.asks_more_until => Asks::More,
             _ => Asks::AsMuch,
         };
+        self.path.on_round(round.min_rtt(), now);
         let base = self.base.0 * 1000 / self.base.1.max(1);
         let usual = (base, self.worst);
         let mut verdict = round.verdict(usual, self.path.min_rtt().unwrap_or_default(), asks);

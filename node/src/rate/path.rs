@@ -12,6 +12,11 @@ const MIN_RTT_WINDOW: Duration = Duration::from_secs(10);
 /// A round trip this much above the lowest, in parts of it, confirms it: nothing but noise was in the way.
 const CONFIRMS: u32 = 16;
 
+/// No queue of ours makes a round trip so many times as long, and this much longer, and certainly not for so many rounds.
+const UNLIKELY: u32 = 4;
+const UNLIKELY_QUEUE: Duration = Duration::from_millis(2);
+const DOUBTED_ROUNDS: u32 = 8;
+
 /// Highest rate and lowest round-trip time.
 #[derive(Debug)]
 pub(super) struct Path {
@@ -20,11 +25,14 @@ pub(super) struct Path {
     min_rtt: Option<Duration>,
     /// When it was measured or confirmed.
     min_rtt_at: Timestamp,
+    /// Rounds in a row in which a round trip took unlikely long, and the shortest in them.
+    doubts: u32,
+    doubted: Duration,
 }
 
 impl Path {
     pub(super) fn new(now: Timestamp) -> Path {
-        Path { rates: Vec::new(), min_rtt: None, min_rtt_at: now }
+        Path { rates: Vec::new(), min_rtt: None, min_rtt_at: now, doubts: 0, doubted: Duration::MAX }
     }
 
     /// The highest rate, in bytes a second; 0 before the first.
@@ -47,6 +55,24 @@ impl Path {
             Some(lowest) if rtt > lowest + lowest / CONFIRMS => {}
             Some(lowest) => (self.min_rtt, self.min_rtt_at) = (Some(lowest.min(rtt)), now),
             None => (self.min_rtt, self.min_rtt_at) = (Some(rtt), now),
+        }
+    }
+
+    /// A round has ended in which the shortest round trip took `lately`. A lowest round-trip time that none comes near any more is not
+    /// the path's: it has become longer, or somebody who listens on the way has said again what was said, and was faster.
+    pub(super) fn on_round(&mut self, lately: Option<Duration>, now: Timestamp) {
+        let (Some(lowest), Some(lately)) = (self.min_rtt, lately) else {
+            return;
+        };
+        if lately <= UNLIKELY * lowest + UNLIKELY_QUEUE {
+            (self.doubts, self.doubted) = (0, Duration::MAX);
+            return;
+        }
+        self.doubts += 1;
+        self.doubted = self.doubted.min(lately);
+        if self.doubts >= DOUBTED_ROUNDS {
+            self.renew(self.doubted, now);
+            (self.doubts, self.doubted) = (0, Duration::MAX);
         }
     }
 

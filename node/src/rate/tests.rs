@@ -44,3 +44,19 @@ fn the_highest_rate_is_forgotten_after_ten_rounds() {
     }
     assert_eq!(control.rate(), 1_000_000);
 }
+
+#[test]
+fn a_round_trip_that_is_too_short_to_be_the_path_s_is_forgotten_after_eight_rounds() {
+    let mut path = Path::new(Timestamp::ZERO);
+    path.on_rtt(Duration::from_millis(1), Timestamp::ZERO);
+    for round in 1..=8u64 {
+        assert_eq!(path.min_rtt(), Some(Duration::from_millis(1)), "round {round}");
+        path.on_round(Some(Duration::from_millis(20 + round)), Timestamp::ZERO);
+    }
+    assert_eq!(path.min_rtt(), Some(Duration::from_millis(21)));
+    // A queue of three round trips may be ours.
+    for _ in 0..20 {
+        path.on_round(Some(Duration::from_millis(60)), Timestamp::ZERO);
+    }
+    assert_eq!(path.min_rtt(), Some(Duration::from_millis(21)));
+}
