@@ -39,10 +39,6 @@ use shape::Shape;
 use timing::Timing;
 use wholeness::Wholeness;
 
-/// No more bursts than this are asked for at once: 64 MiB in the longest bursts of the shortest segments. Owners queue far fewer
-/// (`network.requests_per_session`), but what is on its way waits in no queue of theirs; one that is asked for too much says BUSY.
-const MOST_BURSTS: u32 = 1200;
-
 /// What a CHUNK was to the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
@@ -67,6 +63,8 @@ pub(crate) struct FlowSettings {
     pub(crate) most_outstanding: u32,
     /// Bytes that one burst may have.
     pub(crate) longest_burst: u32,
+    /// Bursts that may be outstanding.
+    pub(crate) most_bursts: u32,
 }
 
 /// One path's outstanding bursts and their timing.
@@ -188,7 +186,7 @@ impl Flow {
         let burst = self.burst();
         // A burst that does not fit yet waits for room, so that a fast path is not asked in crumbs.
         let crumb = room < burst && self.outstanding() > 0 && room < window / 4;
-        if crumb || self.bursts.unfinished() >= MOST_BURSTS { 0 } else { burst.min(room) }
+        if crumb || self.bursts.unfinished() >= self.settings.most_bursts { 0 } else { burst.min(room) }
     }
 
     /// How long one burst should be, in bytes.

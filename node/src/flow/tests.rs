@@ -18,6 +18,7 @@ fn flow() -> Flow {
         least_window: 0,
         most_outstanding: 1 << 20,
         longest_burst: 60_000,
+        most_bursts: 8,
     };
     Flow::new(settings, u32::MAX - 1, Some(Duration::from_millis(10)), at(0))
 }
@@ -196,4 +197,14 @@ proptest! {
         prop_assert_eq!(arrived + given_up, 6 * 7500);
         prop_assert_eq!(flow.outstanding(), 0);
     }
+}
+
+#[test]
+fn no_more_bursts_are_outstanding_than_an_owner_may_be_asked_for() {
+    let mut flow = flow();
+    for burst in 0..8 {
+        assert!(flow.room() > 0, "{burst}");
+        flow.ask(range(burst * 2 * u32::from(SEGMENT), 2 * u32::from(SEGMENT)), at(0));
+    }
+    assert_eq!(flow.room(), 0, "however much the window leaves");
 }

@@ -73,17 +73,18 @@ struct Shown {
 pub(crate) fn links(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
     let emulator = options.links.as_deref().context("--links names the emulator")?;
     let curl = installed("nginx") && installed("curl");
-    let available =
-        fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control").unwrap_or_default();
-    let bbr = curl && available.split_whitespace().any(|control| control == "bbr");
-    if !bbr {
-        table.note("not here: nginx and curl over TCP with BBR");
+    // What a namespace may choose.
+    let allowed = fs::read_to_string("/proc/sys/net/ipv4/tcp_allowed_congestion_control").unwrap_or_default();
+    let can = |control: &str| curl && allowed.split_whitespace().any(|allowed| allowed == control);
+    let (bbr, cubic) = (can("bbr"), can("cubic"));
+    for (name, _) in [("BBR", bbr), ("CUBIC", cubic)].into_iter().filter(|(_, can)| !can) {
+        table.note(format!("not here: nginx and curl over TCP with {name}"));
     }
     for link in &LINKS {
         let mut peers = vec![Who::Riffle];
         peers.extend(bbr.then_some(Who::Tcp("bbr")));
         // Where something is lost at random it takes minutes, at 1.4 to 3.9 % of the link.
-        peers.extend((curl && link.lost == 0).then_some(Who::Tcp("cubic")));
+        peers.extend((cubic && link.lost == 0).then_some(Who::Tcp("cubic")));
         let mut runs: Vec<Vec<(Run, u64)>> = vec![Vec::new(); peers.len()];
         for _ in 0..options.runs() {
             for (who, runs) in peers.iter().zip(&mut runs) {
