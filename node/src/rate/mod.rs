@@ -68,6 +68,11 @@ const WORTH_A_PROBE: Duration = Duration::from_millis(2);
 /// What stands in a host's own queues is not the path's: the window covers this much time above the round trip.
 const HOST_DELAY: Duration = Duration::from_micros(500);
 
+/// Over a shorter round trip arrivals are the clock, and not the pace: a timer of a millisecond is too coarse for it, and the rate that it
+/// would follow is that of the hosts' own threads, which stop and go (veth of MTU 1500 without offloads, beside bare UDP: 0.54 of it paced,
+/// 0.57 not; medians of five).
+const CLOCKED_BY_ARRIVALS: Duration = Duration::from_millis(2);
+
 /// The state of the model.
 ///
 /// ```text
@@ -243,8 +248,11 @@ impl RateControl {
         u32::try_from(modelled).unwrap_or(u32::MAX).clamp(floor.min(self.most), self.most)
     }
 
-    /// Bytes a second at which to ask, once a rate is known.
+    /// Bytes a second at which to ask, once a rate is known; `None`: as fast as the window lets.
     pub(crate) fn pacing(&self) -> Option<u64> {
+        if self.path.min_rtt().is_some_and(|rtt| rtt < CLOCKED_BY_ARRIVALS) {
+            return None;
+        }
         let rate = self.path.rate();
         let gain = match self.phase {
             // What a manifest of a few segments says is a lower bound, and so is what the first bursts of a window say.
