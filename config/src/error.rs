@@ -9,6 +9,9 @@ pub enum ValueError {
     /// Not a rate in bytes per second.
     #[error("`{0}` is not a limit: write bytes a second, such as 10MiB or 10MiB/s, or none")]
     NotALimit(String),
+    /// Not a way of giving places.
+    #[error("`{0}` is not a policy: write tit-for-tat or fair")]
+    NotAPolicy(String),
     /// A limit of nothing at all would stop every transfer.
     #[error("a limit of 0 would stop every transfer: write a rate above it, or none")]
     ZeroLimit,

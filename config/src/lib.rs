@@ -7,6 +7,7 @@ mod error;
 mod label;
 mod limit;
 mod period;
+mod policy;
 mod setting;
 #[macro_use]
 mod settings;
@@ -21,5 +22,6 @@ pub use label::{MAX_LABEL, NodeLabel};
 pub use limit::Limit;
 pub use node::{DiskSettings, DownloadSettings, NetworkSettings, NodeSettings, UploadSettings};
 pub use period::{MAX_PERIOD, Period};
+pub use policy::UploadPolicy;
 pub use size::ByteSize;
 pub use tracker::{LimitSettings, MAX_OWNERS_PER_ANSWER, RankingSettings, TrackerSettings};

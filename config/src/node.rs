@@ -9,6 +9,7 @@ use crate::error::ConfigError;
 use crate::label::NodeLabel;
 use crate::limit::Limit;
 use crate::period::{MAX_PERIOD, Period};
+use crate::policy::UploadPolicy;
 use crate::settings;
 use crate::size::ByteSize;
 
@@ -110,6 +111,16 @@ settings! {
     pub struct UploadSettings {
         /// The most file bytes a second that are sent, all uploads together: "10MiB", or "none".
         pub limit: Limit = Limit::NONE;
+
+        /// Who is served when more want a content than there are places: "tit-for-tat": those who gave (or, of a complete
+        /// content, took) most, and one by lot; "fair": everybody in turn, right within one company.
+        pub policy: UploadPolicy = UploadPolicy::TitForTat;
+
+        /// How many downloaders of one content are served at once; others wait for a place, and are told so.
+        pub slots: u8 = 4, within 2..=64;
+
+        /// How often tit-for-tat looks again at who gives and takes most.
+        pub period: Duration = Duration::from_secs(30), within Duration::from_millis(100)..=MAX_PERIOD;
     }
 }
 

@@ -3,7 +3,9 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use config::{ByteSize, Limit, ListenAddr, MAX_PERIOD, NodeLabel, Period, TrackerAddress, ValueError};
+use config::{
+    ByteSize, Limit, ListenAddr, MAX_PERIOD, NodeLabel, Period, TrackerAddress, UploadPolicy, ValueError,
+};
 use proptest::prelude::*;
 
 #[test]
@@ -216,4 +218,12 @@ proptest! {
             prop_assert!(!error.to_string().contains('\n'));
         }
     }
+}
+
+#[test]
+fn a_policy_is_one_of_two() {
+    for policy in [UploadPolicy::TitForTat, UploadPolicy::Fair] {
+        assert_eq!(policy.to_string().parse(), Ok(policy));
+    }
+    assert_eq!("nice".parse::<UploadPolicy>(), Err(ValueError::NotAPolicy("nice".to_owned())));
 }
