@@ -28,4 +28,6 @@ pub use event::{Event, Failure, SessionEnd, Share, Summary, Waiting};
 pub use ids::{BufferId, DownloadId, SearchId, ShareId};
 pub use node::{Identity, Node};
 pub use output::{BufferChange, Burst, Outgoing, Output, Place, Reason, Source, Wait};
-pub use status::{Counters, DownloadStatus, OwnerState, OwnerStatus, ShareStatus, Status, UploadStatus};
+pub use status::{
+    Counters, DownloadStatus, OwnerState, OwnerStatus, ShareStatus, Status, UploadStanding, UploadStatus,
+};

@@ -41,6 +41,8 @@ pub struct ShareStatus {
     pub length: u64,
     /// Bytes of it that were sent.
     pub sent: u64,
+    /// How much of it is here, in thousandths: a download that is not complete is served as well.
+    pub permille: u16,
 }
 
 /// One download.
@@ -87,6 +89,8 @@ pub struct OwnerStatus {
     pub outstanding: u32,
     /// The longest datagram that is asked for, in bytes.
     pub datagram: u16,
+    /// How much of the content the owner has, as far as is known, in thousandths.
+    pub permille: u16,
 }
 
 /// How a session towards an owner stands.
@@ -117,6 +121,23 @@ pub struct UploadStatus {
     pub rate: u64,
     /// Ranges that wait for their turn.
     pub queued: usize,
+    /// How it stands.
+    pub standing: UploadStanding,
+    /// The piece that was asked for last.
+    pub piece: Option<u32>,
+    /// The content's length, in bytes.
+    pub length: u64,
+}
+
+/// How a session stands in which this node is the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadStanding {
+    /// It wants nothing just now.
+    Idle,
+    /// It has one of the places.
+    Served,
+    /// It was told to wait for a place.
+    Choked,
 }
 
 /// What was counted since the start.

@@ -15,6 +15,7 @@ impl Node {
             content: Some(served.content),
             length: served.manifest.layout().length(),
             sent: served.sent,
+            permille: 1000,
         });
         let hashing = self.hashing.iter().map(|(&share, hashing)| ShareStatus {
             share,
@@ -22,6 +23,7 @@ impl Node {
             content: None,
             length: hashing.total,
             sent: 0,
+            permille: 1000,
         });
         let limited = self.lent.download_limit.ready_at(now) > now;
         Status {

@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use crate::ids::ShareId;
 use crate::meter::Meter;
 use crate::output::{Burst, Source};
-use crate::status::UploadStatus;
+use crate::status::{UploadStanding, UploadStatus};
 
 /// The downloader shows that it is still there after so many bytes, or
 const CHALLENGE_BYTES: u64 = 64 << 20;
@@ -315,6 +315,9 @@ impl Serving {
             sent: self.meter.total(),
             rate: self.meter.rate(now),
             queued: self.queue.len(),
+            standing: if self.queue.is_empty() { UploadStanding::Idle } else { UploadStanding::Served },
+            piece: None,
+            length: 0,
         }
     }
 

@@ -200,6 +200,7 @@ mod tests {
     #[test]
     fn an_owner_is_called_by_its_name_or_its_address() {
         let owner = OwnerStatus {
+            permille: 1000,
             node: NodeId::from_bytes([1; 16]),
             peer: SocketAddr::from(([127, 0, 0, 1], 4000)),
             state: OwnerState::Ready,

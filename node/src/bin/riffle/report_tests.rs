@@ -26,6 +26,7 @@ fn content(byte: u8) -> ContentId {
 
 fn download() -> DownloadStatus {
     let owner = |byte, state, pieces| OwnerStatus {
+        permille: 1000,
         node: node_id(byte),
         peer: peer(u16::from(byte)),
         state,
@@ -96,6 +97,7 @@ fn status_shows_all_that_goes_on() {
     let picture = Status {
         tracker_answers: true,
         shares: vec![ShareStatus {
+            permille: 1000,
             share: ShareId(4),
             name: name("mine"),
             content: Some(content(9)),

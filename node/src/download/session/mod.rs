@@ -406,6 +406,7 @@ impl Session {
             rtt: self.flow.as_ref().and_then(Flow::smoothed_rtt),
             outstanding: self.flow.as_ref().map_or(0, Flow::outstanding),
             datagram: self.flow.as_ref().map_or(BASE, |flow| flow.segment() + CHUNK_HEADER as u16),
+            permille: 1000,
         }
     }
 

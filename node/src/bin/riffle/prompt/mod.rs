@@ -398,6 +398,7 @@ mod tests {
     #[test]
     fn a_share_is_chosen_by_its_name_before_its_id() {
         let share = |number, name: &str, byte| ShareStatus {
+            permille: 1000,
             share: ShareId(number),
             name: Name::new(name).expect("a name"),
             content: Some(ContentId::from_bytes([byte; 32])),
