@@ -42,6 +42,15 @@ impl Context<'_> {
     }
 }
 
+/// What a node gives to this one, of the content that it fetches from this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gives {
+    /// Bytes a second, lately.
+    pub(crate) rate: u64,
+    /// It was asked for something and does not give it.
+    pub(crate) is_snubbed: bool,
+}
+
 /// Whose a conversation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {

@@ -229,6 +229,8 @@ pub enum Reason {
     KeepAlive,
     /// Received bytes are to be reported to the tracker.
     UpdateBatch,
+    /// What is new here is told, or a place may be another's.
+    Swarm,
     /// A session that nobody uses ends.
     SessionIdle,
     /// Leaving takes too long.

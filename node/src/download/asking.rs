@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messages::node_to_node::ByteRange;
 use messages::node_to_tracker::Query;
-use messages::{List, Timestamp};
+use messages::{List, PieceIndex, Timestamp};
 
 use super::fetch::Fetch;
 use super::path::is_near;
@@ -247,7 +247,7 @@ impl Download {
             session.fit_path(cx);
         }
         loop {
-            let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_willing()) else {
+            let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_askable()) else {
                 return Wait::IDLE;
             };
             let most = match room(session, cx) {
@@ -269,8 +269,14 @@ impl Download {
                     flow.on_nothing_to_ask();
                 }
                 batch.send(session, cx);
+                if let Phase::Fetching(fetch) = &self.phase
+                    && fetch.needs_nothing_of(session)
+                {
+                    session.say_nothing_to_ask(cx);
+                }
                 return Wait::IDLE;
             };
+            session.last_piece = Some(range.piece().0).filter(|_| range.piece() != PieceIndex::MANIFEST);
             batch.ask(session, range, cx);
         }
     }
@@ -321,7 +327,7 @@ impl Download {
 
 /// How many bytes `session` may be asked for next, or when to come again.
 fn room(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
-    let Some(flow) = session.willing_flow() else {
+    let Some(flow) = session.askable_flow() else {
         return Err(Wait::IDLE);
     };
     let limited = cx.download_limit.ready_at(cx.now);

@@ -79,6 +79,11 @@ impl Assembly {
         claims.map(|claim| claim.unasked.len()).sum()
     }
 
+    /// Bytes that nobody has asked for, or that are to be asked for again.
+    pub(crate) fn claimed(&self) -> u32 {
+        self.claims.iter().map(|claim| claim.unasked.len()).sum()
+    }
+
     /// The next at most `most` bytes that `session` is to ask for: its own, or those that nobody is on. They count as
     /// asked for from here on.
     pub(crate) fn next_range(&mut self, session: SessionKey, most: u32) -> Option<ByteRange> {

@@ -30,8 +30,16 @@ impl Download {
                 }
             }
             NodeToNode::Welcome(welcome) => self.handle_welcome(key, welcome, cx),
-            NodeToNode::Bitfield(bitfield) => session.handle_bitfield(&bitfield.bits),
-            NodeToNode::Have(have) => session.handle_have(&have.runs),
+            NodeToNode::Bitfield(bitfield) => {
+                session.handle_bitfield(&bitfield.bits);
+                self.recount();
+            }
+            NodeToNode::Have(have) => {
+                let news = session.handle_have(&have.runs);
+                if let Phase::Fetching(fetch) = &mut self.phase {
+                    fetch.availability.learn(&news);
+                }
+            }
             NodeToNode::Control(control) => {
                 session.on_answer();
                 self.handle_control(key, *control, cx);
@@ -75,6 +83,10 @@ impl Download {
             return;
         }
         self.answered = true;
+        self.recount();
+        let Some(session) = self.sessions.get(&key) else {
+            return;
+        };
         let rtt = session.flow().and_then(|flow| flow.smoothed_rtt()).unwrap_or_default();
         let (download, owner, peer) = (self.id, session.owner, session.peer);
         if self.senders.len() >= REMEMBERED_SENDERS {
@@ -103,10 +115,11 @@ impl Download {
                 let rejected = control.operation == Operation::Reject;
                 let ends = rejected && session.on_rejected(range.piece(), cx.now);
                 if !rejected {
-                    session.on_choked(retry_after.max(Duration::from_millis(1)), cx.now);
+                    session.on_choked(retry_after.max(Duration::from_millis(1)), false, cx.now);
                 }
                 self.ask_again(range, key, None);
                 if rejected {
+                    self.recount();
                     // What it was to give of that piece is for others; on parole, what is under way of it too: it will not
                     // be taken from there any more.
                     if self.sessions.get(&key).is_some_and(|session| session.on_parole) {
@@ -121,8 +134,20 @@ impl Download {
                 }
             }
             Operation::Choke => {
-                session.on_choked(retry_after, cx.now);
-                self.pause(key, cx);
+                session.on_choked(retry_after, true, cx.now);
+                let refused = session.flow_mut().and_then(|flow| flow.take_back(control.request));
+                if let Phase::Fetching(fetch) = &mut self.phase {
+                    if let Some((range, missing)) = refused {
+                        cx.download_limit.refund(missing);
+                        let buffer = fetch.on_choked(range, key);
+                        buffer.into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
+                    }
+                    fetch.release_stretches(key);
+                } else if let Some((range, missing)) = refused {
+                    cx.download_limit.refund(missing);
+                    self.ask_again(range, key, None);
+                    self.leave_manifest_of(key, cx);
+                }
             }
             Operation::Unchoke => session.on_unchoked(),
             Operation::Gone => self.end_session(key, SessionEnd::Gone, cx),
@@ -243,6 +268,7 @@ impl Download {
         let Some(session) = self.sessions.remove(&key) else {
             return;
         };
+        self.recount();
         cx.routes.close(session.ours);
         let said = match why {
             SessionEnd::BadPieces | SessionEnd::BadManifest | SessionEnd::Fault => Some(ByeReason::Fault),
@@ -259,6 +285,13 @@ impl Download {
         }
         let (download, owner, peer) = (self.id, session.owner, session.peer);
         cx.out.events.push(Event::OwnerLost { download, owner, peer, why });
+    }
+
+    /// Who has which piece is counted anew.
+    pub(super) fn recount(&mut self) {
+        if let Phase::Fetching(fetch) = &mut self.phase {
+            fetch.availability.spoil();
+        }
     }
 
     pub(super) fn release(&mut self, key: SessionKey) {

@@ -24,8 +24,8 @@ impl Download {
             return;
         }
         let slow = self.sessions.values().filter(|session| keeps_waiting(session, cx.now));
-        let slow = slow.max_by_key(|session| time_for(session, 0, cx.now));
-        let Some((slow, late, bytes)) = slow.map(|s| (s.key, time_for(s, 0, cx.now), outstanding(s))) else {
+        let slow = slow.max_by_key(|session| late(session, cx.now));
+        let Some((slow, late, bytes)) = slow.map(|s| (s.key, late(s, cx.now), outstanding(s))) else {
             return;
         };
         let takers = self.sessions.values().filter(|s| s.key != slow && s.is_willing() && fetch.is_free(s));
@@ -51,6 +51,12 @@ impl Download {
 fn keeps_waiting(session: &Session, now: Timestamp) -> bool {
     let since = session.flow().and_then(Flow::waits_since);
     !session.on_parole && since.is_some_and(|since| now >= since + WORTH)
+}
+
+/// How long `session` will need for what it was asked for: as long again as it has needed for it so far, whatever its path could do.
+fn late(session: &Session, now: Timestamp) -> Duration {
+    let since = session.flow().and_then(Flow::waits_since);
+    time_for(session, 0, now).max(since.map_or(Duration::ZERO, |since| now.since(since)))
 }
 
 fn outstanding(session: &Session) -> u32 {

@@ -28,23 +28,42 @@ impl Has {
         }
     }
 
+    /// How many they are, of a content that has `all`.
+    pub(crate) fn count(&self, all: u32) -> u32 {
+        match self {
+            Has::Everything => all,
+            Has::Some(pieces) => pieces.count_ones(..) as u32,
+        }
+    }
+
+    /// Those of a partial owner; `None`: it has all.
+    pub(crate) fn partial(&self) -> Option<impl Iterator<Item = usize>> {
+        match self {
+            Has::Everything => None,
+            Has::Some(pieces) => Some(pieces.ones()),
+        }
+    }
+
     /// BITFIELD: those whose bit is set; pieces that the content does not have are left out.
     pub(crate) fn learn_bits(&mut self, bits: &Bits) {
         bits.pieces().for_each(|piece| self.learn(piece..piece + 1));
     }
 
     /// HAVE: runs of them. No more is taken in than the content has pieces: whoever says the same again and again in one
-    /// message makes no work.
-    pub(crate) fn learn_runs(&mut self, runs: &[PieceRun]) {
+    /// message makes no work. Those that were not known.
+    pub(crate) fn learn_runs(&mut self, runs: &[PieceRun]) -> Vec<u32> {
+        let mut news = Vec::new();
         let Has::Some(pieces) = self else {
-            return;
+            return news;
         };
         let mut left = pieces.len() as u32;
         for run in runs.iter().map(|run| run.pieces()) {
             let end = run.end.min(run.start.saturating_add(left));
             left -= end - run.start;
-            self.learn(run.start..end);
+            let known = pieces.len() as u32;
+            news.extend((run.start..end.min(known)).filter(|&piece| !pieces.put(piece as usize)));
         }
+        news
     }
 
     /// A run of them; pieces that the content does not have are left out.
@@ -92,9 +111,9 @@ mod tests {
     fn one_message_makes_no_more_work_than_the_content_has_pieces() {
         let run = |first, count| PieceRun::new(first, count).expect("a run");
         let mut has = Has::nothing(10);
-        has.learn_runs(&[run(0, 8), run(0, 8), run(9, 1)]);
+        assert_eq!(has.learn_runs(&[run(0, 8), run(0, 8), run(9, 1)]), (0..8).collect::<Vec<_>>());
         assert_eq!((0..10).filter(|&piece| has.contains(piece)).count(), 8);
-        has.learn_runs(&[run(8, 1), run(9, 1)]);
+        assert_eq!(has.learn_runs(&[run(7, 2), run(9, 1)]), [8, 9]);
         assert_eq!((0..10).filter(|&piece| has.contains(piece)).count(), 10);
     }
 

@@ -11,6 +11,7 @@
 
 mod asking;
 mod assembly;
+mod availability;
 mod conversing;
 mod describing;
 mod endgame;
@@ -28,6 +29,7 @@ mod trust;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +38,7 @@ use messages::tracker_to_node::{Listed, Owners};
 use messages::{ContentId, Manifest, Name, NodeId, Timestamp};
 
 use crate::command::{DownloadOrder, Wanted};
-use crate::context::Context;
+use crate::context::{Context, Gives};
 use crate::disk::DiskRequest;
 use crate::event::{Event, Failure, SessionEnd, Waiting};
 use crate::ids::{DownloadId, SessionKey, ShareId};
@@ -90,6 +92,14 @@ pub(crate) struct Completed {
     pub(crate) manifest: Arc<Manifest>,
 }
 
+/// A content that is being fetched here now, and can be served as far as it is here.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) content: Completed,
+    /// Pieces that were here before.
+    pub(crate) have: Vec<Range<u32>>,
+}
+
 /// How much of what is wanted has arrived, in bytes, verified or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Progress {
@@ -140,6 +150,7 @@ pub(crate) struct Download {
     told: Option<Waiting>,
     waits: (Waiting, Timestamp),
     completed: Option<Completed>,
+    begun: Option<Begun>,
 }
 
 impl Download {
@@ -177,6 +188,7 @@ impl Download {
             told: None,
             waits: (Waiting::Tracker, now),
             completed: None,
+            begun: None,
         }
     }
 
@@ -188,6 +200,22 @@ impl Download {
     /// What is complete here now, once.
     pub(crate) fn take_completed(&mut self) -> Option<Completed> {
         self.completed.take()
+    }
+
+    /// What can be served from now on as far as it is here, once.
+    pub(crate) fn take_begun(&mut self) -> Option<Begun> {
+        self.begun.take()
+    }
+
+    /// The number under which its file is served.
+    pub(crate) fn share(&self) -> ShareId {
+        self.share
+    }
+
+    /// What `node` gives to this download.
+    pub(crate) fn gives(&self, node: NodeId, now: Timestamp) -> Gives {
+        let session = self.sessions.values().find(|session| session.owner == node);
+        session.map_or(Gives::default(), |session| session.gives(now))
     }
 
     /// What is fetched, once it is known.

@@ -8,7 +8,7 @@ use messages::{ContentId, Manifest, ManifestError, Name, NodeId, PieceIndex};
 
 use super::fetch::Fetch;
 use super::trust::Verdict;
-use super::{Completed, Describing, Download, Phase};
+use super::{Begun, Completed, Describing, Download, Phase};
 use crate::command::Destination;
 use crate::context::Context;
 use crate::disk::{DiskError, DiskErrorKind, DiskRequest, FinishError, Opened, StoreError};
@@ -93,6 +93,10 @@ impl Download {
             }
             Ok(Opened::Ready { have, hashed_again }) => {
                 self.progress_at = cx.now;
+                if let (Some(content), Some(name)) = (self.content, self.name.clone()) {
+                    let (share, manifest, have) = (self.share, manifest.clone(), have.clone());
+                    self.begun = Some(Begun { content: Completed { share, content, name, manifest }, have });
+                }
                 let fetch = Fetch::new(self.id, manifest, &have);
                 let (download, have_bytes) = (self.id, fetch.verified());
                 if have_bytes > 0 || hashed_again.is_some() {

@@ -74,15 +74,29 @@ impl Stretches {
     /// The next piece of `session`'s stretches that it `has`: it is begun, and leaves the table.
     pub(crate) fn begin(&mut self, session: SessionKey, has: impl Fn(u32) -> bool) -> Option<u32> {
         let held = |stretch: &Stretch| stretch.holder == Some(session);
-        let (at, piece) = (self.list.iter().enumerate().filter(|(_, stretch)| held(stretch))).find_map(
-            |(at, stretch)| stretch.pieces.clone().find(|&piece| has(piece)).map(|piece| (at, piece)),
-        )?;
-        let Range { start, end } = self.list[at].pieces.clone();
-        let holder = self.list[at].holder;
-        let parts = [start..piece, piece + 1..end];
-        let parts = parts.into_iter().filter(|part| !part.is_empty());
-        self.list.splice(at..=at, parts.map(|pieces| Stretch { pieces, holder }));
+        let piece = self
+            .list
+            .iter()
+            .filter(|stretch| held(stretch))
+            .find_map(|s| s.pieces.clone().find(|&piece| has(piece)))?;
+        self.take(piece);
         Some(piece)
+    }
+
+    /// The runs that nobody is on, ascending.
+    pub(crate) fn free(&self) -> impl Iterator<Item = Range<u32>> {
+        self.list.iter().filter(|stretch| stretch.holder.is_none()).map(|stretch| stretch.pieces.clone())
+    }
+
+    /// `piece`, which nobody is on, is begun, and leaves the table.
+    pub(crate) fn take(&mut self, piece: u32) {
+        let at = self.list.partition_point(|stretch| stretch.pieces.end <= piece);
+        let Some(stretch) = self.list.get(at).filter(|stretch| stretch.pieces.contains(&piece)) else {
+            return;
+        };
+        let (Range { start, end }, holder) = (stretch.pieces.clone(), stretch.holder);
+        let parts = [start..piece, piece + 1..end].into_iter().filter(|part| !part.is_empty());
+        self.list.splice(at..=at, parts.map(|pieces| Stretch { pieces, holder }));
     }
 
     /// `piece` is missing again, and nobody is on it.

@@ -279,6 +279,11 @@ impl Flow {
         self.bursts.give_up(request)
     }
 
+    /// The same, when it says nothing about the path: the owner serves others.
+    pub(crate) fn take_back(&mut self, request: u32) -> Option<(ByteRange, u32)> {
+        self.bursts.give_up(request)
+    }
+
     /// Everything that is outstanding, which is no longer expected.
     pub(crate) fn give_up_everything(&mut self, lost: &mut Vec<ByteRange>) {
         self.bursts.give_up_everything(lost, |_| {});

@@ -13,7 +13,8 @@ use messages::node_to_node::Operation;
 use messages::node_to_tracker::Query;
 use messages::tracker_to_node::Owners;
 use messages::{
-    BootEpoch, ChunkHeader, Conversation, CookieJar, Datagram, Endpoint, NodeId, NodeToNode, Timestamp,
+    BootEpoch, ChunkHeader, ContentId, Conversation, CookieJar, Datagram, Endpoint, NodeId, NodeToNode,
+    Timestamp,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -21,7 +22,7 @@ use rand::rngs::StdRng;
 use crate::announce::{Announce, NeedTicket, Told};
 use crate::buffers::Buffers;
 use crate::command::{Command, DownloadOrder};
-use crate::context::{Context, Cookies, Route, Routes, SocketCredit};
+use crate::context::{Context, Cookies, Gives, Route, Routes, SocketCredit};
 use crate::disk::{DiskRequest, DiskResult};
 use crate::download::{Completed, Download};
 use crate::event::Event;
@@ -31,7 +32,7 @@ use crate::output::{Output, Place, Reason, Wait};
 use crate::owner::Owner;
 use crate::paths::Paths;
 use crate::status::Counters;
-use sharing::{Hashing, Spare};
+use sharing::{Growing, Hashing, Spare};
 
 /// Numbers that the core gives to files that it downloads start here; those of commands stay below.
 const FIRST_OWN_SHARE: u32 = 1 << 31;
@@ -59,6 +60,8 @@ pub struct Node {
     hashing: BTreeMap<ShareId, Hashing>,
     /// Second files with contents that are served from a first one.
     spares: BTreeMap<ShareId, Spare>,
+    /// Contents that are served while they are fetched, and what the tracker was told of how much of each is here.
+    growing: BTreeMap<ShareId, Growing>,
     next_share: u32,
     left: bool,
     /// Which download asked first last time.
@@ -136,6 +139,7 @@ impl Node {
             downloads: BTreeMap::new(),
             hashing: BTreeMap::new(),
             spares: BTreeMap::new(),
+            growing: BTreeMap::new(),
             next_share: FIRST_OWN_SHARE,
             left: false,
             turn: DownloadId(0),
@@ -277,6 +281,9 @@ impl Node {
             DiskResult::Opened { download, result } => {
                 if let Some(download) = self.downloads.get_mut(&download) {
                     download.handle_opened(result, &mut self.lent.context(now));
+                    if let Some(begun) = download.take_begun() {
+                        self.start_sharing_part(begun);
+                    }
                 }
             }
             DiskResult::Stored { download, piece, buffer, result } => {
@@ -285,11 +292,16 @@ impl Node {
                     cx.buffers.give_back(buffer, cx.out);
                     return;
                 };
+                let is_stored = result.is_ok();
                 let credits = download.handle_stored(piece, buffer, result, cx);
+                let share = download.share();
                 if let Some(content) = download.content() {
                     credits
                         .into_iter()
                         .for_each(|(owner, bytes)| self.announce.credit(content, owner, bytes, now));
+                }
+                if is_stored {
+                    self.share_piece(share, piece, now);
                 }
             }
             DiskResult::Finished { download, result } => {
@@ -353,7 +365,12 @@ impl Node {
         }
         self.collect_completed(now);
         let cx = &mut self.lent.context(now);
-        wait = wait.earlier(self.owner.poll(cx));
+        let downloads = &self.downloads;
+        let gives = |content: ContentId, node: NodeId| {
+            let download = downloads.values().find(|download| download.content() == Some(content));
+            download.map_or(Gives::default(), |download| download.gives(node, now))
+        };
+        wait = wait.earlier(self.owner.poll(&gives, cx));
         wait = wait.earlier(self.announce.poll(cx));
         if self.announce.has_left() && !self.left {
             self.left = true;
@@ -389,7 +406,13 @@ impl Node {
         for id in over.collect::<Vec<_>>() {
             self.announce.forget_need(NeedTicket::Download(id));
             self.announce.flush_credits(now);
-            let completed = self.downloads.remove(&id).and_then(|mut download| download.take_completed());
+            let Some(mut download) = self.downloads.remove(&id) else {
+                continue;
+            };
+            let completed = download.take_completed();
+            if completed.is_none() {
+                self.stop_sharing_part(download.share(), now);
+            }
             if let Some(Completed { share, content, name, manifest }) = completed
                 && !self.start_serving(share, content, name, manifest)
             {

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use messages::node_to_tracker::{OwnEntry, Permille};
-use messages::{ContentId, Manifest, Name, Timestamp};
+use messages::{ContentId, Manifest, Name, PieceIndex, Timestamp};
 
 use super::Node;
 use crate::disk::{DiskError, DiskErrorKind, DiskRequest};
+use crate::download::{Begun, Completed};
 use crate::event::Event;
 use crate::ids::ShareId;
 
@@ -28,7 +30,59 @@ pub(super) struct Spare {
     manifest: Arc<Manifest>,
 }
 
+/// A content that is served while it is fetched.
+#[derive(Debug)]
+pub(super) struct Growing {
+    entry: OwnEntry,
+    pieces: u32,
+    told_at: Timestamp,
+}
+
+/// The tracker is told of the first piece, and then when there is so much more, in thousandths,
+const TOLD_STEP: u16 = 100;
+/// and no sooner than this.
+const TOLD_PAUSE: Duration = Duration::from_secs(1);
+
 impl Node {
+    /// What is being fetched is served as far as it is here, and announced, unless it is served already.
+    pub(super) fn start_sharing_part(&mut self, Begun { content: begun, have }: Begun) {
+        let Completed { share, content, name, manifest } = begun;
+        let layout = manifest.layout();
+        let (length, pieces) = (layout.length(), layout.pieces());
+        if self.owner.serve_part(share, (content, name.clone(), manifest), &have) {
+            let here = have.iter().map(|run| run.end - run.start).sum();
+            let entry = OwnEntry { content, length, permille: part_of(here, pieces), withdrawn: false, name };
+            self.announce.own(entry.clone());
+            self.growing.insert(share, Growing { entry, pieces, told_at: Timestamp::ZERO });
+        }
+    }
+
+    /// `piece` of what is fetched is here.
+    pub(super) fn share_piece(&mut self, share: ShareId, piece: PieceIndex, now: Timestamp) {
+        let Some(here) = self.owner.on_piece(share, piece, now) else {
+            return;
+        };
+        let Some(growing) = self.growing.get_mut(&share) else {
+            return;
+        };
+        let (told, is) = (growing.entry.permille, part_of(here, growing.pieces));
+        let news = told == Permille::default() || is.value() >= told.value() + TOLD_STEP;
+        if is != told && news && now >= growing.told_at + TOLD_PAUSE {
+            (growing.entry.permille, growing.told_at) = (is, now);
+            self.announce.own(growing.entry.clone());
+        }
+    }
+
+    /// What was fetched is not any more, and was not completed.
+    pub(super) fn stop_sharing_part(&mut self, share: ShareId, now: Timestamp) {
+        let Some(growing) = self.growing.remove(&share) else {
+            return;
+        };
+        self.owner.withdraw(share, &mut self.lent.context(now));
+        let permille = Permille::default();
+        self.announce.own(OwnEntry { withdrawn: true, permille, ..growing.entry });
+    }
+
     pub(super) fn handle_shared(&mut self, share: ShareId, result: Result<Arc<Manifest>, DiskError>) {
         let Some(hashing) = self.hashing.remove(&share) else {
             return;
@@ -56,6 +110,7 @@ impl Node {
     ) -> bool {
         let length = manifest.layout().length();
         let fresh = self.owner.serve(share, content, name.clone(), manifest);
+        self.growing.remove(&share);
         if fresh {
             let permille = Permille::COMPLETE;
             self.announce.own(OwnEntry { content, length, permille, withdrawn: false, name: name.clone() });
@@ -90,4 +145,9 @@ impl Node {
             self.lent.out.events.push(Event::ShareFailed { share, error });
         }
     }
+}
+
+/// How much `here` of `pieces` is, as the tracker is told while not all are: never complete.
+fn part_of(here: u32, pieces: u32) -> Permille {
+    Permille::of(here.min(pieces.saturating_sub(1)), pieces)
 }

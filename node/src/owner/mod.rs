@@ -8,43 +8,35 @@
 //!   HELLO, no or wrong cookie ──▶ RETRY (nothing kept)        HELLO, right cookie ──▶ WELCOME (a session)
 //!   REQUEST ──▶ queued in its session ──its turn──▶ one burst a range
 //! ```
+//!
+//! `served` is a content and which pieces of it are here, `places` and `choking` say who is served when more want to be than there are
+//! places, `session` is one downloader, `answering` whose turn it is.
 
+mod answering;
+mod choking;
+mod places;
+mod served;
 mod session;
+mod swarm;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use messages::limits::MAX_DATAGRAM;
-use messages::node_to_node::{Bye, ByeReason, Control, Hello, Operation, Request, Retry, Welcome};
-use messages::{ContentId, Conversation, CookieJar, Manifest, Name, NodeToNode, Timestamp};
+use messages::node_to_node::{Bye, ByeReason, Control, Hello, Operation, Retry, Welcome};
+use messages::{
+    ContentId, Conversation, CookieJar, Manifest, Name, NodeId, NodeToNode, PieceIndex, Timestamp,
+};
 
-use crate::context::{Context, Route};
+use crate::context::{Context, Gives, Route};
 use crate::event::{Event, SessionEnd};
 use crate::ids::ShareId;
 use crate::output::{Reason, Wait};
 use crate::status::UploadStatus;
-use session::{Answer, Refusal, Serving};
-
-/// Bytes that a session may send in one turn, at least one burst (deficit round robin, Shreedhar and Varghese 1995).
-const QUANTUM: u32 = 64 << 10;
-const _: () = assert!(QUANTUM >= messages::limits::MAX_BURST, "every turn sends something");
-/// Bursts in one poll, so that datagrams are let in between.
-const BURSTS_A_POLL: usize = 16;
-/// A downloader that finds the queue full comes again after this long.
-const BUSY_RETRY: Duration = Duration::from_millis(20);
-
-/// A content that is served.
-#[derive(Debug)]
-pub(crate) struct Served {
-    pub(crate) content: ContentId,
-    pub(crate) name: Name,
-    pub(crate) manifest: Arc<Manifest>,
-    /// The manifest's bytes, as they are served.
-    encoded: Arc<[u8]>,
-    pub(crate) sent: u64,
-}
+pub(crate) use served::Served;
+use session::Serving;
 
 /// All that this node serves.
 #[derive(Debug)]
@@ -61,6 +53,8 @@ pub(crate) struct Owner {
     turns: VecDeque<Conversation>,
     /// When each session should be looked at.
     deadlines: BTreeSet<(Timestamp, Conversation)>,
+    /// Contents of which there is news, or for which somebody waits.
+    busy: BTreeSet<ShareId>,
 }
 
 impl Owner {
@@ -75,6 +69,7 @@ impl Owner {
             per_address: BTreeMap::new(),
             turns: VecDeque::new(),
             deadlines: BTreeSet::new(),
+            busy: BTreeSet::new(),
         }
     }
 
@@ -86,13 +81,43 @@ impl Owner {
         name: Name,
         manifest: Arc<Manifest>,
     ) -> bool {
+        match self.by_content.get(&content) {
+            None => {
+                self.by_content.insert(content, share);
+                self.shares.insert(share, Served::whole(content, name, manifest));
+                true
+            }
+            // It was served while it was fetched.
+            Some(&of) if of == share => {
+                let served = self.shares.get_mut(&share).filter(|served| !served.is_whole());
+                served.map(Served::complete).is_some()
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// The pieces in `have` of `content` are served from `share` from now on, and others as they come. Whether it was not served
+    /// before.
+    pub(crate) fn serve_part(
+        &mut self,
+        share: ShareId,
+        (content, name, manifest): (ContentId, Name, Arc<Manifest>),
+        have: &[Range<u32>],
+    ) -> bool {
         if self.by_content.contains_key(&content) {
             return false;
         }
-        let encoded = manifest.encode().into();
         self.by_content.insert(content, share);
-        self.shares.insert(share, Served { content, name, manifest, encoded, sent: 0 });
+        self.shares.insert(share, Served::part(content, name, manifest, have));
         true
+    }
+
+    /// `piece` of what is served from `share` is here now. How many pieces are, if it is served from there and not all are.
+    pub(crate) fn on_piece(&mut self, share: ShareId, piece: PieceIndex, now: Timestamp) -> Option<u32> {
+        let served = self.shares.get_mut(&share).filter(|served| !served.is_whole())?;
+        served.add(piece, now);
+        self.busy.insert(share);
+        Some(served.pieces())
     }
 
     /// Everything that is served.
@@ -105,16 +130,17 @@ impl Owner {
         self.by_content.get(&content).copied()
     }
 
-    /// What describes `content`, if it is served.
+    /// What describes `content`, if all of it is served.
     pub(crate) fn manifest_of(&self, content: ContentId) -> Option<Arc<Manifest>> {
         let share = self.by_content.get(&content)?;
-        self.shares.get(share).map(|served| served.manifest.clone())
+        self.shares.get(share).filter(|served| served.is_whole()).map(|served| served.manifest.clone())
     }
 
     /// `share` is not served any more: its sessions are told. What was served.
     pub(crate) fn withdraw(&mut self, share: ShareId, cx: &mut Context<'_>) -> Option<Served> {
         let served = self.shares.remove(&share)?;
         self.by_content.remove(&served.content);
+        self.busy.remove(&share);
         let ended: Vec<Conversation> = self
             .sessions
             .iter()
@@ -216,13 +242,14 @@ impl Owner {
             echoed_at: hello.sent_at,
             conversation: ours,
             length: layout.length(),
-            have: layout.pieces(),
+            have: served.pieces(),
             max_outstanding: u32::try_from(cx.settings.network.session_window.as_u64()).unwrap_or(u32::MAX),
             max_datagram: longest_datagram(cx.settings),
             capabilities: session.grant(hello.capabilities),
             node: cx.node,
         };
         cx.send(session.peer, session.theirs, &welcome);
+        served.bitfields().for_each(|bits| cx.send(session.peer, session.theirs, &bits));
     }
 
     /// A message in a session of ours, other than HELLO.
@@ -252,6 +279,10 @@ impl Owner {
             NodeToNode::Ping(ping) => {
                 let pong = messages::node_to_node::Pong { nonce: ping.nonce };
                 cx.send(session.peer, session.theirs, &pong);
+                // Who has nothing to ask for may have missed what there is.
+                if let Some(served) = self.shares.get(&session.share) {
+                    served.bitfields().for_each(|bits| cx.send(session.peer, session.theirs, &bits));
+                }
             }
             NodeToNode::Pong(pong) => session.on_pong(pong.nonce, cx.now),
             NodeToNode::Bye(bye) => {
@@ -278,89 +309,12 @@ impl Owner {
         }
     }
 
-    fn handle_request(&mut self, ours: Conversation, request: &Request, cx: &mut Context<'_>) {
-        let Some(session) = self.sessions.get_mut(&ours) else {
-            return;
-        };
-        let Some(served) = self.shares.get(&session.share) else {
-            return;
-        };
-        let limit = cx.settings.network.requests_per_session as usize;
-        session.on_request(request, cx.now);
-        for (number, range) in (0u32..).zip(request.ranges.iter()) {
-            let number = request.first_request.wrapping_add(number);
-            let answer = session.queue(number, *range, request.segment_size, &served.manifest, limit, cx.now);
-            let operation = match answer {
-                Ok(()) => continue,
-                // REQUESTs repeat the last range of the one before.
-                Err(Refusal::Seen) => continue,
-                Err(Refusal::NoSuchRange) => Operation::Reject,
-                Err(Refusal::QueueFull) => Operation::Busy,
-            };
-            let retry_after_ms = if operation == Operation::Busy { BUSY_RETRY.as_millis() as u16 } else { 0 };
-            let refusal = Control { operation, retry_after_ms, request: number };
-            cx.send(session.peer, session.theirs, &refusal);
-        }
-        if session.wants_turn() {
-            self.turns.push_back(ours);
-        }
-    }
-
-    /// Serves the sessions in turn, and ends those that nobody uses.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
+    /// Serves the sessions in turn, and ends those that nobody uses. `gives` tells what a node gives to this one.
+    pub(crate) fn poll(&mut self, gives: &dyn Fn(ContentId, NodeId) -> Gives, cx: &mut Context<'_>) -> Wait {
         self.end_idle_sessions(cx);
         let next = self.deadlines.first().map_or(Timestamp::NEVER, |&(until, _)| until);
-        self.send_bursts(cx).earlier(Wait { until: next, reason: Reason::SessionIdle })
-    }
-
-    fn send_bursts(&mut self, cx: &mut Context<'_>) -> Wait {
-        for _ in 0..BURSTS_A_POLL {
-            let Some(&ours) = self.turns.front() else {
-                return Wait::IDLE;
-            };
-            let ready = cx.upload_limit.ready_at(cx.now);
-            if ready > cx.now {
-                return Wait { until: ready, reason: Reason::UploadLimit };
-            }
-            self.take_turn(ours, cx);
-        }
-        Wait { until: cx.now, reason: Reason::MoreToSay }
-    }
-
-    /// The first in turn sends one burst, and keeps its turn while it has bytes left in it.
-    fn take_turn(&mut self, ours: Conversation, cx: &mut Context<'_>) {
-        let served = self.sessions.get(&ours).map(|session| session.share);
-        let (Some(session), Some(served)) =
-            (self.sessions.get_mut(&ours), served.and_then(|share| self.shares.get_mut(&share)))
-        else {
-            self.turns.pop_front();
-            return;
-        };
-        if let Some(nonce) = session.challenge_due(cx.now, cx.rng) {
-            cx.send(session.peer, session.theirs, &messages::node_to_node::Ping { nonce });
-        }
-        let answer = session.next_answer(&served.encoded, served.manifest.layout(), QUANTUM, cx.now);
-        if let Some(Answer::Probed(probed)) = &answer {
-            cx.upload_limit.spend(probed.size.bytes().into());
-            cx.out.send_probed(session.peer, session.theirs, probed);
-        }
-        if let Some(Answer::Burst(burst)) = answer {
-            let (content, peer) = (served.content, session.peer);
-            let (piece, offset, length) = (burst.first.piece, burst.first.offset, burst.length);
-            if piece != messages::PieceIndex::MANIFEST {
-                cx.upload_limit.spend(length);
-                cx.counters.sent_bytes += u64::from(length);
-                served.sent += u64::from(length);
-            }
-            cx.out.events.push(Event::RangeSent { content, peer, piece, offset, length });
-            cx.out.bursts.push(burst);
-        }
-        if session.ends_turn() {
-            self.turns.pop_front();
-            if session.stays_in_turn() {
-                self.turns.push_back(ours);
-            }
-        }
+        let tended = self.tend(gives, cx);
+        self.send_bursts(cx).earlier(tended).earlier(Wait { until: next, reason: Reason::SessionIdle })
     }
 
     fn end_idle_sessions(&mut self, cx: &mut Context<'_>) {
@@ -387,6 +341,7 @@ impl Owner {
         };
         cx.routes.close(ours);
         self.turns.retain(|turn| *turn != ours);
+        self.leave_place(session.share, ours);
         self.by_peer.remove(&(session.peer, session.theirs));
         self.deadlines.remove(&(session.looked_at, ours));
         if let Some(count) = self.per_address.get_mut(&session.peer.ip()) {

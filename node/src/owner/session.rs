@@ -29,6 +29,9 @@ const CHALLENGE_REPEAT: Duration = Duration::from_millis(500);
 /// Requests further back than this are taken for repeated ones.
 const REMEMBERED_REQUESTS: u32 = 128;
 
+/// So many begun pieces of a session are remembered.
+const MOST_BEGUN: usize = 32;
+
 /// Why a range is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -38,6 +41,8 @@ pub(super) enum Refusal {
     NoSuchRange,
     /// There is enough to do.
     QueueFull,
+    /// Others are served for now.
+    NoPlace,
 }
 
 /// Something that was asked for and waits for its turn.
@@ -80,7 +85,7 @@ pub(super) struct Serving {
     pub(super) theirs: Conversation,
     pub(super) share: ShareId,
     pub(super) content: ContentId,
-    node: NodeId,
+    pub(super) node: NodeId,
     queue: VecDeque<Queued>,
     /// How many of them are probes.
     probes: usize,
@@ -102,6 +107,9 @@ pub(super) struct Serving {
     probed: u64,
     /// Whether bursts are sent without offload.
     apart: bool,
+    /// Pieces that it has begun, the latest last, and how many bytes of each it may still ask for: it may finish them
+    /// when it has lost its place.
+    begun: VecDeque<(PieceIndex, u32)>,
 }
 
 impl Serving {
@@ -132,6 +140,7 @@ impl Serving {
             meter: Meter::new(now),
             probed: 0,
             apart: false,
+            begun: VecDeque::new(),
         }
     }
 
@@ -206,8 +215,40 @@ impl Serving {
             return Err(Refusal::QueueFull);
         }
         self.remember(request);
+        self.begin(range, length);
         self.queue.push_back(Queued::Range { request, range, segment, since: now });
         Ok(())
+    }
+
+    /// Whether `range` needs no place: it is of the manifest, or of a piece that was begun in one.
+    pub(super) fn finishes(&self, range: ByteRange) -> bool {
+        let begun = |(piece, left): &(PieceIndex, u32)| *piece == range.piece() && *left >= range.length();
+        range.piece() == PieceIndex::MANIFEST || self.begun.iter().any(begun)
+    }
+
+    /// Bytes of `range`, of a piece of so many bytes, are given.
+    fn begin(&mut self, range: ByteRange, piece_length: u32) {
+        let known = self.begun.iter_mut().find(|(piece, _)| *piece == range.piece());
+        if let Some((_, left)) = known {
+            *left = left.saturating_sub(range.length());
+            return;
+        }
+        if self.begun.len() == MOST_BEGUN {
+            self.begun.pop_front();
+        }
+        // Some of it is lost on the way, and asked for again.
+        let left = (piece_length + piece_length / 2).saturating_sub(range.length());
+        self.begun.push_back((range.piece(), left));
+    }
+
+    /// Whether something waits to be sent to it.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Bytes a second that it was sent lately.
+    pub(super) fn rate(&self, now: Timestamp) -> u64 {
+        self.meter.rate(now)
     }
 
     /// Puts the answers to a PROBE in the queue, as many as may wait there: they take their turn like everything that is

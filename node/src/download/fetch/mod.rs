@@ -18,6 +18,7 @@ use messages::node_to_node::ByteRange;
 use messages::{Layout, Manifest, PieceIndex, Timestamp};
 
 use super::assembly::Assembly;
+use super::availability::{Availability, FIRST_PIECES};
 use super::session::Session;
 use super::stretches::{Pace, Stretch, Stretches};
 use crate::context::Context;
@@ -54,6 +55,7 @@ pub(crate) struct Fetch {
     storing: BTreeMap<u32, Storing>,
     /// Whether a piece could not be begun for want of a buffer.
     starved: bool,
+    pub(super) availability: Availability,
 }
 
 impl Fetch {
@@ -70,7 +72,18 @@ impl Fetch {
         bits.zeroes().for_each(|piece| missing.insert(piece as u32..piece as u32 + 1));
         let stretches = Stretches::new(missing.iter());
         let (begun, storing) = (BTreeMap::new(), BTreeMap::new());
-        Fetch { download, manifest, layout, have: bits, verified, stretches, begun, storing, starved: false }
+        Fetch {
+            download,
+            manifest,
+            layout,
+            have: bits,
+            verified,
+            stretches,
+            begun,
+            storing,
+            starved: false,
+            availability: Availability::new(layout.pieces()),
+        }
     }
 
     /// Bytes of stored pieces.
@@ -117,7 +130,14 @@ impl Fetch {
         now: Timestamp,
     ) -> Vec<Stretch> {
         self.keep_parole_going(sessions, now);
-        if self.stretches.is_empty() {
+        if self.availability.is_stale() {
+            self.availability.count(sessions.values().filter_map(Session::partial));
+            if self.availability.is_partial() {
+                // From now on pieces are chosen one by one.
+                sessions.keys().for_each(|&key| self.stretches.release(key));
+            }
+        }
+        if self.stretches.is_empty() || self.availability.is_partial() {
             return Vec::new();
         }
         self.release_what_holders_lack(sessions);
@@ -149,13 +169,18 @@ impl Fetch {
             let mut able = begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
             able.find_map(|(_, assembly)| assembly.next_range(key, most))
         };
+        if !session.is_willing() {
+            // It serves others: what it has begun it finishes, and no more.
+            let mut own = self.begun.values_mut().filter(|assembly| assembly.claimed_by(key) > 0);
+            return own.find_map(|assembly| assembly.next_range(key, most));
+        }
         if let Some(range) = in_begun(&mut self.begun) {
             return Some(range);
         }
         if self.begin_piece(session, cx) {
             return in_begun(&mut self.begun);
         }
-        if self.starved || !self.stretches.is_empty() {
+        if self.starved || !self.stretches.is_empty() && !self.availability.is_partial() {
             return None;
         }
         // Nothing is left to begin: take over half of what another still has to ask for.
@@ -243,6 +268,11 @@ impl Fetch {
         }
     }
 
+    /// `session` begins nothing more for now; what it has begun it finishes.
+    pub(crate) fn release_stretches(&mut self, session: SessionKey) {
+        self.stretches.release(session);
+    }
+
     /// Everything that was begun is as if it had not been: the buffers that are free now.
     pub(crate) fn unbegin(&mut self) -> Vec<BufferId> {
         let begun = std::mem::take(&mut self.begun);
@@ -268,6 +298,11 @@ impl Fetch {
     /// Whether anything is missing that `session` has.
     pub(crate) fn lacks_what_it_has(&self, session: &Session) -> bool {
         self.begun.keys().copied().chain(self.stretches.pieces()).any(|piece| session.has(piece))
+    }
+
+    /// Whether nothing can be asked of `session`, and nothing is under way: not for want of room here.
+    pub(crate) fn needs_nothing_of(&self, session: &Session) -> bool {
+        !self.starved && session.flow().is_some_and(|flow| flow.outstanding() == 0)
     }
 
     /// Whether something is missing that none of `sessions` has: those that have not answered may.
@@ -338,7 +373,7 @@ impl Fetch {
             return false;
         }
         self.starved = false;
-        let Some(piece) = self.stretches.begin(session.key, |piece| session.has(piece)) else {
+        let Some(piece) = self.take_piece(session, cx) else {
             return false;
         };
         let length = self.layout.piece_length(PieceIndex(piece));
@@ -350,6 +385,34 @@ impl Fetch {
         let assembly = if session.on_parole { assembly.exclusive(session.key) } else { assembly };
         self.begun.insert(piece, assembly);
         true
+    }
+
+    /// The piece that `session` begins next: of its stretch, or, where there are partial owners, the rarest.
+    fn take_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> Option<u32> {
+        if !self.availability.is_partial() {
+            return self.stretches.begin(session.key, |piece| session.has(piece));
+        }
+        let first = self.have.count_ones(..) + self.begun.len() < FIRST_PIECES as usize;
+        let next = session.last_piece.filter(|_| !first).map(|piece| piece + 1);
+        let piece =
+            self.availability.rarest(self.stretches.free(), |piece| session.has(piece), next, cx.rng)?;
+        self.stretches.take(piece);
+        Some(piece)
+    }
+
+    /// `session` does not get `range`, since its owner serves others: a piece of which there is nothing yet is as if it had not been
+    /// begun. Its buffer, then.
+    pub(crate) fn on_choked(&mut self, range: ByteRange, session: SessionKey) -> Option<BufferId> {
+        let piece = range.piece().0;
+        let assembly = self.begun.get_mut(&piece)?;
+        assembly.ask_again(range, None);
+        assembly.release(session);
+        if assembly.arrived() > 0 || assembly.claimed() < assembly.length() {
+            return None;
+        }
+        let buffer = self.begun.remove(&piece).map(|assembly| assembly.buffer());
+        self.stretches.put_back(piece);
+        buffer
     }
 
     fn claimed_by(&self, session: SessionKey) -> u32 {

@@ -1,7 +1,7 @@
 //! A downloader's session with one owner: from HELLO to the end.
 //!
 //! ```text
-//!   Greeting ──WELCOME──▶ Willing ◀──UNCHOKE / time── Choked ◀──CHOKE, BUSY
+//!   Greeting ──WELCOME──▶ Willing ◀──UNCHOKE / time── Choked ◀──CHOKE (finishes what is begun), BUSY (does not)
 //!      │  ▲ RETRY           │  ▲ CHUNK; PONG, once
 //!      ╰──╯                 ▼  │ nothing that was asked for max(2 s, 4 timeouts)
 //!   five tries: over      Snubbed ── 10 s more, or PONG again: over
@@ -26,7 +26,7 @@ use rand::RngExt as _;
 use super::has::Has;
 use super::path::is_near;
 use super::patience::Patience;
-use crate::context::{Context, Route};
+use crate::context::{Context, Gives, Route};
 use crate::event::SessionEnd;
 use crate::flow::Flow;
 use crate::ids::DownloadId;
@@ -39,7 +39,7 @@ use apart::Apart;
 use greeting::Greeting;
 
 /// A snubbed owner is asked with PING this often.
-const SNUBBED_PING: Duration = Duration::from_secs(1);
+const SNUBBED_PING: Duration = Duration::from_millis(250);
 /// A snubbed owner that stays silent this long is given up.
 const SNUBBED_FOR: Duration = Duration::from_secs(10);
 /// An owner is snubbed after this many timeouts, but not before `network.snub_after`.
@@ -57,8 +57,9 @@ enum State {
     Greeting(Greeting),
     /// The owner answers.
     Willing,
-    /// The owner serves others until then, or until it says otherwise.
-    Choked { until: Timestamp },
+    /// The owner serves others until then, or until it says otherwise. What it has begun it may still be asked for, when it
+    /// `finishes`.
+    Choked { until: Timestamp, finishes: bool },
     /// Nothing came for too long; since then it is only pinged.
     Snubbed { since: Timestamp, next_ping: Timestamp },
 }
@@ -87,6 +88,9 @@ pub(crate) struct Session {
     rejections: u32,
     /// When a complete owner is asked again for what it has refused: a datagram may have been damaged on its way.
     forgives_at: Option<Timestamp>,
+    /// The piece that it began last.
+    pub(crate) last_piece: Option<u32>,
+    said_nothing_to_ask: bool,
     /// How often it was asked for the manifest.
     pub(crate) manifest_tries: u32,
     /// When anything was said to it last.
@@ -127,6 +131,8 @@ impl Session {
             patience: Patience::default(),
             rejections: 0,
             forgives_at: None,
+            last_piece: None,
+            said_nothing_to_ask: true,
             manifest_tries: 0,
             said_at: cx.now,
             meter: Meter::new(cx.now),
@@ -134,9 +140,14 @@ impl Session {
         }
     }
 
-    /// The flow of a session that may be asked for pieces now.
-    pub(crate) fn willing_flow(&mut self) -> Option<&mut Flow> {
-        matches!(self.state, State::Willing).then_some(self.flow.as_mut()).flatten()
+    /// The flow of a session that may be asked for something now.
+    pub(crate) fn askable_flow(&mut self) -> Option<&mut Flow> {
+        self.is_askable().then_some(self.flow.as_mut()).flatten()
+    }
+
+    /// Whether it may be asked for something now, and be it the rest of what it has begun.
+    pub(crate) fn is_askable(&self) -> bool {
+        matches!(self.state, State::Willing | State::Choked { finishes: true, .. })
     }
 
     /// The flow, from WELCOME on.
@@ -221,9 +232,27 @@ impl Session {
         self.has.learn_bits(bits);
     }
 
-    /// HAVE: pieces that the owner has now.
-    pub(crate) fn handle_have(&mut self, runs: &[PieceRun]) {
-        self.has.learn_runs(runs);
+    /// HAVE: pieces that the owner has now. Those that were news.
+    pub(crate) fn handle_have(&mut self, runs: &[PieceRun]) -> Vec<u32> {
+        self.has.learn_runs(runs)
+    }
+
+    /// The pieces of a partial owner that has answered; `None`: it has all, or nothing is known of it.
+    pub(crate) fn partial(&self) -> Option<impl Iterator<Item = usize>> {
+        self.flow.as_ref().and_then(|_| self.has.partial())
+    }
+
+    /// What this owner gives, for those who repay it.
+    pub(crate) fn gives(&self, now: Timestamp) -> Gives {
+        Gives { rate: self.meter.rate(now), is_snubbed: self.is_snubbed() }
+    }
+
+    /// Says once that there is nothing to ask for now: others may have this node's place.
+    pub(crate) fn say_nothing_to_ask(&mut self, cx: &mut Context<'_>) {
+        if self.is_willing() && !std::mem::replace(&mut self.said_nothing_to_ask, true) {
+            let (first, none) = (0, List::default());
+            self.say_request(first, none, cx);
+        }
     }
 
     /// PING of the owner: answered at once, and in the next REQUEST once more.
@@ -273,11 +302,11 @@ impl Session {
     }
 
     /// CHOKE or BUSY: the owner serves others for a time.
-    pub(crate) fn on_choked(&mut self, retry_after: Duration, now: Timestamp) {
+    pub(crate) fn on_choked(&mut self, retry_after: Duration, finishes: bool, now: Timestamp) {
         if self.flow.is_some() {
             self.patience.on_put_off(now);
             let pause = if retry_after.is_zero() { CHOKED_FOR } else { retry_after };
-            self.state = State::Choked { until: now + pause };
+            self.state = State::Choked { until: now + pause, finishes };
         }
     }
 
@@ -305,7 +334,7 @@ impl Session {
                 }
                 self.say_hello_again(cx);
             }
-            State::Choked { until } if now >= *until => self.state = State::Willing,
+            State::Choked { until, .. } if now >= *until => self.state = State::Willing,
             State::Snubbed { since, next_ping } => {
                 if now.since(*since) >= SNUBBED_FOR {
                     return Some(SessionEnd::Silent);
@@ -350,7 +379,7 @@ impl Session {
     pub(crate) fn next_timer(&self, network: &NetworkSettings) -> Wait {
         let own = match &self.state {
             State::Greeting(greeting) => Wait { until: greeting.next_at, reason: Reason::HelloRetry },
-            State::Choked { until } => Wait { until: *until, reason: Reason::Snub },
+            State::Choked { until, .. } => Wait { until: *until, reason: Reason::Snub },
             State::Snubbed { since, next_ping } => {
                 Wait { until: (*next_ping).min(*since + SNUBBED_FOR), reason: Reason::Snub }
             }
@@ -369,10 +398,17 @@ impl Session {
 
     /// Sends one REQUEST for consecutive request numbers from `first` on.
     pub(crate) fn send_request(&mut self, first: u32, ranges: List<ByteRange, 16>, cx: &mut Context<'_>) {
+        self.said_nothing_to_ask = false;
+        if self.flow.is_some() {
+            self.patience.on_asked(cx.now);
+        }
+        self.say_request(first, ranges, cx);
+    }
+
+    fn say_request(&mut self, first: u32, ranges: List<ByteRange, 16>, cx: &mut Context<'_>) {
         let Some(flow) = &self.flow else {
             return;
         };
-        self.patience.on_asked(cx.now);
         self.said_at = cx.now;
         let request = Request {
             first_request: first,
@@ -406,8 +442,14 @@ impl Session {
             rtt: self.flow.as_ref().and_then(Flow::smoothed_rtt),
             outstanding: self.flow.as_ref().map_or(0, Flow::outstanding),
             datagram: self.flow.as_ref().map_or(BASE, |flow| flow.segment() + CHUNK_HEADER as u16),
-            permille: 1000,
+            permille: self.permille(),
         }
+    }
+
+    fn permille(&self) -> u16 {
+        let all = Layout::of(self.length).map_or(0, Layout::pieces);
+        let have = if self.flow.is_some() { self.has.count(all) } else { 0 };
+        (u64::from(have) * 1000 / u64::from(all.max(1))) as u16
     }
 
     fn snub_at(&self, snub_after: Duration) -> Option<Timestamp> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::world::{Cut, Fault};
+
 use super::harness::{Link, carried_in, downloads, owners, permille_between, queue_permille};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -13,6 +15,9 @@ fn two_downloaders_share_a_bottleneck_evenly() {
     world.watch(owners[0]);
     let began = world.now;
     let hosts = [downloads(&mut world, &link), downloads(&mut world, &link)];
+    // They are to share the link, and not what came over it.
+    let cut = Cut { from: hosts.to_vec(), to: hosts.to_vec() };
+    world.fault(world.now, Fault::Cut(cut));
     world.run(began + MINUTE, |_| false);
     let until = began + MINUTE;
     let shares = hosts.map(|host| permille_between(&world, host, began, until, link.rate()));

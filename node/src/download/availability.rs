@@ -1,0 +1,149 @@
+//! How many of the partial owners at hand have each piece, and which piece to fetch next from one of them: rarest first.
+
+use std::ops::Range;
+
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+
+/// A newcomer's first pieces are any that are rare: so it has something to give that others lack (libtorrent: 4).
+pub(super) const FIRST_PIECES: u32 = 4;
+/// No more pieces than this are compared for one choice.
+const MOST_COMPARED: usize = 16_384;
+
+/// Pieces by how many partial owners have them. Owners of everything make no difference.
+#[derive(Debug, Default)]
+pub(super) struct Availability {
+    counts: Vec<u16>,
+    /// Whether there is any partial owner.
+    is_partial: bool,
+    is_stale: bool,
+}
+
+impl Availability {
+    /// Nothing is known yet of `pieces` pieces.
+    pub(super) fn new(pieces: u32) -> Availability {
+        Availability { counts: vec![0; pieces as usize], is_partial: false, is_stale: true }
+    }
+
+    /// Whether it has to be counted anew.
+    pub(super) fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
+    /// An owner came, left, or does not have what it said.
+    pub(super) fn spoil(&mut self) {
+        self.is_stale = true;
+    }
+
+    /// Counted anew: `partial` owners, each with the pieces that it has.
+    pub(super) fn count<'a, I: Iterator<Item = usize>>(&mut self, partial: impl Iterator<Item = I> + 'a) {
+        self.counts.fill(0);
+        (self.is_partial, self.is_stale) = (false, false);
+        for owner in partial {
+            self.is_partial = true;
+            owner.for_each(|piece| self.add(piece));
+        }
+    }
+
+    /// A partial owner has `pieces` now, which it did not have before.
+    pub(super) fn learn(&mut self, pieces: &[u32]) {
+        pieces.iter().for_each(|&piece| self.add(piece as usize));
+    }
+
+    fn add(&mut self, piece: usize) {
+        if let Some(count) = self.counts.get_mut(piece) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Whether there are partial owners: then pieces are chosen one by one, since what is rare changes with each that is told of.
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
+    /// The rarest piece of `free` that an owner `has`: the `next` one in its course if that is as rare as any, else one by lot.
+    pub(super) fn rarest(
+        &self,
+        free: impl Iterator<Item = Range<u32>>,
+        has: impl Fn(u32) -> bool,
+        next: Option<u32>,
+        rng: &mut StdRng,
+    ) -> Option<u32> {
+        let (mut rarest, mut ties, mut chosen, mut next_count) = (u16::MAX, 0u32, None, None);
+        for piece in free.flatten().filter(|&piece| has(piece)).take(MOST_COMPARED) {
+            let count = self.counts.get(piece as usize).copied().unwrap_or(0);
+            if next == Some(piece) {
+                next_count = Some(count);
+            }
+            if count < rarest || chosen.is_none() {
+                (rarest, ties, chosen) = (count, 1, Some(piece));
+            } else if count == rarest {
+                // Each of the equals with the same chance (reservoir sampling).
+                ties += 1;
+                if rng.random_range(0..ties) == 0 {
+                    chosen = Some(piece);
+                }
+            }
+        }
+        next.filter(|_| next_count == Some(rarest)).or(chosen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng as _;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever is chosen is free, its owner has it, and nothing that is free and there is rarer.
+        #[test]
+        fn nothing_rarer_is_left_for_later(
+            owners in prop::collection::vec(prop::collection::vec(any::<bool>(), 40), 1..6),
+            free in prop::collection::vec(any::<bool>(), 40),
+            next in prop::option::of(0u32..40),
+            seed in any::<u64>(),
+        ) {
+            let mut availability = Availability::new(40);
+            let pieces = |owner: &Vec<bool>| owner.iter().positions();
+            availability.count(owners.iter().map(|owner| pieces(owner).into_iter()));
+            prop_assert!(availability.is_partial());
+            let count = |piece: u32| owners.iter().filter(|owner| owner[piece as usize]).count();
+            let able = |piece: &u32| free[*piece as usize] && owners[0][*piece as usize];
+            let runs = (0..40u32).filter(|piece| free[*piece as usize]).map(|piece| piece..piece + 1);
+            let mut rng = StdRng::seed_from_u64(seed);
+            let chosen = availability.rarest(runs, |piece| owners[0][piece as usize], next, &mut rng);
+            let least = (0..40).filter(able).map(count).min();
+            prop_assert_eq!(chosen.map(count), least);
+            prop_assert!(chosen.is_none_or(|piece| able(&piece)));
+            if let Some(next) = next.filter(able).filter(|next| Some(count(*next)) == least) {
+                prop_assert_eq!(chosen, Some(next));
+            }
+        }
+    }
+
+    trait Positions {
+        fn positions(self) -> Vec<usize>;
+    }
+
+    impl<'a, I: Iterator<Item = &'a bool>> Positions for I {
+        fn positions(self) -> Vec<usize> {
+            self.enumerate().filter(|(_, is)| **is).map(|(at, _)| at).collect()
+        }
+    }
+
+    #[test]
+    fn equals_are_chosen_alike() {
+        let mut availability = Availability::new(8);
+        availability.count([vec![0usize, 1].into_iter()].into_iter());
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut chosen = [0; 8];
+        for _ in 0..6000 {
+            let piece = availability.rarest(std::iter::once(0..8), |_| true, None, &mut rng).expect("one");
+            chosen[piece as usize] += 1;
+        }
+        assert_eq!(chosen[..2], [0, 0], "not rare");
+        assert!(chosen[2..].iter().all(|times| (850..1150).contains(times)), "{chosen:?}");
+    }
+}

@@ -1,0 +1,118 @@
+//! What is asked of an owner, and whose turn it is to be answered: deficit round robin over the sessions that have something queued.
+
+use std::time::Duration;
+
+use messages::node_to_node::{Control, Operation, Request};
+use messages::{Conversation, PieceIndex};
+
+use super::Owner;
+use super::session::{Answer, Refusal};
+use super::swarm::CHOKE_RETRY;
+use crate::context::Context;
+use crate::event::Event;
+use crate::output::{Reason, Wait};
+
+/// Bytes that a session may send in one turn, at least one burst (deficit round robin, Shreedhar and Varghese 1995).
+const QUANTUM: u32 = 64 << 10;
+const _: () = assert!(QUANTUM >= messages::limits::MAX_BURST, "every turn sends something");
+/// Bursts in one poll, so that datagrams are let in between.
+const BURSTS_A_POLL: usize = 16;
+/// A downloader that finds the queue full comes again after this long.
+const BUSY_RETRY: Duration = Duration::from_millis(20);
+
+impl Owner {
+    pub(super) fn handle_request(&mut self, ours: Conversation, request: &Request, cx: &mut Context<'_>) {
+        let Some(session) = self.sessions.get_mut(&ours) else {
+            return;
+        };
+        let Some(served) = self.shares.get_mut(&session.share) else {
+            return;
+        };
+        let limit = cx.settings.network.requests_per_session as usize;
+        session.on_request(request, cx.now);
+        for (number, range) in (0u32..).zip(request.ranges.iter()) {
+            let number = request.first_request.wrapping_add(number);
+            let places = usize::from(cx.settings.upload.slots);
+            let answer = if !served.has(range.piece()) {
+                Err(Refusal::NoSuchRange)
+            } else if served.places.is_used(ours, cx.now)
+                || session.finishes(*range)
+                || served.places.ask(ours, places, session.sent(), cx.now)
+            {
+                session.queue(number, *range, request.segment_size, &served.manifest, limit, cx.now)
+            } else {
+                Err(Refusal::NoPlace)
+            };
+            let (operation, pause) = match answer {
+                Ok(()) => continue,
+                // REQUESTs repeat the last range of the one before.
+                Err(Refusal::Seen) => continue,
+                Err(Refusal::NoSuchRange) => (Operation::Reject, Duration::ZERO),
+                Err(Refusal::QueueFull) => (Operation::Busy, BUSY_RETRY),
+                Err(Refusal::NoPlace) => (Operation::Choke, CHOKE_RETRY),
+            };
+            let refusal = Control { operation, retry_after_ms: pause.as_millis() as u16, request: number };
+            cx.send(session.peer, session.theirs, &refusal);
+        }
+        let (wants_turn, share) = (session.wants_turn(), session.share);
+        if wants_turn {
+            self.turns.push_back(ours);
+        }
+        if request.ranges.is_empty() {
+            // It has nothing to ask for now: others may have its place.
+            self.leave_place(share, ours);
+        } else if served.places.are_wanted() {
+            self.busy.insert(share);
+        }
+    }
+
+    pub(super) fn send_bursts(&mut self, cx: &mut Context<'_>) -> Wait {
+        for _ in 0..BURSTS_A_POLL {
+            let Some(&ours) = self.turns.front() else {
+                return Wait::IDLE;
+            };
+            let ready = cx.upload_limit.ready_at(cx.now);
+            if ready > cx.now {
+                return Wait { until: ready, reason: Reason::UploadLimit };
+            }
+            self.take_turn(ours, cx);
+        }
+        Wait { until: cx.now, reason: Reason::MoreToSay }
+    }
+
+    /// The first in turn sends one burst, and keeps its turn while it has bytes left in it.
+    fn take_turn(&mut self, ours: Conversation, cx: &mut Context<'_>) {
+        let served = self.sessions.get(&ours).map(|session| session.share);
+        let (Some(session), Some(served)) =
+            (self.sessions.get_mut(&ours), served.and_then(|share| self.shares.get_mut(&share)))
+        else {
+            self.turns.pop_front();
+            return;
+        };
+        if let Some(nonce) = session.challenge_due(cx.now, cx.rng) {
+            cx.send(session.peer, session.theirs, &messages::node_to_node::Ping { nonce });
+        }
+        let answer = session.next_answer(&served.encoded, served.manifest.layout(), QUANTUM, cx.now);
+        if let Some(Answer::Probed(probed)) = &answer {
+            cx.upload_limit.spend(probed.size.bytes().into());
+            cx.out.send_probed(session.peer, session.theirs, probed);
+        }
+        if let Some(Answer::Burst(burst)) = answer {
+            let (content, peer) = (served.content, session.peer);
+            let (piece, offset, length) = (burst.first.piece, burst.first.offset, burst.length);
+            if piece != PieceIndex::MANIFEST {
+                cx.upload_limit.spend(length);
+                cx.counters.sent_bytes += u64::from(length);
+                served.sent += u64::from(length);
+            }
+            cx.out.events.push(Event::RangeSent { content, peer, piece, offset, length });
+            cx.out.bursts.push(burst);
+        }
+        if session.ends_turn() {
+            self.turns.pop_front();
+            if session.stays_in_turn() {
+                self.turns.push_back(ours);
+            }
+        }
+    }
+}

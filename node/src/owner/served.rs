@@ -1,0 +1,139 @@
+//! A content that is served: all of it, or the pieces that a download has stored so far.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::places::Places;
+use fixedbitset::FixedBitSet;
+use messages::limits::MAX_HAVE_RUNS;
+use messages::node_to_node::{Bitfield, Have};
+use messages::{Bits, ContentId, List, Manifest, Name, PieceIndex, PieceRun, Timestamp};
+
+/// Pieces that are new are told in batches (reference figures: 100 ms).
+const HAVE_PERIOD: Duration = Duration::from_millis(100);
+/// Nobody confirms a HAVE: each piece is in so many of them, one after the other.
+const TOLD_TIMES: u8 = 3;
+
+/// A content that is served.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) content: ContentId,
+    pub(crate) name: Name,
+    pub(crate) manifest: Arc<Manifest>,
+    /// The manifest's bytes, as they are served.
+    pub(super) encoded: Arc<[u8]>,
+    pub(crate) sent: u64,
+    /// The pieces that are here; `None`: all.
+    have: Option<FixedBitSet>,
+    /// Pieces that were told of fewer than [`TOLD_TIMES`] times, and how often.
+    news: Vec<(u32, u8)>,
+    /// When they are told of next.
+    pub(super) tells_at: Timestamp,
+    pub(super) places: Places,
+    /// When it is looked at again who gets the places.
+    pub(super) looks_at: Timestamp,
+}
+
+impl Served {
+    /// All of the content that `manifest` describes.
+    pub(super) fn whole(content: ContentId, name: Name, manifest: Arc<Manifest>) -> Served {
+        let encoded = manifest.encode().into();
+        Served {
+            content,
+            name,
+            manifest,
+            encoded,
+            sent: 0,
+            have: None,
+            news: Vec::new(),
+            tells_at: Timestamp::NEVER,
+            places: Places::default(),
+            looks_at: Timestamp::NEVER,
+        }
+    }
+
+    /// Of the content that `manifest` describes the pieces in `have`.
+    pub(super) fn part(
+        content: ContentId,
+        name: Name,
+        manifest: Arc<Manifest>,
+        have: &[Range<u32>],
+    ) -> Served {
+        let pieces = manifest.layout().pieces();
+        let mut bits = FixedBitSet::with_capacity(pieces as usize);
+        for run in have {
+            bits.insert_range(run.start.min(pieces) as usize..run.end.min(pieces) as usize);
+        }
+        Served { have: Some(bits), ..Served::whole(content, name, manifest) }
+    }
+
+    /// Whether all of it is here.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.have.is_none()
+    }
+
+    /// How many pieces are here.
+    pub(crate) fn pieces(&self) -> u32 {
+        self.have.as_ref().map_or(self.manifest.layout().pieces(), |have| have.count_ones(..) as u32)
+    }
+
+    /// Whether `piece`, or the manifest, is here.
+    pub(super) fn has(&self, piece: PieceIndex) -> bool {
+        let is_here = |have: &FixedBitSet| piece == PieceIndex::MANIFEST || have.contains(piece.0 as usize);
+        self.have.as_ref().is_none_or(is_here)
+    }
+
+    /// `piece` is here now.
+    pub(super) fn add(&mut self, piece: PieceIndex, now: Timestamp) {
+        let Some(have) = self.have.as_mut().filter(|have| (piece.0 as usize) < have.len()) else {
+            return;
+        };
+        if !have.put(piece.0 as usize) {
+            self.news.push((piece.0, 0));
+            self.tells_at = self.tells_at.min(now + HAVE_PERIOD);
+        }
+    }
+
+    /// All of it is here now. Sessions learn the last pieces like the others.
+    pub(super) fn complete(&mut self) {
+        self.have = None;
+    }
+
+    /// When there is something to tell or to give next.
+    pub(super) fn next_at(&self) -> Timestamp {
+        let looks = if self.places.are_wanted() { self.looks_at } else { Timestamp::NEVER };
+        self.tells_at.min(looks).min(self.places.next_at())
+    }
+
+    /// The pieces that are here, for a new session; none when all of them are.
+    pub(super) fn bitfields(&self) -> impl Iterator<Item = Bitfield> {
+        let pieces = self.manifest.layout().pieces();
+        self.have.iter().flat_map(move |have| {
+            (0..pieces).step_by(Bits::CAPACITY as usize).map(move |first| Bitfield {
+                bits: Bits::of(first, pieces - first, |piece| have.contains(piece as usize)),
+            })
+        })
+    }
+
+    /// The news that are due by `now`, as messages for every session.
+    pub(super) fn take_news(&mut self, now: Timestamp) -> Vec<Have> {
+        if now < self.tells_at {
+            return Vec::new();
+        }
+        self.news.sort_unstable();
+        let mut runs: Vec<Range<u32>> = Vec::new();
+        for (piece, told) in &mut self.news {
+            *told += 1;
+            match runs.last_mut() {
+                Some(run) if run.end == *piece => run.end += 1,
+                _ => runs.push(*piece..*piece + 1),
+            }
+        }
+        self.news.retain(|(_, told)| *told < TOLD_TIMES);
+        self.tells_at = if self.news.is_empty() { Timestamp::NEVER } else { now + HAVE_PERIOD };
+        let run = |run: &Range<u32>| PieceRun::new(run.start, run.end - run.start);
+        let message = |runs: &[Range<u32>]| Have { runs: List::first_of(runs.iter().filter_map(run)) };
+        runs.chunks(MAX_HAVE_RUNS).map(message).collect()
+    }
+}

@@ -1,0 +1,154 @@
+//! What the owner does for all downloaders of a content together: tells them what is new here, and gives the places to those who are to
+//! have them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use config::UploadPolicy;
+use messages::node_to_node::{Control, Operation};
+use messages::{ContentId, Conversation, NodeId, Timestamp};
+
+use super::Owner;
+use super::choking::{self, Claimant};
+use super::served::Served;
+use super::session::Serving;
+use crate::context::{Context, Gives};
+use crate::ids::ShareId;
+use crate::output::{Reason, Wait};
+
+/// Who was told to wait asks again after so long, in case that it was not heard when it was called.
+pub(super) const CHOKE_RETRY: Duration = Duration::from_secs(5);
+/// A turn under the policy `fair`, in bytes, and one piece at least.
+const FAIR_TURN: u64 = 1 << 20;
+
+impl Owner {
+    /// Tells what is new, and gives the places, of every content for which that is due.
+    pub(super) fn tend(&mut self, gives: &dyn Fn(ContentId, NodeId) -> Gives, cx: &mut Context<'_>) -> Wait {
+        let mut next = Timestamp::NEVER;
+        for share in self.busy.iter().copied().collect::<Vec<_>>() {
+            self.tell_news(share, cx);
+            self.give_places(share, gives, cx);
+            match self.shares.get(&share).map(|served| served.next_at()) {
+                Some(at) if at < Timestamp::NEVER => next = next.min(at),
+                _ => {
+                    self.busy.remove(&share);
+                }
+            }
+        }
+        Wait { until: next, reason: Reason::Swarm }
+    }
+
+    /// `session` wants nothing of `share` any more.
+    pub(super) fn leave_place(&mut self, share: ShareId, session: Conversation) {
+        if let Some(served) = self.shares.get_mut(&share) {
+            served.places.leave(session);
+        }
+    }
+
+    fn tell_news(&mut self, share: ShareId, cx: &mut Context<'_>) {
+        let Some(served) = self.shares.get_mut(&share) else {
+            return;
+        };
+        for have in served.take_news(cx.now) {
+            for session in self.sessions.values().filter(|session| session.share == share) {
+                cx.send(session.peer, session.theirs, &have);
+            }
+        }
+    }
+
+    fn give_places(
+        &mut self,
+        share: ShareId,
+        gives: &dyn Fn(ContentId, NodeId) -> Gives,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(served) = self.shares.get_mut(&share).filter(|served| served.places.are_wanted()) else {
+            return;
+        };
+        let (upload, sessions) = (cx.settings.upload.clone(), &self.sessions);
+        let places = usize::from(upload.slots);
+        let is_busy = |ours| sessions.get(&ours).is_some_and(Serving::is_busy);
+        served.places.unused(cx.now, is_busy).into_iter().for_each(|ours| served.places.leave(ours));
+        let mut called = Vec::new();
+        let sent_back = match upload.policy {
+            UploadPolicy::Fair => {
+                let turn = FAIR_TURN.max(served.manifest.layout().piece_size().into());
+                let sent = |ours| sessions.get(&ours).map_or(0, Serving::sent);
+                let mut had = served.places.had_their_turn(turn, sent);
+                had.truncate(served.places.waiting().count());
+                had
+            }
+            UploadPolicy::TitForTat if cx.now >= served.looks_at => {
+                served.looks_at = Timestamp::NEVER;
+                let all = served.places.served().chain(served.places.waiting());
+                let all: Vec<Claimant> = claimants(all, served, sessions, gives, cx.now);
+                let chosen = choking::tit_for_tat(&all, places, cx.rng);
+                let lose = served.places.served().filter(|ours| !chosen.contains(ours)).collect();
+                called.extend(chosen.into_iter().filter(|ours| !served.places.has(*ours)));
+                lose
+            }
+            UploadPolicy::TitForTat => Vec::new(),
+        };
+        for ours in sent_back {
+            served.places.send_back(ours);
+            say(sessions, ours, Operation::Choke, cx);
+        }
+        for _ in 0..served.places.vacant(places) {
+            let next = match upload.policy {
+                _ if !called.is_empty() => Some(called.remove(0)),
+                UploadPolicy::Fair => served.places.waiting().next(),
+                UploadPolicy::TitForTat => {
+                    let waiting = claimants(served.places.waiting(), served, sessions, gives, cx.now);
+                    choking::next(&waiting, cx.rng)
+                }
+            };
+            let Some(ours) = next else { break };
+            served.places.give(ours, sessions.get(&ours).map_or(0, Serving::sent), cx.now);
+            say(sessions, ours, Operation::Unchoke, cx);
+        }
+        if served.places.are_wanted() && served.looks_at == Timestamp::NEVER {
+            served.looks_at = cx.now + upload.period;
+        }
+    }
+}
+
+/// What choosing needs to know of `sessions` with one content.
+fn claimants(
+    of: impl Iterator<Item = Conversation>,
+    served: &Served,
+    sessions: &BTreeMap<Conversation, Serving>,
+    gives: &dyn Fn(ContentId, NodeId) -> Gives,
+    now: Timestamp,
+) -> Vec<Claimant> {
+    of.filter_map(|ours| Some((ours, sessions.get(&ours)?)))
+        .map(|(ours, session)| claimant(ours, session, served.is_whole(), gives, now))
+        .collect()
+}
+
+fn claimant(
+    ours: Conversation,
+    session: &Serving,
+    is_whole: bool,
+    gives: &dyn Fn(ContentId, NodeId) -> Gives,
+    now: Timestamp,
+) -> Claimant {
+    let Gives { rate, is_snubbed } = if is_whole {
+        // There is nothing that they could give.
+        Gives { rate: session.rate(now), is_snubbed: false }
+    } else {
+        gives(session.content, session.node)
+    };
+    Claimant { session: ours, rate, is_new: session.sent() == 0, is_snubbed }
+}
+
+fn say(
+    sessions: &BTreeMap<Conversation, Serving>,
+    ours: Conversation,
+    operation: Operation,
+    cx: &mut Context<'_>,
+) {
+    if let Some(session) = sessions.get(&ours) {
+        let retry_after_ms = if operation == Operation::Choke { CHOKE_RETRY.as_millis() as u16 } else { 0 };
+        cx.send(session.peer, session.theirs, &Control { operation, retry_after_ms, request: 0 });
+    }
+}
