@@ -175,30 +175,25 @@ pub(crate) fn per_second(bytes: u64, took: Duration) -> u64 {
     u64::try_from(u128::from(bytes) * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
 }
 
-/// One line of a download's state: what it is called and how it goes.
+/// One line of a download's state: how far, how fast, how long yet, from how many, why not faster.
 pub(crate) fn progress(status: &DownloadStatus) -> String {
-    format!("{}: {}", status.name, how_far(status))
-}
-
-/// How far, how fast, how long yet, from how many, why not faster.
-pub(crate) fn how_far(status: &DownloadStatus) -> String {
-    let mut line = String::new();
-    match status.length {
-        Some(length) => {
-            let _ = write!(line, "{} of {}", percent(status.verified, length), size(length));
-            let _ = write!(line, ", {}", rate(status.rate));
-            if let Some(left) = time_left(status).filter(|_| !is_news(&status.waiting)) {
-                let _ = write!(line, ", {} left", duration(left));
-            }
-        }
-        None => line.push_str("not begun"),
-    }
+    let mut line = format!("{}: {}", status.name, how_far(status));
     let ready = status.owners.iter().filter(|owner| owner.state != OwnerState::Connecting).count();
     if ready > 0 {
         let _ = write!(line, ", {ready} owner{}", if ready == 1 { "" } else { "s" });
     }
     if let Some(why) = waiting(&status.waiting) {
         let _ = write!(line, "; {why}");
+    }
+    line
+}
+
+/// How far a download is, how fast it goes, and how long that takes yet.
+pub(crate) fn how_far(status: &DownloadStatus) -> String {
+    let Some(length) = status.length else { return "not begun".to_owned() };
+    let mut line = format!("{} of {}, {}", percent(status.verified, length), size(length), rate(status.rate));
+    if let Some(left) = time_left(status).filter(|_| !is_news(&status.waiting)) {
+        let _ = write!(line, ", {} left", duration(left));
     }
     line
 }
