@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use config::{Limit, ListenAddr, NodeLabel, Period, TrackerAddress};
+use config::{Limit, ListenAddr, NodeLabel, Period, TrackerAddress, UploadPolicy};
+
+use crate::settings::{upload_period, upload_slots};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,6 +56,17 @@ pub(crate) struct Common {
     /// The most bytes a second to send, e.g. 10MiB, or none
     #[arg(long, global = true, env = "RIFFLE_UPLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
     pub(crate) upload_limit: Option<Limit>,
+    /// Who is served when more want a content than there are places: tit-for-tat or fair [default: tit-for-tat]
+    #[arg(long, global = true, env = "RIFFLE_UPLOAD_POLICY", hide_env_values = true, value_name = "POLICY")]
+    pub(crate) upload_policy: Option<UploadPolicy>,
+    /// How many downloaders of one content are served at once, 2 to 64 [default: 4]
+    #[arg(long, global = true, env = "RIFFLE_UPLOAD_SLOTS", hide_env_values = true, value_name = "COUNT")]
+    #[arg(value_parser = upload_slots)]
+    pub(crate) upload_slots: Option<u8>,
+    /// How often tit-for-tat looks again at who gives and takes most, e.g. 10s [default: 30s]
+    #[arg(long, global = true, env = "RIFFLE_UPLOAD_PERIOD", hide_env_values = true, value_name = "TIME")]
+    #[arg(value_parser = upload_period)]
+    pub(crate) upload_period: Option<Period>,
     /// The most bytes a second to receive, e.g. 10MiB, or none
     #[arg(long, global = true, env = "RIFFLE_DOWNLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
     pub(crate) download_limit: Option<Limit>,
@@ -158,6 +171,27 @@ mod tests {
     }
 
     #[test]
+    fn every_common_option_is_a_variable_too() {
+        let command = Arguments::command();
+        let common = command.get_arguments().filter(|argument| argument.is_global_set());
+        for argument in common {
+            let long = argument.get_long().expect("common options have long names");
+            let variable = format!("RIFFLE_{}", long.replace('-', "_").to_uppercase());
+            assert_eq!(argument.get_env(), Some(variable.as_ref()), "--{long}");
+        }
+    }
+
+    #[test]
+    fn places_are_given_out_as_the_command_line_says() {
+        let line = "riffle --upload-policy fair send f --upload-slots 8 --upload-period 1m30s";
+        let common = parse(line).expect("fits").common;
+        assert_eq!((common.upload_policy, common.upload_slots), (Some(UploadPolicy::Fair), Some(8)));
+        assert_eq!(common.upload_period.map(|period| period.0.as_secs()), Some(90));
+        let common = parse("riffle").expect("fits").common;
+        assert_eq!((common.upload_policy, common.upload_slots, common.upload_period), (None, None, None));
+    }
+
+    #[test]
     fn download_takes_all_its_options() {
         let line = "riffle download a b --wait --timeout 90s --stay=5m";
         let Some(Verb::Download(download)) = parse(line).expect("fits").verb else {
@@ -179,6 +213,10 @@ mod tests {
         assert!(refusal("riffle --lisden 1").contains("'--listen'"));
         assert!(refusal("riffle download").contains("<NAME|ID>"));
         assert!(refusal("riffle sendd x").contains("'send'"), "{}", refusal("riffle sendd x"));
+        assert_eq!(
+            refusal("riffle --upload-slots 1"),
+            "invalid value '1' for '--upload-slots <COUNT>': must be from 2 to 64, not 1"
+        );
         for line in ["riffle --listen nowhere", "riffle --lisden 1", "riffle download", "riffle sendd x"] {
             assert!(!refusal(line).contains('\n') && !refusal(line).contains("Usage"), "{}", refusal(line));
         }

@@ -15,6 +15,7 @@ mod fetching;
 mod kept;
 mod map;
 mod outlet;
+mod peers;
 mod progress;
 mod prompt;
 mod report;

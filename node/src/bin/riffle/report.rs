@@ -1,6 +1,7 @@
 //! What a person reads: events, states and results as lines of text. Pure, so that the words are tested.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
@@ -9,10 +10,11 @@ use std::time::Duration;
 use messages::tracker_to_node::{Listed, RefusalCode};
 use messages::{ContentId, Name, NodeId};
 use node::{
-    DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, Status, Summary, Waiting,
+    DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, ShareStatus, Status, Summary,
+    UploadStanding, UploadStatus, Waiting,
 };
 
-use crate::units::{duration, percent, rate, size};
+use crate::units::{duration, percent, rate, size, whole_percent};
 use crate::words;
 
 /// The exact line that fetches `content` on another host, quoted for a shell.
@@ -175,23 +177,23 @@ pub(crate) fn per_second(bytes: u64, took: Duration) -> u64 {
 
 /// One line of a download's state: how far, how fast, how long yet, from how many, why not faster.
 pub(crate) fn progress(status: &DownloadStatus) -> String {
-    let mut line = format!("{}: ", status.name);
-    match status.length {
-        Some(length) => {
-            let _ = write!(line, "{} of {}", percent(status.verified, length), size(length));
-            let _ = write!(line, ", {}", rate(status.rate));
-            if let Some(left) = time_left(status).filter(|_| !is_news(&status.waiting)) {
-                let _ = write!(line, ", {} left", duration(left));
-            }
-        }
-        None => line.push_str("not begun"),
-    }
+    let mut line = format!("{}: {}", status.name, how_far(status));
     let ready = status.owners.iter().filter(|owner| owner.state != OwnerState::Connecting).count();
     if ready > 0 {
         let _ = write!(line, ", {ready} owner{}", if ready == 1 { "" } else { "s" });
     }
     if let Some(why) = waiting(&status.waiting) {
         let _ = write!(line, "; {why}");
+    }
+    line
+}
+
+/// How far a download is, how fast it goes, and how long that takes yet.
+pub(crate) fn how_far(status: &DownloadStatus) -> String {
+    let Some(length) = status.length else { return "not begun".to_owned() };
+    let mut line = format!("{} of {}, {}", percent(status.verified, length), size(length), rate(status.rate));
+    if let Some(left) = time_left(status).filter(|_| !is_news(&status.waiting)) {
+        let _ = write!(line, ", {} left", duration(left));
     }
     line
 }
@@ -208,23 +210,75 @@ pub(crate) fn status(status: &Status, tracker: &str) -> Vec<String> {
     for download in &status.downloads {
         lines.push(format!("download #{} {}", download.download, progress(download)));
         lines.extend(download.owners.iter().map(|owner| format!("  from {}", owner_line(owner))));
+        lines
+            .extend(status.shares.iter().filter(|share| is_fetched_as(share, download)).map(share_under_way));
     }
-    for share in &status.shares {
-        let id = share.content.map_or_else(|| "being hashed,".to_owned(), |content| content.short());
-        let (length, sent) = (size(share.length), size(share.sent));
-        lines.push(format!("share {}: {id} {length}, {sent} sent", share.name));
-    }
-    for upload in &status.uploads {
-        lines.push(format!(
-            "upload of {} to {}: {} sent, {}",
-            upload.content.short(),
-            upload.peer,
-            size(upload.sent),
-            rate(upload.rate)
-        ));
-    }
+    let of_no_download =
+        |share: &&ShareStatus| !status.downloads.iter().any(|download| is_fetched_as(share, download));
+    lines.extend(status.shares.iter().filter(of_no_download).map(share_line));
+    lines.extend(uploads(status));
     lines.push(limits(status.upload_limit, status.download_limit));
     lines
+}
+
+/// Whether `share` is what `download` has so far: one thing to a person, who finds it with the download.
+fn is_fetched_as(share: &ShareStatus, download: &DownloadStatus) -> bool {
+    !is_whole(share) && share.content.is_some() && share.content == download.content
+}
+
+fn is_whole(share: &ShareStatus) -> bool {
+    share.permille >= 1000
+}
+
+fn share_under_way(share: &ShareStatus) -> String {
+    let here = whole_percent(share.permille.into(), 1000);
+    format!("  {here} here, served while it is fetched: {} sent", size(share.sent))
+}
+
+fn share_line(share: &ShareStatus) -> String {
+    let id = share.content.map_or_else(|| "being hashed,".to_owned(), |content| content.short());
+    let mut line = format!("share {}: {id} {}", share.name, size(share.length));
+    if !is_whole(share) {
+        let _ = write!(line, ", {} here", whole_percent(share.permille.into(), 1000));
+    }
+    line + &format!(", {} sent", size(share.sent))
+}
+
+/// A line for each content that is sent: how many get it and how many wait. `peers` shows each of them.
+fn uploads(status: &Status) -> Vec<String> {
+    let mut by_content: BTreeMap<ContentId, Vec<&UploadStatus>> = BTreeMap::new();
+    for upload in &status.uploads {
+        by_content.entry(upload.content).or_default().push(upload);
+    }
+    let line = |(content, uploads): (ContentId, Vec<&UploadStatus>)| {
+        let sum = |part: fn(&UploadStatus) -> u64| uploads.iter().map(|upload| part(upload)).sum();
+        let (sent, together) = (size(sum(|upload| upload.sent)), rate(sum(|upload| upload.rate)));
+        let places = places(&uploads);
+        let short = content.short();
+        let what = name_of(status, content).map_or(short.clone(), |name| format!("{name} ({short})"));
+        format!("upload of {what}: {places}; {sent} sent, {together}")
+    };
+    by_content.into_iter().map(line).collect()
+}
+
+/// `2 served, 1 waits for a place, 1 idle`.
+fn places(uploads: &[&UploadStatus]) -> String {
+    let count = |standing| uploads.iter().filter(|upload| upload.standing == standing).count();
+    let waiting = count(UploadStanding::Choked);
+    let parts = [
+        (count(UploadStanding::Served), "served"),
+        (waiting, if waiting == 1 { "waits for a place" } else { "wait for a place" }),
+        (count(UploadStanding::Idle), "idle"),
+    ];
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    parts.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What `content` is called here, if it is shared or fetched.
+pub(crate) fn name_of(status: &Status, content: ContentId) -> Option<&str> {
+    let shared = status.shares.iter().find(|share| share.content == Some(content));
+    let fetched = || status.downloads.iter().find(|download| download.content == Some(content));
+    shared.map(|share| share.name.as_str()).or_else(|| fetched().map(|download| download.name.as_str()))
 }
 
 /// The two limits.
@@ -233,49 +287,32 @@ pub(crate) fn limits(upload: Option<u64>, download: Option<u64>) -> String {
     format!("limits: up {}, down {}", limit(upload), limit(download))
 }
 
-/// What `peers` shows: every session, both ways.
-pub(crate) fn peers(status: &Status) -> Vec<String> {
-    let mut lines = Vec::new();
-    for download in &status.downloads {
-        let from = |owner: &OwnerStatus| {
-            let rtt = owner.rtt.map_or_else(String::new, |rtt| format!(", round trip {}", duration(rtt)));
-            let under_way = size(u64::from(owner.outstanding));
-            let datagram = owner.datagram;
-            format!(
-                "<- {} for {}{rtt}, datagrams of {datagram} bytes, {under_way} under way",
-                owner_line(owner),
-                download.name
-            )
-        };
-        lines.extend(download.owners.iter().map(from));
-    }
-    for upload in &status.uploads {
-        lines.push(format!(
-            "-> {} ({}) {} of {} sent, {}, {} ranges waiting",
-            upload.peer,
-            upload.node.short(),
-            size(upload.sent),
-            upload.content.short(),
-            rate(upload.rate),
-            upload.queued
-        ));
-    }
-    if lines.is_empty() {
-        lines.push("no sessions".to_owned());
-    }
-    lines
-}
-
 fn owner_line(owner: &OwnerStatus) -> String {
-    let mut line = format!("{} ({})", owner.peer, owner.node.short());
-    match owner.state {
-        OwnerState::Connecting => return line + ": connecting",
-        OwnerState::Choked => line.push_str(": serves others for now,"),
-        OwnerState::Snubbed => line.push_str(": silent for too long,"),
-        OwnerState::Ready => line.push(':'),
+    let mut line = format!("{} ({}):", owner.peer, owner.node.short());
+    if owner.state == OwnerState::Connecting {
+        return line + " connecting";
+    }
+    if let Some(state) = owner_state(owner.state) {
+        let _ = write!(line, " {state},");
     }
     let _ = write!(line, " {}, {}, {}", pieces(&owner.pieces), size(owner.received), rate(owner.rate));
-    line
+    if owner.permille < 1000 {
+        let _ = write!(line, ", has {}", whole_percent(owner.permille.into(), 1000));
+    }
+    if let Some(rtt) = owner.rtt {
+        let _ = write!(line, ", round trip {}", duration(rtt));
+    }
+    line + &format!(", datagrams of {} bytes", owner.datagram)
+}
+
+/// How an owner stands, in words; `None`: as it should.
+pub(crate) fn owner_state(state: OwnerState) -> Option<&'static str> {
+    match state {
+        OwnerState::Connecting => Some("connecting"),
+        OwnerState::Ready => None,
+        OwnerState::Choked => Some("serves others for now"),
+        OwnerState::Snubbed => Some("silent for too long"),
+    }
 }
 
 /// A run of pieces, first and last.

@@ -26,7 +26,7 @@ fn content(byte: u8) -> ContentId {
 
 fn download() -> DownloadStatus {
     let owner = |byte, state, pieces| OwnerStatus {
-        permille: 1000,
+        permille: if byte == 2 { 619 } else { 1000 },
         node: node_id(byte),
         peer: peer(u16::from(byte)),
         state,
@@ -111,8 +111,10 @@ fn status_shows_all_that_goes_on() {
     let expected = [
         "tracker 127.0.0.1:12345 answers",
         "download #1 a file.bin: 25.0 % of 64.0 MiB, 8.00 MiB/s, 6 s left, 2 owners",
-        "  from 10.0.0.2:1 (01010101): pieces 32-127, 8.00 MiB, 4.00 MiB/s",
-        "  from 10.0.0.2:2 (02020202): silent for too long, piece 128, 8.00 MiB, 4.00 MiB/s",
+        "  from 10.0.0.2:1 (01010101): pieces 32-127, 8.00 MiB, 4.00 MiB/s, round trip 340 µs, \
+         datagrams of 1472 bytes",
+        "  from 10.0.0.2:2 (02020202): silent for too long, piece 128, 8.00 MiB, 4.00 MiB/s, has 61 %, \
+         round trip 340 µs, datagrams of 1472 bytes",
         "  from 10.0.0.2:3 (03030303): connecting",
         "share mine: 09090909 1.00 KiB, 2.00 KiB sent",
         "limits: up 10.0 MiB/s, down none",
@@ -122,15 +124,68 @@ fn status_shows_all_that_goes_on() {
     assert_eq!(lonely, ["tracker 10.0.0.1:1 has not answered; asking again", "limits: up none, down none"]);
 }
 
+fn share(called: &str, of: u8, permille: u16) -> ShareStatus {
+    ShareStatus {
+        permille,
+        share: ShareId(4),
+        name: name(called),
+        content: Some(content(of)),
+        length: 64 << 20,
+        sent: 3 << 20,
+    }
+}
+
 #[test]
-fn peers_shows_both_directions() {
-    let picture = Status { downloads: vec![download()], ..Status::default() };
-    assert_eq!(
-        peers(&picture)[0],
-        "<- 10.0.0.2:1 (01010101): pieces 32-127, 8.00 MiB, 4.00 MiB/s for a file.bin, round trip 340 µs, \
-         datagrams of 1472 bytes, 64.0 KiB under way"
-    );
-    assert_eq!(peers(&Status::default()), ["no sessions"]);
+fn what_is_served_while_it_is_fetched_is_listed_once() {
+    let picture = Status {
+        tracker_answers: true,
+        shares: vec![share("a file.bin", 7, 379), share("left", 8, 9), share("whole", 9, 1000)],
+        downloads: vec![DownloadStatus { owners: Vec::new(), waiting: Waiting::OwnersBusy, ..download() }],
+        ..Status::default()
+    };
+    let expected = [
+        "tracker t:1 answers",
+        "download #1 a file.bin: 25.0 % of 64.0 MiB, 8.00 MiB/s, 6 s left; the owners serve others for now",
+        "  37 % here, served while it is fetched: 3.00 MiB sent",
+        "share left: 08080808 64.0 MiB, 0 % here, 3.00 MiB sent",
+        "share whole: 09090909 64.0 MiB, 3.00 MiB sent",
+        "limits: up none, down none",
+    ];
+    assert_eq!(status(&picture, "t:1"), expected);
+    // The name that is fetched and a whole file of the same content are two things.
+    let twice = Status { shares: vec![share("copy", 7, 1000)], downloads: vec![download()], ..picture };
+    assert!(status(&twice, "t:1").contains(&"share copy: 07070707 64.0 MiB, 3.00 MiB sent".to_owned()));
+}
+
+#[test]
+fn uploads_are_summed_up_by_content() {
+    let upload = |of, standing| UploadStatus {
+        node: node_id(of),
+        peer: peer(9),
+        content: content(of),
+        sent: 1 << 20,
+        rate: 1 << 10,
+        queued: 0,
+        standing,
+        piece: None,
+        length: 64 << 20,
+    };
+    let (idle, served, waits) = (UploadStanding::Idle, UploadStanding::Served, UploadStanding::Choked);
+    let standings =
+        [(7, served), (9, idle), (7, waits), (7, waits), (9, served), (9, served), (9, waits), (8, idle)];
+    let picture = Status {
+        shares: vec![share("whole", 9, 1000)],
+        downloads: vec![DownloadStatus { owners: Vec::new(), ..download() }],
+        uploads: standings.map(|(of, standing)| upload(of, standing)).to_vec(),
+        ..Status::default()
+    };
+    let lines = status(&picture, "t:1");
+    let expected = [
+        "upload of a file.bin (07070707): 1 served, 2 wait for a place; 3.00 MiB sent, 3.00 KiB/s",
+        "upload of 08080808: 1 idle; 1.00 MiB sent, 1.00 KiB/s",
+        "upload of whole (09090909): 2 served, 1 waits for a place, 1 idle; 4.00 MiB sent, 4.00 KiB/s",
+    ];
+    assert_eq!(lines[3..6], expected, "{lines:#?}");
 }
 
 #[test]

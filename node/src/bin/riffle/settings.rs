@@ -3,9 +3,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
-use config::{Limit, NodeSettings};
+use config::{ConfigError, Limit, NodeSettings, Period, UploadSettings};
 use etcetera::BaseStrategy as _;
 
 use crate::arguments::Common;
@@ -32,6 +33,9 @@ fn overlay(settings: &mut NodeSettings, common: Common) {
         dir,
         listen,
         upload_limit,
+        upload_policy,
+        upload_slots,
+        upload_period,
         download_limit,
         log_dir,
         log_level,
@@ -43,6 +47,9 @@ fn overlay(settings: &mut NodeSettings, common: Common) {
     settings.dir = dir.or(settings.dir.take());
     settings.listen = listen.unwrap_or(settings.listen);
     settings.upload.limit = upload_limit.unwrap_or(settings.upload.limit);
+    settings.upload.policy = upload_policy.unwrap_or(settings.upload.policy);
+    settings.upload.slots = upload_slots.unwrap_or(settings.upload.slots);
+    settings.upload.period = upload_period.map_or(settings.upload.period, Duration::from);
     settings.download.limit = download_limit.unwrap_or(settings.download.limit);
     settings.log_dir = log_dir.or(settings.log_dir.take()).filter(|folder| !folder.as_os_str().is_empty());
     settings.state_dir = state_dir.or(settings.state_dir.take());
@@ -78,6 +85,29 @@ pub(crate) fn log_folder(named: Option<&Path>) -> Result<PathBuf> {
     }
 }
 
+/// How many are served at once, as a person types it: in the range that the settings file has.
+pub(crate) fn upload_slots(text: &str) -> Result<u8, String> {
+    let count: i64 = text.trim().parse().map_err(|_| format!("`{text}` is not a whole number"))?;
+    upload("slots", &count.to_string()).map(|upload| upload.slots)
+}
+
+/// How often it is looked again who is served, as a person types it: in the range that the settings file has.
+pub(crate) fn upload_period(text: &str) -> Result<Period, String> {
+    let period: Period = text.parse().map_err(|error: config::ValueError| error.to_string())?;
+    upload("period", &format!("\"{period}\"")).map(|upload| Period(upload.period))
+}
+
+/// Reads one value as a settings file with nothing else: what is in range is written down in one place, and refused in the
+/// same words wherever it stands.
+fn upload(key: &str, value: &str) -> Result<UploadSettings, String> {
+    let settings = NodeSettings::from_toml(&format!("[upload]\n{key} = {value}\n"));
+    settings.map(|settings| settings.upload).map_err(|error| match error {
+        // The line and the key are those of no file that a person wrote.
+        ConfigError::Value { message, .. } => message,
+        other => other.to_string(),
+    })
+}
+
 /// A limit as a person types it, in bytes a second; `None`: no limit.
 pub(crate) fn parse_rate(text: &str) -> Result<Option<u64>, String> {
     text.parse().map(bytes_per_second).map_err(|error: config::ValueError| error.to_string())
@@ -110,6 +140,55 @@ mod tests {
         assert_eq!(settings.log_level, "debug");
         assert_eq!(bytes_per_second(settings.upload.limit), Some(1 << 20));
         assert_eq!(settings.download, config::DownloadSettings::default());
+    }
+
+    #[test]
+    fn how_places_are_given_out_is_overridden_one_by_one() {
+        let (_folder, mut common) = with_file("[upload]\npolicy = \"fair\"\nslots = 6\nperiod = \"10s\"\n");
+        let upload = |common: &Common| load(common).expect("right").upload;
+        let file = UploadSettings {
+            policy: config::UploadPolicy::Fair,
+            slots: 6,
+            period: Duration::from_secs(10),
+            ..UploadSettings::default()
+        };
+        assert_eq!(upload(&common), file);
+        common.upload_slots = Some(2);
+        assert_eq!(upload(&common), UploadSettings { slots: 2, ..file.clone() });
+        common.upload_policy = Some(config::UploadPolicy::TitForTat);
+        common.upload_period = Some(Period(Duration::from_millis(100)));
+        let policy = config::UploadPolicy::TitForTat;
+        assert_eq!(
+            upload(&common),
+            UploadSettings { policy, slots: 2, period: Duration::from_millis(100), ..file }
+        );
+    }
+
+    #[test]
+    fn a_flag_has_the_range_of_the_file_and_says_so_in_its_words() {
+        assert_eq!((upload_slots("2"), upload_slots(" 64 ")), (Ok(2), Ok(64)));
+        for (text, message) in [
+            ("1", "must be from 2 to 64, not 1"),
+            ("65", "must be from 2 to 64, not 65"),
+            ("256", "must be a whole number from 0 to 255, not 256"),
+            ("-1", "must be a whole number from 0 to 255, not -1"),
+            ("many", "`many` is not a whole number"),
+            ("2\nlimit = 0", "`2\nlimit = 0` is not a whole number"),
+        ] {
+            assert_eq!(upload_slots(text), Err(message.to_owned()));
+        }
+        assert_eq!(upload_period("100ms"), Ok(Period(Duration::from_millis(100))));
+        assert_eq!(upload_period("3650d"), Ok(Period(config::MAX_PERIOD)));
+        for (text, message) in [
+            ("99ms", "must be from \"100ms\" to \"3650d\", not \"99ms\""),
+            ("3651d", "`3651d` is too large"),
+            ("30", "the duration `30` needs a unit: write ms, s, m, h or d, such as 30s"),
+        ] {
+            assert_eq!(upload_period(text), Err(message.to_owned()));
+        }
+        let (_folder, common) = with_file("[upload]\nslots = 65\n");
+        let error = load(&common).expect_err("out of range").to_string();
+        assert!(error.ends_with("must be from 2 to 64, not 65"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Sizes, rates, times and shares as people read them: three digits and a unit.
+//! Sizes, rates, times and shares as people read them: three digits and a unit; and long texts, shortened.
 
 use std::time::Duration;
 
@@ -53,6 +53,24 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
+/// `33 %` of `whole`, where there is little room: never rounded up, and never more than all of it.
+pub(crate) fn whole_percent(part: u64, whole: u64) -> String {
+    let hundredths = if whole == 0 { 100 } else { u128::from(part.min(whole)) * 100 / u128::from(whole) };
+    format!("{hundredths} %")
+}
+
+/// `text` in `width` letters: what it begins and what it ends with, when it is longer.
+pub(crate) fn shortened(text: &str, width: usize) -> String {
+    let letters = text.chars().count();
+    if letters <= width {
+        return text.to_owned();
+    }
+    let Some(kept) = width.checked_sub(1) else { return String::new() };
+    let begin = text.chars().take(kept / 2);
+    let end = text.chars().skip(letters - (kept - kept / 2));
+    begin.chain(['…']).chain(end).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +114,20 @@ mod tests {
         assert_eq!(percent(999_999, 1_000_000), "99.9 %");
         assert_eq!(percent(0, 0), "100.0 %");
         assert_eq!(percent(1, 3), "33.3 %");
+    }
+
+    #[test]
+    fn a_short_share_is_at_most_all() {
+        assert_eq!(whole_percent(999, 1000), "99 %");
+        assert_eq!((whole_percent(3, 2), whole_percent(0, 0)), ("100 %".to_owned(), "100 %".to_owned()));
+        assert_eq!(whole_percent(u64::MAX, u64::MAX), "100 %");
+    }
+
+    #[test]
+    fn a_long_text_keeps_both_ends() {
+        assert_eq!(shortened("10.0.0.2:4000", 13), "10.0.0.2:4000");
+        assert_eq!(shortened("10.0.0.2:4000", 12), "10.0.…2:4000");
+        assert_eq!(shortened("größte", 4), "g…te");
+        assert_eq!((shortened("abc", 1), shortened("abc", 0)), ("…".to_owned(), String::new()));
     }
 }

@@ -22,6 +22,7 @@ use self::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
 use crate::commands::send::tell;
 use crate::exit::ExitCode;
 use crate::fetching::{self, Fetching};
+use crate::peers;
 use crate::report::{self, Place};
 use crate::running::{Running, download_folder, enter_folder};
 use crate::screen::{self, Screen};
@@ -308,7 +309,7 @@ impl Prompt {
                 let tracker = self.running.tracker.address().to_string();
                 self.screen.results(&report::status(&status, &tracker));
             }
-            Verb::Peers => self.screen.results(&report::peers(&status)),
+            Verb::Peers => self.screen.results(&peers::peers(&status)),
             Verb::Cancel(choice) => {
                 let all = status.downloads.iter();
                 let chosen =

@@ -33,7 +33,11 @@ pub(crate) const TOPICS: &[Topic] = &[
     Topic { name: "exit", usage: "exit", summary: "leave now; downloads go on where they were next time" },
     Topic { name: "list", usage: "list [PREFIX]", summary: "what the tracker knows, by name" },
     Topic { name: "status", usage: "status", summary: "transfers: how far, how fast, from whom, why slow" },
-    Topic { name: "peers", usage: "peers", summary: "the nodes this one talks to" },
+    Topic {
+        name: "peers",
+        usage: "peers",
+        summary: "who gives and who takes: rates, pieces, how each stands",
+    },
     Topic {
         name: "cancel",
         usage: "cancel NUMBER|NAME",
