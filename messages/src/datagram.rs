@@ -6,7 +6,7 @@ use crate::error::DecodeError;
 use crate::header::{Conversation, Header, Kind};
 use crate::limits::CONTROL_DATAGRAM;
 use crate::node_to_node::{
-    Bitfield, Bye, Control, Have, Hello, Ping, Pong, Probe, Probed, Request, Retry, Welcome,
+    Bitfield, Bye, Control, Have, Hello, Hint, Ping, Pong, Probe, Probed, Request, Retry, Welcome,
 };
 use crate::node_to_tracker::{Exit, Need, Own, Register, TrackerPong, Update};
 use crate::tracker_to_node::{Goodbye, Owned, Owners, Refused, Registered, TrackerPing, Updated};
@@ -54,7 +54,7 @@ family! {
 }
 family! {
     /// What a node says to a node, CHUNK apart.
-    NodeToNode: Hello Retry Welcome Bitfield Have Request Control Probe Probed Ping Pong Bye
+    NodeToNode: Hello Retry Welcome Bitfield Have Request Control Probe Probed Ping Pong Bye Hint
 }
 
 /// A datagram of wire version 1.

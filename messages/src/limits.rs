@@ -39,6 +39,8 @@ pub const MAX_CREDITS: usize = 32;
 pub const MAX_RANGES: usize = 16;
 /// Runs of pieces in one HAVE.
 pub const MAX_HAVE_RUNS: usize = 128;
+/// Runs of pieces in one HINT.
+pub const MAX_HINT_RUNS: usize = 16;
 /// Datagram sizes asked for in one PROBE.
 pub const MAX_PROBE_SIZES: usize = 16;
 /// Bytes of bits in one BITFIELD.

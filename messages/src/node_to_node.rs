@@ -10,7 +10,7 @@ use crate::cookie::Cookie;
 use crate::header::{Conversation, Kind};
 use crate::id::{ContentId, NodeId};
 use crate::limits::{
-    BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM, MAX_HAVE_RUNS, MAX_MANIFEST, MAX_PIECE_SIZE,
+    BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM, MAX_HAVE_RUNS, MAX_HINT_RUNS, MAX_MANIFEST, MAX_PIECE_SIZE,
     MAX_PIECES, MAX_PROBE_SIZES, MAX_RANGES, MAX_SEGMENT,
 };
 use crate::list::List;
@@ -19,6 +19,9 @@ use crate::manifest::PieceIndex;
 /// A capability: in this session the owner sends each datagram of a burst on its own, without segmentation offload. Said
 /// where bursts do not arrive whole; a HELLO that is repeated in the session says it anew.
 pub const APART: u32 = 1;
+
+/// A capability: the downloader understands HINT.
+pub const HINTS: u32 = 2;
 
 /// HELLO: open a session about one content. Padded to a full control datagram, so that no answer to it is larger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,6 +213,16 @@ pub struct Control {
     pub request: u32,
 }
 
+/// HINT: `request` is not answered for now, since others get that piece: these they do not get yet. Said only to those who have
+/// [`HINTS`]; a piece that is asked for again a while later is given all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The request that is not answered.
+    pub request: u32,
+    /// Pieces to ask for instead.
+    pub runs: List<PieceRun, MAX_HINT_RUNS>,
+}
+
 /// What CONTROL says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Operation {
@@ -339,6 +352,9 @@ impl Body for Request {
 }
 impl Body for Control {
     const KIND: Kind = Kind::Control;
+}
+impl Body for Hint {
+    const KIND: Kind = Kind::Hint;
 }
 impl Body for Probe {
     const KIND: Kind = Kind::Probe;

@@ -6,7 +6,7 @@ use messages::limits::{
     CONTROL_DATAGRAM, MAX_BURST, MAX_CONTENT, MAX_MANIFEST, MAX_NAME, MAX_PIECES, MAX_SEGMENT,
 };
 use messages::node_to_node::{
-    Bitfield, Bye, ByeReason, ByteRange, Control, Have, Hello, Operation, Ping, Pong, Probe, ProbeSize,
+    Bitfield, Bye, ByeReason, ByteRange, Control, Have, Hello, Hint, Operation, Ping, Pong, Probe, ProbeSize,
     Probed, Request, Retry, Welcome,
 };
 use messages::node_to_tracker::{
@@ -122,6 +122,7 @@ fn peer() -> impl Strategy<Value = NodeToNode> {
         welcome().prop_map(NodeToNode::from),
         bits.prop_map(|bits| Bitfield { bits }.into()),
         list(piece_run()).prop_map(|runs| Have { runs }.into()),
+        (any::<u32>(), list(piece_run())).prop_map(|(request, runs)| Hint { request, runs }.into()),
         request().prop_map(NodeToNode::from),
         control,
         (any::<u32>(), list(probe_size())).prop_map(|(id, sizes)| Probe { id, sizes }.into()),

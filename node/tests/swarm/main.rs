@@ -9,6 +9,7 @@ mod links;
 mod paths;
 mod scenario;
 mod seeds;
+mod swarms;
 mod telling;
 mod trackers;
 mod transfers;

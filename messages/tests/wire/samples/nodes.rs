@@ -1,7 +1,7 @@
 //! Samples of what nodes say to each other.
 
 use messages::node_to_node::{
-    Bitfield, Bye, ByeReason, ByteRange, Control, Have, Hello, Operation, Ping, Pong, Probe, ProbeSize,
+    Bitfield, Bye, ByeReason, ByteRange, Control, Have, Hello, Hint, Operation, Ping, Pong, Probe, ProbeSize,
     Probed, Request, Retry, Welcome,
 };
 use messages::{Bits, ChunkHeader, Conversation, Kind, List, NodeId, NodeToNode, PieceIndex, PieceRun};
@@ -84,6 +84,17 @@ pub(super) fn sessions() -> Vec<Sample> {
             Kind::Have,
             have.into(),
             vec![
+                ("count", vec![1, 0]),
+                ("runs[0].first", vec![5, 0, 0, 0]),
+                ("runs[0].count", vec![3, 0, 0, 0]),
+            ],
+        ),
+        peer(
+            "HINT",
+            Kind::Hint,
+            Hint { request: 0x61, runs: List::first_of(PieceRun::new(5, 3)) }.into(),
+            vec![
+                ("request", vec![0x61, 0, 0, 0]),
                 ("count", vec![1, 0]),
                 ("runs[0].first", vec![5, 0, 0, 0]),
                 ("runs[0].count", vec![3, 0, 0, 0]),
