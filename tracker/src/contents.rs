@@ -13,6 +13,7 @@ use messages::tracker_to_node::Listed;
 use messages::{ContentId, Name, NodeId};
 
 use crate::few::Few;
+use crate::turns::Turns;
 use crate::votes::Votes;
 
 /// A name that is stored once, however many owners use it. Ordered like its text.
@@ -36,7 +37,9 @@ struct Holding {
 
 #[derive(Clone, Debug)]
 struct Content {
-    owners: Few<NodeId, Holding>,
+    /// Those that have all of it, apart from the others: however many are on their way, who has it is found at once.
+    complete: Turns<Holding>,
+    partial: Turns<Holding>,
     names: Votes<Label>,
     lengths: Votes<u64>,
 }
@@ -103,7 +106,7 @@ impl Contents {
         }
         content.lengths.add(entry.length);
         let holding = Holding { permille: entry.permille, length: entry.length, label, mark };
-        content.owners.insert(node, holding);
+        content.owners_with(entry.permille).insert(node, holding);
         self.announcements += 1;
         let was = before.as_ref().map_or(OwnDigest::default(), |holding| holding.mark);
         Ok(Announced {
@@ -119,7 +122,7 @@ impl Contents {
 
     /// Whether `node` has some of `content`, or will.
     pub(crate) fn is_owner(&self, node: NodeId, content: ContentId) -> bool {
-        self.by_id.get(&content).is_some_and(|content| content.owners.get(&node).is_some())
+        self.by_id.get(&content).is_some_and(|content| content.is_owned_by(node))
     }
 
     /// How long most owners say that `content` is, in bytes.
@@ -127,18 +130,28 @@ impl Contents {
         self.by_id.get(&content)?.lengths.leader().copied()
     }
 
-    /// The owners of `content` and how much each has: all of them, each once, from the first at or behind `from` on
-    /// and then around.
-    pub(crate) fn owners(
-        &self,
-        content: ContentId,
-        from: NodeId,
-    ) -> impl Iterator<Item = (NodeId, Permille)> + '_ {
-        let owners = self.by_id.get(&content).map(|content| &content.owners);
+    /// All owners of `content`, complete or not, in the order of their ids.
+    pub(crate) fn owners(&self, content: ContentId) -> Vec<NodeId> {
+        let content = self.by_id.get(&content).into_iter();
+        let mut owners: Vec<NodeId> =
+            content.flat_map(|content| content.complete.nodes().chain(content.partial.nodes())).collect();
+        owners.sort_unstable();
         owners
-            .into_iter()
-            .flat_map(move |owners| owners.around(from))
-            .map(|(&node, holding)| (node, holding.permille))
+    }
+
+    /// The owners of `content` whose turn it is and how much each has: each once, `most` of them, the complete ones
+    /// first. Takes as many steps as it gives owners, however many there are.
+    pub(crate) fn owners_in_turn(
+        &mut self,
+        content: ContentId,
+        most: usize,
+    ) -> impl Iterator<Item = (NodeId, Permille)> + '_ {
+        let found = self.by_id.get_mut(&content).into_iter();
+        let in_turn = found.flat_map(move |content| {
+            let (complete, partial) = places(content.complete.len(), content.partial.len(), most);
+            content.complete.walk(complete).chain(content.partial.walk(partial))
+        });
+        in_turn.map(|(node, holding)| (node, holding.permille))
     }
 
     /// `content` under the name that most of its owners use.
@@ -177,7 +190,7 @@ impl Contents {
         Some(Listed {
             content: id,
             length: *content.lengths.leader()?,
-            owners: u32::try_from(content.owners.len()).unwrap_or(u32::MAX),
+            owners: u32::try_from(content.owner_count()).unwrap_or(u32::MAX),
             name: Name::clone(&label.0),
         })
     }
@@ -192,7 +205,7 @@ impl Contents {
 
     fn withdraw_holding(&mut self, node: NodeId, id: ContentId, keep: Keep) -> Option<Holding> {
         let content = self.by_id.get_mut(&id)?;
-        let holding = content.owners.remove(&node)?;
+        let holding = content.remove_owner(node)?;
         self.announcements -= 1;
         content.lengths.remove(&holding.length);
         if content.names.remove(&holding.label)
@@ -203,7 +216,7 @@ impl Contents {
                 self.by_name.remove::<str>(holding.label.borrow());
             }
         }
-        if content.owners.is_empty() && keep == Keep::Nothing {
+        if content.owner_count() == 0 && keep == Keep::Nothing {
             self.by_id.remove(&id);
         }
         Some(holding)
@@ -220,8 +233,32 @@ enum Keep {
 
 impl Content {
     const fn new() -> Content {
-        Content { owners: Few::new(), names: Votes::new(), lengths: Votes::new() }
+        Content { complete: Turns::new(), partial: Turns::new(), names: Votes::new(), lengths: Votes::new() }
     }
+
+    fn owner_count(&self) -> usize {
+        self.complete.len() + self.partial.len()
+    }
+
+    fn is_owned_by(&self, node: NodeId) -> bool {
+        self.complete.contains(node) || self.partial.contains(node)
+    }
+
+    /// Where an owner that has `permille` of it belongs.
+    const fn owners_with(&mut self, permille: Permille) -> &mut Turns<Holding> {
+        if permille.is_complete() { &mut self.complete } else { &mut self.partial }
+    }
+
+    fn remove_owner(&mut self, node: NodeId) -> Option<Holding> {
+        self.complete.remove(node).or_else(|| self.partial.remove(node))
+    }
+}
+
+/// How many of `complete` and of `partial` owners share `most` places: half each, and what one side leaves is the
+/// other's.
+fn places(complete: usize, partial: usize, most: usize) -> (usize, usize) {
+    let complete = complete.min(most - partial.min(most / 2));
+    (complete, partial.min(most - complete))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod ranking;
 mod rate_limit;
 mod reach;
 mod tracker;
+mod turns;
 mod votes;
 
 #[cfg(test)]

@@ -6,14 +6,13 @@ use messages::limits::{CONTROL_DATAGRAM, MAX_LISTED, MAX_OWNERS};
 use messages::node_to_tracker::{Need, Query};
 use messages::tracker_to_node::{ContentOwners, Listed, Listing, Owner, Owners};
 use messages::{ContentId, List, NodeId, Timestamp, TrackerToNode};
-use rand::RngExt;
 
 use crate::event::{Event, Found};
 use crate::ranking::{Candidate, charge, choose};
 use crate::reach::{endpoint_for, same_family};
 use crate::tracker::{Origin, Tracker, millis_up};
 
-/// Of a content with more owners than this, so many are ranked, from a random one on: a question costs no more.
+/// Of a content with more owners than this, so many are ranked, all in their turn: a question costs no more.
 const RANKED_OWNERS: usize = 512;
 
 /// Every node comes back within a heartbeat of the tracker's start, and has said its contents again after this long.
@@ -56,8 +55,7 @@ impl Tracker {
 
     fn owners_for(&mut self, origin: Origin, asker: NodeId, content: ContentId, now: Timestamp) -> Owners {
         let Some(listed) = self.contents.listed(content) else { return self.unknown(now) };
-        let (owners, candidates): (Vec<Owner>, Vec<Candidate>) =
-            self.candidates(origin, asker, content, now).into_iter().unzip();
+        let (owners, candidates) = self.candidates(origin, asker, content, now);
         let ranking = &self.settings.ranking;
         let slots = usize::from(ranking.owners_per_answer);
         let lots = u32::from(ranking.newcomer_share_percent);
@@ -81,12 +79,11 @@ impl Tracker {
         asker: NodeId,
         content: ContentId,
         now: Timestamp,
-    ) -> Vec<(Owner, Candidate)> {
-        let from = NodeId::from_bytes(self.chance.random());
+    ) -> (Vec<Owner>, Vec<Candidate>) {
         let (vantage, ranking) = (origin.vantage(), &self.settings.ranking);
-        let others = self.contents.owners(content, from).filter(|&(node, _)| node != asker);
-        others
-            .take(RANKED_OWNERS)
+        let in_turn = self.contents.owners_in_turn(content, RANKED_OWNERS);
+        in_turn
+            .filter(|&(node, _)| node != asker)
             .filter_map(|(id, permille)| {
                 let node = self.nodes.node(id)?;
                 let endpoint = endpoint_for(vantage, node.seat().address)?;
@@ -98,7 +95,7 @@ impl Tracker {
                 };
                 Some((Owner { node: id, endpoint, permille }, candidate))
             })
-            .collect()
+            .unzip()
     }
 }
 

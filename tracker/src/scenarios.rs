@@ -5,6 +5,7 @@ mod claiming;
 mod hostile;
 mod leaving;
 mod owning;
+mod spreading;
 mod updating;
 
 use std::net::{IpAddr, SocketAddr};

@@ -169,7 +169,7 @@ impl Tracker {
     /// The owners of `content`, complete or not, in the order of their ids.
     #[must_use]
     pub fn owners_of(&self, content: ContentId) -> Vec<NodeId> {
-        self.contents.owners(content, NodeId::from_bytes([0; 16])).map(|(node, _)| node).collect()
+        self.contents.owners(content)
     }
 
     /// Where a registered node is.

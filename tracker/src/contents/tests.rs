@@ -85,13 +85,32 @@ fn a_full_table_still_takes_owners_of_what_it_knows() {
 }
 
 #[test]
-fn owners_are_walked_around_from_anywhere() {
+fn owners_take_turns_and_the_complete_have_turns_of_their_own() {
     let mut contents = Contents::new(1, 1000);
-    for number in 1..=4 {
-        contents.announce(node(number), &entry(1, "a", 1000)).unwrap();
+    for number in 1..=7 {
+        contents.announce(node(number), &entry(1, "a", if number < 4 { 1000 } else { 10 })).unwrap();
     }
-    let order: Vec<NodeId> = contents.owners(id(1), node(3)).map(|(node, _)| node).collect();
-    assert_eq!(order, [node(3), node(4), node(1), node(2)]);
+    let mut walk =
+        |most| -> Vec<NodeId> { contents.owners_in_turn(id(1), most).map(|(node, _)| node).collect() };
+    assert_eq!(walk(4), [1, 2, 4, 5].map(node));
+    assert_eq!(walk(4), [3, 1, 6, 7].map(node));
+    assert_eq!(walk(20), [2, 3, 1, 4, 5, 6, 7].map(node));
+    contents.announce(node(5), &entry(1, "a", 1000)).unwrap();
+    assert_eq!(contents.owners(id(1)), [1, 2, 3, 4, 5, 6, 7].map(node), "it moved, and is there once");
+    assert_eq!(contents.owners_in_turn(id(1), 20).filter(|(_, permille)| permille.is_complete()).count(), 4);
+    contents.announce(node(5), &entry(1, "a", 999)).unwrap();
+    assert_eq!(contents.owners_in_turn(id(1), 20).filter(|(_, permille)| permille.is_complete()).count(), 3);
+    assert_eq!(contents.owners_in_turn(id(2), 20).count(), 0);
+}
+
+proptest! {
+    #[test]
+    fn places_are_halved_and_none_is_left_empty(complete in 0..50_usize, partial in 0..50_usize, most in 0..40_usize) {
+        let (of_complete, of_partial) = places(complete, partial, most);
+        prop_assert_eq!(of_complete + of_partial, most.min(complete + partial));
+        prop_assert!(of_complete <= complete && of_complete >= complete.min(most / 2));
+        prop_assert!(of_partial <= partial && of_partial >= partial.min(most / 2));
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -157,13 +176,12 @@ proptest! {
         prop_assert_eq!(contents.len(), known.len());
         prop_assert_eq!(contents.room(), 7 - naive.len());
         for content in known {
-            let owners: Vec<(NodeId, Permille)> = contents.owners(content, node(2)).collect();
-            let (before, from): (Vec<_>, Vec<_>) = naive
-                .iter()
-                .filter(|((of, _), _)| *of == content)
-                .map(|((_, owner), entry)| (*owner, entry.permille))
-                .partition(|(owner, _)| *owner < node(2));
-            prop_assert_eq!(owners, [from, before].concat());
+            let mut owners: Vec<(NodeId, Permille)> = contents.owners_in_turn(content, 5).collect();
+            prop_assert!(owners.is_sorted_by_key(|(_, permille)| !permille.is_complete()), "the complete ones first");
+            owners.sort_unstable();
+            prop_assert_eq!(contents.owners(content), owners.iter().map(|(owner, _)| *owner).collect::<Vec<_>>());
+            let of_it = naive.iter().filter(|((of, _), _)| *of == content);
+            prop_assert_eq!(owners, of_it.map(|((_, owner), entry)| (*owner, entry.permille)).collect::<Vec<_>>());
         }
     }
 }

@@ -1,0 +1,95 @@
+//! What a NEED and an OWN cost by how many owners the content has: `cargo run -p tracker --example cost`.
+//! It prints microseconds and asserts nothing: what a machine is worth is no test.
+#![allow(clippy::disallowed_methods, reason = "real time is what it measures")]
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use config::TrackerSettings;
+use messages::node_to_tracker::{Asker, Need, Own, OwnDigest, OwnEntry, Permille, Query, Register};
+use messages::{
+    BootEpoch, ContentId, Conversation, Cookie, Datagram, List, Name, NodeId, NodeToTracker, Timestamp,
+    TrackerToNode,
+};
+use tracker::{Output, Tracker};
+
+const ROUNDS: u32 = 2000;
+
+struct Scene {
+    tracker: Tracker,
+    out: Output,
+    bytes: Vec<u8>,
+}
+
+impl Scene {
+    fn ask(&mut self, from: SocketAddr, message: &NodeToTracker) -> Option<TrackerToNode> {
+        self.bytes.clear();
+        message.encode(Conversation(1), &mut self.bytes);
+        self.tracker.handle_datagram(from, None, &self.bytes, Timestamp::ZERO);
+        self.out.clear();
+        self.tracker.poll(Timestamp::ZERO, &mut self.out);
+        match Datagram::decode(self.out.datagrams().next()?.1) {
+            Ok(Datagram::FromTracker(_, message)) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// A node that has joined, and where it is.
+    fn join(&mut self, number: u32) -> Option<(SocketAddr, Asker)> {
+        let mut id = [0; 16];
+        // Spread over all ids, as those of nodes are.
+        id[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b9).to_be_bytes());
+        let [_, a, b, c] = number.to_be_bytes();
+        let from = SocketAddr::from(([10, a, b, c], 7000));
+        let register = |cookie| {
+            let asker = Asker { node: NodeId::from_bytes(id), cookie };
+            NodeToTracker::from(Register { asker, epoch: BootEpoch(1), contents: 0, digest: OwnDigest(0) })
+        };
+        let Some(TrackerToNode::Refused(refused)) = self.ask(from, &register(Cookie::NONE)) else {
+            return None;
+        };
+        self.ask(from, &register(refused.cookie))?;
+        Some((from, Asker { node: NodeId::from_bytes(id), cookie: refused.cookie }))
+    }
+}
+
+fn own(asker: Asker, have: u32) -> Option<NodeToTracker> {
+    let entry = OwnEntry {
+        content: ContentId::from_bytes([9; 32]),
+        length: 1 << 30,
+        permille: Permille::of(have, 1000),
+        withdrawn: false,
+        name: Name::new("a film.mkv").ok()?,
+    };
+    Some(Own { asker, entries: List::first_of([entry]) }.into())
+}
+
+fn measure(owners: u32) -> Option<()> {
+    let mut settings = TrackerSettings::default();
+    settings.limits.request_burst = 1_000_000;
+    let tracker = Tracker::new(settings, [3; 32], 1, Timestamp::ZERO);
+    let mut scene = Scene { tracker, out: Output::default(), bytes: Vec::new() };
+    for number in 0..owners {
+        let (from, asker) = scene.join(number)?;
+        scene.ask(from, &own(asker, if number % 10 == 0 { 1000 } else { number % 1000 })?)?;
+    }
+    let (from, asker) = scene.join(owners)?;
+    let need = Need { asker, query: Query::Content(ContentId::from_bytes([9; 32])) }.into();
+    let mut micros = |message: &dyn Fn(u32) -> Option<NodeToTracker>| {
+        let start = Instant::now();
+        for round in 0..ROUNDS {
+            scene.ask(from, &message(round)?)?;
+        }
+        Some(start.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS))
+    };
+    let asked = micros(&|_| Some(NodeToTracker::clone(&need)))?;
+    let said = micros(&|round| own(asker, round % 1000))?;
+    println!("{owners:>7} owners: NEED {asked:>6.1} µs, OWN that grows {said:>5.1} µs");
+    Some(())
+}
+
+fn main() {
+    for owners in [1, 20, 100, 1000, 10_000, 100_000] {
+        measure(owners);
+    }
+}
