@@ -10,8 +10,8 @@ use crate::cookie::Cookie;
 use crate::header::{Conversation, Kind};
 use crate::id::{ContentId, NodeId};
 use crate::limits::{
-    BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM, MAX_HAVE_RUNS, MAX_HINT_RUNS, MAX_MANIFEST, MAX_PIECE_SIZE,
-    MAX_PIECES, MAX_PROBE_SIZES, MAX_RANGES, MAX_SEGMENT,
+    BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM, MAX_HAVE_RUNS, MAX_HINT_RUNS, MAX_MANIFEST,
+    MAX_PIECE_SIZE, MAX_PIECES, MAX_PROBE_SIZES, MAX_RANGES, MAX_SEGMENT,
 };
 use crate::list::List;
 use crate::manifest::PieceIndex;

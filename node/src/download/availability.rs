@@ -17,12 +17,14 @@ pub(super) struct Availability {
     /// Whether there is any partial owner.
     is_partial: bool,
     is_stale: bool,
+    /// An owner would rather give others than what it was asked for.
+    is_hinted: bool,
 }
 
 impl Availability {
     /// Nothing is known yet of `pieces` pieces.
     pub(super) fn new(pieces: u32) -> Availability {
-        Availability { counts: vec![0; pieces as usize], is_partial: false, is_stale: true }
+        Availability { counts: vec![0; pieces as usize], is_partial: false, is_stale: true, is_hinted: false }
     }
 
     /// Whether it has to be counted anew.
@@ -35,10 +37,17 @@ impl Availability {
         self.is_stale = true;
     }
 
+    /// An owner would rather give other pieces than what it was asked for: there are others who want them.
+    pub(super) fn on_hint(&mut self) {
+        if !std::mem::replace(&mut self.is_hinted, true) {
+            self.is_stale = true;
+        }
+    }
+
     /// Counted anew: `partial` owners, each with the pieces that it has.
     pub(super) fn count<'a, I: Iterator<Item = usize>>(&mut self, partial: impl Iterator<Item = I> + 'a) {
         self.counts.fill(0);
-        (self.is_partial, self.is_stale) = (false, false);
+        (self.is_partial, self.is_stale) = (self.is_hinted, false);
         for owner in partial {
             self.is_partial = true;
             owner.for_each(|piece| self.add(piece));

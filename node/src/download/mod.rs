@@ -17,6 +17,7 @@ mod describing;
 mod endgame;
 mod fetch;
 mod has;
+mod hints;
 mod need;
 mod owners;
 mod path;

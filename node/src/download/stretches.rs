@@ -88,6 +88,12 @@ impl Stretches {
         self.list.iter().filter(|stretch| stretch.holder.is_none()).map(|stretch| stretch.pieces.clone())
     }
 
+    /// Whether nobody is on `piece`, and it is missing.
+    pub(crate) fn is_free(&self, piece: u32) -> bool {
+        let at = self.list.partition_point(|stretch| stretch.pieces.end <= piece);
+        self.list.get(at).is_some_and(|stretch| stretch.holder.is_none() && stretch.pieces.contains(&piece))
+    }
+
     /// `piece`, which nobody is on, is begun, and leaves the table.
     pub(crate) fn take(&mut self, piece: u32) {
         let at = self.list.partition_point(|stretch| stretch.pieces.end <= piece);

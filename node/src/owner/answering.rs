@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messages::node_to_node::{Control, Operation, Request};
+use messages::node_to_node::{Control, Hint, Operation, Request};
 use messages::{Conversation, PieceIndex};
 
 use super::Owner;
@@ -28,6 +28,8 @@ impl Owner {
         let Some(served) = self.shares.get_mut(&session.share) else {
             return;
         };
+        // Alone, a downloader knows best what it wants next.
+        let shared = served.places.count() > 1;
         let limit = cx.settings.network.requests_per_session as usize;
         session.on_request(request, cx.now);
         for (number, range) in (0u32..).zip(request.ranges.iter()) {
@@ -39,6 +41,17 @@ impl Owner {
                 || session.finishes(*range)
                 || served.places.ask(ours, places, session.sent(), cx.now)
             {
+                let piece = range.piece();
+                let elsewhere = shared
+                    && served.is_given_too_soon(piece)
+                    && !session.finishes(*range)
+                    && session.takes_hint(piece, cx.now);
+                if elsewhere {
+                    let hint = Hint { request: number, runs: served.hint() };
+                    cx.send(session.peer, session.theirs, &hint);
+                    continue;
+                }
+                served.give(piece);
                 session.queue(number, *range, request.segment_size, &served.manifest, limit, cx.now)
             } else {
                 Err(Refusal::NoPlace)

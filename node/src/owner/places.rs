@@ -88,6 +88,11 @@ impl Places {
         self.served.iter().map(|place| place.session)
     }
 
+    /// How many want something.
+    pub(super) fn count(&self) -> usize {
+        self.served.len() + self.waiting.len()
+    }
+
     /// Whether somebody waits.
     pub(super) fn are_wanted(&self) -> bool {
         !self.waiting.is_empty()

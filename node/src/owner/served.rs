@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::places::Places;
 use fixedbitset::FixedBitSet;
-use messages::limits::MAX_HAVE_RUNS;
+use messages::limits::{MAX_HAVE_RUNS, MAX_HINT_RUNS};
 use messages::node_to_node::{Bitfield, Have};
 use messages::{Bits, ContentId, List, Manifest, Name, PieceIndex, PieceRun, Timestamp};
 
@@ -14,6 +14,9 @@ use messages::{Bits, ContentId, List, Manifest, Name, PieceIndex, PieceRun, Time
 const HAVE_PERIOD: Duration = Duration::from_millis(100);
 /// Nobody confirms a HAVE: each piece is in so many of them, one after the other.
 const TOLD_TIMES: u8 = 3;
+/// A hint names so many pieces: what a session fetches in about a second.
+const HINTED_PIECES: usize = 8;
+const _: () = assert!(HINTED_PIECES <= MAX_HINT_RUNS, "each may be a run of its own");
 
 /// A content that is served.
 #[derive(Debug)]
@@ -31,6 +34,10 @@ pub(crate) struct Served {
     /// When they are told of next.
     pub(super) tells_at: Timestamp,
     pub(super) places: Places,
+    /// Pieces that were given to anybody; while some were not, others are pointed at those.
+    given: FixedBitSet,
+    /// From here on they are looked for: everybody is sent elsewhere.
+    hints_from: u32,
     /// When it is looked at again who gets the places.
     pub(super) looks_at: Timestamp,
 }
@@ -38,7 +45,7 @@ pub(crate) struct Served {
 impl Served {
     /// All of the content that `manifest` describes.
     pub(super) fn whole(content: ContentId, name: Name, manifest: Arc<Manifest>) -> Served {
-        let encoded = manifest.encode().into();
+        let (encoded, pieces) = (manifest.encode().into(), manifest.layout().pieces());
         Served {
             content,
             name,
@@ -49,6 +56,8 @@ impl Served {
             news: Vec::new(),
             tells_at: Timestamp::NEVER,
             places: Places::default(),
+            given: FixedBitSet::with_capacity(pieces as usize),
+            hints_from: 0,
             looks_at: Timestamp::NEVER,
         }
     }
@@ -93,6 +102,40 @@ impl Served {
             self.news.push((piece.0, 0));
             self.tells_at = self.tells_at.min(now + HAVE_PERIOD);
         }
+    }
+
+    /// `piece` is given to somebody.
+    pub(super) fn give(&mut self, piece: PieceIndex) {
+        if (piece.0 as usize) < self.given.len() {
+            self.given.insert(piece.0 as usize);
+        }
+    }
+
+    /// Whether `piece` was given before, and others were not.
+    pub(super) fn is_given_too_soon(&self, piece: PieceIndex) -> bool {
+        self.is_whole() && self.given.contains(piece.0 as usize) && !self.given.is_full()
+    }
+
+    /// A few pieces that were given to nobody, others each time.
+    pub(super) fn hint(&mut self) -> List<PieceRun, MAX_HINT_RUNS> {
+        let all = self.given.len() as u32;
+        let mut runs: Vec<Range<u32>> = Vec::new();
+        let mut hinted = 0;
+        for piece in (self.hints_from..all).chain(0..self.hints_from) {
+            if self.given.contains(piece as usize) {
+                continue;
+            }
+            match runs.last_mut() {
+                Some(run) if run.end == piece => run.end += 1,
+                _ => runs.push(piece..piece + 1),
+            }
+            hinted += 1;
+            if hinted == HINTED_PIECES {
+                break;
+            }
+        }
+        self.hints_from = runs.last().map_or(0, |run| run.end % all.max(1));
+        List::first_of(runs.iter().filter_map(|run| PieceRun::new(run.start, run.end - run.start)))
     }
 
     /// All of it is here now. Sessions learn the last pieces like the others.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::limits::MAX_PROBE_SIZES;
-use messages::node_to_node::{APART, ByteRange, Hello, Probe, Probed, Request};
+use messages::node_to_node::{APART, ByteRange, HINTS, Hello, Probe, Probed, Request};
 use messages::{
     ChunkHeader, ContentId, Conversation, HOLD_UNIT_MICROS, Layout, Manifest, NodeId, PieceIndex, Timestamp,
 };
@@ -29,6 +29,8 @@ const CHALLENGE_REPEAT: Duration = Duration::from_millis(500);
 /// Requests further back than this are taken for repeated ones.
 const REMEMBERED_REQUESTS: u32 = 128;
 
+/// Who asks again after this long for a piece instead of which others were named gets it.
+const HINTED_FOR: Duration = Duration::from_millis(500);
 /// So many begun pieces of a session are remembered.
 const MOST_BEGUN: usize = 32;
 
@@ -110,6 +112,9 @@ pub(super) struct Serving {
     /// Pieces that it has begun, the latest last, and how many bytes of each it may still ask for: it may finish them
     /// when it has lost its place.
     begun: VecDeque<(PieceIndex, u32)>,
+    /// Whether it understands HINT, and instead of which piece it got the last one, until when.
+    takes_hints: bool,
+    hinted: Option<(PieceIndex, Timestamp)>,
 }
 
 impl Serving {
@@ -141,6 +146,8 @@ impl Serving {
             probed: 0,
             apart: false,
             begun: VecDeque::new(),
+            takes_hints: hello.capabilities & HINTS != 0,
+            hinted: None,
         }
     }
 
@@ -151,7 +158,8 @@ impl Serving {
     /// What HELLO says that the downloader can do or wants; what is granted.
     pub(super) fn grant(&mut self, capabilities: u32) -> u32 {
         self.apart = capabilities & APART != 0;
-        capabilities & APART
+        self.takes_hints = capabilities & HINTS != 0;
+        capabilities & (APART | HINTS)
     }
 
     pub(super) fn heard_at(&self) -> Timestamp {
@@ -224,6 +232,18 @@ impl Serving {
     pub(super) fn finishes(&self, range: ByteRange) -> bool {
         let begun = |(piece, left): &(PieceIndex, u32)| *piece == range.piece() && *left >= range.length();
         range.piece() == PieceIndex::MANIFEST || self.begun.iter().any(begun)
+    }
+
+    /// Whether it is pointed at other pieces than `piece`: for a while, and then it gets it all the same.
+    pub(super) fn takes_hint(&mut self, piece: PieceIndex, now: Timestamp) -> bool {
+        match self.hinted {
+            _ if !self.takes_hints => false,
+            Some((hinted, until)) if hinted == piece => now < until,
+            _ => {
+                self.hinted = Some((piece, now + HINTED_FOR));
+                true
+            }
+        }
     }
 
     /// Bytes of `range`, of a piece of so many bytes, are given.

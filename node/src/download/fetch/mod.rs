@@ -392,10 +392,16 @@ impl Fetch {
         if !self.availability.is_partial() {
             return self.stretches.begin(session.key, |piece| session.has(piece));
         }
+        let hints = session.hints();
+        if let Some(piece) = hints.first(|piece| session.has(piece) && self.stretches.is_free(piece)) {
+            self.stretches.take(piece);
+            return Some(piece);
+        }
+        let now = cx.now;
+        let has = |piece: u32| session.has(piece) && !hints.avoids(piece, now);
         let first = self.have.count_ones(..) + self.begun.len() < FIRST_PIECES as usize;
         let next = session.last_piece.filter(|_| !first).map(|piece| piece + 1);
-        let piece =
-            self.availability.rarest(self.stretches.free(), |piece| session.has(piece), next, cx.rng)?;
+        let piece = self.availability.rarest(self.stretches.free(), has, next, cx.rng)?;
         self.stretches.take(piece);
         Some(piece)
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use messages::node_to_node::{APART, Hello, Welcome};
+use messages::node_to_node::{APART, HINTS, Hello, Welcome};
 use messages::{Cookie, Timestamp};
 use rand::RngExt as _;
 
@@ -41,7 +41,7 @@ impl Apart {
 impl Session {
     /// What HELLO asks for on this path.
     pub(super) fn capabilities(&self, cx: &Context<'_>) -> u32 {
-        if cx.paths.breaks_bursts(self.peer, cx.now) { APART } else { 0 }
+        if cx.paths.breaks_bursts(self.peer, cx.now) { APART | HINTS } else { HINTS }
     }
 
     /// Bursts of the flow, or of another on the same path, do not arrive whole: the owner is asked to send them apart.
@@ -66,7 +66,7 @@ impl Session {
             content: self.content,
             node: cx.node,
             conversation: self.ours,
-            capabilities: APART,
+            capabilities: APART | HINTS,
             sent_at: cx.now.wire_micros(),
             cookie: cx.cookies.find(self.peer),
         };

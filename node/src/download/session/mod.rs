@@ -24,6 +24,7 @@ use messages::{
 use rand::RngExt as _;
 
 use super::has::Has;
+use super::hints::Hints;
 use super::path::is_near;
 use super::patience::Patience;
 use crate::context::{Context, Gives, Route};
@@ -91,6 +92,7 @@ pub(crate) struct Session {
     /// The piece that it began last.
     pub(crate) last_piece: Option<u32>,
     said_nothing_to_ask: bool,
+    hints: Hints,
     /// How often it was asked for the manifest.
     pub(crate) manifest_tries: u32,
     /// When anything was said to it last.
@@ -133,6 +135,7 @@ impl Session {
             forgives_at: None,
             last_piece: None,
             said_nothing_to_ask: true,
+            hints: Hints::default(),
             manifest_tries: 0,
             said_at: cx.now,
             meter: Meter::new(cx.now),
@@ -237,6 +240,17 @@ impl Session {
         self.has.learn_runs(runs)
     }
 
+    /// HINT: these pieces are better asked for than `piece`.
+    pub(crate) fn handle_hint(&mut self, piece: PieceIndex, runs: &[PieceRun], now: Timestamp) {
+        self.patience.on_answer();
+        self.hints.learn(piece.0, runs, now);
+    }
+
+    /// What the owner would rather give.
+    pub(crate) fn hints(&self) -> &Hints {
+        &self.hints
+    }
+
     /// The pieces of a partial owner that has answered; `None`: it has all, or nothing is known of it.
     pub(crate) fn partial(&self) -> Option<impl Iterator<Item = usize>> {
         self.flow.as_ref().and_then(|_| self.has.partial())
@@ -320,6 +334,7 @@ impl Session {
     /// What time brings: a repeated HELLO, the end of a pause, a silent owner. The reason, when the session is over.
     pub(crate) fn handle_time(&mut self, cx: &mut Context<'_>) -> Option<SessionEnd> {
         let now = cx.now;
+        self.hints.expire(now);
         if self.forgives_at.is_some_and(|at| now >= at) {
             self.forgives_at = None;
             self.has = Has::Everything;
@@ -392,8 +407,9 @@ impl Session {
         let loss = self.flow.as_ref().map_or(Wait::IDLE, Flow::next_timer);
         let forgives =
             Wait { until: self.forgives_at.unwrap_or(Timestamp::NEVER), reason: Reason::HelloRetry };
+        let hints = Wait { until: self.hints.next_at(), reason: Reason::Swarm };
         let barren = Wait { until: self.patience.next_at(), reason: Reason::Snub };
-        own.earlier(snub).earlier(loss).earlier(forgives).earlier(barren)
+        own.earlier(snub).earlier(loss).earlier(forgives).earlier(barren).earlier(hints)
     }
 
     /// Sends one REQUEST for consecutive request numbers from `first` on.

@@ -126,7 +126,8 @@ pub(crate) fn run(swarm: &Swarm, seed: u64) -> Outcome {
                 let all = (0..pieces).all(|piece| {
                     let piece = messages::PieceIndex(piece);
                     hosts.iter().any(|host| {
-                        world.hosts[host.0].ended > 0 || world.hosts[host.0].disk.has_stored(content.id, piece)
+                        world.hosts[host.0].ended > 0
+                            || world.hosts[host.0].disk.has_stored(content.id, piece)
                     })
                 });
                 all.then(|| sent(world))
