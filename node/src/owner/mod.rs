@@ -356,7 +356,11 @@ impl Owner {
 
     /// For screens.
     pub(crate) fn uploads(&self, now: Timestamp) -> Vec<UploadStatus> {
-        self.sessions.values().map(|session| session.status(now)).collect()
+        let status = |(&ours, session): (&Conversation, &Serving)| {
+            let served = self.shares.get(&session.share)?;
+            Some(session.status(served.places.standing(ours), served.manifest.layout().length(), now))
+        };
+        self.sessions.iter().filter_map(status).collect()
     }
 }
 

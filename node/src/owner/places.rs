@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use messages::{Conversation, Timestamp};
 
+use crate::status::UploadStanding;
+
 /// Who has a place and asks for nothing for so long has given it up, when others wait: its UNCHOKE may be lost.
 const UNUSED: Duration = Duration::from_secs(1);
 
@@ -86,6 +88,15 @@ impl Places {
     /// Those who have a place.
     pub(super) fn served(&self) -> impl Iterator<Item = Conversation> {
         self.served.iter().map(|place| place.session)
+    }
+
+    /// How `session` stands, for screens.
+    pub(super) fn standing(&self, session: Conversation) -> UploadStanding {
+        match session {
+            served if self.has(served) => UploadStanding::Served,
+            waiting if self.waiting.contains(&waiting) => UploadStanding::Choked,
+            _ => UploadStanding::Idle,
+        }
     }
 
     /// How many want something.

@@ -368,7 +368,7 @@ impl Serving {
     }
 
     /// For screens.
-    pub(super) fn status(&self, now: Timestamp) -> UploadStatus {
+    pub(super) fn status(&self, standing: UploadStanding, length: u64, now: Timestamp) -> UploadStatus {
         UploadStatus {
             node: self.node,
             peer: self.peer,
@@ -376,9 +376,9 @@ impl Serving {
             sent: self.meter.total(),
             rate: self.meter.rate(now),
             queued: self.queue.len(),
-            standing: if self.queue.is_empty() { UploadStanding::Idle } else { UploadStanding::Served },
-            piece: None,
-            length: 0,
+            standing,
+            piece: self.begun.back().map(|(piece, _)| piece.0),
+            length,
         }
     }
 
