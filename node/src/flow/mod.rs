@@ -306,7 +306,7 @@ impl Flow {
             }
         }
         self.shape.lengthen(segment, self.settings.longest_burst, now);
-        let timed_out = self.outstanding() > 0 && now >= self.timing.timeout_at();
+        let timed_out = self.outstanding() > 0 && now >= self.timeout_at();
         if timed_out {
             let wholeness = &mut self.wholeness;
             self.bursts.give_up_everything(lost, |burst| wholeness.on_finished(burst, now));
@@ -320,12 +320,16 @@ impl Flow {
         timed_out
     }
 
+    fn timeout_at(&self) -> Timestamp {
+        self.timing.timeout_at(self.waits_since().unwrap_or(Timestamp::ZERO))
+    }
+
     /// When [`Flow::detect_loss`] should be called although nothing arrives.
     pub(crate) fn next_timer(&self) -> Wait {
         if self.outstanding() == 0 {
             return Wait::IDLE;
         }
-        let until = self.timing.timeout_at().min(self.loss.next_at(&self.bursts).unwrap_or(Timestamp::NEVER));
+        let until = self.timeout_at().min(self.loss.next_at(&self.bursts).unwrap_or(Timestamp::NEVER));
         Wait { until, reason: Reason::LossTimer }
     }
 }

@@ -66,8 +66,9 @@ impl Timing {
         self.rtt.timeout(0)
     }
 
-    /// When everything outstanding is taken for lost.
-    pub(super) fn timeout_at(&self) -> Timestamp {
-        self.last_heard + self.timeout()
+    /// When everything outstanding is taken for lost, the oldest of which was asked for at `asked_at`: what was asked before may have been
+    /// taken back since.
+    pub(super) fn timeout_at(&self, asked_at: Timestamp) -> Timestamp {
+        self.last_heard.max(asked_at) + self.timeout()
     }
 }
