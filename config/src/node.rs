@@ -116,8 +116,9 @@ settings! {
         /// content, took) most, and one by lot; "fair": everybody in turn, right within one company.
         pub policy: UploadPolicy = UploadPolicy::TitForTat;
 
-        /// How many downloaders of one content are served at once; others wait for a place, and are told so.
-        pub slots: u8 = 4, within 2..=64;
+        /// How many downloaders of one content the policy "fair" serves at once; others wait for a place, and are told so.
+        /// (Tit-for-tat serves four.)
+        pub slots: u8 = 8, within 2..=64;
 
         /// How often tit-for-tat looks again at who gives and takes most.
         pub period: Duration = Duration::from_secs(30), within Duration::from_millis(100)..=MAX_PERIOD;

@@ -83,7 +83,7 @@ kinds! {
     Pong = 0x2b,
     /// either way: the session is over.
     Bye = 0x2c,
-    /// owner → downloader: pieces that others do not get yet, instead of one that they do.
+    /// owner → downloader: pieces that others do not get.
     Hint = 0x2d,
     /// owner → downloader: bytes of a file or of a manifest.
     Chunk = 0x31,

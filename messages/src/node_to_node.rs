@@ -213,13 +213,10 @@ pub struct Control {
     pub request: u32,
 }
 
-/// HINT: `request` is not answered for now, since others get that piece: these they do not get yet. Said only to those who have
-/// [`HINTS`]; a piece that is asked for again a while later is given all the same.
+/// HINT: of what this owner has, others do not get these pieces. Advice, said only to those who have [`HINTS`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hint {
-    /// The request that is not answered.
-    pub request: u32,
-    /// Pieces to ask for instead.
+    /// Pieces to ask for first.
     pub runs: List<PieceRun, MAX_HINT_RUNS>,
 }
 

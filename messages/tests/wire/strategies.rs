@@ -122,7 +122,7 @@ fn peer() -> impl Strategy<Value = NodeToNode> {
         welcome().prop_map(NodeToNode::from),
         bits.prop_map(|bits| Bitfield { bits }.into()),
         list(piece_run()).prop_map(|runs| Have { runs }.into()),
-        (any::<u32>(), list(piece_run())).prop_map(|(request, runs)| Hint { request, runs }.into()),
+        list(piece_run()).prop_map(|runs| Hint { runs }.into()),
         request().prop_map(NodeToNode::from),
         control,
         (any::<u32>(), list(probe_size())).prop_map(|(id, sizes)| Probe { id, sizes }.into()),

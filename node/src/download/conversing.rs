@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use messages::node_to_node::{Bye, ByeReason, ByteRange, Control, Hint, Operation, Welcome};
+use messages::node_to_node::{Bye, ByeReason, ByteRange, Control, Operation, Welcome};
 use messages::{ChunkHeader, Conversation, NodeToNode, PieceIndex};
 
 use super::session::Session;
@@ -54,7 +54,12 @@ impl Download {
                 }
             }
             NodeToNode::Probed(probed) => session.handle_probed(*probed, cx),
-            NodeToNode::Hint(hint) => self.handle_hint(key, hint, cx),
+            NodeToNode::Hint(hint) => {
+                session.handle_hint(&hint.runs);
+                if let Phase::Fetching(fetch) = &mut self.phase {
+                    fetch.availability.on_hint();
+                }
+            }
             NodeToNode::Hello(_) | NodeToNode::Request(_) | NodeToNode::Probe(_) => {
                 cx.counters.unexpected += 1;
             }
@@ -153,26 +158,6 @@ impl Download {
             Operation::Unchoke => session.on_unchoked(),
             Operation::Gone => self.end_session(key, SessionEnd::Gone, cx),
             Operation::Cancel => cx.counters.unexpected += 1,
-        }
-    }
-
-    /// The owner names pieces that it would rather give than what `request` asks for.
-    fn handle_hint(&mut self, key: SessionKey, hint: &Hint, cx: &mut Context<'_>) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        let Some((range, missing)) = session.flow_mut().and_then(|flow| flow.take_back(hint.request)) else {
-            cx.counters.unexpected += 1;
-            return;
-        };
-        cx.download_limit.refund(missing);
-        session.handle_hint(range.piece(), &hint.runs, cx.now);
-        if let Phase::Fetching(fetch) = &mut self.phase {
-            fetch.availability.on_hint();
-            let buffer = fetch.on_choked(range, key);
-            buffer.into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
-        } else {
-            self.ask_again(range, key, None);
         }
     }
 

@@ -281,7 +281,10 @@ impl Flow {
 
     /// The same, when it says nothing about the path: the owner serves others.
     pub(crate) fn take_back(&mut self, request: u32) -> Option<(ByteRange, u32)> {
-        self.bursts.give_up(request)
+        let taken = self.bursts.give_up(request);
+        // What was not sent does not show how fast the path is.
+        self.delivery.on_nothing_to_ask(self.bursts.outstanding());
+        taken
     }
 
     /// Everything that is outstanding, which is no longer expected.

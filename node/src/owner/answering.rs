@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use messages::node_to_node::{Control, Hint, Operation, Request};
+use messages::node_to_node::{Control, Operation, Request};
 use messages::{Conversation, PieceIndex};
 
 use super::Owner;
-use super::session::{Answer, Refusal};
+use super::served::Served;
+use super::session::{Answer, Refusal, Serving};
 use super::swarm::CHOKE_RETRY;
+use super::swarm::{places, pointed_at};
 use crate::context::Context;
 use crate::event::Event;
 use crate::output::{Reason, Wait};
@@ -28,30 +30,21 @@ impl Owner {
         let Some(served) = self.shares.get_mut(&session.share) else {
             return;
         };
-        // Alone, a downloader knows best what it wants next.
-        let shared = served.places.count() > 1;
         let limit = cx.settings.network.requests_per_session as usize;
         session.on_request(request, cx.now);
+        let mut begun = Vec::new();
         for (number, range) in (0u32..).zip(request.ranges.iter()) {
             let number = request.first_request.wrapping_add(number);
-            let places = usize::from(cx.settings.upload.slots);
+            let places = places(&cx.settings.upload);
             let answer = if !served.has(range.piece()) {
                 Err(Refusal::NoSuchRange)
             } else if served.places.is_used(ours, cx.now)
                 || session.finishes(*range)
                 || served.places.ask(ours, places, session.sent(), cx.now)
             {
-                let piece = range.piece();
-                let elsewhere = shared
-                    && served.is_given_too_soon(piece)
-                    && !session.finishes(*range)
-                    && session.takes_hint(piece, cx.now);
-                if elsewhere {
-                    let hint = Hint { request: number, runs: served.hint() };
-                    cx.send(session.peer, session.theirs, &hint);
-                    continue;
+                if !session.finishes(*range) {
+                    begun.push(range.piece());
                 }
-                served.give(piece);
                 session.queue(number, *range, request.segment_size, &served.manifest, limit, cx.now)
             } else {
                 Err(Refusal::NoPlace)
@@ -67,6 +60,7 @@ impl Owner {
             let refusal = Control { operation, retry_after_ms: pause.as_millis() as u16, request: number };
             cx.send(session.peer, session.theirs, &refusal);
         }
+        begun.into_iter().for_each(|piece| hint(session, served, piece, cx));
         let (wants_turn, share) = (session.wants_turn(), session.share);
         if wants_turn {
             self.turns.push_back(ours);
@@ -127,5 +121,14 @@ impl Owner {
                 self.turns.push_back(ours);
             }
         }
+    }
+}
+
+/// `session` begins `piece`: it, and others with it, are to begin others than they.
+fn hint(session: &mut Serving, served: &mut Served, piece: PieceIndex, cx: &mut Context<'_>) {
+    served.give(piece);
+    // Alone, a downloader knows best what it wants next.
+    if served.hints() && served.places.count() > 1 && session.wants_hint(|piece| served.is_fresh(piece)) {
+        pointed_at(session, served, cx);
     }
 }

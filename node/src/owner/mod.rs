@@ -37,6 +37,7 @@ use crate::output::{Reason, Wait};
 use crate::status::UploadStatus;
 pub(crate) use served::Served;
 use session::Serving;
+use swarm::pointed_at;
 
 /// All that this node serves.
 #[derive(Debug)]
@@ -233,7 +234,7 @@ impl Owner {
             return;
         };
         session.on_heard(cx.now);
-        let Some(served) = self.shares.get(&session.share) else {
+        let Some(served) = self.shares.get_mut(&session.share) else {
             return;
         };
         let layout = served.manifest.layout();
@@ -249,6 +250,9 @@ impl Owner {
             node: cx.node,
         };
         cx.send(session.peer, session.theirs, &welcome);
+        if served.hints() && served.places.count() > 0 && session.wants_hint(|piece| served.is_fresh(piece)) {
+            pointed_at(session, served, cx);
+        }
         served.bitfields().for_each(|bits| cx.send(session.peer, session.theirs, &bits));
     }
 

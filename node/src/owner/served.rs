@@ -14,8 +14,8 @@ use messages::{Bits, ContentId, List, Manifest, Name, PieceIndex, PieceRun, Time
 const HAVE_PERIOD: Duration = Duration::from_millis(100);
 /// Nobody confirms a HAVE: each piece is in so many of them, one after the other.
 const TOLD_TIMES: u8 = 3;
-/// A hint names so many pieces: what a session fetches in about a second.
-const HINTED_PIECES: usize = 8;
+/// A hint names so many pieces: what a session fetches in more than a round trip.
+const HINTED_PIECES: usize = 4;
 const _: () = assert!(HINTED_PIECES <= MAX_HINT_RUNS, "each may be a run of its own");
 
 /// A content that is served.
@@ -36,8 +36,8 @@ pub(crate) struct Served {
     pub(super) places: Places,
     /// Pieces that were given to anybody; while some were not, others are pointed at those.
     given: FixedBitSet,
-    /// From here on they are looked for: everybody is sent elsewhere.
-    hints_from: u32,
+    /// And those that somebody was pointed at.
+    named: FixedBitSet,
     /// When it is looked at again who gets the places.
     pub(super) looks_at: Timestamp,
 }
@@ -57,7 +57,7 @@ impl Served {
             tells_at: Timestamp::NEVER,
             places: Places::default(),
             given: FixedBitSet::with_capacity(pieces as usize),
-            hints_from: 0,
+            named: FixedBitSet::with_capacity(pieces as usize),
             looks_at: Timestamp::NEVER,
         }
     }
@@ -108,34 +108,33 @@ impl Served {
     pub(super) fn give(&mut self, piece: PieceIndex) {
         if (piece.0 as usize) < self.given.len() {
             self.given.insert(piece.0 as usize);
+            self.named.insert(piece.0 as usize);
         }
     }
 
-    /// Whether `piece` was given before, and others were not.
-    pub(super) fn is_given_too_soon(&self, piece: PieceIndex) -> bool {
-        self.is_whole() && self.given.contains(piece.0 as usize) && !self.given.is_full()
+    /// Whether `piece` was given to nobody.
+    pub(super) fn is_fresh(&self, piece: u32) -> bool {
+        !self.given.contains(piece as usize)
     }
 
-    /// A few pieces that were given to nobody, others each time.
-    pub(super) fn hint(&mut self) -> List<PieceRun, MAX_HINT_RUNS> {
-        let all = self.given.len() as u32;
-        let mut runs: Vec<Range<u32>> = Vec::new();
-        let mut hinted = 0;
-        for piece in (self.hints_from..all).chain(0..self.hints_from) {
-            if self.given.contains(piece as usize) {
-                continue;
-            }
-            match runs.last_mut() {
-                Some(run) if run.end == piece => run.end += 1,
-                _ => runs.push(piece..piece + 1),
-            }
-            hinted += 1;
-            if hinted == HINTED_PIECES {
-                break;
-            }
+    /// Whether everything is here, and some of it was given to nobody.
+    pub(super) fn hints(&self) -> bool {
+        self.is_whole() && !self.given.is_full()
+    }
+
+    /// Those of `pieces`, which somebody was pointed at, that were given to nobody since, and as many more of those, named to nobody
+    /// else, as make a hint.
+    pub(super) fn hint(&mut self, mut pieces: Vec<u32>) -> Vec<u32> {
+        pieces.retain(|&piece| self.is_fresh(piece));
+        if self.named.is_full() {
+            // Not all who were pointed at a piece took it.
+            self.named.clone_from(&self.given);
         }
-        self.hints_from = runs.last().map_or(0, |run| run.end % all.max(1));
-        List::first_of(runs.iter().filter_map(|run| PieceRun::new(run.start, run.end - run.start)))
+        let more = HINTED_PIECES.saturating_sub(pieces.len());
+        let fresh: Vec<usize> = self.named.zeroes().take(more).collect();
+        fresh.iter().for_each(|&piece| self.named.insert(piece));
+        pieces.extend(fresh.into_iter().map(|piece| piece as u32));
+        pieces
     }
 
     /// All of it is here now. Sessions learn the last pieces like the others.

@@ -29,8 +29,6 @@ const CHALLENGE_REPEAT: Duration = Duration::from_millis(500);
 /// Requests further back than this are taken for repeated ones.
 const REMEMBERED_REQUESTS: u32 = 128;
 
-/// Who asks again after this long for a piece instead of which others were named gets it.
-const HINTED_FOR: Duration = Duration::from_millis(500);
 /// So many begun pieces of a session are remembered.
 const MOST_BEGUN: usize = 32;
 
@@ -112,9 +110,9 @@ pub(super) struct Serving {
     /// Pieces that it has begun, the latest last, and how many bytes of each it may still ask for: it may finish them
     /// when it has lost its place.
     begun: VecDeque<(PieceIndex, u32)>,
-    /// Whether it understands HINT, and instead of which piece it got the last one, until when.
+    /// Whether it understands HINT, and the pieces that it was pointed at and has not begun.
     takes_hints: bool,
-    hinted: Option<(PieceIndex, Timestamp)>,
+    hinted: Vec<u32>,
 }
 
 impl Serving {
@@ -147,7 +145,7 @@ impl Serving {
             apart: false,
             begun: VecDeque::new(),
             takes_hints: hello.capabilities & HINTS != 0,
-            hinted: None,
+            hinted: Vec::new(),
         }
     }
 
@@ -234,16 +232,14 @@ impl Serving {
         range.piece() == PieceIndex::MANIFEST || self.begun.iter().any(begun)
     }
 
-    /// Whether it is pointed at other pieces than `piece`: for a while, and then it gets it all the same.
-    pub(super) fn takes_hint(&mut self, piece: PieceIndex, now: Timestamp) -> bool {
-        match self.hinted {
-            _ if !self.takes_hints => false,
-            Some((hinted, until)) if hinted == piece => now < until,
-            _ => {
-                self.hinted = Some((piece, now + HINTED_FOR));
-                true
-            }
-        }
+    /// Whether it is to be pointed at more pieces: it takes hints, and all but one that it was pointed at are no longer `fresh`.
+    pub(super) fn wants_hint(&self, fresh: impl Fn(u32) -> bool) -> bool {
+        self.takes_hints && self.hinted.iter().filter(|piece| fresh(**piece)).count() <= 1
+    }
+
+    /// The pieces that it was pointed at.
+    pub(super) fn hinted(&mut self) -> &mut Vec<u32> {
+        &mut self.hinted
     }
 
     /// Bytes of `range`, of a piece of so many bytes, are given.

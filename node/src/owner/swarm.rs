@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use config::UploadPolicy;
-use messages::node_to_node::{Control, Operation};
-use messages::{ContentId, Conversation, NodeId, Timestamp};
+use config::{UploadPolicy, UploadSettings};
+use messages::node_to_node::{Control, Hint, Operation};
+use messages::{ContentId, Conversation, List, NodeId, PieceRun, Timestamp};
 
 use super::Owner;
 use super::choking::{self, Claimant};
@@ -19,7 +19,9 @@ use crate::output::{Reason, Wait};
 /// Who was told to wait asks again after so long, in case that it was not heard when it was called.
 pub(super) const CHOKE_RETRY: Duration = Duration::from_secs(5);
 /// A turn under the policy `fair`, in bytes, and one piece at least.
-const FAIR_TURN: u64 = 1 << 20;
+const FAIR_TURN: u64 = 4 << 20;
+/// Places of a content under tit-for-tat: three by merit, one by lot (BEP 3).
+const TIT_FOR_TAT: usize = 4;
 
 impl Owner {
     /// Tells what is new, and gives the places, of every content for which that is due.
@@ -65,8 +67,8 @@ impl Owner {
         let Some(served) = self.shares.get_mut(&share).filter(|served| served.places.are_wanted()) else {
             return;
         };
-        let (upload, sessions) = (cx.settings.upload.clone(), &self.sessions);
-        let places = usize::from(upload.slots);
+        let (upload, sessions) = (cx.settings.upload.clone(), &mut self.sessions);
+        let places = places(&upload);
         let is_busy = |ours| sessions.get(&ours).is_some_and(Serving::is_busy);
         served.places.unused(cx.now, is_busy).into_iter().for_each(|ours| served.places.leave(ours));
         let mut called = Vec::new();
@@ -105,6 +107,11 @@ impl Owner {
             let Some(ours) = next else { break };
             served.places.give(ours, sessions.get(&ours).map_or(0, Serving::sent), cx.now);
             say(sessions, ours, Operation::Unchoke, cx);
+            let session =
+                sessions.get_mut(&ours).filter(|session| session.wants_hint(|piece| served.is_fresh(piece)));
+            if let Some(session) = session.filter(|_| served.hints()) {
+                pointed_at(session, served, cx);
+            }
         }
         if served.places.are_wanted() && served.looks_at == Timestamp::NEVER {
             served.looks_at = cx.now + upload.period;
@@ -123,6 +130,24 @@ fn claimants(
     of.filter_map(|ours| Some((ours, sessions.get(&ours)?)))
         .map(|(ours, session)| claimant(ours, session, served.is_whole(), gives, now))
         .collect()
+}
+
+/// `session` is told of pieces that others are not told of.
+pub(super) fn pointed_at(session: &mut Serving, served: &mut Served, cx: &mut Context<'_>) {
+    let pieces = served.hint(std::mem::take(session.hinted()));
+    if !pieces.is_empty() {
+        let runs = List::first_of(pieces.iter().filter_map(|&piece| PieceRun::new(piece, 1)));
+        cx.send(session.peer, session.theirs, &Hint { runs });
+        *session.hinted() = pieces;
+    }
+}
+
+/// How many downloaders of a content are served at once.
+pub(super) fn places(upload: &UploadSettings) -> usize {
+    match upload.policy {
+        UploadPolicy::TitForTat => TIT_FOR_TAT,
+        UploadPolicy::Fair => usize::from(upload.slots),
+    }
 }
 
 fn claimant(

@@ -92,9 +92,8 @@ pub(super) fn sessions() -> Vec<Sample> {
         peer(
             "HINT",
             Kind::Hint,
-            Hint { request: 0x61, runs: List::first_of(PieceRun::new(5, 3)) }.into(),
+            Hint { runs: List::first_of(PieceRun::new(5, 3)) }.into(),
             vec![
-                ("request", vec![0x61, 0, 0, 0]),
                 ("count", vec![1, 0]),
                 ("runs[0].first", vec![5, 0, 0, 0]),
                 ("runs[0].count", vec![3, 0, 0, 0]),

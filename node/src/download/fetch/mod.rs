@@ -131,6 +131,9 @@ impl Fetch {
     ) -> Vec<Stretch> {
         self.keep_parole_going(sessions, now);
         if self.availability.is_stale() {
+            if sessions.values().any(|session| session.hints().are_given()) {
+                self.availability.on_hint();
+            }
             self.availability.count(sessions.values().filter_map(Session::partial));
             if self.availability.is_partial() {
                 // From now on pieces are chosen one by one.
@@ -397,11 +400,10 @@ impl Fetch {
             self.stretches.take(piece);
             return Some(piece);
         }
-        let now = cx.now;
-        let has = |piece: u32| session.has(piece) && !hints.avoids(piece, now);
         let first = self.have.count_ones(..) + self.begun.len() < FIRST_PIECES as usize;
         let next = session.last_piece.filter(|_| !first).map(|piece| piece + 1);
-        let piece = self.availability.rarest(self.stretches.free(), has, next, cx.rng)?;
+        let piece =
+            self.availability.rarest(self.stretches.free(), |piece| session.has(piece), next, cx.rng)?;
         self.stretches.take(piece);
         Some(piece)
     }

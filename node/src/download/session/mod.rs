@@ -240,10 +240,9 @@ impl Session {
         self.has.learn_runs(runs)
     }
 
-    /// HINT: these pieces are better asked for than `piece`.
-    pub(crate) fn handle_hint(&mut self, piece: PieceIndex, runs: &[PieceRun], now: Timestamp) {
-        self.patience.on_answer();
-        self.hints.learn(piece.0, runs, now);
+    /// HINT: these pieces are better asked for than others.
+    pub(crate) fn handle_hint(&mut self, runs: &[PieceRun]) {
+        self.hints.learn(runs);
     }
 
     /// What the owner would rather give.
@@ -334,7 +333,6 @@ impl Session {
     /// What time brings: a repeated HELLO, the end of a pause, a silent owner. The reason, when the session is over.
     pub(crate) fn handle_time(&mut self, cx: &mut Context<'_>) -> Option<SessionEnd> {
         let now = cx.now;
-        self.hints.expire(now);
         if self.forgives_at.is_some_and(|at| now >= at) {
             self.forgives_at = None;
             self.has = Has::Everything;
@@ -407,9 +405,8 @@ impl Session {
         let loss = self.flow.as_ref().map_or(Wait::IDLE, Flow::next_timer);
         let forgives =
             Wait { until: self.forgives_at.unwrap_or(Timestamp::NEVER), reason: Reason::HelloRetry };
-        let hints = Wait { until: self.hints.next_at(), reason: Reason::Swarm };
         let barren = Wait { until: self.patience.next_at(), reason: Reason::Snub };
-        own.earlier(snub).earlier(loss).earlier(forgives).earlier(barren).earlier(hints)
+        own.earlier(snub).earlier(loss).earlier(forgives).earlier(barren)
     }
 
     /// Sends one REQUEST for consecutive request numbers from `first` on.

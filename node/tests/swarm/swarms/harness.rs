@@ -118,44 +118,6 @@ pub(crate) fn run(swarm: &Swarm, seed: u64) -> Outcome {
     let mut left = hosts.len();
     let deadline = began + swarm.file_time() * 20 + Duration::from_secs(60);
     let mut ended = vec![0usize; hosts.len()];
-    if std::env::var("DBG").is_ok() {
-        for step in 1..14u64 {
-            world.run(began + Duration::from_millis(500) * step as u32, |_| false);
-            let now = world.now;
-            let got: Vec<u64> = hosts
-                .iter()
-                .map(|host| world.hosts[host.0].node.counters().received_bytes / 10_000)
-                .collect();
-            let up: Vec<u64> =
-                world.hosts.iter().map(|host| host.node.counters().sent_bytes / 10_000).collect();
-            eprintln!("{step} got {got:?} sent {up:?}");
-            if step == 8 {
-                for tick in 0..12u64 {
-                    world.run(now + Duration::from_millis(25 * tick), |_| false);
-                    let at = world.now;
-                    let ups = world.hosts[0].node.status(at).uploads;
-                    let mut line = String::new();
-                    for up in ups.iter().filter(|u| u.standing != node::UploadStanding::Idle) {
-                        let host = world.hosts.iter().position(|h| h.address == up.peer).unwrap();
-                        let d = &world.hosts[host].node.status(at).downloads;
-                        let o = d.first().and_then(|d| d.owners.iter().find(|o| o.permille == 1000));
-                        line += &format!(
-                            " [{host} {:?} q{} p{:?} down {:?}]",
-                            up.standing,
-                            up.queued,
-                            up.piece,
-                            o.map(|o| (o.state, o.outstanding, o.pieces.clone()))
-                        );
-                    }
-                    eprintln!(
-                        "  {} {} {line}",
-                        at.since(began).as_millis(),
-                        world.hosts[0].node.counters().sent_bytes / 1000
-                    );
-                }
-            }
-        }
-    }
     while left > 0 {
         let finished = world.run(deadline, |world| {
             until_copy = until_copy.or_else(|| {
@@ -182,18 +144,6 @@ pub(crate) fn run(swarm: &Swarm, seed: u64) -> Outcome {
                 done[index] = Some(world.now.since(began));
                 left -= 1;
             }
-        }
-    }
-    if std::env::var("DBG").is_ok() {
-        for host in &world.hosts {
-            eprintln!(
-                "up {} MB dropped {} down {} MB dropped {} counters {:?}",
-                host.up.passed_bytes / 1_000_000,
-                host.up.dropped,
-                host.down.passed_bytes / 1_000_000,
-                host.down.dropped,
-                host.node.counters()
-            );
         }
     }
     let done: Vec<Duration> = done.into_iter().flatten().collect();
