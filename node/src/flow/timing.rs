@@ -7,7 +7,7 @@ use messages::Timestamp;
 use super::rtt::Rtt;
 
 /// A timeout counts from the last arrival; it doubles at most this often.
-const MAX_BACKOFF: u32 = 5;
+const MAX_BACKOFF: u32 = 3;
 /// A datagram that takes longer, the owner's queue apart, has lain in a stopped process, or a stranger says it again: how long
 /// to wait for the next one does not follow from that.
 const LONGEST_PATH: Duration = Duration::from_secs(3);

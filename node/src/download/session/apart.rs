@@ -50,7 +50,7 @@ impl Session {
         if broken && !self.apart.granted && !cx.paths.breaks_bursts(self.peer, cx.now) {
             cx.paths.on_broken(self.peer, cx.now);
         }
-        if !matches!(self.state, State::Willing) || self.apart.granted || self.capabilities(cx) == 0 {
+        if !matches!(self.state, State::Willing) || self.apart.granted || self.capabilities(cx) & APART == 0 {
             self.apart.next_at = Timestamp::NEVER;
             return;
         }

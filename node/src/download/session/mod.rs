@@ -40,7 +40,7 @@ use apart::Apart;
 use greeting::Greeting;
 
 /// A snubbed owner is asked with PING this often.
-const SNUBBED_PING: Duration = Duration::from_millis(250);
+const SNUBBED_PING: Duration = Duration::from_millis(100);
 /// A snubbed owner that stays silent this long is given up.
 const SNUBBED_FOR: Duration = Duration::from_secs(10);
 /// An owner is snubbed after this many timeouts, but not before `network.snub_after`.
