@@ -1,12 +1,13 @@
 //! SIGKILL: an owner, a downloader again and again, the tracker.
 #![expect(clippy::disallowed_methods, reason = "how long a new tracker takes is real time")]
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::programs::pause;
+use crate::programs::{Program, noise, pause, wait_until};
 use crate::scene::{MIB, PIECE, Scene, says};
 
 #[test]
@@ -23,6 +24,36 @@ fn a_download_from_two_owners_finishes_when_one_is_killed_at_half() {
     let said = scene.arrives(download, "film.bin", LENGTH);
     let summary = said.iter().find(|line| line.contains("; from ")).expect("a summary");
     assert_eq!(summary.matches('%').count(), 2, "both have served: {summary}");
+}
+
+#[test]
+fn four_finish_together_when_the_only_owner_is_killed_once_they_have_a_copy_among_them() {
+    const LENGTH: usize = 12 * MIB;
+    let scene = Scene::new();
+    scene.file("one", "film.bin", LENGTH);
+    let mut owner = scene.owner("one", &["film.bin"], &["--upload-limit", "6MiB"]);
+    let folders = ["first", "second", "third", "fourth"];
+    let download = |folder: &str| {
+        let place = scene.place.folder(folder);
+        let arguments =
+            ["download", "--tracker", &scene.address, "film.bin", "--stay", "--upload-limit", "12MiB"];
+        Program::start(scene.place.riffle(&arguments).current_dir(place))
+    };
+    let downloads = folders.map(download);
+    wait_until("a copy in the swarm", || {
+        let pieces = folders.iter().flat_map(|folder| scene.pieces_in(folder, "film.bin", LENGTH / PIECE));
+        pieces.collect::<BTreeSet<_>>().len() == LENGTH / PIECE
+    });
+    owner.kill();
+    for (download, folder) in downloads.iter().zip(folders) {
+        download.wait_for("; from ");
+        let saved = std::fs::read(scene.place.folder(folder).join("film.bin")).expect("saved");
+        assert!(saved == noise(LENGTH), "the copy in {folder} differs");
+    }
+    for download in downloads {
+        download.interrupt();
+        download.end();
+    }
 }
 
 /// What a downloader may lose when it is killed: what it has asked for and not received, and what it has received of

@@ -1,5 +1,6 @@
 //! What every fault happens to: a tracker, owners with copies of their own, a downloader.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -79,6 +80,18 @@ impl Scene {
         let journal = self.saved.join(format!("{name}.riffle"));
         let length = fs::metadata(journal).map_or(0, |metadata| metadata.len());
         usize::try_from(length.saturating_sub(JOURNAL_HEADER) / JOURNAL_RECORD).expect("few")
+    }
+
+    /// Which pieces of `name`, which has `all`, are on the disk in `folder`.
+    pub(crate) fn pieces_in(&self, folder: &str, name: &str, all: usize) -> BTreeSet<usize> {
+        let folder = self.place.folder(folder);
+        if folder.join(name).exists() {
+            return (0..all).collect();
+        }
+        let journal = fs::read(folder.join(format!("{name}.riffle"))).unwrap_or_default();
+        let records =
+            journal.get(JOURNAL_HEADER as usize..).unwrap_or_default().chunks_exact(JOURNAL_RECORD as usize);
+        records.map(|record| u32::from_le_bytes(record[1..5].try_into().expect("four")) as usize).collect()
     }
 
     /// Waits until that many pieces of `name` are on the disk.
