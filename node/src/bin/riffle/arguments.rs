@@ -59,7 +59,7 @@ pub(crate) struct Common {
     /// Who is served when more want a content than there are places: tit-for-tat or fair [default: tit-for-tat]
     #[arg(long, global = true, env = "RIFFLE_UPLOAD_POLICY", hide_env_values = true, value_name = "POLICY")]
     pub(crate) upload_policy: Option<UploadPolicy>,
-    /// How many downloaders of one content `fair` serves at once, 2 to 64 [default: 4]
+    /// How many downloaders of one content `fair` serves at once, 2 to 64 [default: 8]
     #[arg(long, global = true, env = "RIFFLE_UPLOAD_SLOTS", hide_env_values = true, value_name = "COUNT")]
     #[arg(value_parser = upload_slots)]
     pub(crate) upload_slots: Option<u8>,
