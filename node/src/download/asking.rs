@@ -260,7 +260,7 @@ impl Download {
             let range = match &mut self.phase {
                 Phase::Fetching(fetch) => fetch.next_range(session, most, cx),
                 Phase::Describing(Describing::From(from, assembly)) if *from == key => {
-                    assembly.next_range(key, most)
+                    assembly.next_range(key, most.min(session.longest_of_manifest()))
                 }
                 _ => None,
             };

@@ -34,7 +34,9 @@ fn worlds_650_to_800() {
 /// after; a damaged WELCOME made an owner of everything one of nothing.
 #[test]
 fn worlds_that_were_not_finished_once() {
-    for seed in [369, 420, 746, 1100, 1461, 1528, 1639, 1974, 1984, 9795, 10822, 12429, 13609, 14656, 15436] {
+    for seed in
+        [369, 420, 746, 1100, 1461, 1528, 1639, 1974, 1984, 9795, 10822, 11491, 12429, 13609, 14656, 15436]
+    {
         worlds(seed..seed + 1);
     }
 }

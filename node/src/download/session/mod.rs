@@ -212,6 +212,13 @@ impl Session {
         self.has.contains(piece)
     }
 
+    /// No more of the manifest is asked for in one range, in bytes: when it did not come at the first try, single segments, since too few are
+    /// asked for to find out whether bursts arrive at all.
+    pub(crate) fn longest_of_manifest(&self) -> u32 {
+        let single = self.flow.as_ref().filter(|_| self.manifest_tries > 1).map(Flow::segment);
+        single.map_or(u32::MAX, u32::from)
+    }
+
     /// Whether the owner has every piece.
     pub(crate) fn has_everything(&self) -> bool {
         matches!(self.has, Has::Everything)
