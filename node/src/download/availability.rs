@@ -17,7 +17,7 @@ pub(super) struct Availability {
     /// Whether there is any partial owner.
     is_partial: bool,
     is_stale: bool,
-    /// An owner would rather give others than what it was asked for.
+    /// An owner has named pieces that others do not get.
     is_hinted: bool,
 }
 
@@ -37,7 +37,7 @@ impl Availability {
         self.is_stale = true;
     }
 
-    /// An owner would rather give other pieces than what it was asked for: there are others who want them.
+    /// An owner has named pieces that others do not get: there are others who want some.
     pub(super) fn on_hint(&mut self) {
         if !std::mem::replace(&mut self.is_hinted, true) {
             self.is_stale = true;

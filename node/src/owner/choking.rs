@@ -32,9 +32,8 @@ pub(super) fn tit_for_tat(claimants: &[Claimant], places: usize, rng: &mut StdRn
         return ranked.into_iter().map(|claimant| claimant.session).collect();
     }
     let worthy = ranked.iter().take_while(|claimant| !claimant.is_snubbed && claimant.rate > 0).count();
-    let rest = ranked.split_off(worthy.min(places.saturating_sub(1)));
+    let mut rest = ranked.split_off(worthy.min(places.saturating_sub(1)));
     let mut chosen: Vec<Conversation> = ranked.into_iter().map(|claimant| claimant.session).collect();
-    let mut rest = rest;
     while chosen.len() < places
         && let Some(drawn) = by_lot(&rest, rng)
     {

@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::places::Places;
 use fixedbitset::FixedBitSet;
 use messages::limits::{MAX_HAVE_RUNS, MAX_HINT_RUNS};
 use messages::node_to_node::{Bitfield, Have};
 use messages::{Bits, ContentId, List, Manifest, Name, PieceIndex, PieceRun, Timestamp};
+
+use super::places::Places;
 
 /// Pieces that are new are told in batches (reference figures: 100 ms).
 const HAVE_PERIOD: Duration = Duration::from_millis(100);
