@@ -15,7 +15,7 @@ impl Node {
             content: Some(served.content),
             length: served.manifest.layout().length(),
             sent: served.sent,
-            permille: 1000,
+            permille: served.permille(),
         });
         let hashing = self.hashing.iter().map(|(&share, hashing)| ShareStatus {
             share,

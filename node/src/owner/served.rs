@@ -88,6 +88,12 @@ impl Served {
         self.have.as_ref().map_or(self.manifest.layout().pieces(), |have| have.count_ones(..) as u32)
     }
 
+    /// How much of it is here, in thousandths.
+    pub(crate) fn permille(&self) -> u16 {
+        let all = self.manifest.layout().pieces();
+        if self.is_whole() { 1000 } else { (u64::from(self.pieces()) * 1000 / u64::from(all.max(1))) as u16 }
+    }
+
     /// Whether `piece`, or the manifest, is here.
     pub(super) fn has(&self, piece: PieceIndex) -> bool {
         let is_here = |have: &FixedBitSet| piece == PieceIndex::MANIFEST || have.contains(piece.0 as usize);
