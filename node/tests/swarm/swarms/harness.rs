@@ -1,42 +1,63 @@
-//! One owner and many who want what it has: how long the last one takes, and who uploads how much.
+//! One owner and many who want what it has: how long each takes, and who uploads how much.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{NodeSettings, UploadPolicy};
-use messages::Timestamp;
+use messages::{ContentId, Name, PieceIndex, Timestamp};
 use node::{Command, Destination, DownloadId, DownloadOrder, Event, Patience, Wanted};
 
 use crate::link::LinkSpec;
-use crate::world::{HostId, World};
+use crate::world::{HostId, Manners, Milestone, World};
 
 pub(crate) const MIB: u64 = 1 << 20;
 const NAME: &str = "film.bin";
-/// The owner has announced by then.
+/// The owners have announced by then.
 const SETTLED: Duration = Duration::from_secs(2);
 /// Of every link, up and down.
 pub(crate) const MEGABITS: u64 = 100;
 /// What of a link's rate is file, in thousandths: the figure of the goals.
 const USABLE: u64 = 960;
 
-/// A swarm.
+/// A swarm: one owner that has everything, and who else is there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Swarm {
     pub(crate) downloaders: usize,
     pub(crate) length: u64,
     pub(crate) policy: UploadPolicy,
     pub(crate) period: Duration,
+    /// The downloaders begin one after the other, in so long.
+    pub(crate) arriving: Duration,
+    /// So many of them, the first ones, fetch and send nothing.
+    pub(crate) free_riders: usize,
+    /// Every third downloader leaves when it is done, and the first owner as soon as the others have everything among them.
+    pub(crate) leaving: bool,
+    /// More owners of everything: each byte of these is wrong,
+    pub(crate) liars: usize,
+    /// and these say nothing to anybody but the tracker.
+    pub(crate) silent: usize,
 }
 
 impl Swarm {
-    pub(crate) fn fair(downloaders: usize, length: u64) -> Swarm {
-        Swarm { downloaders, length, policy: UploadPolicy::Fair, period: Duration::from_secs(30) }
+    pub(crate) const fn fair(downloaders: usize, length: u64) -> Swarm {
+        Swarm {
+            downloaders,
+            length,
+            policy: UploadPolicy::Fair,
+            period: Duration::from_secs(30),
+            arriving: Duration::ZERO,
+            free_riders: 0,
+            leaving: false,
+            liars: 0,
+            silent: 0,
+        }
     }
 
     /// Tit-for-tat that is looked at often enough for choices to happen within the file.
-    pub(crate) fn tit_for_tat(downloaders: usize, length: u64) -> Swarm {
+    pub(crate) const fn tit_for_tat(downloaders: usize, length: u64) -> Swarm {
         let (policy, period) = (UploadPolicy::TitForTat, Duration::from_millis(500));
-        Swarm { downloaders, length, policy, period }
+        Swarm { policy, period, ..Swarm::fair(downloaders, length) }
     }
 
     pub(crate) fn settings(&self) -> NodeSettings {
@@ -53,9 +74,13 @@ impl Swarm {
     }
 
     /// No swarm is faster (Mundinger, Weber and Weiss, 2006): 1 + ⌊log2 N⌋ / pieces file times.
-    pub(crate) fn bound(&self, world: &World) -> Duration {
-        let pieces = world.library.named(NAME).manifest.layout().pieces();
+    pub(crate) fn bound(&self, pieces: u32) -> Duration {
         self.file_time() + self.file_time() * self.downloaders.ilog2() / pieces.max(1)
+    }
+
+    /// Runs it until every downloader has the file; those that serve have done so after `within`.
+    pub(crate) fn run(&self, seed: u64, within: Duration) -> Outcome {
+        Course::begin(*self, seed).finish(within)
     }
 }
 
@@ -64,102 +89,173 @@ pub(crate) fn link() -> LinkSpec {
     LinkSpec { loss: 1000, ..LinkSpec::new(MEGABITS, Duration::from_millis(20)) }
 }
 
-/// The first owner and its file, and the tracker; it has announced.
-pub(crate) fn first_owner(swarm: &Swarm, seed: u64) -> (World, HostId) {
-    let tracker = LinkSpec { up: 0, down: 0, ..link() };
-    let mut world = World::new(seed, tracker);
-    world.events_kept = 64;
-    let content = world.library.add(NAME, swarm.length);
-    let owner = world.add_host(link(), swarm.settings());
-    world.share(owner, PathBuf::from("/shared").join(NAME), content.name.clone(), content.id);
-    world.run(world.now + SETTLED, |_| false);
-    world.now = world.now.max(Timestamp::ZERO + Duration::from_secs(1) + SETTLED);
-    (world, owner)
-}
-
-/// A host that wants the file from `after` on.
-pub(crate) fn downloader(world: &mut World, swarm: &Swarm, after: Duration) -> HostId {
-    let host = world.add_host(link(), swarm.settings());
-    let name = world.library.named(NAME).name.clone();
-    let order = DownloadOrder {
-        wanted: Wanted::Name(name, String::new()),
-        destination: Destination::Folder(PathBuf::from("/saved")),
-        patience: Patience::ENDLESS,
-    };
-    let command = Command::Download { download: DownloadId(0), order };
-    world.command(world.now + after, host, command);
-    host
+/// A downloader.
+#[derive(Clone, Copy, Debug)]
+struct Downloader {
+    host: HostId,
+    began: Timestamp,
+    took: Option<Duration>,
 }
 
 /// What a swarm came to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outcome {
-    /// When the first and the last were done.
-    pub(crate) first: Duration,
-    pub(crate) last: Duration,
-    /// Over the bound, in thousandths.
-    pub(crate) over_bound: u64,
+    /// How long each downloader took; the free riders are the first.
+    pub(crate) took: Vec<Duration>,
+    pub(crate) free_riders: usize,
+    pub(crate) bound: Duration,
     /// What the first owner had uploaded when the swarm had a second copy, and in the end, in thousandths of the file.
     pub(crate) until_copy: u64,
     pub(crate) uploaded: u64,
     /// File bytes that arrived and were there already, in hundred-thousandths of those that were wanted.
     pub(crate) wasted: u64,
+    /// The most pieces that one downloader got from one owner alone and that were bad.
+    pub(crate) most_bad: usize,
 }
 
-/// Runs a swarm whose downloaders all begin at once.
-pub(crate) fn run(swarm: &Swarm, seed: u64) -> Outcome {
-    let (mut world, owner) = first_owner(swarm, seed);
-    let began = world.now;
-    let hosts: Vec<HostId> =
-        (0..swarm.downloaders).map(|_| downloader(&mut world, swarm, Duration::ZERO)).collect();
-    let mut until_copy = None;
-    let sent = |world: &World| world.hosts[owner.0].node.counters().sent_bytes;
-    let mut done = vec![None; hosts.len()];
-    let mut left = hosts.len();
-    let deadline = began + swarm.file_time() * 20 + Duration::from_secs(60);
-    let mut ended = vec![0usize; hosts.len()];
-    while left > 0 {
-        let finished = world.run(deadline, |world| {
-            until_copy = until_copy.or_else(|| {
-                let content = world.library.named(NAME);
-                let pieces = content.manifest.layout().pieces();
-                let all = (0..pieces).all(|piece| {
-                    let piece = messages::PieceIndex(piece);
-                    hosts.iter().any(|host| {
-                        world.hosts[host.0].ended > 0
-                            || world.hosts[host.0].disk.has_stored(content.id, piece)
-                    })
-                });
-                all.then(|| sent(world))
-            });
-            hosts.iter().zip(&ended).any(|(host, ended)| world.hosts[host.0].ended > *ended)
+impl Outcome {
+    /// When the last one of those who serve was done, over the bound, in thousandths.
+    pub(crate) fn over_bound(&self) -> u64 {
+        let last = self.took[self.free_riders..].iter().max().copied().unwrap_or_default();
+        (last.as_micros() * 1000 / self.bound.as_micros()) as u64
+    }
+}
+
+/// A swarm that runs.
+#[derive(Debug)]
+pub(crate) struct Course {
+    swarm: Swarm,
+    pub(crate) world: World,
+    content: (ContentId, Name),
+    pieces: u32,
+    owner: HostId,
+    downloaders: Vec<Downloader>,
+    /// Pieces that downloaders have stored.
+    stored: BTreeSet<PieceIndex>,
+    until_copy: Option<u64>,
+    /// Bad pieces, by who got them and whom they came from.
+    bad: Vec<(HostId, messages::NodeId)>,
+}
+
+impl Course {
+    /// The owners have announced; the first downloader begins now.
+    pub(crate) fn begin(swarm: Swarm, seed: u64) -> Course {
+        let mut world = World::new(seed, LinkSpec { up: 0, down: 0, ..link() });
+        world.events_kept = 64;
+        let of = world.library.add(NAME, swarm.length);
+        let content = (of.id, of.name.clone());
+        let mut shares = |manners| {
+            let host = world.add_host(link(), swarm.settings());
+            world.hosts[host.0].manners = manners;
+            world.share(host, Path::new("/shared").join(NAME), content.1.clone(), content.0);
+            host
+        };
+        let owner = shares(Manners::Honest);
+        for _ in 0..swarm.liars {
+            shares(Manners::Liar(1_000_000));
+        }
+        for _ in 0..swarm.silent {
+            shares(Manners::Silent);
+        }
+        let began = world.now + SETTLED;
+        world.run(began, |_| false);
+        world.now = began;
+        let pieces = of.manifest.layout().pieces();
+        let (downloaders, stored) = (Vec::new(), BTreeSet::new());
+        let mut course = Course {
+            swarm,
+            world,
+            content,
+            pieces,
+            owner,
+            downloaders,
+            stored,
+            until_copy: None,
+            bad: Vec::new(),
+        };
+        (0..swarm.downloaders).for_each(|number| course.add_downloader(number));
+        course
+    }
+
+    fn add_downloader(&mut self, number: usize) {
+        let after = self.swarm.arriving * number as u32 / self.swarm.downloaders.max(1) as u32;
+        let (host, began) = (self.world.add_host(link(), self.swarm.settings()), self.world.now + after);
+        if number < self.swarm.free_riders {
+            self.world.hosts[host.0].manners = Manners::Mute;
+        }
+        let order = DownloadOrder {
+            wanted: Wanted::Name(self.content.1.clone(), String::new()),
+            destination: Destination::Folder(PathBuf::from("/saved")),
+            patience: Patience::ENDLESS,
+        };
+        self.world.command(began, host, Command::Download { download: DownloadId(0), order });
+        self.downloaders.push(Downloader { host, began, took: None });
+    }
+
+    /// Runs until every downloader has the file, and makes the account.
+    fn finish(mut self, within: Duration) -> Outcome {
+        let deadline = self.world.now + self.swarm.arriving + within;
+        let mut seen = self.world.milestones.len();
+        while self.downloaders.iter().any(|downloader| downloader.took.is_none()) {
+            let goes_on = self.world.run(deadline, |world| world.milestones.len() > seen);
+            let left = self.downloaders.iter().filter(|downloader| downloader.took.is_none()).count();
+            assert!(goes_on, "{:?}: {left} are not done after {:?}", self.swarm, self.world.now);
+            for milestone in self.world.milestones[seen..].to_vec() {
+                self.on_milestone(&milestone);
+            }
+            seen = self.world.milestones.len();
+        }
+        let counters = self.downloaders.iter().map(|of| self.world.hosts[of.host.0].counters());
+        let (wasted, wanted) = counters.fold((0, 0), |(wasted, wanted), counters| {
+            (wasted + counters.duplicate_bytes, wanted + counters.received_bytes)
         });
-        assert!(finished, "{swarm:?}: {left} are not done after {:?}", world.now.since(began));
-        for (index, host) in hosts.iter().enumerate() {
-            if world.hosts[host.0].ended > ended[index] {
-                ended[index] = world.hosts[host.0].ended;
-                let events = &world.hosts[host.0].events;
+        let times = |of: &(HostId, messages::NodeId)| self.bad.iter().filter(|bad| *bad == of).count();
+        Outcome {
+            took: self.downloaders.iter().filter_map(|downloader| downloader.took).collect(),
+            free_riders: self.swarm.free_riders,
+            bound: self.swarm.bound(self.pieces),
+            until_copy: self.until_copy.unwrap_or_else(|| self.uploaded()),
+            uploaded: self.uploaded(),
+            wasted: wasted * 100_000 / wanted.max(1),
+            most_bad: self.bad.iter().map(times).max().unwrap_or(0),
+        }
+    }
+
+    fn on_milestone(&mut self, milestone: &Milestone) {
+        match milestone {
+            Milestone::Stored(_, piece) => {
+                self.stored.insert(*piece);
+                if self.until_copy.is_none() && self.stored.len() == self.pieces as usize {
+                    self.until_copy = Some(self.uploaded());
+                    if self.swarm.leaving {
+                        self.world.command(self.world.now, self.owner, Command::Leave);
+                    }
+                }
+            }
+            Milestone::Rejected(host, owners) => {
+                if let [owner] = owners.as_slice() {
+                    self.bad.push((*host, *owner));
+                }
+            }
+            Milestone::Ended(host) => {
+                let events = &self.world.hosts[host.0].events;
                 let failed = events.iter().find(|(_, event)| matches!(event, Event::DownloadFailed { .. }));
                 assert!(failed.is_none(), "{failed:?}");
-                done[index] = Some(world.now.since(began));
-                left -= 1;
+                let now = self.world.now;
+                let Some(number) = self.downloaders.iter().position(|of| of.host == *host) else {
+                    return;
+                };
+                self.downloaders[number].took = Some(now.since(self.downloaders[number].began));
+                // The first one stays: it has the only copy when the first owner leaves.
+                if self.swarm.leaving && number % 3 == 2 {
+                    self.world.command(now, *host, Command::Leave);
+                }
             }
         }
     }
-    let done: Vec<Duration> = done.into_iter().flatten().collect();
-    let (first, last) = (done.iter().min().copied(), done.iter().max().copied());
-    let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
-    let bound = swarm.bound(&world);
-    let counters = hosts.iter().map(|host| world.hosts[host.0].node.counters());
-    let (wasted, wanted) = counters.fold((0, 0), |(wasted, wanted), counters| {
-        (wasted + counters.duplicate_bytes, wanted + counters.received_bytes)
-    });
-    Outcome {
-        first,
-        last,
-        over_bound: (last.as_micros() * 1000 / bound.as_micros()) as u64,
-        until_copy: until_copy.unwrap_or_else(|| sent(&world)) * 1000 / swarm.length,
-        uploaded: sent(&world) * 1000 / swarm.length,
-        wasted: wasted * 100_000 / wanted.max(1),
+
+    /// What the first owner has uploaded, in thousandths of the file.
+    fn uploaded(&self) -> u64 {
+        self.world.hosts[self.owner.0].counters().sent_bytes * 1000 / self.swarm.length
     }
 }

@@ -103,10 +103,21 @@ impl Host {
         self.wishes.iter().all(|wish| matches!(wish.standing, Standing::Done(_)))
     }
 
+    /// What was counted in all lives.
+    pub(crate) fn counters(&self) -> Counters {
+        let now = self.node.counters();
+        let sum = |of: fn(&Counters) -> u64| self.former.iter().map(of).sum::<u64>() + of(&now);
+        Counters {
+            sent_bytes: sum(|counters| counters.sent_bytes),
+            received_bytes: sum(|counters| counters.received_bytes),
+            duplicate_bytes: sum(|counters| counters.duplicate_bytes),
+            ..now
+        }
+    }
+
     /// File bytes that arrived and were wanted, in all lives.
     pub(crate) fn received_bytes(&self) -> u64 {
-        let former: u64 = self.former.iter().map(|counters| counters.received_bytes).sum();
-        former + self.node.counters().received_bytes
+        self.counters().received_bytes
     }
 
     /// What comes while it is stopped waits, as far as there is room.

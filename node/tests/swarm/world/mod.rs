@@ -1,6 +1,7 @@
 //! One heap of timed events, one seed: hosts with nodes on them, a tracker, and the network between them.
 
 pub(crate) mod actors;
+mod agenda;
 mod cubic;
 mod faults;
 mod host;
@@ -8,8 +9,7 @@ mod network;
 mod strangers;
 mod watch;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +26,7 @@ use crate::content::Library;
 use crate::disk::{Around, Disk, Provenance};
 use crate::link::{IP_HEADERS, LinkSpec, Pipe};
 use actors::Part;
+use agenda::Agenda;
 use cubic::Cubic;
 pub(crate) use faults::{Fault, Move};
 pub(crate) use host::{Host, Manners, Standing, State, Wish};
@@ -96,28 +97,15 @@ enum Happening {
     },
 }
 
-#[derive(Debug)]
-struct Timed {
-    at: Timestamp,
-    order: u64,
-    what: Happening,
-}
-
-impl PartialEq for Timed {
-    fn eq(&self, other: &Timed) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-impl Eq for Timed {}
-impl PartialOrd for Timed {
-    fn partial_cmp(&self, other: &Timed) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Timed {
-    fn cmp(&self, other: &Timed) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
+/// What a swarm has come to on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Milestone {
+    /// The host has this piece of what it downloads.
+    Stored(HostId, PieceIndex),
+    /// A piece that came to the host from these was bad.
+    Rejected(HostId, Vec<NodeId>),
+    /// A download of the host has ended.
+    Ended(HostId),
 }
 
 /// Everything that there is.
@@ -140,8 +128,9 @@ pub(crate) struct World {
     pub(crate) events_kept: usize,
     /// Bursts that were sent without offload.
     pub(crate) bursts_apart: u64,
-    heap: BinaryHeap<Reverse<Timed>>,
-    order: u64,
+    /// Everything that happened on the way to complete files, in order.
+    pub(crate) milestones: Vec<Milestone>,
+    agenda: Agenda,
     rng: StdRng,
     scratch: Output,
     tracker_scratch: tracker::Output,
@@ -172,8 +161,8 @@ impl World {
             cubic: None,
             events_kept: usize::MAX,
             bursts_apart: 0,
-            heap: BinaryHeap::new(),
-            order: 0,
+            milestones: Vec::new(),
+            agenda: Agenda::default(),
             rng,
             scratch: Output::default(),
             tracker_scratch: tracker::Output::default(),
@@ -278,18 +267,12 @@ impl World {
 
     /// Runs until `done` or until `deadline`; whether it was done.
     pub(crate) fn run(&mut self, deadline: Timestamp, mut done: impl FnMut(&World) -> bool) -> bool {
-        while let Some(Reverse(next)) = self.heap.pop() {
-            if next.at > deadline {
-                self.heap.push(Reverse(next));
-                return false;
-            }
-            assert!(next.at >= self.now, "time goes backwards");
-            self.now = next.at;
-            let matters = matches!(
-                next.what,
-                Happening::Disk { .. } | Happening::Delivered { .. } | Happening::Wake { .. }
-            );
-            self.happen(next.what);
+        while let Some((at, what)) = self.agenda.next(deadline) {
+            assert!(at >= self.now, "time goes backwards");
+            self.now = at;
+            let matters =
+                matches!(what, Happening::Disk { .. } | Happening::Delivered { .. } | Happening::Wake { .. });
+            self.happen(what);
             if matters && done(self) {
                 return true;
             }
@@ -298,9 +281,7 @@ impl World {
     }
 
     fn schedule(&mut self, at: Timestamp, what: Happening) {
-        let order = self.order;
-        self.order += 1;
-        self.heap.push(Reverse(Timed { at: at.max(self.now), order, what }));
+        self.agenda.add(at.max(self.now), what);
     }
 
     fn note(&mut self, kind: u64, host: HostId, value: u64) {
@@ -503,6 +484,13 @@ impl World {
             Event::DownloadFailed { download, why } => Some((*download, Err(why.clone()))),
             _ => None,
         };
+        match &event {
+            Event::PieceVerified { piece, .. } => self.milestones.push(Milestone::Stored(id, *piece)),
+            Event::PieceRejected { owners, .. } => {
+                self.milestones.push(Milestone::Rejected(id, owners.clone()));
+            }
+            _ => {}
+        }
         if event == Event::Left {
             // The program ends when it has said what it had to say.
             self.schedule(now, Happening::Fault(Box::new(Fault::Kill(id))));
@@ -516,6 +504,7 @@ impl World {
             return;
         };
         host.ended += 1;
+        self.milestones.push(Milestone::Ended(id));
         let Some(wish) = host.wishes.iter().position(|wish| wish.standing == Standing::Ordered(download))
         else {
             return;

@@ -1,0 +1,46 @@
+//! The table of swarms, rows of a thousand nodes included: `cargo run --release -p node --example swarms -- [--seeds N] [WORD...]`.
+//!
+//! Runs the rows whose names contain every WORD (all, without one), one after the other on one core, each with seeds 1 to N (1 without it); prints
+//! what each came to and how long that took, and leaves with 1 when one does not come as far as it has to. The rows are those of
+//! `tests/swarm/swarms/rows.rs`.
+
+#[path = "../tests/swarm/content.rs"]
+#[expect(dead_code, reason = "some of it is for other scenarios only")]
+mod content;
+#[path = "../tests/swarm/disk/mod.rs"]
+#[expect(dead_code, reason = "some of it is for other scenarios only")]
+mod disk;
+#[path = "../tests/swarm/swarms/harness.rs"]
+mod harness;
+#[path = "../tests/swarm/link.rs"]
+#[expect(dead_code, reason = "some of it is for other scenarios only")]
+mod link;
+#[path = "../tests/swarm/swarms/rows.rs"]
+mod rows;
+#[path = "../tests/swarm/world/mod.rs"]
+#[expect(dead_code, reason = "some of it is for other scenarios only")]
+mod world;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[expect(clippy::disallowed_methods, reason = "a program: it says how long it took")]
+fn main() -> ExitCode {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let mut seeds = 1;
+    if words.first().is_some_and(|word| word == "--seeds") {
+        seeds = words.get(1).and_then(|n| n.parse().ok()).unwrap_or(1);
+        words.drain(..2);
+    }
+    let mut is_far_enough = true;
+    for row in rows::ROWS.iter().filter(|row| words.iter().all(|word| row.name.contains(word.as_str()))) {
+        for seed in 1..=seeds {
+            let began = Instant::now();
+            let (text, misses) = row.run(seed);
+            println!("{text} ({:.0?})", began.elapsed());
+            misses.iter().for_each(|miss| println!("  NOT FAR ENOUGH: {miss}"));
+            is_far_enough &= misses.is_empty();
+        }
+    }
+    if is_far_enough { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
