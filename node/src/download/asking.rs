@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use config::NodeSettings;
 use messages::node_to_node::ByteRange;
 use messages::node_to_tracker::Query;
 use messages::{List, PieceIndex, Timestamp};
@@ -23,7 +24,7 @@ const TELL_AFTER: Duration = Duration::from_millis(500);
 /// A download without owners keeps the buffers of what it has begun for this long, when another wants them.
 const KEEPS_BUFFERS: Duration = Duration::from_secs(5);
 /// Sessions, silent ones included, for each place that a download has for owners.
-const MOST_SILENT: usize = 4;
+const MOST_SILENT: usize = 2;
 impl Download {
     /// Everything that is due by `cx.now`.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
@@ -45,12 +46,12 @@ impl Download {
     }
 
     /// What to ask the tracker now, if anything; it counts as asked.
-    pub(crate) fn poll_need(&mut self, now: Timestamp, settings: &config::NodeSettings) -> Option<Query> {
+    pub(crate) fn poll_need(&mut self, now: Timestamp, settings: &NodeSettings) -> Option<Query> {
         if !self.wants_owners() {
             return None;
         }
-        if self.useful_sessions() >= usize::from(settings.download.owners) {
-            self.need.put_off(now);
+        if self.has_enough_owners(settings) {
+            return None;
         }
         let nobody = self.candidates.is_empty();
         if !self.need.poll(now, &settings.download.need_again, nobody) {
@@ -62,8 +63,11 @@ impl Download {
         })
     }
 
-    fn useful_sessions(&self) -> usize {
-        self.sessions.values().filter(|session| session.is_useful()).count()
+    /// Whether as many owners as are wanted serve it, or will soon have answered. Those that serve others for now do not count: others
+    /// may have a place.
+    fn has_enough_owners(&self, settings: &NodeSettings) -> bool {
+        let useful = self.sessions.values().filter(|session| session.is_useful() && !session.is_choked());
+        useful.count() >= usize::from(settings.download.owners)
     }
 
     fn wants_owners(&self) -> bool {
@@ -184,8 +188,8 @@ impl Download {
 
     /// Whether there are places for owners: silent ones take none, but there are not endlessly many.
     fn wants_sessions(&self, cx: &Context<'_>) -> bool {
-        let wanted = usize::from(cx.settings.download.owners);
-        self.useful_sessions() < wanted && self.sessions.len() < wanted * MOST_SILENT
+        let most = usize::from(cx.settings.download.owners) * MOST_SILENT;
+        self.sessions.len() < most && !self.has_enough_owners(cx.settings)
     }
 
     /// Whether only owners that are banned may have what is missing: corruption on the path must not stop the last one.
@@ -299,7 +303,8 @@ impl Download {
         let sessions =
             self.sessions.values().map(|session| session.next_timer(network).earlier(session.path_timer(cx)));
         let wait = sessions.fold(Wait::IDLE, Wait::earlier);
-        let need = if self.wants_owners() { self.need.next_at() } else { Timestamp::NEVER };
+        let asks = self.wants_owners() && !self.has_enough_owners(cx.settings);
+        let need = if asks { self.need.next_at() } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: need, reason: Reason::NeedAgain });
         let patience = self.patience(cx.now).map_or(Timestamp::NEVER, |(until, _)| until);
         let wait = wait.earlier(Wait { until: patience, reason: Reason::Patience });

@@ -258,6 +258,11 @@ impl Download {
         }
     }
 
+    /// The node at `peer` fetches the same.
+    pub(crate) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
+        self.candidates.meet(node, peer, now);
+    }
+
     /// Takes the one content of `found` that is wanted, if there is exactly one.
     fn choose(&mut self, found: &[Listed], cx: &mut Context<'_>) -> bool {
         // The tracker lists a content under the name that most of its owners use: which of them is wanted, ids tell.

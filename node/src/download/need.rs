@@ -38,11 +38,6 @@ impl NeedSchedule {
         true
     }
 
-    /// There are enough owners for now.
-    pub(crate) fn put_off(&mut self, now: Timestamp) {
-        self.at = self.at.max(now + PERIOD);
-    }
-
     /// The tracker has answered.
     pub(crate) fn on_answer(&mut self) {
         self.pending = false;
@@ -90,7 +85,6 @@ mod tests {
         assert!(need.poll(now, &steps, true));
         need.on_answer();
         assert_eq!(need.next_at().since(now).as_millis(), 1000, "nobody shares it yet");
-        need.put_off(now);
         need.ask_soon(now);
         assert_eq!(need.next_at().since(now), SOON);
     }

@@ -67,6 +67,16 @@ impl Candidates {
         self.order.sort_by_key(rank);
     }
 
+    /// The node at `peer` fetches the same, and so has some of it by and by. What the tracker says of a node goes before what it says
+    /// itself, and nobody is forgotten for it.
+    pub(crate) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
+        if self.known.len() < MOST && !self.known.contains_key(&node) {
+            let fresh = Candidate { peer, failures: 0, rests_until: now, trust: Trust::default() };
+            self.known.insert(node, fresh);
+            self.order.push(node);
+        }
+    }
+
     /// Whether nobody is known.
     pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()

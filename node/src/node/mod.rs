@@ -29,7 +29,7 @@ use crate::event::Event;
 use crate::ids::{DownloadId, SearchId, ShareId};
 use crate::limiter::Limiter;
 use crate::output::{Output, Place, Reason, Wait};
-use crate::owner::Owner;
+use crate::owner::{Met, Owner};
 use crate::paths::Paths;
 use crate::status::Counters;
 use sharing::{Growing, Hashing, Spare};
@@ -207,7 +207,10 @@ impl Node {
             return;
         }
         match cx.routes.find(conversation) {
-            Some(Route::Owner) => self.owner.handle_message(from, conversation, message, cx),
+            Some(Route::Owner) => {
+                self.owner.handle_message(from, conversation, message, cx);
+                self.introduce(now);
+            }
             Some(Route::Download(id, key)) => match self.downloads.get_mut(&id) {
                 Some(download) if download.is_from(key, from) => download.handle_message(key, message, cx),
                 _ => cx.counters.unexpected += 1,
@@ -224,6 +227,16 @@ impl Node {
             },
         }
         self.collect_completed(now);
+    }
+
+    /// Those who fetch from this node what it fetches itself may give it what they have.
+    fn introduce(&mut self, now: Timestamp) {
+        while let Some(Met { content, node, peer }) = self.owner.take_met() {
+            let same = self.downloads.values_mut().find(|download| download.content() == Some(content));
+            if let Some(download) = same {
+                download.meet(node, peer, now);
+            }
+        }
     }
 
     fn on_told(&mut self, told: Told, now: Timestamp) {

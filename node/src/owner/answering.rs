@@ -5,7 +5,7 @@ use std::time::Duration;
 use messages::node_to_node::{Control, Operation, Request};
 use messages::{Conversation, PieceIndex};
 
-use super::Owner;
+use super::{Met, Owner};
 use super::served::Served;
 use super::session::{Answer, Refusal, Serving};
 use super::swarm::{CHOKE_RETRY, places, pointed_at};
@@ -31,6 +31,9 @@ impl Owner {
         };
         let limit = cx.settings.network.requests_per_session as usize;
         session.on_request(request, cx.now);
+        if request.ranges.iter().any(|range| range.piece() != PieceIndex::MANIFEST) && session.is_met_first() {
+            self.met.push(Met { content: session.content, node: session.node, peer: session.peer });
+        }
         let mut begun = Vec::new();
         for (number, range) in (0u32..).zip(request.ranges.iter()) {
             let number = request.first_request.wrapping_add(number);
@@ -125,9 +128,12 @@ impl Owner {
 
 /// `session` begins `piece`: it, and others with it, are to begin others than they.
 fn hint(session: &mut Serving, served: &mut Served, piece: PieceIndex, cx: &mut Context<'_>) {
+    // Who begins what others got may not have heard of what they did not get.
+    let strays = !served.is_fresh(piece.0) && session.takes_hints();
     served.give(piece);
     // Alone, a downloader knows best what it wants next.
-    if served.hints() && served.places.count() > 1 && session.wants_hint(|piece| served.is_fresh(piece)) {
+    let wants = served.hints() && served.places.count() > 1;
+    if wants && (strays || session.wants_hint(|piece| served.is_fresh(piece))) {
         pointed_at(session, served, cx);
     }
 }

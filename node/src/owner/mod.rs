@@ -56,6 +56,16 @@ pub(crate) struct Owner {
     deadlines: BTreeSet<(Timestamp, Conversation)>,
     /// Contents of which there is news, or for which somebody waits.
     busy: BTreeSet<ShareId>,
+    /// Who has asked for pieces for the first time.
+    met: Vec<Met>,
+}
+
+/// Another downloader of a content. It serves what it has of it: it has the manifest, or it would not ask for pieces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Met {
+    pub(crate) content: ContentId,
+    pub(crate) node: NodeId,
+    pub(crate) peer: SocketAddr,
 }
 
 impl Owner {
@@ -71,7 +81,13 @@ impl Owner {
             turns: VecDeque::new(),
             deadlines: BTreeSet::new(),
             busy: BTreeSet::new(),
+            met: Vec::new(),
         }
+    }
+
+    /// One of those who have asked for pieces for the first time, once.
+    pub(crate) fn take_met(&mut self) -> Option<Met> {
+        self.met.pop()
     }
 
     /// `content` is served from `share` from now on. Whether it was not served before.

@@ -113,6 +113,8 @@ pub(super) struct Serving {
     /// Whether it understands HINT, and the pieces that it was pointed at and has not begun.
     takes_hints: bool,
     hinted: Vec<u32>,
+    /// Whether it has asked for a piece.
+    has_asked: bool,
 }
 
 impl Serving {
@@ -146,7 +148,13 @@ impl Serving {
             begun: VecDeque::new(),
             takes_hints: hello.capabilities & HINTS != 0,
             hinted: Vec::new(),
+            has_asked: false,
         }
+    }
+
+    /// It asks for a piece: whether for the first time.
+    pub(super) fn is_met_first(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_asked, true)
     }
 
     pub(super) fn on_heard(&mut self, now: Timestamp) {
@@ -235,6 +243,11 @@ impl Serving {
     /// Whether it is to be pointed at more pieces: it takes hints, and all but one that it was pointed at are no longer `fresh`.
     pub(super) fn wants_hint(&self, fresh: impl Fn(u32) -> bool) -> bool {
         self.takes_hints && self.hinted.iter().filter(|piece| fresh(**piece)).count() <= 1
+    }
+
+    /// Whether it understands HINT.
+    pub(super) fn takes_hints(&self) -> bool {
+        self.takes_hints
     }
 
     /// The pieces that it was pointed at.

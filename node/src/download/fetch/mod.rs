@@ -172,12 +172,19 @@ impl Fetch {
             let mut able = begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
             able.find_map(|(_, assembly)| assembly.next_range(key, most))
         };
-        if !session.is_willing() {
-            // It serves others: what it has begun it finishes, and no more.
-            let mut own = self.begun.values_mut().filter(|assembly| assembly.claimed_by(key) > 0);
-            return own.find_map(|assembly| assembly.next_range(key, most));
+        // What it has begun itself goes on first; when it is choked, nothing else does.
+        let mut own = self.begun.iter_mut().filter(|(_, assembly)| assembly.claimed_by(key) > 0);
+        let mut own = own.by_ref().filter(|(piece, assembly)| !session.is_willing() || may_give(session, **piece, assembly));
+        if let Some(range) = own.find_map(|(_, assembly)| assembly.next_range(key, most)) {
+            return Some(range);
         }
-        if let Some(range) = in_begun(&mut self.begun) {
+        if !session.is_willing() {
+            return None;
+        }
+        // What nobody else gets from its owner is worth more than what others have left.
+        if self.hinted(session).is_none()
+            && let Some(range) = in_begun(&mut self.begun)
+        {
             return Some(range);
         }
         if self.begin_piece(session, cx) {
@@ -395,8 +402,7 @@ impl Fetch {
         if !self.availability.is_partial() {
             return self.stretches.begin(session.key, |piece| session.has(piece));
         }
-        let hints = session.hints();
-        if let Some(piece) = hints.first(|piece| session.has(piece) && self.stretches.is_free(piece)) {
+        if let Some(piece) = self.hinted(session) {
             self.stretches.take(piece);
             return Some(piece);
         }
@@ -406,6 +412,11 @@ impl Fetch {
             self.availability.rarest(self.stretches.free(), |piece| session.has(piece), next, cx.rng)?;
         self.stretches.take(piece);
         Some(piece)
+    }
+
+    /// The missing piece that the owner of `session` would rather give than others.
+    fn hinted(&self, session: &Session) -> Option<u32> {
+        session.hints().first(|piece| session.has(piece) && self.stretches.is_free(piece))
     }
 
     /// `session` does not get `range`, since its owner serves others: a piece of which there is nothing yet is as if it had not been
