@@ -43,8 +43,9 @@ const CRUISE_ROUNDS: u64 = 5;
 /// On a near path that is no time at all: there it lasts so long.
 const LEAST_CRUISE: Duration = Duration::from_millis(5);
 /// And where loss has shown how much the path holds, others are likely there, or the queue is short: looked less often
-/// (draft-ietf-ccwg-bbr §5.3.3.6: 2 to 3 s).
-const BOUNDED_CRUISE: Duration = Duration::from_secs(2);
+/// (draft-ietf-ccwg-bbr §5.3.3.6: 2 to 3 s; the flows of a swarm come and go within that: 0.4 s made files of 64 MiB 5 % sooner there, and took 3 %
+/// of a link from a CUBIC flow).
+const BOUNDED_CRUISE: Duration = Duration::from_millis(400);
 /// Startup ends after this many rounds in which the rate grew by less than a quarter,
 const FULL_ROUNDS: u8 = 3;
 /// or that many, when a queue stands.
