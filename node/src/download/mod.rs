@@ -34,7 +34,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::node_to_node::ByeReason;
+use messages::node_to_node::{ByeReason, Have};
 use messages::tracker_to_node::{Listed, Owners};
 use messages::{ContentId, Manifest, Name, NodeId, Timestamp};
 
@@ -254,6 +254,15 @@ impl Download {
                     // Its owners are asked for by id, at once.
                     self.need.ask_now(cx.now);
                 }
+            }
+        }
+    }
+
+    /// Owners that point this node at what no other gets learn what it has got: so they see what spreads.
+    pub(crate) fn tell_owners(&self, have: &Have, cx: &mut Context<'_>) {
+        for session in self.sessions.values().filter(|session| session.hints().are_given()) {
+            if let Some((peer, theirs)) = session.address() {
+                cx.send(peer, theirs, have);
             }
         }
     }

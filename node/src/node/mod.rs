@@ -384,6 +384,12 @@ impl Node {
             download.map_or(Gives::default(), |download| download.gives(node, now))
         };
         wait = wait.earlier(self.owner.poll(&gives, cx));
+        while let Some((content, have)) = self.owner.take_news() {
+            let same = self.downloads.values().find(|download| download.content() == Some(content));
+            if let Some(download) = same {
+                download.tell_owners(&have, cx);
+            }
+        }
         wait = wait.earlier(self.announce.poll(cx));
         if self.announce.has_left() && !self.left {
             self.left = true;

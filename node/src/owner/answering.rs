@@ -62,7 +62,7 @@ impl Owner {
             let refusal = Control { operation, retry_after_ms: pause.as_millis() as u16, request: number };
             cx.send(session.peer, session.theirs, &refusal);
         }
-        begun.into_iter().for_each(|piece| hint(session, served, piece, cx));
+        begun.into_iter().for_each(|piece| hint(ours, session, served, piece, cx));
         let (wants_turn, share) = (session.wants_turn(), session.share);
         if wants_turn {
             self.turns.push_back(ours);
@@ -127,13 +127,14 @@ impl Owner {
 }
 
 /// `session` begins `piece`: it, and others with it, are to begin others than they.
-fn hint(session: &mut Serving, served: &mut Served, piece: PieceIndex, cx: &mut Context<'_>) {
+fn hint(ours: Conversation, session: &mut Serving, served: &mut Served, piece: PieceIndex, cx: &mut Context<'_>) {
     // Who begins what others got may not have heard of what they did not get.
-    let strays = !served.is_fresh(piece.0) && session.takes_hints();
-    served.give(piece);
+    let strays = !served.spreading.is_fresh(piece.0) && session.takes_hints();
+    served.spreading.offer_again(cx.now);
+    served.spreading.give(piece.0, ours, cx.now);
     // Alone, a downloader knows best what it wants next.
     let wants = served.hints() && served.places.count() > 1;
-    if wants && (strays || session.wants_hint(|piece| served.is_fresh(piece))) {
-        pointed_at(session, served, cx);
+    if wants && (strays || session.wants_hint(|piece| served.spreading.is_fresh(piece))) {
+        pointed_at(ours, session, served, cx);
     }
 }

@@ -17,6 +17,7 @@ mod choking;
 mod places;
 mod served;
 mod session;
+mod spreading;
 mod swarm;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,7 +26,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use messages::limits::MAX_DATAGRAM;
-use messages::node_to_node::{Bye, ByeReason, Control, Hello, Operation, Retry, Welcome};
+use messages::node_to_node::{Bye, ByeReason, Control, Have, Hello, Operation, Retry, Welcome};
 use messages::{
     ContentId, Conversation, CookieJar, Manifest, Name, NodeId, NodeToNode, PieceIndex, Timestamp,
 };
@@ -58,6 +59,8 @@ pub(crate) struct Owner {
     busy: BTreeSet<ShareId>,
     /// Who has asked for pieces for the first time.
     met: Vec<Met>,
+    /// What downloaders were told is here now.
+    news: Vec<(ContentId, Have)>,
 }
 
 /// Another downloader of a content. It serves what it has of it: it has the manifest, or it would not ask for pieces.
@@ -82,7 +85,13 @@ impl Owner {
             deadlines: BTreeSet::new(),
             busy: BTreeSet::new(),
             met: Vec::new(),
+            news: Vec::new(),
         }
+    }
+
+    /// What downloaders were just told is here now, once.
+    pub(crate) fn take_news(&mut self) -> Option<(ContentId, Have)> {
+        self.news.pop()
     }
 
     /// One of those who have asked for pieces for the first time, once.
@@ -266,8 +275,8 @@ impl Owner {
             node: cx.node,
         };
         cx.send(session.peer, session.theirs, &welcome);
-        if served.hints() && served.places.count() > 0 && session.wants_hint(|piece| served.is_fresh(piece)) {
-            pointed_at(session, served, cx);
+        if served.hints() && served.places.count() > 0 && session.wants_hint(|piece| served.spreading.is_fresh(piece)) {
+            pointed_at(ours, session, served, cx);
         }
         served.bitfields().for_each(|bits| cx.send(session.peer, session.theirs, &bits));
     }
@@ -309,7 +318,7 @@ impl Owner {
                 let why = if bye.reason == ByeReason::Done { SessionEnd::Done } else { SessionEnd::PeerLeft };
                 self.end(ours, why, cx);
             }
-            NodeToNode::Have(_) => {}
+            NodeToNode::Have(have) => self.on_have(ours, &have.runs, cx.now),
             _ => cx.counters.unexpected += 1,
         }
     }
@@ -362,6 +371,9 @@ impl Owner {
         cx.routes.close(ours);
         self.turns.retain(|turn| *turn != ours);
         self.leave_place(session.share, ours);
+        if let Some(served) = self.shares.get_mut(&session.share).filter(|_| why != SessionEnd::Done) {
+            served.spreading.on_left(ours);
+        }
         self.by_peer.remove(&(session.peer, session.theirs));
         self.deadlines.remove(&(session.looked_at, ours));
         if let Some(count) = self.per_address.get_mut(&session.peer.ip()) {

@@ -5,19 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fixedbitset::FixedBitSet;
-use messages::limits::{MAX_HAVE_RUNS, MAX_HINT_RUNS};
+use messages::limits::MAX_HAVE_RUNS;
 use messages::node_to_node::{Bitfield, Have};
 use messages::{Bits, ContentId, List, Manifest, Name, PieceIndex, PieceRun, Timestamp};
 
 use super::places::Places;
+use super::spreading::Spreading;
 
 /// Pieces that are new are told in batches (reference figures: 100 ms).
 const HAVE_PERIOD: Duration = Duration::from_millis(100);
 /// Nobody confirms a HAVE: each piece is in so many of them, one after the other.
 const TOLD_TIMES: u8 = 3;
-/// A hint names so many pieces: what a session fetches in more than a round trip.
-const HINTED_PIECES: usize = 4;
-const _: () = assert!(HINTED_PIECES <= MAX_HINT_RUNS, "each may be a run of its own");
 
 /// A content that is served.
 #[derive(Debug)]
@@ -35,10 +33,7 @@ pub(crate) struct Served {
     /// When they are told of next.
     pub(super) tells_at: Timestamp,
     pub(super) places: Places,
-    /// Pieces that were given to anybody; while some were not, others are pointed at those.
-    given: FixedBitSet,
-    /// And those that somebody was pointed at.
-    named: FixedBitSet,
+    pub(super) spreading: Spreading,
     /// When it is looked at again who gets the places.
     pub(super) looks_at: Timestamp,
 }
@@ -57,8 +52,7 @@ impl Served {
             news: Vec::new(),
             tells_at: Timestamp::NEVER,
             places: Places::default(),
-            given: FixedBitSet::with_capacity(pieces as usize),
-            named: FixedBitSet::with_capacity(pieces as usize),
+            spreading: Spreading::new(pieces),
             looks_at: Timestamp::NEVER,
         }
     }
@@ -111,37 +105,9 @@ impl Served {
         }
     }
 
-    /// `piece` is given to somebody.
-    pub(super) fn give(&mut self, piece: PieceIndex) {
-        if (piece.0 as usize) < self.given.len() {
-            self.given.insert(piece.0 as usize);
-            self.named.insert(piece.0 as usize);
-        }
-    }
-
-    /// Whether `piece` was given to nobody.
-    pub(super) fn is_fresh(&self, piece: u32) -> bool {
-        !self.given.contains(piece as usize)
-    }
-
     /// Whether everything is here, and some of it was given to nobody.
     pub(super) fn hints(&self) -> bool {
-        self.is_whole() && !self.given.is_full()
-    }
-
-    /// Those of `pieces`, which somebody was pointed at, that were given to nobody since, and as many more of those, named to nobody
-    /// else, as make a hint.
-    pub(super) fn hint(&mut self, mut pieces: Vec<u32>) -> Vec<u32> {
-        pieces.retain(|&piece| self.is_fresh(piece));
-        if self.named.is_full() {
-            // Not all who were pointed at a piece took it.
-            self.named.clone_from(&self.given);
-        }
-        let more = HINTED_PIECES.saturating_sub(pieces.len());
-        let fresh: Vec<usize> = self.named.zeroes().take(more).collect();
-        fresh.iter().for_each(|&piece| self.named.insert(piece));
-        pieces.extend(fresh.into_iter().map(|piece| piece as u32));
-        pieces
+        self.is_whole() && self.spreading.goes_on()
     }
 
     /// All of it is here now. Sessions learn the last pieces like the others.

@@ -115,6 +115,8 @@ pub(super) struct Serving {
     hinted: Vec<u32>,
     /// Whether it has asked for a piece.
     has_asked: bool,
+    /// Bytes that others have and that it was given first.
+    spread: Meter,
 }
 
 impl Serving {
@@ -149,7 +151,18 @@ impl Serving {
             takes_hints: hello.capabilities & HINTS != 0,
             hinted: Vec::new(),
             has_asked: false,
+            spread: Meter::new(now),
         }
+    }
+
+    /// Others have `bytes` that it was given first.
+    pub(super) fn on_spread(&mut self, bytes: u64, now: Timestamp) {
+        self.spread.count(bytes, now);
+    }
+
+    /// Bytes a second that others lately had from it, of what it was given here.
+    pub(super) fn spread_rate(&self, now: Timestamp) -> u64 {
+        self.spread.rate(now)
     }
 
     /// It asks for a piece: whether for the first time.

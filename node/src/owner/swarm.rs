@@ -40,6 +40,20 @@ impl Owner {
         Wait { until: next, reason: Reason::Swarm }
     }
 
+    /// `who` has the pieces in `runs`: whoever was given them first has passed them on.
+    pub(super) fn on_have(&mut self, who: Conversation, runs: &[PieceRun], now: Timestamp) {
+        let share = self.sessions.get(&who).map(|session| session.share);
+        let Some(served) = share.and_then(|share| self.shares.get_mut(&share)).filter(|of| of.is_whole()) else {
+            return;
+        };
+        let piece_size = u64::from(served.manifest.layout().piece_size());
+        for (from, pieces) in served.spreading.on_have(runs, who) {
+            if let Some(session) = self.sessions.get_mut(&from) {
+                session.on_spread(piece_size * u64::from(pieces), now);
+            }
+        }
+    }
+
     /// `session` wants nothing of `share` any more.
     pub(super) fn leave_place(&mut self, share: ShareId, session: Conversation) {
         if let Some(served) = self.shares.get_mut(&share) {
@@ -52,6 +66,7 @@ impl Owner {
             return;
         };
         for have in served.take_news(cx.now) {
+            self.news.push((served.content, have.clone()));
             for session in self.sessions.values().filter(|session| session.share == share) {
                 cx.send(session.peer, session.theirs, &have);
             }
@@ -108,15 +123,26 @@ impl Owner {
             served.places.give(ours, sessions.get(&ours).map_or(0, Serving::sent), cx.now);
             say(sessions, ours, Operation::Unchoke, cx);
             let session =
-                sessions.get_mut(&ours).filter(|session| session.wants_hint(|piece| served.is_fresh(piece)));
+                sessions.get_mut(&ours).filter(|session| session.wants_hint(|piece| served.spreading.is_fresh(piece)));
             if let Some(session) = session.filter(|_| served.hints()) {
-                pointed_at(session, served, cx);
+                pointed_at(ours, session, served, cx);
             }
         }
         if served.places.are_wanted() && served.looks_at == Timestamp::NEVER {
             served.looks_at = cx.now + upload.period;
         }
     }
+}
+
+/// What earns a place.
+#[derive(Clone, Copy, Debug)]
+enum Merit {
+    /// What it gives to this node.
+    Gives,
+    /// What others have from it that it had from this node.
+    PassesOn,
+    /// What it takes.
+    Takes,
 }
 
 /// What choosing needs to know of `sessions` with one content.
@@ -127,14 +153,21 @@ fn claimants(
     gives: &dyn Fn(ContentId, NodeId) -> Gives,
     now: Timestamp,
 ) -> Vec<Claimant> {
+    let all = || served.places.served().chain(served.places.waiting()).filter_map(|ours| sessions.get(&ours));
+    let merit = match served.is_whole() {
+        false => Merit::Gives,
+        // There is nothing that they could give to this node: what others got through them counts, while there is anything to pass on.
+        true if all().any(|session| session.spread_rate(now) > 0) => Merit::PassesOn,
+        true => Merit::Takes,
+    };
     of.filter_map(|ours| Some((ours, sessions.get(&ours)?)))
-        .map(|(ours, session)| claimant(ours, session, served.is_whole(), gives, now))
+        .map(|(ours, session)| claimant(ours, session, merit, gives, now))
         .collect()
 }
 
 /// `session` is told of pieces that others are not told of.
-pub(super) fn pointed_at(session: &mut Serving, served: &mut Served, cx: &mut Context<'_>) {
-    let pieces = served.hint(std::mem::take(session.hinted()));
+pub(super) fn pointed_at(ours: Conversation, session: &mut Serving, served: &mut Served, cx: &mut Context<'_>) {
+    let pieces = served.spreading.hint(std::mem::take(session.hinted()), ours);
     if !pieces.is_empty() {
         let runs = List::first_of(pieces.iter().filter_map(|&piece| PieceRun::new(piece, 1)));
         cx.send(session.peer, session.theirs, &Hint { runs });
@@ -153,15 +186,14 @@ pub(super) fn places(upload: &UploadSettings) -> usize {
 fn claimant(
     ours: Conversation,
     session: &Serving,
-    is_whole: bool,
+    merit: Merit,
     gives: &dyn Fn(ContentId, NodeId) -> Gives,
     now: Timestamp,
 ) -> Claimant {
-    let Gives { rate, is_snubbed } = if is_whole {
-        // There is nothing that they could give.
-        Gives { rate: session.rate(now), is_snubbed: false }
-    } else {
-        gives(session.content, session.node)
+    let Gives { rate, is_snubbed } = match merit {
+        Merit::Gives => gives(session.content, session.node),
+        Merit::PassesOn => Gives { rate: session.spread_rate(now), is_snubbed: false },
+        Merit::Takes => Gives { rate: session.rate(now), is_snubbed: false },
     };
     Claimant { session: ours, rate, is_new: session.sent() == 0, is_snubbed }
 }

@@ -1,0 +1,188 @@
+//! What an owner of everything has given to whom, so that the swarm soon has a copy of its own: each downloader is pointed at pieces that no
+//! other got, and what is seen at nobody but its taker is offered again.
+//!
+//! ```text
+//!   not given ──somebody begins it──▶ given, seen at its taker alone ──another says that it has it──▶ spread
+//!       ▲                                    │ for too long, or the taker has left
+//!       ╰────────────────────────────────────╯
+//! ```
+//! (After the super-seeding of BEP 16. It hides what the owner has, and waits; here the downloaders are told what is rare, and choose.)
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use fixedbitset::FixedBitSet;
+use messages::limits::MAX_HINT_RUNS;
+use messages::{Conversation, PieceRun, Timestamp};
+
+/// A hint names so many pieces: what a session fetches in more than a round trip.
+const HINTED_PIECES: usize = 4;
+const _: () = assert!(HINTED_PIECES <= MAX_HINT_RUNS, "each may be a run of its own");
+/// What is seen at nobody but its taker for so long is offered to others: who passes on what it gets does so sooner.
+const OFFERED_AGAIN: Duration = Duration::from_secs(3);
+/// Of no more pieces than this it is remembered who has them alone.
+const MOST_ALONE: usize = 4096;
+
+/// The pieces of one content, and how far they have come.
+#[derive(Debug)]
+pub(super) struct Spreading {
+    /// Pieces that somebody was given, and that are not offered again.
+    given: FixedBitSet,
+    /// And those that somebody was pointed at.
+    named: FixedBitSet,
+    /// Pieces that were given, and to whom alone.
+    alone: BTreeMap<u32, Conversation>,
+    /// When each of them is offered again, the earliest first.
+    again: VecDeque<(Timestamp, u32)>,
+}
+
+impl Spreading {
+    /// Nobody has any of `pieces` pieces.
+    pub(super) fn new(pieces: u32) -> Spreading {
+        let none = FixedBitSet::with_capacity(pieces as usize);
+        Spreading { given: none.clone(), named: none, alone: BTreeMap::new(), again: VecDeque::new() }
+    }
+
+    /// Whether `piece` is given to nobody, as far as anybody else knows.
+    pub(super) fn is_fresh(&self, piece: u32) -> bool {
+        !self.given.contains(piece as usize)
+    }
+
+    /// Whether there are pieces that were given to nobody.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.given.is_full()
+    }
+
+    /// `to` is given `piece`.
+    pub(super) fn give(&mut self, piece: u32, to: Conversation, now: Timestamp) {
+        if piece as usize >= self.given.len() || self.given.put(piece as usize) {
+            return;
+        }
+        self.named.insert(piece as usize);
+        if self.alone.len() < MOST_ALONE {
+            self.alone.insert(piece, to);
+            self.again.push_back((now + OFFERED_AGAIN, piece));
+        }
+    }
+
+    /// `who` has the pieces in `runs`. Those that were given to others first have spread: who passed on how many.
+    pub(super) fn on_have(&mut self, runs: &[PieceRun], who: Conversation) -> BTreeMap<Conversation, u32> {
+        let mut spread = BTreeMap::new();
+        for run in runs {
+            let others = self.alone.range(run.pieces()).filter(|(_, to)| **to != who);
+            for piece in others.map(|(&piece, _)| piece).collect::<Vec<_>>() {
+                if let Some(from) = self.alone.remove(&piece) {
+                    *spread.entry(from).or_default() += 1;
+                }
+                self.given.insert(piece as usize);
+                self.named.insert(piece as usize);
+            }
+        }
+        spread
+    }
+
+    /// `who` is gone: what it has alone is as if nobody had it.
+    pub(super) fn on_left(&mut self, who: Conversation) {
+        let (given, named) = (&mut self.given, &mut self.named);
+        self.alone.retain(|&piece, to| {
+            let stays = *to != who;
+            if !stays {
+                given.set(piece as usize, false);
+                named.set(piece as usize, false);
+            }
+            stays
+        });
+    }
+
+    /// What is seen at its taker alone for too long is offered again.
+    pub(super) fn offer_again(&mut self, now: Timestamp) {
+        while let Some((_, piece)) = self.again.pop_front_if(|(at, _)| *at <= now) {
+            if self.alone.contains_key(&piece) {
+                self.given.set(piece as usize, false);
+                self.named.set(piece as usize, false);
+            }
+        }
+    }
+
+    /// Those of `pieces`, which `to` was pointed at, that were given to nobody since, and as many more of those, named to nobody else, as
+    /// make a hint.
+    pub(super) fn hint(&mut self, mut pieces: Vec<u32>, to: Conversation) -> Vec<u32> {
+        pieces.retain(|&piece| self.is_fresh(piece));
+        if self.named.is_full() {
+            // Not all who were pointed at a piece took it.
+            self.named.clone_from(&self.given);
+        }
+        let more = HINTED_PIECES.saturating_sub(pieces.len());
+        let free = self.named.zeroes().filter(|piece| self.alone.get(&(*piece as u32)) != Some(&to));
+        let fresh: Vec<usize> = free.take(more).collect();
+        fresh.iter().for_each(|&piece| self.named.insert(piece));
+        pieces.extend(fresh.into_iter().map(|piece| piece as u32));
+        pieces
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PIECES: u32 = 12;
+
+    proptest! {
+        /// Whoever is given, has and leaves what: nobody is pointed at what it got, two are not pointed at the same while there is anything
+        /// else, and in the end, when all say what they have, nothing is left to offer but what somebody has alone.
+        #[test]
+        fn each_is_pointed_at_what_no_other_gets(
+            steps in prop::collection::vec((0u8..4, 0u32..PIECES, 0u32..4, 0u64..4000), 0..80),
+        ) {
+            let (mut spreading, mut now) = (Spreading::new(PIECES), Timestamp::ZERO);
+            let mut holders: Vec<std::collections::BTreeSet<u32>> = vec![Default::default(); PIECES as usize];
+            for (what, piece, who, millis) in steps {
+                let session = Conversation(who);
+                now += Duration::from_millis(millis);
+                match what {
+                    0 => {
+                        spreading.give(piece, session, now);
+                        holders[piece as usize].insert(who);
+                        prop_assert!(!spreading.is_fresh(piece));
+                    }
+                    1 if holders[piece as usize].contains(&who) => {
+                        let run = PieceRun::new(piece, 1).expect("a run");
+                        let credit = spreading.on_have(&[run], session);
+                        prop_assert!(!credit.contains_key(&session), "nobody is credited for what it has itself");
+                        prop_assert!(credit.keys().all(|from| holders[piece as usize].contains(&from.0)));
+                    }
+                    2 => {
+                        spreading.on_left(session);
+                        holders.iter_mut().for_each(|of| { of.remove(&who); });
+                    }
+                    _ => spreading.offer_again(now),
+                }
+                let hint = spreading.hint(Vec::new(), session);
+                prop_assert!(hint.len() <= HINTED_PIECES);
+                for piece in hint {
+                    prop_assert!(spreading.is_fresh(piece));
+                    prop_assert_ne!(spreading.alone.get(&piece), Some(&session));
+                }
+                prop_assert!(spreading.alone.keys().all(|&piece| !holders[piece as usize].is_empty()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_seen_elsewhere_is_not_offered_again_and_credits_its_taker() {
+        let run = |piece| [PieceRun::new(piece, 1).expect("a run")];
+        let (mut spreading, now) = (Spreading::new(2), Timestamp::ZERO);
+        spreading.give(0, Conversation(1), now);
+        spreading.give(1, Conversation(2), now);
+        assert!(!spreading.goes_on());
+        assert!(spreading.on_have(&run(0), Conversation(1)).is_empty(), "its taker has it, and nobody else");
+        assert_eq!(spreading.on_have(&run(0), Conversation(2)), BTreeMap::from([(Conversation(1), 1)]));
+        assert!(spreading.on_have(&run(0), Conversation(3)).is_empty(), "once is enough");
+        spreading.offer_again(now + OFFERED_AGAIN);
+        assert!(!spreading.is_fresh(0) && spreading.is_fresh(1));
+        assert_eq!(spreading.hint(Vec::new(), Conversation(2)), []);
+        assert_eq!(spreading.hint(Vec::new(), Conversation(1)), [1]);
+    }
+}
