@@ -5,10 +5,10 @@ use std::time::Duration;
 use messages::node_to_node::{Control, Operation, Request};
 use messages::{Conversation, PieceIndex};
 
-use super::{Met, Owner};
 use super::served::Served;
 use super::session::{Answer, Refusal, Serving};
 use super::swarm::{CHOKE_RETRY, places, pointed_at};
+use super::{Met, Owner};
 use crate::context::Context;
 use crate::event::Event;
 use crate::output::{Reason, Wait};
@@ -31,7 +31,8 @@ impl Owner {
         };
         let limit = cx.settings.network.requests_per_session as usize;
         session.on_request(request, cx.now);
-        if request.ranges.iter().any(|range| range.piece() != PieceIndex::MANIFEST) && session.is_met_first() {
+        if request.ranges.iter().any(|range| range.piece() != PieceIndex::MANIFEST) && session.is_met_first()
+        {
             self.met.push(Met { content: session.content, node: session.node, peer: session.peer });
         }
         let mut begun = Vec::new();
@@ -127,7 +128,13 @@ impl Owner {
 }
 
 /// `session` begins `piece`: it, and others with it, are to begin others than they.
-fn hint(ours: Conversation, session: &mut Serving, served: &mut Served, piece: PieceIndex, cx: &mut Context<'_>) {
+fn hint(
+    ours: Conversation,
+    session: &mut Serving,
+    served: &mut Served,
+    piece: PieceIndex,
+    cx: &mut Context<'_>,
+) {
     // Who begins what others got may not have heard of what they did not get.
     let strays = !served.spreading.is_fresh(piece.0) && session.takes_hints();
     served.spreading.offer_again(cx.now);

@@ -275,7 +275,10 @@ impl Owner {
             node: cx.node,
         };
         cx.send(session.peer, session.theirs, &welcome);
-        if served.hints() && served.places.count() > 0 && session.wants_hint(|piece| served.spreading.is_fresh(piece)) {
+        if served.hints()
+            && served.places.count() > 0
+            && session.wants_hint(|piece| served.spreading.is_fresh(piece))
+        {
             pointed_at(ours, session, served, cx);
         }
         served.bitfields().for_each(|bits| cx.send(session.peer, session.theirs, &bits));

@@ -19,7 +19,7 @@ use messages::{Conversation, PieceRun, Timestamp};
 const HINTED_PIECES: usize = 4;
 const _: () = assert!(HINTED_PIECES <= MAX_HINT_RUNS, "each may be a run of its own");
 /// What is seen at nobody but its taker for so long is offered to others: who passes on what it gets does so sooner.
-const OFFERED_AGAIN: Duration = Duration::from_secs(3);
+const OFFERED_AGAIN: Duration = Duration::from_secs(5);
 /// Of no more pieces than this it is remembered who has them alone.
 const MOST_ALONE: usize = 4096;
 

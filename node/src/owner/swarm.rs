@@ -43,7 +43,8 @@ impl Owner {
     /// `who` has the pieces in `runs`: whoever was given them first has passed them on.
     pub(super) fn on_have(&mut self, who: Conversation, runs: &[PieceRun], now: Timestamp) {
         let share = self.sessions.get(&who).map(|session| session.share);
-        let Some(served) = share.and_then(|share| self.shares.get_mut(&share)).filter(|of| of.is_whole()) else {
+        let Some(served) = share.and_then(|share| self.shares.get_mut(&share)).filter(|of| of.is_whole())
+        else {
             return;
         };
         let piece_size = u64::from(served.manifest.layout().piece_size());
@@ -122,8 +123,9 @@ impl Owner {
             let Some(ours) = next else { break };
             served.places.give(ours, sessions.get(&ours).map_or(0, Serving::sent), cx.now);
             say(sessions, ours, Operation::Unchoke, cx);
-            let session =
-                sessions.get_mut(&ours).filter(|session| session.wants_hint(|piece| served.spreading.is_fresh(piece)));
+            let session = sessions
+                .get_mut(&ours)
+                .filter(|session| session.wants_hint(|piece| served.spreading.is_fresh(piece)));
             if let Some(session) = session.filter(|_| served.hints()) {
                 pointed_at(ours, session, served, cx);
             }
@@ -166,7 +168,12 @@ fn claimants(
 }
 
 /// `session` is told of pieces that others are not told of.
-pub(super) fn pointed_at(ours: Conversation, session: &mut Serving, served: &mut Served, cx: &mut Context<'_>) {
+pub(super) fn pointed_at(
+    ours: Conversation,
+    session: &mut Serving,
+    served: &mut Served,
+    cx: &mut Context<'_>,
+) {
     let pieces = served.spreading.hint(std::mem::take(session.hinted()), ours);
     if !pieces.is_empty() {
         let runs = List::first_of(pieces.iter().filter_map(|&piece| PieceRun::new(piece, 1)));

@@ -174,7 +174,9 @@ impl Fetch {
         };
         // What it has begun itself goes on first; when it is choked, nothing else does.
         let mut own = self.begun.iter_mut().filter(|(_, assembly)| assembly.claimed_by(key) > 0);
-        let mut own = own.by_ref().filter(|(piece, assembly)| !session.is_willing() || may_give(session, **piece, assembly));
+        let mut own = own
+            .by_ref()
+            .filter(|(piece, assembly)| !session.is_willing() || may_give(session, **piece, assembly));
         if let Some(range) = own.find_map(|(_, assembly)| assembly.next_range(key, most)) {
             return Some(range);
         }

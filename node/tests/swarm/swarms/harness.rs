@@ -196,9 +196,7 @@ impl Course {
     fn finish(mut self, within: Duration) -> Outcome {
         let deadline = self.world.now + self.swarm.arriving + within;
         let mut seen = self.world.milestones.len();
-        let mut shown = self.world.now;
         while self.downloaders.iter().any(|downloader| downloader.took.is_none()) {
-            if self.world.now >= shown { self.dbg(); shown = self.world.now + Duration::from_millis(500); }
             let goes_on = self.world.run(deadline, |world| world.milestones.len() > seen);
             let left = self.downloaders.iter().filter(|downloader| downloader.took.is_none()).count();
             assert!(goes_on, "{:?}: {left} are not done after {:?}", self.swarm, self.world.now);
@@ -221,53 +219,6 @@ impl Course {
             wasted: wasted * 100_000 / wanted.max(1),
             most_bad: self.bad.iter().map(times).max().unwrap_or(0),
         }
-    }
-
-    #[allow(clippy::all)]
-    fn dbg(&mut self) {
-        if std::env::var("DBG").is_err() { return; }
-        let now = self.world.now;
-        let (mut ready, mut choked, mut other, mut zero, mut flowing, mut got, mut rate) = (0,0,0,0,0,0u64,0u64);
-        let mut n = 0;
-        for d in &self.downloaders {
-            let st = self.world.hosts[d.host.0].node.status(now);
-            for dl in &st.downloads {
-                n += 1;
-                got += dl.received; rate += dl.rate;
-                let mut f = 0;
-                for o in &dl.owners {
-                    match o.state { node::OwnerState::Ready => ready += 1, node::OwnerState::Choked => choked += 1, _ => other += 1 }
-                    if o.outstanding > 0 { f += 1; }
-                }
-                flowing += f; if f == 0 { zero += 1; }
-            }
-        }
-        if std::env::var("DBG").unwrap() == "2" {
-            let d = &self.downloaders[12];
-            let st = self.world.hosts[d.host.0].node.status(now);
-            for dl in &st.downloads {
-                eprintln!("## {} {:?} rate {}", dl.received >> 18, dl.waiting, dl.rate);
-                for o in &dl.owners {
-                    let who = self.world.hosts.iter().position(|h| h.id == o.node).unwrap();
-                    eprintln!("   {who} {:?} {:?} received {} rate {} rtt {:?} out {} permille {}", self.world.hosts[who].manners, o.state, o.received>>10, o.rate>>10, o.rtt, o.outstanding, o.permille);
-                }
-            }
-            for u in &st.uploads { let who = self.world.hosts.iter().position(|h| h.id == u.node).unwrap(); eprintln!("   up {who} {:?} {:?} sent {} rate {} queued {}", self.world.hosts[who].manners, u.standing, u.sent>>10, u.rate>>10, u.queued); }
-        }
-        let up: Vec<u64> = self.downloaders.iter().map(|d| self.world.hosts[d.host.0].up.passed_bytes).collect();
-        let total_up: u64 = up.iter().sum();
-        let mut hist: Vec<(usize, u64)> = Vec::new();
-        for d in self.downloaders.clone() { let n = self.world.hosts[d.host.0].node.status(now).uploads.len(); hist.push((n, self.world.hosts[d.host.0].up.passed_bytes >> 20)); }
-        hist.sort();
-        let known = self.world.tracker.owners_of(self.content.0);
-        let silent: Vec<bool> = self.downloaders.iter().map(|d| known.contains(&self.world.hosts[d.host.0].id)).collect();
-        eprintln!("   tracker knows {} owners, {} of downloaders; {:?}", known.len(), silent.iter().filter(|k| **k).count(), self.downloaders.iter().zip(&silent).map(|(d, k)| (*k as u8, self.world.hosts[d.host.0].node.status(now).uploads.len())).collect::<Vec<_>>());
-        eprintln!("   {:?}", hist.iter().step_by(hist.len().div_ceil(16)).collect::<Vec<_>>());
-        let own = self.world.hosts[self.owner.0].up.passed_bytes;
-        let owner_sessions = self.world.hosts[self.owner.0].node.status(now).uploads;
-        let served = owner_sessions.iter().filter(|u| u.standing == node::UploadStanding::Served).count();
-        let dropped: u64 = self.downloaders.iter().map(|d| self.world.hosts[d.host.0].down.dropped + self.world.hosts[d.host.0].up.dropped).sum();
-        eprintln!("{:?} n={n} got {} rate/link {:.2} | ready {:.1} choked {:.1} other {:.1} flowing {:.1} idle nodes {zero} | owner up {} sess {} served {} union {} given {} | dropped {dropped} others up {}", now.since(Timestamp::ZERO), got >> 20, rate as f64 / 12e6 / n.max(1) as f64, ready as f64/n.max(1) as f64, choked as f64/n.max(1) as f64, other as f64/n.max(1) as f64, flowing as f64/n.max(1) as f64, own >> 20, owner_sessions.len(), served, self.stored.len(), self.pieces, total_up>>20);
     }
 
     fn on_milestone(&mut self, milestone: &Milestone) {

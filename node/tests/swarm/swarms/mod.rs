@@ -19,3 +19,30 @@ fn comes_far_enough(name: &str) -> String {
 fn eight_in_turns() {
     insta::assert_snapshot!(comes_far_enough("1 -> 8, fair"));
 }
+
+#[test]
+fn eight_for_what_they_give() {
+    insta::assert_snapshot!(comes_far_enough("1 -> 8, tit-for-tat"));
+}
+
+#[test]
+fn thirty_two_in_turns() {
+    insta::assert_snapshot!(comes_far_enough("1 -> 32, fair"));
+}
+
+#[test]
+fn thirty_two_for_what_they_give() {
+    insta::assert_snapshot!(comes_far_enough("1 -> 32, tit-for-tat"));
+}
+
+#[test]
+fn who_leaves_takes_nothing_with_it() {
+    insta::assert_snapshot!(comes_far_enough(
+        "1 -> 32 over 60 s, a third leaves when done, the first owner when there is a copy"
+    ));
+}
+
+#[test]
+fn liars_and_the_silent_hold_nobody_up() {
+    insta::assert_snapshot!(comes_far_enough("1 -> 20 beside 6 owners that lie and 6 that are silent"));
+}
