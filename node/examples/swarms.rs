@@ -16,9 +16,10 @@ mod harness;
 #[expect(dead_code, reason = "some of it is for other scenarios only")]
 mod link;
 #[path = "../tests/swarm/swarms/rows.rs"]
+#[expect(dead_code, reason = "tests choose a row by its name")]
 mod rows;
 #[path = "../tests/swarm/world/mod.rs"]
-#[expect(dead_code, reason = "some of it is for other scenarios only")]
+#[expect(dead_code, unused_imports, reason = "some of it is for other scenarios only")]
 mod world;
 
 use std::process::ExitCode;

@@ -24,7 +24,7 @@ const TELL_AFTER: Duration = Duration::from_millis(500);
 /// A download without owners keeps the buffers of what it has begun for this long, when another wants them.
 const KEEPS_BUFFERS: Duration = Duration::from_secs(5);
 /// Sessions, silent ones included, for each place that a download has for owners.
-const MOST_SILENT: usize = 2;
+const MOST_SILENT: usize = 4;
 impl Download {
     /// Everything that is due by `cx.now`.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
@@ -63,11 +63,12 @@ impl Download {
         })
     }
 
-    /// Whether as many owners as are wanted serve it, or will soon have answered. Those that serve others for now do not count: others
-    /// may have a place.
+    /// Whether as many owners as are wanted serve it, or will soon have answered. Those that serve others for now count half: there may be
+    /// places elsewhere, and they come back.
     fn has_enough_owners(&self, settings: &NodeSettings) -> bool {
-        let useful = self.sessions.values().filter(|session| session.is_useful() && !session.is_choked());
-        useful.count() >= usize::from(settings.download.owners)
+        let useful = self.sessions.values().filter(|session| session.is_useful());
+        let halves: usize = useful.map(|session| if session.is_choked() { 1 } else { 2 }).sum();
+        halves >= 2 * usize::from(settings.download.owners)
     }
 
     fn wants_owners(&self) -> bool {
@@ -188,8 +189,8 @@ impl Download {
 
     /// Whether there are places for owners: silent ones take none, but there are not endlessly many.
     fn wants_sessions(&self, cx: &Context<'_>) -> bool {
-        let most = usize::from(cx.settings.download.owners) * MOST_SILENT;
-        self.sessions.len() < most && !self.has_enough_owners(cx.settings)
+        let wanted = usize::from(cx.settings.download.owners);
+        self.sessions.len() < wanted * MOST_SILENT && !self.has_enough_owners(cx.settings)
     }
 
     /// Whether only owners that are banned may have what is missing: corruption on the path must not stop the last one.
