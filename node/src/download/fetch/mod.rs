@@ -189,8 +189,10 @@ impl Fetch {
         {
             return Some(range);
         }
-        if self.begin_piece(session, cx) {
-            return in_begun(&mut self.begun);
+        // On parole, or without a buffer, it cannot be begun yet: then what others have left is.
+        let _begun: bool = self.begin_piece(session, cx);
+        if let Some(range) = in_begun(&mut self.begun) {
+            return Some(range);
         }
         if self.starved || !self.stretches.is_empty() && !self.availability.is_partial() {
             return None;
