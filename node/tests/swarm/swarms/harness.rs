@@ -195,15 +195,13 @@ impl Course {
     /// Runs until every downloader has the file, and makes the account.
     fn finish(mut self, within: Duration) -> Outcome {
         let deadline = self.world.now + self.swarm.arriving + within;
-        let mut seen = self.world.milestones.len();
         while self.downloaders.iter().any(|downloader| downloader.took.is_none()) {
-            let goes_on = self.world.run(deadline, |world| world.milestones.len() > seen);
+            let goes_on = self.world.run(deadline, |world| !world.milestones.is_empty());
             let left = self.downloaders.iter().filter(|downloader| downloader.took.is_none()).count();
             assert!(goes_on, "{:?}: {left} are not done after {:?}", self.swarm, self.world.now);
-            for milestone in self.world.milestones[seen..].to_vec() {
+            for milestone in std::mem::take(&mut self.world.milestones) {
                 self.on_milestone(&milestone);
             }
-            seen = self.world.milestones.len();
         }
         let counters = self.downloaders.iter().map(|of| self.world.hosts[of.host.0].counters());
         let (wasted, wanted) = counters.fold((0, 0), |(wasted, wanted), counters| {
