@@ -30,11 +30,20 @@ fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
     let mut seeds = 1;
     if words.first().is_some_and(|word| word == "--seeds") {
-        seeds = words.get(1).and_then(|n| n.parse().ok()).unwrap_or(1);
+        let Some(number) = words.get(1).and_then(|number| number.parse().ok()) else {
+            eprintln!("--seeds wants a number");
+            return ExitCode::from(2);
+        };
+        seeds = number;
         words.drain(..2);
     }
+    let is_wanted = |row: &&rows::Row| words.iter().all(|word| row.name.contains(word.as_str()));
+    if rows::ROWS.iter().find(is_wanted).is_none() {
+        eprintln!("no row has all of {words:?} in its name");
+        return ExitCode::from(2);
+    }
     let mut is_far_enough = true;
-    for row in rows::ROWS.iter().filter(|row| words.iter().all(|word| row.name.contains(word.as_str()))) {
+    for row in rows::ROWS.iter().filter(is_wanted) {
         for seed in 1..=seeds {
             let began = Instant::now();
             let (text, misses) = row.run(seed);

@@ -178,6 +178,19 @@ mod tests {
         Owner { node: NodeId::from_bytes(id), endpoint, permille: Permille::COMPLETE }
     }
 
+    #[test]
+    fn what_a_node_says_itself_moves_nobody_and_the_tracker_moves_it() {
+        let (mut candidates, now) = (Candidates::default(), Timestamp::ZERO);
+        let (here, there) = (owner(1, 1), owner(1, 2));
+        let peer = |candidates: &Candidates| candidates.next(now, false, |_| false).map(|(_, peer)| peer);
+        candidates.meet(there.node, there.endpoint.address(), now);
+        assert_eq!(peer(&candidates), Some(there.endpoint.address()));
+        candidates.learn(&[here], now);
+        assert_eq!(peer(&candidates), Some(here.endpoint.address()));
+        candidates.meet(there.node, there.endpoint.address(), now);
+        assert_eq!(peer(&candidates), Some(here.endpoint.address()));
+    }
+
     proptest! {
         /// However many owners are named, moved and lost: few are remembered, each where it was seen last, and whoever is
         /// to be tried has rested.

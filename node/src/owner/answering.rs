@@ -31,7 +31,8 @@ impl Owner {
         };
         let limit = cx.settings.network.requests_per_session as usize;
         session.on_request(request, cx.now);
-        if request.ranges.iter().any(|range| range.piece() != PieceIndex::MANIFEST) && session.is_met_first()
+        if request.ranges.iter().any(|range| range.piece() != PieceIndex::MANIFEST)
+            && session.on_asked_for_piece()
         {
             self.met.push(Met { content: session.content, node: session.node, peer: session.peer });
         }

@@ -1,7 +1,7 @@
 //! Who gets the places of a content, when more want one than there are: pure choices over small values.
 //!
 //! *Tit-for-tat* (Cohen, "Incentives Build Robustness in BitTorrent", 2003; BEP 3): all places but one go to those who gave most, or,
-//! where there is nothing that they could give, who took most; one goes by lot, so that better ones are found and newcomers
+//! where there is nothing that they could give, who passed most on, or took most while nobody passes on anything; one goes by lot, so that better ones are found and newcomers
 //! get something to give. *Fair*: whoever waits longest is next, for a few pieces.
 
 use messages::Conversation;

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! `served` is a content and which pieces of it are here, `places` and `choking` say who is served when more want to be than there are
-//! places, `session` is one downloader, `answering` whose turn it is.
+//! places, `spreading` what of it the swarm has from here, `session` is one downloader, `answering` whose turn it is.
 
 mod answering;
 mod choking;

@@ -165,8 +165,8 @@ impl Serving {
         self.spread.rate(now)
     }
 
-    /// It asks for a piece: whether for the first time.
-    pub(super) fn is_met_first(&mut self) -> bool {
+    /// It asks for a piece; whether for the first time.
+    pub(super) fn on_asked_for_piece(&mut self) -> bool {
         !std::mem::replace(&mut self.has_asked, true)
     }
 

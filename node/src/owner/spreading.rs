@@ -130,8 +130,8 @@ mod tests {
     const PIECES: u32 = 12;
 
     proptest! {
-        /// Whoever is given, has and leaves what: nobody is pointed at what it got, two are not pointed at the same while there is anything
-        /// else, and in the end, when all say what they have, nothing is left to offer but what somebody has alone.
+        /// Whoever is given, has and leaves what: nobody is pointed at what others got or at what it has alone, nobody is credited for what it
+        /// has itself, and what is remembered of a taker ends with it.
         #[test]
         fn each_is_pointed_at_what_no_other_gets(
             steps in prop::collection::vec((0u8..4, 0u32..PIECES, 0u32..4, 0u64..4000), 0..80),

@@ -173,14 +173,14 @@ impl Fetch {
             able.find_map(|(_, assembly)| assembly.next_range(key, most))
         };
         // What it has begun itself goes on first; when it is choked, nothing else does.
-        let mut own = self.begun.iter_mut().filter(|(_, assembly)| assembly.claimed_by(key) > 0);
-        let mut own = own
-            .by_ref()
-            .filter(|(piece, assembly)| !session.is_willing() || may_give(session, **piece, assembly));
+        let willing = session.is_willing();
+        let mut own = self.begun.iter_mut().filter(|(piece, assembly)| {
+            assembly.claimed_by(key) > 0 && (!willing || may_give(session, **piece, assembly))
+        });
         if let Some(range) = own.find_map(|(_, assembly)| assembly.next_range(key, most)) {
             return Some(range);
         }
-        if !session.is_willing() {
+        if !willing {
             return None;
         }
         // What nobody else gets from its owner is worth more than what others have left.
@@ -190,7 +190,7 @@ impl Fetch {
             return Some(range);
         }
         // On parole, or without a buffer, it cannot be begun yet: then what others have left is.
-        let _begun: bool = self.begin_piece(session, cx);
+        self.begin_piece(session, cx);
         if let Some(range) = in_begun(&mut self.begun) {
             return Some(range);
         }

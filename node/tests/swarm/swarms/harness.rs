@@ -123,9 +123,9 @@ impl Outcome {
 
 /// A swarm that runs.
 #[derive(Debug)]
-pub(crate) struct Course {
+struct Course {
     swarm: Swarm,
-    pub(crate) world: World,
+    world: World,
     content: (ContentId, Name),
     pieces: u32,
     owner: HostId,
@@ -139,7 +139,7 @@ pub(crate) struct Course {
 
 impl Course {
     /// The owners have announced; the first downloader begins now.
-    pub(crate) fn begin(swarm: Swarm, seed: u64) -> Course {
+    fn begin(swarm: Swarm, seed: u64) -> Course {
         let mut world = World::new(seed, LinkSpec { up: 0, down: 0, ..link() });
         world.events_kept = 64;
         let of = world.library.add(NAME, swarm.length);
