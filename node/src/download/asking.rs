@@ -148,14 +148,20 @@ impl Download {
                 None => false,
             };
             session.tend_path(cx);
+            let doubted = timed_out && matches!(self.phase, Phase::Fetching(_)) && session.is_put_in_doubt();
+            let owner = session.owner;
             let bytes: u32 = lost.iter().map(|range| range.length()).sum();
             cx.counters.lost_bytes += u64::from(bytes);
             cx.download_limit.refund(bytes);
             // What later segments overtook is asked of the same owner; after silence anybody may.
             let by = (!timed_out).then_some(key);
             lost.drain(..).for_each(|range| self.ask_again(range, key, by));
-            if snubbed {
+            if snubbed || doubted {
+                self.candidates.note_silence(owner, true);
                 self.release(key);
+                self.recount();
+            }
+            if snubbed {
                 self.need.ask_soon(cx.now);
             }
             if snubbed || (timed_out && self.has_sent_no_manifest(key)) {

@@ -36,6 +36,9 @@ impl Download {
             }
             NodeToNode::Have(have) => {
                 let news = session.handle_have(&have.runs);
+                if session.gives_nothing() {
+                    return;
+                }
                 if let Phase::Fetching(fetch) = &mut self.phase {
                     fetch.availability.learn(&news);
                 }
@@ -193,7 +196,9 @@ impl Download {
             cx.counters.unexpected += 1;
             return None;
         }
+        let mut counts_again = false;
         if arrival != Arrival::Again {
+            counts_again = session.gives_nothing();
             session.on_chunk();
         }
         let size = length as u32;
@@ -218,6 +223,11 @@ impl Download {
         if is_file {
             cx.counters.received_bytes += length as u64;
             self.meter.count(length as u64, cx.now);
+        }
+        if counts_again {
+            let owner = session.owner;
+            self.candidates.note_silence(owner, false);
+            self.recount();
         }
         match &mut self.phase {
             Phase::Fetching(fetch) => fetch.store_if_complete(header.piece, cx),

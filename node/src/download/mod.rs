@@ -216,7 +216,10 @@ impl Download {
     /// What `node` gives to this download.
     pub(crate) fn gives(&self, node: NodeId, now: Timestamp) -> Gives {
         let session = self.sessions.values().find(|session| session.owner == node);
-        session.map_or(Gives::default(), |session| session.gives(now))
+        Gives {
+            rate: session.map_or(0, |session| session.rate(now)),
+            is_snubbed: self.candidates.gives_nothing(node),
+        }
     }
 
     /// What is fetched, once it is known.

@@ -23,10 +23,16 @@ struct Candidate {
     /// Sessions that ended since it last gave a piece.
     failures: u32,
     rests_until: Timestamp,
+    /// It was asked, and gave nothing since.
+    gives_nothing: bool,
     trust: Trust,
 }
 
 impl Candidate {
+    fn new(peer: SocketAddr, now: Timestamp) -> Candidate {
+        Candidate { peer, failures: 0, rests_until: now, gives_nothing: false, trust: Trust::default() }
+    }
+
     /// When it may be tried; a banned one earlier when nobody else has what is missing.
     fn ready_at(&self, last_resort: bool) -> Timestamp {
         if last_resort { self.rests_until } else { self.rests_until.max(self.trust.banned_until()) }
@@ -52,12 +58,10 @@ impl Candidates {
                     (candidate.peer, candidate.failures, candidate.rests_until) = (peer, 0, now);
                 }
                 None => {
-                    let trust = Trust::default();
-                    let fresh = Candidate { peer, failures: 0, rests_until: now, trust };
                     if self.known.len() >= MOST {
                         self.forget_the_worst(now);
                     }
-                    self.known.insert(owner.node, fresh);
+                    self.known.insert(owner.node, Candidate::new(peer, now));
                     self.order.push(owner.node);
                 }
             }
@@ -71,8 +75,7 @@ impl Candidates {
     /// itself, and nobody is forgotten for it.
     pub(crate) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
         if self.known.len() < MOST && !self.known.contains_key(&node) {
-            let fresh = Candidate { peer, failures: 0, rests_until: now, trust: Trust::default() };
-            self.known.insert(node, fresh);
+            self.known.insert(node, Candidate::new(peer, now));
             self.order.push(node);
         }
     }
@@ -127,6 +130,18 @@ impl Candidates {
     /// Whether `owner` is to be found elsewhere than at `peer`.
     pub(crate) fn has_moved(&self, owner: NodeId, peer: SocketAddr) -> bool {
         self.known.get(&owner).is_some_and(|candidate| candidate.peer != peer)
+    }
+
+    /// `owner` was asked and gave nothing, or gives again.
+    pub(crate) fn note_silence(&mut self, owner: NodeId, gives_nothing: bool) {
+        if let Some(candidate) = self.known.get_mut(&owner) {
+            candidate.gives_nothing = gives_nothing;
+        }
+    }
+
+    /// Whether `owner` was asked, and gave nothing since.
+    pub(crate) fn gives_nothing(&self, owner: NodeId) -> bool {
+        self.known.get(&owner).is_some_and(|candidate| candidate.gives_nothing)
     }
 
     /// A session with `owner` ended.

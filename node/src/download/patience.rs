@@ -22,6 +22,12 @@ pub(super) struct Patience {
     /// Since when it has been asked, or has put this node off, without sending anything.
     barren_since: Option<Timestamp>,
     is_barren: bool,
+    /// Whether it has ever sent what it was asked for.
+    has_given: bool,
+    /// Whether it never has, let a timeout pass, and has not answered at all since.
+    is_doubted: bool,
+    /// Whether it was doubted or snubbed, and has sent nothing since.
+    gives_nothing: bool,
 }
 
 impl Patience {
@@ -33,7 +39,7 @@ impl Patience {
 
     /// It has answered, and be it that it has no time.
     pub(super) fn on_answer(&mut self) {
-        self.silent_since = None;
+        (self.silent_since, self.is_doubted) = (None, false);
     }
 
     /// It serves others for a time.
@@ -43,7 +49,30 @@ impl Patience {
 
     /// It has sent what it was asked for.
     pub(super) fn on_given(&mut self) {
-        *self = Patience::default();
+        *self = Patience { has_given: true, ..Patience::default() };
+    }
+
+    /// Nothing of what it was asked for came within a timeout. Whether that puts it in doubt: it has never sent anything.
+    pub(super) fn is_put_in_doubt(&mut self) -> bool {
+        let is_put = !self.has_given && !self.is_doubted;
+        self.is_doubted |= is_put;
+        self.gives_nothing |= is_put;
+        is_put
+    }
+
+    /// It is snubbed.
+    pub(super) fn on_snubbed(&mut self) {
+        self.gives_nothing = true;
+    }
+
+    /// Whether it has never sent anything, should have, and says nothing.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.is_doubted
+    }
+
+    /// Whether it was doubted or snubbed, and has sent nothing since.
+    pub(super) fn gives_nothing(&self) -> bool {
+        self.gives_nothing
     }
 
     /// It was snubbed, and is heard again: whether it is believed.
@@ -51,7 +80,7 @@ impl Patience {
         let believed = self.revivals < MOST_REVIVALS;
         if believed {
             self.revivals += 1;
-            self.silent_since = None;
+            self.on_answer();
         }
         believed
     }

@@ -429,6 +429,9 @@ impl Node {
                 continue;
             };
             let completed = download.take_completed();
+            if let Some(content) = download.content().filter(|_| completed.is_some()) {
+                self.owner.remember_gifts(content, |node| download.gives(node, now));
+            }
             if completed.is_none() {
                 self.stop_sharing_part(download.share(), now);
             }

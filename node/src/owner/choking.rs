@@ -49,9 +49,14 @@ pub(super) fn next(waiting: &[Claimant], rng: &mut StdRng) -> Option<Conversatio
     best.or_else(|| by_lot(waiting, rng).map(|drawn| waiting[drawn].session))
 }
 
-/// One of `claimants` by lot, newcomers three times as likely.
+/// One of `claimants` by lot, newcomers three times as likely; of those that are snubbed only if there is nobody else.
 fn by_lot(claimants: &[Claimant], rng: &mut StdRng) -> Option<usize> {
-    let weight = |claimant: &Claimant| if claimant.is_new { NEWCOMER } else { 1 };
+    let all_are_snubbed = claimants.iter().all(|claimant| claimant.is_snubbed);
+    let weight = |claimant: &Claimant| match claimant {
+        snubbed if snubbed.is_snubbed && !all_are_snubbed => 0,
+        newcomer if newcomer.is_new => NEWCOMER,
+        _ => 1,
+    };
     let all: u32 = claimants.iter().map(weight).sum();
     let mut drawn = if all > 0 { rng.random_range(0..all) } else { return None };
     claimants.iter().position(|claimant| {

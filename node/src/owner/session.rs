@@ -117,6 +117,8 @@ pub(super) struct Serving {
     has_asked: bool,
     /// Bytes that others have and that it was given first.
     spread: Meter,
+    /// Whether it was asked for what this node lacked, and gave nothing.
+    pub(super) gave_nothing: bool,
 }
 
 impl Serving {
@@ -152,6 +154,7 @@ impl Serving {
             hinted: Vec::new(),
             has_asked: false,
             spread: Meter::new(now),
+            gave_nothing: false,
         }
     }
 
@@ -163,6 +166,11 @@ impl Serving {
     /// Bytes a second that others lately had from it, of what it was given here.
     pub(super) fn spread_rate(&self, now: Timestamp) -> u64 {
         self.spread.rate(now)
+    }
+
+    /// Whether it gave nothing when it was asked, or was sent so many bytes and nobody has any of them from it.
+    pub(super) fn keeps_all(&self, bytes: u64) -> bool {
+        self.gave_nothing || (self.spread.total() == 0 && self.sent() >= bytes)
     }
 
     /// It asks for a piece; whether for the first time.

@@ -22,6 +22,8 @@ pub(super) const CHOKE_RETRY: Duration = Duration::from_secs(5);
 const FAIR_TURN: u64 = 4 << 20;
 /// Places of a content under tit-for-tat: three by merit, one by lot (BEP 3).
 const TIT_FOR_TAT: usize = 4;
+/// Who was sent so many pieces, and has passed on none while others have, is served when nobody else wants to be.
+const KEPT_PIECES: u64 = 8;
 
 impl Owner {
     /// Tells what is new, and gives the places, of every content for which that is due.
@@ -52,6 +54,13 @@ impl Owner {
             if let Some(session) = self.sessions.get_mut(&from) {
                 session.on_spread(piece_size * u64::from(pieces), now);
             }
+        }
+    }
+
+    /// This node has all of `content`, and nothing of it is given to it any more: what each gave until now, as `gives` tells, counts.
+    pub(crate) fn remember_gifts(&mut self, content: ContentId, gives: impl Fn(NodeId) -> Gives) {
+        for session in self.sessions.values_mut().filter(|session| session.content == content) {
+            session.gave_nothing = gives(session.node).is_snubbed;
         }
     }
 
@@ -162,8 +171,9 @@ fn claimants(
         true if all().any(|session| session.spread_rate(now) > 0) => Merit::PassesOn,
         true => Merit::Takes,
     };
+    let keeps = KEPT_PIECES * u64::from(served.manifest.layout().piece_size());
     of.filter_map(|ours| Some((ours, sessions.get(&ours)?)))
-        .map(|(ours, session)| claimant(ours, session, merit, gives, now))
+        .map(|(ours, session)| claimant(ours, session, merit, gives, keeps, now))
         .collect()
 }
 
@@ -195,12 +205,13 @@ fn claimant(
     session: &Serving,
     merit: Merit,
     gives: &dyn Fn(ContentId, NodeId) -> Gives,
+    keeps: u64,
     now: Timestamp,
 ) -> Claimant {
     let Gives { rate, is_snubbed } = match merit {
         Merit::Gives => gives(session.content, session.node),
-        Merit::PassesOn => Gives { rate: session.spread_rate(now), is_snubbed: false },
-        Merit::Takes => Gives { rate: session.rate(now), is_snubbed: false },
+        Merit::PassesOn => Gives { rate: session.spread_rate(now), is_snubbed: session.keeps_all(keeps) },
+        Merit::Takes => Gives { rate: session.rate(now), is_snubbed: session.gave_nothing },
     };
     Claimant { session: ours, rate, is_new: session.sent() == 0, is_snubbed }
 }

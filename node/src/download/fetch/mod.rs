@@ -145,7 +145,7 @@ impl Fetch {
         }
         self.release_what_holders_lack(sessions);
         let idle: Vec<SessionKey> = (sessions.values().filter(|session| session.is_willing()))
-            .filter(|session| self.is_idle(session))
+            .filter(|session| !session.is_doubted() && self.is_idle(session))
             .map(|session| session.key)
             .collect();
         if idle.is_empty() {
@@ -168,10 +168,16 @@ impl Fetch {
         cx: &mut Context<'_>,
     ) -> Option<ByteRange> {
         let key = session.key;
-        let in_begun = |begun: &mut BTreeMap<u32, Assembly>| {
+        let in_begun = |begun: &mut BTreeMap<u32, Assembly>, most: u32| {
             let mut able = begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
             able.find_map(|(_, assembly)| assembly.next_range(key, most))
         };
+        if session.is_doubted() {
+            // A little of what others have left shows whether it gives.
+            let tries = session.is_willing() && session.flow().is_some_and(|flow| flow.outstanding() == 0);
+            let little = session.flow().map_or(0, |flow| flow.segment().into());
+            return if tries { in_begun(&mut self.begun, most.min(little)) } else { None };
+        }
         // What it has begun itself goes on first; when it is choked, nothing else does.
         let willing = session.is_willing();
         let mut own = self.begun.iter_mut().filter(|(piece, assembly)| {
@@ -185,13 +191,13 @@ impl Fetch {
         }
         // What nobody else gets from its owner is worth more than what others have left.
         if self.hinted(session).is_none()
-            && let Some(range) = in_begun(&mut self.begun)
+            && let Some(range) = in_begun(&mut self.begun, most)
         {
             return Some(range);
         }
         // On parole, or without a buffer, it cannot be begun yet: then what others have left is.
         self.begin_piece(session, cx);
-        if let Some(range) = in_begun(&mut self.begun) {
+        if let Some(range) = in_begun(&mut self.begun, most) {
             return Some(range);
         }
         if self.starved || !self.stretches.is_empty() && !self.availability.is_partial() {
@@ -199,7 +205,7 @@ impl Fetch {
         }
         // Nothing is left to begin: take over half of what another still has to ask for.
         let mut able = self.begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
-        if able.any(|(_, assembly)| assembly.share_with(key)) { in_begun(&mut self.begun) } else { None }
+        if able.any(|(_, assembly)| assembly.share_with(key)) { in_begun(&mut self.begun, most) } else { None }
     }
 
     /// The payload of a CHUNK from `session`: where it belongs, unless it is there already, or not wanted from there.

@@ -27,7 +27,7 @@ use super::has::Has;
 use super::hints::Hints;
 use super::path::is_near;
 use super::patience::Patience;
-use crate::context::{Context, Gives, Route};
+use crate::context::{Context, Route};
 use crate::event::SessionEnd;
 use crate::flow::Flow;
 use crate::ids::DownloadId;
@@ -178,6 +178,21 @@ impl Session {
         matches!(self.state, State::Snubbed { .. })
     }
 
+    /// Whether it has never sent anything, should have, and says nothing: until it does it is asked for a little.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.patience.is_doubted()
+    }
+
+    /// Nothing of what it was asked for came within a timeout. Whether that puts it in doubt.
+    pub(crate) fn is_put_in_doubt(&mut self) -> bool {
+        self.patience.is_put_in_doubt()
+    }
+
+    /// Whether it let time pass and has sent nothing since: what it has cannot be counted on.
+    pub(crate) fn gives_nothing(&self) -> bool {
+        self.patience.gives_nothing()
+    }
+
     /// Whether it is worth one of the download's places: it answers and gives, or its first HELLO is under way.
     pub(crate) fn is_useful(&self) -> bool {
         match &self.state {
@@ -257,14 +272,14 @@ impl Session {
         &self.hints
     }
 
-    /// The pieces of a partial owner that has answered; `None`: it has all, or nothing is known of it.
+    /// The pieces of a partial owner that can be counted on; `None`: it has all, or nothing is known of it.
     pub(crate) fn partial(&self) -> Option<impl Iterator<Item = usize>> {
-        self.flow.as_ref().and_then(|_| self.has.partial())
+        self.flow.as_ref().filter(|_| !self.gives_nothing()).and_then(|_| self.has.partial())
     }
 
-    /// What this owner gives, for those who repay it.
-    pub(crate) fn gives(&self, now: Timestamp) -> Gives {
-        Gives { rate: self.meter.rate(now), is_snubbed: self.is_snubbed() }
+    /// Bytes a second that it gave lately.
+    pub(crate) fn rate(&self, now: Timestamp) -> u64 {
+        self.meter.rate(now)
     }
 
     /// Says once that there is nothing to ask for now: others may have this node's place.
@@ -386,6 +401,7 @@ impl Session {
         let due = self.snub_at(cx.settings.network.snub_after).is_some_and(|at| cx.now >= at);
         if due {
             self.state = State::Snubbed { since: cx.now, next_ping: cx.now };
+            self.patience.on_snubbed();
         }
         due
     }
