@@ -96,6 +96,11 @@ impl Assembly {
         ByteRange::new(self.piece, run.start, run.end - run.start)
     }
 
+    /// The first bytes that have not arrived.
+    pub(crate) fn first_missing(&self) -> Option<std::ops::Range<u32>> {
+        self.missing.first()
+    }
+
     /// The payload of a CHUNK that `session` sent: where it belongs, unless all of it is there already.
     pub(crate) fn place(&mut self, session: SessionKey, offset: u32, length: u32) -> Option<Place> {
         let run = offset..offset.checked_add(length).filter(|&end| end <= self.length)?;

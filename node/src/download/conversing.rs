@@ -36,7 +36,7 @@ impl Download {
             }
             NodeToNode::Have(have) => {
                 let news = session.handle_have(&have.runs);
-                if session.gives_nothing() {
+                if session.is_doubted() {
                     return;
                 }
                 if let Phase::Fetching(fetch) = &mut self.phase {
@@ -198,7 +198,7 @@ impl Download {
         }
         let mut counts_again = false;
         if arrival != Arrival::Again {
-            counts_again = session.gives_nothing();
+            counts_again = session.is_doubted();
             session.on_chunk();
         }
         let size = length as u32;

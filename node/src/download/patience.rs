@@ -24,10 +24,8 @@ pub(super) struct Patience {
     is_barren: bool,
     /// Whether it has ever sent what it was asked for.
     has_given: bool,
-    /// Whether it never has, let a timeout pass, and has not answered at all since.
+    /// Whether it was snubbed, or let a timeout pass at the very first, and has sent nothing since.
     is_doubted: bool,
-    /// Whether it was doubted or snubbed, and has sent nothing since.
-    gives_nothing: bool,
 }
 
 impl Patience {
@@ -39,7 +37,7 @@ impl Patience {
 
     /// It has answered, and be it that it has no time.
     pub(super) fn on_answer(&mut self) {
-        (self.silent_since, self.is_doubted) = (None, false);
+        self.silent_since = None;
     }
 
     /// It serves others for a time.
@@ -56,23 +54,17 @@ impl Patience {
     pub(super) fn is_put_in_doubt(&mut self) -> bool {
         let is_put = !self.has_given && !self.is_doubted;
         self.is_doubted |= is_put;
-        self.gives_nothing |= is_put;
         is_put
     }
 
     /// It is snubbed.
     pub(super) fn on_snubbed(&mut self) {
-        self.gives_nothing = true;
+        self.is_doubted = true;
     }
 
-    /// Whether it has never sent anything, should have, and says nothing.
+    /// Whether it should have sent something, and has not since.
     pub(super) fn is_doubted(&self) -> bool {
         self.is_doubted
-    }
-
-    /// Whether it was doubted or snubbed, and has sent nothing since.
-    pub(super) fn gives_nothing(&self) -> bool {
-        self.gives_nothing
     }
 
     /// It was snubbed, and is heard again: whether it is believed.

@@ -168,15 +168,12 @@ impl Fetch {
         cx: &mut Context<'_>,
     ) -> Option<ByteRange> {
         let key = session.key;
-        let in_begun = |begun: &mut BTreeMap<u32, Assembly>, most: u32| {
+        let in_begun = |begun: &mut BTreeMap<u32, Assembly>| {
             let mut able = begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
             able.find_map(|(_, assembly)| assembly.next_range(key, most))
         };
         if session.is_doubted() {
-            // A little of what others have left shows whether it gives.
-            let tries = session.is_willing() && session.flow().is_some_and(|flow| flow.outstanding() == 0);
-            let little = session.flow().map_or(0, |flow| flow.segment().into());
-            return if tries { in_begun(&mut self.begun, most.min(little)) } else { None };
+            return self.trial(session);
         }
         // What it has begun itself goes on first; when it is choked, nothing else does.
         let willing = session.is_willing();
@@ -191,13 +188,13 @@ impl Fetch {
         }
         // What nobody else gets from its owner is worth more than what others have left.
         if self.hinted(session).is_none()
-            && let Some(range) = in_begun(&mut self.begun, most)
+            && let Some(range) = in_begun(&mut self.begun)
         {
             return Some(range);
         }
         // On parole, or without a buffer, it cannot be begun yet: then what others have left is.
         self.begin_piece(session, cx);
-        if let Some(range) = in_begun(&mut self.begun, most) {
+        if let Some(range) = in_begun(&mut self.begun) {
             return Some(range);
         }
         if self.starved || !self.stretches.is_empty() && !self.availability.is_partial() {
@@ -205,7 +202,18 @@ impl Fetch {
         }
         // Nothing is left to begin: take over half of what another still has to ask for.
         let mut able = self.begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
-        if able.any(|(_, assembly)| assembly.share_with(key)) { in_begun(&mut self.begun, most) } else { None }
+        if able.any(|(_, assembly)| assembly.share_with(key)) { in_begun(&mut self.begun) } else { None }
+    }
+
+    /// What shows whether `session` gives anything: one segment, which others are asked for all the same.
+    fn trial(&self, session: &Session) -> Option<ByteRange> {
+        let flow = session.flow().filter(|flow| session.is_willing() && flow.outstanding() == 0)?;
+        let begun = self.begun.iter().filter(|(piece, assembly)| may_give(session, **piece, assembly));
+        let missing = begun.filter_map(|(&piece, assembly)| Some((piece, assembly.first_missing()?))).next();
+        let (piece, at) =
+            missing.or_else(|| Some((self.stretches.pieces().find(|&piece| session.has(piece))?, 0..1)))?;
+        let left = self.layout.piece_length(PieceIndex(piece)) - at.start;
+        ByteRange::new(PieceIndex(piece), at.start, left.min(flow.segment().into()))
     }
 
     /// The payload of a CHUNK from `session`: where it belongs, unless it is there already, or not wanted from there.

@@ -178,7 +178,8 @@ impl Session {
         matches!(self.state, State::Snubbed { .. })
     }
 
-    /// Whether it has never sent anything, should have, and says nothing: until it does it is asked for a little.
+    /// Whether it should have sent something, and has not since: what it has is not counted on, and it is asked for a little that others are
+    /// asked for too.
     pub(crate) fn is_doubted(&self) -> bool {
         self.patience.is_doubted()
     }
@@ -188,16 +189,11 @@ impl Session {
         self.patience.is_put_in_doubt()
     }
 
-    /// Whether it let time pass and has sent nothing since: what it has cannot be counted on.
-    pub(crate) fn gives_nothing(&self) -> bool {
-        self.patience.gives_nothing()
-    }
-
     /// Whether it is worth one of the download's places: it answers and gives, or its first HELLO is under way.
     pub(crate) fn is_useful(&self) -> bool {
         match &self.state {
             State::Greeting(greeting) => greeting.tries <= 1,
-            State::Willing | State::Choked { .. } => !self.patience.is_barren(),
+            State::Willing | State::Choked { .. } => !self.patience.is_barren() && !self.is_doubted(),
             State::Snubbed { .. } => false,
         }
     }
@@ -274,7 +270,7 @@ impl Session {
 
     /// The pieces of a partial owner that can be counted on; `None`: it has all, or nothing is known of it.
     pub(crate) fn partial(&self) -> Option<impl Iterator<Item = usize>> {
-        self.flow.as_ref().filter(|_| !self.gives_nothing()).and_then(|_| self.has.partial())
+        self.flow.as_ref().filter(|_| !self.is_doubted()).and_then(|_| self.has.partial())
     }
 
     /// Bytes a second that it gave lately.
