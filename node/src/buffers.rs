@@ -15,12 +15,14 @@ pub(crate) struct Buffers {
     next: u32,
     /// Whether somebody asked in vain since a buffer came back last.
     wanted: bool,
+    /// Whether one has come back that somebody had asked for in vain.
+    freed: bool,
 }
 
 impl Buffers {
     /// A pool of `budget` bytes.
     pub(crate) fn new(budget: u64) -> Buffers {
-        Buffers { budget, used: 0, lent: BTreeMap::new(), next: 0, wanted: false }
+        Buffers { budget, used: 0, lent: BTreeMap::new(), next: 0, wanted: false, freed: false }
     }
 
     /// A buffer of `length` bytes, or `None` while the budget is used up.
@@ -48,11 +50,16 @@ impl Buffers {
         self.wanted
     }
 
+    /// Whether a buffer has come back that somebody had asked for in vain, once.
+    pub(crate) fn take_freed(&mut self) -> bool {
+        std::mem::take(&mut self.freed)
+    }
+
     /// Takes a buffer back.
     pub(crate) fn give_back(&mut self, buffer: BufferId, out: &mut Output) {
         if let Some(length) = self.lent.remove(&buffer) {
             self.used -= u64::from(length);
-            self.wanted = false;
+            self.freed |= std::mem::take(&mut self.wanted);
             out.buffers.push(BufferChange::Free { buffer });
         }
     }

@@ -118,17 +118,29 @@ pub(crate) const NEAR: Duration = Duration::from_millis(2);
 pub(crate) struct SocketCredit {
     limit: u32,
     used: u32,
+    /// Whether somebody would have asked for more, had there been room.
+    wanted: bool,
 }
 
 impl SocketCredit {
     /// A credit of `limit` bytes.
     pub(crate) fn new(limit: u32) -> SocketCredit {
-        SocketCredit { limit, used: 0 }
+        SocketCredit { limit, used: 0, wanted: false }
     }
 
     /// Starts a count anew: `used` bytes are outstanding on near paths.
     pub(crate) fn recount(&mut self, used: u32) {
         self.used = used;
+    }
+
+    /// Somebody would ask for more, if there were room.
+    pub(crate) fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    /// Whether somebody wanted more and there is room now, once.
+    pub(crate) fn take_wanted(&mut self) -> bool {
+        self.room() > 0 && std::mem::take(&mut self.wanted)
     }
 
     /// Bytes that may still be asked for over a near path: one burst in any case, when nothing is under way.

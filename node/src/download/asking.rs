@@ -26,25 +26,180 @@ const KEEPS_BUFFERS: Duration = Duration::from_secs(5);
 /// Sessions, silent ones included, for each place that a download has for owners.
 const MOST_SILENT: usize = 4;
 impl Download {
-    /// Everything that is due by `cx.now`.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
-        self.notice_progress(cx.now);
-        self.lose_patience(cx);
-        if self.is_over() {
-            return Wait::IDLE;
-        }
-        self.try_disk_again(cx);
-        self.keep_sessions(cx);
-        self.yield_buffers(cx);
-        self.open_sessions(cx);
-        self.describe(cx);
-        self.assign(cx);
-        self.relieve_the_slow(cx);
-        let asking = self.ask(cx);
-        self.tell_why_it_waits(cx);
-        asking.earlier(self.next_timer(cx))
+    /// Whether anything is to be done now.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.attention.is_due(now)
     }
 
+    /// When there is something to do although nothing happens.
+    pub(crate) fn wait(&self) -> Wait {
+        self.attention.wait()
+    }
+
+    /// Everything that is due by `cx.now`.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
+        let whole = self.attention.is_on_everything(cx.now);
+        if whole {
+            self.notice_progress(cx.now);
+            self.lose_patience(cx);
+            if self.is_over() {
+                return Wait::IDLE;
+            }
+            self.try_disk_again(cx);
+        }
+        let drawn = self.attention.take();
+        let is_due =
+            |session: &Session| whole || session.wakes.until <= cx.now || drawn.contains(&session.key);
+        let due: Vec<SessionKey> =
+            self.sessions.values().filter(|session| is_due(session)).map(|session| session.key).collect();
+        self.keep_sessions(&due, cx);
+        if whole {
+            self.yield_buffers(cx);
+            self.open_sessions(cx);
+            self.describe(cx);
+        }
+        self.assign(&due, whole, cx);
+        if whole {
+            self.relieve_the_slow(cx);
+        }
+        self.ask(&due, whole, cx);
+        if whole {
+            self.tell_why_it_waits(cx);
+            self.attention.plan_whole(self.next_timer(cx));
+        }
+        self.near = self.count_near();
+        self.attention.plan_sessions(
+            self.sessions.values().map(|session| session.wakes).fold(Wait::IDLE, Wait::earlier),
+        );
+        // What was found out on the way is looked at at once.
+        let again = Wait { until: cx.now, reason: Reason::MoreToSay };
+        if self.attention.is_drawn() { again } else { self.attention.wait() }
+    }
+
+    /// Timers of the sessions, what their flows have lost, and who has fallen silent.
+    fn keep_sessions(&mut self, due: &[SessionKey], cx: &mut Context<'_>) {
+        let mut lost = Vec::new();
+        for &key in due {
+            let Some(session) = self.sessions.get_mut(&key) else {
+                continue;
+            };
+            if session.is_willing() {
+                self.served_at = cx.now;
+            }
+            let useless = |fetch: &Fetch| session.is_unused(cx) && !fetch.lacks_what_it_has(session);
+            if matches!(&self.phase, Phase::Fetching(fetch) if useless(fetch)) {
+                // It has nothing to give, as far as is known: what it has by now, or had all along, a new greeting tells.
+                self.end_session(key, SessionEnd::Forgotten, cx);
+                continue;
+            }
+            if let Some(why) = session.handle_time(cx) {
+                self.end_session(key, why, cx);
+                continue;
+            }
+            if session.turns_barren(cx.now) {
+                self.need.ask_soon(cx.now);
+            }
+            let snubbed = session.falls_silent(cx);
+            let timed_out = match session.flow_mut() {
+                Some(flow) if snubbed => {
+                    flow.give_up_everything(&mut lost);
+                    true
+                }
+                Some(flow) => flow.detect_loss(cx.now, &mut lost),
+                None => false,
+            };
+            session.tend_path(cx);
+            let doubted = timed_out && matches!(self.phase, Phase::Fetching(_)) && session.is_put_in_doubt();
+            let owner = session.owner;
+            let bytes: u32 = lost.iter().map(|range| range.length()).sum();
+            cx.counters.lost_bytes += u64::from(bytes);
+            cx.download_limit.refund(bytes);
+            // What later segments overtook is asked of the same owner; after silence anybody may.
+            let by = (!timed_out).then_some(key);
+            lost.drain(..).for_each(|range| self.ask_again(range, key, by));
+            if snubbed || doubted {
+                self.candidates.note_silence(owner, true);
+                self.release(key);
+                self.recount();
+            }
+            if snubbed {
+                self.need.ask_soon(cx.now);
+            }
+            if snubbed || (timed_out && self.has_sent_no_manifest(key)) {
+                self.leave_manifest_of(key, cx);
+            }
+        }
+        self.leave_late_manifest(cx);
+    }
+
+    /// Gives stretches to sessions that have nothing to ask for.
+    fn assign(&mut self, due: &[SessionKey], whole: bool, cx: &mut Context<'_>) {
+        let Phase::Fetching(fetch) = &mut self.phase else {
+            return;
+        };
+        let sessions = || due.iter().filter_map(|key| self.sessions.get(key));
+        if !whole && !fetch.availability.is_stale() && !sessions().any(|session| fetch.is_idle(session)) {
+            return;
+        }
+        for stretch in fetch.assign(&self.sessions, cx.now) {
+            let Some(session) = stretch.holder.and_then(|key| self.sessions.get(&key)) else {
+                continue;
+            };
+            let (download, owner, peer) = (self.id, session.owner, session.peer);
+            cx.out.events.push(Event::StretchAssigned { download, owner, peer, pieces: stretch.pieces });
+        }
+    }
+
+    /// Asks each of those that are due for what its window and the limits allow, in turn: all when the `whole` is looked at, those that have
+    /// come since included.
+    fn ask(&mut self, due: &[SessionKey], whole: bool, cx: &mut Context<'_>) {
+        let all: Vec<SessionKey>;
+        let keys = if whole {
+            all = self.sessions.keys().copied().collect();
+            &all
+        } else {
+            due
+        };
+        let first = keys.partition_point(|key| key.0 <= self.turn);
+        for &key in keys[first..].iter().chain(&keys[..first]) {
+            let asks = self.ask_session(key, whole, cx);
+            if let Some(session) = self.sessions.get_mut(&key) {
+                session.wakes =
+                    session.next_timer(&cx.settings.network).earlier(session.path_timer(cx)).earlier(asks);
+            }
+        }
+        if let Some(key) = keys.get(first).or(keys.first()) {
+            self.turn = key.0;
+        }
+    }
+
+    /// When the download as a whole has something to do.
+    fn next_timer(&self, cx: &Context<'_>) -> Wait {
+        let asks = self.wants_owners() && !self.has_enough_owners(cx.settings);
+        let need = if asks { self.need.next_at() } else { Timestamp::NEVER };
+        let wait = Wait { until: need, reason: Reason::NeedAgain };
+        let patience = self.patience(cx.now).map_or(Timestamp::NEVER, |(until, _)| until);
+        let wait = wait.earlier(Wait { until: patience, reason: Reason::Patience });
+        let room = self.full.as_ref().map_or(Timestamp::NEVER, Full::again_at);
+        let wait = wait.earlier(Wait { until: room, reason: Reason::DiskRetry });
+        let late = self.manifest_late_at().unwrap_or(Timestamp::NEVER);
+        let wait = wait.earlier(Wait { until: late, reason: Reason::Snub });
+        let untold = !self.told.as_ref().is_some_and(|told| self.waits.0.is_still(told));
+        let tell = if untold { self.waits.1 + TELL_AFTER } else { Timestamp::NEVER };
+        let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });
+        let yields = matches!(&self.phase, Phase::Fetching(fetch) if fetch.has_begun())
+            && cx.buffers.are_wanted()
+            && !self.sessions.values().any(Session::is_willing);
+        let yields = if yields { self.served_at + KEEPS_BUFFERS } else { Timestamp::NEVER };
+        let wait = wait.earlier(Wait { until: yields, reason: Reason::Yield });
+        if !self.wants_owners() || !self.wants_sessions(cx) {
+            return wait;
+        }
+        let busy = |node| node == cx.node || self.sessions.values().any(|session| session.owner == node);
+        let last_resort = self.needs_the_banned(cx.now);
+        let rested = self.candidates.next_at(last_resort, busy).unwrap_or(Timestamp::NEVER);
+        wait.earlier(Wait { until: rested, reason: Reason::HelloRetry })
+    }
     /// What to ask the tracker now, if anything; it counts as asked.
     pub(crate) fn poll_need(&mut self, now: Timestamp, settings: &NodeSettings) -> Option<Query> {
         if !self.wants_owners() {
@@ -118,59 +273,6 @@ impl Download {
         }
     }
 
-    /// Timers of the sessions, what their flows have lost, and who has fallen silent.
-    fn keep_sessions(&mut self, cx: &mut Context<'_>) {
-        let mut lost = Vec::new();
-        for key in self.sessions.keys().copied().collect::<Vec<_>>() {
-            let Some(session) = self.sessions.get_mut(&key) else {
-                continue;
-            };
-            let useless = |fetch: &Fetch| session.is_unused(cx) && !fetch.lacks_what_it_has(session);
-            if matches!(&self.phase, Phase::Fetching(fetch) if useless(fetch)) {
-                // It has nothing to give, as far as is known: what it has by now, or had all along, a new greeting tells.
-                self.end_session(key, SessionEnd::Forgotten, cx);
-                continue;
-            }
-            if let Some(why) = session.handle_time(cx) {
-                self.end_session(key, why, cx);
-                continue;
-            }
-            if session.turns_barren(cx.now) {
-                self.need.ask_soon(cx.now);
-            }
-            let snubbed = session.falls_silent(cx);
-            let timed_out = match session.flow_mut() {
-                Some(flow) if snubbed => {
-                    flow.give_up_everything(&mut lost);
-                    true
-                }
-                Some(flow) => flow.detect_loss(cx.now, &mut lost),
-                None => false,
-            };
-            session.tend_path(cx);
-            let doubted = timed_out && matches!(self.phase, Phase::Fetching(_)) && session.is_put_in_doubt();
-            let owner = session.owner;
-            let bytes: u32 = lost.iter().map(|range| range.length()).sum();
-            cx.counters.lost_bytes += u64::from(bytes);
-            cx.download_limit.refund(bytes);
-            // What later segments overtook is asked of the same owner; after silence anybody may.
-            let by = (!timed_out).then_some(key);
-            lost.drain(..).for_each(|range| self.ask_again(range, key, by));
-            if snubbed || doubted {
-                self.candidates.note_silence(owner, true);
-                self.release(key);
-                self.recount();
-            }
-            if snubbed {
-                self.need.ask_soon(cx.now);
-            }
-            if snubbed || (timed_out && self.has_sent_no_manifest(key)) {
-                self.leave_manifest_of(key, cx);
-            }
-        }
-        self.leave_late_manifest(cx);
-    }
-
     /// Tries owners while fewer than N sessions are useful.
     fn open_sessions(&mut self, cx: &mut Context<'_>) {
         let Some(content) = self.content.filter(|_| self.wants_owners()) else {
@@ -224,35 +326,7 @@ impl Download {
         }
     }
 
-    /// Gives stretches to sessions that have nothing to ask for.
-    fn assign(&mut self, cx: &mut Context<'_>) {
-        let Phase::Fetching(fetch) = &mut self.phase else {
-            return;
-        };
-        for stretch in fetch.assign(&self.sessions, cx.now) {
-            let Some(session) = stretch.holder.and_then(|key| self.sessions.get(&key)) else {
-                continue;
-            };
-            let (download, owner, peer) = (self.id, session.owner, session.peer);
-            cx.out.events.push(Event::StretchAssigned { download, owner, peer, pieces: stretch.pieces });
-        }
-    }
-
-    /// Asks each session for what its window and the limits allow, in turn.
-    fn ask(&mut self, cx: &mut Context<'_>) -> Wait {
-        let mut wait = Wait::IDLE;
-        let keys: Vec<SessionKey> = self.sessions.keys().copied().collect();
-        let first = keys.partition_point(|key| key.0 <= self.turn);
-        for &key in keys[first..].iter().chain(&keys[..first]) {
-            wait = wait.earlier(self.ask_session(key, cx));
-        }
-        if let Some(key) = keys.get(first).or(keys.first()) {
-            self.turn = key.0;
-        }
-        wait
-    }
-
-    fn ask_session(&mut self, key: SessionKey, cx: &mut Context<'_>) -> Wait {
+    fn ask_session(&mut self, key: SessionKey, whole: bool, cx: &mut Context<'_>) -> Wait {
         let mut batch = Batch::default();
         if let Some(session) = self.sessions.get_mut(&key) {
             session.fit_path(cx);
@@ -284,6 +358,10 @@ impl Download {
                     && fetch.needs_nothing_of(session)
                 {
                     session.say_nothing_to_ask(cx);
+                    if !whole {
+                        // Why it waits may be another reason now.
+                        self.attention.to_everything();
+                    }
                 }
                 return Wait::IDLE;
             };
@@ -304,37 +382,6 @@ impl Download {
             cx.out.events.push(Event::DownloadWaits { download: self.id, why });
         }
     }
-
-    fn next_timer(&self, cx: &Context<'_>) -> Wait {
-        let network = &cx.settings.network;
-        let sessions =
-            self.sessions.values().map(|session| session.next_timer(network).earlier(session.path_timer(cx)));
-        let wait = sessions.fold(Wait::IDLE, Wait::earlier);
-        let asks = self.wants_owners() && !self.has_enough_owners(cx.settings);
-        let need = if asks { self.need.next_at() } else { Timestamp::NEVER };
-        let wait = wait.earlier(Wait { until: need, reason: Reason::NeedAgain });
-        let patience = self.patience(cx.now).map_or(Timestamp::NEVER, |(until, _)| until);
-        let wait = wait.earlier(Wait { until: patience, reason: Reason::Patience });
-        let room = self.full.as_ref().map_or(Timestamp::NEVER, Full::again_at);
-        let wait = wait.earlier(Wait { until: room, reason: Reason::DiskRetry });
-        let late = self.manifest_late_at().unwrap_or(Timestamp::NEVER);
-        let wait = wait.earlier(Wait { until: late, reason: Reason::Snub });
-        let untold = !self.told.as_ref().is_some_and(|told| self.waits.0.is_still(told));
-        let tell = if untold { self.waits.1 + TELL_AFTER } else { Timestamp::NEVER };
-        let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });
-        let yields = matches!(&self.phase, Phase::Fetching(fetch) if fetch.has_begun())
-            && cx.buffers.are_wanted()
-            && !self.sessions.values().any(Session::is_willing);
-        let yields = if yields { self.served_at + KEEPS_BUFFERS } else { Timestamp::NEVER };
-        let wait = wait.earlier(Wait { until: yields, reason: Reason::Yield });
-        if !self.wants_owners() || !self.wants_sessions(cx) {
-            return wait;
-        }
-        let busy = |node| node == cx.node || self.sessions.values().any(|session| session.owner == node);
-        let last_resort = self.needs_the_banned(cx.now);
-        let rested = self.candidates.next_at(last_resort, busy).unwrap_or(Timestamp::NEVER);
-        wait.earlier(Wait { until: rested, reason: Reason::HelloRetry })
-    }
 }
 
 /// How many bytes `session` may be asked for next, or when to come again.
@@ -352,7 +399,11 @@ fn room(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
     let credit = if is_near(flow) { cx.credit.room() } else { u32::MAX };
     // Whole segments, so that only a piece's end makes a short one; one at least, however low the limit.
     let segment = u32::from(flow.segment());
-    let most = flow.room().min(credit).min(cx.download_limit.burst().max(segment));
+    let room = flow.room();
+    if credit < room {
+        cx.credit.want();
+    }
+    let most = room.min(credit).min(cx.download_limit.burst().max(segment));
     if most < segment { Err(Wait::IDLE) } else { Ok(most - most % segment) }
 }
 

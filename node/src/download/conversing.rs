@@ -24,6 +24,10 @@ impl Download {
             return;
         };
         match message {
+            NodeToNode::Have(_) | NodeToNode::Hint(_) | NodeToNode::Ping(_) => self.attention.to(key),
+            _ => self.attention.to_everything(),
+        }
+        match message {
             NodeToNode::Retry(retry) => {
                 if !session.handle_retry(retry.nonce, retry.cookie, cx) {
                     cx.counters.unexpected += 1;
@@ -190,6 +194,7 @@ impl Download {
         cx: &mut Context<'_>,
     ) -> Option<Place> {
         let session = self.sessions.get_mut(&key)?;
+        self.attention.to(key);
         let arrival =
             session.flow_mut().map_or(Arrival::Stranger, |flow| flow.handle_chunk(header, length, cx.now));
         if arrival == Arrival::Stranger {
@@ -230,8 +235,15 @@ impl Download {
             self.recount();
         }
         match &mut self.phase {
-            Phase::Fetching(fetch) => fetch.store_if_complete(header.piece, cx),
-            Phase::Describing(_) => self.check_manifest_if_complete(cx),
+            Phase::Fetching(fetch) => {
+                if fetch.store_if_complete(header.piece, cx) {
+                    self.attention.to_everything();
+                }
+            }
+            Phase::Describing(_) => {
+                self.attention.to_everything();
+                self.check_manifest_if_complete(cx);
+            }
             _ => {}
         }
         place
@@ -248,6 +260,7 @@ impl Download {
         let Some(key) = session.map(|session| session.key) else {
             return false;
         };
+        self.attention.to_everything();
         self.end_session(key, SessionEnd::Forgotten, cx);
         true
     }
@@ -305,12 +318,14 @@ impl Download {
 
     /// Who has which piece is counted anew.
     pub(super) fn recount(&mut self) {
+        self.attention.to_everything();
         if let Phase::Fetching(fetch) = &mut self.phase {
             fetch.availability.spoil();
         }
     }
 
     pub(super) fn release(&mut self, key: SessionKey) {
+        self.attention.to_everything();
         if let Phase::Fetching(fetch) = &mut self.phase {
             fetch.release(key);
         }

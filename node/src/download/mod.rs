@@ -11,6 +11,7 @@
 
 mod asking;
 mod assembly;
+mod attention;
 mod availability;
 mod conversing;
 mod describing;
@@ -47,6 +48,7 @@ use crate::meter::Meter;
 use crate::question::may_still_come;
 use crate::status::DownloadStatus;
 use assembly::Assembly;
+use attention::Attention;
 use fetch::Fetch;
 use need::NeedSchedule;
 use owners::Candidates;
@@ -152,6 +154,9 @@ pub(crate) struct Download {
     waits: (Waiting, Timestamp),
     completed: Option<Completed>,
     begun: Option<Begun>,
+    attention: Attention,
+    /// Bytes outstanding over paths so short that they may all arrive at once, after the last turn.
+    near: u32,
 }
 
 impl Download {
@@ -190,6 +195,8 @@ impl Download {
             waits: (Waiting::Tracker, now),
             completed: None,
             begun: None,
+            attention: Attention::new(),
+            near: 0,
         }
     }
 
@@ -234,11 +241,21 @@ impl Download {
 
     /// Bytes outstanding over paths so short that they may all arrive at once.
     pub(crate) fn near_outstanding(&self) -> u32 {
+        if self.attention.is_drawn() { self.count_near() } else { self.near }
+    }
+
+    fn count_near(&self) -> u32 {
         self.sessions.values().map(Session::near_outstanding).fold(0, u32::saturating_add)
+    }
+
+    /// Something that all downloads share has changed: buffers have come back, or are wanted, or a limit is another.
+    pub(crate) fn on_shared_change(&mut self) {
+        self.attention.to_everything();
     }
 
     /// The tracker's answer to NEED.
     pub(crate) fn handle_owners(&mut self, owners: &Owners, cx: &mut Context<'_>) {
+        self.attention.to_everything();
         self.need.on_answer();
         self.located_at.get_or_insert(cx.now + may_still_come(owners));
         match owners {
@@ -272,6 +289,7 @@ impl Download {
 
     /// The node at `peer` fetches the same.
     pub(crate) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
+        self.attention.to_everything();
         self.candidates.meet(node, peer, now);
     }
 
@@ -310,6 +328,7 @@ impl Download {
 
     /// This node serves the content itself, as `manifest` describes it: no owner need do so. It may be there already.
     pub(crate) fn describe_by(&mut self, manifest: Arc<Manifest>, cx: &mut Context<'_>) {
+        self.attention.to_everything();
         if matches!(self.phase, Phase::Describing(Describing::NoOwner)) {
             self.served_here = true;
             self.open(manifest, cx);
@@ -329,6 +348,7 @@ impl Download {
 
     fn fail(&mut self, why: Failure, cx: &mut Context<'_>) {
         self.end_all_sessions(SessionEnd::Ours, ByeReason::Cancelled, cx);
+        self.attention.to_everything();
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
         match phase {
             Phase::Fetching(mut fetch) => {

@@ -347,6 +347,7 @@ impl Node {
             Command::Limit { upload, download } => {
                 self.lent.upload_limit.change(upload, now);
                 self.lent.download_limit.change(download, now);
+                self.downloads.values_mut().for_each(Download::on_shared_change);
             }
             Command::UseTracker { tracker } => {
                 self.announce.use_tracker(canonical(tracker), &self.lent.context(now));
@@ -371,9 +372,13 @@ impl Node {
         let near = self.downloads.values().map(Download::near_outstanding).fold(0, u32::saturating_add);
         self.lent.credit.recount(near);
         let wanted = self.lent.buffers.are_wanted();
+        if self.lent.buffers.take_freed() | self.lent.credit.take_wanted() {
+            self.downloads.values_mut().for_each(Download::on_shared_change);
+        }
         let mut wait = self.poll_downloads(now);
-        if wanted && !self.lent.buffers.are_wanted() {
-            // A buffer came free behind the back of who wants one.
+        if self.lent.buffers.are_wanted() && !wanted || self.lent.buffers.take_freed() {
+            // Behind the back of who wants a buffer one came free, or behind the back of who has some they are wanted now.
+            self.downloads.values_mut().for_each(Download::on_shared_change);
             wait = Wait { until: now, reason: Reason::MoreToSay };
         }
         self.collect_completed(now);
@@ -410,6 +415,10 @@ impl Node {
             let Some(download) = self.downloads.get_mut(&id) else {
                 continue;
             };
+            if !download.is_due(now) {
+                wait = wait.earlier(download.wait());
+                continue;
+            }
             let cx = &mut self.lent.context(now);
             if let Some(query) = download.poll_need(now, cx.settings) {
                 self.announce.need(NeedTicket::Download(id), query, cx);

@@ -229,18 +229,19 @@ impl Fetch {
         if refused { None } else { assembly.place(session.key, offset, length) }
     }
 
-    /// If `piece` is all there now, it goes to the disk.
-    pub(crate) fn store_if_complete(&mut self, piece: PieceIndex, cx: &mut Context<'_>) {
+    /// If `piece` is all there now, it goes to the disk. Whether it does.
+    pub(crate) fn store_if_complete(&mut self, piece: PieceIndex, cx: &mut Context<'_>) -> bool {
         if !self.begun.get(&piece.0).is_some_and(Assembly::is_complete) {
-            return;
+            return false;
         }
         let Some(assembly) = self.begun.remove(&piece.0) else {
-            return;
+            return false;
         };
         let (buffer, length) = (assembly.buffer(), assembly.length());
         let contributions = assembly.contributions().collect();
         self.storing.insert(piece.0, Storing { buffer, length, contributions, refused: false });
         self.store(piece, buffer, length, cx);
+        true
     }
 
     fn store(&self, piece: PieceIndex, buffer: BufferId, length: u32, cx: &mut Context<'_>) {
@@ -384,7 +385,7 @@ impl Fetch {
     }
 
     /// Whether `session` has nothing to ask for, and may begin something.
-    fn is_idle(&self, session: &Session) -> bool {
+    pub(crate) fn is_idle(&self, session: &Session) -> bool {
         let key = session.key;
         self.stretches.of(key).is_none() && self.claimed_by(key) == 0 && !self.has_piece_of_its_own(session)
     }
