@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use messages::{CHUNK_HEADER, ChunkHeader};
 
+use super::agenda::Queue;
 use super::host::Manners;
 use super::{Happening, HostId, TRACKER, World};
 use crate::disk::Provenance;
@@ -110,7 +111,11 @@ impl World {
             self.schedule(arrives, Happening::AtDownlink { to, from: source, payload: payload.clone() });
         }
         if fate.copies > 0 {
-            self.schedule(arrives, Happening::AtDownlink { to, from: source, payload });
+            let what = Happening::AtDownlink { to, from: source, payload };
+            match from {
+                TRACKER => self.schedule(arrives, what),
+                HostId(index) => self.agenda.add_to(Queue::Up(index), arrives.max(now), what),
+            }
         }
     }
 
@@ -123,7 +128,11 @@ impl World {
             HostId(index) => self.hosts[index].down.enqueue(link.down, link.queue, size, self.now),
         };
         if let Some(at) = at {
-            self.schedule(at, Happening::Delivered { to, from, payload });
+            let what = Happening::Delivered { to, from, payload };
+            match to {
+                TRACKER => self.schedule(at, what),
+                HostId(index) => self.agenda.add_to(Queue::Down(index), at.max(self.now), what),
+            }
         }
     }
 
