@@ -28,7 +28,7 @@ const MOST_SILENT: usize = 4;
 impl Download {
     /// Whether anything is to be done now.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.attention.is_due(now)
+        self.attention.is_drawn() || self.attention.wait().until <= now
     }
 
     /// When there is something to do although nothing happens.
@@ -47,11 +47,8 @@ impl Download {
             }
             self.try_disk_again(cx);
         }
-        let drawn = self.attention.take();
-        let is_due =
-            |session: &Session| whole || session.wakes.until <= cx.now || drawn.contains(&session.key);
-        let due: Vec<SessionKey> =
-            self.sessions.values().filter(|session| is_due(session)).map(|session| session.key).collect();
+        let drawn = self.attention.take(cx.now);
+        let due = if whole { self.sessions.keys().copied().collect() } else { drawn };
         self.keep_sessions(&due, cx);
         if whole {
             self.yield_buffers(cx);
@@ -65,12 +62,8 @@ impl Download {
         self.ask(&due, whole, cx);
         if whole {
             self.tell_why_it_waits(cx);
-            self.attention.plan_whole(self.next_timer(cx));
+            self.attention.plan(self.next_timer(cx));
         }
-        self.near = self.count_near();
-        self.attention.plan_sessions(
-            self.sessions.values().map(|session| session.wakes).fold(Wait::IDLE, Wait::earlier),
-        );
         // What was found out on the way is looked at at once.
         let again = Wait { until: cx.now, reason: Reason::MoreToSay };
         if self.attention.is_drawn() { again } else { self.attention.wait() }
@@ -137,8 +130,9 @@ impl Download {
         let Phase::Fetching(fetch) = &mut self.phase else {
             return;
         };
-        let sessions = || due.iter().filter_map(|key| self.sessions.get(key));
-        if !whole && !fetch.availability.is_stale() && !sessions().any(|session| fetch.is_idle(session)) {
+        let idle = |session: &Session| fetch.gives_stretches() && fetch.is_idle(session);
+        let someone_is_idle = || due.iter().filter_map(|key| self.sessions.get(key)).any(idle);
+        if !whole && !fetch.availability.is_stale() && !someone_is_idle() {
             return;
         }
         for stretch in fetch.assign(&self.sessions, cx.now) {
@@ -163,9 +157,9 @@ impl Download {
         let first = keys.partition_point(|key| key.0 <= self.turn);
         for &key in keys[first..].iter().chain(&keys[..first]) {
             let asks = self.ask_session(key, whole, cx);
-            if let Some(session) = self.sessions.get_mut(&key) {
-                session.wakes =
-                    session.next_timer(&cx.settings.network).earlier(session.path_timer(cx)).earlier(asks);
+            if let Some(session) = self.sessions.get(&key) {
+                let timers = session.next_timer(&cx.settings.network).earlier(session.path_timer(cx));
+                self.attention.plan_session(key, timers.earlier(asks), session.near_outstanding());
             }
         }
         if let Some(key) = keys.get(first).or(keys.first()) {
@@ -202,7 +196,7 @@ impl Download {
     }
     /// What to ask the tracker now, if anything; it counts as asked.
     pub(crate) fn poll_need(&mut self, now: Timestamp, settings: &NodeSettings) -> Option<Query> {
-        if !self.wants_owners() {
+        if !self.attention.is_on_everything(now) || !self.wants_owners() {
             return None;
         }
         if self.has_enough_owners(settings) {

@@ -1,8 +1,6 @@
 //! What of a download is looked at in its next turn: what something has happened to, and what a timer is due for. A node that fetches much
 //! from many gets a datagram for one session at a time; the others need not be looked at.
 
-use std::collections::BTreeSet;
-
 use messages::Timestamp;
 
 use crate::ids::SessionKey;
@@ -12,17 +10,28 @@ use crate::output::Wait;
 #[derive(Debug)]
 pub(super) struct Attention {
     everything: bool,
-    sessions: BTreeSet<SessionKey>,
-    /// When the download as a whole, and when any of its sessions, is to be looked at although nothing happens.
+    /// When the download as a whole is to be looked at although nothing happens.
     whole: Wait,
-    session: Wait,
+    /// In ascending order of their keys, in one piece of memory: it is gone through for each datagram.
+    sessions: Vec<Watched>,
+}
+
+/// What is known of a session without looking at it.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    key: SessionKey,
+    /// Whether something has happened to it.
+    is_drawn: bool,
+    /// When it is to be looked at although nothing happens.
+    wakes: Wait,
+    /// Bytes outstanding, if its path is so short that they may all arrive at once.
+    near: u32,
 }
 
 impl Attention {
     /// Everything is new.
     pub(super) fn new() -> Attention {
-        let (whole, session) = (Wait::IDLE, Wait::IDLE);
-        Attention { everything: true, sessions: BTreeSet::new(), whole, session }
+        Attention { everything: true, whole: Wait::IDLE, sessions: Vec::new() }
     }
 
     /// Anything may have changed.
@@ -30,9 +39,9 @@ impl Attention {
         self.everything = true;
     }
 
-    /// Something concerns this session alone.
+    /// Something has happened to this session alone.
     pub(super) fn to(&mut self, session: SessionKey) {
-        self.sessions.insert(session);
+        self.watched(session).is_drawn = true;
     }
 
     /// Whether the download as a whole is to be looked at.
@@ -42,32 +51,55 @@ impl Attention {
 
     /// Whether something has happened since the last turn.
     pub(super) fn is_drawn(&self) -> bool {
-        self.everything || !self.sessions.is_empty()
-    }
-
-    /// Whether anything is to be looked at.
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        self.is_drawn() || self.wait().until <= now
+        self.everything || self.sessions.iter().any(|session| session.is_drawn)
     }
 
     /// When anything is to be looked at although nothing happens.
     pub(super) fn wait(&self) -> Wait {
-        self.whole.earlier(self.session)
+        self.sessions.iter().map(|session| session.wakes).fold(self.whole, Wait::earlier)
     }
 
-    /// What was looked at is forgotten; the sessions to which something has happened.
-    pub(super) fn take(&mut self) -> BTreeSet<SessionKey> {
+    /// Those of the sessions that are looked at now, when not all are; what has happened is forgotten.
+    pub(super) fn take(&mut self, now: Timestamp) -> Vec<SessionKey> {
         self.everything = false;
-        std::mem::take(&mut self.sessions)
+        let due = self.sessions.iter_mut().filter_map(|session| {
+            (std::mem::take(&mut session.is_drawn) || session.wakes.until <= now).then_some(session.key)
+        });
+        due.collect()
     }
 
     /// When the download as a whole is due next.
-    pub(super) fn plan_whole(&mut self, wait: Wait) {
+    pub(super) fn plan(&mut self, wait: Wait) {
         self.whole = wait;
     }
 
-    /// When the first of the sessions is due next.
-    pub(super) fn plan_sessions(&mut self, wait: Wait) {
-        self.session = wait;
+    /// When `session` is due next, and how many bytes are outstanding over its path, if that is short.
+    pub(super) fn plan_session(&mut self, session: SessionKey, wakes: Wait, near: u32) {
+        let watched = self.watched(session);
+        (watched.wakes, watched.near) = (wakes, near);
+    }
+
+    /// So many bytes are outstanding now over the path of `session`, if that is short.
+    pub(super) fn note_near(&mut self, session: SessionKey, near: u32) {
+        self.watched(session).near = near;
+    }
+
+    /// `session` is over.
+    pub(super) fn forget(&mut self, session: SessionKey) {
+        self.sessions.retain(|watched| watched.key != session);
+    }
+
+    /// Bytes outstanding over short paths, as of the last turn.
+    pub(super) fn near(&self) -> u32 {
+        self.sessions.iter().fold(0, |sum, session| sum.saturating_add(session.near))
+    }
+
+    fn watched(&mut self, key: SessionKey) -> &mut Watched {
+        let found = self.sessions.binary_search_by_key(&key, |watched| watched.key);
+        let index = found.unwrap_or_else(|index| {
+            self.sessions.insert(index, Watched { key, is_drawn: true, wakes: Wait::IDLE, near: 0 });
+            index
+        });
+        &mut self.sessions[index]
     }
 }

@@ -206,6 +206,7 @@ impl Download {
             counts_again = session.is_doubted();
             session.on_chunk();
         }
+        self.attention.note_near(key, session.near_outstanding());
         let size = length as u32;
         if arrival == (Arrival::Asked { late: true }) {
             // It was given back to the limit when it was taken for lost.
@@ -297,6 +298,7 @@ impl Download {
         let Some(session) = self.sessions.remove(&key) else {
             return;
         };
+        self.attention.forget(key);
         self.recount();
         cx.routes.close(session.ours);
         let said = match why {

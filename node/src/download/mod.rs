@@ -155,8 +155,6 @@ pub(crate) struct Download {
     completed: Option<Completed>,
     begun: Option<Begun>,
     attention: Attention,
-    /// Bytes outstanding over paths so short that they may all arrive at once, after the last turn.
-    near: u32,
 }
 
 impl Download {
@@ -196,7 +194,6 @@ impl Download {
             completed: None,
             begun: None,
             attention: Attention::new(),
-            near: 0,
         }
     }
 
@@ -239,13 +236,9 @@ impl Download {
         self.sessions.get(&key).is_some_and(|session| session.peer == peer)
     }
 
-    /// Bytes outstanding over paths so short that they may all arrive at once.
+    /// Bytes outstanding over paths so short that they may all arrive at once, as of the last turn and what has arrived since.
     pub(crate) fn near_outstanding(&self) -> u32 {
-        if self.attention.is_drawn() { self.count_near() } else { self.near }
-    }
-
-    fn count_near(&self) -> u32 {
-        self.sessions.values().map(Session::near_outstanding).fold(0, u32::saturating_add)
+        self.attention.near()
     }
 
     /// Something that all downloads share has changed: buffers have come back, or are wanted, or a limit is another.

@@ -140,7 +140,7 @@ impl Fetch {
                 sessions.keys().for_each(|&key| self.stretches.release(key));
             }
         }
-        if self.stretches.is_empty() || self.availability.is_partial() {
+        if !self.gives_stretches() {
             return Vec::new();
         }
         self.release_what_holders_lack(sessions);
@@ -158,6 +158,11 @@ impl Fetch {
         };
         let unknown = Pace { per_piece: Duration::from_secs(1 << 20), begun: Duration::ZERO };
         self.stretches.assign(&idle, has, |key| paces.get(&key).copied().unwrap_or(unknown))
+    }
+
+    /// Whether there are stretches to give: something is left to begin, and pieces are not chosen one by one.
+    pub(crate) fn gives_stretches(&self) -> bool {
+        !self.stretches.is_empty() && !self.availability.is_partial()
     }
 
     /// The next at most `most` bytes for `session` to ask for.

@@ -100,8 +100,6 @@ pub(crate) struct Session {
     meter: Meter,
     /// Whether it gives one whole piece at a time: a piece in which it had a part did not verify.
     pub(crate) on_parole: bool,
-    /// When it is to be looked at although nothing happens.
-    pub(crate) wakes: Wait,
 }
 
 impl Session {
@@ -142,7 +140,6 @@ impl Session {
             said_at: cx.now,
             meter: Meter::new(cx.now),
             on_parole: false,
-            wakes: Wait::IDLE,
         }
     }
 
