@@ -205,6 +205,8 @@ pub enum Reason {
     NeedAgain,
     /// A person's patience ends.
     Patience,
+    /// It is looked at whether a fast owner would sooner have what a slow one was asked for.
+    Relief,
     /// A download says why it waits.
     Tell,
     /// A full disk is tried again.

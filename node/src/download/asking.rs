@@ -178,6 +178,7 @@ impl Download {
         let wait = wait.earlier(Wait { until: room, reason: Reason::DiskRetry });
         let late = self.manifest_late_at().unwrap_or(Timestamp::NEVER);
         let wait = wait.earlier(Wait { until: late, reason: Reason::Snub });
+        let wait = wait.earlier(Wait { until: self.relieves_at(cx.now), reason: Reason::Relief });
         let untold = !self.told.as_ref().is_some_and(|told| self.waits.0.is_still(told));
         let tell = if untold { self.waits.1 + TELL_AFTER } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });

@@ -10,6 +10,8 @@ use crate::context::Context;
 use crate::flow::Flow;
 use crate::ids::SessionKey;
 
+/// While somebody keeps others waiting, it is looked at this often whether another would be sooner.
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
 /// Nothing is taken from an owner that was asked more recently, or would have sent it in that time.
 const WORTH: Duration = Duration::from_secs(1);
 
@@ -34,6 +36,18 @@ impl Download {
         if let Some(taker) = taker.filter(sooner).map(|session| session.key) {
             self.hand_over(slow, taker, cx);
         }
+    }
+
+    /// When what the slow keep others waiting for is looked at next.
+    pub(super) fn relieves_at(&self, now: Timestamp) -> Timestamp {
+        let Phase::Fetching(fetch) = &self.phase else {
+            return Timestamp::NEVER;
+        };
+        if !fetch.has_begun_all() {
+            return Timestamp::NEVER;
+        }
+        let since = self.sessions.values().filter_map(|session| session.flow().and_then(Flow::waits_since));
+        since.map(|since| (since + WORTH).max(now + LOOKS_EVERY)).min().unwrap_or(Timestamp::NEVER)
     }
 
     fn hand_over(&mut self, slow: SessionKey, taker: SessionKey, cx: &mut Context<'_>) {

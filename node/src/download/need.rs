@@ -6,6 +6,8 @@ use messages::Timestamp;
 
 /// After the first quick steps the tracker is asked again this often: as often as it hears from us.
 const PERIOD: Duration = Duration::from_secs(20);
+/// Those who want the same at the same time have announced that they fetch it, so long after this node has.
+const OTHERS_BEGIN: Duration = Duration::from_millis(50);
 /// Owners were lost: the tracker is asked again after this long.
 const SOON: Duration = Duration::from_millis(250);
 
@@ -46,6 +48,11 @@ impl NeedSchedule {
     /// What was asked was not the last question.
     pub(crate) fn ask_now(&mut self, now: Timestamp) {
         self.at = now;
+    }
+
+    /// This node has begun to fetch, and so have others who want the same: they have just said so to the tracker.
+    pub(crate) fn on_begun(&mut self, now: Timestamp) {
+        self.at = self.at.min(now + OTHERS_BEGIN);
     }
 
     /// Owners were lost.

@@ -99,6 +99,7 @@ impl Download {
                     let (share, manifest, have) = (self.share, manifest.clone(), have.clone());
                     self.begun = Some(Begun { content: Completed { share, content, name, manifest }, have });
                 }
+                self.need.on_begun(cx.now);
                 let fetch = Fetch::new(self.id, manifest, &have);
                 let (download, have_bytes) = (self.id, fetch.verified());
                 if have_bytes > 0 || hashed_again.is_some() {

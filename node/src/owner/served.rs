@@ -32,6 +32,8 @@ pub(crate) struct Served {
     news: Vec<(u32, u8)>,
     /// When they are told of next.
     pub(super) tells_at: Timestamp,
+    /// When they were told of last.
+    told_at: Timestamp,
     pub(super) places: Places,
     pub(super) spreading: Spreading,
     /// When it is looked at again who gets the places.
@@ -51,6 +53,7 @@ impl Served {
             have: None,
             news: Vec::new(),
             tells_at: Timestamp::NEVER,
+            told_at: Timestamp::ZERO,
             places: Places::default(),
             spreading: Spreading::new(pieces),
             looks_at: Timestamp::NEVER,
@@ -101,7 +104,8 @@ impl Served {
         };
         if !have.put(piece.0 as usize) {
             self.news.push((piece.0, 0));
-            self.tells_at = self.tells_at.min(now + HAVE_PERIOD);
+            // At once, if nothing was told lately: the first pieces of all are waited for.
+            self.tells_at = self.tells_at.min(now.max(self.told_at + HAVE_PERIOD));
         }
     }
 
@@ -136,6 +140,7 @@ impl Served {
         if now < self.tells_at {
             return Vec::new();
         }
+        self.told_at = now;
         self.news.sort_unstable();
         let mut runs: Vec<Range<u32>> = Vec::new();
         for (piece, told) in &mut self.news {
