@@ -115,6 +115,8 @@ pub enum SessionEnd {
     Forgotten,
     /// No HELLO was answered.
     NoAnswer,
+    /// The other side serves as many as it can.
+    Crowded,
     /// Nothing came for too long.
     Silent,
     /// The other side broke the protocol.

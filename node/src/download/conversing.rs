@@ -116,6 +116,10 @@ impl Download {
             return;
         };
         let retry_after = Duration::from_millis(control.retry_after_ms.into());
+        if control.operation == Operation::Busy && session.is_greeting() {
+            self.end_session(key, SessionEnd::Crowded, cx);
+            return;
+        }
         match control.operation {
             Operation::Busy | Operation::Reject => {
                 let Some((range, missing)) =

@@ -235,7 +235,8 @@ impl Owner {
         cx: &mut Context<'_>,
     ) -> Option<Conversation> {
         let of_address = self.per_address.entry(from.ip()).or_default();
-        let full = self.sessions.len() >= cx.settings.network.max_sessions as usize;
+        let full = self.sessions.len() >= cx.settings.network.max_sessions as usize
+            || self.shares.get(&share).is_some_and(|served| served.is_crowded(cx.settings));
         let crowded = !from.ip().is_loopback() && *of_address >= cx.settings.network.max_sessions_per_address;
         if full || crowded {
             if *of_address == 0 {
@@ -248,6 +249,9 @@ impl Owner {
         let ends_at = cx.now + cx.settings.network.session_idle;
         self.sessions.insert(ours, Serving::new(from, share, hello, ends_at, cx.now));
         self.by_peer.insert((from, hello.conversation), ours);
+        if let Some(served) = self.shares.get_mut(&share) {
+            served.sessions += 1;
+        }
         self.deadlines.insert((ends_at, ours));
         let (content, peer, node) = (hello.content, from, hello.node);
         cx.out.events.push(Event::ServingStarted { content, peer, node });
@@ -374,8 +378,11 @@ impl Owner {
         cx.routes.close(ours);
         self.turns.retain(|turn| *turn != ours);
         self.leave_place(session.share, ours);
-        if let Some(served) = self.shares.get_mut(&session.share).filter(|_| why != SessionEnd::Done) {
-            served.spreading.on_left(ours);
+        if let Some(served) = self.shares.get_mut(&session.share) {
+            served.sessions -= 1;
+            if why != SessionEnd::Done {
+                served.spreading.on_left(ours);
+            }
         }
         self.by_peer.remove(&(session.peer, session.theirs));
         self.deadlines.remove(&(session.looked_at, ours));

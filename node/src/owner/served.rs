@@ -4,16 +4,20 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::NodeSettings;
 use fixedbitset::FixedBitSet;
 use messages::limits::MAX_HAVE_RUNS;
 use messages::node_to_node::{Bitfield, Have};
 use messages::{Bits, ContentId, List, Manifest, Name, PieceIndex, PieceRun, Timestamp};
 
 use super::places::Places;
+use super::swarm::places;
 use super::spreading::Spreading;
 
 /// Pieces that are new are told in batches (reference figures: 100 ms).
 const HAVE_PERIOD: Duration = Duration::from_millis(100);
+/// A node that has a part serves no more downloaders of it than so many for each place: others have as much, and more to spare.
+const DOWNLOADERS_A_PLACE: usize = 2;
 /// Nobody confirms a HAVE: each piece is in so many of them, one after the other.
 const TOLD_TIMES: u8 = 3;
 
@@ -35,6 +39,8 @@ pub(crate) struct Served {
     /// When they were told of last.
     told_at: Timestamp,
     pub(super) places: Places,
+    /// Sessions with it.
+    pub(super) sessions: usize,
     pub(super) spreading: Spreading,
     /// When it is looked at again who gets the places.
     pub(super) looks_at: Timestamp,
@@ -55,6 +61,7 @@ impl Served {
             tells_at: Timestamp::NEVER,
             told_at: Timestamp::ZERO,
             places: Places::default(),
+            sessions: 0,
             spreading: Spreading::new(pieces),
             looks_at: Timestamp::NEVER,
         }
@@ -117,6 +124,11 @@ impl Served {
     /// All of it is here now. Sessions learn the last pieces like the others.
     pub(super) fn complete(&mut self) {
         self.have = None;
+    }
+
+    /// Whether others who have some of it are better asked: this node has a part, and as many downloaders as it can be of use to.
+    pub(super) fn is_crowded(&self, settings: &NodeSettings) -> bool {
+        !self.is_whole() && self.sessions >= DOWNLOADERS_A_PLACE * places(&settings.upload)
     }
 
     /// When there is something to tell or to give next.

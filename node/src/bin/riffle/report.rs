@@ -347,6 +347,7 @@ pub(crate) fn owner_lost(
         SessionEnd::Done | SessionEnd::Ours | SessionEnd::Forgotten | SessionEnd::PeerLeft => return None,
         SessionEnd::Gone => "does not share it any more",
         SessionEnd::NoAnswer => "does not answer",
+        SessionEnd::Crowded => "serves as many as it can",
         SessionEnd::Silent => "fell silent",
         SessionEnd::Fault => "broke the protocol",
         SessionEnd::BadPieces => "sent bytes that do not verify",
