@@ -16,8 +16,9 @@ use super::spreading::Spreading;
 
 /// Pieces that are new are told in batches (reference figures: 100 ms).
 const HAVE_PERIOD: Duration = Duration::from_millis(100);
-/// A node that has a part serves no more downloaders of it than so many for each place: others have as much, and more to spare.
-const DOWNLOADERS_A_PLACE: usize = 2;
+/// A node that has a part has so many downloaders of it, or half as many again as it has places: others have as much, and more to spare. Each
+/// wants about as many owners.
+const DOWNLOADERS: usize = 12;
 /// Nobody confirms a HAVE: each piece is in so many of them, one after the other.
 const TOLD_TIMES: u8 = 3;
 
@@ -128,7 +129,7 @@ impl Served {
 
     /// Whether others who have some of it are better asked: this node has a part, and as many downloaders as it can be of use to.
     pub(super) fn is_crowded(&self, settings: &NodeSettings) -> bool {
-        !self.is_whole() && self.sessions >= DOWNLOADERS_A_PLACE * places(&settings.upload)
+        !self.is_whole() && self.sessions >= DOWNLOADERS.max(places(&settings.upload) * 3 / 2)
     }
 
     /// When there is something to tell or to give next.
