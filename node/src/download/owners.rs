@@ -74,10 +74,14 @@ impl Candidates {
     /// The node at `peer` fetches the same, and so has some of it by and by. What the tracker says of a node goes before what it says
     /// itself, and nobody is forgotten for it.
     pub(crate) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
-        if self.known.len() < MOST && !self.known.contains_key(&node) {
+        if !self.known.contains_key(&node) {
+            if self.known.len() >= MOST {
+                return;
+            }
             self.known.insert(node, Candidate::new(peer, now));
-            self.order.push(node);
         }
+        self.order.retain(|known| *known != node);
+        self.order.insert(0, node);
     }
 
     /// Whether nobody is known.
