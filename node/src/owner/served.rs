@@ -11,8 +11,8 @@ use messages::node_to_node::{Bitfield, Have};
 use messages::{Bits, ContentId, List, Manifest, Name, PieceIndex, PieceRun, Timestamp};
 
 use super::places::Places;
-use super::swarm::places;
 use super::spreading::Spreading;
+use super::swarm::places;
 
 /// Pieces that are new are told in batches (reference figures: 100 ms).
 const HAVE_PERIOD: Duration = Duration::from_millis(100);

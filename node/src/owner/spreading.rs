@@ -106,13 +106,15 @@ impl Spreading {
 
     /// Those of `pieces`, which `to` was pointed at, that were given to nobody since, and as many more of those, named to nobody else, as
     /// make a hint.
-    pub(super) fn hint(&mut self, mut pieces: Vec<u32>, to: Conversation) -> Vec<u32> {
+    pub(super) fn hint(&mut self, mut pieces: Vec<u32>, to: Conversation, others: usize) -> Vec<u32> {
         pieces.retain(|&piece| self.is_fresh(piece));
         if self.named.is_full() {
             // Not all who were pointed at a piece took it.
             self.named.clone_from(&self.given);
         }
-        let more = HINTED_PIECES.saturating_sub(pieces.len());
+        // Towards the end there is something left for each.
+        let left = self.given.count_zeroes(..) / (2 * (others + 1));
+        let more = left.clamp(1, HINTED_PIECES).saturating_sub(pieces.len());
         let free = self.named.zeroes().filter(|piece| self.alone.get(&(*piece as u32)) != Some(&to));
         let fresh: Vec<usize> = free.take(more).collect();
         fresh.iter().for_each(|&piece| self.named.insert(piece));
@@ -159,7 +161,7 @@ mod tests {
                     }
                     _ => spreading.offer_again(now),
                 }
-                let hint = spreading.hint(Vec::new(), session);
+                let hint = spreading.hint(Vec::new(), session, 2);
                 prop_assert!(hint.len() <= HINTED_PIECES);
                 for piece in hint {
                     prop_assert!(spreading.is_fresh(piece));
@@ -182,7 +184,7 @@ mod tests {
         assert!(spreading.on_have(&run(0), Conversation(3)).is_empty(), "once is enough");
         spreading.offer_again(now + OFFERED_AGAIN);
         assert!(!spreading.is_fresh(0) && spreading.is_fresh(1));
-        assert_eq!(spreading.hint(Vec::new(), Conversation(2)), []);
-        assert_eq!(spreading.hint(Vec::new(), Conversation(1)), [1]);
+        assert_eq!(spreading.hint(Vec::new(), Conversation(2), 2), []);
+        assert_eq!(spreading.hint(Vec::new(), Conversation(1), 2), [1]);
     }
 }

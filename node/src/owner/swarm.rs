@@ -184,7 +184,8 @@ pub(super) fn pointed_at(
     served: &mut Served,
     cx: &mut Context<'_>,
 ) {
-    let pieces = served.spreading.hint(std::mem::take(session.hinted()), ours);
+    let others = served.places.served().filter(|other| *other != ours).count();
+    let pieces = served.spreading.hint(std::mem::take(session.hinted()), ours, others);
     if !pieces.is_empty() {
         let runs = List::first_of(pieces.iter().filter_map(|&piece| PieceRun::new(piece, 1)));
         cx.send(session.peer, session.theirs, &Hint { runs });
