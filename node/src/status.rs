@@ -155,6 +155,8 @@ pub struct Counters {
     pub sent_bytes: u64,
     /// File bytes that were taken for lost and asked for again.
     pub lost_bytes: u64,
+    /// Requests that were taken back, since what they were for had come from another owner.
+    pub cancelled: u64,
     /// Pieces that did not match their hash.
     pub bad_pieces: u64,
     /// HELLOs that were answered with RETRY or dropped.

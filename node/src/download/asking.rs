@@ -93,6 +93,12 @@ impl Download {
                 self.need.ask_soon(cx.now);
             }
             let snubbed = session.falls_silent(cx);
+            if snubbed {
+                self.remember_doubled(key);
+            }
+            let Some(session) = self.sessions.get_mut(&key) else {
+                continue;
+            };
             let timed_out = match session.flow_mut() {
                 Some(flow) if snubbed => {
                     flow.give_up_everything(&mut lost);

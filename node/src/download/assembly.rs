@@ -30,6 +30,8 @@ pub(crate) struct Assembly {
     senders: Vec<(SessionKey, Runs)>,
     /// On parole, an owner has its piece for itself: if it is bad, it is clear who sent it.
     only: Option<SessionKey>,
+    /// Whether something of it was to be asked for again.
+    is_asked_again: bool,
 }
 
 impl Assembly {
@@ -37,7 +39,16 @@ impl Assembly {
     pub(crate) fn new(piece: PieceIndex, length: u32, buffer: BufferId, holder: SessionKey) -> Assembly {
         let all = Runs::of(0..length);
         let claims = vec![Claim { holder: Some(holder), unasked: all.clone() }];
-        Assembly { piece, buffer, length, missing: all, claims, senders: Vec::new(), only: None }
+        Assembly {
+            piece,
+            buffer,
+            length,
+            missing: all,
+            claims,
+            senders: Vec::new(),
+            only: None,
+            is_asked_again: false,
+        }
     }
 
     /// The same, and nobody but `holder` gives any of it.
@@ -61,6 +72,11 @@ impl Assembly {
     /// Bytes that have arrived.
     pub(crate) fn arrived(&self) -> u32 {
         self.length - self.missing.len()
+    }
+
+    /// Whether something of it was to be asked for again.
+    pub(crate) fn is_asked_again(&self) -> bool {
+        self.is_asked_again
     }
 
     /// Whether nothing is missing.
@@ -134,6 +150,7 @@ impl Assembly {
         if lost.is_empty() {
             return;
         }
+        self.is_asked_again = true;
         let claim = match self.claims.iter_mut().position(|claim| claim.holder == by) {
             Some(claim) => claim,
             None => {

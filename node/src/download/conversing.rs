@@ -241,8 +241,12 @@ impl Download {
         }
         match &mut self.phase {
             Phase::Fetching(fetch) => {
+                let again = fetch.is_asked_again(header.piece);
                 if fetch.store_if_complete(header.piece, cx) {
                     self.attention.to_everything();
+                    if again {
+                        self.take_back(header.piece, cx);
+                    }
                 }
             }
             Phase::Describing(_) => {

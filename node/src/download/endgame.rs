@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messages::Timestamp;
+use messages::node_to_node::{Control, Operation};
+use messages::{PieceIndex, Timestamp};
 
 use super::session::Session;
 use super::{Download, Phase};
@@ -11,9 +12,20 @@ use crate::flow::Flow;
 use crate::ids::SessionKey;
 
 /// While somebody keeps others waiting, it is looked at this often whether another would be sooner.
-const LOOKS_EVERY: Duration = Duration::from_millis(100);
+const LOOKS_EVERY: Duration = Duration::from_millis(50);
 /// Nothing is taken from an owner that was asked more recently, or would have sent it in that time.
-const WORTH: Duration = Duration::from_secs(1);
+const WORTH: Duration = Duration::from_millis(200);
+
+/// No more requests than this are remembered as asked of two.
+const MOST_DOUBLED: usize = 256;
+
+/// What an owner was asked for, and another is asked for too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubled {
+    piece: PieceIndex,
+    of: SessionKey,
+    request: u32,
+}
 
 impl Download {
     /// When nothing is left to begin: what the slowest owner keeps others waiting for is asked of one that is idle, if that
@@ -52,12 +64,44 @@ impl Download {
 
     fn hand_over(&mut self, slow: SessionKey, taker: SessionKey, cx: &mut Context<'_>) {
         let mut kept = Vec::new();
+        self.remember_doubled(slow);
         if let Some(flow) = self.sessions.get_mut(&slow).and_then(Session::flow_mut) {
             flow.give_up_everything(&mut kept);
         }
         cx.download_limit.refund(kept.iter().map(|range| range.length()).sum());
         kept.into_iter().for_each(|range| self.ask_again(range, slow, Some(taker)));
         self.release(slow);
+    }
+
+    /// What `of` was asked for and has not sent is asked of another: when that comes, it is taken back.
+    pub(super) fn remember_doubled(&mut self, of: SessionKey) {
+        let Some(flow) = self.sessions.get(&of).and_then(Session::flow) else {
+            return;
+        };
+        let expected = flow.expected().map(|(request, range)| Doubled { piece: range.piece(), of, request });
+        self.doubled.extend(expected);
+        let old = self.doubled.len().saturating_sub(MOST_DOUBLED);
+        self.doubled.drain(..old);
+    }
+
+    /// All of `piece` is there: what is still to come of it is no longer wanted, and owners that have it in line drop it.
+    pub(super) fn take_back(&mut self, piece: PieceIndex, cx: &mut Context<'_>) {
+        let doubled = self.doubled.extract_if(.., |doubled| doubled.piece == piece);
+        let mut requests: Vec<(SessionKey, u32)> =
+            doubled.map(|doubled| (doubled.of, doubled.request)).collect();
+        for (&key, session) in &mut self.sessions {
+            if let Some(flow) = session.flow_mut().filter(|flow| flow.outstanding() > 0) {
+                let (withdrawn, bytes) = flow.withdraw(piece);
+                cx.download_limit.refund(bytes);
+                requests.extend(withdrawn.into_iter().map(|request| (key, request)));
+            }
+        }
+        for (key, request) in requests {
+            if let Some((peer, theirs)) = self.sessions.get(&key).and_then(Session::address) {
+                cx.counters.cancelled += 1;
+                cx.send(peer, theirs, &Control { operation: Operation::Cancel, retry_after_ms: 0, request });
+            }
+        }
     }
 }
 

@@ -49,6 +49,7 @@ use crate::question::may_still_come;
 use crate::status::DownloadStatus;
 use assembly::Assembly;
 use attention::Attention;
+use endgame::Doubled;
 use fetch::Fetch;
 use need::NeedSchedule;
 use owners::Candidates;
@@ -155,6 +156,8 @@ pub(crate) struct Download {
     completed: Option<Completed>,
     begun: Option<Begun>,
     attention: Attention,
+    /// What is asked of two, the oldest first.
+    doubled: Vec<Doubled>,
 }
 
 impl Download {
@@ -194,6 +197,7 @@ impl Download {
             completed: None,
             begun: None,
             attention: Attention::new(),
+            doubled: Vec::new(),
         }
     }
 

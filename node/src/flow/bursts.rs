@@ -97,6 +97,34 @@ impl Bursts {
         (lost > 0).then_some((range, lost))
     }
 
+    /// Nothing that `fits` is expected any more: the requests of which anything was, and how many bytes.
+    pub(super) fn withdraw(&mut self, fits: impl Fn(&ByteRange) -> bool) -> (Vec<u32>, u32) {
+        let (mut requests, mut bytes) = (Vec::new(), 0);
+        let from = self.unfinished_from();
+        let first = self.next_request.wrapping_sub(self.bursts.len() as u32);
+        for (index, burst) in self.bursts.iter_mut().enumerate().skip(from) {
+            if !fits(&burst.range()) {
+                continue;
+            }
+            let lost = burst.give_up_all();
+            if lost > 0 {
+                requests.push(first.wrapping_add(index as u32));
+                bytes += lost;
+            }
+        }
+        self.outstanding -= bytes;
+        self.unfinished -= requests.len() as u32;
+        (requests, bytes)
+    }
+
+    /// The requests of which anything is expected.
+    pub(super) fn expected(&self) -> impl Iterator<Item = (u32, ByteRange)> {
+        let first = self.next_request.wrapping_sub(self.bursts.len() as u32);
+        let open = self.bursts.iter().enumerate().skip(self.unfinished_from());
+        open.filter(|(_, burst)| !burst.is_finished())
+            .map(move |(index, burst)| (first.wrapping_add(index as u32), burst.range()))
+    }
+
     /// Nothing is expected any more: what was is appended to `lost`, and `gone` is told of each burst of which anything was.
     pub(super) fn give_up_everything(
         &mut self,

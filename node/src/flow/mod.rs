@@ -25,7 +25,7 @@ mod wholeness;
 use std::time::Duration;
 
 use messages::node_to_node::ByteRange;
-use messages::{ChunkHeader, HOLD_UNIT_MICROS, Timestamp};
+use messages::{ChunkHeader, HOLD_UNIT_MICROS, PieceIndex, Timestamp};
 
 use crate::output::{Reason, Wait};
 use crate::rate::RateControl;
@@ -285,6 +285,20 @@ impl Flow {
         // What was not sent does not show how fast the path is.
         self.delivery.on_nothing_to_ask(self.bursts.outstanding());
         taken
+    }
+
+    /// What was asked for of `piece` is no longer wanted: the requests that the owner need not answer, and how many bytes of them were
+    /// outstanding.
+    pub(crate) fn withdraw(&mut self, piece: PieceIndex) -> (Vec<u32>, u32) {
+        let withdrawn = self.bursts.withdraw(|range| range.piece() == piece);
+        // What was not sent does not show how fast the path is.
+        self.delivery.on_nothing_to_ask(self.bursts.outstanding());
+        withdrawn
+    }
+
+    /// The requests that the owner has not answered in full, and for what they are.
+    pub(crate) fn expected(&self) -> impl Iterator<Item = (u32, ByteRange)> {
+        self.bursts.expected()
     }
 
     /// Everything that is outstanding, which is no longer expected.

@@ -9,7 +9,7 @@ use messages::Timestamp;
 use node::{Command, Destination, DownloadId, DownloadOrder, Event, Failure, Patience, ShareId, Wanted};
 
 use crate::link::LinkSpec;
-use crate::world::{HostId, World};
+use crate::world::{HostId, Manners, World};
 
 /// Who is there, who has what, who wants what.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ pub(crate) struct Scenario {
 #[derive(Clone, Debug)]
 pub(crate) struct HostSpec {
     pub(crate) link: LinkSpec,
+    pub(crate) manners: Manners,
     pub(crate) settings: NodeSettings,
     /// What it sends, from the start on.
     pub(crate) sends: Vec<&'static str>,
@@ -43,6 +44,7 @@ impl HostSpec {
     pub(crate) fn new(link: LinkSpec) -> HostSpec {
         HostSpec {
             link,
+            manners: Manners::Honest,
             settings: NodeSettings::default(),
             sends: Vec::new(),
             crashes: None,
@@ -114,6 +116,7 @@ pub(crate) fn run(scenario: &Scenario) -> Report {
     let mut expected = Vec::new();
     for spec in &scenario.hosts {
         let host = world.add_host(spec.link, spec.settings.clone());
+        world.hosts[host.0].manners = spec.manners;
         for (number, name) in (0u32..).zip(&spec.sends) {
             let content = world.library.named(name);
             world.hosts[host.0].disk.files.insert(path(name), content.id);

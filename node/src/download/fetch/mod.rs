@@ -234,6 +234,11 @@ impl Fetch {
         if refused { None } else { assembly.place(session.key, offset, length) }
     }
 
+    /// Whether something of `piece`, which is begun, was asked for more than once.
+    pub(crate) fn is_asked_again(&self, piece: PieceIndex) -> bool {
+        self.begun.get(&piece.0).is_some_and(Assembly::is_asked_again)
+    }
+
     /// If `piece` is all there now, it goes to the disk. Whether it does.
     pub(crate) fn store_if_complete(&mut self, piece: PieceIndex, cx: &mut Context<'_>) -> bool {
         if !self.begun.get(&piece.0).is_some_and(Assembly::is_complete) {
