@@ -59,6 +59,8 @@ const CUT: Gain = Gain(70);
 const MENDING_ROUNDS: u64 = 3;
 /// and so much of the ceiling is left to others (draft-ietf-ccwg-bbr: 0.15).
 const HEADROOM: Gain = Gain(85);
+/// The least window holds so many segments.
+const LEAST_SEGMENTS: u64 = 4;
 /// The ceiling is raised by this each round that fills it without harm.
 const RAISE: Gain = Gain(125);
 /// How long, and with what part of the product outstanding, the round-trip time is measured anew (reference figures).
@@ -334,14 +336,20 @@ impl RateControl {
             }
             (_, Verdict::Shallow) => self.ceiling = Some(held.saturating_sub(round.lost())),
             (Phase::Up { .. }, _) => {
-                let raised =
-                    |ceiling: u64| if held * 10 >= ceiling * 9 { RAISE.of(ceiling) } else { ceiling };
+                // What is asked for comes in whole segments: no more of them fit below it.
+                let fills = |ceiling: u64| held * 10 >= ceiling * 9 || held + self.segment() > ceiling;
+                let raised = |ceiling: u64| if fills(ceiling) { RAISE.of(ceiling) } else { ceiling };
                 self.ceiling = self.ceiling.map(raised);
             }
             _ => {}
         }
         // A ceiling that is out of reach is none.
         self.ceiling = self.ceiling.filter(|&ceiling| HEADROOM.of(ceiling) < WINDOW.of(product));
+    }
+
+    /// Bytes of one segment, about.
+    fn segment(&self) -> u64 {
+        u64::from(self.least) / LEAST_SEGMENTS
     }
 
     /// From phase to phase.
@@ -361,6 +369,10 @@ impl RateControl {
                 if found || self.rounds >= until_round && now >= until && !sample.limited {
                     self.look();
                 }
+            }
+            // The ceiling let through less than was to be asked for, and that has done no harm: it is raised round by round.
+            Phase::Up { .. } if sample.round_ended && verdict == Verdict::Clear && self.is_bounded() => {
+                self.phase = Phase::Up { since_round: self.rounds };
             }
             Phase::Up { since_round } => {
                 if harm || self.rounds > since_round + 1 || outstanding > product + self.more() {
@@ -403,6 +415,11 @@ impl RateControl {
     fn more(&self) -> u64 {
         let product = self.path.product(HOST_DELAY);
         (UP.of(product) - product).max(product.min(u64::from(self.first_window)))
+    }
+
+    /// Whether the ceiling is below what is asked for when more is looked for.
+    fn is_bounded(&self) -> bool {
+        self.ceiling.is_some_and(|ceiling| ceiling < self.path.product(HOST_DELAY) + self.more())
     }
 
     /// The pace at which they go out in one round trip.

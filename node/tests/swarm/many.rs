@@ -53,9 +53,6 @@ fn first_and_last(report: &Report) -> (Duration, Duration) {
 fn tens_of_downloads_share_a_link_alike() {
     let report = run(&scenario(NodeSettings::default(), NodeSettings::default()));
     let (first, last) = first_and_last(&report);
-    eprintln!("{first:?} {last:?} {:?}", report.world.hosts[2].node.counters());
-    for h in 0..3 { let host=&report.world.hosts[h]; eprintln!("up {} dropped {} down {} dropped {}", host.up.passed_bytes, host.up.dropped, host.down.passed_bytes, host.down.dropped); }
-    for (at, event) in report.world.hosts[2].events.iter() { let t = format!("{event:?}"); if t.contains("DownloadDone") || t.contains("OwnerReady") || t.contains("Waits") { eprintln!("{} {}", at.since(messages::Timestamp::ZERO).as_millis(), &t[..t.len().min(100)]); } }
     let alone = Duration::from_secs_f64((FETCHED as u64 * LENGTH) as f64 / 12_000_000.0);
     assert!(last <= alone * 5 / 4, "all of it in {last:?}; the link takes {alone:?}");
     assert!(first >= last / 2, "the first after {first:?}, the last after {last:?}: they are of one length");
@@ -81,6 +78,9 @@ fn limits_hold_over_all_downloads_and_all_that_is_shared() {
         let rate = (FETCHED as u64 * LENGTH) as f64 / last.as_secs_f64();
         let used = rate / limit as f64;
         assert!((0.9..=1.02).contains(&used), "{rate} of {limit} bytes a second");
-        assert!(first >= last / 2, "the first after {first:?}, the last after {last:?}: they are of one length");
+        assert!(
+            first >= last / 2,
+            "the first after {first:?}, the last after {last:?}: they are of one length"
+        );
     }
 }
