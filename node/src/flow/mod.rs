@@ -290,10 +290,7 @@ impl Flow {
     /// What was asked for of `piece` is no longer wanted: the requests that the owner need not answer, and how many bytes of them were
     /// outstanding.
     pub(crate) fn withdraw(&mut self, piece: PieceIndex) -> (Vec<u32>, u32) {
-        let withdrawn = self.bursts.withdraw(|range| range.piece() == piece);
-        // What was not sent does not show how fast the path is.
-        self.delivery.on_nothing_to_ask(self.bursts.outstanding());
-        withdrawn
+        self.bursts.withdraw(|range| range.piece() == piece)
     }
 
     /// The requests that the owner has not answered in full, and for what they are.

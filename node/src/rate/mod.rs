@@ -13,8 +13,9 @@ mod round;
 
 use std::time::Duration;
 
-use messages::Timestamp;
+use messages::{CHUNK_HEADER, Timestamp};
 
+use crate::paths::BASE;
 use gain::Gain;
 use path::Path;
 use round::{Asks, Round, Verdict};
@@ -59,8 +60,8 @@ const CUT: Gain = Gain(70);
 const MENDING_ROUNDS: u64 = 3;
 /// and so much of the ceiling is left to others (draft-ietf-ccwg-bbr: 0.15).
 const HEADROOM: Gain = Gain(85);
-/// The least window holds so many segments.
-const LEAST_SEGMENTS: u64 = 4;
+/// What is asked for comes in whole segments, none of which is shorter than this.
+const LEAST_SEGMENT: u64 = BASE as u64 - CHUNK_HEADER as u64;
 /// The ceiling is raised by this each round that fills it without harm.
 const RAISE: Gain = Gain(125);
 /// How long, and with what part of the product outstanding, the round-trip time is measured anew (reference figures).
@@ -336,8 +337,8 @@ impl RateControl {
             }
             (_, Verdict::Shallow) => self.ceiling = Some(held.saturating_sub(round.lost())),
             (Phase::Up { .. }, _) => {
-                // What is asked for comes in whole segments: no more of them fit below it.
-                let fills = |ceiling: u64| held * 10 >= ceiling * 9 || held + self.segment() > ceiling;
+                // Or no more whole segments fit below it.
+                let fills = |ceiling: u64| held * 10 >= ceiling * 9 || held + LEAST_SEGMENT > ceiling;
                 let raised = |ceiling: u64| if fills(ceiling) { RAISE.of(ceiling) } else { ceiling };
                 self.ceiling = self.ceiling.map(raised);
             }
@@ -345,11 +346,6 @@ impl RateControl {
         }
         // A ceiling that is out of reach is none.
         self.ceiling = self.ceiling.filter(|&ceiling| HEADROOM.of(ceiling) < WINDOW.of(product));
-    }
-
-    /// Bytes of one segment, about.
-    fn segment(&self) -> u64 {
-        u64::from(self.least) / LEAST_SEGMENTS
     }
 
     /// From phase to phase.
@@ -369,10 +365,6 @@ impl RateControl {
                 if found || self.rounds >= until_round && now >= until && !sample.limited {
                     self.look();
                 }
-            }
-            // The ceiling let through less than was to be asked for, and that has done no harm: it is raised round by round.
-            Phase::Up { .. } if sample.round_ended && verdict == Verdict::Clear && self.is_bounded() => {
-                self.phase = Phase::Up { since_round: self.rounds };
             }
             Phase::Up { since_round } => {
                 if harm || self.rounds > since_round + 1 || outstanding > product + self.more() {
@@ -415,11 +407,6 @@ impl RateControl {
     fn more(&self) -> u64 {
         let product = self.path.product(HOST_DELAY);
         (UP.of(product) - product).max(product.min(u64::from(self.first_window)))
-    }
-
-    /// Whether the ceiling is below what is asked for when more is looked for.
-    fn is_bounded(&self) -> bool {
-        self.ceiling.is_some_and(|ceiling| ceiling < self.path.product(HOST_DELAY) + self.more())
     }
 
     /// The pace at which they go out in one round trip.
