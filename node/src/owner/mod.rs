@@ -38,7 +38,7 @@ use crate::output::{Reason, Wait};
 use crate::status::UploadStatus;
 pub(crate) use served::Served;
 use session::Serving;
-use swarm::pointed_at;
+use swarm::{places, pointed_at};
 
 /// All that this node serves.
 #[derive(Debug)]
@@ -281,6 +281,7 @@ impl Owner {
         cx.send(session.peer, session.theirs, &welcome);
         if served.hints()
             && served.places.count() > 0
+            && served.places.count() < places(&cx.settings.upload)
             && session.wants_hint(|piece| served.spreading.is_fresh(piece))
         {
             pointed_at(ours, session, served, cx);

@@ -43,6 +43,11 @@ fn who_leaves_takes_nothing_with_it() {
 }
 
 #[test]
+fn who_never_serves_is_done_last() {
+    insta::assert_snapshot!(comes_far_enough("1 -> 32, tit-for-tat, a quarter never serves"));
+}
+
+#[test]
 fn liars_and_the_silent_hold_nobody_up() {
     insta::assert_snapshot!(comes_far_enough("1 -> 20 beside 6 owners that lie and 6 that are silent"));
 }
