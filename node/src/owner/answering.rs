@@ -42,6 +42,10 @@ impl Owner {
             let places = places(&cx.settings.upload);
             let answer = if !served.has(range.piece()) {
                 Err(Refusal::NoSuchRange)
+            } else if served.finishes_spreading(cx.now) && !session.finishes(*range) {
+                served.places.leave(ours);
+                served.places.wait(ours);
+                Err(Refusal::NoPlace)
             } else if served.places.is_used(ours, cx.now)
                 || session.finishes(*range)
                 || served.places.ask(ours, places, session.sent(), cx.now)

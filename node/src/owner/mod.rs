@@ -280,8 +280,7 @@ impl Owner {
         };
         cx.send(session.peer, session.theirs, &welcome);
         if served.hints()
-            && served.places.count() > 0
-            && served.places.count() < places(&cx.settings.upload)
+            && (2..=places(&cx.settings.upload)).contains(&served.sessions)
             && session.wants_hint(|piece| served.spreading.is_fresh(piece))
         {
             pointed_at(ours, session, served, cx);

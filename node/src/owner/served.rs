@@ -122,6 +122,11 @@ impl Served {
         self.is_whole() && self.spreading.goes_on()
     }
 
+    /// Whether all of it is here and given, and what is under way to the first who gets it goes before everything else.
+    pub(super) fn finishes_spreading(&self, now: Timestamp) -> bool {
+        self.is_whole() && self.spreading.finishes_until().is_some_and(|until| now < until)
+    }
+
     /// All of it is here now. Sessions learn the last pieces like the others.
     pub(super) fn complete(&mut self) {
         self.have = None;
@@ -133,9 +138,13 @@ impl Served {
     }
 
     /// When there is something to tell or to give next.
-    pub(super) fn next_at(&self) -> Timestamp {
-        let looks = if self.places.are_wanted() { self.looks_at } else { Timestamp::NEVER };
-        self.tells_at.min(looks).min(self.places.next_at())
+    pub(super) fn next_at(&self, now: Timestamp) -> Timestamp {
+        let gives = match self.spreading.finishes_until().filter(|_| self.finishes_spreading(now)) {
+            _ if !self.places.are_wanted() => Timestamp::NEVER,
+            Some(until) => until,
+            None => self.looks_at.min(self.places.next_at()),
+        };
+        self.tells_at.min(gives)
     }
 
     /// The pieces that are here, for a new session; none when all of them are.

@@ -8,7 +8,7 @@
 //! ```
 //! (After the super-seeding of BEP 16. It hides what the owner has, and waits; here the downloaders are told what is rare, and choose.)
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use fixedbitset::FixedBitSet;
@@ -20,6 +20,8 @@ const HINTED_PIECES: usize = 4;
 const _: () = assert!(HINTED_PIECES <= MAX_HINT_RUNS, "each may be a run of its own");
 /// What is seen at nobody but its taker for so long is offered to others: who passes on what it gets does so sooner.
 const OFFERED_AGAIN: Duration = Duration::from_secs(5);
+/// What is under way when everything is given is waited for so long.
+const FINISHES: Duration = Duration::from_millis(500);
 /// Of no more pieces than this it is remembered who has them alone.
 const MOST_ALONE: usize = 4096;
 
@@ -32,6 +34,10 @@ pub(super) struct Spreading {
     named: FixedBitSet,
     /// Pieces that were given, and to whom alone.
     alone: BTreeMap<u32, Conversation>,
+    /// Pieces that were given, and that their takers do not have yet.
+    under_way: BTreeSet<u32>,
+    /// When the last piece that nobody had was given.
+    ran_out_at: Option<Timestamp>,
     /// When each of them is offered again, the earliest first.
     again: VecDeque<(Timestamp, u32)>,
 }
@@ -40,7 +46,14 @@ impl Spreading {
     /// Nobody has any of `pieces` pieces.
     pub(super) fn new(pieces: u32) -> Spreading {
         let none = FixedBitSet::with_capacity(pieces as usize);
-        Spreading { given: none.clone(), named: none, alone: BTreeMap::new(), again: VecDeque::new() }
+        Spreading {
+            given: none.clone(),
+            named: none,
+            alone: BTreeMap::new(),
+            under_way: BTreeSet::new(),
+            ran_out_at: None,
+            again: VecDeque::new(),
+        }
     }
 
     /// Whether `piece` is given to nobody, as far as anybody else knows.
@@ -59,16 +72,32 @@ impl Spreading {
             return;
         }
         self.named.insert(piece as usize);
+        if self.given.is_full() {
+            self.ran_out_at = Some(now);
+        }
         if self.alone.len() < MOST_ALONE {
             self.alone.insert(piece, to);
+            self.under_way.insert(piece);
             self.again.push_back((now + OFFERED_AGAIN, piece));
         }
+    }
+
+    /// Until when nothing is given that others got: everything is given, and some of it is still under way to the first who gets it. What is given
+    /// beside it delays it, and the copy that nobody has yet.
+    pub(super) fn finishes_until(&self) -> Option<Timestamp> {
+        let ran_out_at = self.ran_out_at.filter(|_| !self.goes_on() && !self.under_way.is_empty());
+        ran_out_at.map(|at| at + FINISHES)
     }
 
     /// `who` has the pieces in `runs`. Those that were given to others first have spread: who passed on how many.
     pub(super) fn on_have(&mut self, runs: &[PieceRun], who: Conversation) -> BTreeMap<Conversation, u32> {
         let mut spread = BTreeMap::new();
         for run in runs {
+            // Whoever has it: it need not come from its taker.
+            let here: Vec<u32> = self.under_way.range(run.pieces()).copied().collect();
+            here.iter().for_each(|piece| {
+                self.under_way.remove(piece);
+            });
             let others = self.alone.range(run.pieces()).filter(|(_, to)| **to != who);
             for piece in others.map(|(&piece, _)| piece).collect::<Vec<_>>() {
                 if let Some(from) = self.alone.remove(&piece) {
@@ -83,12 +112,13 @@ impl Spreading {
 
     /// `who` is gone: what it has alone is as if nobody had it.
     pub(super) fn on_left(&mut self, who: Conversation) {
-        let (given, named) = (&mut self.given, &mut self.named);
+        let (given, named, under_way) = (&mut self.given, &mut self.named, &mut self.under_way);
         self.alone.retain(|&piece, to| {
             let stays = *to != who;
             if !stays {
                 given.set(piece as usize, false);
                 named.set(piece as usize, false);
+                under_way.remove(&piece);
             }
             stays
         });

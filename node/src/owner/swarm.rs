@@ -32,7 +32,7 @@ impl Owner {
         for share in self.busy.iter().copied().collect::<Vec<_>>() {
             self.tell_news(share, cx);
             self.give_places(share, gives, cx);
-            match self.shares.get(&share).map(|served| served.next_at()) {
+            match self.shares.get(&share).map(|served| served.next_at(cx.now)) {
                 Some(at) if at < Timestamp::NEVER => next = next.min(at),
                 _ => {
                     self.busy.remove(&share);
@@ -50,6 +50,11 @@ impl Owner {
             return;
         };
         let piece_size = u64::from(served.manifest.layout().piece_size());
+        if served.places.are_wanted()
+            && let Some(share) = share
+        {
+            self.busy.insert(share);
+        }
         for (from, pieces) in served.spreading.on_have(runs, who) {
             if let Some(session) = self.sessions.get_mut(&from) {
                 session.on_spread(piece_size * u64::from(pieces), now);
@@ -92,6 +97,9 @@ impl Owner {
         let Some(served) = self.shares.get_mut(&share).filter(|served| served.places.are_wanted()) else {
             return;
         };
+        if served.finishes_spreading(cx.now) {
+            return;
+        }
         let (upload, sessions) = (cx.settings.upload.clone(), &mut self.sessions);
         let places = places(&upload);
         let is_busy = |ours| sessions.get(&ours).is_some_and(Serving::is_busy);
