@@ -19,6 +19,7 @@ mod endgame;
 mod fetch;
 mod has;
 mod hints;
+mod looking;
 mod need;
 mod owners;
 mod path;
@@ -28,6 +29,7 @@ mod session;
 mod storing;
 mod stretches;
 mod trust;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

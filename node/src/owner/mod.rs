@@ -10,10 +10,11 @@
 //! ```
 //!
 //! `served` is a content and which pieces of it are here, `places` and `choking` say who is served when more want to be than there are
-//! places, `spreading` what of it the swarm has from here, `session` is one downloader, `answering` whose turn it is.
+//! places, `spreading` what of it the swarm has from here, `greeting` and `session` are one downloader, `answering` says whose turn it is.
 
 mod answering;
 mod choking;
+mod greeting;
 mod places;
 mod served;
 mod session;
@@ -26,19 +27,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use messages::limits::MAX_DATAGRAM;
-use messages::node_to_node::{Bye, ByeReason, Control, Have, Hello, Operation, Retry, Welcome};
+use messages::node_to_node::{Bye, ByeReason, Control, Have, Operation};
 use messages::{
     ContentId, Conversation, CookieJar, Manifest, Name, NodeId, NodeToNode, PieceIndex, Timestamp,
 };
 
-use crate::context::{Context, Gives, Route};
+use crate::context::{Context, Gives};
 use crate::event::{Event, SessionEnd};
 use crate::ids::ShareId;
 use crate::output::{Reason, Wait};
 use crate::status::UploadStatus;
 pub(crate) use served::Served;
 use session::Serving;
-use swarm::{places, pointed_at};
 
 /// All that this node serves.
 #[derive(Debug)]
@@ -192,100 +192,6 @@ impl Owner {
             }
             self.end(ours, SessionEnd::Ours, cx);
         }
-    }
-
-    /// HELLO: its conversation is the downloader's own number.
-    pub(crate) fn handle_hello(&mut self, from: SocketAddr, hello: &Hello, cx: &mut Context<'_>) {
-        if !self.jar.accepts(hello.cookie, from, cx.now) {
-            cx.counters.unproven += 1;
-            let cookie = self.jar.bake(from, cx.now);
-            cx.send(
-                from,
-                hello.conversation,
-                &Retry { nonce: hello.nonce, echoed_at: hello.sent_at, cookie },
-            );
-            return;
-        }
-        let Some(&share) = self.by_content.get(&hello.content) else {
-            let gone = Control { operation: Operation::Gone, retry_after_ms: 0, request: 0 };
-            cx.send(from, hello.conversation, &gone);
-            return;
-        };
-        let known = self.by_peer.get(&(from, hello.conversation));
-        let ours = match known {
-            Some(&ours) => ours,
-            None => match self.open(from, hello, share, cx) {
-                Some(ours) => ours,
-                None => {
-                    let retry_after_ms = 1000;
-                    let busy = Control { operation: Operation::Busy, retry_after_ms, request: 0 };
-                    cx.send(from, hello.conversation, &busy);
-                    return;
-                }
-            },
-        };
-        self.welcome(ours, hello, cx);
-    }
-
-    fn open(
-        &mut self,
-        from: SocketAddr,
-        hello: &Hello,
-        share: ShareId,
-        cx: &mut Context<'_>,
-    ) -> Option<Conversation> {
-        let of_address = self.per_address.entry(from.ip()).or_default();
-        let full = self.sessions.len() >= cx.settings.network.max_sessions as usize
-            || self.shares.get(&share).is_some_and(|served| served.is_crowded(cx.settings));
-        let crowded = !from.ip().is_loopback() && *of_address >= cx.settings.network.max_sessions_per_address;
-        if full || crowded {
-            if *of_address == 0 {
-                self.per_address.remove(&from.ip());
-            }
-            return None;
-        }
-        *of_address += 1;
-        let ours = cx.routes.open(Route::Owner, cx.rng);
-        let ends_at = cx.now + cx.settings.network.session_idle;
-        self.sessions.insert(ours, Serving::new(from, share, hello, ends_at, cx.now));
-        self.by_peer.insert((from, hello.conversation), ours);
-        if let Some(served) = self.shares.get_mut(&share) {
-            served.sessions += 1;
-        }
-        self.deadlines.insert((ends_at, ours));
-        let (content, peer, node) = (hello.content, from, hello.node);
-        cx.out.events.push(Event::ServingStarted { content, peer, node });
-        Some(ours)
-    }
-
-    fn welcome(&mut self, ours: Conversation, hello: &Hello, cx: &mut Context<'_>) {
-        let Some(session) = self.sessions.get_mut(&ours) else {
-            return;
-        };
-        session.on_heard(cx.now);
-        let Some(served) = self.shares.get_mut(&session.share) else {
-            return;
-        };
-        let layout = served.manifest.layout();
-        let welcome = Welcome {
-            nonce: hello.nonce,
-            echoed_at: hello.sent_at,
-            conversation: ours,
-            length: layout.length(),
-            have: served.pieces(),
-            max_outstanding: u32::try_from(cx.settings.network.session_window.as_u64()).unwrap_or(u32::MAX),
-            max_datagram: longest_datagram(cx.settings),
-            capabilities: session.grant(hello.capabilities),
-            node: cx.node,
-        };
-        cx.send(session.peer, session.theirs, &welcome);
-        if served.hints()
-            && (2..=places(&cx.settings.upload)).contains(&served.sessions)
-            && session.wants_hint(|piece| served.spreading.is_fresh(piece))
-        {
-            pointed_at(ours, session, served, cx);
-        }
-        served.bitfields().for_each(|bits| cx.send(session.peer, session.theirs, &bits));
     }
 
     /// A message in a session of ours, other than HELLO.

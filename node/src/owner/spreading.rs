@@ -25,6 +25,13 @@ const FINISHES: Duration = Duration::from_millis(500);
 /// Of no more pieces than this it is remembered who has them alone.
 const MOST_ALONE: usize = 4096;
 
+/// To whom a piece was given, and when.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    by: Conversation,
+    at: Timestamp,
+}
+
 /// The pieces of one content, and how far they have come.
 #[derive(Debug)]
 pub(super) struct Spreading {
@@ -33,7 +40,7 @@ pub(super) struct Spreading {
     /// And those that somebody was pointed at.
     named: FixedBitSet,
     /// Pieces that were given, and to whom alone.
-    alone: BTreeMap<u32, Conversation>,
+    alone: BTreeMap<u32, Taken>,
     /// Pieces that were given, and that their takers do not have yet.
     under_way: BTreeSet<u32>,
     /// When the last piece that nobody had was given.
@@ -76,7 +83,7 @@ impl Spreading {
             self.ran_out_at = Some(now);
         }
         if self.alone.len() < MOST_ALONE {
-            self.alone.insert(piece, to);
+            self.alone.insert(piece, Taken { by: to, at: now });
             self.under_way.insert(piece);
             self.again.push_back((now + OFFERED_AGAIN, piece));
         }
@@ -98,10 +105,10 @@ impl Spreading {
             here.iter().for_each(|piece| {
                 self.under_way.remove(piece);
             });
-            let others = self.alone.range(run.pieces()).filter(|(_, to)| **to != who);
+            let others = self.alone.range(run.pieces()).filter(|(_, taken)| taken.by != who);
             for piece in others.map(|(&piece, _)| piece).collect::<Vec<_>>() {
-                if let Some(from) = self.alone.remove(&piece) {
-                    *spread.entry(from).or_default() += 1;
+                if let Some(taken) = self.alone.remove(&piece) {
+                    *spread.entry(taken.by).or_default() += 1;
                 }
                 self.given.insert(piece as usize);
                 self.named.insert(piece as usize);
@@ -113,8 +120,8 @@ impl Spreading {
     /// `who` is gone: what it has alone is as if nobody had it.
     pub(super) fn on_left(&mut self, who: Conversation) {
         let (given, named, under_way) = (&mut self.given, &mut self.named, &mut self.under_way);
-        self.alone.retain(|&piece, to| {
-            let stays = *to != who;
+        self.alone.retain(|&piece, taken| {
+            let stays = taken.by != who;
             if !stays {
                 given.set(piece as usize, false);
                 named.set(piece as usize, false);
@@ -127,9 +134,11 @@ impl Spreading {
     /// What is seen at its taker alone for too long is offered again.
     pub(super) fn offer_again(&mut self, now: Timestamp) {
         while let Some((_, piece)) = self.again.pop_front_if(|(at, _)| *at <= now) {
-            if self.alone.contains_key(&piece) {
+            // Given anew since, it has its time anew.
+            if self.alone.get(&piece).is_some_and(|taken| taken.at + OFFERED_AGAIN <= now) {
                 self.given.set(piece as usize, false);
                 self.named.set(piece as usize, false);
+                self.under_way.remove(&piece);
             }
         }
     }
@@ -145,7 +154,10 @@ impl Spreading {
         // Towards the end there is something left for each.
         let left = self.given.count_zeroes(..) / (2 * (others + 1));
         let more = left.clamp(1, HINTED_PIECES).saturating_sub(pieces.len());
-        let free = self.named.zeroes().filter(|piece| self.alone.get(&(*piece as u32)) != Some(&to));
+        let free = self
+            .named
+            .zeroes()
+            .filter(|piece| self.alone.get(&(*piece as u32)).is_none_or(|taken| taken.by != to));
         let fresh: Vec<usize> = free.take(more).collect();
         fresh.iter().for_each(|&piece| self.named.insert(piece));
         pieces.extend(fresh.into_iter().map(|piece| piece as u32));
@@ -195,11 +207,31 @@ mod tests {
                 prop_assert!(hint.len() <= HINTED_PIECES);
                 for piece in hint {
                     prop_assert!(spreading.is_fresh(piece));
-                    prop_assert_ne!(spreading.alone.get(&piece), Some(&session));
+                    prop_assert!(spreading.alone.get(&piece).is_none_or(|taken| taken.by != session));
                 }
                 prop_assert!(spreading.alone.keys().all(|&piece| !holders[piece as usize].is_empty()));
+                let is_given = |piece: &u32| !spreading.is_fresh(*piece);
+                prop_assert!(spreading.under_way.iter().all(is_given), "what is under way was given");
+                if let Some(until) = spreading.finishes_until() {
+                    prop_assert!(!spreading.goes_on() && until <= now + FINISHES);
+                }
             }
         }
+    }
+
+    #[test]
+    fn what_is_under_way_at_the_end_is_waited_for_until_it_is_there_and_not_for_ever() {
+        let run = |piece| [PieceRun::new(piece, 1).expect("a run")];
+        let (mut spreading, now) = (Spreading::new(2), Timestamp::ZERO);
+        spreading.give(0, Conversation(1), now);
+        assert_eq!(spreading.finishes_until(), None, "something is left to give");
+        spreading.on_have(&run(0), Conversation(1));
+        spreading.give(1, Conversation(2), now);
+        assert_eq!(spreading.finishes_until(), Some(now + FINISHES));
+        spreading.on_have(&run(1), Conversation(2));
+        assert_eq!(spreading.finishes_until(), None, "a copy is there");
+        spreading.on_left(Conversation(2));
+        assert!(spreading.goes_on(), "and no longer");
     }
 
     #[test]
