@@ -103,3 +103,59 @@ impl Attention {
         &mut self.sessions[index]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::output::Reason;
+
+    proptest! {
+        /// Whatever happens: exactly those are looked at to which something has happened or for which it is time, and it is said when the next
+        /// is.
+        #[test]
+        fn nobody_is_forgotten_and_nobody_is_looked_at_in_vain(
+            steps in prop::collection::vec((0u8..5, 0u32..8, 0u64..50), 0..100),
+        ) {
+            let (mut attention, mut now) = (Attention::new(), Timestamp::ZERO);
+            attention.take(now);
+            let (mut drawn, mut timers) = (BTreeSet::new(), BTreeMap::new());
+            for (what, number, millis) in steps {
+                let (key, after) = (SessionKey(number), now + Duration::from_millis(millis));
+                match what {
+                    0 => {
+                        attention.to(key);
+                        drawn.insert(key);
+                        timers.entry(key).or_insert(Timestamp::NEVER);
+                    }
+                    1 => {
+                        let is_new = timers.insert(key, after).is_none();
+                        attention.plan_session(key, Wait { until: after, reason: Reason::LossTimer }, number);
+                        if is_new {
+                            drawn.insert(key);
+                        }
+                    }
+                    2 => {
+                        attention.forget(key);
+                        drawn.remove(&key);
+                        timers.remove(&key);
+                    }
+                    3 => now = after,
+                    _ => {
+                        let due = timers.iter().filter(|(key, at)| drawn.contains(*key) || **at <= now);
+                        let due: Vec<SessionKey> = due.map(|(key, _)| *key).collect();
+                        prop_assert_eq!(attention.take(now), due);
+                        drawn.clear();
+                    }
+                }
+                prop_assert_eq!(attention.is_drawn(), !drawn.is_empty());
+                let next = timers.values().min().copied().unwrap_or(Timestamp::NEVER);
+                prop_assert_eq!(attention.wait().until, next);
+            }
+        }
+    }
+}

@@ -105,3 +105,22 @@ impl Patience {
         self.barren_since.map_or(Timestamp::NEVER, |since| since + after)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_never_gave_is_doubted_at_the_first_timeout_and_who_gives_no_longer() {
+        let mut patience = Patience::default();
+        assert!(patience.is_put_in_doubt() && patience.is_doubted());
+        assert!(!patience.is_put_in_doubt(), "it is already");
+        patience.on_answer();
+        assert!(patience.is_doubted(), "an answer is no bytes");
+        patience.on_given();
+        assert!(!patience.is_doubted());
+        assert!(!patience.is_put_in_doubt(), "it has given: a timeout may be the path's");
+        patience.on_snubbed();
+        assert!(patience.is_doubted(), "that long it is not");
+    }
+}

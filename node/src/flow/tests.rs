@@ -64,6 +64,23 @@ fn everything_that_arrives_in_order_is_asked_for_once() {
 }
 
 #[test]
+fn what_is_there_is_taken_back_and_what_is_not_is_still_expected() {
+    let mut flow = flow();
+    let (first, whole) = (range(0, 3000), range(3000, 1000));
+    let other = ByteRange::new(PieceIndex(1), 0, 2000).expect("a range");
+    let requests = [first, whole, other].map(|range| flow.ask(range, at(1)));
+    deliver(&mut flow, requests[0], first, 0, at(11));
+    deliver(&mut flow, requests[1], whole, 0, at(11));
+    let expected: Vec<_> = flow.expected().collect();
+    assert_eq!(expected, [(requests[0], first), (requests[2], other)], "of the second all has arrived");
+    assert_eq!(flow.withdraw(PieceIndex(0)), (vec![requests[0]], 2000));
+    assert_eq!(flow.outstanding(), 2000);
+    assert_eq!(flow.withdraw(PieceIndex(0)), (vec![], 0), "once");
+    assert_eq!(deliver(&mut flow, requests[0], first, 1, at(12)), Arrival::Asked { late: true });
+    assert_eq!(deliver(&mut flow, requests[2], other, 0, at(12)), Arrival::Asked { late: false });
+}
+
+#[test]
 fn a_gap_is_lost_when_three_later_segments_have_arrived() {
     let mut flow = flow();
     let asked = range(0, 5000);

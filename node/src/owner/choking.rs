@@ -110,6 +110,9 @@ mod tests {
             let best = left_out.unwrap_or(0);
             let by_lot = all.iter().filter(has).filter(|c| best > 0 && (!worthy(c) || c.rate < best)).count();
             prop_assert!(by_lot <= 1, "{by_lot} of {chosen:?} in {all:?}");
+            let served_in_vain = all.iter().filter(has).any(|claimant| claimant.is_snubbed);
+            let waits = all.iter().any(|claimant| !claimant.is_snubbed && !has(&claimant));
+            prop_assert!(!(served_in_vain && waits), "{chosen:?} in {all:?}");
         }
 
         #[test]
