@@ -128,6 +128,7 @@ impl Download {
                     cx.counters.unexpected += 1;
                     return;
                 };
+                self.attention.note_near(key, session.near_outstanding());
                 cx.download_limit.refund(missing);
                 let rejected = control.operation == Operation::Reject;
                 let ends = rejected && session.on_rejected(range.piece(), cx.now);
@@ -184,6 +185,7 @@ impl Download {
         let mut lost = Vec::new();
         if let Some(flow) = self.sessions.get_mut(&key).and_then(Session::flow_mut) {
             flow.give_up_everything(&mut lost);
+            self.attention.note_near(key, 0);
         }
         cx.download_limit.refund(lost.iter().map(|range| range.length()).sum());
         lost.into_iter().for_each(|range| self.ask_again(range, key, None));
@@ -226,6 +228,11 @@ impl Download {
         };
         let is_file = header.piece != PieceIndex::MANIFEST;
         session.on_arrived(header.sequence, if place.is_some() && is_file { size } else { 0 }, cx.now);
+        if counts_again {
+            let owner = session.owner;
+            self.candidates.note_silence(owner, false);
+            self.recount();
+        }
         if place.is_none() {
             cx.counters.duplicate_bytes += length as u64;
             return None;
@@ -233,11 +240,6 @@ impl Download {
         if is_file {
             cx.counters.received_bytes += length as u64;
             self.meter.count(length as u64, cx.now);
-        }
-        if counts_again {
-            let owner = session.owner;
-            self.candidates.note_silence(owner, false);
-            self.recount();
         }
         match &mut self.phase {
             Phase::Fetching(fetch) => {

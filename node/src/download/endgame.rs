@@ -42,7 +42,11 @@ impl Download {
         let Some((slow, late, bytes)) = slow.map(|s| (s.key, late(s, cx.now), outstanding(s))) else {
             return;
         };
-        let takers = self.sessions.values().filter(|s| s.key != slow && s.is_willing() && fetch.is_free(s));
+        let kept = self.sessions.get(&slow).and_then(Session::flow);
+        let has_it =
+            |s: &&Session| kept.is_some_and(|kept| kept.expected().all(|(_, range)| s.has(range.piece().0)));
+        let able = |s: &&Session| s.key != slow && s.is_willing() && !s.is_doubted() && fetch.is_free(s);
+        let takers = self.sessions.values().filter(able).filter(has_it);
         let taker = takers.min_by_key(|session| time_for(session, bytes, cx.now));
         let sooner = |taker: &&Session| time_for(taker, bytes, cx.now) * 2 + WORTH < late;
         if let Some(taker) = taker.filter(sooner).map(|session| session.key) {
@@ -97,7 +101,12 @@ impl Download {
             }
         }
         for (key, request) in requests {
-            if let Some((peer, theirs)) = self.sessions.get(&key).and_then(Session::address) {
+            let Some(session) = self.sessions.get_mut(&key) else {
+                continue;
+            };
+            session.on_excused();
+            self.attention.note_near(key, session.near_outstanding());
+            if let Some((peer, theirs)) = session.address() {
                 cx.counters.cancelled += 1;
                 cx.send(peer, theirs, &Control { operation: Operation::Cancel, retry_after_ms: 0, request });
             }

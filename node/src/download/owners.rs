@@ -167,6 +167,7 @@ impl Candidates {
     pub(crate) fn on_good_piece(&mut self, owner: NodeId, alone: bool) -> bool {
         self.known.get_mut(&owner).is_some_and(|candidate| {
             candidate.failures = 0;
+            candidate.gives_nothing = false;
             candidate.trust.on_good_piece(alone)
         })
     }

@@ -45,6 +45,11 @@ impl Patience {
         self.barren_since.get_or_insert(now);
     }
 
+    /// What it was asked for is no longer wanted: it owes nothing.
+    pub(super) fn on_excused(&mut self) {
+        (self.silent_since, self.barren_since) = (None, None);
+    }
+
     /// It has sent what it was asked for.
     pub(super) fn on_given(&mut self) {
         *self = Patience { has_given: true, ..Patience::default() };

@@ -78,12 +78,18 @@ impl Download {
                 self.end_session(key, SessionEnd::Forgotten, cx);
                 continue;
             }
+            let standing = (session.is_useful(), session.is_willing());
             if let Some(why) = session.handle_time(cx) {
                 self.end_session(key, why, cx);
                 continue;
             }
+            if standing != (session.is_useful(), session.is_willing()) {
+                // Others may be wanted instead of it, or it instead of others.
+                self.attention.to_everything();
+            }
             if session.turns_barren(cx.now) {
                 self.need.ask_soon(cx.now);
+                self.attention.to_everything();
             }
             let snubbed = session.falls_silent(cx);
             if snubbed {
@@ -108,6 +114,9 @@ impl Download {
             cx.download_limit.refund(bytes);
             // What later segments overtook is asked of the same owner; after silence anybody may.
             let by = (!timed_out).then_some(key);
+            if timed_out {
+                self.attention.to_everything();
+            }
             lost.drain(..).for_each(|range| self.ask_again(range, key, by));
             if snubbed || doubted {
                 self.candidates.note_silence(owner, true);

@@ -106,7 +106,7 @@ impl Bursts {
             if !fits(&burst.range()) {
                 continue;
             }
-            let lost = burst.give_up_all();
+            let lost = burst.withdraw();
             if lost > 0 {
                 requests.push(first.wrapping_add(index as u32));
                 bytes += lost;

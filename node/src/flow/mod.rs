@@ -290,7 +290,12 @@ impl Flow {
     /// What was asked for of `piece` is no longer wanted: the requests that the owner need not answer, and how many bytes of them were
     /// outstanding.
     pub(crate) fn withdraw(&mut self, piece: PieceIndex) -> (Vec<u32>, u32) {
-        self.bursts.withdraw(|range| range.piece() == piece)
+        let withdrawn = self.bursts.withdraw(|range| range.piece() == piece);
+        if withdrawn.1 > 0 {
+            // What was not sent does not show how fast the path is.
+            self.delivery.on_nothing_to_ask(self.bursts.outstanding());
+        }
+        withdrawn
     }
 
     /// The requests that the owner has not answered in full, and for what they are.

@@ -179,6 +179,13 @@ impl Outstanding {
         bytes
     }
 
+    /// What has not arrived is no longer wanted, and counts as if it had been there before, should it come; how many bytes were expected.
+    pub(super) fn withdraw(&mut self) -> u32 {
+        let expected = self.give_up_all();
+        self.arrived = self.all();
+        expected
+    }
+
     /// Gives up what has not arrived, and says how many bytes it was.
     pub(super) fn give_up_all(&mut self) -> u32 {
         let mut lost = Vec::new();

@@ -32,7 +32,7 @@ impl Owner {
         let limit = cx.settings.network.requests_per_session as usize;
         session.on_request(request, cx.now);
         if request.ranges.iter().any(|range| range.piece() != PieceIndex::MANIFEST)
-            && session.on_asked_for_piece()
+            && session.on_asked_for_piece(cx.now)
         {
             self.met.push(Met { content: session.content, node: session.node, peer: session.peer });
         }
@@ -143,6 +143,9 @@ fn hint(
     // Who begins what others got may not have heard of what they did not get.
     let strays = !served.spreading.is_fresh(piece.0) && session.takes_hints();
     served.spreading.offer_again(cx.now);
+    if served.spreading.is_fresh(piece.0) {
+        session.on_given_first();
+    }
     served.spreading.give(piece.0, ours, cx.now);
     // Alone, a downloader knows best what it wants next.
     let wants = served.hints() && served.places.count() > 1;

@@ -1,16 +1,21 @@
 //! HELLO: who has shown that it is where it says is served, if there is room for it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use messages::Conversation;
-use messages::node_to_node::{Control, Hello, Operation, Retry, Welcome};
+use messages::node_to_node::{Bye, ByeReason, Control, Hello, Operation, Retry, Welcome};
 
 use super::session::Serving;
 use super::swarm::{places, pointed_at};
 use super::{Owner, longest_datagram};
 use crate::context::{Context, Route};
-use crate::event::Event;
+use crate::event::{Event, SessionEnd};
 use crate::ids::ShareId;
+
+/// Where there are as many downloaders as there can be, one that has asked for nothing for so long makes room: who waits for a place asks twice in
+/// that time.
+const IDLE_AMONG_MANY: Duration = Duration::from_secs(10);
 
 impl Owner {
     /// HELLO: its conversation is the downloader's own number.
@@ -53,6 +58,9 @@ impl Owner {
         share: ShareId,
         cx: &mut Context<'_>,
     ) -> Option<Conversation> {
+        if self.shares.get(&share).is_some_and(|served| served.is_crowded(cx.settings)) {
+            self.end_the_idlest(share, cx);
+        }
         let of_address = self.per_address.entry(from.ip()).or_default();
         let full = self.sessions.len() >= cx.settings.network.max_sessions as usize
             || self.shares.get(&share).is_some_and(|served| served.is_crowded(cx.settings));
@@ -75,6 +83,17 @@ impl Owner {
         let (content, peer, node) = (hello.content, from, hello.node);
         cx.out.events.push(Event::ServingStarted { content, peer, node });
         Some(ours)
+    }
+
+    /// Of the sessions with `share` the one that has asked for nothing for the longest makes room for who may ask for something.
+    fn end_the_idlest(&mut self, share: ShareId, cx: &mut Context<'_>) {
+        let of_share = self.sessions.iter().filter(|(_, session)| session.share == share);
+        let idlest = of_share.min_by_key(|(_, session)| session.asked_at());
+        let idlest = idlest.filter(|(_, session)| cx.now >= session.asked_at() + IDLE_AMONG_MANY);
+        if let Some((&ours, session)) = idlest {
+            cx.send(session.peer, session.theirs, &Bye { reason: ByeReason::Done });
+            self.end(ours, SessionEnd::Silent, cx);
+        }
     }
 
     fn welcome(&mut self, ours: Conversation, hello: &Hello, cx: &mut Context<'_>) {

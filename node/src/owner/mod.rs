@@ -277,7 +277,7 @@ impl Owner {
         }
     }
 
-    fn end(&mut self, ours: Conversation, why: SessionEnd, cx: &mut Context<'_>) {
+    pub(super) fn end(&mut self, ours: Conversation, why: SessionEnd, cx: &mut Context<'_>) {
         let Some(session) = self.sessions.remove(&ours) else {
             return;
         };

@@ -113,10 +113,13 @@ pub(super) struct Serving {
     /// Whether it understands HINT, and the pieces that it was pointed at and has not begun.
     takes_hints: bool,
     hinted: Vec<u32>,
-    /// Whether it has asked for a piece.
+    /// Whether it has asked for a piece, and when it did so last, or began.
     has_asked: bool,
+    asked_at: Timestamp,
     /// Bytes that others have and that it was given first.
     spread: Meter,
+    /// Pieces that it was given first.
+    given_first: u32,
     /// Whether it was asked for what this node lacked, and gave nothing.
     pub(super) gave_nothing: bool,
 }
@@ -153,7 +156,9 @@ impl Serving {
             takes_hints: hello.capabilities & HINTS != 0,
             hinted: Vec::new(),
             has_asked: false,
+            asked_at: now,
             spread: Meter::new(now),
+            given_first: 0,
             gave_nothing: false,
         }
     }
@@ -168,14 +173,25 @@ impl Serving {
         self.spread.rate(now)
     }
 
-    /// Whether it gave nothing when it was asked, or was sent so many bytes and nobody has any of them from it.
-    pub(super) fn keeps_all(&self, bytes: u64) -> bool {
-        self.gave_nothing || (self.spread.total() == 0 && self.sent() >= bytes)
+    /// It is given a piece that nobody else has.
+    pub(super) fn on_given_first(&mut self) {
+        self.given_first += 1;
+    }
+
+    /// Whether it gave nothing when it was asked, or was given so many pieces first and nobody has any of them from it.
+    pub(super) fn keeps_all(&self, pieces: u32) -> bool {
+        self.gave_nothing || (self.spread.total() == 0 && self.given_first >= pieces)
     }
 
     /// It asks for a piece; whether for the first time.
-    pub(super) fn on_asked_for_piece(&mut self) -> bool {
+    pub(super) fn on_asked_for_piece(&mut self, now: Timestamp) -> bool {
+        self.asked_at = now;
         !std::mem::replace(&mut self.has_asked, true)
+    }
+
+    /// When it asked for a piece last, or began.
+    pub(super) fn asked_at(&self) -> Timestamp {
+        self.asked_at
     }
 
     pub(super) fn on_heard(&mut self, now: Timestamp) {

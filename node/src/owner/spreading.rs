@@ -80,7 +80,8 @@ impl Spreading {
         }
         self.named.insert(piece as usize);
         if self.given.is_full() {
-            self.ran_out_at = Some(now);
+            // Once: who takes a piece again and again does not hold others up each time.
+            self.ran_out_at.get_or_insert(now);
         }
         if self.alone.len() < MOST_ALONE {
             self.alone.insert(piece, Taken { by: to, at: now });

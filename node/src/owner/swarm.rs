@@ -22,8 +22,8 @@ pub(super) const CHOKE_RETRY: Duration = Duration::from_secs(5);
 const FAIR_TURN: u64 = 4 << 20;
 /// Places of a content under tit-for-tat: three by merit, one by lot (BEP 3).
 const TIT_FOR_TAT: usize = 4;
-/// Who was sent so many pieces, and has passed on none while others have, is served when nobody else wants to be.
-const KEPT_PIECES: u64 = 8;
+/// Who was given so many pieces first, and has passed on none while others have, is served when nobody else wants to be.
+const KEPT_PIECES: u32 = 4;
 
 impl Owner {
     /// Tells what is new, and gives the places, of every content for which that is due.
@@ -147,7 +147,8 @@ impl Owner {
                 pointed_at(ours, session, served, cx);
             }
         }
-        if served.places.are_wanted() && served.looks_at == Timestamp::NEVER {
+        let looks = upload.policy == UploadPolicy::TitForTat && served.places.are_wanted();
+        if looks && served.looks_at == Timestamp::NEVER {
             served.looks_at = cx.now + upload.period;
         }
     }
@@ -179,9 +180,8 @@ fn claimants(
         true if all().any(|session| session.spread_rate(now) > 0) => Merit::PassesOn,
         true => Merit::Takes,
     };
-    let keeps = KEPT_PIECES * u64::from(served.manifest.layout().piece_size());
     of.filter_map(|ours| Some((ours, sessions.get(&ours)?)))
-        .map(|(ours, session)| claimant(ours, session, merit, gives, keeps, now))
+        .map(|(ours, session)| claimant(ours, session, merit, gives, now))
         .collect()
 }
 
@@ -214,12 +214,13 @@ fn claimant(
     session: &Serving,
     merit: Merit,
     gives: &dyn Fn(ContentId, NodeId) -> Gives,
-    keeps: u64,
     now: Timestamp,
 ) -> Claimant {
     let Gives { rate, is_snubbed } = match merit {
         Merit::Gives => gives(session.content, session.node),
-        Merit::PassesOn => Gives { rate: session.spread_rate(now), is_snubbed: session.keeps_all(keeps) },
+        Merit::PassesOn => {
+            Gives { rate: session.spread_rate(now), is_snubbed: session.keeps_all(KEPT_PIECES) }
+        }
         Merit::Takes => Gives { rate: session.rate(now), is_snubbed: session.gave_nothing },
     };
     Claimant { session: ours, rate, is_new: session.sent() == 0, is_snubbed }

@@ -28,6 +28,8 @@ use crate::ids::{BufferId, DownloadId};
 use crate::output::Place;
 use parole::may_give;
 
+/// So many pieces are looked at for one that an owner in doubt has.
+const MOST_TRIED: usize = 16_384;
 /// A session of which nothing is known is taken to be this fast, in bytes a second, when stretches are compared.
 const UNKNOWN_SPEED: u64 = 1 << 20;
 
@@ -214,11 +216,13 @@ impl Fetch {
     fn trial(&self, session: &Session) -> Option<ByteRange> {
         let flow = session.flow().filter(|flow| session.is_willing() && flow.outstanding() == 0)?;
         let begun = self.begun.iter().filter(|(piece, assembly)| may_give(session, **piece, assembly));
-        let missing = begun.filter_map(|(&piece, assembly)| Some((piece, assembly.first_missing()?))).next();
-        let (piece, at) =
-            missing.or_else(|| Some((self.stretches.pieces().find(|&piece| session.has(piece))?, 0..1)))?;
-        let left = self.layout.piece_length(PieceIndex(piece)) - at.start;
-        ByteRange::new(PieceIndex(piece), at.start, left.min(flow.segment().into()))
+        let missing =
+            begun.filter_map(|(&piece, assembly)| Some((piece, assembly.first_missing()?.start))).next();
+        let mut free = self.stretches.pieces().take(MOST_TRIED).filter(|&piece| session.has(piece));
+        // Of a piece that is not begun it is thrown away: all that is asked is whether it comes.
+        let (piece, offset) = missing.or_else(|| free.next().map(|piece| (piece, 0)))?;
+        let left = self.layout.piece_length(PieceIndex(piece)) - offset;
+        ByteRange::new(PieceIndex(piece), offset, left.min(flow.segment().into()))
     }
 
     /// The payload of a CHUNK from `session`: where it belongs, unless it is there already, or not wanted from there.

@@ -46,6 +46,7 @@ impl Fetch {
             let able = |session: &&Session| {
                 session.on_parole
                     && session.is_willing()
+                    && !session.is_doubted()
                     && session.has(piece)
                     && !self.has_piece_of_its_own(session)
             };
@@ -67,7 +68,7 @@ impl Fetch {
             return;
         }
         let mut idle: Vec<&Session> =
-            sessions.values().filter(|session| session.is_willing() && self.is_idle(session)).collect();
+            sessions.values().filter(|s| s.is_willing() && !s.is_doubted() && self.is_idle(s)).collect();
         for (piece, holder) in own {
             let Some(late) = sessions.get(&holder).map(|holder| self.pace_of(holder, now)) else {
                 continue;

@@ -78,7 +78,9 @@ impl Session {
         let asked = self.apart.nonce == Some(nonce);
         if asked {
             cx.cookies.keep(self.peer, cookie);
-            self.apart.next_at = self.apart.next_at.min(cx.now);
+            if self.apart.tries < MOST_TRIES {
+                self.apart.next_at = self.apart.next_at.min(cx.now);
+            }
         }
         asked
     }

@@ -286,6 +286,13 @@ impl Session {
         }
     }
 
+    /// What it was asked for is no longer wanted.
+    pub(crate) fn on_excused(&mut self) {
+        if self.flow.as_ref().is_some_and(|flow| flow.outstanding() == 0) {
+            self.patience.on_excused();
+        }
+    }
+
     /// PING of the owner: answered at once, and in the next REQUEST once more.
     pub(crate) fn handle_ping(&mut self, nonce: u64, cx: &mut Context<'_>) {
         self.ping_echo = nonce;
