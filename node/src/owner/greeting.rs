@@ -59,7 +59,7 @@ impl Owner {
         cx: &mut Context<'_>,
     ) -> Option<Conversation> {
         if self.shares.get(&share).is_some_and(|served| served.is_crowded(cx.settings)) {
-            self.end_the_idlest(share, cx);
+            self.end_the_least_useful(share, cx);
         }
         let of_address = self.per_address.entry(from.ip()).or_default();
         let full = self.sessions.len() >= cx.settings.network.max_sessions as usize
@@ -85,12 +85,13 @@ impl Owner {
         Some(ours)
     }
 
-    /// Of the sessions with `share` the one that has asked for nothing for the longest makes room for who may ask for something.
-    fn end_the_idlest(&mut self, share: ShareId, cx: &mut Context<'_>) {
+    /// Of the sessions with `share` one that gives nothing, or the one that has asked for nothing for the longest, makes room for who may be more use.
+    fn end_the_least_useful(&mut self, share: ShareId, cx: &mut Context<'_>) {
         let of_share = self.sessions.iter().filter(|(_, session)| session.share == share);
-        let idlest = of_share.min_by_key(|(_, session)| session.asked_at());
-        let idlest = idlest.filter(|(_, session)| cx.now >= session.asked_at() + IDLE_AMONG_MANY);
-        if let Some((&ours, session)) = idlest {
+        let least = of_share.min_by_key(|(_, session)| (!session.is_snubbed, session.asked_at()));
+        let may_end =
+            |session: &Serving| session.is_snubbed || cx.now >= session.asked_at() + IDLE_AMONG_MANY;
+        if let Some((&ours, session)) = least.filter(|(_, session)| may_end(session)) {
             cx.send(session.peer, session.theirs, &Bye { reason: ByeReason::Done });
             self.end(ours, SessionEnd::Silent, cx);
         }

@@ -122,6 +122,8 @@ pub(super) struct Serving {
     given_first: u32,
     /// Whether it was asked for what this node lacked, and gave nothing.
     pub(super) gave_nothing: bool,
+    /// Whether it was served only if nobody else wanted to be, when places were given last.
+    pub(super) is_snubbed: bool,
 }
 
 impl Serving {
@@ -160,6 +162,7 @@ impl Serving {
             spread: Meter::new(now),
             given_first: 0,
             gave_nothing: false,
+            is_snubbed: false,
         }
     }
 

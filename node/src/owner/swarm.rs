@@ -55,7 +55,7 @@ impl Owner {
         {
             self.busy.insert(share);
         }
-        for (from, pieces) in served.spreading.on_have(runs, who) {
+        for (from, pieces) in served.spreading.on_have(runs, who, now) {
             if let Some(session) = self.sessions.get_mut(&from) {
                 session.on_spread(piece_size * u64::from(pieces), now);
             }
@@ -117,6 +117,11 @@ impl Owner {
                 served.looks_at = Timestamp::NEVER;
                 let all = served.places.served().chain(served.places.waiting());
                 let all: Vec<Claimant> = claimants(all, served, sessions, gives, cx.now);
+                for claimant in &all {
+                    if let Some(session) = sessions.get_mut(&claimant.session) {
+                        session.is_snubbed = claimant.is_snubbed;
+                    }
+                }
                 let chosen = choking::tit_for_tat(&all, places, cx.rng);
                 let lose = served.places.served().filter(|ours| !chosen.contains(ours)).collect();
                 called.extend(chosen.into_iter().filter(|ours| !served.places.has(*ours)));
