@@ -18,12 +18,9 @@ use messages::{Conversation, PieceRun, Timestamp};
 /// A hint names so many pieces: what a session fetches in more than a round trip.
 const HINTED_PIECES: usize = 4;
 const _: () = assert!(HINTED_PIECES <= MAX_HINT_RUNS, "each may be a run of its own");
-/// What is seen at nobody but its taker is offered to others after so many times what it usually takes to be seen elsewhere,
-const SO_MANY_TIMES: u32 = 3;
-/// but not before this,
-const SOONEST: Duration = Duration::from_secs(1);
-/// and after this in any case.
-const LATEST: Duration = Duration::from_secs(5);
+/// What is seen at nobody but its taker for so long is offered to others: who passes on what it gets does so sooner. (Three times what it usually
+/// takes, from 1 s on, made the first of those who come one after the other get pieces twice: there was nobody to pass them to.)
+const OFFERED_AGAIN: Duration = Duration::from_secs(5);
 /// What is under way when everything is given is waited for so long.
 const FINISHES: Duration = Duration::from_millis(500);
 /// Of no more pieces than this it is remembered who has them alone.
@@ -49,8 +46,6 @@ pub(super) struct Spreading {
     under_way: BTreeSet<u32>,
     /// When the last piece that nobody had was given.
     ran_out_at: Option<Timestamp>,
-    /// How long it takes lately until what was given is seen elsewhere.
-    usual: Option<Duration>,
     /// When each of them was given, the earliest first.
     again: VecDeque<(Timestamp, u32)>,
 }
@@ -65,7 +60,6 @@ impl Spreading {
             alone: BTreeMap::new(),
             under_way: BTreeSet::new(),
             ran_out_at: None,
-            usual: None,
             again: VecDeque::new(),
         }
     }
@@ -105,12 +99,7 @@ impl Spreading {
     }
 
     /// `who` has the pieces in `runs`. Those that were given to others first have spread: who passed on how many.
-    pub(super) fn on_have(
-        &mut self,
-        runs: &[PieceRun],
-        who: Conversation,
-        now: Timestamp,
-    ) -> BTreeMap<Conversation, u32> {
+    pub(super) fn on_have(&mut self, runs: &[PieceRun], who: Conversation) -> BTreeMap<Conversation, u32> {
         let mut spread = BTreeMap::new();
         for run in runs {
             // Whoever has it: it need not come from its taker.
@@ -121,8 +110,6 @@ impl Spreading {
             let others = self.alone.range(run.pieces()).filter(|(_, taken)| taken.by != who);
             for piece in others.map(|(&piece, _)| piece).collect::<Vec<_>>() {
                 if let Some(taken) = self.alone.remove(&piece) {
-                    let took = now.since(taken.at);
-                    self.usual = Some(self.usual.map_or(took, |usual| (usual * 7 + took) / 8));
                     *spread.entry(taken.by).or_default() += 1;
                 }
                 self.given.insert(piece as usize);
@@ -148,8 +135,7 @@ impl Spreading {
 
     /// What is seen at its taker alone for too long is offered again.
     pub(super) fn offer_again(&mut self, now: Timestamp) {
-        let patience = self.usual.map_or(LATEST, |usual| (usual * SO_MANY_TIMES).clamp(SOONEST, LATEST));
-        while let Some((at, piece)) = self.again.pop_front_if(|(at, _)| *at + patience <= now) {
+        while let Some((at, piece)) = self.again.pop_front_if(|(at, _)| *at + OFFERED_AGAIN <= now) {
             // Given anew since, it has its time anew.
             if self.alone.get(&piece).is_some_and(|taken| taken.at == at) {
                 self.given.set(piece as usize, false);
@@ -209,7 +195,7 @@ mod tests {
                     }
                     1 if holders[piece as usize].contains(&who) => {
                         let run = PieceRun::new(piece, 1).expect("a run");
-                        let credit = spreading.on_have(&[run], session, now);
+                        let credit = spreading.on_have(&[run], session);
                         prop_assert!(!credit.contains_key(&session), "nobody is credited for what it has itself");
                         prop_assert!(credit.keys().all(|from| holders[piece as usize].contains(&from.0)));
                     }
@@ -241,10 +227,10 @@ mod tests {
         let (mut spreading, now) = (Spreading::new(2), Timestamp::ZERO);
         spreading.give(0, Conversation(1), now);
         assert_eq!(spreading.finishes_until(), None, "something is left to give");
-        spreading.on_have(&run(0), Conversation(1), now);
+        spreading.on_have(&run(0), Conversation(1));
         spreading.give(1, Conversation(2), now);
         assert_eq!(spreading.finishes_until(), Some(now + FINISHES));
-        spreading.on_have(&run(1), Conversation(2), now);
+        spreading.on_have(&run(1), Conversation(2));
         assert_eq!(spreading.finishes_until(), None, "a copy is there");
         spreading.on_left(Conversation(2));
         assert!(spreading.goes_on(), "and no longer");
@@ -257,13 +243,10 @@ mod tests {
         spreading.give(0, Conversation(1), now);
         spreading.give(1, Conversation(2), now);
         assert!(!spreading.goes_on());
-        assert!(
-            spreading.on_have(&run(0), Conversation(1), now).is_empty(),
-            "its taker has it, and nobody else"
-        );
-        assert_eq!(spreading.on_have(&run(0), Conversation(2), now), BTreeMap::from([(Conversation(1), 1)]));
-        assert!(spreading.on_have(&run(0), Conversation(3), now).is_empty(), "once is enough");
-        spreading.offer_again(now + SOONEST);
+        assert!(spreading.on_have(&run(0), Conversation(1)).is_empty(), "its taker has it, and nobody else");
+        assert_eq!(spreading.on_have(&run(0), Conversation(2)), BTreeMap::from([(Conversation(1), 1)]));
+        assert!(spreading.on_have(&run(0), Conversation(3)).is_empty(), "once is enough");
+        spreading.offer_again(now + OFFERED_AGAIN);
         assert!(!spreading.is_fresh(0) && spreading.is_fresh(1));
         assert_eq!(spreading.hint(Vec::new(), Conversation(2), 2), []);
         assert_eq!(spreading.hint(Vec::new(), Conversation(1), 2), [1]);

@@ -55,7 +55,7 @@ impl Owner {
         {
             self.busy.insert(share);
         }
-        for (from, pieces) in served.spreading.on_have(runs, who, now) {
+        for (from, pieces) in served.spreading.on_have(runs, who) {
             if let Some(session) = self.sessions.get_mut(&from) {
                 session.on_spread(piece_size * u64::from(pieces), now);
             }
