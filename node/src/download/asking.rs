@@ -68,7 +68,7 @@ impl Download {
                     session.say_nothing_to_ask(cx);
                     if !whole {
                         // Why it waits may be another reason now.
-                        self.attention.to_everything();
+                        self.attention.draw_to_all();
                     }
                 }
                 return Wait::IDLE;

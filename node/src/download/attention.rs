@@ -35,12 +35,12 @@ impl Attention {
     }
 
     /// Anything may have changed.
-    pub(super) fn to_everything(&mut self) {
+    pub(super) fn draw_to_all(&mut self) {
         self.everything = true;
     }
 
     /// Something has happened to this session alone.
-    pub(super) fn to(&mut self, session: SessionKey) {
+    pub(super) fn draw_to(&mut self, session: SessionKey) {
         self.watched(session).is_drawn = true;
     }
 
@@ -128,7 +128,7 @@ mod tests {
                 let (key, after) = (SessionKey(number), now + Duration::from_millis(millis));
                 match what {
                     0 => {
-                        attention.to(key);
+                        attention.draw_to(key);
                         drawn.insert(key);
                         timers.entry(key).or_insert(Timestamp::NEVER);
                     }

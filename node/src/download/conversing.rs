@@ -24,8 +24,8 @@ impl Download {
             return;
         };
         match message {
-            NodeToNode::Have(_) | NodeToNode::Hint(_) | NodeToNode::Ping(_) => self.attention.to(key),
-            _ => self.attention.to_everything(),
+            NodeToNode::Have(_) | NodeToNode::Hint(_) | NodeToNode::Ping(_) => self.attention.draw_to(key),
+            _ => self.attention.draw_to_all(),
         }
         match message {
             NodeToNode::Retry(retry) => {
@@ -200,7 +200,7 @@ impl Download {
         cx: &mut Context<'_>,
     ) -> Option<Place> {
         let session = self.sessions.get_mut(&key)?;
-        self.attention.to(key);
+        self.attention.draw_to(key);
         let arrival =
             session.flow_mut().map_or(Arrival::Stranger, |flow| flow.handle_chunk(header, length, cx.now));
         if arrival == Arrival::Stranger {
@@ -245,14 +245,14 @@ impl Download {
             Phase::Fetching(fetch) => {
                 let again = fetch.is_asked_again(header.piece);
                 if fetch.store_if_complete(header.piece, cx) {
-                    self.attention.to_everything();
+                    self.attention.draw_to_all();
                     if again {
                         self.take_back(header.piece, cx);
                     }
                 }
             }
             Phase::Describing(_) => {
-                self.attention.to_everything();
+                self.attention.draw_to_all();
                 self.check_manifest_if_complete(cx);
             }
             _ => {}
@@ -271,7 +271,7 @@ impl Download {
         let Some(key) = session.map(|session| session.key) else {
             return false;
         };
-        self.attention.to_everything();
+        self.attention.draw_to_all();
         self.end_session(key, SessionEnd::Forgotten, cx);
         true
     }
@@ -330,14 +330,14 @@ impl Download {
 
     /// Who has which piece is counted anew.
     pub(super) fn recount(&mut self) {
-        self.attention.to_everything();
+        self.attention.draw_to_all();
         if let Phase::Fetching(fetch) = &mut self.phase {
             fetch.availability.spoil();
         }
     }
 
     pub(super) fn release(&mut self, key: SessionKey) {
-        self.attention.to_everything();
+        self.attention.draw_to_all();
         if let Phase::Fetching(fetch) = &mut self.phase {
             fetch.release(key);
         }

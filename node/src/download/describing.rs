@@ -55,7 +55,7 @@ impl Download {
             && *from == key
         {
             cx.buffers.give_back(assembly.buffer(), cx.out);
-            self.attention.to_everything();
+            self.attention.draw_to_all();
             self.phase = Phase::Describing(Describing::NoOwner);
         }
     }

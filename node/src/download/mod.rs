@@ -249,12 +249,12 @@ impl Download {
 
     /// Something that all downloads share has changed: buffers have come back, or are wanted, or a limit is another.
     pub(crate) fn on_shared_change(&mut self) {
-        self.attention.to_everything();
+        self.attention.draw_to_all();
     }
 
     /// The tracker's answer to NEED.
     pub(crate) fn handle_owners(&mut self, owners: &Owners, cx: &mut Context<'_>) {
-        self.attention.to_everything();
+        self.attention.draw_to_all();
         self.need.on_answer();
         self.located_at.get_or_insert(cx.now + may_still_come(owners));
         match owners {
@@ -288,7 +288,7 @@ impl Download {
 
     /// The node at `peer` fetches the same.
     pub(crate) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
-        self.attention.to_everything();
+        self.attention.draw_to_all();
         self.candidates.meet(node, peer, now);
     }
 
@@ -327,7 +327,7 @@ impl Download {
 
     /// This node serves the content itself, as `manifest` describes it: no owner need do so. It may be there already.
     pub(crate) fn describe_by(&mut self, manifest: Arc<Manifest>, cx: &mut Context<'_>) {
-        self.attention.to_everything();
+        self.attention.draw_to_all();
         if matches!(self.phase, Phase::Describing(Describing::NoOwner)) {
             self.served_here = true;
             self.open(manifest, cx);
@@ -347,7 +347,7 @@ impl Download {
 
     fn fail(&mut self, why: Failure, cx: &mut Context<'_>) {
         self.end_all_sessions(SessionEnd::Ours, ByeReason::Cancelled, cx);
-        self.attention.to_everything();
+        self.attention.draw_to_all();
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
         match phase {
             Phase::Fetching(mut fetch) => {

@@ -37,7 +37,7 @@ impl Download {
         result: Result<Arc<Manifest>, ManifestError>,
         cx: &mut Context<'_>,
     ) {
-        self.attention.to_everything();
+        self.attention.draw_to_all();
         cx.buffers.give_back(buffer, cx.out);
         let Phase::Describing(Describing::Checking(key)) = &self.phase else {
             return;
@@ -73,7 +73,7 @@ impl Download {
 
     /// The part file is there, or cannot be.
     pub(crate) fn handle_opened(&mut self, result: Result<Opened, DiskError>, cx: &mut Context<'_>) {
-        self.attention.to_everything();
+        self.attention.draw_to_all();
         let Phase::Opening(manifest) = &self.phase else {
             return;
         };
@@ -127,7 +127,7 @@ impl Download {
         result: Result<(), StoreError>,
         cx: &mut Context<'_>,
     ) -> Vec<(NodeId, u64)> {
-        self.attention.to_everything();
+        self.attention.draw_to_all();
         if let (Phase::Fetching(fetch), Err(StoreError::Disk(error))) = (&mut self.phase, &result)
             && matches!(error.kind, DiskErrorKind::Full { .. })
         {
@@ -257,7 +257,7 @@ impl Download {
 
     /// The file has its name, or not.
     pub(crate) fn handle_finished(&mut self, result: Result<PathBuf, FinishError>, cx: &mut Context<'_>) {
-        self.attention.to_everything();
+        self.attention.draw_to_all();
         let Phase::Finishing(fetch) = &self.phase else {
             return;
         };

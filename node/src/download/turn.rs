@@ -85,11 +85,11 @@ impl Download {
             }
             if standing != (session.is_useful(), session.is_willing()) {
                 // Others may be wanted instead of it, or it instead of others.
-                self.attention.to_everything();
+                self.attention.draw_to_all();
             }
             if session.turns_barren(cx.now) {
                 self.need.ask_soon(cx.now);
-                self.attention.to_everything();
+                self.attention.draw_to_all();
             }
             let snubbed = session.falls_silent(cx);
             if snubbed {
@@ -115,7 +115,7 @@ impl Download {
             // What later segments overtook is asked of the same owner; after silence anybody may.
             let by = (!timed_out).then_some(key);
             if timed_out {
-                self.attention.to_everything();
+                self.attention.draw_to_all();
             }
             lost.drain(..).for_each(|range| self.ask_again(range, key, by));
             if snubbed || doubted {
