@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 /// A newcomer's first pieces are any that are rare: so it has something to give that others lack (libtorrent: 4).
 pub(super) const FIRST_PIECES: u32 = 4;
 /// No more pieces than this are compared for one choice.
-const MOST_COMPARED: usize = 16_384;
+pub(super) const MOST_COMPARED: usize = 16_384;
 
 /// Pieces by how many partial owners have them. Owners of everything make no difference.
 #[derive(Debug, Default)]

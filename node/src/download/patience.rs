@@ -1,4 +1,5 @@
-//! How long one owner is waited for: who says nothing is snubbed, and who talks and gives nothing keeps no place.
+//! How long one owner is waited for: who has never given and lets a timeout pass is in doubt, who says nothing is snubbed, and who talks and
+//! gives nothing keeps no place.
 
 use std::time::Duration;
 

@@ -43,8 +43,7 @@ impl Owner {
             let answer = if !served.has(range.piece()) {
                 Err(Refusal::NoSuchRange)
             } else if served.finishes_spreading(cx.now) && !session.finishes(*range) {
-                served.places.leave(ours);
-                served.places.wait(ours);
+                served.places.send_back(ours);
                 Err(Refusal::NoPlace)
             } else if served.places.is_used(ours, cx.now)
                 || session.finishes(*range)

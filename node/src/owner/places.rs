@@ -51,15 +51,10 @@ impl Places {
             self.give(session, sent, now);
             return true;
         }
-        self.wait(session);
-        false
-    }
-
-    /// `session`, which has no place, waits for one.
-    pub(super) fn wait(&mut self, session: Conversation) {
         if !self.waiting.contains(&session) {
             self.waiting.push_back(session);
         }
+        false
     }
 
     /// `session` gets a place.

@@ -18,7 +18,7 @@ use messages::node_to_node::ByteRange;
 use messages::{Layout, Manifest, PieceIndex, Timestamp};
 
 use super::assembly::Assembly;
-use super::availability::{Availability, FIRST_PIECES};
+use super::availability::{Availability, FIRST_PIECES, MOST_COMPARED};
 use super::session::Session;
 use super::stretches::{Pace, Stretch, Stretches};
 use crate::context::Context;
@@ -28,8 +28,6 @@ use crate::ids::{BufferId, DownloadId};
 use crate::output::Place;
 use parole::may_give;
 
-/// So many pieces are looked at for one that an owner in doubt has.
-const MOST_TRIED: usize = 16_384;
 /// A session of which nothing is known is taken to be this fast, in bytes a second, when stretches are compared.
 const UNKNOWN_SPEED: u64 = 1 << 20;
 
@@ -218,7 +216,7 @@ impl Fetch {
         let begun = self.begun.iter().filter(|(piece, assembly)| may_give(session, **piece, assembly));
         let missing =
             begun.filter_map(|(&piece, assembly)| Some((piece, assembly.first_missing()?.start))).next();
-        let mut free = self.stretches.pieces().take(MOST_TRIED).filter(|&piece| session.has(piece));
+        let mut free = self.stretches.pieces().take(MOST_COMPARED).filter(|&piece| session.has(piece));
         // Of a piece that is not begun it is thrown away: all that is asked is whether it comes.
         let (piece, offset) = missing.or_else(|| free.next().map(|piece| (piece, 0)))?;
         let left = self.layout.piece_length(PieceIndex(piece)) - offset;
