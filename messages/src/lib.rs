@@ -29,5 +29,5 @@ pub use list::List;
 pub use manifest::{
     Layout, MANIFEST_FIXED, MANIFEST_VERSION, Manifest, ManifestError, PIECE_HASH, PieceHash, PieceIndex,
 };
-pub use name::{Name, NameError, Prefix};
+pub use name::{Digits, DigitsError, Name, NameError, Prefix};
 pub use time::Timestamp;

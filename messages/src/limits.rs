@@ -27,6 +27,10 @@ pub const MAX_MANIFEST: u32 = (MANIFEST_FIXED + PIECE_HASH * MAX_PIECES as usize
 
 /// The longest name, in bytes of UTF-8: what one path component may have on common file systems.
 pub const MAX_NAME: usize = 255;
+/// The fewest digits that are taken for the beginning of an id: of a million contents, hardly any two begin alike in so many.
+pub const MIN_DIGITS: usize = 8;
+/// The most digits of the beginning of an id; with one more it is the id.
+pub const MAX_DIGITS: usize = 63;
 /// Owners in one OWNERS answer.
 pub const MAX_OWNERS: usize = 20;
 /// Contents in one OWNERS answer to a search; fewer fit when names are long.
@@ -61,7 +65,8 @@ const _: () = assert!(10 + 8 * MAX_HAVE_RUNS <= CONTROL_DATAGRAM, "a full HAVE i
 const _: () = assert!(28 + 12 * MAX_RANGES <= CONTROL_DATAGRAM, "a full REQUEST is a control datagram");
 const _: () = assert!(78 + 24 * MAX_CREDITS <= CONTROL_DATAGRAM, "a full UPDATE is a control datagram");
 const _: () =
-    assert!(59 + MAX_NAME + 36 * MAX_OWNERS <= CONTROL_DATAGRAM, "a full OWNERS is a control datagram");
+    assert!(67 + MAX_NAME + 36 * MAX_OWNERS <= CONTROL_DATAGRAM, "a full OWNERS is a control datagram");
+const _: () = assert!(MAX_DIGITS <= MAX_NAME, "whatever begins an id can be a name");
 const _: () =
     assert!(MAX_PIECE_SIZE.is_power_of_two() && MIN_PIECE_SIZE.is_power_of_two(), "BLAKE3 subtrees");
 const _: () = assert!(MAX_DATAGRAM - CHUNK_HEADER <= u16::MAX as usize, "a segment size is two bytes");

@@ -7,7 +7,8 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::limits::MAX_NAME;
+use crate::id::ContentId;
+use crate::limits::{MAX_DIGITS, MAX_NAME, MIN_DIGITS};
 
 /// Why some text cannot be the name of a file on every system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -124,6 +125,74 @@ impl Prefix {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The beginning of a [`ContentId`] as a person writes it: [`MIN_DIGITS`] to [`MAX_DIGITS`] hexadecimal digits. It may be a
+/// name as well, so upper and lower case are kept; for the id they are the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digits(String);
+
+/// Some text that is not the beginning of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the beginning of an id is {MIN_DIGITS} to {MAX_DIGITS} hexadecimal digits")]
+pub struct DigitsError;
+
+impl Digits {
+    /// The beginning `text` of an id.
+    ///
+    /// # Errors
+    /// When it is too short or too long, or has anything but hexadecimal digits.
+    pub fn new(text: &str) -> Result<Digits, DigitsError> {
+        let fits = (MIN_DIGITS..=MAX_DIGITS).contains(&text.len());
+        let are_digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if fits && are_digits { Ok(Digits(text.to_owned())) } else { Err(DigitsError) }
+    }
+
+    /// Its text, as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `content` begins so.
+    #[must_use]
+    pub fn begin(&self, content: ContentId) -> bool {
+        let (first, last) = self.span();
+        (first..=last).contains(&content)
+    }
+
+    /// The first and the last of the ids that begin so.
+    #[must_use]
+    pub fn span(&self) -> (ContentId, ContentId) {
+        let (mut first, mut last) = ([0; 32], [0xff; 32]);
+        for (index, digit) in self.0.chars().filter_map(|digit| digit.to_digit(16)).enumerate() {
+            let (digit, is_high) = (digit as u8, index.is_multiple_of(2));
+            let (shift, other) = if is_high { (4, 0x0f) } else { (0, 0xf0) };
+            if let (Some(low), Some(high)) = (first.get_mut(index / 2), last.get_mut(index / 2)) {
+                *low |= digit << shift;
+                *high = (*high & other) | (digit << shift);
+            }
+        }
+        (ContentId::from_bytes(first), ContentId::from_bytes(last))
+    }
+}
+
+impl fmt::Display for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Digits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_text(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Digits, D::Error> {
+        Digits::new(&deserialize_text(deserializer)?).map_err(D::Error::custom)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::header::Kind;
 use crate::id::{BootEpoch, ContentId, NodeId};
 use crate::limits::{MAX_CREDITS, MAX_OWN_ENTRIES, MAX_PERMILLE};
 use crate::list::List;
-use crate::name::{Name, Prefix};
+use crate::name::{Digits, Name, Prefix};
 
 /// Who asks, and that its address is its own. First in every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,6 +156,10 @@ pub enum Query {
         /// The last content of the page before.
         after: Option<(Name, ContentId)>,
     },
+    /// The owners of the one content whose id begins with these digits, or that is called by them; the contents when there are several.
+    Digits(Digits),
+    /// The owners of that one of the contents of exactly that name of which the tracker heard last.
+    Newest(Name),
 }
 
 /// UPDATE: bytes of a content that the asker received and verified since its last UPDATE, by owner. Answered with

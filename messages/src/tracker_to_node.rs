@@ -79,8 +79,12 @@ pub struct Listed {
     /// Its length, in bytes; at most [`MAX_CONTENT`](crate::limits::MAX_CONTENT).
     #[serde(deserialize_with = "content_length")]
     pub length: u64,
-    /// How many nodes have some of it.
-    pub owners: u32,
+    /// How many nodes have all of it.
+    pub complete: u32,
+    /// How many nodes are on their way to it: they have some of it, or will.
+    pub partial: u32,
+    /// How long ago the tracker, in its present life, first heard of it, in seconds. It says nothing of when the content was made.
+    pub age_s: u32,
     /// What it is called.
     pub name: Name,
 }
@@ -89,7 +93,7 @@ impl Listed {
     /// Bytes of this content on the wire.
     #[must_use]
     pub fn wire_length(&self) -> usize {
-        32 + 8 + 4 + 1 + self.name.as_str().len()
+        32 + 8 + 4 + 4 + 4 + 1 + self.name.as_str().len()
     }
 }
 

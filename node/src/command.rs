@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use messages::{ContentId, Name, Prefix};
+use messages::{ContentId, Digits, Name, Prefix};
 
 use crate::ids::{DownloadId, SearchId, ShareId};
 
@@ -81,6 +81,10 @@ pub enum Wanted {
     /// The content of that name; with several of them, the one whose id starts with these hexadecimal digits (lower
     /// case; may be empty).
     Name(Name, String),
+    /// Of the contents of that name, the one of which the tracker heard last.
+    Newest(Name),
+    /// The content whose id begins with these digits, or that is called by them: whichever the tracker knows.
+    Digits(Digits),
 }
 
 /// Where a download is saved.

@@ -29,5 +29,6 @@ pub use ids::{BufferId, DownloadId, SearchId, ShareId};
 pub use node::{Identity, Node};
 pub use output::{BufferChange, Burst, Outgoing, Output, Place, Reason, Source, Wait};
 pub use status::{
-    Counters, DownloadStatus, OwnerState, OwnerStatus, ShareStatus, Status, UploadStanding, UploadStatus,
+    Counters, DownloadStatus, Holders, OwnerState, OwnerStatus, ShareStatus, Status, UploadStanding,
+    UploadStatus,
 };

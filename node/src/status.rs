@@ -64,8 +64,19 @@ pub struct DownloadStatus {
     pub rate: u64,
     /// Why it does not go faster.
     pub waiting: Waiting,
+    /// How many nodes have it or are on their way to it, this one among them, as the tracker said last.
+    pub holders: Option<Holders>,
     /// The owners it talks to.
     pub owners: Vec<OwnerStatus>,
+}
+
+/// How many nodes a content is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holders {
+    /// Those that have all of it.
+    pub complete: u32,
+    /// Those that are on their way to it.
+    pub partial: u32,
 }
 
 /// One owner that a download talks to.

@@ -80,7 +80,7 @@ impl Tracker {
         if !node.owned.contains(entry.content) && node.owned.len() >= most {
             return Err(NoRoom::Node);
         }
-        let announced = self.contents.announce(id, entry).map_err(|_| NoRoom::Tracker)?;
+        let announced = self.contents.announce(id, entry, now).map_err(|_| NoRoom::Tracker)?;
         node.owned.say(entry.content, announced.digest_change, now);
         let (content, name) = (entry.content, entry.name.clone());
         match announced.before {

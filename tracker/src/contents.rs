@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use messages::node_to_tracker::{OwnDigest, OwnEntry, Permille};
 use messages::tracker_to_node::Listed;
-use messages::{ContentId, Name, NodeId};
+use messages::{ContentId, Digits, Name, NodeId, Timestamp};
 
 use crate::few::Few;
 use crate::turns::Turns;
@@ -42,6 +42,9 @@ struct Content {
     partial: Turns<Holding>,
     names: Votes<Label>,
     lengths: Votes<u64>,
+    /// How many contents the table had heard of before this one.
+    number: u64,
+    heard_at: Timestamp,
 }
 
 /// Contents and their owners.
@@ -49,6 +52,8 @@ struct Content {
 pub(crate) struct Contents {
     by_id: BTreeMap<ContentId, Content>,
     by_name: BTreeMap<Label, Few<ContentId, ()>>,
+    /// How many contents the table has heard of so far.
+    heard: u64,
     /// How many announcements there are: contents, each once for each of its owners.
     announcements: usize,
     capacity: usize,
@@ -74,6 +79,7 @@ impl Contents {
         Contents {
             by_id: BTreeMap::new(),
             by_name: BTreeMap::new(),
+            heard: 0,
             announcements: 0,
             capacity,
             announcement_capacity,
@@ -91,7 +97,12 @@ impl Contents {
     }
 
     /// `node` has what `entry` says. Saying it again changes nothing.
-    pub(crate) fn announce(&mut self, node: NodeId, entry: &OwnEntry) -> Result<Announced, NoRoom> {
+    pub(crate) fn announce(
+        &mut self,
+        node: NodeId,
+        entry: &OwnEntry,
+        now: Timestamp,
+    ) -> Result<Announced, NoRoom> {
         let no_place = !self.by_id.contains_key(&entry.content) && self.by_id.len() >= self.capacity;
         if no_place || (self.room() == 0 && !self.is_owner(node, entry.content)) {
             return Err(NoRoom);
@@ -100,7 +111,11 @@ impl Contents {
         let label = self.label(&entry.name);
         let mut mark = OwnDigest::default();
         mark.toggle(entry);
-        let content = self.by_id.entry(entry.content).or_insert_with(Content::new);
+        let heard = &mut self.heard;
+        let content = self.by_id.entry(entry.content).or_insert_with(|| {
+            *heard += 1;
+            Content::new(*heard, now)
+        });
         if content.names.add(label.clone()) {
             self.by_name.entry(label.clone()).or_insert_with(Few::new).insert(entry.content, ());
         }
@@ -155,17 +170,37 @@ impl Contents {
     }
 
     /// `content` under the name that most of its owners use.
-    pub(crate) fn listed(&self, content: ContentId) -> Option<Listed> {
+    pub(crate) fn listed(&self, content: ContentId, now: Timestamp) -> Option<Listed> {
         let name = self.by_id.get(&content)?.names.leader()?;
-        self.listed_as(content, name)
+        self.listed_as(content, name, now)
     }
 
     /// The contents that somebody calls `name`, in the order of their ids.
-    pub(crate) fn named(&self, name: &Name) -> impl Iterator<Item = Listed> + '_ {
-        let found = self.by_name.get_key_value(name.as_str());
+    pub(crate) fn named(&self, name: &str, now: Timestamp) -> impl Iterator<Item = Listed> + use<'_> {
+        let found = self.by_name.get_key_value(name);
         found.into_iter().flat_map(move |(label, contents)| {
-            contents.iter().filter_map(|(&id, ())| self.listed_as(id, label))
+            contents.keys_behind(None).filter_map(move |&id| self.listed_as(id, label, now))
         })
+    }
+
+    /// The content of which the table heard last among those that somebody calls `name`; `None` when nothing is called so,
+    /// or more than `most` contents: it looks at all of them.
+    pub(crate) fn newest(&self, name: &Name, most: usize) -> Option<ContentId> {
+        let contents = self.by_name.get(name.as_str()).filter(|contents| contents.len() <= most)?;
+        let number = |id: &ContentId| self.by_id.get(id).map(|content| content.number);
+        contents.keys_behind(None).copied().max_by_key(number)
+    }
+
+    /// The contents whose ids begin with `digits`, in the order of their ids, and then those that somebody calls so.
+    pub(crate) fn fitting<'a>(
+        &'a self,
+        digits: &'a Digits,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Listed> + use<'a> {
+        let (first, last) = digits.span();
+        let begun = self.by_id.range(first..=last).filter_map(move |(&id, _)| self.listed(id, now));
+        let named = self.named(digits.as_str(), now);
+        begun.chain(named.filter(move |listed| !digits.begin(listed.content)))
     }
 
     /// Every name that starts with `prefix` with each of its contents, in the order of (name, content), from behind
@@ -174,6 +209,7 @@ impl Contents {
         &'a self,
         prefix: &'a str,
         after: Option<&'a (Name, ContentId)>,
+        now: Timestamp,
     ) -> impl Iterator<Item = Listed> + 'a {
         let from = after.map_or(prefix, |(name, _)| name.as_str().max(prefix));
         self.by_name
@@ -181,16 +217,18 @@ impl Contents {
             .take_while(move |(label, _)| label.0.as_str().starts_with(prefix))
             .flat_map(move |(label, contents)| {
                 let behind = after.filter(|(name, _)| *name == *label.0).map(|(_, id)| *id);
-                contents.keys_behind(behind).filter_map(move |&id| self.listed_as(id, label))
+                contents.keys_behind(behind).filter_map(move |&id| self.listed_as(id, label, now))
             })
     }
 
-    fn listed_as(&self, id: ContentId, label: &Label) -> Option<Listed> {
+    fn listed_as(&self, id: ContentId, label: &Label, now: Timestamp) -> Option<Listed> {
         let content = self.by_id.get(&id)?;
         Some(Listed {
             content: id,
             length: *content.lengths.leader()?,
-            owners: u32::try_from(content.owner_count()).unwrap_or(u32::MAX),
+            complete: u32::try_from(content.complete.len()).unwrap_or(u32::MAX),
+            partial: u32::try_from(content.partial.len()).unwrap_or(u32::MAX),
+            age_s: u32::try_from(now.since(content.heard_at).as_secs()).unwrap_or(u32::MAX),
             name: Name::clone(&label.0),
         })
     }
@@ -232,8 +270,9 @@ enum Keep {
 }
 
 impl Content {
-    const fn new() -> Content {
-        Content { complete: Turns::new(), partial: Turns::new(), names: Votes::new(), lengths: Votes::new() }
+    fn new(number: u64, heard_at: Timestamp) -> Content {
+        let (complete, partial) = (Turns::new(), Turns::new());
+        Content { complete, partial, names: Votes::new(), lengths: Votes::new(), number, heard_at }
     }
 
     fn owner_count(&self) -> usize {

@@ -15,6 +15,9 @@ use crate::tracker::{Origin, Tracker, millis_up};
 /// Of a content with more owners than this, so many are ranked, all in their turn: a question costs no more.
 const RANKED_OWNERS: usize = 512;
 
+/// Of more contents than this of one name the newest is not looked for.
+const RANKED_CONTENTS: usize = 512;
+
 /// Every node comes back within a heartbeat of the tracker's start, and has said its contents again after this long.
 pub(crate) const RETELLING: Duration = Duration::from_secs(5);
 
@@ -26,15 +29,22 @@ impl Tracker {
         let answer = match &need.query {
             Query::Content(content) => self.owners_for(origin, asker, *content, now),
             Query::Name(name) => {
-                let listing = page(self.contents.named(name));
-                match listing.contents.as_ref() {
-                    [] => self.unknown(now),
-                    [only] if !listing.more => self.owners_for(origin, asker, only.content, now),
-                    _ => Owners::Contents(listing),
-                }
+                let listing = page(self.contents.named(name.as_str(), now));
+                self.only(origin, asker, listing, now)
             }
+            Query::Digits(digits) => {
+                let listing = page(self.contents.fitting(digits, now));
+                self.only(origin, asker, listing, now)
+            }
+            Query::Newest(name) => match self.contents.newest(name, RANKED_CONTENTS) {
+                Some(content) => self.owners_for(origin, asker, content, now),
+                None => {
+                    let listing = page(self.contents.named(name.as_str(), now));
+                    self.only(origin, asker, listing, now)
+                }
+            },
             Query::Search { prefix, after } => {
-                let listing = page(self.contents.search(prefix.as_str(), after.as_ref()));
+                let listing = page(self.contents.search(prefix.as_str(), after.as_ref(), now));
                 if listing.contents.is_empty() { self.unknown(now) } else { Owners::Contents(listing) }
             }
         };
@@ -53,8 +63,17 @@ impl Tracker {
         Owners::Unknown { whole_in_ms: millis_up(self.whole_at.since(now)) }
     }
 
+    /// The owners of the only content of `listing`; of several, themselves.
+    fn only(&mut self, origin: Origin, asker: NodeId, listing: Listing, now: Timestamp) -> Owners {
+        match listing.contents.as_ref() {
+            [] => self.unknown(now),
+            [only] if !listing.more => self.owners_for(origin, asker, only.content, now),
+            _ => Owners::Contents(listing),
+        }
+    }
+
     fn owners_for(&mut self, origin: Origin, asker: NodeId, content: ContentId, now: Timestamp) -> Owners {
-        let Some(listed) = self.contents.listed(content) else { return self.unknown(now) };
+        let Some(listed) = self.contents.listed(content, now) else { return self.unknown(now) };
         let (owners, candidates) = self.candidates(origin, asker, content, now);
         let ranking = &self.settings.ranking;
         let slots = usize::from(ranking.owners_per_answer);

@@ -17,7 +17,7 @@ use messages::node_to_tracker::{
 };
 use messages::tracker_to_node::{ContentOwners, Listing, Owners, RefusalCode, Refused, Registered};
 use messages::{
-    BootEpoch, ContentId, Conversation, Cookie, Datagram, List, Name, NodeId, NodeToTracker, Prefix,
+    BootEpoch, ContentId, Conversation, Cookie, Datagram, Digits, List, Name, NodeId, NodeToTracker, Prefix,
     Timestamp, TrackerToNode,
 };
 

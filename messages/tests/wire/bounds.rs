@@ -2,14 +2,14 @@
 
 use messages::limits::{
     BASE_DATAGRAM, CONTROL_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_CREDITS, MAX_DATAGRAM, MAX_LISTED,
-    MAX_NAME, MAX_OWN_ENTRIES, MAX_OWNERS, MAX_RANGES, MAX_SEGMENT,
+    MAX_NAME, MAX_OWN_ENTRIES, MAX_OWNERS, MAX_RANGES, MAX_SEGMENT, MIN_DIGITS,
 };
 use messages::node_to_node::{Bitfield, ByteRange, Have, Request};
 use messages::node_to_tracker::{Credit, Need, Own, OwnEntry, Permille, Query, Update};
 use messages::tracker_to_node::{ContentOwners, Listed, Listing, Owner, Owners};
 use messages::{
-    Bits, Body, CHUNK_HEADER, ContentId, Conversation, Datagram, Endpoint, HEADER_LENGTH, List, Name, NodeId,
-    PieceIndex, PieceRun, Prefix,
+    Bits, Body, CHUNK_HEADER, ContentId, Conversation, Datagram, Digits, Endpoint, HEADER_LENGTH, List, Name,
+    NodeId, PieceIndex, PieceRun, Prefix,
 };
 use proptest::prelude::*;
 
@@ -34,7 +34,7 @@ fn entry(name_bytes: usize) -> OwnEntry {
 }
 
 fn listed(name_bytes: usize) -> Listed {
-    Listed { content: content(), length: 1, owners: 1, name: name_of(name_bytes) }
+    Listed { content: content(), length: 1, complete: 1, partial: 1, age_s: 1, name: name_of(name_bytes) }
 }
 
 /// How many items of `item` bytes fit behind `fixed`.
@@ -97,7 +97,7 @@ fn full_messages_are_control_datagrams() {
     assert!(lengths.iter().all(|(_, length)| *length <= CONTROL_DATAGRAM), "{lengths:?}");
     // As the specification states them.
     let expected = [
-        ("OWNERS", 1034),
+        ("OWNERS", 1042),
         ("UPDATE", 846),
         ("NEED", 589),
         ("REQUEST", 220),
@@ -113,6 +113,9 @@ fn no_answer_is_longer_than_what_it_may_answer_unproven() {
     let empty_own = length(&Own { asker: asker(), entries: List::new() });
     assert_eq!(empty_own, Own::WIRE_FIXED);
     let shortest_need = length(&Need { asker: asker(), query: Query::Name(name_of(1)) });
+    let shortest_digits = Digits::new(&"d".repeat(MIN_DIGITS)).expect("digits");
+    let shortest_digits = length(&Need { asker: asker(), query: Query::Digits(shortest_digits) });
+    assert_eq!(shortest_digits, 53);
     let start = length_of("NEED: Search from the start");
     let empty_update = length(&Update {
         asker: asker(),
@@ -120,7 +123,15 @@ fn no_answer_is_longer_than_what_it_may_answer_unproven() {
         content: ContentId::from_bytes([0; 32]),
         credits: List::new(),
     });
-    for request in [empty_own, shortest_need, start, empty_update, length_of("REGISTER"), length_of("EXIT")] {
+    for request in [
+        empty_own,
+        shortest_need,
+        shortest_digits,
+        start,
+        empty_update,
+        length_of("REGISTER"),
+        length_of("EXIT"),
+    ] {
         assert!(length_of("REFUSED") <= request);
     }
     assert!(length_of("RETRY") <= length_of("HELLO") && length_of("WELCOME") <= length_of("HELLO"));
@@ -161,7 +172,8 @@ proptest! {
 
     #[test]
     fn stated_lengths_are_exact(entry in own_entry(), name in name(), length_bytes in 0..1u64 << 40, more: bool) {
-        let listed = Listed { content: entry.content, length: length_bytes, owners: 1, name };
+        let (complete, partial, age_s) = (1, 2, 3);
+        let listed = Listed { content: entry.content, length: length_bytes, complete, partial, age_s, name };
         let listing = Listing { contents: List::first_of([listed.clone()]), more };
         prop_assert_eq!(length(&Owners::Contents(listing)), Listing::WIRE_FIXED + listed.wire_length());
         let wire_length = entry.wire_length();

@@ -1,7 +1,7 @@
 //! Names: what may be called what, in memory and on the wire.
 
-use messages::limits::MAX_NAME;
-use messages::{Datagram, DecodeError, Kind, Name, NameError, Prefix};
+use messages::limits::{MAX_DIGITS, MAX_NAME, MIN_DIGITS};
+use messages::{ContentId, Datagram, DecodeError, Digits, DigitsError, Kind, Name, NameError, Prefix};
 use proptest::prelude::*;
 
 use crate::samples;
@@ -146,5 +146,35 @@ proptest! {
             prop_assert_eq!(path.parent(), Some(std::path::Path::new("dir")));
             prop_assert_eq!(path.file_name().and_then(|name| name.to_str()), Some(text.as_str()));
         }
+    }
+}
+
+#[test]
+fn the_beginning_of_an_id_is_eight_digits_or_more_and_never_all() {
+    let digits = "00ffA91c".repeat(8);
+    for length in MIN_DIGITS..=MAX_DIGITS {
+        assert_eq!(Digits::new(&digits[..length]).as_ref().map(Digits::as_str), Ok(&digits[..length]));
+    }
+    for text in ["", "00ffA91", "00ffA91g", "00ff A91", "00ff\u{665}91cc", &digits] {
+        assert_eq!(Digits::new(text), Err(DigitsError), "{text}");
+    }
+    let mut datagram = samples::titled("NEED: Digits").expected();
+    assert!(Datagram::decode(&datagram).is_ok());
+    *datagram.last_mut().expect("a digit") = b'g';
+    assert_eq!(Datagram::decode(&datagram).map(|_| ()), Err(DecodeError::Body { kind: Kind::Need }));
+}
+
+proptest! {
+    #[test]
+    fn digits_span_the_ids_that_begin_so(bytes: [u8; 32], other: [u8; 32], length in MIN_DIGITS..=MAX_DIGITS) {
+        let (id, other) = (ContentId::from_bytes(bytes), ContentId::from_bytes(other));
+        let text = id.to_string()[..length].to_uppercase();
+        let digits = Digits::new(&text).expect("digits");
+        let (first, last) = digits.span();
+        let beginning = text.to_lowercase();
+        prop_assert_eq!(first.to_string(), format!("{beginning:0<64}"));
+        prop_assert_eq!(last.to_string(), format!("{beginning:f<64}"));
+        prop_assert!(digits.begin(id));
+        prop_assert_eq!(digits.begin(other), other.to_string().starts_with(&beginning));
     }
 }

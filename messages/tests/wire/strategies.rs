@@ -17,8 +17,8 @@ use messages::tracker_to_node::{
     TrackerPing, Updated,
 };
 use messages::{
-    Bits, BootEpoch, ChunkHeader, ContentId, Conversation, Cookie, Endpoint, List, Name, NodeId, NodeToNode,
-    NodeToTracker, PieceIndex, PieceRun, Prefix, TrackerToNode,
+    Bits, BootEpoch, ChunkHeader, ContentId, Conversation, Cookie, Digits, Endpoint, List, Name, NodeId,
+    NodeToNode, NodeToTracker, PieceIndex, PieceRun, Prefix, TrackerToNode,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -197,7 +197,14 @@ fn query() -> impl Strategy<Value = Query> {
     let prefix = "\\PC{0,80}".prop_filter_map("too long", |text| Prefix::new(&text).ok());
     let search = (prefix, proptest::option::of((name(), content())))
         .prop_map(|(prefix, after)| Query::Search { prefix, after });
-    prop_oneof![content().prop_map(Query::Content), name().prop_map(Query::Name), search]
+    let digits = "[0-9a-fA-F]{8,63}".prop_filter_map("no digits", |text| Digits::new(&text).ok());
+    prop_oneof![
+        content().prop_map(Query::Content),
+        name().prop_map(Query::Name),
+        search,
+        digits.prop_map(Query::Digits),
+        name().prop_map(Query::Newest),
+    ]
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -233,12 +240,16 @@ pub(crate) fn own_entry() -> impl Strategy<Value = OwnEntry> {
 }
 
 fn listed() -> impl Strategy<Value = Listed> {
-    (content(), 0..=MAX_CONTENT, any::<u32>(), name()).prop_map(|(content, length, owners, name)| Listed {
-        content,
-        length,
-        owners,
-        name,
-    })
+    (content(), 0..=MAX_CONTENT, any::<[u32; 3]>(), name()).prop_map(
+        |(content, length, [complete, partial, age_s], name)| Listed {
+            content,
+            length,
+            complete,
+            partial,
+            age_s,
+            name,
+        },
+    )
 }
 
 /// Any run of pieces.

@@ -71,7 +71,10 @@ impl Play<'_> {
     pub(super) fn owners_for(&mut self, query: &Query, intent: Intent) -> Owners {
         let asked = match query {
             Query::Content(id) => self.contents.iter().find(|content| content.id == *id).cloned(),
-            Query::Name(name) => self.contents.iter().find(|content| content.name == *name).cloned(),
+            Query::Name(name) | Query::Newest(name) => {
+                self.contents.iter().find(|content| content.name == *name).cloned()
+            }
+            Query::Digits(digits) => self.contents.iter().find(|content| digits.begin(content.id)).cloned(),
             Query::Search { .. } => None,
         };
         let way = self.way(intent, 5);
@@ -81,8 +84,10 @@ impl Play<'_> {
         };
         let length = content.manifest.layout().length();
         let length = if way == 1 { self.script.long() % (MAX_CONTENT + 1) } else { length };
-        let listed =
-            |content: &Content| Listed { content: content.id, length, owners: 1, name: content.name.clone() };
+        let listed = |content: &Content| {
+            let (complete, partial, age_s) = (1, 0, 0);
+            Listed { content: content.id, length, complete, partial, age_s, name: content.name.clone() }
+        };
         match way {
             2 if self.script.coin() => Owners::Unknown { whole_in_ms: self.script.word() },
             2 => {

@@ -4,7 +4,7 @@ use messages::limits::{MAX_BURST_SEGMENTS, MAX_CONTENT, MAX_PERMILLE, MAX_PIECES
 use messages::node_to_tracker::Query;
 use messages::tracker_to_node::Owners;
 use messages::{
-    Datagram, HEADER_LENGTH, Kind, MAGIC, Name, NodeToNode, NodeToTracker, TrackerToNode, VERSION,
+    Datagram, Digits, HEADER_LENGTH, Kind, MAGIC, Name, NodeToNode, NodeToTracker, TrackerToNode, VERSION,
 };
 
 use crate::heap;
@@ -70,7 +70,8 @@ fn obeys_to_tracker(message: &NodeToTracker) {
             assert!(entry.length <= MAX_CONTENT && entry.permille.value() <= MAX_PERMILLE);
         }),
         NodeToTracker::Need(need) => match &need.query {
-            Query::Name(name) => obeys_name(name),
+            Query::Name(name) | Query::Newest(name) => obeys_name(name),
+            Query::Digits(digits) => assert_eq!(Digits::new(digits.as_str()).as_ref(), Ok(digits)),
             Query::Search { after: Some((name, _)), .. } => obeys_name(name),
             Query::Content(_) | Query::Search { after: None, .. } => {}
         },

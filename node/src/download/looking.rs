@@ -31,6 +31,8 @@ impl Download {
         Some(match (&self.content, &self.order.wanted) {
             (Some(content), _) | (None, Wanted::Content(content)) => Query::Content(*content),
             (None, Wanted::Name(name, prefix)) => ask_for(name, prefix),
+            (None, Wanted::Newest(name)) => Query::Newest(name.clone()),
+            (None, Wanted::Digits(digits)) => Query::Digits(digits.clone()),
         })
     }
 

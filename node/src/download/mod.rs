@@ -48,7 +48,7 @@ use crate::event::{Event, Failure, SessionEnd, Waiting};
 use crate::ids::{DownloadId, SessionKey, ShareId};
 use crate::meter::Meter;
 use crate::question::may_still_come;
-use crate::status::DownloadStatus;
+use crate::status::{DownloadStatus, Holders};
 use assembly::Assembly;
 use attention::Attention;
 use endgame::Doubled;
@@ -124,6 +124,8 @@ pub(crate) struct Download {
     content: Option<ContentId>,
     name: Option<Name>,
     length: Option<u64>,
+    /// How many have it, as the tracker said last.
+    holders: Option<Holders>,
     phase: Phase,
     sessions: BTreeMap<SessionKey, Session>,
     next_session: u32,
@@ -167,7 +169,7 @@ impl Download {
     pub(crate) fn new(id: DownloadId, share: ShareId, order: DownloadOrder, now: Timestamp) -> Download {
         let content = match &order.wanted {
             Wanted::Content(content) => Some(*content),
-            Wanted::Name(..) => None,
+            Wanted::Name(..) | Wanted::Newest(_) | Wanted::Digits(_) => None,
         };
         Download {
             id,
@@ -177,6 +179,7 @@ impl Download {
             content,
             name: None,
             length: None,
+            holders: None,
             phase: Phase::Locating,
             sessions: BTreeMap::new(),
             next_session: 0,
@@ -301,6 +304,7 @@ impl Download {
                 let is_named = prefix.is_empty() || listed.name == *name;
                 is_named && listed.content.to_string().starts_with(prefix)
             }
+            (None, Wanted::Newest(_) | Wanted::Digits(_)) => true,
         };
         let fitting: Vec<&Listed> = found.iter().filter(fits).collect();
         let [chosen] = fitting.as_slice() else {
@@ -310,10 +314,15 @@ impl Download {
             }
             return false;
         };
+        self.holders = Some(Holders { complete: chosen.complete, partial: chosen.partial });
         if self.name.is_none() {
             let name = match &self.order.wanted {
-                Wanted::Name(name, _) => name.clone(),
-                Wanted::Content(_) => chosen.name.clone(),
+                Wanted::Name(name, _) | Wanted::Newest(name) => name.clone(),
+                // By whatever name most of its owners use, it is called so by somebody.
+                Wanted::Digits(digits) if !digits.begin(chosen.content) => {
+                    Name::new(digits.as_str()).unwrap_or_else(|_| chosen.name.clone())
+                }
+                Wanted::Digits(_) | Wanted::Content(_) => chosen.name.clone(),
             };
             let (download, content, length) = (self.id, chosen.content, chosen.length);
             (self.name, self.content, self.length) = (Some(name.clone()), Some(content), Some(length));
@@ -377,7 +386,8 @@ impl Download {
         };
         let wanted = match &self.order.wanted {
             Wanted::Content(content) => content.short(),
-            Wanted::Name(name, _) => name.to_string(),
+            Wanted::Name(name, _) | Wanted::Newest(name) => name.to_string(),
+            Wanted::Digits(digits) => digits.to_string(),
         };
         DownloadStatus {
             download: self.id,
@@ -388,6 +398,7 @@ impl Download {
             received: verified + unstored,
             rate: self.meter.rate(now),
             waiting: self.waiting(limited, now),
+            holders: self.holders,
             owners: self.sessions.values().map(|session| session.status(pieces(session.key), now)).collect(),
         }
     }

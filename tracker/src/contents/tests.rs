@@ -6,6 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const NOW: Timestamp = Timestamp::ZERO;
+
 fn id(number: u8) -> ContentId {
     ContentId::from_bytes([number; 32])
 }
@@ -31,74 +33,130 @@ fn names_of(found: impl Iterator<Item = Listed>) -> Vec<(String, ContentId)> {
 #[test]
 fn the_name_and_length_that_most_owners_say_are_told() {
     let mut contents = Contents::new(10, 1000);
-    contents.announce(node(1), &OwnEntry { length: 7, ..entry(1, "aaa", 1000) }).unwrap();
-    contents.announce(node(2), &entry(1, "film", 1000)).unwrap();
-    contents.announce(node(3), &entry(1, "film", 500)).unwrap();
-    let listed = contents.listed(id(1)).unwrap();
-    assert_eq!((listed.name.as_str(), listed.length, listed.owners), ("film", 1000, 3));
-    assert_eq!(contents.named(&Name::new("aaa").unwrap()).count(), 1, "every name finds it");
+    contents.announce(node(1), &OwnEntry { length: 7, ..entry(1, "aaa", 1000) }, NOW).unwrap();
+    contents.announce(node(2), &entry(1, "film", 1000), NOW).unwrap();
+    contents.announce(node(3), &entry(1, "film", 500), NOW).unwrap();
+    let listed = contents.listed(id(1), NOW).unwrap();
+    assert_eq!((listed.name.as_str(), listed.length, listed.complete, listed.partial), ("film", 1000, 2, 1));
+    assert_eq!(contents.named("aaa", NOW).count(), 1, "every name finds it");
     contents.withdraw(node(1), id(1)).unwrap();
-    assert_eq!(contents.named(&Name::new("aaa").unwrap()).count(), 0);
+    assert_eq!(contents.named("aaa", NOW).count(), 0);
 }
 
 #[test]
 fn pages_join_without_gap_or_repetition() {
     let mut contents = Contents::new(100, 1000);
     for number in 0..30 {
-        contents.announce(node(1), &entry(number, &format!("f{}", number % 4), 1000)).unwrap();
+        contents.announce(node(1), &entry(number, &format!("f{}", number % 4), 1000), NOW).unwrap();
     }
-    contents.announce(node(1), &entry(90, "e", 0)).unwrap();
-    contents.announce(node(1), &entry(91, "g", 0)).unwrap();
-    let whole = names_of(contents.search("f", None));
+    contents.announce(node(1), &entry(90, "e", 0), NOW).unwrap();
+    contents.announce(node(1), &entry(91, "g", 0), NOW).unwrap();
+    let whole = names_of(contents.search("f", None, NOW));
     assert_eq!(whole.len(), 30);
     assert!(whole.is_sorted());
     let (mut paged, mut after) = (Vec::new(), None);
     loop {
-        let page = names_of(contents.search("f", after.as_ref()).take(7));
+        let page = names_of(contents.search("f", after.as_ref(), NOW).take(7));
         let Some((name, last)) = page.last().cloned() else { break };
         after = Some((Name::new(&name).unwrap(), last));
         paged.extend(page);
     }
     assert_eq!(paged, whole);
-    assert_eq!(contents.search("", None).count(), 32);
-    assert_eq!(contents.search("f9", None).count(), 0);
+    assert_eq!(contents.search("", None, NOW).count(), 32);
+    assert_eq!(contents.search("f9", None, NOW).count(), 0);
 }
 
 #[test]
 fn a_page_goes_on_behind_a_content_that_is_gone() {
     let mut contents = Contents::new(100, 1000);
     for (number, name) in [(1, "a"), (2, "b"), (3, "b"), (4, "c")] {
-        contents.announce(node(1), &entry(number, name, 1000)).unwrap();
+        contents.announce(node(1), &entry(number, name, 1000), NOW).unwrap();
     }
     contents.withdraw(node(1), id(2)).unwrap();
     let after = (Name::new("b").unwrap(), id(2));
-    assert_eq!(names_of(contents.search("", Some(&after))), [("b".into(), id(3)), ("c".into(), id(4))]);
+    assert_eq!(names_of(contents.search("", Some(&after), NOW)), [("b".into(), id(3)), ("c".into(), id(4))]);
 }
 
 #[test]
 fn a_full_table_still_takes_owners_of_what_it_knows() {
     let mut contents = Contents::new(1, 1000);
-    contents.announce(node(1), &entry(1, "a", 1000)).unwrap();
-    assert_eq!(contents.announce(node(1), &entry(2, "b", 1000)), Err(NoRoom));
-    assert!(contents.announce(node(2), &entry(1, "a", 10)).is_ok());
+    contents.announce(node(1), &entry(1, "a", 1000), NOW).unwrap();
+    assert_eq!(contents.announce(node(1), &entry(2, "b", 1000), NOW), Err(NoRoom));
+    assert!(contents.announce(node(2), &entry(1, "a", 10), NOW).is_ok());
     assert_eq!(contents.len(), 1);
+}
+
+#[test]
+fn the_newest_of_a_name_is_what_was_heard_of_last_and_is_there() {
+    let mut contents = Contents::new(10, 1000);
+    let a = Name::new("a").unwrap();
+    assert_eq!(contents.newest(&a, 9), None);
+    for number in [5, 9, 2] {
+        contents.announce(node(1), &entry(number, "a", 1000), NOW).unwrap();
+    }
+    assert_eq!(contents.newest(&a, 9), Some(id(2)));
+    // Another owner, and more of it, make nothing newer; what goes and comes back is heard of anew.
+    contents.announce(node(2), &entry(5, "a", 10), NOW).unwrap();
+    contents.announce(node(1), &entry(9, "a", 500), NOW).unwrap();
+    assert_eq!(contents.newest(&a, 9), Some(id(2)));
+    contents.withdraw(node(1), id(2)).unwrap();
+    assert_eq!(contents.newest(&a, 9), Some(id(9)));
+    contents.withdraw(node(1), id(9)).unwrap();
+    contents.announce(node(1), &entry(2, "b", 1000), NOW).unwrap();
+    contents.announce(node(1), &entry(9, "a", 1000), NOW).unwrap();
+    contents.announce(node(3), &entry(2, "a", 1000), NOW).unwrap();
+    assert_eq!(
+        contents.newest(&a, 9),
+        Some(id(9)),
+        "the table heard of the other one before, by another name"
+    );
+    assert_eq!(contents.newest(&a, 2), None, "among more than that it is not looked for");
+}
+
+#[test]
+fn digits_find_ids_that_begin_so_and_then_what_is_called_so() {
+    let mut contents = Contents::new(10, 1000);
+    for (number, name) in [(0xab, "x"), (0xcd, "abababab"), (0xce, "ABABABAB")] {
+        contents.announce(node(1), &entry(number, name, 1000), NOW).unwrap();
+    }
+    let found = |digits: &str| -> Vec<ContentId> {
+        let digits = Digits::new(digits).unwrap();
+        contents.fitting(&digits, NOW).map(|listed| listed.content).collect()
+    };
+    assert_eq!(found("abababab"), [id(0xab), id(0xcd)]);
+    assert_eq!(found("ABABABAB"), [id(0xab), id(0xce)]);
+    assert_eq!(found("abababababa"), [id(0xab)]);
+    assert_eq!(found("cdcdcdcd"), [id(0xcd)]);
+    assert_eq!(found("abababac"), []);
+    contents.announce(node(1), &entry(0xab, "abababab", 1000), NOW).unwrap();
+    assert_eq!(contents.fitting(&Digits::new("abababab").unwrap(), NOW).count(), 2, "each once");
+}
+
+#[test]
+fn a_content_is_as_old_as_the_table_knows_it() {
+    let mut contents = Contents::new(10, 1000);
+    let after = |seconds| NOW + std::time::Duration::from_secs(seconds);
+    contents.announce(node(1), &entry(1, "a", 10), after(5)).unwrap();
+    contents.announce(node(1), &entry(1, "a", 1000), after(50)).unwrap();
+    contents.announce(node(2), &entry(1, "a", 1000), after(60)).unwrap();
+    assert_eq!(contents.listed(id(1), after(65)).unwrap().age_s, 60);
 }
 
 #[test]
 fn owners_take_turns_and_the_complete_have_turns_of_their_own() {
     let mut contents = Contents::new(1, 1000);
     for number in 1..=7 {
-        contents.announce(node(number), &entry(1, "a", if number < 4 { 1000 } else { 10 })).unwrap();
+        contents.announce(node(number), &entry(1, "a", if number < 4 { 1000 } else { 10 }), NOW).unwrap();
     }
     let mut walk =
         |most| -> Vec<NodeId> { contents.owners_in_turn(id(1), most).map(|(node, _)| node).collect() };
     assert_eq!(walk(4), [1, 2, 4, 5].map(node));
     assert_eq!(walk(4), [3, 1, 6, 7].map(node));
     assert_eq!(walk(20), [2, 3, 1, 4, 5, 6, 7].map(node));
-    contents.announce(node(5), &entry(1, "a", 1000)).unwrap();
+    contents.announce(node(5), &entry(1, "a", 1000), NOW).unwrap();
     assert_eq!(contents.owners(id(1)), [1, 2, 3, 4, 5, 6, 7].map(node), "it moved, and is there once");
     assert_eq!(contents.owners_in_turn(id(1), 20).filter(|(_, permille)| permille.is_complete()).count(), 4);
-    contents.announce(node(5), &entry(1, "a", 999)).unwrap();
+    contents.announce(node(5), &entry(1, "a", 999), NOW).unwrap();
     assert_eq!(contents.owners_in_turn(id(1), 20).filter(|(_, permille)| permille.is_complete()).count(), 3);
     assert_eq!(contents.owners_in_turn(id(2), 20).count(), 0);
 }
@@ -146,7 +204,7 @@ proptest! {
                     let has_place = naive.keys().any(|(content, _)| *content == said.content)
                         || naive.keys().map(|(content, _)| content).collect::<BTreeSet<_>>().len() < 5;
                     let room = has_place && (is_known || naive.len() < 7);
-                    let announced = contents.announce(node(number), &said);
+                    let announced = contents.announce(node(number), &said, NOW);
                     prop_assert_eq!(announced.is_ok(), room);
                     if let Ok(announced) = announced {
                         digests[number as usize].0 ^= announced.digest_change.0;
@@ -165,7 +223,13 @@ proptest! {
             naive.values().map(|entry| (entry.name.as_str().to_owned(), entry.content)).collect();
         by_name.sort();
         by_name.dedup();
-        prop_assert_eq!(names_of(contents.search("", None)), by_name);
+        let named = |name: &str| contents.named(name, NOW).map(|listed| listed.content).collect::<BTreeSet<_>>();
+        for name in ["n0", "n1", "n2"] {
+            let newest = contents.newest(&Name::new(name).unwrap(), 9);
+            prop_assert_eq!(newest.is_some(), !named(name).is_empty());
+            prop_assert!(newest.is_none_or(|newest| named(name).contains(&newest)));
+        }
+        prop_assert_eq!(names_of(contents.search("", None, NOW)), by_name);
         for number in 0..5 {
             let mut digest = OwnDigest::default();
             naive.iter().filter(|((_, owner), _)| *owner == node(number)).for_each(|(_, entry)| digest.toggle(entry));

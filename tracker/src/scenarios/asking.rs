@@ -15,7 +15,7 @@ fn a_content_is_found_by_id_and_by_its_only_name() {
     scene.prove(&mut asker);
     let by_id = scene.owners(&asker, 1);
     assert_eq!(by_id.content.name.as_str(), "a film.mkv");
-    assert_eq!((by_id.content.length, by_id.content.owners), (1 << 30, 1));
+    assert_eq!((by_id.content.length, by_id.content.complete, by_id.content.partial), (1 << 30, 1, 0));
     assert_eq!(by_id.owners[0].node, one.id);
     assert_eq!(by_id.owners[0].endpoint.address(), one.address);
     let by_name = scene.need(&asker, Query::Name(Name::new("a film.mkv").unwrap()));
@@ -42,12 +42,45 @@ fn one_name_of_several_contents_is_answered_with_all_of_them() {
 }
 
 #[test]
+fn the_beginning_of_an_id_is_answered_like_a_name() {
+    let mut scene = Scene::new();
+    let mut one = scene.joined(1);
+    let begin = |number| Digits::new(&content(number).to_string()[..8]).unwrap();
+    scene.own(&mut one, &[entry(1, "a", 1000), entry(2, "b", 10), entry(3, begin(2).as_str(), 1000)]);
+    let by_id = scene.owners(&one, 1);
+    assert_eq!(scene.need(&one, Query::Digits(begin(1))), Owners::Content(by_id));
+    match scene.need(&one, Query::Digits(begin(2))) {
+        Owners::Contents(listing) => {
+            let found: Vec<_> =
+                listing.contents.iter().map(|it| (it.content, it.complete, it.partial)).collect();
+            assert_eq!(found, [(content(2), 0, 1), (content(3), 1, 0)]);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(scene.need(&one, Query::Digits(begin(9))), UNKNOWN);
+}
+
+#[test]
+fn of_several_contents_of_one_name_the_newest_can_be_asked_for() {
+    let mut scene = Scene::new();
+    let (mut one, asker) = (scene.joined(1), scene.joined(2));
+    for number in [7, 3, 5] {
+        scene.own(&mut one, &[entry(number, "lab.img", 1000)]);
+        scene.pass(SECOND);
+    }
+    let newest = Query::Newest(Name::new("lab.img").unwrap());
+    let Owners::Content(found) = scene.need(&asker, newest) else { panic!("not one content") };
+    assert_eq!((found.content.content, found.content.age_s, found.owners.len()), (content(5), 1, 1));
+    assert_eq!(scene.need(&asker, Query::Newest(Name::new("lab").unwrap())), UNKNOWN);
+}
+
+#[test]
 fn the_askers_own_node_is_left_out() {
     let mut scene = Scene::new();
     let (mut one, mut two) = (scene.joined(1), scene.joined(2));
     scene.own(&mut one, &[entry(1, "a", 1000)]);
     let alone = scene.owners(&one, 1);
-    assert_eq!((alone.owners.len(), alone.content.owners), (0, 1));
+    assert_eq!((alone.owners.len(), alone.content.complete), (0, 1));
     scene.own(&mut two, &[entry(1, "a", 0)]);
     let found = scene.owners(&one, 1);
     assert_eq!(found.owners.iter().map(|owner| owner.node).collect::<Vec<_>>(), [two.id]);
@@ -91,7 +124,7 @@ fn an_answer_with_the_most_owners_and_the_longest_name_fits_a_datagram() {
     let mut asker = client(99);
     scene.prove(&mut asker);
     let found = scene.owners(&asker, 1);
-    assert_eq!((found.owners.len(), found.content.owners), (20, 30));
+    assert_eq!((found.owners.len(), found.content.complete), (20, 30));
 }
 
 #[test]

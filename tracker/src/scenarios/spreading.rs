@@ -208,7 +208,10 @@ fn a_part_that_grows_is_one_announcement_and_keeps_the_tables_in_step() {
         scene.own(&mut one, &[entry(1, "a", permille)]);
         assert!(!scene.register(&mut one).resync, "{permille}");
         let found = scene.owners(&other, 1);
-        assert_eq!((found.owners[0].permille.value(), found.content.owners), (permille as u16, 1));
+        assert_eq!(
+            (found.owners[0].permille.value(), found.content.complete + found.content.partial),
+            (permille as u16, 1)
+        );
     }
     let said =
         |event: &&Event| matches!(event, Event::ContentAnnounced { .. } | Event::ContentCompleted { .. });

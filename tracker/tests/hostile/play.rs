@@ -9,8 +9,8 @@ use messages::node_to_tracker::{
     Asker, Credit, Exit, Need, Own, OwnDigest, OwnEntry, Permille, Query, Register, TrackerPong, Update,
 };
 use messages::{
-    BootEpoch, ContentId, Conversation, Cookie, CookieJar, Datagram, List, Name, NodeId, NodeToTracker,
-    Prefix, Timestamp, TrackerToNode,
+    BootEpoch, ContentId, Conversation, Cookie, CookieJar, Datagram, Digits, List, Name, NodeId,
+    NodeToTracker, Prefix, Timestamp, TrackerToNode,
 };
 use tracker::{Counters, Output, Tracker, Wait, WaitReason};
 
@@ -310,9 +310,14 @@ impl<'a> Play<'a> {
     }
 
     fn need(&mut self, asker: Asker) -> NodeToTracker {
-        let query = match self.script.below(4) {
+        let query = match self.script.below(6) {
             0 => Query::Content(content_id(self.script.below(CONTENTS))),
             1 => Query::Name(name(self.script.byte().into())),
+            2 => Query::Newest(name(self.script.byte().into())),
+            3 => {
+                let id = content_id(self.script.below(CONTENTS)).to_string();
+                Query::Digits(Digits::new(&id[..8 + self.script.below(56)]).expect("a beginning"))
+            }
             _ => {
                 let prefix = name(self.script.byte().into());
                 let prefix = &prefix.as_str()[..self.script.below(6)];

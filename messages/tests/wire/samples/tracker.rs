@@ -9,7 +9,7 @@ use messages::tracker_to_node::{
     ContentOwners, Goodbye, Listed, Listing, Owned, Owner, Owners, RefusalCode, Refused, Registered,
     TrackerPing, Updated,
 };
-use messages::{BootEpoch, Endpoint, Kind, List, Name, NodeId, NodeToTracker, Prefix, TrackerToNode};
+use messages::{BootEpoch, Digits, Endpoint, Kind, List, Name, NodeId, NodeToTracker, Prefix, TrackerToNode};
 
 use super::{Sample, asker, content, cookie};
 
@@ -68,6 +68,16 @@ pub(super) fn to_tracker() -> Vec<Sample> {
             "NEED: Search from the start",
             Query::Search { prefix: Prefix::default(), after: None },
             vec![("query", vec![2, 0, 0, 0]), ("prefix", vec![0]), ("after", vec![0])],
+        ),
+        need(
+            "NEED: Digits",
+            Query::Digits(digits()),
+            vec![("query", vec![3, 0, 0, 0]), ("digits", digits_bytes())],
+        ),
+        need(
+            "NEED: Newest",
+            Query::Newest(name()),
+            vec![("query", vec![4, 0, 0, 0]), ("name", name_bytes())],
         ),
         sample(
             "UPDATE",
@@ -138,7 +148,9 @@ pub(super) fn from_tracker() -> Vec<Sample> {
                 ("answer", vec![1, 0, 0, 0]),
                 ("content", vec![0xcc; 32]),
                 ("length", vec![0, 0, 0, 0, 1, 0, 0, 0]),
-                ("owners", vec![9, 0, 0, 0]),
+                ("complete", vec![9, 0, 0, 0]),
+                ("partial", vec![4, 0, 0, 0]),
+                ("age_s", vec![60, 0, 0, 0]),
                 ("name", name_bytes()),
                 ("count", vec![1, 0]),
                 ("chosen[0].node", vec![0x33; 16]),
@@ -156,7 +168,9 @@ pub(super) fn from_tracker() -> Vec<Sample> {
                 ("count", vec![1, 0]),
                 ("contents[0].content", vec![0xcc; 32]),
                 ("contents[0].length", vec![0, 0, 0, 0, 1, 0, 0, 0]),
-                ("contents[0].owners", vec![9, 0, 0, 0]),
+                ("contents[0].complete", vec![9, 0, 0, 0]),
+                ("contents[0].partial", vec![4, 0, 0, 0]),
+                ("contents[0].age_s", vec![60, 0, 0, 0]),
                 ("contents[0].name", name_bytes()),
                 ("more", vec![1]),
             ],
@@ -199,6 +213,14 @@ fn name_bytes() -> Vec<u8> {
     vec![8, b'a', b' ', 0xc3, 0xbc, b'.', b't', b'x', b't']
 }
 
+fn digits() -> Digits {
+    Digits::new("00c0FFee9").expect("digits")
+}
+
+fn digits_bytes() -> Vec<u8> {
+    [&[9], "00c0FFee9".as_bytes()].concat()
+}
+
 fn prefix() -> Prefix {
     Prefix::new("a ").expect("a prefix")
 }
@@ -214,5 +236,5 @@ fn own_entry() -> OwnEntry {
 }
 
 fn listed() -> Listed {
-    Listed { content: content(), length: 1 << 32, owners: 9, name: name() }
+    Listed { content: content(), length: 1 << 32, complete: 9, partial: 4, age_s: 60, name: name() }
 }

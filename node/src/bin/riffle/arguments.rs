@@ -108,12 +108,15 @@ pub(crate) struct Send {
 /// What `download` is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Download {
-    /// Names, ids (64 hexadecimal digits), or NAME@ID where ID is the beginning of one
+    /// Names, ids (64 hexadecimal digits, or the first 8 and more), or NAME@ID where ID is the beginning of one
     #[arg(required = true, value_name = "NAME|ID")]
     pub(crate) wanted: Vec<String>,
     /// Save it as this file, or in this folder (several names: a folder)
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
+    /// Of several contents of one name, take the one that the tracker heard of last
+    #[arg(long)]
+    pub(crate) newest: bool,
     /// Wait for the tracker, for somebody to share it, and for room on a full disk
     #[arg(long)]
     pub(crate) wait: bool,

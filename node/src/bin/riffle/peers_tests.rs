@@ -58,6 +58,7 @@ fn download(owners: Vec<OwnerStatus>) -> DownloadStatus {
         received: 17 << 20,
         rate: 8 << 20,
         waiting: Waiting::Nothing,
+        holders: None,
         owners,
     }
 }

@@ -315,6 +315,7 @@ mod tests {
             received: 4 << 20,
             rate: 2 << 20,
             waiting: Waiting::Nothing,
+            holders: None,
             owners,
         }
     }

@@ -7,8 +7,9 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use messages::limits::MIN_DIGITS;
 use messages::tracker_to_node::{Listed, RefusalCode};
-use messages::{ContentId, Name, NodeId};
+use messages::{ContentId, Digits, Name, NodeId};
 use node::{
     DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, ShareStatus, Status, Summary,
     UploadStanding, UploadStatus, Waiting,
@@ -130,25 +131,66 @@ pub(crate) fn resumed(label: &str, have_bytes: u64, hashed_again: Option<HashedA
     line
 }
 
+/// The contents that `label` may mean, and how to say which.
 fn ambiguous(label: &str, contents: &[Listed], command: &str) -> Vec<String> {
-    let mut lines = vec![format!("{label}: several contents have that name:")];
-    lines.extend(listing(contents));
+    let are_digits = Digits::new(label).is_ok();
+    let fit = if are_digits { "fit that" } else { "have that name" };
+    let mut lines = vec![format!("{label}: several contents {fit}:")];
+    let digits = telling_apart(contents);
+    lines.extend(contents.iter().map(|listed| {
+        format!(
+            "{}, known for {}",
+            row(listed, digits),
+            duration(Duration::from_secs(listed.age_s.max(1).into()))
+        )
+    }));
     if let Some(first) = contents.first() {
-        let choice = format!("{}@{}", first.name, first.content.short());
+        let id = beginning(first.content, digits);
+        let choice = if are_digits { id } else { format!("{}@{id}", first.name) };
         lines
             .push(format!("choose one by the beginning of its id, e.g. {command} {}", words::quote(&choice)));
+    }
+    if !are_digits {
+        let label = words::quote(label);
+        lines.push(format!("or take the one that the tracker heard of last: {command} --newest {label}"));
     }
     lines
 }
 
-/// A table of contents: the beginning of the id, size, owners, name.
+/// The first `digits` hexadecimal digits of `content`.
+fn beginning(content: ContentId, digits: usize) -> String {
+    content.to_string().chars().take(digits).collect()
+}
+
+/// How many digits tell the ids of `contents` apart: as many as are usual, or more.
+fn telling_apart(contents: &[Listed]) -> usize {
+    let mut ids: Vec<String> = contents.iter().map(|listed| listed.content.to_string()).collect();
+    ids.sort();
+    ids.dedup();
+    let alike =
+        |(one, other): (&String, &String)| one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let longest = ids.iter().zip(ids.iter().skip(1)).map(alike).max();
+    longest.map_or(MIN_DIGITS, |alike| (alike + 1).max(MIN_DIGITS))
+}
+
+/// How many nodes have all of a content, and how many are on their way to it.
+pub(crate) fn holders(complete: u64, partial: u64) -> String {
+    match partial {
+        0 => format!("{complete} complete"),
+        _ => format!("{complete} complete, {partial} on the way"),
+    }
+}
+
+/// A table of contents: the beginning of the id, size, who has it, name.
 pub(crate) fn listing(contents: &[Listed]) -> Vec<String> {
-    let row = |listed: &Listed| {
-        let owners =
-            if listed.owners == 1 { "1 owner".to_owned() } else { format!("{} owners", listed.owners) };
-        format!("  {}  {:>9}  {owners:>9}  {}", listed.content.short(), size(listed.length), listed.name)
-    };
-    contents.iter().map(row).collect()
+    contents.iter().map(|listed| row(listed, MIN_DIGITS)).collect()
+}
+
+/// A line of a table of contents, with so many digits of the id.
+pub(crate) fn row(listed: &Listed, digits: usize) -> String {
+    let (id, length) = (beginning(listed.content, digits), size(listed.length));
+    let holders = holders(listed.complete.into(), listed.partial.into());
+    format!("  {id}  {length:>9}  {holders:<24}  {}", listed.name)
 }
 
 /// The final line of a download: where it is, how long it took, how fast, and what each owner gave.
@@ -178,9 +220,17 @@ pub(crate) fn per_second(bytes: u64, took: Duration) -> u64 {
 /// One line of a download's state: how far, how fast, how long yet, from how many, why not faster.
 pub(crate) fn progress(status: &DownloadStatus) -> String {
     let mut line = format!("{}: {}", status.name, how_far(status));
-    let ready = status.owners.iter().filter(|owner| owner.state != OwnerState::Connecting).count();
-    if ready > 0 {
-        let _ = write!(line, ", {ready} owner{}", if ready == 1 { "" } else { "s" });
+    let ready = status.owners.iter().filter(|owner| owner.state != OwnerState::Connecting);
+    let (complete, partial): (Vec<_>, Vec<_>) = ready.partition(|owner| owner.permille >= 1000);
+    match (complete.len(), partial.len()) {
+        (0, 0) => {}
+        (1, 0) => line.push_str(", 1 owner"),
+        (owners, 0) => {
+            let _ = write!(line, ", {owners} owners");
+        }
+        (complete, partial) => {
+            let _ = write!(line, ", owners: {}", holders(complete as u64, partial as u64));
+        }
     }
     if let Some(why) = waiting(&status.waiting) {
         let _ = write!(line, "; {why}");
@@ -209,6 +259,8 @@ pub(crate) fn status(status: &Status, tracker: &str) -> Vec<String> {
     let mut lines = vec![format!("tracker {tracker} {answers}")];
     for download in &status.downloads {
         lines.push(format!("download #{} {}", download.download, progress(download)));
+        let known = download.holders.map(|known| holders(known.complete.into(), known.partial.into()));
+        lines.extend(known.map(|known| format!("  the tracker knows {known}")));
         lines.extend(download.owners.iter().map(|owner| format!("  from {}", owner_line(owner))));
         lines
             .extend(status.shares.iter().filter(|share| is_fetched_as(share, download)).map(share_under_way));

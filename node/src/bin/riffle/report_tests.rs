@@ -46,6 +46,7 @@ fn download() -> DownloadStatus {
         received: 17 << 20,
         rate: 8 << 20,
         waiting: Waiting::Nothing,
+        holders: None,
         owners: vec![
             owner(1, OwnerState::Ready, 32..128),
             owner(2, OwnerState::Snubbed, 128..129),
@@ -66,7 +67,10 @@ fn the_line_for_the_other_side_is_quoted_for_a_shell() {
 
 #[test]
 fn progress_says_how_far_how_fast_and_from_how_many() {
-    assert_eq!(progress(&download()), "a file.bin: 25.0 % of 64.0 MiB, 8.00 MiB/s, 6 s left, 2 owners");
+    assert_eq!(
+        progress(&download()),
+        "a file.bin: 25.0 % of 64.0 MiB, 8.00 MiB/s, 6 s left, owners: 1 complete, 1 on the way"
+    );
 }
 
 #[test]
@@ -110,7 +114,7 @@ fn status_shows_all_that_goes_on() {
     };
     let expected = [
         "tracker 127.0.0.1:12345 answers",
-        "download #1 a file.bin: 25.0 % of 64.0 MiB, 8.00 MiB/s, 6 s left, 2 owners",
+        "download #1 a file.bin: 25.0 % of 64.0 MiB, 8.00 MiB/s, 6 s left, owners: 1 complete, 1 on the way",
         "  from 10.0.0.2:1 (01010101): pieces 32-127, 8.00 MiB, 4.00 MiB/s, round trip 340 µs, \
          datagrams of 1472 bytes",
         "  from 10.0.0.2:2 (02020202): silent for too long, piece 128, 8.00 MiB, 4.00 MiB/s, has 61 %, \
@@ -211,16 +215,52 @@ fn the_final_line_has_time_rate_and_shares() {
 
 #[test]
 fn an_ambiguous_name_lists_the_contents_and_how_to_choose() {
-    let listed = |byte, owners| Listed { content: content(byte), length: 5 << 20, owners, name: name("a b") };
-    let lines =
-        failure("a b", &Failure::Ambiguous(vec![listed(0xab, 1), listed(0xcd, 12)]), Place::OneShot, "t:1");
+    let contents = vec![listed(0xab, 1, 0, 3700), listed(0xcd, 2, 3, 5)];
+    let lines = failure("a b", &Failure::Ambiguous(contents), Place::OneShot, "t:1");
     let expected = [
         "a b: several contents have that name:",
-        "  abababab   5.00 MiB    1 owner  a b",
-        "  cdcdcdcd   5.00 MiB  12 owners  a b",
+        "  abababab   5.00 MiB  1 complete                a b, known for 1 h 1 min",
+        "  cdcdcdcd   5.00 MiB  2 complete, 3 on the way  a b, known for 5 s",
         "choose one by the beginning of its id, e.g. riffle download 'a b@abababab'",
+        "or take the one that the tracker heard of last: riffle download --newest 'a b'",
     ];
     assert_eq!(lines, expected);
+}
+
+fn listed(byte: u8, complete: u32, partial: u32, age_s: u32) -> Listed {
+    Listed { content: content(byte), length: 5 << 20, complete, partial, age_s, name: name("a b") }
+}
+
+#[test]
+fn ambiguous_digits_are_told_apart_by_more_of_them() {
+    let mut other = *content(0xab).as_bytes();
+    other[5] = 0xac;
+    let other = Listed { content: ContentId::from_bytes(other), ..listed(0xab, 0, 1, 0) };
+    let contents = vec![listed(0xab, 1, 0, 0), other];
+    let lines = failure("ABABABAB", &Failure::Ambiguous(contents), Place::Prompt, "t:1");
+    let expected = [
+        "ABABABAB: several contents fit that:",
+        "  abababababab   5.00 MiB  1 complete                a b, known for 1 s",
+        "  abababababac   5.00 MiB  0 complete, 1 on the way  a b, known for 1 s",
+        "choose one by the beginning of its id, e.g. download abababababab",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn who_has_it_and_who_is_on_the_way_are_apart() {
+    let table = [
+        ((2, 3), "2 complete, 3 on the way"),
+        ((1, 0), "1 complete"),
+        ((0, 12), "0 complete, 12 on the way"),
+    ];
+    for ((complete, partial), expected) in table {
+        assert_eq!(holders(complete, partial), expected);
+    }
+    assert_eq!(listing(&[listed(0xab, 2, 3, 0)]), ["  abababab   5.00 MiB  2 complete, 3 on the way  a b"]);
+    let known = DownloadStatus { holders: Some(node::Holders { complete: 2, partial: 3 }), ..download() };
+    let lines = status(&Status { downloads: vec![known], ..Status::default() }, "t:1");
+    assert!(lines.contains(&"  the tracker knows 2 complete, 3 on the way".to_owned()), "{lines:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a person may type to say which content is meant.
 
 use messages::limits::MAX_NAME;
-use messages::{ContentId, Name, NameError};
+use messages::{ContentId, Digits, Name, NameError};
 use node::Wanted;
 
 /// Digits of a content id.
@@ -11,8 +11,8 @@ pub(crate) const SHORTEST_PREFIX: usize = 4;
 
 const _: () = assert!(MAX_NAME > ID_DIGITS, "a full id is a possible name too, and is taken for the id");
 
-/// Reads `64 hexadecimal digits`, `NAME` or `NAME@idprefix`. A name that itself ends like the last form is written with
-/// an empty prefix: `NAME@`.
+/// Reads `64 hexadecimal digits`, the beginning of an id, `NAME` or `NAME@idprefix`. A name that itself looks like the beginning of
+/// an id, or ends like the last form, is written with an empty prefix: `NAME@`.
 ///
 /// # Errors
 /// When it is no id, and no name that a file could have.
@@ -28,7 +28,18 @@ pub(crate) fn parse(text: &str) -> Result<Wanted, NameError> {
             return Ok(Wanted::Name(Name::new(name)?, prefix.to_ascii_lowercase()));
         }
     }
+    if let Ok(digits) = Digits::new(text) {
+        return Ok(Wanted::Digits(digits));
+    }
     Ok(Wanted::Name(Name::new(text)?, String::new()))
+}
+
+/// The newest of the contents that are meant, where a name alone says which are.
+pub(crate) fn newest(wanted: Wanted) -> Wanted {
+    match wanted {
+        Wanted::Name(name, prefix) if prefix.is_empty() => Wanted::Newest(name),
+        other => other,
+    }
 }
 
 /// What to call it on screens until its name is known.
@@ -36,6 +47,8 @@ pub(crate) fn label(wanted: &Wanted) -> String {
     match wanted {
         Wanted::Content(content) => content.short(),
         Wanted::Name(name, prefix) if prefix.is_empty() => name.to_string(),
+        Wanted::Newest(name) => name.to_string(),
+        Wanted::Digits(digits) => digits.to_string(),
         Wanted::Name(name, prefix) => format!("{name}@{prefix}"),
     }
 }
@@ -58,7 +71,28 @@ mod tests {
     fn sixty_four_digits_are_an_id() {
         let id = "0123456789abcdef".repeat(4);
         assert_eq!(parse(&id), Ok(Wanted::Content(id.parse().expect("an id"))));
-        assert_eq!(parse(&id[1..]), Ok(name(&id[1..], "")));
+    }
+
+    #[test]
+    fn eight_digits_and_more_begin_an_id_or_are_a_name() {
+        let id = "0123456789abcdeF".repeat(4);
+        for length in 8..64 {
+            let digits = Digits::new(&id[..length]).expect("digits");
+            assert_eq!(parse(&id[..length]), Ok(Wanted::Digits(digits)));
+        }
+        assert_eq!(parse(&id[..7]), Ok(name(&id[..7], "")));
+        assert_eq!(parse("0123456789abcdeg"), Ok(name("0123456789abcdeg", "")));
+        assert_eq!(parse("01234567@"), Ok(name("01234567", "")), "a name, whatever it looks like");
+        assert_eq!(parse(&format!("{id}0")), Ok(name(&format!("{id}0"), "")));
+    }
+
+    #[test]
+    fn the_newest_is_looked_for_by_name_alone() {
+        let film = Name::new("film.mkv").expect("a name");
+        assert_eq!(newest(name("film.mkv", "")), Wanted::Newest(film));
+        for text in ["film.mkv@1a2b", "0123456789", &"ab".repeat(32)] {
+            assert_eq!(parse(text).map(newest), parse(text), "{text} says which");
+        }
     }
 
     #[test]

@@ -72,7 +72,8 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
 
 fn read_wanted(arguments: &Download) -> Result<Vec<Wanted>> {
     let read = |text: &String| {
-        wanted::parse(text).map_err(|error| Stop::usage(format!("\"{text}\": {error}")).into())
+        let wanted = wanted::parse(text).map_err(|error| Stop::usage(format!("\"{text}\": {error}")))?;
+        Ok(if arguments.newest { wanted::newest(wanted) } else { wanted })
     };
     arguments.wanted.iter().map(read).collect()
 }
@@ -151,7 +152,8 @@ mod tests {
     use super::*;
 
     fn arguments() -> Download {
-        Download { wanted: vec!["f".to_owned()], output: None, wait: false, timeout: None, stay: None }
+        let wanted = vec!["f".to_owned()];
+        Download { wanted, output: None, newest: false, wait: false, timeout: None, stay: None }
     }
 
     #[test]

@@ -128,7 +128,8 @@ mod tests {
 
     fn listed(name: &str) -> Listed {
         let name = Name::new(name).expect("a name");
-        Listed { content: ContentId::from_bytes([1; 32]), length: 5, owners: 1, name }
+        let (complete, partial, age_s) = (1, 0, 0);
+        Listed { content: ContentId::from_bytes([1; 32]), length: 5, complete, partial, age_s, name }
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     },
     Topic {
         name: "download",
-        usage: "download [--wait] [-o PATH] NAME|ID...",
+        usage: "download [--wait] [--newest] [-o PATH] NAME|ID...",
         summary: "fetch files, and share them too once they are there",
     },
     Topic { name: "exit", usage: "exit", summary: "leave now; downloads go on where they were next time" },
@@ -219,11 +219,12 @@ fn choice(word: &str) -> Choice {
 fn fetch(words: &[String]) -> Result<Fetch, String> {
     let mut fetch = Fetch { wanted: Vec::new(), output: None, wait: false };
     let mut words = words.iter();
-    let mut options = true;
+    let (mut options, mut newest) = (true, false);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--" if options => options = false,
             "--wait" if options => fetch.wait = true,
+            "--newest" if options => newest = true,
             "-o" | "--output" if options => {
                 fetch.output = Some(words.next().ok_or("a path is missing behind -o")?.into());
             }
@@ -234,6 +235,9 @@ fn fetch(words: &[String]) -> Result<Fetch, String> {
                 fetch.wanted.push(wanted::parse(name).map_err(|error| format!("\"{name}\": {error}"))?);
             }
         }
+    }
+    if newest {
+        fetch.wanted = fetch.wanted.into_iter().map(wanted::newest).collect();
     }
     if fetch.wanted.is_empty() { Err("a name or an id is missing".to_owned()) } else { Ok(fetch) }
 }
@@ -283,6 +287,11 @@ mod tests {
         };
         assert_eq!(fetch.wanted, vec![wanted::parse("f.bin").expect("a name")]);
         assert_eq!((fetch.output, fetch.wait), (Some("my files".into()), true));
+        let Ok(Verb::Download(fetch)) = parse("download lab.img --newest f@cafe") else {
+            panic!("not a download");
+        };
+        let lab = messages::Name::new("lab.img").expect("a name");
+        assert_eq!(fetch.wanted, [Wanted::Newest(lab), wanted::parse("f@cafe").expect("a name")]);
         assert!(matches!(parse("download -- --wait"), Ok(Verb::Download(Fetch { wait: false, .. }))));
     }
 
