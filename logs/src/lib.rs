@@ -6,9 +6,11 @@ mod folder;
 mod guard;
 mod level;
 mod line;
+mod shown;
 mod start;
 
 pub use error::LogError;
 pub use folder::default_folder;
 pub use guard::LogGuard;
+pub use shown::one_line;
 pub use start::{LogSettings, scoped, start};

@@ -8,11 +8,12 @@ use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock;
+use crate::shown::write_as_one_line;
 
 /// `2026-03-01T09:05:07.042Z  INFO node{id=1}: a session ended reason=idle`
 ///
 /// Names and reasons come from other hosts: a line break or an escape in one would forge a line or steer the
-/// terminal of who reads it, so control characters are written as escapes.
+/// terminal of who reads it, so all of it is written as [`crate::one_line`] shows it.
 pub(crate) struct OneLine;
 
 impl<S, N> FormatEvent<S, N> for OneLine
@@ -42,19 +43,11 @@ where
     }
 }
 
-/// Writes control characters, and what breaks lines in some programs, as escapes.
+/// Writes what it is given as [`crate::one_line`] shows it.
 struct Escaped<'w>(Writer<'w>);
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let steers =
-            |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}');
-        let mut rest = text;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| steers(*c)) {
-            self.0.write_str(&rest[..at])?;
-            write!(self.0, "{}", c.escape_default())?;
-            rest = &rest[at + c.len_utf8()..];
-        }
-        self.0.write_str(rest)
+        write_as_one_line(&mut self.0, text)
     }
 }

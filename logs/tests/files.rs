@@ -61,17 +61,19 @@ fn an_event_is_one_line_with_level_message_and_fields() {
 #[test]
 fn text_from_other_hosts_neither_forges_a_line_nor_steers_a_terminal() {
     let folder = tempdir().unwrap();
-    let name = "a\n2026-01-01T00:00:00.000Z  INFO forged\u{1b}[2J\u{202e}\r\u{85}é";
+    let name = "a\n2026-01-01T00:00:00.000Z  INFO forged\u{1b}[2J\u{202e}\u{2066}\u{200f}\u{61c}\u{200b}\r\u{85}\u{9b}\u{7f}é";
     spoken(settings(folder.path(), "f.log", "info"), || {
         info!(%name, "shared");
         info!("{name}");
+        info!(path = %Path::new(name).join(name).display(), why = ?name, "not read");
         info_span!("of", %name).in_scope(|| info!("said"));
     });
     let lines = lines(&folder.path().join("f.log"));
-    assert_eq!(lines.len(), 3);
+    assert_eq!(lines.len(), 4);
     for line in lines {
         assert!(line.starts_with(" INFO ") && line.contains("a\\n2026") && line.contains('é'), "{line}");
-        assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
+        assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
+        assert_eq!(logs::one_line(&line), line);
     }
 }
 

@@ -143,3 +143,21 @@ fn a_frozen_terminal_holds_nothing_up() {
     assert_eq!(rest.code(), Some(0));
     assert!(fs::read(saved.join("film.bin")).expect("saved") == noise(32 * MIB), "the copy differs");
 }
+
+#[test]
+fn a_name_that_steers_is_shown_beside_its_bar_and_does_nothing() {
+    let place = Place::new();
+    let (_tracker, address) = place.tracker();
+    let common = ["--tracker", &address, "--listen", "127.0.0.1:0"];
+    let name = "\u{202e}f\u{200b}.bin";
+    fs::write(place.path().join(name), noise(32 * MIB)).expect("written");
+    let owner = Program::start(&mut place.riffle(&[&common[..], &["send", name]].concat()));
+    owner.wait_for("riffle download --tracker ");
+    let saved = place.folder("saved");
+    let options = ["--dir", saved.to_str().expect("text"), "--download-limit", "4MiB", "download", name];
+    let download = Terminal::start(&mut place.riffle(&[&common[..], &options].concat()));
+    wait_until("bars are drawn", || download.shown().contains("% of 32.0 MiB"));
+    let shown = download.shown();
+    assert!(shown.contains("\\u{202e}f…"), "{shown:?}");
+    assert!(!shown.contains(['\u{202e}', '\u{200b}']), "{shown:?}");
+}

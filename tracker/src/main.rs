@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let message = error.to_string();
             let line = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            eprintln!("riffle-tracker: {line}; riffle-tracker --help explains");
+            program::say(&format!("riffle-tracker: {line}; riffle-tracker --help explains"));
             return ExitCode::from(2);
         }
     };
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     match program::settings(arguments.flags).and_then(program::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("riffle-tracker: {error}");
+            program::say(&format!("riffle-tracker: {error}"));
             error.into()
         }
     }

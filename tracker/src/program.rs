@@ -2,7 +2,7 @@
 //! `riffle-tracker` is this alone; `riffle tracker` calls it too.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -118,13 +118,18 @@ pub fn run(settings: TrackerSettings) -> Result<(), ProgramError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = runtime.map_err(DriverError::Runtime)?.block_on(async {
         let shutdown = signals().map_err(ProgramError::Signals)?;
-        eprintln!("tracker listening on {}", socket.local_addr());
+        say(&format!("tracker listening on {}", socket.local_addr()));
         driver::run(socket, settings, shutdown).await.map_err(ProgramError::Driver)
     });
     if let Err(error) = &served {
         tracing::error!(%error, "tracker stopped");
     }
     served
+}
+
+/// Says a line on stderr, whatever it contains. Nobody reads any more when this fails, and that is no reason to stop serving.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{}", logs::one_line(line));
 }
 
 fn read(path: &Path) -> Result<TrackerSettings, ProgramError> {

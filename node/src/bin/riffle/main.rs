@@ -4,6 +4,11 @@
     clippy::disallowed_types,
     reason = "the program: here are the clock, the threads, the environment, the files and the sockets that the core is given"
 )]
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "words go through `outlet`, which shows what is in them"
+)]
 
 mod addresses;
 mod arguments;
@@ -63,7 +68,7 @@ fn main() -> std::process::ExitCode {
 /// The last words, if somebody reads them within a moment, and the code.
 fn end(code: ExitCode, words: Option<String>) -> std::process::ExitCode {
     if let Some(words) = words {
-        outlet::say(outlet::Stream::Stderr, words);
+        outlet::say(outlet::Stream::Stderr, &[words]);
     }
     outlet::flush(outlet::LAST_WORDS);
     code.into()

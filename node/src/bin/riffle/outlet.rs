@@ -40,14 +40,27 @@ struct Outlet {
 
 static OUTLET: LazyLock<Arc<Outlet>> = LazyLock::new(|| Outlet::start(write));
 
-/// Says a line, in its turn. Never waits.
-pub(crate) fn say(stream: Stream, line: String) {
-    OUTLET.say(stream, line);
+/// Says lines, in their turn. Never waits.
+///
+/// This is the last door for words: whatever a line contains, it comes out as one line that steers nothing ([`shown`]).
+pub(crate) fn say<L: AsRef<str>>(stream: Stream, lines: &[L]) {
+    OUTLET.say(stream, shown(lines));
 }
 
-/// Draws on the terminal that stderr is: `text` as it stands, in its turn. Never waits.
-pub(crate) fn draw(text: String) {
-    OUTLET.push(Stream::Stderr, text);
+/// Steers the terminal that a stream is: `text` as it stands, in its turn. Never waits. Nothing in it may come from a name,
+/// a file or the network that [`logs::one_line`] has not written.
+pub(crate) fn steer(stream: Stream, text: String) {
+    OUTLET.push(stream, text);
+}
+
+/// Lines as people are shown them: each is one, whatever it contains, and ends like one.
+pub(crate) fn shown<L: AsRef<str>>(lines: &[L]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(&logs::one_line(line.as_ref()));
+        text.push('\n');
+    }
+    text
 }
 
 /// Whether somebody reads: all was written that was said, or is being written.
@@ -86,9 +99,8 @@ impl Outlet {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn say(&self, stream: Stream, mut line: String) {
-        line.push('\n');
-        if !self.push(stream, line) {
+    fn say(&self, stream: Stream, text: String) {
+        if !self.push(stream, text) {
             self.waiting().dropped += 1;
         }
     }
@@ -153,12 +165,12 @@ mod tests {
             let _ = going.recv();
             written.send((stream, text.to_owned())).expect("read");
         });
-        outlet.say(Stream::Stdout, "first".to_owned());
+        outlet.say(Stream::Stdout, shown(&["first"]));
         while !outlet.waiting().writing {
             thread::yield_now();
         }
         for number in 0..MOST_WAITING + 5 {
-            outlet.say(Stream::Stderr, number.to_string());
+            outlet.say(Stream::Stderr, shown(&[number.to_string()]));
         }
         assert!(!outlet.flush(Duration::from_millis(1)), "nobody reads");
         drop(go);
@@ -168,5 +180,11 @@ mod tests {
         assert_eq!(lines[..2], [(Stream::Stdout, "first\n".to_owned()), (Stream::Stderr, "0\n".to_owned())]);
         let last = "(5 lines are missing here: nobody read them)\n".to_owned();
         assert_eq!(lines.last(), Some(&(Stream::Stderr, last)));
+    }
+
+    #[test]
+    fn what_is_said_is_as_many_lines_as_were_said_and_steers_nothing() {
+        let text = shown(&["a\u{1b}]0;title\u{7}\nforged: done", "\u{202e}b", "c"]);
+        assert_eq!(text, "a\\u{1b}]0;title\\u{7}\\nforged: done\n\\u{202e}b\nc\n");
     }
 }

@@ -155,7 +155,7 @@ impl DownloadView {
         });
         total.set_length(status.length.unwrap_or(0).max(1));
         total.set_position(status.verified);
-        total.set_message(total_text(status));
+        total.set_message(logs::one_line(&total_text(status)).into_owned());
         if self.layout.is_none() {
             self.layout = status.length.and_then(Layout::of);
         }
@@ -181,7 +181,7 @@ impl DownloadView {
                 self.lines.push(bar);
             }
             self.lines[index].set_prefix(line.map);
-            self.lines[index].set_message(line.text);
+            self.lines[index].set_message(logs::one_line(&line.text).into_owned());
         }
     }
 

@@ -43,13 +43,13 @@ impl PromptLines {
         let _ = self.thread.send(ToPrompt::Release);
     }
 
-    fn show(&self, text: &str) {
+    fn show<L: AsRef<str>>(&self, lines: &[L]) {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_LINES {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        // rustyline's printer waits for ever for a text without a line's end.
-        let _ = self.thread.send(ToPrompt::Lines(format!("{text}\n")));
+        // rustyline's printer waits for ever for a text without a line's end: each of these has one.
+        let _ = self.thread.send(ToPrompt::Lines(outlet::shown(lines)));
     }
 }
 
@@ -95,47 +95,43 @@ impl Screen {
         }
     }
 
-    /// Says something to the person.
+    /// Says something to the person, in one line.
     pub(crate) fn note(&self, text: &str) {
-        match self {
-            Screen::Lines => outlet::say(Stream::Stderr, text.to_owned()),
-            Screen::Bars(bars) => bars.suspend(|| outlet::say(Stream::Stderr, text.to_owned())),
-            Screen::Prompt(lines) => lines.show(text),
-            #[cfg(test)]
-            Screen::Nowhere => {}
-        }
+        self.say(Stream::Stderr, &[text]);
     }
 
     /// Says the last thing before the process ends at once: waits for nobody, not even for bars that are being drawn.
     pub(crate) fn last_note(&self, text: &str) {
         match self {
-            Screen::Prompt(lines) => lines.show(text),
-            _ => outlet::say(Stream::Stderr, text.to_owned()),
+            Screen::Prompt(lines) => lines.show(&[text]),
+            _ => outlet::say(Stream::Stderr, &[text]),
         }
     }
 
-    /// Hands over what was asked for.
+    /// Hands over what was asked for, in one line.
     pub(crate) fn result(&self, text: &str) {
-        match self {
-            Screen::Lines => outlet::say(Stream::Stdout, text.to_owned()),
-            Screen::Bars(bars) => bars.suspend(|| outlet::say(Stream::Stdout, text.to_owned())),
-            Screen::Prompt(lines) => lines.show(text),
-            #[cfg(test)]
-            Screen::Nowhere => {}
-        }
+        self.say(Stream::Stdout, &[text]);
     }
 
     /// [`Screen::note`] for each line.
     pub(crate) fn notes(&self, lines: &[String]) {
-        if !lines.is_empty() {
-            self.note(&lines.join("\n"));
-        }
+        self.say(Stream::Stderr, lines);
     }
 
     /// [`Screen::result`] for each line.
     pub(crate) fn results(&self, lines: &[String]) {
-        if !lines.is_empty() {
-            self.result(&lines.join("\n"));
+        self.say(Stream::Stdout, lines);
+    }
+
+    /// Whatever a line contains, it is shown as one.
+    fn say<L: AsRef<str>>(&self, stream: Stream, lines: &[L]) {
+        match self {
+            _ if lines.is_empty() => {}
+            Screen::Lines => outlet::say(stream, lines),
+            Screen::Bars(bars) => bars.suspend(|| outlet::say(stream, lines)),
+            Screen::Prompt(prompt) => prompt.show(lines),
+            #[cfg(test)]
+            Screen::Nowhere => {}
         }
     }
 }
@@ -148,4 +144,20 @@ pub(crate) fn can_animate() -> bool {
 /// Whether a person sits in front of a line editor: both ends must be a terminal.
 pub(crate) fn can_edit() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_above_the_prompt_is_one_line_that_steers_nothing() {
+        let (lines, reader) = PromptLines::channel();
+        let screen = Screen::Prompt(lines);
+        screen.note("no share \"\u{1b}[2J\nriffle> \u{202e}\"");
+        screen.results(&["a\u{9b}".to_owned(), "b".to_owned()]);
+        for expected in ["no share \"\\u{1b}[2J\\nriffle> \\u{202e}\"\n", "a\\u{9b}\nb\n"] {
+            assert!(matches!(reader.next(), Some(ToPrompt::Lines(said)) if said == expected));
+        }
+    }
 }

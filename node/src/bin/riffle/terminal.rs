@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indicatif::{ProgressDrawTarget, TermLike};
 use rustix::termios;
 
-use crate::outlet;
+use crate::outlet::{self, Stream};
 
 /// Bars are drawn at most this often a second.
 const DRAWN_PER_SECOND: u8 = 20;
@@ -92,7 +92,7 @@ impl TermLike for Terminal {
     fn flush(&self) -> io::Result<()> {
         let picture = std::mem::take(&mut *self.picture());
         if !picture.is_empty() {
-            outlet::draw(picture);
+            outlet::steer(Stream::Stderr, picture);
         }
         Ok(())
     }

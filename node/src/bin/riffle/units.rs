@@ -59,11 +59,12 @@ pub(crate) fn whole_percent(part: u64, whole: u64) -> String {
     format!("{hundredths} %")
 }
 
-/// `text` in `width` letters: what it begins and what it ends with, when it is longer.
+/// `text` as people are shown it, in `width` letters: what it begins and what it ends with, when it is longer.
 pub(crate) fn shortened(text: &str, width: usize) -> String {
+    let text = logs::one_line(text);
     let letters = text.chars().count();
     if letters <= width {
-        return text.to_owned();
+        return text.into_owned();
     }
     let Some(kept) = width.checked_sub(1) else { return String::new() };
     let begin = text.chars().take(kept / 2);
@@ -128,6 +129,7 @@ mod tests {
         assert_eq!(shortened("10.0.0.2:4000", 13), "10.0.0.2:4000");
         assert_eq!(shortened("10.0.0.2:4000", 12), "10.0.…2:4000");
         assert_eq!(shortened("größte", 4), "g…te");
+        assert_eq!(shortened("a\u{202e}b", 8), "a\\u…2e}b", "as wide as it is shown");
         assert_eq!((shortened("abc", 1), shortened("abc", 0)), ("…".to_owned(), String::new()));
     }
 }

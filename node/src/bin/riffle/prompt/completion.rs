@@ -58,11 +58,15 @@ impl Completer for Completion {
         let word = word_at(line.get(..pos).unwrap_or_default());
         match word.command {
             None | Some("help") => Ok((word.start, commands(&word.text))),
-            Some("send") => self.files.complete_path(line, pos),
+            Some("send") => {
+                let (start, files) = self.files.complete_path(line, pos)?;
+                Ok((start, files.into_iter().filter(|file| can_be_edited(&file.replacement)).collect()))
+            }
             Some("download" | "list") => {
                 let quoted =
                     |name: String| Pair { replacement: words::quote(&name).into_owned(), display: name };
-                Ok((word.start, self.tracker_names(&word.text).into_iter().map(quoted).collect()))
+                let names = self.tracker_names(&word.text).into_iter();
+                Ok((word.start, names.filter(|name| can_be_edited(name)).map(quoted).collect()))
             }
             Some(_) => Ok((word.start, Vec::new())),
         }
@@ -74,6 +78,11 @@ impl Highlighter for Completion {}
 impl Validator for Completion {}
 impl Hinter for Completion {
     type Hint = String;
+}
+
+/// Whether the line that is being edited would show what is in it: what hides something is not offered, and can be had by its id.
+fn can_be_edited(text: &str) -> bool {
+    logs::one_line(text) == text
 }
 
 fn commands(begin: &str) -> Vec<Pair> {
@@ -142,20 +151,22 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_tracker_are_completed_and_quoted() {
+    fn names_of_the_tracker_are_completed_and_quoted_unless_they_hide_something() {
         let (typed, mut asked) = tokio::sync::mpsc::unbounded_channel();
         let tracker = std::thread::spawn(move || {
             let Some(Typed::Complete { prefix, reply }) = asked.blocking_recv() else {
                 panic!("not asked");
             };
             assert_eq!(prefix.as_str(), "my f");
-            reply.send(vec!["my film.mkv".to_owned()]).expect("waited for");
+            reply
+                .send(["my \u{202e}vkm.mlif", "my film.mkv"].map(str::to_owned).to_vec())
+                .expect("waited for");
         });
         let history = DefaultHistory::new();
         let line = "download 'my f";
         let (start, pairs) =
             Completion::new(typed).complete(line, line.len(), &Context::new(&history)).expect("no trouble");
         tracker.join().expect("no panic");
-        assert_eq!((start, pairs[0].replacement.as_str()), (9, "'my film.mkv'"));
+        assert_eq!((start, pairs.len(), pairs[0].replacement.as_str()), (9, 1, "'my film.mkv'"));
     }
 }

@@ -53,7 +53,7 @@ impl Drop for TerminalMode {
         let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, mode);
         if is_editing {
             // Whoever comes next finds an empty line, as after a line that was ended.
-            outlet::say(Stream::Stdout, PASTE_OFF.to_owned());
+            outlet::steer(Stream::Stdout, format!("{PASTE_OFF}\n"));
         }
     }
 }
