@@ -69,6 +69,8 @@ pub struct DownloadOrder {
     pub wanted: Wanted,
     /// Where to.
     pub destination: Destination,
+    /// Whether a file that stands there is replaced, once the new one is whole and verified.
+    pub replace: bool,
     /// How long things may take.
     pub patience: Patience,
 }

@@ -38,7 +38,7 @@ pub enum DiskRequest {
         /// Whose manifest they must be.
         content: ContentId,
     },
-    /// Make room for a download: look at the target, lock and allocate `NAME.part`, open it for bursts under `share`.
+    /// Make room for a download: look at the target, make or take up its part file, lock it, open it for bursts under `share`.
     /// Answered with [`DiskResult::Opened`].
     Open {
         /// The download.
@@ -47,6 +47,8 @@ pub enum DiskRequest {
         share: ShareId,
         /// The finished file's path.
         target: PathBuf,
+        /// Whether a file that stands there is replaced in the end.
+        replace: bool,
         /// What it will be.
         content: ContentId,
         /// Its description.
@@ -90,6 +92,13 @@ pub enum DiskResult {
         done: u64,
         /// Bytes in all.
         total: u64,
+    },
+    /// The file system of a download has no locks; said before its [`DiskResult::Opened`].
+    WithoutLocks {
+        /// The download's folder.
+        folder: PathBuf,
+        /// Whether another lock serves among the nodes of this host.
+        elsewhere: bool,
     },
     /// A file was hashed and is open, or could not be.
     Shared {
@@ -261,6 +270,9 @@ pub enum DiskErrorKind {
     /// The name cannot be shared or saved.
     #[error("{0}")]
     Name(messages::NameError),
+    /// The system makes it up while it is read.
+    #[error("the system does not know how long it is: copy it to a file, and share that one")]
+    UnknownLength,
     /// Longer than any content can be.
     #[error("longer than {} bytes, the longest content there can be", messages::limits::MAX_CONTENT)]
     TooLong,

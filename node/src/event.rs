@@ -55,6 +55,8 @@ pub enum Event {
     DownloadIdentified { download: DownloadId, content: ContentId, name: Name, length: u64 },
     /// A part file from before was found: `have_bytes` of it count, and so much had to be hashed to know that.
     DownloadResumed { download: DownloadId, have_bytes: u64, hashed_again: Option<HashedAgain> },
+    /// The file system of a download's folder has no locks; `elsewhere`: another lock serves among the nodes of this host.
+    WithoutLocks { folder: PathBuf, elsewhere: bool },
     /// A download waits, and why; said when the reason changes.
     DownloadWaits { download: DownloadId, why: Waiting },
     /// An owner opened its session.

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use programs::{Place, Program, noise, wait_until};
+use programs::{Place, Program, noise, wait_until, working_file};
 use rustix::fs::OFlags;
 use rustix::process::Signal;
 
@@ -73,13 +73,14 @@ impl Stage {
     }
 
     fn wait_for_pieces(&self) {
-        let journal = self.saved().join("film.bin.riffle");
-        wait_until("a piece is stored", || fs::metadata(&journal).is_ok_and(|journal| journal.len() > 200));
+        let length = || fs::metadata(working_file(&self.saved(), "film.bin", "journal")?).ok();
+        wait_until("a piece is stored", || length().is_some_and(|journal| journal.len() > 200));
     }
 
     /// The same again arrives, and takes over what was there.
     fn goes_on(&self) {
-        assert!(self.saved().join("film.bin.part").exists() && !self.saved().join("film.bin").exists());
+        let part = working_file(&self.saved(), "film.bin", "part");
+        assert!(part.is_some() && !self.saved().join("film.bin").exists());
         let (status, said) = Program::start(&mut self.node(&["download", "film.bin"])).end();
         assert_eq!(status.code(), Some(0), "{said:#?}");
         assert!(said.iter().any(|line| line.contains("were here before")), "{said:#?}");

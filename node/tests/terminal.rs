@@ -14,7 +14,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use programs::{Place, Program, noise, wait_until};
+use programs::{Place, Program, noise, wait_until, working_file};
 use rustix::process::{Pid, Signal};
 use rustix::pty::{self, OpenptFlags};
 use rustix::termios::{self, LocalModes, Termios, Winsize};
@@ -131,8 +131,8 @@ fn a_frozen_terminal_holds_nothing_up() {
     let mut held = Terminal::start(&mut to(&["--download-limit", "4MiB", "download", "film.bin"]));
     wait_until("bars are drawn", || held.shown().contains("% of 32.0 MiB"));
     held.types(FREEZE);
-    let journal = saved.join("film.bin.riffle");
-    let length = || fs::metadata(&journal).map_or(0, |journal| journal.len());
+    let journal = || fs::metadata(working_file(&saved, "film.bin", "journal")?).ok();
+    let length = || journal().map_or(0, |journal| journal.len());
     let before = length();
     wait_until("more pieces arrive", || length() > before + 200);
     held.signal(Signal::INT);

@@ -148,8 +148,12 @@ pub(crate) fn one_after_the_other(count: u32) -> Vec<isize> {
         let download = DownloadId(number);
         let content = &play.contents[number as usize % play.contents.len()];
         let destination = Destination::Folder(PathBuf::from("folder"));
-        let order =
-            DownloadOrder { wanted: Wanted::Content(content.id), destination, patience: Patience::ENDLESS };
+        let order = DownloadOrder {
+            wanted: Wanted::Content(content.id),
+            destination,
+            replace: false,
+            patience: Patience::ENDLESS,
+        };
         play.stage.command(Command::Download { download, order });
         for _ in 0..number % 16 {
             play.honest_round(Duration::from_millis(20));
@@ -295,8 +299,10 @@ impl<'a> Play<'a> {
             ..Patience::ENDLESS
         };
         let destination = Destination::Folder(PathBuf::from("folder"));
-        self.stage
-            .command(Command::Download { download, order: DownloadOrder { wanted, destination, patience } });
+        self.stage.command(Command::Download {
+            download,
+            order: DownloadOrder { wanted, destination, replace: false, patience },
+        });
     }
 
     /// One of the latest questions is answered.

@@ -5,10 +5,16 @@ use std::collections::BTreeMap;
 use messages::{ContentId, PieceIndex};
 use node::Doubt;
 
-use super::{BootId, HEADER, JournalHeader, Kept, RECORD, Record, Recovered, recover};
+use super::{
+    BootId, HEADER, JournalHeader, Kept, PartMark, RECORD, Record, Recovered, from_old_form, recover,
+};
 
-const NOW: JournalHeader =
-    JournalHeader { content: ContentId::from_bytes([7; 32]), length: 5 << 20, boot: BootId([3; 16]) };
+const NOW: JournalHeader = JournalHeader {
+    content: ContentId::from_bytes([7; 32]),
+    length: 5 << 20,
+    boot: BootId([3; 16]),
+    part: PartMark { inode: 9, made: 1 << 60 },
+};
 const PIECES: u32 = 20;
 /// Bytes of a script that make one record.
 const TOLD: usize = 3;
@@ -18,6 +24,9 @@ pub(crate) fn hold(bytes: &[u8]) {
     for part in [None, Some(Doubt::Changed)] {
         is_sound(&recover(bytes, &NOW, PIECES, part), part);
         told(bytes, part);
+        if let Some(present) = from_old_form(bytes) {
+            is_sound(&recover(&present, &NOW, PIECES, part), part);
+        }
     }
 }
 

@@ -30,7 +30,9 @@ mod tree {
     /// The BLAKE3 value of one piece, as the program has it.
     pub(crate) type Subtree = [u8; 32];
 }
-use records::{BootId, HEADER, JournalHeader, Kept, RECORD, Record, Recovered, recover};
+use records::{
+    BootId, HEADER, JournalHeader, Kept, PartMark, RECORD, Record, Recovered, from_old_form, recover,
+};
 
 // So is the prompt's word splitting.
 #[path = "../../src/bin/riffle/words.rs"]

@@ -67,8 +67,8 @@ impl Download {
     }
 
     pub(super) fn ask_open(&self, content: ContentId, manifest: Arc<Manifest>, cx: &mut Context<'_>) {
-        let (download, share, target) = (self.id, self.share, self.target());
-        cx.out.disk.push(DiskRequest::Open { download, share, target, content, manifest });
+        let (download, share, target, replace) = (self.id, self.share, self.target(), self.order.replace);
+        cx.out.disk.push(DiskRequest::Open { download, share, target, replace, content, manifest });
     }
 
     /// The part file is there, or cannot be.

@@ -282,6 +282,9 @@ impl Node {
                     self.lent.out.events.push(Event::Hashing { share, done, total });
                 }
             }
+            DiskResult::WithoutLocks { folder, elsewhere } => {
+                self.lent.out.events.push(Event::WithoutLocks { folder, elsewhere });
+            }
             DiskResult::Shared { share, result } => self.handle_shared(share, result),
             DiskResult::ShareChanged { share, error } => self.withdraw(share, Some(error), now),
             DiskResult::ManifestChecked { download, buffer, result } => {

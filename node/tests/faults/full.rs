@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
-use crate::programs::{Place, Program};
+use crate::programs::{Place, Program, working_file};
 use crate::scene::{MIB, PIECE, Scene, says};
 
 const LENGTH: usize = 6 * MIB;
@@ -96,7 +96,8 @@ fn scene_with(size: &str) -> Option<(Scene, SmallDisk, Program)> {
 /// Takes away the room that the part file has for what has not arrived, and all other room too. On most file systems
 /// the room is kept for it; on those that copy what is written (and sparse ones) this is what any other program does.
 fn fill(folder: &Path) {
-    let part = OpenOptions::new().write(true).open(folder.join("film.bin.part")).expect("under way");
+    let part = working_file(folder, "film.bin", "part").expect("under way");
+    let part = OpenOptions::new().write(true).open(part).expect("under way");
     let half = LENGTH as u64 / 2;
     fallocate(&part, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, half, half).expect("holes");
     let other = folder.join("other.bin");

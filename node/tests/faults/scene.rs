@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::programs::{Place, Program, noise, wait_until};
+use crate::programs::{Place, Program, noise, wait_until, working_file};
 
 pub(crate) const MIB: usize = 1 << 20;
 /// The size of a piece of every file here.
 pub(crate) const PIECE: usize = messages::limits::MIN_PIECE_SIZE as usize;
 
 /// The journal beside a part file: a header, then records of one size (node/README.md).
-const JOURNAL_HEADER: u64 = 68;
+const JOURNAL_HEADER: u64 = 84;
 const JOURNAL_RECORD: u64 = 41;
 
 /// A place with a tracker. Programs that are dropped are killed.
@@ -77,8 +77,8 @@ impl Scene {
 
     /// How many pieces of the unfinished `name` are on the disk, as its journal says.
     pub(crate) fn pieces(&self, name: &str) -> usize {
-        let journal = self.saved.join(format!("{name}.riffle"));
-        let length = fs::metadata(journal).map_or(0, |metadata| metadata.len());
+        let journal = || fs::metadata(working_file(&self.saved, name, "journal")?).ok();
+        let length = journal().map_or(0, |metadata| metadata.len());
         usize::try_from(length.saturating_sub(JOURNAL_HEADER) / JOURNAL_RECORD).expect("few")
     }
 
@@ -88,7 +88,8 @@ impl Scene {
         if folder.join(name).exists() {
             return (0..all).collect();
         }
-        let journal = fs::read(folder.join(format!("{name}.riffle"))).unwrap_or_default();
+        let journal = || fs::read(working_file(&folder, name, "journal")?).ok();
+        let journal = journal().unwrap_or_default();
         let records =
             journal.get(JOURNAL_HEADER as usize..).unwrap_or_default().chunks_exact(JOURNAL_RECORD as usize);
         records.map(|record| u32::from_le_bytes(record[1..5].try_into().expect("four")) as usize).collect()
@@ -101,9 +102,9 @@ impl Scene {
 
     /// Whether `name` is saved as it was made, with nothing left beside it.
     pub(crate) fn is_saved(&self, name: &str, length: usize) -> bool {
-        let beside = |end: &str| self.saved.join(format!("{name}.{end}")).exists();
+        let beside = |kind: &str| working_file(&self.saved, name, kind).is_some();
         let bytes = fs::read(self.saved.join(name));
-        bytes.is_ok_and(|bytes| bytes == noise(length)) && !beside("part") && !beside("riffle")
+        bytes.is_ok_and(|bytes| bytes == noise(length)) && !beside("part") && !beside("journal")
     }
 
     /// A whole new download of `name`, which must succeed.

@@ -85,6 +85,16 @@ impl Place {
     }
 }
 
+/// The working file of `name` in `folder` whose name ends with `kind` (`part`, `journal`), while there is one.
+pub(crate) fn working_file(folder: &Path, name: &str, kind: &str) -> Option<PathBuf> {
+    let (begin, end) = (format!(".{name}."), format!(".riffle-{kind}"));
+    let is_it = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&begin) && name.ends_with(&end)
+    };
+    std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).find(is_it)
+}
+
 /// A program under way; dropped, it is ended.
 pub(crate) struct Program {
     child: Child,

@@ -46,7 +46,7 @@ fn owner(world: &mut World, link: LinkSpec) -> HostId {
 fn wish(world: &mut World, host: HostId, at: Timestamp) {
     let wanted = Wanted::Name(world.library.named(NAME).name.clone(), String::new());
     let destination = Destination::Folder(PathBuf::from("/saved"));
-    world.wish(at, host, DownloadOrder { wanted, destination, patience: Patience::ENDLESS });
+    world.wish(at, host, DownloadOrder { wanted, destination, replace: false, patience: Patience::ENDLESS });
 }
 
 /// Runs until `host` has what it wants, at the latest in the second `within`; when that was, after the start.

@@ -44,6 +44,7 @@ fn download(world: &mut World, host: HostId, number: u32, name: &str, patience: 
     let order = DownloadOrder {
         wanted: Wanted::Name(Name::new(name).expect("a name"), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
+        replace: false,
         patience,
     };
     world.command(after(2000), host, Command::Download { download: DownloadId(number), order });

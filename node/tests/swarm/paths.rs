@@ -41,7 +41,11 @@ fn world(down: LinkSpec, links: &[LinkSpec], length: u64) -> (World, HostId, Vec
     let owners = owners.collect();
     let wanted = Wanted::Name(world.library.named(NAME).name.clone(), String::new());
     let destination = Destination::Folder(PathBuf::from("/saved"));
-    world.wish(after(3000), downloader, DownloadOrder { wanted, destination, patience: Patience::ENDLESS });
+    world.wish(
+        after(3000),
+        downloader,
+        DownloadOrder { wanted, destination, replace: false, patience: Patience::ENDLESS },
+    );
     (world, downloader, owners)
 }
 
@@ -138,7 +142,11 @@ fn what_one_session_found_the_next_one_knows() {
     finishes(&mut world, downloader, 10_000);
     let wanted = Wanted::Name(content.name.clone(), String::new());
     let destination = Destination::Folder(PathBuf::from("/saved"));
-    world.wish(after(20_000), downloader, DownloadOrder { wanted, destination, patience: Patience::ENDLESS });
+    world.wish(
+        after(20_000),
+        downloader,
+        DownloadOrder { wanted, destination, replace: false, patience: Patience::ENDLESS },
+    );
     // In the middle of the second download: it uses what the first one has found, and nobody probed again.
     world.run(after(20_300), |_| false);
     let now = world.now;

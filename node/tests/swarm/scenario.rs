@@ -134,6 +134,7 @@ pub(crate) fn run(scenario: &Scenario) -> Report {
             let order = DownloadOrder {
                 wanted: Wanted::Name(world.library.named(name).name.clone(), String::new()),
                 destination: Destination::Folder(PathBuf::from("/saved")),
+                replace: false,
                 patience: scenario.patience,
             };
             let download = DownloadId(number);

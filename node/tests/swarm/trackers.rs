@@ -54,6 +54,7 @@ fn fetch(world: &mut World, asker: HostId, wanted: Wanted, at: Timestamp) -> (Du
     let order = DownloadOrder {
         wanted,
         destination: Destination::Folder(PathBuf::from("/saved")),
+        replace: false,
         patience: ONE_SHOT,
     };
     world.command(at, asker, Command::Download { download: DownloadId(0), order });
@@ -171,6 +172,7 @@ fn a_download_knows_how_many_have_it_and_how_many_are_on_the_way() {
     let order = DownloadOrder {
         wanted: Wanted::Content(world.library.named("film.bin").id),
         destination: Destination::Folder(PathBuf::from("/saved")),
+        replace: false,
         patience: Patience::ENDLESS,
     };
     // Whoever gives it is so slow that the first is still on its way when the second asks.

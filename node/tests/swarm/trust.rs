@@ -31,6 +31,7 @@ fn world(links: &[LinkSpec], length: u64) -> (World, Vec<HostId>, HostId) {
     let order = DownloadOrder {
         wanted: Wanted::Name(content.name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
+        replace: false,
         patience: Patience::ENDLESS,
     };
     world.wish(Timestamp::ZERO + Duration::from_secs(2), downloader, order);

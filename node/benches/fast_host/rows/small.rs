@@ -44,8 +44,7 @@ impl Contestant for First<'_> {
     fn run(&mut self, stage: &Stage) -> Result<Run> {
         let mut first = None;
         let mut run = self.0.swarm.download_watched(stage, 1, |began, folder| {
-            let part = folder.join(format!("{}-MiB.bin.part", BEGUN / MIB));
-            first = Some(first_bytes(stage, began, &part, &part.with_extension(""))?);
+            first = Some(first_bytes(stage, began, folder)?);
             Ok(())
         })?;
         run.wall = first.unwrap_or(run.wall);
@@ -56,12 +55,18 @@ impl Contestant for First<'_> {
     }
 }
 
-/// When the first bytes were in `part`, or in `whole` if that was sooner than could be looked.
-fn first_bytes(stage: &Stage, began: Instant, part: &Path, whole: &Path) -> Result<Duration> {
+/// When the first bytes were in a file of `folder`, the part file or the whole, if that was sooner than could be looked.
+fn first_bytes(stage: &Stage, began: Instant, folder: &Path) -> Result<Duration> {
     loop {
-        // What is allocated and not written is a hole, too.
-        let there = |path: &Path| File::open(path).is_ok_and(|file| seek(&file, SeekFrom::Data(0)).is_ok());
-        if there(part) || there(whole) {
+        // What is allocated and not written is a hole, too; the journal, a log and the state are others' files.
+        let is_content = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.ends_with(".riffle-part") || name.ends_with("-MiB.bin")
+        };
+        let has_bytes =
+            |path: &Path| File::open(path).is_ok_and(|file| seek(&file, SeekFrom::Data(0)).is_ok());
+        let mut files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        if files.any(|path| is_content(&path) && has_bytes(&path)) {
             return Ok(began.elapsed());
         }
         stage.check()?;

@@ -117,6 +117,9 @@ pub(crate) struct Download {
     /// Of several contents of one name, take the one that the tracker heard of last
     #[arg(long)]
     pub(crate) newest: bool,
+    /// Replace a file that is there with other content, once the new one is whole and verified
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Wait for the tracker, for somebody to share it, and for room on a full disk
     #[arg(long)]
     pub(crate) wait: bool,

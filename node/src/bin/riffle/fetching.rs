@@ -1,14 +1,12 @@
 //! The downloads that a person asked for, from what was typed to how each ended.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use messages::NodeId;
-use node::{
-    Command, Destination, DownloadId, DownloadOrder, Event, Failure, Patience, SessionEnd, Waiting, Wanted,
-};
+use node::{Command, Destination, DownloadId, DownloadOrder, Event, Failure, SessionEnd, Waiting};
 
 use crate::driver::NodeHandle;
 use crate::exit::ExitCode;
@@ -28,6 +26,8 @@ pub(crate) struct Fetching {
     running: BTreeMap<DownloadId, Fetch>,
     code: ExitCode,
     done: usize,
+    /// Folders without locks that were told of.
+    without_locks: BTreeSet<PathBuf>,
 }
 
 /// One download that is not over.
@@ -66,20 +66,20 @@ impl Fetch {
 impl Fetching {
     /// No downloads yet; `place` is where the person reads about them, `tracker` where their owners are asked for.
     pub(crate) fn new(place: Place, tracker: SocketAddr) -> Fetching {
-        Fetching { place, tracker, running: BTreeMap::new(), code: ExitCode::Done, done: 0 }
+        Fetching {
+            place,
+            tracker,
+            running: BTreeMap::new(),
+            code: ExitCode::Done,
+            done: 0,
+            without_locks: BTreeSet::new(),
+        }
     }
 
     /// Asks for a download.
-    pub(crate) fn begin(
-        &mut self,
-        wanted: Wanted,
-        destination: Destination,
-        patience: Patience,
-        handle: &NodeHandle,
-    ) -> DownloadId {
+    pub(crate) fn begin(&mut self, order: DownloadOrder, handle: &NodeHandle) -> DownloadId {
         let download = handle.new_download();
-        self.running.insert(download, Fetch::new(wanted::label(&wanted)));
-        let order = DownloadOrder { wanted, destination, patience };
+        self.running.insert(download, Fetch::new(wanted::label(&order.wanted)));
         handle.command(Command::Download { download, order });
         download
     }
@@ -96,6 +96,9 @@ impl Fetching {
                 if let Some(fetch) = self.running.get(download) {
                     screen.note(&report::resumed(&fetch.label, *have_bytes, *hashed_again));
                 }
+            }
+            Event::WithoutLocks { folder, elsewhere } if self.without_locks.insert(folder.clone()) => {
+                screen.note(&report::without_locks(folder, *elsewhere));
             }
             Event::DownloadWaits { download, why } => self.on_wait(*download, why, screen),
             Event::PieceRejected { download, piece, .. } => {
@@ -178,6 +181,9 @@ pub(crate) fn destination(output: Option<&Path>, folder: &Path) -> Destination {
 
 /// What is wrong with `-o output` for that many files, if anything.
 pub(crate) fn objection(output: Option<&Path>, folder: &Path, files: usize) -> Option<&'static str> {
+    if output == Some(Path::new("-")) {
+        return Some("-o - would be standard output, which is not supported; a file of that name is -o ./-");
+    }
     let one_path = output.is_some_and(|output| !names_a_folder(output, folder));
     (files > 1 && one_path)
         .then_some("-o must be a folder for several files: one that is there, or with a / at its end")
@@ -242,5 +248,6 @@ mod tests {
         assert!(objects("c", 2) && !objects("c", 1));
         assert!(!objects("c/", 2) && !objects(".", 2));
         assert_eq!(objection(None, folder.path(), 2), None);
+        assert!(objects("-", 1) && !objects("./-", 1), "standard output, and a file");
     }
 }

@@ -101,7 +101,9 @@ pub(crate) fn failure(label: &str, why: &Failure, place: Place, tracker: &str) -
         Failure::OnlyHere => format!("{label}: {why}"),
         Failure::Disk(error) => match error.kind {
             node::DiskErrorKind::ExistsOther => {
-                format!("{error}; nothing was overwritten: choose another place with -o")
+                format!(
+                    "{error}; nothing was overwritten: choose another place with -o, or replace it with --force"
+                )
             }
             node::DiskErrorKind::Full { needed } => {
                 format!("{}: disk full: {} more needed; {again}", error.path.display(), size(needed))
@@ -129,6 +131,19 @@ pub(crate) fn resumed(label: &str, have_bytes: u64, hashed_again: Option<HashedA
         let _ = write!(line, " ({} hashed again: {why})", size(bytes));
     }
     line
+}
+
+/// What a person should know who downloads to a file system without locks.
+pub(crate) fn without_locks(folder: &Path, elsewhere: bool) -> String {
+    let folder = folder.display();
+    let who = if elsewhere {
+        "downloads of this host are kept apart by locks in the state folder; another host"
+    } else {
+        "another program"
+    };
+    format!(
+        "{folder}: this file system has no locks: {who} must not download the same to the same place meanwhile"
+    )
 }
 
 /// The contents that `label` may mean, and how to say which.

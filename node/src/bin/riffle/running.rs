@@ -104,6 +104,7 @@ impl Running {
             tracker: tracker.address(),
             node: state.node(),
             memory: Some(memory),
+            locks: Some(state.locks()),
             log: tracing::dispatcher::get_default(Clone::clone),
         })
         .map_err(refused_start)?;

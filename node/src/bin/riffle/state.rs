@@ -85,6 +85,11 @@ impl StateFolder {
         self.folder.join("shares")
     }
 
+    /// Where files are locked that are on file systems without locks: one folder for all nodes of this state.
+    pub(crate) fn locks(&self) -> PathBuf {
+        self.folder.with_file_name("locks")
+    }
+
     /// The folder itself: there the driver keeps what it has hashed.
     pub(crate) fn path(&self) -> &Path {
         &self.folder

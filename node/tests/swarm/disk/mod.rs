@@ -194,7 +194,7 @@ impl Disk {
                     known.map(|content| content.manifest.clone()).ok_or(messages::ManifestError::Identity);
                 Some((LATENCY, DiskResult::ManifestChecked { download, buffer, result }))
             }
-            DiskRequest::Open { download, share, target, content, manifest } => {
+            DiskRequest::Open { download, share, target, replace: _, content, manifest } => {
                 let hashed = self.hashed;
                 let slot = Slot { target, share };
                 let result = self.open_part(download, slot, (content, manifest), around);

@@ -100,6 +100,7 @@ pub(crate) fn downloads(world: &mut World, link: &Link) -> HostId {
     let order = DownloadOrder {
         wanted: Wanted::Name(name, String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
+        replace: false,
         patience: Patience::ENDLESS,
     };
     world.command(world.now, host, Command::Download { download: DownloadId(0), order });

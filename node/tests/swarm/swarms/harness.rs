@@ -186,6 +186,7 @@ impl Course {
         let order = DownloadOrder {
             wanted: Wanted::Name(self.content.1.clone(), String::new()),
             destination: Destination::Folder(PathBuf::from("/saved")),
+            replace: false,
             patience: Patience::ENDLESS,
         };
         self.world.command(began, host, Command::Download { download: DownloadId(0), order });

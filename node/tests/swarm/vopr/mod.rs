@@ -82,6 +82,7 @@ fn wish(world: &mut World, host: HostId, at: Timestamp) {
     let order = DownloadOrder {
         wanted: Wanted::Name(name, String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
+        replace: false,
         patience: Patience::ENDLESS,
     };
     world.wish(at, host, order);

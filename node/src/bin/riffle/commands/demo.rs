@@ -145,6 +145,7 @@ impl Stage {
             tracker: self.tracker.address(),
             node,
             memory: None,
+            locks: None,
             log,
         })
         .map_err(refused_start)?;
@@ -216,7 +217,8 @@ impl Stage {
             room: Some(PATIENCE),
         };
         let wanted = Wanted::Name(name.clone(), String::new());
-        let order = DownloadOrder { wanted, destination: Destination::Folder(folder.to_owned()), patience };
+        let destination = Destination::Folder(folder.to_owned());
+        let order = DownloadOrder { wanted, destination, replace: false, patience };
         let tracker = self.tracker.address().to_string();
         screen.note(&format!("a fifth node downloads {name}"));
         downloader.handle.command(Command::Download { download: downloader.handle.new_download(), order });

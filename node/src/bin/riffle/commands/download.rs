@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::{NodeSettings, Period};
-use node::{Patience, Wanted};
+use node::{DownloadOrder, Patience, Wanted};
 
 use crate::arguments::Download;
 use crate::exit::{ExitCode, Stop};
@@ -47,7 +47,8 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     let mut fetching = Fetching::new(Place::OneShot, running.tracker.address());
     for wanted in wanted {
         let destination = fetching::destination(arguments.output.as_deref(), &folder);
-        fetching.begin(wanted, destination, patience(&arguments, &settings), &running.handle);
+        let (replace, patience) = (arguments.force, patience(&arguments, &settings));
+        fetching.begin(DownloadOrder { wanted, destination, replace, patience }, &running.handle);
     }
     let mut signals = Signals::listen(screen.clone(), || {})?;
     let leaving = watch(&mut running, &mut fetching, &arguments, &screen, &mut signals).await?;
@@ -153,7 +154,7 @@ mod tests {
 
     fn arguments() -> Download {
         let wanted = vec!["f".to_owned()];
-        Download { wanted, output: None, newest: false, wait: false, timeout: None, stay: None }
+        Download { wanted, output: None, force: false, newest: false, wait: false, timeout: None, stay: None }
     }
 
     #[test]

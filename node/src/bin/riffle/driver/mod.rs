@@ -31,6 +31,7 @@ mod tests;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver as EndReceiver, RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
@@ -74,6 +75,8 @@ pub(crate) struct DriverSettings {
     pub(crate) node: NodeId,
     /// What it has hashed in its lives before; `None`: nothing is remembered.
     pub(crate) memory: Option<Memory>,
+    /// Where part files are locked on file systems without locks; `None`: nowhere.
+    pub(crate) locks: Option<PathBuf>,
     /// Where the node's threads say what they do.
     pub(crate) log: tracing::Dispatch,
 }
@@ -120,7 +123,7 @@ pub(crate) struct NodeHandle {
 pub(crate) fn start(
     settings: DriverSettings,
 ) -> Result<(NodeHandle, mpsc::UnboundedReceiver<Event>), StartError> {
-    let DriverSettings { settings, listen, tracker, node, memory, log } = settings;
+    let DriverSettings { settings, listen, tracker, node, memory, locks, log } = settings;
     let clock = Clock::start();
     let identity = identity(node).map_err(StartError::Threads)?;
     let bound = BoundSocket::bind(listen, &settings.network)?;
@@ -134,6 +137,9 @@ pub(crate) fn start(
     disk.limit(limits.hashed, limits.parts);
     if let Some(memory) = memory {
         disk.remember(memory);
+    }
+    if let Some(locks) = locks {
+        disk.lock_in(&locks);
     }
     let state = UdpSocketState::new(UdpSockRef::from(&bound.socket))
         .map_err(|cause| StartError::Bind { address: listen, cause })?;

@@ -78,6 +78,9 @@ fn log_download(event: &Event) {
         Event::DownloadResumed { download, have_bytes, hashed_again: Some(again) } => {
             info!(%download, have_bytes, hashed_bytes = again.bytes, why = %again.why, "part file found");
         }
+        Event::WithoutLocks { folder, elsewhere } => {
+            warn!(folder = %folder.display(), elsewhere, "the file system has no locks");
+        }
         Event::DownloadWaits { download, why } => info!(%download, ?why, "download waits"),
         Event::OwnerReady { download, owner, peer, rtt } => {
             info!(%download, owner = %owner.short(), %peer, rtt_us = rtt.as_micros() as u64, "owner ready");

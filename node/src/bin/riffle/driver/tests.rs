@@ -15,6 +15,7 @@ fn settings() -> DriverSettings {
         tracker: "127.0.0.1:9".parse().unwrap(),
         node: NodeId::from_bytes([5; 16]),
         memory: None,
+        locks: None,
         log: tracing::Dispatch::none(),
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::NodeSettings;
-use node::{Command, Event, Patience, ShareStatus};
+use node::{Command, DownloadOrder, Event, Patience, ShareStatus};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use self::editor::TerminalMode;
@@ -272,7 +272,7 @@ impl Prompt {
         }
     }
 
-    fn download(&mut self, Fetch { wanted, output, wait }: Fetch) {
+    fn download(&mut self, Fetch { wanted, output, force: replace, wait }: Fetch) {
         let folder = match download_folder() {
             Ok(folder) => folder,
             Err(error) => return self.screen.note(&format!("{error:#}")),
@@ -283,7 +283,8 @@ impl Prompt {
         let patience = if wait { Patience::ENDLESS } else { self.patience };
         for wanted in wanted {
             let destination = fetching::destination(output.as_deref(), &folder);
-            self.fetching.begin(wanted, destination, patience, &self.running.handle);
+            let order = DownloadOrder { wanted, destination, replace, patience };
+            self.fetching.begin(order, &self.running.handle);
         }
         self.progress_due = Instant::now() + PROGRESS_EVERY;
     }

@@ -27,7 +27,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     },
     Topic {
         name: "download",
-        usage: "download [--wait] [--newest] [-o PATH] NAME|ID...",
+        usage: "download [--wait] [--force] [--newest] [-o PATH] NAME|ID...",
         summary: "fetch files, and share them too once they are there",
     },
     Topic { name: "exit", usage: "exit", summary: "leave now; downloads go on where they were next time" },
@@ -90,6 +90,8 @@ pub(crate) struct Fetch {
     pub(crate) wanted: Vec<Wanted>,
     /// Where to, when it is not the usual folder.
     pub(crate) output: Option<PathBuf>,
+    /// Whether to replace a file that is there with other content.
+    pub(crate) force: bool,
     /// Whether to keep asking for what nobody shares yet.
     pub(crate) wait: bool,
 }
@@ -217,7 +219,7 @@ fn choice(word: &str) -> Choice {
 }
 
 fn fetch(words: &[String]) -> Result<Fetch, String> {
-    let mut fetch = Fetch { wanted: Vec::new(), output: None, wait: false };
+    let mut fetch = Fetch { wanted: Vec::new(), output: None, force: false, wait: false };
     let mut words = words.iter();
     let (mut options, mut newest) = (true, false);
     while let Some(word) = words.next() {
@@ -225,6 +227,7 @@ fn fetch(words: &[String]) -> Result<Fetch, String> {
             "--" if options => options = false,
             "--wait" if options => fetch.wait = true,
             "--newest" if options => newest = true,
+            "--force" if options => fetch.force = true,
             "-o" | "--output" if options => {
                 fetch.output = Some(words.next().ok_or("a path is missing behind -o")?.into());
             }
@@ -282,10 +285,11 @@ mod tests {
 
     #[test]
     fn download_takes_its_options_anywhere() {
-        let Ok(Verb::Download(fetch)) = parse("download f.bin --wait -o 'my files'") else {
+        let Ok(Verb::Download(fetch)) = parse("download f.bin --wait -o 'my files' --force") else {
             panic!("not a download");
         };
         assert_eq!(fetch.wanted, vec![wanted::parse("f.bin").expect("a name")]);
+        assert!(fetch.force);
         assert_eq!((fetch.output, fetch.wait), (Some("my files".into()), true));
         let Ok(Verb::Download(fetch)) = parse("download lab.img --newest f@cafe") else {
             panic!("not a download");

@@ -1,15 +1,16 @@
 //! What is in a part file from before: what its journal says, and how far that can be believed.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::ops::Range;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 
 use messages::{Layout, Manifest, PieceIndex};
 use node::Doubt;
 
+use super::journal::open_regular_file;
 use super::records::{JournalHeader, Recovered, recover};
 use super::tree::piece_hash;
 
@@ -17,37 +18,78 @@ use super::tree::piece_hash;
 const CLOCK_SLACK: Duration = Duration::from_secs(2);
 /// More bytes for a piece than a journal can have: each is told of a few times at most.
 const MOST_A_PIECE: u64 = 256;
+/// So many pieces are hashed to find out whether a part file that was moved is ours: one or two may be lost.
+const PIECES_TRIED: usize = 4;
 
-/// What the part file `file`, in the state `metadata`, holds of `manifest`; the journal is at `journal`.
-pub(crate) fn look_back(
-    file: &File,
-    metadata: &Metadata,
-    journal: &Path,
-    now: &JournalHeader,
-    manifest: &Manifest,
-) -> Recovered {
-    let layout = manifest.layout();
-    let pieces = layout.pieces();
-    let mut recovered = match read_journal(journal, pieces) {
-        Some((bytes, written)) => {
-            let touched_late = modified(metadata) > written + CLOCK_SLACK;
-            let part = match metadata.len() {
-                length if length < layout.length() => Some(Doubt::Shorter),
-                length if length > layout.length() || touched_late => Some(Doubt::Changed),
-                _ => None,
-            };
-            recover(&bytes, now, pieces, part)
-        }
-        None => Recovered::nothing(pieces, Doubt::NoJournal),
-    };
-    // Where nothing was ever written there is nothing to be found.
-    let unknown = std::mem::take(&mut recovered.unknown);
-    recovered.doubtful.extend(may_be_there(file, manifest, unknown));
-    recovered.doubtful.sort_unstable();
-    if recovered.doubtful.is_empty() {
-        recovered.doubt = None;
+/// A journal as it was found, in the present form.
+#[derive(Clone, Debug)]
+pub(crate) struct OldJournal {
+    bytes: Vec<u8>,
+    /// When it was last added to, since the epoch.
+    written: Duration,
+}
+
+impl OldJournal {
+    /// The journal at `path`, in the form that `form` makes the present one of; `None` when there is none that can be
+    /// about a content of so many pieces.
+    pub(crate) fn read(
+        path: &Path,
+        pieces: u32,
+        form: impl Fn(Vec<u8>) -> Option<Vec<u8>>,
+    ) -> Option<OldJournal> {
+        let file = open_regular_file(path).ok()?;
+        let written = modified(&file.metadata().ok()?);
+        let mut bytes = Vec::new();
+        file.take((u64::from(pieces) + 1) * MOST_A_PIECE).read_to_end(&mut bytes).ok()?;
+        Some(OldJournal { bytes: form(bytes)?, written })
     }
-    recovered
+
+    /// Its header.
+    pub(crate) fn header(&self) -> Option<JournalHeader> {
+        JournalHeader::read(&self.bytes).ok()
+    }
+
+    /// Whether `file` has a piece that it tells to be stored: then this is its journal, whatever became of its inode on the
+    /// way (a copy, a backup, a stick that was plugged in again).
+    pub(crate) fn tells_of(&self, file: &File, now: &JournalHeader, manifest: &Manifest) -> bool {
+        let layout = manifest.layout();
+        let recovered = recover(&self.bytes, now, layout.pieces(), None);
+        let is_there = |piece: PieceIndex| {
+            let span = layout.span(piece).unwrap_or_default();
+            let mut bytes = vec![0; (span.end - span.start) as usize];
+            let read = file.read_exact_at(&mut bytes, span.start);
+            read.is_ok() && manifest.piece_hash(piece) == Some(&piece_hash(&bytes))
+        };
+        // The first is as good as any: of a file that is not ours none is there.
+        recovered.told().take(PIECES_TRIED).any(is_there)
+    }
+
+    /// What `file`, in the state `metadata`, holds of `manifest`. `is_moved`: it is not the inode that was written to.
+    pub(crate) fn look_back(
+        &self,
+        (file, metadata): (&File, &Metadata),
+        now: &JournalHeader,
+        manifest: &Manifest,
+        is_moved: bool,
+    ) -> Recovered {
+        let layout = manifest.layout();
+        let pieces = layout.pieces();
+        let touched_late = modified(metadata) > self.written + CLOCK_SLACK;
+        let part = match metadata.len() {
+            length if length < layout.length() => Some(Doubt::Shorter),
+            length if length > layout.length() || touched_late || is_moved => Some(Doubt::Changed),
+            _ => None,
+        };
+        let mut recovered = recover(&self.bytes, now, pieces, part);
+        // Where nothing was ever written there is nothing to be found.
+        let unknown = std::mem::take(&mut recovered.unknown);
+        recovered.doubtful.extend(may_be_there(file, manifest, unknown));
+        recovered.doubtful.sort_unstable();
+        if recovered.doubtful.is_empty() {
+            recovered.doubt = None;
+        }
+        recovered
+    }
 }
 
 /// Those of `pieces` that are not all hole; and those that are meant to be zeros, as a hole is.
@@ -107,16 +149,6 @@ fn data_of(file: &File, length: u64) -> Option<Vec<Range<u64>>> {
 #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
 fn data_of(_file: &File, _length: u64) -> Option<Vec<Range<u64>>> {
     None
-}
-
-/// The journal's bytes, and when they were last added to.
-fn read_journal(path: &Path, pieces: u32) -> Option<(Vec<u8>, Duration)> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    let changed = modified(&file.metadata().ok()?);
-    let mut bytes = Vec::new();
-    file.take((u64::from(pieces) + 1) * MOST_A_PIECE).read_to_end(&mut bytes).ok()?;
-    Some((bytes, changed))
 }
 
 /// When the bytes of a file last changed, since the epoch.

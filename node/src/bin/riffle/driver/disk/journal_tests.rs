@@ -4,10 +4,14 @@ use messages::{ContentId, PieceIndex};
 use node::Doubt;
 
 use super::*;
-use crate::driver::disk::records::{Kept, Recovered, VERSION_AT, recover};
+use crate::driver::disk::records::{Kept, PartMark, Recovered, VERSION_AT, recover};
 
-const NOW: JournalHeader =
-    JournalHeader { content: ContentId::from_bytes([7; 32]), length: 5 << 20, boot: BootId([3; 16]) };
+const NOW: JournalHeader = JournalHeader {
+    content: ContentId::from_bytes([7; 32]),
+    length: 5 << 20,
+    boot: BootId([3; 16]),
+    part: PartMark { inode: 9, made: 1 << 60 },
+};
 const PIECES: u32 = 20;
 
 fn record(kept: Kept, piece: u32) -> Record {

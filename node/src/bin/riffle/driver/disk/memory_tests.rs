@@ -127,7 +127,10 @@ fn a_target_that_is_remembered_is_compared_without_being_read() {
         let (mut disk, mut heard) = disk_with(memory);
         let (download, share, target) = (node::DownloadId(1), ShareId(7), path.clone());
         let (content, manifest) = (manifest.content_id(), Arc::new(manifest));
-        disk.request(DiskRequest::Open { download, share, target, content, manifest }, &mut Pool::default());
+        disk.request(
+            DiskRequest::Open { download, share, target, replace: false, content, manifest },
+            &mut Pool::default(),
+        );
         let opened = match heard.blocking_recv().expect("the workers live") {
             Done::Opened { opened, .. } => Ok(opened),
             Done::Told(DiskResult::Opened { result: Err(error), .. }) => Err(error.kind),

@@ -8,6 +8,7 @@ mod hashing;
 mod identity;
 mod journal;
 mod lanes;
+mod lock;
 mod memory;
 mod open;
 mod part;
@@ -21,6 +22,7 @@ mod share;
 mod stores;
 mod tree;
 mod workers;
+mod working_files;
 mod writing;
 
 #[cfg(test)]
@@ -80,6 +82,8 @@ pub(crate) struct Disk {
     open: usize,
     most_open: usize,
     memory: Option<Arc<Memory>>,
+    /// Where locks go that the file system does not have.
+    locks: Option<Arc<Path>>,
 }
 
 impl Disk {
@@ -106,7 +110,13 @@ impl Disk {
             open: 0,
             most_open: usize::MAX,
             memory: None,
+            locks: None,
         })
+    }
+
+    /// Part files on file systems without locks are locked in the folder `locks`.
+    pub(crate) fn lock_in(&mut self, locks: &Path) {
+        self.locks = Some(locks.into());
     }
 
     /// Takes what was hashed before for true, and remembers what will be.
@@ -143,12 +153,13 @@ impl Disk {
                     results.send(Done::ManifestChecked { download, loan, result });
                 });
             }
-            DiskRequest::Open { download, share, target, content, manifest } => {
+            DiskRequest::Open { download, share, target, replace, content, manifest } => {
                 let stop = StopFlag::default();
-                let (place, rule) = (Place::of(target), self.rule);
-                let (writing, memory) = (self.writing.clone(), self.memory.clone());
+                let (place, rule) = (Place::of(target, replace), self.rule);
+                let (writing, memory, locks) =
+                    (self.writing.clone(), self.memory.clone(), self.locks.clone());
                 let opening =
-                    Opening { download, share, place, content, manifest, rule, writing, memory, stop };
+                    Opening { download, share, place, content, manifest, rule, writing, memory, locks, stop };
                 self.forget(download);
                 self.downloads.insert(download, Slot::Waiting(Box::new(opening)));
                 self.turns.push_back(download);
@@ -180,7 +191,7 @@ impl Disk {
             let Some(Slot::Waiting(opening)) = self.downloads.remove(&download) else { continue };
             self.downloads.insert(download, Slot::Opening(opening.stop.clone()));
             self.open += 1;
-            let otherwise = Err(fault::internal(&opening.place.part));
+            let otherwise = Err(fault::internal(&opening.place.target));
             let otherwise = DiskResult::Opened { download, result: otherwise };
             self.with_crew(otherwise, move |crew, results| open::open(crew, results, *opening));
         }
@@ -246,7 +257,7 @@ impl Disk {
     fn abandon(&mut self, download: DownloadId) {
         match self.forget(download) {
             Some(Slot::Waiting(opening)) => {
-                let result = Err(fault::error(&opening.place.part, DiskErrorKind::Cancelled));
+                let result = Err(fault::error(&opening.place.target, DiskErrorKind::Cancelled));
                 self.results.tell(DiskResult::Opened { download, result });
             }
             Some(Slot::Opening(stop)) => stop.raise(),

@@ -1,36 +1,29 @@
-//! Making room for a download: what stands at its target, the locked part file, and what is in it from before.
+//! Making room for a download: what stands at its target, its working files, and what is in them from before.
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::fs::{File, Metadata};
 use std::ops::Range;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use messages::{ContentId, Manifest, PieceIndex};
 use node::{DiskError, DiskErrorKind, DiskResult, Doubt, DownloadId, HashedAgain, Opened, ShareId};
-use rustix::fs::FlockOperation;
 
-use super::before::look_back;
 use super::fault::{disk_error, error};
 use super::identity::FileIdentity;
 use super::journal::{self, Journal};
 use super::memory::{Fingerprint, Memory};
-use super::part::{Part, SyncRule};
-use super::place::{Place, sync_folder_of};
-use super::records::{BootId, JournalHeader, Kept, Record};
+use super::part::{Part, PartFile, SyncRule};
+use super::place::Place;
+use super::records::{BootId, JournalHeader, Kept, PartMark, Record, Recovered};
 use super::room::{full_or_else, make_room};
 use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
 use super::share::open_regular;
 use super::tree::{PieceDigest, Subtree, root_of};
+use super::working_files::{Found, Search, WorkingFiles};
 use super::writing::Writing;
 use super::{Done, Results, ServedFile};
 use crate::driver::mapping::MappedFile;
-
-/// How often, and how far apart, a lock is tried for: a download that was just given up lets go within moments.
-const LOCK_TRIES: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// A download that is to be opened.
 #[derive(Clone)]
@@ -51,6 +44,8 @@ pub(crate) struct Opening {
     pub(crate) writing: Writing,
     /// What was hashed before.
     pub(crate) memory: Option<Arc<Memory>>,
+    /// Where locks go that the file system does not have.
+    pub(crate) locks: Option<Arc<Path>>,
     /// Raised when nobody wants it any more.
     pub(crate) stop: StopFlag,
 }
@@ -58,7 +53,9 @@ pub(crate) struct Opening {
 /// The part file while its pieces from before are looked at.
 struct Draft {
     opening: Opening,
-    file: Arc<File>,
+    part: PartFile,
+    /// The journal, if it says already what is known.
+    journal: Option<Journal>,
     trusted: Vec<(PieceIndex, Subtree)>,
     /// Why other pieces have to be hashed.
     doubt: Option<Doubt>,
@@ -93,13 +90,13 @@ impl Opening {
     fn target(&self) -> Result<Option<File>, DiskError> {
         self.place.check_folder()?;
         let Some(metadata) = self.place.found_at_target()? else { return Ok(None) };
-        if !metadata.is_file() || metadata.len() != self.manifest.layout().length() {
-            return Err(error(&self.place.target, DiskErrorKind::ExistsOther));
+        if metadata.is_file() && metadata.len() == self.manifest.layout().length() {
+            return open_regular(&self.place.target).map(Some);
         }
-        open_regular(&self.place.target).map(Some)
+        self.place.check_target().map(|()| None)
     }
 
-    /// Is the file at the target the content already?
+    /// Is the file at the target the content already? If not, it may be one to be replaced.
     fn compare(self, crew: &Crew, results: &Results, file: File) {
         let (file, began) = (Arc::new(file), SystemTime::now());
         let found = match file.metadata() {
@@ -108,12 +105,14 @@ impl Opening {
         };
         let recalled = self.memory.as_ref().and_then(|memory| memory.recall(&self.place.target, &found));
         if let Some(known) = recalled {
-            let same = self.same(known.root(), &file, &found);
-            return self.report(results, same.map(|served| (Opened::AlreadyThere, served, None)));
+            return match self.same(known.root(), &file, &found) {
+                Err(other) if other.kind == DiskErrorKind::ExistsOther => self.replace(crew, results, other),
+                same => self.report(results, same.map(|served| (Opened::AlreadyThere, served, None))),
+            };
         }
         let layout = self.manifest.layout();
         let order = self.order(&file, all_pieces(layout));
-        let results = results.clone();
+        let (results, own_crew) = (results.clone(), crew.clone());
         let then = move |digests: Result<Vec<PieceDigest>, ScanError>| {
             let target = &self.place.target;
             let same = digests.map_err(|failed| scan_error(target, failed)).and_then(|digests| {
@@ -124,9 +123,23 @@ impl Opening {
                 }
                 Ok(served)
             });
-            self.report(&results, same.map(|served| (Opened::AlreadyThere, served, None)));
+            match same {
+                Err(other) if other.kind == DiskErrorKind::ExistsOther => {
+                    self.replace(&own_crew, &results, other);
+                }
+                same => self.report(&results, same.map(|served| (Opened::AlreadyThere, served, None))),
+            }
         };
         scan(crew, order, Box::new(then));
+    }
+
+    /// Another file is at the target: it stays until the new one is whole, if it is to be replaced at all.
+    fn replace(self, crew: &Crew, results: &Results, other: DiskError) {
+        let drafted = if self.place.replace { self.draft() } else { Err(other) };
+        match drafted {
+            Ok((draft, doubtful)) => draft.look_at(crew, results, doubtful),
+            Err(failed) => self.report(results, Err(failed)),
+        }
     }
 
     /// The file at the target, to be served, when the hash of its whole is that of the content.
@@ -150,48 +163,73 @@ impl Opening {
 
     fn header(&self) -> JournalHeader {
         let length = self.manifest.layout().length();
-        JournalHeader { content: self.content, length, boot: BootId::current() }
+        JournalHeader { content: self.content, length, boot: BootId::current(), part: PartMark::NONE }
     }
 
     /// The part file, locked, of the right length, with room for all of it; and the pieces to be hashed again.
     fn draft(&self) -> Result<(Draft, Vec<PieceIndex>), DiskError> {
-        let part = &self.place.part;
-        let file = open_locked(part)?;
-        let metadata = file.metadata().map_err(|cause| disk_error(part, &cause))?;
-        let recovered = look_back(&file, &metadata, &self.place.journal, &self.header(), &self.manifest);
-        let target_is_free = match self.place.found_at_target()? {
-            None => Ok(()),
-            Some(_) => Err(error(&self.place.target, DiskErrorKind::ExistsOther)),
+        self.place.check_target()?;
+        let (header, locks) = (self.header(), self.locks.as_deref());
+        let Opening { place, manifest, writing, .. } = self;
+        let files = Search { place, header, manifest, writing, locks }.open()?;
+        let WorkingFiles { file, part, journal: journal_path, lock, found } = files;
+        let part = PartFile::new(file, part, journal_path, lock);
+        let metadata = part.file.metadata().map_err(|cause| disk_error(part.shown(place), &cause))?;
+        let (mut journal, recovered) = match found {
+            Found::Nothing(journal) => (journal, Recovered::default()),
+            Found::Before { journal, is_moved } => {
+                let recovered = journal.look_back((&part.file, &metadata), &header, manifest, is_moved);
+                (None, recovered)
+            }
         };
-        let layout = self.manifest.layout();
-        if metadata.len() != layout.length() {
+        let layout = manifest.layout();
+        let is_new = metadata.len() == 0;
+        if !is_new && metadata.len() != layout.length() {
             // What the journal says is not so, and must not look right when the file has its length again.
-            let _ = std::fs::remove_file(&self.place.journal);
-            sync_folder_of(&self.place.journal);
+            self.write_journal(&part, &recovered.records())?;
         }
-        let room = (layout.length(), if layout.pieces() > 1 { journal::most(layout.pieces()) } else { 0 });
-        let made = target_is_free.and_then(|()| make_room(&self.writing, &file, part, &metadata, room));
+        // A new journal has its room already.
+        let beside =
+            if journal.is_none() && part.journal.is_some() { journal::most(layout.pieces()) } else { 0 };
+        let made = make_room(writing, &part.file, part.shown(place), &metadata, (layout.length(), beside));
         if let Err(error) = made {
-            if metadata.len() == 0 {
-                // Ours, made just now or left by a crash: there is nothing in it.
-                self.place.remove_part(&file);
+            if is_new {
+                // Made just now, or left by a crash: there is nothing in it.
+                journal.take().into_iter().for_each(Journal::remove);
+                part.remove();
             }
             return Err(error);
         }
-        let (file, trusted, doubt) = (Arc::new(file), recovered.trusted, recovered.doubt);
-        Ok((Draft { opening: self.clone(), file, trusted, doubt }, recovered.doubtful))
+        let Recovered { trusted, doubtful, doubt, .. } = recovered;
+        Ok((Draft { opening: self.clone(), part, journal, trusted, doubt }, doubtful))
+    }
+
+    /// The journal of `part`, which says `records` and no more.
+    fn write_journal(&self, part: &PartFile, records: &[Record]) -> Result<Option<Journal>, DiskError> {
+        let Some(path) = &part.journal else { return Ok(None) };
+        let pieces = self.manifest.layout().pieces();
+        let header = JournalHeader { part: PartMark::of(&part.file), ..self.header() };
+        let made = Journal::create(path, &header, records, (pieces, &self.writing));
+        made.map(Some).map_err(|cause| {
+            let most = journal::most(pieces);
+            full_or_else(&part.file, path, &cause, most, most)
+        })
     }
 }
 
 impl Draft {
     /// Hashes the doubtful pieces, and opens with those that match.
     fn look_at(self, crew: &Crew, results: &Results, doubtful: Vec<PieceIndex>) {
-        let order = self.opening.order(&self.file, doubtful.clone());
+        if let Some(elsewhere) = self.part.is_locked_elsewhere() {
+            let folder = self.opening.place.folder.clone();
+            results.tell(DiskResult::WithoutLocks { folder, elsewhere });
+        }
+        let order = self.opening.order(&self.part.file, doubtful.clone());
         let results = results.clone();
         let then = move |digests: Result<Vec<PieceDigest>, ScanError>| {
             let opening = self.opening.clone();
             let ready = digests
-                .map_err(|failed| scan_error(&opening.place.part, failed))
+                .map_err(|failed| scan_error(self.part.shown(&opening.place), failed))
                 .and_then(|digests| self.ready(&doubtful, &digests));
             opening.report(&results, ready);
         };
@@ -203,31 +241,24 @@ impl Draft {
         doubtful: &[PieceIndex],
         digests: &[PieceDigest],
     ) -> Result<(Opened, ServedFile, Option<Arc<Part>>), DiskError> {
-        let Opening { place, manifest, rule, writing, .. } = &self.opening;
+        let Opening { place, manifest, rule, writing, content, .. } = &self.opening;
         for (piece, digest) in doubtful.iter().zip(digests) {
             if manifest.piece_hash(*piece) == Some(&digest.hash) {
                 self.trusted.push((*piece, digest.subtree));
             }
         }
-        // A content of one piece never has a journal: that is no news.
         let layout = manifest.layout();
         let bytes = doubtful.iter().map(|piece| u64::from(layout.piece_length(*piece))).sum();
-        let hashed_again = self.doubt.filter(|_| layout.pieces() > 1).map(|why| HashedAgain { bytes, why });
+        let hashed_again = self.doubt.map(|why| HashedAgain { bytes, why });
         self.trusted.sort_unstable_by_key(|(piece, _)| *piece);
-        let journal = match manifest.layout().pieces() {
-            0 | 1 => None,
-            pieces => {
-                let made = self.journal().map_err(|cause| {
-                    let most = journal::most(pieces);
-                    full_or_else(&self.file, &place.journal, &cause, most, most)
-                });
-                Some(made?)
-            }
+        let journal = match self.journal.take() {
+            Some(journal) => Some(journal),
+            None => self.journal_of_what_is_trusted()?,
         };
-        let served = served(&place.part, &self.file, manifest.layout().length(), None)?;
+        let served = served(self.part.shown(place), &self.part.file, layout.length(), None)?;
         let have = runs(self.trusted.iter().map(|(piece, _)| piece.0));
         let part = Part::new(
-            (place.clone(), self.file.clone()),
+            (place.clone(), self.part, *content),
             manifest.clone(),
             (*rule, writing.clone()),
             journal,
@@ -237,9 +268,11 @@ impl Draft {
     }
 
     /// The journal of this boot, which says what is known now and no more.
-    fn journal(&self) -> io::Result<Journal> {
+    fn journal_of_what_is_trusted(&self) -> Result<Option<Journal>, DiskError> {
+        let place = &self.opening.place;
         if !self.trusted.is_empty() {
-            self.opening.writing.sync_data(&self.file)?;
+            let synced = self.opening.writing.sync_data(&self.part.file);
+            synced.map_err(|cause| full_or_else(&self.part.file, self.part.shown(place), &cause, 0, 0))?;
         }
         let record = |(piece, subtree): &(PieceIndex, Subtree)| Record {
             kept: Kept::Durable,
@@ -247,9 +280,7 @@ impl Draft {
             subtree: *subtree,
         };
         let records: Vec<_> = self.trusted.iter().map(record).collect();
-        let Opening { place, manifest, writing, .. } = &self.opening;
-        let pieces = manifest.layout().pieces();
-        Journal::create(&place.journal, &self.opening.header(), &records, (pieces, writing))
+        self.opening.write_journal(&self.part, &records)
     }
 }
 
@@ -267,38 +298,6 @@ fn scan_error(path: &Path, failed: ScanError) -> DiskError {
     match failed {
         ScanError::Read(cause) => disk_error(path, &cause),
         ScanError::Stopped => error(path, DiskErrorKind::Other("given up".to_owned())),
-    }
-}
-
-/// Opens or creates a part file that nobody else has, at that path and no other.
-fn open_locked(path: &Path) -> Result<File, DiskError> {
-    let fault = |cause: io::Error| disk_error(path, &cause);
-    let mut tries = 0;
-    loop {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(path)
-            .map_err(fault)?;
-        let metadata = file.metadata().map_err(fault)?;
-        if !metadata.is_file() {
-            return Err(error(path, DiskErrorKind::NotAFile));
-        }
-        let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-        // The lock is worth something only while the path still leads to what is locked.
-        let still_there = || std::fs::symlink_metadata(path).is_ok_and(|there| there.ino() == metadata.ino());
-        match locked {
-            Ok(()) if still_there() => return Ok(file),
-            Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) if tries < LOCK_TRIES => {
-                tries += 1;
-                std::thread::sleep(LOCK_PAUSE);
-            }
-            Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) => return Err(error(path, DiskErrorKind::InUse)),
-            Err(cause) => return Err(fault(cause.into())),
-        }
     }
 }
 

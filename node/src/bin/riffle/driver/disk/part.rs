@@ -1,4 +1,4 @@
-//! `NAME.part`: a download's bytes while they are incomplete, with the values that prove each stored piece.
+//! `.NAME.<id>.riffle-part`: a download's bytes while they are incomplete, with the values that prove each stored piece.
 //!
 //! A piece counts when its bytes are written and the journal says so; when either fails it does not, and may be stored
 //! again. What the system could not bring to the disk is suspect from then on, whatever it says later: it is told so
@@ -8,20 +8,23 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant, SystemTime};
 
-use messages::{Manifest, PieceHash, PieceIndex};
+use messages::{ContentId, Manifest, PieceHash, PieceIndex};
 use node::{DiskError, DiskErrorKind, FinishError, StoreError};
 
 use super::fault::{disk_error, error};
 use super::identity::FileIdentity;
-use super::journal::Journal;
+use super::journal::{Journal, leads_to};
+use super::lock::Lock;
 use super::place::Place;
 use super::records::{Kept, Record};
 use super::room::full_or_else;
 use super::tree::{PieceDigest, Subtree, piece_hash, root_of};
+use super::working_files::give_name;
 use super::writing::Writing;
 
 /// After how much, or how long, written pieces are made durable.
@@ -33,10 +36,65 @@ pub(crate) struct SyncRule {
     pub(crate) period: Duration,
 }
 
+/// The open file, what it is called, and its lock.
+pub(crate) struct PartFile {
+    /// The file.
+    pub(crate) file: Arc<File>,
+    /// Its name; `None` while it has none.
+    name: Option<PathBuf>,
+    /// Its journal's name; `None` for a content of one piece.
+    pub(crate) journal: Option<PathBuf>,
+    lock: Lock,
+}
+
+impl PartFile {
+    /// `file`, called `name` and locked by `lock`, with a journal called `journal`.
+    pub(crate) fn new(file: File, name: Option<PathBuf>, journal: Option<PathBuf>, lock: Lock) -> PartFile {
+        PartFile { file: Arc::new(file), name, journal, lock }
+    }
+
+    /// What to call it to a person: by its own name, or that of what it becomes.
+    pub(crate) fn shown<'a>(&'a self, place: &'a Place) -> &'a Path {
+        self.name.as_deref().unwrap_or(&place.target)
+    }
+
+    /// Whether there is a lock, when there is none on the file although others could find it.
+    pub(crate) fn is_locked_elsewhere(&self) -> Option<bool> {
+        match self.lock {
+            Lock::Elsewhere(_) => Some(true),
+            Lock::Nowhere if self.name.is_some() => Some(false),
+            Lock::Nowhere | Lock::OnFile => None,
+        }
+    }
+
+    /// Removes it, if it is still what stands under its name.
+    pub(crate) fn remove(&self) {
+        if let Some(name) = self.name.as_deref().filter(|name| leads_to(name, &self.file)) {
+            // What stays behind is looked at the next time, and costs no more than that.
+            let _ = std::fs::remove_file(name);
+        }
+    }
+
+    /// Whether it can no longer be found where it was made.
+    fn is_lost(&self) -> bool {
+        self.name.as_deref().is_some_and(|name| !leads_to(name, &self.file))
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        if matches!(self.lock, Lock::OnFile) {
+            // The mapping of a served part may keep the file open for longer; the lock ends here.
+            let _ = rustix::fs::flock(&*self.file, rustix::fs::FlockOperation::Unlock);
+        }
+    }
+}
+
 /// An open part file; locked until the last handle of it is gone.
 pub(crate) struct Part {
     place: Place,
-    file: Arc<File>,
+    part: PartFile,
+    content: ContentId,
     manifest: Arc<Manifest>,
     rule: SyncRule,
     writing: Writing,
@@ -72,7 +130,7 @@ struct Ledger {
 impl Part {
     /// A part file that is open, locked and of the right length, with the pieces that are in it already.
     pub(crate) fn new(
-        (place, file): (Place, Arc<File>),
+        (place, part, content): (Place, PartFile, ContentId),
         manifest: Arc<Manifest>,
         (rule, writing): (SyncRule, Writing),
         journal: Option<Journal>,
@@ -92,26 +150,32 @@ impl Part {
             unsynced_bytes: 0,
             sync_began: Instant::now(),
             suspect: BTreeSet::new(),
-            written_at: written_at(&file),
+            written_at: written_at(&part.file),
             writes: 0,
             ended: false,
         };
         let (syncing, ledger) = (Mutex::default(), Mutex::new(ledger));
-        Part { place, file, manifest, rule, writing, syncing, ledger, abandoned: AtomicBool::new(false) }
+        let abandoned = AtomicBool::new(false);
+        Part { place, part, content, manifest, rule, writing, syncing, ledger, abandoned }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What to call the file to a person.
+    pub(crate) fn path(&self) -> &Path {
+        self.part.shown(&self.place)
+    }
+
     fn fault(&self, cause: &io::Error) -> DiskError {
-        disk_error(&self.place.part, cause)
+        disk_error(self.path(), cause)
     }
 
     /// What `cause` is, when `length` more bytes were to be stored.
     fn full_or_else(&self, cause: &io::Error, length: u64) -> DiskError {
         let still = self.manifest.layout().length().saturating_sub(self.ledger().stored_bytes);
-        full_or_else(&self.file, &self.place.part, cause, still, length)
+        full_or_else(&self.part.file, self.path(), cause, still, length)
     }
 
     /// Writes a piece, which hashes to `digest`, to its place.
@@ -132,7 +196,7 @@ impl Part {
         }
         self.check_ours()?;
         let write = OwnWrite::begin(self);
-        let written = self.writing.write_all_at(&self.file, bytes, span.start);
+        let written = self.writing.write_all_at(&self.part.file, bytes, span.start);
         drop(write);
         let stored = written.and_then(|()| self.enter(piece, digest.subtree, length));
         stored.map_err(|cause| self.full_or_else(&cause, length).into())
@@ -140,8 +204,8 @@ impl Part {
 
     /// Holds while nobody has removed the file, replaced it or cut it short.
     fn check_ours(&self) -> Result<(), DiskError> {
-        let now = self.file.metadata().map_err(|cause| self.fault(&cause))?;
-        if now.nlink() == 0 {
+        let now = self.part.file.metadata().map_err(|cause| self.fault(&cause))?;
+        if now.nlink() == 0 && self.part.name.is_some() {
             return Err(self.spoiled("was removed or replaced while it was written to"));
         }
         if now.len() != self.manifest.layout().length() {
@@ -153,7 +217,7 @@ impl Part {
     }
 
     fn spoiled(&self, what: &str) -> DiskError {
-        error(&self.place.part, DiskErrorKind::Other(what.to_owned()))
+        error(self.path(), DiskErrorKind::Other(what.to_owned()))
     }
 
     fn enter(&self, piece: PieceIndex, subtree: Subtree, length: u64) -> io::Result<()> {
@@ -182,7 +246,7 @@ impl Part {
             && ledger.sync_began.elapsed() >= self.rule.period
             && let Err(cause) = self.sync(ledger)
         {
-            tracing::warn!(path = %self.place.part.display(), %cause, "cannot sync");
+            tracing::warn!(path = %self.path().display(), %cause, "cannot sync");
         }
     }
 
@@ -202,7 +266,7 @@ impl Part {
         drop(ledger);
 
         // Others go on storing meanwhile.
-        let synced = self.writing.sync_data(&self.file);
+        let synced = self.writing.sync_data(&self.part.file);
         let mut ledger = self.ledger();
         if let Err(cause) = synced {
             ledger.suspect(pieces);
@@ -212,13 +276,13 @@ impl Part {
         let Some(journal) = &mut ledger.journal else { return Ok(()) };
         // Without it the pieces stay `written`: less is said than is so.
         if let Err(cause) = journal.append(&pieces) {
-            tracing::warn!(path = %self.place.journal.display(), %cause, "cannot note what is durable");
+            tracing::warn!(path = %self.path().display(), %cause, "cannot note what is durable");
             return Ok(());
         }
         let handle = journal.handle();
         drop(ledger);
         if let Err(cause) = handle.and_then(|journal| journal.sync_data()) {
-            tracing::warn!(path = %self.place.journal.display(), %cause, "cannot sync");
+            tracing::warn!(path = %self.path().display(), %cause, "cannot sync the journal");
         }
         Ok(())
     }
@@ -235,31 +299,43 @@ impl Part {
         if root_of(self.manifest.layout(), &subtrees) != *self.manifest.root() {
             ledger.ended = true;
             remove(ledger.journal.take());
-            self.place.remove_part(&self.file);
+            self.part.remove();
             return Err(FinishError::Integrity);
         }
         self.bring_to_disk(&mut ledger)?;
-        if !self.place.leads_to(&self.file) {
+        if self.part.is_lost() {
             return Err(self.spoiled("was removed or replaced while it was written to").into());
         }
-        self.place.rename()?;
+        self.give_name()?;
         ledger.ended = true;
         remove(ledger.journal.take());
         drop(ledger);
         // It has its name; whoever opens it now may lock it.
-        let _ = rustix::fs::flock(&*self.file, rustix::fs::FlockOperation::Unlock);
-        FileIdentity::of_file(&self.file).map_err(|cause| self.fault(&cause).into())
+        let _ = rustix::fs::flock(&*self.part.file, rustix::fs::FlockOperation::Unlock);
+        FileIdentity::of_file(&self.part.file).map_err(|cause| self.fault(&cause).into())
+    }
+
+    /// The file becomes the finished one.
+    fn give_name(&self) -> Result<(), DiskError> {
+        let Some(name) = &self.part.name else {
+            let name = give_name(&self.part.file, &self.place, self.content)?;
+            return self.place.rename(&name).inspect_err(|_| {
+                // It keeps its bytes without a name.
+                let _ = std::fs::remove_file(&name);
+            });
+        };
+        self.place.rename(name)
     }
 
     /// Syncs all, and reads back what cannot be believed to be what was written.
     fn bring_to_disk(&self, ledger: &mut Ledger) -> Result<(), DiskError> {
         let layout = self.manifest.layout();
-        if let Err(cause) = self.writing.sync_all(&self.file) {
+        if let Err(cause) = self.writing.sync_all(&self.part.file) {
             let unsynced = std::mem::take(&mut ledger.unsynced);
             ledger.suspect(unsynced);
-            return Err(full_or_else(&self.file, &self.place.part, &cause, 0, layout.length()));
+            return Err(full_or_else(&self.part.file, self.path(), &cause, 0, layout.length()));
         }
-        let now = self.file.metadata().map_err(|cause| self.fault(&cause))?;
+        let now = self.part.file.metadata().map_err(|cause| self.fault(&cause))?;
         if now.len() != layout.length() {
             ledger.suspect_all(self);
         }
@@ -283,8 +359,8 @@ impl Part {
         use std::os::unix::fs::FileExt;
         let Some(span) = self.manifest.layout().span(piece) else { return false };
         let mut bytes = vec![0; (span.end - span.start) as usize];
-        forget(&self.file, span.start, bytes.len() as u64);
-        let read = self.file.read_exact_at(&mut bytes, span.start);
+        forget(&self.part.file, span.start, bytes.len() as u64);
+        let read = self.part.file.read_exact_at(&mut bytes, span.start);
         read.is_ok() && self.manifest.piece_hash(piece) == Some(&piece_hash(&bytes))
     }
 
@@ -318,7 +394,7 @@ impl OwnWrite<'_> {
 
 impl Drop for OwnWrite<'_> {
     fn drop(&mut self) {
-        let written_at = written_at(&self.0.file);
+        let written_at = written_at(&self.0.part.file);
         let mut ledger = self.0.ledger();
         ledger.written_at = ledger.written_at.max(written_at);
         ledger.writes -= 1;
@@ -329,7 +405,7 @@ impl Ledger {
     /// Between our writes the file's time stands still, or somebody else writes too: then everything is read back
     /// before the file gets its name.
     fn look_for_other_writers(&mut self, part: &Part) {
-        let now = written_at(&part.file);
+        let now = written_at(&part.part.file);
         if self.writes == 0 && now > self.written_at {
             self.written_at = now;
             self.suspect_all(part);
@@ -337,7 +413,7 @@ impl Ledger {
     }
 
     fn suspect_all(&mut self, part: &Part) {
-        tracing::warn!(path = %part.place.part.display(), "something else has written to it");
+        tracing::warn!(path = %part.path().display(), "something else has written to it");
         self.suspect.extend((0..part.manifest.layout().pieces()).map(PieceIndex));
     }
 
@@ -386,11 +462,11 @@ impl Drop for Part {
     /// The last handle is gone, so no store is under way.
     fn drop(&mut self) {
         let ledger = self.ledger.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if *self.abandoned.get_mut() && !ledger.ended && ledger.stored == 0 {
+        // What is never gone on with does not stay, nor what has nothing in it.
+        let is_of_no_use = ledger.stored == 0 || self.part.journal.is_none();
+        if *self.abandoned.get_mut() && !ledger.ended && is_of_no_use {
             remove(ledger.journal.take());
-            self.place.remove_part(&self.file);
+            self.part.remove();
         }
-        // The mapping of a served part may keep the file open for longer; the lock ends here.
-        let _ = rustix::fs::flock(&*self.file, rustix::fs::FlockOperation::Unlock);
     }
 }

@@ -1,28 +1,41 @@
-//! Where a download is written: the target, and the part file and the journal beside it.
+//! Where a download is written: the finished file, and what its working files beside it are called.
 
-use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use messages::ContentId;
 use messages::limits::MAX_NAME;
 use node::{DiskError, DiskErrorKind};
 use rustix::fs::Access;
 
 use super::fault::{disk_error, error};
 
-/// The longest that is ever put behind a name: a journal that is being replaced.
-const LONGEST_SUFFIX: usize = ".riffle.new".len();
+/// Digits of the content id in the name of a working file.
+const ID_DIGITS: usize = 16;
+/// What ends the names of working files: nobody else's files end so.
+const PART: &str = ".riffle-part";
+const JOURNAL: &str = ".riffle-journal";
+/// A download that finds so many names taken by files that are not its own gives up.
+pub(crate) const MAX_NUMBER: u32 = 99;
+/// The most bytes that are ever put around a name: the longest is a journal that is being replaced.
+const AROUND: usize = "..-99".len() + ID_DIGITS + JOURNAL.len() + ".new9".len();
 
-/// The three paths of a download.
+/// Where one download goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The folder that they are in.
+    /// The folder of the finished file and of the working files.
     pub(crate) folder: PathBuf,
     /// The finished file.
     pub(crate) target: PathBuf,
+    /// Whether a file that stands at the target is replaced in the end: a person asked for that.
+    pub(crate) replace: bool,
+}
+
+/// The names of one set of working files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WorkingNames {
     /// The file while it is incomplete.
     pub(crate) part: PathBuf,
     /// Its journal.
@@ -30,14 +43,33 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The paths of a download that ends at `target`.
-    pub(crate) fn of(target: PathBuf) -> Place {
+    /// The place of a download that ends at `target`.
+    pub(crate) fn of(target: PathBuf, replace: bool) -> Place {
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
             _ => PathBuf::from("."),
         };
-        let stem = folder.join(stem(&target));
-        Place { part: sibling(&stem, ".part"), journal: sibling(&stem, ".riffle"), folder, target }
+        Place { folder, target, replace }
+    }
+
+    /// What the working files of `content` are called: `.NAME.<id>.riffle-part` and `-journal`. `number` counts from 1;
+    /// the further ones are for when files that are not ours have these names.
+    pub(crate) fn working_names(&self, content: ContentId, number: u32) -> WorkingNames {
+        let id = &content.to_string()[..ID_DIGITS];
+        let number = if number > 1 { format!("-{number}") } else { String::new() };
+        let mut stem = self.folder.join(".").into_os_string();
+        stem.push(shortened(self.target.file_name().unwrap_or_default().as_bytes(), AROUND));
+        stem.push(format!(".{id}{number}"));
+        let stem = PathBuf::from(stem);
+        WorkingNames { part: sibling(&stem, PART), journal: sibling(&stem, JOURNAL) }
+    }
+
+    /// What the working files were called before they had names of their own: `NAME.part` and `NAME.riffle`.
+    pub(crate) fn old_names(&self) -> WorkingNames {
+        const LONGEST: usize = ".riffle.new".len();
+        let name = self.target.file_name().unwrap_or_default();
+        let stem = self.folder.join(shortened(name.as_bytes(), LONGEST));
+        WorkingNames { part: sibling(&stem, ".part"), journal: sibling(&stem, ".riffle") }
     }
 
     /// Holds when the folder is there and may be written.
@@ -71,36 +103,38 @@ impl Place {
         }
     }
 
-    /// Whether `file` is what the part file's path leads to.
-    pub(crate) fn leads_to(&self, file: &File) -> bool {
-        let of = |found: Metadata| (found.dev(), found.ino());
-        let there = std::fs::symlink_metadata(&self.part).map(of).ok();
-        there.is_some() && there == file.metadata().map(of).ok()
-    }
-
-    /// Removes the part file, if `file` is still what stands at its path.
-    pub(crate) fn remove_part(&self, file: &File) {
-        if self.leads_to(file) {
-            // What stays behind is looked at the next time, and costs no more than that.
-            let _ = std::fs::remove_file(&self.part);
+    /// Holds when the finished file may have its name: nothing stands there, or a file that is to be replaced.
+    ///
+    /// # Errors
+    /// [`DiskErrorKind::ExistsOther`] when something is in the way, [`DiskErrorKind::NotAFile`] when that is a device or
+    /// a pipe.
+    pub(crate) fn check_target(&self) -> Result<(), DiskError> {
+        match self.found_at_target()? {
+            None => Ok(()),
+            Some(found) if !found.is_file() && !found.is_dir() && !found.is_symlink() => {
+                Err(error(&self.target, DiskErrorKind::NotAFile))
+            }
+            Some(_) if self.replace && self.is_own_file() => Ok(()),
+            Some(_) => Err(error(&self.target, DiskErrorKind::ExistsOther)),
         }
     }
 
-    /// Gives the part file its name, replacing nothing, and makes that last.
+    /// Whether the target itself is a file, and no link to one.
+    fn is_own_file(&self) -> bool {
+        std::fs::symlink_metadata(&self.target).is_ok_and(|found| found.is_file())
+    }
+
+    /// Gives `part` the target's name and makes that last. Replaces nothing, unless the person asked for it.
     ///
     /// # Errors
     /// [`DiskErrorKind::ExistsOther`] when something stands there by now.
-    pub(crate) fn rename(&self) -> Result<(), DiskError> {
-        match rename_apart(&self.part, &self.target) {
+    pub(crate) fn rename(&self, part: &Path) -> Result<(), DiskError> {
+        match rename_apart(part, &self.target) {
             Ok(()) => {}
-            Err(rustix::io::Errno::EXIST) => return Err(error(&self.target, DiskErrorKind::ExistsOther)),
-            // File systems that cannot promise it: look, then rename.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
-                if self.found_at_target()?.is_some() {
-                    return Err(error(&self.target, DiskErrorKind::ExistsOther));
-                }
-                std::fs::rename(&self.part, &self.target)
-                    .map_err(|cause| disk_error(&self.target, &cause))?;
+            // What stands there may be meant to be replaced; and file systems that promise nothing: look, then rename.
+            Err(cause) if cause == rustix::io::Errno::EXIST || promises_nothing(cause) => {
+                self.check_target()?;
+                std::fs::rename(part, &self.target).map_err(|cause| disk_error(&self.target, &cause))?;
             }
             Err(cause) => return Err(disk_error(&self.target, &cause.into())),
         }
@@ -118,14 +152,20 @@ pub(crate) fn sync_folder_of(path: &Path) {
 
 /// Renames only where nothing stands at the new path.
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
-fn rename_apart(from: &Path, to: &Path) -> rustix::io::Result<()> {
+pub(crate) fn rename_apart(from: &Path, to: &Path) -> rustix::io::Result<()> {
     use rustix::fs::{CWD, RenameFlags};
     rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
 }
 
 #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-fn rename_apart(_from: &Path, _to: &Path) -> rustix::io::Result<()> {
+pub(crate) fn rename_apart(_from: &Path, _to: &Path) -> rustix::io::Result<()> {
     Err(rustix::io::Errno::NOSYS)
+}
+
+/// Whether [`rename_apart`] failed because the file system cannot promise to replace nothing.
+pub(crate) fn promises_nothing(cause: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    matches!(cause, Errno::INVAL | Errno::NOSYS | Errno::NOTSUP)
 }
 
 /// `path` with `suffix` behind its last component.
@@ -135,46 +175,53 @@ pub(crate) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The target's name, shortened and told apart by a hash when a suffix would make it longer than file systems take.
-fn stem(target: &Path) -> OsString {
-    let name = target.file_name().unwrap_or_default();
-    if name.len() + LONGEST_SUFFIX <= MAX_NAME {
-        return name.to_owned();
+/// A name that leaves room for `around` more bytes: shortened, and told apart by a hash, when it would be longer than file
+/// systems take.
+fn shortened(name: &[u8], around: usize) -> std::ffi::OsString {
+    if name.len() + around <= MAX_NAME {
+        return std::ffi::OsString::from_vec(name.to_vec());
     }
-    let digest = blake3::hash(name.as_bytes()).to_hex();
+    let digest = blake3::hash(name).to_hex();
     let mark = format!("~{}", &digest[..16]);
-    let mut room = MAX_NAME - LONGEST_SUFFIX - mark.len();
+    let mut room = MAX_NAME - around - mark.len();
     // Not in the middle of a character.
-    while room > 0 && name.as_bytes()[room] & 0xc0 == 0x80 {
+    while room > 0 && name[room] & 0xc0 == 0x80 {
         room -= 1;
     }
-    let mut short = name.as_bytes()[..room].to_vec();
+    let mut short = name[..room].to_vec();
     short.extend_from_slice(mark.as_bytes());
-    OsString::from_vec(short)
+    std::ffi::OsString::from_vec(short)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_part_file_and_the_journal_stand_beside_the_target() {
-        let place = Place::of(PathBuf::from("/d/a b"));
-        assert_eq!(place.folder, Path::new("/d"));
-        assert_eq!(place.part, Path::new("/d/a b.part"));
-        assert_eq!(place.journal, Path::new("/d/a b.riffle"));
-        assert_eq!(Place::of(PathBuf::from("x")).part, Path::new("./x.part"));
+    fn names(target: &str, number: u32) -> WorkingNames {
+        Place::of(PathBuf::from(target), false).working_names(ContentId::from_bytes([0xab; 32]), number)
     }
 
     #[test]
-    fn the_longest_names_leave_room_for_the_suffixes_and_stay_apart() {
-        let part = |name: &str| Place::of(Path::new("/d").join(name)).part.file_name().unwrap().to_owned();
+    fn working_files_stand_beside_the_target_under_names_of_their_own() {
+        let first = names("/d/a b", 1);
+        assert_eq!(first.part, Path::new("/d/.a b.abababababababab.riffle-part"));
+        assert_eq!(first.journal, Path::new("/d/.a b.abababababababab.riffle-journal"));
+        assert_eq!(names("x", 12).part, Path::new("./.x.abababababababab-12.riffle-part"));
+        let old = Place::of(PathBuf::from("/d/a b"), false).old_names();
+        assert_eq!((old.part, old.journal), ("/d/a b.part".into(), "/d/a b.riffle".into()));
+    }
+
+    #[test]
+    fn the_longest_names_leave_room_and_stay_apart() {
+        let journal = |name: &str| {
+            let journal = names(&format!("/d/{name}"), MAX_NUMBER).journal;
+            journal.file_name().unwrap().to_str().expect("cut between characters").to_owned()
+        };
         for letter in ["a", "ä", "€", "🦀"] {
             let name = letter.repeat(MAX_NAME / letter.len());
-            let short = part(&name);
-            assert!(short.len() + LONGEST_SUFFIX - ".part".len() <= MAX_NAME);
-            assert!(short.to_str().is_some(), "cut between characters");
-            assert_ne!(short, part(&format!("{}x", &name[..name.len() - letter.len()])));
+            let short = journal(&name);
+            assert!(short.len() + ".new9".len() <= MAX_NAME, "{}", short.len());
+            assert_ne!(short, journal(&format!("{}x", &name[..name.len() - letter.len()])));
         }
     }
 }

@@ -6,11 +6,15 @@ use node::Doubt;
 
 use super::tree::Subtree;
 
-const MAGIC: &[u8; 8] = b"riffle\x01\0";
+const MAGIC: &[u8; 8] = b"riffle\x02\0";
+/// How journals began when working files had no names of their own.
+const OLD_MAGIC: &[u8; 8] = b"riffle\x01\0";
 /// Where the version stands in it.
 pub(crate) const VERSION_AT: usize = 6;
 /// Bytes of a header.
-pub(crate) const HEADER: usize = 8 + 32 + 8 + 16 + 4;
+pub(crate) const HEADER: usize = OLD_HEADER + PartMark::BYTES;
+/// Bytes of a header then.
+const OLD_HEADER: usize = 8 + 32 + 8 + 16 + 4;
 /// Bytes of a record.
 pub(crate) const RECORD: usize = 1 + 4 + 32 + 4;
 
@@ -23,6 +27,24 @@ pub(crate) struct JournalHeader {
     pub(crate) length: u64,
     /// The machine's boot.
     pub(crate) boot: BootId,
+    /// The part file that it is about.
+    pub(crate) part: PartMark,
+}
+
+/// What tells one file from another that stands under its name later: the number of its inode and when it was made, in
+/// nanoseconds since the epoch (0 where the file system does not say).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartMark {
+    /// The inode.
+    pub(crate) inode: u64,
+    /// When it was made.
+    pub(crate) made: u64,
+}
+
+impl PartMark {
+    const BYTES: usize = 8 + 8;
+    /// No file's.
+    pub(crate) const NONE: PartMark = PartMark { inode: 0, made: 0 };
 }
 
 /// One boot of this machine; zero where the system does not number them.
@@ -73,6 +95,21 @@ pub(crate) struct Recovered {
 }
 
 impl Recovered {
+    /// What a new journal says so that the same is known of each piece after a crash: what is trusted is written, and what
+    /// is doubtful stays so.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        let written =
+            self.trusted.iter().map(|&(piece, subtree)| Record { kept: Kept::Written, piece, subtree });
+        let doubtful =
+            self.doubtful.iter().map(|&piece| Record { kept: Kept::Doubtful, piece, subtree: [0; 32] });
+        written.chain(doubtful).collect()
+    }
+
+    /// Pieces that it tells to be stored, believed or not.
+    pub(crate) fn told(&self) -> impl Iterator<Item = PieceIndex> + '_ {
+        self.trusted.iter().map(|(piece, _)| *piece).chain(self.doubtful.iter().copied())
+    }
+
     /// Nothing is known of any of `pieces`, and why.
     pub(crate) fn nothing(pieces: u32, why: Doubt) -> Recovered {
         let unknown = (0..pieces).map(PieceIndex).collect();
@@ -86,7 +123,7 @@ pub(crate) fn recover(bytes: &[u8], now: &JournalHeader, pieces: u32, part: Opti
         Ok(then) => then,
         Err(why) => return Recovered::nothing(pieces, why),
     };
-    if (then.content, then.length) != (now.content, now.length) {
+    if !then.is_about(now) {
         return Recovered::nothing(pieces, Doubt::OtherContent);
     }
     let same_boot = then.boot.is_still(now.boot);
@@ -129,18 +166,36 @@ fn read_records(bytes: &[u8], pieces: u32) -> (Vec<Option<(Kept, Subtree)>>, boo
     (said, true)
 }
 
+/// A journal of the old form, said in the present one, with a part file that nobody has marked.
+pub(crate) fn from_old_form(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (header, records) = bytes.split_at_checked(OLD_HEADER)?;
+    let (magic, fields) = opened(header)?.split_first_chunk::<8>()?;
+    let header = JournalHeader::of_fields(fields, PartMark::NONE)?;
+    let mut said = Vec::with_capacity(HEADER + records.len());
+    header.encode(&mut said);
+    said.extend_from_slice(records);
+    (magic == OLD_MAGIC).then_some(said)
+}
+
 impl JournalHeader {
+    /// Whether it is about the same content.
+    pub(crate) fn is_about(&self, other: &JournalHeader) -> bool {
+        (self.content, self.length) == (other.content, other.length)
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(self.content.as_bytes());
         out.extend_from_slice(&self.length.to_le_bytes());
         out.extend_from_slice(&self.boot.0);
+        out.extend_from_slice(&self.part.inode.to_le_bytes());
+        out.extend_from_slice(&self.part.made.to_le_bytes());
         seal(out, start);
     }
 
     /// The header at the beginning of a journal, or why there is none.
-    fn read(bytes: &[u8]) -> Result<JournalHeader, Doubt> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<JournalHeader, Doubt> {
         let same_program = bytes.starts_with(&MAGIC[..VERSION_AT]);
         match bytes.get(VERSION_AT) {
             Some(version) if same_program && *version != MAGIC[VERSION_AT] => Err(Doubt::OtherVersion),
@@ -149,16 +204,21 @@ impl JournalHeader {
     }
 
     fn decode(bytes: &[u8]) -> Option<JournalHeader> {
-        let fields = opened(bytes)?;
-        let (magic, fields) = fields.split_first_chunk::<8>()?;
+        let (magic, fields) = opened(bytes)?.split_first_chunk::<8>()?;
+        let (fields, mark) = fields.split_last_chunk::<{ PartMark::BYTES }>()?;
+        let (inode, made) = mark.split_first_chunk::<8>()?;
+        let inode = u64::from_le_bytes(*inode);
+        let part = PartMark { inode, made: u64::from_le_bytes(*made.first_chunk::<8>()?) };
+        JournalHeader::of_fields(fields, part).filter(|_| magic == MAGIC)
+    }
+
+    /// What stands behind the magic in both forms.
+    fn of_fields(fields: &[u8], part: PartMark) -> Option<JournalHeader> {
         let (content, fields) = fields.split_first_chunk::<32>()?;
         let (length, fields) = fields.split_first_chunk::<8>()?;
-        let boot = fields.first_chunk::<16>()?;
-        (magic == MAGIC).then_some(JournalHeader {
-            content: ContentId::from_bytes(*content),
-            length: u64::from_le_bytes(*length),
-            boot: BootId(*boot),
-        })
+        let boot = BootId(*fields.first_chunk::<16>()?);
+        let (content, length) = (ContentId::from_bytes(*content), u64::from_le_bytes(*length));
+        Some(JournalHeader { content, length, boot, part })
     }
 }
 

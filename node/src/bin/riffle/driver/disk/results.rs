@@ -92,7 +92,7 @@ impl Results {
     /// Says it; nobody listens when the node has ended.
     pub(crate) fn send(&self, done: Done) {
         if let Some(owed) = &self.owed
-            && !matches!(done, Done::Told(DiskResult::Hashing { .. }))
+            && !matches!(done, Done::Told(DiskResult::Hashing { .. } | DiskResult::WithoutLocks { .. }))
         {
             *owed.otherwise.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }

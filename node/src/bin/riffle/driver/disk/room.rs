@@ -13,6 +13,18 @@ use super::writing::{Call, Writing};
 /// What the system counts a file's blocks in.
 const BLOCK: u64 = 512;
 
+/// Holds when the file system has room for what is `missing` of the part file, and for `beside`, what its journal will take.
+///
+/// # Errors
+/// [`DiskErrorKind::Full`] when there is no room; the system's.
+pub(crate) fn check_room(file: &File, path: &Path, missing: u64, beside: u64) -> Result<(), DiskError> {
+    let free = free_at(file).map_err(|cause| disk_error(path, &cause))?;
+    if missing > 0 && missing + beside > free {
+        return Err(error(path, DiskErrorKind::Full { needed: missing + beside - free }));
+    }
+    Ok(())
+}
+
 /// Gives the part file its length, and the room for it where the file system can promise that. Never writes zeros.
 /// `beside`: what the journal will take.
 ///
@@ -27,10 +39,7 @@ pub(crate) fn make_room(
 ) -> Result<(), DiskError> {
     let fault = |cause: io::Error| disk_error(path, &cause);
     let missing = length.saturating_sub(before.blocks() * BLOCK);
-    let free = free_at(file).map_err(fault)?;
-    if missing > 0 && missing + beside > free {
-        return Err(error(path, DiskErrorKind::Full { needed: missing + beside - free }));
-    }
+    check_room(file, path, missing, beside)?;
     if before.len() > length {
         file.set_len(length).map_err(fault)?;
     }

@@ -1,7 +1,8 @@
 //! Taking a file into service: hashed or remembered, described, opened and mapped.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -68,7 +69,7 @@ pub(crate) fn share(crew: &Crew, results: &Results, Sharing { share, path, memor
         Box::new(move |digests| {
             let outcome = match digests {
                 Err(ScanError::Stopped) => return,
-                Err(ScanError::Read(cause)) => Err(disk_error(&candidate.path, &cause)),
+                Err(ScanError::Read(cause)) => Err(candidate.unreadable(&cause)),
                 Ok(digests) => candidate.describe(&digests),
             };
             if stop.is_raised() {
@@ -101,12 +102,31 @@ impl Candidate {
     fn describe(self, digests: &[PieceDigest]) -> Result<(Arc<Manifest>, ServedFile), DiskError> {
         // Bytes that changed while they were read are nobody's content.
         FileIdentity::of(&self.found).check(&self.path, &self.file)?;
+        if self.goes_on() {
+            return Err(error(&self.path, DiskErrorKind::UnknownLength));
+        }
         let manifest = manifest_of(self.layout, digests)
             .ok_or_else(|| error(&self.path, DiskErrorKind::Other("cannot be described".to_owned())))?;
         if let Some(memory) = &self.memory {
             memory.remember(&self.path, Fingerprint::of(&self.found), self.opened, &manifest);
         }
         self.serve(Arc::new(manifest))
+    }
+
+    /// Whether there are bytes behind the end that the system tells of: what it makes up as it is read (`/proc`) has no
+    /// length before that.
+    fn goes_on(&self) -> bool {
+        self.file.read_at(&mut [0], self.layout.length()).is_ok_and(|read| read > 0)
+    }
+
+    /// Why it could not be read to its end. A file that is shorter than the system says, and has not changed, is one of those
+    /// whose length it does not know (`/sys`).
+    fn unreadable(&self, cause: &io::Error) -> DiskError {
+        let is_short = cause.kind() == io::ErrorKind::UnexpectedEof;
+        if is_short && FileIdentity::of(&self.found).check(&self.path, &self.file).is_ok() {
+            return error(&self.path, DiskErrorKind::UnknownLength);
+        }
+        disk_error(&self.path, cause)
     }
 
     fn serve(self, manifest: Arc<Manifest>) -> Result<(Arc<Manifest>, ServedFile), DiskError> {

@@ -77,5 +77,5 @@ fn store(
     expected: &PieceHash,
 ) -> Result<(), StoreError> {
     let stored = digest.and_then(|digest| unless_it_panics(|| part.store(piece, bytes, (&digest, expected))));
-    stored.unwrap_or_else(|| Err(StoreError::Disk(fault::internal(&part.place().part))))
+    stored.unwrap_or_else(|| Err(StoreError::Disk(fault::internal(part.path()))))
 }

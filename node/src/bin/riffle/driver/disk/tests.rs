@@ -10,10 +10,12 @@ use messages::{ContentId, Layout};
 use node::{BufferChange, BufferId, DiskErrorKind, Doubt, HashedAgain, Opened, StoreError};
 use tokio::sync::mpsc;
 
+use super::place::WorkingNames;
 use super::*;
 use crate::driver::test_bytes;
 
 mod failing;
+mod foreign;
 mod resume;
 mod together;
 mod turns;
@@ -27,6 +29,10 @@ struct Bench {
     pool: Pool,
     results: mpsc::UnboundedReceiver<Done>,
     folder: tempfile::TempDir,
+    /// Whether a download replaces what is there.
+    replace: bool,
+    /// What was said of file systems without locks.
+    without_locks: Vec<bool>,
 }
 
 impl Bench {
@@ -42,7 +48,14 @@ impl Bench {
         let (results, heard) = Results::channel();
         settings.hash_threads = 2;
         let disk = Disk::start(&settings, results, &tracing::Dispatch::none()).unwrap();
-        Bench { disk, pool: Pool::default(), results: heard, folder }
+        Bench {
+            disk,
+            pool: Pool::default(),
+            results: heard,
+            folder,
+            replace: false,
+            without_locks: Vec::new(),
+        }
     }
 
     /// Another node in the same folder, once this one has ended.
@@ -55,13 +68,26 @@ impl Bench {
         self.folder.path().join(name)
     }
 
+    /// What is in the folder; working files are called `part` and `journal`, with what tells further ones apart.
     fn names(&self) -> Vec<String> {
+        let short = |name: String| match name.split_once(".riffle-") {
+            Some((stem, kind)) => {
+                let number = stem.rsplit_once('.').unwrap().1.get(16..).unwrap();
+                format!("{kind}{number}")
+            }
+            None => name,
+        };
         let mut names: Vec<_> = fs::read_dir(self.folder.path())
             .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .map(|entry| short(entry.unwrap().file_name().into_string().unwrap()))
             .collect();
         names.sort();
         names
+    }
+
+    /// The names of the working files of the content at `f`.
+    fn working(&self, manifest: &Manifest) -> WorkingNames {
+        Place::of(self.path("f"), false).working_names(manifest.content_id(), 1)
     }
 
     fn ask(&mut self, request: DiskRequest) {
@@ -73,6 +99,7 @@ impl Bench {
         loop {
             match self.results.blocking_recv().expect("the workers live") {
                 Done::Told(DiskResult::Hashing { .. }) => {}
+                Done::Told(DiskResult::WithoutLocks { elsewhere, .. }) => self.without_locks.push(elsewhere),
                 done => return done,
             }
         }
@@ -93,7 +120,8 @@ impl Bench {
     fn open(&mut self, manifest: &Arc<Manifest>) -> Result<(Opened, ServedFile), DiskError> {
         let (content, manifest) = (manifest.content_id(), manifest.clone());
         let target = self.path("f");
-        self.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, content, manifest });
+        let replace = self.replace;
+        self.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, manifest });
         match self.done() {
             Done::Opened { download, share, opened, served, part } => {
                 assert!(self.disk.on_opened(download, share, part));
@@ -239,8 +267,8 @@ fn a_download_is_stored_finished_and_leaves_nothing_beside_it() {
         let manifest = described(&bytes);
         let (opened, served) = bench.open(&manifest).unwrap();
         assert_eq!(opened, Opened::Ready { have: vec![], hashed_again: None });
-        assert_eq!(fs::metadata(bench.path("f.part")).unwrap().len(), length as u64);
-        assert_eq!(bench.path("f.riffle").exists(), length > PIECE, "one piece needs no journal");
+        let working: &[&str] = if length > PIECE { &["journal", "part"] } else { &[] };
+        assert_eq!(bench.names(), working, "what is never gone on with has no name before it is whole");
         bench.store_all(&manifest, &bytes, 0..manifest.layout().pieces());
         let path = bench.path("f");
         assert_eq!(bench.finish(), Ok(path.clone()));
@@ -259,7 +287,7 @@ fn a_piece_that_does_not_match_is_not_stored() {
     bench.open(&manifest).unwrap();
     assert_eq!(bench.store(&manifest, 0, &bytes[PIECE..]), Err(StoreError::Hash));
     assert_eq!(bench.store(&manifest, 0, &bytes[..PIECE - 1]), Err(StoreError::Hash));
-    assert_eq!(fs::read(bench.path("f.part")).unwrap(), vec![0; 2 * PIECE]);
+    assert_eq!(fs::read(bench.working(&manifest).part).unwrap(), vec![0; 2 * PIECE]);
     assert!(matches!(bench.finish(), Err(FinishError::Disk(_))), "not all is there");
 }
 
@@ -292,7 +320,7 @@ fn a_target_that_appears_meanwhile_is_not_replaced() {
     let Err(FinishError::Disk(error)) = bench.finish() else { panic!("replaced") };
     assert_eq!(error.kind, DiskErrorKind::ExistsOther);
     assert_eq!(fs::read(bench.path("f")).unwrap(), b"mine");
-    assert_eq!(bench.names(), ["f", "f.part", "f.riffle"], "what was fetched stays");
+    assert_eq!(bench.names(), ["f", "journal", "part"], "what was fetched stays");
 }
 
 #[test]
@@ -317,46 +345,87 @@ fn what_was_stored_is_found_again() {
     bench.store_all(&manifest, &bytes, 1..3);
     bench.store_all(&manifest, &bytes, 5..6);
     let mut bench = bench.abandon();
-    assert_eq!(bench.names(), ["f.part", "f.riffle"]);
+    assert_eq!(bench.names(), ["journal", "part"]);
     assert_eq!(bench.have(&manifest), [1..3, 5..6]);
-
-    // Damage that the journal does not know of would be hashed again only if the journal did not fit; without a
-    // journal, each piece tells for itself.
-    let mut bench = bench.abandon();
-    fs::remove_file(bench.path("f.riffle")).unwrap();
-    let mut part = fs::read(bench.path("f.part")).unwrap();
-    part[2 * PIECE + 9] ^= 1;
-    fs::write(bench.path("f.part"), part).unwrap();
-    assert_eq!(bench.have(&manifest), [1..2, 5..6]);
     bench.store_all(&manifest, &bytes, 0..1);
-    bench.store_all(&manifest, &bytes, 2..5);
+    bench.store_all(&manifest, &bytes, 3..5);
     bench.finish().unwrap();
     assert_eq!(fs::read(bench.path("f")).unwrap(), bytes);
 }
 
 #[test]
-fn a_part_file_of_another_content_is_taken_over_where_it_fits() {
+fn each_content_has_part_files_of_its_own() {
     let mut bench = Bench::new();
     let before = test_bytes(4 * PIECE);
-    let manifest = described(&before);
-    bench.open(&manifest).unwrap();
-    bench.store_all(&manifest, &before, 0..4);
+    let first = described(&before);
+    bench.open(&first).unwrap();
+    bench.store_all(&first, &before, 0..4);
     let mut bench = bench.abandon();
-    let mut after = before[..3 * PIECE].to_vec();
-    after[PIECE] ^= 1;
-    let manifest = described(&after);
-    assert_eq!(bench.have(&manifest), [0..1, 2..3]);
-    assert_eq!(fs::metadata(bench.path("f.part")).unwrap().len(), 3 * PIECE as u64);
-    bench.store_all(&manifest, &after, 1..2);
+    let after = &before[..3 * PIECE];
+    let second = described(after);
+    assert_eq!(bench.have(&second), [], "nothing of another content is touched");
+    bench.store_all(&second, after, 0..3);
     bench.finish().unwrap();
     assert_eq!(fs::read(bench.path("f")).unwrap(), after);
+    assert_eq!(fs::read(bench.working(&first).part).unwrap(), before);
+}
+
+#[test]
+fn a_file_is_replaced_when_the_new_one_is_whole_and_not_before() {
+    let mut bench = Bench::new();
+    let bytes = test_bytes(2 * PIECE + 5);
+    let manifest = described(&bytes);
+    bench.replace = true;
+    for old in [&b"mine"[..], &vec![7; bytes.len()], b""] {
+        fs::write(bench.path("f"), old).unwrap();
+        bench.open(&manifest).unwrap();
+        bench.store_all(&manifest, &bytes, 0..2);
+        assert_eq!(fs::read(bench.path("f")).unwrap(), old);
+        bench.store_all(&manifest, &bytes, 2..3);
+        bench.finish().unwrap();
+        assert_eq!(fs::read(bench.path("f")).unwrap(), bytes);
+        assert_eq!(bench.names(), ["f"]);
+        assert_eq!(bench.open(&manifest).unwrap().0, Opened::AlreadyThere, "what is right is not replaced");
+        bench.disk.on_over(DOWNLOAD);
+    }
+    fs::remove_file(bench.path("f")).unwrap();
+    fs::create_dir(bench.path("f")).unwrap();
+    assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::ExistsOther, "a folder is not");
+    fs::remove_dir(bench.path("f")).unwrap();
+    fs::write(bench.path("mine"), "mine").unwrap();
+    std::os::unix::fs::symlink("mine", bench.path("f")).unwrap();
+    assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::ExistsOther, "nor a link");
+    assert_eq!(fs::read(bench.path("mine")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_device_in_the_way_is_called_what_it_is() {
+    let mut bench = Bench::new();
+    rustix::fs::mknodat(rustix::fs::CWD, bench.path("f"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
+    assert_eq!(bench.open(&described(b"x")).err().unwrap().kind, DiskErrorKind::NotAFile);
+}
+
+#[test]
+fn a_file_whose_length_the_system_does_not_know_is_refused_with_the_reason() {
+    let mut bench = Bench::new();
+    for path in ["/proc/self/status", "/proc/cpuinfo"] {
+        let path = PathBuf::from(path);
+        assert!(fs::metadata(&path).unwrap().len() == 0 && !fs::read(&path).unwrap().is_empty());
+        assert_eq!(bench.share(path).err(), Some(DiskErrorKind::UnknownLength));
+    }
+    // One that the system calls longer than it is.
+    let path = PathBuf::from("/sys/kernel/mm/transparent_hugepage/enabled");
+    if path.exists() {
+        assert_eq!(bench.share(path).err(), Some(DiskErrorKind::UnknownLength));
+    }
 }
 
 #[test]
 fn a_part_file_into_which_nothing_was_stored_does_not_stay() {
     let mut bench = Bench::new();
     bench.open(&described(&test_bytes(3 * PIECE))).unwrap();
-    assert_eq!(bench.names(), ["f.part", "f.riffle"]);
+    assert_eq!(bench.names(), ["journal", "part"]);
     let bench = bench.abandon();
     assert_eq!(bench.names(), [""; 0]);
 }
@@ -364,27 +433,16 @@ fn a_part_file_into_which_nothing_was_stored_does_not_stay() {
 #[test]
 fn a_part_file_belongs_to_one_download() {
     let mut bench = Bench::new();
-    let manifest = described(&test_bytes(2 * PIECE));
-    let held = open_part(&bench.path("f.part"));
+    let bytes = test_bytes(2 * PIECE);
+    let manifest = described(&bytes);
+    bench.open(&manifest).unwrap();
+    bench.store_all(&manifest, &bytes, 0..1);
+    let mut bench = bench.abandon();
+    let held = fs::File::open(bench.working(&manifest).part).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
     assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::InUse);
     drop(held);
-    assert!(bench.open(&manifest).is_ok());
-}
-
-fn open_part(path: &Path) -> fs::File {
-    let file = fs::File::create(path).unwrap();
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    file
-}
-
-#[test]
-fn a_part_file_that_is_a_link_is_not_written_through() {
-    let mut bench = Bench::new();
-    fs::write(bench.path("mine"), "mine").unwrap();
-    std::os::unix::fs::symlink("mine", bench.path("f.part")).unwrap();
-    let error = bench.open(&described(&test_bytes(10))).err().unwrap();
-    assert_eq!(error.kind, DiskErrorKind::NotAFile);
-    assert_eq!(fs::read(bench.path("mine")).unwrap(), b"mine");
+    assert_eq!(bench.have(&manifest).len(), 1);
 }
 
 #[test]
@@ -404,7 +462,8 @@ fn a_folder_that_is_not_there_is_named() {
     let manifest = described(b"x");
     let target = bench.path("no/f");
     let content = manifest.content_id();
-    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, content, manifest });
+    let replace = false;
+    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, manifest });
     let Done::Told(DiskResult::Opened { result: Err(error), .. }) = bench.done() else { panic!("opened") };
     assert_eq!((error.path.file_name(), error.kind), (Some(OsStr::new("no")), DiskErrorKind::NoFolder));
 }

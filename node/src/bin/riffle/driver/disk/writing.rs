@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt;
 /// What a download asks of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Call {
+    /// The part file for this download alone.
+    Lock,
     /// Room for the whole.
     Allocate,
     /// Some bytes of a piece.

@@ -115,11 +115,11 @@ fn what_could_not_be_synced_is_read_back_before_it_gets_its_name() {
         assert!(matches!(full, DiskErrorKind::Full { needed } if needed > 0), "{full:?}");
         bench.store_all(&manifest, &bytes, 1..4);
         if lost {
-            overwrite(&bench.path("f.part"), 7);
+            overwrite(&bench.working(&manifest).part, 7);
         }
         assert_eq!(bench.finish_again().is_err(), lost);
         if lost {
-            assert_eq!(bench.names(), ["f.part", "f.riffle"]);
+            assert_eq!(bench.names(), ["journal", "part"]);
             let mut bench = bench.restarted();
             assert_eq!(bench.have(&manifest), [1..4]);
             completes(&mut bench, &manifest, &bytes, &[1..4]);
@@ -145,7 +145,7 @@ fn a_finish_that_fails_keeps_all_and_believes_less() {
         bench.disk.writing.plan(&[(Call::SyncAll, Fails(number))]);
         let Err(FinishError::Disk(error)) = bench.finish() else { panic!("finished") };
         assert_eq!(matches!(error.kind, DiskErrorKind::Full { .. }), number == libc::ENOSPC, "{error}");
-        assert_eq!(bench.names(), ["f.part", "f.riffle"]);
+        assert_eq!(bench.names(), ["journal", "part"]);
         let mut bench = bench.restarted();
         let again = HashedAgain { bytes: 4 * PIECE as u64, why: Doubt::WriteFailed };
         assert_eq!(bench.resumed(&manifest), (vec![0..4], Some(again)));
@@ -163,7 +163,7 @@ fn an_opening_without_room_leaves_nothing_and_may_be_tried_again() {
         bench.disk.writing.plan(&[(call, Fails(libc::ENOSPC))]);
         let error = bench.open(&manifest).err().unwrap();
         assert!(matches!(error.kind, DiskErrorKind::Full { needed } if needed > 0), "{call:?}: {error}");
-        assert!(!bench.path("f.riffle").exists() && !bench.path("f.riffle.new").exists());
+        assert_eq!(bench.names(), [""; 0]);
     }
     assert_eq!(bench.resumed(&manifest), (vec![], None));
     completes(&mut bench, &manifest, &bytes, &[]);
@@ -188,7 +188,7 @@ fn an_opening_without_room_does_not_spoil_what_is_there() {
     bench.store_all(&manifest, &bytes, 0..2);
     let mut bench = bench.restarted();
     // A sparse copy, as a backup makes it: it has its length and its time, and holes.
-    let part = bench.path("f.part");
+    let part = bench.working(&manifest).part;
     let time = fs::metadata(&part).unwrap().modified().unwrap();
     let stored = fs::read(&part).unwrap();
     fs::remove_file(&part).unwrap();
@@ -199,7 +199,8 @@ fn an_opening_without_room_does_not_spoil_what_is_there() {
     drop(copy);
     bench.disk.writing.plan(&[(Call::Allocate, Fails(libc::ENOSPC))]);
     assert!(matches!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::Full { .. }));
-    assert_eq!(bench.resumed(&manifest), (vec![0..2], None));
+    let again = HashedAgain { bytes: 2 * PIECE as u64, why: Doubt::Changed };
+    assert_eq!(bench.resumed(&manifest), (vec![0..2], Some(again)), "another file with the same pieces");
     completes(&mut bench, &manifest, &bytes, &[0..2]);
 }
 
@@ -218,16 +219,17 @@ fn a_part_file_that_is_removed_or_replaced_meanwhile_is_noticed() {
         for stored in [2, PIECES] {
             let (mut bench, bytes, manifest) = begun();
             bench.store_all(&manifest, &bytes, 0..stored);
-            meddle(&bench.path("f.part"));
+            let part = bench.working(&manifest).part;
+            meddle(&part);
             if stored < PIECES {
                 let error = bench.store(&manifest, 3, piece(&bytes, 3)).unwrap_err();
-                assert!(error.to_string().contains("f.part: was "), "{error}");
+                assert!(error.to_string().contains("riffle-part: was "), "{error}");
             }
             let Err(FinishError::Disk(error)) = bench.finish() else { panic!("{way}: finished") };
-            assert_eq!(error.path, bench.path("f.part"));
+            assert_eq!(error.path, part);
             assert!(!bench.path("f").exists(), "{way}");
             let bench = bench.abandon();
-            assert_eq!(bench.path("f.part").exists(), way > 0, "what others put there stays");
+            assert_eq!(part.exists(), way > 0, "what others put there stays");
             let mut bench = bench;
             let have = bench.have(&manifest);
             assert_eq!(have, [], "{way}");
@@ -242,7 +244,7 @@ fn bytes_that_others_wrote_do_not_get_the_name() {
     for stored in [4, 3] {
         let (mut bench, bytes, manifest) = begun();
         bench.store_all(&manifest, &bytes, 0..stored);
-        let part = bench.path("f.part");
+        let part = bench.working(&manifest).part;
         let file = fs::OpenOptions::new().write(true).open(&part).unwrap();
         let time = file.metadata().unwrap().modified().unwrap();
         file.write_all_at(b"mine", 2 * PIECE as u64).unwrap();
@@ -250,7 +252,7 @@ fn bytes_that_others_wrote_do_not_get_the_name() {
         bench.store_all(&manifest, &bytes, stored..PIECES);
         let Err(FinishError::Disk(error)) = bench.finish() else { panic!("finished") };
         assert!(error.to_string().contains("does not have the bytes"), "{error}");
-        assert_eq!(bench.names(), ["f.part", "f.riffle"]);
+        assert_eq!(bench.names(), ["journal", "part"]);
         let mut bench = bench.restarted();
         let have = bench.have(&manifest);
         assert_eq!(have, [0..2, 3..4]);
@@ -359,7 +361,8 @@ fn on_a_small_disk(folder: &Path) {
 
     let target = folder.join("read-only/f");
     let content = manifest.content_id();
-    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, content, manifest });
+    let replace = false;
+    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, manifest });
     let Done::Told(DiskResult::Opened { result: Err(error), .. }) = bench.done() else { panic!("opened") };
     assert_eq!((error.path, error.kind), (folder.join("read-only"), DiskErrorKind::ReadOnly));
 }

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 
 use super::*;
-use crate::driver::disk::before::look_back;
-use crate::driver::disk::records::{BootId, JournalHeader, Kept, Record};
+use crate::driver::disk::before::OldJournal;
+use crate::driver::disk::records::{BootId, JournalHeader, Kept, PartMark, Record};
 
-const HEADER: usize = 68;
+const HEADER: usize = 84;
 const RECORD: usize = 41;
 const PIECES: u32 = 6;
 
@@ -60,8 +60,8 @@ fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
 }
 
 /// The machine was restarted: the journal is of another boot.
-fn restart_the_machine(bench: &Bench) {
-    edit(&bench.path("f.riffle"), |journal| {
+fn restart_the_machine(bench: &Bench, manifest: &Manifest) {
+    edit(&bench.working(manifest).journal, |journal| {
         journal[48] ^= 1;
         let crc = crc32fast::hash(&journal[..HEADER - 4]);
         journal[HEADER - 4..HEADER].copy_from_slice(&crc.to_le_bytes());
@@ -95,8 +95,8 @@ fn after_a_loss_of_power_what_was_not_durable_is_hashed_and_what_was_is_not() {
     bench.open(&manifest).unwrap();
     bench.store_all(&manifest, &bytes, 0..5);
     let bench = bench.restarted();
-    restart_the_machine(&bench);
-    let part = bench.path("f.part");
+    restart_the_machine(&bench, &manifest);
+    let part = bench.working(&manifest).part;
     // Damage that nobody can know of tells what was hashed: 0 to 3 were durable.
     let at = 2 * PIECE;
     overwrite(&part, at, &[bytes[at] ^ 1]);
@@ -109,7 +109,7 @@ fn after_a_loss_of_power_what_was_not_durable_is_hashed_and_what_was_is_not() {
     let mut bench = bench.restarted();
     bench.store_all_after_open(&manifest, &bytes, 5..6);
     let mut bench = bench.restarted();
-    restart_the_machine(&bench);
+    restart_the_machine(&bench, &manifest);
     overwrite(&part, 5 * PIECE, &[0; PIECE]);
     assert_eq!(bench.resumed(&manifest), (vec![0..5], Some(again)));
     assert_eq!(truth(&part, &manifest), [0, 1, 2, 3, 4]);
@@ -118,9 +118,9 @@ fn after_a_loss_of_power_what_was_not_durable_is_hashed_and_what_was_is_not() {
 #[test]
 fn a_record_that_was_lost_with_the_power_costs_a_look_and_no_fetch() {
     let (mut bench, _, manifest) = killed();
-    restart_the_machine(&bench);
+    restart_the_machine(&bench, &manifest);
     // The journal's own last page did not reach the disk; the piece did.
-    edit(&bench.path("f.riffle"), |journal| journal.truncate(HEADER + 2 * RECORD));
+    edit(&bench.working(&manifest).journal, |journal| journal.truncate(HEADER + 2 * RECORD));
     let (have, again) = bench.resumed(&manifest);
     assert_eq!((have, again.unwrap().why), (vec![1..3, 5..6], Doubt::Restarted));
     assert!(again.unwrap().bytes >= length_of(&manifest, &[1, 2, 5]));
@@ -129,12 +129,9 @@ fn a_record_that_was_lost_with_the_power_costs_a_look_and_no_fetch() {
 #[test]
 fn each_way_of_meddling_is_named_and_costs_a_look_only() {
     type Meddle = fn(&Path, &Path);
-    let ways: [(Doubt, &[u32], Meddle); 8] = [
-        (Doubt::NoJournal, &[1, 2, 5], |_, journal| fs::remove_file(journal).unwrap()),
-        (Doubt::Damaged, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes[30] ^= 4)),
+    let ways: [(Doubt, &[u32], Meddle); 5] = [
         (Doubt::Damaged, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes[HEADER + RECORD] ^= 4)),
         (Doubt::Damaged, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes.truncate(HEADER + 1))),
-        (Doubt::OtherVersion, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes[6] = 2)),
         (Doubt::Shorter, &[1, 2], |part, _| edit(part, |bytes| bytes.truncate(5 * PIECE))),
         (Doubt::Changed, &[1, 2, 5], |part, _| edit(part, |bytes| bytes.extend([1, 2, 3]))),
         (Doubt::Changed, &[1, 5], |part, journal| {
@@ -144,7 +141,7 @@ fn each_way_of_meddling_is_named_and_costs_a_look_only() {
     ];
     for (why, there, meddle) in ways {
         let (mut bench, bytes, manifest) = killed();
-        meddle(&bench.path("f.part"), &bench.path("f.riffle"));
+        meddle(&bench.working(&manifest).part, &bench.working(&manifest).journal);
         let (have, again) = bench.resumed(&manifest);
         assert_eq!((flat(&have), again.map(|again| again.why)), (there.to_vec(), Some(why)));
         let hashed = again.unwrap().bytes;
@@ -167,7 +164,11 @@ fn touch(part: &Path, journal: &Path, after: Duration) {
 fn two_seconds_after_the_journal_are_the_slack() {
     for (after, why) in [(1_999, None), (2_000, None), (2_001, Some(Doubt::Changed))] {
         let (mut bench, _, manifest) = killed();
-        touch(&bench.path("f.part"), &bench.path("f.riffle"), Duration::from_millis(after));
+        touch(
+            &bench.working(&manifest).part,
+            &bench.working(&manifest).journal,
+            Duration::from_millis(after),
+        );
         let (have, again) = bench.resumed(&manifest);
         assert_eq!((have, again.map(|again| again.why)), (vec![1..3, 5..6], why), "{after}");
         assert!(again.is_none_or(|again| again.bytes == length_of(&manifest, &[1, 2, 5])));
@@ -177,10 +178,18 @@ fn two_seconds_after_the_journal_are_the_slack() {
 #[test]
 fn a_shortened_part_file_is_not_believed_the_second_time_either() {
     let (mut bench, _, manifest) = killed();
-    edit(&bench.path("f.part"), |part| part.truncate(2 * PIECE));
-    let target = bench.path("f");
-    let (content, wanted) = (manifest.content_id(), manifest.clone());
-    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, content, manifest: wanted });
+    edit(&bench.working(&manifest).part, |part| part.truncate(2 * PIECE));
+    let (target, replace) = (bench.path("f"), false);
+    let (content, manifest) = (manifest.content_id(), manifest.clone());
+    let wanted = manifest.clone();
+    bench.ask(DiskRequest::Open {
+        download: DOWNLOAD,
+        share: SHARE,
+        target,
+        replace,
+        content,
+        manifest: wanted,
+    });
     // Killed before the pieces are hashed: the file has its length again by now, and looks untouched.
     bench.ask(DiskRequest::Abandon { download: DOWNLOAD });
     let mut bench = bench.restarted();
@@ -188,26 +197,27 @@ fn a_shortened_part_file_is_not_believed_the_second_time_either() {
 }
 
 #[test]
-fn a_part_file_of_zeros_is_not_taken_for_an_empty_one() {
+fn zeros_that_a_lost_record_told_of_are_not_fetched_again() {
     let mut bench = Bench::new();
     let mut bytes = vec![0; 4 * PIECE];
     bytes[3 * PIECE..].copy_from_slice(&test_bytes(PIECE));
     let manifest = described(&bytes);
-    bench.open(&manifest).unwrap();
+    assert_eq!(bench.resumed(&manifest), (vec![], None), "nothing was there of a fresh one");
     bench.store_all(&manifest, &bytes, 0..2);
     bench.store_all(&manifest, &bytes, 3..4);
     let mut bench = bench.restarted();
-    fs::remove_file(bench.path("f.riffle")).unwrap();
+    edit(&bench.working(&manifest).journal, |journal| journal.truncate(HEADER + 1));
     assert_eq!(bench.have(&manifest), [0..4], "zeros are there without being written");
 }
 
 /// What `look_back` believes without hashing. All that is `there` is believed, or would be hashed.
 fn believed(bench: &Bench, manifest: &Manifest, there: &[u32]) -> Vec<u32> {
-    let part = fs::File::open(bench.path("f.part")).unwrap();
+    let part = fs::File::open(bench.working(manifest).part).unwrap();
     let (content, length) = (manifest.content_id(), manifest.layout().length());
-    let header = JournalHeader { content, length, boot: BootId::current() };
-    let (metadata, journal) = (part.metadata().unwrap(), bench.path("f.riffle"));
-    let found = look_back(&part, &metadata, &journal, &header, manifest);
+    let header = JournalHeader { content, length, boot: BootId::current(), part: PartMark::NONE };
+    let metadata = part.metadata().unwrap();
+    let journal = OldJournal::read(&bench.working(manifest).journal, PIECES, Some).unwrap();
+    let found = journal.look_back((&part, &metadata), &header, manifest, false);
     let known: Vec<_> = found.trusted.iter().map(|(piece, _)| piece.0).collect();
     let mut told = known.clone();
     told.extend(found.doubtful.iter().map(|piece| piece.0));
@@ -223,12 +233,12 @@ fn believed(bench: &Bench, manifest: &Manifest, there: &[u32]) -> Vec<u32> {
 #[test]
 fn a_journal_cut_at_any_byte_or_with_any_bit_flipped_is_never_believed_too_much() {
     let (bench, _, manifest) = killed();
-    let journal = fs::read(bench.path("f.riffle")).unwrap();
+    let journal = fs::read(bench.working(&manifest).journal).unwrap();
     assert_eq!(journal.len(), HEADER + 3 * RECORD);
-    let there = truth(&bench.path("f.part"), &manifest);
+    let there = truth(&bench.working(&manifest).part, &manifest);
     assert_eq!(there, [1, 2, 5]);
     for length in (0..=journal.len()).rev() {
-        let file = fs::OpenOptions::new().write(true).open(bench.path("f.riffle")).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(bench.working(&manifest).journal).unwrap();
         file.set_len(length as u64).unwrap();
         let whole = length.saturating_sub(HEADER) / RECORD;
         let mut expected = vec![5, 1, 2][..whole].to_vec();
@@ -237,14 +247,14 @@ fn a_journal_cut_at_any_byte_or_with_any_bit_flipped_is_never_believed_too_much(
             assert_eq!(believed(&bench, &manifest, &there), expected, "cut at {length}");
         }
     }
-    fs::write(bench.path("f.riffle"), &journal).unwrap();
+    fs::write(bench.working(&manifest).journal, &journal).unwrap();
     for bit in 0..8 * journal.len() {
         let at = bit / 8;
-        overwrite(&bench.path("f.riffle"), at, &[journal[at] ^ 1 << (bit % 8)]);
+        overwrite(&bench.working(&manifest).journal, at, &[journal[at] ^ 1 << (bit % 8)]);
         let known = believed(&bench, &manifest, &there);
         assert!(known.iter().all(|piece| there.contains(piece)), "bit {bit}: {known:?}");
         assert!(known.len() < 3, "bit {bit} is noticed");
-        overwrite(&bench.path("f.riffle"), at, &journal[at..=at]);
+        overwrite(&bench.working(&manifest).journal, at, &journal[at..=at]);
     }
 }
 
@@ -279,8 +289,8 @@ fn mishap() -> impl Strategy<Value = Mishap> {
     ]
 }
 
-fn befall(bench: &Bench, mishap: &Mishap) {
-    let (part, journal) = (bench.path("f.part"), bench.path("f.riffle"));
+fn befall(bench: &Bench, manifest: &Manifest, mishap: &Mishap) {
+    let WorkingNames { part, journal } = bench.working(manifest);
     if !journal.exists() || fs::metadata(&journal).unwrap().len() < HEADER as u64 {
         return;
     }
@@ -337,9 +347,9 @@ proptest! {
     ) {
         let (mut bench, bytes, manifest) = killed();
         for mishap in &mishaps {
-            befall(&bench, mishap);
+            befall(&bench, &manifest, mishap);
         }
-        let there = truth(&bench.path("f.part"), &manifest);
+        let there = truth(&bench.working(&manifest).part, &manifest);
         let have = flat(&bench.have(&manifest));
         prop_assert!(have.iter().all(|piece| there.contains(piece)), "{:?} of {:?}", have, there);
         for piece in (0..PIECES).filter(|piece| !have.contains(piece)) {
@@ -354,11 +364,12 @@ proptest! {
 fn a_journal_that_names_more_than_once_is_read_to_its_last_word() {
     let (mut bench, _, manifest) = killed();
     let length = manifest.layout().length();
-    let header = JournalHeader { content: manifest.content_id(), length, boot: BootId::current() };
+    let path = bench.working(&manifest).journal;
+    let part = crate::driver::disk::journal::header_at(&path).unwrap().part;
+    let header = JournalHeader { content: manifest.content_id(), length, boot: BootId::current(), part };
     let record = |kept, piece| Record { kept, piece: PieceIndex(piece), subtree: [0; 32] };
     let records = [record(Kept::Written, 1), record(Kept::Doubtful, 1), record(Kept::Doubtful, 5)];
     let writing = crate::driver::disk::writing::Writing::default();
-    let path = bench.path("f.riffle");
     journal::Journal::create(&path, &header, &records, (PIECES, &writing)).unwrap();
     let (have, again) = bench.resumed(&manifest);
     let hashed = length_of(&manifest, &[1, 5]);

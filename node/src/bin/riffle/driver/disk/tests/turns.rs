@@ -6,12 +6,13 @@ use super::*;
 fn only_so_many_part_files_are_open_and_the_others_wait_for_their_turn() {
     let mut bench = Bench::new();
     bench.disk.limit(1, 2);
-    let bytes = test_bytes(1000);
+    let bytes = test_bytes(2 * PIECE);
     let manifest = described(&bytes);
     let open = |bench: &mut Bench, number: u32| {
         let (download, share) = (DownloadId(number), ShareId(number));
         let (target, content) = (bench.path(&number.to_string()), manifest.content_id());
-        bench.ask(DiskRequest::Open { download, share, target, content, manifest: manifest.clone() });
+        let (manifest, replace) = (manifest.clone(), false);
+        bench.ask(DiskRequest::Open { download, share, target, replace, content, manifest });
     };
     let opened = |bench: &mut Bench| match bench.done() {
         Done::Opened { download, share, part, .. } => {
@@ -29,7 +30,7 @@ fn only_so_many_part_files_are_open_and_the_others_wait_for_their_turn() {
     let mut first = [opened(&mut bench), opened(&mut bench)];
     first.sort_unstable();
     assert_eq!(first, [1, 2]);
-    assert_eq!(bench.names(), ["1.part", "2.part"]);
+    assert_eq!(bench.names(), ["journal", "journal", "part", "part"]);
     bench.ask(DiskRequest::Abandon { download: DownloadId(4) });
     assert_eq!(opened(&mut bench), 4, "one that waited is answered when it is given up");
     bench.ask(DiskRequest::Abandon { download: DownloadId(1) });

@@ -1,0 +1,98 @@
+//! One download at a time writes to a part file: a lock on the file itself, or in the state folder where the file system
+//! has no locks.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::journal::leads_to;
+use super::writing::{Call, Writing};
+
+/// How often, and how far apart, a lock is tried for: a download that was just given up lets go within moments.
+pub(crate) const LOCK_TRIES: u32 = 20;
+pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Where a part file is locked.
+#[derive(Debug)]
+pub(crate) enum Lock {
+    /// On the file, until it is unlocked: a mapping may keep it open for longer.
+    OnFile,
+    /// On a file in the state folder, which goes with this.
+    Elsewhere(#[expect(dead_code, reason = "the lock ends when this is dropped")] LockFile),
+    /// Nowhere: the file system has no locks and there is no state folder; or nobody can find the file.
+    Nowhere,
+}
+
+/// A lock file of ours.
+#[derive(Debug)]
+pub(crate) struct LockFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        // While it is locked: whoever waits for it finds that the path leads elsewhere.
+        if leads_to(&self.path, &self.file) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Why there is no lock.
+#[derive(Debug)]
+pub(crate) enum NoLock {
+    /// Somebody else has it.
+    Held,
+    /// The system says no.
+    Failed(io::Error),
+}
+
+impl Lock {
+    /// Tries once to lock `file`, which stands at `path`; in `locks` where that cannot be.
+    pub(crate) fn take(
+        path: &Path,
+        file: &File,
+        (locks, writing): (Option<&Path>, &Writing),
+    ) -> Result<Lock, NoLock> {
+        let allowed = writing.allow(Call::Lock).map_err(|cause| Errno::from_io_error(&cause));
+        let locked = match allowed {
+            Ok(()) => rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive),
+            Err(cause) => Err(cause.unwrap_or(Errno::IO)),
+        };
+        match locked {
+            Ok(()) => Ok(Lock::OnFile),
+            Err(Errno::WOULDBLOCK) => Err(NoLock::Held),
+            Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => {
+                locks.map_or(Ok(Lock::Nowhere), |locks| in_folder(locks, path))
+            }
+            Err(cause) => Err(NoLock::Failed(cause.into())),
+        }
+    }
+}
+
+/// A lock for `path` in the folder `locks`, which is made.
+fn in_folder(locks: &Path, path: &Path) -> Result<Lock, NoLock> {
+    let failed = NoLock::Failed;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(locks).map_err(failed)?;
+    // One name for one file, by whatever path it is reached.
+    let whole = path.parent().and_then(|folder| folder.canonicalize().ok()).unwrap_or_default();
+    let whole = whole.join(path.file_name().unwrap_or_default());
+    let path = locks.join(&blake3::hash(whole.as_os_str().as_bytes()).to_hex()[..32]);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let file = options.open(&path).map_err(failed)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) if leads_to(&path, &file) => Ok(Lock::Elsewhere(LockFile { path, file })),
+        Ok(()) | Err(Errno::WOULDBLOCK) => Err(NoLock::Held),
+        // No locks there either.
+        Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => Ok(Lock::Nowhere),
+        Err(cause) => Err(failed(cause.into())),
+    }
+}
