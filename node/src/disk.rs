@@ -276,6 +276,9 @@ pub enum DiskErrorKind {
     /// Longer than any content can be.
     #[error("longer than {} bytes, the longest content there can be", messages::limits::MAX_CONTENT)]
     TooLong,
+    /// Longer than the file system takes, or than this process may write.
+    #[error("file too large for this file system, or for the limit of this process (`ulimit -f`)")]
+    TooLarge,
     /// No further file may be opened.
     #[error("too many files are open; `ulimit -n` says how many may be")]
     TooManyOpen,

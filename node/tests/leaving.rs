@@ -94,7 +94,7 @@ fn has(said: &[String], words: &str) {
 
 #[test]
 fn an_interrupted_download_leaves_with_7_says_how_to_go_on_and_goes_on() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let stage = Stage::new();
         let download = stage.held_download();
         download.signal(signal);
@@ -109,7 +109,7 @@ fn an_interrupted_download_leaves_with_7_says_how_to_go_on_and_goes_on() {
 
 #[test]
 fn a_prompt_that_is_left_says_what_is_unfinished_and_a_script_is_told_by_the_code() {
-    for how in ["exit", "interrupt", "terminate"] {
+    for how in ["exit", "interrupt", "terminate", "hang up"] {
         let stage = Stage::new();
         let mut prompt = Program::start(&mut stage.node(&["--download-limit", HELD]));
         prompt.say("download film.bin");
@@ -117,6 +117,7 @@ fn a_prompt_that_is_left_says_what_is_unfinished_and_a_script_is_told_by_the_cod
         match how {
             "exit" => prompt.say("exit"),
             "interrupt" => prompt.signal(Signal::INT),
+            "hang up" => prompt.signal(Signal::HUP),
             _ => prompt.signal(Signal::TERM),
         }
         let (status, said) = prompt.end();
@@ -140,7 +141,7 @@ fn the_end_of_a_pipe_lets_downloads_finish() {
 
 #[test]
 fn who_serves_leaves_with_0_and_the_tracker_forgets_it_at_once() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let stage = Stage::new();
         stage.owner.signal(signal);
         let (place, owner) = (stage.place, stage.owner);
@@ -149,6 +150,73 @@ fn who_serves_leaves_with_0_and_the_tracker_forgets_it_at_once() {
         // Not `node expired`, which is what silence comes to.
         wait_until("the tracker is told", || place.logs().contains("INFO node left"));
     }
+}
+
+#[test]
+fn a_terminal_that_is_gone_is_told_twice_and_the_tracker_is_told_all_the_same() {
+    let stage = Stage::new();
+    stage.owner.signal(Signal::HUP);
+    stage.owner.wait_for("leaving; ");
+    // As a shell does that has lost its terminal. It may come when all is over.
+    let _ = rustix::process::kill_process(stage.owner.process(), Signal::HUP);
+    let (place, owner) = (stage.place, stage.owner);
+    let (status, said) = owner.end();
+    assert_eq!(status.code(), Some(0), "{said:#?}");
+    wait_until("the tracker is told", || place.logs().contains("INFO node left"));
+}
+
+#[test]
+fn who_is_to_go_on_without_a_terminal_does_and_a_tracker_leaves_with_its_own() {
+    let stage = Stage::new();
+    let ignoring = |arguments: &[&str]| {
+        let script = "trap '' HUP; exec \"$0\" \"$@\"";
+        let program = [&["-c", script, env!("CARGO_BIN_EXE_riffle")], arguments].concat();
+        let mut command = stage.place.shell();
+        Program::start(command.args(program))
+    };
+    let download = ["--tracker", &stage.address, "--dir", "saved", "--download-limit", HELD, "download"];
+    stage.saved();
+    let download = ignoring(&[&download[..], &["film.bin"]].concat());
+    stage.wait_for_pieces();
+    download.signal(Signal::HUP);
+    let (status, said) = download.end();
+    assert_eq!(status.code(), Some(0), "{said:#?}");
+
+    let tracker = ignoring(&["tracker", "--listen", "127.0.0.1:0", "--log-dir", "logs/other"]);
+    tracker.wait_for("listening on ");
+    tracker.signal(Signal::HUP);
+    tracker.interrupt();
+    assert_eq!(tracker.end().0.code(), Some(0));
+    stage._tracker.signal(Signal::HUP);
+    let (status, said) = stage._tracker.end();
+    assert_eq!(status.code(), Some(0), "{said:#?}");
+    wait_until("it says so", || stage.place.logs().contains("tracker leaving"));
+}
+
+#[test]
+fn a_file_longer_than_may_be_written_is_an_error_in_words_and_no_death() {
+    let stage = Stage::new();
+    stage.saved();
+    // In blocks of 512 or 1024 bytes, by the shell: less than the file either way.
+    let script = "ulimit -f 20480; exec \"$0\" \"$@\"";
+    let mut limited = stage.place.shell();
+    limited.args(["-c", script, env!("CARGO_BIN_EXE_riffle"), "--tracker", &stage.address]);
+    limited.args(["--listen", "127.0.0.1:0", "--dir", "saved", "download", "film.bin"]);
+    let (status, said) = Program::start(&mut limited).end();
+    assert_eq!(status.code(), Some(10), "{said:#?}");
+    has(&said, "file too large for this file system, or for the limit of this process");
+    // Nor does a log that may not grow stop anything.
+    let script = "ulimit -f 1; exec \"$0\" \"$@\"";
+    let mut limited = stage.place.shell();
+    limited.args(["-c", script, env!("CARGO_BIN_EXE_riffle"), "--log-level", "trace", "tracker"]);
+    let tracker = Program::start(limited.args(["--listen", "127.0.0.1:0", "--log-dir", "logs/other"]));
+    let address = tracker.wait_for("listening on ").rsplit("listening on ").next().expect("one").to_owned();
+    let node = ["--tracker", &address, "--listen", "127.0.0.1:0", "download", "nobody-has-it"];
+    for _ in 0..3 {
+        assert_eq!(Program::start(&mut stage.place.riffle(&node)).end().0.code(), Some(3));
+    }
+    tracker.interrupt();
+    assert_eq!(tracker.end().0.code(), Some(0));
 }
 
 #[test]

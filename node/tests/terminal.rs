@@ -15,6 +15,7 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use programs::{Place, Program, noise, wait_until, working_file};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
 use rustix::pty::{self, OpenptFlags};
 use rustix::termios::{self, LocalModes, Termios, Winsize};
@@ -32,20 +33,30 @@ struct Terminal {
     line: OwnedFd,
 }
 
+/// A terminal: the end of the hand, and that of the programs.
+fn pair() -> (File, OwnedFd) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let hand = pty::openpt(flags).expect("a terminal");
+    pty::grantpt(&hand).expect("granted");
+    pty::unlockpt(&hand).expect("unlocked");
+    let name = pty::ptsname(&hand, Vec::new()).expect("a name").into_string().expect("text");
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let line = rustix::fs::open(name, flags, Mode::empty()).expect("opened");
+    let size = Winsize { ws_row: 24, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+    termios::tcsetwinsize(&line, size).expect("set");
+    (File::from(hand), line)
+}
+
+fn start_on(line: &OwnedFd, command: &mut Command) -> Child {
+    let end = || line.try_clone().expect("a handle");
+    command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
+    command.spawn().expect("started")
+}
+
 impl Terminal {
     fn start(command: &mut Command) -> Terminal {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let hand = pty::openpt(flags).expect("a terminal");
-        pty::grantpt(&hand).expect("granted");
-        pty::unlockpt(&hand).expect("unlocked");
-        let name = pty::ptsname(&hand, Vec::new()).expect("a name").into_string().expect("text");
-        let line: OwnedFd = File::options().read(true).write(true).open(name).expect("opened").into();
-        let size = Winsize { ws_row: 24, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
-        termios::tcsetwinsize(&line, size).expect("set");
-        let end = || line.try_clone().expect("a handle");
-        command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());
-        let program = command.spawn().expect("started");
-        let hand = File::from(hand);
+        let (hand, line) = pair();
+        let program = start_on(&line, command);
         let (shown, mut eye) = (Arc::new(Mutex::new(String::new())), hand.try_clone().expect("a handle"));
         let seen = shown.clone();
         // It ends when the terminal does.
@@ -77,13 +88,24 @@ impl Terminal {
 
     /// Waits for the program's end.
     fn code(&mut self) -> Option<i32> {
-        let mut code = None;
-        wait_until("the program ends", || {
-            code = self.program.try_wait().expect("waited for");
-            code.is_some()
-        });
-        code.and_then(|status| status.code())
+        code(&mut self.program)
     }
+}
+
+fn code(program: &mut Child) -> Option<i32> {
+    let mut code = None;
+    wait_until("the program ends", || {
+        code = program.try_wait().expect("waited for");
+        code.is_some()
+    });
+    code.and_then(|status| status.code())
+}
+
+/// `program` in a session of its own, which the terminal that it is started on controls.
+fn in_its_session(place: &Place, program: &[&str]) -> Command {
+    let mut command = place.shell();
+    command.args(["-c", "exec setsid --ctty \"$@\"", "sh"]).args(program);
+    command
 }
 
 impl Drop for Terminal {
@@ -160,4 +182,61 @@ fn a_name_that_steers_is_shown_beside_its_bar_and_does_nothing() {
     let shown = download.shown();
     assert!(shown.contains("\\u{202e}f…"), "{shown:?}");
     assert!(!shown.contains(['\u{202e}', '\u{200b}']), "{shown:?}");
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_what_ran_on_it_in_good_order() {
+    let place = Place::new();
+    let (_tracker, address) = place.tracker();
+    fs::write(place.path().join("film.bin"), noise(32 * MIB)).expect("written");
+    let common = ["--tracker", &address, "--listen", "127.0.0.1:0"];
+    let owner = Program::start(&mut place.riffle(&[&common[..], &["send", "film.bin"]].concat()));
+    owner.wait_for("riffle download --tracker ");
+    let riffle = env!("CARGO_BIN_EXE_riffle");
+    place.folder("saved");
+    let download = ["--id", "gone", "--dir", "saved", "--download-limit", "4MiB", "download", "film.bin"];
+    for (verb, expected) in [(&download[..], 7), (&["--id", "gone", "--dir", "saved"][..], 0)] {
+        // Nobody reads: what is said waits in the terminal when it goes.
+        let (hand, line) = pair();
+        let mut program =
+            start_on(&line, &mut in_its_session(&place, &[&[riffle][..], &common, verb].concat()));
+        let log = place.path().join("logs/node-gone.log");
+        let said = |words| fs::read_to_string(&log).is_ok_and(|log| log.contains(words));
+        let reached = if expected == 7 { "range assigned" } else { "tracker answers" };
+        wait_until(reached, || said(reached));
+        drop(hand);
+        assert_eq!(code(&mut program), Some(expected));
+        assert!(said("INFO left"), "the tracker was told");
+        fs::remove_file(&log).expect("removed");
+    }
+}
+
+#[test]
+fn a_job_in_the_background_leaves_the_terminal_to_others_and_draws_when_it_comes_back() {
+    let place = Place::new();
+    let (_tracker, address) = place.tracker();
+    fs::write(place.path().join("film.bin"), noise(32 * MIB)).expect("written");
+    let common = ["--tracker", &address, "--listen", "127.0.0.1:0"];
+    let owner = Program::start(&mut place.riffle(&[&common[..], &["send", "film.bin"]].concat()));
+    owner.wait_for("riffle download --tracker ");
+    place.folder("saved");
+    let script = format!(
+        "set -m; {} --id job --tracker {address} --listen 127.0.0.1:0 --dir saved --log-level debug \
+         --download-limit 4MiB download film.bin & read line; echo in front:; fg",
+        env!("CARGO_BIN_EXE_riffle")
+    );
+    let mut shell = Terminal::start(&mut in_its_session(&place, &["bash", "-c", &script]));
+    let log = place.path().join("logs/node-job.log");
+    // At 32 pieces a second these are many pictures.
+    wait_until("pieces arrive", || {
+        fs::read_to_string(&log).is_ok_and(|log| log.matches("piece received").count() > 40)
+    });
+    assert!(!shell.shown().contains("of 32.0 MiB"), "{:?}", shell.shown());
+    shell.types("\n");
+    wait_until("bars are drawn", || shell.shown().contains("of 32.0 MiB"));
+    let shown = shell.shown();
+    let (_, after) = shown.split_once("in front:").expect("said");
+    let (_, picture) = after.split_once("film.bin\r\n").expect("the job is named");
+    assert!(!picture.starts_with('\x1b'), "nothing is drawn over: {picture:?}");
+    assert_eq!(shell.code(), Some(0));
 }

@@ -103,11 +103,13 @@ pub fn settings(flags: Flags) -> Result<TrackerSettings, ProgramError> {
     Ok(settings)
 }
 
-/// Takes the port, starts the log, says on stderr where it listens, and serves until Ctrl-C or SIGTERM.
+/// Takes the port, starts the log, says on stderr where it listens, and serves until Ctrl-C, SIGTERM or SIGHUP.
 ///
 /// # Errors
 /// The port is taken, there is no log, or the system fails.
 pub fn run(settings: TrackerSettings) -> Result<(), ProgramError> {
+    #[cfg(unix)]
+    crate::signals::survive_file_size_limit();
     let socket = driver::bind(settings.listen.0)?;
     let _log = logs::start(LogSettings {
         folder: log_folder(&settings)?,
@@ -153,10 +155,19 @@ fn log_folder(settings: &TrackerSettings) -> Result<PathBuf, ProgramError> {
 fn signals() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut hangup =
+        if crate::signals::is_ended_by_hangup()? { Some(signal(SignalKind::hangup())?) } else { None };
     Ok(async move {
+        let hung_up = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hung_up => {}
         }
     })
 }

@@ -40,6 +40,11 @@ impl Place {
         self.program(env!("CARGO_BIN_EXE_riffle").as_ref(), arguments)
     }
 
+    /// A shell that starts programs in this place.
+    pub(crate) fn shell(&self) -> Command {
+        self.program("sh".as_ref(), &[])
+    }
+
     fn program(&self, program: &OsStr, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RIFFLE_")) {
@@ -180,6 +185,11 @@ impl Program {
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).expect("it is ours");
+    }
+
+    /// What the system calls it.
+    pub(crate) fn process(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Ends it with SIGKILL, which it cannot do anything about.

@@ -123,6 +123,7 @@ mod tests {
             (disk(DiskErrorKind::NotAFile), 10),
             (disk(DiskErrorKind::Permission), 10),
             (disk(DiskErrorKind::ReadOnly), 10),
+            (disk(DiskErrorKind::TooLarge), 10),
             (disk(DiskErrorKind::InUse), 11),
             (disk(DiskErrorKind::ExistsOther), 13),
         ];

@@ -113,6 +113,7 @@ pub(crate) fn failure(label: &str, why: &Failure, place: Place, tracker: &str) -
             | node::DiskErrorKind::NoFolder
             | node::DiskErrorKind::NotFound
             | node::DiskErrorKind::NotAFile => format!("{error}; choose another place with -o"),
+            node::DiskErrorKind::TooLarge => format!("{error}; {again}, or choose another place with -o"),
             node::DiskErrorKind::Other(_) => format!("{error}; the same command tries again"),
             _ => error.to_string(),
         },

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the program to leave, the second ends it.
+//! Ctrl-C, SIGTERM and SIGHUP, of a terminal that is gone: the first asks the program to leave, the second (but for
+//! SIGHUP) ends it.
 //!
 //! A thread of its own listens, so that the second is heard whatever the rest of the program is waiting for.
 
@@ -10,6 +11,7 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tracker::signals::is_ended_by_hangup;
 
 use crate::exit::ExitCode;
 use crate::outlet;
@@ -41,9 +43,9 @@ impl Signals {
     pub(crate) fn listen(screen: Screen, last: impl FnOnce() + Send + 'static) -> Result<Signals> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
         let runtime = runtime.context("the system gives no reactor for signals")?;
-        let mut both = {
+        let mut all = {
             let _reactor = runtime.enter();
-            Both::listen().context("cannot listen for signals")?
+            All::listen().context("cannot listen for signals")?
         };
         let (ask, asked) = mpsc::unbounded_channel();
         let leaving = Leaving::default();
@@ -51,9 +53,13 @@ impl Signals {
         let listen = move || {
             runtime.block_on(async {
                 loop {
-                    both.next().await;
-                    if known.0.swap(true, Ordering::Relaxed) {
-                        break;
+                    let heard = all.next().await;
+                    let was_leaving = known.0.swap(true, Ordering::Relaxed);
+                    match heard {
+                        Heard::Asked if was_leaving => break,
+                        // The shell passes on what the system has sent already: nobody is in a hurry.
+                        Heard::HungUp if was_leaving => continue,
+                        Heard::Asked | Heard::HungUp => {}
                     }
                     // Who listened may be leaving by itself: the next signal finds that out.
                     let _ = ask.send(());
@@ -85,21 +91,41 @@ impl Signals {
     }
 }
 
-/// Listened to from the start, so that none is lost in between.
-struct Both {
-    interrupt: Signal,
-    terminate: Signal,
+/// What a signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// Somebody asks the program to leave.
+    Asked,
+    /// The terminal is gone. Who loses one is told more than once.
+    HungUp,
 }
 
-impl Both {
-    fn listen() -> io::Result<Both> {
-        Ok(Both { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+/// Listened to from the start, so that none is lost in between.
+struct All {
+    interrupt: Signal,
+    terminate: Signal,
+    /// Not for who is told to go on without a terminal, as by `nohup`.
+    hangup: Option<Signal>,
+}
+
+impl All {
+    fn listen() -> io::Result<All> {
+        let hangup = if is_ended_by_hangup()? { Some(signal(SignalKind::hangup())?) } else { None };
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(All { interrupt, terminate, hangup })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Heard {
+        let hung_up = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Heard::Asked,
+            _ = self.terminate.recv() => Heard::Asked,
+            _ = hung_up => Heard::HungUp,
         }
     }
 }

@@ -33,6 +33,7 @@ fn kind_of(cause: &io::Error) -> DiskErrorKind {
         io::ErrorKind::PermissionDenied => DiskErrorKind::Permission,
         io::ErrorKind::ReadOnlyFilesystem => DiskErrorKind::ReadOnly,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DiskErrorKind::Full { needed: 0 },
+        io::ErrorKind::FileTooLarge => DiskErrorKind::TooLarge,
         io::ErrorKind::IsADirectory => DiskErrorKind::NotAFile,
         // A file that ends before its length was shortened by somebody else.
         io::ErrorKind::UnexpectedEof => DiskErrorKind::Changed,
@@ -52,6 +53,7 @@ mod tests {
         assert_eq!(kind(libc::EROFS), DiskErrorKind::ReadOnly);
         assert_eq!(kind(libc::ENOSPC), DiskErrorKind::Full { needed: 0 });
         assert_eq!(kind(libc::EDQUOT), DiskErrorKind::Full { needed: 0 });
+        assert_eq!(kind(libc::EFBIG), DiskErrorKind::TooLarge);
         assert_eq!(kind(libc::EMFILE), DiskErrorKind::TooManyOpen);
         assert_eq!(kind(libc::ENFILE), DiskErrorKind::TooManyOpen);
         assert_eq!(kind(libc::ELOOP), DiskErrorKind::NotAFile);
