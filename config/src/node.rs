@@ -82,6 +82,12 @@ settings! {
         /// What is logged: off, error, warn, info, debug or trace, for one part too, as in "info,node=debug".
         pub log_level: String = "info".to_owned();
 
+        /// A log file that would become longer is put aside as `NAME.1`, the one before as `NAME.2`, and so on.
+        pub log_size: ByteSize = ByteSize::bytes(10_000_000), within ByteSize::kib(16)..=ByteSize::gib(1024);
+
+        /// So many log files are kept in all, the one that is written included; the oldest goes.
+        pub log_files: u8 = 5, within 1..=99;
+
         /// Where each node keeps what it must not forget. Without one, the state folder of the user.
         pub state_dir: Option<PathBuf> = None, such as "\"/var/lib/riffle\"";
 

@@ -7,13 +7,14 @@ use crate::address::{DEFAULT_TRACKER_PORT, ListenAddr};
 use crate::document;
 use crate::error::ConfigError;
 use crate::settings;
+use crate::size::ByteSize;
 
 /// The first lines of `config/tracker.toml`.
 const HEADING: [&str; 4] = [
     " The settings of a tracker and their defaults: `riffle-tracker --config FILE` reads a file like this one.",
     " A flag goes before the environment (RIFFLE_*), that before the file, that before the default.",
     " Leave out what you do not change. A line that starts with `#` and a key shows a setting without a default.",
-    " Durations are written as \"20s\", \"250ms\" or \"1h30m\".",
+    " Sizes are written as \"64MiB\" or \"10MB\", durations as \"20s\", \"250ms\" or \"1h30m\".",
 ];
 
 /// The most owners that one answer can carry. The wire's own limit says the same; this room does not know the wire.
@@ -45,6 +46,12 @@ settings! {
 
         /// What is logged: off, error, warn, info, debug or trace, for one part too, as in "info,tracker=debug".
         pub log_level: String = "info".to_owned();
+
+        /// A log file that would become longer is put aside as `NAME.1`, the one before as `NAME.2`, and so on.
+        pub log_size: ByteSize = ByteSize::bytes(10_000_000), within ByteSize::kib(16)..=ByteSize::gib(1024);
+
+        /// So many log files are kept in all, the one that is written included; the oldest goes.
+        pub log_files: u8 = 5, within 1..=99;
 
         /// How often nodes say that they are still there.
         pub heartbeat: Duration = Duration::from_secs(20),

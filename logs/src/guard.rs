@@ -15,7 +15,7 @@ pub struct LogGuard {
     file_writer: Option<WorkerGuard>,
     stderr_writer: Option<WorkerGuard>,
     dropped: ErrorCounter,
-    /// A second handle of the log file, for the last line.
+    /// The end of the log file, for the last line.
     file: Box<dyn Write + Send>,
 }
 

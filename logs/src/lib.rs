@@ -6,11 +6,13 @@ mod folder;
 mod guard;
 mod level;
 mod line;
+mod rotating;
 mod shown;
 mod start;
 
 pub use error::LogError;
 pub use folder::default_folder;
 pub use guard::LogGuard;
+pub use rotating::Rotation;
 pub use shown::one_line;
 pub use start::{LogSettings, scoped, start};

@@ -1,6 +1,5 @@
 //! Setting up a log: the folder, the file, and the thread that writes it.
 
-use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
@@ -16,6 +15,7 @@ use crate::error::LogError;
 use crate::guard::LogGuard;
 use crate::level;
 use crate::line::OneLine;
+use crate::rotating::{self, RotatingFile, Rotation};
 
 /// How many lines may wait for the disk before more are dropped: some megabytes, and seconds of trouble at info.
 const BUFFERED_LINES: usize = 16_384;
@@ -27,6 +27,8 @@ pub struct LogSettings {
     pub folder: PathBuf,
     /// The name of the file in it, such as `node-1.log`; lines are appended.
     pub file: String,
+    /// How much of it is kept.
+    pub rotation: Rotation,
     /// What is logged: `info`, or by part, `info,node=debug`.
     pub level: String,
     /// Whether the same lines go to stderr too.
@@ -50,8 +52,8 @@ pub fn start(settings: LogSettings) -> Result<LogGuard, LogError> {
 /// The folder or file cannot be made, or the level cannot be read.
 pub fn scoped(settings: LogSettings) -> Result<(Dispatch, LogGuard), LogError> {
     let filter = level::filter(&settings.level)?;
-    let (file, last_line) = open(&settings.folder, &settings.file)?;
-    let (file_lines, file_writer) = writer(file);
+    let file = open(&settings.folder, &settings.file, settings.rotation)?;
+    let (file_lines, file_writer) = writer(file.clone());
     let dropped = file_lines.error_counter();
     let (stderr_lines, stderr_writer) = settings.also_stderr.then(|| writer(io::stderr())).unzip();
 
@@ -59,7 +61,7 @@ pub fn scoped(settings: LogSettings) -> Result<(Dispatch, LogGuard), LogError> {
         .with(filter)
         .with(one_line_each(file_lines))
         .with(stderr_lines.map(one_line_each));
-    Ok((Dispatch::new(subscriber), LogGuard::new(file_writer, stderr_writer, dropped, last_line)))
+    Ok((Dispatch::new(subscriber), LogGuard::new(file_writer, stderr_writer, dropped, Box::new(file))))
 }
 
 fn one_line_each<S>(lines: NonBlocking) -> Layer<S, DefaultFields, OneLine, NonBlocking>
@@ -78,16 +80,13 @@ fn writer(out: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
         .finish(out)
 }
 
-/// Two handles of the log file, each at its end whatever the other has written.
-fn open(folder: &Path, file: &str) -> Result<(impl Write + Send + 'static, Box<dyn Write + Send>), LogError> {
+/// The end of the log file.
+fn open(folder: &Path, file: &str, rotation: Rotation) -> Result<RotatingFile, LogError> {
     let mut components = Path::new(file).components();
     if !matches!((components.next(), components.next()), (Some(Component::Normal(_)), None)) {
         return Err(LogError::FileName { file: file.to_owned() });
     }
-    fs::create_dir_all(folder).map_err(|cause| LogError::Folder { path: folder.to_owned(), cause })?;
+    rotating::make_folder(folder).map_err(|cause| LogError::Folder { path: folder.to_owned(), cause })?;
     let path = folder.join(file);
-    let opened = OpenOptions::new().create(true).append(true).open(&path);
-    let handles = opened.and_then(|lines| lines.try_clone().map(|last_line| (lines, last_line)));
-    let (lines, last_line) = handles.map_err(|cause| LogError::Open { path, cause })?;
-    Ok((lines, Box::new(last_line)))
+    RotatingFile::open(path.clone(), rotation).map_err(|cause| LogError::Open { path, cause })
 }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use logs::{LogError, LogSettings, scoped, start};
+use logs::{LogError, LogSettings, Rotation, scoped, start};
 use tempfile::tempdir;
 use tracing::dispatcher::with_default;
 use tracing::{debug, info, info_span, warn};
@@ -14,6 +14,7 @@ fn settings(folder: &Path, file: &str, level: &str) -> LogSettings {
     LogSettings {
         folder: folder.to_owned(),
         file: file.to_owned(),
+        rotation: Rotation { bytes: 1 << 20, files: 3 },
         level: level.to_owned(),
         also_stderr: false,
     }
@@ -136,4 +137,104 @@ fn a_process_starts_its_log_once() {
     assert!(matches!(again, Err(LogError::AlreadyStarted)));
     drop(guard);
     assert_eq!(lines(&folder.path().join("f.log")), [" INFO of the whole process"]);
+}
+
+/// A log of which little is kept.
+fn short(folder: &Path, files: u8) -> LogSettings {
+    LogSettings { rotation: Rotation { bytes: 1000, files }, ..settings(folder, "f.log", "info") }
+}
+
+/// The names in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_full_file_is_put_aside_whole_and_the_oldest_goes() {
+    let folder = tempdir().unwrap();
+    spoken(short(folder.path(), 3), || (0..100).for_each(|number| info!(number, "one of many")));
+    assert_eq!(names(folder.path()), ["f.log", "f.log.1", "f.log.2"]);
+    let mut said = Vec::new();
+    for name in ["f.log.2", "f.log.1", "f.log"] {
+        assert!(fs::metadata(folder.path().join(name)).unwrap().len() <= 1000);
+        said.extend(lines(&folder.path().join(name)));
+    }
+    let newest = (100 - said.len()..100).map(|number| format!(" INFO one of many number={number}"));
+    assert!(said.len() > 30 && said.iter().cloned().eq(newest), "{said:#?}");
+    // A life later it goes on in the same file, and a line that is longer than a file is whole.
+    let before = lines(&folder.path().join("f.log")).len();
+    spoken(short(folder.path(), 3), || info!("once more"));
+    assert_eq!(lines(&folder.path().join("f.log")).len(), before + 1);
+    spoken(short(folder.path(), 3), || info!("{}", "x".repeat(5000)));
+    assert_eq!(fs::metadata(folder.path().join("f.log")).unwrap().len(), 5000 + 32);
+}
+
+#[test]
+fn one_file_alone_begins_anew() {
+    let folder = tempdir().unwrap();
+    spoken(short(folder.path(), 1), || (0..100).for_each(|number| info!(number, "one of many")));
+    assert_eq!(names(folder.path()), ["f.log"]);
+    assert_eq!(lines(&folder.path().join("f.log")).last().unwrap(), " INFO one of many number=99");
+}
+
+#[test]
+fn two_that_share_a_log_put_it_aside_once_and_lose_nothing() {
+    let folder = tempdir().unwrap();
+    let (one, one_guard) = scoped(short(folder.path(), 200)).unwrap();
+    let (two, two_guard) = scoped(short(folder.path(), 200)).unwrap();
+    std::thread::scope(|scope| {
+        for (dispatch, who) in [(&one, "one"), (&two, "two")] {
+            scope.spawn(move || {
+                with_default(dispatch, || (0..500).for_each(|number| info!(who, number, "said")))
+            });
+        }
+    });
+    drop((one_guard, two_guard));
+    let mut said = Vec::new();
+    for name in names(folder.path()) {
+        said.extend(lines(&folder.path().join(name)));
+    }
+    for who in ["one", "two"] {
+        let of = said.iter().filter(|line| line.contains(who)).count();
+        assert_eq!(of, 500, "{who}");
+    }
+    // Some become longer while the other is at it; none is put aside when it has just begun.
+    assert!((5..=60).contains(&names(folder.path()).len()), "{:?}", names(folder.path()).len());
+}
+
+#[test]
+fn what_cannot_be_put_aside_goes_on() {
+    let folder = tempdir().unwrap();
+    // A folder stands where the last one would go.
+    fs::create_dir_all(folder.path().join("f.log.1/full")).unwrap();
+    spoken(short(folder.path(), 2), || (0..100).for_each(|number| info!(number, "one of many")));
+    assert_eq!(lines(&folder.path().join("f.log")).len(), 100);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_is_its_owners_and_leads_nowhere_else() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = tempdir().unwrap();
+    let deep = folder.path().join("logs/of/mine");
+    spoken(settings(&deep, "f.log", "info"), || info!("said"));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&deep), mode(&deep.join("f.log"))), (0o700, 0o600));
+
+    let other = folder.path().join("thesis");
+    fs::write(&other, "mine").unwrap();
+    symlink(&other, deep.join("link.log")).unwrap();
+    symlink("/dev/null", deep.join("null.log")).unwrap();
+    std::os::unix::net::UnixListener::bind(deep.join("socket.log")).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(deep.join("pipe.log")).status().unwrap();
+    assert!(pipe.success());
+    for file in ["link.log", "null.log", "socket.log", "pipe.log"] {
+        let refused = scoped(settings(&deep, file, "info")).unwrap_err();
+        assert!(refused.to_string().contains("a link or no file at all"), "{file}: {refused}");
+    }
+    assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
 }

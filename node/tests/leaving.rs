@@ -347,6 +347,26 @@ fn a_log_that_cannot_be_written_is_named_before_anything_is_done() {
     }
 }
 
+#[test]
+fn a_log_that_is_full_is_put_aside_and_so_many_are_kept() {
+    let place = Place::new();
+    let (_tracker, address) = place.tracker();
+    let how = ["--log-level", "trace", "--log-size", "16KiB", "--log-files", "3", "--id", "1"];
+    let node = ["--tracker", &address, "--listen", "127.0.0.1:0", "download", "nobody-has-it"];
+    let log = |name: &str| fs::metadata(place.path().join("logs").join(name)).map(|log| log.len());
+    // Each life says more than nothing, and no more than what it does.
+    for _ in 0..200 {
+        assert_eq!(Program::start(&mut place.riffle(&[&how[..], &node].concat())).end().0.code(), Some(3));
+        if log("node-1.log.2").is_ok() {
+            break;
+        }
+    }
+    for name in ["node-1.log", "node-1.log.1", "node-1.log.2"] {
+        assert!((1..=16 << 10).contains(&log(name).expect("there")), "{name}");
+    }
+    assert!(log("node-1.log.3").is_err());
+}
+
 /// Whether this process may mount a small file system for its tests, in a namespace of their own.
 fn mounting_allowed() -> bool {
     let script = "mount -t tmpfs -o size=64k none /mnt";

@@ -18,8 +18,6 @@ pub mod program;
 mod ranking;
 mod rate_limit;
 mod reach;
-#[cfg(all(feature = "bin", unix))]
-pub mod signals;
 mod tracker;
 mod turns;
 mod votes;

@@ -1,13 +1,16 @@
 //! The program around the driver: settings from flags, environment and file, the log, signals, exit codes.
 //! `riffle-tracker` is this alone; `riffle tracker` calls it too.
 
+#[cfg(unix)]
+pub mod signals;
+
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use config::{ConfigError, ListenAddr, TrackerSettings};
-use logs::{LogError, LogSettings};
+use config::{ByteSize, ConfigError, ListenAddr, TrackerSettings, ValueError};
+use logs::{LogError, LogSettings, Rotation};
 
 use crate::driver::{self, BindError, DriverError};
 
@@ -26,6 +29,12 @@ pub struct Flags {
     /// What is logged: off, error, warn, info, debug, trace, or by part [default: info]
     #[arg(long, env = "RIFFLE_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
+    /// A log file that would become longer is put aside [default: 10MB]
+    #[arg(long, env = "RIFFLE_LOG_SIZE", hide_env_values = true, value_name = "SIZE", value_parser = log_size)]
+    pub log_size: Option<ByteSize>,
+    /// So many log files are kept, the one that is written included [default: 5]
+    #[arg(long, env = "RIFFLE_LOG_FILES", hide_env_values = true, value_name = "COUNT", value_parser = log_files)]
+    pub log_files: Option<u8>,
 }
 
 /// Why the program cannot run. Each message is one line.
@@ -100,7 +109,37 @@ pub fn settings(flags: Flags) -> Result<TrackerSettings, ProgramError> {
     settings.listen = flags.listen.unwrap_or(settings.listen);
     settings.log_dir = flags.log_dir.filter(|folder| !folder.as_os_str().is_empty()).or(settings.log_dir);
     settings.log_level = flags.log_level.unwrap_or(settings.log_level);
+    settings.log_size = flags.log_size.unwrap_or(settings.log_size);
+    settings.log_files = flags.log_files.unwrap_or(settings.log_files);
     Ok(settings)
+}
+
+/// How long a log file may be, as a person types it: in the range that the settings file has.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn log_size(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse().map_err(|error: ValueError| error.to_string())?;
+    alone("log_size", &format!("\"{size}\"")).map(|settings| settings.log_size)
+}
+
+/// How many log files are kept, as a person types it: in the range that the settings file has.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn log_files(text: &str) -> Result<u8, String> {
+    let count: i64 = text.trim().parse().map_err(|_| format!("`{text}` is not a whole number"))?;
+    alone("log_files", &count.to_string()).map(|settings| settings.log_files)
+}
+
+/// Reads one value as a settings file with nothing else: what is in range is written down in one place, and refused in the
+/// same words wherever it stands.
+fn alone(key: &str, value: &str) -> Result<TrackerSettings, String> {
+    TrackerSettings::from_toml(&format!("{key} = {value}\n")).map_err(|error| match error {
+        // The line and the key are those of no file that a person wrote.
+        ConfigError::Value { message, .. } => message,
+        other => other.to_string(),
+    })
 }
 
 /// Takes the port, starts the log, says on stderr where it listens, and serves until Ctrl-C, SIGTERM or SIGHUP.
@@ -109,11 +148,12 @@ pub fn settings(flags: Flags) -> Result<TrackerSettings, ProgramError> {
 /// The port is taken, there is no log, or the system fails.
 pub fn run(settings: TrackerSettings) -> Result<(), ProgramError> {
     #[cfg(unix)]
-    crate::signals::survive_file_size_limit();
+    signals::survive_file_size_limit();
     let socket = driver::bind(settings.listen.0)?;
     let _log = logs::start(LogSettings {
         folder: log_folder(&settings)?,
         file: "tracker.log".to_owned(),
+        rotation: Rotation { bytes: settings.log_size.as_u64(), files: settings.log_files },
         level: settings.log_level.clone(),
         also_stderr: false,
     })?;
@@ -155,8 +195,7 @@ fn log_folder(settings: &TrackerSettings) -> Result<PathBuf, ProgramError> {
 fn signals() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut hangup =
-        if crate::signals::is_ended_by_hangup()? { Some(signal(SignalKind::hangup())?) } else { None };
+    let mut hangup = if signals::is_ended_by_hangup()? { Some(signal(SignalKind::hangup())?) } else { None };
     Ok(async move {
         let hung_up = async {
             match &mut hangup {

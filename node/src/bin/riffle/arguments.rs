@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use config::{Limit, ListenAddr, NodeLabel, Period, TrackerAddress, UploadPolicy};
+use config::{ByteSize, Limit, ListenAddr, NodeLabel, Period, TrackerAddress, UploadPolicy};
+
+use tracker::program::{log_files, log_size};
 
 use crate::settings::{upload_period, upload_slots};
 
@@ -76,6 +78,14 @@ pub(crate) struct Common {
     /// What is logged: off, error, warn, info, debug, trace, or by part [default: info]
     #[arg(long, global = true, env = "RIFFLE_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
+    /// A log file that would become longer is put aside as NAME.1 [default: 10MB]
+    #[arg(long, global = true, env = "RIFFLE_LOG_SIZE", hide_env_values = true, value_name = "SIZE")]
+    #[arg(value_parser = log_size)]
+    pub(crate) log_size: Option<ByteSize>,
+    /// So many log files are kept, the one that is written included [default: 5]
+    #[arg(long, global = true, env = "RIFFLE_LOG_FILES", hide_env_values = true, value_name = "COUNT")]
+    #[arg(value_parser = log_files)]
+    pub(crate) log_files: Option<u8>,
     /// A settings file [default: riffle/node.toml in the user's configuration folder, if it is there]
     #[arg(long, global = true, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -82,6 +82,8 @@ impl Drop for Embedded {
 
 #[cfg(test)]
 mod tests {
+    use logs::Rotation;
+
     use super::*;
     use crate::tracker_link::answers;
 
@@ -91,6 +93,7 @@ mod tests {
         let log = |file: &str| LogSettings {
             folder: folder.path().to_owned(),
             file: file.to_owned(),
+            rotation: Rotation { bytes: 1 << 20, files: 1 },
             level: "info".to_owned(),
             also_stderr: false,
         };

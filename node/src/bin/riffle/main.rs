@@ -47,7 +47,7 @@ use crate::exit::ExitCode;
 
 fn main() -> std::process::ExitCode {
     driver::raise_open_files();
-    tracker::signals::survive_file_size_limit();
+    tracker::program::signals::survive_file_size_limit();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if !error.use_stderr() => {

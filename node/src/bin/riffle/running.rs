@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use config::NodeSettings;
-use logs::{LogGuard, LogSettings};
+use logs::{LogGuard, LogSettings, Rotation};
 use messages::tracker_to_node::RefusalCode;
 use node::{Command, Event};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -227,7 +227,9 @@ pub(crate) fn start_log(settings: &NodeSettings, file: &str) -> Result<LogGuard>
 /// Where and what to log.
 pub(crate) fn log_settings(settings: &NodeSettings, file: &str) -> Result<LogSettings> {
     let folder = crate::settings::log_folder(settings.log_dir.as_deref())?;
-    Ok(LogSettings { folder, file: file.to_owned(), level: settings.log_level.clone(), also_stderr: false })
+    let rotation = Rotation { bytes: settings.log_size.as_u64(), files: settings.log_files };
+    let (file, level) = (file.to_owned(), settings.log_level.clone());
+    Ok(LogSettings { folder, file, rotation, level, also_stderr: false })
 }
 
 /// A log that cannot be started, with its exit code.

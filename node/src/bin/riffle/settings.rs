@@ -39,6 +39,8 @@ fn overlay(settings: &mut NodeSettings, common: Common) {
         download_limit,
         log_dir,
         log_level,
+        log_size,
+        log_files,
         config: _,
         state_dir,
     } = common;
@@ -52,6 +54,8 @@ fn overlay(settings: &mut NodeSettings, common: Common) {
     settings.upload.period = upload_period.map_or(settings.upload.period, Duration::from);
     settings.download.limit = download_limit.unwrap_or(settings.download.limit);
     settings.log_dir = log_dir.or(settings.log_dir.take()).filter(|folder| !folder.as_os_str().is_empty());
+    settings.log_size = log_size.unwrap_or(settings.log_size);
+    settings.log_files = log_files.unwrap_or(settings.log_files);
     settings.state_dir = state_dir.or(settings.state_dir.take());
     if let Some(level) = log_level {
         settings.log_level = level;

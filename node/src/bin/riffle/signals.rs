@@ -11,7 +11,7 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracker::signals::is_ended_by_hangup;
+use tracker::program::signals::is_ended_by_hangup;
 
 use crate::exit::ExitCode;
 use crate::outlet;

@@ -16,6 +16,8 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode> {
         config: common.config.clone(),
         log_dir: common.log_dir.clone(),
         log_level: common.log_level.clone(),
+        log_size: common.log_size,
+        log_files: common.log_files,
     };
     program::settings(flags).and_then(program::run).map_err(stop)?;
     Ok(ExitCode::Done)
