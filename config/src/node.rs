@@ -67,7 +67,7 @@ settings! {
         pub id: Option<NodeLabel> = None, such as "\"kitchen\"";
 
         /// Where the tracker is, as HOST:PORT. Without one, it is looked for at 127.0.0.1:12345, and a prompt
-        /// or a `send` that finds none there starts one.
+        /// or a `send` that finds none there starts one. A name is looked up again when its tracker falls silent.
         pub tracker: Option<TrackerAddress> = None, such as "\"10.0.0.1:12345\"";
 
         /// Where downloads are saved and relative names start. Without one, the current folder.

@@ -53,7 +53,7 @@ pub enum Command {
         /// For all downloads together.
         download: Option<u64>,
     },
-    /// Talk to a tracker at another address from now on.
+    /// Talk to the tracker at this address from now on: it is known where it is, or it has moved.
     UseTracker {
         /// Its address.
         tracker: SocketAddr,

@@ -123,7 +123,7 @@ impl Stage {
         let now = Timestamp::ZERO + Duration::from_secs(1000);
         let identity = Identity { node: NODE, epoch: BootEpoch(1), secret: SECRET, seed: 7 };
         let before = heap::held();
-        let node = Node::new(settings.clone(), &identity, tracker_address(), 1 << 20, now);
+        let node = Node::new(settings.clone(), &identity, Some(tracker_address()), 1 << 20, now);
         Stage {
             node,
             now,

@@ -21,7 +21,7 @@ impl Announce {
         message: TrackerToNode,
         cx: &mut Context<'_>,
     ) -> Told {
-        if from != self.tracker {
+        if self.tracker != Some(from) {
             cx.counters.unexpected += 1;
             return Told::Nothing;
         }
@@ -34,7 +34,7 @@ impl Announce {
             cx.counters.unexpected += 1;
             return Told::Nothing;
         };
-        self.on_heard(cx);
+        self.on_heard(from, cx);
         if let TrackerToNode::Refused(refused) = message {
             self.handle_refused(at, refused, cx);
             return Told::Nothing;
@@ -42,7 +42,7 @@ impl Announce {
         match (&self.exchanges[at].request, message) {
             (Request::Register, TrackerToNode::Registered(registered)) => {
                 self.exchanges.swap_remove(at);
-                self.handle_registered(&registered, cx);
+                self.handle_registered(from, &registered, cx);
                 Told::Nothing
             }
             (Request::Own(entries), TrackerToNode::Owned(answer)) => {
@@ -59,7 +59,7 @@ impl Announce {
                 if let NeedTicket::Search(search) = ticket {
                     self.searches.remove(&search);
                 }
-                Told::Owners(ticket, self.believable(owners, cx))
+                Told::Owners(ticket, self.believable(from, owners, cx))
             }
             (Request::Update { sequence, .. }, TrackerToNode::Updated(updated))
                 if *sequence == updated.sequence =>
@@ -79,20 +79,20 @@ impl Announce {
         }
     }
 
-    fn on_heard(&mut self, cx: &mut Context<'_>) {
+    fn on_heard(&mut self, tracker: SocketAddr, cx: &mut Context<'_>) {
         self.heard_at = cx.now;
         if std::mem::take(&mut self.silent) {
             // Whoever waited for it does not wait for the next try as well.
             self.exchanges.iter_mut().for_each(|exchange| exchange.restart(cx.now));
-            cx.out.events.push(Event::TrackerRestored { tracker: self.tracker });
+            cx.out.events.push(Event::TrackerRestored { tracker });
         }
     }
 
     /// An answer without the owners that cannot be: this node itself, and addresses of this host from a tracker that is
     /// elsewhere. Nobody contacts what it runs for itself because a stranger says so.
-    fn believable(&self, mut owners: Owners, cx: &mut Context<'_>) -> Owners {
+    fn believable(&self, tracker: SocketAddr, mut owners: Owners, cx: &mut Context<'_>) -> Owners {
         if let Owners::Content(found) = &mut owners {
-            let is_near = self.tracker.ip().is_loopback();
+            let is_near = tracker.ip().is_loopback();
             let can_be = |owner: &&Owner| {
                 let here = owner.endpoint.address().ip().is_loopback() && !is_near;
                 let us = owner.node == self.node || Some(owner.endpoint) == self.observed;
@@ -105,7 +105,7 @@ impl Announce {
         owners
     }
 
-    fn handle_registered(&mut self, registered: &Registered, cx: &mut Context<'_>) {
+    fn handle_registered(&mut self, tracker: SocketAddr, registered: &Registered, cx: &mut Context<'_>) {
         self.cookie = registered.cookie;
         self.observed = Some(registered.observed);
         self.heartbeat =
@@ -115,7 +115,7 @@ impl Announce {
             self.tracker_epoch.replace(registered.tracker_epoch) != Some(registered.tracker_epoch);
         let fresh = restarted || self.link == Link::Joining;
         if restarted {
-            let (tracker, observed) = (self.tracker, registered.observed);
+            let observed = registered.observed;
             cx.out.events.push(Event::TrackerReached { tracker, observed });
         }
         if self.link == Link::Joining {

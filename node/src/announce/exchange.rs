@@ -75,6 +75,12 @@ impl Exchange {
         self.due = now + wait * percent / 100;
     }
 
+    /// It is asked of another tracker, which has heard nothing of it.
+    pub(super) fn begin_again(&mut self, now: Timestamp) {
+        self.asked_at = None;
+        self.restart(now);
+    }
+
     /// It goes out again at once, as if for the first time.
     pub(super) fn restart(&mut self, now: Timestamp) {
         self.tries = 0;

@@ -10,6 +10,8 @@
 //! (`resync`), and all OWNs are said again, several at a time. A heartbeat in the middle of that meets tables that
 //! cannot agree yet: the node says the rest and then asks once more. Whatever a tracker answers, each of its answers
 //! begins nothing more than once in a while (`gate.rs`).
+//!
+//! A node may begin before anybody knows where its tracker is: until it is told, it asks nothing and says nothing.
 
 mod answers;
 mod exchange;
@@ -93,7 +95,8 @@ enum Link {
 /// One node's conversation with its tracker.
 #[derive(Debug)]
 pub(crate) struct Announce {
-    tracker: SocketAddr,
+    /// `None`: nobody knows yet where it is.
+    tracker: Option<SocketAddr>,
     node: NodeId,
     epoch: BootEpoch,
     cookie: Cookie,
@@ -126,8 +129,13 @@ struct Gates {
 }
 
 impl Announce {
-    /// A conversation with `tracker`: the first REGISTER is due at once.
-    pub(crate) fn new(tracker: SocketAddr, node: NodeId, epoch: BootEpoch, now: Timestamp) -> Announce {
+    /// A conversation with `tracker`: the first REGISTER is due at once, or as soon as it is known where that is.
+    pub(crate) fn new(
+        tracker: Option<SocketAddr>,
+        node: NodeId,
+        epoch: BootEpoch,
+        now: Timestamp,
+    ) -> Announce {
         Announce {
             tracker,
             node,
@@ -165,15 +173,17 @@ impl Announce {
         self.link == Link::Left
     }
 
-    /// Talks to another tracker from now on.
+    /// Talks to the tracker at this address from now on.
     pub(crate) fn use_tracker(&mut self, tracker: SocketAddr, cx: &Context<'_>) {
         if matches!(self.link, Link::Leaving { .. } | Link::Left) {
             return;
         }
-        self.tracker = tracker;
+        self.tracker = Some(tracker);
         self.cookie = Cookie::NONE;
         self.rejoin(cx.now);
         self.tell_all_again();
+        // What was asked elsewhere has not been asked here.
+        self.exchanges.iter_mut().for_each(|exchange| exchange.begin_again(cx.now));
     }
 
     /// Announces `entry`, or takes it back when it says so.
@@ -258,9 +268,13 @@ impl Announce {
             Link::Leaving { .. } => {}
             Link::Joining | Link::Joined => self.start_requests(cx),
         }
-        self.notice_silence(cx);
         self.give_up_searches(cx);
-        self.send_due(cx);
+        let Some(tracker) = self.tracker else {
+            let until = self.searches.values().min().copied().unwrap_or(Timestamp::NEVER);
+            return Wait { until, reason: Reason::Patience };
+        };
+        self.notice_silence(tracker, cx);
+        self.send_due(tracker, cx);
         self.next_timer()
     }
 
@@ -310,14 +324,14 @@ impl Announce {
         self.exchanges.push(Exchange::new(request, cx.now, cx.rng));
     }
 
-    fn notice_silence(&mut self, cx: &mut Context<'_>) {
+    fn notice_silence(&mut self, tracker: SocketAddr, cx: &mut Context<'_>) {
         let Some(since) = self.unanswered_since().filter(|_| !self.silent) else {
             return;
         };
         let silent = cx.now.since(since);
         if silent >= SILENT_AFTER {
             self.silent = true;
-            cx.out.events.push(Event::TrackerSilent { tracker: self.tracker, silent });
+            cx.out.events.push(Event::TrackerSilent { tracker, silent });
         }
     }
 
@@ -337,7 +351,7 @@ impl Announce {
         }
     }
 
-    fn send_due(&mut self, cx: &mut Context<'_>) {
+    fn send_due(&mut self, tracker: SocketAddr, cx: &mut Context<'_>) {
         let asker = Asker { node: self.node, cookie: self.cookie };
         let (first, most) = (cx.settings.retry_first, cx.settings.retry_most);
         for exchange in &mut self.exchanges {
@@ -346,7 +360,7 @@ impl Announce {
             }
             let (contents, digest) = self.owned.digest();
             let message: NodeToTracker = exchange.request.message(asker, self.epoch, contents, digest);
-            cx.out.send(self.tracker, |bytes| message.encode(exchange.conversation, bytes));
+            cx.out.send(tracker, |bytes| message.encode(exchange.conversation, bytes));
             let (first, most) = match exchange.request {
                 Request::Exit => (EXIT_RETRY, most),
                 Request::Register => (first, most.min(KNOCK)),

@@ -47,7 +47,7 @@ impl Fixture {
     fn of(node: NodeId, seed: u64) -> Fixture {
         let now = Timestamp::ZERO + Duration::from_secs(1);
         Fixture {
-            announce: Announce::new(tracker(), node, BootEpoch(3), now),
+            announce: Announce::new(Some(tracker()), node, BootEpoch(3), now),
             settings: NodeSettings::default(),
             rng: StdRng::seed_from_u64(seed),
             routes: Routes::default(),
@@ -291,4 +291,62 @@ fn a_silent_tracker_is_said_to_be_silent_once() {
     }
     assert_eq!(silent, 1);
     assert!(!fixture.announce.answers());
+}
+
+#[test]
+fn a_node_that_does_not_know_where_its_tracker_is_says_nothing_until_it_is_told() {
+    let mut fixture = Fixture::new();
+    fixture.announce = Announce::new(None, NodeId::from_bytes([7; 16]), BootEpoch(3), fixture.now);
+    let query = Query::Content(entry(1).content);
+    fixture.with(|announce, cx| {
+        announce.own(entry(1));
+        announce.need(NeedTicket::Search(SearchId(1)), query.clone(), cx);
+        announce.need(NeedTicket::Download(DownloadId(4)), query, cx);
+    });
+    for _ in 0..100 {
+        assert_eq!(fixture.said(), []);
+        let failed = Event::SearchFailed { search: SearchId(1) };
+        assert!(fixture.out.events.iter().all(|event| *event == failed), "{:?}", fixture.out.events);
+        fixture.wait(Duration::from_secs(1));
+    }
+    let wait = fixture.with(|announce, cx| announce.poll(cx));
+    assert_eq!(wait.until, Timestamp::NEVER, "nothing is due for one who cannot be asked");
+    fixture.with(|announce, cx| announce.use_tracker(tracker(), cx));
+    let (conversation, message) = fixture.said_one();
+    assert!(matches!(message, NodeToTracker::Register(_)));
+    fixture.answer(conversation, registered(1, false));
+    let said: Vec<NodeToTracker> = fixture.said().into_iter().map(|(_, message)| message).collect();
+    assert!(matches!(said.as_slice(), [NodeToTracker::Need(_), NodeToTracker::Own(_)]), "{said:?}");
+    assert!(fixture.announce.answers());
+}
+
+#[test]
+fn who_leaves_without_ever_having_known_its_tracker_has_left_at_once() {
+    let mut fixture = Fixture::new();
+    fixture.announce = Announce::new(None, NodeId::from_bytes([7; 16]), BootEpoch(3), fixture.now);
+    fixture.said();
+    fixture.with(|announce, cx| announce.leave(cx));
+    assert!(fixture.announce.has_left());
+}
+
+#[test]
+fn what_a_silent_tracker_was_asked_is_asked_at_once_where_it_has_moved_to() {
+    let mut fixture = Fixture::joined();
+    let query = Query::Content(entry(1).content);
+    fixture.with(|announce, cx| announce.need(NeedTicket::Download(DownloadId(4)), query, cx));
+    while fixture.announce.answers() {
+        fixture.said();
+        fixture.wait(Duration::from_millis(500));
+    }
+    let moved = SocketAddr::from(([10, 0, 0, 7], 12345));
+    fixture.with(|announce, cx| announce.use_tracker(moved, cx));
+    let (conversation, message) = fixture.said_one();
+    assert!(matches!(message, NodeToTracker::Register(_)));
+    assert_eq!(fixture.out.datagrams[0].to, moved);
+    let answer = TrackerToNode::from(registered(1, false));
+    fixture.with(|announce, cx| announce.handle_message(tracker(), conversation, answer.clone(), cx));
+    assert!(!fixture.announce.answers(), "it is not there any more");
+    fixture.with(|announce, cx| announce.handle_message(moved, conversation, answer, cx));
+    assert!(fixture.announce.answers());
+    assert!(matches!(fixture.said_one().1, NodeToTracker::Need(_)));
 }

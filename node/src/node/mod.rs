@@ -108,13 +108,13 @@ impl Lent {
 }
 
 impl Node {
-    /// A node that talks to `tracker`. Of what is asked for over short paths, no more than `socket_credit` bytes are
+    /// A node that talks to `tracker`; `None`: it says nothing to anybody until [`Command::UseTracker`] tells where it is. Of what is asked for over short paths, no more than `socket_credit` bytes are
     /// outstanding: what the socket's receive buffer holds.
     #[must_use]
     pub fn new(
         settings: NodeSettings,
         identity: &Identity,
-        tracker: SocketAddr,
+        tracker: Option<SocketAddr>,
         socket_credit: u32,
         now: Timestamp,
     ) -> Node {
@@ -134,7 +134,7 @@ impl Node {
         };
         Node {
             node: identity.node,
-            announce: Announce::new(canonical(tracker), identity.node, identity.epoch, now),
+            announce: Announce::new(tracker.map(canonical), identity.node, identity.epoch, now),
             owner: Owner::new(CookieJar::new(identity.secret)),
             downloads: BTreeMap::new(),
             hashing: BTreeMap::new(),

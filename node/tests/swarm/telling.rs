@@ -176,7 +176,7 @@ fn sharing(number: usize, each: usize, now: Timestamp) -> Node {
         secret: [number as u8; 32],
         seed: number as u64,
     };
-    let mut node = Node::new(NodeSettings::default(), &identity, tracker_address(), 1 << 20, now);
+    let mut node = Node::new(NodeSettings::default(), &identity, Some(tracker_address()), 1 << 20, now);
     for share in 0..each {
         let name = format!("file-{number}-{share}.bin");
         let (path, name) = (PathBuf::from(&name), Name::new(&name).expect("a name"));

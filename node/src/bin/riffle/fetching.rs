@@ -12,6 +12,7 @@ use crate::driver::NodeHandle;
 use crate::exit::ExitCode;
 use crate::report::{self, Place};
 use crate::screen::Screen;
+use crate::tracker_words::TrackerWords;
 use crate::wanted;
 
 /// Of one download so many bad pieces are told; the log has all.
@@ -21,8 +22,6 @@ const BAD_PIECES_TOLD: u32 = 8;
 #[derive(Debug)]
 pub(crate) struct Fetching {
     place: Place,
-    /// Where the owners are asked for.
-    tracker: SocketAddr,
     running: BTreeMap<DownloadId, Fetch>,
     code: ExitCode,
     done: usize,
@@ -64,11 +63,10 @@ impl Fetch {
 }
 
 impl Fetching {
-    /// No downloads yet; `place` is where the person reads about them, `tracker` where their owners are asked for.
-    pub(crate) fn new(place: Place, tracker: SocketAddr) -> Fetching {
+    /// No downloads yet; `place` is where the person reads about them.
+    pub(crate) fn new(place: Place) -> Fetching {
         Fetching {
             place,
-            tracker,
             running: BTreeMap::new(),
             code: ExitCode::Done,
             done: 0,
@@ -84,8 +82,8 @@ impl Fetching {
         download
     }
 
-    /// Takes in what happened and says on `screen` what a person should know.
-    pub(crate) fn on_event(&mut self, event: &Event, screen: &Screen) {
+    /// Takes in what happened and says on `screen` what a person should know. `tracker`: where owners are asked for now.
+    pub(crate) fn on_event(&mut self, event: &Event, tracker: &TrackerWords, screen: &Screen) {
         match event {
             Event::DownloadIdentified { download, name, .. } => {
                 if let Some(fetch) = self.running.get_mut(download) {
@@ -116,7 +114,7 @@ impl Fetching {
             }
             Event::DownloadFailed { download, why } => {
                 if let Some(fetch) = self.running.remove(download) {
-                    self.on_failure(&fetch.label, why, screen);
+                    self.on_failure(&fetch.label, why, tracker, screen);
                 }
             }
             _ => {}
@@ -160,8 +158,8 @@ impl Fetching {
         }
     }
 
-    fn on_failure(&mut self, label: &str, why: &Failure, screen: &Screen) {
-        for line in report::failure(label, why, self.place, &self.tracker.to_string()) {
+    fn on_failure(&mut self, label: &str, why: &Failure, tracker: &TrackerWords, screen: &Screen) {
+        for line in report::failure(label, why, self.place, tracker) {
             screen.note(&line);
         }
         if self.code == ExitCode::Done {
@@ -212,13 +210,14 @@ mod tests {
     #[test]
     fn the_first_failure_decides_the_exit_code() {
         let fetch = |label: &str| Fetch::new(label.to_owned());
-        let mut fetching = Fetching::new(Place::OneShot, SocketAddr::from(([10, 0, 0, 1], 1)));
+        let tracker = TrackerWords::at(SocketAddr::from(([10, 0, 0, 1], 1)));
+        let mut fetching = Fetching::new(Place::OneShot);
         fetching.running = BTreeMap::from([(DownloadId(1), fetch("a")), (DownloadId(2), fetch("b"))]);
         let failed = |number, why| Event::DownloadFailed { download: DownloadId(number), why };
-        fetching.on_event(&failed(2, Failure::NoOwner), &Screen::Nowhere);
-        fetching.on_event(&failed(7, Failure::Integrity), &Screen::Nowhere);
+        fetching.on_event(&failed(2, Failure::NoOwner), &tracker, &Screen::Nowhere);
+        fetching.on_event(&failed(7, Failure::Integrity), &tracker, &Screen::Nowhere);
         assert!(!fetching.is_over());
-        fetching.on_event(&failed(1, Failure::NotFound), &Screen::Nowhere);
+        fetching.on_event(&failed(1, Failure::NotFound), &tracker, &Screen::Nowhere);
         assert!(fetching.is_over());
         assert_eq!((fetching.code(), fetching.done()), (ExitCode::NoOwner, 0));
     }

@@ -35,6 +35,8 @@ mod signals;
 mod state;
 mod terminal;
 mod tracker_link;
+mod tracker_name;
+mod tracker_words;
 mod units;
 mod wanted;
 mod words;

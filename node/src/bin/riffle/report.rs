@@ -15,6 +15,7 @@ use node::{
     UploadStanding, UploadStatus, Waiting,
 };
 
+use crate::tracker_words::TrackerWords;
 use crate::units::{duration, percent, rate, size, whole_percent};
 use crate::words;
 
@@ -83,8 +84,8 @@ pub(crate) enum Place {
     Prompt,
 }
 
-/// Lines that say why `label` was not fetched, and what the person can do. `tracker`: where it is looked for.
-pub(crate) fn failure(label: &str, why: &Failure, place: Place, tracker: &str) -> Vec<String> {
+/// Lines that say why `label` was not fetched, and what the person can do. `tracker`: where it was looked for.
+pub(crate) fn failure(label: &str, why: &Failure, place: Place, tracker: &TrackerWords) -> Vec<String> {
     let command = if place == Place::OneShot { "riffle download" } else { "download" };
     let again = "what has arrived is kept: the same command goes on with it";
     let line = match why {
@@ -94,9 +95,7 @@ pub(crate) fn failure(label: &str, why: &Failure, place: Place, tracker: &str) -
         Failure::Stalled { silent } => {
             format!("{label}: stalled, no good piece for {}; {again}", duration(*silent))
         }
-        Failure::TrackerUnreachable => {
-            format!("{label}: the tracker {tracker} does not answer; check its address, or use --wait")
-        }
+        Failure::TrackerUnreachable => format!("{label}: {}", tracker.unreachable()),
         Failure::Integrity => format!("{label}: {why}; the same command begins anew"),
         Failure::OnlyHere => format!("{label}: {why}"),
         Failure::Disk(error) => match error.kind {

@@ -12,6 +12,10 @@ fn peer(port: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 2], port))
 }
 
+fn tracker() -> TrackerWords {
+    TrackerWords { named: Some("t:1".to_owned()), ..TrackerWords::at(peer(1)) }
+}
+
 fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
 }
@@ -216,7 +220,7 @@ fn the_final_line_has_time_rate_and_shares() {
 #[test]
 fn an_ambiguous_name_lists_the_contents_and_how_to_choose() {
     let contents = vec![listed(0xab, 1, 0, 3700), listed(0xcd, 2, 3, 5)];
-    let lines = failure("a b", &Failure::Ambiguous(contents), Place::OneShot, "t:1");
+    let lines = failure("a b", &Failure::Ambiguous(contents), Place::OneShot, &tracker());
     let expected = [
         "a b: several contents have that name:",
         "  abababab   5.00 MiB  1 complete                a b, known for 1 h 1 min",
@@ -237,7 +241,7 @@ fn ambiguous_digits_are_told_apart_by_more_of_them() {
     other[5] = 0xac;
     let other = Listed { content: ContentId::from_bytes(other), ..listed(0xab, 0, 1, 0) };
     let contents = vec![listed(0xab, 1, 0, 0), other];
-    let lines = failure("ABABABAB", &Failure::Ambiguous(contents), Place::Prompt, "t:1");
+    let lines = failure("ABABABAB", &Failure::Ambiguous(contents), Place::Prompt, &tracker());
     let expected = [
         "ABABABAB: several contents fit that:",
         "  abababababab   5.00 MiB  1 complete                a b, known for 1 s",
@@ -267,7 +271,10 @@ fn who_has_it_and_who_is_on_the_way_are_apart() {
 fn failures_say_what_to_do() {
     let table = [
         (Failure::NotFound, "--wait"),
-        (Failure::TrackerUnreachable, "the tracker t:1 does not answer; check its address, or use --wait"),
+        (
+            Failure::TrackerUnreachable,
+            "the tracker t:1 (10.0.0.2:1) does not answer; check its address, or use --wait",
+        ),
         (Failure::Stalled { silent: Duration::from_secs(60) }, "1 min 0 s"),
         (Failure::NoOwner, "the same command goes on"),
         (Failure::Cancelled, "the same command goes on"),
@@ -285,7 +292,7 @@ fn failures_say_what_to_do() {
         ),
     ];
     for (why, expected) in table {
-        let lines = failure("f", &why, Place::Prompt, "t:1");
+        let lines = failure("f", &why, Place::Prompt, &tracker());
         assert!(lines.len() == 1 && lines[0].contains(expected), "{lines:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! A node of this program with what belongs around it: its state folder, its log, its tracker.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -17,6 +18,8 @@ use crate::screen::Screen;
 use crate::signals::Leaving;
 use crate::state::{self, StateFolder};
 use crate::tracker_link::{self, Embedding, TrackerLink};
+use crate::tracker_name::System;
+use crate::tracker_words;
 use crate::units::duration;
 
 /// How long a node that leaves waits for the tracker to hear of it.
@@ -90,9 +93,16 @@ impl Running {
         let root = settings.state_dir.clone().map_or_else(state::default_root, Ok)?;
         let state = StateFolder::take(&root, settings.id.as_ref())?;
         let log = start_log(settings, &format!("node-{}.log", state.label()))?;
-        let tracker = TrackerLink::find(settings, embedding)?;
-        if tracker.is_ours() {
-            screen.note(&format!("no tracker at {}: this node is the tracker now", tracker.address()));
+        let tracker = TrackerLink::find(settings, embedding, Arc::new(System))?;
+        match tracker.address() {
+            Some(address) if tracker.is_ours() => {
+                screen.note(&tracker_words::embedded(address, tracker.is_open()));
+            }
+            Some(address) => tracing::info!(tracker = %tracker.words(), %address, "tracker"),
+            None => {
+                tracing::warn!(tracker = %tracker.words(), trouble = tracker.words().trouble, "no tracker yet");
+                screen.note(&tracker.words().is_not_there_yet());
+            }
         }
         let (memory, damage) = Memory::open(state.path());
         if let Some(damage) = damage {
@@ -112,7 +122,10 @@ impl Running {
             screen.note(&hint);
         }
         let now = Instant::now();
-        let contact = Contact::Starting { since: now };
+        let contact = match tracker.address() {
+            Some(_) => Contact::Starting { since: now },
+            None => Contact::Silent,
+        };
         Ok(Running {
             handle,
             events,
@@ -136,21 +149,22 @@ impl Running {
 
     /// Says what a person should know about the tracker.
     pub(crate) fn on_event(&mut self, event: &Event, screen: &Screen) {
-        let tracker = self.tracker.address();
         match event {
             Event::TrackerReached { .. } | Event::TrackerRestored { .. } => {
                 if self.contact == Contact::Silent {
-                    screen.note(&format!("the tracker {tracker} answers"));
+                    screen.note(&format!("the tracker {} answers", self.tracker.words()));
                 }
+                self.tracker.on_answer(Instant::now());
                 self.contact = Contact::Answering;
                 self.refusal = None;
             }
             Event::TrackerSilent { silent, .. } => {
                 if self.contact != Contact::Silent {
-                    let silent = duration(*silent);
+                    let (tracker, silent) = (self.tracker.words(), duration(*silent));
                     screen
                         .note(&format!("the tracker {tracker} has not answered for {silent}; asking again"));
                 }
+                self.tracker.on_silence(Instant::now());
                 self.contact = Contact::Silent;
             }
             // A refused request is repeated, and refused again: one line is enough.
@@ -169,28 +183,39 @@ impl Running {
         if matches!(self.contact, Contact::Starting { since } if now >= since + FIRST_ANSWER) {
             screen.note(&format!(
                 "the tracker {} does not answer; asking again until it does",
-                self.tracker.address()
+                self.tracker.words()
             ));
             self.contact = Contact::Silent;
         }
+        self.follow_tracker(now, screen);
         if self.tracker.is_replaceable() && now >= self.look_due {
             self.look_due = now + LOOK_EVERY;
             self.look_for_tracker(screen);
         }
     }
 
+    /// To be called every second or so: goes where the tracker's name leads.
+    pub(crate) fn follow_tracker(&mut self, now: Instant, screen: &Screen) {
+        if self.tracker.follow_name(now)
+            && let Some(tracker) = self.tracker.address()
+        {
+            screen.note(&self.tracker.words().is_there_now());
+            tracing::info!(tracker = %self.tracker.words(), "tracker found by its name");
+            self.handle.command(Command::UseTracker { tracker });
+        }
+    }
+
     /// The heartbeat would notice too, after a while in which nobody finds anything.
     fn look_for_tracker(&mut self, screen: &Screen) {
-        let tracker = self.tracker.address();
+        let Some(tracker) = self.tracker.address() else { return };
         match look(self.contact, tracker_link::answers(tracker)) {
             Look::Settled => {}
             Look::Again => self.contact = Contact::Missing,
             Look::Rejoin => self.handle.command(Command::UseTracker { tracker }),
             Look::TakeOver => match self.tracker.embed() {
                 Ok(true) => {
-                    let tracker = self.tracker.address();
-                    screen
-                        .note(&format!("nobody is the tracker any more: this node is it now, at {tracker}"));
+                    let tracker = self.tracker.address().unwrap_or(tracker);
+                    screen.note(&tracker_words::taken_over(tracker, self.tracker.is_open()));
                     self.handle.command(Command::UseTracker { tracker });
                 }
                 // Another node was faster: the next look finds it.

@@ -1,7 +1,8 @@
 //! Which tracker a node talks to: the one that was named, the one at the default address, or one that it embeds.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -14,6 +15,8 @@ use crate::addresses::Interfaces;
 use crate::embedded::Embedded;
 use crate::exit::{ExitCode, Stop};
 use crate::running::log_settings;
+use crate::tracker_name::{Directory, TrackerName, unreachable_from};
+use crate::tracker_words::TrackerWords;
 
 /// How long a tracker may take to answer before a node at the default address counts it as absent.
 const PROBE_TIME: Duration = Duration::from_millis(300);
@@ -32,7 +35,8 @@ pub(crate) enum Embedding {
 /// The tracker of this node.
 #[derive(Debug)]
 pub(crate) struct TrackerLink {
-    address: SocketAddr,
+    /// Where it is, and what it is called.
+    words: TrackerWords,
     role: Role,
     /// Where the node, and so its embedded tracker, listens.
     listen: IpAddr,
@@ -43,8 +47,10 @@ pub(crate) struct TrackerLink {
 /// Whose the tracker is.
 #[derive(Debug)]
 enum Role {
-    /// A person named it: there is no other.
-    Named,
+    /// A person wrote its address: there is no other.
+    Fixed,
+    /// A person named it: it is where the name leads.
+    Named(TrackerName),
     /// It is the one at the default address, and this node may take its place when it falls silent.
     Default(Embedding),
     /// It runs in this process.
@@ -52,31 +58,91 @@ enum Role {
 }
 
 impl TrackerLink {
-    /// Finds the tracker that `settings` ask for, or embeds one.
+    /// Finds the tracker that `settings` ask for, or embeds one. One whose name leads nowhere yet is waited for.
     ///
     /// # Errors
-    /// [`ExitCode::TrackerUnreachable`] for a host name that cannot be resolved.
-    pub(crate) fn find(settings: &NodeSettings, embedding: Embedding) -> Result<TrackerLink> {
+    /// [`ExitCode::TrackerUnreachable`] for an address that cannot be reached from where the node listens.
+    pub(crate) fn find(
+        settings: &NodeSettings,
+        embedding: Embedding,
+        directory: Arc<dyn Directory>,
+    ) -> Result<TrackerLink> {
         let listen = settings.listen.0.ip();
         let log = log_settings(settings, "tracker.log")?;
         if let Some(named) = &settings.tracker {
-            return Ok(TrackerLink { address: resolve(named, listen)?, role: Role::Named, listen, log });
+            return TrackerLink::named(named, listen, log, directory);
         }
         let standard = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), DEFAULT_TRACKER_PORT);
         let local = embedded_address(listen);
         let reaches_standard = listen.is_ipv4() || listen.is_unspecified();
-        let mut link = TrackerLink { address: local, role: Role::Default(embedding), listen, log };
+        let words = TrackerWords::at(local);
+        let mut link = TrackerLink { words, role: Role::Default(embedding), listen, log };
         let found = reaches_standard && answers(standard);
         let stays = !found && (link.embed()? || (local != standard && answers(local)));
         if !stays && reaches_standard {
-            link.address = standard;
+            link.words = TrackerWords::at(standard);
         }
         Ok(link)
     }
 
-    /// Where the tracker is.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    fn named(
+        named: &TrackerAddress,
+        listen: IpAddr,
+        log: LogSettings,
+        directory: Arc<dyn Directory>,
+    ) -> Result<TrackerLink> {
+        let words = TrackerWords { named: Some(named.to_string()), address: None, trouble: None };
+        let Ok(ip) = named.host().parse() else {
+            let name = TrackerName::look_up(named.clone(), listen, directory);
+            let mut link = TrackerLink { words, role: Role::Named(name), listen, log };
+            link.take_over_words();
+            return Ok(link);
+        };
+        if !can_reach(listen, ip) {
+            let message = format!("--tracker {named}: {}", unreachable_from(listen));
+            return Err(Stop::new(ExitCode::TrackerUnreachable, message).into());
+        }
+        let words = TrackerWords { address: Some(SocketAddr::new(ip, named.port())), ..words };
+        Ok(TrackerLink { words, role: Role::Fixed, listen, log })
+    }
+
+    /// Where the tracker is; `None`: its name leads nowhere yet.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.words.address
+    }
+
+    /// What a person is told of it.
+    pub(crate) fn words(&self) -> &TrackerWords {
+        &self.words
+    }
+
+    /// To be called often: looks a name up again when that is due, and says whether the tracker is elsewhere now.
+    pub(crate) fn follow_name(&mut self, now: Instant) -> bool {
+        let Role::Named(name) = &mut self.role else { return false };
+        let moved = name.follow(now);
+        self.take_over_words();
+        moved
+    }
+
+    /// The tracker answers.
+    pub(crate) fn on_answer(&mut self, now: Instant) {
+        if let Role::Named(name) = &mut self.role {
+            name.on_answer(now);
+        }
+    }
+
+    /// It does not.
+    pub(crate) fn on_silence(&mut self, now: Instant) {
+        if let Role::Named(name) = &mut self.role {
+            name.on_silence(now);
+        }
+    }
+
+    fn take_over_words(&mut self) {
+        if let Role::Named(name) = &self.role {
+            self.words.address = name.address();
+            self.words.trouble = name.trouble().map(str::to_owned);
+        }
     }
 
     /// Whether the tracker runs in this process.
@@ -100,7 +166,7 @@ impl TrackerLink {
         match Embedded::start(SocketAddr::new(self.listen, DEFAULT_TRACKER_PORT), self.log.clone()) {
             Ok(embedded) => {
                 self.role = Role::Ours(embedded);
-                self.address = embedded_address(self.listen);
+                self.words = TrackerWords::at(embedded_address(self.listen));
                 Ok(true)
             }
             Err(error) if error.is_taken() => Ok(false),
@@ -110,10 +176,18 @@ impl TrackerLink {
         }
     }
 
+    /// Whether whoever reaches this host reaches the tracker in this process.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_ours() && !self.listen.is_loopback()
+    }
+
     /// The tracker's address as other hosts reach it, for the line that is typed there. Takes as long as a probe when
     /// the tracker is another process of this host.
-    pub(crate) fn address_for_others(&self) -> SocketAddr {
-        let (ip, port) = (self.address.ip(), self.address.port());
+    pub(crate) fn for_others(&self) -> ForOthers {
+        let Some(address) = self.words.address else {
+            return ForOthers { text: self.words.to_string(), is_only_here: false };
+        };
+        let (ip, port) = (address.ip(), address.port());
         let interfaces = Interfaces::of_this_host();
         let reachable = |listen| interfaces.reachable(listen).map(|ip| SocketAddr::new(ip, port));
         let found = match self.role {
@@ -122,8 +196,18 @@ impl TrackerLink {
             // Another process may listen at loopback alone, and then there is no better address to give.
             _ => reachable(self.listen).or_else(|| reachable(any())).filter(|&candidate| answers(candidate)),
         };
-        found.unwrap_or(self.address)
+        let address = found.unwrap_or(address);
+        ForOthers { text: address.to_string(), is_only_here: address.ip().is_loopback() }
     }
+}
+
+/// The tracker as another host is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ForOthers {
+    /// What stands behind `--tracker` there.
+    pub(crate) text: String,
+    /// Whether only this host reaches it.
+    pub(crate) is_only_here: bool,
 }
 
 /// All interfaces, both families.
@@ -137,25 +221,8 @@ fn embedded_address(listen: IpAddr) -> SocketAddr {
     SocketAddr::new(ip, DEFAULT_TRACKER_PORT)
 }
 
-/// The address of a tracker that a person named: of several, the first that answers, or the first that can be reached
-/// from `listen`.
-fn resolve(named: &TrackerAddress, listen: IpAddr) -> Result<SocketAddr> {
-    let unknown = |cause: String| {
-        let message = format!("--tracker {named}: {cause}; write HOST:PORT, such as 10.0.0.1:12345");
-        Stop::new(ExitCode::TrackerUnreachable, message)
-    };
-    let found = (named.host(), named.port()).to_socket_addrs();
-    let found = found.map_err(|error| unknown(format!("the name cannot be resolved ({error})")))?;
-    let usable: Vec<SocketAddr> = found.filter(|address| can_reach(listen, address.ip())).collect();
-    match usable.as_slice() {
-        [] => Err(unknown(format!("there is no address that can be reached from --listen {listen}")).into()),
-        [only] => Ok(*only),
-        [first, ..] => Ok(usable.iter().copied().find(|&address| answers(address)).unwrap_or(*first)),
-    }
-}
-
 /// Whether a socket bound to `listen` can send to `ip` at all.
-fn can_reach(listen: IpAddr, ip: IpAddr) -> bool {
+pub(crate) fn can_reach(listen: IpAddr, ip: IpAddr) -> bool {
     listen.is_ipv4() == ip.is_ipv4() || (listen.is_unspecified() && listen.is_ipv6())
 }
 
@@ -249,13 +316,49 @@ mod tests {
         }
     }
 
+    /// A network without names and trackers.
+    struct Nothing;
+
+    impl Directory for Nothing {
+        fn resolve(&self, _: &TrackerAddress) -> io::Result<Vec<SocketAddr>> {
+            Err(io::Error::other("no such host"))
+        }
+
+        fn answers(&self, _: SocketAddr) -> bool {
+            false
+        }
+    }
+
+    fn find(tracker: &str, listen: &str) -> Result<TrackerLink> {
+        let folder = Some(std::env::temp_dir());
+        let settings = NodeSettings {
+            tracker: Some(tracker.parse().expect("an address")),
+            listen: listen.parse().expect("an address"),
+            log_dir: folder,
+            ..NodeSettings::default()
+        };
+        TrackerLink::find(&settings, Embedding::Never, Arc::new(Nothing))
+    }
+
     #[test]
     fn a_tracker_that_the_socket_cannot_reach_is_named() {
-        let named: TrackerAddress = "127.0.0.1:1".parse().expect("an address");
-        let error = resolve(&named, ip("fd00::2")).expect_err("another family");
+        let error = find("127.0.0.1:1", "[fd00::2]:0").expect_err("another family");
         assert_eq!(crate::exit::code_of(&error), ExitCode::TrackerUnreachable);
-        assert!(error.to_string().starts_with("--tracker 127.0.0.1:1: there is no address"), "{error}");
-        assert_eq!(resolve(&named, any()).expect("reachable"), "127.0.0.1:1".parse().expect("an address"));
+        assert!(error.to_string().starts_with("--tracker 127.0.0.1:1: it has no address"), "{error}");
+        let there = find("127.0.0.1:1", "[::]:0").expect("reachable");
+        assert_eq!(there.address(), Some("127.0.0.1:1".parse().expect("an address")));
+    }
+
+    #[test]
+    fn a_name_that_leads_nowhere_is_a_tracker_that_is_not_there_yet() {
+        let mut link = find("tk:1", "[::]:0").expect("waited for");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while link.words().trouble.is_none() && Instant::now() < deadline {
+            link.follow_name(Instant::now());
+            thread::yield_now();
+        }
+        assert_eq!((link.address(), link.words().to_string().as_str()), (None, "tk:1"));
+        assert!(link.words().unreachable().contains("no such host"), "{}", link.words().unreachable());
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl World {
         let identity = Identity { node: host.id, epoch, secret, seed };
         let credit = socket_credit(host.receive_buffer);
         host.former.push(host.node.counters());
-        host.node = Node::new(host.settings.clone(), &identity, self.tracker_address, credit, self.now);
+        host.node = Node::new(host.settings.clone(), &identity, Some(self.tracker_address), credit, self.now);
         host.state = State::Runs;
         host.wishes.iter_mut().for_each(|wish| {
             if matches!(wish.standing, Standing::Ordered(_) | Standing::Again) {

@@ -193,7 +193,7 @@ impl World {
             seed: self.rng.random(),
         };
         let credit = host::socket_credit(receive_buffer);
-        let node = Node::new(settings.clone(), &identity, self.tracker_address, credit, self.now);
+        let node = Node::new(settings.clone(), &identity, Some(self.tracker_address), credit, self.now);
         self.by_address.insert(address, host);
         self.hosts.push(Host {
             node,

@@ -28,6 +28,7 @@ use crate::screen::Screen;
 use crate::sharing::{self, News, Sharing};
 use crate::signals::Signals;
 use crate::state::random_node;
+use crate::tracker_words::TrackerWords;
 use crate::units::{duration, percent, rate, size};
 
 const OWNERS: usize = 4;
@@ -142,7 +143,7 @@ impl Stage {
         let (handle, mut events) = driver::start(DriverSettings {
             settings: settings.clone(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            tracker: self.tracker.address(),
+            tracker: Some(self.tracker.address()),
             node,
             memory: None,
             locks: None,
@@ -219,7 +220,7 @@ impl Stage {
         let wanted = Wanted::Name(name.clone(), String::new());
         let destination = Destination::Folder(folder.to_owned());
         let order = DownloadOrder { wanted, destination, replace: false, patience };
-        let tracker = self.tracker.address().to_string();
+        let tracker = TrackerWords::at(self.tracker.address());
         screen.note(&format!("a fifth node downloads {name}"));
         downloader.handle.command(Command::Download { download: downloader.handle.new_download(), order });
         let mut progress = Progress::new(screen.clone(), owners.clone());

@@ -44,7 +44,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     }
     let screen = Screen::of_one_shot();
     let mut running = Running::start(&settings, Embedding::Never, &screen)?;
-    let mut fetching = Fetching::new(Place::OneShot, running.tracker.address());
+    let mut fetching = Fetching::new(Place::OneShot);
     for wanted in wanted {
         let destination = fetching::destination(arguments.output.as_deref(), &folder);
         let (replace, patience) = (arguments.force, patience(&arguments, &settings));
@@ -53,11 +53,12 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     let mut signals = Signals::listen(screen.clone(), || {})?;
     let leaving = watch(&mut running, &mut fetching, &arguments, &screen, &mut signals).await?;
     let unfinished: Vec<String> = fetching.labels().map(str::to_owned).collect();
+    let tracker = running.tracker.words().clone();
     running
         .leave(&signals.leaving(), |event| {
             // Those that end by our leaving are told below, in words about going on with them.
             if !matches!(event, node::Event::DownloadFailed { .. }) {
-                fetching.on_event(event, &screen);
+                fetching.on_event(event, &tracker, &screen);
             }
         })
         .await;
@@ -112,7 +113,7 @@ async fn watch(
                 let event = event?;
                 progress.on_event(&event);
                 running.on_event(&event, screen);
-                fetching.on_event(&event, screen);
+                fetching.on_event(&event, running.tracker.words(), screen);
                 if !staying && fetching.is_over() {
                     match arguments.stay {
                         Some(time) if fetching.done() > 0 => {
@@ -130,8 +131,9 @@ async fn watch(
                 if let Some(status) = running.handle.status().await {
                     progress.show(&status, Instant::now());
                 }
-                if staying {
-                    running.on_tick(Instant::now(), screen);
+                match staying {
+                    true => running.on_tick(Instant::now(), screen),
+                    false => running.follow_tracker(Instant::now(), screen),
                 }
             }
             () = &mut stay_over => return Ok(Leaving::Finished),

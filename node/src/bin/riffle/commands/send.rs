@@ -70,9 +70,9 @@ pub(crate) fn tell(news: &News, tracker: &TrackerLink, screen: &Screen) {
     match news {
         News::Announced { name, length, content } => {
             screen.note(&report::announced(name, *length));
-            let tracker = tracker.address_for_others();
-            screen.result(&report::download_line(&tracker.to_string(), *content));
-            if tracker.ip().is_loopback() {
+            let tracker = tracker.for_others();
+            screen.result(&report::download_line(&tracker.text, *content));
+            if tracker.is_only_here {
                 screen.note("(on this host only: its tracker has no address that other hosts reach)");
             }
         }

@@ -69,8 +69,8 @@ pub(crate) struct DriverSettings {
     pub(crate) settings: config::NodeSettings,
     /// Where to bind; `[::]` takes both families.
     pub(crate) listen: SocketAddr,
-    /// The tracker to talk to.
-    pub(crate) tracker: SocketAddr,
+    /// The tracker to talk to; `None`: nobody knows yet where it is.
+    pub(crate) tracker: Option<SocketAddr>,
     /// Who this node is.
     pub(crate) node: NodeId,
     /// What it has hashed in its lives before; `None`: nothing is remembered.
@@ -166,7 +166,8 @@ pub(crate) fn start(
             results: done,
             events,
         };
-        tracing::info!(%address, %tracker, receive_buffer, credit, ?limits, "node started");
+        let tracker = tracker.map(tracing::field::display);
+        tracing::info!(%address, tracker, receive_buffer, credit, ?limits, "node started");
         runtime.block_on(thread.run());
         if !thread.disk.stop(WORKERS_PATIENCE) {
             tracing::warn!("disk workers are still at work");

@@ -125,10 +125,8 @@ impl Prompt {
         };
         if matches!(input, Input::Editor { .. }) {
             let label = running.state.label();
-            screen.note(&format!(
-                "node {label}, tracker {}; help shows the commands",
-                running.tracker.address()
-            ));
+            screen
+                .note(&format!("node {label}, tracker {}; help shows the commands", running.tracker.words()));
         }
         let (mut shares, damage) = Shares::open(running.state.shares());
         let mut sharing = Sharing::default();
@@ -136,7 +134,7 @@ impl Prompt {
         for line in damage.into_iter().chain(again) {
             screen.note(&line);
         }
-        let fetching = Fetching::new(Place::Prompt, running.tracker.address());
+        let fetching = Fetching::new(Place::Prompt);
         Ok(Prompt {
             running,
             screen,
@@ -169,7 +167,7 @@ impl Prompt {
 
     fn on_event(&mut self, event: &Event) -> Next {
         self.running.on_event(event, &self.screen);
-        self.fetching.on_event(event, &self.screen);
+        self.fetching.on_event(event, self.running.tracker.words(), &self.screen);
         if let Some(page) = self.searches.on_event(event, &self.screen, &self.running.handle) {
             self.running.handle.command(page);
         }
@@ -307,7 +305,7 @@ impl Prompt {
         let Some(status) = self.running.handle.status().await else { return };
         match verb {
             Verb::Status => {
-                let tracker = self.running.tracker.address().to_string();
+                let tracker = self.running.tracker.words().to_string();
                 self.screen.results(&report::status(&status, &tracker));
             }
             Verb::Peers => self.screen.results(&peers::peers(&status)),

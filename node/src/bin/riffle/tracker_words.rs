@@ -1,0 +1,147 @@
+//! What a person is told of the tracker: how it was named, where it is, and why that is not known. Pure.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+/// A tracker, as words about it need it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TrackerWords {
+    /// What a person wrote, as HOST:PORT; `None`: nothing, so that it is the one at the default address.
+    pub(crate) named: Option<String>,
+    /// Where it is; `None`: its name leads nowhere yet.
+    pub(crate) address: Option<SocketAddr>,
+    /// Why its name leads nowhere, when it was looked up last.
+    pub(crate) trouble: Option<String>,
+}
+
+impl TrackerWords {
+    /// The tracker at `address`, which nobody named.
+    pub(crate) fn at(address: SocketAddr) -> TrackerWords {
+        TrackerWords { named: None, address: Some(address), trouble: None }
+    }
+
+    /// Why a node that has just started hears nothing from it.
+    pub(crate) fn is_not_there_yet(&self) -> String {
+        let trouble = self.unresolved().map_or_else(String::new, |trouble| format!(": {trouble}"));
+        format!("the tracker {self} is not there yet{trouble}; asking again until it is")
+    }
+
+    /// That it has not answered, at the end of a download's patience, and what the person can do.
+    pub(crate) fn unreachable(&self) -> String {
+        match (self.unresolved(), &self.named) {
+            (Some(trouble), _) => {
+                format!("the tracker {self} is not there: {trouble}; check the name, or use --wait")
+            }
+            (None, Some(_)) => {
+                format!("the tracker {self} does not answer; check its address, or use --wait")
+            }
+            (None, None) => format!(
+                "the tracker {self} does not answer, and it was asked because no --tracker was given; \
+                 name the one that knows the file with --tracker HOST:PORT, or use --wait"
+            ),
+        }
+    }
+
+    /// That it is somewhere else than before, or somewhere at last.
+    pub(crate) fn is_there_now(&self) -> String {
+        let (named, address) = (self.named.as_deref().unwrap_or("of this host"), self.address);
+        let address = address.map_or_else(|| "nowhere".to_owned(), |address| address.to_string());
+        format!("the tracker {named} is at {address} now")
+    }
+
+    fn unresolved(&self) -> Option<&str> {
+        let trouble = self.trouble.as_deref().unwrap_or("its name has not been resolved so far");
+        self.address.is_none().then_some(trouble)
+    }
+}
+
+/// `tracker.example:12345 (10.0.0.7:12345)`, or what of it is known and not the same.
+impl fmt::Display for TrackerWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.named, self.address) {
+            (Some(named), Some(address)) if *named != address.to_string() => {
+                write!(f, "{named} ({address})")
+            }
+            (_, Some(address)) => address.fmt(f),
+            (Some(named), None) => f.write_str(named),
+            (None, None) => f.write_str("of this host"),
+        }
+    }
+}
+
+/// That this node is the tracker at `address` because there was none, who can reach it there, and how a person keeps
+/// others out.
+pub(crate) fn embedded(address: SocketAddr, is_open: bool) -> String {
+    let what = format!("no tracker at {address}, and no --tracker was given: this node is the tracker now");
+    what + &openness(address, is_open)
+}
+
+/// That this node has taken the place of the tracker at `address`.
+pub(crate) fn taken_over(address: SocketAddr, is_open: bool) -> String {
+    format!("nobody is the tracker any more: this node is it now, at {address}") + &openness(address, is_open)
+}
+
+fn openness(address: SocketAddr, is_open: bool) -> String {
+    if !is_open {
+        return String::new();
+    }
+    format!(
+        ", open to everybody who reaches this host (UDP port {}); --listen 127.0.0.1:0 keeps it to this host",
+        address.port()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(named: Option<&str>, address: Option<&str>) -> TrackerWords {
+        let address = address.map(|address| address.parse().expect("an address"));
+        TrackerWords { named: named.map(str::to_owned), address, trouble: None }
+    }
+
+    #[test]
+    fn a_tracker_is_called_by_its_name_and_its_address() {
+        assert_eq!(words(Some("tk:1"), Some("10.0.0.7:1")).to_string(), "tk:1 (10.0.0.7:1)");
+        assert_eq!(words(Some("10.0.0.7:1"), Some("10.0.0.7:1")).to_string(), "10.0.0.7:1");
+        assert_eq!(words(Some("tk:1"), None).to_string(), "tk:1");
+        assert_eq!(words(None, Some("127.0.0.1:12345")).to_string(), "127.0.0.1:12345");
+        assert_eq!(
+            words(Some("tk:1"), Some("10.0.0.7:1")).is_there_now(),
+            "the tracker tk:1 is at 10.0.0.7:1 now"
+        );
+    }
+
+    #[test]
+    fn who_cannot_reach_it_is_told_what_is_true() {
+        let unresolved = TrackerWords {
+            trouble: Some("its name cannot be resolved (no such host)".to_owned()),
+            ..words(Some("tk:1"), None)
+        };
+        assert_eq!(
+            unresolved.unreachable(),
+            "the tracker tk:1 is not there: its name cannot be resolved (no such host); check the name, or use --wait"
+        );
+        assert_eq!(
+            unresolved.is_not_there_yet(),
+            "the tracker tk:1 is not there yet: its name cannot be resolved (no such host); asking again until it is"
+        );
+        assert!(words(Some("tk:1"), None).unreachable().contains("has not been resolved so far"));
+        assert_eq!(
+            words(Some("10.0.0.7:1"), Some("10.0.0.7:1")).unreachable(),
+            "the tracker 10.0.0.7:1 does not answer; check its address, or use --wait"
+        );
+        let nobody_named_it = words(None, Some("127.0.0.1:12345")).unreachable();
+        assert!(nobody_named_it.contains("because no --tracker was given"), "{nobody_named_it}");
+    }
+
+    #[test]
+    fn who_becomes_a_tracker_open_to_all_is_told_so() {
+        let address = "127.0.0.1:12345".parse().expect("an address");
+        for open in [embedded(address, true), taken_over(address, true)] {
+            assert!(open.contains("open to everybody who reaches this host (UDP port 12345)"), "{open}");
+            assert!(open.contains("--listen 127.0.0.1:0"), "{open}");
+        }
+        assert!(!embedded(address, false).contains("open") && !taken_over(address, false).contains("open"));
+    }
+}

@@ -1,0 +1,44 @@
+//! The real program where what is around it is not as it wishes: a tracker whose name leads nowhere yet.
+#![cfg(feature = "bin")]
+
+mod programs;
+
+use std::fs;
+use std::process::Command;
+
+use programs::{Place, Program};
+
+/// A name that leads nowhere, by RFC 6761.
+const NOWHERE: &str = "nobody.invalid:12345";
+
+fn run(command: &mut Command) -> (Option<i32>, Vec<String>) {
+    let (status, said) = Program::start(command).end();
+    (status.code(), said)
+}
+
+#[test]
+fn a_name_that_leads_nowhere_is_a_tracker_that_is_not_there_yet() {
+    let place = Place::new();
+    fs::write(place.path().join("f"), "content").expect("written");
+    for arguments in [&["send", "f"][..], &["download", "--wait", "f"][..], &[]] {
+        let mut node = Program::start(place.riffle(arguments).env("RIFFLE_TRACKER", NOWHERE));
+        let line = node.wait_for("is not there yet");
+        assert!(line.contains(NOWHERE) && line.contains("asking again"), "{line}");
+        assert!(node.is_alive(), "{arguments:?}: it waits");
+        node.interrupt();
+        let (_, said) = node.end();
+        assert!(!said.iter().any(|line| line.contains("HOST:PORT")), "{said:?}");
+    }
+}
+
+#[test]
+fn a_one_shot_download_tries_a_name_for_its_patience_and_leaves_with_the_true_reason() {
+    let place = Place::new();
+    fs::write(place.path().join("node.toml"), "[download]\ntracker_patience = \"300ms\"").expect("written");
+    let arguments = ["--config", "node.toml", "--tracker", NOWHERE, "download", "f"];
+    let (code, said) = run(&mut place.riffle(&arguments));
+    assert_eq!(code, Some(6), "{said:?}");
+    let last = said.last().expect("it says why");
+    let expected = format!("f: the tracker {NOWHERE} is not there: its name ");
+    assert!(last.starts_with(&expected) && !last.contains("HOST:PORT"), "{last}");
+}
