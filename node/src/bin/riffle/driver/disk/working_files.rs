@@ -70,7 +70,7 @@ enum Standing {
     /// Something that is not ours.
     Foreign,
     /// Ours.
-    Ours { file: File, journal: OldJournal, is_moved: bool },
+    Ours { file: File, is_moved: bool },
 }
 
 /// Removes files that were made just now, unless all went well.
@@ -106,7 +106,7 @@ impl Search<'_> {
             let names = self.place.working_names(self.header.content, number);
             let opened = match self.look_at(&names) {
                 Standing::Free => self.make(&names),
-                Standing::Ours { file, journal, is_moved } => self.take_up(&names, (file, journal, is_moved)),
+                Standing::Ours { file, is_moved } => self.take_up(&names, &file, is_moved),
                 // Perhaps ours, and its journal is about to be made.
                 Standing::Foreign if self.is_held(&names.part) => Err(Obstacle::Changed),
                 Standing::Foreign => Err(Obstacle::Foreign),
@@ -146,10 +146,9 @@ impl Search<'_> {
         };
         match (journal, part) {
             (Some((header, journal)), Some(file)) => {
-                let is_marked = header.part != PartMark::NONE && header.part == PartMark::of(&file);
-                let is_moved = !is_marked;
-                let is_ours = is_marked || journal.tells_of(&file, &self.header, self.manifest);
-                if is_ours { Standing::Ours { file, journal, is_moved } } else { Standing::Foreign }
+                let is_moved = header.part == PartMark::NONE || header.part != PartMark::of(&file);
+                let is_ours = !is_moved || journal.tells_of(&file, &self.header, self.manifest);
+                if is_ours { Standing::Ours { file, is_moved } } else { Standing::Foreign }
             }
             // What the journal is about is gone; it is replaced.
             (Some(_), None) => Standing::Free,
@@ -202,15 +201,11 @@ impl Search<'_> {
         Ok(WorkingFiles { file, part, journal: journal_path, lock, found: Found::Nothing(Some(journal)) })
     }
 
-    fn take_up(
-        &self,
-        names: &WorkingNames,
-        (proven, journal, is_moved): (File, OldJournal, bool),
-    ) -> Result<WorkingFiles, Obstacle> {
+    fn take_up(&self, names: &WorkingNames, proven: &File, is_moved: bool) -> Result<WorkingFiles, Obstacle> {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&names.part);
         let file = opened.map_err(|cause| Obstacle::Failed(disk_error(&names.part, &cause)))?;
-        if !same_file(&proven, &file) {
+        if !same_file(proven, &file) {
             return Err(Obstacle::Changed);
         }
         let lock =
@@ -222,7 +217,6 @@ impl Search<'_> {
         else {
             return Err(Obstacle::Changed);
         };
-        drop(journal);
         let (part, journal) = (Some(names.part.clone()), Some(names.journal.clone()));
         Ok(WorkingFiles { file, part, journal, lock, found: Found::Before { journal: current, is_moved } })
     }
