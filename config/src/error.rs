@@ -4,11 +4,20 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
     /// Not a number of bytes.
-    #[error("`{0}` is not a size: write a number and B, kB, KiB, MB, MiB, GB, GiB, TB or TiB, such as 64MiB")]
+    #[error(
+        "`{0}` is not a size: write a number and B, kB, KiB, MB, MiB, GB, GiB, TB or TiB, such as 64MiB (64M is the same)"
+    )]
     NotASize(String),
     /// Not a rate in bytes per second.
-    #[error("`{0}` is not a limit: write bytes a second, such as 10MiB or 10MiB/s, or none")]
+    #[error(
+        "`{0}` is not a limit: write bytes a second, such as 10MiB or 10M, bits, such as 80Mbit, or none"
+    )]
     NotALimit(String),
+    /// A rate that is a slip: a number without its unit.
+    #[error(
+        "`{0}` would be {0} bytes a second: write {0}M for MiB a second, {0}Mbit for megabits, or {0}B if it is meant"
+    )]
+    TinyLimit(String),
     /// Not a way of giving places.
     #[error("`{0}` is not a policy: write tit-for-tat or fair")]
     NotAPolicy(String),

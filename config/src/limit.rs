@@ -4,13 +4,22 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
+use crate::decimal::{Decimal, DecimalError};
 use crate::error::ValueError;
 use crate::setting::written_as_text;
 use crate::size::ByteSize;
 
-/// The most bytes a second, or no limit: `none`, `10MiB`, `10MiB/s`. Never 0, which would stop every transfer.
+/// The most bytes a second, or no limit: `none`, `10MiB`, `10M/s`, `80Mbit`. Never 0, which would stop every transfer.
+///
+/// Bytes are written as a [`ByteSize`]; bits as networks count them, in 1000: `Mbit` and `mbps` are 125,000 bytes a second, while
+/// `MBps` with its large `B` is bytes. A small number without a unit is refused: nobody means ten bytes a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Limit(Option<NonZeroU64>);
+
+/// A number without a unit below this is a slip.
+const FEWEST_BARE: u64 = 1000;
+/// What is put before `bit` and `bps`, and how many bits that makes.
+const BITS: [(&str, u64); 4] = [("", 1), ("k", 1_000), ("m", 1_000_000), ("g", 1_000_000_000)];
 
 impl Limit {
     /// As fast as it goes.
@@ -35,13 +44,38 @@ impl FromStr for Limit {
         if trimmed.eq_ignore_ascii_case("none") {
             return Ok(Limit::NONE);
         }
-        let size = trimmed.strip_suffix("/s").unwrap_or(trimmed);
-        let size: ByteSize = size.parse().map_err(|error| match error {
+        let amount = trimmed.strip_suffix("/s").unwrap_or(trimmed);
+        let refuse = |error| match error {
             ValueError::TooLarge(_) => ValueError::TooLarge(text.to_owned()),
             _ => ValueError::NotALimit(text.to_owned()),
-        })?;
-        NonZeroU64::new(size.as_u64()).map(Limit::bytes_per_second).ok_or(ValueError::ZeroLimit)
+        };
+        let rate = match bits(amount) {
+            Some(bits) => bits.map_err(refuse)? / 8,
+            None => {
+                // `MBps` is `MB/s`.
+                let bytes = amount.strip_suffix("ps").filter(|amount| amount.ends_with('B'));
+                bytes.unwrap_or(amount).parse::<ByteSize>().map_err(refuse)?.as_u64()
+            }
+        };
+        let rate = NonZeroU64::new(rate).ok_or(ValueError::ZeroLimit)?;
+        if rate.get() < FEWEST_BARE && amount.ends_with(|c: char| c.is_ascii_digit()) {
+            return Err(ValueError::TinyLimit(amount.to_owned()));
+        }
+        Ok(Limit::bytes_per_second(rate))
     }
+}
+
+/// So many bits, when `amount` is written in them: `80Mbit`, `80mbps`.
+fn bits(amount: &str) -> Option<Result<u64, ValueError>> {
+    let too_large = || ValueError::TooLarge(amount.to_owned());
+    let (number, unit) = match Decimal::split(amount) {
+        Ok((number, unit)) => (number, unit.trim_start()),
+        Err(DecimalError::TooLarge) => return Some(Err(too_large())),
+        Err(DecimalError::Missing) => return None,
+    };
+    let prefix = ["bit", "Bit", "bps"].iter().find_map(|bits| unit.strip_suffix(bits))?;
+    let (_, factor) = BITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(prefix))?;
+    Some(number.times(*factor).map_err(|_| too_large()))
 }
 
 /// `none`, or as `10MiB/s`, which reads back as the same limit.
@@ -49,9 +83,13 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             None => f.pad("none"),
-            Some(rate) => f.pad(&format!("{}/s", ByteSize::bytes(rate.get()))),
+            Some(rate) => {
+                // Small numbers are read with a unit only.
+                let unit = if rate.get() < FEWEST_BARE { "B" } else { "" };
+                f.pad(&format!("{}{unit}/s", ByteSize::bytes(rate.get())))
+            }
         }
     }
 }
 
-written_as_text!(Limit, "a limit such as \"10MiB\" (a second) or \"none\"");
+written_as_text!(Limit, "a limit such as \"10MiB\" (a second), \"80Mbit\" or \"none\"");

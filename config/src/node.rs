@@ -115,7 +115,7 @@ settings! {
 settings! {
     /// What a node gives to others.
     pub struct UploadSettings {
-        /// The most file bytes a second that are sent, all uploads together: "10MiB", or "none".
+        /// The most file bytes a second that are sent, all uploads together: "10MiB", "80Mbit", or "none".
         pub limit: Limit = Limit::NONE;
 
         /// Who is served when more want a content than there are places: "tit-for-tat": those who gave (or, of a complete
@@ -134,7 +134,7 @@ settings! {
 settings! {
     /// What a node fetches.
     pub struct DownloadSettings {
-        /// The most file bytes a second that are received, all downloads together: "10MiB", or "none".
+        /// The most file bytes a second that are received, all downloads together: "10MiB", "80Mbit", or "none".
         pub limit: Limit = Limit::NONE;
 
         /// From how many owners one download fetches at the same time.

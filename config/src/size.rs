@@ -8,6 +8,9 @@ use crate::error::ValueError;
 use crate::setting::written_as_text;
 
 /// A number of bytes: `64MiB`, `10 MB`, `1.5GiB`, `512`. Units ignore case; a fraction is rounded down to whole bytes.
+///
+/// `KiB` counts in 1024 and `kB` in 1000 (IEC 80000-13). A letter alone counts in 1024, as `curl --limit-rate` and
+/// `rsync --bwlimit` read it (curl(1), rsync(1)): `10M` is `10MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ByteSize(u64);
 
@@ -23,6 +26,9 @@ const UNITS: [(&str, u64); 9] = [
     ("kB", 1_000),
     ("B", 1),
 ];
+
+/// Letters alone, which are read and never written.
+const LETTERS: [(&str, u64); 4] = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)];
 
 impl ByteSize {
     /// The largest one that can be written.
@@ -84,7 +90,7 @@ impl FromStr for ByteSize {
             "" => "B",
             unit => unit,
         };
-        let known = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
+        let known = UNITS.iter().chain(&LETTERS).find(|(name, _)| name.eq_ignore_ascii_case(unit));
         let (_, factor) = known.ok_or_else(|| ValueError::NotASize(text.to_owned()))?;
         number.times(*factor).map(ByteSize).map_err(refuse)
     }

@@ -29,7 +29,9 @@ fn sizes_are_read_in_the_units_that_people_write() {
 
 #[test]
 fn what_is_no_size_is_refused() {
-    for text in ["", "MiB", "-1", "1e3", "1.GiB", ".5GiB", "10M", "10 MiB/s", "1 2", "0x10", "+5"] {
+    for text in
+        ["", "MiB", "-1", "1e3", "1.GiB", ".5GiB", "10 MiB/s", "10Mi", "10Mbit", "10P", "1 2", "0x10", "+5"]
+    {
         assert_eq!(text.parse::<ByteSize>(), Err(ValueError::NotASize(text.to_owned())));
     }
     for text in ["18446744073709551616", "16777216TiB"] {
@@ -62,7 +64,7 @@ fn limits_are_a_rate_or_none_and_never_nothing() {
     assert_eq!("None".parse(), Ok(Limit::NONE));
     assert_eq!("10MiB".parse().ok(), rate(10 << 20));
     assert_eq!("10 MB/s".parse().ok(), rate(10_000_000));
-    assert_eq!("1".parse().ok(), rate(1));
+    assert_eq!("1B".parse().ok(), rate(1));
     assert_eq!("0".parse::<Limit>(), Err(ValueError::ZeroLimit));
     assert_eq!("0MiB/s".parse::<Limit>(), Err(ValueError::ZeroLimit));
     for text in ["", "fast", "10MiB/h", "/s"] {
@@ -70,6 +72,45 @@ fn limits_are_a_rate_or_none_and_never_nothing() {
     }
     assert_eq!(Limit::NONE.to_string(), "none");
     assert_eq!("10 mib".parse::<Limit>().map(|limit| limit.to_string()), Ok("10MiB/s".to_owned()));
+}
+
+#[test]
+fn rates_are_what_people_of_curl_rsync_and_networks_write() {
+    let table = [
+        ("10M", 10 << 20),
+        ("10m", 10 << 20),
+        ("1.5G", 3 << 29),
+        ("500k", 500 << 10),
+        ("10MB", 10_000_000),
+        ("10MBps", 10_000_000),
+        ("10MiB", 10 << 20),
+        ("10MiBps", 10 << 20),
+        ("10M/s", 10 << 20),
+        ("80Mbit", 10_000_000),
+        ("80 Mbit/s", 10_000_000),
+        ("80mbit", 10_000_000),
+        ("80MBit", 10_000_000),
+        ("80mbps", 10_000_000),
+        ("80Mbps", 10_000_000),
+        ("1Gbit", 125_000_000),
+        ("2.5Gbps", 312_500_000),
+        ("64kbit", 8_000),
+        ("8000bit", 1_000),
+        ("1000", 1_000),
+        ("500000/s", 500_000),
+        ("10B", 10),
+    ];
+    for (text, expected) in table {
+        let rate = text.parse::<Limit>().map(|limit| limit.rate().map(NonZeroU64::get));
+        assert_eq!(rate, Ok(Some(expected)), "{text}");
+    }
+    for (text, suggestion) in [("10", "10M"), ("999", "999Mbit"), ("10/s", "10B")] {
+        let refusal = text.parse::<Limit>().expect_err("a slip").to_string();
+        assert!(refusal.contains(suggestion), "{refusal}");
+    }
+    for text in ["80Mibit", "80bits", "80mbit/h", "80Qbit", "bit", "1e3bit", "10MBit/s/s", "0bit", "7bit"] {
+        assert!(text.parse::<Limit>().is_err(), "{text}");
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub(crate) struct Common {
     /// The address and port to use [default: all interfaces, any free port]
     #[arg(long, global = true, env = "RIFFLE_LISTEN", hide_env_values = true, value_name = "ADDR:PORT")]
     pub(crate) listen: Option<ListenAddr>,
-    /// The most bytes a second to send, e.g. 10MiB, or none
+    /// The most to send in a second, e.g. 10MiB (10M is the same), 10MB, 80Mbit, or none
     #[arg(long, global = true, env = "RIFFLE_UPLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
     pub(crate) upload_limit: Option<Limit>,
     /// Who is served when more want a content than there are places: tit-for-tat or fair [default: tit-for-tat]
@@ -69,7 +69,7 @@ pub(crate) struct Common {
     #[arg(long, global = true, env = "RIFFLE_UPLOAD_PERIOD", hide_env_values = true, value_name = "TIME")]
     #[arg(value_parser = upload_period)]
     pub(crate) upload_period: Option<Period>,
-    /// The most bytes a second to receive, e.g. 10MiB, or none
+    /// The most to receive in a second, e.g. 10MiB (10M is the same), 10MB, 80Mbit, or none
     #[arg(long, global = true, env = "RIFFLE_DOWNLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
     pub(crate) download_limit: Option<Limit>,
     /// Where log files go [default: riffle/logs in the user's state folder]

@@ -51,7 +51,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     Topic {
         name: "limit",
         usage: "limit [up|down RATE|none]",
-        summary: "bytes a second for all transfers together, e.g. limit up 10MiB",
+        summary: "the most in a second, all transfers together, e.g. limit up 10M, or 80Mbit",
     },
     Topic { name: "help", usage: "help [COMMAND]", summary: "this list, or one line of it" },
 ];
