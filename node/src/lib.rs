@@ -9,6 +9,7 @@ mod download;
 mod event;
 mod flow;
 mod ids;
+mod inquiry;
 mod limiter;
 mod meter;
 mod node;
@@ -26,6 +27,7 @@ pub use disk::{
 };
 pub use event::{Event, Failure, SessionEnd, Share, Summary, Waiting};
 pub use ids::{BufferId, DownloadId, SearchId, ShareId};
+pub use inquiry::{Inquiry, InquiryEnd, InquiryStep, Question};
 pub use node::{Identity, Node};
 pub use output::{BufferChange, Burst, Outgoing, Output, Place, Reason, Source, Wait};
 pub use status::{

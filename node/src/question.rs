@@ -1,18 +1,43 @@
-//! How the tracker is asked for a name, and how long its not knowing means nothing.
+//! How the tracker is asked for what is wanted, which of its contents that is, and how long its not knowing means nothing.
 
 use std::time::Duration;
 
 use messages::node_to_tracker::Query;
-use messages::tracker_to_node::Owners;
+use messages::tracker_to_node::{Listed, Owners};
 use messages::{ContentId, Name, Prefix};
+
+use crate::command::Wanted;
 
 /// No tracker is young for longer: three heartbeats, and time to tell.
 const LONGEST_YOUTH: Duration = Duration::from_secs(3 * 20 + 5);
 
+/// Who has what is wanted?
+pub(crate) fn ask_for(wanted: &Wanted) -> Query {
+    match wanted {
+        Wanted::Content(content) => Query::Content(*content),
+        Wanted::Name(name, digits) => ask_by_name(name, digits),
+        Wanted::Newest(name) => Query::Newest(name.clone()),
+        Wanted::Digits(digits) => Query::Digits(digits.clone()),
+    }
+}
+
+/// Whether `listed`, which the tracker named when it was asked for `wanted`, is what is wanted. The tracker lists a content under the name that most
+/// of its owners use: which of them is wanted, ids tell.
+pub(crate) fn fits(wanted: &Wanted, listed: &Listed) -> bool {
+    match wanted {
+        Wanted::Content(content) => listed.content == *content,
+        Wanted::Name(name, digits) => {
+            let is_named = digits.is_empty() || listed.name == *name;
+            is_named && listed.content.to_string().starts_with(digits)
+        }
+        Wanted::Newest(_) | Wanted::Digits(_) => true,
+    }
+}
+
 /// Who has the content of that name whose id begins with the hexadecimal `digits`? Without digits: any of that name.
 ///
 /// With digits the page of the name begins where that id would be, so that it is found among however many.
-pub(crate) fn ask_for(name: &Name, digits: &str) -> Query {
+fn ask_by_name(name: &Name, digits: &str) -> Query {
     match (Prefix::new(name.as_str()), just_before(digits)) {
         (Ok(prefix), Some(before)) => Query::Search { prefix, after: Some((name.clone(), before)) },
         _ => Query::Name(name.clone()),
@@ -51,7 +76,7 @@ mod tests {
     #[test]
     fn an_id_s_beginning_is_looked_for_where_it_would_be() {
         let name = Name::new("a.iso").expect("a name");
-        let after = |digits: &str| match ask_for(&name, digits) {
+        let after = |digits: &str| match ask_by_name(&name, digits) {
             Query::Search { prefix, after: Some((of, id)) } => {
                 assert_eq!((prefix.as_str(), &of), ("a.iso", &name));
                 id.to_string()
@@ -62,8 +87,8 @@ mod tests {
         assert_eq!(after("0001"), format!("0000{}", "f".repeat(60)));
         assert_eq!(after("0000"), "0".repeat(64));
         assert_eq!(after(&"a".repeat(64)), format!("{}9", "a".repeat(63)));
-        assert_eq!(ask_for(&name, ""), Query::Name(name.clone()));
-        assert_eq!(ask_for(&name, "no digits"), Query::Name(name.clone()));
+        assert_eq!(ask_by_name(&name, ""), Query::Name(name.clone()));
+        assert_eq!(ask_by_name(&name, "no digits"), Query::Name(name.clone()));
     }
 
     #[test]

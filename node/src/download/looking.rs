@@ -6,7 +6,6 @@ use messages::node_to_tracker::Query;
 
 use super::session::Session;
 use super::{Download, Phase};
-use crate::command::Wanted;
 use crate::context::Context;
 use crate::event::SessionEnd;
 use crate::ids::SessionKey;
@@ -28,12 +27,7 @@ impl Download {
         if !self.need.poll(now, &settings.download.need_again, nobody) {
             return None;
         }
-        Some(match (&self.content, &self.order.wanted) {
-            (Some(content), _) | (None, Wanted::Content(content)) => Query::Content(*content),
-            (None, Wanted::Name(name, prefix)) => ask_for(name, prefix),
-            (None, Wanted::Newest(name)) => Query::Newest(name.clone()),
-            (None, Wanted::Digits(digits)) => Query::Digits(digits.clone()),
-        })
+        Some(self.content.map_or_else(|| ask_for(&self.order.wanted), Query::Content))
     }
 
     /// Whether as many owners as are wanted serve it, or will soon have answered. Those that serve others for now count half: there may be

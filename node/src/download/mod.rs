@@ -47,7 +47,7 @@ use crate::disk::DiskRequest;
 use crate::event::{Event, Failure, SessionEnd, Waiting};
 use crate::ids::{DownloadId, SessionKey, ShareId};
 use crate::meter::Meter;
-use crate::question::may_still_come;
+use crate::question::{fits, may_still_come};
 use crate::status::{DownloadStatus, Holders};
 use assembly::Assembly;
 use attention::Attention;
@@ -297,14 +297,9 @@ impl Download {
 
     /// Takes the one content of `found` that is wanted, if there is exactly one.
     fn choose(&mut self, found: &[Listed], cx: &mut Context<'_>) -> bool {
-        // The tracker lists a content under the name that most of its owners use: which of them is wanted, ids tell.
-        let fits = |listed: &&Listed| match (&self.content, &self.order.wanted) {
-            (Some(content), _) | (None, Wanted::Content(content)) => listed.content == *content,
-            (None, Wanted::Name(name, prefix)) => {
-                let is_named = prefix.is_empty() || listed.name == *name;
-                is_named && listed.content.to_string().starts_with(prefix)
-            }
-            (None, Wanted::Newest(_) | Wanted::Digits(_)) => true,
+        let fits = |listed: &&Listed| {
+            let known = self.content.map(|content| listed.content == content);
+            known.unwrap_or_else(|| fits(&self.order.wanted, listed))
         };
         let fitting: Vec<&Listed> = found.iter().filter(fits).collect();
         let [chosen] = fitting.as_slice() else {

@@ -4,6 +4,7 @@ mod content;
 mod disk;
 mod faults;
 mod found;
+mod inquiries;
 mod link;
 mod links;
 mod many;

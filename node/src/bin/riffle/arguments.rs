@@ -7,6 +7,7 @@ use config::{ByteSize, Limit, ListenAddr, NodeLabel, Period, TrackerAddress, Upl
 
 use tracker::program::{log_files, log_size};
 
+use crate::commands::list::Goal;
 use crate::settings::{upload_period, upload_slots};
 
 const EXAMPLES: &str = "\
@@ -15,6 +16,7 @@ Examples:
   riffle send film.mkv                   share a file; prints the line to type on the other side
   riffle download film.mkv               fetch it from all who share it
   riffle download --wait film.mkv -o D   ... into the folder D, as soon as somebody shares it
+  riffle list                            what the tracker knows: who has it, who is on the way to it
   riffle                                 the prompt: send, download, list, status, ... exit
   riffle tracker                         the tracker alone, for the whole network";
 
@@ -101,6 +103,12 @@ pub(crate) enum Verb {
     Send(Send),
     /// Fetch files from all who share them
     Download(Download),
+    /// Show what the tracker knows, without joining it
+    List(List),
+    /// Show how far the transfers of this host's running nodes are, and why not faster
+    Status,
+    /// Show whom this host's running nodes give to and take from
+    Peers,
     /// See it work: a tracker, four owners and a downloader on this machine
     Demo(Demo),
     /// Be the tracker, until Ctrl-C
@@ -139,6 +147,23 @@ pub(crate) struct Download {
     /// Share on what was fetched: for this long, or until Ctrl-C
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true)]
     pub(crate) stay: Option<Option<Period>>,
+}
+
+/// What `list` is told.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct List {
+    /// Only what is called so from its beginning on, or whose id begins with these 8 digits or more
+    #[arg(value_name = "PREFIX")]
+    pub(crate) prefix: Option<String>,
+    /// Show whole ids; done without a terminal in any case
+    #[arg(short, long)]
+    pub(crate) long: bool,
+    /// Wait until so many nodes have all of it, the first one counted, such as lab.img=12; may be given several times
+    #[arg(long, value_name = "NAME|ID=COUNT", conflicts_with = "prefix")]
+    pub(crate) wait_complete: Vec<Goal>,
+    /// Leave with 5 when they do not have it after this long [default: wait on]
+    #[arg(long, value_name = "TIME", requires = "wait_complete")]
+    pub(crate) timeout: Option<Period>,
 }
 
 /// What `demo` is told.
@@ -220,6 +245,23 @@ mod tests {
             panic!("not a download");
         };
         assert_eq!((download.wanted, download.stay), (vec!["a".to_owned()], Some(None)));
+    }
+
+    #[test]
+    fn list_shows_or_waits() {
+        let list = |line: &str| match parse(line).map(|arguments| arguments.verb) {
+            Ok(Some(Verb::List(list))) => Some(list),
+            _ => None,
+        };
+        let shown = list("riffle list -l lab").expect("fits");
+        assert_eq!((shown.prefix.as_deref(), shown.long), (Some("lab"), true));
+        let line = "riffle list --wait-complete lab.img=12 --wait-complete b=1 --timeout 10m";
+        assert_eq!(list(line).map(|list| list.wait_complete.len()), Some(2));
+        for wrong in
+            ["riffle list a --wait-complete b=1", "riffle list --timeout 1s", "riffle list --wait-complete b"]
+        {
+            assert!(list(wrong).is_none(), "{wrong}");
+        }
     }
 
     #[test]

@@ -13,10 +13,12 @@
 mod addresses;
 mod arguments;
 mod commands;
+mod control;
 mod driver;
 mod embedded;
 mod exit;
 mod fetching;
+mod inquiring;
 mod kept;
 mod map;
 mod outlet;
@@ -45,6 +47,7 @@ use anyhow::Result;
 use clap::Parser as _;
 
 use crate::arguments::{Arguments, Verb};
+use crate::control::Request;
 use crate::exit::ExitCode;
 
 fn main() -> std::process::ExitCode {
@@ -88,6 +91,9 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             None => prompt::run(settings).await,
             Some(Verb::Send(send)) => commands::send::run(settings, send.files).await,
             Some(Verb::Download(download)) => commands::download::run(settings, download).await,
+            Some(Verb::List(list)) => commands::list::run(settings, list).await,
+            Some(Verb::Status) => commands::look::run(settings, Request::Status).await,
+            Some(Verb::Peers) => commands::look::run(settings, Request::Peers).await,
             Some(Verb::Demo(demo)) => commands::demo::run(settings, demo.file).await,
             Some(Verb::Tracker) => Ok(ExitCode::Done),
         }

@@ -19,6 +19,9 @@ use crate::tracker_words::TrackerWords;
 use crate::units::{duration, percent, rate, size, whole_percent};
 use crate::words;
 
+/// So many digits of an id are enough among all contents that there will ever be, and short enough to be typed.
+const SHORT_ID: usize = 16;
+
 /// The exact line that fetches `content` on another host, quoted for a shell.
 pub(crate) fn download_line(tracker: &str, content: ContentId) -> String {
     format!("riffle download --tracker {} {content}", words::quote(tracker))
@@ -148,28 +151,30 @@ pub(crate) fn without_locks(folder: &Path, elsewhere: bool) -> String {
 
 /// The contents that `label` may mean, and how to say which.
 fn ambiguous(label: &str, contents: &[Listed], command: &str) -> Vec<String> {
+    let (mut lines, choice) = ambiguity(label, contents);
+    lines.push(format!("choose one by the beginning of its id, e.g. {command} {}", words::quote(&choice)));
+    if Digits::new(label).is_err() {
+        let label = words::quote(label);
+        lines.push(format!("or take the one that the tracker heard of last: {command} --newest {label}"));
+    }
+    lines
+}
+
+/// The contents that `label` may mean, and what would mean the first of them alone.
+pub(crate) fn ambiguity(label: &str, contents: &[Listed]) -> (Vec<String>, String) {
     let are_digits = Digits::new(label).is_ok();
     let fit = if are_digits { "fit that" } else { "have that name" };
     let mut lines = vec![format!("{label}: several contents {fit}:")];
     let digits = telling_apart(contents);
     lines.extend(contents.iter().map(|listed| {
-        format!(
-            "{}, known for {}",
-            row(listed, digits),
-            duration(Duration::from_secs(listed.age_s.max(1).into()))
-        )
+        let age = duration(Duration::from_secs(listed.age_s.max(1).into()));
+        format!("  {}, known for {age}", row(listed, digits))
     }));
-    if let Some(first) = contents.first() {
+    let choice = contents.first().map_or_else(String::new, |first| {
         let id = beginning(first.content, digits);
-        let choice = if are_digits { id } else { format!("{}@{id}", first.name) };
-        lines
-            .push(format!("choose one by the beginning of its id, e.g. {command} {}", words::quote(&choice)));
-    }
-    if !are_digits {
-        let label = words::quote(label);
-        lines.push(format!("or take the one that the tracker heard of last: {command} --newest {label}"));
-    }
-    lines
+        if are_digits { id } else { format!("{}@{id}", first.name) }
+    });
+    (lines, choice)
 }
 
 /// The first `digits` hexadecimal digits of `content`.
@@ -198,14 +203,24 @@ pub(crate) fn holders(complete: u64, partial: u64) -> String {
 
 /// A table of contents: the beginning of the id, size, who has it, name.
 pub(crate) fn listing(contents: &[Listed]) -> Vec<String> {
-    contents.iter().map(|listed| row(listed, MIN_DIGITS)).collect()
+    contents.iter().map(|listed| format!("  {}", row(listed, MIN_DIGITS))).collect()
 }
 
 /// A line of a table of contents, with so many digits of the id.
 pub(crate) fn row(listed: &Listed, digits: usize) -> String {
     let (id, length) = (beginning(listed.content, digits), size(listed.length));
     let holders = holders(listed.complete.into(), listed.partial.into());
-    format!("  {id}  {length:>9}  {holders:<24}  {}", listed.name)
+    format!("{id}  {length:>9}  {holders:<24}  {}", listed.name)
+}
+
+/// That a list has nothing in it; the tracker may know more when it has run for `may_still_come` longer.
+pub(crate) fn nothing_listed(may_still_come: Duration) -> String {
+    let mut line = "nobody shares anything like that".to_owned();
+    if !may_still_come.is_zero() {
+        let seconds = Duration::from_secs(may_still_come.as_millis().div_ceil(1000) as u64);
+        let _ = write!(line, "; the tracker has just started, and knows everybody in {}", duration(seconds));
+    }
+    line
 }
 
 /// The final line of a download: where it is, how long it took, how fast, and what each owner gave.
@@ -424,8 +439,9 @@ pub(crate) fn owner_lost(
 }
 
 /// What is said when a file is shared and the tracker has heard of it.
-pub(crate) fn announced(name: &Name, length: u64) -> String {
-    format!("sharing {name} ({}); on the other side:", size(length))
+pub(crate) fn announced(name: &Name, length: u64, content: ContentId) -> String {
+    let id = beginning(content, SHORT_ID);
+    format!("sharing {name} ({}, id {id} for short); on the other side:", size(length))
 }
 
 #[cfg(test)]

@@ -252,6 +252,15 @@ fn ambiguous_digits_are_told_apart_by_more_of_them() {
 }
 
 #[test]
+fn a_list_with_nothing_in_it_says_whether_that_is_final() {
+    assert_eq!(nothing_listed(Duration::ZERO), "nobody shares anything like that");
+    assert_eq!(
+        nothing_listed(Duration::from_millis(19_001)),
+        "nobody shares anything like that; the tracker has just started, and knows everybody in 20 s"
+    );
+}
+
+#[test]
 fn who_has_it_and_who_is_on_the_way_are_apart() {
     let table = [
         ((2, 3), "2 complete, 3 on the way"),

@@ -11,8 +11,10 @@ use messages::tracker_to_node::RefusalCode;
 use node::{Command, Event};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::control::{Asked, Control, Request};
 use crate::driver::{self, DriverSettings, Memory, NodeHandle, StartError};
 use crate::exit::{ExitCode, Stop};
+use crate::peers;
 use crate::report;
 use crate::screen::Screen;
 use crate::signals::Leaving;
@@ -34,6 +36,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub(crate) struct Running {
     /// The node itself.
     pub(crate) handle: NodeHandle,
+    /// Where other programs of the same person ask what it is at.
+    control: Option<Control>,
     events: UnboundedReceiver<Event>,
     /// Its tracker.
     pub(crate) tracker: TrackerLink,
@@ -121,6 +125,10 @@ impl Running {
         if let Some(hint) = handle.receive_buffer_hint() {
             screen.note(&hint);
         }
+        // A file system without sockets is no reason not to run.
+        let control = Control::open(state.path())
+            .inspect_err(|error| tracing::warn!(%error, "`riffle status` cannot ask this node"))
+            .ok();
         let now = Instant::now();
         let contact = match tracker.address() {
             Some(_) => Contact::Starting { since: now },
@@ -128,6 +136,7 @@ impl Running {
         };
         Ok(Running {
             handle,
+            control,
             events,
             tracker,
             state,
@@ -144,7 +153,25 @@ impl Running {
     /// When the node has ended without being told to.
     pub(crate) async fn next_event(&mut self) -> Result<Event> {
         let ended = || Stop::new(ExitCode::Other, "the node has ended by itself; its log says why");
-        self.events.recv().await.ok_or_else(|| ended().into())
+        loop {
+            tokio::select! {
+                event = self.events.recv() => return event.ok_or_else(|| ended().into()),
+                asked = next_asked(&mut self.control) => self.answer(asked),
+            }
+        }
+    }
+
+    /// Answers another program, without waiting for the node.
+    fn answer(&self, Asked { request, answer }: Asked) {
+        let (status, tracker) = (self.handle.ask_for_status(), self.tracker.words().to_string());
+        tokio::spawn(async move {
+            let Ok(status) = status.await else { return };
+            // Who asked may be gone.
+            let _ = answer.send(match request {
+                Request::Status => report::status(&status, &tracker),
+                Request::Peers => peers::peers(&status),
+            });
+        });
     }
 
     /// Says what a person should know about the tracker.
@@ -229,6 +256,7 @@ impl Running {
     /// next signal ends the program.
     pub(crate) async fn leave(mut self, leaving: &Leaving, mut seen: impl FnMut(&Event)) {
         leaving.begin();
+        self.control = None;
         self.handle.command(Command::Leave);
         let until_left = async {
             while let Some(event) = self.events.recv().await {
@@ -241,6 +269,14 @@ impl Running {
         // The tracker finds out by itself when it does not hear of it.
         let _ = tokio::time::timeout(LEAVE_TIME, until_left).await;
         self.handle.stop();
+    }
+}
+
+/// The next question of another program; without a socket there never is one.
+async fn next_asked(control: &mut Option<Control>) -> Asked {
+    match control {
+        Some(control) => control.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -42,6 +42,14 @@ impl TrackerWords {
         }
     }
 
+    /// That it has not answered somebody who waits no longer.
+    pub(crate) fn gives_no_answer(&self) -> String {
+        match self.unresolved() {
+            Some(trouble) => format!("the tracker {self} is not there: {trouble}; check the name"),
+            None => format!("the tracker {self} does not answer; name another with --tracker HOST:PORT"),
+        }
+    }
+
     /// That it is somewhere else than before, or somewhere at last.
     pub(crate) fn is_there_now(&self) -> String {
         let (named, address) = (self.named.as_deref().unwrap_or("of this host"), self.address);
@@ -106,6 +114,9 @@ mod tests {
         assert_eq!(words(Some("10.0.0.7:1"), Some("10.0.0.7:1")).to_string(), "10.0.0.7:1");
         assert_eq!(words(Some("tk:1"), None).to_string(), "tk:1");
         assert_eq!(words(None, Some("127.0.0.1:12345")).to_string(), "127.0.0.1:12345");
+        let silent = "the tracker 10.0.0.7:1 does not answer; name another with --tracker HOST:PORT";
+        assert_eq!(words(Some("10.0.0.7:1"), Some("10.0.0.7:1")).gives_no_answer(), silent);
+        assert!(words(Some("tk:1"), None).gives_no_answer().starts_with("the tracker tk:1 is not there: "));
         assert_eq!(
             words(Some("tk:1"), Some("10.0.0.7:1")).is_there_now(),
             "the tracker tk:1 is at 10.0.0.7:1 now"

@@ -2,6 +2,8 @@
 
 pub(crate) mod demo;
 pub(crate) mod download;
+pub(crate) mod list;
+pub(crate) mod look;
 pub(crate) mod send;
 pub(crate) mod tracker;
 

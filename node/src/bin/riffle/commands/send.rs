@@ -69,7 +69,7 @@ pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Resu
 pub(crate) fn tell(news: &News, tracker: &TrackerLink, screen: &Screen) {
     match news {
         News::Announced { name, length, content } => {
-            screen.note(&report::announced(name, *length));
+            screen.note(&report::announced(name, *length, *content));
             let tracker = tracker.for_others();
             screen.result(&report::download_line(&tracker.text, *content));
             if tracker.is_only_here {

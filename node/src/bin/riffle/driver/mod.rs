@@ -210,9 +210,14 @@ impl NodeHandle {
 
     /// A picture of the node; `None` when it has ended.
     pub(crate) async fn status(&self) -> Option<Status> {
+        self.ask_for_status().await.ok()
+    }
+
+    /// Asks for a picture of the node; none comes when it has ended.
+    pub(crate) fn ask_for_status(&self) -> oneshot::Receiver<Status> {
         let (answer, picture) = oneshot::channel();
-        self.asks.send(Ask::Status(answer)).ok()?;
-        picture.await.ok()
+        let _ = self.asks.send(Ask::Status(answer));
+        picture
     }
 
     /// Where the socket is bound.

@@ -1,0 +1,194 @@
+//! A question to a tracker from somebody who does not join it, and neither shares nor fetches anything: what is there, and who has it.
+//!
+//! One input, then drain: hand in datagrams, then call [`Inquiry::poll`] until it says [`InquiryStep::Wait`] or [`InquiryStep::Over`]. It knows
+//! no address: whoever carries its datagrams talks to one tracker. The question is repeated until it is answered, an answer in pages is asked for
+//! to its end, and a tracker that says nothing for as long as the patience is given up.
+
+use std::time::Duration;
+
+use messages::node_to_tracker::{Asker, Need, Query};
+use messages::tracker_to_node::{Listed, Owners, RefusalCode, Refused};
+use messages::{ContentId, Conversation, Cookie, Datagram, Name, NodeId, Prefix, Timestamp, TrackerToNode};
+
+use crate::command::Wanted;
+use crate::question::{ask_for, fits, may_still_come};
+
+/// A question is said again after this long,
+const FIRST_RETRY: Duration = Duration::from_millis(150);
+/// then after twice as long, and at last this often.
+const LAST_RETRY: Duration = Duration::from_secs(1);
+/// So many refusals in a row are no answer.
+const MAX_REFUSALS: u32 = 32;
+/// However busy a tracker says it is, it is asked again after this long.
+const MAX_REST: Duration = Duration::from_secs(5);
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// All contents whose names start so.
+    All(Prefix),
+    /// The contents that are meant by that, without pages.
+    Meant(Wanted),
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InquiryStep {
+    /// Send the datagram that was written.
+    Send,
+    /// Nothing, until then or until a datagram comes.
+    Wait(Timestamp),
+    /// Take these: a part of the answer.
+    Found(Vec<Listed>),
+    /// It is over.
+    Over(InquiryEnd),
+}
+
+/// How an inquiry ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InquiryEnd {
+    /// All that there is has been found.
+    Answered {
+        /// The tracker has just begun: so long others may still turn up.
+        may_still_come: Duration,
+    },
+    /// The tracker did not answer in time.
+    Silent,
+    /// The tracker refused again and again.
+    Refused(RefusalCode),
+}
+
+/// One question on its way.
+#[derive(Debug)]
+pub struct Inquiry {
+    asker: Asker,
+    question: Question,
+    /// The last content of the page before.
+    after: Option<(Name, ContentId)>,
+    /// The number of what is asked now: each page has its own.
+    conversation: Conversation,
+    found: Vec<Listed>,
+    end: Option<InquiryEnd>,
+    patience: Duration,
+    repeat_at: Timestamp,
+    repeat_in: Duration,
+    give_up_at: Timestamp,
+    refusals: u32,
+}
+
+impl Inquiry {
+    /// Asks `question` as `node`, a number that no node has; conversations count from `seed`, which nobody can guess. A tracker may
+    /// be silent for `patience`.
+    #[must_use]
+    pub fn new(question: Question, node: NodeId, seed: u32, patience: Duration, now: Timestamp) -> Inquiry {
+        Inquiry {
+            asker: Asker { node, cookie: Cookie::NONE },
+            question,
+            after: None,
+            conversation: Conversation(seed),
+            found: Vec::new(),
+            end: None,
+            patience,
+            repeat_at: now,
+            repeat_in: FIRST_RETRY,
+            give_up_at: now + patience,
+            refusals: 0,
+        }
+    }
+
+    /// What to do next. A datagram to send is appended to `datagram`.
+    pub fn poll(&mut self, now: Timestamp, datagram: &mut Vec<u8>) -> InquiryStep {
+        if !self.found.is_empty() {
+            return InquiryStep::Found(std::mem::take(&mut self.found));
+        }
+        if let Some(end) = self.end {
+            return InquiryStep::Over(end);
+        }
+        if now >= self.give_up_at {
+            self.end = Some(InquiryEnd::Silent);
+            return InquiryStep::Over(InquiryEnd::Silent);
+        }
+        if now >= self.repeat_at {
+            messages::encode(self.conversation, &Need { asker: self.asker, query: self.query() }, datagram);
+            self.repeat_at = now + self.repeat_in;
+            self.repeat_in = (2 * self.repeat_in).min(LAST_RETRY);
+            return InquiryStep::Send;
+        }
+        InquiryStep::Wait(self.repeat_at.min(self.give_up_at))
+    }
+
+    /// A datagram came from the tracker; what is no answer to what is asked now is nothing.
+    pub fn handle_datagram(&mut self, datagram: &[u8], now: Timestamp) {
+        let Ok(Datagram::FromTracker(conversation, message)) = Datagram::decode(datagram) else { return };
+        if conversation != self.conversation || self.end.is_some() {
+            return;
+        }
+        match message {
+            TrackerToNode::Owners(owners) => self.on_answer(owners, now),
+            TrackerToNode::Refused(refused) => self.on_refused(&refused, now),
+            _ => {}
+        }
+    }
+
+    fn query(&self) -> Query {
+        match &self.question {
+            Question::All(prefix) => Query::Search { prefix: prefix.clone(), after: self.after.clone() },
+            Question::Meant(wanted) => ask_for(wanted),
+        }
+    }
+
+    fn on_answer(&mut self, owners: Owners, now: Timestamp) {
+        let end = InquiryEnd::Answered { may_still_come: may_still_come(&owners) };
+        match (owners, &self.question) {
+            (Owners::Unknown { .. }, _) => self.end = Some(end),
+            (Owners::Content(found), _) => {
+                self.found.push(found.content);
+                self.end = Some(end);
+            }
+            (Owners::Contents(listing), Question::Meant(wanted)) => {
+                self.found.extend(listing.contents.iter().filter(|listed| fits(wanted, listed)).cloned());
+                self.end = Some(end);
+            }
+            (Owners::Contents(listing), Question::All(_)) => {
+                let last = listing.contents.last().map(|last| (last.name.clone(), last.content));
+                // A page that leads back, or nowhere, would be followed for ever.
+                let goes_on = listing.more && last > self.after;
+                self.found.extend(listing.contents.iter().cloned());
+                match goes_on {
+                    true => self.ask_on(last, now),
+                    false => self.end = Some(end),
+                }
+            }
+        }
+    }
+
+    /// Asks for the page behind `after`.
+    fn ask_on(&mut self, after: Option<(Name, ContentId)>, now: Timestamp) {
+        self.after = after;
+        self.conversation = Conversation(self.conversation.0.wrapping_add(1));
+        self.refusals = 0;
+        (self.repeat_at, self.repeat_in) = (now, FIRST_RETRY);
+        self.give_up_at = now + self.patience;
+    }
+
+    fn on_refused(&mut self, refused: &Refused, now: Timestamp) {
+        self.refusals += 1;
+        if self.refusals > MAX_REFUSALS {
+            self.end = Some(InquiryEnd::Refused(refused.code));
+            return;
+        }
+        let rest = match refused.code {
+            RefusalCode::Cookie => {
+                self.asker.cookie = refused.cookie;
+                Duration::ZERO
+            }
+            _ => Duration::from_millis(refused.retry_after_ms.into()).clamp(FIRST_RETRY, MAX_REST),
+        };
+        // It is there, and says when to come again.
+        self.repeat_at = now + rest;
+        self.give_up_at = self.repeat_at + self.patience;
+    }
+}
+
+#[cfg(test)]
+mod tests;

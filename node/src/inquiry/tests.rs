@@ -1,0 +1,116 @@
+//! Against silence, and against a tracker that lies. Against the real tables: `tests/swarm/inquiries.rs`.
+
+use messages::List;
+use messages::tracker_to_node::Listing;
+use proptest::prelude::*;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn start() -> Timestamp {
+    Timestamp::ZERO + Duration::from_secs(100)
+}
+
+fn all(prefix: &str) -> Question {
+    Question::All(Prefix::new(prefix).expect("short"))
+}
+
+fn inquiry(question: Question) -> Inquiry {
+    Inquiry::new(question, NodeId::from_bytes([0xee; 16]), 70, PATIENCE, start())
+}
+
+fn content(number: u16) -> ContentId {
+    let mut bytes = [0; 32];
+    bytes[..2].copy_from_slice(&number.to_be_bytes());
+    ContentId::from_bytes(bytes)
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+fn listed(number: u16, text: &str) -> Listed {
+    let (complete, partial, age_s) = (1, 0, 0);
+    Listed { content: content(number), length: 1, complete, partial, age_s, name: name(text) }
+}
+
+const ALL_OF_IT: InquiryEnd = InquiryEnd::Answered { may_still_come: Duration::ZERO };
+
+#[test]
+fn a_tracker_that_says_nothing_is_given_up() {
+    let mut inquiry = inquiry(all(""));
+    let (mut now, mut sent) = (start(), 0);
+    let end = loop {
+        match inquiry.poll(now, &mut Vec::new()) {
+            InquiryStep::Send => sent += 1,
+            InquiryStep::Wait(until) => now = until,
+            InquiryStep::Found(found) => panic!("{found:?}"),
+            InquiryStep::Over(end) => break end,
+        }
+    };
+    assert_eq!((end, now), (InquiryEnd::Silent, start() + PATIENCE));
+    assert!((5..10).contains(&sent), "{sent} questions");
+}
+
+/// Answers whatever is asked with `answer`; how it ended, how many questions there were and how many contents were found.
+fn against(question: Question, mut answer: impl FnMut(u32) -> TrackerToNode) -> (InquiryEnd, u32, usize) {
+    let mut inquiry = inquiry(question);
+    let (mut now, mut sent, mut found) = (start(), 0, 0);
+    loop {
+        let mut datagram = Vec::new();
+        match inquiry.poll(now, &mut datagram) {
+            InquiryStep::Send => {
+                sent += 1;
+                let Ok(Datagram::ToTracker(conversation, _)) = Datagram::decode(&datagram) else {
+                    panic!("no question")
+                };
+                datagram.clear();
+                answer(sent).encode(conversation, &mut datagram);
+                inquiry.handle_datagram(&datagram, now);
+            }
+            InquiryStep::Wait(until) => now = until,
+            InquiryStep::Found(more) => found += more.len(),
+            InquiryStep::Over(end) => return (end, sent, found),
+        }
+    }
+}
+
+#[test]
+fn refusals_are_not_followed_for_ever() {
+    for (code, retry_after_ms) in
+        [(RefusalCode::Cookie, 0), (RefusalCode::TooFast, u32::MAX), (RefusalCode::Full, 0)]
+    {
+        let refused = Refused { code, retry_after_ms, cookie: Cookie::NONE };
+        let (end, sent, _) = against(all(""), |_| refused.into());
+        assert_eq!((end, sent), (InquiryEnd::Refused(code), MAX_REFUSALS + 1));
+    }
+}
+
+#[test]
+fn pages_that_lead_back_or_nowhere_end_it() {
+    let page = |contents: &[Listed]| -> TrackerToNode {
+        Owners::Contents(Listing { contents: List::first_of(contents.iter().cloned()), more: true }).into()
+    };
+    assert_eq!(against(all(""), |_| page(&[])), (ALL_OF_IT, 1, 0));
+    assert_eq!(against(all(""), |_| page(&[listed(1, "a")])), (ALL_OF_IT, 2, 2));
+    let back = |sent| page(&[listed(if sent == 1 { 2 } else { 1 }, "a")]);
+    assert_eq!(against(all(""), back), (ALL_OF_IT, 2, 2));
+}
+
+#[test]
+fn what_may_still_come_is_told() {
+    let young = |_| Owners::Unknown { whole_in_ms: 20_000 }.into();
+    let end = InquiryEnd::Answered { may_still_come: Duration::from_secs(20) };
+    assert_eq!(against(all(""), young).0, end);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_change_nothing_but_answers(bytes: Vec<u8>) {
+        let mut inquiry = inquiry(all(""));
+        prop_assert_eq!(inquiry.poll(start(), &mut Vec::new()), InquiryStep::Send);
+        inquiry.handle_datagram(&bytes, start());
+        prop_assert!(matches!(inquiry.poll(start(), &mut Vec::new()), InquiryStep::Wait(_)));
+    }
+}
