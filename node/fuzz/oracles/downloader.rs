@@ -13,8 +13,8 @@ use config::{ByteSize, NodeSettings};
 use messages::node_to_node::{Bitfield, Bye, ByeReason, Control, Have, Hello, Operation, Ping, Request};
 use messages::tracker_to_node::TrackerPing;
 use messages::{
-    Bits, ChunkHeader, ContentId, Conversation, Cookie, Datagram, List, NodeId, NodeToNode, NodeToTracker,
-    PieceIndex, PieceRun, Prefix, TrackerToNode,
+    Bits, ChunkHeader, ContentId, Conversation, Cookie, Datagram, Digits, List, NodeId, NodeToNode,
+    NodeToTracker, PieceIndex, PieceRun, Prefix, TrackerToNode,
 };
 use node::{Command, Destination, DownloadId, DownloadOrder, Patience, SearchId, Wanted};
 
@@ -287,9 +287,11 @@ impl<'a> Play<'a> {
         let download = DownloadId(self.downloads);
         self.downloads += 1;
         let content = self.content();
-        let wanted = match self.script.coin() {
-            true => Wanted::Name(content.name, String::new()),
-            false => Wanted::Content(content.id),
+        let wanted = match self.script.byte() % 4 {
+            0 => Wanted::Content(content.id),
+            1 => Wanted::Name(content.name, String::new()),
+            2 => Wanted::Newest(content.name),
+            _ => Wanted::Digits(Digits::new(&content.id.to_string()[..8]).expect("digits")),
         };
         let second = |byte: u8| (byte != 0).then(|| Duration::from_secs(byte.into()));
         let patience = Patience {

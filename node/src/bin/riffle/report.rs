@@ -156,23 +156,28 @@ fn ambiguous(label: &str, contents: &[Listed], command: &str) -> Vec<String> {
     if Digits::new(label).is_err() {
         let label = words::quote(label);
         lines.push(format!("or take the one that the tracker heard of last: {command} --newest {label}"));
+    } else if contents.iter().any(|listed| listed.name.as_str() == label) {
+        lines.push(format!("or take what is called so: {command} {label}@"));
     }
     lines
 }
 
 /// The contents that `label` may mean, and what would mean the first of them alone.
 pub(crate) fn ambiguity(label: &str, contents: &[Listed]) -> (Vec<String>, String) {
-    let are_digits = Digits::new(label).is_ok();
-    let fit = if are_digits { "fit that" } else { "have that name" };
+    // Of digits that are the name of something too only more of them tell an id.
+    let (fit, more_than) = match Digits::new(label) {
+        Ok(digits) => ("fit that", digits.as_str().len()),
+        Err(_) => ("have that name", 0),
+    };
+    let digits = telling_apart(contents).max(more_than + 1);
     let mut lines = vec![format!("{label}: several contents {fit}:")];
-    let digits = telling_apart(contents);
     lines.extend(contents.iter().map(|listed| {
         let age = duration(Duration::from_secs(listed.age_s.max(1).into()));
         format!("  {}, known for {age}", row(listed, digits))
     }));
     let choice = contents.first().map_or_else(String::new, |first| {
         let id = beginning(first.content, digits);
-        if are_digits { id } else { format!("{}@{id}", first.name) }
+        if more_than > 0 { id } else { format!("{}@{id}", first.name) }
     });
     (lines, choice)
 }

@@ -261,6 +261,25 @@ fn a_list_with_nothing_in_it_says_whether_that_is_final() {
 }
 
 #[test]
+fn digits_that_are_a_name_too_are_told_from_it_by_one_more_of_them() {
+    let named = Listed { name: name("abababab"), ..listed(0xcd, 1, 0, 1) };
+    let lines = failure(
+        "abababab",
+        &Failure::Ambiguous(vec![listed(0xab, 1, 0, 1), named]),
+        Place::OneShot,
+        &tracker(),
+    );
+    let expected = [
+        "abababab: several contents fit that:",
+        "  ababababa   5.00 MiB  1 complete                a b, known for 1 s",
+        "  cdcdcdcdc   5.00 MiB  1 complete                abababab, known for 1 s",
+        "choose one by the beginning of its id, e.g. riffle download ababababa",
+        "or take what is called so: riffle download abababab@",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn who_has_it_and_who_is_on_the_way_are_apart() {
     let table = [
         ((2, 3), "2 complete, 3 on the way"),
