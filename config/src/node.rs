@@ -73,7 +73,8 @@ settings! {
         /// Where downloads are saved and relative names start. Without one, the current folder.
         pub dir: Option<PathBuf> = None, such as "\"/home/me/shared\"";
 
-        /// The address and port of the node's one socket. Port 0: the system chooses.
+        /// The address and port of the node's one socket. Port 0: that of its last life if it is free, else the
+        /// system chooses.
         pub listen: ListenAddr = ListenAddr::any(0);
 
         /// Where the log file `node-<id>.log` goes. Without one, the state folder of the user.

@@ -145,6 +145,13 @@ pub enum Waiting {
     },
     /// No owner has answered.
     Owners,
+    /// No owner has given a sign of life since the tracker named the first, seconds ago: something on the way may let nothing through.
+    NoSignOfLife {
+        /// Where nothing comes from: the first few.
+        peers: Vec<SocketAddr>,
+        /// How many more there are.
+        others: usize,
+    },
     /// Who has it sent bytes that do not verify, and is asked ever more rarely.
     Liars,
     /// Owners answered, and serve others for now.

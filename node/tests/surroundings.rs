@@ -1,9 +1,11 @@
 //! The real program where what is around it is not as it wishes: a tracker whose name leads nowhere yet.
 #![cfg(feature = "bin")]
+#![expect(clippy::disallowed_types, reason = "these tests meet the programs over real sockets")]
 
 mod programs;
 
 use std::fs;
+use std::net::UdpSocket;
 use std::process::Command;
 
 use programs::{Place, Program};
@@ -41,4 +43,26 @@ fn a_one_shot_download_tries_a_name_for_its_patience_and_leaves_with_the_true_re
     let last = said.last().expect("it says why");
     let expected = format!("f: the tracker {NOWHERE} is not there: its name ");
     assert!(last.starts_with(&expected) && !last.contains("HOST:PORT"), "{last}");
+}
+
+#[test]
+fn a_node_has_the_port_of_its_last_life_if_it_is_free() {
+    let place = Place::new();
+    let (_tracker, address) = place.tracker();
+    fs::write(place.path().join("f"), "content").expect("written");
+    let port_of = |node: Program| {
+        node.wait_for("riffle download --tracker ");
+        node.interrupt();
+        assert_eq!(node.end().0.code(), Some(0));
+        fs::read_to_string(place.path().join("state/node-owner/port")).expect("kept").trim().to_owned()
+    };
+    let send = || {
+        let arguments = ["--id", "owner", "--tracker", &address, "--listen", "127.0.0.1:0", "send", "f"];
+        Program::start(&mut place.riffle(&arguments))
+    };
+    let first = port_of(send());
+    assert_eq!(port_of(send()), first);
+    let taken = UdpSocket::bind(format!("127.0.0.1:{first}")).expect("free");
+    assert_ne!(port_of(send()), first, "a port that is taken is no reason to fail");
+    drop(taken);
 }

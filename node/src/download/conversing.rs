@@ -23,6 +23,7 @@ impl Download {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
+        self.silence.on_heard();
         match message {
             NodeToNode::Have(_) | NodeToNode::Hint(_) | NodeToNode::Ping(_) => self.attention.draw_to(key),
             _ => self.attention.draw_to_all(),

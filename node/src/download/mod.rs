@@ -26,6 +26,7 @@ mod path;
 mod patience;
 mod room;
 mod session;
+mod silence;
 mod storing;
 mod stretches;
 mod trust;
@@ -57,9 +58,13 @@ use need::NeedSchedule;
 use owners::Candidates;
 use room::Full;
 use session::Session;
+use silence::Silence;
 
 /// No more sessions than this are remembered after their end.
 const REMEMBERED_SENDERS: usize = 1024;
+
+/// Of the owners that say nothing so many are named.
+const OWNERS_NAMED: usize = 3;
 
 /// How far a download is.
 #[derive(Debug)]
@@ -149,6 +154,8 @@ pub(crate) struct Download {
     served_here: bool,
     /// Whether any owner ever answered.
     answered: bool,
+    /// Whether any ever said anything at all.
+    silence: Silence,
     meter: Meter,
     /// Who is behind each session of late, ended ones included: their pieces may still be on the way to the disk.
     senders: BTreeMap<SessionKey, (NodeId, SocketAddr)>,
@@ -194,6 +201,7 @@ impl Download {
             full: None,
             served_here: false,
             answered: false,
+            silence: Silence::default(),
             meter: Meter::new(now),
             senders: BTreeMap::new(),
             given: BTreeMap::new(),
@@ -268,6 +276,7 @@ impl Download {
                 }
                 if self.choose(std::slice::from_ref(&found.content), cx) {
                     self.candidates.learn(&found.owners, cx.now);
+                    self.note_known(cx.now);
                     self.leave_who_moved(cx);
                 }
             }
@@ -293,6 +302,18 @@ impl Download {
     pub(crate) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
         self.attention.draw_to_all();
         self.candidates.meet(node, peer, now);
+        self.note_known(now);
+    }
+
+    fn note_known(&mut self, now: Timestamp) {
+        if !self.candidates.is_empty() {
+            self.silence.on_known(now);
+        }
+    }
+
+    /// Nothing has come from any owner for so long that a person should know from where, while the tracker answers.
+    fn is_cut_off(&self, now: Timestamp) -> bool {
+        now >= self.silence.is_told_at() && !self.need.is_unanswered(now)
     }
 
     /// Takes the one content of `found` that is wanted, if there is exactly one.
@@ -398,6 +419,15 @@ impl Download {
         }
     }
 
+    fn waiting_for_owners(&self, now: Timestamp) -> Waiting {
+        if !self.is_cut_off(now) {
+            return Waiting::Owners;
+        }
+        let mut peers = self.candidates.peers();
+        let named: Vec<SocketAddr> = peers.by_ref().take(OWNERS_NAMED).collect();
+        Waiting::NoSignOfLife { peers: named, others: peers.count() }
+    }
+
     /// Why it does not go faster.
     fn waiting(&self, limited: bool, now: Timestamp) -> Waiting {
         let willing = self.sessions.values().any(Session::is_willing);
@@ -408,7 +438,7 @@ impl Download {
                 whole_in => Waiting::TrackerIsYoung { whole_in },
             },
             Phase::Describing(Describing::NoOwner) if self.candidates.has_banned(now) => Waiting::Liars,
-            Phase::Describing(Describing::NoOwner) => Waiting::Owners,
+            Phase::Describing(Describing::NoOwner) => self.waiting_for_owners(now),
             Phase::Describing(_) => Waiting::Manifest,
             Phase::Opening(_) | Phase::Fetching(_) if self.full.is_some() => {
                 Waiting::DiskFull { needed: self.full.as_ref().map_or(0, Full::needed) }
@@ -419,7 +449,7 @@ impl Download {
                 Waiting::OwnersBusy
             }
             Phase::Fetching(_) if !willing && self.candidates.has_banned(now) => Waiting::Liars,
-            Phase::Fetching(_) if !willing => Waiting::Owners,
+            Phase::Fetching(_) if !willing => self.waiting_for_owners(now),
             Phase::Fetching(fetch) if fetch.is_starved() => Waiting::DiskBehind,
             Phase::Fetching(_) if limited => Waiting::Limit,
             Phase::Fetching(fetch) => {

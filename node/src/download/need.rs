@@ -8,6 +8,8 @@ use messages::Timestamp;
 const PERIOD: Duration = Duration::from_secs(20);
 /// Those who want the same at the same time have announced that they fetch it, so long after this node has.
 const OTHERS_BEGIN: Duration = Duration::from_millis(50);
+/// A question that is not answered for this long is repeated by then, and nobody seems to hear it.
+const UNHEARD_AFTER: Duration = Duration::from_secs(2);
 /// Owners were lost: the tracker is asked again after this long.
 const SOON: Duration = Duration::from_millis(250);
 
@@ -19,12 +21,13 @@ pub(crate) struct NeedSchedule {
     asked: usize,
     /// Whether an answer is awaited: the tracker's conversation repeats what is not answered.
     pending: bool,
+    asked_at: Timestamp,
 }
 
 impl NeedSchedule {
     /// At once.
     pub(crate) fn new(now: Timestamp) -> NeedSchedule {
-        NeedSchedule { at: now, asked: 0, pending: false }
+        NeedSchedule { at: now, asked: 0, pending: false, asked_at: now }
     }
 
     /// Whether to ask now; if so, it counts as asked, and `steps` tell when to ask again: at last in the pace of the
@@ -37,12 +40,18 @@ impl NeedSchedule {
         self.at = now + steps.get(self.asked).copied().unwrap_or(at_last);
         self.asked += 1;
         self.pending = true;
+        self.asked_at = now;
         true
     }
 
     /// The tracker has answered.
     pub(crate) fn on_answer(&mut self) {
         self.pending = false;
+    }
+
+    /// Whether the tracker owes an answer for so long that it does not seem to hear.
+    pub(crate) fn is_unanswered(&self, now: Timestamp) -> bool {
+        self.pending && now >= self.asked_at + UNHEARD_AFTER
     }
 
     /// What was asked was not the last question.
@@ -94,5 +103,10 @@ mod tests {
         assert_eq!(need.next_at().since(now).as_millis(), 1000, "nobody shares it yet");
         need.ask_soon(now);
         assert_eq!(need.next_at().since(now), SOON);
+        now = need.next_at();
+        assert!(need.poll(now, &steps, true) && !need.is_unanswered(now));
+        assert!(need.is_unanswered(now + UNHEARD_AFTER));
+        need.on_answer();
+        assert!(!need.is_unanswered(now + UNHEARD_AFTER));
     }
 }

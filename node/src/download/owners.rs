@@ -84,6 +84,11 @@ impl Candidates {
         self.order.insert(0, node);
     }
 
+    /// Where they are, the one to ask first first.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = SocketAddr> {
+        self.order.iter().filter_map(|node| Some(self.known.get(node)?.peer))
+    }
+
     /// Whether nobody is known.
     pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()

@@ -167,6 +167,12 @@ impl Download {
         let untold = !self.told.as_ref().is_some_and(|told| self.waits.0.is_still(told));
         let tell = if untold { self.waits.1 + TELL_AFTER } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });
+        let silence = if cx.now < self.silence.is_told_at() && self.wants_owners() {
+            self.silence.is_told_at()
+        } else {
+            Timestamp::NEVER
+        };
+        let wait = wait.earlier(Wait { until: silence, reason: Reason::Tell });
         let yields = matches!(&self.phase, Phase::Fetching(fetch) if fetch.has_begun())
             && cx.buffers.are_wanted()
             && !self.sessions.values().any(Session::is_willing);

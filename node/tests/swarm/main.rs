@@ -11,6 +11,7 @@ mod many;
 mod paths;
 mod scenario;
 mod seeds;
+mod silence;
 mod swarms;
 mod telling;
 mod trackers;

@@ -54,7 +54,7 @@ pub(crate) struct Common {
     /// Where downloads are saved and relative names start [default: the current folder]
     #[arg(long, global = true, env = "RIFFLE_DIR", hide_env_values = true, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
-    /// The address and port to use [default: all interfaces, any free port]
+    /// The address and port to use [default: all interfaces, the port of the last time or any free one]
     #[arg(long, global = true, env = "RIFFLE_LISTEN", hide_env_values = true, value_name = "ADDR:PORT")]
     pub(crate) listen: Option<ListenAddr>,
     /// The most to send in a second, e.g. 10MiB (10M is the same), 10MB, 80Mbit, or none

@@ -10,7 +10,7 @@ use node::{Command, Destination, DownloadId, DownloadOrder, Event, Failure, Sess
 
 use crate::driver::NodeHandle;
 use crate::exit::ExitCode;
-use crate::report::{self, Place};
+use crate::report::{self, Around, Place};
 use crate::screen::Screen;
 use crate::tracker_words::TrackerWords;
 use crate::wanted;
@@ -34,6 +34,8 @@ pub(crate) struct Fetching {
 struct Fetch {
     label: String,
     said: Option<Waiting>,
+    /// Whether anything of it is on the disk.
+    has_some: bool,
     bad_pieces: u32,
     /// Owners and what was said of each last: a liar that is asked again is no news each time.
     lost: BTreeMap<NodeId, SessionEnd>,
@@ -41,7 +43,7 @@ struct Fetch {
 
 impl Fetch {
     fn new(label: String) -> Fetch {
-        Fetch { label, said: None, bad_pieces: 0, lost: BTreeMap::new() }
+        Fetch { label, said: None, has_some: false, bad_pieces: 0, lost: BTreeMap::new() }
     }
 
     /// What a person should know of a piece that did not verify.
@@ -91,12 +93,18 @@ impl Fetching {
                 }
             }
             Event::DownloadResumed { download, have_bytes, hashed_again } => {
-                if let Some(fetch) = self.running.get(download) {
+                if let Some(fetch) = self.running.get_mut(download) {
+                    fetch.has_some |= *have_bytes > 0;
                     screen.note(&report::resumed(&fetch.label, *have_bytes, *hashed_again));
                 }
             }
             Event::WithoutLocks { folder, elsewhere } if self.without_locks.insert(folder.clone()) => {
                 screen.note(&report::without_locks(folder, *elsewhere));
+            }
+            Event::PieceVerified { download, .. } => {
+                if let Some(fetch) = self.running.get_mut(download) {
+                    fetch.has_some = true;
+                }
             }
             Event::DownloadWaits { download, why } => self.on_wait(*download, why, screen),
             Event::PieceRejected { download, piece, .. } => {
@@ -114,7 +122,7 @@ impl Fetching {
             }
             Event::DownloadFailed { download, why } => {
                 if let Some(fetch) = self.running.remove(download) {
-                    self.on_failure(&fetch.label, why, tracker, screen);
+                    self.on_failure(&fetch, why, tracker, screen);
                 }
             }
             _ => {}
@@ -136,6 +144,11 @@ impl Fetching {
         self.code
     }
 
+    /// Whether anything of those that are not over is on the disk.
+    pub(crate) fn has_some(&self) -> bool {
+        self.running.values().any(|fetch| fetch.has_some)
+    }
+
     /// What to call those that are not over.
     pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
         self.running.values().map(|fetch| fetch.label.as_str())
@@ -151,15 +164,17 @@ impl Fetching {
             return;
         }
         if !fetch.said.as_ref().is_some_and(|said| why.is_still(said)) {
-            if let Some(words) = report::waiting(why) {
+            if let Some(words) = report::news(why) {
                 screen.note(&format!("{}: {words}", fetch.label));
             }
             fetch.said = Some(why.clone());
         }
     }
 
-    fn on_failure(&mut self, label: &str, why: &Failure, tracker: &TrackerWords, screen: &Screen) {
-        for line in report::failure(label, why, self.place, tracker) {
+    fn on_failure(&mut self, fetch: &Fetch, why: &Failure, tracker: &TrackerWords, screen: &Screen) {
+        let Fetch { label, has_some, .. } = fetch;
+        let around = Around { place: self.place, tracker, has_some: *has_some, waited: fetch.said.as_ref() };
+        for line in report::failure(label, why, &around) {
             screen.note(&line);
         }
         if self.code == ExitCode::Done {

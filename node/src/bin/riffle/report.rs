@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -48,6 +49,7 @@ pub(crate) fn waiting(why: &Waiting) -> Option<Cow<'static, str>> {
                 .into(),
             );
         }
+        Waiting::NoSignOfLife { peers, others } => return Some(no_sign_of_life(peers, *others).into()),
         Waiting::Owners => "no owner answers; asking again",
         Waiting::Liars => {
             "no owner answers but who sent bytes that do not verify; asking again, and for others"
@@ -72,10 +74,30 @@ pub(crate) fn is_news(why: &Waiting) -> bool {
             | Waiting::Unknown
             | Waiting::TrackerIsYoung { .. }
             | Waiting::Owners
+            | Waiting::NoSignOfLife { .. }
             | Waiting::Liars
             | Waiting::MissingPieces
             | Waiting::DiskFull { .. }
     )
+}
+
+/// A reason that is worth a line of its own, with what a person can do about it.
+pub(crate) fn news(why: &Waiting) -> Option<String> {
+    let mut words = waiting(why)?.into_owned();
+    if matches!(why, Waiting::NoSignOfLife { .. }) {
+        words.push_str("; --listen :PORT there gives the node a fixed port, to be opened");
+    }
+    Some(words)
+}
+
+/// `no sign of life from UDP port 41012 of 10.0.0.2, ...; a firewall on the way is likely`
+fn no_sign_of_life(peers: &[SocketAddr], others: usize) -> String {
+    let place = |peer: &SocketAddr| format!("UDP port {} of {}", peer.port(), peer.ip());
+    let mut places = peers.iter().map(place).collect::<Vec<_>>().join(", ");
+    if others > 0 {
+        let _ = write!(places, " and {others} more");
+    }
+    format!("no sign of life from {places}; a firewall on the way is likely")
 }
 
 /// Where a failure is read decides what the person can do about it.
@@ -87,18 +109,45 @@ pub(crate) enum Place {
     Prompt,
 }
 
-/// Lines that say why `label` was not fetched, and what the person can do. `tracker`: where it was looked for.
-pub(crate) fn failure(label: &str, why: &Failure, place: Place, tracker: &TrackerWords) -> Vec<String> {
-    let command = if place == Place::OneShot { "riffle download" } else { "download" };
-    let again = "what has arrived is kept: the same command goes on with it";
+/// What was around a download that has failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around<'a> {
+    /// Where the person reads it.
+    pub(crate) place: Place,
+    /// Where owners were asked for.
+    pub(crate) tracker: &'a TrackerWords,
+    /// Whether anything of it is on the disk.
+    pub(crate) has_some: bool,
+    /// What it waited for, as was said last.
+    pub(crate) waited: Option<&'a Waiting>,
+}
+
+/// What the same command does after a download that stopped in the middle.
+pub(crate) fn again(has_some: bool) -> &'static str {
+    if has_some {
+        "what has arrived is kept: the same command goes on with it"
+    } else {
+        "nothing has arrived: the same command tries again"
+    }
+}
+
+/// Lines that say why `label` was not fetched, and what the person can do.
+pub(crate) fn failure(label: &str, why: &Failure, around: &Around<'_>) -> Vec<String> {
+    let command = if around.place == Place::OneShot { "riffle download" } else { "download" };
+    let again = again(around.has_some);
     let line = match why {
         Failure::NotFound => format!("{label}: nobody shares that; --wait keeps asking, until somebody does"),
         Failure::Ambiguous(contents) => return ambiguous(label, contents, command),
-        Failure::NoOwner => format!("{label}: no owner answered; {again}"),
+        Failure::NoOwner => match around.waited {
+            Some(Waiting::NoSignOfLife { peers, others }) => {
+                format!("{label}: no owner answered, {}; {again}", no_sign_of_life(peers, *others))
+            }
+            _ => format!("{label}: no owner answered; {again}"),
+        },
         Failure::Stalled { silent } => {
             format!("{label}: stalled, no good piece for {}; {again}", duration(*silent))
         }
-        Failure::TrackerUnreachable => format!("{label}: {}", tracker.unreachable()),
+        Failure::TrackerUnreachable => format!("{label}: {}", around.tracker.unreachable()),
         Failure::Integrity => format!("{label}: {why}; the same command begins anew"),
         Failure::OnlyHere => format!("{label}: {why}"),
         Failure::Disk(error) => match error.kind {
@@ -424,12 +473,7 @@ pub(crate) fn refusal(code: RefusalCode) -> Option<&'static str> {
 }
 
 /// What happened to an owner of `label`, when a person should know; `None` when it is the usual end of a session.
-pub(crate) fn owner_lost(
-    label: &str,
-    node: NodeId,
-    peer: std::net::SocketAddr,
-    why: SessionEnd,
-) -> Option<String> {
+pub(crate) fn owner_lost(label: &str, node: NodeId, peer: SocketAddr, why: SessionEnd) -> Option<String> {
     let what = match why {
         SessionEnd::Done | SessionEnd::Ours | SessionEnd::Forgotten | SessionEnd::PeerLeft => return None,
         SessionEnd::Gone => "does not share it any more",

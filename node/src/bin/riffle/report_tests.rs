@@ -1,6 +1,5 @@
 //! Tests of the words that people read.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use messages::ContentId;
@@ -14,6 +13,10 @@ fn peer(port: u16) -> SocketAddr {
 
 fn tracker() -> TrackerWords {
     TrackerWords { named: Some("t:1".to_owned()), ..TrackerWords::at(peer(1)) }
+}
+
+fn around(place: Place, tracker: &TrackerWords) -> Around<'_> {
+    Around { place, tracker, has_some: true, waited: None }
 }
 
 fn name(text: &str) -> Name {
@@ -98,6 +101,21 @@ fn how_long_a_young_tracker_is_waited_for_is_said() {
     let expected =
         "the tracker has just started and does not know everybody yet; asking again, for 24 s at most";
     assert_eq!(young.as_deref(), Some(expected));
+}
+
+#[test]
+fn owners_that_say_nothing_are_named_with_what_is_likely_and_what_helps() {
+    let why = Waiting::NoSignOfLife { peers: vec![peer(41012)], others: 0 };
+    let expected = "no sign of life from UDP port 41012 of 10.0.0.2; a firewall on the way is likely";
+    assert_eq!(waiting(&why).as_deref(), Some(expected));
+    assert!(is_news(&why));
+    let advised = format!("{expected}; --listen :PORT there gives the node a fixed port, to be opened");
+    assert_eq!(news(&why), Some(advised));
+    let many = Waiting::NoSignOfLife { peers: vec![peer(1), peer(2), peer(3)], others: 4 };
+    let expected = "no sign of life from UDP port 1 of 10.0.0.2, UDP port 2 of 10.0.0.2, UDP port 3 of 10.0.0.2 \
+                    and 4 more; a firewall on the way is likely";
+    assert_eq!(waiting(&many).as_deref(), Some(expected));
+    assert_eq!(news(&Waiting::Owners).as_deref(), waiting(&Waiting::Owners).as_deref());
 }
 
 #[test]
@@ -220,7 +238,7 @@ fn the_final_line_has_time_rate_and_shares() {
 #[test]
 fn an_ambiguous_name_lists_the_contents_and_how_to_choose() {
     let contents = vec![listed(0xab, 1, 0, 3700), listed(0xcd, 2, 3, 5)];
-    let lines = failure("a b", &Failure::Ambiguous(contents), Place::OneShot, &tracker());
+    let lines = failure("a b", &Failure::Ambiguous(contents), &around(Place::OneShot, &tracker()));
     let expected = [
         "a b: several contents have that name:",
         "  abababab   5.00 MiB  1 complete                a b, known for 1 h 1 min",
@@ -241,7 +259,7 @@ fn ambiguous_digits_are_told_apart_by_more_of_them() {
     other[5] = 0xac;
     let other = Listed { content: ContentId::from_bytes(other), ..listed(0xab, 0, 1, 0) };
     let contents = vec![listed(0xab, 1, 0, 0), other];
-    let lines = failure("ABABABAB", &Failure::Ambiguous(contents), Place::Prompt, &tracker());
+    let lines = failure("ABABABAB", &Failure::Ambiguous(contents), &around(Place::Prompt, &tracker()));
     let expected = [
         "ABABABAB: several contents fit that:",
         "  abababababab   5.00 MiB  1 complete                a b, known for 1 s",
@@ -266,8 +284,7 @@ fn digits_that_are_a_name_too_are_told_from_it_by_one_more_of_them() {
     let lines = failure(
         "abababab",
         &Failure::Ambiguous(vec![listed(0xab, 1, 0, 1), named]),
-        Place::OneShot,
-        &tracker(),
+        &around(Place::OneShot, &tracker()),
     );
     let expected = [
         "abababab: several contents fit that:",
@@ -296,6 +313,31 @@ fn who_has_it_and_who_is_on_the_way_are_apart() {
 }
 
 #[test]
+fn nothing_is_said_to_be_kept_when_nothing_has_arrived() {
+    let tracker = tracker();
+    let why = Waiting::NoSignOfLife { peers: vec![peer(41012)], others: 0 };
+    let nothing = Around { has_some: false, waited: Some(&why), ..around(Place::OneShot, &tracker) };
+    assert_eq!(
+        failure("f", &Failure::NoOwner, &nothing),
+        [
+            "f: no owner answered, no sign of life from UDP port 41012 of 10.0.0.2; a firewall on the way is likely; \
+          nothing has arrived: the same command tries again"
+        ]
+    );
+    for why in [Failure::NoOwner, Failure::Stalled { silent: Duration::from_secs(60) }, Failure::Cancelled] {
+        let said = |has_some| {
+            failure("f", &why, &Around { has_some, ..around(Place::OneShot, &tracker) })[0].clone()
+        };
+        assert!(
+            said(false).contains("nothing has arrived") && !said(false).contains("kept"),
+            "{}",
+            said(false)
+        );
+        assert!(said(true).contains("what has arrived is kept"), "{}", said(true));
+    }
+}
+
+#[test]
 fn failures_say_what_to_do() {
     let table = [
         (Failure::NotFound, "--wait"),
@@ -320,7 +362,7 @@ fn failures_say_what_to_do() {
         ),
     ];
     for (why, expected) in table {
-        let lines = failure("f", &why, Place::Prompt, &tracker());
+        let lines = failure("f", &why, &around(Place::Prompt, &tracker()));
         assert!(lines.len() == 1 && lines[0].contains(expected), "{lines:?}");
     }
 }

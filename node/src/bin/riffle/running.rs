@@ -115,6 +115,7 @@ impl Running {
         let (handle, events) = driver::start(DriverSettings {
             settings: settings.clone(),
             listen: settings.listen.0,
+            port: state.port(),
             tracker: tracker.address(),
             node: state.node(),
             memory: Some(memory),
@@ -122,6 +123,7 @@ impl Running {
             log: tracing::dispatcher::get_default(Clone::clone),
         })
         .map_err(refused_start)?;
+        state.keep_port(handle.local_addr().port());
         if let Some(hint) = handle.receive_buffer_hint() {
             screen.note(&hint);
         }

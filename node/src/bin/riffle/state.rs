@@ -90,6 +90,21 @@ impl StateFolder {
         self.folder.with_file_name("locks")
     }
 
+    /// The port that the node had in its last life: whoever opened it in a firewall finds it open again.
+    pub(crate) fn port(&self) -> Option<u16> {
+        let text = fs::read_to_string(self.folder.join("port")).ok()?;
+        text.trim().parse().ok().filter(|port| *port != 0)
+    }
+
+    /// Remembers the port for the next life. Not to be able to is no trouble: the system chooses another one then.
+    pub(crate) fn keep_port(&self, port: u16) {
+        if self.port() != Some(port)
+            && let Err(error) = write_whole(&self.folder.join("port"), format!("{port}\n").as_bytes())
+        {
+            tracing::warn!(%error, port, "the port is not remembered");
+        }
+    }
+
     /// The folder itself: there the driver keeps what it has hashed.
     pub(crate) fn path(&self) -> &Path {
         &self.folder
@@ -163,6 +178,21 @@ mod tests {
         drop(first);
         assert_eq!(StateFolder::take(root.path(), Some(&label("seven"))).expect("free again").node(), node);
         assert_ne!(StateFolder::take(root.path(), Some(&label("eight"))).expect("free").node(), node);
+    }
+
+    #[test]
+    fn a_port_is_remembered_and_a_damaged_one_forgotten() {
+        let root = tempfile::tempdir().expect("a folder");
+        let state = StateFolder::take(root.path(), Some(&label("3"))).expect("free");
+        assert_eq!(state.port(), None);
+        state.keep_port(41_012);
+        drop(state);
+        let state = StateFolder::take(root.path(), Some(&label("3"))).expect("free");
+        assert_eq!(state.port(), Some(41_012));
+        for damaged in ["", "0", "99999", "port"] {
+            fs::write(root.path().join("node-3").join("port"), damaged).expect("written");
+            assert_eq!(state.port(), None, "{damaged:?}");
+        }
     }
 
     #[test]

@@ -143,6 +143,7 @@ impl Stage {
         let (handle, mut events) = driver::start(DriverSettings {
             settings: settings.clone(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            port: None,
             tracker: Some(self.tracker.address()),
             node,
             memory: None,
@@ -254,7 +255,9 @@ impl Stage {
                             return Ok(Ok(Outcome { path, summary, maps }));
                         }
                         Event::DownloadFailed { why, .. } => {
-                            screen.notes(&report::failure(name.as_str(), &why, report::Place::OneShot, &tracker));
+                            let place = report::Place::OneShot;
+                            let around = report::Around { place, tracker: &tracker, has_some: false, waited: None };
+                            screen.notes(&report::failure(name.as_str(), &why, &around));
                             return Ok(Err(ExitCode::of_failure(&why)));
                         }
                         _ => {}

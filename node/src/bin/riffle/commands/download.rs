@@ -11,7 +11,7 @@ use crate::arguments::Download;
 use crate::exit::{ExitCode, Stop};
 use crate::fetching::{self, Fetching};
 use crate::progress::Progress;
-use crate::report::Place;
+use crate::report::{self, Place};
 use crate::running::{Running, download_folder, enter_folder};
 use crate::screen::Screen;
 use crate::signals::Signals;
@@ -53,6 +53,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     let mut signals = Signals::listen(screen.clone(), || {})?;
     let leaving = watch(&mut running, &mut fetching, &arguments, &screen, &mut signals).await?;
     let unfinished: Vec<String> = fetching.labels().map(str::to_owned).collect();
+    let has_some = fetching.has_some();
     let tracker = running.tracker.words().clone();
     running
         .leave(&signals.leaving(), |event| {
@@ -64,9 +65,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         .await;
     if leaving == Leaving::Asked && !unfinished.is_empty() && !fetching.is_over() {
         let names = unfinished.join(", ");
-        screen.note(&format!(
-            "{names}: interrupted; what has arrived is kept: the same command goes on with it"
-        ));
+        screen.note(&format!("{names}: interrupted; {}", report::again(has_some)));
         return Ok(ExitCode::Interrupted);
     }
     Ok(fetching.code())

@@ -69,6 +69,8 @@ pub(crate) struct DriverSettings {
     pub(crate) settings: config::NodeSettings,
     /// Where to bind; `[::]` takes both families.
     pub(crate) listen: SocketAddr,
+    /// The port to have if it is free, where `listen` leaves the choice to the system.
+    pub(crate) port: Option<u16>,
     /// The tracker to talk to; `None`: nobody knows yet where it is.
     pub(crate) tracker: Option<SocketAddr>,
     /// Who this node is.
@@ -104,7 +106,6 @@ pub(crate) enum StartError {
 #[derive(Debug)]
 pub(crate) struct NodeHandle {
     asks: mpsc::UnboundedSender<Ask>,
-    #[cfg(test)]
     address: SocketAddr,
     receive_buffer: usize,
     receive_buffer_asked: usize,
@@ -123,10 +124,10 @@ pub(crate) struct NodeHandle {
 pub(crate) fn start(
     settings: DriverSettings,
 ) -> Result<(NodeHandle, mpsc::UnboundedReceiver<Event>), StartError> {
-    let DriverSettings { settings, listen, tracker, node, memory, locks, log } = settings;
+    let DriverSettings { settings, listen, port, tracker, node, memory, locks, log } = settings;
     let clock = Clock::start();
     let identity = identity(node).map_err(StartError::Threads)?;
-    let bound = BoundSocket::bind(listen, &settings.network)?;
+    let bound = BoundSocket::bind_preferring(port, listen, &settings.network)?;
     let (address, receive_buffer, credit) = (bound.address, bound.receive_buffer, bound.credit());
     let (asks, asked) = mpsc::unbounded_channel();
     let (events, happened) = mpsc::unbounded_channel();
@@ -180,7 +181,6 @@ pub(crate) fn start(
         .map_err(StartError::Threads)?;
     let handle = NodeHandle {
         asks,
-        #[cfg(test)]
         address,
         receive_buffer,
         receive_buffer_asked,
@@ -221,7 +221,6 @@ impl NodeHandle {
     }
 
     /// Where the socket is bound.
-    #[cfg(test)]
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.address
     }

@@ -56,6 +56,20 @@ impl Family {
 }
 
 impl BoundSocket {
+    /// Binds `listen`; where it leaves the port to the system, `port` if nobody else has it.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub(crate) fn bind_preferring(
+        port: Option<u16>,
+        listen: SocketAddr,
+        settings: &NetworkSettings,
+    ) -> Result<BoundSocket, StartError> {
+        let preferred = port.filter(|_| listen.port() == 0).map(|port| SocketAddr::new(listen.ip(), port));
+        let bound = preferred.and_then(|preferred| BoundSocket::bind(preferred, settings).ok());
+        bound.map_or_else(|| BoundSocket::bind(listen, settings), Ok)
+    }
+
     /// Binds `listen`, for this socket alone. `[::]` takes both families, or IPv4 where there is no IPv6.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ fn settings() -> DriverSettings {
     DriverSettings {
         settings: config::NodeSettings::default(),
         listen: "127.0.0.1:0".parse().unwrap(),
+        port: None,
         tracker: Some("127.0.0.1:9".parse().unwrap()),
         node: NodeId::from_bytes([5; 16]),
         memory: None,

@@ -94,7 +94,11 @@ pub(crate) async fn run(mut settings: NodeSettings) -> Result<ExitCode> {
     let unfinished: Vec<&str> = prompt.fetching.labels().collect();
     if !unfinished.is_empty() {
         let names = unfinished.join(", ");
-        prompt.screen.note(&format!("{names}: unfinished; the same download goes on with it next time"));
+        let next_time = match prompt.fetching.has_some() {
+            true => "the same download goes on with it next time",
+            false => "nothing has arrived",
+        };
+        prompt.screen.note(&format!("{names}: unfinished; {next_time}"));
     }
     prompt.save();
     prompt.running.leave(&signals.leaving(), |_| {}).await;
