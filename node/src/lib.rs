@@ -31,6 +31,6 @@ pub use inquiry::{Inquiry, InquiryEnd, InquiryStep, Question};
 pub use node::{Identity, Node};
 pub use output::{BufferChange, Burst, Outgoing, Output, Place, Reason, Source, Wait};
 pub use status::{
-    Counters, DownloadStatus, Holders, OwnerState, OwnerStatus, ShareStatus, Status, UploadStanding,
-    UploadStatus,
+    Counters, DownloadStatus, Holders, OwnerState, OwnerStatus, ShareStatus, Status, TrackerStanding,
+    UploadStanding, UploadStatus,
 };

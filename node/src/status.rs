@@ -12,8 +12,8 @@ use crate::ids::{DownloadId, ShareId};
 /// Everything that `status` and `peers` show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// Whether the tracker answers.
-    pub tracker_answers: bool,
+    /// What is heard of the tracker.
+    pub tracker: TrackerStanding,
     /// Files that are served.
     pub shares: Vec<ShareStatus>,
     /// Downloads that are not over.
@@ -26,6 +26,18 @@ pub struct Status {
     pub download_limit: Option<u64>,
     /// What was counted since the start.
     pub counters: Counters,
+}
+
+/// What is heard of a node's tracker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrackerStanding {
+    /// Nothing yet, since the start.
+    #[default]
+    Unheard,
+    /// It answers.
+    Answers,
+    /// Nothing any more, or for too long; it is asked again and again.
+    Silent,
 }
 
 /// One file that is served, or is being hashed for it.

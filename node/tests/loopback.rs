@@ -196,7 +196,7 @@ fn what_people_mistype_is_named_in_one_line() {
     prompt.say("help");
     prompt.wait_for("send");
     prompt.say("exit");
-    assert_eq!(prompt.end().0.code(), Some(0));
+    assert_eq!(prompt.end().0.code(), Some(2), "a script is told of its mistake");
 }
 
 #[test]

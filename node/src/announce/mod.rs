@@ -31,6 +31,7 @@ use crate::context::Context;
 use crate::event::Event;
 use crate::ids::{DownloadId, SearchId};
 use crate::output::{Reason, Wait};
+use crate::status::TrackerStanding;
 use exchange::{Exchange, Request};
 use gate::Gate;
 use owned::Owned;
@@ -163,9 +164,20 @@ impl Announce {
         }
     }
 
+    /// What is heard of the tracker.
+    pub(crate) fn standing(&self) -> TrackerStanding {
+        match self.link {
+            _ if self.silent => TrackerStanding::Silent,
+            Link::Joined => TrackerStanding::Answers,
+            _ if self.tracker_epoch.is_none() => TrackerStanding::Unheard,
+            Link::Joining | Link::Leaving { .. } | Link::Left => TrackerStanding::Silent,
+        }
+    }
+
     /// Whether the tracker answers.
+    #[cfg(test)]
     pub(crate) fn answers(&self) -> bool {
-        self.link == Link::Joined && !self.silent
+        self.standing() == TrackerStanding::Answers
     }
 
     /// Whether EXIT was answered, or it took too long.

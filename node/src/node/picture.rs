@@ -27,7 +27,7 @@ impl Node {
         });
         let limited = self.lent.download_limit.ready_at(now) > now;
         Status {
-            tracker_answers: self.announce.answers(),
+            tracker: self.announce.standing(),
             shares: served.chain(hashing).collect(),
             downloads: self.downloads.values().map(|download| download.status(limited, now)).collect(),
             uploads: self.owner.uploads(now),

@@ -129,6 +129,16 @@ impl Program {
         Program { child, stdin, lines, seen: Vec::new().into() }
     }
 
+    /// As [`Program::start`], with `input` to read, which may be more than a pipe holds.
+    pub(crate) fn start_with_input(command: &mut Command, input: &[u8]) -> Program {
+        let mut program = Program::start(command);
+        let mut stdin = program.stdin.take().expect("open");
+        let input = input.to_owned();
+        // It may leave before it has read everything.
+        std::thread::spawn(move || drop(stdin.write_all(&input)));
+        program
+    }
+
     /// Types a line.
     pub(crate) fn say(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("open");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use config::{NodeSettings, TrackerSettings};
 use messages::{BootEpoch, Datagram, Manifest, Name, NodeId, NodeToTracker, Timestamp};
-use node::{Command, DiskRequest, DiskResult, Identity, Node, Output, ShareId};
+use node::{Command, DiskRequest, DiskResult, Identity, Node, Output, ShareId, TrackerStanding};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tracker::Tracker;
@@ -215,7 +215,8 @@ fn comes_back(nodes: usize, each: usize) {
     swarm.tracker = None;
     swarm.pass(Duration::from_secs(600));
     let now = swarm.now;
-    assert!(swarm.nodes.iter_mut().all(|node| !node.status(now).tracker_answers), "and they say so");
+    let mut standings = swarm.nodes.iter_mut().map(|node| node.status(now).tracker);
+    assert!(standings.all(|standing| standing == TrackerStanding::Silent), "and they say so");
     swarm.start_tracker();
     let returned = swarm.becomes_whole();
     assert!(returned <= WHOLE_IN, "after ten minutes {returned:?}");

@@ -8,6 +8,8 @@ use config::{ByteSize, Limit, ListenAddr, NodeLabel, Period, TrackerAddress, Upl
 use tracker::program::{log_files, log_size};
 
 use crate::commands::list::Goal;
+use crate::exit::Stop;
+use crate::prompt::OnMistake;
 use crate::settings::{upload_period, upload_slots};
 
 const EXAMPLES: &str = "\
@@ -36,6 +38,9 @@ pub(crate) struct Arguments {
     /// Options of all commands.
     #[command(flatten)]
     pub(crate) common: Common,
+    /// Options of the prompt.
+    #[command(flatten)]
+    pub(crate) prompt: PromptOptions,
     /// What to do; nothing: the prompt.
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
@@ -94,6 +99,35 @@ pub(crate) struct Common {
     /// Where nodes keep who they are and what they share [default: riffle in the user's state folder]
     #[arg(long, global = true, env = "RIFFLE_STATE_DIR", hide_env_values = true, value_name = "FOLDER")]
     pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// Options of the prompt, for when its lines come from a pipe.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Options of a piped prompt")]
+pub(crate) struct PromptOptions {
+    /// Carry out what comes behind a mistake; its exit code is that of the end (the default)
+    #[arg(long, overrides_with = "stop_on_error")]
+    pub(crate) keep_going: bool,
+    /// Leave at the first mistake or failure, with its exit code
+    #[arg(long)]
+    pub(crate) stop_on_error: bool,
+}
+
+impl PromptOptions {
+    /// What a mistake leads to.
+    ///
+    /// # Errors
+    /// When there is a verb, and so no prompt.
+    pub(crate) fn on_mistake(self, has_verb: bool) -> Result<OnMistake, Stop> {
+        match self {
+            PromptOptions { stop_on_error: false, keep_going: false } => Ok(OnMistake::GoOn),
+            _ if has_verb => {
+                Err(Stop::usage("--keep-going and --stop-on-error are for the prompt, riffle without a verb"))
+            }
+            PromptOptions { stop_on_error: true, .. } => Ok(OnMistake::Stop),
+            PromptOptions { stop_on_error: false, .. } => Ok(OnMistake::GoOn),
+        }
+    }
 }
 
 /// What to do.

@@ -13,7 +13,7 @@ use messages::tracker_to_node::{Listed, RefusalCode};
 use messages::{ContentId, Digits, Name, NodeId};
 use node::{
     DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, ShareStatus, Status, Summary,
-    UploadStanding, UploadStatus, Waiting,
+    TrackerStanding, UploadStanding, UploadStatus, Waiting,
 };
 
 use crate::tracker_words::TrackerWords;
@@ -339,7 +339,11 @@ fn time_left(status: &DownloadStatus) -> Option<Duration> {
 
 /// What `status` shows.
 pub(crate) fn status(status: &Status, tracker: &str) -> Vec<String> {
-    let answers = if status.tracker_answers { "answers" } else { "has not answered; asking again" };
+    let answers = match status.tracker {
+        TrackerStanding::Unheard => "has not been heard yet",
+        TrackerStanding::Answers => "answers",
+        TrackerStanding::Silent => "does not answer; asking again",
+    };
     let mut lines = vec![format!("tracker {tracker} {answers}")];
     for download in &status.downloads {
         lines.push(format!("download #{} {}", download.download, progress(download)));

@@ -121,7 +121,7 @@ fn owners_that_say_nothing_are_named_with_what_is_likely_and_what_helps() {
 #[test]
 fn status_shows_all_that_goes_on() {
     let picture = Status {
-        tracker_answers: true,
+        tracker: TrackerStanding::Answers,
         shares: vec![ShareStatus {
             permille: 1000,
             share: ShareId(4),
@@ -147,7 +147,7 @@ fn status_shows_all_that_goes_on() {
     ];
     assert_eq!(status(&picture, "127.0.0.1:12345"), expected);
     let lonely = status(&Status::default(), "10.0.0.1:1");
-    assert_eq!(lonely, ["tracker 10.0.0.1:1 has not answered; asking again", "limits: up none, down none"]);
+    assert_eq!(lonely, ["tracker 10.0.0.1:1 has not been heard yet", "limits: up none, down none"]);
 }
 
 fn share(called: &str, of: u8, permille: u16) -> ShareStatus {
@@ -164,7 +164,7 @@ fn share(called: &str, of: u8, permille: u16) -> ShareStatus {
 #[test]
 fn what_is_served_while_it_is_fetched_is_listed_once() {
     let picture = Status {
-        tracker_answers: true,
+        tracker: TrackerStanding::Answers,
         shares: vec![share("a file.bin", 7, 379), share("left", 8, 9), share("whole", 9, 1000)],
         downloads: vec![DownloadStatus { owners: Vec::new(), waiting: Waiting::OwnersBusy, ..download() }],
         ..Status::default()

@@ -176,6 +176,11 @@ impl Running {
         });
     }
 
+    /// Whether nothing is heard of the tracker yet, and it may still be on its way.
+    pub(crate) fn is_starting(&self) -> bool {
+        matches!(self.contact, Contact::Starting { .. })
+    }
+
     /// Says what a person should know about the tracker.
     pub(crate) fn on_event(&mut self, event: &Event, screen: &Screen) {
         match event {

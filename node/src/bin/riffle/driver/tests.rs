@@ -28,7 +28,7 @@ fn a_node_starts_answers_and_stops() {
     assert_ne!(node.new_download(), node.new_download());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let status = runtime.block_on(node.status()).unwrap();
-    assert!(!status.tracker_answers && status.shares.is_empty());
+    assert!(status.tracker == node::TrackerStanding::Unheard && status.shares.is_empty());
 
     let path = "/nowhere/at/all".into();
     let share = node.new_share();

@@ -1,5 +1,6 @@
 //! The prompt: reads commands, carries them out on one node, and says what happens to it.
 
+mod awaited;
 mod completion;
 mod editor;
 mod input;
@@ -7,6 +8,8 @@ mod searches;
 mod shares;
 mod verb;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -14,28 +17,27 @@ use config::NodeSettings;
 use node::{Command, DownloadOrder, Event, Patience, ShareStatus};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
+use self::awaited::{ANNOUNCE_TIME, Awaited, Standing};
 use self::editor::TerminalMode;
 use self::input::Typed;
-use self::searches::Searches;
+use self::searches::{Searches, Unanswered};
 use self::shares::Shares;
 use self::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
 use crate::commands::send::tell;
-use crate::exit::ExitCode;
+use crate::exit::{self, ExitCode};
 use crate::fetching::{self, Fetching};
 use crate::peers;
 use crate::report::{self, Place};
 use crate::running::{Running, download_folder, enter_folder};
 use crate::screen::{self, Screen};
 use crate::settings::bytes_per_second;
-use crate::sharing::Sharing;
+use crate::sharing::{News, Sharing};
 use crate::signals::Signals;
 use crate::tracker_link::Embedding;
 use crate::wanted;
 
 /// Downloads that run say how far they are this often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
-/// How long the end of a pipe waits for the tracker to hear of what was shared.
-const ANNOUNCE_TIME: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(500);
 
 /// One prompt and its node.
@@ -51,7 +53,21 @@ struct Prompt {
     limits: (Option<u64>, Option<u64>),
     patience: Patience,
     input: Input,
+    /// What the next line of a pipe waits for.
+    awaited: Option<Awaited>,
+    on_mistake: OnMistake,
+    /// What the first mistake of a script asks the program to leave with.
+    code: ExitCode,
     progress_due: Instant,
+}
+
+/// What a script's first mistake leads to, beside the exit code at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnMistake {
+    /// The commands behind it are carried out.
+    GoOn,
+    /// The prompt is left.
+    Stop,
 }
 
 /// How the lines come.
@@ -76,20 +92,20 @@ enum Next {
 ///
 /// # Errors
 /// The node cannot be started, with the exit code.
-pub(crate) async fn run(mut settings: NodeSettings) -> Result<ExitCode> {
+pub(crate) async fn run(mut settings: NodeSettings, on_mistake: OnMistake) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
     // Put back when this function returns, after all has been said.
     let mode = TerminalMode::remember();
     let (typed_sender, typed) = mpsc::unbounded_channel();
-    let mut prompt = Prompt::open(&settings, typed_sender)?;
+    let mut prompt = Prompt::open(&settings, typed_sender, on_mistake)?;
     let mut signals = Signals::listen(prompt.screen.clone(), mode.restorer())?;
     let asked = prompt.converse(typed, &mut signals).await?;
     let code = match prompt.input {
         // A person knows what was left undone, a script is told: by a signal both are.
         Input::Editor { .. } if !asked => ExitCode::Done,
+        Input::Pipe | Input::Ended { .. } if prompt.code != ExitCode::Done => prompt.code,
         _ if !prompt.fetching.is_over() => ExitCode::Interrupted,
-        Input::Pipe | Input::Ended { .. } => prompt.fetching.code(),
-        Input::Editor { .. } => ExitCode::Done,
+        Input::Editor { .. } | Input::Pipe | Input::Ended { .. } => ExitCode::Done,
     };
     let unfinished: Vec<&str> = prompt.fetching.labels().collect();
     if !unfinished.is_empty() {
@@ -119,7 +135,7 @@ fn patience(input: Input, settings: &NodeSettings) -> Patience {
 }
 
 impl Prompt {
-    fn open(settings: &NodeSettings, typed: UnboundedSender<Typed>) -> Result<Prompt> {
+    fn open(settings: &NodeSettings, typed: UnboundedSender<Typed>, on_mistake: OnMistake) -> Result<Prompt> {
         let running = Running::start(settings, Embedding::Allowed, &Screen::Lines)?;
         let (screen, input) = if screen::can_edit() {
             (editor::start(running.state.history(), typed)?, Input::Editor { interrupted: false })
@@ -149,6 +165,9 @@ impl Prompt {
             limits: (bytes_per_second(settings.upload.limit), bytes_per_second(settings.download.limit)),
             patience: patience(input, settings),
             input,
+            awaited: None,
+            on_mistake,
+            code: ExitCode::Done,
             progress_due: Instant::now() + PROGRESS_EVERY,
         })
     }
@@ -159,26 +178,74 @@ impl Prompt {
         loop {
             let next = tokio::select! {
                 event = self.running.next_event() => self.on_event(&event?),
-                Some(typed) = typed.recv() => self.on_typed(typed).await,
+                Some(typed) = typed.recv(), if self.awaited.is_none() => self.on_typed(typed).await,
                 _ = tick.tick() => self.on_tick(Instant::now()).await,
                 () = signals.asked() => return Ok(true),
             };
-            if next == Next::Leave {
+            let is_stopped = self.on_mistake == OnMistake::Stop && self.code != ExitCode::Done;
+            if next == Next::Leave || (is_stopped && !matches!(self.input, Input::Editor { .. })) {
                 return Ok(false);
             }
+            self.go_on(Instant::now()).await;
         }
+    }
+
+    /// What was waited for may be there: the next line can be read.
+    async fn go_on(&mut self, now: Instant) {
+        let standing = self.standing();
+        let is_over = |awaited: &mut Awaited| awaited.is_over(standing, now);
+        if let Some(Awaited::FirstWord(verb)) = self.awaited.take_if(is_over) {
+            self.carry_out(verb).await;
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            is_starting: self.running.is_starting(),
+            is_listing: self.searches.is_waiting(),
+            is_hashing: self.sharing.is_hashing(),
+            is_unannounced: self.sharing.is_unannounced(),
+        }
+    }
+
+    /// Waits for the answer to a command, where lines come from a pipe. At a terminal a person sees that it is not there yet.
+    fn wait_for(&mut self, awaited: Awaited) {
+        if !matches!(self.input, Input::Editor { .. }) {
+            self.awaited = Some(awaited);
+        }
+    }
+
+    /// Something that a script asked for cannot be done: the first such thing tells the exit code.
+    fn fail(&mut self, code: ExitCode) {
+        if self.code == ExitCode::Done {
+            self.code = code;
+        }
+    }
+
+    /// Says why something that was typed cannot be done.
+    fn refuse(&mut self, code: ExitCode, why: &str) {
+        self.screen.note(why);
+        self.fail(code);
     }
 
     fn on_event(&mut self, event: &Event) -> Next {
         self.running.on_event(event, &self.screen);
         self.fetching.on_event(event, self.running.tracker.words(), &self.screen);
-        if let Some(page) = self.searches.on_event(event, &self.screen, &self.running.handle) {
-            self.running.handle.command(page);
+        self.fail(self.fetching.code());
+        match self.searches.on_event(event, &self.screen, &self.running.handle) {
+            Ok(page) => page.into_iter().for_each(|page| self.running.handle.command(page)),
+            Err(Unanswered) => self.fail(ExitCode::TrackerUnreachable),
         }
         for news in self.sharing.on_event(event) {
             tell(&news, &self.running.tracker, &self.screen);
+            if let News::Failed(error) = &news {
+                self.fail(ExitCode::of_disk(error));
+            }
         }
         self.shares.on_event(event, &mut self.sharing);
+        if let Some(awaited) = &mut self.awaited {
+            awaited.on_event(event);
+        }
         self.leave_when_finished(Instant::now())
     }
 
@@ -209,14 +276,22 @@ impl Prompt {
                 }
                 match verb::parse(&line) {
                     Ok(Verb::Exit) => return Next::Leave,
+                    // What is heard of the tracker in a moment is not said to be silence.
+                    Ok(verb @ (Verb::Status | Verb::Peers)) if self.has_to_wait() => {
+                        self.wait_for(Awaited::FirstWord(verb));
+                    }
                     Ok(verb) => self.carry_out(verb).await,
-                    Err(mistake) => self.screen.note(&mistake.to_string()),
+                    Err(mistake) => self.refuse(ExitCode::Usage, &mistake.to_string()),
                 }
             }
         }
         self.save();
         editor::release(&self.screen);
         Next::GoOn
+    }
+
+    fn has_to_wait(&self) -> bool {
+        self.running.is_starting() && !matches!(self.input, Input::Editor { .. })
     }
 
     /// Writes down what is shared, if that has changed.
@@ -251,43 +326,51 @@ impl Prompt {
     }
 
     async fn carry_out(&mut self, verb: Verb) {
-        let handle = &self.running.handle;
         match verb {
             Verb::Nothing | Verb::Exit => {}
-            Verb::Send(files) => {
-                for file in files {
-                    match self.sharing.begin(&file, handle) {
-                        Ok((share, name)) => {
-                            if !self.shares.add(&file, name, share) {
-                                self.screen.note("so many files are remembered that this one is not");
-                            }
-                        }
-                        Err(error) => self.screen.note(&error.to_string()),
-                    }
-                }
-            }
+            Verb::Send(files) => self.send(&files),
             Verb::Download(fetch) => self.download(fetch),
-            Verb::List(prefix) => handle.command(self.searches.list(prefix, handle)),
+            Verb::List(prefix) => {
+                let search = self.searches.list(prefix, &self.running.handle);
+                self.running.handle.command(search);
+                self.wait_for(Awaited::List);
+            }
             Verb::Help(topic) => self.screen.results(&help(topic)),
             Verb::Limit(change) => self.limit(change),
             Verb::Status | Verb::Peers | Verb::Cancel(_) | Verb::Unshare(_) => self.with_status(verb).await,
         }
     }
 
+    fn send(&mut self, files: &[PathBuf]) {
+        for file in files {
+            match self.sharing.begin(file, &self.running.handle) {
+                Ok((share, name)) => {
+                    if !self.shares.add(file, name, share) {
+                        self.screen.note("so many files are remembered that this one is not");
+                    }
+                }
+                Err(error) => self.refuse(ExitCode::of_disk(&error), &error.to_string()),
+            }
+        }
+        self.wait_for(Awaited::Announced { hashed_at: None });
+    }
+
     fn download(&mut self, Fetch { wanted, output, force: replace, wait }: Fetch) {
         let folder = match download_folder() {
             Ok(folder) => folder,
-            Err(error) => return self.screen.note(&format!("{error:#}")),
+            Err(error) => return self.refuse(exit::code_of(&error), &format!("{error:#}")),
         };
         if let Some(objection) = fetching::objection(output.as_deref(), &folder, wanted.len()) {
-            return self.screen.note(objection);
+            return self.refuse(ExitCode::Usage, objection);
         }
         let patience = if wait { Patience::ENDLESS } else { self.patience };
+        let mut begun = BTreeSet::new();
         for wanted in wanted {
             let destination = fetching::destination(output.as_deref(), &folder);
             let order = DownloadOrder { wanted, destination, replace, patience };
-            self.fetching.begin(order, &self.running.handle);
+            begun.insert(self.fetching.begin(order, &self.running.handle));
         }
+        self.wait_for(Awaited::Identified(begun));
         self.progress_due = Instant::now() + PROGRESS_EVERY;
     }
 
@@ -319,7 +402,10 @@ impl Prompt {
                     choose(&choice, all.map(|one| (one.download, one.download.0, one.name.as_str())));
                 match chosen {
                     Ok(download) => self.running.handle.command(Command::Cancel { download }),
-                    Err(why) => self.screen.note(&format!("no download {why}; status shows the downloads")),
+                    Err(why) => {
+                        let what = format!("no download {why}; status shows the downloads");
+                        self.refuse(ExitCode::NotFound, &what);
+                    }
                 }
             }
             Verb::Unshare(choice) => self.unshare(&status.shares, &choice),
@@ -334,7 +420,8 @@ impl Prompt {
             None => match self.shares.forget_named(choice) {
                 Some(shares) => (choice, shares),
                 None => {
-                    return self.screen.note(&format!("no share \"{choice}\"; status shows the shares"));
+                    let what = format!("no share \"{choice}\"; status shows the shares");
+                    return self.refuse(ExitCode::NotFound, &what);
                 }
             },
         };

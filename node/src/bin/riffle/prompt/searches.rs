@@ -11,9 +11,6 @@ use crate::driver::NodeHandle;
 use crate::report;
 use crate::screen::Screen;
 
-/// `list` shows no more contents than this; a longer prefix shows the others.
-const MOST_LISTED: usize = 1000;
-
 /// The questions that wait for an answer.
 #[derive(Debug, Default)]
 pub(crate) struct Searches {
@@ -35,6 +32,10 @@ enum Asker {
     TabKey(Sender<Vec<String>>),
 }
 
+/// The tracker does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unanswered;
+
 impl Searches {
     /// The command that begins a `list`.
     pub(crate) fn list(&mut self, prefix: Prefix, handle: &NodeHandle) -> Command {
@@ -52,24 +53,28 @@ impl Searches {
     }
 
     /// Takes in an answer; gives the command that asks for the next page when there is one.
+    ///
+    /// # Errors
+    /// [`Unanswered`] when a `list` ends without an answer: the person has been told.
     pub(crate) fn on_event(
         &mut self,
         event: &Event,
         screen: &Screen,
         handle: &NodeHandle,
-    ) -> Option<Command> {
+    ) -> Result<Option<Command>, Unanswered> {
         match event {
             Event::Found { search, contents, more } => {
-                let search = self.waiting.remove(search)?;
-                self.on_found(search, contents, *more, screen, || handle.new_search())
+                let Some(search) = self.waiting.remove(search) else { return Ok(None) };
+                Ok(self.on_found(search, contents, *more, screen, || handle.new_search()))
             }
-            Event::SearchFailed { search } => {
-                if let Asker::List = self.waiting.remove(search)?.asker {
+            Event::SearchFailed { search } => match self.waiting.remove(search).map(|search| search.asker) {
+                Some(Asker::List) => {
                     screen.note("the tracker does not answer");
+                    Err(Unanswered)
                 }
-                None
-            }
-            _ => None,
+                Some(Asker::TabKey(_)) | None => Ok(None),
+            },
+            _ => Ok(None),
         }
     }
 
@@ -95,11 +100,10 @@ impl Searches {
         search.listed += contents.len();
         screen.results(&report::listing(contents));
         match contents.last() {
-            Some(last) if more && search.listed < MOST_LISTED => {
+            Some(last) if more => {
                 let after = (last.name.clone(), last.content);
                 return Some(self.ask(search, Some(after), next()));
             }
-            Some(_) if more => screen.note("there are more: list PREFIX shows those that begin so"),
             _ if search.listed == 0 => screen.note("nobody shares anything like that"),
             _ => {}
         }

@@ -250,12 +250,12 @@ fn limit(words: &[String]) -> Result<Option<LimitChange>, String> {
         let nothing = words.is_empty();
         return if nothing { Ok(None) } else { Err("a direction and a rate are expected".to_owned()) };
     };
-    let rate = crate::settings::parse_rate(rate)?;
-    match direction.as_str() {
-        "up" | "upload" => Ok(Some(LimitChange::Up(rate))),
-        "down" | "download" => Ok(Some(LimitChange::Down(rate))),
-        other => Err(format!("\"{other}\" is neither up nor down")),
-    }
+    let change = match direction.as_str() {
+        "up" | "upload" => LimitChange::Up,
+        "down" | "download" => LimitChange::Down,
+        other => return Err(format!("\"{other}\" is neither up nor down")),
+    };
+    crate::settings::parse_rate(rate).map(change).map(Some)
 }
 
 #[cfg(test)]
