@@ -18,6 +18,16 @@ pub enum ValueError {
         "`{0}` would be {0} bytes a second: write {0}M for MiB a second, {0}Mbit for megabits, or {0}B if it is meant"
     )]
     TinyLimit(String),
+    /// A rate with a unit that means two things.
+    #[error("`{text}` is bits to some and bytes to others: write {number}{unit}bit or {number}{unit}B")]
+    BitsOrBytes {
+        /// The rate as written.
+        text: String,
+        /// Its number.
+        number: String,
+        /// What stands before the `b`.
+        unit: String,
+    },
     /// Not a way of giving places.
     #[error("`{0}` is not a policy: write tit-for-tat or fair")]
     NotAPolicy(String),

@@ -21,6 +21,9 @@ const FEWEST_BARE: u64 = 1000;
 /// What is put before `bit` and `bps`, and how many bits that makes.
 const BITS: [(&str, u64); 4] = [("", 1), ("k", 1_000), ("m", 1_000_000), ("g", 1_000_000_000)];
 
+/// Units that mean bits to some people and bytes to others.
+const BITS_OR_BYTES: [&str; 6] = ["kb", "Kb", "mb", "Mb", "gb", "Gb"];
+
 impl Limit {
     /// As fast as it goes.
     pub const NONE: Limit = Limit(None);
@@ -44,7 +47,12 @@ impl FromStr for Limit {
         if trimmed.eq_ignore_ascii_case("none") {
             return Ok(Limit::NONE);
         }
-        let amount = trimmed.strip_suffix("/s").unwrap_or(trimmed);
+        let amount = trimmed.strip_suffix("/s").unwrap_or(trimmed).trim_end();
+        if let Some(number) = BITS_OR_BYTES.iter().find_map(|unit| amount.strip_suffix(unit)) {
+            let unit = amount[number.len()..].trim_end_matches('b').to_owned();
+            let (text, number) = (amount.to_owned(), number.trim_end().to_owned());
+            return Err(ValueError::BitsOrBytes { text, number, unit });
+        }
         let refuse = |error| match error {
             ValueError::TooLarge(_) => ValueError::TooLarge(text.to_owned()),
             _ => ValueError::NotALimit(text.to_owned()),
@@ -73,6 +81,7 @@ fn bits(amount: &str) -> Option<Result<u64, ValueError>> {
         Err(DecimalError::TooLarge) => return Some(Err(too_large())),
         Err(DecimalError::Missing) => return None,
     };
+    let unit = unit.strip_suffix("bits").map_or(unit, |prefix| &unit[..prefix.len() + "bit".len()]);
     let prefix = ["bit", "Bit", "bps"].iter().find_map(|bits| unit.strip_suffix(bits))?;
     let (_, factor) = BITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(prefix))?;
     Some(number.times(*factor).map_err(|_| too_large()))

@@ -18,7 +18,7 @@ const HEADING: [&str; 4] = [
     " The settings of a node and their defaults: `riffle --config FILE` reads a file like this one.",
     " A flag goes before the environment (RIFFLE_*), that before the file, that before the default.",
     " Leave out what you do not change. A line that starts with `#` and a key shows a setting without a default.",
-    " Sizes are written as \"64MiB\" or \"10MB\", durations as \"20s\", \"250ms\" or \"1h30m\".",
+    " Sizes are written as \"64MiB\" (\"64M\" is the same) or \"10MB\", durations as \"20s\", \"250ms\" or \"1h30m\".",
 ];
 
 /// The least that a datagram with file bytes may be: what every path carries (RFC 8899 BASE_PLPMTU).

@@ -14,7 +14,7 @@ const HEADING: [&str; 4] = [
     " The settings of a tracker and their defaults: `riffle-tracker --config FILE` reads a file like this one.",
     " A flag goes before the environment (RIFFLE_*), that before the file, that before the default.",
     " Leave out what you do not change. A line that starts with `#` and a key shows a setting without a default.",
-    " Sizes are written as \"64MiB\" or \"10MB\", durations as \"20s\", \"250ms\" or \"1h30m\".",
+    " Sizes are written as \"64MiB\" (\"64M\" is the same) or \"10MB\", durations as \"20s\", \"250ms\" or \"1h30m\".",
 ];
 
 /// The most owners that one answer can carry. The wire's own limit says the same; this room does not know the wire.

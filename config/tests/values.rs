@@ -90,6 +90,7 @@ fn rates_are_what_people_of_curl_rsync_and_networks_write() {
         ("80 Mbit/s", 10_000_000),
         ("80mbit", 10_000_000),
         ("80MBit", 10_000_000),
+        ("80Mbits/s", 10_000_000),
         ("80mbps", 10_000_000),
         ("80Mbps", 10_000_000),
         ("1Gbit", 125_000_000),
@@ -104,11 +105,18 @@ fn rates_are_what_people_of_curl_rsync_and_networks_write() {
         let rate = text.parse::<Limit>().map(|limit| limit.rate().map(NonZeroU64::get));
         assert_eq!(rate, Ok(Some(expected)), "{text}");
     }
-    for (text, suggestion) in [("10", "10M"), ("999", "999Mbit"), ("10/s", "10B")] {
+    for (text, suggestion) in [
+        ("10", "10M"),
+        ("999", "999Mbit"),
+        ("10/s", "10B"),
+        ("10 /s", "10B"),
+        ("80Mb", "80Mbit or 80MB"),
+        ("80 mb/s", "80mB"),
+    ] {
         let refusal = text.parse::<Limit>().expect_err("a slip").to_string();
         assert!(refusal.contains(suggestion), "{refusal}");
     }
-    for text in ["80Mibit", "80bits", "80mbit/h", "80Qbit", "bit", "1e3bit", "10MBit/s/s", "0bit", "7bit"] {
+    for text in ["80Mibit", "80Qbits", "80mbit/h", "80Qbit", "bit", "1e3bit", "10MBit/s/s", "0bit", "7bit"] {
         assert!(text.parse::<Limit>().is_err(), "{text}");
     }
 }

@@ -8,7 +8,6 @@ use config::{ByteSize, Limit, ListenAddr, NodeLabel, Period, TrackerAddress, Upl
 use tracker::program::{log_files, log_size};
 
 use crate::commands::list::Goal;
-use crate::exit::Stop;
 use crate::prompt::OnMistake;
 use crate::settings::{upload_period, upload_slots};
 
@@ -106,27 +105,18 @@ pub(crate) struct Common {
 #[command(next_help_heading = "Options of a piped prompt")]
 pub(crate) struct PromptOptions {
     /// Carry out what comes behind a mistake; its exit code is that of the end (the default)
-    #[arg(long, overrides_with = "stop_on_error")]
+    #[arg(long)]
     pub(crate) keep_going: bool,
     /// Leave at the first mistake or failure, with its exit code
-    #[arg(long)]
+    #[arg(long, env = "RIFFLE_STOP_ON_ERROR", hide_env_values = true)]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) stop_on_error: bool,
 }
 
 impl PromptOptions {
     /// What a mistake leads to.
-    ///
-    /// # Errors
-    /// When there is a verb, and so no prompt.
-    pub(crate) fn on_mistake(self, has_verb: bool) -> Result<OnMistake, Stop> {
-        match self {
-            PromptOptions { stop_on_error: false, keep_going: false } => Ok(OnMistake::GoOn),
-            _ if has_verb => {
-                Err(Stop::usage("--keep-going and --stop-on-error are for the prompt, riffle without a verb"))
-            }
-            PromptOptions { stop_on_error: true, .. } => Ok(OnMistake::Stop),
-            PromptOptions { stop_on_error: false, .. } => Ok(OnMistake::GoOn),
-        }
+    pub(crate) fn on_mistake(self) -> OnMistake {
+        if self.stop_on_error && !self.keep_going { OnMistake::Stop } else { OnMistake::GoOn }
     }
 }
 

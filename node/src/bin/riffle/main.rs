@@ -85,11 +85,10 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     if let Some(Verb::Tracker) = verb {
         return commands::tracker::run(&common);
     }
-    let on_mistake = prompt.on_mistake(verb.is_some())?;
     let settings = settings::load(&common)?;
     commands::block_on(async move {
         match verb {
-            None => prompt::run(settings, on_mistake).await,
+            None => prompt::run(settings, prompt.on_mistake()).await,
             Some(Verb::Send(send)) => commands::send::run(settings, send.files).await,
             Some(Verb::Download(download)) => commands::download::run(settings, download).await,
             Some(Verb::List(list)) => commands::list::run(settings, list).await,

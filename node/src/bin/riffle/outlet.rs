@@ -68,6 +68,11 @@ pub(crate) fn is_read() -> bool {
     OUTLET.waiting().texts.is_empty()
 }
 
+/// Whether much more can be said before something is dropped.
+pub(crate) fn has_room() -> bool {
+    OUTLET.waiting().texts.len() < MOST_WAITING / 2
+}
+
 /// Waits until all is written that was said, at most `patience`. Whether it is.
 pub(crate) fn flush(patience: Duration) -> bool {
     OUTLET.flush(patience)

@@ -113,6 +113,16 @@ impl Screen {
         self.say(Stream::Stdout, &[text]);
     }
 
+    /// Whether much more can be said before lines are dropped that nobody reads.
+    pub(crate) fn has_room(&self) -> bool {
+        match self {
+            Screen::Lines | Screen::Bars(_) => outlet::has_room(),
+            Screen::Prompt(lines) => lines.waiting.load(Ordering::Relaxed) < WAITING_LINES / 2,
+            #[cfg(test)]
+            Screen::Nowhere => true,
+        }
+    }
+
     /// [`Screen::note`] for each line.
     pub(crate) fn notes(&self, lines: &[String]) {
         self.say(Stream::Stderr, lines);

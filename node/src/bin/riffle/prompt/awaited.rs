@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use node::{DownloadId, Event};
+use node::{DownloadId, Event, Waiting};
 
 use super::verb::Verb;
 use crate::report;
@@ -49,7 +49,10 @@ impl Awaited {
             Event::DownloadIdentified { download, .. }
             | Event::DownloadDone { download, .. }
             | Event::DownloadFailed { download, .. } => Some(download),
-            Event::DownloadWaits { download, why } => Some(download).filter(|_| report::is_news(why)),
+            // The tracker has its time: what it says tells what is fetched.
+            Event::DownloadWaits { download, why } if *why != Waiting::Tracker => {
+                Some(download).filter(|_| report::is_news(why))
+            }
             _ => None,
         };
         if let Some(download) = known {
@@ -77,7 +80,7 @@ impl Awaited {
 
 #[cfg(test)]
 mod tests {
-    use node::{Failure, Waiting};
+    use node::Failure;
 
     use super::*;
 
@@ -102,11 +105,12 @@ mod tests {
         let mut awaited = Awaited::Identified((1..=4).map(DownloadId).collect());
         let waits = |why| Event::DownloadWaits { download: DownloadId(2), why };
         let failed = Event::DownloadFailed { download: DownloadId(1), why: Failure::NotFound };
-        for event in [failed, waits(Waiting::Manifest), waits(Waiting::Owners)] {
-            assert!(!awaited.is_over(IDLE, Instant::now()));
+        for event in [failed, waits(Waiting::Manifest), waits(Waiting::Tracker)] {
             awaited.on_event(&event);
         }
-        assert_eq!(awaited, Awaited::Identified([3, 4].map(DownloadId).into()));
+        assert_eq!(awaited, Awaited::Identified([2, 3, 4].map(DownloadId).into()));
+        awaited.on_event(&waits(Waiting::Owners));
+        assert!(!awaited.is_over(IDLE, Instant::now()));
         for download in [3, 4].map(DownloadId) {
             awaited.on_event(&Event::DownloadFailed { download, why: Failure::Cancelled });
         }

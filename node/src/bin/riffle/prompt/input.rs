@@ -13,6 +13,8 @@ use tokio::sync::mpsc::UnboundedSender;
 pub(crate) enum Typed {
     /// One line, without its end.
     Line(String),
+    /// One line that is not UTF-8.
+    NotText,
     /// Ctrl-C while a line was edited.
     Interrupt,
     /// No more lines will come.
@@ -40,8 +42,7 @@ pub(crate) fn read_pipe(typed: UnboundedSender<Typed>) -> Result<()> {
                     return;
                 }
                 Ok(_) => {
-                    let line = line_of(&bytes, std::mem::take(&mut is_first));
-                    if typed.send(Typed::Line(line)).is_err() {
+                    if typed.send(line_of(&bytes, std::mem::take(&mut is_first))).is_err() {
                         return;
                     }
                 }
@@ -53,10 +54,10 @@ pub(crate) fn read_pipe(typed: UnboundedSender<Typed>) -> Result<()> {
 }
 
 /// The text of a line, without its end, and without the mark of the encoding that some editors put before the first one.
-fn line_of(bytes: &[u8], is_first: bool) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let text = text.strip_prefix('\u{feff}').filter(|_| is_first).unwrap_or(&text);
-    text.trim_end_matches(['\n', '\r']).to_owned()
+fn line_of(bytes: &[u8], is_first: bool) -> Typed {
+    let Ok(text) = str::from_utf8(bytes) else { return Typed::NotText };
+    let text = text.strip_prefix('\u{feff}').filter(|_| is_first).unwrap_or(text);
+    Typed::Line(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
 #[cfg(test)]
@@ -65,8 +66,12 @@ mod tests {
 
     #[test]
     fn a_line_is_what_is_typed_and_no_more() {
-        assert_eq!(line_of("\u{feff}list f\r\n".as_bytes(), true), "list f");
-        assert_eq!(line_of("\u{feff}list\n".as_bytes(), false), "\u{feff}list");
-        assert_eq!(line_of(b"send a\xffb\n", true), "send a\u{fffd}b");
+        let line = |text: &str, is_first| match line_of(text.as_bytes(), is_first) {
+            Typed::Line(line) => line,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(line("\u{feff}list f\r\n", true), "list f");
+        assert_eq!(line("\u{feff}list\n", false), "\u{feff}list");
+        assert!(matches!(line_of(b"send a\xffb\n", true), Typed::NotText));
     }
 }

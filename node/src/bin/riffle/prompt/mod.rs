@@ -182,16 +182,23 @@ impl Prompt {
                 _ = tick.tick() => self.on_tick(Instant::now()).await,
                 () = signals.asked() => return Ok(true),
             };
+            if next == Next::GoOn {
+                self.go_on(Instant::now()).await;
+            }
             let is_stopped = self.on_mistake == OnMistake::Stop && self.code != ExitCode::Done;
             if next == Next::Leave || (is_stopped && !matches!(self.input, Input::Editor { .. })) {
                 return Ok(false);
             }
-            self.go_on(Instant::now()).await;
         }
     }
 
-    /// What was waited for may be there: the next line can be read.
+    /// What was waited for may be there: the next line can be read, or the next page be asked for.
     async fn go_on(&mut self, now: Instant) {
+        if self.screen.has_room()
+            && let Some(page) = self.searches.take_next_page()
+        {
+            self.running.handle.command(page);
+        }
         let standing = self.standing();
         let is_over = |awaited: &mut Awaited| awaited.is_over(standing, now);
         if let Some(Awaited::FirstWord(verb)) = self.awaited.take_if(is_over) {
@@ -232,13 +239,12 @@ impl Prompt {
         self.running.on_event(event, &self.screen);
         self.fetching.on_event(event, self.running.tracker.words(), &self.screen);
         self.fail(self.fetching.code());
-        match self.searches.on_event(event, &self.screen, &self.running.handle) {
-            Ok(page) => page.into_iter().for_each(|page| self.running.handle.command(page)),
-            Err(Unanswered) => self.fail(ExitCode::TrackerUnreachable),
+        if self.searches.on_event(event, &self.screen, &self.running.handle) == Err(Unanswered) {
+            self.fail(ExitCode::TrackerUnreachable);
         }
         for news in self.sharing.on_event(event) {
             tell(&news, &self.running.tracker, &self.screen);
-            if let News::Failed(error) = &news {
+            if let News::Failed(error) | News::Ended(error) = &news {
                 self.fail(ExitCode::of_disk(error));
             }
         }
@@ -270,6 +276,7 @@ impl Prompt {
                 self.input = Input::Ended { since: Instant::now() };
                 return self.leave_when_finished(Instant::now());
             }
+            Typed::NotText => self.refuse(ExitCode::Usage, "a line that is not UTF-8 text is no command"),
             Typed::Line(line) => {
                 if let Input::Editor { interrupted } = &mut self.input {
                     *interrupted = false;

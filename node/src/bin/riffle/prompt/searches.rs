@@ -1,6 +1,6 @@
 //! Questions about what the tracker knows: `list`, page by page, and the Tab key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::Sender;
 
 use messages::Prefix;
@@ -15,6 +15,8 @@ use crate::screen::Screen;
 #[derive(Debug, Default)]
 pub(crate) struct Searches {
     waiting: BTreeMap<SearchId, Search>,
+    /// The questions for the pages behind those that were said.
+    next_pages: VecDeque<Command>,
 }
 
 /// One question.
@@ -52,7 +54,7 @@ impl Searches {
         self.ask(Search { prefix, listed: 0, asker: Asker::TabKey(reply) }, None, handle.new_search())
     }
 
-    /// Takes in an answer; gives the command that asks for the next page when there is one.
+    /// Takes in an answer.
     ///
     /// # Errors
     /// [`Unanswered`] when a `list` ends without an answer: the person has been told.
@@ -61,21 +63,29 @@ impl Searches {
         event: &Event,
         screen: &Screen,
         handle: &NodeHandle,
-    ) -> Result<Option<Command>, Unanswered> {
+    ) -> Result<(), Unanswered> {
         match event {
             Event::Found { search, contents, more } => {
-                let Some(search) = self.waiting.remove(search) else { return Ok(None) };
-                Ok(self.on_found(search, contents, *more, screen, || handle.new_search()))
+                if let Some(search) = self.waiting.remove(search) {
+                    let next = self.on_found(search, contents, *more, screen, || handle.new_search());
+                    self.next_pages.extend(next);
+                }
+                Ok(())
             }
             Event::SearchFailed { search } => match self.waiting.remove(search).map(|search| search.asker) {
                 Some(Asker::List) => {
                     screen.note("the tracker does not answer");
                     Err(Unanswered)
                 }
-                Some(Asker::TabKey(_)) | None => Ok(None),
+                Some(Asker::TabKey(_)) | None => Ok(()),
             },
-            _ => Ok(None),
+            _ => Ok(()),
         }
+    }
+
+    /// The command that asks for the next page of a `list`: when what was said before is read.
+    pub(crate) fn take_next_page(&mut self) -> Option<Command> {
+        self.next_pages.pop_front()
     }
 
     /// Whether a `list` waits for an answer.
