@@ -4,6 +4,7 @@
 
 mod programs;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::UdpSocket;
 use std::process::Command;
@@ -65,4 +66,47 @@ fn a_node_has_the_port_of_its_last_life_if_it_is_free() {
     let taken = UdpSocket::bind(format!("127.0.0.1:{first}")).expect("free");
     assert_ne!(port_of(send()), first, "a port that is taken is no reason to fail");
     drop(taken);
+}
+
+/// Every variable that the help of `riffle` and of its verbs names.
+fn variables(place: &Place) -> BTreeSet<String> {
+    let help = |arguments: &[&str]| {
+        let output = place.riffle(arguments).output().expect("it runs");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let verbs = help(&["--help"]);
+    let verbs = verbs.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
+    let verbs = verbs.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+    let texts: Vec<String> = verbs
+        .chain([""])
+        .map(|verb| match verb {
+            "" | "help" => help(&["--help"]),
+            verb => help(&[verb, "--help"]),
+        })
+        .collect();
+    let is_name = |letter: char| letter.is_ascii_uppercase() || letter == '_';
+    let words = texts.iter().flat_map(|text| text.split(|letter| !is_name(letter)));
+    words.filter(|word| word.starts_with("RIFFLE_") && *word != "RIFFLE_").map(str::to_owned).collect()
+}
+
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let place = Place::new();
+    let names = variables(&place);
+    assert!(names.contains("RIFFLE_DIR") && names.len() > 10, "{names:?}");
+    // What cannot be wrong but by a variable: a sentence about the name, after all options were read.
+    let said = |name: Option<&str>| {
+        let mut command = place.riffle(&["download", "a/b"]);
+        command.env_remove("RIFFLE_STATE_DIR").env_remove("RIFFLE_LOG_DIR").env("HOME", place.path());
+        names.iter().filter(|one| name == Some(one) || name == Some("all")).for_each(|one| {
+            command.env(one, "");
+        });
+        run(&mut command)
+    };
+    let unset = said(None);
+    assert_eq!(unset.0, Some(2), "{unset:?}");
+    assert!(unset.1.iter().any(|line| line.contains("a/b")), "{unset:?}");
+    for name in names.iter().map(String::as_str).chain(["all"]) {
+        assert_eq!(said(Some(name)), unset, "{name}");
+    }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use config::TrackerSettings;
-use tracker::program::{self, Flags};
+use tracker::program::{self, Flags, variables};
 
 /// Riffle's tracker: knows which node owns which file, and tells those who ask.
 #[derive(Debug, Parser)]
@@ -23,7 +23,7 @@ Ctrl-C ends it; nodes keep their downloads and come back when a tracker answers 
 Exit codes: 0 done, 2 usage, settings or port taken, 10 the system failed.";
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments: Arguments = match variables::parse() {
         Ok(arguments) => arguments,
         Err(error) if !error.use_stderr() => {
             // Help and version: what was asked for.

@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 pub mod signals;
+pub mod variables;
 
 use std::future::Future;
 use std::io::{self, Write as _};

@@ -32,6 +32,35 @@ fn leaves_with_one_line(output: &Output, code: i32, named: &str) {
     assert!(said.contains(named), "{said}");
 }
 
+/// Every variable that the help of `program` names.
+fn variables(mut program: Command) -> Vec<String> {
+    let help = program.arg("--help").output().expect("it runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let words = help.split(|letter: char| !letter.is_ascii_uppercase() && letter != '_');
+    words.filter(|word| word.starts_with("RIFFLE_") && *word != "RIFFLE_").map(str::to_owned).collect()
+}
+
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = variables(program());
+    assert!(names.len() >= 6, "{names:?}");
+    let settings = folder.path().join("tracker.toml");
+    std::fs::write(&settings, "log_level = \"inof\"").unwrap();
+    let mut empty = program();
+    empty.envs(names.iter().map(|name| (name, ""))).env("RIFFLE_LISTEN", "127.0.0.1:0");
+    // It comes as far as the settings file, in which the level is wrong: a tracker that started would not leave.
+    let output = empty.arg("--config").arg(&settings).env("HOME", folder.path()).output().unwrap();
+    leaves_with_one_line(&output, 2, "inof");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    for name in names {
+        let mut one = program();
+        one.env(&name, "").env("HOME", folder.path()).arg("--config").arg(&settings);
+        one.args(["--listen", "127.0.0.1:0"]);
+        assert_eq!(String::from_utf8_lossy(&one.output().unwrap().stderr), said, "{name}");
+    }
+}
+
 #[test]
 fn mistakes_are_one_line_that_names_them() {
     let folder = tempfile::tempdir().unwrap();

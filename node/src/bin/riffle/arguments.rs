@@ -247,6 +247,18 @@ mod tests {
     }
 
     #[test]
+    fn no_option_of_any_verb_takes_an_empty_variable_for_a_value() {
+        fn with_variable(command: &clap::Command) -> usize {
+            let own = command.get_arguments().filter(|argument| argument.get_env().is_some()).count();
+            own + command.get_subcommands().map(with_variable).sum::<usize>()
+        }
+        let without_empty = tracker::program::variables::without_empty;
+        let kept = without_empty(Arguments::command(), &|_| None);
+        assert_eq!(with_variable(&kept), with_variable(&Arguments::command()));
+        assert_eq!(with_variable(&without_empty(Arguments::command(), &|_| Some("".into()))), 0);
+    }
+
+    #[test]
     fn places_are_given_out_as_the_command_line_says() {
         let line = "riffle --upload-policy fair send f --upload-slots 8 --upload-period 1m30s";
         let common = parse(line).expect("fits").common;

@@ -44,7 +44,6 @@ mod wanted;
 mod words;
 
 use anyhow::Result;
-use clap::Parser as _;
 
 use crate::arguments::{Arguments, Verb};
 use crate::control::Request;
@@ -53,7 +52,7 @@ use crate::exit::ExitCode;
 fn main() -> std::process::ExitCode {
     driver::raise_open_files();
     tracker::program::signals::survive_file_size_limit();
-    let arguments = match Arguments::try_parse() {
+    let arguments: Arguments = match tracker::program::variables::parse() {
         Ok(arguments) => arguments,
         Err(error) if !error.use_stderr() => {
             // Help and version: what was asked for.
