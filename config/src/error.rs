@@ -40,6 +40,12 @@ pub enum ValueError {
     /// A length of time without a unit.
     #[error("the duration `{0}` needs a unit: write ms, s, m, h or d, such as {0}s")]
     NoUnit(String),
+    /// Not a length of time, nor `none`.
+    #[error("`{0}` is neither a duration nor none: write how often, such as 10s or 1m, or none")]
+    NotAnInterval(String),
+    /// Something that would be said more often than anybody reads.
+    #[error("`{0}` is too often: write 100ms or more, or none")]
+    ShortInterval(String),
     /// More than the type holds.
     #[error("`{0}` is too large")]
     TooLarge(String),

@@ -4,6 +4,7 @@ mod address;
 mod decimal;
 mod document;
 mod error;
+mod interval;
 mod label;
 mod limit;
 mod period;
@@ -18,6 +19,7 @@ mod tracker;
 
 pub use address::{DEFAULT_TRACKER, DEFAULT_TRACKER_PORT, ListenAddr, TrackerAddress};
 pub use error::{ConfigError, ValueError};
+pub use interval::Interval;
 pub use label::{MAX_LABEL, NodeLabel};
 pub use limit::Limit;
 pub use node::{DiskSettings, DownloadSettings, NetworkSettings, NodeSettings, UploadSettings};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::address::{ListenAddr, TrackerAddress};
 use crate::document;
 use crate::error::ConfigError;
+use crate::interval::Interval;
 use crate::label::NodeLabel;
 use crate::limit::Limit;
 use crate::period::{MAX_PERIOD, Period};
@@ -91,6 +92,13 @@ settings! {
 
         /// Where each node keeps what it must not forget. Without one, the state folder of the user.
         pub state_dir: Option<PathBuf> = None, such as "\"/var/lib/riffle\"";
+
+        /// How often a line says how far hashing and downloads are where no bars can be drawn, as in a pipe or in the
+        /// journal: "10s", or "none".
+        pub progress_period: Interval = Interval::seconds(10);
+
+        /// Says nothing but results and errors: neither progress nor notes.
+        pub quiet: bool = false;
 
         /// How long after an unanswered message to the tracker it is said again, the first time.
         pub retry_first: Duration = Duration::from_millis(250),

@@ -125,6 +125,16 @@ whole_number!(u8, "a whole number from 0 to 255");
 whole_number!(u16, "a whole number from 0 to 65535");
 whole_number!(u32, "a whole number from 0 to 4294967295");
 
+impl Setting for bool {
+    fn from_value(value: Spanned<DeValue<'_>>) -> Result<bool, String> {
+        deserialize(value)
+    }
+
+    fn to_toml(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
 impl Setting for Duration {
     fn from_value(value: Spanned<DeValue<'_>>) -> Result<Duration, String> {
         deserialize(value).map(|Period(duration)| duration)

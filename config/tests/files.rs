@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use config::{ByteSize, Limit, NodeSettings, TrackerSettings};
+use config::{ByteSize, Interval, Limit, NodeSettings, TrackerSettings};
 
 #[test]
 fn what_a_file_says_goes_before_the_default() {
     let settings = NodeSettings::from_toml(
         r#"
         id = 3
+        quiet = true
+        progress_period = "none"
         tracker = "tracker.example"
         listen = 4000
         dir = "/tmp/a b"
@@ -28,6 +30,7 @@ fn what_a_file_says_goes_before_the_default() {
     assert_eq!(settings.tracker.as_ref().unwrap().to_string(), "tracker.example:12345");
     assert_eq!(settings.listen.0.to_string(), "[::]:4000");
     assert_eq!(settings.dir.as_deref(), Some("/tmp/a b".as_ref()));
+    assert_eq!((settings.quiet, settings.progress_period), (true, Interval::NONE));
     assert_eq!(settings.upload.limit.rate().unwrap().get(), 10 << 20);
     assert_eq!(settings.download.limit, Limit::NONE);
     assert_eq!(settings.download.owners, 4);

@@ -4,7 +4,8 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use config::{
-    ByteSize, Limit, ListenAddr, MAX_PERIOD, NodeLabel, Period, TrackerAddress, UploadPolicy, ValueError,
+    ByteSize, Interval, Limit, ListenAddr, MAX_PERIOD, NodeLabel, Period, TrackerAddress, UploadPolicy,
+    ValueError,
 };
 use proptest::prelude::*;
 
@@ -72,6 +73,20 @@ fn limits_are_a_rate_or_none_and_never_nothing() {
     }
     assert_eq!(Limit::NONE.to_string(), "none");
     assert_eq!("10 mib".parse::<Limit>().map(|limit| limit.to_string()), Ok("10MiB/s".to_owned()));
+}
+
+#[test]
+fn intervals_are_a_time_that_somebody_can_follow_or_none() {
+    assert_eq!("10s".parse(), Ok(Interval::seconds(10)));
+    assert_eq!(" None ".parse(), Ok(Interval::NONE));
+    for text in ["0", "99ms"] {
+        assert_eq!(text.parse::<Interval>(), Err(ValueError::ShortInterval(text.to_owned())));
+    }
+    assert_eq!("often".parse::<Interval>(), Err(ValueError::NotAnInterval("often".to_owned())));
+    assert_eq!("10".parse::<Interval>(), Err(ValueError::NoUnit("10".to_owned())));
+    for text in ["none", "100ms", "1m30s"] {
+        assert_eq!(text.parse::<Interval>().map(|interval| interval.to_string()), Ok(text.to_owned()));
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub enum Event {
     Left,
 
     /// A file is being hashed for sharing.
-    Hashing { share: ShareId, done: u64, total: u64 },
+    Hashing { share: ShareId, name: Name, done: u64, total: u64 },
     /// A file is shared from here on.
     Shared { share: ShareId, content: ContentId, name: Name, length: u64 },
     /// The tracker has taken the announcement of a share.

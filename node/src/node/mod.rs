@@ -279,7 +279,8 @@ impl Node {
             DiskResult::Hashing { share, done, total } => {
                 if let Some(hashing) = self.hashing.get_mut(&share) {
                     (hashing.done, hashing.total) = (done, total);
-                    self.lent.out.events.push(Event::Hashing { share, done, total });
+                    let name = hashing.name.clone();
+                    self.lent.out.events.push(Event::Hashing { share, name, done, total });
                 }
             }
             DiskResult::WithoutLocks { folder, elsewhere } => {

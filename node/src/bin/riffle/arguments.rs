@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
-use config::{ByteSize, Limit, ListenAddr, NodeLabel, Period, TrackerAddress, UploadPolicy};
+use config::{ByteSize, Interval, Limit, ListenAddr, NodeLabel, Period, TrackerAddress, UploadPolicy};
 
 use tracker::program::{log_files, log_size};
 
@@ -78,6 +79,13 @@ pub(crate) struct Common {
     /// The most to receive in a second, e.g. 10MiB (10M is the same), 10MB, 80Mbit, or none
     #[arg(long, global = true, env = "RIFFLE_DOWNLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
     pub(crate) download_limit: Option<Limit>,
+    /// Says nothing but results and errors: neither progress nor notes
+    #[arg(short, long, global = true, env = "RIFFLE_QUIET", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) quiet: bool,
+    /// How often a line says how far it is where no bars can be drawn, e.g. 1m, or none [default: 10s]
+    #[arg(long, global = true, env = "RIFFLE_PROGRESS", hide_env_values = true, value_name = "TIME")]
+    pub(crate) progress: Option<Interval>,
     /// Where log files go [default: riffle/logs in the user's state folder]
     #[arg(long, global = true, env = "RIFFLE_LOG_DIR", hide_env_values = true, value_name = "FOLDER")]
     pub(crate) log_dir: Option<PathBuf>,

@@ -175,7 +175,7 @@ impl Fetching {
         let Fetch { label, has_some, .. } = fetch;
         let around = Around { place: self.place, tracker, has_some: *has_some, waited: fetch.said.as_ref() };
         for line in report::failure(label, why, &around) {
-            screen.note(&line);
+            screen.error(&line);
         }
         if self.code == ExitCode::Done {
             self.code = ExitCode::of_failure(why);

@@ -23,6 +23,7 @@ mod kept;
 mod map;
 mod outlet;
 mod peers;
+mod plain_progress;
 mod progress;
 mod prompt;
 mod report;

@@ -1,21 +1,21 @@
-//! How far hashing and downloads are, while they last: bars on a terminal, else a line a second.
+//! How far hashing and downloads are, while they last: bars on a terminal, else a line now and then.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use config::Interval;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use messages::{Layout, NodeId};
 use node::{DownloadId, DownloadStatus, Event, OwnerState, OwnerStatus, ShareId, Status};
 
 use crate::map::OwnerMap;
 use crate::outlet;
+use crate::plain_progress::PlainProgress;
 use crate::report;
 use crate::screen::Screen;
 use crate::units::{percent, rate, shortened};
 
-/// No more than one plain line in this time.
-const LINE_EVERY: Duration = Duration::from_secs(1);
 /// How wide a file is drawn when all is over, in cells.
 pub(crate) const MAP_WIDTH: usize = 40;
 /// How wide a file is drawn while it comes, in cells: the words beside it have 80 columns in all, or are cut off.
@@ -34,7 +34,7 @@ pub(crate) struct Progress {
     names: BTreeMap<NodeId, String>,
     downloads: BTreeMap<DownloadId, DownloadView>,
     hashings: BTreeMap<ShareId, ProgressBar>,
-    line_due: Option<Instant>,
+    plain: PlainProgress,
 }
 
 /// What is shown of one download.
@@ -66,14 +66,16 @@ impl SourceLine {
 }
 
 impl Progress {
-    /// Nothing to show yet. `names`: what to call owners instead of their address.
-    pub(crate) fn new(screen: Screen, names: BTreeMap<NodeId, String>) -> Progress {
+    /// Nothing to show yet. `names`: what to call owners instead of their address, and each has a line; `lines`: how often
+    /// there are lines where there cannot be bars.
+    pub(crate) fn new(screen: Screen, names: BTreeMap<NodeId, String>, lines: Interval) -> Progress {
         let (downloads, hashings) = (BTreeMap::new(), BTreeMap::new());
-        Progress { screen, names, downloads, hashings, line_due: None }
+        Progress { screen, names, downloads, hashings, plain: PlainProgress::new(lines.period()) }
     }
 
     /// Takes in what happened.
     pub(crate) fn on_event(&mut self, event: &Event) {
+        self.plain.on_event(event);
         match event {
             Event::DownloadIdentified { download, length, .. } => {
                 self.downloads.entry(*download).or_default().layout = Layout::of(*length);
@@ -89,7 +91,7 @@ impl Progress {
                     view.clear();
                 }
             }
-            Event::Hashing { share, done, total } => self.on_hashing(*share, *done, *total),
+            Event::Hashing { share, done, total, .. } => self.on_hashing(*share, *done, *total),
             Event::Shared { share, .. } | Event::ShareFailed { share, .. } => {
                 if let Some(bar) = self.hashings.remove(share) {
                     bar.finish_and_clear();
@@ -112,16 +114,21 @@ impl Progress {
             }
             return;
         }
-        // Without a terminal only the demo, which names its owners, is told as it goes.
-        let due = *self.line_due.get_or_insert(now + LINE_EVERY);
-        if self.names.is_empty() || now < due {
-            return;
+        let lines = self.plain.on_downloads(&status.downloads, now);
+        self.screen.notes(&lines);
+        if !lines.is_empty() && !self.names.is_empty() {
+            for download in &status.downloads {
+                let line =
+                    |owner: &OwnerStatus| format!("  {}", plain_line(owner, download.length, &self.names));
+                self.screen.notes(&download.owners.iter().map(line).collect::<Vec<_>>());
+            }
         }
-        self.line_due = Some(now + LINE_EVERY);
-        for download in &status.downloads {
-            self.screen.note(&report::progress(download));
-            let line = |owner: &OwnerStatus| format!("  {}", plain_line(owner, download.length, &self.names));
-            self.screen.notes(&download.owners.iter().map(line).collect::<Vec<_>>());
+    }
+
+    /// Says how far hashing is at `now`, where there are no bars for it. To be called every second or so.
+    pub(crate) fn show_hashing(&mut self, now: Instant) {
+        if !matches!(self.screen, Screen::Bars(_)) {
+            self.screen.notes(&self.plain.on_hashing(now));
         }
     }
 

@@ -254,7 +254,7 @@ impl Running {
                 }
                 // Another node was faster: the next look finds it.
                 Ok(false) => {}
-                Err(error) => screen.note(&format!("{error:#}")),
+                Err(error) => screen.error(&format!("{error:#}")),
             },
         }
     }

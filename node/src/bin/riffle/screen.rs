@@ -76,6 +76,8 @@ impl PromptReader {
 pub(crate) enum Screen {
     /// Plain lines.
     Lines,
+    /// Plain lines, and of them only results and errors.
+    Quiet,
     /// Lines above progress bars on stderr.
     Bars(MultiProgress),
     /// Lines above a prompt that is being edited.
@@ -87,16 +89,28 @@ pub(crate) enum Screen {
 
 impl Screen {
     /// The screen of a command that runs once: with bars where they can move.
-    pub(crate) fn of_one_shot() -> Screen {
-        if can_animate() {
+    pub(crate) fn of_one_shot(quiet: bool) -> Screen {
+        if quiet {
+            Screen::Quiet
+        } else if can_animate() {
             Screen::Bars(MultiProgress::with_draw_target(terminal::draw_target()))
         } else {
             Screen::Lines
         }
     }
 
+    /// The screen of a program that is not asked anything: without bars.
+    pub(crate) fn of_lines(quiet: bool) -> Screen {
+        if quiet { Screen::Quiet } else { Screen::Lines }
+    }
+
     /// Says something to the person, in one line.
     pub(crate) fn note(&self, text: &str) {
+        self.notes(&[text]);
+    }
+
+    /// Says what has gone wrong, in one line: that is said to those too who want no notes.
+    pub(crate) fn error(&self, text: &str) {
         self.say(Stream::Stderr, &[text]);
     }
 
@@ -116,7 +130,7 @@ impl Screen {
     /// Whether much more can be said before lines are dropped that nobody reads.
     pub(crate) fn has_room(&self) -> bool {
         match self {
-            Screen::Lines | Screen::Bars(_) => outlet::has_room(),
+            Screen::Lines | Screen::Quiet | Screen::Bars(_) => outlet::has_room(),
             Screen::Prompt(lines) => lines.waiting.load(Ordering::Relaxed) < WAITING_LINES / 2,
             #[cfg(test)]
             Screen::Nowhere => true,
@@ -124,7 +138,14 @@ impl Screen {
     }
 
     /// [`Screen::note`] for each line.
-    pub(crate) fn notes(&self, lines: &[String]) {
+    pub(crate) fn notes<L: AsRef<str>>(&self, lines: &[L]) {
+        if !matches!(self, Screen::Quiet) {
+            self.say(Stream::Stderr, lines);
+        }
+    }
+
+    /// [`Screen::error`] for each line.
+    pub(crate) fn errors(&self, lines: &[String]) {
         self.say(Stream::Stderr, lines);
     }
 
@@ -137,7 +158,7 @@ impl Screen {
     fn say<L: AsRef<str>>(&self, stream: Stream, lines: &[L]) {
         match self {
             _ if lines.is_empty() => {}
-            Screen::Lines => outlet::say(stream, lines),
+            Screen::Lines | Screen::Quiet => outlet::say(stream, lines),
             Screen::Bars(bars) => bars.suspend(|| outlet::say(stream, lines)),
             Screen::Prompt(prompt) => prompt.show(lines),
             #[cfg(test)]

@@ -37,6 +37,8 @@ fn overlay(settings: &mut NodeSettings, common: Common) {
         upload_slots,
         upload_period,
         download_limit,
+        quiet,
+        progress,
         log_dir,
         log_level,
         log_size,
@@ -53,6 +55,8 @@ fn overlay(settings: &mut NodeSettings, common: Common) {
     settings.upload.slots = upload_slots.unwrap_or(settings.upload.slots);
     settings.upload.period = upload_period.map_or(settings.upload.period, Duration::from);
     settings.download.limit = download_limit.unwrap_or(settings.download.limit);
+    settings.quiet |= quiet;
+    settings.progress_period = progress.unwrap_or(settings.progress_period);
     settings.log_dir = log_dir.or(settings.log_dir.take()).filter(|folder| !folder.as_os_str().is_empty());
     settings.log_size = log_size.unwrap_or(settings.log_size);
     settings.log_files = log_files.unwrap_or(settings.log_files);

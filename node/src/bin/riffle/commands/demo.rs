@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use config::NodeSettings;
+use config::{Interval, NodeSettings};
 use logs::LogGuard;
 use messages::{Layout, Name, NodeId};
 use node::{Command, Destination, DiskError, DownloadOrder, Event, Patience, Summary, Wanted};
@@ -73,7 +73,7 @@ struct Outcome {
 /// # Errors
 /// What failed, with its exit code.
 pub(crate) async fn run(settings: NodeSettings, file: Option<PathBuf>) -> Result<ExitCode> {
-    let screen = Screen::of_one_shot();
+    let screen = Screen::of_one_shot(settings.quiet);
     let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut stage = None;
     let code = tokio::select! {
@@ -118,6 +118,11 @@ async fn play(
     let logs = crate::settings::log_folder(settings.log_dir.as_deref())?;
     screen.note(&format!("logs: {}", logs.join("node-demo-*.log").display()));
     Ok(ExitCode::Done)
+}
+
+/// How often there are lines where there cannot be bars: everything is over in seconds.
+fn lines(usual: Interval) -> Interval {
+    if usual == Interval::NONE { usual } else { Interval::seconds(1) }
 }
 
 fn refused(error: DiskError) -> Stop {
@@ -184,7 +189,7 @@ impl Stage {
             "a tracker at {} and {OWNERS} owners are running; each hashes the file and announces it",
             self.tracker.address()
         ));
-        let mut progress = Progress::new(screen.clone(), BTreeMap::new());
+        let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
         while sharing.values().any(Sharing::is_unannounced) {
             let (number, event) = self.events.recv().await.context("an owner has ended by itself")?;
             // One bar is enough: all of them do the same at the same time.
@@ -224,7 +229,8 @@ impl Stage {
         let tracker = TrackerWords::at(self.tracker.address());
         screen.note(&format!("a fifth node downloads {name}"));
         downloader.handle.command(Command::Download { download: downloader.handle.new_download(), order });
-        let mut progress = Progress::new(screen.clone(), owners.clone());
+        let lines = lines(settings.progress_period);
+        let mut progress = Progress::new(screen.clone(), owners.clone(), lines);
         let mut first_stretches = owners.clone();
         let mut maps = BTreeMap::new();
         let mut draw = tokio::time::interval(DRAW_EVERY);
@@ -257,7 +263,7 @@ impl Stage {
                         Event::DownloadFailed { why, .. } => {
                             let place = report::Place::OneShot;
                             let around = report::Around { place, tracker: &tracker, has_some: false, waited: None };
-                            screen.notes(&report::failure(name.as_str(), &why, &around));
+                            screen.errors(&report::failure(name.as_str(), &why, &around));
                             return Ok(Err(ExitCode::of_failure(&why)));
                         }
                         _ => {}

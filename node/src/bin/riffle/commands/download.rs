@@ -42,7 +42,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     if let Some(objection) = fetching::objection(arguments.output.as_deref(), &folder, wanted.len()) {
         return Err(Stop::usage(objection).into());
     }
-    let screen = Screen::of_one_shot();
+    let screen = Screen::of_one_shot(settings.quiet);
     let mut running = Running::start(&settings, Embedding::Never, &screen)?;
     let mut fetching = Fetching::new(Place::OneShot);
     for wanted in wanted {
@@ -50,8 +50,9 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         let (replace, patience) = (arguments.force, patience(&arguments, &settings));
         fetching.begin(DownloadOrder { wanted, destination, replace, patience }, &running.handle);
     }
+    let progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let mut signals = Signals::listen(screen.clone(), || {})?;
-    let leaving = watch(&mut running, &mut fetching, &arguments, &screen, &mut signals).await?;
+    let leaving = watch(&mut running, &mut fetching, &arguments, &screen, &mut signals, progress).await?;
     let unfinished: Vec<String> = fetching.labels().map(str::to_owned).collect();
     let has_some = fetching.has_some();
     let tracker = running.tracker.words().clone();
@@ -65,7 +66,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         .await;
     if leaving == Leaving::Asked && !unfinished.is_empty() && !fetching.is_over() {
         let names = unfinished.join(", ");
-        screen.note(&format!("{names}: interrupted; {}", report::again(has_some)));
+        screen.error(&format!("{names}: interrupted; {}", report::again(has_some)));
         return Ok(ExitCode::Interrupted);
     }
     Ok(fetching.code())
@@ -99,8 +100,8 @@ async fn watch(
     arguments: &Download,
     screen: &Screen,
     signals: &mut Signals,
+    mut progress: Progress,
 ) -> Result<Leaving> {
-    let mut progress = Progress::new(screen.clone(), BTreeMap::new());
     let mut draw = tokio::time::interval(DRAW_EVERY);
     // While the downloads run there is no end to wait for.
     let stay_over = tokio::time::sleep(config::MAX_PERIOD);

@@ -34,7 +34,10 @@ pub(crate) async fn run(settings: NodeSettings, arguments: List) -> Result<ExitC
     let mut asker = Asker::new(&settings)?;
     // Whoever reads a pipe wants to go on with the id; at a terminal its beginning is enough.
     let is_short = std::io::stdout().is_terminal() && !arguments.long;
-    let view = View { screen: Screen::Lines, digits: if is_short { MIN_DIGITS } else { ALL_DIGITS } };
+    let view = View {
+        screen: Screen::of_lines(settings.quiet),
+        digits: if is_short { MIN_DIGITS } else { ALL_DIGITS },
+    };
     if arguments.wait_complete.is_empty() {
         return list(&mut asker, arguments.prefix.as_deref().unwrap_or_default(), &view).await;
     }
@@ -65,7 +68,7 @@ impl View {
 
     /// Says that the tracker is not there, and what to leave with.
     fn silent(&self, asker: &Asker) -> ExitCode {
-        self.screen.note(&asker.tracker().gives_no_answer());
+        self.screen.error(&asker.tracker().gives_no_answer());
         ExitCode::TrackerUnreachable
     }
 }

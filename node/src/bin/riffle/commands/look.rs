@@ -17,7 +17,7 @@ use crate::state;
 /// When there is no state folder to look for nodes in.
 pub(crate) async fn run(settings: NodeSettings, request: Request) -> Result<ExitCode> {
     let root = settings.state_dir.clone().map_or_else(state::default_root, Ok)?;
-    let screen = Screen::Lines;
+    let screen = Screen::of_lines(settings.quiet);
     let only = settings.id.as_ref();
     let labels = only.map_or_else(|| labels(&root), |only| vec![only.to_string()]);
     let (mut answered, mut code) = (0, ExitCode::Done);
@@ -31,7 +31,7 @@ pub(crate) async fn run(settings: NodeSettings, request: Request) -> Result<Exit
             }
             Err(AskError::NotRunning) => {}
             Err(error) => {
-                screen.note(&format!("node {label}: {error}"));
+                screen.error(&format!("node {label}: {error}"));
                 code = ExitCode::Other;
             }
         }

@@ -27,13 +27,13 @@ pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Resu
     for file in &files {
         sharing::name_of(file).map_err(refused)?;
     }
-    let screen = Screen::of_one_shot();
+    let screen = Screen::of_one_shot(settings.quiet);
     let mut running = Running::start(&settings, Embedding::Allowed, &screen)?;
     let mut sharing = Sharing::default();
     for file in &files {
         sharing.begin(file, &running.handle).map_err(refused)?;
     }
-    let mut progress = Progress::new(screen.clone(), BTreeMap::new());
+    let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut code = ExitCode::Done;
@@ -53,7 +53,11 @@ pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Resu
                     break;
                 }
             }
-            _ = tick.tick() => running.on_tick(Instant::now(), &screen),
+            _ = tick.tick() => {
+                let now = Instant::now();
+                running.on_tick(now, &screen);
+                progress.show_hashing(now);
+            }
             () = signals.asked() => {
                 screen.note("leaving; Ctrl-C again ends at once");
                 code = ExitCode::Done;
@@ -78,15 +82,15 @@ pub(crate) fn tell(news: &News, tracker: &TrackerLink, screen: &Screen) {
         }
         News::Failed(DiskError { path, kind: DiskErrorKind::Changed }) => {
             let path = path.display();
-            screen.note(&format!(
+            screen.error(&format!(
                 "not shared: {path}: it changed while it was read; send it again when it stays as it is"
             ));
         }
-        News::Failed(error) => screen.note(&format!("not shared: {error}")),
+        News::Failed(error) => screen.error(&format!("not shared: {error}")),
         News::Ended(error) if error.kind == DiskErrorKind::Changed => {
-            screen.note(&format!("no longer shared: {error}; send it again to share it as it is now"));
+            screen.error(&format!("no longer shared: {error}; send it again to share it as it is now"));
         }
-        News::Ended(error) => screen.note(&format!("no longer shared: {error}")),
+        News::Ended(error) => screen.error(&format!("no longer shared: {error}")),
     }
 }
 

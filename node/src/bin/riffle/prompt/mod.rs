@@ -114,7 +114,7 @@ pub(crate) async fn run(mut settings: NodeSettings, on_mistake: OnMistake) -> Re
             true => "the same download goes on with it next time",
             false => "nothing has arrived",
         };
-        prompt.screen.note(&format!("{names}: unfinished; {next_time}"));
+        prompt.screen.error(&format!("{names}: unfinished; {next_time}"));
     }
     prompt.save();
     prompt.running.leave(&signals.leaving(), |_| {}).await;
@@ -136,12 +136,12 @@ fn patience(input: Input, settings: &NodeSettings) -> Patience {
 
 impl Prompt {
     fn open(settings: &NodeSettings, typed: UnboundedSender<Typed>, on_mistake: OnMistake) -> Result<Prompt> {
-        let running = Running::start(settings, Embedding::Allowed, &Screen::Lines)?;
+        let running = Running::start(settings, Embedding::Allowed, &Screen::of_lines(settings.quiet))?;
         let (screen, input) = if screen::can_edit() {
             (editor::start(running.state.history(), typed)?, Input::Editor { interrupted: false })
         } else {
             input::read_pipe(typed)?;
-            (Screen::Lines, Input::Pipe)
+            (Screen::of_lines(settings.quiet), Input::Pipe)
         };
         if matches!(input, Input::Editor { .. }) {
             let label = running.state.label();
@@ -231,7 +231,7 @@ impl Prompt {
 
     /// Says why something that was typed cannot be done.
     fn refuse(&mut self, code: ExitCode, why: &str) {
-        self.screen.note(why);
+        self.screen.error(why);
         self.fail(code);
     }
 
@@ -304,7 +304,7 @@ impl Prompt {
     /// Writes down what is shared, if that has changed.
     fn save(&mut self) {
         if let Some(trouble) = self.shares.save() {
-            self.screen.note(&trouble);
+            self.screen.error(&trouble);
         }
     }
 

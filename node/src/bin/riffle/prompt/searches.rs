@@ -74,7 +74,7 @@ impl Searches {
             }
             Event::SearchFailed { search } => match self.waiting.remove(search).map(|search| search.asker) {
                 Some(Asker::List) => {
-                    screen.note("the tracker does not answer");
+                    screen.error("the tracker does not answer");
                     Err(Unanswered)
                 }
                 Some(Asker::TabKey(_)) | None => Ok(()),
