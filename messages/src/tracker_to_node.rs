@@ -145,6 +145,20 @@ pub enum RefusalCode {
     Full,
 }
 
+impl RefusalCode {
+    /// One word for it, for logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            RefusalCode::Cookie => "cookie",
+            RefusalCode::NotRegistered => "not-registered",
+            RefusalCode::IdInUse => "id-in-use",
+            RefusalCode::TooFast => "too-fast",
+            RefusalCode::Full => "full",
+        }
+    }
+}
+
 /// PING: are you still there? Answered with PONG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackerPing {

@@ -1,7 +1,7 @@
 //! What people ask of a node.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use messages::{ContentId, Digits, Name, Prefix};
@@ -96,6 +96,16 @@ pub enum Destination {
     Folder(PathBuf),
     /// At this path.
     File(PathBuf),
+}
+
+impl Destination {
+    /// The folder, or the file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Destination::Folder(path) | Destination::File(path) => path,
+        }
+    }
 }
 
 /// How long a download waits; `None`: for ever.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use messages::tracker_to_node::{Listed, RefusalCode};
 use messages::{ContentId, Endpoint, Name, NodeId, PieceIndex};
 
+use crate::account::Account;
 use crate::disk::{DiskError, HashedAgain};
 use crate::ids::{DownloadId, SearchId, ShareId};
 
@@ -71,6 +72,8 @@ pub enum Event {
     PieceVerified { download: DownloadId, piece: PieceIndex, owners: Vec<NodeId> },
     /// A piece did not match its hash and is fetched again.
     PieceRejected { download: DownloadId, piece: PieceIndex, owners: Vec<NodeId> },
+    /// How a download went so far: now and then, and, `is_last`, just before it is over.
+    DownloadAccount { download: DownloadId, account: Account, is_last: bool },
     /// A download is complete and verified.
     DownloadDone { download: DownloadId, path: PathBuf, summary: Summary },
     /// A download is over without its file.
@@ -131,6 +134,26 @@ pub enum SessionEnd {
     Ours,
 }
 
+impl SessionEnd {
+    /// One word for it, for logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            SessionEnd::Done => "done",
+            SessionEnd::PeerLeft => "peer-left",
+            SessionEnd::Gone => "gone",
+            SessionEnd::Forgotten => "forgotten",
+            SessionEnd::NoAnswer => "no-answer",
+            SessionEnd::Crowded => "crowded",
+            SessionEnd::Silent => "silent",
+            SessionEnd::Fault => "fault",
+            SessionEnd::BadPieces => "bad-pieces",
+            SessionEnd::BadManifest => "bad-manifest",
+            SessionEnd::Ours => "ours",
+        }
+    }
+}
+
 /// Why a download does not go on right now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
@@ -178,6 +201,28 @@ pub enum Waiting {
 }
 
 impl Waiting {
+    /// One word for the reason, for logs.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Waiting::Tracker => "tracker",
+            Waiting::Unknown => "unknown",
+            Waiting::TrackerIsYoung { .. } => "young-tracker",
+            Waiting::NoSignOfLife { .. } => "no-sign-of-life",
+            Waiting::Owners => "owners",
+            Waiting::Liars => "liars",
+            Waiting::OwnersBusy => "busy-owners",
+            Waiting::MissingPieces => "missing-pieces",
+            Waiting::Manifest => "manifest",
+            Waiting::Disk => "disk",
+            Waiting::DiskBehind => "slow-disk",
+            Waiting::DiskFull { .. } => "full-disk",
+            Waiting::Limit => "limit",
+            Waiting::Nothing => "nothing",
+            Waiting::Finishing => "finishing",
+        }
+    }
+
     /// Whether this is what it was: how much is missing, or how long it still takes, is no other reason.
     #[must_use]
     pub fn is_still(&self, before: &Waiting) -> bool {

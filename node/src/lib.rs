@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod account;
 mod announce;
 mod buffers;
 mod command;
@@ -21,6 +22,7 @@ mod rate;
 mod runs;
 mod status;
 
+pub use account::{Account, Giver};
 pub use command::{Command, Destination, DownloadOrder, Patience, Wanted};
 pub use disk::{
     DiskError, DiskErrorKind, DiskRequest, DiskResult, Doubt, FinishError, HashedAgain, Opened, StoreError,

@@ -92,6 +92,19 @@ fn has(said: &[String], words: &str) {
     assert!(said.iter().any(|line| line.contains(words)), "{words:?} was not said, but: {said:#?}");
 }
 
+/// The last line about how a download went, for whoever asks why it was slow.
+fn has_account(log: &str, begins: &str) {
+    let line = log.lines().rfind(|line| line.contains("download over download=1 ")).expect("accounted for");
+    assert!(line.contains(&format!("download=1 {begins}")), "{line}");
+    for field in
+        ["fetched=", "took_ms=", "rate=", "waits=", "lost_bytes=", "duplicate_bytes=", "bad_pieces=0"]
+    {
+        assert!(line.contains(field), "{field}: {line}");
+    }
+    let (_, gave) = line.split_once("gave=127.0.0.1:").expect("the owner");
+    assert!(gave.contains("B/") && gave.ends_with("us"), "how much and how far away: {line}");
+}
+
 #[test]
 fn an_interrupted_download_leaves_with_7_says_how_to_go_on_and_goes_on() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
@@ -103,7 +116,11 @@ fn an_interrupted_download_leaves_with_7_says_how_to_go_on_and_goes_on() {
         has(&said, "film.bin: interrupted; what has arrived is kept: the same command goes on with it");
         // The owner heard BYE: it does not wait for somebody who has left.
         wait_until("the owner is told", || stage.place.logs().contains("downloader's session ended"));
+        let log = || fs::read_to_string(stage.place.path().join("logs/node-guest.log")).expect("a log");
+        assert!(!log().contains(" WARN "), "a person wanted it so: {}", log());
+        has_account(&log(), "verified=");
         stage.goes_on();
+        has_account(&log(), &format!("verified={SIZE} length={SIZE} "));
     }
 }
 

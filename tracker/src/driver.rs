@@ -91,7 +91,8 @@ pub async fn run(
         }
     }
     let (nodes, contents) = (tracker.nodes(), tracker.contents());
-    tracing::info!(nodes, contents, counters = ?tracker.counters(), "tracker leaving");
+    record::record_counters(tracker.counters());
+    tracing::info!(nodes, contents, "tracker leaving");
     Ok(())
 }
 

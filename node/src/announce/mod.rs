@@ -337,7 +337,9 @@ impl Announce {
     }
 
     fn notice_silence(&mut self, tracker: SocketAddr, cx: &mut Context<'_>) {
-        let Some(since) = self.unanswered_since().filter(|_| !self.silent) else {
+        // Who leaves does not wait for it: what it does not hear it finds out.
+        let notices = !self.silent && !matches!(self.link, Link::Leaving { .. });
+        let Some(since) = self.unanswered_since().filter(|_| notices) else {
             return;
         };
         let silent = cx.now.since(since);

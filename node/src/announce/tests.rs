@@ -294,6 +294,26 @@ fn a_silent_tracker_is_said_to_be_silent_once() {
 }
 
 #[test]
+fn a_tracker_that_is_silent_while_the_node_leaves_is_no_news() {
+    let mut fixture = Fixture::joined();
+    // Something is asked just before, and the goodbye just before that would be told.
+    let query = Query::Content(entry(1).content);
+    fixture.with(|announce, cx| announce.need(NeedTicket::Download(DownloadId(4)), query, cx));
+    fixture.said();
+    for _ in 0..9 {
+        fixture.wait(Duration::from_millis(500));
+        fixture.said();
+    }
+    fixture.out.clear();
+    fixture.with(|announce, cx| announce.leave(cx));
+    for _ in 0..4 {
+        fixture.wait(Duration::from_millis(300));
+        fixture.said();
+        assert_eq!(fixture.out.events, []);
+    }
+}
+
+#[test]
 fn a_node_that_does_not_know_where_its_tracker_is_says_nothing_until_it_is_told() {
     let mut fixture = Fixture::new();
     fixture.announce = Announce::new(None, NodeId::from_bytes([7; 16]), BootEpoch(3), fixture.now);

@@ -236,6 +236,7 @@ impl Download {
         }
         if place.is_none() {
             cx.counters.duplicate_bytes += length as u64;
+            self.ledger.duplicate_bytes += length as u64;
             return None;
         }
         if is_file {
@@ -309,6 +310,7 @@ impl Download {
         let Some(session) = self.sessions.remove(&key) else {
             return;
         };
+        self.ledger.note_rtt(session.owner, session.rtt());
         self.attention.forget(key);
         self.recount();
         cx.routes.close(session.ours);

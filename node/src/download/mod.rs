@@ -19,6 +19,7 @@ mod endgame;
 mod fetch;
 mod has;
 mod hints;
+mod ledger;
 mod looking;
 mod need;
 mod owners;
@@ -54,6 +55,7 @@ use assembly::Assembly;
 use attention::Attention;
 use endgame::Doubled;
 use fetch::Fetch;
+use ledger::Ledger;
 use need::NeedSchedule;
 use owners::Candidates;
 use room::Full;
@@ -161,9 +163,10 @@ pub(crate) struct Download {
     senders: BTreeMap<SessionKey, (NodeId, SocketAddr)>,
     /// Verified bytes by owner.
     given: BTreeMap<NodeId, (SocketAddr, u64)>,
-    /// Why it waits, as it was told last, and what it is now and since when.
+    /// Why it waits, as it was told last.
     told: Option<Waiting>,
-    waits: (Waiting, Timestamp),
+    /// What it waited for and what was in vain, for the log.
+    ledger: Ledger,
     completed: Option<Completed>,
     begun: Option<Begun>,
     attention: Attention,
@@ -206,7 +209,7 @@ impl Download {
             senders: BTreeMap::new(),
             given: BTreeMap::new(),
             told: None,
-            waits: (Waiting::Tracker, now),
+            ledger: Ledger::new(now),
             completed: None,
             begun: None,
             attention: Attention::new(),
@@ -373,6 +376,7 @@ impl Download {
     fn fail(&mut self, why: Failure, cx: &mut Context<'_>) {
         self.end_all_sessions(SessionEnd::Ours, ByeReason::Cancelled, cx);
         self.attention.draw_to_all();
+        self.account_at_end(cx);
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
         match phase {
             Phase::Fetching(mut fetch) => {

@@ -188,6 +188,7 @@ impl Download {
         cx: &mut Context<'_>,
     ) {
         cx.counters.bad_pieces += 1;
+        self.ledger.bad_pieces += 1;
         let owners = self.owners_of(contributions);
         cx.out.events.push(Event::PieceRejected { download: self.id, piece, owners: owners.clone() });
         // With one sender it is clear who sent the bad bytes; with several, each shows by whole pieces that it is not the one.
@@ -277,6 +278,7 @@ impl Download {
         cx: &mut Context<'_>,
     ) {
         self.end_all_sessions(SessionEnd::Done, ByeReason::Done, cx);
+        self.account_at_end(cx);
         let mut shares: Vec<Share> =
             self.given.iter().map(|(&owner, &(peer, bytes))| Share { owner, peer, bytes }).collect();
         shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));

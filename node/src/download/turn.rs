@@ -55,6 +55,7 @@ impl Download {
         self.ask(&due, whole, cx);
         if whole {
             self.tell_why_it_waits(cx);
+            self.account_when_due(cx);
             self.attention.plan(self.next_timer(cx));
         }
         // What was found out on the way is looked at at once.
@@ -111,6 +112,7 @@ impl Download {
             let owner = session.owner;
             let bytes: u32 = lost.iter().map(|range| range.length()).sum();
             cx.counters.lost_bytes += u64::from(bytes);
+            self.ledger.lost_bytes += u64::from(bytes);
             cx.download_limit.refund(bytes);
             // What later segments overtook is asked of the same owner; after silence anybody may.
             let by = (!timed_out).then_some(key);
@@ -164,8 +166,9 @@ impl Download {
         let late = self.manifest_late_at().unwrap_or(Timestamp::NEVER);
         let wait = wait.earlier(Wait { until: late, reason: Reason::Snub });
         let wait = wait.earlier(Wait { until: self.relieves_at(cx.now), reason: Reason::Relief });
-        let untold = !self.told.as_ref().is_some_and(|told| self.waits.0.is_still(told));
-        let tell = if untold { self.waits.1 + TELL_AFTER } else { Timestamp::NEVER };
+        let (why, since) = self.ledger.waits.now();
+        let untold = !self.told.as_ref().is_some_and(|told| why.is_still(told));
+        let tell = if untold { since + TELL_AFTER } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });
         let silence = if cx.now < self.silence.is_told_at() && self.wants_owners() {
             self.silence.is_told_at()
@@ -246,11 +249,10 @@ impl Download {
     fn tell_why_it_waits(&mut self, cx: &mut Context<'_>) {
         let limited = cx.download_limit.rate().is_some() && cx.download_limit.ready_at(cx.now) > cx.now;
         let why = self.waiting(limited, cx.now);
-        if !why.is_still(&self.waits.0) {
-            self.waits = (why.clone(), cx.now);
-        }
+        self.ledger.waits.turn_to(why.clone(), cx.now);
+        let since = self.ledger.waits.now().1;
         let is_told = self.told.as_ref().is_some_and(|told| why.is_still(told));
-        if !is_told && cx.now >= self.waits.1 + TELL_AFTER {
+        if !is_told && cx.now >= since + TELL_AFTER {
             self.told = Some(why.clone());
             cx.out.events.push(Event::DownloadWaits { download: self.id, why });
         }

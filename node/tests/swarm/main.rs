@@ -1,5 +1,6 @@
 //! Swarms in simulated time: the cores of nodes and tracker, links and disks, from one seed, without a byte of file.
 
+mod accounts;
 mod content;
 mod disk;
 mod faults;

@@ -2,7 +2,7 @@
 
 use tracing::{debug, info, warn};
 
-use crate::{Event, Found};
+use crate::{Counters, Event, Found, Refusals};
 
 /// Writes one event to the log.
 pub(super) fn record(event: &Event) {
@@ -36,9 +36,20 @@ pub(super) fn record(event: &Event) {
             Found::Contents(contents) => debug!(%node, %address, contents, "need answered: contents"),
         },
         Event::Refused { node, address, code, retry_after } => {
-            debug!(%node, %address, ?code, ?retry_after, "request refused");
+            let retry_after_ms = retry_after.as_millis() as u64;
+            debug!(%node, %address, code = %code.word(), retry_after_ms, "request refused");
         }
         Event::Undecodable { from, error } => debug!(%from, %error, "datagram refused"),
         Event::Misdirected { from } => debug!(%from, "datagram is not for a tracker"),
     }
+}
+
+/// Writes what was counted to the log.
+pub(super) fn record_counters(counters: &Counters) {
+    let Counters { datagrams, undecodable, misdirected, unanswerable, stray_pongs, expired, .. } = counters;
+    info!(datagrams, undecodable, misdirected, unanswerable, stray_pongs, expired, "counted in all");
+    let Counters { registered, owned, needs, updates, repeated_updates, exits, .. } = counters;
+    info!(registered, owned, needs, updates, repeated_updates, exits, "counted by request");
+    let Refusals { cookie, not_registered, id_in_use, too_fast, full } = counters.refused;
+    info!(cookie, not_registered, id_in_use, too_fast, full, "counted by refusal");
 }

@@ -13,6 +13,8 @@ use crate::state::write_whole;
 const MOST_BYTES: u64 = 64 << 20;
 /// What is put behind the name of a file that is set aside.
 const ASIDE: &str = ".damaged";
+/// How the name of a file ends that is not whole yet.
+const UNFINISHED: &str = ".new";
 /// What begins the last line, before the checksum of all lines above it.
 const CHECKSUM: &str = "crc32 ";
 
@@ -78,6 +80,22 @@ pub(crate) fn set_aside(path: &Path, damage: &Damage, lost: &str) -> String {
     let moved = *damage == Damage::Damaged && fs::rename(path, &aside).is_ok();
     let kept = if moved { format!("; kept as {}", Path::new(&aside).display()) } else { String::new() };
     format!("{}: {damage}{kept}: {lost}", path.display())
+}
+
+/// Removes from a state folder what was set aside as damaged, or left unfinished by a life that was cut short, so long ago that
+/// nobody looks at it any more.
+pub(crate) fn sweep(folder: &Path) {
+    for file in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let ends = |ending: &str| file.file_name().to_string_lossy().ends_with(ending);
+        let is_old = || {
+            let modified = file.metadata().and_then(|found| found.modified()).ok();
+            modified.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > GONE_FOR)
+        };
+        let is_file = || file.file_type().is_ok_and(|kind| kind.is_file());
+        if (ends(ASIDE) || ends(UNFINISHED)) && is_file() && is_old() {
+            let _ = fs::remove_file(file.path());
+        }
+    }
 }
 
 /// A path in one line of text without tabs, whatever bytes it has.

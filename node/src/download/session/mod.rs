@@ -464,6 +464,11 @@ impl Session {
         self.flow.is_some().then_some((self.peer, self.theirs))
     }
 
+    /// The smoothed round-trip time, once there is one.
+    pub(super) fn rtt(&self) -> Option<Duration> {
+        self.flow.as_ref().and_then(Flow::smoothed_rtt)
+    }
+
     /// For screens.
     pub(crate) fn status(&self, pieces: std::ops::Range<u32>, now: Timestamp) -> OwnerStatus {
         OwnerStatus {
@@ -478,7 +483,7 @@ impl Session {
             pieces,
             received: self.meter.total(),
             rate: self.meter.rate(now),
-            rtt: self.flow.as_ref().and_then(Flow::smoothed_rtt),
+            rtt: self.rtt(),
             outstanding: self.flow.as_ref().map_or(0, Flow::outstanding),
             datagram: self.flow.as_ref().map_or(BASE, |flow| flow.segment() + CHUNK_HEADER as u16),
             permille: self.permille(),

@@ -168,7 +168,9 @@ pub(crate) fn start(
             events,
         };
         let tracker = tracker.map(tracing::field::display);
-        tracing::info!(%address, tracker, receive_buffer, credit, ?limits, "node started");
+        tracing::info!(%address, tracker, receive_buffer, credit, "node started");
+        let FileLimits { shared, hashed, parts } = limits;
+        tracing::info!(shared, hashed, parts, "files that may be open");
         runtime.block_on(thread.run());
         if !thread.disk.stop(WORKERS_PATIENCE) {
             tracing::warn!("disk workers are still at work");

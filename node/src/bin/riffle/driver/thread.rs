@@ -167,7 +167,7 @@ impl NetworkThread {
         let now = self.clock.now();
         match ask {
             Ask::Command(command) => {
-                info!(?command, "command");
+                tell::log_command(&command);
                 self.node.handle_command(command, now);
             }
             Ask::Status(answer) => {
@@ -328,8 +328,6 @@ impl NetworkThread {
     }
 
     fn tell_counters(&self) {
-        let (core, shelf) = (self.node.counters(), self.shelf.counters());
-        let transmit = self.transmitter.counters();
-        info!(?core, ?shelf, ?transmit, "counted");
+        tell::log_counters(&self.node.counters(), &self.shelf.counters(), &self.transmitter.counters());
     }
 }

@@ -212,8 +212,10 @@ impl Memory {
         }
     }
 
-    /// Forgets files that have been gone for long, and manifests that no file needs. For a worker.
+    /// Forgets files that have been gone for long, manifests that no file needs, and what was set aside or left unfinished
+    /// long ago. For a worker.
     pub(crate) fn sweep(&self) {
+        kept::sweep(&self.folder);
         let stale = kept::now_seconds().saturating_sub(GONE_FOR.as_secs());
         let old: Vec<PathBuf> = {
             let book = self.book();
@@ -224,9 +226,11 @@ impl Memory {
                 .collect()
         };
         for path in old {
-            let gone =
-                fs::symlink_metadata(&path).is_err_and(|cause| cause.kind() == io::ErrorKind::NotFound);
-            if gone {
+            // A folder on the way may be a file now.
+            let is_nowhere = |cause: &io::Error| {
+                matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            };
+            if fs::symlink_metadata(&path).is_err_and(|cause| is_nowhere(&cause)) {
                 self.book().forget(&path);
             }
         }

@@ -287,7 +287,22 @@ fn files_that_are_gone_are_forgotten_in_time_and_their_manifests_with_them() {
     fs::remove_file(&gone_long).unwrap();
     fs::remove_file(&gone_lately).unwrap();
     fs::write(home.state().join("manifests").join("junk"), "x").unwrap();
+    // What was set aside or left unfinished, long ago and lately, beside what is no such file.
+    for (name, is_old) in [
+        ("hashes.damaged", true),
+        ("shares.new", true),
+        ("shares.damaged", false),
+        ("id.new", false),
+        ("id", true),
+    ] {
+        let file = File::create(home.state().join(name)).unwrap();
+        let age = if is_old { GONE_FOR + Duration::from_secs(60) } else { Duration::from_secs(60) };
+        file.set_modified(SystemTime::now() - age).unwrap();
+    }
     memory.sweep();
+    let left = |name: &str| home.state().join(name).exists();
+    assert!(!left("hashes.damaged") && !left("shares.new"));
+    assert!(left("shares.damaged") && left("id.new") && left("id"));
     assert!(!memory.has(&gone_long) && memory.has(&gone_lately) && memory.has(&still_there));
     assert_eq!(home.manifests().len(), 2);
 }
