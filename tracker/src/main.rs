@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use config::TrackerSettings;
 use tracker::program::{self, Flags, variables};
 
 /// Riffle's tracker: knows which node owns which file, and tells those who ask.
 #[derive(Debug, Parser)]
-#[command(name = "riffle-tracker", version, about, max_term_width = 110, after_help = AFTER)]
+#[command(name = "riffle-tracker", version, about, max_term_width = 110, after_long_help = AFTER)]
 struct Arguments {
     #[command(flatten)]
     flags: Flags,
@@ -23,7 +23,7 @@ Ctrl-C ends it; nodes keep their downloads and come back when a tracker answers 
 Exit codes: 0 done, 2 usage, settings or port taken, 10 the system failed.";
 
 fn main() -> ExitCode {
-    let arguments: Arguments = match variables::parse() {
+    let arguments: Arguments = match variables::parse(Arguments::command()) {
         Ok(arguments) => arguments,
         Err(error) if !error.use_stderr() => {
             // Help and version: what was asked for.

@@ -5,14 +5,14 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::{Command, CommandFactory, Error, FromArgMatches};
+use clap::{Command, Error, FromArgMatches};
 
-/// Reads the command line of this process, and the environment where it says nothing.
+/// Reads the command line of this process as `command` has it, and the environment where it says nothing.
 ///
 /// # Errors
 /// What is wrong with them, or the help that was asked for.
-pub fn parse<P: CommandFactory + FromArgMatches>() -> Result<P, Error> {
-    let mut command = without_empty(P::command(), &|name| std::env::var_os(name));
+pub fn parse<P: FromArgMatches>(command: Command) -> Result<P, Error> {
+    let mut command = without_empty(command, &|name| std::env::var_os(name));
     let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
     P::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, Args, Command, CommandFactory as _, Parser, Subcommand};
 use config::{ByteSize, Interval, Limit, ListenAddr, NodeLabel, Period, TrackerAddress, UploadPolicy};
-
 use tracker::program::{log_files, log_size};
 
 use crate::commands::list::Goal;
@@ -22,6 +21,9 @@ Examples:
   riffle                                 the prompt: send, download, list, status, ... exit
   riffle tracker                         the tracker alone, for the whole network";
 
+const MORE: &str =
+    "riffle --help shows examples, all options and the exit codes; riffle VERB --help those of a verb.";
+
 const AFTER: &str = "\
 Every option is also a variable RIFFLE_* and a line of the settings file; an option goes before the variable, that \
 before the file. Without --tracker and with none at 127.0.0.1:12345, a prompt or a `send` starts one by itself. What the \
@@ -33,7 +35,8 @@ unreachable, 7 interrupted and resumable, 8 integrity, 9 disk full, 10 file or p
 
 /// Shares files between machines: a download comes from all who have the file, in parallel, over UDP.
 #[derive(Debug, Parser)]
-#[command(name = "riffle", version, before_help = EXAMPLES, after_help = AFTER, max_term_width = 110)]
+#[command(name = "riffle", version, max_term_width = 110)]
+#[command(before_long_help = EXAMPLES, after_help = MORE, after_long_help = AFTER)]
 pub(crate) struct Arguments {
     /// Options of all commands.
     #[command(flatten)]
@@ -67,13 +70,16 @@ pub(crate) struct Common {
     pub(crate) upload_limit: Option<Limit>,
     /// Who is served when more want a content than there are places: tit-for-tat or fair [default: tit-for-tat]
     #[arg(long, global = true, env = "RIFFLE_UPLOAD_POLICY", hide_env_values = true, value_name = "POLICY")]
+    #[arg(hide_short_help = true)]
     pub(crate) upload_policy: Option<UploadPolicy>,
     /// How many downloaders of one content `fair` serves at once, 2 to 64 [default: 8]
     #[arg(long, global = true, env = "RIFFLE_UPLOAD_SLOTS", hide_env_values = true, value_name = "COUNT")]
+    #[arg(hide_short_help = true)]
     #[arg(value_parser = upload_slots)]
     pub(crate) upload_slots: Option<u8>,
     /// How often tit-for-tat looks again at who gives and takes most, e.g. 10s [default: 30s]
     #[arg(long, global = true, env = "RIFFLE_UPLOAD_PERIOD", hide_env_values = true, value_name = "TIME")]
+    #[arg(hide_short_help = true)]
     #[arg(value_parser = upload_period)]
     pub(crate) upload_period: Option<Period>,
     /// The most to receive in a second, e.g. 10MiB (10M is the same), 10MB, 80Mbit, or none
@@ -88,23 +94,29 @@ pub(crate) struct Common {
     pub(crate) progress: Option<Interval>,
     /// Where log files go [default: riffle/logs in the user's state folder]
     #[arg(long, global = true, env = "RIFFLE_LOG_DIR", hide_env_values = true, value_name = "FOLDER")]
+    #[arg(hide_short_help = true)]
     pub(crate) log_dir: Option<PathBuf>,
     /// What is logged: off, error, warn, info, debug, trace, or by part [default: info]
     #[arg(long, global = true, env = "RIFFLE_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL")]
+    #[arg(hide_short_help = true)]
     pub(crate) log_level: Option<String>,
     /// A log file that would become longer is put aside as NAME.1 [default: 10MB]
     #[arg(long, global = true, env = "RIFFLE_LOG_SIZE", hide_env_values = true, value_name = "SIZE")]
+    #[arg(hide_short_help = true)]
     #[arg(value_parser = log_size)]
     pub(crate) log_size: Option<ByteSize>,
     /// So many log files are kept, the one that is written included [default: 5]
     #[arg(long, global = true, env = "RIFFLE_LOG_FILES", hide_env_values = true, value_name = "COUNT")]
+    #[arg(hide_short_help = true)]
     #[arg(value_parser = log_files)]
     pub(crate) log_files: Option<u8>,
     /// A settings file [default: riffle/node.toml in the user's configuration folder, if it is there]
     #[arg(long, global = true, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
+    #[arg(hide_short_help = true)]
     pub(crate) config: Option<PathBuf>,
     /// Where nodes keep who they are and what they share [default: riffle in the user's state folder]
     #[arg(long, global = true, env = "RIFFLE_STATE_DIR", hide_env_values = true, value_name = "FOLDER")]
+    #[arg(hide_short_help = true)]
     pub(crate) state_dir: Option<PathBuf>,
 }
 
@@ -134,6 +146,7 @@ pub(crate) enum Verb {
     /// Share files until Ctrl-C, and print for each the line that fetches it on another machine
     Send(Send),
     /// Fetch files from all who share them
+    #[command(visible_aliases = ["get", "receive"])]
     Download(Download),
     /// Show what the tracker knows, without joining it
     List(List),
@@ -205,6 +218,49 @@ pub(crate) struct Demo {
     pub(crate) file: Option<PathBuf>,
 }
 
+/// Of the common options those that mean something to a verb, where that is not all of them. The others are taken there as well,
+/// since they may stand before the verb or in the environment, but its help does not show them.
+const USED: [(&str, &[&str]); 5] = [
+    ("list", &["tracker", "quiet", "config"]),
+    ("status", &["id", "quiet", "config", "state_dir"]),
+    ("peers", &["id", "quiet", "config", "state_dir"]),
+    (
+        "demo",
+        &[
+            "upload_limit",
+            "download_limit",
+            "quiet",
+            "progress",
+            "log_dir",
+            "log_level",
+            "log_size",
+            "log_files",
+            "config",
+        ],
+    ),
+    ("tracker", &["listen", "log_dir", "log_level", "log_size", "log_files", "config"]),
+];
+
+impl Arguments {
+    /// Reads the command line of this process, and the environment.
+    ///
+    /// # Errors
+    /// What clap has to say: a refusal, or the help that was asked for.
+    pub(crate) fn read() -> Result<Arguments, clap::Error> {
+        tracker::program::variables::parse(command())
+    }
+}
+
+fn command() -> Command {
+    let command = Arguments::command();
+    let common: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    USED.iter().fold(command, |command, (verb, used)| {
+        let unused = common.iter().filter(|arg| !used.contains(&arg.get_id().as_str()));
+        // What a verb defines itself is not handed down to it.
+        command.mut_subcommand(verb, |verb| verb.args(unused.map(|arg| arg.clone().hide(true))))
+    })
+}
+
 /// A refusal of clap's in one line: what is wrong and what is near to it, without the reminder of the usage.
 pub(crate) fn one_line(refusal: &str) -> String {
     let told = refusal.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
@@ -215,18 +271,18 @@ pub(crate) fn one_line(refusal: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::FromArgMatches as _;
 
     use super::*;
 
     fn parse(line: &str) -> Result<Arguments, clap::Error> {
         let words = crate::words::split(line).expect("closed");
-        Arguments::try_parse_from(words)
+        Arguments::from_arg_matches(&command().try_get_matches_from(words)?)
     }
 
     #[test]
     fn the_definition_is_sound() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -261,9 +317,50 @@ mod tests {
             own + command.get_subcommands().map(with_variable).sum::<usize>()
         }
         let without_empty = tracker::program::variables::without_empty;
-        let kept = without_empty(Arguments::command(), &|_| None);
-        assert_eq!(with_variable(&kept), with_variable(&Arguments::command()));
-        assert_eq!(with_variable(&without_empty(Arguments::command(), &|_| Some("".into()))), 0);
+        let kept = without_empty(command(), &|_| None);
+        assert_eq!(with_variable(&kept), with_variable(&command()));
+        assert_eq!(with_variable(&without_empty(command(), &|_| Some("".into()))), 0);
+    }
+
+    #[test]
+    fn the_help_of_a_verb_shows_what_means_something_there_and_all_is_taken() {
+        // Options stand at the beginning of their lines, alone or behind a short one.
+        let shows = |verb: &str, option: &str| {
+            let error = parse(&format!("riffle {verb} --help")).expect_err("help");
+            assert!(!error.use_stderr());
+            let (help, flag) = (error.to_string(), format!("--{}", option.replace('_', "-")));
+            let options = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+            options
+                .map(|line| line.split_whitespace().take(2))
+                .any(|mut words| words.any(|word| word == flag))
+        };
+        let all: Vec<String> = Arguments::command()
+            .get_arguments()
+            .filter(|arg| arg.is_global_set())
+            .map(|arg| arg.get_id().to_string())
+            .collect();
+        for (verb, used) in USED {
+            for option in &all {
+                assert_eq!(shows(verb, option), used.contains(&option.as_str()), "{verb} {option}");
+            }
+        }
+        for verb in ["send", "download"] {
+            assert!(all.iter().all(|option| shows(verb, option)), "{verb}");
+        }
+        for line in
+            ["riffle --id 3 tracker", "riffle tracker --id 3", "riffle demo --id 3", "riffle --id 3 list"]
+        {
+            let id = parse(line).expect("taken").common.id;
+            assert_eq!(id.as_ref().map(NodeLabel::as_str), Some("3"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_download_goes_by_the_names_that_other_programs_have_for_it() {
+        for verb in ["download", "get", "receive"] {
+            let verb = parse(&format!("riffle {verb} NAME")).expect("fits").verb;
+            assert!(matches!(verb, Some(Verb::Download(Download { wanted, .. })) if wanted == ["NAME"]));
+        }
     }
 
     #[test]
@@ -325,8 +422,11 @@ mod tests {
     }
 
     #[test]
-    fn the_help_begins_with_examples() {
-        let help = Arguments::command().render_help().to_string();
-        assert!(help.starts_with("Examples:"), "{help}");
+    fn the_long_help_begins_with_examples_and_the_short_one_is_short() {
+        let (short, long) = (command().render_help().to_string(), command().render_long_help().to_string());
+        assert!(long.starts_with("Examples:") && long.contains("Exit codes: 0 done"), "{long}");
+        assert!(!short.contains("Examples:") && !short.contains("Exit codes:"), "{short}");
+        assert!(short.lines().count() < 40 && long.lines().count() > 60, "{short}");
+        assert!(short.contains("--tracker") && !short.contains("--upload-slots"), "{short}");
     }
 }

@@ -53,7 +53,7 @@ use crate::exit::ExitCode;
 fn main() -> std::process::ExitCode {
     driver::raise_open_files();
     tracker::program::signals::survive_file_size_limit();
-    let arguments: Arguments = match tracker::program::variables::parse() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) if !error.use_stderr() => {
             // Help and version: what was asked for.

@@ -62,7 +62,7 @@ impl Completer for Completion {
                 let (start, files) = self.files.complete_path(line, pos)?;
                 Ok((start, files.into_iter().filter(|file| can_be_edited(&file.replacement)).collect()))
             }
-            Some("download" | "list") => {
+            Some("download" | "get" | "receive" | "list") => {
                 let quoted =
                     |name: String| Pair { replacement: words::quote(&name).into_owned(), display: name };
                 let names = self.tracker_names(&word.text).into_iter();

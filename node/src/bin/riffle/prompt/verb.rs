@@ -28,7 +28,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     Topic {
         name: "download",
         usage: "download [--wait] [--force] [--newest] [-o PATH] NAME|ID...",
-        summary: "fetch files, and share them too once they are there",
+        summary: "fetch files, and share them too once they are there (or get, receive)",
     },
     Topic { name: "exit", usage: "exit", summary: "leave now; downloads go on where they were next time" },
     Topic { name: "list", usage: "list [PREFIX]", summary: "what the tracker knows, by name" },
@@ -178,6 +178,7 @@ fn topic(typed: &str) -> Option<&'static Topic> {
     let name = match typed {
         "quit" | "bye" => "exit",
         "?" => "help",
+        "get" | "receive" => "download",
         other => other,
     };
     TOPICS.iter().find(|topic| topic.name == name)
@@ -186,7 +187,7 @@ fn topic(typed: &str) -> Option<&'static Topic> {
 /// The command that `typed` was most likely meant to be.
 fn nearest(typed: &str) -> Option<&'static str> {
     let common = match typed {
-        "get" | "fetch" => Some("download"),
+        "fetch" => Some("download"),
         "share" | "put" | "add" => Some("send"),
         "ls" | "search" => Some("list"),
         "stop" | "rm" => Some("cancel"),
@@ -270,6 +271,9 @@ mod tests {
     fn commands_are_read() {
         assert_eq!(parse("  "), Ok(Verb::Nothing));
         assert_eq!(parse("send 'a b' c"), Ok(Verb::Send(vec!["a b".into(), "c".into()])));
+        for verb in ["download x", "get x", "receive x"] {
+            assert_eq!(parse(verb), parse("download x"));
+        }
         assert_eq!(parse("exit"), Ok(Verb::Exit));
         assert_eq!(parse("quit"), Ok(Verb::Exit));
         assert_eq!(parse("status"), Ok(Verb::Status));
@@ -305,7 +309,7 @@ mod tests {
             mistake("downlaod x"),
             "there is no command \"downlaod\"; did you mean \"download\"? help shows all"
         );
-        assert!(mistake("get x").contains("download"));
+        assert!(mistake("fetch x").contains("download"));
         assert_eq!(mistake("xyzzy"), "there is no command \"xyzzy\"; help shows what there is");
         assert_eq!(mistake("send"), "a file is missing; it is typed: send FILE...");
         assert_eq!(mistake("send 'a"), "a quote is not closed");
