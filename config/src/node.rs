@@ -78,7 +78,7 @@ settings! {
         /// system chooses.
         pub listen: ListenAddr = ListenAddr::any(0);
 
-        /// Where the log file `node-<id>.log` goes. Without one, the state folder of the user.
+        /// Where the log file `node-<id>.log` goes. Without one, the folder `logs` in the state folder.
         pub log_dir: Option<PathBuf> = None, such as "\"/var/log/riffle\"";
 
         /// What is logged: off, error, warn, info, debug or trace, for one part too, as in "info,node=debug".

@@ -1,14 +1,21 @@
 //! What can go wrong when logging is set up. Each message is one line with what failed and why.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::owner::Owner;
+
+/// Whose `path` is, as the middle of a sentence.
+fn belongs(path: &Path) -> String {
+    Owner::of(path).map_or_else(String::new, |owner| format!(" (it belongs to {owner})"))
+}
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
     /// The folder is not there and cannot be made.
-    #[error("cannot create the log folder {}: {cause}", .path.display())]
+    #[error("cannot create the log folder {}: {cause}; --log-dir names another", .path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -16,7 +23,7 @@ pub enum LogError {
         cause: io::Error,
     },
     /// The file cannot be opened for appending.
-    #[error("cannot open the log file {}: {cause}", .path.display())]
+    #[error("cannot open the log file {}: {cause}{}; --log-dir names another folder", .path.display(), belongs(.path))]
     Open {
         /// The file.
         path: PathBuf,

@@ -86,7 +86,9 @@ fn open(folder: &Path, file: &str, rotation: Rotation) -> Result<RotatingFile, L
     if !matches!((components.next(), components.next()), (Some(Component::Normal(_)), None)) {
         return Err(LogError::FileName { file: file.to_owned() });
     }
-    rotating::make_folder(folder).map_err(|cause| LogError::Folder { path: folder.to_owned(), cause })?;
+    crate::owner::keep_owner(folder)
+        .and_then(|()| rotating::make_folder(folder))
+        .map_err(|cause| LogError::Folder { path: folder.to_owned(), cause })?;
     let path = folder.join(file);
     RotatingFile::open(path.clone(), rotation).map_err(|cause| LogError::Open { path, cause })
 }

@@ -7,6 +7,7 @@ mod programs;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use programs::{Place, Program};
@@ -109,4 +110,77 @@ fn an_empty_variable_is_one_that_is_not_set() {
     for name in names.iter().map(String::as_str).chain(["all"]) {
         assert_eq!(said(Some(name)), unset, "{name}");
     }
+}
+
+/// A place in which there is a file where the state folder should be, and nothing of the test's own settings.
+fn without_state(place: &Place, arguments: &[&str]) -> Command {
+    fs::write(place.path().join("occupied"), "a file where a folder should be").expect("written");
+    let mut command = place.riffle(arguments);
+    command.env_remove("RIFFLE_LOG_DIR").env("RIFFLE_STATE_DIR", place.path().join("occupied"));
+    command
+}
+
+#[test]
+fn a_one_shot_command_runs_without_state_and_log_and_says_so() {
+    let place = Place::new();
+    let (_tracker, address) = place.tracker();
+    fs::write(place.path().join("f"), "content").expect("written");
+    let arguments = ["--tracker", &address, "--listen", "127.0.0.1:0", "send", "f"];
+    let owner = Program::start(&mut without_state(&place, &arguments));
+    let line = owner.wait_for("this run goes without, and without a log");
+    assert!(line.contains("occupied") && line.contains("--state-dir"), "{line}");
+    owner.wait_for("riffle download --tracker ");
+    let folder = place.folder("saved");
+    let arguments = ["--tracker", &address, "--dir", "saved", "download", "f"];
+    let (code, said) = run(&mut without_state(&place, &arguments));
+    assert_eq!(code, Some(0), "{said:?}");
+    assert_eq!(said.iter().filter(|line| line.contains("this run goes without")).count(), 1, "{said:?}");
+    assert_eq!(fs::read_to_string(folder.join("f")).expect("saved"), "content");
+}
+
+#[test]
+fn the_prompt_and_who_named_a_log_cannot_go_without() {
+    let place = Place::new();
+    let (code, said) = run(&mut without_state(&place, &[]));
+    assert_eq!(code, Some(10), "{said:?}");
+    let line = said.last().expect("it says why");
+    assert!(
+        line.contains("occupied") && line.contains("it belongs to") && line.contains("--state-dir"),
+        "{line}"
+    );
+    let mut download = without_state(&place, &["download", "f", "--log-dir", "occupied"]);
+    let (code, said) = run(&mut download);
+    assert_eq!(code, Some(10), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("log folder")), "{said:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn state_and_logs_are_below_one_folder_and_nobody_else_s() {
+    use std::os::unix::fs::PermissionsExt as _;
+    fn walk(folder: &Path, seen: &mut Vec<(PathBuf, u32)>) {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let (path, found) = (entry.path(), entry.metadata().expect("there"));
+            seen.push((path.clone(), found.permissions().mode() & 0o777));
+            if found.is_dir() {
+                walk(&path, seen);
+            }
+        }
+    }
+    let place = Place::new();
+    let (_tracker, address) = place.tracker();
+    fs::write(place.path().join("f"), "content").expect("written");
+    let arguments = ["--id", "owner", "--tracker", &address, "--listen", "127.0.0.1:0", "send", "f"];
+    let mut command = place.riffle(&arguments);
+    command.env_remove("RIFFLE_LOG_DIR").env("RIFFLE_STATE_DIR", place.path().join("one"));
+    let owner = Program::start(&mut command);
+    owner.wait_for("riffle download --tracker ");
+    owner.interrupt();
+    assert_eq!(owner.end().0.code(), Some(0));
+    let mut seen = Vec::new();
+    walk(&place.path().join("one"), &mut seen);
+    let is_there = |name: &str| seen.iter().any(|(path, _)| path.ends_with(name));
+    assert!(is_there("logs/node-owner.log") && is_there("node-owner/id"), "{seen:?}");
+    let is_private = |(_, mode): &&(PathBuf, u32)| mode & 0o077 != 0;
+    assert_eq!(seen.iter().find(is_private), None);
 }

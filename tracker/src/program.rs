@@ -27,6 +27,9 @@ pub struct Flags {
     /// Where tracker.log goes [default: riffle/logs in the user's state folder]
     #[arg(long, env = "RIFFLE_LOG_DIR", hide_env_values = true, value_name = "FOLDER")]
     pub log_dir: Option<PathBuf>,
+    /// Where tracker.log goes without --log-dir: the folder logs in this one
+    #[arg(long, env = "RIFFLE_STATE_DIR", hide_env_values = true, value_name = "FOLDER")]
+    pub state_dir: Option<PathBuf>,
     /// What is logged: off, error, warn, info, debug, trace, or by part [default: info]
     #[arg(long, env = "RIFFLE_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -108,7 +111,9 @@ pub fn settings(flags: Flags) -> Result<TrackerSettings, ProgramError> {
         None => TrackerSettings::default(),
     };
     settings.listen = flags.listen.unwrap_or(settings.listen);
+    let below_state = || flags.state_dir.map(|folder| folder.join("logs"));
     settings.log_dir = flags.log_dir.filter(|folder| !folder.as_os_str().is_empty()).or(settings.log_dir);
+    settings.log_dir = settings.log_dir.or_else(below_state);
     settings.log_level = flags.log_level.unwrap_or(settings.log_level);
     settings.log_size = flags.log_size.unwrap_or(settings.log_size);
     settings.log_files = flags.log_files.unwrap_or(settings.log_files);

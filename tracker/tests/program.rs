@@ -16,6 +16,7 @@ fn program() -> Command {
         "RIFFLE_LISTEN",
         "RIFFLE_CONFIG",
         "RIFFLE_LOG_DIR",
+        "RIFFLE_STATE_DIR",
         "RIFFLE_LOG_LEVEL",
         "RIFFLE_LOG_SIZE",
         "RIFFLE_LOG_FILES",
@@ -44,7 +45,7 @@ fn variables(mut program: Command) -> Vec<String> {
 fn an_empty_variable_is_one_that_is_not_set() {
     let folder = tempfile::tempdir().unwrap();
     let names = variables(program());
-    assert!(names.len() >= 6, "{names:?}");
+    assert!(names.len() >= 7, "{names:?}");
     let settings = folder.path().join("tracker.toml");
     std::fs::write(&settings, "log_level = \"inof\"").unwrap();
     let mut empty = program();

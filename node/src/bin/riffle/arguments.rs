@@ -93,7 +93,7 @@ pub(crate) struct Common {
     #[arg(long, global = true, env = "RIFFLE_PROGRESS", hide_env_values = true, value_name = "TIME")]
     #[arg(hide_short_help = true)]
     pub(crate) progress: Option<Interval>,
-    /// Where log files go [default: riffle/logs in the user's state folder]
+    /// Where log files go [default: logs in the state folder]
     #[arg(long, global = true, env = "RIFFLE_LOG_DIR", hide_env_values = true, value_name = "FOLDER")]
     #[arg(hide_short_help = true)]
     pub(crate) log_dir: Option<PathBuf>,

@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 
 use config::TrackerSettings;
-use logs::{LogError, LogSettings};
+use logs::LogError;
 use tokio::sync::oneshot;
+use tracing::Dispatch;
 use tracker::driver::{self, BindError};
+
+use crate::logging::LogPlan;
 
 /// A running tracker. It ends when this is dropped.
 #[derive(Debug)]
@@ -40,14 +43,14 @@ impl EmbedError {
 }
 
 impl Embedded {
-    /// Starts a tracker at `listen`.
+    /// Starts a tracker at `listen`, without a log where there is no folder for one.
     ///
     /// # Errors
     /// [`EmbedError`], the port being taken among them.
-    pub(crate) fn start(listen: SocketAddr, log: LogSettings) -> Result<Embedded, EmbedError> {
+    pub(crate) fn start(listen: SocketAddr, log: Option<LogPlan>) -> Result<Embedded, EmbedError> {
         let socket = driver::bind(listen)?;
         let address = socket.local_addr();
-        let (dispatch, guard) = logs::scoped(log)?;
+        let (dispatch, guard) = log.map_or_else(|| Ok((Dispatch::none(), None)), LogPlan::scoped)?;
         let (running, ended) = oneshot::channel::<()>();
         let serve = move || {
             let _log = guard;
@@ -82,7 +85,7 @@ impl Drop for Embedded {
 
 #[cfg(test)]
 mod tests {
-    use logs::Rotation;
+    use config::NodeSettings;
 
     use super::*;
     use crate::tracker_link::answers;
@@ -90,13 +93,8 @@ mod tests {
     #[test]
     fn the_port_is_the_lock() {
         let folder = tempfile::tempdir().expect("a folder");
-        let log = |file: &str| LogSettings {
-            folder: folder.path().to_owned(),
-            file: file.to_owned(),
-            rotation: Rotation { bytes: 1 << 20, files: 1 },
-            level: "info".to_owned(),
-            also_stderr: false,
-        };
+        let settings = NodeSettings { log_dir: Some(folder.path().to_owned()), ..NodeSettings::default() };
+        let log = |file: &str| LogPlan::new(&settings, file).ok();
         let listen = "127.0.0.1:0".parse().expect("an address");
         let tracker = Embedded::start(listen, log("tracker.log")).expect("started");
         let address = tracker.address();

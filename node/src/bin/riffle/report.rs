@@ -185,6 +185,19 @@ pub(crate) fn resumed(label: &str, have_bytes: u64, hashed_again: Option<HashedA
     line
 }
 
+/// That this run goes without what it cannot have, each with its reason; `None`: it has everything.
+pub(crate) fn without(state: Option<&str>, log: Option<&str>) -> Option<String> {
+    match (state, log) {
+        // What helps the one helps the other: logs are below the state folder.
+        (Some(state), Some(_)) => {
+            Some(format!("{state}; this run goes without, and without a log: nothing of it is remembered"))
+        }
+        (Some(state), None) => Some(format!("{state}; this run goes without: nothing of it is remembered")),
+        (None, Some(log)) => Some(format!("{log}; this run goes without a log")),
+        (None, None) => None,
+    }
+}
+
 /// What a person should know who downloads to a file system without locks.
 pub(crate) fn without_locks(folder: &Path, elsewhere: bool) -> String {
     let folder = folder.display();

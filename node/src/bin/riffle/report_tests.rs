@@ -313,6 +313,16 @@ fn who_has_it_and_who_is_on_the_way_are_apart() {
 }
 
 #[test]
+fn what_a_run_goes_without_is_one_line() {
+    assert_eq!(without(None, None), None);
+    assert_eq!(without(None, Some("no log")).as_deref(), Some("no log; this run goes without a log"));
+    let state = without(Some("no state"), None);
+    assert_eq!(state.as_deref(), Some("no state; this run goes without: nothing of it is remembered"));
+    let both = without(Some("no state"), Some("no log")).expect("said");
+    assert!(both.starts_with("no state; ") && both.contains("without a log"), "{both}");
+}
+
+#[test]
 fn nothing_is_said_to_be_kept_when_nothing_has_arrived() {
     let tracker = tracker();
     let why = Waiting::NoSignOfLife { peers: vec![peer(41012)], others: 0 };

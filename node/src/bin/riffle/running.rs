@@ -6,17 +6,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use config::NodeSettings;
-use logs::{LogGuard, LogSettings, Rotation};
+use logs::LogGuard;
 use messages::tracker_to_node::RefusalCode;
 use node::{Command, Event};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::control::{Asked, Control, Request};
 use crate::driver::{self, DriverSettings, Memory, NodeHandle, StartError};
-use crate::exit::{ExitCode, Stop};
+use crate::exit::{ExitCode, Stop, code_of};
+use crate::logging::{LogPlan, Started, refused_log};
 use crate::peers;
 use crate::report;
 use crate::screen::Screen;
+use crate::settings;
 use crate::signals::Leaving;
 use crate::state::{self, StateFolder};
 use crate::tracker_link::{self, Embedding, TrackerLink};
@@ -31,6 +33,15 @@ const FIRST_ANSWER: Duration = Duration::from_secs(2);
 /// How often a node looks whether the tracker at the default address is there, so that it can take its place.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// Whether a node has to keep who it is and what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// The prompt: what it shares it shares again next time.
+    Required,
+    /// A command that is over when it is done.
+    IfPossible,
+}
+
 /// A running node.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -41,14 +52,14 @@ pub(crate) struct Running {
     events: UnboundedReceiver<Event>,
     /// Its tracker.
     pub(crate) tracker: TrackerLink,
-    /// Who it is.
-    pub(crate) state: StateFolder,
+    /// What it keeps of itself; `None`: nothing, since there is no place for it.
+    state: Option<StateFolder>,
     /// What was said about the tracker last.
     contact: Contact,
     refusal: Option<RefusalCode>,
     look_due: Instant,
     // Dropped last: the log takes in what the others say while they end.
-    _log: LogGuard,
+    _log: Option<LogGuard>,
 }
 
 /// What is known of the tracker's answers.
@@ -93,10 +104,13 @@ impl Running {
     /// # Errors
     /// With the exit code that belongs to what is wrong: a label in use, a port taken, a folder or a tracker's name
     /// that cannot be used.
-    pub(crate) fn start(settings: &NodeSettings, embedding: Embedding, screen: &Screen) -> Result<Running> {
-        let root = settings.state_dir.clone().map_or_else(state::default_root, Ok)?;
-        let state = StateFolder::take(&root, settings.id.as_ref())?;
-        let log = start_log(settings, &format!("node-{}.log", state.label()))?;
+    pub(crate) fn start(
+        settings: &NodeSettings,
+        (embedding, keeping): (Embedding, Keeping),
+        screen: &Screen,
+    ) -> Result<Running> {
+        let (state, log) = surroundings(settings, keeping, screen)?;
+        let node = state.as_ref().map_or_else(state::random_node, |state| Ok(state.node()))?;
         let tracker = TrackerLink::find(settings, embedding, Arc::new(System))?;
         match tracker.address() {
             Some(address) if tracker.is_ours() => {
@@ -108,29 +122,34 @@ impl Running {
                 screen.note(&tracker.words().is_not_there_yet());
             }
         }
-        let (memory, damage) = Memory::open(state.path());
-        if let Some(damage) = damage {
+        let memory = state.as_ref().map(|state| Memory::open(state.path()));
+        let (memory, damage) = memory.unzip();
+        if let Some(damage) = damage.flatten() {
             screen.note(&damage);
         }
         let (handle, events) = driver::start(DriverSettings {
             settings: settings.clone(),
             listen: settings.listen.0,
-            port: state.port(),
+            port: state.as_ref().and_then(StateFolder::port),
             tracker: tracker.address(),
-            node: state.node(),
-            memory: Some(memory),
-            locks: Some(state.locks()),
+            node,
+            memory,
+            locks: state.as_ref().map(StateFolder::locks),
             log: tracing::dispatcher::get_default(Clone::clone),
         })
         .map_err(refused_start)?;
-        state.keep_port(handle.local_addr().port());
+        if let Some(state) = &state {
+            state.keep_port(handle.local_addr().port());
+        }
         if let Some(hint) = handle.receive_buffer_hint() {
             screen.note(&hint);
         }
         // A file system without sockets is no reason not to run.
-        let control = Control::open(state.path())
-            .inspect_err(|error| tracing::warn!(%error, "`riffle status` cannot ask this node"))
-            .ok();
+        let control = state.as_ref().and_then(|state| {
+            Control::open(state.path())
+                .inspect_err(|error| tracing::warn!(%error, "`riffle status` cannot ask this node"))
+                .ok()
+        });
         let now = Instant::now();
         let contact = match tracker.address() {
             Some(_) => Contact::Starting { since: now },
@@ -147,6 +166,14 @@ impl Running {
             look_due: now + LOOK_EVERY,
             _log: log,
         })
+    }
+
+    /// What it keeps of itself.
+    ///
+    /// # Errors
+    /// When it keeps nothing, which [`Keeping::Required`] does not let it start with.
+    pub(crate) fn state(&self) -> Result<&StateFolder> {
+        self.state.as_ref().ok_or_else(|| Stop::new(ExitCode::Io, "there is no state folder").into())
     }
 
     /// What happens next.
@@ -287,25 +314,6 @@ async fn next_asked(control: &mut Option<Control>) -> Asked {
     }
 }
 
-/// Starts the log of this process.
-pub(crate) fn start_log(settings: &NodeSettings, file: &str) -> Result<LogGuard> {
-    logs::start(log_settings(settings, file)?).map_err(|error| refused_log(&error).into())
-}
-
-/// Where and what to log.
-pub(crate) fn log_settings(settings: &NodeSettings, file: &str) -> Result<LogSettings> {
-    let folder = crate::settings::log_folder(settings.log_dir.as_deref())?;
-    let rotation = Rotation { bytes: settings.log_size.as_u64(), files: settings.log_files };
-    let (file, level) = (file.to_owned(), settings.log_level.clone());
-    Ok(LogSettings { folder, file, rotation, level, also_stderr: false })
-}
-
-/// A log that cannot be started, with its exit code.
-pub(crate) fn refused_log(error: &logs::LogError) -> Stop {
-    let code = if matches!(error, logs::LogError::Level { .. }) { ExitCode::Usage } else { ExitCode::Io };
-    Stop::new(code, error.to_string())
-}
-
 /// A node that cannot be started, with its exit code.
 pub(crate) fn refused_start(error: StartError) -> Stop {
     match error {
@@ -314,6 +322,45 @@ pub(crate) fn refused_start(error: StartError) -> Stop {
         }
         StartError::Threads(_) => Stop::new(ExitCode::Other, error.to_string()),
     }
+}
+
+/// The state folder and the log. What cannot be had and need not be is said on `screen`, in one line.
+fn surroundings(
+    settings: &NodeSettings,
+    keeping: Keeping,
+    screen: &Screen,
+) -> Result<(Option<StateFolder>, Option<LogGuard>)> {
+    let root = settings::state_root(settings);
+    let taken = root.and_then(|root| StateFolder::take(&root, settings.id.as_ref()));
+    let (state, no_state) = match taken {
+        Ok(state) => (Some(state), None),
+        Err(error) if keeping == Keeping::IfPossible && code_of(&error) == ExitCode::Io => {
+            (None, Some(format!("{error:#}")))
+        }
+        Err(error) => return Err(error),
+    };
+    let label = match (&state, &settings.id) {
+        (Some(state), _) => state.label().to_owned(),
+        (None, Some(label)) => label.to_string(),
+        (None, None) => format!("without-state-{}", std::process::id()),
+    };
+    let log = match LogPlan::new(settings, &format!("node-{label}.log")) {
+        Ok(plan) => plan.start().map_err(|error| refused_log(&error))?,
+        Err(_) => Started { guard: None, trouble: None },
+    };
+    let no_log = log.trouble.as_ref().map(ToString::to_string);
+    if keeping == Keeping::Required
+        && let Some(trouble) = &log.trouble
+    {
+        return Err(refused_log(trouble).into());
+    }
+    if let Some(line) = report::without(no_state.as_deref(), no_log.as_deref()) {
+        screen.note(&line);
+    }
+    if let Some(moved) = state.as_ref().and_then(StateFolder::locked_elsewhere) {
+        screen.note(&moved);
+    }
+    Ok((state, log.guard))
 }
 
 /// Makes `--dir` the current folder, so that every relative name starts there; the other folders that `settings` name

@@ -82,15 +82,23 @@ fn default_file() -> Option<PathBuf> {
     Some(strategy.config_dir().join("riffle").join("node.toml"))
 }
 
-/// The log folder: the one that was named, else `riffle/logs` in the user's state folder.
+/// The log folder: the one that was named, else `logs` in the state folder, be it named or the user's own.
 ///
 /// # Errors
 /// When there is neither.
-pub(crate) fn log_folder(named: Option<&Path>) -> Result<PathBuf> {
-    match named {
-        Some(folder) => Ok(folder.to_owned()),
-        None => Ok(crate::state::default_root()?.join("logs")),
+pub(crate) fn log_folder(settings: &NodeSettings) -> Result<PathBuf> {
+    match &settings.log_dir {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(state_root(settings)?.join("logs")),
     }
+}
+
+/// Where nodes keep their state folders: what was named, else the user's own.
+///
+/// # Errors
+/// When there is neither.
+pub(crate) fn state_root(settings: &NodeSettings) -> Result<PathBuf> {
+    settings.state_dir.clone().map_or_else(crate::state::default_root, Ok)
 }
 
 /// How many are served at once, as a person types it: in the range that the settings file has.

@@ -1,17 +1,19 @@
 //! The folder in which a node keeps who it is: `<state>/node-<label>/`, locked while the node runs.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use config::NodeLabel;
 use etcetera::BaseStrategy as _;
+use logs::Owner;
 use messages::NodeId;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
 use crate::exit::{ExitCode, Stop};
+use crate::state_lock::StateLock;
 
 /// Nodes without a label take the first free number up to this one.
 const MAX_NUMBERED: u32 = 4096;
@@ -23,7 +25,7 @@ pub(crate) struct StateFolder {
     folder: PathBuf,
     node: NodeId,
     /// The system lets go of the lock when the process ends, however it ends.
-    _lock: File,
+    lock: StateLock,
 }
 
 impl StateFolder {
@@ -50,19 +52,12 @@ impl StateFolder {
     /// `None`: in use.
     fn try_take(root: &Path, label: NodeLabel) -> Result<Option<StateFolder>> {
         let folder = root.join(format!("node-{label}"));
-        let failed = |error: io::Error| {
-            Stop::new(ExitCode::Io, format!("the state folder {} cannot be used: {error}", folder.display()))
-        };
-        fs::create_dir_all(&folder).map_err(failed)?;
-        let lock = private().write(true).create(true).truncate(false).open(folder.join("lock"));
-        let lock = lock.map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(failed(error).into()),
-        }
+        let failed =
+            |error: io::Error| Stop::new(ExitCode::Io, unusable(&folder, &error, Owner::of(&folder)));
+        logs::keep_owner(&folder).and_then(|()| make_folder(&folder)).map_err(failed)?;
+        let Some(lock) = StateLock::take(&folder, File::try_lock).map_err(failed)? else { return Ok(None) };
         let node = read_or_make_id(&folder.join("id"))?;
-        Ok(Some(StateFolder { label, folder, node, _lock: lock }))
+        Ok(Some(StateFolder { label, folder, node, lock }))
     }
 
     /// What the node is called in logs and on screens.
@@ -87,7 +82,18 @@ impl StateFolder {
 
     /// Where files are locked that are on file systems without locks: one folder for all nodes of this state.
     pub(crate) fn locks(&self) -> PathBuf {
-        self.folder.with_file_name("locks")
+        self.lock.elsewhere().map_or_else(|| self.folder.with_file_name("locks"), Path::to_owned)
+    }
+
+    /// What a person should know when the folder could not be locked where it is.
+    pub(crate) fn locked_elsewhere(&self) -> Option<String> {
+        let elsewhere = self.lock.elsewhere()?;
+        Some(format!(
+            "{}: this file system has no locks: nodes of this host are kept apart by locks in {}; \
+             another host must not use the same state folder meanwhile",
+            self.folder.display(),
+            elsewhere.display()
+        ))
     }
 
     /// The port that the node had in its last life: whoever opened it in a firewall finds it open again.
@@ -113,9 +119,25 @@ impl StateFolder {
 
 /// The state folder of a person who named none: `$XDG_STATE_HOME/riffle`.
 pub(crate) fn default_root() -> Result<PathBuf> {
-    let strategy = etcetera::choose_base_strategy()
-        .context("there is no home folder to keep state in: name a folder with --state-dir")?;
+    let strategy = etcetera::choose_base_strategy().map_err(|_| {
+        Stop::new(ExitCode::Io, "there is no home folder to keep state in: --state-dir names a folder")
+    })?;
     Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("riffle"))
+}
+
+/// Why the state folder `folder` cannot be used, whose it is, and what helps.
+fn unusable(folder: &Path, cause: &io::Error, owner: Option<Owner>) -> String {
+    let owner = owner.filter(|_| !cause.to_string().contains("belongs to"));
+    let owner = owner.map_or_else(String::new, |owner| format!(" (it belongs to {owner})"));
+    format!("the state folder {} cannot be used: {cause}{owner}; --state-dir names another", folder.display())
+}
+
+/// Makes the folder, and those above it that are not there, for their owner alone.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
 /// A new identity, from the system's source of chance.

@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::{DEFAULT_TRACKER_PORT, NodeSettings, TrackerAddress};
-use logs::LogSettings;
 use messages::node_to_tracker::{Asker, Need, Query};
 use messages::{Conversation, Cookie, Datagram, NodeId, Prefix, encode};
 
 use crate::addresses::Interfaces;
 use crate::embedded::Embedded;
 use crate::exit::{ExitCode, Stop};
-use crate::running::log_settings;
+use crate::logging::LogPlan;
 use crate::tracker_name::{Directory, TrackerName, unreachable_from};
 use crate::tracker_words::TrackerWords;
 
@@ -40,8 +39,8 @@ pub(crate) struct TrackerLink {
     role: Role,
     /// Where the node, and so its embedded tracker, listens.
     listen: IpAddr,
-    /// The log of an embedded tracker.
-    log: LogSettings,
+    /// The log of an embedded tracker; `None`: there is no folder for one.
+    log: Option<LogPlan>,
 }
 
 /// Whose the tracker is.
@@ -68,7 +67,7 @@ impl TrackerLink {
         directory: Arc<dyn Directory>,
     ) -> Result<TrackerLink> {
         let listen = settings.listen.0.ip();
-        let log = log_settings(settings, "tracker.log")?;
+        let log = LogPlan::new(settings, "tracker.log").ok();
         if let Some(named) = &settings.tracker {
             return TrackerLink::named(named, listen, log, directory);
         }
@@ -88,7 +87,7 @@ impl TrackerLink {
     fn named(
         named: &TrackerAddress,
         listen: IpAddr,
-        log: LogSettings,
+        log: Option<LogPlan>,
         directory: Arc<dyn Directory>,
     ) -> Result<TrackerLink> {
         let words = TrackerWords { named: Some(named.to_string()), address: None, trouble: None };

@@ -20,10 +20,11 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use crate::driver::{self, DriverSettings, NodeHandle};
 use crate::embedded::Embedded;
 use crate::exit::{ExitCode, Stop};
+use crate::logging::{LogPlan, refused_log};
 use crate::map::OwnerMap;
 use crate::progress::{MAP_WIDTH, Progress};
 use crate::report;
-use crate::running::{log_settings, refused_log, refused_start};
+use crate::running::refused_start;
 use crate::screen::Screen;
 use crate::sharing::{self, News, Sharing};
 use crate::signals::Signals;
@@ -46,7 +47,7 @@ const LEAVE_TIME: Duration = Duration::from_millis(1500);
 struct DemoNode {
     handle: NodeHandle,
     node: NodeId,
-    _log: LogGuard,
+    _log: Option<LogGuard>,
 }
 
 /// Everything that runs, and what happens to it, with the number of the node that it happens to. Owners are numbered
@@ -115,7 +116,7 @@ async fn play(
     };
     let hash = compare(original, outcome.path.clone()).await?;
     screen.results(&closing(&outcome, &owners, &hash));
-    let logs = crate::settings::log_folder(settings.log_dir.as_deref())?;
+    let logs = crate::settings::log_folder(settings)?;
     screen.note(&format!("logs: {}", logs.join("node-demo-*.log").display()));
     Ok(ExitCode::Done)
 }
@@ -132,7 +133,7 @@ fn refused(error: DiskError) -> Stop {
 impl Stage {
     fn open(settings: &NodeSettings, folder: TempDir) -> Result<Stage> {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let tracker = Embedded::start(listen, log_settings(settings, "tracker-demo.log")?)
+        let tracker = Embedded::start(listen, LogPlan::new(settings, "tracker-demo.log").ok())
             .map_err(|error| Stop::new(ExitCode::Other, format!("no tracker can be started: {error}")))?;
         let (sender, events) = mpsc::unbounded_channel();
         Ok(Stage { nodes: Vec::new(), events, sender, tracker, folder })
@@ -142,8 +143,7 @@ impl Stage {
     fn add_node(&mut self, settings: &NodeSettings) -> Result<()> {
         let number = self.nodes.len() + 1;
         let file = format!("node-demo-{number}.log");
-        let (log, guard) =
-            logs::scoped(log_settings(settings, &file)?).map_err(|error| refused_log(&error))?;
+        let (log, guard) = LogPlan::new(settings, &file)?.scoped().map_err(|error| refused_log(&error))?;
         let node = random_node()?;
         let (handle, mut events) = driver::start(DriverSettings {
             settings: settings.clone(),

@@ -12,7 +12,7 @@ use crate::exit::{ExitCode, Stop};
 use crate::fetching::{self, Fetching};
 use crate::progress::Progress;
 use crate::report::{self, Place};
-use crate::running::{Running, download_folder, enter_folder};
+use crate::running::{Keeping, Running, download_folder, enter_folder};
 use crate::screen::Screen;
 use crate::signals::Signals;
 use crate::tracker_link::Embedding;
@@ -43,7 +43,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         return Err(Stop::usage(objection).into());
     }
     let screen = Screen::of_one_shot(settings.quiet);
-    let mut running = Running::start(&settings, Embedding::Never, &screen)?;
+    let mut running = Running::start(&settings, (Embedding::Never, Keeping::IfPossible), &screen)?;
     let mut fetching = Fetching::new(Place::OneShot);
     for wanted in wanted {
         let destination = fetching::destination(arguments.output.as_deref(), &folder);

@@ -9,14 +9,13 @@ use config::NodeSettings;
 use crate::control::{self, AskError, Request};
 use crate::exit::{ExitCode, Stop};
 use crate::screen::Screen;
-use crate::state;
 
 /// Runs the command: asks the node that `--id` names, or each that runs.
 ///
 /// # Errors
 /// When there is no state folder to look for nodes in.
 pub(crate) async fn run(settings: NodeSettings, request: Request) -> Result<ExitCode> {
-    let root = settings.state_dir.clone().map_or_else(state::default_root, Ok)?;
+    let root = crate::settings::state_root(&settings)?;
     let screen = Screen::of_lines(settings.quiet);
     let only = settings.id.as_ref();
     let labels = only.map_or_else(|| labels(&root), |only| vec![only.to_string()]);

@@ -11,7 +11,7 @@ use node::{DiskError, DiskErrorKind};
 use crate::exit::{ExitCode, Stop};
 use crate::progress::Progress;
 use crate::report;
-use crate::running::{Running, enter_folder};
+use crate::running::{Keeping, Running, enter_folder};
 use crate::screen::Screen;
 use crate::sharing::{self, News, Sharing};
 use crate::signals::Signals;
@@ -28,7 +28,7 @@ pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Resu
         sharing::name_of(file).map_err(refused)?;
     }
     let screen = Screen::of_one_shot(settings.quiet);
-    let mut running = Running::start(&settings, Embedding::Allowed, &screen)?;
+    let mut running = Running::start(&settings, (Embedding::Allowed, Keeping::IfPossible), &screen)?;
     let mut sharing = Sharing::default();
     for file in &files {
         sharing.begin(file, &running.handle).map_err(refused)?;

@@ -15,6 +15,7 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode> {
         listen: common.listen,
         config: common.config.clone(),
         log_dir: common.log_dir.clone(),
+        state_dir: common.state_dir.clone(),
         log_level: common.log_level.clone(),
         log_size: common.log_size,
         log_files: common.log_files,

@@ -28,7 +28,7 @@ use crate::exit::{self, ExitCode};
 use crate::fetching::{self, Fetching};
 use crate::peers;
 use crate::report::{self, Place};
-use crate::running::{Running, download_folder, enter_folder};
+use crate::running::{Keeping, Running, download_folder, enter_folder};
 use crate::screen::{self, Screen};
 use crate::settings::bytes_per_second;
 use crate::sharing::{News, Sharing};
@@ -136,19 +136,23 @@ fn patience(input: Input, settings: &NodeSettings) -> Patience {
 
 impl Prompt {
     fn open(settings: &NodeSettings, typed: UnboundedSender<Typed>, on_mistake: OnMistake) -> Result<Prompt> {
-        let running = Running::start(settings, Embedding::Allowed, &Screen::of_lines(settings.quiet))?;
+        let running = Running::start(
+            settings,
+            (Embedding::Allowed, Keeping::Required),
+            &Screen::of_lines(settings.quiet),
+        )?;
         let (screen, input) = if screen::can_edit() {
-            (editor::start(running.state.history(), typed)?, Input::Editor { interrupted: false })
+            (editor::start(running.state()?.history(), typed)?, Input::Editor { interrupted: false })
         } else {
             input::read_pipe(typed)?;
             (Screen::of_lines(settings.quiet), Input::Pipe)
         };
         if matches!(input, Input::Editor { .. }) {
-            let label = running.state.label();
+            let label = running.state()?.label();
             screen
                 .note(&format!("node {label}, tracker {}; help shows the commands", running.tracker.words()));
         }
-        let (mut shares, damage) = Shares::open(running.state.shares());
+        let (mut shares, damage) = Shares::open(running.state()?.shares());
         let mut sharing = Sharing::default();
         let again = shares.restore(&mut sharing, &running.handle);
         for line in damage.into_iter().chain(again) {

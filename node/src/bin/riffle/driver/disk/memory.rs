@@ -25,7 +25,7 @@ use messages::{ContentId, Layout, Manifest};
 
 use super::identity::FileIdentity;
 use crate::kept::{self, Damage, GONE_FOR};
-use crate::state::private;
+use crate::state::{make_folder, private};
 
 /// The most files that are remembered; those that were not used for the longest time go first.
 pub(crate) const MOST_FILES: usize = 16_384;
@@ -270,7 +270,7 @@ impl Memory {
             return Ok(());
         }
         let _writing = self.writing();
-        fs::create_dir_all(self.folder.join(MANIFESTS))?;
+        make_folder(&self.folder.join(MANIFESTS))?;
         let unfinished = path.with_extension("new");
         private().write(true).create(true).truncate(true).open(&unfinished)?.write_all(&bytes)?;
         fs::rename(&unfinished, &path)

@@ -1,0 +1,100 @@
+//! The logs of this process's nodes and trackers: where they go, and what becomes of a run that can have none.
+
+use anyhow::Result;
+use config::NodeSettings;
+use logs::{LogError, LogGuard, LogSettings, Rotation};
+use tracing::Dispatch;
+
+use crate::exit::{ExitCode, Stop};
+use crate::settings::log_folder;
+
+/// Where and what to log, and whether it must be.
+#[derive(Clone, Debug)]
+pub(crate) struct LogPlan {
+    settings: LogSettings,
+    /// Whether a person named the folder: what was asked for and cannot be had is an error.
+    is_named: bool,
+}
+
+/// A log that has been started, or why there is none and need not be.
+#[derive(Debug)]
+pub(crate) struct Started {
+    /// To be kept for as long as there is something to log.
+    pub(crate) guard: Option<LogGuard>,
+    /// Why there is none.
+    pub(crate) trouble: Option<LogError>,
+}
+
+impl LogPlan {
+    /// The log `file` in the folder that `settings` name.
+    ///
+    /// # Errors
+    /// When there is no folder for it at all.
+    pub(crate) fn new(settings: &NodeSettings, file: &str) -> Result<LogPlan> {
+        let rotation = Rotation { bytes: settings.log_size.as_u64(), files: settings.log_files };
+        let (folder, level) = (log_folder(settings)?, settings.log_level.clone());
+        let log = LogSettings { folder, file: file.to_owned(), rotation, level, also_stderr: false };
+        Ok(LogPlan { settings: log, is_named: settings.log_dir.is_some() })
+    }
+
+    /// Starts the log of the whole process.
+    ///
+    /// # Errors
+    /// When a person named the folder and it cannot be used, or the level makes no sense.
+    pub(crate) fn start(self) -> Result<Started, LogError> {
+        match logs::start(self.settings.clone()) {
+            Ok(guard) => Ok(Started { guard: Some(guard), trouble: None }),
+            Err(error) if self.can_be_without(&error) => Ok(Started { guard: None, trouble: Some(error) }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the log of a part of the process. One that cannot be is none at all: the process itself has told why.
+    ///
+    /// # Errors
+    /// As [`LogPlan::start`].
+    pub(crate) fn scoped(self) -> Result<(Dispatch, Option<LogGuard>), LogError> {
+        match logs::scoped(self.settings.clone()) {
+            Ok((dispatch, guard)) => Ok((dispatch, Some(guard))),
+            Err(error) if self.can_be_without(&error) => Ok((Dispatch::none(), None)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn can_be_without(&self, error: &LogError) -> bool {
+        !self.is_named && matches!(error, LogError::Folder { .. } | LogError::Open { .. })
+    }
+}
+
+/// A log that cannot be started, with its exit code.
+pub(crate) fn refused_log(error: &LogError) -> Stop {
+    let code = if matches!(error, LogError::Level { .. }) { ExitCode::Usage } else { ExitCode::Io };
+    Stop::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_log_that_nobody_asked_for_can_be_done_without() {
+        let root = tempfile::tempdir().expect("a folder");
+        let occupied = root.path().join("occupied");
+        std::fs::write(&occupied, "a file where a folder should be").expect("written");
+        let settings = NodeSettings { state_dir: Some(occupied.clone()), ..NodeSettings::default() };
+        let (_, guard) = LogPlan::new(&settings, "x.log").expect("a folder").scoped().expect("done without");
+        assert!(guard.is_none());
+        let named = NodeSettings { log_dir: Some(occupied), ..settings.clone() };
+        assert!(LogPlan::new(&named, "x.log").expect("a folder").scoped().is_err());
+        let nonsense = NodeSettings { log_level: "inof".to_owned(), ..settings };
+        assert!(LogPlan::new(&nonsense, "x.log").expect("a folder").scoped().is_err());
+    }
+
+    #[test]
+    fn logs_follow_the_state_folder_unless_they_have_a_folder_of_their_own() {
+        let settings = NodeSettings { state_dir: Some("/s".into()), ..NodeSettings::default() };
+        assert_eq!(log_folder(&settings).expect("named"), std::path::Path::new("/s/logs"));
+        let settings = NodeSettings { log_dir: Some("/l".into()), ..settings };
+        assert_eq!(log_folder(&settings).expect("named"), std::path::Path::new("/l"));
+    }
+}
