@@ -43,6 +43,8 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         return Err(Stop::usage(objection).into());
     }
     let screen = Screen::of_one_shot(settings.quiet);
+    // Before others know of the node: from then on they are told when it leaves.
+    let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut running = Running::start(&settings, (Embedding::Never, Keeping::IfPossible), &screen)?;
     let mut fetching = Fetching::new(Place::OneShot);
     for wanted in wanted {
@@ -51,7 +53,6 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         fetching.begin(DownloadOrder { wanted, destination, replace, patience }, &running.handle);
     }
     let progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
-    let mut signals = Signals::listen(screen.clone(), || {})?;
     let leaving = watch(&mut running, &mut fetching, &arguments, &screen, &mut signals, progress).await?;
     let unfinished: Vec<String> = fetching.labels().map(str::to_owned).collect();
     let has_some = fetching.has_some();

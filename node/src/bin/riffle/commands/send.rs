@@ -28,13 +28,14 @@ pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Resu
         sharing::name_of(file).map_err(refused)?;
     }
     let screen = Screen::of_one_shot(settings.quiet);
+    // Before others know of the node: from then on they are told when it leaves.
+    let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut running = Running::start(&settings, (Embedding::Allowed, Keeping::IfPossible), &screen)?;
     let mut sharing = Sharing::default();
     for file in &files {
         sharing.begin(file, &running.handle).map_err(refused)?;
     }
     let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
-    let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut code = ExitCode::Done;
     loop {
