@@ -237,9 +237,10 @@ const USED: [(&str, &[&str]); 5] = [
             "log_size",
             "log_files",
             "config",
+            "state_dir",
         ],
     ),
-    ("tracker", &["listen", "log_dir", "log_level", "log_size", "log_files", "config"]),
+    ("tracker", &["listen", "log_dir", "state_dir", "log_level", "log_size", "log_files", "config"]),
 ];
 
 impl Arguments {
