@@ -219,9 +219,9 @@ pub(crate) struct Demo {
     pub(crate) file: Option<PathBuf>,
 }
 
-/// Of the common options those that mean something to a verb, where that is not all of them. The others are taken there as well,
+/// Of the common options those that mean something to a verb, where that is not all of them; of the tracker see [`command`]. The others are taken there as well,
 /// since they may stand before the verb or in the environment, but its help does not show them.
-const USED: [(&str, &[&str]); 5] = [
+const USED: [(&str, &[&str]); 4] = [
     ("list", &["tracker", "quiet", "config"]),
     ("status", &["id", "quiet", "config", "state_dir"]),
     ("peers", &["id", "quiet", "config", "state_dir"]),
@@ -240,7 +240,6 @@ const USED: [(&str, &[&str]); 5] = [
             "state_dir",
         ],
     ),
-    ("tracker", &["listen", "log_dir", "state_dir", "log_level", "log_size", "log_files", "config"]),
 ];
 
 impl Arguments {
@@ -261,13 +260,14 @@ fn command() -> Command {
         // What a verb defines itself is not handed down to it.
         command.mut_subcommand(verb, |verb| verb.args(unused.map(|arg| arg.clone().hide(true))))
     });
-    // The tracker's own program says what its options are.
+    // The tracker's own program says which options it has, and what they are.
     let flags = tracker::program::Flags::augment_args(Command::new("riffle-tracker"));
-    let said = |arg: &Arg| {
-        let flag = flags.get_arguments().find(|flag| flag.get_id() == arg.get_id())?;
-        Some(arg.clone().help(flag.get_help()?.clone()))
-    };
-    command.mut_subcommand("tracker", |verb| verb.args(common.iter().filter_map(said)))
+    let own =
+        common.iter().map(|arg| match flags.get_arguments().find(|flag| flag.get_id() == arg.get_id()) {
+            Some(flag) => arg.clone().help(flag.get_help().cloned().unwrap_or_default()),
+            None => arg.clone().hide(true),
+        });
+    command.mut_subcommand("tracker", |verb| verb.args(own))
 }
 
 /// A refusal of clap's in one line: what is wrong and what is near to it, without the reminder of the usage.
@@ -352,6 +352,11 @@ mod tests {
             for option in &all {
                 assert_eq!(shows(verb, option), used.contains(&option.as_str()), "{verb} {option}");
             }
+        }
+        for (option, is_used) in
+            [("listen", true), ("log_files", true), ("config", true), ("id", false), ("dir", false)]
+        {
+            assert_eq!(shows("tracker", option), is_used, "{option}");
         }
         let tracker = parse("riffle tracker --help").expect_err("help").to_string();
         assert!(tracker.contains("[default: 12345]") && !tracker.contains("node.toml"), "{tracker}");
