@@ -116,5 +116,5 @@ fn three_hundred_files_are_served_and_many_fetched_by_processes_with_sixty_four_
     owner.interrupt();
     let (status, said) = owner.end();
     assert_eq!(status.code(), Some(0), "{said:#?}");
-    assert!(place.logs().contains("shared: 20, hashed: 5, parts: 5"), "the owner held 20 files open");
+    assert!(place.logs().contains("shared=20 hashed=5 parts=5"), "the owner held 20 files open");
 }
