@@ -140,8 +140,17 @@ fn refusals_of_what_steers_are_one_line_that_does_nothing() {
         check(&said);
     }
     fs::write(hostile.join("file"), "").expect("written");
-    for option in ["--log-dir", "--state-dir"] {
-        let under = hostile.join("file").join("folder");
-        said(&place, &[os(option), under.as_os_str(), os("send"), os("f")], 10);
-    }
+    let under = hostile.join("file").join("folder");
+    let log_dir = [os("--log-dir"), under.as_os_str()];
+    said(&place, &[&log_dir[..], &[os("send"), os("f")]].concat(), 10);
+    said(&place, &[&log_dir[..], &[os("tracker"), os("--listen"), os("127.0.0.1:0")]].concat(), 10);
+    // Who can keep no state goes on without, and says why.
+    let (_tracker, address) = place.tracker();
+    let send = with(&address, &[os("--state-dir"), under.as_os_str(), os("send"), os("f")]);
+    let send = Program::start(place.riffle(&[]).args(send));
+    send.wait_for("riffle download --tracker ");
+    send.interrupt();
+    let (_, lines) = send.end();
+    check(&lines);
+    assert!(lines.iter().any(|line| line.contains("\\u{1b}[31m")), "the folder is named: {lines:#?}");
 }
