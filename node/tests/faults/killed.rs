@@ -93,7 +93,7 @@ fn a_downloader_killed_ten_times_fetches_hardly_anything_twice() {
     owner.end();
     // Everything that reached a downloader was sent by the only owner; its log ends with what it has counted.
     let log = std::fs::read_to_string(scene.place.path().join("logs/node-owner.log")).expect("a log");
-    let counted = log.rsplit("sent_bytes: ").next().and_then(|rest| rest.split(',').next());
+    let counted = log.rsplit("sent_bytes=").next().and_then(|rest| rest.split_whitespace().next());
     let sent: usize = counted.expect("counted").parse().expect("a number");
     assert!(sent >= LENGTH, "{sent}");
     assert!(sent <= LENGTH + KILLS * (CREDIT + ASSEMBLED), "{sent} bytes were sent for {LENGTH}");

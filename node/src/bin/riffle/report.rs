@@ -127,14 +127,15 @@ pub(crate) fn again(has_some: bool) -> &'static str {
     if has_some {
         "what has arrived is kept: the same command goes on with it"
     } else {
-        "nothing has arrived: the same command tries again"
+        "nothing has arrived this time: the same command tries again"
     }
 }
 
 /// Lines that say why `label` was not fetched, and what the person can do.
 pub(crate) fn failure(label: &str, why: &Failure, around: &Around<'_>) -> Vec<String> {
     let command = if around.place == Place::OneShot { "riffle download" } else { "download" };
-    let again = again(around.has_some);
+    // A disk says so before it is known what of the file is on it.
+    let (kept, again) = (again(true), again(around.has_some));
     let line = match why {
         Failure::NotFound => format!("{label}: nobody shares that; --wait keeps asking, until somebody does"),
         Failure::Ambiguous(contents) => return ambiguous(label, contents, command),
@@ -157,14 +158,14 @@ pub(crate) fn failure(label: &str, why: &Failure, around: &Around<'_>) -> Vec<St
                 )
             }
             node::DiskErrorKind::Full { needed } => {
-                format!("{}: disk full: {} more needed; {again}", error.path.display(), size(needed))
+                format!("{}: disk full: {} more needed; {kept}", error.path.display(), size(needed))
             }
             node::DiskErrorKind::Permission
             | node::DiskErrorKind::ReadOnly
             | node::DiskErrorKind::NoFolder
             | node::DiskErrorKind::NotFound
             | node::DiskErrorKind::NotAFile => format!("{error}; choose another place with -o"),
-            node::DiskErrorKind::TooLarge => format!("{error}; {again}, or choose another place with -o"),
+            node::DiskErrorKind::TooLarge => format!("{error}; {kept}, or choose another place with -o"),
             node::DiskErrorKind::Other(_) => format!("{error}; the same command tries again"),
             _ => error.to_string(),
         },

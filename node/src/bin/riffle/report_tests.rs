@@ -331,7 +331,7 @@ fn nothing_is_said_to_be_kept_when_nothing_has_arrived() {
         failure("f", &Failure::NoOwner, &nothing),
         [
             "f: no owner answered, no sign of life from UDP port 41012 of 10.0.0.2; a firewall on the way is likely; \
-          nothing has arrived: the same command tries again"
+          nothing has arrived this time: the same command tries again"
         ]
     );
     for why in [Failure::NoOwner, Failure::Stalled { silent: Duration::from_secs(60) }, Failure::Cancelled] {
