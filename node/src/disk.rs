@@ -273,6 +273,9 @@ pub enum DiskErrorKind {
     /// The system makes it up while it is read.
     #[error("the system does not know how long it is: copy it to a file, and share that one")]
     UnknownLength,
+    /// The name is not text.
+    #[error("its name is not UTF-8: --name gives it another")]
+    NameNotText,
     /// Longer than any content can be.
     #[error("longer than {} bytes, the longest content there can be", messages::limits::MAX_CONTENT)]
     TooLong,

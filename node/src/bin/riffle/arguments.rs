@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Arg, Args, Command, CommandFactory as _, Parser, Subcommand};
 use config::{ByteSize, Interval, Limit, ListenAddr, NodeLabel, Period, TrackerAddress, UploadPolicy};
+use messages::Name;
 use tracker::program::{log_files, log_size};
 
 use crate::commands::list::Goal;
@@ -164,9 +165,18 @@ pub(crate) enum Verb {
 /// What `send` is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Send {
-    /// The files to share, each under the last part of its path
+    /// The files to share, each under the last part of its path; those that cannot be are told, and the exit code is 10
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// Share the file (one) under this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<Name>,
+    /// Share all of the files, or none
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Of several contents of one name share the last alone, once it is announced (at the prompt: in place of what it shares)
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 /// What `download` is told.

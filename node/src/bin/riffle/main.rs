@@ -91,7 +91,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     commands::block_on(async move {
         match verb {
             None => prompt::run(settings, prompt.on_mistake()).await,
-            Some(Verb::Send(send)) => commands::send::run(settings, send.files).await,
+            Some(Verb::Send(send)) => commands::send::run(settings, send).await,
             Some(Verb::Download(download)) => commands::download::run(settings, download).await,
             Some(Verb::List(list)) => commands::list::run(settings, list).await,
             Some(Verb::Status) => commands::look::run(settings, Request::Status).await,

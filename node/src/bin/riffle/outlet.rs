@@ -6,8 +6,10 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The most texts that wait to be written; further lines are dropped, and counted.
+/// The most texts that wait to be written; further lines are dropped, and counted,
 const MOST_WAITING: usize = 4096;
+/// but for what was asked for (stdout): of that so many bytes wait, the lines of half a million shares.
+const MOST_RESULTS: usize = 64 << 20;
 /// How long a program that is through waits for its last words to be read.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long one that ends at once does.
@@ -26,6 +28,8 @@ pub(crate) enum Stream {
 #[derive(Debug, Default)]
 struct Waiting {
     texts: VecDeque<(Stream, String)>,
+    /// Bytes of those for stdout.
+    results: usize,
     /// The thread is writing a text that is no longer among them.
     writing: bool,
     dropped: u64,
@@ -113,8 +117,12 @@ impl Outlet {
     /// Whether there was room.
     fn push(&self, stream: Stream, text: String) -> bool {
         let mut waiting = self.waiting();
-        let has_room = waiting.texts.len() < MOST_WAITING;
+        let has_room = match stream {
+            Stream::Stdout => waiting.results + text.len() <= MOST_RESULTS,
+            Stream::Stderr => waiting.texts.len() < MOST_WAITING,
+        };
         if has_room {
+            waiting.results += if stream == Stream::Stdout { text.len() } else { 0 };
             waiting.texts.push_back((stream, text));
             self.changed.notify_all();
         }
@@ -138,6 +146,7 @@ impl Outlet {
         let mut waiting = self.waiting();
         loop {
             if let Some((stream, text)) = waiting.texts.pop_front() {
+                waiting.results -= if stream == Stream::Stdout { text.len() } else { 0 };
                 waiting.writing = true;
                 drop(waiting);
                 write(stream, &text);
@@ -177,13 +186,18 @@ mod tests {
         for number in 0..MOST_WAITING + 5 {
             outlet.say(Stream::Stderr, shown(&[number.to_string()]));
         }
+        // What was asked for waits for a slow reader, up to its bytes.
+        for number in 0..3 * MOST_WAITING {
+            outlet.say(Stream::Stdout, shown(&[number.to_string()]));
+        }
+        outlet.say(Stream::Stdout, "x".repeat(MOST_RESULTS));
         assert!(!outlet.flush(Duration::from_millis(1)), "nobody reads");
         drop(go);
         assert!(outlet.flush(Duration::from_secs(60)));
         let lines: Vec<_> = read.try_iter().collect();
-        assert_eq!(lines.len(), 1 + MOST_WAITING + 1);
+        assert_eq!(lines.len(), 1 + MOST_WAITING + 3 * MOST_WAITING + 1);
         assert_eq!(lines[..2], [(Stream::Stdout, "first\n".to_owned()), (Stream::Stderr, "0\n".to_owned())]);
-        let last = "(5 lines are missing here: nobody read them)\n".to_owned();
+        let last = "(6 lines are missing here: nobody read them)\n".to_owned();
         assert_eq!(lines.last(), Some(&(Stream::Stderr, last)));
     }
 

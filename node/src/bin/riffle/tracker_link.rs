@@ -1,5 +1,6 @@
 //! Which tracker a node talks to: the one that was named, the one at the default address, or one that it embeds.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::tracker_words::TrackerWords;
 const PROBE_TIME: Duration = Duration::from_millis(300);
 /// How often it is asked in that time.
 const PROBES: u32 = 3;
+/// What others are told of a tracker is looked for again after this long.
+const FOR_OTHERS_TIME: Duration = Duration::from_secs(5);
 
 /// Whether a node may become the tracker itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub(crate) struct TrackerLink {
     listen: IpAddr,
     /// The log of an embedded tracker; `None`: there is no folder for one.
     log: Option<LogPlan>,
+    /// What others are told, of which address, and since when that is known.
+    found_for_others: RefCell<Option<(Instant, Option<SocketAddr>, ForOthers)>>,
 }
 
 /// Whose the tracker is.
@@ -57,6 +62,10 @@ enum Role {
 }
 
 impl TrackerLink {
+    fn new(words: TrackerWords, role: Role, listen: IpAddr, log: Option<LogPlan>) -> TrackerLink {
+        TrackerLink { words, role, listen, log, found_for_others: RefCell::default() }
+    }
+
     /// Finds the tracker that `settings` ask for, or embeds one. One whose name leads nowhere yet is waited for.
     ///
     /// # Errors
@@ -75,7 +84,7 @@ impl TrackerLink {
         let local = embedded_address(listen);
         let reaches_standard = listen.is_ipv4() || listen.is_unspecified();
         let words = TrackerWords::at(local);
-        let mut link = TrackerLink { words, role: Role::Default(embedding), listen, log };
+        let mut link = TrackerLink::new(words, Role::Default(embedding), listen, log);
         let found = reaches_standard && answers(standard);
         let stays = !found && (link.embed()? || (local != standard && answers(local)));
         if !stays && reaches_standard {
@@ -93,7 +102,7 @@ impl TrackerLink {
         let words = TrackerWords { named: Some(named.to_string()), address: None, trouble: None };
         let Ok(ip) = named.host().parse() else {
             let name = TrackerName::look_up(named.clone(), listen, directory);
-            let mut link = TrackerLink { words, role: Role::Named(name), listen, log };
+            let mut link = TrackerLink::new(words, Role::Named(name), listen, log);
             link.take_over_words();
             return Ok(link);
         };
@@ -102,7 +111,7 @@ impl TrackerLink {
             return Err(Stop::new(ExitCode::TrackerUnreachable, message).into());
         }
         let words = TrackerWords { address: Some(SocketAddr::new(ip, named.port())), ..words };
-        Ok(TrackerLink { words, role: Role::Fixed, listen, log })
+        Ok(TrackerLink::new(words, Role::Fixed, listen, log))
     }
 
     /// Where the tracker is; `None`: its name leads nowhere yet.
@@ -181,8 +190,22 @@ impl TrackerLink {
     }
 
     /// The tracker's address as other hosts reach it, for the line that is typed there. Takes as long as a probe when
-    /// the tracker is another process of this host.
+    /// the tracker is another process of this host, but only now and then: many lines are printed at once.
     pub(crate) fn for_others(&self) -> ForOthers {
+        let (now, at) = (Instant::now(), self.words.address);
+        let mut found = self.found_for_others.borrow_mut();
+        if let Some((since, of, known)) = &*found
+            && *of == at
+            && now < *since + FOR_OTHERS_TIME
+        {
+            return known.clone();
+        }
+        let fresh = self.find_for_others();
+        *found = Some((Instant::now(), at, fresh.clone()));
+        fresh
+    }
+
+    fn find_for_others(&self) -> ForOthers {
         let Some(address) = self.words.address else {
             return ForOthers { text: self.words.to_string(), is_only_here: false };
         };

@@ -26,7 +26,7 @@ use crate::progress::{MAP_WIDTH, Progress};
 use crate::report;
 use crate::running::refused_start;
 use crate::screen::Screen;
-use crate::sharing::{self, News, Sharing};
+use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
 use crate::state::random_node;
 use crate::tracker_words::TrackerWords;
@@ -106,7 +106,7 @@ async fn play(
             make_file(stage.folder.path().join("demo.bin")).await?
         }
     };
-    let name = sharing::name_of(&original).map_err(refused)?;
+    let name = sharing::check(&original, None).map_err(refused)?;
     let owners = stage.share(settings, &original, screen).await?;
     let downloads = stage.folder.path().join("downloaded");
     std::fs::create_dir(&downloads).with_context(|| format!("{}", downloads.display()))?;
@@ -181,7 +181,7 @@ impl Stage {
             self.add_node(settings)?;
             let Some(owner) = self.nodes.last() else { break };
             let mut its = Sharing::default();
-            its.begin(original, &owner.handle).map_err(refused)?;
+            its.begin(original, &SendAs::default(), &owner.handle).map_err(refused)?;
             sharing.insert(number, its);
             owners.insert(owner.node, format!("owner {number}"));
         }

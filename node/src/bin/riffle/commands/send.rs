@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::NodeSettings;
-use node::{DiskError, DiskErrorKind};
+use node::{Command, DiskError, DiskErrorKind, ShareId};
 
+use crate::arguments::Send;
+use crate::driver::NodeHandle;
 use crate::exit::{ExitCode, Stop};
 use crate::progress::Progress;
 use crate::report;
 use crate::running::{Keeping, Running, enter_folder};
 use crate::screen::Screen;
-use crate::sharing::{self, News, Sharing};
+use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
 use crate::tracker_link::{Embedding, TrackerLink};
 
@@ -21,23 +23,39 @@ use crate::tracker_link::{Embedding, TrackerLink};
 ///
 /// # Errors
 /// A file that cannot be shared, or a node that cannot be started, with its exit code.
-pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Result<ExitCode> {
+pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
-    // Before anything is started: a mistyped path is answered at once.
-    for file in &files {
-        sharing::name_of(file).map_err(refused)?;
+    if arguments.name.is_some() && arguments.files.len() > 1 {
+        return Err(Stop::usage("--name is for one file; send the others by commands of their own").into());
     }
+    let send_as = SendAs { name: arguments.name.clone(), replace: arguments.replace };
+    // Before anything is started: a mistyped path is answered at once.
+    let (files, refusals) = sorted_out(&arguments.files, &send_as);
+    let none = files.is_empty();
+    let mut code = ExitCode::Done;
     let screen = Screen::of_one_shot(settings.quiet);
+    for error in refusals {
+        if arguments.strict || (none && arguments.files.len() == 1) {
+            return Err(refused(error).into());
+        }
+        code = ExitCode::of_disk(&error);
+        tell_failure(&error, &screen);
+    }
+    if none {
+        return Ok(code);
+    }
     // Before others know of the node: from then on they are told when it leaves.
     let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut running = Running::start(&settings, (Embedding::Allowed, Keeping::IfPossible), &screen)?;
     let mut sharing = Sharing::default();
-    for file in &files {
-        sharing.begin(file, &running.handle).map_err(refused)?;
+    for file in files {
+        if let Err(error) = sharing.begin(file, &send_as, &running.handle) {
+            code = ExitCode::of_disk(&error);
+            tell_failure(&error, &screen);
+        }
     }
     let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
-    let mut code = ExitCode::Done;
     loop {
         tokio::select! {
             event = running.next_event() => {
@@ -46,8 +64,10 @@ pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Resu
                 progress.on_event(&event);
                 for news in sharing.on_event(&event) {
                     tell(&news, &running.tracker, &screen);
-                    if let News::Failed(error) | News::Ended(error) = news {
-                        code = ExitCode::of_disk(&error);
+                    match news {
+                        News::Failed(error) | News::Ended(error) => code = ExitCode::of_disk(&error),
+                        News::Replaced { shares, .. } => take_back(&shares, &mut sharing, &running.handle),
+                        News::Announced { .. } => {}
                     }
                 }
                 if sharing.is_empty() {
@@ -61,7 +81,6 @@ pub(crate) async fn run(mut settings: NodeSettings, files: Vec<PathBuf>) -> Resu
             }
             () = signals.asked() => {
                 screen.note("leaving; Ctrl-C again ends at once");
-                code = ExitCode::Done;
                 break;
             }
         }
@@ -81,18 +100,47 @@ pub(crate) fn tell(news: &News, tracker: &TrackerLink, screen: &Screen) {
                 screen.note("(on this host only: its tracker has no address that other hosts reach)");
             }
         }
-        News::Failed(DiskError { path, kind: DiskErrorKind::Changed }) => {
-            let path = path.display();
-            screen.error(&format!(
-                "not shared: {path}: it changed while it was read; send it again when it stays as it is"
-            ));
+        News::Replaced { name, .. } => {
+            screen.note(&format!("{name}: what had this name before is no longer shared"));
         }
-        News::Failed(error) => screen.error(&format!("not shared: {error}")),
+        News::Failed(error) => tell_failure(error, screen),
         News::Ended(error) if error.kind == DiskErrorKind::Changed => {
             screen.error(&format!("no longer shared: {error}; send it again to share it as it is now"));
         }
         News::Ended(error) => screen.error(&format!("no longer shared: {error}")),
     }
+}
+
+/// Those of `files` that can be shared, and why the others cannot.
+fn sorted_out<'a>(files: &'a [PathBuf], send_as: &SendAs) -> (Vec<&'a PathBuf>, Vec<DiskError>) {
+    let (mut fine, mut refusals) = (Vec::new(), Vec::new());
+    for file in files {
+        match sharing::check(file, send_as.name.as_ref()) {
+            Ok(_) => fine.push(file),
+            Err(error) => refusals.push(error),
+        }
+    }
+    (fine, refusals)
+}
+
+/// Stops sharing what something else has taken the place of.
+pub(crate) fn take_back(shares: &[ShareId], sharing: &mut Sharing, handle: &NodeHandle) {
+    for &share in shares {
+        sharing.withdraw(share);
+        handle.command(Command::Unshare { share });
+    }
+}
+
+/// Says why a file is not shared.
+fn tell_failure(error: &DiskError, screen: &Screen) {
+    let DiskError { path, kind } = error;
+    screen.error(&match kind {
+        DiskErrorKind::Changed => {
+            let path = path.display();
+            format!("not shared: {path}: it changed while it was read; send it again when it stays as it is")
+        }
+        _ => format!("not shared: {error}"),
+    });
 }
 
 fn refused(error: DiskError) -> Stop {

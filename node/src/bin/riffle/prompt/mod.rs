@@ -23,7 +23,7 @@ use self::input::Typed;
 use self::searches::{Searches, Unanswered};
 use self::shares::Shares;
 use self::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
-use crate::commands::send::tell;
+use crate::commands::send::{take_back, tell};
 use crate::exit::{self, ExitCode};
 use crate::fetching::{self, Fetching};
 use crate::peers;
@@ -31,7 +31,7 @@ use crate::report::{self, Place};
 use crate::running::{Keeping, Running, download_folder, enter_folder};
 use crate::screen::{self, Screen};
 use crate::settings::bytes_per_second;
-use crate::sharing::{News, Sharing};
+use crate::sharing::{News, SendAs, Sharing};
 use crate::signals::Signals;
 use crate::tracker_link::Embedding;
 use crate::wanted;
@@ -248,8 +248,14 @@ impl Prompt {
         }
         for news in self.sharing.on_event(event) {
             tell(&news, &self.running.tracker, &self.screen);
-            if let News::Failed(error) | News::Ended(error) = &news {
-                self.fail(ExitCode::of_disk(error));
+            match &news {
+                News::Failed(error) => self.fail(ExitCode::of_disk(error)),
+                News::Replaced { shares, .. } => {
+                    take_back(shares, &mut self.sharing, &self.running.handle);
+                    shares.iter().for_each(|share| drop(self.shares.forget(*share)));
+                }
+                // That a share came to its end later is no mistake of a script.
+                News::Announced { .. } | News::Ended(_) => {}
             }
         }
         self.shares.on_event(event, &mut self.sharing);
@@ -339,7 +345,7 @@ impl Prompt {
     async fn carry_out(&mut self, verb: Verb) {
         match verb {
             Verb::Nothing | Verb::Exit => {}
-            Verb::Send(files) => self.send(&files),
+            Verb::Send(files, send_as) => self.send(&files, &send_as),
             Verb::Download(fetch) => self.download(fetch),
             Verb::List(prefix) => {
                 let search = self.searches.list(prefix, &self.running.handle);
@@ -352,9 +358,9 @@ impl Prompt {
         }
     }
 
-    fn send(&mut self, files: &[PathBuf]) {
+    fn send(&mut self, files: &[PathBuf], send_as: &SendAs) {
         for file in files {
-            match self.sharing.begin(file, &self.running.handle) {
+            match self.sharing.begin(file, send_as, &self.running.handle) {
                 Ok((share, name)) => {
                     if !self.shares.add(file, name, share) {
                         self.screen.note("so many files are remembered that this one is not");

@@ -3,6 +3,7 @@
 //! A file is on it from `send`, or the end of its download, until `unshare`. One that is changed or gone stays: what a
 //! person shares is the path, and the disk may only be unplugged. What was gone at every start for [`GONE_FOR`] leaves.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,24 +21,25 @@ const TITLE: &str = "riffle shares 1";
 /// So many names are said, before "and more".
 const NAMES_SAID: usize = 3;
 
-/// One file on the list.
+/// One file on the list; the list has it by its path.
 #[derive(Debug, PartialEq, Eq)]
 struct Listed {
-    path: PathBuf,
     name: Name,
     /// Since when it was not there at a start, in seconds since the epoch.
     gone_since: Option<u64>,
     /// Under which numbers it is shared in this life.
     shares: Vec<ShareId>,
-    /// What it is, for a download that will be shared under a number that is not known yet.
-    awaited: Option<ContentId>,
 }
 
 /// The list and the file that it is kept in.
 #[derive(Debug)]
 pub(super) struct Shares {
     file: PathBuf,
-    listed: Vec<Listed>,
+    listed: BTreeMap<PathBuf, Listed>,
+    /// Which file is shared under which number.
+    by_share: BTreeMap<ShareId, PathBuf>,
+    /// Downloads that are over and will be shared under a number that is not known yet, by what they are.
+    awaited: BTreeMap<ContentId, PathBuf>,
     unsaved: bool,
     /// A person was told that the list cannot be kept.
     trouble_told: bool,
@@ -47,25 +49,28 @@ impl Shares {
     /// The list that is kept in `file`; and when that cannot be believed, what to tell the person.
     pub(super) fn open(file: PathBuf) -> (Shares, Option<String>) {
         let read = kept::read(&file, TITLE).and_then(|lines| {
-            let listed: Option<Vec<_>> = lines.iter().map(|line| read_line(line)).collect();
+            let listed: Option<BTreeMap<_, _>> = lines.iter().map(|line| read_line(line)).collect();
             listed.ok_or(Damage::Damaged)
         });
         let (listed, note) = match read {
             Ok(listed) => (listed, None),
             Err(damage) => {
                 let lost = "what was shared before is not known any more: send it again";
-                (Vec::new(), Some(kept::set_aside(&file, &damage, lost)))
+                (BTreeMap::new(), Some(kept::set_aside(&file, &damage, lost)))
             }
         };
-        (Shares { file, listed, unsaved: false, trouble_told: false }, note)
+        let (by_share, awaited) = (BTreeMap::new(), BTreeMap::new());
+        (Shares { file, listed, by_share, awaited, unsaved: false, trouble_told: false }, note)
     }
 
     /// Shares all of it again. What to tell the person, if anything.
     pub(super) fn restore(&mut self, sharing: &mut Sharing, handle: &NodeHandle) -> Option<String> {
         let missing = self.look(kept::now_seconds());
         let mut again = 0;
-        for listed in self.listed.iter_mut().filter(|listed| listed.gone_since.is_none()) {
-            listed.shares.push(sharing.restore(&listed.path, listed.name.clone(), handle));
+        for (path, listed) in self.listed.iter_mut().filter(|(_, listed)| listed.gone_since.is_none()) {
+            let share = sharing.restore(path, listed.name.clone(), handle);
+            listed.shares.push(share);
+            self.by_share.insert(share, path.clone());
             again += 1;
         }
         restored(again, &missing)
@@ -75,14 +80,14 @@ impl Shares {
     fn look(&mut self, now: u64) -> Vec<String> {
         let mut missing = Vec::new();
         let before = self.listed.len();
-        self.listed.retain_mut(|listed| {
-            let gone = fs::metadata(&listed.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        self.listed.retain(|path, listed| {
+            let gone = fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
             let since = gone.then(|| listed.gone_since.unwrap_or(now));
             self.unsaved |= listed.gone_since != since;
             listed.gone_since = since;
             let forgotten = since.is_some_and(|since| now.saturating_sub(since) > GONE_FOR.as_secs());
             if gone && !forgotten {
-                missing.push(listed.path.display().to_string());
+                missing.push(path.display().to_string());
             }
             !forgotten
         });
@@ -92,31 +97,34 @@ impl Shares {
 
     /// A person shares the file at `path`, under the number `share`. Whether there was room for it on the list.
     pub(super) fn add(&mut self, path: &Path, name: Name, share: ShareId) -> bool {
-        self.enter(path, name).is_some_and(|listed| {
-            listed.shares.push(share);
-            true
-        })
+        let Some(path) = self.enter(path, name) else { return false };
+        self.put(path, share);
+        true
     }
 
-    /// The entry of the file at `path`, made when there is none.
-    fn enter(&mut self, path: &Path, name: Name) -> Option<&mut Listed> {
+    /// Puts the file at `path` on the list, or renews its entry. The whole path, when there is room.
+    fn enter(&mut self, path: &Path, name: Name) -> Option<PathBuf> {
         let path = std::path::absolute(path).ok()?;
-        let at = match self.listed.iter().position(|listed| listed.path == path) {
-            Some(at) => at,
-            None if self.listed.len() >= MOST_SHARES => return None,
-            None => {
-                let (name, shares) = (name.clone(), Vec::new());
-                self.listed.push(Listed { path, name, gone_since: None, shares, awaited: None });
-                self.unsaved = true;
-                self.listed.len() - 1
-            }
-        };
-        let listed = self.listed.get_mut(at)?;
-        if listed.name != name || listed.gone_since.is_some() {
+        let is_new = !self.listed.contains_key(&path);
+        if is_new && self.listed.len() >= MOST_SHARES {
+            return None;
+        }
+        let listed = self.listed.entry(path.clone());
+        let listed =
+            listed.or_insert_with(|| Listed { name: name.clone(), gone_since: None, shares: Vec::new() });
+        if is_new || listed.name != name || listed.gone_since.is_some() {
             (listed.name, listed.gone_since) = (name, None);
             self.unsaved = true;
         }
-        Some(listed)
+        Some(path)
+    }
+
+    /// The file at `path`, which is on the list, is shared under the number `share`.
+    fn put(&mut self, path: PathBuf, share: ShareId) {
+        if let Some(listed) = self.listed.get_mut(&path) {
+            listed.shares.push(share);
+            self.by_share.insert(share, path);
+        }
     }
 
     /// Takes in what happened: what a download has brought is shared from then on.
@@ -124,17 +132,15 @@ impl Shares {
         match event {
             Event::DownloadDone { download, path, summary } => {
                 if let Some(name) = sharing.name_of_download(*download)
-                    && let Some(listed) = self.enter(path, name)
+                    && let Some(path) = self.enter(path, name)
                 {
-                    listed.awaited = Some(summary.content);
+                    self.awaited.insert(summary.content, path);
                 }
             }
-            Event::Shared { share, content, .. } => {
-                let awaited = self.listed.iter_mut().find(|listed| listed.awaited == Some(*content));
-                if let Some(listed) = awaited {
-                    listed.awaited = None;
-                    listed.shares.push(*share);
-                    sharing.adopt(*share);
+            Event::Shared { share, content, name, .. } => {
+                if let Some(path) = self.awaited.remove(content) {
+                    self.put(path, *share);
+                    sharing.adopt(*share, name.clone(), *content);
                 }
             }
             Event::ShareFailed { share, error } => self.on_failure(*share, error),
@@ -143,30 +149,36 @@ impl Shares {
     }
 
     fn on_failure(&mut self, share: ShareId, error: &DiskError) {
-        let Some(at) = self.listed.iter().position(|listed| listed.shares.contains(&share)) else { return };
+        let Some(path) = self.by_share.remove(&share) else { return };
         if may_come_back(&error.kind) {
-            self.listed[at].shares.retain(|&other| other != share);
+            if let Some(listed) = self.listed.get_mut(&path) {
+                listed.shares.retain(|&other| other != share);
+            }
         } else {
-            self.listed.remove(at);
-            self.unsaved = true;
+            self.remove(&path);
         }
     }
 
     /// Takes the file off the list that is shared under `share`. All numbers under which it is, the last first.
     pub(super) fn forget(&mut self, share: ShareId) -> Vec<ShareId> {
-        let at = self.listed.iter().position(|listed| listed.shares.contains(&share));
-        at.map_or_else(|| vec![share], |at| self.remove(at))
+        let path = self.by_share.get(&share).cloned();
+        path.map_or_else(|| vec![share], |path| self.remove(&path))
     }
 
     /// Takes the first file off the list that is called `name`, if there is one, shared just now or not.
     pub(super) fn forget_named(&mut self, name: &str) -> Option<Vec<ShareId>> {
-        let at = self.listed.iter().position(|listed| listed.name.as_str() == name)?;
-        Some(self.remove(at))
+        let path = self.listed.iter().find(|(_, listed)| listed.name.as_str() == name)?.0.clone();
+        Some(self.remove(&path))
     }
 
-    fn remove(&mut self, at: usize) -> Vec<ShareId> {
+    fn remove(&mut self, path: &Path) -> Vec<ShareId> {
+        let Some(listed) = self.listed.remove(path) else { return Vec::new() };
         self.unsaved = true;
-        let mut shares = self.listed.remove(at).shares;
+        let mut shares = listed.shares;
+        for share in &shares {
+            self.by_share.remove(share);
+        }
+        self.awaited.retain(|_, awaited| awaited != path);
         // The first is served and the others stand by: without them nothing takes its place.
         shares.reverse();
         shares
@@ -217,18 +229,18 @@ fn restored(again: usize, missing: &[String]) -> Option<String> {
     Some(line + " (unshare NAME forgets one)")
 }
 
-fn line_of(listed: &Listed) -> String {
-    let Listed { path, name, gone_since, .. } = listed;
+fn line_of((path, listed): (&PathBuf, &Listed)) -> String {
+    let Listed { name, gone_since, .. } = listed;
     format!("{}\t{name}\t{}", gone_since.unwrap_or(0), kept::escaped(path))
 }
 
-fn read_line(line: &str) -> Option<Listed> {
+fn read_line(line: &str) -> Option<(PathBuf, Listed)> {
     let mut fields = line.split('\t');
     let since: u64 = fields.next()?.parse().ok()?;
     let name = Name::new(fields.next()?).ok()?;
     let path = kept::unescaped(fields.next()?)?;
     let gone_since = (since > 0).then_some(since);
-    fields.next().is_none().then_some(Listed { path, name, gone_since, shares: Vec::new(), awaited: None })
+    fields.next().is_none().then_some((path, Listed { name, gone_since, shares: Vec::new() }))
 }
 
 #[cfg(test)]
@@ -246,7 +258,7 @@ mod tests {
     }
 
     fn names(shares: &Shares) -> Vec<&str> {
-        shares.listed.iter().map(|listed| listed.name.as_str()).collect()
+        shares.listed.values().map(|listed| listed.name.as_str()).collect()
     }
 
     fn failed(share: u32, kind: DiskErrorKind) -> Event {
@@ -303,7 +315,7 @@ mod tests {
         fs::write(folder.path().join("gone"), "back").expect("written");
         let mut shares = list(folder.path());
         assert_eq!(shares.look(first + GONE_FOR.as_secs() + 1), [""; 0], "it is there again");
-        assert_eq!(names(&shares), ["there", "gone"]);
+        assert_eq!(names(&shares), ["gone", "there"]);
     }
 
     #[test]
@@ -311,15 +323,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut shares = list(folder.path());
         let share = |number: usize| ShareId(number as u32);
-        let listed = |path, number| Listed {
-            path,
-            name: name("f"),
-            gone_since: None,
-            shares: vec![share(number)],
-            awaited: None,
-        };
-        shares.listed =
-            (1..=MOST_SHARES).map(|number| listed(PathBuf::from(format!("/{number}")), number)).collect();
+        for number in 1..=MOST_SHARES {
+            assert!(shares.add(Path::new(&format!("/{number}")), name("f"), share(number)));
+        }
         assert!(!shares.add(Path::new("/more"), name("f"), share(0)));
         assert!(shares.add(Path::new("/7"), name("f"), share(0)), "one that is on it");
         shares.forget(share(1));

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use messages::Prefix;
+use messages::{Name, Prefix};
 use node::Wanted;
 
+use crate::sharing::SendAs;
 use crate::{wanted, words};
 
 /// One command of the prompt, as `help` shows it.
@@ -22,7 +23,7 @@ pub(crate) struct Topic {
 pub(crate) const TOPICS: &[Topic] = &[
     Topic {
         name: "send",
-        usage: "send FILE...",
+        usage: "send [--name NAME] [--replace] FILE...",
         summary: "share files, now and at the next start, until unshare",
     },
     Topic {
@@ -62,7 +63,7 @@ pub(crate) enum Verb {
     /// An empty line.
     Nothing,
     /// Share these files.
-    Send(Vec<PathBuf>),
+    Send(Vec<PathBuf>, SendAs),
     /// Fetch these contents.
     Download(Fetch),
     /// Show what the tracker knows under this prefix.
@@ -157,7 +158,7 @@ pub(crate) fn parse(line: &str) -> Result<Verb, Mistake> {
     let topic =
         topic(name).ok_or_else(|| Mistake::Unknown { typed: name.clone(), nearest: nearest(name) })?;
     let read = match topic.name {
-        "send" => some(rest, "a file").map(|files| Verb::Send(files.iter().map(PathBuf::from).collect())),
+        "send" => send(rest).map(|(files, send_as)| Verb::Send(files, send_as)),
         "download" => fetch(rest).map(Verb::Download),
         "list" => at_most_one(rest).and_then(|prefix| {
             let prefix = Prefix::new(prefix.map_or("", String::as_str));
@@ -198,10 +199,6 @@ fn nearest(typed: &str) -> Option<&'static str> {
     common.or_else(|| most_alike().map(|topic| topic.name))
 }
 
-fn some<'a>(words: &'a [String], what: &str) -> Result<&'a [String], String> {
-    if words.is_empty() { Err(format!("{what} is missing")) } else { Ok(words) }
-}
-
 fn none(words: &[String]) -> Result<(), String> {
     words.first().map_or(Ok(()), |word| Err(format!("\"{word}\" is too much")))
 }
@@ -219,6 +216,33 @@ fn choice(word: &str) -> Choice {
     digits.parse().map_or_else(|_| Choice::Name(word.to_owned()), Choice::Number)
 }
 
+fn send(words: &[String]) -> Result<(Vec<PathBuf>, SendAs), String> {
+    let (mut files, mut send_as, mut options) = (Vec::new(), SendAs::default(), true);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--" if options => options = false,
+            "--replace" if options => send_as.replace = true,
+            "--name" if options => {
+                let name = words.next().ok_or("a name is missing behind --name")?;
+                let name = Name::new(name).map_err(|error| format!("\"{name}\": {error}"))?;
+                send_as.name = Some(name);
+            }
+            option if options && option.starts_with("--") => return Err(no_such_option(option, "file")),
+            file => files.push(PathBuf::from(file)),
+        }
+    }
+    match files.len() {
+        0 => Err("a file is missing".to_owned()),
+        2.. if send_as.name.is_some() => Err("--name is for one file".to_owned()),
+        _ => Ok((files, send_as)),
+    }
+}
+
+fn no_such_option(option: &str, what: &str) -> String {
+    format!("there is no option {option} (a {what} that begins so goes behind --)")
+}
+
 fn fetch(words: &[String]) -> Result<Fetch, String> {
     let mut fetch = Fetch { wanted: Vec::new(), output: None, force: false, wait: false };
     let mut words = words.iter();
@@ -233,7 +257,7 @@ fn fetch(words: &[String]) -> Result<Fetch, String> {
                 fetch.output = Some(words.next().ok_or("a path is missing behind -o")?.into());
             }
             option if options && option.starts_with('-') => {
-                return Err(format!("there is no option {option} (a name that begins so goes behind --)"));
+                return Err(no_such_option(option, "name"));
             }
             name => {
                 fetch.wanted.push(wanted::parse(name).map_err(|error| format!("\"{name}\": {error}"))?);
@@ -270,7 +294,11 @@ mod tests {
     #[test]
     fn commands_are_read() {
         assert_eq!(parse("  "), Ok(Verb::Nothing));
-        assert_eq!(parse("send 'a b' c"), Ok(Verb::Send(vec!["a b".into(), "c".into()])));
+        let plain = SendAs::default();
+        assert_eq!(parse("send 'a b' c"), Ok(Verb::Send(vec!["a b".into(), "c".into()], plain.clone())));
+        assert_eq!(parse("send -- --name"), Ok(Verb::Send(vec!["--name".into()], plain)));
+        let named = SendAs { name: Name::new("b").ok(), replace: true };
+        assert_eq!(parse("send a --name b --replace"), Ok(Verb::Send(vec!["a".into()], named)));
         for verb in ["download x", "get x", "receive x"] {
             assert_eq!(parse(verb), parse("download x"));
         }
@@ -311,8 +339,10 @@ mod tests {
         );
         assert!(mistake("fetch x").contains("download"));
         assert_eq!(mistake("xyzzy"), "there is no command \"xyzzy\"; help shows what there is");
-        assert_eq!(mistake("send"), "a file is missing; it is typed: send FILE...");
+        assert_eq!(mistake("send"), "a file is missing; it is typed: send [--name NAME] [--replace] FILE...");
         assert_eq!(mistake("send 'a"), "a quote is not closed");
+        assert!(mistake("send --name x a b").contains("for one file"));
+        assert!(mistake("send --strct a").contains("no option --strct"));
         assert!(mistake("download").contains("a name or an id is missing"));
         assert!(mistake("download -x").contains("no option -x"));
         assert!(mistake("limit sideways 3").contains("neither up nor down"));

@@ -12,7 +12,7 @@
 //! this process, which has just renamed it: it is remembered at once, where the file system's times are finer than a
 //! second.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -98,6 +98,10 @@ impl Entry {
 #[derive(Debug, Default)]
 struct Book {
     entries: BTreeMap<PathBuf, Entry>,
+    /// The same by when they were last asked for, so that the oldest is found at once.
+    by_use: BTreeSet<(u64, PathBuf)>,
+    /// How many entries need the manifest of a content.
+    needed: BTreeMap<ContentId, usize>,
     manifest_bytes: u64,
     unsaved: bool,
 }
@@ -123,8 +127,8 @@ impl Memory {
         let mut note = None;
         match read {
             Ok(entries) => {
-                book.manifest_bytes = entries.values().map(Entry::manifest_bytes).sum();
-                book.entries = entries;
+                entries.into_iter().for_each(|(path, entry)| book.put(path, entry));
+                book.unsaved = false;
             }
             Err(damage) => {
                 note = Some(kept::set_aside(&path, &damage, "files that were hashed are hashed again"));
@@ -138,13 +142,9 @@ impl Memory {
         let path = std::path::absolute(path).ok()?;
         let content = {
             let mut book = self.book();
-            let entry = book.entries.get_mut(&path)?;
-            if entry.fingerprint != Fingerprint::of(found) {
-                return None;
-            }
-            entry.used = kept::now_seconds();
-            let content = entry.content;
-            book.unsaved = true;
+            let content =
+                book.entries.get(&path).filter(|entry| entry.fingerprint == Fingerprint::of(found))?.content;
+            book.touch(&path, kept::now_seconds());
             content
         };
         match self.manifest(content, found.len()) {
@@ -219,11 +219,7 @@ impl Memory {
         let stale = kept::now_seconds().saturating_sub(GONE_FOR.as_secs());
         let old: Vec<PathBuf> = {
             let book = self.book();
-            book.entries
-                .iter()
-                .filter(|(_, entry)| entry.used < stale)
-                .map(|(path, _)| path.clone())
-                .collect()
+            book.by_use.iter().take_while(|(used, _)| *used < stale).map(|(_, path)| path.clone()).collect()
         };
         for path in old {
             // A folder on the way may be a file now.
@@ -289,7 +285,9 @@ impl Memory {
 
     /// As if the file had not been asked for since `by` ago.
     pub(crate) fn age(&self, path: &Path, by: Duration) {
-        self.book().entries.get_mut(path).unwrap().used -= by.as_secs();
+        let mut book = self.book();
+        let used = book.entries[path].used - by.as_secs();
+        book.touch(path, used);
     }
 
     /// An entry without a file.
@@ -303,27 +301,49 @@ impl Book {
     fn insert(&mut self, path: PathBuf, entry: Entry) -> Vec<ContentId> {
         let mut let_go = Vec::new();
         let before = self.forget(&path);
-        self.manifest_bytes += entry.manifest_bytes();
-        self.entries.insert(path, entry);
-        self.unsaved = true;
+        self.put(path, entry);
         let_go.extend(before.filter(|content| !self.needs(*content)));
         while self.entries.len() > MOST_FILES || self.manifest_bytes > MOST_MANIFEST_BYTES {
-            let Some(oldest) = self.entries.iter().min_by_key(|(_, entry)| entry.used) else { break };
-            let path = oldest.0.clone();
+            let Some((_, path)) = self.by_use.first().cloned() else { break };
             let_go.extend(self.forget(&path).filter(|content| !self.needs(*content)));
         }
         let_go
     }
 
+    /// Puts an entry where there is none.
+    fn put(&mut self, path: PathBuf, entry: Entry) {
+        self.manifest_bytes += entry.manifest_bytes();
+        self.by_use.insert((entry.used, path.clone()));
+        *self.needed.entry(entry.content).or_default() += 1;
+        self.entries.insert(path, entry);
+        self.unsaved = true;
+    }
+
+    /// The file at `path` was asked for at `now`.
+    fn touch(&mut self, path: &Path, now: u64) {
+        let Some(entry) = self.entries.get_mut(path) else { return };
+        self.by_use.remove(&(entry.used, path.to_owned()));
+        entry.used = now;
+        self.by_use.insert((now, path.to_owned()));
+        self.unsaved = true;
+    }
+
     fn forget(&mut self, path: &Path) -> Option<ContentId> {
         let entry = self.entries.remove(path)?;
         self.manifest_bytes -= entry.manifest_bytes();
+        self.by_use.remove(&(entry.used, path.to_owned()));
+        if let Some(count) = self.needed.get_mut(&entry.content) {
+            *count -= 1;
+            if *count == 0 {
+                self.needed.remove(&entry.content);
+            }
+        }
         self.unsaved = true;
         Some(entry.content)
     }
 
     fn needs(&self, content: ContentId) -> bool {
-        self.entries.values().any(|entry| entry.content == content)
+        self.needed.contains_key(&content)
     }
 }
 
