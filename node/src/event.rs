@@ -42,8 +42,8 @@ pub enum Event {
     Unshared { share: ShareId, content: ContentId },
     /// A downloader opened a session.
     ServingStarted { content: ContentId, peer: SocketAddr, node: NodeId },
-    /// A downloader's session ended after `bytes` of file.
-    ServingEnded { content: ContentId, peer: SocketAddr, bytes: u64, why: SessionEnd },
+    /// A downloader's session ended after `bytes` of file. [`SessionEnd::Done`]: the downloader has all of the content.
+    ServingEnded { content: ContentId, peer: SocketAddr, node: NodeId, bytes: u64, why: SessionEnd },
     /// A requested range was answered with a burst.
     RangeSent { content: ContentId, peer: SocketAddr, piece: PieceIndex, offset: u32, length: u32 },
 
@@ -107,7 +107,7 @@ pub struct Share {
 }
 
 /// Why a session is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SessionEnd {
     /// It has done what it was for.
     Done,
@@ -257,6 +257,20 @@ pub enum Failure {
     /// The whole did not match.
     #[error("the pieces match, but the whole does not match the content: nothing was kept under the name")]
     Integrity,
+    /// The download `by` fetches the same content to the same place.
+    #[error("it is being fetched already")]
+    Doubled {
+        /// The other one.
+        by: DownloadId,
+    },
+    /// The download `by` fetches another content to `target`.
+    #[error("{}: another download is to have this name", target.display())]
+    TargetTaken {
+        /// The other one.
+        by: DownloadId,
+        /// Where both would be.
+        target: PathBuf,
+    },
     /// The disk.
     #[error(transparent)]
     Disk(#[from] DiskError),

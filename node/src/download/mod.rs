@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use messages::node_to_node::{ByeReason, Have};
 use messages::tracker_to_node::{Listed, Owners};
-use messages::{ContentId, Manifest, Name, NodeId, Timestamp};
+use messages::{ContentId, Conversation, Manifest, Name, NodeId, Timestamp};
 
 use crate::command::{DownloadOrder, Wanted};
 use crate::context::{Context, Gives};
@@ -168,6 +168,8 @@ pub(crate) struct Download {
     /// What it waited for and what was in vain, for the log.
     ledger: Ledger,
     completed: Option<Completed>,
+    /// Owners that were told at the last piece that all of it is here. Nobody answers a BYE: they are told again at the end.
+    told_done: Vec<(SocketAddr, Conversation)>,
     begun: Option<Begun>,
     attention: Attention,
     /// What is asked of two, the oldest first.
@@ -211,6 +213,7 @@ impl Download {
             told: None,
             ledger: Ledger::new(now),
             completed: None,
+            told_done: Vec::new(),
             begun: None,
             attention: Attention::new(),
             doubled: Vec::new(),
@@ -249,6 +252,18 @@ impl Download {
     /// What is fetched, once it is known.
     pub(crate) fn content(&self) -> Option<ContentId> {
         self.content
+    }
+
+    /// Whether it is known what it fetches and what that is called.
+    pub(crate) fn is_identified(&self) -> bool {
+        self.name.is_some()
+    }
+
+    /// Another download is to have the same file, with the same content or with another: one of them is enough.
+    pub(crate) fn give_way(&mut self, by: DownloadId, its: Option<ContentId>, cx: &mut Context<'_>) {
+        let is_same = its == self.content;
+        let target = self.target();
+        self.fail(if is_same { Failure::Doubled { by } } else { Failure::TargetTaken { by, target } }, cx);
     }
 
     /// Whether the session `key` is with the node at `peer`.

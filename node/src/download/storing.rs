@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use messages::node_to_node::ByeReason;
+use messages::node_to_node::{Bye, ByeReason};
 use messages::{ContentId, Manifest, ManifestError, Name, NodeId, PieceIndex};
 
 use super::fetch::Fetch;
@@ -111,7 +111,8 @@ impl Download {
         }
     }
 
-    pub(super) fn target(&self) -> PathBuf {
+    /// Where the finished file will be, once its name is known.
+    pub(crate) fn target(&self) -> PathBuf {
         let name = self.name.as_ref().map_or("", Name::as_str);
         match &self.order.destination {
             Destination::Folder(folder) => folder.join(name),
@@ -253,6 +254,7 @@ impl Download {
             cx.out.disk.push(DiskRequest::Finish { download: self.id });
             self.phase = Phase::Finishing(fetch);
         }
+        self.told_done = self.sessions.values().filter_map(|session| session.address()).collect();
         self.end_all_sessions(SessionEnd::Done, ByeReason::Done, cx);
     }
 
@@ -279,6 +281,9 @@ impl Download {
     ) {
         self.end_all_sessions(SessionEnd::Done, ByeReason::Done, cx);
         self.account_at_end(cx);
+        for (peer, theirs) in std::mem::take(&mut self.told_done) {
+            cx.send(peer, theirs, &Bye { reason: ByeReason::Done });
+        }
         let mut shares: Vec<Share> =
             self.given.iter().map(|(&owner, &(peer, bytes))| Share { owner, peer, bytes }).collect();
         shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));

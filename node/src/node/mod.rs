@@ -8,6 +8,7 @@ mod turn;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 
 use config::NodeSettings;
 use messages::node_to_node::Operation;
@@ -57,6 +58,8 @@ pub struct Node {
     announce: Announce,
     owner: Owner,
     downloads: BTreeMap<DownloadId, Download>,
+    /// Where they will be, as far as that is known, and whose place it is.
+    targets: BTreeMap<PathBuf, DownloadId>,
     hashing: BTreeMap<ShareId, Hashing>,
     /// Second files with contents that are served from a first one.
     spares: BTreeMap<ShareId, Spare>,
@@ -137,6 +140,7 @@ impl Node {
             announce: Announce::new(tracker.map(canonical), identity.node, identity.epoch, now),
             owner: Owner::new(CookieJar::new(identity.secret)),
             downloads: BTreeMap::new(),
+            targets: BTreeMap::new(),
             hashing: BTreeMap::new(),
             spares: BTreeMap::new(),
             growing: BTreeMap::new(),
@@ -245,7 +249,13 @@ impl Node {
             Told::Owners(NeedTicket::Download(id), owners) => {
                 if let Some(download) = self.downloads.get_mut(&id) {
                     let cx = &mut self.lent.context(now);
+                    let was_known = download.is_identified();
                     download.handle_owners(&owners, cx);
+                    if !was_known && !self.claim_target(id, now) {
+                        return;
+                    }
+                    let cx = &mut self.lent.context(now);
+                    let Some(download) = self.downloads.get_mut(&id) else { return };
                     if let Some(manifest) =
                         download.content().and_then(|content| self.owner.manifest_of(content))
                     {
@@ -363,6 +373,24 @@ impl Node {
                 self.announce.leave(cx);
             }
         }
+    }
+
+    /// The download `id` knows what it fetches, if it does: where that will be is its own, or it gives way to the one that has
+    /// that place. Whether it goes on.
+    fn claim_target(&mut self, id: DownloadId, now: Timestamp) -> bool {
+        let is_known = |download: &&Download| download.is_identified() && !download.is_over();
+        let Some(target) = self.downloads.get(&id).filter(is_known).map(Download::target) else {
+            return true;
+        };
+        let by = *self.targets.entry(target).or_insert(id);
+        if by == id {
+            return true;
+        }
+        let its = self.downloads.get(&by).and_then(Download::content);
+        if let Some(download) = self.downloads.get_mut(&id) {
+            download.give_way(by, its, &mut self.lent.context(now));
+        }
+        false
     }
 
     fn start_download(&mut self, id: DownloadId, order: DownloadOrder, now: Timestamp) {

@@ -82,6 +82,9 @@ impl Node {
             let Some(mut download) = self.downloads.remove(&id) else {
                 continue;
             };
+            if self.targets.get(&download.target()) == Some(&id) {
+                self.targets.remove(&download.target());
+            }
             let completed = download.take_completed();
             if let Some(content) = download.content().filter(|_| completed.is_some()) {
                 self.owner.remember_gifts(content, |node| download.gives(node, now));

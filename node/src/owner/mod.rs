@@ -298,8 +298,8 @@ impl Owner {
                 self.per_address.remove(&session.peer.ip());
             }
         }
-        let (content, peer, bytes) = (session.content, session.peer, session.sent());
-        cx.out.events.push(Event::ServingEnded { content, peer, bytes, why });
+        let (content, node, peer, bytes) = (session.content, session.node, session.peer, session.sent());
+        cx.out.events.push(Event::ServingEnded { content, peer, node, bytes, why });
     }
 
     /// For screens.

@@ -1,5 +1,6 @@
 //! The command line: what may be typed, and the help that explains it.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
@@ -177,6 +178,19 @@ pub(crate) struct Send {
     /// Of several contents of one name share the last alone, once it is announced (at the prompt: in place of what it shares)
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Leave as soon as so many other nodes have all of each file
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) copies: Option<NonZeroUsize>,
+    /// Leave as soon as another node has all of each file: --copies 1
+    #[arg(long, conflicts_with = "copies")]
+    pub(crate) until_delivered: bool,
+}
+
+impl Send {
+    /// How many other nodes are to have all of each file before the program leaves by itself, if it ever does.
+    pub(crate) fn copies_wanted(&self) -> Option<usize> {
+        self.copies.map(NonZeroUsize::get).or(self.until_delivered.then_some(1))
+    }
 }
 
 /// What `download` is told.

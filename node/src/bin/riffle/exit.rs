@@ -48,6 +48,9 @@ impl ExitCode {
             Failure::TrackerUnreachable => ExitCode::TrackerUnreachable,
             Failure::Integrity => ExitCode::Integrity,
             Failure::Disk(error) => ExitCode::of_disk(error),
+            // The other one decides.
+            Failure::Doubled { .. } => ExitCode::Done,
+            Failure::TargetTaken { .. } => ExitCode::TargetExists,
             Failure::Cancelled => ExitCode::Interrupted,
         }
     }

@@ -15,6 +15,10 @@ use crate::screen::Screen;
 use crate::tracker_words::TrackerWords;
 use crate::wanted;
 
+/// So often it is said of one owner that it is lost for the same reason, for all downloads together,
+const LOSSES_TOLD: u32 = 3;
+/// and so often of all owners.
+const LOST_TOLD: u32 = 32;
 /// Of one download so many bad pieces are told; the log has all.
 const BAD_PIECES_TOLD: u32 = 8;
 
@@ -27,6 +31,37 @@ pub(crate) struct Fetching {
     done: usize,
     /// Folders without locks that were told of.
     without_locks: BTreeSet<PathBuf>,
+    /// Files that were said to be here.
+    arrived: BTreeSet<PathBuf>,
+    lost: LostOwners,
+}
+
+/// Owners that were said to be lost: one that is, is so for each of thousands of downloads.
+#[derive(Debug, Default)]
+struct LostOwners {
+    /// How often that was said of each, for each reason.
+    told: BTreeMap<(NodeId, SessionEnd), u32>,
+    /// How often it was said at all.
+    lines: u32,
+}
+
+impl LostOwners {
+    /// `line` as it is said, if it is, of an owner that is lost for a download.
+    fn told(&mut self, owner: NodeId, why: SessionEnd, line: String) -> Option<String> {
+        let of_owner = self.told.entry((owner, why)).or_default();
+        if *of_owner == LOSSES_TOLD || self.lines == LOST_TOLD {
+            return None;
+        }
+        *of_owner += 1;
+        self.lines += 1;
+        Some(match () {
+            () if self.lines == LOST_TOLD => format!("{line}; of further owners the log tells"),
+            () if *of_owner == LOSSES_TOLD => {
+                format!("{line}; of further files with that owner the log tells")
+            }
+            () => line,
+        })
+    }
 }
 
 /// One download that is not over.
@@ -73,6 +108,8 @@ impl Fetching {
             code: ExitCode::Done,
             done: 0,
             without_locks: BTreeSet::new(),
+            arrived: BTreeSet::new(),
+            lost: LostOwners::default(),
         }
     }
 
@@ -114,14 +151,21 @@ impl Fetching {
             Event::OwnerLost { download, owner, peer, why } => {
                 let fetch = self.running.get_mut(download);
                 let line = fetch.and_then(|fetch| fetch.on_owner_lost(*owner, *peer, *why));
+                let line = line.and_then(|line| self.lost.told(*owner, *why, line));
                 line.iter().for_each(|line| screen.note(line));
             }
             Event::DownloadDone { download, path, summary } if self.running.remove(download).is_some() => {
-                screen.result(&report::summary(path, summary));
                 self.done += 1;
+                // The same content may have been asked for twice in one command.
+                let is_new = self.arrived.insert(path.clone());
+                if is_new || !summary.already_there || self.place == Place::Prompt {
+                    screen.result(&report::summary(path, summary));
+                }
             }
             Event::DownloadFailed { download, why } => {
-                if let Some(fetch) = self.running.remove(download) {
+                if let Some(fetch) = self.running.remove(download)
+                    && !(matches!(why, Failure::Doubled { .. }) && self.place == Place::OneShot)
+                {
                     self.on_failure(&fetch, why, tracker, screen);
                 }
             }
@@ -252,6 +296,19 @@ mod tests {
         let ends = [SessionEnd::BadPieces, SessionEnd::BadPieces, SessionEnd::Silent, SessionEnd::BadPieces];
         assert_eq!(ends.map(&mut said), [true, false, true, true]);
         assert!(!said(SessionEnd::Done), "the usual end is not told");
+    }
+
+    #[test]
+    fn an_owner_that_is_lost_for_thousands_of_downloads_has_a_few_lines() {
+        let mut lost = LostOwners::default();
+        let node = |byte| NodeId::from_bytes([byte; 16]);
+        let mut said = |byte, why, number: u32| lost.told(node(byte), why, format!("f{number}"));
+        let lines: Vec<String> =
+            (0..5000).filter_map(|number| said(1, SessionEnd::NoAnswer, number)).collect();
+        assert_eq!(lines, ["f0", "f1", "f2; of further files with that owner the log tells"]);
+        assert_eq!(said(1, SessionEnd::Silent, 7), Some("f7".to_owned()), "that is another reason");
+        let more: Vec<String> = (2..=255).filter_map(|byte| said(byte, SessionEnd::NoAnswer, 9)).collect();
+        assert_eq!((more.len(), more[27].as_str()), (28, "f9; of further owners the log tells"));
     }
 
     #[test]

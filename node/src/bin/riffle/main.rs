@@ -14,6 +14,7 @@ mod addresses;
 mod arguments;
 mod commands;
 mod control;
+mod deliveries;
 mod driver;
 mod embedded;
 mod exit;

@@ -35,6 +35,8 @@ pub(crate) struct Progress {
     downloads: BTreeMap<DownloadId, DownloadView>,
     hashings: BTreeMap<ShareId, ProgressBar>,
     plain: PlainProgress,
+    /// What others fetch from here.
+    uploads: Option<ProgressBar>,
 }
 
 /// What is shown of one download.
@@ -70,7 +72,14 @@ impl Progress {
     /// there are lines where there cannot be bars.
     pub(crate) fn new(screen: Screen, names: BTreeMap<NodeId, String>, lines: Interval) -> Progress {
         let (downloads, hashings) = (BTreeMap::new(), BTreeMap::new());
-        Progress { screen, names, downloads, hashings, plain: PlainProgress::new(lines.period()) }
+        Progress {
+            screen,
+            names,
+            downloads,
+            hashings,
+            plain: PlainProgress::new(lines.period()),
+            uploads: None,
+        }
     }
 
     /// Takes in what happened.
@@ -129,6 +138,29 @@ impl Progress {
     pub(crate) fn show_hashing(&mut self, now: Instant) {
         if !matches!(self.screen, Screen::Bars(_)) {
             self.screen.notes(&self.plain.on_hashing(now));
+        }
+    }
+
+    /// Whether there is anything to draw on, and somebody who looks at it.
+    pub(crate) fn draws(&self) -> bool {
+        matches!(self.screen, Screen::Bars(_)) && outlet::is_read()
+    }
+
+    /// Draws how what others fetch from here stands.
+    pub(crate) fn show_uploads(&mut self, standing: &str) {
+        let Screen::Bars(bars) = &self.screen else { return };
+        let line = self.uploads.get_or_insert_with(|| {
+            let line = bars.add(ProgressBar::new(1));
+            line.set_style(style("{wide_msg}"));
+            line
+        });
+        line.set_message(logs::one_line(standing).into_owned());
+    }
+
+    /// Takes that away.
+    pub(crate) fn end_uploads(&mut self) {
+        if let Some(line) = self.uploads.take() {
+            line.finish_and_clear();
         }
     }
 

@@ -151,6 +151,11 @@ pub(crate) fn failure(label: &str, why: &Failure, around: &Around<'_>) -> Vec<St
         Failure::TrackerUnreachable => format!("{label}: {}", around.tracker.unreachable()),
         Failure::Integrity => format!("{label}: {why}; the same command begins anew"),
         Failure::OnlyHere => format!("{label}: {why}"),
+        Failure::Doubled { by } => format!("{label}: {why} (#{by})"),
+        Failure::TargetTaken { target, .. } => format!(
+            "{}: two of these downloads are called {label}; choose another place with -o, or fetch them one by one",
+            target.display()
+        ),
         Failure::Disk(error) => match error.kind {
             node::DiskErrorKind::ExistsOther => {
                 format!(
@@ -494,9 +499,10 @@ pub(crate) fn refusal(code: RefusalCode) -> Option<&'static str> {
 pub(crate) fn owner_lost(label: &str, node: NodeId, peer: SocketAddr, why: SessionEnd) -> Option<String> {
     let what = match why {
         SessionEnd::Done | SessionEnd::Ours | SessionEnd::Forgotten | SessionEnd::PeerLeft => return None,
+        // It is asked again: who waits for its turn is in nobody's way.
+        SessionEnd::Crowded => return None,
         SessionEnd::Gone => "does not share it any more",
         SessionEnd::NoAnswer => "does not answer",
-        SessionEnd::Crowded => "serves as many as it can",
         SessionEnd::Silent => "fell silent",
         SessionEnd::Fault => "broke the protocol",
         SessionEnd::BadPieces => "sent bytes that do not verify",

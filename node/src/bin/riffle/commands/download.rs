@@ -8,6 +8,8 @@ use config::{NodeSettings, Period};
 use node::{DownloadOrder, Patience, Wanted};
 
 use crate::arguments::Download;
+use crate::commands::send::show_deliveries;
+use crate::deliveries::Deliveries;
 use crate::exit::{ExitCode, Stop};
 use crate::fetching::{self, Fetching};
 use crate::progress::Progress;
@@ -108,11 +110,14 @@ async fn watch(
     let stay_over = tokio::time::sleep(config::MAX_PERIOD);
     tokio::pin!(stay_over);
     let mut staying = false;
+    let mut deliveries = Deliveries::default();
+    let mut look = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
             event = running.next_event() => {
                 let event = event?;
                 progress.on_event(&event);
+                deliveries.on_event(&event);
                 running.on_event(&event, screen);
                 fetching.on_event(&event, running.tracker.words(), screen);
                 if !staying && fetching.is_over() {
@@ -120,6 +125,8 @@ async fn watch(
                         Some(time) if fetching.done() > 0 => {
                             staying = true;
                             screen.note(&staying_on(time));
+                            // Who fetched parts meanwhile is told of when it has everything.
+                            deliveries.take_lines();
                             if let Some(time) = time {
                                 stay_over.as_mut().reset(tokio::time::Instant::now() + time.0);
                             }
@@ -136,6 +143,9 @@ async fn watch(
                     true => running.on_tick(Instant::now(), screen),
                     false => running.follow_tracker(Instant::now(), screen),
                 }
+            }
+            _ = look.tick(), if staying => {
+                show_deliveries(&mut deliveries, &mut progress, &running.handle, screen).await;
             }
             () = &mut stay_over => return Ok(Leaving::Finished),
             () = signals.asked() => {

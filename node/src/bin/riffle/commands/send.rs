@@ -9,6 +9,7 @@ use config::NodeSettings;
 use node::{Command, DiskError, DiskErrorKind, ShareId};
 
 use crate::arguments::Send;
+use crate::deliveries::Deliveries;
 use crate::driver::NodeHandle;
 use crate::exit::{ExitCode, Stop};
 use crate::progress::Progress;
@@ -54,6 +55,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
             tell_failure(&error, &screen);
         }
     }
+    let mut deliveries = Deliveries::default();
     let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -62,6 +64,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
                 let event = event?;
                 running.on_event(&event, &screen);
                 progress.on_event(&event);
+                deliveries.on_event(&event);
                 for news in sharing.on_event(&event) {
                     tell(&news, &running.tracker, &screen);
                     match news {
@@ -70,7 +73,8 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
                         News::Announced { .. } => {}
                     }
                 }
-                if sharing.is_empty() {
+                let is_delivered = |copies| !sharing.is_hashing() && deliveries.are_delivered(copies);
+                if sharing.is_empty() || arguments.copies_wanted().is_some_and(is_delivered) {
                     break;
                 }
             }
@@ -78,6 +82,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
                 let now = Instant::now();
                 running.on_tick(now, &screen);
                 progress.show_hashing(now);
+                show_deliveries(&mut deliveries, &mut progress, &running.handle, &screen).await;
             }
             () = signals.asked() => {
                 screen.note("leaving; Ctrl-C again ends at once");
@@ -85,8 +90,28 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
             }
         }
     }
+    progress.end_uploads();
+    screen.notes(&deliveries.take_lines());
+    screen.notes(&deliveries.closing());
     running.leave(&signals.leaving(), |_| {}).await;
     Ok(code)
+}
+
+/// Says who has begun to fetch and who has everything by now, and where it can be drawn how it stands. To be called every second
+/// or so.
+pub(crate) async fn show_deliveries(
+    deliveries: &mut Deliveries,
+    progress: &mut Progress,
+    handle: &NodeHandle,
+    screen: &Screen,
+) {
+    screen.notes(&deliveries.take_lines());
+    if !deliveries.is_empty()
+        && progress.draws()
+        && let Some(status) = handle.status().await
+    {
+        progress.show_uploads(&deliveries.standing(&status.uploads));
+    }
 }
 
 /// Says what happened to a share; when others can fetch it, with the line to type there.

@@ -72,7 +72,7 @@ fn log_serving(event: &Event) {
         Event::ServingStarted { content, peer, node } => {
             info!(content = %content.short(), %peer, node = %node.short(), "serving a downloader");
         }
-        Event::ServingEnded { content, peer, bytes, why } => {
+        Event::ServingEnded { content, peer, node: _, bytes, why } => {
             info!(content = %content.short(), %peer, bytes, why = %why.word(), "downloader's session ended");
         }
         _ => {}

@@ -24,9 +24,11 @@ use self::searches::{Searches, Unanswered};
 use self::shares::Shares;
 use self::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
 use crate::commands::send::{take_back, tell};
+use crate::deliveries::Deliveries;
 use crate::exit::{self, ExitCode};
 use crate::fetching::{self, Fetching};
 use crate::peers;
+use crate::plain_progress::PlainProgress;
 use crate::report::{self, Place};
 use crate::running::{Keeping, Running, download_folder, enter_folder};
 use crate::screen::{self, Screen};
@@ -59,6 +61,9 @@ struct Prompt {
     /// What the first mistake of a script asks the program to leave with.
     code: ExitCode,
     progress_due: Instant,
+    /// What a pipe is told instead.
+    plain: PlainProgress,
+    deliveries: Deliveries,
 }
 
 /// What a script's first mistake leads to, beside the exit code at the end.
@@ -173,6 +178,8 @@ impl Prompt {
             on_mistake,
             code: ExitCode::Done,
             progress_due: Instant::now() + PROGRESS_EVERY,
+            plain: PlainProgress::new(settings.progress_period.period()),
+            deliveries: Deliveries::default(),
         })
     }
 
@@ -241,6 +248,8 @@ impl Prompt {
 
     fn on_event(&mut self, event: &Event) -> Next {
         self.running.on_event(event, &self.screen);
+        self.plain.on_event(event);
+        self.deliveries.on_event(event);
         self.fetching.on_event(event, self.running.tracker.words(), &self.screen);
         self.fail(self.fetching.code());
         if self.searches.on_event(event, &self.screen, &self.running.handle) == Err(Unanswered) {
@@ -321,16 +330,27 @@ impl Prompt {
     async fn on_tick(&mut self, now: Instant) -> Next {
         self.running.on_tick(now, &self.screen);
         self.save();
-        if now >= self.progress_due {
-            self.progress_due = now + PROGRESS_EVERY;
-            if matches!(self.input, Input::Editor { .. })
-                && !self.fetching.is_over()
-                && let Some(status) = self.running.handle.status().await
-            {
-                self.screen.notes(&status.downloads.iter().map(report::progress).collect::<Vec<_>>());
-            }
-        }
+        self.screen.notes(&self.deliveries.take_lines());
+        self.tell_progress(now).await;
         self.leave_when_finished(now)
+    }
+
+    /// A person is told every few seconds, and a pipe as often as the settings say.
+    async fn tell_progress(&mut self, now: Instant) {
+        let is_edited = matches!(self.input, Input::Editor { .. });
+        if !is_edited {
+            self.screen.notes(&self.plain.on_hashing(now));
+        }
+        if self.fetching.is_over() || (is_edited && now < self.progress_due) {
+            return;
+        }
+        self.progress_due = now + PROGRESS_EVERY;
+        let Some(status) = self.running.handle.status().await else { return };
+        let lines = match is_edited {
+            true => status.downloads.iter().map(report::progress).collect(),
+            false => self.plain.on_downloads(&status.downloads, now),
+        };
+        self.screen.notes(&lines);
     }
 
     /// The end of a pipe lets what it began finish.
