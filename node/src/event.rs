@@ -175,6 +175,13 @@ pub enum Waiting {
         /// How many more there are.
         others: usize,
     },
+    /// Owners answer what is short, and nothing that is as long as the shortest datagrams with file bytes comes or goes.
+    ShortPath {
+        /// Who does: the first few.
+        peers: Vec<SocketAddr>,
+        /// How many more there are.
+        others: usize,
+    },
     /// Who has it sent bytes that do not verify, and is asked ever more rarely.
     Liars,
     /// Owners answered, and serve others for now.
@@ -209,6 +216,7 @@ impl Waiting {
             Waiting::Unknown => "unknown",
             Waiting::TrackerIsYoung { .. } => "young-tracker",
             Waiting::NoSignOfLife { .. } => "no-sign-of-life",
+            Waiting::ShortPath { .. } => "short-path",
             Waiting::Owners => "owners",
             Waiting::Liars => "liars",
             Waiting::OwnersBusy => "busy-owners",

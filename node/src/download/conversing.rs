@@ -269,6 +269,10 @@ impl Download {
         theirs: Conversation,
         cx: &mut Context<'_>,
     ) -> bool {
+        if self.short_path.on_gone(peer, theirs) {
+            self.attention.draw_to_all();
+            return true;
+        }
         let session = self.sessions.values().find(|session| session.is_with(peer, theirs));
         let Some(key) = session.map(|session| session.key) else {
             return false;

@@ -27,6 +27,7 @@ mod path;
 mod patience;
 mod room;
 mod session;
+mod short_path;
 mod silence;
 mod storing;
 mod stretches;
@@ -60,6 +61,7 @@ use need::NeedSchedule;
 use owners::Candidates;
 use room::Full;
 use session::Session;
+use short_path::ShortPath;
 use silence::Silence;
 
 /// No more sessions than this are remembered after their end.
@@ -158,6 +160,7 @@ pub(crate) struct Download {
     answered: bool,
     /// Whether any ever said anything at all.
     silence: Silence,
+    short_path: ShortPath,
     meter: Meter,
     /// Who is behind each session of late, ended ones included: their pieces may still be on the way to the disk.
     senders: BTreeMap<SessionKey, (NodeId, SocketAddr)>,
@@ -207,6 +210,7 @@ impl Download {
             served_here: false,
             answered: false,
             silence: Silence::default(),
+            short_path: ShortPath::default(),
             meter: Meter::new(now),
             senders: BTreeMap::new(),
             given: BTreeMap::new(),
@@ -441,6 +445,12 @@ impl Download {
     fn waiting_for_owners(&self, now: Timestamp) -> Waiting {
         if !self.is_cut_off(now) {
             return Waiting::Owners;
+        }
+        let short: Vec<SocketAddr> = self.short_path.answered(self.candidates.peers());
+        if !short.is_empty() {
+            let others = short.len().saturating_sub(OWNERS_NAMED);
+            let peers = short.into_iter().take(OWNERS_NAMED).collect();
+            return Waiting::ShortPath { peers, others };
         }
         let mut peers = self.candidates.peers();
         let named: Vec<SocketAddr> = peers.by_ref().take(OWNERS_NAMED).collect();

@@ -9,6 +9,9 @@ use messages::Timestamp;
 /// lasts half a second more is told within the five seconds that a person waits before wondering.
 const NAMED_AFTER: Duration = Duration::from_secs(4);
 
+/// So long after they became known they are asked in few bytes, so that it is known by then whether it is the length.
+const ASKED_AFTER: Duration = Duration::from_secs(3);
+
 /// What was heard of all owners together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Silence {
@@ -32,6 +35,14 @@ impl Silence {
     /// One of them has said something.
     pub(super) fn on_heard(&mut self) {
         *self = Silence::Broken;
+    }
+
+    /// When it has lasted so long that it is to be found out whether short datagrams are heard; never, once it is broken.
+    pub(super) fn is_looked_into_at(self) -> Timestamp {
+        match self {
+            Silence::Since(since) => since + ASKED_AFTER,
+            Silence::Nobody | Silence::Broken => Timestamp::NEVER,
+        }
     }
 
     /// When it has lasted so long that a person should know where nothing comes from; never, once it is broken.

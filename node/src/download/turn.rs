@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use messages::Timestamp;
+use messages::node_to_node::Request;
+use messages::{List, Timestamp};
 
 use super::fetch::Fetch;
 use super::room::Full;
 use super::session::Session;
-use super::{Describing, Download, Phase, Progress};
+use super::{Describing, Download, OWNERS_NAMED, Phase, Progress};
 use crate::context::Context;
 use crate::event::{Event, Failure, SessionEnd};
 use crate::ids::SessionKey;
@@ -47,6 +48,7 @@ impl Download {
             self.yield_buffers(cx);
             self.open_sessions(cx);
             self.describe(cx);
+            self.look_into_silence(cx);
         }
         self.assign(&due, whole, cx);
         if whole {
@@ -176,6 +178,9 @@ impl Download {
             Timestamp::NEVER
         };
         let wait = wait.earlier(Wait { until: silence, reason: Reason::Tell });
+        let looks = if self.wants_owners() { self.silence.is_looked_into_at() } else { Timestamp::NEVER };
+        let looks = looks.max(self.short_path.next_at());
+        let wait = wait.earlier(Wait { until: looks, reason: Reason::Tell });
         let yields = matches!(&self.phase, Phase::Fetching(fetch) if fetch.has_begun())
             && cx.buffers.are_wanted()
             && !self.sessions.values().any(Session::is_willing);
@@ -188,6 +193,24 @@ impl Download {
         let last_resort = self.needs_the_banned(cx.now);
         let rested = self.candidates.next_at(last_resort, busy).unwrap_or(Timestamp::NEVER);
         wait.earlier(Wait { until: rested, reason: Reason::HelloRetry })
+    }
+
+    /// Owners that are known and silent are asked in few bytes.
+    fn look_into_silence(&mut self, cx: &mut Context<'_>) {
+        if cx.now < self.silence.is_looked_into_at() || !self.wants_owners() {
+            return;
+        }
+        let Some(nowhere) = self.short_path.poll(cx.now, cx.rng) else { return };
+        let nothing = Request {
+            first_request: 0,
+            highest_sequence: 0,
+            ping_echo: 0,
+            segment_size: 1,
+            ranges: List::default(),
+        };
+        for peer in self.candidates.peers().take(OWNERS_NAMED).collect::<Vec<_>>() {
+            cx.send(peer, nowhere, &nothing);
+        }
     }
 
     fn notice_progress(&mut self, now: Timestamp) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use node::{Destination, DownloadOrder, Event, Patience, Wanted};
+use node::{Destination, DownloadOrder, Event, Patience, Waiting, Wanted};
 
 use crate::link::{Bursts, ETHERNET, LinkSpec};
 use crate::world::actors::Part;
@@ -218,5 +218,29 @@ fn loss_outages_and_short_queues_are_not_taken_for_broken_offload() {
         world.fault(after(4500), Fault::Relink(owners[0], link));
         finishes(&mut world, downloader, 60_000);
         assert_eq!(world.bursts_apart, 0, "{link:?}");
+    }
+}
+
+/// HELLO is lost every time, and so would CHUNKs be: that is told from a firewall, which lets nothing through.
+#[test]
+fn a_path_whose_packets_are_too_short_is_told_from_one_that_is_closed() {
+    let closed = LinkSpec { loss: 1_000_000, ..lan(ETHERNET) };
+    for (owner, is_short) in [(lan(1227), true), (lan(1000), true), (closed, false)] {
+        let (mut world, downloader, owners) = world(lan(ETHERNET), &[lan(ETHERNET)], MIB);
+        // By then the tracker knows it.
+        world.fault(after(2900), Fault::Relink(owners[0], owner));
+        world.run(after(8000), |_| false);
+        let told = world.hosts[downloader.0].events.iter().filter_map(|(at, event)| match event {
+            Event::DownloadWaits { why, .. } => Some((*at, why.clone())),
+            _ => None,
+        });
+        let (at, why) = told.last().expect("it is told why it waits");
+        let peers = vec![world.hosts[owners[0].0].address];
+        let expected = match is_short {
+            true => Waiting::ShortPath { peers, others: 0 },
+            false => Waiting::NoSignOfLife { peers, others: 0 },
+        };
+        assert_eq!(why, expected);
+        assert!(at <= after(3000 + 5000), "within five seconds: {at:?}");
     }
 }

@@ -94,6 +94,10 @@ impl Fetch {
 
     /// What a person should know of an owner that is lost, unless it was said before.
     fn on_owner_lost(&mut self, owner: NodeId, peer: SocketAddr, why: SessionEnd) -> Option<String> {
+        let said_where = matches!(self.said, Some(Waiting::NoSignOfLife { .. } | Waiting::ShortPath { .. }));
+        if said_where && why == SessionEnd::NoAnswer {
+            return None;
+        }
         let line = report::owner_lost(&self.label, owner, peer, why)?;
         (self.lost.insert(owner, why) != Some(why)).then_some(line)
     }

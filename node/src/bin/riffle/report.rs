@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use messages::limits::MIN_DIGITS;
+use messages::limits::{CONTROL_DATAGRAM, MIN_DIGITS};
 use messages::tracker_to_node::{Listed, RefusalCode};
 use messages::{ContentId, Digits, Name, NodeId};
 use node::{
@@ -22,6 +22,10 @@ use crate::words;
 
 /// So many digits of an id are enough among all contents that there will ever be, and short enough to be typed.
 const SHORT_ID: usize = 16;
+
+/// What IP and UDP put before a datagram, in bytes.
+const IPV4_HEADERS: usize = 28;
+const IPV6_HEADERS: usize = 48;
 
 /// The exact line that fetches `content` on another host, quoted for a shell.
 pub(crate) fn download_line(tracker: &str, content: ContentId) -> String {
@@ -50,6 +54,7 @@ pub(crate) fn waiting(why: &Waiting) -> Option<Cow<'static, str>> {
             );
         }
         Waiting::NoSignOfLife { peers, others } => return Some(no_sign_of_life(peers, *others).into()),
+        Waiting::ShortPath { peers, others } => return Some(short_path(peers, *others).into()),
         Waiting::Owners => "no owner answers; asking again",
         Waiting::Liars => {
             "no owner answers but who sent bytes that do not verify; asking again, and for others"
@@ -75,6 +80,7 @@ pub(crate) fn is_news(why: &Waiting) -> bool {
             | Waiting::TrackerIsYoung { .. }
             | Waiting::Owners
             | Waiting::NoSignOfLife { .. }
+            | Waiting::ShortPath { .. }
             | Waiting::Liars
             | Waiting::MissingPieces
             | Waiting::DiskFull { .. }
@@ -92,12 +98,28 @@ pub(crate) fn news(why: &Waiting) -> Option<String> {
 
 /// `no sign of life from UDP port 41012 of 10.0.0.2, ...; a firewall on the way is likely`
 fn no_sign_of_life(peers: &[SocketAddr], others: usize) -> String {
-    let place = |peer: &SocketAddr| format!("UDP port {} of {}", peer.port(), peer.ip());
-    let mut places = peers.iter().map(place).collect::<Vec<_>>().join(", ");
+    format!("no sign of life from {}; a firewall on the way is likely", ports(peers, others))
+}
+
+/// `UDP port 41012 of 10.0.0.2 answers, but the path does not carry IP packets of 1228 bytes, ...`
+fn short_path(peers: &[SocketAddr], others: usize) -> String {
+    let answer = if peers.len() + others == 1 { "answers" } else { "answer" };
+    let headers = if peers.iter().all(SocketAddr::is_ipv4) { IPV4_HEADERS } else { IPV6_HEADERS };
+    let least = CONTROL_DATAGRAM + headers;
+    format!(
+        "{} {answer} what is short, but the path does not carry IP packets of {least} bytes, and must: look for an MTU below that on the way",
+        ports(peers, others)
+    )
+}
+
+/// `UDP port 41012 of 10.0.0.2, UDP port 41013 of 10.0.0.3 and 4 more`
+fn ports(peers: &[SocketAddr], others: usize) -> String {
+    let port = |peer: &SocketAddr| format!("UDP port {} of {}", peer.port(), peer.ip());
+    let mut ports = peers.iter().map(port).collect::<Vec<_>>().join(", ");
     if others > 0 {
-        let _ = write!(places, " and {others} more");
+        let _ = write!(ports, " and {others} more");
     }
-    format!("no sign of life from {places}; a firewall on the way is likely")
+    ports
 }
 
 /// Where a failure is read decides what the person can do about it.
@@ -142,6 +164,9 @@ pub(crate) fn failure(label: &str, why: &Failure, around: &Around<'_>) -> Vec<St
         Failure::NoOwner => match around.waited {
             Some(Waiting::NoSignOfLife { peers, others }) => {
                 format!("{label}: no owner answered, {}; {again}", no_sign_of_life(peers, *others))
+            }
+            Some(Waiting::ShortPath { peers, others }) => {
+                format!("{label}: nothing arrived: {}; {again}", short_path(peers, *others))
             }
             _ => format!("{label}: no owner answered; {again}"),
         },
