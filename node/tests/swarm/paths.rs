@@ -230,11 +230,11 @@ fn a_path_whose_packets_are_too_short_is_told_from_one_that_is_closed() {
         // By then the tracker knows it.
         world.fault(after(2900), Fault::Relink(owners[0], owner));
         world.run(after(8000), |_| false);
-        let told = world.hosts[downloader.0].events.iter().filter_map(|(at, event)| match event {
+        let mut told = world.hosts[downloader.0].events.iter().filter_map(|(at, event)| match event {
             Event::DownloadWaits { why, .. } => Some((*at, why.clone())),
             _ => None,
         });
-        let (at, why) = told.last().expect("it is told why it waits");
+        let (at, why) = told.next_back().expect("it is told why it waits");
         let peers = vec![world.hosts[owners[0].0].address];
         let expected = match is_short {
             true => Waiting::ShortPath { peers, others: 0 },
