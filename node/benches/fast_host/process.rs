@@ -57,6 +57,7 @@ impl Process {
     ) -> Result<T> {
         let deadline = Instant::now() + STARTING;
         loop {
+            let looked = Instant::now();
             let text = self.said() + &fs::read_to_string(&self.err).unwrap_or_default();
             if let Some(found) = found(&text) {
                 return Ok(found);
@@ -68,7 +69,8 @@ impl Process {
             if Instant::now() >= deadline {
                 bail!("{}: no {what} within {STARTING:?}: {}", self.name, last_words(&text));
             }
-            std::thread::sleep(Duration::from_millis(1));
+            // Who says much is not kept from its work by whoever reads it.
+            std::thread::sleep(Duration::from_millis(1).max(3 * looked.elapsed()));
         }
     }
 
@@ -77,9 +79,10 @@ impl Process {
         cpu_of(self.child.id())
     }
 
-    /// Looks at its private memory.
-    fn look(&mut self) {
+    /// Looks at its private memory; the most that was seen of it.
+    pub(crate) fn look(&mut self) -> u64 {
         self.peak = self.peak.max(private_memory(self.child.id()).unwrap_or(0));
+        self.peak
     }
 
     /// Forgets what was seen of its memory, and looks again.
@@ -177,8 +180,8 @@ impl<'a> Watch<'a> {
                     each[*index] = Some(now);
                 }
             }
-            takers.iter_mut().for_each(Process::look);
-            self.givers.iter_mut().for_each(|(giver, _)| giver.look());
+            takers.iter_mut().for_each(|taker| _ = taker.look());
+            self.givers.iter_mut().for_each(|(giver, _)| _ = giver.look());
         }
         let each: Vec<Duration> = each.into_iter().flatten().collect();
         let mut taking = Side::default();

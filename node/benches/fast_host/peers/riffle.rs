@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Contestant, LIMIT};
-use crate::figures::Run;
+use crate::figures::{Run, Side};
 use crate::process::{Process, Watch};
 use crate::site::{End, Site};
 use crate::stage::{Stage, compare};
@@ -34,6 +34,8 @@ pub(crate) struct Swarm<'a> {
     owners: Vec<Process>,
     /// The files and their content ids.
     shared: Vec<(PathBuf, String)>,
+    /// How long the owners took from their start until everything was announced.
+    beginning: Duration,
     check: Check,
     limit: Duration,
     _tracker: Process,
@@ -56,7 +58,7 @@ impl<'a> Swarm<'a> {
             let (_, rest) = said.split_once("listening on ")?;
             Some(rest.split_once('\n')?.0.trim().to_owned())
         })?;
-        let mut started = Vec::new();
+        let (began, mut started) = (Instant::now(), Vec::new());
         for index in 0..owners {
             let name = format!("owner-{index}");
             let mut command = riffle(site, End::Giving, &folder.join(&name));
@@ -74,10 +76,20 @@ impl<'a> Swarm<'a> {
             tracker: address,
             owners: started,
             shared,
+            beginning: began.elapsed(),
             check: Check::Bytes,
             limit: LIMIT,
             _tracker: tracker,
         })
+    }
+
+    /// What it has cost the owners to hash and announce everything: a moment, not a rate.
+    pub(crate) fn beginning(&mut self) -> Result<Run> {
+        let mut giving = Side::default();
+        for owner in &mut self.owners {
+            giving.add(owner.cpu()?, owner.look());
+        }
+        Ok(Run { wall: self.beginning, bytes: 0, giving, taking: Side::default(), said: String::new() })
     }
 
     /// From now on only lengths are compared, and runs may take `limit`.

@@ -15,13 +15,14 @@ use crate::table::Table;
 pub(crate) type Row = fn(&Stage, &Options, &mut Table) -> Result<()>;
 
 /// All of them, in the order of the table.
-pub(crate) const ROWS: [(&str, Row); 10] = [
+pub(crate) const ROWS: [(&str, Row); 11] = [
     ("machine", transfers::machine),
     ("1to1", transfers::one_to_one),
     ("4to1", transfers::four_to_one),
     ("1to4", transfers::one_to_four),
     ("first", small::first_byte),
     ("files", small::many_files),
+    ("shares", small::many_shares),
     ("send", sending::send),
     ("large", sending::large),
     ("veth", transfers::packets_of_real_size),

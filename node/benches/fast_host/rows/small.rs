@@ -1,4 +1,4 @@
-//! How soon a download begins, and how many small files it fetches in a second.
+//! How soon a download begins, how many small files it fetches in a second, and how soon very many are shared.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ const BEGUN: u64 = 64 * MIB;
 /// The row of small files.
 const FILES: usize = 1000;
 const SMALL: usize = 10_000;
+/// The row of many shares.
+const SHARES: u64 = 20_000;
 /// A download that has not begun by then has failed.
 const BEGINNING: Duration = Duration::from_secs(20);
 /// How often it is looked whether bytes are there.
@@ -131,6 +133,42 @@ pub(crate) fn many_files(stage: &Stage, options: &Options, table: &mut Table) ->
     table.interleave(stage, ROW, all, options.runs());
     let a_second = table.medians(ROW, "riffle").map(|medians| count as f64 / medians.wall.as_secs_f64());
     table.must(ROW, "files a second in one command", a_second, Bound::AtLeast(300.0, 1000.0));
+    Ok(())
+}
+
+/// An owner that begins to share, from its command until others can fetch every file.
+struct Shares<'a> {
+    site: &'a Site,
+    files: Vec<PathBuf>,
+}
+
+impl Contestant for Shares<'_> {
+    fn name(&self) -> String {
+        format!("riffle send, {} of {} KB, until announced", self.files.len(), SMALL / 1000)
+    }
+
+    fn touches(&self) -> (Vec<PathBuf>, u64) {
+        (self.files.clone(), 0)
+    }
+
+    fn run(&mut self, stage: &Stage) -> Result<Run> {
+        const FOLDER: &str = "swarm-shares";
+        let run = Swarm::start(stage, self.site, FOLDER, 1, &self.files)?.beginning()?;
+        fs::remove_dir_all(stage.folder(FOLDER)?)?;
+        Ok(run)
+    }
+}
+
+/// A folder of very many small files is shared: what each costs does not grow with how many there are.
+pub(crate) fn many_shares(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
+    const ROW: &str = "shares";
+    let site = Site::loopback();
+    let count = options.size(SHARES) as usize;
+    let files = small_files(stage, "shares", count)?;
+    let all: Vec<Box<dyn Contestant + '_>> = vec![Box::new(Shares { site: &site, files })];
+    table.interleave(stage, ROW, all, options.runs());
+    let seconds = table.medians(ROW, "riffle send").map(|medians| medians.wall.as_secs_f64());
+    table.must(ROW, "from `send` of many files until all are announced, s", seconds, Bound::AtMost(3.0, 1.5));
     Ok(())
 }
 
