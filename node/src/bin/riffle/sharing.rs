@@ -29,8 +29,10 @@ struct SharedFile {
     name: Name,
     /// What it is, once it is hashed.
     content: Option<ContentId>,
-    /// Whether other contents of its name are taken back when it is announced.
+    /// Whether earlier contents of its name are taken back when it is announced.
     replaces: bool,
+    /// How many came before it.
+    order: u64,
     stage: Stage,
 }
 
@@ -73,10 +75,13 @@ pub(crate) struct SendAs {
 pub(crate) struct Sharing {
     files: BTreeMap<ShareId, SharedFile>,
     by_name: BTreeMap<Name, BTreeSet<ShareId>>,
-    /// Those that are hashed and wait for the tracker, by what they are.
-    unannounced: BTreeMap<ContentId, BTreeSet<ShareId>>,
+    /// Those that are hashed, by what they are.
+    by_content: BTreeMap<ContentId, BTreeSet<ShareId>>,
     /// How many are being hashed.
     hashing: usize,
+    /// How many are hashed and wait for the tracker.
+    unannounced: usize,
+    next_order: u64,
     /// What the tracker knows to be here, finished downloads included: the same content is announced once, whatever
     /// the number of files that hold it.
     announced: BTreeSet<ContentId>,
@@ -115,9 +120,7 @@ impl Sharing {
         if !self.files.contains_key(&share) {
             self.insert(share, name, false, Stage::Quiet);
         }
-        if let Some(file) = self.files.get_mut(&share) {
-            file.content = Some(content);
-        }
+        self.know(share, content);
     }
 
     /// What a download that is over is called; once.
@@ -133,15 +136,26 @@ impl Sharing {
     fn insert(&mut self, share: ShareId, name: Name, replaces: bool, stage: Stage) {
         self.by_name.entry(name.clone()).or_default().insert(share);
         self.hashing += usize::from(stage == Stage::Hashing);
-        self.files.insert(share, SharedFile { name, content: None, replaces, stage });
+        let order = self.next_order;
+        self.next_order += 1;
+        self.files.insert(share, SharedFile { name, content: None, replaces, order, stage });
+    }
+
+    /// It is known what `share` is.
+    fn know(&mut self, share: ShareId, content: ContentId) -> Option<&mut SharedFile> {
+        let file = self.files.get_mut(&share)?;
+        file.content = Some(content);
+        self.by_content.entry(content).or_default().insert(share);
+        Some(file)
     }
 
     fn remove(&mut self, share: ShareId) -> Option<SharedFile> {
         let file = self.files.remove(&share)?;
         self.hashing -= usize::from(file.stage == Stage::Hashing);
+        self.unannounced -= usize::from(matches!(file.stage, Stage::Hashed { .. }));
         take_out(&mut self.by_name, &file.name, share);
         if let Some(content) = &file.content {
-            take_out(&mut self.unannounced, content, share);
+            take_out(&mut self.by_content, content, share);
         }
         Some(file)
     }
@@ -153,8 +167,8 @@ impl Sharing {
             // A tracker that came back is told again; the person is told once.
             Event::Announced { content, .. } => {
                 self.announced.insert(*content);
-                let waited = self.unannounced.remove(content).unwrap_or_default();
-                waited.into_iter().flat_map(|share| self.on_announced(share)).collect()
+                let shares = self.by_content.get(content).cloned().unwrap_or_default();
+                shares.into_iter().flat_map(|share| self.on_announced(share)).collect()
             }
             Event::DownloadIdentified { download, name, .. } => {
                 self.downloads.insert(*download, name.clone());
@@ -164,8 +178,12 @@ impl Sharing {
                 self.downloads.remove(download);
                 Vec::new()
             }
-            Event::Unshared { content, .. } => {
-                self.announced.remove(content);
+            Event::Unshared { share, content } => {
+                // Another file with the same content takes its place at once.
+                let mut here = self.by_content.get(content).into_iter().flatten();
+                if here.all(|other| other == share) {
+                    self.announced.remove(content);
+                }
                 Vec::new()
             }
             Event::ShareFailed { share, error } => match self.remove(*share).map(|file| file.stage) {
@@ -178,18 +196,13 @@ impl Sharing {
     }
 
     fn on_shared(&mut self, share: ShareId, content: ContentId, length: u64) -> Vec<News> {
-        let Some(file) = self.files.get_mut(&share) else { return Vec::new() };
-        file.content = Some(content);
-        if file.stage != Stage::Hashing {
+        let Some(file) = self.know(share, content).filter(|file| file.stage == Stage::Hashing) else {
             return Vec::new();
-        }
+        };
         file.stage = Stage::Hashed { length };
         self.hashing -= 1;
-        if self.announced.contains(&content) {
-            return self.on_announced(share);
-        }
-        self.unannounced.entry(content).or_default().insert(share);
-        Vec::new()
+        self.unannounced += 1;
+        if self.announced.contains(&content) { self.on_announced(share) } else { Vec::new() }
     }
 
     /// The tracker knows what `share` is.
@@ -197,23 +210,26 @@ impl Sharing {
         let Some(file) = self.files.get_mut(&share) else { return Vec::new() };
         let (Stage::Hashed { length }, Some(content)) = (file.stage, file.content) else { return Vec::new() };
         file.stage = Stage::Announced;
-        let (name, replaces) = (file.name.clone(), file.replaces);
+        self.unannounced -= 1;
+        let file = file.clone();
+        let shares = if file.replaces { self.replaced_by(&file) } else { Vec::new() };
+        let name = file.name;
         let mut news = vec![News::Announced { name: name.clone(), length, content }];
-        let shares = if replaces { self.others_called(&name, content) } else { Vec::new() };
         if !shares.is_empty() {
             news.push(News::Replaced { name, shares });
         }
         news
     }
 
-    /// The files called `name` that are known to be another content.
-    fn others_called(&self, name: &Name, content: ContentId) -> Vec<ShareId> {
-        let called_so = self.by_name.get(name).into_iter().flatten();
-        let is_other = |share: &&ShareId| {
-            let other = self.files.get(share).and_then(|file| file.content);
-            other.is_some_and(|other| other != content)
+    /// The files of the same name that came before `file` and are not known to be the same content.
+    fn replaced_by(&self, file: &SharedFile) -> Vec<ShareId> {
+        let called_so = self.by_name.get(&file.name).into_iter().flatten();
+        let is_earlier = |share: &&ShareId| {
+            self.files
+                .get(share)
+                .is_some_and(|other| other.order < file.order && other.content != file.content)
         };
-        called_so.filter(is_other).copied().collect()
+        called_so.filter(is_earlier).copied().collect()
     }
 
     /// Whether no file is shared or about to be.
@@ -228,7 +244,7 @@ impl Sharing {
 
     /// Whether the tracker has yet to hear of a file.
     pub(crate) fn is_unannounced(&self) -> bool {
-        self.hashing > 0 || !self.unannounced.is_empty()
+        self.hashing > 0 || self.unannounced > 0
     }
 }
 
@@ -405,7 +421,7 @@ mod tests {
         for share in 0..1000 {
             sharing.on_event(&shared(share, (share % 250) as u8));
         }
-        assert_eq!((sharing.hashing, sharing.unannounced.len()), (0, 250));
+        assert_eq!((sharing.hashing, sharing.unannounced, sharing.by_content.len()), (0, 1000, 250));
         for byte in 0..250 {
             assert_eq!(
                 sharing.on_event(&announced(byte, byte as u8)).len(),
@@ -413,9 +429,48 @@ mod tests {
                 "those of that content alone"
             );
         }
-        assert!(sharing.unannounced.is_empty() && !sharing.is_unannounced());
+        assert!(!sharing.is_unannounced());
         (0..1000).for_each(|share| sharing.withdraw(ShareId(share)));
-        assert!(sharing.is_empty() && sharing.by_name.is_empty());
+        assert!(sharing.is_empty() && sharing.by_name.is_empty() && sharing.by_content.is_empty());
+    }
+
+    #[test]
+    fn of_two_that_replace_the_later_one_stays_however_long_the_first_is_hashed() {
+        let mut sharing = Sharing::default();
+        // What a download has brought has a number of another kind.
+        sharing.adopt(ShareId(u32::MAX), name("f"), content(9));
+        for share in [1, 2] {
+            sharing.insert(ShareId(share), name("f"), true, Stage::Hashing);
+        }
+        sharing.on_event(&shared(2, 8));
+        let news = sharing.on_event(&announced(2, 8));
+        let shares = vec![ShareId(1), ShareId(u32::MAX)];
+        assert_eq!(news[1..], [News::Replaced { name: name("f"), shares }]);
+        let mut sharing = Sharing::default();
+        for share in [1, 2] {
+            sharing.insert(ShareId(share), name("f"), true, Stage::Hashing);
+            sharing.on_event(&shared(share, share as u8));
+        }
+        assert_eq!(sharing.on_event(&announced(2, 2)).len(), 2);
+        assert_eq!(sharing.on_event(&announced(1, 1)).len(), 1, "it is the earlier one");
+    }
+
+    #[test]
+    fn a_content_is_known_as_long_as_one_file_with_it_is_shared() {
+        let mut sharing = hashing(&[1, 2, 3]);
+        sharing.on_event(&shared(1, 7));
+        sharing.on_event(&announced(1, 7));
+        sharing.on_event(&shared(2, 7));
+        sharing.withdraw(ShareId(2));
+        sharing.on_event(&Event::Unshared { share: ShareId(2), content: content(7) });
+        assert_eq!(sharing.on_event(&shared(3, 7)).len(), 1, "told at once");
+        for share in [1, 3] {
+            sharing.on_event(&Event::Unshared { share: ShareId(share), content: content(7) });
+            sharing.on_event(&Event::ShareFailed { share: ShareId(share), error: changed() });
+        }
+        sharing.insert(ShareId(4), name("f"), false, Stage::Hashing);
+        assert_eq!(sharing.on_event(&shared(4, 7)), []);
+        assert!(sharing.is_unannounced());
     }
 
     #[test]

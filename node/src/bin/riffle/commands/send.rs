@@ -58,7 +58,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
     let mut deliveries = Deliveries::default();
     let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
-    loop {
+    while !sharing.is_empty() {
         tokio::select! {
             event = running.next_event() => {
                 let event = event?;
