@@ -101,13 +101,13 @@ fn no_sign_of_life(peers: &[SocketAddr], others: usize) -> String {
     format!("no sign of life from {}; a firewall on the way is likely", ports(peers, others))
 }
 
-/// `UDP port 41012 of 10.0.0.2 answers, but the path does not carry IP packets of 1228 bytes, ...`
+/// `UDP port 41012 of 10.0.0.2 answers short packets, but the path carries no IP packets of 1228 bytes: ...`
 fn short_path(peers: &[SocketAddr], others: usize) -> String {
     let answer = if peers.len() + others == 1 { "answers" } else { "answer" };
     let headers = if peers.iter().all(SocketAddr::is_ipv4) { IPV4_HEADERS } else { IPV6_HEADERS };
     let least = CONTROL_DATAGRAM + headers;
     format!(
-        "{} {answer} what is short, but the path does not carry IP packets of {least} bytes, and must: look for an MTU below that on the way",
+        "{} {answer} short packets, but the path carries no IP packets of {least} bytes: look for an MTU below that on the way",
         ports(peers, others)
     )
 }
@@ -166,7 +166,7 @@ pub(crate) fn failure(label: &str, why: &Failure, around: &Around<'_>) -> Vec<St
                 format!("{label}: no owner answered, {}; {again}", no_sign_of_life(peers, *others))
             }
             Some(Waiting::ShortPath { peers, others }) => {
-                format!("{label}: nothing arrived: {}; {again}", short_path(peers, *others))
+                format!("{label}: {}; {again}", short_path(peers, *others))
             }
             _ => format!("{label}: no owner answered; {again}"),
         },

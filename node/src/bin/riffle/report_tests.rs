@@ -121,14 +121,14 @@ fn owners_that_say_nothing_are_named_with_what_is_likely_and_what_helps() {
 #[test]
 fn a_path_that_is_too_short_is_told_with_the_length_that_it_must_carry() {
     let why = Waiting::ShortPath { peers: vec![peer(41012)], others: 0 };
-    let expected = "UDP port 41012 of 10.0.0.2 answers what is short, but the path does not carry IP packets of 1228 bytes, and must: \
+    let expected = "UDP port 41012 of 10.0.0.2 answers short packets, but the path carries no IP packets of 1228 bytes: \
                     look for an MTU below that on the way";
     assert_eq!(waiting(&why).as_deref(), Some(expected));
     assert!(is_news(&why));
     let v6: SocketAddr = "[fd00::2]:7".parse().expect("an address");
     let two = Waiting::ShortPath { peers: vec![v6, v6], others: 3 };
     let words = waiting(&two).expect("words");
-    assert!(words.contains("and 3 more answer what is short") && words.contains("1248 bytes"), "{words}");
+    assert!(words.contains("and 3 more answer short packets") && words.contains("1248 bytes"), "{words}");
 }
 
 #[test]
