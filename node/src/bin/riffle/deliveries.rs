@@ -11,7 +11,7 @@ use node::{Event, SessionEnd, ShareId, UploadStatus};
 use crate::units::rate;
 
 /// So many nodes are remembered with what they fetch; of further ones the log tells.
-const MOST_KNOWN: usize = 100_000;
+const MOST_KNOWN: usize = 500_000;
 /// So many files of one node have a line each; more have one together.
 const MOST_FILES: usize = 3;
 /// So many nodes are told of at a time; the others have one line together.
@@ -29,6 +29,10 @@ pub(crate) struct Deliveries {
     known: BTreeMap<(ContentId, NodeId), bool>,
     /// How many nodes have all of a content.
     copies: BTreeMap<ContentId, usize>,
+    /// Under how many numbers a content is shared.
+    sharers: BTreeMap<ContentId, usize>,
+    /// Of how many contents that are shared there are so many copies.
+    by_copies: BTreeMap<usize, usize>,
     /// What is to be told.
     begun: News,
     complete: News,
@@ -43,19 +47,37 @@ impl Deliveries {
         match event {
             Event::Shared { share, content, name, .. } => {
                 self.names.entry(*content).or_insert_with(|| name.clone());
-                self.shares.insert(*share, *content);
+                self.on_shared(*share, *content);
             }
             Event::DownloadIdentified { content, name, .. } => {
                 self.names.entry(*content).or_insert_with(|| name.clone());
             }
             Event::ShareFailed { share, .. } | Event::Unshared { share, .. } => {
-                self.shares.remove(share);
+                self.on_unshared(*share);
             }
             Event::ServingStarted { content, peer, node } => self.on_begun(*content, *node, *peer),
             Event::ServingEnded { content, peer, node, why: SessionEnd::Done, .. } => {
                 self.on_complete(*content, *node, *peer);
             }
             _ => {}
+        }
+    }
+
+    fn on_shared(&mut self, share: ShareId, content: ContentId) {
+        self.on_unshared(share);
+        self.shares.insert(share, content);
+        let sharers = self.sharers.entry(content).or_default();
+        *sharers += 1;
+        if *sharers == 1 {
+            *self.by_copies.entry(self.copies_of(content)).or_default() += 1;
+        }
+    }
+
+    fn on_unshared(&mut self, share: ShareId) {
+        let Some(content) = self.shares.remove(&share) else { return };
+        if take_one(&mut self.sharers, content) {
+            let copies = self.copies_of(content);
+            take_one(&mut self.by_copies, copies);
         }
     }
 
@@ -74,7 +96,13 @@ impl Deliveries {
             return;
         };
         *is_complete = true;
-        *self.copies.entry(content).or_default() += 1;
+        let copies = self.copies.entry(content).or_default();
+        *copies += 1;
+        let copies = *copies;
+        if self.sharers.contains_key(&content) {
+            take_one(&mut self.by_copies, copies - 1);
+            *self.by_copies.entry(copies).or_default() += 1;
+        }
         self.complete.entry(node).or_insert((peer, BTreeSet::new())).1.insert(content);
     }
 
@@ -88,7 +116,7 @@ impl Deliveries {
 
     /// Whether each file that is shared is at `copies` nodes besides this one.
     pub(crate) fn are_delivered(&self, copies: usize) -> bool {
-        !self.shares.is_empty() && self.shares.values().all(|content| self.copies_of(*content) >= copies)
+        self.by_copies.first_key_value().is_some_and(|(&fewest, _)| fewest >= copies)
     }
 
     /// Whether anybody has fetched anything.
@@ -158,6 +186,17 @@ impl Deliveries {
     }
 }
 
+/// Counts one fewer of `key`. Whether it was the last.
+fn take_one<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) -> bool {
+    let Entry::Occupied(mut count) = counts.entry(key) else { return false };
+    *count.get_mut() -= 1;
+    let was_last = *count.get() == 0;
+    if was_last {
+        count.remove();
+    }
+    was_last
+}
+
 fn copies_given(copies: usize) -> String {
     if copies == 1 { "1 copy given".to_owned() } else { format!("{copies} copies given") }
 }
@@ -178,8 +217,12 @@ mod tests {
         SocketAddr::from(([10, 0, 0, node], 4000))
     }
 
+    fn name(text: &str) -> Name {
+        Name::new(text).expect("a name")
+    }
+
     fn shared(number: u32) -> Event {
-        let name = Name::new(&format!("f{number}")).expect("a name");
+        let name = name(&format!("f{number}"));
         Event::Shared { share: ShareId(number), content: content(number), name, length: 1 }
     }
 
@@ -221,8 +264,19 @@ mod tests {
             deliveries.on_event(&event);
         }
         assert!(!deliveries.are_delivered(1));
-        deliveries.on_event(&Event::Unshared { share: ShareId(2), content: content(2) });
+        // A second file with the same content, and what is told twice.
+        let second = Event::Shared { share: ShareId(3), content: content(2), name: name("copy"), length: 1 };
+        for event in [second, shared(2), Event::Unshared { share: ShareId(2), content: content(2) }] {
+            deliveries.on_event(&event);
+            assert!(!deliveries.are_delivered(1));
+        }
+        deliveries.on_event(&Event::Unshared { share: ShareId(3), content: content(2) });
         assert!(deliveries.are_delivered(1));
+        deliveries.on_event(&shared(2));
+        assert!(!deliveries.are_delivered(1));
+        deliveries.on_event(&started(2, 1));
+        deliveries.on_event(&ended(2, 1, SessionEnd::Done));
+        assert!(deliveries.are_delivered(1) && !deliveries.are_delivered(2));
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
                     }
                 }
                 let is_delivered = |copies| !sharing.is_hashing() && deliveries.are_delivered(copies);
-                if sharing.is_empty() || arguments.copies_wanted().is_some_and(is_delivered) {
+                if arguments.copies_wanted().is_some_and(is_delivered) {
                     break;
                 }
             }
