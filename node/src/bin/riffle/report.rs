@@ -1,6 +1,8 @@
 //! What a person reads: events, states and results as lines of text. Pure, so that the words are tested.
 
-use std::borrow::Cow;
+mod contents;
+mod waiting;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -8,14 +10,17 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use messages::limits::{CONTROL_DATAGRAM, MIN_DIGITS};
-use messages::tracker_to_node::{Listed, RefusalCode};
-use messages::{ContentId, Digits, Name, NodeId};
+use messages::tracker_to_node::RefusalCode;
+use messages::{ContentId, Name, NodeId};
 use node::{
     DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, ShareStatus, Status, Summary,
     TrackerStanding, UploadStanding, UploadStatus, Waiting,
 };
 
+pub(crate) use self::contents::{ambiguity, holders, listing, nothing_listed, row};
+use self::contents::{ambiguous, beginning};
+pub(crate) use self::waiting::{is_news, news, waiting};
+use self::waiting::{no_sign_of_life, short_path};
 use crate::tracker_words::TrackerWords;
 use crate::units::{duration, percent, rate, size, whole_percent};
 use crate::words;
@@ -23,103 +28,9 @@ use crate::words;
 /// So many digits of an id are enough among all contents that there will ever be, and short enough to be typed.
 const SHORT_ID: usize = 16;
 
-/// What IP and UDP put before a datagram, in bytes.
-const IPV4_HEADERS: usize = 28;
-const IPV6_HEADERS: usize = 48;
-
 /// The exact line that fetches `content` on another host, quoted for a shell.
 pub(crate) fn download_line(tracker: &str, content: ContentId) -> String {
     format!("riffle download --tracker {} {content}", words::quote(tracker))
-}
-
-/// Why a download does not go on, as the end of a sentence; `None` while it does.
-pub(crate) fn waiting(why: &Waiting) -> Option<Cow<'static, str>> {
-    let words = match why {
-        Waiting::DiskFull { needed } => {
-            return Some(
-                format!("disk full: {} more needed; it goes on when there is room", size(*needed)).into(),
-            );
-        }
-        Waiting::Tracker => "waiting for the tracker to answer",
-        Waiting::Unknown => "nobody shares it yet; asking again",
-        Waiting::TrackerIsYoung { whole_in } => {
-            // Rounded up: it is over by then.
-            let seconds = Duration::from_secs(whole_in.as_millis().div_ceil(1000) as u64);
-            return Some(
-                format!(
-                    "the tracker has just started and does not know everybody yet; asking again, for {} at most",
-                    duration(seconds)
-                )
-                .into(),
-            );
-        }
-        Waiting::NoSignOfLife { peers, others } => return Some(no_sign_of_life(peers, *others).into()),
-        Waiting::ShortPath { peers, others } => return Some(short_path(peers, *others).into()),
-        Waiting::Owners => "no owner answers; asking again",
-        Waiting::Liars => {
-            "no owner answers but who sent bytes that do not verify; asking again, and for others"
-        }
-        Waiting::OwnersBusy => "the owners serve others for now",
-        Waiting::MissingPieces => "no owner at hand has what is missing; asking for others",
-        Waiting::Manifest => "fetching its description",
-        Waiting::Disk => "making room on the disk",
-        Waiting::DiskBehind => "the disk is slower than the network",
-        Waiting::Limit => "held by the download limit",
-        Waiting::Nothing => return None,
-        Waiting::Finishing => "checking the whole",
-    };
-    Some(words.into())
-}
-
-/// Whether a reason is worth a line of its own when it begins; the others last for moments in every download.
-pub(crate) fn is_news(why: &Waiting) -> bool {
-    matches!(
-        why,
-        Waiting::Tracker
-            | Waiting::Unknown
-            | Waiting::TrackerIsYoung { .. }
-            | Waiting::Owners
-            | Waiting::NoSignOfLife { .. }
-            | Waiting::ShortPath { .. }
-            | Waiting::Liars
-            | Waiting::MissingPieces
-            | Waiting::DiskFull { .. }
-    )
-}
-
-/// A reason that is worth a line of its own, with what a person can do about it.
-pub(crate) fn news(why: &Waiting) -> Option<String> {
-    let mut words = waiting(why)?.into_owned();
-    if matches!(why, Waiting::NoSignOfLife { .. }) {
-        words.push_str("; --listen :PORT there gives the node a fixed port, to be opened");
-    }
-    Some(words)
-}
-
-/// `no sign of life from UDP port 41012 of 10.0.0.2, ...; a firewall on the way is likely`
-fn no_sign_of_life(peers: &[SocketAddr], others: usize) -> String {
-    format!("no sign of life from {}; a firewall on the way is likely", ports(peers, others))
-}
-
-/// `UDP port 41012 of 10.0.0.2 answers short packets, but the path carries no IP packets of 1228 bytes: ...`
-fn short_path(peers: &[SocketAddr], others: usize) -> String {
-    let answer = if peers.len() + others == 1 { "answers" } else { "answer" };
-    let headers = if peers.iter().all(SocketAddr::is_ipv4) { IPV4_HEADERS } else { IPV6_HEADERS };
-    let least = CONTROL_DATAGRAM + headers;
-    format!(
-        "{} {answer} short packets, but the path carries no IP packets of {least} bytes: look for an MTU below that on the way",
-        ports(peers, others)
-    )
-}
-
-/// `UDP port 41012 of 10.0.0.2, UDP port 41013 of 10.0.0.3 and 4 more`
-fn ports(peers: &[SocketAddr], others: usize) -> String {
-    let port = |peer: &SocketAddr| format!("UDP port {} of {}", peer.port(), peer.ip());
-    let mut ports = peers.iter().map(port).collect::<Vec<_>>().join(", ");
-    if others > 0 {
-        let _ = write!(ports, " and {others} more");
-    }
-    ports
 }
 
 /// Where a failure is read decides what the person can do about it.
@@ -240,85 +151,6 @@ pub(crate) fn without_locks(folder: &Path, elsewhere: bool) -> String {
     format!(
         "{folder}: this file system has no locks: {who} must not download the same to the same place meanwhile"
     )
-}
-
-/// The contents that `label` may mean, and how to say which.
-fn ambiguous(label: &str, contents: &[Listed], command: &str) -> Vec<String> {
-    let (mut lines, choice) = ambiguity(label, contents);
-    lines.push(format!("choose one by the beginning of its id, e.g. {command} {}", words::quote(&choice)));
-    if Digits::new(label).is_err() {
-        let label = words::quote(label);
-        lines.push(format!("or take the one that the tracker heard of last: {command} --newest {label}"));
-    } else if contents.iter().any(|listed| listed.name.as_str() == label) {
-        lines.push(format!("or take what is called so: {command} {label}@"));
-    }
-    lines
-}
-
-/// The contents that `label` may mean, and what would mean the first of them alone.
-pub(crate) fn ambiguity(label: &str, contents: &[Listed]) -> (Vec<String>, String) {
-    // Of digits that are the name of something too only more of them tell an id.
-    let (fit, more_than) = match Digits::new(label) {
-        Ok(digits) => ("fit that", digits.as_str().len()),
-        Err(_) => ("have that name", 0),
-    };
-    let digits = telling_apart(contents).max(more_than + 1);
-    let mut lines = vec![format!("{label}: several contents {fit}:")];
-    lines.extend(contents.iter().map(|listed| {
-        let age = duration(Duration::from_secs(listed.age_s.max(1).into()));
-        format!("  {}, known for {age}", row(listed, digits))
-    }));
-    let choice = contents.first().map_or_else(String::new, |first| {
-        let id = beginning(first.content, digits);
-        if more_than > 0 { id } else { format!("{}@{id}", first.name) }
-    });
-    (lines, choice)
-}
-
-/// The first `digits` hexadecimal digits of `content`.
-fn beginning(content: ContentId, digits: usize) -> String {
-    content.to_string().chars().take(digits).collect()
-}
-
-/// How many digits tell the ids of `contents` apart: as many as are usual, or more.
-fn telling_apart(contents: &[Listed]) -> usize {
-    let mut ids: Vec<String> = contents.iter().map(|listed| listed.content.to_string()).collect();
-    ids.sort();
-    ids.dedup();
-    let alike =
-        |(one, other): (&String, &String)| one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
-    let longest = ids.iter().zip(ids.iter().skip(1)).map(alike).max();
-    longest.map_or(MIN_DIGITS, |alike| (alike + 1).max(MIN_DIGITS))
-}
-
-/// How many nodes have all of a content, and how many are on their way to it.
-pub(crate) fn holders(complete: u64, partial: u64) -> String {
-    match partial {
-        0 => format!("{complete} complete"),
-        _ => format!("{complete} complete, {partial} on the way"),
-    }
-}
-
-/// A table of contents: the beginning of the id, size, who has it, name.
-pub(crate) fn listing(contents: &[Listed]) -> Vec<String> {
-    contents.iter().map(|listed| format!("  {}", row(listed, MIN_DIGITS))).collect()
-}
-
-/// A line of a table of contents, with so many digits of the id.
-pub(crate) fn row(listed: &Listed, digits: usize) -> String {
-    let (id, length) = (beginning(listed.content, digits), size(listed.length));
-    let holders = holders(listed.complete.into(), listed.partial.into());
-    format!("{id}  {length:>9}  {holders:<24}  {}", listed.name)
-}
-
-/// That a list has nothing in it; the tracker may know more when it has run for `may_still_come` longer.
-pub(crate) fn nothing_listed(may_still_come: Duration) -> String {
-    let mut line = "nobody shares anything like that".to_owned();
-    if !may_still_come.is_zero() {
-        let seconds = Duration::from_secs(may_still_come.as_millis().div_ceil(1000) as u64);
-        let _ = write!(line, "; the tracker has just started, and knows everybody in {}", duration(seconds));
-    }
-    line
 }
 
 /// The final line of a download: where it is, how long it took, how fast, and what each owner gave.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use messages::ContentId;
+use messages::tracker_to_node::Listed;
 use node::{DiskError, DiskErrorKind, Doubt, DownloadId, Share, ShareId, ShareStatus};
 
 use super::*;

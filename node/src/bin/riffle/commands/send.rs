@@ -30,19 +30,10 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
         return Err(Stop::usage("--name is for one file; send the others by commands of their own").into());
     }
     let send_as = SendAs { name: arguments.name.clone(), replace: arguments.replace };
-    // Before anything is started: a mistyped path is answered at once.
-    let (files, refusals) = sorted_out(&arguments.files, &send_as);
-    let none = files.is_empty();
-    let mut code = ExitCode::Done;
     let screen = Screen::of_one_shot(settings.quiet);
-    for error in refusals {
-        if arguments.strict || (none && arguments.files.len() == 1) {
-            return Err(refused(error).into());
-        }
-        code = ExitCode::of_disk(&error);
-        tell_failure(&error, &screen);
-    }
-    if none {
+    // Before anything is started: a mistyped path is answered at once.
+    let (files, mut code) = sort_out(&arguments, &send_as, &screen)?;
+    if files.is_empty() {
         return Ok(code);
     }
     // Before others know of the node: from then on they are told when it leaves.
@@ -136,16 +127,28 @@ pub(crate) fn tell(news: &News, tracker: &TrackerLink, screen: &Screen) {
     }
 }
 
-/// Those of `files` that can be shared, and why the others cannot.
-fn sorted_out<'a>(files: &'a [PathBuf], send_as: &SendAs) -> (Vec<&'a PathBuf>, Vec<DiskError>) {
-    let (mut fine, mut refusals) = (Vec::new(), Vec::new());
-    for file in files {
+/// Those of the files that can be shared. Why the others cannot is told, and is the exit code.
+///
+/// # Errors
+/// The first that cannot, when it is the only one or all are wanted or none.
+fn sort_out<'a>(
+    arguments: &'a Send,
+    send_as: &SendAs,
+    screen: &Screen,
+) -> Result<(Vec<&'a PathBuf>, ExitCode)> {
+    let (mut fine, mut code) = (Vec::new(), ExitCode::Done);
+    let all_or_none = arguments.strict || arguments.files.len() == 1;
+    for file in &arguments.files {
         match sharing::check(file, send_as.name.as_ref()) {
             Ok(_) => fine.push(file),
-            Err(error) => refusals.push(error),
+            Err(error) if all_or_none => return Err(refused(error).into()),
+            Err(error) => {
+                code = ExitCode::of_disk(&error);
+                tell_failure(&error, screen);
+            }
         }
     }
-    (fine, refusals)
+    Ok((fine, code))
 }
 
 /// Stops sharing what something else has taken the place of.
