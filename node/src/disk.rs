@@ -264,6 +264,9 @@ pub enum DiskErrorKind {
     /// There is a file with other content.
     #[error("exists already, with other content")]
     ExistsOther,
+    /// There is something that is not replaced, even when the person asks for it.
+    #[error("a folder or a symbolic link is there, and neither is replaced")]
+    InTheWay,
     /// It is not what it was when it was announced.
     #[error("changed since it was shared")]
     Changed,

@@ -60,7 +60,7 @@ impl ExitCode {
         match error.kind {
             DiskErrorKind::Full { .. } => ExitCode::DiskFull,
             DiskErrorKind::InUse => ExitCode::Running,
-            DiskErrorKind::ExistsOther => ExitCode::TargetExists,
+            DiskErrorKind::ExistsOther | DiskErrorKind::InTheWay => ExitCode::TargetExists,
             _ => ExitCode::Io,
         }
     }
@@ -129,6 +129,7 @@ mod tests {
             (disk(DiskErrorKind::TooLarge), 10),
             (disk(DiskErrorKind::InUse), 11),
             (disk(DiskErrorKind::ExistsOther), 13),
+            (disk(DiskErrorKind::InTheWay), 13),
         ];
         for (failure, number) in table {
             assert_eq!(ExitCode::of_failure(&failure) as u8, number, "{failure:?}");

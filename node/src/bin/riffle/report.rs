@@ -105,7 +105,8 @@ pub(crate) fn failure(label: &str, why: &Failure, around: &Around<'_>) -> Vec<St
             | node::DiskErrorKind::ReadOnly
             | node::DiskErrorKind::NoFolder
             | node::DiskErrorKind::NotFound
-            | node::DiskErrorKind::NotAFile => format!("{error}; choose another place with -o"),
+            | node::DiskErrorKind::NotAFile
+            | node::DiskErrorKind::InTheWay => format!("{error}; choose another place with -o"),
             node::DiskErrorKind::TooLarge => format!("{error}; {kept}, or choose another place with -o"),
             node::DiskErrorKind::Other(_) => format!("{error}; the same command tries again"),
             _ => error.to_string(),

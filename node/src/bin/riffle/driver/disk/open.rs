@@ -135,7 +135,10 @@ impl Opening {
 
     /// Another file is at the target: it stays until the new one is whole, if it is to be replaced at all.
     fn replace(self, crew: &Crew, results: &Results, other: DiskError) {
-        let drafted = if self.place.replace { self.draft() } else { Err(other) };
+        let drafted = match self.place.replace {
+            true => self.draft(),
+            false => Err(self.place.check_target().err().unwrap_or(other)),
+        };
         match drafted {
             Ok((draft, doubtful)) => draft.look_at(crew, results, doubtful),
             Err(failed) => self.report(results, Err(failed)),

@@ -106,15 +106,16 @@ impl Place {
     /// Holds when the finished file may have its name: nothing stands there, or a file that is to be replaced.
     ///
     /// # Errors
-    /// [`DiskErrorKind::ExistsOther`] when something is in the way, [`DiskErrorKind::NotAFile`] when that is a device or
-    /// a pipe.
+    /// [`DiskErrorKind::ExistsOther`] when a file is there, [`DiskErrorKind::InTheWay`] when that is a folder or a link,
+    /// and [`DiskErrorKind::NotAFile`] when it is a device or a pipe.
     pub(crate) fn check_target(&self) -> Result<(), DiskError> {
         match self.found_at_target()? {
             None => Ok(()),
             Some(found) if !found.is_file() && !found.is_dir() && !found.is_symlink() => {
                 Err(error(&self.target, DiskErrorKind::NotAFile))
             }
-            Some(_) if self.replace && self.is_own_file() => Ok(()),
+            Some(_) if !self.is_own_file() => Err(error(&self.target, DiskErrorKind::InTheWay)),
+            Some(_) if self.replace => Ok(()),
             Some(_) => Err(error(&self.target, DiskErrorKind::ExistsOther)),
         }
     }

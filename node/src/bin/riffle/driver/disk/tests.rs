@@ -390,11 +390,14 @@ fn a_file_is_replaced_when_the_new_one_is_whole_and_not_before() {
     }
     fs::remove_file(bench.path("f")).unwrap();
     fs::create_dir(bench.path("f")).unwrap();
-    assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::ExistsOther, "a folder is not");
+    assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::InTheWay, "a folder is not");
     fs::remove_dir(bench.path("f")).unwrap();
     fs::write(bench.path("mine"), "mine").unwrap();
     std::os::unix::fs::symlink("mine", bench.path("f")).unwrap();
-    assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::ExistsOther, "nor a link");
+    for replace in [true, false] {
+        bench.replace = replace;
+        assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::InTheWay, "nor a link");
+    }
     assert_eq!(fs::read(bench.path("mine")).unwrap(), b"mine");
 }
 
