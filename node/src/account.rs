@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use messages::NodeId;
 
-use crate::event::Waiting;
+use crate::waiting::Waiting;
 
 /// How a download went so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -21,13 +21,14 @@ mod question;
 mod rate;
 mod runs;
 mod status;
+mod waiting;
 
 pub use account::{Account, Giver};
 pub use command::{Command, Destination, DownloadOrder, Patience, Wanted};
 pub use disk::{
     DiskError, DiskErrorKind, DiskRequest, DiskResult, Doubt, FinishError, HashedAgain, Opened, StoreError,
 };
-pub use event::{Event, Failure, SessionEnd, Share, Summary, Waiting};
+pub use event::{Event, Failure, SessionEnd, Share, Summary};
 pub use ids::{BufferId, DownloadId, SearchId, ShareId};
 pub use inquiry::{Inquiry, InquiryEnd, InquiryStep, Question};
 pub use node::{Identity, Node};
@@ -36,3 +37,4 @@ pub use status::{
     Counters, DownloadStatus, Holders, OwnerState, OwnerStatus, ShareStatus, Status, TrackerStanding,
     UploadStanding, UploadStatus,
 };
+pub use waiting::Waiting;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use messages::{ContentId, Name, NodeId};
 
-use crate::event::Waiting;
 use crate::ids::{DownloadId, ShareId};
+use crate::waiting::Waiting;
 
 /// Everything that `status` and `peers` show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

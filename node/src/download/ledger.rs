@@ -8,7 +8,8 @@ use messages::{NodeId, Timestamp};
 use super::{Download, Phase};
 use crate::account::{Account, Giver};
 use crate::context::Context;
-use crate::event::{Event, Waiting};
+use crate::event::Event;
+use crate::waiting::Waiting;
 
 /// How often a download that goes on is accounted for.
 const ACCOUNT_EVERY: Duration = Duration::from_secs(60);

@@ -9,8 +9,7 @@ use config::{ByteSize, Interval, Limit, ListenAddr, NodeLabel, Period, TrackerAd
 use messages::Name;
 use tracker::program::{log_files, log_size};
 
-use crate::commands::list::Goal;
-use crate::prompt::OnMistake;
+use crate::goal::Goal;
 use crate::settings::{upload_period, upload_slots};
 
 const EXAMPLES: &str = "\
@@ -141,6 +140,15 @@ impl PromptOptions {
     pub(crate) fn on_mistake(self) -> OnMistake {
         if self.stop_on_error && !self.keep_going { OnMistake::Stop } else { OnMistake::GoOn }
     }
+}
+
+/// What a script's first mistake leads to, beside the exit code at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnMistake {
+    /// The commands behind it are carried out.
+    GoOn,
+    /// The prompt is left.
+    Stop,
 }
 
 /// What to do.

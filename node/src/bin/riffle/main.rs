@@ -19,6 +19,7 @@ mod driver;
 mod embedded;
 mod exit;
 mod fetching;
+mod goal;
 mod inquiring;
 mod kept;
 mod logging;

@@ -22,6 +22,7 @@ use self::input::Typed;
 use self::searches::{Searches, Unanswered};
 use self::shares::Shares;
 use self::verb::Verb;
+use crate::arguments::OnMistake;
 use crate::commands::send::{take_back, tell};
 use crate::deliveries::Deliveries;
 use crate::exit::ExitCode;
@@ -61,15 +62,6 @@ struct Prompt {
     /// What a pipe is told instead.
     plain: PlainProgress,
     deliveries: Deliveries,
-}
-
-/// What a script's first mistake leads to, beside the exit code at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnMistake {
-    /// The commands behind it are carried out.
-    GoOn,
-    /// The prompt is left.
-    Stop,
 }
 
 /// How the lines come.
