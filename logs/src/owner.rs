@@ -19,7 +19,7 @@ impl Owner {
     /// The owner of what stands at `path`, or of the nearest folder above it that is there and can be looked at.
     #[must_use]
     pub fn of(path: &Path) -> Option<Owner> {
-        let uid = path.ancestors().find_map(uid_of)?;
+        let uid = std::path::absolute(path).ok()?.ancestors().find_map(uid_of)?;
         let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
         Some(Owner { uid, name: name_of(uid, &users).map(str::to_owned) })
     }
@@ -109,5 +109,8 @@ mod tests {
         let deep = folder.path().join("a").join("b");
         assert_eq!(Owner::of(&deep), Owner::of(folder.path()));
         assert!(keep_owner(&deep).is_ok(), "this process made it");
+        // Beside what is there, and named from here.
+        assert_eq!(Owner::of(Path::new("not-there/at-all")), Owner::of(Path::new(".")));
+        assert!(Owner::of(Path::new("not-there/at-all")).is_some());
     }
 }

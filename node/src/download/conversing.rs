@@ -269,7 +269,7 @@ impl Download {
         theirs: Conversation,
         cx: &mut Context<'_>,
     ) -> bool {
-        if self.short_path.on_gone(peer, theirs) {
+        if self.candidates.peers().any(|asked| asked == peer) && self.short_path.on_gone(peer, theirs) {
             self.attention.draw_to_all();
             return true;
         }

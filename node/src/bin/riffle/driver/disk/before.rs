@@ -1,7 +1,7 @@
 //! What is in a part file from before: what its journal says, and how far that can be believed.
 
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use messages::{Layout, Manifest, PieceIndex};
 use node::Doubt;
 
+use super::fault::is_passing;
 use super::journal::open_regular_file;
 use super::records::{JournalHeader, Recovered, recover};
 use super::tree::piece_hash;
@@ -32,16 +33,26 @@ pub(crate) struct OldJournal {
 impl OldJournal {
     /// The journal at `path`, in the form that `form` makes the present one of; `None` when there is none that can be
     /// about a content of so many pieces.
+    ///
+    /// # Errors
+    /// When the system cannot tell now: that says nothing about what stands there.
     pub(crate) fn read(
         path: &Path,
         pieces: u32,
         form: impl Fn(Vec<u8>) -> Option<Vec<u8>>,
-    ) -> Option<OldJournal> {
-        let file = open_regular_file(path).ok()?;
-        let written = modified(&file.metadata().ok()?);
-        let mut bytes = Vec::new();
-        file.take((u64::from(pieces) + 1) * MOST_A_PIECE).read_to_end(&mut bytes).ok()?;
-        Some(OldJournal { bytes: form(bytes)?, written })
+    ) -> io::Result<Option<OldJournal>> {
+        let read = || {
+            let file = open_regular_file(path)?;
+            let written = modified(&file.metadata()?);
+            let mut bytes = Vec::new();
+            file.take((u64::from(pieces) + 1) * MOST_A_PIECE).read_to_end(&mut bytes)?;
+            Ok((bytes, written))
+        };
+        match read() {
+            Ok((bytes, written)) => Ok(form(bytes).map(|bytes| OldJournal { bytes, written })),
+            Err(cause) if is_passing(&cause) => Err(cause),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Its header.

@@ -20,6 +20,12 @@ pub(crate) fn internal(path: &Path) -> DiskError {
     error(path, DiskErrorKind::Internal)
 }
 
+/// Whether `cause` says something about this moment, and nothing about what stands at the path.
+pub(crate) fn is_passing(cause: &io::Error) -> bool {
+    let passing = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EIO, libc::ESTALE];
+    cause.raw_os_error().is_some_and(|number| passing.contains(&number))
+}
+
 fn kind_of(cause: &io::Error) -> DiskErrorKind {
     if matches!(cause.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
         return DiskErrorKind::TooManyOpen;
@@ -58,5 +64,8 @@ mod tests {
         assert_eq!(kind(libc::ENFILE), DiskErrorKind::TooManyOpen);
         assert_eq!(kind(libc::ELOOP), DiskErrorKind::NotAFile);
         assert!(matches!(kind(libc::EIO), DiskErrorKind::Other(_)));
+        let passing = |number| is_passing(&io::Error::from_raw_os_error(number));
+        assert!(passing(libc::EMFILE) && passing(libc::ESTALE));
+        assert!(!passing(libc::ENOENT) && !passing(libc::ELOOP) && !passing(libc::EACCES));
     }
 }

@@ -80,6 +80,16 @@ impl Journal {
         appended
     }
 
+    /// Takes back all that it says; whose the part file is it says still.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(crate) fn start_over(&mut self) -> io::Result<()> {
+        self.file.set_len(HEADER as u64)?;
+        (self.length, self.torn) = (HEADER as u64, false);
+        Ok(())
+    }
+
     /// A second handle, to sync by without holding the journal.
     ///
     /// # Errors

@@ -46,6 +46,19 @@ fn what_was_said_is_read_back() {
 }
 
 #[test]
+fn a_journal_that_starts_over_tells_whose_the_part_is_and_what_comes_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f.riffle");
+    let records = [record(Kept::Written, 4), record(Kept::Written, 5)];
+    let mut journal = Journal::create(&path, &NOW, &records, (PIECES, &Writing::default())).unwrap();
+    journal.start_over().unwrap();
+    assert_eq!(header_at(&path), Some(NOW));
+    journal.append(&[record(Kept::Durable, 1)]).unwrap();
+    let recovered = recover(&std::fs::read(&path).unwrap(), &NOW, PIECES, None);
+    assert_eq!((trusted(&recovered), recovered.doubt), (vec![1], None));
+}
+
+#[test]
 fn a_torn_tail_leaves_to_be_looked_at_what_it_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let records = [record(Kept::Written, 0), record(Kept::Written, 1), record(Kept::Written, 2)];

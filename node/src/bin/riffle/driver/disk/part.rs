@@ -210,7 +210,7 @@ impl Part {
         }
         if now.len() != self.manifest.layout().length() {
             // The journal is about bytes that are gone, and must not be believed when others take their place.
-            remove(self.ledger().journal.take());
+            self.ledger().start_over();
             return Err(self.spoiled("was cut short or made longer by something else"));
         }
         Ok(())
@@ -429,7 +429,14 @@ impl Ledger {
         let records: Vec<Record> = pieces.iter().map(doubtful).collect();
         let Some(journal) = &mut self.journal else { return };
         if journal.append(&records).is_err() {
-            // No journal says less than one that is believed.
+            self.start_over();
+        }
+    }
+
+    /// Nothing that the journal says is to be believed.
+    fn start_over(&mut self) {
+        if self.journal.as_mut().is_some_and(|journal| journal.start_over().is_err()) {
+            // None says less than one that is believed; but then nobody knows any more whose the part file is.
             remove(self.journal.take());
         }
     }

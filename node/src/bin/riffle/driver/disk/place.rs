@@ -132,7 +132,11 @@ impl Place {
     pub(crate) fn rename(&self, part: &Path) -> Result<(), DiskError> {
         match rename_apart(part, &self.target) {
             Ok(()) => {}
-            // What stands there may be meant to be replaced; and file systems that promise nothing: look, then rename.
+            Err(cause) if cause == rustix::io::Errno::EXIST && !self.replace => {
+                let gone_by_now = || error(&self.target, DiskErrorKind::ExistsOther);
+                return Err(self.check_target().err().unwrap_or_else(gone_by_now));
+            }
+            // What stands there is meant to be replaced; and file systems that promise nothing: look, then rename.
             Err(cause) if cause == rustix::io::Errno::EXIST || promises_nothing(cause) => {
                 self.check_target()?;
                 std::fs::rename(part, &self.target).map_err(|cause| disk_error(&self.target, &cause))?;
@@ -152,15 +156,35 @@ pub(crate) fn sync_folder_of(path: &Path) {
 }
 
 /// Renames only where nothing stands at the new path.
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+///
+/// # Errors
+/// Those of the system: `EXIST` when something stands there; see also [`promises_nothing`].
 pub(crate) fn rename_apart(from: &Path, to: &Path) -> rustix::io::Result<()> {
+    match rename_noreplace(from, to) {
+        // Network file systems have no such rename, and second names, which replace nothing either.
+        Err(cause) if promises_nothing(cause) => match link_apart(from, to) {
+            Err(refused) if refused != rustix::io::Errno::EXIST => Err(cause),
+            linked => linked,
+        },
+        renamed => renamed,
+    }
+}
+
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn rename_noreplace(from: &Path, to: &Path) -> rustix::io::Result<()> {
     use rustix::fs::{CWD, RenameFlags};
     rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
 }
 
 #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-pub(crate) fn rename_apart(_from: &Path, _to: &Path) -> rustix::io::Result<()> {
+fn rename_noreplace(_from: &Path, _to: &Path) -> rustix::io::Result<()> {
     Err(rustix::io::Errno::NOSYS)
+}
+
+/// Gives a file another name in two steps, of which the first replaces nothing.
+fn link_apart(from: &Path, to: &Path) -> rustix::io::Result<()> {
+    rustix::fs::link(from, to)?;
+    rustix::fs::unlink(from)
 }
 
 /// Whether [`rename_apart`] failed because the file system cannot promise to replace nothing.
@@ -197,6 +221,18 @@ fn shortened(name: &[u8], around: usize) -> std::ffi::OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_no_rename_promises_to_replace_nothing_a_second_name_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let [from, to, taken] = ["from", "to", "taken"].map(|name| folder.path().join(name));
+        std::fs::write(&from, "new").unwrap();
+        std::fs::write(&taken, "mine").unwrap();
+        assert_eq!(link_apart(&from, &taken), Err(rustix::io::Errno::EXIST));
+        assert_eq!(std::fs::read(&taken).unwrap(), b"mine");
+        link_apart(&from, &to).unwrap();
+        assert_eq!((std::fs::read(&to).unwrap(), from.exists()), (b"new".to_vec(), false));
+    }
 
     fn names(target: &str, number: u32) -> WorkingNames {
         Place::of(PathBuf::from(target), false).working_names(ContentId::from_bytes([0xab; 32]), number)

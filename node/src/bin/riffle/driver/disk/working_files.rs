@@ -17,7 +17,7 @@ use messages::Manifest;
 use node::{DiskError, DiskErrorKind};
 
 use super::before::OldJournal;
-use super::fault::{disk_error, error};
+use super::fault::{disk_error, error, is_passing};
 use super::journal::{self, Journal, leads_to, open_regular_file};
 use super::lock::{LOCK_PAUSE, LOCK_TRIES, Lock, NoLock};
 use super::place::{MAX_NUMBER, Place, WorkingNames, rename_apart};
@@ -104,11 +104,13 @@ impl Search<'_> {
         let mut number = 1;
         while number <= MAX_NUMBER {
             let names = self.place.working_names(self.header.content, number);
-            let opened = match self.look_at(&names) {
+            let opened = match self.look_at(&names)? {
                 Standing::Free => self.make(&names),
                 Standing::Ours { file, is_moved } => self.take_up(&names, &file, is_moved),
                 // Perhaps ours, and its journal is about to be made.
-                Standing::Foreign if self.is_held(&names.part) => Err(Obstacle::Changed),
+                Standing::Foreign if self.is_held(&names.part) || is_empty(&names.part) => {
+                    Err(Obstacle::Changed)
+                }
                 Standing::Foreign => Err(Obstacle::Foreign),
             };
             match opened {
@@ -133,18 +135,23 @@ impl Search<'_> {
 
     fn no_name_left(&self) -> DiskError {
         let names = self.place.working_names(self.header.content, 1);
-        let what = "this name and others like it are taken by files that are not riffle's";
+        let what = "this name and others like it are taken by files that are not of this download";
         error(&names.part, DiskErrorKind::Other(what.to_owned()))
     }
 
-    fn look_at(&self, names: &WorkingNames) -> Standing {
-        let journal = self.journal_at(&names.journal, Some);
+    fn look_at(&self, names: &WorkingNames) -> Result<Standing, DiskError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |cause| disk_error(&path, &cause)
+        };
+        let journal = self.journal_at(&names.journal, Some).map_err(failed(&names.journal))?;
         let part = match open_regular_file(&names.part) {
             Ok(file) => Some(file),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
-            Err(_) => return Standing::Foreign,
+            Err(cause) if is_passing(&cause) => return Err(disk_error(&names.part, &cause)),
+            Err(_) => return Ok(Standing::Foreign),
         };
-        match (journal, part) {
+        Ok(match (journal, part) {
             (Some((header, journal)), Some(file)) => {
                 let is_moved = header.part == PartMark::NONE || header.part != PartMark::of(&file);
                 let is_ours = !is_moved || journal.tells_of(&file, &self.header, self.manifest);
@@ -155,7 +162,7 @@ impl Search<'_> {
             (None, Some(_)) => Standing::Foreign,
             (None, None) if std::fs::symlink_metadata(&names.journal).is_ok() => Standing::Foreign,
             (None, None) => Standing::Free,
-        }
+        })
     }
 
     /// The journal of this content at `path`.
@@ -163,16 +170,16 @@ impl Search<'_> {
         &self,
         path: &Path,
         form: impl Fn(Vec<u8>) -> Option<Vec<u8>>,
-    ) -> Option<(JournalHeader, OldJournal)> {
-        let journal = OldJournal::read(path, self.pieces(), form)?;
-        let header = journal.header().filter(|header| header.is_about(&self.header))?;
-        Some((header, journal))
+    ) -> io::Result<Option<(JournalHeader, OldJournal)>> {
+        let Some(journal) = OldJournal::read(path, self.pieces(), form)? else { return Ok(None) };
+        let header = journal.header().filter(|header| header.is_about(&self.header));
+        Ok(header.map(|header| (header, journal)))
     }
 
     /// Whether somebody has locked the file at `path`.
     fn is_held(&self, path: &Path) -> bool {
         let Ok(file) = open_regular_file(path) else { return false };
-        match Lock::take(path, &file, (None, self.writing)) {
+        match Lock::take(path, &file, (self.locks, self.writing)) {
             Ok(_) => false,
             Err(NoLock::Held) => true,
             Err(NoLock::Failed(_)) => false,
@@ -212,9 +219,9 @@ impl Search<'_> {
             Lock::take(&names.part, &file, (self.locks, self.writing)).map_err(self.no_lock(&names.part))?;
         // The lock is worth something only while the path still leads to what is locked; and who had it before may have
         // written meanwhile.
-        let Some((_, current)) =
-            self.journal_at(&names.journal, Some).filter(|_| leads_to(&names.part, &file))
-        else {
+        let current = self.journal_at(&names.journal, Some);
+        let current = current.map_err(|cause| Obstacle::Failed(disk_error(&names.journal, &cause)))?;
+        let Some((_, current)) = current.filter(|_| leads_to(&names.part, &file)) else {
             return Err(Obstacle::Changed);
         };
         let (part, journal) = (Some(names.part.clone()), Some(names.journal.clone()));
@@ -233,9 +240,11 @@ impl Search<'_> {
     /// they are.
     fn take_over_old_form(&self) {
         let (old, new) = (self.place.old_names(), self.place.working_names(self.header.content, 1));
-        let Some((_, journal)) = self.journal_at(&old.journal, |bytes| from_old_form(&bytes)) else { return };
+        let Ok(Some((_, journal))) = self.journal_at(&old.journal, |bytes| from_old_form(&bytes)) else {
+            return;
+        };
         let Ok(file) = open_regular_file(&old.part) else { return };
-        let is_free = matches!(self.look_at(&new), Standing::Free);
+        let is_free = matches!(self.look_at(&new), Ok(Standing::Free));
         if !is_free || self.is_held(&old.part) || !journal.tells_of(&file, &self.header, self.manifest) {
             return;
         }
@@ -290,6 +299,11 @@ enum Obstacle {
     Changed,
     /// The system says no.
     Failed(DiskError),
+}
+
+/// Whether there is nothing in the file at `path` yet, as in one that was made a moment ago.
+fn is_empty(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
 }
 
 /// Makes a file where there is none.

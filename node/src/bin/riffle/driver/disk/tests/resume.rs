@@ -217,7 +217,7 @@ fn believed(bench: &Bench, manifest: &Manifest, there: &[u32]) -> Vec<u32> {
     let header = JournalHeader { content, length, boot: BootId::current(), part: PartMark::NONE };
     let metadata = part.metadata().unwrap();
     let journal = OldJournal::read(&bench.working(manifest).journal, PIECES, Some).unwrap();
-    let found = journal.look_back((&part, &metadata), &header, manifest, false);
+    let found = journal.expect("there").look_back((&part, &metadata), &header, manifest, false);
     let known: Vec<_> = found.trusted.iter().map(|(piece, _)| piece.0).collect();
     let mut told = known.clone();
     told.extend(found.doubtful.iter().map(|piece| piece.0));
