@@ -5,6 +5,7 @@
 mod programs;
 
 use std::fs;
+use std::net::UdpSocket;
 
 use programs::{Place, Program};
 
@@ -81,11 +82,29 @@ fn answers_come_in_the_order_of_the_lines_and_a_healthy_tracker_is_never_called_
 #[test]
 fn a_list_without_a_tracker_is_told_by_the_exit_code() {
     let place = Place::new();
-    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").expect("bound");
+    let nobody = UdpSocket::bind("127.0.0.1:0").expect("bound");
     let address = nobody.local_addr().expect("bound").to_string();
     let (code, said) = run(&place, &["--tracker", &address], b"list\nlimit\n");
     assert_eq!(code, Some(6), "{said:#?}");
     assert!(place_of(&said, "does not answer") < said.len());
+}
+
+#[test]
+fn what_a_silent_tracker_has_not_heard_of_is_told_and_holds_nothing_else_up() {
+    let place = Place::new();
+    let nobody = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    let address = nobody.local_addr().expect("bound").to_string();
+    for name in ["f", "g"] {
+        fs::write(place.folder("here").join(name), name).expect("written");
+    }
+    let (code, said) = run(&place, &["--tracker", &address], b"send f\nsend g\nlimit\n");
+    assert_eq!(code, Some(6), "{said:#?}");
+    let unheard = said.iter().filter(|line| line.contains("has not heard of what was sent")).count();
+    assert_eq!(unheard, 2, "{said:#?}");
+    // A download that waits as long as it takes is no reason not to read the next line.
+    let (code, said) = run(&place, &["--tracker", &address], b"download --wait h\nlimit\nexit\n");
+    assert_eq!(code, Some(7), "{said:#?}");
+    assert!(said.iter().any(|line| line.starts_with("limits: ")), "{said:#?}");
 }
 
 #[test]

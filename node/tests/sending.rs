@@ -86,4 +86,8 @@ fn the_newer_content_of_a_name_takes_the_place_of_the_older_one_when_asked_for()
     prompt.wait_for("what had this name before is no longer shared");
     assert_eq!(download(&place, &tracker, "good"), Some(0));
     assert_eq!(fs::read(place.folder("saved").join("good")).expect("saved"), b"the newest");
+    prompt.say("exit");
+    prompt.end();
+    let again = Program::start(place.riffle(&common).current_dir(&folder));
+    again.wait_for("sharing 1 file again");
 }

@@ -26,8 +26,8 @@ const MORE: &str =
     "riffle --help shows examples, all options and the exit codes; riffle VERB --help those of a verb.";
 
 const AFTER: &str = "\
-Every option is also a variable RIFFLE_* and a line of the settings file; an option goes before the variable, that \
-before the file. Without --tracker and with none at 127.0.0.1:12345, a prompt or a `send` starts one by itself. What the \
+Every common option is also a variable RIFFLE_* and, but for --config, a line of the settings file; an option goes before \
+the variable, that before the file. Without --tracker and with none at 127.0.0.1:12345, a prompt or a `send` starts one by itself. What the \
 prompt shares it shares again the next time; `send` and `download --stay` share for as long as they run.
 
 Exit codes: 0 done, 1 other, 2 usage or settings, 3 name not found, 4 no owner answered, 5 stalled, 6 tracker \
@@ -86,7 +86,7 @@ pub(crate) struct Common {
     /// The most to receive in a second, e.g. 10MiB (10M is the same), 10MB, 80Mbit, or none
     #[arg(long, global = true, env = "RIFFLE_DOWNLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
     pub(crate) download_limit: Option<Limit>,
-    /// Says nothing but results and errors: neither progress nor notes
+    /// Says nothing but results and errors, neither progress nor notes (a prompt at a terminal says them still)
     #[arg(short, long, global = true, env = "RIFFLE_QUIET", hide_env_values = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub(crate) quiet: bool,

@@ -92,10 +92,10 @@ impl Deliveries {
     }
 
     fn on_complete(&mut self, content: ContentId, node: NodeId, peer: SocketAddr) {
-        let Some(is_complete) = self.known.get_mut(&(content, node)).filter(|complete| !**complete) else {
+        // However many are known: it is waited for them.
+        if self.known.insert((content, node), true) == Some(true) {
             return;
-        };
-        *is_complete = true;
+        }
         let copies = self.copies.entry(content).or_default();
         *copies += 1;
         let copies = *copies;

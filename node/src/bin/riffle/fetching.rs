@@ -225,7 +225,9 @@ impl Fetching {
         for line in report::failure(label, why, &around) {
             screen.error(&line);
         }
-        if self.code == ExitCode::Done {
+        // What was cancelled by a command has failed in nothing.
+        let is_asked_for = self.place == Place::Prompt && *why == Failure::Cancelled;
+        if self.code == ExitCode::Done && !is_asked_for {
             self.code = ExitCode::of_failure(why);
         }
     }

@@ -143,7 +143,8 @@ impl PlainProgress {
             .filter_map(|download| Some((download, download.length?)))
             .filter(|(download, _)| !self.begun.contains(&download.download))
             .collect();
-        self.begun = self.begun.iter().copied().filter(|begun| is_among(*begun, downloads)).collect();
+        let running: BTreeSet<DownloadId> = downloads.iter().map(|download| download.download).collect();
+        self.begun.retain(|begun| running.contains(begun));
         self.begun.extend(new.iter().map(|(download, _)| download.download));
         if new.len() > MOST_LINES {
             let together = new.iter().map(|(_, length)| *length).fold(0, u64::saturating_add);
@@ -165,10 +166,6 @@ impl PlainProgress {
         let speed = per_second.map_or_else(String::new, |per_second| format!(", {}", rate(per_second)));
         format!("hashing {what}: {} of {}{speed}", percent(done, total), size(total))
     }
-}
-
-fn is_among(download: DownloadId, downloads: &[DownloadStatus]) -> bool {
-    downloads.iter().any(|status| status.download == download)
 }
 
 /// How far downloads are: a line for each of the fastest, in the order in which they were begun, and one for the others.

@@ -120,8 +120,9 @@ impl TrackerName {
 
     /// It answers.
     pub(crate) fn on_answer(&mut self, now: Instant) {
-        self.is_silent = false;
-        self.due = now + LOOK_AGAIN;
+        if std::mem::take(&mut self.is_silent) {
+            self.due = now + LOOK_AGAIN;
+        }
     }
 
     /// Takes in what a look has found, and begins the next when it is due. Says whether the tracker is somewhere else now.

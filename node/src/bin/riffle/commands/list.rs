@@ -48,7 +48,7 @@ pub(crate) async fn run(settings: NodeSettings, arguments: List) -> Result<ExitC
     match tokio::time::timeout(timeout.0, wait(&mut asker, &mut awaited, &view)).await {
         Ok(ended) => ended,
         Err(_) => {
-            view.screen.notes(&awaited.missing());
+            view.screen.errors(&awaited.missing());
             Ok(if awaited.answered { ExitCode::Stalled } else { view.silent(&asker) })
         }
     }
@@ -171,7 +171,7 @@ async fn wait(asker: &mut Asker, awaiting: &mut Awaiting, view: &View) -> Result
                 lines.push(format!(
                     "choose one by the beginning of its id, e.g. riffle list --wait-complete {example}"
                 ));
-                view.screen.notes(&lines);
+                view.screen.errors(&lines);
                 return Ok(ExitCode::Usage);
             }
             *seen = found.into_iter().next();

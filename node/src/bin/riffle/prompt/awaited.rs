@@ -24,8 +24,8 @@ pub(super) enum Awaited {
     List,
     /// That the tracker knows what was sent. It is given up so long after the last file was hashed.
     Announced { hashed_at: Option<Instant> },
-    /// What these downloads fetch.
-    Identified(BTreeSet<DownloadId>),
+    /// What these downloads fetch; of those that wait as long as it takes, that they do.
+    Identified { downloads: BTreeSet<DownloadId>, patiently: bool },
 }
 
 /// How the node stands, as far as something is waited for.
@@ -39,19 +39,22 @@ pub(super) struct Standing {
     pub(super) is_hashing: bool,
     /// The tracker has yet to hear of a file.
     pub(super) is_unannounced: bool,
+    /// That was waited for before, in vain.
+    pub(super) is_unheard: bool,
 }
 
 impl Awaited {
     /// Takes in what happened.
     pub(super) fn on_event(&mut self, event: &Event) {
-        let Awaited::Identified(downloads) = self else { return };
+        let Awaited::Identified { downloads, patiently } = self else { return };
         let known = match event {
             Event::DownloadIdentified { download, .. }
             | Event::DownloadDone { download, .. }
             | Event::DownloadFailed { download, .. } => Some(download),
             // The tracker has its time: what it says tells what is fetched.
-            Event::DownloadWaits { download, why } if *why != Waiting::Tracker => {
-                Some(download).filter(|_| report::is_news(why))
+            Event::DownloadWaits { download, why } => {
+                let tells = *patiently || (*why != Waiting::Tracker && report::is_news(why));
+                Some(download).filter(|_| tells)
             }
             _ => None,
         };
@@ -71,9 +74,9 @@ impl Awaited {
                     return false;
                 }
                 let since = *hashed_at.get_or_insert(now);
-                !standing.is_unannounced || now >= since + ANNOUNCE_TIME
+                !standing.is_unannounced || standing.is_unheard || now >= since + ANNOUNCE_TIME
             }
-            Awaited::Identified(downloads) => downloads.is_empty(),
+            Awaited::Identified { downloads, .. } => downloads.is_empty(),
         }
     }
 }
@@ -84,8 +87,17 @@ mod tests {
 
     use super::*;
 
-    const IDLE: Standing =
-        Standing { is_starting: false, is_listing: false, is_hashing: false, is_unannounced: false };
+    const IDLE: Standing = Standing {
+        is_starting: false,
+        is_listing: false,
+        is_hashing: false,
+        is_unannounced: false,
+        is_unheard: false,
+    };
+
+    fn identified<const COUNT: usize>(downloads: [u32; COUNT], patiently: bool) -> Awaited {
+        Awaited::Identified { downloads: downloads.map(DownloadId).into(), patiently }
+    }
 
     #[test]
     fn hashing_takes_as_long_as_it_takes_and_the_tracker_has_its_time_from_then_on() {
@@ -98,22 +110,32 @@ mod tests {
         assert!(!awaited.is_over(untold, start + hour + ANNOUNCE_TIME / 2));
         assert!(awaited.is_over(untold, start + hour + ANNOUNCE_TIME), "the tracker does not answer");
         assert!(awaited.is_over(IDLE, start + hour), "it does");
+        let unheard = Standing { is_unheard: true, ..untold };
+        let mut next = Awaited::Announced { hashed_at: None };
+        assert!(next.is_over(unheard, start), "it did not answer before");
     }
 
     #[test]
     fn downloads_are_awaited_until_it_is_known_what_becomes_of_each() {
-        let mut awaited = Awaited::Identified((1..=4).map(DownloadId).collect());
+        let mut awaited = identified([1, 2, 3, 4], false);
         let waits = |why| Event::DownloadWaits { download: DownloadId(2), why };
         let failed = Event::DownloadFailed { download: DownloadId(1), why: Failure::NotFound };
         for event in [failed, waits(Waiting::Manifest), waits(Waiting::Tracker)] {
             awaited.on_event(&event);
         }
-        assert_eq!(awaited, Awaited::Identified([2, 3, 4].map(DownloadId).into()));
+        assert_eq!(awaited, identified([2, 3, 4], false));
         awaited.on_event(&waits(Waiting::Owners));
         assert!(!awaited.is_over(IDLE, Instant::now()));
         for download in [3, 4].map(DownloadId) {
             awaited.on_event(&Event::DownloadFailed { download, why: Failure::Cancelled });
         }
+        assert!(awaited.is_over(IDLE, Instant::now()));
+    }
+
+    #[test]
+    fn a_download_that_waits_as_long_as_it_takes_holds_no_other_command_up() {
+        let mut awaited = identified([1], true);
+        awaited.on_event(&Event::DownloadWaits { download: DownloadId(1), why: Waiting::Tracker });
         assert!(awaited.is_over(IDLE, Instant::now()));
     }
 

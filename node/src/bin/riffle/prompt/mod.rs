@@ -55,6 +55,8 @@ struct Prompt {
     input: Input,
     /// What the next line of a pipe waits for.
     awaited: Option<Awaited>,
+    /// The tracker was waited for once to hear of what was sent, in vain, and has heard of nothing since.
+    is_unheard: bool,
     on_mistake: OnMistake,
     /// What the first mistake of a script asks the program to leave with.
     code: ExitCode,
@@ -164,6 +166,7 @@ impl Prompt {
             patience: patience(input, settings),
             input,
             awaited: None,
+            is_unheard: false,
             on_mistake,
             code: ExitCode::Done,
             progress_due: Instant::now() + PROGRESS_EVERY,
@@ -201,8 +204,14 @@ impl Prompt {
         }
         let standing = self.standing();
         let is_over = |awaited: &mut Awaited| awaited.is_over(standing, now);
-        if let Some(Awaited::FirstWord(verb)) = self.awaited.take_if(is_over) {
-            self.carry_out(verb).await;
+        match self.awaited.take_if(is_over) {
+            Some(Awaited::FirstWord(verb)) => self.carry_out(verb).await,
+            Some(Awaited::Announced { .. }) if standing.is_unannounced => {
+                self.is_unheard = true;
+                let why = "the tracker has not heard of what was sent; it is told as soon as it answers";
+                self.refuse(ExitCode::TrackerUnreachable, why);
+            }
+            _ => {}
         }
     }
 
@@ -212,6 +221,7 @@ impl Prompt {
             is_listing: self.searches.is_waiting(),
             is_hashing: self.sharing.is_hashing(),
             is_unannounced: self.sharing.is_unannounced(),
+            is_unheard: self.is_unheard,
         }
     }
 
@@ -237,6 +247,7 @@ impl Prompt {
 
     fn on_event(&mut self, event: &Event) -> Next {
         self.running.on_event(event, &self.screen);
+        self.is_unheard &= !matches!(event, Event::Announced { .. });
         self.plain.on_event(event);
         self.deliveries.on_event(event);
         self.fetching.on_event(event, self.running.tracker.words(), &self.screen);
@@ -250,7 +261,7 @@ impl Prompt {
                 News::Failed(error) => self.fail(ExitCode::of_disk(error)),
                 News::Replaced { shares, .. } => {
                     take_back(shares, &mut self.sharing, &self.running.handle);
-                    shares.iter().for_each(|share| drop(self.shares.forget(*share)));
+                    shares.iter().for_each(|share| self.shares.replaced(*share));
                 }
                 // That a share came to its end later is no mistake of a script.
                 News::Announced { .. } | News::Ended(_) => {}
@@ -300,7 +311,10 @@ impl Prompt {
                 }
             }
         }
-        self.save();
+        // A script may go on for thousands of lines: what it shares is written down with the next tick.
+        if matches!(self.input, Input::Editor { .. }) {
+            self.save();
+        }
         editor::release(&self.screen);
         Next::GoOn
     }

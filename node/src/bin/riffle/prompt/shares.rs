@@ -165,6 +165,16 @@ impl Shares {
         path.map_or_else(|| vec![share], |path| self.remove(&path))
     }
 
+    /// Something has taken the place of `share`: its file stays on the list only if it is what is shared in its place.
+    pub(super) fn replaced(&mut self, share: ShareId) {
+        let Some(path) = self.by_share.remove(&share) else { return };
+        let Some(listed) = self.listed.get_mut(&path) else { return };
+        listed.shares.retain(|&other| other != share);
+        if listed.shares.is_empty() {
+            self.remove(&path);
+        }
+    }
+
     /// Takes the first file off the list that is called `name`, if there is one, shared just now or not.
     pub(super) fn forget_named(&mut self, name: &str) -> Option<Vec<ShareId>> {
         let path = self.listed.iter().find(|(_, listed)| listed.name.as_str() == name)?.0.clone();

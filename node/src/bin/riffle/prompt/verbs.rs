@@ -61,7 +61,7 @@ impl Prompt {
             let order = DownloadOrder { wanted, destination, replace, patience };
             begun.insert(self.fetching.begin(order, &self.running.handle));
         }
-        self.wait_for(Awaited::Identified(begun));
+        self.wait_for(Awaited::Identified { downloads: begun, patiently: wait });
         self.progress_due = Instant::now() + PROGRESS_EVERY;
     }
 
