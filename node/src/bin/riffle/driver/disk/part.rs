@@ -18,7 +18,7 @@ use node::{DiskError, DiskErrorKind, FinishError, StoreError};
 
 use super::fault::{disk_error, error};
 use super::identity::FileIdentity;
-use super::journal::{Journal, leads_to};
+use super::journal::{Journal, leads_to, open_regular_file};
 use super::lock::Lock;
 use super::place::Place;
 use super::records::{Kept, Record};
@@ -306,13 +306,32 @@ impl Part {
         if self.part.is_lost() {
             return Err(self.spoiled("was removed or replaced while it was written to").into());
         }
-        self.give_name()?;
+        let finished = match self.give_name() {
+            // Nothing keeps two programs from fetching the same small file, and the other was sooner.
+            Err(other) if other.kind == DiskErrorKind::ExistsOther => self.same_at_target().ok_or(other)?,
+            named => named.map(|()| self.part.file.clone())?,
+        };
         ledger.ended = true;
         remove(ledger.journal.take());
         drop(ledger);
         // It has its name; whoever opens it now may lock it.
         let _ = rustix::fs::flock(&*self.part.file, rustix::fs::FlockOperation::Unlock);
-        FileIdentity::of_file(&self.part.file).map_err(|cause| self.fault(&cause).into())
+        FileIdentity::of_file(&finished).map_err(|cause| self.fault(&cause).into())
+    }
+
+    /// The file at the target, when it has the one piece that this one has.
+    fn same_at_target(&self) -> Option<Arc<File>> {
+        let layout = self.manifest.layout();
+        if layout.pieces() > 1 {
+            return None;
+        }
+        let file = open_regular_file(&self.place.target).ok()?;
+        let is_as_long = file.metadata().is_ok_and(|found| found.len() == layout.length());
+        let is_same = is_as_long && self.is_in(&file, PieceIndex(0));
+        is_same.then(|| {
+            self.part.remove();
+            Arc::new(file)
+        })
     }
 
     /// The file becomes the finished one.
@@ -356,11 +375,17 @@ impl Part {
 
     /// Whether the disk itself has what the piece must be.
     fn is_on_disk(&self, piece: PieceIndex) -> bool {
+        let Some(span) = self.manifest.layout().span(piece) else { return false };
+        forget(&self.part.file, span.start, span.end - span.start);
+        self.is_in(&self.part.file, piece)
+    }
+
+    /// Whether `file` has what the piece must be.
+    fn is_in(&self, file: &File, piece: PieceIndex) -> bool {
         use std::os::unix::fs::FileExt;
         let Some(span) = self.manifest.layout().span(piece) else { return false };
         let mut bytes = vec![0; (span.end - span.start) as usize];
-        forget(&self.part.file, span.start, bytes.len() as u64);
-        let read = self.part.file.read_exact_at(&mut bytes, span.start);
+        let read = file.read_exact_at(&mut bytes, span.start);
         read.is_ok() && self.manifest.piece_hash(piece) == Some(&piece_hash(&bytes))
     }
 

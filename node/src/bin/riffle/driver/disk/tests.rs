@@ -324,6 +324,22 @@ fn a_target_that_appears_meanwhile_is_not_replaced() {
 }
 
 #[test]
+fn a_small_file_that_another_has_finished_meanwhile_is_there() {
+    for (there, is_same) in [(test_bytes(1000), true), (vec![7; 1000], false), (test_bytes(999), false)] {
+        let mut bench = Bench::new();
+        let bytes = test_bytes(1000);
+        let manifest = described(&bytes);
+        bench.open(&manifest).unwrap();
+        bench.store_all(&manifest, &bytes, 0..1);
+        fs::write(bench.path("f"), &there).unwrap();
+        assert_eq!(bench.finish().is_ok(), is_same);
+        assert_eq!(fs::read(bench.path("f")).unwrap(), there);
+        bench.disk.on_over(DOWNLOAD);
+        assert_eq!(bench.names(), ["f"], "nothing stays of it");
+    }
+}
+
+#[test]
 fn a_whole_that_does_not_match_gets_no_name() {
     let mut bench = Bench::new();
     let bytes = test_bytes(2 * PIECE);
