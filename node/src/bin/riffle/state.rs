@@ -52,9 +52,12 @@ impl StateFolder {
     /// `None`: in use.
     fn try_take(root: &Path, label: NodeLabel) -> Result<Option<StateFolder>> {
         let folder = root.join(format!("node-{label}"));
+        let refused = |error: io::Error| Stop::new(ExitCode::Io, unusable(&folder, &error, None));
+        // Whose it is says why the system does not let this process in.
         let failed =
             |error: io::Error| Stop::new(ExitCode::Io, unusable(&folder, &error, Owner::of(&folder)));
-        logs::keep_owner(&folder).and_then(|()| make_folder(&folder)).map_err(failed)?;
+        logs::keep_owner(&folder).map_err(refused)?;
+        make_folder(&folder).map_err(failed)?;
         let Some(lock) = StateLock::take(&folder, File::try_lock).map_err(failed)? else { return Ok(None) };
         let node = read_or_make_id(&folder.join("id"))?;
         Ok(Some(StateFolder { label, folder, node, lock }))
@@ -127,7 +130,6 @@ pub(crate) fn default_root() -> Result<PathBuf> {
 
 /// Why the state folder `folder` cannot be used, whose it is, and what helps.
 fn unusable(folder: &Path, cause: &io::Error, owner: Option<Owner>) -> String {
-    let owner = owner.filter(|_| !cause.to_string().contains("belongs to"));
     let owner = owner.map_or_else(String::new, |owner| format!(" (it belongs to {owner})"));
     format!("the state folder {} cannot be used: {cause}{owner}; --state-dir names another", folder.display())
 }

@@ -24,9 +24,7 @@ pub(crate) async fn run(settings: NodeSettings, request: Request) -> Result<Exit
         match control::ask(&folder(&root, &label), request).await {
             Ok(lines) => {
                 answered += 1;
-                let labelled =
-                    || heading(&label).chain(lines.iter().map(|line| format!("  {line}"))).collect();
-                screen.results(&if only.is_some() { lines.clone() } else { labelled() });
+                screen.results(&if only.is_some() { lines } else { labelled(&label, &lines) });
             }
             Err(AskError::NotRunning) => {}
             Err(error) => {
@@ -46,8 +44,9 @@ pub(crate) async fn run(settings: NodeSettings, request: Request) -> Result<Exit
     Err(Stop::new(ExitCode::NotFound, message).into())
 }
 
-fn heading(label: &str) -> impl Iterator<Item = String> {
-    [format!("node {label}:")].into_iter()
+/// What one of several nodes says, under its name.
+fn labelled(label: &str, lines: &[String]) -> Vec<String> {
+    std::iter::once(format!("node {label}:")).chain(lines.iter().map(|line| format!("  {line}"))).collect()
 }
 
 fn folder(root: &Path, label: &str) -> PathBuf {
