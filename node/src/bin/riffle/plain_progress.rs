@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use node::{DownloadId, DownloadStatus, Event, ShareId};
 
 use crate::report;
-use crate::units::{percent, rate, size};
+use crate::units::{per_second, percent, rate, size};
 
 /// So many downloads have a line of their own each time, the fastest; the others have one together.
 const MOST_LINES: usize = 8;
@@ -132,7 +132,7 @@ impl PlainProgress {
             return Vec::new();
         }
         self.hashing_said = Some((now, self.hashed));
-        let per_second = report::per_second(self.hashed.saturating_sub(hashed), now - before);
+        let per_second = per_second(self.hashed.saturating_sub(hashed), now - before);
         self.hashing.take(vec![self.hashing_line(Some(per_second))], period, now)
     }
 

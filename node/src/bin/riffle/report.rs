@@ -22,7 +22,7 @@ use self::contents::{ambiguous, beginning};
 pub(crate) use self::waiting::{is_news, news, waiting};
 use self::waiting::{no_sign_of_life, short_path};
 use crate::tracker_words::TrackerWords;
-use crate::units::{duration, percent, rate, size, whole_percent};
+use crate::units::{duration, per_second, percent, rate, size, whole_percent};
 use crate::words;
 
 /// So many digits of an id are enough among all contents that there will ever be, and short enough to be typed.
@@ -170,12 +170,6 @@ pub(crate) fn summary(path: &Path, summary: &Summary) -> String {
         let _ = write!(line, "{} {}", share.peer, percent(share.bytes, fetched));
     }
     line
-}
-
-/// Bytes a second, however short the time was.
-pub(crate) fn per_second(bytes: u64, took: Duration) -> u64 {
-    let nanos = took.as_nanos().max(1);
-    u64::try_from(u128::from(bytes) * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
 }
 
 /// One line of a download's state: how far, how fast, how long yet, from how many, why not faster.

@@ -28,6 +28,12 @@ pub(crate) fn rate(bytes_per_second: u64) -> String {
     format!("{}/s", size(bytes_per_second))
 }
 
+/// Bytes a second, however short the time was.
+pub(crate) fn per_second(bytes: u64, took: Duration) -> u64 {
+    let nanos = took.as_nanos().max(1);
+    u64::try_from(u128::from(bytes) * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
+}
+
 /// `850 ms`, `1.2 s`, `2 min 5 s`, `3 h 4 min`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();

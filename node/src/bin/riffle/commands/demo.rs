@@ -30,7 +30,7 @@ use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
 use crate::state::random_node;
 use crate::tracker_words::TrackerWords;
-use crate::units::{duration, percent, rate, size};
+use crate::units::{duration, per_second, percent, rate, size};
 
 const OWNERS: usize = 4;
 /// Bytes of the file that is made when none is named.
@@ -340,7 +340,7 @@ async fn compare(original: PathBuf, copy: PathBuf) -> Result<blake3::Hash> {
 fn closing(outcome: &Outcome, owners: &BTreeMap<NodeId, String>, hash: &blake3::Hash) -> Vec<String> {
     let Outcome { summary, maps, .. } = outcome;
     let (took, length) = (summary.took, summary.length);
-    let rate = rate(report::per_second(length, took));
+    let rate = rate(per_second(length, took));
     let gave = match summary.shares.len() {
         1 => "1 owner".to_owned(),
         count => format!("{count} owners"),

@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 
 use super::shelf::ShelfCounters;
 use super::transmit::TransmitCounters;
+use crate::units::per_second;
 
 /// So many owners of a download are told of one by one, those that gave most.
 const MOST_GIVERS: usize = 16;
@@ -135,10 +136,6 @@ fn tell_account(download: DownloadId, account: &Account, is_last: bool) {
         %download, verified, length, fetched, took_ms, rate, %waits, lost_bytes, duplicate_bytes, bad_pieces, %gave,
         "{}", if is_last { "download over" } else { "download goes on" }
     );
-}
-
-fn per_second(bytes: u64, took: Duration) -> u64 {
-    u64::try_from(u128::from(bytes) * 1_000_000_000 / took.as_nanos().max(1)).unwrap_or(u64::MAX)
 }
 
 /// `nothing:55.200s,limit:3.050s`: for how long pieces arrived, and for how long something else was waited for.
