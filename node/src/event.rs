@@ -43,7 +43,7 @@ pub enum Event {
     Unshared { share: ShareId, content: ContentId },
     /// A downloader opened a session.
     ServingStarted { content: ContentId, peer: SocketAddr, node: NodeId },
-    /// A downloader's session ended after `bytes` of file. [`SessionEnd::Done`]: the downloader has all of the content.
+    /// A downloader's session ended after `bytes` of file. [`SessionEnd::Done`]: the downloader has the file under its name.
     ServingEnded { content: ContentId, peer: SocketAddr, node: NodeId, bytes: u64, why: SessionEnd },
     /// A requested range was answered with a burst.
     RangeSent { content: ContentId, peer: SocketAddr, piece: PieceIndex, offset: u32, length: u32 },

@@ -249,7 +249,7 @@ impl Download {
                 if fetch.store_if_complete(header.piece, cx) {
                     self.attention.draw_to_all();
                     if again {
-                        self.take_back(header.piece, cx);
+                        self.take_back(|piece| piece == header.piece, cx);
                     }
                 }
             }

@@ -88,14 +88,15 @@ impl Download {
         self.doubled.drain(..old);
     }
 
-    /// All of `piece` is there: what is still to come of it is no longer wanted, and owners that have it in line drop it.
-    pub(super) fn take_back(&mut self, piece: PieceIndex, cx: &mut Context<'_>) {
-        let doubled = self.doubled.extract_if(.., |doubled| doubled.piece == piece);
+    /// The pieces that are `unwanted` are there: what is still to come of them is no longer wanted, and owners that have it in line
+    /// drop it.
+    pub(super) fn take_back(&mut self, unwanted: impl Fn(PieceIndex) -> bool, cx: &mut Context<'_>) {
+        let doubled = self.doubled.extract_if(.., |doubled| unwanted(doubled.piece));
         let mut requests: Vec<(SessionKey, u32)> =
             doubled.map(|doubled| (doubled.of, doubled.request)).collect();
         for (&key, session) in &mut self.sessions {
             if let Some(flow) = session.flow_mut().filter(|flow| flow.outstanding() > 0) {
-                let (withdrawn, bytes) = flow.withdraw(piece);
+                let (withdrawn, bytes) = flow.withdraw(&unwanted);
                 cx.download_limit.refund(bytes);
                 requests.extend(withdrawn.into_iter().map(|request| (key, request)));
             }

@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use messages::node_to_node::{ByeReason, Have};
 use messages::tracker_to_node::{Listed, Owners};
-use messages::{ContentId, Conversation, Manifest, Name, NodeId, Timestamp};
+use messages::{ContentId, Manifest, Name, NodeId, Timestamp};
 
 use crate::command::{DownloadOrder, Wanted};
 use crate::context::{Context, Gives};
@@ -172,8 +172,6 @@ pub(crate) struct Download {
     /// What it waited for and what was in vain, for the log.
     ledger: Ledger,
     completed: Option<Completed>,
-    /// Owners that were told at the last piece that all of it is here. Nobody answers a BYE: they are told again at the end.
-    told_done: Vec<(SocketAddr, Conversation)>,
     begun: Option<Begun>,
     attention: Attention,
     /// What is asked of two, the oldest first.
@@ -218,7 +216,6 @@ impl Download {
             told: None,
             ledger: Ledger::new(now),
             completed: None,
-            told_done: Vec::new(),
             begun: None,
             attention: Attention::new(),
             doubled: Vec::new(),

@@ -7,6 +7,7 @@ use messages::node_to_node::{Bye, ByeReason};
 use messages::{ContentId, Manifest, ManifestError, Name, NodeId, PieceIndex};
 
 use super::fetch::Fetch;
+use super::session::Session;
 use super::trust::Verdict;
 use super::{Begun, Completed, Describing, Download, Phase};
 use crate::command::Destination;
@@ -254,8 +255,17 @@ impl Download {
             cx.out.disk.push(DiskRequest::Finish { download: self.id });
             self.phase = Phase::Finishing(fetch);
         }
-        self.told_done = self.sessions.values().filter_map(|session| session.address()).collect();
-        self.end_all_sessions(SessionEnd::Done, ByeReason::Done, cx);
+        self.let_owners_rest(cx);
+    }
+
+    /// Nothing more is wanted of the owners, and others may have this node's places. They hear that it is done when the file has its name: it
+    /// may still come to nothing.
+    fn let_owners_rest(&mut self, cx: &mut Context<'_>) {
+        let unanswered = self.sessions.values().filter(|session| session.address().is_none());
+        let unanswered: Vec<SessionKey> = unanswered.map(|session| session.key).collect();
+        unanswered.into_iter().for_each(|key| self.end_session(key, SessionEnd::Done, cx));
+        self.take_back(|_| true, cx);
+        self.sessions.values_mut().for_each(|session| session.give_place_back(cx));
     }
 
     /// The file has its name, or not.
@@ -279,11 +289,12 @@ impl Download {
         already_there: bool,
         cx: &mut Context<'_>,
     ) {
-        self.end_all_sessions(SessionEnd::Done, ByeReason::Done, cx);
-        self.account_at_end(cx);
-        for (peer, theirs) in std::mem::take(&mut self.told_done) {
+        // Nobody answers a BYE: it is said twice.
+        for (peer, theirs) in self.sessions.values().filter_map(Session::address) {
             cx.send(peer, theirs, &Bye { reason: ByeReason::Done });
         }
+        self.end_all_sessions(SessionEnd::Done, ByeReason::Done, cx);
+        self.account_at_end(cx);
         let mut shares: Vec<Share> =
             self.given.iter().map(|(&owner, &(peer, bytes))| Share { owner, peer, bytes }).collect();
         shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));

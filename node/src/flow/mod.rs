@@ -287,10 +287,10 @@ impl Flow {
         taken
     }
 
-    /// What was asked for of `piece` is no longer wanted: the requests that the owner need not answer, and how many bytes of them were
-    /// outstanding.
-    pub(crate) fn withdraw(&mut self, piece: PieceIndex) -> (Vec<u32>, u32) {
-        let withdrawn = self.bursts.withdraw(|range| range.piece() == piece);
+    /// What was asked for of the pieces that are `unwanted` is no longer wanted: the requests that the owner need not answer, and how many bytes
+    /// of them were outstanding.
+    pub(crate) fn withdraw(&mut self, unwanted: impl Fn(PieceIndex) -> bool) -> (Vec<u32>, u32) {
+        let withdrawn = self.bursts.withdraw(|range| unwanted(range.piece()));
         if withdrawn.1 > 0 {
             // What was not sent does not show how fast the path is.
             self.delivery.on_nothing_to_ask(self.bursts.outstanding());

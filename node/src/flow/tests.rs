@@ -73,9 +73,9 @@ fn what_is_there_is_taken_back_and_what_is_not_is_still_expected() {
     deliver(&mut flow, requests[1], whole, 0, at(11));
     let expected: Vec<_> = flow.expected().collect();
     assert_eq!(expected, [(requests[0], first), (requests[2], other)], "of the second all has arrived");
-    assert_eq!(flow.withdraw(PieceIndex(0)), (vec![requests[0]], 2000));
+    assert_eq!(flow.withdraw(|piece| piece == PieceIndex(0)), (vec![requests[0]], 2000));
     assert_eq!(flow.outstanding(), 2000);
-    assert_eq!(flow.withdraw(PieceIndex(0)), (vec![], 0), "once");
+    assert_eq!(flow.withdraw(|piece| piece == PieceIndex(0)), (vec![], 0), "once");
     assert_eq!(deliver(&mut flow, requests[0], first, 1, at(12)), Arrival::Again, "as if it were there");
     assert_eq!(deliver(&mut flow, requests[2], other, 0, at(12)), Arrival::Asked { late: false });
 }

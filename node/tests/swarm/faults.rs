@@ -317,3 +317,23 @@ fn a_host_that_leaves_and_comes_back_wants_what_it_wanted() {
     let host = &world.hosts[downloader.0];
     assert!(host.received_bytes() < 32 * MIB + 2 * LOST_AT_A_KILL, "{}", host.received_bytes());
 }
+
+#[test]
+fn owners_hear_that_a_downloader_is_done_when_its_file_has_its_name() {
+    let (mut world, owners, downloader) = world(2, lan(), 8 * MIB);
+    world.hosts[downloader.0].disk.faults.nameless = true;
+    let told = |world: &World| {
+        let said = owners.iter().flat_map(|owner| &world.hosts[owner.0].events);
+        said.filter(|(_, event)| matches!(event, Event::ServingEnded { why: SessionEnd::Done, .. })).count()
+    };
+    let has_failed = |world: &World| {
+        world.hosts[downloader.0].events.iter().any(|(_, e)| matches!(e, Event::DownloadFailed { .. }))
+    };
+    assert!(world.run(second(30), has_failed), "every piece is there, and no name is to be had");
+    world.run(world.now + Duration::from_millis(500), |_| false);
+    assert_eq!(told(&world), 0, "nothing is done");
+    world.hosts[downloader.0].disk.faults.nameless = false;
+    finishes(&mut world, downloader, 60);
+    world.run(world.now + Duration::from_millis(500), |_| false);
+    assert!(told(&world) > 0, "somebody served the rest, or told what it is");
+}

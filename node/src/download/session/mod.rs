@@ -280,7 +280,14 @@ impl Session {
 
     /// Says once that there is nothing to ask for now: others may have this node's place.
     pub(crate) fn say_nothing_to_ask(&mut self, cx: &mut Context<'_>) {
-        if self.is_willing() && !std::mem::replace(&mut self.said_nothing_to_ask, true) {
+        if self.is_willing() {
+            self.give_place_back(cx);
+        }
+    }
+
+    /// Says once since it asked last that it wants nothing more, and be it that it waits for its turn.
+    pub(crate) fn give_place_back(&mut self, cx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.said_nothing_to_ask, true) {
             let (first, none) = (0, List::default());
             self.say_request(first, none, cx);
         }

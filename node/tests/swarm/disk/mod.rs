@@ -37,6 +37,8 @@ pub(crate) struct DiskFaults {
     pub(crate) errors: u32,
     /// There is no room from then to then.
     pub(crate) full: Option<Range<Timestamp>>,
+    /// Whole files get no name.
+    pub(crate) nameless: bool,
 }
 
 #[derive(Debug)]
@@ -321,7 +323,8 @@ impl Disk {
         let part = self.parts.get_mut(&target).expect("a part file");
         let pieces = around.library.of(part.content).expect("a content").manifest.layout().pieces();
         assert_eq!(part.stored(), pieces as usize, "finished before every piece is stored");
-        if let Some(kind) = self.broken(0, around) {
+        let nameless = self.faults.nameless.then(|| DiskErrorKind::Other("read-only file system".to_owned()));
+        if let Some(kind) = nameless.or_else(|| self.broken(0, around)) {
             self.close_when_idle(&target);
             return Err(DiskError { path: target, kind }.into());
         }

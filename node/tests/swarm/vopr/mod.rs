@@ -72,7 +72,7 @@ fn add(world: &mut World, options: &Options, spec: &HostOptions) -> HostId {
     };
     world.hosts[host.0].manners = spec.manners;
     let full = spec.disk.full.map(|(at, time)| world.now + at..world.now + at + time);
-    let faults = DiskFaults { latency: spec.disk.latency, errors: spec.disk.errors, full };
+    let faults = DiskFaults { latency: spec.disk.latency, errors: spec.disk.errors, full, nameless: false };
     world.hosts[host.0].disk.faults = faults;
     host
 }
