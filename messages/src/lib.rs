@@ -7,6 +7,7 @@ mod cookie;
 mod datagram;
 mod error;
 mod header;
+mod hidden;
 mod id;
 pub mod limits;
 mod list;

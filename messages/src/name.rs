@@ -7,6 +7,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::hidden::{first_hidden, is_blank};
 use crate::id::ContentId;
 use crate::limits::{MAX_DIGITS, MAX_NAME, MIN_DIGITS};
 
@@ -22,7 +23,10 @@ pub enum NameError {
     /// `/`, `\`, `:` with a drive letter, NUL or another control character.
     #[error("a name has no path separators and no control characters")]
     Forbidden,
-    /// A dot or a space at the end, which Windows drops.
+    /// A character that nobody sees, or that turns the direction of writing.
+    #[error("a name has nothing in it that is not seen or turns the direction of writing, such as this one's {}", .0.escape_unicode())]
+    Hidden(char),
+    /// A dot or a space at the end, which Windows drops; or any other blank, which nobody sees there.
     #[error("a name does not end with a dot or a space")]
     Trailing,
     /// `CON`, `NUL`, `COM1` and the like, with any ending.
@@ -30,7 +34,10 @@ pub enum NameError {
     Device,
 }
 
-/// One path component that is harmless on every common system: the label under which a content is shared.
+/// One path component that is harmless on every common system and looks like what it is: the label under which a content is shared.
+///
+/// Nothing in it is invisible or turns the direction of writing; the joiners of Persian, of Indic scripts and of emoji are
+/// allowed where they do their work.
 ///
 /// Characters that Windows merely refuses in a file's name (`? * < > | "`, and `:` behind more than one letter) are
 /// allowed, as they are common elsewhere: there the file cannot be created, which is an error like any other.
@@ -52,7 +59,10 @@ impl Name {
         if text.chars().any(|c| c == '/' || c == '\\' || c.is_control()) || is_drive(text) {
             return Err(NameError::Forbidden);
         }
-        if text.ends_with(['.', ' ']) {
+        if let Some(hidden) = first_hidden(text) {
+            return Err(NameError::Hidden(hidden));
+        }
+        if text.ends_with('.') || text.ends_with(is_blank) {
             return Err(NameError::Trailing);
         }
         if is_windows_device(text) {

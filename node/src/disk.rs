@@ -270,8 +270,8 @@ pub enum DiskErrorKind {
     /// It is not what it was when it was announced.
     #[error("changed since it was shared")]
     Changed,
-    /// The name cannot be shared or saved.
-    #[error("{0}")]
+    /// The name cannot be shared.
+    #[error("{0}: --name gives it another")]
     Name(messages::NameError),
     /// The system makes it up while it is read.
     #[error("the system does not know how long it is: copy it to a file, and share that one")]

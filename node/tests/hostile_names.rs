@@ -11,8 +11,10 @@ use std::path::PathBuf;
 
 use programs::{Place, Program, noise};
 
-/// A name that every system takes, and that looks like another.
-const NAME: &str = "photo\u{202e}gpj.\u{2066}b\u{200b}\u{ad}in";
+/// What every system takes for a file, and nothing is shared as: it looks like another.
+const LOOKS_LIKE_ANOTHER: &str = "photo\u{202e}gpj.\u{2066}b\u{200b}\u{ad}in";
+/// A name with a character that has no picture of its own, and work to do.
+const NAME: &str = "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}.bin";
 /// What no name on the wire may have; a path here may. The last two forge a line.
 const STEERS: &str = "\u{1b}[31m\u{1b}]0;title\u{7}\u{7f}\u{9b}2J\u{202e}\u{2067}\u{feff}\r\nforged: done";
 
@@ -56,6 +58,18 @@ fn names_and_paths_that_steer_are_shown_and_do_nothing() {
     fs::write(&file, noise(300_000)).expect("written");
     let os = OsStr::new;
 
+    // What looks like another is not shared as it stands, nor asked for.
+    let other = hostile.join(LOOKS_LIKE_ANOTHER);
+    fs::write(&other, noise(300_000)).expect("written");
+    let refused = said(&place, &with(&address, &[os("send"), other.as_os_str()]), 10);
+    for words in ["such as this one's \\u{202e}", "--name gives it another"] {
+        assert!(refused.iter().any(|line| line.contains(words)), "{words}: {refused:#?}");
+    }
+    for verb in ["download", "send --name"] {
+        let words = verb.split(' ').map(os).chain([os(LOOKS_LIKE_ANOTHER), file.as_os_str()]);
+        said(&place, &with(&address, &words.collect::<Vec<_>>()), 2);
+    }
+
     let mut owner = place.riffle(&[]);
     let owner = Program::start(owner.args(with(&address, &[os("send"), file.as_os_str()])));
     owner.wait_for("riffle download --tracker ");
@@ -79,7 +93,8 @@ fn names_and_paths_that_steer_are_shown_and_do_nothing() {
     let word = STEERS.replace(['\n', '\r', '\u{7}'], "");
     for line in [
         format!("download '{NAME}' -o here"),
-        format!("send '{NAME}' 'none{word}'"),
+        format!("send '{NAME}' '{LOOKS_LIKE_ANOTHER}' 'none{word}'"),
+        format!("download '{LOOKS_LIKE_ANOTHER}'"),
         format!("download 'no{NAME}' '{word}'"),
         format!("cancel '{word}'"),
         format!("unshare '{word}'"),
@@ -95,7 +110,7 @@ fn names_and_paths_that_steer_are_shown_and_do_nothing() {
     }
     let (_, lines) = prompt.end();
     check(&lines);
-    for words in ["\\u{202e}gpj", "there is no command \"\\u{1b}[31m", "none\\u{1b}"] {
+    for words in ["photo\\u{202e}gpj", "\\u{200c}", "there is no command \"\\u{1b}[31m", "none\\u{1b}"] {
         assert!(lines.iter().any(|line| line.contains(words)), "{words}: {lines:#?}");
     }
 
@@ -105,7 +120,7 @@ fn names_and_paths_that_steer_are_shown_and_do_nothing() {
     tracker.interrupt();
     check(&tracker.end().1);
     let logs = place.logs();
-    assert!(logs.contains("photo\\u{202e}gpj"), "{logs}");
+    assert!(logs.contains("\\u{200c}") && !logs.contains("name=\"photo"), "{logs}");
     check(&logs.lines().map(str::to_owned).collect::<Vec<_>>());
 }
 
@@ -153,4 +168,16 @@ fn refusals_of_what_steers_are_one_line_that_does_nothing() {
     let (_, lines) = send.end();
     check(&lines);
     assert!(lines.iter().any(|line| line.contains("\\u{1b}[31m")), "the folder is named: {lines:#?}");
+}
+
+/// What has no place in a name is what is written as its number wherever it comes from, and nothing else.
+#[test]
+fn what_is_not_seen_is_the_same_for_names_screens_and_logs() {
+    // Where they stand here they have nothing to do, and screens show them: they only choose between pictures.
+    let is_selector = |c: &char| matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}');
+    for c in (char::MIN..=char::MAX).filter(|c| !is_selector(c) && !matches!(c, '/' | '\\' | ':')) {
+        let text = format!("a{c}b");
+        let is_name = messages::Name::new(&text).is_ok();
+        assert_eq!(is_name, logs::one_line(&text) == text, "{}", c.escape_unicode());
+    }
 }
