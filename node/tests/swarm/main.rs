@@ -5,6 +5,7 @@ mod content;
 mod disk;
 mod faults;
 mod found;
+mod hostile;
 mod inquiries;
 mod link;
 mod links;

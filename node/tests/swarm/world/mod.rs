@@ -7,6 +7,7 @@ mod faults;
 mod host;
 mod network;
 mod strangers;
+pub(crate) mod takers;
 mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +33,7 @@ pub(crate) use faults::{Fault, Move};
 pub(crate) use host::{Host, Manners, Standing, State, Wish};
 pub(crate) use network::{Cut, Payload};
 pub(crate) use strangers::{Flood, Strangers};
+use takers::Taker;
 pub(crate) use watch::Watch;
 
 /// A core that asks to be polled this often without time passing goes round in circles.
@@ -85,6 +87,12 @@ enum Happening {
     },
     /// A stranger sends something.
     Stranger,
+    /// A session of a taker acts, unless it has another timer by now.
+    Taker {
+        host: HostId,
+        session: u32,
+        timer: u32,
+    },
     /// The connection beside ours learns that a packet has arrived.
     CubicAcknowledged {
         number: u64,
@@ -122,6 +130,7 @@ pub(crate) struct World {
     tracker_bad: bool,
     cuts: Vec<Cut>,
     pub(crate) strangers: Strangers,
+    takers: BTreeMap<HostId, Taker>,
     watch: Option<Watch>,
     cubic: Option<Cubic>,
     /// No more events of a host than this are kept.
@@ -157,6 +166,7 @@ impl World {
             tracker_bad: false,
             cuts: Vec::new(),
             strangers: Strangers::default(),
+            takers: BTreeMap::new(),
             watch: None,
             cubic: None,
             events_kept: usize::MAX,
@@ -330,6 +340,7 @@ impl World {
             Happening::Fault(fault) => self.on_fault(*fault),
             Happening::Continue { host } => self.go_on(host),
             Happening::Stranger => self.on_stranger(),
+            Happening::Taker { host, session, timer } => self.on_taker(host, session, timer),
             Happening::CubicAcknowledged { number, rtt } => self.on_cubic_acknowledged(number, rtt),
             Happening::Wake { host: TRACKER, round } => {
                 if round == self.tracker_round && self.tracker_runs {
@@ -384,6 +395,9 @@ impl World {
 
     fn deliver(&mut self, to: HostId, from: SocketAddr, payload: Payload) {
         self.count_from_stranger(to, from, payload.bytes());
+        if self.take(to, &payload) {
+            return;
+        }
         if let Manners::Plays(part) = self.hosts[to.0].manners
             && self.play(to, from, &payload, part)
         {

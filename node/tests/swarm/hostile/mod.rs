@@ -1,0 +1,3 @@
+//! What nodes that mean harm do to others, and how little of it succeeds.
+
+mod taking;
