@@ -182,6 +182,10 @@ pub enum Doubt {
     /// It is torn or its checksums do not hold.
     #[error("its journal is damaged")]
     Damaged,
+    /// It does not carry the seal of this person on this host: an earlier version wrote it, the secret of the state folder is
+    /// gone, or somebody else has put it there.
+    #[error("its journal is not sealed by this node's state folder")]
+    Unsealed,
     /// Another version of the program wrote it.
     #[error("its journal is of another version")]
     OtherVersion,

@@ -1,19 +1,18 @@
-//! Any bytes as a journal, and any records in a journal that is whole, cut or of another boot.
+//! Any bytes as a journal, and any records in a journal that is whole, cut, of another boot or under another's seal.
 
 use std::collections::BTreeMap;
 
 use messages::{ContentId, PieceIndex};
 use node::Doubt;
 
-use super::{
-    BootId, HEADER, JournalHeader, Kept, PartMark, RECORD, Record, Recovered, from_old_form, recover,
-};
+use super::{BootId, FileMark, HEADER, JournalHeader, JournalKey, Kept, RECORD, Record, Recovered, Said};
 
 const NOW: JournalHeader = JournalHeader {
     content: ContentId::from_bytes([7; 32]),
     length: 5 << 20,
     boot: BootId([3; 16]),
-    part: PartMark { inode: 9, made: 1 << 60 },
+    part: FileMark { inode: 9, made: 1 << 60 },
+    journal: FileMark { inode: 8, made: 1 << 60 },
 };
 const PIECES: u32 = 20;
 /// Bytes of a script that make one record.
@@ -21,12 +20,16 @@ const TOLD: usize = 3;
 
 /// What is believed is what a naive reading says, and nothing when the part file itself is in doubt.
 pub(crate) fn hold(bytes: &[u8]) {
+    let key = JournalKey::of_secret(&[1; 32]);
     for part in [None, Some(Doubt::Changed)] {
-        is_sound(&recover(bytes, &NOW, PIECES, part), part);
-        told(bytes, part);
-        if let Some(present) = from_old_form(bytes) {
-            is_sound(&recover(&present, &NOW, PIECES, part), part);
+        for said in [Said::read(bytes, PIECES, &key), Said::read_oldest(bytes, PIECES)] {
+            let Ok(said) = said else { continue };
+            assert!(said.told().count() <= PIECES as usize);
+            let recovered = said.recover(&NOW, part);
+            is_sound(&recovered, part);
+            assert!(said.is_sealed || recovered.trusted.is_empty(), "what nobody has sealed is trusted");
         }
+        told(bytes, part, &key);
     }
 }
 
@@ -49,24 +52,27 @@ fn is_sound(recovered: &Recovered, part: Option<Doubt>) {
 }
 
 /// A journal that `script` makes: its boot, where it is cut, and its records.
-fn told(script: &[u8], part: Option<Doubt>) {
+fn told(script: &[u8], part: Option<Doubt>, key: &JournalKey) {
     let Some((&[boot, cut, torn], rest)) = script.split_first_chunk::<3>() else { return };
     let same_boot = boot & 1 == 0;
     let boot = if same_boot { NOW.boot } else { BootId([4; 16]) };
     let mut bytes = Vec::new();
-    JournalHeader { boot, ..NOW }.encode(&mut bytes);
+    let mut chain = JournalHeader { boot, ..NOW }.encode(&mut bytes, key);
     assert_eq!(bytes.len(), HEADER);
     let (records, _) = rest.as_chunks::<TOLD>();
     let records: Vec<Record> = records.iter().map(record).collect();
-    records.iter().for_each(|record| record.encode(&mut bytes));
+    records.iter().for_each(|record| record.encode(&mut bytes, &mut chain));
     assert_eq!(bytes.len(), HEADER + records.len() * RECORD);
     let whole = bytes.len();
     if torn & 1 == 1 {
         bytes.truncate(whole.saturating_sub(cut.into()).max(HEADER));
     }
     let readable = (bytes.len() - HEADER) / RECORD;
-    let recovered = recover(&bytes, &NOW, PIECES, part);
+    let recover = |key| Said::read(&bytes, PIECES, key).expect("a header").recover(&NOW, part);
+    let recovered = recover(key);
     is_sound(&recovered, part);
+    let stranger = recover(&JournalKey::of_secret(&[2; 32]));
+    assert_eq!(stranger, Recovered::nothing(PIECES, Doubt::Unsealed), "another's seal");
 
     let mut said: BTreeMap<u32, Record> = BTreeMap::new();
     let mut damaged = !(bytes.len() - HEADER).is_multiple_of(RECORD);

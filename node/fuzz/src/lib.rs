@@ -26,13 +26,14 @@ mod wire_oracle;
 mod journal_oracle;
 #[path = "../../src/bin/riffle/driver/disk/records.rs"]
 mod records;
+#[path = "../../src/bin/riffle/driver/disk/seal.rs"]
+mod seal;
 mod tree {
     /// The BLAKE3 value of one piece, as the program has it.
     pub(crate) type Subtree = [u8; 32];
 }
-use records::{
-    BootId, HEADER, JournalHeader, Kept, PartMark, RECORD, Record, Recovered, from_old_form, recover,
-};
+use records::{BootId, FileMark, HEADER, JournalHeader, Kept, RECORD, Record, Recovered, Said};
+use seal::JournalKey;
 
 // So is the prompt's word splitting.
 #[path = "../../src/bin/riffle/words.rs"]

@@ -11,8 +11,8 @@ pub(crate) const MIB: usize = 1 << 20;
 pub(crate) const PIECE: usize = messages::limits::MIN_PIECE_SIZE as usize;
 
 /// The journal beside a part file: a header, then records of one size (node/README.md).
-const JOURNAL_HEADER: u64 = 84;
-const JOURNAL_RECORD: u64 = 41;
+const JOURNAL_HEADER: u64 = 112;
+const JOURNAL_RECORD: u64 = 53;
 
 /// A place with a tracker. Programs that are dropped are killed.
 pub(crate) struct Scene {

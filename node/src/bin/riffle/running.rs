@@ -135,6 +135,7 @@ impl Running {
             node,
             memory,
             locks: state.as_ref().map(StateFolder::locks),
+            journal_key: state.as_ref().map(StateFolder::journal_key),
             log: tracing::dispatcher::get_default(Clone::clone),
         })
         .map_err(refused_start)?;

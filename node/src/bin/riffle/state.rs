@@ -88,6 +88,11 @@ impl StateFolder {
         self.lock.elsewhere().map_or_else(|| self.folder.with_file_name("locks"), Path::to_owned)
     }
 
+    /// Where the secret is under which journals of downloads are sealed: one for all nodes of this state.
+    pub(crate) fn journal_key(&self) -> PathBuf {
+        self.folder.with_file_name("journal-key")
+    }
+
     /// What a person should know when the folder could not be locked where it is.
     pub(crate) fn locked_elsewhere(&self) -> Option<String> {
         let elsewhere = self.lock.elsewhere()?;

@@ -153,6 +153,7 @@ impl Stage {
             node,
             memory: None,
             locks: None,
+            journal_key: None,
             log,
         })
         .map_err(refused_start)?;

@@ -48,7 +48,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::clock::Clock;
 pub(crate) use self::disk::Memory;
-use self::disk::{Disk, Results};
+use self::disk::{Disk, KeyOfState, Results};
 use self::limits::FileLimits;
 pub(crate) use self::limits::raise_open_files;
 use self::pool::Pool;
@@ -79,6 +79,8 @@ pub(crate) struct DriverSettings {
     pub(crate) memory: Option<Memory>,
     /// Where part files are locked on file systems without locks; `None`: nowhere.
     pub(crate) locks: Option<PathBuf>,
+    /// Where the secret is from which the seals of journals are made; `None`: they are believed in this life alone.
+    pub(crate) journal_key: Option<PathBuf>,
     /// Where the node's threads say what they do.
     pub(crate) log: tracing::Dispatch,
 }
@@ -124,7 +126,7 @@ pub(crate) struct NodeHandle {
 pub(crate) fn start(
     settings: DriverSettings,
 ) -> Result<(NodeHandle, mpsc::UnboundedReceiver<Event>), StartError> {
-    let DriverSettings { settings, listen, port, tracker, node, memory, locks, log } = settings;
+    let DriverSettings { settings, listen, port, tracker, node, memory, locks, journal_key, log } = settings;
     let clock = Clock::start();
     let identity = identity(node).map_err(StartError::Threads)?;
     let bound = BoundSocket::bind_preferring(port, listen, &settings.network)?;
@@ -141,6 +143,9 @@ pub(crate) fn start(
     }
     if let Some(locks) = locks {
         disk.lock_in(&locks);
+    }
+    if let Some(path) = journal_key {
+        disk.seal_under(KeyOfState::at(path));
     }
     let state = UdpSocketState::new(UdpSockRef::from(&bound.socket))
         .map_err(|cause| StartError::Bind { address: listen, cause })?;

@@ -17,6 +17,7 @@ fn settings() -> DriverSettings {
         node: NodeId::from_bytes([5; 16]),
         memory: None,
         locks: None,
+        journal_key: None,
         log: tracing::Dispatch::none(),
     }
 }

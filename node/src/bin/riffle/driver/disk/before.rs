@@ -1,4 +1,5 @@
-//! What is in a part file from before: what its journal says, and how far that can be believed.
+//! What is in a part file from before: what its journal says, and how far that can be believed. Of a journal that is not proven to
+//! be ours nothing is, and whatever may be in the part file is hashed.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -11,8 +12,9 @@ use messages::{Layout, Manifest, PieceIndex};
 use node::Doubt;
 
 use super::fault::is_passing;
-use super::journal::open_regular_file;
-use super::records::{JournalHeader, Recovered, recover};
+use super::journal::{FileNumber, number_of, open_regular_file};
+use super::owner::Whose;
+use super::records::{JournalHeader, Recovered, Said};
 use super::tree::piece_hash;
 
 /// A part file may be touched this much after its journal and still be taken for what the journal describes.
@@ -22,49 +24,69 @@ const MOST_A_PIECE: u64 = 256;
 /// So many pieces are hashed to find out whether a part file that was moved is ours: one or two may be lost.
 const PIECES_TRIED: usize = 4;
 
-/// A journal as it was found, in the present form.
+/// A journal as it was found.
 #[derive(Clone, Debug)]
 pub(crate) struct OldJournal {
-    bytes: Vec<u8>,
+    said: Said,
     /// When it was last added to, since the epoch.
     written: Duration,
+    /// Which file it is.
+    number: Option<FileNumber>,
+    /// Whether it carries our seal, and is the file that was sealed. What it says is believed only then.
+    is_proven: bool,
 }
 
 impl OldJournal {
-    /// The journal at `path`, in the form that `form` makes the present one of; `None` when there is none that can be
-    /// about a content of so many pieces.
+    /// The journal at `path`, as `read` reads one; `None` when there is none that can be about a content of so many pieces,
+    /// or when it is somebody else's, as `whose` says.
     ///
     /// # Errors
     /// When the system cannot tell now: that says nothing about what stands there.
     pub(crate) fn read(
         path: &Path,
         pieces: u32,
-        form: impl Fn(Vec<u8>) -> Option<Vec<u8>>,
+        read: impl Fn(&[u8]) -> Result<Said, Doubt>,
+        whose: impl Fn(&Metadata) -> Whose,
     ) -> io::Result<Option<OldJournal>> {
-        let read = || {
+        let found = || {
             let file = open_regular_file(path)?;
-            let written = modified(&file.metadata()?);
+            let found = file.metadata()?;
             let mut bytes = Vec::new();
-            file.take((u64::from(pieces) + 1) * MOST_A_PIECE).read_to_end(&mut bytes)?;
-            Ok((bytes, written))
+            if whose(&found) != Whose::Others {
+                (&file).take((u64::from(pieces) + 1) * MOST_A_PIECE).read_to_end(&mut bytes)?;
+            }
+            Ok((file, found, bytes))
         };
-        match read() {
-            Ok((bytes, written)) => Ok(form(bytes).map(|bytes| OldJournal { bytes, written })),
-            Err(cause) if is_passing(&cause) => Err(cause),
-            Err(_) => Ok(None),
-        }
+        let (file, found, bytes) = match found() {
+            Ok(found) => found,
+            Err(cause) if is_passing(&cause) => return Err(cause),
+            Err(_) => return Ok(None),
+        };
+        let Ok(said) = read(&bytes) else { return Ok(None) };
+        let is_itself = said.header.journal.is_of(&file);
+        let is_proven = said.is_sealed && is_itself && whose(&found) == Whose::Ours;
+        Ok(Some(OldJournal { said, written: modified(&found), number: number_of(&file), is_proven }))
     }
 
     /// Its header.
-    pub(crate) fn header(&self) -> Option<JournalHeader> {
-        JournalHeader::read(&self.bytes).ok()
+    pub(crate) fn header(&self) -> &JournalHeader {
+        &self.said.header
+    }
+
+    /// Whether it is one that we have written and nobody else has touched.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+
+    /// Which file it is.
+    pub(crate) fn number(&self) -> Option<FileNumber> {
+        self.number
     }
 
     /// Whether `file` has a piece that it tells to be stored: then this is its journal, whatever became of its inode on the
     /// way (a copy, a backup, a stick that was plugged in again).
-    pub(crate) fn tells_of(&self, file: &File, now: &JournalHeader, manifest: &Manifest) -> bool {
+    pub(crate) fn tells_of(&self, file: &File, manifest: &Manifest) -> bool {
         let layout = manifest.layout();
-        let recovered = recover(&self.bytes, now, layout.pieces(), None);
         let is_there = |piece: PieceIndex| {
             let span = layout.span(piece).unwrap_or_default();
             let mut bytes = vec![0; (span.end - span.start) as usize];
@@ -72,10 +94,11 @@ impl OldJournal {
             read.is_ok() && manifest.piece_hash(piece) == Some(&piece_hash(&bytes))
         };
         // The first is as good as any: of a file that is not ours none is there.
-        recovered.told().take(PIECES_TRIED).any(is_there)
+        self.said.told().take(PIECES_TRIED).any(is_there)
     }
 
-    /// What `file`, in the state `metadata`, holds of `manifest`. `is_moved`: it is not the inode that was written to.
+    /// What `file`, in the state `metadata`, holds of `manifest`. `is_moved`: it is not the inode that was written to, or others
+    /// can have written to it as well.
     pub(crate) fn look_back(
         &self,
         (file, metadata): (&File, &Metadata),
@@ -91,7 +114,10 @@ impl OldJournal {
             length if length > layout.length() || touched_late || is_moved => Some(Doubt::Changed),
             _ => None,
         };
-        let mut recovered = recover(&self.bytes, now, pieces, part);
+        let mut recovered = match self.is_proven {
+            true => self.said.recover(now, part),
+            false => Recovered::nothing(pieces, Doubt::Unsealed),
+        };
         // Where nothing was ever written there is nothing to be found.
         let unknown = std::mem::take(&mut recovered.unknown);
         recovered.doubtful.extend(may_be_there(file, manifest, unknown));

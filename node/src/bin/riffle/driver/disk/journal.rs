@@ -1,24 +1,55 @@
 //! `.NAME.<id>.riffle-journal`: which pieces of the part file beside it are stored, so that nothing verified is fetched
-//! twice; and by its header the proof that both files are this program's.
+//! twice; and by its header and seals the proof that both files are this program's.
 //!
-//! A header, then records that are only ever appended. Each carries its CRC, and reading stops at the first one that
-//! is torn or damaged. `written` says that the system has the bytes: true for as long as it runs, so it is believed
+//! A header, then records that are only ever appended. Each carries its seal (`seal.rs`), and reading stops at the first one that
+//! is torn, damaged or not ours. `written` says that the system has the bytes: true for as long as it runs, so it is believed
 //! under the same boot id only. `durable` says that they are on the disk. `doubtful` takes back what was said of a piece.
 //!
 //! ```text
 //! header   magic 6, version 1, pad 1, content id 32, length 8, boot 16,
-//!          inode of the part file 8, when that was made 8, crc 4                          84 bytes
-//! record   kind 1, piece 4, BLAKE3 subtree value 32, crc 4                                41 bytes
+//!          inode of the part file 8, when that was made 8, the same of the journal itself 16, seal 16    112 bytes
+//! record   kind 1, piece 4, BLAKE3 subtree value 32, seal 16                                              53 bytes
 //! ```
+//!
+//! A folder may be open to others, or full of what came out of an archive. So a journal is believed only when its seal is that of
+//! this person on this host, and it is still the very file that was sealed, beside the very part file; and when nobody else can
+//! have written to either (`owner.rs`). Nothing of this keeps out another program of the same user: that can read the secret, and
+//! could as well write to the finished file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
+use super::owner::{PRIVATE, is_ours};
 use super::place::{promises_nothing, rename_apart, sibling, sync_folder_of};
-use super::records::{BootId, HEADER, JournalHeader, RECORD, Record};
+use super::records::{BootId, FileMark, HEADER, JournalHeader, RECORD, Record, Said};
+use super::seal::{Chain, JournalKey};
 use super::writing::{Call, Writing};
+
+/// Where a journal goes.
+#[derive(Clone, Debug)]
+pub(crate) struct JournalPlace {
+    /// Its name.
+    pub(crate) path: PathBuf,
+    /// The one file there that it may take the place of: a journal before it, by device and inode.
+    pub(crate) over: Option<FileNumber>,
+}
+
+/// Device and inode of a file.
+pub(crate) type FileNumber = (u64, u64);
+
+/// What journals are written with.
+#[derive(Clone, Copy)]
+pub(crate) struct Pen<'a> {
+    /// How many pieces there are to be told of.
+    pub(crate) pieces: u32,
+    /// How to write.
+    pub(crate) writing: &'a Writing,
+    /// What to seal under.
+    pub(crate) key: &'a JournalKey,
+}
 
 /// An open journal.
 #[derive(Debug)]
@@ -26,38 +57,44 @@ pub(crate) struct Journal {
     file: File,
     path: PathBuf,
     writing: Writing,
+    /// What stands in the header's place in the chain of seals, and in that of the last record.
+    header: Chain,
+    chain: Chain,
     /// How long it is with all whole records; what stands behind that is the rest of an append that failed.
     length: u64,
     torn: bool,
 }
 
 impl Journal {
-    /// Writes a journal anew that says `records`, in place of the one of the same content at `path` if there is one, and
-    /// takes the room for what is to come.
+    /// Writes a journal anew that says `records`, in place of the one that is to be replaced if there is one, and takes the
+    /// room for what is to come. It has marks of its own; `header` does not tell of them.
     ///
     /// # Errors
-    /// Those of the system; [`io::ErrorKind::AlreadyExists`] when something else stands at `path`. What stood there is
-    /// there still.
+    /// Those of the system; [`io::ErrorKind::AlreadyExists`] when something else stands there. What stood there is there still.
     pub(crate) fn create(
-        path: &Path,
+        place: &mut JournalPlace,
         header: &JournalHeader,
         records: &[Record],
-        (pieces, writing): (u32, &Writing),
+        pen: Pen<'_>,
     ) -> io::Result<Journal> {
-        let (file, fresh) = create_fresh(path, header, writing)?;
+        let path = place.path.clone();
+        let (file, fresh) = create_fresh(&path, pen)?;
         let mut bytes = Vec::with_capacity(HEADER + records.len() * RECORD);
-        header.encode(&mut bytes);
-        records.iter().for_each(|record| record.encode(&mut bytes));
+        let header = JournalHeader { journal: FileMark::of(&file), ..*header };
+        let header = header.encode(&mut bytes, pen.key);
+        let mut chain = header;
+        records.iter().for_each(|record| record.encode(&mut bytes, &mut chain));
         let written =
-            fill(&file, &bytes, most(pieces), writing).and_then(|()| take_place(&fresh, path, header));
+            fill(&file, &bytes, most(pen.pieces), pen.writing).and_then(|()| take_place(&fresh, place));
         written.inspect_err(|_| {
             // Half a journal says nothing, and takes room.
             let _ = std::fs::remove_file(&fresh);
         })?;
         // Before a byte is written that the journal before this one does not know of.
-        sync_folder_of(path);
-        let (path, writing, length) = (path.to_owned(), writing.clone(), bytes.len() as u64);
-        Ok(Journal { file, path, writing, length, torn: false })
+        sync_folder_of(&path);
+        place.over = number_of(&file);
+        let (writing, length) = (pen.writing.clone(), bytes.len() as u64);
+        Ok(Journal { file, path, writing, header, chain, length, torn: false })
     }
 
     /// Appends `records`.
@@ -70,10 +107,11 @@ impl Journal {
             self.torn = false;
         }
         let mut bytes = Vec::with_capacity(records.len() * RECORD);
-        records.iter().for_each(|record| record.encode(&mut bytes));
+        let mut chain = self.chain;
+        records.iter().for_each(|record| record.encode(&mut bytes, &mut chain));
         let appended = self.writing.append(&self.file, &bytes);
         match &appended {
-            Ok(()) => self.length += bytes.len() as u64,
+            Ok(()) => (self.length, self.chain) = (self.length + bytes.len() as u64, chain),
             // Half a record would hide those that come after it.
             Err(_) => self.torn = self.file.set_len(self.length).is_err(),
         }
@@ -86,7 +124,7 @@ impl Journal {
     /// Those of the system.
     pub(crate) fn start_over(&mut self) -> io::Result<()> {
         self.file.set_len(HEADER as u64)?;
-        (self.length, self.torn) = (HEADER as u64, false);
+        (self.length, self.chain, self.torn) = (HEADER as u64, self.header, false);
         Ok(())
     }
 
@@ -108,23 +146,36 @@ impl Journal {
 }
 
 /// A new, empty file beside the journal at `path`, to become it. A name that somebody else uses is left alone.
-fn create_fresh(path: &Path, header: &JournalHeader, writing: &Writing) -> io::Result<(File, PathBuf)> {
-    writing.allow(Call::Create)?;
+pub(crate) fn create_fresh(path: &Path, pen: Pen<'_>) -> io::Result<(File, PathBuf)> {
+    pen.writing.allow(Call::Create)?;
     let suffixes =
         (1..=9).map(|number| if number == 1 { ".new".to_owned() } else { format!(".new{number}") });
     for suffix in suffixes {
         let fresh = sibling(path, &suffix);
         // Left behind by a crash between here and the rename.
-        if header_at(&fresh).is_some_and(|there| there.is_about(header)) {
+        if is_our_journal(&fresh, pen.key) {
             std::fs::remove_file(&fresh)?;
         }
-        let flags = libc::O_NOFOLLOW;
-        match OpenOptions::new().append(true).create_new(true).custom_flags(flags).open(&fresh) {
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true).mode(PRIVATE).custom_flags(libc::O_NOFOLLOW);
+        match options.open(&fresh) {
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
             opened => return Ok((opened?, fresh)),
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Whether a journal stands at `path` that was sealed under `key` and is the file that it was then.
+fn is_our_journal(path: &Path, key: &JournalKey) -> bool {
+    let read = || {
+        let file = open_regular_file(path).ok()?;
+        let mut bytes = Vec::with_capacity(HEADER);
+        (&file).take(HEADER as u64).read_to_end(&mut bytes).ok()?;
+        let said = Said::read(&bytes, 0, key).ok()?;
+        Some(said.is_sealed && said.header.journal.is_of(&file) && is_ours(&file.metadata().ok()?))
+    };
+    read().unwrap_or(false)
 }
 
 /// Puts `bytes` into a new file, synced, and with room for `most`.
@@ -134,25 +185,18 @@ fn fill(file: &File, bytes: &[u8], most: u64, writing: &Writing) -> io::Result<(
     file.sync_data()
 }
 
-/// Renames `fresh` to `path`, where nothing stands but perhaps the journal before it.
-fn take_place(fresh: &Path, path: &Path, header: &JournalHeader) -> io::Result<()> {
-    match rename_apart(fresh, path) {
+/// Renames `fresh` to where it belongs; nothing stands there but perhaps the journal that it may replace.
+fn take_place(fresh: &Path, place: &JournalPlace) -> io::Result<()> {
+    match rename_apart(fresh, &place.path) {
         Err(cause) if cause == rustix::io::Errno::EXIST || promises_nothing(cause) => {
-            let is_ours = header_at(path).is_some_and(|there| there.is_about(header));
-            if !is_ours && std::fs::symlink_metadata(path).is_ok() {
+            let there = std::fs::symlink_metadata(&place.path).ok().map(|found| (found.dev(), found.ino()));
+            if there.is_some() && there != place.over {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            std::fs::rename(fresh, path)
+            std::fs::rename(fresh, &place.path)
         }
         renamed => renamed.map_err(io::Error::from),
     }
-}
-
-/// The header of the journal at `path`; `None` when there is no journal: nothing, another file, a link, a pipe.
-pub(crate) fn header_at(path: &Path) -> Option<JournalHeader> {
-    let mut bytes = Vec::with_capacity(HEADER);
-    open_regular_file(path).ok()?.take(HEADER as u64).read_to_end(&mut bytes).ok()?;
-    JournalHeader::read(&bytes).ok()
 }
 
 /// Opens a file for reading: no link is followed, and nobody is waited for.
@@ -167,9 +211,28 @@ pub(crate) fn open_regular_file(path: &Path) -> io::Result<File> {
 
 /// Whether `file` is what stands at `path`.
 pub(crate) fn leads_to(path: &Path, file: &File) -> bool {
-    let of = |found: std::fs::Metadata| (found.dev(), found.ino());
-    let there = std::fs::symlink_metadata(path).map(of).ok();
-    there.is_some() && there == file.metadata().map(of).ok()
+    let there = std::fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    there.is_some() && there == number_of(file)
+}
+
+/// Device and inode of an open file.
+pub(crate) fn number_of(file: &File) -> Option<FileNumber> {
+    file.metadata().ok().map(|found| (found.dev(), found.ino()))
+}
+
+impl FileMark {
+    /// The mark of an open file; [`FileMark::NONE`] where the system does not tell.
+    pub(crate) fn of(file: &File) -> FileMark {
+        let Ok(metadata) = file.metadata() else { return FileMark::NONE };
+        let made = metadata.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+        let made = made.map_or(0, |made| u64::try_from(made.as_nanos()).unwrap_or(0));
+        FileMark { inode: metadata.ino(), made }
+    }
+
+    /// Whether it is that of `file`.
+    pub(crate) fn is_of(&self, file: &File) -> bool {
+        *self != FileMark::NONE && *self == FileMark::of(file)
+    }
 }
 
 /// What the journal of a content of so many pieces takes when all goes well: each is told of twice.

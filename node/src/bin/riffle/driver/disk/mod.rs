@@ -7,16 +7,20 @@ mod fault;
 mod hashing;
 mod identity;
 mod journal;
+mod key;
 mod lanes;
 mod lock;
 mod memory;
+mod nameless;
 mod open;
+mod owner;
 mod part;
 mod place;
 mod records;
 mod results;
 mod room;
 mod scan;
+mod seal;
 mod serve;
 mod share;
 mod stores;
@@ -51,6 +55,7 @@ use self::writing::Writing;
 use super::pool::Pool;
 
 pub(crate) use self::identity::FileIdentity;
+pub(crate) use self::key::KeyOfState;
 pub(crate) use self::memory::Memory;
 pub(crate) use self::results::{Done, Loan, Results};
 pub(crate) use self::serve::{ServedFile, check, forget, let_go, populate, reopen};
@@ -84,6 +89,8 @@ pub(crate) struct Disk {
     memory: Option<Arc<Memory>>,
     /// Where locks go that the file system does not have.
     locks: Option<Arc<Path>>,
+    /// What journals are sealed under: of this life alone, until another is given.
+    key: Arc<KeyOfState>,
 }
 
 impl Disk {
@@ -111,7 +118,13 @@ impl Disk {
             most_open: usize::MAX,
             memory: None,
             locks: None,
+            key: Arc::default(),
         })
+    }
+
+    /// Journals are sealed under `key`, and believed under no other.
+    pub(crate) fn seal_under(&mut self, key: KeyOfState) {
+        self.key = Arc::new(key);
     }
 
     /// Part files on file systems without locks are locked in the folder `locks`.
@@ -158,8 +171,20 @@ impl Disk {
                 let (place, rule) = (Place::of(target, replace), self.rule);
                 let (writing, memory, locks) =
                     (self.writing.clone(), self.memory.clone(), self.locks.clone());
-                let opening =
-                    Opening { download, share, place, content, manifest, rule, writing, memory, locks, stop };
+                let key = self.key.clone();
+                let opening = Opening {
+                    download,
+                    share,
+                    place,
+                    content,
+                    manifest,
+                    rule,
+                    writing,
+                    memory,
+                    locks,
+                    key,
+                    stop,
+                };
                 self.forget(download);
                 self.downloads.insert(download, Slot::Waiting(Box::new(opening)));
                 self.turns.push_back(download);

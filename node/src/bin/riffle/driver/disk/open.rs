@@ -1,5 +1,6 @@
 //! Making room for a download: what stands at its target, its working files, and what is in them from before.
 
+use std::cell::OnceCell;
 use std::fs::{File, Metadata};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,11 +12,12 @@ use node::{DiskError, DiskErrorKind, DiskResult, Doubt, DownloadId, HashedAgain,
 
 use super::fault::{disk_error, error};
 use super::identity::FileIdentity;
-use super::journal::{self, Journal};
+use super::journal::{self, Journal, Pen};
+use super::key::KeyOfState;
 use super::memory::{Fingerprint, Memory};
 use super::part::{Part, PartFile, SyncRule};
 use super::place::Place;
-use super::records::{BootId, JournalHeader, Kept, PartMark, Record, Recovered};
+use super::records::{BootId, FileMark, JournalHeader, Kept, Record, Recovered};
 use super::room::{full_or_else, make_room};
 use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
 use super::share::open_regular;
@@ -46,6 +48,8 @@ pub(crate) struct Opening {
     pub(crate) memory: Option<Arc<Memory>>,
     /// Where locks go that the file system does not have.
     pub(crate) locks: Option<Arc<Path>>,
+    /// What its journal is sealed under.
+    pub(crate) key: Arc<KeyOfState>,
     /// Raised when nobody wants it any more.
     pub(crate) stop: StopFlag,
 }
@@ -166,7 +170,8 @@ impl Opening {
 
     fn header(&self) -> JournalHeader {
         let length = self.manifest.layout().length();
-        JournalHeader { content: self.content, length, boot: BootId::current(), part: PartMark::NONE }
+        let (part, journal) = (FileMark::NONE, FileMark::NONE);
+        JournalHeader { content: self.content, length, boot: BootId::current(), part, journal }
     }
 
     /// The part file, locked, of the right length, with room for all of it; and the pieces to be hashed again.
@@ -174,9 +179,11 @@ impl Opening {
         self.place.check_target()?;
         let (header, locks) = (self.header(), self.locks.as_deref());
         let Opening { place, manifest, writing, .. } = self;
-        let files = Search { place, header, manifest, writing, locks }.open()?;
-        let WorkingFiles { file, part, journal: journal_path, lock, found } = files;
-        let part = PartFile::new(file, part, journal_path, lock);
+        let key = &self.key.key().map_err(|cause| disk_error(&place.target, &cause))?;
+        let tells_owners = OnceCell::new();
+        let files = Search { place, header, manifest, writing, locks, key, tells_owners }.open()?;
+        let WorkingFiles { file, part, journal: journal_place, lock, found } = files;
+        let mut part = PartFile::new(file, part, journal_place, lock);
         let metadata = part.file.metadata().map_err(|cause| disk_error(part.shown(place), &cause))?;
         let (mut journal, recovered) = match found {
             Found::Nothing(journal) => (journal, Recovered::default()),
@@ -189,7 +196,7 @@ impl Opening {
         let is_new = metadata.len() == 0;
         if !is_new && metadata.len() != layout.length() {
             // What the journal says is not so, and must not look right when the file has its length again.
-            self.write_journal(&part, &recovered.records())?;
+            self.write_journal(&mut part, &recovered.records())?;
         }
         // A new journal has its room already.
         let beside =
@@ -208,14 +215,16 @@ impl Opening {
     }
 
     /// The journal of `part`, which says `records` and no more.
-    fn write_journal(&self, part: &PartFile, records: &[Record]) -> Result<Option<Journal>, DiskError> {
-        let Some(path) = &part.journal else { return Ok(None) };
+    fn write_journal(&self, part: &mut PartFile, records: &[Record]) -> Result<Option<Journal>, DiskError> {
+        let Some(place) = &mut part.journal else { return Ok(None) };
         let pieces = self.manifest.layout().pieces();
-        let header = JournalHeader { part: PartMark::of(&part.file), ..self.header() };
-        let made = Journal::create(path, &header, records, (pieces, &self.writing));
+        let header = JournalHeader { part: FileMark::of(&part.file), ..self.header() };
+        let key = self.key.key().map_err(|cause| disk_error(&place.path, &cause))?;
+        let pen = Pen { pieces, writing: &self.writing, key: &key };
+        let made = Journal::create(place, &header, records, pen);
         made.map(Some).map_err(|cause| {
             let most = journal::most(pieces);
-            full_or_else(&part.file, path, &cause, most, most)
+            full_or_else(&part.file, &place.path, &cause, most, most)
         })
     }
 }
@@ -244,7 +253,7 @@ impl Draft {
         doubtful: &[PieceIndex],
         digests: &[PieceDigest],
     ) -> Result<(Opened, ServedFile, Option<Arc<Part>>), DiskError> {
-        let Opening { place, manifest, rule, writing, content, .. } = &self.opening;
+        let manifest = self.opening.manifest.clone();
         for (piece, digest) in doubtful.iter().zip(digests) {
             if manifest.piece_hash(*piece) == Some(&digest.hash) {
                 self.trusted.push((*piece, digest.subtree));
@@ -258,11 +267,12 @@ impl Draft {
             Some(journal) => Some(journal),
             None => self.journal_of_what_is_trusted()?,
         };
+        let Opening { place, rule, writing, content, .. } = &self.opening;
         let served = served(self.part.shown(place), &self.part.file, layout.length(), None)?;
         let have = runs(self.trusted.iter().map(|(piece, _)| piece.0));
         let part = Part::new(
             (place.clone(), self.part, *content),
-            manifest.clone(),
+            manifest,
             (*rule, writing.clone()),
             journal,
             &self.trusted,
@@ -271,7 +281,7 @@ impl Draft {
     }
 
     /// The journal of this boot, which says what is known now and no more.
-    fn journal_of_what_is_trusted(&self) -> Result<Option<Journal>, DiskError> {
+    fn journal_of_what_is_trusted(&mut self) -> Result<Option<Journal>, DiskError> {
         let place = &self.opening.place;
         if !self.trusted.is_empty() {
             let synced = self.opening.writing.sync_data(&self.part.file);
@@ -283,7 +293,7 @@ impl Draft {
             subtree: *subtree,
         };
         let records: Vec<_> = self.trusted.iter().map(record).collect();
-        self.opening.write_journal(&self.part, &records)
+        self.opening.write_journal(&mut self.part, &records)
     }
 }
 

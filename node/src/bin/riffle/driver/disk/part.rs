@@ -19,7 +19,7 @@ use messages::{ContentId, Manifest, PieceHash, PieceIndex};
 use node::{DiskError, DiskErrorKind, StoreError};
 
 use super::fault::{disk_error, error};
-use super::journal::{Journal, leads_to};
+use super::journal::{Journal, JournalPlace, leads_to};
 use super::lock::Lock;
 use super::place::Place;
 use super::records::{Kept, Record};
@@ -42,14 +42,19 @@ pub(crate) struct PartFile {
     pub(crate) file: Arc<File>,
     /// Its name; `None` while it has none.
     name: Option<PathBuf>,
-    /// Its journal's name; `None` for a content of one piece.
-    pub(crate) journal: Option<PathBuf>,
+    /// Where its journal goes; `None` for a content of one piece.
+    pub(crate) journal: Option<JournalPlace>,
     lock: Lock,
 }
 
 impl PartFile {
-    /// `file`, called `name` and locked by `lock`, with a journal called `journal`.
-    pub(crate) fn new(file: File, name: Option<PathBuf>, journal: Option<PathBuf>, lock: Lock) -> PartFile {
+    /// `file`, called `name` and locked by `lock`, with a journal that goes to `journal`.
+    pub(crate) fn new(
+        file: File,
+        name: Option<PathBuf>,
+        journal: Option<JournalPlace>,
+        lock: Lock,
+    ) -> PartFile {
         PartFile { file: Arc::new(file), name, journal, lock }
     }
 

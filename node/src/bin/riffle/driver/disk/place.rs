@@ -125,7 +125,7 @@ impl Place {
         std::fs::symlink_metadata(&self.target).is_ok_and(|found| found.is_file())
     }
 
-    /// Gives `part` the target's name and makes that last. Replaces nothing, unless the person asked for it.
+    /// Gives `part` the target's name. Replaces nothing, unless the person asked for it.
     ///
     /// # Errors
     /// [`DiskErrorKind::ExistsOther`] when something stands there by now.
@@ -143,7 +143,6 @@ impl Place {
             }
             Err(cause) => return Err(disk_error(&self.target, &cause.into())),
         }
-        sync_folder_of(&self.target);
         Ok(())
     }
 }

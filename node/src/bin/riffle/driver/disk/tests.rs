@@ -11,11 +11,14 @@ use node::{BufferChange, BufferId, DiskErrorKind, Doubt, HashedAgain, Opened, St
 use tokio::sync::mpsc;
 
 use super::place::WorkingNames;
+use super::records::{HEADER, JournalHeader, RECORD, Said};
+use super::seal::{JournalKey, SEAL};
 use super::*;
 use crate::driver::test_bytes;
 
 mod failing;
 mod foreign;
+mod planted;
 mod resume;
 mod together;
 mod turns;
@@ -47,7 +50,8 @@ impl Bench {
     fn with(folder: tempfile::TempDir, mut settings: config::DiskSettings) -> Bench {
         let (results, heard) = Results::channel();
         settings.hash_threads = 2;
-        let disk = Disk::start(&settings, results, &tracing::Dispatch::none()).unwrap();
+        let mut disk = Disk::start(&settings, results, &tracing::Dispatch::none()).unwrap();
+        disk.seal_under(key().into());
         Bench {
             disk,
             pool: Pool::default(),
@@ -190,6 +194,25 @@ impl Bench {
         self.ask(DiskRequest::Abandon { download: DOWNLOAD });
         self.restarted()
     }
+}
+
+/// What the journals of all benches are sealed under.
+fn key() -> JournalKey {
+    JournalKey::of_secret(&[7; 32])
+}
+
+/// A journal with another header, sealed as ours are.
+fn resealed(journal: &[u8], change: impl FnOnce(&mut JournalHeader)) -> Vec<u8> {
+    let mut header = Said::read(journal, 0, &key()).unwrap().header;
+    change(&mut header);
+    let mut bytes = Vec::new();
+    let mut chain = header.encode(&mut bytes, &key());
+    for record in journal[HEADER..].chunks_exact(RECORD) {
+        let fields = &record[..RECORD - SEAL];
+        bytes.extend_from_slice(fields);
+        bytes.extend_from_slice(&chain.seal(fields));
+    }
+    bytes
 }
 
 /// What `share` must find, computed the simple way.

@@ -1,35 +1,44 @@
 //! The working files of a download: made anew where nobody has such names, or taken up again when they are proven to be ours.
 //!
-//! A name proves nothing. A part file is ours when the journal beside it is about the same content and either marks this very
-//! inode, or tells of a piece that is in the file. Whatever else stands under our names is left as it is, and other names are
-//! used. Nothing is opened for writing before that is known.
+//! A name proves nothing, and a folder may be open to others. Both files are looked at only when nobody but this user can have
+//! written to them (`owner.rs`). Then the part file is ours when the journal beside it is about the same content and either
+//! carries our seal and marks this very inode, or tells of a piece that is in the file: in that case nothing else of what it says
+//! is believed. Whatever else stands under our names is left as it is, and other names are used. Nothing is opened for writing
+//! before that is known.
+//!
+//! Working files are made for this user alone; the finished file is as open as any new file in its folder.
 //!
 //! A content of one piece is never gone on with: its part file has no name at all until it is complete, where the file system
 //! can do that, and no journal.
 
+use std::cell::OnceCell;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use messages::Manifest;
-use node::{DiskError, DiskErrorKind};
+use node::{DiskError, DiskErrorKind, Doubt};
 
 use super::before::OldJournal;
 use super::fault::{disk_error, error, is_passing};
-use super::journal::{self, Journal, leads_to, open_regular_file};
+use super::journal::{
+    self, FileNumber, Journal, JournalPlace, Pen, create_fresh, leads_to, number_of, open_regular_file,
+};
 use super::lock::{LOCK_PAUSE, LOCK_TRIES, Lock, NoLock};
+use super::nameless::nameless;
+use super::owner::{self, PRIVATE, Whose, is_ours};
 use super::place::{MAX_NUMBER, Place, WorkingNames, rename_apart};
-use super::records::{JournalHeader, PartMark, from_old_form};
+use super::records::{FileMark, JournalHeader, Said};
 use super::room::{check_room, full_or_else};
-use super::writing::Writing;
+use super::seal::JournalKey;
+use super::writing::{Call, Writing};
 
 /// What a download needs to know to find or make its working files.
 pub(crate) struct Search<'a> {
     /// Where it goes.
     pub(crate) place: &'a Place,
-    /// Whose they are; the mark is not looked at.
+    /// Whose they are; the marks are not looked at.
     pub(crate) header: JournalHeader,
     /// What it is.
     pub(crate) manifest: &'a Manifest,
@@ -37,6 +46,10 @@ pub(crate) struct Search<'a> {
     pub(crate) writing: &'a Writing,
     /// Where locks go that the file system does not have.
     pub(crate) locks: Option<&'a Path>,
+    /// What our journals are sealed under.
+    pub(crate) key: &'a JournalKey,
+    /// Whether the file system of the folder knows whose a file is; found out when it matters.
+    pub(crate) tells_owners: OnceCell<bool>,
 }
 
 /// An open, locked part file, and where the journal stands or will.
@@ -46,8 +59,8 @@ pub(crate) struct WorkingFiles {
     pub(crate) file: File,
     /// Its name; `None` while it has none.
     pub(crate) part: Option<PathBuf>,
-    /// The journal's name; `None` for a content of one piece.
-    pub(crate) journal: Option<PathBuf>,
+    /// Where the journal goes; `None` for a content of one piece.
+    pub(crate) journal: Option<JournalPlace>,
     /// Where it is locked.
     pub(crate) lock: Lock,
     /// What is known of it from before.
@@ -59,14 +72,14 @@ pub(crate) struct WorkingFiles {
 pub(crate) enum Found {
     /// Nothing: it was made just now, with its journal if it has one.
     Nothing(Option<Journal>),
-    /// What its journal says. `is_moved`: of another inode.
+    /// What its journal says. `is_moved`: of another inode, or of one that others can have written to.
     Before { journal: OldJournal, is_moved: bool },
 }
 
 /// What stands under one set of names.
 enum Standing {
-    /// Nothing that is in the way.
-    Free,
+    /// Nothing that is in the way; at most a journal of ours, which is about a part file that is gone.
+    Free(Option<FileNumber>),
     /// Something that is not ours.
     Foreign,
     /// Ours.
@@ -105,7 +118,7 @@ impl Search<'_> {
         while number <= MAX_NUMBER {
             let names = self.place.working_names(self.header.content, number);
             let opened = match self.look_at(&names)? {
-                Standing::Free => self.make(&names),
+                Standing::Free(over) => self.make(&names, over),
                 Standing::Ours { file, is_moved } => self.take_up(&names, &file, is_moved),
                 // Perhaps ours, and its journal is about to be made.
                 Standing::Foreign if self.is_held(&names.part) || is_empty(&names.part) => {
@@ -144,7 +157,7 @@ impl Search<'_> {
             let path = path.to_owned();
             move |cause| disk_error(&path, &cause)
         };
-        let journal = self.journal_at(&names.journal, Some).map_err(failed(&names.journal))?;
+        let journal = self.journal_at(&names.journal).map_err(failed(&names.journal))?;
         let part = match open_regular_file(&names.part) {
             Ok(file) => Some(file),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
@@ -152,28 +165,62 @@ impl Search<'_> {
             Err(_) => return Ok(Standing::Foreign),
         };
         Ok(match (journal, part) {
-            (Some((header, journal)), Some(file)) => {
-                let is_moved = header.part == PartMark::NONE || header.part != PartMark::of(&file);
-                let is_ours = !is_moved || journal.tells_of(&file, &self.header, self.manifest);
-                if is_ours { Standing::Ours { file, is_moved } } else { Standing::Foreign }
-            }
+            (Some(journal), Some(file)) => match self.whose(&file) {
+                Whose::Others => Standing::Foreign,
+                whose => {
+                    let is_moved = whose == Whose::Anybodys || !journal.header().part.is_of(&file);
+                    let is_ours =
+                        (journal.is_proven() && !is_moved) || journal.tells_of(&file, self.manifest);
+                    if is_ours { Standing::Ours { file, is_moved } } else { Standing::Foreign }
+                }
+            },
             // What the journal is about is gone; it is replaced.
-            (Some(_), None) => Standing::Free,
-            (None, Some(_)) => Standing::Foreign,
+            (Some(journal), None) if journal.is_proven() => Standing::Free(journal.number()),
+            (Some(_), None) | (None, Some(_)) => Standing::Foreign,
             (None, None) if std::fs::symlink_metadata(&names.journal).is_ok() => Standing::Foreign,
-            (None, None) => Standing::Free,
+            (None, None) => Standing::Free(None),
         })
     }
 
     /// The journal of this content at `path`.
-    fn journal_at(
+    fn journal_at(&self, path: &Path) -> io::Result<Option<OldJournal>> {
+        self.read_journal(path, |bytes| Said::read(bytes, self.pieces(), self.key))
+    }
+
+    fn read_journal(
         &self,
         path: &Path,
-        form: impl Fn(Vec<u8>) -> Option<Vec<u8>>,
-    ) -> io::Result<Option<(JournalHeader, OldJournal)>> {
-        let Some(journal) = OldJournal::read(path, self.pieces(), form)? else { return Ok(None) };
-        let header = journal.header().filter(|header| header.is_about(&self.header));
-        Ok(header.map(|header| (header, journal)))
+        read: impl Fn(&[u8]) -> Result<Said, Doubt>,
+    ) -> io::Result<Option<OldJournal>> {
+        let journal = OldJournal::read(path, self.pieces(), read, |found| self.whose_is(found))?;
+        Ok(journal.filter(|journal| journal.header().is_about(&self.header)))
+    }
+
+    /// Whose an open file in the folder is.
+    fn whose(&self, file: &File) -> Whose {
+        file.metadata().map_or(Whose::Others, |found| self.whose_is(&found))
+    }
+
+    fn whose_is(&self, found: &Metadata) -> Whose {
+        Whose::of(found, || *self.tells_owners.get_or_init(|| self.try_owners()))
+    }
+
+    /// Whether a file that we make in the folder is ours there: on a stick or a share all may be of one user and open to all.
+    fn try_owners(&self) -> bool {
+        if self.writing.allow(Call::Owner).is_err() {
+            return false;
+        }
+        let names = self.place.working_names(self.header.content, 1);
+        let Ok((file, path)) = create_fresh(&names.journal, self.pen()) else { return true };
+        let tells = file.metadata().is_ok_and(|found| is_ours(&found));
+        if leads_to(&path, &file) {
+            let _ = std::fs::remove_file(&path);
+        }
+        tells
+    }
+
+    fn pen(&self) -> Pen<'_> {
+        Pen { pieces: self.pieces(), writing: self.writing, key: self.key }
     }
 
     /// Whether somebody has locked the file at `path`.
@@ -186,15 +233,16 @@ impl Search<'_> {
         }
     }
 
-    fn make(&self, names: &WorkingNames) -> Result<WorkingFiles, Obstacle> {
+    fn make(&self, names: &WorkingNames, over: Option<FileNumber>) -> Result<WorkingFiles, Obstacle> {
         let file = create(&names.part)?;
         let mut undo = Undo { part: &names.part, file: Some(&file) };
         let lock =
             Lock::take(&names.part, &file, (self.locks, self.writing)).map_err(self.no_lock(&names.part))?;
         let (layout, pieces) = (self.manifest.layout(), self.pieces());
         check_room(&file, &names.part, layout.length(), journal::most(pieces)).map_err(Obstacle::Failed)?;
-        let header = JournalHeader { part: PartMark::of(&file), ..self.header };
-        let journal = Journal::create(&names.journal, &header, &[], (pieces, self.writing));
+        let header = JournalHeader { part: FileMark::of(&file), ..self.header };
+        let mut place = JournalPlace { path: names.journal.clone(), over };
+        let journal = Journal::create(&mut place, &header, &[], self.pen());
         let journal = journal.map_err(|cause| match cause.kind() {
             io::ErrorKind::AlreadyExists => Obstacle::Changed,
             _ => {
@@ -204,8 +252,8 @@ impl Search<'_> {
         })?;
         undo.file = None;
         drop(undo);
-        let (part, journal_path) = (Some(names.part.clone()), Some(names.journal.clone()));
-        Ok(WorkingFiles { file, part, journal: journal_path, lock, found: Found::Nothing(Some(journal)) })
+        let (part, place) = (Some(names.part.clone()), Some(place));
+        Ok(WorkingFiles { file, part, journal: place, lock, found: Found::Nothing(Some(journal)) })
     }
 
     fn take_up(&self, names: &WorkingNames, proven: &File, is_moved: bool) -> Result<WorkingFiles, Obstacle> {
@@ -219,12 +267,19 @@ impl Search<'_> {
             Lock::take(&names.part, &file, (self.locks, self.writing)).map_err(self.no_lock(&names.part))?;
         // The lock is worth something only while the path still leads to what is locked; and who had it before may have
         // written meanwhile.
-        let current = self.journal_at(&names.journal, Some);
+        let current = self.journal_at(&names.journal);
         let current = current.map_err(|cause| Obstacle::Failed(disk_error(&names.journal, &cause)))?;
-        let Some((_, current)) = current.filter(|_| leads_to(&names.part, &file)) else {
+        let Some(current) = current.filter(|_| leads_to(&names.part, &file)) else {
             return Err(Obstacle::Changed);
         };
-        let (part, journal) = (Some(names.part.clone()), Some(names.journal.clone()));
+        // It may have been moved while nobody held it, or become known by another name.
+        let is_as_seen = is_moved || current.header().part.is_of(&file);
+        if !is_as_seen || self.whose(&file) == Whose::Others {
+            return Err(Obstacle::Changed);
+        }
+        owner::set_mode(&file, PRIVATE);
+        let place = JournalPlace { path: names.journal.clone(), over: current.number() };
+        let (part, journal) = (Some(names.part.clone()), Some(place));
         Ok(WorkingFiles { file, part, journal, lock, found: Found::Before { journal: current, is_moved } })
     }
 
@@ -237,22 +292,22 @@ impl Search<'_> {
     }
 
     /// Files of the time when working files had no names of their own: renamed once, when their journal and a piece say whose
-    /// they are.
+    /// they are. Nothing sealed that journal, so all that may be there is to be hashed.
     fn take_over_old_form(&self) {
         let (old, new) = (self.place.old_names(), self.place.working_names(self.header.content, 1));
-        let Ok(Some((_, journal))) = self.journal_at(&old.journal, |bytes| from_old_form(&bytes)) else {
-            return;
-        };
+        let read = |bytes: &[u8]| Said::read_oldest(bytes, self.pieces());
+        let Ok(Some(journal)) = self.read_journal(&old.journal, read) else { return };
         let Ok(file) = open_regular_file(&old.part) else { return };
-        let is_free = matches!(self.look_at(&new), Ok(Standing::Free));
-        if !is_free || self.is_held(&old.part) || !journal.tells_of(&file, &self.header, self.manifest) {
+        let Ok(Standing::Free(over)) = self.look_at(&new) else { return };
+        let is_others = self.whose(&file) == Whose::Others || self.is_held(&old.part);
+        if is_others || !journal.tells_of(&file, self.manifest) {
             return;
         }
         let Ok(metadata) = file.metadata() else { return };
-        let header = JournalHeader { part: PartMark::of(&file), ..self.header };
+        let header = JournalHeader { part: FileMark::of(&file), ..self.header };
         let recovered = journal.look_back((&file, &metadata), &self.header, self.manifest, false);
-        let records = recovered.records();
-        let made = Journal::create(&new.journal, &header, &records, (self.pieces(), self.writing));
+        let mut place = JournalPlace { path: new.journal, over };
+        let made = Journal::create(&mut place, &header, &recovered.records(), self.pen());
         // The new journal first: after a crash in between both are found again.
         let Ok(made) = made else { return };
         match rename_apart(&old.part, &new.part) {
@@ -309,76 +364,13 @@ fn is_empty(path: &Path) -> bool {
 /// Makes a file where there is none.
 fn create(part: &Path) -> Result<File, Obstacle> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true).custom_flags(libc::O_NOFOLLOW);
+    options.read(true).write(true).create_new(true).mode(PRIVATE).custom_flags(libc::O_NOFOLLOW);
     options.open(part).map_err(|cause| match cause.kind() {
         io::ErrorKind::AlreadyExists => Obstacle::Changed,
         _ => Obstacle::Failed(disk_error(part, &cause)),
     })
 }
 
-/// A file in `folder` that has no name, and can be given one.
-#[cfg(target_os = "linux")]
-fn nameless(folder: &Path) -> Option<File> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666)).ok()?);
-    // Without /proc it could never be named.
-    std::fs::symlink_metadata(by_descriptor(&file)).is_ok().then_some(file)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn nameless(_folder: &Path) -> Option<File> {
-    None
-}
-
-#[cfg(target_os = "linux")]
-fn by_descriptor(file: &File) -> PathBuf {
-    use std::os::fd::AsRawFd as _;
-    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
-}
-
-/// Gives a file without a name the first working name that is free.
-///
-/// # Errors
-/// The system's.
-#[cfg(target_os = "linux")]
-pub(crate) fn give_name(
-    file: &File,
-    place: &Place,
-    content: messages::ContentId,
-) -> Result<PathBuf, DiskError> {
-    use rustix::fs::{AtFlags, CWD};
-    for number in 1..=MAX_NUMBER {
-        let part = place.working_names(content, number).part;
-        match rustix::fs::linkat(CWD, by_descriptor(file), CWD, &part, AtFlags::SYMLINK_FOLLOW) {
-            Ok(()) => return Ok(part),
-            Err(rustix::io::Errno::EXIST) => {}
-            Err(cause) => return Err(disk_error(&part, &cause.into())),
-        }
-    }
-    Err(error(&place.target, DiskErrorKind::Other("no name is free beside it".to_owned())))
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn give_name(
-    _file: &File,
-    place: &Place,
-    _content: messages::ContentId,
-) -> Result<PathBuf, DiskError> {
-    Err(super::fault::internal(&place.target))
-}
-
-impl PartMark {
-    /// The mark of an open file; [`PartMark::NONE`] where the system does not tell.
-    pub(crate) fn of(file: &File) -> PartMark {
-        let Ok(metadata) = file.metadata() else { return PartMark::NONE };
-        let made = metadata.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
-        let made = made.map_or(0, |made| u64::try_from(made.as_nanos()).unwrap_or(0));
-        PartMark { inode: metadata.ino(), made }
-    }
-}
-
 fn same_file(one: &File, other: &File) -> bool {
-    let of = |file: &File| file.metadata().map(|found: Metadata| (found.dev(), found.ino())).ok();
-    of(one).is_some() && of(one) == of(other)
+    number_of(one).is_some() && number_of(one) == number_of(other)
 }

@@ -21,6 +21,8 @@ pub(crate) enum Call {
     Sync,
     /// The finished file, to the disk.
     SyncAll,
+    /// Whose a file is, where the file system knows.
+    Owner,
 }
 
 /// The calls; outside of tests they are the system's own.

@@ -9,10 +9,12 @@ use node::{DiskError, DiskErrorKind, FinishError};
 
 use super::{Ledger, Part, forget, remove};
 use crate::driver::disk::identity::FileIdentity;
-use crate::driver::disk::journal::open_regular_file;
+use crate::driver::disk::journal::{leads_to, open_regular_file};
+use crate::driver::disk::nameless::give_name;
+use crate::driver::disk::owner::{OTHERS_WRITE, mode_of_new_file, set_mode};
+use crate::driver::disk::place::sync_folder_of;
 use crate::driver::disk::room::full_or_else;
-use crate::driver::disk::tree::{Subtree, piece_hash, root_of};
-use crate::driver::disk::working_files::give_name;
+use crate::driver::disk::tree::{PieceDigest, Subtree, digests_of, root_of};
 
 impl Part {
     /// Checks the whole, makes it durable and gives it its name. The identity is that of the finished file.
@@ -55,23 +57,41 @@ impl Part {
         }
         let file = open_regular_file(&self.place.target).ok()?;
         let is_as_long = file.metadata().is_ok_and(|found| found.len() == layout.length());
-        let is_same = is_as_long && self.is_in(&file, PieceIndex(0));
+        // Of one piece, the value is that of the whole.
+        let is_same = is_as_long && self.digest_in(&file, PieceIndex(0))?.subtree == *self.manifest.root();
         is_same.then(|| {
             self.part.remove();
             Arc::new(file)
         })
     }
 
-    /// The file becomes the finished one.
+    /// The file becomes the finished one, as open as any new file in its folder.
     fn give_name(&self) -> Result<(), DiskError> {
-        let Some(name) = &self.part.name else {
-            let name = give_name(&self.part.file, &self.place, self.content)?;
-            return self.place.rename(&name).inspect_err(|_| {
-                // It keeps its bytes without a name.
-                let _ = std::fs::remove_file(&name);
-            });
-        };
-        self.place.rename(name)
+        let (place, file) = (&self.place, &*self.part.file);
+        match &self.part.name {
+            Some(name) => {
+                let mode = mode_of_new_file(&place.folder);
+                // After a crash in between it is still a part file of ours.
+                set_mode(file, mode & !OTHERS_WRITE);
+                place.rename(name)?;
+                if mode & OTHERS_WRITE != 0 {
+                    set_mode(file, mode);
+                }
+            }
+            None => {
+                let name = give_name(file, place, self.content)?;
+                place.rename(&name).inspect_err(|_| {
+                    // It keeps its bytes without a name.
+                    let _ = std::fs::remove_file(&name);
+                })?;
+            }
+        }
+        sync_folder_of(&place.target);
+        // Names are all that the system renames: another file may have had that one by then.
+        if leads_to(&place.target, file) {
+            return Ok(());
+        }
+        Err(self.spoiled("was replaced by something else as it got its name"))
     }
 
     /// Syncs all, and reads back what cannot be believed to be what was written.
@@ -89,7 +109,7 @@ impl Part {
         ledger.look_for_other_writers(self);
         let wrong: Vec<PieceIndex> = std::mem::take(&mut ledger.suspect)
             .into_iter()
-            .filter(|piece| !self.is_on_disk(*piece))
+            .filter(|piece| !self.is_on_disk(*piece, ledger.subtrees[piece.0 as usize]))
             .collect();
         if wrong.is_empty() {
             return Ok(());
@@ -102,17 +122,20 @@ impl Part {
     }
 
     /// Whether the disk itself has what the piece must be.
-    fn is_on_disk(&self, piece: PieceIndex) -> bool {
+    fn is_on_disk(&self, piece: PieceIndex, subtree: Option<Subtree>) -> bool {
         let Some(span) = self.manifest.layout().span(piece) else { return false };
         forget(&self.part.file, span.start, span.end - span.start);
-        self.is_in(&self.part.file, piece)
+        let Some(found) = self.digest_in(&self.part.file, piece) else { return false };
+        self.manifest.piece_hash(piece) == Some(&found.hash)
+            && subtree.is_none_or(|said| said == found.subtree)
     }
 
-    /// Whether `file` has what the piece must be.
-    fn is_in(&self, file: &File, piece: PieceIndex) -> bool {
-        let Some(span) = self.manifest.layout().span(piece) else { return false };
+    /// What `file` has in the place of a piece.
+    fn digest_in(&self, file: &File, piece: PieceIndex) -> Option<PieceDigest> {
+        let layout = self.manifest.layout();
+        let span = layout.span(piece)?;
         let mut bytes = vec![0; (span.end - span.start) as usize];
-        let read = file.read_exact_at(&mut bytes, span.start);
-        read.is_ok() && self.manifest.piece_hash(piece) == Some(&piece_hash(&bytes))
+        file.read_exact_at(&mut bytes, span.start).ok()?;
+        digests_of(&[(layout, piece, &bytes)]).pop()
     }
 }

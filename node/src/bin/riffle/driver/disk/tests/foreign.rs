@@ -60,8 +60,9 @@ fn plant(path: &Path, kind: Kind, bench: &Bench, length: usize) {
         Kind::OtherJournal => {
             let mut bytes = Vec::new();
             let (content, boot) = (ContentId::from_bytes([1; 32]), records::BootId::current());
-            let part = records::PartMark::NONE;
-            records::JournalHeader { content, length: 5, boot, part }.encode(&mut bytes);
+            let (part, journal) = (records::FileMark::NONE, records::FileMark::NONE);
+            let header = records::JournalHeader { content, length: 5, boot, part, journal };
+            header.encode(&mut bytes, &key());
             fs::write(path, bytes).unwrap();
         }
         Kind::Link => std::os::unix::fs::symlink(bench.path("victim"), path).unwrap(),
@@ -172,6 +173,15 @@ proptest! {
     }
 }
 
+/// A journal as it was written by earlier versions: 1, when it marked no part file, and 2.
+pub(super) fn unsealed(journal: &[u8], version: u8) -> Vec<u8> {
+    let checked = |fields: &[u8]| [fields, &crc32fast::hash(fields).to_le_bytes()].concat();
+    let mut header = journal[..if version == 1 { 64 } else { 80 }].to_vec();
+    header[6] = version;
+    let records = journal[HEADER..].chunks_exact(RECORD).map(|record| checked(&record[..RECORD - SEAL]));
+    [checked(&header)].into_iter().chain(records).flatten().collect()
+}
+
 /// A download of the time when working files were called `f.part` and `f.riffle`.
 fn of_the_old_form() -> (Bench, Vec<u8>, Arc<Manifest>) {
     let (bytes, manifest) = content();
@@ -181,12 +191,7 @@ fn of_the_old_form() -> (Bench, Vec<u8>, Arc<Manifest>) {
     let bench = bench.restarted();
     let WorkingNames { part, journal } = bench.working(&manifest);
     fs::rename(part, bench.path("f.part")).unwrap();
-    let now = fs::read(&journal).unwrap();
-    let mut old = now[..64].to_vec();
-    old[6] = 1;
-    old.extend_from_slice(&crc32fast::hash(&old).to_le_bytes());
-    old.extend_from_slice(&now[84..]);
-    fs::write(bench.path("f.riffle"), old).unwrap();
+    fs::write(bench.path("f.riffle"), unsealed(&fs::read(&journal).unwrap(), 1)).unwrap();
     fs::remove_file(journal).unwrap();
     (bench, bytes, manifest)
 }
@@ -195,7 +200,9 @@ fn of_the_old_form() -> (Bench, Vec<u8>, Arc<Manifest>) {
 fn working_files_of_the_old_form_are_found_by_their_journal_and_taken_over_once() {
     let (mut bench, bytes, manifest) = of_the_old_form();
     assert_eq!(bench.names(), ["f.part", "f.riffle"]);
-    assert_eq!(bench.have(&manifest), [0..2]);
+    let (have, again) = bench.resumed(&manifest);
+    assert_eq!(have, [0..2]);
+    assert!(again.is_some_and(|again| again.bytes >= 2 * PIECE as u64), "nothing had sealed that journal");
     assert_eq!(bench.names(), ["journal", "part"]);
     let mut bench = bench.restarted();
     assert_eq!(bench.resumed(&manifest), (vec![0..2], None), "and are known from then on");
