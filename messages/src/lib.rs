@@ -8,6 +8,7 @@ mod datagram;
 mod error;
 mod header;
 mod hidden;
+mod host;
 mod id;
 pub mod limits;
 mod list;
@@ -25,6 +26,7 @@ pub use cookie::{COOKIE_EPOCH, Cookie, CookieJar};
 pub use datagram::{Datagram, NodeToNode, NodeToTracker, TrackerToNode};
 pub use error::DecodeError;
 pub use header::{Conversation, HEADER_LENGTH, Header, Kind, MAGIC, VERSION};
+pub use host::Host;
 pub use id::{BootEpoch, ContentId, Endpoint, NodeId, ParseIdError};
 pub use list::List;
 pub use manifest::{

@@ -4,7 +4,7 @@
 //! When the table is full the fullest bucket is forgotten: it has the least to remember.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use messages::Timestamp;
@@ -76,15 +76,9 @@ impl Buckets {
     }
 }
 
-/// What counts as one address: an IPv4 address, or the /64 that one IPv6 host can choose from at will.
+/// What counts as one address.
 pub(crate) fn host(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.into(),
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-    }
+    messages::Host::ip(ip)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ impl Owner {
                 Err(Refusal::NoPlace)
             } else if served.places.is_used(ours, cx.now)
                 || session.finishes(*range)
-                || served.places.ask(ours, places, session.sent(), cx.now)
+                || served.places.ask(ours, places, (session.sent(), served.sent), cx.now)
             {
                 if !session.finishes(*range) {
                     begun.push(range.piece());

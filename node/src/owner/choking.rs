@@ -3,8 +3,11 @@
 //! *Tit-for-tat* (Cohen, "Incentives Build Robustness in BitTorrent", 2003; BEP 3): all places but one go to those who gave most, or,
 //! where there is nothing that they could give, who passed most on, or took most while nobody passes on anything; one goes by lot, so that better ones are found and newcomers
 //! get something to give. *Fair*: whoever waits longest is next, for a few pieces.
+//!
+//! Sessions cost nothing, hosts do: while others wait, one host has no more than half of the places, and lots are drawn among hosts first, then
+//! among the sessions of the host that is drawn.
 
-use messages::Conversation;
+use messages::{Conversation, Host};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
@@ -15,6 +18,7 @@ const NEWCOMER: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claimant {
     pub(super) session: Conversation,
+    pub(super) host: Host,
     /// Bytes a second that it gave, or took, lately.
     pub(super) rate: u64,
     /// It has got nothing yet.
@@ -23,33 +27,106 @@ pub(super) struct Claimant {
     pub(super) is_snubbed: bool,
 }
 
+impl Claimant {
+    fn is_worthy(&self) -> bool {
+        !self.is_snubbed && self.rate > 0
+    }
+}
+
+/// So many of `places` one host has at most, while others wait.
+fn most_of_a_host(places: usize) -> usize {
+    (places / 2).max(1)
+}
+
+/// How many of `served` are of `host`.
+fn count_of(host: Host, served: &[Claimant]) -> usize {
+    served.iter().filter(|claimant| claimant.host == host).count()
+}
+
+/// Those of `waiting` who may get the next of `places` places, while `served` have some: those whose hosts have few enough, or all, if there are
+/// no such.
+fn eligible(served: &[Claimant], waiting: &[Claimant], places: usize) -> Vec<Claimant> {
+    let has_few = |claimant: &&Claimant| count_of(claimant.host, served) < most_of_a_host(places);
+    let few: Vec<Claimant> = waiting.iter().filter(has_few).copied().collect();
+    if few.is_empty() { waiting.to_vec() } else { few }
+}
+
 /// Who gets one of `places` places under tit-for-tat: the best first, the one by lot last.
 pub(super) fn tit_for_tat(claimants: &[Claimant], places: usize, rng: &mut StdRng) -> Vec<Conversation> {
-    let mut ranked: Vec<Claimant> = claimants.to_vec();
-    shuffle(&mut ranked, rng);
-    ranked.sort_by_key(|claimant| (claimant.is_snubbed, std::cmp::Reverse(claimant.rate)));
-    if ranked.len() <= places {
-        return ranked.into_iter().map(|claimant| claimant.session).collect();
+    let mut rest: Vec<Claimant> = claimants.to_vec();
+    shuffle(&mut rest, rng);
+    rest.sort_by_key(|claimant| (claimant.is_snubbed, std::cmp::Reverse(claimant.rate)));
+    if rest.len() <= places {
+        return rest.into_iter().map(|claimant| claimant.session).collect();
     }
-    let worthy = ranked.iter().take_while(|claimant| !claimant.is_snubbed && claimant.rate > 0).count();
-    let mut rest = ranked.split_off(worthy.min(places.saturating_sub(1)));
-    let mut chosen: Vec<Conversation> = ranked.into_iter().map(|claimant| claimant.session).collect();
-    while chosen.len() < places
-        && let Some(drawn) = by_lot(&rest, rng)
-    {
-        chosen.push(rest.swap_remove(drawn).session);
+    let (mut chosen, mut was_drawn) = (Vec::new(), false);
+    while chosen.len() < places && !rest.is_empty() {
+        let may = eligible(&chosen, &rest, places);
+        let by_merit = was_drawn || chosen.len() + 1 < places;
+        let best = may.iter().find(|claimant| by_merit && claimant.is_worthy());
+        let next = match best {
+            Some(best) => Some(*best),
+            None => {
+                was_drawn = true;
+                by_lot(&may, rng).map(|drawn| may[drawn])
+            }
+        };
+        let Some(next) = next else { break };
+        rest.retain(|claimant| claimant.session != next.session);
+        chosen.push(next);
     }
-    chosen
+    chosen.into_iter().map(|claimant| claimant.session).collect()
 }
 
 /// Who gets a place that has come free under tit-for-tat, of those who wait.
-pub(super) fn next(waiting: &[Claimant], rng: &mut StdRng) -> Option<Conversation> {
-    let best = waiting.iter().filter(|claimant| !claimant.is_snubbed && claimant.rate > 0);
+pub(super) fn next(
+    served: &[Claimant],
+    waiting: &[Claimant],
+    places: usize,
+    rng: &mut StdRng,
+) -> Option<Conversation> {
+    let may = eligible(served, waiting, places);
+    let best = may.iter().filter(|claimant| claimant.is_worthy());
     let best = best.max_by_key(|claimant| claimant.rate).map(|claimant| claimant.session);
-    best.or_else(|| by_lot(waiting, rng).map(|drawn| waiting[drawn].session))
+    best.or_else(|| by_lot(&may, rng).map(|drawn| may[drawn].session))
 }
 
-/// One of `claimants` by lot, newcomers three times as likely; of those that are snubbed only if there is nobody else.
+/// Who gets a place that has come free under the policy `fair`, of those who wait, the one who waits longest first: of the hosts that have fewest.
+pub(super) fn next_in_turn(served: &[Claimant], waiting: &[Claimant]) -> Option<Conversation> {
+    let next = waiting.iter().min_by_key(|claimant| count_of(claimant.host, served));
+    next.map(|claimant| claimant.session)
+}
+
+/// Of those who had their turn: who loses the place, because somebody who waits comes before it.
+pub(super) fn give_way(had: &[Conversation], served: &[Claimant], waiting: &[Claimant]) -> Vec<Conversation> {
+    let fewest = waiting.iter().map(|claimant| count_of(claimant.host, served)).min();
+    let gives_way = |claimant: &&Claimant| {
+        had.contains(&claimant.session)
+            && fewest.is_some_and(|fewest| fewest < count_of(claimant.host, served))
+    };
+    served.iter().filter(gives_way).map(|claimant| claimant.session).take(waiting.len()).collect()
+}
+
+/// Who loses the place because its host has more than half of `places` while others wait: of each such host the slowest, and no more than there
+/// are others who could use them.
+pub(super) fn too_many(served: &[Claimant], waiting: &[Claimant], places: usize) -> Vec<Conversation> {
+    let most = most_of_a_host(places);
+    let others = waiting.iter().filter(|claimant| count_of(claimant.host, served) < most);
+    let wanted = others.count().saturating_sub(places.saturating_sub(served.len()));
+    let mut served = served.to_vec();
+    served.sort_by_key(|claimant| claimant.rate);
+    let mut lose: Vec<Claimant> = Vec::new();
+    for claimant in &served {
+        let left = count_of(claimant.host, &served) - count_of(claimant.host, &lose);
+        if left > most && lose.len() < wanted {
+            lose.push(*claimant);
+        }
+    }
+    lose.into_iter().map(|claimant| claimant.session).collect()
+}
+
+/// One of `claimants` by lot, first the host and then the session; newcomers are three times as likely, and those that are snubbed are drawn only
+/// if there is nobody else.
 fn by_lot(claimants: &[Claimant], rng: &mut StdRng) -> Option<usize> {
     let all_are_snubbed = claimants.iter().all(|claimant| claimant.is_snubbed);
     let weight = |claimant: &Claimant| match claimant {
@@ -57,12 +134,31 @@ fn by_lot(claimants: &[Claimant], rng: &mut StdRng) -> Option<usize> {
         newcomer if newcomer.is_new => NEWCOMER,
         _ => 1,
     };
-    let all: u32 = claimants.iter().map(weight).sum();
+    // A host is as new as its oldest session.
+    let mut hosts: Vec<(Host, u32)> = Vec::new();
+    for claimant in claimants.iter().filter(|claimant| weight(claimant) > 0) {
+        match hosts.iter_mut().find(|(host, _)| *host == claimant.host) {
+            Some((_, of_host)) => *of_host = weight(claimant).min(*of_host),
+            None => hosts.push((claimant.host, weight(claimant))),
+        }
+    }
+    let (host, _) = hosts[draw(hosts.iter().map(|(_, weight)| *weight), rng)?];
+    let of_host = |claimant: &Claimant| if claimant.host == host { weight(claimant) } else { 0 };
+    let mut drawable = (0..claimants.len()).filter(|index| of_host(&claimants[*index]) > 0);
+    match (drawable.next(), drawable.next()) {
+        (only, None) => only,
+        _ => draw(claimants.iter().map(of_host), rng),
+    }
+}
+
+/// Which of the things with these weights is drawn.
+fn draw(weights: impl Iterator<Item = u32> + Clone, rng: &mut StdRng) -> Option<usize> {
+    let all: u32 = weights.clone().sum();
     let mut drawn = if all > 0 { rng.random_range(0..all) } else { return None };
-    claimants.iter().position(|claimant| {
-        let hit = drawn < weight(claimant);
-        drawn = drawn.saturating_sub(weight(claimant));
-        hit
+    weights.enumerate().find_map(|(index, weight)| {
+        let hit = drawn < weight;
+        drawn = drawn.saturating_sub(weight);
+        hit.then_some(index)
     })
 }
 
@@ -82,29 +178,47 @@ mod tests {
 
     use super::*;
 
-    fn claimants() -> impl Strategy<Value = Vec<Claimant>> {
-        prop::collection::vec((0u64..4, any::<bool>(), any::<bool>()), 0..30).prop_map(|all| {
-            let claimant = |(number, (rate, is_new, is_snubbed))| Claimant {
-                session: Conversation(number),
+    fn host(number: u8) -> Host {
+        Host::of(([192, 0, 2, number], 1).into())
+    }
+
+    /// Claimants of `hosts` hosts, or each of a host of its own.
+    fn claimants(hosts: Option<u8>) -> impl Strategy<Value = Vec<Claimant>> {
+        let one = (0u64..4, any::<bool>(), any::<bool>(), 0..hosts.unwrap_or(1));
+        prop::collection::vec(one, 0..30).prop_map(move |all| {
+            let claimant = |(number, (rate, is_new, is_snubbed, of)): (u8, _)| Claimant {
+                session: Conversation(number.into()),
+                host: host(if hosts.is_some() { of } else { number }),
                 rate: rate * 1000,
                 is_new,
                 is_snubbed,
             };
-            (0u32..).zip(all).map(claimant).collect()
+            (0..).zip(all).map(claimant).collect()
         })
+    }
+
+    fn chosen_of(all: &[Claimant], chosen: &[Conversation]) -> (Vec<Claimant>, Vec<Claimant>) {
+        all.iter().partition(|claimant| chosen.contains(&claimant.session))
+    }
+
+    /// No host has more than half of the places while another could use one.
+    fn is_shared(served: &[Claimant], waiting: &[Claimant], places: usize) -> bool {
+        let most = most_of_a_host(places);
+        let over = served.iter().any(|claimant| count_of(claimant.host, served) > most);
+        !over || waiting.iter().all(|claimant| count_of(claimant.host, served) >= most)
     }
 
     proptest! {
         /// No place stays empty while somebody wants it, nobody has two, and whoever gave more than one who has a place by merit has one.
         #[test]
-        fn the_best_have_places_and_none_is_left_empty(all in claimants(), places in 1usize..8, seed in any::<u64>()) {
+        fn the_best_have_places_and_none_is_left_empty(all in claimants(None), places in 1usize..8, seed in any::<u64>()) {
             let mut rng = StdRng::seed_from_u64(seed);
             let chosen = tit_for_tat(&all, places, &mut rng);
             let distinct: BTreeSet<Conversation> = chosen.iter().copied().collect();
             prop_assert_eq!(distinct.len(), chosen.len());
             prop_assert_eq!(chosen.len(), all.len().min(places));
             let has = |claimant: &&Claimant| distinct.contains(&claimant.session);
-            let worthy = |claimant: &&Claimant| !claimant.is_snubbed && claimant.rate > 0;
+            let worthy = |claimant: &&Claimant| claimant.is_worthy();
             let left_out = all.iter().filter(worthy).filter(|claimant| !has(claimant)).map(|c| c.rate).max();
             // One place at most goes to somebody who gave less than one who has none.
             let best = left_out.unwrap_or(0);
@@ -115,9 +229,71 @@ mod tests {
             prop_assert!(!(served_in_vain && waits), "{chosen:?} in {all:?}");
         }
 
+        /// However many sessions a host has: none is left empty, and it has half while others wait.
         #[test]
-        fn a_free_place_goes_to_who_gave_most_or_to_anybody(all in claimants(), seed in any::<u64>()) {
-            let next = next(&all, &mut StdRng::seed_from_u64(seed));
+        fn no_host_has_more_than_half_while_others_wait(all in claimants(Some(4)), places in 1usize..8, seed in any::<u64>()) {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let chosen = tit_for_tat(&all, places, &mut rng);
+            let (served, waiting) = chosen_of(&all, &chosen);
+            prop_assert_eq!(served.len(), all.len().min(places));
+            prop_assert!(is_shared(&served, &waiting, places), "{:?} in {:?}", chosen, all);
+        }
+
+        /// One place after the other, as they come free and are taken from those who have too many: the same, under both policies.
+        #[test]
+        fn places_that_come_free_are_shared_among_hosts(
+            all in claimants(Some(4)),
+            places in 2usize..8,
+            before in any::<prop::sample::Index>(),
+            is_fair in any::<bool>(),
+            seed in any::<u64>(),
+        ) {
+            let mut rng = StdRng::seed_from_u64(seed);
+            // Whoever came first has the places.
+            let first = before.index(places.min(all.len()) + 1);
+            let (mut served, mut waiting) = (all[..first].to_vec(), all[first..].to_vec());
+            for session in too_many(&served, &waiting, places) {
+                let index = served.iter().position(|claimant| claimant.session == session).expect("it had a place");
+                waiting.push(served.remove(index));
+            }
+            while served.len() < places && !waiting.is_empty() {
+                let next = match is_fair {
+                    true => next_in_turn(&served, &waiting),
+                    false => next(&served, &waiting, places, &mut rng),
+                };
+                let index = waiting.iter().position(|claimant| Some(claimant.session) == next).expect("it waits");
+                served.push(waiting.remove(index));
+            }
+            prop_assert_eq!(served.len(), all.len().min(places));
+            prop_assert!(is_shared(&served, &waiting, places), "{:?} before {:?}", served, waiting);
+            prop_assert!(too_many(&served, &waiting, places).is_empty());
+        }
+
+        /// Under the policy `fair` nobody gives way to who comes after it, and in the end no host has two places more than one that waits.
+        #[test]
+        fn hosts_take_turns(all in claimants(Some(4)), places in 2usize..8) {
+            let mut served: Vec<Claimant> = all.iter().take(places).copied().collect();
+            let mut waiting: Vec<Claimant> = all.iter().skip(places).copied().collect();
+            for _ in 0..100 {
+                let Some(first) = served.first().copied() else { break };
+                if give_way(&[first.session], &served, &waiting).is_empty() {
+                    served.rotate_left(1);
+                    continue;
+                }
+                waiting.push(served.remove(0));
+                let next = next_in_turn(&served, &waiting).expect("somebody waits");
+                prop_assert!(next != first.session, "it would have kept it");
+                let index = waiting.iter().position(|claimant| claimant.session == next).expect("it waits");
+                served.push(waiting.remove(index));
+            }
+            let counts = |of: &[Claimant]| of.iter().map(|claimant| count_of(claimant.host, &served)).collect::<Vec<_>>();
+            let (most, fewest) = (counts(&served).into_iter().max(), counts(&waiting).into_iter().min());
+            prop_assert!(fewest.is_none_or(|fewest| most.is_some_and(|most| most <= fewest + 1)), "{:?} {:?}", served, waiting);
+        }
+
+        #[test]
+        fn a_free_place_goes_to_who_gave_most_or_to_anybody(all in claimants(None), seed in any::<u64>()) {
+            let next = next(&[], &all, 4, &mut StdRng::seed_from_u64(seed));
             prop_assert_eq!(next.is_some(), !all.is_empty());
             let best = all.iter().filter(|claimant| !claimant.is_snubbed).map(|claimant| claimant.rate).max();
             if let Some(best) = best.filter(|&best| best > 0) {
@@ -126,13 +302,27 @@ mod tests {
         }
     }
 
+    fn newcomer(number: u32, of: u8, is_new: bool) -> Claimant {
+        Claimant { session: Conversation(number), host: host(of), rate: 0, is_new, is_snubbed: false }
+    }
+
+    fn drawn(all: &[Claimant], which: impl Fn(usize) -> bool) -> usize {
+        let mut rng = StdRng::seed_from_u64(1);
+        (0..6000).filter(|_| by_lot(all, &mut rng).is_some_and(&which)).count()
+    }
+
     #[test]
     fn newcomers_are_drawn_three_times_as_often() {
-        let claimant =
-            |number, is_new| Claimant { session: Conversation(number), rate: 0, is_new, is_snubbed: false };
-        let all = [claimant(0, true), claimant(1, false), claimant(2, false), claimant(3, false)];
-        let mut rng = StdRng::seed_from_u64(1);
-        let drawn = (0..6000).filter(|_| by_lot(&all, &mut rng) == Some(0)).count();
+        let all = [newcomer(0, 0, true), newcomer(1, 1, false), newcomer(2, 2, false), newcomer(3, 3, false)];
+        let drawn = drawn(&all, |index| index == 0);
+        assert!((2800..3200).contains(&drawn), "{drawn}");
+    }
+
+    #[test]
+    fn a_hundred_sessions_of_a_host_are_drawn_as_often_as_one_of_another() {
+        let all: Vec<Claimant> =
+            (0..100).map(|number| newcomer(number, (number != 0).into(), true)).collect();
+        let drawn = drawn(&all, |index| index == 0);
         assert!((2800..3200).contains(&drawn), "{drawn}");
     }
 }

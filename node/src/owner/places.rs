@@ -4,6 +4,7 @@
 //!   asks ──a place is free──▶ served ──nothing more to ask, gone, or its turn is over──▶ (next of those who wait)
 //!     ╰──────none is────────▶ waiting ──chosen──▶ served
 //! ```
+//! A place is kept by taking, not by asking: who takes next to nothing in it while others wait has had its turn.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,14 +15,41 @@ use crate::status::UploadStanding;
 
 /// Who has a place and asks for nothing for so long has given it up, when others wait: its UNCHOKE may be lost.
 const UNUSED: Duration = Duration::from_secs(1);
+/// How much is taken in a place is looked at this often.
+const LOOKED_AT: Duration = Duration::from_secs(2);
+/// Bytes a second that a place is good for at least, whatever else the owner sends; a limit of the owner may make it less.
+pub(super) const LEAST_RATE: u64 = 16 << 10;
+/// Who takes less than that, and so many times less than an equal share of what is taken in all places, has had its turn,
+const PART_OF_SHARE: u64 = 4;
+/// or who takes less than that so many times in a row: the owner's own path may be slow.
+const SLOW_LOOKS: u8 = 3;
+/// A turn under the policy `fair` ends after so long, whatever was taken: about what a full one takes where eight share 10 Mbit/s.
+const FAIR_TIME: Duration = Duration::from_secs(30);
 
 /// One place that is taken.
 #[derive(Debug)]
 struct Place {
     session: Conversation,
     asked_at: Timestamp,
+    given_at: Timestamp,
     /// Bytes that the session had been sent when it got the place.
     sent_before: u64,
+    /// When it was looked at last how much is taken, and what had been sent by then: to this session, and of the content in all.
+    looked_at: Timestamp,
+    sent_then: u64,
+    all_then: u64,
+    /// How often in a row it was too little.
+    slow_looks: u8,
+}
+
+/// How much is sent, for [`Places::slow`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    /// Of the content in all, in bytes.
+    pub(super) all: u64,
+    pub(super) places: usize,
+    /// Bytes a second that a place is good for at least.
+    pub(super) least_rate: u64,
 }
 
 /// All places of one content.
@@ -30,6 +58,8 @@ pub(super) struct Places {
     served: Vec<Place>,
     /// The one who waits longest first.
     waiting: VecDeque<Conversation>,
+    /// Whether somebody came or went since it was asked last.
+    is_changed: bool,
 }
 
 impl Places {
@@ -44,8 +74,14 @@ impl Places {
         place.map(|place| place.asked_at = now).is_some()
     }
 
-    /// `session`, which has no place, wants to begin a piece; whether it may. If not, it waits. `sent`: bytes that it was sent so far.
-    pub(super) fn ask(&mut self, session: Conversation, places: usize, sent: u64, now: Timestamp) -> bool {
+    /// `session`, which has no place, wants to begin a piece; whether it may. If not, it waits. `sent`: bytes that it and all were sent so far.
+    pub(super) fn ask(
+        &mut self,
+        session: Conversation,
+        places: usize,
+        sent: (u64, u64),
+        now: Timestamp,
+    ) -> bool {
         // Who waits goes first: free places are given to them, as soon as it is the owner's turn.
         if self.served.len() < places && self.waiting.is_empty() {
             self.give(session, sent, now);
@@ -53,20 +89,32 @@ impl Places {
         }
         if !self.waiting.contains(&session) {
             self.waiting.push_back(session);
+            self.is_changed = true;
         }
         false
     }
 
-    /// `session` gets a place.
-    pub(super) fn give(&mut self, session: Conversation, sent: u64, now: Timestamp) {
+    /// `session` gets a place. `sent`: bytes that it and all were sent so far.
+    pub(super) fn give(&mut self, session: Conversation, (sent, all): (u64, u64), now: Timestamp) {
         self.waiting.retain(|waiting| *waiting != session);
-        self.served.push(Place { session, asked_at: now, sent_before: sent });
+        self.is_changed = true;
+        self.served.push(Place {
+            session,
+            asked_at: now,
+            given_at: now,
+            sent_before: sent,
+            looked_at: now,
+            sent_then: sent,
+            all_then: all,
+            slow_looks: 0,
+        });
     }
 
     /// `session` wants nothing any more.
     pub(super) fn leave(&mut self, session: Conversation) {
         self.served.retain(|place| place.session != session);
         self.waiting.retain(|waiting| *waiting != session);
+        self.is_changed = true;
     }
 
     /// `session` loses its place, and waits.
@@ -109,6 +157,11 @@ impl Places {
         !self.waiting.is_empty()
     }
 
+    /// Whether somebody came or went since this was asked last.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed)
+    }
+
     /// Those whose place nobody uses: `is_busy` tells of whom something is queued.
     pub(super) fn unused(
         &mut self,
@@ -123,16 +176,50 @@ impl Places {
         self.served.iter().filter(|place| now >= place.asked_at + UNUSED).map(|place| place.session).collect()
     }
 
-    /// Those who have had `turn` bytes in their place; `sent` tells how much they were sent in all.
-    pub(super) fn had_their_turn(&self, turn: u64, sent: impl Fn(Conversation) -> u64) -> Vec<Conversation> {
-        let had = self.served.iter().filter(|place| sent(place.session) >= place.sent_before + turn);
+    /// Those who take next to nothing in their place; `sent` tells how much they were sent in all.
+    pub(super) fn slow(
+        &mut self,
+        taken: Taken,
+        sent: impl Fn(Conversation) -> u64,
+        now: Timestamp,
+    ) -> Vec<Conversation> {
+        let mut slow = Vec::new();
+        if !self.are_wanted() {
+            return slow;
+        }
+        for place in self.served.iter_mut().filter(|place| now >= place.looked_at + LOOKED_AT) {
+            let (sent, all) = (sent(place.session), taken.all);
+            let took = sent.saturating_sub(place.sent_then);
+            let least = u128::from(taken.least_rate) * now.since(place.looked_at).as_nanos() / 1_000_000_000;
+            let share = all.saturating_sub(place.all_then) / taken.places as u64;
+            let is_slow = u128::from(took) < least;
+            place.slow_looks = if is_slow { place.slow_looks + 1 } else { 0 };
+            (place.looked_at, place.sent_then, place.all_then) = (now, sent, all);
+            if is_slow && (took * PART_OF_SHARE < share || place.slow_looks >= SLOW_LOOKS) {
+                slow.push(place.session);
+            }
+        }
+        slow
+    }
+
+    /// Those who have had `turn` bytes in their place, or enough time; `sent` tells how much they were sent in all.
+    pub(super) fn had_their_turn(
+        &self,
+        turn: u64,
+        sent: impl Fn(Conversation) -> u64,
+        now: Timestamp,
+    ) -> Vec<Conversation> {
+        let had = |place: &&Place| {
+            sent(place.session) >= place.sent_before + turn || now >= place.given_at + FAIR_TIME
+        };
+        let had = self.served.iter().filter(had);
         if self.are_wanted() { had.map(|place| place.session).collect() } else { Vec::new() }
     }
 
-    /// When a place may turn out to be unused.
+    /// When a place may turn out to be unused, or used too little.
     pub(super) fn next_at(&self) -> Timestamp {
-        let next = self.served.iter().map(|place| place.asked_at + UNUSED).min();
-        next.filter(|_| self.are_wanted()).unwrap_or(Timestamp::NEVER)
+        let next = |place: &Place| (place.asked_at + UNUSED).min(place.looked_at + LOOKED_AT);
+        self.served.iter().map(next).min().filter(|_| self.are_wanted()).unwrap_or(Timestamp::NEVER)
     }
 }
 
@@ -156,7 +243,7 @@ mod tests {
                 match what {
                     0 | 1 => {
                         let had = places.has(session);
-                        let got = places.is_used(session, now) || places.ask(session, 3, 0, now);
+                        let got = places.is_used(session, now) || places.ask(session, 3, (0, 0), now);
                         prop_assert!(got || !had);
                         prop_assert_eq!(got, places.has(session));
                     }
@@ -164,16 +251,52 @@ mod tests {
                     3 => if places.has(session) { places.send_back(session) },
                     _ => for _ in 0..places.vacant(3) {
                         let next = places.waiting().next().expect("somebody");
-                        places.give(next, 0, now);
+                        places.give(next, (0, 0), now);
                     },
                 }
                 let all: Vec<Conversation> = places.served().chain(places.waiting()).collect();
                 prop_assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
                 prop_assert!(places.served().count() <= 3);
                 if places.next_at() <= now {
-                    prop_assert!(places.unused(now, |_| true).is_empty() && places.next_at() > now);
+                    prop_assert!(places.unused(now, |_| true).is_empty());
+                    places.slow(Taken { all: 0, places: 3, least_rate: LEAST_RATE }, |_| 0, now);
+                    prop_assert!(places.next_at() > now);
                 }
             }
         }
+    }
+
+    /// Whether the second of two sessions, which takes so many bytes a second beside another, keeps its place for 20 s.
+    fn is_kept(rate: u64, other: u64, least_rate: u64) -> bool {
+        let mut places = Places::default();
+        let session = Conversation;
+        (0..2).for_each(|number| assert!(places.ask(session(number), 2, (0, 0), Timestamp::ZERO)));
+        assert!(!places.ask(session(2), 2, (0, 0), Timestamp::ZERO));
+        (1..=20).all(|second| {
+            let now = Timestamp::ZERO + Duration::from_secs(second);
+            let sent = |of| if of == session(0) { other * second } else { rate * second };
+            let taken = Taken { all: (rate + other) * second, places: 2, least_rate };
+            !places.slow(taken, sent, now).contains(&session(1))
+        })
+    }
+
+    #[test]
+    fn who_takes_next_to_nothing_keeps_no_place() {
+        assert!(!is_kept(1, 1 << 20, LEAST_RATE), "a byte now and then");
+        assert!(!is_kept(1, 1, LEAST_RATE), "nor when all do that");
+        assert!(is_kept(LEAST_RATE, 100 << 20, LEAST_RATE), "who has a slow path beside fast ones");
+        assert!(is_kept(1000, 1000, 250), "where the owner gives no more");
+    }
+
+    #[test]
+    fn a_turn_ends_by_bytes_or_by_time() {
+        let (mut places, start) = (Places::default(), Timestamp::ZERO);
+        let session = Conversation;
+        (0..3).for_each(|number| assert_eq!(places.ask(session(number), 2, (0, 0), start), number < 2));
+        let sent = |of| if of == session(0) { 1000 } else { 10 };
+        assert_eq!(places.had_their_turn(1000, sent, start), [session(0)]);
+        assert_eq!(places.had_their_turn(1001, sent, start + FAIR_TIME), [session(0), session(1)]);
+        places.leave(session(2));
+        assert_eq!(places.had_their_turn(1000, sent, start + FAIR_TIME), [], "nobody else wants it");
     }
 }

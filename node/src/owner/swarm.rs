@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use config::{UploadPolicy, UploadSettings};
 use messages::node_to_node::{Control, Hint, Operation};
-use messages::{ContentId, Conversation, List, NodeId, PieceRun, Timestamp};
+use messages::{ContentId, Conversation, Host, List, NodeId, PieceRun, Timestamp};
 
 use super::Owner;
 use super::choking::{self, Claimant};
+use super::places::{LEAST_RATE, Taken};
 use super::served::Served;
 use super::session::Serving;
 use crate::context::{Context, Gives};
@@ -104,46 +105,47 @@ impl Owner {
         let places = places(&upload);
         let is_busy = |ours| sessions.get(&ours).is_some_and(Serving::is_busy);
         served.places.unused(cx.now, is_busy).into_iter().for_each(|ours| served.places.leave(ours));
-        let mut called = Vec::new();
-        let sent_back = match upload.policy {
-            UploadPolicy::Fair => {
-                let turn = FAIR_TURN.max(served.manifest.layout().piece_size().into());
-                let sent = |ours| sessions.get(&ours).map_or(0, Serving::sent);
-                let mut had = served.places.had_their_turn(turn, sent);
-                had.truncate(served.places.waiting().count());
-                had
-            }
+        let (mut sent_back, mut called) = (takes_too_little(served, sessions, places, cx), Vec::new());
+        if served.places.take_changed() {
+            let [has, waits] = who(served, sessions, gives, cx.now);
+            sent_back.extend(choking::too_many(&has, &waits, places));
+        }
+        match upload.policy {
+            UploadPolicy::Fair => sent_back.extend(had_their_turn(served, sessions, gives, cx.now)),
             UploadPolicy::TitForTat if cx.now >= served.looks_at => {
                 served.looks_at = Timestamp::NEVER;
-                let all = served.places.served().chain(served.places.waiting());
-                let all: Vec<Claimant> = claimants(all, served, sessions, gives, cx.now);
+                let all = who(served, sessions, gives, cx.now).concat();
                 for claimant in &all {
                     if let Some(session) = sessions.get_mut(&claimant.session) {
                         session.is_snubbed = claimant.is_snubbed;
                     }
                 }
                 let chosen = choking::tit_for_tat(&all, places, cx.rng);
-                let lose = served.places.served().filter(|ours| !chosen.contains(ours)).collect();
+                sent_back.extend(served.places.served().filter(|ours| !chosen.contains(ours)));
                 called.extend(chosen.into_iter().filter(|ours| !served.places.has(*ours)));
-                lose
             }
-            UploadPolicy::TitForTat => Vec::new(),
-        };
+            UploadPolicy::TitForTat => {}
+        }
         for ours in sent_back {
-            served.places.send_back(ours);
-            say(sessions, ours, Operation::Choke, cx);
+            if served.places.has(ours) {
+                served.places.send_back(ours);
+                say(sessions, ours, Operation::Choke, cx);
+            }
         }
         for _ in 0..served.places.vacant(places) {
             let next = match upload.policy {
                 _ if !called.is_empty() => Some(called.remove(0)),
-                UploadPolicy::Fair => served.places.waiting().next(),
-                UploadPolicy::TitForTat => {
-                    let waiting = claimants(served.places.waiting(), served, sessions, gives, cx.now);
-                    choking::next(&waiting, cx.rng)
+                policy => {
+                    let [has, waits] = who(served, sessions, gives, cx.now);
+                    match policy {
+                        UploadPolicy::Fair => choking::next_in_turn(&has, &waits),
+                        UploadPolicy::TitForTat => choking::next(&has, &waits, places, cx.rng),
+                    }
                 }
             };
             let Some(ours) = next else { break };
-            served.places.give(ours, sessions.get(&ours).map_or(0, Serving::sent), cx.now);
+            let sent = (sessions.get(&ours).map_or(0, Serving::sent), served.sent);
+            served.places.give(ours, sent, cx.now);
             say(sessions, ours, Operation::Unchoke, cx);
             let session = sessions
                 .get_mut(&ours)
@@ -170,14 +172,42 @@ enum Merit {
     Takes,
 }
 
-/// What choosing needs to know of `sessions` with one content.
-fn claimants(
-    of: impl Iterator<Item = Conversation>,
+/// Who of those with a place takes next to nothing in it.
+fn takes_too_little(
+    served: &mut Served,
+    sessions: &BTreeMap<Conversation, Serving>,
+    places: usize,
+    cx: &Context<'_>,
+) -> Vec<Conversation> {
+    // Where a limit leaves less for each than a place is good for, it is a part of that.
+    let limit = cx.upload_limit.rate().map_or(u64::MAX, |rate| rate / (4 * places as u64));
+    let taken = Taken { all: served.sent, places, least_rate: LEAST_RATE.min(limit) };
+    served.places.slow(taken, |ours| sessions.get(&ours).map_or(0, Serving::sent), cx.now)
+}
+
+/// Who loses its place under the policy `fair`, because it has had its turn.
+fn had_their_turn(
     served: &Served,
     sessions: &BTreeMap<Conversation, Serving>,
     gives: &dyn Fn(ContentId, NodeId) -> Gives,
     now: Timestamp,
-) -> Vec<Claimant> {
+) -> Vec<Conversation> {
+    let turn = FAIR_TURN.max(served.manifest.layout().piece_size().into());
+    let had = served.places.had_their_turn(turn, |ours| sessions.get(&ours).map_or(0, Serving::sent), now);
+    if had.is_empty() {
+        return had;
+    }
+    let [has, waits] = who(served, sessions, gives, now);
+    choking::give_way(&had, &has, &waits)
+}
+
+/// What choosing needs to know of `sessions` with one content: of those with a place, and of those who wait.
+fn who(
+    served: &Served,
+    sessions: &BTreeMap<Conversation, Serving>,
+    gives: &dyn Fn(ContentId, NodeId) -> Gives,
+    now: Timestamp,
+) -> [Vec<Claimant>; 2] {
     let all = || served.places.served().chain(served.places.waiting()).filter_map(|ours| sessions.get(&ours));
     let merit = match served.is_whole() {
         false => Merit::Gives,
@@ -185,9 +215,11 @@ fn claimants(
         true if all().any(|session| session.spread_rate(now) > 0) => Merit::PassesOn,
         true => Merit::Takes,
     };
-    of.filter_map(|ours| Some((ours, sessions.get(&ours)?)))
-        .map(|(ours, session)| claimant(ours, session, merit, gives, now))
-        .collect()
+    let claimants = |of: &mut dyn Iterator<Item = Conversation>| {
+        let sessions = of.filter_map(|ours| Some((ours, sessions.get(&ours)?)));
+        sessions.map(|(ours, session)| claimant(ours, session, merit, gives, now)).collect()
+    };
+    [claimants(&mut served.places.served()), claimants(&mut served.places.waiting())]
 }
 
 /// `session` is told of pieces that others are not told of.
@@ -226,9 +258,13 @@ fn claimant(
         Merit::PassesOn => {
             Gives { rate: session.spread_rate(now), is_snubbed: session.keeps_all(KEPT_PIECES) }
         }
-        Merit::Takes => Gives { rate: session.rate(now), is_snubbed: session.gave_nothing },
+        Merit::Takes => {
+            // Next to nothing is no merit: who has got nothing yet is better.
+            let rate = Some(session.rate(now)).filter(|rate| *rate >= LEAST_RATE).unwrap_or(0);
+            Gives { rate, is_snubbed: session.gave_nothing }
+        }
     };
-    Claimant { session: ours, rate, is_new: session.sent() == 0, is_snubbed }
+    Claimant { session: ours, host: Host::of(session.peer), rate, is_new: session.sent() == 0, is_snubbed }
 }
 
 fn say(

@@ -20,23 +20,41 @@ fn lan() -> LinkSpec {
     LinkSpec::new(100, Duration::from_millis(20))
 }
 
-/// One owner and one honest downloader of `length` bytes, which wants it after a while.
-fn world(policy: UploadPolicy, length: u64) -> (World, HostId, HostId) {
+/// One owner and so many honest downloaders of `length` bytes, which all want it after a while.
+fn world_of(policy: UploadPolicy, length: u64, downloaders: usize) -> (World, HostId, Vec<HostId>) {
     let mut world = World::new(1, LinkSpec::new(1000, Duration::from_millis(20)));
     let content = world.library.add(NAME, length);
     let mut settings = NodeSettings::default();
     settings.upload.policy = policy;
     let owner = world.add_host(lan(), settings.clone());
     world.share(owner, Path::new("/shared").join(NAME), content.name.clone(), content.id);
-    let downloader = world.add_host(lan(), settings);
     let order = DownloadOrder {
         wanted: Wanted::Name(content.name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
         patience: Patience::ENDLESS,
     };
-    world.wish(Timestamp::ZERO + WANTED_AT, downloader, order);
-    (world, owner, downloader)
+    let mut downloader = || {
+        let host = world.add_host(lan(), settings.clone());
+        world.wish(Timestamp::ZERO + WANTED_AT, host, order.clone());
+        host
+    };
+    let downloaders = (0..downloaders).map(|_| downloader()).collect();
+    (world, owner, downloaders)
+}
+
+/// The same with one downloader.
+fn world(policy: UploadPolicy, length: u64) -> (World, HostId, HostId) {
+    let (world, owner, downloaders) = world_of(policy, length, 1);
+    (world, owner, downloaders[0])
+}
+
+/// How long the honest ones take until the last of them has it.
+fn takes(world: &mut World, downloaders: &[HostId]) -> Duration {
+    let deadline = Timestamp::ZERO + WANTED_AT + Duration::from_secs(300);
+    let done = world.run(deadline, |world| downloaders.iter().all(|host| world.hosts[host.0].is_content()));
+    assert!(done, "not done by {:?}", world.now);
+    world.now.since(Timestamp::ZERO + WANTED_AT)
 }
 
 #[test]
@@ -62,5 +80,62 @@ fn takers_play_their_parts() {
             assert!(taken.contains(&taker.taken) && said.contains(&taker.said.0), "{what:?}: {taker:?}");
             assert!(taker.heard.1 > 0, "{what:?}");
         }
+    }
+}
+
+const POLICIES: [UploadPolicy; 2] = [UploadPolicy::TitForTat, UploadPolicy::Fair];
+const NIBBLES: Takes = Takes::OneByte(Duration::from_millis(800));
+
+#[test]
+fn one_host_with_many_sessions_keeps_nobody_from_a_place() {
+    for policy in POLICIES {
+        let calm = {
+            let (mut world, _, downloader) = world(policy, 64 * MIB);
+            takes(&mut world, &[downloader])
+        };
+        for (what, sessions) in [(NIBBLES, 32), (NIBBLES, 512), (Takes::Everything, 32)] {
+            let (mut world, owner, downloader) = world(policy, 64 * MIB);
+            let content = world.library.named(NAME).id;
+            let taker = world.add_taker(lan(), Taking::new(what, content, owner, sessions));
+            let took = takes(&mut world, &[downloader]);
+            assert_eq!(world.taker(taker).open(), sessions as usize);
+            assert!(took <= calm * 5 / 2, "{policy:?}, {sessions} of {what:?}: {took:?} for {calm:?}");
+        }
+    }
+}
+
+#[test]
+fn several_hosts_do_not_keep_them_either() {
+    for (policy, hosts) in [(UploadPolicy::TitForTat, 16), (UploadPolicy::Fair, 4)] {
+        let (mut world, owner, downloader) = world(policy, 64 * MIB);
+        let content = world.library.named(NAME).id;
+        let mut taking = Taking::new(NIBBLES, content, owner, 64);
+        taking.addresses = takers::addresses(hosts);
+        world.add_taker(lan(), taking);
+        let took = takes(&mut world, &[downloader]);
+        assert!(took <= Duration::from_secs(30), "{policy:?}: {took:?}");
+    }
+}
+
+/// `host` is behind the one address that all of a company have.
+fn put_behind_nat(world: &mut World, hosts: &[HostId]) {
+    for (port, host) in (40_000..).zip(hosts) {
+        world.move_to(*host, ([203, 0, 114, 1], port).into());
+    }
+}
+
+#[test]
+fn a_company_behind_one_address_is_served_like_any_other_and_beside_an_outsider_has_half_at_least() {
+    for policy in POLICIES {
+        let (mut world, _, downloaders) = world_of(policy, 16 * MIB, 8);
+        let apart = takes(&mut world, &downloaders);
+        let (mut world, _, downloaders) = world_of(policy, 16 * MIB, 8);
+        put_behind_nat(&mut world, &downloaders);
+        let together = takes(&mut world, &downloaders);
+        assert!(together <= apart * 11 / 10, "{policy:?}: {together:?} for {apart:?}");
+        let (mut world, _, downloaders) = world_of(policy, 16 * MIB, 9);
+        put_behind_nat(&mut world, &downloaders[1..]);
+        let beside = takes(&mut world, &downloaders[1..]);
+        assert!(beside <= apart * 2, "{policy:?}: {beside:?} for {apart:?}");
     }
 }

@@ -141,9 +141,16 @@ impl World {
         self.schedule(now, Happening::Wake { host: id, round });
     }
 
+    /// `host` is at `address` from now on.
+    pub(crate) fn move_to(&mut self, host: HostId, address: SocketAddr) {
+        self.by_address.remove(&self.hosts[host.0].address);
+        self.hosts[host.0].address = address;
+        self.by_address.insert(address, host);
+    }
+
     /// The host's address changes.
     fn rebind(&mut self, id: HostId, moved: Move) {
-        let host = &mut self.hosts[id.0];
+        let host = &self.hosts[id.0];
         let (ip, port) = (host.address.ip(), host.address.port());
         let address = match (moved, ip) {
             (Move::Nowhere, _) => return,
@@ -153,9 +160,7 @@ impl World {
             }
             _ => SocketAddr::new(ip, port + 1),
         };
-        self.by_address.remove(&host.address);
-        host.address = address;
-        self.by_address.insert(address, id);
+        self.move_to(id, address);
     }
 
     pub(super) fn start_tracker(&mut self) {
