@@ -30,6 +30,16 @@ struct End {
     most: u64,
 }
 
+impl Rotation {
+    /// How long the log at `path` may become, so that all its files together are no longer than so many full ones.
+    fn room_beside(&self, path: &Path) -> u64 {
+        let files = self.files.max(1);
+        let length = |number| fs::symlink_metadata(older(path, number)).ok().filter(fs::Metadata::is_file);
+        let others: u64 = (1..files).filter_map(length).map(|found| found.len()).sum();
+        self.bytes.saturating_mul(files.into()).saturating_sub(others).max(self.bytes)
+    }
+}
+
 impl RotatingFile {
     /// The end of the file at `path`, which is made for its owner alone when it is not there.
     ///
@@ -68,7 +78,8 @@ impl End {
     }
 
     /// The file is full, as far as is known here: another process with the same log may have put it aside already, or may be
-    /// about to. Where it cannot be put aside it goes on, and this is tried again when as much again is in it.
+    /// about to. Where it cannot be put aside it goes on, and this is tried again when as much again is in it; it becomes no longer
+    /// than all files together may be, and then begins anew.
     fn begin_another(&mut self, line: &[u8]) -> io::Result<()> {
         match self.file.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(()),
@@ -87,7 +98,14 @@ impl End {
                     return self.begin_another(line);
                 }
             }
-            Err(_) => self.most = self.length.saturating_add(self.rotation.bytes),
+            Err(_) => {
+                let room = self.rotation.room_beside(&self.path);
+                if self.length + line.len() as u64 > room {
+                    self.file.set_len(0)?;
+                    self.length = 0;
+                }
+                self.most = self.length.saturating_add(self.rotation.bytes).min(room);
+            }
         }
         Ok(())
     }
@@ -107,20 +125,30 @@ fn is_at(_file: &File, _path: &Path) -> bool {
     true
 }
 
-/// Makes room at `path`, where a log is: it becomes the first of at most `files` - 1 older ones.
+/// What the log at `path` is called when so many younger ones are there.
+fn older(path: &Path, number: u8) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+/// Makes room at `path`, where a log is: it becomes the first of at most `files` - 1 older ones. Further ones, of when more were
+/// kept, go. What is no file is not moved.
 fn put_aside(path: &Path, files: u8) -> io::Result<()> {
-    let older = |number: u8| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{number}"));
-        PathBuf::from(name)
-    };
+    let older = |number: u8| older(path, number);
+    let is_file = |path: &Path| fs::symlink_metadata(path).map(|found| found.is_file());
+    // They are numbered without a gap.
+    let further = (files.max(1)..=u8::MAX).map(older).take_while(|path| is_file(path).is_ok_and(|is| is));
+    further.for_each(|path| drop(fs::remove_file(path)));
     let Some(last) = files.checked_sub(1).filter(|&last| last > 0) else {
         return fs::remove_file(path);
     };
     for number in (1..last).rev() {
-        match fs::rename(older(number), older(number + 1)) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
-            _ => {}
+        match is_file(&older(number)) {
+            Ok(true) => fs::rename(older(number), older(number + 1))?,
+            Ok(false) => return Err(not_a_file()),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(cause),
         }
     }
     fs::rename(path, older(1))
@@ -140,12 +168,40 @@ fn open(path: &Path) -> io::Result<File> {
         Some(libc::ELOOP | libc::ENXIO) => not_a_file(),
         _ => cause,
     })?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(not_a_file()) }
+    let found = file.metadata()?;
+    if !found.is_file() || has_other_names(&found) {
+        return Err(not_a_file());
+    }
+    close_to_others(&file, &found);
+    Ok(file)
 }
 
 fn not_a_file() -> io::Error {
     io::Error::other("what is there is a link or no file at all")
 }
+
+/// Whether the file is known by another name as well: then it may be anything, as behind a link.
+#[cfg(unix)]
+fn has_other_names(found: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(found) > 1
+}
+
+#[cfg(not(unix))]
+fn has_other_names(_found: &fs::Metadata) -> bool {
+    false
+}
+
+/// A log that an earlier version made for everybody to read is its owner's from now on. What cannot be closed is as it was.
+#[cfg(unix)]
+fn close_to_others(file: &File, found: &fs::Metadata) {
+    use std::os::unix::fs::PermissionsExt as _;
+    if found.permissions().mode() & 0o077 != 0 {
+        let _ = file.set_permissions(fs::Permissions::from_mode(0o600));
+    }
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_file: &File, _found: &fs::Metadata) {}
 
 /// Makes the folder of a log where there is none, for its owner alone.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
@@ -154,4 +210,58 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes so many lines of 50 bytes to the log `f` in `folder`, of which `files` of 1000 bytes are kept.
+    fn flood(folder: &Path, files: u8, lines: u32) {
+        let mut file = RotatingFile::open(folder.join("f"), Rotation { bytes: 1000, files }).unwrap();
+        (0..lines).for_each(|number| file.write_all(format!("{number:49}\n").as_bytes()).unwrap());
+    }
+
+    /// The files in a folder and how long each is.
+    fn lengths(folder: &Path) -> Vec<(String, u64)> {
+        let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+        let mut files: Vec<_> = entries
+            .map(|entry| (entry.file_name().to_str().unwrap().to_owned(), entry.metadata().unwrap().len()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn all_files_of_a_log_together_have_a_bound_whatever_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        flood(folder.path(), 3, 10_007);
+        let expected = [("f", 350), ("f.1", 1000), ("f.2", 1000)];
+        assert_eq!(lengths(folder.path()), expected.map(|(name, length)| (name.to_owned(), length)));
+        // Nor does it grow where nothing can be put aside: a folder stands there, and is not moved.
+        for (older, lines, length) in [("f.1", 60, 3000), ("f.2", 60, 2000), ("f.1", 10_007, 2350)] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join(older)).unwrap();
+            fs::write(folder.path().join(older).join("mine"), "mine").unwrap();
+            flood(folder.path(), 3, lines);
+            assert!(folder.path().join(older).join("mine").exists(), "{older} {lines}");
+            let written = lengths(folder.path()).into_iter().find(|(name, _)| name == "f").unwrap().1;
+            assert_eq!(written, length, "{older} {lines}");
+            let text = fs::read_to_string(folder.path().join("f")).unwrap();
+            assert!(text.ends_with(&format!(" {}\n", lines - 1)), "the newest is there");
+        }
+    }
+
+    #[test]
+    fn files_of_when_more_were_kept_go() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("f.old"), "mine").unwrap();
+        for files in [6, 2, 1] {
+            flood(folder.path(), files, 400);
+            let others: Vec<String> = (1..files).map(|number| format!("f.{number}")).collect();
+            let expected = [&["f".to_owned()][..], &others, &["f.old".to_owned()]].concat();
+            let names: Vec<String> = lengths(folder.path()).into_iter().map(|(name, _)| name).collect();
+            assert_eq!(names, expected);
+        }
+    }
 }

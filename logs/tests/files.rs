@@ -211,7 +211,7 @@ fn what_cannot_be_put_aside_goes_on() {
     let folder = tempdir().unwrap();
     // A folder stands where the last one would go.
     fs::create_dir_all(folder.path().join("f.log.1/full")).unwrap();
-    spoken(short(folder.path(), 2), || (0..100).for_each(|number| info!(number, "one of many")));
+    spoken(short(folder.path(), 6), || (0..100).for_each(|number| info!(number, "one of many")));
     assert_eq!(lines(&folder.path().join("f.log")).len(), 100);
 }
 
@@ -229,12 +229,23 @@ fn a_log_is_its_owners_and_leads_nowhere_else() {
     fs::write(&other, "mine").unwrap();
     symlink(&other, deep.join("link.log")).unwrap();
     symlink("/dev/null", deep.join("null.log")).unwrap();
+    let thesis = folder.path().join("second");
+    fs::write(&thesis, "mine").unwrap();
+    fs::hard_link(&thesis, deep.join("second.log")).unwrap();
     std::os::unix::net::UnixListener::bind(deep.join("socket.log")).unwrap();
     let pipe = std::process::Command::new("mkfifo").arg(deep.join("pipe.log")).status().unwrap();
     assert!(pipe.success());
-    for file in ["link.log", "null.log", "socket.log", "pipe.log"] {
+    for file in ["link.log", "null.log", "second.log", "socket.log", "pipe.log"] {
         let refused = scoped(settings(&deep, file, "info")).unwrap_err();
         assert!(refused.to_string().contains("a link or no file at all"), "{file}: {refused}");
     }
     assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
+    assert_eq!(fs::read_to_string(&thesis).unwrap(), "mine");
+
+    // One that was made for all to read is closed, and so is what is put aside of it.
+    fs::write(deep.join("open.log"), "said before\n".repeat(90)).unwrap();
+    fs::set_permissions(deep.join("open.log"), fs::Permissions::from_mode(0o666)).unwrap();
+    let rotation = Rotation { bytes: 1000, files: 2 };
+    spoken(LogSettings { rotation, ..settings(&deep, "open.log", "info") }, || info!("said"));
+    assert_eq!((mode(&deep.join("open.log")), mode(&deep.join("open.log.1"))), (0o600, 0o600));
 }

@@ -343,7 +343,8 @@ fn surroundings(
     let label = match (&state, &settings.id) {
         (Some(state), _) => state.label().to_owned(),
         (None, Some(label)) => label.to_string(),
-        (None, None) => format!("without-state-{}", std::process::id()),
+        // One log for all of them: a file for each would have no bound.
+        (None, None) => "without-state".to_owned(),
     };
     let log = match LogPlan::new(settings, &format!("node-{label}.log")) {
         Ok(plan) => plan.start().map_err(|error| refused_log(&error))?,

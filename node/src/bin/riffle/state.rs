@@ -57,7 +57,7 @@ impl StateFolder {
         let failed =
             |error: io::Error| Stop::new(ExitCode::Io, unusable(&folder, &error, Owner::of(&folder)));
         logs::keep_owner(&folder).map_err(refused)?;
-        make_folder(&folder).map_err(failed)?;
+        make_own_folder(&folder).map_err(failed)?;
         let Some(lock) = StateLock::take(&folder, File::try_lock).map_err(failed)? else { return Ok(None) };
         let node = read_or_make_id(&folder.join("id"))?;
         Ok(Some(StateFolder { label, folder, node, lock }))
@@ -145,6 +145,22 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(folder)
+}
+
+/// Makes a node's own folder, for its owner alone; one that an earlier version made for all to look into is closed.
+fn make_own_folder(folder: &Path) -> io::Result<()> {
+    make_folder(folder)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        let found = fs::symlink_metadata(folder)?;
+        let is_ours = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
+        if is_ours && found.mode() & 0o077 != 0 {
+            // Where it cannot be closed, the files in it are.
+            let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+        }
+    }
+    Ok(())
 }
 
 /// A new identity, from the system's source of chance.
@@ -253,11 +269,21 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn only_its_owner_reads_the_identity() {
+    fn only_its_owner_looks_into_the_folder_and_reads_the_identity() {
         use std::os::unix::fs::PermissionsExt as _;
         let root = tempfile::tempdir().expect("a folder");
-        drop(StateFolder::take(root.path(), Some(&label("3"))).expect("free"));
-        let mode = fs::metadata(root.path().join("node-3").join("id")).expect("there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let state = root.path().join("state/riffle");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        let take = || drop(StateFolder::take(&state, Some(&label("3"))).expect("free"));
+        take();
+        let own = state.join("node-3");
+        assert_eq!([&root.path().join("state"), &state, &own].map(|path| mode(path)), [0o700; 3]);
+        assert_eq!((mode(&own.join("id")), mode(&own.join("lock"))), (0o600, 0o600));
+        // As an earlier version made it; the folder above it may be a person's own.
+        for path in [&state, &own] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set");
+        }
+        take();
+        assert_eq!((mode(&state), mode(&own)), (0o755, 0o700));
     }
 }
