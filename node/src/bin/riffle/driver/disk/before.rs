@@ -14,13 +14,13 @@ use node::Doubt;
 use super::fault::is_passing;
 use super::journal::{FileNumber, number_of, open_regular_file};
 use super::owner::Whose;
-use super::records::{JournalHeader, Recovered, Said};
+use super::records::{JournalHeader, RECORD, Recovered, Said};
 use super::tree::piece_hash;
 
 /// A part file may be touched this much after its journal and still be taken for what the journal describes.
 const CLOCK_SLACK: Duration = Duration::from_secs(2);
-/// More bytes for a piece than a journal can have: each is told of a few times at most.
-const MOST_A_PIECE: u64 = 256;
+/// More bytes for a piece than a journal has: each is told of a few times at most.
+const MOST_A_PIECE: u64 = 6 * RECORD as u64;
 /// So many pieces are hashed to find out whether a part file that was moved is ours: one or two may be lost.
 const PIECES_TRIED: usize = 4;
 
@@ -34,6 +34,8 @@ pub(crate) struct OldJournal {
     number: Option<FileNumber>,
     /// Whether it carries our seal, and is the file that was sealed. What it says is believed only then.
     is_proven: bool,
+    /// Whether it was read to its end, where it takes back what it has said before.
+    is_all: bool,
 }
 
 impl OldJournal {
@@ -48,12 +50,13 @@ impl OldJournal {
         read: impl Fn(&[u8]) -> Result<Said, Doubt>,
         whose: impl Fn(&Metadata) -> Whose,
     ) -> io::Result<Option<OldJournal>> {
+        let most = (u64::from(pieces) + 1) * MOST_A_PIECE;
         let found = || {
             let file = open_regular_file(path)?;
             let found = file.metadata()?;
             let mut bytes = Vec::new();
             if whose(&found) != Whose::Others {
-                (&file).take((u64::from(pieces) + 1) * MOST_A_PIECE).read_to_end(&mut bytes)?;
+                (&file).take(most).read_to_end(&mut bytes)?;
             }
             Ok((file, found, bytes))
         };
@@ -65,7 +68,8 @@ impl OldJournal {
         let Ok(said) = read(&bytes) else { return Ok(None) };
         let is_itself = said.header.journal.is_of(&file);
         let is_proven = said.is_sealed && is_itself && whose(&found) == Whose::Ours;
-        Ok(Some(OldJournal { said, written: modified(&found), number: number_of(&file), is_proven }))
+        let is_all = found.len() <= most;
+        Ok(Some(OldJournal { said, written: modified(&found), number: number_of(&file), is_proven, is_all }))
     }
 
     /// Its header.
@@ -114,9 +118,10 @@ impl OldJournal {
             length if length > layout.length() || touched_late || is_moved => Some(Doubt::Changed),
             _ => None,
         };
-        let mut recovered = match self.is_proven {
-            true => self.said.recover(now, part),
-            false => Recovered::nothing(pieces, Doubt::Unsealed),
+        let mut recovered = match (self.is_proven, self.is_all) {
+            (true, true) => self.said.recover(now, part),
+            (true, false) => Recovered::nothing(pieces, Doubt::Damaged),
+            (false, _) => Recovered::nothing(pieces, Doubt::Unsealed),
         };
         // Where nothing was ever written there is nothing to be found.
         let unknown = std::mem::take(&mut recovered.unknown);

@@ -382,3 +382,27 @@ fn a_journal_that_names_more_than_once_is_read_to_its_last_word() {
     assert_eq!(have, [1..2, 5..6]);
     assert_eq!(again, Some(HashedAgain { bytes: hashed, why: Doubt::WriteFailed }));
 }
+
+#[test]
+fn of_a_journal_that_is_too_long_to_be_read_nothing_is_believed() {
+    for (times, is_believed) in [(5, true), (7, false)] {
+        let (mut bench, _, manifest) = killed();
+        let path = bench.working(&manifest).journal;
+        let Said { header, .. } = Said::read(&fs::read(&path).unwrap(), PIECES, &key()).unwrap();
+        let record = |kept, piece| Record { kept, piece: PieceIndex(piece), subtree: [0; 32] };
+        let mut records = vec![record(Kept::Written, 3); times * PIECES as usize];
+        // It is not there, and the last word says so.
+        records.extend([record(Kept::Written, 1), record(Kept::Doubtful, 3)]);
+        let writing = crate::driver::disk::writing::Writing::default();
+        let mut place = JournalPlace { over: journal::number_of(&fs::File::open(&path).unwrap()), path };
+        let pen = Pen { pieces: PIECES, writing: &writing, key: &key() };
+        journal::Journal::create(&mut place, &header, &records, pen).unwrap();
+        let (have, again) = bench.resumed(&manifest);
+        let why = again.map(|again| again.why);
+        let expected = match is_believed {
+            true => (vec![1..2], Some(Doubt::WriteFailed)),
+            false => (vec![1..3, 5..6], Some(Doubt::Damaged)),
+        };
+        assert_eq!((have, why), expected, "{times}");
+    }
+}
