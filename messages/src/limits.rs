@@ -65,7 +65,7 @@ const _: () = assert!(10 + 8 * MAX_HAVE_RUNS <= CONTROL_DATAGRAM, "a full HAVE i
 const _: () = assert!(28 + 12 * MAX_RANGES <= CONTROL_DATAGRAM, "a full REQUEST is a control datagram");
 const _: () = assert!(78 + 24 * MAX_CREDITS <= CONTROL_DATAGRAM, "a full UPDATE is a control datagram");
 const _: () =
-    assert!(67 + MAX_NAME + 36 * MAX_OWNERS <= CONTROL_DATAGRAM, "a full OWNERS is a control datagram");
+    assert!(71 + MAX_NAME + 36 * MAX_OWNERS <= CONTROL_DATAGRAM, "a full OWNERS is a control datagram");
 const _: () = assert!(MAX_DIGITS <= MAX_NAME, "whatever begins an id can be a name");
 const _: () =
     assert!(MAX_PIECE_SIZE.is_power_of_two() && MIN_PIECE_SIZE.is_power_of_two(), "BLAKE3 subtrees");

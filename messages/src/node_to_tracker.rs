@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{Body, content_length};
 use crate::cookie::Cookie;
+use crate::cursor::Cursor;
 use crate::header::Kind;
 use crate::id::{BootEpoch, ContentId, NodeId};
 use crate::limits::{MAX_CREDITS, MAX_OWN_ENTRIES, MAX_PERMILLE};
@@ -147,19 +148,28 @@ pub struct Need {
 pub enum Query {
     /// The owners of a content.
     Content(ContentId),
-    /// The owners of the content of exactly that name, or the contents when there are several.
+    /// The owners of the content of exactly that name; or the contents when there are several, the one with most hosts first.
     Name(Name),
-    /// The contents whose names start with `prefix`, in the order of (name, id), from behind `after` on.
+    /// The contents whose names start with `prefix`, in the order of their cursors, from behind `after` on.
     Search {
         /// What the names start with; empty: all.
         prefix: Prefix,
-        /// The last content of the page before.
-        after: Option<(Name, ContentId)>,
+        /// Where the page before ended.
+        after: Option<Cursor>,
     },
     /// The owners of the one content whose id begins with these digits, or that is called by them; the contents when there are several.
     Digits(Digits),
-    /// The owners of that one of the contents of exactly that name of which the tracker heard last.
+    /// The owners of the content of exactly that name; or the contents when there are several, the one that was called so last first and
+    /// then the others, the one with most hosts first.
     Newest(Name),
+    /// The contents of exactly that name whose ids are `from` or behind it, in the order of their ids: so one is found among many by the
+    /// beginning of its id.
+    NameFrom {
+        /// What they are called.
+        name: Name,
+        /// The first id.
+        from: ContentId,
+    },
 }
 
 /// UPDATE: bytes of a content that the asker received and verified since its last UPDATE, by owner. Answered with

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{Body, content_length};
 use crate::cookie::Cookie;
+use crate::cursor::{Cursor, PageEnd};
 use crate::header::Kind;
 use crate::id::{ContentId, Endpoint, NodeId};
 use crate::limits::{MAX_LISTED, MAX_OWNERS};
@@ -51,7 +52,7 @@ pub enum Owners {
 /// One content and owners of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentOwners {
-    /// The content, its length, and what most of its owners call it.
+    /// The content, its length, and what it is called on most hosts.
     pub content: Listed,
     /// Owners chosen for this asker.
     pub owners: List<Owner, MAX_OWNERS>,
@@ -60,15 +61,22 @@ pub struct ContentOwners {
 /// A page of contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
-    /// The contents, in the order of (name, id).
+    /// The contents, in the order that was asked for.
     pub contents: List<Listed, MAX_LISTED>,
-    /// Whether there are more behind the last.
-    pub more: bool,
+    /// That there are more behind the last, and where that is.
+    pub more: Option<PageEnd>,
 }
 
 impl Listing {
-    /// Bytes of an OWNERS datagram with an empty page, header included.
-    pub const WIRE_FIXED: usize = 8 + 4 + 2 + 1;
+    /// Bytes of an OWNERS datagram with an empty page, header included, where more follow.
+    pub const WIRE_FIXED: usize = 8 + 4 + 2 + 1 + PageEnd::WIRE_LENGTH;
+
+    /// Where to go on, if there are more.
+    #[must_use]
+    pub fn next(&self) -> Option<Cursor> {
+        let (PageEnd { tier, number }, last) = self.more.zip(self.contents.last())?;
+        Some(Cursor { tier, name: last.name.clone(), hosts: last.hosts, number })
+    }
 }
 
 /// One content in an answer.
@@ -83,7 +91,10 @@ pub struct Listed {
     pub complete: u32,
     /// How many nodes are on their way to it: they have some of it, or will.
     pub partial: u32,
-    /// How long ago the tracker, in its present life, first heard of it, in seconds. It says nothing of when the content was made.
+    /// On how many hosts somebody calls it by that name: the nodes of one IPv4 address, or of one IPv6 /64, count once.
+    pub hosts: u32,
+    /// How long ago the tracker, in its present life, first heard that somebody calls it by that name, in seconds. It says nothing of when the
+    /// content was made.
     pub age_s: u32,
     /// What it is called.
     pub name: Name,
@@ -93,7 +104,7 @@ impl Listed {
     /// Bytes of this content on the wire.
     #[must_use]
     pub fn wire_length(&self) -> usize {
-        32 + 8 + 4 + 4 + 4 + 1 + self.name.as_str().len()
+        32 + 8 + 4 + 4 + 4 + 4 + 1 + self.name.as_str().len()
     }
 }
 

@@ -47,7 +47,7 @@ fn a_count_without_items_allocates_next_to_nothing() {
             assert!(asked_for <= 128, "{kind:?} with a count of {count}: {asked_for} bytes");
         }
     }
-    let listed = [&[0; 32 + 8 + 3 * 4][..], &[1, b'n']].concat();
+    let listed = [&[0; 32 + 8 + 4 * 4][..], &[1, b'n']].concat();
     for (answer, before) in [(1, &listed[..]), (2, &[])] {
         let mut body = [&[answer, 0, 0, 0], before].concat();
         body.extend(u16::MAX.to_le_bytes());
@@ -85,7 +85,7 @@ fn with_items(kind: Kind, before: &[u8], count: u16, item: &[u8], after: &[u8]) 
 #[test]
 fn full_messages_allocate_little_more_than_they_are() {
     let own_entry = [&[0u8; 43][..], &[28], &[b'n'; 28]].concat();
-    let listed = [&[0u8; 52][..], &[21], &[b'n'; 21]].concat();
+    let listed = [&[0u8; 56][..], &[16], &[b'n'; 16]].concat();
     let range = [[1, 0, 0, 0], [0; 4], [1, 0, 0, 0]].concat();
     let full = [
         with_items(Kind::Own, &[0; 32], 16, &own_entry, &[]),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use messages::{ContentId, Digits, Name, Prefix};
+use messages::{ContentId, Cursor, Digits, Name, Prefix};
 
 use crate::ids::{DownloadId, SearchId, ShareId};
 
@@ -43,8 +43,8 @@ pub enum Command {
         search: SearchId,
         /// What their names start with.
         prefix: Prefix,
-        /// The last content of the page before.
-        after: Option<(Name, ContentId)>,
+        /// Where the page before ended.
+        after: Option<Cursor>,
     },
     /// Change the limits, in bytes a second; `None`: no limit.
     Limit {
@@ -81,9 +81,9 @@ pub enum Wanted {
     /// The content.
     Content(ContentId),
     /// The content of that name; with several of them, the one whose id starts with these hexadecimal digits (lower
-    /// case; may be empty).
+    /// case; may be empty: then the one that clearly most hosts call so, see [`favourite`](crate::favourite)).
     Name(Name, String),
-    /// Of the contents of that name, the one of which the tracker heard last.
+    /// Of the contents of that name, the one that was called so last; anybody can make one that is.
     Newest(Name),
     /// The content whose id begins with these digits, or that is called by them: whichever the tracker knows.
     Digits(Digits),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use messages::tracker_to_node::{Listed, RefusalCode};
-use messages::{ContentId, Endpoint, Name, NodeId, PieceIndex};
+use messages::{ContentId, Cursor, Endpoint, Name, NodeId, PieceIndex};
 
 use crate::account::Account;
 use crate::disk::{DiskError, HashedAgain};
@@ -48,11 +48,14 @@ pub enum Event {
     /// A requested range was answered with a burst.
     RangeSent { content: ContentId, peer: SocketAddr, piece: PieceIndex, offset: u32, length: u32 },
 
-    /// The answer to a search; `more` when the tracker has another page behind it.
-    Found { search: SearchId, contents: Vec<Listed>, more: bool },
+    /// The answer to a search; `next`: where the next page begins, if there is one.
+    Found { search: SearchId, contents: Vec<Listed>, next: Option<Cursor> },
     /// A search had no answer in time.
     SearchFailed { search: SearchId },
 
+    /// A download takes one of several contents of its name: the one that clearly most hosts call so, or the newest. `more`: the tracker has others
+    /// besides these.
+    DownloadPrefers { download: DownloadId, taken: Listed, others: Vec<Listed>, more: bool },
     /// A download knows what it fetches.
     DownloadIdentified { download: DownloadId, content: ContentId, name: Name, length: u64 },
     /// A part file from before was found: `have_bytes` of it count, and so much had to be hashed to know that.
@@ -161,9 +164,14 @@ pub enum Failure {
     /// The tracker knows nothing of that name or id.
     #[error("nobody shares it")]
     NotFound,
-    /// Several contents have that name.
+    /// Several contents have that name, or ids that begin so; `more`: the tracker has others besides these.
     #[error("several contents have that name")]
-    Ambiguous(Vec<Listed>),
+    Ambiguous {
+        /// Those that the tracker named.
+        contents: Vec<Listed>,
+        /// Whether there are others.
+        more: bool,
+    },
     /// No owner answered in time.
     #[error("no owner answered")]
     NoOwner,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use messages::node_to_tracker::{Asker, Need, Query};
 use messages::tracker_to_node::{Listed, Owners, RefusalCode, Refused};
-use messages::{ContentId, Conversation, Cookie, Datagram, Name, NodeId, Prefix, Timestamp, TrackerToNode};
+use messages::{Conversation, Cookie, Cursor, Datagram, NodeId, Prefix, Timestamp, TrackerToNode};
 
 use crate::command::Wanted;
 use crate::question::{ask_for, fits, may_still_come};
@@ -63,8 +63,8 @@ pub enum InquiryEnd {
 pub struct Inquiry {
     asker: Asker,
     question: Question,
-    /// The last content of the page before.
-    after: Option<(Name, ContentId)>,
+    /// Where the page before ended.
+    after: Option<Cursor>,
     /// The number of what is asked now: each page has its own.
     conversation: Conversation,
     found: Vec<Listed>,
@@ -150,21 +150,20 @@ impl Inquiry {
                 self.end = Some(end);
             }
             (Owners::Contents(listing), Question::All(_)) => {
-                let last = listing.contents.last().map(|last| (last.name.clone(), last.content));
                 // A page that leads back, or nowhere, would be followed for ever.
-                let goes_on = listing.more && last > self.after;
+                let next = listing.next().filter(|next| self.after.as_ref().is_none_or(|after| next > after));
                 self.found.extend(listing.contents.iter().cloned());
-                match goes_on {
-                    true => self.ask_on(last, now),
-                    false => self.end = Some(end),
+                match next {
+                    Some(next) => self.ask_on(next, now),
+                    None => self.end = Some(end),
                 }
             }
         }
     }
 
     /// Asks for the page behind `after`.
-    fn ask_on(&mut self, after: Option<(Name, ContentId)>, now: Timestamp) {
-        self.after = after;
+    fn ask_on(&mut self, after: Cursor, now: Timestamp) {
+        self.after = Some(after);
         self.conversation = Conversation(self.conversation.0.wrapping_add(1));
         self.refusals = 0;
         (self.repeat_at, self.repeat_in) = (now, FIRST_RETRY);

@@ -3,6 +3,7 @@
 mod account;
 mod announce;
 mod buffers;
+mod choice;
 mod command;
 mod context;
 mod disk;
@@ -24,6 +25,7 @@ mod status;
 mod waiting;
 
 pub use account::{Account, Giver};
+pub use choice::{Choice, choose, favourite};
 pub use command::{Command, Destination, DownloadOrder, Patience, Wanted};
 pub use disk::{
     DiskError, DiskErrorKind, DiskRequest, DiskResult, Doubt, FinishError, HashedAgain, Opened, StoreError,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messages::node_to_tracker::Query;
 use messages::tracker_to_node::{Listed, Owners};
-use messages::{ContentId, Name, Prefix};
+use messages::{ContentId, Name};
 
 use crate::command::Wanted;
 
@@ -38,9 +38,10 @@ pub(crate) fn fits(wanted: &Wanted, listed: &Listed) -> bool {
 ///
 /// With digits the page of the name begins where that id would be, so that it is found among however many.
 fn ask_by_name(name: &Name, digits: &str) -> Query {
-    match (Prefix::new(name.as_str()), just_before(digits)) {
-        (Ok(prefix), Some(before)) => Query::Search { prefix, after: Some((name.clone(), before)) },
-        _ => Query::Name(name.clone()),
+    let name = name.clone();
+    match first_id(digits) {
+        Some(from) => Query::NameFrom { name, from },
+        None => Query::Name(name),
     }
 }
 
@@ -52,21 +53,9 @@ pub(crate) fn may_still_come(owners: &Owners) -> Duration {
     }
 }
 
-/// The id in front of the first one that begins with `digits`; of the very first there is none, and itself will do.
-fn just_before(digits: &str) -> Option<ContentId> {
-    if digits.is_empty() {
-        return None;
-    }
-    let first: ContentId = format!("{digits:0<64}").parse().ok()?;
-    let mut bytes = *first.as_bytes();
-    for byte in bytes.iter_mut().rev() {
-        let (less, borrowed) = byte.overflowing_sub(1);
-        *byte = less;
-        if !borrowed {
-            return Some(ContentId::from_bytes(bytes));
-        }
-    }
-    Some(first)
+/// The first id that begins with `digits`; `None` where those are none.
+fn first_id(digits: &str) -> Option<ContentId> {
+    (!digits.is_empty()).then(|| format!("{digits:0<64}").parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -76,17 +65,16 @@ mod tests {
     #[test]
     fn an_id_s_beginning_is_looked_for_where_it_would_be() {
         let name = Name::new("a.iso").expect("a name");
-        let after = |digits: &str| match ask_by_name(&name, digits) {
-            Query::Search { prefix, after: Some((of, id)) } => {
-                assert_eq!((prefix.as_str(), &of), ("a.iso", &name));
-                id.to_string()
+        let from = |digits: &str| match ask_by_name(&name, digits) {
+            Query::NameFrom { name: of, from } => {
+                assert_eq!(of, name);
+                from.to_string()
             }
             other => panic!("{other:?}"),
         };
-        assert_eq!(after("abcd"), format!("abcc{}", "f".repeat(60)));
-        assert_eq!(after("0001"), format!("0000{}", "f".repeat(60)));
-        assert_eq!(after("0000"), "0".repeat(64));
-        assert_eq!(after(&"a".repeat(64)), format!("{}9", "a".repeat(63)));
+        assert_eq!(from("abcd"), format!("abcd{}", "0".repeat(60)));
+        assert_eq!(from("0000"), "0".repeat(64));
+        assert_eq!(from(&"a".repeat(64)), "a".repeat(64));
         assert_eq!(ask_by_name(&name, ""), Query::Name(name.clone()));
         assert_eq!(ask_by_name(&name, "no digits"), Query::Name(name.clone()));
     }

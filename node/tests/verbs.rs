@@ -187,13 +187,13 @@ fn the_newest_of_one_name_is_taken_when_asked_for() {
     };
     let (code, said) = download(&[]);
     assert_eq!(code, 2, "{said:#?}");
-    let hint = "or take the one that the tracker heard of last: riffle download --newest lab.img";
+    let hint = "or the one that was called so last, which anybody can be: riffle download --newest lab.img";
     assert!(said.iter().any(|line| line == hint), "{said:#?}");
     assert!(said.iter().any(|line| line.contains(&new[..8]) && line.contains("1 complete")), "{said:#?}");
     assert_eq!(download(&["--newest"]).0, 0);
     assert_eq!(fs::read(saved.join("lab.img")).expect("saved"), noise(300_001));
     let (code, said) = code_of(scene.riffle(&["list", "--wait-complete", "lab.img=1"]));
     assert_eq!(code, 2, "{said:#?}");
-    let hint = "choose one by the beginning of its id, e.g. riffle list --wait-complete 'lab.img@";
+    let hint = "  riffle list --wait-complete 'lab.img@";
     assert!(said.iter().any(|line| line.starts_with(hint)), "{said:#?}");
 }

@@ -5,6 +5,7 @@ use messages::tracker_to_node::{Owned, RefusalCode, Updated};
 use messages::{ContentId, NodeId, Timestamp};
 
 use crate::event::Event;
+use crate::host::Host;
 use crate::tracker::{Answer, Origin, Refusal, Tracker};
 
 /// Which table had no room for an announcement.
@@ -74,13 +75,14 @@ impl Tracker {
             return Ok(());
         }
         let Some(node) = self.nodes.node_mut(id) else { return Err(NoRoom::Node) };
+        let host = Host::at(node.seat().address.ip());
         // What is free is the most that anybody may have: then many that want all share alike, and who comes late with
         // little still finds room.
         let most = (self.settings.limits.max_contents_per_node as usize).min(self.contents.room().max(1));
         if !node.owned.contains(entry.content) && node.owned.len() >= most {
             return Err(NoRoom::Node);
         }
-        let announced = self.contents.announce(id, entry, now).map_err(|_| NoRoom::Tracker)?;
+        let announced = self.contents.announce((id, host), entry, now).map_err(|_| NoRoom::Tracker)?;
         node.owned.say(entry.content, announced.digest_change, now);
         let (content, name) = (entry.content, entry.name.clone());
         match announced.before {

@@ -1,37 +1,24 @@
 //! The file-owner table: who has how much of which content, and what it is called.
 //!
-//! It knows nothing of addresses, leases or datagrams. Two views of the same holdings are kept in step: by content, and
-//! by name in the order of (name, content), which is the order in which searches are paged.
+//! It knows nothing of leases or datagrams, and of addresses only which nodes are of one host. Two views of the same holdings are kept in step: by
+//! content, and by name ([`Names`]).
 
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::ops::Bound;
-use std::sync::Arc;
 
 use messages::node_to_tracker::{OwnDigest, OwnEntry, Permille};
 use messages::tracker_to_node::Listed;
-use messages::{ContentId, Digits, Name, NodeId, Timestamp};
+use messages::{ContentId, Cursor, Digits, NodeId, PageEnd, Timestamp};
 
-use crate::few::Few;
+use crate::host::Host;
+use crate::names::{Called, Names};
 use crate::turns::Turns;
-use crate::votes::Votes;
-
-/// A name that is stored once, however many owners use it. Ordered like its text.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Label(Arc<Name>);
-
-impl Borrow<str> for Label {
-    fn borrow(&self) -> &str {
-        self.0.as_str()
-    }
-}
+use crate::voices::{Voice, Voices};
 
 /// What one node said about one content.
 #[derive(Clone, Debug)]
 struct Holding {
     permille: Permille,
-    length: u64,
-    label: Label,
+    voice: Voice,
     mark: OwnDigest,
 }
 
@@ -40,20 +27,14 @@ struct Content {
     /// Those that have all of it, apart from the others: however many are on their way, who has it is found at once.
     complete: Turns<Holding>,
     partial: Turns<Holding>,
-    names: Votes<Label>,
-    lengths: Votes<u64>,
-    /// How many contents the table had heard of before this one.
-    number: u64,
-    heard_at: Timestamp,
+    voices: Voices,
 }
 
 /// Contents and their owners.
 #[derive(Clone, Debug)]
 pub(crate) struct Contents {
     by_id: BTreeMap<ContentId, Content>,
-    by_name: BTreeMap<Label, Few<ContentId, ()>>,
-    /// How many contents the table has heard of so far.
-    heard: u64,
+    names: Names,
     /// How many announcements there are: contents, each once for each of its owners.
     announcements: usize,
     capacity: usize,
@@ -78,8 +59,7 @@ impl Contents {
     pub(crate) const fn new(capacity: usize, announcement_capacity: usize) -> Contents {
         Contents {
             by_id: BTreeMap::new(),
-            by_name: BTreeMap::new(),
-            heard: 0,
+            names: Names::new(),
             announcements: 0,
             capacity,
             announcement_capacity,
@@ -96,10 +76,10 @@ impl Contents {
         self.by_id.len()
     }
 
-    /// `node` has what `entry` says. Saying it again changes nothing.
+    /// `node`, which is at `host`, has what `entry` says. Saying it again changes nothing.
     pub(crate) fn announce(
         &mut self,
-        node: NodeId,
+        (node, host): (NodeId, Host),
         entry: &OwnEntry,
         now: Timestamp,
     ) -> Result<Announced, NoRoom> {
@@ -107,22 +87,24 @@ impl Contents {
         if no_place || (self.room() == 0 && !self.is_owner(node, entry.content)) {
             return Err(NoRoom);
         }
-        let before = self.withdraw_holding(node, entry.content, Keep::Content);
-        let label = self.label(&entry.name);
         let mut mark = OwnDigest::default();
         mark.toggle(entry);
-        let heard = &mut self.heard;
-        let content = self.by_id.entry(entry.content).or_insert_with(|| {
-            *heard += 1;
-            Content::new(*heard, now)
-        });
-        if content.names.add(label.clone()) {
-            self.by_name.entry(label.clone()).or_insert_with(Few::new).insert(entry.content, ());
-        }
-        content.lengths.add(entry.length);
-        let holding = Holding { permille: entry.permille, length: entry.length, label, mark };
-        content.owners_with(entry.permille).insert(node, holding);
-        self.announcements += 1;
+        let (permille, length) = (entry.permille, entry.length);
+        let content = self.by_id.entry(entry.content).or_insert_with(Content::new);
+        let before = content.remove_owner(node);
+        let said = before.as_ref().map(|before| &before.voice);
+        let unchanged =
+            said.filter(|said| (said.label.name(), said.length, said.host) == (&entry.name, length, host));
+        let voice = match unchanged {
+            Some(said) => said.clone(),
+            None => {
+                let voice = Voice { label: self.names.label(&entry.name), length, host };
+                content.hear(&mut self.names, entry.content, (&voice, said), now);
+                voice
+            }
+        };
+        content.owners_with(permille).insert(node, Holding { permille, voice, mark });
+        self.announcements += usize::from(before.is_none());
         let was = before.as_ref().map_or(OwnDigest::default(), |holding| holding.mark);
         Ok(Announced {
             before: before.map(|holding| holding.permille),
@@ -130,9 +112,27 @@ impl Contents {
         })
     }
 
+    /// `node`, which has `content`, is at `host` from now on.
+    pub(crate) fn rehouse(&mut self, node: NodeId, id: ContentId, host: Host, now: Timestamp) {
+        let Some(content) = self.by_id.get_mut(&id) else { return };
+        let Some(before) = content.remove_owner(node) else { return };
+        let voice = Voice { host, ..before.voice.clone() };
+        content.hear(&mut self.names, id, (&voice, Some(&before.voice)), now);
+        content.owners_with(before.permille).insert(node, Holding { voice, ..before });
+    }
+
     /// `node` no longer has `content`. What to fold into its digest; `None` when it had nothing of it.
-    pub(crate) fn withdraw(&mut self, node: NodeId, content: ContentId) -> Option<OwnDigest> {
-        self.withdraw_holding(node, content, Keep::Nothing).map(|holding| holding.mark)
+    pub(crate) fn withdraw(&mut self, node: NodeId, id: ContentId) -> Option<OwnDigest> {
+        let content = self.by_id.get_mut(&id)?;
+        let holding = content.remove_owner(node)?;
+        content.voices.unhear(&mut self.names, id, &holding.voice);
+        self.announcements -= 1;
+        match content.owner_count() {
+            0 => drop(self.by_id.remove(&id)),
+            1 => content.voices.forget_others(),
+            _ => {}
+        }
+        Some(holding.mark)
     }
 
     /// Whether `node` has some of `content`, or will.
@@ -140,9 +140,9 @@ impl Contents {
         self.by_id.get(&content).is_some_and(|content| content.is_owned_by(node))
     }
 
-    /// How long most owners say that `content` is, in bytes.
+    /// How long `content` is by what most hosts say, in bytes.
     pub(crate) fn length(&self, content: ContentId) -> Option<u64> {
-        self.by_id.get(&content)?.lengths.leader().copied()
+        self.by_id.get(&content)?.length()
     }
 
     /// All owners of `content`, complete or not, in the order of their ids.
@@ -169,26 +169,35 @@ impl Contents {
         in_turn.map(|(node, holding)| (node, holding.permille))
     }
 
-    /// `content` under the name that most of its owners use.
+    /// `content` under the name that it has on most hosts.
     pub(crate) fn listed(&self, content: ContentId, now: Timestamp) -> Option<Listed> {
-        let name = self.by_id.get(&content)?.names.leader()?;
-        self.listed_as(content, name, now)
+        let found = self.by_id.get(&content)?;
+        let label = found.voices.label(found.only_voice())?;
+        let claim = self.names.claim(label, content)?;
+        self.listed_as(Called { tier: 0, label, content, claim }, now)
     }
 
-    /// The contents that somebody calls `name`, in the order of their ids.
+    /// The contents that somebody calls `name`, the one with most hosts first.
     pub(crate) fn named(&self, name: &str, now: Timestamp) -> impl Iterator<Item = Listed> + use<'_> {
-        let found = self.by_name.get_key_value(name);
-        found.into_iter().flat_map(move |(label, contents)| {
-            contents.keys_behind(None).filter_map(move |&id| self.listed_as(id, label, now))
-        })
+        self.names.named(name).filter_map(move |called| self.listed_as(called, now))
     }
 
-    /// The content of which the table heard last among those that somebody calls `name`; `None` when nothing is called so,
-    /// or more than `most` contents: it looks at all of them.
-    pub(crate) fn newest(&self, name: &Name, most: usize) -> Option<ContentId> {
-        let contents = self.by_name.get(name.as_str()).filter(|contents| contents.len() <= most)?;
-        let number = |id: &ContentId| self.by_id.get(id).map(|content| content.number);
-        contents.keys_behind(None).copied().max_by_key(number)
+    /// The contents that somebody calls `name`, from the id `from` on in the order of their ids.
+    pub(crate) fn named_from(
+        &self,
+        name: &str,
+        from: ContentId,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Listed> + use<'_> {
+        self.names.named_from(name, from).filter_map(move |called| self.listed_as(called, now))
+    }
+
+    /// The content that was called `name` last, and then the others that somebody calls so, the one with most hosts first.
+    pub(crate) fn newest(&self, name: &str, now: Timestamp) -> impl Iterator<Item = Listed> + use<'_> {
+        let newest = self.names.newest(name);
+        let content = newest.map(|newest| newest.content);
+        let others = self.names.named(name).filter(move |called| Some(called.content) != content);
+        newest.into_iter().chain(others).filter_map(move |called| self.listed_as(called, now))
     }
 
     /// The contents whose ids begin with `digits`, in the order of their ids, and then those that somebody calls so.
@@ -203,76 +212,62 @@ impl Contents {
         begun.chain(named.filter(move |listed| !digits.begin(listed.content)))
     }
 
-    /// Every name that starts with `prefix` with each of its contents, in the order of (name, content), from behind
-    /// `after` on. A content with two names is met twice.
+    /// Every name that starts with `prefix` with each of its contents, from behind `after` on in the order of cursors, and where each is. A content
+    /// with two names is met twice.
     pub(crate) fn search<'a>(
         &'a self,
         prefix: &'a str,
-        after: Option<&'a (Name, ContentId)>,
+        after: Option<&'a Cursor>,
         now: Timestamp,
-    ) -> impl Iterator<Item = Listed> + 'a {
-        let from = after.map_or(prefix, |(name, _)| name.as_str().max(prefix));
-        self.by_name
-            .range::<str, _>((Bound::Included(from), Bound::Unbounded))
-            .take_while(move |(label, _)| label.0.as_str().starts_with(prefix))
-            .flat_map(move |(label, contents)| {
-                let behind = after.filter(|(name, _)| *name == *label.0).map(|(_, id)| *id);
-                contents.keys_behind(behind).filter_map(move |&id| self.listed_as(id, label, now))
-            })
-    }
-
-    fn listed_as(&self, id: ContentId, label: &Label, now: Timestamp) -> Option<Listed> {
-        let content = self.by_id.get(&id)?;
-        Some(Listed {
-            content: id,
-            length: *content.lengths.leader()?,
-            complete: u32::try_from(content.complete.len()).unwrap_or(u32::MAX),
-            partial: u32::try_from(content.partial.len()).unwrap_or(u32::MAX),
-            age_s: u32::try_from(now.since(content.heard_at).as_secs()).unwrap_or(u32::MAX),
-            name: Name::clone(&label.0),
+    ) -> impl Iterator<Item = (Listed, PageEnd)> + 'a {
+        self.names.search(prefix, after).filter_map(move |called| {
+            let end = PageEnd { tier: called.tier, number: called.claim.number };
+            Some((self.listed_as(called, now)?, end))
         })
     }
 
-    /// The label for `name`, shared with whoever uses it already.
-    fn label(&self, name: &Name) -> Label {
-        match self.by_name.get_key_value(name.as_str()) {
-            Some((label, _)) => label.clone(),
-            None => Label(Arc::new(name.clone())),
-        }
+    fn listed_as(&self, called: Called<'_>, now: Timestamp) -> Option<Listed> {
+        let content = self.by_id.get(&called.content)?;
+        Some(Listed {
+            content: called.content,
+            length: content.length()?,
+            complete: u32::try_from(content.complete.len()).unwrap_or(u32::MAX),
+            partial: u32::try_from(content.partial.len()).unwrap_or(u32::MAX),
+            hosts: called.claim.hosts,
+            age_s: u32::try_from(now.since(called.claim.since).as_secs()).unwrap_or(u32::MAX),
+            name: called.label.name().clone(),
+        })
     }
-
-    fn withdraw_holding(&mut self, node: NodeId, id: ContentId, keep: Keep) -> Option<Holding> {
-        let content = self.by_id.get_mut(&id)?;
-        let holding = content.remove_owner(node)?;
-        self.announcements -= 1;
-        content.lengths.remove(&holding.length);
-        if content.names.remove(&holding.label)
-            && let Some(contents) = self.by_name.get_mut::<str>(holding.label.borrow())
-        {
-            contents.remove(&id);
-            if contents.is_empty() {
-                self.by_name.remove::<str>(holding.label.borrow());
-            }
-        }
-        if content.owner_count() == 0 && keep == Keep::Nothing {
-            self.by_id.remove(&id);
-        }
-        Some(holding)
-    }
-}
-
-/// What stays of a content whose last owner is taken out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Keep {
-    /// Its entry: the owner comes back in the same step.
-    Content,
-    Nothing,
 }
 
 impl Content {
-    fn new(number: u64, heard_at: Timestamp) -> Content {
-        let (complete, partial) = (Turns::new(), Turns::new());
-        Content { complete, partial, names: Votes::new(), lengths: Votes::new(), number, heard_at }
+    const fn new() -> Content {
+        Content { complete: Turns::new(), partial: Turns::new(), voices: Voices::new() }
+    }
+
+    /// What its owner says, if it has one and no more.
+    fn only_voice(&self) -> Option<&Voice> {
+        let only = self.complete.only().filter(|_| self.partial.len() == 0);
+        let only = only.or_else(|| self.partial.only().filter(|_| self.complete.len() == 0));
+        only.map(|holding| &holding.voice)
+    }
+
+    /// How long it is by what most hosts say.
+    fn length(&self) -> Option<u64> {
+        self.voices.length(self.only_voice())
+    }
+
+    /// A node says `voice` of it, that has just been taken out with what it said `before`.
+    fn hear(
+        &mut self,
+        names: &mut Names,
+        id: ContentId,
+        (voice, before): (&Voice, Option<&Voice>),
+        now: Timestamp,
+    ) {
+        let mut voices = std::mem::take(&mut self.voices);
+        voices.hear(names, id, (voice, before), self.only_voice(), now);
+        self.voices = voices;
     }
 
     fn owner_count(&self) -> usize {

@@ -34,9 +34,12 @@ impl<K: Ord, V> Few<K, V> {
         }
     }
 
-    /// Whether there is none.
-    pub(crate) const fn is_empty(&self) -> bool {
-        matches!(self, Few::None)
+    /// The value of the only entry, if there is one and no more.
+    pub(crate) const fn only(&self) -> Option<&V> {
+        match self {
+            Few::One(_, value) => Some(value),
+            Few::None | Few::Many(_) => None,
+        }
     }
 
     /// The value of `key`.
@@ -154,8 +157,9 @@ mod tests {
                 } else {
                     prop_assert_eq!(few.remove(&key), model.remove(&key));
                 }
-                prop_assert_eq!((few.len(), few.is_empty()), (model.len(), model.is_empty()));
+                prop_assert_eq!(few.len(), model.len());
                 prop_assert!(few.iter().eq(model.iter()));
+                prop_assert_eq!(few.only(), model.values().next().filter(|_| model.len() == 1));
                 prop_assert!(few.around(from).eq(model.range(from..).chain(model.range(..from))));
                 prop_assert!(few.keys_behind(None).eq(model.keys()));
                 prop_assert!(few.keys_behind(Some(from)).eq(model.range(from + 1..).map(|(key, _)| key)));

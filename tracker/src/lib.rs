@@ -9,7 +9,9 @@ mod decay;
 pub mod driver;
 mod event;
 mod few;
+mod host;
 mod membership;
+mod names;
 mod need;
 mod nodes;
 mod output;
@@ -18,8 +20,10 @@ pub mod program;
 mod ranking;
 mod rate_limit;
 mod reach;
+mod said;
 mod tracker;
 mod turns;
+mod voices;
 mod votes;
 
 #[cfg(test)]

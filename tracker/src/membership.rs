@@ -10,6 +10,7 @@ use rand::RngExt;
 
 use crate::claim::{Arrival, Pressed, arrival};
 use crate::event::Event;
+use crate::host::Host;
 use crate::nodes::{Comparison, Node, Seat};
 use crate::tracker::{Answer, Origin, Refusal, Tracker, millis_up};
 
@@ -43,6 +44,7 @@ impl Tracker {
                     self.require_room(id, seat)?;
                     self.forget_unless_named(id, register);
                     self.begin_life(id, seat, now);
+                    self.rehouse(id, address, now);
                     let (from, to) = (held.address, address);
                     self.out.events.push(Event::NodeTakenOver { node: id, from, to });
                 }
@@ -153,6 +155,14 @@ impl Tracker {
         let mut node = Node::new(seat, now);
         node.owned = old.owned;
         self.nodes.insert(id, node, self.lease_end(now));
+    }
+
+    /// What the node owns is owned at another host now.
+    fn rehouse(&mut self, id: NodeId, address: SocketAddr, now: Timestamp) {
+        let owned = self.nodes.node(id).map(|node| node.owned.contents());
+        for content in owned.into_iter().flatten() {
+            self.contents.rehouse(id, content, Host::at(address.ip()), now);
+        }
     }
 
     /// What the old life owned stays only when the new one says that it owns the very same.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use messages::limits::{CONTROL_DATAGRAM, MAX_LISTED, MAX_OWNERS};
 use messages::node_to_tracker::{Need, Query};
 use messages::tracker_to_node::{ContentOwners, Listed, Listing, Owner, Owners};
-use messages::{ContentId, List, NodeId, Timestamp, TrackerToNode};
+use messages::{ContentId, List, NodeId, PageEnd, Timestamp, TrackerToNode};
 
 use crate::event::{Event, Found};
 use crate::ranking::{Candidate, charge, choose};
@@ -14,9 +14,6 @@ use crate::tracker::{Origin, Tracker, millis_up};
 
 /// Of a content with more owners than this, so many are ranked, all in their turn: a question costs no more.
 const RANKED_OWNERS: usize = 512;
-
-/// Of more contents than this of one name the newest is not looked for.
-const RANKED_CONTENTS: usize = 512;
 
 /// Every node comes back within a heartbeat of the tracker's start, and has said its contents again after this long.
 pub(crate) const RETELLING: Duration = Duration::from_secs(5);
@@ -29,23 +26,24 @@ impl Tracker {
         let answer = match &need.query {
             Query::Content(content) => self.owners_for(origin, asker, *content, now),
             Query::Name(name) => {
-                let listing = page(self.contents.named(name.as_str(), now));
+                let listing = page(self.contents.named(name.as_str(), now).map(unplaced));
                 self.only(origin, asker, listing, now)
             }
             Query::Digits(digits) => {
-                let listing = page(self.contents.fitting(digits, now));
+                let listing = page(self.contents.fitting(digits, now).map(unplaced));
                 self.only(origin, asker, listing, now)
             }
-            Query::Newest(name) => match self.contents.newest(name, RANKED_CONTENTS) {
-                Some(content) => self.owners_for(origin, asker, content, now),
-                None => {
-                    let listing = page(self.contents.named(name.as_str(), now));
-                    self.only(origin, asker, listing, now)
-                }
-            },
+            Query::Newest(name) => {
+                let listing = page(self.contents.newest(name.as_str(), now).map(unplaced));
+                self.only(origin, asker, listing, now)
+            }
+            Query::NameFrom { name, from } => {
+                let listing = page(self.contents.named_from(name.as_str(), *from, now).map(unplaced));
+                self.several(listing, now)
+            }
             Query::Search { prefix, after } => {
                 let listing = page(self.contents.search(prefix.as_str(), after.as_ref(), now));
-                if listing.contents.is_empty() { self.unknown(now) } else { Owners::Contents(listing) }
+                self.several(listing, now)
             }
         };
         let found = match &answer {
@@ -63,11 +61,16 @@ impl Tracker {
         Owners::Unknown { whole_in_ms: millis_up(self.whole_at.since(now)) }
     }
 
+    /// The contents of `listing`, if there are any.
+    fn several(&self, listing: Listing, now: Timestamp) -> Owners {
+        if listing.contents.is_empty() { self.unknown(now) } else { Owners::Contents(listing) }
+    }
+
     /// The owners of the only content of `listing`; of several, themselves.
     fn only(&mut self, origin: Origin, asker: NodeId, listing: Listing, now: Timestamp) -> Owners {
         match listing.contents.as_ref() {
             [] => self.unknown(now),
-            [only] if !listing.more => self.owners_for(origin, asker, only.content, now),
+            [only] if listing.more.is_none() => self.owners_for(origin, asker, only.content, now),
             _ => Owners::Contents(listing),
         }
     }
@@ -118,17 +121,23 @@ impl Tracker {
     }
 }
 
+/// What is in no list that goes on.
+fn unplaced(listed: Listed) -> (Listed, PageEnd) {
+    (listed, PageEnd::default())
+}
+
 /// As many of `found` as one datagram carries.
-fn page(found: impl Iterator<Item = Listed>) -> Listing {
-    let mut listing: Listing = Listing { contents: List::<Listed, MAX_LISTED>::new(), more: false };
+fn page(found: impl Iterator<Item = (Listed, PageEnd)>) -> Listing {
+    let mut listing: Listing = Listing { contents: List::<Listed, MAX_LISTED>::new(), more: None };
     let mut room = CONTROL_DATAGRAM - Listing::WIRE_FIXED;
-    for listed in found {
+    let mut last = PageEnd::default();
+    for (listed, end) in found {
         let length = listed.wire_length();
         if length > room || listing.contents.push(listed).is_err() {
-            listing.more = true;
+            listing.more = Some(last);
             break;
         }
-        room -= length;
+        (room, last) = (room - length, end);
     }
     listing
 }

@@ -17,8 +17,8 @@ use messages::node_to_tracker::{
 };
 use messages::tracker_to_node::{ContentOwners, Listing, Owners, RefusalCode, Refused, Registered};
 use messages::{
-    BootEpoch, ContentId, Conversation, Cookie, Datagram, Digits, List, Name, NodeId, NodeToTracker, Prefix,
-    Timestamp, TrackerToNode,
+    BootEpoch, ContentId, Conversation, Cookie, Cursor, Datagram, Digits, List, Name, NodeId, NodeToTracker,
+    Prefix, Timestamp, TrackerToNode,
 };
 
 use crate::{Counters, Event, Output, Tracker, Wait, WaitReason};
@@ -239,11 +239,11 @@ impl Scene {
         }
     }
 
-    fn search(&mut self, client: &Client, prefix: &str, after: Option<(Name, ContentId)>) -> Listing {
+    fn search(&mut self, client: &Client, prefix: &str, after: Option<Cursor>) -> Listing {
         let query = Query::Search { prefix: Prefix::new(prefix).unwrap(), after };
         match self.need(client, query) {
             Owners::Contents(listing) => listing,
-            Owners::Unknown { .. } => Listing { contents: List::new(), more: false },
+            Owners::Unknown { .. } => Listing { contents: List::new(), more: None },
             other => panic!("{other:?}"),
         }
     }

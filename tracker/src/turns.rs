@@ -27,6 +27,11 @@ impl<V> Turns<V> {
         self.lines.len()
     }
 
+    /// The only line, if there is one and no more.
+    pub(crate) fn only(&self) -> Option<&V> {
+        self.lines.only()
+    }
+
     /// Whether `node` has a line.
     pub(crate) fn contains(&self, node: NodeId) -> bool {
         self.lines.get(&node).is_some()

@@ -8,8 +8,8 @@ use messages::node_to_node::{Bitfield, ByteRange, Have, Request};
 use messages::node_to_tracker::{Credit, Need, Own, OwnEntry, Permille, Query, Update};
 use messages::tracker_to_node::{ContentOwners, Listed, Listing, Owner, Owners};
 use messages::{
-    Bits, Body, CHUNK_HEADER, ContentId, Conversation, Datagram, Digits, Endpoint, HEADER_LENGTH, List, Name,
-    NodeId, PieceIndex, PieceRun, Prefix,
+    Bits, Body, CHUNK_HEADER, ContentId, Conversation, Cursor, Datagram, Digits, Endpoint, HEADER_LENGTH,
+    List, Name, NodeId, PageEnd, PieceIndex, PieceRun, Prefix,
 };
 use proptest::prelude::*;
 
@@ -34,8 +34,18 @@ fn entry(name_bytes: usize) -> OwnEntry {
 }
 
 fn listed(name_bytes: usize) -> Listed {
-    Listed { content: content(), length: 1, complete: 1, partial: 1, age_s: 1, name: name_of(name_bytes) }
+    Listed {
+        content: content(),
+        length: 1,
+        complete: 1,
+        partial: 1,
+        hosts: 1,
+        age_s: 1,
+        name: name_of(name_bytes),
+    }
 }
+
+const END: PageEnd = PageEnd { tier: 3, number: 4 };
 
 /// How many items of `item` bytes fit behind `fixed`.
 fn room(fixed: usize, item: usize) -> usize {
@@ -56,8 +66,9 @@ fn own_is_filled_by_the_sizes_that_it_states() {
 
 #[test]
 fn a_page_of_owners_is_filled_by_the_sizes_that_it_states() {
-    let page =
-        |contents: Vec<Listed>| Owners::Contents(Listing { contents: List::first_of(contents), more: true });
+    let page = |contents: Vec<Listed>| {
+        Owners::Contents(Listing { contents: List::first_of(contents), more: Some(END) })
+    };
     let longest = listed(MAX_NAME).wire_length();
     let full = vec![listed(MAX_NAME); room(Listing::WIRE_FIXED, longest)];
     assert_eq!((full.len(), length(&page(full))), (3, Listing::WIRE_FIXED + 3 * longest));
@@ -75,7 +86,8 @@ fn full_messages_are_control_datagrams() {
     let credits = List::first_of([Credit { owner: NodeId::from_bytes([1; 16]), bytes: 1 }; MAX_CREDITS]);
     let update = Update { asker: asker(), sequence: 1, content: content(), credits };
     let prefix = Prefix::new(name_of(MAX_NAME).as_str()).expect("a prefix");
-    let query = Query::Search { prefix, after: Some((name_of(MAX_NAME), content())) };
+    let cursor = Cursor { tier: 1, name: name_of(MAX_NAME), hosts: 1, number: 1 };
+    let query = Query::Search { prefix, after: Some(cursor) };
     let range = ByteRange::new(PieceIndex(1), 0, MAX_BURST).expect("a range");
     let request = Request {
         first_request: 1,
@@ -97,9 +109,9 @@ fn full_messages_are_control_datagrams() {
     assert!(lengths.iter().all(|(_, length)| *length <= CONTROL_DATAGRAM), "{lengths:?}");
     // As the specification states them.
     let expected = [
-        ("OWNERS", 1042),
+        ("OWNERS", 1046),
         ("UPDATE", 846),
-        ("NEED", 589),
+        ("NEED", 570),
         ("REQUEST", 220),
         ("HAVE", 1034),
         ("BITFIELD", 1182),
@@ -172,10 +184,11 @@ proptest! {
 
     #[test]
     fn stated_lengths_are_exact(entry in own_entry(), name in name(), length_bytes in 0..1u64 << 40, more: bool) {
-        let (complete, partial, age_s) = (1, 2, 3);
-        let listed = Listed { content: entry.content, length: length_bytes, complete, partial, age_s, name };
-        let listing = Listing { contents: List::first_of([listed.clone()]), more };
-        prop_assert_eq!(length(&Owners::Contents(listing)), Listing::WIRE_FIXED + listed.wire_length());
+        let (complete, partial, hosts, age_s) = (1, 2, 2, 3);
+        let listed = Listed { content: entry.content, length: length_bytes, complete, partial, hosts, age_s, name };
+        let listing = Listing { contents: List::first_of([listed.clone()]), more: more.then_some(END) };
+        let fixed = Listing::WIRE_FIXED - if more { 0 } else { PageEnd::WIRE_LENGTH };
+        prop_assert_eq!(length(&Owners::Contents(listing)), fixed + listed.wire_length());
         let wire_length = entry.wire_length();
         let own = Own { asker: asker(), entries: List::first_of([entry]) };
         prop_assert_eq!(length(&own), Own::WIRE_FIXED + wire_length);

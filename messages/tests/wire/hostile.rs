@@ -114,7 +114,7 @@ fn edges() -> Vec<Edge> {
         Edge("OWNERS: Content", "length", long(MAX_CONTENT), long(beyond)),
         Edge("OWNERS: Content", "chosen[0].permille", half(1000), half(1001)),
         Edge("OWNERS: Contents", "contents[0].length", long(MAX_CONTENT), long(u64::MAX)),
-        Edge("OWNERS: Contents", "more", vec![0], vec![2]),
+        Edge("OWNERS: Contents", "more", vec![1], vec![2]),
         Edge("REFUSED", "code", word(4), word(5)),
         Edge("WELCOME", "length", long(MAX_CONTENT), long(beyond)),
         Edge("WELCOME", "max_datagram", half(1200), half(1199)),
@@ -222,7 +222,7 @@ fn item_bytes(sample: &Sample) -> Vec<u8> {
 /// The sample with `count` times its item.
 fn with_items(sample: &Sample, item: &[u8], count: u16) -> Vec<u8> {
     let at = sample.offset_of("count");
-    let tail: &[u8] = if sample.title == "OWNERS: Contents" { &[1] } else { &[] };
+    let tail: &[u8] = if sample.title == "OWNERS: Contents" { &[0] } else { &[] };
     let mut datagram = sample.expected()[..at].to_vec();
     datagram.extend_from_slice(&count.to_le_bytes());
     datagram.extend(item.iter().cycle().take(item.len() * usize::from(count)));

@@ -115,10 +115,11 @@ fn with_name(title: &str, field: &str, length: u8, text: &[u8]) -> Vec<u8> {
     sample.expected()
 }
 
-const PLACES: [(&str, &str, Kind); 5] = [
+const PLACES: [(&str, &str, Kind); 6] = [
     ("OWN", "entries[0].name", Kind::Own),
     ("NEED: Name", "name", Kind::Need),
     ("NEED: Search", "after.name", Kind::Need),
+    ("NEED: NameFrom", "name", Kind::Need),
     ("OWNERS: Content", "name", Kind::Owners),
     ("OWNERS: Contents", "contents[0].name", Kind::Owners),
 ];

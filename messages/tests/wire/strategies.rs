@@ -17,8 +17,8 @@ use messages::tracker_to_node::{
     TrackerPing, Updated,
 };
 use messages::{
-    Bits, BootEpoch, ChunkHeader, ContentId, Conversation, Cookie, Digits, Endpoint, List, Name, NodeId,
-    NodeToNode, NodeToTracker, PieceIndex, PieceRun, Prefix, TrackerToNode,
+    Bits, BootEpoch, ChunkHeader, ContentId, Conversation, Cookie, Cursor, Digits, Endpoint, List, Name,
+    NodeId, NodeToNode, NodeToTracker, PageEnd, PieceIndex, PieceRun, Prefix, TrackerToNode,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -96,7 +96,8 @@ fn owners() -> impl Strategy<Value = Owners> {
     });
     let content = (listed(), list(owner))
         .prop_map(|(content, owners)| Owners::Content(ContentOwners { content, owners }));
-    let contents = (vec(listed(), 0..=16), any::<bool>()).prop_map(|(contents, more)| {
+    let contents = (vec(listed(), 0..=16), any::<Option<(u8, u64)>>()).prop_map(|(contents, more)| {
+        let more = more.map(|(tier, number)| PageEnd { tier, number });
         let contents = fitting(Listing::WIRE_FIXED, contents, Listed::wire_length);
         Owners::Contents(Listing { contents: List::first_of(contents), more })
     });
@@ -195,8 +196,8 @@ fn byte_range() -> impl Strategy<Value = ByteRange> {
 
 fn query() -> impl Strategy<Value = Query> {
     let prefix = "\\PC{0,80}".prop_filter_map("too long", |text| Prefix::new(&text).ok());
-    let search = (prefix, proptest::option::of((name(), content())))
-        .prop_map(|(prefix, after)| Query::Search { prefix, after });
+    let search =
+        (prefix, proptest::option::of(cursor())).prop_map(|(prefix, after)| Query::Search { prefix, after });
     let digits = "[0-9a-fA-F]{8,63}".prop_filter_map("no digits", |text| Digits::new(&text).ok());
     prop_oneof![
         content().prop_map(Query::Content),
@@ -204,6 +205,7 @@ fn query() -> impl Strategy<Value = Query> {
         search,
         digits.prop_map(Query::Digits),
         name().prop_map(Query::Newest),
+        (name(), content()).prop_map(|(name, from)| Query::NameFrom { name, from }),
     ]
 }
 
@@ -240,16 +242,26 @@ pub(crate) fn own_entry() -> impl Strategy<Value = OwnEntry> {
 }
 
 fn listed() -> impl Strategy<Value = Listed> {
-    (content(), 0..=MAX_CONTENT, any::<[u32; 3]>(), name()).prop_map(
-        |(content, length, [complete, partial, age_s], name)| Listed {
+    (content(), 0..=MAX_CONTENT, any::<[u32; 4]>(), name()).prop_map(
+        |(content, length, [complete, partial, hosts, age_s], name)| Listed {
             content,
             length,
             complete,
             partial,
+            hosts,
             age_s,
             name,
         },
     )
+}
+
+fn cursor() -> impl Strategy<Value = Cursor> {
+    (any::<u8>(), name(), any::<u32>(), any::<u64>()).prop_map(|(tier, name, hosts, number)| Cursor {
+        tier,
+        name,
+        hosts,
+        number,
+    })
 }
 
 /// Any run of pieces.

@@ -10,7 +10,8 @@ use messages::tracker_to_node::{
     ContentOwners, Goodbye, Listed, Listing, Owned, Owner, Owners, RefusalCode, Refused, Registered, Updated,
 };
 use messages::{
-    ChunkHeader, Conversation, Cookie, Endpoint, List, ManifestError, NodeId, NodeToTracker, PieceIndex,
+    ChunkHeader, Conversation, Cookie, Endpoint, List, ManifestError, NodeId, NodeToTracker, PageEnd,
+    PieceIndex,
 };
 use node::{DiskErrorKind, DiskRequest, DiskResult, FinishError, Opened, StoreError};
 
@@ -71,7 +72,7 @@ impl Play<'_> {
     pub(super) fn owners_for(&mut self, query: &Query, intent: Intent) -> Owners {
         let asked = match query {
             Query::Content(id) => self.contents.iter().find(|content| content.id == *id).cloned(),
-            Query::Name(name) | Query::Newest(name) => {
+            Query::Name(name) | Query::Newest(name) | Query::NameFrom { name, .. } => {
                 self.contents.iter().find(|content| content.name == *name).cloned()
             }
             Query::Digits(digits) => self.contents.iter().find(|content| digits.begin(content.id)).cloned(),
@@ -85,14 +86,23 @@ impl Play<'_> {
         let length = content.manifest.layout().length();
         let length = if way == 1 { self.script.long() % (MAX_CONTENT + 1) } else { length };
         let listed = |content: &Content| {
-            let (complete, partial, age_s) = (1, 0, 0);
-            Listed { content: content.id, length, complete, partial, age_s, name: content.name.clone() }
+            let (complete, partial, hosts, age_s) = (1, 0, u32::from(content.id.as_bytes()[0]), 0);
+            Listed {
+                content: content.id,
+                length,
+                complete,
+                partial,
+                hosts,
+                age_s,
+                name: content.name.clone(),
+            }
         };
         match way {
             2 if self.script.coin() => Owners::Unknown { whole_in_ms: self.script.word() },
             2 => {
                 let contents = List::first_of(self.contents.iter().map(listed));
-                Owners::Contents(Listing { contents, more: self.script.coin() })
+                let more = self.script.coin().then_some(PageEnd { tier: 7, number: 1 });
+                Owners::Contents(Listing { contents, more })
             }
             _ => {
                 let mut owners = List::new();

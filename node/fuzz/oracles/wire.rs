@@ -70,9 +70,9 @@ fn obeys_to_tracker(message: &NodeToTracker) {
             assert!(entry.length <= MAX_CONTENT && entry.permille.value() <= MAX_PERMILLE);
         }),
         NodeToTracker::Need(need) => match &need.query {
-            Query::Name(name) | Query::Newest(name) => obeys_name(name),
+            Query::Name(name) | Query::Newest(name) | Query::NameFrom { name, .. } => obeys_name(name),
             Query::Digits(digits) => assert_eq!(Digits::new(digits.as_str()).as_ref(), Ok(digits)),
-            Query::Search { after: Some((name, _)), .. } => obeys_name(name),
+            Query::Search { after: Some(after), .. } => obeys_name(&after.name),
             Query::Content(_) | Query::Search { after: None, .. } => {}
         },
         NodeToTracker::Register(_)

@@ -13,6 +13,7 @@ mod asking;
 mod assembly;
 mod attention;
 mod availability;
+mod choosing;
 mod conversing;
 mod describing;
 mod endgame;
@@ -41,7 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::node_to_node::{ByeReason, Have};
-use messages::tracker_to_node::{Listed, Owners};
+use messages::tracker_to_node::Owners;
 use messages::{ContentId, Manifest, Name, NodeId, Timestamp};
 
 use crate::command::{DownloadOrder, Wanted};
@@ -50,7 +51,7 @@ use crate::disk::DiskRequest;
 use crate::event::{Event, Failure, SessionEnd};
 use crate::ids::{DownloadId, SessionKey, ShareId};
 use crate::meter::Meter;
-use crate::question::{fits, may_still_come};
+use crate::question::may_still_come;
 use crate::status::{DownloadStatus, Holders};
 use crate::waiting::Waiting;
 use assembly::Assembly;
@@ -294,14 +295,14 @@ impl Download {
                 if self.content.is_some_and(|content| content != found.content.content) {
                     return;
                 }
-                if self.choose(std::slice::from_ref(&found.content), cx) {
+                if self.choose(std::slice::from_ref(&found.content), false, cx) {
                     self.candidates.learn(&found.owners, cx.now);
                     self.note_known(cx.now);
                     self.leave_who_moved(cx);
                 }
             }
             Owners::Contents(listing) => {
-                if self.content.is_none() && self.choose(&listing.contents, cx) {
+                if self.content.is_none() && self.choose(&listing.contents, listing.more.is_some(), cx) {
                     // Its owners are asked for by id, at once.
                     self.need.ask_now(cx.now);
                 }
@@ -334,40 +335,6 @@ impl Download {
     /// Nothing has come from any owner for so long that a person should know from where, while the tracker answers.
     fn is_cut_off(&self, now: Timestamp) -> bool {
         now >= self.silence.is_told_at() && !self.need.is_unanswered(now)
-    }
-
-    /// Takes the one content of `found` that is wanted, if there is exactly one.
-    fn choose(&mut self, found: &[Listed], cx: &mut Context<'_>) -> bool {
-        let fits = |listed: &&Listed| {
-            let known = self.content.map(|content| listed.content == content);
-            known.unwrap_or_else(|| fits(&self.order.wanted, listed))
-        };
-        let fitting: Vec<&Listed> = found.iter().filter(fits).collect();
-        let [chosen] = fitting.as_slice() else {
-            if fitting.len() > 1 {
-                let contents = fitting.into_iter().cloned().collect();
-                self.fail(Failure::Ambiguous(contents), cx);
-            }
-            return false;
-        };
-        self.holders = Some(Holders { complete: chosen.complete, partial: chosen.partial });
-        if self.name.is_none() {
-            let name = match &self.order.wanted {
-                Wanted::Name(name, _) | Wanted::Newest(name) => name.clone(),
-                // By whatever name most of its owners use, it is called so by somebody.
-                Wanted::Digits(digits) if !digits.begin(chosen.content) => {
-                    Name::new(digits.as_str()).unwrap_or_else(|_| chosen.name.clone())
-                }
-                Wanted::Digits(_) | Wanted::Content(_) => chosen.name.clone(),
-            };
-            let (download, content, length) = (self.id, chosen.content, chosen.length);
-            (self.name, self.content, self.length) = (Some(name.clone()), Some(content), Some(length));
-            self.phase = Phase::Describing(Describing::NoOwner);
-            // Waiting for somebody to share it has a patience of its own.
-            self.progress_at = cx.now;
-            cx.out.events.push(Event::DownloadIdentified { download, content, name, length });
-        }
-        true
     }
 
     /// This node serves the content itself, as `manifest` describes it: no owner need do so. It may be there already.

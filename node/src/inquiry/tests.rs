@@ -1,7 +1,7 @@
 //! Against silence, and against a tracker that lies. Against the real tables: `tests/swarm/inquiries.rs`.
 
-use messages::List;
 use messages::tracker_to_node::Listing;
+use messages::{ContentId, List, Name, PageEnd};
 use proptest::prelude::*;
 
 use super::*;
@@ -31,8 +31,8 @@ fn name(text: &str) -> Name {
 }
 
 fn listed(number: u16, text: &str) -> Listed {
-    let (complete, partial, age_s) = (1, 0, 0);
-    Listed { content: content(number), length: 1, complete, partial, age_s, name: name(text) }
+    let (complete, partial, hosts, age_s) = (1, 0, 1, 0);
+    Listed { content: content(number), length: 1, complete, partial, hosts, age_s, name: name(text) }
 }
 
 const ALL_OF_IT: InquiryEnd = InquiryEnd::Answered { may_still_come: Duration::ZERO };
@@ -89,13 +89,16 @@ fn refusals_are_not_followed_for_ever() {
 
 #[test]
 fn pages_that_lead_back_or_nowhere_end_it() {
-    let page = |contents: &[Listed]| -> TrackerToNode {
-        Owners::Contents(Listing { contents: List::first_of(contents.iter().cloned()), more: true }).into()
+    let page = |contents: &[Listed], tier, number| -> TrackerToNode {
+        let (contents, more) = (List::first_of(contents.iter().cloned()), Some(PageEnd { tier, number }));
+        Owners::Contents(Listing { contents, more }).into()
     };
-    assert_eq!(against(all(""), |_| page(&[])), (ALL_OF_IT, 1, 0));
-    assert_eq!(against(all(""), |_| page(&[listed(1, "a")])), (ALL_OF_IT, 2, 2));
-    let back = |sent| page(&[listed(if sent == 1 { 2 } else { 1 }, "a")]);
+    assert_eq!(against(all(""), |_| page(&[], 0, 1)), (ALL_OF_IT, 1, 0));
+    assert_eq!(against(all(""), |_| page(&[listed(1, "a")], 0, 1)), (ALL_OF_IT, 2, 2));
+    let back = |sent| page(&[listed(1, "a")], 0, if sent == 1 { 2 } else { 1 });
     assert_eq!(against(all(""), back), (ALL_OF_IT, 2, 2));
+    let on = |sent: u32| page(&[listed(1, "a")], sent as u8 / 2, u64::from(sent % 2));
+    assert_eq!(against(all(""), |sent| if sent == 9 { on(0) } else { on(sent) }), (ALL_OF_IT, 9, 9));
 }
 
 #[test]

@@ -275,12 +275,15 @@ impl Node {
     }
 
     fn on_found(&mut self, search: SearchId, owners: Owners) {
-        let (contents, more) = match owners {
-            Owners::Unknown { .. } => (Vec::new(), false),
-            Owners::Content(found) => (vec![found.content], false),
-            Owners::Contents(listing) => (listing.contents.into_vec(), listing.more),
+        let (contents, next) = match owners {
+            Owners::Unknown { .. } => (Vec::new(), None),
+            Owners::Content(found) => (vec![found.content], None),
+            Owners::Contents(listing) => {
+                let next = listing.next();
+                (listing.contents.into_vec(), next)
+            }
         };
-        self.lent.out.events.push(Event::Found { search, contents, more });
+        self.lent.out.events.push(Event::Found { search, contents, next });
     }
 
     /// A result of the disk.

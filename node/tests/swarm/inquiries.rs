@@ -131,7 +131,7 @@ fn what_is_meant_is_found_by_id_by_its_beginning_and_by_name() {
     assert_eq!(ids(Wanted::Name(name("lab.img"), String::new())), both);
     assert_eq!(ids(Wanted::Name(name("lab.img"), "0304".to_owned())), both[1..]);
     assert_eq!(ids(Wanted::Name(name("lab.img"), "0506".to_owned())), []);
-    assert_eq!(ids(Wanted::Newest(name("lab.img"))), both[1..]);
+    assert_eq!(ids(Wanted::Newest(name("lab.img"))), [both[1], both[0]], "the newest first");
     assert_eq!(ids(Wanted::Content(content(5))), [content(5)]);
     assert_eq!(ids(Wanted::Content(content(6))), []);
     assert_eq!(ids(Wanted::Digits(Digits::new("01020000").expect("digits"))), both[..1]);

@@ -143,7 +143,7 @@ fn digits_that_begin_one_id_and_are_the_name_of_another_content_are_ambiguous() 
     let both = ["film.bin", "other.bin"].map(|content| world.library.named(content).id);
     let digits = Digits::new(&begins).expect("digits");
     match fetch(&mut world, asker, Wanted::Digits(digits), after(62)).1 {
-        Err(Failure::Ambiguous(contents)) => {
+        Err(Failure::Ambiguous { contents, .. }) => {
             assert_eq!(contents.iter().map(|listed| listed.content).collect::<Vec<_>>(), both);
             assert!(contents.iter().all(|listed| (listed.complete, listed.partial) == (1, 0)));
         }

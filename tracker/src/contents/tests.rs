@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use messages::Name;
 use proptest::prelude::*;
 
 use super::*;
@@ -14,6 +15,15 @@ fn id(number: u8) -> ContentId {
 
 fn node(number: u8) -> NodeId {
     NodeId::from_bytes([number; 16])
+}
+
+/// A node at a host of its own.
+fn at(number: u8) -> (NodeId, Host) {
+    at_host(number, number)
+}
+
+fn at_host(number: u8, host: u8) -> (NodeId, Host) {
+    (node(number), Host::at([10, 0, 0, host].into()))
 }
 
 fn entry(content: u8, name: &str, have: u32) -> OwnEntry {
@@ -31,11 +41,11 @@ fn names_of(found: impl Iterator<Item = Listed>) -> Vec<(String, ContentId)> {
 }
 
 #[test]
-fn the_name_and_length_that_most_owners_say_are_told() {
+fn the_name_and_length_that_most_hosts_say_are_told() {
     let mut contents = Contents::new(10, 1000);
-    contents.announce(node(1), &OwnEntry { length: 7, ..entry(1, "aaa", 1000) }, NOW).unwrap();
-    contents.announce(node(2), &entry(1, "film", 1000), NOW).unwrap();
-    contents.announce(node(3), &entry(1, "film", 500), NOW).unwrap();
+    contents.announce(at(1), &OwnEntry { length: 7, ..entry(1, "aaa", 1000) }, NOW).unwrap();
+    contents.announce(at(2), &entry(1, "film", 1000), NOW).unwrap();
+    contents.announce(at(3), &entry(1, "film", 500), NOW).unwrap();
     let listed = contents.listed(id(1), NOW).unwrap();
     assert_eq!((listed.name.as_str(), listed.length, listed.complete, listed.partial), ("film", 1000, 2, 1));
     assert_eq!(contents.named("aaa", NOW).count(), 1, "every name finds it");
@@ -44,80 +54,70 @@ fn the_name_and_length_that_most_owners_say_are_told() {
 }
 
 #[test]
-fn pages_join_without_gap_or_repetition() {
-    let mut contents = Contents::new(100, 1000);
-    for number in 0..30 {
-        contents.announce(node(1), &entry(number, &format!("f{}", number % 4), 1000), NOW).unwrap();
+fn a_host_is_one_voice_however_many_nodes_it_has() {
+    let mut contents = Contents::new(10, 1000);
+    contents.announce(at(1), &entry(1, "film", 1000), NOW).unwrap();
+    for number in 100..200 {
+        let said = OwnEntry { length: 7, ..entry(1, "a.exe", 1000) };
+        contents.announce(at_host(number, 100), &said, NOW).unwrap();
     }
-    contents.announce(node(1), &entry(90, "e", 0), NOW).unwrap();
-    contents.announce(node(1), &entry(91, "g", 0), NOW).unwrap();
-    let whole = names_of(contents.search("f", None, NOW));
-    assert_eq!(whole.len(), 30);
-    assert!(whole.is_sorted());
-    let (mut paged, mut after) = (Vec::new(), None);
-    loop {
-        let page = names_of(contents.search("f", after.as_ref(), NOW).take(7));
-        let Some((name, last)) = page.last().cloned() else { break };
-        after = Some((Name::new(&name).unwrap(), last));
-        paged.extend(page);
+    let told = |contents: &Contents| {
+        let listed = contents.listed(id(1), NOW).unwrap();
+        (listed.name.as_str().to_owned(), listed.hosts, listed.complete)
+    };
+    assert_eq!(told(&contents), ("film".to_owned(), 1, 101), "of as many hosts the first to say it");
+    contents.announce(at(2), &entry(1, "film", 10), NOW).unwrap();
+    assert_eq!(told(&contents), ("film".to_owned(), 2, 101));
+    assert_eq!(contents.length(id(1)), Some(1000));
+    contents.rehouse(node(2), id(1), Host::at([10, 0, 0, 1].into()), NOW);
+    assert_eq!(told(&contents), ("film".to_owned(), 1, 101));
+    contents.withdraw(node(1), id(1)).unwrap();
+    assert_eq!(told(&contents), ("film".to_owned(), 1, 100));
+    contents.withdraw(node(2), id(1)).unwrap();
+    assert_eq!(told(&contents), ("a.exe".to_owned(), 1, 100));
+    for number in 100..199 {
+        contents.withdraw(node(number), id(1)).unwrap();
     }
-    assert_eq!(paged, whole);
-    assert_eq!(contents.search("", None, NOW).count(), 32);
-    assert_eq!(contents.search("f9", None, NOW).count(), 0);
-}
-
-#[test]
-fn a_page_goes_on_behind_a_content_that_is_gone() {
-    let mut contents = Contents::new(100, 1000);
-    for (number, name) in [(1, "a"), (2, "b"), (3, "b"), (4, "c")] {
-        contents.announce(node(1), &entry(number, name, 1000), NOW).unwrap();
-    }
-    contents.withdraw(node(1), id(2)).unwrap();
-    let after = (Name::new("b").unwrap(), id(2));
-    assert_eq!(names_of(contents.search("", Some(&after), NOW)), [("b".into(), id(3)), ("c".into(), id(4))]);
+    assert_eq!((told(&contents), contents.length(id(1))), (("a.exe".to_owned(), 1, 1), Some(7)));
 }
 
 #[test]
 fn a_full_table_still_takes_owners_of_what_it_knows() {
     let mut contents = Contents::new(1, 1000);
-    contents.announce(node(1), &entry(1, "a", 1000), NOW).unwrap();
-    assert_eq!(contents.announce(node(1), &entry(2, "b", 1000), NOW), Err(NoRoom));
-    assert!(contents.announce(node(2), &entry(1, "a", 10), NOW).is_ok());
+    contents.announce(at(1), &entry(1, "a", 1000), NOW).unwrap();
+    assert_eq!(contents.announce(at(1), &entry(2, "b", 1000), NOW), Err(NoRoom));
+    assert!(contents.announce(at(2), &entry(1, "a", 10), NOW).is_ok());
     assert_eq!(contents.len(), 1);
 }
 
 #[test]
-fn the_newest_of_a_name_is_what_was_heard_of_last_and_is_there() {
+fn the_newest_of_a_name_is_what_was_called_so_last_and_the_others_follow() {
     let mut contents = Contents::new(10, 1000);
-    let a = Name::new("a").unwrap();
-    assert_eq!(contents.newest(&a, 9), None);
+    let newest = |contents: &Contents| -> Vec<ContentId> {
+        contents.newest("a", NOW).map(|listed| listed.content).collect()
+    };
+    assert_eq!(newest(&contents), []);
     for number in [5, 9, 2] {
-        contents.announce(node(1), &entry(number, "a", 1000), NOW).unwrap();
+        contents.announce(at(1), &entry(number, "a", 1000), NOW).unwrap();
     }
-    assert_eq!(contents.newest(&a, 9), Some(id(2)));
+    assert_eq!(newest(&contents), [2, 5, 9].map(id));
     // Another owner, and more of it, make nothing newer; what goes and comes back is heard of anew.
-    contents.announce(node(2), &entry(5, "a", 10), NOW).unwrap();
-    contents.announce(node(1), &entry(9, "a", 500), NOW).unwrap();
-    assert_eq!(contents.newest(&a, 9), Some(id(2)));
+    contents.announce(at(2), &entry(9, "a", 10), NOW).unwrap();
+    contents.announce(at(1), &entry(9, "a", 500), NOW).unwrap();
+    assert_eq!(newest(&contents), [2, 9, 5].map(id));
     contents.withdraw(node(1), id(2)).unwrap();
-    assert_eq!(contents.newest(&a, 9), Some(id(9)));
-    contents.withdraw(node(1), id(9)).unwrap();
-    contents.announce(node(1), &entry(2, "b", 1000), NOW).unwrap();
-    contents.announce(node(1), &entry(9, "a", 1000), NOW).unwrap();
-    contents.announce(node(3), &entry(2, "a", 1000), NOW).unwrap();
-    assert_eq!(
-        contents.newest(&a, 9),
-        Some(id(9)),
-        "the table heard of the other one before, by another name"
-    );
-    assert_eq!(contents.newest(&a, 2), None, "among more than that it is not looked for");
+    assert_eq!(newest(&contents), [9, 5].map(id));
+    contents.announce(at(1), &entry(2, "b", 1000), NOW).unwrap();
+    contents.announce(at(1), &entry(3, "a", 1000), NOW).unwrap();
+    contents.announce(at(3), &entry(2, "a", 1000), NOW).unwrap();
+    assert_eq!(newest(&contents)[0], id(2), "by this name it is new");
 }
 
 #[test]
 fn digits_find_ids_that_begin_so_and_then_what_is_called_so() {
     let mut contents = Contents::new(10, 1000);
     for (number, name) in [(0xab, "x"), (0xcd, "abababab"), (0xce, "ABABABAB")] {
-        contents.announce(node(1), &entry(number, name, 1000), NOW).unwrap();
+        contents.announce(at(1), &entry(number, name, 1000), NOW).unwrap();
     }
     let found = |digits: &str| -> Vec<ContentId> {
         let digits = Digits::new(digits).unwrap();
@@ -128,7 +128,7 @@ fn digits_find_ids_that_begin_so_and_then_what_is_called_so() {
     assert_eq!(found("abababababa"), [id(0xab)]);
     assert_eq!(found("cdcdcdcd"), [id(0xcd)]);
     assert_eq!(found("abababac"), []);
-    contents.announce(node(1), &entry(0xab, "abababab", 1000), NOW).unwrap();
+    contents.announce(at(1), &entry(0xab, "abababab", 1000), NOW).unwrap();
     assert_eq!(contents.fitting(&Digits::new("abababab").unwrap(), NOW).count(), 2, "each once");
 }
 
@@ -136,9 +136,9 @@ fn digits_find_ids_that_begin_so_and_then_what_is_called_so() {
 fn a_content_is_as_old_as_the_table_knows_it() {
     let mut contents = Contents::new(10, 1000);
     let after = |seconds| NOW + std::time::Duration::from_secs(seconds);
-    contents.announce(node(1), &entry(1, "a", 10), after(5)).unwrap();
-    contents.announce(node(1), &entry(1, "a", 1000), after(50)).unwrap();
-    contents.announce(node(2), &entry(1, "a", 1000), after(60)).unwrap();
+    contents.announce(at(1), &entry(1, "a", 10), after(5)).unwrap();
+    contents.announce(at(1), &entry(1, "a", 1000), after(50)).unwrap();
+    contents.announce(at(2), &entry(1, "a", 1000), after(60)).unwrap();
     assert_eq!(contents.listed(id(1), after(65)).unwrap().age_s, 60);
 }
 
@@ -146,17 +146,17 @@ fn a_content_is_as_old_as_the_table_knows_it() {
 fn owners_take_turns_and_the_complete_have_turns_of_their_own() {
     let mut contents = Contents::new(1, 1000);
     for number in 1..=7 {
-        contents.announce(node(number), &entry(1, "a", if number < 4 { 1000 } else { 10 }), NOW).unwrap();
+        contents.announce(at(number), &entry(1, "a", if number < 4 { 1000 } else { 10 }), NOW).unwrap();
     }
     let mut walk =
         |most| -> Vec<NodeId> { contents.owners_in_turn(id(1), most).map(|(node, _)| node).collect() };
     assert_eq!(walk(4), [1, 2, 4, 5].map(node));
     assert_eq!(walk(4), [3, 1, 6, 7].map(node));
     assert_eq!(walk(20), [2, 3, 1, 4, 5, 6, 7].map(node));
-    contents.announce(node(5), &entry(1, "a", 1000), NOW).unwrap();
+    contents.announce(at(5), &entry(1, "a", 1000), NOW).unwrap();
     assert_eq!(contents.owners(id(1)), [1, 2, 3, 4, 5, 6, 7].map(node), "it moved, and is there once");
     assert_eq!(contents.owners_in_turn(id(1), 20).filter(|(_, permille)| permille.is_complete()).count(), 4);
-    contents.announce(node(5), &entry(1, "a", 999), NOW).unwrap();
+    contents.announce(at(5), &entry(1, "a", 999), NOW).unwrap();
     assert_eq!(contents.owners_in_turn(id(1), 20).filter(|(_, permille)| permille.is_complete()).count(), 3);
     assert_eq!(contents.owners_in_turn(id(2), 20).count(), 0);
 }
@@ -169,6 +169,11 @@ proptest! {
         prop_assert!(of_complete <= complete && of_complete >= complete.min(most / 2));
         prop_assert!(of_partial <= partial && of_partial >= partial.min(most / 2));
     }
+}
+
+/// Two nodes share each host.
+fn host_of(node: NodeId) -> Host {
+    Host::at([10, 0, 0, node.as_bytes()[0] / 2].into())
 }
 
 #[derive(Clone, Debug)]
@@ -204,7 +209,7 @@ proptest! {
                     let has_place = naive.keys().any(|(content, _)| *content == said.content)
                         || naive.keys().map(|(content, _)| content).collect::<BTreeSet<_>>().len() < 5;
                     let room = has_place && (is_known || naive.len() < 7);
-                    let announced = contents.announce(node(number), &said, NOW);
+                    let announced = contents.announce((node(number), host_of(node(number))), &said, NOW);
                     prop_assert_eq!(announced.is_ok(), room);
                     if let Ok(announced) = announced {
                         digests[number as usize].0 ^= announced.digest_change.0;
@@ -225,11 +230,17 @@ proptest! {
         by_name.dedup();
         let named = |name: &str| contents.named(name, NOW).map(|listed| listed.content).collect::<BTreeSet<_>>();
         for name in ["n0", "n1", "n2"] {
-            let newest = contents.newest(&Name::new(name).unwrap(), 9);
-            prop_assert_eq!(newest.is_some(), !named(name).is_empty());
-            prop_assert!(newest.is_none_or(|newest| named(name).contains(&newest)));
+            let newest = contents.newest(name, NOW).map(|listed| listed.content).collect::<BTreeSet<_>>();
+            prop_assert_eq!(newest, named(name));
         }
-        prop_assert_eq!(names_of(contents.search("", None, NOW)), by_name);
+        let mut listed: Vec<(String, ContentId)> = names_of(contents.search("", None, NOW).map(|(listed, _)| listed));
+        for (listed, _) in contents.search("", None, NOW) {
+            let says_so = |entry: &&OwnEntry| (entry.content, &entry.name) == (listed.content, &listed.name);
+            let nodes = naive.iter().filter(|(_, entry)| says_so(entry)).map(|((_, node), _)| *node);
+            prop_assert_eq!(listed.hosts as usize, nodes.map(host_of).collect::<BTreeSet<_>>().len());
+        }
+        listed.sort();
+        prop_assert_eq!(listed, by_name);
         for number in 0..5 {
             let mut digest = OwnDigest::default();
             naive.iter().filter(|((_, owner), _)| *owner == node(number)).for_each(|(_, entry)| digest.toggle(entry));

@@ -35,7 +35,7 @@ fn one_name_of_several_contents_is_answered_with_all_of_them() {
         Owners::Contents(listing) => {
             let ids: Vec<ContentId> = listing.contents.iter().map(|listed| listed.content).collect();
             assert_eq!(ids, [content(1), content(2)]);
-            assert!(!listing.more);
+            assert_eq!(listing.more, None);
         }
         other => panic!("{other:?}"),
     }
@@ -69,8 +69,9 @@ fn of_several_contents_of_one_name_the_newest_can_be_asked_for() {
         scene.pass(SECOND);
     }
     let newest = Query::Newest(Name::new("lab.img").unwrap());
-    let Owners::Content(found) = scene.need(&asker, newest) else { panic!("not one content") };
-    assert_eq!((found.content.content, found.content.age_s, found.owners.len()), (content(5), 1, 1));
+    let Owners::Contents(found) = scene.need(&asker, newest) else { panic!("no list") };
+    let told: Vec<_> = found.contents.iter().map(|it| (it.content, it.hosts, it.age_s)).collect();
+    assert_eq!(told, [(content(5), 1, 1), (content(7), 1, 3), (content(3), 1, 2)]);
     assert_eq!(scene.need(&asker, Query::Newest(Name::new("lab").unwrap())), UNKNOWN);
 }
 
@@ -102,16 +103,15 @@ fn a_search_is_paged_and_each_page_fits_a_datagram() {
         let listing = scene.search(&one, "", after.take());
         found.extend(names(&listing));
         pages += 1;
-        if !listing.more {
+        after = listing.next();
+        if after.is_none() {
             break;
         }
-        let last = listing.contents.last().unwrap();
-        after = Some((last.name.clone(), last.content));
     }
     assert_eq!(found, said);
     assert!(pages > 4, "{pages}");
     assert_eq!(names(&scene.search(&one, "00", None)).len(), 10);
-    assert_eq!(scene.search(&one, "zzz", None), Listing { contents: List::new(), more: false });
+    assert_eq!(scene.search(&one, "zzz", None), Listing { contents: List::new(), more: None });
 }
 
 #[test]
@@ -233,12 +233,11 @@ fn among_many_contents_of_one_name_the_one_is_found_whose_id_begins_so() {
         scene.own(&mut one, &entries);
     }
     scene.own(&mut one, &[entry(9000, "ab", 1000)]);
-    // Digits 01c7: the page of that name begins with the only one.
-    let mut before = *content(0x01c7).as_bytes();
-    before[2..].fill(0);
-    before[1] -= 1;
-    before[2..].fill(0xff);
-    let page = scene.search(&one, "a", Some((Name::new("a").unwrap(), ContentId::from_bytes(before))));
+    // Digits 01c7: the page of that name from there on begins with the only one.
+    let mut from = *content(0x01c7).as_bytes();
+    from[2..].fill(0);
+    let (name, from) = (Name::new("a").unwrap(), ContentId::from_bytes(from));
+    let Owners::Contents(page) = scene.need(&one, Query::NameFrom { name, from }) else { panic!("no page") };
     assert_eq!(page.contents[0].content, content(0x01c7));
     assert!(!page.contents[1].content.to_string().starts_with("01c7"));
 }

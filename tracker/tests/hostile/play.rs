@@ -9,7 +9,7 @@ use messages::node_to_tracker::{
     Asker, Credit, Exit, Need, Own, OwnDigest, OwnEntry, Permille, Query, Register, TrackerPong, Update,
 };
 use messages::{
-    BootEpoch, ContentId, Conversation, Cookie, CookieJar, Datagram, Digits, List, Name, NodeId,
+    BootEpoch, ContentId, Conversation, Cookie, CookieJar, Cursor, Datagram, Digits, List, Name, NodeId,
     NodeToTracker, Prefix, Timestamp, TrackerToNode,
 };
 use tracker::{Counters, Output, Tracker, Wait, WaitReason};
@@ -318,12 +318,19 @@ impl<'a> Play<'a> {
                 let id = content_id(self.script.below(CONTENTS)).to_string();
                 Query::Digits(Digits::new(&id[..8 + self.script.below(56)]).expect("a beginning"))
             }
+            4 => {
+                let name = name(self.script.byte().into());
+                Query::NameFrom { name, from: content_id(self.script.below(CONTENTS)) }
+            }
             _ => {
                 let prefix = name(self.script.byte().into());
                 let prefix = &prefix.as_str()[..self.script.below(6)];
-                let after = self.script.coin();
-                let after =
-                    after.then(|| (name(self.script.byte().into()), content_id(self.script.below(CONTENTS))));
+                let after = self.script.coin().then(|| Cursor {
+                    tier: self.script.byte() % 12,
+                    name: name(self.script.byte().into()),
+                    hosts: self.script.below(4) as u32,
+                    number: self.script.byte().into(),
+                });
                 Query::Search { prefix: Prefix::new(prefix).expect("short enough"), after }
             }
         };

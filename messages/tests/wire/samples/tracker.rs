@@ -9,7 +9,10 @@ use messages::tracker_to_node::{
     ContentOwners, Goodbye, Listed, Listing, Owned, Owner, Owners, RefusalCode, Refused, Registered,
     TrackerPing, Updated,
 };
-use messages::{BootEpoch, Digits, Endpoint, Kind, List, Name, NodeId, NodeToTracker, Prefix, TrackerToNode};
+use messages::{
+    BootEpoch, Cursor, Digits, Endpoint, Kind, List, Name, NodeId, NodeToTracker, PageEnd, Prefix,
+    TrackerToNode,
+};
 
 use super::{Sample, asker, content, cookie};
 
@@ -55,13 +58,15 @@ pub(super) fn to_tracker() -> Vec<Sample> {
         need("NEED: Name", Query::Name(name()), vec![("query", vec![1, 0, 0, 0]), ("name", name_bytes())]),
         need(
             "NEED: Search",
-            Query::Search { prefix: prefix(), after: Some((name(), content())) },
+            Query::Search { prefix: prefix(), after: Some(cursor()) },
             vec![
                 ("query", vec![2, 0, 0, 0]),
                 ("prefix", vec![2, b'a', b' ']),
                 ("after", vec![1]),
+                ("after.tier", vec![6]),
                 ("after.name", name_bytes()),
-                ("after.content", vec![0xcc; 32]),
+                ("after.hosts", vec![5, 0, 0, 0]),
+                ("after.number", vec![0x5a, 0, 0, 0, 0, 0, 0, 0]),
             ],
         ),
         need(
@@ -78,6 +83,11 @@ pub(super) fn to_tracker() -> Vec<Sample> {
             "NEED: Newest",
             Query::Newest(name()),
             vec![("query", vec![4, 0, 0, 0]), ("name", name_bytes())],
+        ),
+        need(
+            "NEED: NameFrom",
+            Query::NameFrom { name: name(), from: content() },
+            vec![("query", vec![5, 0, 0, 0]), ("name", name_bytes()), ("from", vec![0xcc; 32])],
         ),
         sample(
             "UPDATE",
@@ -118,7 +128,8 @@ pub(super) fn from_tracker() -> Vec<Sample> {
     let endpoint = Endpoint::new((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 0x3039).into());
     let owner = Owner { node: NodeId::from_bytes([0x33; 16]), endpoint, permille: Permille::COMPLETE };
     let owners = ContentOwners { content: listed(), owners: List::first_of([owner]) };
-    let listing = Listing { contents: List::first_of([listed()]), more: true };
+    let listing =
+        Listing { contents: List::first_of([listed()]), more: Some(PageEnd { tier: 6, number: 0x5a }) };
     vec![
         sample(
             "REGISTERED",
@@ -150,6 +161,7 @@ pub(super) fn from_tracker() -> Vec<Sample> {
                 ("length", vec![0, 0, 0, 0, 1, 0, 0, 0]),
                 ("complete", vec![9, 0, 0, 0]),
                 ("partial", vec![4, 0, 0, 0]),
+                ("hosts", vec![5, 0, 0, 0]),
                 ("age_s", vec![60, 0, 0, 0]),
                 ("name", name_bytes()),
                 ("count", vec![1, 0]),
@@ -170,9 +182,12 @@ pub(super) fn from_tracker() -> Vec<Sample> {
                 ("contents[0].length", vec![0, 0, 0, 0, 1, 0, 0, 0]),
                 ("contents[0].complete", vec![9, 0, 0, 0]),
                 ("contents[0].partial", vec![4, 0, 0, 0]),
+                ("contents[0].hosts", vec![5, 0, 0, 0]),
                 ("contents[0].age_s", vec![60, 0, 0, 0]),
                 ("contents[0].name", name_bytes()),
                 ("more", vec![1]),
+                ("more.tier", vec![6]),
+                ("more.number", vec![0x5a, 0, 0, 0, 0, 0, 0, 0]),
             ],
         ),
         sample(
@@ -235,6 +250,10 @@ fn own_entry() -> OwnEntry {
     }
 }
 
+fn cursor() -> Cursor {
+    Cursor { tier: 6, name: name(), hosts: 5, number: 0x5a }
+}
+
 fn listed() -> Listed {
-    Listed { content: content(), length: 1 << 32, complete: 9, partial: 4, age_s: 60, name: name() }
+    Listed { content: content(), length: 1 << 32, complete: 9, partial: 4, hosts: 5, age_s: 60, name: name() }
 }

@@ -135,7 +135,7 @@ fn owners_told(fixture: &mut Fixture, owners: &[Owner]) -> Vec<Owner> {
     fixture.with(|announce, cx| announce.need(NeedTicket::Download(DownloadId(4)), query, cx));
     let (conversation, _) = fixture.said_one();
     let OwnEntry { content, length, name, .. } = entry(1);
-    let listed = Listed { content, length, complete: 6, partial: 0, age_s: 0, name };
+    let listed = Listed { content, length, complete: 6, partial: 0, hosts: 6, age_s: 0, name };
     let owners = List::first_of(owners.iter().copied());
     match fixture.answer(conversation, Owners::Content(ContentOwners { content: listed, owners })) {
         Told::Owners(_, Owners::Content(found)) => found.owners.to_vec(),
@@ -176,7 +176,7 @@ fn a_tracker_of_this_host_may_name_owners_of_this_host() {
     let OwnEntry { content, length, name, .. } = entry(1);
     let owners = List::first_of([owner(1, "127.0.0.1:7001")]);
     let found = ContentOwners {
-        content: Listed { content, length, complete: 1, partial: 0, age_s: 0, name },
+        content: Listed { content, length, complete: 1, partial: 0, hosts: 1, age_s: 0, name },
         owners,
     };
     let message = Owners::Content(found).into();

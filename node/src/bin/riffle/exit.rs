@@ -41,7 +41,7 @@ impl ExitCode {
     pub(crate) fn of_failure(failure: &Failure) -> ExitCode {
         match failure {
             Failure::NotFound => ExitCode::NotFound,
-            Failure::Ambiguous(_) => ExitCode::Usage,
+            Failure::Ambiguous { .. } => ExitCode::Usage,
             Failure::NoOwner => ExitCode::NoOwner,
             Failure::OnlyHere => ExitCode::Other,
             Failure::Stalled { .. } => ExitCode::Stalled,
@@ -115,7 +115,7 @@ mod tests {
     fn every_failure_has_the_number_that_is_promised() {
         let table = [
             (Failure::NotFound, 3),
-            (Failure::Ambiguous(Vec::new()), 2),
+            (Failure::Ambiguous { contents: Vec::new(), more: false }, 2),
             (Failure::NoOwner, 4),
             (Failure::Stalled { silent: Duration::from_secs(60) }, 5),
             (Failure::TrackerUnreachable, 6),

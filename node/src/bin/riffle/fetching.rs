@@ -133,6 +133,12 @@ impl Fetching {
                     fetch.label = name.to_string();
                 }
             }
+            Event::DownloadPrefers { download, taken, others, more } => {
+                if let Some(fetch) = self.running.get(download) {
+                    let command = self.place.download();
+                    screen.note(&report::prefers(&fetch.label, (taken, others), *more, command));
+                }
+            }
             Event::DownloadResumed { download, have_bytes, hashed_again } => {
                 if let Some(fetch) = self.running.get_mut(download) {
                     fetch.has_some |= *have_bytes > 0;

@@ -17,7 +17,7 @@ use node::{
     TrackerStanding, UploadStanding, UploadStatus, Waiting,
 };
 
-pub(crate) use self::contents::{ambiguity, holders, listing, nothing_listed, row};
+pub(crate) use self::contents::{ambiguity, holders, listing, nothing_listed, prefers, rows};
 use self::contents::{ambiguous, beginning};
 pub(crate) use self::waiting::{is_news, news, waiting};
 use self::waiting::{no_sign_of_life, short_path};
@@ -40,6 +40,16 @@ pub(crate) enum Place {
     OneShot,
     /// The prompt goes on.
     Prompt,
+}
+
+impl Place {
+    /// How a download is typed there.
+    pub(crate) const fn download(self) -> &'static str {
+        match self {
+            Place::OneShot => "riffle download",
+            Place::Prompt => "download",
+        }
+    }
 }
 
 /// What was around a download that has failed.
@@ -66,12 +76,12 @@ pub(crate) fn again(has_some: bool) -> &'static str {
 
 /// Lines that say why `label` was not fetched, and what the person can do.
 pub(crate) fn failure(label: &str, why: &Failure, around: &Around<'_>) -> Vec<String> {
-    let command = if around.place == Place::OneShot { "riffle download" } else { "download" };
+    let command = around.place.download();
     // A disk says so before it is known what of the file is on it.
     let (kept, again) = (again(true), again(around.has_some));
     let line = match why {
         Failure::NotFound => format!("{label}: nobody shares that; --wait keeps asking, until somebody does"),
-        Failure::Ambiguous(contents) => return ambiguous(label, contents, command),
+        Failure::Ambiguous { contents, more } => return ambiguous(label, contents, *more, command),
         Failure::NoOwner => match around.waited {
             Some(Waiting::NoSignOfLife { peers, others }) => {
                 format!("{label}: no owner answered, {}; {again}", no_sign_of_life(peers, *others))

@@ -251,20 +251,48 @@ fn the_final_line_has_time_rate_and_shares() {
 
 #[test]
 fn an_ambiguous_name_lists_the_contents_and_how_to_choose() {
-    let contents = vec![listed(0xab, 1, 0, 3700), listed(0xcd, 2, 3, 5)];
-    let lines = failure("a b", &Failure::Ambiguous(contents), &around(Place::OneShot, &tracker()));
+    let contents = vec![listed(0xcd, 2, 3, 3700), Listed { hosts: 1, ..listed(0xab, 1, 0, 5) }];
+    let unclear = |contents, more| Failure::Ambiguous { contents, more };
+    let lines = failure("a b", &unclear(contents.clone(), true), &around(Place::OneShot, &tracker()));
     let expected = [
-        "a b: several contents have that name:",
-        "  abababab   5.00 MiB  1 complete                a b, known for 1 h 1 min",
-        "  cdcdcdcd   5.00 MiB  2 complete, 3 on the way  a b, known for 5 s",
-        "choose one by the beginning of its id, e.g. riffle download 'a b@abababab'",
-        "or take the one that the tracker heard of last: riffle download --newest 'a b'",
+        "a b: several contents have that name, and no one of them has clearly more hosts behind it; choose one:",
+        "  riffle download 'a b@cdcdcdcd'   5.00 MiB  2 hosts: 2 complete, 3 on the way, known for 1 h 1 min",
+        "  riffle download 'a b@abababab'   5.00 MiB  1 host: 1 complete, known for 5 s",
+        "  and others, which fewer hosts call so, or later",
+        "or the one that was called so last, which anybody can be: riffle download --newest 'a b'",
     ];
     assert_eq!(lines, expected);
+    // What cannot be typed as it is shown is chosen by its id alone.
+    let hides = "\u{645}\u{6cc}\u{200c}\u{62e}";
+    let lines = failure(hides, &unclear(contents, false), &around(Place::Prompt, &tracker()));
+    assert!(lines[1].starts_with("  download cdcdcdcd   5.00 MiB"), "{lines:?}");
+}
+
+#[test]
+fn what_is_taken_before_others_of_its_name_is_one_line() {
+    let most = Listed { hosts: 5, ..listed(0xab, 4, 1, 7200) };
+    let fake = |number: u8| Listed { hosts: 1, ..listed(number, 1, 0, u32::from(number)) };
+    let line = prefers("a b", (&most, &[fake(3)]), false, "riffle download");
+    assert_eq!(
+        line,
+        "a b: taking abababab, which most hosts call so (5 hosts, known for 2 h 0 min); also called so: \
+         03030303 (1 host, known for 3 s): riffle download 'a b@03030303'"
+    );
+    let line = prefers("a b", (&fake(1), &[most, fake(2)]), false, "download");
+    assert_eq!(
+        line,
+        "a b: taking 01010101, the newest (1 host, known for 1 s); also called so: \
+         abababab (5 hosts, and clearly most, known for 2 h 0 min): download 'a b@abababab'; \
+         02020202 (1 host, known for 2 s): download 'a b@02020202'"
+    );
+    let many: Vec<Listed> = (10..16).map(fake).collect();
+    let line = prefers("a b", (&fake(1), &many), true, "download");
+    assert!(line.ends_with("'a b@0c0c0c0c'; and others"), "{line}");
 }
 
 fn listed(byte: u8, complete: u32, partial: u32, age_s: u32) -> Listed {
-    Listed { content: content(byte), length: 5 << 20, complete, partial, age_s, name: name("a b") }
+    let (content, length, hosts) = (content(byte), 5 << 20, complete);
+    Listed { content, length, complete, partial, hosts, age_s, name: name("a b") }
 }
 
 #[test]
@@ -272,13 +300,13 @@ fn ambiguous_digits_are_told_apart_by_more_of_them() {
     let mut other = *content(0xab).as_bytes();
     other[5] = 0xac;
     let other = Listed { content: ContentId::from_bytes(other), ..listed(0xab, 0, 1, 0) };
-    let contents = vec![listed(0xab, 1, 0, 0), other];
-    let lines = failure("ABABABAB", &Failure::Ambiguous(contents), &around(Place::Prompt, &tracker()));
+    let contents = vec![listed(0xab, 1, 0, 0), Listed { hosts: 9, ..other }];
+    let unclear = Failure::Ambiguous { contents, more: false };
+    let lines = failure("ABABABAB", &unclear, &around(Place::Prompt, &tracker()));
     let expected = [
-        "ABABABAB: several contents fit that:",
-        "  abababababab   5.00 MiB  1 complete                a b, known for 1 s",
-        "  abababababac   5.00 MiB  0 complete, 1 on the way  a b, known for 1 s",
-        "choose one by the beginning of its id, e.g. download abababababab",
+        "ABABABAB: several contents fit that; choose one:",
+        "  download abababababab   5.00 MiB  1 host: 1 complete, known for 1 s",
+        "  download abababababac   5.00 MiB  9 hosts: 0 complete, 1 on the way, known for 1 s",
     ];
     assert_eq!(lines, expected);
 }
@@ -295,16 +323,12 @@ fn a_list_with_nothing_in_it_says_whether_that_is_final() {
 #[test]
 fn digits_that_are_a_name_too_are_told_from_it_by_one_more_of_them() {
     let named = Listed { name: name("abababab"), ..listed(0xcd, 1, 0, 1) };
-    let lines = failure(
-        "abababab",
-        &Failure::Ambiguous(vec![listed(0xab, 1, 0, 1), named]),
-        &around(Place::OneShot, &tracker()),
-    );
+    let unclear = Failure::Ambiguous { contents: vec![listed(0xab, 1, 0, 1), named], more: false };
+    let lines = failure("abababab", &unclear, &around(Place::OneShot, &tracker()));
     let expected = [
-        "abababab: several contents fit that:",
-        "  ababababa   5.00 MiB  1 complete                a b, known for 1 s",
-        "  cdcdcdcdc   5.00 MiB  1 complete                abababab, known for 1 s",
-        "choose one by the beginning of its id, e.g. riffle download ababababa",
+        "abababab: several contents fit that; choose one:",
+        "  riffle download ababababa   5.00 MiB  1 host: 1 complete, known for 1 s",
+        "  riffle download cdcdcdcdc   5.00 MiB  1 host: 1 complete, known for 1 s",
         "or take what is called so: riffle download abababab@",
     ];
     assert_eq!(lines, expected);
@@ -320,7 +344,12 @@ fn who_has_it_and_who_is_on_the_way_are_apart() {
     for ((complete, partial), expected) in table {
         assert_eq!(holders(complete, partial), expected);
     }
-    assert_eq!(listing(&[listed(0xab, 2, 3, 0)]), ["  abababab   5.00 MiB  2 complete, 3 on the way  a b"]);
+    let rows = listing(&[listed(0xab, 2, 3, 0), Listed { name: name("b"), ..listed(0xcd, 1, 0, 0) }]);
+    assert_eq!(rows[0], "  abababab   5.00 MiB  2 hosts: 2 complete, 3 on the way  a b");
+    assert_eq!(rows[1], "  cdcdcdcd   5.00 MiB  1 host: 1 complete                b");
+    let rows = listing(&[listed(0xab, 3, 0, 0), listed(0xcd, 1, 0, 0)]);
+    assert_eq!(rows[0], "  abababab   5.00 MiB  3 hosts (most): 3 complete        a b");
+    assert_eq!(rows[1], "  cdcdcdcd   5.00 MiB  1 host: 1 complete                a b");
     let known = DownloadStatus { holders: Some(node::Holders { complete: 2, partial: 3 }), ..download() };
     let lines = status(&Status { downloads: vec![known], ..Status::default() }, "t:1");
     assert!(lines.contains(&"  the tracker knows 2 complete, 3 on the way".to_owned()), "{lines:?}");

@@ -8,7 +8,7 @@ use config::NodeSettings;
 use messages::limits::MIN_DIGITS;
 use messages::tracker_to_node::Listed;
 use messages::{ContentId, Digits, NameError, Prefix};
-use node::{InquiryEnd, Question, Wanted};
+use node::{Choice, InquiryEnd, Question, Wanted};
 
 use crate::arguments::List;
 use crate::exit::{ExitCode, Stop};
@@ -62,8 +62,8 @@ struct View {
 }
 
 impl View {
-    fn row(&self, listed: &Listed) -> String {
-        report::row(listed, self.digits)
+    fn rows(&self, contents: &[Listed]) -> Vec<String> {
+        report::rows(contents, self.digits)
     }
 
     /// Says that the tracker is not there, and what to leave with.
@@ -83,7 +83,7 @@ async fn list(asker: &mut Asker, prefix: &str, view: &View) -> Result<ExitCode> 
             // What is called so as well comes with the names.
             contents.retain(|listed| !is_by_id || !listed.name.as_str().starts_with(prefix));
             count += contents.len();
-            view.screen.results(&contents.iter().map(|listed| view.row(listed)).collect::<Vec<_>>());
+            view.screen.results(&view.rows(&contents));
             while !outlet::is_read() {
                 tokio::time::sleep(READ_EVERY).await;
             }
@@ -113,6 +113,14 @@ fn questions(prefix: &str) -> Result<Vec<Question>, NameError> {
 fn refused(code: messages::tracker_to_node::RefusalCode) -> Stop {
     let why = report::refusal(code).unwrap_or("the tracker refuses to answer");
     Stop::new(ExitCode::Other, why)
+}
+
+/// That several contents may be meant by a goal, and what to type for each.
+fn unclear(goal: &Goal, found: &[Listed]) -> Vec<String> {
+    let line = |choice: &str| {
+        format!("riffle list --wait-complete {}", crate::words::quote(&format!("{choice}={}", goal.count)))
+    };
+    report::ambiguity(&wanted::label(&goal.wanted), found, false, line)
 }
 
 /// Goals, and what was seen of each last.
@@ -164,20 +172,17 @@ async fn wait(asker: &mut Asker, awaiting: &mut Awaiting, view: &View) -> Result
                 }
             }
             (awaiting.answered, awaiting.said) = (true, false);
-            if found.len() > 1 {
-                let label = wanted::label(&goal.wanted);
-                let (mut lines, choice) = report::ambiguity(&label, &found);
-                let example = crate::words::quote(&format!("{choice}={}", goal.count)).into_owned();
-                lines.push(format!(
-                    "choose one by the beginning of its id, e.g. riffle list --wait-complete {example}"
-                ));
-                view.screen.errors(&lines);
-                return Ok(ExitCode::Usage);
-            }
-            *seen = found.into_iter().next();
+            *seen = match node::choose(&goal.wanted, &found) {
+                Choice::Nothing => None,
+                Choice::Only(listed) | Choice::Before(listed, _) => Some(listed.clone()),
+                Choice::Unclear(_) => {
+                    view.screen.errors(&unclear(goal, &found));
+                    return Ok(ExitCode::Usage);
+                }
+            };
             match seen {
                 Some(listed) if listed.complete >= goal.count => {
-                    view.screen.result(&view.row(listed));
+                    view.screen.results(&view.rows(std::slice::from_ref(listed)));
                     awaiting.open.remove(index);
                 }
                 _ => index += 1,
@@ -215,6 +220,7 @@ mod tests {
             length: 1,
             complete: 2,
             partial: 3,
+            hosts: 5,
             age_s: 0,
             name: Name::new("lab.img").expect("a name"),
         });

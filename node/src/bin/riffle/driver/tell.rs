@@ -50,8 +50,8 @@ fn log_tracker(event: &Event) {
         }
         Event::TrackerRefused { code } => warn!(code = %code.word(), "tracker refuses a request"),
         Event::Left => info!("left"),
-        Event::Found { search, contents, more } => {
-            info!(%search, contents = contents.len(), more, "search answered");
+        Event::Found { search, contents, next } => {
+            info!(%search, contents = contents.len(), more = next.is_some(), "search answered");
         }
         Event::SearchFailed { search } => warn!(%search, "search not answered"),
         _ => {}
@@ -82,6 +82,13 @@ fn log_serving(event: &Event) {
 
 fn log_download(event: &Event) {
     match event {
+        Event::DownloadPrefers { download, taken, others, more } => {
+            let next = others.iter().map(|other| other.hosts).max();
+            info!(
+                %download, content = %taken.content, hosts = taken.hosts, others = others.len(), others_hosts = next, more,
+                "one of several contents of the name is taken"
+            );
+        }
         Event::DownloadIdentified { download, content, name, length } => {
             info!(%download, %content, %name, length, "download identified");
         }
@@ -175,7 +182,7 @@ pub(crate) fn log_command(command: &Command) {
         }
         Command::Cancel { download } => info!(%download, "asked to cancel"),
         Command::Search { search, prefix, after } => {
-            let after = after.as_ref().map_or("", |(name, _)| name.as_str());
+            let after = after.as_ref().map_or("", |after| after.name.as_str());
             info!(%search, prefix = prefix.as_str(), after, "asked to search");
         }
         Command::Limit { upload, download } => info!(upload, download, "asked to limit"),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::Sender;
 
-use messages::Prefix;
 use messages::tracker_to_node::Listed;
+use messages::{Cursor, Prefix};
 use node::{Command, Event, SearchId};
 
 use crate::driver::NodeHandle;
@@ -65,9 +65,10 @@ impl Searches {
         handle: &NodeHandle,
     ) -> Result<(), Unanswered> {
         match event {
-            Event::Found { search, contents, more } => {
+            Event::Found { search, contents, next } => {
                 if let Some(search) = self.waiting.remove(search) {
-                    let next = self.on_found(search, contents, *more, screen, || handle.new_search());
+                    let after = next.as_ref();
+                    let next = self.on_found(search, contents, after, screen, || handle.new_search());
                     self.next_pages.extend(next);
                 }
                 Ok(())
@@ -97,7 +98,7 @@ impl Searches {
         &mut self,
         mut search: Search,
         contents: &[Listed],
-        more: bool,
+        after: Option<&Cursor>,
         screen: &Screen,
         next: impl FnOnce() -> SearchId,
     ) -> Option<Command> {
@@ -109,23 +110,15 @@ impl Searches {
         }
         search.listed += contents.len();
         screen.results(&report::listing(contents));
-        match contents.last() {
-            Some(last) if more => {
-                let after = (last.name.clone(), last.content);
-                return Some(self.ask(search, Some(after), next()));
-            }
-            _ if search.listed == 0 => screen.note("nobody shares anything like that"),
-            _ => {}
+        match after {
+            Some(after) => return Some(self.ask(search, Some(after.clone()), next())),
+            None if search.listed == 0 => screen.note("nobody shares anything like that"),
+            None => {}
         }
         None
     }
 
-    fn ask(
-        &mut self,
-        search: Search,
-        after: Option<(messages::Name, messages::ContentId)>,
-        number: SearchId,
-    ) -> Command {
+    fn ask(&mut self, search: Search, after: Option<Cursor>, number: SearchId) -> Command {
         let prefix = search.prefix.clone();
         self.waiting.insert(number, search);
         Command::Search { search: number, prefix, after }
@@ -142,20 +135,21 @@ mod tests {
 
     fn listed(name: &str) -> Listed {
         let name = Name::new(name).expect("a name");
-        let (complete, partial, age_s) = (1, 0, 0);
-        Listed { content: ContentId::from_bytes([1; 32]), length: 5, complete, partial, age_s, name }
+        let (complete, partial, hosts, age_s) = (1, 0, 1, 0);
+        Listed { content: ContentId::from_bytes([1; 32]), length: 5, complete, partial, hosts, age_s, name }
     }
 
     #[test]
     fn a_long_list_is_asked_for_page_by_page() {
         let mut searches = Searches::default();
         let first = Search { prefix: Prefix::new("a").expect("short"), listed: 0, asker: Asker::List };
-        let next =
-            searches.on_found(first, &[listed("a1"), listed("a2")], true, &Screen::Nowhere, || SearchId(2));
-        let Some(Command::Search { search: SearchId(2), prefix, after: Some((name, _)) }) = next else {
+        let end = Cursor { tier: 7, name: Name::new("a2").expect("a name"), hosts: 1, number: 9 };
+        let page = [listed("a1"), listed("a2")];
+        let next = searches.on_found(first, &page, Some(&end), &Screen::Nowhere, || SearchId(2));
+        let Some(Command::Search { search: SearchId(2), prefix, after: Some(after) }) = next else {
             panic!("no next page");
         };
-        assert_eq!((prefix.as_str(), name.as_str()), ("a", "a2"));
+        assert_eq!((prefix.as_str(), after), ("a", end));
         assert!(searches.is_waiting());
     }
 
@@ -165,7 +159,7 @@ mod tests {
         let mut searches = Searches::default();
         let search = Search { prefix: Prefix::default(), listed: 0, asker: Asker::TabKey(reply) };
         let contents = [listed("a"), listed("a"), listed("b")];
-        assert_eq!(searches.on_found(search, &contents, true, &Screen::Nowhere, || SearchId(2)), None);
+        assert_eq!(searches.on_found(search, &contents, None, &Screen::Nowhere, || SearchId(2)), None);
         assert_eq!(names.recv(), Ok(vec!["a".to_owned(), "b".to_owned()]));
         assert!(!searches.is_waiting());
     }

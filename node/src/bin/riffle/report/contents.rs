@@ -10,37 +10,111 @@ use messages::{ContentId, Digits};
 use crate::units::{duration, size};
 use crate::words;
 
+/// No more of the others that go by the name of what is taken are told of in its line.
+const OTHERS_TOLD: usize = 3;
+
 /// The contents that `label` may mean, and how to say which.
-pub(super) fn ambiguous(label: &str, contents: &[Listed], command: &str) -> Vec<String> {
-    let (mut lines, choice) = ambiguity(label, contents);
-    lines.push(format!("choose one by the beginning of its id, e.g. {command} {}", words::quote(&choice)));
+pub(super) fn ambiguous(label: &str, contents: &[Listed], more: bool, command: &str) -> Vec<String> {
+    let mut lines = ambiguity(label, contents, more, |choice| format!("{command} {}", words::quote(choice)));
     if Digits::new(label).is_err() {
         let label = words::quote(label);
-        lines.push(format!("or take the one that the tracker heard of last: {command} --newest {label}"));
+        lines.push(format!(
+            "or the one that was called so last, which anybody can be: {command} --newest {label}"
+        ));
     } else if contents.iter().any(|listed| listed.name.as_str() == label) {
         lines.push(format!("or take what is called so: {command} {label}@"));
     }
     lines
 }
 
-/// The contents that `label` may mean, and what would mean the first of them alone.
-pub(crate) fn ambiguity(label: &str, contents: &[Listed]) -> (Vec<String>, String) {
-    // Of digits that are the name of something too only more of them tell an id.
-    let (fit, more_than) = match Digits::new(label) {
-        Ok(digits) => ("fit that", digits.as_str().len()),
-        Err(_) => ("have that name", 0),
+/// The contents that `label` may mean, each with the `line` to type that means it alone, how many hosts stand behind it and since when.
+pub(crate) fn ambiguity(
+    label: &str,
+    contents: &[Listed],
+    more: bool,
+    line: impl Fn(&str) -> String,
+) -> Vec<String> {
+    let first = match Digits::new(label) {
+        Ok(_) => format!("{label}: several contents fit that; choose one:"),
+        Err(_) => {
+            format!(
+                "{label}: several contents have that name, and no one of them has clearly more hosts behind it; choose one:"
+            )
+        }
     };
-    let digits = telling_apart(contents).max(more_than + 1);
-    let mut lines = vec![format!("{label}: several contents {fit}:")];
+    let digits = digits_to_tell(label, contents);
+    let mut lines = vec![first];
     lines.extend(contents.iter().map(|listed| {
-        let age = duration(Duration::from_secs(listed.age_s.max(1).into()));
-        format!("  {}, known for {age}", row(listed, digits))
+        let (line, length) = (line(&choice(label, listed, digits)), size(listed.length));
+        format!("  {line}  {length:>9}  {}, {}", voices(listed), known_for(listed))
     }));
-    let choice = contents.first().map_or_else(String::new, |first| {
-        let id = beginning(first.content, digits);
-        if more_than > 0 { id } else { format!("{}@{id}", first.name) }
-    });
-    (lines, choice)
+    if more {
+        lines.push("  and others, which fewer hosts call so, or later".to_owned());
+    }
+    lines
+}
+
+/// That `taken` is what `label` is taken for, and what else goes by that name: one line.
+pub(crate) fn prefers(
+    label: &str,
+    (taken, others): (&Listed, &[Listed]),
+    more: bool,
+    command: &str,
+) -> String {
+    let all: Vec<Listed> = [taken].into_iter().chain(others).cloned().collect();
+    let digits = digits_to_tell(label, &all);
+    let favoured = node::favourite(&all.iter().collect::<Vec<_>>());
+    let why = if favoured == Some(0) { "which most hosts call so" } else { "the newest" };
+    let mut line = format!(
+        "{label}: taking {}, {why} ({}, {}); also called so:",
+        beginning(taken.content, digits),
+        hosts(taken.hosts),
+        known_for(taken),
+    );
+    for (index, other) in others.iter().take(OTHERS_TOLD).enumerate() {
+        let stands = if favoured == Some(index + 1) { ", and clearly most" } else { "" };
+        let choice = choice(label, other, digits);
+        let command = format!("{command} {}", words::quote(&choice));
+        let _ = write!(
+            line,
+            " {} ({}{stands}, {}): {command};",
+            beginning(other.content, digits),
+            hosts(other.hosts),
+            known_for(other)
+        );
+    }
+    if more || others.len() > OTHERS_TOLD {
+        line.push_str(" and others");
+    }
+    line.trim_end_matches(';').to_owned()
+}
+
+/// How many digits of their ids tell `contents`, which fit `label`, apart.
+fn digits_to_tell(label: &str, contents: &[Listed]) -> usize {
+    // Of digits that are the name of something too only more of them tell an id.
+    let more_than = Digits::new(label).map_or(0, |digits| digits.as_str().len());
+    telling_apart(contents).max(more_than + 1)
+}
+
+/// What a person types to mean this one of the contents that fit `label`.
+fn choice(label: &str, listed: &Listed, digits: usize) -> String {
+    let id = beginning(listed.content, digits);
+    // A name that hides something cannot be typed as it is shown.
+    let is_by_id = Digits::new(label).is_ok() || logs::one_line(label) != label;
+    if is_by_id { id } else { format!("{label}@{id}") }
+}
+
+fn known_for(listed: &Listed) -> String {
+    format!("known for {}", duration(Duration::from_secs(listed.age_s.max(1).into())))
+}
+
+/// On how many hosts it is called so, and how many nodes have all of it or are on their way.
+fn voices(listed: &Listed) -> String {
+    format!("{}: {}", hosts(listed.hosts), holders(listed.complete.into(), listed.partial.into()))
+}
+
+fn hosts(hosts: u32) -> String {
+    if hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") }
 }
 
 /// The first `digits` hexadecimal digits of `content`.
@@ -69,14 +143,29 @@ pub(crate) fn holders(complete: u64, partial: u64) -> String {
 
 /// A table of contents: the beginning of the id, size, who has it, name.
 pub(crate) fn listing(contents: &[Listed]) -> Vec<String> {
-    contents.iter().map(|listed| format!("  {}", row(listed, MIN_DIGITS))).collect()
+    rows(contents, MIN_DIGITS).iter().map(|row| format!("  {row}")).collect()
 }
 
-/// A line of a table of contents, with so many digits of the id.
-pub(crate) fn row(listed: &Listed, digits: usize) -> String {
+/// The lines of a table of contents, with so many digits of the ids. Of several contents of one name the one that `download` takes by that name
+/// is marked.
+pub(crate) fn rows(contents: &[Listed], digits: usize) -> Vec<String> {
+    let groups = contents.chunk_by(|one, other| one.name == other.name);
+    let of_group = |group: &[Listed]| -> Vec<String> {
+        let favourite = node::favourite(&group.iter().collect::<Vec<_>>()).filter(|_| group.len() > 1);
+        let row = |(index, listed): (usize, &Listed)| {
+            row(listed, digits, if favourite == Some(index) { " (most)" } else { "" })
+        };
+        group.iter().enumerate().map(row).collect()
+    };
+    groups.flat_map(of_group).collect()
+}
+
+/// A line of a table of contents; `mark` stands behind the number of hosts.
+fn row(listed: &Listed, digits: usize, mark: &str) -> String {
     let (id, length) = (beginning(listed.content, digits), size(listed.length));
     let holders = holders(listed.complete.into(), listed.partial.into());
-    format!("{id}  {length:>9}  {holders:<24}  {}", listed.name)
+    let voices = format!("{}{mark}: {holders}", hosts(listed.hosts));
+    format!("{id}  {length:>9}  {voices:<32}  {}", listed.name)
 }
 
 /// That a list has nothing in it; the tracker may know more when it has run for `may_still_come` longer.

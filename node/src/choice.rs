@@ -1,0 +1,165 @@
+//! Which of the contents that the tracker lists is taken for what a person typed. Anybody can call anything by any name: a name is what hosts say,
+//! and one of them, or a person with a few, is not to decide for others, nor to stand in their way.
+
+use messages::tracker_to_node::Listed;
+
+use crate::command::Wanted;
+use crate::question::fits;
+
+/// So many hosts stand behind a content that is taken before another of its name; so many more than behind any other.
+const TIMES: u64 = 2;
+/// And at least so many,
+const HOSTS: u32 = 3;
+/// or so many, when they were the first to call it so.
+const FIRST_HOSTS: u32 = 2;
+
+/// What is to be done about what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice<'a> {
+    /// Nothing fits.
+    Nothing,
+    /// This is it: nothing else fits.
+    Only(&'a Listed),
+    /// The first is taken; the others fit as well, and the person is told of them.
+    Before(&'a Listed, Vec<&'a Listed>),
+    /// A person has to say which of these.
+    Unclear(Vec<&'a Listed>),
+}
+
+/// Which of `found`, which the tracker named when it was asked for `wanted`, that is.
+///
+/// Of several contents of one name the one is taken that [`favourite`] names; with [`Wanted::Newest`] the first, whatever the others are. Of ids
+/// that begin alike none is taken before another: who types digits wants that very content, and more digits tell it from any other.
+#[must_use]
+pub fn choose<'a>(wanted: &Wanted, found: &'a [Listed]) -> Choice<'a> {
+    let mut fitting: Vec<&Listed> = found.iter().filter(|listed| fits(wanted, listed)).collect();
+    let taken = match (wanted, fitting.as_slice()) {
+        (_, []) => return Choice::Nothing,
+        (_, [only]) => return Choice::Only(only),
+        (Wanted::Newest(_), _) => Some(0),
+        (Wanted::Name(_, digits), fitting) if digits.is_empty() => favourite(fitting),
+        (Wanted::Name(..) | Wanted::Digits(_) | Wanted::Content(_), _) => None,
+    };
+    match taken {
+        Some(taken) => Choice::Before(fitting.remove(taken), fitting),
+        None => Choice::Unclear(fitting),
+    }
+}
+
+/// Which of several contents of one name is clearly the one that is meant by it, if any is: twice as many hosts call it so as any other, and three of
+/// them at least, or two that were the first to do so. How many claim to have all of it counts for nothing: that is said as easily as the name.
+#[must_use]
+pub fn favourite(contents: &[&Listed]) -> Option<usize> {
+    let (best, content) = contents.iter().enumerate().max_by_key(|(_, listed)| listed.hosts)?;
+    let mut others = contents.iter().enumerate().filter(|(index, _)| *index != best).map(|(_, other)| other);
+    let is_clear = others.all(|other| {
+        let is_first = content.age_s > other.age_s;
+        let enough = if is_first { FIRST_HOSTS } else { HOSTS };
+        content.hosts >= enough && u64::from(content.hosts) >= TIMES * u64::from(other.hosts)
+    });
+    is_clear.then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use messages::{ContentId, Digits, Name};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn listed(number: u8, hosts: u32, age_s: u32) -> Listed {
+        let (content, name) = (ContentId::from_bytes([number; 32]), Name::new("film").expect("a name"));
+        Listed { content, length: 1, complete: hosts, partial: 0, hosts, age_s, name }
+    }
+
+    fn wanted() -> Wanted {
+        Wanted::Name(Name::new("film").expect("a name"), String::new())
+    }
+
+    /// Hosts and ages of contents; which is taken.
+    fn taken(contents: &[(u32, u32)]) -> Option<usize> {
+        let listed: Vec<Listed> = contents.iter().map(|&(hosts, age)| listed(7, hosts, age)).collect();
+        favourite(&listed.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_clearly_more_hosts_stand_behind_is_taken() {
+        let table: &[(&[(u32, u32)], Option<usize>)] = &[
+            (&[(3, 5), (1, 900)], Some(0)),
+            (&[(1, 900), (3, 5)], Some(1)),
+            (&[(2, 900), (1, 5)], Some(0)),
+            // Two hosts are soon found: they must have been there first.
+            (&[(2, 5), (1, 900)], None),
+            (&[(2, 5), (1, 5)], None),
+            (&[(2, 900), (1, 5), (1, 901)], None),
+            // One against one, whoever was first.
+            (&[(1, 900), (1, 5)], None),
+            (&[(5, 900), (3, 5)], None),
+            (&[(6, 5), (3, 900)], Some(0)),
+            (&[(5, 9), (5, 9)], None),
+            (&[(500, 9), (1, 900), (250, 1)], Some(0)),
+            (&[(u32::MAX, 9), (u32::MAX, 900)], None),
+            (&[], None),
+        ];
+        for (contents, expected) in table {
+            assert_eq!(taken(contents), *expected, "{contents:?}");
+        }
+    }
+
+    #[test]
+    fn the_newest_is_taken_when_asked_for_and_the_beginning_of_an_id_is_never_a_vote() {
+        let contents = [listed(1, 1, 1), listed(2, 50, 900)];
+        let [new, old] = &contents;
+        let newest = Wanted::Newest(Name::new("film").expect("a name"));
+        assert_eq!(choose(&newest, &contents), Choice::Before(new, vec![old]));
+        assert_eq!(choose(&wanted(), &contents), Choice::Before(old, vec![new]));
+        assert_eq!(choose(&wanted(), &contents[..1]), Choice::Only(new));
+        assert_eq!(choose(&wanted(), &[]), Choice::Nothing);
+        assert_eq!(choose(&Wanted::Content(old.content), &contents), Choice::Only(old));
+        let alike = [Listed { content: new.content, ..old.clone() }, new.clone()];
+        let digits = Wanted::Digits(Digits::new("01010101").expect("digits"));
+        for wanted in [digits, Wanted::Name(new.name.clone(), "0101".to_owned())] {
+            assert_eq!(choose(&wanted, &alike), Choice::Unclear(alike.iter().collect()));
+        }
+    }
+
+    proptest! {
+        /// Who has one host decides nothing and stops nobody, however many contents it names.
+        #[test]
+        fn one_host_alone_changes_nothing(
+            mut contents in prop::collection::vec((2..9_u32, 0..9_u32), 1..5), ages in prop::collection::vec(0..9_u32, 1..600),
+        ) {
+            let before = taken(&contents);
+            let hosts = |index: usize| contents[index].0;
+            let stays = before.filter(|&index| hosts(index) >= HOSTS);
+            contents.extend(ages.iter().map(|&age| (1, age)));
+            let after = taken(&contents);
+            prop_assert!(after.is_none_or(|after| Some(after) == before));
+            if stays.is_some() {
+                prop_assert_eq!(after, stays);
+            }
+        }
+
+        #[test]
+        fn what_is_taken_has_most_hosts_whatever_the_order(
+            contents in prop::collection::vec((1..9_u32, 0..9_u32), 2..6), turn in 0..6_usize, more in 0..5_u32,
+        ) {
+            let found = taken(&contents);
+            if let Some(index) = found {
+                let (hosts, age) = contents[index];
+                prop_assert!(hosts >= FIRST_HOSTS);
+                for (other, &(others, others_age)) in contents.iter().enumerate().filter(|(other, _)| *other != index) {
+                    prop_assert!(hosts >= 2 * others && (hosts >= 3 || age > others_age), "{other}");
+                }
+                // More hosts for it change nothing, nor does it when another has fewer.
+                let mut grown = contents.clone();
+                grown[index].0 += more;
+                prop_assert_eq!(taken(&grown), Some(index));
+            }
+            let by = turn % contents.len();
+            let mut turned = contents.clone();
+            turned.rotate_left(by);
+            prop_assert_eq!(taken(&turned), found.map(|index| (index + contents.len() - by) % contents.len()));
+        }
+    }
+}
