@@ -55,7 +55,7 @@ fn list_shows_what_the_tracker_knows_and_nobody_joins() {
     let (code, said) = list(&[]);
     assert_eq!(code, 0, "{said:#?}");
     // Without a terminal ids are whole, and each line has the same columns.
-    let line = |id: &str, name: &str| format!("{id}    293 KiB  {:<24}  {name}", "1 complete");
+    let line = |id: &str, name: &str| format!("{id}    293 KiB  {:<32}  {name}", "1 host: 1 complete");
     assert_eq!(said, [line(&a, "a.bin"), line(&b, "b.bin")]);
     assert_eq!(list(&["b"]), (0, vec![line(&b, "b.bin")]));
     assert_eq!(list(&[&a[..8]]), (0, vec![line(&a, "a.bin")]), "by the beginning of its id");

@@ -4,6 +4,7 @@ mod asking;
 mod claiming;
 mod hostile;
 mod leaving;
+mod naming;
 mod owning;
 mod spreading;
 mod updating;

@@ -204,13 +204,14 @@ impl Send {
 /// What `download` is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Download {
-    /// Names, ids (64 hexadecimal digits, or the first 8 and more), or NAME@ID where ID is the beginning of one
+    /// Names, ids (64 hexadecimal digits, or the first 8 and more), or NAME@ID where ID is the beginning of one; of several contents of
+    /// one name, the one that clearly most hosts call so
     #[arg(required = true, value_name = "NAME|ID")]
     pub(crate) wanted: Vec<String>,
     /// Save it as this file, or in this folder (several names: a folder)
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
-    /// Of several contents of one name, take the one that the tracker heard of last
+    /// Of several contents of one name, take the one that was called so last, which may be anybody's
     #[arg(long)]
     pub(crate) newest: bool,
     /// Replace a file that is there with other content, once the new one is whole and verified

@@ -32,7 +32,11 @@ pub(crate) const TOPICS: &[Topic] = &[
         summary: "fetch files, and share them too once they are there (or get, receive)",
     },
     Topic { name: "exit", usage: "exit", summary: "leave now; downloads go on where they were next time" },
-    Topic { name: "list", usage: "list [PREFIX]", summary: "what the tracker knows, by name" },
+    Topic {
+        name: "list",
+        usage: "list [PREFIX]",
+        summary: "what the tracker knows, what most hosts share first",
+    },
     Topic { name: "status", usage: "status", summary: "transfers: how far, how fast, from whom, why slow" },
     Topic {
         name: "peers",
