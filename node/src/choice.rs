@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn what_clearly_more_hosts_stand_behind_is_taken() {
-        let table: &[(&[(u32, u32)], Option<usize>)] = &[
+        type Row<'a> = (&'a [(u32, u32)], Option<usize>);
+        let table: &[Row<'_>] = &[
             (&[(3, 5), (1, 900)], Some(0)),
             (&[(1, 900), (3, 5)], Some(1)),
             (&[(2, 900), (1, 5)], Some(0)),

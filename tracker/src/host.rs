@@ -6,7 +6,8 @@ use crate::rate_limit::host;
 
 /// One IPv4 address, or one IPv6 /64, in eight bytes: there is one with each announcement.
 ///
-/// IPv4 addresses lie where no IPv6 network is (`::/32`). Both loopbacks are one host, as they are one person's.
+/// IPv4 addresses lie where no IPv6 network is (`::/32`). Both loopbacks are one host, as they are one person's, and so are all their ports:
+/// those are apart only where places are shared out ([`messages::Host`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Host(u64);
 

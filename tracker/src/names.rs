@@ -56,6 +56,9 @@ pub(crate) struct Claim {
     pub(crate) since: Timestamp,
 }
 
+/// A content of a name, and how it stands.
+type Entry = (ContentId, Claim);
+
 /// The order of the contents of one name.
 type Rank = (Reverse<u32>, u64);
 
@@ -79,7 +82,7 @@ pub(crate) struct Called<'a> {
 enum Named {
     One(ContentId, Claim),
     /// In the order of ranks; of a few contents that costs less than trees.
-    Few(Vec<(ContentId, Claim)>),
+    Few(Vec<Entry>),
     Many(Box<Many>),
 }
 
@@ -246,7 +249,7 @@ fn rank_in(label: &Label, after: Option<&Cursor>) -> Option<Rank> {
     after.filter(|after| after.name == *label.name()).map(|after| (Reverse(after.hosts), after.number))
 }
 
-fn called<'a>(tier: u8, label: &'a Label) -> impl Fn((ContentId, Claim)) -> Called<'a> {
+fn called<'a>(tier: u8, label: &'a Label) -> impl Fn(Entry) -> Called<'a> {
     move |(content, claim)| Called { tier, label, content, claim }
 }
 
@@ -268,7 +271,7 @@ impl Named {
     }
 
     /// The contents behind that rank in the order of ranks; all of them without one.
-    fn behind(&self, rank: Option<Rank>) -> impl Iterator<Item = (ContentId, Claim)> + use<'_> {
+    fn behind(&self, rank: Option<Rank>) -> impl Iterator<Item = Entry> + use<'_> {
         let (one, few, many) = self.parts();
         let few = one.into_iter().chain(few.iter().copied());
         let few = few.filter(move |(_, claim)| rank.is_none_or(|rank| claim.rank() > rank));
@@ -279,7 +282,7 @@ impl Named {
     }
 
     /// The contents from that id on in the order of their ids.
-    fn from(&self, from: ContentId) -> impl Iterator<Item = (ContentId, Claim)> + use<'_> {
+    fn from(&self, from: ContentId) -> impl Iterator<Item = Entry> + use<'_> {
         let (one, few, many) = self.parts();
         let mut few: Vec<_> =
             one.into_iter().chain(few.iter().copied()).filter(|(id, _)| *id >= from).collect();
@@ -288,14 +291,14 @@ impl Named {
         few.into_iter().chain(many.map(|(id, claim)| (*id, *claim)))
     }
 
-    fn newest(&self) -> Option<(ContentId, Claim)> {
+    fn newest(&self) -> Option<Entry> {
         let (one, few, many) = self.parts();
         let few = one.into_iter().chain(few.iter().copied()).max_by_key(|(_, claim)| claim.number);
         few.or_else(|| many.and_then(|many| many.numbered(*many.by_number.last_key_value()?.0)))
     }
 
     /// The content that lies in place, those of a list, or those of trees.
-    fn parts(&self) -> (Option<(ContentId, Claim)>, &[(ContentId, Claim)], Option<&Many>) {
+    fn parts(&self) -> (Option<Entry>, &[Entry], Option<&Many>) {
         match self {
             Named::One(only, claim) => (Some((*only, *claim)), &[], None),
             Named::Few(few) => (None, few, None),
@@ -336,7 +339,7 @@ impl Named {
     }
 
     /// Two contents and more, or the one that is left of two.
-    fn few(contents: impl IntoIterator<Item = (ContentId, Claim)>) -> Named {
+    fn few(contents: impl IntoIterator<Item = Entry>) -> Named {
         let mut few: Vec<_> = contents.into_iter().collect();
         if let [(only, claim)] = few[..] {
             return Named::One(only, claim);
@@ -367,7 +370,7 @@ impl Many {
         }
     }
 
-    fn numbered(&self, number: u64) -> Option<(ContentId, Claim)> {
+    fn numbered(&self, number: u64) -> Option<Entry> {
         let content = self.by_number.get(&number)?;
         self.by_id.get(content).map(|claim| (*content, *claim))
     }

@@ -50,7 +50,8 @@ fn what_one_host_calls_theirs_comes_behind_what_two_do_and_every_page_joins() {
     let (mut one, mut two) = (scene.joined(1), scene.joined(2));
     let mut hostile = scene.joined(3);
     for first in (0..560).step_by(14) {
-        let name = |number: u16| if number % 2 == 0 { "film.pdf".to_owned() } else { format!("a{number}") };
+        let name =
+            |number: u16| if number.is_multiple_of(2) { "film.pdf".to_owned() } else { format!("a{number}") };
         let fakes: Vec<OwnEntry> =
             (first..first + 14).map(|number| entry(1000 + number, &name(number), 1000)).collect();
         assert_eq!(scene.own(&mut hostile, &fakes), 14);

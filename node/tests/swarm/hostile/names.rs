@@ -117,7 +117,11 @@ fn one_host_against_one_is_for_a_person_to_decide() {
 #[test]
 fn five_hundred_and_sixty_contents_of_one_name_neither_stop_it_nor_fill_the_list() {
     let (mut world, real) = world(2);
-    fakes(&mut world, 560, |number| if number % 2 == 0 { FILM.to_owned() } else { format!("a{number}") });
+    fakes(
+        &mut world,
+        560,
+        |number| if number.is_multiple_of(2) { FILM.to_owned() } else { format!("a{number}") },
+    );
     let lister = world.add_host(lan(), NodeSettings::default());
     let (mut listed, mut after_page) = (Vec::new(), None);
     let mut asked = 0;
