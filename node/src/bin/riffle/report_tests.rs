@@ -262,6 +262,10 @@ fn an_ambiguous_name_lists_the_contents_and_how_to_choose() {
         "or the one that was called so last, which anybody can be: riffle download --newest 'a b'",
     ];
     assert_eq!(lines, expected);
+    // More digits than those that were not enough.
+    let lines = failure("a b@abab", &unclear(contents.clone(), true), &around(Place::OneShot, &tracker()));
+    assert!(lines[1].starts_with("  riffle download 'a b@cdcdcdcd'   5.00 MiB"), "{lines:?}");
+    assert_eq!((lines.len(), lines[3].as_str()), (4, "  and others, which more digits tell apart"));
     // What cannot be typed as it is shown is chosen by its id alone.
     let hides = "\u{645}\u{6cc}\u{200c}\u{62e}";
     let lines = failure(hides, &unclear(contents, false), &around(Place::Prompt, &tracker()));

@@ -16,13 +16,14 @@ const OTHERS_TOLD: usize = 3;
 /// The contents that `label` may mean, and how to say which.
 pub(super) fn ambiguous(label: &str, contents: &[Listed], more: bool, command: &str) -> Vec<String> {
     let mut lines = ambiguity(label, contents, more, |choice| format!("{command} {}", words::quote(choice)));
-    if Digits::new(label).is_err() {
+    let is_called_so = contents.iter().any(|listed| listed.name.as_str() == label);
+    if Digits::new(label).is_ok() {
+        lines.extend(is_called_so.then(|| format!("or take what is called so: {command} {label}@")));
+    } else if is_called_so {
         let label = words::quote(label);
         lines.push(format!(
             "or the one that was called so last, which anybody can be: {command} --newest {label}"
         ));
-    } else if contents.iter().any(|listed| listed.name.as_str() == label) {
-        lines.push(format!("or take what is called so: {command} {label}@"));
     }
     lines
 }
@@ -34,13 +35,14 @@ pub(crate) fn ambiguity(
     more: bool,
     line: impl Fn(&str) -> String,
 ) -> Vec<String> {
-    let first = match Digits::new(label) {
-        Ok(_) => format!("{label}: several contents fit that; choose one:"),
-        Err(_) => {
-            format!(
-                "{label}: several contents have that name, and no one of them has clearly more hosts behind it; choose one:"
-            )
-        }
+    // Of a name alone they come by their hosts; of what begins an id, in the order of ids.
+    let is_ranked =
+        Digits::new(label).is_err() && contents.iter().any(|listed| listed.name.as_str() == label);
+    let first = match is_ranked {
+        false => format!("{label}: several contents fit that; choose one:"),
+        true => format!(
+            "{label}: several contents have that name, and no one of them has clearly more hosts behind it; choose one:"
+        ),
     };
     let digits = digits_to_tell(label, contents);
     let mut lines = vec![first];
@@ -49,7 +51,9 @@ pub(crate) fn ambiguity(
         format!("  {line}  {length:>9}  {}, {}", voices(listed), known_for(listed))
     }));
     if more {
-        lines.push("  and others, which fewer hosts call so, or later".to_owned());
+        let others =
+            if is_ranked { "which fewer hosts call so, or later" } else { "which more digits tell apart" };
+        lines.push(format!("  and others, {others}"));
     }
     lines
 }
@@ -101,7 +105,7 @@ fn choice(label: &str, listed: &Listed, digits: usize) -> String {
     let id = beginning(listed.content, digits);
     // A name that hides something cannot be typed as it is shown.
     let is_by_id = Digits::new(label).is_ok() || logs::one_line(label) != label;
-    if is_by_id { id } else { format!("{label}@{id}") }
+    if is_by_id { id } else { format!("{}@{id}", listed.name) }
 }
 
 fn known_for(listed: &Listed) -> String {
