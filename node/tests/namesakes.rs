@@ -61,14 +61,22 @@ fn one_host_with_other_bytes_of_that_name_stops_nobody_and_is_told_of() {
         assert!(found, "{words:?}: {said:#?}");
     };
     told(
-        &["lab.img: taking ", "most hosts", "(3 hosts, known for", "also called so", "(1 host, known for"],
+        &["lab.img: taking what most hosts call so", "(3 hosts, known for", "; not ", "(1 host, known for"],
         &said,
     );
 
     let (code, said, saved) = scene.downloads("b", &["--newest", "lab.img"]);
     assert_eq!(code, Some(0), "{said:#?}");
     assert!(saved == Some(fake), "{said:#?}");
-    told(&["the newest (1 host", "(3 hosts, and clearly most, known for", "riffle download lab.img@"], &said);
+    told(
+        &[
+            "taking the newest, ",
+            "(1 host, known for",
+            "(3 hosts, and clearly most, known for",
+            "riffle download lab.img@",
+        ],
+        &said,
+    );
 
     let list = scene.place.riffle(&["list", "--tracker", &scene.tracker]);
     let (_, said) = Program::start(&mut { list }).end();

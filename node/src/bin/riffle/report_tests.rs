@@ -279,19 +279,18 @@ fn what_is_taken_before_others_of_its_name_is_one_line() {
     let line = prefers("a b", (&most, &[fake(3)]), false, "riffle download");
     assert_eq!(
         line,
-        "a b: taking abababab, which most hosts call so (5 hosts, known for 2 h 0 min); also called so: \
-         03030303 (1 host, known for 3 s): riffle download 'a b@03030303'"
+        "a b: taking what most hosts call so, abababab (5 hosts, known for 2 h 0 min); not 03030303 (1 host, known for 3 s): \
+         riffle download 'a b@03030303'"
     );
     let line = prefers("a b", (&fake(1), &[most, fake(2)]), false, "download");
     assert_eq!(
         line,
-        "a b: taking 01010101, the newest (1 host, known for 1 s); also called so: \
-         abababab (5 hosts, and clearly most, known for 2 h 0 min): download 'a b@abababab'; \
-         02020202 (1 host, known for 2 s): download 'a b@02020202'"
+        "a b: taking the newest, 01010101 (1 host, known for 1 s); not abababab (5 hosts, and clearly most, known for 2 h 0 min), \
+         02020202 (1 host, known for 2 s): download 'a b@abababab'"
     );
     let many: Vec<Listed> = (10..16).map(fake).collect();
     let line = prefers("a b", (&fake(1), &many), true, "download");
-    assert!(line.ends_with("'a b@0c0c0c0c'; and others"), "{line}");
+    assert!(line.contains("0c0c0c0c (1 host, known for 12 s), others: download"), "{line}");
 }
 
 fn listed(byte: u8, complete: u32, partial: u32, age_s: u32) -> Listed {

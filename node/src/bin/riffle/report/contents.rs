@@ -68,29 +68,23 @@ pub(crate) fn prefers(
     let all: Vec<Listed> = [taken].into_iter().chain(others).cloned().collect();
     let digits = digits_to_tell(label, &all);
     let favoured = node::favourite(&all.iter().collect::<Vec<_>>());
-    let why = if favoured == Some(0) { "which most hosts call so" } else { "the newest" };
-    let mut line = format!(
-        "{label}: taking {}, {why} ({}, {}); also called so:",
-        beginning(taken.content, digits),
-        hosts(taken.hosts),
-        known_for(taken),
-    );
-    for (index, other) in others.iter().take(OTHERS_TOLD).enumerate() {
-        let stands = if favoured == Some(index + 1) { ", and clearly most" } else { "" };
-        let choice = choice(label, other, digits);
-        let command = format!("{command} {}", words::quote(&choice));
-        let _ = write!(
-            line,
-            " {} ({}{stands}, {}): {command};",
-            beginning(other.content, digits),
-            hosts(other.hosts),
-            known_for(other)
-        );
-    }
+    let why = if favoured == Some(0) { "what most hosts call so" } else { "the newest" };
+    let told = |(index, listed): (usize, &Listed)| {
+        let clearly = if index > 0 && favoured == Some(index) { ", and clearly most" } else { "" };
+        let id = beginning(listed.content, digits);
+        format!("{id} ({}{clearly}, {})", hosts(listed.hosts), known_for(listed))
+    };
+    let mut called_so: Vec<String> = all.iter().enumerate().skip(1).take(OTHERS_TOLD).map(told).collect();
     if more || others.len() > OTHERS_TOLD {
-        line.push_str(" and others");
+        called_so.push("others".to_owned());
     }
-    line.trim_end_matches(';').to_owned()
+    let mut line = format!("{label}: taking {why}, {}", told((0, taken)));
+    // The line to type is that of the one that a person would rather have.
+    if let Some(other) = others.iter().max_by_key(|other| (other.hosts, other.age_s)) {
+        let choice = choice(label, other, digits);
+        let _ = write!(line, "; not {}: {command} {}", called_so.join(", "), words::quote(&choice));
+    }
+    line
 }
 
 /// How many digits of their ids tell `contents`, which fit `label`, apart.
