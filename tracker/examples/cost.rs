@@ -1,4 +1,4 @@
-//! What a NEED and an OWN cost by how many owners the content has: `cargo run -p tracker --example cost`.
+//! What a NEED and an OWN cost by how many owners a content has and by how many contents a name: `cargo run -p tracker --example cost`.
 //! It prints microseconds and asserts nothing: what a machine is worth is no test.
 #![allow(clippy::disallowed_methods, reason = "real time is what it measures")]
 
@@ -8,8 +8,8 @@ use std::time::Instant;
 use config::TrackerSettings;
 use messages::node_to_tracker::{Asker, Need, Own, OwnDigest, OwnEntry, Permille, Query, Register};
 use messages::{
-    BootEpoch, ContentId, Conversation, Cookie, Datagram, List, Name, NodeId, NodeToTracker, Timestamp,
-    TrackerToNode,
+    BootEpoch, ContentId, Conversation, Cookie, Cursor, Datagram, List, Name, NodeId, NodeToTracker, Prefix,
+    Timestamp, TrackerToNode,
 };
 use tracker::{Output, Tracker};
 
@@ -88,8 +88,48 @@ fn measure(owners: u32) -> Option<()> {
     Some(())
 }
 
+/// The same of one name with so many contents, which one node has.
+fn measure_name(contents: u32) -> Option<()> {
+    let mut settings = TrackerSettings::default();
+    settings.limits.request_burst = 1_000_000;
+    let tracker = Tracker::new(settings, [3; 32], 1, Timestamp::ZERO);
+    let mut scene = Scene { tracker, out: Output::default(), bytes: Vec::new() };
+    let (from, asker) = scene.join(1)?;
+    let name = Name::new("a film.mkv").ok()?;
+    let own = |number: u32| {
+        let mut id = [7; 32];
+        id[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b9).to_be_bytes());
+        let (content, permille) = (ContentId::from_bytes(id), Permille::COMPLETE);
+        let entry = OwnEntry { content, length: 1, permille, withdrawn: false, name: name.clone() };
+        NodeToTracker::from(Own { asker, entries: List::first_of([entry]) })
+    };
+    let mut micros = |messages: &dyn Fn(u32) -> NodeToTracker, rounds: u32| {
+        let start = Instant::now();
+        for round in 0..rounds {
+            scene.ask(from, &messages(round))?;
+        }
+        Some(start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds))
+    };
+    let said = micros(&own, contents)?;
+    let need = |query: Query| NodeToTracker::from(Need { asker, query });
+    let named = micros(&|_| need(Query::Name(name.clone())), ROUNDS)?;
+    let newest = micros(&|_| need(Query::Newest(name.clone())), ROUNDS)?;
+    // A page in the middle of what one name has too much of.
+    let after = Cursor { tier: 8, name: name.clone(), hosts: 1, number: u64::from(contents / 2) };
+    let page =
+        micros(&|_| need(Query::Search { prefix: Prefix::default(), after: Some(after.clone()) }), ROUNDS)?;
+    println!(
+        "{contents:>7} contents of one name: NEED by name {named:>5.1} µs, the newest {newest:>5.1}, a page of a search {page:>5.1}, \
+         OWN of one more {said:>5.1}"
+    );
+    Some(())
+}
+
 fn main() {
     for owners in [1, 20, 100, 1000, 10_000, 100_000] {
         measure(owners);
+    }
+    for contents in [1, 16, 1000, 10_000, 100_000] {
+        measure_name(contents);
     }
 }
