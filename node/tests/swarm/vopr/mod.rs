@@ -50,11 +50,12 @@ pub(crate) fn run(options: &Options) -> u64 {
             let name = world.library.named(NAME).name.clone();
             world.share(host, Path::new("/shared").join(NAME), name, content);
         } else {
-            wish(&mut world, host, start + spec.wants_at);
+            wish(&mut world, host, start + spec.wants_at, options.namesakes.map(|_| content));
         }
         spec.troubles.iter().for_each(|(at, trouble)| plan(&mut world, host, start + *at, end, *trouble));
     }
     plan_surroundings(&mut world, options, content, end);
+    add_namesakes(&mut world, options);
     stop_faults(&mut world, options, end);
     world.run(end, |_| false);
     finish(&mut world, options, content);
@@ -77,10 +78,22 @@ fn add(world: &mut World, options: &Options, spec: &HostOptions) -> HostId {
     host
 }
 
-fn wish(world: &mut World, host: HostId, at: Timestamp) {
+/// A host that calls other contents by the file's name: who knows the id is not held up by that.
+fn add_namesakes(world: &mut World, options: &Options) {
+    let Some(count) = options.namesakes else { return };
+    let host = world.add_host(options.link, NodeSettings::default());
+    for number in 0..count {
+        let other = world.library.add(&format!("other-{number}.bin"), 1000 + u64::from(number)).id;
+        let name = world.library.named(NAME).name.clone();
+        world.share(host, Path::new("/shared").join(number.to_string()), name, other);
+    }
+}
+
+/// The person at `host` wants the file by its name, or by its id.
+fn wish(world: &mut World, host: HostId, at: Timestamp, id: Option<ContentId>) {
     let name = world.library.named(NAME).name.clone();
     let order = DownloadOrder {
-        wanted: Wanted::Name(name, String::new()),
+        wanted: id.map_or(Wanted::Name(name, String::new()), Wanted::Content),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
         patience: Patience::ENDLESS,

@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) partitions: Vec<Partition>,
     /// Strangers send one datagram in this time.
     pub(crate) flood: Option<Duration>,
+    /// One more host calls so many other contents by the file's name; then everybody asks for it by its id.
+    pub(crate) namesakes: Option<u32>,
 }
 
 /// What one host is like, and what happens to it.
@@ -132,9 +134,17 @@ impl Options {
             tracker,
             partitions: (0..partitions).map(|_| draw_partition(hosts, moment(rng), rng)).collect(),
             flood: rng.random_bool(0.2).then(|| Duration::from_millis(rng.random_range(2..200))),
+            namesakes: None,
         };
         options.draw_paths();
+        options.draw_namesakes();
         options
+    }
+
+    /// Who calls other contents by the file's name, drawn on its own as well.
+    fn draw_namesakes(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x6e61_6d65);
+        self.namesakes = rng.random_bool(0.15).then(|| rng.random_range(1..40));
     }
 
     /// What the links carry, drawn on its own: without it a seed's world is what it was.
