@@ -17,7 +17,7 @@ pub struct Cursor {
     pub name: Name,
     /// How many hosts call it so; of one name the best supported comes first.
     pub hosts: u32,
-    /// Which of all such claims the tracker heard of it was; of two with as many hosts the earlier comes first.
+    /// Its place among those with as many hosts: what a host called so first comes before what another called so second, and of two the earlier.
     pub number: u64,
 }
 

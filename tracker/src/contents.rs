@@ -221,7 +221,7 @@ impl Contents {
         now: Timestamp,
     ) -> impl Iterator<Item = (Listed, PageEnd)> + 'a {
         self.names.search(prefix, after).filter_map(move |called| {
-            let end = PageEnd { tier: called.tier, number: called.claim.number };
+            let end = PageEnd { tier: called.tier, number: called.claim.place() };
             Some((self.listed_as(called, now)?, end))
         })
     }

@@ -11,22 +11,25 @@
 //! So what many stand behind is met first, whatever few call theirs, and each page of a search costs a few steps a content, since a part is in the
 //! order of its names. It knows nothing of owners: it is told how many hosts there are by one more and one less.
 
+mod named;
+
 use std::borrow::Borrow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::ops::Bound::{Included, Unbounded};
 use std::sync::Arc;
 
 use messages::{ContentId, Cursor, Name, Timestamp};
+
+use crate::host::Host;
+pub(crate) use named::Claim;
+use named::{Entry, LAST_NTH, Named, Rank};
 
 /// Names whose best content has one host, two, four, and so on by doubling, to 128 and more.
 const TIERS: u8 = 8;
 /// Of one name so many contents are shown where the name stands; the others come behind all names. Enough to choose from, and one name
 /// fills no page.
 const BEST: usize = 4;
-
-/// Of a name with more contents than this the order is kept in trees.
-const FEW: usize = 8;
 
 /// A name that is stored once, however many owners use it. Ordered like its text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,29 +48,6 @@ impl Borrow<str> for Label {
     }
 }
 
-/// That a content is called something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Claim {
-    /// On how many hosts.
-    pub(crate) hosts: u32,
-    /// How many claims the table had heard of before: of two that as many hosts make, the older comes first.
-    pub(crate) number: u64,
-    /// Since when.
-    pub(crate) since: Timestamp,
-}
-
-/// A content of a name, and how it stands.
-type Entry = (ContentId, Claim);
-
-/// The order of the contents of one name.
-type Rank = (Reverse<u32>, u64);
-
-impl Claim {
-    const fn rank(&self) -> Rank {
-        (Reverse(self.hosts), self.number)
-    }
-}
-
 /// A content under one of its names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Called<'a> {
@@ -75,22 +55,6 @@ pub(crate) struct Called<'a> {
     pub(crate) label: &'a Label,
     pub(crate) content: ContentId,
     pub(crate) claim: Claim,
-}
-
-/// The contents of one name. Nearly every name has one, which lies in place.
-#[derive(Clone, Debug)]
-enum Named {
-    One(ContentId, Claim),
-    /// In the order of ranks; of a few contents that costs less than trees.
-    Few(Vec<Entry>),
-    Many(Box<Many>),
-}
-
-#[derive(Clone, Debug, Default)]
-struct Many {
-    by_id: BTreeMap<ContentId, Claim>,
-    by_number: BTreeMap<u64, ContentId>,
-    ranked: BTreeSet<Rank>,
 }
 
 /// All names.
@@ -115,14 +79,15 @@ impl Names {
         known.map_or_else(|| Label(Arc::new(name.clone())), |(label, _)| label.clone())
     }
 
-    /// One more host calls `content` so. The claim's number.
-    pub(crate) fn support(&mut self, label: &Label, content: ContentId, now: Timestamp) -> u64 {
+    /// One more host, `host`, calls `content` so. The claim's number.
+    pub(crate) fn support(&mut self, label: &Label, content: ContentId, host: Host, now: Timestamp) -> u64 {
         let named = self.take(label);
         let known = named.as_ref().and_then(|named| named.claim(content));
         let claim = known.map_or_else(
             || {
                 self.heard += 1;
-                Claim { hosts: 1, number: self.heard, since: now }
+                let nth = named.as_ref().map_or(0, |named| named.made_by(host)).min(LAST_NTH);
+                Claim { hosts: 1, number: self.heard, maker: host, nth, since: now }
             },
             |claim| Claim { hosts: claim.hosts.saturating_add(1), ..claim },
         );
@@ -251,129 +216,6 @@ fn rank_in(label: &Label, after: Option<&Cursor>) -> Option<Rank> {
 
 fn called<'a>(tier: u8, label: &'a Label) -> impl Fn(Entry) -> Called<'a> {
     move |(content, claim)| Called { tier, label, content, claim }
-}
-
-impl Named {
-    fn len(&self) -> usize {
-        match self {
-            Named::One(..) => 1,
-            Named::Few(few) => few.len(),
-            Named::Many(many) => many.by_id.len(),
-        }
-    }
-
-    fn claim(&self, content: ContentId) -> Option<Claim> {
-        match self {
-            Named::One(only, claim) => (*only == content).then_some(*claim),
-            Named::Few(few) => few.iter().find(|(id, _)| *id == content).map(|(_, claim)| *claim),
-            Named::Many(many) => many.by_id.get(&content).copied(),
-        }
-    }
-
-    /// The contents behind that rank in the order of ranks; all of them without one.
-    fn behind(&self, rank: Option<Rank>) -> impl Iterator<Item = Entry> + use<'_> {
-        let (one, few, many) = self.parts();
-        let few = one.into_iter().chain(few.iter().copied());
-        let few = few.filter(move |(_, claim)| rank.is_none_or(|rank| claim.rank() > rank));
-        let from = rank.map_or(Unbounded, Excluded);
-        few.chain(many.into_iter().flat_map(move |many| {
-            many.ranked.range((from, Unbounded)).filter_map(|(_, number)| many.numbered(*number))
-        }))
-    }
-
-    /// The contents from that id on in the order of their ids.
-    fn from(&self, from: ContentId) -> impl Iterator<Item = Entry> + use<'_> {
-        let (one, few, many) = self.parts();
-        let mut few: Vec<_> =
-            one.into_iter().chain(few.iter().copied()).filter(|(id, _)| *id >= from).collect();
-        few.sort_unstable_by_key(|(id, _)| *id);
-        let many = many.into_iter().flat_map(move |many| many.by_id.range(from..));
-        few.into_iter().chain(many.map(|(id, claim)| (*id, *claim)))
-    }
-
-    fn newest(&self) -> Option<Entry> {
-        let (one, few, many) = self.parts();
-        let few = one.into_iter().chain(few.iter().copied()).max_by_key(|(_, claim)| claim.number);
-        few.or_else(|| many.and_then(|many| many.numbered(*many.by_number.last_key_value()?.0)))
-    }
-
-    /// The content that lies in place, those of a list, or those of trees.
-    fn parts(&self) -> (Option<Entry>, &[Entry], Option<&Many>) {
-        match self {
-            Named::One(only, claim) => (Some((*only, *claim)), &[], None),
-            Named::Few(few) => (None, few, None),
-            Named::Many(many) => (None, &[], Some(many)),
-        }
-    }
-
-    /// `content` stands so from now on.
-    fn with(self, content: ContentId, claim: Claim) -> Named {
-        match self {
-            Named::One(only, before) if only != content => Named::few([(only, before), (content, claim)]),
-            Named::One(..) => Named::One(content, claim),
-            Named::Few(few) => {
-                let others = few.into_iter().filter(|(id, _)| *id != content);
-                Named::few(others.chain([(content, claim)]))
-            }
-            Named::Many(mut many) => {
-                many.insert(content, claim);
-                Named::Many(many)
-            }
-        }
-    }
-
-    /// Without `content`; `None`: nothing is left.
-    fn without(self, content: ContentId) -> Option<Named> {
-        match self {
-            Named::One(only, claim) => (only != content).then_some(Named::One(only, claim)),
-            Named::Few(few) => Some(Named::few(few.into_iter().filter(|(id, _)| *id != content))),
-            Named::Many(mut many) => {
-                many.remove(content);
-                // Not at once: what comes and goes at the border does not build trees each time.
-                if many.by_id.len() > FEW / 2 {
-                    return Some(Named::Many(many));
-                }
-                Some(Named::few(many.by_id))
-            }
-        }
-    }
-
-    /// Two contents and more, or the one that is left of two.
-    fn few(contents: impl IntoIterator<Item = Entry>) -> Named {
-        let mut few: Vec<_> = contents.into_iter().collect();
-        if let [(only, claim)] = few[..] {
-            return Named::One(only, claim);
-        }
-        if few.len() > FEW {
-            let mut many = Box::<Many>::default();
-            few.into_iter().for_each(|(content, claim)| many.insert(content, claim));
-            return Named::Many(many);
-        }
-        few.sort_unstable_by_key(|(_, claim)| claim.rank());
-        few.shrink_to_fit();
-        Named::Few(few)
-    }
-}
-
-impl Many {
-    fn insert(&mut self, content: ContentId, claim: Claim) {
-        self.remove(content);
-        self.by_id.insert(content, claim);
-        self.by_number.insert(claim.number, content);
-        self.ranked.insert(claim.rank());
-    }
-
-    fn remove(&mut self, content: ContentId) {
-        if let Some(claim) = self.by_id.remove(&content) {
-            self.by_number.remove(&claim.number);
-            self.ranked.remove(&claim.rank());
-        }
-    }
-
-    fn numbered(&self, number: u64) -> Option<Entry> {
-        let content = self.by_number.get(&number)?;
-        self.by_id.get(content).map(|claim| (*content, *claim))
-    }
 }
 
 #[cfg(test)]

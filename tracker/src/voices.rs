@@ -54,8 +54,8 @@ impl Voices {
         }
         // The new before the old: what one node says anew does not end meanwhile.
         match &mut self.0 {
-            None => drop(names.support(&voice.label, content, now)),
-            Some(many) => many.add(voice, || names.support(&voice.label, content, now)),
+            None => drop(names.support(&voice.label, content, voice.host, now)),
+            Some(many) => many.add(voice, || names.support(&voice.label, content, voice.host, now)),
         }
         if let Some(before) = before {
             self.unhear(names, content, before);

@@ -13,11 +13,15 @@ fn id(number: u16) -> ContentId {
     ContentId::from_bytes(bytes)
 }
 
+fn host(number: u8) -> Host {
+    Host::at([10, 0, 0, number].into())
+}
+
 /// `hosts` hosts call the content so.
 fn support(names: &mut Names, name: &str, number: u16, hosts: u32) {
     let label = names.label(&Name::new(name).unwrap());
     for _ in 0..hosts {
-        names.support(&label, id(number), NOW);
+        names.support(&label, id(number), host(1), NOW);
     }
 }
 
@@ -26,7 +30,7 @@ fn said(called: &Called<'_>) -> (String, ContentId, u32) {
 }
 
 fn cursor(called: &Called<'_>) -> Cursor {
-    let Claim { hosts, number, .. } = called.claim;
+    let (hosts, number) = (called.claim.hosts, called.claim.place());
     Cursor { tier: called.tier, name: called.label.name().clone(), hosts, number }
 }
 
@@ -70,6 +74,24 @@ fn what_many_hosts_stand_behind_comes_before_what_few_call_theirs() {
 }
 
 #[test]
+fn what_a_host_calls_so_first_comes_before_what_another_calls_so_second() {
+    let mut names = Names::new();
+    let label = names.label(&Name::new("film").unwrap());
+    for number in 0..560 {
+        names.support(&label, id(number), host(1), NOW);
+    }
+    // It comes when the other ones are there already.
+    names.support(&label, id(1000), host(2), NOW);
+    let first: Vec<ContentId> = names.named("film").map(|called| called.content).take(3).collect();
+    assert_eq!(first, [id(0), id(1000), id(1)]);
+    // Taken back and said again it is not a first one again.
+    names.unsupport(&label, id(0));
+    names.support(&label, id(0), host(1), NOW);
+    assert_eq!(names.named("film").next().map(|called| called.content), Some(id(1000)));
+    assert_eq!(paged(&names, "", 16).len(), 561);
+}
+
+#[test]
 fn one_of_many_is_found_by_its_id_and_the_last_is_known() {
     let mut names = Names::new();
     for number in (0..4000).rev() {
@@ -104,23 +126,24 @@ proptest! {
     /// The index is a list of claims, in the order that is said; pages of any size join to it without gap or repetition.
     #[test]
     fn it_is_a_list_in_order(
-        steps in prop::collection::vec((any::<bool>(), 0..4_u8, 0..9_u16), 0..120), each in 1..9_usize, prefix in "n?[0-3]?",
+        steps in prop::collection::vec((any::<bool>(), 0..4_u8, 0..13_u16, 0..3_u8), 0..160), each in 1..9_usize, prefix in "n?[0-3]?",
     ) {
-        let (mut names, mut list) = (Names::new(), Vec::<(String, u16, u32, u64)>::new());
+        let (mut names, mut list) = (Names::new(), Vec::<(String, u16, u32, u64, (u8, u64))>::new());
         let mut heard = 0;
-        for (adds, name, number) in steps {
+        for (adds, name, number, by) in steps {
             let text = format!("n{name}");
             let label = names.label(&Name::new(&text).unwrap());
             let known = list.iter_mut().find(|line| (&line.0, line.1) == (&text, number));
             match (adds, known) {
                 (true, Some(line)) => {
                     line.2 += 1;
-                    prop_assert_eq!(names.support(&label, id(number), NOW), line.3);
+                    prop_assert_eq!(names.support(&label, id(number), host(by), NOW), line.3);
                 }
                 (true, None) => {
                     heard += 1;
-                    prop_assert_eq!(names.support(&label, id(number), NOW), heard);
-                    list.push((text, number, 1, heard));
+                    prop_assert_eq!(names.support(&label, id(number), host(by), NOW), heard);
+                    let nth = list.iter().filter(|line| line.0 == text && line.4.0 == by).count();
+                    list.push((text, number, 1, heard, (by, nth as u64)));
                 }
                 (false, Some(line)) => {
                     line.2 -= 1;
@@ -130,8 +153,8 @@ proptest! {
             }
             list.retain(|line| line.2 > 0);
         }
-        let rank = |line: &(String, u16, u32, u64)| (Reverse(line.2), line.3);
-        let place = |line: &(String, u16, u32, u64)| {
+        let rank = |line: &(String, u16, u32, u64, (u8, u64))| (Reverse(line.2), line.4.1, line.3);
+        let place = |line: &(String, u16, u32, u64, (u8, u64))| {
             let of_name = || list.iter().filter(|other| other.0 == line.0);
             let best = of_name().map(|line| line.2).max().unwrap_or(0);
             let before = of_name().filter(|other| rank(other) < rank(line)).count();

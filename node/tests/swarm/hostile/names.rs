@@ -165,3 +165,17 @@ fn the_newest_is_taken_when_asked_for_and_what_most_hosts_have_is_said() {
     let Some(Event::DownloadPrefers { taken, others, .. }) = said else { panic!("{said:?}") };
     assert_eq!((voices(&taken), voices(&others[0])), ((fake, 1), (real, 3)));
 }
+
+#[test]
+fn one_host_s_three_hundred_contents_do_not_hide_the_one_of_another_that_comes_later() {
+    let (mut world, _) = world(0);
+    let fakes = fakes(&mut world, 300, |_| FILM.to_owned());
+    let real = world.library.named("real").id;
+    let owner = world.add_host(lan(), NodeSettings::default());
+    share(&mut world, owner, after(40), 0, real, FILM);
+    let (_, _, end) = download(&mut world, by_name());
+    let Err(Failure::Ambiguous { contents, more: true }) = end else { panic!("{end:?}") };
+    let told: Vec<ContentId> = contents.iter().take(2).map(|listed| listed.content).collect();
+    assert_eq!(told[1], real, "each host is heard once before any is heard twice");
+    assert!(fakes.contains(&told[0]));
+}
