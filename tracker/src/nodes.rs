@@ -185,6 +185,8 @@ pub(crate) struct NodeTable {
     asked: BTreeMap<u64, NodeId>,
     /// Nodes of each host, loopback apart.
     at_host: BTreeMap<IpAddr, u32>,
+    /// Nodes at loopback.
+    at_loopback: u32,
     capacity: usize,
     capacity_per_host: u32,
 }
@@ -198,6 +200,7 @@ impl NodeTable {
             pings: BTreeSet::new(),
             asked: BTreeMap::new(),
             at_host: BTreeMap::new(),
+            at_loopback: 0,
             capacity,
             capacity_per_host,
         }
@@ -219,12 +222,25 @@ impl NodeTable {
     }
 
     /// Whether a node that is not registered yet, or not at that host, has a place there.
+    ///
+    /// Loopback is many nodes of one host, however many those are: what is free is the most that it may have, so that
+    /// who uses the tracker's own host shuts nobody else out.
     pub(crate) fn has_room(&self, id: NodeId, ip: IpAddr) -> bool {
-        let is_known = self.nodes.get(&id);
-        let is_there = is_known.is_some_and(|node| host(node.seat.address.ip()) == host(ip));
+        let known = self.nodes.get(&id).map(|node| node.seat.address.ip());
+        let free = self.capacity.saturating_sub(self.nodes.len()) + usize::from(known.is_some());
+        let is_there =
+            known.is_some_and(
+                |known| {
+                    if ip.is_loopback() { known.is_loopback() } else { host(known) == host(ip) }
+                },
+            );
         let at_host = self.at_host.get(&host(ip)).copied().unwrap_or(0);
-        (is_known.is_some() || self.nodes.len() < self.capacity)
-            && (is_there || ip.is_loopback() || at_host < self.capacity_per_host)
+        let has_share = if ip.is_loopback() {
+            (self.at_loopback as usize) < free
+        } else {
+            at_host < self.capacity_per_host
+        };
+        free > 0 && (is_there || has_share)
     }
 
     /// Puts a node in, whose lease ends at `lease_ends`.
@@ -309,6 +325,7 @@ impl NodeTable {
 
     fn count(&mut self, ip: IpAddr, change: i32) {
         if ip.is_loopback() {
+            self.at_loopback = self.at_loopback.saturating_add_signed(change);
             return;
         }
         let count = self.at_host.entry(host(ip)).or_insert(0);

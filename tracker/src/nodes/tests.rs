@@ -38,8 +38,8 @@ fn leases_end_each_at_its_own_time() {
 }
 
 #[test]
-fn a_host_has_only_so_many_nodes_and_loopback_any() {
-    let mut table = NodeTable::new(5, 2);
+fn a_host_has_only_so_many_nodes_and_loopback_as_many_as_it_leaves_free() {
+    let mut table = NodeTable::new(8, 2);
     let host = seat(1, 1).address.ip();
     for number in 1..=2 {
         assert!(table.has_room(id(number), host));
@@ -53,9 +53,15 @@ fn a_host_has_only_so_many_nodes_and_loopback_any() {
         let address = SocketAddr::new(loopback, 9);
         table.insert(id(number), Node::new(Seat { address, ..seat(1, 1) }, at(0)), at(60));
     }
-    assert!(!table.has_room(id(6), loopback), "the whole table is full");
+    assert!(!table.has_room(id(6), loopback), "three are left for others");
+    assert!(table.has_room(id(3), loopback), "who is there stays there");
+    for number in 6..=8 {
+        assert!(table.has_room(id(number), seat(number, 1).address.ip()));
+        table.insert(id(number), Node::new(seat(number, 1), at(0)), at(60));
+    }
+    assert!(!table.has_room(id(9), seat(9, 1).address.ip()), "the whole table is full");
     table.remove(id(1));
-    assert!(table.has_room(id(6), host));
+    assert!(table.has_room(id(9), host));
 }
 
 #[test]

@@ -277,3 +277,21 @@ proptest! {
         prop_assert_eq!((scene.tracker.nodes(), scene.tracker.contents()), (0, 0), "all is forgotten with its node");
     }
 }
+
+#[test]
+fn those_at_loopback_fill_half_of_the_table_and_others_still_join() {
+    let mut scene = Scene::with(|settings| settings.limits.max_nodes = 100);
+    let mut joined = 0;
+    for number in 0..200 {
+        let mut one = client_at(number, SocketAddr::from(([127, 0, 0, 1], 7000 + number)));
+        scene.prove(&mut one);
+        match scene.ask(one.address, &one.register()) {
+            Some(TrackerToNode::Registered(_)) => joined += 1,
+            Some(TrackerToNode::Refused(refused)) => assert_eq!(refused.code, RefusalCode::Full),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(joined, 50);
+    (1000..1050).for_each(|number| drop(scene.joined(number)));
+    assert_eq!(scene.tracker.nodes(), 100);
+}
