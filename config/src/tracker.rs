@@ -83,6 +83,11 @@ settings! {
         pub rate_window: Duration = Duration::from_secs(60),
             within Duration::from_secs(1)..=Duration::from_secs(3600);
 
+        /// So many bytes a second count of what the nodes at one address confirm to have received, whatever they say: who is
+        /// to be told of much more often than others must serve several addresses.
+        pub credit_per_address: ByteSize = ByteSize::bytes(2_500_000),
+            within ByteSize::kib(1)..=ByteSize::gib(1024);
+
         /// How many in a hundred places go by lot to owners that have not uploaded much yet.
         pub newcomer_share_percent: u8 = 25, within 0..=100;
 

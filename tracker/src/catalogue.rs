@@ -4,6 +4,7 @@ use messages::node_to_tracker::{Own, OwnEntry, Update};
 use messages::tracker_to_node::{Owned, RefusalCode, Updated};
 use messages::{ContentId, NodeId, Timestamp};
 
+use crate::credit::shares;
 use crate::event::Event;
 use crate::host::Host;
 use crate::tracker::{Answer, Origin, Refusal, Tracker};
@@ -45,19 +46,34 @@ impl Tracker {
             return Ok(answer);
         }
         node.last_update = update.sequence;
-        // Nobody can have verified more of a content than there is of it.
-        let mut creditable = self.contents.length(update.content).unwrap_or(0);
-        for credit in update.credits.iter() {
-            if credit.owner == reporter || !self.contents.is_owner(credit.owner, update.content) {
-                continue;
-            }
-            let bytes = credit.bytes.min(creditable);
-            creditable -= bytes;
-            if let Some(owner) = self.nodes.node_mut(credit.owner) {
-                owner.uploaded.add_whole(bytes, now, self.settings.ranking.rate_window);
+        let (owners, claims) = self.creditable(origin, update);
+        let taken = self.budgets.take(messages::Host::of(origin.address), claims.iter().sum(), now);
+        let window = self.settings.ranking.rate_window;
+        for (id, bytes) in owners.into_iter().zip(shares(&claims, taken)) {
+            if let Some(owner) = self.nodes.node_mut(id) {
+                owner.uploaded.add_whole(bytes, now, window);
             }
         }
         Ok(answer)
+    }
+
+    /// Whom `update` may credit and with how many bytes: owners of the content at other hosts than the reporter's, for who
+    /// is at one host would praise itself.
+    fn creditable(&self, origin: Origin, update: &Update) -> (Vec<NodeId>, Vec<u64>) {
+        let host = messages::Host::of;
+        let reporter = host(origin.address);
+        let is_elsewhere = |id| self.nodes.node(id).is_some_and(|node| host(node.seat().address) != reporter);
+        // Nobody can have verified more of a content than there is of it.
+        let mut left = self.contents.length(update.content).unwrap_or(0);
+        let owners = update.credits.iter().filter(|credit| {
+            self.contents.is_owner(credit.owner, update.content) && is_elsewhere(credit.owner)
+        });
+        let claims = owners.map(|credit| {
+            let bytes = credit.bytes.min(left);
+            left -= bytes;
+            (credit.owner, bytes)
+        });
+        claims.unzip()
     }
 
     /// `id` no longer has `content`.

@@ -4,6 +4,7 @@ mod catalogue;
 mod claim;
 mod contents;
 mod counters;
+mod credit;
 mod decay;
 #[cfg(feature = "driver")]
 pub mod driver;

@@ -18,6 +18,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::contents::Contents;
 use crate::counters::Counters;
+use crate::credit::Budgets;
 use crate::event::Event;
 use crate::need::RETELLING;
 use crate::nodes::NodeTable;
@@ -36,6 +37,8 @@ pub struct Tracker {
     pub(crate) nodes: NodeTable,
     pub(crate) contents: Contents,
     pub(crate) buckets: Buckets,
+    /// What the nodes of each host may still confirm.
+    pub(crate) budgets: Budgets,
     pub(crate) counters: Counters,
     pub(crate) out: Output,
     /// When every node that knew its life before must be back and have said its contents again.
@@ -94,6 +97,11 @@ impl Tracker {
             buckets: Buckets::new(
                 limits.requests_per_second,
                 limits.request_burst,
+                limits.tracked_addresses as usize,
+            ),
+            budgets: Budgets::new(
+                settings.ranking.credit_per_address.as_u64(),
+                settings.ranking.rate_window,
                 limits.tracked_addresses as usize,
             ),
             counters: Counters::default(),

@@ -98,3 +98,58 @@ fn a_new_life_counts_its_updates_from_one() {
     scene.ask(newer.address, &newer.update(1, 1, &[(one.id, 100 * MIB)]));
     assert!(rate(&scene, &one) > once);
 }
+
+/// Twenty liars that a colluder at one host praises as loudly as it can, among a hundred honest owners that as many hosts
+/// have praised or nobody: how many in a hundred first places are the liars'.
+fn first_places_of_liars(honest_credit: u64, reporters: u16) -> usize {
+    let mut scene = Scene::new();
+    let mut owner = |number| {
+        let mut one = scene.joined(number);
+        scene.own(&mut one, &[entry(1, "a", 1000)]);
+        one.id
+    };
+    let honest: Vec<NodeId> = (0..100).map(&mut owner).collect();
+    let liars: Vec<NodeId> = (100..120).map(&mut owner).collect();
+    for (number, &owner) in (200..).zip(&honest) {
+        let one = scene.joined(number);
+        scene.ask(one.address, &one.update(1, 1, &[(owner, honest_credit)]));
+    }
+    let colluders: Vec<Client> = (0..reporters)
+        .map(|port| {
+            let mut one = client_at(1000 + port, SocketAddr::from(([10, 9, 9, 9], 7000 + port)));
+            scene.join(&mut one);
+            one
+        })
+        .collect();
+    let lies: Vec<(NodeId, u64)> = liars.iter().map(|&liar| (liar, (1 << 30) / 20)).collect();
+    for (round, one) in (0..300).zip(colluders.iter().cycle()) {
+        scene.ask(one.address, &one.update(1 + round, 1, &lies));
+        scene.pass(Duration::from_millis(100));
+    }
+    let asker = scene.joined(999);
+    let firsts: Vec<NodeId> = (0..1000).map(|_| scene.owners(&asker, 1).owners[0].node).collect();
+    firsts.iter().filter(|first| liars.contains(first)).count() / 10
+}
+
+#[test]
+fn one_host_that_praises_liars_gives_them_at_most_a_quarter_of_the_first_places() {
+    for reporters in [1, 100] {
+        let among_unknown = first_places_of_liars(0, reporters);
+        let among_praised = first_places_of_liars(100 * MIB, reporters);
+        assert!(among_unknown <= 25, "{among_unknown} in a hundred, {reporters} reporters");
+        assert!(among_praised <= 25, "{among_praised} in a hundred, {reporters} reporters");
+    }
+}
+
+#[test]
+fn nodes_of_one_host_do_not_credit_each_other_and_those_at_loopback_do() {
+    for (ip, counts) in [([10, 9, 9, 9], false), ([127, 0, 0, 1], true)] {
+        let mut scene = Scene::new();
+        let (mut one, mut two) = (client_at(1, (ip, 7001).into()), client_at(2, (ip, 7002).into()));
+        scene.join(&mut one);
+        scene.join(&mut two);
+        scene.own(&mut one, &[entry(1, "a", 1000)]);
+        scene.ask(two.address, &two.update(1, 1, &[(one.id, MIB)]));
+        assert_eq!(rate(&scene, &one) > 0, counts, "{ip:?}");
+    }
+}
