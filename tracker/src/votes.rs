@@ -8,12 +8,15 @@ use crate::few::Few;
 /// Of more different things than this it is kept what most say; of fewer that is looked for.
 const LOOKED_AT: usize = 8;
 
+/// What is said, most said first.
+type Ranked<T> = BTreeSet<(Reverse<u32>, T)>;
+
 /// How many say what.
 #[derive(Clone, Debug)]
 pub(crate) struct Votes<T> {
     counts: Few<T, u32>,
     /// What most say first, of equals the smallest: kept while there is more than one look at all of them is worth.
-    ranked: Option<Box<BTreeSet<(Reverse<u32>, T)>>>,
+    ranked: Option<Box<Ranked<T>>>,
 }
 
 impl<T: Ord + Clone> Votes<T> {
