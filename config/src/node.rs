@@ -194,10 +194,11 @@ settings! {
         pub snub_after: Duration = Duration::from_secs(2),
             within Duration::from_millis(100)..=Duration::from_secs(300);
 
-        /// How many sessions this node serves at the same time.
+        /// How many sessions this node serves at the same time. When there are so many, who asks for nothing makes room, and
+        /// the host that has most makes room for one that has fewer.
         pub max_sessions: u32 = 4096, within 1..=1_000_000;
 
-        /// How many of them may come from one address.
+        /// How many of them may come from one host: one IPv4 address, or one IPv6 /64.
         pub max_sessions_per_address: u32 = 1024, within 1..=1_000_000;
 
         /// How many requested ranges of one session may wait to be served.

@@ -22,6 +22,12 @@ impl Host {
         Host { ip, port }
     }
 
+    /// Whether it is a program of this machine.
+    #[must_use]
+    pub fn is_loopback(self) -> bool {
+        self.ip.is_loopback()
+    }
+
     /// The address that stands for all of the host of `ip`.
     #[must_use]
     pub fn ip(ip: IpAddr) -> IpAddr {

@@ -49,8 +49,8 @@ impl Has {
         bits.pieces().for_each(|piece| self.learn(piece..piece + 1));
     }
 
-    /// HAVE: runs of them. No more is taken in than the content has pieces: whoever says the same again and again in one
-    /// message makes no work. Those that were not known.
+    /// HAVE: runs of them. No more is taken in than the content has pieces, and of what is known already many are looked at in one step:
+    /// whoever says the same again and again makes no work. Those that were not known.
     pub(crate) fn learn_runs(&mut self, runs: &[PieceRun]) -> Vec<u32> {
         let mut news = Vec::new();
         let Has::Some(pieces) = self else {
@@ -61,7 +61,12 @@ impl Has {
             let end = run.end.min(run.start.saturating_add(left));
             left -= end - run.start;
             let known = pieces.len() as u32;
-            news.extend((run.start..end.min(known)).filter(|&piece| !pieces.put(piece as usize)));
+            let run = run.start.min(known) as usize..end.min(known) as usize;
+            let before = news.len();
+            news.extend(zeroes_in(pieces, run.clone()).map(|piece| piece as u32));
+            if news.len() > before {
+                pieces.insert_range(run);
+            }
         }
         news
     }
@@ -87,6 +92,21 @@ impl Has {
             pieces.set(piece as usize, false);
         }
     }
+}
+
+/// The bits of `bits` in `range` that are not set: a block of them that is full is one step.
+fn zeroes_in(bits: &FixedBitSet, range: Range<usize>) -> impl Iterator<Item = usize> {
+    const BLOCK: usize = usize::BITS as usize;
+    let blocks = range.start / BLOCK..range.end.div_ceil(BLOCK);
+    let zeroes = blocks.filter_map(|block| Some((block, !bits.as_slice().get(block)?)));
+    let of_block = |(block, mut zeroes): (usize, usize)| {
+        std::iter::from_fn(move || {
+            let bit = (zeroes != 0).then_some(zeroes.trailing_zeros() as usize)?;
+            zeroes &= zeroes - 1;
+            Some(block * BLOCK + bit)
+        })
+    };
+    zeroes.flat_map(of_block).filter(move |bit| range.contains(bit))
 }
 
 #[cfg(test)]
@@ -125,6 +145,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_not_set_is_found(set in prop::collection::vec(any::<bool>(), 0..300), from in 0usize..300, to in 0usize..300) {
+            let mut bits: FixedBitSet = set.iter().enumerate().filter(|(_, is)| **is).map(|(bit, _)| bit).collect();
+            bits.grow(set.len());
+            let range = from.min(set.len())..to.min(set.len());
+            let naive: Vec<usize> = range.clone().filter(|bit| !set[*bit]).collect();
+            prop_assert_eq!(zeroes_in(&bits, range).collect::<Vec<_>>(), naive);
+        }
+
         /// Bits, runs and refusals in any order are what a list of booleans makes of them.
         #[test]
         fn behaves_like_a_list_of_booleans(

@@ -1,21 +1,17 @@
 //! HELLO: who has shown that it is where it says is served, if there is room for it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use messages::Conversation;
 use messages::node_to_node::{Bye, ByeReason, Control, Hello, Operation, Retry, Welcome};
+use messages::{Conversation, Host, Timestamp};
 
+use super::seats::{Bounds, Room};
 use super::session::Serving;
 use super::swarm::{places, pointed_at};
 use super::{Owner, longest_datagram};
 use crate::context::{Context, Route};
 use crate::event::{Event, SessionEnd};
 use crate::ids::ShareId;
-
-/// Where there are as many downloaders as there can be, one that has asked for nothing for so long makes room: who waits for a place asks twice in
-/// that time.
-const IDLE_AMONG_MANY: Duration = Duration::from_secs(10);
 
 impl Owner {
     /// HELLO: its conversation is the downloader's own number.
@@ -58,26 +54,15 @@ impl Owner {
         share: ShareId,
         cx: &mut Context<'_>,
     ) -> Option<Conversation> {
-        if self.shares.get(&share).is_some_and(|served| served.is_crowded(cx.settings)) {
-            self.end_the_least_useful(share, cx);
-        }
-        let of_address = self.per_address.entry(from.ip()).or_default();
-        let full = self.sessions.len() >= cx.settings.network.max_sessions as usize
-            || self.shares.get(&share).is_some_and(|served| served.is_crowded(cx.settings));
-        let crowded = !from.ip().is_loopback() && *of_address >= cx.settings.network.max_sessions_per_address;
-        if full || crowded {
-            if *of_address == 0 {
-                self.per_address.remove(&from.ip());
-            }
-            return None;
-        }
-        *of_address += 1;
+        let host = Host::of(from);
+        self.make_room(host, share, cx)?;
         let ours = cx.routes.open(Route::Owner, cx.rng);
         let ends_at = cx.now + cx.settings.network.session_idle;
         self.sessions.insert(ours, Serving::new(from, share, hello, ends_at, cx.now));
         self.by_peer.insert((from, hello.conversation), ours);
+        self.seats.open(ours, host, cx.now);
         if let Some(served) = self.shares.get_mut(&share) {
-            served.sessions += 1;
+            served.seats.open(ours, host, cx.now);
         }
         self.deadlines.insert((ends_at, ours));
         let (content, peer, node) = (hello.content, from, hello.node);
@@ -85,16 +70,40 @@ impl Owner {
         Some(ours)
     }
 
-    /// Of the sessions with `share` one that gives nothing, or the one that has asked for nothing for the longest, makes room for who may be more use.
-    fn end_the_least_useful(&mut self, share: ShareId, cx: &mut Context<'_>) {
-        let of_share = self.sessions.iter().filter(|(_, session)| session.share == share);
-        let least = of_share.min_by_key(|(_, session)| (!session.is_snubbed, session.asked_at()));
-        let may_end =
-            |session: &Serving| session.is_snubbed || cx.now >= session.asked_at() + IDLE_AMONG_MANY;
-        if let Some((&ours, session)) = least.filter(|(_, session)| may_end(session)) {
-            cx.send(session.peer, session.theirs, &Bye { reason: ByeReason::Done });
-            self.end(ours, SessionEnd::Silent, cx);
+    /// Room for one more session of `host`, with `share`, is made where there is none: who may be more use comes before who is none.
+    fn make_room(&mut self, host: Host, share: ShareId, cx: &mut Context<'_>) -> Option<()> {
+        let sessions = &self.sessions;
+        let asked_at = |ours| sessions.get(&ours).map_or(Timestamp::NEVER, Serving::asked_at);
+        let served = self.shares.get_mut(&share)?;
+        let network = &cx.settings.network;
+        let bounds = Bounds {
+            in_all: network.max_sessions as usize,
+            of_host: (!host.is_loopback()).then_some(network.max_sessions_per_address as usize),
+        };
+        let in_part = served.most_sessions(cx.settings).map(|most| Bounds { in_all: most, of_host: None });
+        let mut rooms = vec![self.seats.room_for(host, bounds, asked_at, cx.now)];
+        if let Some(bounds) = in_part {
+            let is_snubbed = |ours: &Conversation| sessions.get(ours).is_some_and(|of| of.is_snubbed);
+            let is_full = served.seats.len() >= bounds.in_all;
+            let snubbed = served.seats.sessions().filter(|ours| is_full && is_snubbed(ours));
+            let snubbed = snubbed.min_by_key(|ours| asked_at(*ours));
+            rooms.push(match snubbed {
+                Some(snubbed) => Room::Instead(snubbed),
+                None => served.seats.room_for(host, bounds, asked_at, cx.now),
+            });
         }
+        if rooms.contains(&Room::None) {
+            return None;
+        }
+        for room in rooms {
+            if let Room::Instead(ours) = room
+                && let Some(session) = self.sessions.get(&ours)
+            {
+                cx.send(session.peer, session.theirs, &Bye { reason: ByeReason::Done });
+                self.end(ours, SessionEnd::Silent, cx);
+            }
+        }
+        Some(())
     }
 
     fn welcome(&mut self, ours: Conversation, hello: &Hello, cx: &mut Context<'_>) {
@@ -119,7 +128,7 @@ impl Owner {
         };
         cx.send(session.peer, session.theirs, &welcome);
         if served.hints()
-            && (2..=places(&cx.settings.upload)).contains(&served.sessions)
+            && (2..=places(&cx.settings.upload)).contains(&served.seats.len())
             && session.wants_hint(|piece| served.spreading.is_fresh(piece))
         {
             pointed_at(ours, session, served, cx);

@@ -10,12 +10,13 @@
 //! ```
 //!
 //! `served` is a content and which pieces of it are here, `places` and `choking` say who is served when more want to be than there are
-//! places, `spreading` what of it the swarm has from here, `greeting` and `session` are one downloader, `answering` says whose turn it is.
+//! places, `spreading` what of it the swarm has from here, `greeting` and `session` are one downloader, `seats` says who makes room, `answering` says whose turn it is.
 
 mod answering;
 mod choking;
 mod greeting;
 mod places;
+mod seats;
 mod served;
 mod session;
 mod spreading;
@@ -37,6 +38,7 @@ use crate::event::{Event, SessionEnd};
 use crate::ids::ShareId;
 use crate::output::{Reason, Wait};
 use crate::status::UploadStatus;
+use seats::Seats;
 pub(crate) use served::Served;
 use session::Serving;
 
@@ -49,8 +51,7 @@ pub(crate) struct Owner {
     sessions: BTreeMap<Conversation, Serving>,
     /// Our number for each session, by the downloader's address and number.
     by_peer: BTreeMap<(SocketAddr, Conversation), Conversation>,
-    /// How many sessions each address has.
-    per_address: BTreeMap<std::net::IpAddr, u32>,
+    seats: Seats,
     /// Sessions with something queued, in the order of their turns.
     turns: VecDeque<Conversation>,
     /// When each session should be looked at.
@@ -80,7 +81,7 @@ impl Owner {
             by_content: BTreeMap::new(),
             sessions: BTreeMap::new(),
             by_peer: BTreeMap::new(),
-            per_address: BTreeMap::new(),
+            seats: Seats::default(),
             turns: VecDeque::new(),
             deadlines: BTreeSet::new(),
             busy: BTreeSet::new(),
@@ -285,19 +286,14 @@ impl Owner {
         self.turns.retain(|turn| *turn != ours);
         self.leave_place(session.share, ours);
         if let Some(served) = self.shares.get_mut(&session.share) {
-            served.sessions -= 1;
+            served.seats.close(ours);
             if why != SessionEnd::Done {
                 served.spreading.on_left(ours);
             }
         }
         self.by_peer.remove(&(session.peer, session.theirs));
         self.deadlines.remove(&(session.looked_at, ours));
-        if let Some(count) = self.per_address.get_mut(&session.peer.ip()) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_address.remove(&session.peer.ip());
-            }
-        }
+        self.seats.close(ours);
         let (content, node, peer, bytes) = (session.content, session.node, session.peer, session.sent());
         cx.out.events.push(Event::ServingEnded { content, peer, node, bytes, why });
     }

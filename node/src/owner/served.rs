@@ -11,6 +11,7 @@ use messages::node_to_node::{Bitfield, Have};
 use messages::{Bits, ContentId, List, Manifest, Name, PieceIndex, PieceRun, Timestamp};
 
 use super::places::Places;
+use super::seats::Seats;
 use super::spreading::Spreading;
 use super::swarm::places;
 
@@ -41,7 +42,7 @@ pub(crate) struct Served {
     told_at: Timestamp,
     pub(super) places: Places,
     /// Sessions with it.
-    pub(super) sessions: usize,
+    pub(super) seats: Seats,
     pub(super) spreading: Spreading,
     /// When it is looked at again who gets the places.
     pub(super) looks_at: Timestamp,
@@ -62,7 +63,7 @@ impl Served {
             tells_at: Timestamp::NEVER,
             told_at: Timestamp::ZERO,
             places: Places::default(),
-            sessions: 0,
+            seats: Seats::default(),
             spreading: Spreading::new(pieces),
             looks_at: Timestamp::NEVER,
         }
@@ -132,9 +133,9 @@ impl Served {
         self.have = None;
     }
 
-    /// Whether others who have some of it are better asked: this node has a part, and as many downloaders as it can be of use to.
-    pub(super) fn is_crowded(&self, settings: &NodeSettings) -> bool {
-        !self.is_whole() && self.sessions >= DOWNLOADERS.max(places(&settings.upload) * 3 / 2)
+    /// With how many downloaders this node is of use, while it has a part: beyond that, others who have some of it are better asked.
+    pub(super) fn most_sessions(&self, settings: &NodeSettings) -> Option<usize> {
+        (!self.is_whole()).then(|| DOWNLOADERS.max(places(&settings.upload) * 3 / 2))
     }
 
     /// When there is something to tell or to give next.

@@ -9,6 +9,7 @@
 //! (After the super-seeding of BEP 16. It hides what the owner has, and waits; here the downloaders are told what is rare, and choose.)
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::time::Duration;
 
 use fixedbitset::FixedBitSet;
@@ -25,6 +26,9 @@ const OFFERED_AGAIN: Duration = Duration::from_secs(5);
 const FINISHES: Duration = Duration::from_millis(500);
 /// Of no more pieces than this it is remembered who has them alone.
 const MOST_ALONE: usize = 4096;
+/// No more pieces than this are looked at for one HAVE: of what is new within a tenth of a second there are fewer, and what is left out is offered
+/// again in time.
+const MOST_LOOKED_AT: usize = 512;
 
 /// To whom a piece was given, and when.
 #[derive(Clone, Copy, Debug)]
@@ -98,23 +102,22 @@ impl Spreading {
         ran_out_at.map(|at| at + FINISHES)
     }
 
-    /// `who` has the pieces in `runs`. Those that were given to others first have spread: who passed on how many.
+    /// `who` has the pieces in `runs`. Those that were given to others first have spread: who passed on how many. What is looked at is
+    /// bounded, whatever `runs` name: who says that it has everything, again and again, makes no more work than others.
     pub(super) fn on_have(&mut self, runs: &[PieceRun], who: Conversation) -> BTreeMap<Conversation, u32> {
         let mut spread = BTreeMap::new();
-        for run in runs {
-            // Whoever has it: it need not come from its taker.
-            let here: Vec<u32> = self.under_way.range(run.pieces()).copied().collect();
-            here.iter().for_each(|piece| {
-                self.under_way.remove(piece);
-            });
-            let others = self.alone.range(run.pieces()).filter(|(_, taken)| taken.by != who);
-            for piece in others.map(|(&piece, _)| piece).collect::<Vec<_>>() {
-                if let Some(taken) = self.alone.remove(&piece) {
-                    *spread.entry(taken.by).or_default() += 1;
-                }
-                self.given.insert(piece as usize);
-                self.named.insert(piece as usize);
-            }
+        // Whoever has it: it need not come from its taker.
+        for piece in first_in(runs, |run| self.under_way.range(run).copied()) {
+            self.under_way.remove(&piece);
+        }
+        for piece in first_in(runs, |run| self.alone.range(run).map(|(&piece, _)| piece)) {
+            let Some(taken) = self.alone.get(&piece).filter(|taken| taken.by != who) else {
+                continue;
+            };
+            *spread.entry(taken.by).or_default() += 1;
+            self.alone.remove(&piece);
+            self.given.insert(piece as usize);
+            self.named.insert(piece as usize);
         }
         spread
     }
@@ -167,8 +170,19 @@ impl Spreading {
     }
 }
 
+/// The first of the pieces in `runs` that are known, as many as are looked at for one message; `known` tells those in one run.
+fn first_in<I: Iterator<Item = u32>>(runs: &[PieceRun], known: impl Fn(Range<u32>) -> I) -> Vec<u32> {
+    let mut pieces = Vec::new();
+    for run in runs {
+        let room = MOST_LOOKED_AT - pieces.len();
+        pieces.extend(known(run.pieces()).take(room));
+    }
+    pieces
+}
+
 #[cfg(test)]
 mod tests {
+    use messages::limits::MAX_HAVE_RUNS;
     use proptest::prelude::*;
 
     use super::*;
@@ -218,6 +232,25 @@ mod tests {
                     prop_assert!(!spreading.goes_on() && until <= now + FINISHES);
                 }
             }
+        }
+    }
+
+    proptest! {
+        /// Whatever runs a HAVE names, no more is looked at than for any other, and what is looked at are known pieces in them.
+        #[test]
+        fn one_message_makes_bounded_work(
+            runs in prop::collection::vec((0u32..5000, 1u32..5000), 0..=MAX_HAVE_RUNS),
+            known in prop::collection::btree_set(0u32..5000, 0..4096),
+        ) {
+            let runs: Vec<PieceRun> = runs.into_iter().filter_map(|(first, count)| PieceRun::new(first, count)).collect();
+            let steps = std::cell::Cell::new(0);
+            let step = |piece: &u32| { steps.set(steps.get() + 1); *piece };
+            let looked_at = first_in(&runs, |run| known.range(run).map(step));
+            prop_assert!(steps.get() <= MOST_LOOKED_AT);
+            let named = |piece: &u32| known.contains(piece) && runs.iter().any(|run| run.pieces().contains(piece));
+            prop_assert!(looked_at.iter().all(named));
+            let all: usize = runs.iter().map(|run| known.range(run.pieces()).count()).sum();
+            prop_assert_eq!(looked_at.len(), all.min(MOST_LOOKED_AT));
         }
     }
 

@@ -151,3 +151,31 @@ fn a_company_behind_one_address_is_served_like_any_other_and_beside_an_outsider_
         assert!(beside <= apart * 2, "{policy:?}: {beside:?} for {apart:?}");
     }
 }
+
+#[test]
+fn a_table_full_of_sessions_keeps_nobody_out() {
+    let policy = UploadPolicy::TitForTat;
+    let calm = {
+        let (mut world, _, downloaders) = world_of(policy, 16 * MIB, 4);
+        takes(&mut world, &downloaders)
+    };
+    for what in [Takes::Nothing, NIBBLES] {
+        for from in [takers::addresses(4), takers::addresses_of_one_prefix(4)] {
+            let (mut world, owner, downloaders) = world_of(policy, 16 * MIB, 4);
+            put_behind_nat(&mut world, &downloaders[1..]);
+            let content = world.library.named(NAME).id;
+            let mut taking = Taking::new(what, content, owner, 4096);
+            (taking.addresses, taking.ports) = (from, 1024);
+            let taker = world.add_taker(lan(), taking);
+            world.run(Timestamp::ZERO + WANTED_AT, |_| false);
+            let (open, hosts) = (world.taker(taker).open(), world.taker(taker).hosts());
+            assert_eq!(open, 1024 * hosts, "as many as hosts may have, {what:?}");
+            let took = takes(&mut world, &downloaders);
+            // Who takes next to nothing keeps its place for 2 s.
+            assert!(
+                took <= calm * 5 / 2 + Duration::from_secs(2),
+                "{what:?} of {hosts} hosts: {took:?} for {calm:?}"
+            );
+        }
+    }
+}

@@ -1,14 +1,15 @@
 //! Downloaders that play a part: they know the wire, hold as many sessions as they like from as many addresses as they like, and follow a script
 //! instead of the protocol. They announce nothing and keep no byte.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use messages::limits::{MAX_HAVE_RUNS, MAX_RANGES};
 use messages::node_to_node::{Bye, ByeReason, ByteRange, Have, Hello, Ping, Pong, Request};
 use messages::{
-    Body, ContentId, Conversation, Cookie, Datagram, Layout, List, NodeId, NodeToNode, PieceIndex, PieceRun,
-    Timestamp,
+    Body, ContentId, Conversation, Cookie, Datagram, Host, Layout, List, NodeId, NodeToNode, PieceIndex,
+    PieceRun, Timestamp,
 };
 use rand::RngExt as _;
 
@@ -18,6 +19,8 @@ use crate::link::LinkSpec;
 
 /// The first of the ports that a taker uses.
 const FIRST_PORT: u16 = 5000;
+/// The first HELLOs go one after the other, so that links hold them.
+const BEGINS_APART: Duration = Duration::from_micros(500);
 /// What is not answered, or was refused, is tried again after so long.
 const TRIES_AGAIN: Duration = Duration::from_secs(1);
 /// Payload of each segment, and of each whole range: a burst of 50 segments.
@@ -131,6 +134,12 @@ pub(crate) struct Taker {
 }
 
 impl Taker {
+    /// From how many hosts it takes.
+    pub(crate) fn hosts(&self) -> usize {
+        let hosts = self.taking.addresses.iter().map(|ip| Host::of(SocketAddr::new(*ip, FIRST_PORT)));
+        hosts.collect::<BTreeSet<_>>().len()
+    }
+
     /// How many of its sessions are open.
     pub(crate) fn open(&self) -> usize {
         self.sessions.iter().filter(|session| session.theirs.is_some()).count()
@@ -155,7 +164,8 @@ impl World {
                 given_at: Timestamp::ZERO,
                 timer: 0,
             });
-            self.schedule(taking.from, Happening::Taker { host, session, timer: 0 });
+            let at = taking.from.max(self.now) + BEGINS_APART * session;
+            self.schedule(at, Happening::Taker { host, session, timer: 0 });
         }
         self.takers.insert(host, Taker { taking, sessions, taken: 0, heard: (0, 0), said: (0, 0) });
         host
