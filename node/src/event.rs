@@ -128,6 +128,8 @@ pub enum SessionEnd {
     Crowded,
     /// Nothing came for too long.
     Silent,
+    /// It gave little, and others had not been tried yet.
+    Slow,
     /// The other side broke the protocol.
     Fault,
     /// Pieces from it did not verify.
@@ -150,6 +152,7 @@ impl SessionEnd {
             SessionEnd::NoAnswer => "no-answer",
             SessionEnd::Crowded => "crowded",
             SessionEnd::Silent => "silent",
+            SessionEnd::Slow => "slow",
             SessionEnd::Fault => "fault",
             SessionEnd::BadPieces => "bad-pieces",
             SessionEnd::BadManifest => "bad-manifest",

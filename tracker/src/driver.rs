@@ -4,7 +4,6 @@
 //! to stop, on whatever current-thread runtime it is called in, or [`serve`] on one of its own.
 
 mod clock;
-mod minute;
 mod record;
 mod socket;
 
@@ -19,12 +18,9 @@ use rand::rngs::SysRng;
 
 use crate::{Output, Tracker};
 use clock::Clock;
-use record::Record;
 use socket::Datagrams;
 pub use socket::{BindError, Socket, bind};
 
-/// The shortest sleep: who has more to do at once does it step by step, and the system's timers count milliseconds anyway.
-const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// The longest sleep: a runtime's timer does not reach as far as "never".
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
@@ -72,23 +68,19 @@ pub async fn run(
     let (address, is_fresh) = (socket.local_addr(), socket.is_fresh());
     let mut datagrams = Datagrams::open(socket).map_err(DriverError::Socket)?;
     let mut tracker = Tracker::new(settings, secret, u64::from_le_bytes(seed), clock.now());
-    if let Some(unix_ms) = clock::unix_ms() {
-        tracker = tracker.with_wall_clock(unix_ms);
-    }
     if is_fresh {
         tracker = tracker.without_past();
     }
-    let (mut out, mut record, mut shutdown) = (Output::default(), Record::default(), pin!(shutdown));
+    let (mut out, mut shutdown) = (Output::default(), pin!(shutdown));
     tracing::info!(%address, "tracker listening");
     loop {
         let wait = tracker.poll(clock.now(), &mut out);
         for (outgoing, bytes) in out.datagrams() {
             datagrams.send(outgoing, bytes).await;
         }
-        record.sum_up(clock.now());
-        out.events.iter().for_each(|event| record.write(event, clock.now()));
+        out.events.iter().for_each(record::record);
         out.clear();
-        let sleep = wait.until.min(record.due()).since(clock.now()).clamp(SHORTEST_SLEEP, LONGEST_SLEEP);
+        let sleep = wait.until.since(clock.now()).min(LONGEST_SLEEP);
         tokio::select! {
             biased;
             () = &mut shutdown => break,
@@ -99,7 +91,7 @@ pub async fn run(
         }
     }
     let (nodes, contents) = (tracker.nodes(), tracker.contents());
-    record.end(tracker.counters());
+    record::record_counters(tracker.counters());
     tracing::info!(nodes, contents, "tracker leaving");
     Ok(())
 }

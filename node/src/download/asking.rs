@@ -52,8 +52,9 @@ impl Download {
             };
             let range = match &mut self.phase {
                 Phase::Fetching(fetch) => fetch.next_range(session, most, cx),
-                Phase::Describing(Describing::From(from, assembly)) if *from == key => {
-                    assembly.next_range(key, most.min(session.longest_of_manifest()))
+                Phase::Describing(Describing::From(describers)) => {
+                    let most = most.min(session.longest_of_manifest());
+                    describers.of(key).and_then(|assembly| assembly.next_range(key, most))
                 }
                 _ => None,
             };

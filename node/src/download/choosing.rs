@@ -3,6 +3,7 @@
 use messages::Name;
 use messages::tracker_to_node::Listed;
 
+use super::describing::Describers;
 use super::{Describing, Download, Phase};
 use crate::choice::{Choice, choose};
 use crate::command::Wanted;
@@ -50,7 +51,7 @@ impl Download {
         };
         let (download, content, length) = (self.id, chosen.content, chosen.length);
         (self.name, self.content, self.length) = (Some(name.clone()), Some(content), Some(length));
-        self.phase = Phase::Describing(Describing::NoOwner);
+        self.phase = Phase::Describing(Describing::From(Describers::default()));
         // Waiting for somebody to share it has a patience of its own.
         self.progress_at = cx.now;
         cx.out.events.push(Event::DownloadIdentified { download, content, name, length });

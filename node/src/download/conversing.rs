@@ -220,9 +220,8 @@ impl Download {
             cx.download_limit.spend(size);
         }
         let place = match &mut self.phase {
-            Phase::Describing(Describing::From(from, assembly)) if *from == key => {
-                let is_manifest = header.piece == PieceIndex::MANIFEST;
-                is_manifest.then(|| assembly.place(key, header.offset, size)).flatten()
+            Phase::Describing(Describing::From(describers)) if header.piece == PieceIndex::MANIFEST => {
+                describers.of(key).and_then(|assembly| assembly.place(key, header.offset, size))
             }
             Phase::Fetching(fetch) => fetch.place(session, header.piece, header.offset, size),
             _ => None,
@@ -304,12 +303,7 @@ impl Download {
     /// The session `key` is over: what it was to fetch is anyone's.
     pub(super) fn end_session(&mut self, key: SessionKey, why: SessionEnd, cx: &mut Context<'_>) {
         self.release(key);
-        if let Phase::Describing(Describing::From(from, assembly)) = &self.phase
-            && *from == key
-        {
-            cx.buffers.give_back(assembly.buffer(), cx.out);
-            self.phase = Phase::Describing(Describing::NoOwner);
-        }
+        self.leave_manifest_of(key, cx);
         self.give_up_everything(key, cx);
         let Some(session) = self.sessions.remove(&key) else {
             return;
@@ -321,7 +315,7 @@ impl Download {
         let said = match why {
             SessionEnd::BadPieces | SessionEnd::BadManifest | SessionEnd::Fault => Some(ByeReason::Fault),
             // What it may still keep in line for this session is in vain.
-            SessionEnd::Forgotten => Some(ByeReason::Cancelled),
+            SessionEnd::Forgotten | SessionEnd::Slow => Some(ByeReason::Cancelled),
             _ => None,
         };
         if let (Some(reason), Some((peer, theirs))) = (said, session.address()) {
@@ -358,8 +352,10 @@ impl Download {
                 let able = |key: &SessionKey| self.sessions.get(key).is_some_and(|s| s.has(range.piece().0));
                 fetch.ask_again(range, by.filter(able));
             }
-            Phase::Describing(Describing::From(from, assembly)) if *from == of => {
-                assembly.ask_again(range, Some(of));
+            Phase::Describing(Describing::From(describers)) => {
+                if let Some(assembly) = describers.of(of) {
+                    assembly.ask_again(range, Some(of));
+                }
             }
             _ => {}
         }

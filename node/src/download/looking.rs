@@ -11,7 +11,7 @@ use crate::event::SessionEnd;
 use crate::ids::SessionKey;
 use crate::question::ask_for;
 
-/// Sessions, silent ones included, for each place that a download has for owners.
+/// Sessions, silent and slow ones included, for each place that a download has for owners.
 const MOST_SILENT: usize = 4;
 
 impl Download {
@@ -33,7 +33,7 @@ impl Download {
     /// Whether as many owners as are wanted serve it, or will soon have answered. Those that serve others for now count half: there may be
     /// places elsewhere, and they come back.
     pub(super) fn has_enough_owners(&self, settings: &NodeSettings) -> bool {
-        let useful = self.sessions.values().filter(|session| session.is_useful());
+        let useful = self.sessions.values().filter(|session| session.takes_place());
         let halves: usize = useful.map(|session| if session.is_choked() { 1 } else { 2 }).sum();
         halves >= 2 * usize::from(settings.download.owners)
     }
@@ -53,6 +53,7 @@ impl Download {
             let Some((owner, peer)) = self.candidates.next(cx.now, last_resort, busy) else {
                 return;
             };
+            self.candidates.on_tried(owner, cx.now);
             let key = SessionKey(self.next_session);
             self.next_session += 1;
             let mut session = Session::new(key, self.id, content, owner, peer, cx);
@@ -66,8 +67,12 @@ impl Download {
 
     /// Whether there are places for owners: silent ones take none, but there are not endlessly many.
     pub(super) fn wants_sessions(&self, cx: &Context<'_>) -> bool {
-        let wanted = usize::from(cx.settings.download.owners);
-        self.sessions.len() < wanted * MOST_SILENT && !self.has_enough_owners(cx.settings)
+        self.sessions.len() < Download::most_sessions(cx.settings) && !self.has_enough_owners(cx.settings)
+    }
+
+    /// No more sessions are open at a time.
+    pub(super) fn most_sessions(settings: &NodeSettings) -> usize {
+        usize::from(settings.download.owners) * MOST_SILENT
     }
 
     /// Whether only owners that are banned may have what is missing: corruption on the path must not stop the last one.

@@ -27,6 +27,7 @@ mod owners;
 mod path;
 mod patience;
 mod room;
+mod rotation;
 mod session;
 mod short_path;
 mod silence;
@@ -54,14 +55,15 @@ use crate::meter::Meter;
 use crate::question::may_still_come;
 use crate::status::{DownloadStatus, Holders};
 use crate::waiting::Waiting;
-use assembly::Assembly;
 use attention::Attention;
+use describing::Describers;
 use endgame::Doubled;
 use fetch::Fetch;
 use ledger::Ledger;
 use need::NeedSchedule;
 use owners::Candidates;
 use room::Full;
+use rotation::Rotation;
 use session::Session;
 use short_path::ShortPath;
 use silence::Silence;
@@ -92,10 +94,8 @@ enum Phase {
 /// A manifest on its way.
 #[derive(Debug)]
 enum Describing {
-    /// No owner has answered yet.
-    NoOwner,
-    /// This owner sends it.
-    From(SessionKey, Assembly),
+    /// These owners send it, if any has answered.
+    From(Describers),
     /// A worker checks it.
     Checking(SessionKey),
 }
@@ -143,8 +143,6 @@ pub(crate) struct Download {
     /// Where the asking went on last time, so that all sessions get their turn.
     turn: u32,
     candidates: Candidates,
-    /// Whoever sends the manifest has time until then, and for what it has sent.
-    manifest_until: Timestamp,
     need: NeedSchedule,
     /// When the tracker's first answer counts: at once, or when a young one knows everybody.
     located_at: Option<Timestamp>,
@@ -163,6 +161,7 @@ pub(crate) struct Download {
     /// Whether any ever said anything at all.
     silence: Silence,
     short_path: ShortPath,
+    rotation: Rotation,
     meter: Meter,
     /// Who is behind each session of late, ended ones included: their pieces may still be on the way to the disk.
     senders: BTreeMap<SessionKey, (NodeId, SocketAddr)>,
@@ -200,7 +199,6 @@ impl Download {
             next_session: 0,
             turn: 0,
             candidates: Candidates::default(),
-            manifest_until: now,
             need: NeedSchedule::new(now),
             located_at: None,
             progress_at: now,
@@ -211,6 +209,7 @@ impl Download {
             answered: false,
             silence: Silence::default(),
             short_path: ShortPath::default(),
+            rotation: Rotation::new(now),
             meter: Meter::new(now),
             senders: BTreeMap::new(),
             given: BTreeMap::new(),
@@ -296,7 +295,8 @@ impl Download {
                     return;
                 }
                 if self.choose(std::slice::from_ref(&found.content), false, cx) {
-                    self.candidates.learn(&found.owners, cx.now);
+                    let has_news = self.candidates.learn(&found.owners, cx.now);
+                    self.rotation.on_answer(has_news);
                     self.note_known(cx.now);
                     self.leave_who_moved(cx);
                 }
@@ -340,7 +340,7 @@ impl Download {
     /// This node serves the content itself, as `manifest` describes it: no owner need do so. It may be there already.
     pub(crate) fn describe_by(&mut self, manifest: Arc<Manifest>, cx: &mut Context<'_>) {
         self.attention.draw_to_all();
-        if matches!(self.phase, Phase::Describing(Describing::NoOwner)) {
+        if matches!(&self.phase, Phase::Describing(Describing::From(describers)) if describers.is_empty()) {
             self.served_here = true;
             self.open(manifest, cx);
         }
@@ -367,8 +367,9 @@ impl Download {
                 fetch.abandon().into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
                 cx.out.disk.push(DiskRequest::Abandon { download: self.id });
             }
-            Phase::Describing(Describing::From(_, assembly)) => {
-                cx.buffers.give_back(assembly.buffer(), cx.out)
+            Phase::Describing(Describing::From(describers)) => {
+                let buffers = describers.into_assemblies().map(|assembly| assembly.buffer());
+                buffers.for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
             }
             Phase::Opening(_) | Phase::Finishing(_) => {
                 cx.out.disk.push(DiskRequest::Abandon { download: self.id })
@@ -431,9 +432,10 @@ impl Download {
                 Duration::ZERO => Waiting::Unknown,
                 whole_in => Waiting::TrackerIsYoung { whole_in },
             },
-            Phase::Describing(Describing::NoOwner) if self.candidates.has_banned(now) => Waiting::Liars,
-            Phase::Describing(Describing::NoOwner) => self.waiting_for_owners(now),
-            Phase::Describing(_) => Waiting::Manifest,
+            Phase::Describing(Describing::From(describers)) if !describers.is_empty() => Waiting::Manifest,
+            Phase::Describing(Describing::Checking(_)) => Waiting::Manifest,
+            Phase::Describing(_) if self.candidates.has_banned(now) => Waiting::Liars,
+            Phase::Describing(_) => self.waiting_for_owners(now),
             Phase::Opening(_) | Phase::Fetching(_) if self.full.is_some() => {
                 Waiting::DiskFull { needed: self.full.as_ref().map_or(0, Full::needed) }
             }

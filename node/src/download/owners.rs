@@ -14,6 +14,8 @@ use crate::event::SessionEnd;
 const FIRST_REST: Duration = Duration::from_secs(1);
 /// But no later than this.
 const LONGEST_REST: Duration = Duration::from_secs(20);
+/// Whoever was tried is not new for so long.
+const TRIED_FOR: Duration = Duration::from_secs(60);
 /// No more owners than this are remembered.
 const MOST: usize = 256;
 
@@ -23,6 +25,8 @@ struct Candidate {
     /// Sessions that ended since it last gave a piece.
     failures: u32,
     rests_until: Timestamp,
+    /// When it was greeted last.
+    tried_at: Option<Timestamp>,
     /// It was asked, and gave nothing since.
     gives_nothing: bool,
     trust: Trust,
@@ -30,7 +34,13 @@ struct Candidate {
 
 impl Candidate {
     fn new(peer: SocketAddr, now: Timestamp) -> Candidate {
-        Candidate { peer, failures: 0, rests_until: now, gives_nothing: false, trust: Trust::default() }
+        let trust = Trust::default();
+        Candidate { peer, failures: 0, rests_until: now, tried_at: None, gives_nothing: false, trust }
+    }
+
+    /// Whether it was greeted not long ago.
+    fn is_tried(&self, now: Timestamp) -> bool {
+        self.tried_at.is_some_and(|at| now < at + TRIED_FOR)
     }
 
     /// When it may be tried; a banned one earlier when nobody else has what is missing.
@@ -48,8 +58,9 @@ pub(crate) struct Candidates {
 }
 
 impl Candidates {
-    /// The tracker's answer. An owner at a new address is tried at once; what it did is not forgotten.
-    pub(crate) fn learn(&mut self, owners: &[Owner], now: Timestamp) {
+    /// The tracker's answer. An owner at a new address is tried at once; what it did is not forgotten. Whether anybody is new.
+    pub(crate) fn learn(&mut self, owners: &[Owner], now: Timestamp) -> bool {
+        let mut has_news = false;
         for owner in owners.iter().filter(|owner| owner.endpoint.is_reachable()) {
             let peer = owner.endpoint.address();
             match self.known.get_mut(&owner.node) {
@@ -63,12 +74,14 @@ impl Candidates {
                     }
                     self.known.insert(owner.node, Candidate::new(peer, now));
                     self.order.push(owner.node);
+                    has_news = true;
                 }
             }
         }
         // The newest answer's order comes first.
         let rank = |node: &NodeId| owners.iter().position(|owner| owner.node == *node).unwrap_or(usize::MAX);
         self.order.sort_by_key(rank);
+        has_news
     }
 
     /// The node at `peer` fetches the same, and so has some of it by and by. What the tracker says of a node goes before what it says
@@ -107,23 +120,37 @@ impl Candidates {
         }
     }
 
-    /// The next owner to try: one that rests no longer and is not `busy`; as a `last_resort` a banned one too.
+    /// The next owner to try, new ones before others: one that rests no longer and is not `busy`; as a `last_resort` a banned one too.
     pub(crate) fn next(
         &self,
         now: Timestamp,
         last_resort: bool,
         busy: impl Fn(NodeId) -> bool,
     ) -> Option<(NodeId, SocketAddr)> {
-        self.order.iter().find_map(|node| {
-            let candidate = self.known.get(node)?;
-            (now >= candidate.ready_at(last_resort) && !busy(*node)).then_some((*node, candidate.peer))
-        })
+        let able = self.order.iter().filter_map(|node| Some((*node, self.known.get(node)?)));
+        let able = able.filter(|(node, candidate)| now >= candidate.ready_at(last_resort) && !busy(*node));
+        // Of equals `min_by_key` takes the first.
+        let next = able.min_by_key(|(_, candidate)| candidate.is_tried(now));
+        next.map(|(node, candidate)| (node, candidate.peer))
     }
 
     /// When an owner that is not `busy` may be tried; as a `last_resort` a banned one too.
     pub(crate) fn next_at(&self, last_resort: bool, busy: impl Fn(NodeId) -> bool) -> Option<Timestamp> {
         let known = self.known.iter().filter(|(node, _)| !busy(**node));
         known.map(|(_, candidate)| candidate.ready_at(last_resort)).min()
+    }
+
+    /// `owner` is greeted.
+    pub(crate) fn on_tried(&mut self, owner: NodeId, now: Timestamp) {
+        if let Some(candidate) = self.known.get_mut(&owner) {
+            candidate.tried_at = Some(now);
+        }
+    }
+
+    /// How many that are not `busy` may be tried, and were not for a long time.
+    pub(crate) fn untried(&self, now: Timestamp, busy: impl Fn(NodeId) -> bool) -> usize {
+        let is_untried = |candidate: &Candidate| now >= candidate.ready_at(false) && !candidate.is_tried(now);
+        self.known.iter().filter(|(node, candidate)| is_untried(candidate) && !busy(**node)).count()
     }
 
     /// Whether anybody is banned.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use messages::node_to_node::{Bye, ByeReason};
 use messages::{ContentId, Manifest, ManifestError, Name, NodeId, PieceIndex};
 
+use super::describing::Describers;
 use super::fetch::Fetch;
 use super::session::Session;
 use super::trust::Verdict;
@@ -19,14 +20,18 @@ use crate::ids::SessionKey;
 
 impl Download {
     pub(super) fn check_manifest_if_complete(&mut self, cx: &mut Context<'_>) {
-        let (Phase::Describing(Describing::From(key, assembly)), Some(content)) = (&self.phase, self.content)
+        let (Phase::Describing(Describing::From(describers)), Some(content)) =
+            (&mut self.phase, self.content)
         else {
             return;
         };
-        if !assembly.is_complete() {
+        let Some((key, assembly)) = describers.take_complete() else {
             return;
-        }
-        let (key, buffer, length) = (*key, assembly.buffer(), assembly.length());
+        };
+        let (buffer, length) = (assembly.buffer(), assembly.length());
+        let others = std::mem::take(describers).into_assemblies().map(|assembly| assembly.buffer());
+        others.for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
+        self.take_back(|piece| piece == PieceIndex::MANIFEST, cx);
         cx.out.disk.push(DiskRequest::CheckManifest { download: self.id, buffer, length, content });
         self.phase = Phase::Describing(Describing::Checking(key));
     }
@@ -47,7 +52,7 @@ impl Download {
         match result {
             Ok(manifest) => self.open(manifest, cx),
             Err(_) => {
-                self.phase = Phase::Describing(Describing::NoOwner);
+                self.phase = Phase::Describing(Describing::From(Describers::default()));
                 if self.sessions.contains_key(&key) {
                     self.end_session(key, SessionEnd::BadManifest, cx);
                 } else if let Some(&(owner, _)) = self.senders.get(&key) {

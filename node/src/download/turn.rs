@@ -46,6 +46,7 @@ impl Download {
         self.keep_sessions(&due, cx);
         if whole {
             self.yield_buffers(cx);
+            self.rotate(cx);
             self.open_sessions(cx);
             self.describe(cx);
             self.look_into_silence(cx);
@@ -81,12 +82,12 @@ impl Download {
                 self.end_session(key, SessionEnd::Forgotten, cx);
                 continue;
             }
-            let standing = (session.is_useful(), session.is_willing());
+            let standing = (session.takes_place(), session.is_willing());
             if let Some(why) = session.handle_time(cx) {
                 self.end_session(key, why, cx);
                 continue;
             }
-            if standing != (session.is_useful(), session.is_willing()) {
+            if standing != (session.takes_place(), session.is_willing()) {
                 // Others may be wanted instead of it, or it instead of others.
                 self.attention.draw_to_all();
             }
@@ -134,7 +135,6 @@ impl Download {
                 self.leave_manifest_of(key, cx);
             }
         }
-        self.leave_late_manifest(cx);
     }
 
     /// Gives stretches to sessions that have nothing to ask for.
@@ -165,9 +165,10 @@ impl Download {
         let wait = wait.earlier(Wait { until: patience, reason: Reason::Patience });
         let room = self.full.as_ref().map_or(Timestamp::NEVER, Full::again_at);
         let wait = wait.earlier(Wait { until: room, reason: Reason::DiskRetry });
-        let late = self.manifest_late_at().unwrap_or(Timestamp::NEVER);
+        let late = self.manifest_late_at(cx.now).unwrap_or(Timestamp::NEVER);
         let wait = wait.earlier(Wait { until: late, reason: Reason::Snub });
         let wait = wait.earlier(Wait { until: self.relieves_at(cx.now), reason: Reason::Relief });
+        let wait = wait.earlier(Wait { until: self.rotates_at(cx.now), reason: Reason::Relief });
         let (why, since) = self.ledger.waits.now();
         let untold = !self.told.as_ref().is_some_and(|told| why.is_still(told));
         let tell = if untold { since + TELL_AFTER } else { Timestamp::NEVER };
@@ -215,8 +216,8 @@ impl Download {
 
     fn notice_progress(&mut self, now: Timestamp) {
         let progress = match &self.phase {
-            Phase::Describing(Describing::From(_, assembly)) => {
-                Progress { file: 0, manifest: assembly.arrived() }
+            Phase::Describing(Describing::From(describers)) => {
+                Progress { file: 0, manifest: describers.arrived() }
             }
             Phase::Fetching(fetch) => Progress { file: fetch.verified() + fetch.unstored(), manifest: 0 },
             _ => return,

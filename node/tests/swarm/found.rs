@@ -221,7 +221,12 @@ fn a_manifest_that_comes_in_drops_is_asked_of_another() {
     let mut world = world(&[("film.bin", 512 * MIB)]);
     let gigabit = LinkSpec::new(1000, Duration::from_millis(20));
     let downloader = world.add_host(gigabit, NodeSettings::default());
-    actor(&mut world, "film.bin", Part::Drips, LinkSpec::new(100, Duration::from_millis(1)));
+    actor(
+        &mut world,
+        "film.bin",
+        Part::Drips(Duration::from_secs(1)),
+        LinkSpec::new(100, Duration::from_millis(1)),
+    );
     let owner = owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
     world.hosts[owner.0].link = gigabit;
     download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);
@@ -233,7 +238,7 @@ fn an_owner_that_drips_holds_nothing_up_at_the_end() {
     let mut world = world(&[("film.bin", 64 * MIB)]);
     let near = LinkSpec::new(100, Duration::from_micros(400));
     let downloader = world.add_host(near, NodeSettings::default());
-    actor(&mut world, "film.bin", Part::Drips, near);
+    actor(&mut world, "film.bin", Part::Drips(Duration::from_secs(1)), near);
     let owner = owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
     world.hosts[owner.0].link = near;
     download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);

@@ -361,8 +361,8 @@ pub(crate) fn refusal(code: RefusalCode) -> Option<&'static str> {
 pub(crate) fn owner_lost(label: &str, node: NodeId, peer: SocketAddr, why: SessionEnd) -> Option<String> {
     let what = match why {
         SessionEnd::Done | SessionEnd::Ours | SessionEnd::Forgotten | SessionEnd::PeerLeft => return None,
-        // It is asked again: who waits for its turn is in nobody's way.
-        SessionEnd::Crowded => return None,
+        // It is asked again: who waits for its turn is in nobody's way, and who is slow may be all there is.
+        SessionEnd::Crowded | SessionEnd::Slow => return None,
         SessionEnd::Gone => "does not share it any more",
         SessionEnd::NoAnswer => "does not answer",
         SessionEnd::Silent => "fell silent",

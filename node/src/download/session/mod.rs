@@ -27,6 +27,7 @@ use super::has::Has;
 use super::hints::Hints;
 use super::path::is_near;
 use super::patience::Patience;
+use super::rotation::Showing;
 use crate::context::{Context, Route};
 use crate::event::SessionEnd;
 use crate::flow::Flow;
@@ -86,6 +87,7 @@ pub(crate) struct Session {
     highest_sequence: u32,
     ping_echo: u64,
     patience: Patience,
+    pub(super) showing: Showing,
     rejections: u32,
     /// When a complete owner is asked again for what it has refused: a datagram may have been damaged on its way.
     forgives_at: Option<Timestamp>,
@@ -131,6 +133,7 @@ impl Session {
             highest_sequence: 0,
             ping_echo: 0,
             patience: Patience::default(),
+            showing: Showing::default(),
             rejections: 0,
             forgives_at: None,
             last_piece: None,
@@ -278,6 +281,11 @@ impl Session {
         self.meter.rate(now)
     }
 
+    /// Bytes that it gave.
+    pub(crate) fn given(&self) -> u64 {
+        self.meter.total()
+    }
+
     /// Says once that there is nothing to ask for now: others may have this node's place.
     pub(crate) fn say_nothing_to_ask(&mut self, cx: &mut Context<'_>) {
         if self.is_willing() {
@@ -350,6 +358,7 @@ impl Session {
     pub(crate) fn on_choked(&mut self, retry_after: Duration, finishes: bool, now: Timestamp) {
         if self.flow.is_some() {
             self.patience.on_put_off(now);
+            self.showing.on_put_off(now);
             let pause = if retry_after.is_zero() { CHOKED_FOR } else { retry_after };
             self.state = State::Choked { until: now + pause, finishes };
         }
@@ -447,6 +456,7 @@ impl Session {
         self.said_nothing_to_ask = false;
         if self.flow.is_some() {
             self.patience.on_asked(cx.now);
+            self.showing.on_asked(self.meter.total(), cx.now);
         }
         self.say_request(first, ranges, cx);
     }

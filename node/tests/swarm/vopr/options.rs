@@ -6,6 +6,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::link::{Bursts, LinkSpec};
+use crate::world::actors::Part;
 use crate::world::{Manners, Move};
 
 /// Everything that is drawn.
@@ -137,6 +138,7 @@ impl Options {
             namesakes: None,
         };
         options.draw_paths();
+        options.draw_drips();
         options.draw_namesakes();
         options
     }
@@ -145,6 +147,19 @@ impl Options {
     fn draw_namesakes(&mut self) {
         let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x6e61_6d65);
         self.namesakes = rng.random_bool(0.15).then(|| rng.random_range(1..40));
+    }
+
+    /// Who gives a segment now and then, drawn on its own: without it a seed's world is what it was.
+    fn draw_drips(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x6472_6970);
+        let drips = rng.random_bool(0.15);
+        for owner in self.owners.iter_mut().skip(1).filter(|owner| drips && owner.manners == Manners::Honest)
+        {
+            if rng.random() {
+                let every = Duration::from_millis(rng.random_range(50..3_000));
+                owner.manners = Manners::Plays(Part::Drips(every));
+            }
+        }
     }
 
     /// What the links carry, drawn on its own: without it a seed's world is what it was.

@@ -21,8 +21,8 @@ pub(crate) enum Part {
     Chokes,
     /// BUSY, for the shortest time that can be said.
     IsBusy,
-    /// Right segments: the first at once, then one a second.
-    Drips,
+    /// Right segments: the first at once, then one each time that this has passed.
+    Drips(Duration),
     /// BYE.
     Leaves,
     /// What an owner says, but never to a PROBE.
@@ -34,8 +34,6 @@ pub(crate) enum Part {
 /// Who chatters says so much to each REQUEST, so often.
 const CHATTER: u32 = 200;
 const CHATTERS_EVERY: Duration = Duration::from_millis(10);
-/// Who drips sends a segment this often.
-const DRIPS_EVERY: Duration = Duration::from_secs(1);
 
 impl World {
     /// A datagram reached an actor. Whether it was for its part, and not for the node behind it.
@@ -103,7 +101,7 @@ impl World {
                 self.say(actor, to, conversation, &Bye { reason: ByeReason::Leaving }, Duration::ZERO);
             }
             Part::IgnoresProbes | Part::DropsLongChunks => unreachable!("the node behind it answers"),
-            Part::Drips => self.drip(actor, to, conversation, request, content),
+            Part::Drips(every) => self.drip(actor, to, conversation, request, content, every),
         }
     }
 
@@ -114,6 +112,7 @@ impl World {
         conversation: Conversation,
         request: &Request,
         content: &Content,
+        every: Duration,
     ) {
         for (number, range) in (request.first_request..).zip(request.ranges.iter()) {
             let (piece, size) = (range.piece(), u32::from(request.segment_size));
@@ -138,7 +137,7 @@ impl World {
                 let source = Provenance { content: content.id, manifest, from: start + u64::from(offset) };
                 let length = size.min(range.end() - offset);
                 let drips_at = &mut self.hosts[actor.0].drips_at;
-                *drips_at = (*drips_at + DRIPS_EVERY).max(self.now);
+                *drips_at = (*drips_at + every).max(self.now);
                 let at = *drips_at;
                 self.deliver_later(actor, to, Payload::Chunk { header, length, source }, at);
             }

@@ -1,0 +1,294 @@
+//! Which owners keep a download's places: one that gives little beside what others give, or gave before, takes none, and makes room for those
+//! that were not tried yet. Without this a few owners that send a segment now and then would hold all places for ever: to give something is
+//! not enough, a place is kept by a rate.
+//!
+//! Who takes no place is still asked, as long as there is room for its session: where all are slow, nothing is lost.
+
+use std::time::Duration;
+
+use messages::Timestamp;
+
+use super::session::Session;
+use super::{Download, Phase};
+use crate::context::Context;
+use crate::event::SessionEnd;
+use crate::ids::SessionKey;
+
+/// In bytes a second: no link over which people share files is slower, and whoever gives less takes no place from one who may give more.
+const SLOWEST: u64 = 16 << 10;
+/// Who gives less than one in so many of what the best gives, or gave a while ago, is slow beside it.
+const SLOW_BESIDE: u64 = 256;
+/// Who was slow must give so many times as much not to be any more: who is just at the bound does not change all the time.
+const HYSTERESIS: u64 = 2;
+/// What was had before counts half after so long.
+const HAD_HALVES: Duration = Duration::from_secs(10);
+/// A session shows how fast it is in so many round trips, in this long at least, and in that long at most, but never before two round trips.
+const SHOWS_IN_ROUND_TRIPS: u32 = 4;
+const SHOWS_IN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
+/// So often the tracker is asked soon for others, when all that it named have been tried and give little.
+const MOST_QUICK_QUESTIONS: u32 = 64;
+/// So many answers that name nobody new, one after the other, mean that there are no others: who is named is drawn by lot in part.
+const STALE_ANSWERS: u32 = 5;
+
+/// What one session has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shown {
+    session: SessionKey,
+    /// Bytes a second that it gave lately.
+    rate: u64,
+    /// Whether it has had time to show its rate.
+    had_time: bool,
+    was_slow: bool,
+}
+
+/// Whether `shown` is slow beside `best`, in bytes a second, or below `slowest`.
+fn is_slow(shown: Shown, best: u64, slowest: u64) -> bool {
+    let bound = slowest.max(best / SLOW_BESIDE);
+    let bound = if shown.was_slow { bound.saturating_mul(HYSTERESIS) } else { bound };
+    shown.had_time && shown.rate < bound
+}
+
+/// Which of `spare` sessions, each with its rate, make room for `untried` owners: the slowest, but the best `keep` of all stay.
+fn leavers(mut spare: Vec<(u64, SessionKey)>, keep: usize, untried: usize) -> Vec<SessionKey> {
+    spare.sort_unstable();
+    let most = spare.len().saturating_sub(keep).min(untried);
+    spare.into_iter().take(most).map(|(_, session)| session).collect()
+}
+
+/// Whether one session was asked long enough to show how fast it is, and what it showed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Showing {
+    /// Since when it has always had something to give.
+    hungry_since: Option<Timestamp>,
+    /// How long it had before, when it put this node off in between: who does so again and again is not new each time.
+    hungry_before: Duration,
+    /// Bytes that it had given when it began to show.
+    given_before: u64,
+    is_slow: bool,
+}
+
+impl Showing {
+    /// It was asked for something, and has given `given` bytes so far.
+    pub(crate) fn on_asked(&mut self, given: u64, now: Timestamp) {
+        if self.hungry_since.is_none() && self.hungry_before.is_zero() {
+            self.given_before = given;
+        }
+        self.hungry_since.get_or_insert(now);
+    }
+
+    /// It serves others for now.
+    pub(crate) fn on_put_off(&mut self, now: Timestamp) {
+        self.hungry_before += self.hungry_since.take().map_or(Duration::ZERO, |since| now.since(since));
+    }
+
+    /// It has nothing to give for now.
+    fn on_idle(&mut self) {
+        (self.hungry_since, self.hungry_before) = (None, Duration::ZERO);
+    }
+
+    /// Whether it gives too little for a place.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.is_slow
+    }
+
+    /// When it has had time to show its rate over a path with that round-trip time.
+    fn shows_at(&self, round_trip: Duration) -> Option<Timestamp> {
+        let (least, most) = SHOWS_IN;
+        let time = (round_trip * SHOWS_IN_ROUND_TRIPS).clamp(least, most).max(round_trip * 2);
+        self.hungry_since.map(|since| since + time.saturating_sub(self.hungry_before))
+    }
+
+    /// Bytes a second that it gave since it had something to give, of `given` in all.
+    fn rate(&self, given: u64, now: Timestamp) -> u64 {
+        let time = self.hungry_before + self.hungry_since.map_or(Duration::ZERO, |since| now.since(since));
+        let bytes = u128::from(given.saturating_sub(self.given_before));
+        (bytes * 1_000_000_000).checked_div(time.as_nanos()).map_or(0, |rate| rate as u64)
+    }
+}
+
+/// What a download remembers to tell slow owners from others.
+#[derive(Debug)]
+pub(super) struct Rotation {
+    /// What the best session gave, in bytes a second, and when, or when that was halved last.
+    had: u64,
+    had_at: Timestamp,
+    /// Answers of the tracker, one after the other, that named nobody new.
+    stale_answers: u32,
+    quick_questions: u32,
+}
+
+impl Rotation {
+    pub(super) fn new(now: Timestamp) -> Rotation {
+        Rotation { had: 0, had_at: now, stale_answers: 0, quick_questions: 0 }
+    }
+
+    /// The tracker has answered; whether it named somebody new.
+    pub(super) fn on_answer(&mut self, has_news: bool) {
+        self.stale_answers = if has_news { 0 } else { self.stale_answers.saturating_add(1) };
+    }
+
+    /// The best of all now gives `best` bytes a second: what is to be compared with.
+    fn compare_with(&mut self, best: u64, now: Timestamp) -> u64 {
+        while self.had > 0 && now >= self.had_at + HAD_HALVES {
+            (self.had, self.had_at) = (self.had / 2, self.had_at + HAD_HALVES);
+        }
+        if best >= self.had {
+            (self.had, self.had_at) = (best, now);
+        }
+        self.had
+    }
+
+    /// All that are known were tried, and there are not enough: whether the tracker is asked soon.
+    fn asks_soon(&mut self) -> bool {
+        let asks = self.stale_answers < STALE_ANSWERS && self.quick_questions < MOST_QUICK_QUESTIONS;
+        self.quick_questions += u32::from(asks);
+        asks
+    }
+}
+
+impl Download {
+    /// Who gives too little loses its place, and its session where there is no room for others that were not tried yet.
+    pub(super) fn rotate(&mut self, cx: &mut Context<'_>) {
+        match &self.phase {
+            // Where the disk holds all up, no owner shows how fast it is.
+            Phase::Fetching(fetch) if fetch.is_starved() => return,
+            Phase::Fetching(_) => self.judge(cx),
+            Phase::Describing(_) => {}
+            _ => return,
+        }
+        let some_are_slow = self.sessions.values().any(|session| session.showing.is_slow());
+        if self.has_enough_owners(cx.settings) {
+            return;
+        }
+        let busy = |node| node == cx.node || self.sessions.values().any(|session| session.owner == node);
+        let untried = self.candidates.untried(cx.now, busy);
+        if untried == 0 {
+            if some_are_slow && self.rotation.asks_soon() {
+                self.need.ask_soon(cx.now);
+            }
+            return;
+        }
+        if self.sessions.len() < Download::most_sessions(cx.settings) {
+            return;
+        }
+        let spare = self.sessions.values().filter(|session| session.is_spare());
+        let spare = spare.map(|session| (session.rate(cx.now), session.key)).collect();
+        for key in leavers(spare, cx.settings.download.owners.into(), untried) {
+            self.end_session(key, SessionEnd::Slow, cx);
+        }
+    }
+
+    /// When a session will have shown how fast it is.
+    pub(super) fn rotates_at(&self, now: Timestamp) -> Timestamp {
+        if !matches!(self.phase, Phase::Fetching(_)) {
+            return Timestamp::NEVER;
+        }
+        let shows = self.sessions.values().filter_map(Session::shows_at).filter(|at| *at > now);
+        shows.min().unwrap_or(Timestamp::NEVER)
+    }
+
+    fn judge(&mut self, cx: &mut Context<'_>) {
+        let slowest = if cx.download_limit.rate().is_some() { 0 } else { SLOWEST };
+        let shown: Vec<Shown> = self.sessions.values_mut().map(|session| session.shown(cx.now)).collect();
+        let best = shown.iter().map(|shown| shown.rate).max().unwrap_or_default();
+        let best = self.rotation.compare_with(best, cx.now);
+        for one in shown {
+            let slow = is_slow(one, best, slowest);
+            let Some(session) = self.sessions.get_mut(&one.session).filter(|_| slow != one.was_slow) else {
+                continue;
+            };
+            session.set_slow(slow);
+            self.attention.draw_to_all();
+        }
+    }
+}
+
+impl Session {
+    /// What it has shown so far.
+    fn shown(&mut self, now: Timestamp) -> Shown {
+        if !self.is_choked() && self.flow().is_none_or(|flow| flow.outstanding() == 0) {
+            self.showing.on_idle();
+        }
+        // Who has given nothing at all may have a long queue: how long that is waited for is another question.
+        let has_given = self.given() > self.showing.given_before;
+        let had_time = has_given && !self.is_choked() && self.shows_at().is_some_and(|at| now >= at);
+        // What it gave of late counts as much as what it gave in all that time.
+        let rate = self.rate(now).max(self.showing.rate(self.given(), now));
+        Shown { session: self.key, rate, had_time, was_slow: self.showing.is_slow() }
+    }
+
+    fn shows_at(&self) -> Option<Timestamp> {
+        self.showing.shows_at(self.rtt().unwrap_or_default())
+    }
+
+    pub(super) fn set_slow(&mut self, is_slow: bool) {
+        self.showing.is_slow = is_slow;
+    }
+
+    /// Whether it takes one of the download's places.
+    pub(super) fn takes_place(&self) -> bool {
+        self.is_useful() && !self.showing.is_slow()
+    }
+
+    /// Whether others may have its room: it says nothing, or gives little. Who serves others for now comes back.
+    fn is_spare(&self) -> bool {
+        !self.takes_place() && !self.is_choked()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whoever is slow has had time, and gives less than the bound or than a part of the best; the best itself is slow only below the bound.
+        #[test]
+        fn who_is_slow_is_slow_beside_somebody(rate in 0u64..20_000_000, best in 0u64..200_000_000, had_time: bool, was_slow: bool) {
+            let one = Shown { session: SessionKey(1), rate, had_time, was_slow };
+            let slow = is_slow(one, best.max(rate), SLOWEST);
+            prop_assert!(!slow || had_time);
+            if rate >= HYSTERESIS * SLOWEST.max(best / SLOW_BESIDE) {
+                prop_assert!(!slow, "fast enough, whatever it was");
+            }
+            if had_time && rate < SLOWEST.max(best / SLOW_BESIDE) {
+                prop_assert!(slow);
+            }
+            prop_assert!(!slow || is_slow(Shown { was_slow: true, ..one }, best.max(rate), SLOWEST), "no to and fro at the bound");
+        }
+
+        /// As many leave as others come, the slowest, and the best stay.
+        #[test]
+        fn the_slowest_leave_for_as_many_others(rates in prop::collection::vec(0u64..1000, 0..40), keep in 0usize..10, untried in 0usize..40) {
+            let spare: Vec<(u64, SessionKey)> = (0u32..).zip(&rates).map(|(key, &rate)| (rate, SessionKey(key))).collect();
+            let leave = leavers(spare.clone(), keep, untried);
+            prop_assert!(leave.len() <= untried && spare.len() - leave.len() >= keep.min(spare.len()));
+            let rate = |key: &SessionKey| rates[key.0 as usize];
+            let stays = spare.iter().filter(|(_, key)| !leave.contains(key)).map(|(rate, _)| *rate).min();
+            if let (Some(fastest), Some(stays)) = (leave.iter().map(rate).max(), stays) {
+                prop_assert!(fastest <= stays);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_had_is_compared_with_for_a_while() {
+        let now = Timestamp::ZERO;
+        let mut rotation = Rotation::new(now);
+        assert_eq!(rotation.compare_with(8_000_000, now), 8_000_000);
+        assert_eq!(rotation.compare_with(1_000_000, now + HAD_HALVES), 4_000_000);
+        assert_eq!(rotation.compare_with(1_000_000, now + 3 * HAD_HALVES), 1_000_000);
+    }
+
+    #[test]
+    fn the_tracker_is_not_asked_without_end() {
+        let mut rotation = Rotation::new(Timestamp::ZERO);
+        (0..STALE_ANSWERS - 1).for_each(|_| rotation.on_answer(false));
+        assert!(rotation.asks_soon());
+        rotation.on_answer(false);
+        assert!(!rotation.asks_soon(), "there seem to be no others");
+        rotation.on_answer(true);
+        assert_eq!((0..1000).filter(|_| rotation.asks_soon()).count(), MOST_QUICK_QUESTIONS as usize - 1);
+    }
+}
