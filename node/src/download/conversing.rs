@@ -25,7 +25,9 @@ impl Download {
         };
         self.silence.on_heard();
         match message {
-            NodeToNode::Have(_) | NodeToNode::Hint(_) | NodeToNode::Ping(_) => self.attention.draw_to(key),
+            NodeToNode::Have(_) | NodeToNode::Bitfield(_) | NodeToNode::Hint(_) | NodeToNode::Ping(_) => {
+                self.attention.draw_to(key)
+            }
             _ => self.attention.draw_to_all(),
         }
         match message {
@@ -36,17 +38,12 @@ impl Download {
             }
             NodeToNode::Welcome(welcome) => self.handle_welcome(key, welcome, cx),
             NodeToNode::Bitfield(bitfield) => {
-                session.handle_bitfield(&bitfield.bits);
-                self.recount();
+                let news = session.handle_bitfield(&bitfield.bits);
+                self.learn(key, &news);
             }
             NodeToNode::Have(have) => {
                 let news = session.handle_have(&have.runs);
-                if session.is_doubted() {
-                    return;
-                }
-                if let Phase::Fetching(fetch) = &mut self.phase {
-                    fetch.availability.learn(&news);
-                }
+                self.learn(key, &news);
             }
             NodeToNode::Control(control) => {
                 session.on_answer();
@@ -71,6 +68,16 @@ impl Download {
             NodeToNode::Hello(_) | NodeToNode::Request(_) | NodeToNode::Probe(_) => {
                 cx.counters.unexpected += 1;
             }
+        }
+    }
+
+    /// The owner of `key` has `pieces` too, as it says: they are counted, and nothing else is.
+    fn learn(&mut self, key: SessionKey, pieces: &[u32]) {
+        let counts = self.sessions.get(&key).is_some_and(|session| !session.is_doubted());
+        if let Phase::Fetching(fetch) = &mut self.phase
+            && counts
+        {
+            fetch.availability.learn(pieces);
         }
     }
 

@@ -44,9 +44,14 @@ impl Has {
         }
     }
 
-    /// BITFIELD: those whose bit is set; pieces that the content does not have are left out.
-    pub(crate) fn learn_bits(&mut self, bits: &Bits) {
-        bits.pieces().for_each(|piece| self.learn(piece..piece + 1));
+    /// BITFIELD: those whose bit is set; pieces that the content does not have are left out. Those that were not known.
+    pub(crate) fn learn_bits(&mut self, bits: &Bits) -> Vec<u32> {
+        let Has::Some(pieces) = self else {
+            return Vec::new();
+        };
+        let all = pieces.len();
+        let is_news = |piece: &u32| (*piece as usize) < all && !pieces.put(*piece as usize);
+        bits.pieces().filter(is_news).collect()
     }
 
     /// HAVE: runs of them. No more is taken in than the content has pieces, and of what is known already many are looked at in one step:
@@ -69,14 +74,6 @@ impl Has {
             }
         }
         news
-    }
-
-    /// A run of them; pieces that the content does not have are left out.
-    fn learn(&mut self, run: Range<u32>) {
-        if let Has::Some(pieces) = self {
-            let end = (run.end as usize).min(pieces.len());
-            pieces.insert_range((run.start as usize).min(end)..end);
-        }
     }
 
     /// `piece` of `all` pieces is not there after all.
@@ -111,16 +108,21 @@ fn zeroes_in(bits: &FixedBitSet, range: Range<usize>) -> impl Iterator<Item = us
 
 #[cfg(test)]
 mod tests {
+    use messages::limits::MAX_PIECES;
     use proptest::prelude::*;
 
     use super::*;
 
+    fn run(first: u32, count: u32) -> PieceRun {
+        PieceRun::new(first, count).expect("a run")
+    }
+
     #[test]
     fn what_is_told_is_known_and_nothing_beyond_the_content() {
         let mut has = Has::nothing(10);
-        has.learn(3..5);
-        has.learn(8..u32::MAX);
-        has.learn_bits(&Bits::of(0, 2, |_| true));
+        has.learn_runs(&[run(3, 2), run(8, MAX_PIECES - 8)]);
+        assert_eq!(has.learn_bits(&Bits::of(0, 4, |piece| piece != 2)), [0, 1]);
+        assert_eq!(has.learn_bits(&Bits::of(8, 8, |_| true)), Vec::new(), "no news");
         assert_eq!((0..12).filter(|&piece| has.contains(piece)).collect::<Vec<_>>(), [0, 1, 3, 4, 8, 9]);
         has.forget(4, 10);
         has.forget(99, 10);
@@ -129,7 +131,6 @@ mod tests {
 
     #[test]
     fn one_message_makes_no_more_work_than_the_content_has_pieces() {
-        let run = |first, count| PieceRun::new(first, count).expect("a run");
         let mut has = Has::nothing(10);
         assert_eq!(has.learn_runs(&[run(0, 8), run(0, 8), run(9, 1)]), (0..8).collect::<Vec<_>>());
         assert_eq!((0..10).filter(|&piece| has.contains(piece)).count(), 8);
@@ -164,11 +165,15 @@ mod tests {
             let mut has = if all { Has::Everything } else { Has::nothing(pieces) };
             let mut list = vec![all; pieces as usize];
             for (what, first, count, bits) in steps {
-                match what {
-                    0 => has.learn(first..first + count),
+                let news = match what {
+                    0 => has.learn_runs(PieceRun::new(first, count).as_slice()),
                     1 => has.learn_bits(&Bits::of(first, 64, |piece| bits >> (piece - first) & 1 == 1)),
-                    _ => has.forget(first, pieces),
-                }
+                    _ => {
+                        has.forget(first, pieces);
+                        Vec::new()
+                    }
+                };
+                let before = list.clone();
                 for (piece, is_there) in (0u32..).zip(&mut list) {
                     match what {
                         0 => *is_there |= (first..first + count).contains(&piece),
@@ -177,6 +182,8 @@ mod tests {
                     }
                 }
                 prop_assert_eq!((0..pieces).map(|piece| has.contains(piece)).collect::<Vec<_>>(), list.clone());
+                let came = |piece: &u32| list[*piece as usize] && !before[*piece as usize];
+                prop_assert_eq!(news, (0..pieces).filter(came).collect::<Vec<_>>());
             }
         }
     }

@@ -8,7 +8,7 @@ use messages::{Conversation, PieceIndex};
 use super::served::Served;
 use super::session::{Answer, Refusal, Serving};
 use super::swarm::{CHOKE_RETRY, places, pointed_at};
-use super::{Met, Owner};
+use super::{Met, Owner, telling};
 use crate::context::Context;
 use crate::event::Event;
 use crate::output::{Reason, Wait};
@@ -111,11 +111,15 @@ impl Owner {
             cx.upload_limit.spend(probed.size.bytes().into());
             cx.out.send_probed(session.peer, session.theirs, probed);
         }
+        if let Some(Answer::Bits(pieces)) = &answer {
+            cx.upload_limit.spend(telling::length(pieces));
+            cx.send(session.peer, session.theirs, &served.bits(pieces));
+        }
         if let Some(Answer::Burst(burst)) = answer {
             let (content, peer) = (served.content, session.peer);
             let (piece, offset, length) = (burst.first.piece, burst.first.offset, burst.length);
+            cx.upload_limit.spend(length);
             if piece != PieceIndex::MANIFEST {
-                cx.upload_limit.spend(length);
                 cx.counters.sent_bytes += u64::from(length);
                 served.sent += u64::from(length);
             }

@@ -133,6 +133,6 @@ impl Owner {
         {
             pointed_at(ours, session, served, cx);
         }
-        served.bitfields().for_each(|bits| cx.send(session.peer, session.theirs, &bits));
+        self.tell_pieces(ours, cx.now);
     }
 }

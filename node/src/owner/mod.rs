@@ -10,7 +10,8 @@
 //! ```
 //!
 //! `served` is a content and which pieces of it are here, `places` and `choking` say who is served when more want to be than there are
-//! places, `spreading` what of it the swarm has from here, `greeting` and `session` are one downloader, `seats` says who makes room, `answering` says whose turn it is.
+//! places, `spreading` what of it the swarm has from here, `greeting` and `session` are one downloader, `seats` says who makes room,
+//! `telling` which pieces are here, `answering` whose turn it is.
 
 mod answering;
 mod choking;
@@ -21,6 +22,7 @@ mod served;
 mod session;
 mod spreading;
 mod swarm;
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -223,9 +225,7 @@ impl Owner {
                 let pong = messages::node_to_node::Pong { nonce: ping.nonce };
                 cx.send(session.peer, session.theirs, &pong);
                 // Who has nothing to ask for may have missed what there is.
-                if let Some(served) = self.shares.get(&session.share) {
-                    served.bitfields().for_each(|bits| cx.send(session.peer, session.theirs, &bits));
-                }
+                self.tell_pieces(ours, cx.now);
             }
             NodeToNode::Pong(pong) => session.on_pong(pong.nonce, cx.now),
             NodeToNode::Bye(bye) => {
@@ -272,9 +272,17 @@ impl Owner {
                 cx.send(session.peer, session.theirs, &Bye { reason: ByeReason::Done });
                 self.end(ours, SessionEnd::Silent, cx);
             } else {
-                session.looked_at = ends;
-                self.deadlines.insert((ends, ours));
+                self.begin_telling(ours, cx.now);
+                self.look_again(ours, ends);
             }
+        }
+    }
+
+    /// The session `ours`, which is not in the table of deadlines, is looked at when it may end or has to be told something.
+    fn look_again(&mut self, ours: Conversation, ends: Timestamp) {
+        if let Some(session) = self.sessions.get_mut(&ours) {
+            session.looked_at = ends.min(session.telling.due());
+            self.deadlines.insert((session.looked_at, ours));
         }
     }
 

@@ -148,14 +148,10 @@ impl Served {
         self.tells_at.min(gives)
     }
 
-    /// The pieces that are here, for a new session; none when all of them are.
-    pub(super) fn bitfields(&self) -> impl Iterator<Item = Bitfield> {
-        let pieces = self.manifest.layout().pieces();
-        self.have.iter().flat_map(move |have| {
-            (0..pieces).step_by(Bits::CAPACITY as usize).map(move |first| Bitfield {
-                bits: Bits::of(first, pieces - first, |piece| have.contains(piece as usize)),
-            })
-        })
+    /// Which of `pieces` are here.
+    pub(super) fn bits(&self, pieces: &Range<u32>) -> Bitfield {
+        let count = pieces.end - pieces.start;
+        Bitfield { bits: Bits::of(pieces.start, count, |piece| self.has(PieceIndex(piece))) }
     }
 
     /// The news that are due by `now`, as messages for every session.

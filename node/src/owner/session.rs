@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use messages::{
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
+use super::telling::{self, Telling};
 use crate::ids::ShareId;
 use crate::meter::Meter;
 use crate::output::{Burst, Source};
@@ -48,8 +50,15 @@ pub(super) enum Refusal {
 /// Something that was asked for and waits for its turn.
 #[derive(Debug)]
 enum Queued {
-    Range { request: u32, range: ByteRange, segment: u16, since: Timestamp },
+    Range {
+        request: u32,
+        range: ByteRange,
+        segment: u16,
+        since: Timestamp,
+    },
     Probe(Probed),
+    /// Which of these pieces are here.
+    Bits(Range<u32>),
 }
 
 impl Queued {
@@ -58,6 +67,7 @@ impl Queued {
         match self {
             Queued::Range { range, .. } => range.length(),
             Queued::Probe(probed) => probed.size.bytes().into(),
+            Queued::Bits(pieces) => telling::length(pieces),
         }
     }
 }
@@ -67,6 +77,8 @@ impl Queued {
 pub(super) enum Answer {
     Burst(Burst),
     Probed(Probed),
+    /// Which of these pieces are here.
+    Bits(Range<u32>),
 }
 
 /// Whether the downloader has to show that it still listens.
@@ -89,6 +101,8 @@ pub(super) struct Serving {
     queue: VecDeque<Queued>,
     /// How many of them are probes.
     probes: usize,
+    /// Whether it is told which pieces are here.
+    pub(super) telling: Telling,
     /// The highest request number so far, and one bit for each of those before it.
     highest_request: Option<u32>,
     seen: u128,
@@ -103,7 +117,7 @@ pub(super) struct Serving {
     deficit: u32,
     challenge: Challenge,
     meter: Meter,
-    /// Bytes of PROBED sent.
+    /// Bytes of PROBED and BITFIELD sent.
     probed: u64,
     /// Whether bursts are sent without offload.
     apart: bool,
@@ -142,6 +156,7 @@ impl Serving {
             node: hello.node,
             queue: VecDeque::new(),
             probes: 0,
+            telling: Telling::default(),
             highest_request: None,
             seen: 0,
             sequence: 0,
@@ -265,7 +280,7 @@ impl Serving {
         if range.end() > length || !range.fits_burst(segment) {
             return Err(Refusal::NoSuchRange);
         }
-        if self.queue.len() - self.probes >= limit {
+        if self.queue.len() - self.probes - usize::from(self.telling.is_under_way()) >= limit {
             return Err(Refusal::QueueFull);
         }
         self.remember(request);
@@ -310,9 +325,9 @@ impl Serving {
         self.begun.push_back((range.piece(), left));
     }
 
-    /// Whether something waits to be sent to it.
+    /// Whether something that it asked for waits to be sent to it.
     pub(super) fn is_busy(&self) -> bool {
-        !self.queue.is_empty()
+        self.queue.len() > usize::from(self.telling.is_under_way())
     }
 
     /// Bytes a second that it was sent lately.
@@ -328,6 +343,11 @@ impl Serving {
         let before = self.queue.len();
         self.queue.extend(sizes.map(|&size| Queued::Probe(Probed { id: probe.id, size })));
         self.probes += self.queue.len() - before;
+    }
+
+    /// Puts the bits of `pieces` in the queue.
+    pub(super) fn queue_bits(&mut self, pieces: Range<u32>) {
+        self.queue.push_back(Queued::Bits(pieces));
     }
 
     /// The downloader no longer wants `request`.
@@ -354,6 +374,7 @@ impl Serving {
             // It has not answered for too long: what it asked for is dropped, and it may ask again.
             self.queue.clear();
             self.probes = 0;
+            self.telling.stop();
         }
         if !std::mem::replace(&mut self.has_turn, true) {
             self.deficit += quantum;
@@ -366,6 +387,12 @@ impl Serving {
                 self.probes -= 1;
                 self.probed += u64::from(probed.size.bytes());
                 return Some(Answer::Probed(probed));
+            }
+            Queued::Bits(pieces) => {
+                self.probed += u64::from(telling::length(&pieces));
+                let next = self.telling.next(pieces.end, layout.pieces());
+                self.queue.extend(next.map(Queued::Bits));
+                return Some(Answer::Bits(pieces));
             }
         };
         let count = range.segments(segment);

@@ -251,9 +251,9 @@ impl Session {
         if measured > 0 || stopped { measured.max(1) } else { self.flow.as_ref().map_or(0, Flow::rate) }
     }
 
-    /// BITFIELD: pieces that the owner has.
-    pub(crate) fn handle_bitfield(&mut self, bits: &Bits) {
-        self.has.learn_bits(bits);
+    /// BITFIELD: pieces that the owner has. Those that were news.
+    pub(crate) fn handle_bitfield(&mut self, bits: &Bits) -> Vec<u32> {
+        self.has.learn_bits(bits)
     }
 
     /// HAVE: pieces that the owner has now. Those that were news.

@@ -3,3 +3,4 @@
 mod dripping;
 mod names;
 mod taking;
+mod telling;

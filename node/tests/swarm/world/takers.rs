@@ -100,6 +100,10 @@ pub(crate) enum Takes {
     Boasts(Duration),
     /// PING, this often.
     Pings(Duration),
+    /// HELLO again, this often.
+    Greets(Duration),
+    /// The manifest, and again, as fast as it can be had.
+    Manifest,
 }
 
 /// One session of a taker.
@@ -130,6 +134,8 @@ pub(crate) struct Taker {
     pub(crate) taken: u64,
     /// Datagrams and their bytes that came, CHUNKs apart, and that were sent.
     pub(crate) heard: (u64, u64),
+    /// How many of them were BITFIELDs.
+    pub(crate) bitfields: u64,
     pub(crate) said: (u64, u64),
 }
 
@@ -167,7 +173,8 @@ impl World {
             let at = taking.from.max(self.now) + BEGINS_APART * session;
             self.schedule(at, Happening::Taker { host, session, timer: 0 });
         }
-        self.takers.insert(host, Taker { taking, sessions, taken: 0, heard: (0, 0), said: (0, 0) });
+        self.takers
+            .insert(host, Taker { taking, sessions, taken: 0, heard: (0, 0), bitfields: 0, said: (0, 0) });
         host
     }
 
@@ -188,7 +195,7 @@ impl World {
                 if let Some(session) = taker.sessions.get_mut(header.conversation.0 as usize) {
                     session.given_at = self.now;
                     session.highest_sequence = session.highest_sequence.max(header.sequence);
-                    if ends && taker.taking.takes == Takes::Everything {
+                    if ends && matches!(taker.taking.takes, Takes::Everything | Takes::Manifest) {
                         self.ask(host, &mut taker, header.conversation.0, 1, RANGE);
                     }
                 }
@@ -198,6 +205,7 @@ impl World {
                 Ok(Datagram::Peer(conversation, message)) => {
                     taker.heard.0 += 1;
                     taker.heard.1 += bytes.len() as u64;
+                    taker.bitfields += u64::from(matches!(message, NodeToNode::Bitfield(_)));
                     self.hear(host, &mut taker, conversation.0, &message);
                     true
                 }
@@ -255,6 +263,11 @@ impl World {
 
     /// HELLO, and again when it is not answered.
     fn greet(&mut self, host: HostId, taker: &mut Taker, number: u32) {
+        self.say_hello(host, taker, number);
+        self.again(host, taker, number, TRIES_AGAIN);
+    }
+
+    fn say_hello(&mut self, host: HostId, taker: &mut Taker, number: u32) {
         let session = &taker.sessions[number as usize];
         let hello = Hello {
             nonce: self.rng.random(),
@@ -266,7 +279,6 @@ impl World {
             cookie: session.cookie,
         };
         self.say_on(host, taker, number, Conversation(number), &hello);
-        self.again(host, taker, number, TRIES_AGAIN);
     }
 
     /// What the script says, in an open session.
@@ -276,7 +288,7 @@ impl World {
                 self.ask(host, taker, number, 1, 1);
                 every
             }
-            Takes::Everything => {
+            Takes::Everything | Takes::Manifest => {
                 if taker.sessions[number as usize].given_at + TRIES_AGAIN <= self.now {
                     self.ask(host, taker, number, MAX_RANGES, RANGE);
                 }
@@ -303,20 +315,27 @@ impl World {
                 self.tell(host, taker, number, &Ping { nonce: 1 });
                 every
             }
+            Takes::Greets(every) => {
+                self.say_hello(host, taker, number);
+                every
+            }
         };
         self.again(host, taker, number, after);
     }
 
-    /// REQUEST of the next ranges of the content, of `length` bytes at most, and around.
+    /// REQUEST of the next ranges of the content, or of its manifest, of `length` bytes at most, and around.
     fn ask(&mut self, host: HostId, taker: &mut Taker, number: u32, count: usize, length: u32) {
         let layout = self.layout_of(taker.taking.content);
         let session = &mut taker.sessions[number as usize];
         let mut ranges = Vec::new();
         for _ in 0..count {
             let (piece, offset) = session.next;
-            let end = layout.piece_length(PieceIndex(piece));
+            let (of, end) = match taker.taking.takes {
+                Takes::Manifest => (PieceIndex::MANIFEST, layout.manifest_length()),
+                _ => (PieceIndex(piece), layout.piece_length(PieceIndex(piece))),
+            };
             let length = length.min(end - offset);
-            ranges.push(ByteRange::new(PieceIndex(piece), offset, length).expect("a range"));
+            ranges.push(ByteRange::new(of, offset, length).expect("a range"));
             session.next = match offset + length {
                 next if next < end => (piece, next),
                 _ => ((piece + 1) % layout.pieces(), 0),
