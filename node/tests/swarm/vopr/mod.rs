@@ -13,6 +13,7 @@ use node::{Destination, DownloadOrder, Patience, Wanted};
 
 use crate::disk::DiskFaults;
 use crate::link::LinkSpec;
+use crate::world::takers::Taking;
 use crate::world::{Cut, Fault, Flood, HostId, Move, TRACKER, World};
 pub(crate) use options::Options;
 use options::{HostOptions, Trouble};
@@ -20,6 +21,8 @@ use options::{HostOptions, Trouble};
 const NAME: &str = "film.bin";
 /// What everybody who is connected may take once nothing breaks any more, besides three times what the bytes take.
 const GRACE: Duration = Duration::from_secs(60);
+/// The link of who takes what it does not want carries no more bytes a second, so that worlds can be run.
+const TAKERS_LINK: u64 = 1_250_000;
 /// So many events of each host are kept, for whoever reads of a failure.
 const EVENTS_KEPT: usize = 100;
 
@@ -56,6 +59,7 @@ pub(crate) fn run(options: &Options) -> u64 {
     }
     plan_surroundings(&mut world, options, content, end);
     add_namesakes(&mut world, options);
+    add_taker(&mut world, options, content, end);
     stop_faults(&mut world, options, end);
     world.run(end, |_| false);
     finish(&mut world, options, content);
@@ -87,6 +91,23 @@ fn add_namesakes(world: &mut World, options: &Options) {
         let name = world.library.named(NAME).name.clone();
         world.share(host, Path::new("/shared").join(number.to_string()), name, other);
     }
+}
+
+/// A host that takes what owners have, for as long as faults last or to the end.
+fn add_taker(world: &mut World, options: &Options, content: ContentId, end: Timestamp) {
+    let Some(spec) = &options.taker else { return };
+    let mut taking = Taking::new(spec.takes, content, HostId(0), spec.sessions);
+    if spec.from_all {
+        taking.owners = (0..options.owners.len() + options.downloaders.len()).map(HostId).collect();
+    }
+    taking.addresses = spec.addresses.clone();
+    if !spec.goes_on {
+        taking.until = end;
+    }
+    (taking.answers_pings, taking.says_bye) = (spec.answers_pings, spec.says_bye);
+    let LinkSpec { up, down, .. } = options.link;
+    let link = LinkSpec { up: up.min(TAKERS_LINK), down: down.min(TAKERS_LINK), ..options.link };
+    world.add_taker(link, taking);
 }
 
 /// The person at `host` wants the file by its name, or by its id.

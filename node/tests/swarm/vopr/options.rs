@@ -1,5 +1,6 @@
 //! What one world is like, as drawn from its seed.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -7,6 +8,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use crate::link::{Bursts, LinkSpec};
 use crate::world::actors::Part;
+use crate::world::takers::{self, Takes};
 use crate::world::{Manners, Move};
 
 /// Everything that is drawn.
@@ -28,6 +30,21 @@ pub(crate) struct Options {
     pub(crate) flood: Option<Duration>,
     /// One more host calls so many other contents by the file's name; then everybody asks for it by its id.
     pub(crate) namesakes: Option<u32>,
+    pub(crate) taker: Option<TakerOptions>,
+}
+
+/// One more host that takes what owners have, and wants none of it.
+#[derive(Debug)]
+pub(crate) struct TakerOptions {
+    pub(crate) takes: Takes,
+    pub(crate) sessions: u32,
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Whether it goes on when faults have ended.
+    pub(crate) goes_on: bool,
+    pub(crate) answers_pings: bool,
+    pub(crate) says_bye: bool,
+    /// Whether it takes from everybody, or from the first owner.
+    pub(crate) from_all: bool,
 }
 
 /// What one host is like, and what happens to it.
@@ -136,10 +153,12 @@ impl Options {
             partitions: (0..partitions).map(|_| draw_partition(hosts, moment(rng), rng)).collect(),
             flood: rng.random_bool(0.2).then(|| Duration::from_millis(rng.random_range(2..200))),
             namesakes: None,
+            taker: None,
         };
         options.draw_paths();
         options.draw_drips();
         options.draw_namesakes();
+        options.draw_taker();
         options
     }
 
@@ -160,6 +179,46 @@ impl Options {
                 owner.manners = Manners::Plays(Part::Drips(every));
             }
         }
+    }
+
+    /// Who takes what it does not want, drawn on its own as well.
+    fn draw_taker(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x7461_6b65);
+        if !rng.random_bool(0.15) {
+            return;
+        }
+        let sessions = rng.random_range(1..=64);
+        // No more datagrams a second than worlds can be run with.
+        let every = Duration::from_millis([5, 50, 800][rng.random_range(0..3)])
+            .max(Duration::from_millis(4) * sessions);
+        let takes = [
+            Takes::OneByte(every),
+            Takes::Everything,
+            Takes::Steadily(rng.random_range(1_000..1_000_000)),
+            Takes::Nothing,
+            Takes::Boasts(every),
+            Takes::Pings(every),
+            Takes::Greets(every),
+            Takes::Manifest,
+        ][rng.random_range(0..8)];
+        let addresses = match rng.random_range(0..3) {
+            0 => takers::addresses(1),
+            1 => takers::addresses(rng.random_range(2..9)),
+            _ => takers::addresses_of_one_prefix(rng.random_range(2..9)),
+        };
+        // What honest downloaders may take is reckoned without what others take of the link.
+        let is_cheap =
+            matches!(takes, Takes::OneByte(_) | Takes::Nothing | Takes::Boasts(_) | Takes::Pings(_))
+                && every >= Duration::from_millis(50);
+        self.taker = Some(TakerOptions {
+            takes,
+            sessions,
+            addresses,
+            goes_on: is_cheap && rng.random(),
+            answers_pings: rng.random_bool(0.8),
+            says_bye: rng.random(),
+            from_all: rng.random(),
+        });
     }
 
     /// What the links carry, drawn on its own: without it a seed's world is what it was.
