@@ -81,7 +81,7 @@ impl<'a> Datagram<'a> {
             let (header, payload) = ChunkHeader::decode(bytes)?;
             return Ok(Datagram::Chunk(header, payload));
         }
-        if bytes.len() > CONTROL_DATAGRAM && kind != Kind::Probed {
+        if bytes.len() > CONTROL_DATAGRAM && !matches!(kind, Kind::Probed | Kind::Ping) {
             return Err(DecodeError::Trailing { kind, extra: bytes.len() - CONTROL_DATAGRAM });
         }
         if let Some(message) = NodeToNode::decode(kind, bytes)? {

@@ -102,7 +102,7 @@ pub struct Request {
     pub first_request: u32,
     /// The highest CHUNK sequence that has arrived: the owner bounds by it what it sends unheard.
     pub highest_sequence: u32,
-    /// The nonce of the owner's last PING, or 0: it answers that too.
+    /// The nonce of one of the owner's last PINGs, or 0: it answers that too.
     pub ping_echo: u64,
     /// Bytes of payload in each CHUNK but a range's last: 1 to [`MAX_SEGMENT`].
     pub segment_size: u16,
@@ -284,12 +284,26 @@ pub struct Probed {
     pub size: ProbeSize,
 }
 
-/// PING: are you there? Answered with PONG.
+/// PING: are you there? Answered with PONG. An owner's is as long as the CHUNKs behind which it goes, padded with zeros, so that the
+/// path loses it as it loses them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping {
     /// To be sent back; never 0, which in a REQUEST says that there was no PING.
     #[serde(deserialize_with = "ping_nonce")]
     pub nonce: u64,
+    /// The size of this datagram, in bytes: at least [`Ping::SHORTEST`].
+    pub size: u16,
+}
+
+impl Ping {
+    /// The length of a PING without padding, in bytes.
+    pub const SHORTEST: u16 = 18;
+
+    /// A PING without padding.
+    #[must_use]
+    pub const fn new(nonce: u64) -> Ping {
+        Ping { nonce, size: Ping::SHORTEST }
+    }
 }
 
 /// PONG: the answer to PING.
@@ -366,6 +380,11 @@ impl Body for Probed {
 }
 impl Body for Ping {
     const KIND: Kind = Kind::Ping;
+    const PADDING: Padding = Padding::ToOwnSize;
+
+    fn own_size(&self) -> usize {
+        self.size.into()
+    }
 }
 impl Body for Pong {
     const KIND: Kind = Kind::Pong;

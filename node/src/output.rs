@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use messages::node_to_node::Probed;
+use messages::node_to_node::{Ping, Probed};
 use messages::{CHUNK_HEADER, ChunkHeader, Conversation, Timestamp};
 
 use crate::disk::DiskRequest;
@@ -109,6 +109,8 @@ pub struct Burst {
     pub first: ChunkHeader,
     /// Whether each segment is to be given to the system on its own: offload is broken somewhere on the way.
     pub apart: bool,
+    /// What goes right behind the last segment, to meet on the way what the segments meet.
+    pub ping: Option<Ping>,
 }
 
 impl Burst {
@@ -122,6 +124,15 @@ impl Burst {
     #[must_use]
     pub const fn wire_length(&self) -> usize {
         self.length as usize + self.segments() * CHUNK_HEADER
+    }
+
+    /// The datagram that goes behind the last segment.
+    #[must_use]
+    pub fn ping_datagram(&self) -> Option<Vec<u8>> {
+        let mut datagram = Vec::new();
+        self.ping
+            .map(|ping| messages::encode(self.first.conversation, &ping, &mut datagram))
+            .map(|()| datagram)
     }
 
     /// The header of segment `index`.
@@ -223,6 +234,8 @@ pub enum Reason {
     Pacing,
     /// The upload limit allows the next burst.
     UploadLimit,
+    /// A session whose path lost too much may be sent the next burst.
+    Backstop,
     /// The download limit allows the next request.
     DownloadLimit,
     /// A path may carry longer datagrams.

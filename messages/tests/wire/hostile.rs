@@ -77,7 +77,7 @@ fn a_wrong_header_is_named() {
 
 #[test]
 fn padding_is_zeros_of_exactly_one_length() {
-    for title in ["HELLO", "PROBED"] {
+    for title in ["HELLO", "PROBED", "PING"] {
         let sample = samples::titled(title);
         let datagram = sample.expected();
         let first_zero = sample.offset_of("zeros");

@@ -21,7 +21,7 @@ proptest! {
         };
         prop_assert_eq!((heard_in, heard), (conversation, expected));
         let kind = Header::decode(&datagram).expect("a header").kind;
-        prop_assert!(matches!(kind, Kind::Chunk | Kind::Probed) || datagram.len() <= CONTROL_DATAGRAM);
+        prop_assert!(matches!(kind, Kind::Chunk | Kind::Probed | Kind::Ping) || datagram.len() <= CONTROL_DATAGRAM);
     }
 
     #[test]

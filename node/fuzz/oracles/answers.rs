@@ -232,7 +232,7 @@ impl Play<'_> {
             }
         }
         if request.ranges.is_empty() && intent == Intent::Any {
-            self.say(at, session.downloader, Ping { nonce: 9 });
+            self.say(at, session.downloader, Ping::new(9));
         }
     }
 

@@ -397,7 +397,7 @@ impl<'a> Play<'a> {
             }
             5 => {
                 let nonce = u64::from(self.script.byte()) + 1;
-                self.say(at, to, Ping { nonce });
+                self.say(at, to, Ping::new(nonce));
             }
             6 => {
                 let reasons = [ByeReason::Done, ByeReason::Leaving, ByeReason::Cancelled, ByeReason::Fault];
@@ -501,7 +501,7 @@ impl<'a> Play<'a> {
     fn knock(&mut self) {
         for session in std::mem::take(&mut self.sessions).into_values() {
             let before = self.stage.node.counters().unexpected;
-            self.say(session.at, session.downloader, Ping { nonce: 1 });
+            self.say(session.at, session.downloader, Ping::new(1));
             assert_eq!(self.stage.node.counters().unexpected, before + 1, "a session that is over is found");
         }
     }

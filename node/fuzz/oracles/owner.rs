@@ -314,7 +314,7 @@ impl<'a> Play<'a> {
                 let operation = operations[self.script.below(operations.len())];
                 Control { operation, retry_after_ms: self.script.half(), request }.into()
             }
-            3 => Ping { nonce: u64::from(self.script.byte()) + 1 }.into(),
+            3 => Ping::new(u64::from(self.script.byte()) + 1).into(),
             4 => Have { runs: List::first_of(PieceRun::new(self.script.half().into(), 1 << 19)) }.into(),
             5 => Bitfield { bits: Bits::of(self.script.word(), 64, |piece| piece % 2 == 0) }.into(),
             6 => {
@@ -414,7 +414,7 @@ impl<'a> Play<'a> {
         for session in std::mem::take(&mut self.sessions) {
             let before = self.stage.node.counters().unexpected;
             let mut datagram = Vec::new();
-            NodeToNode::from(Ping { nonce: 1 }).encode(session.ours, &mut datagram);
+            NodeToNode::from(Ping::new(1)).encode(session.ours, &mut datagram);
             self.stage.arrive(session.at, &datagram);
             assert_eq!(self.stage.node.counters().unexpected, before + 1, "a session that is over is found");
         }

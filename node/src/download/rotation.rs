@@ -25,6 +25,8 @@ const HAD_HALVES: Duration = Duration::from_secs(10);
 /// A session shows how fast it is in so many round trips, in this long at least, and in that long at most, but never before two round trips.
 const SHOWS_IN_ROUND_TRIPS: u32 = 4;
 const SHOWS_IN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
+/// Who has given nothing at all may have a long queue, and is waited for so long.
+const NOTHING_FOR: Duration = Duration::from_secs(2);
 /// So often the tracker is asked soon for others, when all that it named have been tried and give little.
 const MOST_QUICK_QUESTIONS: u32 = 64;
 /// So many answers that name nobody new, one after the other, mean that there are no others: who is named is drawn by lot in part.
@@ -92,9 +94,10 @@ impl Showing {
     }
 
     /// When it has had time to show its rate over a path with that round-trip time.
-    fn shows_at(&self, round_trip: Duration) -> Option<Timestamp> {
+    fn shows_at(&self, given: u64, round_trip: Duration) -> Option<Timestamp> {
         let (least, most) = SHOWS_IN;
         let time = (round_trip * SHOWS_IN_ROUND_TRIPS).clamp(least, most).max(round_trip * 2);
+        let time = if given > self.given_before { time } else { time.max(NOTHING_FOR) };
         self.hungry_since.map(|since| since + time.saturating_sub(self.hungry_before))
     }
 
@@ -209,16 +212,14 @@ impl Session {
         if !self.is_choked() && self.flow().is_none_or(|flow| flow.outstanding() == 0) {
             self.showing.on_idle();
         }
-        // Who has given nothing at all may have a long queue: how long that is waited for is another question.
-        let has_given = self.given() > self.showing.given_before;
-        let had_time = has_given && !self.is_choked() && self.shows_at().is_some_and(|at| now >= at);
+        let had_time = !self.is_choked() && self.shows_at().is_some_and(|at| now >= at);
         // What it gave of late counts as much as what it gave in all that time.
         let rate = self.rate(now).max(self.showing.rate(self.given(), now));
         Shown { session: self.key, rate, had_time, was_slow: self.showing.is_slow() }
     }
 
     fn shows_at(&self) -> Option<Timestamp> {
-        self.showing.shows_at(self.rtt().unwrap_or_default())
+        self.showing.shows_at(self.given(), self.rtt().unwrap_or_default())
     }
 
     pub(super) fn set_slow(&mut self, is_slow: bool) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use messages::node_to_node::{Control, Operation, Request};
-use messages::{Conversation, PieceIndex};
+use messages::node_to_node::{Control, Operation, Ping, Request};
+use messages::{Conversation, Host, PieceIndex};
 
 use super::served::Served;
 use super::session::{Answer, Refusal, Serving};
@@ -11,11 +11,14 @@ use super::swarm::{CHOKE_RETRY, places, pointed_at};
 use super::{Met, Owner, telling};
 use crate::context::Context;
 use crate::event::Event;
-use crate::output::{Reason, Wait};
+use crate::output::{Burst, Reason, Wait};
 
 /// Bytes that a session may send in one turn, at least one burst (deficit round robin, Shreedhar and Varghese 1995).
 const QUANTUM: u32 = 64 << 10;
-const _: () = assert!(QUANTUM >= messages::limits::MAX_BURST, "every turn sends something");
+const _: () = assert!(
+    QUANTUM >= messages::limits::MAX_BURST,
+    "a whole turn sends something, and what is left of one is kept for the next"
+);
 /// Bursts in one poll, so that datagrams are let in between.
 const BURSTS_A_POLL: usize = 16;
 /// A downloader that finds the queue full comes again after this long.
@@ -68,9 +71,9 @@ impl Owner {
             cx.send(session.peer, session.theirs, &refusal);
         }
         begun.into_iter().for_each(|piece| hint(ours, session, served, piece, cx));
-        let (wants_turn, share) = (session.wants_turn(), session.share);
+        let (wants_turn, share, host) = (session.wants_turn(), session.share, Host::of(session.peer));
         if wants_turn {
-            self.turns.push_back(ours);
+            self.turns.push(ours, host);
         }
         if request.ranges.is_empty() {
             // It has nothing to ask for now: others may have its place.
@@ -81,9 +84,10 @@ impl Owner {
     }
 
     pub(super) fn send_bursts(&mut self, cx: &mut Context<'_>) -> Wait {
+        self.turns.wake(cx.now);
         for _ in 0..BURSTS_A_POLL {
-            let Some(&ours) = self.turns.front() else {
-                return Wait::IDLE;
+            let Some(ours) = self.turns.first() else {
+                return Wait { until: self.turns.wake(cx.now), reason: Reason::Backstop };
             };
             let ready = cx.upload_limit.ready_at(cx.now);
             if ready > cx.now {
@@ -100,39 +104,54 @@ impl Owner {
         let (Some(session), Some(served)) =
             (self.sessions.get_mut(&ours), served.and_then(|share| self.shares.get_mut(&share)))
         else {
-            self.turns.pop_front();
+            self.turns.pop();
             return;
         };
-        if let Some(nonce) = session.challenge_due(cx.now, cx.rng) {
-            cx.send(session.peer, session.theirs, &messages::node_to_node::Ping { nonce });
+        let ready = session.ready_at(cx.now);
+        if ready > cx.now {
+            self.turns.hold(ready);
+            return;
         }
-        let answer = session.next_answer(&served.encoded, served.manifest.layout(), QUANTUM, cx.now);
-        if let Some(Answer::Probed(probed)) = &answer {
-            cx.upload_limit.spend(probed.size.bytes().into());
-            cx.out.send_probed(session.peer, session.theirs, probed);
-        }
-        if let Some(Answer::Bits(pieces)) = &answer {
-            cx.upload_limit.spend(telling::length(pieces));
-            cx.send(session.peer, session.theirs, &served.bits(pieces));
-        }
-        if let Some(Answer::Burst(burst)) = answer {
-            let (content, peer) = (served.content, session.peer);
-            let (piece, offset, length) = (burst.first.piece, burst.first.offset, burst.length);
-            cx.upload_limit.spend(length);
-            if piece != PieceIndex::MANIFEST {
-                cx.counters.sent_bytes += u64::from(length);
-                served.sent += u64::from(length);
+        let quantum = self.turns.quantum(QUANTUM);
+        let answer = session.next_answer(&served.encoded, served.manifest.layout(), quantum, cx.now, cx.rng);
+        match answer {
+            Some(Answer::Ping(nonce)) => cx.send(session.peer, session.theirs, &Ping::new(nonce)),
+            Some(Answer::Probed(probed, nonce)) => {
+                cx.upload_limit.spend(probed.size.bytes().into());
+                cx.out.send_probed(session.peer, session.theirs, &probed);
+                if let Some(nonce) = nonce {
+                    cx.send(session.peer, session.theirs, &Ping::new(nonce));
+                }
             }
-            cx.out.events.push(Event::RangeSent { content, peer, piece, offset, length });
-            cx.out.bursts.push(burst);
+            Some(Answer::Bits(pieces, nonce)) => {
+                cx.upload_limit.spend(telling::length(&pieces));
+                cx.send(session.peer, session.theirs, &served.bits(&pieces));
+                if let Some(nonce) = nonce {
+                    cx.send(session.peer, session.theirs, &Ping::new(nonce));
+                }
+            }
+            Some(Answer::Burst(burst)) => send_burst(served, burst, cx),
+            None => {}
         }
         if session.ends_turn() {
-            self.turns.pop_front();
+            self.turns.pop();
             if session.stays_in_turn() {
-                self.turns.push_back(ours);
+                self.turns.push(ours, Host::of(session.peer));
             }
         }
     }
+}
+
+fn send_burst(served: &mut Served, burst: Burst, cx: &mut Context<'_>) {
+    let (content, peer) = (served.content, burst.to);
+    let (piece, offset, length) = (burst.first.piece, burst.first.offset, burst.length);
+    cx.upload_limit.spend(length);
+    if piece != PieceIndex::MANIFEST {
+        cx.counters.sent_bytes += u64::from(length);
+        served.sent += u64::from(length);
+    }
+    cx.out.events.push(Event::RangeSent { content, peer, piece, offset, length });
+    cx.out.bursts.push(burst);
 }
 
 /// `session` begins `piece`: it, and others with it, are to begin others than they.

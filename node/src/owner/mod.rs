@@ -11,9 +11,12 @@
 //!
 //! `served` is a content and which pieces of it are here, `places` and `choking` say who is served when more want to be than there are
 //! places, `spreading` what of it the swarm has from here, `greeting` and `session` are one downloader, `seats` says who makes room,
-//! `telling` which pieces are here, `answering` whose turn it is.
+//! `telling` which pieces are here, `answering` and `turns` say whose turn it is, `challenge` whether a downloader listens and how much of what is sent
+//! to it arrives, `backstop` how fast it is sent to it at most.
 
 mod answering;
+mod backstop;
+mod challenge;
 mod choking;
 mod greeting;
 mod places;
@@ -23,8 +26,9 @@ mod session;
 mod spreading;
 mod swarm;
 mod telling;
+mod turns;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,7 +36,7 @@ use std::sync::Arc;
 use messages::limits::MAX_DATAGRAM;
 use messages::node_to_node::{Bye, ByeReason, Control, Have, Operation};
 use messages::{
-    ContentId, Conversation, CookieJar, Manifest, Name, NodeId, NodeToNode, PieceIndex, Timestamp,
+    ContentId, Conversation, CookieJar, Host, Manifest, Name, NodeId, NodeToNode, PieceIndex, Timestamp,
 };
 
 use crate::context::{Context, Gives};
@@ -43,6 +47,7 @@ use crate::status::UploadStatus;
 use seats::Seats;
 pub(crate) use served::Served;
 use session::Serving;
+use turns::Turns;
 
 /// All that this node serves.
 #[derive(Debug)]
@@ -55,7 +60,7 @@ pub(crate) struct Owner {
     by_peer: BTreeMap<(SocketAddr, Conversation), Conversation>,
     seats: Seats,
     /// Sessions with something queued, in the order of their turns.
-    turns: VecDeque<Conversation>,
+    turns: Turns,
     /// When each session should be looked at.
     deadlines: BTreeSet<(Timestamp, Conversation)>,
     /// Contents of which there is news, or for which somebody waits.
@@ -84,7 +89,7 @@ impl Owner {
             sessions: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             seats: Seats::default(),
-            turns: VecDeque::new(),
+            turns: Turns::default(),
             deadlines: BTreeSet::new(),
             busy: BTreeSet::new(),
             met: Vec::new(),
@@ -215,7 +220,7 @@ impl Owner {
             NodeToNode::Probe(probe) => {
                 session.queue_probe(probe, longest_datagram(cx.settings));
                 if session.wants_turn() {
-                    self.turns.push_back(ours);
+                    self.turns.push(ours, Host::of(session.peer));
                 }
             }
             NodeToNode::Control(control) if control.operation == Operation::Cancel => {
@@ -291,7 +296,7 @@ impl Owner {
             return;
         };
         cx.routes.close(ours);
-        self.turns.retain(|turn| *turn != ours);
+        self.turns.remove(ours);
         self.leave_place(session.share, ours);
         if let Some(served) = self.shares.get_mut(&session.share) {
             served.seats.close(ours);

@@ -4,30 +4,22 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use messages::limits::MAX_PROBE_SIZES;
-use messages::node_to_node::{APART, ByteRange, HINTS, Hello, Probe, Probed, Request};
+use messages::node_to_node::{APART, ByteRange, HINTS, Hello, Ping, Probe, Probed, Request};
 use messages::{
-    ChunkHeader, ContentId, Conversation, HOLD_UNIT_MICROS, Layout, Manifest, NodeId, PieceIndex, Timestamp,
+    CHUNK_HEADER, ChunkHeader, ContentId, Conversation, HOLD_UNIT_MICROS, Layout, Manifest, NodeId,
+    PieceIndex, Timestamp,
 };
-use rand::RngExt as _;
 use rand::rngs::StdRng;
 
+use super::challenge::Challenge;
 use super::telling::{self, Telling};
 use crate::ids::ShareId;
 use crate::meter::Meter;
 use crate::output::{Burst, Source};
 use crate::status::{UploadStanding, UploadStatus};
 
-/// The downloader shows that it is still there after so many bytes, or
-const CHALLENGE_BYTES: u64 = 64 << 20;
-/// after so long.
-const CHALLENGE_PERIOD: Duration = Duration::from_secs(10);
-/// It has this long to answer before nothing more is sent.
-const CHALLENGE_ANSWER: Duration = Duration::from_secs(3);
-/// An unanswered challenge is repeated this often.
-const CHALLENGE_REPEAT: Duration = Duration::from_millis(500);
 /// Requests further back than this are taken for repeated ones.
 const REMEMBERED_REQUESTS: u32 = 128;
 
@@ -76,18 +68,12 @@ impl Queued {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Burst(Burst),
-    Probed(Probed),
-    /// Which of these pieces are here.
-    Bits(Range<u32>),
-}
-
-/// Whether the downloader has to show that it still listens.
-#[derive(Debug)]
-enum Challenge {
-    /// Not before this much was sent or that time has come.
-    At { sent: u64, time: Timestamp },
-    /// This nonce is to come back.
-    Open { nonce: u64, since: Timestamp, repeat_at: Timestamp },
+    /// And the nonce of a PING behind it, if one is due.
+    Probed(Probed, Option<u64>),
+    /// The nonce of a PING to who has not answered for too long.
+    Ping(u64),
+    /// Which of these pieces are here, and such a nonce.
+    Bits(Range<u32>, Option<u64>),
 }
 
 /// One session in which this node is the owner.
@@ -115,10 +101,9 @@ pub(super) struct Serving {
     has_turn: bool,
     /// Bytes that may still be sent in this turn; the rest is kept for the next.
     deficit: u32,
+    /// Whether it listens, and how fast it is sent to at most.
     challenge: Challenge,
     meter: Meter,
-    /// Bytes of PROBED and BITFIELD sent.
-    probed: u64,
     /// Whether bursts are sent without offload.
     apart: bool,
     /// Pieces that it has begun, the latest last, and how many bytes of each it may still ask for: it may finish them
@@ -165,9 +150,8 @@ impl Serving {
             in_turns: false,
             has_turn: false,
             deficit: 0,
-            challenge: Challenge::At { sent: CHALLENGE_BYTES, time: now + CHALLENGE_PERIOD },
+            challenge: Challenge::new(now),
             meter: Meter::new(now),
-            probed: 0,
             apart: false,
             begun: VecDeque::new(),
             takes_hints: hello.capabilities & HINTS != 0,
@@ -233,31 +217,19 @@ impl Serving {
     }
 
     pub(super) fn on_request(&mut self, request: &Request, now: Timestamp) {
-        self.on_pong(request.ping_echo, now);
+        if request.ping_echo != 0 {
+            self.on_pong(request.ping_echo, now);
+        }
     }
 
-    /// The downloader is still there.
+    /// A nonce has come back.
     pub(super) fn on_pong(&mut self, nonce: u64, now: Timestamp) {
-        if matches!(self.challenge, Challenge::Open { nonce: open, .. } if open == nonce) {
-            let sent = self.sent_in_all() + CHALLENGE_BYTES;
-            self.challenge = Challenge::At { sent, time: now + CHALLENGE_PERIOD };
-        }
+        self.challenge.on_answer(nonce, now);
     }
 
-    /// The nonce of a PING that is due before the next burst.
-    pub(super) fn challenge_due(&mut self, now: Timestamp, rng: &mut StdRng) -> Option<u64> {
-        match &mut self.challenge {
-            Challenge::At { sent, time } if self.meter.total() + self.probed >= *sent || now >= *time => {
-                let nonce = rng.random_range(1..=u64::MAX);
-                self.challenge = Challenge::Open { nonce, since: now, repeat_at: now + CHALLENGE_REPEAT };
-                Some(nonce)
-            }
-            Challenge::Open { nonce, repeat_at, .. } if now >= *repeat_at => {
-                *repeat_at = now + CHALLENGE_REPEAT;
-                Some(*nonce)
-            }
-            Challenge::At { .. } | Challenge::Open { .. } => None,
-        }
+    /// When it may be sent something: now or before, if it may.
+    pub(super) fn ready_at(&mut self, now: Timestamp) -> Timestamp {
+        self.challenge.ready_at(now)
     }
 
     /// Puts a requested range in the queue.
@@ -369,12 +341,14 @@ impl Serving {
         layout: Layout,
         quantum: u32,
         now: Timestamp,
+        rng: &mut StdRng,
     ) -> Option<Answer> {
-        if self.is_deaf(now) {
+        if self.challenge.is_deaf(now) {
             // It has not answered for too long: what it asked for is dropped, and it may ask again.
             self.queue.clear();
             self.probes = 0;
             self.telling.stop();
+            return self.challenge.knock(now, rng).map(Answer::Ping);
         }
         if !std::mem::replace(&mut self.has_turn, true) {
             self.deficit += quantum;
@@ -385,14 +359,15 @@ impl Serving {
             Queued::Range { request, range, segment, since } => (request, range, segment, since),
             Queued::Probe(probed) => {
                 self.probes -= 1;
-                self.probed += u64::from(probed.size.bytes());
-                return Some(Answer::Probed(probed));
+                let size = probed.size.bytes();
+                let nonce = self.challenge.on_sent(size.into(), Ping::SHORTEST, now, rng);
+                return Some(Answer::Probed(probed, nonce));
             }
             Queued::Bits(pieces) => {
-                self.probed += u64::from(telling::length(&pieces));
+                let nonce = self.challenge.on_sent(telling::length(&pieces), Ping::SHORTEST, now, rng);
                 let next = self.telling.next(pieces.end, layout.pieces());
                 self.queue.extend(next.map(Queued::Bits));
-                return Some(Answer::Bits(pieces));
+                return Some(Answer::Bits(pieces, nonce));
             }
         };
         let count = range.segments(segment);
@@ -417,6 +392,10 @@ impl Serving {
             None => (Source::Manifest(manifest.clone()), u64::from(range.offset())),
         };
         let (to, length) = (self.peer, range.length());
+        // As long as the segments, the last of a burst apart.
+        let size =
+            (u32::from(segment).min(length) as u16).saturating_add(CHUNK_HEADER as u16).max(Ping::SHORTEST);
+        let ping = self.challenge.on_sent(length, size, now, rng).map(|nonce| Ping { nonce, size });
         Some(Answer::Burst(Burst {
             to,
             source,
@@ -425,6 +404,7 @@ impl Serving {
             segment_size: segment,
             first,
             apart: self.apart,
+            ping,
         }))
     }
 
@@ -458,14 +438,6 @@ impl Serving {
         }
     }
 
-    fn sent_in_all(&self) -> u64 {
-        self.meter.total() + self.probed
-    }
-
-    fn is_deaf(&self, now: Timestamp) -> bool {
-        matches!(self.challenge, Challenge::Open { since, .. } if now.since(since) > CHALLENGE_ANSWER)
-    }
-
     fn was_seen(&self, request: u32) -> bool {
         let Some(highest) = self.highest_request else {
             return false;
@@ -490,6 +462,8 @@ impl Serving {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use messages::node_to_node::ProbeSize;
     use messages::{Cookie, List};
 
@@ -579,28 +553,36 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(1);
         let size = |bytes| ProbeSize::new(bytes).expect("a size");
         let probe = Probe { id: 1, sizes: List::first_of([size(65_507); MAX_PROBE_SIZES]) };
-        let now = Timestamp::ZERO;
-        let mut sent = 0;
+        let (mut now, mut sent, mut pings) = (Timestamp::ZERO, 0, 0);
         for turn in 1..10_000u64 {
+            now += Duration::from_millis(1);
             (0..3).for_each(|_| serving.queue_probe(&probe, 65_507));
             assert!(serving.queue.len() <= MAX_PROBE_SIZES + 4, "no more than that wait, and four ranges");
             ask(&mut serving, &manifest, turn as u32, range(0, 0, 1000)).ok();
-            if serving.challenge_due(now, &mut rng).is_some() {
-                break;
+            if serving.ready_at(now) > now {
+                continue;
             }
-            while let Some(answer) = serving.next_answer(&encoded, manifest.layout(), 1 << 16, now) {
-                sent += if matches!(answer, Answer::Probed(_)) { 65_507 } else { 1000 };
+            while let Some(answer) = serving.next_answer(&encoded, manifest.layout(), 1 << 16, now, &mut rng)
+            {
+                match answer {
+                    Answer::Probed(_, nonce) => {
+                        sent += 65_507;
+                        pings += u64::from(nonce.is_some());
+                    }
+                    Answer::Burst(burst) => {
+                        sent += 1000;
+                        pings += u64::from(burst.ping.is_some());
+                    }
+                    Answer::Bits(..) => unreachable!("nobody asked which pieces are here"),
+                    Answer::Ping(_) => break,
+                }
             }
             serving.stays_in_turn();
             assert!(sent <= turn << 16, "{sent} bytes in {turn} turns");
         }
-        assert!(
-            (CHALLENGE_BYTES..CHALLENGE_BYTES + (1 << 20)).contains(&sent),
-            "after {sent} bytes it is asked whether it listens"
-        );
-        // It does not answer: what waits is dropped.
-        let deaf = now + CHALLENGE_ANSWER + Duration::from_millis(1);
-        assert_eq!(serving.next_answer(&encoded, manifest.layout(), 1 << 16, deaf), None);
+        assert!(pings >= 60, "it is asked {pings} times whether it listens, in {sent} bytes");
+        // It answers nothing for three seconds, at most 64 KiB in each millisecond; then what waits is dropped.
+        assert!(sent <= 3_100 << 16, "{sent} bytes to who does not answer");
         assert!(serving.queue.is_empty() && serving.probes == 0);
         serving.queue_probe(&Probe { id: 2, sizes: List::first_of([size(9000)]) }, 1500);
         assert!(serving.queue.is_empty(), "longer than this owner sends");
@@ -612,13 +594,33 @@ mod tests {
         let (mut serving, manifest) = serving();
         let encoded: Arc<[u8]> = manifest.encode().into();
         let mut rng = StdRng::seed_from_u64(1);
-        let later = Timestamp::ZERO + CHALLENGE_PERIOD;
-        let nonce = serving.challenge_due(later, &mut rng).expect("due");
-        ask(&mut serving, &manifest, 1, range(0, 0, 1000)).expect("room");
-        let deaf = later + CHALLENGE_ANSWER + Duration::from_millis(1);
-        assert_eq!(serving.next_answer(&encoded, manifest.layout(), 1 << 16, deaf), None);
-        serving.on_pong(nonce, deaf);
-        ask(&mut serving, &manifest, 2, range(0, 0, 1000)).expect("room");
-        assert!(serving.next_answer(&encoded, manifest.layout(), 1 << 16, deaf).is_some());
+        let mut answer = |serving: &mut Serving, request, now| {
+            ask(serving, &manifest, request, range(0, 0, 1000)).expect("room");
+            let answer = serving.next_answer(&encoded, manifest.layout(), 1 << 16, now, &mut rng);
+            serving.stays_in_turn();
+            answer
+        };
+        let mut now = Timestamp::ZERO + Duration::from_secs(10);
+        let mut request = 0;
+        let last = loop {
+            request += 1;
+            now += Duration::from_millis(100);
+            match answer(&mut serving, request, now) {
+                Some(Answer::Burst(_)) => {}
+                other => break other,
+            }
+        };
+        let seconds = now.since(Timestamp::ZERO).as_secs();
+        assert!((13..=14).contains(&seconds), "{last:?} after {seconds} s");
+        let knocked =
+            (0..10).find_map(|tries| answer(&mut serving, 1000 + tries, now + Duration::from_millis(600)));
+        let Some(Answer::Ping(nonce)) = knocked else { panic!("{knocked:?}") };
+        serving.on_pong(nonce ^ 1, now);
+        assert_eq!(answer(&mut serving, 2000, now + Duration::from_millis(700)), None, "no nonce of its own");
+        serving.on_pong(nonce, now + Duration::from_millis(700));
+        assert!(matches!(
+            answer(&mut serving, 2001, now + Duration::from_millis(700)),
+            Some(Answer::Burst(_))
+        ));
     }
 }

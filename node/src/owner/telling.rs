@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use messages::{Bits, Conversation, Timestamp};
+use messages::{Bits, Conversation, Host, Timestamp};
 
 use super::Owner;
 
@@ -107,7 +107,7 @@ impl Owner {
         if let Some(bits) = session.telling.begin(served.manifest.layout().pieces(), now) {
             session.queue_bits(bits);
             if session.wants_turn() {
-                self.turns.push_back(ours);
+                self.turns.push(ours, Host::of(session.peer));
             }
         }
     }

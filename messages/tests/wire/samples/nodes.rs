@@ -99,7 +99,12 @@ pub(super) fn sessions() -> Vec<Sample> {
                 ("runs[0].count", vec![3, 0, 0, 0]),
             ],
         ),
-        peer("PING", Kind::Ping, Ping { nonce: 0x55 }.into(), vec![nonce()]),
+        peer(
+            "PING",
+            Kind::Ping,
+            Ping { nonce: 0x55, size: 1200 }.into(),
+            vec![nonce(), ("size", vec![0xb0, 0x04]), ("zeros", vec![0; 1182])],
+        ),
         peer("PONG", Kind::Pong, Pong { nonce: 0x55 }.into(), vec![nonce()]),
         peer("BYE", Kind::Bye, Bye { reason: ByeReason::Fault }.into(), vec![("reason", vec![3, 0, 0, 0])]),
     ]

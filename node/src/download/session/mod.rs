@@ -10,6 +10,7 @@
 //! Who answers and gives nothing loses its place after a time, and then its session (`patience.rs`).
 
 mod apart;
+mod echoes;
 mod greeting;
 mod probing;
 
@@ -38,6 +39,7 @@ use crate::output::{Reason, Wait};
 use crate::paths::BASE;
 use crate::status::{OwnerState, OwnerStatus};
 use apart::Apart;
+use echoes::Echoes;
 use greeting::Greeting;
 
 /// A snubbed owner is asked with PING this often.
@@ -85,7 +87,7 @@ pub(crate) struct Session {
     apart: Apart,
     has: Has,
     highest_sequence: u32,
-    ping_echo: u64,
+    echoes: Echoes,
     patience: Patience,
     pub(super) showing: Showing,
     rejections: u32,
@@ -131,7 +133,7 @@ impl Session {
             apart: Apart::default(),
             has: Has::nothing(0),
             highest_sequence: 0,
-            ping_echo: 0,
+            echoes: Echoes::default(),
             patience: Patience::default(),
             showing: Showing::default(),
             rejections: 0,
@@ -308,9 +310,9 @@ impl Session {
         }
     }
 
-    /// PING of the owner: answered at once, and in the next REQUEST once more.
+    /// PING of the owner: answered at once, and in later REQUESTs once more.
     pub(crate) fn handle_ping(&mut self, nonce: u64, cx: &mut Context<'_>) {
-        self.ping_echo = nonce;
+        self.echoes.learn(nonce);
         cx.send(self.peer, self.theirs, &messages::node_to_node::Pong { nonce });
     }
 
@@ -396,14 +398,14 @@ impl Session {
                 if now >= *next_ping {
                     *next_ping = now + SNUBBED_PING;
                     let nonce = cx.rng.random_range(1..=u64::MAX);
-                    cx.send(self.peer, self.theirs, &Ping { nonce });
+                    cx.send(self.peer, self.theirs, &Ping::new(nonce));
                 }
             }
             State::Willing if now >= self.said_at + cx.settings.network.session_idle / 3 => {
                 // Nothing to ask for now; the owner is to keep the session all the same.
                 self.said_at = now;
                 let nonce = cx.rng.random_range(1..=u64::MAX);
-                cx.send(self.peer, self.theirs, &Ping { nonce });
+                cx.send(self.peer, self.theirs, &Ping::new(nonce));
             }
             State::Greeting(_) | State::Willing | State::Choked { .. } => {}
         }
@@ -469,7 +471,7 @@ impl Session {
         let request = Request {
             first_request: first,
             highest_sequence: self.highest_sequence,
-            ping_echo: std::mem::take(&mut self.ping_echo),
+            ping_echo: self.echoes.next(),
             segment_size: flow.segment(),
             ranges,
         };

@@ -1,6 +1,8 @@
 //! What nodes that mean harm do to others, and how little of it succeeds.
 
 mod dripping;
+mod flooding;
+mod games;
 mod names;
 mod taking;
 mod telling;

@@ -62,7 +62,7 @@ impl Link {
     }
 
     /// The other end: nothing is in the way there, but what goes back over the link may be lost.
-    fn other_end(&self) -> LinkSpec {
+    pub(crate) fn other_end(&self) -> LinkSpec {
         LinkSpec {
             up: 0,
             down: 0,

@@ -23,6 +23,10 @@ pub(crate) enum Part {
     IsBusy,
     /// Right segments: the first at once, then one each time that this has passed.
     Drips(Duration),
+    /// CHOKE, and UNCHOKE right behind it.
+    Flaps,
+    /// UNCHOKE, CANCEL of what it was asked for, and UNCHOKE again, as often as it can be said.
+    CallsInVain,
     /// BYE.
     Leaves,
     /// What an owner says, but never to a PROBE.
@@ -88,12 +92,23 @@ impl World {
         let control = |operation, retry_after_ms, request| Control { operation, retry_after_ms, request };
         match part {
             Part::Chatters => (1..=CHATTER).for_each(|count| {
-                self.say(actor, to, conversation, &Ping { nonce: 7 }, CHATTERS_EVERY * count);
+                self.say(actor, to, conversation, &Ping::new(7), CHATTERS_EVERY * count);
             }),
             Part::Chokes => {
                 let choke = control(Operation::Choke, u16::MAX, 0);
                 self.say(actor, to, conversation, &choke, Duration::ZERO);
             }
+            Part::Flaps => (request.first_request..).zip(request.ranges.iter()).for_each(|(number, _)| {
+                for operation in [Operation::Choke, Operation::Unchoke] {
+                    self.say(actor, to, conversation, &control(operation, 0, number), Duration::ZERO);
+                }
+            }),
+            Part::CallsInVain => (0..CHATTER).for_each(|count| {
+                for operation in [Operation::Unchoke, Operation::Cancel] {
+                    let control = control(operation, 0, request.first_request);
+                    self.say(actor, to, conversation, &control, CHATTERS_EVERY * count);
+                }
+            }),
             Part::IsBusy => (request.first_request..).zip(request.ranges.iter()).for_each(|(number, _)| {
                 self.say(actor, to, conversation, &control(Operation::Busy, 0, number), Duration::ZERO);
             }),

@@ -2,7 +2,7 @@
 //!
 //! Everything is always there to be sent; each packet is acknowledged by itself, nothing but the uplink's queue loses any, and
 //! what is lost is found by three later acknowledgements (RFC 6675, RFC 8985 without their timers: the path keeps
-//! the order) and sent once more as a packet like others.
+//! the order) and sent once more as a packet like others. When none comes, it begins anew after a time (RFC 6298).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,6 +19,9 @@ const BETA: f64 = 0.7;
 /// RFC 6928.
 const FIRST_WINDOW: f64 = 10.0;
 const DUPLICATES: u64 = 3;
+/// RFC 6298 §2: without any acknowledgement it begins anew after so long, twice as long each time.
+const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The connection.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub(crate) struct Cubic {
     outstanding: VecDeque<u64>,
     /// No second cut for packets that were sent before the last one.
     recovers_at: u64,
+    heard_at: Timestamp,
+    timeout: Duration,
     pub(crate) delivered_bytes: u64,
 }
 
@@ -59,9 +64,26 @@ impl World {
             next: 0,
             outstanding: VecDeque::new(),
             recovers_at: 0,
+            heard_at: self.now,
+            timeout: LEAST_TIMEOUT,
             delivered_bytes: 0,
         });
         self.send_cubic();
+        self.schedule(self.now + LEAST_TIMEOUT, Happening::CubicTimer);
+    }
+
+    /// It may be time to begin anew.
+    pub(super) fn on_cubic_timer(&mut self) {
+        let now = self.now;
+        let Some(cubic) = &mut self.cubic else {
+            return;
+        };
+        if now.since(cubic.heard_at) >= cubic.timeout {
+            cubic.begin_anew(now);
+            self.send_cubic();
+        }
+        let next = self.cubic().heard_at + self.cubic().timeout;
+        self.schedule(next, Happening::CubicTimer);
     }
 
     /// What the connection has delivered.
@@ -102,6 +124,7 @@ impl World {
 impl Cubic {
     fn on_acknowledged(&mut self, number: u64, rtt: Duration, now: Timestamp) {
         self.delivered_bytes += PACKET;
+        (self.heard_at, self.timeout) = (now, LEAST_TIMEOUT);
         let mut lost = false;
         while let Some(&first) = self.outstanding.front() {
             if first + DUPLICATES <= number {
@@ -119,6 +142,14 @@ impl Cubic {
         } else {
             self.grow(rtt.as_secs_f64(), now);
         }
+    }
+
+    /// RFC 9438 §4.8.
+    fn begin_anew(&mut self, now: Timestamp) {
+        self.on_lost();
+        self.window = 1.0;
+        self.outstanding.clear();
+        (self.heard_at, self.timeout) = (now, (self.timeout * 2).min(LONGEST_TIMEOUT));
     }
 
     /// RFC 9438 §4.6, with the fast convergence of §4.7.

@@ -5,6 +5,7 @@ mod agenda;
 mod cubic;
 mod faults;
 mod host;
+pub(crate) mod injecting;
 mod network;
 mod strangers;
 pub(crate) mod takers;
@@ -31,6 +32,7 @@ use agenda::Agenda;
 use cubic::Cubic;
 pub(crate) use faults::{Fault, Move};
 pub(crate) use host::{Host, Manners, Standing, State, Wish};
+use injecting::Injecting;
 pub(crate) use network::{Cut, Payload};
 pub(crate) use strangers::{Flood, Strangers};
 use takers::Taker;
@@ -98,6 +100,8 @@ enum Happening {
         number: u64,
         rtt: Duration,
     },
+    /// And that it may have waited for that in vain.
+    CubicTimer,
     /// The host's core wanted to be polled, unless it has been since.
     Wake {
         host: HostId,
@@ -133,6 +137,7 @@ pub(crate) struct World {
     takers: BTreeMap<HostId, Taker>,
     watch: Option<Watch>,
     cubic: Option<Cubic>,
+    pub(crate) injecting: Option<Injecting>,
     /// No more events of a host than this are kept.
     pub(crate) events_kept: usize,
     /// Bursts that were sent without offload.
@@ -169,6 +174,7 @@ impl World {
             takers: BTreeMap::new(),
             watch: None,
             cubic: None,
+            injecting: None,
             events_kept: usize::MAX,
             bursts_apart: 0,
             milestones: Vec::new(),
@@ -342,6 +348,7 @@ impl World {
             Happening::Stranger => self.on_stranger(),
             Happening::Taker { host, session, timer } => self.on_taker(host, session, timer),
             Happening::CubicAcknowledged { number, rtt } => self.on_cubic_acknowledged(number, rtt),
+            Happening::CubicTimer => self.on_cubic_timer(),
             Happening::Wake { host: TRACKER, round } => {
                 if round == self.tracker_round && self.tracker_runs {
                     self.poll_tracker();
@@ -484,6 +491,9 @@ impl World {
                     continue;
                 }
                 self.send(id, address, burst.to, Payload::Chunk { header, length, source });
+            }
+            if let Some(ping) = burst.ping_datagram() {
+                self.send(id, address, burst.to, Payload::Control(ping));
             }
         }
         for event in out.events.drain(..) {

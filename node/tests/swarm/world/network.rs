@@ -106,6 +106,7 @@ impl World {
             payload.spoil(bit);
         }
         self.overhear(source, to, &payload);
+        self.inject(source, to, &payload);
         let arrives = sent_at + sender.delay + receiver.delay + fate.late;
         for _ in 1..fate.copies {
             self.schedule(arrives, Happening::AtDownlink { to, from: source, payload: payload.clone() });

@@ -6,7 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use messages::limits::{MAX_HAVE_RUNS, MAX_RANGES};
-use messages::node_to_node::{Bye, ByeReason, ByteRange, Have, Hello, Ping, Pong, Request};
+use messages::node_to_node::{
+    Bye, ByeReason, ByteRange, Control, Have, Hello, Operation, Ping, Pong, Request,
+};
 use messages::{
     Body, ContentId, Conversation, Cookie, Datagram, Host, Layout, List, NodeId, NodeToNode, PieceIndex,
     PieceRun, Timestamp,
@@ -94,6 +96,8 @@ pub(crate) enum Takes {
     Everything,
     /// So many bytes a second, whatever is lost and whatever is said.
     Steadily(u64),
+    /// As much as a REQUEST can name, this often, and CANCEL for all of it at once.
+    Cancels(Duration),
     /// Nothing: it is there, and is heard every 10 s.
     Nothing,
     /// HAVE with as many runs as it can have, each over the whole content, this often.
@@ -234,7 +238,7 @@ impl World {
                 self.tell(host, taker, number, &Pong { nonce: ping.nonce });
             }
             NodeToNode::Bye(_) => session.theirs = None,
-            NodeToNode::Control(control) if control.operation == messages::node_to_node::Operation::Gone => {
+            NodeToNode::Control(control) if control.operation == Operation::Gone => {
                 session.theirs = None;
             }
             _ => {}
@@ -300,8 +304,17 @@ impl World {
                 self.ask(host, taker, number, ranges as usize, RANGE);
                 Duration::from_nanos(ranges * u64::from(RANGE) * 1_000_000_000 / rate.max(1))
             }
+            Takes::Cancels(every) => {
+                let first = taker.sessions[number as usize].next_request;
+                self.ask(host, taker, number, MAX_RANGES, RANGE);
+                for request in (0..MAX_RANGES as u32).map(|range| first.wrapping_add(range)) {
+                    let cancel = Control { operation: Operation::Cancel, retry_after_ms: 0, request };
+                    self.tell(host, taker, number, &cancel);
+                }
+                every
+            }
             Takes::Nothing => {
-                self.tell(host, taker, number, &Ping { nonce: 1 });
+                self.tell(host, taker, number, &Ping::new(1));
                 Duration::from_secs(10)
             }
             Takes::Boasts(every) => {
@@ -312,7 +325,7 @@ impl World {
                 every
             }
             Takes::Pings(every) => {
-                self.tell(host, taker, number, &Ping { nonce: 1 });
+                self.tell(host, taker, number, &Ping::new(1));
                 every
             }
             Takes::Greets(every) => {

@@ -102,7 +102,16 @@ mod tests {
             hold: 3,
         };
         let source = Source::Share(ShareId(0));
-        let burst = Burst { to, source, start: 3000, length: 4000, segment_size: 1168, first, apart: false };
+        let burst = Burst {
+            to,
+            source,
+            start: 3000,
+            length: 4000,
+            segment_size: 1168,
+            first,
+            apart: false,
+            ping: None,
+        };
         let mut datagram = [0; 2000];
         for source in [Bytes::Served(&served), Bytes::Memory(&bytes[3000..7000])] {
             Portable::default().send(sender.as_fd(), &state, to, &burst, source, &mut 0).unwrap();

@@ -38,7 +38,16 @@ fn burst(to: SocketAddr, start: u64, length: u32, segment_size: u16) -> Burst {
         count: length.div_ceil(segment_size.into()) as u8,
         hold: 3,
     };
-    Burst { to, source: Source::Share(ShareId(0)), start, length, segment_size, first, apart: false }
+    Burst {
+        to,
+        source: Source::Share(ShareId(0)),
+        start,
+        length,
+        segment_size,
+        first,
+        apart: false,
+        ping: None,
+    }
 }
 
 /// Sends a burst of a mapped file, and checks every datagram that arrives.

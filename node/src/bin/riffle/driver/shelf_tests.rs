@@ -47,7 +47,16 @@ pub(super) fn burst(port: u16, start: u64) -> Burst {
         hold: 0,
     };
     let to = SocketAddr::from(([127, 0, 0, 1], port));
-    Burst { to, source: Source::Share(SHARE), start, length: 10_000, segment_size: 1000, first, apart: false }
+    Burst {
+        to,
+        source: Source::Share(SHARE),
+        start,
+        length: 10_000,
+        segment_size: 1000,
+        first,
+        apart: false,
+        ping: None,
+    }
 }
 
 impl Bench {

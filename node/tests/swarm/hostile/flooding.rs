@@ -1,0 +1,46 @@
+//! A downloader that asks for far more than its path carries, whatever is lost, and says that it listens: how much is left to others there.
+
+use std::time::Duration;
+
+use crate::links::harness::{Link, carried_in, owners};
+use crate::world::World;
+use crate::world::takers::{Takes, Taking};
+
+/// How long both are watched.
+const LASTS: Duration = Duration::from_secs(20);
+/// Bytes a second: what an owner with a fast line could send.
+const GIGABIT: u64 = 125_000_000;
+
+/// A CUBIC connection beside `sessions` that ask for `rate` bytes a second together, over one link: what of it both got, in thousandths, from
+/// the start of the sessions on.
+fn beside(link: Link, sessions: u32, rate: u64) -> (u64, u64) {
+    let (mut world, owners) = owners(&[link], carried_in(&link, LASTS), 1);
+    let content = world.library.named("film.bin").id;
+    world.start_cubic(owners[0]);
+    // The connection fills the link by then.
+    world.run(world.now + LASTS / 4, |_| false);
+    let taking = Taking::new(Takes::Steadily(rate / u64::from(sessions)), content, owners[0], sessions);
+    let taker = world.add_taker(link.other_end(), taking);
+    let got = |world: &World| [world.cubic().delivered_bytes, world.taker(taker).taken];
+    let before = got(&world);
+    world.run(world.now + LASTS, |_| false);
+    let [theirs, taken] =
+        [0, 1].map(|of| (got(&world)[of] - before[of]) * 1000 / (link.rate() * LASTS.as_secs()));
+    (theirs, taken)
+}
+
+#[test]
+fn a_connection_keeps_its_quarter_beside_who_asks_for_more_than_the_path_carries() {
+    let link = Link::new(50, 20);
+    let rows = [
+        ("twenty times as much", link, 1, GIGABIT),
+        ("in four sessions", link, 4, GIGABIT),
+        ("twice as much", link, 1, 2 * link.rate()),
+        ("far away", Link::new(50, 100), 1, GIGABIT),
+        ("a slow line", Link::new(5, 40), 1, GIGABIT),
+    ];
+    for (name, link, sessions, rate) in rows {
+        let (theirs, taken) = beside(link, sessions, rate);
+        assert!(theirs >= 250, "{name}: {theirs}, the taker {taken}");
+    }
+}
