@@ -66,7 +66,7 @@ impl Tracker {
         // Nobody can have verified more of a content than there is of it.
         let mut left = self.contents.length(update.content).unwrap_or(0);
         let owners = update.credits.iter().filter(|credit| {
-            self.contents.is_owner(credit.owner, update.content) && is_elsewhere(credit.owner)
+            self.is_owner(credit.owner, update.content) && is_elsewhere(credit.owner)
         });
         let claims = owners.map(|credit| {
             let bytes = credit.bytes.min(left);
@@ -78,6 +78,9 @@ impl Tracker {
 
     /// `id` no longer has `content`.
     pub(crate) fn withdraw(&mut self, id: NodeId, content: ContentId) {
+        if self.departed.take(id, content) {
+            return self.take_out(id, content);
+        }
         let Some(mark) = self.contents.withdraw(id, content) else { return };
         if let Some(node) = self.nodes.node_mut(id) {
             node.owned.unsay(content, mark);
@@ -85,10 +88,25 @@ impl Tracker {
         self.out.events.push(Event::ContentWithdrawn { node: id, content });
     }
 
+    /// `content` goes that a life of `id` had which is over: no other life ever heard of it.
+    pub(crate) fn take_out(&mut self, id: NodeId, content: ContentId) {
+        if self.contents.withdraw(id, content).is_some() {
+            self.out.events.push(Event::ContentWithdrawn { node: id, content });
+        }
+    }
+
+    /// Whether `node`, in the life that it has now, owns some of `content` or will.
+    fn is_owner(&self, node: NodeId, content: ContentId) -> bool {
+        self.contents.is_owner(node, content) && !self.departed.holds(node, content)
+    }
+
     fn take(&mut self, id: NodeId, entry: &OwnEntry, now: Timestamp) -> Result<(), NoRoom> {
         if entry.withdrawn {
             self.withdraw(id, entry.content);
             return Ok(());
+        }
+        if self.departed.take(id, entry.content) {
+            self.take_out(id, entry.content);
         }
         let Some(node) = self.nodes.node_mut(id) else { return Err(NoRoom::Node) };
         let host = Host::at(node.seat().address.ip());

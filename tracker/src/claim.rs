@@ -2,17 +2,20 @@
 //!
 //! ```text
 //!   REGISTER for a registered id from ...
-//!     the same address and port:  same life → renewed        newer → returned
-//!     another port of that host:  same life → moved at once  newer → returned at once
-//!     an older life there:        refused until the lease ends
-//!     anywhere else:              Free → PING, Asked → no PONG in time → the claimant has it
-//!                                               └──→ PONG or REGISTER → Held (a while) → Free
+//!     its address and port:  the same life → renewed    a later one → begun at once    an earlier one → refused
+//!     anywhere else:         Free → PING, Asked → no PONG in time → the claimant has it
+//!                                         └──→ PONG or REGISTER → Held (a while) → Free
 //! ```
+//!
+//! A cookie is proof of an address and its port, not of a life: many share an address, the users of one host and all
+//! behind one NAT, and each of them can say that his life is the later one. So whoever speaks from elsewhere waits until
+//! the old place had its chance to answer: a second for a node that was restarted, or whose NAT has moved it.
 
+use std::cmp::Ordering;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use messages::{BootEpoch, Timestamp};
+use messages::Timestamp;
 
 /// How often the holder of a claimed id is asked before it is taken to be gone: one lost datagram decides nothing.
 const PINGS: u32 = 3;
@@ -20,30 +23,26 @@ const PINGS: u32 = 3;
 /// How a REGISTER relates to the life that is registered under its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// The registered life, from its address.
+    /// The registered life, from its address and port.
     Renewal,
-    /// The registered life, from another port of its host.
-    Moved,
-    /// A newer life on the same host.
+    /// A later life there.
     NewLife,
-    /// An older life on the same host: a late repetition, or a copied state folder.
+    /// An earlier life there: a late repetition, or a copied state folder.
     OlderLife,
-    /// From another host.
+    /// From another address or port.
     Elsewhere,
 }
 
-/// Compares what is registered with what arrives; a seat is an address and a life.
-pub(crate) fn arrival(registered: (SocketAddr, BootEpoch), arriving: (SocketAddr, BootEpoch)) -> Arrival {
-    if registered.0.ip() != arriving.0.ip() {
-        Arrival::Elsewhere
-    } else if arriving.1 > registered.1 {
-        Arrival::NewLife
-    } else if arriving.1 < registered.1 {
-        Arrival::OlderLife
-    } else if arriving.0 == registered.0 {
-        Arrival::Renewal
-    } else {
-        Arrival::Moved
+/// Compares what is registered with what arrives; a seat is an address and a life, which is ranked by
+/// [`crate::calendar::Calendar::rank`].
+pub(crate) fn arrival<L: Ord>(registered: (SocketAddr, L), arriving: (SocketAddr, L)) -> Arrival {
+    if registered.0 != arriving.0 {
+        return Arrival::Elsewhere;
+    }
+    match arriving.1.cmp(&registered.1) {
+        Ordering::Less => Arrival::OlderLife,
+        Ordering::Equal => Arrival::Renewal,
+        Ordering::Greater => Arrival::NewLife,
     }
 }
 
@@ -82,7 +81,7 @@ pub(crate) enum Pressed {
 }
 
 impl Claim {
-    /// A REGISTER from another host. `nonce` must be new and unguessable, `patience` is how long the holder has to
+    /// A REGISTER from elsewhere. `nonce` must be new and unguessable, `patience` is how long the holder has to
     /// answer; a claimant that did not come back for `staleness` after that is forgotten for another one.
     pub(crate) fn press(
         &mut self,
@@ -157,19 +156,19 @@ mod tests {
 
     #[test]
     fn arrivals() {
-        let registered = (address("10.0.0.1:7000"), BootEpoch(5));
+        let registered = (address("10.0.0.1:7000"), 5);
         let rows = [
             ("10.0.0.1:7000", 5, Arrival::Renewal),
             ("10.0.0.1:7000", 6, Arrival::NewLife),
             ("10.0.0.1:7000", 4, Arrival::OlderLife),
-            ("10.0.0.1:7001", 5, Arrival::Moved),
-            ("10.0.0.1:7001", 6, Arrival::NewLife),
-            ("10.0.0.1:7001", 4, Arrival::OlderLife),
+            ("10.0.0.1:7001", 5, Arrival::Elsewhere),
+            ("10.0.0.1:7001", 6, Arrival::Elsewhere),
+            ("10.0.0.1:7001", 4, Arrival::Elsewhere),
             ("10.0.0.2:7000", 5, Arrival::Elsewhere),
             ("10.0.0.2:7000", 6, Arrival::Elsewhere),
         ];
         for (from, epoch, expected) in rows {
-            assert_eq!(arrival(registered, (address(from), BootEpoch(epoch))), expected, "{from} {epoch}");
+            assert_eq!(arrival(registered, (address(from), epoch)), expected, "{from} {epoch}");
         }
     }
 

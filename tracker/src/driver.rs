@@ -21,6 +21,8 @@ use clock::Clock;
 use socket::Datagrams;
 pub use socket::{BindError, Socket, bind};
 
+/// The shortest sleep: who has more to do at once does it step by step, and the system's timers count milliseconds anyway.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// The longest sleep: a runtime's timer does not reach as far as "never".
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
@@ -68,6 +70,9 @@ pub async fn run(
     let (address, is_fresh) = (socket.local_addr(), socket.is_fresh());
     let mut datagrams = Datagrams::open(socket).map_err(DriverError::Socket)?;
     let mut tracker = Tracker::new(settings, secret, u64::from_le_bytes(seed), clock.now());
+    if let Some(unix_ms) = clock::unix_ms() {
+        tracker = tracker.with_wall_clock(unix_ms);
+    }
     if is_fresh {
         tracker = tracker.without_past();
     }
@@ -80,7 +85,7 @@ pub async fn run(
         }
         out.events.iter().for_each(record::record);
         out.clear();
-        let sleep = wait.until.since(clock.now()).min(LONGEST_SLEEP);
+        let sleep = wait.until.since(clock.now()).clamp(SHORTEST_SLEEP, LONGEST_SLEEP);
         tokio::select! {
             biased;
             () = &mut shutdown => break,

@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod calendar;
 mod catalogue;
 mod claim;
 mod contents;
 mod counters;
 mod credit;
 mod decay;
+mod departed;
 #[cfg(feature = "driver")]
 pub mod driver;
 mod event;

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use messages::node_to_tracker::{Exit, Register};
 use messages::tracker_to_node::{Goodbye, RefusalCode, Registered, TrackerPing};
-use messages::{Endpoint, NodeId, Timestamp};
+use messages::{BootEpoch, Endpoint, NodeId, Timestamp};
 use rand::RngExt;
 
-use crate::claim::{Arrival, Pressed, arrival};
+use crate::claim::{Arrival, Claim, Pressed, arrival};
+use crate::departed::Leftover;
 use crate::event::Event;
 use crate::host::Host;
-use crate::nodes::{Comparison, Node, Seat};
+use crate::nodes::{Comparison, Node, Owned, Seat};
 use crate::tracker::{Answer, Origin, Refusal, Tracker, millis_up};
 
 impl Tracker {
@@ -21,19 +22,13 @@ impl Tracker {
         let seat = Seat { address, reached_at, conversation, epoch };
         match self.nodes.node(id).map(|node| *node.seat()) {
             None => self.join(id, seat, now)?,
-            Some(held) => match arrival((held.address, held.epoch), (address, epoch)) {
+            Some(held) => match arrival(self.life(&held, now), self.life(&seat, now)) {
                 Arrival::Renewal => {
                     self.hold(id, now);
                     self.nodes.renew(id, seat, self.lease_end(now));
                 }
-                Arrival::Moved => {
-                    self.hold(id, now);
-                    self.nodes.renew(id, seat, self.lease_end(now));
-                    self.out.events.push(Event::NodeMoved { node: id, from: held.address, to: address });
-                }
                 Arrival::NewLife => {
-                    self.forget_unless_named(id, register);
-                    self.begin_life(id, seat, now);
+                    self.begin_life(id, seat, register, now);
                     self.out.events.push(Event::NodeReturned { node: id, address });
                 }
                 Arrival::OlderLife => {
@@ -42,11 +37,7 @@ impl Tracker {
                 Arrival::Elsewhere => {
                     self.press_claim(id, &held, origin, now)?;
                     self.require_room(id, seat)?;
-                    self.forget_unless_named(id, register);
-                    self.begin_life(id, seat, now);
-                    self.rehouse(id, address, now);
-                    let (from, to) = (held.address, address);
-                    self.out.events.push(Event::NodeTakenOver { node: id, from, to });
+                    self.take_over(id, &held, seat, register, now);
                 }
             },
         }
@@ -61,13 +52,15 @@ impl Tracker {
         .into())
     }
 
-    pub(crate) fn on_exit(&mut self, origin: Origin, exit: &Exit) -> Answer {
+    pub(crate) fn on_exit(&mut self, origin: Origin, exit: &Exit, now: Timestamp) -> Answer {
         let id = exit.asker.node;
         if let Some(node) = self.nodes.node(id).map(|node| *node.seat()) {
             self.require_registered(origin, id)?;
             // A late EXIT of an older life does not end this one.
-            if exit.epoch >= node.epoch {
-                self.forget(id);
+            if self.calendar.rank(exit.epoch, now) >= self.calendar.rank(node.epoch, now) {
+                if let Some(node) = self.nodes.remove(id) {
+                    self.depart(id, node.owned);
+                }
                 self.out.events.push(Event::NodeLeft { node: id, address: origin.address });
             }
         }
@@ -83,12 +76,26 @@ impl Tracker {
         }
     }
 
-    /// Ends the leases that have ended and repeats the PINGs that are due.
+    /// Ends the leases that have ended, takes out some of what those had that are gone, and repeats the PINGs that are due.
     pub(crate) fn on_time(&mut self, now: Timestamp) {
         while let Some(id) = self.nodes.expired(now) {
-            if let Some(address) = self.forget(id) {
+            if let Some(node) = self.nodes.remove(id) {
+                let address = node.seat().address;
+                self.departed.put(id, node.owned.into_contents());
                 self.counters.expired += 1;
                 self.out.events.push(Event::NodeExpired { node: id, address });
+            }
+        }
+        for _ in 0..self.departed.in_one_step {
+            match self.departed.next() {
+                Some(Leftover::Gone(id, content)) => self.take_out(id, content),
+                Some(Leftover::Outdated(id, content, said)) => {
+                    let owned = self.nodes.node(id).map(|node| &node.owned);
+                    if owned.and_then(|owned| owned.said_in(content)) == Some(said) {
+                        self.withdraw(id, content);
+                    }
+                }
+                None => break,
             }
         }
         while let Some(id) = self.nodes.ping_due(now) {
@@ -115,7 +122,12 @@ impl Tracker {
         }
     }
 
-    /// Somebody at another address wants the id: granted when the holder leaves its PINGs unanswered.
+    /// What the lives of a node are compared by.
+    fn life(&self, seat: &Seat, now: Timestamp) -> (SocketAddr, (bool, BootEpoch)) {
+        (seat.address, self.calendar.rank(seat.epoch, now))
+    }
+
+    /// Somebody elsewhere wants the id: granted when the holder leaves its PINGs unanswered.
     fn press_claim(
         &mut self,
         id: NodeId,
@@ -149,11 +161,38 @@ impl Tracker {
         self.nodes.change_claim(id, |claim| claim.hold(until));
     }
 
-    /// A new life under a known id: it has served nobody and confirmed nothing yet.
-    fn begin_life(&mut self, id: NodeId, seat: Seat, now: Timestamp) {
+    /// The old place was silent: the id is at `seat` now. The same life on the same host has only moved.
+    fn take_over(&mut self, id: NodeId, held: &Seat, seat: Seat, register: &Register, now: Timestamp) {
+        let (node, from, to) = (id, held.address, seat.address);
+        let is_near = from.ip() == to.ip();
+        if is_near && held.epoch == seat.epoch {
+            self.nodes.renew(id, seat, self.lease_end(now));
+            self.nodes.change_claim(id, |claim| *claim = Claim::Free);
+            self.out.events.push(Event::NodeMoved { node, from, to });
+            return;
+        }
+        self.begin_life(id, seat, register, now);
+        if !is_near {
+            self.rehouse(id, to, now);
+        }
+        self.out.events.push(match is_near {
+            true => Event::NodeReturned { node, address: to },
+            false => Event::NodeTakenOver { node, from, to },
+        });
+    }
+
+    /// A new life under a known id: it has served nobody and confirmed nothing yet. What the old one owned stays only
+    /// when the new one says that it owns the very same; of what is much it says each once more from another host.
+    fn begin_life(&mut self, id: NodeId, seat: Seat, register: &Register, now: Timestamp) {
         let Some(old) = self.nodes.remove(id) else { return };
         let mut node = Node::new(seat, now);
-        node.owned = old.owned;
+        let stays = Host::at(old.seat().address.ip()) == Host::at(seat.address.ip());
+        let is_little = old.owned.len() <= self.departed.in_one_step;
+        if old.owned.is(register.contents, register.digest) && (stays || is_little) {
+            node.owned = old.owned;
+        } else {
+            self.depart(id, old.owned);
+        }
         self.nodes.insert(id, node, self.lease_end(now));
     }
 
@@ -165,13 +204,12 @@ impl Tracker {
         }
     }
 
-    /// What the old life owned stays only when the new one says that it owns the very same.
-    fn forget_unless_named(&mut self, id: NodeId, register: &Register) {
-        let Some(node) = self.nodes.node_mut(id) else { return };
-        if !node.owned.is(register.contents, register.digest) {
-            for content in node.owned.contents() {
-                self.withdraw(id, content);
-            }
+    /// A life is over that had `owned`: some of it is taken out at once, which is all if it was not much.
+    fn depart(&mut self, id: NodeId, owned: Owned) {
+        let number = self.departed.put(id, owned.into_contents());
+        for _ in 0..self.departed.in_one_step {
+            let Some(content) = self.departed.next_of(id, number) else { return };
+            self.take_out(id, content);
         }
     }
 
@@ -184,11 +222,14 @@ impl Tracker {
             let known = node.owned.len();
             match node.owned.compare(register.contents, register.digest, now, patience) {
                 Comparison::InStep => return false,
-                Comparison::Outdated(contents) if last_chance => {
+                Comparison::Outdated(contents) if last_chance && contents.len() <= self.departed.in_one_step => {
                     last_chance = false;
-                    contents.into_iter().for_each(|content| self.withdraw(id, content));
+                    contents.into_iter().for_each(|(content, _)| self.withdraw(id, content));
                 }
-                Comparison::Differs | Comparison::Outdated(_) => {
+                comparison @ (Comparison::Differs | Comparison::Outdated(_)) => {
+                    if let Comparison::Outdated(contents) = comparison {
+                        self.departed.put_outdated(id, contents);
+                    }
                     self.out.events.push(Event::ResyncAsked { node: id, known, told: register.contents });
                     return true;
                 }
@@ -200,14 +241,6 @@ impl Tracker {
         let Some(node) = self.nodes.node(id) else { return };
         let Seat { address, reached_at, conversation, .. } = *node.seat();
         self.out.send(address, reached_at, conversation, &TrackerPing { nonce }.into());
-    }
-
-    /// Takes a node and all that it owned out of the tables.
-    fn forget(&mut self, id: NodeId) -> Option<SocketAddr> {
-        for content in self.nodes.node(id)?.owned.contents() {
-            self.withdraw(id, content);
-        }
-        self.nodes.remove(id).map(|node| node.seat().address)
     }
 
     fn lease_end(&self, now: Timestamp) -> Timestamp {

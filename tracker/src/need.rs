@@ -105,7 +105,7 @@ impl Tracker {
         let (vantage, ranking) = (origin.vantage(), &self.settings.ranking);
         let in_turn = self.contents.owners_in_turn(content, RANKED_OWNERS);
         in_turn
-            .filter(|&(node, _)| node != asker)
+            .filter(|&(node, _)| node != asker && !self.departed.holds(node, content))
             .filter_map(|(id, permille)| {
                 let node = self.nodes.node(id)?;
                 let endpoint = endpoint_for(vantage, node.seat().address)?;

@@ -91,8 +91,9 @@ pub(crate) enum Comparison {
     InStep,
     /// The node must say its contents again.
     Differs,
-    /// The node had its chance to say them again: these it does not have. Compare again without them.
-    Outdated(Vec<ContentId>),
+    /// The node had its chance to say them again: these it does not have, last said in those rounds. Compare again without
+    /// them.
+    Outdated(Vec<(ContentId, u32)>),
 }
 
 impl Owned {
@@ -109,6 +110,16 @@ impl Owned {
     /// All of them.
     pub(crate) fn contents(&self) -> Vec<ContentId> {
         self.said_in.keys().copied().collect()
+    }
+
+    /// What is left of it when the node is gone.
+    pub(crate) fn into_contents(self) -> BTreeMap<ContentId, u32> {
+        self.said_in
+    }
+
+    /// In which round `content` was said last, if it is among them.
+    pub(crate) fn said_in(&self, content: ContentId) -> Option<u32> {
+        self.said_in.get(&content).copied()
     }
 
     /// Whether it is what the node itself says, by count and digest.
@@ -159,7 +170,7 @@ impl Owned {
             Agreement::Asked { .. } => {
                 let round = self.round;
                 let outdated = self.said_in.iter().filter(|&(_, &said)| said != round);
-                let outdated: Vec<ContentId> = outdated.map(|(&content, _)| content).collect();
+                let outdated: Vec<(ContentId, u32)> = outdated.map(|(&content, &said)| (content, said)).collect();
                 self.begin_round(now);
                 if !outdated.is_empty() {
                     return Comparison::Outdated(outdated);

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use config::TrackerSettings;
+use messages::limits::MAX_OWN_ENTRIES;
 use messages::node_to_tracker::Asker;
 use messages::tracker_to_node::{RefusalCode, Refused};
 use messages::{
@@ -16,15 +17,23 @@ use messages::{
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::calendar::Calendar;
 use crate::contents::Contents;
 use crate::counters::Counters;
 use crate::credit::Budgets;
+use crate::departed::Departed;
 use crate::event::Event;
 use crate::need::RETELLING;
 use crate::nodes::NodeTable;
 use crate::output::{Output, Wait, WaitReason};
 use crate::rate_limit::Buckets;
 use crate::reach::Vantage;
+
+/// So many contents of nodes that are gone are taken out of the tables in one step: more than one datagram can put in, and
+/// so few that nobody notices whose datagram comes next.
+const TAKEN_OUT_IN_ONE_STEP: usize = 128;
+
+const _: () = assert!(TAKEN_OUT_IN_ONE_STEP > MAX_OWN_ENTRIES, "what goes goes faster than what comes");
 
 /// Which node owns which file: one input, then drain.
 #[derive(Debug)]
@@ -36,6 +45,8 @@ pub struct Tracker {
     pub(crate) epoch: u64,
     pub(crate) nodes: NodeTable,
     pub(crate) contents: Contents,
+    pub(crate) departed: Departed,
+    pub(crate) calendar: Calendar,
     pub(crate) buckets: Buckets,
     /// What the nodes of each host may still confirm.
     pub(crate) budgets: Budgets,
@@ -94,6 +105,8 @@ impl Tracker {
             chance,
             nodes: NodeTable::new(limits.max_nodes as usize, limits.max_nodes_per_address),
             contents: Contents::new(limits.max_contents as usize, limits.max_announcements as usize),
+            departed: Departed::new(TAKEN_OUT_IN_ONE_STEP),
+            calendar: Calendar::UNKNOWN,
             buckets: Buckets::new(
                 limits.requests_per_second,
                 limits.request_burst,
@@ -117,6 +130,13 @@ impl Tracker {
     #[must_use]
     pub fn without_past(self) -> Tracker {
         Tracker { whole_at: Timestamp::ZERO, ..self }
+    }
+
+    /// The same, with a wall clock that said `unix_ms`, in milliseconds since 1970, when the tracker's time began: what lies
+    /// far ahead of that is no epoch that a life can have.
+    #[must_use]
+    pub fn with_wall_clock(self, unix_ms: u64) -> Tracker {
+        Tracker { calendar: Calendar { clock: Some((unix_ms, self.clock)) }, ..self }
     }
 
     /// Takes one datagram that came from `from` and arrived at the local address `reached_at`, where that is known.
@@ -157,7 +177,8 @@ impl Tracker {
         self.out.drain_into(out);
         let lease = self.nodes.next_lease_end().map(|at| (at, WaitReason::LeaseEnds));
         let ping = self.nodes.next_ping().map(|at| (at, WaitReason::PingAgain));
-        let next = lease.into_iter().chain(ping).min_by_key(|&(at, _)| at);
+        let rest = (!self.departed.is_empty()).then_some((self.clock, WaitReason::TakingOut));
+        let next = rest.into_iter().chain(lease).chain(ping).min_by_key(|&(at, _)| at);
         let (until, reason) = next.unwrap_or((Timestamp::NEVER, WaitReason::Nothing));
         Wait { until, reason }
     }
@@ -177,7 +198,9 @@ impl Tracker {
     /// The owners of `content`, complete or not, in the order of their ids.
     #[must_use]
     pub fn owners_of(&self, content: ContentId) -> Vec<NodeId> {
-        self.contents.owners(content)
+        let mut owners = self.contents.owners(content);
+        owners.retain(|&owner| !self.departed.holds(owner, content));
+        owners
     }
 
     /// Where a registered node is.
@@ -226,7 +249,7 @@ impl Tracker {
             }
             NodeToTracker::Exit(exit) => {
                 let admitted = self.admit(origin, exit.asker, now);
-                (exit.asker, admitted.and_then(|()| self.on_exit(origin, &exit)))
+                (exit.asker, admitted.and_then(|()| self.on_exit(origin, &exit, now)))
             }
             NodeToTracker::TrackerPong(pong) => return self.on_pong(origin, pong.nonce, now),
         };

@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 
 use super::*;
 
-fn register(cookie: Cookie) -> Vec<u8> {
-    let asker = Asker { node: NodeId::from_bytes([7; 16]), cookie };
+fn register(number: u8, cookie: Cookie) -> Vec<u8> {
+    let asker = Asker { node: NodeId::from_bytes([number; 16]), cookie };
     let register = Register { asker, epoch: BootEpoch(1), contents: 0, digest: OwnDigest(0) };
     let mut bytes = Vec::new();
     NodeToTracker::from(register).encode(Conversation(99), &mut bytes);
@@ -29,15 +29,15 @@ async fn ask(client: &UdpSocket, request: &[u8]) -> TrackerToNode {
     }
 }
 
-/// Joins through `tracker_ip` from a socket that is connected, so that it hears that address alone.
-async fn join(tracker_ip: Ipv4Addr, port: u16) -> Registered {
+/// A node joins through `tracker_ip` from a socket that is connected, so that it hears that address alone.
+async fn join(number: u8, tracker_ip: Ipv4Addr, port: u16) -> Registered {
     let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     client.connect((tracker_ip, port)).await.unwrap();
-    let TrackerToNode::Refused(refused) = ask(&client, &register(Cookie::NONE)).await else {
+    let TrackerToNode::Refused(refused) = ask(&client, &register(number, Cookie::NONE)).await else {
         panic!("no cookie, no entry")
     };
     assert_eq!(refused.code, RefusalCode::Cookie);
-    match ask(&client, &register(refused.cookie)).await {
+    match ask(&client, &register(number, refused.cookie)).await {
         TrackerToNode::Registered(registered) => {
             assert_eq!(registered.observed.address(), client.local_addr().unwrap());
             registered
@@ -55,10 +55,10 @@ async fn it_serves_both_families_from_the_address_that_was_reached_until_told_to
         let _ = stopped.await;
     });
     let asking = async {
-        let first = join(Ipv4Addr::LOCALHOST, port).await;
+        let first = join(7, Ipv4Addr::LOCALHOST, port).await;
         // All of 127.0.0.0/8 is this host on Linux only.
         if cfg!(target_os = "linux") {
-            let second = join(Ipv4Addr::new(127, 0, 0, 2), port).await;
+            let second = join(8, Ipv4Addr::new(127, 0, 0, 2), port).await;
             assert_eq!(first.tracker_epoch, second.tracker_epoch);
         }
         stop.send(()).unwrap();
@@ -77,7 +77,7 @@ async fn whole_in(socket: Socket) -> u32 {
     let asking = async {
         let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         client.connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
-        let TrackerToNode::Refused(refused) = ask(&client, &register(Cookie::NONE)).await else {
+        let TrackerToNode::Refused(refused) = ask(&client, &register(7, Cookie::NONE)).await else {
             panic!("no cookie, no entry")
         };
         let asker = Asker { node: NodeId::from_bytes([7; 16]), cookie: refused.cookie };

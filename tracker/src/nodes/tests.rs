@@ -73,7 +73,7 @@ fn what_is_not_said_again_is_outdated_at_a_later_heartbeat() {
     assert_eq!(owned.compare(1, theirs, at(0), PATIENCE), Comparison::Differs);
     owned.say(content(1), OwnDigest(0), at(0));
     assert_eq!(owned.compare(1, theirs, at(1), PATIENCE), Comparison::Differs, "it may still be saying them");
-    assert_eq!(owned.compare(1, theirs, at(20), PATIENCE), Comparison::Outdated(vec![content(2)]));
+    assert_eq!(owned.compare(1, theirs, at(20), PATIENCE), Comparison::Outdated(vec![(content(2), 0)]));
     owned.unsay(content(2), OwnDigest(0b10));
     assert_eq!(owned.compare(1, theirs, at(20), PATIENCE), Comparison::InStep);
 }
@@ -94,7 +94,7 @@ fn a_node_that_has_nothing_says_so_at_two_heartbeats() {
     assert_eq!(owned.compare(0, OwnDigest(0), at(0), PATIENCE), Comparison::Differs);
     assert_eq!(
         owned.compare(0, OwnDigest(0), at(0) + PATIENCE * 2, PATIENCE),
-        Comparison::Outdated(vec![content(1)])
+        Comparison::Outdated(vec![(content(1), 0)])
     );
 }
 
