@@ -8,7 +8,7 @@ use messages::tracker_to_node::{Owner, Owners, RefusalCode, Refused, Registered}
 use messages::{Conversation, Cookie, List, Timestamp, TrackerToNode};
 
 use super::exchange::{Exchange, Request};
-use super::{Announce, HEARTBEAT, Link, NeedTicket, SHORTEST_HEARTBEAT, Told};
+use super::{Announce, HEARTBEAT, Link, NeedTicket, PUT_OFF, SHORTEST_HEARTBEAT, Told};
 use crate::context::Context;
 use crate::event::Event;
 
@@ -26,7 +26,11 @@ impl Announce {
             return Told::Nothing;
         }
         if let TrackerToNode::TrackerPing(ping) = message {
-            cx.send(from, conversation, &TrackerPong { nonce: ping.nonce });
+            if self.seat.is_asked_in(conversation) {
+                cx.send(from, conversation, &TrackerPong { nonce: ping.nonce });
+            } else {
+                cx.counters.unexpected += 1;
+            }
             return Told::Nothing;
         }
         let Some(at) = self.exchanges.iter().position(|exchange| exchange.conversation == conversation)
@@ -173,6 +177,10 @@ impl Announce {
             (code, _) => {
                 let wait = Duration::from_millis(refused.retry_after_ms.into());
                 exchange.due = exchange.due.max(cx.now + wait.min(HEARTBEAT));
+                let is_asking = code == RefusalCode::IdInUse && wait <= PUT_OFF;
+                if is_asking && !std::mem::replace(&mut exchange.put_off, true) {
+                    return;
+                }
                 cx.out.events.push(Event::TrackerRefused { code });
                 if let (RefusalCode::Full, Request::Own(entries)) = (code, &exchange.request) {
                     self.owned.on_answer(entries, 0);

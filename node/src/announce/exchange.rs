@@ -59,11 +59,14 @@ pub(super) struct Exchange {
     pub(super) asked_at: Option<Timestamp>,
     /// When it is sent next.
     pub(super) due: Timestamp,
+    /// It was put off once: the tracker asks the old place of this node's id whether anybody is there.
+    pub(super) put_off: bool,
 }
 
 impl Exchange {
     pub(super) fn new(request: Request, now: Timestamp, rng: &mut StdRng) -> Exchange {
-        Exchange { conversation: Conversation(rng.random()), request, tries: 0, asked_at: None, due: now }
+        let conversation = Conversation(rng.random());
+        Exchange { conversation, request, tries: 0, asked_at: None, due: now, put_off: false }
     }
 
     /// It was sent: the next time is twice as late, a little by chance, and never later than `most`.

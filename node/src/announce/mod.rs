@@ -17,6 +17,7 @@ mod answers;
 mod exchange;
 mod gate;
 mod owned;
+mod seat;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ use crate::status::TrackerStanding;
 use exchange::{Exchange, Request};
 use gate::Gate;
 use owned::Owned;
+use seat::Seat;
 
 /// Who asked a NEED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,8 @@ const UPDATE_PERIOD: Duration = Duration::from_secs(1);
 const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// A search is given up after this long.
 const SEARCH_PATIENCE: Duration = Duration::from_secs(5);
+/// While the tracker asks the old place of this node's id, it puts this node off for no longer than this: nothing is wrong.
+const PUT_OFF: Duration = Duration::from_secs(2);
 /// EXIT is repeated faster than other requests,
 const EXIT_RETRY: Duration = Duration::from_millis(200);
 /// because leaving takes no longer than this.
@@ -108,6 +112,7 @@ pub(crate) struct Announce {
     heartbeat: Duration,
     next_register: Timestamp,
     exchanges: Vec<Exchange>,
+    seat: Seat,
     owned: Owned,
     credits: BTreeMap<ContentId, BTreeMap<NodeId, u64>>,
     update_at: Timestamp,
@@ -148,6 +153,7 @@ impl Announce {
             heartbeat: HEARTBEAT,
             next_register: now,
             exchanges: Vec::new(),
+            seat: Seat::default(),
             owned: Owned::default(),
             credits: BTreeMap::new(),
             update_at: Timestamp::NEVER,
@@ -297,7 +303,9 @@ impl Announce {
         let updating = has(|request| matches!(request, Request::Update { .. }));
         if !registering && cx.now >= self.register_at() {
             self.recheck = false;
-            self.exchanges.push(Exchange::new(Request::Register, cx.now, cx.rng));
+            let exchange = Exchange::new(Request::Register, cx.now, cx.rng);
+            self.seat.registers_in(exchange.conversation);
+            self.exchanges.push(exchange);
             self.next_register = cx.now + self.heartbeat;
         }
         if self.link != Link::Joined {

@@ -272,11 +272,37 @@ fn strangers_are_not_heard() {
 }
 
 #[test]
-fn a_tracker_s_ping_is_answered() {
-    let mut fixture = Fixture::joined();
-    fixture.out.clear();
-    fixture.answer(Conversation(77), TrackerPing { nonce: 5 });
-    assert_eq!(fixture.out.datagrams.len(), 1);
+fn a_tracker_s_ping_is_answered_in_the_conversation_of_a_register() {
+    let mut fixture = Fixture::new();
+    let (conversation, _) = fixture.said_one();
+    fixture.answer(conversation, registered(1, false));
+    for (asked_in, answers) in [(conversation, 1), (Conversation(conversation.0 ^ 1), 0)] {
+        fixture.out.clear();
+        fixture.answer(asked_in, TrackerPing { nonce: 5 });
+        assert_eq!(fixture.out.datagrams.len(), answers, "it answers for itself, and for nobody who was here before");
+    }
+}
+
+/// The tracker asks the old place whether anybody is there; that is no news.
+#[test]
+fn a_node_that_is_put_off_asks_again_when_the_time_is_over_and_says_nothing_of_it() {
+    let mut fixture = Fixture::new();
+    let (conversation, _) = fixture.said_one();
+    let in_use = |millis| Refused { retry_after_ms: millis, ..refused(RefusalCode::IdInUse, [0; 16]) };
+    fixture.answer(conversation, in_use(1000));
+    assert_eq!(fixture.out.events, []);
+    fixture.wait(Duration::from_millis(999));
+    assert_eq!(fixture.said(), []);
+    fixture.wait(Duration::from_millis(1));
+    let (conversation, message) = fixture.said_one();
+    assert!(matches!(message, NodeToTracker::Register(_)), "{message:?}");
+    // The old place has answered.
+    fixture.answer(conversation, in_use(18_000));
+    assert_eq!(fixture.out.events, [Event::TrackerRefused { code: RefusalCode::IdInUse }]);
+    fixture.wait(Duration::from_secs(18));
+    let (conversation, _) = fixture.said_one();
+    fixture.answer(conversation, registered(1, false));
+    assert!(fixture.announce.answers());
 }
 
 #[test]
