@@ -4,6 +4,7 @@
 //! to stop, on whatever current-thread runtime it is called in, or [`serve`] on one of its own.
 
 mod clock;
+mod minute;
 mod record;
 mod socket;
 
@@ -18,6 +19,7 @@ use rand::rngs::SysRng;
 
 use crate::{Output, Tracker};
 use clock::Clock;
+use record::Record;
 use socket::Datagrams;
 pub use socket::{BindError, Socket, bind};
 
@@ -76,16 +78,17 @@ pub async fn run(
     if is_fresh {
         tracker = tracker.without_past();
     }
-    let (mut out, mut shutdown) = (Output::default(), pin!(shutdown));
+    let (mut out, mut record, mut shutdown) = (Output::default(), Record::default(), pin!(shutdown));
     tracing::info!(%address, "tracker listening");
     loop {
         let wait = tracker.poll(clock.now(), &mut out);
         for (outgoing, bytes) in out.datagrams() {
             datagrams.send(outgoing, bytes).await;
         }
-        out.events.iter().for_each(record::record);
+        record.sum_up(clock.now());
+        out.events.iter().for_each(|event| record.write(event, clock.now()));
         out.clear();
-        let sleep = wait.until.since(clock.now()).clamp(SHORTEST_SLEEP, LONGEST_SLEEP);
+        let sleep = wait.until.min(record.due()).since(clock.now()).clamp(SHORTEST_SLEEP, LONGEST_SLEEP);
         tokio::select! {
             biased;
             () = &mut shutdown => break,
@@ -96,7 +99,7 @@ pub async fn run(
         }
     }
     let (nodes, contents) = (tracker.nodes(), tracker.contents());
-    record::record_counters(tracker.counters());
+    record.end(tracker.counters());
     tracing::info!(nodes, contents, "tracker leaving");
     Ok(())
 }

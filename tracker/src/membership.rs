@@ -222,7 +222,9 @@ impl Tracker {
             let known = node.owned.len();
             match node.owned.compare(register.contents, register.digest, now, patience) {
                 Comparison::InStep => return false,
-                Comparison::Outdated(contents) if last_chance && contents.len() <= self.departed.in_one_step => {
+                Comparison::Outdated(contents)
+                    if last_chance && contents.len() <= self.departed.in_one_step =>
+                {
                     last_chance = false;
                     contents.into_iter().for_each(|(content, _)| self.withdraw(id, content));
                 }

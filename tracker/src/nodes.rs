@@ -170,7 +170,8 @@ impl Owned {
             Agreement::Asked { .. } => {
                 let round = self.round;
                 let outdated = self.said_in.iter().filter(|&(_, &said)| said != round);
-                let outdated: Vec<(ContentId, u32)> = outdated.map(|(&content, &said)| (content, said)).collect();
+                let outdated: Vec<(ContentId, u32)> =
+                    outdated.map(|(&content, &said)| (content, said)).collect();
                 self.begin_round(now);
                 if !outdated.is_empty() {
                     return Comparison::Outdated(outdated);

@@ -279,7 +279,11 @@ fn a_tracker_s_ping_is_answered_in_the_conversation_of_a_register() {
     for (asked_in, answers) in [(conversation, 1), (Conversation(conversation.0 ^ 1), 0)] {
         fixture.out.clear();
         fixture.answer(asked_in, TrackerPing { nonce: 5 });
-        assert_eq!(fixture.out.datagrams.len(), answers, "it answers for itself, and for nobody who was here before");
+        assert_eq!(
+            fixture.out.datagrams.len(),
+            answers,
+            "it answers for itself, and for nobody who was here before"
+        );
     }
 }
 

@@ -1,33 +1,145 @@
-//! Events as lines of the log: who comes and goes and what is announced at info, single requests at debug.
+//! Events as lines of the log. At info: who comes and goes and what is announced, the first few of each kind in a minute
+//! line by line and the rest summed up; of refusals the sums. At debug: every single one, and single requests.
 
+use messages::Timestamp;
+use messages::tracker_to_node::RefusalCode;
 use tracing::{debug, info, warn};
 
+use super::minute::{Minute, Summed};
 use crate::{Counters, Event, Found, Refusals};
 
-/// Writes one event to the log.
-pub(super) fn record(event: &Event) {
+/// So many of each kind are written line by line in a minute: a person can read them.
+const LINES_A_MINUTE: u32 = 10;
+
+/// Writes events to the log.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    minute: Minute,
+}
+
+/// A line at that level, or at debug when it is only one of many.
+macro_rules! line {
+    ($aloud:expr, $level:ident, $($rest:tt)+) => {
+        if $aloud { $level!($($rest)+) } else { debug!($($rest)+) }
+    };
+}
+
+impl Record {
+    /// Writes one event, or counts it for the line that sums up.
+    pub(super) fn write(&mut self, event: &Event, now: Timestamp) {
+        let (what, first) = kind(event);
+        let is_summed = !what.is_empty();
+        let aloud = is_summed && self.minute.note(what, first, || example(event), now);
+        write(event, aloud);
+    }
+
+    /// When it has something to sum up.
+    pub(super) fn due(&self) -> Timestamp {
+        self.minute.ends()
+    }
+
+    /// Sums up the minute that is over at `now`.
+    pub(super) fn sum_up(&mut self, now: Timestamp) {
+        self.minute.take_when_over(now).iter().for_each(write_sum);
+    }
+
+    /// The last lines: what was not summed up yet, and what was counted in all.
+    pub(super) fn end(&mut self, counters: &Counters) {
+        self.minute.take().iter().for_each(write_sum);
+        record_counters(counters);
+    }
+}
+
+/// What events of its kind are called together, and how many of them are written in a minute; "" is not summed up.
+fn kind(event: &Event) -> (&'static str, u32) {
+    let what = match event {
+        Event::NodeJoined { .. } => "nodes joined",
+        Event::NodeReturned { .. } => "nodes returned in a new life",
+        Event::NodeMoved { .. } => "nodes moved to another port",
+        Event::IdClaimed { .. } => "ids claimed from elsewhere",
+        Event::NodeTakenOver { .. } => "nodes taken over",
+        Event::NodeLeft { .. } => "nodes left",
+        Event::NodeExpired { .. } => "nodes expired",
+        Event::ResyncAsked { .. } => "tables differed",
+        Event::ContentAnnounced { .. } => "contents announced",
+        Event::ContentCompleted { .. } => "contents complete",
+        Event::ContentWithdrawn { .. } => "contents withdrawn",
+        Event::NeedAnswered { .. } => "",
+        Event::Refused { code, .. } => return (refusals(*code), 0),
+        Event::Undecodable { .. } => return ("datagrams refused", 0),
+        Event::Misdirected { .. } => return ("datagrams not for a tracker", 0),
+    };
+    (what, LINES_A_MINUTE)
+}
+
+/// Refusals of this code; "" is how every conversation begins.
+const fn refusals(code: RefusalCode) -> &'static str {
+    match code {
+        RefusalCode::Cookie => "",
+        RefusalCode::NotRegistered => "requests refused: not registered",
+        RefusalCode::IdInUse => "requests refused: id in use",
+        RefusalCode::TooFast => "requests refused: too fast",
+        RefusalCode::Full => "requests refused: tables full",
+    }
+}
+
+/// By what one of many is named.
+fn example(event: &Event) -> String {
     match event {
-        Event::NodeJoined { node, address } => info!(%node, %address, "node joined"),
-        Event::NodeReturned { node, address } => info!(%node, %address, "node returned in a new life"),
-        Event::NodeMoved { node, from, to } => info!(%node, %from, %to, "node moved to another port"),
+        Event::ContentAnnounced { name, .. } | Event::ContentCompleted { name, .. } => {
+            name.as_str().to_owned()
+        }
+        Event::ContentWithdrawn { content, .. } => content.to_string(),
+        Event::NodeJoined { node, .. }
+        | Event::NodeReturned { node, .. }
+        | Event::NodeMoved { node, .. }
+        | Event::IdClaimed { node, .. }
+        | Event::NodeTakenOver { node, .. }
+        | Event::NodeLeft { node, .. }
+        | Event::NodeExpired { node, .. }
+        | Event::ResyncAsked { node, .. }
+        | Event::NeedAnswered { node, .. } => node.to_string(),
+        Event::Refused { address, .. } => address.to_string(),
+        Event::Undecodable { from, .. } | Event::Misdirected { from } => from.to_string(),
+    }
+}
+
+/// Writes one event: at its level when it is said `aloud`, else at debug.
+fn write(event: &Event, aloud: bool) {
+    match event {
+        Event::NodeJoined { node, address } => line!(aloud, info, %node, %address, "node joined"),
+        Event::NodeReturned { node, address } => {
+            line!(aloud, info, %node, %address, "node returned in a new life");
+        }
+        Event::NodeMoved { node, from, to } => {
+            line!(aloud, info, %node, %from, %to, "node moved to another port");
+        }
+        // It was restarted, or its NAT has moved it, as far as anybody knows.
+        Event::IdClaimed { node, registered, claimant } if registered.ip() == claimant.ip() => {
+            line!(aloud, info, %node, %registered, %claimant, "another port claims a node's id: asking the node");
+        }
         Event::IdClaimed { node, registered, claimant } => {
-            warn!(%node, %registered, %claimant, "another address claims a node's id: asking the node");
+            line!(aloud, warn, %node, %registered, %claimant, "another address claims a node's id: asking the node");
         }
         Event::NodeTakenOver { node, from, to } => {
-            warn!(%node, %from, %to, "node taken over: its old address does not answer");
+            line!(aloud, warn, %node, %from, %to, "node taken over: its old address does not answer");
         }
-        Event::NodeLeft { node, address } => info!(%node, %address, "node left"),
-        Event::NodeExpired { node, address } => info!(%node, %address, "node expired: its lease ended"),
+        Event::NodeLeft { node, address } => line!(aloud, info, %node, %address, "node left"),
+        Event::NodeExpired { node, address } => {
+            line!(aloud, info, %node, %address, "node expired: its lease ended");
+        }
         Event::ResyncAsked { node, known, told } => {
-            info!(%node, known, told, "tables differ: asked the node for all its contents");
+            line!(aloud, info, %node, known, told, "tables differ: asked the node for all its contents");
         }
         Event::ContentAnnounced { node, content, name, length, permille } => {
-            info!(%node, %content, name = name.as_str(), length, permille, "content announced");
+            line!(aloud, info, %node, %content, name = name.as_str(), length, permille, "content announced");
         }
         Event::ContentCompleted { node, content, name } => {
-            info!(%node, %content, name = name.as_str(), "content complete");
+            line!(aloud, info, %node, %content, name = name.as_str(), "content complete");
         }
-        Event::ContentWithdrawn { node, content } => info!(%node, %content, "content withdrawn"),
+        Event::ContentWithdrawn { node, content } => {
+            line!(aloud, info, %node, %content, "content withdrawn");
+        }
         Event::NeedAnswered { node, address, found } => match found {
             Found::Nothing => debug!(%node, %address, "need answered: unknown"),
             Found::Owners(content, owners) => {
@@ -44,12 +156,117 @@ pub(super) fn record(event: &Event) {
     }
 }
 
+fn write_sum(summed: &Summed) {
+    let Summed { what, times, examples } = summed;
+    info!(what, times, such_as = examples.as_str(), "in a minute, besides what is written");
+}
+
 /// Writes what was counted to the log.
-pub(super) fn record_counters(counters: &Counters) {
+fn record_counters(counters: &Counters) {
     let Counters { datagrams, undecodable, misdirected, unanswerable, stray_pongs, expired, .. } = counters;
     info!(datagrams, undecodable, misdirected, unanswerable, stray_pongs, expired, "counted in all");
     let Counters { registered, owned, needs, updates, repeated_updates, exits, .. } = counters;
     info!(registered, owned, needs, updates, repeated_updates, exits, "counted by request");
     let Refusals { cookie, not_registered, id_in_use, too_fast, full } = counters.refused;
     info!(cookie, not_registered, id_in_use, too_fast, full, "counted by refusal");
+}
+
+#[cfg(all(test, feature = "bin"))]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use messages::{ContentId, Name, NodeId};
+
+    use super::*;
+
+    /// What the log says at `level` when `speak` speaks, without the times.
+    fn logged(level: &str, speak: impl FnOnce()) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = logs::LogSettings {
+            folder: folder.path().to_owned(),
+            file: "tracker.log".to_owned(),
+            rotation: logs::Rotation { bytes: 1 << 30, files: 1 },
+            level: level.to_owned(),
+            also_stderr: false,
+        };
+        let (dispatch, guard) = logs::scoped(settings).unwrap();
+        tracing::dispatcher::with_default(&dispatch, speak);
+        drop(guard);
+        let text = std::fs::read_to_string(folder.path().join("tracker.log")).unwrap();
+        text.lines().filter_map(|line| line.split_once(' ')).map(|(_, line)| line.trim().to_owned()).collect()
+    }
+
+    fn address() -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, 7], 7000))
+    }
+
+    fn announced(number: u32) -> Event {
+        let mut content = [9; 32];
+        content[..4].copy_from_slice(&number.to_be_bytes());
+        let (node, content) = (NodeId::from_bytes([7; 16]), ContentId::from_bytes(content));
+        let name = Name::new(&format!("f{number}")).unwrap();
+        Event::ContentAnnounced { node, content, name, length: 1, permille: 1000 }
+    }
+
+    /// As a driver writes them: sums first, then what happened.
+    fn write_all(record: &mut Record, events: impl Iterator<Item = (Timestamp, Event)>) {
+        for (now, event) in events {
+            record.sum_up(now);
+            record.write(&event, now);
+        }
+    }
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::ZERO + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn forty_thousand_announcements_in_ten_seconds_are_a_dozen_lines() {
+        let lines = logged("info", || {
+            let mut record = Record::default();
+            write_all(&mut record, (0..40_000).map(|number| (at(u64::from(number) / 4), announced(number))));
+            assert_eq!(record.due(), at(60_000));
+            record.sum_up(at(60_000));
+        });
+        assert_eq!(lines.len(), 11, "{lines:#?}");
+        assert!(lines[..10].iter().all(|line| line.starts_with("INFO content announced")), "{lines:#?}");
+        let sum = "what=\"contents announced\" times=39990 such_as=\"f10, f11, f12\"";
+        assert!(lines[10].contains(sum), "{}", lines[10]);
+    }
+
+    #[test]
+    fn every_kind_together_has_a_bound_a_minute() {
+        let node = NodeId::from_bytes([7; 16]);
+        let refused = |code| Event::Refused { node, address: address(), code, retry_after: Duration::ZERO };
+        let flood = |number: u32| match number % 8 {
+            0 => announced(number),
+            1 => Event::NodeJoined { node, address: address() },
+            2 => Event::NodeLeft { node, address: address() },
+            3 => Event::IdClaimed { node, registered: address(), claimant: SocketAddr::from(([1; 4], 1)) },
+            4 => Event::Misdirected { from: address() },
+            5 => refused(RefusalCode::TooFast),
+            6 => refused(RefusalCode::Cookie),
+            _ => Event::NeedAnswered { node, address: address(), found: Found::Nothing },
+        };
+        let lines = logged("info", || {
+            let mut record = Record::default();
+            // Five minutes of it.
+            write_all(&mut record, (0..200_000).map(|number| (at(u64::from(number) * 3 / 2), flood(number))));
+            record.end(&Counters::default());
+        });
+        assert_eq!(lines.len(), 5 * (4 * 10 + 6) + 3, "{lines:#?}");
+        let words = ["what=\"requests refused: too fast\"", "such_as=10.0.0.7:7000"];
+        assert!(lines.iter().any(|line| words.iter().all(|word| line.contains(word))), "{lines:#?}");
+    }
+
+    #[test]
+    fn who_wants_every_line_has_it_at_debug() {
+        let lines = logged("debug", || {
+            let mut record = Record::default();
+            write_all(&mut record, (0..50).map(|number| (at(1), announced(number))));
+        });
+        let of = |level: &str| lines.iter().filter(|line| line.starts_with(level)).count();
+        assert_eq!((of("INFO content announced"), of("DEBUG content announced")), (10, 40));
+    }
 }

@@ -1,0 +1,121 @@
+//! How much of what happens is written line by line: the first few of each kind in a minute, the rest in one line.
+//!
+//! One address may ask thousands of things a second. Pure, over instants and what things are called.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use messages::Timestamp;
+
+/// How long is summed up.
+const LENGTH: Duration = Duration::from_secs(60);
+/// So many of those that are summed up are named.
+const EXAMPLES: usize = 3;
+/// They are looked for, each once, among so many.
+const LOOKED_AT: u64 = 100;
+
+/// What happened in the minute that goes on.
+#[derive(Debug, Default)]
+pub(super) struct Minute {
+    /// `None`: nothing has happened yet.
+    ends: Option<Timestamp>,
+    kinds: BTreeMap<&'static str, Kind>,
+}
+
+#[derive(Debug, Default)]
+struct Kind {
+    written: u32,
+    summed: u64,
+    examples: Vec<String>,
+}
+
+/// What was not written line by line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Summed {
+    /// What happened.
+    pub(super) what: &'static str,
+    /// How often, besides what was written.
+    pub(super) times: u64,
+    /// The first few.
+    pub(super) examples: String,
+}
+
+impl Minute {
+    /// `what` happened. Whether it is among the `first` of this minute, which are written; of the others some `example`s
+    /// are kept. What was summed up before must have been taken.
+    pub(super) fn note(
+        &mut self,
+        what: &'static str,
+        first: u32,
+        example: impl FnOnce() -> String,
+        now: Timestamp,
+    ) -> bool {
+        self.ends.get_or_insert(now + LENGTH);
+        let kind = self.kinds.entry(what).or_default();
+        if kind.written < first {
+            kind.written += 1;
+            return true;
+        }
+        kind.summed += 1;
+        if kind.examples.len() < EXAMPLES && kind.summed <= LOOKED_AT {
+            let example = example();
+            if !kind.examples.contains(&example) {
+                kind.examples.push(example);
+            }
+        }
+        false
+    }
+
+    /// When there is something to be taken.
+    pub(super) fn ends(&self) -> Timestamp {
+        let sums = self.kinds.values().any(|kind| kind.summed > 0);
+        self.ends.filter(|_| sums).unwrap_or(Timestamp::NEVER)
+    }
+
+    /// What was summed up, when the minute is over; then another one begins with what happens next.
+    pub(super) fn take_when_over(&mut self, now: Timestamp) -> Vec<Summed> {
+        if self.ends.is_some_and(|ends| ends <= now) { self.take() } else { Vec::new() }
+    }
+
+    /// What was summed up so far.
+    pub(super) fn take(&mut self) -> Vec<Summed> {
+        self.ends = None;
+        let kinds = std::mem::take(&mut self.kinds).into_iter().filter(|(_, kind)| kind.summed > 0);
+        kinds
+            .map(|(what, kind)| Summed { what, times: kind.summed, examples: kind.examples.join(", ") })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_first_few_are_written_and_the_rest_is_summed_up_when_the_minute_is_over() {
+        let mut minute = Minute::default();
+        assert_eq!(minute.ends(), Timestamp::NEVER);
+        let written =
+            (0..7_u64).filter(|&one| minute.note("births", 2, || format!("n{one}"), at(5 + one))).count();
+        assert_eq!(written, 2);
+        assert!(minute.note("deaths", 2, String::new, at(20)));
+        assert_eq!(minute.ends(), at(65));
+        assert_eq!(minute.take_when_over(at(64)), []);
+        let births = Summed { what: "births", times: 5, examples: "n2, n3, n4".to_owned() };
+        assert_eq!(minute.take_when_over(at(65)), [births]);
+        // The next one begins when something happens, and who wakes for it wakes for something.
+        assert!(minute.note("births", 2, String::new, at(1000)));
+        assert_eq!(minute.ends(), Timestamp::NEVER);
+        assert_eq!(minute.take_when_over(at(1060)), []);
+        assert!(
+            minute.note("births", 2, String::new, at(1061))
+                && minute.note("births", 2, String::new, at(1061))
+        );
+        assert!(!minute.note("births", 2, String::new, at(1062)));
+        assert_eq!(minute.take().len(), 1);
+    }
+}
