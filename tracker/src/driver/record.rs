@@ -256,7 +256,7 @@ mod tests {
             record.end(&Counters::default());
         });
         assert_eq!(lines.len(), 5 * (4 * 10 + 6) + 3, "{lines:#?}");
-        let words = ["what=\"requests refused: too fast\"", "such_as=10.0.0.7:7000"];
+        let words = ["what=\"requests refused: too fast\"", "10.0.0.7:7000"];
         assert!(lines.iter().any(|line| words.iter().all(|word| line.contains(word))), "{lines:#?}");
     }
 
