@@ -65,9 +65,10 @@ impl Tracker {
         let is_elsewhere = |id| self.nodes.node(id).is_some_and(|node| host(node.seat().address) != reporter);
         // Nobody can have verified more of a content than there is of it.
         let mut left = self.contents.length(update.content).unwrap_or(0);
-        let owners = update.credits.iter().filter(|credit| {
-            self.is_owner(credit.owner, update.content) && is_elsewhere(credit.owner)
-        });
+        let owners = update
+            .credits
+            .iter()
+            .filter(|credit| self.is_owner(credit.owner, update.content) && is_elsewhere(credit.owner));
         let claims = owners.map(|credit| {
             let bytes = credit.bytes.min(left);
             left -= bytes;

@@ -182,7 +182,7 @@ mod tests {
 
     /// What the log says at `level` when `speak` speaks, without the times.
     fn logged(level: &str, speak: impl FnOnce()) -> Vec<String> {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder, a log, a name");
         let settings = logs::LogSettings {
             folder: folder.path().to_owned(),
             file: "tracker.log".to_owned(),
@@ -190,10 +190,11 @@ mod tests {
             level: level.to_owned(),
             also_stderr: false,
         };
-        let (dispatch, guard) = logs::scoped(settings).unwrap();
+        let (dispatch, guard) = logs::scoped(settings).expect("a folder, a log, a name");
         tracing::dispatcher::with_default(&dispatch, speak);
         drop(guard);
-        let text = std::fs::read_to_string(folder.path().join("tracker.log")).unwrap();
+        let text =
+            std::fs::read_to_string(folder.path().join("tracker.log")).expect("a folder, a log, a name");
         text.lines().filter_map(|line| line.split_once(' ')).map(|(_, line)| line.trim().to_owned()).collect()
     }
 
@@ -205,7 +206,7 @@ mod tests {
         let mut content = [9; 32];
         content[..4].copy_from_slice(&number.to_be_bytes());
         let (node, content) = (NodeId::from_bytes([7; 16]), ContentId::from_bytes(content));
-        let name = Name::new(&format!("f{number}")).unwrap();
+        let name = Name::new(&format!("f{number}")).expect("a folder, a log, a name");
         Event::ContentAnnounced { node, content, name, length: 1, permille: 1000 }
     }
 
