@@ -168,7 +168,7 @@ fn hint(
     if served.spreading.is_fresh(piece.0) {
         session.on_given_first();
     }
-    served.spreading.give(piece.0, ours, cx.now);
+    served.spreading.give(piece.0, (ours, Host::of(session.peer)), cx.now);
     // Alone, a downloader knows best what it wants next.
     let wants = served.hints() && served.places.count() > 1;
     if wants && (strays || session.wants_hint(|piece| served.spreading.is_fresh(piece))) {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use fixedbitset::FixedBitSet;
 use messages::limits::MAX_HINT_RUNS;
-use messages::{Conversation, PieceRun, Timestamp};
+use messages::{Conversation, Host, PieceRun, Timestamp};
 
 /// A hint names so many pieces: what a session fetches in more than a round trip.
 const HINTED_PIECES: usize = 4;
@@ -34,6 +34,7 @@ const MOST_LOOKED_AT: usize = 512;
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     by: Conversation,
+    host: Host,
     at: Timestamp,
 }
 
@@ -79,7 +80,7 @@ impl Spreading {
     }
 
     /// `to` is given `piece`.
-    pub(super) fn give(&mut self, piece: u32, to: Conversation, now: Timestamp) {
+    pub(super) fn give(&mut self, piece: u32, (to, host): (Conversation, Host), now: Timestamp) {
         if piece as usize >= self.given.len() || self.given.put(piece as usize) {
             return;
         }
@@ -89,7 +90,7 @@ impl Spreading {
             self.ran_out_at.get_or_insert(now);
         }
         if self.alone.len() < MOST_ALONE {
-            self.alone.insert(piece, Taken { by: to, at: now });
+            self.alone.insert(piece, Taken { by: to, host, at: now });
             self.under_way.insert(piece);
             self.again.push_back((now, piece));
         }
@@ -102,16 +103,21 @@ impl Spreading {
         ran_out_at.map(|at| at + FINISHES)
     }
 
-    /// `who` has the pieces in `runs`. Those that were given to others first have spread: who passed on how many. What is looked at is
+    /// `who` has the pieces in `runs`. Those that were given to others first, at other hosts, have spread: who passed on how many. What is looked at is
     /// bounded, whatever `runs` name: who says that it has everything, again and again, makes no more work than others.
-    pub(super) fn on_have(&mut self, runs: &[PieceRun], who: Conversation) -> BTreeMap<Conversation, u32> {
+    pub(super) fn on_have(
+        &mut self,
+        runs: &[PieceRun],
+        (who, host): (Conversation, Host),
+    ) -> BTreeMap<Conversation, u32> {
         let mut spread = BTreeMap::new();
         // Whoever has it: it need not come from its taker.
         for piece in first_in(runs, |run| self.under_way.range(run).copied()) {
             self.under_way.remove(&piece);
         }
         for piece in first_in(runs, |run| self.alone.range(run).map(|(&piece, _)| piece)) {
-            let Some(taken) = self.alone.get(&piece).filter(|taken| taken.by != who) else {
+            let Some(taken) = self.alone.get(&piece).filter(|taken| taken.by != who && taken.host != host)
+            else {
                 continue;
             };
             *spread.entry(taken.by).or_default() += 1;
@@ -189,6 +195,11 @@ mod tests {
 
     const PIECES: u32 = 12;
 
+    /// A session of a host of its own.
+    fn at(session: u32) -> (Conversation, Host) {
+        (Conversation(session), Host::of(([192, 0, 2, session as u8], 4000).into()))
+    }
+
     proptest! {
         /// Whoever is given, has and leaves what: nobody is pointed at what others got or at what it has alone, nobody is credited for what it
         /// has itself, and what is remembered of a taker ends with it.
@@ -203,13 +214,13 @@ mod tests {
                 now += Duration::from_millis(millis);
                 match what {
                     0 => {
-                        spreading.give(piece, session, now);
+                        spreading.give(piece, at(who), now);
                         holders[piece as usize].insert(who);
                         prop_assert!(!spreading.is_fresh(piece));
                     }
                     1 if holders[piece as usize].contains(&who) => {
                         let run = PieceRun::new(piece, 1).expect("a run");
-                        let credit = spreading.on_have(&[run], session);
+                        let credit = spreading.on_have(&[run], at(who));
                         prop_assert!(!credit.contains_key(&session), "nobody is credited for what it has itself");
                         prop_assert!(credit.keys().all(|from| holders[piece as usize].contains(&from.0)));
                     }
@@ -258,12 +269,12 @@ mod tests {
     fn what_is_under_way_at_the_end_is_waited_for_until_it_is_there_and_not_for_ever() {
         let run = |piece| [PieceRun::new(piece, 1).expect("a run")];
         let (mut spreading, now) = (Spreading::new(2), Timestamp::ZERO);
-        spreading.give(0, Conversation(1), now);
+        spreading.give(0, at(1), now);
         assert_eq!(spreading.finishes_until(), None, "something is left to give");
-        spreading.on_have(&run(0), Conversation(1));
-        spreading.give(1, Conversation(2), now);
+        spreading.on_have(&run(0), at(1));
+        spreading.give(1, at(2), now);
         assert_eq!(spreading.finishes_until(), Some(now + FINISHES));
-        spreading.on_have(&run(1), Conversation(2));
+        spreading.on_have(&run(1), at(2));
         assert_eq!(spreading.finishes_until(), None, "a copy is there");
         spreading.on_left(Conversation(2));
         assert!(spreading.goes_on(), "and no longer");
@@ -273,15 +284,28 @@ mod tests {
     fn what_is_seen_elsewhere_is_not_offered_again_and_credits_its_taker() {
         let run = |piece| [PieceRun::new(piece, 1).expect("a run")];
         let (mut spreading, now) = (Spreading::new(2), Timestamp::ZERO);
-        spreading.give(0, Conversation(1), now);
-        spreading.give(1, Conversation(2), now);
+        spreading.give(0, at(1), now);
+        spreading.give(1, at(2), now);
         assert!(!spreading.goes_on());
-        assert!(spreading.on_have(&run(0), Conversation(1)).is_empty(), "its taker has it, and nobody else");
-        assert_eq!(spreading.on_have(&run(0), Conversation(2)), BTreeMap::from([(Conversation(1), 1)]));
-        assert!(spreading.on_have(&run(0), Conversation(3)).is_empty(), "once is enough");
+        assert!(spreading.on_have(&run(0), at(1)).is_empty(), "its taker has it, and nobody else");
+        assert_eq!(spreading.on_have(&run(0), at(2)), BTreeMap::from([(Conversation(1), 1)]));
+        assert!(spreading.on_have(&run(0), at(3)).is_empty(), "once is enough");
         spreading.offer_again(now + OFFERED_AGAIN);
         assert!(!spreading.is_fresh(0) && spreading.is_fresh(1));
         assert_eq!(spreading.hint(Vec::new(), Conversation(2), 2), []);
         assert_eq!(spreading.hint(Vec::new(), Conversation(1), 2), [1]);
+    }
+
+    #[test]
+    fn nobody_is_credited_for_what_its_own_host_says() {
+        let run = [PieceRun::new(0, 1).expect("a run")];
+        let (mut spreading, now) = (Spreading::new(2), Timestamp::ZERO);
+        let (taker, host) = at(1);
+        spreading.give(0, (taker, host), now);
+        assert!(spreading.on_have(&run, (Conversation(2), host)).is_empty(), "a friend of the same host");
+        spreading.offer_again(now + OFFERED_AGAIN);
+        assert!(spreading.is_fresh(0), "nor does that count as spread");
+        spreading.give(0, (taker, host), now + OFFERED_AGAIN);
+        assert_eq!(spreading.on_have(&run, at(3)), BTreeMap::from([(taker, 1)]));
     }
 }

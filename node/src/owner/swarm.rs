@@ -45,18 +45,14 @@ impl Owner {
 
     /// `who` has the pieces in `runs`: whoever was given them first has passed them on.
     pub(super) fn on_have(&mut self, who: Conversation, runs: &[PieceRun], now: Timestamp) {
-        let share = self.sessions.get(&who).map(|session| session.share);
-        let Some(served) = share.and_then(|share| self.shares.get_mut(&share)).filter(|of| of.is_whole())
-        else {
-            return;
-        };
+        let said_by = self.sessions.get(&who).map(|session| (session.share, Host::of(session.peer)));
+        let Some((share, host)) = said_by else { return };
+        let Some(served) = self.shares.get_mut(&share).filter(|of| of.is_whole()) else { return };
         let piece_size = u64::from(served.manifest.layout().piece_size());
-        if served.places.are_wanted()
-            && let Some(share) = share
-        {
+        if served.places.are_wanted() {
             self.busy.insert(share);
         }
-        for (from, pieces) in served.spreading.on_have(runs, who) {
+        for (from, pieces) in served.spreading.on_have(runs, (who, host)) {
             if let Some(session) = self.sessions.get_mut(&from) {
                 session.on_spread(piece_size * u64::from(pieces), now);
             }
