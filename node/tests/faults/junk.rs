@@ -145,7 +145,9 @@ fn a_flood_of_junk_at_every_port_changes_nothing() {
     let gone = relay.nodes();
 
     // Another node than the one before, which would have its port.
-    let mut download = scene.download(&["film.bin", "--download-limit", "2MiB", "--id", "flooded"]);
+    // What it says while it goes on would name its owner too.
+    let flooded = ["film.bin", "--download-limit", "2MiB", "--id", "flooded", "--progress", "none"];
+    let mut download = scene.download(&flooded);
     scene.wait_for_pieces("film.bin", 1);
     let downloader = relay.nodes().into_iter().find(|node| !gone.contains(node)).expect("it has spoken");
     let mut stranger = Stranger::new(relay.captured());
