@@ -34,7 +34,7 @@ pub use event::{Event, Failure, SessionEnd, Share, Summary};
 pub use ids::{BufferId, DownloadId, SearchId, ShareId};
 pub use inquiry::{Inquiry, InquiryEnd, InquiryStep, Question};
 pub use node::{Identity, Node};
-pub use output::{BufferChange, Burst, Outgoing, Output, Place, Reason, Source, Wait};
+pub use output::{BufferChange, Burst, BurstPart, Outgoing, Output, PingAmong, Place, Reason, Source, Wait};
 pub use status::{
     Counters, DownloadStatus, Holders, OwnerState, OwnerStatus, ShareStatus, Status, TrackerStanding,
     UploadStanding, UploadStatus,

@@ -109,8 +109,26 @@ pub struct Burst {
     pub first: ChunkHeader,
     /// Whether each segment is to be given to the system on its own: offload is broken somewhere on the way.
     pub apart: bool,
-    /// What goes right behind the last segment, to meet on the way what the segments meet.
-    pub ping: Option<Ping>,
+    /// A PING among the segments, to meet on the way what they meet.
+    pub ping: Option<PingAmong>,
+}
+
+/// A PING as long as the segments that it goes among: a queue on the way cannot tell it from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PingAmong {
+    /// What is sent.
+    pub ping: Ping,
+    /// It goes before this segment.
+    pub before: u8,
+}
+
+/// One datagram of a burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BurstPart {
+    /// The CHUNK with this index.
+    Segment(usize),
+    /// The PING among them.
+    Ping(Ping),
 }
 
 impl Burst {
@@ -120,19 +138,28 @@ impl Burst {
         self.length.div_ceil(self.segment_size as u32) as usize
     }
 
-    /// Bytes of the datagrams, headers of Riffle included.
+    /// How many datagrams there are: the segments, and the PING among them.
+    #[must_use]
+    pub const fn datagrams(&self) -> usize {
+        self.segments() + self.ping.is_some() as usize
+    }
+
+    /// Datagram `index` in the order in which they go: all are equally long, but the last may be shorter.
+    #[must_use]
+    pub fn part(&self, index: usize) -> BurstPart {
+        match self.ping {
+            Some(PingAmong { ping, before }) if index == usize::from(before) => BurstPart::Ping(ping),
+            Some(PingAmong { before, .. }) => {
+                BurstPart::Segment(index - usize::from(index > usize::from(before)))
+            }
+            None => BurstPart::Segment(index),
+        }
+    }
+
+    /// Bytes of the CHUNKs, headers of Riffle included.
     #[must_use]
     pub const fn wire_length(&self) -> usize {
         self.length as usize + self.segments() * CHUNK_HEADER
-    }
-
-    /// The datagram that goes behind the last segment.
-    #[must_use]
-    pub fn ping_datagram(&self) -> Option<Vec<u8>> {
-        let mut datagram = Vec::new();
-        self.ping
-            .map(|ping| messages::encode(self.first.conversation, &ping, &mut datagram))
-            .map(|()| datagram)
     }
 
     /// The header of segment `index`.

@@ -1,7 +1,8 @@
 //! Nonces among the CHUNKs of a session: whoever brings them back listens where the CHUNKs go, and they tell how many of these arrive.
 //!
-//! A nonce goes in a PING behind a burst, as long as its CHUNKs and in the same queue, so that the path loses it as it loses them. None is ever
-//! repeated: one that was could come back however much is lost.
+//! A nonce goes in a PING among the CHUNKs of a burst, as long as they and anywhere among them, so that the path loses it as it loses them: behind
+//! a burst it would tell of the last place in a queue alone, and find room where a longer one has just been refused. None is ever repeated: one that
+//! was could come back however much is lost.
 
 use std::collections::VecDeque;
 use std::time::Duration;

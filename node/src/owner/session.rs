@@ -17,7 +17,7 @@ use super::challenge::Challenge;
 use super::telling::{self, Telling};
 use crate::ids::ShareId;
 use crate::meter::Meter;
-use crate::output::{Burst, Source};
+use crate::output::{Burst, PingAmong, Source};
 use crate::status::{UploadStanding, UploadStatus};
 
 /// Requests further back than this are taken for repeated ones.
@@ -392,10 +392,13 @@ impl Serving {
             None => (Source::Manifest(manifest.clone()), u64::from(range.offset())),
         };
         let (to, length) = (self.peer, range.length());
-        // As long as the segments, the last of a burst apart.
+        // As long as the segments, the last of several apart; before which of them is as little to be guessed as the nonce.
         let size =
             (u32::from(segment).min(length) as u16).saturating_add(CHUNK_HEADER as u16).max(Ping::SHORTEST);
-        let ping = self.challenge.on_sent(length, size, now, rng).map(|nonce| Ping { nonce, size });
+        let ping = self
+            .challenge
+            .on_sent(length, size, now, rng)
+            .map(|nonce| PingAmong { ping: Ping { nonce, size }, before: (nonce % u64::from(count)) as u8 });
         Some(Answer::Burst(Burst {
             to,
             source,

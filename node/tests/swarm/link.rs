@@ -40,6 +40,8 @@ pub(crate) struct LinkSpec {
     pub(crate) offload: Option<usize>,
     /// And of one that is sent apart as well: it is not the offload.
     pub(crate) always: bool,
+    /// The queue takes what leaves in one system call as one, or not at all: it stands before the segmentation.
+    pub(crate) joins: bool,
     /// Packets that are longer vanish, IP headers counted; 0: none.
     pub(crate) mtu: u64,
 }
@@ -73,6 +75,7 @@ impl LinkSpec {
             spoiled: 0,
             offload: None,
             always: false,
+            joins: false,
             mtu: ETHERNET,
         }
     }
@@ -96,15 +99,20 @@ impl Pipe {
         self.free_at.since(now)
     }
 
+    /// Whether `bytes` fit the queue.
+    pub(crate) fn has_room(&self, rate: u64, queue: u64, bytes: u64, now: Timestamp) -> bool {
+        let backlog =
+            u128::from(self.free_at.since(now).as_nanos() as u64) * u128::from(rate) / 1_000_000_000;
+        backlog == 0 || backlog as u64 + bytes <= queue
+    }
+
     /// A packet of `bytes` at `now`: when its last byte is through, unless the queue is full.
     pub(crate) fn enqueue(&mut self, rate: u64, queue: u64, bytes: u64, now: Timestamp) -> Option<Timestamp> {
         if rate == 0 {
             self.passed_bytes += bytes;
             return Some(now);
         }
-        let backlog =
-            u128::from(self.free_at.since(now).as_nanos() as u64) * u128::from(rate) / 1_000_000_000;
-        if backlog > 0 && backlog as u64 + bytes > queue {
+        if !self.has_room(rate, queue, bytes, now) {
             self.dropped += 1;
             return None;
         }

@@ -44,3 +44,12 @@ fn a_connection_keeps_its_quarter_beside_who_asks_for_more_than_the_path_carries
         assert!(theirs >= 250, "{name}: {theirs}, the taker {taken}");
     }
 }
+
+/// Where a burst is lost whole, what goes behind it still finds room: nonces there would say that nearly everything arrives.
+#[test]
+fn a_queue_that_takes_bursts_whole_loses_nonces_as_well() {
+    for (rtt, tenths, rate) in [(40, 10, GIGABIT), (10, 40, GIGABIT), (10, 40, 12_500_000)] {
+        let (theirs, taken) = beside(Link::new(50, rtt).queues(tenths).joins(), 1, rate);
+        assert!(theirs >= 600, "{rtt} ms, {rate}: {theirs}, the taker {taken}");
+    }
+}

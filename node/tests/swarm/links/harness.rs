@@ -23,12 +23,14 @@ pub(crate) struct Link {
     pub(crate) loss: u32,
     /// Tenths of a bandwidth-delay product.
     pub(crate) queue: u64,
+    /// The queue is the owner's own, and takes what leaves in one system call as one.
+    pub(crate) joins: bool,
 }
 
 impl Link {
     /// Nothing is lost, and the queue holds one bandwidth-delay product.
     pub(crate) fn new(megabits: u64, rtt_millis: u64) -> Link {
-        Link { megabits, rtt: Duration::from_millis(rtt_millis), loss: 0, queue: 10 }
+        Link { megabits, rtt: Duration::from_millis(rtt_millis), loss: 0, queue: 10, joins: false }
     }
 
     pub(crate) fn loses(self, permille: u32) -> Link {
@@ -37,6 +39,10 @@ impl Link {
 
     pub(crate) fn queues(self, tenths: u64) -> Link {
         Link { queue: tenths, ..self }
+    }
+
+    pub(crate) fn joins(self) -> Link {
+        Link { joins: true, ..self }
     }
 
     /// Bytes a second.
@@ -57,6 +63,7 @@ impl Link {
             queue: self.product() * self.queue / 10,
             delay: self.rtt / 2,
             loss: self.loss,
+            joins: self.joins,
             ..LinkSpec::new(0, Duration::ZERO)
         }
     }

@@ -19,7 +19,8 @@ use std::time::Duration;
 use config::{NodeSettings, TrackerSettings};
 use messages::{BootEpoch, CHUNK_HEADER, ContentId, Name, NodeId, PieceIndex, Timestamp};
 use node::{
-    Command, DiskResult, DownloadId, DownloadOrder, Event, Failure, Identity, Node, Output, ShareId, Source,
+    BurstPart, Command, DiskResult, DownloadId, DownloadOrder, Event, Failure, Identity, Node, Output,
+    ShareId, Source,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -478,7 +479,21 @@ impl World {
             let link = self.hosts[id.0].link;
             let joined = burst.segments() > 1 && (link.always || !burst.apart);
             let leave = link.offload.filter(|_| joined).unwrap_or(usize::MAX);
-            for index in 0..burst.segments().min(leave) {
+            let bytes = burst.wire_length() as u64 + burst.datagrams() as u64 * IP_HEADERS;
+            if link.joins && joined && !self.hosts[id.0].up.has_room(link.up, link.queue, bytes, now) {
+                self.hosts[id.0].up.dropped += 1;
+                continue;
+            }
+            for index in 0..burst.datagrams().min(leave) {
+                let index = match burst.part(index) {
+                    BurstPart::Segment(index) => index,
+                    BurstPart::Ping(ping) => {
+                        let mut bytes = Vec::new();
+                        messages::encode(burst.first.conversation, &ping, &mut bytes);
+                        self.send(id, address, burst.to, Payload::Control(bytes));
+                        continue;
+                    }
+                };
                 let payload = burst.payload(index);
                 let lies = match manners {
                     Manners::Liar(millionths) => self.rng.random_range(0..1_000_000) < millionths,
@@ -491,9 +506,6 @@ impl World {
                     continue;
                 }
                 self.send(id, address, burst.to, Payload::Chunk { header, length, source });
-            }
-            if let Some(ping) = burst.ping_datagram() {
-                self.send(id, address, burst.to, Payload::Control(ping));
             }
         }
         for event in out.events.drain(..) {

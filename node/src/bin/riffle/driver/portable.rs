@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
 use messages::CHUNK_HEADER;
-use node::Burst;
+use node::{Burst, BurstPart};
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
 
 use super::shelf::Bytes;
@@ -18,7 +18,7 @@ pub(crate) struct Portable {
 }
 
 impl Portable {
-    /// Sends the segments of `burst` from `next` on, and counts `next` up by those that the system took.
+    /// Sends the datagrams of `burst` from `next` on, and counts `next` up by those that the system took.
     ///
     /// # Errors
     /// `WouldBlock`: come again with the same `next`. `UnexpectedEof`: the file no longer has the bytes. Others: the
@@ -32,8 +32,14 @@ impl Portable {
         bytes: Bytes<'_>,
         next: &mut usize,
     ) -> io::Result<()> {
-        while *next < burst.segments() {
-            self.put_together(burst, bytes, *next)?;
+        while *next < burst.datagrams() {
+            match burst.part(*next) {
+                BurstPart::Segment(index) => self.put_together(burst, bytes, index)?,
+                BurstPart::Ping(ping) => {
+                    self.buffer.clear();
+                    messages::encode(burst.first.conversation, &ping, &mut self.buffer);
+                }
+            }
             let transmit = Transmit {
                 destination: to,
                 ecn: None,

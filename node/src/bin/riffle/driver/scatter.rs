@@ -15,7 +15,7 @@ use std::{mem, ptr};
 
 use messages::CHUNK_HEADER;
 use messages::limits::{MAX_BURST_SEGMENTS, MAX_DATAGRAM};
-use node::Burst;
+use node::{Burst, BurstPart};
 use socket2::SockAddr;
 
 use super::mapping::Run;
@@ -27,6 +27,7 @@ struct Control([u8; 32]);
 /// Sends bursts over one socket; remembers whether that can offload segmentation.
 pub(crate) struct Scatter {
     headers: Vec<[u8; CHUNK_HEADER]>,
+    ping: Vec<u8>,
     runs: Vec<libc::iovec>,
     messages: Vec<libc::mmsghdr>,
     offload: bool,
@@ -37,6 +38,7 @@ impl Scatter {
     pub(crate) fn new(offload: bool) -> Scatter {
         Scatter {
             headers: Vec::with_capacity(MAX_BURST_SEGMENTS),
+            ping: Vec::new(),
             runs: Vec::with_capacity(2 * MAX_BURST_SEGMENTS),
             messages: Vec::with_capacity(MAX_BURST_SEGMENTS),
             offload,
@@ -49,7 +51,7 @@ impl Scatter {
         self.offload
     }
 
-    /// Sends the segments of `burst` from `next` on, whose bytes are `source` (all of the burst's), and counts `next`
+    /// Sends the datagrams of `burst` from `next` on, whose bytes are `source` (all of the burst's), and counts `next`
     /// up by those that the kernel took.
     ///
     /// # Errors
@@ -64,32 +66,33 @@ impl Scatter {
     ) -> io::Result<()> {
         assert_eq!(source.length(), burst.length as usize, "a burst is sent from exactly its bytes");
         let at_once = at_once(burst.segment_size);
-        while *next < burst.segments() {
-            let segments = *next..burst.segments().min(*next + at_once);
-            *next += self.send_some(socket, to, burst, source, segments)?;
+        while *next < burst.datagrams() {
+            let parts = *next..burst.datagrams().min(*next + at_once);
+            *next += self.send_some(socket, to, burst, source, parts)?;
         }
         Ok(())
     }
 
-    /// Sends at least one of `segments`; how many.
+    /// Sends at least one of the datagrams `parts`; how many.
     fn send_some(
         &mut self,
         socket: BorrowedFd<'_>,
         to: &SockAddr,
         burst: &Burst,
         source: Run<'_>,
-        segments: Range<usize>,
+        parts: Range<usize>,
     ) -> io::Result<usize> {
-        self.lay_out(burst, source, &segments);
-        if segments.len() == 1 {
+        self.lay_out(burst, source, parts.clone());
+        if parts.len() == 1 {
             return self.send_joined(socket, to, None).map(|()| 1);
         }
         if !self.offload || burst.apart {
             return self.send_apart(socket, to);
         }
-        let segment = burst.segment_size + CHUNK_HEADER as u16;
-        match self.send_joined(socket, to, Some(segment)) {
-            Ok(()) => Ok(segments.len()),
+        // The first of several is as long as any.
+        let segment = self.runs[0].iov_len + self.runs[1].iov_len;
+        match self.send_joined(socket, to, Some(segment as u16)) {
+            Ok(()) => Ok(parts.len()),
             Err(cause) if cause.raw_os_error() == Some(libc::EIO) => {
                 // The interface cannot do it, and says so each time.
                 self.offload = false;
@@ -105,15 +108,29 @@ impl Scatter {
         }
     }
 
-    fn lay_out(&mut self, burst: &Burst, source: Run<'_>, segments: &Range<usize>) {
+    /// Two runs for each of the datagrams `parts`; the second of a PING is empty.
+    fn lay_out(&mut self, burst: &Burst, source: Run<'_>, parts: Range<usize>) {
         self.headers.clear();
+        self.ping.clear();
         self.runs.clear();
-        self.headers.extend(segments.clone().map(|index| burst.header(index).encode()));
-        for (header, index) in self.headers.iter().zip(segments.clone()) {
-            let payload = burst.payload(index);
-            let relative = (payload.start - burst.start) as usize..(payload.end - burst.start) as usize;
-            self.runs.push(run_of(Run::of(header)));
-            self.runs.push(run_of(source.part(relative)));
+        for index in parts.clone() {
+            match burst.part(index) {
+                BurstPart::Segment(index) => self.headers.push(burst.header(index).encode()),
+                BurstPart::Ping(ping) => messages::encode(burst.first.conversation, &ping, &mut self.ping),
+            }
+        }
+        let mut headers = self.headers.iter();
+        for index in parts {
+            let (head, payload) = match burst.part(index) {
+                BurstPart::Segment(index) => {
+                    let payload = burst.payload(index);
+                    let relative =
+                        (payload.start - burst.start) as usize..(payload.end - burst.start) as usize;
+                    (headers.next().map_or(Run::of(&[]), |header| Run::of(header)), source.part(relative))
+                }
+                BurstPart::Ping(_) => (Run::of(&self.ping), Run::of(&[])),
+            };
+            self.runs.extend([run_of(head), run_of(payload)]);
         }
     }
 
@@ -150,7 +167,7 @@ impl Scatter {
         }
         loop {
             // SAFETY: `message` points to `to`, `control` and `self.runs`, all alive and not moved until the call
-            // returns; the runs point to `self.headers`, alike, and into the source, which `send` borrows. The kernel
+            // returns; the runs point to `self.headers` and `self.ping`, alike, and into the source, which `send` borrows. The kernel
             // only reads them: pages that a shortened file no longer has are EFAULT, not a signal.
             let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_DONTWAIT) };
             match sent {
@@ -160,10 +177,10 @@ impl Scatter {
         }
     }
 
-    /// Each segment that is laid out as a datagram of its own; how many the kernel took.
+    /// Each datagram that is laid out by itself; how many the kernel took.
     fn send_apart(&mut self, socket: BorrowedFd<'_>, to: &SockAddr) -> io::Result<usize> {
         self.messages.clear();
-        for index in 0..self.headers.len() {
+        for index in 0..self.runs.len() / 2 {
             let msg_hdr = self.message(to, 2 * index..2 * index + 2);
             self.messages.push(libc::mmsghdr { msg_hdr, msg_len: 0 });
         }
@@ -186,7 +203,7 @@ impl Scatter {
     }
 }
 
-/// How many segments fit one system call: what offload takes, and what one datagram could be.
+/// How many datagrams fit one system call: what offload takes, and what one datagram could be.
 fn at_once(segment_size: u16) -> usize {
     let segment = usize::from(segment_size) + CHUNK_HEADER;
     (MAX_DATAGRAM / segment).clamp(1, MAX_BURST_SEGMENTS)

@@ -6,8 +6,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use messages::{ChunkHeader, Conversation, PieceIndex};
-use node::{ShareId, Source};
+use messages::node_to_node::Ping;
+use messages::{ChunkHeader, Conversation, Datagram, NodeToNode, PieceIndex};
+use node::{PingAmong, ShareId, Source};
 
 use super::*;
 use crate::driver::mapping::MappedFile;
@@ -52,18 +53,39 @@ fn burst(to: SocketAddr, start: u64, length: u32, segment_size: u16) -> Burst {
 
 /// Sends a burst of a mapped file, and checks every datagram that arrives.
 fn arrives(offload: bool, start: usize, length: usize, segment_size: u16) -> Scatter {
+    arrives_with(offload, start, length, segment_size, None)
+}
+
+/// The same with a PING before that segment.
+fn arrives_with(
+    offload: bool,
+    start: usize,
+    length: usize,
+    segment_size: u16,
+    before: Option<u8>,
+) -> Scatter {
     let bytes = test_bytes(start + length + 100);
     let map = MappedFile::of(&file_of(&bytes), bytes.len() as u64).unwrap().unwrap();
     let (sender, receiver, to) = pair();
-    let burst = burst(to, start as u64, length as u32, segment_size);
+    let size = length.min(segment_size.into()) as u16 + CHUNK_HEADER as u16;
+    let ping = before.map(|before| PingAmong { ping: Ping { nonce: 77, size }, before });
+    let burst = Burst { ping, ..burst(to, start as u64, length as u32, segment_size) };
     let run = map.run(burst.start..burst.start + u64::from(burst.length)).unwrap();
     let (mut scatter, mut next) = (Scatter::new(offload), 0);
     scatter.send(sender.as_fd(), &to.into(), &burst, run, &mut next).unwrap();
-    assert_eq!(next, burst.segments());
+    assert_eq!(next, burst.datagrams());
 
     let mut datagram = vec![0; 1 << 16];
-    for index in 0..burst.segments() {
+    for index in 0..burst.datagrams() {
         let received = receiver.recv(&mut datagram).unwrap();
+        let index = match burst.part(index) {
+            BurstPart::Segment(index) => index,
+            BurstPart::Ping(ping) => {
+                let said = Datagram::Peer(burst.first.conversation, NodeToNode::Ping(ping));
+                assert_eq!(Datagram::decode(&datagram[..received]), Ok(said));
+                continue;
+            }
+        };
         let (header, payload) = ChunkHeader::decode(&datagram[..received]).unwrap();
         assert_eq!(header, burst.header(index));
         let span = burst.payload(index);
@@ -87,6 +109,21 @@ fn a_mapped_burst_arrives_to_the_byte() {
             let scatter = arrives(offload, start, length, segment);
             assert_eq!(scatter.offloads(), offload, "offload is kept where it works");
         }
+    }
+}
+
+#[test]
+fn a_ping_goes_before_any_of_the_segments_and_is_as_long_as_they() {
+    for offload in [true, false] {
+        for (length, segment, places) in
+            [(1, 1400, 1), (2901, 1400, 3), (64_000, 1168, 55), (64 << 10, 8192, 8)]
+        {
+            for before in 0..places {
+                let scatter = arrives_with(offload, 9, length, segment, Some(before));
+                assert_eq!(scatter.offloads(), offload, "offload is kept where it works");
+            }
+        }
+        arrives_with(offload, 10, 64 << 10, 60_000, Some(1));
     }
 }
 

@@ -109,23 +109,13 @@ impl Transmitter {
         let mut next = 0;
         if !self.is_blocked() {
             match self.try_burst(socket, shelf, &burst, &mut next) {
-                Sent::Done => {
-                    self.ping_behind(socket, &burst);
-                    return None;
-                }
+                Sent::Done => return None,
                 Sent::Faulted(fault) => return fault,
                 Sent::Blocked => {}
             }
         }
         self.keep(Blocked::Burst { burst, next });
         None
-    }
-
-    /// What goes behind a burst that is sent.
-    fn ping_behind(&mut self, socket: &UdpSocket, burst: &Burst) {
-        if let Some(bytes) = burst.ping_datagram() {
-            self.datagram(socket, burst.to, &bytes);
-        }
     }
 
     fn keep(&mut self, blocked: Blocked) {
@@ -145,14 +135,7 @@ impl Transmitter {
                 Blocked::Burst { burst, next } => self.try_burst(socket, shelf, burst, next),
             };
             match sent {
-                Sent::Done => {
-                    if let Blocked::Burst { burst, .. } = &first
-                        && let Some(bytes) = burst.ping_datagram()
-                    {
-                        self.blocked.push_front(Blocked::Datagram { to: burst.to, bytes: bytes.into() });
-                    }
-                }
-                Sent::Faulted(None) => {}
+                Sent::Done | Sent::Faulted(None) => {}
                 Sent::Faulted(fault) => return fault,
                 Sent::Blocked => {
                     self.blocked.push_front(first);
