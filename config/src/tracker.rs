@@ -85,7 +85,7 @@ settings! {
 
         /// So many bytes a second count of what the nodes at one address confirm to have received, whatever they say: who is
         /// to be told of much more often than others must serve several addresses.
-        pub credit_per_address: ByteSize = ByteSize::bytes(2_500_000),
+        pub credit_per_address: ByteSize = ByteSize::bytes(1_000_000),
             within ByteSize::kib(1)..=ByteSize::gib(1024);
 
         /// How many in a hundred places go by lot to owners that have not uploaded much yet.
