@@ -89,16 +89,22 @@ impl Tracker {
         self.out.events.push(Event::ContentWithdrawn { node: id, content });
     }
 
+    /// Something that the node was asked to say again, and did not, is taken out. Whether there was anything.
+    pub(crate) fn withdraw_outdated(&mut self, id: NodeId) -> bool {
+        let Some(node) = self.nodes.node_mut(id) else { return false };
+        let Some(content) = node.owned.take_outdated() else { return false };
+        if let Some(mark) = self.contents.withdraw(id, content) {
+            node.owned.unsay(content, mark);
+            self.out.events.push(Event::ContentWithdrawn { node: id, content });
+        }
+        true
+    }
+
     /// `content` goes that a life of `id` had which is over: no other life ever heard of it.
     pub(crate) fn take_out(&mut self, id: NodeId, content: ContentId) {
         if self.contents.withdraw(id, content).is_some() {
             self.out.events.push(Event::ContentWithdrawn { node: id, content });
         }
-    }
-
-    /// Whether `node`, in the life that it has now, owns some of `content` or will.
-    fn is_owner(&self, node: NodeId, content: ContentId) -> bool {
-        self.contents.is_owner(node, content) && !self.departed.holds(node, content)
     }
 
     fn take(&mut self, id: NodeId, entry: &OwnEntry, now: Timestamp) -> Result<(), NoRoom> {

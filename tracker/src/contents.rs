@@ -145,15 +145,6 @@ impl Contents {
         self.by_id.get(&content)?.length()
     }
 
-    /// All owners of `content`, complete or not, in the order of their ids.
-    pub(crate) fn owners(&self, content: ContentId) -> Vec<NodeId> {
-        let content = self.by_id.get(&content).into_iter();
-        let mut owners: Vec<NodeId> =
-            content.flat_map(|content| content.complete.nodes().chain(content.partial.nodes())).collect();
-        owners.sort_unstable();
-        owners
-    }
-
     /// The owners of `content` whose turn it is and how much each has: each once, `most` of them, the complete ones
     /// first. Takes as many steps as it gives owners, however many there are.
     pub(crate) fn owners_in_turn(

@@ -9,27 +9,30 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use messages::{ContentId, NodeId};
 
-/// The contents of one life, as they lay in the node table.
-type Rest = BTreeMap<ContentId, u32>;
+use crate::rounds::Rounds;
+
+/// So many lives of one node may have a rest here before it begins another one: each is looked into when the node announces
+/// something. An honest node has one or two, for it takes longer to start than what it had to be taken out.
+const MOST_RESTS: usize = 8;
 
 /// What is to be taken out next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leftover {
     /// Of a life of this node that is over.
     Gone(NodeId, ContentId),
-    /// Of this node, which is here, unless it has said it again since that round.
-    Outdated(NodeId, ContentId, u32),
+    /// Something that this node, which is here, did not say again, if there still is anything.
+    Outdated(NodeId),
 }
 
-/// The rests of lives that are over, and what is outdated of others.
+/// The rests of lives that are over, and who has not said again all that it had.
 #[derive(Clone, Debug)]
 pub(crate) struct Departed {
     /// By node and by how many lives were over before; none is empty.
-    rests: BTreeMap<(NodeId, u64), Rest>,
+    rests: BTreeMap<(NodeId, u64), Rounds>,
     oldest_first: BTreeSet<(u64, NodeId)>,
     lives: u64,
-    /// What nodes that are here did not say again; none is empty.
-    outdated: Vec<(NodeId, Vec<(ContentId, u32)>)>,
+    /// Nodes that are here and did not say something again.
+    outdated: BTreeSet<NodeId>,
     /// So many contents are taken out in one step.
     pub(crate) in_one_step: usize,
 }
@@ -41,7 +44,7 @@ impl Departed {
             rests: BTreeMap::new(),
             oldest_first: BTreeSet::new(),
             lives: 0,
-            outdated: Vec::new(),
+            outdated: BTreeSet::new(),
             in_one_step,
         }
     }
@@ -51,8 +54,13 @@ impl Departed {
         self.rests.is_empty() && self.outdated.is_empty()
     }
 
+    /// Whether another life of `node` may begin.
+    pub(crate) fn has_room(&self, node: NodeId) -> bool {
+        self.rests_of(node).count() < MOST_RESTS
+    }
+
     /// A life of `node` is over that had `contents`. Its number, for [`Departed::next_of`].
-    pub(crate) fn put(&mut self, node: NodeId, contents: Rest) -> u64 {
+    pub(crate) fn put(&mut self, node: NodeId, contents: Rounds) -> u64 {
         let number = self.lives;
         self.lives += 1;
         if !contents.is_empty() {
@@ -62,24 +70,27 @@ impl Departed {
         number
     }
 
-    /// `node` did not say `contents` again, each of which it said last in that round.
-    pub(crate) fn put_outdated(&mut self, node: NodeId, contents: Vec<(ContentId, u32)>) {
-        if !contents.is_empty() {
-            self.outdated.push((node, contents));
-        }
+    /// `node`, which is here, did not say something again.
+    pub(crate) fn put_outdated(&mut self, node: NodeId) {
+        self.outdated.insert(node);
+    }
+
+    /// Nothing of `node`, if that is here, is outdated any more.
+    pub(crate) fn forget_outdated(&mut self, node: NodeId) {
+        self.outdated.remove(&node);
     }
 
     /// Whether what the file-owner table says of `node` and `content` is from a life that is over.
     pub(crate) fn holds(&self, node: NodeId, content: ContentId) -> bool {
         // Nearly always nobody is leaving.
-        !self.rests.is_empty() && self.rests_of(node).any(|(_, rest)| rest.contains_key(&content))
+        !self.rests.is_empty() && self.rests_of(node).any(|(_, rest)| rest.contains(content))
     }
 
     /// `content` of `node` is taken out now. Whether it was here.
     pub(crate) fn take(&mut self, node: NodeId, content: ContentId) -> bool {
-        let holder = self.rests_of(node).find(|(_, rest)| rest.contains_key(&content));
+        let holder = self.rests_of(node).find(|(_, rest)| rest.contains(content));
         let Some(key) = holder.map(|(&key, _)| key) else { return false };
-        self.change(key, |rest| rest.remove(&content)).is_some()
+        self.change(key, |rest| rest.remove(content))
     }
 
     /// The next content to take out: of the life that has waited longest, and then what is outdated.
@@ -87,25 +98,20 @@ impl Departed {
         if let Some(&(number, node)) = self.oldest_first.first() {
             return self.next_of(node, number).map(|content| Leftover::Gone(node, content));
         }
-        let (node, contents) = self.outdated.last_mut()?;
-        let (node, next) = (*node, contents.pop());
-        if contents.is_empty() {
-            self.outdated.pop();
-        }
-        next.map(|(content, said)| Leftover::Outdated(node, content, said))
+        self.outdated.first().copied().map(Leftover::Outdated)
     }
 
     /// The next content to take out of this life of `node`.
     pub(crate) fn next_of(&mut self, node: NodeId, number: u64) -> Option<ContentId> {
-        self.change((node, number), Rest::pop_first).map(|(content, _)| content)
+        self.change((node, number), Rounds::pop_oldest)
     }
 
-    fn rests_of(&self, node: NodeId) -> impl Iterator<Item = (&(NodeId, u64), &Rest)> {
+    fn rests_of(&self, node: NodeId) -> impl Iterator<Item = (&(NodeId, u64), &Rounds)> {
         self.rests.range((node, 0)..=(node, u64::MAX))
     }
 
-    fn change<T>(&mut self, key: (NodeId, u64), change: impl FnOnce(&mut Rest) -> Option<T>) -> Option<T> {
-        let rest = self.rests.get_mut(&key)?;
+    fn change<T: Default>(&mut self, key: (NodeId, u64), change: impl FnOnce(&mut Rounds) -> T) -> T {
+        let Some(rest) = self.rests.get_mut(&key) else { return T::default() };
         let changed = change(rest);
         if rest.is_empty() {
             self.rests.remove(&key);
@@ -139,9 +145,13 @@ mod tests {
                 match what {
                     0 => {
                         let fresh = (first..first + count).map(content);
-                        let life: Rest =
-                            fresh.filter(|&one| !list.contains(&(of, one))).map(|one| (one, 0)).collect();
-                        list.extend(life.keys().map(|&one| (of, one)));
+                        let fresh: Vec<ContentId> =
+                            fresh.filter(|&one| !list.contains(&(of, one))).collect();
+                        let mut life = Rounds::default();
+                        for &one in &fresh {
+                            life.say(one, 0);
+                        }
+                        list.extend(fresh.iter().map(|&one| (of, one)));
                         departed.put(of, life);
                     }
                     1 => {

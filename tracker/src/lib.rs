@@ -23,6 +23,7 @@ pub mod program;
 mod ranking;
 mod rate_limit;
 mod reach;
+mod rounds;
 mod said;
 mod tracker;
 mod turns;

@@ -15,12 +15,20 @@ use crate::host::Host;
 use crate::nodes::{Comparison, Node, Owned, Seat};
 use crate::tracker::{Answer, Origin, Refusal, Tracker, millis_up};
 
+/// Whoever begins one life after the other before what it had is out of the tables comes again after this time.
+const TAKES_OUT: Duration = Duration::from_secs(1);
+
 impl Tracker {
     pub(crate) fn on_register(&mut self, origin: Origin, register: &Register, now: Timestamp) -> Answer {
         let (id, epoch) = (register.asker.node, register.epoch);
         let Origin { address, reached_at, conversation } = origin;
         let seat = Seat { address, reached_at, conversation, epoch };
-        match self.nodes.node(id).map(|node| *node.seat()) {
+        let held = self.nodes.node(id).map(|node| *node.seat());
+        let goes_on = held.is_some_and(|held| (held.address, held.epoch) == (address, epoch));
+        if !goes_on && !self.departed.has_room(id) {
+            return Err(Refusal::new(RefusalCode::TooFast, TAKES_OUT));
+        }
+        match held {
             None => self.join(id, seat, now)?,
             Some(held) => match arrival(self.life(&held, now), self.life(&seat, now)) {
                 Arrival::Renewal => {
@@ -76,9 +84,10 @@ impl Tracker {
         }
     }
 
-    /// Ends the leases that have ended, takes out some of what those had that are gone, and repeats the PINGs that are due.
+    /// Ends some of the leases that have ended, takes out some of what those had that are gone, and repeats the PINGs that are due.
     pub(crate) fn on_time(&mut self, now: Timestamp) {
-        while let Some(id) = self.nodes.expired(now) {
+        for _ in 0..self.departed.in_one_step {
+            let Some(id) = self.nodes.expired(now) else { break };
             if let Some(node) = self.nodes.remove(id) {
                 let address = node.seat().address;
                 self.departed.put(id, node.owned.into_contents());
@@ -89,10 +98,9 @@ impl Tracker {
         for _ in 0..self.departed.in_one_step {
             match self.departed.next() {
                 Some(Leftover::Gone(id, content)) => self.take_out(id, content),
-                Some(Leftover::Outdated(id, content, said)) => {
-                    let owned = self.nodes.node(id).map(|node| &node.owned);
-                    if owned.and_then(|owned| owned.said_in(content)) == Some(said) {
-                        self.withdraw(id, content);
+                Some(Leftover::Outdated(id)) => {
+                    if !self.withdraw_outdated(id) {
+                        self.departed.forget_outdated(id);
                     }
                 }
                 None => break,
@@ -172,7 +180,7 @@ impl Tracker {
             return;
         }
         self.begin_life(id, seat, register, now);
-        if !is_near {
+        if Host::at(from.ip()) != Host::at(to.ip()) {
             self.rehouse(id, to, now);
         }
         self.out.events.push(match is_near {
@@ -196,10 +204,10 @@ impl Tracker {
         self.nodes.insert(id, node, self.lease_end(now));
     }
 
-    /// What the node owns is owned at another host now.
+    /// What the node owns, which is little, is owned at another host now.
     fn rehouse(&mut self, id: NodeId, address: SocketAddr, now: Timestamp) {
-        let owned = self.nodes.node(id).map(|node| node.owned.contents());
-        for content in owned.into_iter().flatten() {
+        let owned = self.nodes.node(id).map(|node| &node.owned);
+        for content in owned.into_iter().flat_map(Owned::contents) {
             self.contents.rehouse(id, content, Host::at(address.ip()), now);
         }
     }
@@ -222,21 +230,30 @@ impl Tracker {
             let known = node.owned.len();
             match node.owned.compare(register.contents, register.digest, now, patience) {
                 Comparison::InStep => return false,
-                Comparison::Outdated(contents)
-                    if last_chance && contents.len() <= self.departed.in_one_step =>
-                {
+                Comparison::Outdated if last_chance && !self.withdraw_some_outdated(id) => {
                     last_chance = false;
-                    contents.into_iter().for_each(|(content, _)| self.withdraw(id, content));
                 }
-                comparison @ (Comparison::Differs | Comparison::Outdated(_)) => {
-                    if let Comparison::Outdated(contents) = comparison {
-                        self.departed.put_outdated(id, contents);
-                    }
+                Comparison::Differs | Comparison::Outdated => {
                     self.out.events.push(Event::ResyncAsked { node: id, known, told: register.contents });
                     return true;
                 }
             }
         }
+    }
+
+    /// Takes out some of what the node did not say again, which is all if it is not much. Whether there is more, to be taken
+    /// out later.
+    fn withdraw_some_outdated(&mut self, id: NodeId) -> bool {
+        for _ in 0..self.departed.in_one_step {
+            if !self.withdraw_outdated(id) {
+                break;
+            }
+        }
+        let has_more = self.nodes.node(id).is_some_and(|node| node.owned.is_outdated());
+        if has_more {
+            self.departed.put_outdated(id);
+        }
+        has_more
     }
 
     fn ping(&mut self, id: NodeId, nonce: u64) {

@@ -12,6 +12,7 @@ use messages::{BootEpoch, ContentId, Conversation, NodeId, Timestamp};
 use crate::claim::Claim;
 use crate::decay::Decaying;
 use crate::rate_limit::host;
+use crate::rounds::Rounds;
 
 /// From where a node speaks, and which life of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +70,11 @@ impl Node {
 /// until a later heartbeat is forgotten: a withdrawal was lost, or an old OWN came late.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Owned {
-    said_in: BTreeMap<ContentId, u32>,
+    said: Rounds,
     digest: OwnDigest,
     round: u32,
+    /// What was said last in an earlier round than this goes.
+    outdated_before: u32,
     agreement: Agreement,
 }
 
@@ -91,45 +94,52 @@ pub(crate) enum Comparison {
     InStep,
     /// The node must say its contents again.
     Differs,
-    /// The node had its chance to say them again: these it does not have, last said in those rounds. Compare again without
-    /// them.
-    Outdated(Vec<(ContentId, u32)>),
+    /// The node had its chance to say them again: some it does not have. Compare again without those that
+    /// [`Owned::take_outdated`] gives.
+    Outdated,
 }
 
 impl Owned {
     /// How many contents.
     pub(crate) fn len(&self) -> usize {
-        self.said_in.len()
+        self.said.len()
     }
 
     /// Whether `content` is among them.
     pub(crate) fn contains(&self, content: ContentId) -> bool {
-        self.said_in.contains_key(&content)
+        self.said.contains(content)
     }
 
     /// All of them.
-    pub(crate) fn contents(&self) -> Vec<ContentId> {
-        self.said_in.keys().copied().collect()
+    pub(crate) fn contents(&self) -> impl Iterator<Item = ContentId> + use<'_> {
+        self.said.contents()
     }
 
     /// What is left of it when the node is gone.
-    pub(crate) fn into_contents(self) -> BTreeMap<ContentId, u32> {
-        self.said_in
+    pub(crate) fn into_contents(self) -> Rounds {
+        self.said
     }
 
-    /// In which round `content` was said last, if it is among them.
-    pub(crate) fn said_in(&self, content: ContentId) -> Option<u32> {
-        self.said_in.get(&content).copied()
+    /// Whether the node was asked to say something again and did not.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.said.said_before(self.outdated_before).is_some()
+    }
+
+    /// Takes out something that the node did not say again; its mark is still in the digest.
+    pub(crate) fn take_outdated(&mut self) -> Option<ContentId> {
+        let content = self.said.said_before(self.outdated_before)?;
+        self.said.remove(content);
+        Some(content)
     }
 
     /// Whether it is what the node itself says, by count and digest.
     pub(crate) fn is(&self, count: u32, digest: OwnDigest) -> bool {
-        self.said_in.len() == count as usize && self.digest == digest
+        self.said.len() == count as usize && self.digest == digest
     }
 
     /// `content` is here, in this round too; `change` is folded into the digest.
     pub(crate) fn say(&mut self, content: ContentId, change: OwnDigest, now: Timestamp) {
-        let before = self.said_in.insert(content, self.round);
+        let before = self.said.say(content, self.round);
         self.digest.0 ^= change.0;
         if let Agreement::Asked { since, heard } = &mut self.agreement {
             *heard = true;
@@ -141,7 +151,7 @@ impl Owned {
 
     /// `content` is no longer here; `mark` is taken out of the digest.
     pub(crate) fn unsay(&mut self, content: ContentId, mark: OwnDigest) {
-        self.said_in.remove(&content);
+        self.said.remove(content);
         self.digest.0 ^= mark.0;
     }
 
@@ -168,13 +178,10 @@ impl Owned {
             Agreement::Asked { since, heard } if !has_had_its_chance(since, heard) => {}
             Agreement::Agreed => self.begin_round(now),
             Agreement::Asked { .. } => {
-                let round = self.round;
-                let outdated = self.said_in.iter().filter(|&(_, &said)| said != round);
-                let outdated: Vec<(ContentId, u32)> =
-                    outdated.map(|(&content, &said)| (content, said)).collect();
+                self.outdated_before = self.round;
                 self.begin_round(now);
-                if !outdated.is_empty() {
-                    return Comparison::Outdated(outdated);
+                if self.is_outdated() {
+                    return Comparison::Outdated;
                 }
             }
         }
@@ -182,7 +189,7 @@ impl Owned {
     }
 
     fn begin_round(&mut self, now: Timestamp) {
-        self.round = self.round.wrapping_add(1);
+        self.round = self.round.saturating_add(1);
         self.agreement = Agreement::Asked { since: now, heard: false };
     }
 }

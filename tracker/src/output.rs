@@ -86,7 +86,7 @@ pub enum WaitReason {
     Nothing,
     /// A node's lease ends unless it registers again.
     LeaseEnds,
-    /// What nodes had that are gone is not all out of the tables yet: there is more to do at once.
+    /// Who is gone, or what they had, is not all out of the tables yet: there is more to do at once.
     TakingOut,
     /// A node whose id somebody else claims is asked once more whether it is there.
     PingAgain,

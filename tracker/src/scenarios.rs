@@ -250,6 +250,11 @@ impl Scene {
         }
     }
 
+    /// Those of the first few nodes that own some of `content`, or will.
+    fn owners_of(&self, content: ContentId) -> Vec<NodeId> {
+        (0..8).map(id).filter(|&node| self.tracker.is_owner(node, content)).collect()
+    }
+
     fn counters(&self) -> Counters {
         *self.tracker.counters()
     }

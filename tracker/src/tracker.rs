@@ -29,7 +29,7 @@ use crate::output::{Output, Wait, WaitReason};
 use crate::rate_limit::Buckets;
 use crate::reach::Vantage;
 
-/// So many contents of nodes that are gone are taken out of the tables in one step: more than one datagram can put in, and
+/// So many contents of nodes that are gone, and so many nodes whose leases have ended, are taken out of the tables in one step: more than one datagram can put in, and
 /// so few that nobody notices whose datagram comes next.
 const TAKEN_OUT_IN_ONE_STEP: usize = 128;
 
@@ -177,8 +177,10 @@ impl Tracker {
         self.out.drain_into(out);
         let lease = self.nodes.next_lease_end().map(|at| (at, WaitReason::LeaseEnds));
         let ping = self.nodes.next_ping().map(|at| (at, WaitReason::PingAgain));
-        let rest = (!self.departed.is_empty()).then_some((self.clock, WaitReason::TakingOut));
-        let next = rest.into_iter().chain(lease).chain(ping).min_by_key(|&(at, _)| at);
+        if !self.departed.is_empty() || self.nodes.expired(self.clock).is_some() {
+            return Wait { until: self.clock, reason: WaitReason::TakingOut };
+        }
+        let next = lease.into_iter().chain(ping).min_by_key(|&(at, _)| at);
         let (until, reason) = next.unwrap_or((Timestamp::NEVER, WaitReason::Nothing));
         Wait { until, reason }
     }
@@ -195,12 +197,11 @@ impl Tracker {
         self.contents.len()
     }
 
-    /// The owners of `content`, complete or not, in the order of their ids.
+    /// Whether `node`, in the life that it has now, owns some of `content` or will. As many steps whatever the number of its
+    /// owners: one look at the complete ones, one at the others, and one at each life of the node whose contents go.
     #[must_use]
-    pub fn owners_of(&self, content: ContentId) -> Vec<NodeId> {
-        let mut owners = self.contents.owners(content);
-        owners.retain(|&owner| !self.departed.holds(owner, content));
-        owners
+    pub fn is_owner(&self, node: NodeId, content: ContentId) -> bool {
+        self.contents.is_owner(node, content) && !self.departed.holds(node, content)
     }
 
     /// Where a registered node is.

@@ -3,19 +3,19 @@
 #[path = "../../messages/tests/support/heap.rs"]
 mod heap;
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use config::TrackerSettings;
 use messages::node_to_tracker::{
-    Asker, Need, Own, OwnDigest, OwnEntry, Permille, Query, Register, TrackerPong,
+    Asker, Exit, Need, Own, OwnDigest, OwnEntry, Permille, Query, Register, TrackerPong,
 };
 use messages::tracker_to_node::{Owners, RefusalCode};
 use messages::{
     BootEpoch, ContentId, Conversation, Cookie, Datagram, List, Name, NodeId, NodeToTracker, Timestamp,
     TrackerToNode,
 };
-use tracker::{Output, Tracker};
+use tracker::{Output, Tracker, WaitReason};
 
 /// Heap bytes of one announcement, at most: of a content of its own or of a common one, with the longest name of its own.
 const ANNOUNCEMENT: isize = 1024;
@@ -276,4 +276,101 @@ fn a_hundred_thousand_spoofed_datagrams_get_no_more_than_they_are_and_leave_noth
     let granted = scene.ask(claimant, &register(3, claim));
     assert!(matches!(granted, TrackerToNode::Registered(_)), "{granted:?}");
     assert_eq!(scene.tracker.address_of(node(3)), Some(claimant));
+}
+
+/// A call to the tracker asks for memory, or gives some back, so often at most, and holds so many bytes of it at once. Taking
+/// out one content with its name does so about three times.
+const CALLS_A_STEP: usize = 1000;
+const HELD_A_STEP: isize = 16 << 10;
+
+/// The most calls of the allocator in one call to the tracker, and the most bytes.
+#[derive(Default)]
+struct Steps {
+    calls: usize,
+    held: isize,
+}
+
+impl Steps {
+    fn count(&mut self, act: impl FnOnce()) {
+        let before = heap::calls();
+        let held = heap::peak_of(act).1;
+        self.calls = self.calls.max(heap::calls() - before);
+        self.held = self.held.max(held);
+    }
+}
+
+impl Scene {
+    /// Sends `message`, if there is one, and lets the tracker do all that it then has to do at once.
+    fn count(&mut self, said: Option<(SocketAddr, NodeToTracker)>) -> Steps {
+        let mut steps = Steps::default();
+        // What the answer and the events of a step need is there already.
+        self.out.bytes.reserve(1 << 12);
+        self.out.events.reserve(1 << 10);
+        if let Some((from, message)) = said {
+            self.bytes.clear();
+            message.encode(Conversation(1), &mut self.bytes);
+            steps.count(|| self.tracker.handle_datagram(from, None, &self.bytes, self.now));
+        }
+        for _ in 0..10_000 {
+            self.out.clear();
+            let mut reason = WaitReason::Nothing;
+            steps.count(|| reason = self.tracker.poll(self.now, &mut self.out).reason);
+            if reason != WaitReason::TakingOut {
+                return steps;
+            }
+        }
+        panic!("it is never done");
+    }
+}
+
+/// Whatever becomes of a node that has a hundred thousand contents, no datagram and no wake-up walks over them: counted are
+/// calls of the allocator, for what is freed one by one, and bytes, for lists of them.
+#[test]
+fn no_single_step_goes_through_all_that_a_node_has() {
+    const CONTENTS: u32 = 99_000;
+    let v6 = |last, port| SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last), port));
+    let (home, next_door, far) = (v6(1, 7000), v6(2, 7001), address(9));
+    let cases =
+        ["leaves", "is silent", "begins anew", "said nothing again", "moves in its network", "moves far"];
+    for case in cases {
+        let mut scene = Scene::new(|settings| settings.limits.request_burst = 1_000_000);
+        let asker = |cookie| Asker { node: node(1), cookie };
+        let register = |cookie, epoch, contents, digest| -> NodeToTracker {
+            Register { asker: asker(cookie), epoch: BootEpoch(epoch), contents, digest }.into()
+        };
+        let cookie = scene.cookie(home);
+        scene.ask(home, &register(cookie, 1, 0, OwnDigest(0)));
+        let (mut digest, numbers) = (OwnDigest(0), (0..CONTENTS).collect::<Vec<u32>>());
+        for batch in numbers.chunks(12) {
+            let entries: Vec<OwnEntry> =
+                batch.iter().map(|&number| entry(number, &format!("file {number}"))).collect();
+            entries.iter().for_each(|entry| digest.toggle(entry));
+            scene.say(home, &Own { asker: asker(cookie), entries: List::first_of(entries) }.into());
+        }
+        assert_eq!(scene.tracker.contents(), CONTENTS as usize);
+        let said = match case {
+            "leaves" => Some((home, Exit { asker: asker(cookie), epoch: BootEpoch(1) }.into())),
+            "is silent" => {
+                scene.now += Duration::from_secs(100);
+                None
+            }
+            "begins anew" => Some((home, register(cookie, 2, 0, OwnDigest(0)))),
+            "said nothing again" => {
+                scene.ask(home, &register(cookie, 1, 0, OwnDigest(0)));
+                scene.now += Duration::from_secs(30);
+                Some((home, register(cookie, 1, 0, OwnDigest(0))))
+            }
+            _ => {
+                let to = if case == "moves far" { far } else { next_door };
+                let again = register(scene.cookie(to), 2, CONTENTS, digest);
+                scene.say(to, &again);
+                scene.now += Duration::from_secs(1);
+                Some((to, again))
+            }
+        };
+        let Steps { calls, held } = scene.count(said);
+        assert!(calls <= CALLS_A_STEP && held <= HELD_A_STEP, "{case}: {calls} calls, {held} bytes");
+        let stays = if case == "moves in its network" { CONTENTS } else { 0 };
+        assert_eq!(scene.tracker.contents(), stays as usize, "{case}");
+    }
 }

@@ -14,6 +14,8 @@ thread_local! {
     static ASKED_FOR: Cell<usize> = const { Cell::new(0) };
     /// Bytes that this thread has asked for and not given back. What another thread gives back is not seen here.
     static HELD: Cell<isize> = const { Cell::new(0) };
+    /// How often this thread has asked for something or given something back.
+    static CALLS: Cell<usize> = const { Cell::new(0) };
     /// The most that was held since somebody looked.
     static MOST_HELD: Cell<isize> = const { Cell::new(0) };
 }
@@ -26,6 +28,11 @@ pub(crate) fn asked_for() -> usize {
 /// Bytes that this thread holds.
 pub(crate) fn held() -> isize {
     HELD.get()
+}
+
+/// How often this thread has asked for something or given something back so far.
+pub(crate) fn calls() -> usize {
+    CALLS.get()
 }
 
 /// What `act` gives, and the most bytes that were held at any moment of it beyond what was held before.
@@ -66,6 +73,7 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 fn count(given_back: usize, taken: usize) {
+    let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
     let _ = ASKED_FOR.try_with(|asked_for| asked_for.set(asked_for.get() + taken));
     let _ = HELD.try_with(|held| {
         held.set(held.get() + taken.cast_signed() - given_back.cast_signed());

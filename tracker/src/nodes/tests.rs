@@ -73,7 +73,9 @@ fn what_is_not_said_again_is_outdated_at_a_later_heartbeat() {
     assert_eq!(owned.compare(1, theirs, at(0), PATIENCE), Comparison::Differs);
     owned.say(content(1), OwnDigest(0), at(0));
     assert_eq!(owned.compare(1, theirs, at(1), PATIENCE), Comparison::Differs, "it may still be saying them");
-    assert_eq!(owned.compare(1, theirs, at(20), PATIENCE), Comparison::Outdated(vec![(content(2), 0)]));
+    assert_eq!(owned.compare(1, theirs, at(20), PATIENCE), Comparison::Outdated);
+    assert_eq!(owned.take_outdated(), Some(content(2)));
+    assert_eq!(owned.take_outdated(), None);
     owned.unsay(content(2), OwnDigest(0b10));
     assert_eq!(owned.compare(1, theirs, at(20), PATIENCE), Comparison::InStep);
 }
@@ -92,10 +94,8 @@ fn a_node_that_has_nothing_says_so_at_two_heartbeats() {
     let mut owned = Owned::default();
     owned.say(content(1), OwnDigest(0b01), at(0));
     assert_eq!(owned.compare(0, OwnDigest(0), at(0), PATIENCE), Comparison::Differs);
-    assert_eq!(
-        owned.compare(0, OwnDigest(0), at(0) + PATIENCE * 2, PATIENCE),
-        Comparison::Outdated(vec![(content(1), 0)])
-    );
+    let compared = owned.compare(0, OwnDigest(0), at(0) + PATIENCE * 2, PATIENCE);
+    assert_eq!((compared, owned.take_outdated()), (Comparison::Outdated, Some(content(1))));
 }
 
 #[test]

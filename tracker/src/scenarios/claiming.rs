@@ -204,5 +204,5 @@ fn a_later_life_at_another_port_takes_nothing_from_a_holder_that_answers() {
         scene.register(&mut one);
     }
     assert_eq!((taken, scene.tracker.address_of(one.id)), (0, Some(one.address)));
-    assert_eq!(scene.tracker.owners_of(content(1)), [one.id]);
+    assert_eq!(scene.owners_of(content(1)), [one.id]);
 }

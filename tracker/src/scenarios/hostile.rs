@@ -149,7 +149,7 @@ fn captured_requests_said_again_change_nothing() {
     // From the same address in the same life: nothing that is not so already.
     for request in &captured[..4] {
         scene.ask(one.address, request);
-        assert_eq!(scene.tracker.owners_of(content(1)), [one.id, two.id], "{request:?}");
+        assert_eq!(scene.owners_of(content(1)), [one.id, two.id], "{request:?}");
     }
     assert_eq!(scene.counters().repeated_updates, 1);
     assert_eq!(scene.tracker.upload_rate(two.id, scene.now), rate);
@@ -162,7 +162,7 @@ fn captured_requests_said_again_change_nothing() {
     assert_eq!(scene.refusal(one.address, &captured[1]).code, RefusalCode::IdInUse);
     scene.ask(one.address, &captured[2]);
     scene.ask(one.address, &captured[4]);
-    assert_eq!(scene.tracker.owners_of(content(1)), [one.id, two.id]);
+    assert_eq!(scene.owners_of(content(1)), [one.id, two.id]);
     assert!(!scene.register(&mut newer).resync);
 
     // And when cookies have expired, nothing at all.
@@ -187,7 +187,7 @@ fn what_a_late_own_did_is_undone_by_the_next_heartbeats() {
     for request in [late, gone] {
         scene.ask(one.address, &request);
     }
-    assert_eq!(scene.tracker.owners_of(content(2)), [one.id]);
+    assert_eq!(scene.owners_of(content(2)), [one.id]);
     for heartbeat in 0..2 {
         scene.pass(Duration::from_secs(20));
         let resync = scene.register(&mut one).resync;
@@ -196,7 +196,7 @@ fn what_a_late_own_did_is_undone_by_the_next_heartbeats() {
             scene.ask(one.address, &one.own(&[entry(1, "a", 1000)]));
         }
     }
-    assert_eq!(scene.tracker.owners_of(content(1)), [one.id]);
+    assert_eq!(scene.owners_of(content(1)), [one.id]);
     assert_eq!(scene.tracker.contents(), 1);
 }
 

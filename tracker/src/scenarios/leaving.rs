@@ -132,8 +132,8 @@ fn a_node_with_thousands_of_contents_leaves_in_many_small_steps() {
         }
         assert!(withdrawn(&mut scene) <= 256, "{how}: a step");
         // It is gone at once for whoever asks, and of what it alone had there is nobody to ask.
-        assert_eq!(scene.tracker.owners_of(content(7)), [other.id], "{how}");
-        assert_eq!(scene.tracker.owners_of(content(CONTENTS - 1)), [], "{how}");
+        assert_eq!(scene.owners_of(content(7)), [other.id], "{how}");
+        assert_eq!(scene.owners_of(content(CONTENTS - 1)), [], "{how}");
         let asker = scene.joined(4);
         assert_eq!(scene.owners(&asker, 7).owners.len(), 1, "{how}");
         assert_eq!(scene.owners(&asker, CONTENTS - 1).owners.len(), 0, "{how}");
@@ -169,7 +169,7 @@ fn what_is_outdated_goes_in_small_steps_too() {
         scene.pass(Duration::from_secs(15));
     }
     assert_eq!(scene.tracker.contents(), 1);
-    assert_eq!(scene.tracker.owners_of(content(0)), [one.id]);
+    assert_eq!(scene.owners_of(content(0)), [one.id]);
     assert!(!scene.register(&mut one).resync, "both tables agree");
 }
 
@@ -195,6 +195,56 @@ fn a_node_that_comes_back_meanwhile_begins_with_nothing() {
     assert!(!scene.register(&mut again).resync);
     assert_eq!(scene.tracker.contents(), 2);
     assert_eq!(scene.owners(&asker, 3999).content.partial, 1);
+}
+
+/// Each announcement looks into every life of its node that is not out of the tables yet.
+#[test]
+fn a_node_that_begins_one_life_after_the_other_waits_until_some_are_out_of_the_tables() {
+    let mut scene = Scene::with(|settings| settings.limits.request_burst = 100_000);
+    scene.tracker.departed = Departed::new(4);
+    // Much is to be taken out before.
+    let mut rich = scene.joined(10);
+    announce_many(&mut scene, &mut rich, 0..2000);
+    scene.ask(rich.address, &rich.exit());
+    let mut one = scene.joined(1);
+    let mut lives = 0;
+    let refused = loop {
+        // None of what a life before had: that would go at once.
+        announce_many(&mut scene, &mut one, 5000 + 32 * lives..5032 + 32 * lives);
+        one = Client { epoch: BootEpoch(one.epoch.0 + 1), count: 0, digest: OwnDigest(0), ..one };
+        match scene.ask(one.address, &one.register()) {
+            Some(TrackerToNode::Registered(_)) => lives += 1,
+            Some(TrackerToNode::Refused(refused)) => break refused,
+            other => panic!("{other:?}"),
+        }
+        assert!(lives <= 8, "an announcement costs more and more");
+    };
+    assert_eq!((lives, refused.code), (8, RefusalCode::TooFast));
+    settle(&mut scene);
+    scene.pass(Duration::from_millis(refused.retry_after_ms.into()));
+    scene.register(&mut one);
+    settle(&mut scene);
+    assert_eq!(scene.tracker.contents(), 0);
+}
+
+/// Leases may end all at once: no step takes long, and all are gone.
+#[test]
+fn many_leases_that_end_at_once_end_in_small_steps() {
+    let mut scene = Scene::new();
+    for number in 0..1000 {
+        scene.joined(number);
+    }
+    scene.events.clear();
+    scene.now += Duration::from_secs(60);
+    let mut steps = 0;
+    while scene.tracker.nodes() > 0 {
+        scene.pass(Duration::ZERO);
+        let ended = std::mem::take(&mut scene.events);
+        let ended = ended.iter().filter(|event| matches!(event, Event::NodeExpired { .. })).count();
+        assert!((1..=128).contains(&ended), "{ended} in a step");
+        steps += 1;
+    }
+    assert_eq!((steps, scene.counters().expired), (8, 1000));
 }
 
 /// What the tables must say: who has what, by the lives that are not over.
@@ -235,7 +285,7 @@ proptest! {
                     scene.ask(one.address, &one.exit());
                     model.remove(&who);
                 }
-                3 => {
+                3 if scene.tracker.departed.has_room(one.id) => {
                     one.epoch = BootEpoch(one.epoch.0 + 1);
                     (one.count, one.digest) = (0, OwnDigest(0));
                     scene.join(one);
@@ -258,7 +308,7 @@ proptest! {
                 model.iter().filter(|(_, owned)| owned.contains(&number)).map(|(&node, _)| id(node)).collect()
             };
             for number in 0..36 {
-                prop_assert_eq!(scene.tracker.owners_of(content(number)), owners(number));
+                prop_assert_eq!(scene.owners_of(content(number)), owners(number));
             }
             let mut asker = client(99);
             scene.prove(&mut asker);

@@ -49,7 +49,7 @@ fn an_announcement_said_again_changes_nothing_and_parts_grow() {
     assert_eq!(scene.own(&mut one, &[entry(1, "a", 0)]), 1);
     assert_eq!(scene.ask(one.address, &one.own(&[entry(1, "a", 0)])).map(|_| ()), Some(()));
     assert!(!scene.register(&mut one).resync, "the tables agree");
-    assert_eq!(scene.tracker.owners_of(content(1)), [one.id]);
+    assert_eq!(scene.owners_of(content(1)), [one.id]);
     let two = scene.joined(2);
     assert_eq!(scene.owners(&two, 1).owners[0].permille.value(), 0);
     one.digest.toggle(&entry(1, "a", 0));
@@ -148,7 +148,7 @@ fn a_stranger_cannot_speak_for_a_node() {
         scene.refusal(unknown.address, &unknown.own(&[entry(2, "b", 0)])).code,
         RefusalCode::NotRegistered
     );
-    assert_eq!(scene.tracker.owners_of(content(1)), [one.id]);
+    assert_eq!(scene.owners_of(content(1)), [one.id]);
     assert_eq!((scene.tracker.nodes(), scene.tracker.contents()), (1, 1));
 }
 

@@ -384,7 +384,11 @@ impl<'a> Play<'a> {
         let nodes = || (0..NODES).map(node_id);
         Tables {
             seats: nodes().map(|node| self.tracker.address_of(node)).collect(),
-            owners: (0..CONTENTS).map(|content| self.tracker.owners_of(content_id(content))).collect(),
+            owners: (0..CONTENTS)
+                .map(|content| {
+                    nodes().filter(|&node| self.tracker.is_owner(node, content_id(content))).collect()
+                })
+                .collect(),
             rates: nodes().map(|node| self.tracker.upload_rate(node, self.now)).collect(),
             nodes: self.tracker.nodes(),
             contents: self.tracker.contents(),

@@ -1,0 +1,107 @@
+//! Contents of one node, by the round in which it said each last: what it has not said for longest is found at once, however
+//! many there are.
+
+use messages::ContentId;
+
+use crate::few::Few;
+
+/// Contents in two orders that are kept in step.
+#[derive(Clone, Debug)]
+pub(crate) struct Rounds {
+    said_in: Few<ContentId, u32>,
+    oldest_first: Few<(u32, ContentId), ()>,
+}
+
+impl Default for Rounds {
+    fn default() -> Rounds {
+        Rounds { said_in: Few::new(), oldest_first: Few::new() }
+    }
+}
+
+impl Rounds {
+    /// How many contents.
+    pub(crate) fn len(&self) -> usize {
+        self.said_in.len()
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.said_in.len() == 0
+    }
+
+    /// Whether `content` is among them.
+    pub(crate) fn contains(&self, content: ContentId) -> bool {
+        self.said_in.get(&content).is_some()
+    }
+
+    /// All of them, in the order of their ids.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = ContentId> + use<'_> {
+        self.said_in.iter().map(|(&content, _)| content)
+    }
+
+    /// `content` was said in `round`; in which it was said before.
+    pub(crate) fn say(&mut self, content: ContentId, round: u32) -> Option<u32> {
+        let before = self.said_in.insert(content, round);
+        if before != Some(round) {
+            before.map(|before| self.oldest_first.remove(&(before, content)));
+            self.oldest_first.insert((round, content), ());
+        }
+        before
+    }
+
+    /// Takes `content` out. Whether it was among them.
+    pub(crate) fn remove(&mut self, content: ContentId) -> bool {
+        let round = self.said_in.remove(&content);
+        round.is_some_and(|round| self.oldest_first.remove(&(round, content)).is_some())
+    }
+
+    /// A content that was said last in an earlier round than `round`.
+    pub(crate) fn said_before(&self, round: u32) -> Option<ContentId> {
+        self.oldest_first.first().filter(|(said, _)| *said < round).map(|&(_, content)| content)
+    }
+
+    /// Takes out what was said in the earliest round.
+    pub(crate) fn pop_oldest(&mut self) -> Option<ContentId> {
+        let &(_, content) = self.oldest_first.first()?;
+        self.remove(content);
+        Some(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn they_are_a_list_of_what_was_said_when(
+            steps in prop::collection::vec((0..4_u8, 0..8_u8, 0..5_u32), 0..80),
+        ) {
+            let (mut rounds, mut list) = (Rounds::default(), BTreeMap::new());
+            for (what, number, round) in steps {
+                let content = ContentId::from_bytes([number; 32]);
+                match what {
+                    0 => prop_assert_eq!(rounds.remove(content), list.remove(&content).is_some()),
+                    1 => {
+                        let oldest = list.values().min().copied();
+                        let popped = rounds.pop_oldest().and_then(|content| list.remove(&content));
+                        prop_assert_eq!(popped, oldest);
+                    }
+                    _ => prop_assert_eq!(rounds.say(content, round), list.insert(content, round)),
+                }
+                prop_assert_eq!((rounds.len(), rounds.is_empty()), (list.len(), list.is_empty()));
+                prop_assert_eq!(rounds.contains(content), list.contains_key(&content));
+                prop_assert!(rounds.contents().eq(list.keys().copied()));
+                let early = list.values().any(|&said| said < round);
+                let found = rounds.said_before(round);
+                prop_assert_eq!(found.is_some(), early);
+                prop_assert!(found.is_none_or(|content| list[&content] < round));
+                prop_assert_eq!(rounds.oldest_first.len(), list.len());
+            }
+        }
+    }
+}
