@@ -8,7 +8,7 @@
 //! ```
 //! (After the super-seeding of BEP 16. It hides what the owner has, and waits; here the downloaders are told what is rare, and choose.)
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ struct Taken {
     by: Conversation,
     host: Host,
     at: Timestamp,
+    /// Its taker does not have it yet, nor is it offered again.
+    is_under_way: bool,
 }
 
 /// The pieces of one content, and how far they have come.
@@ -47,8 +49,8 @@ pub(super) struct Spreading {
     named: FixedBitSet,
     /// Pieces that were given, and to whom alone.
     alone: BTreeMap<u32, Taken>,
-    /// Pieces that were given, and that their takers do not have yet.
-    under_way: BTreeSet<u32>,
+    /// How many of them are under way.
+    under_way: usize,
     /// When the last piece that nobody had was given.
     ran_out_at: Option<Timestamp>,
     /// When each of them was given, the earliest first.
@@ -63,7 +65,7 @@ impl Spreading {
             given: none.clone(),
             named: none,
             alone: BTreeMap::new(),
-            under_way: BTreeSet::new(),
+            under_way: 0,
             ran_out_at: None,
             again: VecDeque::new(),
         }
@@ -90,8 +92,9 @@ impl Spreading {
             self.ran_out_at.get_or_insert(now);
         }
         if self.alone.len() < MOST_ALONE {
-            self.alone.insert(piece, Taken { by: to, host, at: now });
-            self.under_way.insert(piece);
+            let taken = Taken { by: to, host, at: now, is_under_way: true };
+            let before = self.alone.insert(piece, taken);
+            self.under_way += usize::from(before.is_none_or(|before| !before.is_under_way));
             self.again.push_back((now, piece));
         }
     }
@@ -99,7 +102,7 @@ impl Spreading {
     /// Until when nothing is given that others got: everything is given, and some of it is still under way to the first who gets it. What is given
     /// beside it delays it, and the copy that nobody has yet.
     pub(super) fn finishes_until(&self) -> Option<Timestamp> {
-        let ran_out_at = self.ran_out_at.filter(|_| !self.goes_on() && !self.under_way.is_empty());
+        let ran_out_at = self.ran_out_at.filter(|_| !self.goes_on() && self.under_way > 0);
         ran_out_at.map(|at| at + FINISHES)
     }
 
@@ -111,19 +114,17 @@ impl Spreading {
         (who, host): (Conversation, Host),
     ) -> BTreeMap<Conversation, u32> {
         let mut spread = BTreeMap::new();
-        // Whoever has it: it need not come from its taker.
-        for piece in first_in(runs, |run| self.under_way.range(run).copied()) {
-            self.under_way.remove(&piece);
-        }
-        for piece in first_in(runs, |run| self.alone.range(run).map(|(&piece, _)| piece)) {
-            let Some(taken) = self.alone.get(&piece).filter(|taken| taken.by != who && taken.host != host)
-            else {
-                continue;
-            };
-            *spread.entry(taken.by).or_default() += 1;
-            self.alone.remove(&piece);
-            self.given.insert(piece as usize);
-            self.named.insert(piece as usize);
+        let known = first_in(runs, |run| self.alone.range(run).map(|(&piece, &taken)| (piece, taken)));
+        for (piece, taken) in known {
+            // Whoever has it: it need not come from its taker.
+            if taken.is_under_way {
+                self.arrive(piece);
+            }
+            if taken.by != who && taken.host != host && self.alone.remove(&piece).is_some() {
+                *spread.entry(taken.by).or_default() += 1;
+                self.given.insert(piece as usize);
+                self.named.insert(piece as usize);
+            }
         }
         spread
     }
@@ -136,7 +137,7 @@ impl Spreading {
             if !stays {
                 given.set(piece as usize, false);
                 named.set(piece as usize, false);
-                under_way.remove(&piece);
+                *under_way -= usize::from(taken.is_under_way);
             }
             stays
         });
@@ -149,8 +150,16 @@ impl Spreading {
             if self.alone.get(&piece).is_some_and(|taken| taken.at == at) {
                 self.given.set(piece as usize, false);
                 self.named.set(piece as usize, false);
-                self.under_way.remove(&piece);
+                self.arrive(piece);
             }
+        }
+    }
+
+    /// `piece` is under way no longer.
+    fn arrive(&mut self, piece: u32) {
+        if let Some(taken) = self.alone.get_mut(&piece).filter(|taken| taken.is_under_way) {
+            taken.is_under_way = false;
+            self.under_way -= 1;
         }
     }
 
@@ -177,7 +186,7 @@ impl Spreading {
 }
 
 /// The first of the pieces in `runs` that are known, as many as are looked at for one message; `known` tells those in one run.
-fn first_in<I: Iterator<Item = u32>>(runs: &[PieceRun], known: impl Fn(Range<u32>) -> I) -> Vec<u32> {
+fn first_in<I: Iterator>(runs: &[PieceRun], known: impl Fn(Range<u32>) -> I) -> Vec<I::Item> {
     let mut pieces = Vec::new();
     for run in runs {
         let room = MOST_LOOKED_AT - pieces.len();
@@ -237,8 +246,10 @@ mod tests {
                     prop_assert!(spreading.alone.get(&piece).is_none_or(|taken| taken.by != session));
                 }
                 prop_assert!(spreading.alone.keys().all(|&piece| !holders[piece as usize].is_empty()));
-                let is_given = |piece: &u32| !spreading.is_fresh(*piece);
-                prop_assert!(spreading.under_way.iter().all(is_given), "what is under way was given");
+                let under_way = spreading.alone.iter().filter(|(_, taken)| taken.is_under_way);
+                let under_way: Vec<u32> = under_way.map(|(&piece, _)| piece).collect();
+                prop_assert!(under_way.iter().all(|&piece| !spreading.is_fresh(piece)), "it was given");
+                prop_assert_eq!(spreading.under_way, under_way.len());
                 if let Some(until) = spreading.finishes_until() {
                     prop_assert!(!spreading.goes_on() && until <= now + FINISHES);
                 }
