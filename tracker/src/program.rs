@@ -1,6 +1,8 @@
 //! The program around the driver: settings from flags, environment and file, the log, signals, exit codes.
 //! `riffle-tracker` is this alone; `riffle tracker` calls it too.
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod heap;
 #[cfg(unix)]
 pub mod signals;
 pub mod variables;
@@ -155,6 +157,9 @@ fn alone(key: &str, value: &str) -> Result<TrackerSettings, String> {
 pub fn run(settings: TrackerSettings) -> Result<(), ProgramError> {
     #[cfg(unix)]
     signals::survive_file_size_limit();
+    // What cannot be told stays as it is: slower at times.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    heap::join_freed_blocks_at_once();
     let socket = driver::bind(settings.listen.0)?;
     let _log = logs::start(LogSettings {
         folder: log_folder(&settings)?,
