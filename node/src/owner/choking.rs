@@ -25,6 +25,8 @@ pub(super) struct Claimant {
     pub(super) is_new: bool,
     /// It was asked for something and does not give it.
     pub(super) is_snubbed: bool,
+    /// Its host wasted places lately.
+    pub(super) is_slow: bool,
 }
 
 impl Claimant {
@@ -91,18 +93,19 @@ pub(super) fn next(
     best.or_else(|| by_lot(&may, rng).map(|drawn| may[drawn].session))
 }
 
-/// Who gets a place that has come free under the policy `fair`, of those who wait, the one who waits longest first: of the hosts that have fewest.
+/// Who gets a place that has come free under the policy `fair`, of those who wait, the one who waits longest first: of the hosts that have fewest,
+/// and of those that wasted places lately only if there is nobody else.
 pub(super) fn next_in_turn(served: &[Claimant], waiting: &[Claimant]) -> Option<Conversation> {
-    let next = waiting.iter().min_by_key(|claimant| count_of(claimant.host, served));
+    let next = waiting.iter().min_by_key(|claimant| (claimant.is_slow, count_of(claimant.host, served)));
     next.map(|claimant| claimant.session)
 }
 
 /// Of those who had their turn: who loses the place, because somebody who waits comes before it.
 pub(super) fn give_way(had: &[Conversation], served: &[Claimant], waiting: &[Claimant]) -> Vec<Conversation> {
-    let fewest = waiting.iter().map(|claimant| count_of(claimant.host, served)).min();
+    let first = waiting.iter().map(|claimant| (claimant.is_slow, count_of(claimant.host, served))).min();
     let gives_way = |claimant: &&Claimant| {
         had.contains(&claimant.session)
-            && fewest.is_some_and(|fewest| fewest < count_of(claimant.host, served))
+            && first.is_some_and(|first| first < (claimant.is_slow, count_of(claimant.host, served)))
     };
     served.iter().filter(gives_way).map(|claimant| claimant.session).take(waiting.len()).collect()
 }
@@ -192,6 +195,7 @@ mod tests {
                 rate: rate * 1000,
                 is_new,
                 is_snubbed,
+                is_slow: false,
             };
             (0..).zip(all).map(claimant).collect()
         })
@@ -291,6 +295,23 @@ mod tests {
             prop_assert!(fewest.is_none_or(|fewest| most.is_some_and(|most| most <= fewest + 1)), "{:?} {:?}", served, waiting);
         }
 
+        /// Under the policy `fair` who wasted places gets none that another waits for, and nobody else gives way to it.
+        #[test]
+        fn who_wasted_places_waits_behind_others(
+            all in claimants(Some(4)),
+            slow in prop::collection::vec(any::<bool>(), 30),
+            places in 1usize..8,
+        ) {
+            let all: Vec<Claimant> = all.iter().zip(slow).map(|(of, is_slow)| Claimant { is_slow, ..*of }).collect();
+            let (served, waiting) = all.split_at(places.min(all.len()));
+            let next = next_in_turn(served, waiting).and_then(|next| all.iter().find(|of| of.session == next));
+            prop_assert!(next.is_none_or(|next| !next.is_slow || waiting.iter().all(|of| of.is_slow)));
+            let had: Vec<Conversation> = served.iter().map(|of| of.session).collect();
+            let yields = give_way(&had, served, waiting);
+            let is_slow = |session| all.iter().any(|of| of.session == session && of.is_slow);
+            prop_assert!(waiting.iter().any(|of| !of.is_slow) || yields.into_iter().all(is_slow));
+        }
+
         #[test]
         fn a_free_place_goes_to_who_gave_most_or_to_anybody(all in claimants(None), seed in any::<u64>()) {
             let next = next(&[], &all, 4, &mut StdRng::seed_from_u64(seed));
@@ -303,7 +324,8 @@ mod tests {
     }
 
     fn newcomer(number: u32, of: u8, is_new: bool) -> Claimant {
-        Claimant { session: Conversation(number), host: host(of), rate: 0, is_new, is_snubbed: false }
+        let (session, host) = (Conversation(number), host(of));
+        Claimant { session, host, rate: 0, is_new, is_snubbed: false, is_slow: false }
     }
 
     fn drawn(all: &[Claimant], which: impl Fn(usize) -> bool) -> usize {

@@ -23,6 +23,7 @@ mod places;
 mod seats;
 mod served;
 mod session;
+mod slowed;
 mod spreading;
 mod swarm;
 mod telling;
@@ -47,6 +48,7 @@ use crate::status::UploadStatus;
 use seats::Seats;
 pub(crate) use served::Served;
 use session::Serving;
+use slowed::Slowed;
 use turns::Turns;
 
 /// All that this node serves.
@@ -59,6 +61,7 @@ pub(crate) struct Owner {
     /// Our number for each session, by the downloader's address and number.
     by_peer: BTreeMap<(SocketAddr, Conversation), Conversation>,
     seats: Seats,
+    slowed: Slowed,
     /// Sessions with something queued, in the order of their turns.
     turns: Turns,
     /// When each session should be looked at.
@@ -89,6 +92,7 @@ impl Owner {
             sessions: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             seats: Seats::default(),
+            slowed: Slowed::default(),
             turns: Turns::default(),
             deadlines: BTreeSet::new(),
             busy: BTreeSet::new(),

@@ -202,6 +202,21 @@ impl Places {
         slow
     }
 
+    /// Whether `session`, which was sent so many bytes in all, took less in its place than that is good for at `least_rate` bytes a second.
+    pub(super) fn is_wasted(
+        &self,
+        session: Conversation,
+        sent: u64,
+        least_rate: u64,
+        now: Timestamp,
+    ) -> bool {
+        let place = self.served.iter().find(|place| place.session == session);
+        place.is_some_and(|place| {
+            let least = u128::from(least_rate) * now.since(place.given_at).as_nanos() / 1_000_000_000;
+            u128::from(sent.saturating_sub(place.sent_before)) < least
+        })
+    }
+
     /// Those who have had `turn` bytes in their place, or enough time; `sent` tells how much they were sent in all.
     pub(super) fn had_their_turn(
         &self,

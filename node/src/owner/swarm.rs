@@ -13,6 +13,7 @@ use super::choking::{self, Claimant};
 use super::places::{LEAST_RATE, Taken};
 use super::served::Served;
 use super::session::Serving;
+use super::slowed::{Slowed, Waste};
 use crate::context::{Context, Gives};
 use crate::ids::ShareId;
 use crate::output::{Reason, Wait};
@@ -97,20 +98,22 @@ impl Owner {
         if served.finishes_spreading(cx.now) {
             return;
         }
-        let (upload, sessions) = (cx.settings.upload.clone(), &mut self.sessions);
+        let (upload, sessions, slowed) = (cx.settings.upload.clone(), &mut self.sessions, &mut self.slowed);
         let places = places(&upload);
-        let is_busy = |ours| sessions.get(&ours).is_some_and(Serving::is_busy);
-        served.places.unused(cx.now, is_busy).into_iter().for_each(|ours| served.places.leave(ours));
+        leave_unused(served, sessions, slowed, places, cx);
         let (mut sent_back, mut called) = (takes_too_little(served, sessions, places, cx), Vec::new());
+        for session in sent_back.iter().filter_map(|ours| sessions.get(ours)) {
+            slowed.on_wasted(Host::of(session.peer), Waste::Nibbled, cx.now);
+        }
         if served.places.take_changed() {
-            let [has, waits] = who(served, sessions, gives, cx.now);
+            let [has, waits] = who(served, sessions, slowed, gives, cx.now);
             sent_back.extend(choking::too_many(&has, &waits, places));
         }
         match upload.policy {
-            UploadPolicy::Fair => sent_back.extend(had_their_turn(served, sessions, gives, cx.now)),
+            UploadPolicy::Fair => sent_back.extend(had_their_turn(served, sessions, slowed, gives, cx.now)),
             UploadPolicy::TitForTat if cx.now >= served.looks_at => {
                 served.looks_at = Timestamp::NEVER;
-                let all = who(served, sessions, gives, cx.now).concat();
+                let all = who(served, sessions, slowed, gives, cx.now).concat();
                 for claimant in &all {
                     if let Some(session) = sessions.get_mut(&claimant.session) {
                         session.is_snubbed = claimant.is_snubbed;
@@ -132,7 +135,7 @@ impl Owner {
             let next = match upload.policy {
                 _ if !called.is_empty() => Some(called.remove(0)),
                 policy => {
-                    let [has, waits] = who(served, sessions, gives, cx.now);
+                    let [has, waits] = who(served, sessions, slowed, gives, cx.now);
                     match policy {
                         UploadPolicy::Fair => choking::next_in_turn(&has, &waits),
                         UploadPolicy::TitForTat => choking::next(&has, &waits, places, cx.rng),
@@ -168,6 +171,33 @@ enum Merit {
     Takes,
 }
 
+/// What a place is good for at least, in bytes a second: where a limit leaves less for each, it is a part of that.
+fn least_rate(places: usize, cx: &Context<'_>) -> u64 {
+    let limit = cx.upload_limit.rate().map_or(u64::MAX, |rate| rate / (4 * places as u64));
+    LEAST_RATE.min(limit)
+}
+
+/// Those who use their place no more leave it.
+fn leave_unused(
+    served: &mut Served,
+    sessions: &BTreeMap<Conversation, Serving>,
+    slowed: &mut Slowed,
+    places: usize,
+    cx: &Context<'_>,
+) {
+    let is_busy = |ours| sessions.get(&ours).is_some_and(Serving::is_busy);
+    for ours in served.places.unused(cx.now, is_busy) {
+        let session = sessions.get(&ours);
+        let is_wasted = |session: &&Serving| {
+            served.places.is_wasted(ours, session.sent(), least_rate(places, cx), cx.now)
+        };
+        if let Some(session) = session.filter(is_wasted) {
+            slowed.on_wasted(Host::of(session.peer), Waste::Unused, cx.now);
+        }
+        served.places.leave(ours);
+    }
+}
+
 /// Who of those with a place takes next to nothing in it.
 fn takes_too_little(
     served: &mut Served,
@@ -175,9 +205,7 @@ fn takes_too_little(
     places: usize,
     cx: &Context<'_>,
 ) -> Vec<Conversation> {
-    // Where a limit leaves less for each than a place is good for, it is a part of that.
-    let limit = cx.upload_limit.rate().map_or(u64::MAX, |rate| rate / (4 * places as u64));
-    let taken = Taken { all: served.sent, places, least_rate: LEAST_RATE.min(limit) };
+    let taken = Taken { all: served.sent, places, least_rate: least_rate(places, cx) };
     served.places.slow(taken, |ours| sessions.get(&ours).map_or(0, Serving::sent), cx.now)
 }
 
@@ -185,6 +213,7 @@ fn takes_too_little(
 fn had_their_turn(
     served: &Served,
     sessions: &BTreeMap<Conversation, Serving>,
+    slowed: &mut Slowed,
     gives: &dyn Fn(ContentId, NodeId) -> Gives,
     now: Timestamp,
 ) -> Vec<Conversation> {
@@ -193,7 +222,9 @@ fn had_their_turn(
     if had.is_empty() {
         return had;
     }
-    let [has, waits] = who(served, sessions, gives, now);
+    let hosts = had.iter().filter_map(|ours| sessions.get(ours)).map(|session| Host::of(session.peer));
+    hosts.for_each(|host| slowed.on_turn(host));
+    let [has, waits] = who(served, sessions, slowed, gives, now);
     choking::give_way(&had, &has, &waits)
 }
 
@@ -201,6 +232,7 @@ fn had_their_turn(
 fn who(
     served: &Served,
     sessions: &BTreeMap<Conversation, Serving>,
+    slowed: &Slowed,
     gives: &dyn Fn(ContentId, NodeId) -> Gives,
     now: Timestamp,
 ) -> [Vec<Claimant>; 2] {
@@ -213,7 +245,11 @@ fn who(
     };
     let claimants = |of: &mut dyn Iterator<Item = Conversation>| {
         let sessions = of.filter_map(|ours| Some((ours, sessions.get(&ours)?)));
-        sessions.map(|(ours, session)| claimant(ours, session, merit, gives, now)).collect()
+        let claimant = |(ours, session): (Conversation, &Serving)| Claimant {
+            is_slow: slowed.counts(Host::of(session.peer), now),
+            ..claimant(ours, session, merit, gives, now)
+        };
+        sessions.map(claimant).collect()
     };
     [claimants(&mut served.places.served()), claimants(&mut served.places.waiting())]
 }
@@ -260,7 +296,8 @@ fn claimant(
             Gives { rate, is_snubbed: session.gave_nothing }
         }
     };
-    Claimant { session: ours, host: Host::of(session.peer), rate, is_new: session.sent() == 0, is_snubbed }
+    let (host, is_new) = (Host::of(session.peer), session.sent() == 0);
+    Claimant { session: ours, host, rate, is_new, is_snubbed, is_slow: false }
 }
 
 fn say(
