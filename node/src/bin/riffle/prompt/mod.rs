@@ -256,6 +256,10 @@ impl Prompt {
             self.fail(ExitCode::TrackerUnreachable);
         }
         for news in self.sharing.on_event(event) {
+            // Who reads that a file is shared may end this program with it. A script of thousands of files waits for the next tick.
+            if matches!(news, News::Announced { .. }) && !self.shares.were_written_within(TICK) {
+                self.save();
+            }
             tell(&news, &self.running.tracker, &self.screen);
             match &news {
                 News::Failed(error) => self.fail(ExitCode::of_disk(error)),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use messages::{ContentId, Name};
 use node::{DiskError, DiskErrorKind, Event, ShareId};
@@ -41,6 +42,7 @@ pub(super) struct Shares {
     /// Downloads that are over and will be shared under a number that is not known yet, by what they are.
     awaited: BTreeMap<ContentId, PathBuf>,
     unsaved: bool,
+    written_at: Option<Instant>,
     /// A person was told that the list cannot be kept.
     trouble_told: bool,
 }
@@ -60,7 +62,10 @@ impl Shares {
             }
         };
         let (by_share, awaited) = (BTreeMap::new(), BTreeMap::new());
-        (Shares { file, listed, by_share, awaited, unsaved: false, trouble_told: false }, note)
+        (
+            Shares { file, listed, by_share, awaited, unsaved: false, written_at: None, trouble_told: false },
+            note,
+        )
     }
 
     /// Shares all of it again. What to tell the person, if anything.
@@ -194,6 +199,11 @@ impl Shares {
         shares
     }
 
+    /// Whether the list was written down so short a time ago.
+    pub(super) fn were_written_within(&self, time: Duration) -> bool {
+        self.written_at.is_some_and(|at| at.elapsed() < time)
+    }
+
     /// Writes the list down when it has changed. What to tell the person when the disk does not take it.
     pub(super) fn save(&mut self) -> Option<String> {
         if !std::mem::take(&mut self.unsaved) {
@@ -201,7 +211,7 @@ impl Shares {
         }
         match kept::write(&self.file, TITLE, self.listed.iter().map(line_of)) {
             Ok(()) => {
-                self.trouble_told = false;
+                (self.trouble_told, self.written_at) = (false, Some(Instant::now()));
                 None
             }
             Err(error) => {
