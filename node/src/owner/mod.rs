@@ -35,7 +35,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use messages::limits::MAX_DATAGRAM;
-use messages::node_to_node::{Bye, ByeReason, Control, Have, Operation};
+use messages::node_to_node::{Bye, ByeReason, Control, Have, Operation, Ping};
 use messages::{
     ContentId, Conversation, CookieJar, Host, Manifest, Name, NodeId, NodeToNode, PieceIndex, Timestamp,
 };
@@ -246,8 +246,8 @@ impl Owner {
         }
     }
 
-    /// A message in no session of ours. Who asks for something learns that there is none, by the number that it used: the
-    /// node may have been restarted since, or the downloader got another address on the way. No bytes above the request's.
+    /// A message in no session of ours. Who asks for something, or whether anybody is there, learns that there is no session, by the number that
+    /// it used: the node may have been restarted since, or the downloader got another address on the way. No bytes above the request's.
     pub(crate) fn refuse_stranger(
         from: SocketAddr,
         conversation: Conversation,
@@ -255,7 +255,13 @@ impl Owner {
         cx: &mut Context<'_>,
     ) {
         cx.counters.unexpected += 1;
-        if matches!(message, NodeToNode::Request(_)) {
+        let asks = match message {
+            NodeToNode::Request(_) => true,
+            // A longer one is an owner's, among CHUNKs that nobody wants any more.
+            NodeToNode::Ping(ping) => ping.size == Ping::SHORTEST,
+            _ => false,
+        };
+        if asks {
             let gone = Control { operation: Operation::Gone, retry_after_ms: 0, request: 0 };
             cx.send(from, conversation, &gone);
         }

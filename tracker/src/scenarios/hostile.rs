@@ -64,6 +64,40 @@ fn an_unproven_address_gets_no_more_bytes_than_it_sent_for_any_request() {
 }
 
 #[test]
+fn cookies_of_another_life_or_of_others_are_worth_nothing_and_cost_one_more_round_trip() {
+    let mut scene = Scene::new();
+    let mut all: Vec<Client> = (0..1000).map(|number| scene.joined(number)).collect();
+    let one = entry(1, "a", 1000);
+    scene.own(&mut all[0], std::slice::from_ref(&one));
+    scene.restart();
+    let cookies: Vec<Cookie> = all.iter().map(|client| client.cookie).collect();
+    for shift in [0, 1] {
+        for (number, client) in all.iter().enumerate() {
+            let cookie = cookies[(number + shift) % cookies.len()];
+            let client = Client { cookie, ..client.clone() };
+            for request in every_request(&client) {
+                let came = bytes_of(&request).len();
+                let answer = scene.ask(client.address, &request);
+                let mut went = Vec::new();
+                answer.iter().for_each(|answer| answer.encode(Conversation(77), &mut went));
+                assert!(went.len() <= came, "{answer:?} for {request:?}");
+            }
+        }
+    }
+    assert!(scene.elsewhere.is_empty(), "nobody else is told");
+    assert_eq!((scene.tracker.nodes(), scene.tracker.contents()), (0, 0), "nothing is kept");
+    // Who means it takes the new cookie from the refusal, and is back with what it has.
+    let refused = scene.refusal(all[0].address, &all[0].register());
+    assert_eq!(refused.code, RefusalCode::Cookie);
+    all[0].cookie = refused.cookie;
+    let mut back = all[0].clone();
+    scene.register(&mut back);
+    (back.digest, back.count) = (OwnDigest(0), 0);
+    assert_eq!(scene.own(&mut back, &[one]), 1);
+    assert_eq!(scene.tracker.nodes(), 1);
+}
+
+#[test]
 fn too_many_requests_are_refused_until_the_time_that_is_told() {
     let mut scene = Scene::with(|settings| {
         settings.limits.requests_per_second = 10;

@@ -4,5 +4,6 @@ mod dripping;
 mod flooding;
 mod games;
 mod names;
+mod stale;
 mod taking;
 mod telling;

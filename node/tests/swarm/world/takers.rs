@@ -106,8 +106,16 @@ pub(crate) enum Takes {
     Pings(Duration),
     /// HELLO again, this often.
     Greets(Duration),
+    /// HELLO again, this often, with the first cookie that it got, or with the one that came to its neighbour: whatever is answered.
+    Stales { every: Duration, of_neighbour: bool },
     /// The manifest, and again, as fast as it can be had.
     Manifest,
+}
+
+impl Takes {
+    fn is_stale(self) -> bool {
+        matches!(self, Takes::Stales { .. })
+    }
 }
 
 /// One session of a taker.
@@ -225,6 +233,7 @@ impl World {
             return;
         };
         match message {
+            NodeToNode::Retry(_) if taker.taking.takes.is_stale() && session.cookie != Cookie::NONE => {}
             NodeToNode::Retry(retry) => {
                 session.cookie = retry.cookie;
                 self.greet(host, taker, number);
@@ -273,6 +282,10 @@ impl World {
 
     fn say_hello(&mut self, host: HostId, taker: &mut Taker, number: u32) {
         let session = &taker.sessions[number as usize];
+        let cookie = match taker.taking.takes {
+            Takes::Stales { of_neighbour: true, .. } => taker.sessions[number as usize ^ 1].cookie,
+            _ => session.cookie,
+        };
         let hello = Hello {
             nonce: self.rng.random(),
             content: taker.taking.content,
@@ -280,7 +293,7 @@ impl World {
             conversation: Conversation(number),
             capabilities: 0,
             sent_at: 0,
-            cookie: session.cookie,
+            cookie,
         };
         self.say_on(host, taker, number, Conversation(number), &hello);
     }
@@ -329,6 +342,10 @@ impl World {
                 every
             }
             Takes::Greets(every) => {
+                self.say_hello(host, taker, number);
+                every
+            }
+            Takes::Stales { every, .. } => {
                 self.say_hello(host, taker, number);
                 every
             }
