@@ -103,6 +103,7 @@ impl Download {
             cx.counters.unexpected += 1;
             return;
         }
+        self.rotation.on_welcome();
         self.answered = true;
         self.recount();
         let Some(session) = self.sessions.get(&key) else {

@@ -4,6 +4,7 @@ use config::NodeSettings;
 use messages::Timestamp;
 use messages::node_to_tracker::Query;
 
+use super::busy::Busy;
 use super::session::Session;
 use super::{Download, Phase};
 use crate::context::Context;
@@ -31,11 +32,36 @@ impl Download {
     }
 
     /// Whether as many owners as are wanted serve it, or will soon have answered. Those that serve others for now count half: there may be
-    /// places elsewhere, and they come back.
+    /// places elsewhere, and they come back. Those that are just greeted count a quarter, where many were greeted in vain.
     pub(super) fn has_enough_owners(&self, settings: &NodeSettings) -> bool {
+        let in_vain = self.rotation.is_in_vain(settings.download.owners);
         let useful = self.sessions.values().filter(|session| session.takes_place());
-        let halves: usize = useful.map(|session| if session.is_choked() { 1 } else { 2 }).sum();
-        halves >= 2 * usize::from(settings.download.owners)
+        let quarters = useful.map(|session| match session {
+            greeted if greeted.is_greeting() && in_vain => 1,
+            choked if choked.is_choked() => 2,
+            _ => 4,
+        });
+        quarters.sum::<usize>() >= 4 * usize::from(settings.download.owners)
+    }
+
+    /// Who is not to be tried now.
+    pub(super) fn busy(&self, cx: &Context<'_>) -> Busy {
+        let mut busy = Busy::new(cx.node, self.candidates.failed(), cx.settings.download.owners.into());
+        let sessions = self.sessions.values();
+        sessions.for_each(|session| busy.add(session.owner, session.peer, session.is_greeting()));
+        busy
+    }
+
+    /// How many owners may be tried, and were not for a long time.
+    pub(super) fn untried(&self, cx: &Context<'_>) -> usize {
+        self.candidates.untried(cx.now, &self.busy(cx))
+    }
+
+    /// Whether `key` has not answered its first HELLO in time, like many before it, and there are others that were not greeted yet.
+    pub(super) fn is_left_for_others(&self, key: SessionKey, cx: &Context<'_>) -> bool {
+        self.rotation.is_in_vain(cx.settings.download.owners)
+            && self.sessions.get(&key).is_some_and(|session| session.is_unanswered(cx.now))
+            && self.untried(cx) > 0
     }
 
     pub(super) fn wants_owners(&self) -> bool {
@@ -48,12 +74,14 @@ impl Download {
             return;
         };
         let last_resort = self.needs_the_banned(cx.now);
+        let mut busy = self.busy(cx);
         while self.wants_sessions(cx) {
-            let busy = |node| node == cx.node || self.sessions.values().any(|session| session.owner == node);
-            let Some((owner, peer)) = self.candidates.next(cx.now, last_resort, busy) else {
+            let Some((owner, peer)) = self.candidates.next(cx.now, last_resort, &busy) else {
                 return;
             };
+            busy.add(owner, peer, true);
             self.candidates.on_tried(owner, cx.now);
+            self.rotation.on_greeted();
             let key = SessionKey(self.next_session);
             self.next_session += 1;
             let mut session = Session::new(key, self.id, content, owner, peer, cx);

@@ -13,6 +13,7 @@ mod asking;
 mod assembly;
 mod attention;
 mod availability;
+mod busy;
 mod choosing;
 mod conversing;
 mod describing;

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use messages::tracker_to_node::Owner;
-use messages::{NodeId, Timestamp};
+use messages::{Host, NodeId, Timestamp};
 
+use super::busy::Busy;
 use super::trust::{Trust, Verdict};
 use crate::event::SessionEnd;
 
@@ -120,23 +121,36 @@ impl Candidates {
         }
     }
 
-    /// The next owner to try, new ones before others: one that rests no longer and is not `busy`; as a `last_resort` a banned one too.
-    pub(crate) fn next(
+    /// The next owner to try, new ones before others, and of these the ones at hosts where fewest have failed: one host can call itself many owners.
+    /// It rests no longer and is not `busy`; as a `last_resort` a banned one too.
+    pub(super) fn next(
         &self,
         now: Timestamp,
         last_resort: bool,
-        busy: impl Fn(NodeId) -> bool,
+        busy: &Busy,
     ) -> Option<(NodeId, SocketAddr)> {
         let able = self.order.iter().filter_map(|node| Some((*node, self.known.get(node)?)));
-        let able = able.filter(|(node, candidate)| now >= candidate.ready_at(last_resort) && !busy(*node));
+        let able = able.filter(|(node, candidate)| {
+            now >= candidate.ready_at(last_resort) && !busy.has(*node, candidate.peer)
+        });
         // Of equals `min_by_key` takes the first.
-        let next = able.min_by_key(|(_, candidate)| candidate.is_tried(now));
+        let next =
+            able.min_by_key(|(_, candidate)| (candidate.is_tried(now), busy.more_failed(candidate.peer)));
         next.map(|(node, candidate)| (node, candidate.peer))
     }
 
+    /// How many have failed lately, by host.
+    pub(super) fn failed(&self) -> BTreeMap<Host, usize> {
+        let mut failed = BTreeMap::new();
+        for candidate in self.known.values().filter(|candidate| candidate.failures > 0) {
+            *failed.entry(Host::of(candidate.peer)).or_default() += 1;
+        }
+        failed
+    }
+
     /// When an owner that is not `busy` may be tried; as a `last_resort` a banned one too.
-    pub(crate) fn next_at(&self, last_resort: bool, busy: impl Fn(NodeId) -> bool) -> Option<Timestamp> {
-        let known = self.known.iter().filter(|(node, _)| !busy(**node));
+    pub(super) fn next_at(&self, last_resort: bool, busy: &Busy) -> Option<Timestamp> {
+        let known = self.known.iter().filter(|(node, candidate)| !busy.has(**node, candidate.peer));
         known.map(|(_, candidate)| candidate.ready_at(last_resort)).min()
     }
 
@@ -148,9 +162,12 @@ impl Candidates {
     }
 
     /// How many that are not `busy` may be tried, and were not for a long time.
-    pub(crate) fn untried(&self, now: Timestamp, busy: impl Fn(NodeId) -> bool) -> usize {
+    pub(super) fn untried(&self, now: Timestamp, busy: &Busy) -> usize {
         let is_untried = |candidate: &Candidate| now >= candidate.ready_at(false) && !candidate.is_tried(now);
-        self.known.iter().filter(|(node, candidate)| is_untried(candidate) && !busy(**node)).count()
+        self.known
+            .iter()
+            .filter(|(node, candidate)| is_untried(candidate) && !busy.has(**node, candidate.peer))
+            .count()
     }
 
     /// Whether anybody is banned.
@@ -230,17 +247,43 @@ mod tests {
         Owner { node: NodeId::from_bytes(id), endpoint, permille: Permille::COMPLETE }
     }
 
+    /// Nobody is talked to.
+    fn nobody(candidates: &Candidates) -> Busy {
+        Busy::new(NodeId::from_bytes([255; 16]), candidates.failed(), 8)
+    }
+
     #[test]
     fn what_a_node_says_itself_moves_nobody_and_the_tracker_moves_it() {
         let (mut candidates, now) = (Candidates::default(), Timestamp::ZERO);
         let (here, there) = (owner(1, 1), owner(1, 2));
-        let peer = |candidates: &Candidates| candidates.next(now, false, |_| false).map(|(_, peer)| peer);
+        let peer =
+            |candidates: &Candidates| candidates.next(now, false, &nobody(candidates)).map(|(_, peer)| peer);
         candidates.meet(there.node, there.endpoint.address(), now);
         assert_eq!(peer(&candidates), Some(there.endpoint.address()));
         candidates.learn(&[here], now);
         assert_eq!(peer(&candidates), Some(here.endpoint.address()));
         candidates.meet(there.node, there.endpoint.address(), now);
         assert_eq!(peer(&candidates), Some(here.endpoint.address()));
+    }
+
+    #[test]
+    fn of_many_owners_at_one_host_each_that_fails_lets_those_of_others_go_first() {
+        let (mut candidates, now) = (Candidates::default(), Timestamp::ZERO);
+        let many: Vec<Owner> = (0..100).map(|node| owner(node, 1)).collect();
+        candidates.learn(&many, now);
+        candidates.learn(&[owner(200, 2)], now);
+        candidates.learn(&many, now);
+        let next =
+            |candidates: &Candidates| candidates.next(now, false, &nobody(candidates)).map(|(node, _)| node);
+        let first = next(&candidates).expect("somebody");
+        assert_eq!(first, owner(0, 1).node, "the tracker's order");
+        for owner in &many[..2] {
+            candidates.on_tried(owner.node, now);
+            candidates.on_ended(owner.node, SessionEnd::NoAnswer, now);
+        }
+        assert_eq!(next(&candidates), Some(owner(200, 2).node));
+        candidates.on_good_piece(first, true);
+        assert_eq!(next(&candidates), Some(owner(2, 1).node), "one alone may fail");
     }
 
     proptest! {
@@ -263,15 +306,15 @@ mod tests {
                     }
                     1 => {
                         candidates.on_ended(named.node, SessionEnd::NoAnswer, now);
-                        let tried = candidates.next(now, false, |other| other != named.node);
-                        prop_assert_eq!(tried, None, "it did not answer just now");
+                        let rests = candidates.known.get(&named.node).is_none_or(|of| of.ready_at(false) > now);
+                        prop_assert!(rests, "it did not answer just now");
                     }
                     _ => now += Duration::from_secs(seconds),
                 }
                 prop_assert!(candidates.known.len() <= MOST);
                 prop_assert_eq!(candidates.order.len(), candidates.known.len());
-                let next = candidates.next(now, false, |_| false);
-                prop_assert_eq!(next.is_some(), candidates.next_at(false, |_| false).is_some_and(|at| at <= now));
+                let next = candidates.next(now, false, &nobody(&candidates));
+                prop_assert_eq!(next.is_some(), candidates.next_at(false, &nobody(&candidates)).is_some_and(|at| at <= now));
                 if let Some((node, peer)) = next {
                     prop_assert_eq!(seen.get(&node), Some(&peer));
                 }

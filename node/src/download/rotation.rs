@@ -27,6 +27,8 @@ const SHOWS_IN_ROUND_TRIPS: u32 = 4;
 const SHOWS_IN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
 /// Who has given nothing at all may have a long queue, and is waited for so long.
 const NOTHING_FOR: Duration = Duration::from_secs(2);
+/// So many times as many as are wanted are greeted with patience; if nobody answers, others are tried in haste.
+const IN_VAIN: u32 = 2;
 /// So often the tracker is asked soon for others, when all that it named have been tried and give little.
 const MOST_QUICK_QUESTIONS: u32 = 64;
 /// So many answers that name nobody new, one after the other, mean that there are no others: who is named is drawn by lot in part.
@@ -118,16 +120,33 @@ pub(super) struct Rotation {
     /// Answers of the tracker, one after the other, that named nobody new.
     stale_answers: u32,
     quick_questions: u32,
+    /// Owners that were greeted since one said WELCOME.
+    greeted: u32,
 }
 
 impl Rotation {
     pub(super) fn new(now: Timestamp) -> Rotation {
-        Rotation { had: 0, had_at: now, stale_answers: 0, quick_questions: 0 }
+        Rotation { had: 0, had_at: now, stale_answers: 0, quick_questions: 0, greeted: 0 }
     }
 
     /// The tracker has answered; whether it named somebody new.
     pub(super) fn on_answer(&mut self, has_news: bool) {
         self.stale_answers = if has_news { 0 } else { self.stale_answers.saturating_add(1) };
+    }
+
+    /// One more is greeted.
+    pub(super) fn on_greeted(&mut self) {
+        self.greeted = self.greeted.saturating_add(1);
+    }
+
+    /// One has answered.
+    pub(super) fn on_welcome(&mut self) {
+        self.greeted = 0;
+    }
+
+    /// Whether so many were greeted in vain, a few times as many as the `owners` that are wanted, that the rest is better tried in haste.
+    pub(super) fn is_in_vain(&self, owners: u8) -> bool {
+        self.greeted >= IN_VAIN * u32::from(owners)
     }
 
     /// The best of all now gives `best` bytes a second: what is to be compared with.
@@ -163,8 +182,7 @@ impl Download {
         if self.has_enough_owners(cx.settings) {
             return;
         }
-        let busy = |node| node == cx.node || self.sessions.values().any(|session| session.owner == node);
-        let untried = self.candidates.untried(cx.now, busy);
+        let untried = self.untried(cx);
         if untried == 0 {
             if some_are_slow && self.rotation.asks_soon() {
                 self.need.ask_soon(cx.now);
@@ -280,6 +298,18 @@ mod tests {
         assert_eq!(rotation.compare_with(8_000_000, now), 8_000_000);
         assert_eq!(rotation.compare_with(1_000_000, now + HAD_HALVES), 4_000_000);
         assert_eq!(rotation.compare_with(1_000_000, now + 3 * HAD_HALVES), 1_000_000);
+    }
+
+    #[test]
+    fn haste_begins_when_many_were_greeted_in_vain_and_ends_when_one_answers() {
+        let mut rotation = Rotation::new(Timestamp::ZERO);
+        let mut greeted = |count: u32| {
+            (0..count).for_each(|_| rotation.on_greeted());
+            rotation.is_in_vain(8)
+        };
+        assert!(!greeted(2 * 8 - 1) && greeted(1));
+        rotation.on_welcome();
+        assert!(!rotation.is_in_vain(8));
     }
 
     #[test]

@@ -70,6 +70,10 @@ impl Download {
     fn keep_sessions(&mut self, due: &[SessionKey], cx: &mut Context<'_>) {
         let mut lost = Vec::new();
         for &key in due {
+            if self.is_left_for_others(key, cx) {
+                self.end_session(key, SessionEnd::NoAnswer, cx);
+                continue;
+            }
             let Some(session) = self.sessions.get_mut(&key) else {
                 continue;
             };
@@ -190,9 +194,8 @@ impl Download {
         if !self.wants_owners() || !self.wants_sessions(cx) {
             return wait;
         }
-        let busy = |node| node == cx.node || self.sessions.values().any(|session| session.owner == node);
         let last_resort = self.needs_the_banned(cx.now);
-        let rested = self.candidates.next_at(last_resort, busy).unwrap_or(Timestamp::NEVER);
+        let rested = self.candidates.next_at(last_resort, &self.busy(cx)).unwrap_or(Timestamp::NEVER);
         wait.earlier(Wait { until: rested, reason: Reason::HelloRetry })
     }
 

@@ -208,6 +208,11 @@ impl Session {
         matches!(self.state, State::Greeting(_))
     }
 
+    /// Whether a HELLO was said and another one is due.
+    pub(crate) fn is_unanswered(&self, now: Timestamp) -> bool {
+        matches!(&self.state, State::Greeting(greeting) if greeting.tries > 0 && now >= greeting.next_at)
+    }
+
     /// Whether this is the session in which the owner chose the number `theirs`.
     pub(crate) fn is_with(&self, peer: SocketAddr, theirs: Conversation) -> bool {
         self.peer == peer && self.theirs == theirs && self.flow.is_some()

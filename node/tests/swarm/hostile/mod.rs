@@ -1,5 +1,6 @@
 //! What nodes that mean harm do to others, and how little of it succeeds.
 
+mod bogus;
 mod dripping;
 mod flooding;
 mod games;

@@ -60,6 +60,7 @@ pub(crate) fn run(options: &Options) -> u64 {
     plan_surroundings(&mut world, options, content, end);
     add_namesakes(&mut world, options);
     add_taker(&mut world, options, content, end);
+    add_bogus(&mut world, options, content);
     stop_faults(&mut world, options, end);
     world.run(end, |_| false);
     finish(&mut world, options, content);
@@ -108,6 +109,17 @@ fn add_taker(world: &mut World, options: &Options, content: ContentId, end: Time
     let LinkSpec { up, down, .. } = options.link;
     let link = LinkSpec { up: up.min(TAKERS_LINK), down: down.min(TAKERS_LINK), ..options.link };
     world.add_taker(link, taking);
+}
+
+/// Hosts that announce what they have not.
+fn add_bogus(world: &mut World, options: &Options, content: ContentId) {
+    let Some((count, manners)) = options.bogus else { return };
+    for _ in 0..count {
+        let host = world.add_host(options.link, NodeSettings::default());
+        let name = world.library.named(NAME).name.clone();
+        world.share(host, Path::new("/shared").join(NAME), name, content);
+        world.hosts[host.0].manners = manners;
+    }
 }
 
 /// The person at `host` wants the file by its name, or by its id.

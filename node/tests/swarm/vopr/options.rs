@@ -31,6 +31,8 @@ pub(crate) struct Options {
     /// One more host calls so many other contents by the file's name; then everybody asks for it by its id.
     pub(crate) namesakes: Option<u32>,
     pub(crate) taker: Option<TakerOptions>,
+    /// So many more hosts announce what they have not, and treat others so.
+    pub(crate) bogus: Option<(u32, Manners)>,
 }
 
 /// One more host that takes what owners have, and wants none of it.
@@ -154,11 +156,13 @@ impl Options {
             flood: rng.random_bool(0.2).then(|| Duration::from_millis(rng.random_range(2..200))),
             namesakes: None,
             taker: None,
+            bogus: None,
         };
         options.draw_paths();
         options.draw_drips();
         options.draw_namesakes();
         options.draw_taker();
+        options.draw_bogus();
         options
     }
 
@@ -219,6 +223,14 @@ impl Options {
             says_bye: rng.random(),
             from_all: rng.random(),
         });
+    }
+
+    /// Who announces what it has not, drawn on its own as well.
+    fn draw_bogus(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x626f_6775);
+        let manners = [Manners::Silent, Manners::Plays(Part::TalksNonsense), Manners::Plays(Part::IsFull)]
+            [rng.random_range(0..3)];
+        self.bogus = rng.random_bool(0.1).then(|| (rng.random_range(10..100), manners));
     }
 
     /// What the links carry, drawn on its own: without it a seed's world is what it was.

@@ -29,6 +29,10 @@ pub(crate) enum Part {
     CallsInVain,
     /// BYE.
     Leaves,
+    /// To HELLO, bytes that are no message behind a header that is one's.
+    TalksNonsense,
+    /// To HELLO, BUSY.
+    IsFull,
     /// What an owner says, but never to a PROBE.
     IgnoresProbes,
     /// What an owner says, probes and all, but no CHUNK beyond the base size.
@@ -58,6 +62,15 @@ impl World {
         };
         let content = self.library.of(*content).expect("a content that exists").clone();
         match message {
+            NodeToNode::Hello(_) if part == Part::TalksNonsense => {
+                let mut bytes = bytes.clone();
+                bytes.iter_mut().skip(4).for_each(|byte| *byte = !*byte);
+                self.deliver_later(actor, from, Payload::Control(bytes), self.now);
+            }
+            NodeToNode::Hello(_) if part == Part::IsFull => {
+                let busy = Control { operation: Operation::Busy, retry_after_ms: 1, request: 0 };
+                self.say(actor, from, conversation, &busy, Duration::ZERO);
+            }
             NodeToNode::Hello(hello) => {
                 let layout = content.manifest.layout();
                 // Its number for the session is the downloader's, so that it has nothing to remember.
@@ -115,6 +128,7 @@ impl World {
             Part::Leaves => {
                 self.say(actor, to, conversation, &Bye { reason: ByeReason::Leaving }, Duration::ZERO);
             }
+            Part::TalksNonsense | Part::IsFull => {}
             Part::IgnoresProbes | Part::DropsLongChunks => unreachable!("the node behind it answers"),
             Part::Drips(every) => self.drip(actor, to, conversation, request, content, every),
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod actors;
 mod agenda;
+mod bothered;
 mod cubic;
 mod faults;
 mod host;
@@ -30,6 +31,7 @@ use crate::disk::{Around, Disk, Provenance};
 use crate::link::{IP_HEADERS, LinkSpec, Pipe};
 use actors::Part;
 use agenda::Agenda;
+use bothered::Bothered;
 use cubic::Cubic;
 pub(crate) use faults::{Fault, Move};
 pub(crate) use host::{Host, Manners, Standing, State, Wish};
@@ -139,6 +141,7 @@ pub(crate) struct World {
     watch: Option<Watch>,
     cubic: Option<Cubic>,
     pub(crate) injecting: Option<Injecting>,
+    pub(crate) bothered: Option<Bothered>,
     /// No more events of a host than this are kept.
     pub(crate) events_kept: usize,
     /// Bursts that were sent without offload.
@@ -176,6 +179,7 @@ impl World {
             watch: None,
             cubic: None,
             injecting: None,
+            bothered: None,
             events_kept: usize::MAX,
             bursts_apart: 0,
             milestones: Vec::new(),

@@ -67,6 +67,7 @@ impl World {
             self.count_to_stranger(from, to, payload.bytes());
             return;
         };
+        self.bother(from, receiver);
         let silent = |host: HostId| {
             self.hosts.get(host.0).is_some_and(|host| host.manners == Manners::Silent) && receiver != TRACKER
         };
