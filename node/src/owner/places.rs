@@ -4,7 +4,8 @@
 //!   asks ──a place is free──▶ served ──nothing more to ask, gone, or its turn is over──▶ (next of those who wait)
 //!     ╰──────none is────────▶ waiting ──chosen──▶ served
 //! ```
-//! A place is kept by taking, not by asking: who takes next to nothing in it while others wait has had its turn.
+//! A place is kept by taking, not by asking: who takes next to nothing in it while others wait has had its turn, and who takes little leaves room
+//! for another beside it: the owner could give more, and places are few so that each is worth something, not to keep others out.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,6 +24,10 @@ pub(super) const LEAST_RATE: u64 = 16 << 10;
 const PART_OF_SHARE: u64 = 4;
 /// or who takes less than that so many times in a row: the owner's own path may be slow.
 const SLOW_LOOKS: u8 = 3;
+/// Who takes fewer bytes a second, or less than a limit of the owner leaves for a part of a place, leaves room for another,
+pub(super) const LIGHT_RATE: u64 = 256 << 10;
+/// for so many in all.
+const MOST_LIGHT: usize = 16;
 /// A turn under the policy `fair` ends after so long, whatever was taken: about what a full one takes where eight share 10 Mbit/s.
 const FAIR_TIME: Duration = Duration::from_secs(30);
 
@@ -40,6 +45,8 @@ struct Place {
     all_then: u64,
     /// How often in a row it was too little.
     slow_looks: u8,
+    /// Whether it was so little that it leaves room for another.
+    is_light: bool,
 }
 
 /// How much is sent, for [`Places::slow`].
@@ -50,6 +57,8 @@ pub(super) struct Taken {
     pub(super) places: usize,
     /// Bytes a second that a place is good for at least.
     pub(super) least_rate: u64,
+    /// Bytes a second that make it a whole one.
+    pub(super) light_rate: u64,
 }
 
 /// All places of one content.
@@ -107,6 +116,7 @@ impl Places {
             sent_then: sent,
             all_then: all,
             slow_looks: 0,
+            is_light: false,
         });
     }
 
@@ -121,6 +131,11 @@ impl Places {
     pub(super) fn send_back(&mut self, session: Conversation) {
         self.leave(session);
         self.waiting.push_back(session);
+    }
+
+    /// For how many more there is room beside those who take little.
+    pub(super) fn beside_light(&self) -> usize {
+        self.served.iter().filter(|place| place.is_light).count().min(MOST_LIGHT)
     }
 
     /// How many of `places` can be given to those who wait.
@@ -190,9 +205,12 @@ impl Places {
         for place in self.served.iter_mut().filter(|place| now >= place.looked_at + LOOKED_AT) {
             let (sent, all) = (sent(place.session), taken.all);
             let took = sent.saturating_sub(place.sent_then);
-            let least = u128::from(taken.least_rate) * now.since(place.looked_at).as_nanos() / 1_000_000_000;
+            let time = now.since(place.looked_at).as_nanos();
+            let [least, light] =
+                [taken.least_rate, taken.light_rate].map(|rate| u128::from(rate) * time / 1_000_000_000);
             let share = all.saturating_sub(place.all_then) / taken.places as u64;
             let is_slow = u128::from(took) < least;
+            place.is_light = u128::from(took) < light;
             place.slow_looks = if is_slow { place.slow_looks + 1 } else { 0 };
             (place.looked_at, place.sent_then, place.all_then) = (now, sent, all);
             if is_slow && (took * PART_OF_SHARE < share || place.slow_looks >= SLOW_LOOKS) {
@@ -274,7 +292,7 @@ mod tests {
                 prop_assert!(places.served().count() <= 3);
                 if places.next_at() <= now {
                     prop_assert!(places.unused(now, |_| true).is_empty());
-                    places.slow(Taken { all: 0, places: 3, least_rate: LEAST_RATE }, |_| 0, now);
+                    places.slow(Taken { all: 0, places: 3, least_rate: LEAST_RATE, light_rate: 0 }, |_| 0, now);
                     prop_assert!(places.next_at() > now);
                 }
             }
@@ -290,7 +308,7 @@ mod tests {
         (1..=20).all(|second| {
             let now = Timestamp::ZERO + Duration::from_secs(second);
             let sent = |of| if of == session(0) { other * second } else { rate * second };
-            let taken = Taken { all: (rate + other) * second, places: 2, least_rate };
+            let taken = Taken { all: (rate + other) * second, places: 2, least_rate, light_rate: 0 };
             !places.slow(taken, sent, now).contains(&session(1))
         })
     }
@@ -301,6 +319,26 @@ mod tests {
         assert!(!is_kept(1, 1, LEAST_RATE), "nor when all do that");
         assert!(is_kept(LEAST_RATE, 100 << 20, LEAST_RATE), "who has a slow path beside fast ones");
         assert!(is_kept(1000, 1000, 250), "where the owner gives no more");
+    }
+
+    #[test]
+    fn who_takes_little_leaves_room_for_another() {
+        let (mut places, session) = (Places::default(), Conversation);
+        (0..3).for_each(|number| {
+            assert_eq!(places.ask(session(number), 2, (0, 0), Timestamp::ZERO), number < 2)
+        });
+        let now = Timestamp::ZERO + LOOKED_AT;
+        let seconds = LOOKED_AT.as_secs();
+        let sent = |of| if of == session(0) { LIGHT_RATE * seconds } else { (LIGHT_RATE - 1) * seconds };
+        let taken = Taken {
+            all: LIGHT_RATE * 2 * seconds,
+            places: 2,
+            least_rate: LEAST_RATE,
+            light_rate: LIGHT_RATE,
+        };
+        assert_eq!((places.beside_light(), places.vacant(2)), (0, 0), "nobody has shown it yet");
+        assert!(places.slow(taken, sent, now).is_empty());
+        assert_eq!((places.beside_light(), places.vacant(2 + places.beside_light())), (1, 1));
     }
 
     #[test]

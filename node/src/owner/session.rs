@@ -165,9 +165,9 @@ impl Serving {
         }
     }
 
-    /// Others have `bytes` that it was given first.
+    /// Others say that they have `bytes` that it was given first: that counts for no more than it was sent.
     pub(super) fn on_spread(&mut self, bytes: u64, now: Timestamp) {
-        self.spread.count(bytes, now);
+        self.spread.count(bytes.min(self.sent().saturating_sub(self.spread.total())), now);
     }
 
     /// Bytes a second that others lately had from it, of what it was given here.

@@ -10,7 +10,7 @@ use messages::{ContentId, Conversation, Host, List, NodeId, PieceRun, Timestamp}
 
 use super::Owner;
 use super::choking::{self, Claimant};
-use super::places::{LEAST_RATE, Taken};
+use super::places::{LEAST_RATE, LIGHT_RATE, Taken};
 use super::served::Served;
 use super::session::Serving;
 use super::slowed::{Slowed, Waste};
@@ -102,6 +102,7 @@ impl Owner {
         let places = places(&upload);
         leave_unused(served, sessions, slowed, places, cx);
         let (mut sent_back, mut called) = (takes_too_little(served, sessions, places, cx), Vec::new());
+        let places = places + served.places.beside_light();
         for session in sent_back.iter().filter_map(|ours| sessions.get(ours)) {
             slowed.on_wasted(Host::of(session.peer), Waste::Nibbled, cx.now);
         }
@@ -171,10 +172,9 @@ enum Merit {
     Takes,
 }
 
-/// What a place is good for at least, in bytes a second: where a limit leaves less for each, it is a part of that.
-fn least_rate(places: usize, cx: &Context<'_>) -> u64 {
-    let limit = cx.upload_limit.rate().map_or(u64::MAX, |rate| rate / (4 * places as u64));
-    LEAST_RATE.min(limit)
+/// `rate` bytes a second in one place; where a limit leaves less for each, a part of that.
+fn within_limit(rate: u64, places: usize, cx: &Context<'_>) -> u64 {
+    rate.min(cx.upload_limit.rate().map_or(u64::MAX, |limit| limit / (4 * places as u64)))
 }
 
 /// Those who use their place no more leave it.
@@ -189,7 +189,7 @@ fn leave_unused(
     for ours in served.places.unused(cx.now, is_busy) {
         let session = sessions.get(&ours);
         let is_wasted = |session: &&Serving| {
-            served.places.is_wasted(ours, session.sent(), least_rate(places, cx), cx.now)
+            served.places.is_wasted(ours, session.sent(), within_limit(LEAST_RATE, places, cx), cx.now)
         };
         if let Some(session) = session.filter(is_wasted) {
             slowed.on_wasted(Host::of(session.peer), Waste::Unused, cx.now);
@@ -205,7 +205,8 @@ fn takes_too_little(
     places: usize,
     cx: &Context<'_>,
 ) -> Vec<Conversation> {
-    let taken = Taken { all: served.sent, places, least_rate: least_rate(places, cx) };
+    let [least_rate, light_rate] = [LEAST_RATE, LIGHT_RATE].map(|rate| within_limit(rate, places, cx));
+    let taken = Taken { all: served.sent, places, least_rate, light_rate };
     served.places.slow(taken, |ours| sessions.get(&ours).map_or(0, Serving::sent), cx.now)
 }
 

@@ -4,6 +4,7 @@ mod bogus;
 mod dripping;
 mod flooding;
 mod games;
+mod merit;
 mod names;
 mod stale;
 mod taking;

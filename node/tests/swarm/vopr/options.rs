@@ -162,6 +162,7 @@ impl Options {
         options.draw_drips();
         options.draw_namesakes();
         options.draw_taker();
+        options.draw_praise();
         options.draw_bogus();
         options
     }
@@ -231,6 +232,26 @@ impl Options {
         let manners = [Manners::Silent, Manners::Plays(Part::TalksNonsense), Manners::Plays(Part::IsFull)]
             [rng.random_range(0..3)];
         self.bogus = rng.random_bool(0.1).then(|| (rng.random_range(10..100), manners));
+    }
+
+    /// Who praises its friends, drawn on its own as well, where nobody takes otherwise.
+    fn draw_praise(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x7072_6169);
+        if !rng.random_bool(0.1) || self.taker.is_some() {
+            return;
+        }
+        let hosts = rng.random_range(2..9);
+        let rate = [2, 20 << 10, 200 << 10][rng.random_range(0..3)];
+        let is_cheap = rate * u64::from(hosts) * 8 <= self.link.up;
+        self.taker = Some(TakerOptions {
+            takes: Takes::Praises { rate, hops: rng.random() },
+            sessions: hosts.into(),
+            addresses: takers::addresses(hosts),
+            goes_on: is_cheap && rng.random(),
+            answers_pings: true,
+            says_bye: rng.random(),
+            from_all: rng.random(),
+        });
     }
 
     /// What the links carry, drawn on its own: without it a seed's world is what it was.

@@ -1,7 +1,7 @@
 //! Downloaders that play a part: they know the wire, hold as many sessions as they like from as many addresses as they like, and follow a script
 //! instead of the protocol. They announce nothing and keep no byte.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -72,6 +72,14 @@ impl Taking {
         SocketAddr::new(self.addresses[(session % count) as usize], port)
     }
 
+    /// Where the first range of a session begins: those who praise each other have begun what the others have not.
+    fn begins_at(&self, session: u32, pieces: u32) -> (u32, u32) {
+        match self.takes {
+            Takes::Praises { .. } => (session * (pieces / self.sessions.max(1)).max(1) % pieces, 0),
+            _ => (0, 0),
+        }
+    }
+
     fn owner(&self, session: u32) -> HostId {
         self.owners[session as usize % self.owners.len()]
     }
@@ -110,6 +118,8 @@ pub(crate) enum Takes {
     Stales { every: Duration, of_neighbour: bool },
     /// The manifest, and again, as fast as it can be had.
     Manifest,
+    /// So many bytes a second, each time of another piece if it `hops`; and it has whatever its friends at other addresses began, it says.
+    Praises { rate: u64, hops: bool },
 }
 
 impl Takes {
@@ -117,6 +127,11 @@ impl Takes {
         matches!(self, Takes::Stales { .. })
     }
 }
+
+/// Who praises acts this often.
+const PRAISES_EVERY: Duration = Duration::from_millis(500);
+/// So many pieces are praised, those that were begun last.
+const PRAISED: usize = MAX_HAVE_RUNS;
 
 /// One session of a taker.
 #[derive(Debug)]
@@ -142,6 +157,8 @@ struct TakerSession {
 pub(crate) struct Taker {
     taking: Taking,
     sessions: Vec<TakerSession>,
+    /// Which pieces its sessions asked for last, and who did.
+    begun: VecDeque<(IpAddr, u32)>,
     /// Bytes of files that came.
     pub(crate) taken: u64,
     /// Datagrams and their bytes that came, CHUNKs apart, and that were sent.
@@ -168,7 +185,7 @@ impl World {
     /// Adds a host behind `link` that takes: its node is registered and does nothing.
     pub(crate) fn add_taker(&mut self, link: LinkSpec, taking: Taking) -> HostId {
         let host = self.add_host(link, config::NodeSettings::default());
-        let mut sessions = Vec::new();
+        let (mut sessions, begun) = (Vec::new(), VecDeque::new());
         for session in 0..taking.sessions {
             self.by_address.insert(taking.address(session), host);
             sessions.push(TakerSession {
@@ -178,15 +195,17 @@ impl World {
                 next_request: 1,
                 ping_echo: 0,
                 highest_sequence: 0,
-                next: (0, 0),
+                next: taking.begins_at(session, self.layout_of(taking.content).pieces()),
                 given_at: Timestamp::ZERO,
                 timer: 0,
             });
             let at = taking.from.max(self.now) + BEGINS_APART * session;
             self.schedule(at, Happening::Taker { host, session, timer: 0 });
         }
-        self.takers
-            .insert(host, Taker { taking, sessions, taken: 0, heard: (0, 0), bitfields: 0, said: (0, 0) });
+        self.takers.insert(
+            host,
+            Taker { taking, sessions, begun, taken: 0, heard: (0, 0), bitfields: 0, said: (0, 0) },
+        );
         host
     }
 
@@ -349,8 +368,34 @@ impl World {
                 self.say_hello(host, taker, number);
                 every
             }
+            Takes::Praises { rate, hops } => {
+                self.praise(host, taker, number, rate, hops);
+                PRAISES_EVERY
+            }
         };
         self.again(host, taker, number, after);
+    }
+
+    /// Takes a little, and says that it has what its friends took.
+    fn praise(&mut self, host: HostId, taker: &mut Taker, number: u32, rate: u64, hops: bool) {
+        let address = taker.taking.address(number).ip();
+        let (piece, _) = taker.sessions[number as usize].next;
+        if taker.begun.back() != Some(&(address, piece)) {
+            taker.begun.push_back((address, piece));
+        }
+        let bytes = rate * PRAISES_EVERY.as_millis() as u64 / 1000;
+        let count = (bytes / u64::from(RANGE) + 1).min(MAX_RANGES as u64);
+        self.ask(host, taker, number, count as usize, (bytes / count) as u32);
+        if hops {
+            let pieces = self.layout_of(taker.taking.content).pieces();
+            taker.sessions[number as usize].next = ((piece + 1) % pieces, 0);
+        }
+        while taker.begun.len() > PRAISED {
+            taker.begun.pop_front();
+        }
+        let of_friends = taker.begun.iter().filter(|(of, _)| *of != address);
+        let runs = List::first_of(of_friends.filter_map(|(_, piece)| PieceRun::new(*piece, 1)));
+        self.tell(host, taker, number, &Have { runs });
     }
 
     /// REQUEST of the next ranges of the content, or of its manifest, of `length` bytes at most, and around.
