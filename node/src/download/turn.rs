@@ -102,6 +102,7 @@ impl Download {
             let snubbed = session.falls_silent(cx);
             if snubbed {
                 self.remember_doubled(key);
+                self.need.ask_soon(cx.now);
             }
             let Some(session) = self.sessions.get_mut(&key) else {
                 continue;
@@ -131,9 +132,6 @@ impl Download {
                 self.candidates.note_silence(owner, true);
                 self.release(key);
                 self.recount();
-            }
-            if snubbed {
-                self.need.ask_soon(cx.now);
             }
             if snubbed || (timed_out && self.has_sent_no_manifest(key)) {
                 self.leave_manifest_of(key, cx);

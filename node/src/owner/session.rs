@@ -355,21 +355,43 @@ impl Serving {
         }
         let queued = self.queue.pop_front_if(|queued| queued.length() <= self.deficit)?;
         self.deficit -= queued.length();
-        let (request, range, segment, since) = match queued {
-            Queued::Range { request, range, segment, since } => (request, range, segment, since),
+        Some(match queued {
+            Queued::Range { request, range, segment, since } => {
+                let (source, start) = match layout.span(range.piece()) {
+                    Some(span) => {
+                        self.meter.count(u64::from(range.length()), now);
+                        (Source::Share(self.share), span.start + u64::from(range.offset()))
+                    }
+                    None => (Source::Manifest(manifest.clone()), u64::from(range.offset())),
+                };
+                let first = self.first_header(request, range, segment, (since, now));
+                let (length, ping) = (range.length(), self.ping_among(range, segment, now, rng));
+                let (to, segment_size, apart) = (self.peer, segment, self.apart);
+                Answer::Burst(Burst { to, source, start, length, segment_size, first, apart, ping })
+            }
             Queued::Probe(probed) => {
                 self.probes -= 1;
                 let size = probed.size.bytes();
                 let nonce = self.challenge.on_sent(size.into(), Ping::SHORTEST, now, rng);
-                return Some(Answer::Probed(probed, nonce));
+                Answer::Probed(probed, nonce)
             }
             Queued::Bits(pieces) => {
                 let nonce = self.challenge.on_sent(telling::length(&pieces), Ping::SHORTEST, now, rng);
                 let next = self.telling.next(pieces.end, layout.pieces());
                 self.queue.extend(next.map(Queued::Bits));
-                return Some(Answer::Bits(pieces, nonce));
+                Answer::Bits(pieces, nonce)
             }
-        };
+        })
+    }
+
+    /// The header of the first of the segments that answer what came at `since`.
+    fn first_header(
+        &mut self,
+        request: u32,
+        range: ByteRange,
+        segment: u16,
+        (since, now): (Timestamp, Timestamp),
+    ) -> ChunkHeader {
         let count = range.segments(segment);
         let hold = now.since(since).as_micros() as u64 / HOLD_UNIT_MICROS;
         let first = ChunkHeader {
@@ -384,31 +406,23 @@ impl Serving {
             hold: u16::try_from(hold).unwrap_or(u16::MAX),
         };
         self.sequence = self.sequence.wrapping_add(count);
-        let (source, start) = match layout.span(range.piece()) {
-            Some(span) => {
-                self.meter.count(u64::from(range.length()), now);
-                (Source::Share(self.share), span.start + u64::from(range.offset()))
-            }
-            None => (Source::Manifest(manifest.clone()), u64::from(range.offset())),
-        };
-        let (to, length) = (self.peer, range.length());
-        // As long as the segments, the last of several apart; before which of them is as little to be guessed as the nonce.
-        let size =
-            (u32::from(segment).min(length) as u16).saturating_add(CHUNK_HEADER as u16).max(Ping::SHORTEST);
-        let ping = self
-            .challenge
-            .on_sent(length, size, now, rng)
-            .map(|nonce| PingAmong { ping: Ping { nonce, size }, before: (nonce % u64::from(count)) as u8 });
-        Some(Answer::Burst(Burst {
-            to,
-            source,
-            start,
-            length,
-            segment_size: segment,
-            first,
-            apart: self.apart,
-            ping,
-        }))
+        first
+    }
+
+    /// What goes among the segments of `range`, if a nonce is due: as long as they, the last of several apart. Before which of them is as little to be
+    /// guessed as the nonce.
+    fn ping_among(
+        &mut self,
+        range: ByteRange,
+        segment: u16,
+        now: Timestamp,
+        rng: &mut StdRng,
+    ) -> Option<PingAmong> {
+        let longest = u32::from(segment).min(range.length()) as u16;
+        let size = longest.saturating_add(CHUNK_HEADER as u16).max(Ping::SHORTEST);
+        let nonce = self.challenge.on_sent(range.length(), size, now, rng)?;
+        let before = (nonce % u64::from(range.segments(segment))) as u8;
+        Some(PingAmong { ping: Ping { nonce, size }, before })
     }
 
     /// Whether its turn is over: nothing is queued, or the next range has to wait for the next turn's bytes.

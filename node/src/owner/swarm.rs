@@ -147,10 +147,9 @@ impl Owner {
             let sent = (sessions.get(&ours).map_or(0, Serving::sent), served.sent);
             served.places.give(ours, sent, cx.now);
             say(sessions, ours, Operation::Unchoke, cx);
-            let session = sessions
-                .get_mut(&ours)
-                .filter(|session| session.wants_hint(|piece| served.spreading.is_fresh(piece)));
-            if let Some(session) = session.filter(|_| served.hints()) {
+            let wants_hint =
+                |session: &&mut Serving| session.wants_hint(|piece| served.spreading.is_fresh(piece));
+            if let Some(session) = sessions.get_mut(&ours).filter(wants_hint).filter(|_| served.hints()) {
                 pointed_at(ours, session, served, cx);
             }
         }

@@ -8,51 +8,23 @@
 //! What holds: what is said counts for no more than what was taken, and who takes little leaves room for others beside it. Those who really take as
 //! much as an honest one and are as many hosts have a share as hosts have.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::{NodeSettings, UploadPolicy};
+use config::UploadPolicy;
 use messages::Timestamp;
-use node::{Destination, DownloadOrder, Patience, Wanted};
 
-use crate::link::LinkSpec;
+use super::taking::{NAME, WANTED_AT, lan, world_with_limit};
 use crate::world::takers::{self, Takes, Taking};
 use crate::world::{HostId, World};
 
 const MIB: u64 = 1 << 20;
-const NAME: &str = "film.bin";
-/// When the honest ones want it: by then the others are there.
-const WANTED_AT: Duration = Duration::from_secs(5);
 /// How long the owner's limit takes for the file.
 const FILE_TIME: u64 = 16;
 
-fn lan() -> LinkSpec {
-    LinkSpec::new(100, Duration::from_millis(20))
-}
-
 /// One owner that sends no more than the file in [`FILE_TIME`], and so many honest downloaders.
 fn world(seed: u64, mebibytes: u64, count: usize) -> (World, HostId, Vec<HostId>) {
-    let mut world = World::new(seed, LinkSpec::new(1000, Duration::from_millis(20)));
-    let content = world.library.add(NAME, mebibytes * MIB);
-    let mut settings = NodeSettings::default();
-    settings.upload.policy = UploadPolicy::TitForTat;
-    let mut limited = settings.clone();
-    limited.upload.limit = format!("{}MiB", mebibytes / FILE_TIME).parse().expect("a limit");
-    let owner = world.add_host(lan(), limited);
-    world.share(owner, Path::new("/shared").join(NAME), content.name.clone(), content.id);
-    let order = DownloadOrder {
-        wanted: Wanted::Name(content.name.clone(), String::new()),
-        destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
-        patience: Patience::ENDLESS,
-    };
-    let mut downloader = || {
-        let host = world.add_host(lan(), settings.clone());
-        world.wish(Timestamp::ZERO + WANTED_AT, host, order.clone());
-        host
-    };
-    let downloaders = (0..count).map(|_| downloader()).collect();
-    (world, owner, downloaders)
+    let limit = format!("{}MiB", mebibytes / FILE_TIME);
+    world_with_limit(seed, UploadPolicy::TitForTat, Some(&limit), (mebibytes * MIB, count))
 }
 
 /// How long the last of `count` honest ones takes beside so many liars, each on a host of its own.

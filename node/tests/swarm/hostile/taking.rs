@@ -12,11 +12,11 @@ use crate::world::takers::{self, Takes, Taking};
 use crate::world::{HostId, World};
 
 const MIB: u64 = 1 << 20;
-const NAME: &str = "film.bin";
+pub(super) const NAME: &str = "film.bin";
 /// When the honest one wants it: by then the others are there.
-const WANTED_AT: Duration = Duration::from_secs(5);
+pub(super) const WANTED_AT: Duration = Duration::from_secs(5);
 
-fn lan() -> LinkSpec {
+pub(super) fn lan() -> LinkSpec {
     LinkSpec::new(100, Duration::from_millis(20))
 }
 
@@ -32,11 +32,25 @@ fn world_from(
     length: u64,
     downloaders: usize,
 ) -> (World, HostId, Vec<HostId>) {
+    world_with_limit(seed, policy, None, (length, downloaders))
+}
+
+/// The same with a limit of the owner.
+pub(super) fn world_with_limit(
+    seed: u64,
+    policy: UploadPolicy,
+    limit: Option<&str>,
+    (length, downloaders): (u64, usize),
+) -> (World, HostId, Vec<HostId>) {
     let mut world = World::new(seed, LinkSpec::new(1000, Duration::from_millis(20)));
     let content = world.library.add(NAME, length);
     let mut settings = NodeSettings::default();
     settings.upload.policy = policy;
-    let owner = world.add_host(lan(), settings.clone());
+    let mut limited = settings.clone();
+    if let Some(limit) = limit {
+        limited.upload.limit = limit.parse().expect("a limit");
+    }
+    let owner = world.add_host(lan(), limited);
     world.share(owner, Path::new("/shared").join(NAME), content.name.clone(), content.id);
     let order = DownloadOrder {
         wanted: Wanted::Name(content.name.clone(), String::new()),
