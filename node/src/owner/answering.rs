@@ -33,7 +33,7 @@ impl Owner {
             return;
         };
         let limit = cx.settings.network.requests_per_session as usize;
-        session.on_request(request, cx.now);
+        session.on_request(request, self.backstops.of(Host::of(session.peer), cx.now), cx.now);
         if request.ranges.iter().any(|range| range.piece() != PieceIndex::MANIFEST)
             && session.on_asked_for_piece(cx.now)
         {
@@ -107,13 +107,15 @@ impl Owner {
             self.turns.pop();
             return;
         };
-        let ready = session.ready_at(cx.now);
+        let backstop = self.backstops.of(Host::of(session.peer), cx.now);
+        let ready = session.ready_at(backstop, cx.now);
         if ready > cx.now {
             self.turns.hold(ready);
             return;
         }
         let quantum = self.turns.quantum(QUANTUM);
-        let answer = session.next_answer(&served.encoded, served.manifest.layout(), quantum, cx.now, cx.rng);
+        let answer =
+            session.next_answer(&served.encoded, served.manifest.layout(), quantum, cx.now, cx.rng, backstop);
         match answer {
             Some(Answer::Ping(nonce)) => cx.send(session.peer, session.theirs, &Ping::new(nonce)),
             Some(Answer::Probed(probed, nonce)) => {

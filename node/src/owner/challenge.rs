@@ -55,7 +55,6 @@ pub(super) struct Challenge {
     unanswered: u32,
     unanswered_since: Timestamp,
     rtt: Option<Duration>,
-    backstop: Backstop,
 }
 
 impl Challenge {
@@ -68,36 +67,37 @@ impl Challenge {
             unanswered: 0,
             unanswered_since: now,
             rtt: None,
-            backstop: Backstop::new(now),
         }
     }
 
-    /// `bytes` are sent in datagrams of at most `datagram` bytes. The nonce that goes behind them, if one is due.
+    /// `bytes` are sent in datagrams of at most `datagram` bytes. The nonce that goes with them, if one is due. What becomes of it is told to the
+    /// `backstop` of the host.
     pub(super) fn on_sent(
         &mut self,
+        backstop: &mut Backstop,
         bytes: u32,
         datagram: u16,
         now: Timestamp,
         rng: &mut StdRng,
     ) -> Option<u64> {
-        self.settle(now);
-        self.backstop.spend(bytes);
+        self.settle(backstop, now);
+        backstop.spend(bytes);
         self.bytes += u64::from(bytes);
         let usually = SPACING.max(SPACING_PINGS * u64::from(datagram));
         let since = now.since(self.sent_at);
-        let due = self.open.len() < MOST_OPEN && self.bytes >= self.backstop.spacing(usually)
+        let due = self.open.len() < MOST_OPEN && self.bytes >= backstop.spacing(usually)
             || since >= PERIOD
             || since >= UNANSWERED_PERIOD && self.unanswered > 0;
-        due.then(|| self.send(now, rng))
+        due.then(|| self.send(backstop, now, rng))
     }
 
     /// A nonce for who has not brought any back for so long that nothing else is sent, if one is due.
-    pub(super) fn knock(&mut self, now: Timestamp, rng: &mut StdRng) -> Option<u64> {
-        (now.since(self.sent_at) >= UNANSWERED_PERIOD).then(|| self.send(now, rng))
+    pub(super) fn knock(&mut self, backstop: &Backstop, now: Timestamp, rng: &mut StdRng) -> Option<u64> {
+        (now.since(self.sent_at) >= UNANSWERED_PERIOD).then(|| self.send(backstop, now, rng))
     }
 
     /// A nonce has come back.
-    pub(super) fn on_answer(&mut self, nonce: u64, now: Timestamp) {
+    pub(super) fn on_answer(&mut self, backstop: &mut Backstop, nonce: u64, now: Timestamp) {
         let open = self.open.iter_mut().find(|open| open.nonce == nonce && !open.has_come);
         let sent_at = match open {
             Some(open) => {
@@ -120,7 +120,7 @@ impl Challenge {
         self.unanswered_since = later.next().map_or(now, |next| next.sent_at);
         self.unanswered =
             self.unanswered.min(self.open.iter().filter(|open| open.sent_at > sent_at).count() as u32);
-        self.settle(now);
+        self.settle(backstop, now);
     }
 
     /// Whether nothing has come back for so long that nothing more is sent.
@@ -129,17 +129,17 @@ impl Challenge {
     }
 
     /// When something may be sent: now or before, if it may.
-    pub(super) fn ready_at(&mut self, now: Timestamp) -> Timestamp {
-        self.settle(now);
-        self.backstop.ready_at(now)
+    pub(super) fn ready_at(&mut self, backstop: &mut Backstop, now: Timestamp) -> Timestamp {
+        self.settle(backstop, now);
+        backstop.ready_at(now)
     }
 
-    fn send(&mut self, now: Timestamp, rng: &mut StdRng) -> u64 {
+    fn send(&mut self, backstop: &Backstop, now: Timestamp, rng: &mut StdRng) -> u64 {
         if self.open.len() >= MOST_OPEN {
             self.open.pop_front();
         }
         let nonce = rng.random_range(1..=u64::MAX);
-        let (bytes, round) = (std::mem::take(&mut self.bytes), self.backstop.round());
+        let (bytes, round) = (std::mem::take(&mut self.bytes), backstop.round());
         self.open.push_back(Open { nonce, sent_at: now, bytes, round, has_come: false });
         if self.unanswered == 0 {
             self.unanswered_since = now;
@@ -150,7 +150,7 @@ impl Challenge {
     }
 
     /// What has not come back by now is lost.
-    fn settle(&mut self, now: Timestamp) {
+    fn settle(&mut self, backstop: &mut Backstop, now: Timestamp) {
         let rtt = self.rtt.unwrap_or(DEAF_AFTER);
         let patience = (rtt * 3).clamp(LEAST_PATIENCE, DEAF_AFTER);
         let is_known = |open: &mut Open| open.has_come || now.since(open.sent_at) > patience;
@@ -158,8 +158,8 @@ impl Challenge {
             if !open.has_come {
                 self.lost.push_back((open.nonce, open.sent_at));
             }
-            if open.round == self.backstop.round() {
-                self.backstop.on_outcome(open.has_come, open.bytes, rtt, now);
+            if open.round == backstop.round() {
+                backstop.on_outcome(open.has_come, open.bytes, rtt, now);
             }
         }
         while self.lost.len() > MOST_OPEN
@@ -178,20 +178,20 @@ mod tests {
 
     const BURST: u32 = 1 << 16;
 
-    fn start() -> (Challenge, Timestamp, StdRng) {
+    fn start() -> (Challenge, Backstop, Timestamp, StdRng) {
         let now = Timestamp::ZERO + Duration::from_secs(1);
-        (Challenge::new(now), now, StdRng::seed_from_u64(7))
+        (Challenge::new(now), Backstop::new(now), now, StdRng::seed_from_u64(7))
     }
 
     #[test]
     fn a_nonce_goes_behind_each_mebibyte_or_behind_more_of_long_datagrams_and_none_is_ever_repeated() {
         for (datagram, count) in [(1200, 64), (16_416, 31), (65_507, 8)] {
-            let (mut challenge, mut now, mut rng) = start();
+            let (mut challenge, mut backstop, mut now, mut rng) = start();
             let mut nonces = Vec::new();
             for _ in 0..1024 {
                 now += Duration::from_micros(100);
-                if let Some(nonce) = challenge.on_sent(BURST, datagram, now, &mut rng) {
-                    challenge.on_answer(nonce, now + Duration::from_micros(50));
+                if let Some(nonce) = challenge.on_sent(&mut backstop, BURST, datagram, now, &mut rng) {
+                    challenge.on_answer(&mut backstop, nonce, now + Duration::from_micros(50));
                     nonces.push(nonce);
                 }
             }
@@ -204,55 +204,57 @@ mod tests {
 
     #[test]
     fn many_are_open_at_once_and_each_may_come_back_in_any_order() {
-        let (mut challenge, mut now, mut rng) = start();
+        let (mut challenge, mut backstop, mut now, mut rng) = start();
         let mut nonces = Vec::new();
         for _ in 0..40 * 16 {
             now += Duration::from_millis(1);
-            nonces.extend(challenge.on_sent(BURST, 1200, now, &mut rng));
+            nonces.extend(challenge.on_sent(&mut backstop, BURST, 1200, now, &mut rng));
         }
         assert_eq!(nonces.len(), 40);
         for nonce in nonces.into_iter().rev() {
-            challenge.on_answer(nonce, now);
+            challenge.on_answer(&mut backstop, nonce, now);
         }
         assert!(challenge.open.is_empty() && challenge.lost.is_empty() && challenge.unanswered == 0);
     }
 
     #[test]
     fn no_more_than_so_many_are_kept_whatever_is_sent() {
-        let (mut challenge, mut now, mut rng) = start();
+        let (mut challenge, mut backstop, mut now, mut rng) = start();
         for _ in 0..100_000 {
             now += Duration::from_micros(30);
-            challenge.on_sent(BURST, 1200, now, &mut rng);
+            challenge.on_sent(&mut backstop, BURST, 1200, now, &mut rng);
             assert!(challenge.open.len() <= MOST_OPEN && challenge.lost.len() <= MOST_OPEN);
         }
     }
 
     #[test]
     fn a_path_that_has_become_far_longer_is_not_taken_for_one_that_loses_all() {
-        let (mut challenge, mut now, mut rng) = start();
+        let (mut challenge, mut backstop, mut now, mut rng) = start();
         let mut under_way = VecDeque::new();
         let (short, long) = (Duration::from_millis(20), Duration::from_millis(900));
         for burst in 0..100_000u32 {
             now += Duration::from_millis(1);
             let rtt = if burst < 3000 { short } else { long };
-            under_way.extend(challenge.on_sent(BURST, 1200, now, &mut rng).map(|nonce| (now + rtt, nonce)));
+            under_way.extend(
+                challenge.on_sent(&mut backstop, BURST, 1200, now, &mut rng).map(|nonce| (now + rtt, nonce)),
+            );
             while let Some((_, nonce)) = under_way.pop_front_if(|(at, _)| *at <= now) {
-                challenge.on_answer(nonce, now);
+                challenge.on_answer(&mut backstop, nonce, now);
             }
-            assert!(!challenge.is_deaf(now) && challenge.ready_at(now) <= now, "{burst}");
+            assert!(!challenge.is_deaf(now) && challenge.ready_at(&mut backstop, now) <= now, "{burst}");
         }
         assert!(challenge.rtt > Some(long - long / 16), "{:?}", challenge.rtt);
     }
 
     #[test]
     fn little_is_sent_and_it_is_still_asked_for_now_and_then() {
-        let (mut challenge, mut now, mut rng) = start();
+        let (mut challenge, mut backstop, mut now, mut rng) = start();
         let mut sent_at = Vec::new();
         for _ in 0..600 {
             now += Duration::from_millis(100);
-            if let Some(nonce) = challenge.on_sent(1000, 1200, now, &mut rng) {
+            if let Some(nonce) = challenge.on_sent(&mut backstop, 1000, 1200, now, &mut rng) {
                 sent_at.push(now);
-                challenge.on_answer(nonce, now);
+                challenge.on_answer(&mut backstop, nonce, now);
             }
         }
         assert!(sent_at.windows(2).all(|pair| pair[1].since(pair[0]) >= PERIOD) && sent_at.len() == 6);

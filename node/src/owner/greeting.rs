@@ -61,6 +61,7 @@ impl Owner {
         self.sessions.insert(ours, Serving::new(from, share, hello, ends_at, cx.now));
         self.by_peer.insert((from, hello.conversation), ours);
         self.seats.open(ours, host, cx.now);
+        self.backstops.open(host, cx.now);
         if let Some(served) = self.shares.get_mut(&share) {
             served.seats.open(ours, host, cx.now);
         }

@@ -16,6 +16,7 @@
 
 mod answering;
 mod backstop;
+mod backstops;
 mod challenge;
 mod choking;
 mod greeting;
@@ -45,6 +46,7 @@ use crate::event::{Event, SessionEnd};
 use crate::ids::ShareId;
 use crate::output::{Reason, Wait};
 use crate::status::UploadStatus;
+use backstops::Backstops;
 use seats::Seats;
 pub(crate) use served::Served;
 use session::Serving;
@@ -62,6 +64,7 @@ pub(crate) struct Owner {
     by_peer: BTreeMap<(SocketAddr, Conversation), Conversation>,
     seats: Seats,
     slowed: Slowed,
+    backstops: Backstops,
     /// Sessions with something queued, in the order of their turns.
     turns: Turns,
     /// When each session should be looked at.
@@ -93,6 +96,7 @@ impl Owner {
             by_peer: BTreeMap::new(),
             seats: Seats::default(),
             slowed: Slowed::default(),
+            backstops: Backstops::default(),
             turns: Turns::default(),
             deadlines: BTreeSet::new(),
             busy: BTreeSet::new(),
@@ -236,7 +240,10 @@ impl Owner {
                 // Who has nothing to ask for may have missed what there is.
                 self.tell_pieces(ours, cx.now);
             }
-            NodeToNode::Pong(pong) => session.on_pong(pong.nonce, cx.now),
+            NodeToNode::Pong(pong) => {
+                let backstop = self.backstops.of(Host::of(from), cx.now);
+                session.on_pong(pong.nonce, backstop, cx.now);
+            }
             NodeToNode::Bye(bye) => {
                 let why = if bye.reason == ByeReason::Done { SessionEnd::Done } else { SessionEnd::PeerLeft };
                 self.end(ours, why, cx);
@@ -317,6 +324,7 @@ impl Owner {
         self.by_peer.remove(&(session.peer, session.theirs));
         self.deadlines.remove(&(session.looked_at, ours));
         self.seats.close(ours);
+        self.backstops.close(Host::of(session.peer));
         let (content, node, peer, bytes) = (session.content, session.node, session.peer, session.sent());
         cx.out.events.push(Event::ServingEnded { content, peer, node, bytes, why });
     }

@@ -13,6 +13,7 @@ use messages::{
 };
 use rand::rngs::StdRng;
 
+use super::backstop::Backstop;
 use super::challenge::Challenge;
 use super::telling::{self, Telling};
 use crate::ids::ShareId;
@@ -216,20 +217,20 @@ impl Serving {
         self.meter.total()
     }
 
-    pub(super) fn on_request(&mut self, request: &Request, now: Timestamp) {
+    pub(super) fn on_request(&mut self, request: &Request, backstop: &mut Backstop, now: Timestamp) {
         if request.ping_echo != 0 {
-            self.on_pong(request.ping_echo, now);
+            self.on_pong(request.ping_echo, backstop, now);
         }
     }
 
     /// A nonce has come back.
-    pub(super) fn on_pong(&mut self, nonce: u64, now: Timestamp) {
-        self.challenge.on_answer(nonce, now);
+    pub(super) fn on_pong(&mut self, nonce: u64, backstop: &mut Backstop, now: Timestamp) {
+        self.challenge.on_answer(backstop, nonce, now);
     }
 
     /// When it may be sent something: now or before, if it may.
-    pub(super) fn ready_at(&mut self, now: Timestamp) -> Timestamp {
-        self.challenge.ready_at(now)
+    pub(super) fn ready_at(&mut self, backstop: &mut Backstop, now: Timestamp) -> Timestamp {
+        self.challenge.ready_at(backstop, now)
     }
 
     /// Puts a requested range in the queue.
@@ -342,13 +343,14 @@ impl Serving {
         quantum: u32,
         now: Timestamp,
         rng: &mut StdRng,
+        backstop: &mut Backstop,
     ) -> Option<Answer> {
         if self.challenge.is_deaf(now) {
             // It has not answered for too long: what it asked for is dropped, and it may ask again.
             self.queue.clear();
             self.probes = 0;
             self.telling.stop();
-            return self.challenge.knock(now, rng).map(Answer::Ping);
+            return self.challenge.knock(backstop, now, rng).map(Answer::Ping);
         }
         if !std::mem::replace(&mut self.has_turn, true) {
             self.deficit += quantum;
@@ -365,18 +367,19 @@ impl Serving {
                     None => (Source::Manifest(manifest.clone()), u64::from(range.offset())),
                 };
                 let first = self.first_header(request, range, segment, (since, now));
-                let (length, ping) = (range.length(), self.ping_among(range, segment, now, rng));
+                let (length, ping) = (range.length(), self.ping_among(range, segment, now, rng, backstop));
                 let (to, segment_size, apart) = (self.peer, segment, self.apart);
                 Answer::Burst(Burst { to, source, start, length, segment_size, first, apart, ping })
             }
             Queued::Probe(probed) => {
                 self.probes -= 1;
                 let size = probed.size.bytes();
-                let nonce = self.challenge.on_sent(size.into(), Ping::SHORTEST, now, rng);
+                let nonce = self.challenge.on_sent(backstop, size.into(), Ping::SHORTEST, now, rng);
                 Answer::Probed(probed, nonce)
             }
             Queued::Bits(pieces) => {
-                let nonce = self.challenge.on_sent(telling::length(&pieces), Ping::SHORTEST, now, rng);
+                let nonce =
+                    self.challenge.on_sent(backstop, telling::length(&pieces), Ping::SHORTEST, now, rng);
                 let next = self.telling.next(pieces.end, layout.pieces());
                 self.queue.extend(next.map(Queued::Bits));
                 Answer::Bits(pieces, nonce)
@@ -417,10 +420,11 @@ impl Serving {
         segment: u16,
         now: Timestamp,
         rng: &mut StdRng,
+        backstop: &mut Backstop,
     ) -> Option<PingAmong> {
         let longest = u32::from(segment).min(range.length()) as u16;
         let size = longest.saturating_add(CHUNK_HEADER as u16).max(Ping::SHORTEST);
-        let nonce = self.challenge.on_sent(range.length(), size, now, rng)?;
+        let nonce = self.challenge.on_sent(backstop, range.length(), size, now, rng)?;
         let before = (nonce % u64::from(range.segments(segment))) as u8;
         Some(PingAmong { ping: Ping { nonce, size }, before })
     }
@@ -483,6 +487,8 @@ mod tests {
 
     use messages::node_to_node::ProbeSize;
     use messages::{Cookie, List};
+
+    use std::cell::RefCell;
 
     use super::*;
 
@@ -571,15 +577,17 @@ mod tests {
         let size = |bytes| ProbeSize::new(bytes).expect("a size");
         let probe = Probe { id: 1, sizes: List::first_of([size(65_507); MAX_PROBE_SIZES]) };
         let (mut now, mut sent, mut pings) = (Timestamp::ZERO, 0, 0);
+        let mut backstop = Backstop::new(now);
         for turn in 1..10_000u64 {
             now += Duration::from_millis(1);
             (0..3).for_each(|_| serving.queue_probe(&probe, 65_507));
             assert!(serving.queue.len() <= MAX_PROBE_SIZES + 4, "no more than that wait, and four ranges");
             ask(&mut serving, &manifest, turn as u32, range(0, 0, 1000)).ok();
-            if serving.ready_at(now) > now {
+            if serving.ready_at(&mut backstop, now) > now {
                 continue;
             }
-            while let Some(answer) = serving.next_answer(&encoded, manifest.layout(), 1 << 16, now, &mut rng)
+            while let Some(answer) =
+                serving.next_answer(&encoded, manifest.layout(), 1 << 16, now, &mut rng, &mut backstop)
             {
                 match answer {
                     Answer::Probed(_, nonce) => {
@@ -611,9 +619,12 @@ mod tests {
         let (mut serving, manifest) = serving();
         let encoded: Arc<[u8]> = manifest.encode().into();
         let mut rng = StdRng::seed_from_u64(1);
+        let backstop = RefCell::new(Backstop::new(Timestamp::ZERO));
         let mut answer = |serving: &mut Serving, request, now| {
+            let mut backstop = backstop.borrow_mut();
             ask(serving, &manifest, request, range(0, 0, 1000)).expect("room");
-            let answer = serving.next_answer(&encoded, manifest.layout(), 1 << 16, now, &mut rng);
+            let answer =
+                serving.next_answer(&encoded, manifest.layout(), 1 << 16, now, &mut rng, &mut backstop);
             serving.stays_in_turn();
             answer
         };
@@ -632,9 +643,9 @@ mod tests {
         let knocked =
             (0..10).find_map(|tries| answer(&mut serving, 1000 + tries, now + Duration::from_millis(600)));
         let Some(Answer::Ping(nonce)) = knocked else { panic!("{knocked:?}") };
-        serving.on_pong(nonce ^ 1, now);
+        serving.on_pong(nonce ^ 1, &mut backstop.borrow_mut(), now);
         assert_eq!(answer(&mut serving, 2000, now + Duration::from_millis(700)), None, "no nonce of its own");
-        serving.on_pong(nonce, now + Duration::from_millis(700));
+        serving.on_pong(nonce, &mut backstop.borrow_mut(), now + Duration::from_millis(700));
         assert!(matches!(
             answer(&mut serving, 2001, now + Duration::from_millis(700)),
             Some(Answer::Burst(_))
