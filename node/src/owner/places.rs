@@ -210,7 +210,9 @@ impl Places {
                 [taken.least_rate, taken.light_rate].map(|rate| u128::from(rate) * time / 1_000_000_000);
             let share = all.saturating_sub(place.all_then) / taken.places as u64;
             let is_slow = u128::from(took) < least;
-            place.is_light = u128::from(took) < light;
+            // Where all places together take what makes so many whole ones, more of them would only make each smaller.
+            let all_take = u128::from(all.saturating_sub(place.all_then));
+            place.is_light = u128::from(took) < light && all_take < light * taken.places as u128;
             place.slow_looks = if is_slow { place.slow_looks + 1 } else { 0 };
             (place.looked_at, place.sent_then, place.all_then) = (now, sent, all);
             if is_slow && (took * PART_OF_SHARE < share || place.slow_looks >= SLOW_LOOKS) {
@@ -331,7 +333,7 @@ mod tests {
         let seconds = LOOKED_AT.as_secs();
         let sent = |of| if of == session(0) { LIGHT_RATE * seconds } else { (LIGHT_RATE - 1) * seconds };
         let taken = Taken {
-            all: LIGHT_RATE * 2 * seconds,
+            all: (LIGHT_RATE * 2 - 1) * seconds,
             places: 2,
             least_rate: LEAST_RATE,
             light_rate: LIGHT_RATE,
