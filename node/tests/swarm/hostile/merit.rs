@@ -6,7 +6,7 @@
 //! looks as one that keeps all.
 //!
 //! What holds: what is said counts for no more than what was taken, and who takes little leaves room for others beside it. Those who really take as
-//! much as an honest one and are as many hosts have a share as hosts have. (Not looked at: those who each take all that a place gives. They leave a place
+//! much as an honest one and are as many hosts have a share as hosts have. (Not promised: those who each take all that a place gives. They leave a place
 //! by lot.)
 
 use std::time::Duration;
