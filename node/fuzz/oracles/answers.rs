@@ -13,7 +13,7 @@ use messages::{
     ChunkHeader, Conversation, Cookie, Endpoint, List, ManifestError, NodeId, NodeToTracker, PageEnd,
     PieceIndex,
 };
-use node::{DiskErrorKind, DiskRequest, DiskResult, FinishError, Opened, StoreError};
+use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, FinishError, Opened, StoreError};
 
 use super::{Intent, Play, REMEMBERED, Session};
 use crate::script::Script;

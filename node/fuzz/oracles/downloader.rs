@@ -16,7 +16,7 @@ use messages::{
     Bits, ChunkHeader, ContentId, Conversation, Cookie, Datagram, Digits, List, NodeId, NodeToNode,
     NodeToTracker, PieceIndex, PieceRun, Prefix, TrackerToNode,
 };
-use node::{Command, Destination, DownloadId, DownloadOrder, Patience, SearchId, Wanted};
+use riffle_core::{Command, Destination, DownloadId, DownloadOrder, Patience, SearchId, Wanted};
 
 use crate::script::Script;
 use crate::stage::{Content, HEAP_SCRATCH, NODE, Stage, content, tracker_address};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use messages::{ContentId, PieceIndex};
-use node::Doubt;
+use riffle_core::Doubt;
 
 use super::{BootId, FileMark, HEADER, JournalHeader, JournalKey, Kept, RECORD, Record, Recovered, Said};
 

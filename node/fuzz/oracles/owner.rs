@@ -12,7 +12,7 @@ use messages::{
     Bits, ChunkHeader, ContentId, Conversation, Cookie, Datagram, Kind, List, NodeId, NodeToNode, PieceIndex,
     PieceRun,
 };
-use node::{Command, DiskErrorKind, DiskResult, ShareId};
+use riffle_core::{Command, DiskErrorKind, DiskResult, ShareId};
 
 use crate::script::Script;
 use crate::stage::{Content, HEAP_SCRATCH, Stage, content, disk_error, tracker_address};

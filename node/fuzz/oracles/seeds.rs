@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Every seed of every target, with its path, in the order of the paths.
 pub(crate) fn all() -> Vec<(PathBuf, Vec<u8>)> {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fuzz").join("corpus");
     let entries = |folder: &Path| {
         let listed =
             std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));

@@ -13,7 +13,7 @@ use messages::{
     BootEpoch, CHUNK_HEADER, ChunkHeader, ContentId, Conversation, CookieJar, Datagram, Kind, Layout,
     Manifest, Name, NodeId, NodeToNode, PieceIndex, Timestamp,
 };
-use node::{
+use riffle_core::{
     BufferChange, BufferId, Burst, Command, DiskError, DiskErrorKind, DiskRequest, DiskResult, Identity,
     Node, Output, ShareId, Source, Wait,
 };

@@ -24,9 +24,9 @@ mod wire_oracle;
 // Reading a journal is the program's, not the library's: the file is read here a second time.
 #[path = "../oracles/journal.rs"]
 mod journal_oracle;
-#[path = "../../src/bin/riffle/driver/disk/records.rs"]
+#[path = "../../engine/src/driver/disk/records.rs"]
 mod records;
-#[path = "../../src/bin/riffle/driver/disk/seal.rs"]
+#[path = "../../engine/src/driver/disk/seal.rs"]
 mod seal;
 mod tree {
     /// The BLAKE3 value of one piece, as the program has it.
@@ -36,7 +36,7 @@ use records::{BootId, FileMark, HEADER, JournalHeader, Kept, RECORD, Record, Rec
 use seal::JournalKey;
 
 // So is the prompt's word splitting.
-#[path = "../../src/bin/riffle/words.rs"]
+#[path = "../../cli/src/words.rs"]
 mod words;
 #[path = "../oracles/words.rs"]
 mod words_oracle;

@@ -1,0 +1,395 @@
+//! `riffle demo`: a tracker, four owners and a downloader in one process, over real sockets, from start to end.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use config::{Interval, NodeSettings};
+use logs::LogGuard;
+use messages::{Layout, Name, NodeId};
+use rand::rngs::{StdRng, SysRng};
+use rand::{Rng as _, SeedableRng as _};
+use riffle::{Command, Destination, DiskError, DownloadOrder, Event, Patience, Summary, Wanted};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+use crate::embedded::Embedded;
+use crate::exit::{ExitCode, Stop};
+use crate::logging::{LogPlan, refused_log};
+use crate::map::OwnerMap;
+use crate::progress::{MAP_WIDTH, Progress};
+use crate::report;
+use crate::running::refused_start;
+use crate::screen::Screen;
+use crate::sharing::{self, News, SendAs, Sharing};
+use crate::signals::Signals;
+use crate::tracker_words::TrackerWords;
+use crate::units::{duration, per_second, percent, rate, size};
+use riffle::state::random_node;
+use riffle::{DriverSettings, NodeHandle};
+
+const OWNERS: usize = 4;
+/// Bytes of the file that is made when none is named.
+const LENGTH: u64 = 256 << 20;
+/// Bytes that are made and written at a time.
+const BLOCK: usize = 1 << 20;
+/// The downloader gives up when nothing arrives for this long.
+const PATIENCE: Duration = Duration::from_secs(20);
+const DRAW_EVERY: Duration = Duration::from_millis(50);
+/// How long the nodes may take to say goodbye to the tracker, all together.
+const LEAVE_TIME: Duration = Duration::from_millis(1500);
+
+/// One node of the demo.
+struct DemoNode {
+    handle: NodeHandle,
+    node: NodeId,
+    _log: Option<LogGuard>,
+}
+
+/// Everything that runs, and what happens to it, with the number of the node that it happens to. Owners are numbered
+/// from 1; the downloader is the last.
+struct Stage {
+    // The order matters: nodes end first, then their tracker; the folder goes when nobody uses it any more.
+    nodes: Vec<DemoNode>,
+    events: UnboundedReceiver<(usize, Event)>,
+    sender: mpsc::UnboundedSender<(usize, Event)>,
+    tracker: Embedded,
+    folder: TempDir,
+}
+
+/// What the downloader came to.
+struct Outcome {
+    path: PathBuf,
+    summary: Summary,
+    /// Which parts of the file came from whom.
+    maps: BTreeMap<NodeId, OwnerMap>,
+}
+
+/// Runs the demo with `file`, or with random bytes.
+///
+/// # Errors
+/// What failed, with its exit code.
+pub(crate) async fn run(settings: NodeSettings, file: Option<PathBuf>) -> Result<ExitCode> {
+    let screen = Screen::of_one_shot(settings.quiet);
+    let mut signals = Signals::listen(screen.clone(), || {})?;
+    let mut stage = None;
+    let code = tokio::select! {
+        code = play(&settings, file, &screen, &mut stage) => code,
+        () = signals.asked() => {
+            screen.note("the demo was interrupted; Ctrl-C again ends it at once");
+            Ok(ExitCode::Killed)
+        }
+    };
+    signals.leaving().begin();
+    if let Some(stage) = stage {
+        stage.close().await;
+    }
+    code
+}
+
+async fn play(
+    settings: &NodeSettings,
+    file: Option<PathBuf>,
+    screen: &Screen,
+    stage: &mut Option<Stage>,
+) -> Result<ExitCode> {
+    let folder = tempfile::Builder::new().prefix("riffle-demo-").tempdir().context("no temporary folder")?;
+    let stage = stage.insert(Stage::open(settings, folder)?);
+    let original = match file {
+        Some(file) => file,
+        None => {
+            screen.note(&format!("making a file of {} of random bytes", size(LENGTH)));
+            make_file(stage.folder.path().join("demo.bin")).await?
+        }
+    };
+    let name = sharing::check(&original, None).map_err(refused)?;
+    let owners = stage.share(settings, &original, screen).await?;
+    let downloads = stage.folder.path().join("downloaded");
+    std::fs::create_dir(&downloads).with_context(|| format!("{}", downloads.display()))?;
+    let outcome = match stage.download(settings, name, &downloads, &owners, screen).await? {
+        Ok(outcome) => outcome,
+        Err(code) => return Ok(code),
+    };
+    let hash = compare(original, outcome.path.clone()).await?;
+    screen.results(&closing(&outcome, &owners, &hash));
+    let logs = crate::settings::log_folder(settings)?;
+    screen.note(&format!("logs: {}", logs.join("node-demo-*.log").display()));
+    Ok(ExitCode::Done)
+}
+
+/// How often there are lines where there cannot be bars: everything is over in seconds.
+fn lines(usual: Interval) -> Interval {
+    if usual == Interval::NONE { usual } else { Interval::seconds(1) }
+}
+
+fn refused(error: DiskError) -> Stop {
+    Stop::new(ExitCode::of_disk(&error), error.to_string())
+}
+
+impl Stage {
+    fn open(settings: &NodeSettings, folder: TempDir) -> Result<Stage> {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let tracker = Embedded::start(listen, LogPlan::new(settings, "tracker-demo.log").ok())
+            .map_err(|error| Stop::new(ExitCode::Other, format!("no tracker can be started: {error}")))?;
+        let (sender, events) = mpsc::unbounded_channel();
+        Ok(Stage { nodes: Vec::new(), events, sender, tracker, folder })
+    }
+
+    /// Starts one more node, whose events come with its number.
+    fn add_node(&mut self, settings: &NodeSettings) -> Result<()> {
+        let number = self.nodes.len() + 1;
+        let file = format!("node-demo-{number}.log");
+        let (log, guard) = LogPlan::new(settings, &file)?.scoped().map_err(|error| refused_log(&error))?;
+        let node = random_node().context("the system gives no random bytes")?;
+        let (handle, mut events) = riffle::start(DriverSettings {
+            settings: settings.clone(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            port: None,
+            tracker: Some(self.tracker.address()),
+            node,
+            memory: None,
+            locks: None,
+            journal_key: None,
+            log,
+        })
+        .map_err(refused_start)?;
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                if sender.send((number, event)).is_err() {
+                    return;
+                }
+            }
+        });
+        self.nodes.push(DemoNode { handle, node, _log: guard });
+        Ok(())
+    }
+
+    /// Starts the owners, and returns what to call them once the tracker knows what they share.
+    async fn share(
+        &mut self,
+        settings: &NodeSettings,
+        original: &Path,
+        screen: &Screen,
+    ) -> Result<BTreeMap<NodeId, String>> {
+        let mut owners = BTreeMap::new();
+        let mut sharing = BTreeMap::new();
+        for number in 1..=OWNERS {
+            self.add_node(settings)?;
+            let Some(owner) = self.nodes.last() else { break };
+            let mut its = Sharing::default();
+            its.begin(original, &SendAs::default(), &owner.handle).map_err(refused)?;
+            sharing.insert(number, its);
+            owners.insert(owner.node, format!("owner {number}"));
+        }
+        screen.note(&format!(
+            "a tracker at {} and {OWNERS} owners are running; each hashes the file and announces it",
+            self.tracker.address()
+        ));
+        let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
+        while sharing.values().any(Sharing::is_unannounced) {
+            let (number, event) = self.events.recv().await.context("an owner has ended by itself")?;
+            // One bar is enough: all of them do the same at the same time.
+            if number == 1 {
+                progress.on_event(&event);
+            }
+            let Some(its) = sharing.get_mut(&number) else { continue };
+            for news in its.on_event(&event) {
+                if let News::Failed(error) | News::Ended(error) = news {
+                    return Err(refused(error).into());
+                }
+            }
+        }
+        Ok(owners)
+    }
+
+    /// Fetches `name` from the owners. The inner result is an exit code when the download failed, as was said.
+    async fn download(
+        &mut self,
+        settings: &NodeSettings,
+        name: Name,
+        folder: &Path,
+        owners: &BTreeMap<NodeId, String>,
+        screen: &Screen,
+    ) -> Result<Result<Outcome, ExitCode>> {
+        self.add_node(settings)?;
+        let downloader = self.nodes.last().context("no node")?;
+        let patience = Patience {
+            tracker: Some(PATIENCE),
+            unknown: Some(PATIENCE),
+            stall: Some(PATIENCE),
+            room: Some(PATIENCE),
+        };
+        let wanted = Wanted::Name(name.clone(), String::new());
+        let destination = Destination::Folder(folder.to_owned());
+        let order = DownloadOrder { wanted, destination, replace: false, patience };
+        let tracker = TrackerWords::at(self.tracker.address());
+        screen.note(&format!("a fifth node downloads {name}"));
+        downloader.handle.command(Command::Download { download: downloader.handle.new_download(), order });
+        let lines = lines(settings.progress_period);
+        let mut progress = Progress::new(screen.clone(), owners.clone(), lines);
+        let mut first_stretches = owners.clone();
+        let mut maps = BTreeMap::new();
+        let mut draw = tokio::time::interval(DRAW_EVERY);
+        loop {
+            tokio::select! {
+                next = self.events.recv() => {
+                    let (number, event) = next.context("the downloader has ended by itself")?;
+                    if number != OWNERS + 1 {
+                        continue;
+                    }
+                    progress.on_event(&event);
+                    match event {
+                        Event::StretchAssigned { owner, pieces, .. } => {
+                            if let (Some(owner), Screen::Lines) = (first_stretches.remove(&owner), screen) {
+                                screen.note(&format!("  {owner} begins with {}", report::pieces(&pieces)));
+                            }
+                        }
+                        Event::DownloadIdentified { length, .. } => {
+                            let pieces = Layout::of(length).map_or(0, Layout::pieces);
+                            let map = |owner: &NodeId| (*owner, OwnerMap::new(pieces, MAP_WIDTH));
+                            maps = owners.keys().map(map).collect();
+                        }
+                        Event::PieceVerified { piece, owners, .. } => {
+                            let its = |(owner, _): &(&NodeId, _)| owners.contains(owner);
+                            maps.iter_mut().filter(its).for_each(|(_, map)| map.on_piece(piece.0));
+                        }
+                        Event::DownloadDone { path, summary, .. } => {
+                            return Ok(Ok(Outcome { path, summary, maps }));
+                        }
+                        Event::DownloadFailed { why, .. } => {
+                            let place = report::Place::OneShot;
+                            let around = report::Around { place, tracker: &tracker, has_some: false, waited: None };
+                            screen.errors(&report::failure(name.as_str(), &why, &around));
+                            return Ok(Err(ExitCode::of_failure(&why)));
+                        }
+                        _ => {}
+                    }
+                }
+                _ = draw.tick() => {
+                    if let Some(status) = downloader.handle.status().await {
+                        progress.show(&status, Instant::now());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the nodes, then the tracker, and removes the folder.
+    async fn close(mut self) {
+        self.nodes.iter().for_each(|node| node.handle.command(Command::Leave));
+        let mut running = self.nodes.len();
+        let all_left = async {
+            while running > 0 {
+                match self.events.recv().await {
+                    Some((_, Event::Left)) => running -= 1,
+                    Some(_) => {}
+                    None => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LEAVE_TIME, all_left).await;
+        let end = move || {
+            self.nodes.into_iter().for_each(|node| node.handle.stop());
+            drop(self.tracker);
+            drop(self.folder);
+        };
+        // Away from this thread, so that a second Ctrl-C is heard.
+        let _ = tokio::task::spawn_blocking(end).await;
+    }
+}
+
+/// Writes the random file, away from the thread that draws.
+async fn make_file(path: PathBuf) -> Result<PathBuf> {
+    let write = move || -> io::Result<PathBuf> {
+        let mut chance = StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)?;
+        let mut file = File::create(&path)?;
+        let mut block = vec![0; BLOCK];
+        for _ in 0..LENGTH / BLOCK as u64 {
+            chance.fill_bytes(&mut block);
+            file.write_all(&block)?;
+        }
+        Ok(path)
+    };
+    tokio::task::spawn_blocking(write).await?.map_err(|error| {
+        let code = if error.kind() == io::ErrorKind::StorageFull { ExitCode::DiskFull } else { ExitCode::Io };
+        Stop::new(code, format!("the demo's file cannot be written in the temporary folder: {error}")).into()
+    })
+}
+
+/// Hashes both files anew, from the disk, and returns the hash that they share.
+async fn compare(original: PathBuf, copy: PathBuf) -> Result<blake3::Hash> {
+    let hash = |path: &Path| -> Result<blake3::Hash> {
+        let mut hasher = blake3::Hasher::new();
+        let file = File::open(path).with_context(|| format!("{}", path.display()))?;
+        hasher.update_reader(file).with_context(|| format!("{}", path.display()))?;
+        Ok(hasher.finalize())
+    };
+    let both = move || Ok::<_, anyhow::Error>((hash(&original)?, hash(&copy)?));
+    let (original, copy) = tokio::task::spawn_blocking(both).await??;
+    if original != copy {
+        return Err(Stop::new(ExitCode::Integrity, "the copy differs from the original").into());
+    }
+    Ok(original)
+}
+
+/// The last lines: time, rate, what each owner gave, and the hash.
+fn closing(outcome: &Outcome, owners: &BTreeMap<NodeId, String>, hash: &blake3::Hash) -> Vec<String> {
+    let Outcome { summary, maps, .. } = outcome;
+    let (took, length) = (summary.took, summary.length);
+    let rate = rate(per_second(length, took));
+    let gave = match summary.shares.len() {
+        1 => "1 owner".to_owned(),
+        count => format!("{count} owners"),
+    };
+    let mut lines = vec![format!("{} from {gave} in {}, {rate}", size(length), duration(took))];
+    let mut rows: Vec<String> = summary
+        .shares
+        .iter()
+        .map(|share| {
+            let name = owners.get(&share.owner).cloned().unwrap_or_else(|| share.peer.to_string());
+            let map = maps.get(&share.owner).map_or_else(String::new, |map| map.draw(&(0..0)));
+            format!("  {name}  {map}  {:>7}  {:>8}", percent(share.bytes, length), size(share.bytes))
+        })
+        .collect();
+    rows.sort();
+    lines.append(&mut rows);
+    lines.push(format!("content id {}", summary.content));
+    lines.push(format!("BLAKE3     {hash}, verified: the copy's and the original's"));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use messages::ContentId;
+    use riffle::Share;
+
+    use super::*;
+
+    #[test]
+    fn the_closing_lines_have_time_rate_shares_and_hash() {
+        let node = |byte| NodeId::from_bytes([byte; 16]);
+        let share = |byte, bytes| Share { owner: node(byte), peer: ([127, 0, 0, 1], 4000).into(), bytes };
+        let owners = (1..=2).map(|byte| (node(byte), format!("owner {byte}"))).collect();
+        let summary = Summary {
+            content: ContentId::from_bytes([9; 32]),
+            length: 64 << 20,
+            took: Duration::from_millis(500),
+            shares: vec![share(2, 40 << 20), share(1, 24 << 20)],
+            already_there: false,
+        };
+        let mut map = OwnerMap::new(2, 4);
+        map.on_piece(1);
+        let outcome = Outcome { path: PathBuf::new(), summary, maps: BTreeMap::from([(node(1), map)]) };
+        let lines = closing(&outcome, &owners, &blake3::hash(b""));
+        assert_eq!(lines[0], "64.0 MiB from 2 owners in 500 ms, 128 MiB/s");
+        assert_eq!(lines[1], "  owner 1  ··██   37.5 %  24.0 MiB");
+        assert_eq!(lines[2], "  owner 2     62.5 %  40.0 MiB");
+        assert_eq!(lines[3], format!("content id {}", "09".repeat(32)));
+        assert!(lines[4].contains("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"));
+    }
+}

@@ -1,0 +1,194 @@
+//! `riffle download NAME|ID...`: fetches files, shows how it goes, and leaves with a code that says how it went.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use config::{NodeSettings, Period};
+use riffle::{DownloadOrder, Patience, Wanted};
+
+use crate::arguments::Download;
+use crate::commands::send::show_deliveries;
+use crate::deliveries::Deliveries;
+use crate::exit::{ExitCode, Stop};
+use crate::fetching::{self, Fetching};
+use crate::progress::Progress;
+use crate::report::{self, Place};
+use crate::running::{Keeping, Running, download_folder, enter_folder};
+use crate::screen::Screen;
+use crate::signals::Signals;
+use crate::tracker_link::Embedding;
+use crate::units::duration;
+use crate::wanted;
+
+/// How often the screen is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(100);
+
+/// Why the program leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    /// All downloads are over, and the time to stay too.
+    Finished,
+    /// A person or the system asked.
+    Asked,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What was typed makes no sense, or the node cannot be started, with the exit code.
+pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Result<ExitCode> {
+    let wanted = read_wanted(&arguments)?;
+    enter_folder(&mut settings)?;
+    let folder = download_folder()?;
+    if let Some(objection) = fetching::objection(arguments.output.as_deref(), &folder, wanted.len()) {
+        return Err(Stop::usage(objection).into());
+    }
+    let screen = Screen::of_one_shot(settings.quiet);
+    // Before others know of the node: from then on they are told when it leaves.
+    let mut signals = Signals::listen(screen.clone(), || {})?;
+    let mut running = Running::start(&settings, (Embedding::Never, Keeping::IfPossible), &screen)?;
+    let mut fetching = Fetching::new(Place::OneShot);
+    for wanted in wanted {
+        let destination = fetching::destination(arguments.output.as_deref(), &folder);
+        let (replace, patience) = (arguments.force, patience(&arguments, &settings));
+        fetching.begin(DownloadOrder { wanted, destination, replace, patience }, &running.handle);
+    }
+    let progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
+    let leaving = watch(&mut running, &mut fetching, &arguments, &screen, &mut signals, progress).await?;
+    let unfinished: Vec<String> = fetching.labels().map(str::to_owned).collect();
+    let has_some = fetching.has_some();
+    let tracker = running.tracker.words().clone();
+    running
+        .leave(&signals.leaving(), |event| {
+            // Those that end by our leaving are told below, in words about going on with them.
+            if !matches!(event, riffle::Event::DownloadFailed { .. }) {
+                fetching.on_event(event, &tracker, &screen);
+            }
+        })
+        .await;
+    if leaving == Leaving::Asked && !unfinished.is_empty() && !fetching.is_over() {
+        let names = unfinished.join(", ");
+        screen.error(&format!("{names}: interrupted; {}", report::again(has_some)));
+        return Ok(ExitCode::Interrupted);
+    }
+    Ok(fetching.code())
+}
+
+fn read_wanted(arguments: &Download) -> Result<Vec<Wanted>> {
+    let read = |text: &String| {
+        let wanted = wanted::parse(text).map_err(|error| Stop::usage(format!("\"{text}\": {error}")))?;
+        Ok(if arguments.newest { wanted::newest(wanted) } else { wanted })
+    };
+    arguments.wanted.iter().map(read).collect()
+}
+
+/// How long each thing may take: for ever with `--wait`, but for a transfer that stands still. A script learns at once that a
+/// disk is full; what is there stays, and the same command goes on with it.
+fn patience(arguments: &Download, settings: &NodeSettings) -> Patience {
+    let stall = arguments.timeout.map_or(settings.download.stall_timeout, Duration::from);
+    let (tracker, unknown) = (settings.download.tracker_patience, Duration::ZERO);
+    Patience {
+        tracker: (!arguments.wait).then_some(tracker),
+        unknown: (!arguments.wait).then_some(unknown),
+        stall: Some(stall),
+        room: (!arguments.wait).then_some(Duration::ZERO),
+    }
+}
+
+/// Shows what happens until all is over or somebody asks to leave.
+async fn watch(
+    running: &mut Running,
+    fetching: &mut Fetching,
+    arguments: &Download,
+    screen: &Screen,
+    signals: &mut Signals,
+    mut progress: Progress,
+) -> Result<Leaving> {
+    let mut draw = tokio::time::interval(DRAW_EVERY);
+    // While the downloads run there is no end to wait for.
+    let stay_over = tokio::time::sleep(config::MAX_PERIOD);
+    tokio::pin!(stay_over);
+    let mut staying = false;
+    let mut deliveries = Deliveries::default();
+    let mut look = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            event = running.next_event() => {
+                let event = event?;
+                progress.on_event(&event);
+                deliveries.on_event(&event);
+                running.on_event(&event, screen);
+                fetching.on_event(&event, running.tracker.words(), screen);
+                if !staying && fetching.is_over() {
+                    match arguments.stay {
+                        Some(time) if fetching.done() > 0 => {
+                            staying = true;
+                            screen.note(&staying_on(time));
+                            // Who fetched parts meanwhile is told of when it has everything.
+                            deliveries.take_lines();
+                            if let Some(time) = time {
+                                stay_over.as_mut().reset(tokio::time::Instant::now() + time.0);
+                            }
+                        }
+                        _ => return Ok(Leaving::Finished),
+                    }
+                }
+            }
+            _ = draw.tick() => {
+                if let Some(status) = running.handle.status().await {
+                    progress.show(&status, Instant::now());
+                }
+                match staying {
+                    true => running.on_tick(Instant::now(), screen),
+                    false => running.follow_tracker(Instant::now(), screen),
+                }
+            }
+            _ = look.tick(), if staying => {
+                show_deliveries(&mut deliveries, &mut progress, &running.handle, screen).await;
+            }
+            () = &mut stay_over => return Ok(Leaving::Finished),
+            () = signals.asked() => {
+                screen.note("leaving; Ctrl-C again ends at once");
+                return Ok(Leaving::Asked);
+            }
+        }
+    }
+}
+
+fn staying_on(time: Option<Period>) -> String {
+    let until = time.map_or_else(|| "until Ctrl-C".to_owned(), |time| format!("for {}", duration(time.0)));
+    format!("sharing on what has arrived, {until}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments() -> Download {
+        let wanted = vec!["f".to_owned()];
+        Download { wanted, output: None, force: false, newest: false, wait: false, timeout: None, stay: None }
+    }
+
+    #[test]
+    fn only_wait_waits_for_ever_and_a_stall_never_does() {
+        let settings = NodeSettings::default();
+        let usual = patience(&arguments(), &settings);
+        assert_eq!(usual.tracker, Some(Duration::from_secs(5)));
+        assert_eq!(usual.unknown, Some(Duration::ZERO));
+        assert_eq!(usual.stall, Some(Duration::from_secs(60)));
+        assert_eq!(usual.room, Some(Duration::ZERO));
+        let timeout = Some(config::Period(Duration::from_secs(9)));
+        let waiting = patience(&Download { wait: true, timeout, ..arguments() }, &settings);
+        let expected =
+            Patience { tracker: None, unknown: None, stall: Some(Duration::from_secs(9)), room: None };
+        assert_eq!(waiting, expected);
+    }
+
+    #[test]
+    fn who_stays_is_told_how_long() {
+        assert_eq!(staying_on(None), "sharing on what has arrived, until Ctrl-C");
+        let five = Some(Period(Duration::from_secs(5)));
+        assert_eq!(staying_on(five), "sharing on what has arrived, for 5 s");
+    }
+}

@@ -1,0 +1,233 @@
+//! `riffle list`: what the tracker knows, asked without a node; and `--wait-complete`, for scripts that wait until so many have it.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use anyhow::Result;
+use config::NodeSettings;
+use messages::limits::MIN_DIGITS;
+use messages::tracker_to_node::Listed;
+use messages::{ContentId, Digits, NameError, Prefix};
+use riffle::{Choice, InquiryEnd, Question, Wanted};
+
+use crate::arguments::List;
+use crate::exit::{ExitCode, Stop};
+use crate::goal::Goal;
+use crate::inquiring::Asker;
+use crate::outlet;
+use crate::report;
+use crate::screen::Screen;
+use crate::wanted;
+
+/// Digits of a whole id.
+const ALL_DIGITS: usize = 64;
+/// How often it is looked again whether enough have it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether what was listed has been read, so that no list is longer than what waits for a slow reader.
+const READ_EVERY: Duration = Duration::from_millis(5);
+
+/// Runs the command.
+///
+/// # Errors
+/// What was typed makes no sense, or the tracker cannot be asked, with the exit code.
+pub(crate) async fn run(settings: NodeSettings, arguments: List) -> Result<ExitCode> {
+    let mut asker = Asker::new(&settings)?;
+    // Whoever reads a pipe wants to go on with the id; at a terminal its beginning is enough.
+    let is_short = std::io::stdout().is_terminal() && !arguments.long;
+    let view = View {
+        screen: Screen::of_lines(settings.quiet),
+        digits: if is_short { MIN_DIGITS } else { ALL_DIGITS },
+    };
+    if arguments.wait_complete.is_empty() {
+        return list(&mut asker, arguments.prefix.as_deref().unwrap_or_default(), &view).await;
+    }
+    let mut awaited = Awaiting::new(arguments.wait_complete);
+    let Some(timeout) = arguments.timeout else {
+        return wait(&mut asker, &mut awaited, &view).await;
+    };
+    match tokio::time::timeout(timeout.0, wait(&mut asker, &mut awaited, &view)).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            view.screen.errors(&awaited.missing());
+            Ok(if awaited.answered { ExitCode::Stalled } else { view.silent(&asker) })
+        }
+    }
+}
+
+/// How it is shown.
+struct View {
+    screen: Screen,
+    /// How much of an id is shown.
+    digits: usize,
+}
+
+impl View {
+    fn rows(&self, contents: &[Listed]) -> Vec<String> {
+        report::rows(contents, self.digits)
+    }
+
+    /// Says that the tracker is not there, and what to leave with.
+    fn silent(&self, asker: &Asker) -> ExitCode {
+        self.screen.error(&asker.tracker().gives_no_answer());
+        ExitCode::TrackerUnreachable
+    }
+}
+
+/// Lists what begins with `prefix`.
+async fn list(asker: &mut Asker, prefix: &str, view: &View) -> Result<ExitCode> {
+    let questions = questions(prefix).map_err(|error| Stop::usage(format!("\"{prefix}\": {error}")))?;
+    let (mut count, mut still) = (0, Duration::ZERO);
+    for question in questions {
+        let is_by_id = matches!(question, Question::Meant(Wanted::Digits(_)));
+        let show = async |mut contents: Vec<Listed>| {
+            // What is called so as well comes with the names.
+            contents.retain(|listed| !is_by_id || !listed.name.as_str().starts_with(prefix));
+            count += contents.len();
+            view.screen.results(&view.rows(&contents));
+            while !outlet::is_read() {
+                tokio::time::sleep(READ_EVERY).await;
+            }
+        };
+        match asker.ask(question, show).await? {
+            InquiryEnd::Answered { may_still_come } => still = still.max(may_still_come),
+            InquiryEnd::Silent => return Ok(view.silent(asker)),
+            InquiryEnd::Refused(code) => return Err(refused(code).into()),
+        }
+    }
+    if count > 0 {
+        return Ok(ExitCode::Done);
+    }
+    view.screen.note(&report::nothing_listed(still));
+    Ok(ExitCode::NotFound)
+}
+
+/// What is asked to find all that begins with `prefix`: names, and ids where it could be the beginning of one.
+fn questions(prefix: &str) -> Result<Vec<Question>, NameError> {
+    if let Ok(content) = prefix.parse::<ContentId>() {
+        return Ok(vec![Question::Meant(Wanted::Content(content))]);
+    }
+    let by_id = Digits::new(prefix).ok().map(|digits| Question::Meant(Wanted::Digits(digits)));
+    Ok(by_id.into_iter().chain([Question::All(Prefix::new(prefix)?)]).collect())
+}
+
+fn refused(code: messages::tracker_to_node::RefusalCode) -> Stop {
+    let why = report::refusal(code).unwrap_or("the tracker refuses to answer");
+    Stop::new(ExitCode::Other, why)
+}
+
+/// That several contents may be meant by a goal, and what to type for each.
+fn unclear(goal: &Goal, found: &[Listed]) -> Vec<String> {
+    let line = |choice: &str| {
+        format!("riffle list --wait-complete {}", crate::words::quote(&format!("{choice}={}", goal.count)))
+    };
+    report::ambiguity(&wanted::label(&goal.wanted), found, false, line)
+}
+
+/// Goals, and what was seen of each last.
+struct Awaiting {
+    open: Vec<(Goal, Option<Listed>)>,
+    /// Whether the tracker has ever answered.
+    answered: bool,
+    /// Whether the person knows that it does not answer now.
+    said: bool,
+}
+
+impl Awaiting {
+    fn new(goals: Vec<Goal>) -> Awaiting {
+        Awaiting { open: goals.into_iter().map(|goal| (goal, None)).collect(), answered: false, said: false }
+    }
+
+    /// A line for each that is not reached.
+    fn missing(&self) -> Vec<String> {
+        let line = |(goal, seen): &(Goal, Option<Listed>)| {
+            let seen = seen.as_ref().map_or_else(
+                || "nobody shares that".to_owned(),
+                |seen| report::holders(seen.complete.into(), seen.partial.into()),
+            );
+            format!("{}: {seen}; waited for {} complete", wanted::label(&goal.wanted), goal.count)
+        };
+        self.open.iter().map(line).collect()
+    }
+}
+
+/// Looks again and again, until every goal is reached.
+async fn wait(asker: &mut Asker, awaiting: &mut Awaiting, view: &View) -> Result<ExitCode> {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !awaiting.open.is_empty() {
+        looks.tick().await;
+        let mut index = 0;
+        while let Some((goal, seen)) = awaiting.open.get_mut(index) {
+            let (found, end) = asker.ask_once(Question::Meant(goal.wanted.clone())).await?;
+            match end {
+                InquiryEnd::Answered { .. } => {}
+                InquiryEnd::Refused(code) => return Err(refused(code).into()),
+                InquiryEnd::Silent if !awaiting.answered => return Ok(view.silent(asker)),
+                InquiryEnd::Silent => {
+                    if !std::mem::replace(&mut awaiting.said, true) {
+                        view.screen
+                            .note(&format!("the tracker {} does not answer; asking again", asker.tracker()));
+                    }
+                    break;
+                }
+            }
+            (awaiting.answered, awaiting.said) = (true, false);
+            *seen = match riffle::choose(&goal.wanted, &found) {
+                Choice::Nothing => None,
+                Choice::Only(listed) | Choice::Before(listed, _) => Some(listed.clone()),
+                Choice::Unclear(_) => {
+                    view.screen.errors(&unclear(goal, &found));
+                    return Ok(ExitCode::Usage);
+                }
+            };
+            match seen {
+                Some(listed) if listed.complete >= goal.count => {
+                    view.screen.results(&view.rows(std::slice::from_ref(listed)));
+                    awaiting.open.remove(index);
+                }
+                _ => index += 1,
+            }
+        }
+    }
+    Ok(ExitCode::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use messages::Name;
+
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_looked_for_among_names_and_where_it_can_be_among_ids() {
+        let all = |text| Question::All(Prefix::new(text).expect("short"));
+        assert_eq!(questions(""), Ok(vec![all("")]));
+        assert_eq!(questions("film"), Ok(vec![all("film")]));
+        let digits = Wanted::Digits(Digits::new("20261127").expect("digits"));
+        assert_eq!(questions("20261127"), Ok(vec![Question::Meant(digits), all("20261127")]));
+        let id = "ab".repeat(32);
+        let content = Wanted::Content(id.parse().expect("an id"));
+        assert_eq!(questions(&id), Ok(vec![Question::Meant(content)]));
+        assert!(questions(&"x".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_told_with_what_was_seen_last() {
+        let goal = |text: &str| text.parse::<Goal>().expect("a goal");
+        let mut awaiting = Awaiting::new(vec![goal("lab.img=12"), goal("other=1")]);
+        awaiting.open[0].1 = Some(Listed {
+            content: ContentId::from_bytes([1; 32]),
+            length: 1,
+            complete: 2,
+            partial: 3,
+            hosts: 5,
+            age_s: 0,
+            name: Name::new("lab.img").expect("a name"),
+        });
+        let expected = [
+            "lab.img: 2 complete, 3 on the way; waited for 12 complete",
+            "other: nobody shares that; waited for 1 complete",
+        ];
+        assert_eq!(awaiting.missing(), expected);
+    }
+}

@@ -1,0 +1,176 @@
+//! `riffle send FILE...`: shares files until somebody ends it, and prints the line that fetches each.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use config::NodeSettings;
+use riffle::{Command, DiskError, DiskErrorKind, ShareId};
+
+use crate::arguments::Send;
+use crate::deliveries::Deliveries;
+use crate::exit::{ExitCode, Stop};
+use crate::progress::Progress;
+use crate::report;
+use crate::running::{Keeping, Running, enter_folder};
+use crate::screen::Screen;
+use crate::sharing::{self, News, SendAs, Sharing};
+use crate::signals::Signals;
+use crate::tracker_link::{Embedding, TrackerLink};
+use riffle::NodeHandle;
+
+/// Runs the command.
+///
+/// # Errors
+/// A file that cannot be shared, or a node that cannot be started, with its exit code.
+pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<ExitCode> {
+    enter_folder(&mut settings)?;
+    if arguments.name.is_some() && arguments.files.len() > 1 {
+        return Err(Stop::usage("--name is for one file; send the others by commands of their own").into());
+    }
+    let send_as = SendAs { name: arguments.name.clone(), replace: arguments.replace };
+    let screen = Screen::of_one_shot(settings.quiet);
+    // Before anything is started: a mistyped path is answered at once.
+    let (files, mut code) = sort_out(&arguments, &send_as, &screen)?;
+    if files.is_empty() {
+        return Ok(code);
+    }
+    // Before others know of the node: from then on they are told when it leaves.
+    let mut signals = Signals::listen(screen.clone(), || {})?;
+    let mut running = Running::start(&settings, (Embedding::Allowed, Keeping::IfPossible), &screen)?;
+    let mut sharing = Sharing::default();
+    for file in files {
+        if let Err(error) = sharing.begin(file, &send_as, &running.handle) {
+            code = ExitCode::of_disk(&error);
+            tell_failure(&error, &screen);
+        }
+    }
+    let mut deliveries = Deliveries::default();
+    let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    while !sharing.is_empty() {
+        tokio::select! {
+            event = running.next_event() => {
+                let event = event?;
+                running.on_event(&event, &screen);
+                progress.on_event(&event);
+                deliveries.on_event(&event);
+                for news in sharing.on_event(&event) {
+                    tell(&news, &running.tracker, &screen);
+                    match news {
+                        News::Failed(error) | News::Ended(error) => code = ExitCode::of_disk(&error),
+                        News::Replaced { shares, .. } => take_back(&shares, &mut sharing, &running.handle),
+                        News::Announced { .. } => {}
+                    }
+                }
+                let is_delivered = |copies| !sharing.is_hashing() && deliveries.are_delivered(copies);
+                if arguments.copies_wanted().is_some_and(is_delivered) {
+                    break;
+                }
+            }
+            _ = tick.tick() => {
+                let now = Instant::now();
+                running.on_tick(now, &screen);
+                progress.show_hashing(now);
+                show_deliveries(&mut deliveries, &mut progress, &running.handle, &screen).await;
+            }
+            () = signals.asked() => {
+                screen.note("leaving; Ctrl-C again ends at once");
+                break;
+            }
+        }
+    }
+    progress.end_uploads();
+    screen.notes(&deliveries.take_lines());
+    screen.notes(&deliveries.closing());
+    running.leave(&signals.leaving(), |_| {}).await;
+    Ok(code)
+}
+
+/// Says who has begun to fetch and who has everything by now, and where it can be drawn how it stands. To be called every second
+/// or so.
+pub(crate) async fn show_deliveries(
+    deliveries: &mut Deliveries,
+    progress: &mut Progress,
+    handle: &NodeHandle,
+    screen: &Screen,
+) {
+    screen.notes(&deliveries.take_lines());
+    if !deliveries.is_empty()
+        && progress.draws()
+        && let Some(status) = handle.status().await
+    {
+        progress.show_uploads(&deliveries.standing(&status.uploads));
+    }
+}
+
+/// Says what happened to a share; when others can fetch it, with the line to type there.
+pub(crate) fn tell(news: &News, tracker: &TrackerLink, screen: &Screen) {
+    match news {
+        News::Announced { name, length, content } => {
+            screen.note(&report::announced(name, *length, *content));
+            let tracker = tracker.for_others();
+            screen.result(&report::download_line(&tracker.text, *content));
+            if tracker.is_only_here {
+                screen.note("(on this host only: its tracker has no address that other hosts reach)");
+            }
+        }
+        News::Replaced { name, .. } => {
+            screen.note(&format!("{name}: what had this name before is no longer shared"));
+        }
+        News::Failed(error) => tell_failure(error, screen),
+        News::Ended(error) if error.kind == DiskErrorKind::Changed => {
+            screen.error(&format!("no longer shared: {error}; send it again to share it as it is now"));
+        }
+        News::Ended(error) => screen.error(&format!("no longer shared: {error}")),
+    }
+}
+
+/// Those of the files that can be shared. Why the others cannot is told, and is the exit code.
+///
+/// # Errors
+/// The first that cannot, when it is the only one or all are wanted or none.
+fn sort_out<'a>(
+    arguments: &'a Send,
+    send_as: &SendAs,
+    screen: &Screen,
+) -> Result<(Vec<&'a PathBuf>, ExitCode)> {
+    let (mut fine, mut code) = (Vec::new(), ExitCode::Done);
+    let all_or_none = arguments.strict || arguments.files.len() == 1;
+    for file in &arguments.files {
+        match sharing::check(file, send_as.name.as_ref()) {
+            Ok(_) => fine.push(file),
+            Err(error) if all_or_none => return Err(refused(error).into()),
+            Err(error) => {
+                code = ExitCode::of_disk(&error);
+                tell_failure(&error, screen);
+            }
+        }
+    }
+    Ok((fine, code))
+}
+
+/// Stops sharing what something else has taken the place of.
+pub(crate) fn take_back(shares: &[ShareId], sharing: &mut Sharing, handle: &NodeHandle) {
+    for &share in shares {
+        sharing.withdraw(share);
+        handle.command(Command::Unshare { share });
+    }
+}
+
+/// Says why a file is not shared.
+fn tell_failure(error: &DiskError, screen: &Screen) {
+    let DiskError { path, kind } = error;
+    screen.error(&match kind {
+        DiskErrorKind::Changed => {
+            let path = path.display();
+            format!("not shared: {path}: it changed while it was read; send it again when it stays as it is")
+        }
+        _ => format!("not shared: {error}"),
+    });
+}
+
+fn refused(error: DiskError) -> Stop {
+    Stop::new(ExitCode::of_disk(&error), error.to_string())
+}

@@ -1,0 +1,320 @@
+//! Who fetches from here, and who has everything by now: what a sender wants to know. Pure: it makes the lines and counts; it has
+//! neither a clock nor a screen.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use messages::{ContentId, Name, NodeId};
+use riffle::{Event, SessionEnd, ShareId, UploadStatus};
+
+use crate::units::rate;
+
+/// So many nodes are remembered with what they fetch; of further ones the log tells.
+const MOST_KNOWN: usize = 500_000;
+/// So many files of one node have a line each; more have one together.
+const MOST_FILES: usize = 3;
+/// So many nodes are told of at a time; the others have one line together.
+const MOST_NODES: usize = 8;
+/// So many files are told of at the end; the others have one line together.
+const MOST_AT_END: usize = 8;
+
+/// What was fetched from here.
+#[derive(Debug, Default)]
+pub(crate) struct Deliveries {
+    /// What is shared, and what it is called.
+    names: BTreeMap<ContentId, Name>,
+    shares: BTreeMap<ShareId, ContentId>,
+    /// Nodes that have begun to fetch something, and whether they have all of it.
+    known: BTreeMap<(ContentId, NodeId), bool>,
+    /// How many nodes have all of a content.
+    copies: BTreeMap<ContentId, usize>,
+    /// Under how many numbers a content is shared.
+    sharers: BTreeMap<ContentId, usize>,
+    /// Of how many contents that are shared there are so many copies.
+    by_copies: BTreeMap<usize, usize>,
+    /// What is to be told.
+    begun: News,
+    complete: News,
+}
+
+/// Nodes, and the contents that there is something to say about.
+type News = BTreeMap<NodeId, (SocketAddr, BTreeSet<ContentId>)>;
+
+impl Deliveries {
+    /// Takes in what happened.
+    pub(crate) fn on_event(&mut self, event: &Event) {
+        match event {
+            Event::Shared { share, content, name, .. } => {
+                self.names.entry(*content).or_insert_with(|| name.clone());
+                self.on_shared(*share, *content);
+            }
+            Event::DownloadIdentified { content, name, .. } => {
+                self.names.entry(*content).or_insert_with(|| name.clone());
+            }
+            Event::ShareFailed { share, .. } | Event::Unshared { share, .. } => {
+                self.on_unshared(*share);
+            }
+            Event::ServingStarted { content, peer, node } => self.on_begun(*content, *node, *peer),
+            Event::ServingEnded { content, peer, node, why: SessionEnd::Done, .. } => {
+                self.on_complete(*content, *node, *peer);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_shared(&mut self, share: ShareId, content: ContentId) {
+        self.on_unshared(share);
+        self.shares.insert(share, content);
+        let sharers = self.sharers.entry(content).or_default();
+        *sharers += 1;
+        if *sharers == 1 {
+            *self.by_copies.entry(self.copies_of(content)).or_default() += 1;
+        }
+    }
+
+    fn on_unshared(&mut self, share: ShareId) {
+        let Some(content) = self.shares.remove(&share) else { return };
+        if take_one(&mut self.sharers, content) {
+            let copies = self.copies_of(content);
+            take_one(&mut self.by_copies, copies);
+        }
+    }
+
+    fn on_begun(&mut self, content: ContentId, node: NodeId, peer: SocketAddr) {
+        let is_full = self.known.len() >= MOST_KNOWN;
+        if let Entry::Vacant(unknown) = self.known.entry((content, node))
+            && !is_full
+        {
+            unknown.insert(false);
+            self.begun.entry(node).or_insert((peer, BTreeSet::new())).1.insert(content);
+        }
+    }
+
+    fn on_complete(&mut self, content: ContentId, node: NodeId, peer: SocketAddr) {
+        // However many are known: it is waited for them.
+        if self.known.insert((content, node), true) == Some(true) {
+            return;
+        }
+        let copies = self.copies.entry(content).or_default();
+        *copies += 1;
+        let copies = *copies;
+        if self.sharers.contains_key(&content) {
+            take_one(&mut self.by_copies, copies - 1);
+            *self.by_copies.entry(copies).or_default() += 1;
+        }
+        self.complete.entry(node).or_insert((peer, BTreeSet::new())).1.insert(content);
+    }
+
+    /// What there is to say since it was asked last.
+    pub(crate) fn take_lines(&mut self) -> Vec<String> {
+        let (begun, complete) = (std::mem::take(&mut self.begun), std::mem::take(&mut self.complete));
+        let mut lines = self.lines(&begun, "begins to fetch", "begin to fetch");
+        lines.extend(self.lines(&complete, "has all of", "have all of"));
+        lines
+    }
+
+    /// Whether each file that is shared is at `copies` nodes besides this one.
+    pub(crate) fn are_delivered(&self, copies: usize) -> bool {
+        self.by_copies.first_key_value().is_some_and(|(&fewest, _)| fewest >= copies)
+    }
+
+    /// Whether anybody has fetched anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// How it stands, in one line: who fetches now, how fast, and how many copies there are.
+    pub(crate) fn standing(&self, uploads: &[UploadStatus]) -> String {
+        let nodes: BTreeSet<NodeId> = uploads.iter().map(|upload| upload.node).collect();
+        let together = uploads.iter().map(|upload| upload.rate).fold(0, u64::saturating_add);
+        let fetch = if nodes.len() == 1 { "node fetches" } else { "nodes fetch" };
+        let copies = self.copies.values().sum();
+        format!("{} {fetch}, {} together, {}", nodes.len(), rate(together), copies_given(copies))
+    }
+
+    /// What became of it all, for the end.
+    pub(crate) fn closing(&self) -> Vec<String> {
+        let shared: BTreeSet<ContentId> = self.shares.values().copied().collect();
+        let mut lines: Vec<String> = shared
+            .iter()
+            .take(MOST_AT_END)
+            .map(|content| match self.copies_of(*content) {
+                0 => format!("{}: no other node has all of it", self.name_of(*content)),
+                1 => format!("{}: 1 other node has all of it", self.name_of(*content)),
+                copies => format!("{}: {copies} other nodes have all of it", self.name_of(*content)),
+            })
+            .collect();
+        if shared.len() > MOST_AT_END {
+            let copies = shared.iter().skip(MOST_AT_END).map(|content| self.copies_of(*content)).sum();
+            lines.push(format!("and of {} more: {}", shared.len() - MOST_AT_END, copies_given(copies)));
+        }
+        lines
+    }
+
+    fn copies_of(&self, content: ContentId) -> usize {
+        self.copies.get(&content).copied().unwrap_or(0)
+    }
+
+    fn name_of(&self, content: ContentId) -> String {
+        self.names.get(&content).map_or_else(|| content.short(), Name::to_string)
+    }
+
+    fn lines(&self, news: &News, does: &str, they_do: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (peer, contents) in news.values().take(MOST_NODES) {
+            if contents.len() > MOST_FILES {
+                lines.push(format!("{peer} {does} {} files", contents.len()));
+            } else {
+                lines.extend(
+                    contents.iter().map(|content| format!("{peer} {does} {}", self.name_of(*content))),
+                );
+            }
+        }
+        let others = news.len().saturating_sub(MOST_NODES);
+        if others > 0 {
+            let contents: BTreeSet<ContentId> =
+                news.values().skip(MOST_NODES).flat_map(|(_, contents)| contents).copied().collect();
+            let what = match contents.first() {
+                Some(only) if contents.len() == 1 => self.name_of(*only),
+                _ => format!("one or more of {} files", contents.len()),
+            };
+            let who = if others == 1 { "1 more node".to_owned() } else { format!("{others} more nodes") };
+            lines.push(format!("and {who} {} {what}", if others == 1 { does } else { they_do }));
+        }
+        lines
+    }
+}
+
+/// Counts one fewer of `key`. Whether it was the last.
+fn take_one<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) -> bool {
+    let Entry::Occupied(mut count) = counts.entry(key) else { return false };
+    *count.get_mut() -= 1;
+    let was_last = *count.get() == 0;
+    if was_last {
+        count.remove();
+    }
+    was_last
+}
+
+fn copies_given(copies: usize) -> String {
+    if copies == 1 { "1 copy given".to_owned() } else { format!("{copies} copies given") }
+}
+
+#[cfg(test)]
+mod tests {
+    use riffle::UploadStanding;
+
+    use super::*;
+
+    fn content(number: u32) -> ContentId {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        ContentId::from_bytes(bytes)
+    }
+
+    fn peer(node: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, node], 4000))
+    }
+
+    fn name(text: &str) -> Name {
+        Name::new(text).expect("a name")
+    }
+
+    fn shared(number: u32) -> Event {
+        let name = name(&format!("f{number}"));
+        Event::Shared { share: ShareId(number), content: content(number), name, length: 1 }
+    }
+
+    fn started(number: u32, node: u8) -> Event {
+        let node_id = NodeId::from_bytes([node; 16]);
+        Event::ServingStarted { content: content(number), peer: peer(node), node: node_id }
+    }
+
+    fn ended(number: u32, node: u8, why: SessionEnd) -> Event {
+        let node_id = NodeId::from_bytes([node; 16]);
+        Event::ServingEnded { content: content(number), peer: peer(node), node: node_id, bytes: 1, why }
+    }
+
+    #[test]
+    fn a_node_is_told_once_when_it_begins_and_once_when_it_has_everything() {
+        let mut deliveries = Deliveries::default();
+        deliveries.on_event(&shared(1));
+        // Two sessions, one that is lost, and one that comes back after everything.
+        for event in [started(1, 7), started(1, 7), ended(1, 7, SessionEnd::Silent), started(1, 7)] {
+            deliveries.on_event(&event);
+        }
+        assert_eq!(deliveries.take_lines(), ["10.0.0.7:4000 begins to fetch f1"]);
+        assert!(!deliveries.are_delivered(1));
+        deliveries.on_event(&ended(1, 7, SessionEnd::Done));
+        assert_eq!(deliveries.take_lines(), ["10.0.0.7:4000 has all of f1"]);
+        for event in [ended(1, 7, SessionEnd::Done), started(1, 7), ended(1, 7, SessionEnd::Done)] {
+            deliveries.on_event(&event);
+        }
+        assert_eq!(deliveries.take_lines(), Vec::<String>::new());
+        assert!(deliveries.are_delivered(1) && !deliveries.are_delivered(2), "one node is one copy");
+        assert_eq!(deliveries.closing(), ["f1: 1 other node has all of it"]);
+    }
+
+    #[test]
+    fn every_file_that_is_still_shared_counts_for_delivered() {
+        let mut deliveries = Deliveries::default();
+        assert!(!deliveries.are_delivered(1), "nothing is shared yet");
+        for event in [shared(1), shared(2), started(1, 1), ended(1, 1, SessionEnd::Done)] {
+            deliveries.on_event(&event);
+        }
+        assert!(!deliveries.are_delivered(1));
+        // A second file with the same content, and what is told twice.
+        let second = Event::Shared { share: ShareId(3), content: content(2), name: name("copy"), length: 1 };
+        for event in [second, shared(2), Event::Unshared { share: ShareId(2), content: content(2) }] {
+            deliveries.on_event(&event);
+            assert!(!deliveries.are_delivered(1));
+        }
+        deliveries.on_event(&Event::Unshared { share: ShareId(3), content: content(2) });
+        assert!(deliveries.are_delivered(1));
+        deliveries.on_event(&shared(2));
+        assert!(!deliveries.are_delivered(1));
+        deliveries.on_event(&started(2, 1));
+        deliveries.on_event(&ended(2, 1, SessionEnd::Done));
+        assert!(deliveries.are_delivered(1) && !deliveries.are_delivered(2));
+    }
+
+    #[test]
+    fn many_files_and_many_nodes_have_few_lines() {
+        let mut deliveries = Deliveries::default();
+        (0..5000).for_each(|number| deliveries.on_event(&shared(number)));
+        (0..5000).for_each(|number| deliveries.on_event(&started(number, 1)));
+        assert_eq!(deliveries.take_lines(), ["10.0.0.1:4000 begins to fetch 5000 files"]);
+        (10..30).for_each(|node| deliveries.on_event(&started(1, node)));
+        (10..30).for_each(|node| deliveries.on_event(&ended(1, node, SessionEnd::Done)));
+        let lines = deliveries.take_lines();
+        assert_eq!(lines.len(), 18);
+        assert_eq!(lines[8], "and 12 more nodes begin to fetch f1");
+        assert_eq!(lines[17], "and 12 more nodes have all of f1");
+        let closing = deliveries.closing();
+        assert_eq!((closing.len(), closing[1].as_str()), (9, "f1: 20 other nodes have all of it"));
+        assert_eq!(closing[8], "and of 4992 more: 0 copies given");
+    }
+
+    #[test]
+    fn how_it_stands_is_one_line() {
+        let upload = |node: u8| UploadStatus {
+            node: NodeId::from_bytes([node; 16]),
+            peer: peer(node),
+            content: content(1),
+            sent: 0,
+            rate: 2 << 20,
+            queued: 0,
+            standing: UploadStanding::Served,
+            piece: None,
+            length: 1,
+        };
+        let mut deliveries = Deliveries::default();
+        for event in [shared(1), started(1, 1), ended(1, 1, SessionEnd::Done)] {
+            deliveries.on_event(&event);
+        }
+        let expected = "2 nodes fetch, 6.00 MiB/s together, 1 copy given";
+        assert_eq!(deliveries.standing(&[upload(2), upload(3), upload(3)]), expected);
+        assert_eq!(deliveries.standing(&[]), "0 nodes fetch, 0 B/s together, 1 copy given");
+    }
+}

@@ -1,0 +1,336 @@
+//! The downloads that a person asked for, from what was typed to how each ended.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use messages::NodeId;
+use riffle::{Command, Destination, DownloadId, DownloadOrder, Event, Failure, SessionEnd, Waiting};
+
+use crate::exit::ExitCode;
+use crate::report::{self, Around, Place};
+use crate::screen::Screen;
+use crate::tracker_words::TrackerWords;
+use crate::wanted;
+use riffle::NodeHandle;
+
+/// So often it is said of one owner that it is lost for the same reason, for all downloads together,
+const LOSSES_TOLD: u32 = 3;
+/// and so often of all owners.
+const LOST_TOLD: u32 = 32;
+/// Of one download so many bad pieces are told; the log has all.
+const BAD_PIECES_TOLD: u32 = 8;
+
+/// The downloads that are not over, and the first exit code that a failed one asks for.
+#[derive(Debug)]
+pub(crate) struct Fetching {
+    place: Place,
+    running: BTreeMap<DownloadId, Fetch>,
+    code: ExitCode,
+    done: usize,
+    /// Folders without locks that were told of.
+    without_locks: BTreeSet<PathBuf>,
+    /// Files that were said to be here.
+    arrived: BTreeSet<PathBuf>,
+    lost: LostOwners,
+}
+
+/// Owners that were said to be lost: one that is, is so for each of thousands of downloads.
+#[derive(Debug, Default)]
+struct LostOwners {
+    /// How often that was said of each, for each reason.
+    told: BTreeMap<(NodeId, SessionEnd), u32>,
+    /// How often it was said at all.
+    lines: u32,
+}
+
+impl LostOwners {
+    /// `line` as it is said, if it is, of an owner that is lost for a download.
+    fn told(&mut self, owner: NodeId, why: SessionEnd, line: String) -> Option<String> {
+        let of_owner = self.told.entry((owner, why)).or_default();
+        if *of_owner == LOSSES_TOLD || self.lines == LOST_TOLD {
+            return None;
+        }
+        *of_owner += 1;
+        self.lines += 1;
+        Some(match () {
+            () if self.lines == LOST_TOLD => format!("{line}; of further owners the log tells"),
+            () if *of_owner == LOSSES_TOLD => {
+                format!("{line}; of further files with that owner the log tells")
+            }
+            () => line,
+        })
+    }
+}
+
+/// One download that is not over.
+#[derive(Debug)]
+struct Fetch {
+    label: String,
+    said: Option<Waiting>,
+    /// Whether anything of it is on the disk.
+    has_some: bool,
+    bad_pieces: u32,
+    /// Owners and what was said of each last: a liar that is asked again is no news each time.
+    lost: BTreeMap<NodeId, SessionEnd>,
+}
+
+impl Fetch {
+    fn new(label: String) -> Fetch {
+        Fetch { label, said: None, has_some: false, bad_pieces: 0, lost: BTreeMap::new() }
+    }
+
+    /// What a person should know of a piece that did not verify.
+    fn on_bad_piece(&mut self, piece: impl std::fmt::Display) -> Option<String> {
+        self.bad_pieces = self.bad_pieces.saturating_add(1);
+        let what = format!("{}: piece {piece} did not verify and is fetched again", self.label);
+        match self.bad_pieces.cmp(&BAD_PIECES_TOLD) {
+            Ordering::Less => Some(what),
+            Ordering::Equal => Some(format!("{what}; of further ones the log tells")),
+            Ordering::Greater => None,
+        }
+    }
+
+    /// What a person should know of an owner that is lost, unless it was said before.
+    fn on_owner_lost(&mut self, owner: NodeId, peer: SocketAddr, why: SessionEnd) -> Option<String> {
+        let said_where = matches!(self.said, Some(Waiting::NoSignOfLife { .. } | Waiting::ShortPath { .. }));
+        if said_where && why == SessionEnd::NoAnswer {
+            return None;
+        }
+        let line = report::owner_lost(&self.label, owner, peer, why)?;
+        (self.lost.insert(owner, why) != Some(why)).then_some(line)
+    }
+}
+
+impl Fetching {
+    /// No downloads yet; `place` is where the person reads about them.
+    pub(crate) fn new(place: Place) -> Fetching {
+        Fetching {
+            place,
+            running: BTreeMap::new(),
+            code: ExitCode::Done,
+            done: 0,
+            without_locks: BTreeSet::new(),
+            arrived: BTreeSet::new(),
+            lost: LostOwners::default(),
+        }
+    }
+
+    /// Asks for a download.
+    pub(crate) fn begin(&mut self, order: DownloadOrder, handle: &NodeHandle) -> DownloadId {
+        let download = handle.new_download();
+        self.running.insert(download, Fetch::new(wanted::label(&order.wanted)));
+        handle.command(Command::Download { download, order });
+        download
+    }
+
+    /// Takes in what happened and says on `screen` what a person should know. `tracker`: where owners are asked for now.
+    pub(crate) fn on_event(&mut self, event: &Event, tracker: &TrackerWords, screen: &Screen) {
+        match event {
+            Event::DownloadIdentified { download, name, .. } => {
+                if let Some(fetch) = self.running.get_mut(download) {
+                    fetch.label = name.to_string();
+                }
+            }
+            Event::DownloadPrefers { download, taken, others, more } => {
+                if let Some(fetch) = self.running.get(download) {
+                    let command = self.place.download();
+                    screen.note(&report::prefers(&fetch.label, (taken, others), *more, command));
+                }
+            }
+            Event::DownloadResumed { download, have_bytes, hashed_again } => {
+                if let Some(fetch) = self.running.get_mut(download) {
+                    fetch.has_some |= *have_bytes > 0;
+                    screen.note(&report::resumed(&fetch.label, *have_bytes, *hashed_again));
+                }
+            }
+            Event::WithoutLocks { folder, elsewhere } if self.without_locks.insert(folder.clone()) => {
+                screen.note(&report::without_locks(folder, *elsewhere));
+            }
+            Event::PieceVerified { download, .. } => {
+                if let Some(fetch) = self.running.get_mut(download) {
+                    fetch.has_some = true;
+                }
+            }
+            Event::DownloadWaits { download, why } => self.on_wait(*download, why, screen),
+            Event::PieceRejected { download, piece, .. } => {
+                let fetch = self.running.get_mut(download);
+                fetch.and_then(|fetch| fetch.on_bad_piece(piece)).iter().for_each(|line| screen.note(line));
+            }
+            Event::OwnerLost { download, owner, peer, why } => {
+                let fetch = self.running.get_mut(download);
+                let line = fetch.and_then(|fetch| fetch.on_owner_lost(*owner, *peer, *why));
+                let line = line.and_then(|line| self.lost.told(*owner, *why, line));
+                line.iter().for_each(|line| screen.note(line));
+            }
+            Event::DownloadDone { download, path, summary } if self.running.remove(download).is_some() => {
+                self.done += 1;
+                // The same content may have been asked for twice in one command.
+                let is_new = self.arrived.insert(path.clone());
+                if is_new || !summary.already_there || self.place == Place::Prompt {
+                    screen.result(&report::summary(path, summary));
+                }
+            }
+            Event::DownloadFailed { download, why } => {
+                if let Some(fetch) = self.running.remove(download)
+                    && !(matches!(why, Failure::Doubled { .. }) && self.place == Place::OneShot)
+                {
+                    self.on_failure(&fetch, why, tracker, screen);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether all of them are over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// How many arrived.
+    pub(crate) fn done(&self) -> usize {
+        self.done
+    }
+
+    /// What the first one that failed asks the program to leave with.
+    pub(crate) fn code(&self) -> ExitCode {
+        self.code
+    }
+
+    /// Whether anything of those that are not over is on the disk.
+    pub(crate) fn has_some(&self) -> bool {
+        self.running.values().any(|fetch| fetch.has_some)
+    }
+
+    /// What to call those that are not over.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
+        self.running.values().map(|fetch| fetch.label.as_str())
+    }
+
+    fn on_wait(&mut self, download: DownloadId, why: &Waiting, screen: &Screen) {
+        let Some(fetch) = self.running.get_mut(&download) else { return };
+        if !report::is_news(why) {
+            // What was said before is news again when it comes back after pieces have arrived.
+            if *why == Waiting::Nothing {
+                fetch.said = None;
+            }
+            return;
+        }
+        if !fetch.said.as_ref().is_some_and(|said| why.is_still(said)) {
+            if let Some(words) = report::news(why) {
+                screen.note(&format!("{}: {words}", fetch.label));
+            }
+            fetch.said = Some(why.clone());
+        }
+    }
+
+    fn on_failure(&mut self, fetch: &Fetch, why: &Failure, tracker: &TrackerWords, screen: &Screen) {
+        let Fetch { label, has_some, .. } = fetch;
+        let around = Around { place: self.place, tracker, has_some: *has_some, waited: fetch.said.as_ref() };
+        for line in report::failure(label, why, &around) {
+            screen.error(&line);
+        }
+        // What was cancelled by a command has failed in nothing.
+        let is_asked_for = self.place == Place::Prompt && *why == Failure::Cancelled;
+        if self.code == ExitCode::Done && !is_asked_for {
+            self.code = ExitCode::of_failure(why);
+        }
+    }
+}
+
+/// Where a download goes that was told `-o output`: into it when it is a folder, else to that very path.
+pub(crate) fn destination(output: Option<&Path>, folder: &Path) -> Destination {
+    let Some(output) = output else {
+        return Destination::Folder(folder.to_owned());
+    };
+    let path: PathBuf = folder.join(output);
+    if names_a_folder(output, folder) { Destination::Folder(path) } else { Destination::File(path) }
+}
+
+/// What is wrong with `-o output` for that many files, if anything.
+pub(crate) fn objection(output: Option<&Path>, folder: &Path, files: usize) -> Option<&'static str> {
+    if output == Some(Path::new("-")) {
+        return Some("-o - would be standard output, which is not supported; a file of that name is -o ./-");
+    }
+    let one_path = output.is_some_and(|output| !names_a_folder(output, folder));
+    (files > 1 && one_path)
+        .then_some("-o must be a folder for several files: one that is there, or with a / at its end")
+}
+
+/// Whether `-o output` is a folder: one that is there, or written like one.
+fn names_a_folder(output: &Path, folder: &Path) -> bool {
+    output.as_os_str().to_string_lossy().ends_with(std::path::is_separator) || folder.join(output).is_dir()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_is_a_folder_when_it_is_one_or_is_written_like_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let here = folder.path();
+        std::fs::create_dir(here.join("sub")).expect("made");
+        assert_eq!(destination(None, here), Destination::Folder(here.to_owned()));
+        assert_eq!(destination(Some(Path::new("sub")), here), Destination::Folder(here.join("sub")));
+        assert_eq!(destination(Some(Path::new("new/")), here), Destination::Folder(here.join("new/")));
+        assert_eq!(destination(Some(Path::new("file")), here), Destination::File(here.join("file")));
+    }
+
+    #[test]
+    fn the_first_failure_decides_the_exit_code() {
+        let fetch = |label: &str| Fetch::new(label.to_owned());
+        let tracker = TrackerWords::at(SocketAddr::from(([10, 0, 0, 1], 1)));
+        let mut fetching = Fetching::new(Place::OneShot);
+        fetching.running = BTreeMap::from([(DownloadId(1), fetch("a")), (DownloadId(2), fetch("b"))]);
+        let failed = |number, why| Event::DownloadFailed { download: DownloadId(number), why };
+        fetching.on_event(&failed(2, Failure::NoOwner), &tracker, &Screen::Nowhere);
+        fetching.on_event(&failed(7, Failure::Integrity), &tracker, &Screen::Nowhere);
+        assert!(!fetching.is_over());
+        fetching.on_event(&failed(1, Failure::NotFound), &tracker, &Screen::Nowhere);
+        assert!(fetching.is_over());
+        assert_eq!((fetching.code(), fetching.done()), (ExitCode::NoOwner, 0));
+    }
+
+    #[test]
+    fn what_goes_wrong_again_and_again_is_not_told_each_time() {
+        let mut fetch = Fetch::new("f".to_owned());
+        let pieces: Vec<String> = (0..100).filter_map(|piece| fetch.on_bad_piece(piece)).collect();
+        assert_eq!(pieces.len(), 8);
+        assert_eq!(pieces[6], "f: piece 6 did not verify and is fetched again");
+        assert_eq!(
+            pieces[7],
+            "f: piece 7 did not verify and is fetched again; of further ones the log tells"
+        );
+        let peer = SocketAddr::from(([10, 0, 0, 1], 1));
+        let mut said = |why| fetch.on_owner_lost(NodeId::from_bytes([1; 16]), peer, why).is_some();
+        let ends = [SessionEnd::BadPieces, SessionEnd::BadPieces, SessionEnd::Silent, SessionEnd::BadPieces];
+        assert_eq!(ends.map(&mut said), [true, false, true, true]);
+        assert!(!said(SessionEnd::Done), "the usual end is not told");
+    }
+
+    #[test]
+    fn an_owner_that_is_lost_for_thousands_of_downloads_has_a_few_lines() {
+        let mut lost = LostOwners::default();
+        let node = |byte| NodeId::from_bytes([byte; 16]);
+        let mut said = |byte, why, number: u32| lost.told(node(byte), why, format!("f{number}"));
+        let lines: Vec<String> =
+            (0..5000).filter_map(|number| said(1, SessionEnd::NoAnswer, number)).collect();
+        assert_eq!(lines, ["f0", "f1", "f2; of further files with that owner the log tells"]);
+        assert_eq!(said(1, SessionEnd::Silent, 7), Some("f7".to_owned()), "that is another reason");
+        let more: Vec<String> = (2..=255).filter_map(|byte| said(byte, SessionEnd::NoAnswer, 9)).collect();
+        assert_eq!((more.len(), more[27].as_str()), (28, "f9; of further owners the log tells"));
+    }
+
+    #[test]
+    fn several_files_go_into_a_folder_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let objects =
+            |output: &str, files| objection(Some(Path::new(output)), folder.path(), files).is_some();
+        assert!(objects("c", 2) && !objects("c", 1));
+        assert!(!objects("c/", 2) && !objects(".", 2));
+        assert_eq!(objection(None, folder.path(), 2), None);
+        assert!(objects("-", 1) && !objects("./-", 1), "standard output, and a file");
+    }
+}

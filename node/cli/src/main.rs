@@ -1,0 +1,101 @@
+//! `riffle`: shares files between machines. Reads the command line and calls the command.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the program: here are the clock, the threads, the environment, the files and the sockets that the core is given"
+)]
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "words go through `outlet`, which shows what is in them"
+)]
+
+mod addresses;
+mod arguments;
+mod commands;
+mod control;
+mod deliveries;
+mod embedded;
+mod exit;
+mod fetching;
+mod goal;
+mod inquiring;
+mod logging;
+mod map;
+mod outlet;
+mod peers;
+mod plain_progress;
+mod progress;
+mod prompt;
+mod report;
+mod running;
+mod screen;
+#[cfg(test)]
+#[path = "../../fuzz/oracles/seeds.rs"]
+mod seeds;
+mod settings;
+mod sharing;
+mod signals;
+mod terminal;
+mod tracker_link;
+mod tracker_name;
+mod tracker_words;
+mod units;
+mod wanted;
+mod words;
+
+use anyhow::Result;
+
+use crate::arguments::{Arguments, Verb};
+use crate::control::Request;
+use crate::exit::ExitCode;
+
+fn main() -> std::process::ExitCode {
+    riffle::raise_open_files();
+    tracker::program::signals::survive_file_size_limit();
+    let arguments = match Arguments::read() {
+        Ok(arguments) => arguments,
+        Err(error) if !error.use_stderr() => {
+            // Help and version: what was asked for.
+            let _ = error.print();
+            return ExitCode::Done.into();
+        }
+        Err(error) => {
+            let refusal = arguments::one_line(&error.to_string());
+            return end(ExitCode::Usage, Some(format!("riffle: {refusal}; riffle --help explains")));
+        }
+    };
+    match run(arguments) {
+        Ok(code) => end(code, None),
+        Err(error) => end(exit::code_of(&error), Some(format!("riffle: {error:#}"))),
+    }
+}
+
+/// The last words, if somebody reads them within a moment, and the code.
+fn end(code: ExitCode, words: Option<String>) -> std::process::ExitCode {
+    if let Some(words) = words {
+        outlet::say(outlet::Stream::Stderr, &[words]);
+    }
+    outlet::flush(outlet::LAST_WORDS);
+    code.into()
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    let Arguments { common, prompt, verb } = arguments;
+    if let Some(Verb::Tracker) = verb {
+        return commands::tracker::run(&common);
+    }
+    let settings = settings::load(&common)?;
+    commands::block_on(async move {
+        match verb {
+            None => prompt::run(settings, prompt.on_mistake()).await,
+            Some(Verb::Send(send)) => commands::send::run(settings, send).await,
+            Some(Verb::Download(download)) => commands::download::run(settings, download).await,
+            Some(Verb::List(list)) => commands::list::run(settings, list).await,
+            Some(Verb::Status) => commands::look::run(settings, Request::Status).await,
+            Some(Verb::Peers) => commands::look::run(settings, Request::Peers).await,
+            Some(Verb::Demo(demo)) => commands::demo::run(settings, demo.file).await,
+            Some(Verb::Tracker) => Ok(ExitCode::Done),
+        }
+    })
+}

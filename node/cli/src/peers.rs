@@ -1,0 +1,291 @@
+//! What `peers` shows: a line for each node that a content is exchanged with, both ways in one. Pure, so that the words are
+//! tested.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use messages::{ContentId, NodeId};
+use riffle::{OwnerState, OwnerStatus, Status, UploadStanding, UploadStatus};
+
+use crate::report;
+use crate::units::{rate, shortened, size, whole_percent};
+
+/// No line is longer, in columns.
+const WIDTH: usize = 100;
+/// How far the peers of a content stand in from its name, in columns.
+const INDENT: usize = 2;
+/// A content's name is shortened to so many columns: the rest of its line needs the others.
+const NAME_WIDTH: usize = 36;
+/// So many peers of a content are shown, the fastest; of further ones their number.
+const MOST_SHOWN: usize = 200;
+/// What is shown of nothing.
+const NOTHING: &str = "-";
+
+const COLUMNS: usize = 9;
+/// The columns that give way when a line would be too long, one after the other, and down to what width: of an address the
+/// port is still to be seen.
+const GIVING_WAY: [(usize, usize); 2] = [(ADDRESS, 12), (PIECES, 8)];
+const ADDRESS: usize = 1;
+const PIECES: usize = 3;
+const HEADINGS: [&str; COLUMNS] =
+    ["node", "address", "down", "pieces", "has", "up", "piece", "sent", "role: how it stands"];
+/// Numbers stand under each other by their last digit.
+const TO_THE_RIGHT: [bool; COLUMNS] = [false, false, true, false, true, true, true, true, false];
+
+type Row = [String; COLUMNS];
+
+/// A node, and what it is in one content's swarm.
+#[derive(Clone, Copy, Debug)]
+enum Peer<'a> {
+    Owner(&'a OwnerStatus),
+    Downloader(&'a UploadStatus),
+    Both(&'a OwnerStatus, &'a UploadStatus),
+}
+
+/// One content and the nodes that it is exchanged with, the fastest first.
+#[derive(Debug)]
+struct Swarm<'a> {
+    /// What the content is called, and how long it is.
+    title: String,
+    peers: Vec<Peer<'a>>,
+}
+
+/// The lines of `peers`.
+pub(crate) fn peers(status: &Status) -> Vec<String> {
+    let swarms = swarms(status);
+    if swarms.is_empty() {
+        return vec!["no sessions".to_owned()];
+    }
+    let headings = HEADINGS.map(str::to_owned);
+    let rows: Vec<Vec<Row>> = swarms.iter().map(|swarm| swarm.shown().map(Peer::row).collect()).collect();
+    let table = Table::fitting(rows.iter().flatten().chain([&headings]));
+    let mut lines = vec![table.line(&headings)];
+    for (swarm, rows) in swarms.iter().zip(&rows) {
+        lines.push(swarm.heading());
+        lines.extend(rows.iter().map(|row| table.line(row)));
+        if let more @ 1.. = swarm.peers.len() - rows.len() {
+            lines.push(format!("{:INDENT$}and {more} more", ""));
+        }
+    }
+    lines.extend(legend(swarms.iter().flat_map(Swarm::shown)));
+    lines
+}
+
+/// The contents that are exchanged: those that are fetched, then those that are served only.
+fn swarms(status: &Status) -> Vec<Swarm<'_>> {
+    let mut uploads: BTreeMap<ContentId, Vec<&UploadStatus>> = BTreeMap::new();
+    for upload in &status.uploads {
+        uploads.entry(upload.content).or_default().push(upload);
+    }
+    let mut swarms = Vec::new();
+    for download in &status.downloads {
+        let served = download.content.and_then(|content| uploads.remove(&content)).unwrap_or_default();
+        swarms.push(Swarm::of(&download.name, download.content, download.length, &download.owners, served));
+    }
+    for (content, served) in uploads {
+        let name = report::name_of(status, content).unwrap_or("a content");
+        let length = served.first().map(|upload| upload.length);
+        swarms.push(Swarm::of(name, Some(content), length, &[], served));
+    }
+    swarms.retain(|swarm| !swarm.peers.is_empty());
+    swarms
+}
+
+impl<'a> Swarm<'a> {
+    /// Joins what is fetched from a node and what is sent to the same one.
+    fn of(
+        name: &str,
+        content: Option<ContentId>,
+        length: Option<u64>,
+        owners: &'a [OwnerStatus],
+        mut uploads: Vec<&'a UploadStatus>,
+    ) -> Swarm<'a> {
+        let mut peers = Vec::with_capacity(owners.len() + uploads.len());
+        for owner in owners {
+            let same = uploads.iter().position(|upload| upload.node == owner.node);
+            let upload = same.map(|same| uploads.remove(same));
+            peers.push(upload.map_or(Peer::Owner(owner), |upload| Peer::Both(owner, upload)));
+        }
+        peers.extend(uploads.into_iter().map(Peer::Downloader));
+        peers.sort_by_key(|peer| Reverse(peer.down().saturating_add(peer.up())));
+        let mut title = shortened(name, NAME_WIDTH);
+        if let Some(content) = content {
+            title.push_str(&format!(" ({})", content.short()));
+        }
+        if let Some(length) = length {
+            title.push_str(&format!(", {}", size(length)));
+        }
+        Swarm { title, peers }
+    }
+
+    fn shown(&self) -> impl Iterator<Item = &Peer<'a>> {
+        self.peers.iter().take(MOST_SHOWN)
+    }
+
+    fn heading(&self) -> String {
+        let down = self.peers.iter().map(Peer::down).fold(0, u64::saturating_add);
+        let up = self.peers.iter().map(Peer::up).fold(0, u64::saturating_add);
+        let (down, up) = (rate(down), rate(up));
+        let peers =
+            if self.peers.len() == 1 { "1 peer".to_owned() } else { format!("{} peers", self.peers.len()) };
+        format!("{}: {peers}, down {down}, up {up}", self.title)
+    }
+}
+
+impl<'a> Peer<'a> {
+    fn owner(&self) -> Option<&'a OwnerStatus> {
+        match *self {
+            Peer::Owner(owner) | Peer::Both(owner, _) => Some(owner),
+            Peer::Downloader(_) => None,
+        }
+    }
+
+    fn upload(&self) -> Option<&'a UploadStatus> {
+        match *self {
+            Peer::Downloader(upload) | Peer::Both(_, upload) => Some(upload),
+            Peer::Owner(_) => None,
+        }
+    }
+
+    fn who(&self) -> (NodeId, SocketAddr) {
+        match *self {
+            Peer::Owner(owner) | Peer::Both(owner, _) => (owner.node, owner.peer),
+            Peer::Downloader(upload) => (upload.node, upload.peer),
+        }
+    }
+
+    /// Bytes a second from it.
+    fn down(&self) -> u64 {
+        self.owner().map_or(0, |owner| owner.rate)
+    }
+
+    /// Bytes a second to it.
+    fn up(&self) -> u64 {
+        self.upload().map_or(0, |upload| upload.rate)
+    }
+
+    fn stands(&self) -> String {
+        match *self {
+            Peer::Owner(owner) => format!("owner: {}", owner_word(owner.state)),
+            Peer::Downloader(upload) => format!("downloader: {}", upload_word(upload.standing)),
+            Peer::Both(owner, upload) => {
+                format!("both: {}, {}", owner_word(owner.state), upload_word(upload.standing))
+            }
+        }
+    }
+
+    fn row(&self) -> Row {
+        let nothing = || NOTHING.to_owned();
+        let (node, address) = self.who();
+        let owner = self.owner();
+        // Nothing can come before a session is open.
+        let open = owner.filter(|owner| owner.state != OwnerState::Connecting);
+        let upload = self.upload();
+        let piece = upload.and_then(|upload| upload.piece);
+        [
+            node.short(),
+            address.to_string(),
+            open.map_or_else(nothing, |owner| rate(owner.rate)),
+            open.and_then(|owner| run(&owner.pieces)).unwrap_or_else(nothing),
+            owner.map_or_else(nothing, |owner| whole_percent(owner.permille.into(), 1000)),
+            upload.map_or_else(nothing, |upload| rate(upload.rate)),
+            piece.map_or_else(nothing, |piece| piece.to_string()),
+            upload.map_or_else(nothing, |upload| whole_percent(upload.sent, upload.length)),
+            self.stands(),
+        ]
+    }
+}
+
+fn owner_word(state: OwnerState) -> &'static str {
+    match state {
+        OwnerState::Connecting => "connecting",
+        OwnerState::Ready => "ready",
+        OwnerState::Choked => "choked",
+        OwnerState::Snubbed => "snubbed",
+    }
+}
+
+fn upload_word(standing: UploadStanding) -> &'static str {
+    match standing {
+        UploadStanding::Idle => "idle",
+        UploadStanding::Served => "served",
+        UploadStanding::Choked => "waiting",
+    }
+}
+
+/// What the words of the field mean that are not everybody's, for those that were used.
+fn legend<'a>(shown: impl Iterator<Item = &'a Peer<'a>>) -> Option<String> {
+    let (mut choked, mut snubbed, mut waiting) = (false, false, false);
+    for peer in shown {
+        let state = peer.owner().map(|owner| owner.state);
+        choked |= state == Some(OwnerState::Choked);
+        snubbed |= state == Some(OwnerState::Snubbed);
+        waiting |= peer.upload().is_some_and(|upload| upload.standing == UploadStanding::Choked);
+    }
+    let meanings = [
+        (choked, "choked: serves others for now"),
+        (snubbed, "snubbed: silent for too long"),
+        (waiting, "waiting: for a place here"),
+    ];
+    let said: Vec<_> = meanings.into_iter().filter(|(used, _)| *used).map(|(_, meaning)| meaning).collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// A run of pieces, first and last.
+fn run(pieces: &Range<u32>) -> Option<String> {
+    match pieces.end.saturating_sub(pieces.start) {
+        0 => None,
+        1 => Some(pieces.start.to_string()),
+        _ => Some(format!("{}-{}", pieces.start, pieces.end - 1)),
+    }
+}
+
+/// How wide the columns are and how far apart.
+#[derive(Debug)]
+struct Table {
+    widths: [usize; COLUMNS],
+    gap: usize,
+}
+
+impl Table {
+    /// Columns as wide as what is in them, far apart where there is room; addresses give way where there is not.
+    fn fitting<'r>(rows: impl Iterator<Item = &'r Row>) -> Table {
+        let mut widths = [0; COLUMNS];
+        for row in rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let length = |gap: usize| INDENT + widths.iter().sum::<usize>() + gap * (COLUMNS - 1);
+        let gap = if length(2) <= WIDTH { 2 } else { 1 };
+        let mut too_long = length(gap).saturating_sub(WIDTH);
+        for (column, least) in GIVING_WAY {
+            let given = too_long.min(widths[column].saturating_sub(least));
+            widths[column] -= given;
+            too_long -= given;
+        }
+        Table { widths, gap }
+    }
+
+    fn line(&self, row: &Row) -> String {
+        let mut line = " ".repeat(INDENT);
+        for (column, cell) in row.iter().enumerate() {
+            let width = self.widths[column];
+            let cell = shortened(cell, width);
+            line.push_str(&if TO_THE_RIGHT[column] {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            });
+            line.push_str(&" ".repeat(self.gap));
+        }
+        line.truncate(line.trim_end().len());
+        line
+    }
+}
+
+#[cfg(test)]
+#[path = "peers_tests.rs"]
+mod tests;

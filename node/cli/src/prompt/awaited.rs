@@ -1,0 +1,150 @@
+//! What a piped prompt waits for before it reads its next line: the answer to the last one. So answers come in the order of
+//! the lines, and each command meets what those before it have done.
+//!
+//! A download is answered when it is known what it fetches, or why it does not go on; it then runs beside the next commands,
+//! as several do that are named in one.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use riffle::{DownloadId, Event, Waiting};
+
+use super::verb::Verb;
+use crate::report;
+
+/// How long the tracker may take to hear of what is hashed.
+pub(super) const ANNOUNCE_TIME: Duration = Duration::from_secs(5);
+
+/// What is waited for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// The tracker's first word, or that it says nothing: then this is carried out.
+    FirstWord(Verb),
+    /// The last page of a list.
+    List,
+    /// That the tracker knows what was sent. It is given up so long after the last file was hashed.
+    Announced { hashed_at: Option<Instant> },
+    /// What these downloads fetch; of those that wait as long as it takes, that they do.
+    Identified { downloads: BTreeSet<DownloadId>, patiently: bool },
+}
+
+/// How the node stands, as far as something is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// Nothing is heard of the tracker yet, and it is not late.
+    pub(super) is_starting: bool,
+    /// A list has further pages.
+    pub(super) is_listing: bool,
+    /// A file is being hashed.
+    pub(super) is_hashing: bool,
+    /// The tracker has yet to hear of a file.
+    pub(super) is_unannounced: bool,
+    /// That was waited for before, in vain.
+    pub(super) is_unheard: bool,
+}
+
+impl Awaited {
+    /// Takes in what happened.
+    pub(super) fn on_event(&mut self, event: &Event) {
+        let Awaited::Identified { downloads, patiently } = self else { return };
+        let known = match event {
+            Event::DownloadIdentified { download, .. }
+            | Event::DownloadDone { download, .. }
+            | Event::DownloadFailed { download, .. } => Some(download),
+            // The tracker has its time: what it says tells what is fetched.
+            Event::DownloadWaits { download, why } => {
+                let tells = *patiently || (*why != Waiting::Tracker && report::is_news(why));
+                Some(download).filter(|_| tells)
+            }
+            _ => None,
+        };
+        if let Some(download) = known {
+            downloads.remove(download);
+        }
+    }
+
+    /// Whether it is there, or is not waited for any longer.
+    pub(super) fn is_over(&mut self, standing: Standing, now: Instant) -> bool {
+        match self {
+            Awaited::FirstWord(_) => !standing.is_starting,
+            Awaited::List => !standing.is_listing,
+            Awaited::Announced { hashed_at } => {
+                if standing.is_hashing {
+                    *hashed_at = None;
+                    return false;
+                }
+                let since = *hashed_at.get_or_insert(now);
+                !standing.is_unannounced || standing.is_unheard || now >= since + ANNOUNCE_TIME
+            }
+            Awaited::Identified { downloads, .. } => downloads.is_empty(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use riffle::Failure;
+
+    use super::*;
+
+    const IDLE: Standing = Standing {
+        is_starting: false,
+        is_listing: false,
+        is_hashing: false,
+        is_unannounced: false,
+        is_unheard: false,
+    };
+
+    fn identified<const COUNT: usize>(downloads: [u32; COUNT], patiently: bool) -> Awaited {
+        Awaited::Identified { downloads: downloads.map(DownloadId).into(), patiently }
+    }
+
+    #[test]
+    fn hashing_takes_as_long_as_it_takes_and_the_tracker_has_its_time_from_then_on() {
+        let mut awaited = Awaited::Announced { hashed_at: None };
+        let (start, hour) = (Instant::now(), Duration::from_secs(3600));
+        let hashing = Standing { is_hashing: true, is_unannounced: true, ..IDLE };
+        assert!(!awaited.is_over(hashing, start) && !awaited.is_over(hashing, start + hour));
+        let untold = Standing { is_unannounced: true, ..IDLE };
+        assert!(!awaited.is_over(untold, start + hour));
+        assert!(!awaited.is_over(untold, start + hour + ANNOUNCE_TIME / 2));
+        assert!(awaited.is_over(untold, start + hour + ANNOUNCE_TIME), "the tracker does not answer");
+        assert!(awaited.is_over(IDLE, start + hour), "it does");
+        let unheard = Standing { is_unheard: true, ..untold };
+        let mut next = Awaited::Announced { hashed_at: None };
+        assert!(next.is_over(unheard, start), "it did not answer before");
+    }
+
+    #[test]
+    fn downloads_are_awaited_until_it_is_known_what_becomes_of_each() {
+        let mut awaited = identified([1, 2, 3, 4], false);
+        let waits = |why| Event::DownloadWaits { download: DownloadId(2), why };
+        let failed = Event::DownloadFailed { download: DownloadId(1), why: Failure::NotFound };
+        for event in [failed, waits(Waiting::Manifest), waits(Waiting::Tracker)] {
+            awaited.on_event(&event);
+        }
+        assert_eq!(awaited, identified([2, 3, 4], false));
+        awaited.on_event(&waits(Waiting::Owners));
+        assert!(!awaited.is_over(IDLE, Instant::now()));
+        for download in [3, 4].map(DownloadId) {
+            awaited.on_event(&Event::DownloadFailed { download, why: Failure::Cancelled });
+        }
+        assert!(awaited.is_over(IDLE, Instant::now()));
+    }
+
+    #[test]
+    fn a_download_that_waits_as_long_as_it_takes_holds_no_other_command_up() {
+        let mut awaited = identified([1], true);
+        awaited.on_event(&Event::DownloadWaits { download: DownloadId(1), why: Waiting::Tracker });
+        assert!(awaited.is_over(IDLE, Instant::now()));
+    }
+
+    #[test]
+    fn a_list_and_a_first_word_are_awaited_as_long_as_they_may_come() {
+        let now = Instant::now();
+        assert!(!Awaited::List.is_over(Standing { is_listing: true, ..IDLE }, now));
+        assert!(Awaited::List.is_over(IDLE, now));
+        assert!(!Awaited::FirstWord(Verb::Status).is_over(Standing { is_starting: true, ..IDLE }, now));
+        assert!(Awaited::FirstWord(Verb::Status).is_over(IDLE, now));
+    }
+}

@@ -1,0 +1,385 @@
+//! The prompt: reads commands, carries them out on one node, and says what happens to it.
+
+mod awaited;
+mod completion;
+mod editor;
+mod input;
+mod searches;
+mod shares;
+mod verb;
+mod verbs;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use config::NodeSettings;
+use riffle::{Event, Patience};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+use self::awaited::{ANNOUNCE_TIME, Awaited, Standing};
+use self::editor::TerminalMode;
+use self::input::Typed;
+use self::searches::{Searches, Unanswered};
+use self::shares::Shares;
+use self::verb::Verb;
+use crate::arguments::OnMistake;
+use crate::commands::send::{take_back, tell};
+use crate::deliveries::Deliveries;
+use crate::exit::ExitCode;
+use crate::fetching::Fetching;
+use crate::plain_progress::PlainProgress;
+use crate::report::{self, Place};
+use crate::running::{Keeping, Running, enter_folder};
+use crate::screen::{self, Screen};
+use crate::settings::bytes_per_second;
+use crate::sharing::{News, Sharing};
+use crate::signals::Signals;
+use crate::tracker_link::Embedding;
+
+/// Downloads that run say how far they are this often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+const TICK: Duration = Duration::from_millis(500);
+
+/// One prompt and its node.
+struct Prompt {
+    running: Running,
+    screen: Screen,
+    sharing: Sharing,
+    /// What is shared again next time.
+    shares: Shares,
+    fetching: Fetching,
+    searches: Searches,
+    /// `--upload-limit` and `--download-limit`, as they are now.
+    limits: (Option<u64>, Option<u64>),
+    patience: Patience,
+    input: Input,
+    /// What the next line of a pipe waits for.
+    awaited: Option<Awaited>,
+    /// The tracker was waited for once to hear of what was sent, in vain, and has heard of nothing since.
+    is_unheard: bool,
+    on_mistake: OnMistake,
+    /// What the first mistake of a script asks the program to leave with.
+    code: ExitCode,
+    progress_due: Instant,
+    /// What a pipe is told instead.
+    plain: PlainProgress,
+    deliveries: Deliveries,
+}
+
+/// How the lines come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// From a person at a terminal; whether the last thing that came was Ctrl-C.
+    Editor { interrupted: bool },
+    /// From a pipe that goes on.
+    Pipe,
+    /// From a pipe that has ended: what runs is finished.
+    Ended { since: Instant },
+}
+
+/// Whether the prompt goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Leave,
+}
+
+/// Runs the prompt until it is left.
+///
+/// # Errors
+/// The node cannot be started, with the exit code.
+pub(crate) async fn run(mut settings: NodeSettings, on_mistake: OnMistake) -> Result<ExitCode> {
+    enter_folder(&mut settings)?;
+    // Put back when this function returns, after all has been said.
+    let mode = TerminalMode::remember();
+    let (typed_sender, typed) = mpsc::unbounded_channel();
+    let mut prompt = Prompt::open(&settings, typed_sender, on_mistake)?;
+    let mut signals = Signals::listen(prompt.screen.clone(), mode.restorer())?;
+    let asked = prompt.converse(typed, &mut signals).await?;
+    let code = match prompt.input {
+        // A person knows what was left undone, a script is told: by a signal both are.
+        Input::Editor { .. } if !asked => ExitCode::Done,
+        Input::Pipe | Input::Ended { .. } if prompt.code != ExitCode::Done => prompt.code,
+        _ if !prompt.fetching.is_over() => ExitCode::Interrupted,
+        Input::Editor { .. } | Input::Pipe | Input::Ended { .. } => ExitCode::Done,
+    };
+    let unfinished: Vec<&str> = prompt.fetching.labels().collect();
+    if !unfinished.is_empty() {
+        let names = unfinished.join(", ");
+        let next_time = match prompt.fetching.has_some() {
+            true => "the same download goes on with it next time",
+            false => "nothing has arrived",
+        };
+        prompt.screen.error(&format!("{names}: unfinished; {next_time}"));
+    }
+    prompt.save();
+    prompt.running.leave(&signals.leaving(), |_| {}).await;
+    Ok(code)
+}
+
+/// A person sees what a download waits for, and can cancel it; a script would wait for ever. Nobody waits at the prompt
+/// for a name that is not known, unless asked to.
+fn patience(input: Input, settings: &NodeSettings) -> Patience {
+    let unknown = Some(Duration::ZERO);
+    match input {
+        Input::Editor { .. } => Patience { unknown, ..Patience::ENDLESS },
+        Input::Pipe | Input::Ended { .. } => {
+            let stall = Some(settings.download.stall_timeout);
+            Patience { tracker: stall, unknown, stall, room: stall }
+        }
+    }
+}
+
+impl Prompt {
+    fn open(settings: &NodeSettings, typed: UnboundedSender<Typed>, on_mistake: OnMistake) -> Result<Prompt> {
+        let running = Running::start(
+            settings,
+            (Embedding::Allowed, Keeping::Required),
+            &Screen::of_lines(settings.quiet),
+        )?;
+        let (screen, input) = if screen::can_edit() {
+            (editor::start(running.state()?.history(), typed)?, Input::Editor { interrupted: false })
+        } else {
+            input::read_pipe(typed)?;
+            (Screen::of_lines(settings.quiet), Input::Pipe)
+        };
+        if matches!(input, Input::Editor { .. }) {
+            let label = running.state()?.label();
+            screen
+                .note(&format!("node {label}, tracker {}; help shows the commands", running.tracker.words()));
+        }
+        let (mut shares, damage) = Shares::open(running.state()?.shares());
+        let mut sharing = Sharing::default();
+        let again = shares.restore(&mut sharing, &running.handle);
+        for line in damage.into_iter().chain(again) {
+            screen.note(&line);
+        }
+        let fetching = Fetching::new(Place::Prompt);
+        Ok(Prompt {
+            running,
+            screen,
+            sharing,
+            shares,
+            fetching,
+            searches: Searches::default(),
+            limits: (bytes_per_second(settings.upload.limit), bytes_per_second(settings.download.limit)),
+            patience: patience(input, settings),
+            input,
+            awaited: None,
+            is_unheard: false,
+            on_mistake,
+            code: ExitCode::Done,
+            progress_due: Instant::now() + PROGRESS_EVERY,
+            plain: PlainProgress::new(settings.progress_period.period()),
+            deliveries: Deliveries::default(),
+        })
+    }
+
+    /// Carries out what is typed, until it is time to leave. Says whether a signal asked for that.
+    async fn converse(&mut self, mut typed: UnboundedReceiver<Typed>, signals: &mut Signals) -> Result<bool> {
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            let next = tokio::select! {
+                event = self.running.next_event() => self.on_event(&event?),
+                Some(typed) = typed.recv(), if self.awaited.is_none() => self.on_typed(typed).await,
+                _ = tick.tick() => self.on_tick(Instant::now()).await,
+                () = signals.asked() => return Ok(true),
+            };
+            if next == Next::GoOn {
+                self.go_on(Instant::now()).await;
+            }
+            let is_stopped = self.on_mistake == OnMistake::Stop && self.code != ExitCode::Done;
+            if next == Next::Leave || (is_stopped && !matches!(self.input, Input::Editor { .. })) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// What was waited for may be there: the next line can be read, or the next page be asked for.
+    async fn go_on(&mut self, now: Instant) {
+        if self.screen.has_room()
+            && let Some(page) = self.searches.take_next_page()
+        {
+            self.running.handle.command(page);
+        }
+        let standing = self.standing();
+        let is_over = |awaited: &mut Awaited| awaited.is_over(standing, now);
+        match self.awaited.take_if(is_over) {
+            Some(Awaited::FirstWord(verb)) => self.carry_out(verb).await,
+            Some(Awaited::Announced { .. }) if standing.is_unannounced => {
+                self.is_unheard = true;
+                let why = "the tracker has not heard of what was sent; it is told as soon as it answers";
+                self.refuse(ExitCode::TrackerUnreachable, why);
+            }
+            _ => {}
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            is_starting: self.running.is_starting(),
+            is_listing: self.searches.is_waiting(),
+            is_hashing: self.sharing.is_hashing(),
+            is_unannounced: self.sharing.is_unannounced(),
+            is_unheard: self.is_unheard,
+        }
+    }
+
+    /// Waits for the answer to a command, where lines come from a pipe. At a terminal a person sees that it is not there yet.
+    fn wait_for(&mut self, awaited: Awaited) {
+        if !matches!(self.input, Input::Editor { .. }) {
+            self.awaited = Some(awaited);
+        }
+    }
+
+    /// Something that a script asked for cannot be done: the first such thing tells the exit code.
+    fn fail(&mut self, code: ExitCode) {
+        if self.code == ExitCode::Done {
+            self.code = code;
+        }
+    }
+
+    /// Says why something that was typed cannot be done.
+    fn refuse(&mut self, code: ExitCode, why: &str) {
+        self.screen.error(why);
+        self.fail(code);
+    }
+
+    fn on_event(&mut self, event: &Event) -> Next {
+        self.running.on_event(event, &self.screen);
+        self.is_unheard &= !matches!(event, Event::Announced { .. });
+        self.plain.on_event(event);
+        self.deliveries.on_event(event);
+        self.fetching.on_event(event, self.running.tracker.words(), &self.screen);
+        self.fail(self.fetching.code());
+        if self.searches.on_event(event, &self.screen, &self.running.handle) == Err(Unanswered) {
+            self.fail(ExitCode::TrackerUnreachable);
+        }
+        for news in self.sharing.on_event(event) {
+            // Who reads that a file is shared may end this program with it. A script of thousands of files waits for the next tick.
+            if matches!(news, News::Announced { .. }) && !self.shares.were_written_within(TICK) {
+                self.save();
+            }
+            tell(&news, &self.running.tracker, &self.screen);
+            match &news {
+                News::Failed(error) => self.fail(ExitCode::of_disk(error)),
+                News::Replaced { shares, .. } => {
+                    take_back(shares, &mut self.sharing, &self.running.handle);
+                    shares.iter().for_each(|share| self.shares.replaced(*share));
+                }
+                // That a share came to its end later is no mistake of a script.
+                News::Announced { .. } | News::Ended(_) => {}
+            }
+        }
+        self.shares.on_event(event, &mut self.sharing);
+        if let Some(awaited) = &mut self.awaited {
+            awaited.on_event(event);
+        }
+        self.leave_when_finished(Instant::now())
+    }
+
+    async fn on_typed(&mut self, typed: Typed) -> Next {
+        match typed {
+            Typed::Complete { prefix, reply } => {
+                let search = self.searches.complete(prefix, reply, &self.running.handle);
+                self.running.handle.command(search);
+                return Next::GoOn;
+            }
+            Typed::Interrupt => {
+                if self.input == (Input::Editor { interrupted: true }) {
+                    return Next::Leave;
+                }
+                self.input = Input::Editor { interrupted: true };
+                self.screen.note("Ctrl-C again, or exit, leaves");
+            }
+            Typed::End => {
+                if matches!(self.input, Input::Editor { .. }) {
+                    return Next::Leave;
+                }
+                self.input = Input::Ended { since: Instant::now() };
+                return self.leave_when_finished(Instant::now());
+            }
+            Typed::NotText => self.refuse(ExitCode::Usage, "a line that is not UTF-8 text is no command"),
+            Typed::Line(line) => {
+                if let Input::Editor { interrupted } = &mut self.input {
+                    *interrupted = false;
+                }
+                match verb::parse(&line) {
+                    Ok(Verb::Exit) => return Next::Leave,
+                    // What is heard of the tracker in a moment is not said to be silence.
+                    Ok(verb @ (Verb::Status | Verb::Peers)) if self.has_to_wait() => {
+                        self.wait_for(Awaited::FirstWord(verb));
+                    }
+                    Ok(verb) => self.carry_out(verb).await,
+                    Err(mistake) => self.refuse(ExitCode::Usage, &mistake.to_string()),
+                }
+            }
+        }
+        // A script may go on for thousands of lines: what it shares is written down with the next tick.
+        if matches!(self.input, Input::Editor { .. }) {
+            self.save();
+        }
+        editor::release(&self.screen);
+        Next::GoOn
+    }
+
+    fn has_to_wait(&self) -> bool {
+        self.running.is_starting() && !matches!(self.input, Input::Editor { .. })
+    }
+
+    /// Writes down what is shared, if that has changed.
+    fn save(&mut self) {
+        if let Some(trouble) = self.shares.save() {
+            self.screen.error(&trouble);
+        }
+    }
+
+    async fn on_tick(&mut self, now: Instant) -> Next {
+        self.running.on_tick(now, &self.screen);
+        self.save();
+        self.screen.notes(&self.deliveries.take_lines());
+        self.tell_progress(now).await;
+        self.leave_when_finished(now)
+    }
+
+    /// A person is told every few seconds, and a pipe as often as the settings say.
+    async fn tell_progress(&mut self, now: Instant) {
+        let is_edited = matches!(self.input, Input::Editor { .. });
+        if !is_edited {
+            self.screen.notes(&self.plain.on_hashing(now));
+        }
+        if self.fetching.is_over() || (is_edited && now < self.progress_due) {
+            return;
+        }
+        self.progress_due = now + PROGRESS_EVERY;
+        let Some(status) = self.running.handle.status().await else { return };
+        let lines = match is_edited {
+            true => status.downloads.iter().map(report::progress).collect(),
+            false => self.plain.on_downloads(&status.downloads, now),
+        };
+        self.screen.notes(&lines);
+    }
+
+    /// The end of a pipe lets what it began finish.
+    fn leave_when_finished(&self, now: Instant) -> Next {
+        let Input::Ended { since } = self.input else { return Next::GoOn };
+        let announcing = self.sharing.is_unannounced() && now < since + ANNOUNCE_TIME;
+        let busy =
+            !self.fetching.is_over() || self.sharing.is_hashing() || announcing || self.searches.is_waiting();
+        if busy { Next::GoOn } else { Next::Leave }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_never_waits_for_ever() {
+        let settings = NodeSettings::default();
+        let script = patience(Input::Pipe, &settings);
+        assert!(script.tracker.is_some() && script.unknown.is_some() && script.stall.is_some());
+        let person = patience(Input::Editor { interrupted: false }, &settings);
+        assert_eq!(person, Patience { unknown: Some(Duration::ZERO), ..Patience::ENDLESS });
+    }
+}

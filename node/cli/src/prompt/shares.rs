@@ -1,0 +1,385 @@
+//! The prompt's list: the files that it shares again when it is started the next time.
+//!
+//! A file is on it from `send`, or the end of its download, until `unshare`. One that is changed or gone stays: what a
+//! person shares is the path, and the disk may only be unplugged. What was gone at every start for [`GONE_FOR`] leaves.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use messages::{ContentId, Name};
+use riffle::{DiskError, DiskErrorKind, Event, ShareId};
+
+use crate::sharing::Sharing;
+use riffle::NodeHandle;
+use riffle::state::checked_file::{self, Damage, GONE_FOR};
+
+/// The most files on the list; what is shared beyond them is shared until the prompt is left.
+const MOST_SHARES: usize = 16_384;
+const TITLE: &str = "riffle shares 1";
+/// So many names are said, before "and more".
+const NAMES_SAID: usize = 3;
+
+/// One file on the list; the list has it by its path.
+#[derive(Debug, PartialEq, Eq)]
+struct Listed {
+    name: Name,
+    /// Since when it was not there at a start, in seconds since the epoch.
+    gone_since: Option<u64>,
+    /// Under which numbers it is shared in this life.
+    shares: Vec<ShareId>,
+}
+
+/// The list and the file that it is kept in.
+#[derive(Debug)]
+pub(super) struct Shares {
+    file: PathBuf,
+    listed: BTreeMap<PathBuf, Listed>,
+    /// Which file is shared under which number.
+    by_share: BTreeMap<ShareId, PathBuf>,
+    /// Downloads that are over and will be shared under a number that is not known yet, by what they are.
+    awaited: BTreeMap<ContentId, PathBuf>,
+    unsaved: bool,
+    written_at: Option<Instant>,
+    /// A person was told that the list cannot be kept.
+    trouble_told: bool,
+}
+
+impl Shares {
+    /// The list that is kept in `file`; and when that cannot be believed, what to tell the person.
+    pub(super) fn open(file: PathBuf) -> (Shares, Option<String>) {
+        let read = checked_file::read(&file, TITLE).and_then(|lines| {
+            let listed: Option<BTreeMap<_, _>> = lines.iter().map(|line| read_line(line)).collect();
+            listed.ok_or(Damage::Damaged)
+        });
+        let (listed, note) = match read {
+            Ok(listed) => (listed, None),
+            Err(damage) => {
+                let lost = "what was shared before is not known any more: send it again";
+                (BTreeMap::new(), Some(checked_file::set_aside(&file, &damage, lost)))
+            }
+        };
+        let (by_share, awaited) = (BTreeMap::new(), BTreeMap::new());
+        (
+            Shares { file, listed, by_share, awaited, unsaved: false, written_at: None, trouble_told: false },
+            note,
+        )
+    }
+
+    /// Shares all of it again. What to tell the person, if anything.
+    pub(super) fn restore(&mut self, sharing: &mut Sharing, handle: &NodeHandle) -> Option<String> {
+        let missing = self.look(checked_file::now_seconds());
+        let mut again = 0;
+        for (path, listed) in self.listed.iter_mut().filter(|(_, listed)| listed.gone_since.is_none()) {
+            let share = sharing.restore(path, listed.name.clone(), handle);
+            listed.shares.push(share);
+            self.by_share.insert(share, path.clone());
+            again += 1;
+        }
+        restored(again, &missing)
+    }
+
+    /// Looks which files are there. Where those were that are not.
+    fn look(&mut self, now: u64) -> Vec<String> {
+        let mut missing = Vec::new();
+        let before = self.listed.len();
+        self.listed.retain(|path, listed| {
+            let gone = fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+            let since = gone.then(|| listed.gone_since.unwrap_or(now));
+            self.unsaved |= listed.gone_since != since;
+            listed.gone_since = since;
+            let forgotten = since.is_some_and(|since| now.saturating_sub(since) > GONE_FOR.as_secs());
+            if gone && !forgotten {
+                missing.push(path.display().to_string());
+            }
+            !forgotten
+        });
+        self.unsaved |= self.listed.len() < before;
+        missing
+    }
+
+    /// A person shares the file at `path`, under the number `share`. Whether there was room for it on the list.
+    pub(super) fn add(&mut self, path: &Path, name: Name, share: ShareId) -> bool {
+        let Some(path) = self.enter(path, name) else { return false };
+        self.put(path, share);
+        true
+    }
+
+    /// Puts the file at `path` on the list, or renews its entry. The whole path, when there is room.
+    fn enter(&mut self, path: &Path, name: Name) -> Option<PathBuf> {
+        let path = std::path::absolute(path).ok()?;
+        let is_new = !self.listed.contains_key(&path);
+        if is_new && self.listed.len() >= MOST_SHARES {
+            return None;
+        }
+        let listed = self.listed.entry(path.clone());
+        let listed =
+            listed.or_insert_with(|| Listed { name: name.clone(), gone_since: None, shares: Vec::new() });
+        if is_new || listed.name != name || listed.gone_since.is_some() {
+            (listed.name, listed.gone_since) = (name, None);
+            self.unsaved = true;
+        }
+        Some(path)
+    }
+
+    /// The file at `path`, which is on the list, is shared under the number `share`.
+    fn put(&mut self, path: PathBuf, share: ShareId) {
+        if let Some(listed) = self.listed.get_mut(&path) {
+            listed.shares.push(share);
+            self.by_share.insert(share, path);
+        }
+    }
+
+    /// Takes in what happened: what a download has brought is shared from then on.
+    pub(super) fn on_event(&mut self, event: &Event, sharing: &mut Sharing) {
+        match event {
+            Event::DownloadDone { download, path, summary } => {
+                if let Some(name) = sharing.name_of_download(*download)
+                    && let Some(path) = self.enter(path, name)
+                {
+                    self.awaited.insert(summary.content, path);
+                }
+            }
+            Event::Shared { share, content, name, .. } => {
+                if let Some(path) = self.awaited.remove(content) {
+                    self.put(path, *share);
+                    sharing.adopt(*share, name.clone(), *content);
+                }
+            }
+            Event::ShareFailed { share, error } => self.on_failure(*share, error),
+            _ => {}
+        }
+    }
+
+    fn on_failure(&mut self, share: ShareId, error: &DiskError) {
+        let Some(path) = self.by_share.remove(&share) else { return };
+        if may_come_back(&error.kind) {
+            if let Some(listed) = self.listed.get_mut(&path) {
+                listed.shares.retain(|&other| other != share);
+            }
+        } else {
+            self.remove(&path);
+        }
+    }
+
+    /// Takes the file off the list that is shared under `share`. All numbers under which it is, the last first.
+    pub(super) fn forget(&mut self, share: ShareId) -> Vec<ShareId> {
+        let path = self.by_share.get(&share).cloned();
+        path.map_or_else(|| vec![share], |path| self.remove(&path))
+    }
+
+    /// Something has taken the place of `share`: its file stays on the list only if it is what is shared in its place.
+    pub(super) fn replaced(&mut self, share: ShareId) {
+        let Some(path) = self.by_share.remove(&share) else { return };
+        let Some(listed) = self.listed.get_mut(&path) else { return };
+        listed.shares.retain(|&other| other != share);
+        if listed.shares.is_empty() {
+            self.remove(&path);
+        }
+    }
+
+    /// Takes the first file off the list that is called `name`, if there is one, shared just now or not.
+    pub(super) fn forget_named(&mut self, name: &str) -> Option<Vec<ShareId>> {
+        let path = self.listed.iter().find(|(_, listed)| listed.name.as_str() == name)?.0.clone();
+        Some(self.remove(&path))
+    }
+
+    fn remove(&mut self, path: &Path) -> Vec<ShareId> {
+        let Some(listed) = self.listed.remove(path) else { return Vec::new() };
+        self.unsaved = true;
+        let mut shares = listed.shares;
+        for share in &shares {
+            self.by_share.remove(share);
+        }
+        self.awaited.retain(|_, awaited| awaited != path);
+        // The first is served and the others stand by: without them nothing takes its place.
+        shares.reverse();
+        shares
+    }
+
+    /// Whether the list was written down so short a time ago.
+    pub(super) fn were_written_within(&self, time: Duration) -> bool {
+        self.written_at.is_some_and(|at| at.elapsed() < time)
+    }
+
+    /// Writes the list down when it has changed. What to tell the person when the disk does not take it.
+    pub(super) fn save(&mut self) -> Option<String> {
+        if !std::mem::take(&mut self.unsaved) {
+            return None;
+        }
+        match checked_file::write(&self.file, TITLE, self.listed.iter().map(line_of)) {
+            Ok(()) => {
+                (self.trouble_told, self.written_at) = (false, Some(Instant::now()));
+                None
+            }
+            Err(error) => {
+                self.unsaved = true;
+                let told = std::mem::replace(&mut self.trouble_told, true);
+                (!told)
+                    .then(|| format!("what is shared cannot be remembered: {}: {error}", self.file.display()))
+            }
+        }
+    }
+}
+
+/// Whether a file that failed so may be there and whole at the next start.
+fn may_come_back(kind: &DiskErrorKind) -> bool {
+    !matches!(
+        kind,
+        DiskErrorKind::NotAFile | DiskErrorKind::TooLong | DiskErrorKind::Name(_) | DiskErrorKind::Cancelled
+    )
+}
+
+fn restored(again: usize, missing: &[String]) -> Option<String> {
+    let files = |count: usize| if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
+    let mut line = match again {
+        0 if missing.is_empty() => return None,
+        0 => String::new(),
+        again => format!("sharing {} again", files(again)),
+    };
+    if !missing.is_empty() {
+        let said = missing.iter().take(NAMES_SAID).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = missing.len().saturating_sub(NAMES_SAID);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let gap = if line.is_empty() { "" } else { "; " };
+        line.push_str(&format!("{gap}not there now: {said}{more}"));
+    }
+    Some(line + " (unshare NAME forgets one)")
+}
+
+fn line_of((path, listed): (&PathBuf, &Listed)) -> String {
+    let Listed { name, gone_since, .. } = listed;
+    format!("{}\t{name}\t{}", gone_since.unwrap_or(0), checked_file::escaped(path))
+}
+
+fn read_line(line: &str) -> Option<(PathBuf, Listed)> {
+    let mut fields = line.split('\t');
+    let since: u64 = fields.next()?.parse().ok()?;
+    let name = Name::new(fields.next()?).ok()?;
+    let path = checked_file::unescaped(fields.next()?)?;
+    let gone_since = (since > 0).then_some(since);
+    fields.next().is_none().then_some((path, Listed { name, gone_since, shares: Vec::new() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).expect("a name")
+    }
+
+    fn list(folder: &Path) -> Shares {
+        let (shares, note) = Shares::open(folder.join("shares"));
+        assert_eq!(note, None);
+        shares
+    }
+
+    fn names(shares: &Shares) -> Vec<&str> {
+        shares.listed.values().map(|listed| listed.name.as_str()).collect()
+    }
+
+    fn failed(share: u32, kind: DiskErrorKind) -> Event {
+        Event::ShareFailed { share: ShareId(share), error: DiskError { path: "f".into(), kind } }
+    }
+
+    #[test]
+    fn what_is_sent_is_on_the_list_until_it_is_unshared() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut shares = list(folder.path());
+        assert!(shares.add(Path::new("/a/x y"), name("x y"), ShareId(1)));
+        assert!(shares.add(Path::new("/a/z"), name("z"), ShareId(2)));
+        assert!(shares.add(Path::new("/a/z"), name("z"), ShareId(3)));
+        assert_eq!(shares.save(), None);
+        assert_eq!(names(&list(folder.path())), ["x y", "z"]);
+        assert_eq!(shares.forget(ShareId(2)), [ShareId(3), ShareId(2)]);
+        assert_eq!(shares.forget(ShareId(9)), [ShareId(9)], "not on the list, and to be ended all the same");
+        assert_eq!(shares.save(), None);
+        assert_eq!(names(&list(folder.path())), ["x y"]);
+        assert_eq!(list(folder.path()).forget_named("x y"), Some(Vec::new()));
+        assert_eq!(shares.forget_named("y"), None);
+    }
+
+    #[test]
+    fn what_changed_or_is_gone_stays_on_the_list_and_what_can_never_be_shared_does_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut shares = list(folder.path());
+        let mut sharing = Sharing::default();
+        for (share, kind) in
+            [(1, DiskErrorKind::Changed), (2, DiskErrorKind::NotFound), (3, DiskErrorKind::NotAFile)]
+        {
+            assert!(shares.add(Path::new(&format!("/{share}")), name(&share.to_string()), ShareId(share)));
+            shares.on_event(&failed(share, kind), &mut sharing);
+        }
+        assert_eq!(names(&shares), ["1", "2"]);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_kept_for_a_month() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let there = folder.path().join("there");
+        fs::write(&there, "x").expect("written");
+        let mut shares = list(folder.path());
+        assert!(shares.add(&there, name("there"), ShareId(1)));
+        assert!(shares.add(&folder.path().join("gone"), name("gone"), ShareId(2)));
+        let first = 1_000_000;
+        let gone = folder.path().join("gone").display().to_string();
+        assert_eq!(shares.look(first), std::slice::from_ref(&gone));
+        assert_eq!(shares.save(), None);
+        let mut later = list(folder.path());
+        assert_eq!(later.look(first + GONE_FOR.as_secs()), [gone]);
+        assert_eq!(later.look(first + GONE_FOR.as_secs() + 1), [""; 0]);
+        assert_eq!(names(&later), ["there"]);
+        fs::write(folder.path().join("gone"), "back").expect("written");
+        let mut shares = list(folder.path());
+        assert_eq!(shares.look(first + GONE_FOR.as_secs() + 1), [""; 0], "it is there again");
+        assert_eq!(names(&shares), ["gone", "there"]);
+    }
+
+    #[test]
+    fn the_list_is_bounded() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut shares = list(folder.path());
+        let share = |number: usize| ShareId(number as u32);
+        for number in 1..=MOST_SHARES {
+            assert!(shares.add(Path::new(&format!("/{number}")), name("f"), share(number)));
+        }
+        assert!(!shares.add(Path::new("/more"), name("f"), share(0)));
+        assert!(shares.add(Path::new("/7"), name("f"), share(0)), "one that is on it");
+        shares.forget(share(1));
+        assert!(shares.add(Path::new("/more"), name("f"), share(0)));
+    }
+
+    #[test]
+    fn a_damaged_list_is_said_and_set_aside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("shares"), "riffle shares 1\n").expect("written");
+        let (shares, note) = Shares::open(folder.path().join("shares"));
+        assert!(shares.listed.is_empty() && note.is_some_and(|note| note.contains("send it again")));
+        assert!(folder.path().join("shares.damaged").exists());
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_kept_is_said_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut shares = list(&folder.path().join("nowhere"));
+        assert!(shares.add(Path::new("/a"), name("a"), ShareId(1)));
+        assert!(shares.save().is_some_and(|said| said.contains("cannot be remembered")));
+        assert_eq!(shares.save(), None);
+        fs::create_dir(folder.path().join("nowhere")).expect("made");
+        assert_eq!(shares.save(), None);
+        assert_eq!(names(&list(&folder.path().join("nowhere"))), ["a"], "kept as soon as it can be");
+    }
+
+    #[test]
+    fn one_line_tells_what_is_shared_again_and_what_is_not_there() {
+        assert_eq!(restored(0, &[]), None);
+        assert_eq!(restored(1, &[]).as_deref(), Some("sharing 1 file again (unshare NAME forgets one)"));
+        let missing = ["a", "b", "c", "d"].map(str::to_owned);
+        let line = "sharing 2 files again; not there now: a, b, c and 1 more (unshare NAME forgets one)";
+        assert_eq!(restored(2, &missing).as_deref(), Some(line));
+        assert!(restored(0, &missing[..1]).is_some_and(|line| line.starts_with("not there now: a (")));
+    }
+}

@@ -1,0 +1,356 @@
+//! What may be typed at the prompt: the table of commands, and reading one line into one of them.
+
+use std::path::PathBuf;
+
+use messages::{Name, Prefix};
+use riffle::Wanted;
+
+use crate::sharing::SendAs;
+use crate::{wanted, words};
+
+/// One command of the prompt, as `help` shows it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Topic {
+    /// The word that it begins with.
+    pub(crate) name: &'static str,
+    /// How it is typed.
+    pub(crate) usage: &'static str,
+    /// What it does, in one line.
+    pub(crate) summary: &'static str,
+}
+
+/// All commands, in the order in which `help` shows them.
+pub(crate) const TOPICS: &[Topic] = &[
+    Topic {
+        name: "send",
+        usage: "send [--name NAME] [--replace] FILE...",
+        summary: "share files, now and at the next start, until unshare",
+    },
+    Topic {
+        name: "download",
+        usage: "download [--wait] [--force] [--newest] [-o PATH] NAME|ID...",
+        summary: "fetch files, and share them too once they are there (or get, receive)",
+    },
+    Topic { name: "exit", usage: "exit", summary: "leave now; downloads go on where they were next time" },
+    Topic {
+        name: "list",
+        usage: "list [PREFIX]",
+        summary: "what the tracker knows, what most hosts share first",
+    },
+    Topic { name: "status", usage: "status", summary: "transfers: how far, how fast, from whom, why slow" },
+    Topic {
+        name: "peers",
+        usage: "peers",
+        summary: "who gives and who takes: rates, pieces, how each stands",
+    },
+    Topic {
+        name: "cancel",
+        usage: "cancel NUMBER|NAME",
+        summary: "give a download up; what has arrived is kept for the next time",
+    },
+    Topic {
+        name: "unshare",
+        usage: "unshare NAME|ID",
+        summary: "stop sharing a file, for good; the beginning of its id is enough",
+    },
+    Topic {
+        name: "limit",
+        usage: "limit [up|down RATE|none]",
+        summary: "the most in a second, all transfers together, e.g. limit up 10M, or 80Mbit",
+    },
+    Topic { name: "help", usage: "help [COMMAND]", summary: "this list, or one line of it" },
+];
+
+/// A command that was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// An empty line.
+    Nothing,
+    /// Share these files.
+    Send(Vec<PathBuf>, SendAs),
+    /// Fetch these contents.
+    Download(Fetch),
+    /// Show what the tracker knows under this prefix.
+    List(Prefix),
+    /// Show the transfers.
+    Status,
+    /// Show the sessions.
+    Peers,
+    /// Give a download up.
+    Cancel(Choice),
+    /// Stop sharing the file with this name, or whose id begins so.
+    Unshare(String),
+    /// Show the limits, or change one.
+    Limit(Option<LimitChange>),
+    /// Explain one command, or all.
+    Help(Option<&'static Topic>),
+    /// Leave.
+    Exit,
+}
+
+/// What `download` was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fetch {
+    /// What to fetch, each with what was typed for it.
+    pub(crate) wanted: Vec<Wanted>,
+    /// Where to, when it is not the usual folder.
+    pub(crate) output: Option<PathBuf>,
+    /// Whether to replace a file that is there with other content.
+    pub(crate) force: bool,
+    /// Whether to keep asking for what nobody shares yet.
+    pub(crate) wait: bool,
+}
+
+/// Which of several things is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The one with this number in `status`.
+    Number(u32),
+    /// The one with this name.
+    Name(String),
+}
+
+/// A change of one limit, in bytes a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LimitChange {
+    /// Of all uploads together.
+    Up(Option<u64>),
+    /// Of all downloads together.
+    Down(Option<u64>),
+}
+
+/// A line that is no command, and what to type instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Mistake {
+    /// A quote does not close.
+    #[error(transparent)]
+    Quote(#[from] words::OpenQuote),
+    /// The first word is no command.
+    #[error("there is no command \"{typed}\"; {}", hint(.nearest))]
+    Unknown {
+        /// What was typed.
+        typed: String,
+        /// The command that looks most like it.
+        nearest: Option<&'static str>,
+    },
+    /// The command is known, and the rest does not fit it.
+    #[error("{cause}; it is typed: {usage}")]
+    Usage {
+        /// What does not fit.
+        cause: String,
+        /// How it is typed.
+        usage: &'static str,
+    },
+}
+
+fn hint(nearest: &Option<&'static str>) -> String {
+    match nearest {
+        Some(name) => format!("did you mean \"{name}\"? help shows all"),
+        None => "help shows what there is".to_owned(),
+    }
+}
+
+/// Reads one line.
+///
+/// # Errors
+/// A [`Mistake`] that explains itself.
+pub(crate) fn parse(line: &str) -> Result<Verb, Mistake> {
+    let words = words::split(line)?;
+    let Some((name, rest)) = words.split_first() else {
+        return Ok(Verb::Nothing);
+    };
+    let topic =
+        topic(name).ok_or_else(|| Mistake::Unknown { typed: name.clone(), nearest: nearest(name) })?;
+    let read = match topic.name {
+        "send" => send(rest).map(|(files, send_as)| Verb::Send(files, send_as)),
+        "download" => fetch(rest).map(Verb::Download),
+        "list" => at_most_one(rest).and_then(|prefix| {
+            let prefix = Prefix::new(prefix.map_or("", String::as_str));
+            prefix.map(Verb::List).map_err(|error| error.to_string())
+        }),
+        "status" => none(rest).map(|()| Verb::Status),
+        "peers" => none(rest).map(|()| Verb::Peers),
+        "cancel" => one(rest, "the number or the name of a download").map(|word| Verb::Cancel(choice(word))),
+        "unshare" => one(rest, "the name or the id of a file").map(|word| Verb::Unshare(word.clone())),
+        "limit" => limit(rest).map(Verb::Limit),
+        "help" => at_most_one(rest).map(|word| Verb::Help(word.and_then(|word| self::topic(word)))),
+        _ => none(rest).map(|()| Verb::Exit),
+    };
+    read.map_err(|cause| Mistake::Usage { cause, usage: topic.usage })
+}
+
+fn topic(typed: &str) -> Option<&'static Topic> {
+    let name = match typed {
+        "quit" | "bye" => "exit",
+        "?" => "help",
+        "get" | "receive" => "download",
+        other => other,
+    };
+    TOPICS.iter().find(|topic| topic.name == name)
+}
+
+/// The command that `typed` was most likely meant to be.
+fn nearest(typed: &str) -> Option<&'static str> {
+    let common = match typed {
+        "fetch" => Some("download"),
+        "share" | "put" | "add" => Some("send"),
+        "ls" | "search" => Some("list"),
+        "stop" | "rm" => Some("cancel"),
+        _ => None,
+    };
+    let likeness = |topic: &&Topic| (strsim::jaro_winkler(&typed.to_lowercase(), topic.name) * 1000.0) as u32;
+    let most_alike = || TOPICS.iter().max_by_key(likeness).filter(|topic| likeness(topic) > 700);
+    common.or_else(|| most_alike().map(|topic| topic.name))
+}
+
+fn none(words: &[String]) -> Result<(), String> {
+    words.first().map_or(Ok(()), |word| Err(format!("\"{word}\" is too much")))
+}
+
+fn at_most_one(words: &[String]) -> Result<Option<&String>, String> {
+    none(words.get(1..).unwrap_or_default()).map(|()| words.first())
+}
+
+fn one<'a>(words: &'a [String], what: &str) -> Result<&'a String, String> {
+    at_most_one(words)?.ok_or_else(|| format!("{what} is missing"))
+}
+
+fn choice(word: &str) -> Choice {
+    let digits = word.strip_prefix('#').unwrap_or(word);
+    digits.parse().map_or_else(|_| Choice::Name(word.to_owned()), Choice::Number)
+}
+
+fn send(words: &[String]) -> Result<(Vec<PathBuf>, SendAs), String> {
+    let (mut files, mut send_as, mut options) = (Vec::new(), SendAs::default(), true);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--" if options => options = false,
+            "--replace" if options => send_as.replace = true,
+            "--name" if options => {
+                let name = words.next().ok_or("a name is missing behind --name")?;
+                let name = Name::new(name).map_err(|error| format!("\"{name}\": {error}"))?;
+                send_as.name = Some(name);
+            }
+            option if options && option.starts_with("--") => return Err(no_such_option(option, "file")),
+            file => files.push(PathBuf::from(file)),
+        }
+    }
+    match files.len() {
+        0 => Err("a file is missing".to_owned()),
+        2.. if send_as.name.is_some() => Err("--name is for one file".to_owned()),
+        _ => Ok((files, send_as)),
+    }
+}
+
+fn no_such_option(option: &str, what: &str) -> String {
+    format!("there is no option {option} (a {what} that begins so goes behind --)")
+}
+
+fn fetch(words: &[String]) -> Result<Fetch, String> {
+    let mut fetch = Fetch { wanted: Vec::new(), output: None, force: false, wait: false };
+    let mut words = words.iter();
+    let (mut options, mut newest) = (true, false);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--" if options => options = false,
+            "--wait" if options => fetch.wait = true,
+            "--newest" if options => newest = true,
+            "--force" if options => fetch.force = true,
+            "-o" | "--output" if options => {
+                fetch.output = Some(words.next().ok_or("a path is missing behind -o")?.into());
+            }
+            option if options && option.starts_with('-') => {
+                return Err(no_such_option(option, "name"));
+            }
+            name => {
+                fetch.wanted.push(wanted::parse(name).map_err(|error| format!("\"{name}\": {error}"))?);
+            }
+        }
+    }
+    if newest {
+        fetch.wanted = fetch.wanted.into_iter().map(wanted::newest).collect();
+    }
+    if fetch.wanted.is_empty() { Err("a name or an id is missing".to_owned()) } else { Ok(fetch) }
+}
+
+fn limit(words: &[String]) -> Result<Option<LimitChange>, String> {
+    let [direction, rate] = words else {
+        let nothing = words.is_empty();
+        return if nothing { Ok(None) } else { Err("a direction and a rate are expected".to_owned()) };
+    };
+    let change = match direction.as_str() {
+        "up" | "upload" => LimitChange::Up,
+        "down" | "download" => LimitChange::Down,
+        other => return Err(format!("\"{other}\" is neither up nor down")),
+    };
+    crate::settings::parse_rate(rate).map(change).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(line: &str) -> String {
+        parse(line).expect_err("a mistake").to_string()
+    }
+
+    #[test]
+    fn commands_are_read() {
+        assert_eq!(parse("  "), Ok(Verb::Nothing));
+        let plain = SendAs::default();
+        assert_eq!(parse("send 'a b' c"), Ok(Verb::Send(vec!["a b".into(), "c".into()], plain.clone())));
+        assert_eq!(parse("send -- --name"), Ok(Verb::Send(vec!["--name".into()], plain)));
+        let named = SendAs { name: Name::new("b").ok(), replace: true };
+        assert_eq!(parse("send a --name b --replace"), Ok(Verb::Send(vec!["a".into()], named)));
+        for verb in ["download x", "get x", "receive x"] {
+            assert_eq!(parse(verb), parse("download x"));
+        }
+        assert_eq!(parse("exit"), Ok(Verb::Exit));
+        assert_eq!(parse("quit"), Ok(Verb::Exit));
+        assert_eq!(parse("status"), Ok(Verb::Status));
+        assert_eq!(parse("cancel 2"), Ok(Verb::Cancel(Choice::Number(2))));
+        assert_eq!(parse("cancel #2"), Ok(Verb::Cancel(Choice::Number(2))));
+        assert_eq!(parse("unshare a.txt"), Ok(Verb::Unshare("a.txt".to_owned())));
+        assert_eq!(parse("list fi"), Ok(Verb::List(Prefix::new("fi").expect("short"))));
+        assert_eq!(parse("help send"), Ok(Verb::Help(Some(&TOPICS[0]))));
+        assert_eq!(parse("limit"), Ok(Verb::Limit(None)));
+        assert_eq!(parse("limit up 10MiB"), Ok(Verb::Limit(Some(LimitChange::Up(Some(10 << 20))))));
+        assert_eq!(parse("limit down none"), Ok(Verb::Limit(Some(LimitChange::Down(None)))));
+    }
+
+    #[test]
+    fn download_takes_its_options_anywhere() {
+        let Ok(Verb::Download(fetch)) = parse("download f.bin --wait -o 'my files' --force") else {
+            panic!("not a download");
+        };
+        assert_eq!(fetch.wanted, vec![wanted::parse("f.bin").expect("a name")]);
+        assert!(fetch.force);
+        assert_eq!((fetch.output, fetch.wait), (Some("my files".into()), true));
+        let Ok(Verb::Download(fetch)) = parse("download lab.img --newest f@cafe") else {
+            panic!("not a download");
+        };
+        let lab = messages::Name::new("lab.img").expect("a name");
+        assert_eq!(fetch.wanted, [Wanted::Newest(lab), wanted::parse("f@cafe").expect("a name")]);
+        assert!(matches!(parse("download -- --wait"), Ok(Verb::Download(Fetch { wait: false, .. }))));
+    }
+
+    #[test]
+    fn a_mistake_says_what_to_type() {
+        assert_eq!(
+            mistake("downlaod x"),
+            "there is no command \"downlaod\"; did you mean \"download\"? help shows all"
+        );
+        assert!(mistake("fetch x").contains("download"));
+        assert_eq!(mistake("xyzzy"), "there is no command \"xyzzy\"; help shows what there is");
+        assert_eq!(mistake("send"), "a file is missing; it is typed: send [--name NAME] [--replace] FILE...");
+        assert_eq!(mistake("send 'a"), "a quote is not closed");
+        assert!(mistake("send --name x a b").contains("for one file"));
+        assert!(mistake("send --strct a").contains("no option --strct"));
+        assert!(mistake("download").contains("a name or an id is missing"));
+        assert!(mistake("download -x").contains("no option -x"));
+        assert!(mistake("limit sideways 3").contains("neither up nor down"));
+        assert!(mistake("limit up fast").contains("fast"));
+        assert!(mistake("status now").contains("\"now\" is too much"));
+    }
+}

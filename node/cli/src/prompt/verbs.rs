@@ -1,0 +1,201 @@
+//! What each command does.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use riffle::{Command, DownloadOrder, Patience, ShareStatus};
+
+use super::awaited::Awaited;
+use super::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
+use super::{PROGRESS_EVERY, Prompt};
+use crate::commands::send::take_back;
+use crate::exit::{self, ExitCode};
+use crate::running::download_folder;
+use crate::sharing::SendAs;
+use crate::{fetching, peers, report, wanted};
+
+impl Prompt {
+    pub(super) async fn carry_out(&mut self, verb: Verb) {
+        match verb {
+            Verb::Nothing | Verb::Exit => {}
+            Verb::Send(files, send_as) => self.send(&files, &send_as),
+            Verb::Download(fetch) => self.download(fetch),
+            Verb::List(prefix) => {
+                let search = self.searches.list(prefix, &self.running.handle);
+                self.running.handle.command(search);
+                self.wait_for(Awaited::List);
+            }
+            Verb::Help(topic) => self.screen.results(&help(topic)),
+            Verb::Limit(change) => self.limit(change),
+            Verb::Status | Verb::Peers | Verb::Cancel(_) | Verb::Unshare(_) => self.with_status(verb).await,
+        }
+    }
+
+    fn send(&mut self, files: &[PathBuf], send_as: &SendAs) {
+        for file in files {
+            match self.sharing.begin(file, send_as, &self.running.handle) {
+                Ok((share, name)) => {
+                    if !self.shares.add(file, name, share) {
+                        self.screen.note("so many files are remembered that this one is not");
+                    }
+                }
+                Err(error) => self.refuse(ExitCode::of_disk(&error), &error.to_string()),
+            }
+        }
+        self.wait_for(Awaited::Announced { hashed_at: None });
+    }
+
+    fn download(&mut self, Fetch { wanted, output, force: replace, wait }: Fetch) {
+        let folder = match download_folder() {
+            Ok(folder) => folder,
+            Err(error) => return self.refuse(exit::code_of(&error), &format!("{error:#}")),
+        };
+        if let Some(objection) = fetching::objection(output.as_deref(), &folder, wanted.len()) {
+            return self.refuse(ExitCode::Usage, objection);
+        }
+        let patience = if wait { Patience::ENDLESS } else { self.patience };
+        let mut begun = BTreeSet::new();
+        for wanted in wanted {
+            let destination = fetching::destination(output.as_deref(), &folder);
+            let order = DownloadOrder { wanted, destination, replace, patience };
+            begun.insert(self.fetching.begin(order, &self.running.handle));
+        }
+        self.wait_for(Awaited::Identified { downloads: begun, patiently: wait });
+        self.progress_due = Instant::now() + PROGRESS_EVERY;
+    }
+
+    fn limit(&mut self, change: Option<LimitChange>) {
+        match change {
+            None => {}
+            Some(LimitChange::Up(limit)) => self.limits.0 = limit,
+            Some(LimitChange::Down(limit)) => self.limits.1 = limit,
+        }
+        let (upload, download) = self.limits;
+        if change.is_some() {
+            self.running.handle.command(Command::Limit { upload, download });
+        }
+        self.screen.result(&report::limits(upload, download));
+    }
+
+    /// Commands that look at the node before they do something.
+    async fn with_status(&mut self, verb: Verb) {
+        let Some(status) = self.running.handle.status().await else { return };
+        match verb {
+            Verb::Status => {
+                let tracker = self.running.tracker.words().to_string();
+                self.screen.results(&report::status(&status, &tracker));
+            }
+            Verb::Peers => self.screen.results(&peers::peers(&status)),
+            Verb::Cancel(choice) => {
+                let all = status.downloads.iter();
+                let chosen =
+                    choose(&choice, all.map(|one| (one.download, one.download.0, one.name.as_str())));
+                match chosen {
+                    Ok(download) => self.running.handle.command(Command::Cancel { download }),
+                    Err(why) => {
+                        let what = format!("no download {why}; status shows the downloads");
+                        self.refuse(ExitCode::NotFound, &what);
+                    }
+                }
+            }
+            Verb::Unshare(choice) => self.unshare(&status.shares, &choice),
+            _ => {}
+        }
+    }
+
+    fn unshare(&mut self, all: &[ShareStatus], choice: &str) {
+        let (name, shares) = match chosen_share(all, choice) {
+            Some(chosen) => (chosen.name.as_str(), self.shares.forget(chosen.share)),
+            // Not there at the start, or changed since: on the list all the same.
+            None => match self.shares.forget_named(choice) {
+                Some(shares) => (choice, shares),
+                None => {
+                    let what = format!("no share \"{choice}\"; status shows the shares");
+                    return self.refuse(ExitCode::NotFound, &what);
+                }
+            },
+        };
+        take_back(&shares, &mut self.sharing, &self.running.handle);
+        self.screen.note(&format!("{name} is no longer shared"));
+    }
+}
+
+/// The one of `all` (each with its number and its name) that is meant, or what was looked for.
+fn choose<'a, T: Copy>(choice: &Choice, all: impl Iterator<Item = (T, u32, &'a str)>) -> Result<T, String> {
+    let mut all = all;
+    let found = match choice {
+        Choice::Number(wanted) => {
+            all.find(|(_, number, name)| number == wanted || *name == wanted.to_string())
+        }
+        Choice::Name(wanted) => all.find(|(_, _, name)| name == wanted),
+    };
+    let looked_for = || match choice {
+        Choice::Number(number) => format!("#{number}"),
+        Choice::Name(name) => format!("\"{name}\""),
+    };
+    found.map(|(chosen, ..)| chosen).ok_or_else(looked_for)
+}
+
+/// The share that is called `typed`, else the first whose id begins so.
+fn chosen_share<'a>(shares: &'a [ShareStatus], typed: &str) -> Option<&'a ShareStatus> {
+    let typed_id = typed.to_ascii_lowercase();
+    let has_id = |share: &&ShareStatus| {
+        typed.len() >= wanted::SHORTEST_PREFIX
+            && share.content.is_some_and(|content| content.to_string().starts_with(&typed_id))
+    };
+    let named = shares.iter().find(|share| share.name.as_str() == typed);
+    named.or_else(|| shares.iter().find(has_id))
+}
+
+fn help(topic: Option<&'static Topic>) -> Vec<String> {
+    let line = |topic: &Topic| format!("  {:<42}{}", topic.usage, topic.summary);
+    let topics = topic.map_or(TOPICS, std::slice::from_ref);
+    let mut lines: Vec<String> = topics.iter().map(line).collect();
+    if topic.is_none() {
+        lines.push("names with spaces go in quotes; Tab completes; Ctrl-D leaves".to_owned());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use messages::{ContentId, Name};
+    use riffle::ShareId;
+
+    use super::*;
+
+    #[test]
+    fn a_thing_is_chosen_by_number_or_name() {
+        let all = || [('a', 1, "x"), ('b', 2, "7")].into_iter();
+        assert_eq!(choose(&Choice::Number(1), all()), Ok('a'));
+        assert_eq!(choose(&Choice::Number(7), all()), Ok('b'));
+        assert_eq!(choose(&Choice::Name("x".to_owned()), all()), Ok('a'));
+        assert_eq!(choose(&Choice::Name("y".to_owned()), all()), Err("\"y\"".to_owned()));
+    }
+
+    #[test]
+    fn a_share_is_chosen_by_its_name_before_its_id() {
+        let share = |number, name: &str, byte| ShareStatus {
+            permille: 1000,
+            share: ShareId(number),
+            name: Name::new(name).expect("a name"),
+            content: Some(ContentId::from_bytes([byte; 32])),
+            length: 1,
+            sent: 0,
+        };
+        let shares = [share(1, "x", 0xab), share(2, "abab", 0xcd)];
+        let number = |typed| chosen_share(&shares, typed).map(|share| share.share.0);
+        assert_eq!(number("x"), Some(1));
+        assert_eq!(number("abab"), Some(2));
+        assert_eq!(number("ABABAB"), Some(1));
+        assert_eq!((number("cd"), number("zz")), (None, None));
+    }
+
+    #[test]
+    fn help_shows_every_command() {
+        let lines = help(None);
+        assert!(TOPICS.iter().all(|topic| lines.iter().any(|line| line.contains(topic.usage))));
+        assert_eq!(help(Some(&TOPICS[0])).len(), 1);
+    }
+}

@@ -1,0 +1,259 @@
+//! Which settings hold: a flag goes before the environment, that before the file, that before the default.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use config::{ConfigError, Limit, NodeSettings, Period, UploadSettings};
+use etcetera::BaseStrategy as _;
+
+use crate::arguments::Common;
+use crate::exit::{ExitCode, Stop};
+
+/// The settings of a node of this program. `common` holds the flags, and the environment where there was no flag.
+///
+/// # Errors
+/// A settings file that cannot be read or is wrong: [`crate::exit::ExitCode::Usage`], with one line that names it.
+pub(crate) fn load(common: &Common) -> Result<NodeSettings> {
+    let mut settings = match &common.config {
+        Some(file) => read(file)?.ok_or_else(|| Stop::usage(format!("{}: no such file", file.display())))?,
+        None => default_file().map_or(Ok(None), |file| read(&file))?.unwrap_or_default(),
+    };
+    overlay(&mut settings, common.clone());
+    Ok(settings)
+}
+
+/// Lets what the command line says go before what the file says.
+fn overlay(settings: &mut NodeSettings, common: Common) {
+    let Common {
+        id,
+        tracker,
+        dir,
+        listen,
+        upload_limit,
+        upload_policy,
+        upload_slots,
+        upload_period,
+        download_limit,
+        quiet,
+        progress,
+        log_dir,
+        log_level,
+        log_size,
+        log_files,
+        config: _,
+        state_dir,
+    } = common;
+    settings.id = id.or(settings.id.take());
+    settings.tracker = tracker.or(settings.tracker.take());
+    settings.dir = dir.or(settings.dir.take());
+    settings.listen = listen.unwrap_or(settings.listen);
+    settings.upload.limit = upload_limit.unwrap_or(settings.upload.limit);
+    settings.upload.policy = upload_policy.unwrap_or(settings.upload.policy);
+    settings.upload.slots = upload_slots.unwrap_or(settings.upload.slots);
+    settings.upload.period = upload_period.map_or(settings.upload.period, Duration::from);
+    settings.download.limit = download_limit.unwrap_or(settings.download.limit);
+    settings.quiet |= quiet;
+    settings.progress_period = progress.unwrap_or(settings.progress_period);
+    settings.log_dir = log_dir.or(settings.log_dir.take()).filter(|folder| !folder.as_os_str().is_empty());
+    settings.log_size = log_size.unwrap_or(settings.log_size);
+    settings.log_files = log_files.unwrap_or(settings.log_files);
+    settings.state_dir = state_dir.or(settings.state_dir.take());
+    if let Some(level) = log_level {
+        settings.log_level = level;
+    }
+}
+
+/// `None`: there is no such file.
+fn read(file: &Path) -> Result<Option<NodeSettings>> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Stop::usage(format!("{}: {error}", file.display())).into()),
+    };
+    let settings = NodeSettings::from_toml(&text);
+    settings.map(Some).map_err(|error| Stop::usage(format!("{}: {error}", file.display())).into())
+}
+
+fn default_file() -> Option<PathBuf> {
+    let strategy = etcetera::choose_base_strategy().ok()?;
+    Some(strategy.config_dir().join("riffle").join("node.toml"))
+}
+
+/// The log folder: the one that was named, else `logs` in the state folder, be it named or the user's own.
+///
+/// # Errors
+/// When there is neither.
+pub(crate) fn log_folder(settings: &NodeSettings) -> Result<PathBuf> {
+    match &settings.log_dir {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(state_root(settings)?.join("logs")),
+    }
+}
+
+/// Where nodes keep their state folders: what was named, else the user's own.
+///
+/// # Errors
+/// When there is neither.
+pub(crate) fn state_root(settings: &NodeSettings) -> Result<PathBuf> {
+    settings.state_dir.clone().map_or_else(default_state_root, Ok)
+}
+
+/// The state folder of a person who named none: `$XDG_STATE_HOME/riffle`.
+fn default_state_root() -> Result<PathBuf> {
+    let strategy = etcetera::choose_base_strategy().map_err(|_| {
+        Stop::new(ExitCode::Io, "there is no home folder to keep state in: --state-dir names a folder")
+    })?;
+    Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("riffle"))
+}
+
+/// A folder that no other host sees: the session's own, else one of this user among the temporary ones.
+pub(crate) fn folder_of_this_host() -> PathBuf {
+    let own = etcetera::choose_base_strategy().ok().and_then(|strategy| strategy.runtime_dir());
+    own.map_or_else(
+        || std::env::temp_dir().join(format!("riffle-{}", rustix::process::geteuid().as_raw())),
+        |own| own.join("riffle"),
+    )
+}
+
+/// How many are served at once, as a person types it: in the range that the settings file has.
+pub(crate) fn upload_slots(text: &str) -> Result<u8, String> {
+    let count: i64 = text.trim().parse().map_err(|_| format!("`{text}` is not a whole number"))?;
+    upload("slots", &count.to_string()).map(|upload| upload.slots)
+}
+
+/// How often it is looked again who is served, as a person types it: in the range that the settings file has.
+pub(crate) fn upload_period(text: &str) -> Result<Period, String> {
+    let period: Period = text.parse().map_err(|error: config::ValueError| error.to_string())?;
+    upload("period", &format!("\"{period}\"")).map(|upload| Period(upload.period))
+}
+
+/// Reads one value as a settings file with nothing else: what is in range is written down in one place, and refused in the
+/// same words wherever it stands.
+fn upload(key: &str, value: &str) -> Result<UploadSettings, String> {
+    let settings = NodeSettings::from_toml(&format!("[upload]\n{key} = {value}\n"));
+    settings.map(|settings| settings.upload).map_err(|error| match error {
+        // The line and the key are those of no file that a person wrote.
+        ConfigError::Value { message, .. } => message,
+        other => other.to_string(),
+    })
+}
+
+/// A limit as a person types it, in bytes a second; `None`: no limit.
+pub(crate) fn parse_rate(text: &str) -> Result<Option<u64>, String> {
+    text.parse().map(bytes_per_second).map_err(|error: config::ValueError| error.to_string())
+}
+
+/// A limit as the core takes it.
+pub(crate) fn bytes_per_second(limit: Limit) -> Option<u64> {
+    limit.rate().map(std::num::NonZeroU64::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::{ExitCode, code_of};
+
+    fn with_file(text: &str) -> (tempfile::TempDir, Common) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("node.toml");
+        fs::write(&file, text).expect("written");
+        (folder, Common { config: Some(file), ..Common::default() })
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
+        let (_folder, mut common) =
+            with_file("id = \"file\"\nlog_level = \"debug\"\n[upload]\nlimit = \"1MiB\"\n");
+        common.id = Some("flag".parse().expect("a label"));
+        let settings = load(&common).expect("right");
+        assert_eq!(settings.id.as_ref().map(config::NodeLabel::as_str), Some("flag"));
+        assert_eq!(settings.log_level, "debug");
+        assert_eq!(bytes_per_second(settings.upload.limit), Some(1 << 20));
+        assert_eq!(settings.download, config::DownloadSettings::default());
+    }
+
+    #[test]
+    fn how_places_are_given_out_is_overridden_one_by_one() {
+        let (_folder, mut common) = with_file("[upload]\npolicy = \"fair\"\nslots = 6\nperiod = \"10s\"\n");
+        let upload = |common: &Common| load(common).expect("right").upload;
+        let file = UploadSettings {
+            policy: config::UploadPolicy::Fair,
+            slots: 6,
+            period: Duration::from_secs(10),
+            ..UploadSettings::default()
+        };
+        assert_eq!(upload(&common), file);
+        common.upload_slots = Some(2);
+        assert_eq!(upload(&common), UploadSettings { slots: 2, ..file.clone() });
+        common.upload_policy = Some(config::UploadPolicy::TitForTat);
+        common.upload_period = Some(Period(Duration::from_millis(100)));
+        let policy = config::UploadPolicy::TitForTat;
+        assert_eq!(
+            upload(&common),
+            UploadSettings { policy, slots: 2, period: Duration::from_millis(100), ..file }
+        );
+    }
+
+    #[test]
+    fn a_flag_has_the_range_of_the_file_and_says_so_in_its_words() {
+        assert_eq!((upload_slots("2"), upload_slots(" 64 ")), (Ok(2), Ok(64)));
+        for (text, message) in [
+            ("1", "must be from 2 to 64, not 1"),
+            ("65", "must be from 2 to 64, not 65"),
+            ("256", "must be a whole number from 0 to 255, not 256"),
+            ("-1", "must be a whole number from 0 to 255, not -1"),
+            ("many", "`many` is not a whole number"),
+            ("2\nlimit = 0", "`2\nlimit = 0` is not a whole number"),
+        ] {
+            assert_eq!(upload_slots(text), Err(message.to_owned()));
+        }
+        assert_eq!(upload_period("100ms"), Ok(Period(Duration::from_millis(100))));
+        assert_eq!(upload_period("3650d"), Ok(Period(config::MAX_PERIOD)));
+        for (text, message) in [
+            ("99ms", "must be from \"100ms\" to \"3650d\", not \"99ms\""),
+            ("3651d", "`3651d` is too large"),
+            ("30", "the duration `30` needs a unit: write ms, s, m, h or d, such as 30s"),
+        ] {
+            assert_eq!(upload_period(text), Err(message.to_owned()));
+        }
+        let (_folder, common) = with_file("[upload]\nslots = 65\n");
+        let error = load(&common).expect_err("out of range").to_string();
+        assert!(error.ends_with("must be from 2 to 64, not 65"), "{error}");
+    }
+
+    #[test]
+    fn a_limit_can_be_taken_away_by_a_flag() {
+        let (_folder, mut common) = with_file("[upload]\nlimit = \"1MiB\"\n");
+        common.upload_limit = Some(Limit::NONE);
+        assert_eq!(bytes_per_second(load(&common).expect("right").upload.limit), None);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_file_and_the_nearest_key() {
+        let (_folder, common) = with_file("lisden = \"[::]:0\"\n");
+        let error = load(&common).expect_err("unknown");
+        assert_eq!(code_of(&error), ExitCode::Usage);
+        let message = error.to_string();
+        assert!(message.contains("node.toml") && message.contains("lisden") && message.contains("`listen`"));
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_be_there() {
+        let common = Common { config: Some("/nowhere/node.toml".into()), ..Common::default() };
+        let error = load(&common).expect_err("missing");
+        assert_eq!(
+            (code_of(&error), error.to_string().as_str()),
+            (ExitCode::Usage, "/nowhere/node.toml: no such file")
+        );
+    }
+
+    #[test]
+    fn rates_are_read_as_people_write_them() {
+        assert_eq!(parse_rate("10MiB"), Ok(Some(10 << 20)));
+        assert_eq!(parse_rate("none"), Ok(None));
+        assert!(parse_rate("fast").expect_err("no rate").contains("fast"));
+    }
+}

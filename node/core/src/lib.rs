@@ -1,0 +1,42 @@
+#![doc = include_str!("../../README.md")]
+
+mod account;
+mod announce;
+mod buffers;
+mod choice;
+mod command;
+mod context;
+mod disk;
+mod download;
+mod event;
+mod flow;
+mod ids;
+mod inquiry;
+mod limiter;
+mod meter;
+mod node;
+mod output;
+mod owner;
+mod paths;
+mod question;
+mod rate;
+mod runs;
+mod status;
+mod waiting;
+
+pub use account::{Account, Giver};
+pub use choice::{Choice, choose, favourite};
+pub use command::{Command, Destination, DownloadOrder, Patience, Wanted};
+pub use disk::{
+    DiskError, DiskErrorKind, DiskRequest, DiskResult, Doubt, FinishError, HashedAgain, Opened, StoreError,
+};
+pub use event::{Event, Failure, SessionEnd, Share, Summary};
+pub use ids::{BufferId, DownloadId, SearchId, ShareId};
+pub use inquiry::{Inquiry, InquiryEnd, InquiryStep, Question};
+pub use node::{Identity, Node};
+pub use output::{BufferChange, Burst, BurstPart, Outgoing, Output, PingAmong, Place, Reason, Source, Wait};
+pub use status::{
+    Counters, DownloadStatus, Holders, OwnerState, OwnerStatus, ShareStatus, Status, TrackerStanding,
+    UploadStanding, UploadStatus,
+};
+pub use waiting::Waiting;

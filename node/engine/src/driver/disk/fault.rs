@@ -1,0 +1,71 @@
+//! The system's errors in the words of the core.
+
+use std::io;
+use std::path::Path;
+
+use riffle_core::{DiskError, DiskErrorKind};
+
+/// What `cause`, met at `path`, is to the core.
+pub(crate) fn disk_error(path: &Path, cause: &io::Error) -> DiskError {
+    error(path, kind_of(cause))
+}
+
+/// An error of that kind at `path`.
+pub(crate) fn error(path: &Path, kind: DiskErrorKind) -> DiskError {
+    DiskError { path: path.to_owned(), kind }
+}
+
+/// What is said of `path` when the work for it ended without a result: a defect of this program.
+pub(crate) fn internal(path: &Path) -> DiskError {
+    error(path, DiskErrorKind::Internal)
+}
+
+/// Whether `cause` says something about this moment, and nothing about what stands at the path.
+pub(crate) fn is_passing(cause: &io::Error) -> bool {
+    let passing = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EIO, libc::ESTALE];
+    cause.raw_os_error().is_some_and(|number| passing.contains(&number))
+}
+
+fn kind_of(cause: &io::Error) -> DiskErrorKind {
+    if matches!(cause.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
+        return DiskErrorKind::TooManyOpen;
+    }
+    // A link where none is followed.
+    if cause.raw_os_error() == Some(libc::ELOOP) {
+        return DiskErrorKind::NotAFile;
+    }
+    match cause.kind() {
+        io::ErrorKind::NotFound => DiskErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied => DiskErrorKind::Permission,
+        io::ErrorKind::ReadOnlyFilesystem => DiskErrorKind::ReadOnly,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DiskErrorKind::Full { needed: 0 },
+        io::ErrorKind::FileTooLarge => DiskErrorKind::TooLarge,
+        io::ErrorKind::IsADirectory => DiskErrorKind::NotAFile,
+        // A file that ends before its length was shortened by somebody else.
+        io::ErrorKind::UnexpectedEof => DiskErrorKind::Changed,
+        _ => DiskErrorKind::Other(cause.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_that_have_an_exit_code_keep_their_kind() {
+        let kind = |number| kind_of(&io::Error::from_raw_os_error(number));
+        assert_eq!(kind(libc::ENOENT), DiskErrorKind::NotFound);
+        assert_eq!(kind(libc::EACCES), DiskErrorKind::Permission);
+        assert_eq!(kind(libc::EROFS), DiskErrorKind::ReadOnly);
+        assert_eq!(kind(libc::ENOSPC), DiskErrorKind::Full { needed: 0 });
+        assert_eq!(kind(libc::EDQUOT), DiskErrorKind::Full { needed: 0 });
+        assert_eq!(kind(libc::EFBIG), DiskErrorKind::TooLarge);
+        assert_eq!(kind(libc::EMFILE), DiskErrorKind::TooManyOpen);
+        assert_eq!(kind(libc::ENFILE), DiskErrorKind::TooManyOpen);
+        assert_eq!(kind(libc::ELOOP), DiskErrorKind::NotAFile);
+        assert!(matches!(kind(libc::EIO), DiskErrorKind::Other(_)));
+        let passing = |number| is_passing(&io::Error::from_raw_os_error(number));
+        assert!(passing(libc::EMFILE) && passing(libc::ESTALE));
+        assert!(!passing(libc::ENOENT) && !passing(libc::ELOOP) && !passing(libc::EACCES));
+    }
+}

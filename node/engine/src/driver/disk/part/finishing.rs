@@ -1,0 +1,141 @@
+//! How a part file with all its pieces becomes the finished file.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::{Arc, PoisonError};
+
+use messages::PieceIndex;
+use riffle_core::{DiskError, DiskErrorKind, FinishError};
+
+use super::{Ledger, Part, forget, remove};
+use crate::driver::disk::identity::FileIdentity;
+use crate::driver::disk::journal::{leads_to, open_regular_file};
+use crate::driver::disk::nameless::give_name;
+use crate::driver::disk::owner::{OTHERS_WRITE, mode_of_new_file, set_mode};
+use crate::driver::disk::place::sync_folder_of;
+use crate::driver::disk::room::full_or_else;
+use crate::driver::disk::tree::{PieceDigest, Subtree, digests_of, root_of};
+
+impl Part {
+    /// Checks the whole, makes it durable and gives it its name. The identity is that of the finished file.
+    ///
+    /// # Errors
+    /// When the whole does not match: then nothing is kept. When the disk does not do it: then all is kept.
+    pub(crate) fn finish(&self) -> Result<FileIdentity, FinishError> {
+        let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledger = self.ledger();
+        let subtrees: Option<Vec<Subtree>> = ledger.subtrees.iter().copied().collect();
+        let Some(subtrees) = subtrees else { return Err(self.spoiled("does not have all pieces").into()) };
+        if root_of(self.manifest.layout(), &subtrees) != *self.manifest.root() {
+            ledger.ended = true;
+            remove(ledger.journal.take());
+            self.part.remove();
+            return Err(FinishError::Integrity);
+        }
+        self.bring_to_disk(&mut ledger)?;
+        if self.part.is_lost() {
+            return Err(self.spoiled("was removed or replaced while it was written to").into());
+        }
+        let finished = match self.give_name() {
+            // Nothing keeps two programs from fetching the same small file, and the other was sooner.
+            Err(other) if other.kind == DiskErrorKind::ExistsOther => self.same_at_target().ok_or(other)?,
+            named => named.map(|()| self.part.file.clone())?,
+        };
+        ledger.ended = true;
+        remove(ledger.journal.take());
+        drop(ledger);
+        // It has its name; whoever opens it now may lock it.
+        let _ = rustix::fs::flock(&*self.part.file, rustix::fs::FlockOperation::Unlock);
+        FileIdentity::of_file(&finished).map_err(|cause| self.fault(&cause).into())
+    }
+
+    /// The file at the target, when it has the one piece that this one has.
+    fn same_at_target(&self) -> Option<Arc<File>> {
+        let layout = self.manifest.layout();
+        if layout.pieces() > 1 {
+            return None;
+        }
+        let file = open_regular_file(&self.place.target).ok()?;
+        let is_as_long = file.metadata().is_ok_and(|found| found.len() == layout.length());
+        // Of one piece, the value is that of the whole.
+        let is_same = is_as_long && self.digest_in(&file, PieceIndex(0))?.subtree == *self.manifest.root();
+        is_same.then(|| {
+            self.part.remove();
+            Arc::new(file)
+        })
+    }
+
+    /// The file becomes the finished one, as open as any new file in its folder.
+    fn give_name(&self) -> Result<(), DiskError> {
+        let (place, file) = (&self.place, &*self.part.file);
+        match &self.part.name {
+            Some(name) => {
+                let mode = mode_of_new_file(&place.folder);
+                // After a crash in between it is still a part file of ours.
+                set_mode(file, mode & !OTHERS_WRITE);
+                place.rename(name)?;
+                if mode & OTHERS_WRITE != 0 {
+                    set_mode(file, mode);
+                }
+            }
+            None => {
+                let name = give_name(file, place, self.content)?;
+                place.rename(&name).inspect_err(|_| {
+                    // It keeps its bytes without a name.
+                    let _ = std::fs::remove_file(&name);
+                })?;
+            }
+        }
+        sync_folder_of(&place.target);
+        // Names are all that the system renames: another file may have had that one by then.
+        if leads_to(&place.target, file) {
+            return Ok(());
+        }
+        Err(self.spoiled("was replaced by something else as it got its name"))
+    }
+
+    /// Syncs all, and reads back what cannot be believed to be what was written.
+    fn bring_to_disk(&self, ledger: &mut Ledger) -> Result<(), DiskError> {
+        let layout = self.manifest.layout();
+        if let Err(cause) = self.writing.sync_all(&self.part.file) {
+            let unsynced = std::mem::take(&mut ledger.unsynced);
+            ledger.suspect(unsynced);
+            return Err(full_or_else(&self.part.file, self.path(), &cause, 0, layout.length()));
+        }
+        let now = self.part.file.metadata().map_err(|cause| self.fault(&cause))?;
+        if now.len() != layout.length() {
+            ledger.suspect_all(self);
+        }
+        ledger.look_for_other_writers(self);
+        let wrong: Vec<PieceIndex> = std::mem::take(&mut ledger.suspect)
+            .into_iter()
+            .filter(|piece| !self.is_on_disk(*piece, ledger.subtrees[piece.0 as usize]))
+            .collect();
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        for piece in &wrong {
+            ledger.subtrees[piece.0 as usize] = None;
+        }
+        ledger.doubt(&wrong);
+        Err(self.spoiled("does not have the bytes that were written to it"))
+    }
+
+    /// Whether the disk itself has what the piece must be.
+    fn is_on_disk(&self, piece: PieceIndex, subtree: Option<Subtree>) -> bool {
+        let Some(span) = self.manifest.layout().span(piece) else { return false };
+        forget(&self.part.file, span.start, span.end - span.start);
+        let Some(found) = self.digest_in(&self.part.file, piece) else { return false };
+        self.manifest.piece_hash(piece) == Some(&found.hash)
+            && subtree.is_none_or(|said| said == found.subtree)
+    }
+
+    /// What `file` has in the place of a piece.
+    fn digest_in(&self, file: &File, piece: PieceIndex) -> Option<PieceDigest> {
+        let layout = self.manifest.layout();
+        let span = layout.span(piece)?;
+        let mut bytes = vec![0; (span.end - span.start) as usize];
+        file.read_exact_at(&mut bytes, span.start).ok()?;
+        digests_of(&[(layout, piece, &bytes)]).pop()
+    }
+}

@@ -1,0 +1,160 @@
+//! What the workers have to say to the network thread; no request stays without an answer, whatever becomes of its worker.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use messages::{Manifest, ManifestError, PieceIndex};
+use riffle_core::{BufferId, DiskError, DiskResult, DownloadId, FinishError, Opened, ShareId, StoreError};
+use tokio::sync::mpsc;
+
+use super::part::Part;
+use super::{FileIdentity, ServedFile};
+
+/// What a worker has done.
+pub(crate) enum Done {
+    /// Something that only the core needs to hear.
+    Told(DiskResult),
+    /// A file is hashed and open.
+    Shared { share: ShareId, manifest: Arc<Manifest>, served: ServedFile },
+    /// A manifest was checked.
+    ManifestChecked { download: DownloadId, loan: Loan, result: Result<Arc<Manifest>, ManifestError> },
+    /// A download's files are open; `part` is `None` when the target was there already.
+    Opened {
+        download: DownloadId,
+        share: ShareId,
+        opened: Opened,
+        served: ServedFile,
+        part: Option<Arc<Part>>,
+    },
+    /// A piece was stored, or not.
+    Stored { download: DownloadId, piece: PieceIndex, loan: Loan, result: Result<(), StoreError> },
+    /// A download has its name, or not.
+    Finished {
+        download: DownloadId,
+        share: ShareId,
+        path: PathBuf,
+        result: Result<FileIdentity, FinishError>,
+    },
+    /// A block of a served file was read into memory.
+    Populated { share: ShareId, block: usize, result: Result<(), DiskError> },
+    /// A served file that had been closed is open again, or cannot be.
+    Reopened { share: ShareId, result: Result<ServedFile, DiskError> },
+    /// A served file was compared with what was announced.
+    Checked { share: ShareId, result: Result<(), DiskError> },
+}
+
+/// A pool buffer on its way through a worker.
+pub(crate) struct Loan {
+    /// Its number.
+    pub(crate) buffer: BufferId,
+    /// Its memory.
+    pub(crate) bytes: Box<[u8]>,
+}
+
+/// Where workers say what they have done.
+#[derive(Clone)]
+pub(crate) struct Results {
+    sender: mpsc::UnboundedSender<Done>,
+    /// What is said if nothing else was when the last clone goes.
+    owed: Option<Arc<Owed>>,
+}
+
+struct Owed {
+    sender: mpsc::UnboundedSender<Done>,
+    otherwise: Mutex<Option<Done>>,
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        let otherwise = self.otherwise.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(done) = otherwise.take() {
+            let _ = self.sender.send(done);
+        }
+    }
+}
+
+impl Results {
+    /// Results, and where they arrive. There is at most one for each request that the core has not yet heard of, and
+    /// a few for each file of the shelf.
+    pub(crate) fn channel() -> (Results, mpsc::UnboundedReceiver<Done>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Results { sender, owed: None }, receiver)
+    }
+
+    /// For one request: `otherwise` is said when the work for it ends, by a panic or forgotten, without an answer.
+    pub(crate) fn owing(&self, otherwise: Done) -> Results {
+        let (sender, otherwise) = (self.sender.clone(), Mutex::new(Some(otherwise)));
+        let owed = Owed { sender: sender.clone(), otherwise };
+        Results { sender, owed: Some(Arc::new(owed)) }
+    }
+
+    /// Says it; nobody listens when the node has ended.
+    pub(crate) fn send(&self, done: Done) {
+        if let Some(owed) = &self.owed
+            && !matches!(done, Done::Told(DiskResult::Hashing { .. } | DiskResult::WithoutLocks { .. }))
+        {
+            *owed.otherwise.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        let _ = self.sender.send(done);
+    }
+
+    pub(super) fn tell(&self, result: DiskResult) {
+        self.send(Done::Told(result));
+    }
+}
+
+/// What `work` comes to; `None`, and a line in the log, when it panics.
+pub(crate) fn unless_it_panics<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let caught = catch_unwind(AssertUnwindSafe(work));
+    caught
+        .inspect_err(|panic| tracing::error!(why = words_of(&**panic), "a disk worker's task panicked"))
+        .ok()
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(share: u32, good: bool) -> Done {
+        let error = DiskError { path: "f".into(), kind: riffle_core::DiskErrorKind::Internal };
+        Done::Checked { share: ShareId(share), result: if good { Ok(()) } else { Err(error) } }
+    }
+
+    fn heard(receiver: &mut mpsc::UnboundedReceiver<Done>) -> Option<(u32, bool)> {
+        match receiver.try_recv() {
+            Ok(Done::Checked { share, result }) => Some((share.0, result.is_ok())),
+            Ok(_) => panic!("another result"),
+            Err(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_request_is_answered_once_however_its_work_ends() {
+        let (results, mut receiver) = Results::channel();
+        let owing = results.owing(checked(1, false));
+        let elsewhere = owing.clone();
+        elsewhere.send(checked(1, true));
+        drop((owing, elsewhere));
+        assert_eq!(heard(&mut receiver), Some((1, true)));
+        assert_eq!(heard(&mut receiver), None);
+
+        let owing = results.owing(checked(2, false));
+        let elsewhere = owing.clone();
+        assert!(unless_it_panics(move || -> () { std::panic::panic_any(owing.owed.is_some()) }).is_none());
+        assert_eq!(heard(&mut receiver), None, "somebody else may still answer");
+        drop(elsewhere);
+        assert_eq!(heard(&mut receiver), Some((2, false)));
+
+        let owing = results.owing(checked(3, false));
+        owing.tell(DiskResult::Hashing { share: ShareId(3), done: 1, total: 2 });
+        assert!(matches!(receiver.try_recv(), Ok(Done::Told(DiskResult::Hashing { .. }))));
+        drop(owing);
+        assert_eq!(heard(&mut receiver), Some((3, false)), "progress is no answer");
+    }
+}

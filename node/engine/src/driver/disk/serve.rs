@@ -1,0 +1,127 @@
+//! What is done on a worker for a file that is served: pages read and let go, the file compared, closed and opened again.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use riffle_core::{DiskError, DiskErrorKind, ShareId};
+
+use super::fault::{self, disk_error, error};
+use super::identity::FileIdentity;
+use super::share::open_regular;
+use super::workers::{Lane, Queue};
+use super::{Done, Results};
+use crate::driver::mapping::MappedFile;
+
+/// A file that bursts are taken from.
+pub(crate) struct ServedFile {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// It, opened.
+    pub(crate) file: Arc<File>,
+    /// Its bytes; `None` when it has none.
+    pub(crate) map: Option<Arc<MappedFile>>,
+    /// What it must stay; `None` while it is a part file, which changes.
+    pub(crate) identity: Option<FileIdentity>,
+}
+
+/// Reads `range` of a served file into memory on a worker, then reports `block`.
+pub(crate) fn populate(
+    queue: &Queue,
+    results: &Results,
+    served: &ServedFile,
+    (share, block, range): (ShareId, usize, Range<u64>),
+) {
+    let Some(map) = served.map.clone() else { return };
+    let (file, path) = (served.file.clone(), served.path.clone());
+    let result = Err(fault::internal(&path));
+    let results = results.owing(Done::Populated { share, block, result });
+    queue.push(
+        Lane::Urgent,
+        Box::new(move |scratch| {
+            let populated = match map.populate(range.clone()) {
+                // An older system: reading the bytes fills the page cache just as well.
+                Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => {
+                    read_over(&file, range.clone(), scratch)
+                }
+                other => other,
+            };
+            // Whatever keeps the pages from being there, the file can no longer be served from them.
+            let result = populated.map_err(|_| match file.metadata() {
+                Ok(now) if now.len() >= range.end => {
+                    fault::error(&path, DiskErrorKind::Other("cannot be read".to_owned()))
+                }
+                _ => fault::error(&path, DiskErrorKind::Changed),
+            });
+            results.send(Done::Populated { share, block, result });
+        }),
+    );
+}
+
+/// Takes `range` of a served file out of the process's memory, on a worker.
+pub(crate) fn forget(queue: &Queue, served: &ServedFile, range: Range<u64>) {
+    if let Some(map) = served.map.clone() {
+        queue.push(Lane::Urgent, Box::new(move |_| map.forget(range)));
+    }
+}
+
+/// Looks on a worker whether a served file is still what was announced, if it must be.
+pub(crate) fn check(queue: &Queue, results: &Results, served: &ServedFile, share: ShareId) {
+    let Some(identity) = served.identity else { return };
+    let (file, path) = (served.file.clone(), served.path.clone());
+    let results = results.owing(Done::Checked { share, result: Err(fault::internal(&path)) });
+    queue.push(
+        Lane::Urgent,
+        Box::new(move |_| {
+            let result = identity.check(&path, &file);
+            results.send(Done::Checked { share, result });
+        }),
+    );
+}
+
+/// Closes what is no longer needed, on a worker.
+pub(crate) fn let_go(queue: &Queue, what: impl Send + 'static) {
+    queue.push(Lane::Urgent, Box::new(move |_| drop(what)));
+}
+
+/// Opens a served file again, on a worker: it must be what it was.
+pub(crate) fn reopen(
+    queue: &Queue,
+    results: &Results,
+    share: ShareId,
+    (path, identity): (PathBuf, FileIdentity),
+) {
+    let results = results.owing(Done::Reopened { share, result: Err(fault::internal(&path)) });
+    queue.push(
+        Lane::Urgent,
+        Box::new(move |_| results.send(Done::Reopened { share, result: opened_again(&path, identity) })),
+    );
+}
+
+fn opened_again(path: &Path, identity: FileIdentity) -> Result<ServedFile, DiskError> {
+    let file = open_regular(path)?;
+    let now = FileIdentity::of_file(&file).map_err(|cause| disk_error(path, &cause))?;
+    if now != identity {
+        return Err(error(path, DiskErrorKind::Changed));
+    }
+    let map = MappedFile::of(&file, identity.length()).map_err(|cause| match cause.raw_os_error() {
+        // As many mappings as there may be.
+        Some(libc::ENOMEM) => error(path, DiskErrorKind::TooManyOpen),
+        _ => disk_error(path, &cause),
+    })?;
+    let (path, file) = (path.to_owned(), Arc::new(file));
+    Ok(ServedFile { path, file, map: map.map(Arc::new), identity: Some(identity) })
+}
+
+fn read_over(file: &File, range: Range<u64>, scratch: &mut [u8]) -> io::Result<()> {
+    let mut at = range.start;
+    while at < range.end {
+        let length = scratch.len().min((range.end - at) as usize);
+        file.read_exact_at(&mut scratch[..length], at)?;
+        at += length as u64;
+    }
+    Ok(())
+}

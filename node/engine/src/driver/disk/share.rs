@@ -1,0 +1,162 @@
+//! Taking a file into service: hashed or remembered, described, opened and mapped.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use messages::limits::MAX_CONTENT;
+use messages::{Layout, Manifest, PieceHash};
+use riffle_core::{DiskError, DiskErrorKind, DiskResult, ShareId};
+
+use super::fault::{disk_error, error};
+use super::identity::FileIdentity;
+use super::memory::{Fingerprint, HashCache};
+use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
+use super::tree::{PieceDigest, Subtree, root_of};
+use super::{Done, Results, ServedFile};
+use crate::driver::mapping::MappedFile;
+
+/// A file that is to be taken into service.
+pub(crate) struct Sharing {
+    /// Under which number.
+    pub(crate) share: ShareId,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// What was hashed before.
+    pub(crate) memory: Option<Arc<HashCache>>,
+    /// Raised when nobody wants it any more.
+    pub(crate) stop: StopFlag,
+}
+
+/// A file that is being taken into service.
+struct Candidate {
+    path: PathBuf,
+    file: Arc<File>,
+    found: Metadata,
+    opened: SystemTime,
+    layout: Layout,
+    memory: Option<Arc<HashCache>>,
+}
+
+/// Hashes a file on all workers, unless it is remembered, then reports it; silent once `stop` was raised.
+pub(crate) fn share(crew: &Crew, results: &Results, Sharing { share, path, memory, stop }: Sharing) {
+    let candidate = match Candidate::open(path, memory) {
+        Ok(candidate) => candidate,
+        Err(error) => return results.tell(DiskResult::Shared { share, result: Err(error) }),
+    };
+    if let Some(manifest) = candidate.recall() {
+        return results.send(match candidate.serve(manifest) {
+            Ok((manifest, served)) => Done::Shared { share, manifest, served },
+            Err(error) => Done::Told(DiskResult::Shared { share, result: Err(error) }),
+        });
+    }
+    let total = candidate.layout.length();
+    let progress = results.clone();
+    let order = ScanOrder {
+        file: candidate.file.clone(),
+        layout: candidate.layout,
+        pieces: all_pieces(candidate.layout),
+        stop: stop.clone(),
+        progress: Box::new(move |done| progress.tell(DiskResult::Hashing { share, done, total })),
+    };
+    let results = results.clone();
+    scan(
+        crew,
+        order,
+        Box::new(move |digests| {
+            let outcome = match digests {
+                Err(ScanError::Stopped) => return,
+                Err(ScanError::Read(cause)) => Err(candidate.unreadable(&cause)),
+                Ok(digests) => candidate.describe(&digests),
+            };
+            if stop.is_raised() {
+                return;
+            }
+            results.send(match outcome {
+                Ok((manifest, served)) => Done::Shared { share, manifest, served },
+                Err(error) => Done::Told(DiskResult::Shared { share, result: Err(error) }),
+            });
+        }),
+    );
+}
+
+impl Candidate {
+    fn open(path: PathBuf, memory: Option<Arc<HashCache>>) -> Result<Candidate, DiskError> {
+        let opened = SystemTime::now();
+        let file = open_regular(&path)?;
+        let found = file.metadata().map_err(|cause| disk_error(&path, &cause))?;
+        let Some(layout) = Layout::of(found.len()) else {
+            debug_assert!(found.len() > MAX_CONTENT);
+            return Err(error(&path, DiskErrorKind::TooLong));
+        };
+        Ok(Candidate { found, opened, file: Arc::new(file), path, layout, memory })
+    }
+
+    fn recall(&self) -> Option<Arc<Manifest>> {
+        self.memory.as_ref()?.recall(&self.path, &self.found)
+    }
+
+    fn describe(self, digests: &[PieceDigest]) -> Result<(Arc<Manifest>, ServedFile), DiskError> {
+        // Bytes that changed while they were read are nobody's content.
+        FileIdentity::of(&self.found).check(&self.path, &self.file)?;
+        if self.goes_on() {
+            return Err(error(&self.path, DiskErrorKind::UnknownLength));
+        }
+        let manifest = manifest_of(self.layout, digests)
+            .ok_or_else(|| error(&self.path, DiskErrorKind::Other("cannot be described".to_owned())))?;
+        if let Some(memory) = &self.memory {
+            memory.remember(&self.path, Fingerprint::of(&self.found), self.opened, &manifest);
+        }
+        self.serve(Arc::new(manifest))
+    }
+
+    /// Whether there are bytes behind the end that the system tells of: what it makes up as it is read (`/proc`) has no
+    /// length before that.
+    fn goes_on(&self) -> bool {
+        self.file.read_at(&mut [0], self.layout.length()).is_ok_and(|read| read > 0)
+    }
+
+    /// Why it could not be read to its end. A file that is shorter than the system says, and has not changed, is one of those
+    /// whose length it does not know (`/sys`).
+    fn unreadable(&self, cause: &io::Error) -> DiskError {
+        let is_short = cause.kind() == io::ErrorKind::UnexpectedEof;
+        if is_short && FileIdentity::of(&self.found).check(&self.path, &self.file).is_ok() {
+            return error(&self.path, DiskErrorKind::UnknownLength);
+        }
+        disk_error(&self.path, cause)
+    }
+
+    fn serve(self, manifest: Arc<Manifest>) -> Result<(Arc<Manifest>, ServedFile), DiskError> {
+        let map = MappedFile::of(&self.file, self.layout.length())
+            .map_err(|cause| disk_error(&self.path, &cause))?;
+        let identity = Some(FileIdentity::of(&self.found));
+        Ok((manifest, ServedFile { path: self.path, file: self.file, map: map.map(Arc::new), identity }))
+    }
+}
+
+/// Opens what `send` may share: a regular file, by whatever path.
+///
+/// # Errors
+/// When there is none, it is something else, or it may not be read.
+pub(crate) fn open_regular(path: &Path) -> Result<File, DiskError> {
+    // Opening a pipe would wait for its writer.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(|cause| disk_error(path, &cause))?;
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(file),
+        Ok(_) => Err(error(path, DiskErrorKind::NotAFile)),
+        Err(cause) => Err(disk_error(path, &cause)),
+    }
+}
+
+fn manifest_of(layout: Layout, digests: &[PieceDigest]) -> Option<Manifest> {
+    let subtrees: Vec<Subtree> = digests.iter().map(|digest| digest.subtree).collect();
+    let hashes: Vec<PieceHash> = digests.iter().map(|digest| digest.hash).collect();
+    Manifest::new(layout.length(), root_of(layout, &subtrees), hashes).ok()
+}

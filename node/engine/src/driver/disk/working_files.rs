@@ -1,0 +1,376 @@
+//! The working files of a download: made anew where nobody has such names, or taken up again when they are proven to be ours.
+//!
+//! A name proves nothing, and a folder may be open to others. Both files are looked at only when nobody but this user can have
+//! written to them (`owner.rs`). Then the part file is ours when the journal beside it is about the same content and either
+//! carries our seal and marks this very inode, or tells of a piece that is in the file: in that case nothing else of what it says
+//! is believed. Whatever else stands under our names is left as it is, and other names are used. Nothing is opened for writing
+//! before that is known.
+//!
+//! Working files are made for this user alone; the finished file is as open as any new file in its folder.
+//!
+//! A content of one piece is never gone on with: its part file has no name at all until it is complete, where the file system
+//! can do that, and no journal.
+
+use std::cell::OnceCell;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use messages::Manifest;
+use riffle_core::{DiskError, DiskErrorKind, Doubt};
+
+use super::before::OldJournal;
+use super::fault::{disk_error, error, is_passing};
+use super::journal::{
+    self, FileNumber, Journal, JournalPlace, Pen, create_fresh, leads_to, number_of, open_regular_file,
+};
+use super::lock::{LOCK_PAUSE, LOCK_TRIES, Lock, NoLock};
+use super::nameless::nameless;
+use super::owner::{self, PRIVATE, Whose, is_ours};
+use super::place::{MAX_NUMBER, Place, WorkingNames, rename_apart};
+use super::records::{FileMark, JournalHeader, Said};
+use super::room::{check_room, full_or_else};
+use super::seal::JournalKey;
+use super::writing::{Call, Writing};
+
+/// What a download needs to know to find or make its working files.
+pub(crate) struct Search<'a> {
+    /// Where it goes.
+    pub(crate) place: &'a Place,
+    /// Whose they are; the marks are not looked at.
+    pub(crate) header: JournalHeader,
+    /// What it is.
+    pub(crate) manifest: &'a Manifest,
+    /// How to write.
+    pub(crate) writing: &'a Writing,
+    /// Where locks go that the file system does not have.
+    pub(crate) locks: Option<&'a Path>,
+    /// What our journals are sealed under.
+    pub(crate) key: &'a JournalKey,
+    /// Whether the file system of the folder knows whose a file is; found out when it matters.
+    pub(crate) tells_owners: OnceCell<bool>,
+}
+
+/// An open, locked part file, and where the journal stands or will.
+#[derive(Debug)]
+pub(crate) struct WorkingFiles {
+    /// The part file.
+    pub(crate) file: File,
+    /// Its name; `None` while it has none.
+    pub(crate) part: Option<PathBuf>,
+    /// Where the journal goes; `None` for a content of one piece.
+    pub(crate) journal: Option<JournalPlace>,
+    /// Where it is locked.
+    pub(crate) lock: Lock,
+    /// What is known of it from before.
+    pub(crate) found: Found,
+}
+
+/// What is in a part file that was opened.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Nothing: it was made just now, with its journal if it has one.
+    Nothing(Option<Journal>),
+    /// What its journal says. `is_moved`: of another inode, or of one that others can have written to.
+    Before { journal: OldJournal, is_moved: bool },
+}
+
+/// What stands under one set of names.
+enum Standing {
+    /// Nothing that is in the way; at most a journal of ours, which is about a part file that is gone.
+    Free(Option<FileNumber>),
+    /// Something that is not ours.
+    Foreign,
+    /// Ours.
+    Ours { file: File, is_moved: bool },
+}
+
+/// Removes files that were made just now, unless all went well.
+struct Undo<'a> {
+    part: &'a Path,
+    file: Option<&'a File>,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = self.file
+            && leads_to(self.part, file)
+        {
+            // There is nothing in it.
+            let _ = std::fs::remove_file(self.part);
+        }
+    }
+}
+
+impl Search<'_> {
+    /// The working files of this download: those from before, or new ones.
+    ///
+    /// # Errors
+    /// [`DiskErrorKind::InUse`] when another download has them; the system's.
+    pub(crate) fn open(&self) -> Result<WorkingFiles, DiskError> {
+        if self.pieces() <= 1 {
+            return self.open_small();
+        }
+        self.take_over_old_form();
+        let mut tries = 0;
+        let mut number = 1;
+        while number <= MAX_NUMBER {
+            let names = self.place.working_names(self.header.content, number);
+            let opened = match self.look_at(&names)? {
+                Standing::Free(over) => self.make(&names, over),
+                Standing::Ours { file, is_moved } => self.take_up(&names, &file, is_moved),
+                // Perhaps ours, and its journal is about to be made.
+                Standing::Foreign if self.is_held(&names.part) || is_empty(&names.part) => {
+                    Err(Obstacle::Changed)
+                }
+                Standing::Foreign => Err(Obstacle::Foreign),
+            };
+            match opened {
+                Ok(opened) => return Ok(opened),
+                Err(Obstacle::Failed(error)) => return Err(error),
+                Err(Obstacle::Foreign) => number += 1,
+                // Whoever is at it is through within moments.
+                Err(Obstacle::Held | Obstacle::Changed) if tries < LOCK_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                Err(Obstacle::Changed) => number += 1,
+                Err(Obstacle::Held) => return Err(error(&names.part, DiskErrorKind::InUse)),
+            }
+        }
+        Err(self.no_name_left())
+    }
+
+    fn pieces(&self) -> u32 {
+        self.manifest.layout().pieces()
+    }
+
+    fn no_name_left(&self) -> DiskError {
+        let names = self.place.working_names(self.header.content, 1);
+        let what = "this name and others like it are taken by files that are not of this download";
+        error(&names.part, DiskErrorKind::Other(what.to_owned()))
+    }
+
+    fn look_at(&self, names: &WorkingNames) -> Result<Standing, DiskError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |cause| disk_error(&path, &cause)
+        };
+        let journal = self.journal_at(&names.journal).map_err(failed(&names.journal))?;
+        let part = match open_regular_file(&names.part) {
+            Ok(file) => Some(file),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+            Err(cause) if is_passing(&cause) => return Err(disk_error(&names.part, &cause)),
+            Err(_) => return Ok(Standing::Foreign),
+        };
+        Ok(match (journal, part) {
+            (Some(journal), Some(file)) => match self.whose(&file) {
+                Whose::Others => Standing::Foreign,
+                whose => {
+                    let is_moved = whose == Whose::Anybodys || !journal.header().part.is_of(&file);
+                    let is_ours =
+                        (journal.is_proven() && !is_moved) || journal.tells_of(&file, self.manifest);
+                    if is_ours { Standing::Ours { file, is_moved } } else { Standing::Foreign }
+                }
+            },
+            // What the journal is about is gone; it is replaced.
+            (Some(journal), None) if journal.is_proven() => Standing::Free(journal.number()),
+            (Some(_), None) | (None, Some(_)) => Standing::Foreign,
+            (None, None) if std::fs::symlink_metadata(&names.journal).is_ok() => Standing::Foreign,
+            (None, None) => Standing::Free(None),
+        })
+    }
+
+    /// The journal of this content at `path`.
+    fn journal_at(&self, path: &Path) -> io::Result<Option<OldJournal>> {
+        self.read_journal(path, |bytes| Said::read(bytes, self.pieces(), self.key))
+    }
+
+    fn read_journal(
+        &self,
+        path: &Path,
+        read: impl Fn(&[u8]) -> Result<Said, Doubt>,
+    ) -> io::Result<Option<OldJournal>> {
+        let journal = OldJournal::read(path, self.pieces(), read, |found| self.whose_is(found))?;
+        Ok(journal.filter(|journal| journal.header().is_about(&self.header)))
+    }
+
+    /// Whose an open file in the folder is.
+    fn whose(&self, file: &File) -> Whose {
+        file.metadata().map_or(Whose::Others, |found| self.whose_is(&found))
+    }
+
+    fn whose_is(&self, found: &Metadata) -> Whose {
+        Whose::of(found, || *self.tells_owners.get_or_init(|| self.try_owners()))
+    }
+
+    /// Whether a file that we make in the folder is ours there: on a stick or a share all may be of one user and open to all.
+    fn try_owners(&self) -> bool {
+        if self.writing.allow(Call::Owner).is_err() {
+            return false;
+        }
+        let names = self.place.working_names(self.header.content, 1);
+        let Ok((file, path)) = create_fresh(&names.journal, self.pen()) else { return true };
+        let tells = file.metadata().is_ok_and(|found| is_ours(&found));
+        if leads_to(&path, &file) {
+            let _ = std::fs::remove_file(&path);
+        }
+        tells
+    }
+
+    fn pen(&self) -> Pen<'_> {
+        Pen { pieces: self.pieces(), writing: self.writing, key: self.key }
+    }
+
+    /// Whether somebody has locked the file at `path`.
+    fn is_held(&self, path: &Path) -> bool {
+        let Ok(file) = open_regular_file(path) else { return false };
+        match Lock::take(path, &file, (self.locks, self.writing)) {
+            Ok(_) => false,
+            Err(NoLock::Held) => true,
+            Err(NoLock::Failed(_)) => false,
+        }
+    }
+
+    fn make(&self, names: &WorkingNames, over: Option<FileNumber>) -> Result<WorkingFiles, Obstacle> {
+        let file = create(&names.part)?;
+        let mut undo = Undo { part: &names.part, file: Some(&file) };
+        let lock =
+            Lock::take(&names.part, &file, (self.locks, self.writing)).map_err(self.no_lock(&names.part))?;
+        let (layout, pieces) = (self.manifest.layout(), self.pieces());
+        check_room(&file, &names.part, layout.length(), journal::most(pieces)).map_err(Obstacle::Failed)?;
+        let header = JournalHeader { part: FileMark::of(&file), ..self.header };
+        let mut place = JournalPlace { path: names.journal.clone(), over };
+        let journal = Journal::create(&mut place, &header, &[], self.pen());
+        let journal = journal.map_err(|cause| match cause.kind() {
+            io::ErrorKind::AlreadyExists => Obstacle::Changed,
+            _ => {
+                let most = journal::most(pieces);
+                Obstacle::Failed(full_or_else(&file, &names.journal, &cause, most, most))
+            }
+        })?;
+        undo.file = None;
+        drop(undo);
+        let (part, place) = (Some(names.part.clone()), Some(place));
+        Ok(WorkingFiles { file, part, journal: place, lock, found: Found::Nothing(Some(journal)) })
+    }
+
+    fn take_up(&self, names: &WorkingNames, proven: &File, is_moved: bool) -> Result<WorkingFiles, Obstacle> {
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&names.part);
+        let file = opened.map_err(|cause| Obstacle::Failed(disk_error(&names.part, &cause)))?;
+        if !same_file(proven, &file) {
+            return Err(Obstacle::Changed);
+        }
+        let lock =
+            Lock::take(&names.part, &file, (self.locks, self.writing)).map_err(self.no_lock(&names.part))?;
+        // The lock is worth something only while the path still leads to what is locked; and who had it before may have
+        // written meanwhile.
+        let current = self.journal_at(&names.journal);
+        let current = current.map_err(|cause| Obstacle::Failed(disk_error(&names.journal, &cause)))?;
+        let Some(current) = current.filter(|_| leads_to(&names.part, &file)) else {
+            return Err(Obstacle::Changed);
+        };
+        // It may have been moved while nobody held it, or become known by another name.
+        let is_as_seen = is_moved || current.header().part.is_of(&file);
+        if !is_as_seen || self.whose(&file) == Whose::Others {
+            return Err(Obstacle::Changed);
+        }
+        owner::set_mode(&file, PRIVATE);
+        let place = JournalPlace { path: names.journal.clone(), over: current.number() };
+        let (part, journal) = (Some(names.part.clone()), Some(place));
+        Ok(WorkingFiles { file, part, journal, lock, found: Found::Before { journal: current, is_moved } })
+    }
+
+    fn no_lock(&self, part: &Path) -> impl Fn(NoLock) -> Obstacle {
+        let part = part.to_owned();
+        move |why| match why {
+            NoLock::Held => Obstacle::Held,
+            NoLock::Failed(cause) => Obstacle::Failed(disk_error(&part, &cause)),
+        }
+    }
+
+    /// Files of the time when working files had no names of their own: renamed once, when their journal and a piece say whose
+    /// they are. Nothing sealed that journal, so all that may be there is to be hashed.
+    fn take_over_old_form(&self) {
+        let (old, new) = (self.place.old_names(), self.place.working_names(self.header.content, 1));
+        let read = |bytes: &[u8]| Said::read_oldest(bytes, self.pieces());
+        let Ok(Some(journal)) = self.read_journal(&old.journal, read) else { return };
+        let Ok(file) = open_regular_file(&old.part) else { return };
+        let Ok(Standing::Free(over)) = self.look_at(&new) else { return };
+        let is_others = self.whose(&file) == Whose::Others || self.is_held(&old.part);
+        if is_others || !journal.tells_of(&file, self.manifest) {
+            return;
+        }
+        let Ok(metadata) = file.metadata() else { return };
+        let header = JournalHeader { part: FileMark::of(&file), ..self.header };
+        let recovered = journal.look_back((&file, &metadata), &self.header, self.manifest, false);
+        let mut place = JournalPlace { path: new.journal, over };
+        let made = Journal::create(&mut place, &header, &recovered.records(), self.pen());
+        // The new journal first: after a crash in between both are found again.
+        let Ok(made) = made else { return };
+        match rename_apart(&old.part, &new.part) {
+            Ok(()) => {
+                tracing::info!(from = %old.part.display(), to = %new.part.display(), "working files have names of their own now");
+                let _ = std::fs::remove_file(&old.journal);
+            }
+            Err(cause) => {
+                tracing::warn!(path = %old.part.display(), %cause, "working files of the old form stay");
+                made.remove();
+            }
+        }
+    }
+
+    /// The part file of a content of one piece.
+    fn open_small(&self) -> Result<WorkingFiles, DiskError> {
+        if let Some(file) = nameless(&self.place.folder) {
+            let (lock, found) = (Lock::Nowhere, Found::Nothing(None));
+            return Ok(WorkingFiles { file, part: None, journal: None, lock, found });
+        }
+        for number in 1..=MAX_NUMBER {
+            let part = self.place.working_names(self.header.content, number).part;
+            match create(&part) {
+                Ok(file) => {
+                    let lock = Lock::take(&part, &file, (self.locks, self.writing)).unwrap_or(Lock::Nowhere);
+                    let found = Found::Nothing(None);
+                    return Ok(WorkingFiles { file, part: Some(part), journal: None, lock, found });
+                }
+                Err(Obstacle::Failed(error)) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Err(self.no_name_left())
+    }
+}
+
+/// Why working files cannot be had under some names.
+enum Obstacle {
+    /// Something else has them.
+    Foreign,
+    /// Another download is at them.
+    Held,
+    /// They became something else while they were looked at.
+    Changed,
+    /// The system says no.
+    Failed(DiskError),
+}
+
+/// Whether there is nothing in the file at `path` yet, as in one that was made a moment ago.
+fn is_empty(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
+}
+
+/// Makes a file where there is none.
+fn create(part: &Path) -> Result<File, Obstacle> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true).mode(PRIVATE).custom_flags(libc::O_NOFOLLOW);
+    options.open(part).map_err(|cause| match cause.kind() {
+        io::ErrorKind::AlreadyExists => Obstacle::Changed,
+        _ => Obstacle::Failed(disk_error(part, &cause)),
+    })
+}
+
+fn same_file(one: &File, other: &File) -> bool {
+    number_of(one).is_some() && number_of(one) == number_of(other)
+}

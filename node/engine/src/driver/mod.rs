@@ -1,0 +1,265 @@
+//! The driver: socket, clock, disk and threads around the pure core. It decides nothing.
+//!
+//! One network thread a node runs the core; disk workers do what is slow. `README.md` of this room tells how.
+
+mod clock;
+mod disk;
+mod limits;
+mod mapping;
+mod open_files;
+mod pool;
+#[cfg(any(test, not(target_os = "linux")))]
+mod portable;
+mod receive;
+#[cfg(target_os = "linux")]
+mod scatter;
+mod shelf;
+mod shelved;
+mod socket;
+mod tell;
+mod thread;
+mod transmit;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver as EndReceiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use messages::{BootEpoch, NodeId};
+use quinn_udp::{UdpSockRef, UdpSocketState};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use riffle_core::{Command, DownloadId, Event, Identity, Node, SearchId, ShareId, Status};
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot};
+
+use self::clock::Clock;
+pub use self::disk::HashCache;
+use self::disk::{Disk, KeyOfState, Results};
+use self::limits::FileLimits;
+pub use self::limits::raise_open_files;
+use self::pool::Pool;
+use self::receive::Receiver;
+use self::shelf::Shelf;
+use self::socket::BoundSocket;
+use self::thread::{Ask, NetworkThread};
+use self::transmit::Transmitter;
+
+/// How long the disk workers may take to finish what they are at.
+const WORKERS_PATIENCE: Duration = Duration::from_secs(5);
+/// How long [`NodeHandle::stop`] waits in all.
+const STOP_PATIENCE: Duration = Duration::from_secs(8);
+
+/// What one node is started with.
+pub struct DriverSettings {
+    /// The numbers of the settings file.
+    pub settings: config::NodeSettings,
+    /// Where to bind; `[::]` takes both families.
+    pub listen: SocketAddr,
+    /// The port to have if it is free, where `listen` leaves the choice to the system.
+    pub port: Option<u16>,
+    /// The tracker to talk to; `None`: nobody knows yet where it is.
+    pub tracker: Option<SocketAddr>,
+    /// Who this node is.
+    pub node: NodeId,
+    /// What it has hashed in its lives before; `None`: nothing is remembered.
+    pub memory: Option<HashCache>,
+    /// Where part files are locked on file systems without locks; `None`: nowhere.
+    pub locks: Option<PathBuf>,
+    /// Where the secret is from which the seals of journals are made; `None`: they are believed in this life alone.
+    pub journal_key: Option<PathBuf>,
+    /// Where the node's threads say what they do.
+    pub log: tracing::Dispatch,
+}
+
+/// Why a node could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another socket has the port.
+    #[error("{0}: the port is in use")]
+    AddressInUse(SocketAddr),
+    /// The address cannot be bound.
+    #[error("{address}: cannot be bound: {cause}")]
+    Bind {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// The system's words.
+        cause: io::Error,
+    },
+    /// The system gives no thread or no reactor.
+    #[error("cannot start the node's threads: {0}")]
+    Threads(#[source] io::Error),
+}
+
+/// A running node. Dropping it stops the node without waiting for its threads.
+#[derive(Debug)]
+pub struct NodeHandle {
+    asks: mpsc::UnboundedSender<Ask>,
+    address: SocketAddr,
+    receive_buffer: usize,
+    receive_buffer_asked: usize,
+    downloads: AtomicU32,
+    shares: AtomicU32,
+    searches: AtomicU32,
+    thread: JoinHandle<()>,
+    /// Ends when the network thread has ended.
+    ended: Mutex<EndReceiver<()>>,
+}
+
+/// Starts a node on its own threads; what happens to it comes out of the receiver, which ends when the node ends.
+///
+/// # Errors
+/// When the address cannot be bound or a thread cannot be started.
+pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedReceiver<Event>), StartError> {
+    let DriverSettings { settings, listen, port, tracker, node, memory, locks, journal_key, log } = settings;
+    let clock = Clock::start();
+    let identity = identity(node).map_err(StartError::Threads)?;
+    let bound = BoundSocket::bind_preferring(port, listen, &settings.network)?;
+    let (address, receive_buffer, credit) = (bound.address, bound.receive_buffer, bound.credit());
+    let (asks, asked) = mpsc::unbounded_channel();
+    let (events, happened) = mpsc::unbounded_channel();
+    let (alive, ended) = channel();
+    let (results, done) = Results::channel();
+    let mut disk = Disk::start(&settings.disk, results.clone(), &log).map_err(StartError::Threads)?;
+    let limits = FileLimits::of_process(settings.disk.open_files);
+    disk.limit(limits.hashed, limits.parts);
+    if let Some(memory) = memory {
+        disk.remember(memory);
+    }
+    if let Some(locks) = locks {
+        disk.lock_in(&locks);
+    }
+    if let Some(path) = journal_key {
+        disk.seal_under(KeyOfState::at(path));
+    }
+    let state = UdpSocketState::new(UdpSockRef::from(&bound.socket))
+        .map_err(|cause| StartError::Bind { address: listen, cause })?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Threads)?;
+    let socket = {
+        let _reactor = runtime.enter();
+        UdpSocket::from_std(bound.socket.into()).map_err(StartError::Threads)?
+    };
+    let receive_buffer_asked = settings.network.receive_buffer.as_usize();
+    let node = Node::new(settings, &identity, tracker, credit, clock.now());
+    let run = move || {
+        let _alive = alive;
+        let mut thread = NetworkThread {
+            node,
+            clock,
+            socket,
+            receiver: Receiver::new(bound.family),
+            transmitter: Transmitter::new(state, bound.family),
+            shelf: Shelf::new(disk.queue().clone(), results, limits.shared),
+            pool: Pool::default(),
+            disk,
+            asks: asked,
+            results: done,
+            events,
+        };
+        let tracker = tracker.map(tracing::field::display);
+        tracing::info!(%address, tracker, receive_buffer, credit, "node started");
+        let FileLimits { shared, hashed, parts } = limits;
+        tracing::info!(shared, hashed, parts, "files that may be open");
+        runtime.block_on(thread.run());
+        if !thread.disk.stop(WORKERS_PATIENCE) {
+            tracing::warn!("disk workers are still at work");
+        }
+        tracing::info!("node stopped");
+    };
+    let thread = std::thread::Builder::new()
+        .name("riffle-network".to_owned())
+        .spawn(move || tracing::dispatcher::with_default(&log, run))
+        .map_err(StartError::Threads)?;
+    let handle = NodeHandle {
+        asks,
+        address,
+        receive_buffer,
+        receive_buffer_asked,
+        downloads: AtomicU32::new(1),
+        shares: AtomicU32::new(1),
+        searches: AtomicU32::new(1),
+        thread,
+        ended: Mutex::new(ended),
+    };
+    Ok((handle, happened))
+}
+
+/// Who this node is from now on: a later life has a larger epoch, and nobody can guess its secret.
+fn identity(node: NodeId) -> io::Result<Identity> {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut secret = [0; 32];
+    SysRng.try_fill_bytes(&mut secret).map_err(io::Error::other)?;
+    let seed = SysRng.try_next_u64().map_err(io::Error::other)?;
+    Ok(Identity { node, epoch: BootEpoch(since_epoch.as_millis() as u64), secret, seed })
+}
+
+impl NodeHandle {
+    /// Hands a command to the node; nothing happens when it has ended.
+    pub fn command(&self, command: Command) {
+        let _ = self.asks.send(Ask::Command(command));
+    }
+
+    /// A picture of the node; `None` when it has ended.
+    pub async fn status(&self) -> Option<Status> {
+        self.ask_for_status().await.ok()
+    }
+
+    /// Asks for a picture of the node; none comes when it has ended.
+    pub fn ask_for_status(&self) -> oneshot::Receiver<Status> {
+        let (answer, picture) = oneshot::channel();
+        let _ = self.asks.send(Ask::Status(answer));
+        picture
+    }
+
+    /// Where the socket is bound.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A number for the next download.
+    pub fn new_download(&self) -> DownloadId {
+        DownloadId(self.downloads.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A number for the next share.
+    pub fn new_share(&self) -> ShareId {
+        ShareId(self.shares.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A number for the next search.
+    pub fn new_search(&self) -> SearchId {
+        SearchId(self.searches.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What to type for a larger receive buffer, in one line, when the granted one holds the node back.
+    pub fn receive_buffer_hint(&self) -> Option<String> {
+        socket::receive_buffer_hint(self.receive_buffer, self.receive_buffer_asked)
+    }
+
+    /// Ends the node and joins its threads, waiting a few seconds at most.
+    pub fn stop(self) {
+        let _ = self.asks.send(Ask::Stop);
+        // Nothing is ever sent: the channel ends with the thread.
+        let ended = self.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(STOP_PATIENCE) == Err(RecvTimeoutError::Disconnected) {
+            // A panic of the thread was reported when it happened.
+            let _ = self.thread.join();
+        }
+    }
+}
+
+/// Bytes that look random and are the same each time.
+#[cfg(test)]
+fn test_bytes(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    bytes
+}

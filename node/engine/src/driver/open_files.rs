@@ -1,0 +1,200 @@
+//! Which of the shared files are open: so many at most. Knows numbers only.
+//!
+//! The one that was not used for the longest time goes first. Uses are numbered; the order is put right only when somebody
+//! has to go, so that a burst costs no more than noting a number.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use riffle_core::ShareId;
+
+/// Open shared files, and those that are to be opened.
+#[derive(Debug)]
+pub(crate) struct OpenFiles {
+    most: usize,
+    /// The open ones, each under a use of it, which need not be its last.
+    order: BTreeMap<u64, ShareId>,
+    place_of: BTreeMap<ShareId, u64>,
+    uses: u64,
+    /// A worker opens them.
+    opening: BTreeSet<ShareId>,
+    /// Somebody waits for them, the first for the longest time.
+    wanted: VecDeque<ShareId>,
+    is_wanted: BTreeSet<ShareId>,
+}
+
+impl OpenFiles {
+    /// Nothing is open, and never more than `most` will be.
+    pub(crate) fn new(most: usize) -> OpenFiles {
+        OpenFiles {
+            most: most.max(1),
+            order: BTreeMap::new(),
+            place_of: BTreeMap::new(),
+            uses: 0,
+            opening: BTreeSet::new(),
+            wanted: VecDeque::new(),
+            is_wanted: BTreeSet::new(),
+        }
+    }
+
+    /// How many are open, or about to be.
+    pub(crate) fn count(&self) -> usize {
+        self.order.len() + self.opening.len()
+    }
+
+    /// How many more have to go for all to be in order.
+    pub(crate) fn too_many(&self) -> usize {
+        self.count().saturating_sub(self.most)
+    }
+
+    /// It is open.
+    pub(crate) fn opened(&mut self, share: ShareId) {
+        self.gone(share);
+        let used = self.number_use();
+        self.put(share, used);
+    }
+
+    /// A number for a use of a file, larger than all before.
+    pub(crate) fn number_use(&mut self) -> u64 {
+        self.uses += 1;
+        self.uses
+    }
+
+    fn put(&mut self, share: ShareId, used: u64) {
+        self.order.insert(used, share);
+        self.place_of.insert(share, used);
+    }
+
+    /// It is not, nor about to be.
+    pub(crate) fn gone(&mut self, share: ShareId) {
+        self.opening.remove(&share);
+        if let Some(place) = self.place_of.remove(&share) {
+            self.order.remove(&place);
+        }
+    }
+
+    /// Somebody waits for it.
+    pub(crate) fn want(&mut self, share: ShareId) {
+        let known = self.place_of.contains_key(&share) || self.opening.contains(&share);
+        if !known && self.is_wanted.insert(share) {
+            self.wanted.push_back(share);
+        }
+    }
+
+    /// The system opens no more than are open now.
+    pub(crate) fn retreat(&mut self) {
+        self.most = self.count().max(1);
+    }
+
+    /// The next to open, when there is place.
+    pub(crate) fn next_to_open(&mut self) -> Option<ShareId> {
+        if self.count() >= self.most {
+            return None;
+        }
+        let share = self.wanted.pop_front()?;
+        self.is_wanted.remove(&share);
+        self.opening.insert(share);
+        Some(share)
+    }
+
+    /// Whether somebody waits for a place.
+    pub(crate) fn is_short(&self) -> bool {
+        !self.wanted.is_empty() && self.count() >= self.most
+    }
+
+    /// The next to close, if there is one that may be: `last_use` says the number of a file's last use, and nothing of one
+    /// that has to stay.
+    pub(crate) fn next_to_close(
+        &mut self,
+        mut last_use: impl FnMut(ShareId) -> Option<u64>,
+    ) -> Option<ShareId> {
+        let mut stay = Vec::new();
+        let mut closed = None;
+        while let Some((place, share)) = self.order.pop_first() {
+            match last_use(share) {
+                None => stay.push((place, share)),
+                // Later than those that were used less lately; met again there.
+                Some(used) if used > place => self.put(share, used),
+                Some(_) => {
+                    self.place_of.remove(&share);
+                    closed = Some(share);
+                    break;
+                }
+            }
+        }
+        self.order.extend(stay);
+        closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn who_was_not_used_for_the_longest_time_goes_first() {
+        let mut files = OpenFiles::new(4);
+        (0..4).for_each(|share| files.opened(ShareId(share)));
+        let used: BTreeMap<_, _> = [2, 0].map(|share| (ShareId(share), files.number_use())).into();
+        let last_use = |share: ShareId| Some(used.get(&share).copied().unwrap_or(0));
+        let but_one = |share| last_use(share).filter(|_| share != ShareId(1));
+        assert_eq!(files.next_to_close(but_one), Some(ShareId(3)), "1 has to stay");
+        let order = [(); 4].map(|()| files.next_to_close(last_use));
+        assert_eq!(order, [Some(ShareId(1)), Some(ShareId(2)), Some(ShareId(0)), None]);
+        files.opened(ShareId(7));
+        assert_eq!(files.next_to_close(|_| None), None, "all are needed");
+        assert_eq!(files.count(), 1);
+    }
+
+    #[test]
+    fn a_system_that_opens_no_more_is_not_asked_for_more() {
+        let mut files = OpenFiles::new(10);
+        files.opened(ShareId(1));
+        files.want(ShareId(2));
+        assert_eq!(files.next_to_open(), Some(ShareId(2)));
+        files.gone(ShareId(2));
+        files.retreat();
+        files.want(ShareId(2));
+        assert!(files.is_short() && files.next_to_open().is_none());
+        assert_eq!(files.next_to_close(|_| Some(0)), Some(ShareId(1)));
+        assert_eq!(files.next_to_open(), Some(ShareId(2)));
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_are_open_than_may_be_and_who_waits_is_opened_in_turn(
+            most in 1usize..6,
+            steps in proptest::collection::vec((0u8..4, 0u32..12), 1..200),
+        ) {
+            let mut files = OpenFiles::new(most);
+            let (mut open, mut opening) = (BTreeSet::new(), VecDeque::new());
+            let mut waiting: VecDeque<u32> = VecDeque::new();
+            for (step, number) in steps {
+                let share = ShareId(number);
+                match step {
+                    0 => {
+                        files.want(share);
+                        if !open.contains(&number) && !opening.contains(&number) && !waiting.contains(&number) {
+                            waiting.push_back(number);
+                        }
+                    }
+                    1 => if let Some(number) = opening.pop_front() {
+                        files.opened(ShareId(number));
+                        open.insert(number);
+                    },
+                    2 => if let Some(closed) = files.next_to_close(|_| Some(0)) {
+                        prop_assert!(open.remove(&closed.0));
+                    },
+                    _ => while let Some(next) = files.next_to_open() {
+                        prop_assert_eq!(waiting.pop_front(), Some(next.0));
+                        opening.push_back(next.0);
+                    },
+                }
+                prop_assert_eq!(files.count(), open.len() + opening.len());
+                prop_assert!(files.count() <= most && files.too_many() == 0);
+                prop_assert_eq!(files.is_short(), !waiting.is_empty() && files.count() == most);
+            }
+        }
+    }
+}

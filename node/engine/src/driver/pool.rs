@@ -1,0 +1,160 @@
+//! The piece buffers that the core knows by number. Memory that is freed is used again for the next of its size.
+
+use std::collections::BTreeMap;
+
+use riffle_core::{BufferChange, BufferId, Place};
+
+/// Freed memory is kept up to this many bytes in all: enough that a running download never asks the system again.
+const KEPT: usize = 32 << 20;
+
+/// The buffers of one node.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    buffers: BTreeMap<BufferId, Slot>,
+    /// Memory to use again, by its size: a power of two.
+    free: BTreeMap<usize, Vec<Box<[u8]>>>,
+    free_bytes: usize,
+}
+
+#[derive(Debug)]
+enum Slot {
+    /// Here.
+    Home(Box<[u8]>),
+    /// With a worker.
+    Away,
+    /// With a worker, and no longer used by the core.
+    AwayForGood,
+}
+
+impl Pool {
+    /// Carries a change out.
+    pub(crate) fn change(&mut self, change: BufferChange) {
+        match change {
+            BufferChange::Allocate { buffer, length } => {
+                let size = (length as usize).next_power_of_two();
+                let memory = match self.free.get_mut(&size).and_then(Vec::pop) {
+                    Some(memory) => {
+                        self.free_bytes -= size;
+                        memory
+                    }
+                    None => vec![0; size].into_boxed_slice(),
+                };
+                self.buffers.insert(buffer, Slot::Home(memory));
+            }
+            BufferChange::Free { buffer } => match self.buffers.remove(&buffer) {
+                Some(Slot::Home(memory)) => self.recycle(memory),
+                Some(Slot::Away | Slot::AwayForGood) => {
+                    self.buffers.insert(buffer, Slot::AwayForGood);
+                }
+                None => {}
+            },
+        }
+    }
+
+    /// Copies the payload of a CHUNK to its place.
+    pub(crate) fn write(&mut self, place: Place, payload: &[u8]) {
+        let Some(Slot::Home(memory)) = self.buffers.get_mut(&place.buffer) else {
+            debug_assert!(false, "{:?} is not here", place.buffer);
+            return;
+        };
+        let start = place.offset as usize;
+        if let Some(to) = memory.get_mut(start..start + payload.len()) {
+            to.copy_from_slice(payload);
+        } else {
+            debug_assert!(false, "{place:?} has no room for {} bytes", payload.len());
+        }
+    }
+
+    /// Takes a buffer's memory out, to be moved to a worker; empty when it is not here.
+    pub(crate) fn lend(&mut self, buffer: BufferId) -> Box<[u8]> {
+        match self.buffers.insert(buffer, Slot::Away) {
+            Some(Slot::Home(memory)) => memory,
+            other => {
+                debug_assert!(false, "{buffer:?} is lent while it is {other:?}");
+                Box::default()
+            }
+        }
+    }
+
+    /// Puts a buffer's memory back.
+    pub(crate) fn put_back(&mut self, buffer: BufferId, memory: Box<[u8]>) {
+        match self.buffers.remove(&buffer) {
+            Some(Slot::Away) => {
+                self.buffers.insert(buffer, Slot::Home(memory));
+            }
+            Some(Slot::AwayForGood) => self.recycle(memory),
+            Some(Slot::Home(_)) | None => debug_assert!(false, "{buffer:?} was not lent"),
+        }
+    }
+
+    fn recycle(&mut self, memory: Box<[u8]>) {
+        let size = memory.len();
+        if size.is_power_of_two() && self.free_bytes + size <= KEPT {
+            self.free_bytes += size;
+            self.free.entry(size).or_default().push(memory);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: BufferId = BufferId(1);
+
+    fn allocate(pool: &mut Pool, buffer: BufferId, length: u32) {
+        pool.change(BufferChange::Allocate { buffer, length });
+    }
+
+    #[test]
+    fn payloads_stand_where_they_were_placed_and_survive_a_loan() {
+        let mut pool = Pool::default();
+        allocate(&mut pool, FIRST, 10);
+        pool.write(Place { buffer: FIRST, offset: 4 }, b"later");
+        pool.write(Place { buffer: FIRST, offset: 0 }, b"now ");
+        let memory = pool.lend(FIRST);
+        assert_eq!(&memory[..9], b"now later");
+        pool.put_back(FIRST, memory);
+        assert_eq!(&pool.lend(FIRST)[..9], b"now later");
+    }
+
+    #[test]
+    fn freed_memory_is_used_again_for_its_size_only() {
+        let mut pool = Pool::default();
+        allocate(&mut pool, FIRST, 1000);
+        let memory = pool.lend(FIRST);
+        let address = memory.as_ptr();
+        pool.put_back(FIRST, memory);
+        pool.change(BufferChange::Free { buffer: FIRST });
+        assert_eq!(pool.free_bytes, 1024);
+        allocate(&mut pool, BufferId(2), 5000);
+        assert_eq!(pool.free_bytes, 1024, "another size");
+        allocate(&mut pool, BufferId(3), 600);
+        let again = pool.lend(BufferId(3));
+        assert_eq!(again.as_ptr(), address);
+        assert_eq!(pool.free_bytes, 0);
+    }
+
+    #[test]
+    fn a_buffer_that_is_freed_while_it_is_away_is_recycled_when_it_comes_back() {
+        let mut pool = Pool::default();
+        allocate(&mut pool, FIRST, 1024);
+        let memory = pool.lend(FIRST);
+        pool.change(BufferChange::Free { buffer: FIRST });
+        assert_eq!(pool.free_bytes, 0);
+        pool.put_back(FIRST, memory);
+        assert_eq!((pool.free_bytes, pool.buffers.len()), (1024, 0));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut pool = Pool::default();
+        for number in 0..20 {
+            allocate(&mut pool, BufferId(number), 8 << 20);
+        }
+        for number in 0..20 {
+            pool.change(BufferChange::Free { buffer: BufferId(number) });
+        }
+        assert_eq!(pool.free_bytes, KEPT);
+    }
+}

@@ -1,0 +1,68 @@
+//! A node on its own threads, from start to stop.
+
+use std::sync::Arc;
+
+use messages::Name;
+use riffle_core::{Command, DiskErrorKind, Event};
+
+use super::*;
+
+fn settings() -> DriverSettings {
+    // Nobody answers there: the socket stays bound for as long as the test runs.
+    DriverSettings {
+        settings: config::NodeSettings::default(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        port: None,
+        tracker: Some("127.0.0.1:9".parse().unwrap()),
+        node: NodeId::from_bytes([5; 16]),
+        memory: None,
+        locks: None,
+        journal_key: None,
+        log: tracing::Dispatch::none(),
+    }
+}
+
+#[test]
+fn a_node_starts_answers_and_stops() {
+    let (node, mut events) = start(settings()).unwrap();
+    assert!(node.local_addr().port() > 0);
+    assert_ne!(node.new_download(), node.new_download());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let status = runtime.block_on(node.status()).unwrap();
+    assert!(status.tracker == riffle_core::TrackerStanding::Unheard && status.shares.is_empty());
+
+    let path = "/nowhere/at/all".into();
+    let share = node.new_share();
+    node.command(Command::Share { share, path, name: Name::new("all").unwrap() });
+    let failed = loop {
+        if let Event::ShareFailed { share, error } = events.blocking_recv().unwrap() {
+            break (share, error.kind);
+        }
+    };
+    assert_eq!(failed, (share, DiskErrorKind::NotFound));
+
+    node.stop();
+    while events.blocking_recv().is_some() {}
+}
+
+#[test]
+fn a_dropped_node_ends_and_frees_its_port() {
+    let (node, mut events) = start(settings()).unwrap();
+    let listen = node.local_addr();
+    let again = || start(DriverSettings { listen, ..settings() });
+    assert!(matches!(again(), Err(StartError::AddressInUse(address)) if address == listen));
+    drop(node);
+    while events.blocking_recv().is_some() {}
+    // The events end with the network thread's turn; the socket goes with it.
+    let (node, _) = again().unwrap();
+    node.stop();
+}
+
+#[test]
+fn a_node_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &Arc<T>) {}
+    let (node, _events) = start(settings()).unwrap();
+    let node = Arc::new(node);
+    shared(&node);
+    Arc::into_inner(node).unwrap().stop();
+}

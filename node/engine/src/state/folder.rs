@@ -1,0 +1,288 @@
+//! The folder in which a node keeps who it is: `<state>/node-<label>/`, locked while the node runs.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use config::NodeLabel;
+use messages::NodeId;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
+use super::files::{make_folder, write_whole};
+use super::lock::StateLock;
+
+/// Nodes without a label take the first free number up to this one.
+const MAX_NUMBERED: u32 = 4096;
+
+/// Why a node cannot have its state folder.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another process of this host runs the node of that label.
+    #[error("a node with the id {0} is running on this host")]
+    InUse(NodeLabel),
+    /// Every number is the label of a node that runs.
+    #[error("{MAX_NUMBERED} nodes are running on this host")]
+    AllInUse,
+    /// The folder cannot be made or locked.
+    #[error("the state folder {} cannot be used: {cause}", folder.display())]
+    Unusable {
+        /// The folder.
+        folder: PathBuf,
+        /// The system's reason.
+        cause: io::Error,
+    },
+    /// The file that says who the node is can be neither read nor written.
+    #[error("{}: {cause}", path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        cause: io::Error,
+    },
+    /// The file that says who the node is says something else.
+    #[error("{}: {cause}; delete the file to give this node a new identity", path.display())]
+    DamagedIdentity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: messages::ParseIdError,
+    },
+}
+
+/// A node's state folder, in use by this process.
+#[derive(Debug)]
+pub struct StateFolder {
+    label: NodeLabel,
+    folder: PathBuf,
+    node: NodeId,
+    /// The system lets go of the lock when the process ends, however it ends.
+    lock: StateLock,
+}
+
+impl StateFolder {
+    /// Takes the folder of `label` under `root`, or that of the first free number. It is made when it is not there.
+    /// `host_folder` is a folder that no other host sees: the lock is in it where the file system of `root` has no locks.
+    ///
+    /// # Errors
+    /// When the label is in use, or the folder cannot be made, locked or read.
+    pub fn take(
+        root: &Path,
+        label: Option<&NodeLabel>,
+        host_folder: &Path,
+    ) -> Result<StateFolder, StateError> {
+        if let Some(label) = label {
+            let taken = StateFolder::try_take(root, label.clone(), host_folder)?;
+            return taken.ok_or_else(|| StateError::InUse(label.clone()));
+        }
+        for number in 1..=MAX_NUMBERED {
+            if let Some(taken) = StateFolder::try_take(root, NodeLabel::from(number), host_folder)? {
+                return Ok(taken);
+            }
+        }
+        Err(StateError::AllInUse)
+    }
+
+    /// `None`: in use.
+    fn try_take(
+        root: &Path,
+        label: NodeLabel,
+        host_folder: &Path,
+    ) -> Result<Option<StateFolder>, StateError> {
+        let folder = root.join(format!("node-{label}"));
+        let unusable = |cause| StateError::Unusable { folder: folder.clone(), cause };
+        make_own_folder(&folder).map_err(unusable)?;
+        let lock = StateLock::take(&folder, host_folder, File::try_lock).map_err(unusable)?;
+        let Some(lock) = lock else { return Ok(None) };
+        let node = read_or_make_id(&folder.join("id"))?;
+        Ok(Some(StateFolder { label, folder, node, lock }))
+    }
+
+    /// What the node is called in logs and on screens.
+    pub fn label(&self) -> &str {
+        self.label.as_str()
+    }
+
+    /// Who the node is, in all its lives.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Where the prompt keeps its history.
+    pub fn history(&self) -> PathBuf {
+        self.folder.join("history")
+    }
+
+    /// Where the prompt keeps what it shares.
+    pub fn shares(&self) -> PathBuf {
+        self.folder.join("shares")
+    }
+
+    /// Where files are locked that are on file systems without locks: one folder for all nodes of this state.
+    pub fn locks(&self) -> PathBuf {
+        self.lock.elsewhere().map_or_else(|| self.folder.with_file_name("locks"), Path::to_owned)
+    }
+
+    /// Where the secret is under which journals of downloads are sealed: one for all nodes of this state.
+    pub fn journal_key(&self) -> PathBuf {
+        self.folder.with_file_name("journal-key")
+    }
+
+    /// What a person should know when the folder could not be locked where it is.
+    pub fn locked_elsewhere(&self) -> Option<String> {
+        let elsewhere = self.lock.elsewhere()?;
+        Some(format!(
+            "{}: this file system has no locks: nodes of this host are kept apart by locks in {}; \
+             another host must not use the same state folder meanwhile",
+            self.folder.display(),
+            elsewhere.display()
+        ))
+    }
+
+    /// The port that the node had in its last life: whoever opened it in a firewall finds it open again.
+    pub fn port(&self) -> Option<u16> {
+        let text = fs::read_to_string(self.folder.join("port")).ok()?;
+        text.trim().parse().ok().filter(|port| *port != 0)
+    }
+
+    /// Remembers the port for the next life. Not to be able to is no trouble: the system chooses another one then.
+    pub fn keep_port(&self, port: u16) {
+        if self.port() != Some(port)
+            && let Err(error) = write_whole(&self.folder.join("port"), format!("{port}\n").as_bytes())
+        {
+            tracing::warn!(%error, port, "the port is not remembered");
+        }
+    }
+
+    /// The folder itself: there the driver keeps what it has hashed.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// Makes a node's own folder, for its owner alone; one that an earlier version made for all to look into is closed.
+fn make_own_folder(folder: &Path) -> io::Result<()> {
+    make_folder(folder)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        let found = fs::symlink_metadata(folder)?;
+        let is_ours = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
+        if is_ours && found.mode() & 0o077 != 0 {
+            // Where it cannot be closed, the files in it are.
+            let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+        }
+    }
+    Ok(())
+}
+
+/// A new identity, from the system's source of chance.
+///
+/// # Errors
+/// When the system gives no random bytes.
+pub fn random_node() -> io::Result<NodeId> {
+    let mut bytes = [0; 16];
+    SysRng.try_fill_bytes(&mut bytes).map_err(io::Error::other)?;
+    Ok(NodeId::from_bytes(bytes))
+}
+
+fn read_or_make_id(path: &Path) -> Result<NodeId, StateError> {
+    let failed = |cause| StateError::Identity { path: path.to_owned(), cause };
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let damaged = |cause| StateError::DamagedIdentity { path: path.to_owned(), cause };
+            text.trim().parse().map_err(damaged)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let node = random_node().map_err(failed)?;
+            write_whole(path, format!("{node}\n").as_bytes()).map_err(failed)?;
+            Ok(node)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(text: &str) -> NodeLabel {
+        text.parse().expect("a label")
+    }
+
+    fn take(root: &Path, label: Option<&NodeLabel>) -> Result<StateFolder, StateError> {
+        StateFolder::take(root, label, &root.join("host"))
+    }
+
+    #[test]
+    fn an_identity_outlives_the_process() {
+        let root = tempfile::tempdir().expect("a folder");
+        let first = take(root.path(), Some(&label("seven"))).expect("free");
+        let node = first.node();
+        drop(first);
+        assert_eq!(take(root.path(), Some(&label("seven"))).expect("free again").node(), node);
+        assert_ne!(take(root.path(), Some(&label("eight"))).expect("free").node(), node);
+    }
+
+    #[test]
+    fn a_port_is_remembered_and_a_damaged_one_forgotten() {
+        let root = tempfile::tempdir().expect("a folder");
+        let state = take(root.path(), Some(&label("3"))).expect("free");
+        assert_eq!(state.port(), None);
+        state.keep_port(41_012);
+        drop(state);
+        let state = take(root.path(), Some(&label("3"))).expect("free");
+        assert_eq!(state.port(), Some(41_012));
+        for damaged in ["", "0", "99999", "port"] {
+            fs::write(root.path().join("node-3").join("port"), damaged).expect("written");
+            assert_eq!(state.port(), None, "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_free_number_is_taken() {
+        let root = tempfile::tempdir().expect("a folder");
+        let one = take(root.path(), None).expect("free");
+        let two = take(root.path(), None).expect("free");
+        assert_eq!((one.label(), two.label()), ("1", "2"));
+        drop(one);
+        assert_eq!(take(root.path(), None).expect("free").label(), "1");
+    }
+
+    #[test]
+    fn a_label_in_use_is_refused() {
+        let root = tempfile::tempdir().expect("a folder");
+        let _first = take(root.path(), Some(&label("3"))).expect("free");
+        let error = take(root.path(), Some(&label("3"))).expect_err("in use");
+        assert!(matches!(error, StateError::InUse(_)), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_identity_is_said_and_not_replaced() {
+        let root = tempfile::tempdir().expect("a folder");
+        drop(take(root.path(), Some(&label("3"))).expect("free"));
+        fs::write(root.path().join("node-3").join("id"), "xyz").expect("written");
+        let error = take(root.path(), Some(&label("3"))).expect_err("damaged");
+        assert!(matches!(error, StateError::DamagedIdentity { .. }), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_looks_into_the_folder_and_reads_the_identity() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let root = tempfile::tempdir().expect("a folder");
+        let state = root.path().join("state/riffle");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        let take = || drop(take(&state, Some(&label("3"))).expect("free"));
+        take();
+        let own = state.join("node-3");
+        assert_eq!([&root.path().join("state"), &state, &own].map(|path| mode(path)), [0o700; 3]);
+        assert_eq!((mode(&own.join("id")), mode(&own.join("lock"))), (0o600, 0o600));
+        // As an earlier version made it; the folder above it may be a person's own.
+        for path in [&state, &own] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set");
+        }
+        take();
+        assert_eq!((mode(&state), mode(&own)), (0o755, 0o700));
+    }
+}

@@ -1,0 +1,108 @@
+//! Many worlds drawn from seeds, on all cores: `cargo run --release -p riffle-sim --example vopr -- --seeds 20000`.
+//!
+//! `--seeds N` worlds from seed `--from N` on (1000 from 0), on `--jobs N` threads (one for each core). It prints how
+//! far it is; at the first world in which something goes wrong it prints what, and how that world was drawn, and
+//! leaves with 1; with `--keep-going` it runs them all and lists those that failed. The worlds and what must hold in
+//! them are those of [`riffle_sim::vopr`].
+
+use std::collections::BTreeSet;
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use riffle_sim::vopr::{Options, run};
+
+/// Progress is told once in so many worlds.
+const TOLD: u64 = 500;
+
+/// Which worlds, and how.
+#[derive(Clone, Copy)]
+struct Plan {
+    from: u64,
+    seeds: u64,
+    jobs: u64,
+    keep_going: bool,
+}
+
+impl Plan {
+    fn parse(mut words: impl Iterator<Item = String>) -> Result<Plan, String> {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        let mut plan = Plan { from: 0, seeds: 1000, jobs: cores, keep_going: false };
+        while let Some(word) = words.next() {
+            let field = match word.as_str() {
+                "--from" => &mut plan.from,
+                "--seeds" => &mut plan.seeds,
+                "--jobs" => &mut plan.jobs,
+                "--keep-going" => {
+                    plan.keep_going = true;
+                    continue;
+                }
+                _ => return Err(format!("{word}: it is --seeds N, --from N, --jobs N and --keep-going")),
+            };
+            let value = words.next().ok_or_else(|| format!("{word} wants a number"))?;
+            *field = value.parse().map_err(|_| format!("{word} wants a number, not {value:?}"))?;
+        }
+        Ok(plan)
+    }
+}
+
+/// What the threads share.
+#[derive(Default)]
+struct Progress {
+    next: AtomicU64,
+    done: AtomicU64,
+    stops: AtomicBool,
+    failed: Mutex<BTreeSet<u64>>,
+}
+
+impl Progress {
+    fn work(&self, plan: &Plan, began: Instant) {
+        while !self.stops.load(Ordering::Relaxed) {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= plan.seeds {
+                return;
+            }
+            let seed = plan.from + number;
+            // What failed is printed where it fails.
+            if catch_unwind(|| run(&Options::draw(seed))).is_err() {
+                self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(seed);
+                self.stops.store(!plan.keep_going, Ordering::Relaxed);
+            }
+            let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+            if done.is_multiple_of(TOLD) {
+                println!("{done} of {} worlds after {:.0?}", plan.seeds, began.elapsed());
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a program: it says how long it took")]
+fn main() -> ExitCode {
+    let plan = match Plan::parse(std::env::args().skip(1)) {
+        Ok(plan) => plan,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(2);
+        }
+    };
+    let (began, progress) = (Instant::now(), Progress::default());
+    std::thread::scope(|scope| {
+        for _ in 0..plan.jobs.max(1) {
+            scope.spawn(|| progress.work(&plan, began));
+        }
+    });
+    let failed = progress.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let done = progress.done.into_inner();
+    match failed.first() {
+        None => {
+            println!("{done} worlds, and in each everybody finished, after {:.0?}", began.elapsed());
+            ExitCode::SUCCESS
+        }
+        Some(first) => {
+            println!("{} of {done} worlds failed, seed {first} first: {failed:?}", failed.len());
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! A host's disk, without bytes: files are contents, and what is done to them takes its time and may fail.
+
+mod part;
+mod pool;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use messages::{ContentId, Manifest, PieceIndex, Timestamp};
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use riffle_core::{
+    BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, Doubt, DownloadId, FinishError, HashedAgain,
+    Opened, ShareId, StoreError,
+};
+
+use crate::content::Library;
+use part::PartFile;
+pub use pool::{Pool, Provenance};
+
+/// A request takes this long at least.
+const LATENCY: Duration = Duration::from_micros(50);
+/// Nanoseconds for hashing and writing one byte: about 1 GB/s.
+const NANOS_A_BYTE: u64 = 1;
+/// So long another download is waited for that has just been given up and still holds the part file's lock.
+const LOCK_PATIENCE: Duration = Duration::from_millis(200);
+
+/// What is wrong with a disk.
+#[derive(Clone, Debug, Default)]
+pub struct DiskFaults {
+    /// Every request takes up to this much longer, by chance.
+    pub latency: Duration,
+    /// Writes, openings and finishes that fail, in millionths; half of the failed writes tear what they write.
+    pub errors: u32,
+    /// There is no room from then to then.
+    pub full: Option<Range<Timestamp>>,
+    /// Whole files get no name.
+    pub nameless: bool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    target: PathBuf,
+    share: ShareId,
+}
+
+/// Something that is under way and has not happened yet.
+#[derive(Debug)]
+struct Under {
+    at: Timestamp,
+    target: PathBuf,
+    what: Doing,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Doing {
+    Store(u32),
+    Tear(u32),
+    Finish,
+}
+
+/// One host's disk.
+#[derive(Debug, Default)]
+pub struct Disk {
+    /// Finished files.
+    pub files: BTreeMap<PathBuf, ContentId>,
+    pub faults: DiskFaults,
+    pub pool: Pool,
+    /// Bytes of part files that were hashed to see what is in them.
+    pub hashed: u64,
+    /// Files that bursts may name.
+    open: BTreeMap<ShareId, ContentId>,
+    /// Part files, by their targets.
+    parts: BTreeMap<PathBuf, PartFile>,
+    slots: BTreeMap<DownloadId, Slot>,
+    under_way: Vec<Under>,
+    /// How often the power was cut.
+    boot: u32,
+}
+
+/// What a request takes place in.
+pub struct Around<'a> {
+    pub library: &'a Library,
+    pub now: Timestamp,
+    pub rng: &'a mut StdRng,
+}
+
+impl Disk {
+    /// Which content a burst from `share` carries; `None` when the file is not open.
+    pub fn source(&self, share: ShareId) -> Option<ContentId> {
+        self.open.get(&share).copied()
+    }
+
+    /// Whether `piece` of `content` counts as stored in an open part file.
+    pub fn has_stored(&self, content: ContentId, piece: PieceIndex) -> bool {
+        self.parts.values().any(|part| part.content == content && part.has_stored(piece.0))
+    }
+
+    /// Bytes that are right in the part file of `target`.
+    pub fn right_bytes(&self, target: &Path) -> u64 {
+        self.parts.get(target).map_or(0, PartFile::right_bytes)
+    }
+
+    /// Carries out what is under way and done by `now`.
+    pub fn settle(&mut self, now: Timestamp) {
+        while let Some(next) = self.under_way.iter().map(|under| under.at).min().filter(|at| *at <= now) {
+            let index = self.under_way.iter().position(|under| under.at == next).expect("it is there");
+            let Under { at, target, what } = self.under_way.remove(index);
+            let Some(part) = self.parts.get_mut(&target) else {
+                continue;
+            };
+            part.settle(at);
+            match what {
+                Doing::Store(piece) => part.store(piece, at),
+                Doing::Tear(piece) => part.tear(piece, at),
+                Doing::Finish => self.rename(&target),
+            }
+        }
+        self.parts.values_mut().for_each(|part| part.settle(now));
+    }
+
+    fn rename(&mut self, target: &Path) {
+        if let Some(part) = self.parts.remove(target) {
+            assert!(part.is_whole(), "{} gets its name with wrong bytes in it: {part:?}", target.display());
+            self.files.insert(target.to_owned(), part.content);
+        }
+    }
+
+    /// The process is killed: what the system has stays.
+    pub fn kill(&mut self, around: &mut Around<'_>) {
+        self.settle(around.now);
+        for Under { target, what, .. } in std::mem::take(&mut self.under_way) {
+            let Some(part) = self.parts.get_mut(&target) else {
+                continue;
+            };
+            match what {
+                Doing::Store(piece) | Doing::Tear(piece) => part.interrupt(piece, around.now, around.rng),
+                Doing::Finish if around.rng.random() => self.rename(&target),
+                Doing::Finish => {}
+            }
+        }
+        self.parts.values_mut().for_each(PartFile::close);
+        self.open.clear();
+        self.slots.clear();
+        self.pool = Pool::default();
+    }
+
+    /// The power is cut: what the disk has stays.
+    pub fn lose_power(&mut self, around: &mut Around<'_>) {
+        self.kill(around);
+        self.boot += 1;
+        self.parts.retain(|_, part| part.lose_power(around.rng));
+    }
+
+    /// Carries out `request`: the answer, and how long it takes.
+    pub fn carry_out(
+        &mut self,
+        request: DiskRequest,
+        around: &mut Around<'_>,
+    ) -> Option<(Duration, DiskResult)> {
+        self.settle(around.now);
+        let late = around.chance_up_to(self.faults.latency);
+        let (takes, result) = self.answer(request, late, around)?;
+        Some((takes + late, result))
+    }
+
+    fn answer(
+        &mut self,
+        request: DiskRequest,
+        late: Duration,
+        around: &mut Around<'_>,
+    ) -> Option<(Duration, DiskResult)> {
+        match request {
+            DiskRequest::Share { share, path } => {
+                let found = self.files.get(&path).and_then(|id| around.library.of(*id));
+                let result = match found {
+                    Some(content) => {
+                        self.open.insert(share, content.id);
+                        Ok(content.manifest.clone())
+                    }
+                    None => Err(DiskError { path, kind: DiskErrorKind::NotFound }),
+                };
+                Some((LATENCY, DiskResult::Shared { share, result }))
+            }
+            DiskRequest::Unshare { share } => {
+                self.open.remove(&share);
+                None
+            }
+            DiskRequest::CheckManifest { download, buffer, length, content } => {
+                let whole = Provenance { content, manifest: true, from: 0 };
+                let known = around.library.of(content).filter(|_| self.pool.holds(buffer, length, whole));
+                let result =
+                    known.map(|content| content.manifest.clone()).ok_or(messages::ManifestError::Identity);
+                Some((LATENCY, DiskResult::ManifestChecked { download, buffer, result }))
+            }
+            DiskRequest::Open { download, share, target, replace: _, content, manifest } => {
+                let hashed = self.hashed;
+                let slot = Slot { target, share };
+                let result = self.open_part(download, slot, (content, manifest), around);
+                let hashing = Duration::from_nanos(NANOS_A_BYTE * (self.hashed - hashed));
+                Some((LATENCY + hashing, DiskResult::Opened { download, result }))
+            }
+            DiskRequest::Store { download, piece, buffer, length, expected } => {
+                let takes = LATENCY + Duration::from_nanos(NANOS_A_BYTE * u64::from(length));
+                let at = around.now + takes + late;
+                let result = self.store(download, (piece, buffer, length, expected), at, around);
+                Some((takes, DiskResult::Stored { download, piece, buffer, result }))
+            }
+            DiskRequest::Finish { download } => {
+                let result = self.finish(download, around.now + LATENCY + late, around);
+                Some((LATENCY, DiskResult::Finished { download, result }))
+            }
+            DiskRequest::Abandon { download } => {
+                if let Some(Slot { target, share }) = self.slots.remove(&download) {
+                    self.open.remove(&share);
+                    self.close_when_idle(&target);
+                }
+                None
+            }
+        }
+    }
+
+    /// A part file stays open and locked until its last write is done.
+    fn close_when_idle(&mut self, target: &Path) {
+        let used = self.slots.values().any(|slot| slot.target == target)
+            || self.under_way.iter().any(|under| under.target == target);
+        if let Some(part) = self.parts.get_mut(target).filter(|_| !used) {
+            part.close();
+        }
+    }
+
+    fn open_part(
+        &mut self,
+        download: DownloadId,
+        slot: Slot,
+        (content, manifest): (ContentId, Arc<Manifest>),
+        around: &mut Around<'_>,
+    ) -> Result<Opened, DiskError> {
+        let target = slot.target.clone();
+        let locked = self.slots.values().any(|slot| slot.target == target)
+            || self
+                .under_way
+                .iter()
+                .any(|under| under.target == target && under.at > around.now + LOCK_PATIENCE);
+        if locked {
+            return Err(DiskError { path: target, kind: DiskErrorKind::InUse });
+        }
+        // Who gave it up is waited for.
+        self.settle(around.now + LOCK_PATIENCE);
+        match self.files.get(&target) {
+            Some(there) if *there == content => {
+                self.open.insert(slot.share, content);
+                return Ok(Opened::AlreadyThere);
+            }
+            Some(_) => return Err(DiskError { path: target, kind: DiskErrorKind::ExistsOther }),
+            None => {}
+        }
+        if let Some(why) = self.broken(manifest.layout().length(), around) {
+            return Err(DiskError { path: target, kind: why });
+        }
+        let same = self.parts.get(&target).is_some_and(|part| part.content == content);
+        if !same {
+            self.parts.insert(target.clone(), PartFile::new(content, manifest, around.now));
+        }
+        let part = self.parts.get_mut(&target).expect("it is there");
+        part.close();
+        let found = part.open(self.boot, self.faults.latency, around.now);
+        self.hashed += found.hashed;
+        self.open.insert(slot.share, content);
+        self.slots.insert(download, slot);
+        // Which of its reasons the program would give is the program's own business.
+        let hashed_again =
+            (found.hashed > 0).then_some(HashedAgain { bytes: found.hashed, why: Doubt::Restarted });
+        Ok(Opened::Ready { have: runs(&found.have), hashed_again })
+    }
+
+    /// Why the disk does not take `needed` bytes just now.
+    fn broken(&self, needed: u64, around: &mut Around<'_>) -> Option<DiskErrorKind> {
+        if self.faults.full.as_ref().is_some_and(|full| full.contains(&around.now)) {
+            return Some(DiskErrorKind::Full { needed });
+        }
+        around.happens(self.faults.errors).then(|| DiskErrorKind::Other("input/output error".to_owned()))
+    }
+
+    fn store(
+        &mut self,
+        download: DownloadId,
+        (piece, buffer, length, expected): (PieceIndex, BufferId, u32, messages::PieceHash),
+        at: Timestamp,
+        around: &mut Around<'_>,
+    ) -> Result<(), StoreError> {
+        let Slot { target, .. } = self.slots.get(&download).expect("a part file");
+        let target = target.clone();
+        let part = self.parts.get(&target).expect("a part file");
+        let content = around.library.of(part.content).expect("a content");
+        assert_eq!(content.manifest.piece_hash(piece), Some(&expected), "another piece's hash");
+        let span = content.manifest.layout().span(piece).expect("a piece of the content");
+        assert_eq!(span.end - span.start, u64::from(length), "another piece's length");
+        let source = Provenance { content: part.content, manifest: false, from: span.start };
+        if !self.pool.holds(buffer, length, source) {
+            return Err(StoreError::Hash);
+        }
+        if let Some(kind) = self.broken(u64::from(length), around) {
+            if around.rng.random() {
+                self.under_way.push(Under { at, target: target.clone(), what: Doing::Tear(piece.0) });
+            }
+            return Err(DiskError { path: target, kind }.into());
+        }
+        self.under_way.push(Under { at, target, what: Doing::Store(piece.0) });
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        download: DownloadId,
+        at: Timestamp,
+        around: &mut Around<'_>,
+    ) -> Result<PathBuf, FinishError> {
+        let Slot { target, .. } = self.slots.remove(&download).expect("a part file");
+        let part = self.parts.get_mut(&target).expect("a part file");
+        let pieces = around.library.of(part.content).expect("a content").manifest.layout().pieces();
+        assert_eq!(part.stored(), pieces as usize, "finished before every piece is stored");
+        let nameless = self.faults.nameless.then(|| DiskErrorKind::Other("read-only file system".to_owned()));
+        if let Some(kind) = nameless.or_else(|| self.broken(0, around)) {
+            self.close_when_idle(&target);
+            return Err(DiskError { path: target, kind }.into());
+        }
+        self.under_way.push(Under { at, target: target.clone(), what: Doing::Finish });
+        Ok(target)
+    }
+}
+
+impl Around<'_> {
+    fn happens(&mut self, millionths: u32) -> bool {
+        millionths > 0 && self.rng.random_range(0..1_000_000) < millionths
+    }
+
+    fn chance_up_to(&mut self, most: Duration) -> Duration {
+        if most.is_zero() {
+            return Duration::ZERO;
+        }
+        Duration::from_nanos(self.rng.random_range(0..=most.as_nanos() as u64))
+    }
+}
+
+/// Ascending numbers as runs.
+fn runs(numbers: &[u32]) -> Vec<Range<u32>> {
+    let mut runs: Vec<Range<u32>> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some(run) if run.end == number => run.end += 1,
+            _ => runs.push(number..number + 1),
+        }
+    }
+    runs
+}

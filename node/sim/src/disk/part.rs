@@ -1,0 +1,324 @@
+//! A part file and its journal on a disk that may die: which pieces the system has, which the disk has, which are
+//! torn; and what the journal says of them. The rules are those of the program's disk: `driver/disk/{part,journal}.rs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use messages::{ContentId, Manifest, Timestamp};
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+
+/// After how much, or how long, written pieces are made durable.
+const SYNC_BYTES: u64 = 64 << 20;
+const SYNC_PERIOD: Duration = Duration::from_secs(5);
+/// A part file may be touched this much after its journal and still be taken for what the journal describes.
+const CLOCK_SLACK: Duration = Duration::from_secs(2);
+
+/// The bytes of one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bytes {
+    /// Right, and in the hands of the system.
+    Cached,
+    /// Right, and on the disk.
+    Synced,
+    /// Not all of them are right.
+    Torn,
+}
+
+/// How well the journal says that a piece is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    Written,
+    Durable,
+}
+
+#[derive(Debug)]
+struct Journal {
+    boot: u32,
+    records: Vec<(Kept, u32)>,
+    /// So many of them are on the disk.
+    synced: usize,
+    touched: Timestamp,
+}
+
+/// What the process knows of an open part file.
+#[derive(Debug)]
+struct Ledger {
+    stored: BTreeSet<u32>,
+    unsynced: Vec<u32>,
+    unsynced_bytes: u64,
+    sync_began: Timestamp,
+    /// A sync that is under way: when it will be done, and of which pieces.
+    syncing: Option<(Timestamp, Vec<u32>)>,
+    /// How long a sync takes.
+    takes: Duration,
+}
+
+/// `NAME.part` and `NAME.riffle`.
+#[derive(Debug)]
+pub(super) struct PartFile {
+    pub content: ContentId,
+    manifest: Arc<Manifest>,
+    pieces: BTreeMap<u32, Bytes>,
+    /// Shorter than it has to be.
+    short: bool,
+    touched: Timestamp,
+    /// A content of one piece has none.
+    journal: Option<Journal>,
+    ever_synced: bool,
+    /// While it is open.
+    ledger: Option<Ledger>,
+}
+
+/// What a part file had in it when it was opened.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Pieces that count as stored; ascending.
+    pub have: Vec<u32>,
+    /// Bytes that were hashed to find that out.
+    pub hashed: u64,
+}
+
+impl PartFile {
+    /// A new and empty one.
+    pub(super) fn new(content: ContentId, manifest: Arc<Manifest>, now: Timestamp) -> PartFile {
+        PartFile {
+            content,
+            manifest,
+            pieces: BTreeMap::new(),
+            short: false,
+            touched: now,
+            journal: None,
+            ever_synced: false,
+            ledger: None,
+        }
+    }
+
+    fn length_of(&self, piece: u32) -> u64 {
+        let span = self.manifest.layout().span(messages::PieceIndex(piece)).expect("a piece of the content");
+        span.end - span.start
+    }
+
+    /// Whether the bytes of `piece` are right.
+    pub(super) fn is_right(&self, piece: u32) -> bool {
+        matches!(self.pieces.get(&piece), Some(Bytes::Cached | Bytes::Synced))
+    }
+
+    /// Whether every piece is right.
+    pub(super) fn is_whole(&self) -> bool {
+        (0..self.manifest.layout().pieces()).all(|piece| self.is_right(piece))
+    }
+
+    /// How many bytes are right, in whole pieces.
+    pub(super) fn right_bytes(&self) -> u64 {
+        self.pieces.keys().filter(|piece| self.is_right(**piece)).map(|piece| self.length_of(*piece)).sum()
+    }
+
+    /// How many pieces count as stored.
+    pub(super) fn stored(&self) -> usize {
+        self.ledger.as_ref().map_or(0, |ledger| ledger.stored.len())
+    }
+
+    /// Whether `piece` counts as stored.
+    pub(super) fn has_stored(&self, piece: u32) -> bool {
+        self.ledger.as_ref().is_some_and(|ledger| ledger.stored.contains(&piece))
+    }
+
+    /// Opens it under `boot`: believes the journal where it may be believed, hashes what is doubtful, and begins a
+    /// journal that says what is known now.
+    pub(super) fn open(&mut self, boot: u32, takes: Duration, now: Timestamp) -> Found {
+        let found = self.recover(boot);
+        let pieces = self.manifest.layout().pieces();
+        for piece in &found.have {
+            // What is believed without a look must be so: the journal's whole purpose.
+            assert!(self.is_right(*piece), "piece {piece} is believed and wrong: {self:?}");
+        }
+        if !found.have.is_empty() {
+            self.sync_all();
+        }
+        let records: Vec<_> = found.have.iter().map(|piece| (Kept::Durable, *piece)).collect();
+        let synced = records.len();
+        self.journal = (pieces > 1).then_some(Journal { boot, records, synced, touched: now });
+        self.short = false;
+        self.touched = self.touched.max(now);
+        self.ledger = Some(Ledger {
+            stored: found.have.iter().copied().collect(),
+            unsynced: Vec::new(),
+            unsynced_bytes: 0,
+            sync_began: now,
+            syncing: None,
+            takes,
+        });
+        found
+    }
+
+    fn recover(&self, boot: u32) -> Found {
+        let all = 0..self.manifest.layout().pieces();
+        let (mut have, mut doubtful) = (Vec::new(), Vec::new());
+        match &self.journal {
+            Some(journal) => {
+                let intact = !self.short && self.touched <= journal.touched + CLOCK_SLACK;
+                let mut said = vec![None; all.len()];
+                for &(kept, piece) in &journal.records {
+                    let slot = &mut said[piece as usize];
+                    *slot = Some(slot.filter(|before| *before == Kept::Durable).unwrap_or(kept));
+                }
+                for (piece, kept) in all.zip(said) {
+                    match kept {
+                        Some(kept) if intact && (journal.boot == boot || kept == Kept::Durable) => {
+                            have.push(piece);
+                        }
+                        Some(_) => doubtful.push(piece),
+                        None => {}
+                    }
+                }
+            }
+            // Made a moment ago, there is nothing in it; else nothing is known, and each piece tells by its hash.
+            None if self.pieces.is_empty() => {}
+            None => doubtful.extend(all),
+        }
+        let hashed = doubtful.iter().map(|piece| self.length_of(*piece)).sum();
+        have.extend(doubtful.into_iter().filter(|piece| self.is_right(*piece)));
+        have.sort_unstable();
+        Found { have, hashed }
+    }
+
+    fn sync_all(&mut self) {
+        self.pieces.values_mut().filter(|bytes| **bytes == Bytes::Cached).for_each(|b| *b = Bytes::Synced);
+        self.ever_synced = true;
+    }
+
+    /// Carries out the syncs that are due by `now`.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        while let Some(ledger) = &mut self.ledger {
+            match &ledger.syncing {
+                Some((done, _)) if *done <= now => self.on_synced(),
+                Some(_) => return,
+                None if ledger.unsynced.is_empty() || ledger.sync_began + SYNC_PERIOD > now => return,
+                None => {
+                    let began = ledger.sync_began + SYNC_PERIOD;
+                    ledger.begin_sync(began);
+                }
+            }
+        }
+    }
+
+    fn on_synced(&mut self) {
+        let Some((done, pieces)) = self.ledger.as_mut().and_then(|ledger| ledger.syncing.take()) else {
+            return;
+        };
+        self.ever_synced = true;
+        for piece in &pieces {
+            if let Some(bytes) = self.pieces.get_mut(piece).filter(|bytes| **bytes == Bytes::Cached) {
+                *bytes = Bytes::Synced;
+            }
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.records.extend(pieces.into_iter().map(|piece| (Kept::Durable, piece)));
+            journal.synced = journal.records.len();
+            journal.touched = done;
+        }
+    }
+
+    /// A verified piece is in the file, and the journal says so.
+    pub(super) fn store(&mut self, piece: u32, now: Timestamp) {
+        self.write(piece, Bytes::Cached, now);
+        let length = self.length_of(piece);
+        self.enter(piece, now);
+        let has_journal = self.journal.is_some();
+        let Some(ledger) = &mut self.ledger else {
+            return;
+        };
+        assert!(ledger.stored.insert(piece), "piece {piece} is stored twice");
+        if !has_journal {
+            return;
+        }
+        ledger.unsynced.push(piece);
+        ledger.unsynced_bytes += length;
+        let due = ledger.unsynced_bytes >= SYNC_BYTES || ledger.sync_began + SYNC_PERIOD <= now;
+        if due && ledger.syncing.is_none() {
+            ledger.begin_sync(now);
+        }
+    }
+
+    fn write(&mut self, piece: u32, bytes: Bytes, now: Timestamp) {
+        self.pieces.insert(piece, bytes);
+        self.touched = now;
+    }
+
+    fn enter(&mut self, piece: u32, now: Timestamp) {
+        if let Some(journal) = &mut self.journal {
+            journal.records.push((Kept::Written, piece));
+            journal.touched = now;
+        }
+    }
+
+    /// A write ended before its end.
+    pub(super) fn tear(&mut self, piece: u32, now: Timestamp) {
+        if !self.is_right(piece) {
+            self.write(piece, Bytes::Torn, now);
+        }
+    }
+
+    /// The process was killed while it stored `piece`: anything from nothing to all of it has happened.
+    pub(super) fn interrupt(&mut self, piece: u32, now: Timestamp, rng: &mut StdRng) {
+        if self.is_right(piece) {
+            return;
+        }
+        match rng.random_range(0..4) {
+            0 => {}
+            1 => self.write(piece, Bytes::Torn, now),
+            2 => self.write(piece, Bytes::Cached, now),
+            _ => {
+                self.write(piece, Bytes::Cached, now);
+                self.enter(piece, now);
+            }
+        }
+    }
+
+    /// The process is gone, or has closed it.
+    pub(super) fn close(&mut self) {
+        self.ledger = None;
+    }
+
+    /// The power is cut: what the disk does not have is gone, torn, or there by luck. Whether there is a file still.
+    pub(super) fn lose_power(&mut self, rng: &mut StdRng) -> bool {
+        self.close();
+        if !self.ever_synced && rng.random_range(0..3) == 0 {
+            return false;
+        }
+        self.pieces.retain(|_, bytes| {
+            if *bytes == Bytes::Cached {
+                match rng.random_range(0..3) {
+                    0 => *bytes = Bytes::Synced,
+                    1 => *bytes = Bytes::Torn,
+                    _ => return false,
+                }
+            }
+            true
+        });
+        if let Some(journal) = &mut self.journal {
+            // Reading stops at the first record that is not whole.
+            let kept = rng.random_range(journal.synced..=journal.records.len());
+            journal.records.truncate(kept);
+            journal.synced = kept;
+        }
+        if !self.ever_synced {
+            match rng.random_range(0..3) {
+                0 => self.journal = None,
+                1 => self.short = true,
+                _ => {}
+            }
+        }
+        true
+    }
+}
+
+impl Ledger {
+    fn begin_sync(&mut self, now: Timestamp) {
+        self.sync_began = now;
+        self.unsynced_bytes = 0;
+        self.syncing = Some((now + self.takes, std::mem::take(&mut self.unsynced)));
+    }
+}

@@ -1,0 +1,108 @@
+//! The buffer pool, without bytes: a buffer is runs of "these bytes of that content".
+
+use std::collections::BTreeMap;
+
+use messages::ContentId;
+use riffle_core::{BufferChange, BufferId};
+
+/// Where the payload of a CHUNK was read: in which content, from which byte on; the manifest's bytes count from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    pub content: ContentId,
+    pub manifest: bool,
+    pub from: u64,
+}
+
+impl Provenance {
+    /// Bytes that are none of any content: what a liar sends, or what is left of a payload that was damaged.
+    pub const WRONG: Provenance =
+        Provenance { content: ContentId::from_bytes([0xee; 32]), manifest: false, from: 0 };
+
+    /// Whether `next` is what stands `length` bytes behind the start of `self`.
+    fn goes_on(self, length: u32, next: Provenance) -> bool {
+        self.content == next.content
+            && self.manifest == next.manifest
+            && self.from + u64::from(length) == next.from
+    }
+}
+
+#[derive(Debug)]
+struct Buffer {
+    length: u32,
+    /// What was placed: (start, end, source), disjoint and ascending.
+    placed: Vec<(u32, u32, Provenance)>,
+}
+
+/// One host's buffers.
+#[derive(Debug, Default)]
+pub struct Pool {
+    buffers: BTreeMap<BufferId, Buffer>,
+    pub bytes: u64,
+}
+
+impl Pool {
+    pub fn change(&mut self, changes: &[BufferChange]) {
+        for change in changes {
+            match *change {
+                BufferChange::Allocate { buffer, length } => {
+                    let new = self.buffers.insert(buffer, Buffer { length, placed: Vec::new() });
+                    assert!(new.is_none(), "{buffer} is lent twice");
+                    self.bytes += u64::from(length);
+                }
+                BufferChange::Free { buffer } => {
+                    let old = self
+                        .buffers
+                        .remove(&buffer)
+                        .unwrap_or_else(|| panic!("{buffer} is given back twice"));
+                    self.bytes -= u64::from(old.length);
+                }
+            }
+        }
+    }
+
+    /// `length` bytes from `source` were put at `offset` of `buffer`.
+    pub fn place(&mut self, buffer: BufferId, offset: u32, length: u32, source: Provenance) {
+        let buffer =
+            self.buffers.get_mut(&buffer).unwrap_or_else(|| panic!("a place in {buffer}, which is nobody's"));
+        let end = offset + length;
+        assert!(end <= buffer.length, "a place beyond the end of a buffer");
+        // Most of what comes goes on where the last run ends.
+        if let Some((start, stop, of)) = buffer.placed.last_mut()
+            && *stop == offset
+            && of.goes_on(offset - *start, source)
+        {
+            *stop = end;
+            return;
+        }
+        // What is written over is gone.
+        let mut kept = Vec::new();
+        for (start, stop, of) in buffer.placed.drain(..) {
+            if start < offset {
+                kept.push((start, stop.min(offset), of));
+            }
+            if stop > end {
+                let skipped = u64::from(end.saturating_sub(start));
+                kept.push((start.max(end), stop, Provenance { from: of.from + skipped, ..of }));
+            }
+        }
+        kept.push((offset, end, source));
+        kept.sort_unstable_by_key(|run| run.0);
+        // Runs that go on where the one before ends are one.
+        kept.dedup_by(|next, before| {
+            let joins = before.1 == next.0 && before.2.goes_on(before.1 - before.0, next.2);
+            if joins {
+                before.1 = next.1;
+            }
+            joins
+        });
+        buffer.placed = kept;
+    }
+
+    /// Whether the first `length` bytes of `buffer` are those of `expected` from its byte on.
+    pub fn holds(&self, buffer: BufferId, length: u32, expected: Provenance) -> bool {
+        match self.buffers.get(&buffer).map(|buffer| buffer.placed.as_slice()) {
+            Some([(0, end, source)]) => *end >= length && *source == expected,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! One link between owners and downloaders, and what is measured on it: as the rows of `mod.rs` need it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::NodeSettings;
+use messages::Timestamp;
+use riffle_core::{Command, Destination, DownloadId, DownloadOrder, Event, Patience, ShareId, Wanted};
+
+use crate::link::LinkSpec;
+use crate::world::{Fault, HostId, World};
+
+/// Owners have announced by then.
+const SETTLED: Duration = Duration::from_secs(3);
+const NAME: &str = "film.bin";
+
+/// A bottleneck on the owners' side; everything else is fast and near.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    pub megabits: u64,
+    pub rtt: Duration,
+    /// Millionths, each way.
+    pub loss: u32,
+    /// Tenths of a bandwidth-delay product.
+    pub queue: u64,
+    /// The queue is the owner's own, and takes what leaves in one system call as one.
+    pub joins: bool,
+}
+
+impl Link {
+    /// Nothing is lost, and the queue holds one bandwidth-delay product.
+    pub fn new(megabits: u64, rtt_millis: u64) -> Link {
+        Link { megabits, rtt: Duration::from_millis(rtt_millis), loss: 0, queue: 10, joins: false }
+    }
+
+    pub fn loses(self, permille: u32) -> Link {
+        Link { loss: permille * 1000, ..self }
+    }
+
+    pub fn queues(self, tenths: u64) -> Link {
+        Link { queue: tenths, ..self }
+    }
+
+    pub fn joins(self) -> Link {
+        Link { joins: true, ..self }
+    }
+
+    /// Bytes a second.
+    pub fn rate(&self) -> u64 {
+        self.megabits * 125_000
+    }
+
+    /// Bytes on the way when it is full.
+    fn product(&self) -> u64 {
+        self.rate() * self.rtt.as_micros() as u64 / 1_000_000
+    }
+
+    /// The owner's access link: all of it.
+    pub fn spec(&self) -> LinkSpec {
+        LinkSpec {
+            up: self.rate(),
+            down: self.rate(),
+            queue: self.product() * self.queue / 10,
+            delay: self.rtt / 2,
+            loss: self.loss,
+            joins: self.joins,
+            ..LinkSpec::new(0, Duration::ZERO)
+        }
+    }
+
+    /// The other end: nothing is in the way there, but what goes back over the link may be lost.
+    pub fn other_end(&self) -> LinkSpec {
+        LinkSpec {
+            up: 0,
+            down: 0,
+            delay: Duration::ZERO,
+            loss: self.loss,
+            ..LinkSpec::new(0, Duration::ZERO)
+        }
+    }
+}
+
+/// Owners of one content of `length` bytes behind `links`, who have announced it; the tracker is where they are.
+pub fn owners(links: &[Link], length: u64, seed: u64) -> (World, Vec<HostId>) {
+    let slowest = links.iter().max_by_key(|link| link.rtt).expect("an owner");
+    let tracker = LinkSpec { up: 0, down: 0, delay: slowest.rtt / 2, loss: slowest.loss, ..slowest.spec() };
+    let mut world = World::new(seed, tracker);
+    let content = world.library.add(NAME, length);
+    let mut hosts = Vec::new();
+    for link in links {
+        let host = world.add_host(link.spec(), NodeSettings::default());
+        let path = PathBuf::from("/shared").join(NAME);
+        world.hosts[host.0].disk.files.insert(path.clone(), content.id);
+        let share = Command::Share { share: ShareId(0), path, name: content.name.clone() };
+        world.command(world.now, host, share);
+        hosts.push(host);
+    }
+    world.run(world.now + SETTLED, |_| false);
+    world.now = world.now.max(Timestamp::ZERO + Duration::from_secs(1) + SETTLED);
+    (world, hosts)
+}
+
+/// A host at the other end of `link` starts, and wants the content at once: nothing is registered, no cookie kept.
+pub fn downloads(world: &mut World, link: &Link) -> HostId {
+    let host = world.add_host(link.other_end(), NodeSettings::default());
+    let name = world.library.named(NAME).name.clone();
+    let order = DownloadOrder {
+        wanted: Wanted::Name(name, String::new()),
+        destination: Destination::Folder(PathBuf::from("/saved")),
+        replace: false,
+        patience: Patience::ENDLESS,
+    };
+    world.command(world.now, host, Command::Download { download: DownloadId(0), order });
+    host
+}
+
+/// Whether the download at `host` is done; nothing else ends it.
+pub fn is_done(world: &World, host: HostId) -> bool {
+    let events = &world.hosts[host.0].events;
+    let failed = events.iter().find(|(_, event)| matches!(event, Event::DownloadFailed { .. }));
+    assert!(failed.is_none(), "{failed:?}");
+    world.hosts[host.0].ended > 0
+}
+
+/// How long the content is that a link of this rate carries in `time`.
+pub fn carried_in(link: &Link, time: Duration) -> u64 {
+    link.rate() * time.as_millis() as u64 / 1000
+}
+
+/// In thousandths, but for `wasted` (of file bytes that arrived and were there, in hundred-thousandths).
+#[derive(Clone, Copy, Debug)]
+pub struct Steady {
+    /// IP bytes of file segments over what the links carry.
+    pub rate: u64,
+    pub wasted: u64,
+    /// 95th percentile of what packets waited in the first owner's queue, of a round trip.
+    pub queue: u64,
+    /// File bytes that owners sent, of those that the file has.
+    pub sent: u64,
+}
+
+/// Downloads a content over `links` that takes `time` at their rates.
+pub fn steady(links: &[Link], time: Duration, seed: u64) -> Steady {
+    let length = links.iter().map(|link| carried_in(link, time)).sum();
+    let (mut world, owners) = owners(links, length, seed);
+    world.watch(owners[0]);
+    let host = downloads(&mut world, &links[0]);
+    let deadline = world.now + time * 4;
+    world.run(deadline, |world| is_done(world, host));
+    assert!(is_done(&world, host), "{links:?} takes more than {:?}", time * 4);
+    let arrived = &world.watched().arrived;
+    let first = arrived[0].at;
+    let longest = links.iter().map(|link| link.rtt).max().expect("a link");
+    let from = first + (longest * 20).max(Duration::from_secs(2));
+    // All segments but a piece's last are equally long.
+    let until = arrived[arrived.len() * 95 / 100].at;
+    let capacity: u64 = links.iter().map(Link::rate).sum();
+    let counters = world.hosts[host.0].node.counters();
+    let sent: u64 = owners.iter().map(|owner| world.hosts[owner.0].node.counters().sent_bytes).sum();
+    Steady {
+        rate: permille_between(&world, host, from, until, capacity),
+        wasted: counters.duplicate_bytes * 100_000 / length,
+        queue: queue_permille(&world, from, until, links[0].rtt),
+        sent: sent * 1000 / length,
+    }
+}
+
+/// IP bytes of file segments that reached `host`, of what `capacity` bytes a second carry from `from` until `until`.
+pub fn permille_between(
+    world: &World,
+    host: HostId,
+    from: Timestamp,
+    until: Timestamp,
+    capacity: u64,
+) -> u64 {
+    let arrived = world.watched().arrived.iter();
+    let bytes: u64 = (arrived
+        .filter(|arrived| arrived.host == host && arrived.at >= from && arrived.at < until))
+    .map(|arrived| arrived.bytes)
+    .sum();
+    let micros = until.since(from).as_micros() as u64;
+    bytes * 1000 * 1000 / (capacity * micros / 1000)
+}
+
+/// 95th percentile of what packets waited at the owner's uplink, in thousandths of `rtt`.
+pub fn queue_permille(world: &World, from: Timestamp, until: Timestamp, rtt: Duration) -> u64 {
+    let waited = world.watched().waited.iter().filter(|(at, _)| (from..until).contains(at));
+    let mut waited: Vec<Duration> = waited.map(|(_, waits)| *waits).collect();
+    waited.sort_unstable();
+    let high = waited[waited.len() * 95 / 100];
+    (high.as_nanos() * 1000 / rtt.as_nanos()) as u64
+}
+
+/// What a whole download comes to: from the order to the name.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole {
+    pub took: Duration,
+    /// IP bytes of the content's segments over what the link carries in that time, in thousandths.
+    pub rate: u64,
+    pub wasted: u64,
+    pub sent: u64,
+    /// When the first byte of the file was there.
+    pub first: Duration,
+}
+
+/// Downloads `length` bytes over `link`.
+pub fn whole(link: Link, length: u64, seed: u64) -> Whole {
+    let (mut world, owners) = owners(&[link], length, seed);
+    world.watch(owners[0]);
+    let began = world.now;
+    let host = downloads(&mut world, &link);
+    world.run(began + Duration::from_secs(600), |world| is_done(world, host));
+    assert!(is_done(&world, host), "{link:?}");
+    let took = world.now.since(began);
+    let arrived = &world.watched().arrived;
+    let bytes: u64 = arrived.iter().map(|arrived| arrived.bytes).sum();
+    let counters = world.hosts[host.0].node.counters();
+    Whole {
+        took,
+        rate: bytes * 1000 * 1000 / (link.rate() * took.as_micros() as u64 / 1000),
+        wasted: counters.duplicate_bytes * 100_000 / length,
+        sent: world.hosts[owners[0].0].node.counters().sent_bytes * 1000 / length,
+        first: arrived[0].at.since(began),
+    }
+}
+
+/// The owner's link is another one after `after`.
+pub fn changes(world: &mut World, after: Duration, host: HostId, spec: LinkSpec) {
+    world.fault(world.now + after, Fault::Relink(host, spec));
+}

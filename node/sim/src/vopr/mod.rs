@@ -1,0 +1,239 @@
+//! Worlds drawn from a seed: everything that may go wrong with links, hosts, disks and the tracker does, for a while.
+//! Then it stops, and whoever can reach an honest owner must finish in bounded time. Safety is checked throughout.
+//! (After the idea of TigerBeetle's VOPR.)
+
+mod options;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::NodeSettings;
+use messages::{ContentId, Timestamp};
+use riffle_core::{Destination, DownloadOrder, Patience, Wanted};
+
+use crate::disk::DiskFaults;
+use crate::link::LinkSpec;
+use crate::world::takers::Taking;
+use crate::world::{Cut, Fault, Flood, HostId, Move, TRACKER, World};
+pub use options::Options;
+use options::{HostOptions, Trouble};
+
+const NAME: &str = "film.bin";
+/// What everybody who is connected may take once nothing breaks any more, besides three times what the bytes take.
+const GRACE: Duration = Duration::from_secs(60);
+/// The link of who takes what it does not want carries no more bytes a second, so that worlds can be run.
+const TAKERS_LINK: u64 = 1_250_000;
+/// So many events of each host are kept, for whoever reads of a failure.
+const EVENTS_KEPT: usize = 100;
+
+/// Says in which world it was when something fails.
+struct Blame<'a>(&'a Options);
+
+impl Drop for Blame<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("in the world of seed {}: {:#?}", self.0.seed, self.0);
+        }
+    }
+}
+
+/// Runs the world of `options`: one number for all that happened in it.
+///
+/// # Panics
+/// When something happens that must not, or does not happen in time.
+pub fn run(options: &Options) -> u64 {
+    let _blame = Blame(options);
+    let mut world = World::new(options.seed, options.link);
+    world.events_kept = EVENTS_KEPT;
+    let content = world.library.add(NAME, options.length).id;
+    let (start, end) = (world.now, world.now + options.faults_last);
+    for (number, spec) in options.owners.iter().chain(&options.downloaders).enumerate() {
+        let host = add(&mut world, options, spec);
+        if number < options.owners.len() {
+            let name = world.library.named(NAME).name.clone();
+            world.share(host, Path::new("/shared").join(NAME), name, content);
+        } else {
+            wish(&mut world, host, start + spec.wants_at, options.namesakes.map(|_| content));
+        }
+        spec.troubles.iter().for_each(|(at, trouble)| plan(&mut world, host, start + *at, end, *trouble));
+    }
+    plan_surroundings(&mut world, options, content, end);
+    add_namesakes(&mut world, options);
+    add_taker(&mut world, options, content, end);
+    add_bogus(&mut world, options, content);
+    stop_faults(&mut world, options, end);
+    world.run(end, |_| false);
+    finish(&mut world, options, content);
+    world.trace_hash()
+}
+
+fn add(world: &mut World, options: &Options, spec: &HostOptions) -> HostId {
+    let mut settings = NodeSettings::default();
+    if let Some(limit) = options.upload_limit {
+        settings.upload.limit = limit.parse().expect("a limit");
+    }
+    let host = match spec.receive_buffer {
+        Some(bytes) => world.add_host_with(options.link, settings, bytes),
+        None => world.add_host(options.link, settings),
+    };
+    world.hosts[host.0].manners = spec.manners;
+    let full = spec.disk.full.map(|(at, time)| world.now + at..world.now + at + time);
+    let faults = DiskFaults { latency: spec.disk.latency, errors: spec.disk.errors, full, nameless: false };
+    world.hosts[host.0].disk.faults = faults;
+    host
+}
+
+/// A host that calls other contents by the file's name: who knows the id is not held up by that.
+fn add_namesakes(world: &mut World, options: &Options) {
+    let Some(count) = options.namesakes else { return };
+    let host = world.add_host(options.link, NodeSettings::default());
+    for number in 0..count {
+        let other = world.library.add(&format!("other-{number}.bin"), 1000 + u64::from(number)).id;
+        let name = world.library.named(NAME).name.clone();
+        world.share(host, Path::new("/shared").join(number.to_string()), name, other);
+    }
+}
+
+/// A host that takes what owners have, for as long as faults last or to the end.
+fn add_taker(world: &mut World, options: &Options, content: ContentId, end: Timestamp) {
+    let Some(spec) = &options.taker else { return };
+    let mut taking = Taking::new(spec.takes, content, HostId(0), spec.sessions);
+    if spec.from_all {
+        taking.owners = (0..options.owners.len() + options.downloaders.len()).map(HostId).collect();
+    }
+    taking.addresses = spec.addresses.clone();
+    if !spec.goes_on {
+        taking.until = end;
+    }
+    (taking.answers_pings, taking.says_bye) = (spec.answers_pings, spec.says_bye);
+    let LinkSpec { up, down, .. } = options.link;
+    let link = LinkSpec { up: up.min(TAKERS_LINK), down: down.min(TAKERS_LINK), ..options.link };
+    world.add_taker(link, taking);
+}
+
+/// Hosts that announce what they have not.
+fn add_bogus(world: &mut World, options: &Options, content: ContentId) {
+    let Some((count, manners)) = options.bogus else { return };
+    for _ in 0..count {
+        let host = world.add_host(options.link, NodeSettings::default());
+        let name = world.library.named(NAME).name.clone();
+        world.share(host, Path::new("/shared").join(NAME), name, content);
+        world.hosts[host.0].manners = manners;
+    }
+}
+
+/// The person at `host` wants the file by its name, or by its id.
+fn wish(world: &mut World, host: HostId, at: Timestamp, id: Option<ContentId>) {
+    let name = world.library.named(NAME).name.clone();
+    let order = DownloadOrder {
+        wanted: id.map_or(Wanted::Name(name, String::new()), Wanted::Content),
+        destination: Destination::Folder(PathBuf::from("/saved")),
+        replace: false,
+        patience: Patience::ENDLESS,
+    };
+    world.wish(at, host, order);
+}
+
+fn plan(world: &mut World, host: HostId, at: Timestamp, end: Timestamp, trouble: Trouble) {
+    match trouble {
+        Trouble::Kill(back, moved) => {
+            world.fault(at, Fault::Kill(host));
+            world.fault((at + back).min(end), Fault::Start(host, moved));
+        }
+        Trouble::LosePower(back, moved) => {
+            world.fault(at, Fault::LosePower(host));
+            world.fault((at + back).min(end), Fault::Start(host, moved));
+        }
+        Trouble::Leave(back) => {
+            world.fault(at, Fault::Leave(host));
+            world.fault((at + back).min(end), Fault::Start(host, Move::Nowhere));
+        }
+        Trouble::CutOff(time) => {
+            let link = world.hosts[host.0].link;
+            world.fault(at, Fault::Relink(host, LinkSpec { loss: 1_000_000, ..link }));
+            world.fault((at + time).min(end), Fault::Relink(host, link));
+        }
+        Trouble::Shrink(mtu, time) => {
+            let link = world.hosts[host.0].link;
+            world.fault(at, Fault::Relink(host, LinkSpec { mtu, ..link }));
+            world.fault((at + time).min(end), Fault::Relink(host, link));
+        }
+        Trouble::Stop(time) => world.fault(at, Fault::Stop(host, time.min(end.since(at)))),
+        Trouble::Rebind(moved) => world.fault(at, Fault::Rebind(host, moved)),
+    }
+}
+
+fn plan_surroundings(world: &mut World, options: &Options, content: ContentId, end: Timestamp) {
+    let start = world.now;
+    if let Some((at, time)) = options.tracker {
+        world.fault(start + at, Fault::TrackerGone);
+        world.fault((start + at + time).min(end), Fault::TrackerStarts);
+    }
+    for partition in &options.partitions {
+        let hosts = |numbers: &[usize]| numbers.iter().copied().map(HostId).collect::<Vec<_>>();
+        let (from, mut to) = (hosts(&partition.from), hosts(&partition.to));
+        to.extend(partition.tracker.then_some(TRACKER));
+        if !partition.one_way {
+            world.fault(start + partition.at, Fault::Cut(Cut { from: to.clone(), to: from.clone() }));
+        }
+        world.fault(start + partition.at, Fault::Cut(Cut { from, to }));
+    }
+    if let Some(every) = options.flood {
+        world.fault(start, Fault::Flood(Flood { until: end, every, content }));
+    }
+}
+
+/// From `end` on nothing breaks any more, and who is to be there is there. Liars go on lying.
+fn stop_faults(world: &mut World, options: &Options, end: Timestamp) {
+    let quiet = LinkSpec {
+        loss: 0,
+        corrupt: 0,
+        duplicates: 0,
+        reordered: 0,
+        spoiled: 0,
+        bursts: None,
+        jitter: Duration::ZERO,
+        ..options.link
+    };
+    world.fault(end, Fault::MendCuts);
+    world.fault(end, Fault::RelinkTracker(quiet));
+    for (number, spec) in options.owners.iter().chain(&options.downloaders).enumerate() {
+        let host = HostId(number);
+        world.fault(end, Fault::Relink(host, quiet));
+        world.fault(end, Fault::Redisk(host, DiskFaults::default()));
+        if spec.comes_back {
+            // Who is just leaving has left by then.
+            world.fault(end, Fault::Start(host, Move::Nowhere));
+            world.fault(end + Duration::from_secs(2), Fault::Start(host, Move::Nowhere));
+        }
+    }
+}
+
+/// Every downloader has the file within three times what the bytes take over the busiest link, and a minute.
+fn finish(world: &mut World, options: &Options, content: ContentId) {
+    let target = Path::new("/saved").join(NAME);
+    let downloaders = options.owners.len()..options.owners.len() + options.downloaders.len();
+    let rate = if options.upload_limit.is_some() { options.link.up.min(1 << 20) } else { options.link.up };
+    let owed: u64 = world.hosts[downloaders.clone()]
+        .iter()
+        .filter(|host| !host.is_content())
+        .map(|host| options.length.saturating_sub(host.disk.right_bytes(&target)))
+        .sum();
+    let within = Duration::from_millis(3 * owed * 1000 / rate) + GRACE;
+    let waiting = downloaders.clone();
+    world.run(world.now + within, |world| world.hosts[waiting.clone()].iter().all(|host| host.is_content()));
+    for number in downloaders {
+        let now = world.now;
+        let host = &mut world.hosts[number];
+        if !host.is_content() {
+            let status = host.node.status(now);
+            let last = host.events.iter().rev().take(20).collect::<Vec<_>>();
+            panic!(
+                "host {number} owes nothing to faults and has not finished by {now:?}: {:?}\n{:#?}\nits last \
+                 events: {last:#?}",
+                host.wishes, status.downloads
+            );
+        }
+        assert_eq!(host.disk.files.get(&target), Some(&content), "host {number}");
+    }
+}

@@ -1,0 +1,351 @@
+//! What one world is like, as drawn from its seed.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::link::{Bursts, LinkSpec};
+use crate::world::actors::Part;
+use crate::world::takers::{self, Takes};
+use crate::world::{Manners, Move};
+
+/// Everything that is drawn.
+#[derive(Debug)]
+pub struct Options {
+    pub seed: u64,
+    /// Faults end this long after the start.
+    pub faults_last: Duration,
+    pub length: u64,
+    pub link: LinkSpec,
+    pub upload_limit: Option<&'static str>,
+    /// The first owner is honest and comes back whatever happens to it.
+    pub owners: Vec<HostOptions>,
+    pub downloaders: Vec<HostOptions>,
+    /// When the tracker goes, and for how long.
+    pub tracker: Option<(Duration, Duration)>,
+    pub partitions: Vec<Partition>,
+    /// Strangers send one datagram in this time.
+    pub flood: Option<Duration>,
+    /// One more host calls so many other contents by the file's name; then everybody asks for it by its id.
+    pub namesakes: Option<u32>,
+    pub taker: Option<TakerOptions>,
+    /// So many more hosts announce what they have not, and treat others so.
+    pub bogus: Option<(u32, Manners)>,
+}
+
+/// One more host that takes what owners have, and wants none of it.
+#[derive(Debug)]
+pub struct TakerOptions {
+    pub takes: Takes,
+    pub sessions: u32,
+    pub addresses: Vec<IpAddr>,
+    /// Whether it goes on when faults have ended.
+    pub goes_on: bool,
+    pub answers_pings: bool,
+    pub says_bye: bool,
+    /// Whether it takes from everybody, or from the first owner.
+    pub from_all: bool,
+}
+
+/// What one host is like, and what happens to it.
+#[derive(Debug)]
+pub struct HostOptions {
+    pub manners: Manners,
+    /// When a downloader wants the file.
+    pub wants_at: Duration,
+    /// Whether a later start finds it as it was, or it may stay away.
+    pub comes_back: bool,
+    pub receive_buffer: Option<u64>,
+    pub disk: DiskOptions,
+    pub troubles: Vec<(Duration, Trouble)>,
+}
+
+/// What is wrong with a host's disk while faults last.
+#[derive(Debug, Default)]
+pub struct DiskOptions {
+    pub latency: Duration,
+    /// In millionths.
+    pub errors: u32,
+    /// When it is full, and for how long.
+    pub full: Option<(Duration, Duration)>,
+}
+
+/// Something that happens to a host.
+#[derive(Clone, Copy, Debug)]
+pub enum Trouble {
+    /// It is killed, and started again after this long.
+    Kill(Duration, Move),
+    /// Its power is cut, and it is started again after this long.
+    LosePower(Duration, Move),
+    /// Its person leaves, and comes back after this long.
+    Leave(Duration),
+    /// Nothing that it sends arrives for this long.
+    CutOff(Duration),
+    /// Its process is stopped for this long.
+    Stop(Duration),
+    /// Its address changes.
+    Rebind(Move),
+    /// Its link carries packets of so many bytes only, for this long.
+    Shrink(u64, Duration),
+}
+
+/// Hosts that cannot reach others, for a while.
+#[derive(Debug)]
+pub struct Partition {
+    pub at: Duration,
+    pub from: Vec<usize>,
+    pub to: Vec<usize>,
+    /// Whether the tracker is among `to`.
+    pub tracker: bool,
+    pub one_way: bool,
+}
+
+/// Which kinds of faults a world has: each world has some of them only, so that they do not always hide each other.
+#[derive(Debug)]
+struct Kinds {
+    deaths: bool,
+    stops: bool,
+    moves: bool,
+    disks: bool,
+    liars: bool,
+    partitions: bool,
+}
+
+impl Options {
+    /// The options of `seed`.
+    pub fn draw(seed: u64) -> Options {
+        let rng = &mut StdRng::seed_from_u64(seed);
+        let kinds = Kinds {
+            deaths: rng.random_bool(0.5),
+            stops: rng.random_bool(0.3),
+            moves: rng.random_bool(0.3),
+            disks: rng.random_bool(0.3),
+            liars: rng.random_bool(0.3),
+            partitions: rng.random_bool(0.3),
+        };
+        let faults_last = Duration::from_secs([10, 20, 20, 60, 240][rng.random_range(0..5)]);
+        let megabits = [1, 5, 20, 100, 1000][rng.random_range(0..5)];
+        let link = draw_link(megabits, rng);
+        let (owners, downloaders) = (rng.random_range(1..5), rng.random_range(1..4));
+        let hosts = owners + downloaders;
+        let mut host = |number: usize| draw_host(number, &kinds, faults_last, rng);
+        let mut owners: Vec<_> = (0..owners).map(&mut host).collect();
+        let downloaders: Vec<_> =
+            (0..downloaders).map(|_| HostOptions { comes_back: true, ..host(0) }).collect();
+        for owner in owners.iter_mut().skip(1).filter(|_| kinds.liars) {
+            owner.manners = draw_manners(rng);
+        }
+        // A few seconds of the link, so that faults fall into the transfer.
+        let most = if rng.random_bool(0.03) { 32 << 20 } else { 3 << 20 };
+        let length = megabits * 125_000 * rng.random_range(0..12) + rng.random_range(0..600_000);
+        let moment = |rng: &mut StdRng| faults_last.mul_f64(rng.random());
+        let tracker = rng.random_bool(0.3).then(|| (moment(rng), moment(rng)));
+        let partitions = if kinds.partitions { rng.random_range(1..4) } else { 0 };
+        let mut options = Options {
+            seed,
+            faults_last,
+            length: length.min(most),
+            link,
+            upload_limit: rng.random_bool(0.2).then_some("1MiB"),
+            owners,
+            downloaders,
+            tracker,
+            partitions: (0..partitions).map(|_| draw_partition(hosts, moment(rng), rng)).collect(),
+            flood: rng.random_bool(0.2).then(|| Duration::from_millis(rng.random_range(2..200))),
+            namesakes: None,
+            taker: None,
+            bogus: None,
+        };
+        options.draw_paths();
+        options.draw_drips();
+        options.draw_namesakes();
+        options.draw_taker();
+        options.draw_praise();
+        options.draw_bogus();
+        options
+    }
+
+    /// Who calls other contents by the file's name, drawn on its own as well.
+    fn draw_namesakes(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x6e61_6d65);
+        self.namesakes = rng.random_bool(0.15).then(|| rng.random_range(1..40));
+    }
+
+    /// Who gives a segment now and then, drawn on its own: without it a seed's world is what it was.
+    fn draw_drips(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x6472_6970);
+        let drips = rng.random_bool(0.15);
+        for owner in self.owners.iter_mut().skip(1).filter(|owner| drips && owner.manners == Manners::Honest)
+        {
+            if rng.random() {
+                let every = Duration::from_millis(rng.random_range(50..3_000));
+                owner.manners = Manners::Plays(Part::Drips(every));
+            }
+        }
+    }
+
+    /// Who takes what it does not want, drawn on its own as well.
+    fn draw_taker(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x7461_6b65);
+        if !rng.random_bool(0.15) {
+            return;
+        }
+        let sessions = rng.random_range(1..=64);
+        // No more datagrams a second than worlds can be run with.
+        let every = Duration::from_millis([5, 50, 800][rng.random_range(0..3)])
+            .max(Duration::from_millis(4) * sessions);
+        let takes = [
+            Takes::OneByte(every),
+            Takes::Everything,
+            Takes::Steadily(rng.random_range(1_000..1_000_000)),
+            Takes::Nothing,
+            Takes::Boasts(every),
+            Takes::Pings(every),
+            Takes::Greets(every),
+            Takes::Manifest,
+        ][rng.random_range(0..8)];
+        let addresses = match rng.random_range(0..3) {
+            0 => takers::addresses(1),
+            1 => takers::addresses(rng.random_range(2..9)),
+            _ => takers::addresses_of_one_prefix(rng.random_range(2..9)),
+        };
+        // What honest downloaders may take is reckoned without what others take of the link.
+        let is_cheap =
+            matches!(takes, Takes::OneByte(_) | Takes::Nothing | Takes::Boasts(_) | Takes::Pings(_))
+                && every >= Duration::from_millis(50);
+        self.taker = Some(TakerOptions {
+            takes,
+            sessions,
+            addresses,
+            goes_on: is_cheap && rng.random(),
+            answers_pings: rng.random_bool(0.8),
+            says_bye: rng.random(),
+            from_all: rng.random(),
+        });
+    }
+
+    /// Who announces what it has not, drawn on its own as well.
+    fn draw_bogus(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x626f_6775);
+        let manners = [Manners::Silent, Manners::Plays(Part::TalksNonsense), Manners::Plays(Part::IsFull)]
+            [rng.random_range(0..3)];
+        self.bogus = rng.random_bool(0.1).then(|| (rng.random_range(10..100), manners));
+    }
+
+    /// Who praises its friends, drawn on its own as well, where nobody takes otherwise.
+    fn draw_praise(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x7072_6169);
+        if !rng.random_bool(0.1) || self.taker.is_some() {
+            return;
+        }
+        let hosts = rng.random_range(2..9);
+        let rate = [2, 20 << 10, 200 << 10][rng.random_range(0..3)];
+        let is_cheap = rate * u64::from(hosts) * 8 <= self.link.up;
+        self.taker = Some(TakerOptions {
+            takes: Takes::Praises { rate, hops: rng.random() },
+            sessions: hosts.into(),
+            addresses: takers::addresses(hosts),
+            goes_on: is_cheap && rng.random(),
+            answers_pings: true,
+            says_bye: rng.random(),
+            from_all: rng.random(),
+        });
+    }
+
+    /// What the links carry, drawn on its own: without it a seed's world is what it was.
+    fn draw_paths(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x006d_7475);
+        if self.link.mtu == 0 {
+            self.link.mtu = [0, 1420, 1500, 1500, 9000, 65_535][rng.random_range(0..6)];
+        }
+        self.link.offload = rng.random_bool(0.1).then(|| rng.random_range(0..6));
+        let shrinks = rng.random_bool(0.3);
+        for host in self.owners.iter_mut().chain(&mut self.downloaders).filter(|_| shrinks) {
+            let at = self.faults_last.mul_f64(rng.random());
+            let mtu = [1228, 1280, 1500][rng.random_range(0..3)];
+            host.troubles
+                .push((at, Trouble::Shrink(mtu, Duration::from_millis(rng.random_range(0..30_000)))));
+        }
+    }
+}
+
+fn draw_link(megabits: u64, rng: &mut StdRng) -> LinkSpec {
+    let rtt = Duration::from_millis([1, 10, 40, 200][rng.random_range(0..4)]);
+    let mut some =
+        |likely: f64, most: u32| if rng.random_bool(likely) { rng.random_range(0..most) } else { 0 };
+    let (loss, corrupt) = (some(0.4, 200_000), some(0.3, 20_000));
+    let (duplicates, reordered, jitter) = (some(0.3, 50_000), some(0.3, 50_000), some(0.3, 5_000));
+    let spoiled = some(0.2, 2_000);
+    let (bad, good) = (some(0.3, 20_000), 10_000 + some(1.0, 200_000));
+    LinkSpec {
+        loss,
+        corrupt,
+        duplicates,
+        reordered,
+        spoiled,
+        hold: rtt / 2,
+        jitter: Duration::from_micros(jitter.into()),
+        bursts: (bad > 0).then_some(Bursts { turns_bad: bad, turns_good: good, loss: 900_000 }),
+        mtu: if rng.random_bool(0.2) { 1280 } else { 0 },
+        ..LinkSpec::new(megabits, rtt)
+    }
+}
+
+fn draw_host(number: usize, kinds: &Kinds, last: Duration, rng: &mut StdRng) -> HostOptions {
+    let mut troubles = Vec::new();
+    for _ in 0..rng.random_range(0..5) {
+        let at = last.mul_f64(rng.random());
+        let back = Duration::from_millis(if rng.random() {
+            rng.random_range(0..3_000)
+        } else {
+            rng.random_range(0..60_000)
+        });
+        let moved = [Move::Nowhere, Move::ToAnotherPort, Move::ToAnotherAddress][rng.random_range(0..3)];
+        let trouble = match rng.random_range(0..6) {
+            0 if kinds.deaths => Trouble::Kill(back, moved),
+            1 if kinds.deaths => Trouble::LosePower(back, moved),
+            2 if kinds.deaths => Trouble::Leave(back),
+            3 => Trouble::CutOff(back),
+            4 if kinds.stops => Trouble::Stop(back),
+            5 if kinds.moves && moved != Move::Nowhere => Trouble::Rebind(moved),
+            _ => continue,
+        };
+        troubles.push((at, trouble));
+    }
+    let disk = if kinds.disks { draw_disk(last, rng) } else { DiskOptions::default() };
+    HostOptions {
+        manners: Manners::Honest,
+        wants_at: last.mul_f64(rng.random::<f64>() / 2.0),
+        comes_back: number == 0 || rng.random(),
+        receive_buffer: (kinds.stops && rng.random()).then_some(256 << 10),
+        disk,
+        troubles,
+    }
+}
+
+fn draw_disk(last: Duration, rng: &mut StdRng) -> DiskOptions {
+    let latency = if rng.random_bool(0.5) { [10, 200, 3_000][rng.random_range(0..3)] } else { 0 };
+    let full = rng.random_bool(0.3);
+    DiskOptions {
+        latency: Duration::from_millis(latency),
+        errors: if rng.random_bool(0.3) { rng.random_range(0..300_000) } else { 0 },
+        full: full.then(|| (last.mul_f64(rng.random()), Duration::from_millis(rng.random_range(0..20_000)))),
+    }
+}
+
+fn draw_manners(rng: &mut StdRng) -> Manners {
+    match rng.random_range(0..5) {
+        0 => Manners::Liar(1_000_000),
+        1 => Manners::Liar(rng.random_range(1..50_000)),
+        2 => Manners::Mute,
+        3 => Manners::Silent,
+        _ => Manners::Honest,
+    }
+}
+
+fn draw_partition(hosts: usize, at: Duration, rng: &mut StdRng) -> Partition {
+    let (from, to) = (0..hosts).partition(|_| rng.random());
+    Partition { at, from, to, tracker: rng.random(), one_way: rng.random() }
+}

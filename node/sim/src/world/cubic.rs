@@ -1,0 +1,212 @@
+//! One TCP connection with CUBIC (RFC 9438) whose packets leave over a host's uplink: what a flow of ours lives beside.
+//!
+//! Everything is always there to be sent; each packet is acknowledged by itself, nothing but the uplink's queue loses any, and
+//! what is lost is found by three later acknowledgements (RFC 6675, RFC 8985 without their timers: the path keeps
+//! the order) and sent once more as a packet like others. When none comes, it begins anew after a time (RFC 6298).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use messages::Timestamp;
+
+use super::{Happening, HostId, World};
+
+/// An IP packet of it.
+const PACKET: u64 = 1500;
+/// RFC 9438 §5: C, and the factor by which the window falls.
+const C: f64 = 0.4;
+const BETA: f64 = 0.7;
+/// RFC 6928.
+const FIRST_WINDOW: f64 = 10.0;
+const DUPLICATES: u64 = 3;
+/// RFC 6298 §2: without any acknowledgement it begins anew after so long, twice as long each time.
+const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The connection.
+#[derive(Debug)]
+pub struct Cubic {
+    uplink: HostId,
+    /// In packets, as all windows here.
+    window: f64,
+    threshold: f64,
+    last_most: f64,
+    epoch: Option<Epoch>,
+    next: u64,
+    /// Sent and neither acknowledged nor lost, in order.
+    outstanding: VecDeque<u64>,
+    /// No second cut for packets that were sent before the last one.
+    recovers_at: u64,
+    heard_at: Timestamp,
+    timeout: Duration,
+    pub delivered_bytes: u64,
+}
+
+/// Since the last cut.
+#[derive(Debug)]
+struct Epoch {
+    began: Timestamp,
+    /// Seconds until the window is where it was.
+    until_most: f64,
+    /// What Reno would have.
+    reno: f64,
+}
+
+impl World {
+    /// A connection over the uplink of `host` begins.
+    pub fn start_cubic(&mut self, host: HostId) {
+        self.cubic = Some(Cubic {
+            uplink: host,
+            window: FIRST_WINDOW,
+            threshold: f64::INFINITY,
+            last_most: 0.0,
+            epoch: None,
+            next: 0,
+            outstanding: VecDeque::new(),
+            recovers_at: 0,
+            heard_at: self.now,
+            timeout: LEAST_TIMEOUT,
+            delivered_bytes: 0,
+        });
+        self.send_cubic();
+        self.schedule(self.now + LEAST_TIMEOUT, Happening::CubicTimer);
+    }
+
+    /// It may be time to begin anew.
+    pub(super) fn on_cubic_timer(&mut self) {
+        let now = self.now;
+        let Some(cubic) = &mut self.cubic else {
+            return;
+        };
+        if now.since(cubic.heard_at) >= cubic.timeout {
+            cubic.begin_anew(now);
+            self.send_cubic();
+        }
+        let next = self.cubic().heard_at + self.cubic().timeout;
+        self.schedule(next, Happening::CubicTimer);
+    }
+
+    /// What the connection has delivered.
+    pub fn cubic(&self) -> &Cubic {
+        self.cubic.as_ref().expect("a connection")
+    }
+
+    /// Packet `number` has arrived and is acknowledged: the acknowledgement is here.
+    pub(super) fn on_cubic_acknowledged(&mut self, number: u64, rtt: Duration) {
+        let now = self.now;
+        if let Some(cubic) = &mut self.cubic {
+            cubic.on_acknowledged(number, rtt, now);
+        }
+        self.send_cubic();
+    }
+
+    fn send_cubic(&mut self) {
+        let Some(mut cubic) = self.cubic.take() else {
+            return;
+        };
+        let HostId(index) = cubic.uplink;
+        while (cubic.outstanding.len() as f64) < cubic.window {
+            let number = cubic.next;
+            cubic.next += 1;
+            cubic.outstanding.push_back(number);
+            let host = &mut self.hosts[index];
+            let (link, now) = (host.link, self.now);
+            if let Some(sent_at) = host.up.enqueue(link.up, link.queue, PACKET, now) {
+                // The way back is as long and empty.
+                let at = sent_at + link.delay + link.delay;
+                self.schedule(at, Happening::CubicAcknowledged { number, rtt: at.since(now) });
+            }
+        }
+        self.cubic = Some(cubic);
+    }
+}
+
+impl Cubic {
+    fn on_acknowledged(&mut self, number: u64, rtt: Duration, now: Timestamp) {
+        self.delivered_bytes += PACKET;
+        (self.heard_at, self.timeout) = (now, LEAST_TIMEOUT);
+        let mut lost = false;
+        while let Some(&first) = self.outstanding.front() {
+            if first + DUPLICATES <= number {
+                self.outstanding.pop_front();
+                lost |= first >= self.recovers_at;
+            } else {
+                break;
+            }
+        }
+        if let Ok(index) = self.outstanding.binary_search(&number) {
+            self.outstanding.remove(index);
+        }
+        if lost {
+            self.on_lost();
+        } else {
+            self.grow(rtt.as_secs_f64(), now);
+        }
+    }
+
+    /// RFC 9438 §4.8.
+    fn begin_anew(&mut self, now: Timestamp) {
+        self.on_lost();
+        self.window = 1.0;
+        self.outstanding.clear();
+        (self.heard_at, self.timeout) = (now, (self.timeout * 2).min(LONGEST_TIMEOUT));
+    }
+
+    /// RFC 9438 §4.6, with the fast convergence of §4.7.
+    fn on_lost(&mut self) {
+        let most = self.window;
+        self.last_most = if most < self.last_most { most * (1.0 + BETA) / 2.0 } else { most };
+        self.window = (most * BETA).max(2.0);
+        self.threshold = self.window;
+        self.epoch = None;
+        self.recovers_at = self.next;
+    }
+
+    /// RFC 9438 §4.2 to §4.5.
+    fn grow(&mut self, rtt: f64, now: Timestamp) {
+        if self.window < self.threshold {
+            self.window += 1.0;
+            return;
+        }
+        let (window, most) = (self.window, self.last_most);
+        let epoch = self.epoch.get_or_insert_with(|| Epoch {
+            began: now,
+            until_most: cube_root((most - window).max(0.0) / C),
+            reno: window,
+        });
+        let cubic = |seconds: f64| {
+            let from_most = seconds - epoch.until_most;
+            C * from_most * from_most * from_most + most.max(window)
+        };
+        let since = now.since(epoch.began).as_secs_f64();
+        let alpha = if epoch.reno < most { 3.0 * (1.0 - BETA) / (1.0 + BETA) } else { 1.0 };
+        epoch.reno += alpha / window;
+        let target = cubic(since + rtt).clamp(window, window * 1.5);
+        self.window = if cubic(since) < epoch.reno {
+            window.max(epoch.reno)
+        } else {
+            window + (target - window) / window
+        };
+    }
+}
+
+/// By Newton's method, which is the same on every machine.
+fn cube_root(of: f64) -> f64 {
+    let mut root = of.max(1.0);
+    for _ in 0..200 {
+        root -= (root * root * root - of) / (3.0 * root * root);
+    }
+    root
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cube_root;
+
+    #[test]
+    fn cube_roots_are_found() {
+        for root in [0.01, 1.0, 7.5, 100.0] {
+            assert!((cube_root(root * root * root) - root).abs() < 1e-6, "{root}");
+        }
+    }
+}

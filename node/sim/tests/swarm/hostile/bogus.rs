@@ -1,0 +1,134 @@
+//! Thousands who announce that they have what they have not: addresses where nobody answers, or something that is no answer. Whoever fetches has to
+//! try them, and must neither give up nor be made to flood others.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::NodeSettings;
+use messages::Timestamp;
+use riffle_core::{Destination, DownloadOrder, Patience, Wanted};
+
+use riffle_sim::link::LinkSpec;
+use riffle_sim::world::actors::Part;
+use riffle_sim::world::{HostId, Manners, World};
+
+const MIB: u64 = 1 << 20;
+const NAME: &str = "film.bin";
+/// Everybody has announced by then.
+const BEGINS: Duration = Duration::from_secs(5);
+/// HELLO is said to so many in a second, those that answer with BUSY at once included, whoever they are,
+const MOST_IN_A_SECOND: u64 = 300;
+/// and to so many at one host: as many as there are places every 250 ms, and some again.
+const MOST_AT_A_HOST: u64 = 48;
+/// Who does not answer is asked so often at most.
+const MOST_OF_ONE: u64 = 16;
+
+fn lan() -> LinkSpec {
+    LinkSpec::new(100, Duration::from_millis(20))
+}
+
+/// So many bogus owners and some honest ones, which come after `before` of them, and one who wants what all announce.
+#[derive(Clone, Copy, Debug)]
+struct Crowd {
+    seed: u64,
+    bogus: usize,
+    manners: Manners,
+    honest: usize,
+    before: usize,
+    /// Of a million packets so many are lost.
+    loss: u32,
+    /// All bogus ones are at so many addresses; `None`: each at one of its own.
+    addresses: Option<u8>,
+}
+
+impl Crowd {
+    const fn new(bogus: usize, manners: Manners) -> Crowd {
+        Crowd { seed: 1, bogus, manners, honest: 1, before: 0, loss: 0, addresses: None }
+    }
+
+    fn world(self) -> (World, HostId) {
+        let link = LinkSpec { loss: self.loss, ..lan() };
+        let mut world = World::new(self.seed, LinkSpec { up: 0, down: 0, ..lan() });
+        world.events_kept = 64;
+        let content = world.library.add(NAME, 16 * MIB);
+        for number in 0..self.bogus + self.honest {
+            let host = world.add_host(link, NodeSettings::default());
+            if !(self.before..self.before + self.honest).contains(&number) {
+                world.hosts[host.0].manners = self.manners;
+                if let Some(addresses) = self.addresses {
+                    let ip = [198, 51, 100, (number % usize::from(addresses)) as u8];
+                    world.move_to(host, (ip, 10_000 + number as u16).into());
+                }
+            }
+            world.share(host, Path::new("/shared").join(NAME), content.name.clone(), content.id);
+        }
+        let host = world.add_host(link, NodeSettings::default());
+        let order = DownloadOrder {
+            wanted: Wanted::Content(content.id),
+            destination: Destination::Folder(PathBuf::from("/saved")),
+            replace: false,
+            patience: Patience::ENDLESS,
+        };
+        world.wish(Timestamp::ZERO + BEGINS, host, order);
+        world.count_bothered(host);
+        (world, host)
+    }
+
+    /// How long the download takes. What it says to the others is bounded.
+    fn takes(self) -> Duration {
+        let (mut world, host) = self.world();
+        let until = Timestamp::ZERO + BEGINS + Duration::from_secs(300);
+        let done = world.run(until, |world| world.hosts[host.0].is_content());
+        assert!(done, "{self:?}");
+        let said = world.bothered.as_ref().expect("it is counted");
+        assert!(said.count() > 0, "{self:?}");
+        assert!(said.most_in_a_second() <= MOST_IN_A_SECOND, "{self:?}: {said:?}");
+        assert!(said.most_at_a_host() <= MOST_AT_A_HOST, "{self:?}: {said:?}");
+        assert!(said.most_of_one() <= MOST_OF_ONE, "{self:?}: {said:?}");
+        world.now.since(Timestamp::ZERO + BEGINS)
+    }
+}
+
+const MANNERS: [Manners; 3] =
+    [Manners::Silent, Manners::Plays(Part::TalksNonsense), Manners::Plays(Part::IsFull)];
+
+#[test]
+fn one_honest_owner_among_hundreds_is_found_in_seconds() {
+    for (seed, before) in [(1, 0), (2, 200), (3, 400)] {
+        for manners in MANNERS {
+            let took = Crowd { seed, before, ..Crowd::new(400, manners) }.takes();
+            assert!(took <= Duration::from_secs(8), "{manners:?}: {took:?}");
+        }
+    }
+}
+
+#[test]
+fn one_honest_owner_among_thousands_is_found_in_a_minute_or_so() {
+    // In the last of them it is asked nearly last.
+    for (seed, before, manners) in
+        [(1, 0, MANNERS[0]), (2, 2000, MANNERS[1]), (3, 4000, MANNERS[0]), (3, 4000, MANNERS[2])]
+    {
+        let took = Crowd { seed, before, ..Crowd::new(4000, manners) }.takes();
+        assert!(took <= Duration::from_secs(75), "{manners:?}: {took:?}");
+    }
+    let two = Crowd { seed: 3, before: 3000, honest: 2, ..Crowd::new(4000, MANNERS[0]) }.takes();
+    assert!(two <= Duration::from_secs(75), "{two:?}");
+}
+
+#[test]
+fn one_whose_answer_is_lost_is_asked_again() {
+    // Of those that are greeted once only, in haste, one in three answers nothing that arrives.
+    for seed in 1..=4 {
+        let took = Crowd { seed, before: 200, loss: 100_000, ..Crowd::new(400, Manners::Silent) }.takes();
+        assert!(took <= Duration::from_secs(40), "seed {seed}: {took:?}");
+    }
+}
+
+#[test]
+fn thousands_at_a_few_hosts_hide_nobody() {
+    for manners in MANNERS {
+        let crowd = Crowd { before: 4000, addresses: Some(16), ..Crowd::new(4000, manners) };
+        let took = crowd.takes();
+        assert!(took <= Duration::from_secs(75), "{manners:?}: {took:?}");
+    }
+}

@@ -1,0 +1,18 @@
+//! Swarms in simulated time: the cores of nodes and tracker, links and disks, from one seed, without a byte of file.
+
+mod accounts;
+mod faults;
+mod found;
+mod hostile;
+mod inquiries;
+mod links;
+mod many;
+mod paths;
+mod seeds;
+mod silence;
+mod swarms;
+mod telling;
+mod trackers;
+mod transfers;
+mod trust;
+mod uneven;
