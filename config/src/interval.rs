@@ -9,7 +9,7 @@ use crate::period::Period;
 use crate::setting::written_as_text;
 
 /// What is said more often than this is read by nobody.
-const LEAST: Duration = Duration::from_millis(100);
+const MIN: Duration = Duration::from_millis(100);
 
 /// A length of time after which something is said again, at least 100 ms, or `none`: it is not said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -45,7 +45,7 @@ impl FromStr for Interval {
             ValueError::NotADuration(text) => ValueError::NotAnInterval(text),
             other => other,
         })?;
-        if period < LEAST {
+        if period < MIN {
             Err(ValueError::ShortInterval(text.to_owned()))
         } else {
             Ok(Interval(Some(period)))

@@ -23,7 +23,7 @@ const HEADING: [&str; 4] = [
 ];
 
 /// The least that a datagram with file bytes may be: what every path carries (RFC 8899 BASE_PLPMTU).
-const LEAST_SEGMENT: u16 = 1200;
+const MIN_SEGMENT: u16 = 1200;
 
 impl NodeSettings {
     /// Reads settings from the text of a TOML file; what it leaves out has its default.
@@ -52,8 +52,8 @@ impl NodeSettings {
             return Some(ConfigError::Disagree { key: "network.first_window", message });
         }
         let segment = self.network.segment_size;
-        if (1..LEAST_SEGMENT).contains(&segment) {
-            let message = format!("must be 0 (automatic) or at least {LEAST_SEGMENT}, not {segment}");
+        if (1..MIN_SEGMENT).contains(&segment) {
+            let message = format!("must be 0 (automatic) or at least {MIN_SEGMENT}, not {segment}");
             return Some(ConfigError::Disagree { key: "network.segment_size", message });
         }
         None

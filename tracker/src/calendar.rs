@@ -9,7 +9,7 @@ use std::time::Duration;
 use messages::{BootEpoch, Timestamp};
 
 /// So far ahead of the tracker's a node's clock may be.
-const MOST_AHEAD: Duration = Duration::from_secs(24 * 3600);
+const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
 
 /// What the tracker knows of the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Calendar {
     /// What lives are compared by at `now`: of two, the later one is greater.
     pub(crate) fn rank(self, epoch: BootEpoch, now: Timestamp) -> (bool, BootEpoch) {
         let can_be = self.clock.is_none_or(|(millis, at)| {
-            let ahead = now.since(at) + MOST_AHEAD;
+            let ahead = now.since(at) + MAX_AHEAD;
             epoch.0 <= millis.saturating_add(u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX))
         });
         (can_be, epoch)

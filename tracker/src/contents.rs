@@ -11,7 +11,7 @@ use messages::{ContentId, Cursor, Digits, NodeId, PageEnd, Timestamp};
 
 use crate::host::Host;
 use crate::names::{Called, Names};
-use crate::turns::Turns;
+use crate::rotation::Rotation;
 use crate::voices::{Voice, Voices};
 
 /// What one node said about one content.
@@ -25,8 +25,8 @@ struct Holding {
 #[derive(Clone, Debug)]
 struct Content {
     /// Those that have all of it, apart from the others: however many are on their way, who has it is found at once.
-    complete: Turns<Holding>,
-    partial: Turns<Holding>,
+    complete: Rotation<Holding>,
+    partial: Rotation<Holding>,
     voices: Voices,
 }
 
@@ -233,7 +233,7 @@ impl Contents {
 
 impl Content {
     const fn new() -> Content {
-        Content { complete: Turns::new(), partial: Turns::new(), voices: Voices::new() }
+        Content { complete: Rotation::new(), partial: Rotation::new(), voices: Voices::new() }
     }
 
     /// What its owner says, if it has one and no more.
@@ -270,7 +270,7 @@ impl Content {
     }
 
     /// Where an owner that has `permille` of it belongs.
-    const fn owners_with(&mut self, permille: Permille) -> &mut Turns<Holding> {
+    const fn owners_with(&mut self, permille: Permille) -> &mut Rotation<Holding> {
         if permille.is_complete() { &mut self.complete } else { &mut self.partial }
     }
 

@@ -13,7 +13,7 @@ use crate::rounds::Rounds;
 
 /// So many lives of one node may have a rest here before it begins another one: each is looked into when the node announces
 /// something. An honest node has one or two, for it takes longer to start than what it had to be taken out.
-const MOST_RESTS: usize = 8;
+const MAX_RESTS: usize = 8;
 
 /// What is to be taken out next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Departed {
 
     /// Whether another life of `node` may begin.
     pub(crate) fn has_room(&self, node: NodeId) -> bool {
-        self.rests_of(node).count() < MOST_RESTS
+        self.rests_of(node).count() < MAX_RESTS
     }
 
     /// A life of `node` is over that had `contents`. Its number, for [`Departed::next_of`].

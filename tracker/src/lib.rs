@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod address_selection;
 mod calendar;
 mod catalogue;
-mod claim;
 mod contents;
 mod counters;
 mod credit;
@@ -11,8 +11,8 @@ mod departed;
 #[cfg(feature = "driver")]
 pub mod driver;
 mod event;
-mod few;
 mod host;
+mod id_takeover;
 mod membership;
 mod names;
 mod need;
@@ -22,11 +22,11 @@ mod output;
 pub mod program;
 mod ranking;
 mod rate_limit;
-mod reach;
+mod rotation;
 mod rounds;
 mod said;
+mod small_map;
 mod tracker;
-mod turns;
 mod voices;
 mod votes;
 

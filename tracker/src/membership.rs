@@ -8,10 +8,10 @@ use messages::tracker_to_node::{Goodbye, RefusalCode, Registered, TrackerPing};
 use messages::{BootEpoch, Endpoint, NodeId, Timestamp};
 use rand::RngExt;
 
-use crate::claim::{Arrival, Claim, Pressed, arrival};
 use crate::departed::Leftover;
 use crate::event::Event;
 use crate::host::Host;
+use crate::id_takeover::{Arrival, Claim, Pressed, arrival};
 use crate::nodes::{Comparison, Node, Owned, Seat};
 use crate::tracker::{Answer, Origin, Refusal, Tracker, millis_up};
 

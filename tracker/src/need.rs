@@ -7,9 +7,9 @@ use messages::node_to_tracker::{Need, Query};
 use messages::tracker_to_node::{ContentOwners, Listed, Listing, Owner, Owners};
 use messages::{ContentId, List, NodeId, PageEnd, Timestamp, TrackerToNode};
 
+use crate::address_selection::{endpoint_for, same_family};
 use crate::event::{Event, Found};
 use crate::ranking::{Candidate, charge, choose};
-use crate::reach::{endpoint_for, same_family};
 use crate::tracker::{Origin, Tracker, millis_up};
 
 /// Of a content with more owners than this, so many are ranked, all in their turn: a question costs no more.

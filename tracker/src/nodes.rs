@@ -9,8 +9,8 @@ use std::time::Duration;
 use messages::node_to_tracker::OwnDigest;
 use messages::{BootEpoch, ContentId, Conversation, NodeId, Timestamp};
 
-use crate::claim::Claim;
 use crate::decay::Decaying;
+use crate::id_takeover::Claim;
 use crate::rate_limit::host;
 use crate::rounds::Rounds;
 

@@ -16,7 +16,7 @@ use rand::seq::SliceRandom;
 use crate::decay::ONE;
 
 /// Nobody's rate counts as less than this, in bytes a second: an owner that nobody asked yet is not a bad one.
-const LEAST_RATE: u64 = 64 << 10;
+const MIN_RATE: u64 = 64 << 10;
 
 /// By these places of an answer, counted from 0, stands one complete owner, and another one, if there are any: an asker
 /// that met only others who have nothing yet would have nothing to ask them for. Both are among the first few because a
@@ -43,7 +43,7 @@ pub(crate) struct Candidate {
 
 /// How much an owner is worth, whoever else asks for it.
 fn weight(candidate: &Candidate) -> u64 {
-    let rate = candidate.upload_rate.max(LEAST_RATE).isqrt();
+    let rate = candidate.upload_rate.max(MIN_RATE).isqrt();
     // Who has nothing yet counts a sixteenth of who has all: of a rush of newcomers most places stay with those that have
     // something to give, and yet every newcomer is soon known to others.
     rate * (1000 + 15 * u64::from(candidate.permille.value()))

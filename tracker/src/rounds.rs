@@ -3,18 +3,18 @@
 
 use messages::ContentId;
 
-use crate::few::Few;
+use crate::small_map::SmallMap;
 
 /// Contents in two orders that are kept in step.
 #[derive(Clone, Debug)]
 pub(crate) struct Rounds {
-    said_in: Few<ContentId, u32>,
-    oldest_first: Few<(u32, ContentId), ()>,
+    said_in: SmallMap<ContentId, u32>,
+    oldest_first: SmallMap<(u32, ContentId), ()>,
 }
 
 impl Default for Rounds {
     fn default() -> Rounds {
-        Rounds { said_in: Few::new(), oldest_first: Few::new() }
+        Rounds { said_in: SmallMap::new(), oldest_first: SmallMap::new() }
     }
 }
 

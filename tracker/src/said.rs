@@ -1,16 +1,16 @@
 //! What the owners of a content say of it, as voices of hosts: a thousand nodes of one host that say the same are one.
 
-use crate::few::Few;
 use crate::host::Host;
+use crate::small_map::SmallMap;
 
 /// How many nodes of which host say what.
 #[derive(Clone, Debug)]
-pub(crate) struct Said<T>(Few<(T, Host), u32>);
+pub(crate) struct Said<T>(SmallMap<(T, Host), u32>);
 
 impl<T: Ord> Said<T> {
     /// Nobody said anything yet.
     pub(crate) const fn new() -> Said<T> {
-        Said(Few::new())
+        Said(SmallMap::new())
     }
 
     /// One more node of `host` says `what`. Whether it is the first there.

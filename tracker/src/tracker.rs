@@ -17,6 +17,7 @@ use messages::{
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::address_selection::ReachableFrom;
 use crate::calendar::Calendar;
 use crate::contents::Contents;
 use crate::counters::Counters;
@@ -27,7 +28,6 @@ use crate::need::RETELLING;
 use crate::nodes::NodeTable;
 use crate::output::{Output, Wait, WaitReason};
 use crate::rate_limit::Buckets;
-use crate::reach::Vantage;
 
 /// So many contents of nodes that are gone, and so many nodes whose leases have ended, are taken out of the tables in one step: more than one datagram can put in, and
 /// so few that nobody notices whose datagram comes next.
@@ -70,8 +70,8 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// What decides where it can reach others.
-    pub(crate) const fn vantage(&self) -> Vantage {
-        Vantage { asker: self.address.ip(), reached_at: self.reached_at }
+    pub(crate) const fn vantage(&self) -> ReachableFrom {
+        ReachableFrom { asker: self.address.ip(), reached_at: self.reached_at }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use crate::few::Few;
+use crate::small_map::SmallMap;
 
 /// Of more different things than this it is kept what most say; of fewer that is looked for.
 const LOOKED_AT: usize = 8;
@@ -14,7 +14,7 @@ type Ranked<T> = BTreeSet<(Reverse<u32>, T)>;
 /// How many say what.
 #[derive(Clone, Debug)]
 pub(crate) struct Votes<T> {
-    counts: Few<T, u32>,
+    counts: SmallMap<T, u32>,
     /// What most say first, of equals the smallest: kept while there is more than one look at all of them is worth.
     ranked: Option<Box<Ranked<T>>>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Votes<T> {
 impl<T: Ord + Clone> Votes<T> {
     /// Nobody said anything yet.
     pub(crate) const fn new() -> Votes<T> {
-        Votes { counts: Few::new(), ranked: None }
+        Votes { counts: SmallMap::new(), ranked: None }
     }
 
     /// One more says `what`. Whether it is the first.

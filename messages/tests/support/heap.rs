@@ -17,7 +17,7 @@ thread_local! {
     /// How often this thread has asked for something or given something back.
     static CALLS: Cell<usize> = const { Cell::new(0) };
     /// The most that was held since somebody looked.
-    static MOST_HELD: Cell<isize> = const { Cell::new(0) };
+    static MAX_HELD: Cell<isize> = const { Cell::new(0) };
 }
 
 /// Bytes that this thread has asked for so far, those given back among them.
@@ -38,9 +38,9 @@ pub(crate) fn calls() -> usize {
 /// What `act` gives, and the most bytes that were held at any moment of it beyond what was held before.
 pub(crate) fn peak_of<T>(act: impl FnOnce() -> T) -> (T, isize) {
     let before = HELD.get();
-    MOST_HELD.set(before);
+    MAX_HELD.set(before);
     let result = act();
-    (result, MOST_HELD.get() - before)
+    (result, MAX_HELD.get() - before)
 }
 
 /// The system's allocator, counting what each thread asks for and gives back.
@@ -77,6 +77,6 @@ fn count(given_back: usize, taken: usize) {
     let _ = ASKED_FOR.try_with(|asked_for| asked_for.set(asked_for.get() + taken));
     let _ = HELD.try_with(|held| {
         held.set(held.get() + taken.cast_signed() - given_back.cast_signed());
-        let _ = MOST_HELD.try_with(|most| most.set(most.get().max(held.get())));
+        let _ = MAX_HELD.try_with(|most| most.set(most.get().max(held.get())));
     });
 }

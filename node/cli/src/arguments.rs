@@ -318,7 +318,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Arguments, clap::Error> {
-        let words = crate::words::split(line).expect("closed");
+        let words = crate::shell_words::split(line).expect("closed");
         Arguments::from_arg_matches(&command().try_get_matches_from(words)?)
     }
 

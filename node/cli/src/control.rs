@@ -268,5 +268,4 @@ fn reach(folder: &Path, name: &str) -> io::Result<Reach> {
 }
 
 #[cfg(test)]
-#[path = "control_tests.rs"]
 mod tests;

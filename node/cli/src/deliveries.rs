@@ -11,13 +11,13 @@ use riffle::{Event, SessionEnd, ShareId, UploadStatus};
 use crate::units::rate;
 
 /// So many nodes are remembered with what they fetch; of further ones the log tells.
-const MOST_KNOWN: usize = 500_000;
+const MAX_KNOWN: usize = 500_000;
 /// So many files of one node have a line each; more have one together.
-const MOST_FILES: usize = 3;
+const MAX_FILES: usize = 3;
 /// So many nodes are told of at a time; the others have one line together.
-const MOST_NODES: usize = 8;
+const MAX_NODES: usize = 8;
 /// So many files are told of at the end; the others have one line together.
-const MOST_AT_END: usize = 8;
+const MAX_AT_END: usize = 8;
 
 /// What was fetched from here.
 #[derive(Debug, Default)]
@@ -82,7 +82,7 @@ impl Deliveries {
     }
 
     fn on_begun(&mut self, content: ContentId, node: NodeId, peer: SocketAddr) {
-        let is_full = self.known.len() >= MOST_KNOWN;
+        let is_full = self.known.len() >= MAX_KNOWN;
         if let Entry::Vacant(unknown) = self.known.entry((content, node))
             && !is_full
         {
@@ -138,16 +138,16 @@ impl Deliveries {
         let shared: BTreeSet<ContentId> = self.shares.values().copied().collect();
         let mut lines: Vec<String> = shared
             .iter()
-            .take(MOST_AT_END)
+            .take(MAX_AT_END)
             .map(|content| match self.copies_of(*content) {
                 0 => format!("{}: no other node has all of it", self.name_of(*content)),
                 1 => format!("{}: 1 other node has all of it", self.name_of(*content)),
                 copies => format!("{}: {copies} other nodes have all of it", self.name_of(*content)),
             })
             .collect();
-        if shared.len() > MOST_AT_END {
-            let copies = shared.iter().skip(MOST_AT_END).map(|content| self.copies_of(*content)).sum();
-            lines.push(format!("and of {} more: {}", shared.len() - MOST_AT_END, copies_given(copies)));
+        if shared.len() > MAX_AT_END {
+            let copies = shared.iter().skip(MAX_AT_END).map(|content| self.copies_of(*content)).sum();
+            lines.push(format!("and of {} more: {}", shared.len() - MAX_AT_END, copies_given(copies)));
         }
         lines
     }
@@ -162,8 +162,8 @@ impl Deliveries {
 
     fn lines(&self, news: &News, does: &str, they_do: &str) -> Vec<String> {
         let mut lines = Vec::new();
-        for (peer, contents) in news.values().take(MOST_NODES) {
-            if contents.len() > MOST_FILES {
+        for (peer, contents) in news.values().take(MAX_NODES) {
+            if contents.len() > MAX_FILES {
                 lines.push(format!("{peer} {does} {} files", contents.len()));
             } else {
                 lines.extend(
@@ -171,10 +171,10 @@ impl Deliveries {
                 );
             }
         }
-        let others = news.len().saturating_sub(MOST_NODES);
+        let others = news.len().saturating_sub(MAX_NODES);
         if others > 0 {
             let contents: BTreeSet<ContentId> =
-                news.values().skip(MOST_NODES).flat_map(|(_, contents)| contents).copied().collect();
+                news.values().skip(MAX_NODES).flat_map(|(_, contents)| contents).copied().collect();
             let what = match contents.first() {
                 Some(only) if contents.len() == 1 => self.name_of(*only),
                 _ => format!("one or more of {} files", contents.len()),

@@ -11,8 +11,8 @@ use riffle::{Command, Destination, DownloadId, DownloadOrder, Event, Failure, Se
 use crate::exit::ExitCode;
 use crate::report::{self, Around, Place};
 use crate::screen::Screen;
+use crate::target;
 use crate::tracker_words::TrackerWords;
-use crate::wanted;
 use riffle::NodeHandle;
 
 /// So often it is said of one owner that it is lost for the same reason, for all downloads together,
@@ -120,7 +120,7 @@ impl Fetching {
     /// Asks for a download.
     pub(crate) fn begin(&mut self, order: DownloadOrder, handle: &NodeHandle) -> DownloadId {
         let download = handle.new_download();
-        self.running.insert(download, Fetch::new(wanted::label(&order.wanted)));
+        self.running.insert(download, Fetch::new(target::label(&order.wanted)));
         handle.command(Command::Download { download, order });
         download
     }

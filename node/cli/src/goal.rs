@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use riffle::Wanted;
 
-use crate::wanted;
+use crate::target;
 
 /// `NAME=12`: a content, and how many nodes are to have all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl FromStr for Goal {
         let (name, count) = text.rsplit_once('=').ok_or("NAME=COUNT is expected, such as lab.img=12")?;
         let count = count.parse().ok().filter(|count| *count > 0);
         let count = count.ok_or("behind the = a number of nodes is expected, 1 or more")?;
-        let wanted = wanted::parse(name).map_err(|error| format!("\"{name}\": {error}"))?;
+        let wanted = target::parse(name).map_err(|error| format!("\"{name}\": {error}"))?;
         Ok(Goal { wanted, count })
     }
 }

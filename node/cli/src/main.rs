@@ -21,9 +21,9 @@ mod fetching;
 mod goal;
 mod inquiring;
 mod logging;
-mod map;
-mod outlet;
+mod output_writer;
 mod peers;
+mod piece_bar;
 mod plain_progress;
 mod progress;
 mod prompt;
@@ -35,14 +35,14 @@ mod screen;
 mod seeds;
 mod settings;
 mod sharing;
+mod shell_words;
 mod signals;
+mod target;
 mod terminal;
 mod tracker_link;
 mod tracker_name;
 mod tracker_words;
 mod units;
-mod wanted;
-mod words;
 
 use anyhow::Result;
 
@@ -74,9 +74,9 @@ fn main() -> std::process::ExitCode {
 /// The last words, if somebody reads them within a moment, and the code.
 fn end(code: ExitCode, words: Option<String>) -> std::process::ExitCode {
     if let Some(words) = words {
-        outlet::say(outlet::Stream::Stderr, &[words]);
+        output_writer::say(output_writer::Stream::Stderr, &[words]);
     }
-    outlet::flush(outlet::LAST_WORDS);
+    output_writer::flush(output_writer::LAST_WORDS);
     code.into()
 }
 

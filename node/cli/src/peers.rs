@@ -19,7 +19,7 @@ const INDENT: usize = 2;
 /// A content's name is shortened to so many columns: the rest of its line needs the others.
 const NAME_WIDTH: usize = 36;
 /// So many peers of a content are shown, the fastest; of further ones their number.
-const MOST_SHOWN: usize = 200;
+const MAX_SHOWN: usize = 200;
 /// What is shown of nothing.
 const NOTHING: &str = "-";
 
@@ -121,7 +121,7 @@ impl<'a> Swarm<'a> {
     }
 
     fn shown(&self) -> impl Iterator<Item = &Peer<'a>> {
-        self.peers.iter().take(MOST_SHOWN)
+        self.peers.iter().take(MAX_SHOWN)
     }
 
     fn heading(&self) -> String {
@@ -287,5 +287,4 @@ impl Table {
 }
 
 #[cfg(test)]
-#[path = "peers_tests.rs"]
 mod tests;

@@ -11,7 +11,7 @@ use crate::report;
 use crate::units::{per_second, percent, rate, size};
 
 /// So many downloads have a line of their own each time, the fastest; the others have one together.
-const MOST_LINES: usize = 8;
+const MAX_LINES: usize = 8;
 /// Lines that say nothing new come ever more rarely, and at last this often.
 const STILL_EVERY: Duration = Duration::from_secs(3600);
 
@@ -146,7 +146,7 @@ impl PlainProgress {
         let running: BTreeSet<DownloadId> = downloads.iter().map(|download| download.download).collect();
         self.begun.retain(|begun| running.contains(begun));
         self.begun.extend(new.iter().map(|(download, _)| download.download));
-        if new.len() > MOST_LINES {
+        if new.len() > MAX_LINES {
             let together = new.iter().map(|(_, length)| *length).fold(0, u64::saturating_add);
             return vec![format!("fetching {} files, {} together", new.len(), size(together))];
         }
@@ -173,7 +173,7 @@ fn going(downloads: &[DownloadStatus]) -> Vec<String> {
     let mut ranked: Vec<&DownloadStatus> = downloads.iter().collect();
     ranked.sort_by_key(|download| Reverse(download.rate));
     let chosen: BTreeSet<DownloadId> =
-        ranked.iter().take(MOST_LINES).map(|download| download.download).collect();
+        ranked.iter().take(MAX_LINES).map(|download| download.download).collect();
     let (shown, others): (Vec<_>, Vec<_>) =
         downloads.iter().partition(|download| chosen.contains(&download.download));
     let mut lines: Vec<String> = shown.into_iter().map(report::progress).collect();

@@ -9,8 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use messages::{Layout, NodeId};
 use riffle::{DownloadId, DownloadStatus, Event, OwnerState, OwnerStatus, ShareId, Status};
 
-use crate::map::OwnerMap;
-use crate::outlet;
+use crate::output_writer;
+use crate::piece_bar::PieceBar;
 use crate::plain_progress::PlainProgress;
 use crate::report;
 use crate::screen::Screen;
@@ -21,7 +21,7 @@ pub(crate) const MAP_WIDTH: usize = 40;
 /// How wide a file is drawn while it comes, in cells: the words beside it have 80 columns in all, or are cut off.
 const BAR_WIDTH: usize = 24;
 /// So many sources of a download have a line, the fastest; the others have one together.
-const MOST_SOURCES: usize = 8;
+const MAX_SOURCES: usize = 8;
 /// A file's name beside its bar is shortened to so many columns, a source's to the others.
 const NAME_WIDTH: usize = 20;
 const SOURCE_WIDTH: usize = 21;
@@ -45,7 +45,7 @@ struct DownloadView {
     layout: Option<Layout>,
     total: Option<ProgressBar>,
     /// What each owner brought, gone ones too: one that comes back goes on where it was.
-    maps: BTreeMap<NodeId, OwnerMap>,
+    maps: BTreeMap<NodeId, PieceBar>,
     /// The owners that have a line of their own.
     shown: BTreeSet<NodeId>,
     /// The lines below the total, from the top.
@@ -114,7 +114,7 @@ impl Progress {
     pub(crate) fn show(&mut self, status: &Status, now: Instant) {
         if let Screen::Bars(bars) = self.screen.clone() {
             // On a terminal that takes nothing pictures would only pile up.
-            if !outlet::is_read() {
+            if !output_writer::is_read() {
                 return;
             }
             for download in &status.downloads {
@@ -143,7 +143,7 @@ impl Progress {
 
     /// Whether there is anything to draw on, and somebody who looks at it.
     pub(crate) fn draws(&self) -> bool {
-        matches!(self.screen, Screen::Bars(_)) && outlet::is_read()
+        matches!(self.screen, Screen::Bars(_)) && output_writer::is_read()
     }
 
     /// Draws how what others fetch from here stands.
@@ -166,7 +166,7 @@ impl Progress {
 
     fn on_hashing(&mut self, share: ShareId, done: u64, total: u64) {
         let Screen::Bars(bars) = &self.screen else { return };
-        if !outlet::is_read() {
+        if !output_writer::is_read() {
             return;
         }
         let bar = self.hashings.entry(share).or_insert_with(|| {
@@ -181,9 +181,9 @@ impl Progress {
 }
 
 impl DownloadView {
-    fn map(&mut self, owner: NodeId) -> &mut OwnerMap {
+    fn map(&mut self, owner: NodeId) -> &mut PieceBar {
         let pieces = self.layout.map_or(0, Layout::pieces);
-        self.maps.entry(owner).or_insert_with(|| OwnerMap::new(pieces, BAR_WIDTH))
+        self.maps.entry(owner).or_insert_with(|| PieceBar::new(pieces, BAR_WIDTH))
     }
 
     fn draw(&mut self, status: &DownloadStatus, names: &BTreeMap<NodeId, String>, bars: &MultiProgress) {
@@ -268,7 +268,7 @@ fn fastest<'a>(
     };
     let mut ranked: Vec<&OwnerStatus> = owners.iter().collect();
     ranked.sort_by_key(rank);
-    let chosen: BTreeSet<NodeId> = ranked.iter().take(MOST_SOURCES).map(|owner| owner.node).collect();
+    let chosen: BTreeSet<NodeId> = ranked.iter().take(MAX_SOURCES).map(|owner| owner.node).collect();
     owners.iter().partition(|owner| chosen.contains(&owner.node))
 }
 
@@ -451,7 +451,7 @@ mod tests {
         for count in [3, 11, 1, 0, 2] {
             let owners = (0..count).map(|byte| owner(byte, 1)).collect();
             view.draw(&download(owners), &BTreeMap::new(), &bars);
-            assert_eq!(view.lines.len(), usize::from(count).min(MOST_SOURCES + 1));
+            assert_eq!(view.lines.len(), usize::from(count).min(MAX_SOURCES + 1));
         }
         view.clear();
     }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use indicatif::MultiProgress;
 
-use crate::outlet::{self, Stream};
+use crate::output_writer::{self, Stream};
 use crate::terminal;
 
 /// Lines that may wait to be shown above the prompt; further ones are dropped: nobody waits for a terminal.
@@ -49,7 +49,7 @@ impl PromptLines {
             return;
         }
         // rustyline's printer waits for ever for a text without a line's end: each of these has one.
-        let _ = self.thread.send(ToPrompt::Lines(outlet::shown(lines)));
+        let _ = self.thread.send(ToPrompt::Lines(output_writer::shown(lines)));
     }
 }
 
@@ -118,7 +118,7 @@ impl Screen {
     pub(crate) fn last_note(&self, text: &str) {
         match self {
             Screen::Prompt(lines) => lines.show(&[text]),
-            _ => outlet::say(Stream::Stderr, &[text]),
+            _ => output_writer::say(Stream::Stderr, &[text]),
         }
     }
 
@@ -130,7 +130,7 @@ impl Screen {
     /// Whether much more can be said before lines are dropped that nobody reads.
     pub(crate) fn has_room(&self) -> bool {
         match self {
-            Screen::Lines | Screen::Quiet | Screen::Bars(_) => outlet::has_room(),
+            Screen::Lines | Screen::Quiet | Screen::Bars(_) => output_writer::has_room(),
             Screen::Prompt(lines) => lines.waiting.load(Ordering::Relaxed) < WAITING_LINES / 2,
             #[cfg(test)]
             Screen::Nowhere => true,
@@ -158,8 +158,8 @@ impl Screen {
     fn say<L: AsRef<str>>(&self, stream: Stream, lines: &[L]) {
         match self {
             _ if lines.is_empty() => {}
-            Screen::Lines | Screen::Quiet => outlet::say(stream, lines),
-            Screen::Bars(bars) => bars.suspend(|| outlet::say(stream, lines)),
+            Screen::Lines | Screen::Quiet => output_writer::say(stream, lines),
+            Screen::Bars(bars) => bars.suspend(|| output_writer::say(stream, lines)),
             Screen::Prompt(prompt) => prompt.show(lines),
             #[cfg(test)]
             Screen::Nowhere => {}

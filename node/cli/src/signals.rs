@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tracker::program::signals::is_ended_by_hangup;
 
 use crate::exit::ExitCode;
-use crate::outlet;
+use crate::output_writer;
 use crate::screen::Screen;
 
 /// The signals of this process, once somebody listens.
@@ -67,7 +67,7 @@ impl Signals {
             });
             screen.last_note("leaving at once");
             last();
-            outlet::flush(outlet::AT_ONCE);
+            output_writer::flush(output_writer::AT_ONCE);
             std::process::exit(ExitCode::Killed as i32);
         };
         thread::Builder::new()

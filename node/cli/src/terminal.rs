@@ -9,7 +9,7 @@ use indicatif::{ProgressDrawTarget, TermLike};
 use rustix::process::Pid;
 use rustix::termios;
 
-use crate::outlet::{self, Stream};
+use crate::output_writer::{self, Stream};
 
 /// Bars are drawn at most this often a second.
 const DRAWN_PER_SECOND: u8 = 20;
@@ -131,7 +131,7 @@ impl TermLike for Terminal {
 
     fn flush(&self) -> io::Result<()> {
         if let Some(picture) = self.picture().take(is_in_foreground()) {
-            outlet::steer(Stream::Stderr, picture);
+            output_writer::steer(Stream::Stderr, picture);
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(180);
 /// One that leads nowhere, or to nobody who answers, is looked up after this long,
 const FIRST_REST: Duration = Duration::from_millis(500);
 /// and then twice as late each time, up to this.
-const LONGEST_REST: Duration = Duration::from_secs(10);
+const MAX_REST: Duration = Duration::from_secs(10);
 /// How long a node that starts waits for the first answer of the resolver before it goes on without.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// Of the addresses of one name so many are tried.
@@ -173,7 +173,7 @@ impl TrackerName {
             self.due = now + LOOK_AGAIN;
         } else {
             self.due = now + self.rest;
-            self.rest = (self.rest * 2).min(LONGEST_REST);
+            self.rest = (self.rest * 2).min(MAX_REST);
         }
     }
 }
@@ -243,5 +243,4 @@ fn who_answers(candidates: &[SocketAddr], directory: &dyn Directory) -> Vec<Sock
 }
 
 #[cfg(test)]
-#[path = "tracker_name_tests.rs"]
 mod tests;

@@ -4,7 +4,7 @@
 use messages::tracker_to_node::Listed;
 
 use crate::command::Wanted;
-use crate::question::fits;
+use crate::query::fits;
 
 /// So many hosts stand behind a content that is taken before another of its name; so many more than behind any other.
 const TIMES: u64 = 2;

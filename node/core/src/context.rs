@@ -15,8 +15,8 @@ use crate::buffers::Buffers;
 use crate::ids::{DownloadId, SessionKey};
 use crate::limiter::Limiter;
 use crate::output::Output;
-use crate::paths::Paths;
 use crate::status::Counters;
+use crate::transport::mtud::PathMtus;
 
 /// Lent for one call.
 pub(crate) struct Context<'a> {
@@ -27,8 +27,8 @@ pub(crate) struct Context<'a> {
     pub(crate) routes: &'a mut Routes,
     pub(crate) buffers: &'a mut Buffers,
     pub(crate) cookies: &'a mut Cookies,
-    pub(crate) paths: &'a mut Paths,
-    pub(crate) credit: &'a mut SocketCredit,
+    pub(crate) paths: &'a mut PathMtus,
+    pub(crate) credit: &'a mut ReceiveBufferBudget,
     pub(crate) download_limit: &'a mut Limiter,
     pub(crate) upload_limit: &'a mut Limiter,
     pub(crate) counters: &'a mut Counters,
@@ -94,14 +94,14 @@ pub(crate) struct Cookies(BTreeMap<SocketAddr, Cookie>);
 
 impl Cookies {
     /// No more cookies than this are kept.
-    const MOST: usize = 1024;
+    const MAX: usize = 1024;
 
     pub(crate) fn find(&self, owner: SocketAddr) -> Cookie {
         self.0.get(&owner).copied().unwrap_or(Cookie::NONE)
     }
 
     pub(crate) fn keep(&mut self, owner: SocketAddr, cookie: Cookie) {
-        if self.0.len() >= Cookies::MOST && !self.0.contains_key(&owner) {
+        if self.0.len() >= Cookies::MAX && !self.0.contains_key(&owner) {
             // Any other will do: a lost cookie costs one round trip.
             self.0.pop_first();
         }
@@ -115,17 +115,17 @@ pub(crate) const NEAR: Duration = Duration::from_millis(2);
 /// What the socket's receive buffer holds, shared by all flows on paths so short that what is asked for may arrive all
 /// at once. Within it a loopback or a fast local network does not drop.
 #[derive(Debug)]
-pub(crate) struct SocketCredit {
+pub(crate) struct ReceiveBufferBudget {
     limit: u32,
     used: u32,
     /// Whether somebody would have asked for more, had there been room.
     wanted: bool,
 }
 
-impl SocketCredit {
+impl ReceiveBufferBudget {
     /// A credit of `limit` bytes.
-    pub(crate) fn new(limit: u32) -> SocketCredit {
-        SocketCredit { limit, used: 0, wanted: false }
+    pub(crate) fn new(limit: u32) -> ReceiveBufferBudget {
+        ReceiveBufferBudget { limit, used: 0, wanted: false }
     }
 
     /// Starts a count anew: `used` bytes are outstanding on near paths.
@@ -204,14 +204,14 @@ mod tests {
                 cookies.keep(address(owner), cookie);
                 last.insert(owner, cookie);
                 prop_assert_eq!(cookies.find(address(owner)), cookie);
-                prop_assert!(cookies.0.len() <= Cookies::MOST);
+                prop_assert!(cookies.0.len() <= Cookies::MAX);
             }
             let wrong = last.iter().filter(|(owner, cookie)| {
                 let found = cookies.find(address(**owner));
                 found != Cookie::NONE && found != **cookie
             });
             prop_assert_eq!(wrong.count(), 0);
-            if last.len() <= Cookies::MOST {
+            if last.len() <= Cookies::MAX {
                 prop_assert_eq!(cookies.0.len(), last.len(), "forgotten without need");
             }
         }

@@ -11,7 +11,7 @@ use messages::tracker_to_node::{Listed, Owners, RefusalCode, Refused};
 use messages::{Conversation, Cookie, Cursor, Datagram, NodeId, Prefix, Timestamp, TrackerToNode};
 
 use crate::command::Wanted;
-use crate::question::{ask_for, fits, may_still_come};
+use crate::query::{ask_for, fits, may_still_come};
 
 /// A question is said again after this long,
 const FIRST_RETRY: Duration = Duration::from_millis(150);

@@ -1,7 +1,6 @@
 #![doc = include_str!("../../README.md")]
 
 mod account;
-mod announce;
 mod buffers;
 mod choice;
 mod command;
@@ -9,17 +8,18 @@ mod context;
 mod disk;
 mod download;
 mod event;
-mod flow;
 mod ids;
 mod inquiry;
 mod limiter;
 mod meter;
 mod node;
 mod output;
-mod owner;
-mod paths;
-mod question;
-mod rate;
+mod tracker_client;
+mod transport;
+mod upload;
+
+mod query;
+
 mod runs;
 mod status;
 mod waiting;

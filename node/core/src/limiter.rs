@@ -7,7 +7,7 @@ use messages::Timestamp;
 /// How long an unused limit may be saved up: short, so that a limit is also one over short times.
 const SAVED: Duration = Duration::from_millis(100);
 /// No limit is so low that a burst would take longer to earn than this.
-const SMALLEST_BURST: u64 = 2048;
+const MIN_BURST: u64 = 2048;
 
 /// A token bucket that may go below zero by one burst: the next one waits until that is earned back. So any burst
 /// passes at any limit, and the sum over time is the limit.
@@ -68,7 +68,7 @@ impl Limiter {
 
     /// The largest burst that keeps the limit smooth: what is earned in a twentieth of a second.
     pub(crate) fn burst(&self) -> u32 {
-        self.rate.map_or(u32::MAX, |rate| u32::try_from((rate / 20).max(SMALLEST_BURST)).unwrap_or(u32::MAX))
+        self.rate.map_or(u32::MAX, |rate| u32::try_from((rate / 20).max(MIN_BURST)).unwrap_or(u32::MAX))
     }
 
     fn refill(&mut self, now: Timestamp) {

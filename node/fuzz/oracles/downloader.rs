@@ -22,12 +22,12 @@ use crate::script::Script;
 use crate::stage::{Content, HEAP_SCRATCH, NODE, Stage, content, tracker_address};
 
 /// Steps of one script that are played.
-const MOST_STEPS: usize = 300;
+const MAX_STEPS: usize = 300;
 /// Old datagrams, questions and conversations that may be met again.
 const REMEMBERED: usize = 32;
 /// Downloads and searches that one script starts.
-const MOST_DOWNLOADS: u32 = 6;
-const MOST_SEARCHES: u32 = 8;
+const MAX_DOWNLOADS: u32 = 6;
+const MAX_SEARCHES: u32 = 8;
 /// Rounds of honest answers after a script, and the time of each: enough for a repeated question of any kind.
 const HONEST_ROUNDS: usize = 400;
 
@@ -60,7 +60,7 @@ fn settings() -> NodeSettings {
 /// What a node with so many downloads may hold by its settings, piece buffers apart: those are counted where they are lent.
 fn heap_of_tables(settings: &NodeSettings) -> usize {
     let sessions = usize::from(settings.download.owners) * SESSIONS_A_PLACE;
-    HEAP_NODE + MOST_DOWNLOADS as usize * (HEAP_A_DOWNLOAD + sessions * HEAP_A_SESSION)
+    HEAP_NODE + MAX_DOWNLOADS as usize * (HEAP_A_DOWNLOAD + sessions * HEAP_A_SESSION)
 }
 
 /// Where owners say that they are, and strangers.
@@ -129,7 +129,7 @@ pub(crate) fn hold(bytes: &[u8]) -> Seen {
     let mut play = Play::new(bytes);
     play.ends_well = play.script.coin();
     play.download();
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         if play.script.is_over() {
             break;
         }
@@ -267,7 +267,7 @@ impl<'a> Play<'a> {
                 let download = DownloadId(self.script.below(self.downloads as usize + 1) as u32);
                 self.stage.command(Command::Cancel { download });
             }
-            3 if self.searches < MOST_SEARCHES => {
+            3 if self.searches < MAX_SEARCHES => {
                 let search = SearchId(self.searches);
                 self.searches += 1;
                 self.stage.command(Command::Search { search, prefix: Prefix::default(), after: None });
@@ -281,7 +281,7 @@ impl<'a> Play<'a> {
     }
 
     fn download(&mut self) {
-        if self.downloads == MOST_DOWNLOADS {
+        if self.downloads == MAX_DOWNLOADS {
             return;
         }
         let download = DownloadId(self.downloads);

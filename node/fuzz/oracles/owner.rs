@@ -18,7 +18,7 @@ use crate::script::Script;
 use crate::stage::{Content, HEAP_SCRATCH, Stage, content, disk_error, tracker_address};
 
 /// Steps of one script that are played.
-const MOST_STEPS: usize = 400;
+const MAX_STEPS: usize = 400;
 /// Old datagrams, sessions and PINGs that may be met again.
 const REMEMBERED: usize = 24;
 /// Heap bytes of one session that is served: its record, its place in four tables of which tree nodes may be half empty.
@@ -85,7 +85,7 @@ struct Play<'a> {
 pub(crate) fn hold(bytes: &[u8]) -> Seen {
     let settings = settings();
     let mut play = Play::new(bytes, &settings);
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         if play.script.is_over() {
             break;
         }

@@ -25,7 +25,7 @@ const SECRET: [u8; 32] = [5; 32];
 /// The node.
 pub(crate) const NODE: NodeId = NodeId::from_bytes([0xee; 16]);
 /// What one input may lead to leaves in this many polls.
-const MOST_POLLS: usize = 200;
+const MAX_POLLS: usize = 200;
 /// Heap bytes of the scratch in which the outputs of one step leave: bursts, disk requests, events with names.
 pub(crate) const HEAP_SCRATCH: usize = 256 << 10;
 
@@ -245,7 +245,7 @@ impl Stage {
 
     /// Drains the node until it waits for the future.
     pub(crate) fn settle(&mut self) -> Wait {
-        for _ in 0..MOST_POLLS {
+        for _ in 0..MAX_POLLS {
             let mut out = std::mem::take(&mut self.out);
             let wait = self.act(|node, now| node.poll(now, &mut out));
             self.carry_out(&mut out);

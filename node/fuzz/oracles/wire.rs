@@ -11,7 +11,7 @@ use crate::heap;
 
 /// What decoding one datagram may ask of the heap, in bytes: what a full message holds, and twice that while its lists
 /// grow.
-const MOST_ASKED: usize = 8 << 10;
+const MAX_ASKED: usize = 8 << 10;
 
 /// A refusal, or a message that is said by these bytes alone and obeys its limits.
 pub(crate) fn hold(bytes: &[u8]) {
@@ -33,7 +33,7 @@ fn decode(bytes: &[u8]) {
     let before = heap::asked_for();
     let decoded = Datagram::decode(bytes);
     let asked = heap::asked_for() - before;
-    assert!(asked <= MOST_ASKED, "{asked} bytes of heap for a datagram of {}", bytes.len());
+    assert!(asked <= MAX_ASKED, "{asked} bytes of heap for a datagram of {}", bytes.len());
     let mut again = Vec::new();
     match decoded {
         Err(_) => return,

@@ -26,21 +26,21 @@ mod wire_oracle;
 mod journal_oracle;
 #[path = "../../engine/src/driver/disk/records.rs"]
 mod records;
-#[path = "../../engine/src/driver/disk/seal.rs"]
-mod seal;
-mod tree {
+#[path = "../../engine/src/driver/disk/journal_mac.rs"]
+mod journal_mac;
+mod piece_hasher {
     /// The BLAKE3 value of one piece, as the program has it.
     pub(crate) type Subtree = [u8; 32];
 }
 use records::{BootId, FileMark, HEADER, JournalHeader, Kept, RECORD, Record, Recovered, Said};
-use seal::JournalKey;
+use journal_mac::JournalKey;
 
 // So is the prompt's word splitting.
-#[path = "../../cli/src/words.rs"]
-mod words;
+#[path = "../../cli/src/shell_words.rs"]
+mod shell_words;
 #[path = "../oracles/words.rs"]
 mod words_oracle;
-use words::{quote, split};
+use shell_words::{quote, split};
 
 /// Any bytes as a datagram.
 pub fn wire(bytes: &[u8]) {

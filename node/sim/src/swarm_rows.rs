@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::swarm_trial::{MIB, Outcome, Swarm};
 
 /// Of file bytes, in hundred-thousandths: 1 %.
-const MOST_WASTED: u64 = 1000;
+const MAX_WASTED: u64 = 1000;
 /// An owner whose pieces alone were bad this often is banned.
-const MOST_BAD: usize = 2;
+const MAX_BAD: usize = 2;
 /// Every swarm is done by then, whatever happens in it.
 const WITHIN: Duration = Duration::from_secs(300);
 
@@ -83,8 +83,8 @@ impl Row {
         };
         at_most("the last", over, self.over_bound);
         at_most("what the first owner uploads", until_copy, self.until_copy);
-        at_most("what is wasted", wasted, MOST_WASTED);
-        at_most("what comes bad from one owner", most_bad as u64, MOST_BAD as u64);
+        at_most("what is wasted", wasted, MAX_WASTED);
+        at_most("what comes bad from one owner", most_bad as u64, MAX_BAD as u64);
         if let (Some(soonest), Some(latest)) = (free.iter().min(), free.iter().max()) {
             text += &format!("; free riders {} to {} ms", soonest.as_millis(), latest.as_millis());
             at_most(

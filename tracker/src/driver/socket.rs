@@ -21,7 +21,7 @@ const SYSTEM_BUFFER: usize = 4 << 20;
 /// A socket that cannot be read is tried again after this long,
 const FAILURE_REST: Duration = Duration::from_millis(50);
 /// and given up when it failed so often in a row.
-const MOST_FAILURES: u32 = 100;
+const MAX_FAILURES: u32 = 100;
 
 const _: () = assert!(BUFFER > MAX_DATAGRAM, "every datagram fits");
 
@@ -151,7 +151,7 @@ impl Datagrams {
             Err(error) => {
                 // The system may be short of memory for a moment.
                 self.failures += 1;
-                if self.failures >= MOST_FAILURES {
+                if self.failures >= MAX_FAILURES {
                     return Err(error);
                 }
                 tracing::warn!(%error, "the socket cannot be read: trying again");

@@ -19,9 +19,9 @@ use crate::script::Script;
 
 const SECRET: [u8; 32] = [3; 32];
 /// Steps of one script that are played.
-const MOST_STEPS: usize = 400;
+const MAX_STEPS: usize = 400;
 /// Answers and events of one step leave in this many polls.
-const MOST_POLLS: usize = 4;
+const MAX_POLLS: usize = 4;
 /// Old datagrams that may come again.
 const HISTORY: usize = 32;
 
@@ -120,7 +120,7 @@ struct Tables {
 /// Plays `bytes` to their end, lets all time out, and says what the tracker counted.
 pub(crate) fn hold(bytes: &[u8]) -> Counters {
     let mut play = Play::new(bytes);
-    for _ in 0..MOST_STEPS {
+    for _ in 0..MAX_STEPS {
         if play.script.is_over() {
             break;
         }
@@ -397,7 +397,7 @@ impl<'a> Play<'a> {
 
     /// Drains the tracker until it waits for the future, and looks at what it said and holds.
     fn settle(&mut self) -> Wait {
-        for _ in 0..MOST_POLLS {
+        for _ in 0..MAX_POLLS {
             // What the answers and events hold is the tracker's until they are dropped.
             let held = heap::held();
             self.out.clear();

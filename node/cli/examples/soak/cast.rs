@@ -26,8 +26,8 @@ const STOP_ANY: f64 = 15.0;
 const KILL_OWNER: f64 = 15.0;
 const KILL_TRACKER: f64 = 180.0;
 /// The longest that a process is stopped, or gone.
-const LONGEST_STOP: u64 = 4000;
-const LONGEST_AWAY: u64 = 4000;
+const MAX_STOP: u64 = 4000;
+const MAX_AWAY: u64 = 4000;
 const LIMITS: [(&str, u64); 3] = [("none", 100 << 20), ("40MiB", 40 << 20), ("8MiB", 8 << 20)];
 
 /// What has happened so far.
@@ -116,7 +116,7 @@ impl Actor {
     /// Kills it until a moment that chance says.
     fn kill_for_a_while(&mut self, now: Instant, rng: &mut StdRng) {
         self.kill();
-        self.away_until = Some(now + Duration::from_millis(rng.random_range(0..LONGEST_AWAY)));
+        self.away_until = Some(now + Duration::from_millis(rng.random_range(0..MAX_AWAY)));
     }
 
     fn stop_for_a_while(&mut self, now: Instant, rng: &mut StdRng) -> bool {
@@ -124,7 +124,7 @@ impl Actor {
             return false;
         }
         self.signal(Signal::STOP);
-        self.stopped_until = Some(now + Duration::from_millis(rng.random_range(0..LONGEST_STOP)));
+        self.stopped_until = Some(now + Duration::from_millis(rng.random_range(0..MAX_STOP)));
         true
     }
 

@@ -20,7 +20,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use crate::embedded::Embedded;
 use crate::exit::{ExitCode, Stop};
 use crate::logging::{LogPlan, refused_log};
-use crate::map::OwnerMap;
+use crate::piece_bar::PieceBar;
 use crate::progress::{MAP_WIDTH, Progress};
 use crate::report;
 use crate::running::refused_start;
@@ -66,7 +66,7 @@ struct Outcome {
     path: PathBuf,
     summary: Summary,
     /// Which parts of the file came from whom.
-    maps: BTreeMap<NodeId, OwnerMap>,
+    maps: BTreeMap<NodeId, PieceBar>,
 }
 
 /// Runs the demo with `file`, or with random bytes.
@@ -251,7 +251,7 @@ impl Stage {
                         }
                         Event::DownloadIdentified { length, .. } => {
                             let pieces = Layout::of(length).map_or(0, Layout::pieces);
-                            let map = |owner: &NodeId| (*owner, OwnerMap::new(pieces, MAP_WIDTH));
+                            let map = |owner: &NodeId| (*owner, PieceBar::new(pieces, MAP_WIDTH));
                             maps = owners.keys().map(map).collect();
                         }
                         Event::PieceVerified { piece, owners, .. } => {
@@ -382,7 +382,7 @@ mod tests {
             shares: vec![share(2, 40 << 20), share(1, 24 << 20)],
             already_there: false,
         };
-        let mut map = OwnerMap::new(2, 4);
+        let mut map = PieceBar::new(2, 4);
         map.on_piece(1);
         let outcome = Outcome { path: PathBuf::new(), summary, maps: BTreeMap::from([(node(1), map)]) };
         let lines = closing(&outcome, &owners, &blake3::hash(b""));

@@ -17,9 +17,9 @@ use crate::report::{self, Place};
 use crate::running::{Keeping, Running, download_folder, enter_folder};
 use crate::screen::Screen;
 use crate::signals::Signals;
+use crate::target;
 use crate::tracker_link::Embedding;
 use crate::units::duration;
-use crate::wanted;
 
 /// How often the screen is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -77,8 +77,8 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
 
 fn read_wanted(arguments: &Download) -> Result<Vec<Wanted>> {
     let read = |text: &String| {
-        let wanted = wanted::parse(text).map_err(|error| Stop::usage(format!("\"{text}\": {error}")))?;
-        Ok(if arguments.newest { wanted::newest(wanted) } else { wanted })
+        let wanted = target::parse(text).map_err(|error| Stop::usage(format!("\"{text}\": {error}")))?;
+        Ok(if arguments.newest { target::newest(wanted) } else { wanted })
     };
     arguments.wanted.iter().map(read).collect()
 }

@@ -14,10 +14,10 @@ use crate::arguments::List;
 use crate::exit::{ExitCode, Stop};
 use crate::goal::Goal;
 use crate::inquiring::Asker;
-use crate::outlet;
+use crate::output_writer;
 use crate::report;
 use crate::screen::Screen;
-use crate::wanted;
+use crate::target;
 
 /// Digits of a whole id.
 const ALL_DIGITS: usize = 64;
@@ -84,7 +84,7 @@ async fn list(asker: &mut Asker, prefix: &str, view: &View) -> Result<ExitCode> 
             contents.retain(|listed| !is_by_id || !listed.name.as_str().starts_with(prefix));
             count += contents.len();
             view.screen.results(&view.rows(&contents));
-            while !outlet::is_read() {
+            while !output_writer::is_read() {
                 tokio::time::sleep(READ_EVERY).await;
             }
         };
@@ -118,9 +118,12 @@ fn refused(code: messages::tracker_to_node::RefusalCode) -> Stop {
 /// That several contents may be meant by a goal, and what to type for each.
 fn unclear(goal: &Goal, found: &[Listed]) -> Vec<String> {
     let line = |choice: &str| {
-        format!("riffle list --wait-complete {}", crate::words::quote(&format!("{choice}={}", goal.count)))
+        format!(
+            "riffle list --wait-complete {}",
+            crate::shell_words::quote(&format!("{choice}={}", goal.count))
+        )
     };
-    report::ambiguity(&wanted::label(&goal.wanted), found, false, line)
+    report::ambiguity(&target::label(&goal.wanted), found, false, line)
 }
 
 /// Goals, and what was seen of each last.
@@ -144,7 +147,7 @@ impl Awaiting {
                 || "nobody shares that".to_owned(),
                 |seen| report::holders(seen.complete.into(), seen.partial.into()),
             );
-            format!("{}: {seen}; waited for {} complete", wanted::label(&goal.wanted), goal.count)
+            format!("{}: {seen}; waited for {} complete", target::label(&goal.wanted), goal.count)
         };
         self.open.iter().map(line).collect()
     }

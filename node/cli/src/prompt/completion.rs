@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::input::Typed;
 use super::verb::TOPICS;
-use crate::words;
+use crate::shell_words;
 
 /// How long the Tab key waits for the tracker.
 const TRACKER_TIME: Duration = Duration::from_millis(500);
@@ -63,8 +63,10 @@ impl Completer for Completion {
                 Ok((start, files.into_iter().filter(|file| can_be_edited(&file.replacement)).collect()))
             }
             Some("download" | "get" | "receive" | "list") => {
-                let quoted =
-                    |name: String| Pair { replacement: words::quote(&name).into_owned(), display: name };
+                let quoted = |name: String| Pair {
+                    replacement: shell_words::quote(&name).into_owned(),
+                    display: name,
+                };
                 let names = self.tracker_names(&word.text).into_iter();
                 Ok((word.start, names.filter(|name| can_be_edited(name)).map(quoted).collect()))
             }

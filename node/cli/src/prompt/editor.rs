@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::completion::Completion;
 use super::input::Typed;
-use crate::outlet::{self, Stream};
+use crate::output_writer::{self, Stream};
 use crate::screen::{PromptLines, PromptReader, Screen, ToPrompt};
 use riffle::state::files;
 
@@ -53,7 +53,7 @@ impl Drop for TerminalMode {
         let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, mode);
         if is_editing {
             // Whoever comes next finds an empty line, as after a line that was ended.
-            outlet::steer(Stream::Stdout, format!("{PASTE_OFF}\n"));
+            output_writer::steer(Stream::Stdout, format!("{PASTE_OFF}\n"));
         }
     }
 }

@@ -17,7 +17,7 @@ use riffle::NodeHandle;
 use riffle::state::checked_file::{self, Damage, GONE_FOR};
 
 /// The most files on the list; what is shared beyond them is shared until the prompt is left.
-const MOST_SHARES: usize = 16_384;
+const MAX_SHARES: usize = 16_384;
 const TITLE: &str = "riffle shares 1";
 /// So many names are said, before "and more".
 const NAMES_SAID: usize = 3;
@@ -111,7 +111,7 @@ impl Shares {
     fn enter(&mut self, path: &Path, name: Name) -> Option<PathBuf> {
         let path = std::path::absolute(path).ok()?;
         let is_new = !self.listed.contains_key(&path);
-        if is_new && self.listed.len() >= MOST_SHARES {
+        if is_new && self.listed.len() >= MAX_SHARES {
             return None;
         }
         let listed = self.listed.entry(path.clone());
@@ -343,7 +343,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut shares = list(folder.path());
         let share = |number: usize| ShareId(number as u32);
-        for number in 1..=MOST_SHARES {
+        for number in 1..=MAX_SHARES {
             assert!(shares.add(Path::new(&format!("/{number}")), name("f"), share(number)));
         }
         assert!(!shares.add(Path::new("/more"), name("f"), share(0)));

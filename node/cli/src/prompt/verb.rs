@@ -6,7 +6,7 @@ use messages::{Name, Prefix};
 use riffle::Wanted;
 
 use crate::sharing::SendAs;
-use crate::{wanted, words};
+use crate::{shell_words, target};
 
 /// One command of the prompt, as `help` shows it.
 #[derive(Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ pub(crate) enum LimitChange {
 pub(crate) enum Mistake {
     /// A quote does not close.
     #[error(transparent)]
-    Quote(#[from] words::OpenQuote),
+    Quote(#[from] shell_words::OpenQuote),
     /// The first word is no command.
     #[error("there is no command \"{typed}\"; {}", hint(.nearest))]
     Unknown {
@@ -155,7 +155,7 @@ fn hint(nearest: &Option<&'static str>) -> String {
 /// # Errors
 /// A [`Mistake`] that explains itself.
 pub(crate) fn parse(line: &str) -> Result<Verb, Mistake> {
-    let words = words::split(line)?;
+    let words = shell_words::split(line)?;
     let Some((name, rest)) = words.split_first() else {
         return Ok(Verb::Nothing);
     };
@@ -264,12 +264,12 @@ fn fetch(words: &[String]) -> Result<Fetch, String> {
                 return Err(no_such_option(option, "name"));
             }
             name => {
-                fetch.wanted.push(wanted::parse(name).map_err(|error| format!("\"{name}\": {error}"))?);
+                fetch.wanted.push(target::parse(name).map_err(|error| format!("\"{name}\": {error}"))?);
             }
         }
     }
     if newest {
-        fetch.wanted = fetch.wanted.into_iter().map(wanted::newest).collect();
+        fetch.wanted = fetch.wanted.into_iter().map(target::newest).collect();
     }
     if fetch.wanted.is_empty() { Err("a name or an id is missing".to_owned()) } else { Ok(fetch) }
 }
@@ -324,14 +324,14 @@ mod tests {
         let Ok(Verb::Download(fetch)) = parse("download f.bin --wait -o 'my files' --force") else {
             panic!("not a download");
         };
-        assert_eq!(fetch.wanted, vec![wanted::parse("f.bin").expect("a name")]);
+        assert_eq!(fetch.wanted, vec![target::parse("f.bin").expect("a name")]);
         assert!(fetch.force);
         assert_eq!((fetch.output, fetch.wait), (Some("my files".into()), true));
         let Ok(Verb::Download(fetch)) = parse("download lab.img --newest f@cafe") else {
             panic!("not a download");
         };
         let lab = messages::Name::new("lab.img").expect("a name");
-        assert_eq!(fetch.wanted, [Wanted::Newest(lab), wanted::parse("f@cafe").expect("a name")]);
+        assert_eq!(fetch.wanted, [Wanted::Newest(lab), target::parse("f@cafe").expect("a name")]);
         assert!(matches!(parse("download -- --wait"), Ok(Verb::Download(Fetch { wait: false, .. }))));
     }
 

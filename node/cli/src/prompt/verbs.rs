@@ -13,7 +13,7 @@ use crate::commands::send::take_back;
 use crate::exit::{self, ExitCode};
 use crate::running::download_folder;
 use crate::sharing::SendAs;
-use crate::{fetching, peers, report, wanted};
+use crate::{fetching, peers, report, target};
 
 impl Prompt {
     pub(super) async fn carry_out(&mut self, verb: Verb) {
@@ -141,7 +141,7 @@ fn choose<'a, T: Copy>(choice: &Choice, all: impl Iterator<Item = (T, u32, &'a s
 fn chosen_share<'a>(shares: &'a [ShareStatus], typed: &str) -> Option<&'a ShareStatus> {
     let typed_id = typed.to_ascii_lowercase();
     let has_id = |share: &&ShareStatus| {
-        typed.len() >= wanted::SHORTEST_PREFIX
+        typed.len() >= target::MIN_PREFIX
             && share.content.is_some_and(|content| content.to_string().starts_with(&typed_id))
     };
     let named = shares.iter().find(|share| share.name.as_str() == typed);

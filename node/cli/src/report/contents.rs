@@ -7,20 +7,21 @@ use messages::limits::MIN_DIGITS;
 use messages::tracker_to_node::Listed;
 use messages::{ContentId, Digits};
 
+use crate::shell_words;
 use crate::units::{duration, size};
-use crate::words;
 
 /// No more of the others that go by the name of what is taken are told of in its line.
 const OTHERS_TOLD: usize = 3;
 
 /// The contents that `label` may mean, and how to say which.
 pub(super) fn ambiguous(label: &str, contents: &[Listed], more: bool, command: &str) -> Vec<String> {
-    let mut lines = ambiguity(label, contents, more, |choice| format!("{command} {}", words::quote(choice)));
+    let mut lines =
+        ambiguity(label, contents, more, |choice| format!("{command} {}", shell_words::quote(choice)));
     let is_called_so = contents.iter().any(|listed| listed.name.as_str() == label);
     if Digits::new(label).is_ok() {
         lines.extend(is_called_so.then(|| format!("or take what is called so: {command} {label}@")));
     } else if is_called_so {
-        let label = words::quote(label);
+        let label = shell_words::quote(label);
         lines.push(format!(
             "or the one that was called so last, which anybody can be: {command} --newest {label}"
         ));
@@ -82,7 +83,7 @@ pub(crate) fn prefers(
     // The line to type is that of the one that a person would rather have.
     if let Some(other) = others.iter().max_by_key(|other| (other.hosts, other.age_s)) {
         let choice = choice(label, other, digits);
-        let _ = write!(line, "; not {}: {command} {}", called_so.join(", "), words::quote(&choice));
+        let _ = write!(line, "; not {}: {command} {}", called_so.join(", "), shell_words::quote(&choice));
     }
     line
 }

@@ -20,7 +20,7 @@ const PORTS: usize = 200;
 const GROWTH: u64 = 24 << 20;
 const SETTINGS: &str = "[download]\nmemory = \"16MiB\"\n";
 /// The least that the owner must have refused, of what is malformed and of what fits nothing, for this to mean something.
-const LEAST: u64 = 500;
+const MIN: u64 = 500;
 
 /// Somebody with many ports and everything that was ever said.
 struct Stranger {
@@ -184,7 +184,7 @@ fn a_flood_of_junk_at_every_port_changes_nothing() {
     };
     let counted = log.lines().rfind(|line| line.contains("undecodable=")).expect("counted");
     for refused in ["undecodable=", "unexpected="] {
-        assert!(number(counted, refused) >= LEAST, "no flood: {counted}");
+        assert!(number(counted, refused) >= MIN, "no flood: {counted}");
     }
     // The first session was the one before the flood, the second under it: no replayed REQUEST was served again.
     let sessions: Vec<&str> = log.lines().filter(|line| line.contains("why=done")).collect();

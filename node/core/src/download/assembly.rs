@@ -9,7 +9,7 @@ use crate::output::Place;
 use crate::runs::Runs;
 
 /// Less than this is not worth sharing between two owners, in bytes.
-const LEAST_SHARED: u32 = 32 << 10;
+const MIN_SHARED: u32 = 32 << 10;
 
 /// Bytes that have not been asked for, and who is to do it; `None`: whoever comes first.
 #[derive(Debug)]
@@ -203,7 +203,7 @@ impl Assembly {
         let Some((at, run)) = found.max_by_key(|(_, run)| run.end - run.start) else {
             return false;
         };
-        if run.end - run.start < 2 * LEAST_SHARED {
+        if run.end - run.start < 2 * MIN_SHARED {
             return false;
         }
         let half = run.start + (run.end - run.start) / 2..run.end;
@@ -276,10 +276,10 @@ mod tests {
 
     #[test]
     fn a_large_rest_is_shared_and_a_small_one_is_not() {
-        let mut assembly = assembly(4 * LEAST_SHARED);
+        let mut assembly = assembly(4 * MIN_SHARED);
         assert!(assembly.share_with(SECOND));
-        assert_eq!(assembly.claimed_by(FIRST), 2 * LEAST_SHARED);
-        assert_eq!(assembly.claimed_by(SECOND), 2 * LEAST_SHARED);
+        assert_eq!(assembly.claimed_by(FIRST), 2 * MIN_SHARED);
+        assert_eq!(assembly.claimed_by(SECOND), 2 * MIN_SHARED);
         assert!(assembly.share_with(SECOND), "the rest of the first is still worth it");
         assert!(!assembly.share_with(SECOND));
     }

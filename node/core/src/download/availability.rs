@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 /// A newcomer's first pieces are any that are rare: so it has something to give that others lack (libtorrent: 4).
 pub(super) const FIRST_PIECES: u32 = 4;
 /// No more pieces than this are compared for one choice.
-pub(super) const MOST_COMPARED: usize = 16_384;
+pub(super) const MAX_COMPARED: usize = 16_384;
 
 /// Pieces by how many partial owners have them. Owners of everything make no difference.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl Availability {
         rng: &mut StdRng,
     ) -> Option<u32> {
         let (mut rarest, mut ties, mut chosen, mut next_count) = (u16::MAX, 0u32, None, None);
-        for piece in free.flatten().filter(|&piece| has(piece)).take(MOST_COMPARED) {
+        for piece in free.flatten().filter(|&piece| has(piece)).take(MAX_COMPARED) {
             let count = self.counts.get(piece as usize).copied().unwrap_or(0);
             if next == Some(piece) {
                 next_count = Some(count);

@@ -8,8 +8,8 @@ use messages::{PieceIndex, Timestamp};
 use super::session::Session;
 use super::{Download, Phase};
 use crate::context::Context;
-use crate::flow::Flow;
 use crate::ids::SessionKey;
+use crate::transport::Flow;
 
 /// While somebody keeps others waiting, it is looked at this often whether another would be sooner.
 const LOOKS_EVERY: Duration = Duration::from_millis(50);
@@ -17,7 +17,7 @@ const LOOKS_EVERY: Duration = Duration::from_millis(50);
 const WORTH: Duration = Duration::from_millis(200);
 
 /// No more requests than this are remembered as asked of two.
-const MOST_DOUBLED: usize = 256;
+const MAX_DOUBLED: usize = 256;
 
 /// What an owner was asked for, and another is asked for too.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +84,7 @@ impl Download {
         };
         let expected = flow.expected().map(|(request, range)| Doubled { piece: range.piece(), of, request });
         self.doubled.extend(expected);
-        let old = self.doubled.len().saturating_sub(MOST_DOUBLED);
+        let old = self.doubled.len().saturating_sub(MAX_DOUBLED);
         self.doubled.drain(..old);
     }
 

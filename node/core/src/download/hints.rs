@@ -5,8 +5,8 @@ use std::ops::Range;
 use messages::PieceRun;
 
 /// No more runs than this are remembered, and no more pieces of each are looked at.
-const MOST_RUNS: usize = 32;
-const MOST_NAMED: usize = 64;
+const MAX_RUNS: usize = 32;
+const MAX_NAMED: usize = 64;
 
 /// The hints of one owner.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ impl Hints {
     /// HINT: `runs` before others.
     pub(crate) fn learn(&mut self, runs: &[PieceRun]) {
         self.0.extend(runs.iter().map(|run| run.pieces()));
-        let old = self.0.len().saturating_sub(MOST_RUNS);
+        let old = self.0.len().saturating_sub(MAX_RUNS);
         self.0.drain(..old);
     }
 
@@ -27,7 +27,7 @@ impl Hints {
 
     /// The first of the pieces it would rather give that is `wanted`.
     pub(crate) fn first(&self, wanted: impl Fn(u32) -> bool) -> Option<u32> {
-        self.0.iter().flat_map(|run| run.clone().take(MOST_NAMED)).find(|&piece| wanted(piece))
+        self.0.iter().flat_map(|run| run.clone().take(MAX_NAMED)).find(|&piece| wanted(piece))
     }
 }
 
@@ -43,6 +43,6 @@ mod tests {
         hints.learn(&[run(8, 2), run(1, 1)]);
         assert_eq!((hints.first(|_| true), hints.first(|piece| piece < 8)), (Some(8), Some(1)));
         (0..100).for_each(|piece| hints.learn(&[run(piece, 1)]));
-        assert_eq!((hints.0.len(), hints.first(|_| true)), (MOST_RUNS, Some(68)));
+        assert_eq!((hints.0.len(), hints.first(|_| true)), (MAX_RUNS, Some(68)));
     }
 }

@@ -9,33 +9,33 @@
 //!
 //! A download knows no packets: sessions carry its requests, flows tell it what is lost.
 
-mod asking;
+mod accounting;
 mod assembly;
-mod attention;
 mod availability;
 mod busy;
-mod choosing;
-mod conversing;
-mod describing;
+mod candidates;
+mod content_choice;
+mod disk_full;
 mod endgame;
-mod fetch;
-mod has;
 mod hints;
-mod ledger;
-mod looking;
-mod need;
-mod owners;
-mod path;
-mod patience;
-mod room;
+mod initial_path;
+mod manifest_fetch;
+mod need_schedule;
+mod peer_discovery;
+mod peer_messages;
+mod picker;
+mod pieces;
+mod poll;
+mod ready_set;
+mod remote_pieces;
+mod request_scheduler;
 mod rotation;
 mod session;
 mod short_path;
 mod silence;
-mod storing;
-mod stretches;
+mod snub;
+mod storage;
 mod trust;
-mod turn;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -53,17 +53,17 @@ use crate::disk::DiskRequest;
 use crate::event::{Event, Failure, SessionEnd};
 use crate::ids::{DownloadId, SessionKey, ShareId};
 use crate::meter::Meter;
-use crate::question::may_still_come;
+use crate::query::may_still_come;
 use crate::status::{DownloadStatus, Holders};
 use crate::waiting::Waiting;
-use attention::Attention;
-use describing::Describers;
+use accounting::Accounting;
+use candidates::Candidates;
+use disk_full::DiskFull;
 use endgame::Doubled;
-use fetch::Fetch;
-use ledger::Ledger;
-use need::NeedSchedule;
-use owners::Candidates;
-use room::Full;
+use manifest_fetch::ManifestSources;
+use need_schedule::NeedSchedule;
+use pieces::Pieces;
+use ready_set::ReadySet;
 use rotation::Rotation;
 use session::Session;
 use short_path::ShortPath;
@@ -85,9 +85,9 @@ enum Phase {
     /// The part file is being made.
     Opening(Arc<Manifest>),
     /// Pieces are fetched.
-    Fetching(Fetch),
+    Fetching(Pieces),
     /// The whole is being checked and renamed.
-    Finishing(Fetch),
+    Finishing(Pieces),
     /// It is over, and the person has been told.
     Over,
 }
@@ -96,7 +96,7 @@ enum Phase {
 #[derive(Debug)]
 enum Describing {
     /// These owners send it, if any has answered.
-    From(Describers),
+    From(ManifestSources),
     /// A worker checks it.
     Checking(SessionKey),
 }
@@ -112,7 +112,7 @@ pub(crate) struct Completed {
 
 /// A content that is being fetched here now, and can be served as far as it is here.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct PartialReady {
     pub(crate) content: Completed,
     /// Pieces that were here before.
     pub(crate) have: Vec<Range<u32>>,
@@ -154,7 +154,7 @@ pub(crate) struct Download {
     /// When an owner was last ready to serve it.
     served_at: Timestamp,
     /// The disk had no room.
-    full: Option<Full>,
+    full: Option<DiskFull>,
     /// Whether this node serves the content already, from another file.
     served_here: bool,
     /// Whether any owner ever answered.
@@ -171,10 +171,10 @@ pub(crate) struct Download {
     /// Why it waits, as it was told last.
     told: Option<Waiting>,
     /// What it waited for and what was in vain, for the log.
-    ledger: Ledger,
+    ledger: Accounting,
     completed: Option<Completed>,
-    begun: Option<Begun>,
-    attention: Attention,
+    begun: Option<PartialReady>,
+    attention: ReadySet,
     /// What is asked of two, the oldest first.
     doubled: Vec<Doubled>,
 }
@@ -215,10 +215,10 @@ impl Download {
             senders: BTreeMap::new(),
             given: BTreeMap::new(),
             told: None,
-            ledger: Ledger::new(now),
+            ledger: Accounting::new(now),
             completed: None,
             begun: None,
-            attention: Attention::new(),
+            attention: ReadySet::new(),
             doubled: Vec::new(),
         }
     }
@@ -234,7 +234,7 @@ impl Download {
     }
 
     /// What can be served from now on as far as it is here, once.
-    pub(crate) fn take_begun(&mut self) -> Option<Begun> {
+    pub(crate) fn take_begun(&mut self) -> Option<PartialReady> {
         self.begun.take()
     }
 
@@ -438,7 +438,7 @@ impl Download {
             Phase::Describing(_) if self.candidates.has_banned(now) => Waiting::Liars,
             Phase::Describing(_) => self.waiting_for_owners(now),
             Phase::Opening(_) | Phase::Fetching(_) if self.full.is_some() => {
-                Waiting::DiskFull { needed: self.full.as_ref().map_or(0, Full::needed) }
+                Waiting::DiskFull { needed: self.full.as_ref().map_or(0, DiskFull::needed) }
             }
             Phase::Opening(_) => Waiting::Disk,
             Phase::Finishing(_) | Phase::Over => Waiting::Finishing,

@@ -30,7 +30,7 @@ const NOTHING_FOR: Duration = Duration::from_secs(2);
 /// So many times as many as are wanted are greeted with patience; if nobody answers, others are tried in haste.
 const IN_VAIN: u32 = 2;
 /// So often the tracker is asked soon for others, when all that it named have been tried and give little.
-const MOST_QUICK_QUESTIONS: u32 = 64;
+const MAX_QUICK_QUESTIONS: u32 = 64;
 /// So many answers that name nobody new, one after the other, mean that there are no others: who is named is drawn by lot in part.
 const STALE_ANSWERS: u32 = 5;
 
@@ -162,7 +162,7 @@ impl Rotation {
 
     /// All that are known were tried, and there are not enough: whether the tracker is asked soon.
     fn asks_soon(&mut self) -> bool {
-        let asks = self.stale_answers < STALE_ANSWERS && self.quick_questions < MOST_QUICK_QUESTIONS;
+        let asks = self.stale_answers < STALE_ANSWERS && self.quick_questions < MAX_QUICK_QUESTIONS;
         self.quick_questions += u32::from(asks);
         asks
     }
@@ -320,6 +320,6 @@ mod tests {
         rotation.on_answer(false);
         assert!(!rotation.asks_soon(), "there seem to be no others");
         rotation.on_answer(true);
-        assert_eq!((0..1000).filter(|_| rotation.asks_soon()).count(), MOST_QUICK_QUESTIONS as usize - 1);
+        assert_eq!((0..1000).filter(|_| rotation.asks_soon()).count(), MAX_QUICK_QUESTIONS as usize - 1);
     }
 }

@@ -18,7 +18,7 @@ const BAD_PIECES: u32 = 2;
 /// The first ban; each further one is twice as long,
 const BAN: Duration = Duration::from_secs(600);
 /// up to this many times.
-const MOST_DOUBLINGS: u32 = 6;
+const MAX_DOUBLINGS: u32 = 6;
 /// After so many good pieces in a row one bad one is forgiven: on a long path some bits turn by themselves.
 const FORGIVEN_AFTER: u32 = 32;
 
@@ -68,7 +68,7 @@ impl Trust {
 
     /// It is at fault beyond doubt.
     pub(super) fn ban(&mut self, now: Timestamp) {
-        self.banned_until = now + BAN * 2u32.pow(self.bans.min(MOST_DOUBLINGS));
+        self.banned_until = now + BAN * 2u32.pow(self.bans.min(MAX_DOUBLINGS));
         self.bans += 1;
         self.on_parole = true;
         // The next bad piece is one too many again.

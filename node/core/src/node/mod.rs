@@ -1,9 +1,9 @@
 //! The whole core: routes inputs to the parts and drains their outputs. The parts never see each other; what they
 //! share, [`Context`] lends them.
 
-mod picture;
+mod poll;
 mod sharing;
-mod turn;
+mod status;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,20 +20,20 @@ use messages::{
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::announce::{Announce, NeedTicket, Told};
 use crate::buffers::Buffers;
 use crate::command::{Command, DownloadOrder};
-use crate::context::{Context, Cookies, Route, Routes, SocketCredit};
+use crate::context::{Context, Cookies, ReceiveBufferBudget, Route, Routes};
 use crate::disk::{DiskRequest, DiskResult};
 use crate::download::Download;
 use crate::event::Event;
 use crate::ids::{DownloadId, SearchId, ShareId};
 use crate::limiter::Limiter;
 use crate::output::{Output, Place};
-use crate::owner::{Met, Owner};
-use crate::paths::Paths;
 use crate::status::Counters;
-use sharing::{Growing, Hashing, Spare};
+use crate::tracker_client::{NeedTicket, TrackerClient, TrackerReply};
+use crate::transport::mtud::PathMtus;
+use crate::upload::{PeerSeen, Uploads};
+use sharing::{DuplicateFile, Hashing, PartialShare};
 
 /// Numbers that the core gives to files that it downloads start here; those of commands stay below.
 const FIRST_OWN_SHARE: u32 = 1 << 31;
@@ -55,34 +55,34 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct Node {
     node: NodeId,
-    announce: Announce,
-    owner: Owner,
+    announce: TrackerClient,
+    owner: Uploads,
     downloads: BTreeMap<DownloadId, Download>,
     /// Where they will be, as far as that is known, and whose place it is.
     targets: BTreeMap<PathBuf, DownloadId>,
     hashing: BTreeMap<ShareId, Hashing>,
     /// Second files with contents that are served from a first one.
-    spares: BTreeMap<ShareId, Spare>,
+    spares: BTreeMap<ShareId, DuplicateFile>,
     /// Contents that are served while they are fetched, and what the tracker was told of how much of each is here.
-    growing: BTreeMap<ShareId, Growing>,
+    growing: BTreeMap<ShareId, PartialShare>,
     next_share: u32,
     left: bool,
     /// Which download asked first last time.
     turn: DownloadId,
-    lent: Lent,
+    lent: Shared,
 }
 
 /// What the parts share.
 #[derive(Debug)]
-struct Lent {
+struct Shared {
     settings: NodeSettings,
     node: NodeId,
     rng: StdRng,
     routes: Routes,
     buffers: Buffers,
     cookies: Cookies,
-    paths: Paths,
-    credit: SocketCredit,
+    paths: PathMtus,
+    credit: ReceiveBufferBudget,
     download_limit: Limiter,
     upload_limit: Limiter,
     counters: Counters,
@@ -90,7 +90,7 @@ struct Lent {
     out: Output,
 }
 
-impl Lent {
+impl Shared {
     fn context(&mut self, now: Timestamp) -> Context<'_> {
         Context {
             now,
@@ -121,14 +121,14 @@ impl Node {
         socket_credit: u32,
         now: Timestamp,
     ) -> Node {
-        let lent = Lent {
+        let lent = Shared {
             node: identity.node,
             rng: StdRng::seed_from_u64(identity.seed),
             routes: Routes::default(),
             buffers: Buffers::new(settings.download.memory.as_u64()),
             cookies: Cookies::default(),
-            paths: Paths::new(settings.network.segment_size),
-            credit: SocketCredit::new(socket_credit),
+            paths: PathMtus::new(settings.network.segment_size),
+            credit: ReceiveBufferBudget::new(socket_credit),
             download_limit: Limiter::new(settings.download.limit.rate().map(NonZeroU64::get), now),
             upload_limit: Limiter::new(settings.upload.limit.rate().map(NonZeroU64::get), now),
             counters: Counters::default(),
@@ -137,8 +137,8 @@ impl Node {
         };
         Node {
             node: identity.node,
-            announce: Announce::new(tracker.map(canonical), identity.node, identity.epoch, now),
-            owner: Owner::new(CookieJar::new(identity.secret)),
+            announce: TrackerClient::new(tracker.map(canonical), identity.node, identity.epoch, now),
+            owner: Uploads::new(CookieJar::new(identity.secret)),
             downloads: BTreeMap::new(),
             targets: BTreeMap::new(),
             hashing: BTreeMap::new(),
@@ -227,7 +227,7 @@ impl Node {
                         cx.counters.unexpected += 1;
                     }
                 }
-                _ => Owner::refuse_stranger(from, conversation, message, cx),
+                _ => Uploads::refuse_stranger(from, conversation, message, cx),
             },
         }
         self.collect_completed(now);
@@ -235,7 +235,7 @@ impl Node {
 
     /// Those who fetch from this node what it fetches itself may give it what they have.
     fn introduce(&mut self, now: Timestamp) {
-        while let Some(Met { content, node, peer }) = self.owner.take_met() {
+        while let Some(PeerSeen { content, node, peer }) = self.owner.take_met() {
             let same = self.downloads.values_mut().find(|download| download.content() == Some(content));
             if let Some(download) = same {
                 download.meet(node, peer, now);
@@ -243,10 +243,10 @@ impl Node {
         }
     }
 
-    fn on_told(&mut self, told: Told, now: Timestamp) {
+    fn on_told(&mut self, told: TrackerReply, now: Timestamp) {
         match told {
-            Told::Nothing => {}
-            Told::Owners(NeedTicket::Download(id), owners) => {
+            TrackerReply::Nothing => {}
+            TrackerReply::Owners(NeedTicket::Download(id), owners) => {
                 if let Some(download) = self.downloads.get_mut(&id) {
                     let cx = &mut self.lent.context(now);
                     let was_known = download.is_identified();
@@ -263,8 +263,8 @@ impl Node {
                     }
                 }
             }
-            Told::Owners(NeedTicket::Search(search), owners) => self.on_found(search, owners),
-            Told::Announced(contents) => {
+            TrackerReply::Owners(NeedTicket::Search(search), owners) => self.on_found(search, owners),
+            TrackerReply::Announced(contents) => {
                 for content in contents {
                     if let Some(share) = self.owner.share_of(content) {
                         self.lent.out.events.push(Event::Announced { share, content });

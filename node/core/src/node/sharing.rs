@@ -9,7 +9,7 @@ use messages::{ContentId, Manifest, Name, PieceIndex, Timestamp};
 
 use super::Node;
 use crate::disk::{DiskError, DiskErrorKind, DiskRequest};
-use crate::download::{Begun, Completed};
+use crate::download::{Completed, PartialReady};
 use crate::event::Event;
 use crate::ids::ShareId;
 
@@ -24,7 +24,7 @@ pub(super) struct Hashing {
 
 /// A second file with a content that is served from the first: it takes over when that is withdrawn.
 #[derive(Debug)]
-pub(super) struct Spare {
+pub(super) struct DuplicateFile {
     content: ContentId,
     name: Name,
     manifest: Arc<Manifest>,
@@ -32,7 +32,7 @@ pub(super) struct Spare {
 
 /// A content that is served while it is fetched.
 #[derive(Debug)]
-pub(super) struct Growing {
+pub(super) struct PartialShare {
     entry: OwnEntry,
     pieces: u32,
     told_at: Timestamp,
@@ -45,7 +45,7 @@ const TOLD_PAUSE: Duration = Duration::from_secs(1);
 
 impl Node {
     /// What is being fetched is served as far as it is here, and announced, unless it is served already.
-    pub(super) fn start_sharing_part(&mut self, Begun { content: begun, have }: Begun) {
+    pub(super) fn start_sharing_part(&mut self, PartialReady { content: begun, have }: PartialReady) {
         let Completed { share, content, name, manifest } = begun;
         let layout = manifest.layout();
         let (length, pieces) = (layout.length(), layout.pieces());
@@ -53,7 +53,7 @@ impl Node {
             let here = have.iter().map(|run| run.end - run.start).sum();
             let entry = OwnEntry { content, length, permille: part_of(here, pieces), withdrawn: false, name };
             self.announce.own(entry.clone());
-            self.growing.insert(share, Growing { entry, pieces, told_at: Timestamp::ZERO });
+            self.growing.insert(share, PartialShare { entry, pieces, told_at: Timestamp::ZERO });
         }
     }
 
@@ -93,7 +93,7 @@ impl Node {
                     (manifest.content_id(), hashing.name, manifest.layout().length());
                 if !self.start_serving(share, content, name.clone(), manifest.clone()) {
                     self.lent.out.events.push(Event::Shared { share, content, name: name.clone(), length });
-                    self.spares.insert(share, Spare { content, name, manifest });
+                    self.spares.insert(share, DuplicateFile { content, name, manifest });
                 }
             }
             Err(error) => self.lent.out.events.push(Event::ShareFailed { share, error }),

@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// For the standard streams, the socket, the reactor, the log, the state folder and a tracker of our own.
 const RESERVED: u64 = 24;
 /// The most files that are hashed at the same time, however many may be open.
-const MOST_HASHING: u64 = 64;
+const MAX_HASHING: u64 = 64;
 
 /// How many files may be open for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl FileLimits {
         let parts = (room / 8).min(mappings / 4).max(1);
         FileLimits {
             shared: count(shared),
-            hashed: count((room / 8).clamp(1, MOST_HASHING)),
+            hashed: count((room / 8).clamp(1, MAX_HASHING)),
             parts: count(parts),
         }
     }

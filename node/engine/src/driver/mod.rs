@@ -2,10 +2,14 @@
 //!
 //! One network thread a node runs the core; disk workers do what is slow. `README.md` of this room tells how.
 
+mod cached_file;
 mod clock;
 mod disk;
+mod event_log;
+mod file_cache;
 mod limits;
 mod mapping;
+mod network_thread;
 mod open_files;
 mod pool;
 #[cfg(any(test, not(target_os = "linux")))]
@@ -13,11 +17,7 @@ mod portable;
 mod receive;
 #[cfg(target_os = "linux")]
 mod scatter;
-mod shelf;
-mod shelved;
 mod socket;
-mod tell;
-mod thread;
 mod transmit;
 
 #[cfg(test)]
@@ -43,13 +43,13 @@ use tokio::sync::{mpsc, oneshot};
 use self::clock::Clock;
 pub use self::disk::HashCache;
 use self::disk::{Disk, KeyOfState, Results};
+use self::file_cache::FileCache;
 use self::limits::FileLimits;
 pub use self::limits::raise_open_files;
+use self::network_thread::{NetworkThread, Request};
 use self::pool::Pool;
 use self::receive::Receiver;
-use self::shelf::Shelf;
 use self::socket::BoundSocket;
-use self::thread::{Ask, NetworkThread};
 use self::transmit::Transmitter;
 
 /// How long the disk workers may take to finish what they are at.
@@ -101,7 +101,7 @@ pub enum StartError {
 /// A running node. Dropping it stops the node without waiting for its threads.
 #[derive(Debug)]
 pub struct NodeHandle {
-    asks: mpsc::UnboundedSender<Ask>,
+    asks: mpsc::UnboundedSender<Request>,
     address: SocketAddr,
     receive_buffer: usize,
     receive_buffer_asked: usize,
@@ -157,7 +157,7 @@ pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedRec
             socket,
             receiver: Receiver::new(bound.family),
             transmitter: Transmitter::new(state, bound.family),
-            shelf: Shelf::new(disk.queue().clone(), results, limits.shared),
+            shelf: FileCache::new(disk.queue().clone(), results, limits.shared),
             pool: Pool::default(),
             disk,
             asks: asked,
@@ -204,7 +204,7 @@ fn identity(node: NodeId) -> io::Result<Identity> {
 impl NodeHandle {
     /// Hands a command to the node; nothing happens when it has ended.
     pub fn command(&self, command: Command) {
-        let _ = self.asks.send(Ask::Command(command));
+        let _ = self.asks.send(Request::Command(command));
     }
 
     /// A picture of the node; `None` when it has ended.
@@ -215,7 +215,7 @@ impl NodeHandle {
     /// Asks for a picture of the node; none comes when it has ended.
     pub fn ask_for_status(&self) -> oneshot::Receiver<Status> {
         let (answer, picture) = oneshot::channel();
-        let _ = self.asks.send(Ask::Status(answer));
+        let _ = self.asks.send(Request::Status(answer));
         picture
     }
 
@@ -246,7 +246,7 @@ impl NodeHandle {
 
     /// Ends the node and joins its threads, waiting a few seconds at most.
     pub fn stop(self) {
-        let _ = self.asks.send(Ask::Stop);
+        let _ = self.asks.send(Request::Stop);
         // Nothing is ever sent: the channel ends with the thread.
         let ended = self.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
         if ended.recv_timeout(STOP_PATIENCE) == Err(RecvTimeoutError::Disconnected) {

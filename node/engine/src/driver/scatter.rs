@@ -218,5 +218,4 @@ fn interrupted_or(cause: io::Error) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "scatter_tests.rs"]
 mod tests;

@@ -12,11 +12,11 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::debug;
 
-use super::shelf::{Bytes, Shelf};
+use super::file_cache::{Bytes, FileCache};
 use super::socket::Family;
 
 /// More than this never waits for the socket: the rest is dropped as a full queue on the path would drop it.
-const MOST_BLOCKED: usize = 4096;
+const MAX_BLOCKED: usize = 4096;
 
 /// What was counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Transmitter {
     pub(crate) fn burst(
         &mut self,
         socket: &UdpSocket,
-        shelf: &mut Shelf,
+        shelf: &mut FileCache,
         burst: Burst,
     ) -> Option<(ShareId, DiskError)> {
         let mut next = 0;
@@ -119,7 +119,7 @@ impl Transmitter {
     }
 
     fn keep(&mut self, blocked: Blocked) {
-        if self.blocked.len() < MOST_BLOCKED {
+        if self.blocked.len() < MAX_BLOCKED {
             self.counters.blocked += 1;
             self.blocked.push_back(blocked);
         } else {
@@ -128,7 +128,11 @@ impl Transmitter {
     }
 
     /// Sends what waits until the socket takes no more. Ends early with a share whose file has changed.
-    pub(crate) fn flush(&mut self, socket: &UdpSocket, shelf: &mut Shelf) -> Option<(ShareId, DiskError)> {
+    pub(crate) fn flush(
+        &mut self,
+        socket: &UdpSocket,
+        shelf: &mut FileCache,
+    ) -> Option<(ShareId, DiskError)> {
         while let Some(mut first) = self.blocked.pop_front() {
             let sent = match &mut first {
                 Blocked::Datagram { to, bytes } => self.try_datagram(socket, *to, bytes),
@@ -159,7 +163,13 @@ impl Transmitter {
         self.judge(to, result)
     }
 
-    fn try_burst(&mut self, socket: &UdpSocket, shelf: &mut Shelf, burst: &Burst, next: &mut usize) -> Sent {
+    fn try_burst(
+        &mut self,
+        socket: &UdpSocket,
+        shelf: &mut FileCache,
+        burst: &Burst,
+        next: &mut usize,
+    ) -> Sent {
         let Some(bytes) = shelf.bytes(burst) else { return Sent::Done };
         let to = self.family.outward(burst.to);
         let started = Instant::now();

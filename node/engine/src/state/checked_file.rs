@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::files::write_whole;
 
 /// No kept file is longer, in bytes; a longer one is not ours.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 /// What is put behind the name of a file that is set aside.
 const ASIDE: &str = ".damaged";
 /// How the name of a file ends that is not whole yet.
@@ -40,7 +40,7 @@ pub fn read(path: &Path, title: &str) -> Result<Vec<String>, Damage> {
     let mut text = Vec::new();
     match File::open(path) {
         Ok(file) => {
-            let read = file.take(MOST_BYTES).read_to_end(&mut text);
+            let read = file.take(MAX_BYTES).read_to_end(&mut text);
             read.map_err(|error| Damage::Unreadable(error.to_string()))?;
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

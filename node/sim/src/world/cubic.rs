@@ -20,8 +20,8 @@ const BETA: f64 = 0.7;
 const FIRST_WINDOW: f64 = 10.0;
 const DUPLICATES: u64 = 3;
 /// RFC 6298 §2: without any acknowledgement it begins anew after so long, twice as long each time.
-const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The connection.
 #[derive(Debug)]
@@ -65,11 +65,11 @@ impl World {
             outstanding: VecDeque::new(),
             recovers_at: 0,
             heard_at: self.now,
-            timeout: LEAST_TIMEOUT,
+            timeout: MIN_TIMEOUT,
             delivered_bytes: 0,
         });
         self.send_cubic();
-        self.schedule(self.now + LEAST_TIMEOUT, Happening::CubicTimer);
+        self.schedule(self.now + MIN_TIMEOUT, Happening::CubicTimer);
     }
 
     /// It may be time to begin anew.
@@ -124,7 +124,7 @@ impl World {
 impl Cubic {
     fn on_acknowledged(&mut self, number: u64, rtt: Duration, now: Timestamp) {
         self.delivered_bytes += PACKET;
-        (self.heard_at, self.timeout) = (now, LEAST_TIMEOUT);
+        (self.heard_at, self.timeout) = (now, MIN_TIMEOUT);
         let mut lost = false;
         while let Some(&first) = self.outstanding.front() {
             if first + DUPLICATES <= number {
@@ -149,7 +149,7 @@ impl Cubic {
         self.on_lost();
         self.window = 1.0;
         self.outstanding.clear();
-        (self.heard_at, self.timeout) = (now, (self.timeout * 2).min(LONGEST_TIMEOUT));
+        (self.heard_at, self.timeout) = (now, (self.timeout * 2).min(MAX_TIMEOUT));
     }
 
     /// RFC 9438 §4.6, with the fast convergence of §4.7.

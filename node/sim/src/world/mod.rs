@@ -42,7 +42,7 @@ use takers::Taker;
 pub use watch::Watch;
 
 /// A core that asks to be polled this often without time passing goes round in circles.
-const MOST_POLLS: u32 = 100_000;
+const MAX_POLLS: u32 = 100_000;
 /// What the disk failed at is ordered again after this long.
 const ORDERED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// What a CHUNK of the base size carries.
@@ -436,7 +436,7 @@ impl World {
             host.polls = if host.polled_at == now { host.polls + 1 } else { 0 };
             host.polled_at = now;
             let wait = host.node.poll(now, &mut out);
-            assert!(host.polls < MOST_POLLS, "the core of {id:?} goes round in circles at {now:?}: {wait:?}");
+            assert!(host.polls < MAX_POLLS, "the core of {id:?} goes round in circles at {now:?}: {wait:?}");
             self.carry_out(id, &mut out);
             if wait.until > now {
                 break wait;

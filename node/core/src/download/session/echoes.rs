@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 /// Each is said so often, beside its PONG.
 const TIMES: u8 = 2;
 /// No more than these wait; the oldest goes first.
-const MOST: usize = 16;
+const MAX: usize = 16;
 
 /// What is still to be said, each in a REQUEST of its own.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(super) struct Echoes(VecDeque<(u64, u8)>);
 impl Echoes {
     /// PING with `nonce` came.
     pub(super) fn learn(&mut self, nonce: u64) {
-        if self.0.len() >= MOST {
+        if self.0.len() >= MAX {
             self.0.pop_front();
         }
         self.0.push_back((nonce, TIMES));
@@ -44,7 +44,7 @@ mod tests {
         assert_eq!(echoes.next(), 0);
         [5, 6].into_iter().for_each(|nonce| echoes.learn(nonce));
         assert_eq!([0; 5].map(|_| echoes.next()), [5, 6, 5, 6, 0]);
-        (1..=MOST as u64 + 1).for_each(|nonce| echoes.learn(nonce));
-        assert_eq!((echoes.next(), echoes.0.len()), (2, MOST));
+        (1..=MAX as u64 + 1).for_each(|nonce| echoes.learn(nonce));
+        assert_eq!((echoes.next(), echoes.0.len()), (2, MAX));
     }
 }

@@ -9,10 +9,10 @@
 //!
 //! Who answers and gives nothing loses its place after a time, and then its session (`patience.rs`).
 
-mod apart;
 mod echoes;
-mod greeting;
-mod probing;
+mod handshake;
+mod mtu_probe;
+mod no_gso;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,23 +24,23 @@ use messages::{
 };
 use rand::RngExt as _;
 
-use super::has::Has;
 use super::hints::Hints;
-use super::path::is_near;
-use super::patience::Patience;
+use super::initial_path::is_near;
+use super::remote_pieces::RemotePieces;
 use super::rotation::Showing;
+use super::snub::Patience;
 use crate::context::{Context, Route};
 use crate::event::SessionEnd;
-use crate::flow::Flow;
 use crate::ids::DownloadId;
 use crate::ids::SessionKey;
 use crate::meter::Meter;
 use crate::output::{Reason, Wait};
-use crate::paths::BASE;
 use crate::status::{OwnerState, OwnerStatus};
-use apart::Apart;
+use crate::transport::Flow;
+use crate::transport::mtud::BASE;
 use echoes::Echoes;
-use greeting::Greeting;
+use handshake::Handshake;
+use no_gso::NoGso;
 
 /// A snubbed owner is asked with PING this often.
 const SNUBBED_PING: Duration = Duration::from_millis(100);
@@ -53,12 +53,12 @@ const CHOKED_FOR: Duration = Duration::from_secs(10);
 /// What a complete owner refused is asked of it again after this long.
 const FORGIVES_AFTER: Duration = Duration::from_secs(2);
 /// An owner that refuses what it said it has this often is at fault.
-const MOST_REJECTIONS: u32 = 8;
+const MAX_REJECTIONS: u32 = 8;
 /// How a session stands.
 #[derive(Debug)]
 enum State {
     /// HELLO is under way.
-    Greeting(Greeting),
+    Handshake(Handshake),
     /// The owner answers.
     Willing,
     /// The owner serves others until then, or until it says otherwise. What it has begun it may still be asked for, when it
@@ -84,8 +84,8 @@ pub(crate) struct Session {
     length: u64,
     /// The longest datagram that the owner sends.
     longest: u16,
-    apart: Apart,
-    has: Has,
+    apart: NoGso,
+    has: RemotePieces,
     highest_sequence: u32,
     echoes: Echoes,
     patience: Patience,
@@ -117,7 +117,7 @@ impl Session {
         cx: &mut Context<'_>,
     ) -> Session {
         let ours = cx.routes.open(Route::Download(download, key), cx.rng);
-        let greeting = Greeting::new(cx.rng.random(), cx.now);
+        let greeting = Handshake::new(cx.rng.random(), cx.now);
         Session {
             key,
             download,
@@ -126,12 +126,12 @@ impl Session {
             ours,
             theirs: Conversation(0),
             content,
-            state: State::Greeting(greeting),
+            state: State::Handshake(greeting),
             flow: None,
             length: 0,
             longest: BASE,
-            apart: Apart::default(),
-            has: Has::nothing(0),
+            apart: NoGso::default(),
+            has: RemotePieces::nothing(0),
             highest_sequence: 0,
             echoes: Echoes::default(),
             patience: Patience::default(),
@@ -197,7 +197,7 @@ impl Session {
     /// Whether it is worth one of the download's places: it answers and gives, or its first HELLO is under way.
     pub(crate) fn is_useful(&self) -> bool {
         match &self.state {
-            State::Greeting(greeting) => greeting.tries <= 1,
+            State::Handshake(greeting) => greeting.tries <= 1,
             State::Willing | State::Choked { .. } => !self.patience.is_barren() && !self.is_doubted(),
             State::Snubbed { .. } => false,
         }
@@ -205,12 +205,12 @@ impl Session {
 
     /// Whether HELLO is still under way.
     pub(crate) fn is_greeting(&self) -> bool {
-        matches!(self.state, State::Greeting(_))
+        matches!(self.state, State::Handshake(_))
     }
 
     /// Whether a HELLO was said and another one is due.
     pub(crate) fn is_unanswered(&self, now: Timestamp) -> bool {
-        matches!(&self.state, State::Greeting(greeting) if greeting.tries > 0 && now >= greeting.next_at)
+        matches!(&self.state, State::Handshake(greeting) if greeting.tries > 0 && now >= greeting.next_at)
     }
 
     /// Whether this is the session in which the owner chose the number `theirs`.
@@ -242,7 +242,7 @@ impl Session {
 
     /// Whether the owner has every piece.
     pub(crate) fn has_everything(&self) -> bool {
-        matches!(self.has, Has::Everything)
+        matches!(self.has, RemotePieces::Everything)
     }
 
     /// Bytes outstanding over a path so short that they may all arrive at once.
@@ -343,10 +343,10 @@ impl Session {
     /// The owner refuses a range of `piece`: it does not have it. Whether that is once too often.
     pub(crate) fn on_rejected(&mut self, piece: PieceIndex, now: Timestamp) -> bool {
         self.rejections += 1;
-        if matches!(self.has, Has::Everything) {
+        if matches!(self.has, RemotePieces::Everything) {
             self.forgives_at = Some(now + FORGIVES_AFTER);
         }
-        if piece == PieceIndex::MANIFEST || self.rejections >= MOST_REJECTIONS {
+        if piece == PieceIndex::MANIFEST || self.rejections >= MAX_REJECTIONS {
             return true;
         }
         self.has.forget(piece.0, Layout::of(self.length).map_or(0, Layout::pieces));
@@ -383,13 +383,13 @@ impl Session {
         let now = cx.now;
         if self.forgives_at.is_some_and(|at| now >= at) {
             self.forgives_at = None;
-            self.has = Has::Everything;
+            self.has = RemotePieces::Everything;
         }
         if self.patience.has_ended(now) {
             return Some(SessionEnd::Silent);
         }
         match &mut self.state {
-            State::Greeting(greeting) if now >= greeting.next_at => {
+            State::Handshake(greeting) if now >= greeting.next_at => {
                 if greeting.is_in_vain(&cx.settings.network) {
                     return Some(SessionEnd::NoAnswer);
                 }
@@ -412,7 +412,7 @@ impl Session {
                 let nonce = cx.rng.random_range(1..=u64::MAX);
                 cx.send(self.peer, self.theirs, &Ping::new(nonce));
             }
-            State::Greeting(_) | State::Willing | State::Choked { .. } => {}
+            State::Handshake(_) | State::Willing | State::Choked { .. } => {}
         }
         None
     }
@@ -440,7 +440,7 @@ impl Session {
     /// When [`Session::handle_time`] has something to do.
     pub(crate) fn next_timer(&self, network: &NetworkSettings) -> Wait {
         let own = match &self.state {
-            State::Greeting(greeting) => Wait { until: greeting.next_at, reason: Reason::HelloRetry },
+            State::Handshake(greeting) => Wait { until: greeting.next_at, reason: Reason::HelloRetry },
             State::Choked { until, .. } => Wait { until: *until, reason: Reason::Snub },
             State::Snubbed { since, next_ping } => {
                 Wait { until: (*next_ping).min(*since + SNUBBED_FOR), reason: Reason::Snub }
@@ -499,7 +499,7 @@ impl Session {
             node: self.owner,
             peer: self.peer,
             state: match self.state {
-                State::Greeting(_) => OwnerState::Connecting,
+                State::Handshake(_) => OwnerState::Connecting,
                 State::Willing => OwnerState::Ready,
                 State::Choked { .. } => OwnerState::Choked,
                 State::Snubbed { .. } => OwnerState::Snubbed,

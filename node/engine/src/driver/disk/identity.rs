@@ -7,7 +7,7 @@ use std::path::Path;
 
 use riffle_core::{DiskError, DiskErrorKind};
 
-use super::fault::{disk_error, error};
+use super::errors::{disk_error, error};
 
 /// What tells one state of one file from another: place, length and time of the last change of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,11 +22,11 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::owner::{PRIVATE, is_ours};
-use super::place::{promises_nothing, rename_apart, sibling, sync_folder_of};
+use super::download_paths::{promises_nothing, rename_apart, sibling, sync_folder_of};
+use super::fault_injection::{Call, Writing};
+use super::file_owner::{PRIVATE, is_ours};
+use super::journal_mac::{Chain, JournalKey};
 use super::records::{BootId, FileMark, HEADER, JournalHeader, RECORD, Record, Said};
-use super::seal::{Chain, JournalKey};
-use super::writing::{Call, Writing};
 
 /// Where a journal goes.
 #[derive(Clone, Debug)]
@@ -270,5 +270,4 @@ impl BootId {
 }
 
 #[cfg(test)]
-#[path = "journal_tests.rs"]
 mod tests;

@@ -1,36 +1,34 @@
-//! The disk, as the network thread sees it: requests are handed to the workers, what they come to arrives as [`Done`].
+//! The disk, as the network thread sees it: requests are handed to the workers, what they come to arrives as [`Completion`].
 //!
 //! Nothing here touches a file on the network thread.
 
-mod before;
-mod fault;
-mod hashing;
+mod allocate;
+mod download_paths;
+mod errors;
+mod fault_injection;
+mod file_owner;
+mod hash_cache;
+mod hash_queue;
 mod identity;
 mod journal;
+mod journal_mac;
 mod key;
-mod lanes;
 mod lock;
-mod memory;
-mod nameless;
 mod open;
-mod owner;
 mod part;
-mod place;
+mod piece_hasher;
 mod records;
 mod results;
-mod room;
+mod resume;
 mod scan;
-mod seal;
 mod serve;
+mod sha1_lanes;
 mod share;
-mod stores;
-mod tree;
+mod store_queue;
+mod unnamed_file;
 mod workers;
 mod working_files;
-mod writing;
 
-#[cfg(test)]
-mod memory_tests;
 #[cfg(test)]
 mod tests;
 
@@ -43,21 +41,21 @@ use std::time::Duration;
 use messages::{Manifest, ManifestError, PieceHash, PieceIndex};
 use riffle_core::{DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, ShareId};
 
-use self::hashing::Hashing;
+use self::download_paths::Place;
+use self::fault_injection::Writing;
+use self::hash_queue::HashQueue;
 use self::open::Opening;
 use self::part::{Part, SyncRule};
-use self::place::Place;
 use self::scan::{Crew, StopFlag};
 use self::share::Sharing;
-use self::stores::{StoreOrder, Stores};
+use self::store_queue::{StoreOrder, StoreQueue};
 use self::workers::{Lane, Workers};
-use self::writing::Writing;
 use super::pool::Pool;
 
+pub use self::hash_cache::HashCache;
 pub(crate) use self::identity::FileIdentity;
 pub(crate) use self::key::KeyOfState;
-pub use self::memory::HashCache;
-pub(crate) use self::results::{Done, Loan, Results};
+pub(crate) use self::results::{Completion, Loan, Results};
 pub(crate) use self::serve::{ServedFile, check, forget, let_go, populate, reopen};
 pub(crate) use self::workers::Queue;
 
@@ -78,8 +76,8 @@ pub(crate) struct Disk {
     results: Results,
     rule: SyncRule,
     writing: Writing,
-    hashing: Hashing,
-    stores: Stores,
+    hashing: HashQueue,
+    stores: StoreQueue,
     downloads: BTreeMap<DownloadId, Slot>,
     /// Those that wait, in the order in which they were asked for, and some that are over by now.
     turns: VecDeque<DownloadId>,
@@ -110,8 +108,8 @@ impl Disk {
             results,
             rule,
             writing: Writing::default(),
-            hashing: Hashing::default(),
-            stores: Stores::default(),
+            hashing: HashQueue::default(),
+            stores: StoreQueue::default(),
             downloads: BTreeMap::new(),
             turns: VecDeque::new(),
             open: 0,
@@ -163,7 +161,7 @@ impl Disk {
                         results::unless_it_panics(|| Manifest::decode_of(content, bytes).map(Arc::new));
                     // A description on which the decoder stumbles describes nothing.
                     let result = decoded.unwrap_or(Err(ManifestError::Identity));
-                    results.send(Done::ManifestChecked { download, loan, result });
+                    results.send(Completion::ManifestChecked { download, loan, result });
                 });
             }
             DiskRequest::Open { download, share, target, replace, content, manifest } => {
@@ -202,7 +200,7 @@ impl Disk {
     /// Files are opened for hashing a few at a time: each takes a descriptor.
     fn hash_next(&mut self) {
         while let Some((share, path, stop)) = self.hashing.next() {
-            let otherwise = DiskResult::Shared { share, result: Err(fault::internal(&path)) };
+            let otherwise = DiskResult::Shared { share, result: Err(errors::internal(&path)) };
             let sharing = Sharing { share, path, memory: self.memory.clone(), stop };
             self.with_crew(otherwise, move |crew, results| share::share(crew, results, sharing));
         }
@@ -216,7 +214,7 @@ impl Disk {
             let Some(Slot::Waiting(opening)) = self.downloads.remove(&download) else { continue };
             self.downloads.insert(download, Slot::Opening(opening.stop.clone()));
             self.open += 1;
-            let otherwise = Err(fault::internal(&opening.place.target));
+            let otherwise = Err(errors::internal(&opening.place.target));
             let otherwise = DiskResult::Opened { download, result: otherwise };
             self.with_crew(otherwise, move |crew, results| open::open(crew, results, *opening));
         }
@@ -245,7 +243,7 @@ impl Disk {
     /// `otherwise` is what is said when the work ends without an answer.
     fn with_crew(&self, otherwise: DiskResult, task: impl FnOnce(&Crew, &Results) + Send + 'static) {
         let crew = Crew::from(&self.workers);
-        let results = self.results.owing(Done::Told(otherwise));
+        let results = self.results.owing(Completion::Told(otherwise));
         self.queue().push(Lane::Urgent, Box::new(move |_| task(&crew, &results)));
     }
 
@@ -266,15 +264,15 @@ impl Disk {
         };
         let (share, part, memory) = (*share, part.clone(), self.memory.clone());
         let path = part.place().target.clone();
-        let result = Err(FinishError::Disk(fault::internal(&path)));
-        let results = self.results.owing(Done::Finished { download, share, path, result });
+        let result = Err(FinishError::Disk(errors::internal(&path)));
+        let results = self.results.owing(Completion::Finished { download, share, path, result });
         let finish = move |_: &mut [u8]| {
             let result = part.finish();
             let path = part.place().target.clone();
             if let (Ok(identity), Some(memory)) = (&result, memory) {
                 memory.remember_download(&path, *identity, part.manifest());
             }
-            results.send(Done::Finished { download, share, path, result });
+            results.send(Completion::Finished { download, share, path, result });
         };
         self.queue().push(Lane::Urgent, Box::new(finish));
     }
@@ -282,7 +280,7 @@ impl Disk {
     fn abandon(&mut self, download: DownloadId) {
         match self.forget(download) {
             Some(Slot::Waiting(opening)) => {
-                let result = Err(fault::error(&opening.place.target, DiskErrorKind::Cancelled));
+                let result = Err(errors::error(&opening.place.target, DiskErrorKind::Cancelled));
                 self.results.tell(DiskResult::Opened { download, result });
             }
             Some(Slot::Opening(stop)) => stop.raise(),
@@ -378,5 +376,5 @@ impl Disk {
 }
 
 fn not_open() -> DiskError {
-    fault::error(Path::new(""), DiskErrorKind::Other("the download is not open".to_owned()))
+    errors::error(Path::new(""), DiskErrorKind::Other("the download is not open".to_owned()))
 }

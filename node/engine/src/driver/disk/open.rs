@@ -10,21 +10,21 @@ use std::time::SystemTime;
 use messages::{ContentId, Manifest, PieceIndex};
 use riffle_core::{DiskError, DiskErrorKind, DiskResult, Doubt, DownloadId, HashedAgain, Opened, ShareId};
 
-use super::fault::{disk_error, error};
+use super::allocate::{full_or_else, make_room};
+use super::download_paths::Place;
+use super::errors::{disk_error, error};
+use super::fault_injection::Writing;
+use super::hash_cache::{Fingerprint, HashCache};
 use super::identity::FileIdentity;
 use super::journal::{self, Journal, Pen};
 use super::key::KeyOfState;
-use super::memory::{Fingerprint, HashCache};
 use super::part::{Part, PartFile, SyncRule};
-use super::place::Place;
+use super::piece_hasher::{PieceDigest, Subtree, root_of};
 use super::records::{BootId, FileMark, JournalHeader, Kept, Record, Recovered};
-use super::room::{full_or_else, make_room};
 use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
 use super::share::open_regular;
-use super::tree::{PieceDigest, Subtree, root_of};
 use super::working_files::{Found, Search, WorkingFiles};
-use super::writing::Writing;
-use super::{Done, Results, ServedFile};
+use super::{Completion, Results, ServedFile};
 use crate::driver::mapping::MappedFile;
 
 /// A download that is to be opened.
@@ -65,7 +65,7 @@ struct Draft {
     doubt: Option<Doubt>,
 }
 
-/// Opens; reports [`Done::Opened`], at once or when what is there has been hashed.
+/// Opens; reports [`Completion::Opened`], at once or when what is there has been hashed.
 pub(crate) fn open(crew: &Crew, results: &Results, opening: Opening) {
     match opening.target() {
         Err(error) => opening.report(results, Err(error)),
@@ -85,8 +85,8 @@ impl Opening {
     fn report(&self, results: &Results, result: Result<(Opened, ServedFile, Option<Arc<Part>>), DiskError>) {
         let (download, share) = (self.download, self.share);
         results.send(match result {
-            Ok((opened, served, part)) => Done::Opened { download, share, opened, served, part },
-            Err(error) => Done::Told(DiskResult::Opened { download, result: Err(error) }),
+            Ok((opened, served, part)) => Completion::Opened { download, share, opened, served, part },
+            Err(error) => Completion::Told(DiskResult::Opened { download, result: Err(error) }),
         });
     }
 

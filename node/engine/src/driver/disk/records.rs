@@ -4,8 +4,8 @@
 use messages::{ContentId, PieceIndex};
 use riffle_core::Doubt;
 
-use super::seal::{Chain, JournalKey, SEAL};
-use super::tree::Subtree;
+use super::journal_mac::{Chain, JournalKey, SEAL};
+use super::piece_hasher::Subtree;
 
 /// What all journals begin with; then comes the version.
 const PROGRAM: &[u8; VERSION_AT] = b"riffle";

@@ -12,7 +12,7 @@ use super::part::Part;
 use super::{FileIdentity, ServedFile};
 
 /// What a worker has done.
-pub(crate) enum Done {
+pub(crate) enum Completion {
     /// Something that only the core needs to hear.
     Told(DiskResult),
     /// A file is hashed and open.
@@ -55,14 +55,14 @@ pub(crate) struct Loan {
 /// Where workers say what they have done.
 #[derive(Clone)]
 pub(crate) struct Results {
-    sender: mpsc::UnboundedSender<Done>,
+    sender: mpsc::UnboundedSender<Completion>,
     /// What is said if nothing else was when the last clone goes.
     owed: Option<Arc<Owed>>,
 }
 
 struct Owed {
-    sender: mpsc::UnboundedSender<Done>,
-    otherwise: Mutex<Option<Done>>,
+    sender: mpsc::UnboundedSender<Completion>,
+    otherwise: Mutex<Option<Completion>>,
 }
 
 impl Drop for Owed {
@@ -77,22 +77,22 @@ impl Drop for Owed {
 impl Results {
     /// Results, and where they arrive. There is at most one for each request that the core has not yet heard of, and
     /// a few for each file of the shelf.
-    pub(crate) fn channel() -> (Results, mpsc::UnboundedReceiver<Done>) {
+    pub(crate) fn channel() -> (Results, mpsc::UnboundedReceiver<Completion>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Results { sender, owed: None }, receiver)
     }
 
     /// For one request: `otherwise` is said when the work for it ends, by a panic or forgotten, without an answer.
-    pub(crate) fn owing(&self, otherwise: Done) -> Results {
+    pub(crate) fn owing(&self, otherwise: Completion) -> Results {
         let (sender, otherwise) = (self.sender.clone(), Mutex::new(Some(otherwise)));
         let owed = Owed { sender: sender.clone(), otherwise };
         Results { sender, owed: Some(Arc::new(owed)) }
     }
 
     /// Says it; nobody listens when the node has ended.
-    pub(crate) fn send(&self, done: Done) {
+    pub(crate) fn send(&self, done: Completion) {
         if let Some(owed) = &self.owed
-            && !matches!(done, Done::Told(DiskResult::Hashing { .. } | DiskResult::WithoutLocks { .. }))
+            && !matches!(done, Completion::Told(DiskResult::Hashing { .. } | DiskResult::WithoutLocks { .. }))
         {
             *owed.otherwise.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
@@ -100,7 +100,7 @@ impl Results {
     }
 
     pub(super) fn tell(&self, result: DiskResult) {
-        self.send(Done::Told(result));
+        self.send(Completion::Told(result));
     }
 }
 
@@ -121,14 +121,14 @@ fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
 mod tests {
     use super::*;
 
-    fn checked(share: u32, good: bool) -> Done {
+    fn checked(share: u32, good: bool) -> Completion {
         let error = DiskError { path: "f".into(), kind: riffle_core::DiskErrorKind::Internal };
-        Done::Checked { share: ShareId(share), result: if good { Ok(()) } else { Err(error) } }
+        Completion::Checked { share: ShareId(share), result: if good { Ok(()) } else { Err(error) } }
     }
 
-    fn heard(receiver: &mut mpsc::UnboundedReceiver<Done>) -> Option<(u32, bool)> {
+    fn heard(receiver: &mut mpsc::UnboundedReceiver<Completion>) -> Option<(u32, bool)> {
         match receiver.try_recv() {
-            Ok(Done::Checked { share, result }) => Some((share.0, result.is_ok())),
+            Ok(Completion::Checked { share, result }) => Some((share.0, result.is_ok())),
             Ok(_) => panic!("another result"),
             Err(_) => None,
         }
@@ -153,7 +153,7 @@ mod tests {
 
         let owing = results.owing(checked(3, false));
         owing.tell(DiskResult::Hashing { share: ShareId(3), done: 1, total: 2 });
-        assert!(matches!(receiver.try_recv(), Ok(Done::Told(DiskResult::Hashing { .. }))));
+        assert!(matches!(receiver.try_recv(), Ok(Completion::Told(DiskResult::Hashing { .. }))));
         drop(owing);
         assert_eq!(heard(&mut receiver), Some((3, false)), "progress is no answer");
     }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use messages::{Layout, PieceIndex};
 
-use super::lanes::LANES;
-use super::tree::{PieceDigest, PieceHasher};
+use super::piece_hasher::{PieceDigest, PieceHasher};
+use super::sha1_lanes::LANES;
 use super::workers::{Lane, Queue, Workers};
 
 /// Progress is told at most this often.

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use riffle_core::{DiskError, DiskErrorKind, ShareId};
 
-use super::fault::{self, disk_error, error};
+use super::errors::{self, disk_error, error};
 use super::identity::FileIdentity;
 use super::share::open_regular;
 use super::workers::{Lane, Queue};
-use super::{Done, Results};
+use super::{Completion, Results};
 use crate::driver::mapping::MappedFile;
 
 /// A file that bursts are taken from.
@@ -37,8 +37,8 @@ pub(crate) fn populate(
 ) {
     let Some(map) = served.map.clone() else { return };
     let (file, path) = (served.file.clone(), served.path.clone());
-    let result = Err(fault::internal(&path));
-    let results = results.owing(Done::Populated { share, block, result });
+    let result = Err(errors::internal(&path));
+    let results = results.owing(Completion::Populated { share, block, result });
     queue.push(
         Lane::Urgent,
         Box::new(move |scratch| {
@@ -52,11 +52,11 @@ pub(crate) fn populate(
             // Whatever keeps the pages from being there, the file can no longer be served from them.
             let result = populated.map_err(|_| match file.metadata() {
                 Ok(now) if now.len() >= range.end => {
-                    fault::error(&path, DiskErrorKind::Other("cannot be read".to_owned()))
+                    errors::error(&path, DiskErrorKind::Other("cannot be read".to_owned()))
                 }
-                _ => fault::error(&path, DiskErrorKind::Changed),
+                _ => errors::error(&path, DiskErrorKind::Changed),
             });
-            results.send(Done::Populated { share, block, result });
+            results.send(Completion::Populated { share, block, result });
         }),
     );
 }
@@ -72,12 +72,12 @@ pub(crate) fn forget(queue: &Queue, served: &ServedFile, range: Range<u64>) {
 pub(crate) fn check(queue: &Queue, results: &Results, served: &ServedFile, share: ShareId) {
     let Some(identity) = served.identity else { return };
     let (file, path) = (served.file.clone(), served.path.clone());
-    let results = results.owing(Done::Checked { share, result: Err(fault::internal(&path)) });
+    let results = results.owing(Completion::Checked { share, result: Err(errors::internal(&path)) });
     queue.push(
         Lane::Urgent,
         Box::new(move |_| {
             let result = identity.check(&path, &file);
-            results.send(Done::Checked { share, result });
+            results.send(Completion::Checked { share, result });
         }),
     );
 }
@@ -94,10 +94,12 @@ pub(crate) fn reopen(
     share: ShareId,
     (path, identity): (PathBuf, FileIdentity),
 ) {
-    let results = results.owing(Done::Reopened { share, result: Err(fault::internal(&path)) });
+    let results = results.owing(Completion::Reopened { share, result: Err(errors::internal(&path)) });
     queue.push(
         Lane::Urgent,
-        Box::new(move |_| results.send(Done::Reopened { share, result: opened_again(&path, identity) })),
+        Box::new(move |_| {
+            results.send(Completion::Reopened { share, result: opened_again(&path, identity) })
+        }),
     );
 }
 

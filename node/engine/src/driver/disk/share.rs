@@ -11,12 +11,12 @@ use messages::limits::MAX_CONTENT;
 use messages::{Layout, Manifest, PieceHash};
 use riffle_core::{DiskError, DiskErrorKind, DiskResult, ShareId};
 
-use super::fault::{disk_error, error};
+use super::errors::{disk_error, error};
+use super::hash_cache::{Fingerprint, HashCache};
 use super::identity::FileIdentity;
-use super::memory::{Fingerprint, HashCache};
+use super::piece_hasher::{PieceDigest, Subtree, root_of};
 use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
-use super::tree::{PieceDigest, Subtree, root_of};
-use super::{Done, Results, ServedFile};
+use super::{Completion, Results, ServedFile};
 use crate::driver::mapping::MappedFile;
 
 /// A file that is to be taken into service.
@@ -49,8 +49,8 @@ pub(crate) fn share(crew: &Crew, results: &Results, Sharing { share, path, memor
     };
     if let Some(manifest) = candidate.recall() {
         return results.send(match candidate.serve(manifest) {
-            Ok((manifest, served)) => Done::Shared { share, manifest, served },
-            Err(error) => Done::Told(DiskResult::Shared { share, result: Err(error) }),
+            Ok((manifest, served)) => Completion::Shared { share, manifest, served },
+            Err(error) => Completion::Told(DiskResult::Shared { share, result: Err(error) }),
         });
     }
     let total = candidate.layout.length();
@@ -76,8 +76,8 @@ pub(crate) fn share(crew: &Crew, results: &Results, Sharing { share, path, memor
                 return;
             }
             results.send(match outcome {
-                Ok((manifest, served)) => Done::Shared { share, manifest, served },
-                Err(error) => Done::Told(DiskResult::Shared { share, result: Err(error) }),
+                Ok((manifest, served)) => Completion::Shared { share, manifest, served },
+                Err(error) => Completion::Told(DiskResult::Shared { share, result: Err(error) }),
             });
         }),
     );

@@ -20,19 +20,19 @@ use std::path::{Path, PathBuf};
 use messages::Manifest;
 use riffle_core::{DiskError, DiskErrorKind, Doubt};
 
-use super::before::OldJournal;
-use super::fault::{disk_error, error, is_passing};
+use super::allocate::{check_room, full_or_else};
+use super::download_paths::{MAX_NUMBER, Place, WorkingNames, rename_apart};
+use super::errors::{disk_error, error, is_passing};
+use super::fault_injection::{Call, Writing};
+use super::file_owner::{self, PRIVATE, Whose, is_ours};
 use super::journal::{
     self, FileNumber, Journal, JournalPlace, Pen, create_fresh, leads_to, number_of, open_regular_file,
 };
+use super::journal_mac::JournalKey;
 use super::lock::{LOCK_PAUSE, LOCK_TRIES, Lock, NoLock};
-use super::nameless::nameless;
-use super::owner::{self, PRIVATE, Whose, is_ours};
-use super::place::{MAX_NUMBER, Place, WorkingNames, rename_apart};
 use super::records::{FileMark, JournalHeader, Said};
-use super::room::{check_room, full_or_else};
-use super::seal::JournalKey;
-use super::writing::{Call, Writing};
+use super::resume::OldJournal;
+use super::unnamed_file::open_unnamed;
 
 /// What a download needs to know to find or make its working files.
 pub(crate) struct Search<'a> {
@@ -277,7 +277,7 @@ impl Search<'_> {
         if !is_as_seen || self.whose(&file) == Whose::Others {
             return Err(Obstacle::Changed);
         }
-        owner::set_mode(&file, PRIVATE);
+        file_owner::set_mode(&file, PRIVATE);
         let place = JournalPlace { path: names.journal.clone(), over: current.number() };
         let (part, journal) = (Some(names.part.clone()), Some(place));
         Ok(WorkingFiles { file, part, journal, lock, found: Found::Before { journal: current, is_moved } })
@@ -324,7 +324,7 @@ impl Search<'_> {
 
     /// The part file of a content of one piece.
     fn open_small(&self) -> Result<WorkingFiles, DiskError> {
-        if let Some(file) = nameless(&self.place.folder) {
+        if let Some(file) = open_unnamed(&self.place.folder) {
             let (lock, found) = (Lock::Nowhere, Found::Nothing(None));
             return Ok(WorkingFiles { file, part: None, journal: None, lock, found });
         }

@@ -17,11 +17,11 @@ const NAME: &str = "film.bin";
 /// Everybody has announced by then.
 const BEGINS: Duration = Duration::from_secs(5);
 /// HELLO is said to so many in a second, those that answer with BUSY at once included, whoever they are,
-const MOST_IN_A_SECOND: u64 = 300;
+const MAX_IN_A_SECOND: u64 = 300;
 /// and to so many at one host: as many as there are places every 250 ms, and some again.
-const MOST_AT_A_HOST: u64 = 48;
+const MAX_AT_A_HOST: u64 = 48;
 /// Who does not answer is asked so often at most.
-const MOST_OF_ONE: u64 = 16;
+const MAX_OF_ONE: u64 = 16;
 
 fn lan() -> LinkSpec {
     LinkSpec::new(100, Duration::from_millis(20))
@@ -82,9 +82,9 @@ impl Crowd {
         assert!(done, "{self:?}");
         let said = world.bothered.as_ref().expect("it is counted");
         assert!(said.count() > 0, "{self:?}");
-        assert!(said.most_in_a_second() <= MOST_IN_A_SECOND, "{self:?}: {said:?}");
-        assert!(said.most_at_a_host() <= MOST_AT_A_HOST, "{self:?}: {said:?}");
-        assert!(said.most_of_one() <= MOST_OF_ONE, "{self:?}: {said:?}");
+        assert!(said.most_in_a_second() <= MAX_IN_A_SECOND, "{self:?}: {said:?}");
+        assert!(said.most_at_a_host() <= MAX_AT_A_HOST, "{self:?}: {said:?}");
+        assert!(said.most_of_one() <= MAX_OF_ONE, "{self:?}: {said:?}");
         world.now.since(Timestamp::ZERO + BEGINS)
     }
 }

@@ -14,7 +14,7 @@ const MIB: u64 = 1 << 20;
 /// Long enough for three probes of the round-trip time.
 const LONG: Duration = Duration::from_secs(31);
 /// Of file bytes, in hundred-thousandths: 0.5 %.
-const MOST_WASTED: u64 = 500;
+const MAX_WASTED: u64 = 500;
 
 /// A link, what it must carry in thousandths, and what of a whole file of so many bytes.
 struct Row {
@@ -32,7 +32,7 @@ fn steady_line(name: &str, measured: Steady) -> String {
 fn check_steady(name: &str, measured: Steady, floor: u64) -> String {
     let line = steady_line(name, measured);
     assert!(measured.rate >= floor, "at least {floor}: {line}");
-    assert!(measured.wasted <= MOST_WASTED, "{line}");
+    assert!(measured.wasted <= MAX_WASTED, "{line}");
     line
 }
 
@@ -50,7 +50,7 @@ fn check(row: &Row) -> String {
             "", measured.rate, measured.wasted, measured.sent
         );
         assert!(measured.rate >= floor, "{}: at least {floor}: {line}", row.name);
-        assert!(measured.wasted <= MOST_WASTED, "{line}");
+        assert!(measured.wasted <= MAX_WASTED, "{line}");
         lines += &line;
     }
     lines

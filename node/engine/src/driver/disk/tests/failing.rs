@@ -2,7 +2,7 @@
 #![expect(clippy::single_range_in_vec_init, reason = "runs of pieces, of which there may be one")]
 
 use super::*;
-use crate::driver::disk::writing::{Call, Planned};
+use crate::driver::disk::fault_injection::{Call, Planned};
 use Planned::{Fails, Panics, Takes};
 
 const PIECES: u32 = 4;
@@ -363,6 +363,8 @@ fn on_a_small_disk(folder: &Path) {
     let content = manifest.content_id();
     let replace = false;
     bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, manifest });
-    let Done::Told(DiskResult::Opened { result: Err(error), .. }) = bench.done() else { panic!("opened") };
+    let Completion::Told(DiskResult::Opened { result: Err(error), .. }) = bench.done() else {
+        panic!("opened")
+    };
     assert_eq!((error.path, error.kind), (folder.join("read-only"), DiskErrorKind::ReadOnly));
 }

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::driver::disk::writing::{Call, Planned};
+use crate::driver::disk::fault_injection::{Call, Planned};
 
 const PIECES: u32 = 3;
 
@@ -314,7 +314,7 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
             manifest: wanted,
         };
         other.ask(request);
-        let Done::Told(DiskResult::Opened { result: Err(error), .. }) = other.done() else {
+        let Completion::Told(DiskResult::Opened { result: Err(error), .. }) = other.done() else {
             panic!("opened")
         };
         assert_eq!(error.kind, DiskErrorKind::InUse);

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 
 use super::foreign::unsealed;
 use super::*;
-use crate::driver::disk::owner::{mode_of_new_file, user};
+use crate::driver::disk::fault_injection::{Call, Planned};
+use crate::driver::disk::file_owner::{mode_of_new_file, user};
 use crate::driver::disk::records::{BootId, FileMark, Kept, Record};
-use crate::driver::disk::writing::{Call, Planned};
 
 const PIECES: u32 = 6;
 /// The piece that is not what a planted journal says.
@@ -64,7 +64,7 @@ fn all_durable((bytes, manifest): (&[u8], &Manifest), names: &WorkingNames, key:
     let mut journal = Vec::new();
     let mut chain = header.encode(&mut journal, key);
     for (index, piece) in (0..).zip(bytes.chunks(PIECE)) {
-        let piece = tree::digests_of(&[(layout, PieceIndex(index), piece)]).pop().unwrap();
+        let piece = piece_hasher::digests_of(&[(layout, PieceIndex(index), piece)]).pop().unwrap();
         let record = Record { kept: Kept::Durable, piece: PieceIndex(index), subtree: piece.subtree };
         record.encode(&mut journal, &mut chain);
     }

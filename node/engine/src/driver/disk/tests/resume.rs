@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 
 use super::*;
-use crate::driver::disk::before::OldJournal;
+use crate::driver::disk::file_owner::Whose;
 use crate::driver::disk::journal::{JournalPlace, Pen};
-use crate::driver::disk::owner::Whose;
 use crate::driver::disk::records::{BootId, FileMark, Kept, Record};
+use crate::driver::disk::resume::OldJournal;
 
 const PIECES: u32 = 6;
 
@@ -31,7 +31,9 @@ fn truth(part: &Path, manifest: &Manifest) -> Vec<u32> {
     let right = |piece: &u32| {
         let span = manifest.layout().span(PieceIndex(*piece)).unwrap();
         let found = bytes.get(span.start as usize..span.end as usize);
-        found.is_some_and(|found| manifest.piece_hash(PieceIndex(*piece)) == Some(&tree::piece_hash(found)))
+        found.is_some_and(|found| {
+            manifest.piece_hash(PieceIndex(*piece)) == Some(&piece_hasher::piece_hash(found))
+        })
     };
     (0..manifest.layout().pieces()).filter(right).collect()
 }
@@ -373,7 +375,7 @@ fn a_journal_that_names_more_than_once_is_read_to_its_last_word() {
     assert_eq!((header.content, header.length), (manifest.content_id(), length));
     let record = |kept, piece| Record { kept, piece: PieceIndex(piece), subtree: [0; 32] };
     let records = [record(Kept::Written, 1), record(Kept::Doubtful, 1), record(Kept::Doubtful, 5)];
-    let writing = crate::driver::disk::writing::Writing::default();
+    let writing = crate::driver::disk::fault_injection::Writing::default();
     let mut place = JournalPlace { over: journal::number_of(&fs::File::open(&path).unwrap()), path };
     let pen = Pen { pieces: PIECES, writing: &writing, key: &key() };
     journal::Journal::create(&mut place, &header, &records, pen).unwrap();
@@ -393,7 +395,7 @@ fn of_a_journal_that_is_too_long_to_be_read_nothing_is_believed() {
         let mut records = vec![record(Kept::Written, 3); times * PIECES as usize];
         // It is not there, and the last word says so.
         records.extend([record(Kept::Written, 1), record(Kept::Doubtful, 3)]);
-        let writing = crate::driver::disk::writing::Writing::default();
+        let writing = crate::driver::disk::fault_injection::Writing::default();
         let mut place = JournalPlace { over: journal::number_of(&fs::File::open(&path).unwrap()), path };
         let pen = Pen { pieces: PIECES, writing: &writing, key: &key() };
         journal::Journal::create(&mut place, &header, &records, pen).unwrap();

@@ -3,8 +3,8 @@
 use sha1::{Digest, Sha1};
 
 use super::*;
+use crate::driver::disk::piece_hasher::PieceDigest;
 use crate::driver::disk::scan::{ScanOrder, scan};
-use crate::driver::disk::tree::PieceDigest;
 
 fn order(part: &Arc<Part>, piece: u32, bytes: Vec<u8>) -> StoreOrder {
     let expected = *part.manifest().piece_hash(PieceIndex(piece)).unwrap();
@@ -23,7 +23,7 @@ fn pieces_that_wait_together_are_judged_one_by_one() {
     let Some(Slot::Open { part, .. }) = bench.disk.downloads.get(&DOWNLOAD) else { panic!("not open") };
     let part = part.clone();
     let piece = |index: usize| bytes[index * PIECE..bytes.len().min((index + 1) * PIECE)].to_vec();
-    let stores = Stores::default();
+    let stores = StoreQueue::default();
     for index in [6, 0, 1, 2, 3, 4, 5] {
         let mut bytes = piece(index);
         match index {
@@ -39,7 +39,7 @@ fn pieces_that_wait_together_are_judged_one_by_one() {
         stores.serve(&bench.disk.results);
         let before = results.len();
         while let Ok(done) = bench.results.try_recv() {
-            let Done::Stored { piece, result, .. } = done else { panic!("another result") };
+            let Completion::Stored { piece, result, .. } = done else { panic!("another result") };
             results.push((piece.0, result));
         }
         assert_eq!(results.len() - before, expected);

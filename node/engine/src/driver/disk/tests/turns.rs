@@ -15,11 +15,11 @@ fn only_so_many_part_files_are_open_and_the_others_wait_for_their_turn() {
         bench.ask(DiskRequest::Open { download, share, target, replace, content, manifest });
     };
     let opened = |bench: &mut Bench| match bench.done() {
-        Done::Opened { download, share, part, .. } => {
+        Completion::Opened { download, share, part, .. } => {
             assert!(bench.disk.on_opened(download, share, part));
             download.0
         }
-        Done::Told(DiskResult::Opened { download, result: Err(error) }) => {
+        Completion::Told(DiskResult::Opened { download, result: Err(error) }) => {
             assert_eq!((download.0, error.kind), (4, DiskErrorKind::Cancelled));
             bench.disk.on_over(download);
             4
@@ -79,9 +79,9 @@ fn a_file_that_changes_while_it_is_hashed_is_not_shared() {
         drop(go);
         let result = loop {
             match heard.blocking_recv().expect("the worker lives") {
-                Done::Told(DiskResult::Hashing { .. }) => {}
-                Done::Told(DiskResult::Shared { result, .. }) => break result.err(),
-                Done::Shared { .. } => break None,
+                Completion::Told(DiskResult::Hashing { .. }) => {}
+                Completion::Told(DiskResult::Shared { result, .. }) => break result.err(),
+                Completion::Shared { .. } => break None,
                 _ => panic!("another result"),
             }
         };

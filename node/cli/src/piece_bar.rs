@@ -1,0 +1,82 @@
+//! A file drawn on one line: which parts of it one owner brought, and which it is bringing.
+
+use std::ops::Range;
+
+/// The line for one owner.
+#[derive(Clone, Debug)]
+pub(crate) struct PieceBar {
+    pieces: u32,
+    /// Whether the owner brought a piece that lies in the cell.
+    brought: Vec<bool>,
+}
+
+impl PieceBar {
+    /// An empty line of `width` cells for a file of that many pieces.
+    pub(crate) fn new(pieces: u32, width: usize) -> PieceBar {
+        PieceBar { pieces, brought: vec![false; width] }
+    }
+
+    /// The owner brought `piece`.
+    pub(crate) fn on_piece(&mut self, piece: u32) {
+        let cells = self.cells(piece..piece.saturating_add(1));
+        if let Some(cells) = self.brought.get_mut(cells) {
+            cells.fill(true);
+        }
+    }
+
+    /// The line: `█` brought, `░` the pieces that it is to bring, `·` the rest.
+    pub(crate) fn draw(&self, assigned: &Range<u32>) -> String {
+        let assigned = self.cells(assigned.clone());
+        let cell = |(index, &brought): (usize, &bool)| match brought {
+            true => '█',
+            false if assigned.contains(&index) => '░',
+            false => '·',
+        };
+        self.brought.iter().enumerate().map(cell).collect()
+    }
+
+    /// The cells that a run of pieces touches; none for an empty run or an empty file.
+    fn cells(&self, run: Range<u32>) -> Range<usize> {
+        let end = run.end.min(self.pieces);
+        if run.start >= end {
+            return 0..0;
+        }
+        let (width, pieces) = (self.brought.len() as u64, u64::from(self.pieces));
+        let from = u64::from(run.start) * width / pieces;
+        let to = (u64::from(end) * width).div_ceil(pieces);
+        from as usize..to as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_owners_range_is_seen_moving() {
+        let mut map = PieceBar::new(100, 10);
+        assert_eq!(map.draw(&(50..75)), "·····░░░··");
+        (50..60).for_each(|piece| map.on_piece(piece));
+        assert_eq!(map.draw(&(60..75)), "·····█░░··");
+        assert_eq!(map.draw(&(0..0)), "·····█····");
+    }
+
+    #[test]
+    fn a_file_of_few_pieces_fills_the_line_too() {
+        let mut map = PieceBar::new(2, 10);
+        map.on_piece(1);
+        assert_eq!(map.draw(&(0..1)), "░░░░░█████");
+        assert_eq!(PieceBar::new(0, 3).draw(&(0..0)), "···");
+    }
+
+    proptest! {
+        #[test]
+        fn any_piece_fits_any_width(pieces in 0u32..5000, width in 0usize..100, piece: u32, run: Range<u32>) {
+            let mut map = PieceBar::new(pieces, width);
+            map.on_piece(piece);
+            prop_assert_eq!(map.draw(&run).chars().count(), width);
+        }
+    }
+}

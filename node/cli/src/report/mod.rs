@@ -1,0 +1,383 @@
+//! What a person reads: events, states and results as lines of text. Pure, so that the words are tested.
+
+mod contents;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use messages::tracker_to_node::RefusalCode;
+use messages::{ContentId, Name, NodeId};
+use riffle::{
+    DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, ShareStatus, Status, Summary,
+    TrackerStanding, UploadStanding, UploadStatus, Waiting,
+};
+
+pub(crate) use self::contents::{ambiguity, holders, listing, nothing_listed, prefers, rows};
+use self::contents::{ambiguous, beginning};
+pub(crate) use self::waiting::{is_news, news, waiting};
+use self::waiting::{no_sign_of_life, short_path};
+use crate::shell_words;
+use crate::tracker_words::TrackerWords;
+use crate::units::{duration, per_second, percent, rate, size, whole_percent};
+
+/// So many digits of an id are enough among all contents that there will ever be, and short enough to be typed.
+const SHORT_ID: usize = 16;
+
+/// The exact line that fetches `content` on another host, quoted for a shell.
+pub(crate) fn download_line(tracker: &str, content: ContentId) -> String {
+    format!("riffle download --tracker {} {content}", shell_words::quote(tracker))
+}
+
+/// Where a failure is read decides what the person can do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The program ends with it.
+    OneShot,
+    /// The prompt goes on.
+    Prompt,
+}
+
+impl Place {
+    /// How a download is typed there.
+    pub(crate) const fn download(self) -> &'static str {
+        match self {
+            Place::OneShot => "riffle download",
+            Place::Prompt => "download",
+        }
+    }
+}
+
+/// What was around a download that has failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around<'a> {
+    /// Where the person reads it.
+    pub(crate) place: Place,
+    /// Where owners were asked for.
+    pub(crate) tracker: &'a TrackerWords,
+    /// Whether anything of it is on the disk.
+    pub(crate) has_some: bool,
+    /// What it waited for, as was said last.
+    pub(crate) waited: Option<&'a Waiting>,
+}
+
+/// What the same command does after a download that stopped in the middle.
+pub(crate) fn again(has_some: bool) -> &'static str {
+    if has_some {
+        "what has arrived is kept: the same command goes on with it"
+    } else {
+        "nothing has arrived this time: the same command tries again"
+    }
+}
+
+/// Lines that say why `label` was not fetched, and what the person can do.
+pub(crate) fn failure(label: &str, why: &Failure, around: &Around<'_>) -> Vec<String> {
+    let command = around.place.download();
+    // A disk says so before it is known what of the file is on it.
+    let (kept, again) = (again(true), again(around.has_some));
+    let line = match why {
+        Failure::NotFound => format!("{label}: nobody shares that; --wait keeps asking, until somebody does"),
+        Failure::Ambiguous { contents, more } => return ambiguous(label, contents, *more, command),
+        Failure::NoOwner => match around.waited {
+            Some(Waiting::NoSignOfLife { peers, others }) => {
+                format!("{label}: no owner answered, {}; {again}", no_sign_of_life(peers, *others))
+            }
+            Some(Waiting::ShortPath { peers, others }) => {
+                format!("{label}: {}; {again}", short_path(peers, *others))
+            }
+            _ => format!("{label}: no owner answered; {again}"),
+        },
+        Failure::Stalled { silent } => {
+            format!("{label}: stalled, no good piece for {}; {again}", duration(*silent))
+        }
+        Failure::TrackerUnreachable => format!("{label}: {}", around.tracker.unreachable()),
+        Failure::Integrity => format!("{label}: {why}; the same command begins anew"),
+        Failure::OnlyHere => format!("{label}: {why}"),
+        Failure::Doubled { by } => format!("{label}: {why} (#{by})"),
+        Failure::TargetTaken { target, .. } => format!(
+            "{}: two of these downloads are called {label}; choose another place with -o, or fetch them one by one",
+            target.display()
+        ),
+        Failure::Disk(error) => match error.kind {
+            riffle::DiskErrorKind::ExistsOther => {
+                format!(
+                    "{error}; nothing was overwritten: choose another place with -o, or replace it with --force"
+                )
+            }
+            riffle::DiskErrorKind::Full { needed } => {
+                format!("{}: disk full: {} more needed; {kept}", error.path.display(), size(needed))
+            }
+            riffle::DiskErrorKind::Permission
+            | riffle::DiskErrorKind::ReadOnly
+            | riffle::DiskErrorKind::NoFolder
+            | riffle::DiskErrorKind::NotFound
+            | riffle::DiskErrorKind::NotAFile
+            | riffle::DiskErrorKind::InTheWay => format!("{error}; choose another place with -o"),
+            riffle::DiskErrorKind::TooLarge => format!("{error}; {kept}, or choose another place with -o"),
+            riffle::DiskErrorKind::Other(_) => format!("{error}; the same command tries again"),
+            _ => error.to_string(),
+        },
+        Failure::Cancelled => format!("{label}: cancelled; {again}"),
+    };
+    vec![line]
+}
+
+/// What was found of `label` from before, and why it was not known without hashing.
+pub(crate) fn resumed(label: &str, have_bytes: u64, hashed_again: Option<HashedAgain>) -> String {
+    let mut line = match have_bytes {
+        0 => format!("nothing of what was there of {label} can be used"),
+        have => format!("going on with {} of {label} that were there", size(have)),
+    };
+    if let Some(HashedAgain { bytes, why }) = hashed_again {
+        let _ = write!(line, " ({} hashed again: {why})", size(bytes));
+    }
+    line
+}
+
+/// That this run goes without what it cannot have, each with its reason; `None`: it has everything.
+pub(crate) fn without(state: Option<&str>, log: Option<&str>) -> Option<String> {
+    match (state, log) {
+        // What helps the one helps the other: logs are below the state folder.
+        (Some(state), Some(_)) => {
+            Some(format!("{state}; this run goes without, and without a log: nothing of it is remembered"))
+        }
+        (Some(state), None) => Some(format!("{state}; this run goes without: nothing of it is remembered")),
+        (None, Some(log)) => Some(format!("{log}; this run goes without a log")),
+        (None, None) => None,
+    }
+}
+
+/// What a person should know who downloads to a file system without locks.
+pub(crate) fn without_locks(folder: &Path, elsewhere: bool) -> String {
+    let folder = folder.display();
+    let who = if elsewhere {
+        "downloads of this host are kept apart by locks in the state folder; another host"
+    } else {
+        "another program"
+    };
+    format!(
+        "{folder}: this file system has no locks: {who} must not download the same to the same place meanwhile"
+    )
+}
+
+/// The final line of a download: where it is, how long it took, how fast, and what each owner gave.
+pub(crate) fn summary(path: &Path, summary: &Summary) -> String {
+    if summary.already_there {
+        return format!("{} is already there, complete ({})", path.display(), size(summary.length));
+    }
+    let fetched: u64 = summary.shares.iter().map(|share| share.bytes).sum();
+    let mut line = format!("{}: {} in {}", path.display(), size(summary.length), duration(summary.took));
+    let _ = write!(line, ", {}", rate(per_second(fetched, summary.took)));
+    if fetched < summary.length {
+        let _ = write!(line, " ({} were here before)", size(summary.length - fetched));
+    }
+    for (index, share) in summary.shares.iter().enumerate() {
+        line.push_str(if index == 0 { "; from " } else { ", " });
+        let _ = write!(line, "{} {}", share.peer, percent(share.bytes, fetched));
+    }
+    line
+}
+
+/// One line of a download's state: how far, how fast, how long yet, from how many, why not faster.
+pub(crate) fn progress(status: &DownloadStatus) -> String {
+    let mut line = format!("{}: {}", status.name, how_far(status));
+    let ready = status.owners.iter().filter(|owner| owner.state != OwnerState::Connecting);
+    let (complete, partial): (Vec<_>, Vec<_>) = ready.partition(|owner| owner.permille >= 1000);
+    match (complete.len(), partial.len()) {
+        (0, 0) => {}
+        (1, 0) => line.push_str(", 1 owner"),
+        (owners, 0) => {
+            let _ = write!(line, ", {owners} owners");
+        }
+        (complete, partial) => {
+            let _ = write!(line, ", owners: {}", holders(complete as u64, partial as u64));
+        }
+    }
+    if let Some(why) = waiting(&status.waiting) {
+        let _ = write!(line, "; {why}");
+    }
+    line
+}
+
+/// How far a download is, how fast it goes, and how long that takes yet.
+pub(crate) fn how_far(status: &DownloadStatus) -> String {
+    let Some(length) = status.length else { return "not begun".to_owned() };
+    let mut line = format!("{} of {}, {}", percent(status.verified, length), size(length), rate(status.rate));
+    if let Some(left) = time_left(status).filter(|_| !is_news(&status.waiting)) {
+        let _ = write!(line, ", {} left", duration(left));
+    }
+    line
+}
+
+fn time_left(status: &DownloadStatus) -> Option<Duration> {
+    let left = status.length?.saturating_sub(status.verified);
+    (status.rate > 0 && left > 0).then(|| Duration::from_secs(left.div_ceil(status.rate)))
+}
+
+/// What `status` shows.
+pub(crate) fn status(status: &Status, tracker: &str) -> Vec<String> {
+    let answers = match status.tracker {
+        TrackerStanding::Unheard => "has not been heard yet",
+        TrackerStanding::Answers => "answers",
+        TrackerStanding::Silent => "does not answer; asking again",
+    };
+    let mut lines = vec![format!("tracker {tracker} {answers}")];
+    for download in &status.downloads {
+        lines.push(format!("download #{} {}", download.download, progress(download)));
+        let known = download.holders.map(|known| holders(known.complete.into(), known.partial.into()));
+        lines.extend(known.map(|known| format!("  the tracker knows {known}")));
+        lines.extend(download.owners.iter().map(|owner| format!("  from {}", owner_line(owner))));
+        lines
+            .extend(status.shares.iter().filter(|share| is_fetched_as(share, download)).map(share_under_way));
+    }
+    let of_no_download =
+        |share: &&ShareStatus| !status.downloads.iter().any(|download| is_fetched_as(share, download));
+    lines.extend(status.shares.iter().filter(of_no_download).map(share_line));
+    lines.extend(uploads(status));
+    lines.push(limits(status.upload_limit, status.download_limit));
+    lines
+}
+
+/// Whether `share` is what `download` has so far: one thing to a person, who finds it with the download.
+fn is_fetched_as(share: &ShareStatus, download: &DownloadStatus) -> bool {
+    !is_whole(share) && share.content.is_some() && share.content == download.content
+}
+
+fn is_whole(share: &ShareStatus) -> bool {
+    share.permille >= 1000
+}
+
+fn share_under_way(share: &ShareStatus) -> String {
+    let here = whole_percent(share.permille.into(), 1000);
+    format!("  {here} here, served while it is fetched: {} sent", size(share.sent))
+}
+
+fn share_line(share: &ShareStatus) -> String {
+    let id = share.content.map_or_else(|| "being hashed,".to_owned(), |content| content.short());
+    let mut line = format!("share {}: {id} {}", share.name, size(share.length));
+    if !is_whole(share) {
+        let _ = write!(line, ", {} here", whole_percent(share.permille.into(), 1000));
+    }
+    line + &format!(", {} sent", size(share.sent))
+}
+
+/// A line for each content that is sent: how many get it and how many wait. `peers` shows each of them.
+fn uploads(status: &Status) -> Vec<String> {
+    let mut by_content: BTreeMap<ContentId, Vec<&UploadStatus>> = BTreeMap::new();
+    for upload in &status.uploads {
+        by_content.entry(upload.content).or_default().push(upload);
+    }
+    let line = |(content, uploads): (ContentId, Vec<&UploadStatus>)| {
+        let sum = |part: fn(&UploadStatus) -> u64| uploads.iter().map(|upload| part(upload)).sum();
+        let (sent, together) = (size(sum(|upload| upload.sent)), rate(sum(|upload| upload.rate)));
+        let places = places(&uploads);
+        let short = content.short();
+        let what = name_of(status, content).map_or(short.clone(), |name| format!("{name} ({short})"));
+        format!("upload of {what}: {places}; {sent} sent, {together}")
+    };
+    by_content.into_iter().map(line).collect()
+}
+
+/// `2 served, 1 waits for a place, 1 idle`.
+fn places(uploads: &[&UploadStatus]) -> String {
+    let count = |standing| uploads.iter().filter(|upload| upload.standing == standing).count();
+    let waiting = count(UploadStanding::Choked);
+    let parts = [
+        (count(UploadStanding::Served), "served"),
+        (waiting, if waiting == 1 { "waits for a place" } else { "wait for a place" }),
+        (count(UploadStanding::Idle), "idle"),
+    ];
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    parts.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What `content` is called here, if it is shared or fetched.
+pub(crate) fn name_of(status: &Status, content: ContentId) -> Option<&str> {
+    let shared = status.shares.iter().find(|share| share.content == Some(content));
+    let fetched = || status.downloads.iter().find(|download| download.content == Some(content));
+    shared.map(|share| share.name.as_str()).or_else(|| fetched().map(|download| download.name.as_str()))
+}
+
+/// The two limits.
+pub(crate) fn limits(upload: Option<u64>, download: Option<u64>) -> String {
+    let limit = |value: Option<u64>| value.map_or_else(|| "none".to_owned(), rate);
+    format!("limits: up {}, down {}", limit(upload), limit(download))
+}
+
+fn owner_line(owner: &OwnerStatus) -> String {
+    let mut line = format!("{} ({}):", owner.peer, owner.node.short());
+    if owner.state == OwnerState::Connecting {
+        return line + " connecting";
+    }
+    if let Some(state) = owner_state(owner.state) {
+        let _ = write!(line, " {state},");
+    }
+    let _ = write!(line, " {}, {}, {}", pieces(&owner.pieces), size(owner.received), rate(owner.rate));
+    if owner.permille < 1000 {
+        let _ = write!(line, ", has {}", whole_percent(owner.permille.into(), 1000));
+    }
+    if let Some(rtt) = owner.rtt {
+        let _ = write!(line, ", round trip {}", duration(rtt));
+    }
+    line + &format!(", datagrams of {} bytes", owner.datagram)
+}
+
+/// How an owner stands, in words; `None`: as it should.
+pub(crate) fn owner_state(state: OwnerState) -> Option<&'static str> {
+    match state {
+        OwnerState::Connecting => Some("connecting"),
+        OwnerState::Ready => None,
+        OwnerState::Choked => Some("serves others for now"),
+        OwnerState::Snubbed => Some("silent for too long"),
+    }
+}
+
+/// A run of pieces, first and last.
+pub(crate) fn pieces(pieces: &Range<u32>) -> String {
+    match pieces.end.saturating_sub(pieces.start) {
+        0 => "no pieces".to_owned(),
+        1 => format!("piece {}", pieces.start),
+        _ => format!("pieces {}-{}", pieces.start, pieces.end - 1),
+    }
+}
+
+/// What the tracker's refusal means to a person; `None` when the node deals with it by itself.
+pub(crate) fn refusal(code: RefusalCode) -> Option<&'static str> {
+    match code {
+        RefusalCode::Cookie | RefusalCode::NotRegistered => None,
+        RefusalCode::IdInUse => {
+            Some("the tracker knows a live node with this identity at another address; asking again")
+        }
+        RefusalCode::TooFast => Some("the tracker asks for fewer requests; asking again later"),
+        RefusalCode::Full => Some("the tracker's tables are full; asking again later"),
+    }
+}
+
+/// What happened to an owner of `label`, when a person should know; `None` when it is the usual end of a session.
+pub(crate) fn owner_lost(label: &str, node: NodeId, peer: SocketAddr, why: SessionEnd) -> Option<String> {
+    let what = match why {
+        SessionEnd::Done | SessionEnd::Ours | SessionEnd::Forgotten | SessionEnd::PeerLeft => return None,
+        // It is asked again: who waits for its turn is in nobody's way, and who is slow may be all there is.
+        SessionEnd::Crowded | SessionEnd::Slow => return None,
+        SessionEnd::Gone => "does not share it any more",
+        SessionEnd::NoAnswer => "does not answer",
+        SessionEnd::Silent => "fell silent",
+        SessionEnd::Fault => "broke the protocol",
+        SessionEnd::BadPieces => "sent bytes that do not verify",
+        SessionEnd::BadManifest => "sent a description that does not verify",
+    };
+    Some(format!("{label}: owner {peer} ({}) {what}; going on without it", node.short()))
+}
+
+/// What is said when a file is shared and the tracker has heard of it.
+pub(crate) fn announced(name: &Name, length: u64, content: ContentId) -> String {
+    let id = beginning(content, SHORT_ID);
+    format!("sharing {name} ({}, id {id} for short); on the other side:", size(length))
+}
+
+#[cfg(test)]
+mod tests;

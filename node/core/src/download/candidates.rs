@@ -1,0 +1,324 @@
+//! Which owners a download knows, and whom it may try: the tracker's candidates and what became of them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use messages::tracker_to_node::Owner;
+use messages::{Host, NodeId, Timestamp};
+
+use super::busy::Busy;
+use super::trust::{Trust, Verdict};
+use crate::event::SessionEnd;
+
+/// An owner that did not answer is tried again after this long, doubled each time.
+const FIRST_REST: Duration = Duration::from_secs(1);
+/// But no later than this.
+const MAX_REST: Duration = Duration::from_secs(20);
+/// Whoever was tried is not new for so long.
+const TRIED_FOR: Duration = Duration::from_secs(60);
+/// No more owners than this are remembered.
+const MAX: usize = 256;
+
+#[derive(Debug)]
+struct Candidate {
+    peer: SocketAddr,
+    /// Sessions that ended since it last gave a piece.
+    failures: u32,
+    rests_until: Timestamp,
+    /// When it was greeted last.
+    tried_at: Option<Timestamp>,
+    /// It was asked, and gave nothing since.
+    gives_nothing: bool,
+    trust: Trust,
+}
+
+impl Candidate {
+    fn new(peer: SocketAddr, now: Timestamp) -> Candidate {
+        let trust = Trust::default();
+        Candidate { peer, failures: 0, rests_until: now, tried_at: None, gives_nothing: false, trust }
+    }
+
+    /// Whether it was greeted not long ago.
+    fn is_tried(&self, now: Timestamp) -> bool {
+        self.tried_at.is_some_and(|at| now < at + TRIED_FOR)
+    }
+
+    /// When it may be tried; a banned one earlier when nobody else has what is missing.
+    fn ready_at(&self, last_resort: bool) -> Timestamp {
+        if last_resort { self.rests_until } else { self.rests_until.max(self.trust.banned_until()) }
+    }
+}
+
+/// The owners of one content, as far as one download knows.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates {
+    /// In the tracker's order: the one to ask first first.
+    order: Vec<NodeId>,
+    known: BTreeMap<NodeId, Candidate>,
+}
+
+impl Candidates {
+    /// The tracker's answer. An owner at a new address is tried at once; what it did is not forgotten. Whether anybody is new.
+    pub(crate) fn learn(&mut self, owners: &[Owner], now: Timestamp) -> bool {
+        let mut has_news = false;
+        for owner in owners.iter().filter(|owner| owner.endpoint.is_reachable()) {
+            let peer = owner.endpoint.address();
+            match self.known.get_mut(&owner.node) {
+                Some(candidate) if candidate.peer == peer => continue,
+                Some(candidate) => {
+                    (candidate.peer, candidate.failures, candidate.rests_until) = (peer, 0, now);
+                }
+                None => {
+                    if self.known.len() >= MAX {
+                        self.forget_the_worst(now);
+                    }
+                    self.known.insert(owner.node, Candidate::new(peer, now));
+                    self.order.push(owner.node);
+                    has_news = true;
+                }
+            }
+        }
+        // The newest answer's order comes first.
+        let rank = |node: &NodeId| owners.iter().position(|owner| owner.node == *node).unwrap_or(usize::MAX);
+        self.order.sort_by_key(rank);
+        has_news
+    }
+
+    /// The node at `peer` fetches the same, and so has some of it by and by. What the tracker says of a node goes before what it says
+    /// itself, and nobody is forgotten for it.
+    pub(crate) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
+        if !self.known.contains_key(&node) {
+            if self.known.len() >= MAX {
+                return;
+            }
+            self.known.insert(node, Candidate::new(peer, now));
+        }
+        self.order.retain(|known| *known != node);
+        self.order.insert(0, node);
+    }
+
+    /// Where they are, the one to ask first first.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = SocketAddr> {
+        self.order.iter().filter_map(|node| Some(self.known.get(node)?.peer))
+    }
+
+    /// Whether nobody is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Those that are banned stay: forgotten, they would come back trusted.
+    fn forget_the_worst(&mut self, now: Timestamp) {
+        let worst = self
+            .known
+            .iter()
+            .max_by_key(|(_, candidate)| (candidate.trust.banned_until() <= now, candidate.failures));
+        let worst = worst.map(|(node, _)| *node);
+        if let Some(worst) = worst {
+            self.known.remove(&worst);
+            self.order.retain(|node| *node != worst);
+        }
+    }
+
+    /// The next owner to try, new ones before others, and of these the ones at hosts where fewest have failed: one host can call itself many owners.
+    /// It rests no longer and is not `busy`; as a `last_resort` a banned one too.
+    pub(super) fn next(
+        &self,
+        now: Timestamp,
+        last_resort: bool,
+        busy: &Busy,
+    ) -> Option<(NodeId, SocketAddr)> {
+        let able = self.order.iter().filter_map(|node| Some((*node, self.known.get(node)?)));
+        let able = able.filter(|(node, candidate)| {
+            now >= candidate.ready_at(last_resort) && !busy.has(*node, candidate.peer)
+        });
+        // Of equals `min_by_key` takes the first.
+        let next =
+            able.min_by_key(|(_, candidate)| (candidate.is_tried(now), busy.more_failed(candidate.peer)));
+        next.map(|(node, candidate)| (node, candidate.peer))
+    }
+
+    /// How many have failed lately, by host.
+    pub(super) fn failed(&self) -> BTreeMap<Host, usize> {
+        let mut failed = BTreeMap::new();
+        for candidate in self.known.values().filter(|candidate| candidate.failures > 0) {
+            *failed.entry(Host::of(candidate.peer)).or_default() += 1;
+        }
+        failed
+    }
+
+    /// When an owner that is not `busy` may be tried; as a `last_resort` a banned one too.
+    pub(super) fn next_at(&self, last_resort: bool, busy: &Busy) -> Option<Timestamp> {
+        let known = self.known.iter().filter(|(node, candidate)| !busy.has(**node, candidate.peer));
+        known.map(|(_, candidate)| candidate.ready_at(last_resort)).min()
+    }
+
+    /// `owner` is greeted.
+    pub(crate) fn on_tried(&mut self, owner: NodeId, now: Timestamp) {
+        if let Some(candidate) = self.known.get_mut(&owner) {
+            candidate.tried_at = Some(now);
+        }
+    }
+
+    /// How many that are not `busy` may be tried, and were not for a long time.
+    pub(super) fn untried(&self, now: Timestamp, busy: &Busy) -> usize {
+        let is_untried = |candidate: &Candidate| now >= candidate.ready_at(false) && !candidate.is_tried(now);
+        self.known
+            .iter()
+            .filter(|(node, candidate)| is_untried(candidate) && !busy.has(**node, candidate.peer))
+            .count()
+    }
+
+    /// Whether anybody is banned.
+    pub(crate) fn has_banned(&self, now: Timestamp) -> bool {
+        self.known.values().any(|candidate| candidate.trust.banned_until() > now)
+    }
+
+    /// Whether `owner` gives one whole piece at a time.
+    pub(crate) fn on_parole(&self, owner: NodeId) -> bool {
+        self.known.get(&owner).is_some_and(|candidate| candidate.trust.on_parole())
+    }
+
+    /// Whether `owner` is to be found elsewhere than at `peer`.
+    pub(crate) fn has_moved(&self, owner: NodeId, peer: SocketAddr) -> bool {
+        self.known.get(&owner).is_some_and(|candidate| candidate.peer != peer)
+    }
+
+    /// `owner` was asked and gave nothing, or gives again.
+    pub(crate) fn note_silence(&mut self, owner: NodeId, gives_nothing: bool) {
+        if let Some(candidate) = self.known.get_mut(&owner) {
+            candidate.gives_nothing = gives_nothing;
+        }
+    }
+
+    /// Whether `owner` was asked, and gave nothing since.
+    pub(crate) fn gives_nothing(&self, owner: NodeId) -> bool {
+        self.known.get(&owner).is_some_and(|candidate| candidate.gives_nothing)
+    }
+
+    /// A session with `owner` ended.
+    pub(crate) fn on_ended(&mut self, owner: NodeId, why: SessionEnd, now: Timestamp) {
+        let Some(candidate) = self.known.get_mut(&owner) else {
+            return;
+        };
+        if why == SessionEnd::BadManifest {
+            candidate.trust.ban(now);
+        }
+        candidate.failures += 1;
+        let rest = (FIRST_REST * 2u32.pow((candidate.failures - 1).min(8))).min(MAX_REST);
+        // Who was restarted, or sees this node at another address, is greeted anew at once.
+        let rests = why != SessionEnd::Forgotten || candidate.failures > 1;
+        candidate.rests_until = if rests { now + rest } else { now };
+    }
+
+    /// A piece in which `owner` had a part verified: its failures are forgiven. Whether that ends its parole.
+    pub(crate) fn on_good_piece(&mut self, owner: NodeId, alone: bool) -> bool {
+        self.known.get_mut(&owner).is_some_and(|candidate| {
+            candidate.failures = 0;
+            candidate.gives_nothing = false;
+            candidate.trust.on_good_piece(alone)
+        })
+    }
+
+    /// A piece in which `owner` had a part did not verify.
+    pub(crate) fn on_bad_piece(&mut self, owner: NodeId, alone: bool, now: Timestamp) -> Verdict {
+        match self.known.get_mut(&owner) {
+            Some(candidate) => candidate.trust.on_bad_piece(alone, now),
+            None => Verdict::Parole,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use messages::Endpoint;
+    use messages::node_to_tracker::Permille;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn owner(node: u16, host: u8) -> Owner {
+        let mut id = [0; 16];
+        id[..2].copy_from_slice(&node.to_le_bytes());
+        // Host 0 is a group: nobody can be reached there.
+        let ip = if host == 0 { [224, 0, 0, 1] } else { [10, 0, 0, host] };
+        let endpoint = Endpoint::new(SocketAddr::from((ip, 7000)));
+        Owner { node: NodeId::from_bytes(id), endpoint, permille: Permille::COMPLETE }
+    }
+
+    /// Nobody is talked to.
+    fn nobody(candidates: &Candidates) -> Busy {
+        Busy::new(NodeId::from_bytes([255; 16]), candidates.failed(), 8)
+    }
+
+    #[test]
+    fn what_a_node_says_itself_moves_nobody_and_the_tracker_moves_it() {
+        let (mut candidates, now) = (Candidates::default(), Timestamp::ZERO);
+        let (here, there) = (owner(1, 1), owner(1, 2));
+        let peer =
+            |candidates: &Candidates| candidates.next(now, false, &nobody(candidates)).map(|(_, peer)| peer);
+        candidates.meet(there.node, there.endpoint.address(), now);
+        assert_eq!(peer(&candidates), Some(there.endpoint.address()));
+        candidates.learn(&[here], now);
+        assert_eq!(peer(&candidates), Some(here.endpoint.address()));
+        candidates.meet(there.node, there.endpoint.address(), now);
+        assert_eq!(peer(&candidates), Some(here.endpoint.address()));
+    }
+
+    #[test]
+    fn of_many_owners_at_one_host_each_that_fails_lets_those_of_others_go_first() {
+        let (mut candidates, now) = (Candidates::default(), Timestamp::ZERO);
+        let many: Vec<Owner> = (0..100).map(|node| owner(node, 1)).collect();
+        candidates.learn(&many, now);
+        candidates.learn(&[owner(200, 2)], now);
+        candidates.learn(&many, now);
+        let next =
+            |candidates: &Candidates| candidates.next(now, false, &nobody(candidates)).map(|(node, _)| node);
+        let first = next(&candidates).expect("somebody");
+        assert_eq!(first, owner(0, 1).node, "the tracker's order");
+        for owner in &many[..2] {
+            candidates.on_tried(owner.node, now);
+            candidates.on_ended(owner.node, SessionEnd::NoAnswer, now);
+        }
+        assert_eq!(next(&candidates), Some(owner(200, 2).node));
+        candidates.on_good_piece(first, true);
+        assert_eq!(next(&candidates), Some(owner(2, 1).node), "one alone may fail");
+    }
+
+    proptest! {
+        /// However many owners are named, moved and lost: few are remembered, each where it was seen last, and whoever is
+        /// to be tried has rested.
+        #[test]
+        fn few_are_remembered_and_the_rested_are_tried(
+            steps in prop::collection::vec((0u8..3, 0u16..600, 0u8..4, 0u64..30), 0..120),
+        ) {
+            let (mut candidates, mut now) = (Candidates::default(), Timestamp::ZERO);
+            let mut seen: BTreeMap<NodeId, SocketAddr> = BTreeMap::new();
+            for (what, node, host, seconds) in steps {
+                let named = owner(node, host);
+                match what {
+                    0 => {
+                        let named: Vec<Owner> = (node..node + 20).map(|node| owner(node, host)).collect();
+                        candidates.learn(&named, now);
+                        let reachable = named.iter().filter(|owner| owner.endpoint.is_reachable());
+                        seen.extend(reachable.map(|owner| (owner.node, owner.endpoint.address())));
+                    }
+                    1 => {
+                        candidates.on_ended(named.node, SessionEnd::NoAnswer, now);
+                        let rests = candidates.known.get(&named.node).is_none_or(|of| of.ready_at(false) > now);
+                        prop_assert!(rests, "it did not answer just now");
+                    }
+                    _ => now += Duration::from_secs(seconds),
+                }
+                prop_assert!(candidates.known.len() <= MAX);
+                prop_assert_eq!(candidates.order.len(), candidates.known.len());
+                let next = candidates.next(now, false, &nobody(&candidates));
+                prop_assert_eq!(next.is_some(), candidates.next_at(false, &nobody(&candidates)).is_some_and(|at| at <= now));
+                if let Some((node, peer)) = next {
+                    prop_assert_eq!(seen.get(&node), Some(&peer));
+                }
+            }
+        }
+    }
+}

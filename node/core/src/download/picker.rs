@@ -1,0 +1,311 @@
+//! Which owner is to give which run of pieces: the one picking rule, as a pure table.
+//!
+//! Owners that are ready at the same time cut the longest stretch that nobody is on into equal parts. A later one, or
+//! one that has finished, takes the second half of the stretch that would finish last. So N equal complete owners give
+//! N contiguous ranges, and the slow are relieved.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::ids::SessionKey;
+
+/// A run of pieces that are missing and not begun, and who is to begin them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) pieces: Range<u32>,
+    pub(crate) holder: Option<SessionKey>,
+}
+
+impl Stretch {
+    fn len(&self) -> u32 {
+        self.pieces.end - self.pieces.start
+    }
+}
+
+/// How long an owner would need for what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// For one more piece.
+    pub(crate) per_piece: Duration,
+    /// For what it has begun.
+    pub(crate) begun: Duration,
+}
+
+/// All pieces that are missing and not begun: disjoint stretches in ascending order.
+#[derive(Debug, Default)]
+pub(crate) struct Picker {
+    list: Vec<Stretch>,
+}
+
+impl Picker {
+    /// Nobody is on any of `runs`, which are ascending and apart.
+    pub(crate) fn new(runs: impl IntoIterator<Item = Range<u32>>) -> Picker {
+        let free = |pieces: Range<u32>| Stretch { pieces, holder: None };
+        Picker { list: runs.into_iter().filter(|run| !run.is_empty()).map(free).collect() }
+    }
+
+    /// The stretches, ascending.
+    #[cfg(test)]
+    fn iter(&self) -> impl Iterator<Item = &Stretch> {
+        self.list.iter()
+    }
+
+    /// The pieces, ascending.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = u32> {
+        self.list.iter().flat_map(|stretch| stretch.pieces.clone())
+    }
+
+    /// Whether every piece has been begun.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The pieces that `session` is to begin: its first stretch.
+    pub(crate) fn of(&self, session: SessionKey) -> Option<Range<u32>> {
+        self.list.iter().find(|stretch| stretch.holder == Some(session)).map(|stretch| stretch.pieces.clone())
+    }
+
+    /// Whether `session` `has` any piece of its stretches.
+    pub(crate) fn any_of(&self, session: SessionKey, has: impl Fn(u32) -> bool) -> bool {
+        let held = self.list.iter().filter(|stretch| stretch.holder == Some(session));
+        held.flat_map(|stretch| stretch.pieces.clone()).any(has)
+    }
+
+    /// The next piece of `session`'s stretches that it `has`: it is begun, and leaves the table.
+    pub(crate) fn begin(&mut self, session: SessionKey, has: impl Fn(u32) -> bool) -> Option<u32> {
+        let held = |stretch: &Stretch| stretch.holder == Some(session);
+        let piece = self
+            .list
+            .iter()
+            .filter(|stretch| held(stretch))
+            .find_map(|s| s.pieces.clone().find(|&piece| has(piece)))?;
+        self.take(piece);
+        Some(piece)
+    }
+
+    /// The runs that nobody is on, ascending.
+    pub(crate) fn free(&self) -> impl Iterator<Item = Range<u32>> {
+        self.list.iter().filter(|stretch| stretch.holder.is_none()).map(|stretch| stretch.pieces.clone())
+    }
+
+    /// Whether nobody is on `piece`, and it is missing.
+    pub(crate) fn is_free(&self, piece: u32) -> bool {
+        let at = self.list.partition_point(|stretch| stretch.pieces.end <= piece);
+        self.list.get(at).is_some_and(|stretch| stretch.holder.is_none() && stretch.pieces.contains(&piece))
+    }
+
+    /// `piece`, which nobody is on, is begun, and leaves the table.
+    pub(crate) fn take(&mut self, piece: u32) {
+        let at = self.list.partition_point(|stretch| stretch.pieces.end <= piece);
+        let Some(stretch) = self.list.get(at).filter(|stretch| stretch.pieces.contains(&piece)) else {
+            return;
+        };
+        let (Range { start, end }, holder) = (stretch.pieces.clone(), stretch.holder);
+        let parts = [start..piece, piece + 1..end].into_iter().filter(|part| !part.is_empty());
+        self.list.splice(at..=at, parts.map(|pieces| Stretch { pieces, holder }));
+    }
+
+    /// `piece` is missing again, and nobody is on it.
+    pub(crate) fn put_back(&mut self, piece: u32) {
+        let at = self.list.partition_point(|stretch| stretch.pieces.end <= piece);
+        self.list.insert(at, Stretch { pieces: piece..piece + 1, holder: None });
+        self.join_free();
+    }
+
+    /// Nobody is on `session`'s stretches any more.
+    pub(crate) fn release(&mut self, session: SessionKey) {
+        for stretch in &mut self.list {
+            if stretch.holder == Some(session) {
+                stretch.holder = None;
+            }
+        }
+        self.join_free();
+    }
+
+    /// Gives each of the `idle` sessions a stretch, if there is one to give. `has` tells whether a session could begin
+    /// a piece of that run at all; `pace` how fast a session is. The new stretches, in the order of giving.
+    pub(crate) fn assign(
+        &mut self,
+        idle: &[SessionKey],
+        has: impl Fn(SessionKey, Range<u32>) -> bool,
+        pace: impl Fn(SessionKey) -> Pace,
+    ) -> Vec<Stretch> {
+        let mut given = Vec::new();
+        let mut waiting: Vec<SessionKey> = idle.to_vec();
+        while let Some(at) = self.longest_free(|pieces| waiting.iter().any(|&key| has(key, pieces.clone()))) {
+            let able: Vec<SessionKey> =
+                waiting.iter().copied().filter(|&key| has(key, self.list[at].pieces.clone())).collect();
+            let parts = cut_equally(self.list[at].pieces.clone(), &able);
+            waiting.retain(|key| !parts.iter().any(|part| part.holder == Some(*key)));
+            given.extend(parts.iter().cloned());
+            self.list.splice(at..=at, parts);
+        }
+        for key in waiting {
+            if let Some(part) = self.relieve(key, &has, &pace) {
+                given.push(part);
+            }
+        }
+        given
+    }
+
+    fn longest_free(&self, wanted: impl Fn(Range<u32>) -> bool) -> Option<usize> {
+        let free = self.list.iter().enumerate().filter(|(_, stretch)| stretch.holder.is_none());
+        // Of equally long ones the first: `max_by_key` would take the last.
+        free.filter(|(_, stretch)| wanted(stretch.pieces.clone()))
+            .min_by_key(|(_, stretch)| u32::MAX - stretch.len())
+            .map(|(at, _)| at)
+    }
+
+    /// `key` takes the second half of the stretch that would finish last, if that helps.
+    fn relieve(
+        &mut self,
+        key: SessionKey,
+        has: &impl Fn(SessionKey, Range<u32>) -> bool,
+        pace: &impl Fn(SessionKey) -> Pace,
+    ) -> Option<Stretch> {
+        let finish = |stretch: &Stretch| {
+            let holder = pace(stretch.holder?);
+            Some(holder.begun + holder.per_piece * stretch.len())
+        };
+        let (at, time) = (self.list.iter().enumerate())
+            .filter(|(_, stretch)| stretch.holder != Some(key) && has(key, second_half(&stretch.pieces)))
+            .filter_map(|(at, stretch)| finish(stretch).map(|time| (at, time)))
+            .max_by_key(|&(at, time)| (time, usize::MAX - at))?;
+        let part = second_half(&self.list[at].pieces);
+        let own = pace(key);
+        // The last piece of a stretch changes hands only when that is sooner.
+        if self.list[at].len() == 1 && own.begun + own.per_piece >= time {
+            return None;
+        }
+        let given = Stretch { pieces: part.clone(), holder: Some(key) };
+        self.list[at].pieces.end = part.start;
+        let behind = at + 1;
+        self.list.insert(behind, given.clone());
+        self.list.retain(|stretch| !stretch.pieces.is_empty());
+        Some(given)
+    }
+
+    fn join_free(&mut self) {
+        self.list.dedup_by(|next, before| {
+            let joins =
+                before.holder.is_none() && next.holder.is_none() && before.pieces.end == next.pieces.start;
+            if joins {
+                before.pieces.end = next.pieces.end;
+            }
+            joins
+        });
+    }
+}
+
+/// `pieces` in as many equal parts as there are sessions, the first for the first; sessions without a piece are left out.
+fn cut_equally(pieces: Range<u32>, sessions: &[SessionKey]) -> Vec<Stretch> {
+    let (length, parts) = (u64::from(pieces.end - pieces.start), sessions.len() as u64);
+    let edge = |part: u64| pieces.start + (length * part / parts) as u32;
+    let cut = (0..parts)
+        .zip(sessions)
+        .map(|(part, &key)| Stretch { pieces: edge(part)..edge(part + 1), holder: Some(key) });
+    cut.filter(|stretch| !stretch.pieces.is_empty()).collect()
+}
+
+fn second_half(pieces: &Range<u32>) -> Range<u32> {
+    pieces.start + (pieces.end - pieces.start) / 2..pieces.end
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pace(millis: u64) -> Pace {
+        Pace { per_piece: Duration::from_millis(millis), begun: Duration::ZERO }
+    }
+
+    fn keys(count: u32) -> Vec<SessionKey> {
+        (0..count).map(SessionKey).collect()
+    }
+
+    fn everything(_: SessionKey, _: Range<u32>) -> bool {
+        true
+    }
+
+    proptest! {
+        #[test]
+        fn equal_owners_that_are_ready_together_give_equal_contiguous_ranges(pieces in 1u32..100_000, owners in 1u32..20) {
+            let mut stretches = Picker::new(std::iter::once(0..pieces));
+            let given = stretches.assign(&keys(owners), everything, |_| pace(1));
+            prop_assert_eq!(given.iter().map(Stretch::len).sum::<u32>(), pieces);
+            prop_assert_eq!(given[0].pieces.start, 0);
+            for pair in given.windows(2) {
+                prop_assert_eq!(pair[0].pieces.end, pair[1].pieces.start);
+            }
+            for stretch in &given {
+                let share = f64::from(pieces) / f64::from(owners);
+                prop_assert!((f64::from(stretch.len()) - share).abs() <= 1.0);
+            }
+        }
+
+        #[test]
+        fn no_piece_is_ever_lost_or_given_twice(
+            steps in prop::collection::vec((0u8..4, 0u32..6, 0u32..64), 1..120),
+        ) {
+            let mut stretches = Picker::new(std::iter::once(0..64));
+            let mut begun: Vec<u32> = Vec::new();
+            for (step, session, piece) in steps {
+                let key = SessionKey(session);
+                match step {
+                    0 => { stretches.assign(&[key], everything, |key| pace(u64::from(key.0) + 1)); }
+                    1 => begun.extend(stretches.begin(key, |p| p % 7 != session)),
+                    2 => stretches.release(key),
+                    _ => if let Some(at) = begun.iter().position(|&p| p == piece) {
+                        stretches.put_back(begun.swap_remove(at));
+                    }
+                }
+                let mut all: Vec<u32> = stretches.iter().flat_map(|stretch| stretch.pieces.clone()).collect();
+                prop_assert!(all.is_sorted(), "{:?}", stretches);
+                prop_assert!(stretches.iter().all(|stretch| stretch.len() > 0));
+                all.extend(&begun);
+                all.sort_unstable();
+                prop_assert_eq!(&all, &(0..64).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn a_later_owner_takes_the_second_half_of_the_slowest() {
+        let mut stretches = Picker::new(std::iter::once(0..100));
+        stretches.assign(&keys(2), everything, |_| pace(1));
+        let given =
+            stretches.assign(&[SessionKey(2)], everything, |key| pace(if key.0 == 1 { 5 } else { 1 }));
+        assert_eq!(given, [Stretch { pieces: 75..100, holder: Some(SessionKey(2)) }]);
+    }
+
+    #[test]
+    fn a_released_stretch_goes_first_and_from_its_start() {
+        let mut stretches = Picker::new(std::iter::once(0..100));
+        stretches.assign(&keys(4), everything, |_| pace(1));
+        stretches.release(SessionKey(1));
+        let given = stretches.assign(&[SessionKey(9)], everything, |_| pace(1));
+        assert_eq!(given[0].pieces, 25..50);
+    }
+
+    #[test]
+    fn the_last_piece_changes_hands_only_when_that_is_sooner() {
+        let mut stretches = Picker::new(std::iter::once(0..1));
+        stretches.assign(&[SessionKey(0)], everything, |_| pace(1));
+        assert_eq!(stretches.assign(&[SessionKey(1)], everything, |_| pace(1)), []);
+        let given =
+            stretches.assign(&[SessionKey(1)], everything, |key| pace(if key.0 == 0 { 9 } else { 1 }));
+        assert_eq!(given[0].pieces, 0..1);
+    }
+
+    #[test]
+    fn an_owner_begins_only_what_it_has() {
+        let mut stretches = Picker::new(std::iter::once(0..10));
+        stretches.assign(&[SessionKey(0)], everything, |_| pace(1));
+        assert_eq!(stretches.begin(SessionKey(0), |piece| piece == 4), Some(4));
+        assert_eq!(stretches.begin(SessionKey(0), |_| true), Some(0));
+        assert_eq!(stretches.begin(SessionKey(1), |_| true), None);
+        assert_eq!(stretches.iter().map(|s| s.pieces.clone()).collect::<Vec<_>>(), [1..4, 5..10]);
+    }
+}

@@ -1,0 +1,482 @@
+//! The pieces of one content while it is fetched: not begun, begun, being stored, stored.
+//!
+//! ```text
+//!   stretches ──begin──▶ assembly ──all bytes──▶ storing ──verified──▶ have
+//!       ▲                                          │
+//!       ╰────────────── bad hash ──────────────────╯
+//! ```
+
+mod parole;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fixedbitset::FixedBitSet;
+use messages::node_to_node::ByteRange;
+use messages::{Layout, Manifest, PieceIndex, Timestamp};
+
+use super::assembly::Assembly;
+use super::availability::{Availability, FIRST_PIECES, MAX_COMPARED};
+use super::picker::{Pace, Picker, Stretch};
+use super::session::Session;
+use crate::context::Context;
+use crate::disk::DiskRequest;
+use crate::ids::SessionKey;
+use crate::ids::{BufferId, DownloadId};
+use crate::output::Place;
+use parole::may_give;
+
+/// A session of which nothing is known is taken to be this fast, in bytes a second, when stretches are compared.
+const UNKNOWN_SPEED: u64 = 1 << 20;
+
+/// A piece on its way to the disk.
+#[derive(Debug)]
+struct Storing {
+    buffer: BufferId,
+    length: u32,
+    /// Who sent how much of it.
+    contributions: Vec<(SessionKey, u32)>,
+    /// The disk had no room for it: it keeps its buffer until there is.
+    refused: bool,
+}
+
+/// The pieces of one content.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    download: DownloadId,
+    pub(crate) manifest: Arc<Manifest>,
+    layout: Layout,
+    have: FixedBitSet,
+    verified: u64,
+    stretches: Picker,
+    begun: BTreeMap<u32, Assembly>,
+    storing: BTreeMap<u32, Storing>,
+    /// Whether a piece could not be begun for want of a buffer.
+    starved: bool,
+    pub(super) availability: Availability,
+}
+
+impl Pieces {
+    /// All pieces but those in `have` are missing.
+    pub(crate) fn new(download: DownloadId, manifest: Arc<Manifest>, have: &[Range<u32>]) -> Pieces {
+        let layout = manifest.layout();
+        let mut bits = FixedBitSet::with_capacity(layout.pieces() as usize);
+        for run in have {
+            bits.insert_range(run.start as usize..(run.end.min(layout.pieces())) as usize);
+        }
+        let verified =
+            bits.ones().map(|piece| u64::from(layout.piece_length(PieceIndex(piece as u32)))).sum();
+        let mut missing = crate::runs::Runs::default();
+        bits.zeroes().for_each(|piece| missing.insert(piece as u32..piece as u32 + 1));
+        let stretches = Picker::new(missing.iter());
+        let (begun, storing) = (BTreeMap::new(), BTreeMap::new());
+        Pieces {
+            download,
+            manifest,
+            layout,
+            have: bits,
+            verified,
+            stretches,
+            begun,
+            storing,
+            starved: false,
+            availability: Availability::new(layout.pieces()),
+        }
+    }
+
+    /// Bytes of stored pieces.
+    pub(crate) fn verified(&self) -> u64 {
+        self.verified
+    }
+
+    /// Bytes that arrived and are not stored yet.
+    pub(crate) fn unstored(&self) -> u64 {
+        let begun: u64 = self.begun.values().map(|assembly| u64::from(assembly.arrived())).sum();
+        let storing: u64 =
+            self.storing.keys().map(|&piece| u64::from(self.layout.piece_length(PieceIndex(piece)))).sum();
+        begun + storing
+    }
+
+    /// Whether every piece is stored.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.verified == self.layout.length() && self.storing.is_empty() && self.begun.is_empty()
+    }
+
+    /// Whether the disk holds the network up.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.starved
+    }
+
+    /// The pieces that `session` is on: begun ones, then its stretch.
+    pub(crate) fn pieces_of(&self, session: SessionKey) -> Range<u32> {
+        let begun = || {
+            self.begun
+                .iter()
+                .filter(|(_, assembly)| assembly.claimed_by(session) > 0)
+                .map(|(&piece, _)| piece)
+        };
+        let stretch = self.stretches.of(session);
+        let first = begun().next().or_else(|| stretch.as_ref().map(|s| s.start));
+        let end = stretch.map(|s| s.end).or_else(|| begun().next_back().map(|piece| piece + 1));
+        first.unwrap_or(0)..end.unwrap_or(0)
+    }
+
+    /// Gives a stretch to each willing session that has nothing to ask for. The stretches given.
+    pub(crate) fn assign(
+        &mut self,
+        sessions: &BTreeMap<SessionKey, Session>,
+        now: Timestamp,
+    ) -> Vec<Stretch> {
+        self.keep_parole_going(sessions, now);
+        if self.availability.is_stale() {
+            if sessions.values().any(|session| session.hints().are_given()) {
+                self.availability.on_hint();
+            }
+            self.availability.count(sessions.values().filter_map(Session::partial));
+            if self.availability.is_partial() {
+                // From now on pieces are chosen one by one.
+                sessions.keys().for_each(|&key| self.stretches.release(key));
+            }
+        }
+        if !self.gives_stretches() {
+            return Vec::new();
+        }
+        self.release_what_holders_lack(sessions);
+        let idle: Vec<SessionKey> = (sessions.values().filter(|session| session.is_willing()))
+            .filter(|session| !session.is_doubted() && self.is_idle(session))
+            .map(|session| session.key)
+            .collect();
+        if idle.is_empty() {
+            return Vec::new();
+        }
+        let paces: BTreeMap<SessionKey, Pace> =
+            sessions.values().map(|s| (s.key, self.pace_of(s, now))).collect();
+        let has = |key: SessionKey, mut pieces: Range<u32>| {
+            sessions.get(&key).is_some_and(|session| pieces.any(|piece| session.has(piece)))
+        };
+        let unknown = Pace { per_piece: Duration::from_secs(1 << 20), begun: Duration::ZERO };
+        self.stretches.assign(&idle, has, |key| paces.get(&key).copied().unwrap_or(unknown))
+    }
+
+    /// Whether there are stretches to give: something is left to begin, and pieces are not chosen one by one.
+    pub(crate) fn gives_stretches(&self) -> bool {
+        !self.stretches.is_empty() && !self.availability.is_partial()
+    }
+
+    /// The next at most `most` bytes for `session` to ask for.
+    pub(crate) fn next_range(
+        &mut self,
+        session: &Session,
+        most: u32,
+        cx: &mut Context<'_>,
+    ) -> Option<ByteRange> {
+        let key = session.key;
+        let in_begun = |begun: &mut BTreeMap<u32, Assembly>| {
+            let mut able = begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
+            able.find_map(|(_, assembly)| assembly.next_range(key, most))
+        };
+        if session.is_doubted() {
+            return self.trial(session);
+        }
+        // What it has begun itself goes on first; when it is choked, nothing else does.
+        let willing = session.is_willing();
+        let mut own = self.begun.iter_mut().filter(|(piece, assembly)| {
+            assembly.claimed_by(key) > 0 && (!willing || may_give(session, **piece, assembly))
+        });
+        if let Some(range) = own.find_map(|(_, assembly)| assembly.next_range(key, most)) {
+            return Some(range);
+        }
+        if !willing {
+            return None;
+        }
+        // What nobody else gets from its owner is worth more than what others have left.
+        if self.hinted(session).is_none()
+            && let Some(range) = in_begun(&mut self.begun)
+        {
+            return Some(range);
+        }
+        // On parole, or without a buffer, it cannot be begun yet: then what others have left is.
+        self.begin_piece(session, cx);
+        if let Some(range) = in_begun(&mut self.begun) {
+            return Some(range);
+        }
+        if self.starved || !self.stretches.is_empty() && !self.availability.is_partial() {
+            return None;
+        }
+        // Nothing is left to begin: take over half of what another still has to ask for.
+        let mut able = self.begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
+        if able.any(|(_, assembly)| assembly.share_with(key)) { in_begun(&mut self.begun) } else { None }
+    }
+
+    /// What shows whether `session` gives anything: one segment, which others are asked for all the same.
+    fn trial(&self, session: &Session) -> Option<ByteRange> {
+        let flow = session.flow().filter(|flow| session.is_willing() && flow.outstanding() == 0)?;
+        let begun = self.begun.iter().filter(|(piece, assembly)| may_give(session, **piece, assembly));
+        let missing =
+            begun.filter_map(|(&piece, assembly)| Some((piece, assembly.first_missing()?.start))).next();
+        let mut free = self.stretches.pieces().take(MAX_COMPARED).filter(|&piece| session.has(piece));
+        // Of a piece that is not begun it is thrown away: all that is asked is whether it comes.
+        let (piece, offset) = missing.or_else(|| free.next().map(|piece| (piece, 0)))?;
+        let left = self.layout.piece_length(PieceIndex(piece)) - offset;
+        ByteRange::new(PieceIndex(piece), offset, left.min(flow.segment().into()))
+    }
+
+    /// The payload of a CHUNK from `session`: where it belongs, unless it is there already, or not wanted from there.
+    pub(crate) fn place(
+        &mut self,
+        session: &Session,
+        piece: PieceIndex,
+        offset: u32,
+        length: u32,
+    ) -> Option<Place> {
+        let assembly = self.begun.get_mut(&piece.0)?;
+        let refused = session.on_parole && assembly.only() != Some(session.key);
+        if refused { None } else { assembly.place(session.key, offset, length) }
+    }
+
+    /// Whether something of `piece`, which is begun, was asked for more than once.
+    pub(crate) fn is_asked_again(&self, piece: PieceIndex) -> bool {
+        self.begun.get(&piece.0).is_some_and(Assembly::is_asked_again)
+    }
+
+    /// If `piece` is all there now, it goes to the disk. Whether it does.
+    pub(crate) fn store_if_complete(&mut self, piece: PieceIndex, cx: &mut Context<'_>) -> bool {
+        if !self.begun.get(&piece.0).is_some_and(Assembly::is_complete) {
+            return false;
+        }
+        let Some(assembly) = self.begun.remove(&piece.0) else {
+            return false;
+        };
+        let (buffer, length) = (assembly.buffer(), assembly.length());
+        let contributions = assembly.contributions().collect();
+        self.storing.insert(piece.0, Storing { buffer, length, contributions, refused: false });
+        self.store(piece, buffer, length, cx);
+        true
+    }
+
+    fn store(&self, piece: PieceIndex, buffer: BufferId, length: u32, cx: &mut Context<'_>) {
+        let Some(&expected) = self.manifest.piece_hash(piece) else {
+            return;
+        };
+        cx.out.disk.push(DiskRequest::Store { download: self.download, piece, buffer, length, expected });
+    }
+
+    /// The disk has no room for `piece`: it stays in its buffer.
+    pub(crate) fn on_refused(&mut self, piece: PieceIndex) {
+        if let Some(storing) = self.storing.get_mut(&piece.0) {
+            storing.refused = true;
+        }
+    }
+
+    /// Whether the disk had no room for a piece.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.storing.values().any(|storing| storing.refused)
+    }
+
+    /// What the disk had no room for is handed to it again.
+    pub(crate) fn store_again(&mut self, cx: &mut Context<'_>) {
+        let refused = self.storing.iter_mut().filter(|(_, storing)| storing.refused);
+        let again: Vec<(u32, BufferId, u32)> = refused
+            .map(|(&piece, storing)| {
+                storing.refused = false;
+                (piece, storing.buffer, storing.length)
+            })
+            .collect();
+        again
+            .into_iter()
+            .for_each(|(piece, buffer, length)| self.store(PieceIndex(piece), buffer, length, cx));
+    }
+
+    /// `range` did not arrive: `by` asks again, or anybody.
+    pub(crate) fn ask_again(&mut self, range: ByteRange, by: Option<SessionKey>) {
+        if let Some(assembly) = self.begun.get_mut(&range.piece().0) {
+            assembly.ask_again(range, by);
+        }
+    }
+
+    /// `session` asks for nothing any more.
+    pub(crate) fn release(&mut self, session: SessionKey) {
+        self.stretches.release(session);
+        for assembly in self.begun.values_mut() {
+            // Others go on with a piece of its own from the start, so that a bad one has one sender.
+            if assembly.only() == Some(session) {
+                assembly.distrust(session)
+            } else {
+                assembly.release(session)
+            }
+        }
+    }
+
+    /// `session` begins nothing more for now; what it has begun it finishes.
+    pub(crate) fn release_stretches(&mut self, session: SessionKey) {
+        self.stretches.release(session);
+    }
+
+    /// Everything that was begun is as if it had not been: the buffers that are free now.
+    pub(crate) fn unbegin(&mut self) -> Vec<BufferId> {
+        let begun = std::mem::take(&mut self.begun);
+        begun.keys().for_each(|&piece| self.stretches.put_back(piece));
+        begun.into_values().map(|assembly| assembly.buffer()).collect()
+    }
+
+    /// Whether a piece has been begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.begun.is_empty()
+    }
+
+    /// Whether nothing is left to begin.
+    pub(crate) fn has_begun_all(&self) -> bool {
+        self.stretches.is_empty()
+    }
+
+    /// Whether `session` has nothing to ask for, and may ask for anything.
+    pub(crate) fn is_free(&self, session: &Session) -> bool {
+        !session.on_parole && self.is_idle(session)
+    }
+
+    /// Whether anything is missing that `session` has.
+    pub(crate) fn lacks_what_it_has(&self, session: &Session) -> bool {
+        self.begun.keys().copied().chain(self.stretches.pieces()).any(|piece| session.has(piece))
+    }
+
+    /// Whether nothing can be asked of `session`, and nothing is under way: not for want of room here.
+    pub(crate) fn needs_nothing_of(&self, session: &Session) -> bool {
+        !self.starved && session.flow().is_some_and(|flow| flow.outstanding() == 0)
+    }
+
+    /// Whether something is missing that none of `sessions` has: those that have not answered may.
+    pub(crate) fn lacks_owners<'a>(&self, sessions: impl Iterator<Item = &'a Session> + Clone) -> bool {
+        // There may be a million pieces, and this is asked often.
+        if sessions.clone().any(|session| session.is_greeting() || session.has_everything()) {
+            return false;
+        }
+        let begun = self.begun.keys().copied();
+        let mut missing = begun.chain(self.stretches.pieces());
+        missing.any(|piece| !sessions.clone().any(|session| session.has(piece)))
+    }
+
+    /// The disk has `piece`, verified: who sent how much of it.
+    pub(crate) fn on_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
+        self.starved = false;
+        let Some(Storing { contributions, .. }) = self.storing.remove(&piece.0) else {
+            return Vec::new();
+        };
+        self.have.insert(piece.0 as usize);
+        self.verified += u64::from(self.layout.piece_length(piece));
+        contributions
+    }
+
+    /// `piece` is not what it should be, or was not written: it is missing again. Who sent it.
+    pub(crate) fn on_not_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
+        self.starved = false;
+        let Some(Storing { contributions, .. }) = self.storing.remove(&piece.0) else {
+            return Vec::new();
+        };
+        self.stretches.put_back(piece.0);
+        contributions
+    }
+
+    /// The buffers of pieces that were begun, or that the disk had no room for: given up.
+    pub(crate) fn abandon(&mut self) -> Vec<BufferId> {
+        let begun = std::mem::take(&mut self.begun).into_values().map(|assembly| assembly.buffer());
+        let refused = self.storing.extract_if(.., |_, storing| storing.refused);
+        begun.chain(refused.map(|(_, storing)| storing.buffer)).collect()
+    }
+
+    /// A partial owner that has given all it has of its stretch leaves the rest to others.
+    fn release_what_holders_lack(&mut self, sessions: &BTreeMap<SessionKey, Session>) {
+        for session in sessions.values() {
+            let stuck = self.stretches.of(session.key).is_some()
+                && !self.stretches.any_of(session.key, |piece| session.has(piece));
+            if stuck {
+                self.stretches.release(session.key);
+            }
+        }
+    }
+
+    /// Whether `session` has nothing to ask for, and may begin something.
+    pub(crate) fn is_idle(&self, session: &Session) -> bool {
+        let key = session.key;
+        self.stretches.of(key).is_none() && self.claimed_by(key) == 0 && !self.has_piece_of_its_own(session)
+    }
+
+    fn begin_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> bool {
+        if self.has_piece_of_its_own(session) {
+            return false;
+        }
+        // Room is asked for at full size, so that a piece that is begun always has its buffer. What a full disk cannot take
+        // is not asked for.
+        let room = !self.is_refused() && cx.buffers.has_room(self.layout.piece_size());
+        if !room && self.stretches.of(session.key).is_some() {
+            self.starved = true;
+            return false;
+        }
+        self.starved = false;
+        let Some(piece) = self.take_piece(session, cx) else {
+            return false;
+        };
+        let length = self.layout.piece_length(PieceIndex(piece));
+        let Some(buffer) = cx.buffers.lend(length, cx.out) else {
+            self.stretches.put_back(piece);
+            return false;
+        };
+        let assembly = Assembly::new(PieceIndex(piece), length, buffer, session.key);
+        let assembly = if session.on_parole { assembly.exclusive(session.key) } else { assembly };
+        self.begun.insert(piece, assembly);
+        true
+    }
+
+    /// The piece that `session` begins next: of its stretch, or, where there are partial owners, the rarest.
+    fn take_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> Option<u32> {
+        if !self.availability.is_partial() {
+            return self.stretches.begin(session.key, |piece| session.has(piece));
+        }
+        if let Some(piece) = self.hinted(session) {
+            self.stretches.take(piece);
+            return Some(piece);
+        }
+        let first = self.have.count_ones(..) + self.begun.len() < FIRST_PIECES as usize;
+        let next = session.last_piece.filter(|_| !first).map(|piece| piece + 1);
+        let piece =
+            self.availability.rarest(self.stretches.free(), |piece| session.has(piece), next, cx.rng)?;
+        self.stretches.take(piece);
+        Some(piece)
+    }
+
+    /// The missing piece that the owner of `session` would rather give than others.
+    fn hinted(&self, session: &Session) -> Option<u32> {
+        session.hints().first(|piece| session.has(piece) && self.stretches.is_free(piece))
+    }
+
+    /// `session` does not get `range`, since its owner serves others: a piece of which there is nothing yet is as if it had not been
+    /// begun. Its buffer, then.
+    pub(crate) fn on_choked(&mut self, range: ByteRange, session: SessionKey) -> Option<BufferId> {
+        let piece = range.piece().0;
+        let assembly = self.begun.get_mut(&piece)?;
+        assembly.ask_again(range, None);
+        assembly.release(session);
+        if assembly.arrived() > 0 || assembly.claimed() < assembly.length() {
+            return None;
+        }
+        let buffer = self.begun.remove(&piece).map(|assembly| assembly.buffer());
+        self.stretches.put_back(piece);
+        buffer
+    }
+
+    fn claimed_by(&self, session: SessionKey) -> u32 {
+        self.begun.values().map(|assembly| assembly.claimed_by(session)).sum()
+    }
+
+    fn pace_of(&self, session: &Session, now: Timestamp) -> Pace {
+        let speed = match session.speed(now) {
+            0 => UNKNOWN_SPEED,
+            speed => speed,
+        };
+        let time = |bytes: u64| Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / speed);
+        let begun = u64::from(self.claimed_by(session.key))
+            + session.flow().map_or(0, |flow| flow.outstanding().into());
+        Pace { per_piece: time(self.layout.piece_size().into()), begun: time(begun) }
+    }
+}

@@ -1,0 +1,96 @@
+//! Pieces of owners on parole: each is fetched from one owner alone, one at a time, so that a bad one has one sender.
+
+use std::collections::BTreeMap;
+
+use messages::Timestamp;
+
+use super::{Assembly, Pieces, Storing};
+use crate::download::session::Session;
+use crate::ids::SessionKey;
+
+/// Whether `session` may give of `piece`, which is put together in `assembly`: on parole, of its own only.
+pub(super) fn may_give(session: &Session, piece: u32, assembly: &Assembly) -> bool {
+    let only = if session.on_parole { Some(session.key) } else { None };
+    assembly.only() == only && session.has(piece)
+}
+
+impl Pieces {
+    /// A piece in which `session` had a part is bad: what it sent of others does not count.
+    pub(crate) fn distrust(&mut self, session: SessionKey) {
+        self.begun.values_mut().for_each(|assembly| assembly.distrust(session));
+    }
+
+    /// `session` is trusted again: what it was to give alone, others may give of too.
+    pub(crate) fn pardon(&mut self, session: SessionKey) {
+        self.begun.values_mut().for_each(|assembly| assembly.pardon(session));
+    }
+
+    /// Owners on parole take what nobody else can give, and leave what others would give much sooner.
+    pub(super) fn keep_parole_going(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
+        if sessions.values().any(|session| session.on_parole) {
+            self.adopt(sessions);
+            if self.stretches.is_empty() {
+                self.relieve(sessions, now);
+            }
+        }
+    }
+
+    /// A piece that was begun, and that only owners on parole can give now, begins anew with one of them.
+    fn adopt(&mut self, sessions: &BTreeMap<SessionKey, Session>) {
+        let trusted = |piece: u32| {
+            sessions.values().any(|session| !session.on_parole && session.is_useful() && session.has(piece))
+        };
+        let open = self.begun.iter().filter(|(_, assembly)| assembly.only().is_none());
+        let left: Vec<u32> = open.map(|(&piece, _)| piece).filter(|&piece| !trusted(piece)).collect();
+        for piece in left {
+            let able = |session: &&Session| {
+                session.on_parole
+                    && session.is_willing()
+                    && !session.is_doubted()
+                    && session.has(piece)
+                    && !self.has_piece_of_its_own(session)
+            };
+            let Some(key) = sessions.values().find(able).map(|session| session.key) else {
+                continue;
+            };
+            if let Some(assembly) = self.begun.get_mut(&piece) {
+                assembly.take_over(key, true);
+            }
+        }
+    }
+
+    /// Nothing is left to begin: a whole piece that an owner on parole would give much later is fetched by one that has
+    /// nothing to do.
+    fn relieve(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
+        let own: Vec<(u32, SessionKey)> =
+            self.begun.iter().filter_map(|(&piece, assembly)| Some((piece, assembly.only()?))).collect();
+        if own.is_empty() {
+            return;
+        }
+        let mut idle: Vec<&Session> =
+            sessions.values().filter(|s| s.is_willing() && !s.is_doubted() && self.is_idle(s)).collect();
+        for (piece, holder) in own {
+            let Some(late) = sessions.get(&holder).map(|holder| self.pace_of(holder, now)) else {
+                continue;
+            };
+            let sooner = |session: &&Session| {
+                session.has(piece) && self.pace_of(session, now).per_piece * 2 < late.begun
+            };
+            let Some(at) = idle.iter().position(sooner) else {
+                continue;
+            };
+            let taker = idle.swap_remove(at);
+            if let Some(assembly) = self.begun.get_mut(&piece) {
+                assembly.take_over(taker.key, taker.on_parole);
+            }
+        }
+    }
+
+    /// Whether `session` is on parole and has not finished its piece, or it is not known yet whether that is good.
+    pub(super) fn has_piece_of_its_own(&self, session: &Session) -> bool {
+        let gave = |storing: &Storing| storing.contributions.iter().any(|(key, _)| *key == session.key);
+        session.on_parole
+            && (self.begun.values().any(|assembly| assembly.only() == Some(session.key))
+                || self.storing.values().any(gave))
+    }
+}

@@ -1,0 +1,161 @@
+//! What of a download is looked at in its next turn: what something has happened to, and what a timer is due for. A node that fetches much
+//! from many gets a datagram for one session at a time; the others need not be looked at.
+
+use messages::Timestamp;
+
+use crate::ids::SessionKey;
+use crate::output::Wait;
+
+/// What is to be looked at.
+#[derive(Debug)]
+pub(super) struct ReadySet {
+    everything: bool,
+    /// When the download as a whole is to be looked at although nothing happens.
+    whole: Wait,
+    /// In ascending order of their keys, in one piece of memory: it is gone through for each datagram.
+    sessions: Vec<Watched>,
+}
+
+/// What is known of a session without looking at it.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    key: SessionKey,
+    /// Whether something has happened to it.
+    is_drawn: bool,
+    /// When it is to be looked at although nothing happens.
+    wakes: Wait,
+    /// Bytes outstanding, if its path is so short that they may all arrive at once.
+    near: u32,
+}
+
+impl ReadySet {
+    /// Everything is new.
+    pub(super) fn new() -> ReadySet {
+        ReadySet { everything: true, whole: Wait::IDLE, sessions: Vec::new() }
+    }
+
+    /// Anything may have changed.
+    pub(super) fn draw_to_all(&mut self) {
+        self.everything = true;
+    }
+
+    /// Something has happened to this session alone.
+    pub(super) fn draw_to(&mut self, session: SessionKey) {
+        self.watched(session).is_drawn = true;
+    }
+
+    /// Whether the download as a whole is to be looked at.
+    pub(super) fn is_on_everything(&self, now: Timestamp) -> bool {
+        self.everything || self.whole.until <= now
+    }
+
+    /// Whether something has happened since the last turn.
+    pub(super) fn is_drawn(&self) -> bool {
+        self.everything || self.sessions.iter().any(|session| session.is_drawn)
+    }
+
+    /// When anything is to be looked at although nothing happens.
+    pub(super) fn wait(&self) -> Wait {
+        self.sessions.iter().map(|session| session.wakes).fold(self.whole, Wait::earlier)
+    }
+
+    /// Those of the sessions that are looked at now, when not all are; what has happened is forgotten.
+    pub(super) fn take(&mut self, now: Timestamp) -> Vec<SessionKey> {
+        self.everything = false;
+        let due = self.sessions.iter_mut().filter_map(|session| {
+            (std::mem::take(&mut session.is_drawn) || session.wakes.until <= now).then_some(session.key)
+        });
+        due.collect()
+    }
+
+    /// When the download as a whole is due next.
+    pub(super) fn plan(&mut self, wait: Wait) {
+        self.whole = wait;
+    }
+
+    /// When `session` is due next, and how many bytes are outstanding over its path, if that is short.
+    pub(super) fn plan_session(&mut self, session: SessionKey, wakes: Wait, near: u32) {
+        let watched = self.watched(session);
+        (watched.wakes, watched.near) = (wakes, near);
+    }
+
+    /// So many bytes are outstanding now over the path of `session`, if that is short.
+    pub(super) fn note_near(&mut self, session: SessionKey, near: u32) {
+        self.watched(session).near = near;
+    }
+
+    /// `session` is over.
+    pub(super) fn forget(&mut self, session: SessionKey) {
+        self.sessions.retain(|watched| watched.key != session);
+    }
+
+    /// Bytes outstanding over short paths, as of the last turn.
+    pub(super) fn near(&self) -> u32 {
+        self.sessions.iter().fold(0, |sum, session| sum.saturating_add(session.near))
+    }
+
+    fn watched(&mut self, key: SessionKey) -> &mut Watched {
+        let found = self.sessions.binary_search_by_key(&key, |watched| watched.key);
+        let index = found.unwrap_or_else(|index| {
+            self.sessions.insert(index, Watched { key, is_drawn: true, wakes: Wait::IDLE, near: 0 });
+            index
+        });
+        &mut self.sessions[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::output::Reason;
+
+    proptest! {
+        /// Whatever happens: exactly those are looked at to which something has happened or for which it is time, and it is said when the next
+        /// is.
+        #[test]
+        fn nobody_is_forgotten_and_nobody_is_looked_at_in_vain(
+            steps in prop::collection::vec((0u8..5, 0u32..8, 0u64..50), 0..100),
+        ) {
+            let (mut attention, mut now) = (ReadySet::new(), Timestamp::ZERO);
+            attention.take(now);
+            let (mut drawn, mut timers) = (BTreeSet::new(), BTreeMap::new());
+            for (what, number, millis) in steps {
+                let (key, after) = (SessionKey(number), now + Duration::from_millis(millis));
+                match what {
+                    0 => {
+                        attention.draw_to(key);
+                        drawn.insert(key);
+                        timers.entry(key).or_insert(Timestamp::NEVER);
+                    }
+                    1 => {
+                        let is_new = timers.insert(key, after).is_none();
+                        attention.plan_session(key, Wait { until: after, reason: Reason::LossTimer }, number);
+                        if is_new {
+                            drawn.insert(key);
+                        }
+                    }
+                    2 => {
+                        attention.forget(key);
+                        drawn.remove(&key);
+                        timers.remove(&key);
+                    }
+                    3 => now = after,
+                    _ => {
+                        let due = timers.iter().filter(|(key, at)| drawn.contains(*key) || **at <= now);
+                        let due: Vec<SessionKey> = due.map(|(key, _)| *key).collect();
+                        prop_assert_eq!(attention.take(now), due);
+                        drawn.clear();
+                    }
+                }
+                prop_assert_eq!(attention.is_drawn(), !drawn.is_empty());
+                let next = timers.values().min().copied().unwrap_or(Timestamp::NEVER);
+                prop_assert_eq!(attention.wait().until, next);
+            }
+        }
+    }
+}

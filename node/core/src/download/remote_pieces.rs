@@ -1,0 +1,190 @@
+//! Which pieces an owner has, as far as it has told.
+
+use std::ops::Range;
+
+use fixedbitset::FixedBitSet;
+use messages::{Bits, PieceRun};
+
+/// The pieces of one owner.
+#[derive(Debug)]
+pub(crate) enum RemotePieces {
+    /// All of them.
+    Everything,
+    /// Those whose bit is set.
+    Some(FixedBitSet),
+}
+
+impl RemotePieces {
+    /// None of `pieces` pieces, so far.
+    pub(crate) fn nothing(pieces: u32) -> RemotePieces {
+        RemotePieces::Some(FixedBitSet::with_capacity(pieces as usize))
+    }
+
+    /// Whether `piece` is one of them.
+    pub(crate) fn contains(&self, piece: u32) -> bool {
+        match self {
+            RemotePieces::Everything => true,
+            RemotePieces::Some(pieces) => pieces.contains(piece as usize),
+        }
+    }
+
+    /// How many they are, of a content that has `all`.
+    pub(crate) fn count(&self, all: u32) -> u32 {
+        match self {
+            RemotePieces::Everything => all,
+            RemotePieces::Some(pieces) => pieces.count_ones(..) as u32,
+        }
+    }
+
+    /// Those of a partial owner; `None`: it has all.
+    pub(crate) fn partial(&self) -> Option<impl Iterator<Item = usize>> {
+        match self {
+            RemotePieces::Everything => None,
+            RemotePieces::Some(pieces) => Some(pieces.ones()),
+        }
+    }
+
+    /// BITFIELD: those whose bit is set; pieces that the content does not have are left out. Those that were not known.
+    pub(crate) fn learn_bits(&mut self, bits: &Bits) -> Vec<u32> {
+        let RemotePieces::Some(pieces) = self else {
+            return Vec::new();
+        };
+        let all = pieces.len();
+        let is_news = |piece: &u32| (*piece as usize) < all && !pieces.put(*piece as usize);
+        bits.pieces().filter(is_news).collect()
+    }
+
+    /// HAVE: runs of them. No more is taken in than the content has pieces, and of what is known already many are looked at in one step:
+    /// whoever says the same again and again makes no work. Those that were not known.
+    pub(crate) fn learn_runs(&mut self, runs: &[PieceRun]) -> Vec<u32> {
+        let mut news = Vec::new();
+        let RemotePieces::Some(pieces) = self else {
+            return news;
+        };
+        let mut left = pieces.len() as u32;
+        for run in runs.iter().map(|run| run.pieces()) {
+            let end = run.end.min(run.start.saturating_add(left));
+            left -= end - run.start;
+            let known = pieces.len() as u32;
+            let run = run.start.min(known) as usize..end.min(known) as usize;
+            let before = news.len();
+            news.extend(zeroes_in(pieces, run.clone()).map(|piece| piece as u32));
+            if news.len() > before {
+                pieces.insert_range(run);
+            }
+        }
+        news
+    }
+
+    /// `piece` of `all` pieces is not there after all.
+    pub(crate) fn forget(&mut self, piece: u32, all: u32) {
+        if let RemotePieces::Everything = self {
+            let mut pieces = FixedBitSet::with_capacity(all as usize);
+            pieces.insert_range(..);
+            *self = RemotePieces::Some(pieces);
+        }
+        if let RemotePieces::Some(pieces) = self
+            && (piece as usize) < pieces.len()
+        {
+            pieces.set(piece as usize, false);
+        }
+    }
+}
+
+/// The bits of `bits` in `range` that are not set: a block of them that is full is one step.
+fn zeroes_in(bits: &FixedBitSet, range: Range<usize>) -> impl Iterator<Item = usize> {
+    const BLOCK: usize = usize::BITS as usize;
+    let blocks = range.start / BLOCK..range.end.div_ceil(BLOCK);
+    let zeroes = blocks.filter_map(|block| Some((block, !bits.as_slice().get(block)?)));
+    let of_block = |(block, mut zeroes): (usize, usize)| {
+        std::iter::from_fn(move || {
+            let bit = (zeroes != 0).then_some(zeroes.trailing_zeros() as usize)?;
+            zeroes &= zeroes - 1;
+            Some(block * BLOCK + bit)
+        })
+    };
+    zeroes.flat_map(of_block).filter(move |bit| range.contains(bit))
+}
+
+#[cfg(test)]
+mod tests {
+    use messages::limits::MAX_PIECES;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn run(first: u32, count: u32) -> PieceRun {
+        PieceRun::new(first, count).expect("a run")
+    }
+
+    #[test]
+    fn what_is_told_is_known_and_nothing_beyond_the_content() {
+        let mut has = RemotePieces::nothing(10);
+        has.learn_runs(&[run(3, 2), run(8, MAX_PIECES - 8)]);
+        assert_eq!(has.learn_bits(&Bits::of(0, 4, |piece| piece != 2)), [0, 1]);
+        assert_eq!(has.learn_bits(&Bits::of(8, 8, |_| true)), Vec::new(), "no news");
+        assert_eq!((0..12).filter(|&piece| has.contains(piece)).collect::<Vec<_>>(), [0, 1, 3, 4, 8, 9]);
+        has.forget(4, 10);
+        has.forget(99, 10);
+        assert!(!has.contains(4));
+    }
+
+    #[test]
+    fn one_message_makes_no_more_work_than_the_content_has_pieces() {
+        let mut has = RemotePieces::nothing(10);
+        assert_eq!(has.learn_runs(&[run(0, 8), run(0, 8), run(9, 1)]), (0..8).collect::<Vec<_>>());
+        assert_eq!((0..10).filter(|&piece| has.contains(piece)).count(), 8);
+        assert_eq!(has.learn_runs(&[run(7, 2), run(9, 1)]), [8, 9]);
+        assert_eq!((0..10).filter(|&piece| has.contains(piece)).count(), 10);
+    }
+
+    #[test]
+    fn an_owner_of_everything_may_lack_one_piece() {
+        let mut has = RemotePieces::Everything;
+        has.forget(4, 10);
+        assert_eq!((0..10).filter(|&piece| !has.contains(piece)).collect::<Vec<_>>(), [4]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_not_set_is_found(set in prop::collection::vec(any::<bool>(), 0..300), from in 0usize..300, to in 0usize..300) {
+            let mut bits: FixedBitSet = set.iter().enumerate().filter(|(_, is)| **is).map(|(bit, _)| bit).collect();
+            bits.grow(set.len());
+            let range = from.min(set.len())..to.min(set.len());
+            let naive: Vec<usize> = range.clone().filter(|bit| !set[*bit]).collect();
+            prop_assert_eq!(zeroes_in(&bits, range).collect::<Vec<_>>(), naive);
+        }
+
+        /// Bits, runs and refusals in any order are what a list of booleans makes of them.
+        #[test]
+        fn behaves_like_a_list_of_booleans(
+            pieces in 1u32..200,
+            all in any::<bool>(),
+            steps in prop::collection::vec((0u8..3, 0u32..250, 0u32..60, any::<u64>()), 0..40),
+        ) {
+            let mut has = if all { RemotePieces::Everything } else { RemotePieces::nothing(pieces) };
+            let mut list = vec![all; pieces as usize];
+            for (what, first, count, bits) in steps {
+                let news = match what {
+                    0 => has.learn_runs(PieceRun::new(first, count).as_slice()),
+                    1 => has.learn_bits(&Bits::of(first, 64, |piece| bits >> (piece - first) & 1 == 1)),
+                    _ => {
+                        has.forget(first, pieces);
+                        Vec::new()
+                    }
+                };
+                let before = list.clone();
+                for (piece, is_there) in (0u32..).zip(&mut list) {
+                    match what {
+                        0 => *is_there |= (first..first + count).contains(&piece),
+                        1 => *is_there |= piece.checked_sub(first).is_some_and(|bit| bit < 64 && bits >> bit & 1 == 1),
+                        _ => *is_there &= piece != first,
+                    }
+                }
+                prop_assert_eq!((0..pieces).map(|piece| has.contains(piece)).collect::<Vec<_>>(), list.clone());
+                let came = |piece: &u32| list[*piece as usize] && !before[*piece as usize];
+                prop_assert_eq!(news, (0..pieces).filter(came).collect::<Vec<_>>());
+            }
+        }
+    }
+}

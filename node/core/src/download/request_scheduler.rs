@@ -1,0 +1,147 @@
+//! What is asked of whom: in turn each session for as much as its window, the limits and the socket allow.
+
+use messages::node_to_node::ByteRange;
+use messages::{List, PieceIndex};
+
+use super::initial_path::is_near;
+use super::session::Session;
+use super::{Describing, Download, Phase};
+use crate::context::Context;
+use crate::ids::SessionKey;
+use crate::output::{Reason, Wait};
+
+impl Download {
+    /// Asks each of those that are due for what its window and the limits allow, in turn: all when the `whole` is looked at, those that have
+    /// come since included.
+    pub(super) fn ask(&mut self, due: &[SessionKey], whole: bool, cx: &mut Context<'_>) {
+        let all: Vec<SessionKey>;
+        let keys = if whole {
+            all = self.sessions.keys().copied().collect();
+            &all
+        } else {
+            due
+        };
+        let first = keys.partition_point(|key| key.0 <= self.turn);
+        for &key in keys[first..].iter().chain(&keys[..first]) {
+            let asks = self.ask_session(key, whole, cx);
+            if let Some(session) = self.sessions.get(&key) {
+                let timers = session.next_timer(&cx.settings.network).earlier(session.path_timer(cx));
+                self.attention.plan_session(key, timers.earlier(asks), session.near_outstanding());
+            }
+        }
+        if let Some(key) = keys.get(first).or(keys.first()) {
+            self.turn = key.0;
+        }
+    }
+
+    fn ask_session(&mut self, key: SessionKey, whole: bool, cx: &mut Context<'_>) -> Wait {
+        let mut batch = Batch::default();
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.fit_path(cx);
+        }
+        loop {
+            let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_askable()) else {
+                return Wait::IDLE;
+            };
+            let most = match room(session, cx) {
+                Ok(most) => most,
+                Err(wait) => {
+                    batch.send(session, cx);
+                    return wait;
+                }
+            };
+            let range = match &mut self.phase {
+                Phase::Fetching(fetch) => fetch.next_range(session, most, cx),
+                Phase::Describing(Describing::From(describers)) => {
+                    let most = most.min(session.longest_of_manifest());
+                    describers.of(key).and_then(|assembly| assembly.next_range(key, most))
+                }
+                _ => None,
+            };
+            let Some(range) = range else {
+                if let Some(flow) = session.flow_mut() {
+                    flow.on_nothing_to_ask();
+                }
+                batch.send(session, cx);
+                if let Phase::Fetching(fetch) = &self.phase
+                    && fetch.needs_nothing_of(session)
+                {
+                    session.say_nothing_to_ask(cx);
+                    if !whole {
+                        // Why it waits may be another reason now.
+                        self.attention.draw_to_all();
+                    }
+                }
+                return Wait::IDLE;
+            };
+            session.last_piece = Some(range.piece().0).filter(|_| range.piece() != PieceIndex::MANIFEST);
+            batch.ask(session, range, cx);
+        }
+    }
+}
+
+/// How many bytes `session` may be asked for next, or when to come again.
+fn room(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
+    let Some(flow) = session.askable_flow() else {
+        return Err(Wait::IDLE);
+    };
+    let limited = cx.download_limit.ready_at(cx.now);
+    if limited > cx.now {
+        return Err(Wait { until: limited, reason: Reason::DownloadLimit });
+    }
+    if flow.ready_at() > cx.now {
+        return Err(Wait { until: flow.ready_at(), reason: Reason::Pacing });
+    }
+    let credit = if is_near(flow) { cx.credit.room() } else { u32::MAX };
+    // Whole segments, so that only a piece's end makes a short one; one at least, however low the limit.
+    let segment = u32::from(flow.segment());
+    let room = flow.room();
+    if credit < room {
+        cx.credit.want();
+    }
+    let most = room.min(credit).min(cx.download_limit.burst().max(segment));
+    if most < segment { Err(Wait::IDLE) } else { Ok(most - most % segment) }
+}
+
+/// Ranges that go out in one REQUEST: their request numbers follow each other.
+#[derive(Default)]
+struct Batch {
+    first: u32,
+    ranges: List<ByteRange, 16>,
+}
+
+impl Batch {
+    fn ask(&mut self, session: &mut Session, range: ByteRange, cx: &mut Context<'_>) {
+        if self.ranges.is_full() {
+            self.send(session, cx);
+        }
+        let Some(flow) = session.flow_mut() else {
+            return;
+        };
+        // The last range of the REQUEST before goes along: one lost REQUEST is made good by the next.
+        let repeated = flow.repeatable().filter(|_| self.ranges.is_empty());
+        let near = is_near(flow);
+        let request = flow.ask(range, cx.now);
+        cx.download_limit.spend(range.length());
+        if near {
+            cx.credit.spend(range.length());
+        }
+        if let Some((number, repeated)) = repeated
+            && number.wrapping_add(1) == request
+        {
+            self.first = number;
+            let _full = self.ranges.push(repeated);
+        }
+        if self.ranges.is_empty() {
+            self.first = request;
+        }
+        let _full = self.ranges.push(range);
+    }
+
+    fn send(&mut self, session: &mut Session, cx: &mut Context<'_>) {
+        let ranges = std::mem::take(&mut self.ranges);
+        if !ranges.is_empty() {
+            session.send_request(self.first, ranges, cx);
+        }
+    }
+}

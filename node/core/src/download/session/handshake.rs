@@ -1,0 +1,103 @@
+//! How a session begins: HELLO until it is answered, the cookie that proves the address, WELCOME.
+
+use config::NetworkSettings;
+use messages::node_to_node::{APART, Hello, Welcome};
+use messages::{Cookie, Layout, Timestamp};
+use rand::RngExt as _;
+
+use super::{Session, State};
+use crate::context::Context;
+use crate::download::initial_path::flow_settings;
+use crate::download::remote_pieces::RemotePieces;
+use crate::transport::Flow;
+
+/// The time between two HELLOs doubles at most this often.
+const MAX_DOUBLINGS: u32 = 6;
+
+/// HELLO under way.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    began: Timestamp,
+    /// The cookie of the last HELLO.
+    cookie: Cookie,
+    nonce: u64,
+    pub(super) tries: u32,
+    pub(super) next_at: Timestamp,
+}
+
+impl Handshake {
+    /// Its first HELLO is due at once; `nonce` tells its answers from others.
+    pub(super) fn new(nonce: u64, now: Timestamp) -> Handshake {
+        Handshake { began: now, cookie: Cookie::NONE, nonce, tries: 0, next_at: now }
+    }
+
+    /// Whether HELLO has been said often enough.
+    pub(super) fn is_in_vain(&self, network: &NetworkSettings) -> bool {
+        self.tries >= u32::from(network.hello_tries)
+    }
+}
+
+impl Session {
+    /// RETRY: the address is to be proven.
+    pub(crate) fn handle_retry(&mut self, nonce: u64, cookie: Cookie, cx: &mut Context<'_>) -> bool {
+        let State::Handshake(greeting) = &mut self.state else {
+            return self.handle_apart_retry(nonce, cookie, cx);
+        };
+        if greeting.nonce != nonce || greeting.cookie == cookie {
+            return false;
+        }
+        cx.cookies.keep(self.peer, cookie);
+        self.say_hello(cx);
+        true
+    }
+
+    /// WELCOME: the session is open. Whether it was awaited.
+    pub(crate) fn handle_welcome(&mut self, welcome: &Welcome, cx: &mut Context<'_>) -> bool {
+        let State::Handshake(greeting) = &self.state else {
+            return false;
+        };
+        let Some(layout) = Layout::of(welcome.length).filter(|_| greeting.nonce == welcome.nonce) else {
+            return false;
+        };
+        // What the owner echoes is its word; the session is no older than it is.
+        let rtt = cx.now.since_wire_micros(welcome.echoed_at).min(cx.now.since(greeting.began));
+        let settings = flow_settings(welcome, rtt, cx);
+        self.flow = Some(Flow::new(settings, cx.rng.random(), Some(rtt), cx.now));
+        self.theirs = welcome.conversation;
+        self.length = welcome.length;
+        self.longest = welcome.max_datagram;
+        self.apart.granted = welcome.capabilities & APART != 0;
+        let complete = welcome.have >= layout.pieces();
+        self.has = if complete { RemotePieces::Everything } else { RemotePieces::nothing(layout.pieces()) };
+        self.state = State::Willing;
+        true
+    }
+
+    /// HELLO once more: the next one goes twice as late.
+    pub(super) fn say_hello_again(&mut self, cx: &mut Context<'_>) {
+        if let State::Handshake(greeting) = &mut self.state {
+            greeting.next_at =
+                cx.now + cx.settings.network.hello_timeout * 2u32.pow(greeting.tries.min(MAX_DOUBLINGS));
+            greeting.tries += 1;
+            self.say_hello(cx);
+        }
+    }
+
+    fn say_hello(&mut self, cx: &mut Context<'_>) {
+        let capabilities = self.capabilities(cx);
+        let State::Handshake(greeting) = &mut self.state else {
+            return;
+        };
+        greeting.cookie = cx.cookies.find(self.peer);
+        let hello = Hello {
+            nonce: greeting.nonce,
+            content: self.content,
+            node: cx.node,
+            conversation: self.ours,
+            capabilities,
+            sent_at: cx.now.wire_micros(),
+            cookie: greeting.cookie,
+        };
+        cx.send(self.peer, self.ours, &hello);
+    }
+}

@@ -1,0 +1,405 @@
+//! A node's conversation with a tracker that answers from a list.
+
+mod hostile;
+
+use config::NodeSettings;
+use messages::node_to_tracker::Permille;
+use messages::tracker_to_node::{
+    Goodbye, Owned as OwnedAnswer, RefusalCode, Refused, Registered, TrackerPing, Updated,
+};
+use messages::{Conversation, Datagram, Endpoint, Name, TrackerToNode};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+use super::*;
+use crate::buffers::Buffers;
+use crate::context::{Cookies, ReceiveBufferBudget, Routes};
+use crate::limiter::Limiter;
+use crate::output::Output;
+use crate::status::Counters;
+use crate::transport::mtud::PathMtus;
+
+/// An announcer and all that is lent to it.
+struct Fixture {
+    announce: TrackerClient,
+    settings: NodeSettings,
+    rng: StdRng,
+    routes: Routes,
+    buffers: Buffers,
+    cookies: Cookies,
+    paths: PathMtus,
+    credit: ReceiveBufferBudget,
+    limits: (Limiter, Limiter),
+    counters: Counters,
+    out: Output,
+    now: Timestamp,
+}
+
+fn tracker() -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 1], 12345))
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        Fixture::of(NodeId::from_bytes([7; 16]), 1)
+    }
+
+    fn of(node: NodeId, seed: u64) -> Fixture {
+        let now = Timestamp::ZERO + Duration::from_secs(1);
+        Fixture {
+            announce: TrackerClient::new(Some(tracker()), node, BootEpoch(3), now),
+            settings: NodeSettings::default(),
+            rng: StdRng::seed_from_u64(seed),
+            routes: Routes::default(),
+            buffers: Buffers::new(0),
+            cookies: Cookies::default(),
+            paths: PathMtus::new(0),
+            credit: ReceiveBufferBudget::new(0),
+            limits: (Limiter::new(None, now), Limiter::new(None, now)),
+            counters: Counters::default(),
+            out: Output::default(),
+            now,
+        }
+    }
+
+    fn with<T>(&mut self, act: impl FnOnce(&mut TrackerClient, &mut Context<'_>) -> T) -> T {
+        let cx = &mut Context {
+            now: self.now,
+            settings: &self.settings,
+            node: NodeId::from_bytes([7; 16]),
+            rng: &mut self.rng,
+            routes: &mut self.routes,
+            buffers: &mut self.buffers,
+            cookies: &mut self.cookies,
+            paths: &mut self.paths,
+            credit: &mut self.credit,
+            download_limit: &mut self.limits.0,
+            upload_limit: &mut self.limits.1,
+            counters: &mut self.counters,
+            out: &mut self.out,
+        };
+        act(&mut self.announce, cx)
+    }
+
+    /// What is said when it is polled now.
+    fn said(&mut self) -> Vec<(Conversation, NodeToTracker)> {
+        self.out.clear();
+        self.with(|announce, cx| announce.poll(cx));
+        let decode = |range: std::ops::Range<usize>| match Datagram::decode(&self.out.bytes[range]) {
+            Ok(Datagram::ToTracker(conversation, message)) => (conversation, message),
+            other => panic!("not for a tracker: {other:?}"),
+        };
+        self.out.datagrams.iter().map(|datagram| decode(datagram.range.clone())).collect()
+    }
+
+    fn said_one(&mut self) -> (Conversation, NodeToTracker) {
+        let mut said = self.said();
+        assert_eq!(said.len(), 1, "{said:?}");
+        said.remove(0)
+    }
+
+    fn answer(&mut self, conversation: Conversation, message: impl Into<TrackerToNode>) -> TrackerReply {
+        let message = message.into();
+        self.with(|announce, cx| announce.handle_message(tracker(), conversation, message, cx))
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    fn joined() -> Fixture {
+        let mut fixture = Fixture::new();
+        let (conversation, _) = fixture.said_one();
+        fixture.answer(conversation, registered(1, false));
+        fixture
+    }
+}
+
+fn registered(tracker_epoch: u64, resync: bool) -> Registered {
+    let observed = Endpoint::new(SocketAddr::from(([10, 0, 0, 2], 4)));
+    Registered { cookie: Cookie::from_bytes([9; 16]), tracker_epoch, interval_ms: 20_000, resync, observed }
+}
+
+fn entry(id: u8) -> OwnEntry {
+    OwnEntry {
+        content: ContentId::from_bytes([id; 32]),
+        length: 5,
+        permille: Permille::COMPLETE,
+        withdrawn: false,
+        name: Name::new("a").expect("a name"),
+    }
+}
+
+fn refused(code: RefusalCode, cookie: [u8; 16]) -> Refused {
+    Refused { code, retry_after_ms: 0, cookie: Cookie::from_bytes(cookie) }
+}
+
+#[test]
+fn an_unanswered_register_is_repeated_ever_more_rarely_and_never_later_than_the_heartbeat() {
+    let mut fixture = Fixture::new();
+    let mut sent_at = Vec::new();
+    while sent_at.len() < 12 {
+        sent_at.extend(fixture.said().iter().map(|_| fixture.now));
+        let wait = fixture.with(|announce, cx| announce.poll(cx));
+        assert!(wait.until > fixture.now && wait.until < Timestamp::NEVER, "{wait:?}");
+        fixture.now = wait.until;
+    }
+    let gaps: Vec<Duration> = sent_at.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+    assert!(gaps.iter().all(|gap| *gap <= KNOCK), "{gaps:?}");
+    assert!(*gaps.iter().max().expect("gaps") >= KNOCK * 4 / 5, "{gaps:?}");
+}
+
+#[test]
+fn a_refused_cookie_is_replaced_at_once() {
+    let mut fixture = Fixture::new();
+    let (conversation, _) = fixture.said_one();
+    fixture.answer(conversation, refused(RefusalCode::Cookie, [5; 16]));
+    let NodeToTracker::Register(register) = fixture.said_one().1 else { panic!("REGISTER is awaited") };
+    assert_eq!(register.asker.cookie, Cookie::from_bytes([5; 16]));
+}
+
+#[test]
+fn the_same_refused_cookie_does_not_start_a_storm() {
+    let mut fixture = Fixture::new();
+    let (conversation, _) = fixture.said_one();
+    fixture.answer(conversation, refused(RefusalCode::Cookie, [5; 16]));
+    fixture.said_one();
+    fixture.answer(conversation, refused(RefusalCode::Cookie, [5; 16]));
+    assert_eq!(fixture.said(), []);
+}
+
+#[test]
+fn what_is_owned_is_told_after_joining_and_once() {
+    let mut fixture = Fixture::new();
+    fixture.with(|announce, _| announce.own(entry(1)));
+    let (conversation, _) = fixture.said_one();
+    fixture.answer(conversation, registered(1, false));
+    let (conversation, message) = fixture.said_one();
+    assert!(matches!(message, NodeToTracker::Own(own) if own.entries.len() == 1));
+    let told = fixture.answer(conversation, OwnedAnswer { accepted: 1 });
+    assert!(matches!(told, TrackerReply::Announced(contents) if contents == [entry(1).content]));
+    fixture.wait(Duration::from_secs(1));
+    assert_eq!(fixture.said(), []);
+}
+
+#[test]
+fn a_tracker_that_has_forgotten_is_told_everything_again() {
+    let mut fixture = Fixture::joined();
+    fixture.with(|announce, _| announce.own(entry(1)));
+    let (conversation, _) = fixture.said_one();
+    fixture.answer(conversation, OwnedAnswer { accepted: 1 });
+    fixture.wait(Duration::from_secs(20));
+    let (conversation, message) = fixture.said_one();
+    assert!(matches!(message, NodeToTracker::Register(register) if register.contents == 1));
+    fixture.answer(conversation, registered(2, true));
+    assert!(matches!(fixture.said_one().1, NodeToTracker::Own(_)));
+}
+
+#[test]
+fn a_restarted_tracker_that_does_not_know_us_is_joined_again() {
+    let mut fixture = Fixture::joined();
+    let query = Query::Content(entry(1).content);
+    fixture.with(|announce, cx| announce.need(NeedTicket::Download(DownloadId(4)), query, cx));
+    let (need, _) = fixture.said_one();
+    fixture.answer(need, refused(RefusalCode::NotRegistered, [0; 16]));
+    let (conversation, message) = fixture.said_one();
+    assert!(matches!(message, NodeToTracker::Register(_)));
+    fixture.answer(conversation, registered(2, true));
+    let (again, _) = fixture.said_one();
+    assert_eq!(again, need);
+    let told = fixture.answer(again, Owners::Unknown { whole_in_ms: 0 });
+    assert!(matches!(
+        told,
+        TrackerReply::Owners(NeedTicket::Download(DownloadId(4)), Owners::Unknown { .. })
+    ));
+}
+
+#[test]
+fn credits_are_gathered_and_reported_once_each() {
+    let mut fixture = Fixture::joined();
+    let (content, owner) = (entry(1).content, NodeId::from_bytes([8; 16]));
+    let now = fixture.now;
+    fixture.with(|announce, _| {
+        announce.credit(content, owner, 10, now);
+        announce.credit(content, owner, 20, now);
+    });
+    assert_eq!(fixture.said(), []);
+    fixture.wait(Duration::from_secs(1));
+    let (conversation, message) = fixture.said_one();
+    let NodeToTracker::Update(update) = message else { panic!("UPDATE is awaited") };
+    assert_eq!((update.sequence, &update.credits[..]), (1, &[Credit { owner, bytes: 30 }][..]));
+    fixture.answer(conversation, Updated { sequence: 1 });
+    fixture.wait(Duration::from_secs(2));
+    assert_eq!(fixture.said(), []);
+}
+
+#[test]
+fn leaving_is_said_until_it_is_answered_and_takes_a_second_at_most() {
+    let mut fixture = Fixture::joined();
+    fixture.with(|announce, cx| announce.leave(cx));
+    let (conversation, message) = fixture.said_one();
+    assert!(matches!(message, NodeToTracker::Exit(_)));
+    assert!(!fixture.announce.has_left());
+    fixture.answer(conversation, Goodbye);
+    assert!(fixture.announce.has_left());
+
+    let mut unanswered = Fixture::joined();
+    unanswered.with(|announce, cx| announce.leave(cx));
+    unanswered.said();
+    unanswered.wait(LEAVE_PATIENCE);
+    unanswered.said();
+    assert!(unanswered.announce.has_left());
+}
+
+#[test]
+fn a_tracker_that_was_not_asked_is_not_silent() {
+    let mut fixture = Fixture::joined();
+    fixture.wait(Duration::from_secs(20));
+    assert_eq!(fixture.said().len(), 1);
+    fixture.wait(Duration::from_secs(1));
+    fixture.said();
+    assert!(fixture.announce.answers());
+}
+
+#[test]
+fn strangers_are_not_heard() {
+    let mut fixture = Fixture::new();
+    let (conversation, _) = fixture.said_one();
+    let stranger = SocketAddr::from(([10, 0, 0, 66], 12345));
+    let message = TrackerToNode::from(registered(1, false));
+    fixture.with(|announce, cx| announce.handle_message(stranger, conversation, message.clone(), cx));
+    fixture
+        .with(|announce, cx| announce.handle_message(tracker(), Conversation(!conversation.0), message, cx));
+    assert_eq!(fixture.counters.unexpected, 2);
+    assert!(!fixture.announce.answers());
+}
+
+#[test]
+fn a_tracker_s_ping_is_answered_in_the_conversation_of_a_register() {
+    let mut fixture = Fixture::new();
+    let (conversation, _) = fixture.said_one();
+    fixture.answer(conversation, registered(1, false));
+    for (asked_in, answers) in [(conversation, 1), (Conversation(conversation.0 ^ 1), 0)] {
+        fixture.out.clear();
+        fixture.answer(asked_in, TrackerPing { nonce: 5 });
+        assert_eq!(
+            fixture.out.datagrams.len(),
+            answers,
+            "it answers for itself, and for nobody who was here before"
+        );
+    }
+}
+
+/// The tracker asks the old place whether anybody is there; that is no news.
+#[test]
+fn a_node_that_is_put_off_asks_again_when_the_time_is_over_and_says_nothing_of_it() {
+    let mut fixture = Fixture::new();
+    let (conversation, _) = fixture.said_one();
+    let in_use = |millis| Refused { retry_after_ms: millis, ..refused(RefusalCode::IdInUse, [0; 16]) };
+    fixture.answer(conversation, in_use(1000));
+    assert_eq!(fixture.out.events, []);
+    fixture.wait(Duration::from_millis(999));
+    assert_eq!(fixture.said(), []);
+    fixture.wait(Duration::from_millis(1));
+    let (conversation, message) = fixture.said_one();
+    assert!(matches!(message, NodeToTracker::Register(_)), "{message:?}");
+    // The old place has answered.
+    fixture.answer(conversation, in_use(18_000));
+    assert_eq!(fixture.out.events, [Event::TrackerRefused { code: RefusalCode::IdInUse }]);
+    fixture.wait(Duration::from_secs(18));
+    let (conversation, _) = fixture.said_one();
+    fixture.answer(conversation, registered(1, false));
+    assert!(fixture.announce.answers());
+}
+
+#[test]
+fn a_silent_tracker_is_said_to_be_silent_once() {
+    let mut fixture = Fixture::joined();
+    let mut silent = 0;
+    for _ in 0..200 {
+        fixture.wait(Duration::from_millis(500));
+        fixture.said();
+        silent +=
+            fixture.out.events.iter().filter(|event| matches!(event, Event::TrackerSilent { .. })).count();
+    }
+    assert_eq!(silent, 1);
+    assert!(!fixture.announce.answers());
+}
+
+#[test]
+fn a_tracker_that_is_silent_while_the_node_leaves_is_no_news() {
+    let mut fixture = Fixture::joined();
+    // Something is asked just before, and the goodbye just before that would be told.
+    let query = Query::Content(entry(1).content);
+    fixture.with(|announce, cx| announce.need(NeedTicket::Download(DownloadId(4)), query, cx));
+    fixture.said();
+    for _ in 0..9 {
+        fixture.wait(Duration::from_millis(500));
+        fixture.said();
+    }
+    fixture.out.clear();
+    fixture.with(|announce, cx| announce.leave(cx));
+    for _ in 0..4 {
+        fixture.wait(Duration::from_millis(300));
+        fixture.said();
+        assert_eq!(fixture.out.events, []);
+    }
+}
+
+#[test]
+fn a_node_that_does_not_know_where_its_tracker_is_says_nothing_until_it_is_told() {
+    let mut fixture = Fixture::new();
+    fixture.announce = TrackerClient::new(None, NodeId::from_bytes([7; 16]), BootEpoch(3), fixture.now);
+    let query = Query::Content(entry(1).content);
+    fixture.with(|announce, cx| {
+        announce.own(entry(1));
+        announce.need(NeedTicket::Search(SearchId(1)), query.clone(), cx);
+        announce.need(NeedTicket::Download(DownloadId(4)), query, cx);
+    });
+    for _ in 0..100 {
+        assert_eq!(fixture.said(), []);
+        let failed = Event::SearchFailed { search: SearchId(1) };
+        assert!(fixture.out.events.iter().all(|event| *event == failed), "{:?}", fixture.out.events);
+        fixture.wait(Duration::from_secs(1));
+    }
+    let wait = fixture.with(|announce, cx| announce.poll(cx));
+    assert_eq!(wait.until, Timestamp::NEVER, "nothing is due for one who cannot be asked");
+    fixture.with(|announce, cx| announce.use_tracker(tracker(), cx));
+    let (conversation, message) = fixture.said_one();
+    assert!(matches!(message, NodeToTracker::Register(_)));
+    fixture.answer(conversation, registered(1, false));
+    let said: Vec<NodeToTracker> = fixture.said().into_iter().map(|(_, message)| message).collect();
+    assert!(matches!(said.as_slice(), [NodeToTracker::Need(_), NodeToTracker::Own(_)]), "{said:?}");
+    assert!(fixture.announce.answers());
+}
+
+#[test]
+fn who_leaves_without_ever_having_known_its_tracker_has_left_at_once() {
+    let mut fixture = Fixture::new();
+    fixture.announce = TrackerClient::new(None, NodeId::from_bytes([7; 16]), BootEpoch(3), fixture.now);
+    fixture.said();
+    fixture.with(|announce, cx| announce.leave(cx));
+    assert!(fixture.announce.has_left());
+}
+
+#[test]
+fn what_a_silent_tracker_was_asked_is_asked_at_once_where_it_has_moved_to() {
+    let mut fixture = Fixture::joined();
+    let query = Query::Content(entry(1).content);
+    fixture.with(|announce, cx| announce.need(NeedTicket::Download(DownloadId(4)), query, cx));
+    while fixture.announce.answers() {
+        fixture.said();
+        fixture.wait(Duration::from_millis(500));
+    }
+    let moved = SocketAddr::from(([10, 0, 0, 7], 12345));
+    fixture.with(|announce, cx| announce.use_tracker(moved, cx));
+    let (conversation, message) = fixture.said_one();
+    assert!(matches!(message, NodeToTracker::Register(_)));
+    assert_eq!(fixture.out.datagrams[0].to, moved);
+    let answer = TrackerToNode::from(registered(1, false));
+    fixture.with(|announce, cx| announce.handle_message(tracker(), conversation, answer.clone(), cx));
+    assert!(!fixture.announce.answers(), "it is not there any more");
+    fixture.with(|announce, cx| announce.handle_message(moved, conversation, answer, cx));
+    assert!(fixture.announce.answers());
+    assert!(matches!(fixture.said_one().1, NodeToTracker::Need(_)));
+}

@@ -1,0 +1,69 @@
+//! What losses say about datagrams longer than the base size: whether all of them vanish while the flow goes on.
+//!
+//! A path may stop carrying what it carried, and say nothing (a black hole, RFC 8899 §4.3). Then long segments are lost
+//! and short ones, the ends of ranges, arrive. A single lost burst says nothing: queues are full now and then.
+
+use messages::limits::BASE_DATAGRAM;
+use messages::{CHUNK_HEADER, Timestamp};
+
+use super::outstanding::Outstanding;
+
+/// The payload of a datagram of the base size: what is no longer proves nothing about longer ones.
+const BASE_SEGMENT: u16 = (BASE_DATAGRAM - CHUNK_HEADER) as u16;
+/// Long segments in a row of which none arrives, while what was asked for later does: at 20 % random loss one in 400,000,
+const MAX_LOST: u32 = 8;
+/// and bursts that they are of: one alone finds a queue full, and its short end may still fit (quinn's threshold).
+const MAX_BURSTS: u32 = 3;
+/// Or timeouts in a row: one is what the end of a window lost to a full queue looks like.
+const MAX_TIMEOUTS: u32 = 2;
+
+/// What became of long segments lately.
+#[derive(Debug, Default)]
+pub(super) struct BlackHoleDetector {
+    /// The latest segment that arrived and was long.
+    arrived: u64,
+    /// Bursts asked for since then that were overtaken and gave no long segment, and the segments that they lost.
+    bursts: u32,
+    lost: u32,
+    /// When the last long segments were asked for that are lost.
+    asked_at: Option<Timestamp>,
+    /// Timeouts since then that lost long segments.
+    timeouts: u32,
+}
+
+impl BlackHoleDetector {
+    /// A segment arrived, `length` bytes long.
+    pub(super) fn on_arrived(&mut self, ordinal: u64, length: usize) {
+        if length > usize::from(BASE_SEGMENT) {
+            *self = BlackHoleDetector { arrived: self.arrived.max(ordinal), ..BlackHoleDetector::default() };
+        }
+    }
+
+    /// So many bytes of `burst` were overtaken, and are lost.
+    pub(super) fn on_overtaken(&mut self, burst: &Outstanding, bytes: u32) {
+        if bytes > 0 && burst.segment() > BASE_SEGMENT && burst.first_ordinal() > self.arrived {
+            self.bursts += 1;
+            self.lost += bytes.div_ceil(burst.segment().into());
+            self.asked_at = self.asked_at.max(Some(burst.asked_at()));
+        }
+    }
+
+    /// Nothing at all arrived for too long; the last of all that was asked for had such segments.
+    pub(super) fn on_timeout(&mut self, segment: u16, asked_at: Timestamp) {
+        if segment > BASE_SEGMENT {
+            self.timeouts += 1;
+            self.asked_at = self.asked_at.max(Some(asked_at));
+        }
+    }
+
+    /// When the last of so many long segments was asked for that there must be a reason for their loss; once.
+    pub(super) fn take(&mut self) -> Option<Timestamp> {
+        let overtaken = self.bursts >= MAX_BURSTS && self.lost >= MAX_LOST;
+        if !overtaken && self.timeouts < MAX_TIMEOUTS {
+            return None;
+        }
+        let asked_at = self.asked_at;
+        *self = BlackHoleDetector { arrived: self.arrived, ..BlackHoleDetector::default() };
+        asked_at
+    }
+}

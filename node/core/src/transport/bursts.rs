@@ -1,0 +1,213 @@
+//! The bursts that were asked for, in the order of their requests: which request is which, and how much is outstanding.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use messages::Timestamp;
+use messages::node_to_node::ByteRange;
+
+use super::burst_size::Lost;
+use super::outstanding::Outstanding;
+
+/// Finished bursts are remembered for this many round trips, to tell late segments from strangers' ones.
+const REMEMBERED_RTTS: u32 = 3;
+/// And for this long at least: a path may become slower all at once.
+const MIN_REMEMBERED: Duration = Duration::from_secs(10);
+/// No more finished bursts than this are remembered.
+const REMEMBERED_BURSTS: usize = 4096;
+
+/// Bursts by request number.
+#[derive(Debug)]
+pub(super) struct Bursts {
+    bursts: VecDeque<Outstanding>,
+    /// The request number of the next burst; that of `bursts[i]` is this minus their count plus `i`.
+    next_request: u32,
+    /// Every burst before this request is finished: they are kept for late segments only.
+    first_unfinished: u32,
+    /// Segments asked for so far: the order in which they should arrive.
+    next_ordinal: u64,
+    /// Bytes that have neither arrived nor been given up.
+    outstanding: u32,
+    /// Bursts of which something is still expected.
+    unfinished: u32,
+}
+
+impl Bursts {
+    /// None yet; the first will have the number `first_request`.
+    pub(super) fn new(first_request: u32) -> Bursts {
+        Bursts {
+            bursts: VecDeque::new(),
+            next_request: first_request,
+            first_unfinished: first_request,
+            next_ordinal: 0,
+            outstanding: 0,
+            unfinished: 0,
+        }
+    }
+
+    /// Bytes that have neither arrived nor been given up.
+    pub(super) fn outstanding(&self) -> u32 {
+        self.outstanding
+    }
+
+    /// Bursts of which something is still expected.
+    pub(super) fn unfinished(&self) -> u32 {
+        self.unfinished
+    }
+
+    /// Segments asked for so far: the ordinal of the next one.
+    pub(super) fn next_ordinal(&self) -> u64 {
+        self.next_ordinal
+    }
+
+    /// One more; its request number.
+    pub(super) fn push(&mut self, burst: Outstanding) -> u32 {
+        let request = self.next_request;
+        self.next_request = self.next_request.wrapping_add(1);
+        self.next_ordinal += u64::from(burst.segments());
+        self.outstanding += burst.range().length();
+        self.unfinished += 1;
+        self.bursts.push_back(burst);
+        request
+    }
+
+    /// The latest one and its request number.
+    pub(super) fn last(&self) -> Option<(u32, &Outstanding)> {
+        Some((self.next_request.wrapping_sub(1), self.bursts.back()?))
+    }
+
+    /// What was asked for as `request`.
+    pub(super) fn get_mut(&mut self, request: u32) -> Option<&mut Outstanding> {
+        let index = self.index_of(request)?;
+        self.bursts.get_mut(index)
+    }
+
+    /// Bytes of a burst arrived that were outstanding; `finished`: they were its last.
+    pub(super) fn on_arrived(&mut self, bytes: u32, finished: bool) {
+        self.outstanding -= bytes;
+        self.unfinished -= u32::from(finished);
+    }
+
+    /// Nothing of `request` is expected any more: its range, and how many bytes of it were; `None` when none were.
+    pub(super) fn give_up(&mut self, request: u32) -> Option<(ByteRange, u32)> {
+        let burst = self.get_mut(request)?;
+        let range = burst.range();
+        let lost = burst.give_up_all();
+        self.on_arrived(lost, lost > 0);
+        (lost > 0).then_some((range, lost))
+    }
+
+    /// Nothing that `fits` is expected any more: the requests of which anything was, and how many bytes.
+    pub(super) fn withdraw(&mut self, fits: impl Fn(&ByteRange) -> bool) -> (Vec<u32>, u32) {
+        let (mut requests, mut bytes) = (Vec::new(), 0);
+        let from = self.unfinished_from();
+        let first = self.next_request.wrapping_sub(self.bursts.len() as u32);
+        for (index, burst) in self.bursts.iter_mut().enumerate().skip(from) {
+            if !fits(&burst.range()) {
+                continue;
+            }
+            let lost = burst.withdraw();
+            if lost > 0 {
+                requests.push(first.wrapping_add(index as u32));
+                bytes += lost;
+            }
+        }
+        self.outstanding -= bytes;
+        self.unfinished -= requests.len() as u32;
+        (requests, bytes)
+    }
+
+    /// The requests of which anything is expected.
+    pub(super) fn expected(&self) -> impl Iterator<Item = (u32, ByteRange)> {
+        let first = self.next_request.wrapping_sub(self.bursts.len() as u32);
+        let open = self.bursts.iter().enumerate().skip(self.unfinished_from());
+        open.filter(|(_, burst)| !burst.is_finished())
+            .map(move |(index, burst)| (first.wrapping_add(index as u32), burst.range()))
+    }
+
+    /// Nothing is expected any more: what was is appended to `lost`, and `gone` is told of each burst of which anything was.
+    pub(super) fn give_up_everything(
+        &mut self,
+        lost: &mut Vec<ByteRange>,
+        mut gone: impl FnMut(&Outstanding),
+    ) {
+        let from = self.unfinished_from();
+        for burst in self.bursts.range_mut(from..) {
+            let bytes = burst.give_up(u64::MAX, lost);
+            self.outstanding -= bytes;
+            self.unfinished -= u32::from(bytes > 0);
+            if bytes > 0 {
+                gone(burst);
+            }
+        }
+    }
+
+    /// Gives up the segments before ordinal `before` of each burst that `due` says it is time for, appends them to
+    /// `lost`, and tells `gone` how many bytes of which burst they were. Where in their bursts they were.
+    pub(super) fn give_up_before(
+        &mut self,
+        before: u64,
+        lost: &mut Vec<ByteRange>,
+        mut due: impl FnMut(&mut Outstanding) -> bool,
+        mut gone: impl FnMut(&Outstanding, u32),
+    ) -> Lost {
+        let mut places = Lost::default();
+        let from = self.skip_finished();
+        for burst in self.bursts.range_mut(from..) {
+            if burst.first_ordinal() >= before {
+                break;
+            }
+            if burst.has_gap(before) && due(burst) {
+                let known = burst.given_up();
+                let bytes = burst.give_up(before, lost);
+                gone(burst, bytes);
+                self.outstanding -= bytes;
+                self.unfinished -= u32::from(bytes > 0 && burst.is_finished());
+                let Lost { beginnings, ends } = burst.lost_since(known);
+                places.beginnings += beginnings;
+                places.ends += ends;
+            }
+        }
+        places
+    }
+
+    /// Those of which something may still be expected, oldest first.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Outstanding> {
+        self.bursts.range(self.unfinished_from()..)
+    }
+
+    /// Drops finished bursts from the front, once no late segment of theirs is to be expected.
+    pub(super) fn forget(&mut self, rtt: Duration, now: Timestamp) {
+        let remembered = (rtt * REMEMBERED_RTTS).max(MIN_REMEMBERED);
+        while let Some(first) = self.bursts.front() {
+            let old = now.since(first.asked_at()) > remembered || self.bursts.len() > REMEMBERED_BURSTS;
+            if !(first.is_complete() || first.is_finished() && old) {
+                break;
+            }
+            self.bursts.pop_front();
+        }
+    }
+
+    /// Where the bursts begin of which something may still be expected.
+    fn unfinished_from(&self) -> usize {
+        if self.first_unfinished == self.next_request {
+            return self.bursts.len();
+        }
+        // Older than all that is remembered: from the start.
+        self.index_of(self.first_unfinished).unwrap_or(0)
+    }
+
+    fn skip_finished(&mut self) -> usize {
+        let mut index = self.unfinished_from();
+        while self.bursts.get(index).is_some_and(Outstanding::is_finished) {
+            index += 1;
+        }
+        self.first_unfinished = self.next_request.wrapping_sub((self.bursts.len() - index) as u32);
+        index
+    }
+
+    fn index_of(&self, request: u32) -> Option<usize> {
+        let behind = self.next_request.wrapping_sub(request);
+        self.bursts.len().checked_sub(usize::try_from(behind).ok()?).filter(|_| behind > 0)
+    }
+}

@@ -1,0 +1,103 @@
+//! Whether bursts arrive whole, or segmentation offload is silently broken on the way: bursts are lost from some segment
+//! on while datagrams that are sent one by one arrive.
+//!
+//! ```text
+//!   Bursts ──8 in a row break──▶ Singles ──most of 16 arrive──▶ Again ──3 more break──▶ Broken
+//!     ▲                             │ else                        │ one does not
+//!     ╰─────────────────────────────┴─────────────────────────────╯
+//! ```
+//!
+//! A burst breaks when all is lost behind as many of its first segments as arrived of the one that broke before it: a full
+//! queue takes other parts of each.
+//! So loss, full queues and outages, which take single datagrams as well, are not taken for it.
+
+use messages::Timestamp;
+
+use super::outstanding::Outstanding;
+
+/// Bursts in a row that break. What is no longer than that which arrived of them says nothing.
+const SUSPICIOUS: u32 = 8;
+/// Single segments that are asked for then,
+const SINGLES: u32 = 16;
+/// and how many of them have to arrive.
+const MAX_OF_THEM: u32 = 12;
+/// Bursts that are asked for to make sure.
+const SURE: u32 = 3;
+
+/// What bursts did lately; what was asked for before `since` tells nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GsoProbe {
+    Bursts { broken: Broken },
+    Singles { since: Timestamp, broken: Broken, arrived: u32, lost: u32 },
+    Again { since: Timestamp, broken: Broken },
+    Broken,
+}
+
+/// Bursts that broke one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Broken {
+    count: u32,
+    /// How many segments of the last one arrived.
+    arrived: u32,
+}
+
+impl Broken {
+    /// Nothing more is expected of `burst`.
+    fn and(self, burst: &Outstanding) -> Broken {
+        let (segments, arrived) = (burst.segments(), burst.arrived());
+        let breaks = arrived < segments && burst.arrived_is_first();
+        match breaks {
+            true if arrived == self.arrived => Broken { count: self.count + 1, arrived },
+            true => Broken { count: 1, arrived },
+            false if segments <= self.arrived => self,
+            false => Broken::default(),
+        }
+    }
+}
+
+impl Default for GsoProbe {
+    fn default() -> GsoProbe {
+        GsoProbe::Bursts { broken: Broken::default() }
+    }
+}
+
+impl GsoProbe {
+    /// Whether single segments are to be asked for, to see how they fare.
+    pub(super) fn wants_singles(self) -> bool {
+        matches!(self, GsoProbe::Singles { .. })
+    }
+
+    /// A segment arrived that had been given up: it was late, not lost.
+    pub(super) fn on_late(&mut self) {
+        if *self != GsoProbe::Broken {
+            *self = GsoProbe::default();
+        }
+    }
+
+    /// Nothing more is expected of `burst`.
+    pub(super) fn on_finished(&mut self, burst: &Outstanding, now: Timestamp) {
+        let (is_single, asked_at) = (burst.segments() == 1, burst.asked_at());
+        *self = match *self {
+            GsoProbe::Bursts { broken } if !is_single => match broken.and(burst) {
+                broken if broken.count >= SUSPICIOUS => {
+                    GsoProbe::Singles { since: now, broken, arrived: 0, lost: 0 }
+                }
+                broken => GsoProbe::Bursts { broken },
+            },
+            GsoProbe::Singles { since, broken, arrived, lost } if is_single && asked_at >= since => {
+                let (arrived, lost) = (arrived + burst.arrived(), lost + 1 - burst.arrived());
+                match arrived + lost >= SINGLES {
+                    true if arrived >= MAX_OF_THEM => GsoProbe::Again { since: now, broken },
+                    true => GsoProbe::default(),
+                    false => GsoProbe::Singles { since, broken, arrived, lost },
+                }
+            }
+            GsoProbe::Again { since, broken } if !is_single && asked_at >= since => match broken.and(burst) {
+                broken if broken.count >= SUSPICIOUS + SURE => GsoProbe::Broken,
+                Broken { count: 0, .. } => GsoProbe::default(),
+                broken => GsoProbe::Again { since, broken },
+            },
+            unchanged => unchanged,
+        };
+    }
+}

@@ -1,0 +1,359 @@
+//! The downloader's side of one path: what was asked of an owner and has not arrived, what is lost, how fast to ask.
+//!
+//! A flow knows no pieces: the ranges that it asks for are opaque to it, and lost ones are given back.
+//!
+//! ```text
+//!   ask(range) ──▶ outstanding burst ──▶ every segment arrived            (a sample for rate control)
+//!                        ├── three later segments arrived first ─▶ lost   (RFC 9002 §6.1.1's packet threshold)
+//!                        └── nothing arrived for a timeout ─▶ all lost     (RFC 9002 §6.2, RFC 6298)
+//! ```
+//!
+//! `bursts` is the table of what was asked for, `outstanding` one line of it; `loss` says what is lost, `timing` when
+//! an answer is due, `delivery` how fast they come, `pacing` when to ask for more.
+
+mod bbr;
+mod black_hole;
+mod burst_size;
+mod bursts;
+mod delivery_rate;
+mod gso_probe;
+mod loss;
+pub(crate) mod mtud;
+mod outstanding;
+mod pacer;
+mod rtt;
+mod timing;
+
+use std::time::Duration;
+
+use messages::node_to_node::ByteRange;
+use messages::{ChunkHeader, HOLD_UNIT_MICROS, PieceIndex, Timestamp};
+
+use crate::output::{Reason, Wait};
+use crate::transport::bbr::RateControl;
+use black_hole::BlackHoleDetector;
+use burst_size::BurstSize;
+use bursts::Bursts;
+use delivery_rate::Delivery;
+use gso_probe::GsoProbe;
+use loss::LossDetection;
+use outstanding::Outstanding;
+use pacer::Pacer;
+use timing::Timing;
+
+/// What a CHUNK was to the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// It was asked for and had not arrived; `late`: it had been given up.
+    Asked { late: bool },
+    /// It had arrived before.
+    Again,
+    /// It was never asked for, or is not what was asked for.
+    Stranger,
+}
+
+/// What a flow may ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlowSettings {
+    /// Bytes of payload in each CHUNK.
+    pub(crate) segment: u16,
+    /// Bytes that may be outstanding before anything is known.
+    pub(crate) first_window: u32,
+    /// Bytes that may be outstanding however slow the path is.
+    pub(crate) least_window: u32,
+    /// Bytes that may ever be outstanding.
+    pub(crate) most_outstanding: u32,
+    /// Bytes that one burst may have.
+    pub(crate) longest_burst: u32,
+    /// Bursts that may be outstanding.
+    pub(crate) most_bursts: u32,
+}
+
+/// One path's outstanding bursts and their timing.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    settings: FlowSettings,
+    bursts: Bursts,
+    loss: LossDetection,
+    timing: Timing,
+    delivery: Delivery,
+    pacing: Pacer,
+    evidence: BlackHoleDetector,
+    wholeness: GsoProbe,
+    shape: BurstSize,
+    rate: RateControl,
+}
+
+impl Flow {
+    /// A flow over a path whose handshake took `rtt`. Its first request has the number `first_request`.
+    pub(crate) fn new(
+        settings: FlowSettings,
+        first_request: u32,
+        rtt: Option<Duration>,
+        now: Timestamp,
+    ) -> Flow {
+        let least = settings.least_window.max(4 * u32::from(settings.segment));
+        let mut rate = RateControl::new(
+            settings.first_window,
+            least,
+            settings.most_outstanding.max(least),
+            first_request,
+            now,
+        );
+        let mut timing = Timing::new(now);
+        if let Some(rtt) = rtt {
+            rate.on_rtt(rtt, now);
+            timing.on_answer(rtt, None, now);
+        }
+        Flow {
+            settings,
+            bursts: Bursts::new(first_request),
+            loss: LossDetection::new(),
+            timing,
+            delivery: Delivery::new(now),
+            pacing: Pacer::new(now),
+            evidence: BlackHoleDetector::default(),
+            wholeness: GsoProbe::default(),
+            shape: BurstSize::new(),
+            rate,
+        }
+    }
+
+    /// Bytes asked for that have neither arrived nor been given up.
+    pub(crate) fn outstanding(&self) -> u32 {
+        self.bursts.outstanding()
+    }
+
+    /// Since when the oldest of what is outstanding has been waited for.
+    pub(crate) fn waits_since(&self) -> Option<Timestamp> {
+        self.bursts.open().find(|burst| !burst.is_finished()).map(Outstanding::asked_at)
+    }
+
+    /// Bytes of payload in each CHUNK.
+    pub(crate) fn segment(&self) -> u16 {
+        self.settings.segment
+    }
+
+    /// From now on CHUNKs with `segment` bytes of payload are asked for, in bursts of up to `longest_burst` bytes. What is
+    /// under way keeps its size.
+    pub(crate) fn use_segments(&mut self, segment: u16, longest_burst: u32) {
+        (self.settings.segment, self.settings.longest_burst) = (segment, longest_burst);
+    }
+
+    /// When the last of the long segments was asked for of which none arrives any more, if that is so; told once.
+    pub(crate) fn take_vanished(&mut self) -> Option<Timestamp> {
+        self.evidence.take()
+    }
+
+    /// Whether single segments are to be asked for, to see whether they arrive where bursts do not.
+    pub(crate) fn wants_singles(&self) -> bool {
+        self.wholeness.wants_singles()
+    }
+
+    /// From now on bursts are sent apart: how they fare is found out anew.
+    pub(crate) fn on_apart(&mut self) {
+        self.wholeness = GsoProbe::default();
+    }
+
+    /// Whether bursts do not arrive whole and single segments do.
+    pub(crate) fn breaks_bursts(&self) -> bool {
+        self.wholeness == GsoProbe::Broken
+    }
+
+    /// The smoothed round-trip time, owner's queue included.
+    pub(crate) fn smoothed_rtt(&self) -> Option<Duration> {
+        self.timing.smoothed()
+    }
+
+    /// The lowest round-trip time lately, owner's queue excluded.
+    pub(crate) fn min_rtt(&self) -> Option<Duration> {
+        self.rate.min_rtt()
+    }
+
+    /// The path's rate as the model has it, in bytes a second; 0 before anything is known.
+    pub(crate) fn rate(&self) -> u64 {
+        self.rate.rate()
+    }
+
+    /// The timeout as it is after an arrival: what the path takes, not how often it failed.
+    pub(crate) fn unbacked_timeout(&self) -> Duration {
+        self.timing.unbacked_timeout()
+    }
+
+    /// How long the next range may be, in bytes: 0 while the window is full. Whole segments, but for a piece's end.
+    pub(crate) fn room(&self) -> u32 {
+        // However little the path takes, one segment can be on its way while the next is asked for.
+        let window = self.rate.window().max(2 * u32::from(self.settings.segment));
+        let room = window.saturating_sub(self.outstanding());
+        let burst = self.burst();
+        // A burst that does not fit yet waits for room, so that a fast path is not asked in crumbs.
+        let crumb = room < burst && self.outstanding() > 0 && room < window / 4;
+        if crumb || self.bursts.unfinished() >= self.settings.most_bursts { 0 } else { burst.min(room) }
+    }
+
+    /// How long one burst should be, in bytes.
+    fn burst(&self) -> u32 {
+        let segment = u32::from(self.settings.segment);
+        self.pacing.burst(&self.rate, segment, self.shape.longest(segment, self.settings.longest_burst))
+    }
+
+    /// When the pacing allows the next range: now or before, if it does.
+    pub(crate) fn ready_at(&self) -> Timestamp {
+        self.pacing.next_at()
+    }
+
+    /// There was room to ask, and nothing to ask for: rate samples are lower bounds until the window fills again.
+    pub(crate) fn on_nothing_to_ask(&mut self) {
+        self.delivery.on_nothing_to_ask(self.bursts.outstanding());
+    }
+
+    /// `range` is asked for now; its request number.
+    pub(crate) fn ask(&mut self, range: ByteRange, now: Timestamp) -> u32 {
+        if self.outstanding() == 0 {
+            self.timing.on_heard(now);
+            self.delivery.on_idle_ends(now);
+        }
+        let burst = Outstanding::new(range, self.settings.segment, self.bursts.next_ordinal(), now);
+        let request = self.bursts.push(burst.marked(self.delivery.mark()));
+        self.pacing.on_asked(range.length(), &self.rate, now);
+        request
+    }
+
+    /// The range of the latest request, while nothing of it has arrived: it is repeated in the next REQUEST, so that
+    /// a lost REQUEST does not cost a round trip.
+    pub(crate) fn repeatable(&self) -> Option<(u32, ByteRange)> {
+        let (request, last) = self.bursts.last()?;
+        // In one REQUEST all segments have one size.
+        let repeats = last.is_untouched() && last.segment() == self.settings.segment;
+        repeats.then(|| (request, last.range()))
+    }
+
+    /// A CHUNK of this session arrived, with `length` bytes of payload.
+    pub(crate) fn handle_chunk(&mut self, header: &ChunkHeader, length: usize, now: Timestamp) -> Arrival {
+        let Some(burst) = self.bursts.get_mut(header.request) else {
+            return Arrival::Stranger;
+        };
+        let arrival = burst.handle_segment(header, length);
+        let Arrival::Asked { late } = arrival else {
+            return arrival;
+        };
+        let bytes = length as u32;
+        let (asked_at, ordinal, finished) =
+            (burst.asked_at(), burst.ordinal(header.index), burst.is_finished());
+        if late {
+            self.wholeness.on_late();
+        } else if finished {
+            self.wholeness.on_finished(burst, now);
+        }
+        self.timing.on_arrived(now);
+        // Late ones too: each request has its own number, so it is clear which one is answered.
+        if header.index == 0 {
+            let hold = Duration::from_micros(u64::from(header.hold) * HOLD_UNIT_MICROS);
+            let path = now.since(asked_at).saturating_sub(hold);
+            // A longer hold than can be told may be any.
+            let told = (header.hold < u16::MAX).then_some(hold);
+            self.timing.on_answer(if told.is_some() { path } else { path + hold }, told, now);
+            self.rate.on_rtt(path.max(Duration::from_micros(1)), now);
+        }
+        let min_rtt = self.rate.min_rtt().unwrap_or_default();
+        // Of what came late it is not known when it was sent.
+        let tells = !late && burst.tells_rate(header.index);
+        let sample = self.delivery.on_arrived(bytes, burst, tells, min_rtt, now);
+        if late {
+            self.loss.on_late(min_rtt, self.timing.smoothed().unwrap_or_default(), now);
+            self.rate.on_late(bytes);
+        } else {
+            self.bursts.on_arrived(bytes, finished);
+        }
+        self.loss.on_arrived(ordinal);
+        self.evidence.on_arrived(ordinal, length);
+        self.rate.on_delivered(bytes, self.bursts.outstanding());
+        if let Some(sample) = sample {
+            self.rate.on_sample(sample, self.bursts.outstanding(), now);
+        }
+        Arrival::Asked { late }
+    }
+
+    /// The owner will not answer `request`: its range, and how many bytes of it were still expected; `None` when none
+    /// were.
+    pub(crate) fn give_up(&mut self, request: u32) -> Option<(ByteRange, u32)> {
+        self.rate.on_refused();
+        self.bursts.give_up(request)
+    }
+
+    /// The same, when it says nothing about the path: the owner serves others.
+    pub(crate) fn take_back(&mut self, request: u32) -> Option<(ByteRange, u32)> {
+        let taken = self.bursts.give_up(request);
+        // What was not sent does not show how fast the path is.
+        self.delivery.on_nothing_to_ask(self.bursts.outstanding());
+        taken
+    }
+
+    /// What was asked for of the pieces that are `unwanted` is no longer wanted: the requests that the owner need not answer, and how many bytes
+    /// of them were outstanding.
+    pub(crate) fn withdraw(&mut self, unwanted: impl Fn(PieceIndex) -> bool) -> (Vec<u32>, u32) {
+        let withdrawn = self.bursts.withdraw(|range| unwanted(range.piece()));
+        if withdrawn.1 > 0 {
+            // What was not sent does not show how fast the path is.
+            self.delivery.on_nothing_to_ask(self.bursts.outstanding());
+        }
+        withdrawn
+    }
+
+    /// The requests that the owner has not answered in full, and for what they are.
+    pub(crate) fn expected(&self) -> impl Iterator<Item = (u32, ByteRange)> {
+        self.bursts.expected()
+    }
+
+    /// Everything that is outstanding, which is no longer expected.
+    pub(crate) fn give_up_everything(&mut self, lost: &mut Vec<ByteRange>) {
+        self.bursts.give_up_everything(lost, |_| {});
+    }
+
+    /// Finds what is lost by `now`, and appends it to `lost`. Whether the whole window timed out.
+    pub(crate) fn detect_loss(&mut self, now: Timestamp, lost: &mut Vec<ByteRange>) -> bool {
+        let (known, segment) = (lost.len(), u32::from(self.settings.segment));
+        let (evidence, wholeness) = (&mut self.evidence, &mut self.wholeness);
+        let places = self.loss.detect(&mut self.bursts, now, lost, |burst, bytes| {
+            evidence.on_overtaken(burst, bytes);
+            if bytes > 0 && burst.is_finished() {
+                wholeness.on_finished(burst, now);
+            }
+        });
+        if lost.len() > known {
+            lost[known..].iter().for_each(|range| self.rate.on_lost(range.length()));
+            if self.rate.is_settled() {
+                self.shape.on_lost(places, self.burst(), segment, now);
+            }
+        }
+        self.shape.lengthen(segment, self.settings.longest_burst, now);
+        let timed_out = self.outstanding() > 0 && now >= self.timeout_at();
+        if timed_out {
+            let wholeness = &mut self.wholeness;
+            self.bursts.give_up_everything(lost, |burst| wholeness.on_finished(burst, now));
+            self.timing.on_timeout();
+            if let Some((_, last)) = self.bursts.last() {
+                self.evidence.on_timeout(last.segment(), last.asked_at());
+            }
+            self.rate.on_timeout();
+        }
+        self.bursts.forget(self.timing.smoothed().unwrap_or_default(), now);
+        timed_out
+    }
+
+    fn timeout_at(&self) -> Timestamp {
+        self.timing.timeout_at(self.waits_since().unwrap_or(Timestamp::ZERO))
+    }
+
+    /// When [`Flow::detect_loss`] should be called although nothing arrives.
+    pub(crate) fn next_timer(&self) -> Wait {
+        if self.outstanding() == 0 {
+            return Wait::IDLE;
+        }
+        let until = self.timeout_at().min(self.loss.next_at(&self.bursts).unwrap_or(Timestamp::NEVER));
+        Wait { until, reason: Reason::LossTimer }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! How requests are spread: how long a burst is, and when the next one may be asked for.
+
+use std::time::Duration;
+
+use messages::Timestamp;
+
+use crate::transport::bbr::RateControl;
+
+/// How much may be asked for at once although the pacing would spread it: what a coarse timer needs.
+const SLACK: Duration = Duration::from_millis(2);
+/// The pacing never holds the next range up for longer.
+const MAX_PACE: Duration = Duration::from_secs(1);
+/// A burst lasts about this long at the path's rate (reference figures: 1.5 ms).
+const BURST_TIME: Duration = Duration::from_micros(1500);
+/// Before the rate is known, it is this part of the window.
+const WINDOW_PARTS: u32 = 16;
+
+/// When the next range may be asked for.
+#[derive(Debug)]
+pub(super) struct Pacer {
+    next_at: Timestamp,
+}
+
+impl Pacer {
+    pub(super) fn new(now: Timestamp) -> Pacer {
+        Pacer { next_at: now }
+    }
+
+    /// When the next range may be asked for.
+    pub(super) fn next_at(&self) -> Timestamp {
+        self.next_at
+    }
+
+    /// How long one burst should be, in bytes: a few segments at least, for what each one costs.
+    pub(super) fn burst(&self, rate: &RateControl, segment: u32, longest: u32) -> u32 {
+        let burst = match rate.rate() {
+            0 => rate.window() / WINDOW_PARTS,
+            rate => {
+                let bytes = u128::from(rate) * BURST_TIME.as_nanos() / 1_000_000_000;
+                u32::try_from(bytes).unwrap_or(u32::MAX)
+            }
+        };
+        burst.max(2 * segment).min(longest)
+    }
+
+    /// `bytes` are asked for now.
+    pub(super) fn on_asked(&mut self, bytes: u32, rate: &RateControl, now: Timestamp) {
+        let Some(rate) = rate.pacing() else {
+            return;
+        };
+        let takes = Duration::from_nanos((u128::from(bytes) * 1_000_000_000 / u128::from(rate)) as u64);
+        // A rate that is far too low is found out by asking, not by waiting.
+        self.next_at = (self.next_at.max(now - SLACK) + takes).min(now + MAX_PACE);
+    }
+}

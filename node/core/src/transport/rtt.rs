@@ -1,0 +1,71 @@
+//! Round-trip times, smoothed (RFC 6298), and the timeout that follows from them.
+
+use std::time::Duration;
+
+use messages::Timestamp;
+
+/// Before anything was measured.
+const INITIAL_TIMEOUT: Duration = Duration::from_millis(500);
+/// A timeout is never shorter: a host may be busy that long.
+const MIN_TIMEOUT: Duration = Duration::from_millis(30);
+/// Nor longer, doubled or not.
+const MAX_TIMEOUT: Duration = Duration::from_secs(2);
+/// What scheduling and timers add on both sides.
+const GRANULARITY: Duration = Duration::from_millis(10);
+
+/// Smoothed time and its mean deviation.
+#[derive(Debug, Default)]
+pub(super) struct Rtt {
+    smoothed: Option<Duration>,
+    deviation: Duration,
+    /// Whether the last sample was far beyond the timeout, and when one was believed.
+    surprised: bool,
+    surprised_at: Timestamp,
+}
+
+impl Rtt {
+    /// A request was answered after `sample`, the owner's queue included.
+    pub(super) fn observe(&mut self, sample: Duration, now: Timestamp) {
+        let expected = MAX_TIMEOUT.max(self.timeout(0));
+        if sample > expected {
+            // Answers that lay in a stopped process or behind a broken path, or that a stranger says again, tell how long
+            // that took and not how long to wait for the next one: one alone is not believed, and all that come at once
+            // are one. Where answers do take longer and longer, the timeout grows with each round trip.
+            let alone = !std::mem::replace(&mut self.surprised, true);
+            if self.smoothed.is_some() && (alone || now < self.surprised_at + expected) {
+                return;
+            }
+            self.surprised_at = now;
+        } else {
+            self.surprised = false;
+        }
+        let sample = match self.smoothed {
+            Some(_) => sample.min(2 * expected),
+            None if sample > expected => INITIAL_TIMEOUT,
+            None => sample,
+        };
+        match self.smoothed {
+            None => {
+                self.smoothed = Some(sample);
+                self.deviation = sample / 2;
+            }
+            Some(smoothed) => {
+                self.deviation = (self.deviation * 3 + smoothed.abs_diff(sample)) / 4;
+                self.smoothed = Some((smoothed * 7 + sample) / 8);
+            }
+        }
+    }
+
+    pub(super) fn smoothed(&self) -> Option<Duration> {
+        self.smoothed
+    }
+
+    /// How long to wait for anything at all, after `backoff` timeouts in a row.
+    pub(super) fn timeout(&self, backoff: u32) -> Duration {
+        let base = match self.smoothed {
+            Some(smoothed) => (smoothed + 4 * self.deviation + GRANULARITY).max(MIN_TIMEOUT),
+            None => INITIAL_TIMEOUT,
+        };
+        (base * 2u32.pow(backoff)).min(MAX_TIMEOUT.max(base))
+    }
+}

@@ -1,0 +1,375 @@
+//! What the node has hashed before: a file that has not changed since is described without being read again.
+//!
+//! In the state folder `hashes` says which content each file is, by path and fingerprint, and `manifests/` holds what
+//! describes each content, in a file that is named by its id and checked against it when it is read. Losing any of it
+//! costs time and never truth.
+//!
+//! **When a fingerprint is believed.** Device, inode, length, the time of the last change of the bytes (mtime) and of
+//! the file (ctime, which nobody can set back) must all be what they were before the file was hashed. A clock that
+//! ticks in steps would hide a change in the same step as the recorded one. So a file whose times are not [`SETTLED`]
+//! before the hashing began is described and served, and not remembered (git's rule for its index: an entry no older
+//! than the index is "racily clean", and its content is looked at). A finished download was written and verified by
+//! this process, which has just renamed it: it is remembered at once, where the file system's times are finer than a
+//! second.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use messages::limits::MAX_CONTENT;
+use messages::{ContentId, Layout, Manifest};
+
+use super::identity::FileIdentity;
+use crate::state::checked_file::{self, Damage, GONE_FOR};
+use crate::state::files::{make_folder, private};
+
+/// The most files that are remembered; those that were not used for the longest time go first.
+pub(crate) const MAX_FILES: usize = 16_384;
+/// The most bytes of manifests that are remembered, in all: those of 20 TiB, or so, of large files.
+const MAX_MANIFEST_BYTES: u64 = 256 << 20;
+/// The file that says which content each file is.
+const HASHES: &str = "hashes";
+const TITLE: &str = "riffle hashes 1";
+/// The folder of the manifests.
+const MANIFESTS: &str = "manifests";
+/// A file that was changed within this time before it was hashed may change again and look the same: the coarsest
+/// clock of a file system in use (FAT) ticks every two seconds.
+const SETTLED: Duration = Duration::from_secs(2);
+
+const _: () = assert!(
+    Layout::of(MAX_CONTENT).unwrap().manifest_length() as u64 <= MAX_MANIFEST_BYTES,
+    "any one content can be remembered"
+);
+
+/// What tells that a file has not been touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    identity: FileIdentity,
+    /// When anything about the file changed, its name and rights included.
+    touched: (i64, i64),
+}
+
+impl Fingerprint {
+    /// What `metadata` shows.
+    pub(crate) fn of(metadata: &Metadata) -> Fingerprint {
+        Fingerprint {
+            identity: FileIdentity::of(metadata),
+            touched: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Whether all changes are long enough before `then` for the next one to show.
+    fn is_settled(&self, then: SystemTime) -> bool {
+        let then = then.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let before = |(seconds, nanos): (i64, i64)| {
+            let time = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanos).unwrap_or(0));
+            time + SETTLED <= then
+        };
+        before(self.identity.modified()) && before(self.touched)
+    }
+
+    /// Whether the file system's times are finer than a second.
+    fn is_fine(&self) -> bool {
+        self.identity.modified().1 != 0 || self.touched.1 != 0
+    }
+}
+
+/// A file that was hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    fingerprint: Fingerprint,
+    content: ContentId,
+    /// When it was last asked for, in seconds since the epoch.
+    used: u64,
+}
+
+impl Entry {
+    /// Bytes of the manifest that it needs.
+    fn manifest_bytes(&self) -> u64 {
+        Layout::of(self.fingerprint.identity.length()).map_or(0, |layout| layout.manifest_length().into())
+    }
+}
+
+/// The files that were hashed, by path.
+#[derive(Debug, Default)]
+struct Book {
+    entries: BTreeMap<PathBuf, Entry>,
+    /// The same by when they were last asked for, so that the oldest is found at once.
+    by_use: BTreeSet<(u64, PathBuf)>,
+    /// How many entries need the manifest of a content.
+    needed: BTreeMap<ContentId, usize>,
+    manifest_bytes: u64,
+    unsaved: bool,
+}
+
+/// What a node remembers of the files that it has hashed. Used by the workers.
+#[derive(Debug)]
+pub struct HashCache {
+    folder: PathBuf,
+    book: Mutex<Book>,
+    /// Held while something is written: one worker at a time.
+    writing: Mutex<()>,
+}
+
+impl HashCache {
+    /// What is remembered in `folder`; and when that cannot be believed, what to tell the person.
+    pub fn open(folder: &Path) -> (HashCache, Option<String>) {
+        let path = folder.join(HASHES);
+        let read = checked_file::read(&path, TITLE).and_then(|lines| {
+            let entries: Option<BTreeMap<_, _>> = lines.iter().map(|line| entry_of(line)).collect();
+            entries.ok_or(Damage::Damaged)
+        });
+        let mut book = Book::default();
+        let mut note = None;
+        match read {
+            Ok(entries) => {
+                entries.into_iter().for_each(|(path, entry)| book.put(path, entry));
+                book.unsaved = false;
+            }
+            Err(damage) => {
+                note =
+                    Some(checked_file::set_aside(&path, &damage, "files that were hashed are hashed again"));
+            }
+        }
+        (HashCache { folder: folder.to_owned(), book: Mutex::new(book), writing: Mutex::new(()) }, note)
+    }
+
+    /// What describes the file at `path` that looks like `found` now, when it looked so when it was hashed.
+    pub(crate) fn recall(&self, path: &Path, found: &Metadata) -> Option<Arc<Manifest>> {
+        let path = std::path::absolute(path).ok()?;
+        let content = {
+            let mut book = self.book();
+            let content =
+                book.entries.get(&path).filter(|entry| entry.fingerprint == Fingerprint::of(found))?.content;
+            book.touch(&path, checked_file::now_seconds());
+            content
+        };
+        match self.manifest(content, found.len()) {
+            Ok(manifest) => {
+                tracing::info!(path = %path.display(), content = %content.short(), "remembered, not hashed again");
+                Some(manifest)
+            }
+            Err(cause) => {
+                tracing::warn!(path = %path.display(), content = %content.short(), %cause, "the remembered manifest cannot be used: hashing again");
+                self.book().forget(&path);
+                None
+            }
+        }
+    }
+
+    /// Remembers what the file at `path` is, which looked like `before` when hashing began, at `began`.
+    pub(crate) fn remember(&self, path: &Path, before: Fingerprint, began: SystemTime, manifest: &Manifest) {
+        if before.is_settled(began) {
+            self.keep(path, before, manifest);
+        } else {
+            tracing::debug!(path = %path.display(), "changed just before it was hashed: not remembered");
+        }
+    }
+
+    /// Remembers a download that has just been finished at `path`, as `identity`.
+    pub(crate) fn remember_download(&self, path: &Path, identity: FileIdentity, manifest: &Manifest) {
+        let Ok(found) = fs::symlink_metadata(path) else { return };
+        let fingerprint = Fingerprint::of(&found);
+        if fingerprint.identity == identity && fingerprint.is_fine() {
+            self.keep(path, fingerprint, manifest);
+        }
+    }
+
+    fn keep(&self, path: &Path, fingerprint: Fingerprint, manifest: &Manifest) {
+        let Ok(path) = std::path::absolute(path) else { return };
+        let content = manifest.content_id();
+        // Before the entry that needs it. Not synced: a damaged one is noticed.
+        if let Err(cause) = self.store_manifest(content, manifest) {
+            tracing::warn!(content = %content.short(), %cause, "cannot be remembered");
+            return;
+        }
+        self.enter(path, fingerprint, content);
+    }
+
+    fn enter(&self, path: PathBuf, fingerprint: Fingerprint, content: ContentId) {
+        let let_go =
+            self.book().insert(path, Entry { fingerprint, content, used: checked_file::now_seconds() });
+        for content in let_go {
+            let _ = fs::remove_file(self.manifest_path(content));
+        }
+    }
+
+    /// Writes down what is new. For a worker: the disk may take its time.
+    pub(crate) fn save(&self) {
+        let _writing = self.writing();
+        let lines: Vec<String> = {
+            let mut book = self.book();
+            if !std::mem::take(&mut book.unsaved) {
+                return;
+            }
+            book.entries.iter().map(|(path, entry)| line_of(path, entry)).collect()
+        };
+        if let Err(cause) = checked_file::write(&self.folder.join(HASHES), TITLE, lines.into_iter()) {
+            // What is not kept is hashed again.
+            tracing::warn!(%cause, "what was hashed cannot be remembered");
+        }
+    }
+
+    /// Forgets files that have been gone for long, manifests that no file needs, and what was set aside or left unfinished
+    /// long ago. For a worker.
+    pub(crate) fn sweep(&self) {
+        checked_file::sweep(&self.folder);
+        let stale = checked_file::now_seconds().saturating_sub(GONE_FOR.as_secs());
+        let old: Vec<PathBuf> = {
+            let book = self.book();
+            book.by_use.iter().take_while(|(used, _)| *used < stale).map(|(_, path)| path.clone()).collect()
+        };
+        for path in old {
+            // A folder on the way may be a file now.
+            let is_nowhere = |cause: &io::Error| {
+                matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            };
+            if fs::symlink_metadata(&path).is_err_and(|cause| is_nowhere(&cause)) {
+                self.book().forget(&path);
+            }
+        }
+        for file in fs::read_dir(self.folder.join(MANIFESTS)).into_iter().flatten().flatten() {
+            let content = file.file_name().to_str().and_then(|name| name.parse::<ContentId>().ok());
+            if !content.is_some_and(|content| self.book().needs(content)) {
+                let _ = fs::remove_file(file.path());
+            }
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn manifest_path(&self, content: ContentId) -> PathBuf {
+        self.folder.join(MANIFESTS).join(content.to_string())
+    }
+
+    fn manifest(&self, content: ContentId, length: u64) -> Result<Arc<Manifest>, String> {
+        let bytes = fs::read(self.manifest_path(content)).map_err(|cause| cause.to_string())?;
+        let manifest = Manifest::decode_of(content, &bytes).map_err(|error| error.to_string())?;
+        if manifest.layout().length() != length {
+            return Err("it is of another length".to_owned());
+        }
+        Ok(Arc::new(manifest))
+    }
+
+    fn store_manifest(&self, content: ContentId, manifest: &Manifest) -> io::Result<()> {
+        let path = self.manifest_path(content);
+        let bytes = manifest.encode();
+        if fs::metadata(&path).is_ok_and(|there| there.len() == bytes.len() as u64) {
+            return Ok(());
+        }
+        let _writing = self.writing();
+        make_folder(&self.folder.join(MANIFESTS))?;
+        let unfinished = path.with_extension("new");
+        private().write(true).create(true).truncate(true).open(&unfinished)?.write_all(&bytes)?;
+        fs::rename(&unfinished, &path)
+    }
+}
+
+#[cfg(test)]
+impl HashCache {
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        self.book().entries.contains_key(path)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.book().entries.len()
+    }
+
+    /// As if the file had not been asked for since `by` ago.
+    pub(crate) fn age(&self, path: &Path, by: Duration) {
+        let mut book = self.book();
+        let used = book.entries[path].used - by.as_secs();
+        book.touch(path, used);
+    }
+
+    /// An entry without a file.
+    pub(crate) fn take_in(&self, path: &Path, fingerprint: Fingerprint, content: ContentId) {
+        self.enter(path.to_owned(), fingerprint, content);
+    }
+}
+
+impl Book {
+    /// Takes an entry in. The contents whose manifests nobody needs any more.
+    fn insert(&mut self, path: PathBuf, entry: Entry) -> Vec<ContentId> {
+        let mut let_go = Vec::new();
+        let before = self.forget(&path);
+        self.put(path, entry);
+        let_go.extend(before.filter(|content| !self.needs(*content)));
+        while self.entries.len() > MAX_FILES || self.manifest_bytes > MAX_MANIFEST_BYTES {
+            let Some((_, path)) = self.by_use.first().cloned() else { break };
+            let_go.extend(self.forget(&path).filter(|content| !self.needs(*content)));
+        }
+        let_go
+    }
+
+    /// Puts an entry where there is none.
+    fn put(&mut self, path: PathBuf, entry: Entry) {
+        self.manifest_bytes += entry.manifest_bytes();
+        self.by_use.insert((entry.used, path.clone()));
+        *self.needed.entry(entry.content).or_default() += 1;
+        self.entries.insert(path, entry);
+        self.unsaved = true;
+    }
+
+    /// The file at `path` was asked for at `now`.
+    fn touch(&mut self, path: &Path, now: u64) {
+        let Some(entry) = self.entries.get_mut(path) else { return };
+        self.by_use.remove(&(entry.used, path.to_owned()));
+        entry.used = now;
+        self.by_use.insert((now, path.to_owned()));
+        self.unsaved = true;
+    }
+
+    fn forget(&mut self, path: &Path) -> Option<ContentId> {
+        let entry = self.entries.remove(path)?;
+        self.manifest_bytes -= entry.manifest_bytes();
+        self.by_use.remove(&(entry.used, path.to_owned()));
+        if let Some(count) = self.needed.get_mut(&entry.content) {
+            *count -= 1;
+            if *count == 0 {
+                self.needed.remove(&entry.content);
+            }
+        }
+        self.unsaved = true;
+        Some(entry.content)
+    }
+
+    fn needs(&self, content: ContentId) -> bool {
+        self.needed.contains_key(&content)
+    }
+}
+
+fn line_of(path: &Path, entry: &Entry) -> String {
+    let Entry { fingerprint: Fingerprint { identity, touched }, content, used } = entry;
+    format!(
+        "{content}\t{}\t{}\t{}\t{used}\t{}",
+        identity.to_line(),
+        touched.0,
+        touched.1,
+        checked_file::escaped(path)
+    )
+}
+
+fn entry_of(line: &str) -> Option<(PathBuf, Entry)> {
+    let mut fields = line.split('\t');
+    let content = fields.next()?.parse().ok()?;
+    let identity = FileIdentity::from_fields(&mut fields)?;
+    let touched = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let used = fields.next()?.parse().ok()?;
+    let path = checked_file::unescaped(fields.next()?)?;
+    let entry = Entry { fingerprint: Fingerprint { identity, touched }, content, used };
+    fields.next().is_none().then_some((path, entry))
+}
+
+#[cfg(test)]
+mod tests;

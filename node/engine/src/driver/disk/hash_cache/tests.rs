@@ -1,0 +1,308 @@
+//! What is remembered of hashed files, and when it is not believed. A forged manifest tells what was remembered from
+//! what was hashed.
+
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use messages::{Layout, Manifest};
+use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, Opened, ShareId};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::driver::disk::hash_cache::{Fingerprint, HashCache, MAX_FILES};
+use crate::driver::disk::{Completion, Disk, FileIdentity, Results};
+use crate::driver::pool::Pool;
+use crate::driver::test_bytes;
+use crate::state::checked_file::GONE_FOR;
+
+const LENGTH: usize = 600_000;
+
+/// A state folder, and files beside it.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Home {
+        let home = Home(tempfile::tempdir().unwrap());
+        fs::create_dir(home.state()).unwrap();
+        home
+    }
+
+    fn state(&self) -> PathBuf {
+        self.0.path().join("state")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, test_bytes(LENGTH)).unwrap();
+        path
+    }
+
+    fn memory(&self) -> HashCache {
+        let (memory, note) = HashCache::open(&self.state());
+        assert_eq!(note, None);
+        memory
+    }
+
+    fn manifests(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.state().join("manifests"));
+        files.into_iter().flatten().map(|file| file.unwrap().path()).collect()
+    }
+
+    /// What a node with this state says the file at `path` is.
+    fn share(&self, path: &Path) -> Arc<Manifest> {
+        let (mut disk, mut heard) = disk_with(self.memory());
+        let share = ShareId(7);
+        disk.request(DiskRequest::Share { share, path: path.to_owned() }, &mut Pool::default());
+        let manifest = loop {
+            match heard.blocking_recv().expect("the workers live") {
+                Completion::Shared { manifest, served, .. } => {
+                    assert_eq!(served.identity, Some(FileIdentity::of(&found(path))));
+                    break manifest;
+                }
+                Completion::Told(DiskResult::Shared { result, .. }) => panic!("{result:?}"),
+                _ => {}
+            }
+        };
+        assert!(disk.stop(Duration::from_secs(10)));
+        manifest
+    }
+}
+
+fn disk_with(memory: HashCache) -> (Disk, UnboundedReceiver<Completion>) {
+    let (results, heard) = Results::channel();
+    let mut settings = config::NodeSettings::default().disk;
+    settings.hash_threads = 2;
+    let mut disk = Disk::start(&settings, results, &tracing::Dispatch::none()).unwrap();
+    disk.remember(memory);
+    (disk, heard)
+}
+
+fn found(path: &Path) -> fs::Metadata {
+    fs::metadata(path).unwrap()
+}
+
+/// A manifest that no file here has, and that fits all of them.
+fn forged(root: u8) -> Manifest {
+    let pieces = Layout::of(LENGTH as u64).unwrap().pieces() as usize;
+    Manifest::new(LENGTH as u64, [root; 32], vec![[9; 20]; pieces]).unwrap()
+}
+
+/// As if hashing had begun when the file had been left alone for a while.
+fn remember(memory: &HashCache, path: &Path, manifest: &Manifest) {
+    memory.remember(
+        path,
+        Fingerprint::of(&found(path)),
+        SystemTime::now() + Duration::from_secs(3),
+        manifest,
+    );
+}
+
+fn is_recalled(memory: &HashCache, path: &Path) -> bool {
+    memory.recall(path, &found(path)).is_some()
+}
+
+#[test]
+fn a_remembered_file_is_not_read_and_a_changed_one_is() {
+    let home = Home::new();
+    let path = home.file("f");
+    let memory = home.memory();
+    remember(&memory, &path, &forged(1));
+    memory.save();
+    assert_eq!(*home.share(&path), forged(1), "remembered from the life before");
+    let mut bytes = test_bytes(LENGTH);
+    bytes[LENGTH / 2] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(home.share(&path).root(), blake3::hash(&bytes).as_bytes(), "hashed again");
+}
+
+#[test]
+fn a_target_that_is_remembered_is_compared_without_being_read() {
+    let home = Home::new();
+    let path = home.file("f");
+    let open = |manifest: Manifest| {
+        let memory = home.memory();
+        remember(&memory, &path, &forged(1));
+        let (mut disk, mut heard) = disk_with(memory);
+        let (download, share, target) = (riffle_core::DownloadId(1), ShareId(7), path.clone());
+        let (content, manifest) = (manifest.content_id(), Arc::new(manifest));
+        disk.request(
+            DiskRequest::Open { download, share, target, replace: false, content, manifest },
+            &mut Pool::default(),
+        );
+        let opened = match heard.blocking_recv().expect("the workers live") {
+            Completion::Opened { opened, .. } => Ok(opened),
+            Completion::Told(DiskResult::Opened { result: Err(error), .. }) => Err(error.kind),
+            _ => panic!("another result"),
+        };
+        assert!(disk.stop(Duration::from_secs(10)));
+        opened
+    };
+    assert_eq!(open(forged(1)), Ok(Opened::AlreadyThere), "as was remembered");
+    assert_eq!(open(forged(2)), Err(DiskErrorKind::ExistsOther));
+}
+
+#[test]
+fn every_kind_of_change_is_seen() {
+    let change_in_place = |path: &Path| {
+        let before = found(path).modified().unwrap();
+        let mut bytes = fs::read(path).unwrap();
+        bytes[7] ^= 1;
+        fs::write(path, bytes).unwrap();
+        File::options().write(true).open(path).unwrap().set_modified(before).unwrap();
+    };
+    let replace = |path: &Path| {
+        let before = found(path).modified().unwrap();
+        let other = path.with_extension("other");
+        fs::write(&other, fs::read(path).unwrap()).unwrap();
+        File::options().write(true).open(&other).unwrap().set_modified(before).unwrap();
+        fs::rename(other, path).unwrap();
+    };
+    let shorten =
+        |path: &Path| File::options().write(true).open(path).unwrap().set_len(LENGTH as u64 - 1).unwrap();
+    let changes = [
+        ("bytes, with the time put back", &change_in_place as &dyn Fn(&Path)),
+        ("another file", &replace),
+        ("length", &shorten),
+    ];
+    for (what, change) in changes {
+        let home = Home::new();
+        let (path, memory) = (home.file("f"), home.memory());
+        remember(&memory, &path, &forged(1));
+        assert!(is_recalled(&memory, &path), "before: {what}");
+        change(&path);
+        assert!(!is_recalled(&memory, &path), "{what}");
+    }
+}
+
+#[test]
+fn a_file_that_was_just_changed_is_hashed_and_not_remembered() {
+    let home = Home::new();
+    let path = home.file("f");
+    home.share(&path);
+    assert!(!is_recalled(&home.memory(), &path), "it may change again in the same tick of the clock");
+
+    let memory = home.memory();
+    let before = Fingerprint::of(&found(&path));
+    let changed = found(&path).modified().unwrap();
+    for (after, expected) in [(0, false), (1900, false), (2100, true), (60_000, true)] {
+        memory.remember(&path, before, changed + Duration::from_millis(after), &forged(1));
+        assert_eq!(is_recalled(&memory, &path), expected, "hashed {after} ms after the change");
+    }
+}
+
+#[test]
+fn a_finished_download_is_remembered_at_once() {
+    let home = Home::new();
+    let (path, memory) = (home.file("f"), home.memory());
+    let finished = FileIdentity::of(&found(&path));
+    memory.remember_download(&path, finished, &forged(1));
+    assert!(is_recalled(&memory, &path));
+    let other = home.file("g");
+    memory.remember_download(&other, finished, &forged(1));
+    assert!(!is_recalled(&memory, &other), "it is another file by now");
+}
+
+#[test]
+fn a_manifest_that_is_damaged_or_gone_costs_a_hash_and_nothing_else() {
+    let home = Home::new();
+    let path = home.file("f");
+    let truth = home.share(&path);
+    for damage in ["flipped", "cut", "gone"] {
+        let memory = home.memory();
+        remember(&memory, &path, &truth);
+        memory.save();
+        let [manifest] = &home.manifests()[..] else { panic!("one content") };
+        let mut bytes = fs::read(manifest).unwrap();
+        bytes[60] ^= 1;
+        match damage {
+            "flipped" => fs::write(manifest, bytes).unwrap(),
+            "cut" => fs::write(manifest, &bytes[..50]).unwrap(),
+            _ => fs::remove_file(manifest).unwrap(),
+        }
+        let memory = home.memory();
+        assert!(!is_recalled(&memory, &path), "{damage}");
+        assert_eq!(home.share(&path), truth, "{damage}");
+        let _ = fs::remove_file(manifest);
+    }
+}
+
+#[test]
+fn a_damaged_table_is_said_and_set_aside() {
+    let home = Home::new();
+    let (path, memory) = (home.file("f"), home.memory());
+    remember(&memory, &path, &forged(1));
+    memory.save();
+    let table = home.state().join("hashes");
+    let whole = fs::read(&table).unwrap();
+    fs::write(&table, &whole[..whole.len() - 5]).unwrap();
+    let (memory, note) = HashCache::open(&home.state());
+    let note = note.expect("said");
+    assert!(note.contains("hashes") && note.contains("hashed again"), "{note}");
+    assert!(!is_recalled(&memory, &path));
+    assert!(home.state().join("hashes.damaged").exists());
+    home.memory();
+}
+
+#[test]
+fn strange_paths_are_remembered_too() {
+    let home = Home::new();
+    let strange = std::ffi::OsString::from_vec(b"a\n\tb%\xff.bin".to_vec());
+    let path = home.0.path().join(strange);
+    fs::write(&path, test_bytes(LENGTH)).unwrap();
+    let memory = home.memory();
+    remember(&memory, &path, &forged(1));
+    memory.save();
+    assert!(is_recalled(&home.memory(), &path));
+}
+
+#[test]
+fn the_oldest_go_first_when_there_are_too_many() {
+    let home = Home::new();
+    let path = home.file("f");
+    let memory = home.memory();
+    let before = Fingerprint::of(&found(&path));
+    remember(&memory, &path, &forged(1));
+    memory.age(&path, Duration::from_secs(60));
+    for number in 0..MAX_FILES {
+        assert!(memory.has(&path), "there is room for {number} more");
+        memory.take_in(Path::new(&format!("/f{number}")), before, forged(2).content_id());
+    }
+    assert!(!memory.has(&path));
+    assert_eq!(memory.count(), MAX_FILES);
+    assert!(home.manifests().is_empty(), "nobody needs the manifest of the one that went");
+}
+
+#[test]
+fn files_that_are_gone_are_forgotten_in_time_and_their_manifests_with_them() {
+    let home = Home::new();
+    let [gone_long, gone_lately, still_there] = ["a", "b", "c"].map(|name| home.file(name));
+    let memory = home.memory();
+    for (root, path) in [&gone_long, &gone_lately, &still_there].into_iter().enumerate() {
+        remember(&memory, path, &forged(root as u8));
+    }
+    memory.age(&gone_long, GONE_FOR + Duration::from_secs(60));
+    memory.age(&still_there, GONE_FOR + Duration::from_secs(60));
+    fs::remove_file(&gone_long).unwrap();
+    fs::remove_file(&gone_lately).unwrap();
+    fs::write(home.state().join("manifests").join("junk"), "x").unwrap();
+    // What was set aside or left unfinished, long ago and lately, beside what is no such file.
+    for (name, is_old) in [
+        ("hashes.damaged", true),
+        ("shares.new", true),
+        ("shares.damaged", false),
+        ("id.new", false),
+        ("id", true),
+    ] {
+        let file = File::create(home.state().join(name)).unwrap();
+        let age = if is_old { GONE_FOR + Duration::from_secs(60) } else { Duration::from_secs(60) };
+        file.set_modified(SystemTime::now() - age).unwrap();
+    }
+    memory.sweep();
+    let left = |name: &str| home.state().join(name).exists();
+    assert!(!left("hashes.damaged") && !left("shares.new"));
+    assert!(left("shares.damaged") && left("id.new") && left("id"));
+    assert!(!memory.has(&gone_long) && memory.has(&gone_lately) && memory.has(&still_there));
+    assert_eq!(home.manifests().len(), 2);
+}

@@ -1,0 +1,87 @@
+//! The files that are to be hashed for sharing, a few at a time in the order in which they were asked for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+
+use riffle_core::ShareId;
+
+use super::scan::StopFlag;
+
+/// So many at the same time when nobody says otherwise.
+const AT_ONCE: usize = 64;
+
+/// Files that are being hashed or wait for it; as many as people share.
+#[derive(Debug)]
+pub(crate) struct HashQueue {
+    /// So many are at work at the same time.
+    pub(crate) at_once: usize,
+    /// All that somebody wants.
+    wanted: BTreeMap<ShareId, StopFlag>,
+    /// Those of them that wait, and some that nobody wants any more.
+    waiting: VecDeque<(ShareId, PathBuf, StopFlag)>,
+    at_work: BTreeMap<ShareId, StopFlag>,
+}
+
+impl Default for HashQueue {
+    fn default() -> HashQueue {
+        let (wanted, waiting, at_work) = (BTreeMap::new(), VecDeque::new(), BTreeMap::new());
+        HashQueue { at_once: AT_ONCE, wanted, waiting, at_work }
+    }
+}
+
+impl HashQueue {
+    /// Somebody wants it.
+    pub(crate) fn add(&mut self, share: ShareId, path: PathBuf) {
+        let stop = StopFlag::default();
+        self.wanted.insert(share, stop.clone());
+        self.waiting.push_back((share, path, stop));
+    }
+
+    /// It is hashed, or nobody wants it any more. Whether somebody did.
+    pub(crate) fn remove(&mut self, share: ShareId) -> bool {
+        self.at_work.remove(&share);
+        let stop = self.wanted.remove(&share);
+        stop.inspect(StopFlag::raise).is_some()
+    }
+
+    /// The next to begin with, when there is place.
+    pub(crate) fn next(&mut self) -> Option<(ShareId, PathBuf, StopFlag)> {
+        while self.at_work.len() < self.at_once.max(1) {
+            let (share, path, stop) = self.waiting.pop_front()?;
+            if !stop.is_raised() {
+                self.at_work.insert(share, stop.clone());
+                return Some((share, path, stop));
+            }
+        }
+        None
+    }
+
+    /// Nobody wants any.
+    pub(crate) fn stop(&mut self) {
+        self.waiting.clear();
+        while let Some((_, stop)) = self.wanted.pop_first() {
+            stop.raise();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_hashed_a_few_at_a_time_in_their_order() {
+        let mut hashing = HashQueue { at_once: 2, ..HashQueue::default() };
+        (0..5).for_each(|share| hashing.add(ShareId(share), "f".into()));
+        let mut next = || hashing.next().map(|(share, ..)| share.0);
+        assert_eq!([next(), next(), next()], [Some(0), Some(1), None]);
+        assert!(hashing.remove(ShareId(2)), "it waited");
+        assert!(hashing.remove(ShareId(0)) && !hashing.remove(ShareId(0)));
+        let mut next = || hashing.next().map(|(share, ..)| share.0);
+        assert_eq!([next(), next()], [Some(3), None]);
+        assert!(hashing.remove(ShareId(1)) && hashing.remove(ShareId(3)));
+        assert_eq!(hashing.next().map(|(share, ..)| share.0), Some(4));
+        hashing.stop();
+        assert!(hashing.next().is_none() && !hashing.remove(ShareId(4)));
+    }
+}

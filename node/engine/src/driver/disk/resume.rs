@@ -1,0 +1,200 @@
+//! What is in a part file from before: what its journal says, and how far that can be believed. Of a journal that is not proven to
+//! be ours nothing is, and whatever may be in the part file is hashed.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::time::Duration;
+
+use messages::{Layout, Manifest, PieceIndex};
+use riffle_core::Doubt;
+
+use super::errors::is_passing;
+use super::file_owner::Whose;
+use super::journal::{FileNumber, number_of, open_regular_file};
+use super::piece_hasher::piece_hash;
+use super::records::{JournalHeader, RECORD, Recovered, Said};
+
+/// A part file may be touched this much after its journal and still be taken for what the journal describes.
+const CLOCK_SLACK: Duration = Duration::from_secs(2);
+/// More bytes for a piece than a journal has: each is told of a few times at most.
+const MAX_A_PIECE: u64 = 6 * RECORD as u64;
+/// So many pieces are hashed to find out whether a part file that was moved is ours: one or two may be lost.
+const PIECES_TRIED: usize = 4;
+
+/// A journal as it was found.
+#[derive(Clone, Debug)]
+pub(crate) struct OldJournal {
+    said: Said,
+    /// When it was last added to, since the epoch.
+    written: Duration,
+    /// Which file it is.
+    number: Option<FileNumber>,
+    /// Whether it carries our seal, and is the file that was sealed. What it says is believed only then.
+    is_proven: bool,
+    /// Whether it was read to its end, where it takes back what it has said before.
+    is_all: bool,
+}
+
+impl OldJournal {
+    /// The journal at `path`, as `read` reads one; `None` when there is none that can be about a content of so many pieces,
+    /// or when it is somebody else's, as `whose` says.
+    ///
+    /// # Errors
+    /// When the system cannot tell now: that says nothing about what stands there.
+    pub(crate) fn read(
+        path: &Path,
+        pieces: u32,
+        read: impl Fn(&[u8]) -> Result<Said, Doubt>,
+        whose: impl Fn(&Metadata) -> Whose,
+    ) -> io::Result<Option<OldJournal>> {
+        let most = (u64::from(pieces) + 1) * MAX_A_PIECE;
+        let found = || {
+            let file = open_regular_file(path)?;
+            let found = file.metadata()?;
+            let mut bytes = Vec::new();
+            if whose(&found) != Whose::Others {
+                (&file).take(most).read_to_end(&mut bytes)?;
+            }
+            Ok((file, found, bytes))
+        };
+        let (file, found, bytes) = match found() {
+            Ok(found) => found,
+            Err(cause) if is_passing(&cause) => return Err(cause),
+            Err(_) => return Ok(None),
+        };
+        let Ok(said) = read(&bytes) else { return Ok(None) };
+        let is_itself = said.header.journal.is_of(&file);
+        let is_proven = said.is_sealed && is_itself && whose(&found) == Whose::Ours;
+        let is_all = found.len() <= most;
+        Ok(Some(OldJournal { said, written: modified(&found), number: number_of(&file), is_proven, is_all }))
+    }
+
+    /// Its header.
+    pub(crate) fn header(&self) -> &JournalHeader {
+        &self.said.header
+    }
+
+    /// Whether it is one that we have written and nobody else has touched.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+
+    /// Which file it is.
+    pub(crate) fn number(&self) -> Option<FileNumber> {
+        self.number
+    }
+
+    /// Whether `file` has a piece that it tells to be stored: then this is its journal, whatever became of its inode on the
+    /// way (a copy, a backup, a stick that was plugged in again).
+    pub(crate) fn tells_of(&self, file: &File, manifest: &Manifest) -> bool {
+        let layout = manifest.layout();
+        let is_there = |piece: PieceIndex| {
+            let span = layout.span(piece).unwrap_or_default();
+            let mut bytes = vec![0; (span.end - span.start) as usize];
+            let read = file.read_exact_at(&mut bytes, span.start);
+            read.is_ok() && manifest.piece_hash(piece) == Some(&piece_hash(&bytes))
+        };
+        // The first is as good as any: of a file that is not ours none is there.
+        self.said.told().take(PIECES_TRIED).any(is_there)
+    }
+
+    /// What `file`, in the state `metadata`, holds of `manifest`. `is_moved`: it is not the inode that was written to, or others
+    /// can have written to it as well.
+    pub(crate) fn look_back(
+        &self,
+        (file, metadata): (&File, &Metadata),
+        now: &JournalHeader,
+        manifest: &Manifest,
+        is_moved: bool,
+    ) -> Recovered {
+        let layout = manifest.layout();
+        let pieces = layout.pieces();
+        let touched_late = modified(metadata) > self.written + CLOCK_SLACK;
+        let part = match metadata.len() {
+            length if length < layout.length() => Some(Doubt::Shorter),
+            length if length > layout.length() || touched_late || is_moved => Some(Doubt::Changed),
+            _ => None,
+        };
+        let mut recovered = match (self.is_proven, self.is_all) {
+            (true, true) => self.said.recover(now, part),
+            (true, false) => Recovered::nothing(pieces, Doubt::Damaged),
+            (false, _) => Recovered::nothing(pieces, Doubt::Unsealed),
+        };
+        // Where nothing was ever written there is nothing to be found.
+        let unknown = std::mem::take(&mut recovered.unknown);
+        recovered.doubtful.extend(may_be_there(file, manifest, unknown));
+        recovered.doubtful.sort_unstable();
+        if recovered.doubtful.is_empty() {
+            recovered.doubt = None;
+        }
+        recovered
+    }
+}
+
+/// Those of `pieces` that are not all hole; and those that are meant to be zeros, as a hole is.
+fn may_be_there(file: &File, manifest: &Manifest, pieces: Vec<PieceIndex>) -> Vec<PieceIndex> {
+    let layout = manifest.layout();
+    let Some(data) = data_of(file, layout.length()) else { return pieces };
+    let mut zeros = Zeros::default();
+    let mut data = data.into_iter().peekable();
+    let mut there = Vec::new();
+    for piece in pieces {
+        let Some(span) = layout.span(piece) else { continue };
+        while data.next_if(|run| run.end <= span.start).is_some() {}
+        let touched = data.peek().is_some_and(|run| run.start < span.end);
+        if touched || zeros.are(manifest, layout, piece) {
+            there.push(piece);
+        }
+    }
+    there
+}
+
+/// Which pieces are nothing but zeros; hashes each length of them once.
+#[derive(Default)]
+struct Zeros(Vec<(u32, messages::PieceHash)>);
+
+impl Zeros {
+    fn are(&mut self, manifest: &Manifest, layout: Layout, piece: PieceIndex) -> bool {
+        let length = layout.piece_length(piece);
+        let known = self.0.iter().find(|(known, _)| *known == length).map(|(_, hash)| *hash);
+        let hash = known.unwrap_or_else(|| {
+            let hash = piece_hash(&vec![0; length as usize]);
+            self.0.push((length, hash));
+            hash
+        });
+        manifest.piece_hash(piece) == Some(&hash)
+    }
+}
+
+/// The runs of a file into which something was written; `None` where the system does not tell.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn data_of(file: &File, length: u64) -> Option<Vec<Range<u64>>> {
+    use rustix::fs::{SeekFrom, seek};
+    let mut runs = Vec::new();
+    let mut at = 0;
+    while at < length {
+        let start = match seek(file, SeekFrom::Data(at)) {
+            Ok(start) => start,
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(_) => return None,
+        };
+        let end = seek(file, SeekFrom::Hole(start)).ok().filter(|end| *end > start)?;
+        runs.push(start..end);
+        at = end;
+    }
+    Some(runs)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn data_of(_file: &File, _length: u64) -> Option<Vec<Range<u64>>> {
+    None
+}
+
+/// When the bytes of a file last changed, since the epoch.
+fn modified(metadata: &Metadata) -> Duration {
+    let nanos = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
+    Duration::new(u64::try_from(metadata.mtime()).unwrap_or(0), nanos)
+}

@@ -1,0 +1,81 @@
+//! Pieces on their way to the disk: those that wait when a worker comes are hashed together.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use messages::{Layout, PieceHash, PieceIndex};
+use riffle_core::{DownloadId, StoreError};
+
+use super::errors;
+use super::part::Part;
+use super::piece_hasher::{PieceDigest, digests_of};
+use super::results::{Completion, Loan, Results, unless_it_panics};
+use super::sha1_lanes::LANES;
+
+/// A piece that is to be checked and written.
+pub(crate) struct StoreOrder {
+    /// The download.
+    pub(crate) download: DownloadId,
+    /// The piece.
+    pub(crate) piece: PieceIndex,
+    /// Its bytes are the first of these.
+    pub(crate) loan: Loan,
+    /// So many.
+    pub(crate) length: u32,
+    /// What they must hash to.
+    pub(crate) expected: PieceHash,
+    /// Where they go; `None` when that is not open.
+    pub(crate) part: Option<Arc<Part>>,
+}
+
+/// What waits; at most as much as there are buffers.
+#[derive(Clone, Default)]
+pub(crate) struct StoreQueue(Arc<Mutex<VecDeque<StoreOrder>>>);
+
+impl StoreQueue {
+    /// Takes one more. For each, [`StoreQueue::serve`] is to be called once.
+    pub(crate) fn add(&self, order: StoreOrder) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(order);
+    }
+
+    /// Stores what waits, as many pieces as can be hashed side by side; nothing when others were faster.
+    pub(crate) fn serve(&self, results: &Results) {
+        let orders: Vec<StoreOrder> = {
+            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = waiting.len().min(LANES);
+            waiting.drain(..count).collect()
+        };
+        let pieces: Vec<_> = orders.iter().filter_map(StoreOrder::whole_piece).collect();
+        let digests = unless_it_panics(|| digests_of(&pieces)).unwrap_or_default();
+        let mut digests = digests.into_iter();
+        for order in orders {
+            let result = match (&order.part, order.whole_piece()) {
+                (None, _) => Err(StoreError::Disk(super::not_open())),
+                (Some(_), None) => Err(StoreError::Hash),
+                (Some(part), Some(piece)) => store(part, piece, digests.next(), &order.expected),
+            };
+            let StoreOrder { download, piece, loan, .. } = order;
+            results.send(Completion::Stored { download, piece, loan, result });
+        }
+    }
+}
+
+impl StoreOrder {
+    /// The piece, when it is as long as it must be and there is something to store it in.
+    fn whole_piece(&self) -> Option<(Layout, PieceIndex, &[u8])> {
+        let layout = self.part.as_ref()?.manifest().layout();
+        let bytes = self.loan.bytes.get(..self.length as usize)?;
+        let span = layout.span(self.piece)?;
+        (bytes.len() as u64 == span.end - span.start).then_some((layout, self.piece, bytes))
+    }
+}
+
+fn store(
+    part: &Part,
+    (_, piece, bytes): (Layout, PieceIndex, &[u8]),
+    digest: Option<PieceDigest>,
+    expected: &PieceHash,
+) -> Result<(), StoreError> {
+    let stored = digest.and_then(|digest| unless_it_panics(|| part.store(piece, bytes, (&digest, expected))));
+    stored.unwrap_or_else(|| Err(StoreError::Disk(errors::internal(part.path()))))
+}

@@ -1,0 +1,531 @@
+//! The life of shares and downloads on a real disk, through the requests of the core.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use messages::{ContentId, Layout};
+use riffle_core::{BufferChange, BufferId, DiskErrorKind, Doubt, HashedAgain, Opened, StoreError};
+use tokio::sync::mpsc;
+
+use super::download_paths::WorkingNames;
+use super::journal_mac::{JournalKey, SEAL};
+use super::records::{HEADER, JournalHeader, RECORD, Said};
+use super::*;
+use crate::driver::test_bytes;
+
+mod failing;
+mod foreign;
+mod planted;
+mod resume;
+mod together;
+mod turns;
+
+const DOWNLOAD: DownloadId = DownloadId(1);
+const SHARE: ShareId = ShareId(7);
+const PIECE: usize = 256 << 10;
+
+struct Bench {
+    disk: Disk,
+    pool: Pool,
+    results: mpsc::UnboundedReceiver<Completion>,
+    folder: tempfile::TempDir,
+    /// Whether a download replaces what is there.
+    replace: bool,
+    /// What was said of file systems without locks.
+    without_locks: Vec<bool>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench::in_folder(tempfile::tempdir().unwrap())
+    }
+
+    fn in_folder(folder: tempfile::TempDir) -> Bench {
+        Bench::with(folder, config::NodeSettings::default().disk)
+    }
+
+    fn with(folder: tempfile::TempDir, mut settings: config::DiskSettings) -> Bench {
+        let (results, heard) = Results::channel();
+        settings.hash_threads = 2;
+        let mut disk = Disk::start(&settings, results, &tracing::Dispatch::none()).unwrap();
+        disk.seal_under(key().into());
+        Bench {
+            disk,
+            pool: Pool::default(),
+            results: heard,
+            folder,
+            replace: false,
+            without_locks: Vec::new(),
+        }
+    }
+
+    /// Another node in the same folder, once this one has ended.
+    fn restarted(self) -> Bench {
+        assert!(self.disk.stop(Duration::from_secs(10)));
+        Bench::in_folder(self.folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What is in the folder; working files are called `part` and `journal`, with what tells further ones apart.
+    fn names(&self) -> Vec<String> {
+        let short = |name: String| match name.split_once(".riffle-") {
+            Some((stem, kind)) => {
+                let number = stem.rsplit_once('.').unwrap().1.get(16..).unwrap();
+                format!("{kind}{number}")
+            }
+            None => name,
+        };
+        let mut names: Vec<_> = fs::read_dir(self.folder.path())
+            .unwrap()
+            .map(|entry| short(entry.unwrap().file_name().into_string().unwrap()))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The names of the working files of the content at `f`.
+    fn working(&self, manifest: &Manifest) -> WorkingNames {
+        Place::of(self.path("f"), false).working_names(manifest.content_id(), 1)
+    }
+
+    fn ask(&mut self, request: DiskRequest) {
+        self.disk.request(request, &mut self.pool);
+    }
+
+    /// The next result that is not progress.
+    fn done(&mut self) -> Completion {
+        loop {
+            match self.results.blocking_recv().expect("the workers live") {
+                Completion::Told(DiskResult::Hashing { .. }) => {}
+                Completion::Told(DiskResult::WithoutLocks { elsewhere, .. }) => {
+                    self.without_locks.push(elsewhere)
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn share(&mut self, path: PathBuf) -> Result<(Arc<Manifest>, ServedFile), DiskErrorKind> {
+        self.ask(DiskRequest::Share { share: SHARE, path });
+        match self.done() {
+            Completion::Shared { manifest, served, .. } => {
+                assert!(self.disk.on_shared(SHARE));
+                Ok((manifest, served))
+            }
+            Completion::Told(DiskResult::Shared { result: Err(error), .. }) => Err(error.kind),
+            _ => panic!("another result"),
+        }
+    }
+
+    fn open(&mut self, manifest: &Arc<Manifest>) -> Result<(Opened, ServedFile), DiskError> {
+        let (content, manifest) = (manifest.content_id(), manifest.clone());
+        let target = self.path("f");
+        let replace = self.replace;
+        self.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, manifest });
+        match self.done() {
+            Completion::Opened { download, share, opened, served, part } => {
+                assert!(self.disk.on_opened(download, share, part));
+                Ok((opened, served))
+            }
+            Completion::Told(DiskResult::Opened { result: Err(error), .. }) => Err(error),
+            _ => panic!("another result"),
+        }
+    }
+
+    /// What is in the part file, and what was hashed to know that.
+    fn resumed(&mut self, manifest: &Arc<Manifest>) -> (Vec<Range<u32>>, Option<HashedAgain>) {
+        match self.open(manifest).unwrap().0 {
+            Opened::Ready { have, hashed_again } => (have, hashed_again),
+            Opened::AlreadyThere => panic!("not there yet"),
+        }
+    }
+
+    fn have(&mut self, manifest: &Arc<Manifest>) -> Vec<Range<u32>> {
+        self.resumed(manifest).0
+    }
+
+    fn store(&mut self, manifest: &Manifest, piece: u32, bytes: &[u8]) -> Result<(), StoreError> {
+        let (buffer, length) = (BufferId(piece), bytes.len() as u32);
+        self.pool.change(BufferChange::Allocate { buffer, length });
+        self.pool.write(riffle_core::Place { buffer, offset: 0 }, bytes);
+        let expected = *manifest.piece_hash(PieceIndex(piece)).unwrap();
+        let piece = PieceIndex(piece);
+        self.ask(DiskRequest::Store { download: DOWNLOAD, piece, buffer, length, expected });
+        let Completion::Stored { loan, result, .. } = self.done() else { panic!("another result") };
+        assert_eq!(loan.bytes.get(..bytes.len()), Some(bytes), "the same memory comes back");
+        self.pool.put_back(loan.buffer, loan.bytes);
+        self.pool.change(BufferChange::Free { buffer });
+        result
+    }
+
+    fn store_all(&mut self, manifest: &Manifest, bytes: &[u8], pieces: Range<u32>) {
+        for index in pieces {
+            let span = manifest.layout().span(PieceIndex(index)).unwrap();
+            self.store(manifest, index, &bytes[span.start as usize..span.end as usize]).unwrap();
+        }
+    }
+
+    fn finish(&mut self) -> Result<PathBuf, FinishError> {
+        self.ask(DiskRequest::Finish { download: DOWNLOAD });
+        let Completion::Finished { path, result, .. } = self.done() else { panic!("another result") };
+        self.disk.on_over(DOWNLOAD);
+        result.map(|_| path)
+    }
+
+    /// As `finish`, after which the download is still open when it failed.
+    fn finish_again(&mut self) -> Result<(), FinishError> {
+        self.ask(DiskRequest::Finish { download: DOWNLOAD });
+        let Completion::Finished { result, .. } = self.done() else { panic!("another result") };
+        result.map(|_| ())
+    }
+
+    /// Opens and stores.
+    fn store_all_after_open(&mut self, manifest: &Arc<Manifest>, bytes: &[u8], pieces: Range<u32>) {
+        self.open(manifest).unwrap();
+        self.store_all(manifest, bytes, pieces);
+    }
+
+    /// Gives the download up and waits until the workers are through with it.
+    fn abandon(mut self) -> Bench {
+        self.ask(DiskRequest::Abandon { download: DOWNLOAD });
+        self.restarted()
+    }
+}
+
+/// What the journals of all benches are sealed under.
+fn key() -> JournalKey {
+    JournalKey::of_secret(&[7; 32])
+}
+
+/// A journal with another header, sealed as ours are.
+fn resealed(journal: &[u8], change: impl FnOnce(&mut JournalHeader)) -> Vec<u8> {
+    let mut header = Said::read(journal, 0, &key()).unwrap().header;
+    change(&mut header);
+    let mut bytes = Vec::new();
+    let mut chain = header.encode(&mut bytes, &key());
+    for record in journal[HEADER..].chunks_exact(RECORD) {
+        let fields = &record[..RECORD - SEAL];
+        bytes.extend_from_slice(fields);
+        bytes.extend_from_slice(&chain.seal(fields));
+    }
+    bytes
+}
+
+/// What `share` must find, computed the simple way.
+fn described(bytes: &[u8]) -> Arc<Manifest> {
+    let layout = Layout::of(bytes.len() as u64).unwrap();
+    let hashes = bytes.chunks(layout.piece_size() as usize).map(piece_hasher::piece_hash).collect();
+    Arc::new(Manifest::new(bytes.len() as u64, *blake3::hash(bytes).as_bytes(), hashes).unwrap())
+}
+
+#[test]
+fn a_shared_file_is_described_as_the_simple_way_does() {
+    let mut bench = Bench::new();
+    for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 5 * PIECE + 1234] {
+        let bytes = test_bytes(length);
+        let path = bench.path("shared");
+        fs::write(&path, &bytes).unwrap();
+        let (manifest, served) = bench.share(path.clone()).unwrap();
+        assert_eq!(manifest, described(&bytes), "{length}");
+        assert_eq!((served.map.is_some(), served.path), (length > 0, path));
+    }
+}
+
+#[test]
+fn what_cannot_be_shared_says_why() {
+    let mut bench = Bench::new();
+    let folder = bench.folder.path().to_owned();
+    let path = bench.path("nothing");
+    assert_eq!(bench.share(path).err(), Some(DiskErrorKind::NotFound));
+    assert_eq!(bench.share(folder).err(), Some(DiskErrorKind::NotAFile));
+    let pipe = bench.path("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert_eq!(bench.share(pipe).err(), Some(DiskErrorKind::NotAFile));
+    let endless = bench.path("endless");
+    let too_long = fs::File::create(&endless).unwrap().set_len(messages::limits::MAX_CONTENT + 1);
+    if too_long.is_ok() {
+        assert_eq!(bench.share(endless).err(), Some(DiskErrorKind::TooLong));
+    }
+}
+
+#[test]
+fn a_share_that_nobody_wants_any_more_is_not_reported() {
+    let mut bench = Bench::new();
+    let path = bench.path("f");
+    fs::write(&path, test_bytes(3 * PIECE)).unwrap();
+    let stopped = ShareId(1);
+    bench.ask(DiskRequest::Share { share: stopped, path: path.clone() });
+    bench.ask(DiskRequest::Unshare { share: stopped });
+    bench.ask(DiskRequest::Share { share: SHARE, path });
+    // The first may have been through before it was stopped; the one that is wanted arrives in any case.
+    while !matches!(bench.done(), Completion::Shared { share: SHARE, .. }) {}
+    assert!(bench.disk.on_shared(SHARE));
+    assert!(!bench.disk.on_shared(stopped));
+}
+
+#[test]
+fn a_changed_file_is_noticed() {
+    let mut bench = Bench::new();
+    let path = bench.path("f");
+    fs::write(&path, test_bytes(1000)).unwrap();
+    let (_, served) = bench.share(path.clone()).unwrap();
+    let identity = served.identity.unwrap();
+    assert_eq!(identity.check(&path, &served.file), Ok(()));
+    fs::write(bench.path("other"), test_bytes(1000)).unwrap();
+    fs::rename(bench.path("other"), &path).unwrap();
+    assert_eq!(identity.check(&path, &served.file).unwrap_err().kind, DiskErrorKind::Changed);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(identity.check(&path, &served.file).unwrap_err().kind, DiskErrorKind::NotFound);
+}
+
+#[test]
+fn a_download_is_stored_finished_and_leaves_nothing_beside_it() {
+    for length in [0, 1, PIECE, 3 * PIECE + 17] {
+        let mut bench = Bench::new();
+        let bytes = test_bytes(length);
+        let manifest = described(&bytes);
+        let (opened, served) = bench.open(&manifest).unwrap();
+        assert_eq!(opened, Opened::Ready { have: vec![], hashed_again: None });
+        let working: &[&str] = if length > PIECE { &["journal", "part"] } else { &[] };
+        assert_eq!(bench.names(), working, "what is never gone on with has no name before it is whole");
+        bench.store_all(&manifest, &bytes, 0..manifest.layout().pieces());
+        let path = bench.path("f");
+        assert_eq!(bench.finish(), Ok(path.clone()));
+        assert_eq!(bench.names(), ["f"]);
+        assert_eq!(fs::read(path).unwrap(), bytes);
+        let map = served.map.map(|map| map.populate(0..length as u64).is_ok());
+        assert_eq!(map, (length > 0).then_some(true), "the mapping outlives the rename");
+    }
+}
+
+#[test]
+fn a_piece_that_does_not_match_is_not_stored() {
+    let mut bench = Bench::new();
+    let bytes = test_bytes(2 * PIECE);
+    let manifest = described(&bytes);
+    bench.open(&manifest).unwrap();
+    assert_eq!(bench.store(&manifest, 0, &bytes[PIECE..]), Err(StoreError::Hash));
+    assert_eq!(bench.store(&manifest, 0, &bytes[..PIECE - 1]), Err(StoreError::Hash));
+    assert_eq!(fs::read(bench.working(&manifest).part).unwrap(), vec![0; 2 * PIECE]);
+    assert!(matches!(bench.finish(), Err(FinishError::Disk(_))), "not all is there");
+}
+
+#[test]
+fn the_same_file_is_already_there_and_another_is_left_alone() {
+    let mut bench = Bench::new();
+    let bytes = test_bytes(2 * PIECE + 5);
+    let manifest = described(&bytes);
+    fs::write(bench.path("f"), &bytes).unwrap();
+    assert_eq!(bench.open(&manifest).unwrap().0, Opened::AlreadyThere);
+    let mut other = bytes.clone();
+    other[PIECE] ^= 1;
+    for other in [&other[..], &bytes[1..], b""] {
+        fs::write(bench.path("f"), other).unwrap();
+        let error = bench.open(&manifest).err().unwrap();
+        assert_eq!((error.path, error.kind), (bench.path("f"), DiskErrorKind::ExistsOther));
+        assert_eq!(fs::read(bench.path("f")).unwrap(), other);
+    }
+    assert_eq!(bench.names(), ["f"]);
+}
+
+#[test]
+fn a_target_that_appears_meanwhile_is_not_replaced() {
+    let mut bench = Bench::new();
+    let bytes = test_bytes(2 * PIECE);
+    let manifest = described(&bytes);
+    bench.open(&manifest).unwrap();
+    bench.store_all(&manifest, &bytes, 0..2);
+    fs::write(bench.path("f"), "mine").unwrap();
+    let Err(FinishError::Disk(error)) = bench.finish() else { panic!("replaced") };
+    assert_eq!(error.kind, DiskErrorKind::ExistsOther);
+    assert_eq!(fs::read(bench.path("f")).unwrap(), b"mine");
+    assert_eq!(bench.names(), ["f", "journal", "part"], "what was fetched stays");
+}
+
+#[test]
+fn a_small_file_that_another_has_finished_meanwhile_is_there() {
+    for (there, is_same) in [(test_bytes(1000), true), (vec![7; 1000], false), (test_bytes(999), false)] {
+        let mut bench = Bench::new();
+        let bytes = test_bytes(1000);
+        let manifest = described(&bytes);
+        bench.open(&manifest).unwrap();
+        bench.store_all(&manifest, &bytes, 0..1);
+        fs::write(bench.path("f"), &there).unwrap();
+        assert_eq!(bench.finish().is_ok(), is_same);
+        assert_eq!(fs::read(bench.path("f")).unwrap(), there);
+        bench.disk.on_over(DOWNLOAD);
+        assert_eq!(bench.names(), ["f"], "nothing stays of it");
+    }
+}
+
+#[test]
+fn a_whole_that_does_not_match_gets_no_name() {
+    let mut bench = Bench::new();
+    let bytes = test_bytes(2 * PIECE);
+    let honest = described(&bytes);
+    let hashes = (0..2).map(|piece| *honest.piece_hash(PieceIndex(piece)).unwrap()).collect();
+    let forged = Arc::new(Manifest::new(bytes.len() as u64, [1; 32], hashes).unwrap());
+    bench.open(&forged).unwrap();
+    bench.store_all(&forged, &bytes, 0..2);
+    assert_eq!(bench.finish(), Err(FinishError::Integrity));
+    assert_eq!(bench.names(), [""; 0]);
+}
+
+#[test]
+fn what_was_stored_is_found_again() {
+    let mut bench = Bench::new();
+    let bytes = test_bytes(6 * PIECE);
+    let manifest = described(&bytes);
+    bench.open(&manifest).unwrap();
+    bench.store_all(&manifest, &bytes, 1..3);
+    bench.store_all(&manifest, &bytes, 5..6);
+    let mut bench = bench.abandon();
+    assert_eq!(bench.names(), ["journal", "part"]);
+    assert_eq!(bench.have(&manifest), [1..3, 5..6]);
+    bench.store_all(&manifest, &bytes, 0..1);
+    bench.store_all(&manifest, &bytes, 3..5);
+    bench.finish().unwrap();
+    assert_eq!(fs::read(bench.path("f")).unwrap(), bytes);
+}
+
+#[test]
+fn each_content_has_part_files_of_its_own() {
+    let mut bench = Bench::new();
+    let before = test_bytes(4 * PIECE);
+    let first = described(&before);
+    bench.open(&first).unwrap();
+    bench.store_all(&first, &before, 0..4);
+    let mut bench = bench.abandon();
+    let after = &before[..3 * PIECE];
+    let second = described(after);
+    assert_eq!(bench.have(&second), [], "nothing of another content is touched");
+    bench.store_all(&second, after, 0..3);
+    bench.finish().unwrap();
+    assert_eq!(fs::read(bench.path("f")).unwrap(), after);
+    assert_eq!(fs::read(bench.working(&first).part).unwrap(), before);
+}
+
+#[test]
+fn a_file_is_replaced_when_the_new_one_is_whole_and_not_before() {
+    let mut bench = Bench::new();
+    let bytes = test_bytes(2 * PIECE + 5);
+    let manifest = described(&bytes);
+    bench.replace = true;
+    for old in [&b"mine"[..], &vec![7; bytes.len()], b""] {
+        fs::write(bench.path("f"), old).unwrap();
+        bench.open(&manifest).unwrap();
+        bench.store_all(&manifest, &bytes, 0..2);
+        assert_eq!(fs::read(bench.path("f")).unwrap(), old);
+        bench.store_all(&manifest, &bytes, 2..3);
+        bench.finish().unwrap();
+        assert_eq!(fs::read(bench.path("f")).unwrap(), bytes);
+        assert_eq!(bench.names(), ["f"]);
+        assert_eq!(bench.open(&manifest).unwrap().0, Opened::AlreadyThere, "what is right is not replaced");
+        bench.disk.on_over(DOWNLOAD);
+    }
+    fs::remove_file(bench.path("f")).unwrap();
+    fs::create_dir(bench.path("f")).unwrap();
+    assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::InTheWay, "a folder is not");
+    fs::remove_dir(bench.path("f")).unwrap();
+    fs::write(bench.path("mine"), "mine").unwrap();
+    std::os::unix::fs::symlink("mine", bench.path("f")).unwrap();
+    for replace in [true, false] {
+        bench.replace = replace;
+        assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::InTheWay, "nor a link");
+    }
+    assert_eq!(fs::read(bench.path("mine")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_device_in_the_way_is_called_what_it_is() {
+    let mut bench = Bench::new();
+    rustix::fs::mknodat(rustix::fs::CWD, bench.path("f"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
+    assert_eq!(bench.open(&described(b"x")).err().unwrap().kind, DiskErrorKind::NotAFile);
+}
+
+#[test]
+fn a_file_whose_length_the_system_does_not_know_is_refused_with_the_reason() {
+    let mut bench = Bench::new();
+    for path in ["/proc/self/status", "/proc/cpuinfo"] {
+        let path = PathBuf::from(path);
+        assert!(fs::metadata(&path).unwrap().len() == 0 && !fs::read(&path).unwrap().is_empty());
+        assert_eq!(bench.share(path).err(), Some(DiskErrorKind::UnknownLength));
+    }
+    // One that the system calls longer than it is.
+    let path = PathBuf::from("/sys/kernel/mm/transparent_hugepage/enabled");
+    if path.exists() {
+        assert_eq!(bench.share(path).err(), Some(DiskErrorKind::UnknownLength));
+    }
+}
+
+#[test]
+fn a_part_file_into_which_nothing_was_stored_does_not_stay() {
+    let mut bench = Bench::new();
+    bench.open(&described(&test_bytes(3 * PIECE))).unwrap();
+    assert_eq!(bench.names(), ["journal", "part"]);
+    let bench = bench.abandon();
+    assert_eq!(bench.names(), [""; 0]);
+}
+
+#[test]
+fn a_part_file_belongs_to_one_download() {
+    let mut bench = Bench::new();
+    let bytes = test_bytes(2 * PIECE);
+    let manifest = described(&bytes);
+    bench.open(&manifest).unwrap();
+    bench.store_all(&manifest, &bytes, 0..1);
+    let mut bench = bench.abandon();
+    let held = fs::File::open(bench.working(&manifest).part).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::InUse);
+    drop(held);
+    assert_eq!(bench.have(&manifest).len(), 1);
+}
+
+#[test]
+fn a_content_that_the_disk_has_no_room_for_is_refused_before_a_byte_is_fetched() {
+    let mut bench = Bench::new();
+    let length = messages::limits::MAX_CONTENT;
+    let hashes = vec![[0; 20]; messages::limits::MAX_PIECES as usize];
+    let manifest = Arc::new(Manifest::new(length, [0; 32], hashes).unwrap());
+    let error = bench.open(&manifest).err().unwrap();
+    assert!(matches!(error.kind, DiskErrorKind::Full { needed } if needed > 0 && needed < length), "{error}");
+    assert_eq!(bench.names(), [""; 0]);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let mut bench = Bench::new();
+    let manifest = described(b"x");
+    let target = bench.path("no/f");
+    let content = manifest.content_id();
+    let replace = false;
+    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, manifest });
+    let Completion::Told(DiskResult::Opened { result: Err(error), .. }) = bench.done() else {
+        panic!("opened")
+    };
+    assert_eq!((error.path.file_name(), error.kind), (Some(OsStr::new("no")), DiskErrorKind::NoFolder));
+}
+
+#[test]
+fn a_manifest_is_checked_and_its_buffer_comes_back() {
+    let mut bench = Bench::new();
+    let manifest = described(&test_bytes(3 * PIECE));
+    let encoded = manifest.encode();
+    let (buffer, length) = (BufferId(3), encoded.len() as u32);
+    bench.pool.change(BufferChange::Allocate { buffer, length });
+    bench.pool.write(riffle_core::Place { buffer, offset: 0 }, &encoded);
+    for (content, good) in [(manifest.content_id(), true), (ContentId::from_bytes([0; 32]), false)] {
+        bench.ask(DiskRequest::CheckManifest { download: DOWNLOAD, buffer, length, content });
+        let Completion::ManifestChecked { loan, result, .. } = bench.done() else { panic!("another result") };
+        assert_eq!(result.ok(), good.then(|| manifest.clone()));
+        bench.pool.put_back(loan.buffer, loan.bytes);
+    }
+}

@@ -1,0 +1,384 @@
+//! The files that bursts are taken from, and which parts of them are in memory.
+//!
+//! A page that is not in memory would stop the network thread inside the system call until the disk has found it. So a
+//! burst that touches a cold block waits here, with all that follows it to the same destination, until a worker has
+//! read the block; the block after the one that is being sent is read ahead. Of the shared files only so many are open
+//! ([`OpenFiles`]): bursts from another one wait until a worker has opened it again and found it unchanged.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use riffle_core::{Burst, DiskError, DiskErrorKind, ShareId, Source};
+
+use super::cached_file::{BLOCK, CachedFile, State};
+use super::disk::{FileIdentity, Queue, Results, ServedFile, check, forget, let_go, populate, reopen};
+use super::open_files::OpenFiles;
+
+/// So many blocks of all files together stay in the process, 1 GiB; the oldest goes first. The system has its own
+/// mind about what stays in memory: this only keeps a node from looking as large as everything that it ever sent. (256 MiB cost an
+/// owner a tenth of its time, spent on unmapping what the next downloader wanted again.)
+const MAX_RESIDENT: usize = 512;
+/// More bursts than this never wait for the disk, to one destination and in all: the rest is dropped, and asked for again.
+const MAX_WAITING: usize = 4096;
+const MAX_WAITING_IN_ALL: usize = 16 * MAX_WAITING;
+/// A send that took longer has met pages that were thrown out of memory again (or the thread lost its core: then a
+/// few blocks are looked at in vain).
+const STALL: Duration = Duration::from_millis(20);
+
+/// Where a burst's bytes are.
+#[derive(Clone, Copy)]
+pub(crate) enum Bytes<'a> {
+    /// At the burst's place in this file.
+    Served(&'a ServedFile),
+    /// All of them, here.
+    Memory(&'a [u8]),
+}
+
+/// What was counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FileCacheCounters {
+    /// Bursts that waited for the disk.
+    pub(crate) waited: u64,
+    /// Sends that met pages which had left memory again.
+    pub(crate) stalls: u64,
+    /// Files that were opened again.
+    pub(crate) reopened: u64,
+    /// Bursts whose file was no longer there, or that found too many waiting.
+    pub(crate) dropped: u64,
+}
+
+/// Every served file of one node.
+pub(crate) struct FileCache {
+    files: BTreeMap<ShareId, CachedFile>,
+    open: OpenFiles,
+    /// Files for which the system had no place; asked for again at the next tick.
+    refused: Vec<ShareId>,
+    /// Files from which something was sent since they were last compared with what was announced.
+    used: Vec<ShareId>,
+    waiting: BTreeMap<SocketAddr, VecDeque<Burst>>,
+    waiting_in_all: usize,
+    /// Blocks that were read, the oldest first.
+    resident: VecDeque<(ShareId, usize)>,
+    queue: Queue,
+    results: Results,
+    counters: FileCacheCounters,
+}
+
+impl FileCache {
+    /// An empty one, whose reading is done by the workers behind `queue`, and which holds `most_open` shared files open.
+    pub(crate) fn new(queue: Queue, results: Results, most_open: usize) -> FileCache {
+        FileCache {
+            files: BTreeMap::new(),
+            open: OpenFiles::new(most_open),
+            refused: Vec::new(),
+            used: Vec::new(),
+            waiting: BTreeMap::new(),
+            waiting_in_all: 0,
+            resident: VecDeque::new(),
+            queue,
+            results,
+            counters: FileCacheCounters::default(),
+        }
+    }
+
+    /// Puts a file up under its number; gives back what stood there.
+    pub(crate) fn put(&mut self, share: ShareId, served: ServedFile) -> Option<ServedFile> {
+        let shared = served.identity.is_some();
+        let before = self.files.insert(share, CachedFile::new(served));
+        if shared {
+            self.open.opened(share);
+            self.close_too_many();
+        }
+        before.and_then(|before| before.served)
+    }
+
+    /// Takes a file down.
+    pub(crate) fn take_down(&mut self, share: ShareId) -> Option<ServedFile> {
+        let shelved = self.files.remove(&share);
+        self.open.gone(share);
+        self.open_wanted();
+        shelved.and_then(|shelved| shelved.served)
+    }
+
+    /// A part file has its name, and must not change any more.
+    pub(crate) fn finished(&mut self, share: ShareId, path: PathBuf, identity: FileIdentity) {
+        if let Some(shelved) = self.files.get_mut(&share) {
+            if let Some(served) = &mut shelved.served {
+                served.path.clone_from(&path);
+                served.identity = Some(identity);
+            }
+            shelved.path = path;
+            shelved.identity = Some(identity);
+            self.open.opened(share);
+            self.close_too_many();
+        }
+    }
+
+    /// Opens what somebody waits for, as far as there is place; for that, others are closed.
+    pub(crate) fn open_wanted(&mut self) {
+        loop {
+            while self.open.is_short() && self.close_one() {}
+            let Some(share) = self.open.next_to_open() else { return };
+            match self.files.get(&share).map(|shelved| (shelved, shelved.identity)) {
+                Some((shelved, Some(identity))) if shelved.served.is_none() => {
+                    self.counters.reopened += 1;
+                    reopen(&self.queue, &self.results, share, (shelved.path.clone(), identity));
+                }
+                _ => self.open.gone(share),
+            }
+        }
+    }
+
+    fn close_too_many(&mut self) {
+        while self.open.too_many() > 0 && self.close_one() {}
+    }
+
+    /// Closes the file that was not used for the longest time, of those that nobody waits for. Whether there was any.
+    fn close_one(&mut self) -> bool {
+        let source = |burst: &Burst| match burst.source {
+            Source::Share(share) => Some(share),
+            Source::Manifest(_) => None,
+        };
+        // Those behind the first of their queue may need a file that needs the place of this one.
+        let needed: BTreeSet<ShareId> =
+            self.waiting.values().filter_map(|queue| queue.front().and_then(source)).collect();
+        let files = &self.files;
+        let closed = self.open.next_to_close(|share| {
+            let last_use = files.get(&share).map_or(0, |shelved| shelved.last_use);
+            (!needed.contains(&share)).then_some(last_use)
+        });
+        let Some(share) = closed else { return false };
+        if let Some(served) = self.files.get_mut(&share).and_then(CachedFile::close) {
+            let_go(&self.queue, served);
+        }
+        true
+    }
+
+    /// A worker has opened a file again, or could not. The error when the file is not what it was.
+    pub(crate) fn on_reopened(
+        &mut self,
+        share: ShareId,
+        result: Result<ServedFile, DiskError>,
+    ) -> Option<DiskError> {
+        self.open.gone(share);
+        let shelved = self.files.get_mut(&share).filter(|shelved| shelved.served.is_none());
+        let changed = match (result, shelved) {
+            (Ok(served), Some(shelved)) => {
+                shelved.served = Some(served);
+                self.open.opened(share);
+                None
+            }
+            (Ok(served), None) => {
+                let_go(&self.queue, served);
+                None
+            }
+            (Err(error), Some(_)) if error.kind == DiskErrorKind::TooManyOpen => {
+                // Not the file's fault. What is open has to do.
+                self.open.retreat();
+                self.refused.push(share);
+                None
+            }
+            (Err(error), Some(shelved)) => shelved.spoil(error),
+            (Err(_), None) => None,
+        };
+        self.open_wanted();
+        changed
+    }
+
+    /// What was counted.
+    pub(crate) fn counters(&self) -> FileCacheCounters {
+        self.counters
+    }
+
+    /// The bytes of a burst; `None` when its file is no longer served.
+    pub(crate) fn bytes<'a>(&'a self, burst: &'a Burst) -> Option<Bytes<'a>> {
+        match &burst.source {
+            Source::Share(share) => match self.files.get(share)? {
+                CachedFile { state: State::Spoiled, .. } => None,
+                shelved => shelved.served.as_ref().map(Bytes::Served),
+            },
+            Source::Manifest(bytes) => {
+                let start = usize::try_from(burst.start).ok()?;
+                bytes.get(start..start.checked_add(burst.length as usize)?).map(Bytes::Memory)
+            }
+        }
+    }
+
+    /// Gives the burst back when it can be sent now; else it waits, or is dropped.
+    pub(crate) fn admit(&mut self, burst: Burst) -> Option<Burst> {
+        let behind_another = self.waiting.contains_key(&burst.to);
+        let ready = match self.readiness(&burst) {
+            Readiness::Gone => {
+                self.counters.dropped += 1;
+                return None;
+            }
+            readiness => readiness == Readiness::Ready && !behind_another,
+        };
+        if ready {
+            return Some(burst);
+        }
+        self.wait(burst);
+        self.open_wanted();
+        None
+    }
+
+    fn wait(&mut self, burst: Burst) {
+        let before = self.waiting.get(&burst.to).map_or(0, VecDeque::len);
+        if before >= MAX_WAITING || self.waiting_in_all >= MAX_WAITING_IN_ALL {
+            self.counters.dropped += 1;
+            return;
+        }
+        self.waiting_in_all += 1;
+        self.counters.waited += 1;
+        self.waiting.entry(burst.to).or_default().push_back(burst);
+    }
+
+    /// Whether the burst's pages are in memory; asks for those that are not, and for the next, or for the file.
+    fn readiness(&mut self, burst: &Burst) -> Readiness {
+        let Source::Share(share) = burst.source else { return Readiness::Ready };
+        let Some(shelved) = self.files.get_mut(&share) else { return Readiness::Gone };
+        let blocks = blocks_of(burst);
+        if shelved.state == State::Spoiled || *blocks.end() >= shelved.blocks {
+            return Readiness::Gone;
+        }
+        shelved.last_use = self.open.number_use();
+        if !std::mem::replace(&mut shelved.used, true) {
+            self.used.push(share);
+        }
+        let Some(served) = &shelved.served else {
+            self.open.want(share);
+            return Readiness::Cold;
+        };
+        let warm = blocks.clone().all(|block| shelved.warm.contains(block));
+        for block in *blocks.start()..shelved.blocks.min(blocks.end() + 2) {
+            if !shelved.warm.contains(block) && !shelved.asked.put(block) {
+                let order = (share, block, shelved.span(block));
+                populate(&self.queue, &self.results, served, order);
+            }
+        }
+        if warm { Readiness::Ready } else { Readiness::Cold }
+    }
+
+    /// A worker has read a block, or could not: then the file has changed.
+    pub(crate) fn on_populated(
+        &mut self,
+        share: ShareId,
+        block: usize,
+        result: Result<(), DiskError>,
+    ) -> Option<DiskError> {
+        let shelved = self.files.get_mut(&share)?;
+        if block < shelved.blocks {
+            shelved.asked.remove(block);
+            shelved.warm.set(block, shelved.served.is_some());
+        }
+        let changed = result.err().and_then(|error| shelved.spoil(error));
+        self.resident.push_back((share, block));
+        if self.resident.len() > MAX_RESIDENT {
+            self.let_go_of_the_oldest();
+        }
+        changed
+    }
+
+    fn let_go_of_the_oldest(&mut self) {
+        let Some((share, block)) = self.resident.pop_front() else { return };
+        if let Some(shelved) = self.files.get_mut(&share).filter(|shelved| block < shelved.blocks) {
+            shelved.warm.remove(block);
+            if let Some(served) = &shelved.served {
+                forget(&self.queue, served, shelved.span(block));
+            }
+        }
+    }
+
+    /// A worker has compared a file with what was announced.
+    pub(crate) fn on_checked(&mut self, share: ShareId, result: Result<(), DiskError>) -> Option<DiskError> {
+        let shelved = self.files.get_mut(&share)?;
+        if shelved.state == State::Checking {
+            shelved.state = State::Good;
+        }
+        result.err().and_then(|error| shelved.spoil(error))
+    }
+
+    /// The system found that the burst's file does not have its bytes.
+    pub(crate) fn on_fault(&mut self, burst: &Burst) -> Option<(ShareId, DiskError)> {
+        let Source::Share(share) = burst.source else { return None };
+        let shelved = self.files.get_mut(&share)?;
+        let error = DiskError { path: shelved.path.clone(), kind: DiskErrorKind::Changed };
+        shelved.spoil(error).map(|error| (share, error))
+    }
+
+    /// A burst was sent, and this is how long the system call took.
+    pub(crate) fn on_sent(&mut self, burst: &Burst, took: Duration) {
+        if took < STALL {
+            return;
+        }
+        let Source::Share(share) = burst.source else { return };
+        if let Some(shelved) = self.files.get_mut(&share) {
+            self.counters.stalls += 1;
+            shelved.warm.clear();
+        }
+    }
+
+    /// Moves what no longer has to wait into `ready`, in order. When that is sent, [`FileCache::open_wanted`].
+    pub(crate) fn release(&mut self, ready: &mut Vec<Burst>) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|_, queue| {
+            while let Some(burst) = queue.front() {
+                match self.readiness(burst) {
+                    Readiness::Cold => return true,
+                    Readiness::Ready => ready.extend(queue.pop_front()),
+                    Readiness::Gone => {
+                        self.counters.dropped += 1;
+                        queue.pop_front();
+                    }
+                }
+                self.waiting_in_all -= 1;
+            }
+            false
+        });
+        self.waiting = waiting;
+    }
+
+    /// About once a second: compares the files that were served since with what was announced, and asks again for those
+    /// that the system had no place for.
+    pub(crate) fn tick(&mut self) {
+        for share in std::mem::take(&mut self.used) {
+            let Some(shelved) = self.files.get_mut(&share) else { continue };
+            match (shelved.state, &shelved.served) {
+                // The one that is under way may have looked too early.
+                (State::Checking, Some(_)) => self.used.push(share),
+                (State::Good, Some(served)) if served.identity.is_some() => {
+                    shelved.used = false;
+                    shelved.state = State::Checking;
+                    check(&self.queue, &self.results, served, share);
+                }
+                // A part file; or it is looked at when it is opened again.
+                _ => shelved.used = false,
+            }
+        }
+        for share in std::mem::take(&mut self.refused) {
+            self.open.want(share);
+        }
+        self.open_wanted();
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readiness {
+    Ready,
+    Cold,
+    Gone,
+}
+
+fn blocks_of(burst: &Burst) -> RangeInclusive<usize> {
+    let last = burst.start + u64::from(burst.length.max(1)) - 1;
+    (burst.start / BLOCK) as usize..=(last / BLOCK) as usize
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod many_tests;

@@ -1,0 +1,327 @@
+//! The network thread: runs the core between its socket, its disk and its clock.
+//!
+//! One turn: receive what is there (bounded), hear commands and disk results, poll the core once, carry out what it
+//! says. When the core has more to say the next turn follows at once, so that datagrams are let in between; else the
+//! thread sleeps until something arrives or the core's time has come.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use messages::{ChunkHeader, Kind, Timestamp};
+use riffle_core::{Command, DiskResult, Event, Node, Output, Status, Wait};
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, info, trace};
+
+use super::clock::Clock;
+use super::disk::{Completion, Disk};
+use super::event_log;
+use super::file_cache::FileCache;
+use super::pool::Pool;
+use super::receive::Receiver;
+use super::transmit::Transmitter;
+
+/// Batches that are received in one turn: so much may pile up before the core answers.
+const BATCHES: usize = 2;
+/// How often files are compared with what was announced, and written pieces made durable.
+const TICK: Duration = Duration::from_secs(1);
+/// The longest sleep, in case the core never wants to be woken.
+const MAX_SLEEP: Duration = Duration::from_secs(60);
+/// Where the kind of a datagram stands in it.
+const KIND_AT: usize = 3;
+
+/// What the other threads ask of this one.
+pub(crate) enum Request {
+    /// Something for the core.
+    Command(Command),
+    /// A picture of it.
+    Status(oneshot::Sender<Status>),
+    /// The end.
+    Stop,
+}
+
+/// Everything that the network thread owns.
+pub(crate) struct NetworkThread {
+    pub(crate) node: Node,
+    pub(crate) clock: Clock,
+    pub(crate) socket: UdpSocket,
+    pub(crate) receiver: Receiver,
+    pub(crate) transmitter: Transmitter,
+    pub(crate) shelf: FileCache,
+    pub(crate) pool: Pool,
+    pub(crate) disk: Disk,
+    pub(crate) asks: mpsc::UnboundedReceiver<Request>,
+    pub(crate) results: mpsc::UnboundedReceiver<Completion>,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
+}
+
+/// What ended a sleep.
+enum Woken {
+    Request(Option<Request>),
+    Completion(Option<Completion>),
+    Socket,
+    Time,
+}
+
+impl NetworkThread {
+    /// Runs until it is told to stop or nobody holds the node any more.
+    pub(crate) async fn run(&mut self) {
+        let mut out = Output::default();
+        let mut next_tick = self.clock.now() + TICK;
+        loop {
+            self.receive();
+            if self.drain_inputs().is_break() {
+                break;
+            }
+            let wait = self.poll_core(&mut out);
+            let now = self.clock.now();
+            if now >= next_tick {
+                next_tick = now + TICK;
+                self.shelf.tick();
+                self.disk.tick();
+            }
+            if wait.until <= now {
+                // Lets the reactor see whether the socket has become readable.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            trace!(reason = ?wait.reason, nanos = wait.until.since(now).as_nanos() as u64, "waits");
+            if self.sleep(wait.until.min(next_tick)).await.is_break() {
+                break;
+            }
+        }
+        self.tell_counters();
+    }
+
+    async fn sleep(&mut self, until: Timestamp) -> ControlFlow<()> {
+        let longest = tokio::time::Instant::now() + MAX_SLEEP;
+        let until = self.clock.instant(until).map_or(longest, |at| longest.min(at.into()));
+        let woken = tokio::select! {
+            _ = self.socket.readable() => Woken::Socket,
+            _ = self.socket.writable(), if self.transmitter.is_blocked() => Woken::Socket,
+            ask = self.asks.recv() => Woken::Request(ask),
+            done = self.results.recv() => Woken::Completion(done),
+            () = tokio::time::sleep_until(until) => Woken::Time,
+        };
+        match woken {
+            Woken::Request(Some(ask)) => self.on_ask(ask),
+            Woken::Request(None) => ControlFlow::Break(()),
+            Woken::Completion(Some(done)) => {
+                self.on_done(done);
+                ControlFlow::Continue(())
+            }
+            Woken::Completion(None) | Woken::Socket | Woken::Time => ControlFlow::Continue(()),
+        }
+    }
+
+    fn receive(&mut self) {
+        for _ in 0..BATCHES {
+            match self.receiver.receive(&self.socket, self.transmitter.state()) {
+                Ok(()) => {}
+                Err(cause) if cause.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(cause) => {
+                    // Something that was sent could not be delivered; reading it has cleared it.
+                    debug!(%cause, "receive");
+                    continue;
+                }
+            }
+            let now = self.clock.now();
+            for (from, datagram) in self.receiver.datagrams() {
+                if datagram.get(KIND_AT) == Some(&(Kind::Chunk as u8))
+                    && let Ok((header, payload)) = ChunkHeader::decode(datagram)
+                {
+                    if let Some(place) = self.node.handle_chunk(from, &header, payload.len(), now) {
+                        self.pool.write(place, payload);
+                    }
+                } else {
+                    self.node.handle_datagram(from, datagram, now);
+                }
+            }
+        }
+    }
+
+    fn drain_inputs(&mut self) -> ControlFlow<()> {
+        while let Ok(done) = self.results.try_recv() {
+            self.on_done(done);
+        }
+        loop {
+            match self.asks.try_recv() {
+                Ok(ask) => {
+                    if self.on_ask(ask).is_break() {
+                        return ControlFlow::Break(());
+                    }
+                }
+                Err(mpsc::error::TryRecvError::Empty) => return ControlFlow::Continue(()),
+                Err(mpsc::error::TryRecvError::Disconnected) => return ControlFlow::Break(()),
+            }
+        }
+    }
+
+    fn on_ask(&mut self, ask: Request) -> ControlFlow<()> {
+        let now = self.clock.now();
+        match ask {
+            Request::Command(command) => {
+                event_log::log_command(&command);
+                self.node.handle_command(command, now);
+            }
+            Request::Status(answer) => {
+                // Who asked may have gone.
+                let _ = answer.send(self.node.status(now));
+            }
+            Request::Stop => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn on_done(&mut self, done: Completion) {
+        match done {
+            Completion::Told(result) => {
+                match &result {
+                    DiskResult::Shared { share, .. } => {
+                        self.disk.on_shared(*share);
+                    }
+                    DiskResult::Opened { download, .. } => self.disk.on_over(*download),
+                    _ => {}
+                }
+                self.tell_node(result);
+            }
+            Completion::Shared { share, manifest, served } => {
+                if self.disk.on_shared(share) {
+                    self.put_up(share, served);
+                    self.tell_node(DiskResult::Shared { share, result: Ok(manifest) });
+                } else {
+                    self.disk.close(served);
+                }
+            }
+            Completion::Opened { download, share, opened, served, part } => {
+                if self.disk.on_opened(download, share, part) {
+                    self.put_up(share, served);
+                } else {
+                    self.disk.close(served);
+                }
+                self.tell_node(DiskResult::Opened { download, result: Ok(opened) });
+            }
+            Completion::ManifestChecked { download, loan, result } => {
+                let buffer = loan.buffer;
+                self.pool.put_back(buffer, loan.bytes);
+                self.tell_node(DiskResult::ManifestChecked { download, buffer, result });
+            }
+            Completion::Stored { download, piece, loan, result } => {
+                let buffer = loan.buffer;
+                self.pool.put_back(buffer, loan.bytes);
+                self.tell_node(DiskResult::Stored { download, piece, buffer, result });
+            }
+            Completion::Finished { download, share, path, result } => {
+                self.disk.on_over(download);
+                let result = match result {
+                    Ok(identity) => {
+                        self.shelf.finished(share, path.clone(), identity);
+                        Ok(path)
+                    }
+                    Err(error) => {
+                        self.take_down(share);
+                        Err(error)
+                    }
+                };
+                self.tell_node(DiskResult::Finished { download, result });
+            }
+            Completion::Populated { share, block, result } => {
+                let changed = self.shelf.on_populated(share, block, result);
+                self.on_changed(changed.map(|error| (share, error)));
+                self.release();
+            }
+            Completion::Reopened { share, result } => {
+                let changed = self.shelf.on_reopened(share, result);
+                self.on_changed(changed.map(|error| (share, error)));
+                self.release();
+            }
+            Completion::Checked { share, result } => {
+                let changed = self.shelf.on_checked(share, result);
+                self.on_changed(changed.map(|error| (share, error)));
+            }
+        }
+    }
+
+    fn tell_node(&mut self, result: DiskResult) {
+        self.node.handle_disk(result, self.clock.now());
+    }
+
+    fn on_changed(&mut self, changed: Option<(riffle_core::ShareId, riffle_core::DiskError)>) {
+        if let Some((share, error)) = changed {
+            info!(%share, %error, "a served file is not what it was");
+            self.tell_node(DiskResult::ShareChanged { share, error });
+        }
+    }
+
+    fn put_up(&mut self, share: riffle_core::ShareId, served: super::disk::ServedFile) {
+        if let Some(before) = self.shelf.put(share, served) {
+            self.disk.close(before);
+        }
+    }
+
+    fn take_down(&mut self, share: riffle_core::ShareId) {
+        if let Some(served) = self.shelf.take_down(share) {
+            self.disk.close(served);
+        }
+    }
+
+    /// Sends the bursts whose pages are in memory by now.
+    fn release(&mut self) {
+        let mut ready = Vec::new();
+        self.shelf.release(&mut ready);
+        for burst in ready {
+            let changed = self.transmitter.burst(&self.socket, &mut self.shelf, burst);
+            self.on_changed(changed);
+        }
+        self.shelf.open_wanted();
+    }
+
+    /// Polls the core once and carries out what it says.
+    fn poll_core(&mut self, out: &mut Output) -> Wait {
+        while let Some(changed) = self.transmitter.flush(&self.socket, &mut self.shelf) {
+            self.on_changed(Some(changed));
+        }
+        out.clear();
+        let wait = self.node.poll(self.clock.now(), out);
+        for change in out.buffers.drain(..) {
+            self.pool.change(change);
+        }
+        for request in out.disk.drain(..) {
+            match request {
+                riffle_core::DiskRequest::Unshare { share } => self.take_down(share),
+                riffle_core::DiskRequest::Abandon { download } => {
+                    if let Some(share) = self.disk.share_of(download) {
+                        self.take_down(share);
+                    }
+                }
+                _ => {}
+            }
+            self.disk.request(request, &mut self.pool);
+        }
+        for outgoing in &out.datagrams {
+            if outgoing.zeros > 0 {
+                self.transmitter.probe(&self.socket, outgoing.to, &out.whole(outgoing));
+            } else {
+                let bytes = &out.bytes[outgoing.range.clone()];
+                self.transmitter.datagram(&self.socket, outgoing.to, bytes);
+            }
+        }
+        for burst in out.bursts.drain(..) {
+            if let Some(burst) = self.shelf.admit(burst) {
+                let changed = self.transmitter.burst(&self.socket, &mut self.shelf, burst);
+                self.on_changed(changed);
+            }
+        }
+        for event in out.events.drain(..) {
+            if event_log::log(&event) {
+                // Who listened may have gone; the node goes on until it is stopped.
+                let _ = self.events.send(event);
+            }
+        }
+        wait
+    }
+
+    fn tell_counters(&self) {
+        event_log::log_counters(&self.node.counters(), &self.shelf.counters(), &self.transmitter.counters());
+    }
+}

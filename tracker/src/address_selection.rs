@@ -1,0 +1,62 @@
+//! At which address an asker can reach an owner. Pure policy over addresses.
+
+use std::net::{IpAddr, SocketAddr};
+
+use messages::Endpoint;
+
+/// Who asks: from where, and at which of the tracker's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReachableFrom {
+    /// The asker's address.
+    pub(crate) asker: IpAddr,
+    /// The tracker's address that the asker reached, where it is known.
+    pub(crate) reached_at: Option<IpAddr>,
+}
+
+/// Where the asker can reach an owner that the tracker sees at `owner`.
+///
+/// An owner at loopback shares the tracker's host: another host finds it where it found the tracker. Nobody outside
+/// can reach a loopback address, so without that knowledge the owner is of no use to a remote asker.
+pub(crate) fn endpoint_for(vantage: ReachableFrom, owner: SocketAddr) -> Option<Endpoint> {
+    if vantage.asker.is_loopback() || !owner.ip().is_loopback() {
+        return Some(Endpoint::new(owner));
+    }
+    let host = vantage.reached_at.filter(|ip| !ip.is_loopback() && !ip.is_unspecified())?;
+    Some(Endpoint::new(SocketAddr::new(host, owner.port())))
+}
+
+/// Whether an owner's endpoint is of the asker's own address family, so that a path between them is likely.
+pub(crate) fn same_family(vantage: ReachableFrom, endpoint: Endpoint) -> bool {
+    vantage.asker.is_ipv4() == endpoint.address().is_ipv4()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_whom_where() {
+        let rows: &[(&str, Option<&str>, &str, Option<&str>)] = &[
+            // asker, reached the tracker at, owner as seen, what the asker is told
+            ("127.0.0.1", Some("127.0.0.1"), "127.0.0.1:7000", Some("127.0.0.1:7000")),
+            ("127.0.0.1", Some("127.0.0.1"), "10.0.0.3:7000", Some("10.0.0.3:7000")),
+            ("::1", Some("::1"), "127.0.0.1:7000", Some("127.0.0.1:7000")),
+            ("10.0.0.9", Some("10.0.0.1"), "127.0.0.1:7000", Some("10.0.0.1:7000")),
+            ("10.0.0.9", Some("10.0.0.1"), "[::1]:7000", Some("10.0.0.1:7000")),
+            ("2001:db8::9", Some("2001:db8::1"), "127.0.0.1:7000", Some("[2001:db8::1]:7000")),
+            ("10.0.0.9", Some("10.0.0.1"), "10.0.0.3:7000", Some("10.0.0.3:7000")),
+            ("10.0.0.9", None, "10.0.0.3:7000", Some("10.0.0.3:7000")),
+            ("10.0.0.9", None, "127.0.0.1:7000", None),
+            ("10.0.0.9", Some("127.0.0.1"), "127.0.0.1:7000", None),
+            ("10.0.0.9", Some("0.0.0.0"), "127.0.0.1:7000", None),
+        ];
+        for &(asker, reached_at, owner, told) in rows {
+            let vantage = ReachableFrom {
+                asker: asker.parse().unwrap(),
+                reached_at: reached_at.map(|text| text.parse().unwrap()),
+            };
+            let found = endpoint_for(vantage, owner.parse().unwrap()).map(|endpoint| endpoint.to_string());
+            assert_eq!(found.as_deref(), told, "{asker} at {reached_at:?} asks for {owner}");
+        }
+    }
+}

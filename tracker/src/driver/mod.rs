@@ -1,0 +1,108 @@
+//! The socket, the clock and the wake-ups around the pure tables. It decides nothing.
+//!
+//! [`bind`] takes the port at once, so that the caller knows whether it is free; [`run`] then serves until it is told
+//! to stop, on whatever current-thread runtime it is called in, or [`serve`] on one of its own.
+
+mod clock;
+mod minute;
+mod record;
+mod socket;
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use config::TrackerSettings;
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use crate::{Output, Tracker};
+use clock::Clock;
+use record::Record;
+use socket::Datagrams;
+pub use socket::{BindError, Socket, bind};
+
+/// The shortest sleep: who has more to do at once does it step by step, and the system's timers count milliseconds anyway.
+const MIN_SLEEP: Duration = Duration::from_millis(1);
+/// The longest sleep: a runtime's timer does not reach as far as "never".
+const MAX_SLEEP: Duration = Duration::from_secs(3600);
+
+/// Why a tracker stopped, or did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriverError {
+    /// There is nothing to make secrets of.
+    #[error("the system gives no random bytes: {0}")]
+    Randomness(rand::rngs::SysError),
+    /// The socket cannot be read any more.
+    #[error("the tracker's socket failed: {0}")]
+    Socket(io::Error),
+    /// There is no runtime to serve in.
+    #[error("cannot start the tracker's event loop: {0}")]
+    Runtime(io::Error),
+}
+
+/// Serves at `socket` until `shutdown` is ready, on a runtime of its own: blocks the calling thread.
+///
+/// # Errors
+/// No runtime, and as [`run`].
+pub fn serve(
+    socket: Socket,
+    settings: TrackerSettings,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), DriverError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(DriverError::Runtime)?.block_on(run(socket, settings, shutdown))
+}
+
+/// Serves at `socket` until `shutdown` is ready.
+///
+/// # Errors
+/// The system has no random bytes, or the socket fails.
+pub async fn run(
+    socket: Socket,
+    settings: TrackerSettings,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), DriverError> {
+    let (mut secret, mut seed) = ([0; 32], [0; 8]);
+    SysRng.try_fill_bytes(&mut secret).map_err(DriverError::Randomness)?;
+    SysRng.try_fill_bytes(&mut seed).map_err(DriverError::Randomness)?;
+    let clock = Clock::start();
+    let (address, is_fresh) = (socket.local_addr(), socket.is_fresh());
+    let mut datagrams = Datagrams::open(socket).map_err(DriverError::Socket)?;
+    let mut tracker = Tracker::new(settings, secret, u64::from_le_bytes(seed), clock.now());
+    if let Some(unix_ms) = clock::unix_ms() {
+        tracker = tracker.with_wall_clock(unix_ms);
+    }
+    if is_fresh {
+        tracker = tracker.without_past();
+    }
+    let (mut out, mut record, mut shutdown) = (Output::default(), Record::default(), pin!(shutdown));
+    tracing::info!(%address, "tracker listening");
+    loop {
+        let wait = tracker.poll(clock.now(), &mut out);
+        for (outgoing, bytes) in out.datagrams() {
+            datagrams.send(outgoing, bytes).await;
+        }
+        record.sum_up(clock.now());
+        out.events.iter().for_each(|event| record.write(event, clock.now()));
+        out.clear();
+        let sleep = wait.until.min(record.due()).since(clock.now()).clamp(MIN_SLEEP, MAX_SLEEP);
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            received = datagrams.receive(|from, reached_at, bytes| {
+                tracker.handle_datagram(from, reached_at, bytes, clock.now());
+            }) => received.map_err(DriverError::Socket)?,
+            () = tokio::time::sleep(sleep) => {}
+        }
+    }
+    let (nodes, contents) = (tracker.nodes(), tracker.contents());
+    record.end(tracker.counters());
+    tracing::info!(nodes, contents, "tracker leaving");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
