@@ -1,4 +1,4 @@
-//! The table of earlier systems' defects in `node/README.md`: each names tests, and every test that it names exists.
+//! The table of earlier systems' defects in `DEFECTS.md`: each row names tests, and every test that it names exists.
 
 use std::fs;
 use std::path::Path;
@@ -23,8 +23,8 @@ fn every_defect_of_earlier_systems_has_a_test() {
     for name in ["messages", "config", "logs", "tracker", "node"] {
         sources(&house.join(name), &mut all);
     }
-    let readme = fs::read_to_string(house.join("node/README.md")).expect("text");
-    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| D")).collect();
+    let table = fs::read_to_string(house.join("node/cli/tests/DEFECTS.md")).expect("text");
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| D")).collect();
     assert_eq!(rows.len(), DEFECTS);
     for row in rows {
         let proofs = row.split('|').nth(3).expect("a third column");

@@ -10,7 +10,7 @@ pub(crate) const MIB: usize = 1 << 20;
 /// The size of a piece of every file here.
 pub(crate) const PIECE: usize = messages::limits::MIN_PIECE_SIZE as usize;
 
-/// The journal beside a part file: a header, then records of one size (node/README.md).
+/// The journal beside a part file: a header, then records of one size (`node/engine/src/driver/README.md`).
 const JOURNAL_HEADER: u64 = 112;
 const JOURNAL_RECORD: u64 = 53;
 
