@@ -7,6 +7,7 @@
 )]
 
 mod driver;
+mod platform;
 pub mod state;
 
 pub use driver::{DriverSettings, HashCache, NodeHandle, StartError, raise_open_files, start};

@@ -24,16 +24,16 @@ mod wire_oracle;
 // Reading a journal is the program's, not the library's: the file is read here a second time.
 #[path = "../oracles/journal.rs"]
 mod journal_oracle;
-#[path = "../../engine/src/driver/disk/records.rs"]
+#[path = "../../engine/src/driver/disk/journal/records.rs"]
 mod records;
-#[path = "../../engine/src/driver/disk/journal_mac.rs"]
-mod journal_mac;
+#[path = "../../engine/src/driver/disk/journal/mac.rs"]
+mod mac;
 mod piece_hasher {
     /// The BLAKE3 value of one piece, as the program has it.
     pub(crate) type Subtree = [u8; 32];
 }
 use records::{BootId, FileMark, HEADER, JournalHeader, Kept, RECORD, Record, Recovered, Said};
-use journal_mac::JournalKey;
+use mac::JournalKey;
 
 // So is the prompt's word splitting.
 #[path = "../../cli/src/shell_words.rs"]

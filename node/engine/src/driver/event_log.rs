@@ -6,8 +6,8 @@ use messages::tracker_to_node::RefusalCode;
 use riffle_core::{Account, Command, Counters, DownloadId, Event, Failure, Giver, Patience, Waiting, Wanted};
 use tracing::{debug, info, warn};
 
-use super::file_cache::FileCacheCounters;
-use super::transmit::TransmitCounters;
+use super::net::TransmitCounters;
+use super::serve::FileCacheCounters;
 
 /// So many owners of a download are told of one by one, those that gave most.
 const MAX_GIVERS: usize = 16;

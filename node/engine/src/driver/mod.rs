@@ -2,23 +2,14 @@
 //!
 //! One network thread a node runs the core; disk workers do what is slow. `README.md` of this room tells how.
 
-mod cached_file;
 mod clock;
 mod disk;
 mod event_log;
-mod file_cache;
 mod limits;
-mod mapping;
+mod net;
 mod network_thread;
-mod open_files;
 mod pool;
-#[cfg(any(test, not(target_os = "linux")))]
-mod portable;
-mod receive;
-#[cfg(target_os = "linux")]
-mod scatter;
-mod socket;
-mod transmit;
+mod serve;
 
 #[cfg(test)]
 mod tests;
@@ -43,14 +34,14 @@ use tokio::sync::{mpsc, oneshot};
 use self::clock::Clock;
 pub use self::disk::HashCache;
 use self::disk::{Disk, KeyOfState, Results};
-use self::file_cache::FileCache;
 use self::limits::FileLimits;
 pub use self::limits::raise_open_files;
+use self::net::BoundSocket;
+use self::net::Receiver;
+use self::net::Transmitter;
 use self::network_thread::{NetworkThread, Request};
 use self::pool::Pool;
-use self::receive::Receiver;
-use self::socket::BoundSocket;
-use self::transmit::Transmitter;
+use self::serve::FileCache;
 
 /// How long the disk workers may take to finish what they are at.
 const WORKERS_PATIENCE: Duration = Duration::from_secs(5);
@@ -241,7 +232,7 @@ impl NodeHandle {
 
     /// What to type for a larger receive buffer, in one line, when the granted one holds the node back.
     pub fn receive_buffer_hint(&self) -> Option<String> {
-        socket::receive_buffer_hint(self.receive_buffer, self.receive_buffer_asked)
+        net::receive_buffer_hint(self.receive_buffer, self.receive_buffer_asked)
     }
 
     /// Ends the node and joins its threads, waiting a few seconds at most.

@@ -16,10 +16,10 @@ use tracing::{debug, info, trace};
 use super::clock::Clock;
 use super::disk::{Completion, Disk};
 use super::event_log;
-use super::file_cache::FileCache;
+use super::net::Receiver;
+use super::net::Transmitter;
 use super::pool::Pool;
-use super::receive::Receiver;
-use super::transmit::Transmitter;
+use super::serve::FileCache;
 
 /// Batches that are received in one turn: so much may pile up before the core answers.
 const BATCHES: usize = 2;

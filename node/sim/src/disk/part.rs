@@ -1,5 +1,5 @@
 //! A part file and its journal on a disk that may die: which pieces the system has, which the disk has, which are
-//! torn; and what the journal says of them. The rules are those of the program's disk: `driver/disk/{part,journal}.rs`.
+//! torn; and what the journal says of them. The rules are those of the program's disk: `driver/disk/{part,journal}/`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use super::unnamed_file;
+use super::part::unnamed_file;
 
 /// What a working file may be: our own to read and to write.
 pub(crate) const PRIVATE: u32 = 0o600;

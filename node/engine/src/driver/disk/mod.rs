@@ -2,32 +2,17 @@
 //!
 //! Nothing here touches a file on the network thread.
 
-mod allocate;
-mod download_paths;
 mod errors;
 mod fault_injection;
 mod file_owner;
-mod hash_cache;
-mod hash_queue;
+mod hash;
 mod identity;
 mod journal;
-mod journal_mac;
-mod key;
-mod lock;
-mod open;
 mod part;
-mod piece_hasher;
-mod records;
 mod results;
-mod resume;
-mod scan;
-mod serve;
-mod sha1_lanes;
-mod share;
+mod served_file;
 mod store_queue;
-mod unnamed_file;
 mod workers;
-mod working_files;
 
 #[cfg(test)]
 mod tests;
@@ -41,22 +26,22 @@ use std::time::Duration;
 use messages::{Manifest, ManifestError, PieceHash, PieceIndex};
 use riffle_core::{DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, ShareId};
 
-use self::download_paths::Place;
 use self::fault_injection::Writing;
-use self::hash_queue::HashQueue;
-use self::open::Opening;
+use self::hash::hash_queue::HashQueue;
+use self::hash::scan::{Crew, StopFlag};
+use self::hash::share::Sharing;
+use self::part::download_paths::Place;
+use self::part::open::Opening;
 use self::part::{Part, SyncRule};
-use self::scan::{Crew, StopFlag};
-use self::share::Sharing;
 use self::store_queue::{StoreOrder, StoreQueue};
 use self::workers::{Lane, Workers};
 use super::pool::Pool;
 
-pub use self::hash_cache::HashCache;
+pub use self::hash::hash_cache::HashCache;
 pub(crate) use self::identity::FileIdentity;
-pub(crate) use self::key::KeyOfState;
+pub(crate) use self::journal::key::KeyOfState;
 pub(crate) use self::results::{Completion, Loan, Results};
-pub(crate) use self::serve::{ServedFile, check, forget, let_go, populate, reopen};
+pub(crate) use self::served_file::{ServedFile, check, forget, let_go, populate, reopen};
 pub(crate) use self::workers::Queue;
 
 /// Where one download stands.
@@ -202,7 +187,7 @@ impl Disk {
         while let Some((share, path, stop)) = self.hashing.next() {
             let otherwise = DiskResult::Shared { share, result: Err(errors::internal(&path)) };
             let sharing = Sharing { share, path, memory: self.memory.clone(), stop };
-            self.with_crew(otherwise, move |crew, results| share::share(crew, results, sharing));
+            self.with_crew(otherwise, move |crew, results| hash::share::share(crew, results, sharing));
         }
     }
 
@@ -216,7 +201,7 @@ impl Disk {
             self.open += 1;
             let otherwise = Err(errors::internal(&opening.place.target));
             let otherwise = DiskResult::Opened { download, result: otherwise };
-            self.with_crew(otherwise, move |crew, results| open::open(crew, results, *opening));
+            self.with_crew(otherwise, move |crew, results| part::open::open(crew, results, *opening));
         }
     }
 

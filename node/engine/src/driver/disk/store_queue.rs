@@ -7,10 +7,10 @@ use messages::{Layout, PieceHash, PieceIndex};
 use riffle_core::{DownloadId, StoreError};
 
 use super::errors;
+use super::hash::piece_hasher::{PieceDigest, digests_of};
+use super::hash::sha1_lanes::LANES;
 use super::part::Part;
-use super::piece_hasher::{PieceDigest, digests_of};
 use super::results::{Completion, Loan, Results, unless_it_panics};
-use super::sha1_lanes::LANES;
 
 /// A piece that is to be checked and written.
 pub(crate) struct StoreOrder {

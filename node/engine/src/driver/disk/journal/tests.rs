@@ -4,7 +4,7 @@ use messages::{ContentId, PieceIndex};
 use riffle_core::Doubt;
 
 use super::*;
-use crate::driver::disk::records::{Kept, Recovered, VERSION_AT};
+use crate::driver::disk::journal::records::{Kept, Recovered, VERSION_AT};
 
 const NOW: JournalHeader = JournalHeader {
     content: ContentId::from_bytes([7; 32]),

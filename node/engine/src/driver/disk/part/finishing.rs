@@ -8,13 +8,13 @@ use messages::PieceIndex;
 use riffle_core::{DiskError, DiskErrorKind, FinishError};
 
 use super::{Ledger, Part, forget, remove};
-use crate::driver::disk::allocate::full_or_else;
-use crate::driver::disk::download_paths::sync_folder_of;
 use crate::driver::disk::file_owner::{OTHERS_WRITE, mode_of_new_file, set_mode};
+use crate::driver::disk::hash::piece_hasher::{PieceDigest, Subtree, digests_of, root_of};
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::journal::{leads_to, open_regular_file};
-use crate::driver::disk::piece_hasher::{PieceDigest, Subtree, digests_of, root_of};
-use crate::driver::disk::unnamed_file::give_name;
+use crate::driver::disk::part::allocate::full_or_else;
+use crate::driver::disk::part::download_paths::sync_folder_of;
+use crate::driver::disk::part::unnamed_file::give_name;
 
 impl Part {
     /// Checks the whole, makes it durable and gives it its name. The identity is that of the finished file.

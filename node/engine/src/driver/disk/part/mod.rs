@@ -4,7 +4,14 @@
 //! again. What the system could not bring to the disk is suspect from then on, whatever it says later: it is told so
 //! in the journal, and read back before the file gets its name. So is everything when somebody else has written to it.
 
+pub(crate) mod allocate;
+pub(crate) mod download_paths;
 mod finishing;
+pub(crate) mod lock;
+pub(crate) mod open;
+pub(crate) mod resume;
+pub(crate) mod unnamed_file;
+pub(crate) mod working_files;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,14 +25,14 @@ use std::time::{Duration, Instant, SystemTime};
 use messages::{ContentId, Manifest, PieceHash, PieceIndex};
 use riffle_core::{DiskError, DiskErrorKind, StoreError};
 
-use super::allocate::full_or_else;
-use super::download_paths::Place;
+use self::allocate::full_or_else;
+use self::download_paths::Place;
+use self::lock::Lock;
 use super::errors::{disk_error, error};
 use super::fault_injection::Writing;
+use super::hash::piece_hasher::{PieceDigest, Subtree};
+use super::journal::records::{Kept, Record};
 use super::journal::{Journal, JournalPlace, leads_to};
-use super::lock::Lock;
-use super::piece_hasher::{PieceDigest, Subtree};
-use super::records::{Kept, Record};
 
 /// After how much, or how long, written pieces are made durable.
 #[derive(Clone, Copy, Debug)]

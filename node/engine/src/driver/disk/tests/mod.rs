@@ -10,9 +10,11 @@ use messages::{ContentId, Layout};
 use riffle_core::{BufferChange, BufferId, DiskErrorKind, Doubt, HashedAgain, Opened, StoreError};
 use tokio::sync::mpsc;
 
-use super::download_paths::WorkingNames;
-use super::journal_mac::{JournalKey, SEAL};
-use super::records::{HEADER, JournalHeader, RECORD, Said};
+use super::hash::piece_hasher;
+use super::journal::mac::{JournalKey, SEAL};
+use super::journal::records;
+use super::journal::records::{HEADER, JournalHeader, RECORD, Said};
+use super::part::download_paths::WorkingNames;
 use super::*;
 use crate::driver::test_bytes;
 

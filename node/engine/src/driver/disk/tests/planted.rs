@@ -9,7 +9,7 @@ use super::foreign::unsealed;
 use super::*;
 use crate::driver::disk::fault_injection::{Call, Planned};
 use crate::driver::disk::file_owner::{mode_of_new_file, user};
-use crate::driver::disk::records::{BootId, FileMark, Kept, Record};
+use crate::driver::disk::journal::records::{BootId, FileMark, Kept, Record};
 
 const PIECES: u32 = 6;
 /// The piece that is not what a planted journal says.

@@ -7,9 +7,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::driver::disk::file_owner::Whose;
+use crate::driver::disk::journal::records::{BootId, FileMark, Kept, Record};
 use crate::driver::disk::journal::{JournalPlace, Pen};
-use crate::driver::disk::records::{BootId, FileMark, Kept, Record};
-use crate::driver::disk::resume::OldJournal;
+use crate::driver::disk::part::resume::OldJournal;
 
 const PIECES: u32 = 6;
 

@@ -3,8 +3,8 @@
 use sha1::{Digest, Sha1};
 
 use super::*;
-use crate::driver::disk::piece_hasher::PieceDigest;
-use crate::driver::disk::scan::{ScanOrder, scan};
+use crate::driver::disk::hash::piece_hasher::PieceDigest;
+use crate::driver::disk::hash::scan::{ScanOrder, scan};
 
 fn order(part: &Arc<Part>, piece: u32, bytes: Vec<u8>) -> StoreOrder {
     let expected = *part.manifest().piece_hash(PieceIndex(piece)).unwrap();

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::tests::burst;
 use super::*;
 use crate::driver::disk::{Completion, Disk};
-use crate::driver::mapping::MappedFile;
+use crate::platform::mapping::MappedFile;
 
 /// A folder of small shared files, all on one shelf that holds few of them open.
 struct Many {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use config::NetworkSettings;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::StartError;
+use crate::driver::StartError;
 
 /// A receive buffer below this holds a node back.
 const COMFORTABLE_BUFFER: usize = 1 << 20;

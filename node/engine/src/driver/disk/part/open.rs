@@ -12,20 +12,20 @@ use riffle_core::{DiskError, DiskErrorKind, DiskResult, Doubt, DownloadId, Hashe
 
 use super::allocate::{full_or_else, make_room};
 use super::download_paths::Place;
-use super::errors::{disk_error, error};
-use super::fault_injection::Writing;
-use super::hash_cache::{Fingerprint, HashCache};
-use super::identity::FileIdentity;
-use super::journal::{self, Journal, Pen};
-use super::key::KeyOfState;
-use super::part::{Part, PartFile, SyncRule};
-use super::piece_hasher::{PieceDigest, Subtree, root_of};
-use super::records::{BootId, FileMark, JournalHeader, Kept, Record, Recovered};
-use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
-use super::share::open_regular;
 use super::working_files::{Found, Search, WorkingFiles};
-use super::{Completion, Results, ServedFile};
-use crate::driver::mapping::MappedFile;
+use crate::driver::disk::errors::{disk_error, error};
+use crate::driver::disk::fault_injection::Writing;
+use crate::driver::disk::hash::hash_cache::{Fingerprint, HashCache};
+use crate::driver::disk::hash::piece_hasher::{PieceDigest, Subtree, root_of};
+use crate::driver::disk::hash::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
+use crate::driver::disk::hash::share::open_regular;
+use crate::driver::disk::identity::FileIdentity;
+use crate::driver::disk::journal::key::KeyOfState;
+use crate::driver::disk::journal::records::{BootId, FileMark, JournalHeader, Kept, Record, Recovered};
+use crate::driver::disk::journal::{self, Journal, Pen};
+use crate::driver::disk::part::{Part, PartFile, SyncRule};
+use crate::driver::disk::{Completion, Results, ServedFile};
+use crate::platform::mapping::MappedFile;
 
 /// A download that is to be opened.
 #[derive(Clone)]

@@ -11,8 +11,8 @@ use messages::{ChunkHeader, Conversation, Datagram, NodeToNode, PieceIndex};
 use riffle_core::{PingAmong, ShareId, Source};
 
 use super::*;
-use crate::driver::mapping::MappedFile;
 use crate::driver::test_bytes;
+use crate::platform::mapping::MappedFile;
 
 fn pair() -> (UdpSocket, UdpSocket, SocketAddr) {
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use riffle_core::{DiskError, DiskErrorKind, ShareId};
 
 use super::errors::{self, disk_error, error};
+use super::hash::share::open_regular;
 use super::identity::FileIdentity;
-use super::share::open_regular;
 use super::workers::{Lane, Queue};
-use super::{Completion, Results};
-use crate::driver::mapping::MappedFile;
+use crate::driver::disk::{Completion, Results};
+use crate::platform::mapping::MappedFile;
 
 /// A file that bursts are taken from.
 pub(crate) struct ServedFile {

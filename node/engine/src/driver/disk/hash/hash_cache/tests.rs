@@ -11,7 +11,7 @@ use messages::{Layout, Manifest};
 use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, Opened, ShareId};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::driver::disk::hash_cache::{Fingerprint, HashCache, MAX_FILES};
+use crate::driver::disk::hash::hash_cache::{Fingerprint, HashCache, MAX_FILES};
 use crate::driver::disk::{Completion, Disk, FileIdentity, Results};
 use crate::driver::pool::Pool;
 use crate::driver::test_bytes;

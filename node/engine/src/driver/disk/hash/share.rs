@@ -11,13 +11,13 @@ use messages::limits::MAX_CONTENT;
 use messages::{Layout, Manifest, PieceHash};
 use riffle_core::{DiskError, DiskErrorKind, DiskResult, ShareId};
 
-use super::errors::{disk_error, error};
 use super::hash_cache::{Fingerprint, HashCache};
-use super::identity::FileIdentity;
 use super::piece_hasher::{PieceDigest, Subtree, root_of};
 use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
-use super::{Completion, Results, ServedFile};
-use crate::driver::mapping::MappedFile;
+use crate::driver::disk::errors::{disk_error, error};
+use crate::driver::disk::identity::FileIdentity;
+use crate::driver::disk::{Completion, Results, ServedFile};
+use crate::platform::mapping::MappedFile;
 
 /// A file that is to be taken into service.
 pub(crate) struct Sharing {

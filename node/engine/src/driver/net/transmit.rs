@@ -12,8 +12,8 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::debug;
 
-use super::file_cache::{Bytes, FileCache};
 use super::socket::Family;
+use crate::driver::serve::{Bytes, FileCache};
 
 /// More than this never waits for the socket: the rest is dropped as a full queue on the path would drop it.
 const MAX_BLOCKED: usize = 4096;
@@ -190,7 +190,7 @@ impl Transmitter {
         bytes: Bytes<'_>,
         next: &mut usize,
     ) -> io::Result<()> {
-        use super::mapping::Run;
+        use crate::platform::mapping::Run;
         let run = match bytes {
             Bytes::Memory(bytes) => Some(Run::of(bytes)),
             Bytes::Served(served) => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use riffle_core::{DiskError, DiskErrorKind};
 
 use super::download_paths::{MAX_NUMBER, Place};
-use super::errors::{disk_error, error};
+use crate::driver::disk::errors::{disk_error, error};
 
 /// A file in `folder` that has no name, and can be given one. Nobody else can open it before, so it is as any new file.
 #[cfg(target_os = "linux")]

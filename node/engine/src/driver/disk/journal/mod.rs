@@ -1,7 +1,7 @@
 //! `.NAME.<id>.riffle-journal`: which pieces of the part file beside it are stored, so that nothing verified is fetched
 //! twice; and by its header and seals the proof that both files are this program's.
 //!
-//! A header, then records that are only ever appended. Each carries its seal (`seal.rs`), and reading stops at the first one that
+//! A header, then records that are only ever appended. Each carries its seal (`mac.rs`), and reading stops at the first one that
 //! is torn, damaged or not ours. `written` says that the system has the bytes: true for as long as it runs, so it is believed
 //! under the same boot id only. `durable` says that they are on the disk. `doubtful` takes back what was said of a piece.
 //!
@@ -13,8 +13,12 @@
 //!
 //! A folder may be open to others, or full of what came out of an archive. So a journal is believed only when its seal is that of
 //! this person on this host, and it is still the very file that was sealed, beside the very part file; and when nobody else can
-//! have written to either (`owner.rs`). Nothing of this keeps out another program of the same user: that can read the secret, and
+//! have written to either (`file_owner.rs`). Nothing of this keeps out another program of the same user: that can read the secret, and
 //! could as well write to the finished file.
+
+pub(crate) mod key;
+pub(crate) mod mac;
+pub(crate) mod records;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -22,11 +26,12 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::download_paths::{promises_nothing, rename_apart, sibling, sync_folder_of};
+use self::mac::{Chain, JournalKey};
+use self::records::{BootId, FileMark, HEADER, JournalHeader, RECORD, Record, Said};
 use super::fault_injection::{Call, Writing};
 use super::file_owner::{PRIVATE, is_ours};
-use super::journal_mac::{Chain, JournalKey};
-use super::records::{BootId, FileMark, HEADER, JournalHeader, RECORD, Record, Said};
+use super::hash::piece_hasher;
+use super::part::download_paths::{promises_nothing, rename_apart, sibling, sync_folder_of};
 
 /// Where a journal goes.
 #[derive(Clone, Debug)]

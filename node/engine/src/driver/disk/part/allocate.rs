@@ -7,8 +7,8 @@ use std::path::Path;
 
 use riffle_core::{DiskError, DiskErrorKind};
 
-use super::errors::{disk_error, error};
-use super::fault_injection::{Call, Writing};
+use crate::driver::disk::errors::{disk_error, error};
+use crate::driver::disk::fault_injection::{Call, Writing};
 
 /// What the system counts a file's blocks in.
 const BLOCK: u64 = 512;

@@ -11,11 +11,11 @@ use std::time::Duration;
 use messages::{Layout, Manifest, PieceIndex};
 use riffle_core::Doubt;
 
-use super::errors::is_passing;
-use super::file_owner::Whose;
-use super::journal::{FileNumber, number_of, open_regular_file};
-use super::piece_hasher::piece_hash;
-use super::records::{JournalHeader, RECORD, Recovered, Said};
+use crate::driver::disk::errors::is_passing;
+use crate::driver::disk::file_owner::Whose;
+use crate::driver::disk::hash::piece_hasher::piece_hash;
+use crate::driver::disk::journal::records::{JournalHeader, RECORD, Recovered, Said};
+use crate::driver::disk::journal::{FileNumber, number_of, open_regular_file};
 
 /// A part file may be touched this much after its journal and still be taken for what the journal describes.
 const CLOCK_SLACK: Duration = Duration::from_secs(2);

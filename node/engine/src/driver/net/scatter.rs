@@ -18,7 +18,7 @@ use messages::limits::{MAX_BURST_SEGMENTS, MAX_DATAGRAM};
 use riffle_core::{Burst, BurstPart};
 use socket2::SockAddr;
 
-use super::mapping::Run;
+use crate::platform::mapping::Run;
 
 /// Room for one control message that carries a `u16`, aligned as the kernel wants it.
 #[repr(C, align(8))]

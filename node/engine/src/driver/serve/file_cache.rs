@@ -14,8 +14,10 @@ use std::time::Duration;
 use riffle_core::{Burst, DiskError, DiskErrorKind, ShareId, Source};
 
 use super::cached_file::{BLOCK, CachedFile, State};
-use super::disk::{FileIdentity, Queue, Results, ServedFile, check, forget, let_go, populate, reopen};
 use super::open_files::OpenFiles;
+use crate::driver::disk::{
+    FileIdentity, Queue, Results, ServedFile, check, forget, let_go, populate, reopen,
+};
 
 /// So many blocks of all files together stay in the process, 1 GiB; the oldest goes first. The system has its own
 /// mind about what stays in memory: this only keeps a node from looking as large as everything that it ever sent. (256 MiB cost an

@@ -10,10 +10,10 @@ use std::sync::OnceLock;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
-use super::download_paths::{rename_apart, sibling, sync_folder_of};
-use super::file_owner::{PRIVATE, user};
-use super::journal::open_regular_file;
-use super::journal_mac::JournalKey;
+use super::mac::JournalKey;
+use crate::driver::disk::file_owner::{PRIVATE, user};
+use crate::driver::disk::journal::open_regular_file;
+use crate::driver::disk::part::download_paths::{rename_apart, sibling, sync_folder_of};
 
 /// Bytes of the secret.
 const SECRET: usize = 32;
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     /// What a key seals, as something that can be compared.
-    fn seal(key: &JournalKey) -> [u8; super::super::journal_mac::SEAL] {
+    fn seal(key: &JournalKey) -> [u8; super::super::mac::SEAL] {
         key.begin().seal(b"same")
     }
 

@@ -11,7 +11,7 @@ use messages::{Layout, PieceIndex};
 
 use super::piece_hasher::{PieceDigest, PieceHasher};
 use super::sha1_lanes::LANES;
-use super::workers::{Lane, Queue, Workers};
+use crate::driver::disk::workers::{Lane, Queue, Workers};
 
 /// Progress is told at most this often.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);

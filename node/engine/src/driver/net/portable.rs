@@ -9,7 +9,7 @@ use messages::CHUNK_HEADER;
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
 use riffle_core::{Burst, BurstPart};
 
-use super::file_cache::Bytes;
+use crate::driver::serve::Bytes;
 
 /// Sends bursts through a buffer of its own.
 #[derive(Debug, Default)]

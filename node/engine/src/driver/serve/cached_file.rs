@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use fixedbitset::FixedBitSet;
 use riffle_core::DiskError;
 
-use super::disk::{FileIdentity, ServedFile};
+use crate::driver::disk::{FileIdentity, ServedFile};
 
 /// What is read into memory at once, in bytes.
 pub(crate) const BLOCK: u64 = 2 << 20;

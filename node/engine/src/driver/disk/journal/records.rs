@@ -4,7 +4,7 @@
 use messages::{ContentId, PieceIndex};
 use riffle_core::Doubt;
 
-use super::journal_mac::{Chain, JournalKey, SEAL};
+use super::mac::{Chain, JournalKey, SEAL};
 use super::piece_hasher::Subtree;
 
 /// What all journals begin with; then comes the version.
@@ -338,10 +338,10 @@ fn checked(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
-#[path = "../../../../fuzz/oracles/journal.rs"]
+#[path = "../../../../../fuzz/oracles/journal.rs"]
 mod oracle;
 #[cfg(test)]
-#[path = "../../../../fuzz/oracles/seeds.rs"]
+#[path = "../../../../../fuzz/oracles/seeds.rs"]
 mod seeds;
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use messages::limits::MAX_CONTENT;
 use messages::{ContentId, Layout, Manifest};
 
-use super::identity::FileIdentity;
+use crate::driver::disk::identity::FileIdentity;
 use crate::state::checked_file::{self, Damage, GONE_FOR};
 use crate::state::files::{make_folder, private};
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use super::fault_injection::{Call, Writing};
-use super::journal::leads_to;
+use crate::driver::disk::fault_injection::{Call, Writing};
+use crate::driver::disk::journal::leads_to;
 
 /// How often, and how far apart, a lock is tried for: a download that was just given up lets go within moments.
 pub(crate) const LOCK_TRIES: u32 = 20;

@@ -10,7 +10,7 @@ use messages::limits::MAX_NAME;
 use riffle_core::{DiskError, DiskErrorKind};
 use rustix::fs::Access;
 
-use super::errors::{disk_error, error};
+use crate::driver::disk::errors::{disk_error, error};
 
 /// Digits of the content id in the name of a working file.
 const ID_DIGITS: usize = 16;

@@ -1,7 +1,7 @@
 //! The working files of a download: made anew where nobody has such names, or taken up again when they are proven to be ours.
 //!
 //! A name proves nothing, and a folder may be open to others. Both files are looked at only when nobody but this user can have
-//! written to them (`owner.rs`). Then the part file is ours when the journal beside it is about the same content and either
+//! written to them (`file_owner.rs`). Then the part file is ours when the journal beside it is about the same content and either
 //! carries our seal and marks this very inode, or tells of a piece that is in the file: in that case nothing else of what it says
 //! is believed. Whatever else stands under our names is left as it is, and other names are used. Nothing is opened for writing
 //! before that is known.
@@ -22,17 +22,17 @@ use riffle_core::{DiskError, DiskErrorKind, Doubt};
 
 use super::allocate::{check_room, full_or_else};
 use super::download_paths::{MAX_NUMBER, Place, WorkingNames, rename_apart};
-use super::errors::{disk_error, error, is_passing};
-use super::fault_injection::{Call, Writing};
-use super::file_owner::{self, PRIVATE, Whose, is_ours};
-use super::journal::{
-    self, FileNumber, Journal, JournalPlace, Pen, create_fresh, leads_to, number_of, open_regular_file,
-};
-use super::journal_mac::JournalKey;
 use super::lock::{LOCK_PAUSE, LOCK_TRIES, Lock, NoLock};
-use super::records::{FileMark, JournalHeader, Said};
 use super::resume::OldJournal;
 use super::unnamed_file::open_unnamed;
+use crate::driver::disk::errors::{disk_error, error, is_passing};
+use crate::driver::disk::fault_injection::{Call, Writing};
+use crate::driver::disk::file_owner::{self, PRIVATE, Whose, is_ours};
+use crate::driver::disk::journal::mac::JournalKey;
+use crate::driver::disk::journal::records::{FileMark, JournalHeader, Said};
+use crate::driver::disk::journal::{
+    self, FileNumber, Journal, JournalPlace, Pen, create_fresh, leads_to, number_of, open_regular_file,
+};
 
 /// What a download needs to know to find or make its working files.
 pub(crate) struct Search<'a> {

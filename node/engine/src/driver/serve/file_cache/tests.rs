@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::driver::disk::{Completion, Disk};
-use crate::driver::mapping::MappedFile;
+use crate::platform::mapping::MappedFile;
 
 const SHARE: ShareId = ShareId(4);
 
