@@ -103,7 +103,7 @@ fn a_downloader_killed_ten_times_fetches_hardly_anything_twice() {
 fn a_transfer_does_not_notice_that_the_tracker_is_killed_and_a_new_one_is_told_everything() {
     const LENGTH: usize = 8 * MIB;
     const HEARTBEAT: Duration = Duration::from_secs(1);
-    /// The tables of a tracker that has come back are whole within a heartbeat and this (DESIGN.md §5).
+    /// The tables of a tracker that has come back are whole within a heartbeat and this (`tracker/README.md`).
     const WHOLE_AFTER: Duration = Duration::from_secs(5);
     /// And then the file is to be fetched, on a machine that is busy.
     const FETCHING: Duration = Duration::from_secs(5);
