@@ -1,6 +1,6 @@
 //! The driver: socket, clock, disk and threads around the pure core. It decides nothing.
 //!
-//! One network thread a node runs the core; disk workers do what is slow. `README.md` of this room tells how.
+//! One network thread a node runs the core; disk workers do what is slow. `README.md` beside this file tells how.
 
 mod clock;
 mod disk;

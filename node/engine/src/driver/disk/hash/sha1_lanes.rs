@@ -2,7 +2,7 @@
 //!
 //! SHA-1 is one chain of steps, each of which waits for the one before, and the processor's instructions for it take
 //! longer to answer than to begin: a single sequence leaves most of a core idle. Sequences that have nothing to do with
-//! each other fill it. `README.md` of this room has the measurement for which this file exists; no kept crate does it.
+//! each other fill it. `driver/README.md` has the measurement for which this file exists; no kept crate does it.
 //! Where the processor has no such instructions the crate `sha1` hashes one sequence after the other.
 
 #![expect(
