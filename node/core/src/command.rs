@@ -72,7 +72,7 @@ pub struct DownloadOrder {
     /// Whether a file that stands there is replaced, once the new one is whole and verified.
     pub replace: bool,
     /// How long things may take.
-    pub patience: Patience,
+    pub timeouts: DownloadTimeouts,
 }
 
 /// What is to be fetched.
@@ -110,18 +110,19 @@ impl Destination {
 
 /// How long a download waits; `None`: for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct DownloadTimeouts {
     /// For the first answer of the tracker.
     pub tracker: Option<Duration>,
     /// For somebody to share what is wanted, counted from the tracker's first answer; zero: not at all.
-    pub unknown: Option<Duration>,
+    pub nobody_shares: Option<Duration>,
     /// For anything new to arrive, once somebody shares it.
-    pub stall: Option<Duration>,
+    pub no_progress: Option<Duration>,
     /// For room on a full disk; zero: not at all.
-    pub room: Option<Duration>,
+    pub disk_full: Option<Duration>,
 }
 
-impl Patience {
+impl DownloadTimeouts {
     /// Waits for ever: what the prompt does once it has said why.
-    pub const ENDLESS: Patience = Patience { tracker: None, unknown: None, stall: None, room: None };
+    pub const NONE: DownloadTimeouts =
+        DownloadTimeouts { tracker: None, nobody_shares: None, no_progress: None, disk_full: None };
 }

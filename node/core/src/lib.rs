@@ -26,7 +26,7 @@ mod waiting;
 
 pub use account::{Account, Giver};
 pub use choice::{Choice, choose, favourite};
-pub use command::{Command, Destination, DownloadOrder, Patience, Wanted};
+pub use command::{Command, Destination, DownloadOrder, DownloadTimeouts, Wanted};
 pub use disk::{
     DiskError, DiskErrorKind, DiskRequest, DiskResult, Doubt, FinishError, HashedAgain, Opened, StoreError,
 };

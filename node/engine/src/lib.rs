@@ -13,7 +13,7 @@ pub mod state;
 pub use driver::{DriverSettings, HashCache, NodeHandle, StartError, raise_open_files, start};
 pub use riffle_core::{
     Choice, Command, Destination, DiskError, DiskErrorKind, Doubt, DownloadId, DownloadOrder, DownloadStatus,
-    Event, Failure, HashedAgain, Holders, Inquiry, InquiryEnd, InquiryStep, OwnerState, OwnerStatus,
-    Patience, Question, SearchId, SessionEnd, Share, ShareId, ShareStatus, Status, Summary, TrackerStanding,
-    UploadStanding, UploadStatus, Waiting, Wanted, choose, favourite,
+    DownloadTimeouts, Event, Failure, HashedAgain, Holders, Inquiry, InquiryEnd, InquiryStep, OwnerState,
+    OwnerStatus, Question, SearchId, SessionEnd, Share, ShareId, ShareStatus, Status, Summary,
+    TrackerStanding, UploadStanding, UploadStatus, Waiting, Wanted, choose, favourite,
 };

@@ -16,7 +16,7 @@ use messages::{
     Bits, ChunkHeader, ContentId, Conversation, Cookie, Datagram, Digits, List, NodeId, NodeToNode,
     NodeToTracker, PieceIndex, PieceRun, Prefix, TrackerToNode,
 };
-use riffle_core::{Command, Destination, DownloadId, DownloadOrder, Patience, SearchId, Wanted};
+use riffle_core::{Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, SearchId, Wanted};
 
 use crate::script::Script;
 use crate::stage::{Content, HEAP_SCRATCH, NODE, Stage, content, tracker_address};
@@ -152,7 +152,7 @@ pub(crate) fn one_after_the_other(count: u32) -> Vec<isize> {
             wanted: Wanted::Content(content.id),
             destination,
             replace: false,
-            patience: Patience::ENDLESS,
+            timeouts: DownloadTimeouts::NONE,
         };
         play.stage.command(Command::Download { download, order });
         for _ in 0..number % 16 {
@@ -294,16 +294,16 @@ impl<'a> Play<'a> {
             _ => Wanted::Digits(Digits::new(&content.id.to_string()[..8]).expect("digits")),
         };
         let second = |byte: u8| (byte != 0).then(|| Duration::from_secs(byte.into()));
-        let patience = Patience {
+        let timeouts = DownloadTimeouts {
             tracker: second(self.script.byte()),
-            unknown: second(self.script.byte()),
-            stall: second(self.script.byte()),
-            ..Patience::ENDLESS
+            nobody_shares: second(self.script.byte()),
+            no_progress: second(self.script.byte()),
+            ..DownloadTimeouts::NONE
         };
         let destination = Destination::Folder(PathBuf::from("folder"));
         self.stage.command(Command::Download {
             download,
-            order: DownloadOrder { wanted, destination, replace: false, patience },
+            order: DownloadOrder { wanted, destination, replace: false, timeouts },
         });
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Command, Destination, DownloadId, DownloadOrder, Event, Patience, ShareId, Wanted};
+use riffle_core::{
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, ShareId, Wanted,
+};
 
 use crate::link::LinkSpec;
 use crate::world::{Fault, HostId, World};
@@ -108,7 +110,7 @@ pub fn downloads(world: &mut World, link: &Link) -> HostId {
         wanted: Wanted::Name(name, String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     };
     world.command(world.now, host, Command::Download { download: DownloadId(0), order });
     host

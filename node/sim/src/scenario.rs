@@ -7,7 +7,7 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::Timestamp;
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, Event, Failure, Patience, ShareId, Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, ShareId, Wanted,
 };
 
 use crate::link::LinkSpec;
@@ -24,7 +24,7 @@ pub struct Scenario {
     /// Simulated time in which all of it must happen.
     pub within: Duration,
     /// How long the downloads wait.
-    pub patience: Patience,
+    pub timeouts: DownloadTimeouts,
 }
 
 /// One host.
@@ -137,7 +137,7 @@ pub fn run(scenario: &Scenario) -> Report {
                 wanted: Wanted::Name(world.library.named(name).name.clone(), String::new()),
                 destination: Destination::Folder(PathBuf::from("/saved")),
                 replace: false,
-                patience: scenario.patience,
+                timeouts: scenario.timeouts,
             };
             let download = DownloadId(number);
             world.command(start + *after, host, Command::Download { download, order });

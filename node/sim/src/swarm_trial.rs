@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use config::{NodeSettings, UploadPolicy};
 use messages::{ContentId, Name, PieceIndex, Timestamp};
-use riffle_core::{Command, Destination, DownloadId, DownloadOrder, Event, Patience, Wanted};
+use riffle_core::{Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Wanted};
 
 use crate::link::LinkSpec;
 use crate::world::{HostId, Manners, Milestone, World};
@@ -187,7 +187,7 @@ impl Course {
             wanted: Wanted::Name(self.content.1.clone(), String::new()),
             destination: Destination::Folder(PathBuf::from("/saved")),
             replace: false,
-            patience: Patience::ENDLESS,
+            timeouts: DownloadTimeouts::NONE,
         };
         self.world.command(began, host, Command::Download { download: DownloadId(0), order });
         self.downloaders.push(Downloader { host, began, took: None });

@@ -13,7 +13,7 @@ use logs::LogGuard;
 use messages::{Layout, Name, NodeId};
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng as _, SeedableRng as _};
-use riffle::{Command, Destination, DiskError, DownloadOrder, Event, Patience, Summary, Wanted};
+use riffle::{Command, Destination, DiskError, DownloadOrder, DownloadTimeouts, Event, Summary, Wanted};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
@@ -218,15 +218,15 @@ impl Stage {
     ) -> Result<Result<Outcome, ExitCode>> {
         self.add_node(settings)?;
         let downloader = self.nodes.last().context("no node")?;
-        let patience = Patience {
+        let timeouts = DownloadTimeouts {
             tracker: Some(PATIENCE),
-            unknown: Some(PATIENCE),
-            stall: Some(PATIENCE),
-            room: Some(PATIENCE),
+            nobody_shares: Some(PATIENCE),
+            no_progress: Some(PATIENCE),
+            disk_full: Some(PATIENCE),
         };
         let wanted = Wanted::Name(name.clone(), String::new());
         let destination = Destination::Folder(folder.to_owned());
-        let order = DownloadOrder { wanted, destination, replace: false, patience };
+        let order = DownloadOrder { wanted, destination, replace: false, timeouts };
         let tracker = TrackerWords::at(self.tracker.address());
         screen.note(&format!("a fifth node downloads {name}"));
         downloader.handle.command(Command::Download { download: downloader.handle.new_download(), order });

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::{NodeSettings, Period};
-use riffle::{DownloadOrder, Patience, Wanted};
+use riffle::{DownloadOrder, DownloadTimeouts, Wanted};
 
 use crate::arguments::Download;
 use crate::commands::send::show_deliveries;
@@ -51,8 +51,8 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     let mut fetching = Fetching::new(Place::OneShot);
     for wanted in wanted {
         let destination = fetching::destination(arguments.output.as_deref(), &folder);
-        let (replace, patience) = (arguments.force, patience(&arguments, &settings));
-        fetching.begin(DownloadOrder { wanted, destination, replace, patience }, &running.handle);
+        let (replace, timeouts) = (arguments.force, timeouts(&arguments, &settings));
+        fetching.begin(DownloadOrder { wanted, destination, replace, timeouts }, &running.handle);
     }
     let progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let leaving = watch(&mut running, &mut fetching, &arguments, &screen, &mut signals, progress).await?;
@@ -85,14 +85,14 @@ fn read_wanted(arguments: &Download) -> Result<Vec<Wanted>> {
 
 /// How long each thing may take: for ever with `--wait`, but for a transfer that stands still. A script learns at once that a
 /// disk is full; what is there stays, and the same command goes on with it.
-fn patience(arguments: &Download, settings: &NodeSettings) -> Patience {
+fn timeouts(arguments: &Download, settings: &NodeSettings) -> DownloadTimeouts {
     let stall = arguments.timeout.map_or(settings.download.stall_timeout, Duration::from);
     let (tracker, unknown) = (settings.download.tracker_patience, Duration::ZERO);
-    Patience {
+    DownloadTimeouts {
         tracker: (!arguments.wait).then_some(tracker),
-        unknown: (!arguments.wait).then_some(unknown),
-        stall: Some(stall),
-        room: (!arguments.wait).then_some(Duration::ZERO),
+        nobody_shares: (!arguments.wait).then_some(unknown),
+        no_progress: Some(stall),
+        disk_full: (!arguments.wait).then_some(Duration::ZERO),
     }
 }
 
@@ -173,15 +173,19 @@ mod tests {
     #[test]
     fn only_wait_waits_for_ever_and_a_stall_never_does() {
         let settings = NodeSettings::default();
-        let usual = patience(&arguments(), &settings);
+        let usual = timeouts(&arguments(), &settings);
         assert_eq!(usual.tracker, Some(Duration::from_secs(5)));
-        assert_eq!(usual.unknown, Some(Duration::ZERO));
-        assert_eq!(usual.stall, Some(Duration::from_secs(60)));
-        assert_eq!(usual.room, Some(Duration::ZERO));
+        assert_eq!(usual.nobody_shares, Some(Duration::ZERO));
+        assert_eq!(usual.no_progress, Some(Duration::from_secs(60)));
+        assert_eq!(usual.disk_full, Some(Duration::ZERO));
         let timeout = Some(config::Period(Duration::from_secs(9)));
-        let waiting = patience(&Download { wait: true, timeout, ..arguments() }, &settings);
-        let expected =
-            Patience { tracker: None, unknown: None, stall: Some(Duration::from_secs(9)), room: None };
+        let waiting = timeouts(&Download { wait: true, timeout, ..arguments() }, &settings);
+        let expected = DownloadTimeouts {
+            tracker: None,
+            nobody_shares: None,
+            no_progress: Some(Duration::from_secs(9)),
+            disk_full: None,
+        };
         assert_eq!(waiting, expected);
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::NodeSettings;
-use riffle::{Event, Patience};
+use riffle::{DownloadTimeouts, Event};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use self::awaited::{ANNOUNCE_TIME, Awaited, Standing};
@@ -51,7 +51,7 @@ struct Prompt {
     searches: Searches,
     /// `--upload-limit` and `--download-limit`, as they are now.
     limits: (Option<u64>, Option<u64>),
-    patience: Patience,
+    timeouts: DownloadTimeouts,
     input: Input,
     /// What the next line of a pipe waits for.
     awaited: Option<Awaited>,
@@ -119,13 +119,13 @@ pub(crate) async fn run(mut settings: NodeSettings, on_mistake: OnMistake) -> Re
 
 /// A person sees what a download waits for, and can cancel it; a script would wait for ever. Nobody waits at the prompt
 /// for a name that is not known, unless asked to.
-fn patience(input: Input, settings: &NodeSettings) -> Patience {
+fn timeouts(input: Input, settings: &NodeSettings) -> DownloadTimeouts {
     let unknown = Some(Duration::ZERO);
     match input {
-        Input::Editor { .. } => Patience { unknown, ..Patience::ENDLESS },
+        Input::Editor { .. } => DownloadTimeouts { nobody_shares: unknown, ..DownloadTimeouts::NONE },
         Input::Pipe | Input::Ended { .. } => {
             let stall = Some(settings.download.stall_timeout);
-            Patience { tracker: stall, unknown, stall, room: stall }
+            DownloadTimeouts { tracker: stall, nobody_shares: unknown, no_progress: stall, disk_full: stall }
         }
     }
 }
@@ -163,7 +163,7 @@ impl Prompt {
             fetching,
             searches: Searches::default(),
             limits: (bytes_per_second(settings.upload.limit), bytes_per_second(settings.download.limit)),
-            patience: patience(input, settings),
+            timeouts: timeouts(input, settings),
             input,
             awaited: None,
             is_unheard: false,
@@ -377,9 +377,12 @@ mod tests {
     #[test]
     fn a_script_never_waits_for_ever() {
         let settings = NodeSettings::default();
-        let script = patience(Input::Pipe, &settings);
-        assert!(script.tracker.is_some() && script.unknown.is_some() && script.stall.is_some());
-        let person = patience(Input::Editor { interrupted: false }, &settings);
-        assert_eq!(person, Patience { unknown: Some(Duration::ZERO), ..Patience::ENDLESS });
+        let script = timeouts(Input::Pipe, &settings);
+        assert!(script.tracker.is_some() && script.nobody_shares.is_some() && script.no_progress.is_some());
+        let person = timeouts(Input::Editor { interrupted: false }, &settings);
+        assert_eq!(
+            person,
+            DownloadTimeouts { nobody_shares: Some(Duration::ZERO), ..DownloadTimeouts::NONE }
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use riffle::{Command, DownloadOrder, Patience, ShareStatus};
+use riffle::{Command, DownloadOrder, DownloadTimeouts, ShareStatus};
 
 use super::awaited::Awaited;
 use super::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
@@ -54,11 +54,11 @@ impl Prompt {
         if let Some(objection) = fetching::objection(output.as_deref(), &folder, wanted.len()) {
             return self.refuse(ExitCode::Usage, objection);
         }
-        let patience = if wait { Patience::ENDLESS } else { self.patience };
+        let timeouts = if wait { DownloadTimeouts::NONE } else { self.timeouts };
         let mut begun = BTreeSet::new();
         for wanted in wanted {
             let destination = fetching::destination(output.as_deref(), &folder);
-            let order = DownloadOrder { wanted, destination, replace, patience };
+            let order = DownloadOrder { wanted, destination, replace, timeouts };
             begun.insert(self.fetching.begin(order, &self.running.handle));
         }
         self.wait_for(Awaited::Identified { downloads: begun, patiently: wait });

@@ -96,9 +96,9 @@ fn add(times: &mut Vec<(Waiting, Duration)>, why: Waiting, time: Duration) {
 impl Download {
     /// Accounts for itself, once in a while.
     pub(super) fn account_when_due(&mut self, cx: &mut Context<'_>) {
-        if cx.now >= self.ledger.due {
-            while self.ledger.due <= cx.now {
-                self.ledger.due += ACCOUNT_EVERY;
+        if cx.now >= self.accounting.due {
+            while self.accounting.due <= cx.now {
+                self.accounting.due += ACCOUNT_EVERY;
             }
             let account = self.account(cx.now);
             cx.out.events.push(Event::DownloadAccount { download: self.id, account, is_last: false });
@@ -113,7 +113,7 @@ impl Download {
 
     fn account(&mut self, now: Timestamp) -> Account {
         for session in self.sessions.values() {
-            self.ledger.note_rtt(session.owner, session.rtt());
+            self.accounting.note_rtt(session.owner, session.rtt());
         }
         let verified = match &self.phase {
             Phase::Fetching(fetch) | Phase::Finishing(fetch) => fetch.verified(),
@@ -123,7 +123,7 @@ impl Download {
             owner,
             peer,
             bytes,
-            rtt: self.ledger.rtts.get(&owner).copied(),
+            rtt: self.accounting.rtts.get(&owner).copied(),
         };
         let mut owners: Vec<Giver> = self.given.iter().map(giver).collect();
         owners.sort_by_key(|owner| std::cmp::Reverse(owner.bytes));
@@ -133,10 +133,10 @@ impl Download {
             fetched: owners.iter().map(|owner| owner.bytes).sum(),
             rate: self.meter.rate(now),
             took: now.since(self.began),
-            waits: self.ledger.waits.times(now),
-            lost_bytes: self.ledger.lost_bytes,
-            duplicate_bytes: self.ledger.duplicate_bytes,
-            bad_pieces: self.ledger.bad_pieces,
+            waits: self.accounting.waits.times(now),
+            lost_bytes: self.accounting.lost_bytes,
+            duplicate_bytes: self.accounting.duplicate_bytes,
+            bad_pieces: self.accounting.bad_pieces,
             owners,
         }
     }

@@ -108,7 +108,7 @@ impl Assembly {
         let run = self.claims[claim].unasked.first()?;
         let run = run.start..run.end.min(run.start.saturating_add(most));
         self.claims[claim].unasked.remove(run.clone());
-        self.tidy();
+        self.drop_empty_claims();
         ByteRange::new(self.piece, run.start, run.end - run.start)
     }
 
@@ -131,7 +131,7 @@ impl Assembly {
         self.claims.iter_mut().for_each(|claim| {
             claim.unasked.remove(run.clone());
         });
-        self.tidy();
+        self.drop_empty_claims();
         // The payload is written as a whole: over what another may have sent.
         self.senders.iter_mut().filter(|(key, _)| *key != session).for_each(|(_, runs)| {
             runs.remove(run.clone());
@@ -170,7 +170,7 @@ impl Assembly {
             claim.unasked.iter().for_each(|run| freed.insert(run));
         }
         self.claims.push(Claim { holder: None, unasked: freed });
-        self.tidy();
+        self.drop_empty_claims();
     }
 
     /// What `session` sent does not count: it is to be asked for again, by anybody.
@@ -212,7 +212,7 @@ impl Assembly {
         true
     }
 
-    fn tidy(&mut self) {
+    fn drop_empty_claims(&mut self) {
         self.claims.retain(|claim| !claim.unasked.is_empty());
     }
 }

@@ -33,7 +33,7 @@ impl Availability {
     }
 
     /// An owner came, left, or does not have what it said.
-    pub(super) fn spoil(&mut self) {
+    pub(super) fn mark_stale(&mut self) {
         self.is_stale = true;
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use messages::tracker_to_node::Owner;
 use messages::{Host, NodeId, Timestamp};
 
-use super::busy::Busy;
-use super::trust::{Trust, Verdict};
+use super::dial_limits::DialLimits;
+use super::trust::{Penalty, Trust};
 use crate::event::SessionEnd;
 
 /// An owner that did not answer is tried again after this long, doubled each time.
@@ -127,15 +127,15 @@ impl Candidates {
         &self,
         now: Timestamp,
         last_resort: bool,
-        busy: &Busy,
+        limits: &DialLimits,
     ) -> Option<(NodeId, SocketAddr)> {
         let able = self.order.iter().filter_map(|node| Some((*node, self.known.get(node)?)));
         let able = able.filter(|(node, candidate)| {
-            now >= candidate.ready_at(last_resort) && !busy.has(*node, candidate.peer)
+            now >= candidate.ready_at(last_resort) && !limits.forbid(*node, candidate.peer)
         });
         // Of equals `min_by_key` takes the first.
         let next =
-            able.min_by_key(|(_, candidate)| (candidate.is_tried(now), busy.more_failed(candidate.peer)));
+            able.min_by_key(|(_, candidate)| (candidate.is_tried(now), limits.more_failed(candidate.peer)));
         next.map(|(node, candidate)| (node, candidate.peer))
     }
 
@@ -149,8 +149,8 @@ impl Candidates {
     }
 
     /// When an owner that is not `busy` may be tried; as a `last_resort` a banned one too.
-    pub(super) fn next_at(&self, last_resort: bool, busy: &Busy) -> Option<Timestamp> {
-        let known = self.known.iter().filter(|(node, candidate)| !busy.has(**node, candidate.peer));
+    pub(super) fn next_at(&self, last_resort: bool, limits: &DialLimits) -> Option<Timestamp> {
+        let known = self.known.iter().filter(|(node, candidate)| !limits.forbid(**node, candidate.peer));
         known.map(|(_, candidate)| candidate.ready_at(last_resort)).min()
     }
 
@@ -162,11 +162,11 @@ impl Candidates {
     }
 
     /// How many that are not `busy` may be tried, and were not for a long time.
-    pub(super) fn untried(&self, now: Timestamp, busy: &Busy) -> usize {
+    pub(super) fn untried(&self, now: Timestamp, limits: &DialLimits) -> usize {
         let is_untried = |candidate: &Candidate| now >= candidate.ready_at(false) && !candidate.is_tried(now);
         self.known
             .iter()
-            .filter(|(node, candidate)| is_untried(candidate) && !busy.has(**node, candidate.peer))
+            .filter(|(node, candidate)| is_untried(candidate) && !limits.forbid(**node, candidate.peer))
             .count()
     }
 
@@ -186,7 +186,7 @@ impl Candidates {
     }
 
     /// `owner` was asked and gave nothing, or gives again.
-    pub(crate) fn note_silence(&mut self, owner: NodeId, gives_nothing: bool) {
+    pub(crate) fn note_gives_nothing(&mut self, owner: NodeId, gives_nothing: bool) {
         if let Some(candidate) = self.known.get_mut(&owner) {
             candidate.gives_nothing = gives_nothing;
         }
@@ -222,10 +222,10 @@ impl Candidates {
     }
 
     /// A piece in which `owner` had a part did not verify.
-    pub(crate) fn on_bad_piece(&mut self, owner: NodeId, alone: bool, now: Timestamp) -> Verdict {
+    pub(crate) fn on_bad_piece(&mut self, owner: NodeId, alone: bool, now: Timestamp) -> Penalty {
         match self.known.get_mut(&owner) {
             Some(candidate) => candidate.trust.on_bad_piece(alone, now),
-            None => Verdict::Parole,
+            None => Penalty::Parole,
         }
     }
 }
@@ -248,8 +248,8 @@ mod tests {
     }
 
     /// Nobody is talked to.
-    fn nobody(candidates: &Candidates) -> Busy {
-        Busy::new(NodeId::from_bytes([255; 16]), candidates.failed(), 8)
+    fn nobody(candidates: &Candidates) -> DialLimits {
+        DialLimits::new(NodeId::from_bytes([255; 16]), candidates.failed(), 8)
     }
 
     #[test]

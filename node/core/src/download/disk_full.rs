@@ -10,7 +10,7 @@ use crate::disk::{DiskError, DiskErrorKind};
 use crate::event::Failure;
 
 /// A full disk is tried again this often.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The disk had no room.
 #[derive(Debug)]
@@ -35,38 +35,38 @@ impl DiskFull {
     }
 
     /// When a person's patience for room ends, and with what.
-    pub(super) fn patience(&self, room: Option<Duration>) -> Option<(Timestamp, Failure)> {
-        room.map(|time| (self.since + time, Failure::Disk(self.error.clone())))
+    pub(super) fn timeout(&self, after: Option<Duration>) -> Option<(Timestamp, Failure)> {
+        after.map(|time| (self.since + time, Failure::Disk(self.error.clone())))
     }
 }
 
 impl Download {
     /// Whether `error` is a lack of room: then the download waits for some.
-    pub(super) fn waits_for_room(&mut self, error: &DiskError, cx: &Context<'_>) -> bool {
+    pub(super) fn wait_if_full(&mut self, error: &DiskError, cx: &Context<'_>) -> bool {
         if !matches!(error.kind, DiskErrorKind::Full { .. }) {
             return false;
         }
-        let since = self.full.as_ref().map_or(cx.now, |full| full.since);
-        self.full = Some(DiskFull { error: error.clone(), since, again_at: cx.now + TRY_AGAIN });
+        let since = self.disk_full.as_ref().map_or(cx.now, |full| full.since);
+        self.disk_full = Some(DiskFull { error: error.clone(), since, again_at: cx.now + RETRY_AFTER });
         true
     }
 
     /// Asks a disk that was full again.
-    pub(super) fn try_disk_again(&mut self, cx: &mut Context<'_>) {
-        let Some(full) = self.full.as_mut().filter(|full| cx.now >= full.again_at) else {
+    pub(super) fn retry_full_disk(&mut self, cx: &mut Context<'_>) {
+        let Some(full) = self.disk_full.as_mut().filter(|full| cx.now >= full.again_at) else {
             return;
         };
         // Until the answer comes, which it does.
         full.again_at = Timestamp::NEVER;
         match &mut self.phase {
-            Phase::Fetching(fetch) => fetch.store_again(cx),
+            Phase::Fetching(fetch) => fetch.retry_refused(cx),
             Phase::Opening(manifest) => {
                 let manifest = manifest.clone();
                 if let Some(content) = self.content {
                     self.ask_open(content, manifest, cx);
                 }
             }
-            _ => self.full = None,
+            _ => self.disk_full = None,
         }
     }
 }

@@ -10,19 +10,19 @@ use crate::context::{Context, NEAR};
 use crate::transport::{Flow, FlowSettings};
 
 /// On a near path the first window need not be small: nothing but the receive buffer can overflow.
-const NEAR_WINDOW: u32 = 256 << 10;
+const LOCAL_WINDOW: u32 = 256 << 10;
 /// Nor later: an owner with an upload limit always has something of everybody's to choose from, and so is fair.
-const NEAR_LEAST_WINDOW: u32 = 64 << 10;
+const MIN_LOCAL_WINDOW: u32 = 64 << 10;
 
 /// No more bursts than this are asked of an owner at once: 64 MiB in the longest bursts of the shortest segments. Owners queue far fewer
 /// (`network.requests_per_session`), but what is on its way waits in no queue of theirs.
 const MAX_BURSTS: u32 = 1200;
 /// On a near path nothing is on its way: all that is outstanding waits at the owner, which has room for 64 by default and answers BUSY
 /// beyond that (with 1200, 1 GiB over loopback took 2 to 4 s, in pauses of 20 ms, instead of 0.8).
-const NEAR_BURSTS: u32 = 60;
+const LOCAL_BURSTS: u32 = 60;
 
 /// Whether a flow's path is so short that what is asked for may arrive all at once.
-pub(crate) fn is_near(flow: &Flow) -> bool {
+pub(crate) fn is_local(flow: &Flow) -> bool {
     flow.min_rtt().is_none_or(|rtt| rtt < NEAR)
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn flow_settings(welcome: &Welcome, rtt: Duration, cx: &Context<'_>) 
     let network = &cx.settings.network;
     let (segment, longest_burst) = burst_of(BASE_DATAGRAM as u16);
     let (first_window, least_window, most_bursts) = if rtt < NEAR {
-        (NEAR_WINDOW, NEAR_LEAST_WINDOW, NEAR_BURSTS)
+        (LOCAL_WINDOW, MIN_LOCAL_WINDOW, LOCAL_BURSTS)
     } else {
         (network.first_window.as_u64() as u32, 0, MAX_BURSTS)
     };

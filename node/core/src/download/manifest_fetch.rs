@@ -98,31 +98,31 @@ impl ManifestSources {
 impl Download {
     /// Chooses the owner that is to send the manifest: of those that have been tried least the nearest. Where those who were chosen are late,
     /// as many more.
-    pub(super) fn describe(&mut self, cx: &mut Context<'_>) {
-        self.notice_late_manifest(cx);
-        let Phase::Describing(Describing::From(describers)) = &self.phase else {
+    pub(super) fn request_manifest(&mut self, cx: &mut Context<'_>) {
+        self.relieve_late_manifest_sources(cx);
+        let Phase::Describing(Describing::From(sources)) = &self.phase else {
             return;
         };
-        let all_late = describers.0.iter().all(|one| one.has_company);
-        let wanted = (2 * describers.0.len()).clamp(1, MAX_AT_A_TIME);
+        let all_late = sources.0.iter().all(|one| one.has_company);
+        let wanted = (2 * sources.0.len()).clamp(1, MAX_AT_A_TIME);
         if !all_late {
             return;
         }
-        for _ in describers.0.len()..wanted {
-            if !self.describe_by_another(cx) {
+        for _ in sources.0.len()..wanted {
+            if !self.request_manifest_of_another(cx) {
                 return;
             }
         }
     }
 
     /// Whether there was another one.
-    fn describe_by_another(&mut self, cx: &mut Context<'_>) -> bool {
+    fn request_manifest_of_another(&mut self, cx: &mut Context<'_>) -> bool {
         let known = self.length;
-        let Phase::Describing(Describing::From(describers)) = &mut self.phase else {
+        let Phase::Describing(Describing::From(sources)) = &mut self.phase else {
             return false;
         };
         let willing = self.sessions.values_mut();
-        let willing = willing.filter(|session| session.is_willing() && !describers.has(session.key));
+        let willing = willing.filter(|session| session.is_willing() && !sources.has(session.key));
         let chosen = willing.min_by_key(|session| {
             // Who says another length than the tracker is asked last: a long manifest takes long.
             let differs = known.is_some_and(|length| length != session.claimed_length());
@@ -130,7 +130,7 @@ impl Download {
             (differs, session.manifest_tries, session.owes(), rtt)
         });
         // Beside others nobody is tried again before the rest has been.
-        let chosen = chosen.filter(|session| describers.is_empty() || session.manifest_tries == 0);
+        let chosen = chosen.filter(|session| sources.is_empty() || session.manifest_tries == 0);
         let Some((length, session)) = chosen.and_then(|s| Some((manifest_length(s.claimed_length())?, s)))
         else {
             return false;
@@ -142,7 +142,7 @@ impl Download {
         let time = (session.rtt().unwrap_or_default() * ROUND_TRIPS).clamp(least, most);
         let time = time * 2u32.pow(session.manifest_tries.min(MAX_DOUBLINGS));
         session.manifest_tries += 1;
-        describers.0.push(ManifestSource {
+        sources.0.push(ManifestSource {
             from: session.key,
             assembly: Assembly::new(PieceIndex::MANIFEST, length, buffer, session.key),
             until: cx.now + time,
@@ -153,58 +153,58 @@ impl Download {
 
     /// Whether `key` is to send the manifest, has sent nothing, and somebody else could.
     pub(super) fn has_sent_no_manifest(&self, key: SessionKey) -> bool {
-        let Phase::Describing(Describing::From(describers)) = &self.phase else {
+        let Phase::Describing(Describing::From(sources)) = &self.phase else {
             return false;
         };
-        let sends = describers.0.iter().find(|one| one.from == key);
-        sends.is_some_and(|one| one.assembly.arrived() == 0) && self.others_could_describe(key)
+        let sends = sources.0.iter().find(|one| one.from == key);
+        sends.is_some_and(|one| one.assembly.arrived() == 0) && self.others_could_send_manifest(key)
     }
 
     /// Another owner may have the manifest, when `key` keeps it waiting.
-    pub(super) fn leave_manifest_of(&mut self, key: SessionKey, cx: &mut Context<'_>) {
-        if let Phase::Describing(Describing::From(describers)) = &mut self.phase
-            && let Some(assembly) = describers.leave(key)
+    pub(super) fn drop_manifest_source(&mut self, key: SessionKey, cx: &mut Context<'_>) {
+        if let Phase::Describing(Describing::From(sources)) = &mut self.phase
+            && let Some(assembly) = sources.leave(key)
         {
             cx.buffers.give_back(assembly.buffer(), cx.out);
-            self.attention.draw_to_all();
+            self.ready_set.mark_all();
         }
     }
 
     /// Whoever sends the manifest too slowly gets others beside it, takes no place, and is left where there are many.
-    fn notice_late_manifest(&mut self, cx: &mut Context<'_>) {
-        let Phase::Describing(Describing::From(describers)) = &mut self.phase else {
+    fn relieve_late_manifest_sources(&mut self, cx: &mut Context<'_>) {
+        let Phase::Describing(Describing::From(sources)) = &mut self.phase else {
             return;
         };
-        for key in describers.note_late(cx.now) {
+        for key in sources.note_late(cx.now) {
             if let Some(session) = self.sessions.get_mut(&key) {
                 session.set_slow(true);
                 self.need.ask_soon(cx.now);
             }
         }
-        let Phase::Describing(Describing::From(describers)) = &self.phase else {
+        let Phase::Describing(Describing::From(sources)) = &self.phase else {
             return;
         };
         let untried =
             self.sessions.values().filter(|session| session.is_willing() && session.manifest_tries == 0);
-        for key in describers.late(untried.count(), cx.now) {
-            self.give_up_everything(key, cx);
-            self.leave_manifest_of(key, cx);
+        for key in sources.late(untried.count(), cx.now) {
+            self.give_up_requests(key, cx);
+            self.drop_manifest_source(key, cx);
         }
     }
 
     /// When one of those that send the manifest has had time enough.
     pub(super) fn manifest_late_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let Phase::Describing(Describing::From(describers)) = &self.phase else {
+        let Phase::Describing(Describing::From(sources)) = &self.phase else {
             return None;
         };
-        describers.0.iter().map(ManifestSource::late_at).filter(|at| *at > now).min()
+        sources.0.iter().map(ManifestSource::late_at).filter(|at| *at > now).min()
     }
 
-    fn others_could_describe(&self, key: SessionKey) -> bool {
-        let Phase::Describing(Describing::From(describers)) = &self.phase else {
+    fn others_could_send_manifest(&self, key: SessionKey) -> bool {
+        let Phase::Describing(Describing::From(sources)) = &self.phase else {
             return false;
         };
-        let other = |key| !describers.has(key);
+        let other = |key| !sources.has(key);
         self.sessions.values().any(|s| s.key != key && s.is_willing() && other(s.key))
     }
 }

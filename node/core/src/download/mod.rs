@@ -12,9 +12,9 @@
 mod accounting;
 mod assembly;
 mod availability;
-mod busy;
 mod candidates;
 mod content_choice;
+mod dial_limits;
 mod disk_full;
 mod endgame;
 mod hints;
@@ -26,13 +26,13 @@ mod peer_messages;
 mod picker;
 mod pieces;
 mod poll;
+mod reachability;
 mod ready_set;
 mod remote_pieces;
 mod request_scheduler;
 mod rotation;
 mod session;
 mod short_path;
-mod silence;
 mod snub;
 mod storage;
 mod trust;
@@ -59,15 +59,15 @@ use crate::waiting::Waiting;
 use accounting::Accounting;
 use candidates::Candidates;
 use disk_full::DiskFull;
-use endgame::Doubled;
+use endgame::DuplicateRequest;
 use manifest_fetch::ManifestSources;
 use need_schedule::NeedSchedule;
 use pieces::Pieces;
+use reachability::Reachability;
 use ready_set::ReadySet;
 use rotation::Rotation;
 use session::Session;
 use short_path::ShortPath;
-use silence::Silence;
 
 /// No more sessions than this are remembered after their end.
 const REMEMBERED_SENDERS: usize = 1024;
@@ -152,15 +152,15 @@ pub(crate) struct Download {
     /// The most that it has had: of the manifest, then of the file. What turns out to be bad is no progress.
     progress: Progress,
     /// When an owner was last ready to serve it.
-    served_at: Timestamp,
+    willing_at: Timestamp,
     /// The disk had no room.
-    full: Option<DiskFull>,
+    disk_full: Option<DiskFull>,
     /// Whether this node serves the content already, from another file.
     served_here: bool,
     /// Whether any owner ever answered.
     answered: bool,
     /// Whether any ever said anything at all.
-    silence: Silence,
+    reachability: Reachability,
     short_path: ShortPath,
     rotation: Rotation,
     meter: Meter,
@@ -169,14 +169,14 @@ pub(crate) struct Download {
     /// Verified bytes by owner.
     given: BTreeMap<NodeId, (SocketAddr, u64)>,
     /// Why it waits, as it was told last.
-    told: Option<Waiting>,
+    reported: Option<Waiting>,
     /// What it waited for and what was in vain, for the log.
-    ledger: Accounting,
+    accounting: Accounting,
     completed: Option<Completed>,
-    begun: Option<PartialReady>,
-    attention: ReadySet,
+    partial_ready: Option<PartialReady>,
+    ready_set: ReadySet,
     /// What is asked of two, the oldest first.
-    doubled: Vec<Doubled>,
+    duplicates: Vec<DuplicateRequest>,
 }
 
 impl Download {
@@ -204,22 +204,22 @@ impl Download {
             located_at: None,
             progress_at: now,
             progress: Progress::default(),
-            served_at: now,
-            full: None,
+            willing_at: now,
+            disk_full: None,
             served_here: false,
             answered: false,
-            silence: Silence::default(),
+            reachability: Reachability::default(),
             short_path: ShortPath::default(),
             rotation: Rotation::new(now),
             meter: Meter::new(now),
             senders: BTreeMap::new(),
             given: BTreeMap::new(),
-            told: None,
-            ledger: Accounting::new(now),
+            reported: None,
+            accounting: Accounting::new(now),
             completed: None,
-            begun: None,
-            attention: ReadySet::new(),
-            doubled: Vec::new(),
+            partial_ready: None,
+            ready_set: ReadySet::new(),
+            duplicates: Vec::new(),
         }
     }
 
@@ -234,8 +234,8 @@ impl Download {
     }
 
     /// What can be served from now on as far as it is here, once.
-    pub(crate) fn take_begun(&mut self) -> Option<PartialReady> {
-        self.begun.take()
+    pub(crate) fn take_partial_ready(&mut self) -> Option<PartialReady> {
+        self.partial_ready.take()
     }
 
     /// The number under which its file is served.
@@ -275,18 +275,18 @@ impl Download {
     }
 
     /// Bytes outstanding over paths so short that they may all arrive at once, as of the last turn and what has arrived since.
-    pub(crate) fn near_outstanding(&self) -> u32 {
-        self.attention.near()
+    pub(crate) fn local_outstanding(&self) -> u32 {
+        self.ready_set.local_outstanding()
     }
 
     /// Something that all downloads share has changed: buffers have come back, or are wanted, or a limit is another.
     pub(crate) fn on_shared_change(&mut self) {
-        self.attention.draw_to_all();
+        self.ready_set.mark_all();
     }
 
     /// The tracker's answer to NEED.
     pub(crate) fn handle_owners(&mut self, owners: &Owners, cx: &mut Context<'_>) {
-        self.attention.draw_to_all();
+        self.ready_set.mark_all();
         self.need.on_answer();
         self.located_at.get_or_insert(cx.now + may_still_come(owners));
         match owners {
@@ -299,7 +299,7 @@ impl Download {
                     let has_news = self.candidates.learn(&found.owners, cx.now);
                     self.rotation.on_answer(has_news);
                     self.note_known(cx.now);
-                    self.leave_who_moved(cx);
+                    self.end_moved_sessions(cx);
                 }
             }
             Owners::Contents(listing) => {
@@ -322,26 +322,26 @@ impl Download {
 
     /// The node at `peer` fetches the same.
     pub(crate) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
-        self.attention.draw_to_all();
+        self.ready_set.mark_all();
         self.candidates.meet(node, peer, now);
         self.note_known(now);
     }
 
     fn note_known(&mut self, now: Timestamp) {
         if !self.candidates.is_empty() {
-            self.silence.on_known(now);
+            self.reachability.on_known(now);
         }
     }
 
     /// Nothing has come from any owner for so long that a person should know from where, while the tracker answers.
     fn is_cut_off(&self, now: Timestamp) -> bool {
-        now >= self.silence.is_told_at() && !self.need.is_unanswered(now)
+        now >= self.reachability.report_at() && !self.need.is_unanswered(now)
     }
 
     /// This node serves the content itself, as `manifest` describes it: no owner need do so. It may be there already.
-    pub(crate) fn describe_by(&mut self, manifest: Arc<Manifest>, cx: &mut Context<'_>) {
-        self.attention.draw_to_all();
-        if matches!(&self.phase, Phase::Describing(Describing::From(describers)) if describers.is_empty()) {
+    pub(crate) fn use_manifest(&mut self, manifest: Arc<Manifest>, cx: &mut Context<'_>) {
+        self.ready_set.mark_all();
+        if matches!(&self.phase, Phase::Describing(Describing::From(sources)) if sources.is_empty()) {
             self.served_here = true;
             self.open(manifest, cx);
         }
@@ -360,7 +360,7 @@ impl Download {
 
     fn fail(&mut self, why: Failure, cx: &mut Context<'_>) {
         self.end_all_sessions(SessionEnd::Ours, ByeReason::Cancelled, cx);
-        self.attention.draw_to_all();
+        self.ready_set.mark_all();
         self.account_at_end(cx);
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
         match phase {
@@ -368,8 +368,8 @@ impl Download {
                 fetch.abandon().into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
                 cx.out.disk.push(DiskRequest::Abandon { download: self.id });
             }
-            Phase::Describing(Describing::From(describers)) => {
-                let buffers = describers.into_assemblies().map(|assembly| assembly.buffer());
+            Phase::Describing(Describing::From(sources)) => {
+                let buffers = sources.into_assemblies().map(|assembly| assembly.buffer());
                 buffers.for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
             }
             Phase::Opening(_) | Phase::Finishing(_) => {
@@ -433,12 +433,12 @@ impl Download {
                 Duration::ZERO => Waiting::Unknown,
                 whole_in => Waiting::TrackerIsYoung { whole_in },
             },
-            Phase::Describing(Describing::From(describers)) if !describers.is_empty() => Waiting::Manifest,
+            Phase::Describing(Describing::From(sources)) if !sources.is_empty() => Waiting::Manifest,
             Phase::Describing(Describing::Checking(_)) => Waiting::Manifest,
             Phase::Describing(_) if self.candidates.has_banned(now) => Waiting::Liars,
             Phase::Describing(_) => self.waiting_for_owners(now),
-            Phase::Opening(_) | Phase::Fetching(_) if self.full.is_some() => {
-                Waiting::DiskFull { needed: self.full.as_ref().map_or(0, DiskFull::needed) }
+            Phase::Opening(_) | Phase::Fetching(_) if self.disk_full.is_some() => {
+                Waiting::DiskFull { needed: self.disk_full.as_ref().map_or(0, DiskFull::needed) }
             }
             Phase::Opening(_) => Waiting::Disk,
             Phase::Finishing(_) | Phase::Over => Waiting::Finishing,

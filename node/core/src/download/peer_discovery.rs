@@ -4,7 +4,7 @@ use config::NodeSettings;
 use messages::Timestamp;
 use messages::node_to_tracker::Query;
 
-use super::busy::Busy;
+use super::dial_limits::DialLimits;
 use super::session::Session;
 use super::{Download, Phase};
 use crate::context::Context;
@@ -13,12 +13,12 @@ use crate::ids::SessionKey;
 use crate::query::ask_for;
 
 /// Sessions, silent and slow ones included, for each place that a download has for owners.
-const MAX_SILENT: usize = 4;
+const SESSIONS_PER_SLOT: usize = 4;
 
 impl Download {
     /// What to ask the tracker now, if anything; it counts as asked.
     pub(crate) fn poll_need(&mut self, now: Timestamp, settings: &NodeSettings) -> Option<Query> {
-        if !self.attention.is_on_everything(now) || !self.wants_owners() {
+        if !self.ready_set.is_whole_due(now) || !self.wants_owners() {
             return None;
         }
         if self.has_enough_owners(settings) {
@@ -34,10 +34,10 @@ impl Download {
     /// Whether as many owners as are wanted serve it, or will soon have answered. Those that serve others for now count half: there may be
     /// places elsewhere, and they come back. Those that are just greeted count a quarter, where many were greeted in vain.
     pub(super) fn has_enough_owners(&self, settings: &NodeSettings) -> bool {
-        let in_vain = self.rotation.is_in_vain(settings.download.owners);
-        let useful = self.sessions.values().filter(|session| session.takes_place());
+        let in_haste = self.rotation.needs_haste(settings.download.owners);
+        let useful = self.sessions.values().filter(|session| session.holds_slot());
         let quarters = useful.map(|session| match session {
-            greeted if greeted.is_greeting() && in_vain => 1,
+            greeted if greeted.is_handshaking() && in_haste => 1,
             choked if choked.is_choked() => 2,
             _ => 4,
         });
@@ -45,21 +45,22 @@ impl Download {
     }
 
     /// Who is not to be tried now.
-    pub(super) fn busy(&self, cx: &Context<'_>) -> Busy {
-        let mut busy = Busy::new(cx.node, self.candidates.failed(), cx.settings.download.owners.into());
+    pub(super) fn dial_limits(&self, cx: &Context<'_>) -> DialLimits {
+        let mut limits =
+            DialLimits::new(cx.node, self.candidates.failed(), cx.settings.download.owners.into());
         let sessions = self.sessions.values();
-        sessions.for_each(|session| busy.add(session.owner, session.peer, session.is_greeting()));
-        busy
+        sessions.for_each(|session| limits.add(session.owner, session.peer, session.is_handshaking()));
+        limits
     }
 
     /// How many owners may be tried, and were not for a long time.
     pub(super) fn untried(&self, cx: &Context<'_>) -> usize {
-        self.candidates.untried(cx.now, &self.busy(cx))
+        self.candidates.untried(cx.now, &self.dial_limits(cx))
     }
 
     /// Whether `key` has not answered its first HELLO in time, like many before it, and there are others that were not greeted yet.
-    pub(super) fn is_left_for_others(&self, key: SessionKey, cx: &Context<'_>) -> bool {
-        self.rotation.is_in_vain(cx.settings.download.owners)
+    pub(super) fn is_passed_over(&self, key: SessionKey, cx: &Context<'_>) -> bool {
+        self.rotation.needs_haste(cx.settings.download.owners)
             && self.sessions.get(&key).is_some_and(|session| session.is_unanswered(cx.now))
             && self.untried(cx) > 0
     }
@@ -74,12 +75,12 @@ impl Download {
             return;
         };
         let last_resort = self.needs_the_banned(cx.now);
-        let mut busy = self.busy(cx);
+        let mut limits = self.dial_limits(cx);
         while self.wants_sessions(cx) {
-            let Some((owner, peer)) = self.candidates.next(cx.now, last_resort, &busy) else {
+            let Some((owner, peer)) = self.candidates.next(cx.now, last_resort, &limits) else {
                 return;
             };
-            busy.add(owner, peer, true);
+            limits.add(owner, peer, true);
             self.candidates.on_tried(owner, cx.now);
             self.rotation.on_greeted();
             let key = SessionKey(self.next_session);
@@ -100,7 +101,7 @@ impl Download {
 
     /// No more sessions are open at a time.
     pub(super) fn most_sessions(settings: &NodeSettings) -> usize {
-        usize::from(settings.download.owners) * MAX_SILENT
+        usize::from(settings.download.owners) * SESSIONS_PER_SLOT
     }
 
     /// Whether only owners that are banned may have what is missing: corruption on the path must not stop the last one.

@@ -23,12 +23,12 @@ impl Download {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
-        self.silence.on_heard();
+        self.reachability.on_heard();
         match message {
             NodeToNode::Have(_) | NodeToNode::Bitfield(_) | NodeToNode::Hint(_) | NodeToNode::Ping(_) => {
-                self.attention.draw_to(key)
+                self.ready_set.mark(key)
             }
-            _ => self.attention.draw_to_all(),
+            _ => self.ready_set.mark_all(),
         }
         match message {
             NodeToNode::Retry(retry) => {
@@ -73,7 +73,7 @@ impl Download {
 
     /// The owner of `key` has `pieces` too, as it says: they are counted, and nothing else is.
     fn learn(&mut self, key: SessionKey, pieces: &[u32]) {
-        let counts = self.sessions.get(&key).is_some_and(|session| !session.is_doubted());
+        let counts = self.sessions.get(&key).is_some_and(|session| !session.is_suspect());
         if let Phase::Fetching(fetch) = &mut self.phase
             && counts
         {
@@ -96,7 +96,7 @@ impl Download {
             self.end_session(key, SessionEnd::Fault, cx);
             return;
         }
-        if session.handle_apart_welcome(welcome) {
+        if session.handle_no_gso_welcome(welcome) {
             return;
         }
         if !session.handle_welcome(welcome, cx) {
@@ -125,7 +125,7 @@ impl Download {
             return;
         };
         let retry_after = Duration::from_millis(control.retry_after_ms.into());
-        if control.operation == Operation::Busy && session.is_greeting() {
+        if control.operation == Operation::Busy && session.is_handshaking() {
             self.end_session(key, SessionEnd::Crowded, cx);
             return;
         }
@@ -137,7 +137,7 @@ impl Download {
                     cx.counters.unexpected += 1;
                     return;
                 };
-                self.attention.note_near(key, session.near_outstanding());
+                self.ready_set.note_local(key, session.local_outstanding());
                 cx.download_limit.refund(missing);
                 let rejected = control.operation == Operation::Reject;
                 let ends = rejected && session.on_rejected(range.piece(), cx.now);
@@ -150,7 +150,7 @@ impl Download {
                     // What it was to give of that piece is for others; on parole, what is under way of it too: it will not
                     // be taken from there any more.
                     if self.sessions.get(&key).is_some_and(|session| session.on_parole) {
-                        self.give_up_everything(key, cx);
+                        self.give_up_requests(key, cx);
                     }
                     self.release(key);
                 }
@@ -173,7 +173,7 @@ impl Download {
                 } else if let Some((range, missing)) = refused {
                     cx.download_limit.refund(missing);
                     self.ask_again(range, key, None);
-                    self.leave_manifest_of(key, cx);
+                    self.drop_manifest_source(key, cx);
                 }
             }
             Operation::Unchoke => session.on_unchoked(),
@@ -184,17 +184,17 @@ impl Download {
 
     /// Others are to fetch what `key` was to fetch, until it serves again.
     fn pause(&mut self, key: SessionKey, cx: &mut Context<'_>) {
-        self.give_up_everything(key, cx);
+        self.give_up_requests(key, cx);
         self.release(key);
-        self.leave_manifest_of(key, cx);
+        self.drop_manifest_source(key, cx);
     }
 
     /// What was asked of `key` and has not arrived is anyone's to ask for.
-    pub(super) fn give_up_everything(&mut self, key: SessionKey, cx: &mut Context<'_>) {
+    pub(super) fn give_up_requests(&mut self, key: SessionKey, cx: &mut Context<'_>) {
         let mut lost = Vec::new();
         if let Some(flow) = self.sessions.get_mut(&key).and_then(Session::flow_mut) {
             flow.give_up_everything(&mut lost);
-            self.attention.note_near(key, 0);
+            self.ready_set.note_local(key, 0);
         }
         cx.download_limit.refund(lost.iter().map(|range| range.length()).sum());
         lost.into_iter().for_each(|range| self.ask_again(range, key, None));
@@ -209,7 +209,7 @@ impl Download {
         cx: &mut Context<'_>,
     ) -> Option<Place> {
         let session = self.sessions.get_mut(&key)?;
-        self.attention.draw_to(key);
+        self.ready_set.mark(key);
         let arrival =
             session.flow_mut().map_or(Arrival::Stranger, |flow| flow.handle_chunk(header, length, cx.now));
         if arrival == Arrival::Stranger {
@@ -218,18 +218,18 @@ impl Download {
         }
         let mut counts_again = false;
         if arrival != Arrival::Again {
-            counts_again = session.is_doubted();
+            counts_again = session.is_suspect();
             session.on_chunk();
         }
-        self.attention.note_near(key, session.near_outstanding());
+        self.ready_set.note_local(key, session.local_outstanding());
         let size = length as u32;
         if arrival == (Arrival::Asked { late: true }) {
             // It was given back to the limit when it was taken for lost.
             cx.download_limit.spend(size);
         }
         let place = match &mut self.phase {
-            Phase::Describing(Describing::From(describers)) if header.piece == PieceIndex::MANIFEST => {
-                describers.of(key).and_then(|assembly| assembly.place(key, header.offset, size))
+            Phase::Describing(Describing::From(sources)) if header.piece == PieceIndex::MANIFEST => {
+                sources.of(key).and_then(|assembly| assembly.place(key, header.offset, size))
             }
             Phase::Fetching(fetch) => fetch.place(session, header.piece, header.offset, size),
             _ => None,
@@ -238,12 +238,12 @@ impl Download {
         session.on_arrived(header.sequence, if place.is_some() && is_file { size } else { 0 }, cx.now);
         if counts_again {
             let owner = session.owner;
-            self.candidates.note_silence(owner, false);
+            self.candidates.note_gives_nothing(owner, false);
             self.recount();
         }
         if place.is_none() {
             cx.counters.duplicate_bytes += length as u64;
-            self.ledger.duplicate_bytes += length as u64;
+            self.accounting.duplicate_bytes += length as u64;
             return None;
         }
         if is_file {
@@ -254,14 +254,14 @@ impl Download {
             Phase::Fetching(fetch) => {
                 let again = fetch.is_asked_again(header.piece);
                 if fetch.store_if_complete(header.piece, cx) {
-                    self.attention.draw_to_all();
+                    self.ready_set.mark_all();
                     if again {
-                        self.take_back(|piece| piece == header.piece, cx);
+                        self.withdraw_requests(|piece| piece == header.piece, cx);
                     }
                 }
             }
             Phase::Describing(_) => {
-                self.attention.draw_to_all();
+                self.ready_set.mark_all();
                 self.check_manifest_if_complete(cx);
             }
             _ => {}
@@ -277,20 +277,20 @@ impl Download {
         cx: &mut Context<'_>,
     ) -> bool {
         if self.candidates.peers().any(|asked| asked == peer) && self.short_path.on_gone(peer, theirs) {
-            self.attention.draw_to_all();
+            self.ready_set.mark_all();
             return true;
         }
         let session = self.sessions.values().find(|session| session.is_with(peer, theirs));
         let Some(key) = session.map(|session| session.key) else {
             return false;
         };
-        self.attention.draw_to_all();
+        self.ready_set.mark_all();
         self.end_session(key, SessionEnd::Forgotten, cx);
         true
     }
 
     /// Owners that do not answer where they were, and are elsewhere now, are tried there.
-    pub(super) fn leave_who_moved(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn end_moved_sessions(&mut self, cx: &mut Context<'_>) {
         let moved = |session: &&Session| {
             !session.is_willing() && self.candidates.has_moved(session.owner, session.peer)
         };
@@ -311,13 +311,13 @@ impl Download {
     /// The session `key` is over: what it was to fetch is anyone's.
     pub(super) fn end_session(&mut self, key: SessionKey, why: SessionEnd, cx: &mut Context<'_>) {
         self.release(key);
-        self.leave_manifest_of(key, cx);
-        self.give_up_everything(key, cx);
+        self.drop_manifest_source(key, cx);
+        self.give_up_requests(key, cx);
         let Some(session) = self.sessions.remove(&key) else {
             return;
         };
-        self.ledger.note_rtt(session.owner, session.rtt());
-        self.attention.forget(key);
+        self.accounting.note_rtt(session.owner, session.rtt());
+        self.ready_set.forget(key);
         self.recount();
         cx.routes.close(session.ours);
         let said = match why {
@@ -339,14 +339,14 @@ impl Download {
 
     /// Who has which piece is counted anew.
     pub(super) fn recount(&mut self) {
-        self.attention.draw_to_all();
+        self.ready_set.mark_all();
         if let Phase::Fetching(fetch) = &mut self.phase {
-            fetch.availability.spoil();
+            fetch.availability.mark_stale();
         }
     }
 
     pub(super) fn release(&mut self, key: SessionKey) {
-        self.attention.draw_to_all();
+        self.ready_set.mark_all();
         if let Phase::Fetching(fetch) = &mut self.phase {
             fetch.release(key);
         }
@@ -360,8 +360,8 @@ impl Download {
                 let able = |key: &SessionKey| self.sessions.get(key).is_some_and(|s| s.has(range.piece().0));
                 fetch.ask_again(range, by.filter(able));
             }
-            Phase::Describing(Describing::From(describers)) => {
-                if let Some(assembly) = describers.of(of) {
+            Phase::Describing(Describing::From(sources)) => {
+                if let Some(assembly) = sources.of(of) {
                     assembly.ask_again(range, Some(of));
                 }
             }

@@ -141,7 +141,7 @@ impl Picker {
             self.list.splice(at..=at, parts);
         }
         for key in waiting {
-            if let Some(part) = self.relieve(key, &has, &pace) {
+            if let Some(part) = self.take_over_from_slow(key, &has, &pace) {
                 given.push(part);
             }
         }
@@ -157,7 +157,7 @@ impl Picker {
     }
 
     /// `key` takes the second half of the stretch that would finish last, if that helps.
-    fn relieve(
+    fn take_over_from_slow(
         &mut self,
         key: SessionKey,
         has: &impl Fn(SessionKey, Range<u32>) -> bool,
@@ -232,8 +232,8 @@ mod tests {
     proptest! {
         #[test]
         fn equal_owners_that_are_ready_together_give_equal_contiguous_ranges(pieces in 1u32..100_000, owners in 1u32..20) {
-            let mut stretches = Picker::new(std::iter::once(0..pieces));
-            let given = stretches.assign(&keys(owners), everything, |_| pace(1));
+            let mut picker = Picker::new(std::iter::once(0..pieces));
+            let given = picker.assign(&keys(owners), everything, |_| pace(1));
             prop_assert_eq!(given.iter().map(Stretch::len).sum::<u32>(), pieces);
             prop_assert_eq!(given[0].pieces.start, 0);
             for pair in given.windows(2) {
@@ -249,21 +249,21 @@ mod tests {
         fn no_piece_is_ever_lost_or_given_twice(
             steps in prop::collection::vec((0u8..4, 0u32..6, 0u32..64), 1..120),
         ) {
-            let mut stretches = Picker::new(std::iter::once(0..64));
+            let mut picker = Picker::new(std::iter::once(0..64));
             let mut begun: Vec<u32> = Vec::new();
             for (step, session, piece) in steps {
                 let key = SessionKey(session);
                 match step {
-                    0 => { stretches.assign(&[key], everything, |key| pace(u64::from(key.0) + 1)); }
-                    1 => begun.extend(stretches.begin(key, |p| p % 7 != session)),
-                    2 => stretches.release(key),
+                    0 => { picker.assign(&[key], everything, |key| pace(u64::from(key.0) + 1)); }
+                    1 => begun.extend(picker.begin(key, |p| p % 7 != session)),
+                    2 => picker.release(key),
                     _ => if let Some(at) = begun.iter().position(|&p| p == piece) {
-                        stretches.put_back(begun.swap_remove(at));
+                        picker.put_back(begun.swap_remove(at));
                     }
                 }
-                let mut all: Vec<u32> = stretches.iter().flat_map(|stretch| stretch.pieces.clone()).collect();
-                prop_assert!(all.is_sorted(), "{:?}", stretches);
-                prop_assert!(stretches.iter().all(|stretch| stretch.len() > 0));
+                let mut all: Vec<u32> = picker.iter().flat_map(|stretch| stretch.pieces.clone()).collect();
+                prop_assert!(all.is_sorted(), "{:?}", picker);
+                prop_assert!(picker.iter().all(|stretch| stretch.len() > 0));
                 all.extend(&begun);
                 all.sort_unstable();
                 prop_assert_eq!(&all, &(0..64).collect::<Vec<_>>());
@@ -273,39 +273,37 @@ mod tests {
 
     #[test]
     fn a_later_owner_takes_the_second_half_of_the_slowest() {
-        let mut stretches = Picker::new(std::iter::once(0..100));
-        stretches.assign(&keys(2), everything, |_| pace(1));
-        let given =
-            stretches.assign(&[SessionKey(2)], everything, |key| pace(if key.0 == 1 { 5 } else { 1 }));
+        let mut picker = Picker::new(std::iter::once(0..100));
+        picker.assign(&keys(2), everything, |_| pace(1));
+        let given = picker.assign(&[SessionKey(2)], everything, |key| pace(if key.0 == 1 { 5 } else { 1 }));
         assert_eq!(given, [Stretch { pieces: 75..100, holder: Some(SessionKey(2)) }]);
     }
 
     #[test]
     fn a_released_stretch_goes_first_and_from_its_start() {
-        let mut stretches = Picker::new(std::iter::once(0..100));
-        stretches.assign(&keys(4), everything, |_| pace(1));
-        stretches.release(SessionKey(1));
-        let given = stretches.assign(&[SessionKey(9)], everything, |_| pace(1));
+        let mut picker = Picker::new(std::iter::once(0..100));
+        picker.assign(&keys(4), everything, |_| pace(1));
+        picker.release(SessionKey(1));
+        let given = picker.assign(&[SessionKey(9)], everything, |_| pace(1));
         assert_eq!(given[0].pieces, 25..50);
     }
 
     #[test]
     fn the_last_piece_changes_hands_only_when_that_is_sooner() {
-        let mut stretches = Picker::new(std::iter::once(0..1));
-        stretches.assign(&[SessionKey(0)], everything, |_| pace(1));
-        assert_eq!(stretches.assign(&[SessionKey(1)], everything, |_| pace(1)), []);
-        let given =
-            stretches.assign(&[SessionKey(1)], everything, |key| pace(if key.0 == 0 { 9 } else { 1 }));
+        let mut picker = Picker::new(std::iter::once(0..1));
+        picker.assign(&[SessionKey(0)], everything, |_| pace(1));
+        assert_eq!(picker.assign(&[SessionKey(1)], everything, |_| pace(1)), []);
+        let given = picker.assign(&[SessionKey(1)], everything, |key| pace(if key.0 == 0 { 9 } else { 1 }));
         assert_eq!(given[0].pieces, 0..1);
     }
 
     #[test]
     fn an_owner_begins_only_what_it_has() {
-        let mut stretches = Picker::new(std::iter::once(0..10));
-        stretches.assign(&[SessionKey(0)], everything, |_| pace(1));
-        assert_eq!(stretches.begin(SessionKey(0), |piece| piece == 4), Some(4));
-        assert_eq!(stretches.begin(SessionKey(0), |_| true), Some(0));
-        assert_eq!(stretches.begin(SessionKey(1), |_| true), None);
-        assert_eq!(stretches.iter().map(|s| s.pieces.clone()).collect::<Vec<_>>(), [1..4, 5..10]);
+        let mut picker = Picker::new(std::iter::once(0..10));
+        picker.assign(&[SessionKey(0)], everything, |_| pace(1));
+        assert_eq!(picker.begin(SessionKey(0), |piece| piece == 4), Some(4));
+        assert_eq!(picker.begin(SessionKey(0), |_| true), Some(0));
+        assert_eq!(picker.begin(SessionKey(1), |_| true), None);
+        assert_eq!(picker.iter().map(|s| s.pieces.clone()).collect::<Vec<_>>(), [1..4, 5..10]);
     }
 }

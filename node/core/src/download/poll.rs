@@ -22,55 +22,55 @@ const KEEPS_BUFFERS: Duration = Duration::from_secs(5);
 impl Download {
     /// Whether anything is to be done now.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.attention.is_drawn() || self.attention.wait().until <= now
+        self.ready_set.is_marked() || self.ready_set.wait().until <= now
     }
 
     /// When there is something to do although nothing happens.
     pub(crate) fn wait(&self) -> Wait {
-        self.attention.wait()
+        self.ready_set.wait()
     }
 
     /// Everything that is due by `cx.now`.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
-        let whole = self.attention.is_on_everything(cx.now);
+        let whole = self.ready_set.is_whole_due(cx.now);
         if whole {
-            self.notice_progress(cx.now);
-            self.lose_patience(cx);
+            self.update_progress(cx.now);
+            self.give_up_when_timed_out(cx);
             if self.is_over() {
                 return Wait::IDLE;
             }
-            self.try_disk_again(cx);
+            self.retry_full_disk(cx);
         }
-        let drawn = self.attention.take(cx.now);
+        let drawn = self.ready_set.take(cx.now);
         let due = if whole { self.sessions.keys().copied().collect() } else { drawn };
-        self.keep_sessions(&due, cx);
+        self.poll_sessions(&due, cx);
         if whole {
             self.yield_buffers(cx);
             self.rotate(cx);
             self.open_sessions(cx);
-            self.describe(cx);
-            self.look_into_silence(cx);
+            self.request_manifest(cx);
+            self.probe_silent_owners(cx);
         }
         self.assign(&due, whole, cx);
         if whole {
-            self.relieve_the_slow(cx);
+            self.relieve_slowest(cx);
         }
         self.ask(&due, whole, cx);
         if whole {
-            self.tell_why_it_waits(cx);
+            self.report_waiting(cx);
             self.account_when_due(cx);
-            self.attention.plan(self.next_timer(cx));
+            self.ready_set.plan(self.next_timer(cx));
         }
         // What was found out on the way is looked at at once.
         let again = Wait { until: cx.now, reason: Reason::MoreToSay };
-        if self.attention.is_drawn() { again } else { self.attention.wait() }
+        if self.ready_set.is_marked() { again } else { self.ready_set.wait() }
     }
 
     /// Timers of the sessions, what their flows have lost, and who has fallen silent.
-    fn keep_sessions(&mut self, due: &[SessionKey], cx: &mut Context<'_>) {
+    fn poll_sessions(&mut self, due: &[SessionKey], cx: &mut Context<'_>) {
         let mut lost = Vec::new();
         for &key in due {
-            if self.is_left_for_others(key, cx) {
+            if self.is_passed_over(key, cx) {
                 self.end_session(key, SessionEnd::NoAnswer, cx);
                 continue;
             }
@@ -78,30 +78,30 @@ impl Download {
                 continue;
             };
             if session.is_willing() {
-                self.served_at = cx.now;
+                self.willing_at = cx.now;
             }
             let useless = |fetch: &Pieces| session.is_unused(cx) && !fetch.lacks_what_it_has(session);
             if matches!(&self.phase, Phase::Fetching(fetch) if useless(fetch)) {
-                // It has nothing to give, as far as is known: what it has by now, or had all along, a new greeting tells.
+                // It has nothing to give, as far as is known: what it has by now, or had all along, a new HELLO tells.
                 self.end_session(key, SessionEnd::Forgotten, cx);
                 continue;
             }
-            let standing = (session.takes_place(), session.is_willing());
+            let standing = (session.holds_slot(), session.is_willing());
             if let Some(why) = session.handle_time(cx) {
                 self.end_session(key, why, cx);
                 continue;
             }
-            if standing != (session.takes_place(), session.is_willing()) {
+            if standing != (session.holds_slot(), session.is_willing()) {
                 // Others may be wanted instead of it, or it instead of others.
-                self.attention.draw_to_all();
+                self.ready_set.mark_all();
             }
-            if session.turns_barren(cx.now) {
+            if session.turn_unproductive(cx.now) {
                 self.need.ask_soon(cx.now);
-                self.attention.draw_to_all();
+                self.ready_set.mark_all();
             }
-            let snubbed = session.falls_silent(cx);
+            let snubbed = session.snub_if_silent(cx);
             if snubbed {
-                self.remember_doubled(key);
+                self.remember_duplicates(key);
                 self.need.ask_soon(cx.now);
             }
             let Some(session) = self.sessions.get_mut(&key) else {
@@ -115,26 +115,26 @@ impl Download {
                 Some(flow) => flow.detect_loss(cx.now, &mut lost),
                 None => false,
             };
-            session.tend_path(cx);
-            let doubted = timed_out && matches!(self.phase, Phase::Fetching(_)) && session.is_put_in_doubt();
+            session.poll_path(cx);
+            let doubted = timed_out && matches!(self.phase, Phase::Fetching(_)) && session.on_timeout();
             let owner = session.owner;
             let bytes: u32 = lost.iter().map(|range| range.length()).sum();
             cx.counters.lost_bytes += u64::from(bytes);
-            self.ledger.lost_bytes += u64::from(bytes);
+            self.accounting.lost_bytes += u64::from(bytes);
             cx.download_limit.refund(bytes);
             // What later segments overtook is asked of the same owner; after silence anybody may.
             let by = (!timed_out).then_some(key);
             if timed_out {
-                self.attention.draw_to_all();
+                self.ready_set.mark_all();
             }
             lost.drain(..).for_each(|range| self.ask_again(range, key, by));
             if snubbed || doubted {
-                self.candidates.note_silence(owner, true);
+                self.candidates.note_gives_nothing(owner, true);
                 self.release(key);
                 self.recount();
             }
             if snubbed || (timed_out && self.has_sent_no_manifest(key)) {
-                self.leave_manifest_of(key, cx);
+                self.drop_manifest_source(key, cx);
             }
         }
     }
@@ -163,43 +163,43 @@ impl Download {
         let asks = self.wants_owners() && !self.has_enough_owners(cx.settings);
         let need = if asks { self.need.next_at() } else { Timestamp::NEVER };
         let wait = Wait { until: need, reason: Reason::NeedAgain };
-        let patience = self.patience(cx.now).map_or(Timestamp::NEVER, |(until, _)| until);
-        let wait = wait.earlier(Wait { until: patience, reason: Reason::Patience });
-        let room = self.full.as_ref().map_or(Timestamp::NEVER, DiskFull::again_at);
+        let timeout = self.timeout(cx.now).map_or(Timestamp::NEVER, |(until, _)| until);
+        let wait = wait.earlier(Wait { until: timeout, reason: Reason::Patience });
+        let room = self.disk_full.as_ref().map_or(Timestamp::NEVER, DiskFull::again_at);
         let wait = wait.earlier(Wait { until: room, reason: Reason::DiskRetry });
         let late = self.manifest_late_at(cx.now).unwrap_or(Timestamp::NEVER);
         let wait = wait.earlier(Wait { until: late, reason: Reason::Snub });
-        let wait = wait.earlier(Wait { until: self.relieves_at(cx.now), reason: Reason::Relief });
+        let wait = wait.earlier(Wait { until: self.end_game_at(cx.now), reason: Reason::Relief });
         let wait = wait.earlier(Wait { until: self.rotates_at(cx.now), reason: Reason::Relief });
-        let (why, since) = self.ledger.waits.now();
-        let untold = !self.told.as_ref().is_some_and(|told| why.is_still(told));
-        let tell = if untold { since + TELL_AFTER } else { Timestamp::NEVER };
+        let (why, since) = self.accounting.waits.now();
+        let unreported = !self.reported.as_ref().is_some_and(|told| why.is_still(told));
+        let tell = if unreported { since + TELL_AFTER } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });
-        let silence = if cx.now < self.silence.is_told_at() && self.wants_owners() {
-            self.silence.is_told_at()
+        let silence = if cx.now < self.reachability.report_at() && self.wants_owners() {
+            self.reachability.report_at()
         } else {
             Timestamp::NEVER
         };
         let wait = wait.earlier(Wait { until: silence, reason: Reason::Tell });
-        let looks = if self.wants_owners() { self.silence.is_looked_into_at() } else { Timestamp::NEVER };
+        let looks = if self.wants_owners() { self.reachability.probe_at() } else { Timestamp::NEVER };
         let looks = looks.max(self.short_path.next_at());
         let wait = wait.earlier(Wait { until: looks, reason: Reason::Tell });
         let yields = matches!(&self.phase, Phase::Fetching(fetch) if fetch.has_begun())
             && cx.buffers.are_wanted()
             && !self.sessions.values().any(Session::is_willing);
-        let yields = if yields { self.served_at + KEEPS_BUFFERS } else { Timestamp::NEVER };
+        let yields = if yields { self.willing_at + KEEPS_BUFFERS } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: yields, reason: Reason::Yield });
         if !self.wants_owners() || !self.wants_sessions(cx) {
             return wait;
         }
         let last_resort = self.needs_the_banned(cx.now);
-        let rested = self.candidates.next_at(last_resort, &self.busy(cx)).unwrap_or(Timestamp::NEVER);
+        let rested = self.candidates.next_at(last_resort, &self.dial_limits(cx)).unwrap_or(Timestamp::NEVER);
         wait.earlier(Wait { until: rested, reason: Reason::HelloRetry })
     }
 
     /// Owners that are known and silent are asked in few bytes.
-    fn look_into_silence(&mut self, cx: &mut Context<'_>) {
-        if cx.now < self.silence.is_looked_into_at() || !self.wants_owners() {
+    fn probe_silent_owners(&mut self, cx: &mut Context<'_>) {
+        if cx.now < self.reachability.probe_at() || !self.wants_owners() {
             return;
         }
         let Some(nowhere) = self.short_path.poll(cx.now, cx.rng) else { return };
@@ -215,11 +215,9 @@ impl Download {
         }
     }
 
-    fn notice_progress(&mut self, now: Timestamp) {
+    fn update_progress(&mut self, now: Timestamp) {
         let progress = match &self.phase {
-            Phase::Describing(Describing::From(describers)) => {
-                Progress { file: 0, manifest: describers.arrived() }
-            }
+            Phase::Describing(Describing::From(sources)) => Progress { file: 0, manifest: sources.arrived() },
             Phase::Fetching(fetch) => Progress { file: fetch.verified() + fetch.unstored(), manifest: 0 },
             _ => return,
         };
@@ -230,28 +228,28 @@ impl Download {
     }
 
     /// A person's patience ends: with whom it ends tells the exit code.
-    fn lose_patience(&mut self, cx: &mut Context<'_>) {
-        if let Some((until, why)) = self.patience(cx.now)
+    fn give_up_when_timed_out(&mut self, cx: &mut Context<'_>) {
+        if let Some((until, why)) = self.timeout(cx.now)
             && cx.now >= until
         {
             self.fail(why, cx);
         }
     }
 
-    fn patience(&self, now: Timestamp) -> Option<(Timestamp, Failure)> {
-        let patience = &self.order.patience;
-        if let Some(full) = &self.full {
-            return full.patience(patience.room);
+    fn timeout(&self, now: Timestamp) -> Option<(Timestamp, Failure)> {
+        let timeouts = &self.order.timeouts;
+        if let Some(full) = &self.disk_full {
+            return full.timeout(timeouts.disk_full);
         }
         match &self.phase {
             Phase::Locating => match self.located_at {
-                None => patience.tracker.map(|time| (self.began + time, Failure::TrackerUnreachable)),
-                Some(since) => patience.unknown.map(|time| (since + time, Failure::NotFound)),
+                None => timeouts.tracker.map(|time| (self.began + time, Failure::TrackerUnreachable)),
+                Some(since) => timeouts.nobody_shares.map(|time| (since + time, Failure::NotFound)),
             },
             Phase::Describing(_) | Phase::Fetching(_) => {
                 let silent = now.since(self.progress_at);
                 let why = if self.answered { Failure::Stalled { silent } } else { Failure::NoOwner };
-                patience.stall.map(|time| (self.progress_at + time, why))
+                timeouts.no_progress.map(|time| (self.progress_at + time, why))
             }
             // The disk answers, late or not; nothing is gained by giving up before.
             Phase::Opening(_) | Phase::Finishing(_) | Phase::Over => None,
@@ -261,24 +259,24 @@ impl Download {
     /// While no owner serves this download, others may use its buffers.
     fn yield_buffers(&mut self, cx: &mut Context<'_>) {
         if self.sessions.values().any(Session::is_willing) {
-            self.served_at = cx.now;
+            self.willing_at = cx.now;
         }
         if let Phase::Fetching(fetch) = &mut self.phase
             && cx.buffers.are_wanted()
-            && cx.now >= self.served_at + KEEPS_BUFFERS
+            && cx.now >= self.willing_at + KEEPS_BUFFERS
         {
-            fetch.unbegin().into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
+            fetch.put_back_begun().into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
         }
     }
 
-    fn tell_why_it_waits(&mut self, cx: &mut Context<'_>) {
+    fn report_waiting(&mut self, cx: &mut Context<'_>) {
         let limited = cx.download_limit.rate().is_some() && cx.download_limit.ready_at(cx.now) > cx.now;
         let why = self.waiting(limited, cx.now);
-        self.ledger.waits.turn_to(why.clone(), cx.now);
-        let since = self.ledger.waits.now().1;
-        let is_told = self.told.as_ref().is_some_and(|told| why.is_still(told));
+        self.accounting.waits.turn_to(why.clone(), cx.now);
+        let since = self.accounting.waits.now().1;
+        let is_told = self.reported.as_ref().is_some_and(|told| why.is_still(told));
         if !is_told && cx.now >= since + TELL_AFTER {
-            self.told = Some(why.clone());
+            self.reported = Some(why.clone());
             cx.out.events.push(Event::DownloadWaits { download: self.id, why });
         }
     }

@@ -21,11 +21,11 @@ pub(super) struct ReadySet {
 struct Watched {
     key: SessionKey,
     /// Whether something has happened to it.
-    is_drawn: bool,
+    is_marked: bool,
     /// When it is to be looked at although nothing happens.
     wakes: Wait,
     /// Bytes outstanding, if its path is so short that they may all arrive at once.
-    near: u32,
+    local: u32,
 }
 
 impl ReadySet {
@@ -35,23 +35,23 @@ impl ReadySet {
     }
 
     /// Anything may have changed.
-    pub(super) fn draw_to_all(&mut self) {
+    pub(super) fn mark_all(&mut self) {
         self.everything = true;
     }
 
     /// Something has happened to this session alone.
-    pub(super) fn draw_to(&mut self, session: SessionKey) {
-        self.watched(session).is_drawn = true;
+    pub(super) fn mark(&mut self, session: SessionKey) {
+        self.watched(session).is_marked = true;
     }
 
     /// Whether the download as a whole is to be looked at.
-    pub(super) fn is_on_everything(&self, now: Timestamp) -> bool {
+    pub(super) fn is_whole_due(&self, now: Timestamp) -> bool {
         self.everything || self.whole.until <= now
     }
 
     /// Whether something has happened since the last turn.
-    pub(super) fn is_drawn(&self) -> bool {
-        self.everything || self.sessions.iter().any(|session| session.is_drawn)
+    pub(super) fn is_marked(&self) -> bool {
+        self.everything || self.sessions.iter().any(|session| session.is_marked)
     }
 
     /// When anything is to be looked at although nothing happens.
@@ -63,7 +63,7 @@ impl ReadySet {
     pub(super) fn take(&mut self, now: Timestamp) -> Vec<SessionKey> {
         self.everything = false;
         let due = self.sessions.iter_mut().filter_map(|session| {
-            (std::mem::take(&mut session.is_drawn) || session.wakes.until <= now).then_some(session.key)
+            (std::mem::take(&mut session.is_marked) || session.wakes.until <= now).then_some(session.key)
         });
         due.collect()
     }
@@ -74,14 +74,14 @@ impl ReadySet {
     }
 
     /// When `session` is due next, and how many bytes are outstanding over its path, if that is short.
-    pub(super) fn plan_session(&mut self, session: SessionKey, wakes: Wait, near: u32) {
+    pub(super) fn plan_session(&mut self, session: SessionKey, wakes: Wait, local: u32) {
         let watched = self.watched(session);
-        (watched.wakes, watched.near) = (wakes, near);
+        (watched.wakes, watched.local) = (wakes, local);
     }
 
     /// So many bytes are outstanding now over the path of `session`, if that is short.
-    pub(super) fn note_near(&mut self, session: SessionKey, near: u32) {
-        self.watched(session).near = near;
+    pub(super) fn note_local(&mut self, session: SessionKey, local: u32) {
+        self.watched(session).local = local;
     }
 
     /// `session` is over.
@@ -90,14 +90,14 @@ impl ReadySet {
     }
 
     /// Bytes outstanding over short paths, as of the last turn.
-    pub(super) fn near(&self) -> u32 {
-        self.sessions.iter().fold(0, |sum, session| sum.saturating_add(session.near))
+    pub(super) fn local_outstanding(&self) -> u32 {
+        self.sessions.iter().fold(0, |sum, session| sum.saturating_add(session.local))
     }
 
     fn watched(&mut self, key: SessionKey) -> &mut Watched {
         let found = self.sessions.binary_search_by_key(&key, |watched| watched.key);
         let index = found.unwrap_or_else(|index| {
-            self.sessions.insert(index, Watched { key, is_drawn: true, wakes: Wait::IDLE, near: 0 });
+            self.sessions.insert(index, Watched { key, is_marked: true, wakes: Wait::IDLE, local: 0 });
             index
         });
         &mut self.sessions[index]
@@ -121,26 +121,26 @@ mod tests {
         fn nobody_is_forgotten_and_nobody_is_looked_at_in_vain(
             steps in prop::collection::vec((0u8..5, 0u32..8, 0u64..50), 0..100),
         ) {
-            let (mut attention, mut now) = (ReadySet::new(), Timestamp::ZERO);
-            attention.take(now);
+            let (mut ready_set, mut now) = (ReadySet::new(), Timestamp::ZERO);
+            ready_set.take(now);
             let (mut drawn, mut timers) = (BTreeSet::new(), BTreeMap::new());
             for (what, number, millis) in steps {
                 let (key, after) = (SessionKey(number), now + Duration::from_millis(millis));
                 match what {
                     0 => {
-                        attention.draw_to(key);
+                        ready_set.mark(key);
                         drawn.insert(key);
                         timers.entry(key).or_insert(Timestamp::NEVER);
                     }
                     1 => {
                         let is_new = timers.insert(key, after).is_none();
-                        attention.plan_session(key, Wait { until: after, reason: Reason::LossTimer }, number);
+                        ready_set.plan_session(key, Wait { until: after, reason: Reason::LossTimer }, number);
                         if is_new {
                             drawn.insert(key);
                         }
                     }
                     2 => {
-                        attention.forget(key);
+                        ready_set.forget(key);
                         drawn.remove(&key);
                         timers.remove(&key);
                     }
@@ -148,13 +148,13 @@ mod tests {
                     _ => {
                         let due = timers.iter().filter(|(key, at)| drawn.contains(*key) || **at <= now);
                         let due: Vec<SessionKey> = due.map(|(key, _)| *key).collect();
-                        prop_assert_eq!(attention.take(now), due);
+                        prop_assert_eq!(ready_set.take(now), due);
                         drawn.clear();
                     }
                 }
-                prop_assert_eq!(attention.is_drawn(), !drawn.is_empty());
+                prop_assert_eq!(ready_set.is_marked(), !drawn.is_empty());
                 let next = timers.values().min().copied().unwrap_or(Timestamp::NEVER);
-                prop_assert_eq!(attention.wait().until, next);
+                prop_assert_eq!(ready_set.wait().until, next);
             }
         }
     }

@@ -3,7 +3,7 @@
 use messages::node_to_node::ByteRange;
 use messages::{List, PieceIndex};
 
-use super::initial_path::is_near;
+use super::initial_path::is_local;
 use super::session::Session;
 use super::{Describing, Download, Phase};
 use crate::context::Context;
@@ -26,7 +26,7 @@ impl Download {
             let asks = self.ask_session(key, whole, cx);
             if let Some(session) = self.sessions.get(&key) {
                 let timers = session.next_timer(&cx.settings.network).earlier(session.path_timer(cx));
-                self.attention.plan_session(key, timers.earlier(asks), session.near_outstanding());
+                self.ready_set.plan_session(key, timers.earlier(asks), session.local_outstanding());
             }
         }
         if let Some(key) = keys.get(first).or(keys.first()) {
@@ -37,13 +37,13 @@ impl Download {
     fn ask_session(&mut self, key: SessionKey, whole: bool, cx: &mut Context<'_>) -> Wait {
         let mut batch = Batch::default();
         if let Some(session) = self.sessions.get_mut(&key) {
-            session.fit_path(cx);
+            session.apply_path_mtu(cx);
         }
         loop {
             let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_askable()) else {
                 return Wait::IDLE;
             };
-            let most = match room(session, cx) {
+            let most = match allowance(session, cx) {
                 Ok(most) => most,
                 Err(wait) => {
                     batch.send(session, cx);
@@ -52,9 +52,9 @@ impl Download {
             };
             let range = match &mut self.phase {
                 Phase::Fetching(fetch) => fetch.next_range(session, most, cx),
-                Phase::Describing(Describing::From(describers)) => {
+                Phase::Describing(Describing::From(sources)) => {
                     let most = most.min(session.longest_of_manifest());
-                    describers.of(key).and_then(|assembly| assembly.next_range(key, most))
+                    sources.of(key).and_then(|assembly| assembly.next_range(key, most))
                 }
                 _ => None,
             };
@@ -66,10 +66,10 @@ impl Download {
                 if let Phase::Fetching(fetch) = &self.phase
                     && fetch.needs_nothing_of(session)
                 {
-                    session.say_nothing_to_ask(cx);
+                    session.release_slot_if_willing(cx);
                     if !whole {
                         // Why it waits may be another reason now.
-                        self.attention.draw_to_all();
+                        self.ready_set.mark_all();
                     }
                 }
                 return Wait::IDLE;
@@ -81,7 +81,7 @@ impl Download {
 }
 
 /// How many bytes `session` may be asked for next, or when to come again.
-fn room(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
+fn allowance(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
     let Some(flow) = session.askable_flow() else {
         return Err(Wait::IDLE);
     };
@@ -92,14 +92,14 @@ fn room(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
     if flow.ready_at() > cx.now {
         return Err(Wait { until: flow.ready_at(), reason: Reason::Pacing });
     }
-    let credit = if is_near(flow) { cx.credit.room() } else { u32::MAX };
+    let credit = if is_local(flow) { cx.credit.room() } else { u32::MAX };
     // Whole segments, so that only a piece's end makes a short one; one at least, however low the limit.
     let segment = u32::from(flow.segment());
-    let room = flow.room();
-    if credit < room {
+    let window = flow.room();
+    if credit < window {
         cx.credit.want();
     }
-    let most = room.min(credit).min(cx.download_limit.burst().max(segment));
+    let most = window.min(credit).min(cx.download_limit.burst().max(segment));
     if most < segment { Err(Wait::IDLE) } else { Ok(most - most % segment) }
 }
 
@@ -120,10 +120,10 @@ impl Batch {
         };
         // The last range of the REQUEST before goes along: one lost REQUEST is made good by the next.
         let repeated = flow.repeatable().filter(|_| self.ranges.is_empty());
-        let near = is_near(flow);
+        let local = is_local(flow);
         let request = flow.ask(range, cx.now);
         cx.download_limit.spend(range.length());
-        if near {
+        if local {
             cx.credit.spend(range.length());
         }
         if let Some((number, repeated)) = repeated

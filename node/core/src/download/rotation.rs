@@ -15,20 +15,20 @@ use crate::event::SessionEnd;
 use crate::ids::SessionKey;
 
 /// In bytes a second: no link over which people share files is slower, and whoever gives less takes no place from one who may give more.
-const SLOWEST: u64 = 16 << 10;
+const MIN_RATE: u64 = 16 << 10;
 /// Who gives less than one in so many of what the best gives, or gave a while ago, is slow beside it.
-const SLOW_BESIDE: u64 = 256;
+const SLOW_SHARE: u64 = 256;
 /// Who was slow must give so many times as much not to be any more: who is just at the bound does not change all the time.
 const HYSTERESIS: u64 = 2;
 /// What was had before counts half after so long.
-const HAD_HALVES: Duration = Duration::from_secs(10);
+const BEST_HALVES_AFTER: Duration = Duration::from_secs(10);
 /// A session shows how fast it is in so many round trips, in this long at least, and in that long at most, but never before two round trips.
-const SHOWS_IN_ROUND_TRIPS: u32 = 4;
-const SHOWS_IN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
+const TRIAL_ROUND_TRIPS: u32 = 4;
+const TRIAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
 /// Who has given nothing at all may have a long queue, and is waited for so long.
-const NOTHING_FOR: Duration = Duration::from_secs(2);
+const MIN_TRIAL_OF_SILENT: Duration = Duration::from_secs(2);
 /// So many times as many as are wanted are greeted with patience; if nobody answers, others are tried in haste.
-const IN_VAIN: u32 = 2;
+const HASTE_AFTER: u32 = 2;
 /// So often the tracker is asked soon for others, when all that it named have been tried and give little.
 const MAX_QUICK_QUESTIONS: u32 = 64;
 /// So many answers that name nobody new, one after the other, mean that there are no others: who is named is drawn by lot in part.
@@ -36,7 +36,7 @@ const STALE_ANSWERS: u32 = 5;
 
 /// What one session has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shown {
+struct TrialResult {
     session: SessionKey,
     /// Bytes a second that it gave lately.
     rate: u64,
@@ -46,14 +46,14 @@ struct Shown {
 }
 
 /// Whether `shown` is slow beside `best`, in bytes a second, or below `slowest`.
-fn is_slow(shown: Shown, best: u64, slowest: u64) -> bool {
-    let bound = slowest.max(best / SLOW_BESIDE);
+fn is_slow(shown: TrialResult, best: u64, slowest: u64) -> bool {
+    let bound = slowest.max(best / SLOW_SHARE);
     let bound = if shown.was_slow { bound.saturating_mul(HYSTERESIS) } else { bound };
     shown.had_time && shown.rate < bound
 }
 
 /// Which of `spare` sessions, each with its rate, make room for `untried` owners: the slowest, but the best `keep` of all stay.
-fn leavers(mut spare: Vec<(u64, SessionKey)>, keep: usize, untried: usize) -> Vec<SessionKey> {
+fn sessions_to_end(mut spare: Vec<(u64, SessionKey)>, keep: usize, untried: usize) -> Vec<SessionKey> {
     spare.sort_unstable();
     let most = spare.len().saturating_sub(keep).min(untried);
     spare.into_iter().take(most).map(|(_, session)| session).collect()
@@ -61,33 +61,34 @@ fn leavers(mut spare: Vec<(u64, SessionKey)>, keep: usize, untried: usize) -> Ve
 
 /// Whether one session was asked long enough to show how fast it is, and what it showed.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Showing {
+pub(crate) struct SpeedTrial {
     /// Since when it has always had something to give.
-    hungry_since: Option<Timestamp>,
+    backlogged_since: Option<Timestamp>,
     /// How long it had before, when it put this node off in between: who does so again and again is not new each time.
-    hungry_before: Duration,
+    backlogged_before: Duration,
     /// Bytes that it had given when it began to show.
     given_before: u64,
     is_slow: bool,
 }
 
-impl Showing {
+impl SpeedTrial {
     /// It was asked for something, and has given `given` bytes so far.
     pub(crate) fn on_asked(&mut self, given: u64, now: Timestamp) {
-        if self.hungry_since.is_none() && self.hungry_before.is_zero() {
+        if self.backlogged_since.is_none() && self.backlogged_before.is_zero() {
             self.given_before = given;
         }
-        self.hungry_since.get_or_insert(now);
+        self.backlogged_since.get_or_insert(now);
     }
 
     /// It serves others for now.
-    pub(crate) fn on_put_off(&mut self, now: Timestamp) {
-        self.hungry_before += self.hungry_since.take().map_or(Duration::ZERO, |since| now.since(since));
+    pub(crate) fn on_choked_for_now(&mut self, now: Timestamp) {
+        self.backlogged_before +=
+            self.backlogged_since.take().map_or(Duration::ZERO, |since| now.since(since));
     }
 
     /// It has nothing to give for now.
     fn on_idle(&mut self) {
-        (self.hungry_since, self.hungry_before) = (None, Duration::ZERO);
+        (self.backlogged_since, self.backlogged_before) = (None, Duration::ZERO);
     }
 
     /// Whether it gives too little for a place.
@@ -96,16 +97,17 @@ impl Showing {
     }
 
     /// When it has had time to show its rate over a path with that round-trip time.
-    fn shows_at(&self, given: u64, round_trip: Duration) -> Option<Timestamp> {
-        let (least, most) = SHOWS_IN;
-        let time = (round_trip * SHOWS_IN_ROUND_TRIPS).clamp(least, most).max(round_trip * 2);
-        let time = if given > self.given_before { time } else { time.max(NOTHING_FOR) };
-        self.hungry_since.map(|since| since + time.saturating_sub(self.hungry_before))
+    fn conclusive_at(&self, given: u64, round_trip: Duration) -> Option<Timestamp> {
+        let (least, most) = TRIAL;
+        let time = (round_trip * TRIAL_ROUND_TRIPS).clamp(least, most).max(round_trip * 2);
+        let time = if given > self.given_before { time } else { time.max(MIN_TRIAL_OF_SILENT) };
+        self.backlogged_since.map(|since| since + time.saturating_sub(self.backlogged_before))
     }
 
     /// Bytes a second that it gave since it had something to give, of `given` in all.
     fn rate(&self, given: u64, now: Timestamp) -> u64 {
-        let time = self.hungry_before + self.hungry_since.map_or(Duration::ZERO, |since| now.since(since));
+        let time =
+            self.backlogged_before + self.backlogged_since.map_or(Duration::ZERO, |since| now.since(since));
         let bytes = u128::from(given.saturating_sub(self.given_before));
         (bytes * 1_000_000_000).checked_div(time.as_nanos()).map_or(0, |rate| rate as u64)
     }
@@ -115,8 +117,8 @@ impl Showing {
 #[derive(Debug)]
 pub(super) struct Rotation {
     /// What the best session gave, in bytes a second, and when, or when that was halved last.
-    had: u64,
-    had_at: Timestamp,
+    best: u64,
+    best_at: Timestamp,
     /// Answers of the tracker, one after the other, that named nobody new.
     stale_answers: u32,
     quick_questions: u32,
@@ -126,7 +128,7 @@ pub(super) struct Rotation {
 
 impl Rotation {
     pub(super) fn new(now: Timestamp) -> Rotation {
-        Rotation { had: 0, had_at: now, stale_answers: 0, quick_questions: 0, greeted: 0 }
+        Rotation { best: 0, best_at: now, stale_answers: 0, quick_questions: 0, greeted: 0 }
     }
 
     /// The tracker has answered; whether it named somebody new.
@@ -145,23 +147,23 @@ impl Rotation {
     }
 
     /// Whether so many were greeted in vain, a few times as many as the `owners` that are wanted, that the rest is better tried in haste.
-    pub(super) fn is_in_vain(&self, owners: u8) -> bool {
-        self.greeted >= IN_VAIN * u32::from(owners)
+    pub(super) fn needs_haste(&self, owners: u8) -> bool {
+        self.greeted >= HASTE_AFTER * u32::from(owners)
     }
 
     /// The best of all now gives `best` bytes a second: what is to be compared with.
-    fn compare_with(&mut self, best: u64, now: Timestamp) -> u64 {
-        while self.had > 0 && now >= self.had_at + HAD_HALVES {
-            (self.had, self.had_at) = (self.had / 2, self.had_at + HAD_HALVES);
+    fn update_best(&mut self, best: u64, now: Timestamp) -> u64 {
+        while self.best > 0 && now >= self.best_at + BEST_HALVES_AFTER {
+            (self.best, self.best_at) = (self.best / 2, self.best_at + BEST_HALVES_AFTER);
         }
-        if best >= self.had {
-            (self.had, self.had_at) = (best, now);
+        if best >= self.best {
+            (self.best, self.best_at) = (best, now);
         }
-        self.had
+        self.best
     }
 
     /// All that are known were tried, and there are not enough: whether the tracker is asked soon.
-    fn asks_soon(&mut self) -> bool {
+    fn spend_quick_question(&mut self) -> bool {
         let asks = self.stale_answers < STALE_ANSWERS && self.quick_questions < MAX_QUICK_QUESTIONS;
         self.quick_questions += u32::from(asks);
         asks
@@ -174,17 +176,17 @@ impl Download {
         match &self.phase {
             // Where the disk holds all up, no owner shows how fast it is.
             Phase::Fetching(fetch) if fetch.is_starved() => return,
-            Phase::Fetching(_) => self.judge(cx),
+            Phase::Fetching(_) => self.rank_sessions(cx),
             Phase::Describing(_) => {}
             _ => return,
         }
-        let some_are_slow = self.sessions.values().any(|session| session.showing.is_slow());
+        let some_are_slow = self.sessions.values().any(|session| session.speed_trial.is_slow());
         if self.has_enough_owners(cx.settings) {
             return;
         }
         let untried = self.untried(cx);
         if untried == 0 {
-            if some_are_slow && self.rotation.asks_soon() {
+            if some_are_slow && self.rotation.spend_quick_question() {
                 self.need.ask_soon(cx.now);
             }
             return;
@@ -194,7 +196,7 @@ impl Download {
         }
         let spare = self.sessions.values().filter(|session| session.is_spare());
         let spare = spare.map(|session| (session.rate(cx.now), session.key)).collect();
-        for key in leavers(spare, cx.settings.download.owners.into(), untried) {
+        for key in sessions_to_end(spare, cx.settings.download.owners.into(), untried) {
             self.end_session(key, SessionEnd::Slow, cx);
         }
     }
@@ -204,54 +206,55 @@ impl Download {
         if !matches!(self.phase, Phase::Fetching(_)) {
             return Timestamp::NEVER;
         }
-        let shows = self.sessions.values().filter_map(Session::shows_at).filter(|at| *at > now);
+        let shows = self.sessions.values().filter_map(Session::conclusive_at).filter(|at| *at > now);
         shows.min().unwrap_or(Timestamp::NEVER)
     }
 
-    fn judge(&mut self, cx: &mut Context<'_>) {
-        let slowest = if cx.download_limit.rate().is_some() { 0 } else { SLOWEST };
-        let shown: Vec<Shown> = self.sessions.values_mut().map(|session| session.shown(cx.now)).collect();
+    fn rank_sessions(&mut self, cx: &mut Context<'_>) {
+        let slowest = if cx.download_limit.rate().is_some() { 0 } else { MIN_RATE };
+        let shown: Vec<TrialResult> =
+            self.sessions.values_mut().map(|session| session.trial_result(cx.now)).collect();
         let best = shown.iter().map(|shown| shown.rate).max().unwrap_or_default();
-        let best = self.rotation.compare_with(best, cx.now);
+        let best = self.rotation.update_best(best, cx.now);
         for one in shown {
             let slow = is_slow(one, best, slowest);
             let Some(session) = self.sessions.get_mut(&one.session).filter(|_| slow != one.was_slow) else {
                 continue;
             };
             session.set_slow(slow);
-            self.attention.draw_to_all();
+            self.ready_set.mark_all();
         }
     }
 }
 
 impl Session {
     /// What it has shown so far.
-    fn shown(&mut self, now: Timestamp) -> Shown {
+    fn trial_result(&mut self, now: Timestamp) -> TrialResult {
         if !self.is_choked() && self.flow().is_none_or(|flow| flow.outstanding() == 0) {
-            self.showing.on_idle();
+            self.speed_trial.on_idle();
         }
-        let had_time = !self.is_choked() && self.shows_at().is_some_and(|at| now >= at);
+        let had_time = !self.is_choked() && self.conclusive_at().is_some_and(|at| now >= at);
         // What it gave of late counts as much as what it gave in all that time.
-        let rate = self.rate(now).max(self.showing.rate(self.given(), now));
-        Shown { session: self.key, rate, had_time, was_slow: self.showing.is_slow() }
+        let rate = self.rate(now).max(self.speed_trial.rate(self.given(), now));
+        TrialResult { session: self.key, rate, had_time, was_slow: self.speed_trial.is_slow() }
     }
 
-    fn shows_at(&self) -> Option<Timestamp> {
-        self.showing.shows_at(self.given(), self.rtt().unwrap_or_default())
+    fn conclusive_at(&self) -> Option<Timestamp> {
+        self.speed_trial.conclusive_at(self.given(), self.rtt().unwrap_or_default())
     }
 
     pub(super) fn set_slow(&mut self, is_slow: bool) {
-        self.showing.is_slow = is_slow;
+        self.speed_trial.is_slow = is_slow;
     }
 
     /// Whether it takes one of the download's places.
-    pub(super) fn takes_place(&self) -> bool {
-        self.is_useful() && !self.showing.is_slow()
+    pub(super) fn holds_slot(&self) -> bool {
+        self.is_useful() && !self.speed_trial.is_slow()
     }
 
     /// Whether others may have its room: it says nothing, or gives little. Who serves others for now comes back.
     fn is_spare(&self) -> bool {
-        !self.takes_place() && !self.is_choked()
+        !self.holds_slot() && !self.is_choked()
     }
 }
 
@@ -265,23 +268,23 @@ mod tests {
         /// Whoever is slow has had time, and gives less than the bound or than a part of the best; the best itself is slow only below the bound.
         #[test]
         fn who_is_slow_is_slow_beside_somebody(rate in 0u64..20_000_000, best in 0u64..200_000_000, had_time: bool, was_slow: bool) {
-            let one = Shown { session: SessionKey(1), rate, had_time, was_slow };
-            let slow = is_slow(one, best.max(rate), SLOWEST);
+            let one = TrialResult { session: SessionKey(1), rate, had_time, was_slow };
+            let slow = is_slow(one, best.max(rate), MIN_RATE);
             prop_assert!(!slow || had_time);
-            if rate >= HYSTERESIS * SLOWEST.max(best / SLOW_BESIDE) {
+            if rate >= HYSTERESIS * MIN_RATE.max(best / SLOW_SHARE) {
                 prop_assert!(!slow, "fast enough, whatever it was");
             }
-            if had_time && rate < SLOWEST.max(best / SLOW_BESIDE) {
+            if had_time && rate < MIN_RATE.max(best / SLOW_SHARE) {
                 prop_assert!(slow);
             }
-            prop_assert!(!slow || is_slow(Shown { was_slow: true, ..one }, best.max(rate), SLOWEST), "no to and fro at the bound");
+            prop_assert!(!slow || is_slow(TrialResult { was_slow: true, ..one }, best.max(rate), MIN_RATE), "no to and fro at the bound");
         }
 
         /// As many leave as others come, the slowest, and the best stay.
         #[test]
         fn the_slowest_leave_for_as_many_others(rates in prop::collection::vec(0u64..1000, 0..40), keep in 0usize..10, untried in 0usize..40) {
             let spare: Vec<(u64, SessionKey)> = (0u32..).zip(&rates).map(|(key, &rate)| (rate, SessionKey(key))).collect();
-            let leave = leavers(spare.clone(), keep, untried);
+            let leave = sessions_to_end(spare.clone(), keep, untried);
             prop_assert!(leave.len() <= untried && spare.len() - leave.len() >= keep.min(spare.len()));
             let rate = |key: &SessionKey| rates[key.0 as usize];
             let stays = spare.iter().filter(|(_, key)| !leave.contains(key)).map(|(rate, _)| *rate).min();
@@ -295,9 +298,9 @@ mod tests {
     fn what_was_had_is_compared_with_for_a_while() {
         let now = Timestamp::ZERO;
         let mut rotation = Rotation::new(now);
-        assert_eq!(rotation.compare_with(8_000_000, now), 8_000_000);
-        assert_eq!(rotation.compare_with(1_000_000, now + HAD_HALVES), 4_000_000);
-        assert_eq!(rotation.compare_with(1_000_000, now + 3 * HAD_HALVES), 1_000_000);
+        assert_eq!(rotation.update_best(8_000_000, now), 8_000_000);
+        assert_eq!(rotation.update_best(1_000_000, now + BEST_HALVES_AFTER), 4_000_000);
+        assert_eq!(rotation.update_best(1_000_000, now + 3 * BEST_HALVES_AFTER), 1_000_000);
     }
 
     #[test]
@@ -305,21 +308,24 @@ mod tests {
         let mut rotation = Rotation::new(Timestamp::ZERO);
         let mut greeted = |count: u32| {
             (0..count).for_each(|_| rotation.on_greeted());
-            rotation.is_in_vain(8)
+            rotation.needs_haste(8)
         };
         assert!(!greeted(2 * 8 - 1) && greeted(1));
         rotation.on_welcome();
-        assert!(!rotation.is_in_vain(8));
+        assert!(!rotation.needs_haste(8));
     }
 
     #[test]
     fn the_tracker_is_not_asked_without_end() {
         let mut rotation = Rotation::new(Timestamp::ZERO);
         (0..STALE_ANSWERS - 1).for_each(|_| rotation.on_answer(false));
-        assert!(rotation.asks_soon());
+        assert!(rotation.spend_quick_question());
         rotation.on_answer(false);
-        assert!(!rotation.asks_soon(), "there seem to be no others");
+        assert!(!rotation.spend_quick_question(), "there seem to be no others");
         rotation.on_answer(true);
-        assert_eq!((0..1000).filter(|_| rotation.asks_soon()).count(), MAX_QUICK_QUESTIONS as usize - 1);
+        assert_eq!(
+            (0..1000).filter(|_| rotation.spend_quick_question()).count(),
+            MAX_QUICK_QUESTIONS as usize - 1
+        );
     }
 }

@@ -9,7 +9,7 @@ use messages::{ContentId, Manifest, ManifestError, Name, NodeId, PieceIndex};
 use super::manifest_fetch::ManifestSources;
 use super::pieces::Pieces;
 use super::session::Session;
-use super::trust::Verdict;
+use super::trust::Penalty;
 use super::{Completed, Describing, Download, PartialReady, Phase};
 use crate::command::Destination;
 use crate::context::Context;
@@ -20,18 +20,17 @@ use crate::ids::SessionKey;
 
 impl Download {
     pub(super) fn check_manifest_if_complete(&mut self, cx: &mut Context<'_>) {
-        let (Phase::Describing(Describing::From(describers)), Some(content)) =
-            (&mut self.phase, self.content)
+        let (Phase::Describing(Describing::From(sources)), Some(content)) = (&mut self.phase, self.content)
         else {
             return;
         };
-        let Some((key, assembly)) = describers.take_complete() else {
+        let Some((key, assembly)) = sources.take_complete() else {
             return;
         };
         let (buffer, length) = (assembly.buffer(), assembly.length());
-        let others = std::mem::take(describers).into_assemblies().map(|assembly| assembly.buffer());
+        let others = std::mem::take(sources).into_assemblies().map(|assembly| assembly.buffer());
         others.for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
-        self.take_back(|piece| piece == PieceIndex::MANIFEST, cx);
+        self.withdraw_requests(|piece| piece == PieceIndex::MANIFEST, cx);
         cx.out.disk.push(DiskRequest::CheckManifest { download: self.id, buffer, length, content });
         self.phase = Phase::Describing(Describing::Checking(key));
     }
@@ -43,7 +42,7 @@ impl Download {
         result: Result<Arc<Manifest>, ManifestError>,
         cx: &mut Context<'_>,
     ) {
-        self.attention.draw_to_all();
+        self.ready_set.mark_all();
         cx.buffers.give_back(buffer, cx.out);
         let Phase::Describing(Describing::Checking(key)) = &self.phase else {
             return;
@@ -79,17 +78,17 @@ impl Download {
 
     /// The part file is there, or cannot be.
     pub(crate) fn handle_opened(&mut self, result: Result<Opened, DiskError>, cx: &mut Context<'_>) {
-        self.attention.draw_to_all();
+        self.ready_set.mark_all();
         let Phase::Opening(manifest) = &self.phase else {
             return;
         };
         let manifest = manifest.clone();
         if let Err(error) = &result
-            && self.waits_for_room(error, cx)
+            && self.wait_if_full(error, cx)
         {
             return;
         }
-        self.full = None;
+        self.disk_full = None;
         match result {
             Err(error) => self.fail(Failure::Disk(error), cx),
             Ok(Opened::AlreadyThere) => {
@@ -103,7 +102,7 @@ impl Download {
                 self.progress_at = cx.now;
                 if let (Some(content), Some(name)) = (self.content, self.name.clone()) {
                     let (share, manifest, have) = (self.share, manifest.clone(), have.clone());
-                    self.begun =
+                    self.partial_ready =
                         Some(PartialReady { content: Completed { share, content, name, manifest }, have });
                 }
                 self.need.on_begun(cx.now);
@@ -135,12 +134,12 @@ impl Download {
         result: Result<(), StoreError>,
         cx: &mut Context<'_>,
     ) -> Vec<(NodeId, u64)> {
-        self.attention.draw_to_all();
+        self.ready_set.mark_all();
         if let (Phase::Fetching(fetch), Err(StoreError::Disk(error))) = (&mut self.phase, &result)
             && matches!(error.kind, DiskErrorKind::Full { .. })
         {
             fetch.on_refused(piece);
-            self.waits_for_room(error, cx);
+            self.wait_if_full(error, cx);
             return Vec::new();
         }
         cx.buffers.give_back(buffer, cx.out);
@@ -152,7 +151,7 @@ impl Download {
                 let contributions = fetch.on_stored(piece);
                 // What was handed over before the disk was full says nothing about what it has refused since.
                 if !fetch.is_refused() {
-                    self.full = None;
+                    self.disk_full = None;
                 }
                 self.progress_at = cx.now;
                 self.trust(&contributions);
@@ -196,7 +195,7 @@ impl Download {
         cx: &mut Context<'_>,
     ) {
         cx.counters.bad_pieces += 1;
-        self.ledger.bad_pieces += 1;
+        self.accounting.bad_pieces += 1;
         let owners = self.owners_of(contributions);
         cx.out.events.push(Event::PieceRejected { download: self.id, piece, owners: owners.clone() });
         // With one sender it is clear who sent the bad bytes; with several, each shows by whole pieces that it is not the one.
@@ -204,7 +203,7 @@ impl Download {
         for owner in owners {
             let verdict = self.candidates.on_bad_piece(owner, alone, cx.now);
             self.distrust(owner, cx);
-            if verdict == Verdict::Ban {
+            if verdict == Penalty::Ban {
                 let of_owner = self.sessions.values().find(|session| session.owner == owner);
                 if let Some(key) = of_owner.map(|session| session.key) {
                     self.end_session(key, SessionEnd::BadPieces, cx);
@@ -229,7 +228,7 @@ impl Download {
         };
         let key = session.key;
         if !std::mem::replace(&mut session.on_parole, true) {
-            self.give_up_everything(key, cx);
+            self.give_up_requests(key, cx);
             if let Phase::Fetching(fetch) = &mut self.phase {
                 fetch.distrust(key);
             }
@@ -261,22 +260,22 @@ impl Download {
             cx.out.disk.push(DiskRequest::Finish { download: self.id });
             self.phase = Phase::Finishing(fetch);
         }
-        self.let_owners_rest(cx);
+        self.release_owners(cx);
     }
 
     /// Nothing more is wanted of the owners, and others may have this node's places. They hear that it is done when the file has its name: it
     /// may still come to nothing.
-    fn let_owners_rest(&mut self, cx: &mut Context<'_>) {
+    fn release_owners(&mut self, cx: &mut Context<'_>) {
         let unanswered = self.sessions.values().filter(|session| session.address().is_none());
         let unanswered: Vec<SessionKey> = unanswered.map(|session| session.key).collect();
         unanswered.into_iter().for_each(|key| self.end_session(key, SessionEnd::Done, cx));
-        self.take_back(|_| true, cx);
-        self.sessions.values_mut().for_each(|session| session.give_place_back(cx));
+        self.withdraw_requests(|_| true, cx);
+        self.sessions.values_mut().for_each(|session| session.release_slot(cx));
     }
 
     /// The file has its name, or not.
     pub(crate) fn handle_finished(&mut self, result: Result<PathBuf, FinishError>, cx: &mut Context<'_>) {
-        self.attention.draw_to_all();
+        self.ready_set.mark_all();
         let Phase::Finishing(fetch) = &self.phase else {
             return;
         };

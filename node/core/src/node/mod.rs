@@ -259,7 +259,7 @@ impl Node {
                     if let Some(manifest) =
                         download.content().and_then(|content| self.owner.manifest_of(content))
                     {
-                        download.describe_by(manifest, cx);
+                        download.use_manifest(manifest, cx);
                     }
                 }
             }
@@ -311,7 +311,7 @@ impl Node {
             DiskResult::Opened { download, result } => {
                 if let Some(download) = self.downloads.get_mut(&download) {
                     download.handle_opened(result, &mut self.lent.context(now));
-                    if let Some(begun) = download.take_begun() {
+                    if let Some(begun) = download.take_partial_ready() {
                         self.start_sharing_part(begun);
                     }
                 }

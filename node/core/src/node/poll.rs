@@ -14,7 +14,7 @@ use crate::tracker_client::NeedTicket;
 impl Node {
     /// Everything that is to be said now goes to `out`, whose former content is dropped; and when to come again.
     pub fn poll(&mut self, now: Timestamp, out: &mut Output) -> Wait {
-        let near = self.downloads.values().map(Download::near_outstanding).fold(0, u32::saturating_add);
+        let near = self.downloads.values().map(Download::local_outstanding).fold(0, u32::saturating_add);
         self.lent.credit.recount(near);
         let wanted = self.lent.buffers.are_wanted();
         if self.lent.buffers.take_freed() | self.lent.credit.take_wanted() {

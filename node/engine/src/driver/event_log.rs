@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use messages::tracker_to_node::RefusalCode;
-use riffle_core::{Account, Command, Counters, DownloadId, Event, Failure, Giver, Patience, Waiting, Wanted};
+use riffle_core::{
+    Account, Command, Counters, DownloadId, DownloadTimeouts, Event, Failure, Giver, Waiting, Wanted,
+};
 use tracing::{debug, info, warn};
 
 use super::net::TransmitCounters;
@@ -171,8 +173,9 @@ pub(crate) fn log_command(command: &Command) {
         Command::Download { download, order } => {
             let (wanted, how) = wanted(&order.wanted);
             let (to, replace) = (order.destination.path().display(), order.replace);
-            let Patience { tracker, unknown, stall, room } = &order.patience;
-            let [tracker, unknown, stall, room] = [tracker, unknown, stall, room].map(patience);
+            let DownloadTimeouts { tracker, nobody_shares, no_progress, disk_full } = &order.timeouts;
+            let [tracker, unknown, stall, room] =
+                [tracker, nobody_shares, no_progress, disk_full].map(patience);
             info!(
                 %download, wanted, %how, %to, replace,
                 wait_tracker = %tracker, wait_unknown = %unknown, wait_stall = %stall, wait_room = %room,
@@ -322,7 +325,10 @@ mod tests {
             wanted,
             destination: Destination::Folder("/tmp/a b".into()),
             replace: false,
-            patience: Patience { stall: Some(Duration::from_secs(60)), ..Patience::ENDLESS },
+            timeouts: DownloadTimeouts {
+                no_progress: Some(Duration::from_secs(60)),
+                ..DownloadTimeouts::NONE
+            },
         };
         let download = |wanted| Command::Download { download: DownloadId(2), order: order(wanted) };
         let commands = [

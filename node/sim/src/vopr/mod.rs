@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::{ContentId, Timestamp};
-use riffle_core::{Destination, DownloadOrder, Patience, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
 
 use crate::disk::DiskFaults;
 use crate::link::LinkSpec;
@@ -129,7 +129,7 @@ fn wish(world: &mut World, host: HostId, at: Timestamp, id: Option<ContentId>) {
         wanted: id.map_or(Wanted::Name(name, String::new()), Wanted::Content),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     };
     world.wish(at, host, order);
 }

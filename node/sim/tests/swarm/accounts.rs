@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messages::Timestamp;
-use riffle_core::{Account, Event, Failure, Patience, Waiting};
+use riffle_core::{Account, DownloadTimeouts, Event, Failure, Waiting};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::scenario::{HostSpec, Report, Scenario, run};
@@ -26,7 +26,7 @@ fn held(length: u64) -> Scenario {
         hosts: vec![downloader, owner(), owner()],
         tracker_link: LinkSpec::new(1000, Duration::from_millis(20)),
         within: Duration::from_secs(600),
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     }
 }
 
@@ -74,7 +74,7 @@ fn every_minute_and_at_the_end_it_is_said_where_the_time_went_and_who_gave_what(
 #[test]
 fn a_download_that_fails_accounts_for_itself_too() {
     let mut scenario = held(40 * MIB);
-    scenario.patience.stall = Some(Duration::from_secs(10));
+    scenario.timeouts.no_progress = Some(Duration::from_secs(10));
     for owner in &mut scenario.hosts[1..] {
         owner.crashes = Some(Duration::from_secs(20));
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Command, Destination, DownloadOrder, Event, Patience, SessionEnd, Waiting, Wanted};
+use riffle_core::{
+    Command, Destination, DownloadOrder, DownloadTimeouts, Event, SessionEnd, Waiting, Wanted,
+};
 
 use riffle_sim::disk::DiskFaults;
 use riffle_sim::link::{Bursts, LinkSpec};
@@ -46,7 +48,11 @@ fn owner(world: &mut World, link: LinkSpec) -> HostId {
 fn wish(world: &mut World, host: HostId, at: Timestamp) {
     let wanted = Wanted::Name(world.library.named(NAME).name.clone(), String::new());
     let destination = Destination::Folder(PathBuf::from("/saved"));
-    world.wish(at, host, DownloadOrder { wanted, destination, replace: false, patience: Patience::ENDLESS });
+    world.wish(
+        at,
+        host,
+        DownloadOrder { wanted, destination, replace: false, timeouts: DownloadTimeouts::NONE },
+    );
 }
 
 /// Runs until `host` has what it wants, at the latest in the second `within`; when that was, after the start.

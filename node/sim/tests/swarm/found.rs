@@ -6,7 +6,7 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::{Name, Timestamp};
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, Event, Failure, Patience, ShareId, Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, ShareId, Wanted,
 };
 
 use riffle_sim::link::LinkSpec;
@@ -42,12 +42,12 @@ fn owner(world: &mut World, content: &str, name: &str, millis: u64, settings: No
     host
 }
 
-fn download(world: &mut World, host: HostId, number: u32, name: &str, patience: Patience) {
+fn download(world: &mut World, host: HostId, number: u32, name: &str, timeouts: DownloadTimeouts) {
     let order = DownloadOrder {
         wanted: Wanted::Name(Name::new(name).expect("a name"), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
-        patience,
+        timeouts,
     };
     world.command(after(2000), host, Command::Download { download: DownloadId(number), order });
 }
@@ -79,7 +79,7 @@ fn what_was_asked_of_an_owner_that_leaves_is_asked_of_others() {
             world.add_host(LinkSpec::new(300, Duration::from_millis(20)), NodeSettings::default());
         let owners = [0; 3].map(|_| owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default()));
         world.command(after(2500), owners[0], leaves);
-        download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);
+        download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
         complete(&mut world, downloader, 1, 5_000);
     }
 }
@@ -89,7 +89,7 @@ fn an_owner_that_falls_silent_costs_little_more_than_the_snub() {
     let mut world = world(&[("film.bin", 64 * MIB)]);
     let downloader = world.add_host(LinkSpec::new(300, Duration::from_millis(20)), NodeSettings::default());
     let owners = [0; 3].map(|_| owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default()));
-    download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);
+    download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
     world.run(after(3000), |_| false);
     world.hosts[owners[0].0].link.loss = 1_000_000;
     complete(&mut world, downloader, 1, 6_000);
@@ -103,7 +103,7 @@ fn two_downloads_share_one_limit() {
     let downloader = world.add_host(lan(), settings);
     for (number, name) in [(0, "a.bin"), (1, "b.bin")] {
         owner(&mut world, name, name, 0, NodeSettings::default());
-        download(&mut world, downloader, number, name, Patience::ENDLESS);
+        download(&mut world, downloader, number, name, DownloadTimeouts::NONE);
     }
     let first = complete(&mut world, downloader, 1, 60_000);
     // Half of the limit each: 8 MiB take 16 s.
@@ -118,8 +118,8 @@ fn a_content_is_found_by_a_name_that_few_of_its_owners_use() {
     for name in ["film.bin", "zebra.bin"] {
         owner(&mut world, "film.bin", name, 0, NodeSettings::default());
     }
-    let patience = Patience { unknown: Some(Duration::ZERO), ..Patience::ENDLESS };
-    download(&mut world, downloader, 0, "zebra.bin", patience);
+    let timeouts = DownloadTimeouts { nobody_shares: Some(Duration::ZERO), ..DownloadTimeouts::NONE };
+    download(&mut world, downloader, 0, "zebra.bin", timeouts);
     complete(&mut world, downloader, 1, 5_000);
 }
 
@@ -128,8 +128,8 @@ fn waiting_for_somebody_to_share_is_no_stall() {
     let mut world = world(&[("film.bin", MIB)]);
     let downloader = world.add_host(lan(), NodeSettings::default());
     owner(&mut world, "film.bin", "film.bin", 90_000, NodeSettings::default());
-    let patience = Patience { stall: Some(Duration::from_secs(60)), ..Patience::ENDLESS };
-    download(&mut world, downloader, 0, "film.bin", patience);
+    let timeouts = DownloadTimeouts { no_progress: Some(Duration::from_secs(60)), ..DownloadTimeouts::NONE };
+    download(&mut world, downloader, 0, "film.bin", timeouts);
     complete(&mut world, downloader, 1, 130_000);
 }
 
@@ -140,8 +140,8 @@ fn a_piece_that_takes_longer_than_the_patience_is_no_stall() {
     let slow = LinkSpec::new(1, Duration::from_millis(20));
     let downloader = world.add_host(slow, NodeSettings::default());
     owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
-    let patience = Patience { stall: Some(Duration::from_secs(30)), ..Patience::ENDLESS };
-    download(&mut world, downloader, 0, "film.bin", patience);
+    let timeouts = DownloadTimeouts { no_progress: Some(Duration::from_secs(30)), ..DownloadTimeouts::NONE };
+    download(&mut world, downloader, 0, "film.bin", timeouts);
     world.run(after(200_000), |_| false);
     assert_eq!(ends(&world, downloader), []);
     let now = world.now;
@@ -156,7 +156,7 @@ fn a_limit_below_one_segment_a_turn_is_slow_and_not_a_stop() {
     settings.network.segment_size = 8972;
     let downloader = world.add_host(lan(), settings);
     owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
-    download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);
+    download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
     complete(&mut world, downloader, 1, 14_000);
 }
 
@@ -164,7 +164,7 @@ fn a_limit_below_one_segment_a_turn_is_slow_and_not_a_stop() {
 fn what_this_node_serves_itself_is_not_waited_for() {
     let mut world = world(&[("film.bin", MIB)]);
     let host = owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
-    download(&mut world, host, 0, "film.bin", Patience::ENDLESS);
+    download(&mut world, host, 0, "film.bin", DownloadTimeouts::NONE);
     world.run(after(30_000), |world| !ends(world, host).is_empty());
     assert_eq!(ends(&world, host).len(), 1, "told, one way or the other");
 }
@@ -176,7 +176,7 @@ fn a_low_upload_limit_is_not_spent_on_what_nobody_waits_for() {
     settings.upload.limit = "100KiB".parse().unwrap();
     let owner = owner(&mut world, "film.bin", "film.bin", 0, settings);
     let downloaders = [0; 8].map(|_| world.add_host(lan(), NodeSettings::default()));
-    downloaders.iter().for_each(|host| download(&mut world, *host, 0, "film.bin", Patience::ENDLESS));
+    downloaders.iter().for_each(|host| download(&mut world, *host, 0, "film.bin", DownloadTimeouts::NONE));
     world.run(after(62_000), |_| false);
     let received: u64 =
         downloaders.iter().map(|host| world.hosts[host.0].node.counters().received_bytes).sum();
@@ -199,7 +199,7 @@ fn an_owner_that_talks_and_gives_nothing_is_silent() {
     // The nearest, so that the manifest is asked of it first.
     actor(&mut world, "film.bin", Part::Chatters, LinkSpec::new(100, Duration::from_millis(1)));
     owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
-    download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);
+    download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
     complete(&mut world, downloader, 1, 10_000);
 }
 
@@ -213,7 +213,7 @@ fn owners_that_choke_for_ever_keep_no_places() {
         }
         // It comes when all places are taken.
         owner(&mut world, "film.bin", "film.bin", 4_000, NodeSettings::default());
-        download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);
+        download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
         complete(&mut world, downloader, 1, 60_000);
     }
 }
@@ -231,7 +231,7 @@ fn a_manifest_that_comes_in_drops_is_asked_of_another() {
     );
     let owner = owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
     world.hosts[owner.0].link = gigabit;
-    download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);
+    download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
     complete(&mut world, downloader, 1, 25_000);
 }
 
@@ -243,7 +243,7 @@ fn an_owner_that_drips_holds_nothing_up_at_the_end() {
     actor(&mut world, "film.bin", Part::Drips(Duration::from_secs(1)), near);
     let owner = owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
     world.hosts[owner.0].link = near;
-    download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);
+    download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
     complete(&mut world, downloader, 1, 20_000);
 }
 
@@ -257,7 +257,7 @@ fn whoever_is_there_from_the_start_is_credited_to_the_end() {
     for _ in 0..18 {
         actor(&mut world, "film.bin", Part::Leaves, lan());
     }
-    download(&mut world, downloader, 0, "film.bin", Patience::ENDLESS);
+    download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
     complete(&mut world, downloader, 1, 4_000_000);
     let given = world.hosts[downloader.0].events.iter().find_map(|(_, event)| match event {
         Event::DownloadDone { summary, .. } => {

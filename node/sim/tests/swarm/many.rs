@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use config::NodeSettings;
-use riffle_core::Patience;
+use riffle_core::DownloadTimeouts;
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::scenario::{HostSpec, Report, Scenario, run};
@@ -40,7 +40,7 @@ fn scenario(fetching: NodeSettings, sharing: NodeSettings) -> Scenario {
         hosts,
         tracker_link: LinkSpec::new(1000, Duration::from_millis(20)),
         within: Duration::from_secs(600),
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     }
 }
 

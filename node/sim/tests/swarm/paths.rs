@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, Event, Patience, Waiting, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, Waiting, Wanted};
 
 use riffle_sim::link::{Bursts, ETHERNET, LinkSpec};
 use riffle_sim::world::actors::Part;
@@ -44,7 +44,7 @@ fn world(down: LinkSpec, links: &[LinkSpec], length: u64) -> (World, HostId, Vec
     world.wish(
         after(3000),
         downloader,
-        DownloadOrder { wanted, destination, replace: false, patience: Patience::ENDLESS },
+        DownloadOrder { wanted, destination, replace: false, timeouts: DownloadTimeouts::NONE },
     );
     (world, downloader, owners)
 }
@@ -145,7 +145,7 @@ fn what_one_session_found_the_next_one_knows() {
     world.wish(
         after(20_000),
         downloader,
-        DownloadOrder { wanted, destination, replace: false, patience: Patience::ENDLESS },
+        DownloadOrder { wanted, destination, replace: false, timeouts: DownloadTimeouts::NONE },
     );
     // In the middle of the second download: it uses what the first one has found, and nobody probed again.
     world.run(after(20_300), |_| false);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::{Name, Timestamp};
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, Event, Failure, Patience, ShareId, Waiting, Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, ShareId, Waiting,
+    Wanted,
 };
 
 use riffle_sim::link::LinkSpec;
@@ -37,7 +38,7 @@ fn world(owners: usize) -> (World, Vec<HostId>, HostId) {
         wanted: Wanted::Name(name, String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
-        patience: Patience { stall: Some(Duration::from_secs(20)), ..Patience::ENDLESS },
+        timeouts: DownloadTimeouts { no_progress: Some(Duration::from_secs(20)), ..DownloadTimeouts::NONE },
     };
     world.command(ASKED, asker, Command::Download { download: DownloadId(0), order });
     (world, owners, asker)

@@ -6,14 +6,16 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::{Digits, Name, Timestamp};
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, Event, Failure, Patience, ShareId, Waiting, Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, ShareId, Waiting,
+    Wanted,
 };
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::{HostId, World};
 
 /// What a one-shot `download` without `--wait` has of patience.
-const ONE_SHOT: Patience = Patience { unknown: Some(Duration::ZERO), ..Patience::ENDLESS };
+const ONE_SHOT: DownloadTimeouts =
+    DownloadTimeouts { nobody_shares: Some(Duration::ZERO), ..DownloadTimeouts::NONE };
 
 fn lan() -> LinkSpec {
     LinkSpec::new(100, Duration::from_millis(20))
@@ -55,7 +57,7 @@ fn fetch(world: &mut World, asker: HostId, wanted: Wanted, at: Timestamp) -> (Du
         wanted,
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
-        patience: ONE_SHOT,
+        timeouts: ONE_SHOT,
     };
     world.command(at, asker, Command::Download { download: DownloadId(0), order });
     let end = |world: &World| {
@@ -173,7 +175,7 @@ fn a_download_knows_how_many_have_it_and_how_many_are_on_the_way() {
         wanted: Wanted::Content(world.library.named("film.bin").id),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     };
     // Whoever gives it is so slow that the first is still on its way when the second asks.
     world.command(after(1), HostId(0), Command::Limit { upload: Some(20_000), download: None });

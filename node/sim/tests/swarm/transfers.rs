@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use riffle_core::{Failure, Patience};
+use riffle_core::{DownloadTimeouts, Failure};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::scenario::{HostSpec, Report, Scenario, run};
@@ -21,7 +21,7 @@ fn one_file(owners: usize, link: LinkSpec, down: LinkSpec, length: u64, seed: u6
         hosts,
         tracker_link: LinkSpec { loss: link.loss, ..LinkSpec::new(1000, Duration::from_millis(20)) },
         within: Duration::from_secs(600),
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     }
 }
 
@@ -125,7 +125,7 @@ fn two_downloads_at_once_both_finish() {
         hosts: vec![downloader, owner("a.bin"), owner("b.bin")],
         tracker_link: LinkSpec::new(1000, Duration::from_millis(20)),
         within: Duration::from_secs(60),
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     });
     let took: Vec<Duration> =
         report.outcomes.iter().map(|outcome| outcome.result.as_ref().unwrap().took).collect();
@@ -142,7 +142,7 @@ fn one_owner_serves_three_downloaders_in_fair_turns() {
         hosts,
         tracker_link: LinkSpec::new(1000, Duration::from_millis(20)),
         within: Duration::from_secs(60),
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     });
     let took: Vec<u128> =
         report.outcomes.iter().map(|outcome| outcome.result.as_ref().unwrap().took.as_millis()).collect();
@@ -163,7 +163,7 @@ fn twenty_nodes_each_send_and_download() {
         hosts: hosts.collect(),
         tracker_link: LinkSpec::new(1000, Duration::from_millis(20)).percent_loss(1),
         within: Duration::from_secs(60),
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     });
     assert!(report.outcomes.iter().all(|outcome| outcome.result.is_ok()));
 }
@@ -181,7 +181,7 @@ fn what_is_downloaded_is_served() {
         hosts,
         tracker_link: LinkSpec::new(1000, Duration::from_millis(20)),
         within: Duration::from_secs(60),
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     });
     let last = report.outcomes[1].result.as_ref().unwrap();
     assert!(last.shares.contains_key(&0) && last.shares.contains_key(&1), "{last:?}");
@@ -256,7 +256,7 @@ fn a_download_whose_owners_are_all_gone_ends_when_patience_does() {
     let mut scenario = one_file(2, lan(), lan(), 64 * MIB, 22);
     scenario.hosts[1].crashes = Some(Duration::from_secs(3));
     scenario.hosts[2].leaves = Some(Duration::from_secs(3));
-    scenario.patience.stall = Some(Duration::from_secs(30));
+    scenario.timeouts.no_progress = Some(Duration::from_secs(30));
     let report = run(&scenario);
     let failure = report.outcomes[0].result.as_ref().expect_err("nobody has the rest");
     assert!(matches!(failure, Failure::Stalled { .. }), "{failure:?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, Event, Patience, Waiting, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, Waiting, Wanted};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::{HostId, Manners, World};
@@ -32,7 +32,7 @@ fn world(links: &[LinkSpec], length: u64) -> (World, Vec<HostId>, HostId) {
         wanted: Wanted::Name(content.name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     };
     world.wish(Timestamp::ZERO + Duration::from_secs(2), downloader, order);
     (world, owners, downloader)

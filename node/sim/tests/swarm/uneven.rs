@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use riffle_core::Patience;
+use riffle_core::DownloadTimeouts;
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::scenario::{HostSpec, Scenario, run};
@@ -33,7 +33,7 @@ fn scenario(length: u64, links: &[LinkSpec]) -> Scenario {
         hosts,
         tracker_link: LinkSpec::new(1000, Duration::from_millis(20)),
         within: Duration::from_secs(120),
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     }
 }
 

@@ -50,8 +50,8 @@ pub(crate) struct Pieces {
     layout: Layout,
     have: FixedBitSet,
     verified: u64,
-    stretches: Picker,
-    begun: BTreeMap<u32, Assembly>,
+    picker: Picker,
+    assemblies: BTreeMap<u32, Assembly>,
     storing: BTreeMap<u32, Storing>,
     /// Whether a piece could not be begun for want of a buffer.
     starved: bool,
@@ -70,16 +70,16 @@ impl Pieces {
             bits.ones().map(|piece| u64::from(layout.piece_length(PieceIndex(piece as u32)))).sum();
         let mut missing = crate::runs::Runs::default();
         bits.zeroes().for_each(|piece| missing.insert(piece as u32..piece as u32 + 1));
-        let stretches = Picker::new(missing.iter());
-        let (begun, storing) = (BTreeMap::new(), BTreeMap::new());
+        let picker = Picker::new(missing.iter());
+        let (assemblies, storing) = (BTreeMap::new(), BTreeMap::new());
         Pieces {
             download,
             manifest,
             layout,
             have: bits,
             verified,
-            stretches,
-            begun,
+            picker,
+            assemblies,
             storing,
             starved: false,
             availability: Availability::new(layout.pieces()),
@@ -93,7 +93,7 @@ impl Pieces {
 
     /// Bytes that arrived and are not stored yet.
     pub(crate) fn unstored(&self) -> u64 {
-        let begun: u64 = self.begun.values().map(|assembly| u64::from(assembly.arrived())).sum();
+        let begun: u64 = self.assemblies.values().map(|assembly| u64::from(assembly.arrived())).sum();
         let storing: u64 =
             self.storing.keys().map(|&piece| u64::from(self.layout.piece_length(PieceIndex(piece)))).sum();
         begun + storing
@@ -101,7 +101,7 @@ impl Pieces {
 
     /// Whether every piece is stored.
     pub(crate) fn is_complete(&self) -> bool {
-        self.verified == self.layout.length() && self.storing.is_empty() && self.begun.is_empty()
+        self.verified == self.layout.length() && self.storing.is_empty() && self.assemblies.is_empty()
     }
 
     /// Whether the disk holds the network up.
@@ -112,12 +112,12 @@ impl Pieces {
     /// The pieces that `session` is on: begun ones, then its stretch.
     pub(crate) fn pieces_of(&self, session: SessionKey) -> Range<u32> {
         let begun = || {
-            self.begun
+            self.assemblies
                 .iter()
                 .filter(|(_, assembly)| assembly.claimed_by(session) > 0)
                 .map(|(&piece, _)| piece)
         };
-        let stretch = self.stretches.of(session);
+        let stretch = self.picker.of(session);
         let first = begun().next().or_else(|| stretch.as_ref().map(|s| s.start));
         let end = stretch.map(|s| s.end).or_else(|| begun().next_back().map(|piece| piece + 1));
         first.unwrap_or(0)..end.unwrap_or(0)
@@ -137,7 +137,7 @@ impl Pieces {
             self.availability.count(sessions.values().filter_map(Session::partial));
             if self.availability.is_partial() {
                 // From now on pieces are chosen one by one.
-                sessions.keys().for_each(|&key| self.stretches.release(key));
+                sessions.keys().for_each(|&key| self.picker.release(key));
             }
         }
         if !self.gives_stretches() {
@@ -145,7 +145,7 @@ impl Pieces {
         }
         self.release_what_holders_lack(sessions);
         let idle: Vec<SessionKey> = (sessions.values().filter(|session| session.is_willing()))
-            .filter(|session| !session.is_doubted() && self.is_idle(session))
+            .filter(|session| !session.is_suspect() && self.is_idle(session))
             .map(|session| session.key)
             .collect();
         if idle.is_empty() {
@@ -157,12 +157,12 @@ impl Pieces {
             sessions.get(&key).is_some_and(|session| pieces.any(|piece| session.has(piece)))
         };
         let unknown = Pace { per_piece: Duration::from_secs(1 << 20), begun: Duration::ZERO };
-        self.stretches.assign(&idle, has, |key| paces.get(&key).copied().unwrap_or(unknown))
+        self.picker.assign(&idle, has, |key| paces.get(&key).copied().unwrap_or(unknown))
     }
 
     /// Whether there are stretches to give: something is left to begin, and pieces are not chosen one by one.
     pub(crate) fn gives_stretches(&self) -> bool {
-        !self.stretches.is_empty() && !self.availability.is_partial()
+        !self.picker.is_empty() && !self.availability.is_partial()
     }
 
     /// The next at most `most` bytes for `session` to ask for.
@@ -173,16 +173,16 @@ impl Pieces {
         cx: &mut Context<'_>,
     ) -> Option<ByteRange> {
         let key = session.key;
-        let in_begun = |begun: &mut BTreeMap<u32, Assembly>| {
+        let in_assemblies = |begun: &mut BTreeMap<u32, Assembly>| {
             let mut able = begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
             able.find_map(|(_, assembly)| assembly.next_range(key, most))
         };
-        if session.is_doubted() {
+        if session.is_suspect() {
             return self.trial(session);
         }
         // What it has begun itself goes on first; when it is choked, nothing else does.
         let willing = session.is_willing();
-        let mut own = self.begun.iter_mut().filter(|(piece, assembly)| {
+        let mut own = self.assemblies.iter_mut().filter(|(piece, assembly)| {
             assembly.claimed_by(key) > 0 && (!willing || may_give(session, **piece, assembly))
         });
         if let Some(range) = own.find_map(|(_, assembly)| assembly.next_range(key, most)) {
@@ -193,30 +193,35 @@ impl Pieces {
         }
         // What nobody else gets from its owner is worth more than what others have left.
         if self.hinted(session).is_none()
-            && let Some(range) = in_begun(&mut self.begun)
+            && let Some(range) = in_assemblies(&mut self.assemblies)
         {
             return Some(range);
         }
         // On parole, or without a buffer, it cannot be begun yet: then what others have left is.
         self.begin_piece(session, cx);
-        if let Some(range) = in_begun(&mut self.begun) {
+        if let Some(range) = in_assemblies(&mut self.assemblies) {
             return Some(range);
         }
-        if self.starved || !self.stretches.is_empty() && !self.availability.is_partial() {
+        if self.starved || !self.picker.is_empty() && !self.availability.is_partial() {
             return None;
         }
         // Nothing is left to begin: take over half of what another still has to ask for.
-        let mut able = self.begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
-        if able.any(|(_, assembly)| assembly.share_with(key)) { in_begun(&mut self.begun) } else { None }
+        let mut able =
+            self.assemblies.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
+        if able.any(|(_, assembly)| assembly.share_with(key)) {
+            in_assemblies(&mut self.assemblies)
+        } else {
+            None
+        }
     }
 
     /// What shows whether `session` gives anything: one segment, which others are asked for all the same.
     fn trial(&self, session: &Session) -> Option<ByteRange> {
         let flow = session.flow().filter(|flow| session.is_willing() && flow.outstanding() == 0)?;
-        let begun = self.begun.iter().filter(|(piece, assembly)| may_give(session, **piece, assembly));
+        let begun = self.assemblies.iter().filter(|(piece, assembly)| may_give(session, **piece, assembly));
         let missing =
             begun.filter_map(|(&piece, assembly)| Some((piece, assembly.first_missing()?.start))).next();
-        let mut free = self.stretches.pieces().take(MAX_COMPARED).filter(|&piece| session.has(piece));
+        let mut free = self.picker.pieces().take(MAX_COMPARED).filter(|&piece| session.has(piece));
         // Of a piece that is not begun it is thrown away: all that is asked is whether it comes.
         let (piece, offset) = missing.or_else(|| free.next().map(|piece| (piece, 0)))?;
         let left = self.layout.piece_length(PieceIndex(piece)) - offset;
@@ -231,22 +236,22 @@ impl Pieces {
         offset: u32,
         length: u32,
     ) -> Option<Place> {
-        let assembly = self.begun.get_mut(&piece.0)?;
+        let assembly = self.assemblies.get_mut(&piece.0)?;
         let refused = session.on_parole && assembly.only() != Some(session.key);
         if refused { None } else { assembly.place(session.key, offset, length) }
     }
 
     /// Whether something of `piece`, which is begun, was asked for more than once.
     pub(crate) fn is_asked_again(&self, piece: PieceIndex) -> bool {
-        self.begun.get(&piece.0).is_some_and(Assembly::is_asked_again)
+        self.assemblies.get(&piece.0).is_some_and(Assembly::is_asked_again)
     }
 
     /// If `piece` is all there now, it goes to the disk. Whether it does.
     pub(crate) fn store_if_complete(&mut self, piece: PieceIndex, cx: &mut Context<'_>) -> bool {
-        if !self.begun.get(&piece.0).is_some_and(Assembly::is_complete) {
+        if !self.assemblies.get(&piece.0).is_some_and(Assembly::is_complete) {
             return false;
         }
-        let Some(assembly) = self.begun.remove(&piece.0) else {
+        let Some(assembly) = self.assemblies.remove(&piece.0) else {
             return false;
         };
         let (buffer, length) = (assembly.buffer(), assembly.length());
@@ -276,7 +281,7 @@ impl Pieces {
     }
 
     /// What the disk had no room for is handed to it again.
-    pub(crate) fn store_again(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn retry_refused(&mut self, cx: &mut Context<'_>) {
         let refused = self.storing.iter_mut().filter(|(_, storing)| storing.refused);
         let again: Vec<(u32, BufferId, u32)> = refused
             .map(|(&piece, storing)| {
@@ -291,15 +296,15 @@ impl Pieces {
 
     /// `range` did not arrive: `by` asks again, or anybody.
     pub(crate) fn ask_again(&mut self, range: ByteRange, by: Option<SessionKey>) {
-        if let Some(assembly) = self.begun.get_mut(&range.piece().0) {
+        if let Some(assembly) = self.assemblies.get_mut(&range.piece().0) {
             assembly.ask_again(range, by);
         }
     }
 
     /// `session` asks for nothing any more.
     pub(crate) fn release(&mut self, session: SessionKey) {
-        self.stretches.release(session);
-        for assembly in self.begun.values_mut() {
+        self.picker.release(session);
+        for assembly in self.assemblies.values_mut() {
             // Others go on with a piece of its own from the start, so that a bad one has one sender.
             if assembly.only() == Some(session) {
                 assembly.distrust(session)
@@ -311,24 +316,24 @@ impl Pieces {
 
     /// `session` begins nothing more for now; what it has begun it finishes.
     pub(crate) fn release_stretches(&mut self, session: SessionKey) {
-        self.stretches.release(session);
+        self.picker.release(session);
     }
 
     /// Everything that was begun is as if it had not been: the buffers that are free now.
-    pub(crate) fn unbegin(&mut self) -> Vec<BufferId> {
-        let begun = std::mem::take(&mut self.begun);
-        begun.keys().for_each(|&piece| self.stretches.put_back(piece));
+    pub(crate) fn put_back_begun(&mut self) -> Vec<BufferId> {
+        let begun = std::mem::take(&mut self.assemblies);
+        begun.keys().for_each(|&piece| self.picker.put_back(piece));
         begun.into_values().map(|assembly| assembly.buffer()).collect()
     }
 
     /// Whether a piece has been begun.
     pub(crate) fn has_begun(&self) -> bool {
-        !self.begun.is_empty()
+        !self.assemblies.is_empty()
     }
 
     /// Whether nothing is left to begin.
-    pub(crate) fn has_begun_all(&self) -> bool {
-        self.stretches.is_empty()
+    pub(crate) fn has_begun_every_piece(&self) -> bool {
+        self.picker.is_empty()
     }
 
     /// Whether `session` has nothing to ask for, and may ask for anything.
@@ -338,7 +343,7 @@ impl Pieces {
 
     /// Whether anything is missing that `session` has.
     pub(crate) fn lacks_what_it_has(&self, session: &Session) -> bool {
-        self.begun.keys().copied().chain(self.stretches.pieces()).any(|piece| session.has(piece))
+        self.assemblies.keys().copied().chain(self.picker.pieces()).any(|piece| session.has(piece))
     }
 
     /// Whether nothing can be asked of `session`, and nothing is under way: not for want of room here.
@@ -349,11 +354,11 @@ impl Pieces {
     /// Whether something is missing that none of `sessions` has: those that have not answered may.
     pub(crate) fn lacks_owners<'a>(&self, sessions: impl Iterator<Item = &'a Session> + Clone) -> bool {
         // There may be a million pieces, and this is asked often.
-        if sessions.clone().any(|session| session.is_greeting() || session.has_everything()) {
+        if sessions.clone().any(|session| session.is_handshaking() || session.has_everything()) {
             return false;
         }
-        let begun = self.begun.keys().copied();
-        let mut missing = begun.chain(self.stretches.pieces());
+        let begun = self.assemblies.keys().copied();
+        let mut missing = begun.chain(self.picker.pieces());
         missing.any(|piece| !sessions.clone().any(|session| session.has(piece)))
     }
 
@@ -374,13 +379,13 @@ impl Pieces {
         let Some(Storing { contributions, .. }) = self.storing.remove(&piece.0) else {
             return Vec::new();
         };
-        self.stretches.put_back(piece.0);
+        self.picker.put_back(piece.0);
         contributions
     }
 
     /// The buffers of pieces that were begun, or that the disk had no room for: given up.
     pub(crate) fn abandon(&mut self) -> Vec<BufferId> {
-        let begun = std::mem::take(&mut self.begun).into_values().map(|assembly| assembly.buffer());
+        let begun = std::mem::take(&mut self.assemblies).into_values().map(|assembly| assembly.buffer());
         let refused = self.storing.extract_if(.., |_, storing| storing.refused);
         begun.chain(refused.map(|(_, storing)| storing.buffer)).collect()
     }
@@ -388,10 +393,10 @@ impl Pieces {
     /// A partial owner that has given all it has of its stretch leaves the rest to others.
     fn release_what_holders_lack(&mut self, sessions: &BTreeMap<SessionKey, Session>) {
         for session in sessions.values() {
-            let stuck = self.stretches.of(session.key).is_some()
-                && !self.stretches.any_of(session.key, |piece| session.has(piece));
+            let stuck = self.picker.of(session.key).is_some()
+                && !self.picker.any_of(session.key, |piece| session.has(piece));
             if stuck {
-                self.stretches.release(session.key);
+                self.picker.release(session.key);
             }
         }
     }
@@ -399,7 +404,7 @@ impl Pieces {
     /// Whether `session` has nothing to ask for, and may begin something.
     pub(crate) fn is_idle(&self, session: &Session) -> bool {
         let key = session.key;
-        self.stretches.of(key).is_none() && self.claimed_by(key) == 0 && !self.has_piece_of_its_own(session)
+        self.picker.of(key).is_none() && self.claimed_by(key) == 0 && !self.has_piece_of_its_own(session)
     }
 
     fn begin_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> bool {
@@ -409,7 +414,7 @@ impl Pieces {
         // Room is asked for at full size, so that a piece that is begun always has its buffer. What a full disk cannot take
         // is not asked for.
         let room = !self.is_refused() && cx.buffers.has_room(self.layout.piece_size());
-        if !room && self.stretches.of(session.key).is_some() {
+        if !room && self.picker.of(session.key).is_some() {
             self.starved = true;
             return false;
         }
@@ -419,54 +424,53 @@ impl Pieces {
         };
         let length = self.layout.piece_length(PieceIndex(piece));
         let Some(buffer) = cx.buffers.lend(length, cx.out) else {
-            self.stretches.put_back(piece);
+            self.picker.put_back(piece);
             return false;
         };
         let assembly = Assembly::new(PieceIndex(piece), length, buffer, session.key);
         let assembly = if session.on_parole { assembly.exclusive(session.key) } else { assembly };
-        self.begun.insert(piece, assembly);
+        self.assemblies.insert(piece, assembly);
         true
     }
 
     /// The piece that `session` begins next: of its stretch, or, where there are partial owners, the rarest.
     fn take_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> Option<u32> {
         if !self.availability.is_partial() {
-            return self.stretches.begin(session.key, |piece| session.has(piece));
+            return self.picker.begin(session.key, |piece| session.has(piece));
         }
         if let Some(piece) = self.hinted(session) {
-            self.stretches.take(piece);
+            self.picker.take(piece);
             return Some(piece);
         }
-        let first = self.have.count_ones(..) + self.begun.len() < FIRST_PIECES as usize;
+        let first = self.have.count_ones(..) + self.assemblies.len() < FIRST_PIECES as usize;
         let next = session.last_piece.filter(|_| !first).map(|piece| piece + 1);
-        let piece =
-            self.availability.rarest(self.stretches.free(), |piece| session.has(piece), next, cx.rng)?;
-        self.stretches.take(piece);
+        let piece = self.availability.rarest(self.picker.free(), |piece| session.has(piece), next, cx.rng)?;
+        self.picker.take(piece);
         Some(piece)
     }
 
     /// The missing piece that the owner of `session` would rather give than others.
     fn hinted(&self, session: &Session) -> Option<u32> {
-        session.hints().first(|piece| session.has(piece) && self.stretches.is_free(piece))
+        session.hints().first(|piece| session.has(piece) && self.picker.is_free(piece))
     }
 
     /// `session` does not get `range`, since its owner serves others: a piece of which there is nothing yet is as if it had not been
     /// begun. Its buffer, then.
     pub(crate) fn on_choked(&mut self, range: ByteRange, session: SessionKey) -> Option<BufferId> {
         let piece = range.piece().0;
-        let assembly = self.begun.get_mut(&piece)?;
+        let assembly = self.assemblies.get_mut(&piece)?;
         assembly.ask_again(range, None);
         assembly.release(session);
         if assembly.arrived() > 0 || assembly.claimed() < assembly.length() {
             return None;
         }
-        let buffer = self.begun.remove(&piece).map(|assembly| assembly.buffer());
-        self.stretches.put_back(piece);
+        let buffer = self.assemblies.remove(&piece).map(|assembly| assembly.buffer());
+        self.picker.put_back(piece);
         buffer
     }
 
     fn claimed_by(&self, session: SessionKey) -> u32 {
-        self.begun.values().map(|assembly| assembly.claimed_by(session)).sum()
+        self.assemblies.values().map(|assembly| assembly.claimed_by(session)).sum()
     }
 
     fn pace_of(&self, session: &Session, now: Timestamp) -> Pace {

@@ -17,43 +17,43 @@ pub(super) fn may_give(session: &Session, piece: u32, assembly: &Assembly) -> bo
 impl Pieces {
     /// A piece in which `session` had a part is bad: what it sent of others does not count.
     pub(crate) fn distrust(&mut self, session: SessionKey) {
-        self.begun.values_mut().for_each(|assembly| assembly.distrust(session));
+        self.assemblies.values_mut().for_each(|assembly| assembly.distrust(session));
     }
 
     /// `session` is trusted again: what it was to give alone, others may give of too.
     pub(crate) fn pardon(&mut self, session: SessionKey) {
-        self.begun.values_mut().for_each(|assembly| assembly.pardon(session));
+        self.assemblies.values_mut().for_each(|assembly| assembly.pardon(session));
     }
 
     /// Owners on parole take what nobody else can give, and leave what others would give much sooner.
     pub(super) fn keep_parole_going(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
         if sessions.values().any(|session| session.on_parole) {
-            self.adopt(sessions);
-            if self.stretches.is_empty() {
-                self.relieve(sessions, now);
+            self.take_over_abandoned(sessions);
+            if self.picker.is_empty() {
+                self.take_over_from_slow(sessions, now);
             }
         }
     }
 
     /// A piece that was begun, and that only owners on parole can give now, begins anew with one of them.
-    fn adopt(&mut self, sessions: &BTreeMap<SessionKey, Session>) {
+    fn take_over_abandoned(&mut self, sessions: &BTreeMap<SessionKey, Session>) {
         let trusted = |piece: u32| {
             sessions.values().any(|session| !session.on_parole && session.is_useful() && session.has(piece))
         };
-        let open = self.begun.iter().filter(|(_, assembly)| assembly.only().is_none());
+        let open = self.assemblies.iter().filter(|(_, assembly)| assembly.only().is_none());
         let left: Vec<u32> = open.map(|(&piece, _)| piece).filter(|&piece| !trusted(piece)).collect();
         for piece in left {
             let able = |session: &&Session| {
                 session.on_parole
                     && session.is_willing()
-                    && !session.is_doubted()
+                    && !session.is_suspect()
                     && session.has(piece)
                     && !self.has_piece_of_its_own(session)
             };
             let Some(key) = sessions.values().find(able).map(|session| session.key) else {
                 continue;
             };
-            if let Some(assembly) = self.begun.get_mut(&piece) {
+            if let Some(assembly) = self.assemblies.get_mut(&piece) {
                 assembly.take_over(key, true);
             }
         }
@@ -61,14 +61,14 @@ impl Pieces {
 
     /// Nothing is left to begin: a whole piece that an owner on parole would give much later is fetched by one that has
     /// nothing to do.
-    fn relieve(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
+    fn take_over_from_slow(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
         let own: Vec<(u32, SessionKey)> =
-            self.begun.iter().filter_map(|(&piece, assembly)| Some((piece, assembly.only()?))).collect();
+            self.assemblies.iter().filter_map(|(&piece, assembly)| Some((piece, assembly.only()?))).collect();
         if own.is_empty() {
             return;
         }
         let mut idle: Vec<&Session> =
-            sessions.values().filter(|s| s.is_willing() && !s.is_doubted() && self.is_idle(s)).collect();
+            sessions.values().filter(|s| s.is_willing() && !s.is_suspect() && self.is_idle(s)).collect();
         for (piece, holder) in own {
             let Some(late) = sessions.get(&holder).map(|holder| self.pace_of(holder, now)) else {
                 continue;
@@ -80,7 +80,7 @@ impl Pieces {
                 continue;
             };
             let taker = idle.swap_remove(at);
-            if let Some(assembly) = self.begun.get_mut(&piece) {
+            if let Some(assembly) = self.assemblies.get_mut(&piece) {
                 assembly.take_over(taker.key, taker.on_parole);
             }
         }
@@ -90,7 +90,7 @@ impl Pieces {
     pub(super) fn has_piece_of_its_own(&self, session: &Session) -> bool {
         let gave = |storing: &Storing| storing.contributions.iter().any(|(key, _)| *key == session.key);
         session.on_parole
-            && (self.begun.values().any(|assembly| assembly.only() == Some(session.key))
+            && (self.assemblies.values().any(|assembly| assembly.only() == Some(session.key))
                 || self.storing.values().any(gave))
     }
 }

@@ -5,7 +5,7 @@ use messages::node_to_node::{APART, Hello, Welcome};
 use messages::{Cookie, Layout, Timestamp};
 use rand::RngExt as _;
 
-use super::{Session, State};
+use super::{Session, SessionState};
 use crate::context::Context;
 use crate::download::initial_path::flow_settings;
 use crate::download::remote_pieces::RemotePieces;
@@ -32,7 +32,7 @@ impl Handshake {
     }
 
     /// Whether HELLO has been said often enough.
-    pub(super) fn is_in_vain(&self, network: &NetworkSettings) -> bool {
+    pub(super) fn is_exhausted(&self, network: &NetworkSettings) -> bool {
         self.tries >= u32::from(network.hello_tries)
     }
 }
@@ -40,63 +40,64 @@ impl Handshake {
 impl Session {
     /// RETRY: the address is to be proven.
     pub(crate) fn handle_retry(&mut self, nonce: u64, cookie: Cookie, cx: &mut Context<'_>) -> bool {
-        let State::Handshake(greeting) = &mut self.state else {
-            return self.handle_apart_retry(nonce, cookie, cx);
+        let SessionState::Handshake(handshake) = &mut self.state else {
+            return self.handle_no_gso_retry(nonce, cookie, cx);
         };
-        if greeting.nonce != nonce || greeting.cookie == cookie {
+        if handshake.nonce != nonce || handshake.cookie == cookie {
             return false;
         }
         cx.cookies.keep(self.peer, cookie);
-        self.say_hello(cx);
+        self.send_hello(cx);
         true
     }
 
     /// WELCOME: the session is open. Whether it was awaited.
     pub(crate) fn handle_welcome(&mut self, welcome: &Welcome, cx: &mut Context<'_>) -> bool {
-        let State::Handshake(greeting) = &self.state else {
+        let SessionState::Handshake(handshake) = &self.state else {
             return false;
         };
-        let Some(layout) = Layout::of(welcome.length).filter(|_| greeting.nonce == welcome.nonce) else {
+        let Some(layout) = Layout::of(welcome.length).filter(|_| handshake.nonce == welcome.nonce) else {
             return false;
         };
         // What the owner echoes is its word; the session is no older than it is.
-        let rtt = cx.now.since_wire_micros(welcome.echoed_at).min(cx.now.since(greeting.began));
+        let rtt = cx.now.since_wire_micros(welcome.echoed_at).min(cx.now.since(handshake.began));
         let settings = flow_settings(welcome, rtt, cx);
         self.flow = Some(Flow::new(settings, cx.rng.random(), Some(rtt), cx.now));
         self.theirs = welcome.conversation;
         self.length = welcome.length;
-        self.longest = welcome.max_datagram;
-        self.apart.granted = welcome.capabilities & APART != 0;
+        self.max_datagram = welcome.max_datagram;
+        self.no_gso.granted = welcome.capabilities & APART != 0;
         let complete = welcome.have >= layout.pieces();
-        self.has = if complete { RemotePieces::Everything } else { RemotePieces::nothing(layout.pieces()) };
-        self.state = State::Willing;
+        self.remote_pieces =
+            if complete { RemotePieces::Everything } else { RemotePieces::nothing(layout.pieces()) };
+        self.state = SessionState::Willing;
         true
     }
 
     /// HELLO once more: the next one goes twice as late.
-    pub(super) fn say_hello_again(&mut self, cx: &mut Context<'_>) {
-        if let State::Handshake(greeting) = &mut self.state {
-            greeting.next_at =
-                cx.now + cx.settings.network.hello_timeout * 2u32.pow(greeting.tries.min(MAX_DOUBLINGS));
-            greeting.tries += 1;
-            self.say_hello(cx);
+    pub(super) fn repeat_hello(&mut self, cx: &mut Context<'_>) {
+        if let SessionState::Handshake(handshake) = &mut self.state {
+            handshake.next_at =
+                cx.now + cx.settings.network.hello_timeout * 2u32.pow(handshake.tries.min(MAX_DOUBLINGS));
+            handshake.tries += 1;
+            self.send_hello(cx);
         }
     }
 
-    fn say_hello(&mut self, cx: &mut Context<'_>) {
+    fn send_hello(&mut self, cx: &mut Context<'_>) {
         let capabilities = self.capabilities(cx);
-        let State::Handshake(greeting) = &mut self.state else {
+        let SessionState::Handshake(handshake) = &mut self.state else {
             return;
         };
-        greeting.cookie = cx.cookies.find(self.peer);
+        handshake.cookie = cx.cookies.find(self.peer);
         let hello = Hello {
-            nonce: greeting.nonce,
+            nonce: handshake.nonce,
             content: self.content,
             node: cx.node,
             conversation: self.ours,
             capabilities,
             sent_at: cx.now.wire_micros(),
-            cookie: greeting.cookie,
+            cookie: handshake.cookie,
         };
         cx.send(self.peer, self.ours, &hello);
     }

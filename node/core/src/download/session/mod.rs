@@ -25,10 +25,10 @@ use messages::{
 use rand::RngExt as _;
 
 use super::hints::Hints;
-use super::initial_path::is_near;
+use super::initial_path::is_local;
 use super::remote_pieces::RemotePieces;
-use super::rotation::Showing;
-use super::snub::Patience;
+use super::rotation::SpeedTrial;
+use super::snub::PeerLiveness;
 use crate::context::{Context, Route};
 use crate::event::SessionEnd;
 use crate::ids::DownloadId;
@@ -51,12 +51,12 @@ const SNUB_TIMEOUTS: u32 = 4;
 /// A choked downloader asks again after this long, when the owner named no time.
 const CHOKED_FOR: Duration = Duration::from_secs(10);
 /// What a complete owner refused is asked of it again after this long.
-const FORGIVES_AFTER: Duration = Duration::from_secs(2);
+const RETRY_REJECTED_AFTER: Duration = Duration::from_secs(2);
 /// An owner that refuses what it said it has this often is at fault.
 const MAX_REJECTIONS: u32 = 8;
 /// How a session stands.
 #[derive(Debug)]
-enum State {
+enum SessionState {
     /// HELLO is under way.
     Handshake(Handshake),
     /// The owner answers.
@@ -78,29 +78,29 @@ pub(crate) struct Session {
     pub(crate) ours: Conversation,
     theirs: Conversation,
     content: ContentId,
-    state: State,
+    state: SessionState,
     /// Present from WELCOME on.
     flow: Option<Flow>,
     length: u64,
     /// The longest datagram that the owner sends.
-    longest: u16,
-    apart: NoGso,
-    has: RemotePieces,
+    max_datagram: u16,
+    no_gso: NoGso,
+    remote_pieces: RemotePieces,
     highest_sequence: u32,
     echoes: Echoes,
-    patience: Patience,
-    pub(super) showing: Showing,
+    liveness: PeerLiveness,
+    pub(super) speed_trial: SpeedTrial,
     rejections: u32,
     /// When a complete owner is asked again for what it has refused: a datagram may have been damaged on its way.
-    forgives_at: Option<Timestamp>,
+    retries_rejected_at: Option<Timestamp>,
     /// The piece that it began last.
     pub(crate) last_piece: Option<u32>,
-    said_nothing_to_ask: bool,
+    has_released_slot: bool,
     hints: Hints,
     /// How often it was asked for the manifest.
     pub(crate) manifest_tries: u32,
     /// When anything was said to it last.
-    said_at: Timestamp,
+    sent_at_last: Timestamp,
     meter: Meter,
     /// Whether it gives one whole piece at a time: a piece in which it had a part did not verify.
     pub(crate) on_parole: bool,
@@ -117,7 +117,7 @@ impl Session {
         cx: &mut Context<'_>,
     ) -> Session {
         let ours = cx.routes.open(Route::Download(download, key), cx.rng);
-        let greeting = Handshake::new(cx.rng.random(), cx.now);
+        let handshake = Handshake::new(cx.rng.random(), cx.now);
         Session {
             key,
             download,
@@ -126,23 +126,23 @@ impl Session {
             ours,
             theirs: Conversation(0),
             content,
-            state: State::Handshake(greeting),
+            state: SessionState::Handshake(handshake),
             flow: None,
             length: 0,
-            longest: BASE,
-            apart: NoGso::default(),
-            has: RemotePieces::nothing(0),
+            max_datagram: BASE,
+            no_gso: NoGso::default(),
+            remote_pieces: RemotePieces::nothing(0),
             highest_sequence: 0,
             echoes: Echoes::default(),
-            patience: Patience::default(),
-            showing: Showing::default(),
+            liveness: PeerLiveness::default(),
+            speed_trial: SpeedTrial::default(),
             rejections: 0,
-            forgives_at: None,
+            retries_rejected_at: None,
             last_piece: None,
-            said_nothing_to_ask: true,
+            has_released_slot: true,
             hints: Hints::default(),
             manifest_tries: 0,
-            said_at: cx.now,
+            sent_at_last: cx.now,
             meter: Meter::new(cx.now),
             on_parole: false,
         }
@@ -155,7 +155,7 @@ impl Session {
 
     /// Whether it may be asked for something now, and be it the rest of what it has begun.
     pub(crate) fn is_askable(&self) -> bool {
-        matches!(self.state, State::Willing | State::Choked { finishes: true, .. })
+        matches!(self.state, SessionState::Willing | SessionState::Choked { finishes: true, .. })
     }
 
     /// The flow, from WELCOME on.
@@ -170,47 +170,49 @@ impl Session {
 
     /// Whether it may be asked for pieces now.
     pub(crate) fn is_willing(&self) -> bool {
-        matches!(self.state, State::Willing)
+        matches!(self.state, SessionState::Willing)
     }
 
     /// Whether the owner serves others for now.
     pub(crate) fn is_choked(&self) -> bool {
-        matches!(self.state, State::Choked { .. })
+        matches!(self.state, SessionState::Choked { .. })
     }
 
     /// Whether nothing came for too long.
     pub(crate) fn is_snubbed(&self) -> bool {
-        matches!(self.state, State::Snubbed { .. })
+        matches!(self.state, SessionState::Snubbed { .. })
     }
 
     /// Whether it should have sent something, and has not since: what it has is not counted on, and it is asked for a little that others are
     /// asked for too.
-    pub(crate) fn is_doubted(&self) -> bool {
-        self.patience.is_doubted()
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.liveness.is_suspect()
     }
 
     /// Nothing of what it was asked for came within a timeout. Whether that puts it in doubt.
-    pub(crate) fn is_put_in_doubt(&mut self) -> bool {
-        self.patience.is_put_in_doubt()
+    pub(crate) fn on_timeout(&mut self) -> bool {
+        self.liveness.on_timeout()
     }
 
     /// Whether it is worth one of the download's places: it answers and gives, or its first HELLO is under way.
     pub(crate) fn is_useful(&self) -> bool {
         match &self.state {
-            State::Handshake(greeting) => greeting.tries <= 1,
-            State::Willing | State::Choked { .. } => !self.patience.is_barren() && !self.is_doubted(),
-            State::Snubbed { .. } => false,
+            SessionState::Handshake(handshake) => handshake.tries <= 1,
+            SessionState::Willing | SessionState::Choked { .. } => {
+                !self.liveness.is_unproductive() && !self.is_suspect()
+            }
+            SessionState::Snubbed { .. } => false,
         }
     }
 
     /// Whether HELLO is still under way.
-    pub(crate) fn is_greeting(&self) -> bool {
-        matches!(self.state, State::Handshake(_))
+    pub(crate) fn is_handshaking(&self) -> bool {
+        matches!(self.state, SessionState::Handshake(_))
     }
 
     /// Whether a HELLO was said and another one is due.
     pub(crate) fn is_unanswered(&self, now: Timestamp) -> bool {
-        matches!(&self.state, State::Handshake(greeting) if greeting.tries > 0 && now >= greeting.next_at)
+        matches!(&self.state, SessionState::Handshake(handshake) if handshake.tries > 0 && now >= handshake.next_at)
     }
 
     /// Whether this is the session in which the owner chose the number `theirs`.
@@ -220,7 +222,7 @@ impl Session {
 
     /// Whether it was asked for something, and has said nothing since.
     pub(crate) fn owes(&self) -> bool {
-        self.patience.silent_since().is_some()
+        self.liveness.owes_since().is_some()
     }
 
     /// The content's length in bytes, as this owner says.
@@ -230,7 +232,7 @@ impl Session {
 
     /// Whether the owner has `piece`.
     pub(crate) fn has(&self, piece: u32) -> bool {
-        self.has.contains(piece)
+        self.remote_pieces.contains(piece)
     }
 
     /// No more of the manifest is asked for in one range, in bytes: when it did not come at the first try, single segments, since too few are
@@ -242,12 +244,12 @@ impl Session {
 
     /// Whether the owner has every piece.
     pub(crate) fn has_everything(&self) -> bool {
-        matches!(self.has, RemotePieces::Everything)
+        matches!(self.remote_pieces, RemotePieces::Everything)
     }
 
     /// Bytes outstanding over a path so short that they may all arrive at once.
-    pub(crate) fn near_outstanding(&self) -> u32 {
-        self.flow.as_ref().filter(|flow| is_near(flow)).map_or(0, Flow::outstanding)
+    pub(crate) fn local_outstanding(&self) -> u32 {
+        self.flow.as_ref().filter(|flow| is_local(flow)).map_or(0, Flow::outstanding)
     }
 
     /// How fast this owner is, in bytes a second: what it did lately, or what its path seems to allow; 0: unknown.
@@ -260,12 +262,12 @@ impl Session {
 
     /// BITFIELD: pieces that the owner has. Those that were news.
     pub(crate) fn handle_bitfield(&mut self, bits: &Bits) -> Vec<u32> {
-        self.has.learn_bits(bits)
+        self.remote_pieces.learn_bits(bits)
     }
 
     /// HAVE: pieces that the owner has now. Those that were news.
     pub(crate) fn handle_have(&mut self, runs: &[PieceRun]) -> Vec<u32> {
-        self.has.learn_runs(runs)
+        self.remote_pieces.learn_runs(runs)
     }
 
     /// HINT: these pieces are better asked for than others.
@@ -280,7 +282,7 @@ impl Session {
 
     /// The pieces of a partial owner that can be counted on; `None`: it has all, or nothing is known of it.
     pub(crate) fn partial(&self) -> Option<impl Iterator<Item = usize>> {
-        self.flow.as_ref().filter(|_| !self.is_doubted()).and_then(|_| self.has.partial())
+        self.flow.as_ref().filter(|_| !self.is_suspect()).and_then(|_| self.remote_pieces.partial())
     }
 
     /// Bytes a second that it gave lately.
@@ -294,24 +296,24 @@ impl Session {
     }
 
     /// Says once that there is nothing to ask for now: others may have this node's place.
-    pub(crate) fn say_nothing_to_ask(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn release_slot_if_willing(&mut self, cx: &mut Context<'_>) {
         if self.is_willing() {
-            self.give_place_back(cx);
+            self.release_slot(cx);
         }
     }
 
     /// Says once since it asked last that it wants nothing more, and be it that it waits for its turn.
-    pub(crate) fn give_place_back(&mut self, cx: &mut Context<'_>) {
-        if !std::mem::replace(&mut self.said_nothing_to_ask, true) {
+    pub(crate) fn release_slot(&mut self, cx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.has_released_slot, true) {
             let (first, none) = (0, List::default());
-            self.say_request(first, none, cx);
+            self.write_request(first, none, cx);
         }
     }
 
     /// What it was asked for is no longer wanted.
-    pub(crate) fn on_excused(&mut self) {
+    pub(crate) fn on_withdrawn(&mut self) {
         if self.flow.as_ref().is_some_and(|flow| flow.outstanding() == 0) {
-            self.patience.on_excused();
+            self.liveness.on_withdrawn();
         }
     }
 
@@ -323,33 +325,33 @@ impl Session {
 
     /// The owner answers PING. One that does so and sends nothing is not believed for ever.
     pub(crate) fn on_pong(&mut self) {
-        if matches!(self.state, State::Snubbed { .. }) && self.patience.revive() {
-            self.state = State::Willing;
+        if matches!(self.state, SessionState::Snubbed { .. }) && self.liveness.revive() {
+            self.state = SessionState::Willing;
         }
     }
 
     /// The owner answers what it was asked for, and be it with CONTROL. What else it says is no answer.
     pub(crate) fn on_answer(&mut self) {
-        self.patience.on_answer();
+        self.liveness.on_answer();
         self.on_pong();
     }
 
     /// A CHUNK that was asked for came from the owner.
     pub(crate) fn on_chunk(&mut self) {
-        self.patience.on_given();
+        self.liveness.on_given();
         self.on_pong();
     }
 
     /// The owner refuses a range of `piece`: it does not have it. Whether that is once too often.
     pub(crate) fn on_rejected(&mut self, piece: PieceIndex, now: Timestamp) -> bool {
         self.rejections += 1;
-        if matches!(self.has, RemotePieces::Everything) {
-            self.forgives_at = Some(now + FORGIVES_AFTER);
+        if matches!(self.remote_pieces, RemotePieces::Everything) {
+            self.retries_rejected_at = Some(now + RETRY_REJECTED_AFTER);
         }
         if piece == PieceIndex::MANIFEST || self.rejections >= MAX_REJECTIONS {
             return true;
         }
-        self.has.forget(piece.0, Layout::of(self.length).map_or(0, Layout::pieces));
+        self.remote_pieces.forget(piece.0, Layout::of(self.length).map_or(0, Layout::pieces));
         false
     }
 
@@ -364,39 +366,39 @@ impl Session {
     /// CHOKE or BUSY: the owner serves others for a time.
     pub(crate) fn on_choked(&mut self, retry_after: Duration, finishes: bool, now: Timestamp) {
         if self.flow.is_some() {
-            self.patience.on_put_off(now);
-            self.showing.on_put_off(now);
+            self.liveness.on_choked_for_now(now);
+            self.speed_trial.on_choked_for_now(now);
             let pause = if retry_after.is_zero() { CHOKED_FOR } else { retry_after };
-            self.state = State::Choked { until: now + pause, finishes };
+            self.state = SessionState::Choked { until: now + pause, finishes };
         }
     }
 
     /// UNCHOKE.
     pub(crate) fn on_unchoked(&mut self) {
-        if matches!(self.state, State::Choked { .. }) {
-            self.state = State::Willing;
+        if matches!(self.state, SessionState::Choked { .. }) {
+            self.state = SessionState::Willing;
         }
     }
 
     /// What time brings: a repeated HELLO, the end of a pause, a silent owner. The reason, when the session is over.
     pub(crate) fn handle_time(&mut self, cx: &mut Context<'_>) -> Option<SessionEnd> {
         let now = cx.now;
-        if self.forgives_at.is_some_and(|at| now >= at) {
-            self.forgives_at = None;
-            self.has = RemotePieces::Everything;
+        if self.retries_rejected_at.is_some_and(|at| now >= at) {
+            self.retries_rejected_at = None;
+            self.remote_pieces = RemotePieces::Everything;
         }
-        if self.patience.has_ended(now) {
+        if self.liveness.has_ended(now) {
             return Some(SessionEnd::Silent);
         }
         match &mut self.state {
-            State::Handshake(greeting) if now >= greeting.next_at => {
-                if greeting.is_in_vain(&cx.settings.network) {
+            SessionState::Handshake(handshake) if now >= handshake.next_at => {
+                if handshake.is_exhausted(&cx.settings.network) {
                     return Some(SessionEnd::NoAnswer);
                 }
-                self.say_hello_again(cx);
+                self.repeat_hello(cx);
             }
-            State::Choked { until, .. } if now >= *until => self.state = State::Willing,
-            State::Snubbed { since, next_ping } => {
+            SessionState::Choked { until, .. } if now >= *until => self.state = SessionState::Willing,
+            SessionState::Snubbed { since, next_ping } => {
                 if now.since(*since) >= SNUBBED_FOR {
                     return Some(SessionEnd::Silent);
                 }
@@ -406,73 +408,76 @@ impl Session {
                     cx.send(self.peer, self.theirs, &Ping::new(nonce));
                 }
             }
-            State::Willing if now >= self.said_at + cx.settings.network.session_idle / 3 => {
+            SessionState::Willing if now >= self.sent_at_last + cx.settings.network.session_idle / 3 => {
                 // Nothing to ask for now; the owner is to keep the session all the same.
-                self.said_at = now;
+                self.sent_at_last = now;
                 let nonce = cx.rng.random_range(1..=u64::MAX);
                 cx.send(self.peer, self.theirs, &Ping::new(nonce));
             }
-            State::Handshake(_) | State::Willing | State::Choked { .. } => {}
+            SessionState::Handshake(_) | SessionState::Willing | SessionState::Choked { .. } => {}
         }
         None
     }
 
     /// Whether nothing was asked of a willing owner for so long that it is due to be told that the session goes on.
     pub(crate) fn is_unused(&self, cx: &Context<'_>) -> bool {
-        matches!(self.state, State::Willing) && cx.now >= self.said_at + cx.settings.network.session_idle / 3
+        matches!(self.state, SessionState::Willing)
+            && cx.now >= self.sent_at_last + cx.settings.network.session_idle / 3
     }
 
     /// Whether the owner has just been silent for too long: from now on it is snubbed.
-    pub(crate) fn falls_silent(&mut self, cx: &Context<'_>) -> bool {
+    pub(crate) fn snub_if_silent(&mut self, cx: &Context<'_>) -> bool {
         let due = self.snub_at(cx.settings.network.snub_after).is_some_and(|at| cx.now >= at);
         if due {
-            self.state = State::Snubbed { since: cx.now, next_ping: cx.now };
-            self.patience.on_snubbed();
+            self.state = SessionState::Snubbed { since: cx.now, next_ping: cx.now };
+            self.liveness.on_snubbed();
         }
         due
     }
 
     /// Whether the owner has just been waited for too long to keep its place.
-    pub(crate) fn turns_barren(&mut self, now: Timestamp) -> bool {
-        self.patience.turns_barren(now)
+    pub(crate) fn turn_unproductive(&mut self, now: Timestamp) -> bool {
+        self.liveness.turn_unproductive(now)
     }
 
     /// When [`Session::handle_time`] has something to do.
     pub(crate) fn next_timer(&self, network: &NetworkSettings) -> Wait {
         let own = match &self.state {
-            State::Handshake(greeting) => Wait { until: greeting.next_at, reason: Reason::HelloRetry },
-            State::Choked { until, .. } => Wait { until: *until, reason: Reason::Snub },
-            State::Snubbed { since, next_ping } => {
+            SessionState::Handshake(handshake) => {
+                Wait { until: handshake.next_at, reason: Reason::HelloRetry }
+            }
+            SessionState::Choked { until, .. } => Wait { until: *until, reason: Reason::Snub },
+            SessionState::Snubbed { since, next_ping } => {
                 Wait { until: (*next_ping).min(*since + SNUBBED_FOR), reason: Reason::Snub }
             }
-            State::Willing => {
-                Wait { until: self.said_at + network.session_idle / 3, reason: Reason::KeepAlive }
+            SessionState::Willing => {
+                Wait { until: self.sent_at_last + network.session_idle / 3, reason: Reason::KeepAlive }
             }
         };
         let snub =
             self.snub_at(network.snub_after).map_or(Wait::IDLE, |until| Wait { until, reason: Reason::Snub });
         let loss = self.flow.as_ref().map_or(Wait::IDLE, Flow::next_timer);
         let forgives =
-            Wait { until: self.forgives_at.unwrap_or(Timestamp::NEVER), reason: Reason::HelloRetry };
-        let barren = Wait { until: self.patience.next_at(), reason: Reason::Snub };
+            Wait { until: self.retries_rejected_at.unwrap_or(Timestamp::NEVER), reason: Reason::HelloRetry };
+        let barren = Wait { until: self.liveness.next_at(), reason: Reason::Snub };
         own.earlier(snub).earlier(loss).earlier(forgives).earlier(barren)
     }
 
     /// Sends one REQUEST for consecutive request numbers from `first` on.
     pub(crate) fn send_request(&mut self, first: u32, ranges: List<ByteRange, 16>, cx: &mut Context<'_>) {
-        self.said_nothing_to_ask = false;
+        self.has_released_slot = false;
         if self.flow.is_some() {
-            self.patience.on_asked(cx.now);
-            self.showing.on_asked(self.meter.total(), cx.now);
+            self.liveness.on_asked(cx.now);
+            self.speed_trial.on_asked(self.meter.total(), cx.now);
         }
-        self.say_request(first, ranges, cx);
+        self.write_request(first, ranges, cx);
     }
 
-    fn say_request(&mut self, first: u32, ranges: List<ByteRange, 16>, cx: &mut Context<'_>) {
+    fn write_request(&mut self, first: u32, ranges: List<ByteRange, 16>, cx: &mut Context<'_>) {
         let Some(flow) = &self.flow else {
             return;
         };
-        self.said_at = cx.now;
+        self.sent_at_last = cx.now;
         let request = Request {
             first_request: first,
             highest_sequence: self.highest_sequence,
@@ -499,10 +504,10 @@ impl Session {
             node: self.owner,
             peer: self.peer,
             state: match self.state {
-                State::Handshake(_) => OwnerState::Connecting,
-                State::Willing => OwnerState::Ready,
-                State::Choked { .. } => OwnerState::Choked,
-                State::Snubbed { .. } => OwnerState::Snubbed,
+                SessionState::Handshake(_) => OwnerState::Connecting,
+                SessionState::Willing => OwnerState::Ready,
+                SessionState::Choked { .. } => OwnerState::Choked,
+                SessionState::Snubbed { .. } => OwnerState::Snubbed,
             },
             pieces,
             received: self.meter.total(),
@@ -516,12 +521,12 @@ impl Session {
 
     fn permille(&self) -> u16 {
         let all = Layout::of(self.length).map_or(0, Layout::pieces);
-        let have = if self.flow.is_some() { self.has.count(all) } else { 0 };
+        let have = if self.flow.is_some() { self.remote_pieces.count(all) } else { 0 };
         (u64::from(have) * 1000 / u64::from(all.max(1))) as u16
     }
 
     fn snub_at(&self, snub_after: Duration) -> Option<Timestamp> {
-        let flow = self.flow.as_ref().filter(|_| matches!(self.state, State::Willing))?;
-        Some(self.patience.silent_since()? + snub_after.max(flow.unbacked_timeout() * SNUB_TIMEOUTS))
+        let flow = self.flow.as_ref().filter(|_| matches!(self.state, SessionState::Willing))?;
+        Some(self.liveness.owes_since()? + snub_after.max(flow.unbacked_timeout() * SNUB_TIMEOUTS))
     }
 }

@@ -2,7 +2,7 @@
 
 use messages::node_to_node::Probed;
 
-use super::{Session, State};
+use super::{Session, SessionState};
 use crate::context::Context;
 use crate::download::initial_path::burst_of;
 use crate::event::Event;
@@ -15,27 +15,27 @@ const WORTH_PROBING: u64 = 256 << 10;
 
 impl Session {
     /// What is due about the path: PROBE, or that bursts are sent apart.
-    pub(crate) fn tend_path(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn poll_path(&mut self, cx: &mut Context<'_>) {
         self.notice_black_hole(cx);
-        self.ask_apart(cx);
+        self.request_no_gso(cx);
         if cx.now < self.probe_at(cx).until {
             return;
         }
         let timeout = self.flow.as_ref().map_or_else(Default::default, |flow| flow.unbacked_timeout());
-        if let Some(probe) = cx.paths.poll(self.peer, self.longest, timeout, cx.rng, cx.now) {
+        if let Some(probe) = cx.paths.poll(self.peer, self.max_datagram, timeout, cx.rng, cx.now) {
             cx.send(self.peer, self.theirs, &probe);
         }
     }
 
-    /// When [`Session::tend_path`] has something to do.
+    /// When [`Session::poll_path`] has something to do.
     pub(crate) fn path_timer(&self, cx: &Context<'_>) -> Wait {
-        let again = Wait { until: self.apart.next_at(), reason: Reason::Probe };
+        let again = Wait { until: self.no_gso.next_at(), reason: Reason::Probe };
         self.probe_at(cx).earlier(again)
     }
 
     fn probe_at(&self, cx: &Context<'_>) -> Wait {
-        let worth = matches!(self.state, State::Willing) && self.meter.total() >= WORTH_PROBING;
-        if !worth || self.longest <= BASE {
+        let worth = matches!(self.state, SessionState::Willing) && self.meter.total() >= WORTH_PROBING;
+        if !worth || self.max_datagram <= BASE {
             return Wait::IDLE;
         }
         Wait { until: cx.paths.next_at(self.peer), reason: Reason::Probe }
@@ -44,7 +44,7 @@ impl Session {
     /// PROBED: its size came over the path. Whether it was asked for.
     pub(crate) fn handle_probed(&mut self, probed: Probed, cx: &mut Context<'_>) {
         if cx.paths.on_probed(self.peer, probed.id, probed.size.bytes()) {
-            self.tell_path(cx);
+            self.report_path_mtu(cx);
         }
     }
 
@@ -54,14 +54,14 @@ impl Session {
         if let Some(asked_at) = vanished
             && cx.paths.on_vanished(self.peer, asked_at, cx.now)
         {
-            self.tell_path(cx);
+            self.report_path_mtu(cx);
         }
     }
 
     /// From now on segments are asked for that the path carries. What a limit earns in a moment is enough for one.
-    pub(crate) fn fit_path(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn apply_path_mtu(&mut self, cx: &mut Context<'_>) {
         let limit = u16::try_from(cx.download_limit.burst()).unwrap_or(u16::MAX);
-        let datagram = cx.paths.datagram(self.peer, cx.now).min(self.longest).min(limit).max(BASE);
+        let datagram = cx.paths.datagram(self.peer, cx.now).min(self.max_datagram).min(limit).max(BASE);
         let (segment, longest_burst) = burst_of(datagram);
         let longest_burst = if self.wants_singles(cx) { segment.into() } else { longest_burst };
         if let Some(flow) = &mut self.flow {
@@ -69,7 +69,7 @@ impl Session {
         }
     }
 
-    fn tell_path(&self, cx: &mut Context<'_>) {
+    fn report_path_mtu(&self, cx: &mut Context<'_>) {
         let datagram = cx.paths.datagram(self.peer, cx.now);
         cx.out.events.push(Event::PathCarries { download: self.download, peer: self.peer, datagram });
     }

@@ -7,7 +7,7 @@ use messages::node_to_node::{APART, HINTS, Hello, Welcome};
 use messages::{Cookie, Timestamp};
 use rand::RngExt as _;
 
-use super::{Session, State};
+use super::{Session, SessionState};
 use crate::context::Context;
 
 /// A HELLO that is not answered is said again after this long, at most so often.
@@ -45,22 +45,25 @@ impl Session {
     }
 
     /// Bursts of the flow, or of another on the same path, do not arrive whole: the owner is asked to send them apart.
-    pub(super) fn ask_apart(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn request_no_gso(&mut self, cx: &mut Context<'_>) {
         let broken = self.flow.as_ref().is_some_and(|flow| flow.breaks_bursts());
-        if broken && !self.apart.granted && !cx.paths.breaks_bursts(self.peer, cx.now) {
+        if broken && !self.no_gso.granted && !cx.paths.breaks_bursts(self.peer, cx.now) {
             cx.paths.on_broken(self.peer, cx.now);
         }
-        if !matches!(self.state, State::Willing) || self.apart.granted || self.capabilities(cx) & APART == 0 {
-            self.apart.next_at = Timestamp::NEVER;
+        if !matches!(self.state, SessionState::Willing)
+            || self.no_gso.granted
+            || self.capabilities(cx) & APART == 0
+        {
+            self.no_gso.next_at = Timestamp::NEVER;
             return;
         }
-        if self.apart.tries >= MAX_TRIES || (self.apart.nonce.is_some() && cx.now < self.apart.next_at) {
+        if self.no_gso.tries >= MAX_TRIES || (self.no_gso.nonce.is_some() && cx.now < self.no_gso.next_at) {
             return;
         }
-        let nonce = *self.apart.nonce.get_or_insert_with(|| cx.rng.random());
-        self.apart.tries += 1;
-        self.apart.next_at =
-            if self.apart.tries < MAX_TRIES { cx.now + AGAIN_AFTER } else { Timestamp::NEVER };
+        let nonce = *self.no_gso.nonce.get_or_insert_with(|| cx.rng.random());
+        self.no_gso.tries += 1;
+        self.no_gso.next_at =
+            if self.no_gso.tries < MAX_TRIES { cx.now + AGAIN_AFTER } else { Timestamp::NEVER };
         let hello = Hello {
             nonce,
             content: self.content,
@@ -74,27 +77,27 @@ impl Session {
     }
 
     /// RETRY to such a HELLO: the cookie is too old. Whether it was one.
-    pub(super) fn handle_apart_retry(&mut self, nonce: u64, cookie: Cookie, cx: &mut Context<'_>) -> bool {
-        let asked = self.apart.nonce == Some(nonce);
+    pub(super) fn handle_no_gso_retry(&mut self, nonce: u64, cookie: Cookie, cx: &mut Context<'_>) -> bool {
+        let asked = self.no_gso.nonce == Some(nonce);
         if asked {
             cx.cookies.keep(self.peer, cookie);
-            if self.apart.tries < MAX_TRIES {
-                self.apart.next_at = self.apart.next_at.min(cx.now);
+            if self.no_gso.tries < MAX_TRIES {
+                self.no_gso.next_at = self.no_gso.next_at.min(cx.now);
             }
         }
         asked
     }
 
     /// WELCOME to such a HELLO. Whether it was one.
-    pub(crate) fn handle_apart_welcome(&mut self, welcome: &Welcome) -> bool {
-        let asked = self.apart.nonce == Some(welcome.nonce) && welcome.conversation == self.theirs;
+    pub(crate) fn handle_no_gso_welcome(&mut self, welcome: &Welcome) -> bool {
+        let asked = self.no_gso.nonce == Some(welcome.nonce) && welcome.conversation == self.theirs;
         if asked {
-            self.apart.granted = welcome.capabilities & APART != 0;
-            if let Some(flow) = self.flow.as_mut().filter(|_| self.apart.granted) {
+            self.no_gso.granted = welcome.capabilities & APART != 0;
+            if let Some(flow) = self.flow.as_mut().filter(|_| self.no_gso.granted) {
                 flow.on_apart();
             }
             // Once is enough: who has not granted it does not know it.
-            (self.apart.tries, self.apart.next_at) = (MAX_TRIES, Timestamp::NEVER);
+            (self.no_gso.tries, self.no_gso.next_at) = (MAX_TRIES, Timestamp::NEVER);
         }
         asked
     }
@@ -104,6 +107,6 @@ impl Session {
         let breaks = self.flow.as_ref().is_some_and(|flow| flow.breaks_bursts());
         let tries = self.flow.as_ref().is_some_and(|flow| flow.wants_singles());
         // It may be no matter of offload: what is granted and does not help changes nothing.
-        tries || breaks || !self.apart.granted && cx.paths.breaks_bursts(self.peer, cx.now)
+        tries || breaks || !self.no_gso.granted && cx.paths.breaks_bursts(self.peer, cx.now)
     }
 }

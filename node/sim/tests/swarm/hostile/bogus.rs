@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, Patience, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::actors::Part;
@@ -67,7 +67,7 @@ impl Crowd {
             wanted: Wanted::Content(content.id),
             destination: Destination::Folder(PathBuf::from("/saved")),
             replace: false,
-            patience: Patience::ENDLESS,
+            timeouts: DownloadTimeouts::NONE,
         };
         world.wish(Timestamp::ZERO + BEGINS, host, order);
         world.count_bothered(host);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, Event, Patience, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, Wanted};
 
 use riffle_sim::content::Content;
 use riffle_sim::link::LinkSpec;
@@ -34,7 +34,7 @@ fn scenario(seed: u64, length: u64, (dripping, before, every): (usize, usize, Du
         hosts,
         tracker_link: LinkSpec::new(1000, Duration::from_millis(20)),
         within: Duration::from_secs(300),
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     }
 }
 
@@ -102,7 +102,7 @@ fn wish(world: &mut World, content: &Content) -> HostId {
         wanted: Wanted::Content(content.id),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     };
     world.wish(Timestamp::ZERO + BEGINS, host, order);
     host

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::{NodeSettings, UploadPolicy};
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, Patience, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::actors::Part;
@@ -40,7 +40,7 @@ fn world(owners: usize, policy: UploadPolicy) -> (World, Vec<HostId>, HostId) {
         wanted: Wanted::Name(content.name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     };
     world.wish(WANTED_AT, downloader, order);
     (world, owners, downloader)

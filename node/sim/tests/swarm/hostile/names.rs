@@ -7,7 +7,8 @@ use config::NodeSettings;
 use messages::tracker_to_node::Listed;
 use messages::{ContentId, Name, Prefix, Timestamp};
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, Event, Failure, Patience, SearchId, ShareId, Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, SearchId, ShareId,
+    Wanted,
 };
 
 use riffle_sim::link::LinkSpec;
@@ -63,7 +64,7 @@ fn download(world: &mut World, wanted: Wanted) -> (Option<ContentId>, Option<Eve
         wanted,
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
-        patience: Patience { unknown: Some(Duration::ZERO), ..Patience::ENDLESS },
+        timeouts: DownloadTimeouts { nobody_shares: Some(Duration::ZERO), ..DownloadTimeouts::NONE },
     };
     world.command(after(62), asker, Command::Download { download: DownloadId(0), order });
     let events = |world: &World| -> Vec<Event> {

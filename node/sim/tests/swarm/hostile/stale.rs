@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, Event, Patience, SessionEnd, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, SessionEnd, Wanted};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::takers::{self, Takes, Taking};
@@ -33,7 +33,7 @@ fn downloader(world: &mut World) -> HostId {
         wanted: Wanted::Name(world.library.named(NAME).name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     };
     world.wish(WANTED_AT, host, order);
     host

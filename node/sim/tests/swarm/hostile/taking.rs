@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::{NodeSettings, UploadPolicy};
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, Patience, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::takers::{self, Takes, Taking};
@@ -56,7 +56,7 @@ pub(super) fn world_with_limit(
         wanted: Wanted::Name(content.name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
-        patience: Patience::ENDLESS,
+        timeouts: DownloadTimeouts::NONE,
     };
     let mut downloader = || {
         let host = world.add_host(lan(), settings.clone());

@@ -11,7 +11,7 @@ const FAILED: usize = 2;
 
 /// As it is at one moment.
 #[derive(Debug)]
-pub(super) struct Busy {
+pub(super) struct DialLimits {
     owners: BTreeSet<NodeId>,
     /// How many are being greeted, by host.
     greeted: BTreeMap<Host, usize>,
@@ -21,22 +21,22 @@ pub(super) struct Busy {
     wanted: usize,
 }
 
-impl Busy {
+impl DialLimits {
     /// Nobody but this node itself; where so many have `failed`, and so many owners are wanted.
-    pub(super) fn new(node: NodeId, failed: BTreeMap<Host, usize>, wanted: usize) -> Busy {
-        Busy { owners: BTreeSet::from([node]), greeted: BTreeMap::new(), failed, wanted }
+    pub(super) fn new(node: NodeId, failed: BTreeMap<Host, usize>, wanted: usize) -> DialLimits {
+        DialLimits { owners: BTreeSet::from([node]), greeted: BTreeMap::new(), failed, wanted }
     }
 
     /// There is a session with `owner` at `peer`, which is still greeted or not.
-    pub(super) fn add(&mut self, owner: NodeId, peer: SocketAddr, is_greeting: bool) {
+    pub(super) fn add(&mut self, owner: NodeId, peer: SocketAddr, is_handshaking: bool) {
         self.owners.insert(owner);
-        if is_greeting {
+        if is_handshaking {
             *self.greeted.entry(Host::of(peer)).or_default() += 1;
         }
     }
 
     /// Whether `owner` at `peer` is one of them.
-    pub(super) fn has(&self, owner: NodeId, peer: SocketAddr) -> bool {
+    pub(super) fn forbid(&self, owner: NodeId, peer: SocketAddr) -> bool {
         let host = Host::of(peer);
         let most = if self.failed(peer) >= FAILED * self.wanted { 1 } else { self.wanted };
         self.owners.contains(&owner) || self.greeted.get(&host).is_some_and(|count| *count >= most)
@@ -62,15 +62,15 @@ mod tests {
         let at = |host, port| SocketAddr::from(([10, 0, 0, host], port));
         for (failed, most) in [(0, 8), (15, 8), (16, 1)] {
             let failed = BTreeMap::from([(Host::of(at(1, 0)), failed)]);
-            let mut busy = Busy::new(node(0), failed, 8);
-            assert!(busy.has(node(0), at(1, 9)), "this node itself");
+            let mut limits = DialLimits::new(node(0), failed, 8);
+            assert!(limits.forbid(node(0), at(1, 9)), "this node itself");
             for number in 0..most {
-                assert!(!busy.has(node(100), at(1, 100)), "{number} of {most}");
-                busy.add(node(200), at(2, 200), false);
-                busy.add(node(1 + number as u8), at(1, number), true);
+                assert!(!limits.forbid(node(100), at(1, 100)), "{number} of {most}");
+                limits.add(node(200), at(2, 200), false);
+                limits.add(node(1 + number as u8), at(1, number), true);
             }
-            assert!(busy.has(node(100), at(1, 100)) && !busy.has(node(100), at(2, 100)));
-            assert!(busy.has(node(200), at(2, 200)), "there is a session");
+            assert!(limits.forbid(node(100), at(1, 100)) && !limits.forbid(node(100), at(2, 100)));
+            assert!(limits.forbid(node(200), at(2, 200)), "there is a session");
         }
     }
 }
