@@ -113,7 +113,7 @@ impl Download {
 
     fn account(&mut self, now: Timestamp) -> Account {
         for session in self.sessions.values() {
-            self.accounting.note_rtt(session.owner, session.rtt());
+            self.accounting.note_rtt(session.owner(), session.rtt());
         }
         let verified = match &self.phase {
             Phase::Fetching(fetch) | Phase::Finishing(fetch) => fetch.verified(),

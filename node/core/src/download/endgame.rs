@@ -39,17 +39,17 @@ impl Download {
         }
         let slow = self.sessions.values().filter(|session| is_late(session, cx.now));
         let slow = slow.max_by_key(|session| late(session, cx.now));
-        let Some((slow, late, bytes)) = slow.map(|s| (s.key, late(s, cx.now), outstanding(s))) else {
+        let Some((slow, late, bytes)) = slow.map(|s| (s.key(), late(s, cx.now), outstanding(s))) else {
             return;
         };
         let kept = self.sessions.get(&slow).and_then(Session::flow);
         let has_it =
             |s: &&Session| kept.is_some_and(|kept| kept.expected().all(|(_, range)| s.has(range.piece().0)));
-        let able = |s: &&Session| s.key != slow && s.is_willing() && !s.is_suspect() && fetch.is_free(s);
+        let able = |s: &&Session| s.key() != slow && s.is_unchoked() && !s.is_suspect() && fetch.is_free(s);
         let takers = self.sessions.values().filter(able).filter(has_it);
         let taker = takers.min_by_key(|session| expected_time(session, bytes, cx.now));
         let sooner = |taker: &&Session| expected_time(taker, bytes, cx.now) * 2 + MIN_GAIN < late;
-        if let Some(taker) = taker.filter(sooner).map(|session| session.key) {
+        if let Some(taker) = taker.filter(sooner).map(|session| session.key()) {
             self.hand_over(slow, taker, cx);
         }
     }

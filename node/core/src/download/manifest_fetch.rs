@@ -122,12 +122,12 @@ impl Download {
             return false;
         };
         let willing = self.sessions.values_mut();
-        let willing = willing.filter(|session| session.is_willing() && !sources.has(session.key));
+        let willing = willing.filter(|session| session.is_unchoked() && !sources.has(session.key()));
         let chosen = willing.min_by_key(|session| {
             // Who says another length than the tracker is asked last: a long manifest takes long.
             let differs = known.is_some_and(|length| length != session.claimed_length());
             let rtt = session.flow().and_then(|flow| flow.smoothed_rtt());
-            (differs, session.manifest_tries, session.owes(), rtt)
+            (differs, session.manifest_tries, session.owes_answer(), rtt)
         });
         // Beside others nobody is tried again before the rest has been.
         let chosen = chosen.filter(|session| sources.is_empty() || session.manifest_tries == 0);
@@ -143,8 +143,8 @@ impl Download {
         let time = time * 2u32.pow(session.manifest_tries.min(MAX_DOUBLINGS));
         session.manifest_tries += 1;
         sources.0.push(ManifestSource {
-            from: session.key,
-            assembly: Assembly::new(PieceIndex::MANIFEST, length, buffer, session.key),
+            from: session.key(),
+            assembly: Assembly::new(PieceIndex::MANIFEST, length, buffer, session.key()),
             until: cx.now + time,
             has_company: false,
         });
@@ -185,7 +185,7 @@ impl Download {
             return;
         };
         let untried =
-            self.sessions.values().filter(|session| session.is_willing() && session.manifest_tries == 0);
+            self.sessions.values().filter(|session| session.is_unchoked() && session.manifest_tries == 0);
         for key in sources.late(untried.count(), cx.now) {
             self.give_up_requests(key, cx);
             self.drop_manifest_source(key, cx);
@@ -205,7 +205,7 @@ impl Download {
             return false;
         };
         let other = |key| !sources.has(key);
-        self.sessions.values().any(|s| s.key != key && s.is_willing() && other(s.key))
+        self.sessions.values().any(|s| s.key() != key && s.is_unchoked() && other(s.key()))
     }
 }
 

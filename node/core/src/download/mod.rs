@@ -245,7 +245,7 @@ impl Download {
 
     /// What `node` gives to this download.
     pub(crate) fn gives(&self, node: NodeId, now: Timestamp) -> Gives {
-        let session = self.sessions.values().find(|session| session.owner == node);
+        let session = self.sessions.values().find(|session| session.owner() == node);
         Gives {
             rate: session.map_or(0, |session| session.rate(now)),
             is_snubbed: self.candidates.gives_nothing(node),
@@ -271,7 +271,7 @@ impl Download {
 
     /// Whether the session `key` is with the node at `peer`.
     pub(crate) fn is_from(&self, key: SessionKey, peer: SocketAddr) -> bool {
-        self.sessions.get(&key).is_some_and(|session| session.peer == peer)
+        self.sessions.get(&key).is_some_and(|session| session.peer() == peer)
     }
 
     /// Bytes outstanding over paths so short that they may all arrive at once, as of the last turn and what has arrived since.
@@ -405,7 +405,11 @@ impl Download {
             rate: self.meter.rate(now),
             waiting: self.waiting(limited, now),
             holders: self.holders,
-            owners: self.sessions.values().map(|session| session.status(pieces(session.key), now)).collect(),
+            owners: self
+                .sessions
+                .values()
+                .map(|session| session.status(pieces(session.key()), now))
+                .collect(),
         }
     }
 
@@ -426,7 +430,7 @@ impl Download {
 
     /// Why it does not go faster.
     fn waiting(&self, limited: bool, now: Timestamp) -> Waiting {
-        let willing = self.sessions.values().any(Session::is_willing);
+        let willing = self.sessions.values().any(Session::is_unchoked);
         match &self.phase {
             Phase::Locating if self.located_at.is_none() => Waiting::Tracker,
             Phase::Locating => match self.located_at.map_or(Duration::ZERO, |at| at.since(now)) {

@@ -49,7 +49,7 @@ impl Download {
         let mut limits =
             DialLimits::new(cx.node, self.candidates.failed(), cx.settings.download.owners.into());
         let sessions = self.sessions.values();
-        sessions.for_each(|session| limits.add(session.owner, session.peer, session.is_handshaking()));
+        sessions.for_each(|session| limits.add(session.owner(), session.peer(), session.is_handshaking()));
         limits
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use messages::node_to_node::{Bye, ByeReason, ByteRange, Control, Operation, Welcome};
 use messages::{ChunkHeader, Conversation, NodeToNode, PieceIndex};
 
-use super::session::Session;
+use super::session::{Rejection, Session};
 use super::{Describing, Download, Phase, REMEMBERED_SENDERS};
 use crate::context::Context;
 use crate::event::{Event, SessionEnd};
@@ -85,7 +85,7 @@ impl Download {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
-        if welcome.node != session.owner {
+        if welcome.node != session.owner() {
             // Whom the tracker named is not here any more; blame and credit must not fall on another.
             self.end_session(key, SessionEnd::Fault, cx);
             return;
@@ -110,7 +110,7 @@ impl Download {
             return;
         };
         let rtt = session.flow().and_then(|flow| flow.smoothed_rtt()).unwrap_or_default();
-        let (download, owner, peer) = (self.id, session.owner, session.peer);
+        let (download, owner, peer) = (self.id, session.owner(), session.peer());
         if self.senders.len() >= REMEMBERED_SENDERS {
             // Whoever is still there is credited, and blamed, to the end.
             let ended = self.senders.keys().find(|key| !self.sessions.contains_key(key)).copied();
@@ -140,7 +140,7 @@ impl Download {
                 self.ready_set.note_local(key, session.local_outstanding());
                 cx.download_limit.refund(missing);
                 let rejected = control.operation == Operation::Reject;
-                let ends = rejected && session.on_rejected(range.piece(), cx.now);
+                let ends = rejected && session.on_rejected(range.piece(), cx.now) == Rejection::Fault;
                 if !rejected {
                     session.on_choked(retry_after.max(Duration::from_millis(1)), false, cx.now);
                 }
@@ -237,7 +237,7 @@ impl Download {
         let is_file = header.piece != PieceIndex::MANIFEST;
         session.on_arrived(header.sequence, if place.is_some() && is_file { size } else { 0 }, cx.now);
         if counts_again {
-            let owner = session.owner;
+            let owner = session.owner();
             self.candidates.note_gives_nothing(owner, false);
             self.recount();
         }
@@ -281,7 +281,7 @@ impl Download {
             return true;
         }
         let session = self.sessions.values().find(|session| session.is_with(peer, theirs));
-        let Some(key) = session.map(|session| session.key) else {
+        let Some(key) = session.map(|session| session.key()) else {
             return false;
         };
         self.ready_set.mark_all();
@@ -292,10 +292,10 @@ impl Download {
     /// Owners that do not answer where they were, and are elsewhere now, are tried there.
     pub(super) fn end_moved_sessions(&mut self, cx: &mut Context<'_>) {
         let moved = |session: &&Session| {
-            !session.is_willing() && self.candidates.has_moved(session.owner, session.peer)
+            !session.is_unchoked() && self.candidates.has_moved(session.owner(), session.peer())
         };
         let moved: Vec<SessionKey> =
-            self.sessions.values().filter(moved).map(|session| session.key).collect();
+            self.sessions.values().filter(moved).map(|session| session.key()).collect();
         moved.into_iter().for_each(|key| self.end_session(key, SessionEnd::Forgotten, cx));
     }
 
@@ -316,10 +316,10 @@ impl Download {
         let Some(session) = self.sessions.remove(&key) else {
             return;
         };
-        self.accounting.note_rtt(session.owner, session.rtt());
+        self.accounting.note_rtt(session.owner(), session.rtt());
         self.ready_set.forget(key);
         self.recount();
-        cx.routes.close(session.ours);
+        cx.routes.close(session.local_conversation());
         let said = match why {
             SessionEnd::BadPieces | SessionEnd::BadManifest | SessionEnd::Fault => Some(ByeReason::Fault),
             // What it may still keep in line for this session is in vain.
@@ -330,10 +330,10 @@ impl Download {
             cx.send(peer, theirs, &Bye { reason });
         }
         if why != SessionEnd::Done && why != SessionEnd::Ours {
-            self.candidates.on_ended(session.owner, why, cx.now);
+            self.candidates.on_ended(session.owner(), why, cx.now);
             self.need.ask_soon(cx.now);
         }
-        let (download, owner, peer) = (self.id, session.owner, session.peer);
+        let (download, owner, peer) = (self.id, session.owner(), session.peer());
         cx.out.events.push(Event::OwnerLost { download, owner, peer, why });
     }
 

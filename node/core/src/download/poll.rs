@@ -77,7 +77,7 @@ impl Download {
             let Some(session) = self.sessions.get_mut(&key) else {
                 continue;
             };
-            if session.is_willing() {
+            if session.is_unchoked() {
                 self.willing_at = cx.now;
             }
             let useless = |fetch: &Pieces| session.is_unused(cx) && !fetch.lacks_what_it_has(session);
@@ -86,12 +86,12 @@ impl Download {
                 self.end_session(key, SessionEnd::Forgotten, cx);
                 continue;
             }
-            let standing = (session.holds_slot(), session.is_willing());
+            let standing = (session.holds_slot(), session.is_unchoked());
             if let Some(why) = session.handle_time(cx) {
                 self.end_session(key, why, cx);
                 continue;
             }
-            if standing != (session.holds_slot(), session.is_willing()) {
+            if standing != (session.holds_slot(), session.is_unchoked()) {
                 // Others may be wanted instead of it, or it instead of others.
                 self.ready_set.mark_all();
             }
@@ -117,7 +117,7 @@ impl Download {
             };
             session.poll_path(cx);
             let doubted = timed_out && matches!(self.phase, Phase::Fetching(_)) && session.on_timeout();
-            let owner = session.owner;
+            let owner = session.owner();
             let bytes: u32 = lost.iter().map(|range| range.length()).sum();
             cx.counters.lost_bytes += u64::from(bytes);
             self.accounting.lost_bytes += u64::from(bytes);
@@ -153,7 +153,7 @@ impl Download {
             let Some(session) = stretch.holder.and_then(|key| self.sessions.get(&key)) else {
                 continue;
             };
-            let (download, owner, peer) = (self.id, session.owner, session.peer);
+            let (download, owner, peer) = (self.id, session.owner(), session.peer());
             cx.out.events.push(Event::StretchAssigned { download, owner, peer, pieces: stretch.pieces });
         }
     }
@@ -186,7 +186,7 @@ impl Download {
         let wait = wait.earlier(Wait { until: looks, reason: Reason::Tell });
         let yields = matches!(&self.phase, Phase::Fetching(fetch) if fetch.has_begun())
             && cx.buffers.are_wanted()
-            && !self.sessions.values().any(Session::is_willing);
+            && !self.sessions.values().any(Session::is_unchoked);
         let yields = if yields { self.willing_at + KEEPS_BUFFERS } else { Timestamp::NEVER };
         let wait = wait.earlier(Wait { until: yields, reason: Reason::Yield });
         if !self.wants_owners() || !self.wants_sessions(cx) {
@@ -258,7 +258,7 @@ impl Download {
 
     /// While no owner serves this download, others may use its buffers.
     fn yield_buffers(&mut self, cx: &mut Context<'_>) {
-        if self.sessions.values().any(Session::is_willing) {
+        if self.sessions.values().any(Session::is_unchoked) {
             self.willing_at = cx.now;
         }
         if let Phase::Fetching(fetch) = &mut self.phase

@@ -53,7 +53,7 @@ impl Download {
             let range = match &mut self.phase {
                 Phase::Fetching(fetch) => fetch.next_range(session, most, cx),
                 Phase::Describing(Describing::From(sources)) => {
-                    let most = most.min(session.longest_of_manifest());
+                    let most = most.min(session.max_manifest_range());
                     sources.of(key).and_then(|assembly| assembly.next_range(key, most))
                 }
                 _ => None,
@@ -66,7 +66,7 @@ impl Download {
                 if let Phase::Fetching(fetch) = &self.phase
                     && fetch.needs_nothing_of(session)
                 {
-                    session.release_slot_if_willing(cx);
+                    session.release_slot_if_unchoked(cx);
                     if !whole {
                         // Why it waits may be another reason now.
                         self.ready_set.mark_all();
@@ -74,7 +74,7 @@ impl Download {
                 }
                 return Wait::IDLE;
             };
-            session.last_piece = Some(range.piece().0).filter(|_| range.piece() != PieceIndex::MANIFEST);
+            session.last_piece = Some(range.piece()).filter(|piece| *piece != PieceIndex::MANIFEST);
             batch.ask(session, range, cx);
         }
     }

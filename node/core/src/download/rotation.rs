@@ -81,7 +81,7 @@ impl SpeedTrial {
     }
 
     /// It serves others for now.
-    pub(crate) fn on_choked_for_now(&mut self, now: Timestamp) {
+    pub(crate) fn on_choked(&mut self, now: Timestamp) {
         self.backlogged_before +=
             self.backlogged_since.take().map_or(Duration::ZERO, |since| now.since(since));
     }
@@ -195,7 +195,7 @@ impl Download {
             return;
         }
         let spare = self.sessions.values().filter(|session| session.is_spare());
-        let spare = spare.map(|session| (session.rate(cx.now), session.key)).collect();
+        let spare = spare.map(|session| (session.rate(cx.now), session.key())).collect();
         for key in sessions_to_end(spare, cx.settings.download.owners.into(), untried) {
             self.end_session(key, SessionEnd::Slow, cx);
         }
@@ -236,7 +236,7 @@ impl Session {
         let had_time = !self.is_choked() && self.conclusive_at().is_some_and(|at| now >= at);
         // What it gave of late counts as much as what it gave in all that time.
         let rate = self.rate(now).max(self.speed_trial.rate(self.given(), now));
-        TrialResult { session: self.key, rate, had_time, was_slow: self.speed_trial.is_slow() }
+        TrialResult { session: self.key(), rate, had_time, was_slow: self.speed_trial.is_slow() }
     }
 
     fn conclusive_at(&self) -> Option<Timestamp> {

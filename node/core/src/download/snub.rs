@@ -42,7 +42,7 @@ impl PeerLiveness {
     }
 
     /// It serves others for a time.
-    pub(super) fn on_choked_for_now(&mut self, now: Timestamp) {
+    pub(super) fn on_choked(&mut self, now: Timestamp) {
         self.unproductive_since.get_or_insert(now);
     }
 

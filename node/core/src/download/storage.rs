@@ -204,8 +204,8 @@ impl Download {
             let verdict = self.candidates.on_bad_piece(owner, alone, cx.now);
             self.distrust(owner, cx);
             if verdict == Penalty::Ban {
-                let of_owner = self.sessions.values().find(|session| session.owner == owner);
-                if let Some(key) = of_owner.map(|session| session.key) {
+                let of_owner = self.sessions.values().find(|session| session.owner() == owner);
+                if let Some(key) = of_owner.map(|session| session.key()) {
                     self.end_session(key, SessionEnd::BadPieces, cx);
                 }
             }
@@ -223,10 +223,10 @@ impl Download {
 
     /// From now on `owner` gives one whole piece at a time, and what it sent of pieces that are begun does not count.
     fn distrust(&mut self, owner: NodeId, cx: &mut Context<'_>) {
-        let Some(session) = self.sessions.values_mut().find(|session| session.owner == owner) else {
+        let Some(session) = self.sessions.values_mut().find(|session| session.owner() == owner) else {
             return;
         };
-        let key = session.key;
+        let key = session.key();
         if !std::mem::replace(&mut session.on_parole, true) {
             self.give_up_requests(key, cx);
             if let Phase::Fetching(fetch) = &mut self.phase {
@@ -241,12 +241,12 @@ impl Download {
         let alone = owners.len() == 1;
         for owner in owners {
             if self.candidates.on_good_piece(owner, alone)
-                && let Some(session) = self.sessions.values_mut().find(|session| session.owner == owner)
+                && let Some(session) = self.sessions.values_mut().find(|session| session.owner() == owner)
             {
                 session.on_parole = false;
                 // A piece that it has begun since is anybody's to finish.
                 if let Phase::Fetching(fetch) = &mut self.phase {
-                    fetch.pardon(session.key);
+                    fetch.pardon(session.key());
                 }
             }
         }
@@ -267,7 +267,7 @@ impl Download {
     /// may still come to nothing.
     fn release_owners(&mut self, cx: &mut Context<'_>) {
         let unanswered = self.sessions.values().filter(|session| session.address().is_none());
-        let unanswered: Vec<SessionKey> = unanswered.map(|session| session.key).collect();
+        let unanswered: Vec<SessionKey> = unanswered.map(|session| session.key()).collect();
         unanswered.into_iter().for_each(|key| self.end_session(key, SessionEnd::Done, cx));
         self.withdraw_requests(|_| true, cx);
         self.sessions.values_mut().for_each(|session| session.release_slot(cx));

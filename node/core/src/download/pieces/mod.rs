@@ -144,15 +144,15 @@ impl Pieces {
             return Vec::new();
         }
         self.release_what_holders_lack(sessions);
-        let idle: Vec<SessionKey> = (sessions.values().filter(|session| session.is_willing()))
+        let idle: Vec<SessionKey> = (sessions.values().filter(|session| session.is_unchoked()))
             .filter(|session| !session.is_suspect() && self.is_idle(session))
-            .map(|session| session.key)
+            .map(|session| session.key())
             .collect();
         if idle.is_empty() {
             return Vec::new();
         }
         let paces: BTreeMap<SessionKey, Pace> =
-            sessions.values().map(|s| (s.key, self.pace_of(s, now))).collect();
+            sessions.values().map(|s| (s.key(), self.pace_of(s, now))).collect();
         let has = |key: SessionKey, mut pieces: Range<u32>| {
             sessions.get(&key).is_some_and(|session| pieces.any(|piece| session.has(piece)))
         };
@@ -172,7 +172,7 @@ impl Pieces {
         most: u32,
         cx: &mut Context<'_>,
     ) -> Option<ByteRange> {
-        let key = session.key;
+        let key = session.key();
         let in_assemblies = |begun: &mut BTreeMap<u32, Assembly>| {
             let mut able = begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
             able.find_map(|(_, assembly)| assembly.next_range(key, most))
@@ -181,7 +181,7 @@ impl Pieces {
             return self.trial(session);
         }
         // What it has begun itself goes on first; when it is choked, nothing else does.
-        let willing = session.is_willing();
+        let willing = session.is_unchoked();
         let mut own = self.assemblies.iter_mut().filter(|(piece, assembly)| {
             assembly.claimed_by(key) > 0 && (!willing || may_give(session, **piece, assembly))
         });
@@ -217,7 +217,7 @@ impl Pieces {
 
     /// What shows whether `session` gives anything: one segment, which others are asked for all the same.
     fn trial(&self, session: &Session) -> Option<ByteRange> {
-        let flow = session.flow().filter(|flow| session.is_willing() && flow.outstanding() == 0)?;
+        let flow = session.flow().filter(|flow| session.is_unchoked() && flow.outstanding() == 0)?;
         let begun = self.assemblies.iter().filter(|(piece, assembly)| may_give(session, **piece, assembly));
         let missing =
             begun.filter_map(|(&piece, assembly)| Some((piece, assembly.first_missing()?.start))).next();
@@ -237,8 +237,8 @@ impl Pieces {
         length: u32,
     ) -> Option<Place> {
         let assembly = self.assemblies.get_mut(&piece.0)?;
-        let refused = session.on_parole && assembly.only() != Some(session.key);
-        if refused { None } else { assembly.place(session.key, offset, length) }
+        let refused = session.on_parole && assembly.only() != Some(session.key());
+        if refused { None } else { assembly.place(session.key(), offset, length) }
     }
 
     /// Whether something of `piece`, which is begun, was asked for more than once.
@@ -393,17 +393,17 @@ impl Pieces {
     /// A partial owner that has given all it has of its stretch leaves the rest to others.
     fn release_what_holders_lack(&mut self, sessions: &BTreeMap<SessionKey, Session>) {
         for session in sessions.values() {
-            let stuck = self.picker.of(session.key).is_some()
-                && !self.picker.any_of(session.key, |piece| session.has(piece));
+            let stuck = self.picker.of(session.key()).is_some()
+                && !self.picker.any_of(session.key(), |piece| session.has(piece));
             if stuck {
-                self.picker.release(session.key);
+                self.picker.release(session.key());
             }
         }
     }
 
     /// Whether `session` has nothing to ask for, and may begin something.
     pub(crate) fn is_idle(&self, session: &Session) -> bool {
-        let key = session.key;
+        let key = session.key();
         self.picker.of(key).is_none() && self.claimed_by(key) == 0 && !self.has_piece_of_its_own(session)
     }
 
@@ -414,7 +414,7 @@ impl Pieces {
         // Room is asked for at full size, so that a piece that is begun always has its buffer. What a full disk cannot take
         // is not asked for.
         let room = !self.is_refused() && cx.buffers.has_room(self.layout.piece_size());
-        if !room && self.picker.of(session.key).is_some() {
+        if !room && self.picker.of(session.key()).is_some() {
             self.starved = true;
             return false;
         }
@@ -427,8 +427,8 @@ impl Pieces {
             self.picker.put_back(piece);
             return false;
         };
-        let assembly = Assembly::new(PieceIndex(piece), length, buffer, session.key);
-        let assembly = if session.on_parole { assembly.exclusive(session.key) } else { assembly };
+        let assembly = Assembly::new(PieceIndex(piece), length, buffer, session.key());
+        let assembly = if session.on_parole { assembly.exclusive(session.key()) } else { assembly };
         self.assemblies.insert(piece, assembly);
         true
     }
@@ -436,14 +436,14 @@ impl Pieces {
     /// The piece that `session` begins next: of its stretch, or, where there are partial owners, the rarest.
     fn take_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> Option<u32> {
         if !self.availability.is_partial() {
-            return self.picker.begin(session.key, |piece| session.has(piece));
+            return self.picker.begin(session.key(), |piece| session.has(piece));
         }
         if let Some(piece) = self.hinted(session) {
             self.picker.take(piece);
             return Some(piece);
         }
         let first = self.have.count_ones(..) + self.assemblies.len() < FIRST_PIECES as usize;
-        let next = session.last_piece.filter(|_| !first).map(|piece| piece + 1);
+        let next = session.last_piece.filter(|_| !first).map(|piece| piece.0 + 1);
         let piece = self.availability.rarest(self.picker.free(), |piece| session.has(piece), next, cx.rng)?;
         self.picker.take(piece);
         Some(piece)
@@ -479,7 +479,7 @@ impl Pieces {
             speed => speed,
         };
         let time = |bytes: u64| Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / speed);
-        let begun = u64::from(self.claimed_by(session.key))
+        let begun = u64::from(self.claimed_by(session.key()))
             + session.flow().map_or(0, |flow| flow.outstanding().into());
         Pace { per_piece: time(self.layout.piece_size().into()), begun: time(begun) }
     }

@@ -10,7 +10,7 @@ use crate::ids::SessionKey;
 
 /// Whether `session` may give of `piece`, which is put together in `assembly`: on parole, of its own only.
 pub(super) fn may_give(session: &Session, piece: u32, assembly: &Assembly) -> bool {
-    let only = if session.on_parole { Some(session.key) } else { None };
+    let only = if session.on_parole { Some(session.key()) } else { None };
     assembly.only() == only && session.has(piece)
 }
 
@@ -45,12 +45,12 @@ impl Pieces {
         for piece in left {
             let able = |session: &&Session| {
                 session.on_parole
-                    && session.is_willing()
+                    && session.is_unchoked()
                     && !session.is_suspect()
                     && session.has(piece)
                     && !self.has_piece_of_its_own(session)
             };
-            let Some(key) = sessions.values().find(able).map(|session| session.key) else {
+            let Some(key) = sessions.values().find(able).map(|session| session.key()) else {
                 continue;
             };
             if let Some(assembly) = self.assemblies.get_mut(&piece) {
@@ -68,7 +68,7 @@ impl Pieces {
             return;
         }
         let mut idle: Vec<&Session> =
-            sessions.values().filter(|s| s.is_willing() && !s.is_suspect() && self.is_idle(s)).collect();
+            sessions.values().filter(|s| s.is_unchoked() && !s.is_suspect() && self.is_idle(s)).collect();
         for (piece, holder) in own {
             let Some(late) = sessions.get(&holder).map(|holder| self.pace_of(holder, now)) else {
                 continue;
@@ -81,16 +81,16 @@ impl Pieces {
             };
             let taker = idle.swap_remove(at);
             if let Some(assembly) = self.assemblies.get_mut(&piece) {
-                assembly.take_over(taker.key, taker.on_parole);
+                assembly.take_over(taker.key(), taker.on_parole);
             }
         }
     }
 
     /// Whether `session` is on parole and has not finished its piece, or it is not known yet whether that is good.
     pub(super) fn has_piece_of_its_own(&self, session: &Session) -> bool {
-        let gave = |storing: &Storing| storing.contributions.iter().any(|(key, _)| *key == session.key);
+        let gave = |storing: &Storing| storing.contributions.iter().any(|(key, _)| *key == session.key());
         session.on_parole
-            && (self.assemblies.values().any(|assembly| assembly.only() == Some(session.key))
+            && (self.assemblies.values().any(|assembly| assembly.only() == Some(session.key()))
                 || self.storing.values().any(gave))
     }
 }

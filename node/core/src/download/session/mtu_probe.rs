@@ -1,5 +1,6 @@
 //! What a session asks and tells of its path: PROBE, PROBED, and segments that fit.
 
+use messages::Timestamp;
 use messages::node_to_node::Probed;
 
 use super::{Session, SessionState};
@@ -14,45 +15,50 @@ use crate::transport::mtud::BASE;
 const WORTH_PROBING: u64 = 256 << 10;
 
 impl Session {
-    /// What is due about the path: PROBE, or that bursts are sent apart.
+    /// Sends what is due about the path: PROBE, or that segments are to come apart.
     pub(crate) fn poll_path(&mut self, cx: &mut Context<'_>) {
         self.notice_black_hole(cx);
-        self.request_no_gso(cx);
-        if cx.now < self.probe_at(cx).until {
-            return;
+        let contact = self.contact;
+        if let SessionState::Established(established) = &mut self.state {
+            established.request_no_gso(&contact, cx);
         }
-        let timeout = self.flow.as_ref().map_or_else(Default::default, |flow| flow.unbacked_timeout());
-        if let Some(probe) = cx.paths.poll(self.peer, self.max_datagram, timeout, cx.rng, cx.now) {
-            cx.send(self.peer, self.theirs, &probe);
+        if let Some(established) = self.established()
+            && cx.now >= self.probe_at(cx).until
+        {
+            let (timeout, peer) = (established.flow.unbacked_timeout(), contact.peer);
+            if let Some(probe) = cx.paths.poll(peer, established.max_datagram, timeout, cx.rng, cx.now) {
+                cx.send(peer, established.remote, &probe);
+            }
         }
     }
 
     /// When [`Session::poll_path`] has something to do.
     pub(crate) fn path_timer(&self, cx: &Context<'_>) -> Wait {
-        let again = Wait { until: self.no_gso.next_at(), reason: Reason::Probe };
-        self.probe_at(cx).earlier(again)
+        let no_gso_at = self.established().map_or(Timestamp::NEVER, |open| open.no_gso.next_at());
+        self.probe_at(cx).earlier(Wait { until: no_gso_at, reason: Reason::Probe })
     }
 
     fn probe_at(&self, cx: &Context<'_>) -> Wait {
-        let worth = matches!(self.state, SessionState::Willing) && self.meter.total() >= WORTH_PROBING;
-        if !worth || self.max_datagram <= BASE {
+        let is_worth = self.meter.total() >= WORTH_PROBING;
+        let may_probe = self.established().is_some_and(|open| open.is_unchoked() && open.max_datagram > BASE);
+        if !is_worth || !may_probe {
             return Wait::IDLE;
         }
-        Wait { until: cx.paths.next_at(self.peer), reason: Reason::Probe }
+        Wait { until: cx.paths.next_at(self.contact.peer), reason: Reason::Probe }
     }
 
-    /// PROBED: its size came over the path. Whether it was asked for.
+    /// PROBED: a datagram of its size came over the path.
     pub(crate) fn handle_probed(&mut self, probed: Probed, cx: &mut Context<'_>) {
-        if cx.paths.on_probed(self.peer, probed.id, probed.size.bytes()) {
+        if cx.paths.on_probed(self.contact.peer, probed.id, probed.size.bytes()) {
             self.report_path_mtu(cx);
         }
     }
 
-    /// Long datagrams of the flow have vanished, all of them.
+    /// Long datagrams of the flow may have vanished, all of them: then shorter ones are asked for.
     fn notice_black_hole(&mut self, cx: &mut Context<'_>) {
-        let vanished = self.flow.as_mut().and_then(|flow| flow.take_vanished());
+        let vanished = self.flow_mut().and_then(|flow| flow.take_vanished());
         if let Some(asked_at) = vanished
-            && cx.paths.on_vanished(self.peer, asked_at, cx.now)
+            && cx.paths.on_vanished(self.contact.peer, asked_at, cx.now)
         {
             self.report_path_mtu(cx);
         }
@@ -60,17 +66,21 @@ impl Session {
 
     /// From now on segments are asked for that the path carries. What a limit earns in a moment is enough for one.
     pub(crate) fn apply_path_mtu(&mut self, cx: &mut Context<'_>) {
+        let peer = self.contact.peer;
         let limit = u16::try_from(cx.download_limit.burst()).unwrap_or(u16::MAX);
-        let datagram = cx.paths.datagram(self.peer, cx.now).min(self.max_datagram).min(limit).max(BASE);
-        let (segment, longest_burst) = burst_of(datagram);
-        let longest_burst = if self.wants_singles(cx) { segment.into() } else { longest_burst };
-        if let Some(flow) = &mut self.flow {
-            flow.use_segments(segment, longest_burst);
+        let path_mtu = cx.paths.datagram(peer, cx.now);
+        if let SessionState::Established(established) = &mut self.state {
+            let datagram = path_mtu.min(established.max_datagram).min(limit).max(BASE);
+            let (segment, longest_burst) = burst_of(datagram);
+            let longest_burst =
+                if established.wants_singles(peer, cx) { segment.into() } else { longest_burst };
+            established.flow.use_segments(segment, longest_burst);
         }
     }
 
     fn report_path_mtu(&self, cx: &mut Context<'_>) {
-        let datagram = cx.paths.datagram(self.peer, cx.now);
-        cx.out.events.push(Event::PathCarries { download: self.download, peer: self.peer, datagram });
+        let (download, peer) = (self.contact.download, self.contact.peer);
+        let datagram = cx.paths.datagram(peer, cx.now);
+        cx.out.events.push(Event::PathCarries { download, peer, datagram });
     }
 }

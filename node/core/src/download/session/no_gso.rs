@@ -1,17 +1,21 @@
-//! Where bursts do not arrive whole, the owner is asked to send their segments apart: by a HELLO in the session, until a
+//! Where bursts do not arrive whole, the owner is asked to send their segments apart, without GSO: by a HELLO in the session, until a
 //! WELCOME grants it. Meanwhile, and from an owner that cannot, single segments are asked for.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use messages::node_to_node::{APART, HINTS, Hello, Welcome};
+use messages::node_to_node::{APART, HINTS, Welcome};
 use messages::{Cookie, Timestamp};
 use rand::RngExt as _;
 
-use super::{Session, SessionState};
+use super::contact::Contact;
+use super::established::Established;
 use crate::context::Context;
+use crate::transport::Flow;
 
-/// A HELLO that is not answered is said again after this long, at most so often.
+/// A HELLO that is not answered is sent again after this long.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// A HELLO that asks for it is sent at most this often.
 const MAX_TRIES: u32 = 5;
 
 /// Whether the owner sends segments apart.
@@ -22,91 +26,94 @@ pub(super) struct NoGso {
     tries: u32,
     next_at: Timestamp,
     /// Whether the last WELCOME granted it.
-    pub(super) granted: bool,
+    is_granted: bool,
 }
 
-impl Default for NoGso {
-    fn default() -> NoGso {
-        NoGso { nonce: None, tries: 0, next_at: Timestamp::NEVER, granted: false }
-    }
+/// What HELLO asks `peer` for.
+pub(super) fn capabilities(peer: SocketAddr, cx: &Context<'_>) -> u32 {
+    if cx.paths.breaks_bursts(peer, cx.now) { APART | HINTS } else { HINTS }
 }
 
 impl NoGso {
-    /// Whether the owner is to be asked at some time.
+    /// Whether the session's own `welcome` granted it; nothing more was asked yet.
+    pub(super) fn new(welcome: &Welcome) -> NoGso {
+        let is_granted = welcome.capabilities & APART != 0;
+        NoGso { nonce: None, tries: 0, next_at: Timestamp::NEVER, is_granted }
+    }
+
+    /// When the owner is to be asked; never, when it is not.
     pub(super) fn next_at(&self) -> Timestamp {
         self.next_at
     }
-}
-
-impl Session {
-    /// What HELLO asks for on this path.
-    pub(super) fn capabilities(&self, cx: &Context<'_>) -> u32 {
-        if cx.paths.breaks_bursts(self.peer, cx.now) { APART | HINTS } else { HINTS }
-    }
-
-    /// Bursts of the flow, or of another on the same path, do not arrive whole: the owner is asked to send them apart.
-    pub(super) fn request_no_gso(&mut self, cx: &mut Context<'_>) {
-        let broken = self.flow.as_ref().is_some_and(|flow| flow.breaks_bursts());
-        if broken && !self.no_gso.granted && !cx.paths.breaks_bursts(self.peer, cx.now) {
-            cx.paths.on_broken(self.peer, cx.now);
-        }
-        if !matches!(self.state, SessionState::Willing)
-            || self.no_gso.granted
-            || self.capabilities(cx) & APART == 0
-        {
-            self.no_gso.next_at = Timestamp::NEVER;
-            return;
-        }
-        if self.no_gso.tries >= MAX_TRIES || (self.no_gso.nonce.is_some() && cx.now < self.no_gso.next_at) {
-            return;
-        }
-        let nonce = *self.no_gso.nonce.get_or_insert_with(|| cx.rng.random());
-        self.no_gso.tries += 1;
-        self.no_gso.next_at =
-            if self.no_gso.tries < MAX_TRIES { cx.now + AGAIN_AFTER } else { Timestamp::NEVER };
-        let hello = Hello {
-            nonce,
-            content: self.content,
-            node: cx.node,
-            conversation: self.ours,
-            capabilities: APART | HINTS,
-            sent_at: cx.now.wire_micros(),
-            cookie: cx.cookies.find(self.peer),
-        };
-        cx.send(self.peer, self.ours, &hello);
-    }
 
     /// RETRY to such a HELLO: the cookie is too old. Whether it was one.
-    pub(super) fn handle_no_gso_retry(&mut self, nonce: u64, cookie: Cookie, cx: &mut Context<'_>) -> bool {
-        let asked = self.no_gso.nonce == Some(nonce);
+    pub(super) fn handle_retry(
+        &mut self,
+        nonce: u64,
+        peer: SocketAddr,
+        cookie: Cookie,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let asked = self.nonce == Some(nonce);
         if asked {
-            cx.cookies.keep(self.peer, cookie);
-            if self.no_gso.tries < MAX_TRIES {
-                self.no_gso.next_at = self.no_gso.next_at.min(cx.now);
+            cx.cookies.keep(peer, cookie);
+            if self.tries < MAX_TRIES {
+                self.next_at = self.next_at.min(cx.now);
             }
         }
         asked
+    }
+
+    /// Sends a HELLO that asks for it, when one is due.
+    fn poll(&mut self, contact: &Contact, cx: &mut Context<'_>) {
+        if self.tries >= MAX_TRIES || (self.nonce.is_some() && cx.now < self.next_at) {
+            return;
+        }
+        let nonce = *self.nonce.get_or_insert_with(|| cx.rng.random());
+        self.tries += 1;
+        self.next_at = if self.tries < MAX_TRIES { cx.now + AGAIN_AFTER } else { Timestamp::NEVER };
+        contact.send_hello(nonce, APART | HINTS, cx.cookies.find(contact.peer), cx);
     }
 
     /// WELCOME to such a HELLO. Whether it was one.
-    pub(crate) fn handle_no_gso_welcome(&mut self, welcome: &Welcome) -> bool {
-        let asked = self.no_gso.nonce == Some(welcome.nonce) && welcome.conversation == self.theirs;
+    fn handle_welcome(&mut self, welcome: &Welcome, flow: &mut Flow) -> bool {
+        let asked = self.nonce == Some(welcome.nonce);
         if asked {
-            self.no_gso.granted = welcome.capabilities & APART != 0;
-            if let Some(flow) = self.flow.as_mut().filter(|_| self.no_gso.granted) {
+            self.is_granted = welcome.capabilities & APART != 0;
+            if self.is_granted {
                 flow.on_apart();
             }
             // Once is enough: who has not granted it does not know it.
-            (self.no_gso.tries, self.no_gso.next_at) = (MAX_TRIES, Timestamp::NEVER);
+            (self.tries, self.next_at) = (MAX_TRIES, Timestamp::NEVER);
         }
         asked
     }
+}
+
+impl Established {
+    /// Where bursts of the flow, or of another on the same path, do not arrive whole, the owner is asked to send them apart.
+    pub(super) fn request_no_gso(&mut self, contact: &Contact, cx: &mut Context<'_>) {
+        let breaks_bursts = cx.paths.breaks_bursts(contact.peer, cx.now);
+        if self.flow.breaks_bursts() && !self.no_gso.is_granted && !breaks_bursts {
+            cx.paths.on_broken(contact.peer, cx.now);
+        }
+        if self.is_unchoked() && !self.no_gso.is_granted && capabilities(contact.peer, cx) & APART != 0 {
+            self.no_gso.poll(contact, cx);
+        } else {
+            self.no_gso.next_at = Timestamp::NEVER;
+        }
+    }
+
+    /// WELCOME to a HELLO that asked for segments apart. Whether it was one.
+    pub(super) fn handle_no_gso_welcome(&mut self, welcome: &Welcome) -> bool {
+        welcome.conversation == self.remote && self.no_gso.handle_welcome(welcome, &mut self.flow)
+    }
 
     /// Whether one segment is asked for at a time.
-    pub(super) fn wants_singles(&self, cx: &Context<'_>) -> bool {
-        let breaks = self.flow.as_ref().is_some_and(|flow| flow.breaks_bursts());
-        let tries = self.flow.as_ref().is_some_and(|flow| flow.wants_singles());
+    pub(super) fn wants_singles(&self, peer: SocketAddr, cx: &Context<'_>) -> bool {
         // It may be no matter of offload: what is granted and does not help changes nothing.
-        tries || breaks || !self.no_gso.granted && cx.paths.breaks_bursts(self.peer, cx.now)
+        self.flow.wants_singles()
+            || self.flow.breaks_bursts()
+            || !self.no_gso.is_granted && cx.paths.breaks_bursts(peer, cx.now)
     }
 }

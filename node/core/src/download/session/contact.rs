@@ -1,0 +1,38 @@
+//! Who takes part in a session, and what about: what does not change from its first HELLO to its end.
+
+use std::net::SocketAddr;
+
+use messages::node_to_node::Hello;
+use messages::{ContentId, Conversation, Cookie, NodeId};
+
+use crate::context::Context;
+use crate::ids::{DownloadId, SessionKey};
+
+/// The two ends of a session, and the content that it is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Contact {
+    pub(super) key: SessionKey,
+    pub(super) download: DownloadId,
+    pub(super) content: ContentId,
+    /// The node that owns the content, as the tracker or the node itself named it.
+    pub(super) owner: NodeId,
+    pub(super) peer: SocketAddr,
+    /// The number that this node has chosen for the session.
+    pub(super) local: Conversation,
+}
+
+impl Contact {
+    /// Sends HELLO with `nonce`, which tells its answers from others, and asks for `capabilities`.
+    pub(super) fn send_hello(&self, nonce: u64, capabilities: u32, cookie: Cookie, cx: &mut Context<'_>) {
+        let hello = Hello {
+            nonce,
+            content: self.content,
+            node: cx.node,
+            conversation: self.local,
+            capabilities,
+            sent_at: cx.now.wire_micros(),
+            cookie,
+        };
+        cx.send(self.peer, self.local, &hello);
+    }
+}

@@ -1,0 +1,68 @@
+//! What is known of an owner that has answered HELLO: its number, its content's length, the flow over its path, and how it stands.
+
+use std::time::Duration;
+
+use messages::node_to_node::Welcome;
+use messages::{Conversation, Timestamp};
+
+use super::no_gso::NoGso;
+use crate::transport::Flow;
+
+/// An owner is snubbed after this many timeouts, but not before `network.snub_after`.
+const SNUB_TIMEOUTS: u32 = 4;
+
+/// How an owner that has answered stands.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// The owner answers what it is asked.
+    Unchoked,
+    /// The owner serves others until then, or until it says otherwise. What it has begun it may still be asked for, when it
+    /// `finishes`.
+    Choked { until: Timestamp, finishes: bool },
+    /// Nothing came for too long; since then the owner is only pinged.
+    Snubbed { since: Timestamp, next_ping: Timestamp },
+}
+
+/// A session from WELCOME on.
+#[derive(Debug)]
+pub(super) struct Established {
+    pub(super) standing: Standing,
+    /// The number that the owner has chosen for the session.
+    pub(super) remote: Conversation,
+    /// The content's length in bytes, as this owner says.
+    pub(super) length: u64,
+    /// The longest datagram that the owner sends.
+    pub(super) max_datagram: u16,
+    pub(super) no_gso: NoGso,
+    pub(super) flow: Flow,
+}
+
+impl Established {
+    /// The owner has answered with `welcome`, and is unchoked.
+    pub(super) fn new(welcome: &Welcome, flow: Flow) -> Established {
+        Established {
+            standing: Standing::Unchoked,
+            remote: welcome.conversation,
+            length: welcome.length,
+            max_datagram: welcome.max_datagram,
+            no_gso: NoGso::new(welcome),
+            flow,
+        }
+    }
+
+    /// Whether the owner may be asked for pieces now.
+    pub(super) fn is_unchoked(&self) -> bool {
+        matches!(self.standing, Standing::Unchoked)
+    }
+
+    /// Whether the owner may be asked for something now, and be it the rest of what it has begun.
+    pub(super) fn is_askable(&self) -> bool {
+        matches!(self.standing, Standing::Unchoked | Standing::Choked { finishes: true, .. })
+    }
+
+    /// When the owner, which owes an answer since `owes_since`, has been silent for too long.
+    pub(super) fn snub_at(&self, owes_since: Timestamp, snub_after: Duration) -> Option<Timestamp> {
+        let silence = snub_after.max(self.flow.unbacked_timeout() * SNUB_TIMEOUTS);
+        self.is_unchoked().then_some(owes_since + silence)
+    }
+}
