@@ -1,6 +1,7 @@
 //! What the system lets this process have open, and what of it each use gets.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+pub use crate::platform::process_limits::raise_open_files;
+use crate::platform::process_limits::{max_mappings, max_open_files};
 
 /// For the standard streams, the socket, the reactor, the log, the state folder and a tracker of our own.
 const RESERVED: u64 = 24;
@@ -21,8 +22,7 @@ pub(crate) struct FileLimits {
 impl FileLimits {
     /// Those of this process; `asked` is the setting, 0 for none.
     pub(crate) fn of_process(asked: u32) -> FileLimits {
-        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        FileLimits::derived(files, most_mappings(), asked)
+        FileLimits::derived(max_open_files(), max_mappings(), asked)
     }
 
     /// Of `files` that may be open and `mappings` that there may be: half for shared files, each of which takes one of
@@ -41,26 +41,6 @@ impl FileLimits {
             parts: count(parts),
         }
     }
-}
-
-/// Lets this process open as many files as it may have at all.
-pub fn raise_open_files() {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current != maximum {
-        // Where it is refused, there is less to share among the files.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn most_mappings() -> u64 {
-    let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
-    text.trim().parse().unwrap_or(65_530)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn most_mappings() -> u64 {
-    u64::MAX
 }
 
 #[cfg(test)]

@@ -4,10 +4,14 @@
 //! the file at any time, and then a read would be a signal, and a `&[u8]` over bytes that others change would be
 //! undefined behaviour. What comes out are raw runs for system calls, where a missing page is an error code.
 
-#![expect(unsafe_code, reason = "giving pages back is not offered by any safe interface; see the block")]
+#![cfg_attr(
+    unix,
+    expect(unsafe_code, reason = "giving pages back is not offered by any safe interface; see the block")
+)]
 
 use std::fs::File;
 use std::io;
+#[cfg(target_os = "linux")]
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -20,6 +24,7 @@ pub(crate) struct MappedFile {
 }
 
 /// Some bytes that a system call may read: nothing else can be done with them.
+#[cfg(target_os = "linux")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run<'a> {
     start: *const u8,
@@ -47,13 +52,16 @@ impl MappedFile {
     }
 
     /// The run of bytes at `range` of the file; `None` when the mapping does not have them all.
+    #[cfg(target_os = "linux")]
     pub(crate) fn run(&self, range: Range<u64>) -> Option<Run<'_>> {
-        let start = usize::try_from(range.start).ok()?;
-        let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
-        if start.checked_add(length)? > self.map.len() {
-            return None;
-        }
-        Some(Run { start: self.map.as_ptr().wrapping_add(start), length, of: PhantomData })
+        let range = self.within(range)?;
+        Some(Run { start: self.map.as_ptr().wrapping_add(range.start), length: range.len(), of: PhantomData })
+    }
+
+    /// `range` as a range of addresses; `None` when the mapping does not have it all.
+    fn within(&self, range: Range<u64>) -> Option<Range<usize>> {
+        let (start, end) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
+        (start <= end && end <= self.map.len()).then_some(start..end)
     }
 
     /// Reads `range` of the file into memory and waits for it.
@@ -61,33 +69,35 @@ impl MappedFile {
     /// # Errors
     /// `InvalidInput` where the system cannot do that; anything else: the file does not have the bytes any more.
     pub(crate) fn populate(&self, range: Range<u64>) -> io::Result<()> {
-        let outside = || io::Error::from(io::ErrorKind::UnexpectedEof);
-        let run = self.run(range.clone()).ok_or_else(outside)?;
+        let range = self.within(range).ok_or(io::ErrorKind::UnexpectedEof)?;
         #[cfg(target_os = "linux")]
         {
-            self.map.advise_range(memmap2::Advice::PopulateRead, range.start as usize, run.length)
+            self.map.advise_range(memmap2::Advice::PopulateRead, range.start, range.len())
         }
         #[cfg(not(target_os = "linux"))]
         {
-            let _ = run;
+            let _ = range;
             Err(io::ErrorKind::InvalidInput.into())
         }
     }
 
-    /// Takes the pages of `range` out of the process; the system may keep them, and finds them again when needed.
+    /// Takes the pages of `range` out of the process; the system may keep them, and finds them again when needed. A system that
+    /// does not do it (Windows) keeps the pages in the process: nothing else follows from that.
     pub(crate) fn forget(&self, range: Range<u64>) {
-        let Some(run) = self.run(range.clone()) else { return };
+        let Some(range) = self.within(range) else { return };
+        #[cfg(not(unix))]
+        let _ = range;
+        #[cfg(unix)]
         // SAFETY: the mapping is read-only and of a file, so no bytes are lost: the next access reads them from the
         // file again. The process itself has no reference into it, and a system call under way does the same.
-        let forgotten = unsafe {
+        let _ = unsafe {
             let advice = memmap2::UncheckedAdvice::DontNeed;
-            self.map.unchecked_advise_range(advice, range.start as usize, run.length)
+            self.map.unchecked_advise_range(advice, range.start, range.len())
         };
-        // A system that does not do it keeps the pages: nothing else follows from that.
-        let _ = forgotten;
     }
 }
 
+#[cfg(target_os = "linux")]
 impl<'a> Run<'a> {
     /// Bytes that are in the process's own memory.
     pub(crate) fn of(bytes: &'a [u8]) -> Run<'a> {

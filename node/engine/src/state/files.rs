@@ -1,18 +1,18 @@
 //! Files and folders that only their owner may look into, and files that are replaced whole.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
+
+use crate::platform::open;
+use crate::platform::rename::sync_folder;
 
 /// Makes the folder, and those above it that are not there, for their owner alone.
 ///
 /// # Errors
 /// When the system refuses one of them.
 pub fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
+    open::make_private_folder(folder)
 }
 
 /// Writes `path` so that it holds all of `bytes`, or what it held before.
@@ -26,7 +26,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
     match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
+        Some(folder) => sync_folder(folder),
         None => Ok(()),
     }
 }
@@ -34,8 +34,5 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Options for files that only their owner reads and writes.
 #[must_use]
 pub fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
+    open::private()
 }

@@ -11,6 +11,7 @@ use rand::rngs::SysRng;
 
 use super::files::{make_folder, write_whole};
 use super::lock::StateLock;
+use crate::platform::permissions::close_folder;
 
 /// Nodes without a label take the first free number up to this one.
 const MAX_NUMBERED: u32 = 4096;
@@ -163,17 +164,7 @@ impl StateFolder {
 /// Makes a node's own folder, for its owner alone; one that an earlier version made for all to look into is closed.
 fn make_own_folder(folder: &Path) -> io::Result<()> {
     make_folder(folder)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-        let found = fs::symlink_metadata(folder)?;
-        let is_ours = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
-        if is_ours && found.mode() & 0o077 != 0 {
-            // Where it cannot be closed, the files in it are.
-            let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
-        }
-    }
-    Ok(())
+    close_folder(folder)
 }
 
 /// A new identity, from the system's source of chance.

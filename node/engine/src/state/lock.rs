@@ -3,12 +3,12 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
-
-use super::files::{make_folder, private};
+use super::files::make_folder;
+use crate::platform::lock::{self, TryLock};
+use crate::platform::open::private_without_links;
+use crate::platform::path_bytes::bytes_of;
 
 /// A lock, until it is dropped or the process ends.
 #[derive(Debug)]
@@ -30,15 +30,14 @@ impl StateLock {
         try_lock: impl Fn(&File) -> Result<(), TryLockError>,
     ) -> io::Result<Option<StateLock>> {
         let file = open(&folder.join("lock"))?;
-        match try_lock(&file) {
-            Ok(()) => return Ok(Some(StateLock { _file: file, elsewhere: None })),
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(cause)) if has_no_locks(&cause) => {}
-            Err(TryLockError::Error(cause)) => return Err(cause),
+        match lock::outcome(try_lock(&file))? {
+            TryLock::Locked => return Ok(Some(StateLock { _file: file, elsewhere: None })),
+            TryLock::Held => return Ok(None),
+            TryLock::Unsupported => {}
         }
         make_folder(elsewhere)?;
         // One name for one folder, by whatever path it is reached.
-        let key = blake3::hash(folder.canonicalize()?.as_os_str().as_bytes()).to_hex();
+        let key = blake3::hash(bytes_of(folder.canonicalize()?.as_os_str())).to_hex();
         let file = open(&elsewhere.join(format!("state-{}", &key[..32])))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(StateLock { _file: file, elsewhere: Some(elsewhere.to_owned()) })),
@@ -54,18 +53,14 @@ impl StateLock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    let mut options = private();
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
-    options.write(true).create(true).truncate(false).open(path)
-}
-
-/// Whether a file system without locks says so.
-fn has_no_locks(cause: &io::Error) -> bool {
-    matches!(Errno::from_io_error(cause), Some(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL))
+    private_without_links().write(true).create(true).truncate(false).open(path)
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
 
     fn no_locks(_: &File) -> Result<(), TryLockError> {

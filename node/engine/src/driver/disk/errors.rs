@@ -5,6 +5,8 @@ use std::path::Path;
 
 use riffle_core::{DiskError, DiskErrorKind};
 
+use crate::platform::error_kind::{is_no_regular_file, is_too_many_open};
+
 /// What `cause`, met at `path`, is to the core.
 pub(crate) fn disk_error(path: &Path, cause: &io::Error) -> DiskError {
     error(path, kind_of(cause))
@@ -20,18 +22,11 @@ pub(crate) fn internal(path: &Path) -> DiskError {
     error(path, DiskErrorKind::Internal)
 }
 
-/// Whether `cause` says something about this moment, and nothing about what stands at the path.
-pub(crate) fn is_passing(cause: &io::Error) -> bool {
-    let passing = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EIO, libc::ESTALE];
-    cause.raw_os_error().is_some_and(|number| passing.contains(&number))
-}
-
 fn kind_of(cause: &io::Error) -> DiskErrorKind {
-    if matches!(cause.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
+    if is_too_many_open(cause) {
         return DiskErrorKind::TooManyOpen;
     }
-    // A link where none is followed.
-    if cause.raw_os_error() == Some(libc::ELOOP) {
+    if is_no_regular_file(cause) {
         return DiskErrorKind::NotAFile;
     }
     match cause.kind() {
@@ -40,7 +35,6 @@ fn kind_of(cause: &io::Error) -> DiskErrorKind {
         io::ErrorKind::ReadOnlyFilesystem => DiskErrorKind::ReadOnly,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DiskErrorKind::Full { needed: 0 },
         io::ErrorKind::FileTooLarge => DiskErrorKind::TooLarge,
-        io::ErrorKind::IsADirectory => DiskErrorKind::NotAFile,
         // A file that ends before its length was shortened by somebody else.
         io::ErrorKind::UnexpectedEof => DiskErrorKind::Changed,
         _ => DiskErrorKind::Other(cause.to_string()),
@@ -48,8 +42,10 @@ fn kind_of(cause: &io::Error) -> DiskErrorKind {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
+    use crate::platform::error_kind::is_passing;
 
     #[test]
     fn errors_that_have_an_exit_code_keep_their_kind() {

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+
+use crate::platform::file_io::write_at;
 
 /// What a download asks of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +35,7 @@ pub(crate) struct Writing {
 
 /// What becomes of a call.
 #[cfg(test)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the tests that use it need Linux"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Planned {
     /// It fails with this error number.
@@ -51,7 +53,8 @@ impl Writing {
     /// The system's; then any part of the bytes may have been written.
     pub(crate) fn write_all_at(&self, file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
         while !bytes.is_empty() {
-            let turn = self.turn(Call::Write, bytes.len()).and_then(|most| file.write_at(&bytes[..most], at));
+            let turn =
+                self.turn(Call::Write, bytes.len()).and_then(|most| write_at(file, &bytes[..most], at));
             match turn {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
@@ -129,12 +132,14 @@ impl Writing {
 
     /// The next calls of each kind end like this, in this order.
     #[cfg(test)]
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the tests that use it need Linux"))]
     pub(crate) fn plan(&self, calls: &[(Call, Planned)]) {
         self.planned.lock().unwrap().extend_from_slice(calls);
     }
 
     /// Whether everything that was planned has happened.
     #[cfg(test)]
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the tests that use it need Linux"))]
     pub(crate) fn is_over(&self) -> bool {
         self.planned.lock().unwrap().is_empty()
     }

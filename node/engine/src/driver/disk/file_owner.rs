@@ -1,15 +1,9 @@
-//! Whose a file in a download folder is, which others may write to as well; and what a new file of ours is allowed there.
+//! Whose a file in a download folder is, which others may write to as well.
 
-use std::fs::{File, Metadata};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::fs::Metadata;
 
-use super::part::unnamed_file;
-
-/// What a working file may be: our own to read and to write.
-pub(crate) const PRIVATE: u32 = 0o600;
-/// What lets others write. An access list says it here as well: it shows as the group's.
-pub(crate) const OTHERS_WRITE: u32 = 0o022;
+use crate::platform::file_id::names;
+use crate::platform::permissions::is_written_by_user_alone;
 
 /// Whose a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +22,7 @@ impl Whose {
         if is_ours(found) {
             return Whose::Ours;
         }
-        let is_one_file = found.is_file() && found.nlink() <= 1;
+        let is_one_file = found.is_file() && has_one_name(found);
         if is_one_file && !tells_owners() { Whose::Anybodys } else { Whose::Others }
     }
 }
@@ -36,49 +30,21 @@ impl Whose {
 /// Whether only this user can have written to the file of which `found` tells, under no other name than the one by which it was
 /// found.
 pub(crate) fn is_ours(found: &Metadata) -> bool {
-    let is_closed = found.uid() == user() && found.mode() & OTHERS_WRITE == 0;
-    found.is_file() && is_closed && found.nlink() <= 1
+    found.is_file() && is_written_by_user_alone(found) && has_one_name(found)
 }
 
-/// The user that this process writes as.
-pub(crate) fn user() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
-
-/// What the system lets a new file in `folder` be: as the umask says, or an access list of the folder.
-pub(crate) fn mode_of_new_file(folder: &Path) -> u32 {
-    const ANY: u32 = 0o666;
-    let tried = unnamed_file::of_mode(folder, ANY).and_then(|file| file.metadata().ok());
-    tried.map_or_else(|| ANY & !umask(), |found| found.mode() & 0o777)
-}
-
-/// What the system takes away from the mode of every new file of this process.
-#[cfg(target_os = "linux")]
-fn umask() -> u32 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    mask.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).unwrap_or(0o077)
-}
-
-/// There is no way to ask but to change it: what others make meanwhile is open to fewer, not to more.
-#[cfg(not(target_os = "linux"))]
-fn umask() -> u32 {
-    use rustix::fs::Mode;
-    let mask = rustix::process::umask(Mode::from_raw_mode(0o077));
-    rustix::process::umask(mask);
-    u32::from(mask.as_raw_mode())
-}
-
-/// Lets `file` be `mode`. Not every file system has modes, and then it is as good as it gets.
-pub(crate) fn set_mode(file: &File, mode: u32) {
-    if let Err(cause) = file.set_permissions(std::fs::Permissions::from_mode(mode)) {
-        tracing::debug!(%cause, "a mode is not taken");
-    }
+/// Whether no second name is known of the file.
+fn has_one_name(found: &Metadata) -> bool {
+    names(found).is_none_or(|names| names <= 1)
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+    use crate::platform::permissions::user;
 
     #[test]
     fn a_file_is_ours_while_nobody_else_can_write_to_it_nor_knows_it_by_another_name() {
@@ -114,14 +80,5 @@ mod tests {
             std::os::unix::fs::chown(&theirs, Some(1000), None).unwrap();
             assert_eq!((of("theirs", true), of("theirs", false)), (Whose::Others, Whose::Anybodys));
         }
-    }
-
-    #[test]
-    fn a_new_file_is_what_any_other_is_there() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("other"), "").unwrap();
-        let expected = std::fs::metadata(folder.path().join("other")).unwrap().mode() & 0o777;
-        assert_eq!(mode_of_new_file(folder.path()), expected);
-        assert_eq!(0o666 & !umask(), expected, "and where no file without a name can be made");
     }
 }

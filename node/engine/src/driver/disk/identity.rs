@@ -2,12 +2,12 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use riffle_core::{DiskError, DiskErrorKind};
 
 use super::errors::{disk_error, error};
+use crate::platform::file_id::{FileTime, bytes_changed, number_by_metadata};
 
 /// What tells one state of one file from another: place, length and time of the last change of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,18 +15,14 @@ pub(crate) struct FileIdentity {
     device: u64,
     inode: u64,
     length: u64,
-    modified: (i64, i64),
+    modified: FileTime,
 }
 
 impl FileIdentity {
     /// The identity that `metadata` shows.
     pub(crate) fn of(metadata: &Metadata) -> FileIdentity {
-        FileIdentity {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
+        let (device, inode) = number_by_metadata(metadata);
+        FileIdentity { device, inode, length: metadata.len(), modified: bytes_changed(metadata) }
     }
 
     /// Bytes of the file.
@@ -35,7 +31,7 @@ impl FileIdentity {
     }
 
     /// When its bytes last changed: seconds and nanoseconds.
-    pub(crate) fn modified(&self) -> (i64, i64) {
+    pub(crate) fn modified(&self) -> FileTime {
         self.modified
     }
 

@@ -15,6 +15,7 @@ mod store_queue;
 mod workers;
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};

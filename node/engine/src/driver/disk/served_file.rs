@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +13,8 @@ use super::hash::share::open_regular;
 use super::identity::FileIdentity;
 use super::workers::{Lane, Queue};
 use crate::driver::disk::{Completion, Results};
+use crate::platform::error_kind::is_out_of_mappings;
+use crate::platform::file_io::read_exact_at;
 use crate::platform::mapping::MappedFile;
 
 /// A file that bursts are taken from.
@@ -109,10 +110,9 @@ fn opened_again(path: &Path, identity: FileIdentity) -> Result<ServedFile, DiskE
     if now != identity {
         return Err(error(path, DiskErrorKind::Changed));
     }
-    let map = MappedFile::of(&file, identity.length()).map_err(|cause| match cause.raw_os_error() {
-        // As many mappings as there may be.
-        Some(libc::ENOMEM) => error(path, DiskErrorKind::TooManyOpen),
-        _ => disk_error(path, &cause),
+    let map = MappedFile::of(&file, identity.length()).map_err(|cause| match is_out_of_mappings(&cause) {
+        true => error(path, DiskErrorKind::TooManyOpen),
+        false => disk_error(path, &cause),
     })?;
     let (path, file) = (path.to_owned(), Arc::new(file));
     Ok(ServedFile { path, file, map: map.map(Arc::new), identity: Some(identity) })
@@ -122,7 +122,7 @@ fn read_over(file: &File, range: Range<u64>, scratch: &mut [u8]) -> io::Result<(
     let mut at = range.start;
     while at < range.end {
         let length = scratch.len().min((range.end - at) as usize);
-        file.read_exact_at(&mut scratch[..length], at)?;
+        read_exact_at(file, &mut scratch[..length], at)?;
         at += length as u64;
     }
     Ok(())

@@ -2,14 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
-use std::os::unix::fs::FileExt;
 
 use messages::CHUNK_HEADER;
-use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::Transmit;
 use riffle_core::{Burst, BurstPart};
 
 use crate::driver::serve::Bytes;
+use crate::platform::file_io::read_exact_at;
 
 /// Sends bursts through a buffer of its own.
 #[derive(Debug, Default)]
@@ -18,15 +17,14 @@ pub(crate) struct Portable {
 }
 
 impl Portable {
-    /// Sends the datagrams of `burst` from `next` on, and counts `next` up by those that the system took.
+    /// Sends the datagrams of `burst` from `next` on, each by `try_send`, and counts `next` up by those that the system took.
     ///
     /// # Errors
     /// `WouldBlock`: come again with the same `next`. `UnexpectedEof`: the file no longer has the bytes. Others: the
     /// system's.
     pub(crate) fn send(
         &mut self,
-        socket: BorrowedFd<'_>,
-        state: &UdpSocketState,
+        try_send: impl Fn(&Transmit<'_>) -> io::Result<()>,
         to: SocketAddr,
         burst: &Burst,
         bytes: Bytes<'_>,
@@ -47,7 +45,7 @@ impl Portable {
                 segment_size: None,
                 src_ip: None,
             };
-            state.try_send(UdpSockRef::from(&socket), &transmit)?;
+            try_send(&transmit)?;
             *next += 1;
         }
         Ok(())
@@ -60,7 +58,7 @@ impl Portable {
         let (header, payload) = self.buffer.split_at_mut(CHUNK_HEADER);
         header.copy_from_slice(&burst.header(index).encode());
         match bytes {
-            Bytes::Served(served) => served.file.read_exact_at(payload, span.start),
+            Bytes::Served(served) => read_exact_at(&served.file, payload, span.start),
             Bytes::Memory(bytes) => {
                 let at = (span.start - burst.start) as usize;
                 payload.copy_from_slice(&bytes[at..at + length]);
@@ -74,11 +72,11 @@ impl Portable {
 mod tests {
     use std::io::Write;
     use std::net::UdpSocket;
-    use std::os::fd::AsFd;
     use std::sync::Arc;
     use std::time::Duration;
 
     use messages::{ChunkHeader, Conversation, PieceIndex};
+    use quinn_udp::UdpSocketState;
     use riffle_core::{ShareId, Source};
 
     use super::*;
@@ -96,6 +94,7 @@ mod tests {
         let to = receiver.local_addr().unwrap();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         let state = UdpSocketState::new((&sender).into()).unwrap();
+        let try_send = |transmit: &Transmit<'_>| state.try_send((&sender).into(), transmit);
         let first = ChunkHeader {
             conversation: Conversation(9),
             sequence: 0,
@@ -120,7 +119,7 @@ mod tests {
         };
         let mut datagram = [0; 2000];
         for source in [Bytes::Served(&served), Bytes::Memory(&bytes[3000..7000])] {
-            Portable::default().send(sender.as_fd(), &state, to, &burst, source, &mut 0).unwrap();
+            Portable::default().send(try_send, to, &burst, source, &mut 0).unwrap();
             for index in 0..4 {
                 let received = receiver.recv(&mut datagram).unwrap();
                 let (header, payload) = ChunkHeader::decode(&datagram[..received]).unwrap();
@@ -133,9 +132,8 @@ mod tests {
         }
         served.file.set_len(5000).unwrap();
         let mut next = 0;
-        let shortened = Portable::default()
-            .send(sender.as_fd(), &state, to, &burst, Bytes::Served(&served), &mut next)
-            .unwrap_err();
+        let shortened =
+            Portable::default().send(try_send, to, &burst, Bytes::Served(&served), &mut next).unwrap_err();
         assert_eq!((shortened.kind(), next), (io::ErrorKind::UnexpectedEof, 1));
     }
 }

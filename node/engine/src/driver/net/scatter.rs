@@ -10,7 +10,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::{mem, ptr};
 
 use messages::CHUNK_HEADER;
@@ -58,7 +58,7 @@ impl Scatter {
     /// `WouldBlock`: come again with the same `next`. `EFAULT`: the file no longer has the bytes. Others: the system's.
     pub(crate) fn send(
         &mut self,
-        socket: BorrowedFd<'_>,
+        socket: impl AsFd,
         to: &SockAddr,
         burst: &Burst,
         source: Run<'_>,
@@ -68,7 +68,7 @@ impl Scatter {
         let at_once = at_once(burst.segment_size);
         while *next < burst.datagrams() {
             let parts = *next..burst.datagrams().min(*next + at_once);
-            *next += self.send_some(socket, to, burst, source, parts)?;
+            *next += self.send_some(socket.as_fd(), to, burst, source, parts)?;
         }
         Ok(())
     }

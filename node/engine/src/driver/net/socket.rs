@@ -7,6 +7,8 @@ use config::NetworkSettings;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::driver::StartError;
+use crate::platform::error_kind::is_without_family;
+use crate::platform::socket::enlarge_buffers;
 
 /// A receive buffer below this holds a node back.
 const COMFORTABLE_BUFFER: usize = 1 << 20;
@@ -77,7 +79,7 @@ impl BoundSocket {
     pub(crate) fn bind(listen: SocketAddr, settings: &NetworkSettings) -> Result<BoundSocket, StartError> {
         let without_v6 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), listen.port());
         let bound = match open(listen) {
-            Err(cause) if listen.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && has_no_v6(&cause) => {
+            Err(cause) if listen.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && is_without_family(&cause) => {
                 open(without_v6)
             }
             other => other,
@@ -87,7 +89,8 @@ impl BoundSocket {
             _ => StartError::Bind { address: listen, cause },
         };
         let socket = bound.map_err(failed)?;
-        enlarge(&socket, settings);
+        let (receive, send) = (settings.receive_buffer.as_usize(), settings.send_buffer.as_usize());
+        enlarge_buffers(&socket, receive, send);
         let receive_buffer = socket.recv_buffer_size().map_err(failed)?;
         let local = socket.local_addr().map_err(failed)?.as_socket();
         let local = local.ok_or_else(|| failed(io::ErrorKind::AddrNotAvailable.into()))?;
@@ -121,29 +124,6 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
-}
-
-fn has_no_v6(cause: &io::Error) -> bool {
-    matches!(cause.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL | libc::EPROTONOSUPPORT))
-}
-
-/// Asks for the buffers; what is granted is read back, and is enough to run with in any case.
-fn enlarge(socket: &Socket, settings: &NetworkSettings) {
-    let (receive, send) = (settings.receive_buffer.as_usize(), settings.send_buffer.as_usize());
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::net::sockopt::{set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force};
-        // Past the system's limit, for those who may.
-        let _ = set_socket_recv_buffer_size_force(socket, receive)
-            .or_else(|_| rustix::net::sockopt::set_socket_recv_buffer_size(socket, receive));
-        let _ = set_socket_send_buffer_size_force(socket, send)
-            .or_else(|_| rustix::net::sockopt::set_socket_send_buffer_size(socket, send));
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = socket.set_recv_buffer_size(receive);
-        let _ = socket.set_send_buffer_size(send);
-    }
 }
 
 #[cfg(test)]

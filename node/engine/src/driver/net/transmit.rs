@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
@@ -14,6 +13,7 @@ use tracing::debug;
 
 use super::socket::Family;
 use crate::driver::serve::{Bytes, FileCache};
+use crate::platform::error_kind::is_bad_address;
 
 /// More than this never waits for the socket: the rest is dropped as a full queue on the path would drop it.
 const MAX_BLOCKED: usize = 4096;
@@ -199,7 +199,7 @@ impl Transmitter {
             }
         };
         let run = run.ok_or(io::ErrorKind::UnexpectedEof)?;
-        self.way.send(socket.as_fd(), &to.into(), burst, run, next)
+        self.way.send(socket, &to.into(), burst, run, next)
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -211,7 +211,8 @@ impl Transmitter {
         bytes: Bytes<'_>,
         next: &mut usize,
     ) -> io::Result<()> {
-        self.way.send(socket.as_fd(), &self.state, to, burst, bytes, next)
+        let try_send = |transmit: &Transmit<'_>| self.state.try_send(UdpSockRef::from(socket), transmit);
+        self.way.send(try_send, to, burst, bytes, next)
     }
 
     /// UDP promises nothing, so a refusal is a loss: the protocol asks again, or finds another way.
@@ -229,5 +230,5 @@ impl Transmitter {
 }
 
 fn is_fault(cause: &io::Error) -> bool {
-    cause.raw_os_error() == Some(libc::EFAULT) || cause.kind() == io::ErrorKind::UnexpectedEof
+    is_bad_address(cause) || cause.kind() == io::ErrorKind::UnexpectedEof
 }

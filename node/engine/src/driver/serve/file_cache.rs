@@ -383,4 +383,5 @@ fn blocks_of(burst: &Burst) -> RangeInclusive<usize> {
 mod tests;
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod many_tests;

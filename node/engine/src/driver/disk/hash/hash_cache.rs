@@ -15,7 +15,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,6 +23,7 @@ use messages::limits::MAX_CONTENT;
 use messages::{ContentId, Layout, Manifest};
 
 use crate::driver::disk::identity::FileIdentity;
+use crate::platform::file_id::{FileTime, anything_changed};
 use crate::state::checked_file::{self, Damage, GONE_FOR};
 use crate::state::files::{make_folder, private};
 
@@ -50,22 +50,19 @@ const _: () = assert!(
 pub(crate) struct Fingerprint {
     identity: FileIdentity,
     /// When anything about the file changed, its name and rights included.
-    touched: (i64, i64),
+    touched: FileTime,
 }
 
 impl Fingerprint {
     /// What `metadata` shows.
     pub(crate) fn of(metadata: &Metadata) -> Fingerprint {
-        Fingerprint {
-            identity: FileIdentity::of(metadata),
-            touched: (metadata.ctime(), metadata.ctime_nsec()),
-        }
+        Fingerprint { identity: FileIdentity::of(metadata), touched: anything_changed(metadata) }
     }
 
     /// Whether all changes are long enough before `then` for the next one to show.
     fn is_settled(&self, then: SystemTime) -> bool {
         let then = then.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let before = |(seconds, nanos): (i64, i64)| {
+        let before = |(seconds, nanos): FileTime| {
             let time = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanos).unwrap_or(0));
             time + SETTLED <= then
         };
@@ -276,6 +273,7 @@ impl HashCache {
 }
 
 #[cfg(test)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the tests that use it need Linux"))]
 impl HashCache {
     pub(crate) fn has(&self, path: &Path) -> bool {
         self.book().entries.contains_key(path)
@@ -372,4 +370,5 @@ fn entry_of(line: &str) -> Option<(PathBuf, Entry)> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;

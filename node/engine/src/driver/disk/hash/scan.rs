@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use messages::{Layout, PieceIndex};
 use super::piece_hasher::{PieceDigest, PieceHasher};
 use super::sha1_lanes::LANES;
 use crate::driver::disk::workers::{Lane, Queue, Workers};
+use crate::platform::file_io::read_exact_at;
 
 /// Progress is told at most this often.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
@@ -181,7 +181,7 @@ impl Scan {
                 let span = self.order.layout.span(*piece).unwrap_or_default();
                 let start = span.end.min(span.start + turn.at);
                 let run = &mut run[..share.min((span.end - start) as usize)];
-                self.order.file.read_exact_at(run, start)?;
+                read_exact_at(&self.order.file, run, start)?;
                 hashed += run.len() as u64;
                 runs.push(run);
             }

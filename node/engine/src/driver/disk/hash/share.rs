@@ -1,8 +1,7 @@
 //! Taking a file into service: hashed or remembered, described, opened and mapped.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,7 +16,9 @@ use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::{Completion, Results, ServedFile};
+use crate::platform::file_io::read_at;
 use crate::platform::mapping::MappedFile;
+use crate::platform::open::open_without_waiting;
 
 /// A file that is to be taken into service.
 pub(crate) struct Sharing {
@@ -116,7 +117,7 @@ impl Candidate {
     /// Whether there are bytes behind the end that the system tells of: what it makes up as it is read (`/proc`) has no
     /// length before that.
     fn goes_on(&self) -> bool {
-        self.file.read_at(&mut [0], self.layout.length()).is_ok_and(|read| read > 0)
+        read_at(&self.file, &mut [0], self.layout.length()).is_ok_and(|read| read > 0)
     }
 
     /// Why it could not be read to its end. A file that is shorter than the system says, and has not changed, is one of those
@@ -142,12 +143,7 @@ impl Candidate {
 /// # Errors
 /// When there is none, it is something else, or it may not be read.
 pub(crate) fn open_regular(path: &Path) -> Result<File, DiskError> {
-    // Opening a pipe would wait for its writer.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
-        .map_err(|cause| disk_error(path, &cause))?;
+    let file = open_without_waiting(path).map_err(|cause| disk_error(path, &cause))?;
     match file.metadata() {
         Ok(metadata) if metadata.is_file() => Ok(file),
         Ok(_) => Err(error(path, DiskErrorKind::NotAFile)),

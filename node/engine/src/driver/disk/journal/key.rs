@@ -1,9 +1,7 @@
 //! `<state>/journal-key`: 32 bytes by chance, from which the seals of all journals of this person on this host are made. One file
 //! for all labels. Whoever can read it can forge what a journal says, so it is for its owner alone, or not believed.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -11,9 +9,10 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 
 use super::mac::JournalKey;
-use crate::driver::disk::file_owner::{PRIVATE, user};
-use crate::driver::disk::journal::open_regular_file;
-use crate::driver::disk::part::download_paths::{rename_apart, sibling, sync_folder_of};
+use crate::driver::disk::part::download_paths::sibling;
+use crate::platform::open::{open_regular_file, private_without_links};
+use crate::platform::permissions::is_read_by_user_alone;
+use crate::platform::rename::{rename_no_replace, sync_folder_of};
 
 /// Bytes of the secret.
 const SECRET: usize = 32;
@@ -94,7 +93,7 @@ fn secret() -> io::Result<[u8; SECRET]> {
 fn read(path: &Path) -> io::Result<[u8; SECRET]> {
     let mut file = open_regular_file(path)?;
     let found = file.metadata()?;
-    if found.uid() != user() || found.mode() & 0o077 != 0 || found.len() != SECRET as u64 {
+    if !is_read_by_user_alone(&found) || found.len() != SECRET as u64 {
         return Err(io::Error::other("it is not a secret of this user: remove it, and it is made anew"));
     }
     let mut secret = [0; SECRET];
@@ -107,15 +106,16 @@ fn make(path: &Path) -> io::Result<()> {
     let secret = secret()?;
     let number = u64::from_le_bytes(*self::secret()?.first_chunk().unwrap_or(&[0; 8]));
     let unfinished = sibling(path, &format!(".{number:016x}"));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(PRIVATE).custom_flags(libc::O_NOFOLLOW);
-    let mut file: File = options.open(&unfinished)?;
-    let made = file.write_all(&secret).and_then(|()| file.sync_all()).and_then(|()| {
-        match rename_apart(&unfinished, path) {
-            Err(rustix::io::Errno::EXIST) => std::fs::remove_file(&unfinished),
-            named => named.map_err(io::Error::from),
-        }
-    });
+    let mut file = private_without_links().write(true).create_new(true).open(&unfinished)?;
+    let made =
+        file.write_all(&secret).and_then(|()| file.sync_all()).and_then(|()| {
+            match rename_no_replace(&unfinished, path) {
+                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+                    std::fs::remove_file(&unfinished)
+                }
+                named => named,
+            }
+        });
     if made.is_err() {
         let _ = std::fs::remove_file(&unfinished);
     }
@@ -124,8 +124,9 @@ fn make(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use super::*;
 

@@ -20,18 +20,23 @@ pub(crate) mod key;
 pub(crate) mod mac;
 pub(crate) mod records;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use self::mac::{Chain, JournalKey};
 use self::records::{BootId, FileMark, HEADER, JournalHeader, RECORD, Record, Said};
 use super::fault_injection::{Call, Writing};
-use super::file_owner::{PRIVATE, is_ours};
+use super::file_owner::is_ours;
 use super::hash::piece_hasher;
-use super::part::download_paths::{promises_nothing, rename_apart, sibling, sync_folder_of};
+use super::part::download_paths::sibling;
+use crate::platform::allocation::reserve;
+use crate::platform::boot::boot_id;
+use crate::platform::error_kind::is_unsupported;
+use crate::platform::file_id::{FileNumber, file_number, leads_to, number_at};
+use crate::platform::open::{open_regular_file, private_without_links};
+use crate::platform::rename::{rename_no_replace, sync_folder_of};
 
 /// Where a journal goes.
 #[derive(Clone, Debug)]
@@ -41,9 +46,6 @@ pub(crate) struct JournalPlace {
     /// The one file there that it may take the place of: a journal before it, by device and inode.
     pub(crate) over: Option<FileNumber>,
 }
-
-/// Device and inode of a file.
-pub(crate) type FileNumber = (u64, u64);
 
 /// What journals are written with.
 #[derive(Clone, Copy)]
@@ -97,7 +99,7 @@ impl Journal {
         })?;
         // Before a byte is written that the journal before this one does not know of.
         sync_folder_of(&path);
-        place.over = number_of(&file);
+        place.over = file_number(&file);
         let (writing, length) = (pen.writing.clone(), bytes.len() as u64);
         Ok(Journal { file, path, writing, header, chain, length, torn: false })
     }
@@ -161,9 +163,7 @@ pub(crate) fn create_fresh(path: &Path, pen: Pen<'_>) -> io::Result<(File, PathB
         if is_our_journal(&fresh, pen.key) {
             std::fs::remove_file(&fresh)?;
         }
-        let mut options = OpenOptions::new();
-        options.append(true).create_new(true).mode(PRIVATE).custom_flags(libc::O_NOFOLLOW);
-        match options.open(&fresh) {
+        match private_without_links().append(true).create_new(true).open(&fresh) {
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
             opened => return Ok((opened?, fresh)),
         }
@@ -192,46 +192,27 @@ fn fill(file: &File, bytes: &[u8], most: u64, writing: &Writing) -> io::Result<(
 
 /// Renames `fresh` to where it belongs; nothing stands there but perhaps the journal that it may replace.
 fn take_place(fresh: &Path, place: &JournalPlace) -> io::Result<()> {
-    match rename_apart(fresh, &place.path) {
-        Err(cause) if cause == rustix::io::Errno::EXIST || promises_nothing(cause) => {
-            let there = std::fs::symlink_metadata(&place.path).ok().map(|found| (found.dev(), found.ino()));
+    match rename_no_replace(fresh, &place.path) {
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists || is_unsupported(&cause) => {
+            let there = number_at(&place.path);
             if there.is_some() && there != place.over {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
             std::fs::rename(fresh, &place.path)
         }
-        renamed => renamed.map_err(io::Error::from),
+        renamed => renamed,
     }
-}
-
-/// Opens a file for reading: no link is followed, and nobody is waited for.
-pub(crate) fn open_regular_file(path: &Path) -> io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::from_raw_os_error(libc::ELOOP));
-    }
-    Ok(file)
-}
-
-/// Whether `file` is what stands at `path`.
-pub(crate) fn leads_to(path: &Path, file: &File) -> bool {
-    let there = std::fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()));
-    there.is_some() && there == number_of(file)
-}
-
-/// Device and inode of an open file.
-pub(crate) fn number_of(file: &File) -> Option<FileNumber> {
-    file.metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 
 impl FileMark {
     /// The mark of an open file; [`FileMark::NONE`] where the system does not tell.
     pub(crate) fn of(file: &File) -> FileMark {
-        let Ok(metadata) = file.metadata() else { return FileMark::NONE };
+        let (Some((_, inode)), Ok(metadata)) = (file_number(file), file.metadata()) else {
+            return FileMark::NONE;
+        };
         let made = metadata.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
         let made = made.map_or(0, |made| u64::try_from(made.as_nanos()).unwrap_or(0));
-        FileMark { inode: metadata.ino(), made }
+        FileMark { inode, made }
     }
 
     /// Whether it is that of `file`.
@@ -245,34 +226,13 @@ pub(crate) fn most(pieces: u32) -> u64 {
     (HEADER + 2 * RECORD * pieces as usize) as u64
 }
 
-/// Takes room for the first `length` bytes of a file without making it longer, where the file system can promise that.
-#[cfg(target_os = "linux")]
-fn reserve(file: &File, length: u64) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    use rustix::io::Errno;
-    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, length) {
-        Err(cause @ (Errno::NOSPC | Errno::DQUOT)) => Err(cause.into()),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-#[expect(clippy::unnecessary_wraps, reason = "there it may fail")]
-fn reserve(_file: &File, _length: u64) -> io::Result<()> {
-    Ok(())
-}
-
 impl BootId {
     /// The present boot.
     pub(crate) fn current() -> BootId {
-        let text = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let mut id = [0; 16];
-        if !text.is_empty() {
-            id.copy_from_slice(&blake3::hash(text.trim_ascii()).as_bytes()[..16]);
-        }
-        BootId(id)
+        BootId(boot_id().unwrap_or_default())
     }
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;

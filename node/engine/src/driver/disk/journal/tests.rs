@@ -235,7 +235,7 @@ fn nothing_is_replaced_but_the_file_that_was_meant() {
     let (writing, key) = (Writing::default(), key());
     let pen = Pen { pieces: PIECES, writing: &writing, key: &key };
     let other = File::open(folder.path()).unwrap();
-    for over in [None, number_of(&other)] {
+    for over in [None, file_number(&other)] {
         let mut place = JournalPlace { path: path.clone(), over };
         let refused = Journal::create(&mut place, &NOW, &[], pen).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);

@@ -1,16 +1,19 @@
 //! Where a download is written: the finished file, and what its working files beside it are called.
 
-use std::fs::{File, Metadata};
+use std::ffi::{OsStr, OsString};
+use std::fs::Metadata;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use messages::ContentId;
 use messages::limits::MAX_NAME;
 use riffle_core::{DiskError, DiskErrorKind};
-use rustix::fs::Access;
 
 use crate::driver::disk::errors::{disk_error, error};
+use crate::platform::error_kind::is_unsupported;
+use crate::platform::path_bytes::{bytes_of, of_bytes};
+use crate::platform::permissions::check_writable;
+use crate::platform::rename::rename_no_replace;
 
 /// Digits of the content id in the name of a working file.
 const ID_DIGITS: usize = 16;
@@ -58,7 +61,7 @@ impl Place {
         let id = &content.to_string()[..ID_DIGITS];
         let number = if number > 1 { format!("-{number}") } else { String::new() };
         let mut stem = self.folder.join(".").into_os_string();
-        stem.push(shortened(self.target.file_name().unwrap_or_default().as_bytes(), AROUND));
+        stem.push(shortened(self.target.file_name().unwrap_or_default(), AROUND));
         stem.push(format!(".{id}{number}"));
         let stem = PathBuf::from(stem);
         WorkingNames { part: sibling(&stem, PART), journal: sibling(&stem, JOURNAL) }
@@ -68,7 +71,7 @@ impl Place {
     pub(crate) fn old_names(&self) -> WorkingNames {
         const LONGEST: usize = ".riffle.new".len();
         let name = self.target.file_name().unwrap_or_default();
-        let stem = self.folder.join(shortened(name.as_bytes(), LONGEST));
+        let stem = self.folder.join(shortened(name, LONGEST));
         WorkingNames { part: sibling(&stem, ".part"), journal: sibling(&stem, ".riffle") }
     }
 
@@ -84,8 +87,7 @@ impl Place {
             }
             Ok(_) | Err(_) => return Err(error(&self.folder, DiskErrorKind::NoFolder)),
         }
-        rustix::fs::access(&self.folder, Access::WRITE_OK | Access::EXEC_OK)
-            .map_err(|cause| disk_error(&self.folder, &cause.into()))
+        check_writable(&self.folder).map_err(|cause| disk_error(&self.folder, &cause))
     }
 
     /// What stands at the target.
@@ -130,66 +132,21 @@ impl Place {
     /// # Errors
     /// [`DiskErrorKind::ExistsOther`] when something stands there by now.
     pub(crate) fn rename(&self, part: &Path) -> Result<(), DiskError> {
-        match rename_apart(part, &self.target) {
+        match rename_no_replace(part, &self.target) {
             Ok(()) => {}
-            Err(cause) if cause == rustix::io::Errno::EXIST && !self.replace => {
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && !self.replace => {
                 let gone_by_now = || error(&self.target, DiskErrorKind::ExistsOther);
                 return Err(self.check_target().err().unwrap_or_else(gone_by_now));
             }
             // What stands there is meant to be replaced; and file systems that promise nothing: look, then rename.
-            Err(cause) if cause == rustix::io::Errno::EXIST || promises_nothing(cause) => {
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists || is_unsupported(&cause) => {
                 self.check_target()?;
                 std::fs::rename(part, &self.target).map_err(|cause| disk_error(&self.target, &cause))?;
             }
-            Err(cause) => return Err(disk_error(&self.target, &cause.into())),
+            Err(cause) => return Err(disk_error(&self.target, &cause)),
         }
         Ok(())
     }
-}
-
-/// Makes last what was created, renamed or removed beside `path`.
-pub(crate) fn sync_folder_of(path: &Path) {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    // Not every file system can sync a folder; the files themselves are synced where it matters.
-    let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
-}
-
-/// Renames only where nothing stands at the new path.
-///
-/// # Errors
-/// Those of the system: `EXIST` when something stands there; see also [`promises_nothing`].
-pub(crate) fn rename_apart(from: &Path, to: &Path) -> rustix::io::Result<()> {
-    match rename_noreplace(from, to) {
-        // Network file systems have no such rename, and second names, which replace nothing either.
-        Err(cause) if promises_nothing(cause) => match link_apart(from, to) {
-            Err(refused) if refused != rustix::io::Errno::EXIST => Err(cause),
-            linked => linked,
-        },
-        renamed => renamed,
-    }
-}
-
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
-fn rename_noreplace(from: &Path, to: &Path) -> rustix::io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags};
-    rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
-}
-
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-fn rename_noreplace(_from: &Path, _to: &Path) -> rustix::io::Result<()> {
-    Err(rustix::io::Errno::NOSYS)
-}
-
-/// Gives a file another name in two steps, of which the first replaces nothing.
-fn link_apart(from: &Path, to: &Path) -> rustix::io::Result<()> {
-    rustix::fs::link(from, to)?;
-    rustix::fs::unlink(from)
-}
-
-/// Whether [`rename_apart`] failed because the file system cannot promise to replace nothing.
-pub(crate) fn promises_nothing(cause: rustix::io::Errno) -> bool {
-    use rustix::io::Errno;
-    matches!(cause, Errno::INVAL | Errno::NOSYS | Errno::NOTSUP)
 }
 
 /// `path` with `suffix` behind its last component.
@@ -201,37 +158,28 @@ pub(crate) fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 /// A name that leaves room for `around` more bytes: shortened, and told apart by a hash, when it would be longer than file
 /// systems take.
-fn shortened(name: &[u8], around: usize) -> std::ffi::OsString {
-    if name.len() + around <= MAX_NAME {
-        return std::ffi::OsString::from_vec(name.to_vec());
+fn shortened(name: &OsStr, around: usize) -> OsString {
+    let bytes = bytes_of(name);
+    if bytes.len() + around <= MAX_NAME {
+        return name.to_owned();
     }
-    let digest = blake3::hash(name).to_hex();
+    let digest = blake3::hash(bytes).to_hex();
     let mark = format!("~{}", &digest[..16]);
-    let mut room = MAX_NAME - around - mark.len();
+    let mut kept = MAX_NAME - around - mark.len();
     // Not in the middle of a character.
-    while room > 0 && name[room] & 0xc0 == 0x80 {
-        room -= 1;
+    while kept > 0 && bytes[kept] & 0xc0 == 0x80 {
+        kept -= 1;
     }
-    let mut short = name[..room].to_vec();
-    short.extend_from_slice(mark.as_bytes());
-    std::ffi::OsString::from_vec(short)
+    // A name that is no text at all is called by its hash alone.
+    let mut short = of_bytes(bytes[..kept].to_vec()).unwrap_or_default();
+    short.push(mark);
+    short
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn where_no_rename_promises_to_replace_nothing_a_second_name_does() {
-        let folder = tempfile::tempdir().unwrap();
-        let [from, to, taken] = ["from", "to", "taken"].map(|name| folder.path().join(name));
-        std::fs::write(&from, "new").unwrap();
-        std::fs::write(&taken, "mine").unwrap();
-        assert_eq!(link_apart(&from, &taken), Err(rustix::io::Errno::EXIST));
-        assert_eq!(std::fs::read(&taken).unwrap(), b"mine");
-        link_apart(&from, &to).unwrap();
-        assert_eq!((std::fs::read(&to).unwrap(), from.exists()), (b"new".to_vec(), false));
-    }
 
     fn names(target: &str, number: u32) -> WorkingNames {
         Place::of(PathBuf::from(target), false).working_names(ContentId::from_bytes([0xab; 32]), number)

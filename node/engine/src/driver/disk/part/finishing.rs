@@ -1,20 +1,22 @@
 //! How a part file with all its pieces becomes the finished file.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, PoisonError};
 
 use messages::PieceIndex;
 use riffle_core::{DiskError, DiskErrorKind, FinishError};
 
-use super::{Ledger, Part, forget, remove};
-use crate::driver::disk::file_owner::{OTHERS_WRITE, mode_of_new_file, set_mode};
+use super::{Ledger, Part, remove};
 use crate::driver::disk::hash::piece_hasher::{PieceDigest, Subtree, digests_of, root_of};
 use crate::driver::disk::identity::FileIdentity;
-use crate::driver::disk::journal::{leads_to, open_regular_file};
 use crate::driver::disk::part::allocate::full_or_else;
-use crate::driver::disk::part::download_paths::sync_folder_of;
 use crate::driver::disk::part::unnamed_file::give_name;
+use crate::platform::file_id::leads_to;
+use crate::platform::file_io::{forget_cached, read_exact_at};
+use crate::platform::lock::unlock;
+use crate::platform::open::open_regular_file;
+use crate::platform::permissions::{OTHERS_WRITE, mode_of_new_file, set_mode};
+use crate::platform::rename::sync_folder_of;
 
 impl Part {
     /// Checks the whole, makes it durable and gives it its name. The identity is that of the finished file.
@@ -45,7 +47,7 @@ impl Part {
         remove(ledger.journal.take());
         drop(ledger);
         // It has its name; whoever opens it now may lock it.
-        let _ = rustix::fs::flock(&*self.part.file, rustix::fs::FlockOperation::Unlock);
+        unlock(&self.part.file);
         FileIdentity::of_file(&finished).map_err(|cause| self.fault(&cause).into())
     }
 
@@ -124,7 +126,7 @@ impl Part {
     /// Whether the disk itself has what the piece must be.
     fn is_on_disk(&self, piece: PieceIndex, subtree: Option<Subtree>) -> bool {
         let Some(span) = self.manifest.layout().span(piece) else { return false };
-        forget(&self.part.file, span.start, span.end - span.start);
+        forget_cached(&self.part.file, span.start, span.end - span.start);
         let Some(found) = self.digest_in(&self.part.file, piece) else { return false };
         self.manifest.piece_hash(piece) == Some(&found.hash)
             && subtree.is_none_or(|said| said == found.subtree)
@@ -135,7 +137,7 @@ impl Part {
         let layout = self.manifest.layout();
         let span = layout.span(piece)?;
         let mut bytes = vec![0; (span.end - span.start) as usize];
-        file.read_exact_at(&mut bytes, span.start).ok()?;
+        read_exact_at(file, &mut bytes, span.start).ok()?;
         digests_of(&[(layout, piece, &bytes)]).pop()
     }
 }

@@ -1,18 +1,16 @@
 //! One download at a time writes to a part file: a lock on the file itself, or in the state folder where the file system
 //! has no locks.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
-
 use crate::driver::disk::fault_injection::{Call, Writing};
-use crate::driver::disk::journal::leads_to;
+use crate::platform::file_id::leads_to;
+use crate::platform::lock::{TryLock, outcome, try_lock};
+use crate::platform::open::{make_private_folder, private_without_links};
+use crate::platform::path_bytes::bytes_of;
 
 /// How often, and how far apart, a lock is tried for: a download that was just given up lets go within moments.
 pub(crate) const LOCK_TRIES: u32 = 20;
@@ -61,18 +59,11 @@ impl Lock {
         file: &File,
         (locks, writing): (Option<&Path>, &Writing),
     ) -> Result<Lock, NoLock> {
-        let allowed = writing.allow(Call::Lock).map_err(|cause| Errno::from_io_error(&cause));
-        let locked = match allowed {
-            Ok(()) => rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive),
-            Err(cause) => Err(cause.unwrap_or(Errno::IO)),
-        };
-        match locked {
-            Ok(()) => Ok(Lock::OnFile),
-            Err(Errno::WOULDBLOCK) => Err(NoLock::Held),
-            Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => {
-                locks.map_or(Ok(Lock::Nowhere), |locks| in_folder(locks, path))
-            }
-            Err(cause) => Err(NoLock::Failed(cause.into())),
+        let allowed = writing.allow(Call::Lock).map_err(TryLockError::Error);
+        match outcome(allowed.and_then(|()| file.try_lock())).map_err(NoLock::Failed)? {
+            TryLock::Locked => Ok(Lock::OnFile),
+            TryLock::Held => Err(NoLock::Held),
+            TryLock::Unsupported => locks.map_or(Ok(Lock::Nowhere), |locks| in_folder(locks, path)),
         }
     }
 }
@@ -80,19 +71,17 @@ impl Lock {
 /// A lock for `path` in the folder `locks`, which is made.
 fn in_folder(locks: &Path, path: &Path) -> Result<Lock, NoLock> {
     let failed = NoLock::Failed;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(locks).map_err(failed)?;
+    make_private_folder(locks).map_err(failed)?;
     // One name for one file, by whatever path it is reached.
     let whole = path.parent().and_then(|folder| folder.canonicalize().ok()).unwrap_or_default();
     let whole = whole.join(path.file_name().unwrap_or_default());
-    let path = locks.join(&blake3::hash(whole.as_os_str().as_bytes()).to_hex()[..32]);
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    let file = options.open(&path).map_err(failed)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) if leads_to(&path, &file) => Ok(Lock::Elsewhere(LockFile { path, file })),
-        Ok(()) | Err(Errno::WOULDBLOCK) => Err(NoLock::Held),
+    let path = locks.join(&blake3::hash(bytes_of(whole.as_os_str())).to_hex()[..32]);
+    let file = private_without_links().write(true).create(true).truncate(false).open(&path);
+    let file = file.map_err(failed)?;
+    match try_lock(&file).map_err(failed)? {
+        TryLock::Locked if leads_to(&path, &file) => Ok(Lock::Elsewhere(LockFile { path, file })),
+        TryLock::Locked | TryLock::Held => Err(NoLock::Held),
         // No locks there either.
-        Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => Ok(Lock::Nowhere),
-        Err(cause) => Err(failed(cause.into())),
+        TryLock::Unsupported => Ok(Lock::Nowhere),
     }
 }

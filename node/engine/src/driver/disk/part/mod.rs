@@ -16,7 +16,6 @@ pub(crate) mod working_files;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -32,7 +31,9 @@ use super::errors::{disk_error, error};
 use super::fault_injection::Writing;
 use super::hash::piece_hasher::{PieceDigest, Subtree};
 use super::journal::records::{Kept, Record};
-use super::journal::{Journal, JournalPlace, leads_to};
+use super::journal::{Journal, JournalPlace};
+use crate::platform::file_id::{is_unlinked, leads_to};
+use crate::platform::lock::unlock;
 
 /// After how much, or how long, written pieces are made durable.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +98,7 @@ impl Drop for PartFile {
     fn drop(&mut self) {
         if matches!(self.lock, Lock::OnFile) {
             // The mapping of a served part may keep the file open for longer; the lock ends here.
-            let _ = rustix::fs::flock(&*self.file, rustix::fs::FlockOperation::Unlock);
+            unlock(&self.file);
         }
     }
 }
@@ -217,7 +218,7 @@ impl Part {
     /// Holds while nobody has removed the file, replaced it or cut it short.
     fn check_ours(&self) -> Result<(), DiskError> {
         let now = self.part.file.metadata().map_err(|cause| self.fault(&cause))?;
-        if now.nlink() == 0 && self.part.name.is_some() {
+        if is_unlinked(&now) && self.part.name.is_some() {
             return Err(self.spoiled("was removed or replaced while it was written to"));
         }
         if now.len() != self.manifest.layout().length() {
@@ -375,18 +376,6 @@ impl Ledger {
             remove(self.journal.take());
         }
     }
-}
-
-/// Lets the system forget what it keeps in memory of a file's bytes, so that they are read from the disk.
-pub(crate) fn forget(file: &File, start: u64, length: u64) {
-    #[cfg(target_os = "linux")]
-    {
-        let length = std::num::NonZeroU64::new(length);
-        // Advice only: where it is not taken, memory answers, which is what everybody else would read too.
-        let _ = rustix::fs::fadvise(file, start, length, rustix::fs::Advice::DontNeed);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (file, start, length);
 }
 
 /// When the bytes of a file were last written to, by the file system's clock.

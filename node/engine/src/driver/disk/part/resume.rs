@@ -3,19 +3,19 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 
 use messages::{Layout, Manifest, PieceIndex};
 use riffle_core::Doubt;
 
-use crate::driver::disk::errors::is_passing;
 use crate::driver::disk::file_owner::Whose;
 use crate::driver::disk::hash::piece_hasher::piece_hash;
 use crate::driver::disk::journal::records::{JournalHeader, RECORD, Recovered, Said};
-use crate::driver::disk::journal::{FileNumber, number_of, open_regular_file};
+use crate::platform::error_kind::is_passing;
+use crate::platform::file_id::{FileNumber, bytes_changed, file_number};
+use crate::platform::file_io::{read_exact_at, written_runs};
+use crate::platform::open::open_regular_file;
 
 /// A part file may be touched this much after its journal and still be taken for what the journal describes.
 const CLOCK_SLACK: Duration = Duration::from_secs(2);
@@ -69,7 +69,13 @@ impl OldJournal {
         let is_itself = said.header.journal.is_of(&file);
         let is_proven = said.is_sealed && is_itself && whose(&found) == Whose::Ours;
         let is_all = found.len() <= most;
-        Ok(Some(OldJournal { said, written: modified(&found), number: number_of(&file), is_proven, is_all }))
+        Ok(Some(OldJournal {
+            said,
+            written: modified(&found),
+            number: file_number(&file),
+            is_proven,
+            is_all,
+        }))
     }
 
     /// Its header.
@@ -94,7 +100,7 @@ impl OldJournal {
         let is_there = |piece: PieceIndex| {
             let span = layout.span(piece).unwrap_or_default();
             let mut bytes = vec![0; (span.end - span.start) as usize];
-            let read = file.read_exact_at(&mut bytes, span.start);
+            let read = read_exact_at(file, &mut bytes, span.start);
             read.is_ok() && manifest.piece_hash(piece) == Some(&piece_hash(&bytes))
         };
         // The first is as good as any: of a file that is not ours none is there.
@@ -137,7 +143,7 @@ impl OldJournal {
 /// Those of `pieces` that are not all hole; and those that are meant to be zeros, as a hole is.
 fn may_be_there(file: &File, manifest: &Manifest, pieces: Vec<PieceIndex>) -> Vec<PieceIndex> {
     let layout = manifest.layout();
-    let Some(data) = data_of(file, layout.length()) else { return pieces };
+    let Some(data) = written_runs(file, layout.length()) else { return pieces };
     let mut zeros = Zeros::default();
     let mut data = data.into_iter().peekable();
     let mut there = Vec::new();
@@ -169,32 +175,8 @@ impl Zeros {
     }
 }
 
-/// The runs of a file into which something was written; `None` where the system does not tell.
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
-fn data_of(file: &File, length: u64) -> Option<Vec<Range<u64>>> {
-    use rustix::fs::{SeekFrom, seek};
-    let mut runs = Vec::new();
-    let mut at = 0;
-    while at < length {
-        let start = match seek(file, SeekFrom::Data(at)) {
-            Ok(start) => start,
-            Err(rustix::io::Errno::NXIO) => break,
-            Err(_) => return None,
-        };
-        let end = seek(file, SeekFrom::Hole(start)).ok().filter(|end| *end > start)?;
-        runs.push(start..end);
-        at = end;
-    }
-    Some(runs)
-}
-
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-fn data_of(_file: &File, _length: u64) -> Option<Vec<Range<u64>>> {
-    None
-}
-
 /// When the bytes of a file last changed, since the epoch.
 fn modified(metadata: &Metadata) -> Duration {
-    let nanos = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
-    Duration::new(u64::try_from(metadata.mtime()).unwrap_or(0), nanos)
+    let (seconds, nanos) = bytes_changed(metadata);
+    Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanos).unwrap_or(0))
 }

@@ -12,27 +12,29 @@
 //! can do that, and no journal.
 
 use std::cell::OnceCell;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use messages::Manifest;
 use riffle_core::{DiskError, DiskErrorKind, Doubt};
 
 use super::allocate::{check_room, full_or_else};
-use super::download_paths::{MAX_NUMBER, Place, WorkingNames, rename_apart};
+use super::download_paths::{MAX_NUMBER, Place, WorkingNames};
 use super::lock::{LOCK_PAUSE, LOCK_TRIES, Lock, NoLock};
 use super::resume::OldJournal;
 use super::unnamed_file::open_unnamed;
-use crate::driver::disk::errors::{disk_error, error, is_passing};
+use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::fault_injection::{Call, Writing};
-use crate::driver::disk::file_owner::{self, PRIVATE, Whose, is_ours};
+use crate::driver::disk::file_owner::{Whose, is_ours};
 use crate::driver::disk::journal::mac::JournalKey;
 use crate::driver::disk::journal::records::{FileMark, JournalHeader, Said};
-use crate::driver::disk::journal::{
-    self, FileNumber, Journal, JournalPlace, Pen, create_fresh, leads_to, number_of, open_regular_file,
-};
+use crate::driver::disk::journal::{self, Journal, JournalPlace, Pen, create_fresh};
+use crate::platform::error_kind::is_passing;
+use crate::platform::file_id::{FileNumber, is_same_file, leads_to};
+use crate::platform::open::{open_for_writing, open_regular_file, private_without_links};
+use crate::platform::permissions::{PRIVATE, set_mode};
+use crate::platform::rename::rename_no_replace;
 
 /// What a download needs to know to find or make its working files.
 pub(crate) struct Search<'a> {
@@ -257,10 +259,9 @@ impl Search<'_> {
     }
 
     fn take_up(&self, names: &WorkingNames, proven: &File, is_moved: bool) -> Result<WorkingFiles, Obstacle> {
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&names.part);
-        let file = opened.map_err(|cause| Obstacle::Failed(disk_error(&names.part, &cause)))?;
-        if !same_file(proven, &file) {
+        let file = open_for_writing(&names.part)
+            .map_err(|cause| Obstacle::Failed(disk_error(&names.part, &cause)))?;
+        if !is_same_file(proven, &file) {
             return Err(Obstacle::Changed);
         }
         let lock =
@@ -277,7 +278,7 @@ impl Search<'_> {
         if !is_as_seen || self.whose(&file) == Whose::Others {
             return Err(Obstacle::Changed);
         }
-        file_owner::set_mode(&file, PRIVATE);
+        set_mode(&file, PRIVATE);
         let place = JournalPlace { path: names.journal.clone(), over: current.number() };
         let (part, journal) = (Some(names.part.clone()), Some(place));
         Ok(WorkingFiles { file, part, journal, lock, found: Found::Before { journal: current, is_moved } })
@@ -310,7 +311,7 @@ impl Search<'_> {
         let made = Journal::create(&mut place, &header, &recovered.records(), self.pen());
         // The new journal first: after a crash in between both are found again.
         let Ok(made) = made else { return };
-        match rename_apart(&old.part, &new.part) {
+        match rename_no_replace(&old.part, &new.part) {
             Ok(()) => {
                 tracing::info!(from = %old.part.display(), to = %new.part.display(), "working files have names of their own now");
                 let _ = std::fs::remove_file(&old.journal);
@@ -363,14 +364,10 @@ fn is_empty(path: &Path) -> bool {
 
 /// Makes a file where there is none.
 fn create(part: &Path) -> Result<File, Obstacle> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true).mode(PRIVATE).custom_flags(libc::O_NOFOLLOW);
-    options.open(part).map_err(|cause| match cause.kind() {
-        io::ErrorKind::AlreadyExists => Obstacle::Changed,
-        _ => Obstacle::Failed(disk_error(part, &cause)),
+    private_without_links().read(true).write(true).create_new(true).open(part).map_err(|cause| {
+        match cause.kind() {
+            io::ErrorKind::AlreadyExists => Obstacle::Changed,
+            _ => Obstacle::Failed(disk_error(part, &cause)),
+        }
     })
-}
-
-fn same_file(one: &File, other: &File) -> bool {
-    number_of(one).is_some() && number_of(one) == number_of(other)
 }

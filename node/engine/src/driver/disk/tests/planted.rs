@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::foreign::unsealed;
 use super::*;
 use crate::driver::disk::fault_injection::{Call, Planned};
-use crate::driver::disk::file_owner::{mode_of_new_file, user};
 use crate::driver::disk::journal::records::{BootId, FileMark, Kept, Record};
+use crate::platform::permissions::{mode_of_new_file, user};
 
 const PIECES: u32 = 6;
 /// The piece that is not what a planted journal says.

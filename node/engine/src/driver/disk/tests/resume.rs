@@ -376,7 +376,8 @@ fn a_journal_that_names_more_than_once_is_read_to_its_last_word() {
     let record = |kept, piece| Record { kept, piece: PieceIndex(piece), subtree: [0; 32] };
     let records = [record(Kept::Written, 1), record(Kept::Doubtful, 1), record(Kept::Doubtful, 5)];
     let writing = crate::driver::disk::fault_injection::Writing::default();
-    let mut place = JournalPlace { over: journal::number_of(&fs::File::open(&path).unwrap()), path };
+    let mut place =
+        JournalPlace { over: crate::platform::file_id::file_number(&fs::File::open(&path).unwrap()), path };
     let pen = Pen { pieces: PIECES, writing: &writing, key: &key() };
     journal::Journal::create(&mut place, &header, &records, pen).unwrap();
     let (have, again) = bench.resumed(&manifest);
@@ -396,7 +397,10 @@ fn of_a_journal_that_is_too_long_to_be_read_nothing_is_believed() {
         // It is not there, and the last word says so.
         records.extend([record(Kept::Written, 1), record(Kept::Doubtful, 3)]);
         let writing = crate::driver::disk::fault_injection::Writing::default();
-        let mut place = JournalPlace { over: journal::number_of(&fs::File::open(&path).unwrap()), path };
+        let mut place = JournalPlace {
+            over: crate::platform::file_id::file_number(&fs::File::open(&path).unwrap()),
+            path,
+        };
         let pen = Pen { pieces: PIECES, writing: &writing, key: &key() };
         journal::Journal::create(&mut place, &header, &records, pen).unwrap();
         let (have, again) = bench.resumed(&manifest);

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use messages::node_to_node::Ping;
