@@ -1,4 +1,4 @@
-//! What the node lends to a part while it acts: the parts of one node share these and nothing else.
+//! What the parts of one node share: the node lends it to a part for one call, and the parts share nothing else.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -18,7 +18,7 @@ use crate::output::Output;
 use crate::status::Counters;
 use crate::transport::mtud::PathMtus;
 
-/// Lent for one call.
+/// The shared state, lent to a part for one call.
 pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
     pub(crate) settings: &'a NodeSettings,
@@ -27,8 +27,8 @@ pub(crate) struct Context<'a> {
     pub(crate) routes: &'a mut Routes,
     pub(crate) buffers: &'a mut Buffers,
     pub(crate) cookies: &'a mut Cookies,
-    pub(crate) paths: &'a mut PathMtus,
-    pub(crate) credit: &'a mut ReceiveBufferBudget,
+    pub(crate) path_mtus: &'a mut PathMtus,
+    pub(crate) receive_budget: &'a mut ReceiveBufferBudget,
     pub(crate) download_limit: &'a mut Limiter,
     pub(crate) upload_limit: &'a mut Limiter,
     pub(crate) counters: &'a mut Counters,
@@ -51,13 +51,13 @@ pub(crate) struct Gives {
     pub(crate) is_snubbed: bool,
 }
 
-/// Whose a conversation is.
+/// Which session a conversation number belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// A session of a download.
     Download(DownloadId, SessionKey),
-    /// A session that is served.
-    Owner,
+    /// A session in which this node is the owner.
+    Upload,
 }
 
 /// The numbers that this node has chosen for its conversations with other nodes: random, so that nobody who does not
@@ -77,12 +77,12 @@ impl Routes {
         }
     }
 
-    /// Whose `conversation` is.
+    /// Which session `conversation` belongs to.
     pub(crate) fn find(&self, conversation: Conversation) -> Option<Route> {
         self.0.get(&conversation).copied()
     }
 
-    /// Nobody answers to `conversation` any more.
+    /// `conversation` belongs to no session any more.
     pub(crate) fn close(&mut self, conversation: Conversation) {
         self.0.remove(&conversation);
     }
@@ -109,46 +109,47 @@ impl Cookies {
     }
 }
 
-/// Paths shorter than this fill a receive buffer before anything can be done about it.
-pub(crate) const NEAR: Duration = Duration::from_millis(2);
+/// A path with a shorter round-trip time is a local one: over it a receive buffer fills before anything can be done about
+/// that.
+pub(crate) const MAX_LOCAL_RTT: Duration = Duration::from_millis(2);
 
-/// What the socket's receive buffer holds, shared by all flows on paths so short that what is asked for may arrive all
-/// at once. Within it a loopback or a fast local network does not drop.
+/// What the socket's receive buffer holds, shared by all flows on local paths: over them everything that is asked for may
+/// arrive at once. Within this budget a loopback or a fast local network does not drop.
 #[derive(Debug)]
 pub(crate) struct ReceiveBufferBudget {
     limit: u32,
     used: u32,
-    /// Whether somebody would have asked for more, had there been room.
-    wanted: bool,
+    /// Whether a flow asked for less than it would have, because the budget was spent.
+    is_short: bool,
 }
 
 impl ReceiveBufferBudget {
-    /// A credit of `limit` bytes.
+    /// A budget of `limit` bytes.
     pub(crate) fn new(limit: u32) -> ReceiveBufferBudget {
-        ReceiveBufferBudget { limit, used: 0, wanted: false }
+        ReceiveBufferBudget { limit, used: 0, is_short: false }
     }
 
-    /// Starts a count anew: `used` bytes are outstanding on near paths.
-    pub(crate) fn recount(&mut self, used: u32) {
+    /// `used` bytes are outstanding on local paths now.
+    pub(crate) fn set_used(&mut self, used: u32) {
         self.used = used;
     }
 
-    /// Somebody would ask for more, if there were room.
-    pub(crate) fn want(&mut self) {
-        self.wanted = true;
+    /// A flow would have asked for more.
+    pub(crate) fn note_shortage(&mut self) {
+        self.is_short = true;
     }
 
-    /// Whether somebody wanted more and there is room now, once.
-    pub(crate) fn take_wanted(&mut self) -> bool {
-        self.room() > 0 && std::mem::take(&mut self.wanted)
+    /// Ends a shortage if bytes are available now. Whether it did.
+    pub(crate) fn end_shortage(&mut self) -> bool {
+        self.available() > 0 && std::mem::take(&mut self.is_short)
     }
 
-    /// Bytes that may still be asked for over a near path: one burst in any case, when nothing is under way.
-    pub(crate) fn room(&self) -> u32 {
+    /// Bytes that may still be asked for over a local path: one burst in any case while nothing is outstanding.
+    pub(crate) fn available(&self) -> u32 {
         if self.used == 0 { self.limit.max(MAX_BURST) } else { self.limit.saturating_sub(self.used) }
     }
 
-    /// Counts `bytes` that were asked for.
+    /// `bytes` were asked for over a local path.
     pub(crate) fn spend(&mut self, bytes: u32) {
         self.used = self.used.saturating_add(bytes);
     }

@@ -34,7 +34,9 @@ pub use event::{Event, Failure, SessionEnd, Share, Summary};
 pub use ids::{BufferId, DownloadId, SearchId, ShareId};
 pub use inquiry::{Inquiry, InquiryEnd, InquiryStep, Question};
 pub use node::{Identity, Node};
-pub use output::{BufferChange, Burst, BurstPart, Outgoing, Output, PingAmong, Place, Reason, Source, Wait};
+pub use output::{
+    BufferChange, Burst, BurstPart, Outgoing, Output, PingAmong, Placement, Reason, Source, Wait,
+};
 pub use status::{
     Counters, DownloadStatus, Holders, OwnerState, OwnerStatus, ShareStatus, Status, TrackerStanding,
     UploadStanding, UploadStatus,

@@ -185,7 +185,7 @@ impl Burst {
 /// A change of the driver's buffer pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BufferChange {
-    /// `buffer` is to have room for `length` bytes; what is in it does not matter.
+    /// `buffer` is to hold `length` bytes; its content does not matter.
     Allocate {
         /// The new buffer.
         buffer: BufferId,
@@ -199,9 +199,9 @@ pub enum BufferChange {
     },
 }
 
-/// Where the payload of a CHUNK belongs.
+/// Where the payload of a CHUNK is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Placement {
     /// The buffer.
     pub buffer: BufferId,
     /// Where the payload begins in it, in bytes. All of the payload fits.
@@ -233,27 +233,27 @@ impl Wait {
 pub enum Reason {
     /// Nothing is due.
     Idle,
-    /// The last poll stopped before everything was said, to let datagrams in.
-    MoreToSay,
+    /// The last poll stopped before everything was sent, so that datagrams can be received in between.
+    MoreToSend,
     /// A request to the tracker is to be repeated.
     TrackerRetry,
-    /// The next REGISTER.
+    /// The next REGISTER is due.
     Heartbeat,
     /// A download asks again who owns what it wants.
-    NeedAgain,
-    /// A person's patience ends.
-    Patience,
-    /// It is looked at whether a fast owner would sooner have what a slow one was asked for.
-    Relief,
-    /// A download says why it waits.
-    Tell,
-    /// A full disk is tried again.
+    NeedRetry,
+    /// A download or a search gives up.
+    Timeout,
+    /// A download looks whether a faster owner should have the ranges of a slow one.
+    Reassignment,
+    /// A download reports why it waits.
+    WaitReport,
+    /// Writing to a full disk is tried again.
     DiskRetry,
-    /// A download without owners leaves its buffers to another.
-    Yield,
+    /// A download without owners releases its buffers to other downloads.
+    BufferRelease,
     /// A HELLO is to be repeated.
     HelloRetry,
-    /// A burst may be lost.
+    /// A burst may be lost (RFC 9002 §6).
     LossTimer,
     /// An owner may have fallen silent.
     Snub,
@@ -262,19 +262,19 @@ pub enum Reason {
     /// The upload limit allows the next burst.
     UploadLimit,
     /// A session whose path lost too much may be sent the next burst.
-    Backstop,
+    CircuitBreaker,
     /// The download limit allows the next request.
     DownloadLimit,
-    /// A path may carry longer datagrams.
-    Probe,
+    /// Whether a path carries longer datagrams is to be probed (RFC 8899).
+    MtuProbe,
     /// An owner is to keep a session that is not used just now.
     KeepAlive,
     /// Received bytes are to be reported to the tracker.
     UpdateBatch,
-    /// What is new here is told, or a place may be another's.
-    Swarm,
+    /// New pieces are to be announced with HAVE, or an upload slot may change hands.
+    Rechoke,
     /// A session that nobody uses ends.
-    SessionIdle,
-    /// Leaving takes too long.
-    LeaveDeadline,
+    IdleTimeout,
+    /// EXIT is to be repeated, or leaving takes too long.
+    ExitDeadline,
 }

@@ -5,7 +5,7 @@ use messages::node_to_node::ByteRange;
 
 use crate::ids::BufferId;
 use crate::ids::SessionKey;
-use crate::output::Place;
+use crate::output::Placement;
 use crate::runs::Runs;
 
 /// Less than this is not worth sharing between two owners, in bytes.
@@ -118,7 +118,7 @@ impl Assembly {
     }
 
     /// The payload of a CHUNK that `session` sent: where it belongs, unless all of it is there already.
-    pub(crate) fn place(&mut self, session: SessionKey, offset: u32, length: u32) -> Option<Place> {
+    pub(crate) fn place(&mut self, session: SessionKey, offset: u32, length: u32) -> Option<Placement> {
         let run = offset..offset.checked_add(length).filter(|&end| end <= self.length)?;
         if self.only.is_some_and(|only| only != session) {
             return None;
@@ -141,7 +141,7 @@ impl Assembly {
             None => self.senders.push((session, Runs::of(run))),
         }
         self.senders.retain(|(_, runs)| !runs.is_empty());
-        Some(Place { buffer: self.buffer, offset })
+        Some(Placement { buffer: self.buffer, offset })
     }
 
     /// `range` did not arrive: it is to be asked for again, by `by` or by whoever comes first.

@@ -6,7 +6,7 @@ use messages::CHUNK_HEADER;
 use messages::limits::{BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM};
 use messages::node_to_node::Welcome;
 
-use crate::context::{Context, NEAR};
+use crate::context::{Context, MAX_LOCAL_RTT};
 use crate::transport::{Flow, FlowSettings};
 
 /// On a near path the first window need not be small: nothing but the receive buffer can overflow.
@@ -23,7 +23,7 @@ const LOCAL_BURSTS: u32 = 60;
 
 /// Whether a flow's path is so short that what is asked for may arrive all at once.
 pub(crate) fn is_local(flow: &Flow) -> bool {
-    flow.min_rtt().is_none_or(|rtt| rtt < NEAR)
+    flow.min_rtt().is_none_or(|rtt| rtt < MAX_LOCAL_RTT)
 }
 
 /// Bytes of payload in each CHUNK, and in one burst, of datagrams of `datagram` bytes. One burst is one send: no more segments and
@@ -39,8 +39,8 @@ pub(crate) fn burst_of(datagram: u16) -> (u16, u32) {
 /// is near.
 pub(crate) fn flow_settings(welcome: &Welcome, rtt: Duration, cx: &Context<'_>) -> FlowSettings {
     let network = &cx.settings.network;
-    let (segment, longest_burst) = burst_of(BASE_DATAGRAM as u16);
-    let (first_window, least_window, most_bursts) = if rtt < NEAR {
+    let (segment, max_burst) = burst_of(BASE_DATAGRAM as u16);
+    let (initial_window, min_window, max_bursts) = if rtt < MAX_LOCAL_RTT {
         (LOCAL_WINDOW, MIN_LOCAL_WINDOW, LOCAL_BURSTS)
     } else {
         (network.first_window.as_u64() as u32, 0, MAX_BURSTS)
@@ -48,10 +48,10 @@ pub(crate) fn flow_settings(welcome: &Welcome, rtt: Duration, cx: &Context<'_>) 
     let most = u32::try_from(network.session_window.as_u64()).unwrap_or(u32::MAX);
     FlowSettings {
         segment,
-        first_window,
-        least_window,
-        most_outstanding: most.min(welcome.max_outstanding).max(2 * u32::from(segment)),
-        longest_burst,
-        most_bursts,
+        initial_window,
+        min_window,
+        max_outstanding: most.min(welcome.max_outstanding).max(2 * u32::from(segment)),
+        max_burst,
+        max_bursts,
     }
 }

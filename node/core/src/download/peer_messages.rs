@@ -11,7 +11,7 @@ use super::{Describing, Download, Phase, REMEMBERED_SENDERS};
 use crate::context::Context;
 use crate::event::{Event, SessionEnd};
 use crate::ids::SessionKey;
-use crate::output::Place;
+use crate::output::Placement;
 use crate::transport::Arrival;
 
 /// For a pause that is no longer, what the owner was to give stays its own.
@@ -207,17 +207,17 @@ impl Download {
         header: &ChunkHeader,
         length: usize,
         cx: &mut Context<'_>,
-    ) -> Option<Place> {
+    ) -> Option<Placement> {
         let session = self.sessions.get_mut(&key)?;
         self.ready_set.mark(key);
         let arrival =
-            session.flow_mut().map_or(Arrival::Stranger, |flow| flow.handle_chunk(header, length, cx.now));
-        if arrival == Arrival::Stranger {
+            session.flow_mut().map_or(Arrival::Unexpected, |flow| flow.handle_chunk(header, length, cx.now));
+        if arrival == Arrival::Unexpected {
             cx.counters.unexpected += 1;
             return None;
         }
         let mut counts_again = false;
-        if arrival != Arrival::Again {
+        if arrival != Arrival::Duplicate {
             counts_again = session.is_suspect();
             session.on_chunk();
         }

@@ -62,7 +62,7 @@ impl Download {
             self.ready_set.plan(self.next_timer(cx));
         }
         // What was found out on the way is looked at at once.
-        let again = Wait { until: cx.now, reason: Reason::MoreToSay };
+        let again = Wait { until: cx.now, reason: Reason::MoreToSend };
         if self.ready_set.is_marked() { again } else { self.ready_set.wait() }
     }
 
@@ -162,33 +162,33 @@ impl Download {
     fn next_timer(&self, cx: &Context<'_>) -> Wait {
         let asks = self.wants_owners() && !self.has_enough_owners(cx.settings);
         let need = if asks { self.need.next_at() } else { Timestamp::NEVER };
-        let wait = Wait { until: need, reason: Reason::NeedAgain };
+        let wait = Wait { until: need, reason: Reason::NeedRetry };
         let timeout = self.timeout(cx.now).map_or(Timestamp::NEVER, |(until, _)| until);
-        let wait = wait.earlier(Wait { until: timeout, reason: Reason::Patience });
+        let wait = wait.earlier(Wait { until: timeout, reason: Reason::Timeout });
         let room = self.disk_full.as_ref().map_or(Timestamp::NEVER, DiskFull::again_at);
         let wait = wait.earlier(Wait { until: room, reason: Reason::DiskRetry });
         let late = self.manifest_late_at(cx.now).unwrap_or(Timestamp::NEVER);
         let wait = wait.earlier(Wait { until: late, reason: Reason::Snub });
-        let wait = wait.earlier(Wait { until: self.end_game_at(cx.now), reason: Reason::Relief });
-        let wait = wait.earlier(Wait { until: self.rotates_at(cx.now), reason: Reason::Relief });
+        let wait = wait.earlier(Wait { until: self.end_game_at(cx.now), reason: Reason::Reassignment });
+        let wait = wait.earlier(Wait { until: self.rotates_at(cx.now), reason: Reason::Reassignment });
         let (why, since) = self.accounting.waits.now();
         let unreported = !self.reported.as_ref().is_some_and(|told| why.is_still(told));
         let tell = if unreported { since + TELL_AFTER } else { Timestamp::NEVER };
-        let wait = wait.earlier(Wait { until: tell, reason: Reason::Tell });
+        let wait = wait.earlier(Wait { until: tell, reason: Reason::WaitReport });
         let silence = if cx.now < self.reachability.report_at() && self.wants_owners() {
             self.reachability.report_at()
         } else {
             Timestamp::NEVER
         };
-        let wait = wait.earlier(Wait { until: silence, reason: Reason::Tell });
+        let wait = wait.earlier(Wait { until: silence, reason: Reason::WaitReport });
         let looks = if self.wants_owners() { self.reachability.probe_at() } else { Timestamp::NEVER };
         let looks = looks.max(self.short_path.next_at());
-        let wait = wait.earlier(Wait { until: looks, reason: Reason::Tell });
+        let wait = wait.earlier(Wait { until: looks, reason: Reason::WaitReport });
         let yields = matches!(&self.phase, Phase::Fetching(fetch) if fetch.has_begun())
             && cx.buffers.are_wanted()
             && !self.sessions.values().any(Session::is_unchoked);
         let yields = if yields { self.willing_at + KEEPS_BUFFERS } else { Timestamp::NEVER };
-        let wait = wait.earlier(Wait { until: yields, reason: Reason::Yield });
+        let wait = wait.earlier(Wait { until: yields, reason: Reason::BufferRelease });
         if !self.wants_owners() || !self.wants_sessions(cx) {
             return wait;
         }

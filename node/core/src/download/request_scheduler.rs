@@ -60,7 +60,7 @@ impl Download {
             };
             let Some(range) = range else {
                 if let Some(flow) = session.flow_mut() {
-                    flow.on_nothing_to_ask();
+                    flow.on_app_limited();
                 }
                 batch.send(session, cx);
                 if let Phase::Fetching(fetch) = &self.phase
@@ -92,12 +92,12 @@ fn allowance(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
     if flow.ready_at() > cx.now {
         return Err(Wait { until: flow.ready_at(), reason: Reason::Pacing });
     }
-    let credit = if is_local(flow) { cx.credit.room() } else { u32::MAX };
+    let credit = if is_local(flow) { cx.receive_budget.available() } else { u32::MAX };
     // Whole segments, so that only a piece's end makes a short one; one at least, however low the limit.
     let segment = u32::from(flow.segment());
-    let window = flow.room();
+    let window = flow.window_available();
     if credit < window {
-        cx.credit.want();
+        cx.receive_budget.note_shortage();
     }
     let most = window.min(credit).min(cx.download_limit.burst().max(segment));
     if most < segment { Err(Wait::IDLE) } else { Ok(most - most % segment) }
@@ -124,7 +124,7 @@ impl Batch {
         let request = flow.ask(range, cx.now);
         cx.download_limit.spend(range.length());
         if local {
-            cx.credit.spend(range.length());
+            cx.receive_budget.spend(range.length());
         }
         if let Some((number, repeated)) = repeated
             && number.wrapping_add(1) == request

@@ -28,7 +28,7 @@ use crate::download::Download;
 use crate::event::Event;
 use crate::ids::{DownloadId, SearchId, ShareId};
 use crate::limiter::Limiter;
-use crate::output::{Output, Place};
+use crate::output::{Output, Placement};
 use crate::status::Counters;
 use crate::tracker_client::{NeedTicket, TrackerClient, TrackerReply};
 use crate::transport::mtud::PathMtus;
@@ -81,8 +81,8 @@ struct Shared {
     routes: Routes,
     buffers: Buffers,
     cookies: Cookies,
-    paths: PathMtus,
-    credit: ReceiveBufferBudget,
+    path_mtus: PathMtus,
+    receive_budget: ReceiveBufferBudget,
     download_limit: Limiter,
     upload_limit: Limiter,
     counters: Counters,
@@ -100,8 +100,8 @@ impl Shared {
             routes: &mut self.routes,
             buffers: &mut self.buffers,
             cookies: &mut self.cookies,
-            paths: &mut self.paths,
-            credit: &mut self.credit,
+            path_mtus: &mut self.path_mtus,
+            receive_budget: &mut self.receive_budget,
             download_limit: &mut self.download_limit,
             upload_limit: &mut self.upload_limit,
             counters: &mut self.counters,
@@ -127,8 +127,8 @@ impl Node {
             routes: Routes::default(),
             buffers: Buffers::new(settings.download.memory.as_u64()),
             cookies: Cookies::default(),
-            paths: PathMtus::new(settings.network.segment_size),
-            credit: ReceiveBufferBudget::new(socket_credit),
+            path_mtus: PathMtus::new(settings.network.segment_size),
+            receive_budget: ReceiveBufferBudget::new(socket_credit),
             download_limit: Limiter::new(settings.download.limit.rate().map(NonZeroU64::get), now),
             upload_limit: Limiter::new(settings.upload.limit.rate().map(NonZeroU64::get), now),
             counters: Counters::default(),
@@ -179,7 +179,7 @@ impl Node {
         header: &ChunkHeader,
         length: usize,
         now: Timestamp,
-    ) -> Option<Place> {
+    ) -> Option<Placement> {
         let Some(Route::Download(id, key)) = self.lent.routes.find(header.conversation) else {
             self.lent.counters.unexpected += 1;
             return None;
@@ -211,7 +211,7 @@ impl Node {
             return;
         }
         match cx.routes.find(conversation) {
-            Some(Route::Owner) => {
+            Some(Route::Upload) => {
                 self.owner.handle_message(from, conversation, message, cx);
                 self.introduce(now);
             }

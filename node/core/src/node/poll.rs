@@ -15,16 +15,16 @@ impl Node {
     /// Everything that is to be said now goes to `out`, whose former content is dropped; and when to come again.
     pub fn poll(&mut self, now: Timestamp, out: &mut Output) -> Wait {
         let near = self.downloads.values().map(Download::local_outstanding).fold(0, u32::saturating_add);
-        self.lent.credit.recount(near);
+        self.lent.receive_budget.set_used(near);
         let wanted = self.lent.buffers.are_wanted();
-        if self.lent.buffers.take_freed() | self.lent.credit.take_wanted() {
+        if self.lent.buffers.take_freed() | self.lent.receive_budget.end_shortage() {
             self.downloads.values_mut().for_each(Download::on_shared_change);
         }
         let mut wait = self.poll_downloads(now);
         if self.lent.buffers.are_wanted() && !wanted || self.lent.buffers.take_freed() {
             // Behind the back of who wants a buffer one came free, or behind the back of who has some they are wanted now.
             self.downloads.values_mut().for_each(Download::on_shared_change);
-            wait = Wait { until: now, reason: Reason::MoreToSay };
+            wait = Wait { until: now, reason: Reason::MoreToSend };
         }
         self.collect_completed(now);
         let cx = &mut self.lent.context(now);

@@ -289,7 +289,7 @@ impl TrackerClient {
         self.give_up_searches(cx);
         let Some(tracker) = self.tracker else {
             let until = self.searches.values().min().copied().unwrap_or(Timestamp::NEVER);
-            return Wait { until, reason: Reason::Patience };
+            return Wait { until, reason: Reason::Timeout };
         };
         self.notice_silence(tracker, cx);
         self.send_due(tracker, cx);
@@ -395,7 +395,7 @@ impl TrackerClient {
     fn next_timer(&self) -> Wait {
         if let Link::Leaving { until } = self.link {
             let due = self.exchanges.iter().map(|exchange| exchange.due).min().unwrap_or(until);
-            return Wait { until: due.min(until), reason: Reason::LeaveDeadline };
+            return Wait { until: due.min(until), reason: Reason::ExitDeadline };
         }
         let goes = |exchange: &&Exchange| !waits(self.link, self.cookie, &exchange.request);
         let retry = self.exchanges.iter().filter(goes).map(|exchange| exchange.due).min();
@@ -411,7 +411,7 @@ impl TrackerClient {
         retry
             .earlier(Wait { until: register, reason: Reason::Heartbeat })
             .earlier(Wait { until: update, reason: Reason::UpdateBatch })
-            .earlier(Wait { until: search, reason: Reason::Patience })
+            .earlier(Wait { until: search, reason: Reason::Timeout })
             .earlier(Wait { until: silence, reason: Reason::TrackerRetry })
     }
 }

@@ -11,20 +11,20 @@ use super::outstanding::Outstanding;
 /// The payload of a datagram of the base size: what is no longer proves nothing about longer ones.
 const BASE_SEGMENT: u16 = (BASE_DATAGRAM - CHUNK_HEADER) as u16;
 /// Long segments in a row of which none arrives, while what was asked for later does: at 20 % random loss one in 400,000,
-const MAX_LOST: u32 = 8;
+const BLACK_HOLE_SEGMENTS: u32 = 8;
 /// and bursts that they are of: one alone finds a queue full, and its short end may still fit (quinn's threshold).
-const MAX_BURSTS: u32 = 3;
+const BLACK_HOLE_BURSTS: u32 = 3;
 /// Or timeouts in a row: one is what the end of a window lost to a full queue looks like.
-const MAX_TIMEOUTS: u32 = 2;
+const BLACK_HOLE_TIMEOUTS: u32 = 2;
 
 /// What became of long segments lately.
 #[derive(Debug, Default)]
 pub(super) struct BlackHoleDetector {
     /// The latest segment that arrived and was long.
-    arrived: u64,
+    largest_arrived: u64,
     /// Bursts asked for since then that were overtaken and gave no long segment, and the segments that they lost.
-    bursts: u32,
-    lost: u32,
+    lost_bursts: u32,
+    lost_segments: u32,
     /// When the last long segments were asked for that are lost.
     asked_at: Option<Timestamp>,
     /// Timeouts since then that lost long segments.
@@ -35,15 +35,18 @@ impl BlackHoleDetector {
     /// A segment arrived, `length` bytes long.
     pub(super) fn on_arrived(&mut self, ordinal: u64, length: usize) {
         if length > usize::from(BASE_SEGMENT) {
-            *self = BlackHoleDetector { arrived: self.arrived.max(ordinal), ..BlackHoleDetector::default() };
+            *self = BlackHoleDetector {
+                largest_arrived: self.largest_arrived.max(ordinal),
+                ..BlackHoleDetector::default()
+            };
         }
     }
 
     /// So many bytes of `burst` were overtaken, and are lost.
     pub(super) fn on_overtaken(&mut self, burst: &Outstanding, bytes: u32) {
-        if bytes > 0 && burst.segment() > BASE_SEGMENT && burst.first_ordinal() > self.arrived {
-            self.bursts += 1;
-            self.lost += bytes.div_ceil(burst.segment().into());
+        if bytes > 0 && burst.segment() > BASE_SEGMENT && burst.first_ordinal() > self.largest_arrived {
+            self.lost_bursts += 1;
+            self.lost_segments += bytes.div_ceil(burst.segment().into());
             self.asked_at = self.asked_at.max(Some(burst.asked_at()));
         }
     }
@@ -58,12 +61,12 @@ impl BlackHoleDetector {
 
     /// When the last of so many long segments was asked for that there must be a reason for their loss; once.
     pub(super) fn take(&mut self) -> Option<Timestamp> {
-        let overtaken = self.bursts >= MAX_BURSTS && self.lost >= MAX_LOST;
-        if !overtaken && self.timeouts < MAX_TIMEOUTS {
+        let overtaken = self.lost_bursts >= BLACK_HOLE_BURSTS && self.lost_segments >= BLACK_HOLE_SEGMENTS;
+        if !overtaken && self.timeouts < BLACK_HOLE_TIMEOUTS {
             return None;
         }
         let asked_at = self.asked_at;
-        *self = BlackHoleDetector { arrived: self.arrived, ..BlackHoleDetector::default() };
+        *self = BlackHoleDetector { largest_arrived: self.largest_arrived, ..BlackHoleDetector::default() };
         asked_at
     }
 }

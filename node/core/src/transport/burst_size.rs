@@ -11,16 +11,16 @@ use messages::Timestamp;
 /// Shorter bursts have no end worth speaking of, in segments.
 const MIN_SEGMENTS: u32 = 2;
 /// The ends must have lost this many segments, and so many times what the beginnings lost: by chance that is one in 10^6.
-const EVIDENCE: u32 = 12;
-const RATIO: u32 = 4;
+const MIN_LOST_ENDS: u32 = 12;
+const ENDS_RATIO: u32 = 4;
 /// When this many were lost in all without being evidence, they count half.
-const FADES_AT: u32 = 64;
+const DECAY_AT: u32 = 64;
 /// A burst may be one segment longer after each time of this length without such losses.
-const LENGTHENS_AFTER: Duration = Duration::from_secs(1);
+const GROWTH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Segments of bursts that were lost, by where in it they were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Lost {
+pub(super) struct BurstLosses {
     pub(super) beginnings: u32,
     pub(super) ends: u32,
 }
@@ -29,41 +29,41 @@ pub(super) struct Lost {
 #[derive(Debug)]
 pub(super) struct BurstSize {
     /// In bytes; longer ones do harm. `None`: none that did is known.
-    longest: Option<u32>,
-    lost: Lost,
-    lengthens_at: Timestamp,
+    limit: Option<u32>,
+    lost: BurstLosses,
+    grows_at: Timestamp,
 }
 
 impl BurstSize {
     pub(super) fn new() -> BurstSize {
-        BurstSize { longest: None, lost: Lost::default(), lengthens_at: Timestamp::NEVER }
+        BurstSize { limit: None, lost: BurstLosses::default(), grows_at: Timestamp::NEVER }
     }
 
-    /// The longest burst, in bytes, where `most` is what a burst can be at all.
-    pub(super) fn longest(&self, segment: u32, most: u32) -> u32 {
-        self.longest.map_or(most, |longest| longest.max(MIN_SEGMENTS * segment).min(most))
+    /// The longest burst, in bytes, where `max` is what a burst can be at all.
+    pub(super) fn max_bytes(&self, segment: u32, max: u32) -> u32 {
+        self.limit.map_or(max, |limit| limit.max(MIN_SEGMENTS * segment).min(max))
     }
 
     /// Segments of bursts of about `burst` bytes were lost.
-    pub(super) fn on_lost(&mut self, lost: Lost, burst: u32, segment: u32, now: Timestamp) {
+    pub(super) fn on_lost(&mut self, lost: BurstLosses, burst: u32, segment: u32, now: Timestamp) {
         self.lost.beginnings += lost.beginnings;
         self.lost.ends += lost.ends;
-        if self.lost.ends >= EVIDENCE && self.lost.ends > RATIO * self.lost.beginnings {
-            self.longest = Some((burst / 2).max(MIN_SEGMENTS * segment));
-            self.lengthens_at = now + LENGTHENS_AFTER;
-            self.lost = Lost::default();
-        } else if self.lost.ends + self.lost.beginnings >= FADES_AT {
-            self.lost = Lost { beginnings: self.lost.beginnings / 2, ends: self.lost.ends / 2 };
+        if self.lost.ends >= MIN_LOST_ENDS && self.lost.ends > ENDS_RATIO * self.lost.beginnings {
+            self.limit = Some((burst / 2).max(MIN_SEGMENTS * segment));
+            self.grows_at = now + GROWTH_INTERVAL;
+            self.lost = BurstLosses::default();
+        } else if self.lost.ends + self.lost.beginnings >= DECAY_AT {
+            self.lost = BurstLosses { beginnings: self.lost.beginnings / 2, ends: self.lost.ends / 2 };
         }
     }
 
-    /// Time passes: what did harm once may be tried again, up to `most`.
-    pub(super) fn lengthen(&mut self, segment: u32, most: u32, now: Timestamp) {
-        if now < self.lengthens_at {
+    /// Time passes: what did harm once may be tried again, up to `max`.
+    pub(super) fn grow(&mut self, segment: u32, max: u32, now: Timestamp) {
+        if now < self.grows_at {
             return;
         }
-        self.longest = self.longest.map(|longest| longest + segment).filter(|&longest| longest < most);
-        self.lengthens_at = if self.longest.is_some() { now + LENGTHENS_AFTER } else { Timestamp::NEVER };
+        self.limit = self.limit.map(|limit| limit + segment).filter(|&limit| limit < max);
+        self.grows_at = if self.limit.is_some() { now + GROWTH_INTERVAL } else { Timestamp::NEVER };
     }
 }
 
@@ -80,22 +80,23 @@ mod tests {
 
     #[test]
     fn lost_ends_make_bursts_shorter_down_to_two_segments_and_time_makes_them_longer() {
-        let mut shape = BurstSize::new();
+        let mut burst_size = BurstSize::new();
         for _ in 0..8 {
-            let burst = shape.longest(SEGMENT, MAX);
-            shape.on_lost(Lost { beginnings: 0, ends: EVIDENCE }, burst, SEGMENT, after(1));
+            let burst = burst_size.max_bytes(SEGMENT, MAX);
+            burst_size.on_lost(BurstLosses { beginnings: 0, ends: MIN_LOST_ENDS }, burst, SEGMENT, after(1));
         }
-        assert_eq!(shape.longest(SEGMENT, MAX), 2 * SEGMENT);
-        shape.lengthen(SEGMENT, MAX, after(1));
-        assert_eq!(shape.longest(SEGMENT, MAX), 2 * SEGMENT);
-        (2..60).for_each(|second| shape.lengthen(SEGMENT, MAX, after(second)));
-        assert_eq!(shape.longest(SEGMENT, MAX), MAX);
+        assert_eq!(burst_size.max_bytes(SEGMENT, MAX), 2 * SEGMENT);
+        burst_size.grow(SEGMENT, MAX, after(1));
+        assert_eq!(burst_size.max_bytes(SEGMENT, MAX), 2 * SEGMENT);
+        (2..60).for_each(|second| burst_size.grow(SEGMENT, MAX, after(second)));
+        assert_eq!(burst_size.max_bytes(SEGMENT, MAX), MAX);
     }
 
     #[test]
     fn losses_all_over_a_burst_do_not() {
-        let mut shape = BurstSize::new();
-        (0..1000).for_each(|_| shape.on_lost(Lost { beginnings: 2, ends: 3 }, MAX, SEGMENT, after(1)));
-        assert_eq!(shape.longest(SEGMENT, MAX), MAX);
+        let mut burst_size = BurstSize::new();
+        (0..1000)
+            .for_each(|_| burst_size.on_lost(BurstLosses { beginnings: 2, ends: 3 }, MAX, SEGMENT, after(1)));
+        assert_eq!(burst_size.max_bytes(SEGMENT, MAX), MAX);
     }
 }

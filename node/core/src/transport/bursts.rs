@@ -6,7 +6,7 @@ use std::time::Duration;
 use messages::Timestamp;
 use messages::node_to_node::ByteRange;
 
-use super::burst_size::Lost;
+use super::burst_size::BurstLosses;
 use super::outstanding::Outstanding;
 
 /// Finished bursts are remembered for this many round trips, to tell late segments from strangers' ones.
@@ -125,11 +125,11 @@ impl Bursts {
             .map(move |(index, burst)| (first.wrapping_add(index as u32), burst.range()))
     }
 
-    /// Nothing is expected any more: what was is appended to `lost`, and `gone` is told of each burst of which anything was.
+    /// Nothing is expected any more: what was is appended to `lost`, and `on_lost` is told of each burst of which anything was.
     pub(super) fn give_up_everything(
         &mut self,
         lost: &mut Vec<ByteRange>,
-        mut gone: impl FnMut(&Outstanding),
+        mut on_lost: impl FnMut(&Outstanding),
     ) {
         let from = self.unfinished_from();
         for burst in self.bursts.range_mut(from..) {
@@ -137,21 +137,21 @@ impl Bursts {
             self.outstanding -= bytes;
             self.unfinished -= u32::from(bytes > 0);
             if bytes > 0 {
-                gone(burst);
+                on_lost(burst);
             }
         }
     }
 
     /// Gives up the segments before ordinal `before` of each burst that `due` says it is time for, appends them to
-    /// `lost`, and tells `gone` how many bytes of which burst they were. Where in their bursts they were.
+    /// `lost`, and tells `on_lost` how many bytes of which burst they were. Where in their bursts they were.
     pub(super) fn give_up_before(
         &mut self,
         before: u64,
         lost: &mut Vec<ByteRange>,
         mut due: impl FnMut(&mut Outstanding) -> bool,
-        mut gone: impl FnMut(&Outstanding, u32),
-    ) -> Lost {
-        let mut places = Lost::default();
+        mut on_lost: impl FnMut(&Outstanding, u32),
+    ) -> BurstLosses {
+        let mut losses = BurstLosses::default();
         let from = self.skip_finished();
         for burst in self.bursts.range_mut(from..) {
             if burst.first_ordinal() >= before {
@@ -160,15 +160,15 @@ impl Bursts {
             if burst.has_gap(before) && due(burst) {
                 let known = burst.given_up();
                 let bytes = burst.give_up(before, lost);
-                gone(burst, bytes);
+                on_lost(burst, bytes);
                 self.outstanding -= bytes;
                 self.unfinished -= u32::from(bytes > 0 && burst.is_finished());
-                let Lost { beginnings, ends } = burst.lost_since(known);
-                places.beginnings += beginnings;
-                places.ends += ends;
+                let BurstLosses { beginnings, ends } = burst.lost_since(known);
+                losses.beginnings += beginnings;
+                losses.ends += ends;
             }
         }
-        places
+        losses
     }
 
     /// Those of which something may still be expected, oldest first.

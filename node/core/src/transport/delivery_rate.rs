@@ -5,45 +5,51 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
-use super::outstanding::{Mark, Outstanding};
+use super::outstanding::{Outstanding, SendState};
 use crate::transport::bbr::Sample;
 
 /// What has arrived so far.
 #[derive(Debug)]
-pub(super) struct Delivery {
-    bytes: u64,
-    at: Timestamp,
+pub(super) struct DeliveryRateEstimator {
+    delivered: u64,
+    delivered_at: Timestamp,
     /// When the latest of it had been asked for.
-    asked_at: Timestamp,
+    delivered_asked_at: Timestamp,
     /// The round ends when a burst arrives that was asked for when this much had been delivered.
     round_ends: u64,
     /// What is asked for before this much is delivered was asked for too late to show what the path could do.
-    limited_until: u64,
+    app_limited_until: u64,
 }
 
-impl Delivery {
-    pub(super) fn new(now: Timestamp) -> Delivery {
-        Delivery { bytes: 0, at: now, asked_at: now, round_ends: 0, limited_until: 0 }
+impl DeliveryRateEstimator {
+    pub(super) fn new(now: Timestamp) -> DeliveryRateEstimator {
+        DeliveryRateEstimator {
+            delivered: 0,
+            delivered_at: now,
+            delivered_asked_at: now,
+            round_ends: 0,
+            app_limited_until: 0,
+        }
     }
 
     /// Something is asked for after everything had arrived: an idle time is not a slow one.
     pub(super) fn on_idle_ends(&mut self, now: Timestamp) {
-        (self.at, self.asked_at) = (now, now);
+        (self.delivered_at, self.delivered_asked_at) = (now, now);
     }
 
     /// There was room to ask, and nothing to ask for, with `outstanding` bytes on their way: until they are here, samples are
     /// lower bounds.
-    pub(super) fn on_nothing_to_ask(&mut self, outstanding: u32) {
-        self.limited_until = self.bytes + u64::from(outstanding).max(1);
+    pub(super) fn on_app_limited(&mut self, outstanding: u32) {
+        self.app_limited_until = self.delivered + u64::from(outstanding).max(1);
     }
 
     /// What is to be known of a burst that is asked for now.
-    pub(super) fn mark(&self) -> Mark {
-        Mark {
-            delivered: self.bytes,
-            delivered_at: self.at,
-            delivered_asked_at: self.asked_at,
-            limited: self.bytes < self.limited_until,
+    pub(super) fn send_state(&self) -> SendState {
+        SendState {
+            delivered: self.delivered,
+            delivered_at: self.delivered_at,
+            delivered_asked_at: self.delivered_asked_at,
+            is_app_limited: self.delivered < self.app_limited_until,
         }
     }
 
@@ -56,24 +62,24 @@ impl Delivery {
         min_rtt: Duration,
         now: Timestamp,
     ) -> Option<Sample> {
-        self.bytes += u64::from(bytes);
+        self.delivered += u64::from(bytes);
         let sample = tells.then(|| self.sample(burst, min_rtt, now));
-        self.at = now;
-        self.asked_at = self.asked_at.max(burst.asked_at());
+        self.delivered_at = now;
+        self.delivered_asked_at = self.delivered_asked_at.max(burst.asked_at());
         sample
     }
 
     fn sample(&mut self, burst: &Outstanding, min_rtt: Duration, now: Timestamp) -> Sample {
-        let Mark { delivered, delivered_at, delivered_asked_at, limited } = burst.mark;
+        let SendState { delivered, delivered_at, delivered_asked_at, is_app_limited } = burst.send_state;
         let round_ended = delivered >= self.round_ends;
         if round_ended {
-            self.round_ends = self.bytes;
+            self.round_ends = self.delivered;
         }
         // Nothing comes faster than it was asked for, whatever arrives in a lump. Over less than the lowest round-trip
         // time it is the burst's own clock that is measured, not the path's.
         let asked = burst.asked_at().since(delivered_asked_at);
         let span = now.since(delivered_at).max(asked).max(min_rtt).max(Duration::from_micros(1));
-        let rate = (u128::from(self.bytes - delivered) * 1_000_000_000 / span.as_nanos()) as u64;
-        Sample { rate, limited, round_ended }
+        let rate = (u128::from(self.delivered - delivered) * 1_000_000_000 / span.as_nanos()) as u64;
+        Sample { rate, limited: is_app_limited, round_ended }
     }
 }

@@ -2,7 +2,7 @@
 //! on while datagrams that are sent one by one arrive.
 //!
 //! ```text
-//!   Bursts ──8 in a row break──▶ Singles ──most of 16 arrive──▶ Again ──3 more break──▶ Broken
+//!   Bursts ──8 in a row break──▶ Singles ──most of 16 arrive──▶ Confirming ──3 more break──▶ Broken
 //!     ▲                             │ else                        │ one does not
 //!     ╰─────────────────────────────┴─────────────────────────────╯
 //! ```
@@ -16,48 +16,48 @@ use messages::Timestamp;
 use super::outstanding::Outstanding;
 
 /// Bursts in a row that break. What is no longer than that which arrived of them says nothing.
-const SUSPICIOUS: u32 = 8;
+const SUSPICIOUS_BURSTS: u32 = 8;
 /// Single segments that are asked for then,
 const SINGLES: u32 = 16;
 /// and how many of them have to arrive.
-const MAX_OF_THEM: u32 = 12;
+const MIN_ARRIVED_SINGLES: u32 = 12;
 /// Bursts that are asked for to make sure.
-const SURE: u32 = 3;
+const CONFIRMING_BURSTS: u32 = 3;
 
 /// What bursts did lately; what was asked for before `since` tells nothing any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GsoProbe {
-    Bursts { broken: Broken },
-    Singles { since: Timestamp, broken: Broken, arrived: u32, lost: u32 },
-    Again { since: Timestamp, broken: Broken },
+    Bursts { broken: BrokenBursts },
+    Singles { since: Timestamp, broken: BrokenBursts, arrived: u32, lost: u32 },
+    Confirming { since: Timestamp, broken: BrokenBursts },
     Broken,
 }
 
 /// Bursts that broke one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Broken {
+pub(super) struct BrokenBursts {
     count: u32,
     /// How many segments of the last one arrived.
     arrived: u32,
 }
 
-impl Broken {
+impl BrokenBursts {
     /// Nothing more is expected of `burst`.
-    fn and(self, burst: &Outstanding) -> Broken {
+    fn and(self, burst: &Outstanding) -> BrokenBursts {
         let (segments, arrived) = (burst.segments(), burst.arrived());
         let breaks = arrived < segments && burst.arrived_is_first();
         match breaks {
-            true if arrived == self.arrived => Broken { count: self.count + 1, arrived },
-            true => Broken { count: 1, arrived },
+            true if arrived == self.arrived => BrokenBursts { count: self.count + 1, arrived },
+            true => BrokenBursts { count: 1, arrived },
             false if segments <= self.arrived => self,
-            false => Broken::default(),
+            false => BrokenBursts::default(),
         }
     }
 }
 
 impl Default for GsoProbe {
     fn default() -> GsoProbe {
-        GsoProbe::Bursts { broken: Broken::default() }
+        GsoProbe::Bursts { broken: BrokenBursts::default() }
     }
 }
 
@@ -79,7 +79,7 @@ impl GsoProbe {
         let (is_single, asked_at) = (burst.segments() == 1, burst.asked_at());
         *self = match *self {
             GsoProbe::Bursts { broken } if !is_single => match broken.and(burst) {
-                broken if broken.count >= SUSPICIOUS => {
+                broken if broken.count >= SUSPICIOUS_BURSTS => {
                     GsoProbe::Singles { since: now, broken, arrived: 0, lost: 0 }
                 }
                 broken => GsoProbe::Bursts { broken },
@@ -87,16 +87,18 @@ impl GsoProbe {
             GsoProbe::Singles { since, broken, arrived, lost } if is_single && asked_at >= since => {
                 let (arrived, lost) = (arrived + burst.arrived(), lost + 1 - burst.arrived());
                 match arrived + lost >= SINGLES {
-                    true if arrived >= MAX_OF_THEM => GsoProbe::Again { since: now, broken },
+                    true if arrived >= MIN_ARRIVED_SINGLES => GsoProbe::Confirming { since: now, broken },
                     true => GsoProbe::default(),
                     false => GsoProbe::Singles { since, broken, arrived, lost },
                 }
             }
-            GsoProbe::Again { since, broken } if !is_single && asked_at >= since => match broken.and(burst) {
-                broken if broken.count >= SUSPICIOUS + SURE => GsoProbe::Broken,
-                Broken { count: 0, .. } => GsoProbe::default(),
-                broken => GsoProbe::Again { since, broken },
-            },
+            GsoProbe::Confirming { since, broken } if !is_single && asked_at >= since => {
+                match broken.and(burst) {
+                    broken if broken.count >= SUSPICIOUS_BURSTS + CONFIRMING_BURSTS => GsoProbe::Broken,
+                    BrokenBursts { count: 0, .. } => GsoProbe::default(),
+                    broken => GsoProbe::Confirming { since, broken },
+                }
+            }
             unchanged => unchanged,
         };
     }

@@ -5,91 +5,92 @@ use std::time::Duration;
 use messages::Timestamp;
 use messages::node_to_node::ByteRange;
 
-use super::burst_size::Lost;
+use super::burst_size::BurstLosses;
 use super::bursts::Bursts;
 use super::outstanding::Outstanding;
 
 /// A segment is taken for lost when this many that were asked for later have arrived (RFC 9002 §6.1.1).
-const THRESHOLD: u32 = 3;
+const PACKET_THRESHOLD: u32 = 3;
 /// Nor is more reordering than this waited for.
-const MAX_THRESHOLD: u32 = 64;
+const MAX_PACKET_THRESHOLD: u32 = 64;
 /// A path that reorders at all does so for this long at least.
-const MIN_PATIENCE: Duration = Duration::from_millis(1);
+const MIN_REORDERING_WINDOW: Duration = Duration::from_millis(1);
 
 /// So long after the last segment that came late both are halved, and again: paths change back too.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
+const DECAY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// When a gap is a loss.
 #[derive(Debug)]
 pub(super) struct LossDetection {
-    highest_arrived: u64,
-    threshold: u32,
+    largest_arrived: u64,
+    packet_threshold: u32,
     /// How long an overtaken segment may still come, once reordering was seen.
-    patience: Duration,
+    reordering_window: Duration,
     /// When both are halved, while they are more than they were at first.
-    halves_at: Timestamp,
+    decays_at: Timestamp,
 }
 
 impl LossDetection {
     pub(super) fn new() -> LossDetection {
         LossDetection {
-            highest_arrived: 0,
-            threshold: THRESHOLD,
-            patience: Duration::ZERO,
-            halves_at: Timestamp::NEVER,
+            largest_arrived: 0,
+            packet_threshold: PACKET_THRESHOLD,
+            reordering_window: Duration::ZERO,
+            decays_at: Timestamp::NEVER,
         }
     }
 
     /// The segment `ordinal` has arrived.
     pub(super) fn on_arrived(&mut self, ordinal: u64) {
-        self.highest_arrived = self.highest_arrived.max(ordinal);
+        self.largest_arrived = self.largest_arrived.max(ordinal);
     }
 
     /// A segment that was given up has arrived: it was not lost, so wait longer next time.
     pub(super) fn on_late(&mut self, min_rtt: Duration, smoothed: Duration, now: Timestamp) {
-        self.halves_at = now + FORGOTTEN_AFTER;
-        self.threshold = (self.threshold * 2).min(MAX_THRESHOLD);
-        let patience = (self.patience * 2).max(min_rtt / 4);
-        self.patience = patience.clamp(MIN_PATIENCE, smoothed.max(MIN_PATIENCE));
+        self.decays_at = now + DECAY_INTERVAL;
+        self.packet_threshold = (self.packet_threshold * 2).min(MAX_PACKET_THRESHOLD);
+        let reordering_window = (self.reordering_window * 2).max(min_rtt / 4);
+        self.reordering_window =
+            reordering_window.clamp(MIN_REORDERING_WINDOW, smoothed.max(MIN_REORDERING_WINDOW));
     }
 
-    /// Gives up what is lost by `now`, appends it to `lost`, and tells `gone` how many bytes of which burst it was. Where in
+    /// Gives up what is lost by `now`, appends it to `lost`, and tells `on_lost` how many bytes of which burst it was. Where in
     /// their bursts it was.
     pub(super) fn detect(
         &mut self,
         bursts: &mut Bursts,
         now: Timestamp,
         lost: &mut Vec<ByteRange>,
-        gone: impl FnMut(&Outstanding, u32),
-    ) -> Lost {
-        if now >= self.halves_at {
-            self.halve(now);
+        on_lost: impl FnMut(&Outstanding, u32),
+    ) -> BurstLosses {
+        if now >= self.decays_at {
+            self.decay(now);
         }
-        let due = |burst: &mut Outstanding| burst.overtaken(now, self.patience);
-        bursts.give_up_before(self.before(), lost, due, gone)
+        let due = |burst: &mut Outstanding| burst.overtaken(now, self.reordering_window);
+        bursts.give_up_before(self.lost_before(), lost, due, on_lost)
     }
 
-    fn halve(&mut self, now: Timestamp) {
-        self.threshold = (self.threshold / 2).max(THRESHOLD);
-        self.patience /= 2;
-        if self.patience < MIN_PATIENCE {
-            self.patience = Duration::ZERO;
+    fn decay(&mut self, now: Timestamp) {
+        self.packet_threshold = (self.packet_threshold / 2).max(PACKET_THRESHOLD);
+        self.reordering_window /= 2;
+        if self.reordering_window < MIN_REORDERING_WINDOW {
+            self.reordering_window = Duration::ZERO;
         }
-        let done = self.threshold == THRESHOLD && self.patience.is_zero();
-        self.halves_at = if done { Timestamp::NEVER } else { now + FORGOTTEN_AFTER };
+        let done = self.packet_threshold == PACKET_THRESHOLD && self.reordering_window.is_zero();
+        self.decays_at = if done { Timestamp::NEVER } else { now + DECAY_INTERVAL };
     }
 
     /// When [`LossDetection::detect`] finds something although nothing arrives.
     pub(super) fn next_at(&self, bursts: &Bursts) -> Option<Timestamp> {
-        let before = self.before();
+        let before = self.lost_before();
         let overtaken = bursts.open().take_while(|burst| burst.first_ordinal() < before);
         let waited_for = overtaken.filter(|burst| burst.has_gap(before));
         let since = waited_for.filter_map(Outstanding::overtaken_at).min()?;
-        Some(since + self.patience)
+        Some(since + self.reordering_window)
     }
 
     /// Gaps before this ordinal are overtaken.
-    fn before(&self) -> u64 {
-        self.highest_arrived.saturating_sub(u64::from(self.threshold) - 1)
+    fn lost_before(&self) -> u64 {
+        self.largest_arrived.saturating_sub(u64::from(self.packet_threshold) - 1)
     }
 }

@@ -34,7 +34,7 @@ use crate::transport::bbr::RateControl;
 use black_hole::BlackHoleDetector;
 use burst_size::BurstSize;
 use bursts::Bursts;
-use delivery_rate::Delivery;
+use delivery_rate::DeliveryRateEstimator;
 use gso_probe::GsoProbe;
 use loss::LossDetection;
 use outstanding::Outstanding;
@@ -47,9 +47,9 @@ pub(crate) enum Arrival {
     /// It was asked for and had not arrived; `late`: it had been given up.
     Asked { late: bool },
     /// It had arrived before.
-    Again,
+    Duplicate,
     /// It was never asked for, or is not what was asked for.
-    Stranger,
+    Unexpected,
 }
 
 /// What a flow may ask for.
@@ -58,15 +58,15 @@ pub(crate) struct FlowSettings {
     /// Bytes of payload in each CHUNK.
     pub(crate) segment: u16,
     /// Bytes that may be outstanding before anything is known.
-    pub(crate) first_window: u32,
+    pub(crate) initial_window: u32,
     /// Bytes that may be outstanding however slow the path is.
-    pub(crate) least_window: u32,
+    pub(crate) min_window: u32,
     /// Bytes that may ever be outstanding.
-    pub(crate) most_outstanding: u32,
+    pub(crate) max_outstanding: u32,
     /// Bytes that one burst may have.
-    pub(crate) longest_burst: u32,
+    pub(crate) max_burst: u32,
     /// Bursts that may be outstanding.
-    pub(crate) most_bursts: u32,
+    pub(crate) max_bursts: u32,
 }
 
 /// One path's outstanding bursts and their timing.
@@ -76,12 +76,12 @@ pub(crate) struct Flow {
     bursts: Bursts,
     loss: LossDetection,
     timing: Timing,
-    delivery: Delivery,
-    pacing: Pacer,
-    evidence: BlackHoleDetector,
-    wholeness: GsoProbe,
-    shape: BurstSize,
-    rate: RateControl,
+    delivery: DeliveryRateEstimator,
+    pacer: Pacer,
+    black_hole: BlackHoleDetector,
+    gso_probe: GsoProbe,
+    burst_size: BurstSize,
+    rate_control: RateControl,
 }
 
 impl Flow {
@@ -92,17 +92,17 @@ impl Flow {
         rtt: Option<Duration>,
         now: Timestamp,
     ) -> Flow {
-        let least = settings.least_window.max(4 * u32::from(settings.segment));
-        let mut rate = RateControl::new(
-            settings.first_window,
-            least,
-            settings.most_outstanding.max(least),
+        let min = settings.min_window.max(4 * u32::from(settings.segment));
+        let mut rate_control = RateControl::new(
+            settings.initial_window,
+            min,
+            settings.max_outstanding.max(min),
             first_request,
             now,
         );
         let mut timing = Timing::new(now);
         if let Some(rtt) = rtt {
-            rate.on_rtt(rtt, now);
+            rate_control.on_rtt(rtt, now);
             timing.on_answer(rtt, None, now);
         }
         Flow {
@@ -110,12 +110,12 @@ impl Flow {
             bursts: Bursts::new(first_request),
             loss: LossDetection::new(),
             timing,
-            delivery: Delivery::new(now),
-            pacing: Pacer::new(now),
-            evidence: BlackHoleDetector::default(),
-            wholeness: GsoProbe::default(),
-            shape: BurstSize::new(),
-            rate,
+            delivery: DeliveryRateEstimator::new(now),
+            pacer: Pacer::new(now),
+            black_hole: BlackHoleDetector::default(),
+            gso_probe: GsoProbe::default(),
+            burst_size: BurstSize::new(),
+            rate_control,
         }
     }
 
@@ -134,30 +134,30 @@ impl Flow {
         self.settings.segment
     }
 
-    /// From now on CHUNKs with `segment` bytes of payload are asked for, in bursts of up to `longest_burst` bytes. What is
+    /// From now on CHUNKs with `segment` bytes of payload are asked for, in bursts of up to `max_burst` bytes. What is
     /// under way keeps its size.
-    pub(crate) fn use_segments(&mut self, segment: u16, longest_burst: u32) {
-        (self.settings.segment, self.settings.longest_burst) = (segment, longest_burst);
+    pub(crate) fn use_segments(&mut self, segment: u16, max_burst: u32) {
+        (self.settings.segment, self.settings.max_burst) = (segment, max_burst);
     }
 
     /// When the last of the long segments was asked for of which none arrives any more, if that is so; told once.
-    pub(crate) fn take_vanished(&mut self) -> Option<Timestamp> {
-        self.evidence.take()
+    pub(crate) fn take_black_hole(&mut self) -> Option<Timestamp> {
+        self.black_hole.take()
     }
 
     /// Whether single segments are to be asked for, to see whether they arrive where bursts do not.
     pub(crate) fn wants_singles(&self) -> bool {
-        self.wholeness.wants_singles()
+        self.gso_probe.wants_singles()
     }
 
     /// From now on bursts are sent apart: how they fare is found out anew.
-    pub(crate) fn on_apart(&mut self) {
-        self.wholeness = GsoProbe::default();
+    pub(crate) fn on_no_gso(&mut self) {
+        self.gso_probe = GsoProbe::default();
     }
 
     /// Whether bursts do not arrive whole and single segments do.
     pub(crate) fn breaks_bursts(&self) -> bool {
-        self.wholeness == GsoProbe::Broken
+        self.gso_probe == GsoProbe::Broken
     }
 
     /// The smoothed round-trip time, owner's queue included.
@@ -167,12 +167,12 @@ impl Flow {
 
     /// The lowest round-trip time lately, owner's queue excluded.
     pub(crate) fn min_rtt(&self) -> Option<Duration> {
-        self.rate.min_rtt()
+        self.rate_control.min_rtt()
     }
 
     /// The path's rate as the model has it, in bytes a second; 0 before anything is known.
     pub(crate) fn rate(&self) -> u64 {
-        self.rate.rate()
+        self.rate_control.rate()
     }
 
     /// The timeout as it is after an arrival: what the path takes, not how often it failed.
@@ -181,30 +181,38 @@ impl Flow {
     }
 
     /// How long the next range may be, in bytes: 0 while the window is full. Whole segments, but for a piece's end.
-    pub(crate) fn room(&self) -> u32 {
+    pub(crate) fn window_available(&self) -> u32 {
         // However little the path takes, one segment can be on its way while the next is asked for.
-        let window = self.rate.window().max(2 * u32::from(self.settings.segment));
-        let room = window.saturating_sub(self.outstanding());
+        let window = self.rate_control.window().max(2 * u32::from(self.settings.segment));
+        let available = window.saturating_sub(self.outstanding());
         let burst = self.burst();
         // A burst that does not fit yet waits for room, so that a fast path is not asked in crumbs.
-        let crumb = room < burst && self.outstanding() > 0 && room < window / 4;
-        if crumb || self.bursts.unfinished() >= self.settings.most_bursts { 0 } else { burst.min(room) }
+        let is_too_little = available < burst && self.outstanding() > 0 && available < window / 4;
+        if is_too_little || self.bursts.unfinished() >= self.settings.max_bursts {
+            0
+        } else {
+            burst.min(available)
+        }
     }
 
     /// How long one burst should be, in bytes.
     fn burst(&self) -> u32 {
         let segment = u32::from(self.settings.segment);
-        self.pacing.burst(&self.rate, segment, self.shape.longest(segment, self.settings.longest_burst))
+        self.pacer.burst(
+            &self.rate_control,
+            segment,
+            self.burst_size.max_bytes(segment, self.settings.max_burst),
+        )
     }
 
     /// When the pacing allows the next range: now or before, if it does.
     pub(crate) fn ready_at(&self) -> Timestamp {
-        self.pacing.next_at()
+        self.pacer.next_at()
     }
 
     /// There was room to ask, and nothing to ask for: rate samples are lower bounds until the window fills again.
-    pub(crate) fn on_nothing_to_ask(&mut self) {
-        self.delivery.on_nothing_to_ask(self.bursts.outstanding());
+    pub(crate) fn on_app_limited(&mut self) {
+        self.delivery.on_app_limited(self.bursts.outstanding());
     }
 
     /// `range` is asked for now; its request number.
@@ -214,8 +222,8 @@ impl Flow {
             self.delivery.on_idle_ends(now);
         }
         let burst = Outstanding::new(range, self.settings.segment, self.bursts.next_ordinal(), now);
-        let request = self.bursts.push(burst.marked(self.delivery.mark()));
-        self.pacing.on_asked(range.length(), &self.rate, now);
+        let request = self.bursts.push(burst.with_send_state(self.delivery.send_state()));
+        self.pacer.on_asked(range.length(), &self.rate_control, now);
         request
     }
 
@@ -231,7 +239,7 @@ impl Flow {
     /// A CHUNK of this session arrived, with `length` bytes of payload.
     pub(crate) fn handle_chunk(&mut self, header: &ChunkHeader, length: usize, now: Timestamp) -> Arrival {
         let Some(burst) = self.bursts.get_mut(header.request) else {
-            return Arrival::Stranger;
+            return Arrival::Unexpected;
         };
         let arrival = burst.handle_segment(header, length);
         let Arrival::Asked { late } = arrival else {
@@ -241,9 +249,9 @@ impl Flow {
         let (asked_at, ordinal, finished) =
             (burst.asked_at(), burst.ordinal(header.index), burst.is_finished());
         if late {
-            self.wholeness.on_late();
+            self.gso_probe.on_late();
         } else if finished {
-            self.wholeness.on_finished(burst, now);
+            self.gso_probe.on_finished(burst, now);
         }
         self.timing.on_arrived(now);
         // Late ones too: each request has its own number, so it is clear which one is answered.
@@ -253,23 +261,23 @@ impl Flow {
             // A longer hold than can be told may be any.
             let told = (header.hold < u16::MAX).then_some(hold);
             self.timing.on_answer(if told.is_some() { path } else { path + hold }, told, now);
-            self.rate.on_rtt(path.max(Duration::from_micros(1)), now);
+            self.rate_control.on_rtt(path.max(Duration::from_micros(1)), now);
         }
-        let min_rtt = self.rate.min_rtt().unwrap_or_default();
+        let min_rtt = self.rate_control.min_rtt().unwrap_or_default();
         // Of what came late it is not known when it was sent.
         let tells = !late && burst.tells_rate(header.index);
         let sample = self.delivery.on_arrived(bytes, burst, tells, min_rtt, now);
         if late {
             self.loss.on_late(min_rtt, self.timing.smoothed().unwrap_or_default(), now);
-            self.rate.on_late(bytes);
+            self.rate_control.on_late(bytes);
         } else {
             self.bursts.on_arrived(bytes, finished);
         }
         self.loss.on_arrived(ordinal);
-        self.evidence.on_arrived(ordinal, length);
-        self.rate.on_delivered(bytes, self.bursts.outstanding());
+        self.black_hole.on_arrived(ordinal, length);
+        self.rate_control.on_delivered(bytes, self.bursts.outstanding());
         if let Some(sample) = sample {
-            self.rate.on_sample(sample, self.bursts.outstanding(), now);
+            self.rate_control.on_sample(sample, self.bursts.outstanding(), now);
         }
         Arrival::Asked { late }
     }
@@ -277,7 +285,7 @@ impl Flow {
     /// The owner will not answer `request`: its range, and how many bytes of it were still expected; `None` when none
     /// were.
     pub(crate) fn give_up(&mut self, request: u32) -> Option<(ByteRange, u32)> {
-        self.rate.on_refused();
+        self.rate_control.on_refused();
         self.bursts.give_up(request)
     }
 
@@ -285,7 +293,7 @@ impl Flow {
     pub(crate) fn take_back(&mut self, request: u32) -> Option<(ByteRange, u32)> {
         let taken = self.bursts.give_up(request);
         // What was not sent does not show how fast the path is.
-        self.delivery.on_nothing_to_ask(self.bursts.outstanding());
+        self.delivery.on_app_limited(self.bursts.outstanding());
         taken
     }
 
@@ -295,7 +303,7 @@ impl Flow {
         let withdrawn = self.bursts.withdraw(|range| unwanted(range.piece()));
         if withdrawn.1 > 0 {
             // What was not sent does not show how fast the path is.
-            self.delivery.on_nothing_to_ask(self.bursts.outstanding());
+            self.delivery.on_app_limited(self.bursts.outstanding());
         }
         withdrawn
     }
@@ -313,29 +321,29 @@ impl Flow {
     /// Finds what is lost by `now`, and appends it to `lost`. Whether the whole window timed out.
     pub(crate) fn detect_loss(&mut self, now: Timestamp, lost: &mut Vec<ByteRange>) -> bool {
         let (known, segment) = (lost.len(), u32::from(self.settings.segment));
-        let (evidence, wholeness) = (&mut self.evidence, &mut self.wholeness);
-        let places = self.loss.detect(&mut self.bursts, now, lost, |burst, bytes| {
-            evidence.on_overtaken(burst, bytes);
+        let (black_hole, gso_probe) = (&mut self.black_hole, &mut self.gso_probe);
+        let losses = self.loss.detect(&mut self.bursts, now, lost, |burst, bytes| {
+            black_hole.on_overtaken(burst, bytes);
             if bytes > 0 && burst.is_finished() {
-                wholeness.on_finished(burst, now);
+                gso_probe.on_finished(burst, now);
             }
         });
         if lost.len() > known {
-            lost[known..].iter().for_each(|range| self.rate.on_lost(range.length()));
-            if self.rate.is_settled() {
-                self.shape.on_lost(places, self.burst(), segment, now);
+            lost[known..].iter().for_each(|range| self.rate_control.on_lost(range.length()));
+            if self.rate_control.is_settled() {
+                self.burst_size.on_lost(losses, self.burst(), segment, now);
             }
         }
-        self.shape.lengthen(segment, self.settings.longest_burst, now);
+        self.burst_size.grow(segment, self.settings.max_burst, now);
         let timed_out = self.outstanding() > 0 && now >= self.timeout_at();
         if timed_out {
-            let wholeness = &mut self.wholeness;
-            self.bursts.give_up_everything(lost, |burst| wholeness.on_finished(burst, now));
+            let gso_probe = &mut self.gso_probe;
+            self.bursts.give_up_everything(lost, |burst| gso_probe.on_finished(burst, now));
             self.timing.on_timeout();
             if let Some((_, last)) = self.bursts.last() {
-                self.evidence.on_timeout(last.segment(), last.asked_at());
+                self.black_hole.on_timeout(last.segment(), last.asked_at());
             }
-            self.rate.on_timeout();
+            self.rate_control.on_timeout();
         }
         self.bursts.forget(self.timing.smoothed().unwrap_or_default(), now);
         timed_out

@@ -1,10 +1,12 @@
 //! One burst that was asked for: which of its segments arrived, and what was known when it was asked for.
 
+use std::time::Duration;
+
 use messages::node_to_node::ByteRange;
 use messages::{ChunkHeader, Timestamp};
 
 use super::Arrival;
-use super::burst_size::Lost;
+use super::burst_size::BurstLosses;
 
 /// One burst. At most 64 segments, so that a word has a bit for each.
 #[derive(Debug)]
@@ -20,18 +22,18 @@ pub(super) struct Outstanding {
     /// Since when later segments have overtaken it.
     overtaken_at: Option<Timestamp>,
     /// What the flow knew when it was asked for.
-    pub(super) mark: Mark,
+    pub(super) send_state: SendState,
 }
 
 /// What a flow had been delivered when a burst was asked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mark {
+pub(super) struct SendState {
     pub(super) delivered: u64,
     /// When the last of that arrived, and when it had been asked for.
     pub(super) delivered_at: Timestamp,
     pub(super) delivered_asked_at: Timestamp,
     /// Whether there was less to ask for than there could have been.
-    pub(super) limited: bool,
+    pub(super) is_app_limited: bool,
 }
 
 impl Outstanding {
@@ -44,13 +46,13 @@ impl Outstanding {
             arrived: 0,
             given_up: 0,
             overtaken_at: None,
-            mark: Mark::default(),
+            send_state: SendState::default(),
         }
     }
 
     /// The same, with what the flow knows.
-    pub(super) fn marked(self, mark: Mark) -> Outstanding {
-        Outstanding { mark, ..self }
+    pub(super) fn with_send_state(self, send_state: SendState) -> Outstanding {
+        Outstanding { send_state, ..self }
     }
 
     pub(super) fn range(&self) -> ByteRange {
@@ -116,12 +118,12 @@ impl Outstanding {
         (self.arrived | self.given_up) & bits != bits
     }
 
-    /// Where in it the segments were that have been given up since `before` said which had been.
-    pub(super) fn lost_since(&self, before: u64) -> Lost {
-        let fresh = self.given_up & !before;
+    /// Where in it the segments were that have been given up since `known` said which had been.
+    pub(super) fn lost_since(&self, known: u64) -> BurstLosses {
+        let fresh = self.given_up & !known;
         let half = self.segments() / 2;
         let beginning = (1u64 << half.min(63)) - 1;
-        Lost { beginnings: (fresh & beginning).count_ones(), ends: (fresh & !beginning).count_ones() }
+        BurstLosses { beginnings: (fresh & beginning).count_ones(), ends: (fresh & !beginning).count_ones() }
     }
 
     /// One bit for each segment that was given up.
@@ -134,25 +136,25 @@ impl Outstanding {
         self.overtaken_at
     }
 
-    /// It is overtaken now: whether it has been for `patience`.
-    pub(super) fn overtaken(&mut self, now: Timestamp, patience: std::time::Duration) -> bool {
+    /// It is overtaken now: whether it has been for `reordering_window`.
+    pub(super) fn overtaken(&mut self, now: Timestamp, reordering_window: Duration) -> bool {
         let since = *self.overtaken_at.get_or_insert(now);
-        now >= since + patience
+        now >= since + reordering_window
     }
 
     /// One segment: it must be exactly what was asked for.
     pub(super) fn handle_segment(&mut self, header: &ChunkHeader, length: usize) -> Arrival {
         let index = u32::from(header.index);
         if index >= self.segments() || header.piece != self.range.piece() {
-            return Arrival::Stranger;
+            return Arrival::Unexpected;
         }
         let (start, end) = self.span(index);
         if header.offset != start || length != (end - start) as usize {
-            return Arrival::Stranger;
+            return Arrival::Unexpected;
         }
         let bit = 1 << index;
         if self.arrived & bit != 0 {
-            return Arrival::Again;
+            return Arrival::Duplicate;
         }
         self.arrived |= bit;
         Arrival::Asked { late: self.given_up & bit != 0 }
@@ -266,10 +268,10 @@ mod tests {
                 } else if at >= count || what == 1 {
                     // No such segment, or not as it was asked for.
                     let wrong = header(range, index, start(at).wrapping_add(u32::from(what == 1)));
-                    prop_assert_eq!(burst.handle_segment(&wrong, segment.into()), Arrival::Stranger);
+                    prop_assert_eq!(burst.handle_segment(&wrong, segment.into()), Arrival::Unexpected);
                 } else {
                     let expected = match list[at] {
-                        Segment { arrived: true, .. } => Arrival::Again,
+                        Segment { arrived: true, .. } => Arrival::Duplicate,
                         Segment { given_up, .. } => Arrival::Asked { late: given_up },
                     };
                     let right = header(range, index, start(at));

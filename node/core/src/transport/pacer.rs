@@ -7,13 +7,13 @@ use messages::Timestamp;
 use crate::transport::bbr::RateControl;
 
 /// How much may be asked for at once although the pacing would spread it: what a coarse timer needs.
-const SLACK: Duration = Duration::from_millis(2);
+const MAX_BURSTINESS: Duration = Duration::from_millis(2);
 /// The pacing never holds the next range up for longer.
-const MAX_PACE: Duration = Duration::from_secs(1);
+const MAX_DELAY: Duration = Duration::from_secs(1);
 /// A burst lasts about this long at the path's rate (reference figures: 1.5 ms).
 const BURST_TIME: Duration = Duration::from_micros(1500);
 /// Before the rate is known, it is this part of the window.
-const WINDOW_PARTS: u32 = 16;
+const BURSTS_PER_WINDOW: u32 = 16;
 
 /// When the next range may be asked for.
 #[derive(Debug)]
@@ -32,24 +32,24 @@ impl Pacer {
     }
 
     /// How long one burst should be, in bytes: a few segments at least, for what each one costs.
-    pub(super) fn burst(&self, rate: &RateControl, segment: u32, longest: u32) -> u32 {
-        let burst = match rate.rate() {
-            0 => rate.window() / WINDOW_PARTS,
+    pub(super) fn burst(&self, rate_control: &RateControl, segment: u32, max: u32) -> u32 {
+        let burst = match rate_control.rate() {
+            0 => rate_control.window() / BURSTS_PER_WINDOW,
             rate => {
                 let bytes = u128::from(rate) * BURST_TIME.as_nanos() / 1_000_000_000;
                 u32::try_from(bytes).unwrap_or(u32::MAX)
             }
         };
-        burst.max(2 * segment).min(longest)
+        burst.max(2 * segment).min(max)
     }
 
     /// `bytes` are asked for now.
-    pub(super) fn on_asked(&mut self, bytes: u32, rate: &RateControl, now: Timestamp) {
-        let Some(rate) = rate.pacing() else {
+    pub(super) fn on_asked(&mut self, bytes: u32, rate_control: &RateControl, now: Timestamp) {
+        let Some(rate) = rate_control.pacing_rate() else {
             return;
         };
         let takes = Duration::from_nanos((u128::from(bytes) * 1_000_000_000 / u128::from(rate)) as u64);
         // A rate that is far too low is found out by asking, not by waiting.
-        self.next_at = (self.next_at.max(now - SLACK) + takes).min(now + MAX_PACE);
+        self.next_at = (self.next_at.max(now - MAX_BURSTINESS) + takes).min(now + MAX_DELAY);
     }
 }

@@ -19,8 +19,8 @@ pub(super) struct Rtt {
     smoothed: Option<Duration>,
     deviation: Duration,
     /// Whether the last sample was far beyond the timeout, and when one was believed.
-    surprised: bool,
-    surprised_at: Timestamp,
+    is_outlier: bool,
+    outlier_believed_at: Timestamp,
 }
 
 impl Rtt {
@@ -31,13 +31,13 @@ impl Rtt {
             // Answers that lay in a stopped process or behind a broken path, or that a stranger says again, tell how long
             // that took and not how long to wait for the next one: one alone is not believed, and all that come at once
             // are one. Where answers do take longer and longer, the timeout grows with each round trip.
-            let alone = !std::mem::replace(&mut self.surprised, true);
-            if self.smoothed.is_some() && (alone || now < self.surprised_at + expected) {
+            let is_alone = !std::mem::replace(&mut self.is_outlier, true);
+            if self.smoothed.is_some() && (is_alone || now < self.outlier_believed_at + expected) {
                 return;
             }
-            self.surprised_at = now;
+            self.outlier_believed_at = now;
         } else {
-            self.surprised = false;
+            self.is_outlier = false;
         }
         let sample = match self.smoothed {
             Some(_) => sample.min(2 * expected),

@@ -14,11 +14,11 @@ fn at(millis: u64) -> Timestamp {
 fn flow() -> Flow {
     let settings = FlowSettings {
         segment: SEGMENT,
-        first_window: 40_000,
-        least_window: 0,
-        most_outstanding: 1 << 20,
-        longest_burst: 60_000,
-        most_bursts: 8,
+        initial_window: 40_000,
+        min_window: 0,
+        max_outstanding: 1 << 20,
+        max_burst: 60_000,
+        max_bursts: 8,
     };
     Flow::new(settings, u32::MAX - 1, Some(Duration::from_millis(10)), at(0))
 }
@@ -55,7 +55,7 @@ fn everything_that_arrives_in_order_is_asked_for_once() {
     let request = flow.ask(asked, at(1));
     for index in 0..4 {
         assert_eq!(deliver(&mut flow, request, asked, index, at(11)), Arrival::Asked { late: false });
-        assert_eq!(deliver(&mut flow, request, asked, index, at(11)), Arrival::Again);
+        assert_eq!(deliver(&mut flow, request, asked, index, at(11)), Arrival::Duplicate);
     }
     assert_eq!(flow.outstanding(), 0);
     let mut lost = Vec::new();
@@ -76,7 +76,7 @@ fn what_is_there_is_taken_back_and_what_is_not_is_still_expected() {
     assert_eq!(flow.withdraw(|piece| piece == PieceIndex(0)), (vec![requests[0]], 2000));
     assert_eq!(flow.outstanding(), 2000);
     assert_eq!(flow.withdraw(|piece| piece == PieceIndex(0)), (vec![], 0), "once");
-    assert_eq!(deliver(&mut flow, requests[0], first, 1, at(12)), Arrival::Again, "as if it were there");
+    assert_eq!(deliver(&mut flow, requests[0], first, 1, at(12)), Arrival::Duplicate, "as if it were there");
     assert_eq!(deliver(&mut flow, requests[2], other, 0, at(12)), Arrival::Asked { late: false });
 }
 
@@ -157,7 +157,7 @@ fn what_was_never_asked_for_changes_nothing() {
         (segment(request, asked, 0).0, 999),
     ];
     for (header, length) in strangers {
-        assert_eq!(flow.handle_chunk(&header, length, at(2)), Arrival::Stranger, "{header:?}");
+        assert_eq!(flow.handle_chunk(&header, length, at(2)), Arrival::Unexpected, "{header:?}");
     }
     assert_eq!(flow.outstanding(), 3000);
 }
@@ -220,8 +220,8 @@ proptest! {
 fn no_more_bursts_are_outstanding_than_an_owner_may_be_asked_for() {
     let mut flow = flow();
     for burst in 0..8 {
-        assert!(flow.room() > 0, "{burst}");
+        assert!(flow.window_available() > 0, "{burst}");
         flow.ask(range(burst * 2 * u32::from(SEGMENT), 2 * u32::from(SEGMENT)), at(0));
     }
-    assert_eq!(flow.room(), 0, "however much the window leaves");
+    assert_eq!(flow.window_available(), 0, "however much the window leaves");
 }

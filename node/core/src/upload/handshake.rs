@@ -56,7 +56,7 @@ impl Uploads {
     ) -> Option<Conversation> {
         let host = Host::of(from);
         self.make_room(host, share, cx)?;
-        let ours = cx.routes.open(Route::Owner, cx.rng);
+        let ours = cx.routes.open(Route::Upload, cx.rng);
         let ends_at = cx.now + cx.settings.network.session_idle;
         self.sessions.insert(ours, UploadSession::new(from, share, hello, ends_at, cx.now));
         self.by_peer.insert((from, hello.conversation), ours);

@@ -279,7 +279,7 @@ impl Uploads {
         self.end_idle_sessions(cx);
         let next = self.deadlines.first().map_or(Timestamp::NEVER, |&(until, _)| until);
         let tended = self.tend(gives, cx);
-        self.send_bursts(cx).earlier(tended).earlier(Wait { until: next, reason: Reason::SessionIdle })
+        self.send_bursts(cx).earlier(tended).earlier(Wait { until: next, reason: Reason::IdleTimeout })
     }
 
     fn end_idle_sessions(&mut self, cx: &mut Context<'_>) {

@@ -87,7 +87,7 @@ impl Uploads {
         self.turns.wake(cx.now);
         for _ in 0..BURSTS_A_POLL {
             let Some(ours) = self.turns.first() else {
-                return Wait { until: self.turns.wake(cx.now), reason: Reason::Backstop };
+                return Wait { until: self.turns.wake(cx.now), reason: Reason::CircuitBreaker };
             };
             let ready = cx.upload_limit.ready_at(cx.now);
             if ready > cx.now {
@@ -95,7 +95,7 @@ impl Uploads {
             }
             self.take_turn(ours, cx);
         }
-        Wait { until: cx.now, reason: Reason::MoreToSay }
+        Wait { until: cx.now, reason: Reason::MoreToSend }
     }
 
     /// The first in turn sends one burst, and keeps its turn while it has bytes left in it.

@@ -41,7 +41,7 @@ impl Uploads {
                 }
             }
         }
-        Wait { until: next, reason: Reason::Swarm }
+        Wait { until: next, reason: Reason::Rechoke }
     }
 
     /// `who` has the pieces in `runs`: whoever was given them first has passed them on.

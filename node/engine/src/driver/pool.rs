@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use riffle_core::{BufferChange, BufferId, Place};
+use riffle_core::{BufferChange, BufferId, Placement};
 
 /// Freed memory is kept up to this many bytes in all: enough that a running download never asks the system again.
 const KEPT: usize = 32 << 20;
@@ -52,7 +52,7 @@ impl Pool {
     }
 
     /// Copies the payload of a CHUNK to its place.
-    pub(crate) fn write(&mut self, place: Place, payload: &[u8]) {
+    pub(crate) fn write(&mut self, place: Placement, payload: &[u8]) {
         let Some(Slot::Home(memory)) = self.buffers.get_mut(&place.buffer) else {
             debug_assert!(false, "{:?} is not here", place.buffer);
             return;
@@ -110,8 +110,8 @@ mod tests {
     fn payloads_stand_where_they_were_placed_and_survive_a_loan() {
         let mut pool = Pool::default();
         allocate(&mut pool, FIRST, 10);
-        pool.write(Place { buffer: FIRST, offset: 4 }, b"later");
-        pool.write(Place { buffer: FIRST, offset: 0 }, b"now ");
+        pool.write(Placement { buffer: FIRST, offset: 4 }, b"later");
+        pool.write(Placement { buffer: FIRST, offset: 0 }, b"now ");
         let memory = pool.lend(FIRST);
         assert_eq!(&memory[..9], b"now later");
         pool.put_back(FIRST, memory);

@@ -25,7 +25,7 @@ use crate::context::Context;
 use crate::disk::DiskRequest;
 use crate::ids::SessionKey;
 use crate::ids::{BufferId, DownloadId};
-use crate::output::Place;
+use crate::output::Placement;
 use parole::may_give;
 
 /// A session of which nothing is known is taken to be this fast, in bytes a second, when stretches are compared.
@@ -235,7 +235,7 @@ impl Pieces {
         piece: PieceIndex,
         offset: u32,
         length: u32,
-    ) -> Option<Place> {
+    ) -> Option<Placement> {
         let assembly = self.assemblies.get_mut(&piece.0)?;
         let refused = session.on_parole && assembly.only() != Some(session.key());
         if refused { None } else { assembly.place(session.key(), offset, length) }

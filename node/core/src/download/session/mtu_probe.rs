@@ -26,7 +26,7 @@ impl Session {
             && cx.now >= self.probe_at(cx).until
         {
             let (timeout, peer) = (established.flow.unbacked_timeout(), contact.peer);
-            if let Some(probe) = cx.paths.poll(peer, established.max_datagram, timeout, cx.rng, cx.now) {
+            if let Some(probe) = cx.path_mtus.poll(peer, established.max_datagram, timeout, cx.rng, cx.now) {
                 cx.send(peer, established.remote, &probe);
             }
         }
@@ -35,7 +35,7 @@ impl Session {
     /// When [`Session::poll_path`] has something to do.
     pub(crate) fn path_timer(&self, cx: &Context<'_>) -> Wait {
         let no_gso_at = self.established().map_or(Timestamp::NEVER, |open| open.no_gso.next_at());
-        self.probe_at(cx).earlier(Wait { until: no_gso_at, reason: Reason::Probe })
+        self.probe_at(cx).earlier(Wait { until: no_gso_at, reason: Reason::MtuProbe })
     }
 
     fn probe_at(&self, cx: &Context<'_>) -> Wait {
@@ -44,21 +44,21 @@ impl Session {
         if !is_worth || !may_probe {
             return Wait::IDLE;
         }
-        Wait { until: cx.paths.next_at(self.contact.peer), reason: Reason::Probe }
+        Wait { until: cx.path_mtus.next_at(self.contact.peer), reason: Reason::MtuProbe }
     }
 
     /// PROBED: a datagram of its size came over the path.
     pub(crate) fn handle_probed(&mut self, probed: Probed, cx: &mut Context<'_>) {
-        if cx.paths.on_probed(self.contact.peer, probed.id, probed.size.bytes()) {
+        if cx.path_mtus.on_probed(self.contact.peer, probed.id, probed.size.bytes()) {
             self.report_path_mtu(cx);
         }
     }
 
     /// Long datagrams of the flow may have vanished, all of them: then shorter ones are asked for.
     fn notice_black_hole(&mut self, cx: &mut Context<'_>) {
-        let vanished = self.flow_mut().and_then(|flow| flow.take_vanished());
+        let vanished = self.flow_mut().and_then(|flow| flow.take_black_hole());
         if let Some(asked_at) = vanished
-            && cx.paths.on_vanished(self.contact.peer, asked_at, cx.now)
+            && cx.path_mtus.on_vanished(self.contact.peer, asked_at, cx.now)
         {
             self.report_path_mtu(cx);
         }
@@ -68,7 +68,7 @@ impl Session {
     pub(crate) fn apply_path_mtu(&mut self, cx: &mut Context<'_>) {
         let peer = self.contact.peer;
         let limit = u16::try_from(cx.download_limit.burst()).unwrap_or(u16::MAX);
-        let path_mtu = cx.paths.datagram(peer, cx.now);
+        let path_mtu = cx.path_mtus.datagram(peer, cx.now);
         if let SessionState::Established(established) = &mut self.state {
             let datagram = path_mtu.min(established.max_datagram).min(limit).max(BASE);
             let (segment, longest_burst) = burst_of(datagram);
@@ -80,7 +80,7 @@ impl Session {
 
     fn report_path_mtu(&self, cx: &mut Context<'_>) {
         let (download, peer) = (self.contact.download, self.contact.peer);
-        let datagram = cx.paths.datagram(peer, cx.now);
+        let datagram = cx.path_mtus.datagram(peer, cx.now);
         cx.out.events.push(Event::PathCarries { download, peer, datagram });
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct NoGso {
 
 /// What HELLO asks `peer` for.
 pub(super) fn capabilities(peer: SocketAddr, cx: &Context<'_>) -> u32 {
-    if cx.paths.breaks_bursts(peer, cx.now) { APART | HINTS } else { HINTS }
+    if cx.path_mtus.breaks_bursts(peer, cx.now) { APART | HINTS } else { HINTS }
 }
 
 impl NoGso {
@@ -81,7 +81,7 @@ impl NoGso {
         if asked {
             self.is_granted = welcome.capabilities & APART != 0;
             if self.is_granted {
-                flow.on_apart();
+                flow.on_no_gso();
             }
             // Once is enough: who has not granted it does not know it.
             (self.tries, self.next_at) = (MAX_TRIES, Timestamp::NEVER);
@@ -93,9 +93,9 @@ impl NoGso {
 impl Established {
     /// Where bursts of the flow, or of another on the same path, do not arrive whole, the owner is asked to send them apart.
     pub(super) fn request_no_gso(&mut self, contact: &Contact, cx: &mut Context<'_>) {
-        let breaks_bursts = cx.paths.breaks_bursts(contact.peer, cx.now);
+        let breaks_bursts = cx.path_mtus.breaks_bursts(contact.peer, cx.now);
         if self.flow.breaks_bursts() && !self.no_gso.is_granted && !breaks_bursts {
-            cx.paths.on_broken(contact.peer, cx.now);
+            cx.path_mtus.on_broken(contact.peer, cx.now);
         }
         if self.is_unchoked() && !self.no_gso.is_granted && capabilities(contact.peer, cx) & APART != 0 {
             self.no_gso.poll(contact, cx);
@@ -114,6 +114,6 @@ impl Established {
         // It may be no matter of offload: what is granted and does not help changes nothing.
         self.flow.wants_singles()
             || self.flow.breaks_bursts()
-            || !self.no_gso.is_granted && cx.paths.breaks_bursts(peer, cx.now)
+            || !self.no_gso.is_granted && cx.path_mtus.breaks_bursts(peer, cx.now)
     }
 }

@@ -253,7 +253,7 @@ impl RateControl {
     }
 
     /// Bytes a second at which to ask, once a rate is known; `None`: as fast as the window lets.
-    pub(crate) fn pacing(&self) -> Option<u64> {
+    pub(crate) fn pacing_rate(&self) -> Option<u64> {
         if self.path.min_rtt().is_some_and(|rtt| rtt < CLOCKED_BY_ARRIVALS) {
             return None;
         }

@@ -14,7 +14,7 @@ use messages::node_to_node::Probe;
 use messages::{CHUNK_HEADER, Timestamp};
 use rand::rngs::StdRng;
 
-use search::Search;
+use search::MtuSearch;
 
 /// What every path is taken to carry.
 pub(crate) const BASE: u16 = BASE_DATAGRAM as u16;
@@ -35,22 +35,22 @@ pub(crate) const BASE: u16 = BASE_DATAGRAM as u16;
 /// fifth of the network thread and a tenth of all; beyond 9 KB nothing more is seen above the noise of a tenth, and each loss costs more.
 /// No datagram was lost in the receive buffer in any of these. In one of 212,992 bytes none was lost either, but for datagrams of 65,507 bytes
 /// of four owners: 3 in 3 GiB.
-const LONGEST: u16 = (CHUNK_HEADER + (16 << 10)) as u16;
+const DEFAULT_MAX_DATAGRAM: u16 = (CHUNK_HEADER + (16 << 10)) as u16;
 /// A path that was not used for this long is taken for another one: a host may have moved.
-const KEPT: Duration = Duration::from_secs(600);
+const PATH_LIFETIME: Duration = Duration::from_secs(600);
 
 /// The paths that this node fetches over, by the owner's address.
 #[derive(Debug)]
 pub(crate) struct PathMtus {
-    by_peer: BTreeMap<SocketAddr, Path>,
-    longest: u16,
+    by_peer: BTreeMap<SocketAddr, PathMtu>,
+    max_datagram: u16,
 }
 
 #[derive(Debug)]
-struct Path {
-    search: Search,
+struct PathMtu {
+    search: MtuSearch,
     /// Until then bursts are not tried on it.
-    apart_until: Timestamp,
+    no_gso_until: Timestamp,
     used_at: Timestamp,
 }
 
@@ -58,10 +58,14 @@ impl PathMtus {
     /// No more paths than this are kept.
     const MAX: usize = 1024;
 
-    /// Nothing is known; datagrams of up to `longest` bytes are asked for, 0: what is best.
-    pub(crate) fn new(longest: u16) -> PathMtus {
-        let longest = if longest == 0 { LONGEST } else { longest.clamp(BASE, MAX_DATAGRAM as u16) };
-        PathMtus { by_peer: BTreeMap::new(), longest }
+    /// Nothing is known; datagrams of up to `max_datagram` bytes are asked for, 0: what is best.
+    pub(crate) fn new(max_datagram: u16) -> PathMtus {
+        let max_datagram = if max_datagram == 0 {
+            DEFAULT_MAX_DATAGRAM
+        } else {
+            max_datagram.clamp(BASE, MAX_DATAGRAM as u16)
+        };
+        PathMtus { by_peer: BTreeMap::new(), max_datagram }
     }
 
     /// The longest datagram that is known to come from `peer`, which is used now.
@@ -69,34 +73,34 @@ impl PathMtus {
         let Some(path) = self.by_peer.get_mut(&peer) else {
             return BASE;
         };
-        if now.since(path.used_at) > KEPT {
-            *path = Path::new(peer, now);
+        if now.since(path.used_at) > PATH_LIFETIME {
+            *path = PathMtu::new(peer, now);
         }
         path.used_at = now;
         path.search.datagram()
     }
 
-    /// A session with `peer`, which sends datagrams of up to `most` bytes, goes on: what to ask it now, if anything.
+    /// A session with `peer`, which sends datagrams of up to `max` bytes, goes on: what to ask it now, if anything.
     /// An answer is expected within `timeout`.
     pub(crate) fn poll(
         &mut self,
         peer: SocketAddr,
-        most: u16,
+        max: u16,
         timeout: Duration,
         rng: &mut StdRng,
         now: Timestamp,
     ) -> Option<Probe> {
-        let most = most.min(self.longest);
-        if most <= BASE {
+        let max = max.min(self.max_datagram);
+        if max <= BASE {
             return None;
         }
-        self.used(peer, now).search.poll(most, timeout, rng, now)
+        self.use_path(peer, now).search.poll(max, timeout, rng, now)
     }
 
     /// When [`PathMtus::poll`] has something to ask of `peer`.
     pub(crate) fn next_at(&self, peer: SocketAddr) -> Timestamp {
         let known = self.by_peer.get(&peer);
-        if self.longest <= BASE {
+        if self.max_datagram <= BASE {
             Timestamp::NEVER
         } else {
             known.map_or(Timestamp::ZERO, |path| path.search.next_at())
@@ -105,29 +109,29 @@ impl PathMtus {
 
     /// `peer` sent PROBED: `size` bytes in one datagram, for the probe `id`. Whether a longer one is known of now.
     pub(crate) fn on_probed(&mut self, peer: SocketAddr, id: u32, size: u16) -> bool {
-        let longest = self.longest;
-        let path = self.by_peer.get_mut(&peer).filter(|_| size <= longest);
+        let max_datagram = self.max_datagram;
+        let path = self.by_peer.get_mut(&peer).filter(|_| size <= max_datagram);
         path.is_some_and(|path| path.search.on_probed(id, size))
     }
 
     /// Bursts from `peer` do not arrive whole, and single datagrams do.
     pub(crate) fn on_broken(&mut self, peer: SocketAddr, now: Timestamp) {
-        self.used(peer, now).apart_until = now + KEPT;
+        self.use_path(peer, now).no_gso_until = now + PATH_LIFETIME;
     }
 
     /// Whether bursts from `peer` are known not to arrive whole.
     pub(crate) fn breaks_bursts(&self, peer: SocketAddr, now: Timestamp) -> bool {
-        self.by_peer.get(&peer).is_some_and(|path| now < path.apart_until)
+        self.by_peer.get(&peer).is_some_and(|path| now < path.no_gso_until)
     }
 
-    fn used(&mut self, peer: SocketAddr, now: Timestamp) -> &mut Path {
+    fn use_path(&mut self, peer: SocketAddr, now: Timestamp) -> &mut PathMtu {
         if !self.by_peer.contains_key(&peer) && self.by_peer.len() >= PathMtus::MAX {
             // Any other will do: what is forgotten is found again.
             self.by_peer.pop_first();
         }
-        let path = self.by_peer.entry(peer).or_insert_with(|| Path::new(peer, now));
-        if now.since(path.used_at) > KEPT {
-            *path = Path::new(peer, now);
+        let path = self.by_peer.entry(peer).or_insert_with(|| PathMtu::new(peer, now));
+        if now.since(path.used_at) > PATH_LIFETIME {
+            *path = PathMtu::new(peer, now);
         }
         path.used_at = now;
         path
@@ -139,9 +143,9 @@ impl PathMtus {
     }
 }
 
-impl Path {
-    fn new(peer: SocketAddr, now: Timestamp) -> Path {
-        Path { search: Search::new(peer.is_ipv4(), now), apart_until: Timestamp::ZERO, used_at: now }
+impl PathMtu {
+    fn new(peer: SocketAddr, now: Timestamp) -> PathMtu {
+        PathMtu { search: MtuSearch::new(peer.is_ipv4(), now), no_gso_until: Timestamp::ZERO, used_at: now }
     }
 }
 

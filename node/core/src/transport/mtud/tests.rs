@@ -89,7 +89,7 @@ fn without_a_setting_no_more_is_asked_for_than_what_is_worth_it() {
     for mtu in [16_500, 65_535] {
         let mut scene = Scene::new(0);
         scene.run(at(10_000), mtu);
-        assert_eq!(scene.datagram(), LONGEST, "an MTU of {mtu}");
+        assert_eq!(scene.datagram(), DEFAULT_MAX_DATAGRAM, "an MTU of {mtu}");
     }
 }
 

@@ -155,7 +155,7 @@ impl Bench {
     fn store(&mut self, manifest: &Manifest, piece: u32, bytes: &[u8]) -> Result<(), StoreError> {
         let (buffer, length) = (BufferId(piece), bytes.len() as u32);
         self.pool.change(BufferChange::Allocate { buffer, length });
-        self.pool.write(riffle_core::Place { buffer, offset: 0 }, bytes);
+        self.pool.write(riffle_core::Placement { buffer, offset: 0 }, bytes);
         let expected = *manifest.piece_hash(PieceIndex(piece)).unwrap();
         let piece = PieceIndex(piece);
         self.ask(DiskRequest::Store { download: DOWNLOAD, piece, buffer, length, expected });
@@ -523,7 +523,7 @@ fn a_manifest_is_checked_and_its_buffer_comes_back() {
     let encoded = manifest.encode();
     let (buffer, length) = (BufferId(3), encoded.len() as u32);
     bench.pool.change(BufferChange::Allocate { buffer, length });
-    bench.pool.write(riffle_core::Place { buffer, offset: 0 }, &encoded);
+    bench.pool.write(riffle_core::Placement { buffer, offset: 0 }, &encoded);
     for (content, good) in [(manifest.content_id(), true), (ContentId::from_bytes([0; 32]), false)] {
         bench.ask(DiskRequest::CheckManifest { download: DOWNLOAD, buffer, length, content });
         let Completion::ManifestChecked { loan, result, .. } = bench.done() else { panic!("another result") };
