@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use messages::{ContentId, PieceIndex};
 use riffle_core::Doubt;
 
-use super::{BootId, FileMark, HEADER, JournalHeader, JournalKey, Kept, RECORD, Record, Recovered, Said};
+use super::{
+    BootId, Durability, FileMark, HEADER, JournalContents, JournalHeader, JournalKey, RECORD, Record,
+    Recovered,
+};
 
 const NOW: JournalHeader = JournalHeader {
     content: ContentId::from_bytes([7; 32]),
@@ -16,20 +19,22 @@ const NOW: JournalHeader = JournalHeader {
 };
 const PIECES: u32 = 20;
 /// Bytes of a script that make one record.
-const TOLD: usize = 3;
+const RECORD_SCRIPT: usize = 3;
 
 /// What is believed is what a naive reading says, and nothing when the part file itself is in doubt.
 pub(crate) fn hold(bytes: &[u8]) {
     let key = JournalKey::of_secret(&[1; 32]);
     for part in [None, Some(Doubt::Changed)] {
-        for said in [Said::read(bytes, PIECES, &key), Said::read_oldest(bytes, PIECES)] {
-            let Ok(said) = said else { continue };
-            assert!(said.told().count() <= PIECES as usize);
-            let recovered = said.recover(&NOW, part);
+        for contents in
+            [JournalContents::read(bytes, PIECES, &key), JournalContents::read_oldest(bytes, PIECES)]
+        {
+            let Ok(contents) = contents else { continue };
+            assert!(contents.listed_pieces().count() <= PIECES as usize);
+            let recovered = contents.recover(&NOW, part);
             is_sound(&recovered, part);
-            assert!(said.is_sealed || recovered.trusted.is_empty(), "what nobody has sealed is trusted");
+            assert!(contents.is_sealed || recovered.trusted.is_empty(), "what nobody has sealed is trusted");
         }
-        told(bytes, part, &key);
+        hold_records(bytes, part, &key);
     }
 }
 
@@ -52,14 +57,14 @@ fn is_sound(recovered: &Recovered, part: Option<Doubt>) {
 }
 
 /// A journal that `script` makes: its boot, where it is cut, and its records.
-fn told(script: &[u8], part: Option<Doubt>, key: &JournalKey) {
+fn hold_records(script: &[u8], part: Option<Doubt>, key: &JournalKey) {
     let Some((&[boot, cut, torn], rest)) = script.split_first_chunk::<3>() else { return };
     let same_boot = boot & 1 == 0;
     let boot = if same_boot { NOW.boot } else { BootId([4; 16]) };
     let mut bytes = Vec::new();
     let mut chain = JournalHeader { boot, ..NOW }.encode(&mut bytes, key);
     assert_eq!(bytes.len(), HEADER);
-    let (records, _) = rest.as_chunks::<TOLD>();
+    let (records, _) = rest.as_chunks::<RECORD_SCRIPT>();
     let records: Vec<Record> = records.iter().map(record).collect();
     records.iter().for_each(|record| record.encode(&mut bytes, &mut chain));
     assert_eq!(bytes.len(), HEADER + records.len() * RECORD);
@@ -68,48 +73,48 @@ fn told(script: &[u8], part: Option<Doubt>, key: &JournalKey) {
         bytes.truncate(whole.saturating_sub(cut.into()).max(HEADER));
     }
     let readable = (bytes.len() - HEADER) / RECORD;
-    let recover = |key| Said::read(&bytes, PIECES, key).expect("a header").recover(&NOW, part);
+    let recover = |key| JournalContents::read(&bytes, PIECES, key).expect("a header").recover(&NOW, part);
     let recovered = recover(key);
     is_sound(&recovered, part);
     let stranger = recover(&JournalKey::of_secret(&[2; 32]));
     assert_eq!(stranger, Recovered::nothing(PIECES, Doubt::Unsealed), "another's seal");
 
-    let mut said: BTreeMap<u32, Record> = BTreeMap::new();
+    let mut contents: BTreeMap<u32, Record> = BTreeMap::new();
     let mut damaged = !(bytes.len() - HEADER).is_multiple_of(RECORD);
     for record in &records[..readable] {
         if record.piece.0 >= PIECES {
             damaged = true;
             break;
         }
-        let before = said.get(&record.piece.0).map(|before| before.kept);
-        if !(before == Some(Kept::Durable) && record.kept == Kept::Written) {
-            said.insert(record.piece.0, *record);
+        let before = contents.get(&record.piece.0).map(|before| before.durability);
+        if !(before == Some(Durability::Durable) && record.durability == Durability::Written) {
+            contents.insert(record.piece.0, *record);
         }
     }
     let believed = |record: &&Record| {
         part.is_none()
-            && match record.kept {
-                Kept::Written => same_boot,
-                Kept::Durable => true,
-                Kept::Doubtful => false,
+            && match record.durability {
+                Durability::Written => same_boot,
+                Durability::Durable => true,
+                Durability::Doubtful => false,
             }
     };
     let trusted: Vec<_> =
-        said.values().filter(believed).map(|record| (record.piece, record.subtree)).collect();
+        contents.values().filter(believed).map(|record| (record.piece, record.subtree)).collect();
     assert_eq!(recovered.trusted, trusted);
-    assert_eq!(recovered.trusted.len() + recovered.doubtful.len(), said.len());
+    assert_eq!(recovered.trusted.len() + recovered.doubtful.len(), contents.len());
     let complete = same_boot && !damaged;
     assert!(!complete || recovered.unknown.is_empty());
-    assert!(complete || recovered.unknown.len() == PIECES as usize - said.len());
+    assert!(complete || recovered.unknown.len() == PIECES as usize - contents.len());
 }
 
-fn record(&[kept, piece, subtree]: &[u8; TOLD]) -> Record {
-    let kept = match kept % 3 {
-        0 => Kept::Written,
-        1 => Kept::Durable,
-        _ => Kept::Doubtful,
+fn record(&[durability, piece, subtree]: &[u8; RECORD_SCRIPT]) -> Record {
+    let durability = match durability % 3 {
+        0 => Durability::Written,
+        1 => Durability::Durable,
+        _ => Durability::Doubtful,
     };
     // One in eight is of no piece of the content.
     let piece = if piece >= 224 { PIECES + u32::from(piece) } else { u32::from(piece) % PIECES };
-    Record { kept, piece: PieceIndex(piece), subtree: [subtree; 32] }
+    Record { durability, piece: PieceIndex(piece), subtree: [subtree; 32] }
 }

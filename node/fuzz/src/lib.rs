@@ -32,7 +32,7 @@ mod piece_hasher {
     /// The BLAKE3 value of one piece, as the program has it.
     pub(crate) type Subtree = [u8; 32];
 }
-use records::{BootId, FileMark, HEADER, JournalHeader, Kept, RECORD, Record, Recovered, Said};
+use records::{BootId, Durability, FileMark, HEADER, JournalContents, JournalHeader, RECORD, Record, Recovered};
 use mac::JournalKey;
 
 // So is the prompt's word splitting.

@@ -124,7 +124,7 @@ fn log_download(event: &Event) {
             let (length, owners) = (summary.length, summary.shares.len());
             info!(%download, path = %path.display(), length, took_ms, owners, "download complete");
         }
-        Event::DownloadAccount { download, account, is_last } => tell_account(*download, account, *is_last),
+        Event::DownloadAccount { download, account, is_last } => log_account(*download, account, *is_last),
         // A person wanted it so, or the node leaves.
         Event::DownloadFailed { download, why: Failure::Cancelled } => info!(%download, "download cancelled"),
         Event::DownloadFailed { download, why } => warn!(%download, %why, "download failed"),
@@ -133,7 +133,7 @@ fn log_download(event: &Event) {
 }
 
 /// How a download went so far, or in all, in one line.
-fn tell_account(download: DownloadId, account: &Account, is_last: bool) {
+fn log_account(download: DownloadId, account: &Account, is_last: bool) {
     let Account { length, verified, fetched, rate, took, lost_bytes, duplicate_bytes, bad_pieces, .. } =
         account;
     let took_ms = took.as_millis() as u64;
@@ -175,7 +175,7 @@ pub(crate) fn log_command(command: &Command) {
             let (to, replace) = (order.destination.path().display(), order.replace);
             let DownloadTimeouts { tracker, nobody_shares, no_progress, disk_full } = &order.timeouts;
             let [tracker, unknown, stall, room] =
-                [tracker, nobody_shares, no_progress, disk_full].map(patience);
+                [tracker, nobody_shares, no_progress, disk_full].map(timeout_text);
             info!(
                 %download, wanted, %how, %to, replace,
                 wait_tracker = %tracker, wait_unknown = %unknown, wait_stall = %stall, wait_room = %room,
@@ -204,12 +204,12 @@ fn wanted(wanted: &Wanted) -> (String, &'static str) {
     }
 }
 
-fn patience(time: &Option<Duration>) -> String {
+fn timeout_text(time: &Option<Duration>) -> String {
     time.map_or_else(|| "for-ever".to_owned(), |time| format!("{}s", time.as_secs_f64()))
 }
 
 /// Logs what was counted in a node's life.
-pub(crate) fn log_counters(core: &Counters, shelf: &FileCacheCounters, transmit: &TransmitCounters) {
+pub(crate) fn log_counters(core: &Counters, file_cache: &FileCacheCounters, transmit: &TransmitCounters) {
     let Counters { undecodable, unexpected, duplicate_bytes, received_bytes, sent_bytes, lost_bytes, .. } =
         core;
     let Counters { cancelled, bad_pieces, unproven, .. } = core;
@@ -225,7 +225,7 @@ pub(crate) fn log_counters(core: &Counters, shelf: &FileCacheCounters, transmit:
         sent_bytes,
         "counted in all"
     );
-    let FileCacheCounters { waited, stalls, reopened, dropped } = shelf;
+    let FileCacheCounters { waited, stalls, reopened, dropped } = file_cache;
     info!(waited, stalls, reopened, dropped, "counted where files are read");
     let TransmitCounters { blocked, dropped, refused } = transmit;
     info!(blocked, dropped, refused, "counted where it is sent");
@@ -240,8 +240,8 @@ mod tests {
 
     use super::*;
 
-    /// What the log says when `speak` speaks, without the times.
-    fn logged(speak: impl FnOnce()) -> Vec<String> {
+    /// What the log says when `emit` speaks, without the times.
+    fn logged(emit: impl FnOnce()) -> Vec<String> {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = logs::LogSettings {
             folder: folder.path().to_owned(),
@@ -251,7 +251,7 @@ mod tests {
             also_stderr: false,
         };
         let (dispatch, guard) = logs::scoped(settings).expect("a log");
-        tracing::dispatcher::with_default(&dispatch, speak);
+        tracing::dispatcher::with_default(&dispatch, emit);
         drop(guard);
         let text = std::fs::read_to_string(folder.path().join("node.log")).expect("written");
         text.lines().filter_map(|line| line.split_once(' ')).map(|(_, line)| line.trim().to_owned()).collect()

@@ -33,7 +33,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::clock::Clock;
 pub use self::disk::HashCache;
-use self::disk::{Disk, KeyOfState, Results};
+use self::disk::{Disk, Results, StateKey};
 use self::limits::FileLimits;
 pub use self::limits::raise_open_files;
 use self::net::BoundSocket;
@@ -44,9 +44,9 @@ use self::pool::Pool;
 use self::serve::FileCache;
 
 /// How long the disk workers may take to finish what they are at.
-const WORKERS_PATIENCE: Duration = Duration::from_secs(5);
+const WORKERS_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long [`NodeHandle::stop`] waits in all.
-const STOP_PATIENCE: Duration = Duration::from_secs(8);
+const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What one node is started with.
 pub struct DriverSettings {
@@ -92,7 +92,7 @@ pub enum StartError {
 /// A running node. Dropping it stops the node without waiting for its threads.
 #[derive(Debug)]
 pub struct NodeHandle {
-    asks: mpsc::UnboundedSender<Request>,
+    requests: mpsc::UnboundedSender<Request>,
     address: SocketAddr,
     receive_buffer: usize,
     receive_buffer_asked: usize,
@@ -113,9 +113,10 @@ pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedRec
     let clock = Clock::start();
     let identity = identity(node).map_err(StartError::Threads)?;
     let bound = BoundSocket::bind_preferring(port, listen, &settings.network)?;
-    let (address, receive_buffer, credit) = (bound.address, bound.receive_buffer, bound.credit());
-    let (asks, asked) = mpsc::unbounded_channel();
-    let (events, happened) = mpsc::unbounded_channel();
+    let (address, receive_buffer, receive_budget) =
+        (bound.address, bound.receive_buffer, bound.receive_budget());
+    let (requests, request_queue) = mpsc::unbounded_channel();
+    let (events, event_queue) = mpsc::unbounded_channel();
     let (alive, ended) = channel();
     let (results, done) = Results::channel();
     let mut disk = Disk::start(&settings.disk, results.clone(), &log).map_err(StartError::Threads)?;
@@ -128,7 +129,7 @@ pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedRec
         disk.lock_in(&locks);
     }
     if let Some(path) = journal_key {
-        disk.seal_under(KeyOfState::at(path));
+        disk.seal_under(StateKey::at(path));
     }
     let state = UdpSocketState::new(UdpSockRef::from(&bound.socket))
         .map_err(|cause| StartError::Bind { address: listen, cause })?;
@@ -139,7 +140,7 @@ pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedRec
         UdpSocket::from_std(bound.socket.into()).map_err(StartError::Threads)?
     };
     let receive_buffer_asked = settings.network.receive_buffer.as_usize();
-    let node = Node::new(settings, &identity, tracker, credit, clock.now());
+    let node = Node::new(settings, &identity, tracker, receive_budget, clock.now());
     let run = move || {
         let _alive = alive;
         let mut thread = NetworkThread {
@@ -148,19 +149,19 @@ pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedRec
             socket,
             receiver: Receiver::new(bound.family),
             transmitter: Transmitter::new(state, bound.family),
-            shelf: FileCache::new(disk.queue().clone(), results, limits.shared),
+            file_cache: FileCache::new(disk.queue().clone(), results, limits.shared),
             pool: Pool::default(),
             disk,
-            asks: asked,
+            requests: request_queue,
             results: done,
             events,
         };
         let tracker = tracker.map(tracing::field::display);
-        tracing::info!(%address, tracker, receive_buffer, credit, "node started");
+        tracing::info!(%address, tracker, receive_buffer, receive_budget, "node started");
         let FileLimits { shared, hashed, parts } = limits;
         tracing::info!(shared, hashed, parts, "files that may be open");
         runtime.block_on(thread.run());
-        if !thread.disk.stop(WORKERS_PATIENCE) {
+        if !thread.disk.stop(WORKERS_STOP_TIMEOUT) {
             tracing::warn!("disk workers are still at work");
         }
         tracing::info!("node stopped");
@@ -170,7 +171,7 @@ pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedRec
         .spawn(move || tracing::dispatcher::with_default(&log, run))
         .map_err(StartError::Threads)?;
     let handle = NodeHandle {
-        asks,
+        requests,
         address,
         receive_buffer,
         receive_buffer_asked,
@@ -180,7 +181,7 @@ pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedRec
         thread,
         ended: Mutex::new(ended),
     };
-    Ok((handle, happened))
+    Ok((handle, event_queue))
 }
 
 /// Who this node is from now on: a later life has a larger epoch, and nobody can guess its secret.
@@ -195,7 +196,7 @@ fn identity(node: NodeId) -> io::Result<Identity> {
 impl NodeHandle {
     /// Hands a command to the node; nothing happens when it has ended.
     pub fn command(&self, command: Command) {
-        let _ = self.asks.send(Request::Command(command));
+        let _ = self.requests.send(Request::Command(command));
     }
 
     /// A picture of the node; `None` when it has ended.
@@ -206,7 +207,7 @@ impl NodeHandle {
     /// Asks for a picture of the node; none comes when it has ended.
     pub fn ask_for_status(&self) -> oneshot::Receiver<Status> {
         let (answer, picture) = oneshot::channel();
-        let _ = self.asks.send(Request::Status(answer));
+        let _ = self.requests.send(Request::Status(answer));
         picture
     }
 
@@ -237,10 +238,10 @@ impl NodeHandle {
 
     /// Ends the node and joins its threads, waiting a few seconds at most.
     pub fn stop(self) {
-        let _ = self.asks.send(Request::Stop);
+        let _ = self.requests.send(Request::Stop);
         // Nothing is ever sent: the channel ends with the thread.
         let ended = self.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if ended.recv_timeout(STOP_PATIENCE) == Err(RecvTimeoutError::Disconnected) {
+        if ended.recv_timeout(STOP_TIMEOUT) == Err(RecvTimeoutError::Disconnected) {
             // A panic of the thread was reported when it happened.
             let _ = self.thread.join();
         }

@@ -22,7 +22,7 @@ use super::pool::Pool;
 use super::serve::FileCache;
 
 /// Batches that are received in one turn: so much may pile up before the core answers.
-const BATCHES: usize = 2;
+const MAX_BATCHES: usize = 2;
 /// How often files are compared with what was announced, and written pieces made durable.
 const TICK: Duration = Duration::from_secs(1);
 /// The longest sleep, in case the core never wants to be woken.
@@ -47,10 +47,10 @@ pub(crate) struct NetworkThread {
     pub(crate) socket: UdpSocket,
     pub(crate) receiver: Receiver,
     pub(crate) transmitter: Transmitter,
-    pub(crate) shelf: FileCache,
+    pub(crate) file_cache: FileCache,
     pub(crate) pool: Pool,
     pub(crate) disk: Disk,
-    pub(crate) asks: mpsc::UnboundedReceiver<Request>,
+    pub(crate) requests: mpsc::UnboundedReceiver<Request>,
     pub(crate) results: mpsc::UnboundedReceiver<Completion>,
     pub(crate) events: mpsc::UnboundedSender<Event>,
 }
@@ -77,7 +77,7 @@ impl NetworkThread {
             let now = self.clock.now();
             if now >= next_tick {
                 next_tick = now + TICK;
-                self.shelf.tick();
+                self.file_cache.tick();
                 self.disk.tick();
             }
             if wait.until <= now {
@@ -90,7 +90,7 @@ impl NetworkThread {
                 break;
             }
         }
-        self.tell_counters();
+        self.log_counters();
     }
 
     async fn sleep(&mut self, until: Timestamp) -> ControlFlow<()> {
@@ -99,15 +99,15 @@ impl NetworkThread {
         let woken = tokio::select! {
             _ = self.socket.readable() => Woken::Socket,
             _ = self.socket.writable(), if self.transmitter.is_blocked() => Woken::Socket,
-            ask = self.asks.recv() => Woken::Request(ask),
-            done = self.results.recv() => Woken::Completion(done),
+            request = self.requests.recv() => Woken::Request(request),
+            completion = self.results.recv() => Woken::Completion(completion),
             () = tokio::time::sleep_until(until) => Woken::Time,
         };
         match woken {
-            Woken::Request(Some(ask)) => self.on_ask(ask),
+            Woken::Request(Some(request)) => self.on_request(request),
             Woken::Request(None) => ControlFlow::Break(()),
-            Woken::Completion(Some(done)) => {
-                self.on_done(done);
+            Woken::Completion(Some(completion)) => {
+                self.on_completion(completion);
                 ControlFlow::Continue(())
             }
             Woken::Completion(None) | Woken::Socket | Woken::Time => ControlFlow::Continue(()),
@@ -115,7 +115,7 @@ impl NetworkThread {
     }
 
     fn receive(&mut self) {
-        for _ in 0..BATCHES {
+        for _ in 0..MAX_BATCHES {
             match self.receiver.receive(&self.socket, self.transmitter.state()) {
                 Ok(()) => {}
                 Err(cause) if cause.kind() == std::io::ErrorKind::WouldBlock => return,
@@ -141,13 +141,13 @@ impl NetworkThread {
     }
 
     fn drain_inputs(&mut self) -> ControlFlow<()> {
-        while let Ok(done) = self.results.try_recv() {
-            self.on_done(done);
+        while let Ok(completion) = self.results.try_recv() {
+            self.on_completion(completion);
         }
         loop {
-            match self.asks.try_recv() {
-                Ok(ask) => {
-                    if self.on_ask(ask).is_break() {
+            match self.requests.try_recv() {
+                Ok(request) => {
+                    if self.on_request(request).is_break() {
                         return ControlFlow::Break(());
                     }
                 }
@@ -157,9 +157,9 @@ impl NetworkThread {
         }
     }
 
-    fn on_ask(&mut self, ask: Request) -> ControlFlow<()> {
+    fn on_request(&mut self, request: Request) -> ControlFlow<()> {
         let now = self.clock.now();
-        match ask {
+        match request {
             Request::Command(command) => {
                 event_log::log_command(&command);
                 self.node.handle_command(command, now);
@@ -173,113 +173,113 @@ impl NetworkThread {
         ControlFlow::Continue(())
     }
 
-    fn on_done(&mut self, done: Completion) {
-        match done {
-            Completion::Told(result) => {
+    fn on_completion(&mut self, completion: Completion) {
+        match completion {
+            Completion::ForCore(result) => {
                 match &result {
                     DiskResult::Shared { share, .. } => {
                         self.disk.on_shared(*share);
                     }
-                    DiskResult::Opened { download, .. } => self.disk.on_over(*download),
+                    DiskResult::Opened { download, .. } => self.disk.on_download_ended(*download),
                     _ => {}
                 }
-                self.tell_node(result);
+                self.handle_disk_result(result);
             }
             Completion::Shared { share, manifest, served } => {
                 if self.disk.on_shared(share) {
-                    self.put_up(share, served);
-                    self.tell_node(DiskResult::Shared { share, result: Ok(manifest) });
+                    self.start_serving(share, served);
+                    self.handle_disk_result(DiskResult::Shared { share, result: Ok(manifest) });
                 } else {
                     self.disk.close(served);
                 }
             }
             Completion::Opened { download, share, opened, served, part } => {
                 if self.disk.on_opened(download, share, part) {
-                    self.put_up(share, served);
+                    self.start_serving(share, served);
                 } else {
                     self.disk.close(served);
                 }
-                self.tell_node(DiskResult::Opened { download, result: Ok(opened) });
+                self.handle_disk_result(DiskResult::Opened { download, result: Ok(opened) });
             }
-            Completion::ManifestChecked { download, loan, result } => {
-                let buffer = loan.buffer;
-                self.pool.put_back(buffer, loan.bytes);
-                self.tell_node(DiskResult::ManifestChecked { download, buffer, result });
+            Completion::ManifestChecked { download, lent, result } => {
+                let buffer = lent.buffer;
+                self.pool.put_back(buffer, lent.bytes);
+                self.handle_disk_result(DiskResult::ManifestChecked { download, buffer, result });
             }
-            Completion::Stored { download, piece, loan, result } => {
-                let buffer = loan.buffer;
-                self.pool.put_back(buffer, loan.bytes);
-                self.tell_node(DiskResult::Stored { download, piece, buffer, result });
+            Completion::Stored { download, piece, lent, result } => {
+                let buffer = lent.buffer;
+                self.pool.put_back(buffer, lent.bytes);
+                self.handle_disk_result(DiskResult::Stored { download, piece, buffer, result });
             }
             Completion::Finished { download, share, path, result } => {
-                self.disk.on_over(download);
+                self.disk.on_download_ended(download);
                 let result = match result {
                     Ok(identity) => {
-                        self.shelf.finished(share, path.clone(), identity);
+                        self.file_cache.finished(share, path.clone(), identity);
                         Ok(path)
                     }
                     Err(error) => {
-                        self.take_down(share);
+                        self.stop_serving(share);
                         Err(error)
                     }
                 };
-                self.tell_node(DiskResult::Finished { download, result });
+                self.handle_disk_result(DiskResult::Finished { download, result });
             }
             Completion::Populated { share, block, result } => {
-                let changed = self.shelf.on_populated(share, block, result);
-                self.on_changed(changed.map(|error| (share, error)));
-                self.release();
+                let changed = self.file_cache.on_populated(share, block, result);
+                self.on_share_changed(changed.map(|error| (share, error)));
+                self.send_ready_bursts();
             }
             Completion::Reopened { share, result } => {
-                let changed = self.shelf.on_reopened(share, result);
-                self.on_changed(changed.map(|error| (share, error)));
-                self.release();
+                let changed = self.file_cache.on_reopened(share, result);
+                self.on_share_changed(changed.map(|error| (share, error)));
+                self.send_ready_bursts();
             }
             Completion::Checked { share, result } => {
-                let changed = self.shelf.on_checked(share, result);
-                self.on_changed(changed.map(|error| (share, error)));
+                let changed = self.file_cache.on_checked(share, result);
+                self.on_share_changed(changed.map(|error| (share, error)));
             }
         }
     }
 
-    fn tell_node(&mut self, result: DiskResult) {
+    fn handle_disk_result(&mut self, result: DiskResult) {
         self.node.handle_disk(result, self.clock.now());
     }
 
-    fn on_changed(&mut self, changed: Option<(riffle_core::ShareId, riffle_core::DiskError)>) {
+    fn on_share_changed(&mut self, changed: Option<(riffle_core::ShareId, riffle_core::DiskError)>) {
         if let Some((share, error)) = changed {
             info!(%share, %error, "a served file is not what it was");
-            self.tell_node(DiskResult::ShareChanged { share, error });
+            self.handle_disk_result(DiskResult::ShareChanged { share, error });
         }
     }
 
-    fn put_up(&mut self, share: riffle_core::ShareId, served: super::disk::ServedFile) {
-        if let Some(before) = self.shelf.put(share, served) {
+    fn start_serving(&mut self, share: riffle_core::ShareId, served: super::disk::ServedFile) {
+        if let Some(before) = self.file_cache.insert(share, served) {
             self.disk.close(before);
         }
     }
 
-    fn take_down(&mut self, share: riffle_core::ShareId) {
-        if let Some(served) = self.shelf.take_down(share) {
+    fn stop_serving(&mut self, share: riffle_core::ShareId) {
+        if let Some(served) = self.file_cache.remove(share) {
             self.disk.close(served);
         }
     }
 
     /// Sends the bursts whose pages are in memory by now.
-    fn release(&mut self) {
+    fn send_ready_bursts(&mut self) {
         let mut ready = Vec::new();
-        self.shelf.release(&mut ready);
+        self.file_cache.take_ready(&mut ready);
         for burst in ready {
-            let changed = self.transmitter.burst(&self.socket, &mut self.shelf, burst);
-            self.on_changed(changed);
+            let changed = self.transmitter.burst(&self.socket, &mut self.file_cache, burst);
+            self.on_share_changed(changed);
         }
-        self.shelf.open_wanted();
+        self.file_cache.open_wanted();
     }
 
     /// Polls the core once and carries out what it says.
     fn poll_core(&mut self, out: &mut Output) -> Wait {
-        while let Some(changed) = self.transmitter.flush(&self.socket, &mut self.shelf) {
-            self.on_changed(Some(changed));
+        while let Some(changed) = self.transmitter.flush(&self.socket, &mut self.file_cache) {
+            self.on_share_changed(Some(changed));
         }
         out.clear();
         let wait = self.node.poll(self.clock.now(), out);
@@ -288,10 +288,10 @@ impl NetworkThread {
         }
         for request in out.disk.drain(..) {
             match request {
-                riffle_core::DiskRequest::Unshare { share } => self.take_down(share),
+                riffle_core::DiskRequest::Unshare { share } => self.stop_serving(share),
                 riffle_core::DiskRequest::Abandon { download } => {
                     if let Some(share) = self.disk.share_of(download) {
-                        self.take_down(share);
+                        self.stop_serving(share);
                     }
                 }
                 _ => {}
@@ -307,9 +307,9 @@ impl NetworkThread {
             }
         }
         for burst in out.bursts.drain(..) {
-            if let Some(burst) = self.shelf.admit(burst) {
-                let changed = self.transmitter.burst(&self.socket, &mut self.shelf, burst);
-                self.on_changed(changed);
+            if let Some(burst) = self.file_cache.admit(burst) {
+                let changed = self.transmitter.burst(&self.socket, &mut self.file_cache, burst);
+                self.on_share_changed(changed);
             }
         }
         for event in out.events.drain(..) {
@@ -321,7 +321,11 @@ impl NetworkThread {
         wait
     }
 
-    fn tell_counters(&self) {
-        event_log::log_counters(&self.node.counters(), &self.shelf.counters(), &self.transmitter.counters());
+    fn log_counters(&self) {
+        event_log::log_counters(
+            &self.node.counters(),
+            &self.file_cache.counters(),
+            &self.transmitter.counters(),
+        );
     }
 }

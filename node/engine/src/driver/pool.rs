@@ -5,25 +5,25 @@ use std::collections::BTreeMap;
 use riffle_core::{BufferChange, BufferId, Placement};
 
 /// Freed memory is kept up to this many bytes in all: enough that a running download never asks the system again.
-const KEPT: usize = 32 << 20;
+const MAX_FREE_BYTES: usize = 32 << 20;
 
 /// The buffers of one node.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    buffers: BTreeMap<BufferId, Slot>,
+    buffers: BTreeMap<BufferId, BufferState>,
     /// Memory to use again, by its size: a power of two.
     free: BTreeMap<usize, Vec<Box<[u8]>>>,
     free_bytes: usize,
 }
 
 #[derive(Debug)]
-enum Slot {
+enum BufferState {
     /// Here.
-    Home(Box<[u8]>),
+    Here(Box<[u8]>),
     /// With a worker.
-    Away,
+    Lent,
     /// With a worker, and no longer used by the core.
-    AwayForGood,
+    LentAndFreed,
 }
 
 impl Pool {
@@ -39,12 +39,12 @@ impl Pool {
                     }
                     None => vec![0; size].into_boxed_slice(),
                 };
-                self.buffers.insert(buffer, Slot::Home(memory));
+                self.buffers.insert(buffer, BufferState::Here(memory));
             }
             BufferChange::Free { buffer } => match self.buffers.remove(&buffer) {
-                Some(Slot::Home(memory)) => self.recycle(memory),
-                Some(Slot::Away | Slot::AwayForGood) => {
-                    self.buffers.insert(buffer, Slot::AwayForGood);
+                Some(BufferState::Here(memory)) => self.recycle(memory),
+                Some(BufferState::Lent | BufferState::LentAndFreed) => {
+                    self.buffers.insert(buffer, BufferState::LentAndFreed);
                 }
                 None => {}
             },
@@ -53,7 +53,7 @@ impl Pool {
 
     /// Copies the payload of a CHUNK to its place.
     pub(crate) fn write(&mut self, place: Placement, payload: &[u8]) {
-        let Some(Slot::Home(memory)) = self.buffers.get_mut(&place.buffer) else {
+        let Some(BufferState::Here(memory)) = self.buffers.get_mut(&place.buffer) else {
             debug_assert!(false, "{:?} is not here", place.buffer);
             return;
         };
@@ -67,8 +67,8 @@ impl Pool {
 
     /// Takes a buffer's memory out, to be moved to a worker; empty when it is not here.
     pub(crate) fn lend(&mut self, buffer: BufferId) -> Box<[u8]> {
-        match self.buffers.insert(buffer, Slot::Away) {
-            Some(Slot::Home(memory)) => memory,
+        match self.buffers.insert(buffer, BufferState::Lent) {
+            Some(BufferState::Here(memory)) => memory,
             other => {
                 debug_assert!(false, "{buffer:?} is lent while it is {other:?}");
                 Box::default()
@@ -79,17 +79,17 @@ impl Pool {
     /// Puts a buffer's memory back.
     pub(crate) fn put_back(&mut self, buffer: BufferId, memory: Box<[u8]>) {
         match self.buffers.remove(&buffer) {
-            Some(Slot::Away) => {
-                self.buffers.insert(buffer, Slot::Home(memory));
+            Some(BufferState::Lent) => {
+                self.buffers.insert(buffer, BufferState::Here(memory));
             }
-            Some(Slot::AwayForGood) => self.recycle(memory),
-            Some(Slot::Home(_)) | None => debug_assert!(false, "{buffer:?} was not lent"),
+            Some(BufferState::LentAndFreed) => self.recycle(memory),
+            Some(BufferState::Here(_)) | None => debug_assert!(false, "{buffer:?} was not lent"),
         }
     }
 
     fn recycle(&mut self, memory: Box<[u8]>) {
         let size = memory.len();
-        if size.is_power_of_two() && self.free_bytes + size <= KEPT {
+        if size.is_power_of_two() && self.free_bytes + size <= MAX_FREE_BYTES {
             self.free_bytes += size;
             self.free.entry(size).or_default().push(memory);
         }
@@ -155,6 +155,6 @@ mod tests {
         for number in 0..20 {
             pool.change(BufferChange::Free { buffer: BufferId(number) });
         }
-        assert_eq!(pool.free_bytes, KEPT);
+        assert_eq!(pool.free_bytes, MAX_FREE_BYTES);
     }
 }

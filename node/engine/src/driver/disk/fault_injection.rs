@@ -22,22 +22,22 @@ pub(crate) enum Call {
     Sync,
     /// The finished file, to the disk.
     SyncAll,
-    /// Whose a file is, where the file system knows.
+    /// Who owns a file, where the file system knows.
     Owner,
 }
 
 /// The calls; outside of tests they are the system's own.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Writing {
+pub(crate) struct DiskCalls {
     #[cfg(test)]
-    planned: std::sync::Arc<std::sync::Mutex<Vec<(Call, Planned)>>>,
+    faults: std::sync::Arc<std::sync::Mutex<Vec<(Call, Fault)>>>,
 }
 
 /// What becomes of a call.
 #[cfg(test)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the tests that use it need Linux"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Planned {
+pub(crate) enum Fault {
     /// It fails with this error number.
     Fails(i32),
     /// It takes so many bytes and no more.
@@ -46,16 +46,16 @@ pub(crate) enum Planned {
     Panics,
 }
 
-impl Writing {
+impl DiskCalls {
     /// Writes all of `bytes` at `at`, in as many turns as the system wants.
     ///
     /// # Errors
     /// The system's; then any part of the bytes may have been written.
     pub(crate) fn write_all_at(&self, file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
         while !bytes.is_empty() {
-            let turn =
-                self.turn(Call::Write, bytes.len()).and_then(|most| write_at(file, &bytes[..most], at));
-            match turn {
+            let admitted =
+                self.admitted(Call::Write, bytes.len()).and_then(|max| write_at(file, &bytes[..max], at));
+            match admitted {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     bytes = &bytes[written..];
@@ -75,7 +75,7 @@ impl Writing {
     pub(crate) fn append(&self, mut file: &File, mut bytes: &[u8]) -> io::Result<()> {
         use io::Write as _;
         while !bytes.is_empty() {
-            match self.turn(Call::Append, bytes.len()).and_then(|most| file.write(&bytes[..most])) {
+            match self.admitted(Call::Append, bytes.len()).and_then(|max| file.write(&bytes[..max])) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => bytes = &bytes[written..],
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
@@ -90,7 +90,7 @@ impl Writing {
     /// # Errors
     /// When a test wants it to fail.
     pub(crate) fn allow(&self, call: Call) -> io::Result<()> {
-        self.turn(call, 0).map(|_| ())
+        self.admitted(call, 0).map(|_| ())
     }
 
     /// Brings the bytes of `file` to the disk.
@@ -112,35 +112,35 @@ impl Writing {
     /// How many of `length` bytes the next `call` is given.
     #[cfg(not(test))]
     #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "tests make it fail")]
-    fn turn(&self, _call: Call, length: usize) -> io::Result<usize> {
+    fn admitted(&self, _call: Call, length: usize) -> io::Result<usize> {
         Ok(length)
     }
 
     #[cfg(test)]
-    fn turn(&self, call: Call, length: usize) -> io::Result<usize> {
+    fn admitted(&self, call: Call, length: usize) -> io::Result<usize> {
         let next = {
-            let mut planned = self.planned.lock().unwrap();
-            let Some(at) = planned.iter().position(|(of, _)| *of == call) else { return Ok(length) };
-            planned.remove(at).1
+            let mut faults = self.faults.lock().unwrap();
+            let Some(at) = faults.iter().position(|(of, _)| *of == call) else { return Ok(length) };
+            faults.remove(at).1
         };
         match next {
-            Planned::Panics => panic!("meant to happen"),
-            Planned::Fails(number) => Err(io::Error::from_raw_os_error(number)),
-            Planned::Takes(most) => Ok(length.min(most)),
+            Fault::Panics => panic!("meant to happen"),
+            Fault::Fails(number) => Err(io::Error::from_raw_os_error(number)),
+            Fault::Takes(max) => Ok(length.min(max)),
         }
     }
 
     /// The next calls of each kind end like this, in this order.
     #[cfg(test)]
     #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the tests that use it need Linux"))]
-    pub(crate) fn plan(&self, calls: &[(Call, Planned)]) {
-        self.planned.lock().unwrap().extend_from_slice(calls);
+    pub(crate) fn plan(&self, calls: &[(Call, Fault)]) {
+        self.faults.lock().unwrap().extend_from_slice(calls);
     }
 
     /// Whether everything that was planned has happened.
     #[cfg(test)]
     #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the tests that use it need Linux"))]
     pub(crate) fn is_over(&self) -> bool {
-        self.planned.lock().unwrap().is_empty()
+        self.faults.lock().unwrap().is_empty()
     }
 }

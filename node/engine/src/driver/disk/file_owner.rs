@@ -1,29 +1,29 @@
-//! Whose a file in a download folder is, which others may write to as well.
+//! Who owns a file in a download folder, which others may write to as well.
 
 use std::fs::Metadata;
 
 use crate::platform::file_id::names;
 use crate::platform::permissions::is_written_by_user_alone;
 
-/// Whose a file is.
+/// Who can have written to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
+pub(crate) enum FileOwner {
     /// Nobody but us can have written to it.
     Ours,
     /// The file system does not know owners (a stick, a share): it may be ours.
-    Anybodys,
+    Unknown,
     /// Of another user, or open to others, or known by another name as well.
     Others,
 }
 
-impl Whose {
-    /// Whose the file is of which `found` tells; `tells_owners`: whether its file system does, in case of need.
-    pub(crate) fn of(found: &Metadata, tells_owners: impl FnOnce() -> bool) -> Whose {
+impl FileOwner {
+    /// The owner of the file of which `found` tells. `knows_owners` is asked, in case of need, whether the file system has owners.
+    pub(crate) fn of(found: &Metadata, knows_owners: impl FnOnce() -> bool) -> FileOwner {
         if is_ours(found) {
-            return Whose::Ours;
+            return FileOwner::Ours;
         }
         let is_one_file = found.is_file() && has_one_name(found);
-        if is_one_file && !tells_owners() { Whose::Anybodys } else { Whose::Others }
+        if is_one_file && !knows_owners() { FileOwner::Unknown } else { FileOwner::Others }
     }
 }
 
@@ -51,34 +51,34 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
         std::fs::write(&path, "x").unwrap();
-        let whose = |mode: u32| {
+        let owner = |mode: u32| {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            Whose::of(&std::fs::symlink_metadata(&path).unwrap(), || true)
+            FileOwner::of(&std::fs::symlink_metadata(&path).unwrap(), || true)
         };
         for (mode, expected) in [
-            (0o600, Whose::Ours),
-            (0o644, Whose::Ours),
-            (0o755, Whose::Ours),
-            (0o664, Whose::Others),
-            (0o620, Whose::Others),
-            (0o602, Whose::Others),
+            (0o600, FileOwner::Ours),
+            (0o644, FileOwner::Ours),
+            (0o755, FileOwner::Ours),
+            (0o664, FileOwner::Others),
+            (0o620, FileOwner::Others),
+            (0o602, FileOwner::Others),
         ] {
-            assert_eq!(whose(mode), expected, "{mode:o}");
+            assert_eq!(owner(mode), expected, "{mode:o}");
         }
         let of = |name: &str, tells: bool| {
-            Whose::of(&std::fs::symlink_metadata(folder.path().join(name)).unwrap(), || tells)
+            FileOwner::of(&std::fs::symlink_metadata(folder.path().join(name)).unwrap(), || tells)
         };
-        assert_eq!(of("f", false), Whose::Anybodys, "who knows");
+        assert_eq!(of("f", false), FileOwner::Unknown, "who knows");
         std::fs::hard_link(&path, folder.path().join("other")).unwrap();
         std::os::unix::fs::symlink("f", folder.path().join("link")).unwrap();
         for name in ["f", "other", "link"] {
-            assert_eq!((of(name, true), of(name, false)), (Whose::Others, Whose::Others), "{name}");
+            assert_eq!((of(name, true), of(name, false)), (FileOwner::Others, FileOwner::Others), "{name}");
         }
         if user() == 0 {
             let theirs = folder.path().join("theirs");
             std::fs::write(&theirs, "x").unwrap();
             std::os::unix::fs::chown(&theirs, Some(1000), None).unwrap();
-            assert_eq!((of("theirs", true), of("theirs", false)), (Whose::Others, Whose::Anybodys));
+            assert_eq!((of("theirs", true), of("theirs", false)), (FileOwner::Others, FileOwner::Unknown));
         }
     }
 }

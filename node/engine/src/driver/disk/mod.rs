@@ -27,28 +27,28 @@ use std::time::Duration;
 use messages::{Manifest, ManifestError, PieceHash, PieceIndex};
 use riffle_core::{DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, ShareId};
 
-use self::fault_injection::Writing;
+use self::fault_injection::DiskCalls;
 use self::hash::hash_queue::HashQueue;
-use self::hash::scan::{Crew, StopFlag};
-use self::hash::share::Sharing;
-use self::part::download_paths::Place;
-use self::part::open::Opening;
+use self::hash::scan::{ScanWorkers, StopFlag};
+use self::hash::share::ShareRequest;
+use self::part::download_paths::DownloadPaths;
+use self::part::open::OpenRequest;
 use self::part::{Part, SyncRule};
 use self::store_queue::{StoreOrder, StoreQueue};
-use self::workers::{Lane, Workers};
+use self::workers::{Priority, Workers};
 use super::pool::Pool;
 
 pub use self::hash::hash_cache::HashCache;
 pub(crate) use self::identity::FileIdentity;
-pub(crate) use self::journal::key::KeyOfState;
-pub(crate) use self::results::{Completion, Loan, Results};
-pub(crate) use self::served_file::{ServedFile, check, forget, let_go, populate, reopen};
+pub(crate) use self::journal::key::StateKey;
+pub(crate) use self::results::{Completion, LentBuffer, Results};
+pub(crate) use self::served_file::{ServedFile, check, close, evict, populate, reopen};
 pub(crate) use self::workers::Queue;
 
 /// Where one download stands.
-enum Slot {
+enum DownloadState {
     /// Too many others are open.
-    Waiting(Box<Opening>),
+    Waiting(Box<OpenRequest>),
     Opening(StopFlag),
     Open {
         share: ShareId,
@@ -60,21 +60,21 @@ enum Slot {
 pub(crate) struct Disk {
     workers: Workers,
     results: Results,
-    rule: SyncRule,
-    writing: Writing,
-    hashing: HashQueue,
-    stores: StoreQueue,
-    downloads: BTreeMap<DownloadId, Slot>,
+    sync_rule: SyncRule,
+    calls: DiskCalls,
+    hash_queue: HashQueue,
+    store_queue: StoreQueue,
+    downloads: BTreeMap<DownloadId, DownloadState>,
     /// Those that wait, in the order in which they were asked for, and some that are over by now.
-    turns: VecDeque<DownloadId>,
+    waiting: VecDeque<DownloadId>,
     /// How many are open or being opened, and how many may be.
     open: usize,
-    most_open: usize,
-    memory: Option<Arc<HashCache>>,
+    max_open: usize,
+    hash_cache: Option<Arc<HashCache>>,
     /// Where locks go that the file system does not have.
-    locks: Option<Arc<Path>>,
+    lock_folder: Option<Arc<Path>>,
     /// What journals are sealed under: of this life alone, until another is given.
-    key: Arc<KeyOfState>,
+    key: Arc<StateKey>,
 }
 
 impl Disk {
@@ -88,39 +88,39 @@ impl Disk {
         log: &tracing::Dispatch,
     ) -> io::Result<Disk> {
         let workers = Workers::start(settings.hash_threads, log)?;
-        let rule = SyncRule { bytes: settings.sync_bytes.as_u64(), period: settings.sync_period };
+        let sync_rule = SyncRule { bytes: settings.sync_bytes.as_u64(), period: settings.sync_period };
         Ok(Disk {
             workers,
             results,
-            rule,
-            writing: Writing::default(),
-            hashing: HashQueue::default(),
-            stores: StoreQueue::default(),
+            sync_rule,
+            calls: DiskCalls::default(),
+            hash_queue: HashQueue::default(),
+            store_queue: StoreQueue::default(),
             downloads: BTreeMap::new(),
-            turns: VecDeque::new(),
+            waiting: VecDeque::new(),
             open: 0,
-            most_open: usize::MAX,
-            memory: None,
-            locks: None,
+            max_open: usize::MAX,
+            hash_cache: None,
+            lock_folder: None,
             key: Arc::default(),
         })
     }
 
     /// Journals are sealed under `key`, and believed under no other.
-    pub(crate) fn seal_under(&mut self, key: KeyOfState) {
+    pub(crate) fn seal_under(&mut self, key: StateKey) {
         self.key = Arc::new(key);
     }
 
-    /// Part files on file systems without locks are locked in the folder `locks`.
-    pub(crate) fn lock_in(&mut self, locks: &Path) {
-        self.locks = Some(locks.into());
+    /// Part files on file systems without locks are locked in the folder `lock_folder`.
+    pub(crate) fn lock_in(&mut self, lock_folder: &Path) {
+        self.lock_folder = Some(lock_folder.into());
     }
 
     /// Takes what was hashed before for true, and remembers what will be.
-    pub(crate) fn remember(&mut self, memory: HashCache) {
-        let memory = Arc::new(memory);
-        self.memory = Some(memory.clone());
-        self.work(move |_| memory.sweep());
+    pub(crate) fn remember(&mut self, hash_cache: HashCache) {
+        let hash_cache = Arc::new(hash_cache);
+        self.hash_cache = Some(hash_cache.clone());
+        self.work(move |_| hash_cache.sweep());
     }
 
     /// Where other work for the workers is handed in.
@@ -132,51 +132,51 @@ impl Disk {
     pub(crate) fn request(&mut self, request: DiskRequest, pool: &mut Pool) {
         match request {
             DiskRequest::Share { share, path } => {
-                self.hashing.add(share, path);
+                self.hash_queue.add(share, path);
                 self.hash_next();
             }
             DiskRequest::Unshare { share } => {
-                self.hashing.remove(share);
+                self.hash_queue.remove(share);
                 self.hash_next();
             }
             DiskRequest::CheckManifest { download, buffer, length, content } => {
-                let loan = Loan { buffer, bytes: pool.lend(buffer) };
+                let lent = LentBuffer { buffer, bytes: pool.lend(buffer) };
                 self.work(move |results| {
-                    let bytes = loan.bytes.get(..length as usize).unwrap_or_default();
+                    let bytes = lent.bytes.get(..length as usize).unwrap_or_default();
                     let decoded =
                         results::unless_it_panics(|| Manifest::decode_of(content, bytes).map(Arc::new));
                     // A description on which the decoder stumbles describes nothing.
                     let result = decoded.unwrap_or(Err(ManifestError::Identity));
-                    results.send(Completion::ManifestChecked { download, loan, result });
+                    results.send(Completion::ManifestChecked { download, lent, result });
                 });
             }
             DiskRequest::Open { download, share, target, replace, content, manifest } => {
                 let stop = StopFlag::default();
-                let (place, rule) = (Place::of(target, replace), self.rule);
-                let (writing, memory, locks) =
-                    (self.writing.clone(), self.memory.clone(), self.locks.clone());
+                let (paths, sync_rule) = (DownloadPaths::of(target, replace), self.sync_rule);
+                let (calls, hash_cache, lock_folder) =
+                    (self.calls.clone(), self.hash_cache.clone(), self.lock_folder.clone());
                 let key = self.key.clone();
-                let opening = Opening {
+                let opening = OpenRequest {
                     download,
                     share,
-                    place,
+                    paths,
                     content,
                     manifest,
-                    rule,
-                    writing,
-                    memory,
-                    locks,
+                    sync_rule,
+                    calls,
+                    hash_cache,
+                    lock_folder,
                     key,
                     stop,
                 };
-                self.forget(download);
-                self.downloads.insert(download, Slot::Waiting(Box::new(opening)));
-                self.turns.push_back(download);
+                self.remove(download);
+                self.downloads.insert(download, DownloadState::Waiting(Box::new(opening)));
+                self.waiting.push_back(download);
                 self.open_next();
             }
             DiskRequest::Store { download, piece, buffer, length, expected } => {
-                let loan = Loan { buffer, bytes: pool.lend(buffer) };
-                self.store(download, piece, loan, length, expected);
+                let lent = LentBuffer { buffer, bytes: pool.lend(buffer) };
+                self.store(download, piece, lent, length, expected);
             }
             DiskRequest::Finish { download } => self.finish(download),
             DiskRequest::Abandon { download } => self.abandon(download),
@@ -185,92 +185,107 @@ impl Disk {
 
     /// Files are opened for hashing a few at a time: each takes a descriptor.
     fn hash_next(&mut self) {
-        while let Some((share, path, stop)) = self.hashing.next() {
-            let otherwise = DiskResult::Shared { share, result: Err(errors::internal(&path)) };
-            let sharing = Sharing { share, path, memory: self.memory.clone(), stop };
-            self.with_crew(otherwise, move |crew, results| hash::share::share(crew, results, sharing));
+        while let Some((share, path, stop)) = self.hash_queue.next() {
+            let fallback = DiskResult::Shared { share, result: Err(errors::internal(&path)) };
+            let sharing = ShareRequest { share, path, hash_cache: self.hash_cache.clone(), stop };
+            self.with_scan_workers(fallback, move |scan_workers, results| {
+                hash::share::share(scan_workers, results, sharing)
+            });
         }
     }
 
     /// Part files are opened as far as there is place: each takes two descriptors, with its journal.
     fn open_next(&mut self) {
-        while self.open < self.most_open
-            && let Some(download) = self.turns.pop_front()
+        while self.open < self.max_open
+            && let Some(download) = self.waiting.pop_front()
         {
-            let Some(Slot::Waiting(opening)) = self.downloads.remove(&download) else { continue };
-            self.downloads.insert(download, Slot::Opening(opening.stop.clone()));
+            let Some(DownloadState::Waiting(opening)) = self.downloads.remove(&download) else { continue };
+            self.downloads.insert(download, DownloadState::Opening(opening.stop.clone()));
             self.open += 1;
-            let otherwise = Err(errors::internal(&opening.place.target));
-            let otherwise = DiskResult::Opened { download, result: otherwise };
-            self.with_crew(otherwise, move |crew, results| part::open::open(crew, results, *opening));
+            let fallback = Err(errors::internal(&opening.paths.target));
+            let fallback = DiskResult::Opened { download, result: fallback };
+            self.with_scan_workers(fallback, move |scan_workers, results| {
+                part::open::open(scan_workers, results, *opening)
+            });
         }
     }
 
     /// Takes a download off the books.
-    fn forget(&mut self, download: DownloadId) -> Option<Slot> {
-        let slot = self.downloads.remove(&download);
-        if matches!(slot, Some(Slot::Opening(_) | Slot::Open { .. })) {
+    fn remove(&mut self, download: DownloadId) -> Option<DownloadState> {
+        let state = self.downloads.remove(&download);
+        if matches!(state, Some(DownloadState::Opening(_) | DownloadState::Open { .. })) {
             self.open -= 1;
         }
-        slot
+        state
     }
 
     /// So many files are hashed for sharing, and so many part files are open, at the same time.
     pub(crate) fn limit(&mut self, hashed: usize, parts: usize) {
-        self.hashing.at_once = hashed;
-        self.most_open = parts.max(1);
+        self.hash_queue.max_at_work = hashed;
+        self.max_open = parts.max(1);
     }
 
     fn work(&self, task: impl FnOnce(&Results) + Send + 'static) {
         let results = self.results.clone();
-        self.queue().push(Lane::Urgent, Box::new(move |_| task(&results)));
+        self.queue().push(Priority::Urgent, Box::new(move |_| task(&results)));
     }
 
-    /// `otherwise` is what is said when the work ends without an answer.
-    fn with_crew(&self, otherwise: DiskResult, task: impl FnOnce(&Crew, &Results) + Send + 'static) {
-        let crew = Crew::from(&self.workers);
-        let results = self.results.owing(Completion::Told(otherwise));
-        self.queue().push(Lane::Urgent, Box::new(move |_| task(&crew, &results)));
+    /// `fallback` is what is said when the work ends without an answer.
+    fn with_scan_workers(
+        &self,
+        fallback: DiskResult,
+        task: impl FnOnce(&ScanWorkers, &Results) + Send + 'static,
+    ) {
+        let scan_workers = ScanWorkers::from(&self.workers);
+        let results = self.results.with_fallback(Completion::ForCore(fallback));
+        self.queue().push(Priority::Urgent, Box::new(move |_| task(&scan_workers, &results)));
     }
 
-    fn store(&self, download: DownloadId, piece: PieceIndex, loan: Loan, length: u32, expected: PieceHash) {
+    fn store(
+        &self,
+        download: DownloadId,
+        piece: PieceIndex,
+        lent: LentBuffer,
+        length: u32,
+        expected: PieceHash,
+    ) {
         let part = match self.downloads.get(&download) {
-            Some(Slot::Open { part, .. }) => Some(part.clone()),
-            Some(Slot::Waiting(_) | Slot::Opening(_)) | None => None,
+            Some(DownloadState::Open { part, .. }) => Some(part.clone()),
+            Some(DownloadState::Waiting(_) | DownloadState::Opening(_)) | None => None,
         };
-        self.stores.add(StoreOrder { download, piece, loan, length, expected, part });
-        let stores = self.stores.clone();
-        self.work(move |results| stores.serve(results));
+        self.store_queue.add(StoreOrder { download, piece, lent, length, expected, part });
+        let store_queue = self.store_queue.clone();
+        self.work(move |results| store_queue.serve(results));
     }
 
     fn finish(&self, download: DownloadId) {
-        let Some(Slot::Open { share, part }) = self.downloads.get(&download) else {
+        let Some(DownloadState::Open { share, part }) = self.downloads.get(&download) else {
             let result = Err(FinishError::Disk(not_open()));
-            return self.results.tell(DiskResult::Finished { download, result });
+            return self.results.send_result(DiskResult::Finished { download, result });
         };
-        let (share, part, memory) = (*share, part.clone(), self.memory.clone());
-        let path = part.place().target.clone();
+        let (share, part, hash_cache) = (*share, part.clone(), self.hash_cache.clone());
+        let path = part.paths().target.clone();
         let result = Err(FinishError::Disk(errors::internal(&path)));
-        let results = self.results.owing(Completion::Finished { download, share, path, result });
+        let results = self.results.with_fallback(Completion::Finished { download, share, path, result });
         let finish = move |_: &mut [u8]| {
             let result = part.finish();
-            let path = part.place().target.clone();
-            if let (Ok(identity), Some(memory)) = (&result, memory) {
-                memory.remember_download(&path, *identity, part.manifest());
+            let path = part.paths().target.clone();
+            if let (Ok(identity), Some(hash_cache)) = (&result, hash_cache) {
+                hash_cache.remember_download(&path, *identity, part.manifest());
             }
             results.send(Completion::Finished { download, share, path, result });
         };
-        self.queue().push(Lane::Urgent, Box::new(finish));
+        self.queue().push(Priority::Urgent, Box::new(finish));
     }
 
     fn abandon(&mut self, download: DownloadId) {
-        match self.forget(download) {
-            Some(Slot::Waiting(opening)) => {
-                let result = Err(errors::error(&opening.place.target, DiskErrorKind::Cancelled));
-                self.results.tell(DiskResult::Opened { download, result });
+        match self.remove(download) {
+            Some(DownloadState::Waiting(opening)) => {
+                let result = Err(errors::error(&opening.paths.target, DiskErrorKind::Cancelled));
+                self.results.send_result(DiskResult::Opened { download, result });
             }
-            Some(Slot::Opening(stop)) => stop.raise(),
-            Some(Slot::Open { part, .. }) => {
+            Some(DownloadState::Opening(stop)) => stop.raise(),
+            Some(DownloadState::Open { part, .. }) => {
                 part.abandon();
                 self.close(part);
             }
@@ -287,14 +302,14 @@ impl Disk {
     /// The number under which a download is served, while it is open.
     pub(crate) fn share_of(&self, download: DownloadId) -> Option<ShareId> {
         match self.downloads.get(&download) {
-            Some(Slot::Open { share, .. }) => Some(*share),
-            Some(Slot::Waiting(_) | Slot::Opening(_)) | None => None,
+            Some(DownloadState::Open { share, .. }) => Some(*share),
+            Some(DownloadState::Waiting(_) | DownloadState::Opening(_)) | None => None,
         }
     }
 
     /// A file is hashed. Whether anybody still wants it.
     pub(crate) fn on_shared(&mut self, share: ShareId) -> bool {
-        let wanted = self.hashing.remove(share);
+        let wanted = self.hash_queue.remove(share);
         self.hash_next();
         wanted
     }
@@ -306,11 +321,11 @@ impl Disk {
         share: ShareId,
         part: Option<Arc<Part>>,
     ) -> bool {
-        let wanted = matches!(self.forget(download), Some(Slot::Opening(_)));
+        let wanted = matches!(self.remove(download), Some(DownloadState::Opening(_)));
         match (part, wanted) {
             (Some(part), true) => {
                 self.open += 1;
-                self.downloads.insert(download, Slot::Open { share, part });
+                self.downloads.insert(download, DownloadState::Open { share, part });
             }
             (Some(part), false) => {
                 part.abandon();
@@ -323,8 +338,8 @@ impl Disk {
     }
 
     /// A download could not be opened, has its name or has failed: its part file is closed.
-    pub(crate) fn on_over(&mut self, download: DownloadId) {
-        if let Some(Slot::Open { part, .. }) = self.forget(download) {
+    pub(crate) fn on_download_ended(&mut self, download: DownloadId) {
+        if let Some(DownloadState::Open { part, .. }) = self.remove(download) {
             self.close(part);
         }
         self.open_next();
@@ -333,31 +348,31 @@ impl Disk {
     /// About once a second: what was written becomes durable in time even when nothing more arrives, and what was
     /// hashed is remembered.
     pub(crate) fn tick(&self) {
-        for slot in self.downloads.values() {
-            if let Slot::Open { part, .. } = slot {
+        for state in self.downloads.values() {
+            if let DownloadState::Open { part, .. } = state {
                 let part = part.clone();
                 self.work(move |_| part.sync_if_due());
             }
         }
-        self.save_memory();
+        self.save_hash_cache();
     }
 
-    fn save_memory(&self) {
-        if let Some(memory) = self.memory.clone() {
-            self.work(move |_| memory.save());
+    fn save_hash_cache(&self) {
+        if let Some(hash_cache) = self.hash_cache.clone() {
+            self.work(move |_| hash_cache.save());
         }
     }
 
-    /// Ends the workers. Whether they ended within `patience`.
-    pub(crate) fn stop(mut self, patience: Duration) -> bool {
-        self.hashing.stop();
-        while let Some((_, slot)) = self.downloads.pop_first() {
-            if let Slot::Opening(stop) = slot {
+    /// Ends the workers. Whether they ended within `timeout`.
+    pub(crate) fn stop(mut self, timeout: Duration) -> bool {
+        self.hash_queue.stop();
+        while let Some((_, state)) = self.downloads.pop_first() {
+            if let DownloadState::Opening(stop) = state {
                 stop.raise();
             }
         }
-        self.save_memory();
-        self.workers.stop(patience)
+        self.save_hash_cache();
+        self.workers.stop(timeout)
     }
 }
 

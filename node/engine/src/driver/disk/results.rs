@@ -14,11 +14,11 @@ use super::{FileIdentity, ServedFile};
 /// What a worker has done.
 pub(crate) enum Completion {
     /// Something that only the core needs to hear.
-    Told(DiskResult),
+    ForCore(DiskResult),
     /// A file is hashed and open.
     Shared { share: ShareId, manifest: Arc<Manifest>, served: ServedFile },
     /// A manifest was checked.
-    ManifestChecked { download: DownloadId, loan: Loan, result: Result<Arc<Manifest>, ManifestError> },
+    ManifestChecked { download: DownloadId, lent: LentBuffer, result: Result<Arc<Manifest>, ManifestError> },
     /// A download's files are open; `part` is `None` when the target was there already.
     Opened {
         download: DownloadId,
@@ -28,7 +28,7 @@ pub(crate) enum Completion {
         part: Option<Arc<Part>>,
     },
     /// A piece was stored, or not.
-    Stored { download: DownloadId, piece: PieceIndex, loan: Loan, result: Result<(), StoreError> },
+    Stored { download: DownloadId, piece: PieceIndex, lent: LentBuffer, result: Result<(), StoreError> },
     /// A download has its name, or not.
     Finished {
         download: DownloadId,
@@ -45,7 +45,7 @@ pub(crate) enum Completion {
 }
 
 /// A pool buffer on its way through a worker.
-pub(crate) struct Loan {
+pub(crate) struct LentBuffer {
     /// Its number.
     pub(crate) buffer: BufferId,
     /// Its memory.
@@ -57,18 +57,18 @@ pub(crate) struct Loan {
 pub(crate) struct Results {
     sender: mpsc::UnboundedSender<Completion>,
     /// What is said if nothing else was when the last clone goes.
-    owed: Option<Arc<Owed>>,
+    fallback: Option<Arc<FallbackAnswer>>,
 }
 
-struct Owed {
+struct FallbackAnswer {
     sender: mpsc::UnboundedSender<Completion>,
-    otherwise: Mutex<Option<Completion>>,
+    answer: Mutex<Option<Completion>>,
 }
 
-impl Drop for Owed {
+impl Drop for FallbackAnswer {
     fn drop(&mut self) {
-        let otherwise = self.otherwise.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(done) = otherwise.take() {
+        let answer = self.answer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(done) = answer.take() {
             let _ = self.sender.send(done);
         }
     }
@@ -76,31 +76,34 @@ impl Drop for Owed {
 
 impl Results {
     /// Results, and where they arrive. There is at most one for each request that the core has not yet heard of, and
-    /// a few for each file of the shelf.
+    /// a few for each file of the file cache.
     pub(crate) fn channel() -> (Results, mpsc::UnboundedReceiver<Completion>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Results { sender, owed: None }, receiver)
+        (Results { sender, fallback: None }, receiver)
     }
 
-    /// For one request: `otherwise` is said when the work for it ends, by a panic or forgotten, without an answer.
-    pub(crate) fn owing(&self, otherwise: Completion) -> Results {
-        let (sender, otherwise) = (self.sender.clone(), Mutex::new(Some(otherwise)));
-        let owed = Owed { sender: sender.clone(), otherwise };
-        Results { sender, owed: Some(Arc::new(owed)) }
+    /// For one request: `answer` is said when the work for it ends, by a panic or forgotten, without an answer.
+    pub(crate) fn with_fallback(&self, answer: Completion) -> Results {
+        let (sender, answer) = (self.sender.clone(), Mutex::new(Some(answer)));
+        let fallback = FallbackAnswer { sender: sender.clone(), answer };
+        Results { sender, fallback: Some(Arc::new(fallback)) }
     }
 
     /// Says it; nobody listens when the node has ended.
     pub(crate) fn send(&self, done: Completion) {
-        if let Some(owed) = &self.owed
-            && !matches!(done, Completion::Told(DiskResult::Hashing { .. } | DiskResult::WithoutLocks { .. }))
+        if let Some(fallback) = &self.fallback
+            && !matches!(
+                done,
+                Completion::ForCore(DiskResult::Hashing { .. } | DiskResult::WithoutLocks { .. })
+            )
         {
-            *owed.otherwise.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *fallback.answer.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         let _ = self.sender.send(done);
     }
 
-    pub(super) fn tell(&self, result: DiskResult) {
-        self.send(Completion::Told(result));
+    pub(super) fn send_result(&self, result: DiskResult) {
+        self.send(Completion::ForCore(result));
     }
 }
 
@@ -108,11 +111,11 @@ impl Results {
 pub(crate) fn unless_it_panics<T>(work: impl FnOnce() -> T) -> Option<T> {
     let caught = catch_unwind(AssertUnwindSafe(work));
     caught
-        .inspect_err(|panic| tracing::error!(why = words_of(&**panic), "a disk worker's task panicked"))
+        .inspect_err(|panic| tracing::error!(why = panic_message(&**panic), "a disk worker's task panicked"))
         .ok()
 }
 
-fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words")
 }
@@ -137,23 +140,25 @@ mod tests {
     #[test]
     fn a_request_is_answered_once_however_its_work_ends() {
         let (results, mut receiver) = Results::channel();
-        let owing = results.owing(checked(1, false));
+        let owing = results.with_fallback(checked(1, false));
         let elsewhere = owing.clone();
         elsewhere.send(checked(1, true));
         drop((owing, elsewhere));
         assert_eq!(heard(&mut receiver), Some((1, true)));
         assert_eq!(heard(&mut receiver), None);
 
-        let owing = results.owing(checked(2, false));
+        let owing = results.with_fallback(checked(2, false));
         let elsewhere = owing.clone();
-        assert!(unless_it_panics(move || -> () { std::panic::panic_any(owing.owed.is_some()) }).is_none());
+        assert!(
+            unless_it_panics(move || -> () { std::panic::panic_any(owing.fallback.is_some()) }).is_none()
+        );
         assert_eq!(heard(&mut receiver), None, "somebody else may still answer");
         drop(elsewhere);
         assert_eq!(heard(&mut receiver), Some((2, false)));
 
-        let owing = results.owing(checked(3, false));
-        owing.tell(DiskResult::Hashing { share: ShareId(3), done: 1, total: 2 });
-        assert!(matches!(receiver.try_recv(), Ok(Completion::Told(DiskResult::Hashing { .. }))));
+        let owing = results.with_fallback(checked(3, false));
+        owing.send_result(DiskResult::Hashing { share: ShareId(3), done: 1, total: 2 });
+        assert!(matches!(receiver.try_recv(), Ok(Completion::ForCore(DiskResult::Hashing { .. }))));
         drop(owing);
         assert_eq!(heard(&mut receiver), Some((3, false)), "progress is no answer");
     }

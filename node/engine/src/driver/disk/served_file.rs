@@ -11,7 +11,7 @@ use riffle_core::{DiskError, DiskErrorKind, ShareId};
 use super::errors::{self, disk_error, error};
 use super::hash::share::open_regular;
 use super::identity::FileIdentity;
-use super::workers::{Lane, Queue};
+use super::workers::{Priority, Queue};
 use crate::driver::disk::{Completion, Results};
 use crate::platform::error_kind::is_out_of_mappings;
 use crate::platform::file_io::read_exact_at;
@@ -39,14 +39,14 @@ pub(crate) fn populate(
     let Some(map) = served.map.clone() else { return };
     let (file, path) = (served.file.clone(), served.path.clone());
     let result = Err(errors::internal(&path));
-    let results = results.owing(Completion::Populated { share, block, result });
+    let results = results.with_fallback(Completion::Populated { share, block, result });
     queue.push(
-        Lane::Urgent,
+        Priority::Urgent,
         Box::new(move |scratch| {
             let populated = match map.populate(range.clone()) {
                 // An older system: reading the bytes fills the page cache just as well.
                 Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => {
-                    read_over(&file, range.clone(), scratch)
+                    read_through(&file, range.clone(), scratch)
                 }
                 other => other,
             };
@@ -63,9 +63,9 @@ pub(crate) fn populate(
 }
 
 /// Takes `range` of a served file out of the process's memory, on a worker.
-pub(crate) fn forget(queue: &Queue, served: &ServedFile, range: Range<u64>) {
+pub(crate) fn evict(queue: &Queue, served: &ServedFile, range: Range<u64>) {
     if let Some(map) = served.map.clone() {
-        queue.push(Lane::Urgent, Box::new(move |_| map.forget(range)));
+        queue.push(Priority::Urgent, Box::new(move |_| map.evict(range)));
     }
 }
 
@@ -73,9 +73,9 @@ pub(crate) fn forget(queue: &Queue, served: &ServedFile, range: Range<u64>) {
 pub(crate) fn check(queue: &Queue, results: &Results, served: &ServedFile, share: ShareId) {
     let Some(identity) = served.identity else { return };
     let (file, path) = (served.file.clone(), served.path.clone());
-    let results = results.owing(Completion::Checked { share, result: Err(errors::internal(&path)) });
+    let results = results.with_fallback(Completion::Checked { share, result: Err(errors::internal(&path)) });
     queue.push(
-        Lane::Urgent,
+        Priority::Urgent,
         Box::new(move |_| {
             let result = identity.check(&path, &file);
             results.send(Completion::Checked { share, result });
@@ -84,8 +84,8 @@ pub(crate) fn check(queue: &Queue, results: &Results, served: &ServedFile, share
 }
 
 /// Closes what is no longer needed, on a worker.
-pub(crate) fn let_go(queue: &Queue, what: impl Send + 'static) {
-    queue.push(Lane::Urgent, Box::new(move |_| drop(what)));
+pub(crate) fn close(queue: &Queue, what: impl Send + 'static) {
+    queue.push(Priority::Urgent, Box::new(move |_| drop(what)));
 }
 
 /// Opens a served file again, on a worker: it must be what it was.
@@ -95,16 +95,16 @@ pub(crate) fn reopen(
     share: ShareId,
     (path, identity): (PathBuf, FileIdentity),
 ) {
-    let results = results.owing(Completion::Reopened { share, result: Err(errors::internal(&path)) });
+    let results = results.with_fallback(Completion::Reopened { share, result: Err(errors::internal(&path)) });
     queue.push(
-        Lane::Urgent,
+        Priority::Urgent,
         Box::new(move |_| {
-            results.send(Completion::Reopened { share, result: opened_again(&path, identity) })
+            results.send(Completion::Reopened { share, result: open_unchanged(&path, identity) })
         }),
     );
 }
 
-fn opened_again(path: &Path, identity: FileIdentity) -> Result<ServedFile, DiskError> {
+fn open_unchanged(path: &Path, identity: FileIdentity) -> Result<ServedFile, DiskError> {
     let file = open_regular(path)?;
     let now = FileIdentity::of_file(&file).map_err(|cause| disk_error(path, &cause))?;
     if now != identity {
@@ -118,7 +118,7 @@ fn opened_again(path: &Path, identity: FileIdentity) -> Result<ServedFile, DiskE
     Ok(ServedFile { path, file, map: map.map(Arc::new), identity: Some(identity) })
 }
 
-fn read_over(file: &File, range: Range<u64>, scratch: &mut [u8]) -> io::Result<()> {
+fn read_through(file: &File, range: Range<u64>, scratch: &mut [u8]) -> io::Result<()> {
     let mut at = range.start;
     while at < range.end {
         let length = scratch.len().min((range.end - at) as usize);

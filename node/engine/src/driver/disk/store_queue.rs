@@ -8,9 +8,9 @@ use riffle_core::{DownloadId, StoreError};
 
 use super::errors;
 use super::hash::piece_hasher::{PieceDigest, digests_of};
-use super::hash::sha1_lanes::LANES;
+use super::hash::sha1_lanes::MAX_LANES;
 use super::part::Part;
-use super::results::{Completion, Loan, Results, unless_it_panics};
+use super::results::{Completion, LentBuffer, Results, unless_it_panics};
 
 /// A piece that is to be checked and written.
 pub(crate) struct StoreOrder {
@@ -19,7 +19,7 @@ pub(crate) struct StoreOrder {
     /// The piece.
     pub(crate) piece: PieceIndex,
     /// Its bytes are the first of these.
-    pub(crate) loan: Loan,
+    pub(crate) lent: LentBuffer,
     /// So many.
     pub(crate) length: u32,
     /// What they must hash to.
@@ -42,7 +42,7 @@ impl StoreQueue {
     pub(crate) fn serve(&self, results: &Results) {
         let orders: Vec<StoreOrder> = {
             let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = waiting.len().min(LANES);
+            let count = waiting.len().min(MAX_LANES);
             waiting.drain(..count).collect()
         };
         let pieces: Vec<_> = orders.iter().filter_map(StoreOrder::whole_piece).collect();
@@ -54,8 +54,8 @@ impl StoreQueue {
                 (Some(_), None) => Err(StoreError::Hash),
                 (Some(part), Some(piece)) => store(part, piece, digests.next(), &order.expected),
             };
-            let StoreOrder { download, piece, loan, .. } = order;
-            results.send(Completion::Stored { download, piece, loan, result });
+            let StoreOrder { download, piece, lent, .. } = order;
+            results.send(Completion::Stored { download, piece, lent, result });
         }
     }
 }
@@ -64,7 +64,7 @@ impl StoreOrder {
     /// The piece, when it is as long as it must be and there is something to store it in.
     fn whole_piece(&self) -> Option<(Layout, PieceIndex, &[u8])> {
         let layout = self.part.as_ref()?.manifest().layout();
-        let bytes = self.loan.bytes.get(..self.length as usize)?;
+        let bytes = self.lent.bytes.get(..self.length as usize)?;
         let span = layout.span(self.piece)?;
         (bytes.len() as u64 == span.end - span.start).then_some((layout, self.piece, bytes))
     }

@@ -23,7 +23,7 @@ pub(crate) type Task = Box<dyn FnOnce(&mut [u8]) + Send>;
 
 /// Which lane a task waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lane {
+pub(crate) enum Priority {
     /// Somebody waits for it.
     Urgent,
     /// A slice of something long.
@@ -35,19 +35,19 @@ pub(crate) enum Lane {
 pub(crate) struct Queue(Arc<Shared>);
 
 struct Shared {
-    lanes: Mutex<Lanes>,
+    queues: Mutex<TaskQueues>,
     wake: Condvar,
 }
 
 #[derive(Default)]
-struct Lanes {
+struct TaskQueues {
     urgent: VecDeque<Task>,
     background: VecDeque<Task>,
     taken: u32,
     closed: bool,
 }
 
-impl Lanes {
+impl TaskQueues {
     fn take(&mut self) -> Option<Task> {
         self.taken = self.taken.wrapping_add(1);
         let background_first = self.taken.is_multiple_of(BACKGROUND_SHARE);
@@ -60,38 +60,38 @@ impl Lanes {
 
 impl Shared {
     /// A worker that panicked left the lanes whole: nothing of a task runs under the lock.
-    fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queues(&self) -> MutexGuard<'_, TaskQueues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Queue {
     /// Hands in a task; it is dropped when the workers are stopping.
-    pub(crate) fn push(&self, lane: Lane, task: Task) {
-        let mut lanes = self.0.lanes();
-        if lanes.closed {
+    pub(crate) fn push(&self, priority: Priority, task: Task) {
+        let mut queues = self.0.queues();
+        if queues.closed {
             return;
         }
-        match lane {
-            Lane::Urgent => lanes.urgent.push_back(task),
-            Lane::Background => lanes.background.push_back(task),
+        match priority {
+            Priority::Urgent => queues.urgent.push_back(task),
+            Priority::Background => queues.background.push_back(task),
         }
-        drop(lanes);
+        drop(queues);
         self.0.wake.notify_one();
     }
 
     fn run(&self) {
         let mut block = vec![0; BLOCK];
         loop {
-            let mut lanes = self.0.lanes();
+            let mut queues = self.0.queues();
             let task = loop {
-                match lanes.take() {
+                match queues.take() {
                     Some(task) => break task,
-                    None if lanes.closed => return,
-                    None => lanes = self.0.wake.wait(lanes).unwrap_or_else(PoisonError::into_inner),
+                    None if queues.closed => return,
+                    None => queues = self.0.wake.wait(queues).unwrap_or_else(PoisonError::into_inner),
                 }
             };
-            drop(lanes);
+            drop(queues);
             // A defect costs one request, which is answered all the same, and no worker.
             unless_it_panics(|| task(&mut block));
         }
@@ -116,7 +116,7 @@ impl Workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => usize::from(count),
         };
-        let queue = Queue(Arc::new(Shared { lanes: Mutex::default(), wake: Condvar::new() }));
+        let queue = Queue(Arc::new(Shared { queues: Mutex::default(), wake: Condvar::new() }));
         let (alive, ended) = channel();
         let workers = Workers { queue, count, ended };
         for number in 0..count {
@@ -146,18 +146,18 @@ impl Workers {
     }
 
     fn close(&self) {
-        let mut lanes = self.queue.0.lanes();
-        lanes.closed = true;
-        lanes.background.clear();
-        drop(lanes);
+        let mut queues = self.queue.0.queues();
+        queues.closed = true;
+        queues.background.clear();
+        drop(queues);
         self.queue.0.wake.notify_all();
     }
 
-    /// Lets the workers finish what somebody waits for, drops the rest, and waits for them at most `patience`.
+    /// Lets the workers finish what somebody waits for, drops the rest, and waits for them at most `timeout`.
     /// Whether they all ended in time.
-    pub(crate) fn stop(self, patience: Duration) -> bool {
+    pub(crate) fn stop(self, timeout: Duration) -> bool {
         self.close();
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         loop {
             match self.ended.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Err(RecvTimeoutError::Disconnected) => return true,
@@ -180,17 +180,19 @@ mod tests {
 
     #[test]
     fn urgent_work_goes_first_and_background_work_is_not_starved() {
-        let mut lanes = Lanes::default();
-        let (told, heard) = channel();
+        let mut queues = TaskQueues::default();
+        let (sender, receiver) = channel();
         for number in 0..8 {
-            let (urgent, background) = (told.clone(), told.clone());
-            lanes.urgent.push_back(Box::new(move |_| urgent.send(number).expect("a listener")));
-            lanes.background.push_back(Box::new(move |_| background.send(100 + number).expect("a listener")));
+            let (urgent, background) = (sender.clone(), sender.clone());
+            queues.urgent.push_back(Box::new(move |_| urgent.send(number).expect("a listener")));
+            queues
+                .background
+                .push_back(Box::new(move |_| background.send(100 + number).expect("a listener")));
         }
         let mut order = Vec::new();
-        while let Some(task) = lanes.take() {
+        while let Some(task) = queues.take() {
             task(&mut []);
-            order.push(heard.try_recv().expect("one message a task"));
+            order.push(receiver.try_recv().expect("one message a task"));
         }
         assert_eq!(order[..8], [0, 1, 2, 100, 3, 4, 5, 101]);
         assert_eq!(order.len(), 16);
@@ -199,26 +201,27 @@ mod tests {
     #[test]
     fn a_task_that_panics_costs_no_worker() {
         let workers = Workers::start(1, &tracing::Dispatch::none()).expect("threads");
-        let (told, heard) = channel();
-        workers.queue().push(Lane::Urgent, Box::new(|_| std::panic::panic_any("meant to happen")));
-        workers.queue().push(Lane::Urgent, Box::new(move |_| told.send(1).expect("a listener")));
-        assert_eq!(heard.recv(), Ok(1));
+        let (sender, receiver) = channel();
+        workers.queue().push(Priority::Urgent, Box::new(|_| std::panic::panic_any("meant to happen")));
+        workers.queue().push(Priority::Urgent, Box::new(move |_| sender.send(1).expect("a listener")));
+        assert_eq!(receiver.recv(), Ok(1));
         assert!(workers.stop(Duration::from_secs(10)));
     }
 
     #[test]
     fn workers_finish_urgent_work_before_they_end() {
         let workers = Workers::start(2, &tracing::Dispatch::none()).expect("threads");
-        let (told, heard) = channel();
+        let (sender, receiver) = channel();
         for number in 0..50 {
-            let told = told.clone();
-            workers
-                .queue()
-                .push(Lane::Urgent, Box::new(move |block| told.send((number, block.len())).expect("heard")));
+            let sender = sender.clone();
+            workers.queue().push(
+                Priority::Urgent,
+                Box::new(move |block| sender.send((number, block.len())).expect("heard")),
+            );
         }
-        drop(told);
+        drop(sender);
         assert!(workers.stop(Duration::from_secs(10)));
-        let mut done: Vec<_> = heard.iter().collect();
+        let mut done: Vec<_> = receiver.iter().collect();
         done.sort_unstable();
         assert_eq!(done, (0..50).map(|number| (number, BLOCK)).collect::<Vec<_>>());
     }

@@ -32,7 +32,7 @@ impl Portable {
     ) -> io::Result<()> {
         while *next < burst.datagrams() {
             match burst.part(*next) {
-                BurstPart::Segment(index) => self.put_together(burst, bytes, index)?,
+                BurstPart::Segment(index) => self.assemble(burst, bytes, index)?,
                 BurstPart::Ping(ping) => {
                     self.buffer.clear();
                     messages::encode(burst.first.conversation, &ping, &mut self.buffer);
@@ -51,7 +51,7 @@ impl Portable {
         Ok(())
     }
 
-    fn put_together(&mut self, burst: &Burst, bytes: Bytes<'_>, index: usize) -> io::Result<()> {
+    fn assemble(&mut self, burst: &Burst, bytes: Bytes<'_>, index: usize) -> io::Result<()> {
         let span = burst.payload(index);
         let length = (span.end - span.start) as usize;
         self.buffer.resize(CHUNK_HEADER + length, 0);

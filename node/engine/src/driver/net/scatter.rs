@@ -65,9 +65,9 @@ impl Scatter {
         next: &mut usize,
     ) -> io::Result<()> {
         assert_eq!(source.length(), burst.length as usize, "a burst is sent from exactly its bytes");
-        let at_once = at_once(burst.segment_size);
+        let max_datagrams_a_call = max_datagrams_a_call(burst.segment_size);
         while *next < burst.datagrams() {
-            let parts = *next..burst.datagrams().min(*next + at_once);
+            let parts = *next..burst.datagrams().min(*next + max_datagrams_a_call);
             *next += self.send_some(socket.as_fd(), to, burst, source, parts)?;
         }
         Ok(())
@@ -87,7 +87,7 @@ impl Scatter {
             return self.send_joined(socket, to, None).map(|()| 1);
         }
         if !self.offload || burst.apart {
-            return self.send_apart(socket, to);
+            return self.send_separately(socket, to);
         }
         // The first of several is as long as any.
         let segment = self.runs[0].iov_len + self.runs[1].iov_len;
@@ -96,11 +96,11 @@ impl Scatter {
             Err(cause) if cause.raw_os_error() == Some(libc::EIO) => {
                 // The interface cannot do it, and says so each time.
                 self.offload = false;
-                self.send_apart(socket, to)
+                self.send_separately(socket, to)
             }
             Err(cause) if cause.raw_os_error() == Some(libc::EINVAL) => {
                 // Either the segment does not fit the path, and then it does not fit alone; or it is the offload.
-                let sent = self.send_apart(socket, to)?;
+                let sent = self.send_separately(socket, to)?;
                 self.offload = false;
                 Ok(sent)
             }
@@ -130,7 +130,7 @@ impl Scatter {
                 }
                 BurstPart::Ping(_) => (Run::of(&self.ping), Run::of(&[])),
             };
-            self.runs.extend([run_of(head), run_of(payload)]);
+            self.runs.extend([iovec_of(head), iovec_of(payload)]);
         }
     }
 
@@ -178,7 +178,7 @@ impl Scatter {
     }
 
     /// Each datagram that is laid out by itself; how many the kernel took.
-    fn send_apart(&mut self, socket: BorrowedFd<'_>, to: &SockAddr) -> io::Result<usize> {
+    fn send_separately(&mut self, socket: BorrowedFd<'_>, to: &SockAddr) -> io::Result<usize> {
         self.messages.clear();
         for index in 0..self.runs.len() / 2 {
             let msg_hdr = self.message(to, 2 * index..2 * index + 2);
@@ -204,12 +204,12 @@ impl Scatter {
 }
 
 /// How many datagrams fit one system call: what offload takes, and what one datagram could be.
-fn at_once(segment_size: u16) -> usize {
+fn max_datagrams_a_call(segment_size: u16) -> usize {
     let segment = usize::from(segment_size) + CHUNK_HEADER;
     (MAX_DATAGRAM / segment).clamp(1, MAX_BURST_SEGMENTS)
 }
 
-fn run_of(run: Run<'_>) -> libc::iovec {
+fn iovec_of(run: Run<'_>) -> libc::iovec {
     libc::iovec { iov_base: run.start().cast_mut().cast(), iov_len: run.length() }
 }
 

@@ -11,7 +11,7 @@ use crate::platform::error_kind::is_without_family;
 use crate::platform::socket::enlarge_buffers;
 
 /// A receive buffer below this holds a node back.
-const COMFORTABLE_BUFFER: usize = 1 << 20;
+const MIN_COMFORTABLE_BUFFER: usize = 1 << 20;
 
 /// A bound socket.
 #[derive(Debug)]
@@ -100,18 +100,18 @@ impl BoundSocket {
 
     /// Bytes of payload that may be on their way to this socket before its buffer could overflow: the system counts
     /// the memory that datagrams take, which is up to twice their payload.
-    pub(crate) fn credit(&self) -> u32 {
+    pub(crate) fn receive_budget(&self) -> u32 {
         u32::try_from(self.receive_buffer / 100 * 45).unwrap_or(u32::MAX)
     }
 }
 
 /// What to type for a larger buffer than `granted`, when `asked` was more and this one holds the node back.
 pub(crate) fn receive_buffer_hint(granted: usize, asked: usize) -> Option<String> {
-    (granted < COMFORTABLE_BUFFER && granted < asked).then(|| {
+    (granted < MIN_COMFORTABLE_BUFFER && granted < asked).then(|| {
         format!(
             "the system grants a receive buffer of {} KiB only; for full speed: sudo sysctl -w net.core.rmem_max={}",
             granted >> 10,
-            asked.max(COMFORTABLE_BUFFER)
+            asked.max(MIN_COMFORTABLE_BUFFER)
         )
     })
 }
@@ -159,7 +159,7 @@ mod tests {
         let bound = bind("[::]:0").unwrap();
         assert!(bound.address.ip().is_unspecified());
         assert!(bound.receive_buffer > 100_000);
-        assert!((bound.credit() as usize) < bound.receive_buffer / 2);
+        assert!((bound.receive_budget() as usize) < bound.receive_buffer / 2);
     }
 
     #[test]

@@ -33,15 +33,15 @@ pub(crate) struct TransmitCounters {
 pub(crate) struct Transmitter {
     state: UdpSocketState,
     family: Family,
-    way: Way,
+    burst_sender: BurstSender,
     blocked: VecDeque<Blocked>,
     counters: TransmitCounters,
 }
 
 #[cfg(target_os = "linux")]
-type Way = super::scatter::Scatter;
+type BurstSender = super::scatter::Scatter;
 #[cfg(not(target_os = "linux"))]
-type Way = super::portable::Portable;
+type BurstSender = super::portable::Portable;
 
 enum Blocked {
     Datagram { to: SocketAddr, bytes: Box<[u8]> },
@@ -63,11 +63,11 @@ impl Transmitter {
     /// Sends over a socket of that family.
     pub(crate) fn new(state: UdpSocketState, family: Family) -> Transmitter {
         #[cfg(target_os = "linux")]
-        let way = Way::new(state.max_gso_segments() > 1);
+        let burst_sender = BurstSender::new(state.max_gso_segments() > 1);
         #[cfg(not(target_os = "linux"))]
-        let way = Way::default();
+        let burst_sender = BurstSender::default();
         let (blocked, counters) = (VecDeque::new(), TransmitCounters::default());
-        Transmitter { state, family, way, blocked, counters }
+        Transmitter { state, family, burst_sender, blocked, counters }
     }
 
     /// What receives need to know of the socket.
@@ -103,12 +103,12 @@ impl Transmitter {
     pub(crate) fn burst(
         &mut self,
         socket: &UdpSocket,
-        shelf: &mut FileCache,
+        file_cache: &mut FileCache,
         burst: Burst,
     ) -> Option<(ShareId, DiskError)> {
         let mut next = 0;
         if !self.is_blocked() {
-            match self.try_burst(socket, shelf, &burst, &mut next) {
+            match self.try_burst(socket, file_cache, &burst, &mut next) {
                 Sent::Done => return None,
                 Sent::Faulted(fault) => return fault,
                 Sent::Blocked => {}
@@ -131,12 +131,12 @@ impl Transmitter {
     pub(crate) fn flush(
         &mut self,
         socket: &UdpSocket,
-        shelf: &mut FileCache,
+        file_cache: &mut FileCache,
     ) -> Option<(ShareId, DiskError)> {
         while let Some(mut first) = self.blocked.pop_front() {
             let sent = match &mut first {
                 Blocked::Datagram { to, bytes } => self.try_datagram(socket, *to, bytes),
-                Blocked::Burst { burst, next } => self.try_burst(socket, shelf, burst, next),
+                Blocked::Burst { burst, next } => self.try_burst(socket, file_cache, burst, next),
             };
             match sent {
                 Sent::Done | Sent::Faulted(None) => {}
@@ -166,17 +166,17 @@ impl Transmitter {
     fn try_burst(
         &mut self,
         socket: &UdpSocket,
-        shelf: &mut FileCache,
+        file_cache: &mut FileCache,
         burst: &Burst,
         next: &mut usize,
     ) -> Sent {
-        let Some(bytes) = shelf.bytes(burst) else { return Sent::Done };
+        let Some(bytes) = file_cache.bytes(burst) else { return Sent::Done };
         let to = self.family.outward(burst.to);
         let started = Instant::now();
         let result = socket.try_io(Interest::WRITABLE, || self.send_burst(socket, to, burst, bytes, next));
-        shelf.on_sent(burst, started.elapsed());
+        file_cache.on_sent(burst, started.elapsed());
         match result {
-            Err(cause) if is_fault(&cause) => Sent::Faulted(shelf.on_fault(burst)),
+            Err(cause) if is_fault(&cause) => Sent::Faulted(file_cache.on_fault(burst)),
             result => self.judge(burst.to, result),
         }
     }
@@ -199,7 +199,7 @@ impl Transmitter {
             }
         };
         let run = run.ok_or(io::ErrorKind::UnexpectedEof)?;
-        self.way.send(socket, &to.into(), burst, run, next)
+        self.burst_sender.send(socket, &to.into(), burst, run, next)
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -212,7 +212,7 @@ impl Transmitter {
         next: &mut usize,
     ) -> io::Result<()> {
         let try_send = |transmit: &Transmit<'_>| self.state.try_send(UdpSockRef::from(socket), transmit);
-        self.way.send(try_send, to, burst, bytes, next)
+        self.burst_sender.send(try_send, to, burst, bytes, next)
     }
 
     /// UDP promises nothing, so a refusal is a loss: the protocol asks again, or finds another way.

@@ -1,4 +1,4 @@
-//! One file of the shelf: open or closed, and which of its blocks are in memory.
+//! One file of the file cache: open or closed, and which of its blocks are in memory.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -26,24 +26,24 @@ pub(crate) struct CachedFile {
     /// Those that are in memory.
     pub(crate) warm: FixedBitSet,
     /// Those that a worker reads.
-    pub(crate) asked: FixedBitSet,
-    /// Whether it stands in the shelf's list of those.
+    pub(crate) requested: FixedBitSet,
+    /// Whether it stands in the file cache's list of those.
     pub(crate) used: bool,
     /// The number of its last use.
     pub(crate) last_use: u64,
     /// Whether it may be served.
-    pub(crate) state: State,
+    pub(crate) validity: Validity,
 }
 
 /// Whether a file may be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum Validity {
     /// As far as is known.
-    Good,
+    Unchanged,
     /// A worker compares it.
     Checking,
     /// It changed: nothing more is sent from it.
-    Spoiled,
+    Changed,
 }
 
 impl CachedFile {
@@ -51,7 +51,7 @@ impl CachedFile {
     pub(crate) fn new(served: ServedFile) -> CachedFile {
         let length = served.map.as_ref().map_or(0, |map| map.length() as u64);
         let blocks = length.div_ceil(BLOCK) as usize;
-        let (warm, asked) = (FixedBitSet::with_capacity(blocks), FixedBitSet::with_capacity(blocks));
+        let (warm, requested) = (FixedBitSet::with_capacity(blocks), FixedBitSet::with_capacity(blocks));
         CachedFile {
             path: served.path.clone(),
             identity: served.identity,
@@ -59,10 +59,10 @@ impl CachedFile {
             served: Some(served),
             blocks,
             warm,
-            asked,
+            requested,
             used: false,
             last_use: 0,
-            state: State::Good,
+            validity: Validity::Unchanged,
         }
     }
 
@@ -79,8 +79,8 @@ impl CachedFile {
     }
 
     /// Nothing more is sent from it; the error the first time that this is found.
-    pub(crate) fn spoil(&mut self, error: DiskError) -> Option<DiskError> {
-        let before = std::mem::replace(&mut self.state, State::Spoiled);
-        (before != State::Spoiled).then_some(error)
+    pub(crate) fn mark_changed(&mut self, error: DiskError) -> Option<DiskError> {
+        let before = std::mem::replace(&mut self.validity, Validity::Changed);
+        (before != Validity::Changed).then_some(error)
     }
 }

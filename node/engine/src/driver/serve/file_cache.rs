@@ -13,11 +13,9 @@ use std::time::Duration;
 
 use riffle_core::{Burst, DiskError, DiskErrorKind, ShareId, Source};
 
-use super::cached_file::{BLOCK, CachedFile, State};
+use super::cached_file::{BLOCK, CachedFile, Validity};
 use super::open_files::OpenFiles;
-use crate::driver::disk::{
-    FileIdentity, Queue, Results, ServedFile, check, forget, let_go, populate, reopen,
-};
+use crate::driver::disk::{FileIdentity, Queue, Results, ServedFile, check, close, evict, populate, reopen};
 
 /// So many blocks of all files together stay in the process, 1 GiB; the oldest goes first. The system has its own
 /// mind about what stays in memory: this only keeps a node from looking as large as everything that it ever sent. (256 MiB cost an
@@ -87,7 +85,7 @@ impl FileCache {
     }
 
     /// Puts a file up under its number; gives back what stood there.
-    pub(crate) fn put(&mut self, share: ShareId, served: ServedFile) -> Option<ServedFile> {
+    pub(crate) fn insert(&mut self, share: ShareId, served: ServedFile) -> Option<ServedFile> {
         let shared = served.identity.is_some();
         let before = self.files.insert(share, CachedFile::new(served));
         if shared {
@@ -98,22 +96,22 @@ impl FileCache {
     }
 
     /// Takes a file down.
-    pub(crate) fn take_down(&mut self, share: ShareId) -> Option<ServedFile> {
-        let shelved = self.files.remove(&share);
+    pub(crate) fn remove(&mut self, share: ShareId) -> Option<ServedFile> {
+        let file = self.files.remove(&share);
         self.open.gone(share);
         self.open_wanted();
-        shelved.and_then(|shelved| shelved.served)
+        file.and_then(|file| file.served)
     }
 
     /// A part file has its name, and must not change any more.
     pub(crate) fn finished(&mut self, share: ShareId, path: PathBuf, identity: FileIdentity) {
-        if let Some(shelved) = self.files.get_mut(&share) {
-            if let Some(served) = &mut shelved.served {
+        if let Some(file) = self.files.get_mut(&share) {
+            if let Some(served) = &mut file.served {
                 served.path.clone_from(&path);
                 served.identity = Some(identity);
             }
-            shelved.path = path;
-            shelved.identity = Some(identity);
+            file.path = path;
+            file.identity = Some(identity);
             self.open.opened(share);
             self.close_too_many();
         }
@@ -124,10 +122,10 @@ impl FileCache {
         loop {
             while self.open.is_short() && self.close_one() {}
             let Some(share) = self.open.next_to_open() else { return };
-            match self.files.get(&share).map(|shelved| (shelved, shelved.identity)) {
-                Some((shelved, Some(identity))) if shelved.served.is_none() => {
+            match self.files.get(&share).map(|file| (file, file.identity)) {
+                Some((file, Some(identity))) if file.served.is_none() => {
                     self.counters.reopened += 1;
-                    reopen(&self.queue, &self.results, share, (shelved.path.clone(), identity));
+                    reopen(&self.queue, &self.results, share, (file.path.clone(), identity));
                 }
                 _ => self.open.gone(share),
             }
@@ -149,12 +147,12 @@ impl FileCache {
             self.waiting.values().filter_map(|queue| queue.front().and_then(source)).collect();
         let files = &self.files;
         let closed = self.open.next_to_close(|share| {
-            let last_use = files.get(&share).map_or(0, |shelved| shelved.last_use);
+            let last_use = files.get(&share).map_or(0, |file| file.last_use);
             (!needed.contains(&share)).then_some(last_use)
         });
         let Some(share) = closed else { return false };
         if let Some(served) = self.files.get_mut(&share).and_then(CachedFile::close) {
-            let_go(&self.queue, served);
+            close(&self.queue, served);
         }
         true
     }
@@ -166,15 +164,15 @@ impl FileCache {
         result: Result<ServedFile, DiskError>,
     ) -> Option<DiskError> {
         self.open.gone(share);
-        let shelved = self.files.get_mut(&share).filter(|shelved| shelved.served.is_none());
-        let changed = match (result, shelved) {
-            (Ok(served), Some(shelved)) => {
-                shelved.served = Some(served);
+        let file = self.files.get_mut(&share).filter(|file| file.served.is_none());
+        let changed = match (result, file) {
+            (Ok(served), Some(file)) => {
+                file.served = Some(served);
                 self.open.opened(share);
                 None
             }
             (Ok(served), None) => {
-                let_go(&self.queue, served);
+                close(&self.queue, served);
                 None
             }
             (Err(error), Some(_)) if error.kind == DiskErrorKind::TooManyOpen => {
@@ -183,7 +181,7 @@ impl FileCache {
                 self.refused.push(share);
                 None
             }
-            (Err(error), Some(shelved)) => shelved.spoil(error),
+            (Err(error), Some(file)) => file.mark_changed(error),
             (Err(_), None) => None,
         };
         self.open_wanted();
@@ -199,8 +197,8 @@ impl FileCache {
     pub(crate) fn bytes<'a>(&'a self, burst: &'a Burst) -> Option<Bytes<'a>> {
         match &burst.source {
             Source::Share(share) => match self.files.get(share)? {
-                CachedFile { state: State::Spoiled, .. } => None,
-                shelved => shelved.served.as_ref().map(Bytes::Served),
+                CachedFile { validity: Validity::Changed, .. } => None,
+                file => file.served.as_ref().map(Bytes::Served),
             },
             Source::Manifest(bytes) => {
                 let start = usize::try_from(burst.start).ok()?;
@@ -241,23 +239,23 @@ impl FileCache {
     /// Whether the burst's pages are in memory; asks for those that are not, and for the next, or for the file.
     fn readiness(&mut self, burst: &Burst) -> Readiness {
         let Source::Share(share) = burst.source else { return Readiness::Ready };
-        let Some(shelved) = self.files.get_mut(&share) else { return Readiness::Gone };
+        let Some(file) = self.files.get_mut(&share) else { return Readiness::Gone };
         let blocks = blocks_of(burst);
-        if shelved.state == State::Spoiled || *blocks.end() >= shelved.blocks {
+        if file.validity == Validity::Changed || *blocks.end() >= file.blocks {
             return Readiness::Gone;
         }
-        shelved.last_use = self.open.number_use();
-        if !std::mem::replace(&mut shelved.used, true) {
+        file.last_use = self.open.number_use();
+        if !std::mem::replace(&mut file.used, true) {
             self.used.push(share);
         }
-        let Some(served) = &shelved.served else {
+        let Some(served) = &file.served else {
             self.open.want(share);
             return Readiness::Cold;
         };
-        let warm = blocks.clone().all(|block| shelved.warm.contains(block));
-        for block in *blocks.start()..shelved.blocks.min(blocks.end() + 2) {
-            if !shelved.warm.contains(block) && !shelved.asked.put(block) {
-                let order = (share, block, shelved.span(block));
+        let warm = blocks.clone().all(|block| file.warm.contains(block));
+        for block in *blocks.start()..file.blocks.min(blocks.end() + 2) {
+            if !file.warm.contains(block) && !file.requested.put(block) {
+                let order = (share, block, file.span(block));
                 populate(&self.queue, &self.results, served, order);
             }
         }
@@ -271,44 +269,44 @@ impl FileCache {
         block: usize,
         result: Result<(), DiskError>,
     ) -> Option<DiskError> {
-        let shelved = self.files.get_mut(&share)?;
-        if block < shelved.blocks {
-            shelved.asked.remove(block);
-            shelved.warm.set(block, shelved.served.is_some());
+        let file = self.files.get_mut(&share)?;
+        if block < file.blocks {
+            file.requested.remove(block);
+            file.warm.set(block, file.served.is_some());
         }
-        let changed = result.err().and_then(|error| shelved.spoil(error));
+        let changed = result.err().and_then(|error| file.mark_changed(error));
         self.resident.push_back((share, block));
         if self.resident.len() > MAX_RESIDENT {
-            self.let_go_of_the_oldest();
+            self.evict_oldest();
         }
         changed
     }
 
-    fn let_go_of_the_oldest(&mut self) {
+    fn evict_oldest(&mut self) {
         let Some((share, block)) = self.resident.pop_front() else { return };
-        if let Some(shelved) = self.files.get_mut(&share).filter(|shelved| block < shelved.blocks) {
-            shelved.warm.remove(block);
-            if let Some(served) = &shelved.served {
-                forget(&self.queue, served, shelved.span(block));
+        if let Some(file) = self.files.get_mut(&share).filter(|file| block < file.blocks) {
+            file.warm.remove(block);
+            if let Some(served) = &file.served {
+                evict(&self.queue, served, file.span(block));
             }
         }
     }
 
     /// A worker has compared a file with what was announced.
     pub(crate) fn on_checked(&mut self, share: ShareId, result: Result<(), DiskError>) -> Option<DiskError> {
-        let shelved = self.files.get_mut(&share)?;
-        if shelved.state == State::Checking {
-            shelved.state = State::Good;
+        let file = self.files.get_mut(&share)?;
+        if file.validity == Validity::Checking {
+            file.validity = Validity::Unchanged;
         }
-        result.err().and_then(|error| shelved.spoil(error))
+        result.err().and_then(|error| file.mark_changed(error))
     }
 
     /// The system found that the burst's file does not have its bytes.
     pub(crate) fn on_fault(&mut self, burst: &Burst) -> Option<(ShareId, DiskError)> {
         let Source::Share(share) = burst.source else { return None };
-        let shelved = self.files.get_mut(&share)?;
-        let error = DiskError { path: shelved.path.clone(), kind: DiskErrorKind::Changed };
-        shelved.spoil(error).map(|error| (share, error))
+        let file = self.files.get_mut(&share)?;
+        let error = DiskError { path: file.path.clone(), kind: DiskErrorKind::Changed };
+        file.mark_changed(error).map(|error| (share, error))
     }
 
     /// A burst was sent, and this is how long the system call took.
@@ -317,14 +315,14 @@ impl FileCache {
             return;
         }
         let Source::Share(share) = burst.source else { return };
-        if let Some(shelved) = self.files.get_mut(&share) {
+        if let Some(file) = self.files.get_mut(&share) {
             self.counters.stalls += 1;
-            shelved.warm.clear();
+            file.warm.clear();
         }
     }
 
     /// Moves what no longer has to wait into `ready`, in order. When that is sent, [`FileCache::open_wanted`].
-    pub(crate) fn release(&mut self, ready: &mut Vec<Burst>) {
+    pub(crate) fn take_ready(&mut self, ready: &mut Vec<Burst>) {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.retain(|_, queue| {
             while let Some(burst) = queue.front() {
@@ -347,17 +345,17 @@ impl FileCache {
     /// that the system had no place for.
     pub(crate) fn tick(&mut self) {
         for share in std::mem::take(&mut self.used) {
-            let Some(shelved) = self.files.get_mut(&share) else { continue };
-            match (shelved.state, &shelved.served) {
+            let Some(file) = self.files.get_mut(&share) else { continue };
+            match (file.validity, &file.served) {
                 // The one that is under way may have looked too early.
-                (State::Checking, Some(_)) => self.used.push(share),
-                (State::Good, Some(served)) if served.identity.is_some() => {
-                    shelved.used = false;
-                    shelved.state = State::Checking;
+                (Validity::Checking, Some(_)) => self.used.push(share),
+                (Validity::Unchanged, Some(served)) if served.identity.is_some() => {
+                    file.used = false;
+                    file.validity = Validity::Checking;
                     check(&self.queue, &self.results, served, share);
                 }
                 // A part file; or it is looked at when it is opened again.
-                _ => shelved.used = false,
+                _ => file.used = false,
             }
         }
         for share in std::mem::take(&mut self.refused) {

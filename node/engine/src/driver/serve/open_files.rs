@@ -10,10 +10,10 @@ use riffle_core::ShareId;
 /// Open shared files, and those that are to be opened.
 #[derive(Debug)]
 pub(crate) struct OpenFiles {
-    most: usize,
+    max_open: usize,
     /// The open ones, each under a use of it, which need not be its last.
     order: BTreeMap<u64, ShareId>,
-    place_of: BTreeMap<ShareId, u64>,
+    use_of: BTreeMap<ShareId, u64>,
     uses: u64,
     /// A worker opens them.
     opening: BTreeSet<ShareId>,
@@ -23,12 +23,12 @@ pub(crate) struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// Nothing is open, and never more than `most` will be.
-    pub(crate) fn new(most: usize) -> OpenFiles {
+    /// Nothing is open, and never more than `max_open` will be.
+    pub(crate) fn new(max_open: usize) -> OpenFiles {
         OpenFiles {
-            most: most.max(1),
+            max_open: max_open.max(1),
             order: BTreeMap::new(),
-            place_of: BTreeMap::new(),
+            use_of: BTreeMap::new(),
             uses: 0,
             opening: BTreeSet::new(),
             wanted: VecDeque::new(),
@@ -43,7 +43,7 @@ impl OpenFiles {
 
     /// How many more have to go for all to be in order.
     pub(crate) fn too_many(&self) -> usize {
-        self.count().saturating_sub(self.most)
+        self.count().saturating_sub(self.max_open)
     }
 
     /// It is open.
@@ -61,20 +61,20 @@ impl OpenFiles {
 
     fn put(&mut self, share: ShareId, used: u64) {
         self.order.insert(used, share);
-        self.place_of.insert(share, used);
+        self.use_of.insert(share, used);
     }
 
     /// It is not, nor about to be.
     pub(crate) fn gone(&mut self, share: ShareId) {
         self.opening.remove(&share);
-        if let Some(place) = self.place_of.remove(&share) {
-            self.order.remove(&place);
+        if let Some(used_at) = self.use_of.remove(&share) {
+            self.order.remove(&used_at);
         }
     }
 
     /// Somebody waits for it.
     pub(crate) fn want(&mut self, share: ShareId) {
-        let known = self.place_of.contains_key(&share) || self.opening.contains(&share);
+        let known = self.use_of.contains_key(&share) || self.opening.contains(&share);
         if !known && self.is_wanted.insert(share) {
             self.wanted.push_back(share);
         }
@@ -82,12 +82,12 @@ impl OpenFiles {
 
     /// The system opens no more than are open now.
     pub(crate) fn retreat(&mut self) {
-        self.most = self.count().max(1);
+        self.max_open = self.count().max(1);
     }
 
     /// The next to open, when there is place.
     pub(crate) fn next_to_open(&mut self) -> Option<ShareId> {
-        if self.count() >= self.most {
+        if self.count() >= self.max_open {
             return None;
         }
         let share = self.wanted.pop_front()?;
@@ -98,7 +98,7 @@ impl OpenFiles {
 
     /// Whether somebody waits for a place.
     pub(crate) fn is_short(&self) -> bool {
-        !self.wanted.is_empty() && self.count() >= self.most
+        !self.wanted.is_empty() && self.count() >= self.max_open
     }
 
     /// The next to close, if there is one that may be: `last_use` says the number of a file's last use, and nothing of one
@@ -109,13 +109,13 @@ impl OpenFiles {
     ) -> Option<ShareId> {
         let mut stay = Vec::new();
         let mut closed = None;
-        while let Some((place, share)) = self.order.pop_first() {
+        while let Some((used_at, share)) = self.order.pop_first() {
             match last_use(share) {
-                None => stay.push((place, share)),
+                None => stay.push((used_at, share)),
                 // Later than those that were used less lately; met again there.
-                Some(used) if used > place => self.put(share, used),
+                Some(used) if used > used_at => self.put(share, used),
                 Some(_) => {
-                    self.place_of.remove(&share);
+                    self.use_of.remove(&share);
                     closed = Some(share);
                     break;
                 }
@@ -164,10 +164,10 @@ mod tests {
     proptest! {
         #[test]
         fn never_more_are_open_than_may_be_and_who_waits_is_opened_in_turn(
-            most in 1usize..6,
+            max_open in 1usize..6,
             steps in proptest::collection::vec((0u8..4, 0u32..12), 1..200),
         ) {
-            let mut files = OpenFiles::new(most);
+            let mut files = OpenFiles::new(max_open);
             let (mut open, mut opening) = (BTreeSet::new(), VecDeque::new());
             let mut waiting: VecDeque<u32> = VecDeque::new();
             for (step, number) in steps {
@@ -192,8 +192,8 @@ mod tests {
                     },
                 }
                 prop_assert_eq!(files.count(), open.len() + opening.len());
-                prop_assert!(files.count() <= most && files.too_many() == 0);
-                prop_assert_eq!(files.is_short(), !waiting.is_empty() && files.count() == most);
+                prop_assert!(files.count() <= max_open && files.too_many() == 0);
+                prop_assert_eq!(files.is_short(), !waiting.is_empty() && files.count() == max_open);
             }
         }
     }

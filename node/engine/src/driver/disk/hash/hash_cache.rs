@@ -81,7 +81,7 @@ struct Entry {
     fingerprint: Fingerprint,
     content: ContentId,
     /// When it was last asked for, in seconds since the epoch.
-    used: u64,
+    last_used: u64,
 }
 
 impl Entry {
@@ -93,7 +93,7 @@ impl Entry {
 
 /// The files that were hashed, by path.
 #[derive(Debug, Default)]
-struct Book {
+struct HashIndex {
     entries: BTreeMap<PathBuf, Entry>,
     /// The same by when they were last asked for, so that the oldest is found at once.
     by_use: BTreeSet<(u64, PathBuf)>,
@@ -107,9 +107,9 @@ struct Book {
 #[derive(Debug)]
 pub struct HashCache {
     folder: PathBuf,
-    book: Mutex<Book>,
+    index: Mutex<HashIndex>,
     /// Held while something is written: one worker at a time.
-    writing: Mutex<()>,
+    write_lock: Mutex<()>,
 }
 
 impl HashCache {
@@ -120,29 +120,29 @@ impl HashCache {
             let entries: Option<BTreeMap<_, _>> = lines.iter().map(|line| entry_of(line)).collect();
             entries.ok_or(Damage::Damaged)
         });
-        let mut book = Book::default();
+        let mut index = HashIndex::default();
         let mut note = None;
         match read {
             Ok(entries) => {
-                entries.into_iter().for_each(|(path, entry)| book.put(path, entry));
-                book.unsaved = false;
+                entries.into_iter().for_each(|(path, entry)| index.put(path, entry));
+                index.unsaved = false;
             }
             Err(damage) => {
                 note =
                     Some(checked_file::set_aside(&path, &damage, "files that were hashed are hashed again"));
             }
         }
-        (HashCache { folder: folder.to_owned(), book: Mutex::new(book), writing: Mutex::new(()) }, note)
+        (HashCache { folder: folder.to_owned(), index: Mutex::new(index), write_lock: Mutex::new(()) }, note)
     }
 
     /// What describes the file at `path` that looks like `found` now, when it looked so when it was hashed.
     pub(crate) fn recall(&self, path: &Path, found: &Metadata) -> Option<Arc<Manifest>> {
         let path = std::path::absolute(path).ok()?;
         let content = {
-            let mut book = self.book();
+            let mut index = self.index();
             let content =
-                book.entries.get(&path).filter(|entry| entry.fingerprint == Fingerprint::of(found))?.content;
-            book.touch(&path, checked_file::now_seconds());
+                index.entries.get(&path).filter(|entry| entry.fingerprint == Fingerprint::of(found))?.content;
+            index.touch(&path, checked_file::now_seconds());
             content
         };
         match self.manifest(content, found.len()) {
@@ -152,7 +152,7 @@ impl HashCache {
             }
             Err(cause) => {
                 tracing::warn!(path = %path.display(), content = %content.short(), %cause, "the remembered manifest cannot be used: hashing again");
-                self.book().forget(&path);
+                self.index().remove(&path);
                 None
             }
         }
@@ -184,26 +184,26 @@ impl HashCache {
             tracing::warn!(content = %content.short(), %cause, "cannot be remembered");
             return;
         }
-        self.enter(path, fingerprint, content);
+        self.insert_entry(path, fingerprint, content);
     }
 
-    fn enter(&self, path: PathBuf, fingerprint: Fingerprint, content: ContentId) {
-        let let_go =
-            self.book().insert(path, Entry { fingerprint, content, used: checked_file::now_seconds() });
-        for content in let_go {
+    fn insert_entry(&self, path: PathBuf, fingerprint: Fingerprint, content: ContentId) {
+        let unneeded =
+            self.index().insert(path, Entry { fingerprint, content, last_used: checked_file::now_seconds() });
+        for content in unneeded {
             let _ = fs::remove_file(self.manifest_path(content));
         }
     }
 
     /// Writes down what is new. For a worker: the disk may take its time.
     pub(crate) fn save(&self) {
-        let _writing = self.writing();
+        let _writing = self.write_lock();
         let lines: Vec<String> = {
-            let mut book = self.book();
-            if !std::mem::take(&mut book.unsaved) {
+            let mut index = self.index();
+            if !std::mem::take(&mut index.unsaved) {
                 return;
             }
-            book.entries.iter().map(|(path, entry)| line_of(path, entry)).collect()
+            index.entries.iter().map(|(path, entry)| line_of(path, entry)).collect()
         };
         if let Err(cause) = checked_file::write(&self.folder.join(HASHES), TITLE, lines.into_iter()) {
             // What is not kept is hashed again.
@@ -217,8 +217,13 @@ impl HashCache {
         checked_file::sweep(&self.folder);
         let stale = checked_file::now_seconds().saturating_sub(GONE_FOR.as_secs());
         let old: Vec<PathBuf> = {
-            let book = self.book();
-            book.by_use.iter().take_while(|(used, _)| *used < stale).map(|(_, path)| path.clone()).collect()
+            let index = self.index();
+            index
+                .by_use
+                .iter()
+                .take_while(|(last_used, _)| *last_used < stale)
+                .map(|(_, path)| path.clone())
+                .collect()
         };
         for path in old {
             // A folder on the way may be a file now.
@@ -226,23 +231,23 @@ impl HashCache {
                 matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
             };
             if fs::symlink_metadata(&path).is_err_and(|cause| is_nowhere(&cause)) {
-                self.book().forget(&path);
+                self.index().remove(&path);
             }
         }
         for file in fs::read_dir(self.folder.join(MANIFESTS)).into_iter().flatten().flatten() {
             let content = file.file_name().to_str().and_then(|name| name.parse::<ContentId>().ok());
-            if !content.is_some_and(|content| self.book().needs(content)) {
+            if !content.is_some_and(|content| self.index().needs(content)) {
                 let _ = fs::remove_file(file.path());
             }
         }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn index(&self) -> MutexGuard<'_, HashIndex> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn writing(&self) -> MutexGuard<'_, ()> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn write_lock(&self) -> MutexGuard<'_, ()> {
+        self.write_lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn manifest_path(&self, content: ContentId) -> PathBuf {
@@ -264,7 +269,7 @@ impl HashCache {
         if fs::metadata(&path).is_ok_and(|there| there.len() == bytes.len() as u64) {
             return Ok(());
         }
-        let _writing = self.writing();
+        let _writing = self.write_lock();
         make_folder(&self.folder.join(MANIFESTS))?;
         let unfinished = path.with_extension("new");
         private().write(true).create(true).truncate(true).open(&unfinished)?.write_all(&bytes)?;
@@ -276,44 +281,44 @@ impl HashCache {
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the tests that use it need Linux"))]
 impl HashCache {
     pub(crate) fn has(&self, path: &Path) -> bool {
-        self.book().entries.contains_key(path)
+        self.index().entries.contains_key(path)
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.book().entries.len()
+        self.index().entries.len()
     }
 
     /// As if the file had not been asked for since `by` ago.
     pub(crate) fn age(&self, path: &Path, by: Duration) {
-        let mut book = self.book();
-        let used = book.entries[path].used - by.as_secs();
-        book.touch(path, used);
+        let mut index = self.index();
+        let last_used = index.entries[path].last_used - by.as_secs();
+        index.touch(path, last_used);
     }
 
     /// An entry without a file.
     pub(crate) fn take_in(&self, path: &Path, fingerprint: Fingerprint, content: ContentId) {
-        self.enter(path.to_owned(), fingerprint, content);
+        self.insert_entry(path.to_owned(), fingerprint, content);
     }
 }
 
-impl Book {
+impl HashIndex {
     /// Takes an entry in. The contents whose manifests nobody needs any more.
     fn insert(&mut self, path: PathBuf, entry: Entry) -> Vec<ContentId> {
-        let mut let_go = Vec::new();
-        let before = self.forget(&path);
+        let mut unneeded = Vec::new();
+        let before = self.remove(&path);
         self.put(path, entry);
-        let_go.extend(before.filter(|content| !self.needs(*content)));
+        unneeded.extend(before.filter(|content| !self.needs(*content)));
         while self.entries.len() > MAX_FILES || self.manifest_bytes > MAX_MANIFEST_BYTES {
             let Some((_, path)) = self.by_use.first().cloned() else { break };
-            let_go.extend(self.forget(&path).filter(|content| !self.needs(*content)));
+            unneeded.extend(self.remove(&path).filter(|content| !self.needs(*content)));
         }
-        let_go
+        unneeded
     }
 
     /// Puts an entry where there is none.
     fn put(&mut self, path: PathBuf, entry: Entry) {
         self.manifest_bytes += entry.manifest_bytes();
-        self.by_use.insert((entry.used, path.clone()));
+        self.by_use.insert((entry.last_used, path.clone()));
         *self.needed.entry(entry.content).or_default() += 1;
         self.entries.insert(path, entry);
         self.unsaved = true;
@@ -322,16 +327,16 @@ impl Book {
     /// The file at `path` was asked for at `now`.
     fn touch(&mut self, path: &Path, now: u64) {
         let Some(entry) = self.entries.get_mut(path) else { return };
-        self.by_use.remove(&(entry.used, path.to_owned()));
-        entry.used = now;
+        self.by_use.remove(&(entry.last_used, path.to_owned()));
+        entry.last_used = now;
         self.by_use.insert((now, path.to_owned()));
         self.unsaved = true;
     }
 
-    fn forget(&mut self, path: &Path) -> Option<ContentId> {
+    fn remove(&mut self, path: &Path) -> Option<ContentId> {
         let entry = self.entries.remove(path)?;
         self.manifest_bytes -= entry.manifest_bytes();
-        self.by_use.remove(&(entry.used, path.to_owned()));
+        self.by_use.remove(&(entry.last_used, path.to_owned()));
         if let Some(count) = self.needed.get_mut(&entry.content) {
             *count -= 1;
             if *count == 0 {
@@ -348,9 +353,9 @@ impl Book {
 }
 
 fn line_of(path: &Path, entry: &Entry) -> String {
-    let Entry { fingerprint: Fingerprint { identity, touched }, content, used } = entry;
+    let Entry { fingerprint: Fingerprint { identity, touched }, content, last_used } = entry;
     format!(
-        "{content}\t{}\t{}\t{}\t{used}\t{}",
+        "{content}\t{}\t{}\t{}\t{last_used}\t{}",
         identity.to_line(),
         touched.0,
         touched.1,
@@ -363,9 +368,9 @@ fn entry_of(line: &str) -> Option<(PathBuf, Entry)> {
     let content = fields.next()?.parse().ok()?;
     let identity = FileIdentity::from_fields(&mut fields)?;
     let touched = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    let used = fields.next()?.parse().ok()?;
+    let last_used = fields.next()?.parse().ok()?;
     let path = checked_file::unescaped(fields.next()?)?;
-    let entry = Entry { fingerprint: Fingerprint { identity, touched }, content, used };
+    let entry = Entry { fingerprint: Fingerprint { identity, touched }, content, last_used };
     fields.next().is_none().then_some((path, entry))
 }
 

@@ -8,13 +8,13 @@ use riffle_core::ShareId;
 use super::scan::StopFlag;
 
 /// So many at the same time when nobody says otherwise.
-const AT_ONCE: usize = 64;
+const DEFAULT_MAX_AT_WORK: usize = 64;
 
 /// Files that are being hashed or wait for it; as many as people share.
 #[derive(Debug)]
 pub(crate) struct HashQueue {
     /// So many are at work at the same time.
-    pub(crate) at_once: usize,
+    pub(crate) max_at_work: usize,
     /// All that somebody wants.
     wanted: BTreeMap<ShareId, StopFlag>,
     /// Those of them that wait, and some that nobody wants any more.
@@ -25,7 +25,7 @@ pub(crate) struct HashQueue {
 impl Default for HashQueue {
     fn default() -> HashQueue {
         let (wanted, waiting, at_work) = (BTreeMap::new(), VecDeque::new(), BTreeMap::new());
-        HashQueue { at_once: AT_ONCE, wanted, waiting, at_work }
+        HashQueue { max_at_work: DEFAULT_MAX_AT_WORK, wanted, waiting, at_work }
     }
 }
 
@@ -46,7 +46,7 @@ impl HashQueue {
 
     /// The next to begin with, when there is place.
     pub(crate) fn next(&mut self) -> Option<(ShareId, PathBuf, StopFlag)> {
-        while self.at_work.len() < self.at_once.max(1) {
+        while self.at_work.len() < self.max_at_work.max(1) {
             let (share, path, stop) = self.waiting.pop_front()?;
             if !stop.is_raised() {
                 self.at_work.insert(share, stop.clone());
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn files_are_hashed_a_few_at_a_time_in_their_order() {
-        let mut hashing = HashQueue { at_once: 2, ..HashQueue::default() };
+        let mut hashing = HashQueue { max_at_work: 2, ..HashQueue::default() };
         (0..5).for_each(|share| hashing.add(ShareId(share), "f".into()));
         let mut next = || hashing.next().map(|(share, ..)| share.0);
         assert_eq!([next(), next(), next()], [Some(0), Some(1), None]);

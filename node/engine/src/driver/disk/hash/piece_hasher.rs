@@ -11,7 +11,7 @@ use sha1::{Digest, Sha1};
 
 use super::sha1_lanes::{self, Lane};
 
-/// So much of each piece is hashed one way, then the other: [`sha1_lanes::LANES`] times this stays in the second-level cache.
+/// So much of each piece is hashed one way, then the other: [`sha1_lanes::MAX_LANES`] times this stays in the second-level cache.
 pub(crate) const RUN: usize = 64 << 10;
 
 /// The BLAKE3 value of one piece.
@@ -44,7 +44,7 @@ impl PieceHasher {
         PieceHasher { sha1: Lane::new(), blake3, whole }
     }
 
-    /// Takes the next bytes of each of up to [`sha1_lanes::LANES`] pieces: whole blocks of 64, but for the last of a piece.
+    /// Takes the next bytes of each of up to [`sha1_lanes::MAX_LANES`] pieces: whole blocks of 64, but for the last of a piece.
     pub(crate) fn update(pieces: &mut [PieceHasher], bytes: &[&[u8]]) {
         sha1_lanes::update(pieces.iter_mut().map(|piece| &mut piece.sha1).zip(bytes.iter().copied()));
         for (piece, bytes) in pieces.iter_mut().zip(bytes) {
@@ -60,7 +60,7 @@ impl PieceHasher {
     }
 }
 
-/// What up to [`sha1_lanes::LANES`] pieces hash to that are in memory as a whole.
+/// What up to [`sha1_lanes::MAX_LANES`] pieces hash to that are in memory as a whole.
 pub(crate) fn digests_of(pieces: &[(Layout, PieceIndex, &[u8])]) -> Vec<PieceDigest> {
     let mut hashers: Vec<_> =
         pieces.iter().map(|(layout, index, _)| PieceHasher::new(*layout, *index)).collect();
@@ -142,7 +142,7 @@ mod tests {
     fn together(layout: Layout, whole: &[u8]) -> Vec<Subtree> {
         let pieces = whole.chunks(layout.piece_size() as usize).enumerate();
         let pieces: Vec<_> = pieces.map(|(index, bytes)| (layout, PieceIndex(index as u32), bytes)).collect();
-        let digests: Vec<_> = pieces.chunks(sha1_lanes::LANES).flat_map(digests_of).collect();
+        let digests: Vec<_> = pieces.chunks(sha1_lanes::MAX_LANES).flat_map(digests_of).collect();
         for ((.., bytes), digest) in pieces.iter().zip(&digests) {
             assert_eq!(digest.hash, piece_hash(bytes));
         }

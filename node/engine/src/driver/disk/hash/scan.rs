@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use messages::{Layout, PieceIndex};
 
 use super::piece_hasher::{PieceDigest, PieceHasher};
-use super::sha1_lanes::LANES;
-use crate::driver::disk::workers::{Lane, Queue, Workers};
+use super::sha1_lanes::MAX_LANES;
+use crate::driver::disk::workers::{Priority, Queue, Workers};
 use crate::platform::file_io::read_exact_at;
 
 /// Progress is told at most this often.
@@ -57,25 +57,25 @@ pub(crate) struct ScanOrder {
     pub(crate) pieces: Vec<PieceIndex>,
     /// Who may stop it.
     pub(crate) stop: StopFlag,
-    /// Told the bytes hashed so far, now and then.
+    /// Receives how many bytes are hashed so far, now and then.
     pub(crate) progress: Box<dyn Fn(u64) + Send + Sync>,
 }
 
 /// What is done with the digests, in the order of the pieces; runs on a worker.
-pub(crate) type Then = Box<dyn FnOnce(Result<Vec<PieceDigest>, ScanError>) + Send>;
+pub(crate) type OnDigests = Box<dyn FnOnce(Result<Vec<PieceDigest>, ScanError>) + Send>;
 
 /// A place to run slices: the queue, and how many slices to run at once.
 #[derive(Clone)]
-pub(crate) struct Crew {
+pub(crate) struct ScanWorkers {
     /// Where the slices queue.
     pub(crate) queue: Queue,
     /// How many of one scan are there at once.
     pub(crate) width: usize,
 }
 
-impl From<&Workers> for Crew {
-    fn from(workers: &Workers) -> Crew {
-        Crew { queue: workers.queue().clone(), width: workers.count() }
+impl From<&Workers> for ScanWorkers {
+    fn from(workers: &Workers) -> ScanWorkers {
+        ScanWorkers { queue: workers.queue().clone(), width: workers.count() }
     }
 }
 
@@ -84,22 +84,22 @@ struct Scan {
     queue: Queue,
     /// How many slices there are at once, at first.
     width: usize,
-    state: Mutex<State>,
+    state: Mutex<ScanState>,
 }
 
-struct State {
+struct ScanState {
     next: usize,
     /// Slices that are queued or at work; the last one to end hands the digests on.
     slices: usize,
     hashed: u64,
-    told: Instant,
+    reported_at: Instant,
     digests: Vec<Option<PieceDigest>>,
     failed: Option<io::Error>,
-    then: Option<Then>,
+    on_digests: Option<OnDigests>,
 }
 
 /// Pieces that are hashed side by side, in several slices when they are long.
-struct Turn {
+struct Batch {
     /// The first of them, by its place in the order.
     first: usize,
     hashers: Vec<PieceHasher>,
@@ -108,39 +108,40 @@ struct Turn {
 }
 
 /// Starts a scan; `then` hears of it in any case, unless the workers stop.
-pub(crate) fn scan(crew: &Crew, order: ScanOrder, then: Then) {
+pub(crate) fn scan(scan_workers: &ScanWorkers, order: ScanOrder, on_digests: OnDigests) {
     let count = order.pieces.len();
-    let slices = crew.width.min(count).max(1);
-    let state = State {
+    let slices = scan_workers.width.min(count).max(1);
+    let state = ScanState {
         next: 0,
         slices,
         hashed: 0,
-        told: Instant::now(),
+        reported_at: Instant::now(),
         digests: vec![None; count],
         failed: None,
-        then: Some(then),
+        on_digests: Some(on_digests),
     };
-    let scan = Arc::new(Scan { order, queue: crew.queue.clone(), width: slices, state: Mutex::new(state) });
+    let scan =
+        Arc::new(Scan { order, queue: scan_workers.queue.clone(), width: slices, state: Mutex::new(state) });
     for _ in 0..slices {
         Scan::queue_slice(scan.clone(), None);
     }
 }
 
 impl Scan {
-    fn queue_slice(scan: Arc<Scan>, turn: Option<Turn>) {
+    fn queue_slice(scan: Arc<Scan>, batch: Option<Batch>) {
         let queue = scan.queue.clone();
-        queue.push(Lane::Background, Box::new(move |block| scan.slice(turn, block)));
+        queue.push(Priority::Background, Box::new(move |block| scan.slice(batch, block)));
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ScanState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn slice(self: Arc<Scan>, turn: Option<Turn>, block: &mut [u8]) {
+    fn slice(self: Arc<Scan>, batch: Option<Batch>, block: &mut [u8]) {
         let mut state = self.state();
         let given_up = state.failed.is_some() || self.order.stop.is_raised();
-        let turn = if given_up { None } else { turn.or_else(|| self.next_turn(&mut state)) };
-        let Some(mut turn) = turn else {
+        let batch = if given_up { None } else { batch.or_else(|| self.next_batch(&mut state)) };
+        let Some(mut batch) = batch else {
             state.slices -= 1;
             if state.slices == 0 {
                 self.conclude(state);
@@ -149,83 +150,83 @@ impl Scan {
         };
         drop(state);
 
-        let turn = match self.advance(&mut turn, block) {
-            Ok(hashed) => self.record(turn, hashed),
+        let batch = match self.advance(&mut batch, block) {
+            Ok(hashed) => self.record(batch, hashed),
             Err(cause) => {
                 self.state().failed = Some(cause);
                 None
             }
         };
-        Scan::queue_slice(self, turn);
+        Scan::queue_slice(self, batch);
     }
 
     /// The next pieces, as many as can be hashed side by side; towards the end fewer, so that all workers have some.
-    fn next_turn(&self, state: &mut State) -> Option<Turn> {
+    fn next_batch(&self, state: &mut ScanState) -> Option<Batch> {
         let (first, pieces) = (state.next, &self.order.pieces);
-        let count = (pieces.len() - first).div_ceil(self.width).min(LANES);
+        let count = (pieces.len() - first).div_ceil(self.width).min(MAX_LANES);
         state.next += count;
         let hasher = |piece: &PieceIndex| PieceHasher::new(self.order.layout, *piece);
         let hashers = pieces[first..state.next].iter().map(hasher).collect();
-        (count > 0).then_some(Turn { first, hashers, at: 0 })
+        (count > 0).then_some(Batch { first, hashers, at: 0 })
     }
 
     /// Hashes on for a slice. How many bytes that was.
-    fn advance(&self, turn: &mut Turn, block: &mut [u8]) -> io::Result<u64> {
-        let pieces = &self.order.pieces[turn.first..][..turn.hashers.len()];
+    fn advance(&self, batch: &mut Batch, block: &mut [u8]) -> io::Result<u64> {
+        let pieces = &self.order.pieces[batch.first..][..batch.hashers.len()];
         // Whole pages of the file are whole blocks of the hash too.
         let share = block.len() / pieces.len() / PAGE * PAGE;
         let mut hashed = 0;
-        while hashed < SLICE && turn.at < self.longest(turn) {
-            let mut runs: Vec<&[u8]> = Vec::with_capacity(LANES);
+        while hashed < SLICE && batch.at < self.longest(batch) {
+            let mut runs: Vec<&[u8]> = Vec::with_capacity(MAX_LANES);
             for (piece, run) in pieces.iter().zip(block.chunks_mut(share)) {
                 let span = self.order.layout.span(*piece).unwrap_or_default();
-                let start = span.end.min(span.start + turn.at);
+                let start = span.end.min(span.start + batch.at);
                 let run = &mut run[..share.min((span.end - start) as usize)];
                 read_exact_at(&self.order.file, run, start)?;
                 hashed += run.len() as u64;
                 runs.push(run);
             }
-            PieceHasher::update(&mut turn.hashers, &runs);
-            turn.at += share as u64;
+            PieceHasher::update(&mut batch.hashers, &runs);
+            batch.at += share as u64;
         }
         Ok(hashed)
     }
 
-    fn longest(&self, turn: &Turn) -> u64 {
+    fn longest(&self, batch: &Batch) -> u64 {
         // Only the last piece of a content may be shorter than others.
-        u64::from(self.order.layout.piece_length(self.order.pieces[turn.first]))
+        u64::from(self.order.layout.piece_length(self.order.pieces[batch.first]))
     }
 
     /// Notes what a slice came to. The turn, when there is more of it.
-    fn record(&self, turn: Turn, hashed: u64) -> Option<Turn> {
+    fn record(&self, batch: Batch, hashed: u64) -> Option<Batch> {
         let mut state = self.state();
         state.hashed += hashed;
         let now = Instant::now();
-        if now.duration_since(state.told) >= PROGRESS_PERIOD {
-            state.told = now;
+        if now.duration_since(state.reported_at) >= PROGRESS_PERIOD {
+            state.reported_at = now;
             (self.order.progress)(state.hashed);
         }
-        if turn.at < self.longest(&turn) {
-            return Some(turn);
+        if batch.at < self.longest(&batch) {
+            return Some(batch);
         }
-        let places = state.digests[turn.first..].iter_mut();
-        for (place, hasher) in places.zip(turn.hashers) {
-            *place = Some(hasher.finish());
+        let digests = state.digests[batch.first..].iter_mut();
+        for (digest, hasher) in digests.zip(batch.hashers) {
+            *digest = Some(hasher.finish());
         }
         None
     }
 
-    fn conclude(&self, mut state: MutexGuard<'_, State>) {
+    fn conclude(&self, mut state: MutexGuard<'_, ScanState>) {
         let digests: Option<Vec<_>> = std::mem::take(&mut state.digests).into_iter().collect();
         let outcome = match (state.failed.take(), digests) {
             (Some(cause), _) => Err(ScanError::Read(cause)),
             (None, Some(digests)) => Ok(digests),
             (None, None) => Err(ScanError::Stopped),
         };
-        let then = state.then.take();
+        let on_digests = state.on_digests.take();
         drop(state);
-        if let Some(then) = then {
-            then(outcome);
+        if let Some(on_digests) = on_digests {
+            on_digests(outcome);
         }
     }
 }

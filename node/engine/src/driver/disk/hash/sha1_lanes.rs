@@ -16,18 +16,18 @@
 use sha1::block_api;
 
 /// So many at once: more do not fit the processor's registers, and are slower again.
-pub(crate) const LANES: usize = 4;
+pub(crate) const MAX_LANES: usize = 4;
 
-type State = [u32; 5];
+type HashState = [u32; 5];
 type Block = [u8; 64];
 
 /// FIPS 180-4, 5.3.1.
-const INITIAL: State = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+const INITIAL: HashState = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
 
 /// The SHA-1 of one sequence, under way.
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
-    state: State,
+    state: HashState,
     length: u64,
     /// The bytes after the last whole block.
     rest: Block,
@@ -71,17 +71,17 @@ impl Lane {
 
 /// What is to be done for one sequence.
 struct Work<'a> {
-    state: &'a mut State,
+    state: &'a mut HashState,
     blocks: &'a [Block],
 }
 
 /// Takes the next bytes of each sequence: whole blocks of 64, but for its last.
 ///
 /// # Panics
-/// When there are more than [`LANES`], or bytes follow a block that was not whole.
+/// When there are more than [`MAX_LANES`], or bytes follow a block that was not whole.
 pub(crate) fn update<'a>(lanes: impl Iterator<Item = (&'a mut Lane, &'a [u8])>) {
     let mut work: Vec<Work<'_>> = lanes.map(|(lane, bytes)| lane.take(bytes)).collect();
-    assert!(work.len() <= LANES, "{} sequences at once", work.len());
+    assert!(work.len() <= MAX_LANES, "{} sequences at once", work.len());
     loop {
         work.retain(|work| !work.blocks.is_empty());
         let Some(common) = work.iter().map(|work| work.blocks.len()).min() else { return };
@@ -230,7 +230,7 @@ mod tests {
         let bytes = test_bytes(9_000);
         let lengths = [0, 1, 55, 56, 57, 63, 64, 65, 119, 120, 128, 1000, 4096, 5000];
         for (number, first) in lengths.into_iter().enumerate() {
-            for count in 1..=LANES {
+            for count in 1..=MAX_LANES {
                 // Each begins elsewhere, and all are of different lengths.
                 let length = |lane: usize| {
                     if lane == 0 { first } else { lengths[(number + 3 * lane) % lengths.len()] }

@@ -12,7 +12,7 @@ use riffle_core::{DiskError, DiskErrorKind, DiskResult, ShareId};
 
 use super::hash_cache::{Fingerprint, HashCache};
 use super::piece_hasher::{PieceDigest, Subtree, root_of};
-use super::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
+use super::scan::{ScanError, ScanOrder, ScanWorkers, StopFlag, all_pieces, scan};
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::{Completion, Results, ServedFile};
@@ -21,13 +21,13 @@ use crate::platform::mapping::MappedFile;
 use crate::platform::open::open_without_waiting;
 
 /// A file that is to be taken into service.
-pub(crate) struct Sharing {
+pub(crate) struct ShareRequest {
     /// Under which number.
     pub(crate) share: ShareId,
     /// Where it is.
     pub(crate) path: PathBuf,
     /// What was hashed before.
-    pub(crate) memory: Option<Arc<HashCache>>,
+    pub(crate) hash_cache: Option<Arc<HashCache>>,
     /// Raised when nobody wants it any more.
     pub(crate) stop: StopFlag,
 }
@@ -39,19 +39,23 @@ struct Candidate {
     found: Metadata,
     opened: SystemTime,
     layout: Layout,
-    memory: Option<Arc<HashCache>>,
+    hash_cache: Option<Arc<HashCache>>,
 }
 
 /// Hashes a file on all workers, unless it is remembered, then reports it; silent once `stop` was raised.
-pub(crate) fn share(crew: &Crew, results: &Results, Sharing { share, path, memory, stop }: Sharing) {
-    let candidate = match Candidate::open(path, memory) {
+pub(crate) fn share(
+    scan_workers: &ScanWorkers,
+    results: &Results,
+    ShareRequest { share, path, hash_cache, stop }: ShareRequest,
+) {
+    let candidate = match Candidate::open(path, hash_cache) {
         Ok(candidate) => candidate,
-        Err(error) => return results.tell(DiskResult::Shared { share, result: Err(error) }),
+        Err(error) => return results.send_result(DiskResult::Shared { share, result: Err(error) }),
     };
     if let Some(manifest) = candidate.recall() {
         return results.send(match candidate.serve(manifest) {
             Ok((manifest, served)) => Completion::Shared { share, manifest, served },
-            Err(error) => Completion::Told(DiskResult::Shared { share, result: Err(error) }),
+            Err(error) => Completion::ForCore(DiskResult::Shared { share, result: Err(error) }),
         });
     }
     let total = candidate.layout.length();
@@ -61,11 +65,11 @@ pub(crate) fn share(crew: &Crew, results: &Results, Sharing { share, path, memor
         layout: candidate.layout,
         pieces: all_pieces(candidate.layout),
         stop: stop.clone(),
-        progress: Box::new(move |done| progress.tell(DiskResult::Hashing { share, done, total })),
+        progress: Box::new(move |done| progress.send_result(DiskResult::Hashing { share, done, total })),
     };
     let results = results.clone();
     scan(
-        crew,
+        scan_workers,
         order,
         Box::new(move |digests| {
             let outcome = match digests {
@@ -78,14 +82,14 @@ pub(crate) fn share(crew: &Crew, results: &Results, Sharing { share, path, memor
             }
             results.send(match outcome {
                 Ok((manifest, served)) => Completion::Shared { share, manifest, served },
-                Err(error) => Completion::Told(DiskResult::Shared { share, result: Err(error) }),
+                Err(error) => Completion::ForCore(DiskResult::Shared { share, result: Err(error) }),
             });
         }),
     );
 }
 
 impl Candidate {
-    fn open(path: PathBuf, memory: Option<Arc<HashCache>>) -> Result<Candidate, DiskError> {
+    fn open(path: PathBuf, hash_cache: Option<Arc<HashCache>>) -> Result<Candidate, DiskError> {
         let opened = SystemTime::now();
         let file = open_regular(&path)?;
         let found = file.metadata().map_err(|cause| disk_error(&path, &cause))?;
@@ -93,11 +97,11 @@ impl Candidate {
             debug_assert!(found.len() > MAX_CONTENT);
             return Err(error(&path, DiskErrorKind::TooLong));
         };
-        Ok(Candidate { found, opened, file: Arc::new(file), path, layout, memory })
+        Ok(Candidate { found, opened, file: Arc::new(file), path, layout, hash_cache })
     }
 
     fn recall(&self) -> Option<Arc<Manifest>> {
-        self.memory.as_ref()?.recall(&self.path, &self.found)
+        self.hash_cache.as_ref()?.recall(&self.path, &self.found)
     }
 
     fn describe(self, digests: &[PieceDigest]) -> Result<(Arc<Manifest>, ServedFile), DiskError> {
@@ -108,8 +112,8 @@ impl Candidate {
         }
         let manifest = manifest_of(self.layout, digests)
             .ok_or_else(|| error(&self.path, DiskErrorKind::Other("cannot be described".to_owned())))?;
-        if let Some(memory) = &self.memory {
-            memory.remember(&self.path, Fingerprint::of(&self.found), self.opened, &manifest);
+        if let Some(hash_cache) = &self.hash_cache {
+            hash_cache.remember(&self.path, Fingerprint::of(&self.found), self.opened, &manifest);
         }
         self.serve(Arc::new(manifest))
     }

@@ -19,16 +19,16 @@ const SECRET: usize = 32;
 
 /// The key of this life, had when the first download needs it.
 #[derive(Debug, Default)]
-pub(crate) struct KeyOfState {
+pub(crate) struct StateKey {
     /// Where the secret is; `None`: what is sealed in this life nobody believes later.
     path: Option<PathBuf>,
     key: OnceLock<JournalKey>,
 }
 
-impl KeyOfState {
+impl StateKey {
     /// The one whose secret is at `path`, or will be.
-    pub(crate) fn at(path: PathBuf) -> KeyOfState {
-        KeyOfState { path: Some(path), key: OnceLock::new() }
+    pub(crate) fn at(path: PathBuf) -> StateKey {
+        StateKey { path: Some(path), key: OnceLock::new() }
     }
 
     /// The key. One that cannot be kept is of this life alone: then what is fetched now is hashed again in the next one.
@@ -39,8 +39,8 @@ impl KeyOfState {
         if let Some(key) = self.key.get() {
             return Ok(*key);
         }
-        let kept = self.path.as_deref().map(|path| (path, JournalKey::at(path)));
-        let key = match kept {
+        let stored = self.path.as_deref().map(|path| (path, JournalKey::at(path)));
+        let key = match stored {
             Some((_, Ok(key))) => key,
             Some((path, Err(cause))) => {
                 tracing::warn!(path = %path.display(), %cause, "no key for journals");
@@ -53,9 +53,9 @@ impl KeyOfState {
 }
 
 #[cfg(test)]
-impl From<JournalKey> for KeyOfState {
-    fn from(key: JournalKey) -> KeyOfState {
-        KeyOfState { path: None, key: key.into() }
+impl From<JournalKey> for StateKey {
+    fn from(key: JournalKey) -> StateKey {
+        StateKey { path: None, key: key.into() }
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
             makers.into_iter().map(|maker| maker.join().unwrap()).collect()
         });
         assert!(made.iter().all(|other| *other == made[0]));
-        assert_eq!(seal(&KeyOfState::at(path.clone()).key().unwrap()), made[0], "and in another life");
+        assert_eq!(seal(&StateKey::at(path.clone()).key().unwrap()), made[0], "and in another life");
         let found = std::fs::metadata(&path).unwrap();
         assert_eq!((found.mode() & 0o777, found.len()), (0o600, 32));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing stays beside it");
@@ -174,7 +174,7 @@ mod tests {
             spoil(&path);
             let before = std::fs::read(&path).ok();
             assert!(JournalKey::at(&path).is_err(), "{way}");
-            let of_this_life = KeyOfState::at(path.clone());
+            let of_this_life = StateKey::at(path.clone());
             assert_eq!(seal(&of_this_life.key().unwrap()), seal(&of_this_life.key().unwrap()), "{way}");
             assert_eq!(std::fs::read(&path).ok(), before, "{way}");
         }

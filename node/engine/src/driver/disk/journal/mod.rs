@@ -26,8 +26,8 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use self::mac::{Chain, JournalKey};
-use self::records::{BootId, FileMark, HEADER, JournalHeader, RECORD, Record, Said};
-use super::fault_injection::{Call, Writing};
+use self::records::{BootId, FileMark, HEADER, JournalContents, JournalHeader, RECORD, Record};
+use super::fault_injection::{Call, DiskCalls};
 use super::file_owner::is_ours;
 use super::hash::piece_hasher;
 use super::part::download_paths::sibling;
@@ -40,20 +40,20 @@ use crate::platform::rename::{rename_no_replace, sync_folder_of};
 
 /// Where a journal goes.
 #[derive(Clone, Debug)]
-pub(crate) struct JournalPlace {
+pub(crate) struct JournalDestination {
     /// Its name.
     pub(crate) path: PathBuf,
     /// The one file there that it may take the place of: a journal before it, by device and inode.
-    pub(crate) over: Option<FileNumber>,
+    pub(crate) replaces: Option<FileNumber>,
 }
 
 /// What journals are written with.
 #[derive(Clone, Copy)]
-pub(crate) struct Pen<'a> {
+pub(crate) struct JournalSettings<'a> {
     /// How many pieces there are to be told of.
     pub(crate) pieces: u32,
     /// How to write.
-    pub(crate) writing: &'a Writing,
+    pub(crate) calls: &'a DiskCalls,
     /// What to seal under.
     pub(crate) key: &'a JournalKey,
 }
@@ -63,7 +63,7 @@ pub(crate) struct Pen<'a> {
 pub(crate) struct Journal {
     file: File,
     path: PathBuf,
-    writing: Writing,
+    calls: DiskCalls,
     /// What stands in the header's place in the chain of seals, and in that of the last record.
     header: Chain,
     chain: Chain,
@@ -79,29 +79,29 @@ impl Journal {
     /// # Errors
     /// Those of the system; [`io::ErrorKind::AlreadyExists`] when something else stands there. What stood there is there still.
     pub(crate) fn create(
-        place: &mut JournalPlace,
+        destination: &mut JournalDestination,
         header: &JournalHeader,
         records: &[Record],
-        pen: Pen<'_>,
+        journal_settings: JournalSettings<'_>,
     ) -> io::Result<Journal> {
-        let path = place.path.clone();
-        let (file, fresh) = create_fresh(&path, pen)?;
+        let path = destination.path.clone();
+        let (file, fresh) = create_fresh(&path, journal_settings)?;
         let mut bytes = Vec::with_capacity(HEADER + records.len() * RECORD);
         let header = JournalHeader { journal: FileMark::of(&file), ..*header };
-        let header = header.encode(&mut bytes, pen.key);
+        let header = header.encode(&mut bytes, journal_settings.key);
         let mut chain = header;
         records.iter().for_each(|record| record.encode(&mut bytes, &mut chain));
-        let written =
-            fill(&file, &bytes, most(pen.pieces), pen.writing).and_then(|()| take_place(&fresh, place));
+        let written = fill(&file, &bytes, max_length(journal_settings.pieces), journal_settings.calls)
+            .and_then(|()| replace_journal(&fresh, destination));
         written.inspect_err(|_| {
             // Half a journal says nothing, and takes room.
             let _ = std::fs::remove_file(&fresh);
         })?;
         // Before a byte is written that the journal before this one does not know of.
         sync_folder_of(&path);
-        place.over = file_number(&file);
-        let (writing, length) = (pen.writing.clone(), bytes.len() as u64);
-        Ok(Journal { file, path, writing, header, chain, length, torn: false })
+        destination.replaces = file_number(&file);
+        let (calls, length) = (journal_settings.calls.clone(), bytes.len() as u64);
+        Ok(Journal { file, path, calls, header, chain, length, torn: false })
     }
 
     /// Appends `records`.
@@ -116,7 +116,7 @@ impl Journal {
         let mut bytes = Vec::with_capacity(records.len() * RECORD);
         let mut chain = self.chain;
         records.iter().for_each(|record| record.encode(&mut bytes, &mut chain));
-        let appended = self.writing.append(&self.file, &bytes);
+        let appended = self.calls.append(&self.file, &bytes);
         match &appended {
             Ok(()) => (self.length, self.chain) = (self.length + bytes.len() as u64, chain),
             // Half a record would hide those that come after it.
@@ -153,14 +153,17 @@ impl Journal {
 }
 
 /// A new, empty file beside the journal at `path`, to become it. A name that somebody else uses is left alone.
-pub(crate) fn create_fresh(path: &Path, pen: Pen<'_>) -> io::Result<(File, PathBuf)> {
-    pen.writing.allow(Call::Create)?;
+pub(crate) fn create_fresh(
+    path: &Path,
+    journal_settings: JournalSettings<'_>,
+) -> io::Result<(File, PathBuf)> {
+    journal_settings.calls.allow(Call::Create)?;
     let suffixes =
         (1..=9).map(|number| if number == 1 { ".new".to_owned() } else { format!(".new{number}") });
     for suffix in suffixes {
         let fresh = sibling(path, &suffix);
         // Left behind by a crash between here and the rename.
-        if is_our_journal(&fresh, pen.key) {
+        if is_our_journal(&fresh, journal_settings.key) {
             std::fs::remove_file(&fresh)?;
         }
         match private_without_links().append(true).create_new(true).open(&fresh) {
@@ -177,28 +180,28 @@ fn is_our_journal(path: &Path, key: &JournalKey) -> bool {
         let file = open_regular_file(path).ok()?;
         let mut bytes = Vec::with_capacity(HEADER);
         (&file).take(HEADER as u64).read_to_end(&mut bytes).ok()?;
-        let said = Said::read(&bytes, 0, key).ok()?;
-        Some(said.is_sealed && said.header.journal.is_of(&file) && is_ours(&file.metadata().ok()?))
+        let contents = JournalContents::read(&bytes, 0, key).ok()?;
+        Some(contents.is_sealed && contents.header.journal.is_of(&file) && is_ours(&file.metadata().ok()?))
     };
     read().unwrap_or(false)
 }
 
-/// Puts `bytes` into a new file, synced, and with room for `most`.
-fn fill(file: &File, bytes: &[u8], most: u64, writing: &Writing) -> io::Result<()> {
-    reserve(file, most)?;
-    writing.append(file, bytes)?;
+/// Puts `bytes` into a new file, synced, and with room for `max_length`.
+fn fill(file: &File, bytes: &[u8], max_length: u64, calls: &DiskCalls) -> io::Result<()> {
+    reserve(file, max_length)?;
+    calls.append(file, bytes)?;
     file.sync_data()
 }
 
 /// Renames `fresh` to where it belongs; nothing stands there but perhaps the journal that it may replace.
-fn take_place(fresh: &Path, place: &JournalPlace) -> io::Result<()> {
-    match rename_no_replace(fresh, &place.path) {
+fn replace_journal(fresh: &Path, destination: &JournalDestination) -> io::Result<()> {
+    match rename_no_replace(fresh, &destination.path) {
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists || is_unsupported(&cause) => {
-            let there = number_at(&place.path);
-            if there.is_some() && there != place.over {
+            let there = number_at(&destination.path);
+            if there.is_some() && there != destination.replaces {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            std::fs::rename(fresh, &place.path)
+            std::fs::rename(fresh, &destination.path)
         }
         renamed => renamed,
     }
@@ -222,7 +225,7 @@ impl FileMark {
 }
 
 /// What the journal of a content of so many pieces takes when all goes well: each is told of twice.
-pub(crate) fn most(pieces: u32) -> u64 {
+pub(crate) fn max_length(pieces: u32) -> u64 {
     (HEADER + 2 * RECORD * pieces as usize) as u64
 }
 

@@ -28,7 +28,7 @@ const RECORD_FIELDS: usize = 1 + 4 + 32;
 /// Bytes of a CRC.
 const CRC: usize = 4;
 
-/// Whose journal it is, and under which boot of the machine its `written` was said.
+/// What a journal is about, and under which boot of the machine its records `written` were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JournalHeader {
     /// The content.
@@ -84,7 +84,7 @@ impl BootId {
 /// How well a piece is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Kept {
+pub(crate) enum Durability {
     /// The system has its bytes.
     Written = 1,
     /// The disk has them.
@@ -97,7 +97,7 @@ pub(crate) enum Kept {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     /// How well the piece is kept.
-    pub(crate) kept: Kept,
+    pub(crate) durability: Durability,
     /// Which piece.
     pub(crate) piece: PieceIndex,
     /// Its BLAKE3 value.
@@ -121,10 +121,16 @@ impl Recovered {
     /// What a new journal says so that the same is known of each piece after a crash: what is trusted is written, and what
     /// is doubtful stays so.
     pub(crate) fn records(&self) -> Vec<Record> {
-        let written =
-            self.trusted.iter().map(|&(piece, subtree)| Record { kept: Kept::Written, piece, subtree });
-        let doubtful =
-            self.doubtful.iter().map(|&piece| Record { kept: Kept::Doubtful, piece, subtree: [0; 32] });
+        let written = self.trusted.iter().map(|&(piece, subtree)| Record {
+            durability: Durability::Written,
+            piece,
+            subtree,
+        });
+        let doubtful = self.doubtful.iter().map(|&piece| Record {
+            durability: Durability::Doubtful,
+            piece,
+            subtree: [0; 32],
+        });
         written.chain(doubtful).collect()
     }
 
@@ -137,42 +143,42 @@ impl Recovered {
 
 /// A journal's bytes, as far as they can be read.
 #[derive(Clone, Debug)]
-pub(crate) struct Said {
-    /// Whose it is, if that is so.
+pub(crate) struct JournalContents {
+    /// What the journal says that it is about.
     pub(crate) header: JournalHeader,
     /// Whether our seal is on the header, and on every record that was read. Otherwise anybody may have written it.
     pub(crate) is_sealed: bool,
     /// The last word on each piece.
-    last: Vec<Option<(Kept, Subtree)>>,
+    last: Vec<Option<(Durability, Subtree)>>,
     /// Whether the records could be read to their end.
     is_whole: bool,
 }
 
-impl Said {
+impl JournalContents {
     /// Reads the journal of a content of so many pieces, which may be sealed under `key`.
     ///
     /// # Errors
     /// Why it is none.
-    pub(crate) fn read(bytes: &[u8], pieces: u32, key: &JournalKey) -> Result<Said, Doubt> {
+    pub(crate) fn read(bytes: &[u8], pieces: u32, key: &JournalKey) -> Result<JournalContents, Doubt> {
         match version(bytes)? {
-            SEALED => Said::read_sealed(bytes, pieces, key).ok_or(Doubt::Damaged),
-            UNSEALED => Said::read_checked(bytes, pieces).ok_or(Doubt::Damaged),
+            SEALED => JournalContents::read_sealed(bytes, pieces, key).ok_or(Doubt::Damaged),
+            UNSEALED => JournalContents::read_checked(bytes, pieces).ok_or(Doubt::Damaged),
             _ => Err(Doubt::OtherVersion),
         }
     }
 
-    /// As [`Said::read`], where the oldest form of journals is looked for and no other.
+    /// As [`JournalContents::read`], where the oldest form of journals is looked for and no other.
     ///
     /// # Errors
     /// Why it is none.
-    pub(crate) fn read_oldest(bytes: &[u8], pieces: u32) -> Result<Said, Doubt> {
+    pub(crate) fn read_oldest(bytes: &[u8], pieces: u32) -> Result<JournalContents, Doubt> {
         match version(bytes)? {
-            OLDEST => Said::read_checked(bytes, pieces).ok_or(Doubt::Damaged),
+            OLDEST => JournalContents::read_checked(bytes, pieces).ok_or(Doubt::Damaged),
             _ => Err(Doubt::OtherVersion),
         }
     }
 
-    fn read_sealed(bytes: &[u8], pieces: u32, key: &JournalKey) -> Option<Said> {
+    fn read_sealed(bytes: &[u8], pieces: u32, key: &JournalKey) -> Option<JournalContents> {
         let (sealed, records) = bytes.split_at_checked(HEADER)?;
         let mut chain = key.begin();
         let is_sealed = chain.opened(sealed).is_some();
@@ -185,30 +191,30 @@ impl Said {
             // Only to know where to look.
             false => bytes.split_last_chunk::<SEAL>().map(|(fields, _)| fields),
         };
-        let (last, is_whole) = last_words(records.chunks(RECORD), pieces, opened);
-        Some(Said { header, is_sealed, last, is_whole })
+        let (last, is_whole) = last_entries(records.chunks(RECORD), pieces, opened);
+        Some(JournalContents { header, is_sealed, last, is_whole })
     }
 
-    fn read_checked(bytes: &[u8], pieces: u32) -> Option<Said> {
+    fn read_checked(bytes: &[u8], pieces: u32) -> Option<JournalContents> {
         let marks = if bytes.get(VERSION_AT) == Some(&OLDEST) { 0 } else { FileMark::BYTES };
         let (header, records) = bytes.split_at_checked(BEGINNING + marks + CRC)?;
         let (header, rest) = JournalHeader::decode(checked(header)?)?;
         let part = FileMark::decode(rest).map_or(FileMark::NONE, |(part, _)| part);
         let header = JournalHeader { part, ..header };
-        let (last, is_whole) = last_words(records.chunks(RECORD_FIELDS + CRC), pieces, checked);
-        Some(Said { header, is_sealed: false, last, is_whole })
+        let (last, is_whole) = last_entries(records.chunks(RECORD_FIELDS + CRC), pieces, checked);
+        Some(JournalContents { header, is_sealed: false, last, is_whole })
     }
 
     /// Pieces that it tells to be stored, believed or not; those of which it is less sure come last.
-    pub(crate) fn told(&self) -> impl Iterator<Item = PieceIndex> + '_ {
-        let told = |sure: bool| {
-            let is_it = move |said: &Option<(Kept, Subtree)>| {
-                said.is_some_and(|(kept, _)| (kept != Kept::Doubtful) == sure)
+    pub(crate) fn listed_pieces(&self) -> impl Iterator<Item = PieceIndex> + '_ {
+        let listed_pieces = |sure: bool| {
+            let is_it = move |entry: &Option<(Durability, Subtree)>| {
+                entry.is_some_and(|(durability, _)| (durability != Durability::Doubtful) == sure)
             };
             let pieces = (0..).map(PieceIndex);
-            pieces.zip(&self.last).filter(move |(_, said)| is_it(said)).map(|(piece, _)| piece)
+            pieces.zip(&self.last).filter(move |(_, entry)| is_it(entry)).map(|(piece, _)| piece)
         };
-        told(true).chain(told(false))
+        listed_pieces(true).chain(listed_pieces(false))
     }
 
     /// What is believed of it under `now`. `part`: what is wrong with the part file itself, if anything; then nothing is trusted.
@@ -226,13 +232,15 @@ impl Said {
         let incomplete = lost.into_iter().find_map(|(lost, why)| lost.then_some(why));
         let mut recovered = Recovered::default();
         let mut failed = None;
-        for (piece, said) in (0..).map(PieceIndex).zip(&self.last) {
-            match *said {
-                Some((Kept::Doubtful, _)) => {
+        for (piece, entry) in (0..).map(PieceIndex).zip(&self.last) {
+            match *entry {
+                Some((Durability::Doubtful, _)) => {
                     failed = Some(Doubt::WriteFailed);
                     recovered.doubtful.push(piece);
                 }
-                Some((kept, subtree)) if part.is_none() && (same_boot || kept == Kept::Durable) => {
+                Some((durability, subtree))
+                    if part.is_none() && (same_boot || durability == Durability::Durable) =>
+                {
                     recovered.trusted.push((piece, subtree));
                 }
                 Some(_) => recovered.doubtful.push(piece),
@@ -255,18 +263,18 @@ fn version(bytes: &[u8]) -> Result<u8, Doubt> {
 
 /// The last word on each piece, and whether the records were readable to their end. `opened`: the fields of one, when that is
 /// right.
-fn last_words<'a>(
+fn last_entries<'a>(
     records: impl Iterator<Item = &'a [u8]>,
     pieces: u32,
     mut opened: impl FnMut(&'a [u8]) -> Option<&'a [u8]>,
-) -> (Vec<Option<(Kept, Subtree)>>, bool) {
-    let mut last: Vec<Option<(Kept, Subtree)>> = vec![None; pieces as usize];
+) -> (Vec<Option<(Durability, Subtree)>>, bool) {
+    let mut last: Vec<Option<(Durability, Subtree)>> = vec![None; pieces as usize];
     for bytes in records {
         let Some(record) = opened(bytes).and_then(Record::decode) else { return (last, false) };
-        let Some(slot) = last.get_mut(record.piece.0 as usize) else { return (last, false) };
-        match (&slot, record.kept) {
-            (Some((Kept::Durable, _)), Kept::Written) => {}
-            _ => *slot = Some((record.kept, record.subtree)),
+        let Some(entry) = last.get_mut(record.piece.0 as usize) else { return (last, false) };
+        match (&entry, record.durability) {
+            (Some((Durability::Durable, _)), Durability::Written) => {}
+            _ => *entry = Some((record.durability, record.subtree)),
         }
     }
     (last, true)
@@ -311,7 +319,7 @@ impl Record {
     /// Appends it to `out`, behind what `chain` has sealed.
     pub(crate) fn encode(&self, out: &mut Vec<u8>, chain: &mut Chain) {
         let start = out.len();
-        out.push(self.kept as u8);
+        out.push(self.durability as u8);
         out.extend_from_slice(&self.piece.0.to_le_bytes());
         out.extend_from_slice(&self.subtree);
         let seal = chain.seal(&out[start..]);
@@ -320,14 +328,14 @@ impl Record {
 
     fn decode(fields: &[u8]) -> Option<Record> {
         let (&[kind, ref piece @ ..], rest) = fields.split_first_chunk::<5>()?;
-        let kept = match kind {
-            1 => Kept::Written,
-            2 => Kept::Durable,
-            3 => Kept::Doubtful,
+        let durability = match kind {
+            1 => Durability::Written,
+            2 => Durability::Durable,
+            3 => Durability::Doubtful,
             _ => return None,
         };
         let subtree = *rest.first_chunk::<32>()?;
-        Some(Record { kept, piece: PieceIndex(u32::from_le_bytes(*piece)), subtree })
+        Some(Record { durability, piece: PieceIndex(u32::from_le_bytes(*piece)), subtree })
     }
 }
 

@@ -4,7 +4,7 @@ use messages::{ContentId, PieceIndex};
 use riffle_core::Doubt;
 
 use super::*;
-use crate::driver::disk::journal::records::{Kept, Recovered, VERSION_AT};
+use crate::driver::disk::journal::records::{Durability, Recovered, VERSION_AT};
 
 const NOW: JournalHeader = JournalHeader {
     content: ContentId::from_bytes([7; 32]),
@@ -21,21 +21,21 @@ fn key() -> JournalKey {
 
 /// Makes a journal at `path`, over nothing.
 fn create(path: &Path, header: &JournalHeader, records: &[Record]) -> Journal {
-    let mut place = JournalPlace { path: path.to_owned(), over: None };
-    let pen = Pen { pieces: PIECES, writing: &Writing::default(), key: &key() };
-    Journal::create(&mut place, header, records, pen).unwrap()
+    let mut destination = JournalDestination { path: path.to_owned(), replaces: None };
+    let journal_settings = JournalSettings { pieces: PIECES, calls: &DiskCalls::default(), key: &key() };
+    Journal::create(&mut destination, header, records, journal_settings).unwrap()
 }
 
 /// What is believed of a journal's bytes under `now`.
 fn recover(bytes: &[u8], now: &JournalHeader, part: Option<Doubt>) -> Recovered {
-    match Said::read(bytes, PIECES, &key()) {
-        Ok(said) => said.recover(now, part),
+    match JournalContents::read(bytes, PIECES, &key()) {
+        Ok(contents) => contents.recover(now, part),
         Err(why) => Recovered::nothing(PIECES, why),
     }
 }
 
-fn record(kept: Kept, piece: u32) -> Record {
-    Record { kept, piece: PieceIndex(piece), subtree: [piece as u8; 32] }
+fn record(durability: Durability, piece: u32) -> Record {
+    Record { durability, piece: PieceIndex(piece), subtree: [piece as u8; 32] }
 }
 
 fn written_to(folder: &Path, records: &[Record]) -> Vec<u8> {
@@ -58,7 +58,8 @@ fn numbers(pieces: &[PieceIndex]) -> Vec<u32> {
 #[test]
 fn what_was_said_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
-    let records = [record(Kept::Written, 4), record(Kept::Durable, 1), record(Kept::Written, 1)];
+    let records =
+        [record(Durability::Written, 4), record(Durability::Durable, 1), record(Durability::Written, 1)];
     let bytes = written_to(folder.path(), &records);
     assert_eq!(bytes.len(), HEADER + 3 * RECORD);
     let recovered = recover(&bytes, &NOW, None);
@@ -70,13 +71,13 @@ fn what_was_said_is_read_back() {
 fn a_journal_that_starts_over_tells_whose_the_part_is_and_what_comes_then() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f.riffle");
-    let records = [record(Kept::Written, 4), record(Kept::Written, 5)];
+    let records = [record(Durability::Written, 4), record(Durability::Written, 5)];
     let mut journal = create(&path, &NOW, &records);
     journal.start_over().unwrap();
-    let header = Said::read(&std::fs::read(&path).unwrap(), PIECES, &key()).unwrap().header;
+    let header = JournalContents::read(&std::fs::read(&path).unwrap(), PIECES, &key()).unwrap().header;
     let itself = FileMark::of(&File::open(&path).unwrap());
     assert_eq!(header, JournalHeader { journal: itself, ..NOW });
-    journal.append(&[record(Kept::Durable, 1)]).unwrap();
+    journal.append(&[record(Durability::Durable, 1)]).unwrap();
     let recovered = recover(&std::fs::read(&path).unwrap(), &NOW, None);
     assert_eq!((trusted(&recovered), recovered.doubt), (vec![1], None));
 }
@@ -84,7 +85,8 @@ fn a_journal_that_starts_over_tells_whose_the_part_is_and_what_comes_then() {
 #[test]
 fn a_torn_tail_leaves_to_be_looked_at_what_it_told_of() {
     let folder = tempfile::tempdir().unwrap();
-    let records = [record(Kept::Written, 0), record(Kept::Written, 1), record(Kept::Written, 2)];
+    let records =
+        [record(Durability::Written, 0), record(Durability::Written, 1), record(Durability::Written, 2)];
     let bytes = written_to(folder.path(), &records);
     for length in HEADER..bytes.len() {
         let whole = ((length - HEADER) / RECORD) as u32;
@@ -103,7 +105,7 @@ fn a_torn_tail_leaves_to_be_looked_at_what_it_told_of() {
 #[test]
 fn any_flipped_bit_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = written_to(folder.path(), &[record(Kept::Durable, 0), record(Kept::Durable, 1)]);
+    let bytes = written_to(folder.path(), &[record(Durability::Durable, 0), record(Durability::Durable, 1)]);
     for bit in 0..8 * bytes.len() {
         let (at, mut damaged) = (bit / 8, bytes.clone());
         damaged[at] ^= 1 << (bit % 8);
@@ -127,7 +129,8 @@ fn any_flipped_bit_is_noticed() {
 #[test]
 fn another_boot_makes_the_merely_written_doubtful_and_what_it_may_have_forgotten_unknown() {
     let folder = tempfile::tempdir().unwrap();
-    let records = [record(Kept::Written, 0), record(Kept::Written, 1), record(Kept::Durable, 1)];
+    let records =
+        [record(Durability::Written, 0), record(Durability::Written, 1), record(Durability::Durable, 1)];
     let bytes = written_to(folder.path(), &records);
     let rebooted = JournalHeader { boot: BootId([4; 16]), ..NOW };
     let recovered = recover(&bytes, &rebooted, None);
@@ -140,7 +143,7 @@ fn another_boot_makes_the_merely_written_doubtful_and_what_it_may_have_forgotten
 fn a_system_without_boot_ids_never_believes_the_merely_written() {
     let folder = tempfile::tempdir().unwrap();
     let unnumbered = JournalHeader { boot: BootId([0; 16]), ..NOW };
-    let records = [record(Kept::Written, 0), record(Kept::Durable, 1)];
+    let records = [record(Durability::Written, 0), record(Durability::Durable, 1)];
     create(&folder.path().join("f.riffle"), &unnumbered, &records);
     let bytes = std::fs::read(folder.path().join("f.riffle")).unwrap();
     assert_eq!(trusted(&recover(&bytes, &unnumbered, None)), [1]);
@@ -149,7 +152,7 @@ fn a_system_without_boot_ids_never_believes_the_merely_written() {
 #[test]
 fn a_part_file_that_was_touched_makes_everything_doubtful() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = written_to(folder.path(), &[record(Kept::Written, 0), record(Kept::Durable, 1)]);
+    let bytes = written_to(folder.path(), &[record(Durability::Written, 0), record(Durability::Durable, 1)]);
     for why in [Doubt::Changed, Doubt::Shorter] {
         let recovered = recover(&bytes, &NOW, Some(why));
         assert_eq!((trusted(&recovered), numbers(&recovered.doubtful)), (vec![], vec![0, 1]));
@@ -160,7 +163,7 @@ fn a_part_file_that_was_touched_makes_everything_doubtful() {
 #[test]
 fn the_journal_of_another_content_or_version_says_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bytes = written_to(folder.path(), &[record(Kept::Written, 0)]);
+    let mut bytes = written_to(folder.path(), &[record(Durability::Written, 0)]);
     let other = JournalHeader { content: ContentId::from_bytes([8; 32]), ..NOW };
     let nothing = |why| Recovered::nothing(PIECES, why);
     assert_eq!(recover(&bytes, &other, None), nothing(Doubt::OtherContent));
@@ -173,7 +176,8 @@ fn the_journal_of_another_content_or_version_says_nothing() {
 #[test]
 fn pieces_that_the_content_does_not_have_end_the_reading() {
     let folder = tempfile::tempdir().unwrap();
-    let records = [record(Kept::Written, 3), record(Kept::Written, PIECES), record(Kept::Written, 5)];
+    let records =
+        [record(Durability::Written, 3), record(Durability::Written, PIECES), record(Durability::Written, 5)];
     let bytes = written_to(folder.path(), &records);
     let recovered = recover(&bytes, &NOW, None);
     assert_eq!((trusted(&recovered), recovered.doubt), (vec![3], Some(Doubt::Damaged)));
@@ -182,19 +186,19 @@ fn pieces_that_the_content_does_not_have_end_the_reading() {
 #[test]
 fn the_last_word_on_a_piece_counts_but_durable_is_not_taken_back_by_written() {
     let folder = tempfile::tempdir().unwrap();
-    let kinds = [Kept::Written, Kept::Durable, Kept::Doubtful];
+    let kinds = [Durability::Written, Durability::Durable, Durability::Doubtful];
     for first in kinds {
         for last in kinds {
             let bytes = written_to(folder.path(), &[record(first, 2), record(last, 2)]);
             let recovered = recover(&bytes, &NOW, None);
-            let believed = last != Kept::Doubtful;
+            let believed = last != Durability::Doubtful;
             assert_eq!(trusted(&recovered), if believed { vec![2] } else { vec![] }, "{first:?} {last:?}");
             assert_eq!(recovered.doubt, (!believed).then_some(Doubt::WriteFailed));
             let rebooted = JournalHeader { boot: BootId([4; 16]), ..NOW };
-            let durable = believed && (first == Kept::Durable || last == Kept::Durable);
+            let durable = believed && (first == Durability::Durable || last == Durability::Durable);
             let recovered = recover(&bytes, &rebooted, None);
             // Doubt comes before: what was durable once and failed since is written anew, and looked at.
-            let taken_back = first == Kept::Doubtful && last == Kept::Written;
+            let taken_back = first == Durability::Doubtful && last == Durability::Written;
             let expected = if durable && !taken_back { vec![2] } else { vec![] };
             assert_eq!(trusted(&recovered), expected, "{first:?} {last:?}");
         }
@@ -204,19 +208,20 @@ fn the_last_word_on_a_piece_counts_but_durable_is_not_taken_back_by_written() {
 #[test]
 fn what_another_key_has_sealed_tells_where_to_look_and_no_more() {
     let folder = tempfile::tempdir().unwrap();
-    let records = [record(Kept::Doubtful, 1), record(Kept::Written, 4), record(Kept::Durable, 7)];
+    let records =
+        [record(Durability::Doubtful, 1), record(Durability::Written, 4), record(Durability::Durable, 7)];
     let bytes = written_to(folder.path(), &records);
-    let said = Said::read(&bytes, PIECES, &JournalKey::of_secret(&[2; 32])).unwrap();
-    assert!(!said.is_sealed);
-    assert_eq!(numbers(&said.told().collect::<Vec<_>>()), [4, 7, 1], "the surest first");
-    assert_eq!(said.recover(&NOW, None), Recovered::nothing(PIECES, Doubt::Unsealed));
+    let contents = JournalContents::read(&bytes, PIECES, &JournalKey::of_secret(&[2; 32])).unwrap();
+    assert!(!contents.is_sealed);
+    assert_eq!(numbers(&contents.listed_pieces().collect::<Vec<_>>()), [4, 7, 1], "the surest first");
+    assert_eq!(contents.recover(&NOW, None), Recovered::nothing(PIECES, Doubt::Unsealed));
 }
 
 #[test]
 fn records_of_another_journal_are_not_ours_though_our_key_has_sealed_them() {
     let folder = tempfile::tempdir().unwrap();
-    let theirs = written_to(folder.path(), &[record(Kept::Written, 0), record(Kept::Durable, 9)]);
-    let ours = written_to(folder.path(), &[record(Kept::Written, 0)]);
+    let theirs = written_to(folder.path(), &[record(Durability::Written, 0), record(Durability::Durable, 9)]);
+    let ours = written_to(folder.path(), &[record(Durability::Written, 0)]);
     let last = ours.len();
     assert_eq!(theirs[HEADER..HEADER + 37], ours[HEADER..HEADER + 37]);
     let forged = [&ours[..], &theirs[last..]].concat();
@@ -232,19 +237,19 @@ fn nothing_is_replaced_but_the_file_that_was_meant() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f.riffle");
     std::fs::write(&path, "mine").unwrap();
-    let (writing, key) = (Writing::default(), key());
-    let pen = Pen { pieces: PIECES, writing: &writing, key: &key };
+    let (calls, key) = (DiskCalls::default(), key());
+    let journal_settings = JournalSettings { pieces: PIECES, calls: &calls, key: &key };
     let other = File::open(folder.path()).unwrap();
-    for over in [None, file_number(&other)] {
-        let mut place = JournalPlace { path: path.clone(), over };
-        let refused = Journal::create(&mut place, &NOW, &[], pen).unwrap_err();
+    for replaces in [None, file_number(&other)] {
+        let mut destination = JournalDestination { path: path.clone(), replaces };
+        let refused = Journal::create(&mut destination, &NOW, &[], journal_settings).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"mine");
     }
     std::fs::remove_file(&path).unwrap();
-    let mut place = JournalPlace { path: path.clone(), over: None };
-    Journal::create(&mut place, &NOW, &[], pen).unwrap();
-    Journal::create(&mut place, &NOW, &[record(Kept::Written, 3)], pen).unwrap();
+    let mut destination = JournalDestination { path: path.clone(), replaces: None };
+    Journal::create(&mut destination, &NOW, &[], journal_settings).unwrap();
+    Journal::create(&mut destination, &NOW, &[record(Durability::Written, 3)], journal_settings).unwrap();
     assert_eq!(trusted(&recover(&std::fs::read(&path).unwrap(), &NOW, None)), [3]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no half a one stays");
 }

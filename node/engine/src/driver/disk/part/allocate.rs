@@ -7,44 +7,49 @@ use std::path::Path;
 use riffle_core::{DiskError, DiskErrorKind};
 
 use crate::driver::disk::errors::{disk_error, error};
-use crate::driver::disk::fault_injection::{Call, Writing};
+use crate::driver::disk::fault_injection::{Call, DiskCalls};
 use crate::platform::allocation::{allocate, allocated_bytes, free_space};
 use crate::platform::error_kind::is_unsupported;
 
-/// Holds when the file system has room for what is `missing` of the part file, and for `beside`, what its journal will take.
+/// Holds when the file system has room for what is `missing` of the part file, and for `journal_bytes`, what its journal will take.
 ///
 /// # Errors
 /// [`DiskErrorKind::Full`] when there is no room; the system's.
-pub(crate) fn check_room(file: &File, path: &Path, missing: u64, beside: u64) -> Result<(), DiskError> {
+pub(crate) fn check_space(
+    file: &File,
+    path: &Path,
+    missing: u64,
+    journal_bytes: u64,
+) -> Result<(), DiskError> {
     let free = free_space(file).map_err(|cause| disk_error(path, &cause))?;
-    if missing > 0 && missing + beside > free {
-        return Err(error(path, DiskErrorKind::Full { needed: missing + beside - free }));
+    if missing > 0 && missing + journal_bytes > free {
+        return Err(error(path, DiskErrorKind::Full { needed: missing + journal_bytes - free }));
     }
     Ok(())
 }
 
 /// Gives the part file its length, and the room for it where the file system can promise that. Never writes zeros.
-/// `beside`: what the journal will take.
+/// `journal_bytes`: what the journal will take.
 ///
 /// # Errors
 /// [`DiskErrorKind::Full`] when there is no room; the system's.
-pub(crate) fn make_room(
-    writing: &Writing,
+pub(crate) fn allocate_part(
+    calls: &DiskCalls,
     file: &File,
     path: &Path,
     before: &Metadata,
-    (length, beside): (u64, u64),
+    (length, journal_bytes): (u64, u64),
 ) -> Result<(), DiskError> {
     let fault = |cause: io::Error| disk_error(path, &cause);
     let missing = length.saturating_sub(allocated_bytes(before));
-    check_room(file, path, missing, beside)?;
+    check_space(file, path, missing, journal_bytes)?;
     if before.len() > length {
         file.set_len(length).map_err(fault)?;
     }
     if length == 0 || (before.len() == length && missing == 0) {
         return Ok(());
     }
-    let made = match writing.allow(Call::Allocate).and_then(|()| allocate(file, length)) {
+    let made = match calls.allow(Call::Allocate).and_then(|()| allocate(file, length)) {
         // The file system promises nothing: a sparse file then.
         Err(cause) if is_unsupported(&cause) => file.set_len(length),
         made => made,
@@ -53,7 +58,7 @@ pub(crate) fn make_room(
         // What tells whether the part file was changed by others is when its bytes were written: not this.
         let _ = before.modified().and_then(|time| file.set_modified(time));
     }
-    made.map_err(|cause| full_or_else(file, path, &cause, missing + beside, missing))
+    made.map_err(|cause| full_or_else(file, path, &cause, missing + journal_bytes, missing))
 }
 
 /// What `cause` is: when there was no room for `at_once` of the `still` bytes that are to be written, how much more is

@@ -27,7 +27,7 @@ const AROUND: usize = "..-99".len() + ID_DIGITS + JOURNAL.len() + ".new9".len();
 
 /// Where one download goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct DownloadPaths {
     /// The folder of the finished file and of the working files.
     pub(crate) folder: PathBuf,
     /// The finished file.
@@ -45,14 +45,14 @@ pub(crate) struct WorkingNames {
     pub(crate) journal: PathBuf,
 }
 
-impl Place {
+impl DownloadPaths {
     /// The place of a download that ends at `target`.
-    pub(crate) fn of(target: PathBuf, replace: bool) -> Place {
+    pub(crate) fn of(target: PathBuf, replace: bool) -> DownloadPaths {
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
             _ => PathBuf::from("."),
         };
-        Place { folder, target, replace }
+        DownloadPaths { folder, target, replace }
     }
 
     /// What the working files of `content` are called: `.NAME.<id>.riffle-part` and `-journal`. `number` counts from 1;
@@ -165,13 +165,13 @@ fn shortened(name: &OsStr, around: usize) -> OsString {
     }
     let digest = blake3::hash(bytes).to_hex();
     let mark = format!("~{}", &digest[..16]);
-    let mut kept = MAX_NAME - around - mark.len();
+    let mut end = MAX_NAME - around - mark.len();
     // Not in the middle of a character.
-    while kept > 0 && bytes[kept] & 0xc0 == 0x80 {
-        kept -= 1;
+    while end > 0 && bytes[end] & 0xc0 == 0x80 {
+        end -= 1;
     }
     // A name that is no text at all is called by its hash alone.
-    let mut short = of_bytes(bytes[..kept].to_vec()).unwrap_or_default();
+    let mut short = of_bytes(bytes[..end].to_vec()).unwrap_or_default();
     short.push(mark);
     short
 }
@@ -182,7 +182,8 @@ mod tests {
     use super::*;
 
     fn names(target: &str, number: u32) -> WorkingNames {
-        Place::of(PathBuf::from(target), false).working_names(ContentId::from_bytes([0xab; 32]), number)
+        DownloadPaths::of(PathBuf::from(target), false)
+            .working_names(ContentId::from_bytes([0xab; 32]), number)
     }
 
     #[test]
@@ -191,7 +192,7 @@ mod tests {
         assert_eq!(first.part, Path::new("/d/.a b.abababababababab.riffle-part"));
         assert_eq!(first.journal, Path::new("/d/.a b.abababababababab.riffle-journal"));
         assert_eq!(names("x", 12).part, Path::new("./.x.abababababababab-12.riffle-part"));
-        let old = Place::of(PathBuf::from("/d/a b"), false).old_names();
+        let old = DownloadPaths::of(PathBuf::from("/d/a b"), false).old_names();
         assert_eq!((old.part, old.journal), ("/d/a b.part".into(), "/d/a b.riffle".into()));
     }
 

@@ -27,16 +27,18 @@ impl Part {
         let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ledger = self.ledger();
         let subtrees: Option<Vec<Subtree>> = ledger.subtrees.iter().copied().collect();
-        let Some(subtrees) = subtrees else { return Err(self.spoiled("does not have all pieces").into()) };
+        let Some(subtrees) = subtrees else {
+            return Err(self.other_error("does not have all pieces").into());
+        };
         if root_of(self.manifest.layout(), &subtrees) != *self.manifest.root() {
             ledger.ended = true;
             remove(ledger.journal.take());
             self.part.remove();
             return Err(FinishError::Integrity);
         }
-        self.bring_to_disk(&mut ledger)?;
+        self.sync_and_verify(&mut ledger)?;
         if self.part.is_lost() {
-            return Err(self.spoiled("was removed or replaced while it was written to").into());
+            return Err(self.other_error("was removed or replaced while it was written to").into());
         }
         let finished = match self.give_name() {
             // Nothing keeps two programs from fetching the same small file, and the other was sooner.
@@ -57,7 +59,7 @@ impl Part {
         if layout.pieces() > 1 {
             return None;
         }
-        let file = open_regular_file(&self.place.target).ok()?;
+        let file = open_regular_file(&self.paths.target).ok()?;
         let is_as_long = file.metadata().is_ok_and(|found| found.len() == layout.length());
         // Of one piece, the value is that of the whole.
         let is_same = is_as_long && self.digest_in(&file, PieceIndex(0))?.subtree == *self.manifest.root();
@@ -69,37 +71,37 @@ impl Part {
 
     /// The file becomes the finished one, as open as any new file in its folder.
     fn give_name(&self) -> Result<(), DiskError> {
-        let (place, file) = (&self.place, &*self.part.file);
+        let (paths, file) = (&self.paths, &*self.part.file);
         match &self.part.name {
             Some(name) => {
-                let mode = mode_of_new_file(&place.folder);
+                let mode = mode_of_new_file(&paths.folder);
                 // After a crash in between it is still a part file of ours.
                 set_mode(file, mode & !OTHERS_WRITE);
-                place.rename(name)?;
+                paths.rename(name)?;
                 if mode & OTHERS_WRITE != 0 {
                     set_mode(file, mode);
                 }
             }
             None => {
-                let name = give_name(file, place, self.content)?;
-                place.rename(&name).inspect_err(|_| {
+                let name = give_name(file, paths, self.content)?;
+                paths.rename(&name).inspect_err(|_| {
                     // It keeps its bytes without a name.
                     let _ = std::fs::remove_file(&name);
                 })?;
             }
         }
-        sync_folder_of(&place.target);
+        sync_folder_of(&paths.target);
         // Names are all that the system renames: another file may have had that one by then.
-        if leads_to(&place.target, file) {
+        if leads_to(&paths.target, file) {
             return Ok(());
         }
-        Err(self.spoiled("was replaced by something else as it got its name"))
+        Err(self.other_error("was replaced by something else as it got its name"))
     }
 
     /// Syncs all, and reads back what cannot be believed to be what was written.
-    fn bring_to_disk(&self, ledger: &mut Ledger) -> Result<(), DiskError> {
+    fn sync_and_verify(&self, ledger: &mut Ledger) -> Result<(), DiskError> {
         let layout = self.manifest.layout();
-        if let Err(cause) = self.writing.sync_all(&self.part.file) {
+        if let Err(cause) = self.calls.sync_all(&self.part.file) {
             let unsynced = std::mem::take(&mut ledger.unsynced);
             ledger.suspect(unsynced);
             return Err(full_or_else(&self.part.file, self.path(), &cause, 0, layout.length()));
@@ -108,7 +110,7 @@ impl Part {
         if now.len() != layout.length() {
             ledger.suspect_all(self);
         }
-        ledger.look_for_other_writers(self);
+        ledger.detect_other_writers(self);
         let wrong: Vec<PieceIndex> = std::mem::take(&mut ledger.suspect)
             .into_iter()
             .filter(|piece| !self.is_on_disk(*piece, ledger.subtrees[piece.0 as usize]))
@@ -119,8 +121,8 @@ impl Part {
         for piece in &wrong {
             ledger.subtrees[piece.0 as usize] = None;
         }
-        ledger.doubt(&wrong);
-        Err(self.spoiled("does not have the bytes that were written to it"))
+        ledger.record_doubtful(&wrong);
+        Err(self.other_error("does not have the bytes that were written to it"))
     }
 
     /// Whether the disk itself has what the piece must be.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::driver::disk::fault_injection::{Call, Writing};
+use crate::driver::disk::fault_injection::{Call, DiskCalls};
 use crate::platform::file_id::leads_to;
 use crate::platform::lock::{TryLock, outcome, try_lock};
 use crate::platform::open::{make_private_folder, private_without_links};
@@ -53,29 +53,31 @@ pub(crate) enum NoLock {
 }
 
 impl Lock {
-    /// Tries once to lock `file`, which stands at `path`; in `locks` where that cannot be.
+    /// Tries once to lock `file`, which stands at `path`; in `lock_folder` where that cannot be.
     pub(crate) fn take(
         path: &Path,
         file: &File,
-        (locks, writing): (Option<&Path>, &Writing),
+        (lock_folder, calls): (Option<&Path>, &DiskCalls),
     ) -> Result<Lock, NoLock> {
-        let allowed = writing.allow(Call::Lock).map_err(TryLockError::Error);
+        let allowed = calls.allow(Call::Lock).map_err(TryLockError::Error);
         match outcome(allowed.and_then(|()| file.try_lock())).map_err(NoLock::Failed)? {
             TryLock::Locked => Ok(Lock::OnFile),
             TryLock::Held => Err(NoLock::Held),
-            TryLock::Unsupported => locks.map_or(Ok(Lock::Nowhere), |locks| in_folder(locks, path)),
+            TryLock::Unsupported => {
+                lock_folder.map_or(Ok(Lock::Nowhere), |lock_folder| in_folder(lock_folder, path))
+            }
         }
     }
 }
 
-/// A lock for `path` in the folder `locks`, which is made.
-fn in_folder(locks: &Path, path: &Path) -> Result<Lock, NoLock> {
+/// A lock for `path` in the folder `lock_folder`, which is made.
+fn in_folder(lock_folder: &Path, path: &Path) -> Result<Lock, NoLock> {
     let failed = NoLock::Failed;
-    make_private_folder(locks).map_err(failed)?;
+    make_private_folder(lock_folder).map_err(failed)?;
     // One name for one file, by whatever path it is reached.
     let whole = path.parent().and_then(|folder| folder.canonicalize().ok()).unwrap_or_default();
     let whole = whole.join(path.file_name().unwrap_or_default());
-    let path = locks.join(&blake3::hash(bytes_of(whole.as_os_str())).to_hex()[..32]);
+    let path = lock_folder.join(&blake3::hash(bytes_of(whole.as_os_str())).to_hex()[..32]);
     let file = private_without_links().write(true).create(true).truncate(false).open(&path);
     let file = file.map_err(failed)?;
     match try_lock(&file).map_err(failed)? {

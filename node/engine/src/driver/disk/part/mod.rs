@@ -25,13 +25,13 @@ use messages::{ContentId, Manifest, PieceHash, PieceIndex};
 use riffle_core::{DiskError, DiskErrorKind, StoreError};
 
 use self::allocate::full_or_else;
-use self::download_paths::Place;
+use self::download_paths::DownloadPaths;
 use self::lock::Lock;
 use super::errors::{disk_error, error};
-use super::fault_injection::Writing;
+use super::fault_injection::DiskCalls;
 use super::hash::piece_hasher::{PieceDigest, Subtree};
-use super::journal::records::{Kept, Record};
-use super::journal::{Journal, JournalPlace};
+use super::journal::records::{Durability, Record};
+use super::journal::{Journal, JournalDestination};
 use crate::platform::file_id::{is_unlinked, leads_to};
 use crate::platform::lock::unlock;
 
@@ -51,7 +51,7 @@ pub(crate) struct PartFile {
     /// Its name; `None` while it has none.
     name: Option<PathBuf>,
     /// Where its journal goes; `None` for a content of one piece.
-    pub(crate) journal: Option<JournalPlace>,
+    pub(crate) journal: Option<JournalDestination>,
     lock: Lock,
 }
 
@@ -60,15 +60,15 @@ impl PartFile {
     pub(crate) fn new(
         file: File,
         name: Option<PathBuf>,
-        journal: Option<JournalPlace>,
+        journal: Option<JournalDestination>,
         lock: Lock,
     ) -> PartFile {
         PartFile { file: Arc::new(file), name, journal, lock }
     }
 
     /// What to call it to a person: by its own name, or that of what it becomes.
-    pub(crate) fn shown<'a>(&'a self, place: &'a Place) -> &'a Path {
-        self.name.as_deref().unwrap_or(&place.target)
+    pub(crate) fn display_path<'a>(&'a self, paths: &'a DownloadPaths) -> &'a Path {
+        self.name.as_deref().unwrap_or(&paths.target)
     }
 
     /// Whether there is a lock, when there is none on the file although others could find it.
@@ -105,12 +105,12 @@ impl Drop for PartFile {
 
 /// An open part file; locked until the last handle of it is gone.
 pub(crate) struct Part {
-    place: Place,
+    paths: DownloadPaths,
     part: PartFile,
     content: ContentId,
     manifest: Arc<Manifest>,
-    rule: SyncRule,
-    writing: Writing,
+    sync_rule: SyncRule,
+    calls: DiskCalls,
     /// Held during a sync: the system tells of a failed write once, and to whoever asks first. Taken before `ledger`,
     /// or tried only.
     syncing: Mutex<()>,
@@ -143,9 +143,9 @@ struct Ledger {
 impl Part {
     /// A part file that is open, locked and of the right length, with the pieces that are in it already.
     pub(crate) fn new(
-        (place, part, content): (Place, PartFile, ContentId),
+        (paths, part, content): (DownloadPaths, PartFile, ContentId),
         manifest: Arc<Manifest>,
-        (rule, writing): (SyncRule, Writing),
+        (sync_rule, calls): (SyncRule, DiskCalls),
         journal: Option<Journal>,
         have: &[(PieceIndex, Subtree)],
     ) -> Part {
@@ -169,7 +169,7 @@ impl Part {
         };
         let (syncing, ledger) = (Mutex::default(), Mutex::new(ledger));
         let abandoned = AtomicBool::new(false);
-        Part { place, part, content, manifest, rule, writing, syncing, ledger, abandoned }
+        Part { paths, part, content, manifest, sync_rule, calls, syncing, ledger, abandoned }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -178,7 +178,7 @@ impl Part {
 
     /// What to call the file to a person.
     pub(crate) fn path(&self) -> &Path {
-        self.part.shown(&self.place)
+        self.part.display_path(&self.paths)
     }
 
     fn fault(&self, cause: &io::Error) -> DiskError {
@@ -209,9 +209,9 @@ impl Part {
         }
         self.check_ours()?;
         let write = OwnWrite::begin(self);
-        let written = self.writing.write_all_at(&self.part.file, bytes, span.start);
+        let written = self.calls.write_all_at(&self.part.file, bytes, span.start);
         drop(write);
-        let stored = written.and_then(|()| self.enter(piece, digest.subtree, length));
+        let stored = written.and_then(|()| self.record_stored(piece, digest.subtree, length));
         stored.map_err(|cause| self.full_or_else(&cause, length).into())
     }
 
@@ -219,23 +219,23 @@ impl Part {
     fn check_ours(&self) -> Result<(), DiskError> {
         let now = self.part.file.metadata().map_err(|cause| self.fault(&cause))?;
         if is_unlinked(&now) && self.part.name.is_some() {
-            return Err(self.spoiled("was removed or replaced while it was written to"));
+            return Err(self.other_error("was removed or replaced while it was written to"));
         }
         if now.len() != self.manifest.layout().length() {
             // The journal is about bytes that are gone, and must not be believed when others take their place.
             self.ledger().start_over();
-            return Err(self.spoiled("was cut short or made longer by something else"));
+            return Err(self.other_error("was cut short or made longer by something else"));
         }
         Ok(())
     }
 
-    fn spoiled(&self, what: &str) -> DiskError {
+    fn other_error(&self, what: &str) -> DiskError {
         error(self.path(), DiskErrorKind::Other(what.to_owned()))
     }
 
-    fn enter(&self, piece: PieceIndex, subtree: Subtree, length: u64) -> io::Result<()> {
+    fn record_stored(&self, piece: PieceIndex, subtree: Subtree, length: u64) -> io::Result<()> {
         let mut ledger = self.ledger();
-        let record = Record { kept: Kept::Written, piece, subtree };
+        let record = Record { durability: Durability::Written, piece, subtree };
         if let Some(journal) = &mut ledger.journal {
             journal.append(&[record])?;
         }
@@ -246,8 +246,8 @@ impl Part {
         }
         ledger.unsynced.push(record);
         ledger.unsynced_bytes += length;
-        let waited = ledger.sync_began.elapsed() >= self.rule.period;
-        let due = ledger.journal.is_some() && (ledger.unsynced_bytes >= self.rule.bytes || waited);
+        let waited = ledger.sync_began.elapsed() >= self.sync_rule.period;
+        let due = ledger.journal.is_some() && (ledger.unsynced_bytes >= self.sync_rule.bytes || waited);
         if due { self.sync(ledger) } else { Ok(()) }
     }
 
@@ -256,7 +256,7 @@ impl Part {
         let ledger = self.ledger();
         if ledger.journal.is_some()
             && !ledger.unsynced.is_empty()
-            && ledger.sync_began.elapsed() >= self.rule.period
+            && ledger.sync_began.elapsed() >= self.sync_rule.period
             && let Err(cause) = self.sync(ledger)
         {
             tracing::warn!(path = %self.path().display(), %cause, "cannot sync");
@@ -279,13 +279,13 @@ impl Part {
         drop(ledger);
 
         // Others go on storing meanwhile.
-        let synced = self.writing.sync_data(&self.part.file);
+        let synced = self.calls.sync_data(&self.part.file);
         let mut ledger = self.ledger();
         if let Err(cause) = synced {
             ledger.suspect(pieces);
             return Err(cause);
         }
-        pieces.iter_mut().for_each(|record| record.kept = Kept::Durable);
+        pieces.iter_mut().for_each(|record| record.durability = Durability::Durable);
         let Some(journal) = &mut ledger.journal else { return Ok(()) };
         // Without it the pieces stay `written`: less is said than is so.
         if let Err(cause) = journal.append(&pieces) {
@@ -306,8 +306,8 @@ impl Part {
     }
 
     /// Where the finished file is.
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
+    pub(crate) fn paths(&self) -> &DownloadPaths {
+        &self.paths
     }
 
     /// The download is over without success.
@@ -322,7 +322,7 @@ struct OwnWrite<'a>(&'a Part);
 impl OwnWrite<'_> {
     fn begin(part: &Part) -> OwnWrite<'_> {
         let mut ledger = part.ledger();
-        ledger.look_for_other_writers(part);
+        ledger.detect_other_writers(part);
         ledger.writes += 1;
         OwnWrite(part)
     }
@@ -340,7 +340,7 @@ impl Drop for OwnWrite<'_> {
 impl Ledger {
     /// Between our writes the file's time stands still, or somebody else writes too: then everything is read back
     /// before the file gets its name.
-    fn look_for_other_writers(&mut self, part: &Part) {
+    fn detect_other_writers(&mut self, part: &Part) {
         let now = written_at(&part.part.file);
         if self.writes == 0 && now > self.written_at {
             self.written_at = now;
@@ -357,11 +357,12 @@ impl Ledger {
     fn suspect(&mut self, pieces: Vec<Record>) {
         let pieces: Vec<PieceIndex> = pieces.into_iter().map(|record| record.piece).collect();
         self.suspect.extend(&pieces);
-        self.doubt(&pieces);
+        self.record_doubtful(&pieces);
     }
 
-    fn doubt(&mut self, pieces: &[PieceIndex]) {
-        let doubtful = |piece: &PieceIndex| Record { kept: Kept::Doubtful, piece: *piece, subtree: [0; 32] };
+    fn record_doubtful(&mut self, pieces: &[PieceIndex]) {
+        let doubtful =
+            |piece: &PieceIndex| Record { durability: Durability::Doubtful, piece: *piece, subtree: [0; 32] };
         let records: Vec<Record> = pieces.iter().map(doubtful).collect();
         let Some(journal) = &mut self.journal else { return };
         if journal.append(&records).is_err() {

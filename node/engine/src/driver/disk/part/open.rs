@@ -10,53 +10,53 @@ use std::time::SystemTime;
 use messages::{ContentId, Manifest, PieceIndex};
 use riffle_core::{DiskError, DiskErrorKind, DiskResult, Doubt, DownloadId, HashedAgain, Opened, ShareId};
 
-use super::allocate::{full_or_else, make_room};
-use super::download_paths::Place;
-use super::working_files::{Found, Search, WorkingFiles};
+use super::allocate::{allocate_part, full_or_else};
+use super::download_paths::DownloadPaths;
+use super::working_files::{Found, WorkingFileFinder, WorkingFiles};
 use crate::driver::disk::errors::{disk_error, error};
-use crate::driver::disk::fault_injection::Writing;
+use crate::driver::disk::fault_injection::DiskCalls;
 use crate::driver::disk::hash::hash_cache::{Fingerprint, HashCache};
 use crate::driver::disk::hash::piece_hasher::{PieceDigest, Subtree, root_of};
-use crate::driver::disk::hash::scan::{Crew, ScanError, ScanOrder, StopFlag, all_pieces, scan};
+use crate::driver::disk::hash::scan::{ScanError, ScanOrder, ScanWorkers, StopFlag, all_pieces, scan};
 use crate::driver::disk::hash::share::open_regular;
 use crate::driver::disk::identity::FileIdentity;
-use crate::driver::disk::journal::key::KeyOfState;
-use crate::driver::disk::journal::records::{BootId, FileMark, JournalHeader, Kept, Record, Recovered};
-use crate::driver::disk::journal::{self, Journal, Pen};
+use crate::driver::disk::journal::key::StateKey;
+use crate::driver::disk::journal::records::{BootId, Durability, FileMark, JournalHeader, Record, Recovered};
+use crate::driver::disk::journal::{self, Journal, JournalSettings};
 use crate::driver::disk::part::{Part, PartFile, SyncRule};
 use crate::driver::disk::{Completion, Results, ServedFile};
 use crate::platform::mapping::MappedFile;
 
 /// A download that is to be opened.
 #[derive(Clone)]
-pub(crate) struct Opening {
+pub(crate) struct OpenRequest {
     /// The download.
     pub(crate) download: DownloadId,
     /// Under which number it is served.
     pub(crate) share: ShareId,
     /// Where it goes.
-    pub(crate) place: Place,
+    pub(crate) paths: DownloadPaths,
     /// What it is.
     pub(crate) content: ContentId,
     /// Its description.
     pub(crate) manifest: Arc<Manifest>,
     /// When to make it durable.
-    pub(crate) rule: SyncRule,
+    pub(crate) sync_rule: SyncRule,
     /// How to write.
-    pub(crate) writing: Writing,
+    pub(crate) calls: DiskCalls,
     /// What was hashed before.
-    pub(crate) memory: Option<Arc<HashCache>>,
+    pub(crate) hash_cache: Option<Arc<HashCache>>,
     /// Where locks go that the file system does not have.
-    pub(crate) locks: Option<Arc<Path>>,
+    pub(crate) lock_folder: Option<Arc<Path>>,
     /// What its journal is sealed under.
-    pub(crate) key: Arc<KeyOfState>,
+    pub(crate) key: Arc<StateKey>,
     /// Raised when nobody wants it any more.
     pub(crate) stop: StopFlag,
 }
 
 /// The part file while its pieces from before are looked at.
-struct Draft {
-    opening: Opening,
+struct UncheckedPart {
+    request: OpenRequest,
     part: PartFile,
     /// The journal, if it says already what is known.
     journal: Option<Journal>,
@@ -66,92 +66,95 @@ struct Draft {
 }
 
 /// Opens; reports [`Completion::Opened`], at once or when what is there has been hashed.
-pub(crate) fn open(crew: &Crew, results: &Results, opening: Opening) {
-    match opening.target() {
-        Err(error) => opening.report(results, Err(error)),
-        Ok(Some(file)) => opening.compare(crew, results, file),
-        Ok(None) => match opening.draft() {
-            Ok((draft, doubtful)) => draft.look_at(crew, results, doubtful),
+pub(crate) fn open(scan_workers: &ScanWorkers, results: &Results, request: OpenRequest) {
+    match request.target() {
+        Err(error) => request.report(results, Err(error)),
+        Ok(Some(file)) => request.compare(scan_workers, results, file),
+        Ok(None) => match request.open_part() {
+            Ok((open_part, doubtful)) => open_part.check_pieces(scan_workers, results, doubtful),
             // Another process may have finished the same content between our look at the target and the lock.
-            Err(failed) => match opening.target() {
-                Ok(Some(file)) => opening.compare(crew, results, file),
-                Ok(None) | Err(_) => opening.report(results, Err(failed)),
+            Err(failed) => match request.target() {
+                Ok(Some(file)) => request.compare(scan_workers, results, file),
+                Ok(None) | Err(_) => request.report(results, Err(failed)),
             },
         },
     }
 }
 
-impl Opening {
+impl OpenRequest {
     fn report(&self, results: &Results, result: Result<(Opened, ServedFile, Option<Arc<Part>>), DiskError>) {
         let (download, share) = (self.download, self.share);
         results.send(match result {
             Ok((opened, served, part)) => Completion::Opened { download, share, opened, served, part },
-            Err(error) => Completion::Told(DiskResult::Opened { download, result: Err(error) }),
+            Err(error) => Completion::ForCore(DiskResult::Opened { download, result: Err(error) }),
         });
     }
 
     /// The file at the target, if there is one that may be the content.
     fn target(&self) -> Result<Option<File>, DiskError> {
-        self.place.check_folder()?;
-        let Some(metadata) = self.place.found_at_target()? else { return Ok(None) };
+        self.paths.check_folder()?;
+        let Some(metadata) = self.paths.found_at_target()? else { return Ok(None) };
         if metadata.is_file() && metadata.len() == self.manifest.layout().length() {
-            return open_regular(&self.place.target).map(Some);
+            return open_regular(&self.paths.target).map(Some);
         }
-        self.place.check_target().map(|()| None)
+        self.paths.check_target().map(|()| None)
     }
 
     /// Is the file at the target the content already? If not, it may be one to be replaced.
-    fn compare(self, crew: &Crew, results: &Results, file: File) {
+    fn compare(self, scan_workers: &ScanWorkers, results: &Results, file: File) {
         let (file, began) = (Arc::new(file), SystemTime::now());
         let found = match file.metadata() {
             Ok(found) => found,
-            Err(cause) => return self.report(results, Err(disk_error(&self.place.target, &cause))),
+            Err(cause) => return self.report(results, Err(disk_error(&self.paths.target, &cause))),
         };
-        let recalled = self.memory.as_ref().and_then(|memory| memory.recall(&self.place.target, &found));
+        let recalled =
+            self.hash_cache.as_ref().and_then(|hash_cache| hash_cache.recall(&self.paths.target, &found));
         if let Some(known) = recalled {
             return match self.same(known.root(), &file, &found) {
-                Err(other) if other.kind == DiskErrorKind::ExistsOther => self.replace(crew, results, other),
+                Err(other) if other.kind == DiskErrorKind::ExistsOther => {
+                    self.replace(scan_workers, results, other)
+                }
                 same => self.report(results, same.map(|served| (Opened::AlreadyThere, served, None))),
             };
         }
         let layout = self.manifest.layout();
         let order = self.order(&file, all_pieces(layout));
-        let (results, own_crew) = (results.clone(), crew.clone());
-        let then = move |digests: Result<Vec<PieceDigest>, ScanError>| {
-            let target = &self.place.target;
+        let (results, own_workers) = (results.clone(), scan_workers.clone());
+        let on_digests = move |digests: Result<Vec<PieceDigest>, ScanError>| {
+            let target = &self.paths.target;
             let same = digests.map_err(|failed| scan_error(target, failed)).and_then(|digests| {
                 let subtrees: Vec<_> = digests.iter().map(|digest| digest.subtree).collect();
                 let served = self.same(&root_of(layout, &subtrees), &file, &found)?;
-                if let Some(memory) = &self.memory {
-                    memory.remember(target, Fingerprint::of(&found), began, &self.manifest);
+                if let Some(hash_cache) = &self.hash_cache {
+                    hash_cache.remember(target, Fingerprint::of(&found), began, &self.manifest);
                 }
                 Ok(served)
             });
             match same {
                 Err(other) if other.kind == DiskErrorKind::ExistsOther => {
-                    self.replace(&own_crew, &results, other);
+                    self.replace(&own_workers, &results, other);
                 }
                 same => self.report(&results, same.map(|served| (Opened::AlreadyThere, served, None))),
             }
         };
-        scan(crew, order, Box::new(then));
+        scan(scan_workers, order, Box::new(on_digests));
     }
 
     /// Another file is at the target: it stays until the new one is whole, if it is to be replaced at all.
-    fn replace(self, crew: &Crew, results: &Results, other: DiskError) {
-        let drafted = match self.place.replace {
-            true => self.draft(),
-            false => Err(self.place.check_target().err().unwrap_or(other)),
+    fn replace(self, scan_workers: &ScanWorkers, results: &Results, other: DiskError) {
+        let opened_part = match self.paths.replace {
+            true => self.open_part(),
+            false => Err(self.paths.check_target().err().unwrap_or(other)),
         };
-        match drafted {
-            Ok((draft, doubtful)) => draft.look_at(crew, results, doubtful),
+        match opened_part {
+            Ok((open_part, doubtful)) => open_part.check_pieces(scan_workers, results, doubtful),
             Err(failed) => self.report(results, Err(failed)),
         }
     }
 
     /// The file at the target, to be served, when the hash of its whole is that of the content.
     fn same(&self, root: &[u8; 32], file: &Arc<File>, found: &Metadata) -> Result<ServedFile, DiskError> {
-        let target = &self.place.target;
+        let target = &self.paths.target;
         if root != self.manifest.root() {
             return Err(error(target, DiskErrorKind::ExistsOther));
         }
@@ -175,20 +178,21 @@ impl Opening {
     }
 
     /// The part file, locked, of the right length, with room for all of it; and the pieces to be hashed again.
-    fn draft(&self) -> Result<(Draft, Vec<PieceIndex>), DiskError> {
-        self.place.check_target()?;
-        let (header, locks) = (self.header(), self.locks.as_deref());
-        let Opening { place, manifest, writing, .. } = self;
-        let key = &self.key.key().map_err(|cause| disk_error(&place.target, &cause))?;
-        let tells_owners = OnceCell::new();
-        let files = Search { place, header, manifest, writing, locks, key, tells_owners }.open()?;
+    fn open_part(&self) -> Result<(UncheckedPart, Vec<PieceIndex>), DiskError> {
+        self.paths.check_target()?;
+        let (header, lock_folder) = (self.header(), self.lock_folder.as_deref());
+        let OpenRequest { paths, manifest, calls, .. } = self;
+        let key = &self.key.key().map_err(|cause| disk_error(&paths.target, &cause))?;
+        let knows_owners = OnceCell::new();
+        let files =
+            WorkingFileFinder { paths, header, manifest, calls, lock_folder, key, knows_owners }.open()?;
         let WorkingFiles { file, part, journal: journal_place, lock, found } = files;
         let mut part = PartFile::new(file, part, journal_place, lock);
-        let metadata = part.file.metadata().map_err(|cause| disk_error(part.shown(place), &cause))?;
+        let metadata = part.file.metadata().map_err(|cause| disk_error(part.display_path(paths), &cause))?;
         let (mut journal, recovered) = match found {
             Found::Nothing(journal) => (journal, Recovered::default()),
             Found::Before { journal, is_moved } => {
-                let recovered = journal.look_back((&part.file, &metadata), &header, manifest, is_moved);
+                let recovered = journal.recover((&part.file, &metadata), &header, manifest, is_moved);
                 (None, recovered)
             }
         };
@@ -199,9 +203,18 @@ impl Opening {
             self.write_journal(&mut part, &recovered.records())?;
         }
         // A new journal has its room already.
-        let beside =
-            if journal.is_none() && part.journal.is_some() { journal::most(layout.pieces()) } else { 0 };
-        let made = make_room(writing, &part.file, part.shown(place), &metadata, (layout.length(), beside));
+        let journal_bytes = if journal.is_none() && part.journal.is_some() {
+            journal::max_length(layout.pieces())
+        } else {
+            0
+        };
+        let made = allocate_part(
+            calls,
+            &part.file,
+            part.display_path(paths),
+            &metadata,
+            (layout.length(), journal_bytes),
+        );
         if let Err(error) = made {
             if is_new {
                 // Made just now, or left by a crash: there is nothing in it.
@@ -211,41 +224,41 @@ impl Opening {
             return Err(error);
         }
         let Recovered { trusted, doubtful, doubt, .. } = recovered;
-        Ok((Draft { opening: self.clone(), part, journal, trusted, doubt }, doubtful))
+        Ok((UncheckedPart { request: self.clone(), part, journal, trusted, doubt }, doubtful))
     }
 
     /// The journal of `part`, which says `records` and no more.
     fn write_journal(&self, part: &mut PartFile, records: &[Record]) -> Result<Option<Journal>, DiskError> {
-        let Some(place) = &mut part.journal else { return Ok(None) };
+        let Some(destination) = &mut part.journal else { return Ok(None) };
         let pieces = self.manifest.layout().pieces();
         let header = JournalHeader { part: FileMark::of(&part.file), ..self.header() };
-        let key = self.key.key().map_err(|cause| disk_error(&place.path, &cause))?;
-        let pen = Pen { pieces, writing: &self.writing, key: &key };
-        let made = Journal::create(place, &header, records, pen);
+        let key = self.key.key().map_err(|cause| disk_error(&destination.path, &cause))?;
+        let journal_settings = JournalSettings { pieces, calls: &self.calls, key: &key };
+        let made = Journal::create(destination, &header, records, journal_settings);
         made.map(Some).map_err(|cause| {
-            let most = journal::most(pieces);
-            full_or_else(&part.file, &place.path, &cause, most, most)
+            let max_length = journal::max_length(pieces);
+            full_or_else(&part.file, &destination.path, &cause, max_length, max_length)
         })
     }
 }
 
-impl Draft {
+impl UncheckedPart {
     /// Hashes the doubtful pieces, and opens with those that match.
-    fn look_at(self, crew: &Crew, results: &Results, doubtful: Vec<PieceIndex>) {
+    fn check_pieces(self, scan_workers: &ScanWorkers, results: &Results, doubtful: Vec<PieceIndex>) {
         if let Some(elsewhere) = self.part.is_locked_elsewhere() {
-            let folder = self.opening.place.folder.clone();
-            results.tell(DiskResult::WithoutLocks { folder, elsewhere });
+            let folder = self.request.paths.folder.clone();
+            results.send_result(DiskResult::WithoutLocks { folder, elsewhere });
         }
-        let order = self.opening.order(&self.part.file, doubtful.clone());
+        let order = self.request.order(&self.part.file, doubtful.clone());
         let results = results.clone();
-        let then = move |digests: Result<Vec<PieceDigest>, ScanError>| {
-            let opening = self.opening.clone();
+        let on_digests = move |digests: Result<Vec<PieceDigest>, ScanError>| {
+            let request = self.request.clone();
             let ready = digests
-                .map_err(|failed| scan_error(self.part.shown(&opening.place), failed))
+                .map_err(|failed| scan_error(self.part.display_path(&request.paths), failed))
                 .and_then(|digests| self.ready(&doubtful, &digests));
-            opening.report(&results, ready);
+            request.report(&results, ready);
         };
-        scan(crew, order, Box::new(then));
+        scan(scan_workers, order, Box::new(on_digests));
     }
 
     fn ready(
@@ -253,7 +266,7 @@ impl Draft {
         doubtful: &[PieceIndex],
         digests: &[PieceDigest],
     ) -> Result<(Opened, ServedFile, Option<Arc<Part>>), DiskError> {
-        let manifest = self.opening.manifest.clone();
+        let manifest = self.request.manifest.clone();
         for (piece, digest) in doubtful.iter().zip(digests) {
             if manifest.piece_hash(*piece) == Some(&digest.hash) {
                 self.trusted.push((*piece, digest.subtree));
@@ -267,13 +280,13 @@ impl Draft {
             Some(journal) => Some(journal),
             None => self.journal_of_what_is_trusted()?,
         };
-        let Opening { place, rule, writing, content, .. } = &self.opening;
-        let served = served(self.part.shown(place), &self.part.file, layout.length(), None)?;
+        let OpenRequest { paths, sync_rule, calls, content, .. } = &self.request;
+        let served = served(self.part.display_path(paths), &self.part.file, layout.length(), None)?;
         let have = runs(self.trusted.iter().map(|(piece, _)| piece.0));
         let part = Part::new(
-            (place.clone(), self.part, *content),
+            (paths.clone(), self.part, *content),
             manifest,
-            (*rule, writing.clone()),
+            (*sync_rule, calls.clone()),
             journal,
             &self.trusted,
         );
@@ -282,18 +295,20 @@ impl Draft {
 
     /// The journal of this boot, which says what is known now and no more.
     fn journal_of_what_is_trusted(&mut self) -> Result<Option<Journal>, DiskError> {
-        let place = &self.opening.place;
+        let paths = &self.request.paths;
         if !self.trusted.is_empty() {
-            let synced = self.opening.writing.sync_data(&self.part.file);
-            synced.map_err(|cause| full_or_else(&self.part.file, self.part.shown(place), &cause, 0, 0))?;
+            let synced = self.request.calls.sync_data(&self.part.file);
+            synced.map_err(|cause| {
+                full_or_else(&self.part.file, self.part.display_path(paths), &cause, 0, 0)
+            })?;
         }
         let record = |(piece, subtree): &(PieceIndex, Subtree)| Record {
-            kept: Kept::Durable,
+            durability: Durability::Durable,
             piece: *piece,
             subtree: *subtree,
         };
         let records: Vec<_> = self.trusted.iter().map(record).collect();
-        self.opening.write_journal(&mut self.part, &records)
+        self.request.write_journal(&mut self.part, &records)
     }
 }
 

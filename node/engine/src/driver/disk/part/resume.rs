@@ -9,9 +9,9 @@ use std::time::Duration;
 use messages::{Layout, Manifest, PieceIndex};
 use riffle_core::Doubt;
 
-use crate::driver::disk::file_owner::Whose;
+use crate::driver::disk::file_owner::FileOwner;
 use crate::driver::disk::hash::piece_hasher::piece_hash;
-use crate::driver::disk::journal::records::{JournalHeader, RECORD, Recovered, Said};
+use crate::driver::disk::journal::records::{JournalContents, JournalHeader, RECORD, Recovered};
 use crate::platform::error_kind::is_passing;
 use crate::platform::file_id::{FileNumber, bytes_changed, file_number};
 use crate::platform::file_io::{read_exact_at, written_runs};
@@ -27,7 +27,7 @@ const PIECES_TRIED: usize = 4;
 /// A journal as it was found.
 #[derive(Clone, Debug)]
 pub(crate) struct OldJournal {
-    said: Said,
+    contents: JournalContents,
     /// When it was last added to, since the epoch.
     written: Duration,
     /// Which file it is.
@@ -40,23 +40,23 @@ pub(crate) struct OldJournal {
 
 impl OldJournal {
     /// The journal at `path`, as `read` reads one; `None` when there is none that can be about a content of so many pieces,
-    /// or when it is somebody else's, as `whose` says.
+    /// or when it is somebody else's, as `owner` says.
     ///
     /// # Errors
     /// When the system cannot tell now: that says nothing about what stands there.
     pub(crate) fn read(
         path: &Path,
         pieces: u32,
-        read: impl Fn(&[u8]) -> Result<Said, Doubt>,
-        whose: impl Fn(&Metadata) -> Whose,
+        read: impl Fn(&[u8]) -> Result<JournalContents, Doubt>,
+        owner: impl Fn(&Metadata) -> FileOwner,
     ) -> io::Result<Option<OldJournal>> {
-        let most = (u64::from(pieces) + 1) * MAX_A_PIECE;
+        let max_bytes = (u64::from(pieces) + 1) * MAX_A_PIECE;
         let found = || {
             let file = open_regular_file(path)?;
             let found = file.metadata()?;
             let mut bytes = Vec::new();
-            if whose(&found) != Whose::Others {
-                (&file).take(most).read_to_end(&mut bytes)?;
+            if owner(&found) != FileOwner::Others {
+                (&file).take(max_bytes).read_to_end(&mut bytes)?;
             }
             Ok((file, found, bytes))
         };
@@ -65,12 +65,12 @@ impl OldJournal {
             Err(cause) if is_passing(&cause) => return Err(cause),
             Err(_) => return Ok(None),
         };
-        let Ok(said) = read(&bytes) else { return Ok(None) };
-        let is_itself = said.header.journal.is_of(&file);
-        let is_proven = said.is_sealed && is_itself && whose(&found) == Whose::Ours;
-        let is_all = found.len() <= most;
+        let Ok(contents) = read(&bytes) else { return Ok(None) };
+        let is_itself = contents.header.journal.is_of(&file);
+        let is_proven = contents.is_sealed && is_itself && owner(&found) == FileOwner::Ours;
+        let is_all = found.len() <= max_bytes;
         Ok(Some(OldJournal {
-            said,
+            contents,
             written: modified(&found),
             number: file_number(&file),
             is_proven,
@@ -80,7 +80,7 @@ impl OldJournal {
 
     /// Its header.
     pub(crate) fn header(&self) -> &JournalHeader {
-        &self.said.header
+        &self.contents.header
     }
 
     /// Whether it is one that we have written and nobody else has touched.
@@ -95,7 +95,7 @@ impl OldJournal {
 
     /// Whether `file` has a piece that it tells to be stored: then this is its journal, whatever became of its inode on the
     /// way (a copy, a backup, a stick that was plugged in again).
-    pub(crate) fn tells_of(&self, file: &File, manifest: &Manifest) -> bool {
+    pub(crate) fn has_a_piece_in(&self, file: &File, manifest: &Manifest) -> bool {
         let layout = manifest.layout();
         let is_there = |piece: PieceIndex| {
             let span = layout.span(piece).unwrap_or_default();
@@ -104,12 +104,12 @@ impl OldJournal {
             read.is_ok() && manifest.piece_hash(piece) == Some(&piece_hash(&bytes))
         };
         // The first is as good as any: of a file that is not ours none is there.
-        self.said.told().take(PIECES_TRIED).any(is_there)
+        self.contents.listed_pieces().take(PIECES_TRIED).any(is_there)
     }
 
     /// What `file`, in the state `metadata`, holds of `manifest`. `is_moved`: it is not the inode that was written to, or others
     /// can have written to it as well.
-    pub(crate) fn look_back(
+    pub(crate) fn recover(
         &self,
         (file, metadata): (&File, &Metadata),
         now: &JournalHeader,
@@ -125,7 +125,7 @@ impl OldJournal {
             _ => None,
         };
         let mut recovered = match (self.is_proven, self.is_all) {
-            (true, true) => self.said.recover(now, part),
+            (true, true) => self.contents.recover(now, part),
             (true, false) => Recovered::nothing(pieces, Doubt::Damaged),
             (false, _) => Recovered::nothing(pieces, Doubt::Unsealed),
         };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use messages::ContentId;
 use riffle_core::{DiskError, DiskErrorKind};
 
-use super::download_paths::{MAX_NUMBER, Place};
+use super::download_paths::{DownloadPaths, MAX_NUMBER};
 use crate::driver::disk::errors::{disk_error, error};
 use crate::platform::permissions::ANYBODY;
 use crate::platform::unnamed_file;
@@ -21,14 +21,18 @@ pub(crate) fn open_unnamed(folder: &Path) -> Option<File> {
 ///
 /// # Errors
 /// The system's.
-pub(crate) fn give_name(file: &File, place: &Place, content: ContentId) -> Result<PathBuf, DiskError> {
+pub(crate) fn give_name(
+    file: &File,
+    paths: &DownloadPaths,
+    content: ContentId,
+) -> Result<PathBuf, DiskError> {
     for number in 1..=MAX_NUMBER {
-        let part = place.working_names(content, number).part;
+        let part = paths.working_names(content, number).part;
         match unnamed_file::give_name(file, &part) {
             Ok(()) => return Ok(part),
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
             Err(cause) => return Err(disk_error(&part, &cause)),
         }
     }
-    Err(error(&place.target, DiskErrorKind::Other("no name is free beside it".to_owned())))
+    Err(error(&paths.target, DiskErrorKind::Other("no name is free beside it".to_owned())))
 }

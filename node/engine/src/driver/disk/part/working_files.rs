@@ -19,17 +19,17 @@ use std::path::{Path, PathBuf};
 use messages::Manifest;
 use riffle_core::{DiskError, DiskErrorKind, Doubt};
 
-use super::allocate::{check_room, full_or_else};
-use super::download_paths::{MAX_NUMBER, Place, WorkingNames};
+use super::allocate::{check_space, full_or_else};
+use super::download_paths::{DownloadPaths, MAX_NUMBER, WorkingNames};
 use super::lock::{LOCK_PAUSE, LOCK_TRIES, Lock, NoLock};
 use super::resume::OldJournal;
 use super::unnamed_file::open_unnamed;
 use crate::driver::disk::errors::{disk_error, error};
-use crate::driver::disk::fault_injection::{Call, Writing};
-use crate::driver::disk::file_owner::{Whose, is_ours};
+use crate::driver::disk::fault_injection::{Call, DiskCalls};
+use crate::driver::disk::file_owner::{FileOwner, is_ours};
 use crate::driver::disk::journal::mac::JournalKey;
-use crate::driver::disk::journal::records::{FileMark, JournalHeader, Said};
-use crate::driver::disk::journal::{self, Journal, JournalPlace, Pen, create_fresh};
+use crate::driver::disk::journal::records::{FileMark, JournalContents, JournalHeader};
+use crate::driver::disk::journal::{self, Journal, JournalDestination, JournalSettings, create_fresh};
 use crate::platform::error_kind::is_passing;
 use crate::platform::file_id::{FileNumber, is_same_file, leads_to};
 use crate::platform::open::{open_for_writing, open_regular_file, private_without_links};
@@ -37,21 +37,21 @@ use crate::platform::permissions::{PRIVATE, set_mode};
 use crate::platform::rename::rename_no_replace;
 
 /// What a download needs to know to find or make its working files.
-pub(crate) struct Search<'a> {
+pub(crate) struct WorkingFileFinder<'a> {
     /// Where it goes.
-    pub(crate) place: &'a Place,
-    /// Whose they are; the marks are not looked at.
+    pub(crate) paths: &'a DownloadPaths,
+    /// What their journal is about; the marks of files in it are not looked at.
     pub(crate) header: JournalHeader,
     /// What it is.
     pub(crate) manifest: &'a Manifest,
     /// How to write.
-    pub(crate) writing: &'a Writing,
+    pub(crate) calls: &'a DiskCalls,
     /// Where locks go that the file system does not have.
-    pub(crate) locks: Option<&'a Path>,
+    pub(crate) lock_folder: Option<&'a Path>,
     /// What our journals are sealed under.
     pub(crate) key: &'a JournalKey,
     /// Whether the file system of the folder knows whose a file is; found out when it matters.
-    pub(crate) tells_owners: OnceCell<bool>,
+    pub(crate) knows_owners: OnceCell<bool>,
 }
 
 /// An open, locked part file, and where the journal stands or will.
@@ -62,7 +62,7 @@ pub(crate) struct WorkingFiles {
     /// Its name; `None` while it has none.
     pub(crate) part: Option<PathBuf>,
     /// Where the journal goes; `None` for a content of one piece.
-    pub(crate) journal: Option<JournalPlace>,
+    pub(crate) journal: Option<JournalDestination>,
     /// Where it is locked.
     pub(crate) lock: Lock,
     /// What is known of it from before.
@@ -105,7 +105,7 @@ impl Drop for Undo<'_> {
     }
 }
 
-impl Search<'_> {
+impl WorkingFileFinder<'_> {
     /// The working files of this download: those from before, or new ones.
     ///
     /// # Errors
@@ -118,10 +118,10 @@ impl Search<'_> {
         let mut tries = 0;
         let mut number = 1;
         while number <= MAX_NUMBER {
-            let names = self.place.working_names(self.header.content, number);
-            let opened = match self.look_at(&names)? {
-                Standing::Free(over) => self.make(&names, over),
-                Standing::Ours { file, is_moved } => self.take_up(&names, &file, is_moved),
+            let names = self.paths.working_names(self.header.content, number);
+            let opened = match self.inspect(&names)? {
+                Standing::Free(replaces) => self.make(&names, replaces),
+                Standing::Ours { file, is_moved } => self.resume(&names, &file, is_moved),
                 // Perhaps ours, and its journal is about to be made.
                 Standing::Foreign if self.is_held(&names.part) || is_empty(&names.part) => {
                     Err(Obstacle::Changed)
@@ -149,12 +149,12 @@ impl Search<'_> {
     }
 
     fn no_name_left(&self) -> DiskError {
-        let names = self.place.working_names(self.header.content, 1);
+        let names = self.paths.working_names(self.header.content, 1);
         let what = "this name and others like it are taken by files that are not of this download";
         error(&names.part, DiskErrorKind::Other(what.to_owned()))
     }
 
-    fn look_at(&self, names: &WorkingNames) -> Result<Standing, DiskError> {
+    fn inspect(&self, names: &WorkingNames) -> Result<Standing, DiskError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |cause| disk_error(&path, &cause)
@@ -167,12 +167,12 @@ impl Search<'_> {
             Err(_) => return Ok(Standing::Foreign),
         };
         Ok(match (journal, part) {
-            (Some(journal), Some(file)) => match self.whose(&file) {
-                Whose::Others => Standing::Foreign,
-                whose => {
-                    let is_moved = whose == Whose::Anybodys || !journal.header().part.is_of(&file);
+            (Some(journal), Some(file)) => match self.owner(&file) {
+                FileOwner::Others => Standing::Foreign,
+                owner => {
+                    let is_moved = owner == FileOwner::Unknown || !journal.header().part.is_of(&file);
                     let is_ours =
-                        (journal.is_proven() && !is_moved) || journal.tells_of(&file, self.manifest);
+                        (journal.is_proven() && !is_moved) || journal.has_a_piece_in(&file, self.manifest);
                     if is_ours { Standing::Ours { file, is_moved } } else { Standing::Foreign }
                 }
             },
@@ -186,34 +186,34 @@ impl Search<'_> {
 
     /// The journal of this content at `path`.
     fn journal_at(&self, path: &Path) -> io::Result<Option<OldJournal>> {
-        self.read_journal(path, |bytes| Said::read(bytes, self.pieces(), self.key))
+        self.read_journal(path, |bytes| JournalContents::read(bytes, self.pieces(), self.key))
     }
 
     fn read_journal(
         &self,
         path: &Path,
-        read: impl Fn(&[u8]) -> Result<Said, Doubt>,
+        read: impl Fn(&[u8]) -> Result<JournalContents, Doubt>,
     ) -> io::Result<Option<OldJournal>> {
-        let journal = OldJournal::read(path, self.pieces(), read, |found| self.whose_is(found))?;
+        let journal = OldJournal::read(path, self.pieces(), read, |found| self.owner_of(found))?;
         Ok(journal.filter(|journal| journal.header().is_about(&self.header)))
     }
 
-    /// Whose an open file in the folder is.
-    fn whose(&self, file: &File) -> Whose {
-        file.metadata().map_or(Whose::Others, |found| self.whose_is(&found))
+    /// The owner of an open file in the folder.
+    fn owner(&self, file: &File) -> FileOwner {
+        file.metadata().map_or(FileOwner::Others, |found| self.owner_of(&found))
     }
 
-    fn whose_is(&self, found: &Metadata) -> Whose {
-        Whose::of(found, || *self.tells_owners.get_or_init(|| self.try_owners()))
+    fn owner_of(&self, found: &Metadata) -> FileOwner {
+        FileOwner::of(found, || *self.knows_owners.get_or_init(|| self.probe_owners()))
     }
 
     /// Whether a file that we make in the folder is ours there: on a stick or a share all may be of one user and open to all.
-    fn try_owners(&self) -> bool {
-        if self.writing.allow(Call::Owner).is_err() {
+    fn probe_owners(&self) -> bool {
+        if self.calls.allow(Call::Owner).is_err() {
             return false;
         }
-        let names = self.place.working_names(self.header.content, 1);
-        let Ok((file, path)) = create_fresh(&names.journal, self.pen()) else { return true };
+        let names = self.paths.working_names(self.header.content, 1);
+        let Ok((file, path)) = create_fresh(&names.journal, self.journal_settings()) else { return true };
         let tells = file.metadata().is_ok_and(|found| is_ours(&found));
         if leads_to(&path, &file) {
             let _ = std::fs::remove_file(&path);
@@ -221,51 +221,52 @@ impl Search<'_> {
         tells
     }
 
-    fn pen(&self) -> Pen<'_> {
-        Pen { pieces: self.pieces(), writing: self.writing, key: self.key }
+    fn journal_settings(&self) -> JournalSettings<'_> {
+        JournalSettings { pieces: self.pieces(), calls: self.calls, key: self.key }
     }
 
     /// Whether somebody has locked the file at `path`.
     fn is_held(&self, path: &Path) -> bool {
         let Ok(file) = open_regular_file(path) else { return false };
-        match Lock::take(path, &file, (self.locks, self.writing)) {
+        match Lock::take(path, &file, (self.lock_folder, self.calls)) {
             Ok(_) => false,
             Err(NoLock::Held) => true,
             Err(NoLock::Failed(_)) => false,
         }
     }
 
-    fn make(&self, names: &WorkingNames, over: Option<FileNumber>) -> Result<WorkingFiles, Obstacle> {
+    fn make(&self, names: &WorkingNames, replaces: Option<FileNumber>) -> Result<WorkingFiles, Obstacle> {
         let file = create(&names.part)?;
         let mut undo = Undo { part: &names.part, file: Some(&file) };
-        let lock =
-            Lock::take(&names.part, &file, (self.locks, self.writing)).map_err(self.no_lock(&names.part))?;
+        let lock = Lock::take(&names.part, &file, (self.lock_folder, self.calls))
+            .map_err(self.no_lock(&names.part))?;
         let (layout, pieces) = (self.manifest.layout(), self.pieces());
-        check_room(&file, &names.part, layout.length(), journal::most(pieces)).map_err(Obstacle::Failed)?;
+        check_space(&file, &names.part, layout.length(), journal::max_length(pieces))
+            .map_err(Obstacle::Failed)?;
         let header = JournalHeader { part: FileMark::of(&file), ..self.header };
-        let mut place = JournalPlace { path: names.journal.clone(), over };
-        let journal = Journal::create(&mut place, &header, &[], self.pen());
+        let mut destination = JournalDestination { path: names.journal.clone(), replaces };
+        let journal = Journal::create(&mut destination, &header, &[], self.journal_settings());
         let journal = journal.map_err(|cause| match cause.kind() {
             io::ErrorKind::AlreadyExists => Obstacle::Changed,
             _ => {
-                let most = journal::most(pieces);
-                Obstacle::Failed(full_or_else(&file, &names.journal, &cause, most, most))
+                let max_length = journal::max_length(pieces);
+                Obstacle::Failed(full_or_else(&file, &names.journal, &cause, max_length, max_length))
             }
         })?;
         undo.file = None;
         drop(undo);
-        let (part, place) = (Some(names.part.clone()), Some(place));
-        Ok(WorkingFiles { file, part, journal: place, lock, found: Found::Nothing(Some(journal)) })
+        let (part, journal_at) = (Some(names.part.clone()), Some(destination));
+        Ok(WorkingFiles { file, part, journal: journal_at, lock, found: Found::Nothing(Some(journal)) })
     }
 
-    fn take_up(&self, names: &WorkingNames, proven: &File, is_moved: bool) -> Result<WorkingFiles, Obstacle> {
+    fn resume(&self, names: &WorkingNames, proven: &File, is_moved: bool) -> Result<WorkingFiles, Obstacle> {
         let file = open_for_writing(&names.part)
             .map_err(|cause| Obstacle::Failed(disk_error(&names.part, &cause)))?;
         if !is_same_file(proven, &file) {
             return Err(Obstacle::Changed);
         }
-        let lock =
-            Lock::take(&names.part, &file, (self.locks, self.writing)).map_err(self.no_lock(&names.part))?;
+        let lock = Lock::take(&names.part, &file, (self.lock_folder, self.calls))
+            .map_err(self.no_lock(&names.part))?;
         // The lock is worth something only while the path still leads to what is locked; and who had it before may have
         // written meanwhile.
         let current = self.journal_at(&names.journal);
@@ -275,12 +276,12 @@ impl Search<'_> {
         };
         // It may have been moved while nobody held it, or become known by another name.
         let is_as_seen = is_moved || current.header().part.is_of(&file);
-        if !is_as_seen || self.whose(&file) == Whose::Others {
+        if !is_as_seen || self.owner(&file) == FileOwner::Others {
             return Err(Obstacle::Changed);
         }
         set_mode(&file, PRIVATE);
-        let place = JournalPlace { path: names.journal.clone(), over: current.number() };
-        let (part, journal) = (Some(names.part.clone()), Some(place));
+        let destination = JournalDestination { path: names.journal.clone(), replaces: current.number() };
+        let (part, journal) = (Some(names.part.clone()), Some(destination));
         Ok(WorkingFiles { file, part, journal, lock, found: Found::Before { journal: current, is_moved } })
     }
 
@@ -295,20 +296,20 @@ impl Search<'_> {
     /// Files of the time when working files had no names of their own: renamed once, when their journal and a piece say whose
     /// they are. Nothing sealed that journal, so all that may be there is to be hashed.
     fn take_over_old_form(&self) {
-        let (old, new) = (self.place.old_names(), self.place.working_names(self.header.content, 1));
-        let read = |bytes: &[u8]| Said::read_oldest(bytes, self.pieces());
+        let (old, new) = (self.paths.old_names(), self.paths.working_names(self.header.content, 1));
+        let read = |bytes: &[u8]| JournalContents::read_oldest(bytes, self.pieces());
         let Ok(Some(journal)) = self.read_journal(&old.journal, read) else { return };
         let Ok(file) = open_regular_file(&old.part) else { return };
-        let Ok(Standing::Free(over)) = self.look_at(&new) else { return };
-        let is_others = self.whose(&file) == Whose::Others || self.is_held(&old.part);
-        if is_others || !journal.tells_of(&file, self.manifest) {
+        let Ok(Standing::Free(replaces)) = self.inspect(&new) else { return };
+        let is_others = self.owner(&file) == FileOwner::Others || self.is_held(&old.part);
+        if is_others || !journal.has_a_piece_in(&file, self.manifest) {
             return;
         }
         let Ok(metadata) = file.metadata() else { return };
         let header = JournalHeader { part: FileMark::of(&file), ..self.header };
-        let recovered = journal.look_back((&file, &metadata), &self.header, self.manifest, false);
-        let mut place = JournalPlace { path: new.journal, over };
-        let made = Journal::create(&mut place, &header, &recovered.records(), self.pen());
+        let recovered = journal.recover((&file, &metadata), &self.header, self.manifest, false);
+        let mut destination = JournalDestination { path: new.journal, replaces };
+        let made = Journal::create(&mut destination, &header, &recovered.records(), self.journal_settings());
         // The new journal first: after a crash in between both are found again.
         let Ok(made) = made else { return };
         match rename_no_replace(&old.part, &new.part) {
@@ -325,15 +326,16 @@ impl Search<'_> {
 
     /// The part file of a content of one piece.
     fn open_small(&self) -> Result<WorkingFiles, DiskError> {
-        if let Some(file) = open_unnamed(&self.place.folder) {
+        if let Some(file) = open_unnamed(&self.paths.folder) {
             let (lock, found) = (Lock::Nowhere, Found::Nothing(None));
             return Ok(WorkingFiles { file, part: None, journal: None, lock, found });
         }
         for number in 1..=MAX_NUMBER {
-            let part = self.place.working_names(self.header.content, number).part;
+            let part = self.paths.working_names(self.header.content, number).part;
             match create(&part) {
                 Ok(file) => {
-                    let lock = Lock::take(&part, &file, (self.locks, self.writing)).unwrap_or(Lock::Nowhere);
+                    let lock =
+                        Lock::take(&part, &file, (self.lock_folder, self.calls)).unwrap_or(Lock::Nowhere);
                     let found = Found::Nothing(None);
                     return Ok(WorkingFiles { file, part: Some(part), journal: None, lock, found });
                 }

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::driver::disk::fault_injection::{Call, Planned};
+use crate::driver::disk::fault_injection::{Call, Fault};
 
 const PIECES: u32 = 3;
 
@@ -17,10 +17,10 @@ fn content() -> (Vec<u8>, Arc<Manifest>) {
 
 /// Every name that a download of `f` uses, has used or might be thought to use.
 fn names_in_question(bench: &Bench, manifest: &Manifest) -> Vec<PathBuf> {
-    let place = Place::of(bench.path("f"), false);
+    let paths = DownloadPaths::of(bench.path("f"), false);
     let mut names = vec![bench.path("f.part"), bench.path("f.riffle"), bench.path("f.riffle.new")];
     for number in 1..=3 {
-        let WorkingNames { part, journal } = place.working_names(manifest.content_id(), number);
+        let WorkingNames { part, journal } = paths.working_names(manifest.content_id(), number);
         let fresh = PathBuf::from(format!("{}.new", journal.display()));
         names.extend([part, journal, fresh]);
     }
@@ -145,7 +145,7 @@ proptest! {
                 Step::Finish if is_open => {
                     is_open = bench.finish_again().is_err();
                     if !is_open {
-                        bench.disk.on_over(DOWNLOAD);
+                        bench.disk.on_download_ended(DOWNLOAD);
                     }
                 }
                 Step::Abandon if is_open => {
@@ -214,8 +214,8 @@ fn working_files_of_the_old_form_are_found_by_their_journal_and_taken_over_once(
 
 #[test]
 fn working_files_of_the_old_form_that_prove_nothing_are_not_guessed() {
-    type Meddle = fn(&Bench);
-    let ways: [Meddle; 4] = [
+    type Tampering = fn(&Bench);
+    let ways: [Tampering; 4] = [
         |bench| fs::remove_file(bench.path("f.riffle")).unwrap(),
         |bench| fs::write(bench.path("f.riffle"), "notes").unwrap(),
         |bench| fs::write(bench.path("f.part"), "thesis").unwrap(),
@@ -292,8 +292,8 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
         let mut bench = Bench::new();
         let locks = tempfile::tempdir().unwrap();
         bench.disk.lock_in(&locks.path().join("locks"));
-        let none = (Call::Lock, Planned::Fails(number));
-        bench.disk.writing.plan(&[none]);
+        let none = (Call::Lock, Fault::Fails(number));
+        bench.disk.calls.plan(&[none]);
         bench.open(&manifest).unwrap();
         assert_eq!(bench.without_locks, [true]);
         let held = || fs::read_dir(locks.path().join("locks")).unwrap().count();
@@ -301,7 +301,7 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
         // Another download at the same file, as another process would be.
         let mut other = Bench::in_folder(tempfile::tempdir_in(bench.folder.path()).unwrap());
         other.disk.lock_in(&locks.path().join("locks"));
-        other.disk.writing.plan(&[none; 64]);
+        other.disk.calls.plan(&[none; 64]);
         let (content, target) = (manifest.content_id(), bench.path("f"));
         let (manifest, replace) = (manifest.clone(), false);
         let wanted = manifest.clone();
@@ -314,7 +314,7 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
             manifest: wanted,
         };
         other.ask(request);
-        let Completion::Told(DiskResult::Opened { result: Err(error), .. }) = other.done() else {
+        let Completion::ForCore(DiskResult::Opened { result: Err(error), .. }) = other.done() else {
             panic!("opened")
         };
         assert_eq!(error.kind, DiskErrorKind::InUse);
@@ -330,7 +330,7 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
 fn a_file_system_without_locks_nor_a_state_folder_is_written_to_all_the_same() {
     let (bytes, manifest) = content();
     let mut bench = Bench::new();
-    bench.disk.writing.plan(&[(Call::Lock, Planned::Fails(libc::ENOLCK))]);
+    bench.disk.calls.plan(&[(Call::Lock, Fault::Fails(libc::ENOLCK))]);
     bench.open(&manifest).unwrap();
     assert_eq!(bench.without_locks, [false]);
     bench.store_all(&manifest, &bytes, 0..PIECES);

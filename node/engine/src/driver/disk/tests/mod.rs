@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::hash::piece_hasher;
 use super::journal::mac::{JournalKey, SEAL};
 use super::journal::records;
-use super::journal::records::{HEADER, JournalHeader, RECORD, Said};
+use super::journal::records::{HEADER, JournalContents, JournalHeader, RECORD};
 use super::part::download_paths::WorkingNames;
 use super::*;
 use crate::driver::test_bytes;
@@ -93,7 +93,7 @@ impl Bench {
 
     /// The names of the working files of the content at `f`.
     fn working(&self, manifest: &Manifest) -> WorkingNames {
-        Place::of(self.path("f"), false).working_names(manifest.content_id(), 1)
+        DownloadPaths::of(self.path("f"), false).working_names(manifest.content_id(), 1)
     }
 
     fn ask(&mut self, request: DiskRequest) {
@@ -104,8 +104,8 @@ impl Bench {
     fn done(&mut self) -> Completion {
         loop {
             match self.results.blocking_recv().expect("the workers live") {
-                Completion::Told(DiskResult::Hashing { .. }) => {}
-                Completion::Told(DiskResult::WithoutLocks { elsewhere, .. }) => {
+                Completion::ForCore(DiskResult::Hashing { .. }) => {}
+                Completion::ForCore(DiskResult::WithoutLocks { elsewhere, .. }) => {
                     self.without_locks.push(elsewhere)
                 }
                 done => return done,
@@ -120,7 +120,7 @@ impl Bench {
                 assert!(self.disk.on_shared(SHARE));
                 Ok((manifest, served))
             }
-            Completion::Told(DiskResult::Shared { result: Err(error), .. }) => Err(error.kind),
+            Completion::ForCore(DiskResult::Shared { result: Err(error), .. }) => Err(error.kind),
             _ => panic!("another result"),
         }
     }
@@ -135,7 +135,7 @@ impl Bench {
                 assert!(self.disk.on_opened(download, share, part));
                 Ok((opened, served))
             }
-            Completion::Told(DiskResult::Opened { result: Err(error), .. }) => Err(error),
+            Completion::ForCore(DiskResult::Opened { result: Err(error), .. }) => Err(error),
             _ => panic!("another result"),
         }
     }
@@ -159,9 +159,9 @@ impl Bench {
         let expected = *manifest.piece_hash(PieceIndex(piece)).unwrap();
         let piece = PieceIndex(piece);
         self.ask(DiskRequest::Store { download: DOWNLOAD, piece, buffer, length, expected });
-        let Completion::Stored { loan, result, .. } = self.done() else { panic!("another result") };
-        assert_eq!(loan.bytes.get(..bytes.len()), Some(bytes), "the same memory comes back");
-        self.pool.put_back(loan.buffer, loan.bytes);
+        let Completion::Stored { lent, result, .. } = self.done() else { panic!("another result") };
+        assert_eq!(lent.bytes.get(..bytes.len()), Some(bytes), "the same memory comes back");
+        self.pool.put_back(lent.buffer, lent.bytes);
         self.pool.change(BufferChange::Free { buffer });
         result
     }
@@ -176,7 +176,7 @@ impl Bench {
     fn finish(&mut self) -> Result<PathBuf, FinishError> {
         self.ask(DiskRequest::Finish { download: DOWNLOAD });
         let Completion::Finished { path, result, .. } = self.done() else { panic!("another result") };
-        self.disk.on_over(DOWNLOAD);
+        self.disk.on_download_ended(DOWNLOAD);
         result.map(|_| path)
     }
 
@@ -207,7 +207,7 @@ fn key() -> JournalKey {
 
 /// A journal with another header, sealed as ours are.
 fn resealed(journal: &[u8], change: impl FnOnce(&mut JournalHeader)) -> Vec<u8> {
-    let mut header = Said::read(journal, 0, &key()).unwrap().header;
+    let mut header = JournalContents::read(journal, 0, &key()).unwrap().header;
     change(&mut header);
     let mut bytes = Vec::new();
     let mut chain = header.encode(&mut bytes, &key());
@@ -361,7 +361,7 @@ fn a_small_file_that_another_has_finished_meanwhile_is_there() {
         fs::write(bench.path("f"), &there).unwrap();
         assert_eq!(bench.finish().is_ok(), is_same);
         assert_eq!(fs::read(bench.path("f")).unwrap(), there);
-        bench.disk.on_over(DOWNLOAD);
+        bench.disk.on_download_ended(DOWNLOAD);
         assert_eq!(bench.names(), ["f"], "nothing stays of it");
     }
 }
@@ -429,7 +429,7 @@ fn a_file_is_replaced_when_the_new_one_is_whole_and_not_before() {
         assert_eq!(fs::read(bench.path("f")).unwrap(), bytes);
         assert_eq!(bench.names(), ["f"]);
         assert_eq!(bench.open(&manifest).unwrap().0, Opened::AlreadyThere, "what is right is not replaced");
-        bench.disk.on_over(DOWNLOAD);
+        bench.disk.on_download_ended(DOWNLOAD);
     }
     fs::remove_file(bench.path("f")).unwrap();
     fs::create_dir(bench.path("f")).unwrap();
@@ -510,7 +510,7 @@ fn a_folder_that_is_not_there_is_named() {
     let content = manifest.content_id();
     let replace = false;
     bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, manifest });
-    let Completion::Told(DiskResult::Opened { result: Err(error), .. }) = bench.done() else {
+    let Completion::ForCore(DiskResult::Opened { result: Err(error), .. }) = bench.done() else {
         panic!("opened")
     };
     assert_eq!((error.path.file_name(), error.kind), (Some(OsStr::new("no")), DiskErrorKind::NoFolder));
@@ -526,8 +526,8 @@ fn a_manifest_is_checked_and_its_buffer_comes_back() {
     bench.pool.write(riffle_core::Placement { buffer, offset: 0 }, &encoded);
     for (content, good) in [(manifest.content_id(), true), (ContentId::from_bytes([0; 32]), false)] {
         bench.ask(DiskRequest::CheckManifest { download: DOWNLOAD, buffer, length, content });
-        let Completion::ManifestChecked { loan, result, .. } = bench.done() else { panic!("another result") };
+        let Completion::ManifestChecked { lent, result, .. } = bench.done() else { panic!("another result") };
         assert_eq!(result.ok(), good.then(|| manifest.clone()));
-        bench.pool.put_back(loan.buffer, loan.bytes);
+        bench.pool.put_back(lent.buffer, lent.bytes);
     }
 }

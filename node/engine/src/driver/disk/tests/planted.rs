@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::foreign::unsealed;
 use super::*;
-use crate::driver::disk::fault_injection::{Call, Planned};
-use crate::driver::disk::journal::records::{BootId, FileMark, Kept, Record};
+use crate::driver::disk::fault_injection::{Call, Fault};
+use crate::driver::disk::journal::records::{BootId, Durability, FileMark, Record};
 use crate::platform::permissions::{mode_of_new_file, user};
 
 const PIECES: u32 = 6;
@@ -65,7 +65,8 @@ fn all_durable((bytes, manifest): (&[u8], &Manifest), names: &WorkingNames, key:
     let mut chain = header.encode(&mut journal, key);
     for (index, piece) in (0..).zip(bytes.chunks(PIECE)) {
         let piece = piece_hasher::digests_of(&[(layout, PieceIndex(index), piece)]).pop().unwrap();
-        let record = Record { kept: Kept::Durable, piece: PieceIndex(index), subtree: piece.subtree };
+        let record =
+            Record { durability: Durability::Durable, piece: PieceIndex(index), subtree: piece.subtree };
         record.encode(&mut journal, &mut chain);
     }
     journal
@@ -255,11 +256,11 @@ fn where_files_have_no_owners_everything_is_hashed_and_nothing_is_fetched_again(
         fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     }
     // As on a stick: a file of ours looks no different.
-    bench.disk.writing.plan(&[(Call::Owner, Planned::Fails(libc::EPERM))]);
+    bench.disk.calls.plan(&[(Call::Owner, Fault::Fails(libc::EPERM))]);
     let (have, again) = bench.resumed(&manifest);
     assert_eq!(have, [1..4]);
     assert_eq!(again.map(|again| again.bytes), Some(3 * PIECE as u64));
-    assert!(bench.disk.writing.is_over());
+    assert!(bench.disk.calls.is_over());
     finishes(&mut bench, (&bytes, &manifest), &have);
     assert_eq!(bench.names(), ["f"]);
 }

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use proptest::prelude::*;
 
 use super::*;
-use crate::driver::disk::file_owner::Whose;
-use crate::driver::disk::journal::records::{BootId, FileMark, Kept, Record};
-use crate::driver::disk::journal::{JournalPlace, Pen};
+use crate::driver::disk::file_owner::FileOwner;
+use crate::driver::disk::journal::records::{BootId, Durability, FileMark, Record};
+use crate::driver::disk::journal::{JournalDestination, JournalSettings};
 use crate::driver::disk::part::resume::OldJournal;
 
 const PIECES: u32 = 6;
@@ -128,8 +128,8 @@ fn a_record_that_was_lost_with_the_power_costs_a_look_and_no_fetch() {
 
 #[test]
 fn each_way_of_meddling_is_named_and_costs_a_look_only() {
-    type Meddle = fn(&Path, &Path);
-    let ways: [(Doubt, &[u32], Meddle); 5] = [
+    type Tampering = fn(&Path, &Path);
+    let ways: [(Doubt, &[u32], Tampering); 5] = [
         (Doubt::Damaged, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes[HEADER + RECORD] ^= 4)),
         (Doubt::Damaged, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes.truncate(HEADER + 1))),
         (Doubt::Shorter, &[1, 2], |part, _| edit(part, |bytes| bytes.truncate(5 * PIECE))),
@@ -210,28 +210,28 @@ fn zeros_that_a_lost_record_told_of_are_not_fetched_again() {
     assert_eq!(bench.have(&manifest), [0..4], "zeros are there without being written");
 }
 
-/// What `look_back` believes without hashing. All that is `there` is believed, or would be hashed.
+/// What `recover` believes without hashing. All that is `there` is believed, or would be hashed.
 fn believed(bench: &Bench, manifest: &Manifest, there: &[u32]) -> Vec<u32> {
     let part = fs::File::open(bench.working(manifest).part).unwrap();
     let (content, length) = (manifest.content_id(), manifest.layout().length());
     let (boot, mark) = (BootId::current(), FileMark::NONE);
     let header = JournalHeader { content, length, boot, part: mark, journal: mark };
     let metadata = part.metadata().unwrap();
-    let read = |bytes: &[u8]| Said::read(bytes, PIECES, &key());
+    let read = |bytes: &[u8]| JournalContents::read(bytes, PIECES, &key());
     let path = bench.working(manifest).journal;
     // What is not a journal of this content stands in the way like anything else.
-    let Some(journal) = OldJournal::read(&path, PIECES, read, |_| Whose::Ours).unwrap() else {
+    let Some(journal) = OldJournal::read(&path, PIECES, read, |_| FileOwner::Ours).unwrap() else {
         return vec![];
     };
-    let found = journal.look_back((&part, &metadata), &header, manifest, false);
+    let found = journal.recover((&part, &metadata), &header, manifest, false);
     let known: Vec<_> = found.trusted.iter().map(|(piece, _)| piece.0).collect();
-    let mut told = known.clone();
-    told.extend(found.doubtful.iter().map(|piece| piece.0));
-    told.sort_unstable();
-    told.dedup();
-    assert_eq!(told.len(), known.len() + found.doubtful.len(), "each piece once");
+    let mut listed_pieces = known.clone();
+    listed_pieces.extend(found.doubtful.iter().map(|piece| piece.0));
+    listed_pieces.sort_unstable();
+    listed_pieces.dedup();
+    assert_eq!(listed_pieces.len(), known.len() + found.doubtful.len(), "each piece once");
     for piece in there {
-        assert!(told.contains(piece), "{piece} is there, and would be fetched again");
+        assert!(listed_pieces.contains(piece), "{piece} is there, and would be fetched again");
     }
     known
 }
@@ -304,7 +304,7 @@ fn befall(bench: &Bench, manifest: &Manifest, mishap: &Mishap) {
     let record = |index: usize| HEADER + index * RECORD..HEADER + (index + 1) * RECORD;
     let header = |change: fn(&mut JournalHeader)| {
         edit(&journal, |bytes| {
-            if Said::read(bytes, PIECES, &key()).is_ok() {
+            if JournalContents::read(bytes, PIECES, &key()).is_ok() {
                 *bytes = resealed(bytes, change);
             }
         });
@@ -322,9 +322,9 @@ fn befall(bench: &Bench, manifest: &Manifest, mishap: &Mishap) {
         }),
         Mishap::Swap(a, b) => edit(&journal, |bytes| {
             if a.max(b) < records(bytes) {
-                let kept = bytes[record(a)].to_vec();
+                let durability = bytes[record(a)].to_vec();
                 bytes.copy_within(record(b), record(a).start);
-                bytes[record(b)].copy_from_slice(&kept);
+                bytes[record(b)].copy_from_slice(&durability);
             }
         }),
         Mishap::Restart => header(|header| header.boot.0[0] ^= 1),
@@ -371,15 +371,19 @@ fn a_journal_that_names_more_than_once_is_read_to_its_last_word() {
     let (mut bench, _, manifest) = killed();
     let length = manifest.layout().length();
     let path = bench.working(&manifest).journal;
-    let Said { header, .. } = Said::read(&fs::read(&path).unwrap(), PIECES, &key()).unwrap();
+    let JournalContents { header, .. } =
+        JournalContents::read(&fs::read(&path).unwrap(), PIECES, &key()).unwrap();
     assert_eq!((header.content, header.length), (manifest.content_id(), length));
-    let record = |kept, piece| Record { kept, piece: PieceIndex(piece), subtree: [0; 32] };
-    let records = [record(Kept::Written, 1), record(Kept::Doubtful, 1), record(Kept::Doubtful, 5)];
-    let writing = crate::driver::disk::fault_injection::Writing::default();
-    let mut place =
-        JournalPlace { over: crate::platform::file_id::file_number(&fs::File::open(&path).unwrap()), path };
-    let pen = Pen { pieces: PIECES, writing: &writing, key: &key() };
-    journal::Journal::create(&mut place, &header, &records, pen).unwrap();
+    let record = |durability, piece| Record { durability, piece: PieceIndex(piece), subtree: [0; 32] };
+    let records =
+        [record(Durability::Written, 1), record(Durability::Doubtful, 1), record(Durability::Doubtful, 5)];
+    let calls = crate::driver::disk::fault_injection::DiskCalls::default();
+    let mut place = JournalDestination {
+        replaces: crate::platform::file_id::file_number(&fs::File::open(&path).unwrap()),
+        path,
+    };
+    let journal_settings = JournalSettings { pieces: PIECES, calls: &calls, key: &key() };
+    journal::Journal::create(&mut place, &header, &records, journal_settings).unwrap();
     let (have, again) = bench.resumed(&manifest);
     let hashed = length_of(&manifest, &[1, 5]);
     assert_eq!(have, [1..2, 5..6]);
@@ -391,18 +395,19 @@ fn of_a_journal_that_is_too_long_to_be_read_nothing_is_believed() {
     for (times, is_believed) in [(5, true), (7, false)] {
         let (mut bench, _, manifest) = killed();
         let path = bench.working(&manifest).journal;
-        let Said { header, .. } = Said::read(&fs::read(&path).unwrap(), PIECES, &key()).unwrap();
-        let record = |kept, piece| Record { kept, piece: PieceIndex(piece), subtree: [0; 32] };
-        let mut records = vec![record(Kept::Written, 3); times * PIECES as usize];
+        let JournalContents { header, .. } =
+            JournalContents::read(&fs::read(&path).unwrap(), PIECES, &key()).unwrap();
+        let record = |durability, piece| Record { durability, piece: PieceIndex(piece), subtree: [0; 32] };
+        let mut records = vec![record(Durability::Written, 3); times * PIECES as usize];
         // It is not there, and the last word says so.
-        records.extend([record(Kept::Written, 1), record(Kept::Doubtful, 3)]);
-        let writing = crate::driver::disk::fault_injection::Writing::default();
-        let mut place = JournalPlace {
-            over: crate::platform::file_id::file_number(&fs::File::open(&path).unwrap()),
+        records.extend([record(Durability::Written, 1), record(Durability::Doubtful, 3)]);
+        let calls = crate::driver::disk::fault_injection::DiskCalls::default();
+        let mut place = JournalDestination {
+            replaces: crate::platform::file_id::file_number(&fs::File::open(&path).unwrap()),
             path,
         };
-        let pen = Pen { pieces: PIECES, writing: &writing, key: &key() };
-        journal::Journal::create(&mut place, &header, &records, pen).unwrap();
+        let journal_settings = JournalSettings { pieces: PIECES, calls: &calls, key: &key() };
+        journal::Journal::create(&mut place, &header, &records, journal_settings).unwrap();
         let (have, again) = bench.resumed(&manifest);
         let why = again.map(|again| again.why);
         let expected = match is_believed {

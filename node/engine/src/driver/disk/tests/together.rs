@@ -9,9 +9,9 @@ use crate::driver::disk::hash::scan::{ScanOrder, scan};
 fn order(part: &Arc<Part>, piece: u32, bytes: Vec<u8>) -> StoreOrder {
     let expected = *part.manifest().piece_hash(PieceIndex(piece)).unwrap();
     let (length, buffer) = (bytes.len() as u32, BufferId(piece));
-    let loan = Loan { buffer, bytes: bytes.into() };
+    let lent = LentBuffer { buffer, bytes: bytes.into() };
     let (piece, part) = (PieceIndex(piece), Some(part.clone()));
-    StoreOrder { download: DOWNLOAD, piece, loan, length, expected, part }
+    StoreOrder { download: DOWNLOAD, piece, lent, length, expected, part }
 }
 
 #[test]
@@ -20,7 +20,9 @@ fn pieces_that_wait_together_are_judged_one_by_one() {
     let bytes = test_bytes(6 * PIECE + 77);
     let manifest = described(&bytes);
     bench.open(&manifest).unwrap();
-    let Some(Slot::Open { part, .. }) = bench.disk.downloads.get(&DOWNLOAD) else { panic!("not open") };
+    let Some(DownloadState::Open { part, .. }) = bench.disk.downloads.get(&DOWNLOAD) else {
+        panic!("not open")
+    };
     let part = part.clone();
     let piece = |index: usize| bytes[index * PIECE..bytes.len().min((index + 1) * PIECE)].to_vec();
     let stores = StoreQueue::default();
@@ -76,11 +78,11 @@ fn long_pieces_are_hashed_side_by_side_over_several_slices() {
     }
     drop(file);
     let file = Arc::new(fs::File::open(bench.path("long")).unwrap());
-    let (told, heard) = std::sync::mpsc::channel();
+    let (sender, heard) = std::sync::mpsc::channel();
     let (order, stop) = (pieces.clone(), StopFlag::default());
     let order = ScanOrder { file: file.clone(), layout, pieces: order, stop, progress: Box::new(|_| {}) };
-    let crew = Crew::from(&bench.disk.workers);
-    scan(&crew, order, Box::new(move |digests| told.send(digests.unwrap()).unwrap()));
+    let scan_workers = ScanWorkers::from(&bench.disk.workers);
+    scan(&scan_workers, order, Box::new(move |digests| sender.send(digests.unwrap()).unwrap()));
     let digests: Vec<PieceDigest> = heard.recv().unwrap();
     for (piece, digest) in pieces.iter().zip(&digests) {
         let span = layout.span(*piece).unwrap();

@@ -19,9 +19,9 @@ fn only_so_many_part_files_are_open_and_the_others_wait_for_their_turn() {
             assert!(bench.disk.on_opened(download, share, part));
             download.0
         }
-        Completion::Told(DiskResult::Opened { download, result: Err(error) }) => {
+        Completion::ForCore(DiskResult::Opened { download, result: Err(error) }) => {
             assert_eq!((download.0, error.kind), (4, DiskErrorKind::Cancelled));
-            bench.disk.on_over(download);
+            bench.disk.on_download_ended(download);
             4
         }
         _ => panic!("another result"),
@@ -35,14 +35,14 @@ fn only_so_many_part_files_are_open_and_the_others_wait_for_their_turn() {
     assert_eq!(opened(&mut bench), 4, "one that waited is answered when it is given up");
     bench.ask(DiskRequest::Abandon { download: DownloadId(1) });
     assert_eq!(opened(&mut bench), 3);
-    bench.disk.on_over(DownloadId(3));
+    bench.disk.on_download_ended(DownloadId(3));
     assert_eq!(opened(&mut bench), 5);
 }
 
 #[test]
 fn a_file_that_changes_while_it_is_hashed_is_not_shared() {
-    type Meddle = fn(&Path);
-    let ways: [(DiskErrorKind, Meddle); 5] = [
+    type Tampering = fn(&Path);
+    let ways: [(DiskErrorKind, Tampering); 5] = [
         (DiskErrorKind::Changed, |path| {
             fs::OpenOptions::new().write(true).open(path).unwrap().set_len(PIECE as u64 + 5).unwrap();
         }),
@@ -72,15 +72,15 @@ fn a_file_that_changes_while_it_is_hashed_is_not_shared() {
         fs::write(&path, test_bytes(4 * PIECE)).unwrap();
         // The one worker is held until all is queued; then it opens the file, meets this, and only then the slices.
         let (go, gate) = std::sync::mpsc::channel::<()>();
-        disk.queue().push(Lane::Urgent, Box::new(move |_| assert!(gate.recv().is_err())));
+        disk.queue().push(Priority::Urgent, Box::new(move |_| assert!(gate.recv().is_err())));
         disk.request(DiskRequest::Share { share: SHARE, path: path.clone() }, &mut Pool::default());
         let changed = path.clone();
-        disk.queue().push(Lane::Urgent, Box::new(move |_| meddle(&changed)));
+        disk.queue().push(Priority::Urgent, Box::new(move |_| meddle(&changed)));
         drop(go);
         let result = loop {
             match heard.blocking_recv().expect("the worker lives") {
-                Completion::Told(DiskResult::Hashing { .. }) => {}
-                Completion::Told(DiskResult::Shared { result, .. }) => break result.err(),
+                Completion::ForCore(DiskResult::Hashing { .. }) => {}
+                Completion::ForCore(DiskResult::Shared { result, .. }) => break result.err(),
                 Completion::Shared { .. } => break None,
                 _ => panic!("another result"),
             }

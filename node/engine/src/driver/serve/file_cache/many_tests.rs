@@ -10,9 +10,9 @@ use super::*;
 use crate::driver::disk::{Completion, Disk};
 use crate::platform::mapping::MappedFile;
 
-/// A folder of small shared files, all on one shelf that holds few of them open.
+/// A folder of small shared files, all in one file cache that holds few of them open.
 struct Many {
-    shelf: FileCache,
+    file_cache: FileCache,
     /// Keeps the workers alive.
     _disk: Disk,
     results: mpsc::UnboundedReceiver<Completion>,
@@ -26,16 +26,18 @@ impl Many {
         let (results, heard) = Results::channel();
         let settings = config::NodeSettings::default().disk;
         let disk = Disk::start(&settings, results.clone(), &tracing::Dispatch::none()).unwrap();
-        let shelf = FileCache::new(disk.queue().clone(), results, most_open);
+        let file_cache = FileCache::new(disk.queue().clone(), results, most_open);
         let folder = tempfile::tempdir().unwrap();
-        let mut many = Many { shelf, _disk: disk, results: heard, folder };
+        let mut many = Many { file_cache, _disk: disk, results: heard, folder };
         for number in 0..files {
             let path = many.path(number);
             std::fs::write(&path, bytes_of(number)).unwrap();
             let file = Arc::new(File::open(&path).unwrap());
             let map = MappedFile::of(&file, LENGTH as u64).unwrap().map(Arc::new);
             let identity = Some(FileIdentity::of_file(&file).unwrap());
-            assert!(many.shelf.put(ShareId(number), ServedFile { path, file, map, identity }).is_none());
+            assert!(
+                many.file_cache.insert(ShareId(number), ServedFile { path, file, map, identity }).is_none()
+            );
             assert!(many.open() <= most_open);
         }
         many
@@ -46,21 +48,21 @@ impl Many {
     }
 
     fn open(&self) -> usize {
-        self.shelf.files.values().filter(|shelved| shelved.served.is_some()).count()
+        self.file_cache.files.values().filter(|file| file.served.is_some()).count()
     }
 
     fn burst(number: u32) -> Burst {
         Burst { source: Source::Share(ShareId(number)), ..burst(1000 + number as u16, 0) }
     }
 
-    /// What a worker has said, told to the shelf: the share whose file is spoiled by that.
+    /// What a worker has said, told to the file cache: the share whose file is spoiled by that.
     fn hear(&mut self) -> Option<(ShareId, DiskErrorKind)> {
         let (share, changed) = match self.results.blocking_recv().expect("the workers live") {
             Completion::Populated { share, block, result } => {
-                (share, self.shelf.on_populated(share, block, result))
+                (share, self.file_cache.on_populated(share, block, result))
             }
-            Completion::Reopened { share, result } => (share, self.shelf.on_reopened(share, result)),
-            Completion::Checked { share, result } => (share, self.shelf.on_checked(share, result)),
+            Completion::Reopened { share, result } => (share, self.file_cache.on_reopened(share, result)),
+            Completion::Checked { share, result } => (share, self.file_cache.on_checked(share, result)),
             _ => panic!("another result"),
         };
         changed.map(|error| (share, error.kind))
@@ -69,7 +71,7 @@ impl Many {
     /// The bytes that a burst would carry now.
     fn bytes(&self, burst: &Burst) -> Option<Vec<u8>> {
         use std::os::unix::fs::FileExt;
-        let Bytes::Served(served) = self.shelf.bytes(burst)? else { panic!("from memory") };
+        let Bytes::Served(served) = self.file_cache.bytes(burst)? else { panic!("from memory") };
         assert!(served.map.as_ref().unwrap().run(0..LENGTH as u64).is_some());
         let mut bytes = vec![0; LENGTH];
         served.file.read_exact_at(&mut bytes, 0).unwrap();
@@ -78,18 +80,18 @@ impl Many {
 
     /// Whether the burst can be sent after all, or why its file cannot be served.
     fn sent(&mut self, number: u32) -> Result<Vec<u8>, DiskErrorKind> {
-        let Some(burst) = self.shelf.admit(Many::burst(number)) else {
+        let Some(burst) = self.file_cache.admit(Many::burst(number)) else {
             loop {
                 if let Some((share, why)) = self.hear() {
                     assert_eq!(share, ShareId(number));
                     return Err(why);
                 }
                 let mut ready = Vec::new();
-                self.shelf.release(&mut ready);
+                self.file_cache.take_ready(&mut ready);
                 let next = ready.pop();
                 assert!(ready.is_empty());
                 if next.is_none() {
-                    self.shelf.open_wanted();
+                    self.file_cache.open_wanted();
                 }
                 if let Some(burst) = next {
                     return Ok(self.bytes(&burst).unwrap());
@@ -113,8 +115,8 @@ fn many_files_are_served_with_few_open() {
             assert!(many.sent(number) == Ok(bytes_of(number)), "{number}");
             assert!(many.open() <= most, "{} of {most}", many.open());
         }
-        assert!(many.shelf.counters().reopened >= 58);
-        assert_eq!(many.shelf.counters().dropped, 0);
+        assert!(many.file_cache.counters().reopened >= 58);
+        assert_eq!(many.file_cache.counters().dropped, 0);
     }
 }
 
@@ -122,17 +124,18 @@ fn many_files_are_served_with_few_open() {
 fn all_at_once_are_served_with_few_open_and_in_their_turn() {
     let mut many = Many::new(40, 3);
     let mut left: BTreeSet<u32> = (0..40).collect();
-    let mut ready: Vec<Burst> = (0..40).filter_map(|number| many.shelf.admit(Many::burst(number))).collect();
+    let mut ready: Vec<Burst> =
+        (0..40).filter_map(|number| many.file_cache.admit(Many::burst(number))).collect();
     while !left.is_empty() {
         for burst in ready.drain(..) {
             let Source::Share(share) = burst.source else { panic!("from memory") };
             assert!(many.bytes(&burst) == Some(bytes_of(share.0)), "{share}");
             assert!(left.remove(&share.0));
         }
-        many.shelf.open_wanted();
+        many.file_cache.open_wanted();
         if !left.is_empty() {
             assert!(many.hear().is_none());
-            many.shelf.release(&mut ready);
+            many.file_cache.take_ready(&mut ready);
         }
         assert!(many.open() <= 3);
     }
@@ -142,18 +145,18 @@ fn all_at_once_are_served_with_few_open_and_in_their_turn() {
 fn a_busy_file_stays_open_while_others_come_and_go() {
     let mut many = Many::new(20, 3);
     many.sent(0).unwrap();
-    let before = many.shelf.counters().reopened;
+    let before = many.file_cache.counters().reopened;
     for number in 1..20 {
         many.sent(number).unwrap();
         assert_eq!(many.sent(0), Ok(bytes_of(0)));
     }
-    assert!(many.shelf.counters().reopened <= before + 19, "0 is never opened again");
+    assert!(many.file_cache.counters().reopened <= before + 19, "0 is never opened again");
 }
 
 #[test]
 fn a_closed_file_that_is_not_what_it_was_is_not_served() {
-    type Meddle = fn(&PathBuf);
-    let ways: [(DiskErrorKind, Meddle); 6] = [
+    type Tampering = fn(&PathBuf);
+    let ways: [(DiskErrorKind, Tampering); 6] = [
         (DiskErrorKind::Changed, |path| {
             File::options().write(true).open(path).unwrap().set_len(5000).unwrap();
         }),
@@ -181,20 +184,20 @@ fn a_closed_file_that_is_not_what_it_was_is_not_served() {
     ];
     for (why, meddle) in ways {
         let mut many = Many::new(4, 2);
-        assert!(many.shelf.files[&ShareId(0)].served.is_none(), "the first was closed");
+        assert!(many.file_cache.files[&ShareId(0)].served.is_none(), "the first was closed");
         meddle(&many.path(0));
         assert_eq!(many.sent(0), Err(why));
-        assert!(many.shelf.admit(Many::burst(0)).is_none());
-        assert!(many.shelf.bytes(&Many::burst(0)).is_none());
+        assert!(many.file_cache.admit(Many::burst(0)).is_none());
+        assert!(many.file_cache.bytes(&Many::burst(0)).is_none());
         assert_eq!(many.sent(1), Ok(bytes_of(1)), "the others go on");
 
         // The same while it is open: found at the next look, a second later at most.
         let mut many = Many::new(4, 2);
         many.sent(3).unwrap();
         meddle(&many.path(3));
-        many.shelf.tick();
+        many.file_cache.tick();
         assert_eq!(many.hear().map(|(share, _)| share), Some(ShareId(3)));
-        assert!(many.shelf.bytes(&Many::burst(3)).is_none());
+        assert!(many.file_cache.bytes(&Many::burst(3)).is_none());
     }
 }
 
@@ -202,19 +205,19 @@ fn a_closed_file_that_is_not_what_it_was_is_not_served() {
 fn a_system_without_place_for_one_more_file_withdraws_none() {
     let mut many = Many::new(6, 4);
     let too_many = |many: &Many| DiskError { path: many.path(0), kind: DiskErrorKind::TooManyOpen };
-    assert!(many.shelf.admit(Many::burst(0)).is_none());
+    assert!(many.file_cache.admit(Many::burst(0)).is_none());
     let Some(Completion::Reopened { share: ShareId(0), result: Ok(_) }) = many.results.blocking_recv() else {
         panic!("another result")
     };
     let error = too_many(&many);
-    assert_eq!(many.shelf.on_reopened(ShareId(0), Err(error)), None);
+    assert_eq!(many.file_cache.on_reopened(ShareId(0), Err(error)), None);
     let mut ready = Vec::new();
-    many.shelf.release(&mut ready);
+    many.file_cache.take_ready(&mut ready);
     assert!(ready.is_empty());
-    many.shelf.tick();
+    many.file_cache.tick();
     while ready.is_empty() {
         assert_eq!(many.hear(), None);
-        many.shelf.release(&mut ready);
+        many.file_cache.take_ready(&mut ready);
     }
     assert_eq!(many.bytes(&ready[0]), Some(bytes_of(0)));
     assert!(many.open() <= 3, "one less than was thought");

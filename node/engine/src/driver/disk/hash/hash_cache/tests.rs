@@ -39,10 +39,10 @@ impl Home {
         path
     }
 
-    fn memory(&self) -> HashCache {
-        let (memory, note) = HashCache::open(&self.state());
+    fn hash_cache(&self) -> HashCache {
+        let (hash_cache, note) = HashCache::open(&self.state());
         assert_eq!(note, None);
-        memory
+        hash_cache
     }
 
     fn manifests(&self) -> Vec<PathBuf> {
@@ -52,7 +52,7 @@ impl Home {
 
     /// What a node with this state says the file at `path` is.
     fn share(&self, path: &Path) -> Arc<Manifest> {
-        let (mut disk, mut heard) = disk_with(self.memory());
+        let (mut disk, mut heard) = disk_with(self.hash_cache());
         let share = ShareId(7);
         disk.request(DiskRequest::Share { share, path: path.to_owned() }, &mut Pool::default());
         let manifest = loop {
@@ -61,7 +61,7 @@ impl Home {
                     assert_eq!(served.identity, Some(FileIdentity::of(&found(path))));
                     break manifest;
                 }
-                Completion::Told(DiskResult::Shared { result, .. }) => panic!("{result:?}"),
+                Completion::ForCore(DiskResult::Shared { result, .. }) => panic!("{result:?}"),
                 _ => {}
             }
         };
@@ -70,12 +70,12 @@ impl Home {
     }
 }
 
-fn disk_with(memory: HashCache) -> (Disk, UnboundedReceiver<Completion>) {
+fn disk_with(hash_cache: HashCache) -> (Disk, UnboundedReceiver<Completion>) {
     let (results, heard) = Results::channel();
     let mut settings = config::NodeSettings::default().disk;
     settings.hash_threads = 2;
     let mut disk = Disk::start(&settings, results, &tracing::Dispatch::none()).unwrap();
-    disk.remember(memory);
+    disk.remember(hash_cache);
     (disk, heard)
 }
 
@@ -90,8 +90,8 @@ fn forged(root: u8) -> Manifest {
 }
 
 /// As if hashing had begun when the file had been left alone for a while.
-fn remember(memory: &HashCache, path: &Path, manifest: &Manifest) {
-    memory.remember(
+fn remember(hash_cache: &HashCache, path: &Path, manifest: &Manifest) {
+    hash_cache.remember(
         path,
         Fingerprint::of(&found(path)),
         SystemTime::now() + Duration::from_secs(3),
@@ -99,17 +99,17 @@ fn remember(memory: &HashCache, path: &Path, manifest: &Manifest) {
     );
 }
 
-fn is_recalled(memory: &HashCache, path: &Path) -> bool {
-    memory.recall(path, &found(path)).is_some()
+fn is_recalled(hash_cache: &HashCache, path: &Path) -> bool {
+    hash_cache.recall(path, &found(path)).is_some()
 }
 
 #[test]
 fn a_remembered_file_is_not_read_and_a_changed_one_is() {
     let home = Home::new();
     let path = home.file("f");
-    let memory = home.memory();
-    remember(&memory, &path, &forged(1));
-    memory.save();
+    let hash_cache = home.hash_cache();
+    remember(&hash_cache, &path, &forged(1));
+    hash_cache.save();
     assert_eq!(*home.share(&path), forged(1), "remembered from the life before");
     let mut bytes = test_bytes(LENGTH);
     bytes[LENGTH / 2] ^= 1;
@@ -122,9 +122,9 @@ fn a_target_that_is_remembered_is_compared_without_being_read() {
     let home = Home::new();
     let path = home.file("f");
     let open = |manifest: Manifest| {
-        let memory = home.memory();
-        remember(&memory, &path, &forged(1));
-        let (mut disk, mut heard) = disk_with(memory);
+        let hash_cache = home.hash_cache();
+        remember(&hash_cache, &path, &forged(1));
+        let (mut disk, mut heard) = disk_with(hash_cache);
         let (download, share, target) = (riffle_core::DownloadId(1), ShareId(7), path.clone());
         let (content, manifest) = (manifest.content_id(), Arc::new(manifest));
         disk.request(
@@ -133,7 +133,7 @@ fn a_target_that_is_remembered_is_compared_without_being_read() {
         );
         let opened = match heard.blocking_recv().expect("the workers live") {
             Completion::Opened { opened, .. } => Ok(opened),
-            Completion::Told(DiskResult::Opened { result: Err(error), .. }) => Err(error.kind),
+            Completion::ForCore(DiskResult::Opened { result: Err(error), .. }) => Err(error.kind),
             _ => panic!("another result"),
         };
         assert!(disk.stop(Duration::from_secs(10)));
@@ -168,11 +168,11 @@ fn every_kind_of_change_is_seen() {
     ];
     for (what, change) in changes {
         let home = Home::new();
-        let (path, memory) = (home.file("f"), home.memory());
-        remember(&memory, &path, &forged(1));
-        assert!(is_recalled(&memory, &path), "before: {what}");
+        let (path, hash_cache) = (home.file("f"), home.hash_cache());
+        remember(&hash_cache, &path, &forged(1));
+        assert!(is_recalled(&hash_cache, &path), "before: {what}");
         change(&path);
-        assert!(!is_recalled(&memory, &path), "{what}");
+        assert!(!is_recalled(&hash_cache, &path), "{what}");
     }
 }
 
@@ -181,27 +181,27 @@ fn a_file_that_was_just_changed_is_hashed_and_not_remembered() {
     let home = Home::new();
     let path = home.file("f");
     home.share(&path);
-    assert!(!is_recalled(&home.memory(), &path), "it may change again in the same tick of the clock");
+    assert!(!is_recalled(&home.hash_cache(), &path), "it may change again in the same tick of the clock");
 
-    let memory = home.memory();
+    let hash_cache = home.hash_cache();
     let before = Fingerprint::of(&found(&path));
     let changed = found(&path).modified().unwrap();
     for (after, expected) in [(0, false), (1900, false), (2100, true), (60_000, true)] {
-        memory.remember(&path, before, changed + Duration::from_millis(after), &forged(1));
-        assert_eq!(is_recalled(&memory, &path), expected, "hashed {after} ms after the change");
+        hash_cache.remember(&path, before, changed + Duration::from_millis(after), &forged(1));
+        assert_eq!(is_recalled(&hash_cache, &path), expected, "hashed {after} ms after the change");
     }
 }
 
 #[test]
 fn a_finished_download_is_remembered_at_once() {
     let home = Home::new();
-    let (path, memory) = (home.file("f"), home.memory());
+    let (path, hash_cache) = (home.file("f"), home.hash_cache());
     let finished = FileIdentity::of(&found(&path));
-    memory.remember_download(&path, finished, &forged(1));
-    assert!(is_recalled(&memory, &path));
+    hash_cache.remember_download(&path, finished, &forged(1));
+    assert!(is_recalled(&hash_cache, &path));
     let other = home.file("g");
-    memory.remember_download(&other, finished, &forged(1));
-    assert!(!is_recalled(&memory, &other), "it is another file by now");
+    hash_cache.remember_download(&other, finished, &forged(1));
+    assert!(!is_recalled(&hash_cache, &other), "it is another file by now");
 }
 
 #[test]
@@ -210,9 +210,9 @@ fn a_manifest_that_is_damaged_or_gone_costs_a_hash_and_nothing_else() {
     let path = home.file("f");
     let truth = home.share(&path);
     for damage in ["flipped", "cut", "gone"] {
-        let memory = home.memory();
-        remember(&memory, &path, &truth);
-        memory.save();
+        let hash_cache = home.hash_cache();
+        remember(&hash_cache, &path, &truth);
+        hash_cache.save();
         let [manifest] = &home.manifests()[..] else { panic!("one content") };
         let mut bytes = fs::read(manifest).unwrap();
         bytes[60] ^= 1;
@@ -221,8 +221,8 @@ fn a_manifest_that_is_damaged_or_gone_costs_a_hash_and_nothing_else() {
             "cut" => fs::write(manifest, &bytes[..50]).unwrap(),
             _ => fs::remove_file(manifest).unwrap(),
         }
-        let memory = home.memory();
-        assert!(!is_recalled(&memory, &path), "{damage}");
+        let hash_cache = home.hash_cache();
+        assert!(!is_recalled(&hash_cache, &path), "{damage}");
         assert_eq!(home.share(&path), truth, "{damage}");
         let _ = fs::remove_file(manifest);
     }
@@ -231,18 +231,18 @@ fn a_manifest_that_is_damaged_or_gone_costs_a_hash_and_nothing_else() {
 #[test]
 fn a_damaged_table_is_said_and_set_aside() {
     let home = Home::new();
-    let (path, memory) = (home.file("f"), home.memory());
-    remember(&memory, &path, &forged(1));
-    memory.save();
+    let (path, hash_cache) = (home.file("f"), home.hash_cache());
+    remember(&hash_cache, &path, &forged(1));
+    hash_cache.save();
     let table = home.state().join("hashes");
     let whole = fs::read(&table).unwrap();
     fs::write(&table, &whole[..whole.len() - 5]).unwrap();
-    let (memory, note) = HashCache::open(&home.state());
+    let (hash_cache, note) = HashCache::open(&home.state());
     let note = note.expect("said");
     assert!(note.contains("hashes") && note.contains("hashed again"), "{note}");
-    assert!(!is_recalled(&memory, &path));
+    assert!(!is_recalled(&hash_cache, &path));
     assert!(home.state().join("hashes.damaged").exists());
-    home.memory();
+    home.hash_cache();
 }
 
 #[test]
@@ -251,26 +251,26 @@ fn strange_paths_are_remembered_too() {
     let strange = std::ffi::OsString::from_vec(b"a\n\tb%\xff.bin".to_vec());
     let path = home.0.path().join(strange);
     fs::write(&path, test_bytes(LENGTH)).unwrap();
-    let memory = home.memory();
-    remember(&memory, &path, &forged(1));
-    memory.save();
-    assert!(is_recalled(&home.memory(), &path));
+    let hash_cache = home.hash_cache();
+    remember(&hash_cache, &path, &forged(1));
+    hash_cache.save();
+    assert!(is_recalled(&home.hash_cache(), &path));
 }
 
 #[test]
 fn the_oldest_go_first_when_there_are_too_many() {
     let home = Home::new();
     let path = home.file("f");
-    let memory = home.memory();
+    let hash_cache = home.hash_cache();
     let before = Fingerprint::of(&found(&path));
-    remember(&memory, &path, &forged(1));
-    memory.age(&path, Duration::from_secs(60));
+    remember(&hash_cache, &path, &forged(1));
+    hash_cache.age(&path, Duration::from_secs(60));
     for number in 0..MAX_FILES {
-        assert!(memory.has(&path), "there is room for {number} more");
-        memory.take_in(Path::new(&format!("/f{number}")), before, forged(2).content_id());
+        assert!(hash_cache.has(&path), "there is room for {number} more");
+        hash_cache.take_in(Path::new(&format!("/f{number}")), before, forged(2).content_id());
     }
-    assert!(!memory.has(&path));
-    assert_eq!(memory.count(), MAX_FILES);
+    assert!(!hash_cache.has(&path));
+    assert_eq!(hash_cache.count(), MAX_FILES);
     assert!(home.manifests().is_empty(), "nobody needs the manifest of the one that went");
 }
 
@@ -278,12 +278,12 @@ fn the_oldest_go_first_when_there_are_too_many() {
 fn files_that_are_gone_are_forgotten_in_time_and_their_manifests_with_them() {
     let home = Home::new();
     let [gone_long, gone_lately, still_there] = ["a", "b", "c"].map(|name| home.file(name));
-    let memory = home.memory();
+    let hash_cache = home.hash_cache();
     for (root, path) in [&gone_long, &gone_lately, &still_there].into_iter().enumerate() {
-        remember(&memory, path, &forged(root as u8));
+        remember(&hash_cache, path, &forged(root as u8));
     }
-    memory.age(&gone_long, GONE_FOR + Duration::from_secs(60));
-    memory.age(&still_there, GONE_FOR + Duration::from_secs(60));
+    hash_cache.age(&gone_long, GONE_FOR + Duration::from_secs(60));
+    hash_cache.age(&still_there, GONE_FOR + Duration::from_secs(60));
     fs::remove_file(&gone_long).unwrap();
     fs::remove_file(&gone_lately).unwrap();
     fs::write(home.state().join("manifests").join("junk"), "x").unwrap();
@@ -299,10 +299,10 @@ fn files_that_are_gone_are_forgotten_in_time_and_their_manifests_with_them() {
         let age = if is_old { GONE_FOR + Duration::from_secs(60) } else { Duration::from_secs(60) };
         file.set_modified(SystemTime::now() - age).unwrap();
     }
-    memory.sweep();
+    hash_cache.sweep();
     let left = |name: &str| home.state().join(name).exists();
     assert!(!left("hashes.damaged") && !left("shares.new"));
     assert!(left("shares.damaged") && left("id.new") && left("id"));
-    assert!(!memory.has(&gone_long) && memory.has(&gone_lately) && memory.has(&still_there));
+    assert!(!hash_cache.has(&gone_long) && hash_cache.has(&gone_lately) && hash_cache.has(&still_there));
     assert_eq!(home.manifests().len(), 2);
 }
