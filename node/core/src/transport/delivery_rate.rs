@@ -1,23 +1,23 @@
-//! How fast the path delivers: samples for rate control, from what had arrived when a burst was asked for and what has
-//! when it does (draft-cheng-iccrg-delivery-rate-estimation).
+//! How fast the path delivers: samples for the rate control, from what had arrived when a burst was asked for and what has
+//! arrived when that burst does (draft-cheng-iccrg-delivery-rate-estimation).
 
 use std::time::Duration;
 
 use messages::Timestamp;
 
 use super::outstanding::{Outstanding, SendState};
-use crate::transport::bbr::Sample;
+use crate::transport::bbr::RateSample;
 
-/// What has arrived so far.
+/// What has been delivered so far.
 #[derive(Debug)]
 pub(super) struct DeliveryRateEstimator {
     delivered: u64,
     delivered_at: Timestamp,
-    /// When the latest of it had been asked for.
+    /// When the latest delivered burst had been asked for.
     delivered_asked_at: Timestamp,
-    /// The round ends when a burst arrives that was asked for when this much had been delivered.
+    /// The round ends when a burst arrives that was asked for after this much had been delivered.
     round_ends: u64,
-    /// What is asked for before this much is delivered was asked for too late to show what the path could do.
+    /// What is asked for before this much has been delivered does not show how fast the path is (draft: C.app_limited).
     app_limited_until: u64,
 }
 
@@ -32,18 +32,18 @@ impl DeliveryRateEstimator {
         }
     }
 
-    /// Something is asked for after everything had arrived: an idle time is not a slow one.
+    /// Something is asked for after everything has arrived: an idle time is not a slow one.
     pub(super) fn on_idle_ends(&mut self, now: Timestamp) {
         (self.delivered_at, self.delivered_asked_at) = (now, now);
     }
 
-    /// There was room to ask, and nothing to ask for, with `outstanding` bytes on their way: until they are here, samples are
-    /// lower bounds.
+    /// The window allowed to ask, and there was nothing to ask for, with `outstanding` bytes on their way: until they are here,
+    /// samples are lower bounds.
     pub(super) fn on_app_limited(&mut self, outstanding: u32) {
         self.app_limited_until = self.delivered + u64::from(outstanding).max(1);
     }
 
-    /// What is to be known of a burst that is asked for now.
+    /// What a burst carries that is asked for now.
     pub(super) fn send_state(&self) -> SendState {
         SendState {
             delivered: self.delivered,
@@ -61,7 +61,7 @@ impl DeliveryRateEstimator {
         tells: bool,
         min_rtt: Duration,
         now: Timestamp,
-    ) -> Option<Sample> {
+    ) -> Option<RateSample> {
         self.delivered += u64::from(bytes);
         let sample = tells.then(|| self.sample(burst, min_rtt, now));
         self.delivered_at = now;
@@ -69,10 +69,10 @@ impl DeliveryRateEstimator {
         sample
     }
 
-    fn sample(&mut self, burst: &Outstanding, min_rtt: Duration, now: Timestamp) -> Sample {
+    fn sample(&mut self, burst: &Outstanding, min_rtt: Duration, now: Timestamp) -> RateSample {
         let SendState { delivered, delivered_at, delivered_asked_at, is_app_limited } = burst.send_state;
-        let round_ended = delivered >= self.round_ends;
-        if round_ended {
+        let ends_round = delivered >= self.round_ends;
+        if ends_round {
             self.round_ends = self.delivered;
         }
         // Nothing comes faster than it was asked for, whatever arrives in a lump. Over less than the lowest round-trip
@@ -80,6 +80,6 @@ impl DeliveryRateEstimator {
         let asked = burst.asked_at().since(delivered_asked_at);
         let span = now.since(delivered_at).max(asked).max(min_rtt).max(Duration::from_micros(1));
         let rate = (u128::from(self.delivered - delivered) * 1_000_000_000 / span.as_nanos()) as u64;
-        Sample { rate, limited: is_app_limited, round_ended }
+        RateSample { rate, is_app_limited, ends_round }
     }
 }

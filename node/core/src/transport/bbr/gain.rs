@@ -5,8 +5,6 @@
 pub(super) struct Gain(pub(super) u64);
 
 impl Gain {
-    pub(super) const ONE: Gain = Gain(100);
-
     pub(super) fn of(self, value: u64) -> u64 {
         value.saturating_mul(self.0) / 100
     }

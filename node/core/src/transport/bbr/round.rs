@@ -1,14 +1,17 @@
 //! One round trip's worth of arrivals: what was lost in it, how long the queue was, and whether that is congestion.
 //!
-//! Loss alone is none: long and lossy paths lose without being full. It is when a queue stands at the same time, or when much
-//! more is lost than the path loses anyway (reference figures, protocol.md §1.5: 2 % with a queue, 15 % without).
+//! Loss alone is none: long and lossy paths lose without being full. Congestion is loss while a queue stands, or much more
+//! loss than the path has anyway (reference figures, protocol.md §1.5: 2 % with a queue, 15 % without).
 
 use std::time::Duration;
 
+use super::loss_baseline::LossBaseline;
+
 /// A queue is seen from this on, or from a quarter of the round trip: below is jitter.
 const MIN_QUEUE: Duration = Duration::from_millis(5);
-/// Out of a thousand bytes, above what the path loses anyway: with a queue, and without.
+/// With a queue, so much loss above what the path loses anyway is congestion, out of a thousand bytes.
 const LOSS_WITH_QUEUE: u64 = 20;
+/// Without a queue, so much is.
 const LOSS_ALONE: u64 = 150;
 /// With half a round trip of queue that is not this flow's own, any loss is.
 const LOSS_WITH_LONG_QUEUE: u64 = 2;
@@ -22,26 +25,44 @@ pub(super) struct Round {
     lost: u64,
     losses: u32,
     min_rtt: Option<Duration>,
-    /// The most that was outstanding.
-    pub(super) most_outstanding: u32,
+    max_outstanding: u32,
 }
 
 /// What a round says about the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum CongestionSignal {
+    /// No queue stands, and nothing unusual is lost.
     Clear,
-    /// A queue stands, nothing unusual is lost.
+    /// A queue stands, and nothing unusual is lost.
     Queued,
-    /// Asking for more lost more, and no queue was seen: there is hardly any.
-    Shallow,
-    /// More is lost than the path loses anyway, because it is full.
+    /// Asking for more lost more, and no queue was seen: the path's buffer holds hardly anything.
+    ShallowBuffer,
+    /// More is lost than the path loses anyway, because the path is full.
     Congested,
+}
+
+impl CongestionSignal {
+    /// Whether the flow lost because it asked for too much.
+    pub(super) fn is_harmful(self) -> bool {
+        matches!(self, CongestionSignal::Congested | CongestionSignal::ShallowBuffer)
+    }
+}
+
+/// What was asked for in a round, compared with what the path is known to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Load {
+    /// What the path gives is not known yet.
+    Unknown,
+    /// As much as the path gives.
+    Steady,
+    /// More, to see whether the path gives it.
+    Probing,
 }
 
 impl Round {
     pub(super) fn on_delivered(&mut self, bytes: u64, outstanding: u32) {
         self.delivered += bytes;
-        self.most_outstanding = self.most_outstanding.max(outstanding);
+        self.max_outstanding = self.max_outstanding.max(outstanding);
     }
 
     pub(super) fn on_lost(&mut self, bytes: u64) {
@@ -63,54 +84,52 @@ impl Round {
         self.min_rtt
     }
 
-    /// Bytes that were lost in it.
+    /// The most bytes that were outstanding.
+    pub(super) fn max_outstanding(&self) -> u64 {
+        self.max_outstanding.into()
+    }
+
+    /// Bytes that were lost.
     pub(super) fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Out of a thousand bytes.
-    pub(super) fn loss(&self) -> u64 {
-        self.lost * 1000 / (self.lost + self.delivered).max(1)
+    /// Bytes that were lost or delivered.
+    pub(super) fn sent(&self) -> u64 {
+        self.lost + self.delivered
     }
 
-    /// Adds what was lost and what arrived to sums of both.
-    pub(super) fn add_to(&self, sums: &mut (u64, u64)) {
-        sums.0 += self.lost;
-        sums.1 += self.lost + self.delivered;
+    /// Of a thousand bytes so many were lost.
+    pub(super) fn loss_permille(&self) -> u64 {
+        self.lost * 1000 / self.sent().max(1)
     }
 
-    /// What it means where `base` of a thousand bytes are lost anyway, up to `worst` in a round, and a round trip takes `min_rtt`;
-    /// `asks`: more was asked for than before.
-    pub(super) fn verdict(&self, (base, worst): (u64, u64), min_rtt: Duration, asks: Asks) -> Verdict {
+    /// What the round means on a path that loses `baseline` anyway and whose shortest round trip takes `min_rtt`.
+    pub(super) fn signal(&self, baseline: &LossBaseline, min_rtt: Duration, load: Load) -> CongestionSignal {
         let queue = self.min_rtt.unwrap_or(min_rtt).saturating_sub(min_rtt);
-        let (queued, long) = (queue > MIN_QUEUE.max(min_rtt / 4), queue > MIN_QUEUE.max(min_rtt / 2));
-        let excess = self.loss().saturating_sub(base + base / 2);
+        let is_queued = queue > MIN_QUEUE.max(min_rtt / 4);
+        let is_long = queue > MIN_QUEUE.max(min_rtt / 2);
+        let mean = baseline.mean_permille();
+        let excess = self.loss_permille().saturating_sub(mean + mean / 2);
         // Where losses come in bursts, some rounds lose far more than others although nobody asked for more.
-        let unheard_of = excess.min(self.loss().saturating_sub(worst));
-        let many = self.losses >= MIN_LOSSES;
-        let congested = match asks {
+        let unheard_of = excess.min(self.loss_permille().saturating_sub(baseline.worst_permille()));
+        let are_many = self.losses >= MIN_LOSSES;
+        let is_congested = match load {
             // How much the path loses anyway is not known yet.
-            Asks::Unknown => queued && many && excess > LOSS_WITH_QUEUE,
-            Asks::AsMuch | Asks::More => {
-                long && excess > LOSS_WITH_LONG_QUEUE
-                    || queued && many && excess > LOSS_WITH_QUEUE
-                    || many && unheard_of > LOSS_ALONE
+            Load::Unknown => is_queued && are_many && excess > LOSS_WITH_QUEUE,
+            Load::Steady | Load::Probing => {
+                is_long && excess > LOSS_WITH_LONG_QUEUE
+                    || is_queued && are_many && excess > LOSS_WITH_QUEUE
+                    || are_many && unheard_of > LOSS_ALONE
             }
         };
-        let shallow = asks == Asks::More && self.losses >= 2 * MIN_LOSSES && unheard_of > LOSS_WITH_QUEUE;
-        match (congested, shallow, queued) {
-            (true, _, _) => Verdict::Congested,
-            (_, true, _) => Verdict::Shallow,
-            (_, _, true) => Verdict::Queued,
-            _ => Verdict::Clear,
+        let is_shallow =
+            load == Load::Probing && self.losses >= 2 * MIN_LOSSES && unheard_of > LOSS_WITH_QUEUE;
+        match (is_congested, is_shallow, is_queued) {
+            (true, _, _) => CongestionSignal::Congested,
+            (_, true, _) => CongestionSignal::ShallowBuffer,
+            (_, _, true) => CongestionSignal::Queued,
+            _ => CongestionSignal::Clear,
         }
     }
-}
-
-/// What was asked for in a round, compared with what the path is known to give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asks {
-    Unknown,
-    AsMuch,
-    More,
 }

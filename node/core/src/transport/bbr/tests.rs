@@ -9,7 +9,7 @@ fn run(rate: u64, rtt: Duration, rounds: u32) -> RateControl {
         now += rtt;
         control.on_rtt(rtt, now);
         let window_rate = u64::from(control.window()) * 1_000_000_000 / rtt.as_nanos() as u64;
-        let sample = Sample { rate: window_rate.min(rate), limited: false, round_ended: true };
+        let sample = RateSample { rate: window_rate.min(rate), is_app_limited: false, ends_round: true };
         control.on_delivered(1000, 0);
         control.on_sample(sample, 0, now);
     }
@@ -20,9 +20,9 @@ fn run(rate: u64, rtt: Duration, rounds: u32) -> RateControl {
 fn finds_the_rate_of_the_path_and_leaves_startup() {
     let control = run(12_500_000, Duration::from_millis(100), 20);
     assert_eq!(control.rate(), 12_500_000);
-    assert!(!matches!(control.phase, Phase::Startup | Phase::Drain));
-    let product = 1_250_000;
-    assert!((2 * product..2 * product + 100_000).contains(&control.window()), "{}", control.window());
+    assert!(!matches!(control.state, BbrState::Startup(_) | BbrState::Drain));
+    let bdp = 1_250_000;
+    assert!((2 * bdp..2 * bdp + 100_000).contains(&control.window()), "{}", control.window());
 }
 
 #[test]
@@ -40,23 +40,7 @@ fn the_highest_rate_is_forgotten_after_ten_rounds() {
     let mut now = Timestamp::ZERO + Duration::from_secs(2);
     for _ in 0..12 {
         now += Duration::from_millis(100);
-        control.on_sample(Sample { rate: 1_000_000, limited: false, round_ended: true }, 0, now);
+        control.on_sample(RateSample { rate: 1_000_000, is_app_limited: false, ends_round: true }, 0, now);
     }
     assert_eq!(control.rate(), 1_000_000);
-}
-
-#[test]
-fn a_round_trip_that_is_too_short_to_be_the_path_s_is_forgotten_after_eight_rounds() {
-    let mut path = Path::new(Timestamp::ZERO);
-    path.on_rtt(Duration::from_millis(1), Timestamp::ZERO);
-    for round in 1..=8u64 {
-        assert_eq!(path.min_rtt(), Some(Duration::from_millis(1)), "round {round}");
-        path.on_round(Some(Duration::from_millis(20 + round)), Timestamp::ZERO);
-    }
-    assert_eq!(path.min_rtt(), Some(Duration::from_millis(21)));
-    // A queue of three round trips may be ours.
-    for _ in 0..20 {
-        path.on_round(Some(Duration::from_millis(60)), Timestamp::ZERO);
-    }
-    assert_eq!(path.min_rtt(), Some(Duration::from_millis(21)));
 }
