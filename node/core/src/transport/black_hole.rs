@@ -1,4 +1,4 @@
-//! What losses say about datagrams longer than the base size: whether all of them vanish while the flow goes on.
+//! Whether all datagrams longer than the base size vanish while the flow goes on.
 //!
 //! A path may stop carrying what it carried, and say nothing (a black hole, RFC 8899 §4.3). Then long segments are lost
 //! and short ones, the ends of ranges, arrive. A single lost burst says nothing: queues are full now and then.
@@ -8,19 +8,19 @@ use messages::{CHUNK_HEADER, Timestamp};
 
 use super::outstanding::Outstanding;
 
-/// The payload of a datagram of the base size: what is no longer proves nothing about longer ones.
+/// The payload of a datagram of the base size: a segment that is no longer proves nothing about long ones.
 const BASE_SEGMENT: u16 = (BASE_DATAGRAM - CHUNK_HEADER) as u16;
-/// Long segments in a row of which none arrives, while what was asked for later does: at 20 % random loss one in 400,000,
+/// So many long segments in a row are lost while later ones arrive: at 20 % random loss that is one case in 400,000.
 const BLACK_HOLE_SEGMENTS: u32 = 8;
-/// and bursts that they are of: one alone finds a queue full, and its short end may still fit (quinn's threshold).
+/// So many bursts they must be of: one alone finds a queue full, and its short end may still fit (quinn's threshold).
 const BLACK_HOLE_BURSTS: u32 = 3;
-/// Or timeouts in a row: one is what the end of a window lost to a full queue looks like.
+/// So many timeouts in a row say the same: one is what the end of a window looks like that a full queue has dropped.
 const BLACK_HOLE_TIMEOUTS: u32 = 2;
 
 /// What became of long segments lately.
 #[derive(Debug, Default)]
 pub(super) struct BlackHoleDetector {
-    /// The latest segment that arrived and was long.
+    /// The ordinal of the latest long segment that arrived.
     largest_arrived: u64,
     /// Bursts asked for since then that were overtaken and gave no long segment, and the segments that they lost.
     lost_bursts: u32,
@@ -32,7 +32,7 @@ pub(super) struct BlackHoleDetector {
 }
 
 impl BlackHoleDetector {
-    /// A segment arrived, `length` bytes long.
+    /// A segment of `length` bytes arrived.
     pub(super) fn on_arrived(&mut self, ordinal: u64, length: usize) {
         if length > usize::from(BASE_SEGMENT) {
             *self = BlackHoleDetector {
@@ -42,7 +42,7 @@ impl BlackHoleDetector {
         }
     }
 
-    /// So many bytes of `burst` were overtaken, and are lost.
+    /// `bytes` of `burst` were overtaken, and are lost.
     pub(super) fn on_overtaken(&mut self, burst: &Outstanding, bytes: u32) {
         if bytes > 0 && burst.segment() > BASE_SEGMENT && burst.first_ordinal() > self.largest_arrived {
             self.lost_bursts += 1;
@@ -59,7 +59,8 @@ impl BlackHoleDetector {
         }
     }
 
-    /// When the last of so many long segments was asked for that there must be a reason for their loss; once.
+    /// When the last of the lost long segments was asked for, if so many are lost that the path does not carry them. Each
+    /// black hole is reported once.
     pub(super) fn take(&mut self) -> Option<Timestamp> {
         let overtaken = self.lost_bursts >= BLACK_HOLE_BURSTS && self.lost_segments >= BLACK_HOLE_SEGMENTS;
         if !overtaken && self.timeouts < BLACK_HOLE_TIMEOUTS {

@@ -1,24 +1,25 @@
-//! How long a burst may be: where the ends of bursts are lost and their beginnings are not, something on the way takes a few datagrams
-//! at once and no more, and bursts become shorter.
+//! How long a burst may be: where the ends of bursts are lost and their beginnings are not, something on the way takes a few
+//! datagrams at once and no more, and bursts become shorter.
 //!
-//! A queue of a few packets does that, and so do policers and proxies (quinn issue 2627: 4 to 5 packets a millisecond passed, so that
-//! offloaded bursts of 10 were lost in part every time).
+//! A queue of a few packets does that, and so do policers and proxies (quinn issue 2627: 4 to 5 packets a millisecond passed,
+//! so that offloaded bursts of 10 were lost in part every time).
 
 use std::time::Duration;
 
 use messages::Timestamp;
 
-/// Shorter bursts have no end worth speaking of, in segments.
+/// No burst is made shorter than this, in segments: it has no end worth speaking of.
 const MIN_SEGMENTS: u32 = 2;
-/// The ends must have lost this many segments, and so many times what the beginnings lost: by chance that is one in 10^6.
+/// The ends must have lost this many segments before bursts become shorter.
 const MIN_LOST_ENDS: u32 = 12;
+/// The ends must have lost so many times what the beginnings lost: by chance both are so in one case of 10^6.
 const ENDS_RATIO: u32 = 4;
-/// When this many were lost in all without being evidence, they count half.
+/// When this many segments were lost in all without such a ratio, they count half.
 const DECAY_AT: u32 = 64;
 /// A burst may be one segment longer after each time of this length without such losses.
 const GROWTH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Segments of bursts that were lost, by where in it they were.
+/// Lost segments, by the half of their burst that they were in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct BurstLosses {
     pub(super) beginnings: u32,
@@ -28,7 +29,7 @@ pub(super) struct BurstLosses {
 /// How long bursts may be.
 #[derive(Debug)]
 pub(super) struct BurstSize {
-    /// In bytes; longer ones do harm. `None`: none that did is known.
+    /// Longer bursts than this many bytes do harm. `None`: no length is known to do harm.
     limit: Option<u32>,
     lost: BurstLosses,
     grows_at: Timestamp,
@@ -57,7 +58,7 @@ impl BurstSize {
         }
     }
 
-    /// Time passes: what did harm once may be tried again, up to `max`.
+    /// Time passes: lengths that did harm once may be tried again, up to `max`.
     pub(super) fn grow(&mut self, segment: u32, max: u32, now: Timestamp) {
         if now < self.grows_at {
             return;

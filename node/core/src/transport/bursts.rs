@@ -9,9 +9,9 @@ use messages::node_to_node::ByteRange;
 use super::burst_size::BurstLosses;
 use super::outstanding::Outstanding;
 
-/// Finished bursts are remembered for this many round trips, to tell late segments from strangers' ones.
+/// Finished bursts are remembered for this many round trips, to tell late segments from ones that were never asked for.
 const REMEMBERED_RTTS: u32 = 3;
-/// And for this long at least: a path may become slower all at once.
+/// Finished bursts are remembered for this long at least: a path may become slower all at once.
 const MIN_REMEMBERED: Duration = Duration::from_secs(10);
 /// No more finished bursts than this are remembered.
 const REMEMBERED_BURSTS: usize = 4096;
@@ -33,7 +33,7 @@ pub(super) struct Bursts {
 }
 
 impl Bursts {
-    /// None yet; the first will have the number `first_request`.
+    /// An empty table; the first burst will have the number `first_request`.
     pub(super) fn new(first_request: u32) -> Bursts {
         Bursts {
             bursts: VecDeque::new(),
@@ -60,7 +60,7 @@ impl Bursts {
         self.next_ordinal
     }
 
-    /// One more; its request number.
+    /// Adds a burst; returns its request number.
     pub(super) fn push(&mut self, burst: Outstanding) -> u32 {
         let request = self.next_request;
         self.next_request = self.next_request.wrapping_add(1);
@@ -82,13 +82,13 @@ impl Bursts {
         self.bursts.get_mut(index)
     }
 
-    /// Bytes of a burst arrived that were outstanding; `finished`: they were its last.
+    /// `bytes` of a burst arrived that were outstanding; `finished`: nothing more of that burst is expected.
     pub(super) fn on_arrived(&mut self, bytes: u32, finished: bool) {
         self.outstanding -= bytes;
         self.unfinished -= u32::from(finished);
     }
 
-    /// Nothing of `request` is expected any more: its range, and how many bytes of it were; `None` when none were.
+    /// Gives up `request`. Returns its range and how many bytes of it were expected; `None` when none were.
     pub(super) fn give_up(&mut self, request: u32) -> Option<(ByteRange, u32)> {
         let burst = self.get_mut(request)?;
         let range = burst.range();
@@ -97,7 +97,7 @@ impl Bursts {
         (lost > 0).then_some((range, lost))
     }
 
-    /// Nothing that `fits` is expected any more: the requests of which anything was, and how many bytes.
+    /// Gives up every burst whose range `fits`. Returns the requests of which anything was expected, and how many bytes.
     pub(super) fn withdraw(&mut self, fits: impl Fn(&ByteRange) -> bool) -> (Vec<u32>, u32) {
         let (mut requests, mut bytes) = (Vec::new(), 0);
         let from = self.unfinished_from();
@@ -125,7 +125,7 @@ impl Bursts {
             .map(move |(index, burst)| (first.wrapping_add(index as u32), burst.range()))
     }
 
-    /// Nothing is expected any more: what was is appended to `lost`, and `on_lost` is told of each burst of which anything was.
+    /// Gives up everything: appends what was expected to `lost`, and tells `on_lost` each burst of which anything was.
     pub(super) fn give_up_everything(
         &mut self,
         lost: &mut Vec<ByteRange>,
@@ -143,7 +143,7 @@ impl Bursts {
     }
 
     /// Gives up the segments before ordinal `before` of each burst that `due` says it is time for, appends them to
-    /// `lost`, and tells `on_lost` how many bytes of which burst they were. Where in their bursts they were.
+    /// `lost`, and tells `on_lost` how many bytes of which burst they were. Returns where in their bursts they were.
     pub(super) fn give_up_before(
         &mut self,
         before: u64,
@@ -171,7 +171,7 @@ impl Bursts {
         losses
     }
 
-    /// Those of which something may still be expected, oldest first.
+    /// The bursts of which something may still be expected, oldest first.
     pub(super) fn open(&self) -> impl Iterator<Item = &Outstanding> {
         self.bursts.range(self.unfinished_from()..)
     }
@@ -188,7 +188,7 @@ impl Bursts {
         }
     }
 
-    /// Where the bursts begin of which something may still be expected.
+    /// The index of the first burst of which something may still be expected.
     fn unfinished_from(&self) -> usize {
         if self.first_unfinished == self.next_request {
             return self.bursts.len();

@@ -1,5 +1,5 @@
-//! Whether bursts arrive whole, or segmentation offload is silently broken on the way: bursts are lost from some segment
-//! on while datagrams that are sent one by one arrive.
+//! Whether bursts arrive whole, or segmentation offload (GSO) is silently broken on the way: bursts are lost from some
+//! segment on while datagrams that are sent one by one arrive.
 //!
 //! ```text
 //!   Bursts ──8 in a row break──▶ Singles ──most of 16 arrive──▶ Confirming ──3 more break──▶ Broken
@@ -15,16 +15,17 @@ use messages::Timestamp;
 
 use super::outstanding::Outstanding;
 
-/// Bursts in a row that break. What is no longer than that which arrived of them says nothing.
+/// So many bursts in a row break before single segments are tried. A burst no longer than what arrived of the broken ones
+/// says nothing.
 const SUSPICIOUS_BURSTS: u32 = 8;
-/// Single segments that are asked for then,
+/// So many single segments are asked for then.
 const SINGLES: u32 = 16;
-/// and how many of them have to arrive.
+/// So many of the single segments have to arrive.
 const MIN_ARRIVED_SINGLES: u32 = 12;
-/// Bursts that are asked for to make sure.
+/// So many bursts more have to break to confirm it.
 const CONFIRMING_BURSTS: u32 = 3;
 
-/// What bursts did lately; what was asked for before `since` tells nothing any more.
+/// What bursts did lately. What was asked for before `since` says nothing about the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GsoProbe {
     Bursts { broken: BrokenBursts },
@@ -42,7 +43,7 @@ pub(super) struct BrokenBursts {
 }
 
 impl BrokenBursts {
-    /// Nothing more is expected of `burst`.
+    /// The count with `burst`, of which nothing more is expected.
     fn and(self, burst: &Outstanding) -> BrokenBursts {
         let (segments, arrived) = (burst.segments(), burst.arrived());
         let breaks = arrived < segments && burst.arrived_is_first();

@@ -1,4 +1,7 @@
 //! What is lost: segments that later ones have overtaken, unless the path is known to reorder.
+//!
+//! The packet threshold is RFC 9002's (§6.1.1); threshold and reordering window grow where a path reorders, as RACK's do
+//! (RFC 8985 §6.2).
 
 use std::time::Duration;
 
@@ -11,12 +14,12 @@ use super::outstanding::Outstanding;
 
 /// A segment is taken for lost when this many that were asked for later have arrived (RFC 9002 §6.1.1).
 const PACKET_THRESHOLD: u32 = 3;
-/// Nor is more reordering than this waited for.
+/// The packet threshold never becomes higher than this, however much a path reorders.
 const MAX_PACKET_THRESHOLD: u32 = 64;
-/// A path that reorders at all does so for this long at least.
+/// On a path that reorders the reordering window is this long at least.
 const MIN_REORDERING_WINDOW: Duration = Duration::from_millis(1);
 
-/// So long after the last segment that came late both are halved, and again: paths change back too.
+/// So long after the last late segment the threshold and the window are halved, and again: paths change back too.
 const DECAY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// When a gap is a loss.
@@ -24,9 +27,9 @@ const DECAY_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct LossDetection {
     largest_arrived: u64,
     packet_threshold: u32,
-    /// How long an overtaken segment may still come, once reordering was seen.
+    /// How long an overtaken segment may still come, once reordering has been seen.
     reordering_window: Duration,
-    /// When both are halved, while they are more than they were at first.
+    /// When threshold and window are halved, while they are more than they were at first.
     decays_at: Timestamp,
 }
 
@@ -45,7 +48,7 @@ impl LossDetection {
         self.largest_arrived = self.largest_arrived.max(ordinal);
     }
 
-    /// A segment that was given up has arrived: it was not lost, so wait longer next time.
+    /// A segment that was given up has arrived: it was not lost, so the next one is waited for longer.
     pub(super) fn on_late(&mut self, min_rtt: Duration, smoothed: Duration, now: Timestamp) {
         self.decays_at = now + DECAY_INTERVAL;
         self.packet_threshold = (self.packet_threshold * 2).min(MAX_PACKET_THRESHOLD);
@@ -54,8 +57,8 @@ impl LossDetection {
             reordering_window.clamp(MIN_REORDERING_WINDOW, smoothed.max(MIN_REORDERING_WINDOW));
     }
 
-    /// Gives up what is lost by `now`, appends it to `lost`, and tells `on_lost` how many bytes of which burst it was. Where in
-    /// their bursts it was.
+    /// Gives up what is lost by `now`, appends it to `lost`, and tells `on_lost` how many bytes of which burst it was.
+    /// Returns where in their bursts it was.
     pub(super) fn detect(
         &mut self,
         bursts: &mut Bursts,
@@ -89,7 +92,7 @@ impl LossDetection {
         Some(since + self.reordering_window)
     }
 
-    /// Gaps before this ordinal are overtaken.
+    /// Segments before this ordinal that have not arrived are overtaken.
     fn lost_before(&self) -> u64 {
         self.largest_arrived.saturating_sub(u64::from(self.packet_threshold) - 1)
     }

@@ -1,6 +1,6 @@
 //! The downloader's side of one path: what was asked of an owner and has not arrived, what is lost, how fast to ask.
 //!
-//! A flow knows no pieces: the ranges that it asks for are opaque to it, and lost ones are given back.
+//! A flow knows no pieces: the ranges that it asks for are opaque to it, and it gives lost ones back.
 //!
 //! ```text
 //!   ask(range) ──▶ outstanding burst ──▶ every segment arrived            (a sample for rate control)
@@ -8,8 +8,10 @@
 //!                        └── nothing arrived for a timeout ─▶ all lost     (RFC 9002 §6.2, RFC 6298)
 //! ```
 //!
-//! `bursts` is the table of what was asked for, `outstanding` one line of it; `loss` says what is lost, `timing` when
-//! an answer is due, `delivery` how fast they come, `pacing` when to ask for more.
+//! `bursts` is the table of what was asked for, `outstanding` one line of it. `loss` says what is lost, `timing` when an
+//! answer is due, `delivery_rate` how fast answers come, `bbr` how much may be outstanding, `pacer` when to ask for more.
+//! `burst_size`, `gso_probe` and `black_hole` find out what the path does to bursts and to long datagrams; `mtud` is what all
+//! sessions with one peer know of their path.
 
 mod bbr;
 mod black_hole;
@@ -41,18 +43,18 @@ use outstanding::Outstanding;
 use pacer::Pacer;
 use timing::Timing;
 
-/// What a CHUNK was to the flow.
+/// What a CHUNK is to the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// It was asked for and had not arrived; `late`: it had been given up.
+    /// The segment was asked for and had not arrived; `late`: it had been given up.
     Asked { late: bool },
-    /// It had arrived before.
+    /// The segment had arrived before.
     Duplicate,
-    /// It was never asked for, or is not what was asked for.
+    /// The segment was never asked for, or is not what was asked for.
     Unexpected,
 }
 
-/// What a flow may ask for.
+/// How much a flow may ask for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FlowSettings {
     /// Bytes of payload in each CHUNK.
@@ -63,7 +65,7 @@ pub(crate) struct FlowSettings {
     pub(crate) min_window: u32,
     /// Bytes that may ever be outstanding.
     pub(crate) max_outstanding: u32,
-    /// Bytes that one burst may have.
+    /// Bytes that one burst may have at most.
     pub(crate) max_burst: u32,
     /// Bursts that may be outstanding.
     pub(crate) max_bursts: u32,
@@ -134,23 +136,24 @@ impl Flow {
         self.settings.segment
     }
 
-    /// From now on CHUNKs with `segment` bytes of payload are asked for, in bursts of up to `max_burst` bytes. What is
+    /// From now on the flow asks for CHUNKs with `segment` bytes of payload, in bursts of up to `max_burst` bytes. What is
     /// under way keeps its size.
     pub(crate) fn use_segments(&mut self, segment: u16, max_burst: u32) {
         (self.settings.segment, self.settings.max_burst) = (segment, max_burst);
     }
 
-    /// When the last of the long segments was asked for of which none arrives any more, if that is so; told once.
+    /// When the last of the long segments was asked for, if none of them arrives any more (a black hole, RFC 8899 §4.3). Each
+    /// is reported once.
     pub(crate) fn take_black_hole(&mut self) -> Option<Timestamp> {
         self.black_hole.take()
     }
 
-    /// Whether single segments are to be asked for, to see whether they arrive where bursts do not.
+    /// Whether the flow should ask for single segments, to see whether they arrive where bursts do not.
     pub(crate) fn wants_singles(&self) -> bool {
         self.gso_probe.wants_singles()
     }
 
-    /// From now on bursts are sent apart: how they fare is found out anew.
+    /// From now on the owner sends the segments of a burst one by one: whether they arrive is found out anew.
     pub(crate) fn on_no_gso(&mut self) {
         self.gso_probe = GsoProbe::default();
     }
@@ -182,11 +185,11 @@ impl Flow {
 
     /// How long the next range may be, in bytes: 0 while the window is full. Whole segments, but for a piece's end.
     pub(crate) fn window_available(&self) -> u32 {
-        // However little the path takes, one segment can be on its way while the next is asked for.
+        // However little the path takes, one segment can be on its way while the next one is asked for.
         let window = self.rate_control.window().max(2 * u32::from(self.settings.segment));
         let available = window.saturating_sub(self.outstanding());
         let burst = self.burst();
-        // A burst that does not fit yet waits for room, so that a fast path is not asked in crumbs.
+        // A burst that does not fit yet waits for the window, so that a fast path is not asked for tiny bursts.
         let is_too_little = available < burst && self.outstanding() > 0 && available < window / 4;
         if is_too_little || self.bursts.unfinished() >= self.settings.max_bursts {
             0
@@ -210,12 +213,12 @@ impl Flow {
         self.pacer.next_at()
     }
 
-    /// There was room to ask, and nothing to ask for: rate samples are lower bounds until the window fills again.
+    /// The window allowed to ask, and there was nothing to ask for: rate samples are lower bounds until the window fills again.
     pub(crate) fn on_app_limited(&mut self) {
         self.delivery.on_app_limited(self.bursts.outstanding());
     }
 
-    /// `range` is asked for now; its request number.
+    /// Asks for `range` now; returns its request number.
     pub(crate) fn ask(&mut self, range: ByteRange, now: Timestamp) -> u32 {
         if self.outstanding() == 0 {
             self.timing.on_heard(now);
@@ -282,14 +285,14 @@ impl Flow {
         Arrival::Asked { late }
     }
 
-    /// The owner will not answer `request`: its range, and how many bytes of it were still expected; `None` when none
+    /// The owner will not answer `request`. Returns its range and how many bytes of it were still expected; `None` when none
     /// were.
     pub(crate) fn give_up(&mut self, request: u32) -> Option<(ByteRange, u32)> {
         self.rate_control.on_refused();
         self.bursts.give_up(request)
     }
 
-    /// The same, when it says nothing about the path: the owner serves others.
+    /// The same, when the refusal says nothing about the path: the owner serves others.
     pub(crate) fn take_back(&mut self, request: u32) -> Option<(ByteRange, u32)> {
         let taken = self.bursts.give_up(request);
         // What was not sent does not show how fast the path is.
@@ -297,8 +300,8 @@ impl Flow {
         taken
     }
 
-    /// What was asked for of the pieces that are `unwanted` is no longer wanted: the requests that the owner need not answer, and how many bytes
-    /// of them were outstanding.
+    /// What was asked for of the pieces that are `unwanted` is no longer wanted. Returns the requests that the owner need not
+    /// answer, and how many bytes of them were outstanding.
     pub(crate) fn withdraw(&mut self, unwanted: impl Fn(PieceIndex) -> bool) -> (Vec<u32>, u32) {
         let withdrawn = self.bursts.withdraw(|range| unwanted(range.piece()));
         if withdrawn.1 > 0 {
@@ -308,17 +311,17 @@ impl Flow {
         withdrawn
     }
 
-    /// The requests that the owner has not answered in full, and for what they are.
+    /// The requests that the owner has not answered in full, and their ranges.
     pub(crate) fn expected(&self) -> impl Iterator<Item = (u32, ByteRange)> {
         self.bursts.expected()
     }
 
-    /// Everything that is outstanding, which is no longer expected.
+    /// Gives up everything that is outstanding, and appends it to `lost`.
     pub(crate) fn give_up_everything(&mut self, lost: &mut Vec<ByteRange>) {
         self.bursts.give_up_everything(lost, |_| {});
     }
 
-    /// Finds what is lost by `now`, and appends it to `lost`. Whether the whole window timed out.
+    /// Finds what is lost by `now`, and appends it to `lost`. Returns whether the whole window timed out.
     pub(crate) fn detect_loss(&mut self, now: Timestamp, lost: &mut Vec<ByteRange>) -> bool {
         let (known, segment) = (lost.len(), u32::from(self.settings.segment));
         let (black_hole, gso_probe) = (&mut self.black_hole, &mut self.gso_probe);

@@ -8,31 +8,32 @@ use messages::{ChunkHeader, Timestamp};
 use super::Arrival;
 use super::burst_size::BurstLosses;
 
-/// One burst. At most 64 segments, so that a word has a bit for each.
+/// One burst. It has at most 64 segments, so that a word has a bit for each.
 #[derive(Debug)]
 pub(super) struct Outstanding {
     range: ByteRange,
     segment: u16,
     first_ordinal: u64,
     asked_at: Timestamp,
-    /// One bit a segment.
+    /// The segments that have arrived, one bit each.
     arrived: u64,
-    /// Segments that were given up, arrived since or not.
+    /// The segments that were given up, whether they have arrived since or not.
     given_up: u64,
-    /// Since when later segments have overtaken it.
+    /// Since when later segments have overtaken some of it.
     overtaken_at: Option<Timestamp>,
-    /// What the flow knew when it was asked for.
+    /// What the flow knew when the burst was asked for.
     pub(super) send_state: SendState,
 }
 
-/// What a flow had been delivered when a burst was asked for.
+/// What had been delivered to a flow when a burst was asked for (the per-packet state of
+/// draft-cheng-iccrg-delivery-rate-estimation §3.2).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SendState {
     pub(super) delivered: u64,
     /// When the last of that arrived, and when it had been asked for.
     pub(super) delivered_at: Timestamp,
     pub(super) delivered_asked_at: Timestamp,
-    /// Whether there was less to ask for than there could have been.
+    /// Whether there was less to ask for than the window allowed.
     pub(super) is_app_limited: bool,
 }
 
@@ -50,7 +51,7 @@ impl Outstanding {
         }
     }
 
-    /// The same, with what the flow knows.
+    /// The same burst, with what the flow knows.
     pub(super) fn with_send_state(self, send_state: SendState) -> Outstanding {
         Outstanding { send_state, ..self }
     }
@@ -118,7 +119,7 @@ impl Outstanding {
         (self.arrived | self.given_up) & bits != bits
     }
 
-    /// Where in it the segments were that have been given up since `known` said which had been.
+    /// In which half of the burst the segments are that have been given up and are not in `known`.
     pub(super) fn lost_since(&self, known: u64) -> BurstLosses {
         let fresh = self.given_up & !known;
         let half = self.segments() / 2;
@@ -131,18 +132,18 @@ impl Outstanding {
         self.given_up
     }
 
-    /// Since when it has been overtaken.
+    /// Since when later segments have overtaken some of it.
     pub(super) fn overtaken_at(&self) -> Option<Timestamp> {
         self.overtaken_at
     }
 
-    /// It is overtaken now: whether it has been for `reordering_window`.
+    /// Notes that later segments have overtaken some of it. Returns whether that has been so for `reordering_window`.
     pub(super) fn overtaken(&mut self, now: Timestamp, reordering_window: Duration) -> bool {
         let since = *self.overtaken_at.get_or_insert(now);
         now >= since + reordering_window
     }
 
-    /// One segment: it must be exactly what was asked for.
+    /// Takes in one segment, which must be exactly what was asked for.
     pub(super) fn handle_segment(&mut self, header: &ChunkHeader, length: usize) -> Arrival {
         let index = u32::from(header.index);
         if index >= self.segments() || header.piece != self.range.piece() {
@@ -181,7 +182,7 @@ impl Outstanding {
         bytes
     }
 
-    /// What has not arrived is no longer wanted, and counts as if it had been there before, should it come; how many bytes were expected.
+    /// What has not arrived is no longer wanted, and is a duplicate should it come. Returns how many bytes were expected.
     pub(super) fn withdraw(&mut self) -> u32 {
         let expected = self.give_up_all();
         self.arrived = self.all();

@@ -6,13 +6,13 @@ use messages::Timestamp;
 
 use crate::transport::bbr::RateControl;
 
-/// How much may be asked for at once although the pacing would spread it: what a coarse timer needs.
+/// What the pace allows in this time may be asked for at once: a coarse timer needs that much.
 const MAX_BURSTINESS: Duration = Duration::from_millis(2);
-/// The pacing never holds the next range up for longer.
+/// The pace never delays the next range for longer.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 /// A burst lasts about this long at the path's rate (reference figures: 1.5 ms).
 const BURST_TIME: Duration = Duration::from_micros(1500);
-/// Before the rate is known, it is this part of the window.
+/// Before the rate is known, a window has so many bursts.
 const BURSTS_PER_WINDOW: u32 = 16;
 
 /// When the next range may be asked for.
@@ -43,7 +43,7 @@ impl Pacer {
         burst.max(2 * segment).min(max)
     }
 
-    /// `bytes` are asked for now.
+    /// `bytes` were asked for now.
     pub(super) fn on_asked(&mut self, bytes: u32, rate_control: &RateControl, now: Timestamp) {
         let Some(rate) = rate_control.pacing_rate() else {
             return;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
-/// Before anything was measured.
+/// The timeout before anything was measured.
 const INITIAL_TIMEOUT: Duration = Duration::from_millis(500);
 /// A timeout is never shorter: a host may be busy that long.
 const MIN_TIMEOUT: Duration = Duration::from_millis(30);
-/// Nor longer, doubled or not.
+/// A timeout is never longer, doubled or not, unless the path itself takes longer.
 const MAX_TIMEOUT: Duration = Duration::from_secs(2);
 /// What scheduling and timers add on both sides.
 const GRANULARITY: Duration = Duration::from_millis(10);
@@ -18,7 +18,7 @@ const GRANULARITY: Duration = Duration::from_millis(10);
 pub(super) struct Rtt {
     smoothed: Option<Duration>,
     deviation: Duration,
-    /// Whether the last sample was far beyond the timeout, and when one was believed.
+    /// Whether the last sample was far beyond the timeout, and when such a sample was believed last.
     is_outlier: bool,
     outlier_believed_at: Timestamp,
 }

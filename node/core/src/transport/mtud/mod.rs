@@ -16,11 +16,12 @@ use rand::rngs::StdRng;
 
 use search::MtuSearch;
 
-/// What every path is taken to carry.
+/// Every path is taken to carry a datagram of this length (RFC 8899: BASE_PLPMTU).
 pub(crate) const BASE: u16 = BASE_DATAGRAM as u16;
 /// No longer datagram is asked for, unless a setting says so: 16 KiB of a file, which are whole pages on both sides.
 ///
-/// Measured over loopback, 2 cores, 1 GiB into a tmpfs, medians of 3 or 4 (each column one run, interleaved); CPU-seconds a GiB of both sides, and of the downloader's network thread:
+/// Measured over loopback, 2 cores, 1 GiB into a tmpfs, medians of 3 or 4 (each column one run, interleaved); CPU-seconds a
+/// GiB of both sides, and of the downloader's network thread:
 ///
 /// | datagram | 1 → 1 | 4 → 1 | 1 → 4, 256 MiB each |
 /// |---|---|---|---|
@@ -31,12 +32,12 @@ pub(crate) const BASE: u16 = BASE_DATAGRAM as u16;
 /// | 32,800 | 805 MB/s, 2.46, 0.47 | | |
 /// | 65,507 | 819 MB/s, 2.46, 0.52 | 699 MB/s, 2.68, 0.62 | 767 MB/s, 2.62, 0.64 |
 ///
-/// Bursts of 64 KiB leave and arrive in one system call whatever their segments are, so longer ones save headers and the walk over them, a
-/// fifth of the network thread and a tenth of all; beyond 9 KB nothing more is seen above the noise of a tenth, and each loss costs more.
-/// No datagram was lost in the receive buffer in any of these. In one of 212,992 bytes none was lost either, but for datagrams of 65,507 bytes
-/// of four owners: 3 in 3 GiB.
+/// Bursts of 64 KiB leave and arrive in one system call whatever their segments are, so longer segments save headers and the
+/// walk over them, a fifth of the network thread and a tenth of all; beyond 9 KB nothing more is seen above the noise of a
+/// tenth, and each loss costs more. No datagram was lost in the receive buffer in any of these. In one of 212,992 bytes none
+/// was lost either, but for datagrams of 65,507 bytes of four owners: 3 in 3 GiB.
 const DEFAULT_MAX_DATAGRAM: u16 = (CHUNK_HEADER + (16 << 10)) as u16;
-/// A path that was not used for this long is taken for another one: a host may have moved.
+/// What is known of a path is forgotten when the path was not used for this long: a host may have moved.
 const PATH_LIFETIME: Duration = Duration::from_secs(600);
 
 /// The paths that this node fetches over, by the owner's address.
@@ -46,10 +47,11 @@ pub(crate) struct PathMtus {
     max_datagram: u16,
 }
 
+/// What is known of the path to one peer.
 #[derive(Debug)]
 struct PathMtu {
     search: MtuSearch,
-    /// Until then bursts are not tried on it.
+    /// Until then bursts with segmentation offload are not tried on it.
     no_gso_until: Timestamp,
     used_at: Timestamp,
 }
@@ -58,7 +60,7 @@ impl PathMtus {
     /// No more paths than this are kept.
     const MAX: usize = 1024;
 
-    /// Nothing is known; datagrams of up to `max_datagram` bytes are asked for, 0: what is best.
+    /// Nothing is known yet. Datagrams of up to `max_datagram` bytes are asked for; 0: of up to what is best.
     pub(crate) fn new(max_datagram: u16) -> PathMtus {
         let max_datagram = if max_datagram == 0 {
             DEFAULT_MAX_DATAGRAM
@@ -80,8 +82,8 @@ impl PathMtus {
         path.search.datagram()
     }
 
-    /// A session with `peer`, which sends datagrams of up to `max` bytes, goes on: what to ask it now, if anything.
-    /// An answer is expected within `timeout`.
+    /// The probe that `peer` is to be sent now, if one is due. It sends datagrams of up to `max` bytes, and is expected to
+    /// answer within `timeout`.
     pub(crate) fn poll(
         &mut self,
         peer: SocketAddr,
@@ -107,7 +109,8 @@ impl PathMtus {
         }
     }
 
-    /// `peer` sent PROBED: `size` bytes in one datagram, for the probe `id`. Whether a longer one is known of now.
+    /// `peer` sent PROBED: `size` bytes in one datagram, for the probe `id`. Returns whether a longer datagram is known to
+    /// arrive now.
     pub(crate) fn on_probed(&mut self, peer: SocketAddr, id: u32, size: u16) -> bool {
         let max_datagram = self.max_datagram;
         let path = self.by_peer.get_mut(&peer).filter(|_| size <= max_datagram);
@@ -137,7 +140,7 @@ impl PathMtus {
         path
     }
 
-    /// Long datagrams asked for at `asked_at` have vanished, all of them. Whether [`PathMtus::datagram`] is another now.
+    /// All long datagrams asked for at `asked_at` have vanished. Returns whether [`PathMtus::datagram`] is another now.
     pub(crate) fn on_vanished(&mut self, peer: SocketAddr, asked_at: Timestamp, now: Timestamp) -> bool {
         self.by_peer.get_mut(&peer).is_some_and(|path| path.search.on_vanished(asked_at, now))
     }

@@ -1,7 +1,7 @@
 //! The search for the longest datagram of one path.
 //!
 //! ```text
-//!   Rests ──time──▶ Searches ──the longest arrived, or three tries──▶ Rests, 600 s
+//!   Resting ──time──▶ Probing ──the longest arrived, or three probes──▶ Resting, 600 s
 //!     ▲                ▲ │
 //!     │                │ └ one tier arrived whole: the next one
 //!     │                └── long datagrams vanish: from the base size, and what arrives is believed again
@@ -17,22 +17,23 @@ use rand::rngs::StdRng;
 
 use super::BASE;
 
-/// How often a size is asked for before it counts as too long (RFC 8899 §5.1.2, MAX_PROBES).
+/// A size counts as too long when it was asked for this often (RFC 8899 §5.1.2, MAX_PROBES).
 const MAX_PROBES: u32 = 3;
 /// The path may carry more by then (RFC 8899 §5.1.1, PMTU_RAISE_TIMER).
 const RAISE_TIMER: Duration = Duration::from_secs(600);
-/// Where long datagrams vanished although they were believed in, no more of them for this long (as in quinn and s2n-quic).
+/// Where long datagrams vanished that had been known to arrive, none are tried for this long (as in quinn and s2n-quic).
 const BLACK_HOLE_REST: Duration = Duration::from_secs(60);
-/// Who answered nothing at all while it was in doubt is asked again after this long: it was no matter of sizes.
+/// A peer that answered nothing at all while its path was suspect is asked again after this long: sizes did not matter.
 const UNANSWERED_REST: Duration = Duration::from_secs(1);
 
 /// Packet sizes of common links, longest first: in one tier, then beyond it. IPv6's least, VPNs, WireGuard, VXLAN,
 /// tunnels, PPPoE, Ethernet, jumbo frames.
 const COMMON: [u16; 8] = [9000, 1500, 1492, 1480, 1450, 1420, 1400, 1280];
-/// Only who carries all of the first tier is asked for these: containers, virtual switches, loopback.
+/// Only a path that carries all of the first tier is probed for these sizes: containers, virtual switches, loopback.
 const LONG: [u16; 3] = [u16::MAX, 32 << 10, 16 << 10];
-/// What IP and UDP put before a payload.
+/// IPv4 and UDP put so many bytes before a payload.
 const V4_HEADERS: u16 = 28;
+/// IPv6 and UDP put so many bytes before a payload.
 const V6_HEADERS: u16 = 48;
 
 /// One path's search.
@@ -44,7 +45,7 @@ pub(super) struct MtuSearch {
     /// The number of the probes whose answers count.
     id: Option<u32>,
     state: SearchState,
-    /// When long datagrams had vanished last.
+    /// When long datagrams vanished last.
     black_hole_at: Option<Timestamp>,
 }
 
@@ -118,7 +119,7 @@ impl MtuSearch {
         }
     }
 
-    /// PROBED arrived. Whether a longer datagram is known of now.
+    /// PROBED arrived. Returns whether a longer datagram is known to arrive now.
     pub(super) fn on_probed(&mut self, id: u32, size: u16) -> bool {
         // A late answer is as good as one in time.
         if self.id != Some(id) {
@@ -138,14 +139,13 @@ impl MtuSearch {
         longer
     }
 
-    /// Long datagrams asked for at `asked_at` have vanished. Whether that is news.
+    /// Long datagrams asked for at `asked_at` have vanished. Returns whether that changes anything.
     pub(super) fn on_vanished(&mut self, asked_at: Timestamp, now: Timestamp) -> bool {
-        let is_old = self.black_hole_at.is_some_and(|black_hole_at| asked_at <= black_hole_at);
+        let is_old = self.black_hole_at.is_some_and(|at| asked_at <= at);
         if self.datagram <= BASE || is_old {
             return false;
         }
-        let again =
-            self.black_hole_at.is_some_and(|black_hole_at| now.since(black_hole_at) < BLACK_HOLE_REST);
+        let again = self.is_suspect(now);
         self.datagram = BASE;
         self.id = None;
         self.black_hole_at = Some(now);
@@ -158,14 +158,17 @@ impl MtuSearch {
         true
     }
 
+    /// Whether long datagrams vanished a short while ago.
+    fn is_suspect(&self, now: Timestamp) -> bool {
+        self.black_hole_at.is_some_and(|at| now.since(at) < BLACK_HOLE_REST)
+    }
+
     fn begin(&mut self, tier: ProbeTier, answered: bool, now: Timestamp) {
         self.state = SearchState::Probing { tier, tries: 0, next_at: now, answered };
     }
 
     fn end(&mut self, answered: bool, now: Timestamp) {
-        let is_suspect =
-            self.black_hole_at.is_some_and(|black_hole_at| now.since(black_hole_at) < BLACK_HOLE_REST);
-        let rest = match (is_suspect, answered) {
+        let rest = match (self.is_suspect(now), answered) {
             (true, false) => UNANSWERED_REST,
             (true, true) => BLACK_HOLE_REST,
             (false, _) => RAISE_TIMER,
@@ -173,8 +176,8 @@ impl MtuSearch {
         self.state = SearchState::Resting { until: now + rest };
     }
 
-    /// What is worth asking for: longer than what is known of, the longest first. In doubt, the base size too, which
-    /// tells a black hole from an owner that is not there.
+    /// The sizes that are worth asking for: longer than what is known to arrive, the longest first. On a suspect path the base
+    /// size too, which tells a black hole from an owner that is not there.
     fn sizes(&self, tier: ProbeTier, max: u16) -> List<ProbeSize, 16> {
         let packets: &[u16] = match tier {
             ProbeTier::Common => &COMMON,
