@@ -7,7 +7,6 @@ mod status;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use config::NodeSettings;
@@ -17,21 +16,16 @@ use messages::tracker_to_node::Owners;
 use messages::{
     BootEpoch, ChunkHeader, Conversation, CookieJar, Datagram, Endpoint, NodeId, NodeToNode, Timestamp,
 };
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 
-use crate::buffers::Buffers;
 use crate::command::{Command, DownloadOrder};
-use crate::context::{Context, Cookies, ReceiveBufferBudget, Route, Routes};
+use crate::context::{Route, Shared};
 use crate::disk::{DiskRequest, DiskResult};
 use crate::download::Download;
 use crate::event::Event;
 use crate::ids::{DownloadId, SearchId, ShareId};
-use crate::limiter::Limiter;
-use crate::output::{Output, Placement};
+use crate::output::Placement;
 use crate::status::Counters;
 use crate::tracker_client::{NeedTicket, TrackerClient, TrackerReply};
-use crate::transport::mtud::PathMtus;
 use crate::upload::{PeerSeen, Uploads};
 use sharing::{DuplicateFile, Hashing, PartialShare};
 
@@ -55,8 +49,8 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct Node {
     node: NodeId,
-    announce: TrackerClient,
-    owner: Uploads,
+    tracker_client: TrackerClient,
+    uploads: Uploads,
     downloads: BTreeMap<DownloadId, Download>,
     /// Where they will be, as far as that is known, and whose place it is.
     targets: BTreeMap<PathBuf, DownloadId>,
@@ -69,76 +63,24 @@ pub struct Node {
     left: bool,
     /// Which download asked first last time.
     turn: DownloadId,
-    lent: Shared,
-}
-
-/// What the parts share.
-#[derive(Debug)]
-struct Shared {
-    settings: NodeSettings,
-    node: NodeId,
-    rng: StdRng,
-    routes: Routes,
-    buffers: Buffers,
-    cookies: Cookies,
-    path_mtus: PathMtus,
-    receive_budget: ReceiveBufferBudget,
-    download_limit: Limiter,
-    upload_limit: Limiter,
-    counters: Counters,
-    /// What was produced since the last poll.
-    out: Output,
-}
-
-impl Shared {
-    fn context(&mut self, now: Timestamp) -> Context<'_> {
-        Context {
-            now,
-            settings: &self.settings,
-            node: self.node,
-            rng: &mut self.rng,
-            routes: &mut self.routes,
-            buffers: &mut self.buffers,
-            cookies: &mut self.cookies,
-            path_mtus: &mut self.path_mtus,
-            receive_budget: &mut self.receive_budget,
-            download_limit: &mut self.download_limit,
-            upload_limit: &mut self.upload_limit,
-            counters: &mut self.counters,
-            out: &mut self.out,
-        }
-    }
+    shared: Shared,
 }
 
 impl Node {
-    /// A node that talks to `tracker`; `None`: it says nothing to anybody until [`Command::UseTracker`] tells where it is. Of what is asked for over short paths, no more than `socket_credit` bytes are
+    /// A node that talks to `tracker`; `None`: it says nothing to anybody until [`Command::UseTracker`] tells where it is. Of what is asked for over short paths, no more than `receive_buffer` bytes are
     /// outstanding: what the socket's receive buffer holds.
     #[must_use]
     pub fn new(
         settings: NodeSettings,
         identity: &Identity,
         tracker: Option<SocketAddr>,
-        socket_credit: u32,
+        receive_buffer: u32,
         now: Timestamp,
     ) -> Node {
-        let lent = Shared {
-            node: identity.node,
-            rng: StdRng::seed_from_u64(identity.seed),
-            routes: Routes::default(),
-            buffers: Buffers::new(settings.download.memory.as_u64()),
-            cookies: Cookies::default(),
-            path_mtus: PathMtus::new(settings.network.segment_size),
-            receive_budget: ReceiveBufferBudget::new(socket_credit),
-            download_limit: Limiter::new(settings.download.limit.rate().map(NonZeroU64::get), now),
-            upload_limit: Limiter::new(settings.upload.limit.rate().map(NonZeroU64::get), now),
-            counters: Counters::default(),
-            out: Output::default(),
-            settings,
-        };
         Node {
             node: identity.node,
-            announce: TrackerClient::new(tracker.map(canonical), identity.node, identity.epoch, now),
-            owner: Uploads::new(CookieJar::new(identity.secret)),
+            tracker_client: TrackerClient::new(tracker.map(canonical), identity.node, identity.epoch, now),
+            uploads: Uploads::new(CookieJar::new(identity.secret)),
             downloads: BTreeMap::new(),
             targets: BTreeMap::new(),
             hashing: BTreeMap::new(),
@@ -147,7 +89,7 @@ impl Node {
             next_share: FIRST_OWN_SHARE,
             left: false,
             turn: DownloadId(0),
-            lent,
+            shared: Shared::new(settings, identity.node, identity.seed, receive_buffer, now),
         }
     }
 
@@ -155,19 +97,23 @@ impl Node {
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Timestamp) {
         if !Endpoint::new(from).is_reachable() {
             // Port 0, a group, or nobody: nothing can be answered there.
-            self.lent.counters.unexpected += 1;
+            self.shared.counters.unexpected += 1;
             return;
         }
         let from = canonical(from);
         match Datagram::decode(datagram) {
             Ok(Datagram::Peer(conversation, message)) => self.handle_peer(from, conversation, &message, now),
             Ok(Datagram::FromTracker(conversation, message)) => {
-                let told =
-                    self.announce.handle_message(from, conversation, message, &mut self.lent.context(now));
+                let told = self.tracker_client.handle_message(
+                    from,
+                    conversation,
+                    message,
+                    &mut self.shared.context(now),
+                );
                 self.on_told(told, now);
             }
-            Ok(Datagram::ToTracker(..) | Datagram::Chunk(..)) => self.lent.counters.unexpected += 1,
-            Err(_) => self.lent.counters.undecodable += 1,
+            Ok(Datagram::ToTracker(..) | Datagram::Chunk(..)) => self.shared.counters.unexpected += 1,
+            Err(_) => self.shared.counters.undecodable += 1,
         }
     }
 
@@ -180,22 +126,22 @@ impl Node {
         length: usize,
         now: Timestamp,
     ) -> Option<Placement> {
-        let Some(Route::Download(id, key)) = self.lent.routes.find(header.conversation) else {
-            self.lent.counters.unexpected += 1;
+        let Some(Route::Download(id, key)) = self.shared.routes.find(header.conversation) else {
+            self.shared.counters.unexpected += 1;
             return None;
         };
         let Some(download) =
             self.downloads.get_mut(&id).filter(|download| download.is_from(key, canonical(from)))
         else {
-            self.lent.counters.unexpected += 1;
+            self.shared.counters.unexpected += 1;
             return None;
         };
-        download.handle_chunk(key, header, length, &mut self.lent.context(now))
+        download.handle_chunk(key, header, length, &mut self.shared.context(now))
     }
 
     /// A datagram could not be read: it is counted.
     pub fn count_undecodable(&mut self) {
-        self.lent.counters.undecodable += 1;
+        self.shared.counters.undecodable += 1;
     }
 
     fn handle_peer(
@@ -205,14 +151,14 @@ impl Node {
         message: &NodeToNode,
         now: Timestamp,
     ) {
-        let cx = &mut self.lent.context(now);
+        let cx = &mut self.shared.context(now);
         if let NodeToNode::Hello(hello) = message {
-            self.owner.handle_hello(from, hello, cx);
+            self.uploads.handle_hello(from, hello, cx);
             return;
         }
         match cx.routes.find(conversation) {
             Some(Route::Upload) => {
-                self.owner.handle_message(from, conversation, message, cx);
+                self.uploads.handle_message(from, conversation, message, cx);
                 self.introduce(now);
             }
             Some(Route::Download(id, key)) => match self.downloads.get_mut(&id) {
@@ -235,7 +181,7 @@ impl Node {
 
     /// Those who fetch from this node what it fetches itself may give it what they have.
     fn introduce(&mut self, now: Timestamp) {
-        while let Some(PeerSeen { content, node, peer }) = self.owner.take_met() {
+        while let Some(PeerSeen { content, node, peer }) = self.uploads.take_met() {
             let same = self.downloads.values_mut().find(|download| download.content() == Some(content));
             if let Some(download) = same {
                 download.meet(node, peer, now);
@@ -248,16 +194,16 @@ impl Node {
             TrackerReply::Nothing => {}
             TrackerReply::Owners(NeedTicket::Download(id), owners) => {
                 if let Some(download) = self.downloads.get_mut(&id) {
-                    let cx = &mut self.lent.context(now);
+                    let cx = &mut self.shared.context(now);
                     let was_known = download.is_identified();
                     download.handle_owners(&owners, cx);
                     if !was_known && !self.claim_target(id, now) {
                         return;
                     }
-                    let cx = &mut self.lent.context(now);
+                    let cx = &mut self.shared.context(now);
                     let Some(download) = self.downloads.get_mut(&id) else { return };
                     if let Some(manifest) =
-                        download.content().and_then(|content| self.owner.manifest_of(content))
+                        download.content().and_then(|content| self.uploads.manifest_of(content))
                     {
                         download.use_manifest(manifest, cx);
                     }
@@ -266,8 +212,8 @@ impl Node {
             TrackerReply::Owners(NeedTicket::Search(search), owners) => self.on_found(search, owners),
             TrackerReply::Announced(contents) => {
                 for content in contents {
-                    if let Some(share) = self.owner.share_of(content) {
-                        self.lent.out.events.push(Event::Announced { share, content });
+                    if let Some(share) = self.uploads.share_of(content) {
+                        self.shared.out.events.push(Event::Announced { share, content });
                     }
                 }
             }
@@ -283,7 +229,7 @@ impl Node {
                 (listing.contents.into_vec(), next)
             }
         };
-        self.lent.out.events.push(Event::Found { search, contents, next });
+        self.shared.out.events.push(Event::Found { search, contents, next });
     }
 
     /// A result of the disk.
@@ -293,16 +239,16 @@ impl Node {
                 if let Some(hashing) = self.hashing.get_mut(&share) {
                     (hashing.done, hashing.total) = (done, total);
                     let name = hashing.name.clone();
-                    self.lent.out.events.push(Event::Hashing { share, name, done, total });
+                    self.shared.out.events.push(Event::Hashing { share, name, done, total });
                 }
             }
             DiskResult::WithoutLocks { folder, elsewhere } => {
-                self.lent.out.events.push(Event::WithoutLocks { folder, elsewhere });
+                self.shared.out.events.push(Event::WithoutLocks { folder, elsewhere });
             }
             DiskResult::Shared { share, result } => self.handle_shared(share, result),
             DiskResult::ShareChanged { share, error } => self.withdraw(share, Some(error), now),
             DiskResult::ManifestChecked { download, buffer, result } => {
-                let cx = &mut self.lent.context(now);
+                let cx = &mut self.shared.context(now);
                 match self.downloads.get_mut(&download) {
                     Some(download) => download.handle_manifest(buffer, result, cx),
                     None => cx.buffers.give_back(buffer, cx.out),
@@ -310,14 +256,14 @@ impl Node {
             }
             DiskResult::Opened { download, result } => {
                 if let Some(download) = self.downloads.get_mut(&download) {
-                    download.handle_opened(result, &mut self.lent.context(now));
+                    download.handle_opened(result, &mut self.shared.context(now));
                     if let Some(begun) = download.take_partial_ready() {
                         self.start_sharing_part(begun);
                     }
                 }
             }
             DiskResult::Stored { download, piece, buffer, result } => {
-                let cx = &mut self.lent.context(now);
+                let cx = &mut self.shared.context(now);
                 let Some(download) = self.downloads.get_mut(&download) else {
                     cx.buffers.give_back(buffer, cx.out);
                     return;
@@ -328,7 +274,7 @@ impl Node {
                 if let Some(content) = download.content() {
                     credits
                         .into_iter()
-                        .for_each(|(owner, bytes)| self.announce.credit(content, owner, bytes, now));
+                        .for_each(|(owner, bytes)| self.tracker_client.credit(content, owner, bytes, now));
                 }
                 if is_stored {
                     self.share_piece(share, piece, now);
@@ -336,7 +282,7 @@ impl Node {
             }
             DiskResult::Finished { download, result } => {
                 if let Some(download) = self.downloads.get_mut(&download) {
-                    download.handle_finished(result, &mut self.lent.context(now));
+                    download.handle_finished(result, &mut self.shared.context(now));
                 }
             }
         }
@@ -347,33 +293,33 @@ impl Node {
     pub fn handle_command(&mut self, command: Command, now: Timestamp) {
         match command {
             Command::Share { share, path, name } => {
-                self.lent.out.disk.push(DiskRequest::Share { share, path: path.clone() });
+                self.shared.out.disk.push(DiskRequest::Share { share, path: path.clone() });
                 self.hashing.insert(share, Hashing { path, name, done: 0, total: 0 });
             }
             Command::Unshare { share } => self.withdraw(share, None, now),
             Command::Download { download, order } => self.start_download(download, order, now),
             Command::Cancel { download } => {
                 if let Some(download) = self.downloads.get_mut(&download) {
-                    download.cancel(false, &mut self.lent.context(now));
+                    download.cancel(false, &mut self.shared.context(now));
                 }
             }
             Command::Search { search, prefix, after } => {
                 let query = Query::Search { prefix, after };
-                self.announce.need(NeedTicket::Search(search), query, &mut self.lent.context(now));
+                self.tracker_client.need(NeedTicket::Search(search), query, &mut self.shared.context(now));
             }
             Command::Limit { upload, download } => {
-                self.lent.upload_limit.change(upload, now);
-                self.lent.download_limit.change(download, now);
+                self.shared.upload_limit.change(upload, now);
+                self.shared.download_limit.change(download, now);
                 self.downloads.values_mut().for_each(Download::on_shared_change);
             }
             Command::UseTracker { tracker } => {
-                self.announce.use_tracker(canonical(tracker), &self.lent.context(now));
+                self.tracker_client.use_tracker(canonical(tracker), &self.shared.context(now));
             }
             Command::Leave => {
-                let cx = &mut self.lent.context(now);
+                let cx = &mut self.shared.context(now);
                 self.downloads.values_mut().for_each(|download| download.cancel(true, cx));
-                self.owner.leave(cx);
-                self.announce.leave(cx);
+                self.uploads.leave(cx);
+                self.tracker_client.leave(cx);
             }
         }
     }
@@ -391,7 +337,7 @@ impl Node {
         }
         let its = self.downloads.get(&by).and_then(Download::content);
         if let Some(download) = self.downloads.get_mut(&id) {
-            download.give_way(by, its, &mut self.lent.context(now));
+            download.give_way(by, its, &mut self.shared.context(now));
         }
         false
     }
@@ -405,7 +351,7 @@ impl Node {
     /// What was counted since the start.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.lent.counters
+        self.shared.counters
     }
 
     /// Who this node is.

@@ -15,38 +15,38 @@ impl Node {
     /// Everything that is to be said now goes to `out`, whose former content is dropped; and when to come again.
     pub fn poll(&mut self, now: Timestamp, out: &mut Output) -> Wait {
         let near = self.downloads.values().map(Download::local_outstanding).fold(0, u32::saturating_add);
-        self.lent.receive_budget.set_used(near);
-        let wanted = self.lent.buffers.are_wanted();
-        if self.lent.buffers.take_freed() | self.lent.receive_budget.end_shortage() {
+        self.shared.receive_budget.set_used(near);
+        let wanted = self.shared.buffers.are_wanted();
+        if self.shared.buffers.take_freed() | self.shared.receive_budget.end_shortage() {
             self.downloads.values_mut().for_each(Download::on_shared_change);
         }
         let mut wait = self.poll_downloads(now);
-        if self.lent.buffers.are_wanted() && !wanted || self.lent.buffers.take_freed() {
+        if self.shared.buffers.are_wanted() && !wanted || self.shared.buffers.take_freed() {
             // Behind the back of who wants a buffer one came free, or behind the back of who has some they are wanted now.
             self.downloads.values_mut().for_each(Download::on_shared_change);
             wait = Wait { until: now, reason: Reason::MoreToSend };
         }
         self.collect_completed(now);
-        let cx = &mut self.lent.context(now);
+        let cx = &mut self.shared.context(now);
         let downloads = &self.downloads;
         let gives = |content: ContentId, node: NodeId| {
             let download = downloads.values().find(|download| download.content() == Some(content));
             download.map_or(Gives::default(), |download| download.gives(node, now))
         };
-        wait = wait.earlier(self.owner.poll(&gives, cx));
-        while let Some((content, have)) = self.owner.take_news() {
+        wait = wait.earlier(self.uploads.poll(&gives, cx));
+        while let Some((content, have)) = self.uploads.take_news() {
             let same = self.downloads.values().find(|download| download.content() == Some(content));
             if let Some(download) = same {
                 download.tell_owners(&have, cx);
             }
         }
-        wait = wait.earlier(self.announce.poll(cx));
-        if self.announce.has_left() && !self.left {
+        wait = wait.earlier(self.tracker_client.poll(cx));
+        if self.tracker_client.has_left() && !self.left {
             self.left = true;
             cx.out.events.push(Event::Left);
         }
         out.clear();
-        std::mem::swap(out, &mut self.lent.out);
+        std::mem::swap(out, &mut self.shared.out);
         wait
     }
 
@@ -64,9 +64,9 @@ impl Node {
                 wait = wait.earlier(download.wait());
                 continue;
             }
-            let cx = &mut self.lent.context(now);
+            let cx = &mut self.shared.context(now);
             if let Some(query) = download.poll_need(now, cx.settings) {
-                self.announce.need(NeedTicket::Download(id), query, cx);
+                self.tracker_client.need(NeedTicket::Download(id), query, cx);
             }
             wait = wait.earlier(download.poll(cx));
         }
@@ -77,8 +77,8 @@ impl Node {
     pub(super) fn collect_completed(&mut self, now: Timestamp) {
         let over = self.downloads.iter().filter(|(_, download)| download.is_over()).map(|(&id, _)| id);
         for id in over.collect::<Vec<_>>() {
-            self.announce.forget_need(NeedTicket::Download(id));
-            self.announce.flush_credits(now);
+            self.tracker_client.forget_need(NeedTicket::Download(id));
+            self.tracker_client.flush_credits(now);
             let Some(mut download) = self.downloads.remove(&id) else {
                 continue;
             };
@@ -87,7 +87,7 @@ impl Node {
             }
             let completed = download.take_completed();
             if let Some(content) = download.content().filter(|_| completed.is_some()) {
-                self.owner.remember_gifts(content, |node| download.gives(node, now));
+                self.uploads.remember_gifts(content, |node| download.gives(node, now));
             }
             if completed.is_none() {
                 self.stop_sharing_part(download.share(), now);
@@ -95,7 +95,7 @@ impl Node {
             if let Some(Completed { share, content, name, manifest }) = completed
                 && !self.start_serving(share, content, name, manifest)
             {
-                self.lent.out.disk.push(DiskRequest::Unshare { share });
+                self.shared.out.disk.push(DiskRequest::Unshare { share });
             }
         }
     }

@@ -49,17 +49,17 @@ impl Node {
         let Completed { share, content, name, manifest } = begun;
         let layout = manifest.layout();
         let (length, pieces) = (layout.length(), layout.pieces());
-        if self.owner.serve_part(share, (content, name.clone(), manifest), &have) {
+        if self.uploads.serve_part(share, (content, name.clone(), manifest), &have) {
             let here = have.iter().map(|run| run.end - run.start).sum();
             let entry = OwnEntry { content, length, permille: part_of(here, pieces), withdrawn: false, name };
-            self.announce.own(entry.clone());
+            self.tracker_client.announce(entry.clone());
             self.growing.insert(share, PartialShare { entry, pieces, told_at: Timestamp::ZERO });
         }
     }
 
     /// `piece` of what is fetched is here.
     pub(super) fn share_piece(&mut self, share: ShareId, piece: PieceIndex, now: Timestamp) {
-        let Some(here) = self.owner.on_piece(share, piece, now) else {
+        let Some(here) = self.uploads.on_piece(share, piece, now) else {
             return;
         };
         let Some(growing) = self.growing.get_mut(&share) else {
@@ -69,7 +69,7 @@ impl Node {
         let news = told == Permille::default() || is.value() >= told.value() + TOLD_STEP;
         if is != told && news && now >= growing.told_at + TOLD_PAUSE {
             (growing.entry.permille, growing.told_at) = (is, now);
-            self.announce.own(growing.entry.clone());
+            self.tracker_client.announce(growing.entry.clone());
         }
     }
 
@@ -78,9 +78,9 @@ impl Node {
         let Some(growing) = self.growing.remove(&share) else {
             return;
         };
-        self.owner.withdraw(share, &mut self.lent.context(now));
+        self.uploads.withdraw(share, &mut self.shared.context(now));
         let permille = Permille::default();
-        self.announce.own(OwnEntry { withdrawn: true, permille, ..growing.entry });
+        self.tracker_client.announce(OwnEntry { withdrawn: true, permille, ..growing.entry });
     }
 
     pub(super) fn handle_shared(&mut self, share: ShareId, result: Result<Arc<Manifest>, DiskError>) {
@@ -92,11 +92,11 @@ impl Node {
                 let (content, name, length) =
                     (manifest.content_id(), hashing.name, manifest.layout().length());
                 if !self.start_serving(share, content, name.clone(), manifest.clone()) {
-                    self.lent.out.events.push(Event::Shared { share, content, name: name.clone(), length });
+                    self.shared.out.events.push(Event::Shared { share, content, name: name.clone(), length });
                     self.spares.insert(share, DuplicateFile { content, name, manifest });
                 }
             }
-            Err(error) => self.lent.out.events.push(Event::ShareFailed { share, error }),
+            Err(error) => self.shared.out.events.push(Event::ShareFailed { share, error }),
         }
     }
 
@@ -109,28 +109,34 @@ impl Node {
         manifest: Arc<Manifest>,
     ) -> bool {
         let length = manifest.layout().length();
-        let fresh = self.owner.serve(share, content, name.clone(), manifest);
+        let fresh = self.uploads.serve(share, content, name.clone(), manifest);
         self.growing.remove(&share);
         if fresh {
             let permille = Permille::COMPLETE;
-            self.announce.own(OwnEntry { content, length, permille, withdrawn: false, name: name.clone() });
-            self.lent.out.events.push(Event::Shared { share, content, name, length });
+            self.tracker_client.announce(OwnEntry {
+                content,
+                length,
+                permille,
+                withdrawn: false,
+                name: name.clone(),
+            });
+            self.shared.out.events.push(Event::Shared { share, content, name, length });
         }
         fresh
     }
 
     pub(super) fn withdraw(&mut self, share: ShareId, error: Option<DiskError>, now: Timestamp) {
-        let cx = &mut self.lent.context(now);
+        let cx = &mut self.shared.context(now);
         cx.out.disk.push(DiskRequest::Unshare { share });
         let hashing = self.hashing.remove(&share);
         if let Some(spare) = self.spares.remove(&share) {
             cx.out.events.push(Event::Unshared { share, content: spare.content });
         }
-        if let Some(served) = self.owner.withdraw(share, cx) {
+        if let Some(served) = self.uploads.withdraw(share, cx) {
             let length = served.manifest.layout().length();
             let (content, name) = (served.content, served.name);
             let permille = Permille::default();
-            self.announce.own(OwnEntry { content, length, permille, withdrawn: true, name });
+            self.tracker_client.announce(OwnEntry { content, length, permille, withdrawn: true, name });
             cx.out.events.push(Event::Unshared { share, content });
             let next =
                 self.spares.iter().find(|(_, spare)| spare.content == content).map(|(&share, _)| share);
@@ -142,7 +148,7 @@ impl Node {
             cx.out.events.push(Event::ShareFailed { share, error });
         }
         if let Some(error) = error {
-            self.lent.out.events.push(Event::ShareFailed { share, error });
+            self.shared.out.events.push(Event::ShareFailed { share, error });
         }
     }
 }

@@ -9,7 +9,7 @@ impl Node {
     /// A picture of the node.
     #[must_use]
     pub fn status(&mut self, now: Timestamp) -> Status {
-        let served = self.owner.all_served().map(|(share, served)| ShareStatus {
+        let served = self.uploads.all_served().map(|(share, served)| ShareStatus {
             share,
             name: served.name.clone(),
             content: Some(served.content),
@@ -25,15 +25,15 @@ impl Node {
             sent: 0,
             permille: 1000,
         });
-        let limited = self.lent.download_limit.ready_at(now) > now;
+        let limited = self.shared.download_limit.ready_at(now) > now;
         Status {
-            tracker: self.announce.standing(),
+            tracker: self.tracker_client.standing(),
             shares: served.chain(hashing).collect(),
             downloads: self.downloads.values().map(|download| download.status(limited, now)).collect(),
-            uploads: self.owner.uploads(now),
-            upload_limit: self.lent.upload_limit.rate(),
-            download_limit: self.lent.download_limit.rate(),
-            counters: self.lent.counters,
+            uploads: self.uploads.uploads(now),
+            upload_limit: self.shared.upload_limit.rate(),
+            download_limit: self.shared.download_limit.rate(),
+            counters: self.shared.counters,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What this node has told the tracker that it owns, and what it has yet to tell.
+//! What this node owns, and what of that the tracker knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,136 +6,138 @@ use messages::ContentId;
 use messages::limits::{CONTROL_DATAGRAM, MAX_OWN_ENTRIES};
 use messages::node_to_tracker::{Own, OwnDigest, OwnEntry};
 
-/// Whether the tracker knows an entry.
+/// What the tracker knows of a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
-    /// It does not.
-    No,
-    /// It knows what was said of the content before: what follows needs no room there.
-    Before,
-    /// It was told, and took it.
-    Yes,
+enum TrackerKnows {
+    /// Nothing.
+    Nothing,
+    /// What was announced of the content before: what follows needs no room in its tables.
+    OldEntry,
+    /// The entry as it is.
+    Entry,
 }
 
 /// Every content that this node owns, by id.
 #[derive(Debug, Default)]
 pub(super) struct Announcements {
-    entries: BTreeMap<ContentId, (OwnEntry, Known)>,
-    /// To be told.
-    untold: BTreeSet<ContentId>,
-    /// In an OWN that is not answered yet. What changes meanwhile is told only then, so that none overtakes another.
-    asked: BTreeSet<ContentId>,
-    /// The tracker had no room for them; a few of them are tried again at each heartbeat.
+    entries: BTreeMap<ContentId, (OwnEntry, TrackerKnows)>,
+    /// Entries that are to be announced.
+    pending: BTreeSet<ContentId>,
+    /// Entries in an OWN that is not answered yet. What changes meanwhile is announced only then, so that no OWN overtakes
+    /// another.
+    unanswered: BTreeSet<ContentId>,
+    /// Entries that the tracker had no room for. A few of them are tried again at each heartbeat.
     refused: BTreeSet<ContentId>,
-    taken: u32,
+    /// How many entries the tracker has accepted, and the digest over them.
+    accepted: u32,
     digest: OwnDigest,
 }
 
 impl Announcements {
-    /// `entry` is to be told, in place of what was told of its content before.
+    /// Announces `entry`, in place of what was announced of its content before.
     pub(super) fn put(&mut self, entry: OwnEntry) {
         let content = entry.content;
-        let mut known = Known::No;
+        let mut known = TrackerKnows::Nothing;
         if let Some((old, was)) = self.entries.get(&content) {
             if *old == entry && !self.refused.contains(&content) {
                 return;
             }
             known = *was;
-            if *was == Known::Yes {
-                known = Known::Before;
+            if *was == TrackerKnows::Entry {
+                known = TrackerKnows::OldEntry;
                 self.digest.toggle(old);
-                self.taken -= 1;
+                self.accepted -= 1;
             }
         }
         self.entries.insert(content, (entry, known));
         self.refused.remove(&content);
-        self.untold.insert(content);
+        self.pending.insert(content);
     }
 
-    /// How many entries the tracker has taken, and the digest over them.
+    /// How many entries the tracker has accepted, and the digest over them.
     pub(super) fn digest(&self) -> (u32, OwnDigest) {
-        (self.taken, self.digest)
+        (self.accepted, self.digest)
     }
 
-    /// Whether something is to be told, or is not answered yet.
-    pub(super) fn is_telling(&self) -> bool {
-        !self.untold.is_empty() || !self.asked.is_empty()
+    /// Whether something is to be announced, or is not answered yet.
+    pub(super) fn are_pending(&self) -> bool {
+        !self.pending.is_empty() || !self.unanswered.is_empty()
     }
 
-    /// As many entries that are to be told as fit one OWN, which is under way from now on.
+    /// Takes as many pending entries as fit one OWN, which is under way from now on.
     pub(super) fn next_batch(&mut self) -> Option<Vec<OwnEntry>> {
-        let mut room = CONTROL_DATAGRAM - Own::WIRE_FIXED;
-        let ready = self.untold.iter().filter(|content| !self.asked.contains(content));
+        let mut space = CONTROL_DATAGRAM - Own::WIRE_FIXED;
+        let ready = self.pending.iter().filter(|content| !self.unanswered.contains(content));
         let fits = |entry: &&OwnEntry| {
-            let left = room.checked_sub(entry.wire_length());
-            room = left.unwrap_or(0);
+            let left = space.checked_sub(entry.wire_length());
+            space = left.unwrap_or(0);
             left.is_some()
         };
         let entries = ready.filter_map(|content| self.entries.get(content).map(|(entry, _)| entry));
         let batch: Vec<OwnEntry> = entries.take(MAX_OWN_ENTRIES).take_while(fits).cloned().collect();
         for entry in &batch {
-            self.untold.remove(&entry.content);
-            self.asked.insert(entry.content);
+            self.pending.remove(&entry.content);
+            self.unanswered.insert(entry.content);
         }
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// The tracker took the first `accepted` of `told`: those of them that are still so.
+    /// The tracker accepted the first `accepted` entries of `told`. Returns the contents of which the entry is still so.
     ///
-    /// It had no room for the one behind them. The others behind that one it did not look at: what needs no room is
-    /// told again.
+    /// It had no room for the entry behind them. It did not look at the others behind that one: what needs no room is announced
+    /// again.
     pub(super) fn on_answer(&mut self, told: &[OwnEntry], accepted: usize) -> Vec<ContentId> {
-        let mut taken = Vec::new();
+        let mut announced = Vec::new();
         for (position, entry) in told.iter().enumerate() {
             let content = entry.content;
-            self.asked.remove(&content);
+            self.unanswered.remove(&content);
             let Some((current, known)) = self.entries.get_mut(&content) else { continue };
             let is_so = current == entry;
             if position >= accepted {
-                let needs_room = *known == Known::No && !entry.withdrawn;
+                let needs_room = *known == TrackerKnows::Nothing && !entry.withdrawn;
                 if is_so && (needs_room || position == accepted) {
                     self.refused.insert(content);
                 } else {
-                    self.untold.insert(content);
+                    self.pending.insert(content);
                 }
             } else if !is_so {
-                // Changed while it was on its way: the change is told next.
-                *known = if entry.withdrawn { Known::No } else { Known::Before };
+                // The entry changed while it was on its way: the change is announced next.
+                *known = if entry.withdrawn { TrackerKnows::Nothing } else { TrackerKnows::OldEntry };
             } else {
-                // Changed and changed back while it was on its way: it is told.
-                self.untold.remove(&content);
-                taken.push(content);
+                // The entry may have changed and changed back while it was on its way: it is announced.
+                self.pending.remove(&content);
+                announced.push(content);
                 if entry.withdrawn {
                     self.entries.remove(&content);
-                } else if *known != Known::Yes {
-                    *known = Known::Yes;
-                    self.taken += 1;
+                } else if *known != TrackerKnows::Entry {
+                    *known = TrackerKnows::Entry;
+                    self.accepted += 1;
                     self.digest.toggle(entry);
                 }
             }
         }
-        if accepted >= told.len() && !taken.is_empty() {
-            // There is room: what it had none for may be told again.
-            self.untold.append(&mut self.refused);
+        if accepted >= told.len() && !announced.is_empty() {
+            // There is room: what the tracker had none for may be announced again.
+            self.pending.append(&mut self.refused);
         }
-        taken
+        announced
     }
 
-    /// There may be room by now: one OWN tries.
+    /// The tracker may have room by now: one OWN tries.
     pub(super) fn try_refused(&mut self) {
         for _ in 0..MAX_OWN_ENTRIES {
-            self.untold.extend(self.refused.pop_first());
+            self.pending.extend(self.refused.pop_first());
         }
     }
 
-    /// The tracker has forgotten, or is another: everything is to be told again, and nothing is under way.
+    /// The tracker has forgotten, or is another one: everything is to be announced again, and nothing is under way.
     pub(super) fn forget_answers(&mut self) {
-        self.taken = 0;
+        self.accepted = 0;
         self.digest = OwnDigest::default();
-        self.entries.values_mut().for_each(|(_, known)| *known = Known::No);
-        self.asked.clear();
+        self.entries.values_mut().for_each(|(_, known)| *known = TrackerKnows::Nothing);
+        self.unanswered.clear();
         self.refused.clear();
-        self.untold = self.entries.keys().copied().collect();
+        self.pending = self.entries.keys().copied().collect();
     }
 }
 
@@ -155,79 +157,85 @@ mod tests {
 
     #[test]
     fn everything_is_told_in_batches_that_fit_and_then_nothing() {
-        let mut owned = Announcements::default();
-        (0..10).for_each(|id| owned.put(entry(id, false)));
+        let mut announcements = Announcements::default();
+        (0..10).for_each(|id| announcements.put(entry(id, false)));
         let mut told = 0;
-        while let Some(batch) = owned.next_batch() {
+        while let Some(batch) = announcements.next_batch() {
             let size: usize = batch.iter().map(OwnEntry::wire_length).sum();
             assert!(Own::WIRE_FIXED + size <= CONTROL_DATAGRAM);
-            told += owned.on_answer(&batch, batch.len()).len();
+            told += announcements.on_answer(&batch, batch.len()).len();
         }
         assert_eq!(told, 10);
-        assert_eq!(owned.digest().0, 10);
-        owned.forget_answers();
-        assert!(owned.next_batch().is_some());
+        assert_eq!(announcements.digest().0, 10);
+        announcements.forget_answers();
+        assert!(announcements.next_batch().is_some());
     }
 
     #[test]
     fn what_is_taken_back_leaves_no_trace() {
-        let mut owned = Announcements::default();
+        let mut announcements = Announcements::default();
         for entry in [entry(1, false), entry(1, true)] {
-            owned.put(entry);
-            let batch = owned.next_batch().expect("untold");
-            owned.on_answer(&batch, 1);
+            announcements.put(entry);
+            let batch = announcements.next_batch().expect("pending entries");
+            announcements.on_answer(&batch, 1);
         }
-        assert_eq!(owned.digest(), (0, OwnDigest::default()));
-        assert_eq!(owned.next_batch(), None);
+        assert_eq!(announcements.digest(), (0, OwnDigest::default()));
+        assert_eq!(announcements.next_batch(), None);
     }
 
     #[test]
     fn what_was_refused_is_not_counted_and_told_again_when_it_is_time_or_there_is_room() {
-        let mut owned = Announcements::default();
-        (0..40).for_each(|id| owned.put(entry(id, false)));
-        while let Some(batch) = owned.next_batch() {
-            assert_eq!(owned.on_answer(&batch, 0), []);
+        let mut announcements = Announcements::default();
+        (0..40).for_each(|id| announcements.put(entry(id, false)));
+        while let Some(batch) = announcements.next_batch() {
+            assert_eq!(announcements.on_answer(&batch, 0), []);
         }
-        assert_eq!((owned.digest().0, owned.is_telling()), (0, false));
-        owned.try_refused();
-        let batch = owned.next_batch().expect("a few of them");
-        assert_eq!(owned.on_answer(&batch, 1).len(), 1);
-        while let Some(batch) = owned.next_batch() {
-            assert!(owned.on_answer(&batch, 0).is_empty());
+        assert_eq!((announcements.digest().0, announcements.are_pending()), (0, false));
+        announcements.try_refused();
+        let batch = announcements.next_batch().expect("a few of them");
+        assert_eq!(announcements.on_answer(&batch, 1).len(), 1);
+        while let Some(batch) = announcements.next_batch() {
+            assert!(announcements.on_answer(&batch, 0).is_empty());
         }
-        assert_eq!(owned.digest().0, 1);
-        owned.try_refused();
-        while let Some(batch) = owned.next_batch() {
-            owned.on_answer(&batch, batch.len());
+        assert_eq!(announcements.digest().0, 1);
+        announcements.try_refused();
+        while let Some(batch) = announcements.next_batch() {
+            announcements.on_answer(&batch, batch.len());
         }
-        assert_eq!(owned.digest().0, 40, "there is room for all");
+        assert_eq!(announcements.digest().0, 40, "there is room for all");
     }
 
     #[test]
     fn what_needs_no_room_is_told_again_behind_what_was_refused() {
-        let mut owned = Announcements::default();
-        owned.put(entry(3, false));
-        let batch = owned.next_batch().expect("untold");
-        owned.on_answer(&batch, 1);
-        [entry(1, false), entry(2, false), entry(3, true)].into_iter().for_each(|entry| owned.put(entry));
-        let batch = owned.next_batch().expect("untold");
+        let mut announcements = Announcements::default();
+        announcements.put(entry(3, false));
+        let batch = announcements.next_batch().expect("pending entries");
+        announcements.on_answer(&batch, 1);
+        [entry(1, false), entry(2, false), entry(3, true)]
+            .into_iter()
+            .for_each(|entry| announcements.put(entry));
+        let batch = announcements.next_batch().expect("pending entries");
         assert_eq!(batch.len(), 3);
-        owned.on_answer(&batch, 0);
-        assert_eq!(owned.next_batch(), Some(vec![entry(3, true)]));
+        announcements.on_answer(&batch, 0);
+        assert_eq!(announcements.next_batch(), Some(vec![entry(3, true)]));
         // Whatever a tracker says, it is not told the same without end.
-        owned.on_answer(&[entry(3, true)], 0);
-        assert_eq!(owned.next_batch(), None);
+        announcements.on_answer(&[entry(3, true)], 0);
+        assert_eq!(announcements.next_batch(), None);
     }
 
     #[test]
     fn a_change_under_way_is_told_next() {
-        let mut owned = Announcements::default();
-        owned.put(entry(1, false));
-        let batch = owned.next_batch().expect("untold");
-        owned.put(entry(1, true));
-        assert_eq!(owned.next_batch(), None, "not before the first is answered: none overtakes another");
-        assert_eq!(owned.on_answer(&batch, 1), []);
-        assert_eq!(owned.next_batch(), Some(vec![entry(1, true)]));
+        let mut announcements = Announcements::default();
+        announcements.put(entry(1, false));
+        let batch = announcements.next_batch().expect("pending entries");
+        announcements.put(entry(1, true));
+        assert_eq!(
+            announcements.next_batch(),
+            None,
+            "not before the first is answered: none overtakes another"
+        );
+        assert_eq!(announcements.on_answer(&batch, 1), []);
+        assert_eq!(announcements.next_batch(), Some(vec![entry(1, true)]));
     }
 
     /// One of three things that may be said of a content.
@@ -252,7 +260,7 @@ mod tests {
         /// so, and both count it alike.
         #[test]
         fn in_the_end_both_know_the_same(steps in prop::collection::vec((0u8..8, 0u8..6, 0u8..3), 0..80)) {
-            let mut owned = Announcements::default();
+            let mut announcements = Announcements::default();
             let mut table = BTreeMap::new();
             let mut so: BTreeMap<ContentId, OwnEntry> = BTreeMap::new();
             let mut under_way: Vec<Vec<OwnEntry>> = Vec::new();
@@ -261,37 +269,37 @@ mod tests {
                     0..4 => {
                         let entry = said(id, kind);
                         so.insert(entry.content, entry.clone());
-                        owned.put(entry);
+                        announcements.put(entry);
                     }
-                    4 => under_way.extend(owned.next_batch()),
+                    4 => under_way.extend(announcements.next_batch()),
                     5 | 6 if !under_way.is_empty() => {
                         let told = under_way.remove(0);
                         let accepted = if what == 5 { told.len() } else { usize::from(id).min(told.len()) };
                         take(&mut table, &told, accepted);
-                        owned.on_answer(&told, accepted);
+                        announcements.on_answer(&told, accepted);
                     }
                     7 if kind == 0 => {
                         // The tracker began anew.
                         (table, under_way) = (BTreeMap::new(), Vec::new());
-                        owned.forget_answers();
+                        announcements.forget_answers();
                     }
-                    _ => owned.try_refused(),
+                    _ => announcements.try_refused(),
                 }
             }
             for _ in 0..100 {
-                owned.try_refused();
-                under_way.extend(owned.next_batch());
+                announcements.try_refused();
+                under_way.extend(announcements.next_batch());
                 for told in under_way.drain(..) {
                     take(&mut table, &told, told.len());
-                    owned.on_answer(&told, told.len());
+                    announcements.on_answer(&told, told.len());
                 }
             }
             so.retain(|_, entry| !entry.withdrawn);
             let mut digest = OwnDigest::default();
             so.values().for_each(|entry| digest.toggle(entry));
             prop_assert_eq!(&table, &so);
-            prop_assert_eq!(owned.digest(), (so.len() as u32, digest));
-            prop_assert!(!owned.is_telling());
+            prop_assert_eq!(announcements.digest(), (so.len() as u32, digest));
+            prop_assert!(!announcements.are_pending());
         }
     }
 }

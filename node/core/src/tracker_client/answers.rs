@@ -8,9 +8,14 @@ use messages::tracker_to_node::{Owner, Owners, RefusalCode, Refused, Registered}
 use messages::{Conversation, Cookie, List, Timestamp, TrackerToNode};
 
 use super::exchange::{Exchange, Request};
-use super::{HEARTBEAT, Link, MIN_HEARTBEAT, NeedTicket, PUT_OFF, TrackerClient, TrackerReply};
+use super::registration::{HEARTBEAT, RegistrationState};
+use super::{NeedTicket, TrackerClient, TrackerReply};
 use crate::context::Context;
 use crate::event::Event;
+
+/// While the tracker asks the old address of this node's id whether anybody is there, it puts this node off for no longer
+/// than this: nothing is wrong then.
+const MAX_TAKEOVER_WAIT: Duration = Duration::from_secs(2);
 
 impl TrackerClient {
     /// A message of the tracker.
@@ -26,15 +31,14 @@ impl TrackerClient {
             return TrackerReply::Nothing;
         }
         if let TrackerToNode::TrackerPing(ping) = message {
-            if self.seat.is_asked_in(conversation) {
+            if self.registration.is_asked_in(conversation) {
                 cx.send(from, conversation, &TrackerPong { nonce: ping.nonce });
             } else {
                 cx.counters.unexpected += 1;
             }
             return TrackerReply::Nothing;
         }
-        let Some(at) = self.exchanges.iter().position(|exchange| exchange.conversation == conversation)
-        else {
+        let Some(at) = self.exchanges.position(conversation) else {
             cx.counters.unexpected += 1;
             return TrackerReply::Nothing;
         };
@@ -43,37 +47,37 @@ impl TrackerClient {
             self.handle_refused(at, refused, cx);
             return TrackerReply::Nothing;
         }
-        match (&self.exchanges[at].request, message) {
+        match (self.exchanges.request(at), message) {
             (Request::Register, TrackerToNode::Registered(registered)) => {
-                self.exchanges.swap_remove(at);
+                self.exchanges.end(at);
                 self.handle_registered(from, &registered, cx);
                 TrackerReply::Nothing
             }
             (Request::Own(entries), TrackerToNode::Owned(answer)) => {
-                let announced = self.owned.on_answer(entries, answer.accepted.into());
+                let announced = self.announcements.on_answer(entries, answer.accepted.into());
                 if usize::from(answer.accepted) < entries.len() {
                     cx.out.events.push(Event::TrackerRefused { code: RefusalCode::Full });
                 }
-                self.exchanges.swap_remove(at);
+                self.exchanges.end(at);
                 TrackerReply::Announced(announced)
             }
             (Request::Need(ticket, _), TrackerToNode::Owners(owners)) => {
                 let ticket = *ticket;
-                self.exchanges.swap_remove(at);
+                self.exchanges.end(at);
                 if let NeedTicket::Search(search) = ticket {
-                    self.searches.remove(&search);
+                    self.searches.end(search);
                 }
                 TrackerReply::Owners(ticket, self.believable(from, owners, cx))
             }
             (Request::Update { sequence, .. }, TrackerToNode::Updated(updated))
                 if *sequence == updated.sequence =>
             {
-                self.exchanges.swap_remove(at);
+                self.exchanges.end(at);
                 TrackerReply::Nothing
             }
             (Request::Exit, TrackerToNode::Goodbye(_)) => {
-                self.exchanges.clear();
-                self.link = Link::Left;
+                self.exchanges.forget(|_| true);
+                self.registration.on_left();
                 TrackerReply::Nothing
             }
             _ => {
@@ -84,23 +88,21 @@ impl TrackerClient {
     }
 
     fn on_heard(&mut self, tracker: SocketAddr, cx: &mut Context<'_>) {
-        self.heard_at = cx.now;
-        if std::mem::take(&mut self.silent) {
-            // Whoever waited for it does not wait for the next try as well.
-            self.exchanges.iter_mut().for_each(|exchange| exchange.restart(cx.now));
+        if self.liveness.on_heard(cx.now) {
+            // Whoever waited for the tracker does not wait for the next try as well.
+            self.exchanges.restart(cx.now);
             cx.out.events.push(Event::TrackerRestored { tracker });
         }
     }
 
     /// An answer without the owners that cannot be: this node itself, and addresses of this host from a tracker that is
-    /// elsewhere. Nobody contacts what it runs for itself because a stranger says so.
+    /// elsewhere. No node contacts what its own host runs because a stranger says so.
     fn believable(&self, tracker: SocketAddr, mut owners: Owners, cx: &mut Context<'_>) -> Owners {
         if let Owners::Content(found) = &mut owners {
-            let is_near = tracker.ip().is_loopback();
+            let is_local = tracker.ip().is_loopback();
             let can_be = |owner: &&Owner| {
-                let here = owner.endpoint.address().ip().is_loopback() && !is_near;
-                let us = owner.node == self.node || Some(owner.endpoint) == self.observed;
-                owner.endpoint.is_reachable() && !here && !us
+                let here = owner.endpoint.address().ip().is_loopback() && !is_local;
+                owner.endpoint.is_reachable() && !here && !self.registration.is_this_node(owner)
             };
             let told = found.owners.len();
             found.owners = List::first_of(found.owners.iter().filter(can_be).copied());
@@ -110,81 +112,74 @@ impl TrackerClient {
     }
 
     fn handle_registered(&mut self, tracker: SocketAddr, registered: &Registered, cx: &mut Context<'_>) {
-        self.cookie = registered.cookie;
-        self.observed = Some(registered.observed);
-        self.heartbeat =
-            Duration::from_millis(registered.interval_ms.into()).clamp(MIN_HEARTBEAT, HEARTBEAT * 3);
-        self.next_register = cx.now + self.heartbeat;
-        let restarted =
-            self.tracker_epoch.replace(registered.tracker_epoch) != Some(registered.tracker_epoch);
-        let fresh = restarted || self.link == Link::Joining;
-        if restarted {
+        let changes = self.registration.on_registered(registered, cx.now);
+        if changes.is_new_tracker {
             let observed = registered.observed;
             cx.out.events.push(Event::TrackerReached { tracker, observed });
         }
-        if self.link == Link::Joining {
-            self.link = Link::Joined;
+        if changes.has_joined {
             // What was asked while joining is on its way.
-            let asked = |exchange: &Exchange| {
+            let is_asked = |exchange: &Exchange| {
                 matches!(exchange.request, Request::Need(..)) && exchange.asked_at.is_some()
             };
-            let held_up = self.exchanges.iter_mut().filter(|exchange| !asked(exchange));
-            held_up.for_each(|exchange| exchange.restart(cx.now));
+            let held_back = self.exchanges.iter_mut().filter(|exchange| !is_asked(exchange));
+            held_back.for_each(|exchange| exchange.restart(cx.now));
         }
         if registered.resync {
-            self.on_tables_differ(fresh, cx.now);
+            self.on_tables_differ(changes.is_new_tracker || changes.has_joined, cx.now);
         } else {
-            self.owned.try_refused();
+            self.announcements.try_refused();
         }
     }
 
-    /// The tracker's table is not what this node says: all is told again, unless just that is under way.
-    fn on_tables_differ(&mut self, fresh: bool, now: Timestamp) {
-        if (fresh || !self.owned.is_telling()) && self.gates.resync.pass(now) {
-            self.tell_all_again();
+    /// The tracker's table is not what this node announces: everything is announced again, unless just that is under way.
+    fn on_tables_differ(&mut self, is_new: bool, now: Timestamp) {
+        if (is_new || !self.announcements.are_pending()) && self.cooldowns.resync.pass(now) {
+            self.announce_everything_again();
         } else {
-            self.recheck = true;
+            self.registration.recheck();
         }
     }
 
     fn handle_refused(&mut self, at: usize, refused: Refused, cx: &mut Context<'_>) {
-        let exchange = &mut self.exchanges[at];
+        let exchange = self.exchanges.exchange_mut(at);
         if exchange.asked_at.take().is_none() {
-            // It was refused before, and has not been said again since.
+            // The request was refused before, and has not been sent again since.
             cx.counters.unexpected += 1;
             return;
         }
-        match (refused.code, self.link) {
-            (RefusalCode::Cookie, _) if refused.cookie != Cookie::NONE && refused.cookie != self.cookie => {
-                self.cookie = refused.cookie;
-                if self.gates.cookie.pass(cx.now) {
+        let cookie = self.registration.cookie();
+        match (refused.code, self.registration.state()) {
+            (RefusalCode::Cookie, _) if refused.cookie != Cookie::NONE && refused.cookie != cookie => {
+                self.registration.set_cookie(refused.cookie);
+                if self.cooldowns.cookie.pass(cx.now) {
                     // Everything that was sent with the old cookie will be refused as well.
-                    self.exchanges.iter_mut().for_each(|exchange| exchange.restart(cx.now));
+                    self.exchanges.restart(cx.now);
                 }
             }
-            // It was sent before the last cookie came.
+            // The request was sent before the last cookie came.
             (RefusalCode::Cookie, _) if exchange.tries <= 2 => {}
-            (RefusalCode::NotRegistered, Link::Joined) if self.gates.rejoin.pass(cx.now) => {
+            (RefusalCode::NotRegistered, RegistrationState::Joined) if self.cooldowns.rejoin.pass(cx.now) => {
                 self.rejoin(cx.now);
             }
-            (RefusalCode::NotRegistered, Link::Joined) => {
-                self.next_register = self.next_register.min(self.gates.rejoin.opens_at());
+            (RefusalCode::NotRegistered, RegistrationState::Joined) => {
+                self.registration.register_by(self.cooldowns.rejoin.ends_at());
             }
-            (RefusalCode::NotRegistered, Link::Joining) => {}
+            (RefusalCode::NotRegistered, RegistrationState::Joining) => {}
             (RefusalCode::NotRegistered, _) if matches!(exchange.request, Request::Exit) => {
-                self.link = Link::Left;
+                self.registration.on_left();
             }
             (code, _) => {
                 let wait = Duration::from_millis(refused.retry_after_ms.into());
                 exchange.due = exchange.due.max(cx.now + wait.min(HEARTBEAT));
-                let is_asking = code == RefusalCode::IdInUse && wait <= PUT_OFF;
-                if is_asking && !std::mem::replace(&mut exchange.put_off, true) {
+                let is_asking = code == RefusalCode::IdInUse && wait <= MAX_TAKEOVER_WAIT;
+                if is_asking && !std::mem::replace(&mut exchange.was_put_off, true) {
                     return;
                 }
                 cx.out.events.push(Event::TrackerRefused { code });
                 if let (RefusalCode::Full, Request::Own(entries)) = (code, &exchange.request) {
-                    self.owned.on_answer(entries, 0);
-                    self.exchanges.swap_remove(at);
+                    self.announcements.on_answer(entries, 0);
+                    self.exchanges.end(at);
                 }
             }
         }

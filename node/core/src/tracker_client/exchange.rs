@@ -1,17 +1,17 @@
-//! One request to the tracker until it is answered.
+//! Requests to the tracker, each until it is answered.
 
 use std::time::Duration;
 
 use messages::node_to_tracker::{
     Asker, Credit, Exit, Need, Own, OwnDigest, OwnEntry, Query, Register, Update,
 };
-use messages::{BootEpoch, ContentId, Conversation, List, NodeToTracker, Timestamp};
+use messages::{BootEpoch, ContentId, Conversation, Cookie, List, NodeToTracker, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
 use super::NeedTicket;
 
-/// What is asked; the cookie is put in when it is sent.
+/// What is asked. The cookie is put in when the request is sent.
 #[derive(Clone, Debug)]
 pub(super) enum Request {
     Register,
@@ -22,12 +22,17 @@ pub(super) enum Request {
 }
 
 impl Request {
-    /// Whether it makes sense before the tracker knows this node.
-    pub(super) fn needs_no_registration(&self) -> bool {
-        matches!(self, Request::Register | Request::Exit)
+    /// Whether the tracker would only refuse it while this node is not registered and has this `cookie`. Who asks for owners
+    /// need not be registered, only have a cookie: over a long path that is a round trip less before the first byte.
+    pub(super) fn needs_registration(&self, cookie: Cookie) -> bool {
+        match self {
+            Request::Register | Request::Exit => false,
+            Request::Need(..) => cookie == Cookie::NONE,
+            Request::Own(_) | Request::Update { .. } => true,
+        }
     }
 
-    /// The message, as it is sent now.
+    /// The message as it is sent now.
     pub(super) fn message(
         &self,
         asker: Asker,
@@ -48,45 +53,113 @@ impl Request {
     }
 }
 
-/// A request on its way.
+/// One request and its repetitions.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) conversation: Conversation,
     pub(super) request: Request,
-    /// How often it was sent.
+    /// How often the request was sent.
     pub(super) tries: u32,
     /// Since when an answer is awaited.
     pub(super) asked_at: Option<Timestamp>,
-    /// When it is sent next.
+    /// When the request is sent next.
     pub(super) due: Timestamp,
-    /// It was put off once: the tracker asks the old place of this node's id whether anybody is there.
-    pub(super) put_off: bool,
+    /// Whether it was put off once: the tracker asks the old address of this node's id whether anybody is there.
+    pub(super) was_put_off: bool,
 }
 
 impl Exchange {
     pub(super) fn new(request: Request, now: Timestamp, rng: &mut StdRng) -> Exchange {
         let conversation = Conversation(rng.random());
-        Exchange { conversation, request, tries: 0, asked_at: None, due: now, put_off: false }
+        Exchange { conversation, request, tries: 0, asked_at: None, due: now, was_put_off: false }
     }
 
-    /// It was sent: the next time is twice as late, a little by chance, and never later than `most`.
-    pub(super) fn on_sent(&mut self, first: Duration, most: Duration, now: Timestamp, rng: &mut StdRng) {
-        let wait = (first * 2u32.pow(self.tries.min(10))).min(most);
+    /// The request was sent: the next time is twice as late, a little by chance, and never later than `max`.
+    pub(super) fn on_sent(&mut self, first: Duration, max: Duration, now: Timestamp, rng: &mut StdRng) {
+        let wait = (first * 2u32.pow(self.tries.min(10))).min(max);
         let percent = rng.random_range(80..=100);
         self.tries += 1;
         self.asked_at.get_or_insert(now);
         self.due = now + wait * percent / 100;
     }
 
-    /// It is asked of another tracker, which has heard nothing of it.
+    /// The request goes to another tracker, which has heard nothing of it.
     pub(super) fn begin_again(&mut self, now: Timestamp) {
         self.asked_at = None;
         self.restart(now);
     }
 
-    /// It goes out again at once, as if for the first time.
+    /// The request is sent again at once, as if for the first time.
     pub(super) fn restart(&mut self, now: Timestamp) {
         self.tries = 0;
         self.due = now;
+    }
+}
+
+/// All requests that are not answered yet, in the order in which they are sent.
+#[derive(Debug, Default)]
+pub(super) struct Exchanges(Vec<Exchange>);
+
+impl Exchanges {
+    /// Adds a request that is due at once; returns its conversation.
+    pub(super) fn begin(&mut self, request: Request, now: Timestamp, rng: &mut StdRng) -> Conversation {
+        let exchange = Exchange::new(request, now, rng);
+        let conversation = exchange.conversation;
+        self.0.push(exchange);
+        conversation
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Exchange> {
+        self.0.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Exchange> {
+        self.0.iter_mut()
+    }
+
+    /// Where the request of `conversation` is, for the methods below.
+    pub(super) fn position(&self, conversation: Conversation) -> Option<usize> {
+        self.0.iter().position(|exchange| exchange.conversation == conversation)
+    }
+
+    pub(super) fn request(&self, at: usize) -> &Request {
+        &self.0[at].request
+    }
+
+    pub(super) fn exchange_mut(&mut self, at: usize) -> &mut Exchange {
+        &mut self.0[at]
+    }
+
+    /// The request at this position is answered.
+    pub(super) fn end(&mut self, at: usize) {
+        self.0.swap_remove(at);
+    }
+
+    /// The requests that are `unwanted` are not sent any more, and their answers not awaited.
+    pub(super) fn forget(&mut self, unwanted: impl Fn(&Request) -> bool) {
+        self.0.retain(|exchange| !unwanted(&exchange.request));
+    }
+
+    pub(super) fn is_registering(&self) -> bool {
+        self.0.iter().any(|exchange| matches!(exchange.request, Request::Register))
+    }
+
+    pub(super) fn is_updating(&self) -> bool {
+        self.0.iter().any(|exchange| matches!(exchange.request, Request::Update { .. }))
+    }
+
+    /// How many OWNs are on their way.
+    pub(super) fn owns(&self) -> usize {
+        self.0.iter().filter(|exchange| matches!(exchange.request, Request::Own(_))).count()
+    }
+
+    /// When the oldest request was sent that is not answered.
+    pub(super) fn asked_at(&self) -> Option<Timestamp> {
+        self.0.iter().filter_map(|exchange| exchange.asked_at).min()
+    }
+
+    /// All of them are sent again at once.
+    pub(super) fn restart(&mut self, now: Timestamp) {
+        self.0.iter_mut().for_each(|exchange| exchange.restart(now));
     }
 }

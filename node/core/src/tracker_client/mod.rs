@@ -1,32 +1,33 @@
 //! The conversation of one node with its tracker: REGISTER, OWN, NEED, UPDATE, EXIT, each until it is answered.
 //!
-//! ```text
-//!   Joining ──REGISTERED──▶ Joined ──every T: REGISTER──▶ Joined
-//!      ▲  REFUSED Cookie: again, with the cookie             │ REFUSED NotRegistered, or no answer
-//!      ╰──────────────────────────────────────────────────────╯
-//! ```
-//!
 //! Nothing here waits longer than `retry_most` for the next try. A tracker that has forgotten this node says so
-//! (`resync`), and all OWNs are said again, several at a time. A heartbeat in the middle of that meets tables that
-//! cannot agree yet: the node says the rest and then asks once more. Whatever a tracker answers, each of its answers
-//! begins nothing more than once in a while (`gate.rs`).
+//! (`resync`), and the node announces everything again, several OWNs at a time. A heartbeat in the middle of that meets
+//! tables that cannot agree yet: the node announces the rest and then asks once more. Whatever a tracker answers, each of
+//! its answers begins nothing more than once in a while (`cooldown.rs`).
 //!
-//! A node may begin before anybody knows where its tracker is: until it is told, it asks nothing and says nothing.
+//! A node may begin before anybody knows where its tracker is: until it is told, it asks nothing.
+//!
+//! `registration` is whether the tracker knows this node, with the picture of its states; `announcements` what the node
+//! owns and what the tracker knows of that; `credits` what it has received and from whom; `searches` what a person has
+//! asked for; `exchange` the requests on their way; `liveness` whether the tracker answers at all. `answers` takes in what
+//! the tracker says.
 
 mod announcements;
 mod answers;
 mod cooldown;
+mod credits;
 mod exchange;
+mod liveness;
+mod register_conversations;
 mod registration;
+mod searches;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use messages::limits::MAX_CREDITS;
-use messages::node_to_tracker::{Asker, Credit, OwnEntry, Query};
+use messages::node_to_tracker::{OwnEntry, Query};
 use messages::tracker_to_node::Owners;
-use messages::{BootEpoch, ContentId, Cookie, Endpoint, NodeId, NodeToTracker, Timestamp};
+use messages::{BootEpoch, ContentId, Cookie, NodeId, NodeToTracker, Timestamp};
 
 use crate::context::Context;
 use crate::event::Event;
@@ -34,9 +35,12 @@ use crate::ids::{DownloadId, SearchId};
 use crate::output::{Reason, Wait};
 use crate::status::TrackerStanding;
 use announcements::Announcements;
-use cooldown::Cooldown;
-use exchange::{Exchange, Request};
-use registration::Registration;
+use cooldown::Cooldowns;
+use credits::Credits;
+use exchange::{Exchanges, Request};
+use liveness::TrackerLiveness;
+use registration::{Registration, RegistrationState};
+use searches::Searches;
 
 /// Who asked a NEED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,86 +60,30 @@ pub(crate) enum TrackerReply {
     Announced(Vec<ContentId>),
 }
 
-/// Received bytes are reported in batches.
-const UPDATE_PERIOD: Duration = Duration::from_secs(1);
-/// A tracker that answers nothing for this long is said to be silent.
-const SILENT_AFTER: Duration = Duration::from_secs(5);
-/// A search is given up after this long.
-const SEARCH_PATIENCE: Duration = Duration::from_secs(5);
-/// While the tracker asks the old place of this node's id, it puts this node off for no longer than this: nothing is wrong.
-const PUT_OFF: Duration = Duration::from_secs(2);
-/// EXIT is repeated faster than other requests,
+/// EXIT is repeated faster than other requests, because leaving takes no longer than [`registration::EXIT_TIMEOUT`].
 const EXIT_RETRY: Duration = Duration::from_millis(200);
-/// because leaving takes no longer than this.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
-/// REGISTER comes this often until the tracker says how often.
-const HEARTBEAT: Duration = Duration::from_secs(20);
-
-/// A tracker that does not answer is asked at least this often, so that its return is noticed soon even when a datagram
+/// A tracker that does not answer gets REGISTER at least this often, so that its return is noticed soon even when a datagram
 /// or two are lost.
-const KNOCK: Duration = Duration::from_secs(5);
-/// OWNs on their way at once: ten thousand contents are told in two seconds over a path of 100 ms.
-const OWN_WINDOW: usize = 32;
-/// The tracker can make this node go on with another cookie,
-const COOKIE_REST: Duration = Duration::from_secs(1);
-/// join again,
-const REJOIN_REST: Duration = Duration::from_secs(1);
-/// and tell everything again once in so long.
-const RESYNC_REST: Duration = Duration::from_secs(2);
-/// No tracker is told more often that this node is there.
-const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Link {
-    /// The tracker does not know this node yet, or no more.
-    Joining,
-    /// It does.
-    Joined,
-    /// EXIT is on its way, until then.
-    Leaving { until: Timestamp },
-    /// The tracker has forgotten us, or it took too long.
-    Left,
-}
+const MAX_REGISTER_RETRY: Duration = Duration::from_secs(5);
+/// So many OWNs are on their way at once: ten thousand contents are announced in two seconds over a path of 100 ms.
+const MAX_OWNS: usize = 32;
 
 /// One node's conversation with its tracker.
 #[derive(Debug)]
 pub(crate) struct TrackerClient {
-    /// `None`: nobody knows yet where it is.
+    /// `None`: nobody knows yet where the tracker is.
     tracker: Option<SocketAddr>,
-    node: NodeId,
-    epoch: BootEpoch,
-    cookie: Cookie,
-    link: Link,
-    tracker_epoch: Option<u64>,
-    /// This node's address as the tracker sees it.
-    observed: Option<Endpoint>,
-    heartbeat: Duration,
-    next_register: Timestamp,
-    exchanges: Vec<Exchange>,
-    seat: Registration,
-    owned: Announcements,
-    credits: BTreeMap<ContentId, BTreeMap<NodeId, u64>>,
-    update_at: Timestamp,
-    updates: u32,
-    /// The last answer, or the start.
-    heard_at: Timestamp,
-    silent: bool,
-    searches: BTreeMap<SearchId, Timestamp>,
-    gates: Cooldowns,
-    /// The tables differed while this node was still telling: it asks again when it has told.
-    recheck: bool,
-}
-
-/// What a tracker's answers may begin, each once in a while.
-#[derive(Debug)]
-struct Cooldowns {
-    cookie: Cooldown,
-    rejoin: Cooldown,
-    resync: Cooldown,
+    registration: Registration,
+    exchanges: Exchanges,
+    announcements: Announcements,
+    credits: Credits,
+    searches: Searches,
+    liveness: TrackerLiveness,
+    cooldowns: Cooldowns,
 }
 
 impl TrackerClient {
-    /// A conversation with `tracker`: the first REGISTER is due at once, or as soon as it is known where that is.
+    /// A conversation with `tracker`: the first REGISTER is due at once, or as soon as it is known where the tracker is.
     pub(crate) fn new(
         tracker: Option<SocketAddr>,
         node: NodeId,
@@ -144,39 +92,26 @@ impl TrackerClient {
     ) -> TrackerClient {
         TrackerClient {
             tracker,
-            node,
-            epoch,
-            cookie: Cookie::NONE,
-            link: Link::Joining,
-            tracker_epoch: None,
-            observed: None,
-            heartbeat: HEARTBEAT,
-            next_register: now,
-            exchanges: Vec::new(),
-            seat: Registration::default(),
-            owned: Announcements::default(),
-            credits: BTreeMap::new(),
-            update_at: Timestamp::NEVER,
-            updates: 0,
-            heard_at: now,
-            silent: false,
-            searches: BTreeMap::new(),
-            gates: Cooldowns {
-                cookie: Cooldown::new(COOKIE_REST),
-                rejoin: Cooldown::new(REJOIN_REST),
-                resync: Cooldown::new(RESYNC_REST),
-            },
-            recheck: false,
+            registration: Registration::new(node, epoch, now),
+            exchanges: Exchanges::default(),
+            announcements: Announcements::default(),
+            credits: Credits::new(),
+            searches: Searches::default(),
+            liveness: TrackerLiveness::new(now),
+            cooldowns: Cooldowns::default(),
         }
     }
 
     /// What is heard of the tracker.
     pub(crate) fn standing(&self) -> TrackerStanding {
-        match self.link {
-            _ if self.silent => TrackerStanding::Silent,
-            Link::Joined => TrackerStanding::Answers,
-            _ if self.tracker_epoch.is_none() => TrackerStanding::Unheard,
-            Link::Joining | Link::Leaving { .. } | Link::Left => TrackerStanding::Silent,
+        if self.liveness.is_silent() {
+            TrackerStanding::Silent
+        } else if self.registration.is_joined() {
+            TrackerStanding::Answers
+        } else if self.registration.was_ever_registered() {
+            TrackerStanding::Silent
+        } else {
+            TrackerStanding::Unheard
         }
     }
 
@@ -186,241 +121,192 @@ impl TrackerClient {
         self.standing() == TrackerStanding::Answers
     }
 
-    /// Whether EXIT was answered, or it took too long.
+    /// Whether EXIT was answered, or that took too long.
     pub(crate) fn has_left(&self) -> bool {
-        self.link == Link::Left
+        self.registration.state() == RegistrationState::Left
     }
 
     /// Talks to the tracker at this address from now on.
     pub(crate) fn use_tracker(&mut self, tracker: SocketAddr, cx: &Context<'_>) {
-        if matches!(self.link, Link::Leaving { .. } | Link::Left) {
+        if self.registration.has_ended() {
             return;
         }
         self.tracker = Some(tracker);
-        self.cookie = Cookie::NONE;
+        self.registration.set_cookie(Cookie::NONE);
         self.rejoin(cx.now);
-        self.tell_all_again();
+        self.announce_everything_again();
         // What was asked elsewhere has not been asked here.
         self.exchanges.iter_mut().for_each(|exchange| exchange.begin_again(cx.now));
     }
 
     /// Announces `entry`, or takes it back when it says so.
-    pub(crate) fn own(&mut self, entry: OwnEntry) {
-        self.owned.put(entry);
+    pub(crate) fn announce(&mut self, entry: OwnEntry) {
+        self.announcements.put(entry);
     }
 
     /// Asks `query` until it is answered.
     pub(crate) fn need(&mut self, ticket: NeedTicket, query: Query, cx: &mut Context<'_>) {
         self.forget_need(ticket);
         if let NeedTicket::Search(search) = ticket {
-            self.searches.insert(search, cx.now + SEARCH_PATIENCE);
+            self.searches.begin(search, cx.now);
         }
-        self.exchanges.push(Exchange::new(Request::Need(ticket, query), cx.now, cx.rng));
+        self.exchanges.begin(Request::Need(ticket, query), cx.now, cx.rng);
     }
 
     /// Nobody waits for `ticket`'s answer any more.
     pub(crate) fn forget_need(&mut self, ticket: NeedTicket) {
-        self.exchanges.retain(|exchange| !matches!(&exchange.request, Request::Need(of, _) if *of == ticket));
+        self.exchanges.forget(|request| matches!(request, Request::Need(of, _) if *of == ticket));
     }
 
     /// `bytes` of `content` came from `owner` and were verified.
     pub(crate) fn credit(&mut self, content: ContentId, owner: NodeId, bytes: u64, now: Timestamp) {
-        *self.credits.entry(content).or_default().entry(owner).or_default() += bytes;
-        self.update_at = self.update_at.min(now + UPDATE_PERIOD);
+        self.credits.add(content, owner, bytes, now);
     }
 
     /// The rest of the credits is reported at once.
     pub(crate) fn flush_credits(&mut self, now: Timestamp) {
-        if !self.credits.is_empty() {
-            self.update_at = now;
-        }
+        self.credits.flush(now);
     }
 
     /// Says EXIT.
     pub(crate) fn leave(&mut self, cx: &mut Context<'_>) {
-        if matches!(self.link, Link::Leaving { .. } | Link::Left) {
+        if self.registration.has_ended() {
             return;
         }
-        let known = self.link == Link::Joined;
-        self.exchanges.retain(|exchange| matches!(exchange.request, Request::Update { .. }));
-        self.link = if known { Link::Leaving { until: cx.now + LEAVE_PATIENCE } } else { Link::Left };
-        if known {
+        self.exchanges.forget(|request| !matches!(request, Request::Update { .. }));
+        if self.registration.leave(cx.now) {
             // What was received last is still reported, once.
             while !self.credits.is_empty() {
-                self.start_update(cx);
+                self.send_update(cx);
             }
-            self.exchanges.push(Exchange::new(Request::Exit, cx.now, cx.rng));
+            self.exchanges.begin(Request::Exit, cx.now, cx.rng);
         }
     }
 
     fn rejoin(&mut self, now: Timestamp) {
-        self.link = Link::Joining;
-        self.next_register = now;
-        self.exchanges.retain(|exchange| !matches!(exchange.request, Request::Register));
+        self.registration.rejoin(now);
+        self.exchanges.forget(|request| matches!(request, Request::Register));
     }
 
-    /// Everything is told from the start; OWNs on their way would be answered twice.
-    fn tell_all_again(&mut self) {
-        self.exchanges.retain(|exchange| !matches!(exchange.request, Request::Own(_)));
-        self.owned.forget_answers();
-        self.recheck = false;
+    /// Everything is announced from the start; OWNs on their way would be answered twice.
+    fn announce_everything_again(&mut self) {
+        self.exchanges.forget(|request| matches!(request, Request::Own(_)));
+        self.announcements.forget_answers();
+        self.registration.forget_recheck();
     }
 
-    /// When REGISTER is said next.
+    /// When REGISTER is sent next.
     fn register_at(&self) -> Timestamp {
-        if self.recheck && !self.owned.is_telling() {
-            self.next_register.min(self.gates.resync.opens_at())
-        } else {
-            self.next_register
-        }
+        let is_announcing = self.announcements.are_pending();
+        self.registration.register_at((!is_announcing).then(|| self.cooldowns.resync.ends_at()))
     }
 
     /// Sends what is due by `cx.now`.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
-        match self.link {
-            Link::Left => return Wait::IDLE,
-            Link::Leaving { until } if cx.now >= until => {
-                self.link = Link::Left;
+        match self.registration.state() {
+            RegistrationState::Left => return Wait::IDLE,
+            RegistrationState::Leaving { until } if cx.now >= until => {
+                self.registration.on_left();
                 return Wait::IDLE;
             }
-            Link::Leaving { .. } => {}
-            Link::Joining | Link::Joined => self.start_requests(cx),
+            RegistrationState::Leaving { .. } => {}
+            RegistrationState::Joining | RegistrationState::Joined => self.begin_requests(cx),
         }
         self.give_up_searches(cx);
         let Some(tracker) = self.tracker else {
-            let until = self.searches.values().min().copied().unwrap_or(Timestamp::NEVER);
-            return Wait { until, reason: Reason::Timeout };
+            return Wait { until: self.searches.next_timeout(), reason: Reason::Timeout };
         };
-        self.notice_silence(tracker, cx);
+        self.report_silence(tracker, cx);
         self.send_due(tracker, cx);
         self.next_timer()
     }
 
-    fn start_requests(&mut self, cx: &mut Context<'_>) {
-        let has =
-            |wanted: fn(&Request) -> bool| self.exchanges.iter().any(|exchange| wanted(&exchange.request));
-        let registering = has(|request| matches!(request, Request::Register));
-        let updating = has(|request| matches!(request, Request::Update { .. }));
-        if !registering && cx.now >= self.register_at() {
-            self.recheck = false;
-            let exchange = Exchange::new(Request::Register, cx.now, cx.rng);
-            self.seat.registers_in(exchange.conversation);
-            self.exchanges.push(exchange);
-            self.next_register = cx.now + self.heartbeat;
+    fn begin_requests(&mut self, cx: &mut Context<'_>) {
+        let is_updating = self.exchanges.is_updating();
+        if !self.exchanges.is_registering() && cx.now >= self.register_at() {
+            let conversation = self.exchanges.begin(Request::Register, cx.now, cx.rng);
+            self.registration.on_register(conversation, cx.now);
         }
-        if self.link != Link::Joined {
+        if !self.registration.is_joined() {
             return;
         }
-        let mut owns =
-            self.exchanges.iter().filter(|exchange| matches!(exchange.request, Request::Own(_))).count();
-        while owns < OWN_WINDOW
-            && let Some(entries) = self.owned.next_batch()
+        let mut owns = self.exchanges.owns();
+        while owns < MAX_OWNS
+            && let Some(entries) = self.announcements.next_batch()
         {
             owns += 1;
-            self.exchanges.push(Exchange::new(Request::Own(entries), cx.now, cx.rng));
+            self.exchanges.begin(Request::Own(entries), cx.now, cx.rng);
         }
-        if !updating && cx.now >= self.update_at {
-            self.start_update(cx);
+        if !is_updating && cx.now >= self.credits.report_at() {
+            self.send_update(cx);
         }
     }
 
-    fn start_update(&mut self, cx: &mut Context<'_>) {
-        let Some((content, mut owners)) = self.credits.pop_first() else {
-            self.update_at = Timestamp::NEVER;
-            return;
-        };
-        let mut credits = Vec::new();
-        while credits.len() < MAX_CREDITS
-            && let Some((owner, bytes)) = owners.pop_first()
-        {
-            credits.push(Credit { owner, bytes });
+    fn send_update(&mut self, cx: &mut Context<'_>) {
+        if let Some(update) = self.credits.next_report(cx.now) {
+            self.exchanges.begin(update, cx.now, cx.rng);
         }
-        if !owners.is_empty() {
-            self.credits.insert(content, owners);
-        }
-        self.update_at = if self.credits.is_empty() { Timestamp::NEVER } else { cx.now };
-        self.updates += 1;
-        let request = Request::Update { sequence: self.updates, content, credits };
-        self.exchanges.push(Exchange::new(request, cx.now, cx.rng));
     }
 
-    fn notice_silence(&mut self, tracker: SocketAddr, cx: &mut Context<'_>) {
+    fn report_silence(&mut self, tracker: SocketAddr, cx: &mut Context<'_>) {
         // Who leaves does not wait for it: what it does not hear it finds out.
-        let notices = !self.silent && !matches!(self.link, Link::Leaving { .. });
-        let Some(since) = self.unanswered_since().filter(|_| notices) else {
+        if self.registration.has_ended() {
             return;
-        };
-        let silent = cx.now.since(since);
-        if silent >= SILENT_AFTER {
-            self.silent = true;
+        }
+        if let Some(silent) = self.liveness.report_silence(self.exchanges.asked_at(), cx.now) {
             cx.out.events.push(Event::TrackerSilent { tracker, silent });
         }
     }
 
-    /// Since when something is asked and nothing answered.
-    fn unanswered_since(&self) -> Option<Timestamp> {
-        let asked = self.exchanges.iter().filter_map(|exchange| exchange.asked_at).min()?;
-        Some(asked.max(self.heard_at))
-    }
-
     fn give_up_searches(&mut self, cx: &mut Context<'_>) {
-        let due: Vec<SearchId> =
-            self.searches.iter().filter(|(_, at)| **at <= cx.now).map(|(id, _)| *id).collect();
-        for search in due {
-            self.searches.remove(&search);
+        for search in self.searches.give_up(cx.now) {
             self.forget_need(NeedTicket::Search(search));
             cx.out.events.push(Event::SearchFailed { search });
         }
     }
 
     fn send_due(&mut self, tracker: SocketAddr, cx: &mut Context<'_>) {
-        let asker = Asker { node: self.node, cookie: self.cookie };
-        let (first, most) = (cx.settings.retry_first, cx.settings.retry_most);
-        for exchange in &mut self.exchanges {
-            if waits(self.link, self.cookie, &exchange.request) || exchange.due > cx.now {
+        let (asker, epoch) = (self.registration.asker(), self.registration.epoch());
+        let (contents, digest) = self.announcements.digest();
+        let (first, max) = (cx.settings.retry_first, cx.settings.retry_most);
+        for exchange in self.exchanges.iter_mut() {
+            if is_held_back(&self.registration, &exchange.request) || exchange.due > cx.now {
                 continue;
             }
-            let (contents, digest) = self.owned.digest();
-            let message: NodeToTracker = exchange.request.message(asker, self.epoch, contents, digest);
+            let message: NodeToTracker = exchange.request.message(asker, epoch, contents, digest);
             cx.out.send(tracker, |bytes| message.encode(exchange.conversation, bytes));
-            let (first, most) = match exchange.request {
-                Request::Exit => (EXIT_RETRY, most),
-                Request::Register => (first, most.min(KNOCK)),
-                _ => (first, most),
+            let (first, max) = match exchange.request {
+                Request::Exit => (EXIT_RETRY, max),
+                Request::Register => (first, max.min(MAX_REGISTER_RETRY)),
+                _ => (first, max),
             };
-            exchange.on_sent(first, most, cx.now, cx.rng);
+            exchange.on_sent(first, max, cx.now, cx.rng);
         }
     }
 
     fn next_timer(&self) -> Wait {
-        if let Link::Leaving { until } = self.link {
+        if let RegistrationState::Leaving { until } = self.registration.state() {
             let due = self.exchanges.iter().map(|exchange| exchange.due).min().unwrap_or(until);
             return Wait { until: due.min(until), reason: Reason::ExitDeadline };
         }
-        let goes = |exchange: &&Exchange| !waits(self.link, self.cookie, &exchange.request);
-        let retry = self.exchanges.iter().filter(goes).map(|exchange| exchange.due).min();
+        let is_sent = |exchange: &&exchange::Exchange| !is_held_back(&self.registration, &exchange.request);
+        let retry = self.exchanges.iter().filter(is_sent).map(|exchange| exchange.due).min();
         let retry = Wait { until: retry.unwrap_or(Timestamp::NEVER), reason: Reason::TrackerRetry };
-        let registering = self.exchanges.iter().any(|exchange| matches!(exchange.request, Request::Register));
-        let register = if registering { Timestamp::NEVER } else { self.register_at() };
-        let updating =
-            self.exchanges.iter().any(|exchange| matches!(exchange.request, Request::Update { .. }));
-        let update = if updating || self.link != Link::Joined { Timestamp::NEVER } else { self.update_at };
-        let search = self.searches.values().min().copied().unwrap_or(Timestamp::NEVER);
-        let silence = self.unanswered_since().filter(|_| !self.silent);
-        let silence = silence.map_or(Timestamp::NEVER, |since| since + SILENT_AFTER);
+        let register = if self.exchanges.is_registering() { Timestamp::NEVER } else { self.register_at() };
+        let may_update = self.registration.is_joined() && !self.exchanges.is_updating();
+        let update = if may_update { self.credits.report_at() } else { Timestamp::NEVER };
+        let silence = self.liveness.report_at(self.exchanges.asked_at());
         retry
             .earlier(Wait { until: register, reason: Reason::Heartbeat })
             .earlier(Wait { until: update, reason: Reason::UpdateBatch })
-            .earlier(Wait { until: search, reason: Reason::Timeout })
+            .earlier(Wait { until: self.searches.next_timeout(), reason: Reason::Timeout })
             .earlier(Wait { until: silence, reason: Reason::TrackerRetry })
     }
 }
 
-/// Whether `request` would only be refused now. Who asks for owners need not be registered, only have a cookie: over a long
-/// path that is a round trip less before the first byte.
-fn waits(link: Link, cookie: Cookie, request: &Request) -> bool {
-    let is_question = matches!(request, Request::Need(..)) && cookie != Cookie::NONE;
-    link == Link::Joining && !is_question && !request.needs_no_registration()
+/// Whether the tracker would only refuse `request` now.
+fn is_held_back(registration: &Registration, request: &Request) -> bool {
+    registration.state() == RegistrationState::Joining && request.needs_registration(registration.cookie())
 }
 
 #[cfg(test)]

@@ -1,44 +1,219 @@
-//! By which conversations the tracker knows this life of the node.
-//!
-//! The tracker asks the holder of an id whether it is there in the conversation of the REGISTER that it heard last from
-//! it. A port may have been another node's before, or another life's: whoever has it now does not answer for them.
+//! Whether the tracker knows this node, and what the two know of each other.
 
-use messages::Conversation;
+use std::time::Duration;
 
-/// So many REGISTERs are remembered: a late one may have been heard last.
-const REMEMBERED: usize = 4;
+use messages::node_to_tracker::Asker;
+use messages::tracker_to_node::{Owner, Registered};
+use messages::{BootEpoch, Conversation, Cookie, Endpoint, NodeId, Timestamp};
 
-/// The conversations of the last REGISTERs.
-#[derive(Clone, Copy, Debug, Default)]
+use super::register_conversations::RegisterConversations;
+
+/// REGISTER comes this often until the tracker says how often.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(20);
+/// No tracker gets REGISTER more often than this, whatever it says.
+const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
+/// No tracker makes the node register more rarely than this.
+const MAX_HEARTBEAT: Duration = Duration::from_secs(60);
+/// Leaving takes no longer than this.
+pub(super) const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Where the node stands with its tracker.
+///
+/// ```text
+///   Joining ──REGISTERED──▶ Joined ──every heartbeat: REGISTER──▶ Joined ──EXIT──▶ Leaving ──GOODBYE, or too long──▶ Left
+///      ▲                       │ REFUSED NotRegistered, or another tracker
+///      ╰───────────────────────╯
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RegistrationState {
+    /// The tracker does not know this node yet, or no more.
+    Joining,
+    /// The tracker knows this node.
+    Joined,
+    /// EXIT is on its way, until then.
+    Leaving { until: Timestamp },
+    /// The tracker has forgotten this node, or that took too long.
+    Left,
+}
+
+/// What REGISTERED has changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RegisteredChanges {
+    /// The tracker is another life of it than before, or the first.
+    pub(super) is_new_tracker: bool,
+    /// The node was not registered before.
+    pub(super) has_joined: bool,
+}
+
+/// This node's registration at its tracker.
+#[derive(Debug)]
 pub(super) struct Registration {
-    said: [Option<Conversation>; REMEMBERED],
+    node: NodeId,
+    epoch: BootEpoch,
+    state: RegistrationState,
+    /// What the tracker gave out for this address.
+    cookie: Cookie,
+    /// Which life of the tracker answered last.
+    tracker_epoch: Option<u64>,
+    /// This node's address as the tracker sees it.
+    observed: Option<Endpoint>,
+    heartbeat: Duration,
+    next_register: Timestamp,
+    conversations: RegisterConversations,
+    /// The tables differed while this node was still announcing: it asks again when it has announced everything.
+    needs_recheck: bool,
 }
 
 impl Registration {
-    /// A REGISTER is said in this conversation.
-    pub(super) fn registers_in(&mut self, conversation: Conversation) {
-        self.said.rotate_right(1);
-        self.said[0] = Some(conversation);
+    /// Not registered yet: the first REGISTER is due at once.
+    pub(super) fn new(node: NodeId, epoch: BootEpoch, now: Timestamp) -> Registration {
+        Registration {
+            node,
+            epoch,
+            state: RegistrationState::Joining,
+            cookie: Cookie::NONE,
+            tracker_epoch: None,
+            observed: None,
+            heartbeat: HEARTBEAT,
+            next_register: now,
+            conversations: RegisterConversations::default(),
+            needs_recheck: false,
+        }
     }
 
-    /// Whether the tracker asks for this life in it.
+    pub(super) fn state(&self) -> RegistrationState {
+        self.state
+    }
+
+    pub(super) fn is_joined(&self) -> bool {
+        self.state == RegistrationState::Joined
+    }
+
+    /// Whether EXIT was sent, answered or not.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, RegistrationState::Leaving { .. } | RegistrationState::Left)
+    }
+
+    /// Whether any tracker has registered this node in this life.
+    pub(super) fn was_ever_registered(&self) -> bool {
+        self.tracker_epoch.is_some()
+    }
+
+    pub(super) fn epoch(&self) -> BootEpoch {
+        self.epoch
+    }
+
+    pub(super) fn cookie(&self) -> Cookie {
+        self.cookie
+    }
+
+    /// Who asks, for a request that is sent now.
+    pub(super) fn asker(&self) -> Asker {
+        Asker { node: self.node, cookie: self.cookie }
+    }
+
+    /// Whether `owner` is this node itself.
+    pub(super) fn is_this_node(&self, owner: &Owner) -> bool {
+        owner.node == self.node || Some(owner.endpoint) == self.observed
+    }
+
+    /// Whether the tracker means this life of the node when it asks in `conversation`.
     pub(super) fn is_asked_in(&self, conversation: Conversation) -> bool {
-        self.said.contains(&Some(conversation))
+        self.conversations.contains(conversation)
+    }
+
+    /// The cookie that the next requests carry.
+    pub(super) fn set_cookie(&mut self, cookie: Cookie) {
+        self.cookie = cookie;
+    }
+
+    /// The tracker does not know this node any more: REGISTER is due at once.
+    pub(super) fn rejoin(&mut self, now: Timestamp) {
+        self.state = RegistrationState::Joining;
+        self.next_register = now;
+    }
+
+    /// REGISTER is due by `at`.
+    pub(super) fn register_by(&mut self, at: Timestamp) {
+        self.next_register = self.next_register.min(at);
+    }
+
+    /// The tables differ while the node announces: REGISTER is due again once it has announced everything.
+    pub(super) fn recheck(&mut self) {
+        self.needs_recheck = true;
+    }
+
+    /// Everything is announced anew: there is nothing to check again.
+    pub(super) fn forget_recheck(&mut self) {
+        self.needs_recheck = false;
+    }
+
+    /// When REGISTER is due; `resync_at`: when the tracker may be asked again whether the tables agree, if nothing is being
+    /// announced.
+    pub(super) fn register_at(&self, resync_at: Option<Timestamp>) -> Timestamp {
+        match resync_at {
+            Some(at) if self.needs_recheck => self.next_register.min(at),
+            _ => self.next_register,
+        }
+    }
+
+    /// REGISTER is sent in `conversation`.
+    pub(super) fn on_register(&mut self, conversation: Conversation, now: Timestamp) {
+        self.needs_recheck = false;
+        self.conversations.remember(conversation);
+        self.next_register = now + self.heartbeat;
+    }
+
+    /// REGISTERED has arrived.
+    pub(super) fn on_registered(&mut self, registered: &Registered, now: Timestamp) -> RegisteredChanges {
+        self.cookie = registered.cookie;
+        self.observed = Some(registered.observed);
+        self.heartbeat =
+            Duration::from_millis(registered.interval_ms.into()).clamp(MIN_HEARTBEAT, MAX_HEARTBEAT);
+        self.next_register = now + self.heartbeat;
+        let last_epoch = self.tracker_epoch.replace(registered.tracker_epoch);
+        let has_joined = self.state == RegistrationState::Joining;
+        if has_joined {
+            self.state = RegistrationState::Joined;
+        }
+        RegisteredChanges { is_new_tracker: last_epoch != Some(registered.tracker_epoch), has_joined }
+    }
+
+    /// The node leaves. Whether EXIT is to be sent: who is not registered has left at once.
+    pub(super) fn leave(&mut self, now: Timestamp) -> bool {
+        let is_joined = self.is_joined();
+        self.state = if is_joined {
+            RegistrationState::Leaving { until: now + EXIT_TIMEOUT }
+        } else {
+            RegistrationState::Left
+        };
+        is_joined
+    }
+
+    /// The tracker has forgotten this node, or that takes too long.
+    pub(super) fn on_left(&mut self) {
+        self.state = RegistrationState::Left;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     #[test]
-    fn the_last_few_conversations_are_this_node_s() {
-        let mut seat = Registration::default();
-        assert!(!seat.is_asked_in(Conversation(0)));
-        for number in 0..10 {
-            seat.registers_in(Conversation(number));
+    fn no_tracker_makes_the_heartbeat_shorter_than_a_second_or_longer_than_a_minute() {
+        for (interval_ms, seconds) in [(0, 1), (1000, 1), (30_000, 30), (u32::MAX, 60)] {
+            let mut registration =
+                Registration::new(NodeId::from_bytes([1; 16]), BootEpoch(1), Timestamp::ZERO);
+            let observed = Endpoint::new(SocketAddr::from(([10, 0, 0, 1], 1)));
+            let cookie = Cookie::from_bytes([1; 16]);
+            let registered = Registered { cookie, tracker_epoch: 1, interval_ms, resync: false, observed };
+            let changes = registration.on_registered(&registered, Timestamp::ZERO);
+            assert!(changes.is_new_tracker && changes.has_joined);
+            let due = registration.register_at(None);
+            assert_eq!(due.since(Timestamp::ZERO), Duration::from_secs(seconds));
         }
-        let known: Vec<u32> = (0..10).filter(|&number| seat.is_asked_in(Conversation(number))).collect();
-        assert_eq!(known, [6, 7, 8, 9]);
     }
 }

@@ -3,6 +3,7 @@
 use messages::List;
 use messages::tracker_to_node::{ContentOwners, Listed, Owner};
 
+use super::super::registration::HEARTBEAT;
 use super::*;
 
 /// How a tracker answers.
@@ -53,19 +54,19 @@ const MAX_PER_SECOND: u64 = 60;
 fn no_tracker_makes_a_node_spin_or_wait_longer_than_a_heartbeat() {
     for (what, answers) in WORST {
         let mut fixture = Fixture::new();
-        (0..200).for_each(|id| fixture.with(|announce, _| announce.own(entry(id))));
+        (0..200).for_each(|id| fixture.with(|client, _| client.announce(entry(id))));
         let query = Query::Content(entry(1).content);
-        fixture.with(|announce, cx| announce.need(NeedTicket::Download(DownloadId(4)), query, cx));
+        fixture.with(|client, cx| client.need(NeedTicket::Download(DownloadId(4)), query, cx));
         let (began, time) = (fixture.now, Duration::from_secs(200));
         let (mut sent, mut turn, mut events) = (0, 0, 0);
         while fixture.now.since(began) < time {
-            fixture.out.clear();
-            let wait = fixture.with(|announce, cx| announce.poll(cx));
-            events += fixture.out.events.len() as u64;
-            let said: Vec<_> = fixture.out.datagrams.iter().map(|one| one.range.clone()).collect();
+            fixture.shared.out.clear();
+            let wait = fixture.with(|client, cx| client.poll(cx));
+            events += fixture.shared.out.events.len() as u64;
+            let said: Vec<_> = fixture.shared.out.datagrams.iter().map(|one| one.range.clone()).collect();
             let said: Vec<_> = said
                 .into_iter()
-                .map(|range| match Datagram::decode(&fixture.out.bytes[range]) {
+                .map(|range| match Datagram::decode(&fixture.shared.out.bytes[range]) {
                     Ok(Datagram::ToTracker(conversation, message)) => (conversation, message),
                     other => panic!("not for a tracker: {other:?}"),
                 })
@@ -85,13 +86,13 @@ fn no_tracker_makes_a_node_spin_or_wait_longer_than_a_heartbeat() {
                 fixture.answer(conversation, answer.clone());
                 fixture.answer(conversation, answer);
             }
-            events += std::mem::take(&mut fixture.out.events).len() as u64;
+            events += std::mem::take(&mut fixture.shared.out.events).len() as u64;
         }
         assert!(sent / time.as_secs() <= MAX_PER_SECOND, "{what}: {sent} datagrams");
         assert!(events <= sent + 1, "{what}: {events} events for {sent} datagrams");
         // It is honest again: all is told soon.
         let whole_by = fixture.now + Duration::from_secs(25);
-        while fixture.announce.owned.digest().0 < 200 && fixture.now < whole_by {
+        while fixture.client.announcements.digest().0 < 200 && fixture.now < whole_by {
             for (conversation, message) in fixture.said() {
                 let answer: TrackerToNode = match message {
                     NodeToTracker::Register(_) => registered(u64::MAX, false).into(),
@@ -102,10 +103,10 @@ fn no_tracker_makes_a_node_spin_or_wait_longer_than_a_heartbeat() {
                 };
                 fixture.answer(conversation, answer);
             }
-            fixture.now = fixture.with(|announce, cx| announce.poll(cx)).until;
+            fixture.now = fixture.with(|client, cx| client.poll(cx)).until;
         }
-        assert_eq!(fixture.announce.owned.digest().0, 200, "{what}: and then all is well");
-        assert!(fixture.announce.answers(), "{what}");
+        assert_eq!(fixture.client.announcements.digest().0, 200, "{what}: and then all is well");
+        assert!(fixture.client.answers(), "{what}");
     }
 }
 
@@ -118,10 +119,10 @@ fn a_tracker_that_lets_nobody_in_is_not_said_to_answer_and_why_is_told() {
             for (conversation, _) in fixture.said() {
                 fixture.answer(conversation, refused(code, [5; 16]));
             }
-            told |= fixture.out.events.contains(&Event::TrackerRefused { code });
+            told |= fixture.shared.out.events.contains(&Event::TrackerRefused { code });
             fixture.now += Duration::from_secs(5);
         }
-        assert!(told && !fixture.announce.answers(), "{code:?}");
+        assert!(told && !fixture.client.answers(), "{code:?}");
     }
 }
 
@@ -132,7 +133,7 @@ fn owner(id: u8, address: &str) -> Owner {
 
 fn owners_told(fixture: &mut Fixture, owners: &[Owner]) -> Vec<Owner> {
     let query = Query::Content(entry(1).content);
-    fixture.with(|announce, cx| announce.need(NeedTicket::Download(DownloadId(4)), query, cx));
+    fixture.with(|client, cx| client.need(NeedTicket::Download(DownloadId(4)), query, cx));
     let (conversation, _) = fixture.said_one();
     let OwnEntry { content, length, name, .. } = entry(1);
     let listed = Listed { content, length, complete: 6, partial: 0, hosts: 6, age_s: 0, name };
@@ -159,19 +160,19 @@ fn owners_that_cannot_be_are_not_believed_and_counted() {
         owner(7, "10.0.0.4:7000"),
     ];
     assert_eq!(owners_told(&mut fixture, &lies), [honest]);
-    assert_eq!(fixture.counters.unexpected, 8);
+    assert_eq!(fixture.shared.counters.unexpected, 8);
 }
 
 #[test]
 fn a_tracker_of_this_host_may_name_owners_of_this_host() {
     let mut fixture = Fixture::new();
     let local: SocketAddr = "127.0.0.1:12345".parse().expect("an address");
-    fixture.with(|announce, cx| announce.use_tracker(local, cx));
+    fixture.with(|client, cx| client.use_tracker(local, cx));
     let (conversation, _) = fixture.said_one();
     let message = registered(1, false).into();
-    fixture.with(|announce, cx| announce.handle_message(local, conversation, message, cx));
+    fixture.with(|client, cx| client.handle_message(local, conversation, message, cx));
     let query = Query::Content(entry(1).content);
-    fixture.with(|announce, cx| announce.need(NeedTicket::Download(DownloadId(4)), query, cx));
+    fixture.with(|client, cx| client.need(NeedTicket::Download(DownloadId(4)), query, cx));
     let (conversation, _) = fixture.said_one();
     let OwnEntry { content, length, name, .. } = entry(1);
     let owners = List::first_of([owner(1, "127.0.0.1:7001")]);
@@ -180,6 +181,6 @@ fn a_tracker_of_this_host_may_name_owners_of_this_host() {
         owners,
     };
     let message = Owners::Content(found).into();
-    let told = fixture.with(|announce, cx| announce.handle_message(local, conversation, message, cx));
+    let told = fixture.with(|client, cx| client.handle_message(local, conversation, message, cx));
     assert!(matches!(told, TrackerReply::Owners(_, Owners::Content(found)) if found.owners.len() == 1));
 }

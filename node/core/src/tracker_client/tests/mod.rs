@@ -2,36 +2,20 @@
 
 mod hostile;
 
-use config::NodeSettings;
-use messages::node_to_tracker::Permille;
+use messages::node_to_tracker::{Credit, Permille};
 use messages::tracker_to_node::{
     Goodbye, Owned as OwnedAnswer, RefusalCode, Refused, Registered, TrackerPing, Updated,
 };
 use messages::{Conversation, Datagram, Endpoint, Name, TrackerToNode};
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 
+use super::registration::EXIT_TIMEOUT;
 use super::*;
-use crate::buffers::Buffers;
-use crate::context::{Cookies, ReceiveBufferBudget, Routes};
-use crate::limiter::Limiter;
-use crate::output::Output;
-use crate::status::Counters;
-use crate::transport::mtud::PathMtus;
+use crate::context::Shared;
 
-/// An announcer and all that is lent to it.
+/// A tracker client and what it shares with the rest of its node.
 struct Fixture {
-    announce: TrackerClient,
-    settings: NodeSettings,
-    rng: StdRng,
-    routes: Routes,
-    buffers: Buffers,
-    cookies: Cookies,
-    path_mtus: PathMtus,
-    receive_budget: ReceiveBufferBudget,
-    limits: (Limiter, Limiter),
-    counters: Counters,
-    out: Output,
+    client: TrackerClient,
+    shared: Shared,
     now: Timestamp,
 }
 
@@ -47,49 +31,25 @@ impl Fixture {
     fn of(node: NodeId, seed: u64) -> Fixture {
         let now = Timestamp::ZERO + Duration::from_secs(1);
         Fixture {
-            announce: TrackerClient::new(Some(tracker()), node, BootEpoch(3), now),
-            settings: NodeSettings::default(),
-            rng: StdRng::seed_from_u64(seed),
-            routes: Routes::default(),
-            buffers: Buffers::new(0),
-            cookies: Cookies::default(),
-            path_mtus: PathMtus::new(0),
-            receive_budget: ReceiveBufferBudget::new(0),
-            limits: (Limiter::new(None, now), Limiter::new(None, now)),
-            counters: Counters::default(),
-            out: Output::default(),
+            client: TrackerClient::new(Some(tracker()), node, BootEpoch(3), now),
+            shared: Shared::of_test(node, seed, now),
             now,
         }
     }
 
     fn with<T>(&mut self, act: impl FnOnce(&mut TrackerClient, &mut Context<'_>) -> T) -> T {
-        let cx = &mut Context {
-            now: self.now,
-            settings: &self.settings,
-            node: NodeId::from_bytes([7; 16]),
-            rng: &mut self.rng,
-            routes: &mut self.routes,
-            buffers: &mut self.buffers,
-            cookies: &mut self.cookies,
-            path_mtus: &mut self.path_mtus,
-            receive_budget: &mut self.receive_budget,
-            download_limit: &mut self.limits.0,
-            upload_limit: &mut self.limits.1,
-            counters: &mut self.counters,
-            out: &mut self.out,
-        };
-        act(&mut self.announce, cx)
+        act(&mut self.client, &mut self.shared.context(self.now))
     }
 
     /// What is said when it is polled now.
     fn said(&mut self) -> Vec<(Conversation, NodeToTracker)> {
-        self.out.clear();
-        self.with(|announce, cx| announce.poll(cx));
-        let decode = |range: std::ops::Range<usize>| match Datagram::decode(&self.out.bytes[range]) {
+        self.shared.out.clear();
+        self.with(|client, cx| client.poll(cx));
+        let decode = |range: std::ops::Range<usize>| match Datagram::decode(&self.shared.out.bytes[range]) {
             Ok(Datagram::ToTracker(conversation, message)) => (conversation, message),
             other => panic!("not for a tracker: {other:?}"),
         };
-        self.out.datagrams.iter().map(|datagram| decode(datagram.range.clone())).collect()
+        self.shared.out.datagrams.iter().map(|datagram| decode(datagram.range.clone())).collect()
     }
 
     fn said_one(&mut self) -> (Conversation, NodeToTracker) {
@@ -100,7 +60,7 @@ impl Fixture {
 
     fn answer(&mut self, conversation: Conversation, message: impl Into<TrackerToNode>) -> TrackerReply {
         let message = message.into();
-        self.with(|announce, cx| announce.handle_message(tracker(), conversation, message, cx))
+        self.with(|client, cx| client.handle_message(tracker(), conversation, message, cx))
     }
 
     fn wait(&mut self, time: Duration) {
@@ -140,13 +100,13 @@ fn an_unanswered_register_is_repeated_ever_more_rarely_and_never_later_than_the_
     let mut sent_at = Vec::new();
     while sent_at.len() < 12 {
         sent_at.extend(fixture.said().iter().map(|_| fixture.now));
-        let wait = fixture.with(|announce, cx| announce.poll(cx));
+        let wait = fixture.with(|client, cx| client.poll(cx));
         assert!(wait.until > fixture.now && wait.until < Timestamp::NEVER, "{wait:?}");
         fixture.now = wait.until;
     }
     let gaps: Vec<Duration> = sent_at.windows(2).map(|pair| pair[1].since(pair[0])).collect();
-    assert!(gaps.iter().all(|gap| *gap <= KNOCK), "{gaps:?}");
-    assert!(*gaps.iter().max().expect("gaps") >= KNOCK * 4 / 5, "{gaps:?}");
+    assert!(gaps.iter().all(|gap| *gap <= MAX_REGISTER_RETRY), "{gaps:?}");
+    assert!(*gaps.iter().max().expect("gaps") >= MAX_REGISTER_RETRY * 4 / 5, "{gaps:?}");
 }
 
 #[test]
@@ -171,7 +131,7 @@ fn the_same_refused_cookie_does_not_start_a_storm() {
 #[test]
 fn what_is_owned_is_told_after_joining_and_once() {
     let mut fixture = Fixture::new();
-    fixture.with(|announce, _| announce.own(entry(1)));
+    fixture.with(|client, _| client.announce(entry(1)));
     let (conversation, _) = fixture.said_one();
     fixture.answer(conversation, registered(1, false));
     let (conversation, message) = fixture.said_one();
@@ -185,7 +145,7 @@ fn what_is_owned_is_told_after_joining_and_once() {
 #[test]
 fn a_tracker_that_has_forgotten_is_told_everything_again() {
     let mut fixture = Fixture::joined();
-    fixture.with(|announce, _| announce.own(entry(1)));
+    fixture.with(|client, _| client.announce(entry(1)));
     let (conversation, _) = fixture.said_one();
     fixture.answer(conversation, OwnedAnswer { accepted: 1 });
     fixture.wait(Duration::from_secs(20));
@@ -199,7 +159,7 @@ fn a_tracker_that_has_forgotten_is_told_everything_again() {
 fn a_restarted_tracker_that_does_not_know_us_is_joined_again() {
     let mut fixture = Fixture::joined();
     let query = Query::Content(entry(1).content);
-    fixture.with(|announce, cx| announce.need(NeedTicket::Download(DownloadId(4)), query, cx));
+    fixture.with(|client, cx| client.need(NeedTicket::Download(DownloadId(4)), query, cx));
     let (need, _) = fixture.said_one();
     fixture.answer(need, refused(RefusalCode::NotRegistered, [0; 16]));
     let (conversation, message) = fixture.said_one();
@@ -219,9 +179,9 @@ fn credits_are_gathered_and_reported_once_each() {
     let mut fixture = Fixture::joined();
     let (content, owner) = (entry(1).content, NodeId::from_bytes([8; 16]));
     let now = fixture.now;
-    fixture.with(|announce, _| {
-        announce.credit(content, owner, 10, now);
-        announce.credit(content, owner, 20, now);
+    fixture.with(|client, _| {
+        client.credit(content, owner, 10, now);
+        client.credit(content, owner, 20, now);
     });
     assert_eq!(fixture.said(), []);
     fixture.wait(Duration::from_secs(1));
@@ -236,19 +196,19 @@ fn credits_are_gathered_and_reported_once_each() {
 #[test]
 fn leaving_is_said_until_it_is_answered_and_takes_a_second_at_most() {
     let mut fixture = Fixture::joined();
-    fixture.with(|announce, cx| announce.leave(cx));
+    fixture.with(|client, cx| client.leave(cx));
     let (conversation, message) = fixture.said_one();
     assert!(matches!(message, NodeToTracker::Exit(_)));
-    assert!(!fixture.announce.has_left());
+    assert!(!fixture.client.has_left());
     fixture.answer(conversation, Goodbye);
-    assert!(fixture.announce.has_left());
+    assert!(fixture.client.has_left());
 
     let mut unanswered = Fixture::joined();
-    unanswered.with(|announce, cx| announce.leave(cx));
+    unanswered.with(|client, cx| client.leave(cx));
     unanswered.said();
-    unanswered.wait(LEAVE_PATIENCE);
+    unanswered.wait(EXIT_TIMEOUT);
     unanswered.said();
-    assert!(unanswered.announce.has_left());
+    assert!(unanswered.client.has_left());
 }
 
 #[test]
@@ -258,7 +218,7 @@ fn a_tracker_that_was_not_asked_is_not_silent() {
     assert_eq!(fixture.said().len(), 1);
     fixture.wait(Duration::from_secs(1));
     fixture.said();
-    assert!(fixture.announce.answers());
+    assert!(fixture.client.answers());
 }
 
 #[test]
@@ -267,11 +227,10 @@ fn strangers_are_not_heard() {
     let (conversation, _) = fixture.said_one();
     let stranger = SocketAddr::from(([10, 0, 0, 66], 12345));
     let message = TrackerToNode::from(registered(1, false));
-    fixture.with(|announce, cx| announce.handle_message(stranger, conversation, message.clone(), cx));
-    fixture
-        .with(|announce, cx| announce.handle_message(tracker(), Conversation(!conversation.0), message, cx));
-    assert_eq!(fixture.counters.unexpected, 2);
-    assert!(!fixture.announce.answers());
+    fixture.with(|client, cx| client.handle_message(stranger, conversation, message.clone(), cx));
+    fixture.with(|client, cx| client.handle_message(tracker(), Conversation(!conversation.0), message, cx));
+    assert_eq!(fixture.shared.counters.unexpected, 2);
+    assert!(!fixture.client.answers());
 }
 
 #[test]
@@ -280,10 +239,10 @@ fn a_tracker_s_ping_is_answered_in_the_conversation_of_a_register() {
     let (conversation, _) = fixture.said_one();
     fixture.answer(conversation, registered(1, false));
     for (asked_in, answers) in [(conversation, 1), (Conversation(conversation.0 ^ 1), 0)] {
-        fixture.out.clear();
+        fixture.shared.out.clear();
         fixture.answer(asked_in, TrackerPing { nonce: 5 });
         assert_eq!(
-            fixture.out.datagrams.len(),
+            fixture.shared.out.datagrams.len(),
             answers,
             "it answers for itself, and for nobody who was here before"
         );
@@ -297,7 +256,7 @@ fn a_node_that_is_put_off_asks_again_when_the_time_is_over_and_says_nothing_of_i
     let (conversation, _) = fixture.said_one();
     let in_use = |millis| Refused { retry_after_ms: millis, ..refused(RefusalCode::IdInUse, [0; 16]) };
     fixture.answer(conversation, in_use(1000));
-    assert_eq!(fixture.out.events, []);
+    assert_eq!(fixture.shared.out.events, []);
     fixture.wait(Duration::from_millis(999));
     assert_eq!(fixture.said(), []);
     fixture.wait(Duration::from_millis(1));
@@ -305,11 +264,11 @@ fn a_node_that_is_put_off_asks_again_when_the_time_is_over_and_says_nothing_of_i
     assert!(matches!(message, NodeToTracker::Register(_)), "{message:?}");
     // The old place has answered.
     fixture.answer(conversation, in_use(18_000));
-    assert_eq!(fixture.out.events, [Event::TrackerRefused { code: RefusalCode::IdInUse }]);
+    assert_eq!(fixture.shared.out.events, [Event::TrackerRefused { code: RefusalCode::IdInUse }]);
     fixture.wait(Duration::from_secs(18));
     let (conversation, _) = fixture.said_one();
     fixture.answer(conversation, registered(1, false));
-    assert!(fixture.announce.answers());
+    assert!(fixture.client.answers());
 }
 
 #[test]
@@ -319,11 +278,16 @@ fn a_silent_tracker_is_said_to_be_silent_once() {
     for _ in 0..200 {
         fixture.wait(Duration::from_millis(500));
         fixture.said();
-        silent +=
-            fixture.out.events.iter().filter(|event| matches!(event, Event::TrackerSilent { .. })).count();
+        silent += fixture
+            .shared
+            .out
+            .events
+            .iter()
+            .filter(|event| matches!(event, Event::TrackerSilent { .. }))
+            .count();
     }
     assert_eq!(silent, 1);
-    assert!(!fixture.announce.answers());
+    assert!(!fixture.client.answers());
 }
 
 #[test]
@@ -331,75 +295,79 @@ fn a_tracker_that_is_silent_while_the_node_leaves_is_no_news() {
     let mut fixture = Fixture::joined();
     // Something is asked just before, and the goodbye just before that would be told.
     let query = Query::Content(entry(1).content);
-    fixture.with(|announce, cx| announce.need(NeedTicket::Download(DownloadId(4)), query, cx));
+    fixture.with(|client, cx| client.need(NeedTicket::Download(DownloadId(4)), query, cx));
     fixture.said();
     for _ in 0..9 {
         fixture.wait(Duration::from_millis(500));
         fixture.said();
     }
-    fixture.out.clear();
-    fixture.with(|announce, cx| announce.leave(cx));
+    fixture.shared.out.clear();
+    fixture.with(|client, cx| client.leave(cx));
     for _ in 0..4 {
         fixture.wait(Duration::from_millis(300));
         fixture.said();
-        assert_eq!(fixture.out.events, []);
+        assert_eq!(fixture.shared.out.events, []);
     }
 }
 
 #[test]
 fn a_node_that_does_not_know_where_its_tracker_is_says_nothing_until_it_is_told() {
     let mut fixture = Fixture::new();
-    fixture.announce = TrackerClient::new(None, NodeId::from_bytes([7; 16]), BootEpoch(3), fixture.now);
+    fixture.client = TrackerClient::new(None, NodeId::from_bytes([7; 16]), BootEpoch(3), fixture.now);
     let query = Query::Content(entry(1).content);
-    fixture.with(|announce, cx| {
-        announce.own(entry(1));
-        announce.need(NeedTicket::Search(SearchId(1)), query.clone(), cx);
-        announce.need(NeedTicket::Download(DownloadId(4)), query, cx);
+    fixture.with(|client, cx| {
+        client.announce(entry(1));
+        client.need(NeedTicket::Search(SearchId(1)), query.clone(), cx);
+        client.need(NeedTicket::Download(DownloadId(4)), query, cx);
     });
     for _ in 0..100 {
         assert_eq!(fixture.said(), []);
         let failed = Event::SearchFailed { search: SearchId(1) };
-        assert!(fixture.out.events.iter().all(|event| *event == failed), "{:?}", fixture.out.events);
+        assert!(
+            fixture.shared.out.events.iter().all(|event| *event == failed),
+            "{:?}",
+            fixture.shared.out.events
+        );
         fixture.wait(Duration::from_secs(1));
     }
-    let wait = fixture.with(|announce, cx| announce.poll(cx));
+    let wait = fixture.with(|client, cx| client.poll(cx));
     assert_eq!(wait.until, Timestamp::NEVER, "nothing is due for one who cannot be asked");
-    fixture.with(|announce, cx| announce.use_tracker(tracker(), cx));
+    fixture.with(|client, cx| client.use_tracker(tracker(), cx));
     let (conversation, message) = fixture.said_one();
     assert!(matches!(message, NodeToTracker::Register(_)));
     fixture.answer(conversation, registered(1, false));
     let said: Vec<NodeToTracker> = fixture.said().into_iter().map(|(_, message)| message).collect();
     assert!(matches!(said.as_slice(), [NodeToTracker::Need(_), NodeToTracker::Own(_)]), "{said:?}");
-    assert!(fixture.announce.answers());
+    assert!(fixture.client.answers());
 }
 
 #[test]
 fn who_leaves_without_ever_having_known_its_tracker_has_left_at_once() {
     let mut fixture = Fixture::new();
-    fixture.announce = TrackerClient::new(None, NodeId::from_bytes([7; 16]), BootEpoch(3), fixture.now);
+    fixture.client = TrackerClient::new(None, NodeId::from_bytes([7; 16]), BootEpoch(3), fixture.now);
     fixture.said();
-    fixture.with(|announce, cx| announce.leave(cx));
-    assert!(fixture.announce.has_left());
+    fixture.with(|client, cx| client.leave(cx));
+    assert!(fixture.client.has_left());
 }
 
 #[test]
 fn what_a_silent_tracker_was_asked_is_asked_at_once_where_it_has_moved_to() {
     let mut fixture = Fixture::joined();
     let query = Query::Content(entry(1).content);
-    fixture.with(|announce, cx| announce.need(NeedTicket::Download(DownloadId(4)), query, cx));
-    while fixture.announce.answers() {
+    fixture.with(|client, cx| client.need(NeedTicket::Download(DownloadId(4)), query, cx));
+    while fixture.client.answers() {
         fixture.said();
         fixture.wait(Duration::from_millis(500));
     }
     let moved = SocketAddr::from(([10, 0, 0, 7], 12345));
-    fixture.with(|announce, cx| announce.use_tracker(moved, cx));
+    fixture.with(|client, cx| client.use_tracker(moved, cx));
     let (conversation, message) = fixture.said_one();
     assert!(matches!(message, NodeToTracker::Register(_)));
-    assert_eq!(fixture.out.datagrams[0].to, moved);
+    assert_eq!(fixture.shared.out.datagrams[0].to, moved);
     let answer = TrackerToNode::from(registered(1, false));
-    fixture.with(|announce, cx| announce.handle_message(tracker(), conversation, answer.clone(), cx));
-    assert!(!fixture.announce.answers(), "it is not there any more");
-    fixture.with(|announce, cx| announce.handle_message(moved, conversation, answer, cx));
-    assert!(fixture.announce.answers());
+    fixture.with(|client, cx| client.handle_message(tracker(), conversation, answer.clone(), cx));
+    assert!(!fixture.client.answers(), "it is not there any more");
+    fixture.with(|client, cx| client.handle_message(moved, conversation, answer, cx));
+    assert!(fixture.client.answers());
     assert!(matches!(fixture.said_one().1, NodeToTracker::Need(_)));
 }

@@ -1,0 +1,70 @@
+//! Bytes that this node has received and verified, by owner, until UPDATE reports them to the tracker.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use messages::limits::MAX_CREDITS;
+use messages::node_to_tracker::Credit;
+use messages::{ContentId, NodeId, Timestamp};
+
+use super::exchange::Request;
+
+/// Received bytes are gathered for this long before they are reported.
+const REPORT_PERIOD: Duration = Duration::from_secs(1);
+
+/// What is to be reported.
+#[derive(Debug)]
+pub(super) struct Credits {
+    by_content: BTreeMap<ContentId, BTreeMap<NodeId, u64>>,
+    report_at: Timestamp,
+    /// UPDATEs so far.
+    sequence: u32,
+}
+
+impl Credits {
+    pub(super) fn new() -> Credits {
+        Credits { by_content: BTreeMap::new(), report_at: Timestamp::NEVER, sequence: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_content.is_empty()
+    }
+
+    /// When the next UPDATE is due.
+    pub(super) fn report_at(&self) -> Timestamp {
+        self.report_at
+    }
+
+    /// `bytes` of `content` came from `owner`.
+    pub(super) fn add(&mut self, content: ContentId, owner: NodeId, bytes: u64, now: Timestamp) {
+        *self.by_content.entry(content).or_default().entry(owner).or_default() += bytes;
+        self.report_at = self.report_at.min(now + REPORT_PERIOD);
+    }
+
+    /// What is there is due now.
+    pub(super) fn flush(&mut self, now: Timestamp) {
+        if !self.is_empty() {
+            self.report_at = now;
+        }
+    }
+
+    /// The next UPDATE, if there is anything to report: one content's credits, as many as fit.
+    pub(super) fn next_report(&mut self, now: Timestamp) -> Option<Request> {
+        let Some((content, mut owners)) = self.by_content.pop_first() else {
+            self.report_at = Timestamp::NEVER;
+            return None;
+        };
+        let mut credits = Vec::new();
+        while credits.len() < MAX_CREDITS
+            && let Some((owner, bytes)) = owners.pop_first()
+        {
+            credits.push(Credit { owner, bytes });
+        }
+        if !owners.is_empty() {
+            self.by_content.insert(content, owners);
+        }
+        self.report_at = if self.is_empty() { Timestamp::NEVER } else { now };
+        self.sequence += 1;
+        Some(Request::Update { sequence: self.sequence, content, credits })
+    }
+}
