@@ -15,6 +15,8 @@ pub(crate) struct Buffers {
     next: u32,
     /// Whether somebody asked in vain since a buffer came back last.
     wanted: bool,
+    /// Whether somebody has asked in vain since the demand was looked at last.
+    is_newly_wanted: bool,
     /// Whether one has come back that somebody had asked for in vain.
     freed: bool,
 }
@@ -22,7 +24,15 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// A pool of `budget` bytes.
     pub(crate) fn new(budget: u64) -> Buffers {
-        Buffers { budget, used: 0, lent: BTreeMap::new(), next: 0, wanted: false, freed: false }
+        Buffers {
+            budget,
+            used: 0,
+            lent: BTreeMap::new(),
+            next: 0,
+            wanted: false,
+            is_newly_wanted: false,
+            freed: false,
+        }
     }
 
     /// A buffer of `length` bytes, or `None` while the budget is used up.
@@ -41,6 +51,7 @@ impl Buffers {
     /// Whether [`Buffers::lend`] would lend.
     pub(crate) fn has_room(&mut self, length: u32) -> bool {
         let room = self.used + u64::from(length) <= self.budget || self.lent.is_empty();
+        self.is_newly_wanted |= !room && !self.wanted;
         self.wanted |= !room;
         room
     }
@@ -48,6 +59,11 @@ impl Buffers {
     /// Whether somebody was refused a buffer, and none has come back since.
     pub(crate) fn are_wanted(&self) -> bool {
         self.wanted
+    }
+
+    /// Whether buffers are wanted that were not when this was asked last, once.
+    pub(crate) fn take_newly_wanted(&mut self) -> bool {
+        std::mem::take(&mut self.is_newly_wanted)
     }
 
     /// Whether a buffer has come back that somebody had asked for in vain, once.

@@ -11,17 +11,16 @@ mod event;
 mod ids;
 mod inquiry;
 mod limiter;
+mod local_content;
 mod meter;
 mod node;
 mod output;
+mod query;
+mod runs;
+mod status;
 mod tracker_client;
 mod transport;
 mod upload;
-
-mod query;
-
-mod runs;
-mod status;
 mod waiting;
 
 pub use account::{Account, Giver};

@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) receive_budget: ReceiveBufferBudget,
     pub(crate) download_limit: Limiter,
     pub(crate) upload_limit: Limiter,
+    /// Whether the limits have changed since the downloads had their turns last.
+    has_new_limits: bool,
     pub(crate) counters: Counters,
     /// What was produced since the last poll.
     pub(crate) out: Output,
@@ -59,6 +61,7 @@ impl Shared {
             receive_budget: ReceiveBufferBudget::new(receive_buffer),
             download_limit: Limiter::new(settings.download.limit.rate().map(NonZeroU64::get), now),
             upload_limit: Limiter::new(settings.upload.limit.rate().map(NonZeroU64::get), now),
+            has_new_limits: false,
             counters: Counters::default(),
             out: Output::default(),
             settings,
@@ -69,6 +72,29 @@ impl Shared {
     #[cfg(test)]
     pub(crate) fn of_test(node: NodeId, seed: u64, now: Timestamp) -> Shared {
         Shared::new(NodeSettings::default(), node, seed, 0, now)
+    }
+
+    /// Limits uploads and downloads to so many bytes a second from now on; `None`: not at all.
+    pub(crate) fn set_limits(&mut self, upload: Option<u64>, download: Option<u64>, now: Timestamp) {
+        self.upload_limit.change(upload, now);
+        self.download_limit.change(download, now);
+        self.has_new_limits = true;
+    }
+
+    /// The downloads have their turns now, with `outstanding` bytes on local paths. Returns whether something that one of them
+    /// may wait for has changed since their last turns: a buffer came free, the receive buffer has space, the limits are others.
+    pub(crate) fn begin_turn(&mut self, outstanding: u32) -> bool {
+        self.receive_budget.set_used(outstanding);
+        // Whoever has buffers that are wanted by now sees that in the turn.
+        self.buffers.take_newly_wanted();
+        let has_new_limits = std::mem::take(&mut self.has_new_limits);
+        self.buffers.take_freed() | self.receive_budget.end_shortage() | has_new_limits
+    }
+
+    /// The downloads have had their turns. Returns whether one of them has to have another: a buffer came free after it wanted
+    /// one, or buffers that it has are wanted now.
+    pub(crate) fn end_turn(&mut self) -> bool {
+        self.buffers.take_newly_wanted() | self.buffers.take_freed()
     }
 
     /// Lends it for one call at `now`.

@@ -52,6 +52,7 @@ use crate::context::{Context, Gives};
 use crate::disk::DiskRequest;
 use crate::event::{Event, Failure, SessionEnd};
 use crate::ids::{DownloadId, SessionKey, ShareId};
+use crate::local_content::LocalContent;
 use crate::meter::Meter;
 use crate::query::may_still_come;
 use crate::status::{DownloadStatus, Holders};
@@ -101,19 +102,10 @@ enum Describing {
     Checking(SessionKey),
 }
 
-/// A content that is complete here, and how to serve it.
-#[derive(Debug)]
-pub(crate) struct Completed {
-    pub(crate) share: ShareId,
-    pub(crate) content: ContentId,
-    pub(crate) name: Name,
-    pub(crate) manifest: Arc<Manifest>,
-}
-
 /// A content that is being fetched here now, and can be served as far as it is here.
 #[derive(Debug)]
 pub(crate) struct PartialReady {
-    pub(crate) content: Completed,
+    pub(crate) content: LocalContent,
     /// Pieces that were here before.
     pub(crate) have: Vec<Range<u32>>,
 }
@@ -172,7 +164,7 @@ pub(crate) struct Download {
     reported: Option<Waiting>,
     /// What it waited for and what was in vain, for the log.
     accounting: Accounting,
-    completed: Option<Completed>,
+    completed: Option<LocalContent>,
     partial_ready: Option<PartialReady>,
     ready_set: ReadySet,
     /// What is asked of two, the oldest first.
@@ -229,7 +221,7 @@ impl Download {
     }
 
     /// What is complete here now, once.
-    pub(crate) fn take_completed(&mut self) -> Option<Completed> {
+    pub(crate) fn take_completed(&mut self) -> Option<LocalContent> {
         self.completed.take()
     }
 

@@ -10,13 +10,14 @@ use super::manifest_fetch::ManifestSources;
 use super::pieces::Pieces;
 use super::session::Session;
 use super::trust::Penalty;
-use super::{Completed, Describing, Download, PartialReady, Phase};
+use super::{Describing, Download, PartialReady, Phase};
 use crate::command::Destination;
 use crate::context::Context;
 use crate::disk::{DiskError, DiskErrorKind, DiskRequest, FinishError, Opened, StoreError};
 use crate::event::{Event, Failure, SessionEnd, Share, Summary};
 use crate::ids::BufferId;
 use crate::ids::SessionKey;
+use crate::local_content::LocalContent;
 
 impl Download {
     pub(super) fn check_manifest_if_complete(&mut self, cx: &mut Context<'_>) {
@@ -103,7 +104,7 @@ impl Download {
                 if let (Some(content), Some(name)) = (self.content, self.name.clone()) {
                     let (share, manifest, have) = (self.share, manifest.clone(), have.clone());
                     self.partial_ready =
-                        Some(PartialReady { content: Completed { share, content, name, manifest }, have });
+                        Some(PartialReady { content: LocalContent { share, content, name, manifest }, have });
                 }
                 self.need.on_begun(cx.now);
                 let fetch = Pieces::new(self.id, manifest, &have);
@@ -308,7 +309,7 @@ impl Download {
             let length = manifest.layout().length();
             let summary = Summary { content, length, took, shares, already_there };
             cx.out.events.push(Event::DownloadDone { download: self.id, path, summary });
-            self.completed = Some(Completed { share: self.share, content, name, manifest });
+            self.completed = Some(LocalContent { share: self.share, content, name, manifest });
         }
         self.phase = Phase::Over;
     }

@@ -1,13 +1,13 @@
-//! The whole core: routes inputs to the parts and drains their outputs. The parts never see each other; what they
-//! share, [`Context`] lends them.
+//! The whole core: routes inputs to the parts and drains their outputs. The parts never see each other; what they share the
+//! node lends them for one call (`context`).
 
+mod downloads;
 mod poll;
 mod sharing;
 mod status;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use config::NodeSettings;
 use messages::node_to_node::Operation;
@@ -17,20 +17,19 @@ use messages::{
     BootEpoch, ChunkHeader, Conversation, CookieJar, Datagram, Endpoint, NodeId, NodeToNode, Timestamp,
 };
 
-use crate::command::{Command, DownloadOrder};
+use crate::command::Command;
 use crate::context::{Route, Shared};
 use crate::disk::{DiskRequest, DiskResult};
 use crate::download::Download;
 use crate::event::Event;
 use crate::ids::{DownloadId, SearchId, ShareId};
+use crate::local_content::LocalContent;
 use crate::output::Placement;
 use crate::status::Counters;
 use crate::tracker_client::{NeedTicket, TrackerClient, TrackerReply};
 use crate::upload::{PeerSeen, Uploads};
-use sharing::{DuplicateFile, Hashing, PartialShare};
-
-/// Numbers that the core gives to files that it downloads start here; those of commands stay below.
-const FIRST_OWN_SHARE: u32 = 1 << 31;
+use downloads::Downloads;
+use sharing::{HashingFile, PartialShare};
 
 /// Who this node is, in this life.
 #[derive(Clone, Debug)]
@@ -39,30 +38,27 @@ pub struct Identity {
     pub node: NodeId,
     /// Which life of it.
     pub epoch: BootEpoch,
-    /// Keys the cookies that this node hands out: 32 bytes that nobody else knows.
+    /// 32 bytes that nobody else knows: they key the cookies that this node hands out.
     pub secret: [u8; 32],
-    /// Seeds all chance.
+    /// The seed of all chance in the core.
     pub seed: u64,
 }
 
 /// One node: owns, serves and downloads contents.
 #[derive(Debug)]
 pub struct Node {
-    node: NodeId,
     tracker_client: TrackerClient,
     uploads: Uploads,
-    downloads: BTreeMap<DownloadId, Download>,
-    /// Where they will be, as far as that is known, and whose place it is.
-    targets: BTreeMap<PathBuf, DownloadId>,
-    hashing: BTreeMap<ShareId, Hashing>,
-    /// Second files with contents that are served from a first one.
-    spares: BTreeMap<ShareId, DuplicateFile>,
-    /// Contents that are served while they are fetched, and what the tracker was told of how much of each is here.
-    growing: BTreeMap<ShareId, PartialShare>,
-    next_share: u32,
-    left: bool,
-    /// Which download asked first last time.
-    turn: DownloadId,
+    downloads: Downloads,
+    /// Files that are hashed to be shared.
+    hashing: BTreeMap<ShareId, HashingFile>,
+    /// Second files with contents that are served from a first one: they take over when that is withdrawn.
+    duplicates: BTreeMap<ShareId, LocalContent>,
+    /// Contents that are served while they are fetched.
+    partial: BTreeMap<ShareId, PartialShare>,
+    /// Whether [`Event::Left`] was said.
+    has_left: bool,
+    /// What the parts share.
     shared: Shared,
 }
 
@@ -78,17 +74,13 @@ impl Node {
         now: Timestamp,
     ) -> Node {
         Node {
-            node: identity.node,
             tracker_client: TrackerClient::new(tracker.map(canonical), identity.node, identity.epoch, now),
             uploads: Uploads::new(CookieJar::new(identity.secret)),
-            downloads: BTreeMap::new(),
-            targets: BTreeMap::new(),
+            downloads: Downloads::new(),
             hashing: BTreeMap::new(),
-            spares: BTreeMap::new(),
-            growing: BTreeMap::new(),
-            next_share: FIRST_OWN_SHARE,
-            left: false,
-            turn: DownloadId(0),
+            duplicates: BTreeMap::new(),
+            partial: BTreeMap::new(),
+            has_left: false,
             shared: Shared::new(settings, identity.node, identity.seed, receive_buffer, now),
         }
     }
@@ -104,13 +96,9 @@ impl Node {
         match Datagram::decode(datagram) {
             Ok(Datagram::Peer(conversation, message)) => self.handle_peer(from, conversation, &message, now),
             Ok(Datagram::FromTracker(conversation, message)) => {
-                let told = self.tracker_client.handle_message(
-                    from,
-                    conversation,
-                    message,
-                    &mut self.shared.context(now),
-                );
-                self.on_told(told, now);
+                let cx = &mut self.shared.context(now);
+                let reply = self.tracker_client.handle_message(from, conversation, message, cx);
+                self.on_tracker_reply(reply, now);
             }
             Ok(Datagram::ToTracker(..) | Datagram::Chunk(..)) => self.shared.counters.unexpected += 1,
             Err(_) => self.shared.counters.undecodable += 1,
@@ -131,7 +119,7 @@ impl Node {
             return None;
         };
         let Some(download) =
-            self.downloads.get_mut(&id).filter(|download| download.is_from(key, canonical(from)))
+            self.downloads.get_mut(id).filter(|download| download.is_from(key, canonical(from)))
         else {
             self.shared.counters.unexpected += 1;
             return None;
@@ -161,7 +149,7 @@ impl Node {
                 self.uploads.handle_message(from, conversation, message, cx);
                 self.introduce(now);
             }
-            Some(Route::Download(id, key)) => match self.downloads.get_mut(&id) {
+            Some(Route::Download(id, key)) => match self.downloads.get_mut(id) {
                 Some(download) if download.is_from(key, from) => download.handle_message(key, message, cx),
                 _ => cx.counters.unexpected += 1,
             },
@@ -169,7 +157,7 @@ impl Node {
                 NodeToNode::Control(control) if control.operation == Operation::Gone => {
                     let forgotten =
                         |download: &mut Download| download.handle_forgotten(from, conversation, cx);
-                    if !self.downloads.values_mut().any(forgotten) {
+                    if !self.downloads.iter_mut().any(forgotten) {
                         cx.counters.unexpected += 1;
                     }
                 }
@@ -182,33 +170,16 @@ impl Node {
     /// Those who fetch from this node what it fetches itself may give it what they have.
     fn introduce(&mut self, now: Timestamp) {
         while let Some(PeerSeen { content, node, peer }) = self.uploads.take_met() {
-            let same = self.downloads.values_mut().find(|download| download.content() == Some(content));
-            if let Some(download) = same {
+            if let Some(download) = self.downloads.of_mut(content) {
                 download.meet(node, peer, now);
             }
         }
     }
 
-    fn on_told(&mut self, told: TrackerReply, now: Timestamp) {
-        match told {
+    fn on_tracker_reply(&mut self, reply: TrackerReply, now: Timestamp) {
+        match reply {
             TrackerReply::Nothing => {}
-            TrackerReply::Owners(NeedTicket::Download(id), owners) => {
-                if let Some(download) = self.downloads.get_mut(&id) {
-                    let cx = &mut self.shared.context(now);
-                    let was_known = download.is_identified();
-                    download.handle_owners(&owners, cx);
-                    if !was_known && !self.claim_target(id, now) {
-                        return;
-                    }
-                    let cx = &mut self.shared.context(now);
-                    let Some(download) = self.downloads.get_mut(&id) else { return };
-                    if let Some(manifest) =
-                        download.content().and_then(|content| self.uploads.manifest_of(content))
-                    {
-                        download.use_manifest(manifest, cx);
-                    }
-                }
-            }
+            TrackerReply::Owners(NeedTicket::Download(id), owners) => self.on_owners(id, &owners, now),
             TrackerReply::Owners(NeedTicket::Search(search), owners) => self.on_found(search, owners),
             TrackerReply::Announced(contents) => {
                 for content in contents {
@@ -217,6 +188,23 @@ impl Node {
                     }
                 }
             }
+        }
+    }
+
+    /// The tracker has named owners for the download `id`, which may be over by now.
+    fn on_owners(&mut self, id: DownloadId, owners: &Owners, now: Timestamp) {
+        let cx = &mut self.shared.context(now);
+        let Some(download) = self.downloads.get_mut(id) else {
+            return;
+        };
+        let was_identified = download.is_identified();
+        download.handle_owners(owners, cx);
+        if !was_identified && !self.downloads.claim_target(id, cx) {
+            return;
+        }
+        let download = self.downloads.get_mut(id).expect("claiming a target removes no download");
+        if let Some(manifest) = download.content().and_then(|content| self.uploads.manifest_of(content)) {
+            download.use_manifest(manifest, cx);
         }
     }
 
@@ -249,13 +237,13 @@ impl Node {
             DiskResult::ShareChanged { share, error } => self.withdraw(share, Some(error), now),
             DiskResult::ManifestChecked { download, buffer, result } => {
                 let cx = &mut self.shared.context(now);
-                match self.downloads.get_mut(&download) {
+                match self.downloads.get_mut(download) {
                     Some(download) => download.handle_manifest(buffer, result, cx),
                     None => cx.buffers.give_back(buffer, cx.out),
                 }
             }
             DiskResult::Opened { download, result } => {
-                if let Some(download) = self.downloads.get_mut(&download) {
+                if let Some(download) = self.downloads.get_mut(download) {
                     download.handle_opened(result, &mut self.shared.context(now));
                     if let Some(begun) = download.take_partial_ready() {
                         self.start_sharing_part(begun);
@@ -264,7 +252,7 @@ impl Node {
             }
             DiskResult::Stored { download, piece, buffer, result } => {
                 let cx = &mut self.shared.context(now);
-                let Some(download) = self.downloads.get_mut(&download) else {
+                let Some(download) = self.downloads.get_mut(download) else {
                     cx.buffers.give_back(buffer, cx.out);
                     return;
                 };
@@ -281,7 +269,7 @@ impl Node {
                 }
             }
             DiskResult::Finished { download, result } => {
-                if let Some(download) = self.downloads.get_mut(&download) {
+                if let Some(download) = self.downloads.get_mut(download) {
                     download.handle_finished(result, &mut self.shared.context(now));
                 }
             }
@@ -294,12 +282,12 @@ impl Node {
         match command {
             Command::Share { share, path, name } => {
                 self.shared.out.disk.push(DiskRequest::Share { share, path: path.clone() });
-                self.hashing.insert(share, Hashing { path, name, done: 0, total: 0 });
+                self.hashing.insert(share, HashingFile { path, name, done: 0, total: 0 });
             }
             Command::Unshare { share } => self.withdraw(share, None, now),
-            Command::Download { download, order } => self.start_download(download, order, now),
+            Command::Download { download, order } => self.downloads.start(download, order, now),
             Command::Cancel { download } => {
-                if let Some(download) = self.downloads.get_mut(&download) {
+                if let Some(download) = self.downloads.get_mut(download) {
                     download.cancel(false, &mut self.shared.context(now));
                 }
             }
@@ -308,44 +296,18 @@ impl Node {
                 self.tracker_client.need(NeedTicket::Search(search), query, &mut self.shared.context(now));
             }
             Command::Limit { upload, download } => {
-                self.shared.upload_limit.change(upload, now);
-                self.shared.download_limit.change(download, now);
-                self.downloads.values_mut().for_each(Download::on_shared_change);
+                self.shared.set_limits(upload, download, now);
             }
             Command::UseTracker { tracker } => {
                 self.tracker_client.use_tracker(canonical(tracker), &self.shared.context(now));
             }
             Command::Leave => {
                 let cx = &mut self.shared.context(now);
-                self.downloads.values_mut().for_each(|download| download.cancel(true, cx));
+                self.downloads.iter_mut().for_each(|download| download.cancel(true, cx));
                 self.uploads.leave(cx);
                 self.tracker_client.leave(cx);
             }
         }
-    }
-
-    /// The download `id` knows what it fetches, if it does: where that will be is its own, or it gives way to the one that has
-    /// that place. Whether it goes on.
-    fn claim_target(&mut self, id: DownloadId, now: Timestamp) -> bool {
-        let is_known = |download: &&Download| download.is_identified() && !download.is_over();
-        let Some(target) = self.downloads.get(&id).filter(is_known).map(Download::target) else {
-            return true;
-        };
-        let by = *self.targets.entry(target).or_insert(id);
-        if by == id {
-            return true;
-        }
-        let its = self.downloads.get(&by).and_then(Download::content);
-        if let Some(download) = self.downloads.get_mut(&id) {
-            download.give_way(by, its, &mut self.shared.context(now));
-        }
-        false
-    }
-
-    fn start_download(&mut self, id: DownloadId, order: DownloadOrder, now: Timestamp) {
-        let share = ShareId(self.next_share);
-        self.next_share = self.next_share.wrapping_add(1).max(FIRST_OWN_SHARE);
-        self.downloads.insert(id, Download::new(id, share, order, now));
     }
 
     /// What was counted since the start.
@@ -357,7 +319,7 @@ impl Node {
     /// Who this node is.
     #[must_use]
     pub fn id(&self) -> NodeId {
-        self.node
+        self.shared.node
     }
 }
 

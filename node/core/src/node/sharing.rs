@@ -5,132 +5,125 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::node_to_tracker::{OwnEntry, Permille};
-use messages::{ContentId, Manifest, Name, PieceIndex, Timestamp};
+use messages::{Manifest, Name, PieceIndex, Timestamp};
 
 use super::Node;
 use crate::disk::{DiskError, DiskErrorKind, DiskRequest};
-use crate::download::{Completed, PartialReady};
+use crate::download::PartialReady;
 use crate::event::Event;
 use crate::ids::ShareId;
+use crate::local_content::LocalContent;
 
 /// A file that is being hashed for sharing.
 #[derive(Debug)]
-pub(super) struct Hashing {
+pub(super) struct HashingFile {
     pub(super) path: PathBuf,
     pub(super) name: Name,
     pub(super) done: u64,
     pub(super) total: u64,
 }
 
-/// A second file with a content that is served from the first: it takes over when that is withdrawn.
-#[derive(Debug)]
-pub(super) struct DuplicateFile {
-    content: ContentId,
-    name: Name,
-    manifest: Arc<Manifest>,
-}
-
 /// A content that is served while it is fetched.
 #[derive(Debug)]
 pub(super) struct PartialShare {
+    /// What the tracker was told of it last, and when.
     entry: OwnEntry,
+    announced_at: Timestamp,
     pieces: u32,
-    told_at: Timestamp,
 }
 
-/// The tracker is told of the first piece, and then when there is so much more, in thousandths,
-const TOLD_STEP: u16 = 100;
-/// and no sooner than this.
-const TOLD_PAUSE: Duration = Duration::from_secs(1);
+/// The tracker is told of the first piece, and then each time when there is so much more, in thousandths.
+const ANNOUNCED_STEP: u16 = 100;
+/// The tracker is not told of more pieces sooner than this.
+const ANNOUNCED_PAUSE: Duration = Duration::from_secs(1);
+
+impl PartialShare {
+    /// What the tracker is to be told now that `here` pieces are here, if anything.
+    fn grow(&mut self, here: u32, now: Timestamp) -> Option<OwnEntry> {
+        let (known, is) = (self.entry.permille, part_of(here, self.pieces));
+        let is_news = known == Permille::default() || is.value() >= known.value() + ANNOUNCED_STEP;
+        if is == known || !is_news || now < self.announced_at + ANNOUNCED_PAUSE {
+            return None;
+        }
+        (self.entry.permille, self.announced_at) = (is, now);
+        Some(self.entry.clone())
+    }
+}
 
 impl Node {
     /// What is being fetched is served as far as it is here, and announced, unless it is served already.
-    pub(super) fn start_sharing_part(&mut self, PartialReady { content: begun, have }: PartialReady) {
-        let Completed { share, content, name, manifest } = begun;
-        let layout = manifest.layout();
-        let (length, pieces) = (layout.length(), layout.pieces());
-        if self.uploads.serve_part(share, (content, name.clone(), manifest), &have) {
-            let here = have.iter().map(|run| run.end - run.start).sum();
-            let entry = OwnEntry { content, length, permille: part_of(here, pieces), withdrawn: false, name };
+    pub(super) fn start_sharing_part(&mut self, PartialReady { content: local, have }: PartialReady) {
+        let pieces = local.manifest.layout().pieces();
+        let here = have.iter().map(|run| run.end - run.start).sum();
+        let (share, entry) = (local.share, local.own_entry(part_of(here, pieces)));
+        if self.uploads.serve_part(local, &have) {
             self.tracker_client.announce(entry.clone());
-            self.growing.insert(share, PartialShare { entry, pieces, told_at: Timestamp::ZERO });
+            self.partial.insert(share, PartialShare { entry, announced_at: Timestamp::ZERO, pieces });
         }
     }
 
     /// `piece` of what is fetched is here.
     pub(super) fn share_piece(&mut self, share: ShareId, piece: PieceIndex, now: Timestamp) {
+        // A content that is served from another file is not served from this one.
         let Some(here) = self.uploads.on_piece(share, piece, now) else {
             return;
         };
-        let Some(growing) = self.growing.get_mut(&share) else {
-            return;
-        };
-        let (told, is) = (growing.entry.permille, part_of(here, growing.pieces));
-        let news = told == Permille::default() || is.value() >= told.value() + TOLD_STEP;
-        if is != told && news && now >= growing.told_at + TOLD_PAUSE {
-            (growing.entry.permille, growing.told_at) = (is, now);
-            self.tracker_client.announce(growing.entry.clone());
+        let partial =
+            self.partial.get_mut(&share).expect("a content that is served in part has an entry here");
+        if let Some(entry) = partial.grow(here, now) {
+            self.tracker_client.announce(entry);
         }
     }
 
     /// What was fetched is not any more, and was not completed.
     pub(super) fn stop_sharing_part(&mut self, share: ShareId, now: Timestamp) {
-        let Some(growing) = self.growing.remove(&share) else {
+        // A content that is served from another file, or of which nothing was known yet, is not served from this one.
+        let Some(partial) = self.partial.remove(&share) else {
             return;
         };
         self.uploads.withdraw(share, &mut self.shared.context(now));
         let permille = Permille::default();
-        self.tracker_client.announce(OwnEntry { withdrawn: true, permille, ..growing.entry });
+        self.tracker_client.announce(OwnEntry { withdrawn: true, permille, ..partial.entry });
     }
 
     pub(super) fn handle_shared(&mut self, share: ShareId, result: Result<Arc<Manifest>, DiskError>) {
+        // It may have been withdrawn while it was hashed.
         let Some(hashing) = self.hashing.remove(&share) else {
             return;
         };
         match result {
             Ok(manifest) => {
-                let (content, name, length) =
-                    (manifest.content_id(), hashing.name, manifest.layout().length());
-                if !self.start_serving(share, content, name.clone(), manifest.clone()) {
-                    self.shared.out.events.push(Event::Shared { share, content, name: name.clone(), length });
-                    self.spares.insert(share, DuplicateFile { content, name, manifest });
+                let (content, name) = (manifest.content_id(), hashing.name);
+                let local = LocalContent { share, content, name, manifest };
+                if !self.start_serving(local.clone()) {
+                    let (name, length) = (local.name.clone(), local.length());
+                    self.shared.out.events.push(Event::Shared { share, content, name, length });
+                    self.duplicates.insert(share, local);
                 }
             }
             Err(error) => self.shared.out.events.push(Event::ShareFailed { share, error }),
         }
     }
 
-    /// `content` is complete here: it is served and announced, unless it is served already. Whether it was not.
-    pub(super) fn start_serving(
-        &mut self,
-        share: ShareId,
-        content: ContentId,
-        name: Name,
-        manifest: Arc<Manifest>,
-    ) -> bool {
-        let length = manifest.layout().length();
-        let fresh = self.uploads.serve(share, content, name.clone(), manifest);
-        self.growing.remove(&share);
-        if fresh {
-            let permille = Permille::COMPLETE;
-            self.tracker_client.announce(OwnEntry {
-                content,
-                length,
-                permille,
-                withdrawn: false,
-                name: name.clone(),
-            });
+    /// `local` is complete here: it is served and announced, unless its content is served already. Whether it was not.
+    pub(super) fn start_serving(&mut self, local: LocalContent) -> bool {
+        let entry = local.own_entry(Permille::COMPLETE);
+        let (share, content, name, length) = (local.share, local.content, local.name.clone(), local.length());
+        let is_new = self.uploads.serve(local);
+        self.partial.remove(&share);
+        if is_new {
+            self.tracker_client.announce(entry);
             self.shared.out.events.push(Event::Shared { share, content, name, length });
         }
-        fresh
+        is_new
     }
 
     pub(super) fn withdraw(&mut self, share: ShareId, error: Option<DiskError>, now: Timestamp) {
         let cx = &mut self.shared.context(now);
         cx.out.disk.push(DiskRequest::Unshare { share });
         let hashing = self.hashing.remove(&share);
-        if let Some(spare) = self.spares.remove(&share) {
-            cx.out.events.push(Event::Unshared { share, content: spare.content });
+        if let Some(duplicate) = self.duplicates.remove(&share) {
+            cx.out.events.push(Event::Unshared { share, content: duplicate.content });
         }
         if let Some(served) = self.uploads.withdraw(share, cx) {
             let length = served.manifest.layout().length();
@@ -138,10 +131,10 @@ impl Node {
             let permille = Permille::default();
             self.tracker_client.announce(OwnEntry { content, length, permille, withdrawn: true, name });
             cx.out.events.push(Event::Unshared { share, content });
-            let next =
-                self.spares.iter().find(|(_, spare)| spare.content == content).map(|(&share, _)| share);
-            if let Some((next, spare)) = next.and_then(|next| Some((next, self.spares.remove(&next)?))) {
-                self.start_serving(next, content, spare.name, spare.manifest);
+            let mut same = self.duplicates.extract_if(.., |_, other| other.content == content);
+            if let Some((_, duplicate)) = same.next() {
+                drop(same);
+                self.start_serving(duplicate);
             }
         } else if let (Some(hashing), None) = (hashing, &error) {
             let error = DiskError { path: hashing.path, kind: DiskErrorKind::Cancelled };

@@ -38,12 +38,13 @@ use std::sync::Arc;
 use messages::limits::MAX_DATAGRAM;
 use messages::node_to_node::{Bye, ByeReason, Control, Have, Operation, Ping};
 use messages::{
-    ContentId, Conversation, CookieJar, Host, Manifest, Name, NodeId, NodeToNode, PieceIndex, Timestamp,
+    ContentId, Conversation, CookieJar, Host, Manifest, NodeId, NodeToNode, PieceIndex, Timestamp,
 };
 
 use crate::context::{Context, Gives};
 use crate::event::{Event, SessionEnd};
 use crate::ids::ShareId;
+use crate::local_content::LocalContent;
 use crate::output::{Reason, Wait};
 use crate::status::UploadStatus;
 use circuit_breakers::CircuitBreakers;
@@ -115,14 +116,9 @@ impl Uploads {
         self.met.pop()
     }
 
-    /// `content` is served from `share` from now on. Whether it was not served before.
-    pub(crate) fn serve(
-        &mut self,
-        share: ShareId,
-        content: ContentId,
-        name: Name,
-        manifest: Arc<Manifest>,
-    ) -> bool {
+    /// All of `local` is served from now on. Whether it was not served before.
+    pub(crate) fn serve(&mut self, local: LocalContent) -> bool {
+        let LocalContent { share, content, name, manifest } = local;
         match self.by_content.get(&content) {
             None => {
                 self.by_content.insert(content, share);
@@ -138,14 +134,9 @@ impl Uploads {
         }
     }
 
-    /// The pieces in `have` of `content` are served from `share` from now on, and others as they come. Whether it was not served
-    /// before.
-    pub(crate) fn serve_part(
-        &mut self,
-        share: ShareId,
-        (content, name, manifest): (ContentId, Name, Arc<Manifest>),
-        have: &[Range<u32>],
-    ) -> bool {
+    /// The pieces in `have` of `local` are served from now on, and others as they come. Whether it was not served before.
+    pub(crate) fn serve_part(&mut self, local: LocalContent, have: &[Range<u32>]) -> bool {
+        let LocalContent { share, content, name, manifest } = local;
         if self.by_content.contains_key(&content) {
             return false;
         }

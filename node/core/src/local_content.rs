@@ -1,0 +1,31 @@
+//! A content that this node has in a file of its own.
+
+use std::sync::Arc;
+
+use messages::node_to_tracker::{OwnEntry, Permille};
+use messages::{ContentId, Manifest, Name};
+
+use crate::ids::ShareId;
+
+/// A content that is on this node's disk, all of it or a part, and how to serve it.
+#[derive(Clone, Debug)]
+pub(crate) struct LocalContent {
+    /// The number of its file.
+    pub(crate) share: ShareId,
+    pub(crate) content: ContentId,
+    pub(crate) name: Name,
+    pub(crate) manifest: Arc<Manifest>,
+}
+
+impl LocalContent {
+    /// Its length, in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.manifest.layout().length()
+    }
+
+    /// What the tracker is told of it while so much of it is here.
+    pub(crate) fn own_entry(&self, permille: Permille) -> OwnEntry {
+        let (content, length, name) = (self.content, self.length(), self.name.clone());
+        OwnEntry { content, length, permille, withdrawn: false, name }
+    }
+}

@@ -1,0 +1,146 @@
+//! The downloads of a node: which there are, where their files will be, and in which order they get their turns.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use messages::{ContentId, Timestamp};
+
+use crate::command::DownloadOrder;
+use crate::context::{Context, Shared};
+use crate::download::Download;
+use crate::ids::{DownloadId, ShareId};
+use crate::output::{Reason, Wait};
+use crate::tracker_client::{NeedTicket, TrackerClient};
+
+/// Numbers that the core gives to files that it downloads start here; those of commands stay below.
+const FIRST_OWN_SHARE: u32 = 1 << 31;
+
+/// Every download that is not over.
+#[derive(Debug)]
+pub(super) struct Downloads {
+    by_id: BTreeMap<DownloadId, Download>,
+    /// Where the finished files will be, as far as that is known, and which download has that place.
+    targets: BTreeMap<PathBuf, DownloadId>,
+    next_share: u32,
+    /// Which download had the first turn last time.
+    first: DownloadId,
+}
+
+impl Downloads {
+    pub(super) fn new() -> Downloads {
+        Downloads {
+            by_id: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            next_share: FIRST_OWN_SHARE,
+            first: DownloadId(0),
+        }
+    }
+
+    /// Begins to download what `order` says.
+    pub(super) fn start(&mut self, id: DownloadId, order: DownloadOrder, now: Timestamp) {
+        let share = ShareId(self.next_share);
+        self.next_share = self.next_share.wrapping_add(1).max(FIRST_OWN_SHARE);
+        self.by_id.insert(id, Download::new(id, share, order, now));
+    }
+
+    pub(super) fn get_mut(&mut self, id: DownloadId) -> Option<&mut Download> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Download> {
+        self.by_id.values()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Download> {
+        self.by_id.values_mut()
+    }
+
+    /// The download that fetches `content`.
+    pub(super) fn of(&self, content: ContentId) -> Option<&Download> {
+        self.by_id.values().find(|download| download.content() == Some(content))
+    }
+
+    /// The download that fetches `content`.
+    pub(super) fn of_mut(&mut self, content: ContentId) -> Option<&mut Download> {
+        self.by_id.values_mut().find(|download| download.content() == Some(content))
+    }
+
+    /// The download `id` gets the place where its file will be, if that is known, or gives way to the download that has the
+    /// place. Returns whether it goes on.
+    pub(super) fn claim_target(&mut self, id: DownloadId, cx: &mut Context<'_>) -> bool {
+        let is_known = |download: &&Download| download.is_identified() && !download.is_over();
+        let Some(target) = self.by_id.get(&id).filter(is_known).map(Download::target) else {
+            return true;
+        };
+        let by = *self.targets.entry(target).or_insert(id);
+        if by == id {
+            return true;
+        }
+        let its = self.by_id.get(&by).and_then(Download::content);
+        let download = self.by_id.get_mut(&id).expect("it was found above, and nothing was removed since");
+        download.give_way(by, its, cx);
+        false
+    }
+
+    /// Those that are over leave; they no longer claim the places of their files.
+    pub(super) fn take_over(&mut self) -> Vec<(DownloadId, Download)> {
+        let over: Vec<_> = self.by_id.extract_if(.., |_, download| download.is_over()).collect();
+        for (id, download) in &over {
+            let target = download.target();
+            if self.targets.get(&target) == Some(id) {
+                self.targets.remove(&target);
+            }
+        }
+        over
+    }
+
+    /// Each has its turn, if it has anything to do. When to come again.
+    pub(super) fn poll(
+        &mut self,
+        shared: &mut Shared,
+        tracker_client: &mut TrackerClient,
+        now: Timestamp,
+    ) -> Wait {
+        let local = self.by_id.values().map(Download::local_outstanding).fold(0, u32::saturating_add);
+        if shared.begin_turn(local) {
+            self.wake();
+        }
+        let wait = self.poll_in_turn(shared, tracker_client, now);
+        if shared.end_turn() {
+            self.wake();
+            return Wait { until: now, reason: Reason::MoreToSend };
+        }
+        wait
+    }
+
+    fn poll_in_turn(
+        &mut self,
+        shared: &mut Shared,
+        tracker_client: &mut TrackerClient,
+        now: Timestamp,
+    ) -> Wait {
+        // Each time another download has the first turn, so that none takes all of the receive buffer or the limit.
+        let ids: Vec<DownloadId> = self.by_id.keys().copied().collect();
+        let first = ids.partition_point(|id| *id <= self.first);
+        self.first = ids.get(first).or(ids.first()).copied().unwrap_or(self.first);
+        let mut wait = Wait::IDLE;
+        for id in ids[first..].iter().chain(&ids[..first]) {
+            let download = self.by_id.get_mut(id).expect("no download leaves while they have their turns");
+            if !download.is_due(now) {
+                wait = wait.earlier(download.wait());
+                continue;
+            }
+            let cx = &mut shared.context(now);
+            if let Some(query) = download.poll_need(now, cx.settings) {
+                tracker_client.need(NeedTicket::Download(*id), query, cx);
+            }
+            wait = wait.earlier(download.poll(cx));
+        }
+        wait
+    }
+
+    /// Something that they share has changed: each of them looks what it can do now.
+    fn wake(&mut self) {
+        self.by_id.values_mut().for_each(Download::on_shared_change);
+    }
+}
