@@ -2,6 +2,7 @@
 //!
 //! Nothing here touches a file on the network thread.
 
+mod downloads;
 mod errors;
 mod fault_injection;
 mod file_owner;
@@ -18,7 +19,6 @@ mod workers;
 #[cfg(target_os = "linux")]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,12 +27,12 @@ use std::time::Duration;
 use messages::{Manifest, ManifestError, PieceHash, PieceIndex};
 use riffle_core::{DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, ShareId};
 
-use self::fault_injection::DiskCalls;
+use self::downloads::{DownloadState, Downloads};
 use self::hash::hash_queue::HashQueue;
 use self::hash::scan::{ScanWorkers, StopFlag};
 use self::hash::share::ShareRequest;
 use self::part::download_paths::DownloadPaths;
-use self::part::open::OpenRequest;
+use self::part::open::{OpenRequest, PartSettings};
 use self::part::{Part, SyncRule};
 use self::store_queue::{StoreOrder, StoreQueue};
 use self::workers::{Priority, Workers};
@@ -45,36 +45,14 @@ pub(crate) use self::results::{Completion, LentBuffer, Results};
 pub(crate) use self::served_file::{ServedFile, check, close, evict, populate, reopen};
 pub(crate) use self::workers::Queue;
 
-/// Where one download stands.
-enum DownloadState {
-    /// Too many others are open.
-    Waiting(Box<OpenRequest>),
-    Opening(StopFlag),
-    Open {
-        share: ShareId,
-        part: Arc<Part>,
-    },
-}
-
 /// The network thread's end of the disk.
 pub(crate) struct Disk {
     workers: Workers,
     results: Results,
-    sync_rule: SyncRule,
-    calls: DiskCalls,
     hash_queue: HashQueue,
     store_queue: StoreQueue,
-    downloads: BTreeMap<DownloadId, DownloadState>,
-    /// Those that wait, in the order in which they were asked for, and some that are over by now.
-    waiting: VecDeque<DownloadId>,
-    /// How many are open or being opened, and how many may be.
-    open: usize,
-    max_open: usize,
-    hash_cache: Option<Arc<HashCache>>,
-    /// Where locks go that the file system does not have.
-    lock_folder: Option<Arc<Path>>,
-    /// What journals are sealed under: of this life alone, until another is given.
-    key: Arc<StateKey>,
+    downloads: Downloads,
+    settings: PartSettings,
 }
 
 impl Disk {
@@ -92,34 +70,27 @@ impl Disk {
         Ok(Disk {
             workers,
             results,
-            sync_rule,
-            calls: DiskCalls::default(),
             hash_queue: HashQueue::default(),
             store_queue: StoreQueue::default(),
-            downloads: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            open: 0,
-            max_open: usize::MAX,
-            hash_cache: None,
-            lock_folder: None,
-            key: Arc::default(),
+            downloads: Downloads::default(),
+            settings: PartSettings::new(sync_rule),
         })
     }
 
     /// Journals are sealed under `key`, and believed under no other.
     pub(crate) fn seal_under(&mut self, key: StateKey) {
-        self.key = Arc::new(key);
+        self.settings.key = Arc::new(key);
     }
 
     /// Part files on file systems without locks are locked in the folder `lock_folder`.
     pub(crate) fn lock_in(&mut self, lock_folder: &Path) {
-        self.lock_folder = Some(lock_folder.into());
+        self.settings.lock_folder = Some(lock_folder.into());
     }
 
     /// Takes what was hashed before for true, and remembers what will be.
     pub(crate) fn remember(&mut self, hash_cache: HashCache) {
         let hash_cache = Arc::new(hash_cache);
-        self.hash_cache = Some(hash_cache.clone());
+        self.settings.hash_cache = Some(hash_cache.clone());
         self.work(move |_| hash_cache.sweep());
     }
 
@@ -151,27 +122,9 @@ impl Disk {
                 });
             }
             DiskRequest::Open { download, share, target, replace, content, manifest } => {
+                let (paths, settings) = (DownloadPaths::of(target, replace), self.settings.clone());
                 let stop = StopFlag::default();
-                let (paths, sync_rule) = (DownloadPaths::of(target, replace), self.sync_rule);
-                let (calls, hash_cache, lock_folder) =
-                    (self.calls.clone(), self.hash_cache.clone(), self.lock_folder.clone());
-                let key = self.key.clone();
-                let opening = OpenRequest {
-                    download,
-                    share,
-                    paths,
-                    content,
-                    manifest,
-                    sync_rule,
-                    calls,
-                    hash_cache,
-                    lock_folder,
-                    key,
-                    stop,
-                };
-                self.remove(download);
-                self.downloads.insert(download, DownloadState::Waiting(Box::new(opening)));
-                self.waiting.push_back(download);
+                self.downloads.add(OpenRequest { download, share, paths, content, manifest, settings, stop });
                 self.open_next();
             }
             DiskRequest::Store { download, piece, buffer, length, expected } => {
@@ -187,7 +140,7 @@ impl Disk {
     fn hash_next(&mut self) {
         while let Some((share, path, stop)) = self.hash_queue.next() {
             let fallback = DiskResult::Shared { share, result: Err(errors::internal(&path)) };
-            let sharing = ShareRequest { share, path, hash_cache: self.hash_cache.clone(), stop };
+            let sharing = ShareRequest { share, path, hash_cache: self.settings.hash_cache.clone(), stop };
             self.with_scan_workers(fallback, move |scan_workers, results| {
                 hash::share::share(scan_workers, results, sharing)
             });
@@ -196,33 +149,19 @@ impl Disk {
 
     /// Part files are opened as far as there is place: each takes two descriptors, with its journal.
     fn open_next(&mut self) {
-        while self.open < self.max_open
-            && let Some(download) = self.waiting.pop_front()
-        {
-            let Some(DownloadState::Waiting(opening)) = self.downloads.remove(&download) else { continue };
-            self.downloads.insert(download, DownloadState::Opening(opening.stop.clone()));
-            self.open += 1;
-            let fallback = Err(errors::internal(&opening.paths.target));
-            let fallback = DiskResult::Opened { download, result: fallback };
+        while let Some(request) = self.downloads.next_to_open() {
+            let fallback = Err(errors::internal(&request.paths.target));
+            let fallback = DiskResult::Opened { download: request.download, result: fallback };
             self.with_scan_workers(fallback, move |scan_workers, results| {
-                part::open::open(scan_workers, results, *opening)
+                part::open::open(scan_workers, results, request)
             });
         }
-    }
-
-    /// Takes a download off the books.
-    fn remove(&mut self, download: DownloadId) -> Option<DownloadState> {
-        let state = self.downloads.remove(&download);
-        if matches!(state, Some(DownloadState::Opening(_) | DownloadState::Open { .. })) {
-            self.open -= 1;
-        }
-        state
     }
 
     /// So many files are hashed for sharing, and so many part files are open, at the same time.
     pub(crate) fn limit(&mut self, hashed: usize, parts: usize) {
         self.hash_queue.max_at_work = hashed;
-        self.max_open = parts.max(1);
+        self.downloads.limit(parts);
     }
 
     fn work(&self, task: impl FnOnce(&Results) + Send + 'static) {
@@ -249,21 +188,18 @@ impl Disk {
         length: u32,
         expected: PieceHash,
     ) {
-        let part = match self.downloads.get(&download) {
-            Some(DownloadState::Open { part, .. }) => Some(part.clone()),
-            Some(DownloadState::Waiting(_) | DownloadState::Opening(_)) | None => None,
-        };
+        let part = self.downloads.part(download).map(|(_, part)| part.clone());
         self.store_queue.add(StoreOrder { download, piece, lent, length, expected, part });
         let store_queue = self.store_queue.clone();
         self.work(move |results| store_queue.serve(results));
     }
 
     fn finish(&self, download: DownloadId) {
-        let Some(DownloadState::Open { share, part }) = self.downloads.get(&download) else {
+        let Some((share, part)) = self.downloads.part(download) else {
             let result = Err(FinishError::Disk(not_open()));
             return self.results.send_result(DiskResult::Finished { download, result });
         };
-        let (share, part, hash_cache) = (*share, part.clone(), self.hash_cache.clone());
+        let (share, part, hash_cache) = (share, part.clone(), self.settings.hash_cache.clone());
         let path = part.paths().target.clone();
         let result = Err(FinishError::Disk(errors::internal(&path)));
         let results = self.results.with_fallback(Completion::Finished { download, share, path, result });
@@ -279,7 +215,7 @@ impl Disk {
     }
 
     fn abandon(&mut self, download: DownloadId) {
-        match self.remove(download) {
+        match self.downloads.remove(download) {
             Some(DownloadState::Waiting(opening)) => {
                 let result = Err(errors::error(&opening.paths.target, DiskErrorKind::Cancelled));
                 self.results.send_result(DiskResult::Opened { download, result });
@@ -301,10 +237,7 @@ impl Disk {
 
     /// The number under which a download is served, while it is open.
     pub(crate) fn share_of(&self, download: DownloadId) -> Option<ShareId> {
-        match self.downloads.get(&download) {
-            Some(DownloadState::Open { share, .. }) => Some(*share),
-            Some(DownloadState::Waiting(_) | DownloadState::Opening(_)) | None => None,
-        }
+        self.downloads.part(download).map(|(share, _)| share)
     }
 
     /// A file is hashed. Whether anybody still wants it.
@@ -321,12 +254,9 @@ impl Disk {
         share: ShareId,
         part: Option<Arc<Part>>,
     ) -> bool {
-        let wanted = matches!(self.remove(download), Some(DownloadState::Opening(_)));
+        let wanted = matches!(self.downloads.remove(download), Some(DownloadState::Opening(_)));
         match (part, wanted) {
-            (Some(part), true) => {
-                self.open += 1;
-                self.downloads.insert(download, DownloadState::Open { share, part });
-            }
+            (Some(part), true) => self.downloads.insert_open(download, share, part),
             (Some(part), false) => {
                 part.abandon();
                 self.close(part);
@@ -339,7 +269,7 @@ impl Disk {
 
     /// A download could not be opened, has its name or has failed: its part file is closed.
     pub(crate) fn on_download_ended(&mut self, download: DownloadId) {
-        if let Some(DownloadState::Open { part, .. }) = self.remove(download) {
+        if let Some(DownloadState::Open { part, .. }) = self.downloads.remove(download) {
             self.close(part);
         }
         self.open_next();
@@ -348,17 +278,15 @@ impl Disk {
     /// About once a second: what was written becomes durable in time even when nothing more arrives, and what was
     /// hashed is remembered.
     pub(crate) fn tick(&self) {
-        for state in self.downloads.values() {
-            if let DownloadState::Open { part, .. } = state {
-                let part = part.clone();
-                self.work(move |_| part.sync_if_due());
-            }
+        for part in self.downloads.parts() {
+            let part = part.clone();
+            self.work(move |_| part.sync_if_due());
         }
         self.save_hash_cache();
     }
 
     fn save_hash_cache(&self) {
-        if let Some(hash_cache) = self.hash_cache.clone() {
+        if let Some(hash_cache) = self.settings.hash_cache.clone() {
             self.work(move |_| hash_cache.save());
         }
     }
@@ -366,11 +294,7 @@ impl Disk {
     /// Ends the workers. Whether they ended within `timeout`.
     pub(crate) fn stop(mut self, timeout: Duration) -> bool {
         self.hash_queue.stop();
-        while let Some((_, state)) = self.downloads.pop_first() {
-            if let DownloadState::Opening(stop) = state {
-                stop.raise();
-            }
-        }
+        self.downloads.stop();
         self.save_hash_cache();
         self.workers.stop(timeout)
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use messages::PieceIndex;
 use riffle_core::{DiskError, DiskErrorKind, FinishError};
 
-use super::{Ledger, Part, remove};
+use super::{Ledger, Part, written_at};
 use crate::driver::disk::hash::piece_hasher::{PieceDigest, Subtree, digests_of, root_of};
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::part::allocate::full_or_else;
@@ -26,13 +26,11 @@ impl Part {
     pub(crate) fn finish(&self) -> Result<FileIdentity, FinishError> {
         let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ledger = self.ledger();
-        let subtrees: Option<Vec<Subtree>> = ledger.subtrees.iter().copied().collect();
-        let Some(subtrees) = subtrees else {
+        let Some(subtrees) = ledger.all_subtrees() else {
             return Err(self.other_error("does not have all pieces").into());
         };
         if root_of(self.manifest.layout(), &subtrees) != *self.manifest.root() {
-            ledger.ended = true;
-            remove(ledger.journal.take());
+            ledger.end();
             self.part.remove();
             return Err(FinishError::Integrity);
         }
@@ -45,8 +43,7 @@ impl Part {
             Err(other) if other.kind == DiskErrorKind::ExistsOther => self.same_at_target().ok_or(other)?,
             named => named.map(|()| self.part.file.clone())?,
         };
-        ledger.ended = true;
-        remove(ledger.journal.take());
+        ledger.end();
         drop(ledger);
         // It has its name; whoever opens it now may lock it.
         unlock(&self.part.file);
@@ -102,26 +99,26 @@ impl Part {
     fn sync_and_verify(&self, ledger: &mut Ledger) -> Result<(), DiskError> {
         let layout = self.manifest.layout();
         if let Err(cause) = self.calls.sync_all(&self.part.file) {
-            let unsynced = std::mem::take(&mut ledger.unsynced);
-            ledger.suspect(unsynced);
+            ledger.suspect_unsynced();
             return Err(full_or_else(&self.part.file, self.path(), &cause, 0, layout.length()));
         }
         let now = self.part.file.metadata().map_err(|cause| self.fault(&cause))?;
         if now.len() != layout.length() {
-            ledger.suspect_all(self);
+            ledger.suspect_all();
+            self.warn_of_other_writers();
         }
-        ledger.detect_other_writers(self);
-        let wrong: Vec<PieceIndex> = std::mem::take(&mut ledger.suspect)
+        if ledger.detect_other_writers(written_at(&self.part.file)) {
+            self.warn_of_other_writers();
+        }
+        let wrong: Vec<PieceIndex> = ledger
+            .take_suspects()
             .into_iter()
-            .filter(|piece| !self.is_on_disk(*piece, ledger.subtrees[piece.0 as usize]))
+            .filter(|piece| !self.is_on_disk(*piece, ledger.subtree(*piece)))
             .collect();
         if wrong.is_empty() {
             return Ok(());
         }
-        for piece in &wrong {
-            ledger.subtrees[piece.0 as usize] = None;
-        }
-        ledger.record_doubtful(&wrong);
+        ledger.record_lost(&wrong);
         Err(self.other_error("does not have the bytes that were written to it"))
     }
 

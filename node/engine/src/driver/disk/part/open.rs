@@ -27,6 +27,29 @@ use crate::driver::disk::part::{Part, PartFile, SyncRule};
 use crate::driver::disk::{Completion, Results, ServedFile};
 use crate::platform::mapping::MappedFile;
 
+/// How a node keeps the files of its downloads.
+#[derive(Clone)]
+pub(crate) struct PartSettings {
+    /// When to make them durable.
+    pub(crate) sync_rule: SyncRule,
+    /// How to write.
+    pub(crate) calls: DiskCalls,
+    /// What was hashed before.
+    pub(crate) hash_cache: Option<Arc<HashCache>>,
+    /// Where locks go that the file system does not have.
+    pub(crate) lock_folder: Option<Arc<Path>>,
+    /// What journals are sealed under: of this life alone, until another is given.
+    pub(crate) key: Arc<StateKey>,
+}
+
+impl PartSettings {
+    /// With nothing remembered, no folder for locks, and a key of this life alone.
+    pub(crate) fn new(sync_rule: SyncRule) -> PartSettings {
+        let calls = DiskCalls::default();
+        PartSettings { sync_rule, calls, hash_cache: None, lock_folder: None, key: Arc::default() }
+    }
+}
+
 /// A download that is to be opened.
 #[derive(Clone)]
 pub(crate) struct OpenRequest {
@@ -40,16 +63,8 @@ pub(crate) struct OpenRequest {
     pub(crate) content: ContentId,
     /// Its description.
     pub(crate) manifest: Arc<Manifest>,
-    /// When to make it durable.
-    pub(crate) sync_rule: SyncRule,
-    /// How to write.
-    pub(crate) calls: DiskCalls,
-    /// What was hashed before.
-    pub(crate) hash_cache: Option<Arc<HashCache>>,
-    /// Where locks go that the file system does not have.
-    pub(crate) lock_folder: Option<Arc<Path>>,
-    /// What its journal is sealed under.
-    pub(crate) key: Arc<StateKey>,
+    /// How it is kept.
+    pub(crate) settings: PartSettings,
     /// Raised when nobody wants it any more.
     pub(crate) stop: StopFlag,
 }
@@ -107,8 +122,11 @@ impl OpenRequest {
             Ok(found) => found,
             Err(cause) => return self.report(results, Err(disk_error(&self.paths.target, &cause))),
         };
-        let recalled =
-            self.hash_cache.as_ref().and_then(|hash_cache| hash_cache.recall(&self.paths.target, &found));
+        let recalled = self
+            .settings
+            .hash_cache
+            .as_ref()
+            .and_then(|hash_cache| hash_cache.recall(&self.paths.target, &found));
         if let Some(known) = recalled {
             return match self.same(known.root(), &file, &found) {
                 Err(other) if other.kind == DiskErrorKind::ExistsOther => {
@@ -125,7 +143,7 @@ impl OpenRequest {
             let same = digests.map_err(|failed| scan_error(target, failed)).and_then(|digests| {
                 let subtrees: Vec<_> = digests.iter().map(|digest| digest.subtree).collect();
                 let served = self.same(&root_of(layout, &subtrees), &file, &found)?;
-                if let Some(hash_cache) = &self.hash_cache {
+                if let Some(hash_cache) = &self.settings.hash_cache {
                     hash_cache.remember(target, Fingerprint::of(&found), began, &self.manifest);
                 }
                 Ok(served)
@@ -180,9 +198,9 @@ impl OpenRequest {
     /// The part file, locked, of the right length, with room for all of it; and the pieces to be hashed again.
     fn open_part(&self) -> Result<(UncheckedPart, Vec<PieceIndex>), DiskError> {
         self.paths.check_target()?;
-        let (header, lock_folder) = (self.header(), self.lock_folder.as_deref());
-        let OpenRequest { paths, manifest, calls, .. } = self;
-        let key = &self.key.key().map_err(|cause| disk_error(&paths.target, &cause))?;
+        let (header, lock_folder) = (self.header(), self.settings.lock_folder.as_deref());
+        let OpenRequest { paths, manifest, settings: PartSettings { calls, .. }, .. } = self;
+        let key = &self.settings.key.key().map_err(|cause| disk_error(&paths.target, &cause))?;
         let knows_owners = OnceCell::new();
         let files =
             WorkingFileFinder { paths, header, manifest, calls, lock_folder, key, knows_owners }.open()?;
@@ -232,8 +250,8 @@ impl OpenRequest {
         let Some(destination) = &mut part.journal else { return Ok(None) };
         let pieces = self.manifest.layout().pieces();
         let header = JournalHeader { part: FileMark::of(&part.file), ..self.header() };
-        let key = self.key.key().map_err(|cause| disk_error(&destination.path, &cause))?;
-        let journal_settings = JournalSettings { pieces, calls: &self.calls, key: &key };
+        let key = self.settings.key.key().map_err(|cause| disk_error(&destination.path, &cause))?;
+        let journal_settings = JournalSettings { pieces, calls: &self.settings.calls, key: &key };
         let made = Journal::create(destination, &header, records, journal_settings);
         made.map(Some).map_err(|cause| {
             let max_length = journal::max_length(pieces);
@@ -280,13 +298,13 @@ impl UncheckedPart {
             Some(journal) => Some(journal),
             None => self.journal_of_what_is_trusted()?,
         };
-        let OpenRequest { paths, sync_rule, calls, content, .. } = &self.request;
+        let OpenRequest { paths, content, settings, .. } = &self.request;
         let served = served(self.part.display_path(paths), &self.part.file, layout.length(), None)?;
         let have = runs(self.trusted.iter().map(|(piece, _)| piece.0));
         let part = Part::new(
             (paths.clone(), self.part, *content),
             manifest,
-            (*sync_rule, calls.clone()),
+            (settings.sync_rule, settings.calls.clone()),
             journal,
             &self.trusted,
         );
@@ -297,7 +315,7 @@ impl UncheckedPart {
     fn journal_of_what_is_trusted(&mut self) -> Result<Option<Journal>, DiskError> {
         let paths = &self.request.paths;
         if !self.trusted.is_empty() {
-            let synced = self.request.calls.sync_data(&self.part.file);
+            let synced = self.request.settings.calls.sync_data(&self.part.file);
             synced.map_err(|cause| {
                 full_or_else(&self.part.file, self.part.display_path(paths), &cause, 0, 0)
             })?;

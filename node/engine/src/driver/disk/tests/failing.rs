@@ -39,10 +39,10 @@ fn kind(result: Result<(), StoreError>) -> DiskErrorKind {
 fn short_and_interrupted_writes_are_gone_on_with() {
     let (mut bench, bytes, manifest) = begun();
     let calls = [(Call::Write, Takes(1)), (Call::Write, Fails(libc::EINTR)), (Call::Write, Takes(100_000))];
-    bench.disk.calls.plan(&calls);
-    bench.disk.calls.plan(&[(Call::Append, Takes(7)), (Call::Append, Fails(libc::EINTR))]);
+    bench.disk.settings.calls.plan(&calls);
+    bench.disk.settings.calls.plan(&[(Call::Append, Takes(7)), (Call::Append, Fails(libc::EINTR))]);
     bench.store(&manifest, 2, piece(&bytes, 2)).unwrap();
-    assert!(bench.disk.calls.is_over());
+    assert!(bench.disk.settings.calls.is_over());
     let mut bench = bench.restarted();
     assert_eq!(bench.resumed(&manifest), (vec![2..3], None));
     completes(&mut bench, &manifest, &bytes, &[2..3]);
@@ -53,7 +53,7 @@ fn a_write_that_fails_in_the_middle_records_nothing_and_may_be_tried_again() {
     for number in [libc::EIO, libc::ENOSPC, libc::EDQUOT] {
         let (mut bench, bytes, manifest) = begun();
         bench.store_all(&manifest, &bytes, 0..1);
-        bench.disk.calls.plan(&[(Call::Write, Takes(PIECE / 2)), (Call::Write, Fails(number))]);
+        bench.disk.settings.calls.plan(&[(Call::Write, Takes(PIECE / 2)), (Call::Write, Fails(number))]);
         match kind(bench.store(&manifest, 1, piece(&bytes, 1))) {
             // There is room on this disk, so it is a quota: what is known is that the piece does not fit.
             DiskErrorKind::Full { needed } => assert_eq!(needed, PIECE as u64),
@@ -72,7 +72,7 @@ fn a_write_that_fails_in_the_middle_records_nothing_and_may_be_tried_again() {
 fn a_journal_that_is_full_counts_nothing_and_what_comes_after_it_is_read() {
     let (mut bench, bytes, manifest) = begun();
     bench.store_all(&manifest, &bytes, 0..1);
-    bench.disk.calls.plan(&[(Call::Append, Takes(20)), (Call::Append, Fails(libc::ENOSPC))]);
+    bench.disk.settings.calls.plan(&[(Call::Append, Takes(20)), (Call::Append, Fails(libc::ENOSPC))]);
     let full = kind(bench.store(&manifest, 1, piece(&bytes, 1)));
     assert!(matches!(full, DiskErrorKind::Full { needed } if needed > 0), "{full:?}");
     bench.store_all(&manifest, &bytes, 3..4);
@@ -89,7 +89,7 @@ fn what_could_not_be_synced_is_never_called_durable() {
     let bytes = test_bytes(PIECES as usize * PIECE);
     let manifest = described(&bytes);
     bench.open(&manifest).unwrap();
-    bench.disk.calls.plan(&[(Call::Sync, Fails(libc::EIO))]);
+    bench.disk.settings.calls.plan(&[(Call::Sync, Fails(libc::EIO))]);
     bench.store_all(&manifest, &bytes, 0..1);
     assert!(matches!(kind(bench.store(&manifest, 1, piece(&bytes, 1))), DiskErrorKind::Other(_)));
     // The next sync works, and is about what came after.
@@ -109,7 +109,7 @@ fn what_could_not_be_synced_is_read_back_before_it_gets_its_name() {
         let bytes = test_bytes(PIECES as usize * PIECE);
         let manifest = described(&bytes);
         bench.open(&manifest).unwrap();
-        bench.disk.calls.plan(&[(Call::Sync, Fails(libc::ENOSPC))]);
+        bench.disk.settings.calls.plan(&[(Call::Sync, Fails(libc::ENOSPC))]);
         bench.store_all(&manifest, &bytes, 0..1);
         let full = kind(bench.store(&manifest, 1, piece(&bytes, 1)));
         assert!(matches!(full, DiskErrorKind::Full { needed } if needed > 0), "{full:?}");
@@ -142,7 +142,7 @@ fn a_finish_that_fails_keeps_all_and_believes_less() {
     for number in [libc::EIO, libc::ENOSPC] {
         let (mut bench, bytes, manifest) = begun();
         bench.store_all(&manifest, &bytes, 0..4);
-        bench.disk.calls.plan(&[(Call::SyncAll, Fails(number))]);
+        bench.disk.settings.calls.plan(&[(Call::SyncAll, Fails(number))]);
         let Err(FinishError::Disk(error)) = bench.finish() else { panic!("finished") };
         assert_eq!(matches!(error.kind, DiskErrorKind::Full { .. }), number == libc::ENOSPC, "{error}");
         assert_eq!(bench.names(), ["journal", "part"]);
@@ -160,7 +160,7 @@ fn an_opening_without_room_leaves_nothing_and_may_be_tried_again() {
     let bytes = test_bytes(PIECES as usize * PIECE);
     let manifest = described(&bytes);
     for call in [Call::Allocate, Call::Create] {
-        bench.disk.calls.plan(&[(call, Fails(libc::ENOSPC))]);
+        bench.disk.settings.calls.plan(&[(call, Fails(libc::ENOSPC))]);
         let error = bench.open(&manifest).err().unwrap();
         assert!(matches!(error.kind, DiskErrorKind::Full { needed } if needed > 0), "{call:?}: {error}");
         assert_eq!(bench.names(), [""; 0]);
@@ -175,9 +175,9 @@ fn a_file_system_that_promises_no_room_gets_a_sparse_file() {
         let mut bench = Bench::new();
         let bytes = test_bytes(PIECES as usize * PIECE);
         let manifest = described(&bytes);
-        bench.disk.calls.plan(&[(Call::Allocate, Fails(number))]);
+        bench.disk.settings.calls.plan(&[(Call::Allocate, Fails(number))]);
         bench.open(&manifest).unwrap();
-        assert!(bench.disk.calls.is_over());
+        assert!(bench.disk.settings.calls.is_over());
         completes(&mut bench, &manifest, &bytes, &[]);
     }
 }
@@ -197,7 +197,7 @@ fn an_opening_without_room_does_not_spoil_what_is_there() {
     copy.write_all_at(&stored[..2 * PIECE], 0).unwrap();
     copy.set_modified(time).unwrap();
     drop(copy);
-    bench.disk.calls.plan(&[(Call::Allocate, Fails(libc::ENOSPC))]);
+    bench.disk.settings.calls.plan(&[(Call::Allocate, Fails(libc::ENOSPC))]);
     assert!(matches!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::Full { .. }));
     let again = HashedAgain { bytes: 2 * PIECE as u64, why: Doubt::Changed };
     assert_eq!(bench.resumed(&manifest), (vec![0..2], Some(again)), "another file with the same pieces");
@@ -276,20 +276,20 @@ fn a_worker_that_panics_answers_all_the_same_and_what_is_there_stays_right() {
     let mut bench = Bench::new();
     let bytes = test_bytes(PIECES as usize * PIECE);
     let manifest = described(&bytes);
-    bench.disk.calls.plan(&[(Call::Allocate, Panics), (Call::Create, Panics)]);
+    bench.disk.settings.calls.plan(&[(Call::Allocate, Panics), (Call::Create, Panics)]);
     for _ in 0..2 {
         assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::Internal);
     }
     bench.open(&manifest).unwrap();
     bench.store_all(&manifest, &bytes, 0..1);
-    bench.disk.calls.plan(&[(Call::Write, Panics), (Call::Append, Panics), (Call::SyncAll, Panics)]);
+    bench.disk.settings.calls.plan(&[(Call::Write, Panics), (Call::Append, Panics), (Call::SyncAll, Panics)]);
     for _ in 0..2 {
         assert_eq!(kind(bench.store(&manifest, 1, piece(&bytes, 1))), DiskErrorKind::Internal);
     }
     bench.store_all(&manifest, &bytes, 1..4);
     let Err(FinishError::Disk(error)) = bench.finish_again() else { panic!("finished") };
     assert_eq!(error.kind, DiskErrorKind::Internal);
-    assert!(bench.disk.calls.is_over());
+    assert!(bench.disk.settings.calls.is_over());
     bench.finish().unwrap();
     assert!(fs::read(bench.path("f")).unwrap() == bytes);
 }
@@ -339,7 +339,7 @@ fn on_a_small_disk(folder: &Path) {
 
     // The disk fills up under a sparse file.
     fs::remove_file(folder.join("other")).unwrap();
-    bench.disk.calls.plan(&[(Call::Allocate, Fails(libc::EOPNOTSUPP))]);
+    bench.disk.settings.calls.plan(&[(Call::Allocate, Fails(libc::EOPNOTSUPP))]);
     bench.open(&manifest).unwrap();
     bench.store_all(&manifest, &bytes, 0..2);
     fs::write(folder.join("other"), vec![1; 9 * PIECE]).unwrap();

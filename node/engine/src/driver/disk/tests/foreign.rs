@@ -293,7 +293,7 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
         let locks = tempfile::tempdir().unwrap();
         bench.disk.lock_in(&locks.path().join("locks"));
         let none = (Call::Lock, Fault::Fails(number));
-        bench.disk.calls.plan(&[none]);
+        bench.disk.settings.calls.plan(&[none]);
         bench.open(&manifest).unwrap();
         assert_eq!(bench.without_locks, [true]);
         let held = || fs::read_dir(locks.path().join("locks")).unwrap().count();
@@ -301,7 +301,7 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
         // Another download at the same file, as another process would be.
         let mut other = Bench::in_folder(tempfile::tempdir_in(bench.folder.path()).unwrap());
         other.disk.lock_in(&locks.path().join("locks"));
-        other.disk.calls.plan(&[none; 64]);
+        other.disk.settings.calls.plan(&[none; 64]);
         let (content, target) = (manifest.content_id(), bench.path("f"));
         let (manifest, replace) = (manifest.clone(), false);
         let wanted = manifest.clone();
@@ -330,7 +330,7 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
 fn a_file_system_without_locks_nor_a_state_folder_is_written_to_all_the_same() {
     let (bytes, manifest) = content();
     let mut bench = Bench::new();
-    bench.disk.calls.plan(&[(Call::Lock, Fault::Fails(libc::ENOLCK))]);
+    bench.disk.settings.calls.plan(&[(Call::Lock, Fault::Fails(libc::ENOLCK))]);
     bench.open(&manifest).unwrap();
     assert_eq!(bench.without_locks, [false]);
     bench.store_all(&manifest, &bytes, 0..PIECES);

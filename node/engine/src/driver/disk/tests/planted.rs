@@ -256,11 +256,11 @@ fn where_files_have_no_owners_everything_is_hashed_and_nothing_is_fetched_again(
         fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     }
     // As on a stick: a file of ours looks no different.
-    bench.disk.calls.plan(&[(Call::Owner, Fault::Fails(libc::EPERM))]);
+    bench.disk.settings.calls.plan(&[(Call::Owner, Fault::Fails(libc::EPERM))]);
     let (have, again) = bench.resumed(&manifest);
     assert_eq!(have, [1..4]);
     assert_eq!(again.map(|again| again.bytes), Some(3 * PIECE as u64));
-    assert!(bench.disk.calls.is_over());
+    assert!(bench.disk.settings.calls.is_over());
     finishes(&mut bench, (&bytes, &manifest), &have);
     assert_eq!(bench.names(), ["f"]);
 }

@@ -20,9 +20,7 @@ fn pieces_that_wait_together_are_judged_one_by_one() {
     let bytes = test_bytes(6 * PIECE + 77);
     let manifest = described(&bytes);
     bench.open(&manifest).unwrap();
-    let Some(DownloadState::Open { part, .. }) = bench.disk.downloads.get(&DOWNLOAD) else {
-        panic!("not open")
-    };
+    let Some((_, part)) = bench.disk.downloads.part(DOWNLOAD) else { panic!("not open") };
     let part = part.clone();
     let piece = |index: usize| bytes[index * PIECE..bytes.len().min((index + 1) * PIECE)].to_vec();
     let stores = StoreQueue::default();

@@ -1,0 +1,70 @@
+//! The open file of a download, what it is called, and its lock.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::download_paths::DownloadPaths;
+use super::lock::Lock;
+use crate::driver::disk::journal::JournalDestination;
+use crate::platform::file_id::leads_to;
+use crate::platform::lock::unlock;
+
+/// The open file, what it is called, and its lock.
+pub(crate) struct PartFile {
+    /// The file.
+    pub(crate) file: Arc<File>,
+    /// Its name; `None` while it has none.
+    pub(super) name: Option<PathBuf>,
+    /// Where its journal goes; `None` for a content of one piece.
+    pub(crate) journal: Option<JournalDestination>,
+    lock: Lock,
+}
+
+impl PartFile {
+    /// `file`, called `name` and locked by `lock`, with a journal that goes to `journal`.
+    pub(crate) fn new(
+        file: File,
+        name: Option<PathBuf>,
+        journal: Option<JournalDestination>,
+        lock: Lock,
+    ) -> PartFile {
+        PartFile { file: Arc::new(file), name, journal, lock }
+    }
+
+    /// What to call it to a person: by its own name, or that of what it becomes.
+    pub(crate) fn display_path<'a>(&'a self, paths: &'a DownloadPaths) -> &'a Path {
+        self.name.as_deref().unwrap_or(&paths.target)
+    }
+
+    /// Whether there is a lock, when there is none on the file although others could find it.
+    pub(crate) fn is_locked_elsewhere(&self) -> Option<bool> {
+        match self.lock {
+            Lock::Elsewhere(_) => Some(true),
+            Lock::Nowhere if self.name.is_some() => Some(false),
+            Lock::Nowhere | Lock::OnFile => None,
+        }
+    }
+
+    /// Removes it, if it is still what stands under its name.
+    pub(crate) fn remove(&self) {
+        if let Some(name) = self.name.as_deref().filter(|name| leads_to(name, &self.file)) {
+            // What stays behind is looked at the next time, and costs no more than that.
+            let _ = std::fs::remove_file(name);
+        }
+    }
+
+    /// Whether it can no longer be found where it was made.
+    pub(super) fn is_lost(&self) -> bool {
+        self.name.as_deref().is_some_and(|name| !leads_to(name, &self.file))
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        if matches!(self.lock, Lock::OnFile) {
+            // The mapping of a served part may keep the file open for longer; the lock ends here.
+            unlock(&self.file);
+        }
+    }
+}
