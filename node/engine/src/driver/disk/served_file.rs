@@ -36,7 +36,7 @@ pub(crate) fn populate(
     served: &ServedFile,
     (share, block, range): (ShareId, usize, Range<u64>),
 ) {
-    let Some(map) = served.map.clone() else { return };
+    let map = served.map.clone().expect("a file without bytes has no blocks");
     let (file, path) = (served.file.clone(), served.path.clone());
     let result = Err(errors::internal(&path));
     let results = results.with_fallback(Completion::Populated { share, block, result });
@@ -69,9 +69,9 @@ pub(crate) fn evict(queue: &Queue, served: &ServedFile, range: Range<u64>) {
     }
 }
 
-/// Looks on a worker whether a served file is still what was announced, if it must be.
+/// Looks on a worker whether a served file is still what was announced, which is no part file.
 pub(crate) fn check(queue: &Queue, results: &Results, served: &ServedFile, share: ShareId) {
-    let Some(identity) = served.identity else { return };
+    let identity = served.identity.expect("a part file is never compared: it changes");
     let (file, path) = (served.file.clone(), served.path.clone());
     let results = results.with_fallback(Completion::Checked { share, result: Err(errors::internal(&path)) });
     queue.push(

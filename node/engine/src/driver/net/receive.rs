@@ -36,8 +36,9 @@ impl Receiver {
     pub(crate) fn receive(&mut self, socket: &UdpSocket, state: &UdpSocketState) -> io::Result<()> {
         self.filled = 0;
         let mut buffers = self.memory.chunks_exact_mut(BUFFER);
-        let mut slices: [IoSliceMut<'_>; BATCH] =
-            std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
+        let mut slices: [IoSliceMut<'_>; BATCH] = std::array::from_fn(|_| {
+            IoSliceMut::new(buffers.next().expect("there is memory for a whole batch"))
+        });
         self.filled = socket.try_io(Interest::READABLE, || {
             state.recv(UdpSockRef::from(socket), &mut slices, &mut self.metas)
         })?;

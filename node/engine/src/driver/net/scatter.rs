@@ -126,7 +126,7 @@ impl Scatter {
                     let payload = burst.payload(index);
                     let relative =
                         (payload.start - burst.start) as usize..(payload.end - burst.start) as usize;
-                    (headers.next().map_or(Run::of(&[]), |header| Run::of(header)), source.part(relative))
+                    (Run::of(headers.next().expect("each segment has its header")), source.part(relative))
                 }
                 BurstPart::Ping(_) => (Run::of(&self.ping), Run::of(&[])),
             };

@@ -283,7 +283,7 @@ impl FileCache {
     }
 
     fn evict_oldest(&mut self) {
-        let Some((share, block)) = self.resident.pop_front() else { return };
+        let (share, block) = self.resident.pop_front().expect("more blocks are resident than may be");
         if let Some(file) = self.files.get_mut(&share).filter(|file| block < file.blocks) {
             file.warm.remove(block);
             if let Some(served) = &file.served {

@@ -309,7 +309,7 @@ impl HashIndex {
         self.put(path, entry);
         unneeded.extend(before.filter(|content| !self.needs(*content)));
         while self.entries.len() > MAX_FILES || self.manifest_bytes > MAX_MANIFEST_BYTES {
-            let Some((_, path)) = self.by_use.first().cloned() else { break };
+            let (_, path) = self.by_use.first().cloned().expect("nothing is within every limit");
             unneeded.extend(self.remove(&path).filter(|content| !self.needs(*content)));
         }
         unneeded
@@ -326,7 +326,7 @@ impl HashIndex {
 
     /// The file at `path` was asked for at `now`.
     fn touch(&mut self, path: &Path, now: u64) {
-        let Some(entry) = self.entries.get_mut(path) else { return };
+        let entry = self.entries.get_mut(path).expect("only what was found is asked for");
         self.by_use.remove(&(entry.last_used, path.to_owned()));
         entry.last_used = now;
         self.by_use.insert((now, path.to_owned()));
@@ -337,11 +337,10 @@ impl HashIndex {
         let entry = self.entries.remove(path)?;
         self.manifest_bytes -= entry.manifest_bytes();
         self.by_use.remove(&(entry.last_used, path.to_owned()));
-        if let Some(count) = self.needed.get_mut(&entry.content) {
-            *count -= 1;
-            if *count == 0 {
-                self.needed.remove(&entry.content);
-            }
+        let count = self.needed.get_mut(&entry.content).expect("each entry's content is counted");
+        *count -= 1;
+        if *count == 0 {
+            self.needed.remove(&entry.content);
         }
         self.unsaved = true;
         Some(entry.content)

@@ -179,7 +179,7 @@ impl Scan {
         while hashed < SLICE && batch.at < self.longest(batch) {
             let mut runs: Vec<&[u8]> = Vec::with_capacity(MAX_LANES);
             for (piece, run) in pieces.iter().zip(block.chunks_mut(share)) {
-                let span = self.order.layout.span(*piece).unwrap_or_default();
+                let span = self.order.layout.span(*piece).expect("a scan is of pieces of its layout");
                 let start = span.end.min(span.start + batch.at);
                 let run = &mut run[..share.min((span.end - start) as usize)];
                 read_exact_at(&self.order.file, run, start)?;
@@ -223,11 +223,9 @@ impl Scan {
             (None, Some(digests)) => Ok(digests),
             (None, None) => Err(ScanError::Stopped),
         };
-        let on_digests = state.on_digests.take();
+        let on_digests = state.on_digests.take().expect("one slice is the last to end");
         drop(state);
-        if let Some(on_digests) = on_digests {
-            on_digests(outcome);
-        }
+        on_digests(outcome);
     }
 }
 

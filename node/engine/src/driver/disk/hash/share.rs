@@ -110,8 +110,7 @@ impl Candidate {
         if self.goes_on() {
             return Err(error(&self.path, DiskErrorKind::UnknownLength));
         }
-        let manifest = manifest_of(self.layout, digests)
-            .ok_or_else(|| error(&self.path, DiskErrorKind::Other("cannot be described".to_owned())))?;
+        let manifest = manifest_of(self.layout, digests);
         if let Some(hash_cache) = &self.hash_cache {
             hash_cache.remember(&self.path, Fingerprint::of(&self.found), self.opened, &manifest);
         }
@@ -155,8 +154,9 @@ pub(crate) fn open_regular(path: &Path) -> Result<File, DiskError> {
     }
 }
 
-fn manifest_of(layout: Layout, digests: &[PieceDigest]) -> Option<Manifest> {
+fn manifest_of(layout: Layout, digests: &[PieceDigest]) -> Manifest {
     let subtrees: Vec<Subtree> = digests.iter().map(|digest| digest.subtree).collect();
     let hashes: Vec<PieceHash> = digests.iter().map(|digest| digest.hash).collect();
-    Manifest::new(layout.length(), root_of(layout, &subtrees), hashes).ok()
+    let manifest = Manifest::new(layout.length(), root_of(layout, &subtrees), hashes);
+    manifest.expect("a length with a layout, and one hash for each piece")
 }

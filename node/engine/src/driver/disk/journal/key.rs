@@ -104,7 +104,8 @@ fn read(path: &Path) -> io::Result<[u8; SECRET]> {
 /// Makes it whole under another name first. When another process was sooner, that is as well.
 fn make(path: &Path) -> io::Result<()> {
     let secret = secret()?;
-    let number = u64::from_le_bytes(*self::secret()?.first_chunk().unwrap_or(&[0; 8]));
+    let number =
+        u64::from_le_bytes(*self::secret()?.first_chunk().expect("a secret is longer than a number"));
     let unfinished = sibling(path, &format!(".{number:016x}"));
     let mut file = private_without_links().write(true).create_new(true).open(&unfinished)?;
     let made =
