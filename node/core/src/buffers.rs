@@ -5,20 +5,22 @@ use std::collections::BTreeMap;
 use crate::ids::BufferId;
 use crate::output::{BufferChange, Output};
 
-/// Piece buffers and hash queue together never hold more than the budget, whatever the files' sizes: one buffer is
-/// lent in any case, when no other is.
+/// The buffers that are lent: piece buffers and hash queue together never hold more than the budget, whatever the
+/// files' sizes. One buffer is lent in any case, when no other is.
 #[derive(Debug)]
 pub(crate) struct Buffers {
     budget: u64,
+    /// Bytes that are lent.
     used: u64,
+    /// The length of each buffer that is lent.
     lent: BTreeMap<BufferId, u32>,
-    next: u32,
-    /// Whether somebody asked in vain since a buffer came back last.
-    wanted: bool,
-    /// Whether somebody has asked in vain since the demand was looked at last.
+    next: BufferId,
+    /// Whether a buffer was refused since one came back last.
+    is_wanted: bool,
+    /// Whether a buffer was refused, and none was wanted before, and nobody has taken note of that.
     is_newly_wanted: bool,
-    /// Whether one has come back that somebody had asked for in vain.
-    freed: bool,
+    /// Whether a buffer has come back after one was refused, and nobody has taken note of that.
+    was_freed: bool,
 }
 
 impl Buffers {
@@ -28,37 +30,37 @@ impl Buffers {
             budget,
             used: 0,
             lent: BTreeMap::new(),
-            next: 0,
-            wanted: false,
+            next: BufferId(0),
+            is_wanted: false,
             is_newly_wanted: false,
-            freed: false,
+            was_freed: false,
         }
     }
 
     /// A buffer of `length` bytes, or `None` while the budget is used up.
     pub(crate) fn lend(&mut self, length: u32, out: &mut Output) -> Option<BufferId> {
-        if !self.has_room(length) {
+        if !self.request(length) {
             return None;
         }
-        let buffer = BufferId(self.next);
-        self.next = self.next.wrapping_add(1);
+        let buffer = self.next;
+        self.next = BufferId(buffer.0.wrapping_add(1));
         self.used += u64::from(length);
         self.lent.insert(buffer, length);
         out.buffers.push(BufferChange::Allocate { buffer, length });
         Some(buffer)
     }
 
-    /// Whether [`Buffers::lend`] would lend.
-    pub(crate) fn has_room(&mut self, length: u32) -> bool {
-        let room = self.used + u64::from(length) <= self.budget || self.lent.is_empty();
-        self.is_newly_wanted |= !room && !self.wanted;
-        self.wanted |= !room;
-        room
+    /// Asks for a buffer of `length` bytes; whether [`Buffers::lend`] would lend it. If not, it is wanted from now on.
+    pub(crate) fn request(&mut self, length: u32) -> bool {
+        let is_within = self.used + u64::from(length) <= self.budget || self.lent.is_empty();
+        self.is_newly_wanted |= !is_within && !self.is_wanted;
+        self.is_wanted |= !is_within;
+        is_within
     }
 
-    /// Whether somebody was refused a buffer, and none has come back since.
+    /// Whether a buffer was refused, and none has come back since.
     pub(crate) fn are_wanted(&self) -> bool {
-        self.wanted
+        self.is_wanted
     }
 
     /// Whether buffers are wanted that were not when this was asked last, once.
@@ -66,16 +68,16 @@ impl Buffers {
         std::mem::take(&mut self.is_newly_wanted)
     }
 
-    /// Whether a buffer has come back that somebody had asked for in vain, once.
+    /// Whether a buffer has come back after one was refused, once.
     pub(crate) fn take_freed(&mut self) -> bool {
-        std::mem::take(&mut self.freed)
+        std::mem::take(&mut self.was_freed)
     }
 
-    /// Takes a buffer back.
+    /// Takes a buffer back, if it is lent.
     pub(crate) fn give_back(&mut self, buffer: BufferId, out: &mut Output) {
         if let Some(length) = self.lent.remove(&buffer) {
             self.used -= u64::from(length);
-            self.freed |= std::mem::take(&mut self.wanted);
+            self.was_freed |= std::mem::take(&mut self.is_wanted);
             out.buffers.push(BufferChange::Free { buffer });
         }
     }
@@ -90,9 +92,9 @@ mod tests {
     #[test]
     fn the_budget_bounds_what_is_lent() {
         let (mut buffers, mut out) = (Buffers::new(100), Output::default());
-        let first = buffers.lend(60, &mut out).expect("room");
+        let first = buffers.lend(60, &mut out).expect("within the budget");
         assert_eq!(buffers.lend(60, &mut out), None);
-        let second = buffers.lend(40, &mut out).expect("room");
+        let second = buffers.lend(40, &mut out).expect("within the budget");
         buffers.give_back(first, &mut out);
         buffers.give_back(first, &mut out);
         assert!(buffers.lend(60, &mut out).is_some());
@@ -118,8 +120,8 @@ mod tests {
             for (lends, size) in steps {
                 let before: u64 = pool.values().map(|&length| u64::from(length)).sum();
                 if lends {
-                    let room = before + u64::from(size) <= 200 || pool.is_empty();
-                    prop_assert_eq!(buffers.lend(size, &mut out).is_some(), room);
+                    let is_within = before + u64::from(size) <= 200 || pool.is_empty();
+                    prop_assert_eq!(buffers.lend(size, &mut out).is_some(), is_within);
                 } else {
                     buffers.give_back(BufferId(size), &mut out);
                 }

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
-/// How long an unused limit may be saved up: short, so that a limit is also one over short times.
-const SAVED: Duration = Duration::from_millis(100);
+/// An unused limit is saved up for no longer than this, so that a limit is also one over short times.
+const MAX_SAVED: Duration = Duration::from_millis(100);
 /// No limit is so low that a burst would take longer to earn than this.
 const MIN_BURST: u64 = 2048;
 
-/// A token bucket that may go below zero by one burst: the next one waits until that is earned back. So any burst
-/// passes at any limit, and the sum over time is the limit.
+/// A token bucket (RFC 2697 has one of its forms) that may go below zero by one burst: the next burst waits until that
+/// is earned back. So any burst passes at any limit, and the sum over time is the limit.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    /// Bytes a second; `None`: no limit.
+    /// Bytes a second; `None` where there is no limit.
     rate: Option<u64>,
-    /// Bytes that may be used, in billionths (bytes times nanoseconds a second): exact at any rate.
+    /// Bytes that may be used, in billionths: bytes a second times nanoseconds are exact at any rate.
     balance: i128,
     refilled_at: Timestamp,
 }
@@ -40,8 +40,9 @@ impl Limiter {
         self.balance = self.balance.min(0);
     }
 
-    /// When bytes may be used again: now or before, if they may.
-    pub(crate) fn ready_at(&mut self, now: Timestamp) -> Timestamp {
+    /// Asks to use bytes; when they may be used: now or before, if at once. What was earned since the last time is
+    /// added.
+    pub(crate) fn poll_ready(&mut self, now: Timestamp) -> Timestamp {
         self.refill(now);
         match self.rate {
             Some(rate) if self.balance < 0 => {
@@ -77,7 +78,7 @@ impl Limiter {
         let Some(rate) = self.rate else {
             return;
         };
-        let most = i128::from(rate) * SAVED.as_nanos() as i128;
+        let most = i128::from(rate) * MAX_SAVED.as_nanos() as i128;
         self.balance = (self.balance + i128::from(rate) * elapsed.as_nanos() as i128).min(most);
     }
 }
@@ -101,7 +102,7 @@ mod tests {
             while now < end {
                 limiter.spend(burst);
                 used += u64::from(burst);
-                now = limiter.ready_at(now).max(now + Duration::from_micros(1));
+                now = limiter.poll_ready(now).max(now + Duration::from_micros(1));
             }
             if reachable {
                 let expected = rate * 10;
@@ -115,7 +116,7 @@ mod tests {
         let now = Timestamp::from_nanos(7);
         let mut limiter = Limiter::new(None, now);
         limiter.spend(u32::MAX);
-        assert_eq!(limiter.ready_at(now), now);
+        assert_eq!(limiter.poll_ready(now), now);
     }
 
     #[test]
@@ -124,6 +125,6 @@ mod tests {
         let mut limiter = Limiter::new(Some(1000), start);
         limiter.spend(2000);
         limiter.change(Some(2000), start);
-        assert_eq!(limiter.ready_at(start).since(start).as_millis(), 1000);
+        assert_eq!(limiter.poll_ready(start).since(start).as_millis(), 1000);
     }
 }

@@ -1,4 +1,4 @@
-//! How fast bytes went lately, for screens and for choosing between owners.
+//! How fast bytes went lately, for screens and for choosing between peers.
 
 use std::time::Duration;
 
@@ -11,23 +11,25 @@ const WINDOW: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     total: u64,
-    /// Bytes of the half window that began at `began`, and of the one before it.
+    /// Bytes of the half window that began at `began_at`.
     current: u64,
+    /// Bytes of the half window before it.
     previous: u64,
-    began: Timestamp,
+    began_at: Timestamp,
     /// When the first byte was counted.
-    first: Option<Timestamp>,
+    first_at: Option<Timestamp>,
 }
 
 impl Meter {
+    /// Nothing was counted yet.
     pub(crate) fn new(now: Timestamp) -> Meter {
-        Meter { total: 0, current: 0, previous: 0, began: now, first: None }
+        Meter { total: 0, current: 0, previous: 0, began_at: now, first_at: None }
     }
 
     /// Counts `bytes`.
     pub(crate) fn count(&mut self, bytes: u64, now: Timestamp) {
-        self.turn(now);
-        self.first.get_or_insert(now);
+        self.slide(now);
+        self.first_at.get_or_insert(now);
         self.total += bytes;
         self.current += bytes;
     }
@@ -40,19 +42,20 @@ impl Meter {
     /// Bytes a second, lately.
     pub(crate) fn rate(&self, now: Timestamp) -> u64 {
         let mut seen = self.clone();
-        seen.turn(now);
+        seen.slide(now);
         let half = WINDOW / 2;
-        let since_first = seen.first.map_or(Duration::ZERO, |first| now.since(first));
-        let span = (half + now.since(seen.began)).min(since_first).max(Duration::from_millis(1));
+        let since_first = seen.first_at.map_or(Duration::ZERO, |first| now.since(first));
+        let span = (half + now.since(seen.began_at)).min(since_first).max(Duration::from_millis(1));
         ((seen.previous + seen.current) as u128 * 1_000_000_000 / span.as_nanos()) as u64
     }
 
-    fn turn(&mut self, now: Timestamp) {
+    /// Begins the half windows that have begun by `now`.
+    fn slide(&mut self, now: Timestamp) {
         let half = WINDOW / 2;
-        if now.since(self.began) >= 2 * half {
-            (self.previous, self.current, self.began) = (0, 0, now);
-        } else if now.since(self.began) >= half {
-            (self.previous, self.current, self.began) = (self.current, 0, self.began + half);
+        if now.since(self.began_at) >= 2 * half {
+            (self.previous, self.current, self.began_at) = (0, 0, now);
+        } else if now.since(self.began_at) >= half {
+            (self.previous, self.current, self.began_at) = (self.current, 0, self.began_at + half);
         }
     }
 }
@@ -78,7 +81,8 @@ mod tests {
     }
 
     proptest! {
-        /// The rate is that of the last one to two seconds, and never more than all of them in the least time there was.
+        /// The rate is that of the last one to two seconds, and never more than all of them in the least time there
+        /// was.
         #[test]
         fn the_rate_is_that_of_the_bytes_of_late(steps in prop::collection::vec((0u64..1500, 0u64..100_000), 1..60)) {
             let mut now = Timestamp::ZERO + Duration::from_secs(9);

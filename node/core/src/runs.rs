@@ -1,25 +1,25 @@
-//! A set of numbers kept as runs: which bytes of a piece are missing, which pieces nobody has begun.
+//! A set of numbers kept as runs: which bytes of a piece are missing, or not asked for.
 
 use std::ops::Range;
 
-/// Disjoint, non-adjacent, ascending runs. Few of them at a time: arrivals and requests are mostly in order.
+/// Disjoint, non-adjacent, ascending runs. There are few at a time: arrivals and requests are mostly in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Runs(Vec<Range<u32>>);
 
 impl Runs {
-    /// One run; the empty set when it is empty.
+    /// The numbers of `run`.
     pub(crate) fn of(run: Range<u32>) -> Runs {
         let mut runs = Runs::default();
         runs.insert(run);
         runs
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the set is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many numbers there are.
+    /// How many numbers are in the set.
     pub(crate) fn len(&self) -> u32 {
         self.0.iter().map(|run| run.end - run.start).sum()
     }
@@ -34,7 +34,7 @@ impl Runs {
         self.0.iter().cloned()
     }
 
-    /// Puts `run` in.
+    /// Adds the numbers of `run`.
     pub(crate) fn insert(&mut self, run: Range<u32>) {
         if run.is_empty() {
             return;
@@ -51,7 +51,7 @@ impl Runs {
         self.0.splice(from..to, std::iter::once(start..end));
     }
 
-    /// Takes `run` out and says how many of its numbers were in.
+    /// Removes the numbers of `run`; how many of them were in the set.
     pub(crate) fn remove(&mut self, run: Range<u32>) -> u32 {
         if run.is_empty() {
             return 0;
@@ -69,7 +69,7 @@ impl Runs {
         removed
     }
 
-    /// The parts of `run` that are in.
+    /// The parts of `run` that are in the set.
     pub(crate) fn within(&self, run: Range<u32>) -> impl Iterator<Item = Range<u32>> {
         let from = self.0.partition_point(|r| r.end <= run.start);
         self.0[from..].iter().map_while(move |r| {
@@ -78,7 +78,7 @@ impl Runs {
         })
     }
 
-    /// Whether every number of `run` is in.
+    /// Whether every number of `run` is in the set.
     #[cfg(test)]
     fn contains(&self, run: Range<u32>) -> bool {
         run.is_empty() || self.within(run.clone()).any(|part| part == run)

@@ -270,7 +270,7 @@ impl Download {
     }
 
     fn report_waiting(&mut self, cx: &mut Context<'_>) {
-        let limited = cx.download_limit.rate().is_some() && cx.download_limit.ready_at(cx.now) > cx.now;
+        let limited = cx.download_limit.rate().is_some() && cx.download_limit.poll_ready(cx.now) > cx.now;
         let why = self.waiting(limited, cx.now);
         self.accounting.waits.turn_to(why.clone(), cx.now);
         let since = self.accounting.waits.now().1;

@@ -85,7 +85,7 @@ fn allowance(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
     let Some(flow) = session.askable_flow() else {
         return Err(Wait::IDLE);
     };
-    let limited = cx.download_limit.ready_at(cx.now);
+    let limited = cx.download_limit.poll_ready(cx.now);
     if limited > cx.now {
         return Err(Wait { until: limited, reason: Reason::DownloadLimit });
     }

@@ -25,7 +25,7 @@ impl Node {
             sent: 0,
             permille: 1000,
         });
-        let limited = self.shared.download_limit.ready_at(now) > now;
+        let limited = self.shared.download_limit.poll_ready(now) > now;
         Status {
             tracker: self.tracker_client.standing(),
             shares: served.chain(hashing).collect(),

@@ -152,7 +152,7 @@ impl CircuitBreaker {
 
     /// When something may be sent: now or before, if it may.
     pub(super) fn ready_at(&mut self, now: Timestamp) -> Timestamp {
-        let ready = self.limiter.ready_at(now);
+        let ready = self.limiter.poll_ready(now);
         self.held_up |= ready > now;
         ready
     }

@@ -89,7 +89,7 @@ impl Uploads {
             let Some(ours) = self.turns.first() else {
                 return Wait { until: self.turns.wake(cx.now), reason: Reason::CircuitBreaker };
             };
-            let ready = cx.upload_limit.ready_at(cx.now);
+            let ready = cx.upload_limit.poll_ready(cx.now);
             if ready > cx.now {
                 return Wait { until: ready, reason: Reason::UploadLimit };
             }

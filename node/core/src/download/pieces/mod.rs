@@ -413,7 +413,7 @@ impl Pieces {
         }
         // Room is asked for at full size, so that a piece that is begun always has its buffer. What a full disk cannot take
         // is not asked for.
-        let room = !self.is_refused() && cx.buffers.has_room(self.layout.piece_size());
+        let room = !self.is_refused() && cx.buffers.request(self.layout.piece_size());
         if !room && self.picker.of(session.key()).is_some() {
             self.starved = true;
             return false;
