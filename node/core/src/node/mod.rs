@@ -161,7 +161,7 @@ impl Node {
                         cx.counters.unexpected += 1;
                     }
                 }
-                _ => Uploads::refuse_stranger(from, conversation, message, cx),
+                _ => Uploads::reject_unexpected(from, conversation, message, cx),
             },
         }
         self.collect_completed(now);
@@ -169,7 +169,7 @@ impl Node {
 
     /// Those who fetch from this node what it fetches itself may give it what they have.
     fn introduce(&mut self, now: Timestamp) {
-        while let Some(PeerSeen { content, node, peer }) = self.uploads.take_met() {
+        while let Some(PeerSeen { content, node, peer }) = self.uploads.take_peer_seen() {
             if let Some(download) = self.downloads.of_mut(content) {
                 download.meet(node, peer, now);
             }

@@ -21,7 +21,7 @@ impl Node {
             downloads.of(content).map_or(Gives::default(), |download| download.gives(node, now))
         };
         wait = wait.earlier(self.uploads.poll(&gives, cx));
-        while let Some((content, have)) = self.uploads.take_news() {
+        while let Some((content, have)) = self.uploads.take_piece_news() {
             if let Some(download) = self.downloads.of(content) {
                 download.tell_owners(&have, cx);
             }
@@ -45,7 +45,7 @@ impl Node {
                 self.stop_sharing_part(download.share(), now);
                 continue;
             };
-            self.uploads.remember_gifts(completed.content, |node| download.gives(node, now));
+            self.uploads.record_contributions(completed.content, |node| download.gives(node, now));
             let share = completed.share;
             if !self.start_serving(completed) {
                 self.shared.out.disk.push(DiskRequest::Unshare { share });

@@ -1,8 +1,10 @@
-//! Nonces among the CHUNKs of a session: whoever brings them back listens where the CHUNKs go, and they tell how many of these arrive.
+//! Nonces among the CHUNKs of a session: whoever brings them back listens where the CHUNKs go, and they tell how many
+//! of these arrive.
 //!
-//! A nonce goes in a PING among the CHUNKs of a burst, as long as they and anywhere among them, so that the path loses it as it loses them: behind
-//! a burst it would tell of the last place in a queue alone, and find room where a longer one has just been refused. None is ever repeated: one that
-//! was could come back however much is lost.
+//! A nonce goes in a PING among the CHUNKs of a burst. The PING is as long as they are and anywhere among them, so that
+//! the path loses it as it loses them: behind a burst it would tell of the last place in a queue alone, and would find
+//! space where a longer datagram has just been refused. No nonce is ever repeated: a repeated one could come back
+//! however much is lost.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,51 +15,56 @@ use rand::rngs::StdRng;
 
 use super::circuit_breaker::CircuitBreaker;
 
-/// A nonce goes behind so many bytes,
+/// A nonce goes behind so many bytes, or behind [`SPACING_PINGS`] PINGs, whichever is more.
 const SPACING: u64 = 1 << 20;
-/// or so many PINGs of the same length, whichever is more: they are to cost next to nothing.
+/// A nonce goes behind so many times the bytes of its own PING: nonces are to cost next to nothing.
 const SPACING_PINGS: u64 = 128;
-/// One goes at least this often while anything is sent,
+/// A nonce goes at least this often while anything is sent.
 const PERIOD: Duration = Duration::from_secs(10);
-/// and this often while the last ones are not answered.
+/// A nonce goes at least this often while the last ones are not answered.
 const UNANSWERED_PERIOD: Duration = Duration::from_millis(500);
-/// So many are open at a time: beyond that, more bytes go between two of them. As many lost ones are remembered, in case that the path has only
-/// become longer.
+/// So many nonces are open at a time: beyond that, more bytes go between two of them. As many lost ones are remembered,
+/// in case that the path has only become longer.
 const MAX_OPEN: usize = 64;
-/// Nothing more is sent when the last so many did not come back, for so long.
-const DEAF_NONCES: u32 = 3;
-const DEAF_AFTER: Duration = Duration::from_secs(3);
-/// A nonce that has not come back after three round trips is lost, but not before this; none is waited for longer than for [`DEAF_AFTER`].
-const MIN_PATIENCE: Duration = Duration::from_millis(250);
+/// A downloader is unresponsive when the last so many nonces did not come back for [`UNRESPONSIVE_AFTER`].
+const UNRESPONSIVE_NONCES: u32 = 3;
+/// A downloader is unresponsive when [`UNRESPONSIVE_NONCES`] nonces did not come back for so long.
+const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(3);
+/// A nonce that has not come back after three round trips is lost, but not before this and not after
+/// [`UNRESPONSIVE_AFTER`].
+const MIN_LOSS_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A nonce that may come back.
 #[derive(Clone, Copy, Debug)]
-struct Open {
+struct OpenNonce {
     nonce: u64,
     sent_at: Timestamp,
     /// Bytes sent since the nonce before it.
     bytes: u64,
-    /// The limit under which it was sent.
-    round: u32,
+    /// The epoch of the circuit breaker in which it was sent.
+    epoch: u32,
     has_come: bool,
 }
 
 /// The nonces of one session.
 #[derive(Debug)]
 pub(super) struct Challenge {
-    /// In the order in which they were sent: what became of one counts when that is known of all before it, as a loss is known later.
-    open: VecDeque<Open>,
+    /// In the order in which they were sent: the outcome of one counts when the outcomes of all before it are known, as
+    /// a loss is known later.
+    open: VecDeque<OpenNonce>,
     lost: VecDeque<(u64, Timestamp)>,
-    /// Bytes sent since the last one.
+    /// Bytes sent since the last nonce.
     bytes: u64,
     sent_at: Timestamp,
-    /// How many were sent after the last that came back, and when the first of these.
+    /// How many nonces were sent after the last that came back.
     unanswered: u32,
+    /// When the first of the unanswered ones was sent.
     unanswered_since: Timestamp,
     rtt: Option<Duration>,
 }
 
 impl Challenge {
+    /// No nonce was sent yet.
     pub(super) fn new(now: Timestamp) -> Challenge {
         Challenge {
             open: VecDeque::new(),
@@ -70,54 +77,41 @@ impl Challenge {
         }
     }
 
-    /// `bytes` are sent in datagrams of at most `datagram` bytes. The nonce that goes with them, if one is due. What becomes of it is told to the
-    /// `backstop` of the host.
+    /// `bytes` are sent in datagrams of at most `datagram` bytes. The nonce that goes with them, if one is due. The
+    /// `breaker` of the host is told the outcome.
     pub(super) fn on_sent(
         &mut self,
-        backstop: &mut CircuitBreaker,
+        breaker: &mut CircuitBreaker,
         bytes: u32,
         datagram: u16,
         now: Timestamp,
         rng: &mut StdRng,
     ) -> Option<u64> {
-        self.settle(backstop, now);
-        backstop.spend(bytes);
+        self.settle(breaker, now);
+        breaker.spend(bytes);
         self.bytes += u64::from(bytes);
-        let usually = SPACING.max(SPACING_PINGS * u64::from(datagram));
+        let usual = SPACING.max(SPACING_PINGS * u64::from(datagram));
         let since = now.since(self.sent_at);
-        let due = self.open.len() < MAX_OPEN && self.bytes >= backstop.spacing(usually)
+        let is_due = self.open.len() < MAX_OPEN && self.bytes >= breaker.spacing(usual)
             || since >= PERIOD
             || since >= UNANSWERED_PERIOD && self.unanswered > 0;
-        due.then(|| self.send(backstop, now, rng))
+        is_due.then(|| self.send(breaker, now, rng))
     }
 
-    /// A nonce for who has not brought any back for so long that nothing else is sent, if one is due.
-    pub(super) fn knock(
+    /// A nonce for a downloader that is unresponsive, to which nothing else is sent, if one is due.
+    pub(super) fn poll_probe(
         &mut self,
-        backstop: &CircuitBreaker,
+        breaker: &CircuitBreaker,
         now: Timestamp,
         rng: &mut StdRng,
     ) -> Option<u64> {
-        (now.since(self.sent_at) >= UNANSWERED_PERIOD).then(|| self.send(backstop, now, rng))
+        (now.since(self.sent_at) >= UNANSWERED_PERIOD).then(|| self.send(breaker, now, rng))
     }
 
-    /// A nonce has come back.
-    pub(super) fn on_answer(&mut self, backstop: &mut CircuitBreaker, nonce: u64, now: Timestamp) {
-        let open = self.open.iter_mut().find(|open| open.nonce == nonce && !open.has_come);
-        let sent_at = match open {
-            Some(open) => {
-                open.has_come = true;
-                open.sent_at
-            }
-            None => {
-                let Some(index) = self.lost.iter().position(|(lost, _)| *lost == nonce) else {
-                    return;
-                };
-                let Some((_, sent_at)) = self.lost.remove(index) else {
-                    return;
-                };
-                sent_at
-            }
+    /// `nonce` has come back. Whoever sends a nonce that it was never sent, or sends one twice, changes nothing.
+    pub(super) fn on_answer(&mut self, breaker: &mut CircuitBreaker, nonce: u64, now: Timestamp) {
+        let Some(sent_at) = self.take_answered(nonce) else {
+            return;
         };
         let took = now.since(sent_at);
         self.rtt = Some(self.rtt.map_or(took, |rtt| (rtt * 7 + took) / 8));
@@ -125,27 +119,37 @@ impl Challenge {
         self.unanswered_since = later.next().map_or(now, |next| next.sent_at);
         self.unanswered =
             self.unanswered.min(self.open.iter().filter(|open| open.sent_at > sent_at).count() as u32);
-        self.settle(backstop, now);
+        self.settle(breaker, now);
+    }
+
+    /// When `nonce` was sent, if it was and has not come back before.
+    fn take_answered(&mut self, nonce: u64) -> Option<Timestamp> {
+        if let Some(open) = self.open.iter_mut().find(|open| open.nonce == nonce && !open.has_come) {
+            open.has_come = true;
+            return Some(open.sent_at);
+        }
+        let index = self.lost.iter().position(|(lost, _)| *lost == nonce)?;
+        self.lost.remove(index).map(|(_, sent_at)| sent_at)
     }
 
     /// Whether nothing has come back for so long that nothing more is sent.
-    pub(super) fn is_deaf(&self, now: Timestamp) -> bool {
-        self.unanswered >= DEAF_NONCES && now.since(self.unanswered_since) > DEAF_AFTER
+    pub(super) fn is_unresponsive(&self, now: Timestamp) -> bool {
+        self.unanswered >= UNRESPONSIVE_NONCES && now.since(self.unanswered_since) > UNRESPONSIVE_AFTER
     }
 
-    /// When something may be sent: now or before, if it may.
-    pub(super) fn ready_at(&mut self, backstop: &mut CircuitBreaker, now: Timestamp) -> Timestamp {
-        self.settle(backstop, now);
-        backstop.ready_at(now)
+    /// Asks to send something; when that may be done: now or before, if at once.
+    pub(super) fn poll_ready(&mut self, breaker: &mut CircuitBreaker, now: Timestamp) -> Timestamp {
+        self.settle(breaker, now);
+        breaker.poll_ready(now)
     }
 
-    fn send(&mut self, backstop: &CircuitBreaker, now: Timestamp, rng: &mut StdRng) -> u64 {
+    fn send(&mut self, breaker: &CircuitBreaker, now: Timestamp, rng: &mut StdRng) -> u64 {
         if self.open.len() >= MAX_OPEN {
             self.open.pop_front();
         }
         let nonce = rng.random_range(1..=u64::MAX);
-        let (bytes, round) = (std::mem::take(&mut self.bytes), backstop.round());
-        self.open.push_back(Open { nonce, sent_at: now, bytes, round, has_come: false });
+        let (bytes, epoch) = (std::mem::take(&mut self.bytes), breaker.epoch());
+        self.open.push_back(OpenNonce { nonce, sent_at: now, bytes, epoch, has_come: false });
         if self.unanswered == 0 {
             self.unanswered_since = now;
         }
@@ -154,21 +158,21 @@ impl Challenge {
         nonce
     }
 
-    /// What has not come back by now is lost.
-    fn settle(&mut self, backstop: &mut CircuitBreaker, now: Timestamp) {
-        let rtt = self.rtt.unwrap_or(DEAF_AFTER);
-        let patience = (rtt * 3).clamp(MIN_PATIENCE, DEAF_AFTER);
-        let is_known = |open: &mut Open| open.has_come || now.since(open.sent_at) > patience;
-        while let Some(open) = self.open.pop_front_if(is_known) {
+    /// Nonces that have not come back in time are lost, and `breaker` is told the outcomes.
+    fn settle(&mut self, breaker: &mut CircuitBreaker, now: Timestamp) {
+        let rtt = self.rtt.unwrap_or(UNRESPONSIVE_AFTER);
+        let timeout = (rtt * 3).clamp(MIN_LOSS_TIMEOUT, UNRESPONSIVE_AFTER);
+        let is_settled = |open: &mut OpenNonce| open.has_come || now.since(open.sent_at) > timeout;
+        while let Some(open) = self.open.pop_front_if(is_settled) {
             if !open.has_come {
                 self.lost.push_back((open.nonce, open.sent_at));
             }
-            if open.round == backstop.round() {
-                backstop.on_outcome(open.has_come, open.bytes, rtt, now);
+            if open.epoch == breaker.epoch() {
+                breaker.on_outcome(open.has_come, open.bytes, rtt, now);
             }
         }
         while self.lost.len() > MAX_OPEN
-            || self.lost.front().is_some_and(|(_, sent_at)| now.since(*sent_at) > DEAF_AFTER)
+            || self.lost.front().is_some_and(|(_, sent_at)| now.since(*sent_at) > UNRESPONSIVE_AFTER)
         {
             self.lost.pop_front();
         }
@@ -191,12 +195,12 @@ mod tests {
     #[test]
     fn a_nonce_goes_behind_each_mebibyte_or_behind_more_of_long_datagrams_and_none_is_ever_repeated() {
         for (datagram, count) in [(1200, 64), (16_416, 31), (65_507, 8)] {
-            let (mut challenge, mut backstop, mut now, mut rng) = start();
+            let (mut challenge, mut breaker, mut now, mut rng) = start();
             let mut nonces = Vec::new();
             for _ in 0..1024 {
                 now += Duration::from_micros(100);
-                if let Some(nonce) = challenge.on_sent(&mut backstop, BURST, datagram, now, &mut rng) {
-                    challenge.on_answer(&mut backstop, nonce, now + Duration::from_micros(50));
+                if let Some(nonce) = challenge.on_sent(&mut breaker, BURST, datagram, now, &mut rng) {
+                    challenge.on_answer(&mut breaker, nonce, now + Duration::from_micros(50));
                     nonces.push(nonce);
                 }
             }
@@ -209,57 +213,60 @@ mod tests {
 
     #[test]
     fn many_are_open_at_once_and_each_may_come_back_in_any_order() {
-        let (mut challenge, mut backstop, mut now, mut rng) = start();
+        let (mut challenge, mut breaker, mut now, mut rng) = start();
         let mut nonces = Vec::new();
         for _ in 0..40 * 16 {
             now += Duration::from_millis(1);
-            nonces.extend(challenge.on_sent(&mut backstop, BURST, 1200, now, &mut rng));
+            nonces.extend(challenge.on_sent(&mut breaker, BURST, 1200, now, &mut rng));
         }
         assert_eq!(nonces.len(), 40);
         for nonce in nonces.into_iter().rev() {
-            challenge.on_answer(&mut backstop, nonce, now);
+            challenge.on_answer(&mut breaker, nonce, now);
         }
         assert!(challenge.open.is_empty() && challenge.lost.is_empty() && challenge.unanswered == 0);
     }
 
     #[test]
     fn no_more_than_so_many_are_kept_whatever_is_sent() {
-        let (mut challenge, mut backstop, mut now, mut rng) = start();
+        let (mut challenge, mut breaker, mut now, mut rng) = start();
         for _ in 0..100_000 {
             now += Duration::from_micros(30);
-            challenge.on_sent(&mut backstop, BURST, 1200, now, &mut rng);
+            challenge.on_sent(&mut breaker, BURST, 1200, now, &mut rng);
             assert!(challenge.open.len() <= MAX_OPEN && challenge.lost.len() <= MAX_OPEN);
         }
     }
 
     #[test]
     fn a_path_that_has_become_far_longer_is_not_taken_for_one_that_loses_all() {
-        let (mut challenge, mut backstop, mut now, mut rng) = start();
+        let (mut challenge, mut breaker, mut now, mut rng) = start();
         let mut under_way = VecDeque::new();
         let (short, long) = (Duration::from_millis(20), Duration::from_millis(900));
         for burst in 0..100_000u32 {
             now += Duration::from_millis(1);
             let rtt = if burst < 3000 { short } else { long };
             under_way.extend(
-                challenge.on_sent(&mut backstop, BURST, 1200, now, &mut rng).map(|nonce| (now + rtt, nonce)),
+                challenge.on_sent(&mut breaker, BURST, 1200, now, &mut rng).map(|nonce| (now + rtt, nonce)),
             );
             while let Some((_, nonce)) = under_way.pop_front_if(|(at, _)| *at <= now) {
-                challenge.on_answer(&mut backstop, nonce, now);
+                challenge.on_answer(&mut breaker, nonce, now);
             }
-            assert!(!challenge.is_deaf(now) && challenge.ready_at(&mut backstop, now) <= now, "{burst}");
+            assert!(
+                !challenge.is_unresponsive(now) && challenge.poll_ready(&mut breaker, now) <= now,
+                "{burst}"
+            );
         }
         assert!(challenge.rtt > Some(long - long / 16), "{:?}", challenge.rtt);
     }
 
     #[test]
     fn little_is_sent_and_it_is_still_asked_for_now_and_then() {
-        let (mut challenge, mut backstop, mut now, mut rng) = start();
+        let (mut challenge, mut breaker, mut now, mut rng) = start();
         let mut sent_at = Vec::new();
         for _ in 0..600 {
             now += Duration::from_millis(100);
-            if let Some(nonce) = challenge.on_sent(&mut backstop, 1000, 1200, now, &mut rng) {
+            if let Some(nonce) = challenge.on_sent(&mut breaker, 1000, 1200, now, &mut rng) {
                 sent_at.push(now);
-                challenge.on_answer(&mut backstop, nonce, now);
+                challenge.on_answer(&mut breaker, nonce, now);
             }
         }
         assert!(sent_at.windows(2).all(|pair| pair[1].since(pair[0]) >= PERIOD) && sent_at.len() == 6);

@@ -1,32 +1,33 @@
-//! Who gets the places of a content, when more want one than there are: pure choices over small values.
+//! Which sessions get the slots of a content, when more want one than there are: pure choices over small values.
 //!
-//! *Tit-for-tat* (Cohen, "Incentives Build Robustness in BitTorrent", 2003; BEP 3): all places but one go to those who gave most, or,
-//! where there is nothing that they could give, who passed most on, or took most while nobody passes on anything; one goes by lot, so that better ones are found and newcomers
-//! get something to give. *Fair*: whoever waits longest is next, for a few pieces.
+//! *Tit-for-tat* (Cohen, "Incentives Build Robustness in BitTorrent", 2003; BEP 3): all slots but one go to those that
+//! gave most. Where there is nothing that they could give, the slots go to those that passed most on, or that took most
+//! while nobody passes on anything. One slot is an optimistic unchoke: it goes by lot, so that better sessions are
+//! found and newcomers get something to give. *Fair*: the session that waits longest is next, for a few pieces.
 //!
-//! Sessions cost nothing, hosts do: while others wait, one host has no more than half of the places, and lots are drawn among hosts first, then
-//! among the sessions of the host that is drawn.
+//! Sessions cost nothing, hosts do: while others wait, one host has no more than half of the slots, and lots are drawn
+//! among hosts first, then among the sessions of the host that is drawn.
 
 use messages::{Conversation, Host};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-/// A newcomer counts as so many in the lot (BEP 3).
-const NEWCOMER: u32 = 3;
+/// A newcomer is so many times as likely to be drawn as another (BEP 3).
+const NEWCOMER_WEIGHT: u32 = 3;
 
-/// A session that wants a place, or has one.
+/// A session that wants a slot, or has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claimant {
     pub(super) session: Conversation,
     pub(super) host: Host,
-    /// Bytes a second that it gave, or took, lately.
+    /// Bytes a second that the session gave, passed on, or took, lately.
     pub(super) rate: u64,
-    /// It has got nothing yet.
+    /// Whether the session has got nothing yet.
     pub(super) is_new: bool,
-    /// It was asked for something and does not give it.
+    /// Whether the session was asked for something and does not give it.
     pub(super) is_snubbed: bool,
-    /// Its host wasted places lately.
-    pub(super) is_slow: bool,
+    /// Whether the session's host wasted slots lately.
+    pub(super) is_penalized: bool,
 }
 
 impl Claimant {
@@ -35,87 +36,87 @@ impl Claimant {
     }
 }
 
-/// So many of `places` one host has at most, while others wait.
-fn most_of_a_host(places: usize) -> usize {
-    (places / 2).max(1)
+/// How many of `slots` one host has at most, while others wait.
+fn max_per_host(slots: usize) -> usize {
+    (slots / 2).max(1)
 }
 
-/// How many of `served` are of `host`.
+/// How many of `served` are at `host`.
 fn count_of(host: Host, served: &[Claimant]) -> usize {
     served.iter().filter(|claimant| claimant.host == host).count()
 }
 
-/// Those of `waiting` who may get the next of `places` places, while `served` have some: those whose hosts have few enough, or all, if there are
-/// no such.
-fn eligible(served: &[Claimant], waiting: &[Claimant], places: usize) -> Vec<Claimant> {
-    let has_few = |claimant: &&Claimant| count_of(claimant.host, served) < most_of_a_host(places);
+/// Those of `waiting` that may get the next of `slots` slots, while `served` have some: those whose hosts have few
+/// enough, or all, if there are no such.
+fn eligible(served: &[Claimant], waiting: &[Claimant], slots: usize) -> Vec<Claimant> {
+    let has_few = |claimant: &&Claimant| count_of(claimant.host, served) < max_per_host(slots);
     let few: Vec<Claimant> = waiting.iter().filter(has_few).copied().collect();
     if few.is_empty() { waiting.to_vec() } else { few }
 }
 
-/// Who gets one of `places` places under tit-for-tat: the best first, the one by lot last.
-pub(super) fn tit_for_tat(claimants: &[Claimant], places: usize, rng: &mut StdRng) -> Vec<Conversation> {
+/// Which sessions get one of `slots` slots under tit-for-tat: the best first, the one by lot last.
+pub(super) fn tit_for_tat(claimants: &[Claimant], slots: usize, rng: &mut StdRng) -> Vec<Conversation> {
     let mut rest: Vec<Claimant> = claimants.to_vec();
     shuffle(&mut rest, rng);
     rest.sort_by_key(|claimant| (claimant.is_snubbed, std::cmp::Reverse(claimant.rate)));
-    if rest.len() <= places {
+    if rest.len() <= slots {
         return rest.into_iter().map(|claimant| claimant.session).collect();
     }
     let (mut chosen, mut was_drawn) = (Vec::new(), false);
-    while chosen.len() < places && !rest.is_empty() {
-        let may = eligible(&chosen, &rest, places);
-        let by_merit = was_drawn || chosen.len() + 1 < places;
+    while chosen.len() < slots && !rest.is_empty() {
+        let may = eligible(&chosen, &rest, slots);
+        let by_merit = was_drawn || chosen.len() + 1 < slots;
         let best = may.iter().find(|claimant| by_merit && claimant.is_worthy());
-        let next = match best {
-            Some(best) => Some(*best),
-            None => {
-                was_drawn = true;
-                by_lot(&may, rng).map(|drawn| may[drawn])
-            }
-        };
-        let Some(next) = next else { break };
+        let next = *best.unwrap_or_else(|| {
+            was_drawn = true;
+            &may[by_lot(&may, rng).expect("somebody is left, and of those that are one is drawn")]
+        });
         rest.retain(|claimant| claimant.session != next.session);
         chosen.push(next);
     }
     chosen.into_iter().map(|claimant| claimant.session).collect()
 }
 
-/// Who gets a place that has come free under tit-for-tat, of those who wait.
-pub(super) fn next(
+/// Which of the sessions that wait gets a slot that has come free under tit-for-tat.
+pub(super) fn next_by_merit(
     served: &[Claimant],
     waiting: &[Claimant],
-    places: usize,
+    slots: usize,
     rng: &mut StdRng,
 ) -> Option<Conversation> {
-    let may = eligible(served, waiting, places);
+    let may = eligible(served, waiting, slots);
     let best = may.iter().filter(|claimant| claimant.is_worthy());
     let best = best.max_by_key(|claimant| claimant.rate).map(|claimant| claimant.session);
     best.or_else(|| by_lot(&may, rng).map(|drawn| may[drawn].session))
 }
 
-/// Who gets a place that has come free under the policy `fair`, of those who wait, the one who waits longest first: of the hosts that have fewest,
-/// and of those that wasted places lately only if there is nobody else.
+/// Which of the sessions that wait, the one that waits longest first, gets a slot that has come free under the policy
+/// `fair`: one of the hosts that have fewest, and one of a host that wasted slots lately only if there is nobody else.
 pub(super) fn next_in_turn(served: &[Claimant], waiting: &[Claimant]) -> Option<Conversation> {
-    let next = waiting.iter().min_by_key(|claimant| (claimant.is_slow, count_of(claimant.host, served)));
+    let next = waiting.iter().min_by_key(|claimant| (claimant.is_penalized, count_of(claimant.host, served)));
     next.map(|claimant| claimant.session)
 }
 
-/// Of those who had their turn: who loses the place, because somebody who waits comes before it.
-pub(super) fn give_way(had: &[Conversation], served: &[Claimant], waiting: &[Claimant]) -> Vec<Conversation> {
-    let first = waiting.iter().map(|claimant| (claimant.is_slow, count_of(claimant.host, served))).min();
+/// Which of the sessions whose turn has `ended` lose the slot, because a session that waits comes before them.
+pub(super) fn give_way(
+    ended: &[Conversation],
+    served: &[Claimant],
+    waiting: &[Claimant],
+) -> Vec<Conversation> {
+    let first = waiting.iter().map(|claimant| (claimant.is_penalized, count_of(claimant.host, served))).min();
     let gives_way = |claimant: &&Claimant| {
-        had.contains(&claimant.session)
-            && first.is_some_and(|first| first < (claimant.is_slow, count_of(claimant.host, served)))
+        ended.contains(&claimant.session)
+            && first.is_some_and(|first| first < (claimant.is_penalized, count_of(claimant.host, served)))
     };
     served.iter().filter(gives_way).map(|claimant| claimant.session).take(waiting.len()).collect()
 }
 
-/// Who loses the place because its host has more than half of `places` while others wait: of each such host the slowest, and no more than there
-/// are others who could use them.
-pub(super) fn too_many(served: &[Claimant], waiting: &[Claimant], places: usize) -> Vec<Conversation> {
-    let most = most_of_a_host(places);
+/// Which sessions lose the slot because their host has more than half of `slots` while others wait: of each such host
+/// the slowest, and no more than there are others that could use them.
+pub(super) fn above_host_share(served: &[Claimant], waiting: &[Claimant], slots: usize) -> Vec<Conversation> {
+    let most = max_per_host(slots);
     let others = waiting.iter().filter(|claimant| count_of(claimant.host, served) < most);
-    let wanted = others.count().saturating_sub(places.saturating_sub(served.len()));
+    let wanted = others.count().saturating_sub(slots.saturating_sub(served.len()));
     let mut served = served.to_vec();
     served.sort_by_key(|claimant| claimant.rate);
     let mut lose: Vec<Claimant> = Vec::new();
@@ -128,13 +129,13 @@ pub(super) fn too_many(served: &[Claimant], waiting: &[Claimant], places: usize)
     lose.into_iter().map(|claimant| claimant.session).collect()
 }
 
-/// One of `claimants` by lot, first the host and then the session; newcomers are three times as likely, and those that are snubbed are drawn only
-/// if there is nobody else.
+/// The number of one of `claimants`, drawn by lot, first the host and then the session: newcomers are three times as
+/// likely, and those that are snubbed are drawn only if there is nobody else.
 fn by_lot(claimants: &[Claimant], rng: &mut StdRng) -> Option<usize> {
     let all_are_snubbed = claimants.iter().all(|claimant| claimant.is_snubbed);
     let weight = |claimant: &Claimant| match claimant {
         snubbed if snubbed.is_snubbed && !all_are_snubbed => 0,
-        newcomer if newcomer.is_new => NEWCOMER,
+        newcomer if newcomer.is_new => NEWCOMER_WEIGHT,
         _ => 1,
     };
     // A host is as new as its oldest session.
@@ -154,7 +155,7 @@ fn by_lot(claimants: &[Claimant], rng: &mut StdRng) -> Option<usize> {
     }
 }
 
-/// Which of the things with these weights is drawn.
+/// The number of the one that is drawn of things with these weights.
 fn draw(weights: impl Iterator<Item = u32> + Clone, rng: &mut StdRng) -> Option<usize> {
     let all: u32 = weights.clone().sum();
     let mut drawn = if all > 0 { rng.random_range(0..all) } else { return None };
@@ -165,7 +166,7 @@ fn draw(weights: impl Iterator<Item = u32> + Clone, rng: &mut StdRng) -> Option<
     })
 }
 
-/// Equals are in no order.
+/// Puts `claimants` in a drawn order, so that equals are in none of their own.
 fn shuffle(claimants: &mut [Claimant], rng: &mut StdRng) {
     for last in (1..claimants.len()).rev() {
         claimants.swap(last, rng.random_range(0..=last));
@@ -195,7 +196,7 @@ mod tests {
                 rate: rate * 1000,
                 is_new,
                 is_snubbed,
-                is_slow: false,
+                is_penalized: false,
             };
             (0..).zip(all).map(claimant).collect()
         })
@@ -205,26 +206,27 @@ mod tests {
         all.iter().partition(|claimant| chosen.contains(&claimant.session))
     }
 
-    /// No host has more than half of the places while another could use one.
-    fn is_shared(served: &[Claimant], waiting: &[Claimant], places: usize) -> bool {
-        let most = most_of_a_host(places);
+    /// No host has more than half of the slots while another could use one.
+    fn is_shared(served: &[Claimant], waiting: &[Claimant], slots: usize) -> bool {
+        let most = max_per_host(slots);
         let over = served.iter().any(|claimant| count_of(claimant.host, served) > most);
         !over || waiting.iter().all(|claimant| count_of(claimant.host, served) >= most)
     }
 
     proptest! {
-        /// No place stays empty while somebody wants it, nobody has two, and whoever gave more than one who has a place by merit has one.
+        /// No slot stays empty while somebody wants it, nobody has two, and whoever gave more than one that has a slot
+        /// by merit has one.
         #[test]
-        fn the_best_have_places_and_none_is_left_empty(all in claimants(None), places in 1usize..8, seed in any::<u64>()) {
+        fn the_best_have_slots_and_none_is_left_empty(all in claimants(None), slots in 1usize..8, seed in any::<u64>()) {
             let mut rng = StdRng::seed_from_u64(seed);
-            let chosen = tit_for_tat(&all, places, &mut rng);
+            let chosen = tit_for_tat(&all, slots, &mut rng);
             let distinct: BTreeSet<Conversation> = chosen.iter().copied().collect();
             prop_assert_eq!(distinct.len(), chosen.len());
-            prop_assert_eq!(chosen.len(), all.len().min(places));
+            prop_assert_eq!(chosen.len(), all.len().min(slots));
             let has = |claimant: &&Claimant| distinct.contains(&claimant.session);
             let worthy = |claimant: &&Claimant| claimant.is_worthy();
             let left_out = all.iter().filter(worthy).filter(|claimant| !has(claimant)).map(|c| c.rate).max();
-            // One place at most goes to somebody who gave less than one who has none.
+            // One slot at most goes to somebody who gave less than one who has none.
             let best = left_out.unwrap_or(0);
             let by_lot = all.iter().filter(has).filter(|c| best > 0 && (!worthy(c) || c.rate < best)).count();
             prop_assert!(by_lot <= 1, "{by_lot} of {chosen:?} in {all:?}");
@@ -235,49 +237,51 @@ mod tests {
 
         /// However many sessions a host has: none is left empty, and it has half while others wait.
         #[test]
-        fn no_host_has_more_than_half_while_others_wait(all in claimants(Some(4)), places in 1usize..8, seed in any::<u64>()) {
+        fn no_host_has_more_than_half_while_others_wait(all in claimants(Some(4)), slots in 1usize..8, seed in any::<u64>()) {
             let mut rng = StdRng::seed_from_u64(seed);
-            let chosen = tit_for_tat(&all, places, &mut rng);
+            let chosen = tit_for_tat(&all, slots, &mut rng);
             let (served, waiting) = chosen_of(&all, &chosen);
-            prop_assert_eq!(served.len(), all.len().min(places));
-            prop_assert!(is_shared(&served, &waiting, places), "{:?} in {:?}", chosen, all);
+            prop_assert_eq!(served.len(), all.len().min(slots));
+            prop_assert!(is_shared(&served, &waiting, slots), "{:?} in {:?}", chosen, all);
         }
 
-        /// One place after the other, as they come free and are taken from those who have too many: the same, under both policies.
+        /// One slot after the other, as they come free and are taken from those who have too many: the same, under both
+        /// policies.
         #[test]
-        fn places_that_come_free_are_shared_among_hosts(
+        fn slots_that_come_free_are_shared_among_hosts(
             all in claimants(Some(4)),
-            places in 2usize..8,
+            slots in 2usize..8,
             before in any::<prop::sample::Index>(),
             is_fair in any::<bool>(),
             seed in any::<u64>(),
         ) {
             let mut rng = StdRng::seed_from_u64(seed);
-            // Whoever came first has the places.
-            let first = before.index(places.min(all.len()) + 1);
+            // Whoever came first has the slots.
+            let first = before.index(slots.min(all.len()) + 1);
             let (mut served, mut waiting) = (all[..first].to_vec(), all[first..].to_vec());
-            for session in too_many(&served, &waiting, places) {
-                let index = served.iter().position(|claimant| claimant.session == session).expect("it had a place");
+            for session in above_host_share(&served, &waiting, slots) {
+                let index = served.iter().position(|claimant| claimant.session == session).expect("it had a slot");
                 waiting.push(served.remove(index));
             }
-            while served.len() < places && !waiting.is_empty() {
+            while served.len() < slots && !waiting.is_empty() {
                 let next = match is_fair {
                     true => next_in_turn(&served, &waiting),
-                    false => next(&served, &waiting, places, &mut rng),
+                    false => next_by_merit(&served, &waiting, slots, &mut rng),
                 };
                 let index = waiting.iter().position(|claimant| Some(claimant.session) == next).expect("it waits");
                 served.push(waiting.remove(index));
             }
-            prop_assert_eq!(served.len(), all.len().min(places));
-            prop_assert!(is_shared(&served, &waiting, places), "{:?} before {:?}", served, waiting);
-            prop_assert!(too_many(&served, &waiting, places).is_empty());
+            prop_assert_eq!(served.len(), all.len().min(slots));
+            prop_assert!(is_shared(&served, &waiting, slots), "{:?} before {:?}", served, waiting);
+            prop_assert!(above_host_share(&served, &waiting, slots).is_empty());
         }
 
-        /// Under the policy `fair` nobody gives way to who comes after it, and in the end no host has two places more than one that waits.
+        /// Under the policy `fair` nobody gives way to who comes after it, and in the end no host has two slots more
+        /// than one that waits.
         #[test]
-        fn hosts_take_turns(all in claimants(Some(4)), places in 2usize..8) {
-            let mut served: Vec<Claimant> = all.iter().take(places).copied().collect();
-            let mut waiting: Vec<Claimant> = all.iter().skip(places).copied().collect();
+        fn hosts_take_turns(all in claimants(Some(4)), slots in 2usize..8) {
+            let mut served: Vec<Claimant> = all.iter().take(slots).copied().collect();
+            let mut waiting: Vec<Claimant> = all.iter().skip(slots).copied().collect();
             for _ in 0..100 {
                 let Some(first) = served.first().copied() else { break };
                 if give_way(&[first.session], &served, &waiting).is_empty() {
@@ -295,26 +299,26 @@ mod tests {
             prop_assert!(fewest.is_none_or(|fewest| most.is_some_and(|most| most <= fewest + 1)), "{:?} {:?}", served, waiting);
         }
 
-        /// Under the policy `fair` who wasted places gets none that another waits for, and nobody else gives way to it.
+        /// Under the policy `fair` who wasted slots gets none that another waits for, and nobody else gives way to it.
         #[test]
-        fn who_wasted_places_waits_behind_others(
+        fn who_wasted_slots_waits_behind_others(
             all in claimants(Some(4)),
-            slow in prop::collection::vec(any::<bool>(), 30),
-            places in 1usize..8,
+            penalized in prop::collection::vec(any::<bool>(), 30),
+            slots in 1usize..8,
         ) {
-            let all: Vec<Claimant> = all.iter().zip(slow).map(|(of, is_slow)| Claimant { is_slow, ..*of }).collect();
-            let (served, waiting) = all.split_at(places.min(all.len()));
+            let all: Vec<Claimant> = all.iter().zip(penalized).map(|(of, is_penalized)| Claimant { is_penalized, ..*of }).collect();
+            let (served, waiting) = all.split_at(slots.min(all.len()));
             let next = next_in_turn(served, waiting).and_then(|next| all.iter().find(|of| of.session == next));
-            prop_assert!(next.is_none_or(|next| !next.is_slow || waiting.iter().all(|of| of.is_slow)));
+            prop_assert!(next.is_none_or(|next| !next.is_penalized || waiting.iter().all(|of| of.is_penalized)));
             let had: Vec<Conversation> = served.iter().map(|of| of.session).collect();
             let yields = give_way(&had, served, waiting);
-            let is_slow = |session| all.iter().any(|of| of.session == session && of.is_slow);
-            prop_assert!(waiting.iter().any(|of| !of.is_slow) || yields.into_iter().all(is_slow));
+            let is_penalized = |session| all.iter().any(|of| of.session == session && of.is_penalized);
+            prop_assert!(waiting.iter().any(|of| !of.is_penalized) || yields.into_iter().all(is_penalized));
         }
 
         #[test]
-        fn a_free_place_goes_to_who_gave_most_or_to_anybody(all in claimants(None), seed in any::<u64>()) {
-            let next = next(&[], &all, 4, &mut StdRng::seed_from_u64(seed));
+        fn a_free_slot_goes_to_who_gave_most_or_to_anybody(all in claimants(None), seed in any::<u64>()) {
+            let next = next_by_merit(&[], &all, 4, &mut StdRng::seed_from_u64(seed));
             prop_assert_eq!(next.is_some(), !all.is_empty());
             let best = all.iter().filter(|claimant| !claimant.is_snubbed).map(|claimant| claimant.rate).max();
             if let Some(best) = best.filter(|&best| best > 0) {
@@ -325,7 +329,7 @@ mod tests {
 
     fn newcomer(number: u32, of: u8, is_new: bool) -> Claimant {
         let (session, host) = (Conversation(number), host(of));
-        Claimant { session, host, rate: 0, is_new, is_snubbed: false, is_slow: false }
+        Claimant { session, host, rate: 0, is_new, is_snubbed: false, is_penalized: false }
     }
 
     fn drawn(all: &[Claimant], which: impl Fn(usize) -> bool) -> usize {

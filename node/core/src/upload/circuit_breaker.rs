@@ -1,148 +1,124 @@
-//! How fast an owner sends to one downloader at most, for the sake of the network between them.
+//! A limit on how fast an owner sends to the downloaders of one host, for the sake of the network between them: a
+//! network transport circuit breaker (RFC 8084).
 //!
-//! The downloader's own rate control decides how much it asks for. This is what is left when there is none: who asks steadily for more than
-//! its path carries would have the owner push everybody else off that path. What the owner knows by itself is which of the nonces that it
-//! sends among the CHUNKs come back.
+//! The downloader's own congestion control decides how much it asks for. The circuit breaker is what protects the path
+//! when there is no congestion control: a downloader that steadily asks for more than its path carries would have the
+//! owner push everybody else off that path. RFC 8084, section 3.1, has a meter at each end of the path, and a report of
+//! one to the other. Here the owner measures by itself: the nonces that it sends among the CHUNKs come back or are
+//! lost.
 //!
 //! ```text
-//!   Free ──too much is lost, for longer than it takes to slow down──▶ Testing (a little less than arrived) ◀──too much is lost──╮
-//!    ▲                                                                   │  │                                                  │
-//!    ├──as much is lost as before: the path loses that anyway────────────╯  ╰──far less is lost: it was full──▶ Limited (half, ─┤
-//!    ╰──less is asked for───────────────────────────────────────────────────────────────────────────────────    and it grows) ─╯
+//!   Unlimited ──too much is lost, for longer than it takes to slow down──▶ Testing (a little less than arrived) ◀──too much is lost──╮
+//!    ▲                                                                        │  │                                                  │
+//!    ├──as much is lost as before: the path loses that anyway─────────────────╯  ╰──far less is lost: it was full──▶ Limited (half, ─┤
+//!    ╰──less is asked for────────────────────────────────────────────────────────────────────────────────────────    and it grows) ─╯
 //! ```
 //!
-//! So a path that loses by chance costs one look at a lower rate now and then, and a path that is full is given back.
+//! So a path that loses by chance costs one test of a lower rate now and then, and a path that is full is given back.
 
 use std::time::Duration;
 
 use messages::Timestamp;
 
+use super::nonce_tally::NonceTally;
 use crate::limiter::Limiter;
 
-/// Out of a thousand nonces so many may be lost, above what is usual.
+/// The loss in thousandths that is tolerated above the path's baseline.
 const TOLERATED: u64 = 80;
-/// No more than this is ever usual: beyond it, the rate falls whatever the reason.
-const MAX_USUAL: u64 = 500;
-/// What is usual is looked at again after so long.
-const USUAL_FOR: Duration = Duration::from_secs(300);
-/// A period has so many nonces at least, unless so many of them are lost already,
-const PERIOD_NONCES: u32 = 32;
-const PERIOD_LOST: u32 = 8;
-/// and lasts this long, or several round trips: an honest downloader has slowed down by then.
-const MIN_PERIOD: Duration = Duration::from_millis(500);
-const PERIOD_ROUNDS: u32 = 4;
-/// So many bad periods in a row are more than an accident.
+/// The largest loss in thousandths that counts as a path's baseline: beyond it the rate falls whatever the reason.
+const MAX_BASELINE: u64 = 500;
+/// A measured baseline is believed for this long.
+const BASELINE_FOR: Duration = Duration::from_secs(300);
+/// The circuit breaker triggers after so many bad periods in a row: fewer may be an accident.
 const BAD_PERIODS: u32 = 3;
-/// Up to so many of a thousand may be lost by chance on a path that is used well: it is looked at only when that has gone on for so long, since
-/// an honest downloader takes seconds to come back to its rate.
+/// A loss of up to so many thousandths is mild: chance may cause it on a path that is used well.
 const MILD: u64 = 250;
+/// A mild loss triggers only after this long, since an honest downloader takes seconds to come back to its rate.
 const MILD_FOR: Duration = Duration::from_secs(30);
-/// What is tested: this part of what arrived, in hundredths.
+/// The rate under test is so many hundredths of what arrived.
 const TEST_RATE: u64 = 90;
-/// It did not help when so many nonces are lost, and half as many as before;
+/// A test has failed when at least so many nonces are lost, and half as many as before.
 const TEST_LOST: u64 = 6;
-/// it did when of so many that would have been lost before, no more than a quarter is.
+/// A test has succeeded when of so many nonces that would have been lost before no more than a quarter is.
 const TEST_EXPECTED: u64 = 12;
-/// Where the path loses that much anyway, so many times what arrives is sent at most.
+/// An owner sends at most so many times what arrives, where the path loses that much anyway.
 const MAX_SENT: u64 = 2;
-/// The rate falls no lower, in bytes a second: it is what a slow line carries, and enough to find out that all is well again.
+/// The rate in bytes a second never falls below this: a slow line carries it, and it is enough to find out that all is
+/// well again.
 const FLOOR: u64 = 128 << 10;
-/// Up to half of what was too much it doubles in each good period; from there on it takes so long to double.
+/// A limited rate takes this long to double, once it is above half of the ceiling; below that it doubles in each good
+/// period.
 const GROWTH: Duration = Duration::from_secs(32);
-/// From two thirds of what was too much up to that it takes so many times as long: others that give way hide for a while that it is too much again.
+/// From two thirds of the ceiling up to the ceiling the rate takes so many times as long to grow: others that give way
+/// hide for a while that it is too much again.
 const NEAR_CEILING: u32 = 8;
-/// Nonces a second while the rate is limited, about.
+/// A session under a limit sends about so many nonces a second.
 const NONCES_A_SECOND: u64 = 32;
-/// A nonce goes behind so many bytes while it is tested whether the lower rate helps.
+/// A nonce goes behind so many bytes during a test.
 const TEST_SPACING: u64 = 16 << 10;
-
-/// What became of the nonces of a time.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    /// When the first was heard of: what went before it is not of this time.
-    began: Option<Timestamp>,
-    answered: u32,
-    lost: u32,
-    /// Bytes sent before them, each since the nonce before it.
-    bytes: u64,
-}
-
-impl Tally {
-    fn nonces(&self) -> u32 {
-        self.answered + self.lost
-    }
-
-    /// Out of a thousand.
-    fn loss(&self) -> u64 {
-        u64::from(self.lost) * 1000 / u64::from(self.nonces().max(1))
-    }
-
-    fn lasts(&self, now: Timestamp) -> Duration {
-        self.began.map_or(Duration::ZERO, |began| now.since(began))
-    }
-
-    /// Bytes a second that arrived, as far as nonces tell.
-    fn delivered(&self, now: Timestamp) -> u64 {
-        let arrived = u128::from(self.bytes) * u128::from(self.answered) / u128::from(self.nonces().max(1));
-        u64::try_from(arrived * 1_000_000 / self.lasts(now).as_micros().max(1)).unwrap_or(u64::MAX)
-    }
-
-    fn add(&mut self, other: Tally) {
-        self.began = self.began.or(other.began);
-        self.answered += other.answered;
-        self.lost += other.lost;
-        self.bytes += other.bytes;
-    }
-}
 
 /// Whether and how the rate is limited.
 #[derive(Clone, Copy, Debug)]
-enum Course {
-    /// It is not; the bad periods in a row, and what was lost in them.
-    Free { bad: u32, lost: Tally },
-    /// It was just lowered: whether that helps, where so many of a thousand were lost `before`.
+enum BreakerState {
+    /// The rate is not limited; how many bad periods there were in a row, and what was lost in them.
+    Unlimited { bad: u32, lost: NonceTally },
+    /// The rate was just lowered, to see whether that helps; `before` is the loss in thousandths until then.
     Testing { before: u64 },
-    /// That helped: half of what was too much, and it grows.
+    /// Lowering helped: the rate is at most half of the ceiling at first, and grows.
     Limited,
 }
 
-const FREE: Course = Course::Free { bad: 0, lost: Tally { began: None, answered: 0, lost: 0, bytes: 0 } };
+const UNLIMITED: BreakerState = BreakerState::Unlimited { bad: 0, lost: NonceTally::EMPTY };
 
-/// The limit of one session.
+/// The loss that a path has anyway.
+#[derive(Clone, Copy, Debug)]
+struct BaselineLoss {
+    /// In thousandths.
+    loss: u64,
+    /// It is believed until then.
+    until: Timestamp,
+}
+
+/// The rate that was too much for the path.
+#[derive(Clone, Copy, Debug)]
+struct Ceiling {
+    /// Bytes a second that arrived.
+    rate: u64,
+    /// Whether enough arrived to tell.
+    is_certain: bool,
+}
+
+/// The limit that all sessions of one host share.
 #[derive(Debug)]
 pub(super) struct CircuitBreaker {
-    course: Course,
+    state: BreakerState,
     limiter: Limiter,
-    /// Counts the limits: what was sent under an earlier one says nothing of this.
-    round: u32,
-    period: Tally,
-    /// What the path loses anyway, out of a thousand, and until when that is believed.
-    usual: (u64, Timestamp),
-    /// Bytes a second that arrived when it was too much,
-    ceiling: u64,
-    /// and whether enough arrived to tell.
-    is_sure: bool,
+    /// Counts the limits: what was sent under an earlier one says nothing of this one.
+    epoch: u32,
+    period: NonceTally,
+    baseline: BaselineLoss,
+    ceiling: Ceiling,
     /// Whether the limit held anything up in this period.
-    held_up: bool,
+    was_limiting: bool,
 }
 
 impl CircuitBreaker {
+    /// Nothing is limited yet.
     pub(super) fn new(now: Timestamp) -> CircuitBreaker {
         CircuitBreaker {
-            course: FREE,
+            state: UNLIMITED,
             limiter: Limiter::new(None, now),
-            round: 0,
-            period: Tally::default(),
-            usual: (0, Timestamp::ZERO),
-            ceiling: 0,
-            is_sure: false,
-            held_up: false,
+            epoch: 0,
+            period: NonceTally::EMPTY,
+            baseline: BaselineLoss { loss: 0, until: Timestamp::ZERO },
+            ceiling: Ceiling { rate: 0, is_certain: false },
+            was_limiting: false,
         }
     }
 
-    /// Under which limit something is sent now.
-    pub(super) fn round(&self) -> u32 {
-        self.round
+    /// The number of the limit under which something is sent now.
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// The limit in bytes a second, if there is one.
@@ -150,133 +126,131 @@ impl CircuitBreaker {
         self.limiter.rate()
     }
 
-    /// When something may be sent: now or before, if it may.
-    pub(super) fn ready_at(&mut self, now: Timestamp) -> Timestamp {
+    /// Asks to send something; when that may be done: now or before, if at once. The circuit breaker remembers that it
+    /// held somebody up.
+    pub(super) fn poll_ready(&mut self, now: Timestamp) -> Timestamp {
         let ready = self.limiter.poll_ready(now);
-        self.held_up |= ready > now;
+        self.was_limiting |= ready > now;
         ready
     }
 
-    /// So many bytes were sent.
+    /// `bytes` were sent.
     pub(super) fn spend(&mut self, bytes: u32) {
         self.limiter.spend(bytes);
     }
 
-    /// A nonce goes behind so many bytes, where `usually` is what is enough while nothing is wrong.
-    pub(super) fn spacing(&self, usually: u64) -> u64 {
-        match (self.course, self.rate()) {
-            (Course::Testing { .. }, _) => TEST_SPACING.min(usually),
-            (_, Some(rate)) => (rate / NONCES_A_SECOND).max(TEST_SPACING).min(usually),
-            (_, None) => usually,
+    /// How many bytes go between two nonces, where `usual` is enough while nothing is wrong.
+    pub(super) fn spacing(&self, usual: u64) -> u64 {
+        match (self.state, self.rate()) {
+            (BreakerState::Testing { .. }, _) => TEST_SPACING.min(usual),
+            (_, Some(rate)) => (rate / NONCES_A_SECOND).max(TEST_SPACING).min(usual),
+            (_, None) => usual,
         }
     }
 
-    /// A nonce that was sent in this round behind so many bytes has come back, or has not, over a path with this round-trip time.
+    /// A nonce that was sent in this epoch behind so many bytes has come back, or has not, over a path with this
+    /// round-trip time.
     pub(super) fn on_outcome(&mut self, has_come: bool, bytes: u64, rtt: Duration, now: Timestamp) {
-        // What was sent before the first one began before the period.
-        self.period.bytes += if self.period.began.is_some() { bytes } else { 0 };
-        self.period.answered += u32::from(has_come);
-        self.period.lost += u32::from(!has_come);
-        self.period.began.get_or_insert(now);
-        let (nonces, lost) = (self.period.nonces(), self.period.lost);
-        let over = (nonces >= PERIOD_NONCES || lost >= PERIOD_LOST)
-            && self.period.lasts(now) >= MIN_PERIOD.max(rtt * PERIOD_ROUNDS);
-        match self.course {
-            Course::Free { bad, lost } if over => self.on_free_period(bad, lost, now),
-            Course::Testing { before } => self.on_test(before, now),
-            Course::Limited if over => self.on_limited_period(now),
-            Course::Free { .. } | Course::Limited => {}
+        self.period.count(has_come, bytes, now);
+        let is_over = self.period.is_over(rtt, now);
+        match self.state {
+            BreakerState::Unlimited { bad, lost } if is_over => self.on_unlimited_period(bad, lost, now),
+            BreakerState::Testing { before } => self.on_test(before, now),
+            BreakerState::Limited if is_over => self.on_limited_period(now),
+            BreakerState::Unlimited { .. } | BreakerState::Limited => {}
         }
     }
 
-    fn on_free_period(&mut self, bad: u32, mut lost: Tally, now: Timestamp) {
+    fn on_unlimited_period(&mut self, bad: u32, mut lost: NonceTally, now: Timestamp) {
         let period = std::mem::take(&mut self.period);
         if !self.is_too_much(period.loss(), now) {
-            self.course = FREE;
-            let more = |rate: u64| rate.max(period.delivered(now) * MAX_SENT);
-            self.limiter.change(self.rate().filter(|_| now < self.usual.1).map(more), now);
+            self.state = UNLIMITED;
+            let more = |rate: u64| rate.max(period.delivery_rate(now) * MAX_SENT);
+            self.limiter.change(self.rate().filter(|_| now < self.baseline.until).map(more), now);
             return;
         }
         lost.add(period);
-        self.course = Course::Free { bad: bad + 1, lost };
-        let patience = if lost.loss() <= MILD { MILD_FOR } else { Duration::ZERO };
-        if bad + 1 >= BAD_PERIODS && lost.lasts(now) >= patience {
-            self.note_ceiling(lost, now);
+        self.state = BreakerState::Unlimited { bad: bad + 1, lost };
+        let tolerated_for = if lost.loss() <= MILD { MILD_FOR } else { Duration::ZERO };
+        if bad + 1 >= BAD_PERIODS && lost.duration(now) >= tolerated_for {
+            self.set_ceiling(lost, now);
             self.slow_down(lost, now);
         }
     }
 
     fn on_test(&mut self, before: u64, now: Timestamp) {
-        let (nonces, lost) = (u64::from(self.period.nonces()), u64::from(self.period.lost));
+        let (nonces, lost) = (u64::from(self.period.nonces()), u64::from(self.period.lost()));
         // Thousandths of a nonce.
         let (expected, lost_now) = (nonces * before, lost * 1000);
-        let in_vain = lost >= TEST_LOST && lost_now * 2 >= expected;
-        let helped = expected >= TEST_EXPECTED * 1000 && lost_now * 4 <= expected;
-        let undecided = expected >= 4 * TEST_EXPECTED * 1000;
-        if !(in_vain || helped || undecided) {
+        let has_failed = lost >= TEST_LOST && lost_now * 2 >= expected;
+        let has_succeeded = expected >= TEST_EXPECTED * 1000 && lost_now * 4 <= expected;
+        let is_undecided = expected >= 4 * TEST_EXPECTED * 1000;
+        if !(has_failed || has_succeeded || is_undecided) {
             return;
         }
         let period = std::mem::take(&mut self.period);
-        if in_vain && period.loss() <= MAX_USUAL {
-            self.usual = (period.loss(), now + USUAL_FOR);
-            self.set_free(now);
-            self.limiter.change(Some((self.ceiling.max(period.delivered(now)) * MAX_SENT).max(FLOOR)), now);
+        if has_failed && period.loss() <= MAX_BASELINE {
+            self.baseline = BaselineLoss { loss: period.loss(), until: now + BASELINE_FOR };
+            self.lift(now);
+            let arrives = self.ceiling.rate.max(period.delivery_rate(now));
+            self.limiter.change(Some((arrives * MAX_SENT).max(FLOOR)), now);
         } else if self.is_too_much(period.loss(), now) {
             self.slow_down(period, now);
         } else {
-            self.course = Course::Limited;
-            let rate = self.rate().unwrap_or(FLOOR).min(self.ceiling / 2).max(FLOOR);
+            self.state = BreakerState::Limited;
+            let rate = self.rate().unwrap_or(FLOOR).min(self.ceiling.rate / 2).max(FLOOR);
             self.limiter.change(Some(rate), now);
-            self.held_up = true;
+            self.was_limiting = true;
         }
     }
 
     fn on_limited_period(&mut self, now: Timestamp) {
         let period = std::mem::take(&mut self.period);
-        let held_up = std::mem::replace(&mut self.held_up, false);
+        let was_limiting = std::mem::replace(&mut self.was_limiting, false);
         if self.is_too_much(period.loss(), now) {
-            self.note_ceiling(period, now);
+            self.set_ceiling(period, now);
             self.slow_down(period, now);
-        } else if held_up {
+        } else if was_limiting {
             let rate = self.rate().unwrap_or(FLOOR);
-            let is_near = self.is_sure && rate <= self.ceiling && rate > self.ceiling / 3 * 2;
+            let Ceiling { rate: ceiling, is_certain } = self.ceiling;
+            let is_near = is_certain && rate <= ceiling && rate > ceiling / 3 * 2;
             let growth = if is_near { GROWTH * NEAR_CEILING } else { GROWTH };
-            let more = u128::from(rate) * period.lasts(now).as_millis() / growth.as_millis();
+            let more = u128::from(rate) * period.duration(now).as_millis() / growth.as_millis();
             let grown = rate + u64::try_from(more).unwrap_or(u64::MAX);
-            self.limiter.change(Some(grown.max((rate * 2).min(self.ceiling / 2))), now);
+            self.limiter.change(Some(grown.max((rate * 2).min(ceiling / 2))), now);
         } else {
-            self.set_free(now);
+            self.lift(now);
         }
     }
 
-    fn note_ceiling(&mut self, lost: Tally, now: Timestamp) {
-        (self.ceiling, self.is_sure) = (lost.delivered(now), lost.loss() <= MAX_USUAL);
+    fn set_ceiling(&mut self, lost: NonceTally, now: Timestamp) {
+        self.ceiling = Ceiling { rate: lost.delivery_rate(now), is_certain: lost.loss() <= MAX_BASELINE };
     }
 
-    /// Less than what arrived, and it is tested whether that helps.
-    fn slow_down(&mut self, lost: Tally, now: Timestamp) {
-        let arrived = lost.delivered(now).min(self.rate().unwrap_or(u64::MAX));
-        self.course = Course::Testing { before: lost.loss() };
+    /// The rate falls a little below what arrived, to test whether that helps.
+    fn slow_down(&mut self, lost: NonceTally, now: Timestamp) {
+        let arrived = lost.delivery_rate(now).min(self.rate().unwrap_or(u64::MAX));
+        self.state = BreakerState::Testing { before: lost.loss() };
         self.limiter.change(Some((arrived * TEST_RATE / 100).max(FLOOR)), now);
-        self.renew();
+        self.begin_epoch();
     }
 
-    fn set_free(&mut self, now: Timestamp) {
-        self.course = FREE;
+    /// Nothing is limited any more.
+    fn lift(&mut self, now: Timestamp) {
+        self.state = UNLIMITED;
         self.limiter.change(None, now);
-        self.renew();
+        self.begin_epoch();
     }
 
-    fn renew(&mut self) {
-        self.round = self.round.wrapping_add(1);
-        self.period = Tally::default();
-        self.held_up = false;
+    fn begin_epoch(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.period = NonceTally::EMPTY;
+        self.was_limiting = false;
     }
 
     fn is_too_much(&self, loss: u64, now: Timestamp) -> bool {
-        let (usual, until) = self.usual;
-        let usual = if now < until { usual } else { 0 };
-        loss > TOLERATED + usual + usual / 2
+        let baseline = if now < self.baseline.until { self.baseline.loss } else { 0 };
+        loss > TOLERATED + baseline + baseline / 2
     }
 }
 
@@ -292,35 +266,35 @@ mod tests {
     const MIB: u64 = 1 << 20;
     const BURST: u32 = 58_400;
 
-    /// Who asks for `wanted` bytes a second is sent them over a path that carries `carried` and loses `loss` of a thousand by chance. Bytes a
-    /// second that were sent in each of the seconds.
+    /// Who asks for `wanted` bytes a second is sent them over a path that carries `carried` and loses `loss` of a
+    /// thousand by chance. Bytes a second that were sent in each of the seconds.
     fn sent(wanted: u64, carried: u64, loss: u32, seconds: usize, rng: &mut StdRng) -> Vec<u64> {
         let mut now = Timestamp::ZERO + Duration::from_secs(1);
         let began = now;
-        let mut backstop = CircuitBreaker::new(now);
+        let mut breaker = CircuitBreaker::new(now);
         let mut by_second = vec![0; seconds + 1];
         let (mut behind, mut pending) = (0, std::collections::VecDeque::new());
         let gap = |rate: u64| Duration::from_nanos(u64::from(BURST) * 1_000_000_000 / rate);
         while now.since(began).as_secs() < seconds as u64 {
-            let at = backstop.ready_at(now);
+            let at = breaker.poll_ready(now);
             if at > now {
                 now = at;
                 continue;
             }
-            backstop.spend(BURST);
+            breaker.spend(BURST);
             by_second[now.since(began).as_secs() as usize] += u64::from(BURST);
             behind += u64::from(BURST);
-            if behind >= backstop.spacing(MIB) {
-                let rate = backstop.rate().map_or(wanted, |rate| rate.min(wanted));
+            if behind >= breaker.spacing(MIB) {
+                let rate = breaker.rate().map_or(wanted, |rate| rate.min(wanted));
                 let carries = (carried * 1000 / rate).min(1000) as u32 * (1000 - loss) / 1000;
-                pending.push_back((now, behind, backstop.round(), rng.random_range(0..1000) < carries));
+                pending.push_back((now, behind, breaker.epoch(), rng.random_range(0..1000) < carries));
                 behind = 0;
             }
-            while let Some((_, bytes, round, comes)) =
+            while let Some((_, bytes, epoch, comes)) =
                 pending.pop_front_if(|(sent_at, ..)| now.since(*sent_at) >= RTT)
             {
-                if round == backstop.round() {
-                    backstop.on_outcome(comes, bytes, RTT, now);
+                if epoch == breaker.epoch() {
+                    breaker.on_outcome(comes, bytes, RTT, now);
                 }
             }
             now += gap(wanted);
@@ -367,17 +341,17 @@ mod tests {
             outcomes in prop::collection::vec((0u32..100, any::<u32>(), 0u64..3000, any::<bool>()), 1..400), bias in 0u32..100,
         ) {
             let mut now = Timestamp::ZERO + Duration::from_secs(1);
-            let mut backstop = CircuitBreaker::new(now);
+            let mut breaker = CircuitBreaker::new(now);
             for (chance, bytes, millis, sends) in outcomes {
                 now += Duration::from_millis(millis);
-                if sends && backstop.ready_at(now) <= now {
-                    backstop.spend(bytes % MIB as u32);
+                if sends && breaker.poll_ready(now) <= now {
+                    breaker.spend(bytes % MIB as u32);
                 }
-                backstop.on_outcome(chance < bias, bytes.into(), RTT * (chance + 1), now);
-                prop_assert!(backstop.rate().is_none_or(|rate| rate >= FLOOR));
-                prop_assert!((1..=MIB).contains(&backstop.spacing(MIB)));
+                breaker.on_outcome(chance < bias, bytes.into(), RTT * (chance + 1), now);
+                prop_assert!(breaker.rate().is_none_or(|rate| rate >= FLOOR));
+                prop_assert!((1..=MIB).contains(&breaker.spacing(MIB)));
                 // No more is owed than one burst, at the lowest rate.
-                prop_assert!(backstop.ready_at(now).since(now) <= Duration::from_secs(1 + MIB / FLOOR));
+                prop_assert!(breaker.poll_ready(now).since(now) <= Duration::from_secs(1 + MIB / FLOOR));
             }
         }
     }
@@ -385,12 +359,12 @@ mod tests {
     #[test]
     fn a_moment_of_loss_changes_nothing() {
         let mut now = Timestamp::ZERO;
-        let mut backstop = CircuitBreaker::new(now);
+        let mut breaker = CircuitBreaker::new(now);
         // A start that goes too far: a second of it.
         for nonce in 0..1000 {
             now += Duration::from_millis(10);
-            backstop.on_outcome(!(100..200).contains(&nonce), MIB, RTT, now);
-            assert_eq!(backstop.rate(), None, "{nonce}");
+            breaker.on_outcome(!(100..200).contains(&nonce), MIB, RTT, now);
+            assert_eq!(breaker.rate(), None, "{nonce}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One backstop for all sessions of a host: they share its path, and four of them are not to take it from others where one may not.
+//! One circuit breaker for all sessions of a host: they share its path, and four of them must not take it from others
+//! where one may not.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use messages::{Host, Timestamp};
 
 use super::circuit_breaker::CircuitBreaker;
 
-/// By host, each with how many sessions it has.
+/// The circuit breakers by host, each with how many sessions its host has.
 #[derive(Debug, Default)]
 pub(super) struct CircuitBreakers(BTreeMap<Host, (u32, CircuitBreaker)>);
 
@@ -16,19 +17,19 @@ impl CircuitBreakers {
         self.0.entry(host).or_insert_with(|| (0, CircuitBreaker::new(now))).0 += 1;
     }
 
-    /// A session of `host` has ended. With the last one all is forgotten.
+    /// A session of `host` has ended. With the last session of a host its circuit breaker is forgotten.
     pub(super) fn close(&mut self, host: Host) {
-        if let Some((sessions, _)) = self.0.get_mut(&host) {
-            *sessions -= 1;
-            if *sessions == 0 {
-                self.0.remove(&host);
-            }
+        let (sessions, _) =
+            self.0.get_mut(&host).expect("a session that ends has opened its host's circuit breaker");
+        *sessions -= 1;
+        if *sessions == 0 {
+            self.0.remove(&host);
         }
     }
 
-    /// That of `host`, which has a session.
-    pub(super) fn of(&mut self, host: Host, now: Timestamp) -> &mut CircuitBreaker {
-        &mut self.0.entry(host).or_insert_with(|| (1, CircuitBreaker::new(now))).1
+    /// The circuit breaker of `host`, which has a session.
+    pub(super) fn of(&mut self, host: Host) -> &mut CircuitBreaker {
+        &mut self.0.get_mut(&host).expect("a host with a session has a circuit breaker").1
     }
 }
 
@@ -40,11 +41,11 @@ mod tests {
     fn sessions_of_a_host_share_one_until_the_last_has_ended() {
         let now = Timestamp::ZERO;
         let [one, other] = [1, 2].map(|number| Host::of(([10, 0, 0, number], 1).into()));
-        let mut backstops = CircuitBreakers::default();
-        [one, one, other].into_iter().for_each(|host| backstops.open(host, now));
-        backstops.close(one);
-        assert_eq!(backstops.0.len(), 2);
-        backstops.close(one);
-        assert_eq!(backstops.0.keys().copied().collect::<Vec<_>>(), [other]);
+        let mut breakers = CircuitBreakers::default();
+        [one, one, other].into_iter().for_each(|host| breakers.open(host, now));
+        breakers.close(one);
+        assert_eq!(breakers.0.len(), 2);
+        breakers.close(one);
+        assert_eq!(breakers.0.keys().copied().collect::<Vec<_>>(), [other]);
     }
 }

@@ -1,84 +1,92 @@
 //! The owner's side: contents that are served, sessions that are served, and whose turn it is.
 //!
-//! The owner keeps about a kilobyte a session and nothing to send again: whoever misses something asks for it again.
-//! It answers each requested range with one burst, and gives no more than it got to an address that has not proven
-//! itself with a cookie.
+//! README.md beside this file tells the rules by which it serves.
+//!
+//! [`Uploads`] routes between the parts. No part knows of it, and they stand in floors: no file uses one of a floor above
+//! its own.
 //!
 //! ```text
-//!   HELLO, no or wrong cookie ──▶ RETRY (nothing kept)        HELLO, right cookie ──▶ WELCOME (a session)
-//!   REQUEST ──▶ queued in its session ──its turn──▶ one burst a range
+//!   handshake: WELCOME     scheduler: REQUESTs, and bursts in turn     slot_allocation: CHOKE and UNCHOKE
+//!   sessions (circuit_breakers, round_robin)        contents        choker        penalties
+//!   session (request_queue, replay_window, begun_pieces, piece_updates, hint_state, contribution, ...)
+//!   served_content (session_table, have_batch, slots, super_seed)
+//!   slot_policy     circuit_breaker (nonce_tally)
 //! ```
-//!
-//! `served` is a content and which pieces of it are here, `places` and `choking` say who is served when more want to be than there are
-//! places, `spreading` what of it the swarm has from here, `greeting` and `session` are one downloader, `seats` says who makes room,
-//! `telling` which pieces are here, `answering` and `turns` say whose turn it is, `challenge` whether a downloader listens and how much of what is sent
-//! to it arrives, `backstop` how fast it is sent to it at most.
 
+mod activity;
+mod begun_pieces;
 mod challenge;
 mod choker;
+mod chunk_headers;
 mod circuit_breaker;
 mod circuit_breakers;
+mod contents;
+mod contribution;
 mod handshake;
+mod have_batch;
+mod hint_state;
+mod nonce_tally;
 mod penalties;
 mod piece_updates;
+mod replay_window;
+mod request_queue;
 mod round_robin;
 mod scheduler;
 mod served_content;
 mod session;
 mod session_table;
+mod sessions;
 mod slot_allocation;
+mod slot_policy;
 mod slots;
 mod super_seed;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use messages::limits::MAX_DATAGRAM;
-use messages::node_to_node::{Bye, ByeReason, Control, Have, Operation, Ping};
+use messages::node_to_node::{Bye, ByeReason, Control, Have, Hello, Operation, Ping, Pong, Request, Retry};
 use messages::{
-    ContentId, Conversation, CookieJar, Host, Manifest, NodeId, NodeToNode, PieceIndex, Timestamp,
+    ContentId, Conversation, CookieJar, Host, Manifest, NodeId, NodeToNode, PieceIndex, PieceRun, Timestamp,
 };
 
-use crate::context::{Context, Gives};
+use crate::context::{Context, Gives, Route};
 use crate::event::{Event, SessionEnd};
 use crate::ids::ShareId;
 use crate::local_content::LocalContent;
 use crate::output::{Reason, Wait};
 use crate::status::UploadStatus;
-use circuit_breakers::CircuitBreakers;
+use contents::Contents;
 use penalties::Penalties;
-use round_robin::RoundRobin;
 pub(crate) use served_content::ServedContent;
 use session::UploadSession;
-use session_table::SessionTable;
+use sessions::Sessions;
+use slot_allocation::SlotAllocation;
+
+/// A downloader that finds all sessions taken comes again after so many milliseconds.
+const CROWDED_RETRY_MS: u16 = 1000;
+/// The downloader is told that there is no such session, or no such content.
+const GONE: Control = Control { operation: Operation::Gone, retry_after_ms: 0, request: 0 };
+/// Why a session's content is there.
+const SERVED: &str = "a content that is withdrawn ends its sessions first";
+/// Why a session is there.
+const OPEN: &str = "it was there just now";
 
 /// All that this node serves.
 #[derive(Debug)]
 pub(crate) struct Uploads {
-    jar: CookieJar,
-    shares: BTreeMap<ShareId, ServedContent>,
-    by_content: BTreeMap<ContentId, ShareId>,
-    sessions: BTreeMap<Conversation, UploadSession>,
-    /// Our number for each session, by the downloader's address and number.
-    by_peer: BTreeMap<(SocketAddr, Conversation), Conversation>,
-    seats: SessionTable,
-    slowed: Penalties,
-    backstops: CircuitBreakers,
-    /// Sessions with something queued, in the order of their turns.
-    turns: RoundRobin,
-    /// When each session should be looked at.
-    deadlines: BTreeSet<(Timestamp, Conversation)>,
-    /// Contents of which there is news, or for which somebody waits.
-    busy: BTreeSet<ShareId>,
-    /// Who has asked for pieces for the first time.
-    met: Vec<PeerSeen>,
+    cookie_jar: CookieJar,
+    contents: Contents,
+    sessions: Sessions,
+    penalties: Penalties,
+    /// Downloaders that have asked for pieces for the first time.
+    peers_seen: Vec<PeerSeen>,
     /// What downloaders were told is here now.
-    news: Vec<(ContentId, Have)>,
+    piece_news: Vec<(ContentId, Have)>,
 }
 
-/// Another downloader of a content. It serves what it has of it: it has the manifest, or it would not ask for pieces.
+/// Another downloader of a content. It serves what it has of the content: it has the manifest, or it would not ask for
+/// pieces.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerSeen {
     pub(crate) content: ContentId,
@@ -87,121 +95,138 @@ pub(crate) struct PeerSeen {
 }
 
 impl Uploads {
-    /// Nothing is served yet; `jar` makes the cookies.
-    pub(crate) fn new(jar: CookieJar) -> Uploads {
+    /// Nothing is served yet; `cookie_jar` makes the cookies.
+    pub(crate) fn new(cookie_jar: CookieJar) -> Uploads {
         Uploads {
-            jar,
-            shares: BTreeMap::new(),
-            by_content: BTreeMap::new(),
-            sessions: BTreeMap::new(),
-            by_peer: BTreeMap::new(),
-            seats: SessionTable::default(),
-            slowed: Penalties::default(),
-            backstops: CircuitBreakers::default(),
-            turns: RoundRobin::default(),
-            deadlines: BTreeSet::new(),
-            busy: BTreeSet::new(),
-            met: Vec::new(),
-            news: Vec::new(),
+            cookie_jar,
+            contents: Contents::default(),
+            sessions: Sessions::default(),
+            penalties: Penalties::default(),
+            peers_seen: Vec::new(),
+            piece_news: Vec::new(),
         }
     }
 
     /// What downloaders were just told is here now, once.
-    pub(crate) fn take_news(&mut self) -> Option<(ContentId, Have)> {
-        self.news.pop()
+    pub(crate) fn take_piece_news(&mut self) -> Option<(ContentId, Have)> {
+        self.piece_news.pop()
     }
 
-    /// One of those who have asked for pieces for the first time, once.
-    pub(crate) fn take_met(&mut self) -> Option<PeerSeen> {
-        self.met.pop()
+    /// One of the downloaders that have asked for pieces for the first time, once.
+    pub(crate) fn take_peer_seen(&mut self) -> Option<PeerSeen> {
+        self.peers_seen.pop()
     }
 
     /// All of `local` is served from now on. Whether it was not served before.
     pub(crate) fn serve(&mut self, local: LocalContent) -> bool {
-        let LocalContent { share, content, name, manifest } = local;
-        match self.by_content.get(&content) {
-            None => {
-                self.by_content.insert(content, share);
-                self.shares.insert(share, ServedContent::whole(content, name, manifest));
-                true
-            }
-            // It was served while it was fetched.
-            Some(&of) if of == share => {
-                let served = self.shares.get_mut(&share).filter(|served| !served.is_whole());
-                served.map(ServedContent::complete).is_some()
-            }
-            Some(_) => false,
-        }
+        self.contents.serve(local)
     }
 
     /// The pieces in `have` of `local` are served from now on, and others as they come. Whether it was not served before.
     pub(crate) fn serve_part(&mut self, local: LocalContent, have: &[Range<u32>]) -> bool {
-        let LocalContent { share, content, name, manifest } = local;
-        if self.by_content.contains_key(&content) {
-            return false;
-        }
-        self.by_content.insert(content, share);
-        self.shares.insert(share, ServedContent::part(content, name, manifest, have));
-        true
+        self.contents.serve_part(local, have)
     }
 
-    /// `piece` of what is served from `share` is here now. How many pieces are, if it is served from there and not all are.
+    /// `piece` of what is served from `share` is here now. How many pieces are, if it is served from there and not all
+    /// are.
     pub(crate) fn on_piece(&mut self, share: ShareId, piece: PieceIndex, now: Timestamp) -> Option<u32> {
-        let served = self.shares.get_mut(&share).filter(|served| !served.is_whole())?;
-        served.add(piece, now);
-        self.busy.insert(share);
-        Some(served.pieces())
+        self.contents.on_piece(share, piece, now)
     }
 
     /// Everything that is served.
     pub(crate) fn all_served(&self) -> impl Iterator<Item = (ShareId, &ServedContent)> {
-        self.shares.iter().map(|(&share, served)| (share, served))
+        self.contents.iter()
     }
 
-    /// Under which number `content` is served.
+    /// From which share `content` is served.
     pub(crate) fn share_of(&self, content: ContentId) -> Option<ShareId> {
-        self.by_content.get(&content).copied()
+        self.contents.share_of(content)
     }
 
     /// What describes `content`, if all of it is served.
     pub(crate) fn manifest_of(&self, content: ContentId) -> Option<Arc<Manifest>> {
-        let share = self.by_content.get(&content)?;
-        self.shares.get(share).filter(|served| served.is_whole()).map(|served| served.manifest.clone())
+        let served = self.contents.get(self.contents.share_of(content)?)?;
+        served.is_whole().then(|| served.manifest.clone())
     }
 
     /// `share` is not served any more: its sessions are told. What was served.
     pub(crate) fn withdraw(&mut self, share: ShareId, cx: &mut Context<'_>) -> Option<ServedContent> {
-        let served = self.shares.remove(&share)?;
-        self.by_content.remove(&served.content);
-        self.busy.remove(&share);
-        let ended: Vec<Conversation> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.share == share)
-            .map(|(&ours, _)| ours)
-            .collect();
-        for ours in ended {
-            if let Some(session) = self.sessions.get(&ours) {
-                let gone = Control { operation: Operation::Gone, retry_after_ms: 0, request: 0 };
-                cx.send(session.peer, session.theirs, &gone);
-            }
-            self.end(ours, SessionEnd::Ours, cx);
+        let of_share = self.sessions.iter().filter(|(_, session)| session.share == share);
+        for ours in of_share.map(|(ours, _)| ours).collect::<Vec<_>>() {
+            self.sessions[ours].send(&GONE, cx);
+            self.end_session(ours, SessionEnd::Ours, cx);
         }
-        Some(served)
+        self.contents.withdraw(share)
     }
 
     /// The node leaves: sessions are told, and no new ones are opened.
     pub(crate) fn leave(&mut self, cx: &mut Context<'_>) {
-        self.by_content.clear();
-        for ours in self.sessions.keys().copied().collect::<Vec<_>>() {
-            if let Some(session) = self.sessions.get(&ours) {
-                cx.send(session.peer, session.theirs, &Bye { reason: ByeReason::Leaving });
-            }
-            self.end(ours, SessionEnd::Ours, cx);
+        self.contents.close();
+        for ours in self.sessions.iter().map(|(ours, _)| ours).collect::<Vec<_>>() {
+            self.sessions[ours].send(&Bye { reason: ByeReason::Leaving }, cx);
+            self.end_session(ours, SessionEnd::Ours, cx);
         }
     }
 
-    /// A message in a session of ours, other than HELLO.
+    /// This node has all of `content`, and nothing of it is given to it any more: what each gave until now, as `gives`
+    /// tells, counts.
+    pub(crate) fn record_contributions(&mut self, content: ContentId, gives: impl Fn(NodeId) -> Gives) {
+        let of_content = self.sessions.iter().filter(|(_, session)| session.content == content);
+        for ours in of_content.map(|(ours, _)| ours).collect::<Vec<_>>() {
+            let mut session = self.sessions.get_mut(ours).expect(OPEN);
+            let gave_nothing = gives(session.node).is_snubbed;
+            session.contribution.set_gave_nothing(gave_nothing);
+        }
+    }
+
+    /// HELLO: its conversation is the downloader's own number.
+    pub(crate) fn handle_hello(&mut self, from: SocketAddr, hello: &Hello, cx: &mut Context<'_>) {
+        if !self.cookie_jar.accepts(hello.cookie, from, cx.now) {
+            cx.counters.unproven += 1;
+            let cookie = self.cookie_jar.bake(from, cx.now);
+            let retry = Retry { nonce: hello.nonce, echoed_at: hello.sent_at, cookie };
+            cx.send(from, hello.conversation, &retry);
+            return;
+        }
+        let Some(share) = self.contents.share_of(hello.content) else {
+            cx.send(from, hello.conversation, &GONE);
+            return;
+        };
+        let known = self.sessions.find(from, hello.conversation);
+        let Some(ours) = known.or_else(|| self.open_session(from, hello, share, cx)) else {
+            let busy = Control { operation: Operation::Busy, retry_after_ms: CROWDED_RETRY_MS, request: 0 };
+            cx.send(from, hello.conversation, &busy);
+            return;
+        };
+        let mut session = self.sessions.get_mut(ours).expect(OPEN);
+        let served = self.contents.get_mut(session.share).expect(SERVED);
+        handshake::welcome(ours, &mut session, served, hello, cx);
+    }
+
+    fn open_session(
+        &mut self,
+        from: SocketAddr,
+        hello: &Hello,
+        share: ShareId,
+        cx: &mut Context<'_>,
+    ) -> Option<Conversation> {
+        let host = Host::of(from);
+        let served =
+            self.contents.get_mut(share).expect("a content is found by its number while it is served");
+        for ours in handshake::decide_admission(host, &mut self.sessions, served, cx)? {
+            self.sessions[ours].send(&Bye { reason: ByeReason::Done }, cx);
+            self.end_session(ours, SessionEnd::Silent, cx);
+        }
+        let ours = cx.routes.open(Route::Upload, cx.rng);
+        let session = UploadSession::new(from, share, hello, cx.now);
+        self.sessions.open(ours, session, cx.now + cx.settings.network.session_idle, cx.now);
+        self.contents.get_mut(share).expect(SERVED).on_session_opened(ours, host, cx.now);
+        let (content, peer, node) = (hello.content, from, hello.node);
+        cx.out.events.push(Event::ServingStarted { content, peer, node });
+        Some(ours)
+    }
+
+    /// A message in the session `ours`, other than HELLO.
     pub(crate) fn handle_message(
         &mut self,
         from: SocketAddr,
@@ -209,44 +234,82 @@ impl Uploads {
         message: &NodeToNode,
         cx: &mut Context<'_>,
     ) {
-        let Some(session) = self.sessions.get_mut(&ours).filter(|session| session.peer == from) else {
-            Uploads::refuse_stranger(from, ours, message, cx);
+        let Some(mut session) = self.sessions.get_mut(ours).filter(|session| session.peer == from) else {
+            Uploads::reject_unexpected(from, ours, message, cx);
             return;
         };
-        session.on_heard(cx.now);
+        session.activity.on_heard(cx.now);
         match message {
-            NodeToNode::Request(request) => self.handle_request(ours, request, cx),
+            NodeToNode::Request(request) => {
+                drop(session);
+                self.handle_request(ours, request, cx);
+            }
             NodeToNode::Probe(probe) => {
-                session.queue_probe(probe, longest_datagram(cx.settings));
-                if session.wants_turn() {
-                    self.turns.push(ours, Host::of(session.peer));
-                }
+                session.requests.push_probe(probe, handshake::max_datagram(cx.settings));
             }
             NodeToNode::Control(control) if control.operation == Operation::Cancel => {
-                session.cancel(control.request)
+                session.requests.cancel(control.request);
             }
             NodeToNode::Ping(ping) => {
-                let pong = messages::node_to_node::Pong { nonce: ping.nonce };
-                cx.send(session.peer, session.theirs, &pong);
-                // Who has nothing to ask for may have missed what there is.
-                self.tell_pieces(ours, cx.now);
+                session.send(&Pong { nonce: ping.nonce }, cx);
+                // A downloader that has nothing to ask for may have missed what there is.
+                let served = &self.contents[session.share];
+                session.want_piece_updates(served, cx.now);
             }
             NodeToNode::Pong(pong) => {
-                let backstop = self.backstops.of(Host::of(from), cx.now);
-                session.on_pong(pong.nonce, backstop, cx.now);
+                let (session, breaker) = session.parts();
+                session.on_pong(pong.nonce, breaker, cx.now);
             }
             NodeToNode::Bye(bye) => {
+                drop(session);
                 let why = if bye.reason == ByeReason::Done { SessionEnd::Done } else { SessionEnd::PeerLeft };
-                self.end(ours, why, cx);
+                self.end_session(ours, why, cx);
             }
-            NodeToNode::Have(have) => self.on_have(ours, &have.runs, cx.now),
+            NodeToNode::Have(have) => {
+                drop(session);
+                self.handle_have(ours, &have.runs, cx.now);
+            }
             _ => cx.counters.unexpected += 1,
         }
     }
 
-    /// A message in no session of ours. Who asks for something, or whether anybody is there, learns that there is no session, by the number that
-    /// it used: the node may have been restarted since, or the downloader got another address on the way. No bytes above the request's.
-    pub(crate) fn refuse_stranger(
+    fn handle_request(&mut self, ours: Conversation, request: &Request, cx: &mut Context<'_>) {
+        let mut session = self.sessions.get_mut(ours).expect(OPEN);
+        let served = self.contents.get_mut(session.share).expect(SERVED);
+        if request.ping_echo != 0 {
+            let (session, breaker) = session.parts();
+            session.on_pong(request.ping_echo, breaker, cx.now);
+        }
+        let asks_for_piece = request.ranges.iter().any(|range| range.piece() != PieceIndex::MANIFEST);
+        if asks_for_piece && session.activity.on_asked(cx.now) {
+            let (content, node, peer) = (session.content, session.node, session.peer);
+            self.peers_seen.push(PeerSeen { content, node, peer });
+        }
+        scheduler::handle_request(ours, &mut session, served, request, cx);
+    }
+
+    /// The session `ours` says that it has the pieces in `runs`: whichever session was given them first has passed them
+    /// on.
+    fn handle_have(&mut self, ours: Conversation, runs: &[PieceRun], now: Timestamp) {
+        let session = &self.sessions[ours];
+        let (share, host) = (session.share, session.host());
+        let served = self.contents.get_mut(share).expect(SERVED);
+        if !served.is_whole() {
+            return;
+        }
+        let piece_size = u64::from(served.manifest.layout().piece_size());
+        for (from, pieces) in served.super_seed.on_have(runs, (ours, host)) {
+            // A session that has got all may have ended.
+            if let Some(mut session) = self.sessions.get_mut(from) {
+                session.on_passed_on(piece_size * u64::from(pieces), now);
+            }
+        }
+    }
+
+    /// A message in no session of this node. A node that asks for something, or whether anybody is there, learns that
+    /// there is no session, by the number that it used: this node may have been restarted since, or the downloader got
+    /// another address on the way. No bytes above the request's are sent.
+    pub(crate) fn reject_unexpected(
         from: SocketAddr,
         conversation: Conversation,
         message: &NodeToNode,
@@ -260,80 +323,66 @@ impl Uploads {
             _ => false,
         };
         if asks {
-            let gone = Control { operation: Operation::Gone, retry_after_ms: 0, request: 0 };
-            cx.send(from, conversation, &gone);
+            cx.send(from, conversation, &GONE);
         }
     }
 
     /// Serves the sessions in turn, and ends those that nobody uses. `gives` tells what a node gives to this one.
     pub(crate) fn poll(&mut self, gives: &dyn Fn(ContentId, NodeId) -> Gives, cx: &mut Context<'_>) -> Wait {
         self.end_idle_sessions(cx);
-        let next = self.deadlines.first().map_or(Timestamp::NEVER, |&(until, _)| until);
-        let tended = self.tend(gives, cx);
-        self.send_bursts(cx).earlier(tended).earlier(Wait { until: next, reason: Reason::IdleTimeout })
+        let idle = Wait { until: self.sessions.next_due(), reason: Reason::IdleTimeout };
+        let contents = self.poll_contents(gives, cx);
+        scheduler::send_bursts(&mut self.sessions, &mut self.contents, cx).earlier(contents).earlier(idle)
     }
 
     fn end_idle_sessions(&mut self, cx: &mut Context<'_>) {
-        while let Some(&(due, ours)) = self.deadlines.first().filter(|(due, _)| *due <= cx.now) {
-            self.deadlines.remove(&(due, ours));
-            let Some(session) = self.sessions.get_mut(&ours) else {
-                continue;
-            };
-            // Looked at no more often than it may end: hearing from a session moves nothing in the table.
-            let ends = session.heard_at() + cx.settings.network.session_idle;
-            if ends <= cx.now {
-                cx.send(session.peer, session.theirs, &Bye { reason: ByeReason::Done });
-                self.end(ours, SessionEnd::Silent, cx);
+        while let Some(ours) = self.sessions.first_due(cx.now) {
+            let mut session = self.sessions.get_mut(ours).expect("only open sessions have deadlines");
+            // Looked at no more often than it may end: hearing from a session moves no deadline.
+            let ends_at = session.activity.heard_at() + cx.settings.network.session_idle;
+            if ends_at <= cx.now {
+                session.send(&Bye { reason: ByeReason::Done }, cx);
+                drop(session);
+                self.end_session(ours, SessionEnd::Silent, cx);
             } else {
-                self.begin_telling(ours, cx.now);
-                self.look_again(ours, ends);
+                let served = &self.contents[session.share];
+                session.begin_piece_updates(served, cx.now);
+                session.set_deadline(ends_at);
             }
         }
     }
 
-    /// The session `ours`, which is not in the table of deadlines, is looked at when it may end or has to be told something.
-    fn look_again(&mut self, ours: Conversation, ends: Timestamp) {
-        if let Some(session) = self.sessions.get_mut(&ours) {
-            session.looked_at = ends.min(session.telling.due());
-            self.deadlines.insert((session.looked_at, ours));
+    /// Tells what is new, and gives the slots, of every content for which that is due.
+    fn poll_contents(&mut self, gives: &dyn Fn(ContentId, NodeId) -> Gives, cx: &mut Context<'_>) -> Wait {
+        let mut next = Timestamp::NEVER;
+        for share in self.contents.active() {
+            let served = self.contents.get_mut(share).expect("only what is served is active");
+            for have in served.poll_news(cx.now) {
+                let sessions = self.sessions.iter().filter(|(_, session)| session.share == share);
+                sessions.for_each(|(_, session)| session.send(&have, cx));
+                self.piece_news.push((served.content, have));
+            }
+            let (sessions, penalties) = (&mut self.sessions, &mut self.penalties);
+            SlotAllocation { served, sessions, penalties, gives, cx }.run();
+            next = next.min(self.contents.settle(share, cx.now));
         }
+        Wait { until: next, reason: Reason::Rechoke }
     }
 
-    pub(super) fn end(&mut self, ours: Conversation, why: SessionEnd, cx: &mut Context<'_>) {
-        let Some(session) = self.sessions.remove(&ours) else {
-            return;
-        };
+    fn end_session(&mut self, ours: Conversation, why: SessionEnd, cx: &mut Context<'_>) {
+        let session = self.sessions.close(ours);
         cx.routes.close(ours);
-        self.turns.remove(ours);
-        self.leave_place(session.share, ours);
-        if let Some(served) = self.shares.get_mut(&session.share) {
-            served.seats.close(ours);
-            if why != SessionEnd::Done {
-                served.spreading.on_left(ours);
-            }
-        }
-        self.by_peer.remove(&(session.peer, session.theirs));
-        self.deadlines.remove(&(session.looked_at, ours));
-        self.seats.close(ours);
-        self.backstops.close(Host::of(session.peer));
+        self.contents.get_mut(session.share).expect(SERVED).on_session_ended(ours, why);
         let (content, node, peer, bytes) = (session.content, session.node, session.peer, session.sent());
         cx.out.events.push(Event::ServingEnded { content, peer, node, bytes, why });
     }
 
     /// For screens.
     pub(crate) fn uploads(&self, now: Timestamp) -> Vec<UploadStatus> {
-        let status = |(&ours, session): (&Conversation, &UploadSession)| {
-            let served = self.shares.get(&session.share)?;
-            Some(session.status(served.places.standing(ours), served.manifest.layout().length(), now))
+        let status = |(ours, session): (Conversation, &UploadSession)| {
+            let served = &self.contents[session.share];
+            session.status(served.slots.standing(ours), served.manifest.layout().length(), now)
         };
-        self.sessions.iter().filter_map(status).collect()
-    }
-}
-
-/// No longer datagram is sent.
-fn longest_datagram(settings: &config::NodeSettings) -> u16 {
-    match settings.network.segment_size {
-        0 => MAX_DATAGRAM as u16,
-        longest => longest,
+        self.sessions.iter().map(status).collect()
     }
 }

@@ -1,85 +1,161 @@
-//! Whose turn it is: sessions that have something to send, one behind the other, and those that may not send it yet. Hosts share alike, whatever
-//! the number of their sessions.
+//! Whose turn it is: deficit round robin (Shreedhar and Varghese, "Efficient Fair Queueing Using Deficit Round Robin",
+//! 1995) over the sessions that have something to send. Hosts share alike, whatever the number of their sessions.
+//!
+//! ```text
+//!   ──join──▶ in line ──begin_turn──▶ its turn ──on_sent: more to send than may be──▶ in line, and keeps what is left
+//!                ▲                        │ ╰──on_sent: nothing to send──▶ gone
+//!                ╰────until───held◀──hold─╯
+//! ```
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use messages::{Conversation, Host, Timestamp};
 
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    InLine,
+    /// The session waits outside of the line until then.
+    Held(Timestamp),
+}
+
+/// A session that has something to send.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    host: Host,
+    position: Position,
+    /// Bytes that the session may still send in its turn; what is left of them is kept for the next.
+    deficit: u32,
+    /// Whether the session's turn has begun.
+    has_begun: bool,
+}
+
 /// The line of the sessions.
 #[derive(Debug, Default)]
 pub(super) struct RoundRobin {
-    line: VecDeque<(Conversation, Host)>,
-    /// How many in the line each host has.
-    of_host: BTreeMap<Host, u32>,
-    /// Who waits outside of it, until when.
-    held: BTreeSet<(Timestamp, Conversation, Host)>,
+    line: VecDeque<Conversation>,
+    /// How many sessions in the line each host has.
+    in_line: BTreeMap<Host, u32>,
+    held: BTreeSet<(Timestamp, Conversation)>,
+    /// All sessions in the line or held.
+    members: BTreeMap<Conversation, Member>,
 }
 
 impl RoundRobin {
-    /// `session` of `host` gets in line.
-    pub(super) fn push(&mut self, session: Conversation, host: Host) {
-        self.line.push_back((session, host));
-        *self.of_host.entry(host).or_default() += 1;
+    /// `session` of `host` has something to send: it gets in line, unless it is there or held.
+    pub(super) fn join(&mut self, session: Conversation, host: Host) {
+        if self.members.contains_key(&session) {
+            return;
+        }
+        let member = Member { host, position: Position::InLine, deficit: 0, has_begun: false };
+        self.members.insert(session, member);
+        self.enter_line(session, host);
     }
 
     /// Whose turn it is.
     pub(super) fn first(&self) -> Option<Conversation> {
-        self.line.front().map(|(session, _)| *session)
+        self.line.front().copied()
     }
 
-    /// What the first may send in its turn, where a host with one session may send `quantum` bytes.
-    pub(super) fn quantum(&self, quantum: u32) -> u32 {
-        let host = self.line.front().map(|(_, host)| host);
-        let sessions = host.and_then(|host| self.of_host.get(host)).copied().unwrap_or(1);
-        // Where there is one host only, all of it is its own.
-        if self.of_host.len() == 1 { quantum } else { (quantum / sessions.max(1)).max(1) }
+    /// The turn of the first begins, or goes on: bytes that it may send, where a host with one session may send
+    /// `quantum` more in each turn.
+    pub(super) fn begin_turn(&mut self, quantum: u32) -> u32 {
+        let quantum = self.share_of_first(quantum);
+        let member = self.first_member();
+        if !std::mem::replace(&mut member.has_begun, true) {
+            member.deficit += quantum;
+        }
+        member.deficit
     }
 
-    /// The turn of the first is over.
-    pub(super) fn pop(&mut self) {
-        self.take_first();
+    /// The first has sent something and may send `deficit` bytes more; `next` is what it would send next. Its turn goes
+    /// on, or it goes behind the others and keeps what is left, or, with nothing to send, it leaves.
+    pub(super) fn on_sent(&mut self, deficit: u32, next: Option<u32>) {
+        match next {
+            None => {
+                let session = self.leave_line();
+                self.members.remove(&session);
+            }
+            Some(next) => {
+                let member = self.first_member();
+                member.deficit = deficit;
+                if next > deficit {
+                    member.has_begun = false;
+                    let host = member.host;
+                    let session = self.leave_line();
+                    self.enter_line(session, host);
+                }
+            }
+        }
     }
 
-    /// The first gets in line again at `until`.
+    /// The first gets in line again at `until`, and its turn goes on then.
     pub(super) fn hold(&mut self, until: Timestamp) {
-        let first = self.take_first();
-        self.held.extend(first.map(|(session, host)| (until, session, host)));
+        self.first_member().position = Position::Held(until);
+        let session = self.leave_line();
+        self.held.insert((until, session));
     }
 
-    /// Who waited until `now` gets in line again. When the next one does.
+    /// Sessions that were held until `now` get in line again. When the next one does.
     pub(super) fn wake(&mut self, now: Timestamp) -> Timestamp {
-        while let Some(&(until, session, host)) = self.held.first() {
+        while let Some(&(until, session)) = self.held.first() {
             if until > now {
                 return until;
             }
-            self.held.remove(&(until, session, host));
-            self.push(session, host);
+            self.held.remove(&(until, session));
+            let member = self.members.get_mut(&session).expect("whoever is held is a member");
+            member.position = Position::InLine;
+            let host = member.host;
+            self.enter_line(session, host);
         }
         Timestamp::NEVER
     }
 
     /// `session` is over.
     pub(super) fn remove(&mut self, session: Conversation) {
-        if let Some(at) = self.line.iter().position(|(other, _)| *other == session)
-            && let Some((_, host)) = self.line.remove(at)
-        {
-            self.leave(host);
-        }
-        self.held.retain(|(_, other, _)| *other != session);
-    }
-
-    fn take_first(&mut self) -> Option<(Conversation, Host)> {
-        let first = self.line.pop_front()?;
-        self.leave(first.1);
-        Some(first)
-    }
-
-    fn leave(&mut self, host: Host) {
-        if let Some(count) = self.of_host.get_mut(&host) {
-            *count -= 1;
-            if *count == 0 {
-                self.of_host.remove(&host);
+        let Some(member) = self.members.remove(&session) else {
+            return; // It had nothing to send.
+        };
+        match member.position {
+            Position::InLine => {
+                self.line.retain(|other| *other != session);
+                self.uncount(member.host);
             }
+            Position::Held(until) => {
+                self.held.remove(&(until, session));
+            }
+        }
+    }
+
+    /// What the first may send in its turn, where a host with one session may send `quantum` bytes.
+    fn share_of_first(&mut self, quantum: u32) -> u32 {
+        let host = self.first_member().host;
+        let sessions = self.in_line[&host];
+        // Where there is one host only, all of it is its own.
+        if self.in_line.len() == 1 { quantum } else { (quantum / sessions).max(1) }
+    }
+
+    fn first_member(&mut self) -> &mut Member {
+        let first = self.first().expect("only the turn of a session in line begins and ends");
+        self.members.get_mut(&first).expect("whoever is in line is a member")
+    }
+
+    fn enter_line(&mut self, session: Conversation, host: Host) {
+        self.line.push_back(session);
+        *self.in_line.entry(host).or_default() += 1;
+    }
+
+    fn leave_line(&mut self) -> Conversation {
+        let host = self.first_member().host;
+        self.uncount(host);
+        self.line.pop_front().expect("only the first in line leaves it")
+    }
+
+    fn uncount(&mut self, host: Host) {
+        let count = self.in_line.get_mut(&host).expect("the host of a session in line is counted");
+        *count -= 1;
+        if *count == 0 {
+            self.in_line.remove(&host);
         }
     }
 }
@@ -99,31 +175,53 @@ mod tests {
         let (one, two, three) = (Conversation(1), Conversation(2), Conversation(3));
         let at = |millis| Timestamp::ZERO + Duration::from_millis(millis);
         let mut turns = RoundRobin::default();
-        [one, two, three].into_iter().for_each(|session| turns.push(session, host(1)));
+        [one, two, three, one].into_iter().for_each(|session| turns.join(session, host(1)));
         turns.hold(at(10));
+        turns.join(one, host(1));
         turns.hold(at(5));
         assert_eq!((turns.first(), turns.wake(at(4))), (Some(three), at(5)));
         assert_eq!(turns.wake(at(5)), at(10));
-        turns.pop();
+        turns.on_sent(0, None);
         assert_eq!(turns.first(), Some(two));
         turns.remove(two);
         turns.remove(one);
+        turns.remove(one);
         assert_eq!((turns.first(), turns.wake(at(10))), (None, Timestamp::NEVER));
-        assert!(turns.of_host.is_empty());
+        assert!(turns.in_line.is_empty() && turns.members.is_empty());
+    }
+
+    #[test]
+    fn what_is_left_of_a_turn_is_kept_for_the_next_and_forgotten_by_who_leaves() {
+        let (one, two) = (Conversation(1), Conversation(2));
+        let mut turns = RoundRobin::default();
+        turns.join(one, host(1));
+        turns.join(two, host(2));
+        assert_eq!(turns.begin_turn(1000), 1000);
+        turns.on_sent(700, Some(700));
+        assert_eq!((turns.first(), turns.begin_turn(1000)), (Some(one), 700), "the same turn goes on");
+        turns.hold(Timestamp::ZERO);
+        turns.wake(Timestamp::ZERO);
+        assert_eq!((turns.first(), turns.begin_turn(1000)), (Some(two), 1000));
+        turns.on_sent(0, None);
+        assert_eq!((turns.first(), turns.begin_turn(1000)), (Some(one), 700), "when it was held as well");
+        turns.on_sent(700, Some(701));
+        assert_eq!(turns.begin_turn(1000), 1700, "the next turn");
+        turns.on_sent(500, None);
+        turns.join(one, host(1));
+        assert_eq!(turns.begin_turn(1000), 1000, "it had nothing to send");
     }
 
     #[test]
     fn hosts_share_alike_whatever_the_number_of_their_sessions() {
         let mut turns = RoundRobin::default();
-        (0..4).for_each(|session| turns.push(Conversation(session), host(1)));
-        assert_eq!(turns.quantum(1000), 1000, "nobody else is there");
-        turns.push(Conversation(4), host(2));
+        (0..4).for_each(|session| turns.join(Conversation(session), host(1)));
+        assert_eq!(turns.share_of_first(1000), 1000, "nobody else is there");
+        turns.join(Conversation(4), host(2));
         let mut sent = BTreeMap::<Host, u32>::new();
         for _ in 0..1000 {
-            let (session, of) = *turns.line.front().expect("somebody");
-            *sent.entry(of).or_default() += turns.quantum(1000);
-            turns.pop();
-            turns.push(session, of);
+            let of = turns.first_member().host;
+            *sent.entry(of).or_default() += turns.begin_turn(1000);
+            turns.on_sent(0, Some(1));
         }
         assert_eq!(sent[&host(1)], sent[&host(2)]);
     }

@@ -2,26 +2,18 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
-use config::NodeSettings;
+use config::UploadSettings;
 use fixedbitset::FixedBitSet;
-use messages::limits::MAX_HAVE_RUNS;
 use messages::node_to_node::{Bitfield, Have};
-use messages::{Bits, ContentId, List, Manifest, Name, PieceIndex, PieceRun, Timestamp};
+use messages::{Bits, ContentId, Conversation, Host, Manifest, Name, PieceIndex, Timestamp};
 
+use super::have_batch::HaveBatch;
 use super::session_table::SessionTable;
-use super::slot_allocation::slot_count;
+use super::slot_policy::partial_session_count;
 use super::slots::UploadSlots;
 use super::super_seed::SuperSeed;
-
-/// Pieces that are new are told in batches (reference figures: 100 ms).
-const HAVE_PERIOD: Duration = Duration::from_millis(100);
-/// A node that has a part has so many downloaders of it, or half as many again as it has places: others have as much, and more to spare. Each
-/// wants about as many owners.
-const DOWNLOADERS: usize = 12;
-/// Nobody confirms a HAVE: each piece is in so many of them, one after the other.
-const TOLD_TIMES: u8 = 3;
+use crate::event::SessionEnd;
 
 /// A content that is served.
 #[derive(Debug)]
@@ -30,42 +22,37 @@ pub(crate) struct ServedContent {
     pub(crate) name: Name,
     pub(crate) manifest: Arc<Manifest>,
     /// The manifest's bytes, as they are served.
-    pub(super) encoded: Arc<[u8]>,
+    pub(super) encoded_manifest: Arc<[u8]>,
+    /// Bytes of it that were sent.
     pub(crate) sent: u64,
     /// The pieces that are here; `None`: all.
     have: Option<FixedBitSet>,
-    /// Pieces that were told of fewer than [`TOLD_TIMES`] times, and how often.
-    news: Vec<(u32, u8)>,
-    /// When they are told of next.
-    pub(super) tells_at: Timestamp,
-    /// When they were told of last.
-    told_at: Timestamp,
-    pub(super) places: UploadSlots,
-    /// Sessions with it.
-    pub(super) seats: SessionTable,
-    pub(super) spreading: SuperSeed,
-    /// When it is looked at again who gets the places.
-    pub(super) looks_at: Timestamp,
+    /// The pieces that are new here.
+    news: HaveBatch,
+    pub(super) slots: UploadSlots,
+    /// The sessions with it.
+    pub(super) sessions: SessionTable,
+    pub(super) super_seed: SuperSeed,
+    /// When it is decided again under tit-for-tat which sessions get the slots.
+    pub(super) rechoke_at: Timestamp,
 }
 
 impl ServedContent {
     /// All of the content that `manifest` describes.
     pub(super) fn whole(content: ContentId, name: Name, manifest: Arc<Manifest>) -> ServedContent {
-        let (encoded, pieces) = (manifest.encode().into(), manifest.layout().pieces());
+        let (encoded_manifest, pieces) = (manifest.encode().into(), manifest.layout().pieces());
         ServedContent {
             content,
             name,
             manifest,
-            encoded,
+            encoded_manifest,
             sent: 0,
             have: None,
-            news: Vec::new(),
-            tells_at: Timestamp::NEVER,
-            told_at: Timestamp::ZERO,
-            places: UploadSlots::default(),
-            seats: SessionTable::default(),
-            spreading: SuperSeed::new(pieces),
-            looks_at: Timestamp::NEVER,
+            news: HaveBatch::default(),
+            slots: UploadSlots::default(),
+            sessions: SessionTable::default(),
+            super_seed: SuperSeed::new(pieces),
+            rechoke_at: Timestamp::NEVER,
         }
     }
 
@@ -108,24 +95,11 @@ impl ServedContent {
 
     /// `piece` is here now.
     pub(super) fn add(&mut self, piece: PieceIndex, now: Timestamp) {
-        let Some(have) = self.have.as_mut().filter(|have| (piece.0 as usize) < have.len()) else {
-            return;
-        };
+        let have = self.have.as_mut().expect("only a content of which a part is here gets pieces");
+        assert!((piece.0 as usize) < have.len(), "a download stores only pieces that its manifest has");
         if !have.put(piece.0 as usize) {
-            self.news.push((piece.0, 0));
-            // At once, if nothing was told lately: the first pieces of all are waited for.
-            self.tells_at = self.tells_at.min(now.max(self.told_at + HAVE_PERIOD));
+            self.news.add(piece, now);
         }
-    }
-
-    /// Whether everything is here, and some of it was given to nobody.
-    pub(super) fn hints(&self) -> bool {
-        self.is_whole() && self.spreading.goes_on()
-    }
-
-    /// Whether all of it is here and given, and what is under way to the first who gets it goes before everything else.
-    pub(super) fn finishes_spreading(&self, now: Timestamp) -> bool {
-        self.is_whole() && self.spreading.finishes_until().is_some_and(|until| now < until)
     }
 
     /// All of it is here now. Sessions learn the last pieces like the others.
@@ -133,46 +107,56 @@ impl ServedContent {
         self.have = None;
     }
 
-    /// With how many downloaders this node is of use, while it has a part: beyond that, others who have some of it are better asked.
-    pub(super) fn most_sessions(&self, settings: &NodeSettings) -> Option<usize> {
-        (!self.is_whole()).then(|| DOWNLOADERS.max(slot_count(&settings.upload) * 3 / 2))
+    /// A session with it begins.
+    pub(super) fn on_session_opened(&mut self, session: Conversation, host: Host, now: Timestamp) {
+        self.sessions.open(session, host, now);
+    }
+
+    /// A session with it has ended.
+    pub(super) fn on_session_ended(&mut self, session: Conversation, why: SessionEnd) {
+        self.slots.release(session);
+        self.sessions.close(session);
+        if why != SessionEnd::Done {
+            self.super_seed.on_left(session);
+        }
+    }
+
+    /// Whether sessions are pointed at pieces: everything is here, and some of it was given to nobody.
+    pub(super) fn gives_hints(&self) -> bool {
+        self.is_whole() && self.super_seed.has_fresh()
+    }
+
+    /// Whether all of it is here and given, and what is under way to the first that gets it goes before everything
+    /// else.
+    pub(super) fn is_finishing_super_seed(&self, now: Timestamp) -> bool {
+        self.is_whole() && self.super_seed.finish_deadline().is_some_and(|until| now < until)
+    }
+
+    /// With how many downloaders this node is of use, while it has a part: beyond that, others that have some of it are
+    /// better asked.
+    pub(super) fn max_sessions(&self, upload: &UploadSettings) -> Option<usize> {
+        (!self.is_whole()).then(|| partial_session_count(upload))
     }
 
     /// When there is something to tell or to give next.
-    pub(super) fn next_at(&self, now: Timestamp) -> Timestamp {
-        let gives = match self.spreading.finishes_until().filter(|_| self.finishes_spreading(now)) {
-            _ if !self.places.are_wanted() => Timestamp::NEVER,
+    pub(super) fn next_due(&self, now: Timestamp) -> Timestamp {
+        let finishes = self.super_seed.finish_deadline().filter(|_| self.is_finishing_super_seed(now));
+        let gives = match finishes {
+            _ if !self.slots.has_waiting() => Timestamp::NEVER,
             Some(until) => until,
-            None => self.looks_at.min(self.places.next_at()),
+            None => self.rechoke_at.min(self.slots.next_due()),
         };
-        self.tells_at.min(gives)
+        self.news.due().min(gives)
     }
 
     /// Which of `pieces` are here.
-    pub(super) fn bits(&self, pieces: &Range<u32>) -> Bitfield {
-        let count = pieces.end - pieces.start;
-        Bitfield { bits: Bits::of(pieces.start, count, |piece| self.has(PieceIndex(piece))) }
+    pub(super) fn bitfield(&self, pieces: &Range<PieceIndex>) -> Bitfield {
+        let count = pieces.end.0 - pieces.start.0;
+        Bitfield { bits: Bits::of(pieces.start.0, count, |piece| self.has(PieceIndex(piece))) }
     }
 
     /// The news that are due by `now`, as messages for every session.
-    pub(super) fn take_news(&mut self, now: Timestamp) -> Vec<Have> {
-        if now < self.tells_at {
-            return Vec::new();
-        }
-        self.told_at = now;
-        self.news.sort_unstable();
-        let mut runs: Vec<Range<u32>> = Vec::new();
-        for (piece, told) in &mut self.news {
-            *told += 1;
-            match runs.last_mut() {
-                Some(run) if run.end == *piece => run.end += 1,
-                _ => runs.push(*piece..*piece + 1),
-            }
-        }
-        self.news.retain(|(_, told)| *told < TOLD_TIMES);
-        self.tells_at = if self.news.is_empty() { Timestamp::NEVER } else { now + HAVE_PERIOD };
-        let run = |run: &Range<u32>| PieceRun::new(run.start, run.end - run.start);
-        let message = |runs: &[Range<u32>]| Have { runs: List::first_of(runs.iter().filter_map(run)) };
-        runs.chunks(MAX_HAVE_RUNS).map(message).collect()
+    pub(super) fn poll_news(&mut self, now: Timestamp) -> Vec<Have> {
+        self.news.poll(now)
     }
 }

@@ -1,314 +1,218 @@
-//! What the owner does for all downloaders of a content together: tells them what is new here, and gives the places to those who are to
-//! have them.
-
-use std::collections::BTreeMap;
-use std::time::Duration;
+//! Gives the slots of one content to the sessions that are to have them: what is known of the sessions goes into the
+//! choker's plain values, and what it chooses comes out as CHOKE and UNCHOKE.
 
 use config::{UploadPolicy, UploadSettings};
-use messages::node_to_node::{Control, Hint, Operation};
-use messages::{ContentId, Conversation, Host, List, NodeId, PieceRun, Timestamp};
+use messages::node_to_node::{Control, Operation};
+use messages::{ContentId, Conversation, NodeId, Timestamp};
 
-use super::Uploads;
 use super::choker::{self, Claimant};
-use super::penalties::{Penalties, Waste};
+use super::penalties::{Penalties, SlotWaste};
 use super::served_content::ServedContent;
 use super::session::UploadSession;
-use super::slots::{LIGHT_RATE, MIN_RATE, Taken};
+use super::sessions::Sessions;
+use super::slot_policy::{CHOKE_RETRY, fair_turn, rate_within_limit, slot_count};
+use super::slots::{Delivered, LIGHT_SLOT_RATE, MIN_SLOT_RATE, Sent};
 use crate::context::{Context, Gives};
-use crate::ids::ShareId;
-use crate::output::{Reason, Wait};
 
-/// Who was told to wait asks again after so long, in case that it was not heard when it was called.
-pub(super) const CHOKE_RETRY: Duration = Duration::from_secs(5);
-/// A turn under the policy `fair`, in bytes, and one piece at least.
-const FAIR_TURN: u64 = 4 << 20;
-/// Places of a content under tit-for-tat: three by merit, one by lot (BEP 3).
-const TIT_FOR_TAT: usize = 4;
-/// Who was given so many pieces first, and has passed on none while others have, is served when nobody else wants to be.
+/// A session that was given so many pieces first, and has passed on none while others have, is served when nobody else
+/// wants to be.
 const KEPT_PIECES: u32 = 4;
+/// Why a session with a slot, or that waits for one, is there.
+const OPEN: &str = "a session that ends wants no slot any more";
 
-impl Uploads {
-    /// Tells what is new, and gives the places, of every content for which that is due.
-    pub(super) fn tend(&mut self, gives: &dyn Fn(ContentId, NodeId) -> Gives, cx: &mut Context<'_>) -> Wait {
-        let mut next = Timestamp::NEVER;
-        for share in self.busy.iter().copied().collect::<Vec<_>>() {
-            self.tell_news(share, cx);
-            self.give_places(share, gives, cx);
-            match self.shares.get(&share).map(|served| served.next_at(cx.now)) {
-                Some(at) if at < Timestamp::NEVER => next = next.min(at),
-                _ => {
-                    self.busy.remove(&share);
-                }
-            }
-        }
-        Wait { until: next, reason: Reason::Rechoke }
-    }
+/// What earns a slot.
+#[derive(Clone, Copy, Debug)]
+enum Ranking {
+    /// What the session gives to this node.
+    Giving,
+    /// What others have from the session that it had from this node.
+    PassingOn,
+    /// What the session takes.
+    Taking,
+}
 
-    /// `who` has the pieces in `runs`: whoever was given them first has passed them on.
-    pub(super) fn on_have(&mut self, who: Conversation, runs: &[PieceRun], now: Timestamp) {
-        let said_by = self.sessions.get(&who).map(|session| (session.share, Host::of(session.peer)));
-        let Some((share, host)) = said_by else { return };
-        let Some(served) = self.shares.get_mut(&share).filter(|of| of.is_whole()) else { return };
-        let piece_size = u64::from(served.manifest.layout().piece_size());
-        if served.places.are_wanted() {
-            self.busy.insert(share);
-        }
-        for (from, pieces) in served.spreading.on_have(runs, (who, host)) {
-            if let Some(session) = self.sessions.get_mut(&from) {
-                session.on_spread(piece_size * u64::from(pieces), now);
-            }
-        }
-    }
+/// Everything that has a say in who gets the slots of one content.
+pub(super) struct SlotAllocation<'a, 'b> {
+    pub(super) served: &'a mut ServedContent,
+    pub(super) sessions: &'a mut Sessions,
+    pub(super) penalties: &'a mut Penalties,
+    /// What a node gives to this one of a content.
+    pub(super) gives: &'a dyn Fn(ContentId, NodeId) -> Gives,
+    pub(super) cx: &'a mut Context<'b>,
+}
 
-    /// This node has all of `content`, and nothing of it is given to it any more: what each gave until now, as `gives` tells, counts.
-    pub(crate) fn remember_gifts(&mut self, content: ContentId, gives: impl Fn(NodeId) -> Gives) {
-        for session in self.sessions.values_mut().filter(|session| session.content == content) {
-            session.gave_nothing = gives(session.node).is_snubbed;
-        }
-    }
-
-    /// `session` wants nothing of `share` any more.
-    pub(super) fn leave_place(&mut self, share: ShareId, session: Conversation) {
-        if let Some(served) = self.shares.get_mut(&share) {
-            served.places.leave(session);
-        }
-    }
-
-    fn tell_news(&mut self, share: ShareId, cx: &mut Context<'_>) {
-        let Some(served) = self.shares.get_mut(&share) else {
-            return;
-        };
-        for have in served.take_news(cx.now) {
-            self.news.push((served.content, have.clone()));
-            for session in self.sessions.values().filter(|session| session.share == share) {
-                cx.send(session.peer, session.theirs, &have);
-            }
-        }
-    }
-
-    fn give_places(
-        &mut self,
-        share: ShareId,
-        gives: &dyn Fn(ContentId, NodeId) -> Gives,
-        cx: &mut Context<'_>,
-    ) {
-        let Some(served) = self.shares.get_mut(&share).filter(|served| served.places.are_wanted()) else {
-            return;
-        };
-        if served.finishes_spreading(cx.now) {
+impl SlotAllocation<'_, '_> {
+    /// Takes slots from sessions that are to have none and gives free ones to those that wait, if some do.
+    pub(super) fn run(mut self) {
+        if !self.served.slots.has_waiting() || self.served.is_finishing_super_seed(self.cx.now) {
             return;
         }
-        let (upload, sessions, slowed) = (cx.settings.upload.clone(), &mut self.sessions, &mut self.slowed);
-        let places = slot_count(&upload);
-        leave_unused(served, sessions, slowed, places, cx);
-        let (mut sent_back, mut called) = (takes_too_little(served, sessions, places, cx), Vec::new());
-        let places = places + served.places.beside_light();
-        for session in sent_back.iter().filter_map(|ours| sessions.get(ours)) {
-            slowed.on_wasted(Host::of(session.peer), Waste::Nibbled, cx.now);
+        let upload = &self.cx.settings.upload;
+        let slots = slot_count(upload);
+        self.release_unused(slots);
+        let mut choked = self.find_underused(slots);
+        let slots = slots + self.served.slots.extra_slots();
+        if self.served.slots.take_changed() {
+            let [served, waiting] = self.claimants();
+            choked.extend(choker::above_host_share(&served, &waiting, slots));
         }
-        if served.places.take_changed() {
-            let [has, waits] = who(served, sessions, slowed, gives, cx.now);
-            sent_back.extend(choker::too_many(&has, &waits, places));
-        }
+        let mut unchoked = Vec::new();
         match upload.policy {
-            UploadPolicy::Fair => sent_back.extend(had_their_turn(served, sessions, slowed, gives, cx.now)),
-            UploadPolicy::TitForTat if cx.now >= served.looks_at => {
-                served.looks_at = Timestamp::NEVER;
-                let all = who(served, sessions, slowed, gives, cx.now).concat();
-                for claimant in &all {
-                    if let Some(session) = sessions.get_mut(&claimant.session) {
-                        session.is_snubbed = claimant.is_snubbed;
-                    }
-                }
-                let chosen = choker::tit_for_tat(&all, places, cx.rng);
-                sent_back.extend(served.places.served().filter(|ours| !chosen.contains(ours)));
-                called.extend(chosen.into_iter().filter(|ours| !served.places.has(*ours)));
+            UploadPolicy::Fair => choked.extend(self.find_ended_turns()),
+            UploadPolicy::TitForTat if self.cx.now >= self.served.rechoke_at => {
+                let chosen = self.rechoke(slots);
+                choked.extend(self.served.slots.served().filter(|ours| !chosen.contains(ours)));
+                unchoked.extend(chosen.into_iter().filter(|ours| !self.served.slots.has(*ours)));
             }
             UploadPolicy::TitForTat => {}
         }
-        for ours in sent_back {
-            if served.places.has(ours) {
-                served.places.send_back(ours);
-                say(sessions, ours, Operation::Choke, cx);
+        self.choke(choked);
+        self.fill(slots, unchoked, upload.policy);
+        self.schedule_rechoke(upload);
+    }
+
+    /// Sessions that use their slot no more leave it.
+    fn release_unused(&mut self, slots: usize) {
+        let (sessions, now) = (&*self.sessions, self.cx.now);
+        let is_busy = |ours| sessions[ours].requests.has_requests();
+        let min_rate = rate_within_limit(MIN_SLOT_RATE, slots, self.cx.upload_limit.rate());
+        for ours in self.served.slots.find_unused(now, is_busy) {
+            let session = &sessions[ours];
+            if self.served.slots.is_wasted(ours, session.sent(), min_rate, now) {
+                self.penalties.on_wasted(session.host(), SlotWaste::Unused, now);
+            }
+            self.served.slots.release(ours);
+        }
+    }
+
+    /// Finds the sessions that take next to nothing in their slot; their hosts are penalized.
+    fn find_underused(&mut self, slots: usize) -> Vec<Conversation> {
+        let (sessions, now) = (&*self.sessions, self.cx.now);
+        let limit = self.cx.upload_limit.rate();
+        let [min_rate, light_rate] =
+            [MIN_SLOT_RATE, LIGHT_SLOT_RATE].map(|rate| rate_within_limit(rate, slots, limit));
+        let delivered = Delivered { total_sent: self.served.sent, slots, min_rate, light_rate };
+        let underused = self.served.slots.measure(delivered, |ours| sessions[ours].sent(), now);
+        for session in underused.iter().map(|ours| &sessions[*ours]) {
+            self.penalties.on_wasted(session.host(), SlotWaste::Underused, now);
+        }
+        underused
+    }
+
+    /// Finds the sessions that lose their slot under the policy `fair`, because they have had their turn; their hosts
+    /// are penalized no more.
+    fn find_ended_turns(&mut self) -> Vec<Conversation> {
+        let sessions = &*self.sessions;
+        let turn = fair_turn(self.served.manifest.layout().piece_size());
+        let ended = self.served.slots.ended_turns(turn, |ours| sessions[ours].sent(), self.cx.now);
+        if ended.is_empty() {
+            return ended;
+        }
+        for session in ended.iter().map(|ours| &sessions[*ours]) {
+            self.penalties.on_turn(session.host());
+        }
+        let [served, waiting] = self.claimants();
+        choker::give_way(&ended, &served, &waiting)
+    }
+
+    /// Decides anew under tit-for-tat which sessions get one of `slots`.
+    fn rechoke(&mut self, slots: usize) -> Vec<Conversation> {
+        self.served.rechoke_at = Timestamp::NEVER;
+        let claimants = self.claimants().concat();
+        for claimant in &claimants {
+            let mut session = self.sessions.get_mut(claimant.session).expect(OPEN);
+            session.contribution.set_snubbed(claimant.is_snubbed);
+        }
+        choker::tit_for_tat(&claimants, slots, self.cx.rng)
+    }
+
+    fn choke(&mut self, choked: Vec<Conversation>) {
+        for ours in choked {
+            if self.served.slots.has(ours) {
+                self.served.slots.choke(ours);
+                self.send_control(ours, Operation::Choke);
             }
         }
-        for _ in 0..served.places.vacant(places) {
-            let next = match upload.policy {
-                _ if !called.is_empty() => Some(called.remove(0)),
-                policy => {
-                    let [has, waits] = who(served, sessions, slowed, gives, cx.now);
-                    match policy {
-                        UploadPolicy::Fair => choker::next_in_turn(&has, &waits),
-                        UploadPolicy::TitForTat => choker::next(&has, &waits, places, cx.rng),
-                    }
-                }
+    }
+
+    /// Gives the free ones of `slots` to `chosen` sessions, and to others while there are free ones.
+    fn fill(&mut self, slots: usize, chosen: Vec<Conversation>, policy: UploadPolicy) {
+        let mut chosen = chosen.into_iter();
+        for _ in 0..self.served.slots.vacant(slots) {
+            let Some(ours) = chosen.next().or_else(|| self.choose(slots, policy)) else {
+                break;
             };
-            let Some(ours) = next else { break };
-            let sent = (sessions.get(&ours).map_or(0, UploadSession::sent), served.sent);
-            served.places.give(ours, sent, cx.now);
-            say(sessions, ours, Operation::Unchoke, cx);
-            let wants_hint =
-                |session: &&mut UploadSession| session.wants_hint(|piece| served.spreading.is_fresh(piece));
-            if let Some(session) = sessions.get_mut(&ours).filter(wants_hint).filter(|_| served.hints()) {
-                pointed_at(ours, session, served, cx);
+            let sent = Sent { to_session: self.sessions[ours].sent(), in_total: self.served.sent };
+            self.served.slots.unchoke(ours, sent, self.cx.now);
+            self.send_control(ours, Operation::Unchoke);
+            let mut session = self.sessions.get_mut(ours).expect(OPEN);
+            if self.served.gives_hints()
+                && session.hints.wants_more(|piece| self.served.super_seed.is_fresh(piece))
+            {
+                session.send_hint(ours, self.served, self.cx);
             }
         }
-        let looks = upload.policy == UploadPolicy::TitForTat && served.places.are_wanted();
-        if looks && served.looks_at == Timestamp::NEVER {
-            served.looks_at = cx.now + upload.period;
+    }
+
+    fn choose(&mut self, slots: usize, policy: UploadPolicy) -> Option<Conversation> {
+        let [served, waiting] = self.claimants();
+        match policy {
+            UploadPolicy::Fair => choker::next_in_turn(&served, &waiting),
+            UploadPolicy::TitForTat => choker::next_by_merit(&served, &waiting, slots, self.cx.rng),
         }
     }
-}
 
-/// What earns a place.
-#[derive(Clone, Copy, Debug)]
-enum Merit {
-    /// What it gives to this node.
-    Gives,
-    /// What others have from it that it had from this node.
-    PassesOn,
-    /// What it takes.
-    Takes,
-}
+    fn schedule_rechoke(&mut self, upload: &UploadSettings) {
+        let is_due = upload.policy == UploadPolicy::TitForTat && self.served.slots.has_waiting();
+        if is_due && self.served.rechoke_at == Timestamp::NEVER {
+            self.served.rechoke_at = self.cx.now + upload.period;
+        }
+    }
 
-/// `rate` bytes a second in one place; where a limit leaves less for each, a part of that.
-fn within_limit(rate: u64, places: usize, cx: &Context<'_>) -> u64 {
-    rate.min(cx.upload_limit.rate().map_or(u64::MAX, |limit| limit / (4 * places as u64)))
-}
+    /// What choosing needs to know: of the sessions with a slot, and of those that wait.
+    fn claimants(&self) -> [Vec<Claimant>; 2] {
+        let ranking = self.ranking();
+        let claimant = |ours| self.claimant(ours, &self.sessions[ours], ranking);
+        let slots = &self.served.slots;
+        [slots.served().map(claimant).collect(), slots.waiting().map(claimant).collect()]
+    }
 
-/// Those who use their place no more leave it.
-fn leave_unused(
-    served: &mut ServedContent,
-    sessions: &BTreeMap<Conversation, UploadSession>,
-    slowed: &mut Penalties,
-    places: usize,
-    cx: &Context<'_>,
-) {
-    let is_busy = |ours| sessions.get(&ours).is_some_and(UploadSession::is_busy);
-    for ours in served.places.unused(cx.now, is_busy) {
-        let session = sessions.get(&ours);
-        let is_wasted = |session: &&UploadSession| {
-            served.places.is_wasted(ours, session.sent(), within_limit(MIN_RATE, places, cx), cx.now)
+    fn ranking(&self) -> Ranking {
+        let slots = &self.served.slots;
+        let mut all = slots.served().chain(slots.waiting()).map(|ours| &self.sessions[ours]);
+        match self.served.is_whole() {
+            false => Ranking::Giving,
+            // There is nothing that they could give to this node: what others got through them counts, while there is
+            // anything to pass on.
+            true if all.any(|session| session.contribution.pass_on_rate(self.cx.now) > 0) => {
+                Ranking::PassingOn
+            }
+            true => Ranking::Taking,
+        }
+    }
+
+    fn claimant(&self, ours: Conversation, session: &UploadSession, ranking: Ranking) -> Claimant {
+        let now = self.cx.now;
+        let Gives { rate, is_snubbed } = match ranking {
+            Ranking::Giving => (self.gives)(session.content, session.node),
+            Ranking::PassingOn => Gives {
+                rate: session.contribution.pass_on_rate(now),
+                is_snubbed: session.contribution.keeps_all(KEPT_PIECES),
+            },
+            Ranking::Taking => {
+                // Next to nothing earns nothing: a session that has got nothing yet is better.
+                let rate = Some(session.rate(now)).filter(|rate| *rate >= MIN_SLOT_RATE).unwrap_or(0);
+                Gives { rate, is_snubbed: session.contribution.gave_nothing() }
+            }
         };
-        if let Some(session) = session.filter(is_wasted) {
-            slowed.on_wasted(Host::of(session.peer), Waste::Unused, cx.now);
-        }
-        served.places.leave(ours);
+        let host = session.host();
+        let is_penalized = self.penalties.is_penalized(host, now);
+        Claimant { session: ours, host, rate, is_new: session.sent() == 0, is_snubbed, is_penalized }
     }
-}
 
-/// Who of those with a place takes next to nothing in it.
-fn takes_too_little(
-    served: &mut ServedContent,
-    sessions: &BTreeMap<Conversation, UploadSession>,
-    places: usize,
-    cx: &Context<'_>,
-) -> Vec<Conversation> {
-    let [least_rate, light_rate] = [MIN_RATE, LIGHT_RATE].map(|rate| within_limit(rate, places, cx));
-    let taken = Taken { all: served.sent, places, least_rate, light_rate };
-    served.places.slow(taken, |ours| sessions.get(&ours).map_or(0, UploadSession::sent), cx.now)
-}
-
-/// Who loses its place under the policy `fair`, because it has had its turn.
-fn had_their_turn(
-    served: &ServedContent,
-    sessions: &BTreeMap<Conversation, UploadSession>,
-    slowed: &mut Penalties,
-    gives: &dyn Fn(ContentId, NodeId) -> Gives,
-    now: Timestamp,
-) -> Vec<Conversation> {
-    let turn = FAIR_TURN.max(served.manifest.layout().piece_size().into());
-    let had =
-        served.places.had_their_turn(turn, |ours| sessions.get(&ours).map_or(0, UploadSession::sent), now);
-    if had.is_empty() {
-        return had;
-    }
-    let hosts = had.iter().filter_map(|ours| sessions.get(ours)).map(|session| Host::of(session.peer));
-    hosts.for_each(|host| slowed.on_turn(host));
-    let [has, waits] = who(served, sessions, slowed, gives, now);
-    choker::give_way(&had, &has, &waits)
-}
-
-/// What choosing needs to know of `sessions` with one content: of those with a place, and of those who wait.
-fn who(
-    served: &ServedContent,
-    sessions: &BTreeMap<Conversation, UploadSession>,
-    slowed: &Penalties,
-    gives: &dyn Fn(ContentId, NodeId) -> Gives,
-    now: Timestamp,
-) -> [Vec<Claimant>; 2] {
-    let all = || served.places.served().chain(served.places.waiting()).filter_map(|ours| sessions.get(&ours));
-    let merit = match served.is_whole() {
-        false => Merit::Gives,
-        // There is nothing that they could give to this node: what others got through them counts, while there is anything to pass on.
-        true if all().any(|session| session.spread_rate(now) > 0) => Merit::PassesOn,
-        true => Merit::Takes,
-    };
-    let claimants = |of: &mut dyn Iterator<Item = Conversation>| {
-        let sessions = of.filter_map(|ours| Some((ours, sessions.get(&ours)?)));
-        let claimant = |(ours, session): (Conversation, &UploadSession)| Claimant {
-            is_slow: slowed.counts(Host::of(session.peer), now),
-            ..claimant(ours, session, merit, gives, now)
-        };
-        sessions.map(claimant).collect()
-    };
-    [claimants(&mut served.places.served()), claimants(&mut served.places.waiting())]
-}
-
-/// `session` is told of pieces that others are not told of.
-pub(super) fn pointed_at(
-    ours: Conversation,
-    session: &mut UploadSession,
-    served: &mut ServedContent,
-    cx: &mut Context<'_>,
-) {
-    let others = served.places.served().filter(|other| *other != ours).count();
-    let pieces = served.spreading.hint(std::mem::take(session.hinted()), ours, others);
-    if !pieces.is_empty() {
-        let runs = List::first_of(pieces.iter().filter_map(|&piece| PieceRun::new(piece, 1)));
-        cx.send(session.peer, session.theirs, &Hint { runs });
-        *session.hinted() = pieces;
-    }
-}
-
-/// How many downloaders of a content are served at once.
-pub(super) fn slot_count(upload: &UploadSettings) -> usize {
-    match upload.policy {
-        UploadPolicy::TitForTat => TIT_FOR_TAT,
-        UploadPolicy::Fair => usize::from(upload.slots),
-    }
-}
-
-fn claimant(
-    ours: Conversation,
-    session: &UploadSession,
-    merit: Merit,
-    gives: &dyn Fn(ContentId, NodeId) -> Gives,
-    now: Timestamp,
-) -> Claimant {
-    let Gives { rate, is_snubbed } = match merit {
-        Merit::Gives => gives(session.content, session.node),
-        Merit::PassesOn => {
-            Gives { rate: session.spread_rate(now), is_snubbed: session.keeps_all(KEPT_PIECES) }
-        }
-        Merit::Takes => {
-            // Next to nothing is no merit: who has got nothing yet is better.
-            let rate = Some(session.rate(now)).filter(|rate| *rate >= MIN_RATE).unwrap_or(0);
-            Gives { rate, is_snubbed: session.gave_nothing }
-        }
-    };
-    let (host, is_new) = (Host::of(session.peer), session.sent() == 0);
-    Claimant { session: ours, host, rate, is_new, is_snubbed, is_slow: false }
-}
-
-fn say(
-    sessions: &BTreeMap<Conversation, UploadSession>,
-    ours: Conversation,
-    operation: Operation,
-    cx: &mut Context<'_>,
-) {
-    if let Some(session) = sessions.get(&ours) {
+    fn send_control(&mut self, ours: Conversation, operation: Operation) {
         let retry_after_ms = if operation == Operation::Choke { CHOKE_RETRY.as_millis() as u16 } else { 0 };
-        cx.send(session.peer, session.theirs, &Control { operation, retry_after_ms, request: 0 });
+        let control = Control { operation, retry_after_ms, request: 0 };
+        self.sessions[ours].send(&control, self.cx);
     }
 }

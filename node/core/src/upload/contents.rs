@@ -1,0 +1,147 @@
+//! All contents that are served, and which of them may have something to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Index, Range};
+
+use messages::{ContentId, PieceIndex, Timestamp};
+
+use super::served_content::ServedContent;
+use crate::ids::ShareId;
+use crate::local_content::LocalContent;
+
+/// The contents, by share and by content.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    served: BTreeMap<ShareId, ServedContent>,
+    /// The contents with which sessions may begin.
+    by_content: BTreeMap<ContentId, ShareId>,
+    /// The contents that were lent mutably since [`Contents::settle`]: they may have news, or slots to give.
+    active: BTreeSet<ShareId>,
+}
+
+impl Contents {
+    /// All of `local` is served from now on. Whether it was not served before.
+    pub(super) fn serve(&mut self, local: LocalContent) -> bool {
+        let LocalContent { share, content, name, manifest } = local;
+        match self.by_content.get(&content) {
+            None => {
+                self.by_content.insert(content, share);
+                self.served.insert(share, ServedContent::whole(content, name, manifest));
+                true
+            }
+            // It was served while it was fetched.
+            Some(&of) if of == share => {
+                let served = self.served.get_mut(&share).filter(|served| !served.is_whole());
+                served.map(ServedContent::complete).is_some()
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// The pieces in `have` of `local` are served from now on, and others as they come. Whether it was not served before.
+    pub(super) fn serve_part(&mut self, local: LocalContent, have: &[Range<u32>]) -> bool {
+        let LocalContent { share, content, name, manifest } = local;
+        if self.by_content.contains_key(&content) {
+            return false;
+        }
+        self.by_content.insert(content, share);
+        self.served.insert(share, ServedContent::part(content, name, manifest, have));
+        true
+    }
+
+    /// `piece` of what is served from `share` is here now. How many pieces are, if it is served from there and not all
+    /// are.
+    pub(super) fn on_piece(&mut self, share: ShareId, piece: PieceIndex, now: Timestamp) -> Option<u32> {
+        let served = self.served.get_mut(&share).filter(|served| !served.is_whole())?;
+        served.add(piece, now);
+        self.active.insert(share);
+        Some(served.pieces())
+    }
+
+    /// `share` is not served any more: what was served.
+    pub(super) fn withdraw(&mut self, share: ShareId) -> Option<ServedContent> {
+        let served = self.served.remove(&share)?;
+        self.by_content.remove(&served.content);
+        self.active.remove(&share);
+        Some(served)
+    }
+
+    /// No session begins any more.
+    pub(super) fn close(&mut self) {
+        self.by_content.clear();
+    }
+
+    /// Everything that is served.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ShareId, &ServedContent)> {
+        self.served.iter().map(|(&share, served)| (share, served))
+    }
+
+    /// From which share `content` is served.
+    pub(super) fn share_of(&self, content: ContentId) -> Option<ShareId> {
+        self.by_content.get(&content).copied()
+    }
+
+    /// What is served from `share`.
+    pub(super) fn get(&self, share: ShareId) -> Option<&ServedContent> {
+        self.served.get(&share)
+    }
+
+    /// What is served from `share`, to change: it is active from now on.
+    pub(super) fn get_mut(&mut self, share: ShareId) -> Option<&mut ServedContent> {
+        let served = self.served.get_mut(&share)?;
+        self.active.insert(share);
+        Some(served)
+    }
+
+    /// The contents that may have something to do.
+    pub(super) fn active(&self) -> Vec<ShareId> {
+        self.active.iter().copied().collect()
+    }
+
+    /// The content of `share` has done what was due: when it has something to do next. If never, it is active no more.
+    pub(super) fn settle(&mut self, share: ShareId, now: Timestamp) -> Timestamp {
+        let due = self.served.get(&share).map_or(Timestamp::NEVER, |served| served.next_due(now));
+        if due == Timestamp::NEVER {
+            self.active.remove(&share);
+        }
+        due
+    }
+}
+
+impl Index<ShareId> for Contents {
+    type Output = ServedContent;
+
+    /// What is served from `share`, for which there is a session.
+    fn index(&self, share: ShareId) -> &ServedContent {
+        self.get(share).expect("a content that is withdrawn ends its sessions first")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use messages::{Manifest, Name};
+
+    use super::*;
+
+    #[test]
+    fn what_is_lent_to_be_changed_is_active_until_it_has_nothing_to_do() {
+        let manifest = Arc::new(Manifest::new(300_000, [0; 32], vec![[0; 20]; 2]).expect("two pieces"));
+        let (share, content) = (ShareId(1), ContentId::from_bytes([1; 32]));
+        let local = LocalContent { share, content, name: Name::new("a").expect("a name"), manifest };
+        let (mut contents, now) = (Contents::default(), Timestamp::ZERO);
+        assert!(contents.serve_part(local.clone(), &[]));
+        assert!(contents.get(share).is_some() && contents.active().is_empty());
+        assert!(contents.get_mut(share).is_some() && contents.active() == [share]);
+        assert_eq!(contents.settle(share, now), Timestamp::NEVER);
+        assert!(contents.active().is_empty());
+        assert_eq!(contents.on_piece(share, PieceIndex(0), now), Some(1));
+        assert!(contents.settle(share, now) < Timestamp::NEVER && contents.active() == [share]);
+        assert!(contents.serve(local.clone()), "it is complete");
+        assert!(!contents.serve(LocalContent { share: ShareId(2), ..local }), "it is served already");
+        assert_eq!(contents.on_piece(share, PieceIndex(1), now), None);
+        assert!(contents.withdraw(share).is_some() && contents.active().is_empty());
+        assert_eq!(contents.share_of(content), None);
+    }
+}

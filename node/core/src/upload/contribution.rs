@@ -1,0 +1,92 @@
+//! What one downloader does for the swarm with what it is given here: what it is ranked by, where it can give this node
+//! nothing.
+
+use messages::Timestamp;
+
+use crate::meter::Meter;
+
+/// What one session contributes.
+#[derive(Debug)]
+pub(super) struct Contribution {
+    /// Bytes that others have and that the session was given first.
+    passed_on: Meter,
+    /// Pieces that the session was given first.
+    given_first: u32,
+    /// Whether the session was asked for what this node lacked, and gave nothing.
+    gave_nothing: bool,
+    /// Whether the session was served only if nobody else wanted to be, when slots were given last.
+    is_snubbed: bool,
+}
+
+impl Contribution {
+    /// Nothing was given to the session yet.
+    pub(super) fn new(now: Timestamp) -> Contribution {
+        Contribution { passed_on: Meter::new(now), given_first: 0, gave_nothing: false, is_snubbed: false }
+    }
+
+    /// Others say that they have `bytes` that the session, which was sent `sent` in total, was given first: that counts
+    /// for no more than it was sent.
+    pub(super) fn on_passed_on(&mut self, bytes: u64, sent: u64, now: Timestamp) {
+        self.passed_on.count(bytes.min(sent.saturating_sub(self.passed_on.total())), now);
+    }
+
+    /// Bytes a second that others lately had from the session, of what it was given here.
+    pub(super) fn pass_on_rate(&self, now: Timestamp) -> u64 {
+        self.passed_on.rate(now)
+    }
+
+    /// The session is given a piece that nobody else has.
+    pub(super) fn on_given_first(&mut self) {
+        self.given_first += 1;
+    }
+
+    /// This node has all of the content now: whether the session had given nothing of it.
+    pub(super) fn set_gave_nothing(&mut self, gave_nothing: bool) {
+        self.gave_nothing = gave_nothing;
+    }
+
+    /// Whether the session gave nothing when it was asked.
+    pub(super) fn gave_nothing(&self) -> bool {
+        self.gave_nothing
+    }
+
+    /// Whether the session gave nothing when it was asked, or was given so many pieces first and nobody has any of them
+    /// from it.
+    pub(super) fn keeps_all(&self, pieces: u32) -> bool {
+        self.gave_nothing || (self.passed_on.total() == 0 && self.given_first >= pieces)
+    }
+
+    /// Slots were given: whether the session is served only if nobody else wants to be.
+    pub(super) fn set_snubbed(&mut self, is_snubbed: bool) {
+        self.is_snubbed = is_snubbed;
+    }
+
+    /// Whether the session was served only if nobody else wanted to be, when slots were given last.
+    pub(super) fn is_snubbed(&self) -> bool {
+        self.is_snubbed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn praise_counts_for_no_more_than_was_sent() {
+        let mut contribution = Contribution::new(Timestamp::ZERO);
+        contribution.on_passed_on(1000, 600, Timestamp::ZERO);
+        contribution.on_passed_on(1000, 900, Timestamp::ZERO);
+        assert_eq!(contribution.passed_on.total(), 900);
+    }
+
+    #[test]
+    fn who_was_given_pieces_first_and_passed_on_none_keeps_all() {
+        let mut contribution = Contribution::new(Timestamp::ZERO);
+        (0..3).for_each(|_| contribution.on_given_first());
+        assert!(contribution.keeps_all(3) && !contribution.keeps_all(4));
+        contribution.on_passed_on(1, 1, Timestamp::ZERO);
+        assert!(!contribution.keeps_all(3));
+        contribution.set_gave_nothing(true);
+        assert!(contribution.keeps_all(3));
+    }
+}

@@ -1,0 +1,97 @@
+//! Pieces that are new here, told to all sessions in batches of HAVEs.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use messages::limits::MAX_HAVE_RUNS;
+use messages::node_to_node::Have;
+use messages::{List, PieceIndex, PieceRun, Timestamp};
+
+/// New pieces are told this often (reference figures: 100 ms).
+const PERIOD: Duration = Duration::from_millis(100);
+/// Nobody confirms a HAVE: each piece is in so many of them, one after the other.
+const REPEATS: u8 = 3;
+
+/// A piece that is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct NewPiece {
+    piece: PieceIndex,
+    /// How often it was told.
+    told: u8,
+}
+
+/// The new pieces of one content.
+#[derive(Debug)]
+pub(super) struct HaveBatch {
+    /// Pieces that were told fewer than [`REPEATS`] times.
+    pieces: Vec<NewPiece>,
+    /// When they are told next; never, if there are none.
+    due: Timestamp,
+    /// When pieces were told last.
+    told_at: Timestamp,
+}
+
+impl Default for HaveBatch {
+    fn default() -> HaveBatch {
+        HaveBatch { pieces: Vec::new(), due: Timestamp::NEVER, told_at: Timestamp::ZERO }
+    }
+}
+
+impl HaveBatch {
+    /// `piece` is new.
+    pub(super) fn add(&mut self, piece: PieceIndex, now: Timestamp) {
+        self.pieces.push(NewPiece { piece, told: 0 });
+        // At once, if nothing was told lately: the first pieces of all are waited for.
+        self.due = self.due.min(now.max(self.told_at + PERIOD));
+    }
+
+    /// When something is told next.
+    pub(super) fn due(&self) -> Timestamp {
+        self.due
+    }
+
+    /// The messages for every session that are due by `now`.
+    pub(super) fn poll(&mut self, now: Timestamp) -> Vec<Have> {
+        if now < self.due {
+            return Vec::new();
+        }
+        self.told_at = now;
+        self.pieces.sort_unstable();
+        let mut runs: Vec<Range<u32>> = Vec::new();
+        for NewPiece { piece, told } in &mut self.pieces {
+            *told += 1;
+            match runs.last_mut() {
+                Some(run) if run.end == piece.0 => run.end += 1,
+                _ => runs.push(piece.0..piece.0 + 1),
+            }
+        }
+        self.pieces.retain(|new| new.told < REPEATS);
+        self.due = if self.pieces.is_empty() { Timestamp::NEVER } else { now + PERIOD };
+        let run = |run: &Range<u32>| PieceRun::new(run.start, run.end - run.start);
+        let message = |runs: &[Range<u32>]| Have { runs: List::first_of(runs.iter().filter_map(run)) };
+        runs.chunks(MAX_HAVE_RUNS).map(message).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_piece_is_told_a_few_times_and_neighbours_together() {
+        let (mut batch, mut now) = (HaveBatch::default(), Timestamp::ZERO + Duration::from_secs(1));
+        assert!(batch.poll(now).is_empty() && batch.due() == Timestamp::NEVER);
+        [7, 5, 6, 9].into_iter().for_each(|piece| batch.add(PieceIndex(piece), now));
+        for told in 1..=REPEATS {
+            assert_eq!(batch.due(), now, "{told}");
+            let messages = batch.poll(now);
+            let runs: Vec<Range<u32>> =
+                messages.iter().flat_map(|have| have.runs.iter()).map(|run| run.pieces()).collect();
+            assert_eq!(runs, [5..8, 9..10]);
+            now += PERIOD;
+        }
+        assert_eq!((batch.due(), batch.poll(now).len()), (Timestamp::NEVER, 0));
+        batch.add(PieceIndex(1), now);
+        assert_eq!(batch.due(), now, "nothing was told for a period");
+    }
+}

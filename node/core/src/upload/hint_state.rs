@@ -1,0 +1,61 @@
+//! The pieces that one session was pointed at with HINTs, if it understands them.
+
+use messages::PieceIndex;
+
+/// What a session was pointed at.
+#[derive(Debug)]
+pub(super) struct HintState {
+    /// Whether the session understands HINT.
+    is_supported: bool,
+    /// The pieces that the session was pointed at last.
+    pieces: Vec<PieceIndex>,
+}
+
+impl HintState {
+    /// The session was pointed at nothing yet.
+    pub(super) fn new(is_supported: bool) -> HintState {
+        HintState { is_supported, pieces: Vec::new() }
+    }
+
+    /// Whether the session understands HINT.
+    pub(super) fn is_supported(&self) -> bool {
+        self.is_supported
+    }
+
+    /// The session says anew whether it understands HINT.
+    pub(super) fn set_supported(&mut self, is_supported: bool) {
+        self.is_supported = is_supported;
+    }
+
+    /// Whether the session is to be pointed at more pieces: all but one that it was pointed at are no longer fresh.
+    pub(super) fn wants_more(&self, is_fresh: impl Fn(PieceIndex) -> bool) -> bool {
+        self.is_supported && self.pieces.iter().filter(|piece| is_fresh(**piece)).count() <= 1
+    }
+
+    /// The session is pointed at those pieces that `choose` makes of the ones that it was pointed at last.
+    pub(super) fn update(
+        &mut self,
+        choose: impl FnOnce(Vec<PieceIndex>) -> Vec<PieceIndex>,
+    ) -> &[PieceIndex] {
+        self.pieces = choose(std::mem::take(&mut self.pieces));
+        &self.pieces
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_is_wanted_when_all_but_one_are_taken() {
+        let mut hints = HintState::new(true);
+        assert!(hints.wants_more(|_| true), "it was pointed at nothing");
+        assert_eq!(hints.update(|_| [1, 2, 3].map(PieceIndex).into()).len(), 3);
+        assert!(
+            !hints.wants_more(|piece| piece > PieceIndex(1))
+                && hints.wants_more(|piece| piece > PieceIndex(2))
+        );
+        hints.set_supported(false);
+        assert!(!hints.wants_more(|_| false), "it does not understand them");
+    }
+}
