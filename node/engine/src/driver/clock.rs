@@ -19,12 +19,12 @@ impl Clock {
         Clock { started: Instant::now() }
     }
 
-    /// Now.
+    /// The present time.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::ZERO + START + self.started.elapsed()
     }
 
-    /// The instant of a timestamp; `None`: never.
+    /// The instant of a timestamp; `None` for [`Timestamp::NEVER`].
     pub(crate) fn instant(&self, at: Timestamp) -> Option<Instant> {
         if at == Timestamp::NEVER {
             return None;

@@ -1,4 +1,4 @@
-//! What a node's log says, and what of it people are shown: values in fields, reasons in one word.
+//! What a node's log says, and which events people are shown: values are fields, reasons are one word.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tracing::{debug, info, warn};
 use super::net::TransmitCounters;
 use super::serve::FileCacheCounters;
 
-/// So many owners of a download are told of one by one, those that gave most.
+/// The log names at most so many owners of a download, those that gave most.
 const MAX_GIVERS: usize = 16;
 
-/// Logs an event. Whether it is for people's eyes too: what happens for each burst is not.
+/// Logs an event, and returns whether people are shown the event too. What happens for each burst is not shown.
 pub(crate) fn log(event: &Event) -> bool {
     match event {
         Event::RangeSent { content, peer, piece, offset, length } => {
@@ -132,7 +132,7 @@ fn log_download(event: &Event) {
     }
 }
 
-/// How a download went so far, or in all, in one line.
+/// Logs in one line how a download went so far, or in all.
 fn log_account(download: DownloadId, account: &Account, is_last: bool) {
     let Account { length, verified, fetched, rate, took, lost_bytes, duplicate_bytes, bad_pieces, .. } =
         account;

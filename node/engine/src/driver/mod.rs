@@ -119,18 +119,9 @@ pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedRec
     let (events, event_queue) = mpsc::unbounded_channel();
     let (alive, ended) = channel();
     let (results, done) = Results::channel();
-    let mut disk = Disk::start(&settings.disk, results.clone(), &log).map_err(StartError::Threads)?;
     let limits = FileLimits::of_process(settings.disk.open_files);
-    disk.limit(limits.hashed, limits.parts);
-    if let Some(memory) = memory {
-        disk.remember(memory);
-    }
-    if let Some(locks) = locks {
-        disk.lock_in(&locks);
-    }
-    if let Some(path) = journal_key {
-        disk.seal_under(StateKey::at(path));
-    }
+    let disk = Disk::start(&settings.disk, results.clone(), &log).map_err(StartError::Threads)?;
+    let disk = configured(disk, limits, (memory, locks, journal_key));
     let state = UdpSocketState::new(UdpSockRef::from(&bound.socket))
         .map_err(|cause| StartError::Bind { address: listen, cause })?;
     let runtime =
@@ -182,6 +173,25 @@ pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedRec
         ended: Mutex::new(ended),
     };
     Ok((handle, event_queue))
+}
+
+/// The disk with its limits, and with what the node keeps from one life to the next: see [`DriverSettings`].
+fn configured(
+    mut disk: Disk,
+    limits: FileLimits,
+    (memory, locks, journal_key): (Option<HashCache>, Option<PathBuf>, Option<PathBuf>),
+) -> Disk {
+    disk.limit(limits.hashed, limits.parts);
+    if let Some(memory) = memory {
+        disk.remember(memory);
+    }
+    if let Some(locks) = locks {
+        disk.lock_in(&locks);
+    }
+    if let Some(path) = journal_key {
+        disk.seal_under(StateKey::at(path));
+    }
+    disk
 }
 
 /// Who this node is from now on: a later life has a larger epoch, and nobody can guess its secret.

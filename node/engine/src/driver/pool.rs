@@ -4,30 +4,30 @@ use std::collections::BTreeMap;
 
 use riffle_core::{BufferChange, BufferId, Placement};
 
-/// Freed memory is kept up to this many bytes in all: enough that a running download never asks the system again.
+/// The pool keeps at most so many bytes of freed memory: enough that a running download never asks the system again.
 const MAX_FREE_BYTES: usize = 32 << 20;
 
 /// The buffers of one node.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     buffers: BTreeMap<BufferId, BufferState>,
-    /// Memory to use again, by its size: a power of two.
+    /// Freed memory to use again, by its size, which is a power of two.
     free: BTreeMap<usize, Vec<Box<[u8]>>>,
     free_bytes: usize,
 }
 
 #[derive(Debug)]
 enum BufferState {
-    /// Here.
+    /// The memory is in the pool.
     Here(Box<[u8]>),
-    /// With a worker.
+    /// A worker has the memory.
     Lent,
-    /// With a worker, and no longer used by the core.
+    /// A worker has the memory, and the core no longer uses the buffer.
     LentAndFreed,
 }
 
 impl Pool {
-    /// Carries a change out.
+    /// Allocates or frees a buffer.
     pub(crate) fn change(&mut self, change: BufferChange) {
         match change {
             BufferChange::Allocate { buffer, length } => {
@@ -65,7 +65,7 @@ impl Pool {
         }
     }
 
-    /// Takes a buffer's memory out, to be moved to a worker; empty when it is not here.
+    /// Takes a buffer's memory out of the pool, to be moved to a worker. Empty when the memory is not in the pool.
     pub(crate) fn lend(&mut self, buffer: BufferId) -> Box<[u8]> {
         match self.buffers.insert(buffer, BufferState::Lent) {
             Some(BufferState::Here(memory)) => memory,

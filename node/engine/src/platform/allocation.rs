@@ -39,14 +39,15 @@ pub(crate) fn allocated_bytes(metadata: &Metadata) -> u64 {
 /// Takes space for all of a file of `length` bytes, and gives the file that length. Writes no zeros.
 ///
 /// # Errors
-/// [`crate::platform::error_kind::is_unsupported`] where the system or the file system does not do it: everywhere but on Linux.
+/// [`crate::platform::error_kind::is_unsupported`] where the system or the file system does not do it: everywhere but
+/// on Linux.
 #[cfg(target_os = "linux")]
 pub(crate) fn allocate(file: &File, length: u64) -> io::Result<()> {
     /// What `statfs` calls a file system that keeps its files in memory (linux/magic.h).
     const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
-    // Memory is not allocated ahead: there is nothing to keep together, and it touches every page before the first byte is
-    // fetched. 1 GiB on a tmpfs of a 2-core machine, pieces of 256 KiB: 0.29 s to allocate and 0.20 s to write; 0.45 s to
-    // write what was not allocated, all of it beside the fetching.
+    // Memory is not allocated ahead: there is nothing to keep together, and it touches every page before the first byte
+    // is fetched. 1 GiB on a tmpfs of a 2-core machine, pieces of 256 KiB: 0.29 s to allocate and 0.20 s to write; 0.45
+    // s to write what was not allocated, all of it beside the fetching.
     if rustix::fs::fstatfs(file)?.f_type == TMPFS_MAGIC {
         return Err(rustix::io::Errno::OPNOTSUPP.into());
     }
@@ -56,13 +57,15 @@ pub(crate) fn allocate(file: &File, length: u64) -> io::Result<()> {
 /// Takes space for all of a file of `length` bytes, and gives the file that length. Writes no zeros.
 ///
 /// # Errors
-/// [`crate::platform::error_kind::is_unsupported`] where the system or the file system does not do it: everywhere but on Linux.
+/// [`crate::platform::error_kind::is_unsupported`] where the system or the file system does not do it: everywhere but
+/// on Linux.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn allocate(_file: &File, _length: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Takes space for the first `length` bytes of a file without making the file longer, where the system can promise that: Linux.
+/// Takes space for the first `length` bytes of a file without making the file longer, where the system can promise
+/// that: Linux.
 ///
 /// # Errors
 /// When the disk is full.

@@ -1,8 +1,10 @@
 //! Which boot of the machine this is.
 
-/// A number of the present boot, the same for all processes until the machine starts again; `None` where the system has none.
+/// A number of the present boot, the same for all processes until the machine starts again; `None` where the system has
+/// none.
 ///
-/// Only Linux has one. Elsewhere nobody can tell whether what was written and not synced outlived the system that had it.
+/// Only Linux has one. Elsewhere nobody can tell whether what was written and not synced outlived the system that had
+/// it.
 pub(crate) fn boot_id() -> Option<[u8; 16]> {
     let text = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digest = blake3::hash(text.trim_ascii());

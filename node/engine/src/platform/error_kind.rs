@@ -82,7 +82,8 @@ pub(crate) fn has_no_locks(cause: &io::Error) -> bool {
     is_one_of(cause, &numbers) || is_unsupported(cause)
 }
 
-/// Whether a system call was given memory that has no bytes, as a mapping has none behind the end of a file that was shortened.
+/// Whether a system call was given memory that has no bytes, as a mapping has none behind the end of a file that was
+/// shortened.
 ///
 /// Windows: never, because nothing is sent from mapped memory there.
 pub(crate) fn is_bad_address(cause: &io::Error) -> bool {

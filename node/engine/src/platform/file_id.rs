@@ -39,8 +39,8 @@ pub(crate) fn is_same_file(one: &File, other: &File) -> bool {
 
 /// Device and inode of the file of which `metadata` tells.
 ///
-/// Windows: metadata has no number. The time of making takes its place, which a file that follows under the same name within
-/// seconds may share; so this tells whether a file is what it was, and never which file is removed.
+/// Windows: metadata has no number. The time of making takes its place, which a file that follows under the same name
+/// within seconds may share; so this tells whether a file is what it was, and never which file is removed.
 #[cfg(unix)]
 pub(crate) fn number_by_metadata(metadata: &Metadata) -> FileNumber {
     use std::os::unix::fs::MetadataExt as _;
@@ -49,8 +49,8 @@ pub(crate) fn number_by_metadata(metadata: &Metadata) -> FileNumber {
 
 /// Device and inode of the file of which `metadata` tells.
 ///
-/// Windows: metadata has no number. The time of making takes its place, which a file that follows under the same name within
-/// seconds may share; so this tells whether a file is what it was, and never which file is removed.
+/// Windows: metadata has no number. The time of making takes its place, which a file that follows under the same name
+/// within seconds may share; so this tells whether a file is what it was, and never which file is removed.
 #[cfg(windows)]
 pub(crate) fn number_by_metadata(metadata: &Metadata) -> FileNumber {
     (0, std::os::windows::fs::MetadataExt::creation_time(metadata))
@@ -69,7 +69,8 @@ pub(crate) fn bytes_changed(metadata: &Metadata) -> FileTime {
 
 /// When anything about a file last changed, its name and permissions included; nobody can set this time back.
 ///
-/// Windows: that of the bytes, because metadata has no other. A file whose time was set back by hand is taken for unchanged.
+/// Windows: that of the bytes, because metadata has no other. A file whose time was set back by hand is taken for
+/// unchanged.
 pub(crate) fn anything_changed(metadata: &Metadata) -> FileTime {
     #[cfg(unix)]
     {
@@ -120,8 +121,8 @@ mod windows {
 
     pub(super) fn number_of(file: &File) -> Option<FileNumber> {
         let mut found = BY_HANDLE_FILE_INFORMATION::default();
-        // SAFETY: the handle is that of an open file, which outlives the call; `found` is a plain structure of the right type,
-        // which the system fills in and does not keep.
+        // SAFETY: the handle is that of an open file, which outlives the call; `found` is a plain structure of the
+        // right type, which the system fills in and does not keep.
         let told = unsafe { GetFileInformationByHandle(file.as_raw_handle(), &mut found) };
         let index = u64::from(found.nFileIndexHigh) << 32 | u64::from(found.nFileIndexLow);
         (told != 0).then_some((found.dwVolumeSerialNumber.into(), index))

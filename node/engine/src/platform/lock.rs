@@ -1,6 +1,7 @@
 //! Locks on files: for one handle, until it is unlocked or closed with all its copies.
 //!
-//! Unix: the lock is advice, which every node takes. Windows: whoever else opened the file cannot read or write it meanwhile.
+//! Unix: the lock is advice, which every node takes. Windows: whoever else opened the file cannot read or write it
+//! meanwhile.
 
 use std::fs::{File, TryLockError};
 use std::io;

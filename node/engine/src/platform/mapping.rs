@@ -81,8 +81,8 @@ impl MappedFile {
         }
     }
 
-    /// Takes the pages of `range` out of the process; the system may keep them, and finds them again when needed. A system that
-    /// does not do it (Windows) keeps the pages in the process: nothing else follows from that.
+    /// Takes the pages of `range` out of the process; the system may keep them, and finds them again when needed. A
+    /// system that does not do it (Windows) keeps the pages in the process: nothing else follows from that.
     pub(crate) fn evict(&self, range: Range<u64>) {
         let Some(range) = self.within(range) else { return };
         #[cfg(not(unix))]

@@ -1,8 +1,19 @@
-//! What differs between operating systems: one function for each need of the engine, which means the same on all of them.
+//! What differs between operating systems: one function for each need of the engine, which means the same on all of
+//! them.
 //!
-//! Linux is the fast path and has everything. Where a system lacks a thing, the function says in its comment what takes its place;
-//! a caller never asks which system it runs on. Names outside of this folder that are Linux's own: `driver/net/scatter.rs`, which
-//! sends from mapped memory, and whose place `driver/net/portable.rs` takes elsewhere.
+//! Linux is the fast path and has everything. Where a system lacks a thing, the function says in its comment what takes
+//! its place; a caller never asks which system it runs on. Names outside of this folder that are Linux's own:
+//! `driver/net/scatter.rs`, which sends from mapped memory, and whose place `driver/net/portable.rs` takes elsewhere.
+//!
+//! | what | Linux | macOS | Windows |
+//! |---|---|---|---|
+//! | sending from a mapping | `sendmsg` with UDP_SEGMENT | read and copied | read and copied |
+//! | space for a download | `fallocate` | the length alone | the length alone; a full disk shows when it is written |
+//! | rename without replacing | `renameat2` | `renamex_np` | a second name, then the first is removed |
+//! | file without a name | `O_TMPFILE` | a working name | a working name |
+//! | boot id | from `/proc` | none: written pieces are hashed again | none: the same |
+//! | who can have written to a file | owner and mode | owner and mode | nobody knows: working files are hashed again |
+//! | number of a file | device and inode | device and inode | volume and file index |
 
 pub(crate) mod allocation;
 pub(crate) mod boot;

@@ -1,7 +1,7 @@
 //! Whose a file is, and who may read and write it.
 //!
-//! Windows has access lists instead of modes, and the standard library reads none. So nobody is known there to be the only one who
-//! can have written to a file: working files that are found again are hashed again, and modes are not set.
+//! Windows has access lists instead of modes, and the standard library reads none. So nobody is known there to be the
+//! only one who can have written to a file: working files that are found again are hashed again, and modes are not set.
 
 use std::fs::{File, Metadata};
 use std::io;

@@ -14,7 +14,8 @@ pub(crate) fn max_open_files() -> u64 {
     }
 }
 
-/// Lets this process open as many files as it may have at all. Where that is refused, there is less to share among the files.
+/// Lets this process open as many files as it may have at all. Where that is refused, there is less to share among the
+/// files.
 pub fn raise_open_files() {
     #[cfg(unix)]
     {

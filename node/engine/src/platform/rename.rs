@@ -9,8 +9,8 @@ use super::error_kind::is_unsupported;
 /// Renames only where nothing stands at the new path.
 ///
 /// # Errors
-/// `AlreadyExists` when something stands there; [`is_unsupported`] when the file system cannot promise to replace nothing; the
-/// system's.
+/// `AlreadyExists` when something stands there; [`is_unsupported`] when the file system cannot promise to replace
+/// nothing; the system's.
 pub(crate) fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
     match rename_at_once(from, to) {
         // Network file systems have no such rename, and second names, which replace nothing either.
@@ -39,7 +39,8 @@ fn link_and_remove(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::remove_file(from)
 }
 
-/// Makes last what was created, renamed or removed in `folder`. Windows: the file system does so by itself, in its own time.
+/// Makes last what was created, renamed or removed in `folder`. Windows: the file system does so by itself, in its own
+/// time.
 ///
 /// # Errors
 /// The system's; not every file system can sync a folder.

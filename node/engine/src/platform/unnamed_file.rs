@@ -1,10 +1,12 @@
-//! Files without a name, which nobody else can open and which are gone when they are closed: where the system has them (Linux).
+//! Files without a name, which nobody else can open and which are gone when they are closed: where the system has them
+//! (Linux).
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// A file in `folder` that has no name, as open as `mode` says and the system allows; `None` where there are no such files.
+/// A file in `folder` that has no name, as open as `mode` says and the system allows; `None` where there are no such
+/// files.
 #[cfg(target_os = "linux")]
 pub(crate) fn open_unnamed(folder: &Path, mode: u32) -> Option<File> {
     use rustix::fs::{Mode, OFlags};
@@ -12,7 +14,8 @@ pub(crate) fn open_unnamed(folder: &Path, mode: u32) -> Option<File> {
     rustix::fs::open(folder, flags, Mode::from_raw_mode(mode)).ok().map(File::from)
 }
 
-/// A file in `folder` that has no name, as open as `mode` says and the system allows; `None` where there are no such files.
+/// A file in `folder` that has no name, as open as `mode` says and the system allows; `None` where there are no such
+/// files.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn open_unnamed(_folder: &Path, _mode: u32) -> Option<File> {
     None

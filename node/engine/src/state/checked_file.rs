@@ -82,8 +82,8 @@ pub fn set_aside(path: &Path, damage: &Damage, lost: &str) -> String {
     format!("{}: {damage}{kept}: {lost}", path.display())
 }
 
-/// Removes from a state folder what was set aside as damaged, or left unfinished by a life that was cut short, so long ago that
-/// nobody looks at it any more.
+/// Removes from a state folder what was set aside as damaged, or left unfinished by a life that was cut short, so long
+/// ago that nobody looks at it any more.
 pub fn sweep(folder: &Path) {
     for file in fs::read_dir(folder).into_iter().flatten().flatten() {
         let ends = |ending: &str| file.file_name().to_string_lossy().ends_with(ending);

@@ -63,7 +63,8 @@ pub struct StateFolder {
 
 impl StateFolder {
     /// Takes the folder of `label` under `root`, or that of the first free number. It is made when it is not there.
-    /// `host_folder` is a folder that no other host sees: the lock is in it where the file system of `root` has no locks.
+    /// `host_folder` is a folder that no other host sees: the lock is in it where the file system of `root` has no
+    /// locks.
     ///
     /// # Errors
     /// When the label is in use, or the folder cannot be made, locked or read.

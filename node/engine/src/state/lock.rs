@@ -1,5 +1,5 @@
-//! The lock that keeps a state folder to one process: on a file in it, or in a folder of this host where the file system of
-//! the state folder has no locks.
+//! The lock that keeps a state folder to one process: on a file in it, or in a folder of this host where the file
+//! system of the state folder has no locks.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -19,8 +19,8 @@ pub(crate) struct StateLock {
 }
 
 impl StateLock {
-    /// Locks `folder` by `try_lock`, or a file in `elsewhere` where the file system of `folder` has no locks. `None`: somebody
-    /// else has it.
+    /// Locks `folder` by `try_lock`, or a file in `elsewhere` where the file system of `folder` has no locks. `None`:
+    /// somebody else has it.
     ///
     /// # Errors
     /// When the lock can be made neither there nor on this host.

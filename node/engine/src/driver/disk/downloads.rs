@@ -9,7 +9,7 @@ use super::hash::scan::StopFlag;
 use super::part::Part;
 use super::part::open::OpenRequest;
 
-/// Where one download stands.
+/// The state of the files of one download.
 pub(crate) enum DownloadState {
     /// Too many others are open.
     Waiting(Box<OpenRequest>),
@@ -88,7 +88,7 @@ impl Downloads {
         self.open -= usize::from(before.is_some_and(|before| before.is_open()));
     }
 
-    /// Takes a download off the books.
+    /// Removes a download.
     pub(crate) fn remove(&mut self, download: DownloadId) -> Option<DownloadState> {
         let state = self.states.remove(&download)?;
         self.open -= usize::from(state.is_open());
@@ -108,7 +108,7 @@ impl Downloads {
         self.states.keys().filter_map(|download| self.part(*download)).map(|(_, part)| part)
     }
 
-    /// Ends all.
+    /// Ends all downloads.
     pub(crate) fn stop(&mut self) {
         while let Some((_, state)) = self.states.pop_first() {
             if let DownloadState::Opening(stop) = state {

@@ -7,7 +7,7 @@ use riffle_core::{DiskError, DiskErrorKind};
 
 use crate::platform::error_kind::{is_no_regular_file, is_too_many_open};
 
-/// What `cause`, met at `path`, is to the core.
+/// The error of the core for `cause`, met at `path`.
 pub(crate) fn disk_error(path: &Path, cause: &io::Error) -> DiskError {
     error(path, kind_of(cause))
 }
@@ -17,7 +17,7 @@ pub(crate) fn error(path: &Path, kind: DiskErrorKind) -> DiskError {
     DiskError { path: path.to_owned(), kind }
 }
 
-/// What is said of `path` when the work for it ended without a result: a defect of this program.
+/// The error for work on `path` that ended without a result: a defect of this program.
 pub(crate) fn internal(path: &Path) -> DiskError {
     error(path, DiskErrorKind::Internal)
 }

@@ -1,48 +1,49 @@
-//! How downloads write: the calls that can fail in the middle, in one place, where tests make them fail.
+//! The calls by which downloads write, and which can fail in the middle. They stand in one file, so that tests can make
+//! them fail.
 
 use std::fs::File;
 use std::io;
 
 use crate::platform::file_io::write_at;
 
-/// What a download asks of the system.
+/// A call of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Call {
-    /// The part file for this download alone.
+    /// Locking the part file.
     Lock,
-    /// Room for the whole.
+    /// Allocating space for the whole file.
     Allocate,
-    /// Some bytes of a piece.
+    /// Writing bytes of a piece.
     Write,
-    /// A record of the journal.
+    /// Appending a record to the journal.
     Append,
-    /// A new journal.
+    /// Creating a journal.
     Create,
-    /// The part file's bytes, to the disk.
+    /// Syncing the bytes of the part file.
     Sync,
-    /// The finished file, to the disk.
+    /// Syncing the finished file.
     SyncAll,
-    /// Who owns a file, where the file system knows.
+    /// Asking who owns a file.
     Owner,
 }
 
-/// The calls; outside of tests they are the system's own.
+/// Makes the calls. Outside of tests each is the system's own.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DiskCalls {
     #[cfg(test)]
     faults: std::sync::Arc<std::sync::Mutex<Vec<(Call, Fault)>>>,
 }
 
-/// What becomes of a call.
+/// What a test makes of a call.
 #[cfg(test)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the tests that use it need Linux"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It fails with this error number.
+    /// The call fails with this error number.
     Fails(i32),
-    /// It takes so many bytes and no more.
+    /// The call takes so many bytes and no more.
     Takes(usize),
-    /// It meets a defect of this program.
+    /// The call panics, as a defect of this program would.
     Panics,
 }
 

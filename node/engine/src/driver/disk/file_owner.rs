@@ -10,14 +10,15 @@ use crate::platform::permissions::is_written_by_user_alone;
 pub(crate) enum FileOwner {
     /// Nobody but us can have written to it.
     Ours,
-    /// The file system does not know owners (a stick, a share): it may be ours.
+    /// The file system does not know owners (a stick, a share): the file may be ours.
     Unknown,
-    /// Of another user, or open to others, or known by another name as well.
+    /// Another user owns the file, or others may write to it, or it has a second name.
     Others,
 }
 
 impl FileOwner {
-    /// The owner of the file of which `found` tells. `knows_owners` is asked, in case of need, whether the file system has owners.
+    /// The owner of the file of which `found` tells. `knows_owners` is asked, in case of need, whether the file system
+    /// has owners.
     pub(crate) fn of(found: &Metadata, knows_owners: impl FnOnce() -> bool) -> FileOwner {
         if is_ours(found) {
             return FileOwner::Ours;
@@ -27,8 +28,8 @@ impl FileOwner {
     }
 }
 
-/// Whether only this user can have written to the file of which `found` tells, under no other name than the one by which it was
-/// found.
+/// Whether only this user can have written to the file of which `found` tells, under no other name than the one by
+/// which it was found.
 pub(crate) fn is_ours(found: &Metadata) -> bool {
     found.is_file() && is_written_by_user_alone(found) && has_one_name(found)
 }

@@ -9,7 +9,7 @@ use riffle_core::{DiskError, DiskErrorKind};
 use super::errors::{disk_error, error};
 use crate::platform::file_id::{FileTime, bytes_changed, number_by_metadata};
 
-/// What tells one state of one file from another: place, length and time of the last change of its bytes.
+/// What tells one state of one file from another: device, inode, length, and the time of the last change of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileIdentity {
     device: u64,
@@ -25,7 +25,7 @@ impl FileIdentity {
         FileIdentity { device, inode, length: metadata.len(), modified: bytes_changed(metadata) }
     }
 
-    /// Bytes of the file.
+    /// The length of the file, in bytes.
     pub(crate) fn length(&self) -> u64 {
         self.length
     }

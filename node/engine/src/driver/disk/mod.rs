@@ -1,4 +1,4 @@
-//! The disk, as the network thread sees it: requests are handed to the workers, what they come to arrives as [`Completion`].
+//! The disk, as the network thread sees it: requests go to the workers, and their results arrive as [`Completion`]s.
 //!
 //! Nothing here touches a file on the network thread.
 
@@ -87,7 +87,7 @@ impl Disk {
         self.settings.lock_folder = Some(lock_folder.into());
     }
 
-    /// Takes what was hashed before for true, and remembers what will be.
+    /// Believes what was hashed before, and remembers what will be hashed.
     pub(crate) fn remember(&mut self, hash_cache: HashCache) {
         let hash_cache = Arc::new(hash_cache);
         self.settings.hash_cache = Some(hash_cache.clone());
@@ -147,7 +147,7 @@ impl Disk {
         }
     }
 
-    /// Part files are opened as far as there is place: each takes two descriptors, with its journal.
+    /// Part files are opened as far as the maximum allows: each takes two descriptors, with its journal.
     fn open_next(&mut self) {
         while let Some(request) = self.downloads.next_to_open() {
             let fallback = Err(errors::internal(&request.paths.target));
@@ -169,7 +169,7 @@ impl Disk {
         self.queue().push(Priority::Urgent, Box::new(move |_| task(&results)));
     }
 
-    /// `fallback` is what is said when the work ends without an answer.
+    /// `fallback` is the answer when the work ends without one.
     fn with_scan_workers(
         &self,
         fallback: DiskResult,

@@ -1,4 +1,5 @@
-//! What the workers have to say to the network thread; no request stays without an answer, whatever becomes of its worker.
+//! The results of the workers for the network thread. No request stays without an answer, whatever becomes of its
+//! worker.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use super::{FileIdentity, ServedFile};
 
 /// What a worker has done.
 pub(crate) enum Completion {
-    /// Something that only the core needs to hear.
+    /// A result that only the core needs.
     ForCore(DiskResult),
     /// A file is hashed and open.
     Shared { share: ShareId, manifest: Arc<Manifest>, served: ServedFile },
@@ -46,17 +47,17 @@ pub(crate) enum Completion {
 
 /// A pool buffer on its way through a worker.
 pub(crate) struct LentBuffer {
-    /// Its number.
+    /// The number of the buffer.
     pub(crate) buffer: BufferId,
-    /// Its memory.
+    /// The memory of the buffer.
     pub(crate) bytes: Box<[u8]>,
 }
 
-/// Where workers say what they have done.
+/// Where workers send their results.
 #[derive(Clone)]
 pub(crate) struct Results {
     sender: mpsc::UnboundedSender<Completion>,
-    /// What is said if nothing else was when the last clone goes.
+    /// The answer that is sent when the last clone is dropped and no other answer was sent.
     fallback: Option<Arc<FallbackAnswer>>,
 }
 
@@ -82,14 +83,15 @@ impl Results {
         (Results { sender, fallback: None }, receiver)
     }
 
-    /// For one request: `answer` is said when the work for it ends, by a panic or forgotten, without an answer.
+    /// Results for one request. `answer` is sent when the work for the request ends without an answer, by a panic or
+    /// because it was dropped.
     pub(crate) fn with_fallback(&self, answer: Completion) -> Results {
         let (sender, answer) = (self.sender.clone(), Mutex::new(Some(answer)));
         let fallback = FallbackAnswer { sender: sender.clone(), answer };
         Results { sender, fallback: Some(Arc::new(fallback)) }
     }
 
-    /// Says it; nobody listens when the node has ended.
+    /// Sends a result. Nobody receives it when the node has ended.
     pub(crate) fn send(&self, done: Completion) {
         if let Some(fallback) = &self.fallback
             && !matches!(
@@ -107,7 +109,7 @@ impl Results {
     }
 }
 
-/// What `work` comes to; `None`, and a line in the log, when it panics.
+/// The result of `work`; `None`, and a line in the log, when `work` panics.
 pub(crate) fn unless_it_panics<T>(work: impl FnOnce() -> T) -> Option<T> {
     let caught = catch_unwind(AssertUnwindSafe(work));
     caught

@@ -1,4 +1,4 @@
-//! What is done on a worker for a file that is served: pages read and let go, the file compared, closed and opened again.
+//! What workers do for a file that is served: read and evict its pages; compare, close and reopen the file.
 
 use std::fs::File;
 use std::io;
@@ -19,13 +19,13 @@ use crate::platform::mapping::MappedFile;
 
 /// A file that bursts are taken from.
 pub(crate) struct ServedFile {
-    /// Where it is.
+    /// The path of the file.
     pub(crate) path: PathBuf,
-    /// It, opened.
+    /// The open file.
     pub(crate) file: Arc<File>,
-    /// Its bytes; `None` when it has none.
+    /// The mapped bytes of the file; `None` when it has none.
     pub(crate) map: Option<Arc<MappedFile>>,
-    /// What it must stay; `None` while it is a part file, which changes.
+    /// The identity that the file must keep; `None` for a part file, which changes.
     pub(crate) identity: Option<FileIdentity>,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn evict(queue: &Queue, served: &ServedFile, range: Range<u64>) {
     }
 }
 
-/// Looks on a worker whether a served file is still what was announced, which is no part file.
+/// Compares a served file, which is no part file, with what was announced, on a worker.
 pub(crate) fn check(queue: &Queue, results: &Results, served: &ServedFile, share: ShareId) {
     let identity = served.identity.expect("a part file is never compared: it changes");
     let (file, path) = (served.file.clone(), served.path.clone());
@@ -88,7 +88,7 @@ pub(crate) fn close(queue: &Queue, what: impl Send + 'static) {
     queue.push(Priority::Urgent, Box::new(move |_| drop(what)));
 }
 
-/// Opens a served file again, on a worker: it must be what it was.
+/// Opens a served file again, on a worker. The file must be what it was.
 pub(crate) fn reopen(
     queue: &Queue,
     results: &Results,

@@ -18,17 +18,17 @@ pub(crate) struct StoreOrder {
     pub(crate) download: DownloadId,
     /// The piece.
     pub(crate) piece: PieceIndex,
-    /// Its bytes are the first of these.
+    /// The memory that begins with the piece.
     pub(crate) lent: LentBuffer,
-    /// So many.
+    /// The length of the piece, in bytes.
     pub(crate) length: u32,
-    /// What they must hash to.
+    /// The hash that the piece must have.
     pub(crate) expected: PieceHash,
-    /// Where they go; `None` when that is not open.
+    /// The part file of the download; `None` when it is not open.
     pub(crate) part: Option<Arc<Part>>,
 }
 
-/// What waits; at most as much as there are buffers.
+/// The pieces that wait, at most as many as there are buffers.
 #[derive(Clone, Default)]
 pub(crate) struct StoreQueue(Arc<Mutex<VecDeque<StoreOrder>>>);
 

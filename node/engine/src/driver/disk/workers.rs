@@ -1,9 +1,9 @@
 //! The disk workers: threads that take pieces of work from one queue.
 //!
-//! Two lanes. What somebody waits for (cold pages, stores, opening) goes before hashing whole files, but never starves
-//! it. Long work is done in slices that queue again behind each other, so that several files advance together and a
-//! store never waits for more than a slice. The queue is bounded by what the core asks for: its buffers, its
-//! downloads, and one slice a worker for each file.
+//! There are two priorities. What somebody waits for (cold pages, stores, opening) goes before hashing whole files, but
+//! never starves it. Long work is done in slices that queue again behind each other, so that several files advance
+//! together and a store never waits for more than a slice. The queue is bounded by what the core asks for: its buffers,
+//! its downloads, and one slice a worker for each file.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,15 +13,16 @@ use std::time::{Duration, Instant};
 
 use super::results::unless_it_panics;
 
-/// What a worker reads files through, in bytes: stays in the second-level cache while two hashes pass over it.
+/// A worker reads files through a block of so many bytes, which stays in the second-level cache while two hashes pass
+/// over it.
 const BLOCK: usize = 256 << 10;
-/// Out of so many pieces of work at least one comes from the background lane, when there is one.
+/// At least one task out of so many is a background task, when there is one.
 const BACKGROUND_SHARE: u32 = 4;
 
 /// Work for a worker, which lends it its block.
 pub(crate) type Task = Box<dyn FnOnce(&mut [u8]) + Send>;
 
-/// Which lane a task waits in.
+/// How urgent a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Priority {
     /// Somebody waits for it.
@@ -59,7 +60,7 @@ impl TaskQueues {
 }
 
 impl Shared {
-    /// A worker that panicked left the lanes whole: nothing of a task runs under the lock.
+    /// A worker that panicked left the queues whole: nothing of a task runs under the lock.
     fn queues(&self) -> MutexGuard<'_, TaskQueues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,5 @@
-//! Sending a burst where mapped memory cannot be scattered: read, put together, sent as one buffer.
+//! Sending a burst where the system cannot send from mapped memory: each datagram is read into a buffer and sent from
+//! there.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +18,8 @@ pub(crate) struct Portable {
 }
 
 impl Portable {
-    /// Sends the datagrams of `burst` from `next` on, each by `try_send`, and counts `next` up by those that the system took.
+    /// Sends the datagrams of `burst` from `next` on, each by `try_send`, and counts `next` up by those that the system
+    /// took.
     ///
     /// # Errors
     /// `WouldBlock`: come again with the same `next`. `UnexpectedEof`: the file no longer has the bytes. Others: the

@@ -1,4 +1,4 @@
-//! The way in: batches of datagrams, as the kernel joined them.
+//! Receiving: batches of datagrams, as the kernel joined them (generic receive offload).
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -9,12 +9,12 @@ use tokio::net::UdpSocket;
 
 use super::socket::Family;
 
-/// What one receive can give: datagrams that the kernel joined (GRO) are no longer than one of the longest.
+/// One receive gives at most so many bytes: joined datagrams (GRO) are together no longer than the longest single one.
 const BUFFER: usize = 64 << 10;
-/// Receives in one system call.
+/// One system call receives at most so many buffers.
 const BATCH: usize = 8;
 
-/// The buffers that datagrams arrive in.
+/// The buffers into which datagrams are received.
 pub(crate) struct Receiver {
     family: Family,
     memory: Vec<u8>,

@@ -20,7 +20,7 @@ use socket2::SockAddr;
 
 use crate::platform::mapping::Run;
 
-/// Room for one control message that carries a `u16`, aligned as the kernel wants it.
+/// The bytes of one control message that carries a `u16`, aligned as the kernel requires.
 #[repr(C, align(8))]
 struct Control([u8; 32]);
 
@@ -73,7 +73,7 @@ impl Scatter {
         Ok(())
     }
 
-    /// Sends at least one of the datagrams `parts`; how many.
+    /// Sends at least one of the datagrams `parts`, and returns how many it sent.
     fn send_some(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -108,7 +108,8 @@ impl Scatter {
         }
     }
 
-    /// Two runs for each of the datagrams `parts`; the second of a PING is empty.
+    /// Prepares two runs for each of the datagrams `parts`: the header and the payload. The second run of a PING is
+    /// empty.
     fn lay_out(&mut self, burst: &Burst, source: Run<'_>, parts: Range<usize>) {
         self.headers.clear();
         self.ping.clear();
@@ -145,7 +146,7 @@ impl Scatter {
         message
     }
 
-    /// One system call for all that is laid out, cut every `segment` bytes by the kernel.
+    /// Sends all that is laid out in one system call. The kernel cuts it every `segment` bytes.
     fn send_joined(&mut self, socket: BorrowedFd<'_>, to: &SockAddr, segment: Option<u16>) -> io::Result<()> {
         let mut control = Control([0; 32]);
         let mut message = self.message(to, 0..self.runs.len());
@@ -167,8 +168,8 @@ impl Scatter {
         }
         loop {
             // SAFETY: `message` points to `to`, `control` and `self.runs`, all alive and not moved until the call
-            // returns; the runs point to `self.headers` and `self.ping`, alike, and into the source, which `send` borrows. The kernel
-            // only reads them: pages that a shortened file no longer has are EFAULT, not a signal.
+            // returns; the runs point to `self.headers` and `self.ping`, alike, and into the source, which `send`
+            // borrows. The kernel only reads them: pages that a shortened file no longer has are EFAULT, not a signal.
             let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &message, libc::MSG_DONTWAIT) };
             match sent {
                 0.. => return Ok(()),
@@ -177,7 +178,7 @@ impl Scatter {
         }
     }
 
-    /// Each datagram that is laid out by itself; how many the kernel took.
+    /// Sends each datagram that is laid out by itself, and returns how many the kernel took.
     fn send_separately(&mut self, socket: BorrowedFd<'_>, to: &SockAddr) -> io::Result<usize> {
         self.messages.clear();
         for index in 0..self.runs.len() / 2 {
@@ -203,7 +204,7 @@ impl Scatter {
     }
 }
 
-/// How many datagrams fit one system call: what offload takes, and what one datagram could be.
+/// How many datagrams one system call takes: segmentation offload is limited to the bytes of the longest datagram.
 fn max_datagrams_a_call(segment_size: u16) -> usize {
     let segment = usize::from(segment_size) + CHUNK_HEADER;
     (MAX_DATAGRAM / segment).clamp(1, MAX_BURST_SEGMENTS)

@@ -10,19 +10,19 @@ use crate::driver::StartError;
 use crate::platform::error_kind::is_without_family;
 use crate::platform::socket::enlarge_buffers;
 
-/// A receive buffer below this holds a node back.
+/// A receive buffer of fewer bytes than this holds a node back.
 const MIN_COMFORTABLE_BUFFER: usize = 1 << 20;
 
 /// A bound socket.
 #[derive(Debug)]
 pub(crate) struct BoundSocket {
-    /// It.
+    /// The socket itself.
     pub(crate) socket: Socket,
-    /// Where it is bound; IPv4 is never in its mapped form.
+    /// The address that the socket is bound to. IPv4 is never in its mapped form.
     pub(crate) address: SocketAddr,
     /// Which addresses it can send to.
     pub(crate) family: Family,
-    /// Bytes of receive buffer that the system counts by.
+    /// The size of the receive buffer, in the bytes that the system counts.
     pub(crate) receive_buffer: usize,
 }
 
@@ -105,7 +105,8 @@ impl BoundSocket {
     }
 }
 
-/// What to type for a larger buffer than `granted`, when `asked` was more and this one holds the node back.
+/// The command that enlarges the receive buffer, when `granted` is less than `asked` and so little that it holds the
+/// node back.
 pub(crate) fn receive_buffer_hint(granted: usize, asked: usize) -> Option<String> {
     (granted < MIN_COMFORTABLE_BUFFER && granted < asked).then(|| {
         format!(

@@ -1,4 +1,4 @@
-//! The way out: control datagrams and bursts, in order, waiting together while the socket takes no more.
+//! Sending: control datagrams and bursts leave in order, and wait together while the socket takes no more.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,7 +15,8 @@ use super::socket::Family;
 use crate::driver::serve::{Bytes, FileCache};
 use crate::platform::error_kind::is_bad_address;
 
-/// More than this never waits for the socket: the rest is dropped as a full queue on the path would drop it.
+/// No more datagrams and bursts than this wait for the socket. The rest is dropped, as a full queue on the path would
+/// drop it.
 const MAX_BLOCKED: usize = 4096;
 
 /// What was counted since the start.
@@ -23,13 +24,13 @@ const MAX_BLOCKED: usize = 4096;
 pub(crate) struct TransmitCounters {
     /// Datagrams and bursts that waited for the socket.
     pub(crate) blocked: u64,
-    /// Those that found too many waiting.
+    /// Datagrams and bursts that were dropped because too many were waiting.
     pub(crate) dropped: u64,
-    /// Those that the system refused: unreachable, too long, forbidden.
+    /// Datagrams and bursts that the system refused: unreachable, too long, forbidden.
     pub(crate) refused: u64,
 }
 
-/// Sends; keeps what cannot be sent yet.
+/// Sends datagrams and bursts, and keeps what cannot be sent yet.
 pub(crate) struct Transmitter {
     state: UdpSocketState,
     family: Family,
@@ -48,7 +49,7 @@ enum Blocked {
     Burst { burst: Burst, next: usize },
 }
 
-/// Whether something is off our hands.
+/// What became of a datagram or a burst.
 #[derive(Debug)]
 enum Sent {
     /// Sent, or refused for good.
@@ -60,7 +61,7 @@ enum Sent {
 }
 
 impl Transmitter {
-    /// Sends over a socket of that family.
+    /// A transmitter for a socket of that family.
     pub(crate) fn new(state: UdpSocketState, family: Family) -> Transmitter {
         #[cfg(target_os = "linux")]
         let burst_sender = BurstSender::new(state.max_gso_segments() > 1);
@@ -70,7 +71,7 @@ impl Transmitter {
         Transmitter { state, family, burst_sender, blocked, counters }
     }
 
-    /// What receives need to know of the socket.
+    /// What the system offers for this socket, which receiving needs too.
     pub(crate) fn state(&self) -> &UdpSocketState {
         &self.state
     }

@@ -1,4 +1,4 @@
-//! One file of the file cache: open or closed, and which of its blocks are in memory.
+//! One file of the file cache: whether the file is open, and which of its blocks are in memory.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -8,28 +8,28 @@ use riffle_core::DiskError;
 
 use crate::driver::disk::{FileIdentity, ServedFile};
 
-/// What is read into memory at once, in bytes.
+/// The file cache reads files into memory in blocks of so many bytes.
 pub(crate) const BLOCK: u64 = 2 << 20;
 
 /// A served file.
 pub(crate) struct CachedFile {
-    /// Where it is.
+    /// The path of the file.
     pub(crate) path: PathBuf,
-    /// What it must stay; `None` while it is a part file, which changes and is never closed.
+    /// The identity that the file must keep; `None` for a part file, which changes and is never closed.
     pub(crate) identity: Option<FileIdentity>,
-    /// Bytes of it.
+    /// The length of the file, in bytes.
     pub(crate) length: u64,
-    /// `None` while it is closed.
+    /// The open file; `None` while the file is closed.
     pub(crate) served: Option<ServedFile>,
-    /// Blocks of it.
+    /// How many blocks the file has.
     pub(crate) blocks: usize,
-    /// Those that are in memory.
+    /// The blocks that are in memory.
     pub(crate) warm: FixedBitSet,
-    /// Those that a worker reads.
+    /// The blocks that a worker is reading.
     pub(crate) requested: FixedBitSet,
-    /// Whether it stands in the file cache's list of those.
+    /// Whether the file stands in the file cache's list of files that were sent from.
     pub(crate) used: bool,
-    /// The number of its last use.
+    /// The number of the last use of the file.
     pub(crate) last_use: u64,
     /// Whether it may be served.
     pub(crate) validity: Validity,
@@ -38,16 +38,16 @@ pub(crate) struct CachedFile {
 /// Whether a file may be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Validity {
-    /// As far as is known.
+    /// The file is what was announced, as far as is known.
     Unchanged,
-    /// A worker compares it.
+    /// A worker compares the file with what was announced.
     Checking,
-    /// It changed: nothing more is sent from it.
+    /// The file has changed: nothing more is sent from it.
     Changed,
 }
 
 impl CachedFile {
-    /// An open one, of which nothing is in memory yet.
+    /// An open file of which nothing is in memory yet.
     pub(crate) fn new(served: ServedFile) -> CachedFile {
         let length = served.map.as_ref().map_or(0, |map| map.length() as u64);
         let blocks = length.div_ceil(BLOCK) as usize;
@@ -66,7 +66,7 @@ impl CachedFile {
         }
     }
 
-    /// Closes it: nothing of it is in memory any more. What was open is to be dropped on a worker.
+    /// Closes the file, so that no block of it counts as in memory. The caller drops what was open on a worker.
     pub(crate) fn close(&mut self) -> Option<ServedFile> {
         self.warm.clear();
         self.served.take()
@@ -78,7 +78,7 @@ impl CachedFile {
         start..self.length.min(start + BLOCK)
     }
 
-    /// Nothing more is sent from it; the error the first time that this is found.
+    /// Marks the file as changed: nothing more is sent from it. Returns the error the first time.
     pub(crate) fn mark_changed(&mut self, error: DiskError) -> Option<DiskError> {
         let before = std::mem::replace(&mut self.validity, Validity::Changed);
         (before != Validity::Changed).then_some(error)

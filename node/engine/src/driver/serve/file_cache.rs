@@ -17,23 +17,24 @@ use super::cached_file::{BLOCK, CachedFile, Validity};
 use super::open_files::OpenFiles;
 use crate::driver::disk::{FileIdentity, Queue, Results, ServedFile, check, close, evict, populate, reopen};
 
-/// So many blocks of all files together stay in the process, 1 GiB; the oldest goes first. The system has its own
-/// mind about what stays in memory: this only keeps a node from looking as large as everything that it ever sent. (256 MiB cost an
-/// owner a tenth of its time, spent on unmapping what the next downloader wanted again.)
+/// So many blocks of all files together stay in the process, 1 GiB; the oldest goes first. The system has its own mind
+/// about what stays in memory: this only keeps a node from looking as large as everything that it ever sent. (256 MiB
+/// cost an owner a tenth of its time, spent on unmapping what the next downloader wanted again.)
 const MAX_RESIDENT: usize = 512;
-/// More bursts than this never wait for the disk, to one destination and in all: the rest is dropped, and asked for again.
+/// No more bursts than this wait for the disk, to one destination and in all. The rest is dropped; downloaders request
+/// it again.
 const MAX_WAITING: usize = 4096;
 const MAX_WAITING_IN_ALL: usize = 16 * MAX_WAITING;
 /// A send that took longer has met pages that were thrown out of memory again (or the thread lost its core: then a
 /// few blocks are looked at in vain).
 const STALL: Duration = Duration::from_millis(20);
 
-/// Where a burst's bytes are.
+/// The source of a burst's bytes.
 #[derive(Clone, Copy)]
 pub(crate) enum Bytes<'a> {
-    /// At the burst's place in this file.
+    /// A served file, at the offset that the burst names.
     Served(&'a ServedFile),
-    /// All of them, here.
+    /// Memory that has exactly the bytes of the burst.
     Memory(&'a [u8]),
 }
 
@@ -54,7 +55,7 @@ pub(crate) struct FileCacheCounters {
 pub(crate) struct FileCache {
     files: BTreeMap<ShareId, CachedFile>,
     open: OpenFiles,
-    /// Files for which the system had no place; asked for again at the next tick.
+    /// Files that the system could not open because too many are open. The next tick tries them again.
     refused: Vec<ShareId>,
     /// Files from which something was sent since they were last compared with what was announced.
     used: Vec<ShareId>,
@@ -68,7 +69,8 @@ pub(crate) struct FileCache {
 }
 
 impl FileCache {
-    /// An empty one, whose reading is done by the workers behind `queue`, and which holds `most_open` shared files open.
+    /// An empty one, whose reading is done by the workers behind `queue`, and which holds `most_open` shared files
+    /// open.
     pub(crate) fn new(queue: Queue, results: Results, most_open: usize) -> FileCache {
         FileCache {
             files: BTreeMap::new(),
@@ -84,7 +86,7 @@ impl FileCache {
         }
     }
 
-    /// Puts a file up under its number; gives back what stood there.
+    /// Serves a file under its number, and returns the open file that had the number before.
     pub(crate) fn insert(&mut self, share: ShareId, served: ServedFile) -> Option<ServedFile> {
         let shared = served.identity.is_some();
         let before = self.files.insert(share, CachedFile::new(served));
@@ -95,7 +97,7 @@ impl FileCache {
         before.and_then(|before| before.served)
     }
 
-    /// Takes a file down.
+    /// Serves a file no longer, and returns the open file.
     pub(crate) fn remove(&mut self, share: ShareId) -> Option<ServedFile> {
         let file = self.files.remove(&share);
         self.open.gone(share);
@@ -103,7 +105,7 @@ impl FileCache {
         file.and_then(|file| file.served)
     }
 
-    /// A part file has its name, and must not change any more.
+    /// Notes that a part file is finished and has its name: it must not change any more.
     pub(crate) fn finished(&mut self, share: ShareId, path: PathBuf, identity: FileIdentity) {
         if let Some(file) = self.files.get_mut(&share) {
             if let Some(served) = &mut file.served {
@@ -117,7 +119,7 @@ impl FileCache {
         }
     }
 
-    /// Opens what somebody waits for, as far as there is place; for that, others are closed.
+    /// Opens the files that bursts wait for, as far as the maximum allows, and closes others for that.
     pub(crate) fn open_wanted(&mut self) {
         loop {
             while self.open.is_short() && self.close_one() {}
@@ -136,7 +138,7 @@ impl FileCache {
         while self.open.too_many() > 0 && self.close_one() {}
     }
 
-    /// Closes the file that was not used for the longest time, of those that nobody waits for. Whether there was any.
+    /// Closes the least recently used file of those that no burst waits for. Returns whether there was one.
     fn close_one(&mut self) -> bool {
         let source = |burst: &Burst| match burst.source {
             Source::Share(share) => Some(share),
@@ -176,7 +178,7 @@ impl FileCache {
                 None
             }
             (Err(error), Some(_)) if error.kind == DiskErrorKind::TooManyOpen => {
-                // Not the file's fault. What is open has to do.
+                // The file itself is as it was. The files that are open have to do.
                 self.open.retreat();
                 self.refused.push(share);
                 None
@@ -207,7 +209,7 @@ impl FileCache {
         }
     }
 
-    /// Gives the burst back when it can be sent now; else it waits, or is dropped.
+    /// Returns the burst when it can be sent now. Otherwise the burst waits or is dropped.
     pub(crate) fn admit(&mut self, burst: Burst) -> Option<Burst> {
         let behind_another = self.waiting.contains_key(&burst.to);
         let ready = match self.readiness(&burst) {
@@ -347,7 +349,7 @@ impl FileCache {
         for share in std::mem::take(&mut self.used) {
             let Some(file) = self.files.get_mut(&share) else { continue };
             match (file.validity, &file.served) {
-                // The one that is under way may have looked too early.
+                // The comparison that is under way may have looked too early.
                 (Validity::Checking, Some(_)) => self.used.push(share),
                 (Validity::Unchanged, Some(served)) if served.identity.is_some() => {
                     file.used = false;

@@ -1,6 +1,6 @@
-//! Which of the shared files are open: so many at most. Knows numbers only.
+//! Which of the shared files are open, of which there is a maximum. This part knows numbers only, no files.
 //!
-//! The one that was not used for the longest time goes first. Uses are numbered; the order is put right only when somebody
+//! The least recently used file is closed first (LRU). Uses are numbered; the order is put right only when somebody
 //! has to go, so that a burst costs no more than noting a number.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,13 +11,13 @@ use riffle_core::ShareId;
 #[derive(Debug)]
 pub(crate) struct OpenFiles {
     max_open: usize,
-    /// The open ones, each under a use of it, which need not be its last.
+    /// The open files, each under the number of one of its uses, which need not be the last.
     order: BTreeMap<u64, ShareId>,
     use_of: BTreeMap<ShareId, u64>,
     uses: u64,
-    /// A worker opens them.
+    /// The files that a worker is opening.
     opening: BTreeSet<ShareId>,
-    /// Somebody waits for them, the first for the longest time.
+    /// The files that bursts wait for, in the order in which the waiting began.
     wanted: VecDeque<ShareId>,
     is_wanted: BTreeSet<ShareId>,
 }
@@ -36,17 +36,17 @@ impl OpenFiles {
         }
     }
 
-    /// How many are open, or about to be.
+    /// How many files are open or being opened.
     pub(crate) fn count(&self) -> usize {
         self.order.len() + self.opening.len()
     }
 
-    /// How many more have to go for all to be in order.
+    /// How many files have to be closed for the maximum to hold.
     pub(crate) fn too_many(&self) -> usize {
         self.count().saturating_sub(self.max_open)
     }
 
-    /// It is open.
+    /// Notes that a file is open.
     pub(crate) fn opened(&mut self, share: ShareId) {
         self.gone(share);
         let used = self.number_use();
@@ -64,7 +64,7 @@ impl OpenFiles {
         self.use_of.insert(share, used);
     }
 
-    /// It is not, nor about to be.
+    /// Notes that a file is neither open nor being opened.
     pub(crate) fn gone(&mut self, share: ShareId) {
         self.opening.remove(&share);
         if let Some(used_at) = self.use_of.remove(&share) {
@@ -72,7 +72,7 @@ impl OpenFiles {
         }
     }
 
-    /// Somebody waits for it.
+    /// Notes that a burst waits for a file.
     pub(crate) fn want(&mut self, share: ShareId) {
         let known = self.use_of.contains_key(&share) || self.opening.contains(&share);
         if !known && self.is_wanted.insert(share) {
@@ -80,12 +80,12 @@ impl OpenFiles {
         }
     }
 
-    /// The system opens no more than are open now.
+    /// Lowers the maximum to what is open now, because the system opens no more.
     pub(crate) fn retreat(&mut self) {
         self.max_open = self.count().max(1);
     }
 
-    /// The next to open, when there is place.
+    /// Takes the next file to open, when one more may be open.
     pub(crate) fn next_to_open(&mut self) -> Option<ShareId> {
         if self.count() >= self.max_open {
             return None;
@@ -96,13 +96,13 @@ impl OpenFiles {
         Some(share)
     }
 
-    /// Whether somebody waits for a place.
+    /// Whether a burst waits for a file while no more may be open.
     pub(crate) fn is_short(&self) -> bool {
         !self.wanted.is_empty() && self.count() >= self.max_open
     }
 
-    /// The next to close, if there is one that may be: `last_use` says the number of a file's last use, and nothing of one
-    /// that has to stay.
+    /// The next to close, if there is one that may be: `last_use` says the number of a file's last use, and nothing of
+    /// one that has to stay.
     pub(crate) fn next_to_close(
         &mut self,
         mut last_use: impl FnMut(ShareId) -> Option<u64>,

@@ -211,8 +211,8 @@ impl HashCache {
         }
     }
 
-    /// Forgets files that have been gone for long, manifests that no file needs, and what was set aside or left unfinished
-    /// long ago. For a worker.
+    /// Forgets files that have been gone for long, manifests that no file needs, and what was set aside or left
+    /// unfinished long ago. For a worker.
     pub(crate) fn sweep(&self) {
         checked_file::sweep(&self.folder);
         let stale = checked_file::now_seconds().saturating_sub(GONE_FOR.as_secs());

@@ -7,17 +7,17 @@ use riffle_core::ShareId;
 
 use super::scan::StopFlag;
 
-/// So many at the same time when nobody says otherwise.
+/// So many files are hashed at the same time when nobody sets a limit.
 const DEFAULT_MAX_AT_WORK: usize = 64;
 
 /// Files that are being hashed or wait for it; as many as people share.
 #[derive(Debug)]
 pub(crate) struct HashQueue {
-    /// So many are at work at the same time.
+    /// So many files are hashed at the same time.
     pub(crate) max_at_work: usize,
-    /// All that somebody wants.
+    /// All files that somebody wants to share.
     wanted: BTreeMap<ShareId, StopFlag>,
-    /// Those of them that wait, and some that nobody wants any more.
+    /// The files that wait, and some that nobody wants to share any more.
     waiting: VecDeque<(ShareId, PathBuf, StopFlag)>,
     at_work: BTreeMap<ShareId, StopFlag>,
 }
@@ -30,21 +30,21 @@ impl Default for HashQueue {
 }
 
 impl HashQueue {
-    /// Somebody wants it.
+    /// Takes one more file, which somebody wants to share.
     pub(crate) fn add(&mut self, share: ShareId, path: PathBuf) {
         let stop = StopFlag::default();
         self.wanted.insert(share, stop.clone());
         self.waiting.push_back((share, path, stop));
     }
 
-    /// It is hashed, or nobody wants it any more. Whether somebody did.
+    /// Removes a file that is hashed, or that nobody wants to share any more. Returns whether somebody wanted it.
     pub(crate) fn remove(&mut self, share: ShareId) -> bool {
         self.at_work.remove(&share);
         let stop = self.wanted.remove(&share);
         stop.inspect(StopFlag::raise).is_some()
     }
 
-    /// The next to begin with, when there is place.
+    /// The next file to hash, when fewer are hashed than may be.
     pub(crate) fn next(&mut self) -> Option<(ShareId, PathBuf, StopFlag)> {
         while self.at_work.len() < self.max_at_work.max(1) {
             let (share, path, stop) = self.waiting.pop_front()?;
@@ -56,7 +56,7 @@ impl HashQueue {
         None
     }
 
-    /// Nobody wants any.
+    /// Stops the hashing of all files.
     pub(crate) fn stop(&mut self) {
         self.waiting.clear();
         while let Some((_, stop)) = self.wanted.pop_first() {

@@ -11,7 +11,8 @@ use sha1::{Digest, Sha1};
 
 use super::sha1_lanes::{self, Lane};
 
-/// So much of each piece is hashed one way, then the other: [`sha1_lanes::MAX_LANES`] times this stays in the second-level cache.
+/// So much of each piece is hashed one way, then the other: [`sha1_lanes::MAX_LANES`] times this stays in the
+/// second-level cache.
 pub(crate) const RUN: usize = 64 << 10;
 
 /// The BLAKE3 value of one piece.
@@ -44,7 +45,8 @@ impl PieceHasher {
         PieceHasher { sha1: Lane::new(), blake3, whole }
     }
 
-    /// Takes the next bytes of each of up to [`sha1_lanes::MAX_LANES`] pieces: whole blocks of 64, but for the last of a piece.
+    /// Takes the next bytes of each of up to [`sha1_lanes::MAX_LANES`] pieces: whole blocks of 64, but for the last of
+    /// a piece.
     pub(crate) fn update(pieces: &mut [PieceHasher], bytes: &[&[u8]]) {
         sha1_lanes::update(pieces.iter_mut().map(|piece| &mut piece.sha1).zip(bytes.iter().copied()));
         for (piece, bytes) in pieces.iter_mut().zip(bytes) {

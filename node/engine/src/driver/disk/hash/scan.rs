@@ -13,13 +13,13 @@ use super::sha1_lanes::MAX_LANES;
 use crate::driver::disk::workers::{Priority, Queue, Workers};
 use crate::platform::file_io::read_exact_at;
 
-/// Progress is told at most this often.
+/// Progress is reported at most this often.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 
-/// So much is hashed in one slice, about 5 ms: what somebody waits for gets its turn in between.
+/// A slice hashes so many bytes, for about 5 ms. Urgent tasks run in between.
 const SLICE: u64 = 8 << 20;
 
-/// What a file is read in multiples of.
+/// A file is read in multiples of so many bytes.
 const PAGE: usize = 4096;
 
 /// Why a scan has no digests.
@@ -64,7 +64,7 @@ pub(crate) struct ScanOrder {
 /// What is done with the digests, in the order of the pieces; runs on a worker.
 pub(crate) type OnDigests = Box<dyn FnOnce(Result<Vec<PieceDigest>, ScanError>) + Send>;
 
-/// A place to run slices: the queue, and how many slices to run at once.
+/// The workers of a scan: their queue, and how many slices run at the same time.
 #[derive(Clone)]
 pub(crate) struct ScanWorkers {
     /// Where the slices queue.
@@ -100,14 +100,14 @@ struct ScanState {
 
 /// Pieces that are hashed side by side, in several slices when they are long.
 struct Batch {
-    /// The first of them, by its place in the order.
+    /// The index of the first of them in the order.
     first: usize,
     hashers: Vec<PieceHasher>,
     /// How far each of them is hashed.
     at: u64,
 }
 
-/// Starts a scan; `then` hears of it in any case, unless the workers stop.
+/// Starts a scan. `on_digests` is called in any case, unless the workers stop.
 pub(crate) fn scan(scan_workers: &ScanWorkers, order: ScanOrder, on_digests: OnDigests) {
     let count = order.pieces.len();
     let slices = scan_workers.width.min(count).max(1);
@@ -170,7 +170,7 @@ impl Scan {
         (count > 0).then_some(Batch { first, hashers, at: 0 })
     }
 
-    /// Hashes on for a slice. How many bytes that was.
+    /// Hashes a slice of the batch, and returns how many bytes that was.
     fn advance(&self, batch: &mut Batch, block: &mut [u8]) -> io::Result<u64> {
         let pieces = &self.order.pieces[batch.first..][..batch.hashers.len()];
         // Whole pages of the file are whole blocks of the hash too.
@@ -197,7 +197,7 @@ impl Scan {
         u64::from(self.order.layout.piece_length(self.order.pieces[batch.first]))
     }
 
-    /// Notes what a slice came to. The turn, when there is more of it.
+    /// Notes the progress of a slice. Returns the batch when there is more of it to hash.
     fn record(&self, batch: Batch, hashed: u64) -> Option<Batch> {
         let mut state = self.state();
         state.hashed += hashed;

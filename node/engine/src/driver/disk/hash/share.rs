@@ -123,8 +123,8 @@ impl Candidate {
         read_at(&self.file, &mut [0], self.layout.length()).is_ok_and(|read| read > 0)
     }
 
-    /// Why it could not be read to its end. A file that is shorter than the system says, and has not changed, is one of those
-    /// whose length it does not know (`/sys`).
+    /// Why it could not be read to its end. A file that is shorter than the system says, and has not changed, is one of
+    /// those whose length it does not know (`/sys`).
     fn unreadable(&self, cause: &io::Error) -> DiskError {
         let is_short = cause.kind() == io::ErrorKind::UnexpectedEof;
         if is_short && FileIdentity::of(&self.found).check(&self.path, &self.file).is_ok() {

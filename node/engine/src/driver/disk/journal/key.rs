@@ -1,5 +1,6 @@
-//! `<state>/journal-key`: 32 bytes by chance, from which the seals of all journals of this person on this host are made. One file
-//! for all labels. Whoever can read it can forge what a journal says, so it is for its owner alone, or not believed.
+//! `<state>/journal-key`: 32 bytes by chance, from which the seals of all journals of this person on this host are
+//! made. One file for all labels. Whoever can read it can forge what a journal says, so it is for its owner alone, or
+//! not believed.
 
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -26,12 +27,13 @@ pub(crate) struct StateKey {
 }
 
 impl StateKey {
-    /// The one whose secret is at `path`, or will be.
+    /// The key whose secret is at `path`, or will be.
     pub(crate) fn at(path: PathBuf) -> StateKey {
         StateKey { path: Some(path), key: OnceLock::new() }
     }
 
-    /// The key. One that cannot be kept is of this life alone: then what is fetched now is hashed again in the next one.
+    /// The key. One that cannot be kept is of this life alone: then what is fetched now is hashed again in the next
+    /// one.
     ///
     /// # Errors
     /// When the system gives no random bytes.
@@ -68,7 +70,8 @@ impl JournalKey {
         secret().map(|secret| JournalKey::of_secret(&secret))
     }
 
-    /// The key whose secret is at `path`, made when there is none. Several processes that make it at once have the same.
+    /// The key whose secret is at `path`, made when there is none. Several processes that make it at once have the
+    /// same.
     ///
     /// # Errors
     /// The system's; and when what is there is not a secret that only this user knows. Nothing is replaced.
@@ -101,7 +104,7 @@ fn read(path: &Path) -> io::Result<[u8; SECRET]> {
     Ok(secret)
 }
 
-/// Makes it whole under another name first. When another process was sooner, that is as well.
+/// Makes the secret whole under another name first, and renames it. A secret that another process made sooner stays.
 fn make(path: &Path) -> io::Result<()> {
     let secret = secret()?;
     let number =

@@ -1,6 +1,7 @@
-//! What shows that a journal is ours: every header and record carries a seal, keyed BLAKE3 under a secret of the state folder
-//! over all that stands before it. So nobody else writes, adds to, reorders or transplants what a journal says; what is torn off
-//! its end takes nothing else along. It keeps out whoever cannot read the secret: not a program of the same user.
+//! What shows that a journal is ours: every header and record carries a seal, keyed BLAKE3 under a secret of the state
+//! folder over all that stands before it. So nobody else writes, adds to, reorders or transplants what a journal says;
+//! what is torn off its end takes nothing else along. It keeps out whoever cannot read the secret: not a program of the
+//! same user.
 
 /// Bytes of a seal.
 pub(crate) const SEAL: usize = 16;

@@ -1,9 +1,10 @@
 //! `.NAME.<id>.riffle-journal`: which pieces of the part file beside it are stored, so that nothing verified is fetched
 //! twice; and by its header and seals the proof that both files are this program's.
 //!
-//! A header, then records that are only ever appended. Each carries its seal (`mac.rs`), and reading stops at the first one that
-//! is torn, damaged or not ours. `written` says that the system has the bytes: true for as long as it runs, so it is believed
-//! under the same boot id only. `durable` says that they are on the disk. `doubtful` takes back what was said of a piece.
+//! A header, then records that are only ever appended. Each carries its seal (`mac.rs`), and reading stops at the first
+//! one that is torn, damaged or not ours. `written` says that the system has the bytes: true for as long as it runs, so
+//! it is believed under the same boot id only. `durable` says that they are on the disk. `doubtful` takes back what was
+//! said of a piece.
 //!
 //! ```text
 //! header   magic 6, version 1, pad 1, content id 32, length 8, boot 16,
@@ -11,10 +12,10 @@
 //! record   kind 1, piece 4, BLAKE3 subtree value 32, seal 16                                              53 bytes
 //! ```
 //!
-//! A folder may be open to others, or full of what came out of an archive. So a journal is believed only when its seal is that of
-//! this person on this host, and it is still the very file that was sealed, beside the very part file; and when nobody else can
-//! have written to either (`file_owner.rs`). Nothing of this keeps out another program of the same user: that can read the secret, and
-//! could as well write to the finished file.
+//! A folder may be open to others, or full of what came out of an archive. So a journal is believed only when its seal
+//! is that of this person on this host, and it is still the very file that was sealed, beside the very part file; and
+//! when nobody else can have written to either (`file_owner.rs`). Nothing of this keeps out another program of the same
+//! user: that can read the secret, and could as well write to the finished file.
 
 pub(crate) mod key;
 pub(crate) mod mac;
@@ -38,23 +39,23 @@ use crate::platform::file_id::{FileNumber, file_number, leads_to, number_at};
 use crate::platform::open::{open_regular_file, private_without_links};
 use crate::platform::rename::{rename_no_replace, sync_folder_of};
 
-/// Where a journal goes.
+/// The destination of a journal.
 #[derive(Clone, Debug)]
 pub(crate) struct JournalDestination {
-    /// Its name.
+    /// The path of the journal.
     pub(crate) path: PathBuf,
-    /// The one file there that it may take the place of: a journal before it, by device and inode.
+    /// The one file that the journal may replace there: a journal before it, by device and inode.
     pub(crate) replaces: Option<FileNumber>,
 }
 
-/// What journals are written with.
+/// The settings by which journals are written.
 #[derive(Clone, Copy)]
 pub(crate) struct JournalSettings<'a> {
-    /// How many pieces there are to be told of.
+    /// How many pieces the content has.
     pub(crate) pieces: u32,
-    /// How to write.
+    /// The calls that write.
     pub(crate) calls: &'a DiskCalls,
-    /// What to seal under.
+    /// The key of the seals.
     pub(crate) key: &'a JournalKey,
 }
 
@@ -73,11 +74,12 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Writes a journal anew that says `records`, in place of the one that is to be replaced if there is one, and takes the
-    /// room for what is to come. It has marks of its own; `header` does not tell of them.
+    /// Writes a journal anew that says `records`, in place of the one that is to be replaced if there is one, and takes
+    /// the room for what is to come. It has marks of its own; `header` does not tell of them.
     ///
     /// # Errors
-    /// Those of the system; [`io::ErrorKind::AlreadyExists`] when something else stands there. What stood there is there still.
+    /// Those of the system; [`io::ErrorKind::AlreadyExists`] when something else stands there. What stood there is
+    /// there still.
     pub(crate) fn create(
         destination: &mut JournalDestination,
         header: &JournalHeader,
@@ -143,7 +145,7 @@ impl Journal {
         self.file.try_clone()
     }
 
-    /// Removes it from the disk, if it is still what stands at its path.
+    /// Removes the journal from the disk, if it is still what stands at its path.
     pub(crate) fn remove(self) {
         if leads_to(&self.path, &self.file) {
             // A journal that stays behind costs one look the next time, and misleads nobody.
@@ -186,7 +188,7 @@ fn is_our_journal(path: &Path, key: &JournalKey) -> bool {
     read().unwrap_or(false)
 }
 
-/// Puts `bytes` into a new file, synced, and with room for `max_length`.
+/// Puts `bytes` into a new file, synced, and with space for `max_length`.
 fn fill(file: &File, bytes: &[u8], max_length: u64, calls: &DiskCalls) -> io::Result<()> {
     reserve(file, max_length)?;
     calls.append(file, bytes)?;
@@ -218,13 +220,13 @@ impl FileMark {
         FileMark { inode, made }
     }
 
-    /// Whether it is that of `file`.
+    /// Whether the mark is that of `file`.
     pub(crate) fn is_of(&self, file: &File) -> bool {
         *self != FileMark::NONE && *self == FileMark::of(file)
     }
 }
 
-/// What the journal of a content of so many pieces takes when all goes well: each is told of twice.
+/// The length of the journal of a content of so many pieces when all goes well: each piece has two records.
 pub(crate) fn max_length(pieces: u32) -> u64 {
     (HEADER + 2 * RECORD * pieces as usize) as u64
 }

@@ -1,5 +1,5 @@
-//! What stands in a journal, as bytes: whose it is, and one record for each piece and how well it is kept, each under its seal
-//! (`seal.rs`). Reading takes any bytes whatever. The file itself is in `journal.rs`.
+//! What stands in a journal, as bytes: whose it is, and one record for each piece and how well it is kept, each under
+//! its seal (`mac.rs`). Reading takes any bytes whatever. The file itself is in `mod.rs`.
 
 use messages::{ContentId, PieceIndex};
 use riffle_core::Doubt;
@@ -118,8 +118,8 @@ pub(crate) struct Recovered {
 }
 
 impl Recovered {
-    /// What a new journal says so that the same is known of each piece after a crash: what is trusted is written, and what
-    /// is doubtful stays so.
+    /// What a new journal says so that the same is known of each piece after a crash: what is trusted is written, and
+    /// what is doubtful stays so.
     pub(crate) fn records(&self) -> Vec<Record> {
         let written = self.trusted.iter().map(|&(piece, subtree)| Record {
             durability: Durability::Written,
@@ -217,7 +217,8 @@ impl JournalContents {
         listed_pieces(true).chain(listed_pieces(false))
     }
 
-    /// What is believed of it under `now`. `part`: what is wrong with the part file itself, if anything; then nothing is trusted.
+    /// What is believed of it under `now`. `part`: what is wrong with the part file itself, if anything; then nothing
+    /// is trusted.
     pub(crate) fn recover(&self, now: &JournalHeader, part: Option<Doubt>) -> Recovered {
         let pieces = self.last.len() as u32;
         if !self.header.is_about(now) {
@@ -261,8 +262,8 @@ fn version(bytes: &[u8]) -> Result<u8, Doubt> {
     }
 }
 
-/// The last word on each piece, and whether the records were readable to their end. `opened`: the fields of one, when that is
-/// right.
+/// The last word on each piece, and whether the records were readable to their end. `opened`: the fields of one, when
+/// that is right.
 fn last_entries<'a>(
     records: impl Iterator<Item = &'a [u8]>,
     pieces: u32,

@@ -1,4 +1,4 @@
-//! Room on the disk: taken before a byte is fetched, and how much more is needed where there is none.
+//! Space on the disk for a download: taken before a byte is fetched. Where there is none, how much more is needed.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -11,10 +11,11 @@ use crate::driver::disk::fault_injection::{Call, DiskCalls};
 use crate::platform::allocation::{allocate, allocated_bytes, free_space};
 use crate::platform::error_kind::is_unsupported;
 
-/// Holds when the file system has room for what is `missing` of the part file, and for `journal_bytes`, what its journal will take.
+/// Holds when the file system has space for what is `missing` of the part file, and for `journal_bytes`, what its
+/// journal will take.
 ///
 /// # Errors
-/// [`DiskErrorKind::Full`] when there is no room; the system's.
+/// [`DiskErrorKind::Full`] when there is no space; the system's.
 pub(crate) fn check_space(
     file: &File,
     path: &Path,
@@ -28,11 +29,11 @@ pub(crate) fn check_space(
     Ok(())
 }
 
-/// Gives the part file its length, and the room for it where the file system can promise that. Never writes zeros.
+/// Gives the part file its length, and the space for it where the file system can promise that. Never writes zeros.
 /// `journal_bytes`: what the journal will take.
 ///
 /// # Errors
-/// [`DiskErrorKind::Full`] when there is no room; the system's.
+/// [`DiskErrorKind::Full`] when there is no space; the system's.
 pub(crate) fn allocate_part(
     calls: &DiskCalls,
     file: &File,
@@ -61,7 +62,7 @@ pub(crate) fn allocate_part(
     made.map_err(|cause| full_or_else(file, path, &cause, missing + journal_bytes, missing))
 }
 
-/// What `cause` is: when there was no room for `at_once` of the `still` bytes that are to be written, how much more is
+/// What `cause` is: when there was no space for `at_once` of the `still` bytes that are to be written, how much more is
 /// needed for all of them.
 pub(crate) fn full_or_else(
     file: &File,
@@ -73,7 +74,7 @@ pub(crate) fn full_or_else(
     match disk_error(path, cause) {
         DiskError { path, kind: DiskErrorKind::Full { .. } } => {
             let needed = match still.saturating_sub(free_space(file).unwrap_or(0)) {
-                // A quota, or room that is kept for others, is not what the file system counts as free.
+                // A quota, or space that is kept for others, is not what the file system counts as free.
                 0 => at_once.max(1),
                 needed => needed,
             };

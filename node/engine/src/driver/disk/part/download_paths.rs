@@ -17,15 +17,15 @@ use crate::platform::rename::rename_no_replace;
 
 /// Digits of the content id in the name of a working file.
 const ID_DIGITS: usize = 16;
-/// What ends the names of working files: nobody else's files end so.
+/// The endings of the names of working files, which no other program uses.
 const PART: &str = ".riffle-part";
 const JOURNAL: &str = ".riffle-journal";
 /// A download that finds so many names taken by files that are not its own gives up.
 pub(crate) const MAX_NUMBER: u32 = 99;
-/// The most bytes that are ever put around a name: the longest is a journal that is being replaced.
+/// At most so many bytes are put around a name: the longest name is that of a journal which is being replaced.
 const AROUND: usize = "..-99".len() + ID_DIGITS + JOURNAL.len() + ".new9".len();
 
-/// Where one download goes.
+/// The paths of one download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DownloadPaths {
     /// The folder of the finished file and of the working files.
@@ -46,7 +46,7 @@ pub(crate) struct WorkingNames {
 }
 
 impl DownloadPaths {
-    /// The place of a download that ends at `target`.
+    /// The paths of a download that ends at `target`.
     pub(crate) fn of(target: PathBuf, replace: bool) -> DownloadPaths {
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
@@ -108,8 +108,8 @@ impl DownloadPaths {
     /// Holds when the finished file may have its name: nothing stands there, or a file that is to be replaced.
     ///
     /// # Errors
-    /// [`DiskErrorKind::ExistsOther`] when a file is there, [`DiskErrorKind::InTheWay`] when that is a folder or a link,
-    /// and [`DiskErrorKind::NotAFile`] when it is a device or a pipe.
+    /// [`DiskErrorKind::ExistsOther`] when a file is there, [`DiskErrorKind::InTheWay`] when that is a folder or a
+    /// link, and [`DiskErrorKind::NotAFile`] when it is a device or a pipe.
     pub(crate) fn check_target(&self) -> Result<(), DiskError> {
         match self.found_at_target()? {
             None => Ok(()),
@@ -156,8 +156,8 @@ pub(crate) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A name that leaves room for `around` more bytes: shortened, and told apart by a hash, when it would be longer than file
-/// systems take.
+/// A name that leaves room for `around` more bytes: shortened, and told apart by a hash, when it would be longer than
+/// file systems take.
 fn shortened(name: &OsStr, around: usize) -> OsString {
     let bytes = bytes_of(name);
     if bytes.len() + around <= MAX_NAME {

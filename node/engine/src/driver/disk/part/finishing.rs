@@ -58,7 +58,7 @@ impl Part {
         }
         let file = open_regular_file(&self.paths.target).ok()?;
         let is_as_long = file.metadata().is_ok_and(|found| found.len() == layout.length());
-        // Of one piece, the value is that of the whole.
+        // The value of the only piece is that of the whole.
         let is_same = is_as_long && self.digest_in(&file, PieceIndex(0))?.subtree == *self.manifest.root();
         is_same.then(|| {
             self.part.remove();
@@ -66,7 +66,7 @@ impl Part {
         })
     }
 
-    /// The file becomes the finished one, as open as any new file in its folder.
+    /// Gives the file its name, with the permissions of any new file in its folder.
     fn give_name(&self) -> Result<(), DiskError> {
         let (paths, file) = (&self.paths, &*self.part.file);
         match &self.part.name {
@@ -131,7 +131,7 @@ impl Part {
             && subtree.is_none_or(|said| said == found.subtree)
     }
 
-    /// What `file` has in the place of a piece.
+    /// What the bytes of `file` at the offset of a piece hash to.
     fn digest_in(&self, file: &File, piece: PieceIndex) -> Option<PieceDigest> {
         let layout = self.manifest.layout();
         let span = layout.span(piece).expect("the ledger knows pieces of this content alone");

@@ -203,7 +203,8 @@ impl Ledger {
         self.remove_journal();
     }
 
-    /// A write of this node begins, when the file was last written to at `now`. Whether somebody else has written to it.
+    /// A write of this node begins, when the file was last written to at `now`. Whether somebody else has written to
+    /// it.
     pub(super) fn begin_write(&mut self, now: SystemTime) -> bool {
         let others = self.detect_other_writers(now);
         self.writes += 1;
@@ -216,8 +217,8 @@ impl Ledger {
         self.writes -= 1;
     }
 
-    /// Between writes of this node the file's time stands still, or somebody else writes too: then everything is suspect. Whether
-    /// that is so.
+    /// Between writes of this node the file's time stands still, or somebody else writes too: then everything is
+    /// suspect. Whether that is so.
     pub(super) fn detect_other_writers(&mut self, now: SystemTime) -> bool {
         let others = self.writes == 0 && now > self.written_at;
         if others {

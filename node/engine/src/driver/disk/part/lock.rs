@@ -1,5 +1,5 @@
-//! One download at a time writes to a part file: a lock on the file itself, or in the state folder where the file system
-//! has no locks.
+//! The lock that lets one download at a time write to a part file: on the file itself, or in the state folder where the
+//! file system has no locks.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -12,7 +12,7 @@ use crate::platform::lock::{TryLock, outcome, try_lock};
 use crate::platform::open::{make_private_folder, private_without_links};
 use crate::platform::path_bytes::bytes_of;
 
-/// How often, and how far apart, a lock is tried for: a download that was just given up lets go within moments.
+/// A lock is tried so often, with such a pause between: a download that was just given up unlocks within moments.
 pub(crate) const LOCK_TRIES: u32 = 20;
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
@@ -27,7 +27,7 @@ pub(crate) enum Lock {
     Nowhere,
 }
 
-/// A lock file of ours.
+/// A file in the folder of locks that this process has locked.
 #[derive(Debug)]
 pub(crate) struct LockFile {
     path: PathBuf,
@@ -48,7 +48,7 @@ impl Drop for LockFile {
 pub(crate) enum NoLock {
     /// Somebody else has it.
     Held,
-    /// The system says no.
+    /// The system refuses.
     Failed(io::Error),
 }
 

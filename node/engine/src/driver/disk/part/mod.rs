@@ -1,4 +1,5 @@
-//! `.NAME.<id>.riffle-part`: a download's bytes while they are incomplete, with the values that prove each stored piece.
+//! `.NAME.<id>.riffle-part`: a download's bytes while they are incomplete, with the values that prove each stored
+//! piece.
 //!
 //! A piece counts when its bytes are written and the journal says so; when either fails it does not, and may be stored
 //! again. What the system could not bring to the disk is suspect from then on, whatever it says later: it is told so
@@ -38,9 +39,9 @@ use crate::platform::file_id::is_unlinked;
 /// After how much, or how long, written pieces are made durable.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SyncRule {
-    /// Bytes.
+    /// Written bytes after which a sync is due.
     pub(crate) bytes: u64,
-    /// Time.
+    /// Time after which a sync is due.
     pub(crate) period: Duration,
 }
 
@@ -56,7 +57,7 @@ pub(crate) struct Part {
     /// or tried only.
     syncing: Mutex<()>,
     ledger: Mutex<Ledger>,
-    /// Set when it ended without success: then a file into which nothing was stored is removed.
+    /// Set when the download ended without success: then a file into which nothing was stored is removed.
     abandoned: AtomicBool,
 }
 
@@ -79,7 +80,7 @@ impl Part {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What to call the file to a person.
+    /// The path that people are shown.
     pub(crate) fn path(&self) -> &Path {
         self.part.display_path(&self.paths)
     }
@@ -88,13 +89,13 @@ impl Part {
         disk_error(self.path(), cause)
     }
 
-    /// What `cause` is, when `length` more bytes were to be stored.
+    /// The error that `cause` is, when `length` more bytes were to be stored.
     fn full_or_else(&self, cause: &io::Error, length: u64) -> DiskError {
         let still = self.manifest.layout().length().saturating_sub(self.ledger().stored_bytes());
         full_or_else(&self.part.file, self.path(), cause, still, length)
     }
 
-    /// Writes a piece, which hashes to `digest`, to its place.
+    /// Writes a piece, which hashes to `digest`, at its offset.
     ///
     /// # Errors
     /// When the bytes are not the piece's, or the disk does not take them: then the piece does not count, and may be
@@ -156,7 +157,7 @@ impl Part {
         let _syncing = match self.syncing.try_lock() {
             Ok(syncing) => syncing,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Another is at it; what it does not take along the next one does.
+            // Another worker syncs. What that sync does not take along the next one does.
             Err(TryLockError::WouldBlock) => return Ok(()),
         };
         if ledger.has_ended() {
@@ -191,17 +192,17 @@ impl Part {
         tracing::warn!(path = %self.path().display(), "something else has written to it");
     }
 
-    /// What it will be.
+    /// The description of the content.
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Where the finished file is.
+    /// The paths of the download.
     pub(crate) fn paths(&self) -> &DownloadPaths {
         &self.paths
     }
 
-    /// The download is over without success.
+    /// Notes that the download is over without success.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
     }
@@ -235,7 +236,7 @@ impl Drop for Part {
     /// The last handle is gone, so no store is under way.
     fn drop(&mut self) {
         let ledger = self.ledger.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // What is never gone on with does not stay, nor what has nothing in it.
+        // A file that is never resumed does not stay, nor one that has nothing in it.
         let is_of_no_use = ledger.is_empty() || self.part.journal.is_none();
         if *self.abandoned.get_mut() && !ledger.has_ended() && is_of_no_use {
             ledger.remove_journal();

@@ -1,4 +1,4 @@
-//! Making room for a download: what stands at its target, its working files, and what is in them from before.
+//! Opening a download: what stands at its target, its working files, and which pieces they have from before.
 
 use std::cell::OnceCell;
 use std::fs::{File, Metadata};
@@ -30,13 +30,13 @@ use crate::platform::mapping::MappedFile;
 /// How a node keeps the files of its downloads.
 #[derive(Clone)]
 pub(crate) struct PartSettings {
-    /// When to make them durable.
+    /// When written pieces are made durable.
     pub(crate) sync_rule: SyncRule,
-    /// How to write.
+    /// How files are written.
     pub(crate) calls: DiskCalls,
-    /// What was hashed before.
+    /// What the node has hashed before.
     pub(crate) hash_cache: Option<Arc<HashCache>>,
-    /// Where locks go that the file system does not have.
+    /// The folder for locks where the file system of a download has none.
     pub(crate) lock_folder: Option<Arc<Path>>,
     /// What journals are sealed under: of this life alone, until another is given.
     pub(crate) key: Arc<StateKey>,
@@ -55,32 +55,32 @@ impl PartSettings {
 pub(crate) struct OpenRequest {
     /// The download.
     pub(crate) download: DownloadId,
-    /// Under which number it is served.
+    /// The number under which the download is served.
     pub(crate) share: ShareId,
-    /// Where it goes.
+    /// The paths of its files.
     pub(crate) paths: DownloadPaths,
-    /// What it is.
+    /// The content.
     pub(crate) content: ContentId,
-    /// Its description.
+    /// The description of the content.
     pub(crate) manifest: Arc<Manifest>,
-    /// How it is kept.
+    /// How the files are kept.
     pub(crate) settings: PartSettings,
-    /// Raised when nobody wants it any more.
+    /// Raised when nobody wants the download any more.
     pub(crate) stop: StopFlag,
 }
 
-/// The part file while its pieces from before are looked at.
+/// A part file whose pieces from before are not all checked yet.
 struct UncheckedPart {
     request: OpenRequest,
     part: PartFile,
     /// The journal, if it says already what is known.
     journal: Option<Journal>,
     trusted: Vec<(PieceIndex, Subtree)>,
-    /// Why other pieces have to be hashed.
+    /// Why some pieces have to be hashed again.
     doubt: Option<Doubt>,
 }
 
-/// Opens; reports [`Completion::Opened`], at once or when what is there has been hashed.
+/// Opens a download. Reports [`Completion::Opened`] at once, or when the pieces that are there have been hashed.
 pub(crate) fn open(scan_workers: &ScanWorkers, results: &Results, request: OpenRequest) {
     match request.target() {
         Err(error) => request.report(results, Err(error)),
@@ -115,7 +115,7 @@ impl OpenRequest {
         self.paths.check_target().map(|()| None)
     }
 
-    /// Is the file at the target the content already? If not, it may be one to be replaced.
+    /// Compares the file at the target with the content. A file that is something else may be one to be replaced.
     fn compare(self, scan_workers: &ScanWorkers, results: &Results, file: File) {
         let (file, began) = (Arc::new(file), SystemTime::now());
         let found = match file.metadata() {
@@ -195,7 +195,8 @@ impl OpenRequest {
         JournalHeader { content: self.content, length, boot: BootId::current(), part, journal }
     }
 
-    /// The part file, locked, of the right length, with room for all of it; and the pieces to be hashed again.
+    /// Opens the part file, locked, of the right length and with space for all of it. Returns the pieces to be hashed
+    /// again too.
     fn open_part(&self) -> Result<(UncheckedPart, Vec<PieceIndex>), DiskError> {
         self.paths.check_target()?;
         let (header, lock_folder) = (self.header(), self.settings.lock_folder.as_deref());
@@ -220,7 +221,7 @@ impl OpenRequest {
             // What the journal says is not so, and must not look right when the file has its length again.
             self.write_journal(&mut part, &recovered.records())?;
         }
-        // A new journal has its room already.
+        // A new journal has its space already.
         let journal_bytes = if journal.is_none() && part.journal.is_some() {
             journal::max_length(layout.pieces())
         } else {

@@ -1,4 +1,4 @@
-//! The open file of a download, what it is called, and its lock.
+//! The open part file of a download, with its name and its lock.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use crate::driver::disk::journal::JournalDestination;
 use crate::platform::file_id::leads_to;
 use crate::platform::lock::unlock;
 
-/// The open file, what it is called, and its lock.
+/// An open part file, with its name and its lock.
 pub(crate) struct PartFile {
     /// The file.
     pub(crate) file: Arc<File>,
     /// Its name; `None` while it has none.
     pub(super) name: Option<PathBuf>,
-    /// Where its journal goes; `None` for a content of one piece.
+    /// The destination of its journal; `None` for a content of one piece.
     pub(crate) journal: Option<JournalDestination>,
     lock: Lock,
 }
@@ -32,7 +32,7 @@ impl PartFile {
         PartFile { file: Arc::new(file), name, journal, lock }
     }
 
-    /// What to call it to a person: by its own name, or that of what it becomes.
+    /// The path that people are shown: that of the part file, or of the finished file while the part file has no name.
     pub(crate) fn display_path<'a>(&'a self, paths: &'a DownloadPaths) -> &'a Path {
         self.name.as_deref().unwrap_or(&paths.target)
     }
@@ -46,7 +46,7 @@ impl PartFile {
         }
     }
 
-    /// Removes it, if it is still what stands under its name.
+    /// Removes the file, if it is still what stands under its name.
     pub(crate) fn remove(&self) {
         if let Some(name) = self.name.as_deref().filter(|name| leads_to(name, &self.file)) {
             // What stays behind is looked at the next time, and costs no more than that.
@@ -54,7 +54,7 @@ impl PartFile {
         }
     }
 
-    /// Whether it can no longer be found where it was made.
+    /// Whether the file can no longer be found under its name.
     pub(super) fn is_lost(&self) -> bool {
         self.name.as_deref().is_some_and(|name| !leads_to(name, &self.file))
     }

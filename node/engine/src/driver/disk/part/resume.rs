@@ -1,5 +1,5 @@
-//! What is in a part file from before: what its journal says, and how far that can be believed. Of a journal that is not proven to
-//! be ours nothing is, and whatever may be in the part file is hashed.
+//! Which pieces a part file has from before: what its journal says, and how far the journal can be believed. A journal
+//! that is not proven to be ours is not believed at all, and whatever may be in the part file is hashed.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -19,7 +19,7 @@ use crate::platform::open::open_regular_file;
 
 /// A part file may be touched this much after its journal and still be taken for what the journal describes.
 const CLOCK_SLACK: Duration = Duration::from_secs(2);
-/// More bytes for a piece than a journal has: each is told of a few times at most.
+/// No journal has so many bytes for a piece: each piece is recorded a few times at most.
 const MAX_A_PIECE: u64 = 6 * RECORD as u64;
 /// So many pieces are hashed to find out whether a part file that was moved is ours: one or two may be lost.
 const PIECES_TRIED: usize = 4;
@@ -28,19 +28,19 @@ const PIECES_TRIED: usize = 4;
 #[derive(Clone, Debug)]
 pub(crate) struct OldJournal {
     contents: JournalContents,
-    /// When it was last added to, since the epoch.
+    /// When the last record was appended, since the epoch.
     written: Duration,
-    /// Which file it is.
+    /// The number of the journal's file.
     number: Option<FileNumber>,
-    /// Whether it carries our seal, and is the file that was sealed. What it says is believed only then.
+    /// Whether the journal carries our seal and is the file that was sealed. Only then it is believed.
     is_proven: bool,
-    /// Whether it was read to its end, where it takes back what it has said before.
+    /// Whether the journal was read to its end, where earlier records are taken back.
     is_all: bool,
 }
 
 impl OldJournal {
-    /// The journal at `path`, as `read` reads one; `None` when there is none that can be about a content of so many pieces,
-    /// or when it is somebody else's, as `owner` says.
+    /// The journal at `path`, as `read` reads one; `None` when there is none that can be about a content of so many
+    /// pieces, or when it is somebody else's, as `owner` says.
     ///
     /// # Errors
     /// When the system cannot tell now: that says nothing about what stands there.
@@ -78,23 +78,23 @@ impl OldJournal {
         }))
     }
 
-    /// Its header.
+    /// The header of the journal.
     pub(crate) fn header(&self) -> &JournalHeader {
         &self.contents.header
     }
 
-    /// Whether it is one that we have written and nobody else has touched.
+    /// Whether this node's user wrote the journal and nobody else can have changed it.
     pub(crate) fn is_proven(&self) -> bool {
         self.is_proven
     }
 
-    /// Which file it is.
+    /// The number of the journal's file.
     pub(crate) fn number(&self) -> Option<FileNumber> {
         self.number
     }
 
-    /// Whether `file` has a piece that it tells to be stored: then this is its journal, whatever became of its inode on the
-    /// way (a copy, a backup, a stick that was plugged in again).
+    /// Whether `file` has a piece that it tells to be stored: then this is its journal, whatever became of its inode on
+    /// the way (a copy, a backup, a stick that was plugged in again).
     pub(crate) fn has_a_piece_in(&self, file: &File, manifest: &Manifest) -> bool {
         let layout = manifest.layout();
         let is_there = |piece: PieceIndex| {
@@ -107,8 +107,8 @@ impl OldJournal {
         self.contents.listed_pieces().take(PIECES_TRIED).any(is_there)
     }
 
-    /// What `file`, in the state `metadata`, holds of `manifest`. `is_moved`: it is not the inode that was written to, or others
-    /// can have written to it as well.
+    /// What `file`, in the state `metadata`, holds of `manifest`. `is_moved`: it is not the inode that was written to,
+    /// or others can have written to it as well.
     pub(crate) fn recover(
         &self,
         (file, metadata): (&File, &Metadata),
@@ -129,7 +129,7 @@ impl OldJournal {
             (true, false) => Recovered::nothing(pieces, Doubt::Damaged),
             (false, _) => Recovered::nothing(pieces, Doubt::Unsealed),
         };
-        // Where nothing was ever written there is nothing to be found.
+        // A hole has no pieces, because nothing was ever written there.
         let unknown = std::mem::take(&mut recovered.unknown);
         recovered.doubtful.extend(may_be_there(file, manifest, unknown));
         recovered.doubtful.sort_unstable();
@@ -140,7 +140,7 @@ impl OldJournal {
     }
 }
 
-/// Those of `pieces` that are not all hole; and those that are meant to be zeros, as a hole is.
+/// The `pieces` of which something was written, and those that are meant to be zeros, as a hole is.
 fn may_be_there(file: &File, manifest: &Manifest, pieces: Vec<PieceIndex>) -> Vec<PieceIndex> {
     let layout = manifest.layout();
     let Some(data) = written_runs(file, layout.length()) else { return pieces };

@@ -1,15 +1,16 @@
-//! The working files of a download: made anew where nobody has such names, or taken up again when they are proven to be ours.
+//! The working files of a download: made anew where nobody has such names, or taken up again when they are proven to be
+//! ours.
 //!
-//! A name proves nothing, and a folder may be open to others. Both files are looked at only when nobody but this user can have
-//! written to them (`file_owner.rs`). Then the part file is ours when the journal beside it is about the same content and either
-//! carries our seal and marks this very inode, or tells of a piece that is in the file: in that case nothing else of what it says
-//! is believed. Whatever else stands under our names is left as it is, and other names are used. Nothing is opened for writing
-//! before that is known.
+//! A name proves nothing, and a folder may be open to others. Both files are looked at only when nobody but this user
+//! can have written to them (`file_owner.rs`). Then the part file is ours when the journal beside it is about the same
+//! content and either carries our seal and marks this very inode, or tells of a piece that is in the file: in that case
+//! nothing else of what it says is believed. Whatever else stands under our names is left as it is, and other names are
+//! used. Nothing is opened for writing before that is known.
 //!
 //! Working files are made for this user alone; the finished file is as open as any new file in its folder.
 //!
-//! A content of one piece is never gone on with: its part file has no name at all until it is complete, where the file system
-//! can do that, and no journal.
+//! A content of one piece is never gone on with: its part file has no name at all until it is complete, where the file
+//! system can do that, and no journal.
 
 use std::cell::OnceCell;
 use std::fs::{File, Metadata};
@@ -84,7 +85,7 @@ enum Standing {
     Free(Option<FileNumber>),
     /// Something that is not ours.
     Foreign,
-    /// Ours.
+    /// A part file of ours.
     Ours { file: File, is_moved: bool },
 }
 
@@ -122,7 +123,7 @@ impl WorkingFileFinder<'_> {
             let opened = match self.inspect(&names)? {
                 Standing::Free(replaces) => self.make(&names, replaces),
                 Standing::Ours { file, is_moved } => self.resume(&names, &file, is_moved),
-                // Perhaps ours, and its journal is about to be made.
+                // The file may be ours while its journal is about to be made.
                 Standing::Foreign if self.is_held(&names.part) || is_empty(&names.part) => {
                     Err(Obstacle::Changed)
                 }
@@ -132,7 +133,7 @@ impl WorkingFileFinder<'_> {
                 Ok(opened) => return Ok(opened),
                 Err(Obstacle::Failed(error)) => return Err(error),
                 Err(Obstacle::Foreign) => number += 1,
-                // Whoever is at it is through within moments.
+                // Another download that works on these files is done within moments.
                 Err(Obstacle::Held | Obstacle::Changed) if tries < LOCK_TRIES => {
                     tries += 1;
                     std::thread::sleep(LOCK_PAUSE);
@@ -207,7 +208,8 @@ impl WorkingFileFinder<'_> {
         FileOwner::of(found, || *self.knows_owners.get_or_init(|| self.probe_owners()))
     }
 
-    /// Whether a file that we make in the folder is ours there: on a stick or a share all may be of one user and open to all.
+    /// Whether a file that we make in the folder is ours there: on a stick or a share all may be of one user and open
+    /// to all.
     fn probe_owners(&self) -> bool {
         if self.calls.allow(Call::Owner).is_err() {
             return false;
@@ -274,7 +276,7 @@ impl WorkingFileFinder<'_> {
         let Some(current) = current.filter(|_| leads_to(&names.part, &file)) else {
             return Err(Obstacle::Changed);
         };
-        // It may have been moved while nobody held it, or become known by another name.
+        // While nobody had the lock, the file may have been moved or given another name.
         let is_as_seen = is_moved || current.header().part.is_of(&file);
         if !is_as_seen || self.owner(&file) == FileOwner::Others {
             return Err(Obstacle::Changed);
@@ -293,8 +295,8 @@ impl WorkingFileFinder<'_> {
         }
     }
 
-    /// Files of the time when working files had no names of their own: renamed once, when their journal and a piece say whose
-    /// they are. Nothing sealed that journal, so all that may be there is to be hashed.
+    /// Files of the time when working files had no names of their own: renamed once, when their journal and a piece say
+    /// whose they are. Nothing sealed that journal, so all that may be there is to be hashed.
     fn take_over_old_form(&self) {
         let (old, new) = (self.paths.old_names(), self.paths.working_names(self.header.content, 1));
         let read = |bytes: &[u8]| JournalContents::read_oldest(bytes, self.pieces());
@@ -310,7 +312,7 @@ impl WorkingFileFinder<'_> {
         let recovered = journal.recover((&file, &metadata), &self.header, self.manifest, false);
         let mut destination = JournalDestination { path: new.journal, replaces };
         let made = Journal::create(&mut destination, &header, &recovered.records(), self.journal_settings());
-        // The new journal first: after a crash in between both are found again.
+        // The new journal is made first: after a crash in between both journals are found again.
         let Ok(made) = made else { return };
         match rename_no_replace(&old.part, &new.part) {
             Ok(()) => {
@@ -349,13 +351,13 @@ impl WorkingFileFinder<'_> {
 
 /// Why working files cannot be had under some names.
 enum Obstacle {
-    /// Something else has them.
+    /// Files that are not ours have these names.
     Foreign,
-    /// Another download is at them.
+    /// Another download has locked the files.
     Held,
-    /// They became something else while they were looked at.
+    /// The files changed while they were looked at.
     Changed,
-    /// The system says no.
+    /// The system refuses.
     Failed(DiskError),
 }
 

@@ -1,5 +1,5 @@
-//! Files that are not ours under the names of working files, and working files that came a long way: what is not proven to be
-//! ours is left byte for byte as it was.
+//! Files that are not ours under the names of working files, and working files that came a long way: what is not proven
+//! to be ours is left byte for byte as it was.
 #![expect(clippy::single_range_in_vec_init, reason = "runs of pieces, of which there may be one")]
 
 use proptest::prelude::*;
