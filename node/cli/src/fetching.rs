@@ -6,14 +6,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use messages::NodeId;
-use riffle::{Command, Destination, DownloadId, DownloadOrder, Event, Failure, SessionEnd, Waiting};
+use riffle::{
+    Destination, Download, DownloadId, DownloadRequest, Event, Failure, SessionEnd, TrackerStatus, Waiting,
+    Wanted,
+};
 
 use crate::exit::ExitCode;
 use crate::report::{self, Around, Place};
 use crate::screen::Screen;
 use crate::target;
-use crate::tracker_words::TrackerWords;
-use riffle::NodeHandle;
 
 /// So often it is said of one owner that it is lost for the same reason, for all downloads together,
 const LOSSES_TOLD: u32 = 3;
@@ -67,6 +68,9 @@ impl LostOwners {
 /// One download that is not over.
 #[derive(Debug)]
 struct Fetch {
+    /// Held so that how it ended can be told again to a program that missed it; `None`: in tests.
+    #[expect(dead_code, reason = "the library forgets a download whose handle is dropped")]
+    download: Option<Download>,
     label: String,
     said: Option<Waiting>,
     /// Whether anything of it is on the disk.
@@ -78,7 +82,7 @@ struct Fetch {
 
 impl Fetch {
     fn new(label: String) -> Fetch {
-        Fetch { label, said: None, has_some: false, bad_pieces: 0, lost: BTreeMap::new() }
+        Fetch { download: None, label, said: None, has_some: false, bad_pieces: 0, lost: BTreeMap::new() }
     }
 
     /// What a person should know of a piece that did not verify.
@@ -117,16 +121,16 @@ impl Fetching {
         }
     }
 
-    /// Asks for a download.
-    pub(crate) fn begin(&mut self, order: DownloadOrder, handle: &NodeHandle) -> DownloadId {
-        let download = handle.new_download();
-        self.running.insert(download, Fetch::new(target::label(&order.wanted)));
-        handle.command(Command::Download { download, order });
-        download
+    /// Begins to fetch `wanted` as `request` says.
+    pub(crate) fn begin(&mut self, wanted: &Wanted, request: DownloadRequest) -> DownloadId {
+        let download = request.start();
+        let id = download.id();
+        self.running.insert(id, Fetch { download: Some(download), ..Fetch::new(target::label(wanted)) });
+        id
     }
 
     /// Takes in what happened and says on `screen` what a person should know. `tracker`: where owners are asked for now.
-    pub(crate) fn on_event(&mut self, event: &Event, tracker: &TrackerWords, screen: &Screen) {
+    pub(crate) fn on_event(&mut self, event: &Event, tracker: &TrackerStatus, screen: &Screen) {
         match event {
             Event::DownloadIdentified { download, name, .. } => {
                 if let Some(fetch) = self.running.get_mut(download) {
@@ -225,7 +229,7 @@ impl Fetching {
         }
     }
 
-    fn on_failure(&mut self, fetch: &Fetch, why: &Failure, tracker: &TrackerWords, screen: &Screen) {
+    fn on_failure(&mut self, fetch: &Fetch, why: &Failure, tracker: &TrackerStatus, screen: &Screen) {
         let Fetch { label, has_some, .. } = fetch;
         let around = Around { place: self.place, tracker, has_some: *has_some, waited: fetch.said.as_ref() };
         for line in report::failure(label, why, &around) {
@@ -281,7 +285,7 @@ mod tests {
     #[test]
     fn the_first_failure_decides_the_exit_code() {
         let fetch = |label: &str| Fetch::new(label.to_owned());
-        let tracker = TrackerWords::at(SocketAddr::from(([10, 0, 0, 1], 1)));
+        let tracker = TrackerStatus::at(SocketAddr::from(([10, 0, 0, 1], 1)));
         let mut fetching = Fetching::new(Place::OneShot);
         fetching.running = BTreeMap::from([(DownloadId(1), fetch("a")), (DownloadId(2), fetch("b"))]);
         let failed = |number, why| Event::DownloadFailed { download: DownloadId(number), why };

@@ -1,8 +1,12 @@
 //! The logs of this process's nodes and trackers: where they go, and what becomes of a run that can have none.
 
+use std::any::Any;
+use std::io;
+
 use anyhow::Result;
 use config::NodeSettings;
 use logs::{LogError, LogGuard, LogSettings, Rotation};
+use riffle::TrackerLog;
 use tracing::Dispatch;
 
 use crate::exit::{ExitCode, Stop};
@@ -59,6 +63,15 @@ impl LogPlan {
             Err(error) if self.can_be_without(&error) => Ok((Dispatch::none(), None)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes the log of a tracker that a node runs itself.
+    ///
+    /// # Errors
+    /// As [`LogPlan::start`].
+    pub(crate) fn of_tracker(self) -> io::Result<TrackerLog> {
+        let (dispatch, guard) = self.scoped().map_err(io::Error::other)?;
+        Ok(TrackerLog { dispatch, guard: guard.map(|guard| Box::new(guard) as Box<dyn Any + Send>) })
     }
 
     fn can_be_without(&self, error: &LogError) -> bool {

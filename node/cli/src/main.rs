@@ -10,16 +10,13 @@
     reason = "words go through `outlet`, which shows what is in them"
 )]
 
-mod addresses;
 mod arguments;
 mod commands;
 mod control;
 mod deliveries;
-mod embedded;
 mod exit;
 mod fetching;
 mod goal;
-mod inquiring;
 mod logging;
 mod output_writer;
 mod peers;
@@ -39,8 +36,6 @@ mod shell_words;
 mod signals;
 mod target;
 mod terminal;
-mod tracker_link;
-mod tracker_name;
 mod tracker_words;
 mod units;
 

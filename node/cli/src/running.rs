@@ -1,16 +1,22 @@
 //! A node of this program with what belongs around it: its state folder, its log, its tracker.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use config::{NodeLabel, NodeSettings};
 use logs::{LogGuard, Owner};
 use messages::tracker_to_node::RefusalCode;
-use riffle::{Command, Event};
-use tokio::sync::mpsc::UnboundedReceiver;
+use riffle::state::{StateError, StateFolder};
+use riffle::{
+    Event, Events, EventsError, Node, QueryError, StartError, TrackerChoice, TrackerError, TrackerForOthers,
+    TrackerLog, TrackerQuery, TrackerStatus,
+};
+use tokio::sync::watch;
 
 use crate::control::{Asked, Control, Request};
 use crate::exit::{ExitCode, Stop, code_of};
@@ -20,23 +26,13 @@ use crate::report;
 use crate::screen::Screen;
 use crate::settings;
 use crate::signals::Leaving;
-use crate::tracker_link::{self, Embedding, TrackerLink};
-use crate::tracker_name::System;
-use crate::tracker_words;
+use crate::tracker_words::{self, TrackerWords as _};
 use crate::units::duration;
-use riffle::state::{self, StateError, StateFolder};
-use riffle::{DriverSettings, HashCache, NodeHandle, StartError};
 
-/// How long a node that leaves waits for the tracker to hear of it.
-const LEAVE_TIME: Duration = Duration::from_millis(1500);
+/// What others are told of a tracker is looked for again after this long.
+const FOR_OTHERS_TIME: Duration = Duration::from_secs(5);
 /// A tracker that has not answered for this long after the start is said to be absent.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
-/// How often a node looks whether the tracker at the default address is there, so that it can take its place.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// Why there can be no identity.
-pub(crate) const NO_CHANCE: &str = "the system gives no random bytes";
-
 /// Whether a node has to keep who it is and what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keeping {
@@ -46,22 +42,33 @@ pub(crate) enum Keeping {
     IfPossible,
 }
 
+/// Whether a node may become the tracker itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Embedding {
+    /// A prompt or `send`: when no tracker was named and none answers.
+    Allowed,
+    /// A one-shot `download`: never.
+    Never,
+}
+
 /// A running node.
 #[derive(Debug)]
 pub(crate) struct Running {
     /// The node itself.
-    pub(crate) handle: NodeHandle,
+    pub(crate) node: Node,
     /// Where other programs of the same person ask what it is at.
     control: Option<Control>,
-    events: UnboundedReceiver<Event>,
-    /// Its tracker.
-    pub(crate) tracker: TrackerLink,
-    /// What it keeps of itself; `None`: nothing, since there is no place for it.
-    state: Option<StateFolder>,
+    events: Events,
+    /// What has to be known of events that were missed.
+    missed: VecDeque<Event>,
+    /// Its tracker, as it was said last.
+    tracker: TrackerStatus,
+    tracker_changes: watch::Receiver<TrackerStatus>,
+    /// What other hosts are told of the tracker, and since when that is known of which address.
+    for_others: RefCell<Option<(Instant, Option<SocketAddr>, TrackerForOthers)>>,
     /// What was said about the tracker last.
     contact: Contact,
     refusal: Option<RefusalCode>,
-    look_due: Instant,
     // Dropped last: the log takes in what the others say while they end.
     _log: Option<LogGuard>,
 }
@@ -73,33 +80,8 @@ enum Contact {
     Starting { since: Instant },
     /// It answers.
     Answering,
-    /// It did, and was not there at the last look; nobody has been told.
-    Missing,
     /// It does not, and the person knows.
     Silent,
-}
-
-/// What a look at the tracker's address asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// Nothing.
-    Settled,
-    /// To look again: one look may fall between two lives of it.
-    Again,
-    /// To tell it everything at once: it is another life of it, or another node that took its place.
-    Rejoin,
-    /// To take its place.
-    TakeOver,
-}
-
-/// What to do when the default tracker is there, or is not.
-fn look(contact: Contact, there: bool) -> Look {
-    match (contact, there) {
-        (Contact::Starting { .. }, _) | (Contact::Answering, true) => Look::Settled,
-        (Contact::Answering, false) => Look::Again,
-        (Contact::Missing | Contact::Silent, true) => Look::Rejoin,
-        (Contact::Missing | Contact::Silent, false) => Look::TakeOver,
-    }
 }
 
 impl Running {
@@ -114,62 +96,50 @@ impl Running {
         screen: &Screen,
     ) -> Result<Running> {
         let (state, log) = surroundings(settings, keeping, screen)?;
-        let node =
-            state.as_ref().map_or_else(state::random_node, |state| Ok(state.node())).context(NO_CHANCE)?;
-        let tracker = TrackerLink::find(settings, embedding, Arc::new(System))?;
-        match tracker.address() {
-            Some(address) if tracker.is_ours() => {
-                screen.note(&tracker_words::embedded(address, tracker.is_open()));
+        let choice = match (&settings.tracker, embedding) {
+            (Some(named), _) => TrackerChoice::Named(named.clone()),
+            (None, Embedding::Allowed) => TrackerChoice::DefaultOrEmbedded,
+            (None, Embedding::Never) => TrackerChoice::Default,
+        };
+        let tracker_log = LogPlan::new(settings, "tracker.log").ok();
+        let mut builder =
+            Node::builder().settings(settings.clone()).tracker_choice(choice).tracker_log(move || {
+                tracker_log.clone().map_or_else(|| Ok(TrackerLog::none()), LogPlan::of_tracker)
+            });
+        if let Some(state) = state {
+            builder = builder.state(state);
+        }
+        let node = builder.start_blocking().map_err(refused_start)?;
+        let mut tracker_changes = node.tracker();
+        let tracker = tracker_changes.borrow_and_update().clone();
+        match tracker.address {
+            Some(address) if tracker.is_embedded => {
+                screen.note(&tracker_words::embedded(address, tracker.is_open));
             }
-            Some(address) => tracing::info!(tracker = %tracker.words(), %address, "tracker"),
-            None => {
-                tracing::warn!(tracker = %tracker.words(), trouble = tracker.words().trouble, "no tracker yet");
-                screen.note(&tracker.words().is_not_there_yet());
-            }
+            Some(_) => {}
+            None => screen.note(&tracker.is_not_there_yet()),
         }
-        let memory = state.as_ref().map(|state| HashCache::open(state.path()));
-        let (memory, damage) = memory.unzip();
-        if let Some(damage) = damage.flatten() {
-            screen.note(&damage);
-        }
-        let (handle, events) = riffle::start(DriverSettings {
-            settings: settings.clone(),
-            listen: settings.listen.0,
-            port: state.as_ref().and_then(StateFolder::port),
-            tracker: tracker.address(),
-            node,
-            memory,
-            locks: state.as_ref().map(StateFolder::locks),
-            journal_key: state.as_ref().map(StateFolder::journal_key),
-            log: tracing::dispatcher::get_default(Clone::clone),
-        })
-        .map_err(refused_start)?;
-        if let Some(state) = &state {
-            state.keep_port(handle.local_addr().port());
-        }
-        if let Some(hint) = handle.receive_buffer_hint() {
-            screen.note(&hint);
-        }
+        screen.notes(node.notes());
         // A file system without sockets is no reason not to run.
-        let control = state.as_ref().and_then(|state| {
+        let control = node.state().and_then(|state| {
             Control::open(state.path())
                 .inspect_err(|error| tracing::warn!(%error, "`riffle status` cannot ask this node"))
                 .ok()
         });
-        let now = Instant::now();
-        let contact = match tracker.address() {
-            Some(_) => Contact::Starting { since: now },
+        let contact = match tracker.address {
+            Some(_) => Contact::Starting { since: Instant::now() },
             None => Contact::Silent,
         };
         Ok(Running {
-            handle,
+            events: node.events(),
+            missed: VecDeque::new(),
+            node,
             control,
-            events,
             tracker,
-            state,
+            tracker_changes,
+            for_others: RefCell::default(),
             contact,
             refusal: None,
-            look_due: now + LOOK_EVERY,
             _log: log,
         })
     }
@@ -179,7 +149,7 @@ impl Running {
     /// # Errors
     /// When it keeps nothing, which [`Keeping::Required`] does not let it start with.
     pub(crate) fn state(&self) -> Result<&StateFolder> {
-        self.state.as_ref().ok_or_else(|| Stop::new(ExitCode::Io, "there is no state folder").into())
+        self.node.state().ok_or_else(|| Stop::new(ExitCode::Io, "there is no state folder").into())
     }
 
     /// What happens next.
@@ -189,8 +159,18 @@ impl Running {
     pub(crate) async fn next_event(&mut self) -> Result<Event> {
         let ended = || Stop::new(ExitCode::Other, "the node has ended by itself; its log says why");
         loop {
+            if let Some(event) = self.missed.pop_front() {
+                return Ok(event);
+            }
             tokio::select! {
-                event = self.events.recv() => return event.ok_or_else(|| ended().into()),
+                event = self.events.next() => match event {
+                    Ok(event) => return Ok(event),
+                    Err(EventsError::Lagged(missed)) => {
+                        tracing::warn!(missed, "events were missed");
+                        self.missed = self.node.milestones().into();
+                    }
+                    Err(EventsError::Ended) => return Err(ended().into()),
+                },
                 asked = next_asked(&mut self.control) => self.answer(asked),
             }
         }
@@ -198,15 +178,36 @@ impl Running {
 
     /// Answers another program, without waiting for the node.
     fn answer(&self, Asked { request, answer }: Asked) {
-        let (status, tracker) = (self.handle.ask_for_status(), self.tracker.words().to_string());
+        let (node, tracker) = (self.node.clone(), self.tracker.to_string());
         tokio::spawn(async move {
-            let Ok(status) = status.await else { return };
+            let Ok(status) = node.status().await else { return };
             // Who asked may be gone.
             let _ = answer.send(match request {
                 Request::Status => report::status(&status, &tracker),
                 Request::Peers => peers::peers(&status),
             });
         });
+    }
+
+    /// Its tracker, as it was said last.
+    pub(crate) fn tracker(&self) -> &TrackerStatus {
+        &self.tracker
+    }
+
+    /// The tracker's address as other hosts reach it, for the line that is typed there. It is looked for only now and then: many
+    /// lines are printed at once.
+    pub(crate) fn tracker_for_others(&self) -> TrackerForOthers {
+        let (now, at) = (Instant::now(), self.tracker.address);
+        let mut found = self.for_others.borrow_mut();
+        if let Some((since, of, known)) = &*found
+            && *of == at
+            && now < *since + FOR_OTHERS_TIME
+        {
+            return known.clone();
+        }
+        let fresh = self.node.tracker_for_others();
+        *found = Some((Instant::now(), at, fresh.clone()));
+        fresh
     }
 
     /// Whether nothing is heard of the tracker yet, and it may still be on its way.
@@ -219,19 +220,17 @@ impl Running {
         match event {
             Event::TrackerReached { .. } | Event::TrackerRestored { .. } => {
                 if self.contact == Contact::Silent {
-                    screen.note(&format!("the tracker {} answers", self.tracker.words()));
+                    screen.note(&format!("the tracker {} answers", self.tracker));
                 }
-                self.tracker.on_answer(Instant::now());
                 self.contact = Contact::Answering;
                 self.refusal = None;
             }
             Event::TrackerSilent { silent, .. } => {
                 if self.contact != Contact::Silent {
-                    let (tracker, silent) = (self.tracker.words(), duration(*silent));
+                    let (tracker, silent) = (&self.tracker, duration(*silent));
                     screen
                         .note(&format!("the tracker {tracker} has not answered for {silent}; asking again"));
                 }
-                self.tracker.on_silence(Instant::now());
                 self.contact = Contact::Silent;
             }
             // A refused request is repeated, and refused again: one line is enough.
@@ -248,47 +247,26 @@ impl Running {
     /// To be called every second or so: says that a tracker is absent, and takes the place of a default one that is.
     pub(crate) fn on_tick(&mut self, now: Instant, screen: &Screen) {
         if matches!(self.contact, Contact::Starting { since } if now >= since + FIRST_ANSWER) {
-            screen.note(&format!(
-                "the tracker {} does not answer; asking again until it does",
-                self.tracker.words()
-            ));
+            screen.note(&format!("the tracker {} does not answer; asking again until it does", self.tracker));
             self.contact = Contact::Silent;
         }
-        self.follow_tracker(now, screen);
-        if self.tracker.is_replaceable() && now >= self.look_due {
-            self.look_due = now + LOOK_EVERY;
-            self.look_for_tracker(screen);
-        }
+        self.follow_tracker(screen);
     }
 
-    /// To be called every second or so: goes where the tracker's name leads.
-    pub(crate) fn follow_tracker(&mut self, now: Instant, screen: &Screen) {
-        if self.tracker.follow_name(now)
-            && let Some(tracker) = self.tracker.address()
-        {
-            screen.note(&self.tracker.words().is_there_now());
-            tracing::info!(tracker = %self.tracker.words(), "tracker found by its name");
-            self.handle.command(Command::UseTracker { tracker });
+    /// To be called every second or so: says where the tracker is now, or that this node is the tracker.
+    pub(crate) fn follow_tracker(&mut self, screen: &Screen) {
+        if !self.tracker_changes.has_changed().unwrap_or(false) {
+            return;
         }
-    }
-
-    /// The heartbeat would notice too, after a while in which nobody finds anything.
-    fn look_for_tracker(&mut self, screen: &Screen) {
-        let Some(tracker) = self.tracker.address() else { return };
-        match look(self.contact, tracker_link::answers(tracker)) {
-            Look::Settled => {}
-            Look::Again => self.contact = Contact::Missing,
-            Look::Rejoin => self.handle.command(Command::UseTracker { tracker }),
-            Look::TakeOver => match self.tracker.embed() {
-                Ok(true) => {
-                    let tracker = self.tracker.address().unwrap_or(tracker);
-                    screen.note(&tracker_words::taken_over(tracker, self.tracker.is_open()));
-                    self.handle.command(Command::UseTracker { tracker });
-                }
-                // Another node was faster: the next look finds it.
-                Ok(false) => {}
-                Err(error) => screen.error(&format!("{error:#}")),
-            },
+        let status = self.tracker_changes.borrow_and_update().clone();
+        let before = std::mem::replace(&mut self.tracker, status);
+        match (&self.tracker, self.tracker.address) {
+            (tracker, Some(address)) if tracker.is_embedded && !before.is_embedded => {
+                screen.note(&tracker_words::taken_over(address, tracker.is_open));
+            }
+            (tracker, Some(_)) if tracker.address != before.address => screen.note(&tracker.is_there_now()),
+            (TrackerStatus { trouble: Some(trouble), .. }, Some(_)) => screen.error(trouble),
+            _ => {}
         }
     }
 
@@ -297,18 +275,22 @@ impl Running {
     pub(crate) async fn leave(mut self, leaving: &Leaving, mut seen: impl FnMut(&Event)) {
         leaving.begin();
         self.control = None;
-        self.handle.command(Command::Leave);
-        let until_left = async {
-            while let Some(event) = self.events.recv().await {
-                seen(&event);
-                if event == Event::Left {
-                    return;
-                }
+        let node = self.node.clone();
+        let shutdown = node.shutdown();
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                event = self.events.next() => match event {
+                    Ok(event) => seen(&event),
+                    Err(EventsError::Lagged(_)) => {}
+                    Err(EventsError::Ended) => {
+                        shutdown.await;
+                        break;
+                    }
+                },
             }
-        };
-        // The tracker finds out by itself when it does not hear of it.
-        let _ = tokio::time::timeout(LEAVE_TIME, until_left).await;
-        self.handle.stop();
+        }
     }
 }
 
@@ -322,12 +304,42 @@ async fn next_asked(control: &mut Option<Control>) -> Asked {
 
 /// A node that cannot be started, with its exit code.
 pub(crate) fn refused_start(error: StartError) -> Stop {
-    match error {
+    match &error {
         StartError::AddressInUse(_) | StartError::Bind { .. } => {
             Stop::usage(format!("--listen {error}; choose another, or none for any free port"))
         }
+        StartError::Tracker(tracker) => refused_tracker(tracker),
+        StartError::TrackerAddress { .. } => Stop::usage(error.to_string()),
+        StartError::State(_) => Stop::new(ExitCode::Io, error.to_string()),
         StartError::Threads(_) => Stop::new(ExitCode::Other, error.to_string()),
     }
+}
+
+/// A tracker that cannot be used, with its exit code.
+fn refused_tracker(error: &TrackerError) -> Stop {
+    match error {
+        TrackerError::Unreachable { tracker, .. } => {
+            let reason = error.to_string().replacen(
+                &format!("the tracker {tracker}"),
+                &format!("--tracker {tracker}"),
+                1,
+            );
+            Stop::new(ExitCode::TrackerUnreachable, reason)
+        }
+        TrackerError::Embed(_) => Stop::new(ExitCode::Other, error.to_string()),
+    }
+}
+
+/// Will ask the tracker that `settings` name, without joining it.
+///
+/// # Errors
+/// When its address cannot be reached from this host, or the system gives no chance.
+pub(crate) fn tracker_query(settings: &NodeSettings) -> Result<TrackerQuery> {
+    let choice = settings.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named);
+    TrackerQuery::new(&choice, settings.listen.0.ip()).map_err(|error| match error {
+        QueryError::Tracker(error) => refused_tracker(&error).into(),
+        error => error.into(),
+    })
 }
 
 /// The state folder and the log. What cannot be had and need not be is said on `screen`, in one line.
@@ -420,25 +432,4 @@ pub(crate) fn download_folder() -> Result<PathBuf> {
     folder.map_err(|error| {
         Stop::new(ExitCode::Io, format!("the current folder cannot be used: {error}")).into()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tracker_that_is_gone_is_replaced_at_the_second_look_and_a_new_one_is_told_everything() {
-        let table = [
-            (Contact::Starting { since: Instant::now() }, false, Look::Settled),
-            (Contact::Answering, true, Look::Settled),
-            (Contact::Answering, false, Look::Again),
-            (Contact::Missing, false, Look::TakeOver),
-            (Contact::Silent, false, Look::TakeOver),
-            (Contact::Missing, true, Look::Rejoin),
-            (Contact::Silent, true, Look::Rejoin),
-        ];
-        for (contact, there, expected) in table {
-            assert_eq!(look(contact, there), expected, "{contact:?}, {there}");
-        }
-    }
 }

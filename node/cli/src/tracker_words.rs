@@ -1,34 +1,32 @@
 //! What a person is told of the tracker: how it was named, where it is, and why that is not known. Pure.
 
-use std::fmt;
 use std::net::SocketAddr;
 
-/// A tracker, as words about it need it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TrackerWords {
-    /// What a person wrote, as HOST:PORT; `None`: nothing, so that it is the one at the default address.
-    pub(crate) named: Option<String>,
-    /// Where it is; `None`: its name leads nowhere yet.
-    pub(crate) address: Option<SocketAddr>,
-    /// Why its name leads nowhere, when it was looked up last.
-    pub(crate) trouble: Option<String>,
+use riffle::TrackerStatus;
+
+/// What a person is told of a tracker.
+pub(crate) trait TrackerWords {
+    /// Why a node that has just started hears nothing from it.
+    fn is_not_there_yet(&self) -> String;
+
+    /// That it has not answered, at the end of a download's patience, and what the person can do.
+    fn unreachable(&self) -> String;
+
+    /// That it has not answered somebody who waits no longer.
+    fn gives_no_answer(&self) -> String;
+
+    /// That it is somewhere else than before, or somewhere at last.
+    fn is_there_now(&self) -> String;
 }
 
-impl TrackerWords {
-    /// The tracker at `address`, which nobody named.
-    pub(crate) fn at(address: SocketAddr) -> TrackerWords {
-        TrackerWords { named: None, address: Some(address), trouble: None }
-    }
-
-    /// Why a node that has just started hears nothing from it.
-    pub(crate) fn is_not_there_yet(&self) -> String {
-        let trouble = self.unresolved().map_or_else(String::new, |trouble| format!(": {trouble}"));
+impl TrackerWords for TrackerStatus {
+    fn is_not_there_yet(&self) -> String {
+        let trouble = unresolved(self).map_or_else(String::new, |trouble| format!(": {trouble}"));
         format!("the tracker {self} is not there yet{trouble}; asking again until it is")
     }
 
-    /// That it has not answered, at the end of a download's patience, and what the person can do.
-    pub(crate) fn unreachable(&self) -> String {
-        match (self.unresolved(), &self.named) {
+    fn unreachable(&self) -> String {
+        match (unresolved(self), &self.named) {
             (Some(trouble), _) => {
                 format!("the tracker {self} is not there: {trouble}; check the name, or use --wait")
             }
@@ -42,39 +40,24 @@ impl TrackerWords {
         }
     }
 
-    /// That it has not answered somebody who waits no longer.
-    pub(crate) fn gives_no_answer(&self) -> String {
-        match self.unresolved() {
+    fn gives_no_answer(&self) -> String {
+        match unresolved(self) {
             Some(trouble) => format!("the tracker {self} is not there: {trouble}; check the name"),
             None => format!("the tracker {self} does not answer; name another with --tracker HOST:PORT"),
         }
     }
 
-    /// That it is somewhere else than before, or somewhere at last.
-    pub(crate) fn is_there_now(&self) -> String {
+    fn is_there_now(&self) -> String {
         let (named, address) = (self.named.as_deref().unwrap_or("of this host"), self.address);
         let address = address.map_or_else(|| "nowhere".to_owned(), |address| address.to_string());
         format!("the tracker {named} is at {address} now")
     }
-
-    fn unresolved(&self) -> Option<&str> {
-        let trouble = self.trouble.as_deref().unwrap_or("its name has not been resolved so far");
-        self.address.is_none().then_some(trouble)
-    }
 }
 
-/// `tracker.example:12345 (10.0.0.7:12345)`, or what of it is known and not the same.
-impl fmt::Display for TrackerWords {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.named, self.address) {
-            (Some(named), Some(address)) if *named != address.to_string() => {
-                write!(f, "{named} ({address})")
-            }
-            (_, Some(address)) => address.fmt(f),
-            (Some(named), None) => f.write_str(named),
-            (None, None) => f.write_str("of this host"),
-        }
-    }
+/// Why nobody knows where the tracker is, if nobody does.
+fn unresolved(status: &TrackerStatus) -> Option<&str> {
+    let trouble = status.trouble.as_deref().unwrap_or("its name has not been resolved so far");
+    status.address.is_none().then_some(trouble)
 }
 
 /// That this node is the tracker at `address` because there was none, who can reach it there, and how a person keeps
@@ -103,9 +86,10 @@ fn openness(address: SocketAddr, is_open: bool) -> String {
 mod tests {
     use super::*;
 
-    fn words(named: Option<&str>, address: Option<&str>) -> TrackerWords {
+    fn words(named: Option<&str>, address: Option<&str>) -> TrackerStatus {
         let address = address.map(|address| address.parse().expect("an address"));
-        TrackerWords { named: named.map(str::to_owned), address, trouble: None }
+        let named = named.map(str::to_owned);
+        TrackerStatus { named, address, trouble: None, is_embedded: false, is_open: false }
     }
 
     #[test]
@@ -125,7 +109,7 @@ mod tests {
 
     #[test]
     fn who_cannot_reach_it_is_told_what_is_true() {
-        let unresolved = TrackerWords {
+        let unresolved = TrackerStatus {
             trouble: Some("its name cannot be resolved (no such host)".to_owned()),
             ..words(Some("tk:1"), None)
         };

@@ -89,6 +89,18 @@ pub enum Wanted {
     Digits(Digits),
 }
 
+impl From<ContentId> for Wanted {
+    fn from(content: ContentId) -> Wanted {
+        Wanted::Content(content)
+    }
+}
+
+impl From<Name> for Wanted {
+    fn from(name: Name) -> Wanted {
+        Wanted::Name(name, String::new())
+    }
+}
+
 /// Where a download is saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {

@@ -13,11 +13,13 @@ use logs::LogGuard;
 use messages::{Layout, Name, NodeId};
 use rand::rngs::{StdRng, SysRng};
 use rand::{Rng as _, SeedableRng as _};
-use riffle::{Command, Destination, DiskError, DownloadOrder, DownloadTimeouts, Event, Summary, Wanted};
+use riffle::{
+    DiskError, DownloadTimeouts, EmbeddedTracker, Event, EventsError, Node, Summary, TrackerLog,
+    TrackerStatus, Wanted,
+};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-use crate::embedded::Embedded;
 use crate::exit::{ExitCode, Stop};
 use crate::logging::{LogPlan, refused_log};
 use crate::piece_bar::PieceBar;
@@ -27,10 +29,7 @@ use crate::running::refused_start;
 use crate::screen::Screen;
 use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
-use crate::tracker_words::TrackerWords;
 use crate::units::{duration, per_second, percent, rate, size};
-use riffle::state::random_node;
-use riffle::{DriverSettings, NodeHandle};
 
 const OWNERS: usize = 4;
 /// Bytes of the file that is made when none is named.
@@ -40,13 +39,10 @@ const BLOCK: usize = 1 << 20;
 /// The downloader gives up when nothing arrives for this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 const DRAW_EVERY: Duration = Duration::from_millis(50);
-/// How long the nodes may take to say goodbye to the tracker, all together.
-const LEAVE_TIME: Duration = Duration::from_millis(1500);
 
 /// One node of the demo.
 struct DemoNode {
-    handle: NodeHandle,
-    node: NodeId,
+    node: Node,
     _log: Option<LogGuard>,
 }
 
@@ -57,7 +53,7 @@ struct Stage {
     nodes: Vec<DemoNode>,
     events: UnboundedReceiver<(usize, Event)>,
     sender: mpsc::UnboundedSender<(usize, Event)>,
-    tracker: Embedded,
+    tracker: EmbeddedTracker,
     folder: TempDir,
 }
 
@@ -133,7 +129,9 @@ fn refused(error: DiskError) -> Stop {
 impl Stage {
     fn open(settings: &NodeSettings, folder: TempDir) -> Result<Stage> {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let tracker = Embedded::start(listen, LogPlan::new(settings, "tracker-demo.log").ok())
+        let log = LogPlan::new(settings, "tracker-demo.log").ok();
+        let log = log.map_or_else(|| Ok(TrackerLog::none()), LogPlan::of_tracker)?;
+        let tracker = EmbeddedTracker::start(listen, log)
             .map_err(|error| Stop::new(ExitCode::Other, format!("no tracker can be started: {error}")))?;
         let (sender, events) = mpsc::unbounded_channel();
         Ok(Stage { nodes: Vec::new(), events, sender, tracker, folder })
@@ -144,28 +142,28 @@ impl Stage {
         let number = self.nodes.len() + 1;
         let file = format!("node-demo-{number}.log");
         let (log, guard) = LogPlan::new(settings, &file)?.scoped().map_err(|error| refused_log(&error))?;
-        let node = random_node().context("the system gives no random bytes")?;
-        let (handle, mut events) = riffle::start(DriverSettings {
-            settings: settings.clone(),
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            port: None,
-            tracker: Some(self.tracker.address()),
-            node,
-            memory: None,
-            locks: None,
-            journal_key: None,
-            log,
-        })
-        .map_err(refused_start)?;
+        let tracker = self.tracker.address().to_string();
+        let builder = Node::builder().settings(settings.clone()).tracker(tracker).log(log);
+        let node = builder
+            .listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .start_blocking()
+            .map_err(refused_start)?;
+        let mut events = node.events();
         let sender = self.sender.clone();
         tokio::spawn(async move {
-            while let Some(event) = events.recv().await {
-                if sender.send((number, event)).is_err() {
-                    return;
+            loop {
+                match events.next().await {
+                    Ok(event) => {
+                        if sender.send((number, event)).is_err() {
+                            return;
+                        }
+                    }
+                    Err(EventsError::Lagged(_)) => {}
+                    Err(EventsError::Ended) => return,
                 }
             }
         });
-        self.nodes.push(DemoNode { handle, node, _log: guard });
+        self.nodes.push(DemoNode { node, _log: guard });
         Ok(())
     }
 
@@ -182,9 +180,9 @@ impl Stage {
             self.add_node(settings)?;
             let Some(owner) = self.nodes.last() else { break };
             let mut its = Sharing::default();
-            its.begin(original, &SendAs::default(), &owner.handle).map_err(refused)?;
+            its.begin(original, &SendAs::default(), &owner.node).map_err(refused)?;
             sharing.insert(number, its);
-            owners.insert(owner.node, format!("owner {number}"));
+            owners.insert(owner.node.id(), format!("owner {number}"));
         }
         screen.note(&format!(
             "a tracker at {} and {OWNERS} owners are running; each hashes the file and announces it",
@@ -224,12 +222,10 @@ impl Stage {
             no_progress: Some(PATIENCE),
             disk_full: Some(PATIENCE),
         };
-        let wanted = Wanted::Name(name.clone(), String::new());
-        let destination = Destination::Folder(folder.to_owned());
-        let order = DownloadOrder { wanted, destination, replace: false, timeouts };
-        let tracker = TrackerWords::at(self.tracker.address());
+        let tracker = TrackerStatus::at(self.tracker.address());
         screen.note(&format!("a fifth node downloads {name}"));
-        downloader.handle.command(Command::Download { download: downloader.handle.new_download(), order });
+        let wanted = Wanted::Name(name.clone(), String::new());
+        let _download = downloader.node.download(wanted).into_dir(folder).timeouts(timeouts).start();
         let lines = lines(settings.progress_period);
         let mut progress = Progress::new(screen.clone(), owners.clone(), lines);
         let mut first_stretches = owners.clone();
@@ -271,7 +267,7 @@ impl Stage {
                     }
                 }
                 _ = draw.tick() => {
-                    if let Some(status) = downloader.handle.status().await {
+                    if let Ok(status) = downloader.node.status().await {
                         progress.show(&status, Instant::now());
                     }
                 }
@@ -281,25 +277,14 @@ impl Stage {
 
     /// Ends the nodes, then the tracker, and removes the folder.
     async fn close(mut self) {
-        self.nodes.iter().for_each(|node| node.handle.command(Command::Leave));
-        let mut running = self.nodes.len();
-        let all_left = async {
-            while running > 0 {
-                match self.events.recv().await {
-                    Some((_, Event::Left)) => running -= 1,
-                    Some(_) => {}
-                    None => return,
-                }
-            }
-        };
-        let _ = tokio::time::timeout(LEAVE_TIME, all_left).await;
-        let end = move || {
-            self.nodes.into_iter().for_each(|node| node.handle.stop());
-            drop(self.tracker);
-            drop(self.folder);
-        };
-        // Away from this thread, so that a second Ctrl-C is heard.
-        let _ = tokio::task::spawn_blocking(end).await;
+        let shutdowns: Vec<_> = self.nodes.iter().map(|one| one.node.clone()).collect();
+        let shutdowns: Vec<_> =
+            shutdowns.into_iter().map(|node| tokio::spawn(async move { node.shutdown().await })).collect();
+        for shutdown in shutdowns {
+            // A panic was reported when it happened.
+            let _ = shutdown.await;
+        }
+        self.nodes.clear();
     }
 }
 
@@ -366,14 +351,15 @@ fn closing(outcome: &Outcome, owners: &BTreeMap<NodeId, String>, hash: &blake3::
 #[cfg(test)]
 mod tests {
     use messages::ContentId;
-    use riffle::Share;
+    use riffle::OwnerShare;
 
     use super::*;
 
     #[test]
     fn the_closing_lines_have_time_rate_shares_and_hash() {
         let node = |byte| NodeId::from_bytes([byte; 16]);
-        let share = |byte, bytes| Share { owner: node(byte), peer: ([127, 0, 0, 1], 4000).into(), bytes };
+        let share =
+            |byte, bytes| OwnerShare { owner: node(byte), peer: ([127, 0, 0, 1], 4000).into(), bytes };
         let owners = (1..=2).map(|byte| (node(byte), format!("owner {byte}"))).collect();
         let summary = Summary {
             content: ContentId::from_bytes([9; 32]),

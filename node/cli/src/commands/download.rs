@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::{NodeSettings, Period};
-use riffle::{DownloadOrder, DownloadTimeouts, Wanted};
+use riffle::{DownloadTimeouts, Wanted};
 
 use crate::arguments::Download;
 use crate::commands::send::show_deliveries;
@@ -14,11 +14,10 @@ use crate::exit::{ExitCode, Stop};
 use crate::fetching::{self, Fetching};
 use crate::progress::Progress;
 use crate::report::{self, Place};
-use crate::running::{Keeping, Running, download_folder, enter_folder};
+use crate::running::{Embedding, Keeping, Running, download_folder, enter_folder};
 use crate::screen::Screen;
 use crate::signals::Signals;
 use crate::target;
-use crate::tracker_link::Embedding;
 use crate::units::duration;
 
 /// How often the screen is drawn.
@@ -51,14 +50,14 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     let mut fetching = Fetching::new(Place::OneShot);
     for wanted in wanted {
         let destination = fetching::destination(arguments.output.as_deref(), &folder);
-        let (replace, timeouts) = (arguments.force, timeouts(&arguments, &settings));
-        fetching.begin(DownloadOrder { wanted, destination, replace, timeouts }, &running.handle);
+        let request = running.node.download(wanted.clone()).to(destination).replace(arguments.force);
+        fetching.begin(&wanted, request.timeouts(timeouts(&arguments, &settings)));
     }
     let progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let leaving = watch(&mut running, &mut fetching, &arguments, &screen, &mut signals, progress).await?;
     let unfinished: Vec<String> = fetching.labels().map(str::to_owned).collect();
     let has_some = fetching.has_some();
-    let tracker = running.tracker.words().clone();
+    let tracker = running.tracker().clone();
     running
         .leave(&signals.leaving(), |event| {
             // Those that end by our leaving are told below, in words about going on with them.
@@ -119,7 +118,7 @@ async fn watch(
                 progress.on_event(&event);
                 deliveries.on_event(&event);
                 running.on_event(&event, screen);
-                fetching.on_event(&event, running.tracker.words(), screen);
+                fetching.on_event(&event, running.tracker(), screen);
                 if !staying && fetching.is_over() {
                     match arguments.stay {
                         Some(time) if fetching.done() > 0 => {
@@ -136,16 +135,16 @@ async fn watch(
                 }
             }
             _ = draw.tick() => {
-                if let Some(status) = running.handle.status().await {
+                if let Ok(status) = running.node.status().await {
                     progress.show(&status, Instant::now());
                 }
                 match staying {
                     true => running.on_tick(Instant::now(), screen),
-                    false => running.follow_tracker(Instant::now(), screen),
+                    false => running.follow_tracker(screen),
                 }
             }
             _ = look.tick(), if staying => {
-                show_deliveries(&mut deliveries, &mut progress, &running.handle, screen).await;
+                show_deliveries(&mut deliveries, &mut progress, &running.node, screen).await;
             }
             () = &mut stay_over => return Ok(Leaving::Finished),
             () = signals.asked() => {

@@ -8,16 +8,17 @@ use config::NodeSettings;
 use messages::limits::MIN_DIGITS;
 use messages::tracker_to_node::Listed;
 use messages::{ContentId, Digits, NameError, Prefix};
-use riffle::{Choice, InquiryEnd, Question, Wanted};
+use riffle::{Choice, InquiryEnd, Question, TrackerQuery, Wanted};
 
 use crate::arguments::List;
 use crate::exit::{ExitCode, Stop};
 use crate::goal::Goal;
-use crate::inquiring::Asker;
 use crate::output_writer;
 use crate::report;
+use crate::running::tracker_query;
 use crate::screen::Screen;
 use crate::target;
+use crate::tracker_words::TrackerWords as _;
 
 /// Digits of a whole id.
 const ALL_DIGITS: usize = 64;
@@ -31,7 +32,7 @@ const READ_EVERY: Duration = Duration::from_millis(5);
 /// # Errors
 /// What was typed makes no sense, or the tracker cannot be asked, with the exit code.
 pub(crate) async fn run(settings: NodeSettings, arguments: List) -> Result<ExitCode> {
-    let mut asker = Asker::new(&settings)?;
+    let mut asker = tracker_query(&settings)?;
     // Whoever reads a pipe wants to go on with the id; at a terminal its beginning is enough.
     let is_short = std::io::stdout().is_terminal() && !arguments.long;
     let view = View {
@@ -67,14 +68,14 @@ impl View {
     }
 
     /// Says that the tracker is not there, and what to leave with.
-    fn silent(&self, asker: &Asker) -> ExitCode {
+    fn silent(&self, asker: &TrackerQuery) -> ExitCode {
         self.screen.error(&asker.tracker().gives_no_answer());
         ExitCode::TrackerUnreachable
     }
 }
 
 /// Lists what begins with `prefix`.
-async fn list(asker: &mut Asker, prefix: &str, view: &View) -> Result<ExitCode> {
+async fn list(asker: &mut TrackerQuery, prefix: &str, view: &View) -> Result<ExitCode> {
     let questions = questions(prefix).map_err(|error| Stop::usage(format!("\"{prefix}\": {error}")))?;
     let (mut count, mut still) = (0, Duration::ZERO);
     for question in questions {
@@ -154,7 +155,7 @@ impl Awaiting {
 }
 
 /// Looks again and again, until every goal is reached.
-async fn wait(asker: &mut Asker, awaiting: &mut Awaiting, view: &View) -> Result<ExitCode> {
+async fn wait(asker: &mut TrackerQuery, awaiting: &mut Awaiting, view: &View) -> Result<ExitCode> {
     let mut looks = tokio::time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !awaiting.open.is_empty() {

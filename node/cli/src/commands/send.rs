@@ -6,19 +6,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::NodeSettings;
-use riffle::{Command, DiskError, DiskErrorKind, ShareId};
+use riffle::{DiskError, DiskErrorKind, Node, ShareId};
 
 use crate::arguments::Send;
 use crate::deliveries::Deliveries;
 use crate::exit::{ExitCode, Stop};
 use crate::progress::Progress;
 use crate::report;
-use crate::running::{Keeping, Running, enter_folder};
+use crate::running::{Embedding, Keeping, Running, enter_folder};
 use crate::screen::Screen;
 use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
-use crate::tracker_link::{Embedding, TrackerLink};
-use riffle::NodeHandle;
 
 /// Runs the command.
 ///
@@ -41,7 +39,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
     let mut running = Running::start(&settings, (Embedding::Allowed, Keeping::IfPossible), &screen)?;
     let mut sharing = Sharing::default();
     for file in files {
-        if let Err(error) = sharing.begin(file, &send_as, &running.handle) {
+        if let Err(error) = sharing.begin(file, &send_as, &running.node) {
             code = ExitCode::of_disk(&error);
             tell_failure(&error, &screen);
         }
@@ -57,10 +55,10 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
                 progress.on_event(&event);
                 deliveries.on_event(&event);
                 for news in sharing.on_event(&event) {
-                    tell(&news, &running.tracker, &screen);
+                    tell(&news, &running, &screen);
                     match news {
                         News::Failed(error) | News::Ended(error) => code = ExitCode::of_disk(&error),
-                        News::Replaced { shares, .. } => take_back(&shares, &mut sharing, &running.handle),
+                        News::Replaced { shares, .. } => take_back(&shares, &mut sharing, &running.node),
                         News::Announced { .. } => {}
                     }
                 }
@@ -73,7 +71,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
                 let now = Instant::now();
                 running.on_tick(now, &screen);
                 progress.show_hashing(now);
-                show_deliveries(&mut deliveries, &mut progress, &running.handle, &screen).await;
+                show_deliveries(&mut deliveries, &mut progress, &running.node, &screen).await;
             }
             () = signals.asked() => {
                 screen.note("leaving; Ctrl-C again ends at once");
@@ -93,24 +91,24 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
 pub(crate) async fn show_deliveries(
     deliveries: &mut Deliveries,
     progress: &mut Progress,
-    handle: &NodeHandle,
+    node: &Node,
     screen: &Screen,
 ) {
     screen.notes(&deliveries.take_lines());
     if !deliveries.is_empty()
         && progress.draws()
-        && let Some(status) = handle.status().await
+        && let Ok(status) = node.status().await
     {
         progress.show_uploads(&deliveries.standing(&status.uploads));
     }
 }
 
 /// Says what happened to a share; when others can fetch it, with the line to type there.
-pub(crate) fn tell(news: &News, tracker: &TrackerLink, screen: &Screen) {
+pub(crate) fn tell(news: &News, running: &Running, screen: &Screen) {
     match news {
         News::Announced { name, length, content } => {
             screen.note(&report::announced(name, *length, *content));
-            let tracker = tracker.for_others();
+            let tracker = running.tracker_for_others();
             screen.result(&report::download_line(&tracker.text, *content));
             if tracker.is_only_here {
                 screen.note("(on this host only: its tracker has no address that other hosts reach)");
@@ -152,10 +150,10 @@ fn sort_out<'a>(
 }
 
 /// Stops sharing what something else has taken the place of.
-pub(crate) fn take_back(shares: &[ShareId], sharing: &mut Sharing, handle: &NodeHandle) {
+pub(crate) fn take_back(shares: &[ShareId], sharing: &mut Sharing, node: &Node) {
     for &share in shares {
         sharing.withdraw(share);
-        handle.command(Command::Unshare { share });
+        node.unshare(share);
     }
 }
 

@@ -29,12 +29,11 @@ use crate::exit::ExitCode;
 use crate::fetching::Fetching;
 use crate::plain_progress::PlainProgress;
 use crate::report::{self, Place};
-use crate::running::{Keeping, Running, enter_folder};
+use crate::running::{Embedding, Keeping, Running, enter_folder};
 use crate::screen::{self, Screen};
 use crate::settings::bytes_per_second;
 use crate::sharing::{News, Sharing};
 use crate::signals::Signals;
-use crate::tracker_link::Embedding;
 
 /// Downloads that run say how far they are this often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
@@ -145,12 +144,11 @@ impl Prompt {
         };
         if matches!(input, Input::Editor { .. }) {
             let label = running.state()?.label();
-            screen
-                .note(&format!("node {label}, tracker {}; help shows the commands", running.tracker.words()));
+            screen.note(&format!("node {label}, tracker {}; help shows the commands", running.tracker()));
         }
         let (mut shares, damage) = Shares::open(running.state()?.shares());
         let mut sharing = Sharing::default();
-        let again = shares.restore(&mut sharing, &running.handle);
+        let again = shares.restore(&mut sharing, &running.node);
         for line in damage.into_iter().chain(again) {
             screen.note(&line);
         }
@@ -197,10 +195,8 @@ impl Prompt {
 
     /// What was waited for may be there: the next line can be read, or the next page be asked for.
     async fn go_on(&mut self, now: Instant) {
-        if self.screen.has_room()
-            && let Some(page) = self.searches.take_next_page()
-        {
-            self.running.handle.command(page);
+        if self.screen.has_room() {
+            self.searches.ask_next_page(&self.running.node);
         }
         let standing = self.standing();
         let is_over = |awaited: &mut Awaited| awaited.is_over(standing, now);
@@ -250,9 +246,9 @@ impl Prompt {
         self.is_unheard &= !matches!(event, Event::Announced { .. });
         self.plain.on_event(event);
         self.deliveries.on_event(event);
-        self.fetching.on_event(event, self.running.tracker.words(), &self.screen);
+        self.fetching.on_event(event, self.running.tracker(), &self.screen);
         self.fail(self.fetching.code());
-        if self.searches.on_event(event, &self.screen, &self.running.handle) == Err(Unanswered) {
+        if self.searches.on_event(event, &self.screen) == Err(Unanswered) {
             self.fail(ExitCode::TrackerUnreachable);
         }
         for news in self.sharing.on_event(event) {
@@ -260,11 +256,11 @@ impl Prompt {
             if matches!(news, News::Announced { .. }) && !self.shares.were_written_within(TICK) {
                 self.save();
             }
-            tell(&news, &self.running.tracker, &self.screen);
+            tell(&news, &self.running, &self.screen);
             match &news {
                 News::Failed(error) => self.fail(ExitCode::of_disk(error)),
                 News::Replaced { shares, .. } => {
-                    take_back(shares, &mut self.sharing, &self.running.handle);
+                    take_back(shares, &mut self.sharing, &self.running.node);
                     shares.iter().for_each(|share| self.shares.replaced(*share));
                 }
                 // That a share came to its end later is no mistake of a script.
@@ -281,8 +277,7 @@ impl Prompt {
     async fn on_typed(&mut self, typed: Typed) -> Next {
         match typed {
             Typed::Complete { prefix, reply } => {
-                let search = self.searches.complete(prefix, reply, &self.running.handle);
-                self.running.handle.command(search);
+                self.searches.complete(prefix, reply, &self.running.node);
                 return Next::GoOn;
             }
             Typed::Interrupt => {
@@ -352,7 +347,7 @@ impl Prompt {
             return;
         }
         self.progress_due = now + PROGRESS_EVERY;
-        let Some(status) = self.running.handle.status().await else { return };
+        let Ok(status) = self.running.node.status().await else { return };
         let lines = match is_edited {
             true => status.downloads.iter().map(report::progress).collect(),
             false => self.plain.on_downloads(&status.downloads, now),

@@ -5,18 +5,17 @@ use std::sync::mpsc::Sender;
 
 use messages::tracker_to_node::Listed;
 use messages::{Cursor, Prefix};
-use riffle::{Command, Event, SearchId};
+use riffle::{Event, Node, SearchId};
 
 use crate::report;
 use crate::screen::Screen;
-use riffle::NodeHandle;
 
 /// The questions that wait for an answer.
 #[derive(Debug, Default)]
 pub(crate) struct Searches {
     waiting: BTreeMap<SearchId, Search>,
     /// The questions for the pages behind those that were said.
-    next_pages: VecDeque<Command>,
+    next_pages: VecDeque<(Search, Cursor)>,
 }
 
 /// One question.
@@ -39,36 +38,25 @@ enum Asker {
 pub(crate) struct Unanswered;
 
 impl Searches {
-    /// The command that begins a `list`.
-    pub(crate) fn list(&mut self, prefix: Prefix, handle: &NodeHandle) -> Command {
-        self.ask(Search { prefix, listed: 0, asker: Asker::List }, None, handle.new_search())
+    /// Begins a `list`.
+    pub(crate) fn list(&mut self, prefix: Prefix, node: &Node) {
+        self.ask(Search { prefix, listed: 0, asker: Asker::List }, None, node);
     }
 
-    /// The command that asks what the Tab key wants to know; the names go to `reply`.
-    pub(crate) fn complete(
-        &mut self,
-        prefix: Prefix,
-        reply: Sender<Vec<String>>,
-        handle: &NodeHandle,
-    ) -> Command {
-        self.ask(Search { prefix, listed: 0, asker: Asker::TabKey(reply) }, None, handle.new_search())
+    /// Asks what the Tab key wants to know; the names go to `reply`.
+    pub(crate) fn complete(&mut self, prefix: Prefix, reply: Sender<Vec<String>>, node: &Node) {
+        self.ask(Search { prefix, listed: 0, asker: Asker::TabKey(reply) }, None, node);
     }
 
     /// Takes in an answer.
     ///
     /// # Errors
     /// [`Unanswered`] when a `list` ends without an answer: the person has been told.
-    pub(crate) fn on_event(
-        &mut self,
-        event: &Event,
-        screen: &Screen,
-        handle: &NodeHandle,
-    ) -> Result<(), Unanswered> {
+    pub(crate) fn on_event(&mut self, event: &Event, screen: &Screen) -> Result<(), Unanswered> {
         match event {
             Event::Found { search, contents, next } => {
                 if let Some(search) = self.waiting.remove(search) {
-                    let after = next.as_ref();
-                    let next = self.on_found(search, contents, after, screen, || handle.new_search());
+                    let next = on_found(search, contents, next.as_ref(), screen);
                     self.next_pages.extend(next);
                 }
                 Ok(())
@@ -84,45 +72,44 @@ impl Searches {
         }
     }
 
-    /// The command that asks for the next page of a `list`: when what was said before is read.
-    pub(crate) fn take_next_page(&mut self) -> Option<Command> {
-        self.next_pages.pop_front()
+    /// Asks for the next page of a `list`: when what was said before is read.
+    pub(crate) fn ask_next_page(&mut self, node: &Node) {
+        if let Some((search, after)) = self.next_pages.pop_front() {
+            self.ask(search, Some(after), node);
+        }
     }
 
     /// Whether a `list` waits for an answer.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.waiting.values().any(|search| matches!(search.asker, Asker::List))
+        let next = self.next_pages.iter().map(|(search, _)| search);
+        self.waiting.values().chain(next).any(|search| matches!(search.asker, Asker::List))
     }
 
-    fn on_found(
-        &mut self,
-        mut search: Search,
-        contents: &[Listed],
-        after: Option<&Cursor>,
-        screen: &Screen,
-        next: impl FnOnce() -> SearchId,
-    ) -> Option<Command> {
-        if let Asker::TabKey(reply) = &search.asker {
-            let mut names: Vec<String> = contents.iter().map(|listed| listed.name.to_string()).collect();
-            names.dedup();
-            let _ = reply.send(names);
-            return None;
-        }
-        search.listed += contents.len();
-        screen.results(&report::listing(contents));
-        match after {
-            Some(after) => return Some(self.ask(search, Some(after.clone()), next())),
-            None if search.listed == 0 => screen.note("nobody shares anything like that"),
-            None => {}
-        }
-        None
+    fn ask(&mut self, search: Search, after: Option<Cursor>, node: &Node) {
+        let asked = node.search(search.prefix.clone(), after);
+        self.waiting.insert(asked, search);
     }
+}
 
-    fn ask(&mut self, search: Search, after: Option<Cursor>, number: SearchId) -> Command {
-        let prefix = search.prefix.clone();
-        self.waiting.insert(number, search);
-        Command::Search { search: number, prefix, after }
+/// Says one page. The search goes on with another page when there is one.
+fn on_found(
+    mut search: Search,
+    contents: &[Listed],
+    after: Option<&Cursor>,
+    screen: &Screen,
+) -> Option<(Search, Cursor)> {
+    if let Asker::TabKey(reply) = &search.asker {
+        let mut names: Vec<String> = contents.iter().map(|listed| listed.name.to_string()).collect();
+        names.dedup();
+        let _ = reply.send(names);
+        return None;
     }
+    search.listed += contents.len();
+    screen.results(&report::listing(contents));
+    if after.is_none() && search.listed == 0 {
+        screen.note("nobody shares anything like that");
+    }
+    after.map(|after| (search, after.clone()))
 }
 
 #[cfg(test)]
@@ -141,26 +128,21 @@ mod tests {
 
     #[test]
     fn a_long_list_is_asked_for_page_by_page() {
-        let mut searches = Searches::default();
         let first = Search { prefix: Prefix::new("a").expect("short"), listed: 0, asker: Asker::List };
         let end = Cursor { tier: 7, name: Name::new("a2").expect("a name"), hosts: 1, number: 9 };
         let page = [listed("a1"), listed("a2")];
-        let next = searches.on_found(first, &page, Some(&end), &Screen::Nowhere, || SearchId(2));
-        let Some(Command::Search { search: SearchId(2), prefix, after: Some(after) }) = next else {
-            panic!("no next page");
-        };
-        assert_eq!((prefix.as_str(), after), ("a", end));
+        let (search, after) = on_found(first, &page, Some(&end), &Screen::Nowhere).expect("a next page");
+        assert_eq!((search.prefix.as_str(), search.listed, after), ("a", 2, end.clone()));
+        let searches = Searches { next_pages: [(search, end)].into(), ..Searches::default() };
         assert!(searches.is_waiting());
     }
 
     #[test]
     fn the_tab_key_gets_each_name_once() {
         let (reply, names) = mpsc::channel();
-        let mut searches = Searches::default();
         let search = Search { prefix: Prefix::default(), listed: 0, asker: Asker::TabKey(reply) };
         let contents = [listed("a"), listed("a"), listed("b")];
-        assert_eq!(searches.on_found(search, &contents, None, &Screen::Nowhere, || SearchId(2)), None);
+        assert!(on_found(search, &contents, None, &Screen::Nowhere).is_none());
         assert_eq!(names.recv(), Ok(vec!["a".to_owned(), "b".to_owned()]));
-        assert!(!searches.is_waiting());
     }
 }

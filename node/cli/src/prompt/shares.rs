@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use messages::{ContentId, Name};
-use riffle::{DiskError, DiskErrorKind, Event, ShareId};
+use riffle::{DiskError, DiskErrorKind, Event, Node, ShareId};
 
 use crate::sharing::Sharing;
-use riffle::NodeHandle;
 use riffle::state::checked_file::{self, Damage, GONE_FOR};
 
 /// The most files on the list; what is shared beyond them is shared until the prompt is left.
@@ -69,11 +68,11 @@ impl Shares {
     }
 
     /// Shares all of it again. What to tell the person, if anything.
-    pub(super) fn restore(&mut self, sharing: &mut Sharing, handle: &NodeHandle) -> Option<String> {
+    pub(super) fn restore(&mut self, sharing: &mut Sharing, node: &Node) -> Option<String> {
         let missing = self.look(checked_file::now_seconds());
         let mut again = 0;
         for (path, listed) in self.listed.iter_mut().filter(|(_, listed)| listed.gone_since.is_none()) {
-            let share = sharing.restore(path, listed.name.clone(), handle);
+            let share = sharing.restore(path, listed.name.clone(), node);
             listed.shares.push(share);
             self.by_share.insert(share, path.clone());
             again += 1;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use riffle::{Command, DownloadOrder, DownloadTimeouts, ShareStatus};
+use riffle::{DownloadTimeouts, ShareStatus};
 
 use super::awaited::Awaited;
 use super::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
@@ -22,8 +22,7 @@ impl Prompt {
             Verb::Send(files, send_as) => self.send(&files, &send_as),
             Verb::Download(fetch) => self.download(fetch),
             Verb::List(prefix) => {
-                let search = self.searches.list(prefix, &self.running.handle);
-                self.running.handle.command(search);
+                self.searches.list(prefix, &self.running.node);
                 self.wait_for(Awaited::List);
             }
             Verb::Help(topic) => self.screen.results(&help(topic)),
@@ -34,7 +33,7 @@ impl Prompt {
 
     fn send(&mut self, files: &[PathBuf], send_as: &SendAs) {
         for file in files {
-            match self.sharing.begin(file, send_as, &self.running.handle) {
+            match self.sharing.begin(file, send_as, &self.running.node) {
                 Ok((share, name)) => {
                     if !self.shares.add(file, name, share) {
                         self.screen.note("so many files are remembered that this one is not");
@@ -58,8 +57,8 @@ impl Prompt {
         let mut begun = BTreeSet::new();
         for wanted in wanted {
             let destination = fetching::destination(output.as_deref(), &folder);
-            let order = DownloadOrder { wanted, destination, replace, timeouts };
-            begun.insert(self.fetching.begin(order, &self.running.handle));
+            let request = self.running.node.download(wanted.clone()).to(destination);
+            begun.insert(self.fetching.begin(&wanted, request.replace(replace).timeouts(timeouts)));
         }
         self.wait_for(Awaited::Identified { downloads: begun, patiently: wait });
         self.progress_due = Instant::now() + PROGRESS_EVERY;
@@ -73,17 +72,17 @@ impl Prompt {
         }
         let (upload, download) = self.limits;
         if change.is_some() {
-            self.running.handle.command(Command::Limit { upload, download });
+            self.running.node.set_limits(upload, download);
         }
         self.screen.result(&report::limits(upload, download));
     }
 
     /// Commands that look at the node before they do something.
     async fn with_status(&mut self, verb: Verb) {
-        let Some(status) = self.running.handle.status().await else { return };
+        let Ok(status) = self.running.node.status().await else { return };
         match verb {
             Verb::Status => {
-                let tracker = self.running.tracker.words().to_string();
+                let tracker = self.running.tracker().to_string();
                 self.screen.results(&report::status(&status, &tracker));
             }
             Verb::Peers => self.screen.results(&peers::peers(&status)),
@@ -92,7 +91,7 @@ impl Prompt {
                 let chosen =
                     choose(&choice, all.map(|one| (one.download, one.download.0, one.name.as_str())));
                 match chosen {
-                    Ok(download) => self.running.handle.command(Command::Cancel { download }),
+                    Ok(download) => self.running.node.cancel(download),
                     Err(why) => {
                         let what = format!("no download {why}; status shows the downloads");
                         self.refuse(ExitCode::NotFound, &what);
@@ -116,7 +115,7 @@ impl Prompt {
                 }
             },
         };
-        take_back(&shares, &mut self.sharing, &self.running.handle);
+        take_back(&shares, &mut self.sharing, &self.running.node);
         self.screen.note(&format!("{name} is no longer shared"));
     }
 }

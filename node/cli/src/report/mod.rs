@@ -14,7 +14,7 @@ use messages::tracker_to_node::RefusalCode;
 use messages::{ContentId, Name, NodeId};
 use riffle::{
     DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, ShareStatus, Status, Summary,
-    TrackerStanding, UploadStanding, UploadStatus, Waiting,
+    TrackerStanding, TrackerStatus, UploadStanding, UploadStatus, Waiting,
 };
 
 pub(crate) use self::contents::{ambiguity, holders, listing, nothing_listed, prefers, rows};
@@ -22,7 +22,7 @@ use self::contents::{ambiguous, beginning};
 pub(crate) use self::waiting::{is_news, news, waiting};
 use self::waiting::{no_sign_of_life, short_path};
 use crate::shell_words;
-use crate::tracker_words::TrackerWords;
+use crate::tracker_words::TrackerWords as _;
 use crate::units::{duration, per_second, percent, rate, size, whole_percent};
 
 /// So many digits of an id are enough among all contents that there will ever be, and short enough to be typed.
@@ -58,7 +58,7 @@ pub(crate) struct Around<'a> {
     /// Where the person reads it.
     pub(crate) place: Place,
     /// Where owners were asked for.
-    pub(crate) tracker: &'a TrackerWords,
+    pub(crate) tracker: &'a TrackerStatus,
     /// Whether anything of it is on the disk.
     pub(crate) has_some: bool,
     /// What it waited for, as was said last.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use messages::ContentId;
 use messages::tracker_to_node::Listed;
-use riffle::{DiskError, DiskErrorKind, Doubt, DownloadId, Share, ShareId, ShareStatus};
+use riffle::{DiskError, DiskErrorKind, Doubt, DownloadId, OwnerShare, ShareId, ShareStatus};
 
 use super::*;
 
@@ -12,11 +12,11 @@ fn peer(port: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 2], port))
 }
 
-fn tracker() -> TrackerWords {
-    TrackerWords { named: Some("t:1".to_owned()), ..TrackerWords::at(peer(1)) }
+fn tracker() -> TrackerStatus {
+    TrackerStatus { named: Some("t:1".to_owned()), ..TrackerStatus::at(peer(1)) }
 }
 
-fn around(place: Place, tracker: &TrackerWords) -> Around<'_> {
+fn around(place: Place, tracker: &TrackerStatus) -> Around<'_> {
     Around { place, tracker, has_some: true, waited: None }
 }
 
@@ -235,8 +235,8 @@ fn the_final_line_has_time_rate_and_shares() {
         length: 64 << 20,
         took: Duration::from_secs(2),
         shares: vec![
-            Share { owner: node_id(1), peer: peer(1), bytes: 36 << 20 },
-            Share { owner: node_id(2), peer: peer(2), bytes: 12 << 20 },
+            OwnerShare { owner: node_id(1), peer: peer(1), bytes: 36 << 20 },
+            OwnerShare { owner: node_id(2), peer: peer(2), bytes: 12 << 20 },
         ],
         already_there: false,
     };

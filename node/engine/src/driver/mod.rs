@@ -18,9 +18,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver as EndReceiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver as EndReceiver, channel};
 use std::sync::{Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use messages::{BootEpoch, NodeId};
@@ -32,7 +31,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
 use self::clock::Clock;
-pub use self::disk::HashCache;
+pub(crate) use self::disk::HashCache;
 use self::disk::{Disk, Results, StateKey};
 use self::limits::FileLimits;
 pub use self::limits::raise_open_files;
@@ -49,30 +48,30 @@ const WORKERS_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What one node is started with.
-pub struct DriverSettings {
+pub(crate) struct DriverSettings {
     /// The numbers of the settings file.
-    pub settings: config::NodeSettings,
+    pub(crate) settings: config::NodeSettings,
     /// Where to bind; `[::]` takes both families.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// The port to have if it is free, where `listen` leaves the choice to the system.
-    pub port: Option<u16>,
+    pub(crate) port: Option<u16>,
     /// The tracker to talk to; `None`: nobody knows yet where it is.
-    pub tracker: Option<SocketAddr>,
+    pub(crate) tracker: Option<SocketAddr>,
     /// Who this node is.
-    pub node: NodeId,
+    pub(crate) node: NodeId,
     /// What it has hashed in its lives before; `None`: nothing is remembered.
-    pub memory: Option<HashCache>,
+    pub(crate) memory: Option<HashCache>,
     /// Where part files are locked on file systems without locks; `None`: nowhere.
-    pub locks: Option<PathBuf>,
+    pub(crate) locks: Option<PathBuf>,
     /// Where the secret is from which the seals of journals are made; `None`: they are believed in this life alone.
-    pub journal_key: Option<PathBuf>,
+    pub(crate) journal_key: Option<PathBuf>,
     /// Where the node's threads say what they do.
-    pub log: tracing::Dispatch,
+    pub(crate) log: tracing::Dispatch,
 }
 
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// Another socket has the port.
     #[error("{0}: the port is in use")]
     AddressInUse(SocketAddr),
@@ -91,7 +90,7 @@ pub enum StartError {
 
 /// A running node. Dropping it stops the node without waiting for its threads.
 #[derive(Debug)]
-pub struct NodeHandle {
+pub(crate) struct NodeHandle {
     requests: mpsc::UnboundedSender<Request>,
     address: SocketAddr,
     receive_buffer: usize,
@@ -99,16 +98,18 @@ pub struct NodeHandle {
     downloads: AtomicU32,
     shares: AtomicU32,
     searches: AtomicU32,
-    thread: JoinHandle<()>,
     /// Ends when the network thread has ended.
     ended: Mutex<EndReceiver<()>>,
 }
 
-/// Starts a node on its own threads; what happens to it comes out of the receiver, which ends when the node ends.
+/// Takes what happens to a node, on the node's network thread: it must not wait for anything. Dropped when the node ends.
+pub(crate) type EventSink = Box<dyn FnMut(Event) + Send>;
+
+/// Starts a node on its own threads; what happens to it goes to `events`.
 ///
 /// # Errors
 /// When the address cannot be bound or a thread cannot be started.
-pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedReceiver<Event>), StartError> {
+pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeHandle, StartError> {
     let DriverSettings { settings, listen, port, tracker, node, memory, locks, journal_key, log } = settings;
     let clock = Clock::start();
     let identity = identity(node).map_err(StartError::Threads)?;
@@ -116,7 +117,6 @@ pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedRec
     let (address, receive_buffer, receive_budget) =
         (bound.address, bound.receive_buffer, bound.receive_budget());
     let (requests, request_queue) = mpsc::unbounded_channel();
-    let (events, event_queue) = mpsc::unbounded_channel();
     let (alive, ended) = channel();
     let (results, done) = Results::channel();
     let limits = FileLimits::of_process(settings.disk.open_files);
@@ -157,7 +157,7 @@ pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedRec
         }
         tracing::info!("node stopped");
     };
-    let thread = std::thread::Builder::new()
+    std::thread::Builder::new()
         .name("riffle-network".to_owned())
         .spawn(move || tracing::dispatcher::with_default(&log, run))
         .map_err(StartError::Threads)?;
@@ -169,10 +169,9 @@ pub fn start(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedRec
         downloads: AtomicU32::new(1),
         shares: AtomicU32::new(1),
         searches: AtomicU32::new(1),
-        thread,
         ended: Mutex::new(ended),
     };
-    Ok((handle, event_queue))
+    Ok(handle)
 }
 
 /// The disk with its limits, and with what the node keeps from one life to the next: see [`DriverSettings`].
@@ -205,49 +204,49 @@ fn identity(node: NodeId) -> io::Result<Identity> {
 
 impl NodeHandle {
     /// Hands a command to the node; nothing happens when it has ended.
-    pub fn command(&self, command: Command) {
+    pub(crate) fn command(&self, command: Command) {
         let _ = self.requests.send(Request::Command(command));
     }
 
     /// A picture of the node; `None` when it has ended.
-    pub async fn status(&self) -> Option<Status> {
+    pub(crate) async fn status(&self) -> Option<Status> {
         self.ask_for_status().await.ok()
     }
 
     /// Asks for a picture of the node; none comes when it has ended.
-    pub fn ask_for_status(&self) -> oneshot::Receiver<Status> {
+    pub(crate) fn ask_for_status(&self) -> oneshot::Receiver<Status> {
         let (answer, picture) = oneshot::channel();
         let _ = self.requests.send(Request::Status(answer));
         picture
     }
 
     /// Where the socket is bound.
-    pub fn local_addr(&self) -> SocketAddr {
+    pub(crate) fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
     /// A number for the next download.
-    pub fn new_download(&self) -> DownloadId {
+    pub(crate) fn new_download(&self) -> DownloadId {
         DownloadId(self.downloads.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A number for the next share.
-    pub fn new_share(&self) -> ShareId {
+    pub(crate) fn new_share(&self) -> ShareId {
         ShareId(self.shares.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A number for the next search.
-    pub fn new_search(&self) -> SearchId {
+    pub(crate) fn new_search(&self) -> SearchId {
         SearchId(self.searches.fetch_add(1, Ordering::Relaxed))
     }
 
     /// What to type for a larger receive buffer, in one line, when the granted one holds the node back.
-    pub fn receive_buffer_hint(&self) -> Option<String> {
+    pub(crate) fn receive_buffer_hint(&self) -> Option<String> {
         net::receive_buffer_hint(self.receive_buffer, self.receive_buffer_asked)
     }
 
     /// Ends the node and joins its threads, waiting a few seconds at most.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         let _ = self.requests.send(Request::Stop);
         // Nothing is ever sent: the channel ends with the thread.
         let ended = self.ended.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -8,11 +8,12 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use messages::{ChunkHeader, Kind, Timestamp};
-use riffle_core::{Command, DiskResult, Event, Node, Output, Status, Wait};
+use riffle_core::{Command, DiskResult, Node, Output, Status, Wait};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, trace};
 
+use super::EventSink;
 use super::clock::Clock;
 use super::disk::{Completion, Disk};
 use super::event_log;
@@ -52,7 +53,7 @@ pub(crate) struct NetworkThread {
     pub(crate) disk: Disk,
     pub(crate) requests: mpsc::UnboundedReceiver<Request>,
     pub(crate) results: mpsc::UnboundedReceiver<Completion>,
-    pub(crate) events: mpsc::UnboundedSender<Event>,
+    pub(crate) events: EventSink,
 }
 
 /// What ended a sleep.
@@ -315,7 +316,7 @@ impl NetworkThread {
         for event in out.events.drain(..) {
             if event_log::log(&event) {
                 // Who listened may have gone; the node goes on until it is stopped.
-                let _ = self.events.send(event);
+                (self.events)(event);
             }
         }
         wait

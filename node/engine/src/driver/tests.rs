@@ -22,9 +22,16 @@ fn settings() -> DriverSettings {
     }
 }
 
+/// A node, and what happens to it.
+fn started(settings: DriverSettings) -> Result<(NodeHandle, mpsc::UnboundedReceiver<Event>), StartError> {
+    let (sender, events) = mpsc::unbounded_channel();
+    let node = start(settings, Box::new(move |event| drop(sender.send(event))))?;
+    Ok((node, events))
+}
+
 #[test]
 fn a_node_starts_answers_and_stops() {
-    let (node, mut events) = start(settings()).unwrap();
+    let (node, mut events) = started(settings()).unwrap();
     assert!(node.local_addr().port() > 0);
     assert_ne!(node.new_download(), node.new_download());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -47,9 +54,9 @@ fn a_node_starts_answers_and_stops() {
 
 #[test]
 fn a_dropped_node_ends_and_frees_its_port() {
-    let (node, mut events) = start(settings()).unwrap();
+    let (node, mut events) = started(settings()).unwrap();
     let listen = node.local_addr();
-    let again = || start(DriverSettings { listen, ..settings() });
+    let again = || started(DriverSettings { listen, ..settings() });
     assert!(matches!(again(), Err(StartError::AddressInUse(address)) if address == listen));
     drop(node);
     while events.blocking_recv().is_some() {}
@@ -61,8 +68,8 @@ fn a_dropped_node_ends_and_frees_its_port() {
 #[test]
 fn a_node_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &Arc<T>) {}
-    let (node, _events) = start(settings()).unwrap();
+    let (node, _events) = started(settings()).unwrap();
     let node = Arc::new(node);
     shared(&node);
-    Arc::into_inner(node).unwrap().stop();
+    node.stop();
 }

@@ -38,7 +38,7 @@ use self::store_queue::{StoreOrder, StoreQueue};
 use self::workers::{Priority, Workers};
 use super::pool::Pool;
 
-pub use self::hash::hash_cache::HashCache;
+pub(crate) use self::hash::hash_cache::HashCache;
 pub(crate) use self::identity::FileIdentity;
 pub(crate) use self::journal::key::StateKey;
 pub(crate) use self::results::{Completion, LentBuffer, Results};

@@ -105,7 +105,7 @@ struct HashIndex {
 
 /// What a node remembers of the files that it has hashed. Used by the workers.
 #[derive(Debug)]
-pub struct HashCache {
+pub(crate) struct HashCache {
     folder: PathBuf,
     index: Mutex<HashIndex>,
     /// Held while something is written: one worker at a time.
@@ -114,7 +114,7 @@ pub struct HashCache {
 
 impl HashCache {
     /// What is remembered in `folder`; and when that cannot be believed, what to tell the person.
-    pub fn open(folder: &Path) -> (HashCache, Option<String>) {
+    pub(crate) fn open(folder: &Path) -> (HashCache, Option<String>) {
         let path = folder.join(HASHES);
         let read = checked_file::read(&path, TITLE).and_then(|lines| {
             let entries: Option<BTreeMap<_, _>> = lines.iter().map(|line| entry_of(line)).collect();

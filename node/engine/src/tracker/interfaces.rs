@@ -1,4 +1,4 @@
-//! Which address of this host other hosts can reach: for the line that a person types on the other side.
+//! Which address of this host other hosts can reach.
 
 use std::net::IpAddr;
 

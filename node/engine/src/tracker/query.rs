@@ -1,35 +1,53 @@
-//! Carries a question to the tracker and its answer back, for commands that need no node.
+//! Carries a question to the tracker and its answer back, for whoever runs no node.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use config::NodeSettings;
 use messages::tracker_to_node::Listed;
 use messages::{NodeId, Timestamp};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use riffle::{Inquiry, InquiryEnd, InquiryStep, Question};
+use riffle_core::{Inquiry, InquiryEnd, InquiryStep, Question};
 use tokio::net::UdpSocket;
 
-use crate::tracker_link::{Embedding, TrackerLink};
-use crate::tracker_name::System;
-use crate::tracker_words::TrackerWords;
-use riffle::state::random_node;
+use super::link::{TrackerChoice, TrackerError, TrackerLink, TrackerStatus};
+use super::name::System;
+use crate::state::random_node;
 
-/// A tracker that says nothing for this long does not answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// No datagram of a tracker is longer.
-const LONGEST: usize = messages::limits::CONTROL_DATAGRAM;
-
+const MAX_LENGTH: usize = messages::limits::CONTROL_DATAGRAM;
 /// How often it is looked whether the tracker's name has been resolved.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Who asks the tracker without joining it.
+/// Why a tracker could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// There is no way to the tracker from this host.
+    #[error(transparent)]
+    Tracker(#[from] TrackerError),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes: {0}")]
+    NoRandomBytes(#[source] io::Error),
+    /// The system gives no socket.
+    #[error("the system gives no socket: {0}")]
+    NoSocket(#[source] io::Error),
+    /// The socket cannot be used for the tracker's address.
+    #[error("the tracker {tracker} cannot be reached: {cause}")]
+    Unreachable {
+        /// Where the tracker is.
+        tracker: SocketAddr,
+        /// The system's reason.
+        cause: io::Error,
+    },
+}
+
+/// Asks a tracker what it knows, without joining it: neither shares nor fetches anything.
+///
+/// Futures of this type need a tokio runtime with I/O and time.
 #[derive(Debug)]
-pub(crate) struct Asker {
+pub struct TrackerQuery {
     tracker: TrackerLink,
     /// Known to no tracker: it is never registered.
     node: NodeId,
@@ -38,35 +56,46 @@ pub(crate) struct Asker {
     started: Instant,
 }
 
-impl Asker {
-    /// Will ask the tracker that `settings` name.
+impl TrackerQuery {
+    /// A tracker that says nothing for this long does not answer.
+    pub const TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// Will ask the tracker of `choice` from the address `listen` (unspecified: any).
     ///
     /// # Errors
-    /// When its address cannot be reached from this host, or the system gives no chance.
-    pub(crate) fn new(settings: &NodeSettings) -> Result<Asker> {
-        let tracker = TrackerLink::find(settings, Embedding::Never, Arc::new(System))?;
-        Ok(Asker {
-            tracker,
-            node: random_node().context("the system gives no random bytes")?,
-            way: None,
-            started: Instant::now(),
-        })
+    /// When its address cannot be reached from this host, or the system gives no random bytes.
+    pub fn new(choice: &TrackerChoice, listen: IpAddr) -> Result<TrackerQuery, QueryError> {
+        let choice = match choice {
+            // Whoever only asks has nothing that a tracker of its own would know.
+            TrackerChoice::DefaultOrEmbedded => &TrackerChoice::Default,
+            choice => choice,
+        };
+        let tracker = TrackerLink::find(
+            choice,
+            listen,
+            Arc::new(System),
+            #[cfg(feature = "embedded-tracker")]
+            None,
+        )?;
+        let node = random_node().map_err(QueryError::NoRandomBytes)?;
+        Ok(TrackerQuery { tracker, node, way: None, started: Instant::now() })
     }
 
-    /// What to call the tracker.
-    pub(crate) fn tracker(&self) -> &TrackerWords {
-        self.tracker.words()
+    /// What is known of the tracker.
+    #[must_use]
+    pub fn tracker(&self) -> &TrackerStatus {
+        self.tracker.status()
     }
 
     /// Asks `question`; `take` gets each part of the answer as it comes, and is waited for.
     ///
     /// # Errors
-    /// When the system gives no socket, or no chance.
-    pub(crate) async fn ask(
+    /// When the system gives no socket or no random bytes.
+    pub async fn ask(
         &mut self,
         question: Question,
         take: impl AsyncFnMut(Vec<Listed>),
-    ) -> Result<InquiryEnd> {
+    ) -> Result<InquiryEnd, QueryError> {
         let address = self.locate().await;
         let end = match address {
             Some(address) => self.converse(address, question, take).await?,
@@ -81,10 +110,10 @@ impl Asker {
 
     /// Where the tracker is, if that turns out in time.
     async fn locate(&mut self) -> Option<SocketAddr> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + Self::TIMEOUT;
         loop {
             self.tracker.follow_name(Instant::now());
-            match self.tracker.address() {
+            match self.tracker.status().address {
                 None if Instant::now() < deadline => tokio::time::sleep(LOOK_EVERY).await,
                 address => return address,
             }
@@ -92,7 +121,7 @@ impl Asker {
     }
 
     /// A socket that reaches `address`, the same as long as that stays.
-    async fn way_to(&mut self, address: SocketAddr) -> Result<&UdpSocket> {
+    async fn way_to(&mut self, address: SocketAddr) -> Result<&UdpSocket, QueryError> {
         let way = match self.way.take() {
             Some(way) if way.0 == address => way,
             _ => {
@@ -102,9 +131,9 @@ impl Asker {
                     Ipv6Addr::UNSPECIFIED.into()
                 };
                 let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await;
-                let socket = socket.context("the system gives no socket")?;
+                let socket = socket.map_err(QueryError::NoSocket)?;
                 let connected = socket.connect(address).await;
-                connected.with_context(|| format!("the tracker {address} cannot be reached"))?;
+                connected.map_err(|cause| QueryError::Unreachable { tracker: address, cause })?;
                 (address, socket)
             }
         };
@@ -116,13 +145,14 @@ impl Asker {
         address: SocketAddr,
         question: Question,
         mut take: impl AsyncFnMut(Vec<Listed>),
-    ) -> Result<InquiryEnd> {
-        let seed = SysRng.try_next_u32().context("the system gives no random bytes")?;
+    ) -> Result<InquiryEnd, QueryError> {
+        let seed =
+            SysRng.try_next_u32().map_err(|cause| QueryError::NoRandomBytes(io::Error::other(cause)))?;
         let started = self.started;
         let now = || Timestamp::ZERO + started.elapsed();
-        let mut inquiry = Inquiry::new(question, self.node, seed, PATIENCE, now());
+        let mut inquiry = Inquiry::new(question, self.node, seed, Self::TIMEOUT, now());
         let socket = self.way_to(address).await?;
-        let (mut datagram, mut received) = (Vec::new(), [0; LONGEST + 1]);
+        let (mut datagram, mut received) = (Vec::new(), [0; MAX_LENGTH + 1]);
         loop {
             datagram.clear();
             match inquiry.poll(now(), &mut datagram) {
@@ -136,7 +166,7 @@ impl Asker {
                         Ok(Ok(length)) => {
                             inquiry.handle_datagram(received.get(..length).unwrap_or_default(), now());
                         }
-                        // Nobody is there now: somebody may be before the patience ends.
+                        // Nobody is there now: somebody may be before the time is over.
                         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
                         Ok(Err(_)) => tokio::time::sleep(left).await,
                         Err(_) => {}
@@ -146,8 +176,11 @@ impl Asker {
         }
     }
 
-    /// [`Asker::ask`], with the whole answer at once: for what has no pages.
-    pub(crate) async fn ask_once(&mut self, question: Question) -> Result<(Vec<Listed>, InquiryEnd)> {
+    /// [`TrackerQuery::ask`] with the whole answer at once: for what has no pages.
+    ///
+    /// # Errors
+    /// As [`TrackerQuery::ask`].
+    pub async fn ask_once(&mut self, question: Question) -> Result<(Vec<Listed>, InquiryEnd), QueryError> {
         let mut found = Vec::new();
         let end = self.ask(question, async |contents| found.extend(contents)).await?;
         Ok((found, end))

@@ -1,20 +1,41 @@
-//! A tracker inside this process, on a thread of its own, with a log of its own.
+//! A tracker inside this process, on a thread of its own.
 
+use std::any::Any;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 
 use config::TrackerSettings;
-use logs::LogError;
 use tokio::sync::oneshot;
 use tracing::Dispatch;
 use tracker::driver::{self, BindError};
 
-use crate::logging::LogPlan;
+/// Where an embedded tracker says what it does.
+pub struct TrackerLog {
+    /// What its thread logs to.
+    pub dispatch: Dispatch,
+    /// What has to live as long as the tracker does, such as the guard of a log's writer.
+    pub guard: Option<Box<dyn Any + Send>>,
+}
+
+impl TrackerLog {
+    /// No log at all.
+    #[must_use]
+    pub fn none() -> TrackerLog {
+        TrackerLog { dispatch: Dispatch::none(), guard: None }
+    }
+}
+
+impl fmt::Debug for TrackerLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrackerLog").field("dispatch", &self.dispatch).finish_non_exhaustive()
+    }
+}
 
 /// A running tracker. It ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Embedded {
+pub struct EmbeddedTracker {
     address: SocketAddr,
     /// Closed to end the tracker.
     running: Option<oneshot::Sender<()>>,
@@ -23,13 +44,10 @@ pub(crate) struct Embedded {
 
 /// Why there is no tracker here.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum EmbedError {
+pub enum EmbedError {
     /// The port cannot be had. When somebody has it, that is the tracker.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// Its log cannot be started.
-    #[error(transparent)]
-    Log(#[from] LogError),
     /// The system gives no thread.
     #[error("the system gives no thread for it: {0}")]
     Thread(io::Error),
@@ -37,23 +55,24 @@ pub(crate) enum EmbedError {
 
 impl EmbedError {
     /// Whether another socket has the port.
-    pub(crate) fn is_taken(&self) -> bool {
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
         matches!(self, EmbedError::Bind(BindError::InUse { .. }))
     }
 }
 
-impl Embedded {
-    /// Starts a tracker at `listen`, without a log where there is no folder for one.
+impl EmbeddedTracker {
+    /// Starts a tracker at `listen`. What it does is said to `log`, until the tracker ends.
     ///
     /// # Errors
     /// [`EmbedError`], the port being taken among them.
-    pub(crate) fn start(listen: SocketAddr, log: Option<LogPlan>) -> Result<Embedded, EmbedError> {
+    pub fn start(listen: SocketAddr, log: TrackerLog) -> Result<EmbeddedTracker, EmbedError> {
         let socket = driver::bind(listen)?;
         let address = socket.local_addr();
-        let (dispatch, guard) = log.map_or_else(|| Ok((Dispatch::none(), None)), LogPlan::scoped)?;
         let (running, ended) = oneshot::channel::<()>();
         let serve = move || {
-            let _log = guard;
+            let TrackerLog { dispatch, guard } = log;
+            let _guard = guard;
             tracing::dispatcher::with_default(&dispatch, || {
                 let end = async {
                     let _ = ended.await;
@@ -65,16 +84,17 @@ impl Embedded {
         };
         let thread =
             thread::Builder::new().name("tracker".to_owned()).spawn(serve).map_err(EmbedError::Thread)?;
-        Ok(Embedded { address, running: Some(running), thread: Some(thread) })
+        Ok(EmbeddedTracker { address, running: Some(running), thread: Some(thread) })
     }
 
     /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-impl Drop for Embedded {
+impl Drop for EmbeddedTracker {
     fn drop(&mut self) {
         drop(self.running.take());
         if let Some(thread) = self.thread.take() {
@@ -85,24 +105,17 @@ impl Drop for Embedded {
 
 #[cfg(test)]
 mod tests {
-    use config::NodeSettings;
-
+    use super::super::link::answers;
     use super::*;
-    use crate::tracker_link::answers;
 
     #[test]
     fn the_port_is_the_lock() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let settings = NodeSettings { log_dir: Some(folder.path().to_owned()), ..NodeSettings::default() };
-        let log = |file: &str| LogPlan::new(&settings, file).ok();
         let listen = "127.0.0.1:0".parse().expect("an address");
-        let tracker = Embedded::start(listen, log("tracker.log")).expect("started");
+        let tracker = EmbeddedTracker::start(listen, TrackerLog::none()).expect("started");
         let address = tracker.address();
         assert!(answers(address));
-        assert!(Embedded::start(address, log("second.log")).expect_err("taken").is_taken());
+        assert!(EmbeddedTracker::start(address, TrackerLog::none()).expect_err("taken").is_taken());
         drop(tracker);
         assert!(!answers(address));
-        let text = std::fs::read_to_string(folder.path().join("tracker.log")).expect("logged");
-        assert!(text.contains("tracker listening") && text.contains("tracker leaving"), "{text}");
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use config::TrackerAddress;
 
-use crate::tracker_link::{answers, can_reach};
+use super::link::{answers, can_reach};
 
 /// A name that leads somewhere is looked up again this often, whether its tracker answers or not.
 const LOOK_AGAIN: Duration = Duration::from_secs(180);
@@ -228,7 +228,7 @@ fn look_once(
 
 /// That no address can be reached by a socket that is bound to `listen`.
 pub(crate) fn unreachable_from(listen: IpAddr) -> String {
-    format!("it has no address that can be reached from --listen {listen}")
+    format!("it has no address that can be reached from the listening address {listen}")
 }
 
 fn who_answers(candidates: &[SocketAddr], directory: &dyn Directory) -> Vec<SocketAddr> {

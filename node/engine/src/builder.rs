@@ -1,0 +1,248 @@
+//! What a node is started with.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use config::{NodeLabel, NodeSettings, TrackerAddress};
+use riffle_core::Command;
+
+use crate::driver::{self, DriverSettings, HashCache};
+use crate::hub::Hub;
+use crate::node::{Inner, Node};
+use crate::state::{StateError, StateFolder, random_node};
+use crate::tracker::{System, TrackerChoice, TrackerError, TrackerLink, TrackerSigns, TrackerWatch};
+#[cfg(feature = "embedded-tracker")]
+use crate::tracker::{TrackerLog, TrackerLogFactory};
+
+/// Ends those who follow the node's events when the node's thread ends, however it ends.
+struct ClosedAtTheEnd(Arc<Hub>);
+
+impl Drop for ClosedAtTheEnd {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Why a node could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The tracker was not named as HOST:PORT.
+    #[error("\"{text}\" is no tracker: {reason}")]
+    TrackerAddress {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no way to the tracker, or none can be started.
+    #[error(transparent)]
+    Tracker(#[from] TrackerError),
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Another socket has the port.
+    #[error("{0}: the port is in use")]
+    AddressInUse(SocketAddr),
+    /// The address cannot be bound.
+    #[error("{address}: cannot be bound: {cause}")]
+    Bind {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// The system's reason.
+        cause: io::Error,
+    },
+    /// The system gives no thread, no reactor or no random bytes.
+    #[error("cannot start the node's threads: {0}")]
+    Threads(#[source] io::Error),
+}
+
+impl From<driver::StartError> for StartError {
+    fn from(error: driver::StartError) -> StartError {
+        match error {
+            driver::StartError::AddressInUse(address) => StartError::AddressInUse(address),
+            driver::StartError::Bind { address, cause } => StartError::Bind { address, cause },
+            driver::StartError::Threads(cause) => StartError::Threads(cause),
+        }
+    }
+}
+
+/// Where a node keeps who it is.
+#[derive(Debug, Default)]
+enum State {
+    /// Nowhere: it is somebody else in each life.
+    #[default]
+    Nowhere,
+    /// In a folder of its own below this one.
+    Below(PathBuf),
+    /// In this folder, which is taken already.
+    Taken(StateFolder),
+}
+
+/// What a node is started with. Without any of it the node talks to the tracker at the default address, listens at any free port
+/// of all interfaces, and keeps nothing.
+#[derive(Default)]
+#[must_use = "a node runs from `start` on"]
+pub struct Builder {
+    settings: NodeSettings,
+    tracker: Option<Result<TrackerChoice, StartError>>,
+    state: State,
+    label: Option<NodeLabel>,
+    host_folder: Option<PathBuf>,
+    log: Option<tracing::Dispatch>,
+    #[cfg(feature = "embedded-tracker")]
+    tracker_log: Option<TrackerLogFactory>,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Builder { settings, tracker, state, label, .. } = self;
+        f.debug_struct("Builder")
+            .field("settings", settings)
+            .field("tracker", tracker)
+            .field("state", state)
+            .field("label", label)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// All numbers that a person may change, as the settings file has them: limits, budgets, the address to listen at. The
+    /// tracker, the label and the folders in them are not looked at: there are methods for these.
+    pub fn settings(self, settings: NodeSettings) -> Builder {
+        Builder { settings, ..self }
+    }
+
+    /// Talks to the tracker at `HOST:PORT`. A name is followed where it leads.
+    pub fn tracker(self, tracker: impl AsRef<str>) -> Builder {
+        let text = tracker.as_ref();
+        let parsed = text.parse::<TrackerAddress>().map(TrackerChoice::Named);
+        let parsed = parsed
+            .map_err(|error| StartError::TrackerAddress { text: text.to_owned(), reason: error.to_string() });
+        Builder { tracker: Some(parsed), ..self }
+    }
+
+    /// Talks to the tracker of `choice`.
+    pub fn tracker_choice(self, choice: TrackerChoice) -> Builder {
+        Builder { tracker: Some(Ok(choice)), ..self }
+    }
+
+    /// Listens at this address; port 0: any free one.
+    pub fn listen(mut self, address: SocketAddr) -> Builder {
+        self.settings.listen.0 = address;
+        self
+    }
+
+    /// Keeps who the node is, and what it has hashed, in a folder of its own below `root`: see [`StateFolder`].
+    pub fn state_dir(self, root: impl Into<PathBuf>) -> Builder {
+        Builder { state: State::Below(root.into()), ..self }
+    }
+
+    /// Keeps who the node is in a folder that was taken already.
+    pub fn state(self, state: StateFolder) -> Builder {
+        Builder { state: State::Taken(state), ..self }
+    }
+
+    /// Which of the nodes below the state folder's root this is. Without it the first that does not run.
+    pub fn label(self, label: NodeLabel) -> Builder {
+        Builder { label: Some(label), ..self }
+    }
+
+    /// A folder that no other host sees. The state folder is locked there where its file system has no locks; without it such a
+    /// file system is an error.
+    pub fn host_folder(self, folder: impl Into<PathBuf>) -> Builder {
+        Builder { host_folder: Some(folder.into()), ..self }
+    }
+
+    /// Where the node's threads say what they do. Without it to the subscriber of the thread that calls [`Builder::start`].
+    pub fn log(self, log: tracing::Dispatch) -> Builder {
+        Builder { log: Some(log), ..self }
+    }
+
+    /// Makes the log of a tracker that the node runs itself. Without it that tracker has none.
+    #[cfg(feature = "embedded-tracker")]
+    pub fn tracker_log(self, log: impl Fn() -> io::Result<TrackerLog> + Send + Sync + 'static) -> Builder {
+        Builder { tracker_log: Some(Arc::new(log)), ..self }
+    }
+
+    /// Starts the node. It may take as long as a tracker's name takes to be looked up, a second at most.
+    ///
+    /// # Errors
+    /// When the tracker, the state folder, the address or a thread cannot be had.
+    pub async fn start(mut self) -> Result<Node, StartError> {
+        self.log.get_or_insert_with(|| tracing::dispatcher::get_default(Clone::clone));
+        let started = tokio::task::spawn_blocking(move || self.start_blocking()).await;
+        started.map_err(|error| StartError::Threads(io::Error::other(error)))?
+    }
+
+    /// [`Builder::start`] where there is no runtime, or where it may be held up for a second.
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    pub fn start_blocking(self) -> Result<Node, StartError> {
+        let Builder { settings, tracker, state, label, host_folder, log, .. } = self;
+        let log = log.unwrap_or_else(|| tracing::dispatcher::get_default(Clone::clone));
+        let listen = settings.listen.0;
+        let choice = tracker.unwrap_or(Ok(TrackerChoice::Default))?;
+        let state = match state {
+            State::Nowhere => None,
+            State::Below(root) => {
+                let host_folder = host_folder.unwrap_or_else(|| root.join("host"));
+                Some(StateFolder::take(&root, label.as_ref(), &host_folder)?)
+            }
+            State::Taken(state) => Some(state),
+        };
+        let id =
+            state.as_ref().map_or_else(random_node, |state| Ok(state.node())).map_err(StartError::Threads)?;
+        let link = TrackerLink::find(
+            &choice,
+            listen.ip(),
+            Arc::new(System),
+            #[cfg(feature = "embedded-tracker")]
+            self.tracker_log,
+        )?;
+        let address = link.status().address;
+        match address {
+            Some(address) => tracing::info!(tracker = %link.status(), %address, "tracker"),
+            None => {
+                tracing::warn!(tracker = %link.status(), trouble = link.status().trouble, "no tracker yet");
+            }
+        }
+        let (signs, heard) = TrackerSigns::channel();
+        let memory = state.as_ref().map(|state| HashCache::open(state.path()));
+        let (memory, damage) = memory.unzip();
+        let hub = Arc::new(Hub::new());
+        let events = {
+            let (hub, signs) = (ClosedAtTheEnd(hub.clone()), signs.clone());
+            move |event| {
+                signs.on_event(&event);
+                hub.0.publish(event);
+            }
+        };
+        let driver = driver::start(
+            DriverSettings {
+                settings,
+                listen,
+                port: state.as_ref().and_then(StateFolder::port),
+                tracker: address,
+                node: id,
+                memory,
+                locks: state.as_ref().map(StateFolder::locks),
+                journal_key: state.as_ref().map(StateFolder::journal_key),
+                log: log.clone(),
+            },
+            Box::new(events),
+        )?;
+        let command = driver.commander();
+        let moved = move |tracker| command(Command::UseTracker { tracker });
+        let tracker = TrackerWatch::start(link, listen.ip(), (signs, heard), moved, log);
+        let tracker = tracker.map_err(StartError::Threads)?;
+        if let Some(state) = &state {
+            state.keep_port(driver.local_addr().port());
+        }
+        let hint = driver.receive_buffer_hint();
+        let notes = damage.flatten().into_iter().chain(hint).collect();
+        Ok(Node::new(Inner { driver, hub, id, state, notes, tracker }))
+    }
+}

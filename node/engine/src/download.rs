@@ -1,0 +1,299 @@
+//! A content that a node fetches, as its owner in the program holds it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use messages::{ContentId, Layout, Name, NodeId, PieceIndex};
+use riffle_core::{
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, Summary, Waiting,
+    Wanted,
+};
+use tokio::sync::watch;
+
+use crate::node::{Inner, Node};
+
+/// A rate is that of so long.
+const RATE_WINDOW: Duration = Duration::from_secs(3);
+/// So many moments of it are remembered.
+const RATE_SAMPLES: usize = 32;
+
+/// How far a download is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What the content is called, once that is known.
+    pub name: Option<Name>,
+    /// The content's length in bytes, once it is known.
+    pub length: Option<u64>,
+    /// Bytes that are verified and stored, those included that were there before.
+    pub verified: u64,
+    /// Verified bytes a second, over the last seconds.
+    pub rate: u64,
+    /// How many owners have an open session.
+    pub owners: usize,
+    /// What the download waits for.
+    pub waiting: Waiting,
+}
+
+impl Default for Progress {
+    fn default() -> Progress {
+        Progress { name: None, length: None, verified: 0, rate: 0, owners: 0, waiting: Waiting::Nothing }
+    }
+}
+
+/// A download that is complete and verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Where the file is.
+    pub path: PathBuf,
+    /// What it is, how long it took, and who gave how much.
+    pub summary: Summary,
+}
+
+/// What is known of a download.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DownloadState {
+    progress: Progress,
+    content: Option<ContentId>,
+    owners: BTreeSet<NodeId>,
+    /// Verified bytes at moments of the last seconds.
+    samples: VecDeque<(Instant, u64)>,
+    end: Option<Result<Finished, Failure>>,
+}
+
+impl DownloadState {
+    /// Whether that changed anything.
+    pub(crate) fn on_event(&mut self, event: &Event, now: Instant) -> bool {
+        match event {
+            Event::DownloadIdentified { content, name, length, .. } => {
+                self.content = Some(*content);
+                self.progress.name = Some(name.clone());
+                self.progress.length = Some(*length);
+            }
+            Event::DownloadResumed { have_bytes, .. } => self.progress.verified = *have_bytes,
+            Event::DownloadWaits { why, .. } => self.progress.waiting = why.clone(),
+            Event::OwnerReady { owner, .. } => {
+                self.owners.insert(*owner);
+                self.progress.owners = self.owners.len();
+            }
+            Event::OwnerLost { owner, .. } => {
+                self.owners.remove(owner);
+                self.progress.owners = self.owners.len();
+            }
+            Event::PieceVerified { piece, .. } => self.on_piece(*piece, now),
+            Event::DownloadDone { path, summary, .. } => {
+                self.progress.verified = summary.length;
+                self.end = Some(Ok(Finished { path: path.clone(), summary: summary.clone() }));
+            }
+            Event::DownloadFailed { why, .. } => self.end = Some(Err(why.clone())),
+            _ => return false,
+        }
+        true
+    }
+
+    fn on_piece(&mut self, piece: PieceIndex, now: Instant) {
+        let layout = self.progress.length.and_then(Layout::of);
+        self.progress.verified += layout.map_or(0, |layout| u64::from(layout.piece_length(piece)));
+        self.samples.push_back((now, self.progress.verified));
+        let is_old = |&(at, _): &(Instant, u64)| at + RATE_WINDOW < now;
+        while self.samples.len() > RATE_SAMPLES
+            || (self.samples.len() > 2 && self.samples.front().is_some_and(is_old))
+        {
+            self.samples.pop_front();
+        }
+        if let Some(&(since, before)) = self.samples.front() {
+            let nanos = (now - since).as_nanos().max(1);
+            let bytes = u128::from(self.progress.verified - before);
+            self.progress.rate = if since == now { 0 } else { (bytes * 1_000_000_000 / nanos) as u64 };
+        }
+    }
+
+    /// The events that somebody must know who has missed all of them.
+    pub(crate) fn milestones(&self, download: DownloadId) -> Vec<Event> {
+        let Progress { name, length, .. } = &self.progress;
+        let identified = match (self.content, name, length) {
+            (Some(content), Some(name), &Some(length)) => {
+                Some(Event::DownloadIdentified { download, content, name: name.clone(), length })
+            }
+            _ => None,
+        };
+        let over = self.end.as_ref().map(|end| match end {
+            Ok(Finished { path, summary }) => {
+                Event::DownloadDone { download, path: path.clone(), summary: summary.clone() }
+            }
+            Err(why) => Event::DownloadFailed { download, why: why.clone() },
+        });
+        identified.into_iter().chain(over).collect()
+    }
+}
+
+/// A download that is about to begin, see [`Node::download`].
+#[derive(Debug)]
+#[must_use = "nothing is fetched before this is started"]
+pub struct DownloadRequest {
+    node: Node,
+    wanted: Wanted,
+    destination: Option<Destination>,
+    replace: bool,
+    timeouts: DownloadTimeouts,
+}
+
+impl DownloadRequest {
+    pub(crate) fn new(node: Node, wanted: Wanted) -> DownloadRequest {
+        DownloadRequest { node, wanted, destination: None, replace: false, timeouts: DownloadTimeouts::NONE }
+    }
+
+    /// Saves the file under its own name in `folder`. Without a destination it is saved in the current folder.
+    pub fn into_dir(self, folder: impl Into<PathBuf>) -> DownloadRequest {
+        self.to(Destination::Folder(folder.into()))
+    }
+
+    /// Saves the file at `path`.
+    pub fn into_file(self, path: impl Into<PathBuf>) -> DownloadRequest {
+        self.to(Destination::File(path.into()))
+    }
+
+    /// Saves the file there.
+    pub fn to(self, destination: Destination) -> DownloadRequest {
+        DownloadRequest { destination: Some(destination), ..self }
+    }
+
+    /// Whether a file that stands there is replaced once the new one is whole and verified. Without this such a file with other
+    /// content is an error and stays.
+    pub fn replace(self, replace: bool) -> DownloadRequest {
+        DownloadRequest { replace, ..self }
+    }
+
+    /// How long things may take. Without this the download waits for ever.
+    pub fn timeouts(self, timeouts: DownloadTimeouts) -> DownloadRequest {
+        DownloadRequest { timeouts, ..self }
+    }
+
+    /// Begins to fetch.
+    pub fn start(self) -> Download {
+        let inner = self.node.inner().clone();
+        let id = inner.driver.new_download();
+        let state = inner.hub.follow_download(id);
+        let order = DownloadOrder {
+            wanted: self.wanted,
+            destination: self.destination.unwrap_or_else(|| Destination::Folder(".".into())),
+            replace: self.replace,
+            timeouts: self.timeouts,
+        };
+        inner.driver.command(Command::Download { download: id, order });
+        Download { handle: Arc::new(Handle { inner, id, state }) }
+    }
+}
+
+/// A content that a node fetches. Dropping it changes nothing: the download goes on until it is over or
+/// [cancelled](Download::cancel).
+#[derive(Clone, Debug)]
+pub struct Download {
+    handle: Arc<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    inner: Arc<Inner>,
+    id: DownloadId,
+    state: watch::Receiver<DownloadState>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.inner.hub.forget_download(self.id);
+    }
+}
+
+impl Download {
+    /// The number of the download in the node's events and status.
+    #[must_use]
+    pub fn id(&self) -> DownloadId {
+        self.handle.id
+    }
+
+    /// What is fetched, once that is known.
+    #[must_use]
+    pub fn content(&self) -> Option<ContentId> {
+        self.handle.state.borrow().content
+    }
+
+    /// How the download ended, if it is over.
+    #[must_use]
+    pub fn end(&self) -> Option<Result<Finished, Failure>> {
+        self.handle.state.borrow().end.clone()
+    }
+
+    /// How far the download is, now and whenever that changes: always the latest, never a queue.
+    #[must_use]
+    pub fn progress(&self) -> ProgressUpdates {
+        let mut state = self.handle.state.clone();
+        state.mark_changed();
+        ProgressUpdates { state, is_over: false }
+    }
+
+    /// Waits until the download is over.
+    ///
+    /// # Errors
+    /// Why there is no file. [`Failure::Cancelled`] too when the node ended before.
+    pub async fn finished(&self) -> Result<Finished, Failure> {
+        let mut state = self.handle.state.clone();
+        let over = state.wait_for(|state| state.end.is_some()).await;
+        let Ok(over) = over else { return Err(Failure::Cancelled) };
+        over.end.clone().expect("it was waited for")
+    }
+
+    /// Gives the download up. What is verified stays, and the same download goes on with it.
+    pub fn cancel(&self) {
+        self.handle.inner.driver.command(Command::Cancel { download: self.handle.id });
+    }
+}
+
+/// How far a download is, see [`Download::progress`].
+#[derive(Debug)]
+pub struct ProgressUpdates {
+    state: watch::Receiver<DownloadState>,
+    is_over: bool,
+}
+
+impl ProgressUpdates {
+    /// Waits until the progress is another than the last that was given; the first is given at once. `None` once the download
+    /// is over and its last progress was given, or the node has ended.
+    pub async fn next(&mut self) -> Option<Progress> {
+        if self.is_over {
+            return None;
+        }
+        self.state.changed().await.ok()?;
+        let state = self.state.borrow_and_update();
+        self.is_over = state.end.is_some();
+        Some(state.progress.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_follows_the_pieces() {
+        let download = DownloadId(1);
+        let (mut state, start) = (DownloadState::default(), Instant::now());
+        let length = 3 << 18;
+        let identified = Event::DownloadIdentified {
+            download,
+            content: ContentId::from_bytes([1; 32]),
+            name: Name::new("f").expect("a name"),
+            length,
+        };
+        assert!(state.on_event(&identified, start));
+        for piece in 0..3 {
+            let event = Event::PieceVerified { download, piece: PieceIndex(piece), owners: Vec::new() };
+            state.on_event(&event, start + Duration::from_secs(piece.into()));
+        }
+        assert_eq!((state.progress.verified, state.progress.rate), (length, length / 3));
+        assert!(!state.on_event(&Event::Left, start));
+        state.on_event(&Event::DownloadFailed { download, why: Failure::NoOwner }, start);
+        assert_eq!(state.milestones(download).len(), 2);
+    }
+}

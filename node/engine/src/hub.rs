@@ -1,0 +1,180 @@
+//! Where the node's events go: to those who follow them all, and to the handles of the shares and downloads that they are
+//! about.
+//!
+//! The network thread publishes; it never waits for anybody.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use riffle_core::{DownloadId, Event, ShareId};
+use tokio::sync::{broadcast, watch};
+
+use crate::download::DownloadState;
+use crate::share::ShareState;
+
+/// So many events wait for a follower before it misses the oldest.
+const CAPACITY: usize = 16_384;
+
+/// The shares and downloads that somebody has a handle of.
+#[derive(Debug, Default)]
+struct Followed {
+    shares: BTreeMap<ShareId, watch::Sender<ShareState>>,
+    downloads: BTreeMap<DownloadId, watch::Sender<DownloadState>>,
+}
+
+/// Hands events on. Ends its followers when it is closed.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    followed: Mutex<Followed>,
+    /// `None`: the node has ended.
+    sender: Mutex<Option<broadcast::Sender<Event>>>,
+}
+
+impl Hub {
+    pub(crate) fn new() -> Hub {
+        Hub { followed: Mutex::default(), sender: Mutex::new(Some(broadcast::Sender::new(CAPACITY))) }
+    }
+
+    /// All events from now on.
+    pub(crate) fn follow(&self) -> broadcast::Receiver<Event> {
+        match &*locked(&self.sender) {
+            Some(sender) => sender.subscribe(),
+            // Of a node that has ended there are none.
+            None => broadcast::channel(1).1,
+        }
+    }
+
+    /// What happens to `share` from now on.
+    pub(crate) fn follow_share(&self, share: ShareId) -> watch::Receiver<ShareState> {
+        let (sender, receiver) = watch::channel(ShareState::default());
+        locked(&self.followed).shares.insert(share, sender);
+        receiver
+    }
+
+    /// What happens to `download` from now on.
+    pub(crate) fn follow_download(&self, download: DownloadId) -> watch::Receiver<DownloadState> {
+        let (sender, receiver) = watch::channel(DownloadState::default());
+        locked(&self.followed).downloads.insert(download, sender);
+        receiver
+    }
+
+    /// Nobody has a handle of `share` any more.
+    pub(crate) fn forget_share(&self, share: ShareId) {
+        locked(&self.followed).shares.remove(&share);
+    }
+
+    /// Nobody has a handle of `download` any more.
+    pub(crate) fn forget_download(&self, download: DownloadId) {
+        locked(&self.followed).downloads.remove(&download);
+    }
+
+    /// Something has happened.
+    pub(crate) fn publish(&self, event: Event) {
+        {
+            let followed = locked(&self.followed);
+            if let Some(share) = share_of(&event) {
+                if let Some(state) = followed.shares.get(&share) {
+                    state.send_if_modified(|state| state.on_event(&event));
+                }
+                // Whatever is announced is announced for all shares of the same content.
+                if let Event::Announced { content, .. } = &event {
+                    for state in followed.shares.values() {
+                        state.send_if_modified(|state| state.on_announced(*content));
+                    }
+                }
+            } else if let Some(download) = download_of(&event)
+                && let Some(state) = followed.downloads.get(&download)
+            {
+                let now = Instant::now();
+                state.send_if_modified(|state| state.on_event(&event, now));
+            }
+        }
+        if let Some(sender) = &*locked(&self.sender) {
+            // Nobody may be following.
+            let _ = sender.send(event);
+        }
+    }
+
+    /// The node has ended: nobody waits for anything any more.
+    pub(crate) fn close(&self) {
+        locked(&self.sender).take();
+        *locked(&self.followed) = Followed::default();
+    }
+
+    /// What somebody who missed events must know of the shares and downloads that have handles.
+    pub(crate) fn milestones(&self) -> Vec<Event> {
+        let followed = locked(&self.followed);
+        let shares = followed.shares.iter().flat_map(|(&share, state)| state.borrow().milestones(share));
+        let downloads =
+            followed.downloads.iter().flat_map(|(&download, state)| state.borrow().milestones(download));
+        shares.chain(downloads).collect()
+    }
+}
+
+/// A thread that panicked while it held the lock has left nothing half done that others could not live with.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn share_of(event: &Event) -> Option<ShareId> {
+    match event {
+        Event::Hashing { share, .. }
+        | Event::Shared { share, .. }
+        | Event::Announced { share, .. }
+        | Event::ShareFailed { share, .. }
+        | Event::Unshared { share, .. } => Some(*share),
+        _ => None,
+    }
+}
+
+fn download_of(event: &Event) -> Option<DownloadId> {
+    match event {
+        Event::DownloadIdentified { download, .. }
+        | Event::DownloadResumed { download, .. }
+        | Event::DownloadWaits { download, .. }
+        | Event::OwnerReady { download, .. }
+        | Event::OwnerLost { download, .. }
+        | Event::PieceVerified { download, .. }
+        | Event::DownloadDone { download, .. }
+        | Event::DownloadFailed { download, .. } => Some(*download),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use messages::ContentId;
+
+    use super::*;
+
+    #[test]
+    fn who_reads_too_late_is_told_how_much_was_missed() {
+        let hub = Hub::new();
+        let mut events = crate::Events::new(hub.follow());
+        for _ in 0..CAPACITY + 7 {
+            hub.publish(Event::Left);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        assert_eq!(runtime.block_on(events.next()), Err(crate::EventsError::Lagged(7)));
+        assert_eq!(runtime.block_on(events.next()), Ok(Event::Left));
+        hub.close();
+        let rest = std::iter::from_fn(|| Some(runtime.block_on(events.next())));
+        assert_eq!(rest.take_while(Result::is_ok).count(), CAPACITY - 1);
+        assert_eq!(runtime.block_on(events.next()), Err(crate::EventsError::Ended));
+    }
+
+    #[test]
+    fn two_shares_of_one_content_are_announced_together() {
+        let hub = Hub::new();
+        let content = ContentId::from_bytes([7; 32]);
+        let name = messages::Name::new("f").expect("a name");
+        let states = [1, 2].map(|share| hub.follow_share(ShareId(share)));
+        for share in [1, 2].map(ShareId) {
+            hub.publish(Event::Shared { share, content, name: name.clone(), length: 3 });
+        }
+        hub.publish(Event::Announced { share: ShareId(1), content });
+        assert!(states.iter().all(|state| state.borrow().is_announced()));
+        assert_eq!(hub.milestones().len(), 4);
+    }
+}

@@ -1,0 +1,230 @@
+//! A running node.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use messages::tracker_to_node::Listed;
+use messages::{Cursor, NodeId, Prefix};
+use riffle_core::{Command, Event, SearchId, Status, Wanted};
+use tokio::sync::watch;
+
+use crate::builder::Builder;
+use crate::download::DownloadRequest;
+use crate::driver::NodeHandle;
+use crate::events::{Events, EventsError};
+use crate::hub::Hub;
+use crate::share::ShareRequest;
+use crate::state::StateFolder;
+use crate::tracker::{TrackerForOthers, TrackerStatus, TrackerWatch};
+
+/// How long a node that leaves waits for the tracker to hear of that.
+const LEAVE_TIME: Duration = Duration::from_millis(1500);
+
+/// The node has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node has ended")]
+pub struct NodeEnded;
+
+/// Why a tracker's contents are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// The tracker does not answer.
+    #[error("the tracker does not answer")]
+    NoAnswer,
+    /// The node has ended.
+    #[error("the node has ended")]
+    NodeEnded,
+}
+
+/// One page of what a tracker knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The contents, in the tracker's order.
+    pub contents: Vec<Listed>,
+    /// Where the next page begins; `None`: this is the last one.
+    pub next: Option<Cursor>,
+}
+
+/// What all handles of a node share.
+pub(crate) struct Inner {
+    pub(crate) driver: NodeHandle,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) id: NodeId,
+    pub(crate) state: Option<StateFolder>,
+    pub(crate) notes: Vec<String>,
+    // Dropped last: an embedded tracker ends after the node that leaves it.
+    pub(crate) tracker: TrackerWatch,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("id", &self.id)
+            .field("address", &self.driver.local_addr())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A running node: shares files, fetches contents, and tells what happens. Clones are the same node.
+///
+/// The node runs on threads of its own. It ends with [`Node::shutdown`] or [`Node::stop`], or when the last clone and the last
+/// handle of a share or download are dropped.
+#[derive(Clone, Debug)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+impl Node {
+    /// What a node is started with.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(inner: Inner) -> Node {
+        Node { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    /// Who the node is, in all its lives.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.inner.id
+    }
+
+    /// Where the node's socket is bound.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.inner.driver.local_addr()
+    }
+
+    /// Where the node keeps who it is; `None`: nowhere.
+    #[must_use]
+    pub fn state(&self) -> Option<&StateFolder> {
+        self.inner.state.as_ref()
+    }
+
+    /// What a person should know of the start, in whole sentences: nothing of it keeps the node from running.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.inner.notes
+    }
+
+    /// Shares the file at `path`: await it for a [`Share`](crate::Share) that is hashed.
+    pub fn share(&self, path: impl Into<PathBuf>) -> ShareRequest {
+        ShareRequest::new(self.clone(), path.into())
+    }
+
+    /// Fetches a content, by its id, its name or the beginning of its id.
+    pub fn download(&self, wanted: impl Into<Wanted>) -> DownloadRequest {
+        DownloadRequest::new(self.clone(), wanted.into())
+    }
+
+    /// Asks the tracker for one page of the contents whose names start with `prefix` (empty: all), from `after` on.
+    ///
+    /// # Errors
+    /// When the tracker does not answer, or the node has ended.
+    pub async fn list(&self, prefix: Prefix, after: Option<Cursor>) -> Result<Page, ListError> {
+        let mut events = self.events();
+        let asked = self.search(prefix, after);
+        loop {
+            match events.next().await {
+                Ok(Event::Found { search, contents, next }) if search == asked => {
+                    return Ok(Page { contents, next });
+                }
+                Ok(Event::SearchFailed { search }) if search == asked => return Err(ListError::NoAnswer),
+                Ok(_) => {}
+                // The answer may be among what was missed.
+                Err(EventsError::Lagged(_)) => return Err(ListError::NoAnswer),
+                Err(EventsError::Ended) => return Err(ListError::NodeEnded),
+            }
+        }
+    }
+
+    /// Asks as [`Node::list`] does and does not wait: the answer is [`Event::Found`] or [`Event::SearchFailed`] with the number
+    /// that this returns.
+    pub fn search(&self, prefix: Prefix, after: Option<Cursor>) -> SearchId {
+        let search = self.inner.driver.new_search();
+        self.inner.driver.command(Command::Search { search, prefix, after });
+        search
+    }
+
+    /// Everything that happens from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.inner.hub.follow())
+    }
+
+    /// The events that somebody who missed some must know of the shares and downloads that have handles: what they are, and how
+    /// they ended.
+    #[must_use]
+    pub fn milestones(&self) -> Vec<Event> {
+        self.inner.hub.milestones()
+    }
+
+    /// A picture of the node at this instant.
+    ///
+    /// # Errors
+    /// When the node has ended.
+    pub async fn status(&self) -> Result<Status, NodeEnded> {
+        self.inner.driver.status().await.ok_or(NodeEnded)
+    }
+
+    /// What is known of the tracker, now and whenever that changes.
+    #[must_use]
+    pub fn tracker(&self) -> watch::Receiver<TrackerStatus> {
+        self.inner.tracker.status()
+    }
+
+    /// How other hosts reach the node's tracker. Takes as long as a probe when the tracker is another process of this host.
+    #[must_use]
+    pub fn tracker_for_others(&self) -> TrackerForOthers {
+        self.inner.tracker.for_others()
+    }
+
+    /// Limits all uploads together, and all downloads together, to so many bytes a second from now on; `None`: no limit.
+    pub fn set_limits(&self, upload: Option<u64>, download: Option<u64>) {
+        self.inner.driver.command(Command::Limit { upload, download });
+    }
+
+    /// Gives the download of that number up, as [`Download::cancel`](crate::Download::cancel) does.
+    pub fn cancel(&self, download: riffle_core::DownloadId) {
+        self.inner.driver.command(Command::Cancel { download });
+    }
+
+    /// Stops the share of that number, as [`Share::stop`](crate::Share::stop) does.
+    pub fn unshare(&self, share: riffle_core::ShareId) {
+        self.inner.driver.command(Command::Unshare { share });
+    }
+
+    /// Takes leave of the tracker and of the other nodes, saves what is kept, and ends the node: within a few seconds in any
+    /// case. Downloads that are not over can be taken up again.
+    pub async fn shutdown(&self) {
+        let mut events = self.events();
+        self.inner.driver.command(Command::Leave);
+        let until_left = async {
+            loop {
+                match events.next().await {
+                    Ok(Event::Left) | Err(EventsError::Ended) => return,
+                    Ok(_) | Err(EventsError::Lagged(_)) => {}
+                }
+            }
+        };
+        // The tracker finds out by itself when it does not hear of it.
+        let _ = tokio::time::timeout(LEAVE_TIME, until_left).await;
+        let node = self.clone();
+        // A panic of the node's thread was reported when it happened.
+        let _ = tokio::task::spawn_blocking(move || node.stop()).await;
+    }
+
+    /// Ends the node at once, without a word to anybody, and waits a few seconds at most for its threads.
+    pub fn stop(&self) {
+        self.inner.driver.stop();
+        self.inner.hub.close();
+    }
+}

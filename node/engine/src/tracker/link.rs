@@ -1,0 +1,454 @@
+//! Which tracker a node talks to: the one that was named, the one at the default address, or one that it embeds.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use config::{DEFAULT_TRACKER_PORT, TrackerAddress};
+use messages::node_to_tracker::{Asker, Need, Query};
+use messages::{Conversation, Cookie, Datagram, NodeId, Prefix, encode};
+
+#[cfg(feature = "embedded-tracker")]
+use super::embedded::{EmbeddedTracker, TrackerLog};
+use super::interfaces::Interfaces;
+use super::name::{Directory, TrackerName, unreachable_from};
+
+/// How long a tracker may take to answer before a node at the default address counts it as absent.
+const PROBE_TIME: Duration = Duration::from_millis(300);
+/// How often a tracker is asked in that time.
+const PROBES: u32 = 3;
+
+/// Makes the log of a tracker that is about to be embedded.
+#[cfg(feature = "embedded-tracker")]
+pub type TrackerLogFactory = Arc<dyn Fn() -> io::Result<TrackerLog> + Send + Sync>;
+
+/// Which tracker a node is to talk to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrackerChoice {
+    /// The tracker at this host and port. A name is looked up again and again, and followed where it leads.
+    Named(TrackerAddress),
+    /// The tracker at the default address of this host.
+    Default,
+    /// The tracker at the default address of this host. Where none answers, this node runs one itself.
+    DefaultOrEmbedded,
+}
+
+/// Why a node has no tracker to talk to.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackerError {
+    /// The tracker's address is of a family that the node's socket cannot reach.
+    #[error("the tracker {tracker}: {reason}")]
+    Unreachable {
+        /// The tracker as it was named.
+        tracker: TrackerAddress,
+        /// Why it cannot be reached.
+        reason: String,
+    },
+    /// The default port is free, and no tracker can be started at it.
+    #[error("no tracker can be started: {0}")]
+    Embed(String),
+}
+
+/// What is known of a node's tracker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackerStatus {
+    /// What the tracker was called, as HOST:PORT; `None`: it is the one at the default address.
+    pub named: Option<String>,
+    /// Where the tracker is; `None`: its name leads nowhere yet.
+    pub address: Option<SocketAddr>,
+    /// Why its name led nowhere when it was looked up last.
+    pub trouble: Option<String>,
+    /// Whether the tracker runs in this process.
+    pub is_embedded: bool,
+    /// Whether whoever reaches this host reaches the tracker in this process.
+    pub is_open: bool,
+}
+
+impl TrackerStatus {
+    /// The tracker at `address`, which nobody named.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> TrackerStatus {
+        TrackerStatus {
+            named: None,
+            address: Some(address),
+            trouble: None,
+            is_embedded: false,
+            is_open: false,
+        }
+    }
+}
+
+/// `tracker.example:12345 (10.0.0.7:12345)`, or what of it is known and not the same.
+impl fmt::Display for TrackerStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.named, self.address) {
+            (Some(named), Some(address)) if *named != address.to_string() => write!(f, "{named} ({address})"),
+            (_, Some(address)) => address.fmt(f),
+            (Some(named), None) => f.write_str(named),
+            (None, None) => f.write_str("of this host"),
+        }
+    }
+}
+
+/// The tracker of one node.
+pub(crate) struct TrackerLink {
+    status: TrackerStatus,
+    role: Role,
+    /// Where the node, and so its embedded tracker, listens.
+    listen: IpAddr,
+    #[cfg(feature = "embedded-tracker")]
+    log: Option<TrackerLogFactory>,
+}
+
+/// Whose the tracker is.
+#[derive(Debug)]
+enum Role {
+    /// A person wrote its address: there is no other.
+    Fixed,
+    /// A person named it: it is where the name leads.
+    Named(TrackerName),
+    /// It is the one at the default address. `embeds`: this node takes its place when it falls silent.
+    Default { embeds: bool },
+    /// It runs in this process, and ends when this is dropped.
+    #[cfg(feature = "embedded-tracker")]
+    Embedded(#[expect(dead_code, reason = "the tracker ends when this is dropped")] EmbeddedTracker),
+}
+
+impl TrackerLink {
+    /// Finds the tracker of `choice` for a node that listens at `listen`, or embeds one. A tracker whose name leads nowhere
+    /// yet is waited for.
+    ///
+    /// # Errors
+    /// When the address cannot be reached from `listen`, or no tracker can be started.
+    pub(crate) fn find(
+        choice: &TrackerChoice,
+        listen: IpAddr,
+        directory: Arc<dyn Directory>,
+        #[cfg(feature = "embedded-tracker")] log: Option<TrackerLogFactory>,
+    ) -> Result<TrackerLink, TrackerError> {
+        let link = |status, role| TrackerLink {
+            status,
+            role,
+            listen,
+            #[cfg(feature = "embedded-tracker")]
+            log,
+        };
+        let embeds = match choice {
+            TrackerChoice::Named(named) => {
+                let (status, role) = named_tracker(named, listen, directory)?;
+                let mut link = link(status, role);
+                link.take_over_name();
+                return Ok(link);
+            }
+            TrackerChoice::Default => false,
+            TrackerChoice::DefaultOrEmbedded => true,
+        };
+        let standard = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), DEFAULT_TRACKER_PORT);
+        let local = embedded_address(listen);
+        let reaches_standard = listen.is_ipv4() || listen.is_unspecified();
+        let mut link = link(TrackerStatus::at(local), Role::Default { embeds });
+        let found = reaches_standard && answers(standard);
+        let stays = !found && (link.embed()? || (local != standard && answers(local)));
+        if !stays && reaches_standard {
+            link.status = TrackerStatus::at(standard);
+        }
+        Ok(link)
+    }
+
+    /// What is known of the tracker.
+    pub(crate) fn status(&self) -> &TrackerStatus {
+        &self.status
+    }
+
+    /// Looks a name up again when that is due. Says whether the tracker is elsewhere now.
+    pub(crate) fn follow_name(&mut self, now: Instant) -> bool {
+        let Role::Named(name) = &mut self.role else { return false };
+        let has_moved = name.follow(now);
+        self.take_over_name();
+        has_moved
+    }
+
+    /// The tracker answers.
+    pub(crate) fn on_answer(&mut self, now: Instant) {
+        if let Role::Named(name) = &mut self.role {
+            name.on_answer(now);
+        }
+    }
+
+    /// The tracker does not answer.
+    pub(crate) fn on_silence(&mut self, now: Instant) {
+        if let Role::Named(name) = &mut self.role {
+            name.on_silence(now);
+        }
+    }
+
+    fn take_over_name(&mut self) {
+        if let Role::Named(name) = &self.role {
+            self.status.address = name.address();
+            self.status.trouble = name.trouble().map(str::to_owned);
+        }
+    }
+
+    /// Whether the tracker has to be looked after: its name may lead elsewhere, or this node may take its place.
+    pub(crate) fn changes(&self) -> bool {
+        matches!(self.role, Role::Named(_)) || self.is_replaceable()
+    }
+
+    /// Whether this node takes the place of its tracker when that is gone: the one at the default address.
+    pub(crate) fn is_replaceable(&self) -> bool {
+        matches!(self.role, Role::Default { embeds: true })
+    }
+
+    /// Becomes the tracker, if nobody is: the port is the lock. Says whether this node has become it just now.
+    ///
+    /// # Errors
+    /// When the port is free and the tracker cannot be started all the same.
+    #[cfg(feature = "embedded-tracker")]
+    pub(crate) fn embed(&mut self) -> Result<bool, TrackerError> {
+        if !self.is_replaceable() {
+            return Ok(false);
+        }
+        let log = self.log.as_ref().map_or_else(|| Ok(TrackerLog::none()), |log| log());
+        let log = log.map_err(|error| TrackerError::Embed(error.to_string()))?;
+        match EmbeddedTracker::start(SocketAddr::new(self.listen, DEFAULT_TRACKER_PORT), log) {
+            Ok(embedded) => {
+                self.role = Role::Embedded(embedded);
+                self.status = TrackerStatus {
+                    is_embedded: true,
+                    is_open: !self.listen.is_loopback(),
+                    ..TrackerStatus::at(embedded_address(self.listen))
+                };
+                Ok(true)
+            }
+            Err(error) if error.is_taken() => Ok(false),
+            Err(error) => Err(TrackerError::Embed(error.to_string())),
+        }
+    }
+
+    /// Without the feature `embedded-tracker` no node becomes a tracker.
+    #[cfg(not(feature = "embedded-tracker"))]
+    pub(crate) fn embed(&mut self) -> Result<bool, TrackerError> {
+        Ok(false)
+    }
+}
+
+impl fmt::Debug for TrackerLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrackerLink")
+            .field("status", &self.status)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The tracker that `named` names, as far as is known yet.
+fn named_tracker(
+    named: &TrackerAddress,
+    listen: IpAddr,
+    directory: Arc<dyn Directory>,
+) -> Result<(TrackerStatus, Role), TrackerError> {
+    let status = TrackerStatus {
+        named: Some(named.to_string()),
+        address: None,
+        trouble: None,
+        is_embedded: false,
+        is_open: false,
+    };
+    let Ok(ip) = named.host().parse() else {
+        return Ok((status, Role::Named(TrackerName::look_up(named.clone(), listen, directory))));
+    };
+    if !can_reach(listen, ip) {
+        return Err(TrackerError::Unreachable { tracker: named.clone(), reason: unreachable_from(listen) });
+    }
+    Ok((TrackerStatus { address: Some(SocketAddr::new(ip, named.port())), ..status }, Role::Fixed))
+}
+
+/// A tracker as another host is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackerForOthers {
+    /// Where the tracker is for other hosts: an address, or the name as it was given.
+    pub text: String,
+    /// Whether only this host reaches it.
+    pub is_only_here: bool,
+}
+
+/// How other hosts reach the tracker of a node that listens at `listen`. Takes as long as a probe when the tracker is another
+/// process of this host.
+pub(crate) fn for_others(status: &TrackerStatus, listen: IpAddr) -> TrackerForOthers {
+    let Some(address) = status.address else {
+        return TrackerForOthers { text: status.to_string(), is_only_here: false };
+    };
+    let (ip, port) = (address.ip(), address.port());
+    let interfaces = Interfaces::of_this_host();
+    let reachable = |listen| interfaces.reachable(listen).map(|ip| SocketAddr::new(ip, port));
+    let found = match status.is_embedded {
+        true => reachable(listen),
+        false if !ip.is_loopback() => None,
+        // Another process may listen at loopback alone, and then there is no better address to give.
+        false => reachable(listen).or_else(|| reachable(any())).filter(|&candidate| answers(candidate)),
+    };
+    let address = found.unwrap_or(address);
+    TrackerForOthers { text: address.to_string(), is_only_here: address.ip().is_loopback() }
+}
+
+/// All interfaces, both families.
+fn any() -> IpAddr {
+    IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
+}
+
+/// Where a node that listens at `listen` reaches the tracker that it embeds.
+fn embedded_address(listen: IpAddr) -> SocketAddr {
+    let ip = if listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { listen };
+    SocketAddr::new(ip, DEFAULT_TRACKER_PORT)
+}
+
+/// Whether a socket bound to `listen` can send to `ip` at all.
+pub(crate) fn can_reach(listen: IpAddr, ip: IpAddr) -> bool {
+    listen.is_ipv4() == ip.is_ipv4() || (listen.is_unspecified() && listen.is_ipv6())
+}
+
+/// Whether a tracker answers there within [`PROBE_TIME`].
+pub(crate) fn answers(tracker: SocketAddr) -> bool {
+    // A closed port of this host says so at once, as an error of the connected socket.
+    probe(tracker).unwrap_or(false)
+}
+
+fn probe(tracker: SocketAddr) -> io::Result<bool> {
+    let any: IpAddr = if tracker.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { any() };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
+    socket.connect(tracker)?;
+    let deadline = Instant::now() + PROBE_TIME;
+    let mut answer = [0; 2048];
+    for round in 1..=PROBES {
+        socket.send(&question())?;
+        let round_ends = deadline - PROBE_TIME / PROBES * (PROBES - round);
+        loop {
+            let left = round_ends.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            socket.set_read_timeout(Some(left))?;
+            match socket.recv(&mut answer) {
+                Ok(length) if is_tracker(answer.get(..length).unwrap_or_default()) => return Ok(true),
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// A request without a cookie: a tracker answers it with one, keeps nothing, and knows nobody the wiser.
+fn question() -> Vec<u8> {
+    let asker = Asker { node: NodeId::from_bytes([0; 16]), cookie: Cookie::NONE };
+    let need = Need { asker, query: Query::Search { prefix: Prefix::default(), after: None } };
+    let mut datagram = Vec::new();
+    encode(Conversation(0), &need, &mut datagram);
+    datagram
+}
+
+fn is_tracker(answer: &[u8]) -> bool {
+    matches!(Datagram::decode(answer), Ok(Datagram::FromTracker(..)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use messages::tracker_to_node::{RefusalCode, Refused};
+
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn an_embedded_tracker_is_reached_where_the_node_listens() {
+        assert_eq!(embedded_address(any()), "127.0.0.1:12345".parse().expect("an address"));
+        assert_eq!(embedded_address(ip("10.0.0.3")), "10.0.0.3:12345".parse().expect("an address"));
+    }
+
+    #[test]
+    fn a_socket_reaches_its_own_family_and_a_dual_one_both() {
+        assert!(can_reach(any(), ip("10.0.0.1")) && can_reach(any(), ip("fd00::1")));
+        assert!(can_reach(ip("0.0.0.0"), ip("10.0.0.1")) && !can_reach(ip("0.0.0.0"), ip("fd00::1")));
+        assert!(!can_reach(ip("fd00::2"), ip("10.0.0.1")));
+    }
+
+    #[test]
+    fn a_probe_knows_a_tracker_from_silence_and_from_others() {
+        let refused = Refused { code: RefusalCode::Cookie, retry_after_ms: 0, cookie: Cookie::NONE };
+        let mut tracker = Vec::new();
+        encode(Conversation(0), &refused, &mut tracker);
+        for (says, expected) in [(tracker, true), (b"HTTP/1.1 400".to_vec(), false)] {
+            let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
+            let address = socket.local_addr().expect("bound");
+            let server = thread::spawn(move || {
+                let (_, asker) = socket.recv_from(&mut [0; 2048]).expect("asked");
+                socket.send_to(&says, asker).expect("answered");
+                socket
+            });
+            assert_eq!(answers(address), expected);
+            drop(server.join().expect("no panic"));
+            assert!(!answers(address), "nobody is there any more");
+        }
+    }
+
+    /// A network without names and trackers.
+    struct Nothing;
+
+    impl Directory for Nothing {
+        fn resolve(&self, _: &TrackerAddress) -> io::Result<Vec<SocketAddr>> {
+            Err(io::Error::other("no such host"))
+        }
+
+        fn answers(&self, _: SocketAddr) -> bool {
+            false
+        }
+    }
+
+    fn find(tracker: &str, listen: &str) -> Result<TrackerLink, TrackerError> {
+        let choice = TrackerChoice::Named(tracker.parse().expect("an address"));
+        TrackerLink::find(
+            &choice,
+            ip(listen),
+            Arc::new(Nothing),
+            #[cfg(feature = "embedded-tracker")]
+            None,
+        )
+    }
+
+    #[test]
+    fn a_tracker_that_the_socket_cannot_reach_is_named() {
+        let error = find("127.0.0.1:1", "fd00::2").expect_err("another family");
+        assert!(error.to_string().starts_with("the tracker 127.0.0.1:1: it has no address"), "{error}");
+        let there = find("127.0.0.1:1", "::").expect("reachable");
+        assert_eq!(there.status().address, Some("127.0.0.1:1".parse().expect("an address")));
+    }
+
+    #[test]
+    fn a_name_that_leads_nowhere_is_a_tracker_that_is_not_there_yet() {
+        let mut link = find("tk:1", "::").expect("waited for");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while link.status().trouble.is_none() && Instant::now() < deadline {
+            link.follow_name(Instant::now());
+            thread::yield_now();
+        }
+        let status = link.status();
+        assert_eq!((status.address, status.to_string().as_str()), (None, "tk:1"));
+        assert!(
+            status.trouble.as_ref().is_some_and(|trouble| trouble.contains("no such host")),
+            "{status:?}"
+        );
+    }
+
+    #[test]
+    fn a_question_is_a_datagram_that_trackers_understand() {
+        assert!(matches!(Datagram::decode(&question()), Ok(Datagram::ToTracker(..))));
+    }
+}

@@ -1,0 +1,19 @@
+//! Which tracker a node talks to, where that is, and the tracker that a node runs itself.
+
+#[cfg(feature = "embedded-tracker")]
+mod embedded;
+mod interfaces;
+mod link;
+mod name;
+mod query;
+mod watch;
+
+#[cfg(feature = "embedded-tracker")]
+pub use embedded::{EmbedError, EmbeddedTracker, TrackerLog};
+pub(crate) use link::TrackerLink;
+#[cfg(feature = "embedded-tracker")]
+pub use link::TrackerLogFactory;
+pub use link::{TrackerChoice, TrackerError, TrackerForOthers, TrackerStatus};
+pub(crate) use name::System;
+pub use query::{QueryError, TrackerQuery};
+pub(crate) use watch::{TrackerSigns, TrackerWatch};
