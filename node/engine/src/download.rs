@@ -144,7 +144,7 @@ impl DownloadRequest {
         DownloadRequest { node, wanted, destination: None, replace: false, timeouts: DownloadTimeouts::NONE }
     }
 
-    /// Saves the file under its own name in `folder`. Without a destination it is saved in the current folder.
+    /// Saves the file under its own name in `folder`, which must be there. Without a destination it is saved in the current folder.
     pub fn into_dir(self, folder: impl Into<PathBuf>) -> DownloadRequest {
         self.to(Destination::Folder(folder.into()))
     }

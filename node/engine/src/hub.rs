@@ -19,6 +19,8 @@ const CAPACITY: usize = 16_384;
 /// The shares and downloads that somebody has a handle of.
 #[derive(Debug, Default)]
 struct Followed {
+    /// The node has ended: nothing happens to what is asked of it from now on, and nobody waits for that.
+    has_ended: bool,
     shares: BTreeMap<ShareId, watch::Sender<ShareState>>,
     downloads: BTreeMap<DownloadId, watch::Sender<DownloadState>>,
 }
@@ -48,14 +50,20 @@ impl Hub {
     /// What happens to `share` from now on.
     pub(crate) fn follow_share(&self, share: ShareId) -> watch::Receiver<ShareState> {
         let (sender, receiver) = watch::channel(ShareState::default());
-        locked(&self.followed).shares.insert(share, sender);
+        let mut followed = locked(&self.followed);
+        if !followed.has_ended {
+            followed.shares.insert(share, sender);
+        }
         receiver
     }
 
     /// What happens to `download` from now on.
     pub(crate) fn follow_download(&self, download: DownloadId) -> watch::Receiver<DownloadState> {
         let (sender, receiver) = watch::channel(DownloadState::default());
-        locked(&self.followed).downloads.insert(download, sender);
+        let mut followed = locked(&self.followed);
+        if !followed.has_ended {
+            followed.downloads.insert(download, sender);
+        }
         receiver
     }
 
@@ -99,7 +107,7 @@ impl Hub {
     /// The node has ended: nobody waits for anything any more.
     pub(crate) fn close(&self) {
         locked(&self.sender).take();
-        *locked(&self.followed) = Followed::default();
+        *locked(&self.followed) = Followed { has_ended: true, ..Followed::default() };
     }
 
     /// What somebody who missed events must know of the shares and downloads that have handles.

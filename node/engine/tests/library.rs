@@ -45,6 +45,7 @@ fn one_node_shares_and_another_fetches_with_progress() {
         let downloader = node(&tracker).await;
         let page = downloader.list(Prefix::default(), None).await.expect("listed");
         assert_eq!(page.contents.len(), 1);
+        std::fs::create_dir(folder.path().join("here")).expect("made");
         let download = downloader.download(content).into_dir(folder.path().join("here")).start();
         let (mut updates, mut seen) = (download.progress(), Vec::new());
         while let Some(progress) = updates.next().await {
@@ -95,10 +96,13 @@ fn a_node_that_ends_lets_nobody_wait() {
         assert!(download.progress().next().await.is_none_or(|progress| progress.verified == 0));
         while events.next().await.is_ok() {}
         assert_eq!(events.next().await, Err(EventsError::Ended));
-        assert!(
-            node.status().await.is_err()
-                && share.announced().await.is_err_and(|end| end == ShareError::NodeEnded)
-        );
+        assert!(node.status().await.is_err());
+        assert_eq!(share.content(), share.hashed().await.ok(), "what was known stays known");
+        // What is asked of it now is answered at once.
+        let late = node.share(folder.path().join("f")).await;
+        assert!(matches!(late, Err(ShareError::NodeEnded)), "{late:?}");
+        let late = node.download(riffle::ContentId::from_bytes([8; 32])).start();
+        assert_eq!(late.finished().await, Err(Failure::Cancelled));
     });
 }
 

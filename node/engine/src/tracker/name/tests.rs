@@ -153,7 +153,10 @@ fn of_several_addresses_and_families_the_one_that_answers_is_taken() {
     told.leads(&[six]);
     let name = look_up(&told, four);
     assert_eq!(name.address(), None);
-    assert_eq!(name.trouble(), Some("it has no address that can be reached from --listen 127.0.0.1"));
+    assert_eq!(
+        name.trouble(),
+        Some("it has no address that can be reached from the listening address 127.0.0.1")
+    );
 }
 
 #[test]
