@@ -245,15 +245,18 @@ impl NodeHandle {
         net::receive_buffer_hint(self.receive_buffer, self.receive_buffer_asked)
     }
 
-    /// Ends the node and joins its threads, waiting a few seconds at most.
-    pub(crate) fn stop(self) {
+    /// Hands commands to the node from anywhere; nothing happens when it has ended.
+    pub(crate) fn commander(&self) -> impl Fn(Command) + Send + 'static {
+        let requests = self.requests.clone();
+        move |command| drop(requests.send(Request::Command(command)))
+    }
+
+    /// Ends the node and waits for its threads, a few seconds at most.
+    pub(crate) fn stop(&self) {
         let _ = self.requests.send(Request::Stop);
         // Nothing is ever sent: the channel ends with the thread.
-        let ended = self.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if ended.recv_timeout(STOP_TIMEOUT) == Err(RecvTimeoutError::Disconnected) {
-            // A panic of the thread was reported when it happened.
-            let _ = self.thread.join();
-        }
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = ended.recv_timeout(STOP_TIMEOUT);
     }
 }
 
