@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use messages::{NodeId, Timestamp};
 
-use super::{Download, Phase};
+use super::contributors::{Contribution, Contributors};
+use super::sessions::Sessions;
 use crate::account::{Account, Giver};
-use crate::context::Context;
-use crate::event::Event;
 use crate::waiting::Waiting;
 
+/// A reason to wait is told when it has lasted this long: what passes in between is nobody's concern.
+const REPORT_AFTER: Duration = Duration::from_millis(500);
 /// How often a download that goes on is accounted for.
 const ACCOUNT_EVERY: Duration = Duration::from_secs(60);
 
@@ -46,6 +47,43 @@ impl Accounting {
             self.rtts.insert(owner, rtt);
         }
     }
+
+    /// Whether an account is due by `now`; if so, the next one is later.
+    pub(super) fn take_due(&mut self, now: Timestamp) -> bool {
+        let is_due = now >= self.due;
+        while self.due <= now {
+            self.due += ACCOUNT_EVERY;
+        }
+        is_due
+    }
+
+    /// An account of what is noted here, and of what `contributors` gave, those with open `sessions` among them.
+    pub(super) fn account(
+        &mut self,
+        sessions: &Sessions,
+        contributors: &Contributors,
+        now: Timestamp,
+    ) -> Account {
+        for session in sessions.iter() {
+            self.note_rtt(session.owner(), session.rtt());
+        }
+        let giver = |of: Contribution| Giver {
+            owner: of.owner,
+            peer: of.peer,
+            bytes: of.bytes,
+            rtt: self.rtts.get(&of.owner).copied(),
+        };
+        let owners: Vec<Giver> = contributors.contributions().into_iter().map(giver).collect();
+        Account {
+            fetched: owners.iter().map(|owner| owner.bytes).sum(),
+            waits: self.waits.times(now),
+            lost_bytes: self.lost_bytes,
+            duplicate_bytes: self.duplicate_bytes,
+            bad_pieces: self.bad_pieces,
+            owners,
+            ..Account::default()
+        }
+    }
 }
 
 /// Why a download waits, since when, and how long it waited for which reason before.
@@ -55,20 +93,30 @@ pub(super) struct WaitTimes {
     since: Timestamp,
     /// One entry a reason: there are few.
     before: Vec<(Waiting, Duration)>,
+    /// The reason that was told last.
+    reported: Option<Waiting>,
 }
 
 impl WaitTimes {
     fn new(now: Timestamp) -> WaitTimes {
-        WaitTimes { why: Waiting::Tracker, since: now, before: Vec::new() }
+        WaitTimes { why: Waiting::Tracker, since: now, before: Vec::new(), reported: None }
     }
 
-    /// The reason, and since when it holds.
-    pub(super) fn now(&self) -> (&Waiting, Timestamp) {
-        (&self.why, self.since)
+    /// When the reason is to be told; never, when it was.
+    pub(super) fn report_at(&self) -> Timestamp {
+        let is_reported = self.reported.as_ref().is_some_and(|reported| self.why.is_still(reported));
+        if is_reported { Timestamp::NEVER } else { self.since + REPORT_AFTER }
+    }
+
+    /// The reason is `why`. What is to be told now, if anything: it counts as told.
+    pub(super) fn report(&mut self, why: Waiting, now: Timestamp) -> Option<Waiting> {
+        self.turn_to(why.clone(), now);
+        let is_due = now >= self.report_at();
+        is_due.then(|| self.reported.insert(why).clone())
     }
 
     /// It is `why` that it waits for, from `now` on unless it was that already.
-    pub(super) fn turn_to(&mut self, why: Waiting, now: Timestamp) {
+    fn turn_to(&mut self, why: Waiting, now: Timestamp) {
         if !why.is_still(&self.why) {
             let before = std::mem::replace(&mut self.why, why);
             add(&mut self.before, before, now.since(self.since));
@@ -93,55 +141,6 @@ fn add(times: &mut Vec<(Waiting, Duration)>, why: Waiting, time: Duration) {
     }
 }
 
-impl Download {
-    /// Accounts for itself, once in a while.
-    pub(super) fn account_when_due(&mut self, cx: &mut Context<'_>) {
-        if cx.now >= self.accounting.due {
-            while self.accounting.due <= cx.now {
-                self.accounting.due += ACCOUNT_EVERY;
-            }
-            let account = self.account(cx.now);
-            cx.out.events.push(Event::DownloadAccount { download: self.id, account, is_last: false });
-        }
-    }
-
-    /// Accounts for itself for the last time. Its phase and its waits are still those of its end.
-    pub(super) fn account_at_end(&mut self, cx: &mut Context<'_>) {
-        let account = self.account(cx.now);
-        cx.out.events.push(Event::DownloadAccount { download: self.id, account, is_last: true });
-    }
-
-    fn account(&mut self, now: Timestamp) -> Account {
-        for session in self.sessions.values() {
-            self.accounting.note_rtt(session.owner(), session.rtt());
-        }
-        let verified = match &self.phase {
-            Phase::Fetching(fetch) | Phase::Finishing(fetch) => fetch.verified(),
-            _ => 0,
-        };
-        let giver = |(&owner, &(peer, bytes)): (&NodeId, &(_, u64))| Giver {
-            owner,
-            peer,
-            bytes,
-            rtt: self.accounting.rtts.get(&owner).copied(),
-        };
-        let mut owners: Vec<Giver> = self.given.iter().map(giver).collect();
-        owners.sort_by_key(|owner| std::cmp::Reverse(owner.bytes));
-        Account {
-            length: self.length,
-            verified,
-            fetched: owners.iter().map(|owner| owner.bytes).sum(),
-            rate: self.meter.rate(now),
-            took: now.since(self.began),
-            waits: self.accounting.waits.times(now),
-            lost_bytes: self.accounting.lost_bytes,
-            duplicate_bytes: self.accounting.duplicate_bytes,
-            bad_pieces: self.accounting.bad_pieces,
-            owners,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,7 +157,7 @@ mod tests {
         waits.turn_to(Waiting::Nothing, at(4));
         waits.turn_to(Waiting::DiskFull { needed: 7 }, at(10));
         waits.turn_to(Waiting::DiskFull { needed: 6 }, at(11));
-        assert_eq!(waits.now(), (&Waiting::DiskFull { needed: 7 }, at(10)), "as it was when it began");
+        assert_eq!((&waits.why, waits.since), (&Waiting::DiskFull { needed: 7 }, at(10)), "as when it began");
         waits.turn_to(Waiting::Nothing, at(12));
         let seconds = |why: Waiting, seconds| (why, Duration::from_secs(seconds));
         let expected = [
@@ -172,6 +171,16 @@ mod tests {
             waits.times(at(20)).iter().map(|(_, time)| *time).sum::<Duration>(),
             Duration::from_secs(19)
         );
+    }
+
+    #[test]
+    fn a_reason_is_told_once_when_it_has_lasted() {
+        let mut waits = WaitTimes::new(at(1));
+        assert_eq!(waits.report(Waiting::Manifest, at(2)), None, "it may pass");
+        assert_eq!(waits.report_at(), at(2) + REPORT_AFTER);
+        assert_eq!(waits.report(Waiting::Manifest, at(3)), Some(Waiting::Manifest));
+        assert_eq!(waits.report(Waiting::Manifest, at(4)), None);
+        assert_eq!(waits.report_at(), Timestamp::NEVER);
     }
 
     #[test]

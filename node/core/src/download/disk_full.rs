@@ -4,69 +4,98 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
-use super::{Download, Phase};
-use crate::context::Context;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::event::Failure;
 
-/// A full disk is tried again this often.
+/// A full disk is tried again after this long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The disk had no room.
 #[derive(Debug)]
-pub(super) struct DiskFull {
+struct DiskFull {
     error: DiskError,
-    since: Timestamp,
-    again_at: Timestamp,
-}
-
-impl DiskFull {
     /// How many bytes are missing.
-    pub(super) fn needed(&self) -> u64 {
-        match self.error.kind {
-            DiskErrorKind::Full { needed } => needed,
-            _ => 0,
-        }
-    }
-
-    /// When it is tried again.
-    pub(super) fn again_at(&self) -> Timestamp {
-        self.again_at
-    }
-
-    /// When a person's patience for room ends, and with what.
-    pub(super) fn timeout(&self, after: Option<Duration>) -> Option<(Timestamp, Failure)> {
-        after.map(|time| (self.since + time, Failure::Disk(self.error.clone())))
-    }
+    needed: u64,
+    /// When the disk had no room for the first time.
+    since: Timestamp,
+    /// When the disk is tried again; never, while its answer is awaited.
+    retry_at: Timestamp,
 }
 
-impl Download {
-    /// Whether `error` is a lack of room: then the download waits for some.
-    pub(super) fn wait_if_full(&mut self, error: &DiskError, cx: &Context<'_>) -> bool {
-        if !matches!(error.kind, DiskErrorKind::Full { .. }) {
+/// Whether the disk has room for a download, as far as is known.
+#[derive(Debug, Default)]
+pub(super) struct DiskSpace {
+    full: Option<DiskFull>,
+    is_changed: bool,
+}
+
+impl DiskSpace {
+    /// Whether that has changed since it was looked at: the download waits for something else now.
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// What has changed is looked at now.
+    pub(super) fn forget_changes(&mut self) {
+        self.is_changed = false;
+    }
+
+    /// If `error` is a lack of room, the download waits for some. Whether it is.
+    pub(super) fn wait_if_full(&mut self, error: &DiskError, now: Timestamp) -> bool {
+        let DiskErrorKind::Full { needed } = error.kind else {
             return false;
-        }
-        let since = self.disk_full.as_ref().map_or(cx.now, |full| full.since);
-        self.disk_full = Some(DiskFull { error: error.clone(), since, again_at: cx.now + RETRY_AFTER });
+        };
+        let since = self.full.as_ref().map_or(now, |full| full.since);
+        let retry_at = now + RETRY_AFTER;
+        (self.full, self.is_changed) =
+            (Some(DiskFull { error: error.clone(), needed, since, retry_at }), true);
         true
     }
 
-    /// Asks a disk that was full again.
-    pub(super) fn retry_full_disk(&mut self, cx: &mut Context<'_>) {
-        let Some(full) = self.disk_full.as_mut().filter(|full| cx.now >= full.again_at) else {
-            return;
-        };
-        // Until the answer comes, which it does.
-        full.again_at = Timestamp::NEVER;
-        match &mut self.phase {
-            Phase::Fetching(fetch) => fetch.retry_refused(cx),
-            Phase::Opening(manifest) => {
-                let manifest = manifest.clone();
-                if let Some(content) = self.content {
-                    self.ask_open(content, manifest, cx);
-                }
-            }
-            _ => self.disk_full = None,
-        }
+    /// The disk has taken something again.
+    pub(super) fn on_room(&mut self) {
+        self.is_changed |= self.full.take().is_some();
+    }
+
+    /// Whether the disk is to be tried again now; if so, that counts as done until it answers, which it does.
+    pub(super) fn take_retry(&mut self, now: Timestamp) -> bool {
+        let due = self.full.as_mut().filter(|full| now >= full.retry_at);
+        due.map(|full| full.retry_at = Timestamp::NEVER).is_some()
+    }
+
+    /// When the disk is tried again.
+    pub(super) fn retry_at(&self) -> Timestamp {
+        self.full.as_ref().map_or(Timestamp::NEVER, |full| full.retry_at)
+    }
+
+    /// How many bytes are missing, while the disk is full.
+    pub(super) fn needed(&self) -> Option<u64> {
+        self.full.as_ref().map(|full| full.needed)
+    }
+
+    /// Since when the disk has been full, and what a person is told when that has lasted too long.
+    pub(super) fn failure(&self) -> Option<(Timestamp, Failure)> {
+        self.full.as_ref().map(|full| (full.since, Failure::Disk(full.error.clone())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_tried_again_and_is_full_since_the_first_time() {
+        let error = |kind| DiskError { path: "f".into(), kind };
+        let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
+        let mut space = DiskSpace::default();
+        assert!(!space.wait_if_full(&error(DiskErrorKind::Cancelled), at(1)));
+        assert!(space.needed().is_none() && !space.take_retry(at(99)));
+        assert!(space.wait_if_full(&error(DiskErrorKind::Full { needed: 7 }), at(1)));
+        assert!(!space.take_retry(at(1)) && space.take_retry(at(2)) && !space.take_retry(at(9)));
+        assert!(space.wait_if_full(&error(DiskErrorKind::Full { needed: 5 }), at(10)));
+        assert_eq!((space.needed(), space.retry_at()), (Some(5), at(11)));
+        assert_eq!(space.failure().map(|(since, _)| since), Some(at(1)));
+        space.on_room();
+        assert_eq!((space.needed(), space.retry_at()), (None, Timestamp::NEVER));
     }
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use messages::node_to_node::{Control, Operation};
 use messages::{PieceIndex, Timestamp};
 
+use super::pieces::Pieces;
 use super::session::Session;
-use super::{Download, Phase};
-use crate::context::Context;
+use super::sessions::Sessions;
 use crate::ids::SessionKey;
 use crate::transport::Flow;
 
@@ -21,99 +20,70 @@ const MAX_DUPLICATES: usize = 256;
 
 /// What an owner was asked for, and another is asked for too.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DuplicateRequest {
+struct DuplicateRequest {
     piece: PieceIndex,
     of: SessionKey,
     request: u32,
 }
 
-impl Download {
-    /// When nothing is left to begin: what the slowest owner keeps others waiting for is asked of one that is idle, if that
-    /// has it in half the time. What comes from both is taken once.
-    pub(super) fn relieve_slowest(&mut self, cx: &mut Context<'_>) {
-        let Phase::Fetching(fetch) = &self.phase else {
-            return;
-        };
-        if !fetch.has_begun_every_piece() {
-            return;
-        }
-        let slow = self.sessions.values().filter(|session| is_late(session, cx.now));
-        let slow = slow.max_by_key(|session| late(session, cx.now));
-        let Some((slow, late, bytes)) = slow.map(|s| (s.key(), late(s, cx.now), outstanding(s))) else {
-            return;
-        };
-        let kept = self.sessions.get(&slow).and_then(Session::flow);
-        let has_it =
-            |s: &&Session| kept.is_some_and(|kept| kept.expected().all(|(_, range)| s.has(range.piece().0)));
-        let able = |s: &&Session| s.key() != slow && s.is_unchoked() && !s.is_suspect() && fetch.is_free(s);
-        let takers = self.sessions.values().filter(able).filter(has_it);
-        let taker = takers.min_by_key(|session| expected_time(session, bytes, cx.now));
-        let sooner = |taker: &&Session| expected_time(taker, bytes, cx.now) * 2 + MIN_GAIN < late;
-        if let Some(taker) = taker.filter(sooner).map(|session| session.key()) {
-            self.hand_over(slow, taker, cx);
-        }
+/// What is asked of two, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct DuplicateRequests(Vec<DuplicateRequest>);
+
+impl DuplicateRequests {
+    /// What `of` was asked for and has not sent is asked of another: when that comes, it is withdrawn.
+    pub(super) fn remember(&mut self, of: &Session) {
+        let expected = of.flow().into_iter().flat_map(Flow::expected);
+        let of = of.key();
+        self.0.extend(expected.map(|(request, range)| DuplicateRequest {
+            piece: range.piece(),
+            of,
+            request,
+        }));
+        let old = self.0.len().saturating_sub(MAX_DUPLICATES);
+        self.0.drain(..old);
     }
 
-    /// When what the slow keep others waiting for is looked at next.
-    pub(super) fn end_game_at(&self, now: Timestamp) -> Timestamp {
-        let Phase::Fetching(fetch) = &self.phase else {
-            return Timestamp::NEVER;
-        };
-        if !fetch.has_begun_every_piece() {
-            return Timestamp::NEVER;
-        }
-        let since = self.sessions.values().filter_map(|session| session.flow().and_then(Flow::waits_since));
-        since.map(|since| (since + MIN_GAIN).max(now + CHECK_EVERY)).min().unwrap_or(Timestamp::NEVER)
+    /// Those for pieces that are `unwanted` are remembered no longer: whose they are.
+    pub(super) fn take(&mut self, unwanted: impl Fn(PieceIndex) -> bool) -> Vec<(SessionKey, u32)> {
+        let taken = self.0.extract_if(.., |duplicate| unwanted(duplicate.piece));
+        taken.map(|duplicate| (duplicate.of, duplicate.request)).collect()
     }
+}
 
-    fn hand_over(&mut self, slow: SessionKey, taker: SessionKey, cx: &mut Context<'_>) {
-        let mut kept = Vec::new();
-        self.remember_duplicates(slow);
-        if let Some(flow) = self.sessions.get_mut(&slow).and_then(Session::flow_mut) {
-            flow.give_up_everything(&mut kept);
-        }
-        cx.download_limit.refund(kept.iter().map(|range| range.length()).sum());
-        kept.into_iter().for_each(|range| self.ask_again(range, slow, Some(taker)));
-        self.release(slow);
-    }
+/// What one owner keeps others waiting for, and who is to fetch it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Relief {
+    pub(super) slow: SessionKey,
+    pub(super) taker: SessionKey,
+}
 
-    /// What `of` was asked for and has not sent is asked of another: when that comes, it is taken back.
-    pub(super) fn remember_duplicates(&mut self, of: SessionKey) {
-        let Some(flow) = self.sessions.get(&of).and_then(Session::flow) else {
-            return;
-        };
-        let expected =
-            flow.expected().map(|(request, range)| DuplicateRequest { piece: range.piece(), of, request });
-        self.duplicates.extend(expected);
-        let old = self.duplicates.len().saturating_sub(MAX_DUPLICATES);
-        self.duplicates.drain(..old);
+/// When nothing is left to begin: the slowest owner that keeps others waiting, and one that is idle and has all of that in half the time.
+pub(super) fn relief(pieces: &Pieces, sessions: &Sessions, now: Timestamp) -> Option<Relief> {
+    if !pieces.has_begun_every_piece() {
+        return None;
     }
+    let slow = sessions.iter().filter(|session| is_late(session, now));
+    let slow = slow.max_by_key(|session| expected_delay(session, now))?;
+    let delay = expected_delay(slow, now);
+    let has_it = |s: &&Session| {
+        slow.flow().is_some_and(|kept| kept.expected().all(|(_, range)| s.has(range.piece().0)))
+    };
+    let able =
+        |s: &&Session| s.key() != slow.key() && s.is_unchoked() && !s.is_suspect() && pieces.is_free(s);
+    let takers = sessions.iter().filter(able).filter(has_it);
+    let taker = takers.min_by_key(|session| expected_time(session, slow.outstanding(), now))?;
+    let is_sooner = expected_time(taker, slow.outstanding(), now) * 2 + MIN_GAIN < delay;
+    is_sooner.then_some(Relief { slow: slow.key(), taker: taker.key() })
+}
 
-    /// The pieces that are `unwanted` are there: what is still to come of them is no longer wanted, and owners that have it in line
-    /// drop it.
-    pub(super) fn withdraw_requests(&mut self, unwanted: impl Fn(PieceIndex) -> bool, cx: &mut Context<'_>) {
-        let duplicates = self.duplicates.extract_if(.., |duplicate| unwanted(duplicate.piece));
-        let mut requests: Vec<(SessionKey, u32)> =
-            duplicates.map(|duplicate| (duplicate.of, duplicate.request)).collect();
-        for (&key, session) in &mut self.sessions {
-            if let Some(flow) = session.flow_mut().filter(|flow| flow.outstanding() > 0) {
-                let (withdrawn, bytes) = flow.withdraw(&unwanted);
-                cx.download_limit.refund(bytes);
-                requests.extend(withdrawn.into_iter().map(|request| (key, request)));
-            }
-        }
-        for (key, request) in requests {
-            let Some(session) = self.sessions.get_mut(&key) else {
-                continue;
-            };
-            session.on_withdrawn();
-            self.ready_set.note_local(key, session.local_outstanding());
-            if let Some((peer, theirs)) = session.address() {
-                cx.counters.cancelled += 1;
-                cx.send(peer, theirs, &Control { operation: Operation::Cancel, retry_after_ms: 0, request });
-            }
-        }
+/// When [`relief`] is looked for next.
+pub(super) fn relief_at(pieces: &Pieces, sessions: &Sessions, now: Timestamp) -> Timestamp {
+    if !pieces.has_begun_every_piece() {
+        return Timestamp::NEVER;
     }
+    let since = sessions.iter().filter_map(|session| session.flow().and_then(Flow::waits_since));
+    since.map(|since| (since + MIN_GAIN).max(now + CHECK_EVERY)).min().unwrap_or(Timestamp::NEVER)
 }
 
 /// Whether an owner that all may take from was asked for something a while ago, and has not sent it.
@@ -123,18 +93,14 @@ fn is_late(session: &Session, now: Timestamp) -> bool {
 }
 
 /// How long `session` will need for what it was asked for: as long again as it has needed for it so far, whatever its path could do.
-fn late(session: &Session, now: Timestamp) -> Duration {
+fn expected_delay(session: &Session, now: Timestamp) -> Duration {
     let since = session.flow().and_then(Flow::waits_since);
     expected_time(session, 0, now).max(since.map_or(Duration::ZERO, |since| now.since(since)))
 }
 
-fn outstanding(session: &Session) -> u32 {
-    session.flow().map_or(0, Flow::outstanding)
-}
-
 /// How long `session` needs for what it was asked for and `more` bytes.
 fn expected_time(session: &Session, more: u32, now: Timestamp) -> Duration {
-    let bytes = u64::from(outstanding(session)) + u64::from(more);
-    let round_trip = session.flow().and_then(Flow::smoothed_rtt).unwrap_or_default();
+    let bytes = u64::from(session.outstanding()) + u64::from(more);
+    let round_trip = session.rtt().unwrap_or_default();
     round_trip + Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / session.speed(now).max(1))
 }

@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
+use messages::node_to_node::ByteRange;
 use messages::{Layout, PieceIndex, Timestamp};
 
 use super::assembly::Assembly;
-use super::{Describing, Download, Phase};
+use super::peers::Peers;
+use super::session::Session;
+use super::sessions::Sessions;
 use crate::context::Context;
 use crate::ids::SessionKey;
+use crate::output::Placement;
 
-/// An owner that has not sent the manifest in so many round trips, in this long at least, and in that long at most, gets another one beside it;
+/// An owner that has not sent the manifest in this many round trips gets another one beside it,
 const ROUND_TRIPS: u32 = 4;
+/// but after the first of these times at least, and after the second at most.
 const TIME: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(2));
-/// each further time it has twice as long, at most this often doubled,
+/// Each further time an owner has twice as long, at most this often doubled.
 const MAX_DOUBLINGS: u32 = 8;
-/// and longer while it sends this many bytes a second.
+/// An owner has longer while it sends this many bytes a second.
 const MIN_RATE: u64 = 16 << 10;
 /// No more owners send the manifest at the same time: then the one that is late is left for another.
 const MAX_AT_A_TIME: usize = 8;
@@ -24,9 +29,9 @@ const MAX_AT_A_TIME: usize = 8;
 struct ManifestSource {
     from: SessionKey,
     assembly: Assembly,
-    /// It has until then, and for what it has sent.
+    /// The owner has until then, and for what it has sent.
     until: Timestamp,
-    /// Whether another one was asked since it was late.
+    /// Whether another one was asked since this one was late.
     has_company: bool,
 }
 
@@ -38,99 +43,119 @@ impl ManifestSource {
 
 /// Those that send the manifest, the first asked first.
 #[derive(Debug, Default)]
-pub(super) struct ManifestSources(Vec<ManifestSource>);
+pub(super) struct ManifestSources {
+    list: Vec<ManifestSource>,
+    is_changed: bool,
+}
 
 impl ManifestSources {
     /// Whether nobody sends it.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
-    /// What `from` sends, if it does.
-    pub(super) fn of(&mut self, from: SessionKey) -> Option<&mut Assembly> {
-        self.0.iter_mut().find(|one| one.from == from).map(|one| &mut one.assembly)
+    /// Whether bytes came, or an owner sends it no longer, since that was looked at.
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// What has changed is looked at now.
+    pub(super) fn forget_changes(&mut self) {
+        self.is_changed = false;
     }
 
     /// The most that one of them has sent, in bytes.
     pub(super) fn arrived(&self) -> u32 {
-        self.0.iter().map(|one| one.assembly.arrived()).max().unwrap_or(0)
+        self.list.iter().map(|one| one.assembly.arrived()).max().unwrap_or(0)
+    }
+
+    /// When one of them has had time enough.
+    pub(super) fn late_at(&self, now: Timestamp) -> Timestamp {
+        let late = self.list.iter().map(ManifestSource::late_at).filter(|at| *at > now);
+        late.min().unwrap_or(Timestamp::NEVER)
+    }
+
+    /// The next at most `most` bytes that `from` is to be asked for.
+    pub(super) fn next_range(&mut self, from: &Session, most: u32) -> Option<ByteRange> {
+        self.of(from.key())?.next_range(from.key(), most.min(from.max_manifest_range()))
+    }
+
+    /// The payload of a CHUNK from `from`: where it belongs, if it is wanted.
+    pub(super) fn place(&mut self, from: SessionKey, offset: u32, length: u32) -> Option<Placement> {
+        let place = self.of(from)?.place(from, offset, length)?;
+        self.is_changed = true;
+        Some(place)
+    }
+
+    /// `range` did not arrive from `from`: it is asked for again.
+    pub(super) fn ask_again(&mut self, range: ByteRange, from: SessionKey) {
+        if let Some(assembly) = self.of(from) {
+            assembly.ask_again(range, Some(from));
+        }
     }
 
     /// What `from` sends is not waited for any more.
     pub(super) fn leave(&mut self, from: SessionKey) -> Option<Assembly> {
-        let at = self.0.iter().position(|one| one.from == from)?;
-        Some(self.0.remove(at).assembly)
+        let at = self.list.iter().position(|one| one.from == from)?;
+        self.is_changed = true;
+        Some(self.list.remove(at).assembly)
     }
 
     /// One that has sent all of it.
     pub(super) fn take_complete(&mut self) -> Option<(SessionKey, Assembly)> {
-        let at = self.0.iter().position(|one| one.assembly.is_complete())?;
-        let one = self.0.remove(at);
+        let at = self.list.iter().position(|one| one.assembly.is_complete())?;
+        let one = self.list.remove(at);
         Some((one.from, one.assembly))
     }
 
     /// What all of them have sent so far is not waited for any more.
     pub(super) fn into_assemblies(self) -> impl Iterator<Item = Assembly> {
-        self.0.into_iter().map(|one| one.assembly)
+        self.list.into_iter().map(|one| one.assembly)
     }
 
-    fn has(&self, session: SessionKey) -> bool {
-        self.0.iter().any(|one| one.from == session)
+    /// Whether `key` is to send the manifest, has sent nothing, and somebody else could.
+    pub(super) fn keeps_waiting(&self, key: SessionKey, sessions: &Sessions) -> bool {
+        let sends = self.list.iter().find(|one| one.from == key);
+        let is_able = |s: &Session| s.key() != key && s.is_unchoked() && !self.has(s.key());
+        sends.is_some_and(|one| one.assembly.arrived() == 0) && sessions.iter().any(is_able)
     }
 
-    /// Those that are late by `now` for the first time: each is to get company.
-    fn note_late(&mut self, now: Timestamp) -> Vec<SessionKey> {
-        let late = self.0.iter_mut().filter(|one| !one.has_company && now >= one.late_at());
-        late.map(|one| {
+    /// Whoever sends the manifest too slowly takes no slot. Those that are left, since there are many and others could send it.
+    pub(super) fn mark_late(&mut self, peers: &mut Peers, now: Timestamp) -> Vec<SessionKey> {
+        for one in self.list.iter_mut().filter(|one| !one.has_company && now >= one.late_at()) {
             one.has_company = true;
-            one.from
-        })
-        .collect()
+            let session = peers.sessions.in_turn(one.from);
+            session.expect("an owner sends the manifest no longer when its session ends").set_slow(true);
+            peers.need.ask_soon(now);
+        }
+        if self.list.len() < MAX_AT_A_TIME {
+            return Vec::new();
+        }
+        let untried = peers.sessions.iter().filter(|s| s.is_unchoked() && s.manifest_tries == 0).count();
+        let late = self.list.iter().filter(|one| now >= one.late_at()).map(|one| one.from);
+        late.take(untried).collect()
     }
 
-    /// The first `most` that are late, when there are as many as there can be.
-    fn late(&self, most: usize, now: Timestamp) -> Vec<SessionKey> {
-        let late = self.0.iter().filter(|one| now >= one.late_at()).map(|one| one.from);
-        late.take(if self.0.len() >= MAX_AT_A_TIME { most } else { 0 }).collect()
-    }
-}
-
-impl Download {
-    /// Chooses the owner that is to send the manifest: of those that have been tried least the nearest. Where those who were chosen are late,
-    /// as many more.
-    pub(super) fn request_manifest(&mut self, cx: &mut Context<'_>) {
-        self.relieve_late_manifest_sources(cx);
-        let Phase::Describing(Describing::From(sources)) = &self.phase else {
-            return;
-        };
-        let all_late = sources.0.iter().all(|one| one.has_company);
-        let wanted = (2 * sources.0.len()).clamp(1, MAX_AT_A_TIME);
-        if !all_late {
+    /// Chooses the owner that is to send the manifest: of those that have been tried least the nearest. Where all that were chosen are late,
+    /// as many more. `known` is the length that the tracker has named.
+    pub(super) fn choose(&mut self, known: u64, sessions: &mut Sessions, cx: &mut Context<'_>) {
+        if !self.list.iter().all(|one| one.has_company) {
             return;
         }
-        for _ in sources.0.len()..wanted {
-            if !self.request_manifest_of_another(cx) {
-                return;
-            }
-        }
+        let wanted = (2 * self.list.len()).clamp(1, MAX_AT_A_TIME);
+        while self.list.len() < wanted && self.choose_another(known, sessions, cx) {}
     }
 
     /// Whether there was another one.
-    fn request_manifest_of_another(&mut self, cx: &mut Context<'_>) -> bool {
-        let known = self.length;
-        let Phase::Describing(Describing::From(sources)) = &mut self.phase else {
-            return false;
-        };
-        let willing = self.sessions.values_mut();
-        let willing = willing.filter(|session| session.is_unchoked() && !sources.has(session.key()));
-        let chosen = willing.min_by_key(|session| {
+    fn choose_another(&mut self, known: u64, sessions: &mut Sessions, cx: &mut Context<'_>) -> bool {
+        let able = sessions.all_in_turn().filter(|s| s.is_unchoked() && !self.has(s.key()));
+        let chosen = able.min_by_key(|session| {
             // Who says another length than the tracker is asked last: a long manifest takes long.
-            let differs = known.is_some_and(|length| length != session.claimed_length());
-            let rtt = session.flow().and_then(|flow| flow.smoothed_rtt());
-            (differs, session.manifest_tries, session.owes_answer(), rtt)
+            let differs = known != session.claimed_length();
+            (differs, session.manifest_tries, session.owes_answer(), session.rtt())
         });
         // Beside others nobody is tried again before the rest has been.
-        let chosen = chosen.filter(|session| sources.is_empty() || session.manifest_tries == 0);
+        let chosen = chosen.filter(|session| self.is_empty() || session.manifest_tries == 0);
         let Some((length, session)) = chosen.and_then(|s| Some((manifest_length(s.claimed_length())?, s)))
         else {
             return false;
@@ -142,7 +167,7 @@ impl Download {
         let time = (session.rtt().unwrap_or_default() * ROUND_TRIPS).clamp(least, most);
         let time = time * 2u32.pow(session.manifest_tries.min(MAX_DOUBLINGS));
         session.manifest_tries += 1;
-        sources.0.push(ManifestSource {
+        self.list.push(ManifestSource {
             from: session.key(),
             assembly: Assembly::new(PieceIndex::MANIFEST, length, buffer, session.key()),
             until: cx.now + time,
@@ -151,61 +176,12 @@ impl Download {
         true
     }
 
-    /// Whether `key` is to send the manifest, has sent nothing, and somebody else could.
-    pub(super) fn has_sent_no_manifest(&self, key: SessionKey) -> bool {
-        let Phase::Describing(Describing::From(sources)) = &self.phase else {
-            return false;
-        };
-        let sends = sources.0.iter().find(|one| one.from == key);
-        sends.is_some_and(|one| one.assembly.arrived() == 0) && self.others_could_send_manifest(key)
+    fn has(&self, session: SessionKey) -> bool {
+        self.list.iter().any(|one| one.from == session)
     }
 
-    /// Another owner may have the manifest, when `key` keeps it waiting.
-    pub(super) fn drop_manifest_source(&mut self, key: SessionKey, cx: &mut Context<'_>) {
-        if let Phase::Describing(Describing::From(sources)) = &mut self.phase
-            && let Some(assembly) = sources.leave(key)
-        {
-            cx.buffers.give_back(assembly.buffer(), cx.out);
-            self.ready_set.mark_all();
-        }
-    }
-
-    /// Whoever sends the manifest too slowly gets others beside it, takes no place, and is left where there are many.
-    fn relieve_late_manifest_sources(&mut self, cx: &mut Context<'_>) {
-        let Phase::Describing(Describing::From(sources)) = &mut self.phase else {
-            return;
-        };
-        for key in sources.note_late(cx.now) {
-            if let Some(session) = self.sessions.get_mut(&key) {
-                session.set_slow(true);
-                self.need.ask_soon(cx.now);
-            }
-        }
-        let Phase::Describing(Describing::From(sources)) = &self.phase else {
-            return;
-        };
-        let untried =
-            self.sessions.values().filter(|session| session.is_unchoked() && session.manifest_tries == 0);
-        for key in sources.late(untried.count(), cx.now) {
-            self.give_up_requests(key, cx);
-            self.drop_manifest_source(key, cx);
-        }
-    }
-
-    /// When one of those that send the manifest has had time enough.
-    pub(super) fn manifest_late_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let Phase::Describing(Describing::From(sources)) = &self.phase else {
-            return None;
-        };
-        sources.0.iter().map(ManifestSource::late_at).filter(|at| *at > now).min()
-    }
-
-    fn others_could_send_manifest(&self, key: SessionKey) -> bool {
-        let Phase::Describing(Describing::From(sources)) = &self.phase else {
-            return false;
-        };
-        let other = |key| !sources.has(key);
-        self.sessions.values().any(|s| s.key() != key && s.is_unchoked() && other(s.key()))
+    fn of(&mut self, from: SessionKey) -> Option<&mut Assembly> {
+        self.list.iter_mut().find(|one| one.from == from).map(|one| &mut one.assembly)
     }
 }
 

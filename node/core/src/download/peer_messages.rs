@@ -6,8 +6,8 @@ use std::time::Duration;
 use messages::node_to_node::{Bye, ByeReason, ByteRange, Control, Operation, Welcome};
 use messages::{ChunkHeader, Conversation, NodeToNode, PieceIndex};
 
+use super::Download;
 use super::session::{Rejection, Session};
-use super::{Describing, Download, Phase, REMEMBERED_SENDERS};
 use crate::context::Context;
 use crate::event::{Event, SessionEnd};
 use crate::ids::SessionKey;
@@ -17,55 +17,52 @@ use crate::transport::Arrival;
 /// For a pause that is no longer, what the owner was to give stays its own.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 
+/// The reason why a session is there.
+const ACCEPTED: &str = "the node hands over what a session says that is_from has found";
+
 impl Download {
     /// A message of an owner, other than CHUNK.
     pub(crate) fn handle_message(&mut self, key: SessionKey, message: &NodeToNode, cx: &mut Context<'_>) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        self.reachability.on_heard();
+        let sessions = &mut self.peers.sessions;
+        self.peers.reachability.on_heard();
         match message {
-            NodeToNode::Have(_) | NodeToNode::Bitfield(_) | NodeToNode::Hint(_) | NodeToNode::Ping(_) => {
-                self.ready_set.mark(key)
+            NodeToNode::Bitfield(bitfield) => {
+                let news = sessions.get_mut(key).expect(ACCEPTED).handle_bitfield(&bitfield.bits);
+                self.learn(key, &news);
             }
-            _ => self.ready_set.mark_all(),
-        }
-        match message {
+            NodeToNode::Have(have) => {
+                let news = sessions.get_mut(key).expect(ACCEPTED).handle_have(&have.runs);
+                self.learn(key, &news);
+            }
+            NodeToNode::Hint(hint) => {
+                sessions.get_mut(key).expect(ACCEPTED).handle_hint(&hint.runs);
+                if let Some(pieces) = self.lifecycle.pieces_mut() {
+                    pieces.on_hint();
+                }
+            }
+            NodeToNode::Ping(ping) => sessions.get_mut(key).expect(ACCEPTED).handle_ping(ping.nonce, cx),
             NodeToNode::Retry(retry) => {
+                let session = sessions.get_mut_for_all(key).expect(ACCEPTED);
                 if !session.handle_retry(retry.nonce, retry.cookie, cx) {
                     cx.counters.unexpected += 1;
                 }
             }
-            NodeToNode::Welcome(welcome) => self.handle_welcome(key, welcome, cx),
-            NodeToNode::Bitfield(bitfield) => {
-                let news = session.handle_bitfield(&bitfield.bits);
-                self.learn(key, &news);
+            NodeToNode::Probed(probed) => {
+                sessions.get_mut_for_all(key).expect(ACCEPTED).handle_probed(*probed, cx);
             }
-            NodeToNode::Have(have) => {
-                let news = session.handle_have(&have.runs);
-                self.learn(key, &news);
-            }
-            NodeToNode::Control(control) => {
-                session.on_answer();
-                self.handle_control(key, *control, cx);
-            }
-            NodeToNode::Ping(ping) => session.handle_ping(ping.nonce, cx),
-            NodeToNode::Bye(_) => self.end_session(key, SessionEnd::PeerLeft, cx),
             NodeToNode::Pong(_) => {
+                let session = sessions.get_mut_for_all(key).expect(ACCEPTED);
                 session.on_pong();
                 if session.is_snubbed() {
                     // It hears, and does not answer what it is asked, again: its picture of the session may be damaged.
                     self.end_session(key, SessionEnd::Forgotten, cx);
                 }
             }
-            NodeToNode::Probed(probed) => session.handle_probed(*probed, cx),
-            NodeToNode::Hint(hint) => {
-                session.handle_hint(&hint.runs);
-                if let Phase::Fetching(fetch) = &mut self.phase {
-                    fetch.availability.on_hint();
-                }
-            }
+            NodeToNode::Welcome(welcome) => self.handle_welcome(key, welcome, cx),
+            NodeToNode::Control(control) => self.handle_control(key, *control, cx),
+            NodeToNode::Bye(_) => self.end_session(key, SessionEnd::PeerLeft, cx),
             NodeToNode::Hello(_) | NodeToNode::Request(_) | NodeToNode::Probe(_) => {
+                sessions.mark_all();
                 cx.counters.unexpected += 1;
             }
         }
@@ -73,26 +70,21 @@ impl Download {
 
     /// The owner of `key` has `pieces` too, as it says: they are counted, and nothing else is.
     fn learn(&mut self, key: SessionKey, pieces: &[u32]) {
-        let counts = self.sessions.get(&key).is_some_and(|session| !session.is_suspect());
-        if let Phase::Fetching(fetch) = &mut self.phase
-            && counts
-        {
-            fetch.availability.learn(pieces);
+        let counts = self.peers.sessions.get(key).is_some_and(|session| !session.is_suspect());
+        if counts && let Some(known) = self.lifecycle.pieces_mut() {
+            known.learn(pieces);
         }
     }
 
-    pub(super) fn handle_welcome(&mut self, key: SessionKey, welcome: &Welcome, cx: &mut Context<'_>) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        if welcome.node != session.owner() {
-            // Whom the tracker named is not here any more; blame and credit must not fall on another.
-            self.end_session(key, SessionEnd::Fault, cx);
-            return;
-        }
-        if matches!(&self.phase, Phase::Fetching(fetch) if fetch.manifest.layout().length() != welcome.length)
-        {
-            // The manifest is known: a content of another length is another one, or the datagram was damaged.
+    fn handle_welcome(&mut self, key: SessionKey, welcome: &Welcome, cx: &mut Context<'_>) {
+        let session = self.peers.sessions.get_mut_for_all(key).expect(ACCEPTED);
+        // Whom the tracker named is not here any more: blame and credit must not fall on another.
+        let is_another_node = welcome.node != session.owner();
+        // The manifest is known: a content of another length is another one, or the datagram was damaged.
+        let pieces = self.lifecycle.pieces();
+        let is_another_content =
+            pieces.is_some_and(|pieces| pieces.manifest.layout().length() != welcome.length);
+        if is_another_node || is_another_content {
             self.end_session(key, SessionEnd::Fault, cx);
             return;
         }
@@ -103,83 +95,88 @@ impl Download {
             cx.counters.unexpected += 1;
             return;
         }
-        self.rotation.on_welcome();
-        self.answered = true;
+        let (owner, peer, rtt) = (session.owner(), session.peer(), session.rtt().unwrap_or_default());
+        self.peers.rotation.on_welcome();
+        self.peers.reachability.on_answered();
         self.recount();
-        let Some(session) = self.sessions.get(&key) else {
-            return;
-        };
-        let rtt = session.flow().and_then(|flow| flow.smoothed_rtt()).unwrap_or_default();
-        let (download, owner, peer) = (self.id, session.owner(), session.peer());
-        if self.senders.len() >= REMEMBERED_SENDERS {
-            // Whoever is still there is credited, and blamed, to the end.
-            let ended = self.senders.keys().find(|key| !self.sessions.contains_key(key)).copied();
-            ended.and_then(|key| self.senders.remove(&key));
-        }
-        self.senders.insert(key, (owner, peer));
-        cx.out.events.push(Event::OwnerReady { download, owner, peer, rtt });
+        self.contributors.learn(key, owner, peer, &self.peers.sessions);
+        cx.out.events.push(Event::OwnerReady { download: self.order.download, owner, peer, rtt });
     }
 
-    pub(super) fn handle_control(&mut self, key: SessionKey, control: Control, cx: &mut Context<'_>) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        let retry_after = Duration::from_millis(control.retry_after_ms.into());
-        if control.operation == Operation::Busy && session.is_handshaking() {
-            self.end_session(key, SessionEnd::Crowded, cx);
-            return;
-        }
+    fn handle_control(&mut self, key: SessionKey, control: Control, cx: &mut Context<'_>) {
+        let session = self.peers.sessions.get_mut_for_all(key).expect(ACCEPTED);
+        session.on_answer();
         match control.operation {
-            Operation::Busy | Operation::Reject => {
-                let Some((range, missing)) =
-                    session.flow_mut().and_then(|flow| flow.give_up(control.request))
-                else {
-                    cx.counters.unexpected += 1;
-                    return;
-                };
-                self.ready_set.note_local(key, session.local_outstanding());
-                cx.download_limit.refund(missing);
-                let rejected = control.operation == Operation::Reject;
-                let ends = rejected && session.on_rejected(range.piece(), cx.now) == Rejection::Fault;
-                if !rejected {
-                    session.on_choked(retry_after.max(Duration::from_millis(1)), false, cx.now);
-                }
-                self.ask_again(range, key, None);
-                if rejected {
-                    self.recount();
-                    // What it was to give of that piece is for others; on parole, what is under way of it too: it will not
-                    // be taken from there any more.
-                    if self.sessions.get(&key).is_some_and(|session| session.on_parole) {
-                        self.give_up_requests(key, cx);
-                    }
-                    self.release(key);
-                }
-                if ends {
-                    self.end_session(key, SessionEnd::Fault, cx);
-                } else if retry_after > SHORT_PAUSE {
-                    self.pause(key, cx);
-                }
-            }
-            Operation::Choke => {
-                session.on_choked(retry_after, true, cx.now);
-                let refused = session.flow_mut().and_then(|flow| flow.take_back(control.request));
-                if let Phase::Fetching(fetch) = &mut self.phase {
-                    if let Some((range, missing)) = refused {
-                        cx.download_limit.refund(missing);
-                        let buffer = fetch.on_choked(range, key);
-                        buffer.into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
-                    }
-                    fetch.release_stretches(key);
-                } else if let Some((range, missing)) = refused {
-                    cx.download_limit.refund(missing);
-                    self.ask_again(range, key, None);
-                    self.drop_manifest_source(key, cx);
-                }
-            }
+            Operation::Busy if session.is_handshaking() => self.end_session(key, SessionEnd::Crowded, cx),
+            Operation::Busy => self.handle_busy(key, control, cx),
+            Operation::Reject => self.handle_reject(key, control, cx),
+            Operation::Choke => self.handle_choke(key, control, cx),
             Operation::Unchoke => session.on_unchoked(),
             Operation::Gone => self.end_session(key, SessionEnd::Gone, cx),
             Operation::Cancel => cx.counters.unexpected += 1,
         }
+    }
+
+    /// BUSY: the owner serves others, and does not answer a request.
+    fn handle_busy(&mut self, key: SessionKey, control: Control, cx: &mut Context<'_>) {
+        let Some(range) = self.give_up_request(key, control.request, cx) else { return };
+        let retry_after = Duration::from_millis(control.retry_after_ms.into());
+        if let Some(session) = self.peers.sessions.get_mut_for_all(key) {
+            session.on_choked(retry_after.max(Duration::from_millis(1)), false, cx.now);
+        }
+        self.ask_again(range, key, None);
+        if retry_after > SHORT_PAUSE {
+            self.pause(key, cx);
+        }
+    }
+
+    /// REJECT: the owner does not have what it is asked for.
+    fn handle_reject(&mut self, key: SessionKey, control: Control, cx: &mut Context<'_>) {
+        let Some(range) = self.give_up_request(key, control.request, cx) else { return };
+        let session = self.peers.sessions.get_mut_for_all(key).expect(ACCEPTED);
+        let rejection = session.on_rejected(range.piece(), cx.now);
+        let on_parole = session.on_parole;
+        self.ask_again(range, key, None);
+        self.recount();
+        // What it was to give of that piece is for others; on parole, what is under way of it too: it will not
+        // be taken from there any more.
+        if on_parole {
+            self.give_up_requests(key, cx);
+        }
+        self.release(key);
+        if rejection == Rejection::Fault {
+            self.end_session(key, SessionEnd::Fault, cx);
+        } else if Duration::from_millis(control.retry_after_ms.into()) > SHORT_PAUSE {
+            self.pause(key, cx);
+        }
+    }
+
+    /// CHOKE: the owner serves others, and finishes what this node has begun there.
+    fn handle_choke(&mut self, key: SessionKey, control: Control, cx: &mut Context<'_>) {
+        let session = self.peers.sessions.get_mut_for_all(key).expect(ACCEPTED);
+        session.on_choked(Duration::from_millis(control.retry_after_ms.into()), true, cx.now);
+        let refused = session.flow_mut().and_then(|flow| flow.take_back(control.request));
+        if let Some((_, missing)) = refused {
+            cx.download_limit.refund(missing);
+        }
+        if let Some(pieces) = self.lifecycle.pieces_mut() {
+            let buffer = refused.and_then(|(range, _)| pieces.on_choked(range, key));
+            buffer.into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
+            pieces.release_stretches(key);
+        } else if let Some((range, _)) = refused {
+            self.ask_again(range, key, None);
+            self.drop_manifest_source(key, cx);
+        }
+    }
+
+    /// The owner of `key` does not answer `request`, if that was asked of it: what it was.
+    fn give_up_request(&mut self, key: SessionKey, request: u32, cx: &mut Context<'_>) -> Option<ByteRange> {
+        let Some((range, missing)) = self.peers.sessions.give_up(key, request) else {
+            cx.counters.unexpected += 1;
+            return None;
+        };
+        cx.download_limit.refund(missing);
+        Some(range)
     }
 
     /// Others are to fetch what `key` was to fetch, until it serves again.
@@ -191,13 +188,16 @@ impl Download {
 
     /// What was asked of `key` and has not arrived is anyone's to ask for.
     pub(super) fn give_up_requests(&mut self, key: SessionKey, cx: &mut Context<'_>) {
-        let mut lost = Vec::new();
-        if let Some(flow) = self.sessions.get_mut(&key).and_then(Session::flow_mut) {
-            flow.give_up_everything(&mut lost);
-            self.ready_set.note_local(key, 0);
-        }
+        let lost = self.peers.sessions.give_up_requests(key);
         cx.download_limit.refund(lost.iter().map(|range| range.length()).sum());
         lost.into_iter().for_each(|range| self.ask_again(range, key, None));
+    }
+
+    /// Another owner may have the manifest, when `key` keeps it waiting.
+    pub(super) fn drop_manifest_source(&mut self, key: SessionKey, cx: &mut Context<'_>) {
+        if let Some(assembly) = self.lifecycle.sources_mut().and_then(|sources| sources.leave(key)) {
+            cx.buffers.give_back(assembly.buffer(), cx.out);
+        }
     }
 
     /// A CHUNK of an owner: where its payload belongs, if it is wanted.
@@ -208,37 +208,23 @@ impl Download {
         length: usize,
         cx: &mut Context<'_>,
     ) -> Option<Placement> {
-        let session = self.sessions.get_mut(&key)?;
-        self.ready_set.mark(key);
-        let arrival =
-            session.flow_mut().map_or(Arrival::Unexpected, |flow| flow.handle_chunk(header, length, cx.now));
+        let size = length as u32;
+        let (arrival, gives_again) = self.peers.sessions.handle_chunk(key, header, length, cx.now);
         if arrival == Arrival::Unexpected {
             cx.counters.unexpected += 1;
             return None;
         }
-        let mut counts_again = false;
-        if arrival != Arrival::Duplicate {
-            counts_again = session.is_suspect();
-            session.on_chunk();
-        }
-        self.ready_set.note_local(key, session.local_outstanding());
-        let size = length as u32;
         if arrival == (Arrival::Asked { late: true }) {
             // It was given back to the limit when it was taken for lost.
             cx.download_limit.spend(size);
         }
-        let place = match &mut self.phase {
-            Phase::Describing(Describing::From(sources)) if header.piece == PieceIndex::MANIFEST => {
-                sources.of(key).and_then(|assembly| assembly.place(key, header.offset, size))
-            }
-            Phase::Fetching(fetch) => fetch.place(session, header.piece, header.offset, size),
-            _ => None,
-        };
+        let session = self.peers.sessions.in_turn(key).expect(ACCEPTED);
+        let place = self.lifecycle.place(session, header, size);
         let is_file = header.piece != PieceIndex::MANIFEST;
         session.on_arrived(header.sequence, if place.is_some() && is_file { size } else { 0 }, cx.now);
-        if counts_again {
+        if gives_again {
             let owner = session.owner();
-            self.candidates.note_gives_nothing(owner, false);
+            self.peers.on_gives_again(owner);
             self.recount();
         }
         if place.is_none() {
@@ -250,59 +236,38 @@ impl Download {
             cx.counters.received_bytes += length as u64;
             self.meter.count(length as u64, cx.now);
         }
-        match &mut self.phase {
-            Phase::Fetching(fetch) => {
-                let again = fetch.is_asked_again(header.piece);
-                if fetch.store_if_complete(header.piece, cx) {
-                    self.ready_set.mark_all();
-                    if again {
-                        self.withdraw_requests(|piece| piece == header.piece, cx);
-                    }
-                }
+        if let Some(pieces) = self.lifecycle.pieces_mut() {
+            let again = pieces.is_asked_again(header.piece);
+            if pieces.store_if_complete(header.piece, cx) && again {
+                self.peers.withdraw_requests(|piece| piece == header.piece, cx);
             }
-            Phase::Describing(_) => {
-                self.ready_set.mark_all();
-                self.check_manifest_if_complete(cx);
-            }
-            _ => {}
         }
+        self.check_manifest_if_complete(cx);
         place
     }
 
-    /// The owner at `peer` does not know a session under its number `theirs`. Whether it is one of this download.
+    /// The owner at `peer` does not know a session under its number `remote`. Whether it is one of this download.
     pub(crate) fn handle_forgotten(
         &mut self,
         peer: SocketAddr,
-        theirs: Conversation,
+        remote: Conversation,
         cx: &mut Context<'_>,
     ) -> bool {
-        if self.candidates.peers().any(|asked| asked == peer) && self.short_path.on_gone(peer, theirs) {
-            self.ready_set.mark_all();
+        if self.peers.on_short_answer(peer, remote) {
             return true;
         }
-        let session = self.sessions.values().find(|session| session.is_with(peer, theirs));
-        let Some(key) = session.map(|session| session.key()) else {
+        let session = self.peers.sessions.iter().find(|session| session.is_with(peer, remote));
+        let Some(key) = session.map(Session::key) else {
             return false;
         };
-        self.ready_set.mark_all();
         self.end_session(key, SessionEnd::Forgotten, cx);
         true
     }
 
-    /// Owners that do not answer where they were, and are elsewhere now, are tried there.
-    pub(super) fn end_moved_sessions(&mut self, cx: &mut Context<'_>) {
-        let moved = |session: &&Session| {
-            !session.is_unchoked() && self.candidates.has_moved(session.owner(), session.peer())
-        };
-        let moved: Vec<SessionKey> =
-            self.sessions.values().filter(moved).map(|session| session.key()).collect();
-        moved.into_iter().for_each(|key| self.end_session(key, SessionEnd::Forgotten, cx));
-    }
-
     pub(super) fn end_all_sessions(&mut self, why: SessionEnd, reason: ByeReason, cx: &mut Context<'_>) {
-        for key in self.sessions.keys().copied().collect::<Vec<_>>() {
-            if let Some((peer, theirs)) = self.sessions.get(&key).and_then(Session::address) {
-                cx.send(peer, theirs, &Bye { reason });
+        for key in self.peers.sessions.keys_of(|_| true) {
+            if let Some((peer, remote)) = self.peers.sessions.get(key).and_then(Session::address) {
+                cx.send(peer, remote, &Bye { reason });
             }
             self.end_session(key, why, cx);
         }
@@ -313,11 +278,8 @@ impl Download {
         self.release(key);
         self.drop_manifest_source(key, cx);
         self.give_up_requests(key, cx);
-        let Some(session) = self.sessions.remove(&key) else {
-            return;
-        };
+        let session = self.peers.sessions.remove(key).expect("whoever ends a session has just found it");
         self.accounting.note_rtt(session.owner(), session.rtt());
-        self.ready_set.forget(key);
         self.recount();
         cx.routes.close(session.local_conversation());
         let said = match why {
@@ -326,46 +288,39 @@ impl Download {
             SessionEnd::Forgotten | SessionEnd::Slow => Some(ByeReason::Cancelled),
             _ => None,
         };
-        if let (Some(reason), Some((peer, theirs))) = (said, session.address()) {
-            cx.send(peer, theirs, &Bye { reason });
+        if let (Some(reason), Some((peer, remote))) = (said, session.address()) {
+            cx.send(peer, remote, &Bye { reason });
         }
         if why != SessionEnd::Done && why != SessionEnd::Ours {
-            self.candidates.on_ended(session.owner(), why, cx.now);
-            self.need.ask_soon(cx.now);
+            self.peers.on_lost(&session, why, cx.now);
         }
-        let (download, owner, peer) = (self.id, session.owner(), session.peer());
+        let (download, owner, peer) = (self.order.download, session.owner(), session.peer());
         cx.out.events.push(Event::OwnerLost { download, owner, peer, why });
     }
 
     /// Who has which piece is counted anew.
     pub(super) fn recount(&mut self) {
-        self.ready_set.mark_all();
-        if let Phase::Fetching(fetch) = &mut self.phase {
-            fetch.availability.mark_stale();
+        if let Some(pieces) = self.lifecycle.pieces_mut() {
+            pieces.recount();
         }
     }
 
+    /// `key` asks for nothing any more: what it was to ask for is anyone's.
     pub(super) fn release(&mut self, key: SessionKey) {
-        self.ready_set.mark_all();
-        if let Phase::Fetching(fetch) = &mut self.phase {
-            fetch.release(key);
+        if let Some(pieces) = self.lifecycle.pieces_mut() {
+            pieces.release(key);
         }
     }
 
     /// `range` did not arrive from `of`: it is to be asked for again, by `by` or by whoever comes first.
     pub(super) fn ask_again(&mut self, range: ByteRange, of: SessionKey, by: Option<SessionKey>) {
-        match &mut self.phase {
-            Phase::Fetching(fetch) => {
-                // Who has refused the piece meanwhile is not asked for it again.
-                let able = |key: &SessionKey| self.sessions.get(key).is_some_and(|s| s.has(range.piece().0));
-                fetch.ask_again(range, by.filter(able));
-            }
-            Phase::Describing(Describing::From(sources)) => {
-                if let Some(assembly) = sources.of(of) {
-                    assembly.ask_again(range, Some(of));
-                }
-            }
-            _ => {}
+        // Who has refused the piece meanwhile is not asked for it again.
+        let sessions = &self.peers.sessions;
+        let able = |key: &SessionKey| sessions.get(*key).is_some_and(|s| s.has(range.piece().0));
+        if let Some(pieces) = self.lifecycle.pieces_mut() {
+            pieces.ask_again(range, by.filter(able));
+        } else if let Some(sources) = self.lifecycle.sources_mut() {
+            sources.ask_again(range, of);
         }
     }
 }

@@ -2,233 +2,259 @@
 
 use std::time::Duration;
 
-use messages::node_to_node::Request;
-use messages::{List, Timestamp};
+use config::NodeSettings;
+use messages::Timestamp;
+use messages::node_to_tracker::Query;
 
-use super::disk_full::DiskFull;
-use super::pieces::Pieces;
+use super::lifecycle::{Progression, Stage};
+use super::progress::Arrived;
 use super::session::Session;
-use super::{Describing, Download, OWNERS_NAMED, Phase, Progress};
+use super::sessions::Answering;
+use super::{Download, endgame};
 use crate::context::Context;
 use crate::event::{Event, Failure, SessionEnd};
 use crate::ids::SessionKey;
 use crate::output::{Reason, Wait};
 
-/// A reason to wait is told when it has lasted this long: what passes in between is nobody's concern.
-const TELL_AFTER: Duration = Duration::from_millis(500);
 /// A download without owners keeps the buffers of what it has begun for this long, when another wants them.
 const KEEPS_BUFFERS: Duration = Duration::from_secs(5);
 
 impl Download {
     /// Whether anything is to be done now.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.ready_set.is_marked() || self.ready_set.wait().until <= now
+        self.is_marked() || self.wait().until <= now
     }
 
     /// When there is something to do although nothing happens.
     pub(crate) fn wait(&self) -> Wait {
-        self.ready_set.wait()
+        self.peers.sessions.ready().wait()
+    }
+
+    /// Whether something has happened since the last turn.
+    fn is_marked(&self) -> bool {
+        self.is_changed() || self.peers.sessions.ready().is_marked()
+    }
+
+    /// Whether something has changed that concerns all sessions.
+    fn is_changed(&self) -> bool {
+        self.lifecycle.is_changed() || self.disk_space.is_changed()
+    }
+
+    /// Whether the download as a whole is to be looked at.
+    fn is_whole_due(&self, now: Timestamp) -> bool {
+        self.is_changed() || self.peers.sessions.ready().is_whole_due(now)
+    }
+
+    /// What to ask the tracker now, if anything; it counts as asked.
+    pub(crate) fn poll_need(&mut self, now: Timestamp, settings: &NodeSettings) -> Option<Query> {
+        let may_ask = self.is_whole_due(now) && self.lifecycle.wants_owners();
+        if !may_ask || !self.peers.poll_need(now, settings) {
+            return None;
+        }
+        Some(self.content().map_or_else(|| self.order.query(), Query::Content))
     }
 
     /// Everything that is due by `cx.now`.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
-        let whole = self.ready_set.is_whole_due(cx.now);
+        let whole = self.is_whole_due(cx.now);
         if whole {
             self.update_progress(cx.now);
-            self.give_up_when_timed_out(cx);
+            self.fail_when_timed_out(cx);
             if self.is_over() {
                 return Wait::IDLE;
             }
             self.retry_full_disk(cx);
         }
-        let drawn = self.ready_set.take(cx.now);
-        let due = if whole { self.sessions.keys().copied().collect() } else { drawn };
+        self.lifecycle.forget_changes();
+        self.disk_space.forget_changes();
+        let due = self.peers.sessions.take_ready(whole, cx.now);
         self.poll_sessions(&due, cx);
         if whole {
             self.yield_buffers(cx);
             self.rotate(cx);
             self.open_sessions(cx);
             self.request_manifest(cx);
-            self.probe_silent_owners(cx);
+            if self.lifecycle.wants_owners() {
+                self.peers.probe_silent_owners(cx);
+            }
         }
         self.assign(&due, whole, cx);
         if whole {
             self.relieve_slowest(cx);
         }
-        self.ask(&due, whole, cx);
+        self.scheduler.run(&due, whole, &mut self.peers.sessions, &mut self.lifecycle, cx);
         if whole {
             self.report_waiting(cx);
             self.account_when_due(cx);
-            self.ready_set.plan(self.next_timer(cx));
+            let next = self.next_timer(cx);
+            self.peers.sessions.plan(next);
         }
         // What was found out on the way is looked at at once.
         let again = Wait { until: cx.now, reason: Reason::MoreToSend };
-        if self.ready_set.is_marked() { again } else { self.ready_set.wait() }
+        if self.is_marked() { again } else { self.wait() }
     }
 
     /// Timers of the sessions, what their flows have lost, and who has fallen silent.
     fn poll_sessions(&mut self, due: &[SessionKey], cx: &mut Context<'_>) {
-        let mut lost = Vec::new();
         for &key in due {
-            if self.is_passed_over(key, cx) {
-                self.end_session(key, SessionEnd::NoAnswer, cx);
-                continue;
-            }
-            let Some(session) = self.sessions.get_mut(&key) else {
-                continue;
-            };
-            if session.is_unchoked() {
-                self.willing_at = cx.now;
-            }
-            let useless = |fetch: &Pieces| session.is_unused(cx) && !fetch.lacks_what_it_has(session);
-            if matches!(&self.phase, Phase::Fetching(fetch) if useless(fetch)) {
-                // It has nothing to give, as far as is known: what it has by now, or had all along, a new HELLO tells.
-                self.end_session(key, SessionEnd::Forgotten, cx);
-                continue;
-            }
-            let standing = (session.holds_slot(), session.is_unchoked());
-            if let Some(why) = session.handle_time(cx) {
+            if let Some(why) = self.poll_session(key, cx) {
                 self.end_session(key, why, cx);
-                continue;
             }
-            if standing != (session.holds_slot(), session.is_unchoked()) {
-                // Others may be wanted instead of it, or it instead of others.
-                self.ready_set.mark_all();
-            }
-            if session.turn_unproductive(cx.now) {
-                self.need.ask_soon(cx.now);
-                self.ready_set.mark_all();
-            }
-            let snubbed = session.snub_if_silent(cx);
-            if snubbed {
-                self.remember_duplicates(key);
-                self.need.ask_soon(cx.now);
-            }
-            let Some(session) = self.sessions.get_mut(&key) else {
-                continue;
-            };
-            let timed_out = match session.flow_mut() {
-                Some(flow) if snubbed => {
-                    flow.give_up_everything(&mut lost);
-                    true
-                }
-                Some(flow) => flow.detect_loss(cx.now, &mut lost),
-                None => false,
-            };
-            session.poll_path(cx);
-            let doubted = timed_out && matches!(self.phase, Phase::Fetching(_)) && session.on_timeout();
-            let owner = session.owner();
-            let bytes: u32 = lost.iter().map(|range| range.length()).sum();
-            cx.counters.lost_bytes += u64::from(bytes);
-            self.accounting.lost_bytes += u64::from(bytes);
-            cx.download_limit.refund(bytes);
-            // What later segments overtook is asked of the same owner; after silence anybody may.
-            let by = (!timed_out).then_some(key);
-            if timed_out {
-                self.ready_set.mark_all();
-            }
-            lost.drain(..).for_each(|range| self.ask_again(range, key, by));
-            if snubbed || doubted {
-                self.candidates.note_gives_nothing(owner, true);
-                self.release(key);
-                self.recount();
-            }
-            if snubbed || (timed_out && self.has_sent_no_manifest(key)) {
-                self.drop_manifest_source(key, cx);
-            }
+        }
+    }
+
+    /// The turn of one session. The reason, when it is over.
+    fn poll_session(&mut self, key: SessionKey, cx: &mut Context<'_>) -> Option<SessionEnd> {
+        // It may have ended in the turn of another.
+        let session = self.peers.sessions.get(key)?;
+        if self.peers.is_passed_over(key, cx) {
+            return Some(SessionEnd::NoAnswer);
+        }
+        if session.is_unchoked() {
+            self.peers.unchoked_at = cx.now;
+        }
+        let pieces = self.lifecycle.pieces();
+        if pieces.is_some_and(|pieces| session.is_unused(cx) && !pieces.lacks_what_it_has(session)) {
+            // It has nothing to give, as far as is known: what it has by now, or had all along, a new HELLO tells.
+            return Some(SessionEnd::Forgotten);
+        }
+        let turn = match self.peers.poll_session(key, pieces.is_some(), cx) {
+            Ok(turn) => turn,
+            Err(why) => return Some(why),
+        };
+        let bytes: u32 = turn.lost.iter().map(|range| range.length()).sum();
+        cx.counters.lost_bytes += u64::from(bytes);
+        self.accounting.lost_bytes += u64::from(bytes);
+        cx.download_limit.refund(bytes);
+        // What later segments overtook is asked of the same owner; after silence anybody may.
+        let by = (turn.answering == Answering::InTime).then_some(key);
+        turn.lost.into_iter().for_each(|range| self.ask_again(range, key, by));
+        if matches!(turn.answering, Answering::Snubbed | Answering::TurnedSuspect) {
+            self.release(key);
+            self.recount();
+        }
+        let sends_no_manifest = match turn.answering {
+            Answering::Snubbed => true,
+            Answering::TimedOut | Answering::TurnedSuspect => self
+                .lifecycle
+                .sources()
+                .is_some_and(|sources| sources.keeps_waiting(key, &self.peers.sessions)),
+            Answering::InTime => false,
+        };
+        if sends_no_manifest {
+            self.drop_manifest_source(key, cx);
+        }
+        None
+    }
+
+    /// Who gives too little makes room for others that were not tried yet.
+    fn rotate(&mut self, cx: &mut Context<'_>) {
+        let ranked = match self.lifecycle.stage() {
+            // Where the disk holds all up, no owner shows how fast it is.
+            Some(Stage::Fetching(pieces)) if pieces.is_starved() => return,
+            Some(Stage::Fetching(_)) => true,
+            Some(Stage::FetchingManifest(_) | Stage::CheckingManifest(_)) => false,
+            Some(Stage::Opening { .. } | Stage::Finishing(_)) | None => return,
+        };
+        for key in self.peers.rotate(ranked, cx) {
+            self.end_session(key, SessionEnd::Slow, cx);
+        }
+    }
+
+    fn open_sessions(&mut self, cx: &mut Context<'_>) {
+        if let Some(content) = self.content().filter(|_| self.lifecycle.wants_owners()) {
+            self.peers.open_sessions(self.order.download, content, self.lifecycle.pieces(), cx);
+        }
+    }
+
+    /// Whoever sends the manifest too slowly gets others beside it, and is left where there are many.
+    fn request_manifest(&mut self, cx: &mut Context<'_>) {
+        let Some(sources) = self.lifecycle.sources_mut() else { return };
+        for key in sources.mark_late(&mut self.peers, cx.now) {
+            self.give_up_requests(key, cx);
+            self.drop_manifest_source(key, cx);
+        }
+        let known = self.lifecycle.identified().map_or(0, |identified| identified.length);
+        if let Some(sources) = self.lifecycle.sources_mut() {
+            sources.choose(known, &mut self.peers.sessions, cx);
         }
     }
 
     /// Gives stretches to sessions that have nothing to ask for.
     fn assign(&mut self, due: &[SessionKey], whole: bool, cx: &mut Context<'_>) {
-        let Phase::Fetching(fetch) = &mut self.phase else {
-            return;
-        };
-        let idle = |session: &Session| fetch.gives_stretches() && fetch.is_idle(session);
-        let someone_is_idle = || due.iter().filter_map(|key| self.sessions.get(key)).any(idle);
-        if !whole && !fetch.availability.is_stale() && !someone_is_idle() {
+        let sessions = self.peers.sessions.all();
+        let Some(pieces) = self.lifecycle.pieces_mut() else { return };
+        let idle = |session: &Session| pieces.gives_stretches() && pieces.is_idle(session);
+        let someone_is_idle = || due.iter().filter_map(|key| sessions.get(key)).any(idle);
+        if !whole && !pieces.is_stale() && !someone_is_idle() {
             return;
         }
-        for stretch in fetch.assign(&self.sessions, cx.now) {
-            let Some(session) = stretch.holder.and_then(|key| self.sessions.get(&key)) else {
-                continue;
-            };
-            let (download, owner, peer) = (self.id, session.owner(), session.peer());
+        for stretch in pieces.assign(sessions, cx.now) {
+            let session = stretch.holder.and_then(|key| sessions.get(&key));
+            let session = session.expect("stretches are given to the sessions that were handed over");
+            let (download, owner, peer) = (self.order.download, session.owner(), session.peer());
             cx.out.events.push(Event::StretchAssigned { download, owner, peer, pieces: stretch.pieces });
         }
     }
 
-    /// When the download as a whole has something to do.
-    fn next_timer(&self, cx: &Context<'_>) -> Wait {
-        let asks = self.wants_owners() && !self.has_enough_owners(cx.settings);
-        let need = if asks { self.need.next_at() } else { Timestamp::NEVER };
-        let wait = Wait { until: need, reason: Reason::NeedRetry };
-        let timeout = self.timeout(cx.now).map_or(Timestamp::NEVER, |(until, _)| until);
-        let wait = wait.earlier(Wait { until: timeout, reason: Reason::Timeout });
-        let room = self.disk_full.as_ref().map_or(Timestamp::NEVER, DiskFull::again_at);
-        let wait = wait.earlier(Wait { until: room, reason: Reason::DiskRetry });
-        let late = self.manifest_late_at(cx.now).unwrap_or(Timestamp::NEVER);
-        let wait = wait.earlier(Wait { until: late, reason: Reason::Snub });
-        let wait = wait.earlier(Wait { until: self.end_game_at(cx.now), reason: Reason::Reassignment });
-        let wait = wait.earlier(Wait { until: self.rotates_at(cx.now), reason: Reason::Reassignment });
-        let (why, since) = self.accounting.waits.now();
-        let unreported = !self.reported.as_ref().is_some_and(|told| why.is_still(told));
-        let tell = if unreported { since + TELL_AFTER } else { Timestamp::NEVER };
-        let wait = wait.earlier(Wait { until: tell, reason: Reason::WaitReport });
-        let silence = if cx.now < self.reachability.report_at() && self.wants_owners() {
-            self.reachability.report_at()
-        } else {
-            Timestamp::NEVER
-        };
-        let wait = wait.earlier(Wait { until: silence, reason: Reason::WaitReport });
-        let looks = if self.wants_owners() { self.reachability.probe_at() } else { Timestamp::NEVER };
-        let looks = looks.max(self.short_path.next_at());
-        let wait = wait.earlier(Wait { until: looks, reason: Reason::WaitReport });
-        let yields = matches!(&self.phase, Phase::Fetching(fetch) if fetch.has_begun())
-            && cx.buffers.are_wanted()
-            && !self.sessions.values().any(Session::is_unchoked);
-        let yields = if yields { self.willing_at + KEEPS_BUFFERS } else { Timestamp::NEVER };
-        let wait = wait.earlier(Wait { until: yields, reason: Reason::BufferRelease });
-        if !self.wants_owners() || !self.wants_sessions(cx) {
-            return wait;
+    /// When nothing is left to begin: what the slowest owner keeps others waiting for is asked of one that is idle, if that
+    /// has it in half the time. What comes from both is taken once.
+    fn relieve_slowest(&mut self, cx: &mut Context<'_>) {
+        let relief =
+            self.lifecycle.pieces().and_then(|pieces| endgame::relief(pieces, &self.peers.sessions, cx.now));
+        let Some(endgame::Relief { slow, taker }) = relief else { return };
+        if let Some(session) = self.peers.sessions.get(slow) {
+            self.peers.duplicates.remember(session);
         }
-        let last_resort = self.needs_the_banned(cx.now);
-        let rested = self.candidates.next_at(last_resort, &self.dial_limits(cx)).unwrap_or(Timestamp::NEVER);
-        wait.earlier(Wait { until: rested, reason: Reason::HelloRetry })
+        let kept = self.peers.sessions.give_up_requests(slow);
+        cx.download_limit.refund(kept.iter().map(|range| range.length()).sum());
+        kept.into_iter().for_each(|range| self.ask_again(range, slow, Some(taker)));
+        self.release(slow);
     }
 
-    /// Owners that are known and silent are asked in few bytes.
-    fn probe_silent_owners(&mut self, cx: &mut Context<'_>) {
-        if cx.now < self.reachability.probe_at() || !self.wants_owners() {
-            return;
-        }
-        let Some(nowhere) = self.short_path.poll(cx.now, cx.rng) else { return };
-        let nothing = Request {
-            first_request: 0,
-            highest_sequence: 0,
-            ping_echo: 0,
-            segment_size: 1,
-            ranges: List::default(),
-        };
-        for peer in self.candidates.peers().take(OWNERS_NAMED).collect::<Vec<_>>() {
-            cx.send(peer, nowhere, &nothing);
-        }
+    /// When the download as a whole has something to do.
+    fn next_timer(&self, cx: &Context<'_>) -> Wait {
+        let (now, peers, lifecycle) = (cx.now, &self.peers, &self.lifecycle);
+        let never_unless = |wanted: bool, at: Timestamp| if wanted { at } else { Timestamp::NEVER };
+        let wants_owners = lifecycle.wants_owners();
+        let pieces = lifecycle.pieces();
+        let yields = cx.buffers.are_wanted()
+            && pieces.is_some_and(|pieces| pieces.has_begun())
+            && !peers.sessions.iter().any(Session::is_unchoked);
+        let timeout = self.timeout(now).map_or(Timestamp::NEVER, |(until, _)| until);
+        let manifest_late_at = lifecycle.sources().map_or(Timestamp::NEVER, |sources| sources.late_at(now));
+        let relief_at =
+            pieces.map_or(Timestamp::NEVER, |pieces| endgame::relief_at(pieces, &peers.sessions, now));
+        let timers = [
+            (never_unless(wants_owners, peers.need_at(cx.settings)), Reason::NeedRetry),
+            (timeout, Reason::Timeout),
+            (self.disk_space.retry_at(), Reason::DiskRetry),
+            (manifest_late_at, Reason::Snub),
+            (relief_at, Reason::Reassignment),
+            (never_unless(pieces.is_some(), peers.rotates_at(now)), Reason::Reassignment),
+            (self.accounting.waits.report_at(), Reason::WaitReport),
+            (never_unless(wants_owners, peers.report_silence_at(now)), Reason::WaitReport),
+            (never_unless(wants_owners, peers.probe_at()), Reason::WaitReport),
+            (never_unless(yields, peers.unchoked_at + KEEPS_BUFFERS), Reason::BufferRelease),
+            (never_unless(wants_owners, peers.dial_at(pieces, cx)), Reason::HelloRetry),
+        ];
+        let waits = timers.into_iter().map(|(until, reason)| Wait { until, reason });
+        waits.reduce(Wait::earlier).unwrap_or(Wait::IDLE)
     }
 
     fn update_progress(&mut self, now: Timestamp) {
-        let progress = match &self.phase {
-            Phase::Describing(Describing::From(sources)) => Progress { file: 0, manifest: sources.arrived() },
-            Phase::Fetching(fetch) => Progress { file: fetch.verified() + fetch.unstored(), manifest: 0 },
+        let arrived = match self.lifecycle.stage() {
+            Some(Stage::FetchingManifest(sources)) => Arrived { file: 0, manifest: sources.arrived() },
+            Some(Stage::Fetching(pieces)) => {
+                Arrived { file: pieces.verified() + pieces.unstored(), manifest: 0 }
+            }
             _ => return,
         };
-        if progress > self.progress {
-            self.progress = progress;
-            self.progress_at = now;
-        }
+        self.progress.update(arrived, now);
     }
 
-    /// A person's patience ends: with whom it ends tells the exit code.
-    fn give_up_when_timed_out(&mut self, cx: &mut Context<'_>) {
+    /// What is waited for does not come in time: with what the download ends tells the exit code.
+    fn fail_when_timed_out(&mut self, cx: &mut Context<'_>) {
         if let Some((until, why)) = self.timeout(cx.now)
             && cx.now >= until
         {
@@ -236,48 +262,41 @@ impl Download {
         }
     }
 
+    /// When what is waited for now is waited for no longer, and with what the download ends then.
     fn timeout(&self, now: Timestamp) -> Option<(Timestamp, Failure)> {
-        let timeouts = &self.order.timeouts;
-        if let Some(full) = &self.disk_full {
-            return full.timeout(timeouts.disk_full);
+        let timeouts = &self.order.request.timeouts;
+        if let Some((since, why)) = self.disk_space.failure() {
+            return timeouts.disk_full.map(|time| (since + time, why));
         }
-        match &self.phase {
-            Phase::Locating => match self.located_at {
-                None => timeouts.tracker.map(|time| (self.began + time, Failure::TrackerUnreachable)),
-                Some(since) => timeouts.nobody_shares.map(|time| (since + time, Failure::NotFound)),
-            },
-            Phase::Describing(_) | Phase::Fetching(_) => {
-                let silent = now.since(self.progress_at);
-                let why = if self.answered { Failure::Stalled { silent } } else { Failure::NoOwner };
-                timeouts.no_progress.map(|time| (self.progress_at + time, why))
+        match self.lifecycle.state() {
+            Progression::Locating { answer_counts_at: None } => {
+                timeouts.tracker.map(|time| (self.order.began + time, Failure::TrackerUnreachable))
+            }
+            Progression::Locating { answer_counts_at: Some(since) } => {
+                timeouts.nobody_shares.map(|time| (*since + time, Failure::NotFound))
             }
             // The disk answers, late or not; nothing is gained by giving up before.
-            Phase::Opening(_) | Phase::Finishing(_) | Phase::Over => None,
+            Progression::Known { stage: Stage::Opening { .. } | Stage::Finishing(_), .. } => None,
+            Progression::Known { .. } => {
+                let silent = now.since(self.progress.at());
+                let has_owner = self.peers.reachability.has_answered();
+                let why = if has_owner { Failure::Stalled { silent } } else { Failure::NoOwner };
+                timeouts.no_progress.map(|time| (self.progress.at() + time, why))
+            }
+            Progression::Over { .. } => None,
         }
     }
 
     /// While no owner serves this download, others may use its buffers.
     fn yield_buffers(&mut self, cx: &mut Context<'_>) {
-        if self.sessions.values().any(Session::is_unchoked) {
-            self.willing_at = cx.now;
+        if self.peers.sessions.iter().any(Session::is_unchoked) {
+            self.peers.unchoked_at = cx.now;
         }
-        if let Phase::Fetching(fetch) = &mut self.phase
+        if let Some(pieces) = self.lifecycle.pieces_mut()
             && cx.buffers.are_wanted()
-            && cx.now >= self.willing_at + KEEPS_BUFFERS
+            && cx.now >= self.peers.unchoked_at + KEEPS_BUFFERS
         {
-            fetch.put_back_begun().into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
-        }
-    }
-
-    fn report_waiting(&mut self, cx: &mut Context<'_>) {
-        let limited = cx.download_limit.rate().is_some() && cx.download_limit.poll_ready(cx.now) > cx.now;
-        let why = self.waiting(limited, cx.now);
-        self.accounting.waits.turn_to(why.clone(), cx.now);
-        let since = self.accounting.waits.now().1;
-        let is_told = self.reported.as_ref().is_some_and(|told| why.is_still(told));
-        if !is_told && cx.now >= since + TELL_AFTER {
-            self.reported = Some(why.clone());
-            cx.out.events.push(Event::DownloadWaits { download: self.id, why });
+            pieces.put_back_begun().into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
         }
     }
 }

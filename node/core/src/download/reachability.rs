@@ -22,6 +22,8 @@ pub(super) enum Reachability {
     SilentSince(Timestamp),
     /// At least one has said something, whatever it was.
     Heard,
+    /// At least one has opened a session.
+    Answered,
 }
 
 impl Reachability {
@@ -32,24 +34,37 @@ impl Reachability {
         }
     }
 
-    /// One of them has said something.
+    /// An owner has said something.
     pub(super) fn on_heard(&mut self) {
-        *self = Reachability::Heard;
-    }
-
-    /// When it has lasted so long that it is to be found out whether short datagrams are heard; never, once it is broken.
-    pub(super) fn probe_at(self) -> Timestamp {
-        match self {
-            Reachability::SilentSince(since) => since + PROBE_AFTER,
-            Reachability::NobodyKnown | Reachability::Heard => Timestamp::NEVER,
+        if *self != Reachability::Answered {
+            *self = Reachability::Heard;
         }
     }
 
-    /// When it has lasted so long that a person should know where nothing comes from; never, once it is broken.
+    /// An owner has opened a session.
+    pub(super) fn on_answered(&mut self) {
+        *self = Reachability::Answered;
+    }
+
+    /// Whether any owner has ever opened a session.
+    pub(super) fn has_answered(self) -> bool {
+        self == Reachability::Answered
+    }
+
+    /// When silence has lasted so long that it is to be found out whether short datagrams are heard; never, once it is broken.
+    pub(super) fn probe_at(self) -> Timestamp {
+        self.silent_since().map_or(Timestamp::NEVER, |since| since + PROBE_AFTER)
+    }
+
+    /// When silence has lasted so long that a person should know where nothing comes from; never, once it is broken.
     pub(super) fn report_at(self) -> Timestamp {
+        self.silent_since().map_or(Timestamp::NEVER, |since| since + REPORT_AFTER)
+    }
+
+    fn silent_since(self) -> Option<Timestamp> {
         match self {
-            Reachability::SilentSince(since) => since + REPORT_AFTER,
-            Reachability::NobodyKnown | Reachability::Heard => Timestamp::NEVER,
+            Reachability::SilentSince(since) => Some(since),
+            Reachability::NobodyKnown | Reachability::Heard | Reachability::Answered => None,
         }
     }
 }
@@ -69,5 +84,9 @@ mod tests {
         reachability.on_heard();
         reachability.on_known(start + Duration::from_secs(9));
         assert_eq!(reachability.report_at(), Timestamp::NEVER);
+        assert!(!reachability.has_answered(), "a word is no session");
+        reachability.on_answered();
+        reachability.on_heard();
+        assert!(reachability.has_answered());
     }
 }

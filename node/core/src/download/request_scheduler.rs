@@ -4,80 +4,104 @@ use messages::node_to_node::ByteRange;
 use messages::{List, PieceIndex};
 
 use super::initial_path::is_local;
+use super::lifecycle::Lifecycle;
 use super::session::Session;
-use super::{Describing, Download, Phase};
+use super::sessions::Sessions;
 use crate::context::Context;
 use crate::ids::SessionKey;
 use crate::output::{Reason, Wait};
 
-impl Download {
+/// Where the asking goes on, so that all sessions get their turn.
+#[derive(Debug, Default)]
+pub(super) struct RequestScheduler {
+    /// The number of the session that was asked first last time.
+    turn: u32,
+}
+
+impl RequestScheduler {
     /// Asks each of those that are due for what its window and the limits allow, in turn: all when the `whole` is looked at, those that have
     /// come since included.
-    pub(super) fn ask(&mut self, due: &[SessionKey], whole: bool, cx: &mut Context<'_>) {
+    pub(super) fn run(
+        &mut self,
+        due: &[SessionKey],
+        whole: bool,
+        sessions: &mut Sessions,
+        lifecycle: &mut Lifecycle,
+        cx: &mut Context<'_>,
+    ) {
         let all: Vec<SessionKey>;
         let keys = if whole {
-            all = self.sessions.keys().copied().collect();
+            all = sessions.all().keys().copied().collect();
             &all
         } else {
             due
         };
         let first = keys.partition_point(|key| key.0 <= self.turn);
         for &key in keys[first..].iter().chain(&keys[..first]) {
-            let asks = self.ask_session(key, whole, cx);
-            if let Some(session) = self.sessions.get(&key) {
-                let timers = session.next_timer(&cx.settings.network).earlier(session.path_timer(cx));
-                self.ready_set.plan_session(key, timers.earlier(asks), session.local_outstanding());
+            // It may have ended in this turn.
+            let Some(session) = sessions.in_turn(key) else { continue };
+            let asks = ask(session, lifecycle, cx);
+            let timers = session.next_timer(&cx.settings.network).earlier(session.path_timer(cx));
+            if asks == Asked::Everything && !whole {
+                // Why the download waits may be another reason now.
+                sessions.mark_all();
             }
+            sessions.plan_session(key, timers.earlier(asks.wait()));
         }
         if let Some(key) = keys.get(first).or(keys.first()) {
             self.turn = key.0;
         }
     }
+}
 
-    fn ask_session(&mut self, key: SessionKey, whole: bool, cx: &mut Context<'_>) -> Wait {
-        let mut batch = Batch::default();
-        if let Some(session) = self.sessions.get_mut(&key) {
-            session.apply_path_mtu(cx);
-        }
-        loop {
-            let Some(session) = self.sessions.get_mut(&key).filter(|session| session.is_askable()) else {
-                return Wait::IDLE;
-            };
-            let most = match allowance(session, cx) {
-                Ok(most) => most,
-                Err(wait) => {
-                    batch.send(session, cx);
-                    return wait;
-                }
-            };
-            let range = match &mut self.phase {
-                Phase::Fetching(fetch) => fetch.next_range(session, most, cx),
-                Phase::Describing(Describing::From(sources)) => {
-                    let most = most.min(session.max_manifest_range());
-                    sources.of(key).and_then(|assembly| assembly.next_range(key, most))
-                }
-                _ => None,
-            };
-            let Some(range) = range else {
-                if let Some(flow) = session.flow_mut() {
-                    flow.on_app_limited();
-                }
-                batch.send(session, cx);
-                if let Phase::Fetching(fetch) = &self.phase
-                    && fetch.needs_nothing_of(session)
-                {
-                    session.release_slot_if_unchoked(cx);
-                    if !whole {
-                        // Why it waits may be another reason now.
-                        self.ready_set.mark_all();
-                    }
-                }
-                return Wait::IDLE;
-            };
-            session.last_piece = Some(range.piece()).filter(|piece| *piece != PieceIndex::MANIFEST);
-            batch.ask(session, range, cx);
+/// Why one session is asked for nothing more now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// Its window or a limit is full.
+    Until(Wait),
+    /// There is nothing to ask for, though something is under way.
+    Nothing,
+    /// There is nothing to ask for, and nothing is under way: the owner was told so.
+    Everything,
+}
+
+impl Asked {
+    /// When to come again.
+    fn wait(self) -> Wait {
+        match self {
+            Asked::Until(wait) => wait,
+            Asked::Nothing | Asked::Everything => Wait::IDLE,
         }
     }
+}
+
+/// Asks the owner of `session` for as much as its window and the limits allow.
+fn ask(session: &mut Session, lifecycle: &mut Lifecycle, cx: &mut Context<'_>) -> Asked {
+    let mut batch = Batch::default();
+    session.apply_path_mtu(cx);
+    while session.is_askable() {
+        let most = match allowance(session, cx) {
+            Ok(most) => most,
+            Err(wait) => {
+                batch.send(session, cx);
+                return Asked::Until(wait);
+            }
+        };
+        let Some(range) = lifecycle.next_range(session, most, cx) else {
+            if let Some(flow) = session.flow_mut() {
+                flow.on_app_limited();
+            }
+            batch.send(session, cx);
+            let needs_nothing = lifecycle.pieces().is_some_and(|pieces| pieces.needs_nothing_of(session));
+            if needs_nothing {
+                session.release_slot_if_unchoked(cx);
+            }
+            return if needs_nothing { Asked::Everything } else { Asked::Nothing };
+        };
+        session.last_piece = Some(range.piece()).filter(|piece| *piece != PieceIndex::MANIFEST);
+        batch.ask(session, range, cx);
+    }
+    Asked::Nothing
 }
 
 /// How many bytes `session` may be asked for next, or when to come again.
@@ -115,9 +139,7 @@ impl Batch {
         if self.ranges.is_full() {
             self.send(session, cx);
         }
-        let Some(flow) = session.flow_mut() else {
-            return;
-        };
+        let flow = session.flow_mut().expect("only a session that may be asked is, and that has a flow");
         // The last range of the REQUEST before goes along: one lost REQUEST is made good by the next.
         let repeated = flow.repeatable().filter(|_| self.ranges.is_empty());
         let local = is_local(flow);

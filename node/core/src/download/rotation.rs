@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
+use super::peers::Peers;
 use super::session::Session;
-use super::{Download, Phase};
 use crate::context::Context;
-use crate::event::SessionEnd;
 use crate::ids::SessionKey;
 
 /// In bytes a second: no link over which people share files is slower, and whoever gives less takes no place from one who may give more.
@@ -170,67 +169,57 @@ impl Rotation {
     }
 }
 
-impl Download {
-    /// Who gives too little loses its place, and its session where there is no room for others that were not tried yet.
-    pub(super) fn rotate(&mut self, cx: &mut Context<'_>) {
-        match &self.phase {
-            // Where the disk holds all up, no owner shows how fast it is.
-            Phase::Fetching(fetch) if fetch.is_starved() => return,
-            Phase::Fetching(_) => self.rank_sessions(cx),
-            Phase::Describing(_) => {}
-            _ => return,
+impl Peers {
+    /// Who gives too little loses its slot, where sessions are `ranked`; and its session where there is no room for others that were not tried
+    /// yet: those that are to end.
+    pub(super) fn rotate(&mut self, ranked: bool, cx: &mut Context<'_>) -> Vec<SessionKey> {
+        if ranked {
+            self.rank_sessions(cx);
         }
-        let some_are_slow = self.sessions.values().any(|session| session.speed_trial.is_slow());
-        if self.has_enough_owners(cx.settings) {
-            return;
+        let some_are_slow = self.sessions.iter().any(|session| session.speed_trial.is_slow());
+        if self.has_enough(cx.settings) {
+            return Vec::new();
         }
         let untried = self.untried(cx);
         if untried == 0 {
             if some_are_slow && self.rotation.spend_quick_question() {
                 self.need.ask_soon(cx.now);
             }
-            return;
+            return Vec::new();
         }
-        if self.sessions.len() < Download::most_sessions(cx.settings) {
-            return;
+        if self.sessions.len() < Peers::max_sessions(cx.settings) {
+            return Vec::new();
         }
-        let spare = self.sessions.values().filter(|session| session.is_spare());
+        let spare = self.sessions.iter().filter(|session| session.is_spare());
         let spare = spare.map(|session| (session.rate(cx.now), session.key())).collect();
-        for key in sessions_to_end(spare, cx.settings.download.owners.into(), untried) {
-            self.end_session(key, SessionEnd::Slow, cx);
-        }
+        sessions_to_end(spare, cx.settings.download.owners.into(), untried)
     }
 
     /// When a session will have shown how fast it is.
     pub(super) fn rotates_at(&self, now: Timestamp) -> Timestamp {
-        if !matches!(self.phase, Phase::Fetching(_)) {
-            return Timestamp::NEVER;
-        }
-        let shows = self.sessions.values().filter_map(Session::conclusive_at).filter(|at| *at > now);
+        let shows = self.sessions.iter().filter_map(Session::conclusive_at).filter(|at| *at > now);
         shows.min().unwrap_or(Timestamp::NEVER)
     }
 
     fn rank_sessions(&mut self, cx: &mut Context<'_>) {
         let slowest = if cx.download_limit.rate().is_some() { 0 } else { MIN_RATE };
-        let shown: Vec<TrialResult> =
-            self.sessions.values_mut().map(|session| session.trial_result(cx.now)).collect();
-        let best = shown.iter().map(|shown| shown.rate).max().unwrap_or_default();
+        let results: Vec<TrialResult> =
+            self.sessions.all_in_turn().map(|session| session.conclude_trial(cx.now)).collect();
+        let best = results.iter().map(|result| result.rate).max().unwrap_or_default();
         let best = self.rotation.update_best(best, cx.now);
-        for one in shown {
-            let slow = is_slow(one, best, slowest);
-            let Some(session) = self.sessions.get_mut(&one.session).filter(|_| slow != one.was_slow) else {
-                continue;
-            };
-            session.set_slow(slow);
-            self.ready_set.mark_all();
+        for result in results {
+            let slow = is_slow(result, best, slowest);
+            if slow != result.was_slow {
+                self.sessions.set_slow(result.session, slow);
+            }
         }
     }
 }
 
 impl Session {
-    /// What it has shown so far.
-    fn trial_result(&mut self, now: Timestamp) -> TrialResult {
-        if !self.is_choked() && self.flow().is_none_or(|flow| flow.outstanding() == 0) {
+    /// What it has shown so far. Who has nothing to give now begins anew.
+    fn conclude_trial(&mut self, now: Timestamp) -> TrialResult {
+        if !self.is_choked() && self.outstanding() == 0 {
             self.speed_trial.on_idle();
         }
         let had_time = !self.is_choked() && self.conclusive_at().is_some_and(|at| now >= at);

@@ -244,9 +244,9 @@ impl Node {
             }
             DiskResult::Opened { download, result } => {
                 if let Some(download) = self.downloads.get_mut(download) {
-                    download.handle_opened(result, &mut self.shared.context(now));
-                    if let Some(begun) = download.take_partial_ready() {
-                        self.start_sharing_part(begun);
+                    let partial = download.handle_opened(result, &mut self.shared.context(now));
+                    if let Some(partial) = partial {
+                        self.start_sharing_part(partial);
                     }
                 }
             }

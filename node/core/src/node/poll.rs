@@ -38,10 +38,10 @@ impl Node {
 
     /// Downloads that are over leave; what they completed is served from now on.
     pub(super) fn collect_completed(&mut self, now: Timestamp) {
-        for (id, mut download) in self.downloads.take_over() {
+        for (id, download) in self.downloads.take_over() {
             self.tracker_client.forget_need(NeedTicket::Download(id));
             self.tracker_client.flush_credits(now);
-            let Some(completed) = download.take_completed() else {
+            let Some(completed) = download.completed() else {
                 self.stop_sharing_part(download.share(), now);
                 continue;
             };

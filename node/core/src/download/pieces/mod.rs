@@ -1,9 +1,9 @@
 //! The pieces of one content while it is fetched: not begun, begun, being stored, stored.
 //!
 //! ```text
-//!   stretches ──begin──▶ assembly ──all bytes──▶ storing ──verified──▶ have
-//!       ▲                                          │
-//!       ╰────────────── bad hash ──────────────────╯
+//!   picker ──begin──▶ assemblies ──all bytes──▶ storing ──verified──▶ have
+//!       ▲                                         │
+//!       ╰────────────── bad hash ─────────────────╯
 //! ```
 
 mod parole;
@@ -55,7 +55,9 @@ pub(crate) struct Pieces {
     storing: BTreeMap<u32, Storing>,
     /// Whether a piece could not be begun for want of a buffer.
     starved: bool,
-    pub(super) availability: Availability,
+    availability: Availability,
+    /// Whether others may be asked for something now, or for less.
+    is_changed: bool,
 }
 
 impl Pieces {
@@ -83,7 +85,39 @@ impl Pieces {
             storing,
             starved: false,
             availability: Availability::new(layout.pieces()),
+            is_changed: true,
         }
+    }
+
+    /// Whether others may be asked for something now, or for less, since that was looked at.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// What has changed is looked at now.
+    pub(crate) fn forget_changes(&mut self) {
+        self.is_changed = false;
+    }
+
+    /// An owner came, left, or does not have what it said: who has which piece is counted anew.
+    pub(crate) fn recount(&mut self) {
+        self.is_changed = true;
+        self.availability.mark_stale();
+    }
+
+    /// Whether who has which piece is to be counted anew.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.availability.is_stale()
+    }
+
+    /// A partial owner has `pieces` now, which it did not have before.
+    pub(crate) fn learn(&mut self, pieces: &[u32]) {
+        self.availability.learn(pieces);
+    }
+
+    /// An owner has named pieces that others do not get.
+    pub(crate) fn on_hint(&mut self) {
+        self.availability.on_hint();
     }
 
     /// Bytes of stored pieces.
@@ -248,31 +282,31 @@ impl Pieces {
 
     /// If `piece` is all there now, it goes to the disk. Whether it does.
     pub(crate) fn store_if_complete(&mut self, piece: PieceIndex, cx: &mut Context<'_>) -> bool {
-        if !self.assemblies.get(&piece.0).is_some_and(Assembly::is_complete) {
-            return false;
-        }
-        let Some(assembly) = self.assemblies.remove(&piece.0) else {
+        let Some(assembly) = self.assemblies.get(&piece.0).filter(|assembly| assembly.is_complete()) else {
             return false;
         };
         let (buffer, length) = (assembly.buffer(), assembly.length());
         let contributions = assembly.contributions().collect();
+        self.assemblies.remove(&piece.0);
+        self.is_changed = true;
         self.storing.insert(piece.0, Storing { buffer, length, contributions, refused: false });
         self.store(piece, buffer, length, cx);
         true
     }
 
     fn store(&self, piece: PieceIndex, buffer: BufferId, length: u32, cx: &mut Context<'_>) {
-        let Some(&expected) = self.manifest.piece_hash(piece) else {
-            return;
-        };
+        let expected = *self
+            .manifest
+            .piece_hash(piece)
+            .expect("a piece that was begun is one of the picker's, which the layout of this manifest has");
         cx.out.disk.push(DiskRequest::Store { download: self.download, piece, buffer, length, expected });
     }
 
     /// The disk has no room for `piece`: it stays in its buffer.
     pub(crate) fn on_refused(&mut self, piece: PieceIndex) {
-        if let Some(storing) = self.storing.get_mut(&piece.0) {
-            storing.refused = true;
-        }
+        let storing = self.storing.get_mut(&piece.0);
+        storing.expect("the disk refuses what it was handed, and answers once").refused = true;
+        self.is_changed = true;
     }
 
     /// Whether the disk had no room for a piece.
@@ -303,6 +337,7 @@ impl Pieces {
 
     /// `session` asks for nothing any more.
     pub(crate) fn release(&mut self, session: SessionKey) {
+        self.is_changed = true;
         self.picker.release(session);
         for assembly in self.assemblies.values_mut() {
             // Others go on with a piece of its own from the start, so that a bad one has one sender.
@@ -364,10 +399,7 @@ impl Pieces {
 
     /// The disk has `piece`, verified: who sent how much of it.
     pub(crate) fn on_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
-        self.starved = false;
-        let Some(Storing { contributions, .. }) = self.storing.remove(&piece.0) else {
-            return Vec::new();
-        };
+        let contributions = self.take_stored(piece);
         self.have.insert(piece.0 as usize);
         self.verified += u64::from(self.layout.piece_length(piece));
         contributions
@@ -375,12 +407,16 @@ impl Pieces {
 
     /// `piece` is not what it should be, or was not written: it is missing again. Who sent it.
     pub(crate) fn on_not_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
-        self.starved = false;
-        let Some(Storing { contributions, .. }) = self.storing.remove(&piece.0) else {
-            return Vec::new();
-        };
+        let contributions = self.take_stored(piece);
         self.picker.put_back(piece.0);
         contributions
+    }
+
+    /// The disk has answered for `piece`, and its buffer is free.
+    fn take_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
+        (self.starved, self.is_changed) = (false, true);
+        let storing = self.storing.remove(&piece.0);
+        storing.expect("each piece is handed to the disk once, and the disk answers once").contributions
     }
 
     /// The buffers of pieces that were begun, or that the disk had no room for: given up.

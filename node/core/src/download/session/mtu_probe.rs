@@ -71,10 +71,9 @@ impl Session {
         let path_mtu = cx.path_mtus.datagram(peer, cx.now);
         if let SessionState::Established(established) = &mut self.state {
             let datagram = path_mtu.min(established.max_datagram).min(limit).max(BASE);
-            let (segment, longest_burst) = burst_of(datagram);
-            let longest_burst =
-                if established.wants_singles(peer, cx) { segment.into() } else { longest_burst };
-            established.flow.use_segments(segment, longest_burst);
+            let (segment, max_burst) = burst_of(datagram);
+            let max_burst = if established.wants_singles(peer, cx) { segment.into() } else { max_burst };
+            established.flow.use_segments(segment, max_burst);
         }
     }
 

@@ -1,0 +1,114 @@
+//! Who sent the bytes of a download: whom a good piece credits, and a bad one blames. Ended sessions count too: their pieces may still be
+//! on the way to the disk.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use messages::NodeId;
+
+use super::sessions::Sessions;
+use crate::ids::SessionKey;
+
+/// No more sessions than this are remembered after their end.
+const MAX_SESSIONS: usize = 1024;
+
+/// The verified bytes of one owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Contribution {
+    pub(super) owner: NodeId,
+    pub(super) peer: SocketAddr,
+    pub(super) bytes: u64,
+}
+
+/// Who is behind each session of late, and what each owner has given.
+#[derive(Debug, Default)]
+pub(super) struct Contributors {
+    by_session: BTreeMap<SessionKey, (NodeId, SocketAddr)>,
+    by_owner: BTreeMap<NodeId, (SocketAddr, u64)>,
+}
+
+impl Contributors {
+    /// `owner` at `peer` is behind the session `key`. One that is not among the `open` ones may be forgotten for it.
+    pub(super) fn learn(&mut self, key: SessionKey, owner: NodeId, peer: SocketAddr, open: &Sessions) {
+        if self.by_session.len() >= MAX_SESSIONS {
+            // Whoever is still there is credited, and blamed, to the end.
+            let ended = self.by_session.keys().find(|key| open.get(**key).is_none()).copied();
+            ended.and_then(|key| self.by_session.remove(&key));
+        }
+        self.by_session.insert(key, (owner, peer));
+    }
+
+    /// The owner behind the session `key`, unless that is forgotten.
+    pub(super) fn owner_of(&self, key: SessionKey) -> Option<NodeId> {
+        self.by_session.get(&key).map(|(owner, _)| *owner)
+    }
+
+    /// Who sent a piece: an owner once, in however many sessions it did so.
+    pub(super) fn owners_of(&self, sent: &[(SessionKey, u32)]) -> Vec<NodeId> {
+        let mut owners: Vec<NodeId> = sent.iter().filter_map(|(key, _)| self.owner_of(*key)).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        owners
+    }
+
+    /// A piece verified: so much of it was sent in each session. What that is by owner.
+    pub(super) fn credit(&mut self, sent: &[(SessionKey, u32)]) -> Vec<(NodeId, u64)> {
+        let mut credits = Vec::new();
+        for &(key, bytes) in sent {
+            if let Some(&(owner, peer)) = self.by_session.get(&key) {
+                let bytes = u64::from(bytes);
+                let given = self.by_owner.entry(owner).or_insert((peer, 0));
+                // An owner that was restarted is where it was last.
+                *given = (peer, given.1 + bytes);
+                credits.push((owner, bytes));
+            }
+        }
+        credits
+    }
+
+    /// What each owner has given, the most first.
+    pub(super) fn contributions(&self) -> Vec<Contribution> {
+        let by_owner = self.by_owner.iter();
+        let mut all: Vec<Contribution> =
+            by_owner.map(|(&owner, &(peer, bytes))| Contribution { owner, peer, bytes }).collect();
+        all.sort_by_key(|contribution| std::cmp::Reverse(contribution.bytes));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_credited_where_it_was_last_and_named_once() {
+        let (owner, other) = (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]));
+        let at = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        let (mut contributors, open) = (Contributors::default(), Sessions::new());
+        contributors.learn(SessionKey(0), owner, at(1), &open);
+        contributors.learn(SessionKey(1), owner, at(2), &open);
+        contributors.learn(SessionKey(2), other, at(3), &open);
+        let sent = [(SessionKey(0), 5), (SessionKey(1), 6), (SessionKey(9), 7)];
+        assert_eq!(contributors.owners_of(&sent), [owner], "nobody is known behind the last");
+        assert_eq!(contributors.credit(&sent), [(owner, 5), (owner, 6)]);
+        assert_eq!(contributors.credit(&[(SessionKey(2), 20)]), [(other, 20)]);
+        let expected = [(other, at(3), 20), (owner, at(2), 11)].map(|(owner, peer, bytes)| Contribution {
+            owner,
+            peer,
+            bytes,
+        });
+        assert_eq!(contributors.contributions(), expected);
+    }
+
+    #[test]
+    fn few_sessions_are_remembered() {
+        let (mut contributors, open) = (Contributors::default(), Sessions::new());
+        let peer = SocketAddr::from(([10, 0, 0, 1], 1));
+        for key in 0..MAX_SESSIONS as u32 + 10 {
+            contributors.learn(SessionKey(key), NodeId::from_bytes([1; 16]), peer, &open);
+        }
+        assert_eq!(contributors.by_session.len(), MAX_SESSIONS);
+        assert_eq!(contributors.owner_of(SessionKey(9)), None);
+        assert!(contributors.owner_of(SessionKey(10)).is_some());
+    }
+}

@@ -1,0 +1,367 @@
+//! How far a download is, and what is known from each stage on.
+//!
+//! ```text
+//!   Locating ──content known──▶ FetchingManifest ──all of it──▶ CheckingManifest ──good──▶ Opening ──part file──▶ Fetching
+//!      │ NEED                        │   ▲                           │ bad                  │ disk                │ all stored
+//!      │                             │   ╰───────────────────────────╯                      │                     ▼
+//!      │                             │                                                      │                 Finishing
+//!      ▼                             ▼                                                      ▼                     ▼
+//!     Over (failed)                Over (failed)                             Over (failed, or there already)   Over (completed)
+//! ```
+//!
+//! Each move is a method here. It says nothing to anybody: who is told, the caller knows.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use messages::node_to_node::ByteRange;
+use messages::{ChunkHeader, ContentId, Manifest, Name, PieceIndex, Timestamp};
+
+use super::manifest_fetch::ManifestSources;
+use super::pieces::Pieces;
+use super::session::Session;
+use crate::context::Context;
+use crate::ids::{BufferId, SessionKey, ShareId};
+use crate::local_content::LocalContent;
+use crate::output::Placement;
+use crate::status::Holders;
+
+/// A content that is being fetched here now, and can be served as far as it is here.
+#[derive(Debug)]
+pub(crate) struct PartialReady {
+    pub(crate) content: LocalContent,
+    /// Pieces that were here before.
+    pub(crate) have: Vec<Range<u32>>,
+}
+
+/// What is fetched, once the tracker has named it.
+#[derive(Clone, Debug)]
+pub(super) struct Identified {
+    pub(super) content: ContentId,
+    pub(super) name: Name,
+    /// In bytes: as the tracker says, and from the manifest on as that says.
+    pub(super) length: u64,
+    /// How many have it, as the tracker said last.
+    pub(super) holders: Holders,
+}
+
+/// What is done about a content that is known.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// These owners send the manifest, if any has answered.
+    FetchingManifest(ManifestSources),
+    /// A worker checks the manifest, which this session's owner has sent.
+    CheckingManifest(SessionKey),
+    /// The part file is being made.
+    Opening {
+        manifest: Arc<Manifest>,
+        /// Whether this node serves the content already, from another file.
+        is_served_here: bool,
+    },
+    /// Pieces are fetched.
+    Fetching(Pieces),
+    /// The whole is being checked and renamed.
+    Finishing(Pieces),
+}
+
+/// How a download ended.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// Without its file.
+    Failed,
+    /// With the file, which the manifest describes.
+    Completed(Arc<Manifest>),
+}
+
+/// How far a download is.
+#[derive(Debug)]
+pub(super) enum Progression {
+    /// The tracker is asked for the content. Its first answer counts from then on: at once, or when a young tracker knows everybody.
+    Locating { answer_counts_at: Option<Timestamp> },
+    /// The content is known.
+    Known { identified: Identified, stage: Stage },
+    /// It is over, and the person has been told.
+    Over { identified: Option<Identified>, ending: Ending },
+}
+
+/// What a download that ends leaves behind.
+#[derive(Debug, Default)]
+pub(super) struct Leftovers {
+    /// Buffers that nothing will be put in any more.
+    pub(super) buffers: Vec<BufferId>,
+    /// Whether the disk has a part file, or is about to.
+    pub(super) has_part_file: bool,
+}
+
+/// How far a download is; whether that has changed since its last turn as a whole.
+#[derive(Debug)]
+pub(super) struct Lifecycle {
+    state: Progression,
+    is_changed: bool,
+}
+
+impl Lifecycle {
+    /// Nothing is known yet.
+    pub(super) fn new() -> Lifecycle {
+        Lifecycle { state: Progression::Locating { answer_counts_at: None }, is_changed: false }
+    }
+
+    /// How far it is.
+    pub(super) fn state(&self) -> &Progression {
+        &self.state
+    }
+
+    /// Whether a move was made, or something happened within a stage, that all sessions are to be looked at for.
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
+            || match &self.state {
+                Progression::Known { stage: Stage::FetchingManifest(sources), .. } => sources.is_changed(),
+                Progression::Known { stage: Stage::Fetching(pieces), .. } => pieces.is_changed(),
+                _ => false,
+            }
+    }
+
+    /// All sessions are looked at now: what has changed is forgotten.
+    pub(super) fn forget_changes(&mut self) {
+        self.is_changed = false;
+        match &mut self.state {
+            Progression::Known { stage: Stage::FetchingManifest(sources), .. } => sources.forget_changes(),
+            Progression::Known { stage: Stage::Fetching(pieces), .. } => pieces.forget_changes(),
+            _ => {}
+        }
+    }
+
+    /// What is fetched, once it is known.
+    pub(super) fn identified(&self) -> Option<&Identified> {
+        match &self.state {
+            Progression::Locating { .. } => None,
+            Progression::Known { identified, .. } => Some(identified),
+            Progression::Over { identified, .. } => identified.as_ref(),
+        }
+    }
+
+    /// What is done about the content, while that is known and the download is not over.
+    pub(super) fn stage(&self) -> Option<&Stage> {
+        match &self.state {
+            Progression::Known { stage, .. } => Some(stage),
+            Progression::Locating { .. } | Progression::Over { .. } => None,
+        }
+    }
+
+    fn stage_mut(&mut self) -> Option<&mut Stage> {
+        match &mut self.state {
+            Progression::Known { stage, .. } => Some(stage),
+            Progression::Locating { .. } | Progression::Over { .. } => None,
+        }
+    }
+
+    /// The pieces, while they are fetched.
+    pub(super) fn pieces(&self) -> Option<&Pieces> {
+        match self.stage() {
+            Some(Stage::Fetching(pieces)) => Some(pieces),
+            _ => None,
+        }
+    }
+
+    /// The pieces, while they are fetched.
+    pub(super) fn pieces_mut(&mut self) -> Option<&mut Pieces> {
+        match self.stage_mut() {
+            Some(Stage::Fetching(pieces)) => Some(pieces),
+            _ => None,
+        }
+    }
+
+    /// The pieces, from when they are fetched until the file has its name.
+    pub(super) fn stored_pieces(&self) -> Option<&Pieces> {
+        match self.stage() {
+            Some(Stage::Fetching(pieces) | Stage::Finishing(pieces)) => Some(pieces),
+            _ => None,
+        }
+    }
+
+    /// Those that send the manifest, while it is fetched.
+    pub(super) fn sources(&self) -> Option<&ManifestSources> {
+        match self.stage() {
+            Some(Stage::FetchingManifest(sources)) => Some(sources),
+            _ => None,
+        }
+    }
+
+    /// Those that send the manifest, while it is fetched.
+    pub(super) fn sources_mut(&mut self) -> Option<&mut ManifestSources> {
+        match self.stage_mut() {
+            Some(Stage::FetchingManifest(sources)) => Some(sources),
+            _ => None,
+        }
+    }
+
+    /// The next at most `most` bytes that `session` is to be asked for, of the manifest or of a piece.
+    pub(super) fn next_range(
+        &mut self,
+        session: &Session,
+        most: u32,
+        cx: &mut Context<'_>,
+    ) -> Option<ByteRange> {
+        match self.stage_mut()? {
+            Stage::FetchingManifest(sources) => sources.next_range(session, most),
+            Stage::Fetching(pieces) => pieces.next_range(session, most, cx),
+            Stage::CheckingManifest(_) | Stage::Opening { .. } | Stage::Finishing(_) => None,
+        }
+    }
+
+    /// CHUNK with `length` bytes of payload from `session`: where they belong, if they are wanted.
+    pub(super) fn place(
+        &mut self,
+        session: &Session,
+        header: &ChunkHeader,
+        length: u32,
+    ) -> Option<Placement> {
+        match self.stage_mut()? {
+            Stage::FetchingManifest(sources) if header.piece == PieceIndex::MANIFEST => {
+                sources.place(session.key(), header.offset, length)
+            }
+            Stage::Fetching(pieces) => pieces.place(session, header.piece, header.offset, length),
+            _ => None,
+        }
+    }
+
+    /// The manifest of what is complete here, if that is how it ended.
+    pub(super) fn completed(&self) -> Option<&Arc<Manifest>> {
+        match &self.state {
+            Progression::Over { ending: Ending::Completed(manifest), .. } => Some(manifest),
+            _ => None,
+        }
+    }
+
+    /// Whether it is over.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, Progression::Over { .. })
+    }
+
+    /// Whether owners are of use: the content, its manifest or pieces are not here yet.
+    pub(super) fn wants_owners(&self) -> bool {
+        match &self.state {
+            Progression::Locating { .. } => true,
+            Progression::Known { stage, .. } => !matches!(stage, Stage::Opening { .. } | Stage::Finishing(_)),
+            Progression::Over { .. } => false,
+        }
+    }
+
+    /// The tracker has answered; its answer counts from `at` on, if it is the first.
+    pub(super) fn on_tracker_answer(&mut self, at: Timestamp) {
+        if let Progression::Locating { answer_counts_at } = &mut self.state {
+            answer_counts_at.get_or_insert(at);
+        }
+    }
+
+    /// The tracker says anew how many have the content.
+    pub(super) fn update_holders(&mut self, holders: Holders) {
+        if let Progression::Known { identified, .. } = &mut self.state {
+            identified.holders = holders;
+        }
+    }
+
+    /// It is known what is fetched: the manifest is fetched first.
+    pub(super) fn identify(&mut self, identified: Identified) {
+        assert!(matches!(self.state, Progression::Locating { .. }), "a content is chosen once");
+        let stage = Stage::FetchingManifest(ManifestSources::default());
+        (self.state, self.is_changed) = (Progression::Known { identified, stage }, true);
+    }
+
+    /// The owner of session `from` has sent all of the manifest: a worker checks it.
+    pub(super) fn check_manifest(&mut self, from: SessionKey) {
+        self.go_on_to(Stage::CheckingManifest(from));
+    }
+
+    /// The manifest that came is bad: another one is fetched.
+    pub(super) fn fetch_manifest_again(&mut self) {
+        self.go_on_to(Stage::FetchingManifest(ManifestSources::default()));
+    }
+
+    /// The manifest is known, from an owner or since this node serves the content: the part file is made.
+    pub(super) fn open(&mut self, manifest: Arc<Manifest>, is_served_here: bool) {
+        let length = manifest.layout().length();
+        self.go_on_to(Stage::Opening { manifest, is_served_here });
+        if let Progression::Known { identified, .. } = &mut self.state {
+            identified.length = length;
+        }
+    }
+
+    /// The part file is there: pieces are fetched.
+    pub(super) fn fetch(&mut self, pieces: Pieces) {
+        self.go_on_to(Stage::Fetching(pieces));
+    }
+
+    /// If every piece is stored, the whole is to be checked and renamed. Whether it is now.
+    pub(super) fn finish_if_complete(&mut self) -> bool {
+        let Progression::Known { stage, .. } = &mut self.state else {
+            return false;
+        };
+        if !matches!(stage, Stage::Fetching(pieces) if pieces.is_complete()) {
+            return false;
+        }
+        // Nobody sees the stage in between.
+        let before = std::mem::replace(stage, Stage::FetchingManifest(ManifestSources::default()));
+        if let Stage::Fetching(pieces) = before {
+            *stage = Stage::Finishing(pieces);
+        }
+        self.is_changed = true;
+        true
+    }
+
+    /// It is over. What it leaves behind.
+    pub(super) fn end(&mut self, ending: Ending) -> Leftovers {
+        self.is_changed = true;
+        let over = Progression::Over { identified: self.identified().cloned(), ending };
+        let Progression::Known { stage, .. } = std::mem::replace(&mut self.state, over) else {
+            return Leftovers::default();
+        };
+        match stage {
+            Stage::FetchingManifest(sources) => Leftovers {
+                buffers: sources.into_assemblies().map(|assembly| assembly.buffer()).collect(),
+                has_part_file: false,
+            },
+            // A worker has the buffer, and gives it back.
+            Stage::CheckingManifest(_) => Leftovers::default(),
+            Stage::Fetching(mut pieces) => Leftovers { buffers: pieces.abandon(), has_part_file: true },
+            Stage::Opening { .. } | Stage::Finishing(_) => {
+                Leftovers { buffers: Vec::new(), has_part_file: true }
+            }
+        }
+    }
+
+    fn go_on_to(&mut self, next: Stage) {
+        let Progression::Known { stage, .. } = &mut self.state else {
+            unreachable!("a stage follows a stage: its caller has just looked at the one before");
+        };
+        (*stage, self.is_changed) = (next, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identified() -> Identified {
+        let (content, name) = (ContentId::from_bytes([7; 32]), Name::new("a").expect("a name"));
+        Identified { content, name, length: 9, holders: Holders { complete: 1, partial: 0 } }
+    }
+
+    #[test]
+    fn each_move_is_a_change_until_it_is_looked_at_and_a_failure_keeps_what_was_known() {
+        let mut lifecycle = Lifecycle::new();
+        lifecycle.on_tracker_answer(Timestamp::ZERO);
+        assert!(!lifecycle.is_changed() && lifecycle.wants_owners() && lifecycle.identified().is_none());
+        lifecycle.identify(identified());
+        assert!(lifecycle.is_changed() && lifecycle.sources().is_some_and(ManifestSources::is_empty));
+        lifecycle.forget_changes();
+        lifecycle.check_manifest(SessionKey(3));
+        assert!(lifecycle.is_changed() && lifecycle.wants_owners() && lifecycle.sources().is_none());
+        lifecycle.fetch_manifest_again();
+        assert!(!lifecycle.finish_if_complete(), "there are no pieces yet");
+        let left = lifecycle.end(Ending::Failed);
+        assert!(left.buffers.is_empty() && !left.has_part_file);
+        assert!(lifecycle.is_over() && !lifecycle.wants_owners());
+        assert_eq!(lifecycle.identified().map(|known| known.length), Some(9));
+    }
+}

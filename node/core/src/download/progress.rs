@@ -1,0 +1,66 @@
+//! When a download last got on: what a person's timeout counts from.
+
+use messages::Timestamp;
+
+/// How much of what is wanted has arrived, in bytes, verified or not: of the manifest, then of the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Arrived {
+    pub(super) file: u64,
+    pub(super) manifest: u32,
+}
+
+/// The most that a download has had, and when it last got on. What turns out to be bad is no progress.
+#[derive(Debug)]
+pub(super) struct ProgressWatch {
+    most: Arrived,
+    at: Timestamp,
+}
+
+impl ProgressWatch {
+    /// It begins `now`.
+    pub(super) fn new(now: Timestamp) -> ProgressWatch {
+        ProgressWatch { most: Arrived::default(), at: now }
+    }
+
+    /// When it last had more than ever before, a piece was verified, or a stage began.
+    pub(super) fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// So much has arrived by `now`.
+    pub(super) fn update(&mut self, arrived: Arrived, now: Timestamp) {
+        if arrived > self.most {
+            (self.most, self.at) = (arrived, now);
+        }
+    }
+
+    /// A piece was verified, or a stage began.
+    pub(super) fn on_step(&mut self, now: Timestamp) {
+        self.at = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_more_than_ever_before_is_progress() {
+        let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
+        let arrived = |file, manifest| Arrived { file, manifest };
+        let mut watch = ProgressWatch::new(at(0));
+        for (arrived, now, expected) in [
+            (arrived(0, 5), at(1), at(1)),
+            (arrived(0, 5), at(2), at(1)),
+            (arrived(1, 0), at(3), at(3)),
+            (arrived(0, 9), at(4), at(3)),
+        ] {
+            watch.update(arrived, now);
+            assert_eq!(watch.at(), expected);
+        }
+        watch.on_step(at(9));
+        assert_eq!(watch.at(), at(9));
+    }
+}

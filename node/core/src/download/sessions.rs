@@ -1,0 +1,288 @@
+//! The sessions of one download, and which of them are looked at in the next turn.
+//!
+//! Whoever borrows a session for what comes from outside makes it ready; a change that concerns others makes all of them ready. So nobody has
+//! to remember to say so. What a session does in its own turn makes nothing ready.
+
+use std::collections::BTreeMap;
+
+use messages::node_to_node::ByteRange;
+use messages::{ChunkHeader, NodeId, PieceIndex, Timestamp};
+
+use super::endgame::DuplicateRequests;
+use super::ready_set::ReadySet;
+use super::session::Session;
+use crate::context::Context;
+use crate::event::SessionEnd;
+use crate::ids::SessionKey;
+use crate::output::Wait;
+use crate::transport::Arrival;
+
+/// How an owner answers what it is asked, as its last turn has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answering {
+    /// In time, or it was asked for nothing.
+    InTime,
+    /// A timeout passed: it may be the path's.
+    TimedOut,
+    /// A timeout passed, and the owner has never given anything.
+    TurnedSuspect,
+    /// Nothing came for so long that the owner is snubbed from now on.
+    Snubbed,
+}
+
+/// What a session's turn has found out.
+#[derive(Debug)]
+pub(super) struct SessionTurn {
+    pub(super) answering: Answering,
+    /// Whether the owner keeps its slot no longer, since it gives nothing.
+    pub(super) turned_unproductive: bool,
+    /// What was asked for, and is taken for lost.
+    pub(super) lost: Vec<ByteRange>,
+}
+
+/// The sessions that are open.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    open: BTreeMap<SessionKey, Session>,
+    next_key: u32,
+    ready: ReadySet,
+}
+
+impl Sessions {
+    /// None yet.
+    pub(super) fn new() -> Sessions {
+        Sessions { open: BTreeMap::new(), next_key: 0, ready: ReadySet::new() }
+    }
+
+    /// All of them, by number.
+    pub(super) fn all(&self) -> &BTreeMap<SessionKey, Session> {
+        &self.open
+    }
+
+    /// All of them, in the order of their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Session> + Clone {
+        self.open.values()
+    }
+
+    /// The numbers of those that are `chosen`.
+    pub(super) fn keys_of(&self, chosen: impl Fn(&Session) -> bool) -> Vec<SessionKey> {
+        self.iter().filter(|session| chosen(session)).map(Session::key).collect()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The session `key`.
+    pub(super) fn get(&self, key: SessionKey) -> Option<&Session> {
+        self.open.get(&key)
+    }
+
+    /// The session with `owner`.
+    pub(super) fn with_owner(&self, owner: NodeId) -> Option<&Session> {
+        self.iter().find(|session| session.owner() == owner)
+    }
+
+    /// The session `key`, to which something happens that concerns no other: it is ready.
+    pub(super) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
+        let session = self.open.get_mut(&key)?;
+        self.ready.mark(key);
+        Some(session)
+    }
+
+    /// The session `key`, to which something happens that others may profit from: all are ready.
+    pub(super) fn get_mut_for_all(&mut self, key: SessionKey) -> Option<&mut Session> {
+        let session = self.open.get_mut(&key)?;
+        self.ready.mark_all();
+        Some(session)
+    }
+
+    /// The session `key`, within a turn.
+    pub(super) fn in_turn(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.open.get_mut(&key)
+    }
+
+    /// All sessions, within a turn.
+    pub(super) fn all_in_turn(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.open.values_mut()
+    }
+
+    /// A number for a new session.
+    pub(super) fn next_key(&mut self) -> SessionKey {
+        let key = SessionKey(self.next_key);
+        self.next_key += 1;
+        key
+    }
+
+    /// `session` is open.
+    pub(super) fn insert(&mut self, session: Session) {
+        self.open.insert(session.key(), session);
+    }
+
+    /// The session `key` is over: others do what it was to do.
+    pub(super) fn remove(&mut self, key: SessionKey) -> Option<Session> {
+        let session = self.open.remove(&key)?;
+        self.ready.forget(key);
+        self.ready.mark_all();
+        Some(session)
+    }
+
+    /// Something has changed that concerns all sessions.
+    pub(super) fn mark_all(&mut self) {
+        self.ready.mark_all();
+    }
+
+    /// Which of them are ready, and when the others are.
+    pub(super) fn ready(&self) -> &ReadySet {
+        &self.ready
+    }
+
+    /// Those that are looked at now: all, or those that are ready. What has happened is forgotten.
+    pub(super) fn take_ready(&mut self, whole: bool, now: Timestamp) -> Vec<SessionKey> {
+        let ready = self.ready.take(now);
+        if whole { self.open.keys().copied().collect() } else { ready }
+    }
+
+    /// The download as a whole is due at `wait`.
+    pub(super) fn plan(&mut self, wait: Wait) {
+        self.ready.plan(wait);
+    }
+
+    /// The session `key` is due at `wakes`, although nothing happens.
+    pub(super) fn plan_session(&mut self, key: SessionKey, wakes: Wait) {
+        let local = self.open.get(&key).map_or(0, Session::local_outstanding);
+        self.ready.plan_session(key, wakes, local);
+    }
+
+    /// Whether the session `key` gives too little for a slot. A change concerns all: others may be wanted instead of it.
+    pub(super) fn set_slow(&mut self, key: SessionKey, is_slow: bool) {
+        if let Some(session) = self.get_mut_for_all(key) {
+            session.set_slow(is_slow);
+        }
+    }
+
+    /// `owner` gives one whole piece at a time from now on. Its session, if it has one and did not do so before.
+    pub(super) fn put_on_parole(&mut self, owner: NodeId) -> Option<SessionKey> {
+        let session = self.all_in_turn().find(|session| session.owner() == owner)?;
+        let was_on_parole = std::mem::replace(&mut session.on_parole, true);
+        (!was_on_parole).then_some(session.key())
+    }
+
+    /// `owner` is trusted again. Its session, if it has one.
+    pub(super) fn end_parole(&mut self, owner: NodeId) -> Option<SessionKey> {
+        let session = self.all_in_turn().find(|session| session.owner() == owner)?;
+        session.on_parole = false;
+        Some(session.key())
+    }
+
+    /// CHUNK in the session `key`: what the flow knows of it, and whether the owner was suspect until then.
+    pub(super) fn handle_chunk(
+        &mut self,
+        key: SessionKey,
+        header: &ChunkHeader,
+        length: usize,
+        now: Timestamp,
+    ) -> (Arrival, bool) {
+        let Some(session) = self.get_mut(key) else {
+            return (Arrival::Unexpected, false);
+        };
+        let arrival =
+            session.flow_mut().map_or(Arrival::Unexpected, |flow| flow.handle_chunk(header, length, now));
+        let was_suspect = session.is_suspect();
+        if arrival != Arrival::Unexpected {
+            if arrival != Arrival::Duplicate {
+                session.on_chunk();
+            }
+            let local = session.local_outstanding();
+            self.ready.note_local(key, local);
+        }
+        (arrival, was_suspect && arrival != Arrival::Duplicate)
+    }
+
+    /// BUSY or REJECT: the owner of `key` does not answer `request`. What that was, and how much of it is missing.
+    pub(super) fn give_up(&mut self, key: SessionKey, request: u32) -> Option<(ByteRange, u32)> {
+        let session = self.open.get_mut(&key)?;
+        let given_up = session.flow_mut()?.give_up(request)?;
+        self.ready.note_local(key, session.local_outstanding());
+        Some(given_up)
+    }
+
+    /// What the owner of `key` was asked for, and has not sent: it is asked for it no longer.
+    pub(super) fn give_up_requests(&mut self, key: SessionKey) -> Vec<ByteRange> {
+        let mut lost = Vec::new();
+        if let Some(flow) = self.open.get_mut(&key).and_then(Session::flow_mut) {
+            flow.give_up_everything(&mut lost);
+            self.ready.note_local(key, 0);
+        }
+        lost
+    }
+
+    /// The requests for pieces that are `unwanted` are withdrawn: which they were, in which sessions. Their bytes go back to the limit.
+    pub(super) fn withdraw(
+        &mut self,
+        unwanted: impl Fn(PieceIndex) -> bool,
+        cx: &mut Context<'_>,
+    ) -> Vec<(SessionKey, u32)> {
+        let mut requests = Vec::new();
+        for (&key, session) in &mut self.open {
+            if let Some(flow) = session.flow_mut().filter(|flow| flow.outstanding() > 0) {
+                let (withdrawn, bytes) = flow.withdraw(&unwanted);
+                cx.download_limit.refund(bytes);
+                requests.extend(withdrawn.into_iter().map(|request| (key, request)));
+            }
+        }
+        requests
+    }
+
+    /// What the session `key` was asked for is wanted no longer.
+    pub(super) fn on_withdrawn(&mut self, key: SessionKey) -> Option<&Session> {
+        let session = self.open.get_mut(&key)?;
+        session.on_withdrawn();
+        self.ready.note_local(key, session.local_outstanding());
+        Some(session)
+    }
+
+    /// The turn of the session `key`: its timers, what its flow has lost, and whether its owner has fallen silent. What a snubbed owner may
+    /// still send goes to `duplicates`. The reason, when the session is over.
+    pub(super) fn poll(
+        &mut self,
+        key: SessionKey,
+        is_fetching: bool,
+        duplicates: &mut DuplicateRequests,
+        cx: &mut Context<'_>,
+    ) -> Result<SessionTurn, SessionEnd> {
+        let session = self.open.get_mut(&key).expect("its turn is that of a session that is open");
+        let standing = (session.holds_slot(), session.is_unchoked());
+        if let Some(why) = session.handle_time(cx) {
+            return Err(why);
+        }
+        // Others may be wanted instead of it, or it instead of others.
+        let is_other = standing != (session.holds_slot(), session.is_unchoked());
+        let turned_unproductive = session.turn_unproductive(cx.now);
+        let snubbed = session.snub_if_silent(cx);
+        if snubbed {
+            duplicates.remember(session);
+        }
+        let mut lost = Vec::new();
+        let timed_out = match session.flow_mut() {
+            Some(flow) if snubbed => {
+                flow.give_up_everything(&mut lost);
+                true
+            }
+            Some(flow) => flow.detect_loss(cx.now, &mut lost),
+            None => false,
+        };
+        session.poll_path(cx);
+        let answering = match timed_out {
+            _ if snubbed => Answering::Snubbed,
+            true if is_fetching && session.on_timeout() => Answering::TurnedSuspect,
+            true => Answering::TimedOut,
+            false => Answering::InTime,
+        };
+        if is_other || turned_unproductive || timed_out {
+            self.ready.mark_all();
+        }
+        Ok(SessionTurn { answering, turned_unproductive, lost })
+    }
+}

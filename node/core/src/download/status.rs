@@ -1,0 +1,115 @@
+//! What a download shows: for screens, why it does not go faster, and the accounts for the log. Nothing is decided by it.
+
+use std::time::Duration;
+
+use messages::Timestamp;
+
+use super::lifecycle::{Progression, Stage};
+use super::session::Session;
+use super::{Download, Identified};
+use crate::account::Account;
+use crate::context::Context;
+use crate::event::Event;
+use crate::status::DownloadStatus;
+use crate::waiting::Waiting;
+
+impl Download {
+    /// For screens. `limited`: the limit for all downloads holds them up.
+    pub(crate) fn status(&self, limited: bool, now: Timestamp) -> DownloadStatus {
+        let stored = self.lifecycle.stored_pieces();
+        let (verified, unstored) = stored.map_or((0, 0), |pieces| (pieces.verified(), pieces.unstored()));
+        let fetched = self.lifecycle.pieces();
+        let of = |session: &Session| {
+            let pieces = fetched.map_or(0..0, |pieces| pieces.pieces_of(session.key()));
+            session.status(pieces, now)
+        };
+        let identified = self.lifecycle.identified();
+        DownloadStatus {
+            download: self.order.download,
+            name: identified.map_or_else(|| self.order.label(), |identified| identified.name.to_string()),
+            content: self.content(),
+            length: identified.map(|identified| identified.length),
+            verified,
+            received: verified + unstored,
+            rate: self.meter.rate(now),
+            waiting: self.waiting(limited, now),
+            holders: identified.map(|identified| identified.holders),
+            owners: self.peers.sessions.iter().map(of).collect(),
+        }
+    }
+
+    /// Why it does not go faster.
+    fn waiting(&self, limited: bool, now: Timestamp) -> Waiting {
+        let has_banned = || self.peers.candidates.has_banned(now);
+        let stage = match self.lifecycle.state() {
+            Progression::Locating { answer_counts_at: None } => return Waiting::Tracker,
+            Progression::Locating { answer_counts_at: Some(at) } => {
+                return match at.since(now) {
+                    Duration::ZERO => Waiting::Unknown,
+                    whole_in => Waiting::TrackerIsYoung { whole_in },
+                };
+            }
+            Progression::Known { stage, .. } => stage,
+            Progression::Over { .. } => return Waiting::Finishing,
+        };
+        match (stage, self.disk_space.needed()) {
+            (Stage::FetchingManifest(sources), _) if sources.is_empty() => {
+                if has_banned() {
+                    Waiting::Liars
+                } else {
+                    self.peers.waiting(now)
+                }
+            }
+            (Stage::FetchingManifest(_) | Stage::CheckingManifest(_), _) => Waiting::Manifest,
+            (Stage::Opening { .. } | Stage::Fetching(_), Some(needed)) => Waiting::DiskFull { needed },
+            (Stage::Opening { .. }, None) => Waiting::Disk,
+            (Stage::Finishing(_), _) => Waiting::Finishing,
+            (Stage::Fetching(pieces), None) => {
+                let sessions = || self.peers.sessions.iter();
+                if !sessions().any(Session::is_unchoked) {
+                    match () {
+                        () if sessions().any(Session::is_choked) => Waiting::OwnersBusy,
+                        () if has_banned() => Waiting::Liars,
+                        () => self.peers.waiting(now),
+                    }
+                } else if pieces.is_starved() {
+                    Waiting::DiskBehind
+                } else if limited {
+                    Waiting::Limit
+                } else if pieces.unstored() > 0 || sessions().any(|session| session.outstanding() > 0) {
+                    Waiting::Nothing
+                } else {
+                    Waiting::MissingPieces
+                }
+            }
+        }
+    }
+
+    /// Tells why it waits, when that has lasted.
+    pub(super) fn report_waiting(&mut self, cx: &mut Context<'_>) {
+        let limited = cx.download_limit.rate().is_some() && cx.download_limit.poll_ready(cx.now) > cx.now;
+        let why = self.waiting(limited, cx.now);
+        if let Some(why) = self.accounting.waits.report(why, cx.now) {
+            cx.out.events.push(Event::DownloadWaits { download: self.order.download, why });
+        }
+    }
+
+    /// Accounts for itself, once in a while.
+    pub(super) fn account_when_due(&mut self, cx: &mut Context<'_>) {
+        if self.accounting.take_due(cx.now) {
+            self.account(false, cx);
+        }
+    }
+
+    /// Accounts for itself. For the last time its stage and its waits are still those of its end.
+    pub(super) fn account(&mut self, is_last: bool, cx: &mut Context<'_>) {
+        let account = Account {
+            length: self.lifecycle.identified().map(|&Identified { length, .. }| length),
+            verified: self.lifecycle.stored_pieces().map_or(0, |pieces| pieces.verified()),
+            rate: self.meter.rate(cx.now),
+            took: cx.now.since(self.order.began),
+            ..self.accounting.account(&self.peers.sessions, &self.contributors, cx.now)
+        };
+        cx.out.events.push(Event::DownloadAccount { download: self.order.download, account, is_last });
+    }
+}
