@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use messages::PieceIndex;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
@@ -45,7 +46,10 @@ impl Availability {
     }
 
     /// Counted anew: `partial` owners, each with the pieces that it has.
-    pub(super) fn count<'a, I: Iterator<Item = usize>>(&mut self, partial: impl Iterator<Item = I> + 'a) {
+    pub(super) fn count<'a, I: Iterator<Item = PieceIndex>>(
+        &mut self,
+        partial: impl Iterator<Item = I> + 'a,
+    ) {
         self.counts.fill(0);
         (self.is_partial, self.is_stale) = (self.is_hinted, false);
         for owner in partial {
@@ -55,12 +59,12 @@ impl Availability {
     }
 
     /// A partial owner has `pieces` now, which it did not have before.
-    pub(super) fn learn(&mut self, pieces: &[u32]) {
-        pieces.iter().for_each(|&piece| self.add(piece as usize));
+    pub(super) fn learn(&mut self, pieces: &[PieceIndex]) {
+        pieces.iter().for_each(|&piece| self.add(piece));
     }
 
-    fn add(&mut self, piece: usize) {
-        if let Some(count) = self.counts.get_mut(piece) {
+    fn add(&mut self, piece: PieceIndex) {
+        if let Some(count) = self.counts.get_mut(piece.0 as usize) {
             *count = count.saturating_add(1);
         }
     }
@@ -74,13 +78,13 @@ impl Availability {
     pub(super) fn rarest(
         &self,
         free: impl Iterator<Item = Range<u32>>,
-        has: impl Fn(u32) -> bool,
-        next: Option<u32>,
+        has: impl Fn(PieceIndex) -> bool,
+        next: Option<PieceIndex>,
         rng: &mut StdRng,
-    ) -> Option<u32> {
+    ) -> Option<PieceIndex> {
         let (mut rarest, mut ties, mut chosen, mut next_count) = (u16::MAX, 0u32, None, None);
-        for piece in free.flatten().filter(|&piece| has(piece)).take(MAX_COMPARED) {
-            let count = self.counts.get(piece as usize).copied().unwrap_or(0);
+        for piece in free.flatten().map(PieceIndex).filter(|&piece| has(piece)).take(MAX_COMPARED) {
+            let count = self.counts.get(piece.0 as usize).copied().unwrap_or(0);
             if next == Some(piece) {
                 next_count = Some(count);
             }
@@ -111,19 +115,19 @@ mod tests {
         fn nothing_rarer_is_left_for_later(
             owners in prop::collection::vec(prop::collection::vec(any::<bool>(), 40), 1..6),
             free in prop::collection::vec(any::<bool>(), 40),
-            next in prop::option::of(0u32..40),
+            next in prop::option::of((0u32..40).prop_map(PieceIndex)),
             seed in any::<u64>(),
         ) {
             let mut availability = Availability::new(40);
             let pieces = |owner: &Vec<bool>| owner.iter().positions();
             availability.count(owners.iter().map(|owner| pieces(owner).into_iter()));
             prop_assert!(availability.is_partial());
-            let count = |piece: u32| owners.iter().filter(|owner| owner[piece as usize]).count();
-            let able = |piece: &u32| free[*piece as usize] && owners[0][*piece as usize];
+            let count = |piece: PieceIndex| owners.iter().filter(|owner| owner[piece.0 as usize]).count();
+            let able = |piece: &PieceIndex| free[piece.0 as usize] && owners[0][piece.0 as usize];
             let runs = (0..40u32).filter(|piece| free[*piece as usize]).map(|piece| piece..piece + 1);
             let mut rng = StdRng::seed_from_u64(seed);
-            let chosen = availability.rarest(runs, |piece| owners[0][piece as usize], next, &mut rng);
-            let least = (0..40).filter(able).map(count).min();
+            let chosen = availability.rarest(runs, |piece| owners[0][piece.0 as usize], next, &mut rng);
+            let least = (0..40).map(PieceIndex).filter(able).map(count).min();
             prop_assert_eq!(chosen.map(count), least);
             prop_assert!(chosen.is_none_or(|piece| able(&piece)));
             if let Some(next) = next.filter(able).filter(|next| Some(count(*next)) == least) {
@@ -133,24 +137,24 @@ mod tests {
     }
 
     trait Positions {
-        fn positions(self) -> Vec<usize>;
+        fn positions(self) -> Vec<PieceIndex>;
     }
 
     impl<'a, I: Iterator<Item = &'a bool>> Positions for I {
-        fn positions(self) -> Vec<usize> {
-            self.enumerate().filter(|(_, is)| **is).map(|(at, _)| at).collect()
+        fn positions(self) -> Vec<PieceIndex> {
+            self.enumerate().filter(|(_, is)| **is).map(|(at, _)| PieceIndex(at as u32)).collect()
         }
     }
 
     #[test]
     fn equals_are_chosen_alike() {
         let mut availability = Availability::new(8);
-        availability.count([vec![0usize, 1].into_iter()].into_iter());
+        availability.count([vec![PieceIndex(0), PieceIndex(1)].into_iter()].into_iter());
         let mut rng = StdRng::seed_from_u64(1);
         let mut chosen = [0; 8];
         for _ in 0..6000 {
             let piece = availability.rarest(std::iter::once(0..8), |_| true, None, &mut rng).expect("one");
-            chosen[piece as usize] += 1;
+            chosen[piece.0 as usize] += 1;
         }
         assert_eq!(chosen[..2], [0, 0], "not rare");
         assert!(chosen[2..].iter().all(|times| (850..1150).contains(times)), "{chosen:?}");

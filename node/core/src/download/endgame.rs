@@ -66,9 +66,8 @@ pub(super) fn relief(pieces: &Pieces, sessions: &Sessions, now: Timestamp) -> Op
     let slow = sessions.iter().filter(|session| is_late(session, now));
     let slow = slow.max_by_key(|session| expected_delay(session, now))?;
     let delay = expected_delay(slow, now);
-    let has_it = |s: &&Session| {
-        slow.flow().is_some_and(|kept| kept.expected().all(|(_, range)| s.has(range.piece().0)))
-    };
+    let has_it =
+        |s: &&Session| slow.flow().is_some_and(|kept| kept.expected().all(|(_, range)| s.has(range.piece())));
     let able =
         |s: &&Session| s.key() != slow.key() && s.is_unchoked() && !s.is_suspect() && pieces.is_free(s);
     let takers = sessions.iter().filter(able).filter(has_it);

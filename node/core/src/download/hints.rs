@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use messages::PieceRun;
+use messages::{PieceIndex, PieceRun};
 
-/// No more runs than this are remembered, and no more pieces of each are looked at.
+/// No more runs than this are remembered.
 const MAX_RUNS: usize = 32;
+/// No more pieces of a run than this are looked at.
 const MAX_NAMED: usize = 64;
 
 /// The hints of one owner.
@@ -26,8 +27,8 @@ impl Hints {
     }
 
     /// The first of the pieces it would rather give that is `wanted`.
-    pub(crate) fn first(&self, wanted: impl Fn(u32) -> bool) -> Option<u32> {
-        self.0.iter().flat_map(|run| run.clone().take(MAX_NAMED)).find(|&piece| wanted(piece))
+    pub(crate) fn first(&self, wanted: impl Fn(PieceIndex) -> bool) -> Option<PieceIndex> {
+        self.0.iter().flat_map(|run| run.clone().take(MAX_NAMED)).map(PieceIndex).find(|&piece| wanted(piece))
     }
 }
 
@@ -41,8 +42,11 @@ mod tests {
         let mut hints = Hints::default();
         assert_eq!(hints.first(|_| true), None);
         hints.learn(&[run(8, 2), run(1, 1)]);
-        assert_eq!((hints.first(|_| true), hints.first(|piece| piece < 8)), (Some(8), Some(1)));
+        assert_eq!(
+            (hints.first(|_| true), hints.first(|piece| piece.0 < 8)),
+            (Some(PieceIndex(8)), Some(PieceIndex(1)))
+        );
         (0..100).for_each(|piece| hints.learn(&[run(piece, 1)]));
-        assert_eq!((hints.0.len(), hints.first(|_| true)), (MAX_RUNS, Some(68)));
+        assert_eq!((hints.0.len(), hints.first(|_| true)), (MAX_RUNS, Some(PieceIndex(68))));
     }
 }

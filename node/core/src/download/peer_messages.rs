@@ -69,7 +69,7 @@ impl Download {
     }
 
     /// The owner of `key` has `pieces` too, as it says: they are counted, and nothing else is.
-    fn learn(&mut self, key: SessionKey, pieces: &[u32]) {
+    fn learn(&mut self, key: SessionKey, pieces: &[PieceIndex]) {
         let counts = self.peers.sessions.get(key).is_some_and(|session| !session.is_suspect());
         if counts && let Some(known) = self.lifecycle.pieces_mut() {
             known.learn(pieces);
@@ -316,7 +316,7 @@ impl Download {
     pub(super) fn ask_again(&mut self, range: ByteRange, of: SessionKey, by: Option<SessionKey>) {
         // Who has refused the piece meanwhile is not asked for it again.
         let sessions = &self.peers.sessions;
-        let able = |key: &SessionKey| sessions.get(*key).is_some_and(|s| s.has(range.piece().0));
+        let able = |key: &SessionKey| sessions.get(*key).is_some_and(|s| s.has(range.piece()));
         if let Some(pieces) = self.lifecycle.pieces_mut() {
             pieces.ask_again(range, by.filter(able));
         } else if let Some(sources) = self.lifecycle.sources_mut() {

@@ -7,6 +7,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use messages::PieceIndex;
+
 use crate::ids::SessionKey;
 
 /// A run of pieces that are missing and not begun, and who is to begin them.
@@ -19,6 +21,10 @@ pub(crate) struct Stretch {
 impl Stretch {
     fn len(&self) -> u32 {
         self.pieces.end - self.pieces.start
+    }
+
+    fn indices(&self) -> impl Iterator<Item = PieceIndex> + use<> {
+        self.pieces.clone().map(PieceIndex)
     }
 }
 
@@ -51,8 +57,8 @@ impl Picker {
     }
 
     /// The pieces, ascending.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = u32> {
-        self.list.iter().flat_map(|stretch| stretch.pieces.clone())
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = PieceIndex> {
+        self.list.iter().flat_map(Stretch::indices)
     }
 
     /// Whether every piece has been begun.
@@ -66,19 +72,23 @@ impl Picker {
     }
 
     /// Whether `session` `has` any piece of its stretches.
-    pub(crate) fn any_of(&self, session: SessionKey, has: impl Fn(u32) -> bool) -> bool {
+    pub(crate) fn any_of(&self, session: SessionKey, has: impl Fn(PieceIndex) -> bool) -> bool {
         let held = self.list.iter().filter(|stretch| stretch.holder == Some(session));
-        held.flat_map(|stretch| stretch.pieces.clone()).any(has)
+        held.flat_map(Stretch::indices).any(has)
     }
 
     /// The next piece of `session`'s stretches that it `has`: it is begun, and leaves the table.
-    pub(crate) fn begin(&mut self, session: SessionKey, has: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(crate) fn begin(
+        &mut self,
+        session: SessionKey,
+        has: impl Fn(PieceIndex) -> bool,
+    ) -> Option<PieceIndex> {
         let held = |stretch: &Stretch| stretch.holder == Some(session);
         let piece = self
             .list
             .iter()
             .filter(|stretch| held(stretch))
-            .find_map(|s| s.pieces.clone().find(|&piece| has(piece)))?;
+            .find_map(|stretch| stretch.indices().find(|&piece| has(piece)))?;
         self.take(piece);
         Some(piece)
     }
@@ -89,27 +99,31 @@ impl Picker {
     }
 
     /// Whether nobody is on `piece`, and it is missing.
-    pub(crate) fn is_free(&self, piece: u32) -> bool {
-        let at = self.list.partition_point(|stretch| stretch.pieces.end <= piece);
-        self.list.get(at).is_some_and(|stretch| stretch.holder.is_none() && stretch.pieces.contains(&piece))
+    pub(crate) fn is_free(&self, piece: PieceIndex) -> bool {
+        let stretch = self.list.get(self.position(piece));
+        stretch.is_some_and(|stretch| stretch.holder.is_none() && stretch.pieces.contains(&piece.0))
     }
 
-    /// `piece`, which nobody is on, is begun, and leaves the table.
-    pub(crate) fn take(&mut self, piece: u32) {
-        let at = self.list.partition_point(|stretch| stretch.pieces.end <= piece);
-        let Some(stretch) = self.list.get(at).filter(|stretch| stretch.pieces.contains(&piece)) else {
-            return;
-        };
-        let (Range { start, end }, holder) = (stretch.pieces.clone(), stretch.holder);
-        let parts = [start..piece, piece + 1..end].into_iter().filter(|part| !part.is_empty());
+    /// `piece` is begun, and leaves the table.
+    pub(crate) fn take(&mut self, piece: PieceIndex) {
+        let at = self.position(piece);
+        let stretch = self.list.get(at).filter(|stretch| stretch.pieces.contains(&piece.0));
+        let stretch = stretch.expect("only a piece that is in the table is begun").clone();
+        let Stretch { pieces: Range { start, end }, holder } = stretch;
+        let parts = [start..piece.0, piece.0 + 1..end].into_iter().filter(|part| !part.is_empty());
         self.list.splice(at..=at, parts.map(|pieces| Stretch { pieces, holder }));
     }
 
     /// `piece` is missing again, and nobody is on it.
-    pub(crate) fn put_back(&mut self, piece: u32) {
-        let at = self.list.partition_point(|stretch| stretch.pieces.end <= piece);
-        self.list.insert(at, Stretch { pieces: piece..piece + 1, holder: None });
+    pub(crate) fn put_back(&mut self, piece: PieceIndex) {
+        let at = self.position(piece);
+        self.list.insert(at, Stretch { pieces: piece.0..piece.0 + 1, holder: None });
         self.join_free();
+    }
+
+    /// Where the stretch with `piece` is, or would be.
+    fn position(&self, piece: PieceIndex) -> usize {
+        self.list.partition_point(|stretch| stretch.pieces.end <= piece.0)
     }
 
     /// Nobody is on `session`'s stretches any more.
@@ -250,21 +264,21 @@ mod tests {
             steps in prop::collection::vec((0u8..4, 0u32..6, 0u32..64), 1..120),
         ) {
             let mut picker = Picker::new(std::iter::once(0..64));
-            let mut begun: Vec<u32> = Vec::new();
+            let mut begun: Vec<PieceIndex> = Vec::new();
             for (step, session, piece) in steps {
                 let key = SessionKey(session);
                 match step {
                     0 => { picker.assign(&[key], everything, |key| pace(u64::from(key.0) + 1)); }
-                    1 => begun.extend(picker.begin(key, |p| p % 7 != session)),
+                    1 => begun.extend(picker.begin(key, |p| p.0 % 7 != session)),
                     2 => picker.release(key),
-                    _ => if let Some(at) = begun.iter().position(|&p| p == piece) {
+                    _ => if let Some(at) = begun.iter().position(|p| p.0 == piece) {
                         picker.put_back(begun.swap_remove(at));
                     }
                 }
                 let mut all: Vec<u32> = picker.iter().flat_map(|stretch| stretch.pieces.clone()).collect();
                 prop_assert!(all.is_sorted(), "{:?}", picker);
                 prop_assert!(picker.iter().all(|stretch| stretch.len() > 0));
-                all.extend(&begun);
+                all.extend(begun.iter().map(|piece| piece.0));
                 all.sort_unstable();
                 prop_assert_eq!(&all, &(0..64).collect::<Vec<_>>());
             }
@@ -301,8 +315,8 @@ mod tests {
     fn an_owner_begins_only_what_it_has() {
         let mut picker = Picker::new(std::iter::once(0..10));
         picker.assign(&[SessionKey(0)], everything, |_| pace(1));
-        assert_eq!(picker.begin(SessionKey(0), |piece| piece == 4), Some(4));
-        assert_eq!(picker.begin(SessionKey(0), |_| true), Some(0));
+        assert_eq!(picker.begin(SessionKey(0), |piece| piece.0 == 4), Some(PieceIndex(4)));
+        assert_eq!(picker.begin(SessionKey(0), |_| true), Some(PieceIndex(0)));
         assert_eq!(picker.begin(SessionKey(1), |_| true), None);
         assert_eq!(picker.iter().map(|s| s.pieces.clone()).collect::<Vec<_>>(), [1..4, 5..10]);
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
-use messages::{Bits, PieceRun};
+use messages::{Bits, PieceIndex, PieceRun};
 
 /// The pieces of one owner.
 #[derive(Debug)]
@@ -21,10 +21,10 @@ impl RemotePieces {
     }
 
     /// Whether `piece` is one of them.
-    pub(crate) fn contains(&self, piece: u32) -> bool {
+    pub(crate) fn contains(&self, piece: PieceIndex) -> bool {
         match self {
             RemotePieces::Everything => true,
-            RemotePieces::Some(pieces) => pieces.contains(piece as usize),
+            RemotePieces::Some(pieces) => pieces.contains(piece.0 as usize),
         }
     }
 
@@ -37,26 +37,26 @@ impl RemotePieces {
     }
 
     /// Those of a partial owner; `None`: it has all.
-    pub(crate) fn partial(&self) -> Option<impl Iterator<Item = usize>> {
+    pub(crate) fn partial(&self) -> Option<impl Iterator<Item = PieceIndex>> {
         match self {
             RemotePieces::Everything => None,
-            RemotePieces::Some(pieces) => Some(pieces.ones()),
+            RemotePieces::Some(pieces) => Some(pieces.ones().map(|piece| PieceIndex(piece as u32))),
         }
     }
 
     /// BITFIELD: those whose bit is set; pieces that the content does not have are left out. Those that were not known.
-    pub(crate) fn learn_bits(&mut self, bits: &Bits) -> Vec<u32> {
+    pub(crate) fn learn_bits(&mut self, bits: &Bits) -> Vec<PieceIndex> {
         let RemotePieces::Some(pieces) = self else {
             return Vec::new();
         };
         let all = pieces.len();
         let is_news = |piece: &u32| (*piece as usize) < all && !pieces.put(*piece as usize);
-        bits.pieces().filter(is_news).collect()
+        bits.pieces().filter(is_news).map(PieceIndex).collect()
     }
 
     /// HAVE: runs of them. No more is taken in than the content has pieces, and of what is known already many are looked at in one step:
     /// whoever says the same again and again makes no work. Those that were not known.
-    pub(crate) fn learn_runs(&mut self, runs: &[PieceRun]) -> Vec<u32> {
+    pub(crate) fn learn_runs(&mut self, runs: &[PieceRun]) -> Vec<PieceIndex> {
         let mut news = Vec::new();
         let RemotePieces::Some(pieces) = self else {
             return news;
@@ -68,7 +68,7 @@ impl RemotePieces {
             let known = pieces.len() as u32;
             let run = run.start.min(known) as usize..end.min(known) as usize;
             let before = news.len();
-            news.extend(zeroes_in(pieces, run.clone()).map(|piece| piece as u32));
+            news.extend(zeroes_in(pieces, run.clone()).map(|piece| PieceIndex(piece as u32)));
             if news.len() > before {
                 pieces.insert_range(run);
             }
@@ -77,16 +77,16 @@ impl RemotePieces {
     }
 
     /// `piece` of `all` pieces is not there after all.
-    pub(crate) fn forget(&mut self, piece: u32, all: u32) {
+    pub(crate) fn forget(&mut self, piece: PieceIndex, all: u32) {
         if let RemotePieces::Everything = self {
             let mut pieces = FixedBitSet::with_capacity(all as usize);
             pieces.insert_range(..);
             *self = RemotePieces::Some(pieces);
         }
         if let RemotePieces::Some(pieces) = self
-            && (piece as usize) < pieces.len()
+            && (piece.0 as usize) < pieces.len()
         {
-            pieces.set(piece as usize, false);
+            pieces.set(piece.0 as usize, false);
         }
     }
 }
@@ -117,32 +117,39 @@ mod tests {
         PieceRun::new(first, count).expect("a run")
     }
 
+    fn pieces(run: Range<u32>) -> Vec<PieceIndex> {
+        run.map(PieceIndex).collect()
+    }
+
     #[test]
     fn what_is_told_is_known_and_nothing_beyond_the_content() {
         let mut has = RemotePieces::nothing(10);
         has.learn_runs(&[run(3, 2), run(8, MAX_PIECES - 8)]);
-        assert_eq!(has.learn_bits(&Bits::of(0, 4, |piece| piece != 2)), [0, 1]);
+        assert_eq!(has.learn_bits(&Bits::of(0, 4, |piece| piece != 2)), pieces(0..2));
         assert_eq!(has.learn_bits(&Bits::of(8, 8, |_| true)), Vec::new(), "no news");
-        assert_eq!((0..12).filter(|&piece| has.contains(piece)).collect::<Vec<_>>(), [0, 1, 3, 4, 8, 9]);
-        has.forget(4, 10);
-        has.forget(99, 10);
-        assert!(!has.contains(4));
+        assert_eq!(
+            (0..12).filter(|&piece| has.contains(PieceIndex(piece))).collect::<Vec<_>>(),
+            [0, 1, 3, 4, 8, 9]
+        );
+        has.forget(PieceIndex(4), 10);
+        has.forget(PieceIndex(99), 10);
+        assert!(!has.contains(PieceIndex(4)));
     }
 
     #[test]
     fn one_message_makes_no_more_work_than_the_content_has_pieces() {
         let mut has = RemotePieces::nothing(10);
-        assert_eq!(has.learn_runs(&[run(0, 8), run(0, 8), run(9, 1)]), (0..8).collect::<Vec<_>>());
-        assert_eq!((0..10).filter(|&piece| has.contains(piece)).count(), 8);
-        assert_eq!(has.learn_runs(&[run(7, 2), run(9, 1)]), [8, 9]);
-        assert_eq!((0..10).filter(|&piece| has.contains(piece)).count(), 10);
+        assert_eq!(has.learn_runs(&[run(0, 8), run(0, 8), run(9, 1)]), pieces(0..8));
+        assert_eq!((0..10).filter(|&piece| has.contains(PieceIndex(piece))).count(), 8);
+        assert_eq!(has.learn_runs(&[run(7, 2), run(9, 1)]), pieces(8..10));
+        assert_eq!((0..10).filter(|&piece| has.contains(PieceIndex(piece))).count(), 10);
     }
 
     #[test]
     fn an_owner_of_everything_may_lack_one_piece() {
         let mut has = RemotePieces::Everything;
-        has.forget(4, 10);
-        assert_eq!((0..10).filter(|&piece| !has.contains(piece)).collect::<Vec<_>>(), [4]);
+        has.forget(PieceIndex(4), 10);
+        assert_eq!((0..10).filter(|&piece| !has.contains(PieceIndex(piece))).collect::<Vec<_>>(), [4]);
     }
 
     proptest! {
@@ -169,7 +176,7 @@ mod tests {
                     0 => has.learn_runs(PieceRun::new(first, count).as_slice()),
                     1 => has.learn_bits(&Bits::of(first, 64, |piece| bits >> (piece - first) & 1 == 1)),
                     _ => {
-                        has.forget(first, pieces);
+                        has.forget(PieceIndex(first), pieces);
                         Vec::new()
                     }
                 };
@@ -181,9 +188,9 @@ mod tests {
                         _ => *is_there &= piece != first,
                     }
                 }
-                prop_assert_eq!((0..pieces).map(|piece| has.contains(piece)).collect::<Vec<_>>(), list.clone());
+                prop_assert_eq!((0..pieces).map(|piece| has.contains(PieceIndex(piece))).collect::<Vec<_>>(), list.clone());
                 let came = |piece: &u32| list[*piece as usize] && !before[*piece as usize];
-                prop_assert_eq!(news, (0..pieces).filter(came).collect::<Vec<_>>());
+                prop_assert_eq!(news, (0..pieces).filter(came).map(PieceIndex).collect::<Vec<_>>());
             }
         }
     }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use messages::Timestamp;
+use messages::{PieceIndex, Timestamp};
 
-use super::{Assembly, Pieces, Storing};
+use super::{Assembly, Pieces};
 use crate::download::session::Session;
 use crate::ids::SessionKey;
 
 /// Whether `session` may give of `piece`, which is put together in `assembly`: on parole, of its own only.
-pub(super) fn may_give(session: &Session, piece: u32, assembly: &Assembly) -> bool {
+pub(super) fn may_give(session: &Session, piece: PieceIndex, assembly: &Assembly) -> bool {
     let only = if session.on_parole { Some(session.key()) } else { None };
     assembly.only() == only && session.has(piece)
 }
@@ -37,11 +37,11 @@ impl Pieces {
 
     /// A piece that was begun, and that only owners on parole can give now, begins anew with one of them.
     fn take_over_abandoned(&mut self, sessions: &BTreeMap<SessionKey, Session>) {
-        let trusted = |piece: u32| {
+        let trusted = |piece: PieceIndex| {
             sessions.values().any(|session| !session.on_parole && session.is_useful() && session.has(piece))
         };
         let open = self.assemblies.iter().filter(|(_, assembly)| assembly.only().is_none());
-        let left: Vec<u32> = open.map(|(&piece, _)| piece).filter(|&piece| !trusted(piece)).collect();
+        let left: Vec<PieceIndex> = open.map(|(&piece, _)| piece).filter(|&piece| !trusted(piece)).collect();
         for piece in left {
             let able = |session: &&Session| {
                 session.on_parole
@@ -62,7 +62,7 @@ impl Pieces {
     /// Nothing is left to begin: a whole piece that an owner on parole would give much later is fetched by one that has
     /// nothing to do.
     fn take_over_from_slow(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
-        let own: Vec<(u32, SessionKey)> =
+        let own: Vec<(PieceIndex, SessionKey)> =
             self.assemblies.iter().filter_map(|(&piece, assembly)| Some((piece, assembly.only()?))).collect();
         if own.is_empty() {
             return;
@@ -88,9 +88,8 @@ impl Pieces {
 
     /// Whether `session` is on parole and has not finished its piece, or it is not known yet whether that is good.
     pub(super) fn has_piece_of_its_own(&self, session: &Session) -> bool {
-        let gave = |storing: &Storing| storing.contributions.iter().any(|(key, _)| *key == session.key());
         session.on_parole
             && (self.assemblies.values().any(|assembly| assembly.only() == Some(session.key()))
-                || self.storing.values().any(gave))
+                || self.storing.has_bytes_of(session.key()))
     }
 }

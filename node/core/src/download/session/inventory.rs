@@ -65,12 +65,12 @@ impl Inventory {
     }
 
     /// BITFIELD: pieces that the owner has. Those that were news.
-    pub(super) fn learn_bits(&mut self, bits: &Bits) -> Vec<u32> {
+    pub(super) fn learn_bits(&mut self, bits: &Bits) -> Vec<PieceIndex> {
         self.pieces.learn_bits(bits)
     }
 
     /// HAVE: pieces that the owner has now. Those that were news.
-    pub(super) fn learn_runs(&mut self, runs: &[PieceRun]) -> Vec<u32> {
+    pub(super) fn learn_runs(&mut self, runs: &[PieceRun]) -> Vec<PieceIndex> {
         self.pieces.learn_runs(runs)
     }
 
@@ -88,7 +88,7 @@ impl Inventory {
         if piece == PieceIndex::MANIFEST || self.rejections >= MAX_REJECTIONS {
             return Rejection::Fault;
         }
-        self.pieces.forget(piece.0, pieces);
+        self.pieces.forget(piece, pieces);
         Rejection::Forgotten
     }
 
@@ -117,7 +117,7 @@ mod tests {
         let pieces = layout.pieces();
         inventory.on_welcome(pieces, layout);
         assert_eq!(inventory.on_rejected(PieceIndex(0), pieces, now), Rejection::Forgotten);
-        assert!(!inventory.is_complete() && !inventory.pieces().contains(0));
+        assert!(!inventory.is_complete() && !inventory.pieces().contains(PieceIndex(0)));
         inventory.retry_rejected(now);
         assert!(!inventory.is_complete(), "not yet");
         assert_eq!(inventory.next_at(), now + RETRY_REJECTED_AFTER);

@@ -16,14 +16,15 @@ mod handshake;
 mod inventory;
 mod mtu_probe;
 mod no_gso;
+mod requests;
+mod timers;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use config::NetworkSettings;
-use messages::node_to_node::{ByteRange, Ping, Pong, Request, Welcome};
+use messages::node_to_node::{Pong, Welcome};
 use messages::{
-    Bits, CHUNK_HEADER, ContentId, Conversation, Layout, List, NodeId, PieceIndex, PieceRun, Timestamp,
+    Bits, CHUNK_HEADER, ContentId, Conversation, Layout, NodeId, PieceIndex, PieceRun, Timestamp,
 };
 use rand::RngExt as _;
 
@@ -32,10 +33,8 @@ use super::initial_path::is_local;
 use super::rotation::SpeedTrial;
 use super::snub::PeerLiveness;
 use crate::context::{Context, Route};
-use crate::event::SessionEnd;
 use crate::ids::{DownloadId, SessionKey};
 use crate::meter::Meter;
-use crate::output::{Reason, Wait};
 use crate::status::{OwnerState, OwnerStatus};
 use crate::transport::Flow;
 use crate::transport::mtud::BASE;
@@ -46,10 +45,6 @@ use handshake::Handshake;
 use inventory::Inventory;
 pub(crate) use inventory::Rejection;
 
-/// A snubbed owner is asked with PING this often.
-const SNUBBED_PING: Duration = Duration::from_millis(100);
-/// A snubbed owner that stays silent this long is given up.
-const SNUBBED_FOR: Duration = Duration::from_secs(10);
 /// A choked downloader asks again after this long, when the owner named no time.
 const CHOKED_FOR: Duration = Duration::from_secs(10);
 
@@ -238,7 +233,7 @@ impl Session {
     }
 
     /// Whether the owner has `piece`.
-    pub(crate) fn has(&self, piece: u32) -> bool {
+    pub(crate) fn has(&self, piece: PieceIndex) -> bool {
         self.inventory.pieces().contains(piece)
     }
 
@@ -268,12 +263,12 @@ impl Session {
     }
 
     /// BITFIELD: pieces that the owner has. Those that were news.
-    pub(crate) fn handle_bitfield(&mut self, bits: &Bits) -> Vec<u32> {
+    pub(crate) fn handle_bitfield(&mut self, bits: &Bits) -> Vec<PieceIndex> {
         self.inventory.learn_bits(bits)
     }
 
     /// HAVE: pieces that the owner has now. Those that were news.
-    pub(crate) fn handle_have(&mut self, runs: &[PieceRun]) -> Vec<u32> {
+    pub(crate) fn handle_have(&mut self, runs: &[PieceRun]) -> Vec<PieceIndex> {
         self.inventory.learn_runs(runs)
     }
 
@@ -288,7 +283,7 @@ impl Session {
     }
 
     /// The pieces of a partial owner that can be counted on; `None`: it has all, or nothing is known of it.
-    pub(crate) fn partial(&self) -> Option<impl Iterator<Item = usize>> {
+    pub(crate) fn partial(&self) -> Option<impl Iterator<Item = PieceIndex>> {
         let counts = !self.is_handshaking() && !self.is_suspect();
         counts.then(|| self.inventory.pieces().partial()).flatten()
     }
@@ -301,21 +296,6 @@ impl Session {
     /// Bytes that the owner gave.
     pub(crate) fn given(&self) -> u64 {
         self.meter.total()
-    }
-
-    /// Tells an owner that serves this node that there is nothing to ask for now: others may have its slot.
-    pub(crate) fn release_slot_if_unchoked(&mut self, cx: &mut Context<'_>) {
-        if self.is_unchoked() {
-            self.release_slot(cx);
-        }
-    }
-
-    /// Tells the owner that this node wants nothing more, and be it that it waits for its turn: once since it asked last.
-    pub(crate) fn release_slot(&mut self, cx: &mut Context<'_>) {
-        if !std::mem::replace(&mut self.has_released_slot, true) {
-            let (first, none) = (0, List::default());
-            self.write_request(first, none, cx);
-        }
     }
 
     /// What the owner was asked for is no longer wanted.
@@ -391,127 +371,6 @@ impl Session {
             standing;
     }
 
-    /// What time brings: a repeated HELLO, the end of a pause, a silent owner. The reason, when the session is over.
-    pub(crate) fn handle_time(&mut self, cx: &mut Context<'_>) -> Option<SessionEnd> {
-        let now = cx.now;
-        self.inventory.retry_rejected(now);
-        if self.liveness.has_ended(now) {
-            return Some(SessionEnd::Silent);
-        }
-        let established = match &mut self.state {
-            SessionState::Handshake(handshake) if now < handshake.next_at => return None,
-            SessionState::Handshake(handshake) if handshake.is_exhausted(&cx.settings.network) => {
-                return Some(SessionEnd::NoAnswer);
-            }
-            SessionState::Handshake(handshake) => {
-                handshake.repeat_hello(&self.contact, cx);
-                return None;
-            }
-            SessionState::Established(established) => established,
-        };
-        let pings = match &mut established.standing {
-            Standing::Choked { until, .. } => {
-                if now >= *until {
-                    established.standing = Standing::Unchoked;
-                }
-                false
-            }
-            Standing::Snubbed { since, .. } if now.since(*since) >= SNUBBED_FOR => {
-                return Some(SessionEnd::Silent);
-            }
-            Standing::Snubbed { next_ping, .. } => {
-                let is_due = now >= *next_ping;
-                if is_due {
-                    *next_ping = now + SNUBBED_PING;
-                }
-                is_due
-            }
-            // Nothing to ask for now; the owner is to keep the session all the same.
-            Standing::Unchoked => {
-                let is_due = now >= self.sent_at_last + cx.settings.network.session_idle / 3;
-                if is_due {
-                    self.sent_at_last = now;
-                }
-                is_due
-            }
-        };
-        if pings {
-            let nonce = cx.rng.random_range(1..=u64::MAX);
-            cx.send(self.contact.peer, established.remote, &Ping::new(nonce));
-        }
-        None
-    }
-
-    /// Whether nothing was asked of an unchoked owner for so long that it is due to be told that the session goes on.
-    pub(crate) fn is_unused(&self, cx: &Context<'_>) -> bool {
-        self.is_unchoked() && cx.now >= self.sent_at_last + cx.settings.network.session_idle / 3
-    }
-
-    /// An owner that has been silent for too long is snubbed from now on. Whether it is, and was not before.
-    pub(crate) fn snub_if_silent(&mut self, cx: &Context<'_>) -> bool {
-        let due = self.snub_at(cx.settings.network.snub_after).is_some_and(|at| cx.now >= at);
-        if due {
-            self.set_standing(Standing::Snubbed { since: cx.now, next_ping: cx.now });
-            self.liveness.on_snubbed();
-        }
-        due
-    }
-
-    /// An owner that was waited for too long keeps its slot no longer. Whether that begins now.
-    pub(crate) fn turn_unproductive(&mut self, now: Timestamp) -> bool {
-        self.liveness.turn_unproductive(now)
-    }
-
-    /// When [`Session::handle_time`] has something to do.
-    pub(crate) fn next_timer(&self, network: &NetworkSettings) -> Wait {
-        let rejected = Wait { until: self.inventory.next_at(), reason: Reason::HelloRetry };
-        let unproductive = Wait { until: self.liveness.next_at(), reason: Reason::Snub };
-        let established = match &self.state {
-            SessionState::Handshake(handshake) => {
-                let hello = Wait { until: handshake.next_at, reason: Reason::HelloRetry };
-                return hello.earlier(rejected).earlier(unproductive);
-            }
-            SessionState::Established(established) => established,
-        };
-        let own = match &established.standing {
-            Standing::Choked { until, .. } => Wait { until: *until, reason: Reason::Snub },
-            Standing::Snubbed { since, next_ping } => {
-                Wait { until: (*next_ping).min(*since + SNUBBED_FOR), reason: Reason::Snub }
-            }
-            Standing::Unchoked => {
-                Wait { until: self.sent_at_last + network.session_idle / 3, reason: Reason::KeepAlive }
-            }
-        };
-        let snub =
-            self.snub_at(network.snub_after).map_or(Wait::IDLE, |until| Wait { until, reason: Reason::Snub });
-        own.earlier(snub).earlier(established.flow.next_timer()).earlier(rejected).earlier(unproductive)
-    }
-
-    /// Sends one REQUEST for consecutive request numbers from `first` on.
-    pub(crate) fn send_request(&mut self, first: u32, ranges: List<ByteRange, 16>, cx: &mut Context<'_>) {
-        self.has_released_slot = false;
-        if !self.is_handshaking() {
-            self.liveness.on_asked(cx.now);
-            self.speed_trial.on_asked(self.meter.total(), cx.now);
-        }
-        self.write_request(first, ranges, cx);
-    }
-
-    fn write_request(&mut self, first: u32, ranges: List<ByteRange, 16>, cx: &mut Context<'_>) {
-        let SessionState::Established(established) = &self.state else {
-            return;
-        };
-        self.sent_at_last = cx.now;
-        let request = Request {
-            first_request: first,
-            highest_sequence: self.feedback.highest_sequence(),
-            ping_echo: self.feedback.take_echo(),
-            segment_size: established.flow.segment(),
-            ranges,
-        };
-        cx.send(self.contact.peer, established.remote, &request);
-    }
-
     /// Where messages to the owner go, once it has chosen its number.
     pub(crate) fn address(&self) -> Option<(SocketAddr, Conversation)> {
         self.established().map(|open| (self.contact.peer, open.remote))
@@ -547,9 +406,5 @@ impl Session {
         let all = self.claimed_pieces();
         let have = if self.is_handshaking() { 0 } else { self.inventory.pieces().count(all) };
         (u64::from(have) * 1000 / u64::from(all.max(1))) as u16
-    }
-
-    fn snub_at(&self, snub_after: Duration) -> Option<Timestamp> {
-        self.established()?.snub_at(self.liveness.owes_since()?, snub_after)
     }
 }

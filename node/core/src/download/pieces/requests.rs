@@ -1,0 +1,125 @@
+//! What one session is asked for next: the rest of what it has begun, what others have left, or a piece that is begun with it.
+
+use std::collections::BTreeMap;
+
+use messages::PieceIndex;
+use messages::node_to_node::ByteRange;
+
+use super::Pieces;
+use super::parole::may_give;
+use crate::context::Context;
+use crate::download::assembly::Assembly;
+use crate::download::availability::{FIRST_PIECES, MAX_COMPARED};
+use crate::download::session::Session;
+
+impl Pieces {
+    /// The next at most `most` bytes for `session` to ask for.
+    pub(crate) fn next_range(
+        &mut self,
+        session: &Session,
+        most: u32,
+        cx: &mut Context<'_>,
+    ) -> Option<ByteRange> {
+        let key = session.key();
+        let in_assemblies = |begun: &mut BTreeMap<PieceIndex, Assembly>| {
+            let mut able = begun.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
+            able.find_map(|(_, assembly)| assembly.next_range(key, most))
+        };
+        if session.is_suspect() {
+            return self.trial(session);
+        }
+        // What it has begun itself goes on first; when it is choked, nothing else does.
+        let is_unchoked = session.is_unchoked();
+        let mut own = self.assemblies.iter_mut().filter(|(piece, assembly)| {
+            assembly.claimed_by(key) > 0 && (!is_unchoked || may_give(session, **piece, assembly))
+        });
+        if let Some(range) = own.find_map(|(_, assembly)| assembly.next_range(key, most)) {
+            return Some(range);
+        }
+        if !is_unchoked {
+            return None;
+        }
+        // What nobody else gets from its owner is worth more than what others have left.
+        if self.hinted(session).is_none()
+            && let Some(range) = in_assemblies(&mut self.assemblies)
+        {
+            return Some(range);
+        }
+        // On parole, or without a buffer, it cannot be begun yet: then what others have left is.
+        self.begin_piece(session, cx);
+        if let Some(range) = in_assemblies(&mut self.assemblies) {
+            return Some(range);
+        }
+        if self.starved || !self.picker.is_empty() && !self.availability.is_partial() {
+            return None;
+        }
+        // Nothing is left to begin: take over half of what another still has to ask for.
+        let mut able =
+            self.assemblies.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
+        if able.any(|(_, assembly)| assembly.share_with(key)) {
+            in_assemblies(&mut self.assemblies)
+        } else {
+            None
+        }
+    }
+
+    /// What shows whether `session` gives anything: one segment, which others are asked for all the same.
+    fn trial(&self, session: &Session) -> Option<ByteRange> {
+        let flow = session.flow().filter(|flow| session.is_unchoked() && flow.outstanding() == 0)?;
+        let begun = self.assemblies.iter().filter(|(piece, assembly)| may_give(session, **piece, assembly));
+        let missing =
+            begun.filter_map(|(&piece, assembly)| Some((piece, assembly.first_missing()?.start))).next();
+        let mut free = self.picker.pieces().take(MAX_COMPARED).filter(|&piece| session.has(piece));
+        // Of a piece that is not begun it is thrown away: all that is asked is whether it comes.
+        let (piece, offset) = missing.or_else(|| free.next().map(|piece| (piece, 0)))?;
+        let left = self.layout.piece_length(piece) - offset;
+        ByteRange::new(piece, offset, left.min(flow.segment().into()))
+    }
+
+    /// Begins the next piece with `session`, if there is one for it, and a buffer for the piece.
+    fn begin_piece(&mut self, session: &Session, cx: &mut Context<'_>) {
+        if self.has_piece_of_its_own(session) {
+            return;
+        }
+        // Room is asked for at full size, so that a piece that is begun always has its buffer. What a full disk cannot take
+        // is not asked for.
+        let room = !self.is_refused() && cx.buffers.request(self.layout.piece_size());
+        if !room && self.picker.of(session.key()).is_some() {
+            self.starved = true;
+            return;
+        }
+        self.starved = false;
+        let Some(piece) = self.take_piece(session, cx) else {
+            return;
+        };
+        let length = self.layout.piece_length(piece);
+        let Some(buffer) = cx.buffers.lend(length, cx.out) else {
+            self.picker.put_back(piece);
+            return;
+        };
+        let assembly = Assembly::new(piece, length, buffer, session.key());
+        let assembly = if session.on_parole { assembly.exclusive(session.key()) } else { assembly };
+        self.assemblies.insert(piece, assembly);
+    }
+
+    /// The piece that `session` begins next: of its stretch, or, where there are partial owners, the rarest.
+    fn take_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> Option<PieceIndex> {
+        if !self.availability.is_partial() {
+            return self.picker.begin(session.key(), |piece| session.has(piece));
+        }
+        if let Some(piece) = self.hinted(session) {
+            self.picker.take(piece);
+            return Some(piece);
+        }
+        let first = self.have.count_ones(..) + self.assemblies.len() < FIRST_PIECES as usize;
+        let next = session.last_piece.filter(|_| !first).map(|piece| PieceIndex(piece.0 + 1));
+        let piece = self.availability.rarest(self.picker.free(), |piece| session.has(piece), next, cx.rng)?;
+        self.picker.take(piece);
+        Some(piece)
+    }
+
+    /// The missing piece that the owner of `session` would rather give than others.
+    fn hinted(&self, session: &Session) -> Option<PieceIndex> {
+        session.hints().first(|piece| session.has(piece) && self.picker.is_free(piece))
+    }
+}

@@ -1,0 +1,112 @@
+//! Pieces on their way to the disk: each keeps its buffer until the disk has answered.
+
+use std::collections::BTreeMap;
+
+use messages::PieceIndex;
+
+use crate::download::assembly::Assembly;
+use crate::ids::{BufferId, SessionKey};
+
+/// The reason why a piece is here that the disk answers for.
+const HANDED_OVER: &str = "each piece is handed to the disk once, and the disk answers once";
+
+/// A piece on its way to the disk.
+#[derive(Debug)]
+struct StoringPiece {
+    buffer: BufferId,
+    length: u32,
+    /// Who sent how much of it.
+    contributions: Vec<(SessionKey, u32)>,
+    /// Whether the disk had no room for it: it keeps its buffer until there is.
+    is_refused: bool,
+}
+
+/// Bytes that are to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StoreRequest {
+    pub(super) piece: PieceIndex,
+    pub(super) buffer: BufferId,
+    pub(super) length: u32,
+}
+
+/// The pieces that the disk has not answered for, or has refused for want of room.
+#[derive(Debug, Default)]
+pub(super) struct StoringPieces(BTreeMap<PieceIndex, StoringPiece>);
+
+impl StoringPieces {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Bytes of all of them.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.values().map(|storing| u64::from(storing.length)).sum()
+    }
+
+    /// `assembly`, which is complete, is handed to the disk.
+    pub(super) fn insert(&mut self, piece: PieceIndex, assembly: &Assembly) -> StoreRequest {
+        let (buffer, length) = (assembly.buffer(), assembly.length());
+        let contributions = assembly.contributions().collect();
+        let before = self.0.insert(piece, StoringPiece { buffer, length, contributions, is_refused: false });
+        debug_assert!(before.is_none(), "a piece that is being stored is not begun again");
+        StoreRequest { piece, buffer, length }
+    }
+
+    /// The disk has no room for `piece`: it stays in its buffer.
+    pub(super) fn on_refused(&mut self, piece: PieceIndex) {
+        self.0.get_mut(&piece).expect(HANDED_OVER).is_refused = true;
+    }
+
+    /// Whether the disk had no room for a piece.
+    pub(super) fn has_refused(&self) -> bool {
+        self.0.values().any(|storing| storing.is_refused)
+    }
+
+    /// What the disk had no room for is handed to it again.
+    pub(super) fn take_refused(&mut self) -> Vec<StoreRequest> {
+        let refused = self.0.iter_mut().filter(|(_, storing)| storing.is_refused);
+        let again = refused.map(|(&piece, storing)| {
+            storing.is_refused = false;
+            StoreRequest { piece, buffer: storing.buffer, length: storing.length }
+        });
+        again.collect()
+    }
+
+    /// The disk has stored `piece`, or has found it bad. Who sent how much of it.
+    pub(super) fn remove(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
+        self.0.remove(&piece).expect(HANDED_OVER).contributions
+    }
+
+    /// What the disk had no room for is given up: the buffers.
+    pub(super) fn abandon_refused(&mut self) -> impl Iterator<Item = BufferId> {
+        self.0.extract_if(.., |_, storing| storing.is_refused).map(|(_, storing)| storing.buffer)
+    }
+
+    /// Whether `session` sent anything of what is being stored.
+    pub(super) fn has_bytes_of(&self, session: SessionKey) -> bool {
+        self.0.values().any(|storing| storing.contributions.iter().any(|(key, _)| *key == session))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_is_handed_over_again_and_keeps_its_buffer() {
+        let (piece, session) = (PieceIndex(3), SessionKey(1));
+        let mut assembly = Assembly::new(piece, 8, BufferId(5), session);
+        assembly.place(session, 0, 8);
+        let mut storing = StoringPieces::default();
+        let request = storing.insert(piece, &assembly);
+        assert_eq!(request, StoreRequest { piece, buffer: BufferId(5), length: 8 });
+        assert!(storing.take_refused().is_empty() && storing.abandon_refused().next().is_none());
+        storing.on_refused(piece);
+        assert!(storing.has_refused() && storing.has_bytes_of(session));
+        assert_eq!(storing.take_refused(), [request]);
+        assert!(!storing.has_refused() && storing.bytes() == 8);
+        assert_eq!(storing.remove(piece), [(session, 8)]);
+        assert!(storing.is_empty());
+    }
+}

@@ -1,0 +1,121 @@
+//! What time brings to a session: a repeated HELLO, the end of a pause, PINGs, and the end of what says nothing.
+
+use std::time::Duration;
+
+use config::NetworkSettings;
+use messages::Timestamp;
+use messages::node_to_node::Ping;
+use rand::RngExt as _;
+
+use super::established::Standing;
+use super::{Session, SessionState};
+use crate::context::Context;
+use crate::event::SessionEnd;
+use crate::output::{Reason, Wait};
+
+/// A snubbed owner is asked with PING this often.
+const SNUBBED_PING: Duration = Duration::from_millis(100);
+/// A snubbed owner that stays silent this long is given up.
+const SNUBBED_FOR: Duration = Duration::from_secs(10);
+
+impl Session {
+    /// What time brings: a repeated HELLO, the end of a pause, a silent owner. The reason, when the session is over.
+    pub(crate) fn handle_time(&mut self, cx: &mut Context<'_>) -> Option<SessionEnd> {
+        let now = cx.now;
+        self.inventory.retry_rejected(now);
+        if self.liveness.has_ended(now) {
+            return Some(SessionEnd::Silent);
+        }
+        let established = match &mut self.state {
+            SessionState::Handshake(handshake) if now < handshake.next_at => return None,
+            SessionState::Handshake(handshake) if handshake.is_exhausted(&cx.settings.network) => {
+                return Some(SessionEnd::NoAnswer);
+            }
+            SessionState::Handshake(handshake) => {
+                handshake.repeat_hello(&self.contact, cx);
+                return None;
+            }
+            SessionState::Established(established) => established,
+        };
+        let pings = match &mut established.standing {
+            Standing::Choked { until, .. } => {
+                if now >= *until {
+                    established.standing = Standing::Unchoked;
+                }
+                false
+            }
+            Standing::Snubbed { since, .. } if now.since(*since) >= SNUBBED_FOR => {
+                return Some(SessionEnd::Silent);
+            }
+            Standing::Snubbed { next_ping, .. } => {
+                let is_due = now >= *next_ping;
+                if is_due {
+                    *next_ping = now + SNUBBED_PING;
+                }
+                is_due
+            }
+            // Nothing to ask for now; the owner is to keep the session all the same.
+            Standing::Unchoked => {
+                let is_due = now >= self.sent_at_last + cx.settings.network.session_idle / 3;
+                if is_due {
+                    self.sent_at_last = now;
+                }
+                is_due
+            }
+        };
+        if pings {
+            let nonce = cx.rng.random_range(1..=u64::MAX);
+            cx.send(self.contact.peer, established.remote, &Ping::new(nonce));
+        }
+        None
+    }
+
+    /// Whether nothing was asked of an unchoked owner for so long that it is due to be told that the session goes on.
+    pub(crate) fn is_unused(&self, cx: &Context<'_>) -> bool {
+        self.is_unchoked() && cx.now >= self.sent_at_last + cx.settings.network.session_idle / 3
+    }
+
+    /// An owner that has been silent for too long is snubbed from now on. Whether it is, and was not before.
+    pub(crate) fn snub_if_silent(&mut self, cx: &Context<'_>) -> bool {
+        let due = self.snub_at(cx.settings.network.snub_after).is_some_and(|at| cx.now >= at);
+        if due {
+            self.set_standing(Standing::Snubbed { since: cx.now, next_ping: cx.now });
+            self.liveness.on_snubbed();
+        }
+        due
+    }
+
+    /// An owner that was waited for too long keeps its slot no longer. Whether that begins now.
+    pub(crate) fn turn_unproductive(&mut self, now: Timestamp) -> bool {
+        self.liveness.turn_unproductive(now)
+    }
+
+    /// When [`Session::handle_time`] has something to do.
+    pub(crate) fn next_timer(&self, network: &NetworkSettings) -> Wait {
+        let rejected = Wait { until: self.inventory.next_at(), reason: Reason::HelloRetry };
+        let unproductive = Wait { until: self.liveness.next_at(), reason: Reason::Snub };
+        let established = match &self.state {
+            SessionState::Handshake(handshake) => {
+                let hello = Wait { until: handshake.next_at, reason: Reason::HelloRetry };
+                return hello.earlier(rejected).earlier(unproductive);
+            }
+            SessionState::Established(established) => established,
+        };
+        let own = match &established.standing {
+            Standing::Choked { until, .. } => Wait { until: *until, reason: Reason::Snub },
+            Standing::Snubbed { since, next_ping } => {
+                Wait { until: (*next_ping).min(*since + SNUBBED_FOR), reason: Reason::Snub }
+            }
+            Standing::Unchoked => {
+                Wait { until: self.sent_at_last + network.session_idle / 3, reason: Reason::KeepAlive }
+            }
+        };
+        let snub =
+            self.snub_at(network.snub_after).map_or(Wait::IDLE, |until| Wait { until, reason: Reason::Snub });
+        own.earlier(snub).earlier(established.flow.next_timer()).earlier(rejected).earlier(unproductive)
+    }
+
+    fn snub_at(&self, snub_after: Duration) -> Option<Timestamp> {
+        self.established()?.snub_at(self.liveness.owes_since()?, snub_after)
+    }
+}
