@@ -1,4 +1,4 @@
-//! How a download went, for logs: what it waited for, what was lost, who gave what.
+//! The account of a download, for logs: what the download waited for, what was lost, who gave what.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use messages::NodeId;
 
 use crate::waiting::Waiting;
 
-/// How a download went so far.
+/// How a download has gone so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// How long what is fetched is, in bytes, once that is known.
+    /// The content's length in bytes, once it is known.
     pub length: Option<u64>,
-    /// Bytes of it that are verified and stored, those included that were here before.
+    /// Bytes of the content that are verified and stored, those included that were here before.
     pub verified: u64,
     /// Verified bytes that were fetched.
     pub fetched: u64,
     /// Bytes a second, lately.
     pub rate: u64,
-    /// Since it was asked for.
+    /// The time since the download was asked for.
     pub took: Duration,
     /// What that time went to, the longest first. [`Waiting::Nothing`] is the time in which pieces arrived.
     pub waits: Vec<(Waiting, Duration)>,
@@ -33,7 +33,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Bytes a second over all of its time, however short that was.
+    /// Bytes a second over all of the download's time, however short that was.
     #[must_use]
     pub fn mean_rate(&self) -> u64 {
         let nanos = self.took.as_nanos().max(1);

@@ -1,24 +1,25 @@
-//! Which of the contents that the tracker lists is taken for what a person typed. Anybody can call anything by any name: a name is what hosts say,
-//! and one of them, or a person with a few, is not to decide for others, nor to stand in their way.
+//! Which of the contents that the tracker lists is taken for what a person typed. Anybody can call anything by any
+//! name: a name is what hosts say, and one of them, or a person with a few, is not to decide for others, nor to stand
+//! in their way.
 
 use messages::tracker_to_node::Listed;
 
 use crate::command::Wanted;
 use crate::query::fits;
 
-/// So many hosts stand behind a content that is taken before another of its name; so many more than behind any other.
-const TIMES: u64 = 2;
-/// And at least so many,
-const HOSTS: u32 = 3;
-/// or so many, when they were the first to call it so.
-const FIRST_HOSTS: u32 = 2;
+/// A content is taken before another of its name when this many times as many hosts stand behind it,
+const MIN_RATIO: u64 = 2;
+/// and at least this many do,
+const MIN_HOSTS: u32 = 3;
+/// or this many, when they were the first to call it so.
+const MIN_FIRST_HOSTS: u32 = 2;
 
 /// What is to be done about what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice<'a> {
     /// Nothing fits.
     Nothing,
-    /// This is it: nothing else fits.
+    /// This content is meant: nothing else fits.
     Only(&'a Listed),
     /// The first is taken; the others fit as well, and the person is told of them.
     Before(&'a Listed, Vec<&'a Listed>),
@@ -28,8 +29,9 @@ pub enum Choice<'a> {
 
 /// Which of `found`, which the tracker named when it was asked for `wanted`, that is.
 ///
-/// Of several contents of one name the one is taken that [`favourite`] names; with [`Wanted::Newest`] the first, whatever the others are. Of ids
-/// that begin alike none is taken before another: who types digits wants that very content, and more digits tell it from any other.
+/// Of several contents of one name the one is taken that [`favourite`] names; with [`Wanted::Newest`] the first,
+/// whatever the others are. Of ids that begin alike none is taken before another: who types digits wants that very
+/// content, and more digits tell it from any other.
 #[must_use]
 pub fn choose<'a>(wanted: &Wanted, found: &'a [Listed]) -> Choice<'a> {
     let mut fitting: Vec<&Listed> = found.iter().filter(|listed| fits(wanted, listed)).collect();
@@ -46,16 +48,17 @@ pub fn choose<'a>(wanted: &Wanted, found: &'a [Listed]) -> Choice<'a> {
     }
 }
 
-/// Which of several contents of one name is clearly the one that is meant by it, if any is: twice as many hosts call it so as any other, and three of
-/// them at least, or two that were the first to do so. How many claim to have all of it counts for nothing: that is said as easily as the name.
+/// Which of several contents of one name is clearly the one that is meant by it, if any is: twice as many hosts call
+/// it so as any other, and three of them at least, or two that were the first to do so. How many claim to have all of
+/// it counts for nothing: that is said as easily as the name.
 #[must_use]
 pub fn favourite(contents: &[&Listed]) -> Option<usize> {
     let (best, content) = contents.iter().enumerate().max_by_key(|(_, listed)| listed.hosts)?;
     let mut others = contents.iter().enumerate().filter(|(index, _)| *index != best).map(|(_, other)| other);
     let is_clear = others.all(|other| {
         let is_first = content.age_s > other.age_s;
-        let enough = if is_first { FIRST_HOSTS } else { HOSTS };
-        content.hosts >= enough && u64::from(content.hosts) >= TIMES * u64::from(other.hosts)
+        let enough = if is_first { MIN_FIRST_HOSTS } else { MIN_HOSTS };
+        content.hosts >= enough && u64::from(content.hosts) >= MIN_RATIO * u64::from(other.hosts)
     });
     is_clear.then_some(best)
 }
@@ -125,14 +128,14 @@ mod tests {
     }
 
     proptest! {
-        /// Who has one host decides nothing and stops nobody, however many contents it names.
+        /// One host alone decides nothing and stops nobody, however many contents it names.
         #[test]
         fn one_host_alone_changes_nothing(
             mut contents in prop::collection::vec((2..9_u32, 0..9_u32), 1..5), ages in prop::collection::vec(0..9_u32, 1..600),
         ) {
             let before = taken(&contents);
             let hosts = |index: usize| contents[index].0;
-            let stays = before.filter(|&index| hosts(index) >= HOSTS);
+            let stays = before.filter(|&index| hosts(index) >= MIN_HOSTS);
             contents.extend(ages.iter().map(|&age| (1, age)));
             let after = taken(&contents);
             prop_assert!(after.is_none_or(|after| Some(after) == before));
@@ -148,7 +151,7 @@ mod tests {
             let found = taken(&contents);
             if let Some(index) = found {
                 let (hosts, age) = contents[index];
-                prop_assert!(hosts >= FIRST_HOSTS);
+                prop_assert!(hosts >= MIN_FIRST_HOSTS);
                 for (other, &(others, others_age)) in contents.iter().enumerate().filter(|(other, _)| *other != index) {
                     prop_assert!(hosts >= 2 * others && (hosts >= 3 || age > others_age), "{other}");
                 }

@@ -53,7 +53,7 @@ pub enum Command {
         /// For all downloads together.
         download: Option<u64>,
     },
-    /// Talk to the tracker at this address from now on: it is known where it is, or it has moved.
+    /// Talk to the tracker at this address from now on: its address has become known, or has changed.
     UseTracker {
         /// Its address.
         tracker: SocketAddr,
@@ -71,7 +71,7 @@ pub struct DownloadOrder {
     pub destination: Destination,
     /// Whether a file that stands there is replaced, once the new one is whole and verified.
     pub replace: bool,
-    /// How long things may take.
+    /// How long the download waits for what.
     pub timeouts: DownloadTimeouts,
 }
 
@@ -120,21 +120,21 @@ impl Destination {
     }
 }
 
-/// How long a download waits; `None`: for ever.
+/// How long a download waits for what, before it ends without its file; `None`: for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DownloadTimeouts {
-    /// For the first answer of the tracker.
+    /// The time for the first answer of the tracker.
     pub tracker: Option<Duration>,
-    /// For somebody to share what is wanted, counted from the tracker's first answer; zero: not at all.
+    /// The time for somebody to share what is wanted, counted from the tracker's first answer; zero: none.
     pub nobody_shares: Option<Duration>,
-    /// For anything new to arrive, once somebody shares it.
+    /// The time for anything new to arrive, once somebody shares it.
     pub no_progress: Option<Duration>,
-    /// For room on a full disk; zero: not at all.
+    /// The time for a full disk to have room again; zero: none.
     pub disk_full: Option<Duration>,
 }
 
 impl DownloadTimeouts {
-    /// Waits for ever: what the prompt does once it has said why.
+    /// No timeout: the download waits for ever, as at the prompt, which has said why.
     pub const NONE: DownloadTimeouts =
         DownloadTimeouts { tracker: None, nobody_shares: None, no_progress: None, disk_full: None };
 }

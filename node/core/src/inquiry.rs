@@ -1,8 +1,10 @@
-//! A question to a tracker from somebody who does not join it, and neither shares nor fetches anything: what is there, and who has it.
+//! A question to a tracker from somebody who does not join it, and neither shares nor fetches anything: what is
+//! there, and who has it.
 //!
-//! One input, then drain: hand in datagrams, then call [`Inquiry::poll`] until it says [`InquiryStep::Wait`] or [`InquiryStep::Over`]. It knows
-//! no address: whoever carries its datagrams talks to one tracker. The question is repeated until it is answered, an answer in pages is asked for
-//! to its end, and a tracker that says nothing for as long as the patience is given up.
+//! One input, then drain: hand in datagrams, then call [`Inquiry::poll`] until it says [`InquiryStep::Wait`] or
+//! [`InquiryStep::Over`]. It knows no address: whoever carries its datagrams talks to one tracker. The question is
+//! repeated until it is answered, an answer in pages is asked for to its end, and a tracker that says nothing for as
+//! long as the timeout is given up.
 
 use std::time::Duration;
 
@@ -13,11 +15,11 @@ use messages::{Conversation, Cookie, Cursor, Datagram, NodeId, Prefix, Timestamp
 use crate::command::Wanted;
 use crate::query::{ask_for, fits, may_still_come};
 
-/// A question is said again after this long,
+/// A question is repeated after this long,
 const FIRST_RETRY: Duration = Duration::from_millis(150);
 /// then after twice as long, and at last this often.
 const LAST_RETRY: Duration = Duration::from_secs(1);
-/// So many refusals in a row are no answer.
+/// More refusals in a row than this are taken for an answer.
 const MAX_REFUSALS: u32 = 32;
 /// However busy a tracker says it is, it is asked again after this long.
 const MAX_REST: Duration = Duration::from_secs(5);
@@ -65,11 +67,11 @@ pub struct Inquiry {
     question: Question,
     /// Where the page before ended.
     after: Option<Cursor>,
-    /// The number of what is asked now: each page has its own.
+    /// The conversation number of what is asked now: each page has its own.
     conversation: Conversation,
     found: Vec<Listed>,
     end: Option<InquiryEnd>,
-    patience: Duration,
+    timeout: Duration,
     repeat_at: Timestamp,
     repeat_in: Duration,
     give_up_at: Timestamp,
@@ -77,10 +79,10 @@ pub struct Inquiry {
 }
 
 impl Inquiry {
-    /// Asks `question` as `node`, a number that no node has; conversations count from `seed`, which nobody can guess. A tracker may
-    /// be silent for `patience`.
+    /// Asks `question` as `node`, a number that no node has; conversations count from `seed`, which nobody can guess.
+    /// A tracker that is silent for `timeout` is given up.
     #[must_use]
-    pub fn new(question: Question, node: NodeId, seed: u32, patience: Duration, now: Timestamp) -> Inquiry {
+    pub fn new(question: Question, node: NodeId, seed: u32, timeout: Duration, now: Timestamp) -> Inquiry {
         Inquiry {
             asker: Asker { node, cookie: Cookie::NONE },
             question,
@@ -88,10 +90,10 @@ impl Inquiry {
             conversation: Conversation(seed),
             found: Vec::new(),
             end: None,
-            patience,
+            timeout,
             repeat_at: now,
             repeat_in: FIRST_RETRY,
-            give_up_at: now + patience,
+            give_up_at: now + timeout,
             refusals: 0,
         }
     }
@@ -167,7 +169,7 @@ impl Inquiry {
         self.conversation = Conversation(self.conversation.0.wrapping_add(1));
         self.refusals = 0;
         (self.repeat_at, self.repeat_in) = (now, FIRST_RETRY);
-        self.give_up_at = now + self.patience;
+        self.give_up_at = now + self.timeout;
     }
 
     fn on_refused(&mut self, refused: &Refused, now: Timestamp) {
@@ -185,7 +187,7 @@ impl Inquiry {
         };
         // It is there, and says when to come again.
         self.repeat_at = now + rest;
-        self.give_up_at = self.repeat_at + self.patience;
+        self.give_up_at = self.repeat_at + self.timeout;
     }
 }
 

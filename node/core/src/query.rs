@@ -1,4 +1,5 @@
-//! How the tracker is asked for what is wanted, which of its contents that is, and how long its not knowing means nothing.
+//! How the tracker is asked for what is wanted, which of its contents that is, and how long its not knowing means
+//! nothing.
 
 use std::time::Duration;
 
@@ -8,10 +9,10 @@ use messages::{ContentId, Name};
 
 use crate::command::Wanted;
 
-/// No tracker is young for longer: three heartbeats, and time to tell.
+/// A tracker that has just begun knows all nodes after this long: three heartbeats, and the time of an announcement.
 const MAX_YOUTH: Duration = Duration::from_secs(3 * 20 + 5);
 
-/// Who has what is wanted?
+/// The question to the tracker who has what is `wanted`.
 pub(crate) fn ask_for(wanted: &Wanted) -> Query {
     match wanted {
         Wanted::Content(content) => Query::Content(*content),
@@ -21,8 +22,8 @@ pub(crate) fn ask_for(wanted: &Wanted) -> Query {
     }
 }
 
-/// Whether `listed`, which the tracker named when it was asked for `wanted`, is what is wanted. The tracker lists a content under the name that most
-/// of its owners use: which of them is wanted, ids tell.
+/// Whether `listed`, which the tracker named when it was asked for `wanted`, is what is wanted. The tracker lists a
+/// content under the name that most of its owners use: which of them is wanted, ids tell.
 pub(crate) fn fits(wanted: &Wanted, listed: &Listed) -> bool {
     match wanted {
         Wanted::Content(content) => listed.content == *content,
@@ -34,7 +35,8 @@ pub(crate) fn fits(wanted: &Wanted, listed: &Listed) -> bool {
     }
 }
 
-/// Who has the content of that name whose id begins with the hexadecimal `digits`? Without digits: any of that name.
+/// The question who has the content of that name whose id begins with the hexadecimal `digits`; without digits, any
+/// of that name.
 ///
 /// With digits the page of the name begins where that id would be, so that it is found among however many.
 fn ask_by_name(name: &Name, digits: &str) -> Query {

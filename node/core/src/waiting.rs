@@ -10,45 +10,47 @@ pub enum Waiting {
     Tracker,
     /// The tracker knows nothing of that name or id.
     Unknown,
-    /// Nor can it: it began a moment ago, and its nodes come back one by one.
+    /// The tracker cannot know the content yet: it began a moment ago, and its nodes come back one by one.
     TrackerIsYoung {
-        /// So long at most, then all are back.
+        /// All nodes are back after this long at most.
         whole_in: Duration,
     },
     /// No owner has answered.
     Owners,
-    /// No owner has given a sign of life since the tracker named the first, seconds ago: something on the way may let nothing through.
+    /// No owner has given a sign of life since the tracker named the first, seconds ago: something on the way may let
+    /// nothing through.
     NoSignOfLife {
-        /// Where nothing comes from: the first few.
+        /// The addresses of the first few owners.
         peers: Vec<SocketAddr>,
         /// How many more there are.
         others: usize,
     },
-    /// Owners answer what is short, and nothing that is as long as the shortest datagrams with file bytes comes or goes.
+    /// Owners answer what is short, and nothing that is as long as the shortest datagrams with file bytes comes or
+    /// goes.
     ShortPath {
-        /// Who does: the first few.
+        /// The addresses of the first few owners that do.
         peers: Vec<SocketAddr>,
         /// How many more there are.
         others: usize,
     },
-    /// Who has it sent bytes that do not verify, and is asked ever more rarely.
+    /// The owners have sent bytes that do not verify, and are asked ever more rarely.
     Liars,
     /// Owners answered, and serve others for now.
     OwnersBusy,
     /// Owners answered, but none has what is missing.
     MissingPieces,
-    /// Its manifest is on the way.
+    /// The manifest is on the way.
     Manifest,
     /// The part file is being made.
     Disk,
     /// The piece buffers are full: the disk is slower than the network.
     DiskBehind,
-    /// There is no room on the disk for so many bytes more; it is tried again and again.
+    /// The disk has no room for so many bytes more; it is tried again and again.
     DiskFull {
         /// How many bytes are missing.
         needed: u64,
     },
-    /// `--download-limit` holds it.
+    /// `--download-limit` holds the download up.
     Limit,
     /// Pieces arrive.
     Nothing,
@@ -80,7 +82,8 @@ impl Waiting {
         }
     }
 
-    /// Whether this is what it was: how much is missing, or how long it still takes, is no other reason.
+    /// Whether this is the same reason as `before`: how much is missing, or how long it still takes, makes no other
+    /// reason.
     #[must_use]
     pub fn is_still(&self, before: &Waiting) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(before)

@@ -12,7 +12,7 @@ use crate::waiting::Waiting;
 
 /// A reason to wait is told when it has lasted this long: what passes in between is nobody's concern.
 const REPORT_AFTER: Duration = Duration::from_millis(500);
-/// How often a download that goes on is accounted for.
+/// A download that goes on is accounted for this often.
 const ACCOUNT_EVERY: Duration = Duration::from_secs(60);
 
 /// What is noted of a download besides what it has.
@@ -22,10 +22,10 @@ pub(super) struct Accounting {
     pub(super) lost_bytes: u64,
     pub(super) duplicate_bytes: u64,
     pub(super) bad_pieces: u32,
-    /// The last of each owner, gone ones too.
+    /// The last round-trip time of each owner, gone ones included.
     rtts: BTreeMap<NodeId, Duration>,
-    /// When it is accounted for the next time: at the first turn from then on. Nothing wakes up for it, so that a download does the
-    /// same whether somebody reads its log or not; one that has no turn has nothing new to say.
+    /// When the next account is due: at the first turn from then on. Nothing wakes up for it, so that a download does
+    /// the same whether somebody reads its log or not; one that has no turn has nothing new to say.
     due: Timestamp,
 }
 
@@ -115,7 +115,7 @@ impl WaitTimes {
         is_due.then(|| self.reported.insert(why).clone())
     }
 
-    /// It is `why` that it waits for, from `now` on unless it was that already.
+    /// The download waits for `why`, from `now` on unless it did so already.
     fn turn_to(&mut self, why: Waiting, now: Timestamp) {
         if !why.is_still(&self.why) {
             let before = std::mem::replace(&mut self.why, why);
@@ -124,7 +124,7 @@ impl WaitTimes {
         }
     }
 
-    /// How long it waited for what, the longest first.
+    /// How long the download waited for what, the longest first.
     fn times(&self, now: Timestamp) -> Vec<(Waiting, Duration)> {
         let mut times = self.before.clone();
         add(&mut times, self.why.clone(), now.since(self.since));

@@ -8,10 +8,10 @@ use crate::ids::SessionKey;
 use crate::output::Placement;
 use crate::runs::Runs;
 
-/// Less than this is not worth sharing between two owners, in bytes.
+/// A run of fewer bytes than this is not shared between two owners.
 const MIN_SHARED: u32 = 32 << 10;
 
-/// Bytes that have not been asked for, and who is to do it; `None`: whoever comes first.
+/// Bytes that have not been asked for, and the session that is to ask for them; `None`: whichever comes first.
 #[derive(Debug)]
 struct Claim {
     holder: Option<SessionKey>,
@@ -26,16 +26,17 @@ pub(crate) struct Assembly {
     length: u32,
     missing: Runs,
     claims: Vec<Claim>,
-    /// Who sent which bytes of it.
+    /// Which session sent which bytes.
     senders: Vec<(SessionKey, Runs)>,
-    /// On parole, an owner has its piece for itself: if it is bad, it is clear who sent it.
+    /// The session that alone may give of the piece, since its owner is on parole: if the piece is bad, it is clear
+    /// who sent it.
     only: Option<SessionKey>,
-    /// Whether something of it was to be asked for again.
+    /// Whether bytes of the piece were to be asked for again.
     is_asked_again: bool,
 }
 
 impl Assembly {
-    /// Nothing of `piece` is there; `holder` is to ask for all of it.
+    /// The assembly of `piece`, of which nothing is there: `holder` is to ask for all of it.
     pub(crate) fn new(piece: PieceIndex, length: u32, buffer: BufferId, holder: SessionKey) -> Assembly {
         let all = Runs::of(0..length);
         let claims = vec![Claim { holder: Some(holder), unasked: all.clone() }];
@@ -51,12 +52,12 @@ impl Assembly {
         }
     }
 
-    /// The same, and nobody but `holder` gives any of it.
+    /// The same assembly, of which nobody but `holder` gives anything.
     pub(crate) fn exclusive(self, holder: SessionKey) -> Assembly {
         Assembly { only: Some(holder), ..self }
     }
 
-    /// Who alone may give of it.
+    /// The session that alone may give of the piece.
     pub(crate) fn only(&self) -> Option<SessionKey> {
         self.only
     }
@@ -69,12 +70,12 @@ impl Assembly {
         self.length
     }
 
-    /// Bytes that have arrived.
+    /// How many bytes have arrived.
     pub(crate) fn arrived(&self) -> u32 {
         self.length - self.missing.len()
     }
 
-    /// Whether something of it was to be asked for again.
+    /// Whether bytes of the piece were to be asked for again.
     pub(crate) fn is_asked_again(&self) -> bool {
         self.is_asked_again
     }
@@ -84,24 +85,24 @@ impl Assembly {
         self.missing.is_empty()
     }
 
-    /// Who sent how many bytes of it.
+    /// Which session sent how many bytes.
     pub(crate) fn contributions(&self) -> impl Iterator<Item = (SessionKey, u32)> {
         self.senders.iter().map(|(key, runs)| (*key, runs.len()))
     }
 
-    /// Bytes that `session` is to ask for and has not.
+    /// How many bytes `session` is to ask for and has not.
     pub(crate) fn claimed_by(&self, session: SessionKey) -> u32 {
         let claims = self.claims.iter().filter(|claim| claim.holder == Some(session));
         claims.map(|claim| claim.unasked.len()).sum()
     }
 
-    /// Bytes that nobody has asked for, or that are to be asked for again.
+    /// How many bytes nobody has asked for, or are to be asked for again.
     pub(crate) fn claimed(&self) -> u32 {
         self.claims.iter().map(|claim| claim.unasked.len()).sum()
     }
 
-    /// The next at most `most` bytes that `session` is to ask for: its own, or those that nobody is on. They count as
-    /// asked for from here on.
+    /// Takes the next at most `most` bytes that `session` is to ask for: its own, or those that nobody is on. They
+    /// count as asked for from here on.
     pub(crate) fn next_range(&mut self, session: SessionKey, most: u32) -> Option<ByteRange> {
         let own = self.claims.iter().position(|claim| claim.holder == Some(session));
         let claim = own.or_else(|| self.claims.iter().position(|claim| claim.holder.is_none()))?;
@@ -161,7 +162,7 @@ impl Assembly {
         lost.into_iter().for_each(|run| self.claims[claim].unasked.insert(run));
     }
 
-    /// `session` asks for nothing more: what it was to ask for is anyone's.
+    /// `session` asks for nothing more: any session may ask for what it was to ask for.
     pub(crate) fn release(&mut self, session: SessionKey) {
         let mut freed = Runs::default();
         for claim in
@@ -173,7 +174,7 @@ impl Assembly {
         self.drop_empty_claims();
     }
 
-    /// What `session` sent does not count: it is to be asked for again, by anybody.
+    /// What `session` sent does not count: any session may ask for it again.
     pub(crate) fn distrust(&mut self, session: SessionKey) {
         self.only = self.only.filter(|only| *only != session);
         for (_, runs) in self.senders.extract_if(.., |(key, _)| *key == session) {
@@ -183,12 +184,12 @@ impl Assembly {
         self.release(session);
     }
 
-    /// What `session` was to give alone, anybody may give of.
+    /// Others may give of what `session` was to give alone.
     pub(crate) fn pardon(&mut self, session: SessionKey) {
         self.only = self.only.filter(|only| *only != session);
     }
 
-    /// `taker` fetches all of it, and what others sent does not count.
+    /// `taker` fetches the whole piece, and what others sent does not count.
     pub(crate) fn take_over(&mut self, taker: SessionKey, exclusive: bool) {
         let fresh = Assembly::new(self.piece, self.length, self.buffer, taker);
         *self = if exclusive { fresh.exclusive(taker) } else { fresh };
@@ -285,7 +286,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is asked, lost, late or released: the bytes that arrive are each placed once, and in the end all are.
+        /// Whatever is asked, lost, late or released: the bytes that arrive are each placed once, and in the end all
+        /// are.
         #[test]
         fn every_byte_arrives_once(losses in prop::collection::vec(0u8..5, 200)) {
             let mut assembly = assembly(10_000);

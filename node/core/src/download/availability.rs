@@ -1,4 +1,5 @@
-//! How many of the partial owners at hand have each piece, and which piece to fetch next from one of them: rarest first.
+//! How many of the partial owners at hand have each piece, and which piece to fetch next from one of them: rarest
+//! first.
 
 use std::ops::Range;
 
@@ -6,7 +7,8 @@ use messages::PieceIndex;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-/// A newcomer's first pieces are any that are rare: so it has something to give that others lack (libtorrent: 4).
+/// A download takes this many first pieces from the rarest without regard to their order, so that it soon has
+/// something to give that others lack (libtorrent's `initial_picker_threshold`: 4).
 pub(super) const FIRST_PIECES: u32 = 4;
 /// No more pieces than this are compared for one choice.
 pub(super) const MAX_COMPARED: usize = 16_384;
@@ -18,7 +20,7 @@ pub(super) struct Availability {
     /// Whether there is any partial owner.
     is_partial: bool,
     is_stale: bool,
-    /// An owner has named pieces that others do not get.
+    /// Whether an owner has named pieces that others do not get.
     is_hinted: bool,
 }
 
@@ -28,7 +30,7 @@ impl Availability {
         Availability { counts: vec![0; pieces as usize], is_partial: false, is_stale: true, is_hinted: false }
     }
 
-    /// Whether it has to be counted anew.
+    /// Whether who has which piece is to be counted anew.
     pub(super) fn is_stale(&self) -> bool {
         self.is_stale
     }
@@ -45,7 +47,7 @@ impl Availability {
         }
     }
 
-    /// Counted anew: `partial` owners, each with the pieces that it has.
+    /// Counts anew: each of the `partial` owners with the pieces that it has.
     pub(super) fn count<'a, I: Iterator<Item = PieceIndex>>(
         &mut self,
         partial: impl Iterator<Item = I> + 'a,
@@ -69,12 +71,14 @@ impl Availability {
         }
     }
 
-    /// Whether there are partial owners: then pieces are chosen one by one, since what is rare changes with each that is told of.
+    /// Whether there are partial owners: then pieces are chosen one by one, since what is rare changes with each that
+    /// is told of.
     pub(super) fn is_partial(&self) -> bool {
         self.is_partial
     }
 
-    /// The rarest piece of `free` that an owner `has`: the `next` one in its course if that is as rare as any, else one by lot.
+    /// The rarest piece of `free` that an owner `has`: the `next` one in its course if that is as rare as any, else
+    /// one by lot.
     pub(super) fn rarest(
         &self,
         free: impl Iterator<Item = Range<u32>>,

@@ -13,9 +13,9 @@ use crate::event::SessionEnd;
 
 /// An owner that did not answer is tried again after this long, doubled each time.
 const FIRST_REST: Duration = Duration::from_secs(1);
-/// But no later than this.
+/// An owner is tried again after this long at most.
 const MAX_REST: Duration = Duration::from_secs(20);
-/// Whoever was tried is not new for so long.
+/// An owner that was tried does not count as new for this long.
 const TRIED_FOR: Duration = Duration::from_secs(60);
 /// No more owners than this are remembered.
 const MAX: usize = 256;
@@ -23,12 +23,12 @@ const MAX: usize = 256;
 #[derive(Debug)]
 struct Candidate {
     peer: SocketAddr,
-    /// Sessions that ended since it last gave a piece.
+    /// How many sessions with the owner have ended since it last gave a good piece.
     failures: u32,
     rests_until: Timestamp,
-    /// When it was greeted last.
+    /// When the owner was greeted last.
     tried_at: Option<Timestamp>,
-    /// It was asked, and gave nothing since.
+    /// Whether the owner was asked for something, and has given nothing since.
     gives_nothing: bool,
     trust: Trust,
 }
@@ -39,12 +39,12 @@ impl Candidate {
         Candidate { peer, failures: 0, rests_until: now, tried_at: None, gives_nothing: false, trust }
     }
 
-    /// Whether it was greeted not long ago.
+    /// Whether the owner was greeted not long ago.
     fn is_tried(&self, now: Timestamp) -> bool {
         self.tried_at.is_some_and(|at| now < at + TRIED_FOR)
     }
 
-    /// When it may be tried; a banned one earlier when nobody else has what is missing.
+    /// When the owner may be tried; as a `last_resort`, since nobody else has what is missing, a ban does not count.
     fn ready_at(&self, last_resort: bool) -> Timestamp {
         if last_resort { self.rests_until } else { self.rests_until.max(self.trust.banned_until()) }
     }
@@ -59,7 +59,8 @@ pub(crate) struct Candidates {
 }
 
 impl Candidates {
-    /// The tracker's answer. An owner at a new address is tried at once; what it did is not forgotten. Whether anybody is new.
+    /// The tracker has named `owners`. An owner at a new address is tried at once; what it did is not forgotten.
+    /// Whether anybody is new.
     pub(crate) fn learn(&mut self, owners: &[Owner], now: Timestamp) -> bool {
         let mut has_news = false;
         for owner in owners.iter().filter(|owner| owner.endpoint.is_reachable()) {
@@ -85,8 +86,8 @@ impl Candidates {
         has_news
     }
 
-    /// The node at `peer` fetches the same, and so has some of it by and by. What the tracker says of a node goes before what it says
-    /// itself, and nobody is forgotten for it.
+    /// The node at `peer` fetches the same, and so has some of it by and by. What the tracker says of a node goes
+    /// before what it says itself, and nobody is forgotten for it.
     pub(crate) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
         if !self.known.contains_key(&node) {
             if self.known.len() >= MAX {
@@ -98,7 +99,7 @@ impl Candidates {
         self.order.insert(0, node);
     }
 
-    /// Where they are, the one to ask first first.
+    /// The addresses of the owners, in the order in which they are to be tried.
     pub(crate) fn peers(&self) -> impl Iterator<Item = SocketAddr> {
         self.order.iter().filter_map(|node| Some(self.known.get(node)?.peer))
     }
@@ -108,7 +109,7 @@ impl Candidates {
         self.known.is_empty()
     }
 
-    /// Those that are banned stay: forgotten, they would come back trusted.
+    /// Forgets the owner that has failed most often. Banned ones stay: forgotten, they would come back trusted.
     fn forget_the_worst(&mut self, now: Timestamp) {
         let worst = self
             .known
@@ -121,8 +122,9 @@ impl Candidates {
         }
     }
 
-    /// The next owner to try, new ones before others, and of these the ones at hosts where fewest have failed: one host can call itself many owners.
-    /// It rests no longer and is not `busy`; as a `last_resort` a banned one too.
+    /// The next owner to try, new ones before others, and of these the ones at hosts where fewest have failed: one
+    /// host can call itself many owners. The owner has rested, and `limits` do not forbid it; as a `last_resort` a
+    /// banned one is tried too.
     pub(super) fn next(
         &self,
         now: Timestamp,
@@ -131,7 +133,7 @@ impl Candidates {
     ) -> Option<(NodeId, SocketAddr)> {
         let able = self.order.iter().filter_map(|node| Some((*node, self.known.get(node)?)));
         let able = able.filter(|(node, candidate)| {
-            now >= candidate.ready_at(last_resort) && !limits.forbid(*node, candidate.peer)
+            now >= candidate.ready_at(last_resort) && !limits.forbids(*node, candidate.peer)
         });
         // Of equals `min_by_key` takes the first.
         let next =
@@ -148,9 +150,9 @@ impl Candidates {
         failed
     }
 
-    /// When an owner that is not `busy` may be tried; as a `last_resort` a banned one too.
+    /// When an owner that `limits` do not forbid may be tried; as a `last_resort` a banned one too.
     pub(super) fn next_at(&self, last_resort: bool, limits: &DialLimits) -> Option<Timestamp> {
-        let known = self.known.iter().filter(|(node, candidate)| !limits.forbid(**node, candidate.peer));
+        let known = self.known.iter().filter(|(node, candidate)| !limits.forbids(**node, candidate.peer));
         known.map(|(_, candidate)| candidate.ready_at(last_resort)).min()
     }
 
@@ -161,12 +163,12 @@ impl Candidates {
         }
     }
 
-    /// How many that are not `busy` may be tried, and were not for a long time.
+    /// How many owners that `limits` do not forbid may be tried, and were not for a long time.
     pub(super) fn untried(&self, now: Timestamp, limits: &DialLimits) -> usize {
         let is_untried = |candidate: &Candidate| now >= candidate.ready_at(false) && !candidate.is_tried(now);
         self.known
             .iter()
-            .filter(|(node, candidate)| is_untried(candidate) && !limits.forbid(**node, candidate.peer))
+            .filter(|(node, candidate)| is_untried(candidate) && !limits.forbids(**node, candidate.peer))
             .count()
     }
 
@@ -185,14 +187,14 @@ impl Candidates {
         self.known.get(&owner).is_some_and(|candidate| candidate.peer != peer)
     }
 
-    /// `owner` was asked and gave nothing, or gives again.
+    /// Remembers whether `owner` was asked for something and gives nothing.
     pub(crate) fn note_gives_nothing(&mut self, owner: NodeId, gives_nothing: bool) {
         if let Some(candidate) = self.known.get_mut(&owner) {
             candidate.gives_nothing = gives_nothing;
         }
     }
 
-    /// Whether `owner` was asked, and gave nothing since.
+    /// Whether `owner` was asked for something, and has given nothing since.
     pub(crate) fn gives_nothing(&self, owner: NodeId) -> bool {
         self.known.get(&owner).is_some_and(|candidate| candidate.gives_nothing)
     }
@@ -287,8 +289,8 @@ mod tests {
     }
 
     proptest! {
-        /// However many owners are named, moved and lost: few are remembered, each where it was seen last, and whoever is
-        /// to be tried has rested.
+        /// However many owners are named, moved and lost: few are remembered, each where it was seen last, and
+        /// whoever is to be tried has rested.
         #[test]
         fn few_are_remembered_and_the_rested_are_tried(
             steps in prop::collection::vec((0u8..3, 0u16..600, 0u8..4, 0u64..30), 0..120),

@@ -1,5 +1,5 @@
-//! Who sent the bytes of a download: whom a good piece credits, and a bad one blames. Ended sessions count too: their pieces may still be
-//! on the way to the disk.
+//! Who sent the bytes of a download: whom a good piece credits, and a bad one blames. Ended sessions count too: their
+//! pieces may still be on the way to the disk.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,15 +1,16 @@
-//! Which owners are not to be tried just now: those that are talked to, and those at a host where enough are being greeted. All of many owners may
-//! be at one host that never asked for it, so what it is sent is bounded; and the more so when nobody there answers.
+//! Which owners are not to be tried just now: those that there is a session with, and those at a host where enough
+//! are being greeted. All of many owners may be at one host that never asked for it, so what it is sent is bounded;
+//! and the more so when nobody there answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use messages::{Host, NodeId};
 
-/// Where so many times as many have failed as are wanted, one at a time is greeted.
+/// At a host where this many times as many owners have failed as are wanted, one at a time is greeted.
 const FAILED: usize = 2;
 
-/// As it is at one moment.
+/// The limits of one moment.
 #[derive(Debug)]
 pub(super) struct DialLimits {
     owners: BTreeSet<NodeId>,
@@ -22,12 +23,13 @@ pub(super) struct DialLimits {
 }
 
 impl DialLimits {
-    /// Nobody but this node itself; where so many have `failed`, and so many owners are wanted.
+    /// Only `node`, which is this node, is forbidden yet. So many owners have `failed` at each host, and so many are
+    /// `wanted`.
     pub(super) fn new(node: NodeId, failed: BTreeMap<Host, usize>, wanted: usize) -> DialLimits {
         DialLimits { owners: BTreeSet::from([node]), greeted: BTreeMap::new(), failed, wanted }
     }
 
-    /// There is a session with `owner` at `peer`, which is still greeted or not.
+    /// There is a session with `owner` at `peer`, whose handshake is under way or not.
     pub(super) fn add(&mut self, owner: NodeId, peer: SocketAddr, is_handshaking: bool) {
         self.owners.insert(owner);
         if is_handshaking {
@@ -35,8 +37,8 @@ impl DialLimits {
         }
     }
 
-    /// Whether `owner` at `peer` is one of them.
-    pub(super) fn forbid(&self, owner: NodeId, peer: SocketAddr) -> bool {
+    /// Whether `owner` at `peer` is not to be tried.
+    pub(super) fn forbids(&self, owner: NodeId, peer: SocketAddr) -> bool {
         let host = Host::of(peer);
         let most = if self.failed(peer) >= FAILED * self.wanted { 1 } else { self.wanted };
         self.owners.contains(&owner) || self.greeted.get(&host).is_some_and(|count| *count >= most)
@@ -63,14 +65,14 @@ mod tests {
         for (failed, most) in [(0, 8), (15, 8), (16, 1)] {
             let failed = BTreeMap::from([(Host::of(at(1, 0)), failed)]);
             let mut limits = DialLimits::new(node(0), failed, 8);
-            assert!(limits.forbid(node(0), at(1, 9)), "this node itself");
+            assert!(limits.forbids(node(0), at(1, 9)), "this node itself");
             for number in 0..most {
-                assert!(!limits.forbid(node(100), at(1, 100)), "{number} of {most}");
+                assert!(!limits.forbids(node(100), at(1, 100)), "{number} of {most}");
                 limits.add(node(200), at(2, 200), false);
                 limits.add(node(1 + number as u8), at(1, number), true);
             }
-            assert!(limits.forbid(node(100), at(1, 100)) && !limits.forbid(node(100), at(2, 100)));
-            assert!(limits.forbid(node(200), at(2, 200)), "there is a session");
+            assert!(limits.forbids(node(100), at(1, 100)) && !limits.forbids(node(100), at(2, 100)));
+            assert!(limits.forbids(node(200), at(2, 200)), "there is a session");
         }
     }
 }

@@ -58,7 +58,8 @@ pub(super) struct Relief {
     pub(super) taker: SessionKey,
 }
 
-/// When nothing is left to begin: the slowest owner that keeps others waiting, and one that is idle and has all of that in half the time.
+/// When nothing is left to begin: the slowest owner that keeps others waiting, and one that is idle and has all of
+/// that in half the time.
 pub(super) fn relief(pieces: &Pieces, sessions: &Sessions, now: Timestamp) -> Option<Relief> {
     if !pieces.has_begun_every_piece() {
         return None;
@@ -91,7 +92,8 @@ fn is_late(session: &Session, now: Timestamp) -> bool {
     !session.on_parole && since.is_some_and(|since| now >= since + MIN_GAIN)
 }
 
-/// How long `session` will need for what it was asked for: as long again as it has needed for it so far, whatever its path could do.
+/// How long `session` will need for what it was asked for: as long again as it has needed for it so far, whatever its
+/// path could do.
 fn expected_delay(session: &Session, now: Timestamp) -> Duration {
     let since = session.flow().and_then(Flow::waits_since);
     expected_time(session, 0, now).max(since.map_or(Duration::ZERO, |since| now.since(since)))

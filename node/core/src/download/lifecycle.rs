@@ -76,7 +76,8 @@ pub(super) enum Ending {
 /// How far a download is.
 #[derive(Debug)]
 pub(super) enum Progression {
-    /// The tracker is asked for the content. Its first answer counts from then on: at once, or when a young tracker knows everybody.
+    /// The tracker is asked for the content. Its first answer counts from then on: at once, or when a young tracker
+    /// knows everybody.
     Locating { answer_counts_at: Option<Timestamp> },
     /// The content is known.
     Known { identified: Identified, stage: Stage },

@@ -1,4 +1,5 @@
-//! From whom the manifest comes: one owner first, and others beside it when that keeps it waiting. Each sends all of it: whose is bad is then clear.
+//! From whom the manifest comes: one owner first, and others beside it when that keeps it waiting. Each sends all of
+//! it: whose is bad is then clear.
 
 use std::time::Duration;
 
@@ -120,7 +121,8 @@ impl ManifestSources {
         sends.is_some_and(|one| one.assembly.arrived() == 0) && sessions.iter().any(is_able)
     }
 
-    /// Whoever sends the manifest too slowly takes no slot. Those that are left, since there are many and others could send it.
+    /// Whoever sends the manifest too slowly takes no slot. Those that are left, since there are many and others
+    /// could send it.
     pub(super) fn mark_late(&mut self, peers: &mut Peers, now: Timestamp) -> Vec<SessionKey> {
         for one in self.list.iter_mut().filter(|one| !one.has_company && now >= one.late_at()) {
             one.has_company = true;
@@ -136,8 +138,8 @@ impl ManifestSources {
         late.take(untried).collect()
     }
 
-    /// Chooses the owner that is to send the manifest: of those that have been tried least the nearest. Where all that were chosen are late,
-    /// as many more. `known` is the length that the tracker has named.
+    /// Chooses the owner that is to send the manifest: of those that have been tried least the nearest. Where all
+    /// that were chosen are late, as many more. `known` is the length that the tracker has named.
     pub(super) fn choose(&mut self, known: u64, sessions: &mut Sessions, cx: &mut Context<'_>) {
         if !self.list.iter().all(|one| one.has_company) {
             return;

@@ -1,8 +1,9 @@
 //! One content being fetched: from a person's order to the finished name.
 //!
-//! A [`Download`] routes: what comes in goes to the part that it concerns, and what one part finds out goes to the others. The parts do not see
-//! each other. [`lifecycle`] is how far it is and what is known by then, [`pieces`] what is missing and who fetches it, [`peers`] who could give it
-//! and who does. A download knows no packets: sessions carry its requests, flows tell it what is lost.
+//! A [`Download`] routes: what comes in goes to the part that it concerns, and what one part finds out goes to the
+//! others. The parts do not see each other. [`lifecycle`] is how far it is and what is known by then, [`pieces`] what
+//! is missing and who fetches it, [`peers`] who could give it and who does. A download knows no packets: sessions
+//! carry its requests, flows tell it what is lost.
 
 mod accounting;
 mod assembly;
@@ -150,7 +151,8 @@ impl Download {
         self.peers.sessions.get(key).is_some_and(|session| session.peer() == peer)
     }
 
-    /// Bytes outstanding over paths so short that they may all arrive at once, as of the last turn and what has arrived since.
+    /// Bytes outstanding over paths so short that they may all arrive at once, as of the last turn and what has
+    /// arrived since.
     pub(crate) fn local_outstanding(&self) -> u32 {
         self.peers.sessions.ready().local_outstanding()
     }
@@ -186,7 +188,8 @@ impl Download {
         }
     }
 
-    /// Takes the one content of `found` that is wanted, if it is clear which that is; `more`: the tracker has others besides. Whether it did.
+    /// Takes the one content of `found` that is wanted, if it is clear which that is; `more`: the tracker has others
+    /// besides. Whether it did.
     fn choose(&mut self, found: &[Listed], more: bool, cx: &mut Context<'_>) -> bool {
         let known = self.content().map(Wanted::Content);
         match choose(known.as_ref().unwrap_or(&self.order.request.wanted), found) {

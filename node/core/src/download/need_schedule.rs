@@ -6,18 +6,18 @@ use messages::Timestamp;
 
 /// After the first quick steps the tracker is asked again this often: as often as it hears from us.
 const PERIOD: Duration = Duration::from_secs(20);
-/// Those who want the same at the same time have announced that they fetch it, so long after this node has.
+/// Nodes that want the same content at the same time have announced that they fetch it this long after this node has.
 const OTHERS_BEGIN: Duration = Duration::from_millis(50);
-/// A question that is not answered for this long is repeated by then, and nobody seems to hear it.
+/// A question that is not answered for this long has been repeated by then: nobody seems to hear it.
 const UNHEARD_AFTER: Duration = Duration::from_secs(2);
-/// Owners were lost: the tracker is asked again after this long.
+/// The tracker is asked again this long after an owner was lost.
 const SOON: Duration = Duration::from_millis(250);
 
 /// When NEED is asked next.
 #[derive(Debug)]
 pub(crate) struct NeedSchedule {
     at: Timestamp,
-    /// How often it was asked since owners were lost last.
+    /// How often the tracker was asked since owners were lost last.
     asked: usize,
     /// Whether an answer is awaited: the tracker's conversation repeats what is not answered.
     pending: bool,
@@ -25,12 +25,12 @@ pub(crate) struct NeedSchedule {
 }
 
 impl NeedSchedule {
-    /// At once.
+    /// The tracker is asked at once.
     pub(crate) fn new(now: Timestamp) -> NeedSchedule {
         NeedSchedule { at: now, asked: 0, pending: false, asked_at: now }
     }
 
-    /// Whether to ask now; if so, it counts as asked, and `steps` tell when to ask again: at last in the pace of the
+    /// Asks the tracker, if that is due: whether it is. `steps` tell when to ask again: at last in the pace of the
     /// heartbeat, or of the last step while there is nobody at all.
     pub(crate) fn poll(&mut self, now: Timestamp, steps: &[Duration], nobody: bool) -> bool {
         if self.pending || now < self.at {
@@ -54,7 +54,7 @@ impl NeedSchedule {
         self.pending && now >= self.asked_at + UNHEARD_AFTER
     }
 
-    /// What was asked was not the last question.
+    /// The answer calls for another question at once.
     pub(crate) fn ask_now(&mut self, now: Timestamp) {
         self.at = now;
     }
@@ -70,7 +70,7 @@ impl NeedSchedule {
         self.at = self.at.min(now + SOON);
     }
 
-    /// When [`NeedSchedule::poll`] will say yes, if no answer is awaited.
+    /// When [`NeedSchedule::poll`] asks next; never, while an answer is awaited.
     pub(crate) fn next_at(&self) -> Timestamp {
         if self.pending { Timestamp::NEVER } else { self.at }
     }

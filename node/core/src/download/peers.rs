@@ -1,5 +1,5 @@
-//! Who could serve a download and who does: the owners that are known, the sessions with some of them, and when the tracker is asked for
-//! others.
+//! Who could serve a download and who does: the owners that are known, the sessions with some of them, and when the
+//! tracker is asked for others.
 
 use std::net::SocketAddr;
 
@@ -64,7 +64,8 @@ impl Peers {
         self.need.on_answer();
     }
 
-    /// The tracker has named `owners`. The sessions with owners that do not answer where they were, and are elsewhere now.
+    /// The tracker has named `owners`. The sessions with owners that do not answer where they were, and are elsewhere
+    /// now.
     pub(super) fn learn(&mut self, owners: &[Owner], now: Timestamp) -> Vec<SessionKey> {
         self.sessions.mark_all();
         let has_news = self.candidates.learn(owners, now);
@@ -130,8 +131,9 @@ impl Peers {
         Ok(turn)
     }
 
-    /// Whether as many owners as are wanted serve it, or will soon have answered. Those that serve others for now count half: there may be
-    /// slots elsewhere, and they come back. Those that are just greeted count a quarter, where many were greeted in vain.
+    /// Whether as many owners as are wanted serve it, or will soon have answered. Those that serve others for now
+    /// count half: there may be slots elsewhere, and they come back. Those that are just greeted count a quarter,
+    /// where many were greeted in vain.
     pub(super) fn has_enough(&self, settings: &NodeSettings) -> bool {
         let in_haste = self.rotation.needs_haste(settings.download.owners);
         let useful = self.sessions.iter().filter(|session| session.holds_slot());
@@ -169,15 +171,16 @@ impl Peers {
         self.candidates.untried(cx.now, &self.dial_limits(cx))
     }
 
-    /// Whether the owner of `key` has not answered its first HELLO in time, like many before it, and there are others that were not greeted yet.
+    /// Whether the owner of `key` has not answered its first HELLO in time, like many before it, and there are others
+    /// that were not greeted yet.
     pub(super) fn is_passed_over(&self, key: SessionKey, cx: &Context<'_>) -> bool {
         self.rotation.needs_haste(cx.settings.download.owners)
             && self.sessions.get(key).is_some_and(|session| session.is_unanswered(cx.now))
             && self.untried(cx) > 0
     }
 
-    /// Tries owners of `content` while fewer sessions than are wanted are useful; as a last resort, when nobody else has what is missing of
-    /// `pieces`, banned ones too.
+    /// Tries owners of `content` while fewer sessions than are wanted are useful; as a last resort, when nobody else
+    /// has what is missing of `pieces`, banned ones too.
     pub(super) fn open_sessions(
         &mut self,
         download: DownloadId,
@@ -264,7 +267,8 @@ impl Peers {
         if now < at { at } else { Timestamp::NEVER }
     }
 
-    /// The requests for pieces that are `unwanted`, which are here, are withdrawn: owners that have them in line drop them.
+    /// The requests for pieces that are `unwanted`, which are here, are withdrawn: owners that have them in line drop
+    /// them.
     pub(super) fn withdraw_requests(&mut self, unwanted: impl Fn(PieceIndex) -> bool, cx: &mut Context<'_>) {
         let mut requests = self.duplicates.take(&unwanted);
         requests.extend(self.sessions.withdraw(unwanted, cx));

@@ -1,8 +1,8 @@
 //! Which owner is to give which run of pieces: the one picking rule, as a pure table.
 //!
-//! Owners that are ready at the same time cut the longest stretch that nobody is on into equal parts. A later one, or
-//! one that has finished, takes the second half of the stretch that would finish last. So N equal complete owners give
-//! N contiguous ranges, and the slow are relieved.
+//! A stretch is a run of pieces that one owner is to give. Owners that are ready at the same time cut the longest
+//! stretch that nobody is on into equal parts. A later one, or one that has finished, takes the second half of the
+//! stretch that would finish last. So N equal complete owners give N contiguous ranges, and the slow are relieved.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -28,12 +28,12 @@ impl Stretch {
     }
 }
 
-/// How long an owner would need for what it holds.
+/// How fast an owner is, in the time that it would need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
-    /// For one more piece.
+    /// How long the owner would need for one more piece.
     pub(crate) per_piece: Duration,
-    /// For what it has begun.
+    /// How long the owner will need for what it has begun.
     pub(crate) begun: Duration,
 }
 
@@ -211,7 +211,8 @@ impl Picker {
     }
 }
 
-/// `pieces` in as many equal parts as there are sessions, the first for the first; sessions without a piece are left out.
+/// `pieces` in as many equal parts as there are sessions, the first for the first; sessions without a piece are left
+/// out.
 fn cut_equally(pieces: Range<u32>, sessions: &[SessionKey]) -> Vec<Stretch> {
     let (length, parts) = (u64::from(pieces.end - pieces.start), sessions.len() as u64);
     let edge = |part: u64| pieces.start + (length * part / parts) as u32;

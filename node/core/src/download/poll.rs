@@ -197,8 +197,8 @@ impl Download {
         }
     }
 
-    /// When nothing is left to begin: what the slowest owner keeps others waiting for is asked of one that is idle, if that
-    /// has it in half the time. What comes from both is taken once.
+    /// When nothing is left to begin: what the slowest owner keeps others waiting for is asked of one that is idle,
+    /// if that has it in half the time. What comes from both is taken once.
     fn relieve_slowest(&mut self, cx: &mut Context<'_>) {
         let relief =
             self.lifecycle.pieces().and_then(|pieces| endgame::relief(pieces, &self.peers.sessions, cx.now));

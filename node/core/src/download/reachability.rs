@@ -1,12 +1,12 @@
-//! Whether any owner has ever given a sign of life. While none has, although the tracker knows some, the way to them may be closed:
-//! that is what a firewall looks like from here.
+//! Whether any owner has ever given a sign of life. While none has, although the tracker knows some, the way to them
+//! may be closed: that is what a firewall looks like from here.
 
 use std::time::Duration;
 
 use messages::Timestamp;
 
-/// Owners that are known and say nothing for this long are called by their addresses: five HELLOs have gone by then, and what
-/// lasts half a second more is told within the five seconds that a person waits before wondering.
+/// Owners that are known and say nothing for this long are called by their addresses: five HELLOs have gone by then,
+/// and what lasts half a second more is told within the five seconds that a person waits before wondering.
 const REPORT_AFTER: Duration = Duration::from_secs(4);
 
 /// So long after they became known they are asked in few bytes, so that it is known by then whether it is the length.
@@ -51,7 +51,8 @@ impl Reachability {
         self == Reachability::Answered
     }
 
-    /// When silence has lasted so long that it is to be found out whether short datagrams are heard; never, once it is broken.
+    /// When silence has lasted so long that it is to be found out whether short datagrams are heard; never, once it
+    /// is broken.
     pub(super) fn probe_at(self) -> Timestamp {
         self.silent_since().map_or(Timestamp::NEVER, |since| since + PROBE_AFTER)
     }

@@ -1,42 +1,44 @@
-//! What of a download is looked at in its next turn: what something has happened to, and what a timer is due for. A node that fetches much
-//! from many gets a datagram for one session at a time; the others need not be looked at.
+//! Which sessions a download looks at in its next turn: those that something has happened to, and those that a timer
+//! is due for. A node that fetches much from many gets a datagram for one session at a time; the others need not be
+//! looked at.
 
 use messages::Timestamp;
 
 use crate::ids::SessionKey;
 use crate::output::Wait;
 
-/// What is to be looked at.
+/// The sessions that are ready, and when the others are.
 #[derive(Debug)]
 pub(super) struct ReadySet {
-    everything: bool,
+    /// Whether something has happened that concerns all sessions.
+    all_marked: bool,
     /// When the download as a whole is to be looked at although nothing happens.
     whole: Wait,
-    /// In ascending order of their keys, in one piece of memory: it is gone through for each datagram.
+    /// The sessions in ascending order of their keys, in one piece of memory: they are gone through for each datagram.
     sessions: Vec<Watched>,
 }
 
-/// What is known of a session without looking at it.
+/// What is known of a session without a look at the session itself.
 #[derive(Clone, Copy, Debug)]
 struct Watched {
     key: SessionKey,
-    /// Whether something has happened to it.
+    /// Whether something has happened to the session.
     is_marked: bool,
-    /// When it is to be looked at although nothing happens.
+    /// When the session is to be looked at although nothing happens.
     wakes: Wait,
-    /// Bytes outstanding, if its path is so short that they may all arrive at once.
+    /// Bytes outstanding, if the session's path is so short that they may all arrive at once.
     local: u32,
 }
 
 impl ReadySet {
-    /// Everything is new.
+    /// No session is known; all are to be looked at.
     pub(super) fn new() -> ReadySet {
-        ReadySet { everything: true, whole: Wait::IDLE, sessions: Vec::new() }
+        ReadySet { all_marked: true, whole: Wait::IDLE, sessions: Vec::new() }
     }
 
-    /// Anything may have changed.
+    /// Something has happened that concerns all sessions.
     pub(super) fn mark_all(&mut self) {
-        self.everything = true;
+        self.all_marked = true;
     }
 
     /// Something has happened to this session alone.
@@ -46,12 +48,12 @@ impl ReadySet {
 
     /// Whether the download as a whole is to be looked at.
     pub(super) fn is_whole_due(&self, now: Timestamp) -> bool {
-        self.everything || self.whole.until <= now
+        self.all_marked || self.whole.until <= now
     }
 
     /// Whether something has happened since the last turn.
     pub(super) fn is_marked(&self) -> bool {
-        self.everything || self.sessions.iter().any(|session| session.is_marked)
+        self.all_marked || self.sessions.iter().any(|session| session.is_marked)
     }
 
     /// When anything is to be looked at although nothing happens.
@@ -59,9 +61,9 @@ impl ReadySet {
         self.sessions.iter().map(|session| session.wakes).fold(self.whole, Wait::earlier)
     }
 
-    /// Those of the sessions that are looked at now, when not all are; what has happened is forgotten.
+    /// Takes the sessions that are ready: what has happened is forgotten.
     pub(super) fn take(&mut self, now: Timestamp) -> Vec<SessionKey> {
-        self.everything = false;
+        self.all_marked = false;
         let due = self.sessions.iter_mut().filter_map(|session| {
             (std::mem::take(&mut session.is_marked) || session.wakes.until <= now).then_some(session.key)
         });
@@ -115,8 +117,8 @@ mod tests {
     use crate::output::Reason;
 
     proptest! {
-        /// Whatever happens: exactly those are looked at to which something has happened or for which it is time, and it is said when the next
-        /// is.
+        /// Whatever happens: exactly those are looked at to which something has happened or for which it is time, and
+        /// it is said when the next is.
         #[test]
         fn nobody_is_forgotten_and_nobody_is_looked_at_in_vain(
             steps in prop::collection::vec((0u8..5, 0u32..8, 0u64..50), 0..100),

@@ -8,19 +8,19 @@ use messages::{Bits, PieceIndex, PieceRun};
 /// The pieces of one owner.
 #[derive(Debug)]
 pub(crate) enum RemotePieces {
-    /// All of them.
+    /// The owner has all pieces.
     Everything,
-    /// Those whose bit is set.
+    /// The owner has the pieces whose bit is set.
     Some(FixedBitSet),
 }
 
 impl RemotePieces {
-    /// None of `pieces` pieces, so far.
+    /// The owner has none of `pieces` pieces, so far.
     pub(crate) fn nothing(pieces: u32) -> RemotePieces {
         RemotePieces::Some(FixedBitSet::with_capacity(pieces as usize))
     }
 
-    /// Whether `piece` is one of them.
+    /// Whether the owner has `piece`.
     pub(crate) fn contains(&self, piece: PieceIndex) -> bool {
         match self {
             RemotePieces::Everything => true,
@@ -28,7 +28,7 @@ impl RemotePieces {
         }
     }
 
-    /// How many they are, of a content that has `all`.
+    /// How many pieces the owner has, of a content that has `all`.
     pub(crate) fn count(&self, all: u32) -> u32 {
         match self {
             RemotePieces::Everything => all,
@@ -36,7 +36,7 @@ impl RemotePieces {
         }
     }
 
-    /// Those of a partial owner; `None`: it has all.
+    /// The pieces of a partial owner; `None`: the owner has all.
     pub(crate) fn partial(&self) -> Option<impl Iterator<Item = PieceIndex>> {
         match self {
             RemotePieces::Everything => None,
@@ -44,7 +44,8 @@ impl RemotePieces {
         }
     }
 
-    /// BITFIELD: those whose bit is set; pieces that the content does not have are left out. Those that were not known.
+    /// BITFIELD: the owner has the pieces whose bit is set; those that the content does not have are left out. The
+    /// pieces that are news.
     pub(crate) fn learn_bits(&mut self, bits: &Bits) -> Vec<PieceIndex> {
         let RemotePieces::Some(pieces) = self else {
             return Vec::new();
@@ -54,8 +55,8 @@ impl RemotePieces {
         bits.pieces().filter(is_news).map(PieceIndex).collect()
     }
 
-    /// HAVE: runs of them. No more is taken in than the content has pieces, and of what is known already many are looked at in one step:
-    /// whoever says the same again and again makes no work. Those that were not known.
+    /// HAVE: the owner has these runs. No more is taken in than the content has pieces, and of what is known already
+    /// many are looked at in one step: whoever says the same again and again makes no work. The pieces that are news.
     pub(crate) fn learn_runs(&mut self, runs: &[PieceRun]) -> Vec<PieceIndex> {
         let mut news = Vec::new();
         let RemotePieces::Some(pieces) = self else {
@@ -76,7 +77,7 @@ impl RemotePieces {
         news
     }
 
-    /// `piece` of `all` pieces is not there after all.
+    /// The owner does not have `piece`, of a content that has `all`, after all.
     pub(crate) fn forget(&mut self, piece: PieceIndex, all: u32) {
         if let RemotePieces::Everything = self {
             let mut pieces = FixedBitSet::with_capacity(all as usize);

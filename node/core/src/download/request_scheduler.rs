@@ -19,8 +19,8 @@ pub(super) struct RequestScheduler {
 }
 
 impl RequestScheduler {
-    /// Asks each of those that are due for what its window and the limits allow, in turn: all when the `whole` is looked at, those that have
-    /// come since included.
+    /// Asks each of those that are due for what its window and the limits allow, in turn: all when the `whole` is
+    /// looked at, those that have come since included.
     pub(super) fn run(
         &mut self,
         due: &[SessionKey],

@@ -1,8 +1,9 @@
-//! Which owners keep a download's places: one that gives little beside what others give, or gave before, takes none, and makes room for those
-//! that were not tried yet. Without this a few owners that send a segment now and then would hold all places for ever: to give something is
-//! not enough, a place is kept by a rate.
+//! Which owners hold a download's slots: one that gives little beside what others give, or gave before, holds none,
+//! and its session ends in favour of those that were not tried yet. Without this a few owners that send a segment now
+//! and then would hold all slots for ever: to give something is not enough, a slot is kept by a rate.
 //!
-//! Who takes no place is still asked, as long as there is room for its session: where all are slow, nothing is lost.
+//! An owner that holds no slot is still asked, as long as there may be a session with it: where all are slow, nothing
+//! is lost.
 
 use std::time::Duration;
 
@@ -13,33 +14,37 @@ use super::session::Session;
 use crate::context::Context;
 use crate::ids::SessionKey;
 
-/// In bytes a second: no link over which people share files is slower, and whoever gives less takes no place from one who may give more.
+/// An owner that gives less than this, in bytes a second, is slow: no link over which people share files is slower,
+/// and it takes no slot from one that may give more.
 const MIN_RATE: u64 = 16 << 10;
-/// Who gives less than one in so many of what the best gives, or gave a while ago, is slow beside it.
+/// An owner that gives less than one part in this many of what the best gives, or gave a while ago, is slow beside it.
 const SLOW_SHARE: u64 = 256;
-/// Who was slow must give so many times as much not to be any more: who is just at the bound does not change all the time.
+/// A slow owner must give this many times the bound to be slow no longer: one that is just at the bound does not
+/// change all the time.
 const HYSTERESIS: u64 = 2;
-/// What was had before counts half after so long.
+/// What the best owner gave counts half after this long.
 const BEST_HALVES_AFTER: Duration = Duration::from_secs(10);
-/// A session shows how fast it is in so many round trips, in this long at least, and in that long at most, but never before two round trips.
+/// A session shows how fast it is in this many round trips,
 const TRIAL_ROUND_TRIPS: u32 = 4;
+/// in the first of these times at least, and in the second at most, but never before two round trips.
 const TRIAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
-/// Who has given nothing at all may have a long queue, and is waited for so long.
+/// An owner that has given nothing at all may have a long queue, and is waited for this long.
 const MIN_TRIAL_OF_SILENT: Duration = Duration::from_secs(2);
-/// So many times as many as are wanted are greeted with patience; if nobody answers, others are tried in haste.
+/// When this many times as many owners as are wanted were greeted in vain, others are tried in haste.
 const HASTE_AFTER: u32 = 2;
-/// So often the tracker is asked soon for others, when all that it named have been tried and give little.
+/// The tracker is asked soon for others at most this often, when all that it named have been tried and give little.
 const MAX_QUICK_QUESTIONS: u32 = 64;
-/// So many answers that name nobody new, one after the other, mean that there are no others: who is named is drawn by lot in part.
+/// This many answers that name nobody new, one after the other, mean that there are no others: who is named is drawn
+/// by lot in part.
 const STALE_ANSWERS: u32 = 5;
 
 /// What one session has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct TrialResult {
     session: SessionKey,
-    /// Bytes a second that it gave lately.
+    /// Bytes a second that the owner gave lately.
     rate: u64,
-    /// Whether it has had time to show its rate.
+    /// Whether the owner has had time to show its rate.
     had_time: bool,
     was_slow: bool,
 }
@@ -51,7 +56,8 @@ fn is_slow(shown: TrialResult, best: u64, slowest: u64) -> bool {
     shown.had_time && shown.rate < bound
 }
 
-/// Which of `spare` sessions, each with its rate, make room for `untried` owners: the slowest, but the best `keep` of all stay.
+/// Which of `spare` sessions, each with its rate, end in favour of `untried` owners: the slowest, but the best `keep`
+/// of all stay.
 fn sessions_to_end(mut spare: Vec<(u64, SessionKey)>, keep: usize, untried: usize) -> Vec<SessionKey> {
     spare.sort_unstable();
     let most = spare.len().saturating_sub(keep).min(untried);
@@ -61,17 +67,18 @@ fn sessions_to_end(mut spare: Vec<(u64, SessionKey)>, keep: usize, untried: usiz
 /// Whether one session was asked long enough to show how fast it is, and what it showed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SpeedTrial {
-    /// Since when it has always had something to give.
+    /// Since when the owner has always had something to give.
     backlogged_since: Option<Timestamp>,
-    /// How long it had before, when it put this node off in between: who does so again and again is not new each time.
+    /// How long the owner had something to give before it choked this node: one that does so again and again is not
+    /// new each time.
     backlogged_before: Duration,
-    /// Bytes that it had given when it began to show.
+    /// Bytes that the owner had given when the trial began.
     given_before: u64,
     is_slow: bool,
 }
 
 impl SpeedTrial {
-    /// It was asked for something, and has given `given` bytes so far.
+    /// The owner was asked for something, and has given `given` bytes so far.
     pub(crate) fn on_asked(&mut self, given: u64, now: Timestamp) {
         if self.backlogged_since.is_none() && self.backlogged_before.is_zero() {
             self.given_before = given;
@@ -79,23 +86,23 @@ impl SpeedTrial {
         self.backlogged_since.get_or_insert(now);
     }
 
-    /// It serves others for now.
+    /// The owner serves others for now.
     pub(crate) fn on_choked(&mut self, now: Timestamp) {
         self.backlogged_before +=
             self.backlogged_since.take().map_or(Duration::ZERO, |since| now.since(since));
     }
 
-    /// It has nothing to give for now.
+    /// The owner has nothing to give for now.
     fn on_idle(&mut self) {
         (self.backlogged_since, self.backlogged_before) = (None, Duration::ZERO);
     }
 
-    /// Whether it gives too little for a place.
+    /// Whether the owner gives too little for a slot.
     pub(crate) fn is_slow(&self) -> bool {
         self.is_slow
     }
 
-    /// When it has had time to show its rate over a path with that round-trip time.
+    /// When the owner has had time to show its rate over a path with that round-trip time.
     fn conclusive_at(&self, given: u64, round_trip: Duration) -> Option<Timestamp> {
         let (least, most) = TRIAL;
         let time = (round_trip * TRIAL_ROUND_TRIPS).clamp(least, most).max(round_trip * 2);
@@ -103,7 +110,7 @@ impl SpeedTrial {
         self.backlogged_since.map(|since| since + time.saturating_sub(self.backlogged_before))
     }
 
-    /// Bytes a second that it gave since it had something to give, of `given` in all.
+    /// Bytes a second that the owner gave since it had something to give, of `given` in all.
     fn rate(&self, given: u64, now: Timestamp) -> u64 {
         let time =
             self.backlogged_before + self.backlogged_since.map_or(Duration::ZERO, |since| now.since(since));
@@ -145,7 +152,8 @@ impl Rotation {
         self.greeted = 0;
     }
 
-    /// Whether so many were greeted in vain, a few times as many as the `owners` that are wanted, that the rest is better tried in haste.
+    /// Whether so many were greeted in vain, a few times as many as the `owners` that are wanted, that the rest is
+    /// better tried in haste.
     pub(super) fn needs_haste(&self, owners: u8) -> bool {
         self.greeted >= HASTE_AFTER * u32::from(owners)
     }
@@ -161,7 +169,8 @@ impl Rotation {
         self.best
     }
 
-    /// All that are known were tried, and there are not enough: whether the tracker is asked soon.
+    /// All owners that are known were tried, and there are not enough. Whether the tracker is asked soon: that is not
+    /// done without end.
     fn spend_quick_question(&mut self) -> bool {
         let asks = self.stale_answers < STALE_ANSWERS && self.quick_questions < MAX_QUICK_QUESTIONS;
         self.quick_questions += u32::from(asks);
@@ -170,8 +179,8 @@ impl Rotation {
 }
 
 impl Peers {
-    /// Who gives too little loses its slot, where sessions are `ranked`; and its session where there is no room for others that were not tried
-    /// yet: those that are to end.
+    /// An owner that gives too little loses its slot, where sessions are `ranked`; and its session where there may be
+    /// no more of them and others were not tried yet. The sessions that are to end.
     pub(super) fn rotate(&mut self, ranked: bool, cx: &mut Context<'_>) -> Vec<SessionKey> {
         if ranked {
             self.rank_sessions(cx);
@@ -217,13 +226,13 @@ impl Peers {
 }
 
 impl Session {
-    /// What it has shown so far. Who has nothing to give now begins anew.
+    /// What the owner has shown so far. The trial of one that has nothing to give now begins anew.
     fn conclude_trial(&mut self, now: Timestamp) -> TrialResult {
         if !self.is_choked() && self.outstanding() == 0 {
             self.speed_trial.on_idle();
         }
         let had_time = !self.is_choked() && self.conclusive_at().is_some_and(|at| now >= at);
-        // What it gave of late counts as much as what it gave in all that time.
+        // What the owner gave of late counts as much as what it gave in all that time.
         let rate = self.rate(now).max(self.speed_trial.rate(self.given(), now));
         TrialResult { session: self.key(), rate, had_time, was_slow: self.speed_trial.is_slow() }
     }
@@ -236,12 +245,13 @@ impl Session {
         self.speed_trial.is_slow = is_slow;
     }
 
-    /// Whether it takes one of the download's places.
+    /// Whether the session holds one of the download's slots.
     pub(super) fn holds_slot(&self) -> bool {
         self.is_useful() && !self.speed_trial.is_slow()
     }
 
-    /// Whether others may have its room: it says nothing, or gives little. Who serves others for now comes back.
+    /// Whether the session may end in favour of another: its owner says nothing, or gives little. One that serves
+    /// others for now comes back.
     fn is_spare(&self) -> bool {
         !self.holds_slot() && !self.is_choked()
     }
@@ -254,7 +264,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whoever is slow has had time, and gives less than the bound or than a part of the best; the best itself is slow only below the bound.
+        /// Whoever is slow has had time, and gives less than the bound or than a part of the best; the best itself is
+        /// slow only below the bound.
         #[test]
         fn who_is_slow_is_slow_beside_somebody(rate in 0u64..20_000_000, best in 0u64..200_000_000, had_time: bool, was_slow: bool) {
             let one = TrialResult { session: SessionKey(1), rate, had_time, was_slow };

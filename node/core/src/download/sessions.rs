@@ -1,7 +1,7 @@
 //! The sessions of one download, and which of them are looked at in the next turn.
 //!
-//! Whoever borrows a session for what comes from outside makes it ready; a change that concerns others makes all of them ready. So nobody has
-//! to remember to say so. What a session does in its own turn makes nothing ready.
+//! Whoever borrows a session for what comes from outside makes it ready; a change that concerns others makes all of
+//! them ready. So nobody has to remember to say so. What a session does in its own turn makes nothing ready.
 
 use std::collections::BTreeMap;
 
@@ -155,7 +155,8 @@ impl Sessions {
         self.ready.plan_session(key, wakes, local);
     }
 
-    /// Whether the session `key` gives too little for a slot. A change concerns all: others may be wanted instead of it.
+    /// Whether the session `key` gives too little for a slot. A change concerns all: others may be wanted instead of
+    /// it.
     pub(super) fn set_slow(&mut self, key: SessionKey, is_slow: bool) {
         if let Some(session) = self.get_mut_for_all(key) {
             session.set_slow(is_slow);
@@ -218,7 +219,8 @@ impl Sessions {
         lost
     }
 
-    /// The requests for pieces that are `unwanted` are withdrawn: which they were, in which sessions. Their bytes go back to the limit.
+    /// The requests for pieces that are `unwanted` are withdrawn: which they were, in which sessions. Their bytes go
+    /// back to the limit.
     pub(super) fn withdraw(
         &mut self,
         unwanted: impl Fn(PieceIndex) -> bool,
@@ -243,8 +245,8 @@ impl Sessions {
         Some(session)
     }
 
-    /// The turn of the session `key`: its timers, what its flow has lost, and whether its owner has fallen silent. What a snubbed owner may
-    /// still send goes to `duplicates`. The reason, when the session is over.
+    /// The turn of the session `key`: its timers, what its flow has lost, and whether its owner has fallen silent.
+    /// What a snubbed owner may still send goes to `duplicates`. The reason, when the session is over.
     pub(super) fn poll(
         &mut self,
         key: SessionKey,

@@ -1,7 +1,9 @@
-//! Whether a way that lets no HELLO through lets shorter datagrams through. HELLO is as long as the shortest CHUNK that Riffle
-//! knows: where it is lost every time and a few bytes are not, nothing is closed, and the packets of the path are too short.
+//! Whether a way that lets no HELLO through lets shorter datagrams through. HELLO is as long as the shortest CHUNK
+//! that Riffle knows: where it is lost every time and a few bytes are not, nothing is closed, and the packets of the
+//! path are too short.
 //!
-//! The few bytes are a REQUEST in a session that does not exist: an owner answers it with GONE, by the number that it used.
+//! The few bytes are a REQUEST in a session that does not exist: an owner answers it with GONE, by the number that it
+//! used.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,9 +13,9 @@ use messages::{Conversation, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-/// How long after the first question the second comes; each further one after twice the time,
+/// The second question comes this long after the first, and each further one after twice the time,
 const ASKED_AGAIN: Duration = Duration::from_millis(500);
-/// and no more rarely than this.
+/// but after this long at most.
 const ASKED_EVERY: Duration = Duration::from_secs(60);
 
 /// Who was asked in few bytes, and who has answered.

@@ -1,4 +1,5 @@
-//! What a download shows: for screens, why it does not go faster, and the accounts for the log. Nothing is decided by it.
+//! What a download shows: for screens, why it does not go faster, and the accounts for the log. Nothing is decided by
+//! it.
 
 use std::time::Duration;
 

@@ -193,7 +193,8 @@ impl Download {
         let owners = self.contributors.owners_of(sent);
         let download = self.order.download;
         cx.out.events.push(Event::PieceRejected { download, piece, owners: owners.clone() });
-        // With one sender it is clear who sent the bad bytes; with several, each shows by whole pieces that it is not the one.
+        // With one sender it is clear who sent the bad bytes; with several, each shows by whole pieces that it is not
+        // the one.
         let alone = owners.len() == 1;
         for owner in owners {
             let penalty = self.peers.candidates.on_bad_piece(owner, alone, cx.now);
@@ -231,8 +232,8 @@ impl Download {
         }
     }
 
-    /// If every piece is stored, the whole is checked. Nothing more is wanted of the owners, and others may have this node's slots. They hear
-    /// that it is done when the file has its name: it may still come to nothing.
+    /// If every piece is stored, the whole is checked. Nothing more is wanted of the owners, and others may have this
+    /// node's slots. They hear that it is done when the file has its name: it may still come to nothing.
     fn finish_if_complete(&mut self, cx: &mut Context<'_>) {
         if !self.lifecycle.finish_if_complete() {
             return;

@@ -15,28 +15,28 @@ use messages::Timestamp;
 
 /// An owner whose pieces alone were bad this often is banned.
 const BAD_PIECES: u32 = 2;
-/// The first ban; each further one is twice as long,
+/// The first ban lasts this long, and each further one twice as long as the one before,
 const BAN: Duration = Duration::from_secs(600);
-/// up to this many times.
+/// doubled at most this often.
 const MAX_DOUBLINGS: u32 = 6;
-/// After so many good pieces in a row one bad one is forgiven: on a long path some bits turn by themselves.
+/// After this many good pieces in a row one bad piece is forgiven: on a long path some bits turn by themselves.
 const FORGIVEN_AFTER: u32 = 32;
 
 /// What follows from a bad piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Penalty {
-    /// One whole piece at a time, until one verifies.
+    /// The owner gives one whole piece at a time, until one verifies.
     Parole,
-    /// Not asked for a time, but for what nobody else has.
+    /// The owner is asked for a time only for what nobody else has.
     Ban,
 }
 
 /// What is known of one owner's honesty.
 #[derive(Debug, Default)]
 pub(super) struct Trust {
-    /// Bad pieces that came from it alone.
+    /// How many bad pieces came from the owner alone.
     bad: u32,
-    /// Good ones since the last bad one.
+    /// How many good pieces came since the last bad one.
     good: u32,
     bans: u32,
     on_parole: bool,
@@ -44,17 +44,17 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    /// Whether it gives one whole piece at a time.
+    /// Whether the owner gives one whole piece at a time.
     pub(super) fn on_parole(&self) -> bool {
         self.on_parole
     }
 
-    /// Until when it is asked only for what nobody else has.
+    /// Until when the owner is asked only for what nobody else has.
     pub(super) fn banned_until(&self) -> Timestamp {
         self.banned_until
     }
 
-    /// A piece in which it had a part did not verify; `alone`: nobody else had one.
+    /// A piece in which the owner had a part did not verify; `alone`: nobody else had one.
     pub(super) fn on_bad_piece(&mut self, alone: bool, now: Timestamp) -> Penalty {
         self.on_parole = true;
         self.good = 0;
@@ -66,7 +66,7 @@ impl Trust {
         Penalty::Ban
     }
 
-    /// It is at fault beyond doubt.
+    /// The owner is at fault beyond doubt.
     pub(super) fn ban(&mut self, now: Timestamp) {
         self.banned_until = now + BAN * 2u32.pow(self.bans.min(MAX_DOUBLINGS));
         self.bans += 1;
@@ -75,7 +75,7 @@ impl Trust {
         self.bad = BAD_PIECES - 1;
     }
 
-    /// A piece in which it had a part verified; `alone`: nobody else had one. Whether that ends its parole.
+    /// A piece in which the owner had a part verified; `alone`: nobody else had one. Whether that ends its parole.
     pub(super) fn on_good_piece(&mut self, alone: bool) -> bool {
         self.good += 1;
         if self.good == FORGIVEN_AFTER {

@@ -296,8 +296,8 @@ impl Pieces {
         self.picker.of(key).is_none() && self.claimed_by(key) == 0 && !self.has_piece_of_its_own(session)
     }
 
-    /// `session` does not get `range`, since its owner serves others: a piece of which there is nothing yet is as if it had not been
-    /// begun. Its buffer, then.
+    /// `session` does not get `range`, since its owner serves others: a piece of which there is nothing yet is as if
+    /// it had not been begun. Its buffer, then.
     pub(crate) fn on_choked(&mut self, range: ByteRange, session: SessionKey) -> Option<BufferId> {
         let piece = range.piece();
         let assembly = self.assemblies.get_mut(&piece)?;

@@ -1,4 +1,5 @@
-//! What one session is asked for next: the rest of what it has begun, what others have left, or a piece that is begun with it.
+//! What one session is asked for next: the rest of what it has begun, what others have left, or a piece that is begun
+//! with it.
 
 use std::collections::BTreeMap;
 
@@ -81,8 +82,8 @@ impl Pieces {
         if self.has_piece_of_its_own(session) {
             return;
         }
-        // Room is asked for at full size, so that a piece that is begun always has its buffer. What a full disk cannot take
-        // is not asked for.
+        // Room is asked for at full size, so that a piece that is begun always has its buffer. What a full disk
+        // cannot take is not asked for.
         let room = !self.is_refused() && cx.buffers.request(self.layout.piece_size());
         if !room && self.picker.of(session.key()).is_some() {
             self.starved = true;

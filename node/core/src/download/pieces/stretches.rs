@@ -1,5 +1,5 @@
-//! Which session gets which stretch: a run of pieces that it begins one after the other. Where there are partial owners there are none, and pieces
-//! are chosen one by one.
+//! Which session gets which stretch: a run of pieces that it begins one after the other. Where there are partial
+//! owners there are none, and pieces are chosen one by one.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,4 +1,5 @@
-//! What is known of an owner that has answered HELLO: its number, its content's length, the flow over its path, and how it stands.
+//! What is known of an owner that has answered HELLO: its number, its content's length, the flow over its path, and
+//! how it stands.
 
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ const SNUB_TIMEOUTS: u32 = 4;
 pub(super) enum Standing {
     /// The owner answers what it is asked.
     Unchoked,
-    /// The owner serves others until then, or until it says otherwise. What it has begun it may still be asked for, when it
-    /// `finishes`.
+    /// The owner serves others until then, or until it says otherwise. What it has begun it may still be asked for,
+    /// when it `finishes`.
     Choked { until: Timestamp, finishes: bool },
     /// Nothing came for too long; since then the owner is only pinged.
     Snubbed { since: Timestamp, next_ping: Timestamp },

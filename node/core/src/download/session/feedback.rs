@@ -1,7 +1,7 @@
 //! What each REQUEST brings back to the owner: the highest sequence number that came, and the nonces of PINGs.
 //!
-//! A nonce goes back in REQUESTs in case that its PONG is lost: the owner takes what does not come back for lost on the way to here, and
-//! slows down when that is much.
+//! A nonce goes back in REQUESTs in case that its PONG is lost: the owner takes what does not come back for lost on
+//! the way to here, and slows down when that is much.
 
 use std::collections::VecDeque;
 

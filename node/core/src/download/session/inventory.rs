@@ -1,4 +1,5 @@
-//! What an owner can give: the pieces that it has told of, those that it would rather give, and what it refused all the same.
+//! What an owner can give: the pieces that it has told of, those that it would rather give, and what it refused all
+//! the same.
 
 use std::time::Duration;
 

@@ -181,18 +181,20 @@ impl Session {
         self.established().is_some_and(|open| matches!(open.standing, Standing::Snubbed { .. }))
     }
 
-    /// Whether the owner should have sent something, and has not since: what it has is not counted on, and it is asked for a little that
-    /// others are asked for too.
+    /// Whether the owner should have sent something, and has not since: what it has is not counted on, and it is
+    /// asked for a little that others are asked for too.
     pub(crate) fn is_suspect(&self) -> bool {
         self.liveness.is_suspect()
     }
 
-    /// Nothing of what the owner was asked for came within a timeout. Whether it is suspect from now on, and was not before.
+    /// Nothing of what the owner was asked for came within a timeout. Whether it is suspect from now on, and was not
+    /// before.
     pub(crate) fn on_timeout(&mut self) -> bool {
         self.liveness.on_timeout()
     }
 
-    /// Whether the session is worth one of the download's slots: the owner answers and gives, or its first HELLO is under way.
+    /// Whether the session is worth one of the download's slots: the owner answers and gives, or its first HELLO is
+    /// under way.
     pub(crate) fn is_useful(&self) -> bool {
         match &self.state {
             SessionState::Handshake(handshake) => handshake.tries <= 1,
@@ -237,8 +239,8 @@ impl Session {
         self.inventory.pieces().contains(piece)
     }
 
-    /// No more of the manifest is asked for in one range, in bytes: when it did not come at the first try, single segments, since too few are
-    /// asked for to find out whether bursts arrive at all.
+    /// No more of the manifest is asked for in one range, in bytes: when it did not come at the first try, single
+    /// segments, since too few are asked for to find out whether bursts arrive at all.
     pub(crate) fn max_manifest_range(&self) -> u32 {
         let single = self.flow().filter(|_| self.manifest_tries > 1).map(Flow::segment);
         single.map_or(u32::MAX, u32::from)

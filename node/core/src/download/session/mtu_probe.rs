@@ -10,8 +10,8 @@ use crate::event::Event;
 use crate::output::{Reason, Wait};
 use crate::transport::mtud::BASE;
 
-/// A path is probed once so much has come over it: no first byte is delayed, and what the probes of an Ethernet cost (9 KB
-/// that arrive) comes back by shorter headers.
+/// A path is probed once so much has come over it: no first byte is delayed, and what the probes of an Ethernet cost
+/// (9 KB that arrive) comes back by shorter headers.
 const WORTH_PROBING: u64 = 256 << 10;
 
 impl Session {

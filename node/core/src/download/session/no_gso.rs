@@ -1,5 +1,5 @@
-//! Where bursts do not arrive whole, the owner is asked to send their segments apart, without GSO: by a HELLO in the session, until a
-//! WELCOME grants it. Meanwhile, and from an owner that cannot, single segments are asked for.
+//! Where bursts do not arrive whole, the owner is asked to send their segments apart, without GSO: by a HELLO in the
+//! session, until a WELCOME grants it. Meanwhile, and from an owner that cannot, single segments are asked for.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -91,7 +91,8 @@ impl NoGso {
 }
 
 impl Established {
-    /// Where bursts of the flow, or of another on the same path, do not arrive whole, the owner is asked to send them apart.
+    /// Where bursts of the flow, or of another on the same path, do not arrive whole, the owner is asked to send them
+    /// apart.
     pub(super) fn request_no_gso(&mut self, contact: &Contact, cx: &mut Context<'_>) {
         let breaks_bursts = cx.path_mtus.breaks_bursts(contact.peer, cx.now);
         if self.flow.breaks_bursts() && !self.no_gso.is_granted && !breaks_bursts {

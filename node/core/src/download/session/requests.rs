@@ -39,7 +39,8 @@ impl Session {
         }
     }
 
-    /// Tells the owner that this node wants nothing more, and be it that it waits for its turn: once since it asked last.
+    /// Tells the owner that this node wants nothing more, and be it that it waits for its turn: once since it asked
+    /// last.
     pub(crate) fn release_slot(&mut self, cx: &mut Context<'_>) {
         if !std::mem::replace(&mut self.has_released_slot, true) {
             let (first, none) = (0, List::default());
