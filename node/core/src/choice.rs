@@ -131,7 +131,8 @@ mod tests {
         /// One host alone decides nothing and stops nobody, however many contents it names.
         #[test]
         fn one_host_alone_changes_nothing(
-            mut contents in prop::collection::vec((2..9_u32, 0..9_u32), 1..5), ages in prop::collection::vec(0..9_u32, 1..600),
+            mut contents in prop::collection::vec((2..9_u32, 0..9_u32), 1..5),
+            ages in prop::collection::vec(0..9_u32, 1..600),
         ) {
             let before = taken(&contents);
             let hosts = |index: usize| contents[index].0;
@@ -146,13 +147,16 @@ mod tests {
 
         #[test]
         fn what_is_taken_has_most_hosts_whatever_the_order(
-            contents in prop::collection::vec((1..9_u32, 0..9_u32), 2..6), turn in 0..6_usize, more in 0..5_u32,
+            contents in prop::collection::vec((1..9_u32, 0..9_u32), 2..6),
+            turn in 0..6_usize,
+            more in 0..5_u32,
         ) {
             let found = taken(&contents);
             if let Some(index) = found {
                 let (hosts, age) = contents[index];
                 prop_assert!(hosts >= MIN_FIRST_HOSTS);
-                for (other, &(others, others_age)) in contents.iter().enumerate().filter(|(other, _)| *other != index) {
+                let others = contents.iter().enumerate().filter(|(other, _)| *other != index);
+                for (other, &(others, others_age)) in others {
                     prop_assert!(hosts >= 2 * others && (hosts >= 3 || age > others_age), "{other}");
                 }
                 // More hosts for it change nothing, nor does it when another has fewer.
@@ -163,7 +167,8 @@ mod tests {
             let by = turn % contents.len();
             let mut turned = contents.clone();
             turned.rotate_left(by);
-            prop_assert_eq!(taken(&turned), found.map(|index| (index + contents.len() - by) % contents.len()));
+            let expected = found.map(|index| (index + contents.len() - by) % contents.len());
+            prop_assert_eq!(taken(&turned), expected);
         }
     }
 }

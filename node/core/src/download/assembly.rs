@@ -308,7 +308,10 @@ mod tests {
                     }
                 }
             }
-            while let Some(range) = assembly.next_range(FIRST, 700).or_else(|| assembly.next_range(SECOND, 700)) {
+            let next = |assembly: &mut Assembly| {
+                assembly.next_range(FIRST, 700).or_else(|| assembly.next_range(SECOND, 700))
+            };
+            while let Some(range) = next(&mut assembly) {
                 let before = assembly.arrived();
                 assembly.place(FIRST, range.offset(), range.length());
                 placed += assembly.arrived() - before;

@@ -1,12 +1,10 @@
 //! How far a download is, and what is known from each stage on.
 //!
 //! ```text
-//!   Locating ──content known──▶ FetchingManifest ──all of it──▶ CheckingManifest ──good──▶ Opening ──part file──▶ Fetching
-//!      │ NEED                        │   ▲                           │ bad                  │ disk                │ all stored
-//!      │                             │   ╰───────────────────────────╯                      │                     ▼
-//!      │                             │                                                      │                 Finishing
-//!      ▼                             ▼                                                      ▼                     ▼
-//!     Over (failed)                Over (failed)                             Over (failed, or there already)   Over (completed)
+//!   Locating ──content known──▶ FetchingManifest ──▶ CheckingManifest ──good──▶ Opening ──part file──▶ Fetching
+//!      │ NEED                     │       ▲───────── bad ──────╯                  │ disk                │ all stored
+//!      ▼                          ▼                                               ▼                     ▼
+//!     Over                      Over                           Over, or it was there already    Finishing ──▶ Over
 //! ```
 //!
 //! Each move is a method here. It says nothing to anybody: who is told, the caller knows.

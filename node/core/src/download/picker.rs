@@ -246,7 +246,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn equal_owners_that_are_ready_together_give_equal_contiguous_ranges(pieces in 1u32..100_000, owners in 1u32..20) {
+        fn equal_owners_that_are_ready_together_give_equal_contiguous_ranges(
+            pieces in 1u32..100_000,
+            owners in 1u32..20,
+        ) {
             let mut picker = Picker::new(std::iter::once(0..pieces));
             let given = picker.assign(&keys(owners), everything, |_| pace(1));
             prop_assert_eq!(given.iter().map(Stretch::len).sum::<u32>(), pieces);

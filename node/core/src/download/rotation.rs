@@ -267,7 +267,12 @@ mod tests {
         /// Whoever is slow has had time, and gives less than the bound or than a part of the best; the best itself is
         /// slow only below the bound.
         #[test]
-        fn who_is_slow_is_slow_beside_somebody(rate in 0u64..20_000_000, best in 0u64..200_000_000, had_time: bool, was_slow: bool) {
+        fn who_is_slow_is_slow_beside_somebody(
+            rate in 0u64..20_000_000,
+            best in 0u64..200_000_000,
+            had_time: bool,
+            was_slow: bool,
+        ) {
             let one = TrialResult { session: SessionKey(1), rate, had_time, was_slow };
             let slow = is_slow(one, best.max(rate), MIN_RATE);
             prop_assert!(!slow || had_time);
@@ -277,13 +282,19 @@ mod tests {
             if had_time && rate < MIN_RATE.max(best / SLOW_SHARE) {
                 prop_assert!(slow);
             }
-            prop_assert!(!slow || is_slow(TrialResult { was_slow: true, ..one }, best.max(rate), MIN_RATE), "no to and fro at the bound");
+            let again = is_slow(TrialResult { was_slow: true, ..one }, best.max(rate), MIN_RATE);
+            prop_assert!(!slow || again, "no to and fro at the bound");
         }
 
         /// As many leave as others come, the slowest, and the best stay.
         #[test]
-        fn the_slowest_leave_for_as_many_others(rates in prop::collection::vec(0u64..1000, 0..40), keep in 0usize..10, untried in 0usize..40) {
-            let spare: Vec<(u64, SessionKey)> = (0u32..).zip(&rates).map(|(key, &rate)| (rate, SessionKey(key))).collect();
+        fn the_slowest_leave_for_as_many_others(
+            rates in prop::collection::vec(0u64..1000, 0..40),
+            keep in 0usize..10,
+            untried in 0usize..40,
+        ) {
+            let numbered = (0u32..).zip(&rates);
+            let spare: Vec<_> = numbered.map(|(key, &rate)| (rate, SessionKey(key))).collect();
             let leave = sessions_to_end(spare.clone(), keep, untried);
             prop_assert!(leave.len() <= untried && spare.len() - leave.len() >= keep.min(spare.len()));
             let rate = |key: &SessionKey| rates[key.0 as usize];

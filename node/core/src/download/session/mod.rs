@@ -211,7 +211,10 @@ impl Session {
 
     /// Whether a HELLO was sent and another one is due.
     pub(crate) fn is_unanswered(&self, now: Timestamp) -> bool {
-        matches!(&self.state, SessionState::Handshake(handshake) if handshake.tries > 0 && now >= handshake.next_at)
+        match &self.state {
+            SessionState::Handshake(handshake) => handshake.tries > 0 && now >= handshake.next_at,
+            SessionState::Established(_) => false,
+        }
     }
 
     /// Whether this is the session in which the owner at `peer` chose the number `remote`.
