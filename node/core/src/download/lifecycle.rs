@@ -19,7 +19,7 @@ use super::manifest_fetch::ManifestSources;
 use super::pieces::Pieces;
 use super::session::Session;
 use crate::context::Context;
-use crate::ids::{BufferId, SessionKey, ShareId};
+use crate::ids::{BufferId, SessionKey};
 use crate::local_content::LocalContent;
 use crate::output::Placement;
 use crate::status::Holders;

@@ -121,9 +121,8 @@ impl Download {
     fn handle_busy(&mut self, key: SessionKey, control: Control, cx: &mut Context<'_>) {
         let Some(range) = self.give_up_request(key, control.request, cx) else { return };
         let retry_after = Duration::from_millis(control.retry_after_ms.into());
-        if let Some(session) = self.peers.sessions.get_mut_for_all(key) {
-            session.on_choked(retry_after.max(Duration::from_millis(1)), false, cx.now);
-        }
+        let session = self.peers.sessions.get_mut_for_all(key).expect(ACCEPTED);
+        session.on_choked(retry_after.max(Duration::from_millis(1)), false, cx.now);
         self.ask_again(range, key, None);
         if retry_after > SHORT_PAUSE {
             self.pause(key, cx);

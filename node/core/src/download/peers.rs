@@ -123,9 +123,8 @@ impl Peers {
         if turn.turned_unproductive || turn.answering == Answering::Snubbed {
             self.need.ask_soon(cx.now);
         }
-        if matches!(turn.answering, Answering::Snubbed | Answering::TurnedSuspect)
-            && let Some(session) = self.sessions.get(key)
-        {
+        if matches!(turn.answering, Answering::Snubbed | Answering::TurnedSuspect) {
+            let session = self.sessions.get(key).expect("it goes on after its turn");
             self.candidates.note_gives_nothing(session.owner(), true);
         }
         Ok(turn)

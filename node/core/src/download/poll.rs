@@ -147,7 +147,7 @@ impl Download {
         None
     }
 
-    /// Who gives too little makes room for others that were not tried yet.
+    /// Sessions whose owners give too little end in favour of others that were not tried yet.
     fn rotate(&mut self, cx: &mut Context<'_>) {
         let ranked = match self.lifecycle.stage() {
             // Where the disk holds all up, no owner shows how fast it is.
@@ -174,7 +174,7 @@ impl Download {
             self.give_up_requests(key, cx);
             self.drop_manifest_source(key, cx);
         }
-        let known = self.lifecycle.identified().map_or(0, |identified| identified.length);
+        let known = self.lifecycle.identified().expect("a manifest is fetched of a known content").length;
         if let Some(sources) = self.lifecycle.sources_mut() {
             sources.choose(known, &mut self.peers.sessions, cx);
         }
@@ -203,9 +203,8 @@ impl Download {
         let relief =
             self.lifecycle.pieces().and_then(|pieces| endgame::relief(pieces, &self.peers.sessions, cx.now));
         let Some(endgame::Relief { slow, taker }) = relief else { return };
-        if let Some(session) = self.peers.sessions.get(slow) {
-            self.peers.duplicates.remember(session);
-        }
+        let session = self.peers.sessions.get(slow).expect("relief is looked for among the open sessions");
+        self.peers.duplicates.remember(session);
         let kept = self.peers.sessions.give_up_requests(slow);
         cx.download_limit.refund(kept.iter().map(|range| range.length()).sum());
         kept.into_iter().for_each(|range| self.ask_again(range, slow, Some(taker)));

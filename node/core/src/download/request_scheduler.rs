@@ -104,11 +104,9 @@ fn ask(session: &mut Session, lifecycle: &mut Lifecycle, cx: &mut Context<'_>) -
     Asked::Nothing
 }
 
-/// How many bytes `session` may be asked for next, or when to come again.
+/// How many bytes `session`, which may be asked for something, may be asked for next, or when to come again.
 fn allowance(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
-    let Some(flow) = session.askable_flow() else {
-        return Err(Wait::IDLE);
-    };
+    let flow = session.flow_mut().expect("an owner that may be asked for something has answered");
     let limited = cx.download_limit.poll_ready(cx.now);
     if limited > cx.now {
         return Err(Wait { until: limited, reason: Reason::DownloadLimit });
@@ -139,7 +137,7 @@ impl Batch {
         if self.ranges.is_full() {
             self.send(session, cx);
         }
-        let flow = session.flow_mut().expect("only a session that may be asked is, and that has a flow");
+        let flow = session.flow_mut().expect("an owner that may be asked for something has answered");
         // The last range of the REQUEST before goes along: one lost REQUEST is made good by the next.
         let repeated = flow.repeatable().filter(|_| self.ranges.is_empty());
         let local = is_local(flow);

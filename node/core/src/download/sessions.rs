@@ -158,9 +158,8 @@ impl Sessions {
     /// Whether the session `key` gives too little for a slot. A change concerns all: others may be wanted instead of
     /// it.
     pub(super) fn set_slow(&mut self, key: SessionKey, is_slow: bool) {
-        if let Some(session) = self.get_mut_for_all(key) {
-            session.set_slow(is_slow);
-        }
+        let session = self.get_mut_for_all(key);
+        session.expect("only sessions that are open are ranked").set_slow(is_slow);
     }
 
     /// `owner` gives one whole piece at a time from now on. Its session, if it has one and did not do so before.

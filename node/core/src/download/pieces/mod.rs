@@ -247,7 +247,7 @@ impl Pieces {
         self.assemblies.keys().copied().chain(self.picker.pieces()).any(|piece| session.has(piece))
     }
 
-    /// Whether nothing can be asked of `session`, and nothing is under way: not for want of room here.
+    /// Whether nothing can be asked of `session`, and nothing is under way: not for want of a buffer.
     pub(crate) fn needs_nothing_of(&self, session: &Session) -> bool {
         !self.starved && session.flow().is_some_and(|flow| flow.outstanding() == 0)
     }

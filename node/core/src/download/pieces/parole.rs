@@ -53,9 +53,9 @@ impl Pieces {
             let Some(key) = sessions.values().find(able).map(|session| session.key()) else {
                 continue;
             };
-            if let Some(assembly) = self.assemblies.get_mut(&piece) {
-                assembly.take_over(key, true);
-            }
+            let assembly =
+                self.assemblies.get_mut(&piece).expect("it is in the list of those that are begun");
+            assembly.take_over(key, true);
         }
     }
 
@@ -70,9 +70,8 @@ impl Pieces {
         let mut idle: Vec<&Session> =
             sessions.values().filter(|s| s.is_unchoked() && !s.is_suspect() && self.is_idle(s)).collect();
         for (piece, holder) in own {
-            let Some(late) = sessions.get(&holder).map(|holder| self.pace_of(holder, now)) else {
-                continue;
-            };
+            let holder = sessions.get(&holder).expect("a session that ends leaves its piece to others");
+            let late = self.pace_of(holder, now);
             let sooner = |session: &&Session| {
                 session.has(piece) && self.pace_of(session, now).per_piece * 2 < late.begun
             };
@@ -80,9 +79,9 @@ impl Pieces {
                 continue;
             };
             let taker = idle.swap_remove(at);
-            if let Some(assembly) = self.assemblies.get_mut(&piece) {
-                assembly.take_over(taker.key(), taker.on_parole);
-            }
+            let assembly =
+                self.assemblies.get_mut(&piece).expect("it is in the list of those that are begun");
+            assembly.take_over(taker.key(), taker.on_parole);
         }
     }
 

@@ -82,10 +82,10 @@ impl Pieces {
         if self.has_piece_of_its_own(session) {
             return;
         }
-        // Room is asked for at full size, so that a piece that is begun always has its buffer. What a full disk
+        // A buffer of full size is asked for, so that a piece that is begun always has one. What a full disk
         // cannot take is not asked for.
-        let room = !self.is_refused() && cx.buffers.request(self.layout.piece_size());
-        if !room && self.picker.of(session.key()).is_some() {
+        let has_buffer = !self.is_refused() && cx.buffers.request(self.layout.piece_size());
+        if !has_buffer && self.picker.of(session.key()).is_some() {
             self.starved = true;
             return;
         }

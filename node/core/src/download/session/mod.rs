@@ -141,11 +141,6 @@ impl Session {
         }
     }
 
-    /// The flow of a session that may be asked for something now.
-    pub(crate) fn askable_flow(&mut self) -> Option<&mut Flow> {
-        self.established_mut().filter(|open| open.is_askable()).map(|open| &mut open.flow)
-    }
-
     /// Whether the owner may be asked for something now, and be it the rest of what it has begun.
     pub(crate) fn is_askable(&self) -> bool {
         self.established().is_some_and(Established::is_askable)

@@ -10,16 +10,16 @@ impl Session {
     /// Sends one REQUEST for consecutive request numbers from `first` on.
     pub(crate) fn send_request(&mut self, first: u32, ranges: List<ByteRange, 16>, cx: &mut Context<'_>) {
         self.has_released_slot = false;
-        if !self.is_handshaking() {
-            self.liveness.on_asked(cx.now);
-            self.speed_trial.on_asked(self.meter.total(), cx.now);
-        }
+        self.liveness.on_asked(cx.now);
+        self.speed_trial.on_asked(self.meter.total(), cx.now);
         self.write_request(first, ranges, cx);
     }
 
     fn write_request(&mut self, first: u32, ranges: List<ByteRange, 16>, cx: &mut Context<'_>) {
         let SessionState::Established(established) = &self.state else {
-            return;
+            unreachable!(
+                "an owner is asked for something once it has answered, and only then told that nothing more is"
+            );
         };
         self.sent_at_last = cx.now;
         let request = Request {
