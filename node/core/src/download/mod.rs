@@ -271,3 +271,6 @@ impl Download {
         cx.out.events.push(Event::DownloadFailed { download, why });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -287,3 +287,59 @@ impl Sessions {
         Ok(SessionTurn { answering, turned_unproductive, lost })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use messages::ContentId;
+
+    use super::*;
+    use crate::context::Shared;
+    use crate::ids::DownloadId;
+
+    const NOW: Timestamp = Timestamp::ZERO;
+
+    /// So many sessions, none of which is ready.
+    fn sessions(count: u8) -> Sessions {
+        let mut shared = Shared::of_test(NodeId::from_bytes([255; 16]), 1, NOW);
+        let mut sessions = Sessions::new();
+        for number in 0..count {
+            let (key, content) = (sessions.next_key(), ContentId::from_bytes([3; 32]));
+            let (owner, peer) =
+                (NodeId::from_bytes([number; 16]), SocketAddr::from(([10, 0, 0, number], 7000)));
+            sessions.insert(Session::new(key, DownloadId(1), content, owner, peer, &mut shared.context(NOW)));
+            sessions.plan_session(key, Wait::IDLE);
+        }
+        sessions.take_ready(true, NOW);
+        sessions
+    }
+
+    #[test]
+    fn what_is_borrowed_from_outside_is_ready_and_what_concerns_others_makes_all_ready() {
+        let mut sessions = sessions(3);
+        assert!(!sessions.ready().is_marked());
+        assert!(sessions.in_turn(SessionKey(1)).is_some() && sessions.all_in_turn().count() == 3);
+        assert!(!sessions.ready().is_marked(), "a turn makes nothing ready");
+        assert!(sessions.get_mut(SessionKey(9)).is_none() && !sessions.ready().is_marked());
+        assert!(sessions.get_mut(SessionKey(1)).is_some());
+        assert!(!sessions.ready().is_whole_due(NOW));
+        assert_eq!(sessions.take_ready(false, NOW), [SessionKey(1)]);
+        sessions.set_slow(SessionKey(2), true);
+        assert!(sessions.ready().is_whole_due(NOW));
+        sessions.take_ready(true, NOW);
+        assert!(sessions.remove(SessionKey(0)).is_some());
+        assert!(sessions.ready().is_whole_due(NOW), "others do what it was to do");
+        assert_eq!(sessions.take_ready(true, NOW), [SessionKey(1), SessionKey(2)]);
+    }
+
+    #[test]
+    fn an_owner_is_put_on_parole_once() {
+        let mut sessions = sessions(2);
+        let owner = NodeId::from_bytes([1; 16]);
+        assert_eq!(sessions.put_on_parole(owner), Some(SessionKey(1)));
+        assert_eq!(sessions.put_on_parole(owner), None);
+        assert_eq!(sessions.end_parole(owner), Some(SessionKey(1)));
+        assert_eq!(sessions.put_on_parole(NodeId::from_bytes([9; 16])), None, "nobody");
+    }
+}

@@ -1,0 +1,70 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use messages::tracker_to_node::ContentOwners;
+use messages::{List, Name};
+
+use super::*;
+use crate::command::{Destination, DownloadTimeouts};
+use crate::context::Shared;
+
+const NOW: Timestamp = Timestamp::ZERO;
+
+fn shared() -> Shared {
+    Shared::of_test(NodeId::from_bytes([7; 16]), 1, NOW)
+}
+
+/// A download of whatever is called `film`.
+fn download() -> Download {
+    let wanted = Wanted::Newest(Name::new("film").expect("a name"));
+    let destination = Destination::Folder(PathBuf::from("/tmp"));
+    let timeouts = DownloadTimeouts { tracker: Some(Duration::from_secs(5)), ..DownloadTimeouts::NONE };
+    let order = DownloadOrder { wanted, destination, replace: false, timeouts };
+    Download::new(DownloadId(1), ShareId(2), order, NOW)
+}
+
+/// The tracker's answer that one content is called `film`, and nobody but this node has it.
+fn film() -> Owners {
+    let (content, name) = (ContentId::from_bytes([3; 32]), Name::new("film").expect("a name"));
+    let content = Listed { content, length: 9, complete: 1, partial: 0, hosts: 1, age_s: 1, name };
+    Owners::Content(ContentOwners { content, owners: List::default() })
+}
+
+#[test]
+fn what_the_tracker_names_is_fetched_and_its_later_answers_change_nothing_but_the_holders() {
+    let (mut shared, mut download) = (shared(), download());
+    assert!(download.poll_need(NOW, &shared.settings).is_some());
+    download.poll(&mut shared.context(NOW));
+    assert!(!download.is_due(NOW) && download.content().is_none());
+    download.handle_owners(&film(), &mut shared.context(NOW));
+    assert!(download.is_identified() && download.is_due(NOW), "all is looked at");
+    assert_eq!(download.target(), PathBuf::from("/tmp/film"));
+    download.handle_owners(&film(), &mut shared.context(NOW));
+    let told = |event: &&Event| matches!(event, Event::DownloadIdentified { .. });
+    assert_eq!(shared.out.events.iter().filter(told).count(), 1);
+}
+
+#[test]
+fn a_cancelled_download_stays_over_whatever_the_tracker_answers() {
+    let (mut shared, mut download) = (shared(), download());
+    download.cancel(false, &mut shared.context(NOW));
+    download.handle_owners(&film(), &mut shared.context(NOW));
+    assert!(download.is_over() && !download.is_identified() && download.completed().is_none());
+    let failed = |event: &&Event| matches!(event, Event::DownloadFailed { why: Failure::Cancelled, .. });
+    assert_eq!(shared.out.events.iter().filter(failed).count(), 1);
+}
+
+#[test]
+fn a_tracker_that_says_nothing_is_waited_for_as_long_as_the_order_says() {
+    let (mut shared, mut download) = (shared(), download());
+    let wait = download.poll(&mut shared.context(NOW));
+    assert!(wait.until <= NOW + Duration::from_secs(5), "{wait:?}");
+    let now = NOW + Duration::from_secs(5);
+    download.poll(&mut shared.context(now));
+    assert!(download.is_over());
+    let why = shared.out.events.iter().find_map(|event| match event {
+        Event::DownloadFailed { why, .. } => Some(why.clone()),
+        _ => None,
+    });
+    assert_eq!(why, Some(Failure::TrackerUnreachable));
+}
