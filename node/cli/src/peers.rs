@@ -191,7 +191,7 @@ impl<'a> Peer<'a> {
             open.and_then(|owner| run(&owner.pieces)).unwrap_or_else(nothing),
             owner.map_or_else(nothing, |owner| whole_percent(owner.permille.into(), 1000)),
             upload.map_or_else(nothing, |upload| rate(upload.rate)),
-            piece.map_or_else(nothing, |piece| piece.to_string()),
+            piece.map_or_else(nothing, |piece| piece.0.to_string()),
             upload.map_or_else(nothing, |upload| whole_percent(upload.sent, upload.length)),
             self.stands(),
         ]

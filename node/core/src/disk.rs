@@ -1,7 +1,7 @@
 //! What the core asks of the disk, and what comes back.
 //!
-//! Values only: the core never sees a file's bytes. Requests about one download are answered in the order in which
-//! they were asked only where a variant says so; each is answered exactly once.
+//! These are values only: the core never sees a file's bytes. Each request that has an answer is answered exactly once. Requests
+//! about one download are answered in the order in which they were made only where a variant says so.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -33,13 +33,13 @@ pub enum DiskRequest {
         download: DownloadId,
         /// Where the bytes are.
         buffer: BufferId,
-        /// How many there are.
+        /// How many bytes there are.
         length: u32,
-        /// Whose manifest they must be.
+        /// The content whose manifest they must be.
         content: ContentId,
     },
-    /// Make room for a download: look at the target, make or take up its part file, lock it, open it for bursts under `share`.
-    /// Answered with [`DiskResult::Opened`].
+    /// Prepare the disk for a download: look at the target, create its part file or resume it, lock it, open it for bursts
+    /// under `share`. Answered with [`DiskResult::Opened`].
     Open {
         /// The download.
         download: DownloadId,
@@ -49,9 +49,9 @@ pub enum DiskRequest {
         target: PathBuf,
         /// Whether a file that stands there is replaced in the end.
         replace: bool,
-        /// What it will be.
+        /// The content that the file will have.
         content: ContentId,
-        /// Its description.
+        /// What describes the content.
         manifest: Arc<Manifest>,
     },
     /// Check the first `length` bytes of `buffer` against `expected` and, when they match, write them to their place in
@@ -63,9 +63,9 @@ pub enum DiskRequest {
         piece: PieceIndex,
         /// Where the bytes are.
         buffer: BufferId,
-        /// How many there are.
+        /// How many bytes there are.
         length: u32,
-        /// What they must hash to.
+        /// The hash that the bytes must have.
         expected: PieceHash,
     },
     /// All pieces are stored: check the whole, sync, rename to the target. Answered with [`DiskResult::Finished`].
@@ -81,7 +81,7 @@ pub enum DiskRequest {
     },
 }
 
-/// What a piece of work on the disk came to.
+/// The result of a [`DiskRequest`], or something that a worker has noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskResult {
     /// A file is being hashed.
@@ -93,7 +93,7 @@ pub enum DiskResult {
         /// Bytes in all.
         total: u64,
     },
-    /// The file system of a download has no locks; said before its [`DiskResult::Opened`].
+    /// The file system of a download has no locks; reported before its [`DiskResult::Opened`].
     WithoutLocks {
         /// The download's folder.
         folder: PathBuf,
@@ -104,7 +104,7 @@ pub enum DiskResult {
     Shared {
         /// The file's number.
         share: ShareId,
-        /// What it is.
+        /// What describes its content, or why it cannot be shared.
         result: Result<Arc<Manifest>, DiskError>,
     },
     /// A shared file is no longer what was announced: changed, cut short or gone.
@@ -120,7 +120,7 @@ pub enum DiskResult {
         download: DownloadId,
         /// The buffer that was read; it is the core's again.
         buffer: BufferId,
-        /// The manifest, or why it is not one.
+        /// The manifest, or why the bytes are not one.
         result: Result<Arc<Manifest>, ManifestError>,
     },
     /// A part file is ready, or cannot be.
@@ -141,7 +141,7 @@ pub enum DiskResult {
         /// Whether it was stored.
         result: Result<(), StoreError>,
     },
-    /// A download has its name, or failed as a whole.
+    /// A download has its finished name, or failed as a whole.
     Finished {
         /// The download.
         download: DownloadId,
@@ -155,11 +155,11 @@ pub enum DiskResult {
 pub enum Opened {
     /// The target exists and is this very content.
     AlreadyThere,
-    /// The part file is ready; these runs of pieces are verified and stored in it from before.
+    /// The part file is ready.
     Ready {
-        /// Runs of piece numbers, ascending and apart.
+        /// The pieces that are verified and stored in it from before: runs of piece numbers, ascending and apart.
         have: Vec<Range<u32>>,
-        /// What could not be believed without hashing it; `None` when nothing was in doubt.
+        /// What could not be believed without hashing it; `None` when the journal was enough.
         hashed_again: Option<HashedAgain>,
     },
 }
@@ -167,19 +167,19 @@ pub enum Opened {
 /// What of a part file had to be hashed before a download could go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashedAgain {
-    /// How many bytes of it.
+    /// How many bytes were hashed.
     pub bytes: u64,
     /// Why the journal was not enough.
     pub why: Doubt,
 }
 
-/// Why the journal of a part file does not tell, or not alone, which pieces are in it.
+/// Why the journal of a part file is not enough to know which pieces are in that file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
     /// There is none.
     #[error("it has no journal")]
     NoJournal,
-    /// It is torn or its checksums do not hold.
+    /// It is cut off, or its checksums do not match.
     #[error("its journal is damaged")]
     Damaged,
     /// It does not carry the seal of this person on this host: an earlier version wrote it, the secret of the state folder is
@@ -189,7 +189,7 @@ pub enum Doubt {
     /// Another version of the program wrote it.
     #[error("its journal is of another version")]
     OtherVersion,
-    /// It tells of another content.
+    /// It belongs to another content.
     #[error("it was begun for another content")]
     OtherContent,
     /// The part file does not have all the bytes that it should have.
@@ -256,13 +256,13 @@ pub enum DiskErrorKind {
     /// Nothing can be written there.
     #[error("the file system is read-only")]
     ReadOnly,
-    /// There is no room.
+    /// The disk is full.
     #[error("disk full: {needed} more bytes needed")]
     Full {
         /// How many bytes are missing.
         needed: u64,
     },
-    /// Another process is at it.
+    /// Another process uses it.
     #[error("in use by another download")]
     InUse,
     /// There is a file with other content.
@@ -286,7 +286,7 @@ pub enum DiskErrorKind {
     /// Longer than any content can be.
     #[error("longer than {} bytes, the longest content there can be", messages::limits::MAX_CONTENT)]
     TooLong,
-    /// Longer than the file system takes, or than this process may write.
+    /// Longer than the file system allows, or than this process may write.
     #[error("file too large for this file system, or for the limit of this process (`ulimit -f`)")]
     TooLarge,
     /// No further file may be opened.

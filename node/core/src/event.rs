@@ -1,4 +1,4 @@
-//! What happened in the core, for logs, screens and exit codes. The core decides nothing by them.
+//! What happened in the core, for logs, screens and exit codes. Nothing in the core depends on who reads it.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -22,24 +22,24 @@ use crate::waiting::Waiting;
 pub enum Event {
     /// The tracker answered REGISTER; `observed` is this node's address as the tracker sees it.
     TrackerReached { tracker: SocketAddr, observed: Endpoint },
-    /// The tracker answered again after it had been silent, or it is another life of it: all is announced anew.
+    /// The tracker answered again after it had been silent.
     TrackerRestored { tracker: SocketAddr },
     /// The tracker has not answered for `silent`; it is asked again and again.
     TrackerSilent { tracker: SocketAddr, silent: Duration },
     /// The tracker refused a request.
     TrackerRefused { code: RefusalCode },
-    /// The tracker knows the node left, or did not answer in time: the core is done.
+    /// The tracker knows that the node has left, or did not answer in time: the core is done.
     Left,
 
     /// A file is being hashed for sharing.
     Hashing { share: ShareId, name: Name, done: u64, total: u64 },
     /// A file is shared from here on.
     Shared { share: ShareId, content: ContentId, name: Name, length: u64 },
-    /// The tracker has taken the announcement of a share.
+    /// The tracker has accepted the announcement of a share.
     Announced { share: ShareId, content: ContentId },
     /// A file cannot be shared, or no longer.
     ShareFailed { share: ShareId, error: DiskError },
-    /// A share was taken back.
+    /// A share was withdrawn.
     Unshared { share: ShareId, content: ContentId },
     /// A downloader opened a session.
     ServingStarted { content: ContentId, peer: SocketAddr, node: NodeId },
@@ -48,21 +48,22 @@ pub enum Event {
     /// A requested range was answered with a burst.
     RangeSent { content: ContentId, peer: SocketAddr, piece: PieceIndex, offset: u32, length: u32 },
 
-    /// The answer to a search; `next`: where the next page begins, if there is one.
+    /// A search was answered; `next`: where the next page begins, if there is one.
     Found { search: SearchId, contents: Vec<Listed>, next: Option<Cursor> },
     /// A search had no answer in time.
     SearchFailed { search: SearchId },
 
-    /// A download takes one of several contents of its name: the one that clearly most hosts call so, or the newest. `more`: the tracker has others
-    /// besides these.
+    /// A download chooses one of several contents of its name: the one that clearly most hosts call so, or the newest. `more`:
+    /// the tracker has others besides these.
     DownloadPrefers { download: DownloadId, taken: Listed, others: Vec<Listed>, more: bool },
     /// A download knows what it fetches.
     DownloadIdentified { download: DownloadId, content: ContentId, name: Name, length: u64 },
-    /// A part file from before was found: `have_bytes` of it count, and so much had to be hashed to know that.
+    /// A part file from before was resumed: `have_bytes` of it are verified, and `hashed_again` is what had to be hashed to know
+    /// that.
     DownloadResumed { download: DownloadId, have_bytes: u64, hashed_again: Option<HashedAgain> },
     /// The file system of a download's folder has no locks; `elsewhere`: another lock serves among the nodes of this host.
     WithoutLocks { folder: PathBuf, elsewhere: bool },
-    /// A download waits, and why; said when the reason changes.
+    /// A download waits, or no longer; reported when the reason changes.
     DownloadWaits { download: DownloadId, why: Waiting },
     /// An owner opened its session.
     OwnerReady { download: DownloadId, owner: NodeId, peer: SocketAddr, rtt: Duration },
@@ -76,7 +77,7 @@ pub enum Event {
     PieceVerified { download: DownloadId, piece: PieceIndex, owners: Vec<NodeId> },
     /// A piece did not match its hash and is fetched again.
     PieceRejected { download: DownloadId, piece: PieceIndex, owners: Vec<NodeId> },
-    /// How a download went so far: now and then, and, `is_last`, just before it is over.
+    /// The figures of a download so far: now and then, and, with `is_last`, just before it is over.
     DownloadAccount { download: DownloadId, account: Account, is_last: bool },
     /// A download is complete and verified.
     DownloadDone { download: DownloadId, path: PathBuf, summary: Summary },
@@ -84,7 +85,7 @@ pub enum Event {
     DownloadFailed { download: DownloadId, why: Failure },
 }
 
-/// What a finished download came to.
+/// The figures of a finished download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The content.
@@ -94,14 +95,14 @@ pub struct Summary {
     /// From the command to the finished name.
     pub took: Duration,
     /// Verified bytes of this run by owner, the largest share first.
-    pub shares: Vec<Share>,
+    pub shares: Vec<OwnerShare>,
     /// Whether the file was there already.
     pub already_there: bool,
 }
 
-/// What one owner gave.
+/// What one owner gave to a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Share {
+pub struct OwnerShare {
     /// The owner.
     pub owner: NodeId,
     /// Its address.
@@ -113,22 +114,22 @@ pub struct Share {
 /// Why a session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SessionEnd {
-    /// It has done what it was for.
+    /// The session has done what it was for.
     Done,
     /// The other node leaves.
     PeerLeft,
     /// The other side no longer serves the content.
     Gone,
     /// The other side knows no such session, or answers nothing that it is asked in it: it was restarted, or this node's
-    /// address changed on the way. It is greeted anew.
+    /// address changed on the way. A new session is opened.
     Forgotten,
     /// No HELLO was answered.
     NoAnswer,
-    /// The other side serves as many as it can.
+    /// The other side serves as many sessions as it can.
     Crowded,
     /// Nothing came for too long.
     Silent,
-    /// It gave little, and others had not been tried yet.
+    /// The owner gave little, and others had not been tried yet.
     Slow,
     /// The other side broke the protocol.
     Fault,
@@ -207,7 +208,7 @@ pub enum Failure {
         /// Where both would be.
         target: PathBuf,
     },
-    /// The disk.
+    /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// A person ended it, or the node leaves.

@@ -1,4 +1,4 @@
-//! Numbers that name things between the core and its driver.
+//! Numbers that name things, most of them between the core and its driver.
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
@@ -31,6 +31,6 @@ number! {
     SearchId
 }
 
-/// One session of a download with an owner, in the order in which they were tried.
+/// One session of a download with an owner, in the order in which the sessions were begun. The driver does not see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SessionKey(pub(crate) u32);

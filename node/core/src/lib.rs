@@ -1,4 +1,4 @@
-#![doc = include_str!("../../README.md")]
+#![doc = include_str!("../README.md")]
 
 mod account;
 mod buffers;
@@ -29,7 +29,7 @@ pub use command::{Command, Destination, DownloadOrder, DownloadTimeouts, Wanted}
 pub use disk::{
     DiskError, DiskErrorKind, DiskRequest, DiskResult, Doubt, FinishError, HashedAgain, Opened, StoreError,
 };
-pub use event::{Event, Failure, SessionEnd, Share, Summary};
+pub use event::{Event, Failure, OwnerShare, SessionEnd, Summary};
 pub use ids::{BufferId, DownloadId, SearchId, ShareId};
 pub use inquiry::{Inquiry, InquiryEnd, InquiryStep, Question};
 pub use node::{Identity, Node};

@@ -11,14 +11,14 @@ use crate::disk::DiskRequest;
 use crate::event::Event;
 use crate::ids::{BufferId, ShareId};
 
-/// Scratch that the driver owns and hands to `poll`; it is drained and cleared between calls, and keeps its memory.
+/// What one poll gives out. The driver owns it and hands it to `poll`, which clears it and keeps its memory.
 #[derive(Debug, Default)]
 pub struct Output {
     /// The bytes of all control datagrams, one behind the other.
     pub bytes: Vec<u8>,
     /// The control datagrams.
     pub datagrams: Vec<Outgoing>,
-    /// Runs of file or manifest bytes to be sent. In the order of the list towards one address.
+    /// Runs of file or manifest bytes to be sent, towards one address in the order of the list.
     pub bursts: Vec<Burst>,
     /// Changes of the buffer pool, to be made in order and before any datagram that arrives later is handled.
     pub buffers: Vec<BufferChange>,
@@ -29,7 +29,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Empties it, keeping its memory.
+    /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.datagrams.clear();
@@ -56,14 +56,14 @@ impl Output {
         self.datagrams.push(Outgoing { to, range: start..self.bytes.len(), zeros: 0 });
     }
 
-    /// Appends the answer to a probe, whose length is zeros: they are nowhere kept.
+    /// Appends the answer to a probe, which is as long as asked for: its zeros are not stored.
     pub(crate) fn send_probed(&mut self, to: SocketAddr, conversation: Conversation, probed: &Probed) {
         let start = self.bytes.len();
         let zeros = messages::encode_unpadded(conversation, probed, &mut self.bytes);
         self.datagrams.push(Outgoing { to, range: start..self.bytes.len(), zeros });
     }
 
-    /// All bytes of `outgoing`.
+    /// All bytes of `outgoing`, its zeros included.
     #[must_use]
     pub fn whole(&self, outgoing: &Outgoing) -> Vec<u8> {
         let mut bytes = self.bytes[outgoing.range.clone()].to_vec();
@@ -79,29 +79,30 @@ pub struct Outgoing {
     pub to: SocketAddr,
     /// Which part of [`Output::bytes`] it is.
     pub range: Range<usize>,
-    /// So many zeros follow: it asks whether the path carries a datagram of this length, and need not wait for the socket.
+    /// So many zeros follow. With zeros the datagram shows whether the path carries its length, and is dropped rather than that
+    /// it waits for the socket.
     pub zeros: usize,
 }
 
-/// What bytes a burst carries.
+/// Where the bytes of a burst come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Those of a shared file.
+    /// A shared file.
     Share(ShareId),
-    /// Those of a manifest.
+    /// A manifest.
     Manifest(Arc<[u8]>),
 }
 
-/// The CHUNKs that answer one requested range: one system call.
+/// The CHUNKs that answer one requested range, sent with one system call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Burst {
     /// Where it goes.
     pub to: SocketAddr,
     /// What is sent.
     pub source: Source,
-    /// Where the run begins in the source, in bytes.
+    /// Where its bytes begin in the source.
     pub start: u64,
-    /// How many bytes the run has; at least one.
+    /// How many bytes of the source it carries; at least one.
     pub length: u32,
     /// Bytes of payload in each segment but the last; at least one.
     pub segment_size: u16,
@@ -113,12 +114,12 @@ pub struct Burst {
     pub ping: Option<PingAmong>,
 }
 
-/// A PING as long as the segments that it goes among: a queue on the way cannot tell it from them.
+/// A PING as long as the segments among which it is sent: a queue on the way cannot tell it from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PingAmong {
     /// What is sent.
     pub ping: Ping,
-    /// It goes before this segment.
+    /// It is sent before this segment.
     pub before: u8,
 }
 
@@ -144,7 +145,7 @@ impl Burst {
         self.segments() + self.ping.is_some() as usize
     }
 
-    /// Datagram `index` in the order in which they go: all are equally long, but the last may be shorter.
+    /// Datagram `index` in the order in which they are sent: all are equally long, but the last may be shorter.
     #[must_use]
     pub fn part(&self, index: usize) -> BurstPart {
         match self.ping {
@@ -156,7 +157,7 @@ impl Burst {
         }
     }
 
-    /// Bytes of the CHUNKs, headers of Riffle included.
+    /// Bytes of all CHUNKs, their headers included.
     #[must_use]
     pub const fn wire_length(&self) -> usize {
         self.length as usize + self.segments() * CHUNK_HEADER

@@ -1,10 +1,10 @@
-//! A picture of the node at one instant, for screens.
+//! The state of the node at one instant, for screens.
 
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use messages::{ContentId, Name, NodeId};
+use messages::{ContentId, Name, NodeId, PieceIndex};
 
 use crate::ids::{DownloadId, ShareId};
 use crate::waiting::Waiting;
@@ -12,7 +12,7 @@ use crate::waiting::Waiting;
 /// Everything that `status` and `peers` show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// What is heard of the tracker.
+    /// Whether the tracker answers.
     pub tracker: TrackerStanding,
     /// Files that are served.
     pub shares: Vec<ShareStatus>,
@@ -28,15 +28,15 @@ pub struct Status {
     pub counters: Counters,
 }
 
-/// What is heard of a node's tracker.
+/// Whether a node's tracker answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TrackerStanding {
-    /// Nothing yet, since the start.
+    /// It has not answered since the start.
     #[default]
     Unheard,
     /// It answers.
     Answers,
-    /// Nothing any more, or for too long; it is asked again and again.
+    /// It does not answer any more, or not for too long; it is asked again and again.
     Silent,
 }
 
@@ -76,7 +76,7 @@ pub struct DownloadStatus {
     pub rate: u64,
     /// Why it does not go faster.
     pub waiting: Waiting,
-    /// How many nodes have it or are on their way to it, this one among them, as the tracker said last.
+    /// How many nodes have it or fetch it, this one among them, as the tracker said last.
     pub holders: Option<Holders>,
     /// The owners it talks to.
     pub owners: Vec<OwnerStatus>,
@@ -87,7 +87,7 @@ pub struct DownloadStatus {
 pub struct Holders {
     /// Those that have all of it.
     pub complete: u32,
-    /// Those that are on their way to it.
+    /// Those that have a part of it.
     pub partial: u32,
 }
 
@@ -98,9 +98,9 @@ pub struct OwnerStatus {
     pub node: NodeId,
     /// Its address.
     pub peer: SocketAddr,
-    /// How its session stands.
+    /// The state of its session.
     pub state: OwnerState,
-    /// The pieces that it is to give, those under way first.
+    /// The pieces that the owner is to give, those under way first.
     pub pieces: Range<u32>,
     /// Bytes that arrived from it.
     pub received: u64,
@@ -116,16 +116,16 @@ pub struct OwnerStatus {
     pub permille: u16,
 }
 
-/// How a session towards an owner stands.
+/// The state of a session with an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnerState {
     /// HELLO is under way.
     Connecting,
     /// Pieces can be asked for.
     Ready,
-    /// The owner serves others for now.
+    /// The owner serves others for now (CHOKE).
     Choked,
-    /// Nothing has come from it for too long; it is asked for little.
+    /// Nothing has come from the owner for too long; it is asked for little.
     Snubbed,
 }
 
@@ -144,22 +144,22 @@ pub struct UploadStatus {
     pub rate: u64,
     /// Ranges that wait for their turn.
     pub queued: usize,
-    /// How it stands.
+    /// Whether it is served.
     pub standing: UploadStanding,
     /// The piece that was asked for last.
-    pub piece: Option<u32>,
+    pub piece: Option<PieceIndex>,
     /// The content's length, in bytes.
     pub length: u64,
 }
 
-/// How a session stands in which this node is the owner.
+/// Whether a session is served in which this node is the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadStanding {
-    /// It wants nothing just now.
+    /// The downloader wants nothing just now.
     Idle,
-    /// It has one of the places.
+    /// It has an upload slot.
     Served,
-    /// It was told to wait for a place.
+    /// It was told to wait for an upload slot.
     Choked,
 }
 
@@ -168,7 +168,7 @@ pub enum UploadStanding {
 pub struct Counters {
     /// Datagrams that are not Riffle's or are malformed.
     pub undecodable: u64,
-    /// Well-formed datagrams that fit nothing here: late, replayed or not meant for us.
+    /// Well-formed datagrams that belong to nothing here: late, replayed, or meant for another node.
     pub unexpected: u64,
     /// File bytes that arrived and were there already.
     pub duplicate_bytes: u64,
@@ -178,7 +178,7 @@ pub struct Counters {
     pub sent_bytes: u64,
     /// File bytes that were taken for lost and asked for again.
     pub lost_bytes: u64,
-    /// Requests that were taken back, since what they were for had come from another owner.
+    /// Requests that were cancelled, because what they asked for had come from another owner.
     pub cancelled: u64,
     /// Pieces that did not match their hash.
     pub bad_pieces: u64,

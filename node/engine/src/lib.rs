@@ -46,10 +46,9 @@ pub use events::{Events, EventsError};
 pub use messages::tracker_to_node::Listed;
 pub use messages::{ContentId, Cursor, Name, NodeId, Prefix};
 pub use node::{ListError, Node, NodeEnded, Page};
-pub use riffle_core::Share as OwnerShare;
 pub use riffle_core::{
     Choice, Destination, DiskError, DiskErrorKind, Doubt, DownloadId, DownloadOrder, DownloadStatus,
-    DownloadTimeouts, Event, Failure, HashedAgain, Holders, InquiryEnd, OwnerState, OwnerStatus, Question,
+    DownloadTimeouts, Event, Failure, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus, Question,
     SearchId, SessionEnd, ShareId, ShareStatus, Status, Summary, TrackerStanding, UploadStanding,
     UploadStatus, Waiting, Wanted, choose, favourite,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messages::Name;
+use messages::{Name, PieceIndex};
 use riffle::{DownloadId, DownloadStatus, ShareId, ShareStatus, Waiting};
 
 use super::*;
@@ -43,7 +43,7 @@ fn upload(byte: u8, of: u8, standing: UploadStanding) -> UploadStatus {
         rate: u64::from(byte) << 10,
         queued: 0,
         standing,
-        piece: (standing != UploadStanding::Idle).then_some(5),
+        piece: (standing != UploadStanding::Idle).then_some(PieceIndex(5)),
         length: 64 << 20,
     }
 }
@@ -140,7 +140,7 @@ fn no_line_is_longer_than_a_screen_is_wide() {
     let taking = UploadStatus {
         peer: largest.peer,
         rate: 1023 << 20,
-        piece: Some((1 << 20) - 1),
+        piece: Some(PieceIndex((1 << 20) - 1)),
         sent: u64::MAX,
         ..upload(0xff, 7, UploadStanding::Choked)
     };

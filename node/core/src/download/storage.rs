@@ -13,7 +13,7 @@ use super::session::Session;
 use super::trust::Penalty;
 use crate::context::Context;
 use crate::disk::{DiskError, DiskErrorKind, DiskRequest, FinishError, Opened, StoreError};
-use crate::event::{Event, Failure, SessionEnd, Share, Summary};
+use crate::event::{Event, Failure, OwnerShare, SessionEnd, Summary};
 use crate::ids::{BufferId, SessionKey};
 use crate::local_content::LocalContent;
 
@@ -266,7 +266,7 @@ impl Download {
         self.end_all_sessions(SessionEnd::Done, ByeReason::Done, cx);
         self.account(true, cx);
         let share =
-            |of: super::contributors::Contribution| Share { owner: of.owner, peer: of.peer, bytes: of.bytes };
+            |of: super::contributors::Contribution| OwnerShare { owner: of.owner, peer: of.peer, bytes: of.bytes };
         let summary = Summary {
             content: self.lifecycle.identified().expect(IDENTIFIED).content,
             length: manifest.layout().length(),

@@ -7,7 +7,7 @@ use messages::node_to_tracker::TrackerPong;
 use messages::tracker_to_node::{Owner, Owners, RefusalCode, Refused, Registered};
 use messages::{Conversation, Cookie, List, Timestamp, TrackerToNode};
 
-use super::exchange::{Exchange, Request};
+use super::exchange::{Exchange, TrackerRequest};
 use super::registration::{HEARTBEAT, RegistrationState};
 use super::{NeedTicket, TrackerClient, TrackerReply};
 use crate::context::Context;
@@ -48,12 +48,12 @@ impl TrackerClient {
             return TrackerReply::Nothing;
         }
         match (self.exchanges.request(at), message) {
-            (Request::Register, TrackerToNode::Registered(registered)) => {
+            (TrackerRequest::Register, TrackerToNode::Registered(registered)) => {
                 self.exchanges.end(at);
                 self.handle_registered(from, &registered, cx);
                 TrackerReply::Nothing
             }
-            (Request::Own(entries), TrackerToNode::Owned(answer)) => {
+            (TrackerRequest::Own(entries), TrackerToNode::Owned(answer)) => {
                 let announced = self.announcements.on_answer(entries, answer.accepted.into());
                 if usize::from(answer.accepted) < entries.len() {
                     cx.out.events.push(Event::TrackerRefused { code: RefusalCode::Full });
@@ -61,7 +61,7 @@ impl TrackerClient {
                 self.exchanges.end(at);
                 TrackerReply::Announced(announced)
             }
-            (Request::Need(ticket, _), TrackerToNode::Owners(owners)) => {
+            (TrackerRequest::Need(ticket, _), TrackerToNode::Owners(owners)) => {
                 let ticket = *ticket;
                 self.exchanges.end(at);
                 if let NeedTicket::Search(search) = ticket {
@@ -69,13 +69,13 @@ impl TrackerClient {
                 }
                 TrackerReply::Owners(ticket, self.believable(from, owners, cx))
             }
-            (Request::Update { sequence, .. }, TrackerToNode::Updated(updated))
+            (TrackerRequest::Update { sequence, .. }, TrackerToNode::Updated(updated))
                 if *sequence == updated.sequence =>
             {
                 self.exchanges.end(at);
                 TrackerReply::Nothing
             }
-            (Request::Exit, TrackerToNode::Goodbye(_)) => {
+            (TrackerRequest::Exit, TrackerToNode::Goodbye(_)) => {
                 self.exchanges.forget(|_| true);
                 self.registration.on_left();
                 TrackerReply::Nothing
@@ -120,7 +120,7 @@ impl TrackerClient {
         if changes.has_joined {
             // What was asked while joining is on its way.
             let is_asked = |exchange: &Exchange| {
-                matches!(exchange.request, Request::Need(..)) && exchange.asked_at.is_some()
+                matches!(exchange.request, TrackerRequest::Need(..)) && exchange.asked_at.is_some()
             };
             let held_back = self.exchanges.iter_mut().filter(|exchange| !is_asked(exchange));
             held_back.for_each(|exchange| exchange.restart(cx.now));
@@ -166,7 +166,7 @@ impl TrackerClient {
                 self.registration.register_by(self.cooldowns.rejoin.ends_at());
             }
             (RefusalCode::NotRegistered, RegistrationState::Joining) => {}
-            (RefusalCode::NotRegistered, _) if matches!(exchange.request, Request::Exit) => {
+            (RefusalCode::NotRegistered, _) if matches!(exchange.request, TrackerRequest::Exit) => {
                 self.registration.on_left();
             }
             (code, _) => {
@@ -177,7 +177,7 @@ impl TrackerClient {
                     return;
                 }
                 cx.out.events.push(Event::TrackerRefused { code });
-                if let (RefusalCode::Full, Request::Own(entries)) = (code, &exchange.request) {
+                if let (RefusalCode::Full, TrackerRequest::Own(entries)) = (code, &exchange.request) {
                     self.announcements.on_answer(entries, 0);
                     self.exchanges.end(at);
                 }

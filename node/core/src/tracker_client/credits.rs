@@ -7,7 +7,7 @@ use messages::limits::MAX_CREDITS;
 use messages::node_to_tracker::Credit;
 use messages::{ContentId, NodeId, Timestamp};
 
-use super::exchange::Request;
+use super::exchange::TrackerRequest;
 
 /// Received bytes are gathered for this long before they are reported.
 const REPORT_PERIOD: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ impl Credits {
     }
 
     /// The next UPDATE, if there is anything to report: one content's credits, as many as fit.
-    pub(super) fn next_report(&mut self, now: Timestamp) -> Option<Request> {
+    pub(super) fn next_report(&mut self, now: Timestamp) -> Option<TrackerRequest> {
         let Some((content, mut owners)) = self.by_content.pop_first() else {
             self.report_at = Timestamp::NEVER;
             return None;
@@ -65,6 +65,6 @@ impl Credits {
         }
         self.report_at = if self.is_empty() { Timestamp::NEVER } else { now };
         self.sequence += 1;
-        Some(Request::Update { sequence: self.sequence, content, credits })
+        Some(TrackerRequest::Update { sequence: self.sequence, content, credits })
     }
 }

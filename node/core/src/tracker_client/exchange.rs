@@ -13,7 +13,7 @@ use super::NeedTicket;
 
 /// What is asked. The cookie is put in when the request is sent.
 #[derive(Clone, Debug)]
-pub(super) enum Request {
+pub(super) enum TrackerRequest {
     Register,
     Own(Vec<OwnEntry>),
     Need(NeedTicket, Query),
@@ -21,14 +21,14 @@ pub(super) enum Request {
     Exit,
 }
 
-impl Request {
+impl TrackerRequest {
     /// Whether the tracker would only refuse it while this node is not registered and has this `cookie`. Who asks for owners
     /// need not be registered, only have a cookie: over a long path that is a round trip less before the first byte.
     pub(super) fn needs_registration(&self, cookie: Cookie) -> bool {
         match self {
-            Request::Register | Request::Exit => false,
-            Request::Need(..) => cookie == Cookie::NONE,
-            Request::Own(_) | Request::Update { .. } => true,
+            TrackerRequest::Register | TrackerRequest::Exit => false,
+            TrackerRequest::Need(..) => cookie == Cookie::NONE,
+            TrackerRequest::Own(_) | TrackerRequest::Update { .. } => true,
         }
     }
 
@@ -41,14 +41,16 @@ impl Request {
         digest: OwnDigest,
     ) -> NodeToTracker {
         match self {
-            Request::Register => Register { asker, epoch, contents, digest }.into(),
-            Request::Own(entries) => Own { asker, entries: List::first_of(entries.iter().cloned()) }.into(),
-            Request::Need(_, query) => Need { asker, query: query.clone() }.into(),
-            Request::Update { sequence, content, credits } => {
+            TrackerRequest::Register => Register { asker, epoch, contents, digest }.into(),
+            TrackerRequest::Own(entries) => {
+                Own { asker, entries: List::first_of(entries.iter().cloned()) }.into()
+            }
+            TrackerRequest::Need(_, query) => Need { asker, query: query.clone() }.into(),
+            TrackerRequest::Update { sequence, content, credits } => {
                 let credits = List::first_of(credits.iter().copied());
                 Update { asker, sequence: *sequence, content: *content, credits }.into()
             }
-            Request::Exit => Exit { asker, epoch }.into(),
+            TrackerRequest::Exit => Exit { asker, epoch }.into(),
         }
     }
 }
@@ -57,7 +59,7 @@ impl Request {
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) conversation: Conversation,
-    pub(super) request: Request,
+    pub(super) request: TrackerRequest,
     /// How often the request was sent.
     pub(super) tries: u32,
     /// Since when an answer is awaited.
@@ -69,7 +71,7 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(request: Request, now: Timestamp, rng: &mut StdRng) -> Exchange {
+    pub(super) fn new(request: TrackerRequest, now: Timestamp, rng: &mut StdRng) -> Exchange {
         let conversation = Conversation(rng.random());
         Exchange { conversation, request, tries: 0, asked_at: None, due: now, was_put_off: false }
     }
@@ -102,7 +104,12 @@ pub(super) struct Exchanges(Vec<Exchange>);
 
 impl Exchanges {
     /// Adds a request that is due at once; returns its conversation.
-    pub(super) fn begin(&mut self, request: Request, now: Timestamp, rng: &mut StdRng) -> Conversation {
+    pub(super) fn begin(
+        &mut self,
+        request: TrackerRequest,
+        now: Timestamp,
+        rng: &mut StdRng,
+    ) -> Conversation {
         let exchange = Exchange::new(request, now, rng);
         let conversation = exchange.conversation;
         self.0.push(exchange);
@@ -122,7 +129,7 @@ impl Exchanges {
         self.0.iter().position(|exchange| exchange.conversation == conversation)
     }
 
-    pub(super) fn request(&self, at: usize) -> &Request {
+    pub(super) fn request(&self, at: usize) -> &TrackerRequest {
         &self.0[at].request
     }
 
@@ -136,21 +143,21 @@ impl Exchanges {
     }
 
     /// The requests that are `unwanted` are not sent any more, and their answers not awaited.
-    pub(super) fn forget(&mut self, unwanted: impl Fn(&Request) -> bool) {
+    pub(super) fn forget(&mut self, unwanted: impl Fn(&TrackerRequest) -> bool) {
         self.0.retain(|exchange| !unwanted(&exchange.request));
     }
 
     pub(super) fn is_registering(&self) -> bool {
-        self.0.iter().any(|exchange| matches!(exchange.request, Request::Register))
+        self.0.iter().any(|exchange| matches!(exchange.request, TrackerRequest::Register))
     }
 
     pub(super) fn is_updating(&self) -> bool {
-        self.0.iter().any(|exchange| matches!(exchange.request, Request::Update { .. }))
+        self.0.iter().any(|exchange| matches!(exchange.request, TrackerRequest::Update { .. }))
     }
 
     /// How many OWNs are on their way.
     pub(super) fn owns(&self) -> usize {
-        self.0.iter().filter(|exchange| matches!(exchange.request, Request::Own(_))).count()
+        self.0.iter().filter(|exchange| matches!(exchange.request, TrackerRequest::Own(_))).count()
     }
 
     /// When the oldest request was sent that is not answered.

@@ -37,7 +37,7 @@ use crate::status::TrackerStanding;
 use announcements::Announcements;
 use cooldown::Cooldowns;
 use credits::Credits;
-use exchange::{Exchanges, Request};
+use exchange::{Exchanges, TrackerRequest};
 use liveness::TrackerLiveness;
 use registration::{Registration, RegistrationState};
 use searches::Searches;
@@ -150,12 +150,12 @@ impl TrackerClient {
         if let NeedTicket::Search(search) = ticket {
             self.searches.begin(search, cx.now);
         }
-        self.exchanges.begin(Request::Need(ticket, query), cx.now, cx.rng);
+        self.exchanges.begin(TrackerRequest::Need(ticket, query), cx.now, cx.rng);
     }
 
     /// Nobody waits for `ticket`'s answer any more.
     pub(crate) fn forget_need(&mut self, ticket: NeedTicket) {
-        self.exchanges.forget(|request| matches!(request, Request::Need(of, _) if *of == ticket));
+        self.exchanges.forget(|request| matches!(request, TrackerRequest::Need(of, _) if *of == ticket));
     }
 
     /// `bytes` of `content` came from `owner` and were verified.
@@ -173,24 +173,24 @@ impl TrackerClient {
         if self.registration.has_ended() {
             return;
         }
-        self.exchanges.forget(|request| !matches!(request, Request::Update { .. }));
+        self.exchanges.forget(|request| !matches!(request, TrackerRequest::Update { .. }));
         if self.registration.leave(cx.now) {
             // What was received last is still reported, once.
             while !self.credits.is_empty() {
                 self.send_update(cx);
             }
-            self.exchanges.begin(Request::Exit, cx.now, cx.rng);
+            self.exchanges.begin(TrackerRequest::Exit, cx.now, cx.rng);
         }
     }
 
     fn rejoin(&mut self, now: Timestamp) {
         self.registration.rejoin(now);
-        self.exchanges.forget(|request| matches!(request, Request::Register));
+        self.exchanges.forget(|request| matches!(request, TrackerRequest::Register));
     }
 
     /// Everything is announced from the start; OWNs on their way would be answered twice.
     fn announce_everything_again(&mut self) {
-        self.exchanges.forget(|request| matches!(request, Request::Own(_)));
+        self.exchanges.forget(|request| matches!(request, TrackerRequest::Own(_)));
         self.announcements.forget_answers();
         self.registration.forget_recheck();
     }
@@ -224,7 +224,7 @@ impl TrackerClient {
     fn begin_requests(&mut self, cx: &mut Context<'_>) {
         let is_updating = self.exchanges.is_updating();
         if !self.exchanges.is_registering() && cx.now >= self.register_at() {
-            let conversation = self.exchanges.begin(Request::Register, cx.now, cx.rng);
+            let conversation = self.exchanges.begin(TrackerRequest::Register, cx.now, cx.rng);
             self.registration.on_register(conversation, cx.now);
         }
         if !self.registration.is_joined() {
@@ -235,7 +235,7 @@ impl TrackerClient {
             && let Some(entries) = self.announcements.next_batch()
         {
             owns += 1;
-            self.exchanges.begin(Request::Own(entries), cx.now, cx.rng);
+            self.exchanges.begin(TrackerRequest::Own(entries), cx.now, cx.rng);
         }
         if !is_updating && cx.now >= self.credits.report_at() {
             self.send_update(cx);
@@ -276,8 +276,8 @@ impl TrackerClient {
             let message: NodeToTracker = exchange.request.message(asker, epoch, contents, digest);
             cx.out.send(tracker, |bytes| message.encode(exchange.conversation, bytes));
             let (first, max) = match exchange.request {
-                Request::Exit => (EXIT_RETRY, max),
-                Request::Register => (first, max.min(MAX_REGISTER_RETRY)),
+                TrackerRequest::Exit => (EXIT_RETRY, max),
+                TrackerRequest::Register => (first, max.min(MAX_REGISTER_RETRY)),
                 _ => (first, max),
             };
             exchange.on_sent(first, max, cx.now, cx.rng);
@@ -305,7 +305,7 @@ impl TrackerClient {
 }
 
 /// Whether the tracker would only refuse `request` now.
-fn is_held_back(registration: &Registration, request: &Request) -> bool {
+fn is_held_back(registration: &Registration, request: &TrackerRequest) -> bool {
     registration.state() == RegistrationState::Joining && request.needs_registration(registration.cookie())
 }
 

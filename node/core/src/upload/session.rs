@@ -284,7 +284,7 @@ impl UploadSession {
             rate: self.meter.rate(now),
             queued: self.requests.len(),
             standing,
-            piece: self.begun.latest().map(|piece| piece.0),
+            piece: self.begun.latest(),
             length,
         }
     }
