@@ -56,7 +56,7 @@ pub struct Node {
     duplicates: BTreeMap<ShareId, LocalContent>,
     /// Contents that are served while they are fetched.
     partial: BTreeMap<ShareId, PartialShare>,
-    /// Whether [`Event::Left`] was said.
+    /// Whether [`Event::Left`] was reported.
     has_left: bool,
     /// What the parts share.
     shared: Shared,

@@ -73,7 +73,8 @@ impl Announcements {
             space = left.unwrap_or(0);
             left.is_some()
         };
-        let entries = ready.filter_map(|content| self.entries.get(content).map(|(entry, _)| entry));
+        let entry = |content| &self.entries.get(content).expect("what is pending has an entry").0;
+        let entries = ready.map(entry);
         let batch: Vec<OwnEntry> = entries.take(MAX_OWN_ENTRIES).take_while(fits).cloned().collect();
         for entry in &batch {
             self.pending.remove(&entry.content);
@@ -82,16 +83,19 @@ impl Announcements {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// The tracker accepted the first `accepted` entries of `told`. Returns the contents of which the entry is still so.
+    /// The tracker accepted the first `accepted` entries of `own`. Returns the contents of which the entry is still so.
     ///
     /// It had no room for the entry behind them. It did not look at the others behind that one: what needs no room is announced
     /// again.
-    pub(super) fn on_answer(&mut self, told: &[OwnEntry], accepted: usize) -> Vec<ContentId> {
+    pub(super) fn on_answer(&mut self, own: &[OwnEntry], accepted: usize) -> Vec<ContentId> {
         let mut announced = Vec::new();
-        for (position, entry) in told.iter().enumerate() {
+        for (position, entry) in own.iter().enumerate() {
             let content = entry.content;
             self.unanswered.remove(&content);
-            let Some((current, known)) = self.entries.get_mut(&content) else { continue };
+            let (current, known) = self
+                .entries
+                .get_mut(&content)
+                .expect("an entry stays until its withdrawal is accepted, and each OWN is answered once");
             let is_so = current == entry;
             if position >= accepted {
                 let needs_room = *known == TrackerKnows::Nothing && !entry.withdrawn;
@@ -116,7 +120,7 @@ impl Announcements {
                 }
             }
         }
-        if accepted >= told.len() && !announced.is_empty() {
+        if accepted >= own.len() && !announced.is_empty() {
             // There is room: what the tracker had none for may be announced again.
             self.pending.append(&mut self.refused);
         }
@@ -244,9 +248,9 @@ mod tests {
         OwnEntry { permille, withdrawn: what == 2, ..entry(id, false) }
     }
 
-    /// A tracker that takes the first `accepted` of `told`.
-    fn take(table: &mut BTreeMap<ContentId, OwnEntry>, told: &[OwnEntry], accepted: usize) {
-        for entry in &told[..accepted] {
+    /// A tracker that takes the first `accepted` of `own`.
+    fn take(table: &mut BTreeMap<ContentId, OwnEntry>, own: &[OwnEntry], accepted: usize) {
+        for entry in &own[..accepted] {
             if entry.withdrawn {
                 table.remove(&entry.content);
             } else {

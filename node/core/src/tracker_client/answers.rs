@@ -104,9 +104,9 @@ impl TrackerClient {
                 let here = owner.endpoint.address().ip().is_loopback() && !is_local;
                 owner.endpoint.is_reachable() && !here && !self.registration.is_this_node(owner)
             };
-            let told = found.owners.len();
+            let named = found.owners.len();
             found.owners = List::first_of(found.owners.iter().filter(can_be).copied());
-            cx.counters.unexpected += (told - found.owners.len()) as u64;
+            cx.counters.unexpected += (named - found.owners.len()) as u64;
         }
         owners
     }

@@ -53,17 +53,17 @@ impl DeliveryRateEstimator {
         }
     }
 
-    /// `bytes` of `burst` have arrived; `tells`: they tell the rate.
+    /// `bytes` of `burst` have arrived. Returns a sample if they show the rate.
     pub(super) fn on_arrived(
         &mut self,
         bytes: u32,
         burst: &Outstanding,
-        tells: bool,
+        shows_rate: bool,
         min_rtt: Duration,
         now: Timestamp,
     ) -> Option<RateSample> {
         self.delivered += u64::from(bytes);
-        let sample = tells.then(|| self.sample(burst, min_rtt, now));
+        let sample = shows_rate.then(|| self.sample(burst, min_rtt, now));
         self.delivered_at = now;
         self.delivered_asked_at = self.delivered_asked_at.max(burst.asked_at());
         sample

@@ -261,15 +261,15 @@ impl Flow {
         if header.index == 0 {
             let hold = Duration::from_micros(u64::from(header.hold) * HOLD_UNIT_MICROS);
             let path = now.since(asked_at).saturating_sub(hold);
-            // A longer hold than can be told may be any.
-            let told = (header.hold < u16::MAX).then_some(hold);
-            self.timing.on_answer(if told.is_some() { path } else { path + hold }, told, now);
+            // A hold of the highest value that the header has may have been any longer one.
+            let known_hold = (header.hold < u16::MAX).then_some(hold);
+            self.timing.on_answer(if known_hold.is_some() { path } else { path + hold }, known_hold, now);
             self.rate_control.on_rtt(path.max(Duration::from_micros(1)), now);
         }
         let min_rtt = self.rate_control.min_rtt().unwrap_or_default();
-        // Of what came late it is not known when it was sent.
-        let tells = !late && burst.tells_rate(header.index);
-        let sample = self.delivery.on_arrived(bytes, burst, tells, min_rtt, now);
+        // When a late segment was sent is not known.
+        let shows_rate = !late && burst.shows_rate(header.index);
+        let sample = self.delivery.on_arrived(bytes, burst, shows_rate, min_rtt, now);
         if late {
             self.loss.on_late(min_rtt, self.timing.smoothed().unwrap_or_default(), now);
             self.rate_control.on_late(bytes);

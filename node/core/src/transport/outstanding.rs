@@ -101,9 +101,9 @@ impl Outstanding {
         self.arrived == self.all()
     }
 
-    /// Whether the segment that has just arrived is the first of it that has, or its last one: the moments at which it
-    /// tells how fast the path delivers, whatever else of it was lost.
-    pub(super) fn tells_rate(&self, index: u8) -> bool {
+    /// Whether the segment `index`, which has just arrived, is the first of the burst that has arrived, or its last segment: at
+    /// these moments the burst shows how fast the path delivers, whatever else of it was lost.
+    pub(super) fn shows_rate(&self, index: u8) -> bool {
         self.arrived.is_power_of_two() || u32::from(index) + 1 == self.segments()
     }
 
