@@ -1,7 +1,7 @@
 //! What the core asks of the disk, and what comes back.
 //!
-//! These are values only: the core never sees a file's bytes. Each request that has an answer is answered exactly once. Requests
-//! about one download are answered in the order in which they were made only where a variant says so.
+//! These are values only: the core never sees a file's bytes. Each request that has an answer is answered exactly once.
+//! Requests about one download are answered in the order in which they were made only where a variant says so.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -38,8 +38,8 @@ pub enum DiskRequest {
         /// The content whose manifest they must be.
         content: ContentId,
     },
-    /// Prepare the disk for a download: look at the target, create its part file or resume it, lock it, open it for bursts
-    /// under `share`. Answered with [`DiskResult::Opened`].
+    /// Prepare the disk for a download: look at the target, create its part file or resume it, lock it, open it for
+    /// bursts under `share`. Answered with [`DiskResult::Opened`].
     Open {
         /// The download.
         download: DownloadId,
@@ -182,8 +182,8 @@ pub enum Doubt {
     /// It is cut off, or its checksums do not match.
     #[error("its journal is damaged")]
     Damaged,
-    /// It does not carry the seal of this person on this host: an earlier version wrote it, the secret of the state folder is
-    /// gone, or somebody else has put it there.
+    /// It does not carry the seal of this person on this host: an earlier version wrote it, the secret of the state
+    /// folder is gone, or somebody else has put it there.
     #[error("its journal is not sealed by this node's state folder")]
     Unsealed,
     /// Another version of the program wrote it.

@@ -43,7 +43,8 @@ pub enum Event {
     Unshared { share: ShareId, content: ContentId },
     /// A downloader opened a session.
     ServingStarted { content: ContentId, peer: SocketAddr, node: NodeId },
-    /// A downloader's session ended after `bytes` of file. [`SessionEnd::Done`]: the downloader has the file under its name.
+    /// A downloader's session ended after `bytes` of file. [`SessionEnd::Done`]: the downloader has the file under its
+    /// name.
     ServingEnded { content: ContentId, peer: SocketAddr, node: NodeId, bytes: u64, why: SessionEnd },
     /// A requested range was answered with a burst.
     RangeSent { content: ContentId, peer: SocketAddr, piece: PieceIndex, offset: u32, length: u32 },
@@ -53,15 +54,16 @@ pub enum Event {
     /// A search had no answer in time.
     SearchFailed { search: SearchId },
 
-    /// A download chooses one of several contents of its name: the one that clearly most hosts call so, or the newest. `more`:
-    /// the tracker has others besides these.
+    /// A download chooses one of several contents of its name: the one that clearly most hosts call so, or the newest.
+    /// `more`: the tracker has others besides these.
     DownloadPrefers { download: DownloadId, taken: Listed, others: Vec<Listed>, more: bool },
     /// A download knows what it fetches.
     DownloadIdentified { download: DownloadId, content: ContentId, name: Name, length: u64 },
-    /// A part file from before was resumed: `have_bytes` of it are verified, and `hashed_again` is what had to be hashed to know
-    /// that.
+    /// A part file from before was resumed: `have_bytes` of it are verified, and `hashed_again` is what had to be
+    /// hashed to know that.
     DownloadResumed { download: DownloadId, have_bytes: u64, hashed_again: Option<HashedAgain> },
-    /// The file system of a download's folder has no locks; `elsewhere`: another lock serves among the nodes of this host.
+    /// The file system of a download's folder has no locks; `elsewhere`: another lock serves among the nodes of this
+    /// host.
     WithoutLocks { folder: PathBuf, elsewhere: bool },
     /// A download waits, or no longer; reported when the reason changes.
     DownloadWaits { download: DownloadId, why: Waiting },
@@ -120,8 +122,8 @@ pub enum SessionEnd {
     PeerLeft,
     /// The other side no longer serves the content.
     Gone,
-    /// The other side knows no such session, or answers nothing that it is asked in it: it was restarted, or this node's
-    /// address changed on the way. A new session is opened.
+    /// The other side knows no such session, or answers nothing that it is asked in it: it was restarted, or this
+    /// node's address changed on the way. A new session is opened.
     Forgotten,
     /// No HELLO was answered.
     NoAnswer,

@@ -79,8 +79,8 @@ pub struct Outgoing {
     pub to: SocketAddr,
     /// Which part of [`Output::bytes`] it is.
     pub range: Range<usize>,
-    /// So many zeros follow. With zeros the datagram shows whether the path carries its length, and is dropped rather than that
-    /// it waits for the socket.
+    /// So many zeros follow. With zeros the datagram shows whether the path carries its length, and is dropped rather
+    /// than that it waits for the socket.
     pub zeros: usize,
 }
 

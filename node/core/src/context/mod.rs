@@ -43,7 +43,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// What the parts of `node` share, as `settings` say, with chance from `seed` and a receive buffer of `receive_buffer` bytes.
+    /// What the parts of `node` share, as `settings` say, with chance from `seed` and a receive buffer of
+    /// `receive_buffer` bytes.
     pub(crate) fn new(
         settings: NodeSettings,
         node: NodeId,
@@ -81,8 +82,9 @@ impl Shared {
         self.has_new_limits = true;
     }
 
-    /// The downloads have their turns now, with `outstanding` bytes on local paths. Returns whether something that one of them
-    /// may wait for has changed since their last turns: a buffer came free, the receive buffer has space, the limits are others.
+    /// The downloads have their turns now, with `outstanding` bytes on local paths. Returns whether something that one
+    /// of them may wait for has changed since their last turns: a buffer came free, the receive buffer has space, the
+    /// limits are others.
     pub(crate) fn begin_turn(&mut self, outstanding: u32) -> bool {
         self.receive_budget.set_used(outstanding);
         // Whoever has buffers that are wanted by now sees that in the turn.
@@ -91,8 +93,8 @@ impl Shared {
         self.buffers.take_freed() | self.receive_budget.end_shortage() | has_new_limits
     }
 
-    /// The downloads have had their turns. Returns whether one of them has to have another: a buffer came free after it wanted
-    /// one, or buffers that it has are wanted now.
+    /// The downloads have had their turns. Returns whether one of them has to have another: a buffer came free after it
+    /// wanted one, or buffers that it has are wanted now.
     pub(crate) fn end_turn(&mut self) -> bool {
         self.buffers.take_newly_wanted() | self.buffers.take_freed()
     }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use messages::limits::MAX_BURST;
 
-/// A path with a shorter round-trip time is a local one: over it a receive buffer fills before anything can be done about
-/// that.
+/// A path with a shorter round-trip time is a local one: over it a receive buffer fills before anything can be done
+/// about that.
 pub(crate) const MAX_LOCAL_RTT: Duration = Duration::from_millis(2);
 
-/// What the socket's receive buffer holds, shared by all flows on local paths: over them everything that is asked for may
-/// arrive at once. Within this budget a loopback or a fast local network does not drop.
+/// What the socket's receive buffer holds, shared by all flows on local paths: over them everything that is asked for
+/// may arrive at once. Within this budget a loopback or a fast local network does not drop.
 #[derive(Debug)]
 pub(crate) struct ReceiveBufferBudget {
     limit: u32,

@@ -58,7 +58,9 @@ mod tests {
     proptest! {
         /// A number is somebody's from when it is opened until it is closed, and nobody else's meanwhile.
         #[test]
-        fn a_conversation_is_found_while_it_is_open(steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..200)) {
+        fn a_conversation_is_found_while_it_is_open(
+            steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..200)
+        ) {
             let (mut routes, mut rng) = (Routes::default(), StdRng::seed_from_u64(1));
             let mut open: Vec<(Conversation, Route)> = Vec::new();
             let mut closed: BTreeSet<Conversation> = BTreeSet::new();

@@ -65,8 +65,8 @@ impl Downloads {
         self.by_id.values_mut().find(|download| download.content() == Some(content))
     }
 
-    /// The download `id` gets the place where its file will be, if that is known, or gives way to the download that has the
-    /// place. Returns whether it goes on.
+    /// The download `id` gets the place where its file will be, if that is known, or gives way to the download that has
+    /// the place. Returns whether it goes on.
     pub(super) fn claim_target(&mut self, id: DownloadId, cx: &mut Context<'_>) -> bool {
         let is_known = |download: &&Download| download.is_identified() && !download.is_over();
         let Some(target) = self.by_id.get(&id).filter(is_known).map(Download::target) else {

@@ -1,5 +1,5 @@
-//! The whole core: routes inputs to the parts and drains their outputs. The parts never see each other; what they share the
-//! node lends them for one call (`context`).
+//! The whole core: routes inputs to the parts and drains their outputs. The parts never see each other; what they share
+//! the node lends them for one call (`context`).
 
 mod downloads;
 mod poll;
@@ -63,8 +63,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that talks to `tracker`; `None`: it says nothing to anybody until [`Command::UseTracker`] tells where it is. Of what is asked for over short paths, no more than `receive_buffer` bytes are
-    /// outstanding: what the socket's receive buffer holds.
+    /// A node that talks to `tracker`; `None`: it says nothing to anybody until [`Command::UseTracker`] tells where it
+    /// is. Of what is asked for over local paths, no more than `receive_buffer` bytes are outstanding: what the
+    /// socket's receive buffer holds.
     #[must_use]
     pub fn new(
         settings: NodeSettings,

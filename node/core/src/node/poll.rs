@@ -10,8 +10,8 @@ use crate::output::{Output, Wait};
 use crate::tracker_client::NeedTicket;
 
 impl Node {
-    /// Moves everything that is to be sent or done now into `out`, whose former content is dropped. Returns when to come
-    /// again.
+    /// Moves everything that is to be sent or done now into `out`, whose former content is dropped. Returns when to
+    /// come again.
     pub fn poll(&mut self, now: Timestamp, out: &mut Output) -> Wait {
         let mut wait = self.downloads.poll(&mut self.shared, &mut self.tracker_client, now);
         self.collect_completed(now);

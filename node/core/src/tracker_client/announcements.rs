@@ -23,8 +23,8 @@ pub(super) struct Announcements {
     entries: BTreeMap<ContentId, (OwnEntry, TrackerKnows)>,
     /// Entries that are to be announced.
     pending: BTreeSet<ContentId>,
-    /// Entries in an OWN that is not answered yet. What changes meanwhile is announced only then, so that no OWN overtakes
-    /// another.
+    /// Entries in an OWN that is not answered yet. What changes meanwhile is announced only then, so that no OWN
+    /// overtakes another.
     unanswered: BTreeSet<ContentId>,
     /// Entries that the tracker had no room for. A few of them are tried again at each heartbeat.
     refused: BTreeSet<ContentId>,
@@ -85,8 +85,8 @@ impl Announcements {
 
     /// The tracker accepted the first `accepted` entries of `own`. Returns the contents of which the entry is still so.
     ///
-    /// It had no room for the entry behind them. It did not look at the others behind that one: what needs no room is announced
-    /// again.
+    /// It had no room for the entry behind them. It did not look at the others behind that one: what needs no room is
+    /// announced again.
     pub(super) fn on_answer(&mut self, own: &[OwnEntry], accepted: usize) -> Vec<ContentId> {
         let mut announced = Vec::new();
         for (position, entry) in own.iter().enumerate() {
@@ -260,8 +260,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is said, changed, refused and forgotten meanwhile: when the tracker has room at last it knows what is
-        /// so, and both count it alike.
+        /// Whatever is said, changed, refused and forgotten meanwhile: when the tracker has room at last it knows what
+        /// is so, and both count it alike.
         #[test]
         fn in_the_end_both_know_the_same(steps in prop::collection::vec((0u8..8, 0u8..6, 0u8..3), 0..80)) {
             let mut announcements = Announcements::default();

@@ -13,8 +13,8 @@ use super::{NeedTicket, TrackerClient, TrackerReply};
 use crate::context::Context;
 use crate::event::Event;
 
-/// While the tracker asks the old address of this node's id whether anybody is there, it puts this node off for no longer
-/// than this: nothing is wrong then.
+/// While the tracker asks the old address of this node's id whether anybody is there, it puts this node off for no
+/// longer than this: nothing is wrong then.
 const MAX_TAKEOVER_WAIT: Duration = Duration::from_secs(2);
 
 impl TrackerClient {
@@ -132,7 +132,8 @@ impl TrackerClient {
         }
     }
 
-    /// The tracker's table is not what this node announces: everything is announced again, unless just that is under way.
+    /// The tracker's table is not what this node announces: everything is announced again, unless just that is under
+    /// way.
     fn on_tables_differ(&mut self, is_new: bool, now: Timestamp) {
         if (is_new || !self.announcements.are_pending()) && self.cooldowns.resync.pass(now) {
             self.announce_everything_again();

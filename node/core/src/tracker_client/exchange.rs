@@ -22,8 +22,9 @@ pub(super) enum TrackerRequest {
 }
 
 impl TrackerRequest {
-    /// Whether the tracker would only refuse it while this node is not registered and has this `cookie`. Who asks for owners
-    /// need not be registered, only have a cookie: over a long path that is a round trip less before the first byte.
+    /// Whether the tracker would only refuse it while this node is not registered and has this `cookie`. Who asks for
+    /// owners need not be registered, only have a cookie: over a long path that is a round trip less before the first
+    /// byte.
     pub(super) fn needs_registration(&self, cookie: Cookie) -> bool {
         match self {
             TrackerRequest::Register | TrackerRequest::Exit => false,

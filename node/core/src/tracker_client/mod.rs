@@ -2,15 +2,15 @@
 //!
 //! Nothing here waits longer than `retry_most` for the next try. A tracker that has forgotten this node says so
 //! (`resync`), and the node announces everything again, several OWNs at a time. A heartbeat in the middle of that meets
-//! tables that cannot agree yet: the node announces the rest and then asks once more. Whatever a tracker answers, each of
-//! its answers begins nothing more than once in a while (`cooldown.rs`).
+//! tables that cannot agree yet: the node announces the rest and then asks once more. Whatever a tracker answers, each
+//! of its answers begins nothing more than once in a while (`cooldown.rs`).
 //!
 //! A node may begin before anybody knows where its tracker is: until it is told, it asks nothing.
 //!
 //! `registration` is whether the tracker knows this node, with the picture of its states; `announcements` what the node
 //! owns and what the tracker knows of that; `credits` what it has received and from whom; `searches` what a person has
-//! asked for; `exchange` the requests on their way; `liveness` whether the tracker answers at all. `answers` takes in what
-//! the tracker says.
+//! asked for; `exchange` the requests on their way; `liveness` whether the tracker answers at all. `answers` takes in
+//! what the tracker says.
 
 mod announcements;
 mod answers;
@@ -62,8 +62,8 @@ pub(crate) enum TrackerReply {
 
 /// EXIT is repeated faster than other requests, because leaving takes no longer than [`registration::EXIT_TIMEOUT`].
 const EXIT_RETRY: Duration = Duration::from_millis(200);
-/// A tracker that does not answer gets REGISTER at least this often, so that its return is noticed soon even when a datagram
-/// or two are lost.
+/// A tracker that does not answer gets REGISTER at least this often, so that its return is noticed soon even when a
+/// datagram or two are lost.
 const MAX_REGISTER_RETRY: Duration = Duration::from_secs(5);
 /// So many OWNs are on their way at once: ten thousand contents are announced in two seconds over a path of 100 ms.
 const MAX_OWNS: usize = 32;
@@ -83,7 +83,8 @@ pub(crate) struct TrackerClient {
 }
 
 impl TrackerClient {
-    /// A conversation with `tracker`: the first REGISTER is due at once, or as soon as it is known where the tracker is.
+    /// A conversation with `tracker`: the first REGISTER is due at once, or as soon as it is known where the tracker
+    /// is.
     pub(crate) fn new(
         tracker: Option<SocketAddr>,
         node: NodeId,

@@ -1,7 +1,8 @@
 //! By which conversations the tracker knows this life of the node.
 //!
 //! The tracker asks the holder of an id whether it is there in the conversation of the REGISTER that it heard last from
-//! that holder. A port may have been another node's before, or another life's: whoever has it now does not answer for them.
+//! that holder. A port may have been another node's before, or another life's: whoever has it now does not answer for
+//! them.
 
 use messages::Conversation;
 

@@ -20,9 +20,10 @@ pub(super) const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Where the node stands with its tracker.
 ///
 /// ```text
-///   Joining ──REGISTERED──▶ Joined ──every heartbeat: REGISTER──▶ Joined ──EXIT──▶ Leaving ──GOODBYE, or too long──▶ Left
-///      ▲                       │ REFUSED NotRegistered, or another tracker
-///      ╰───────────────────────╯
+///   Joining ──REGISTERED──▶ Joined ──every heartbeat: REGISTER──▶ Joined
+///      ▲                     │  ╰──EXIT──▶ Leaving ──GOODBYE, or too long──▶ Left
+///      ╰─────────────────────╯
+///        REFUSED NotRegistered, or another tracker
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RegistrationState {
@@ -148,8 +149,8 @@ impl Registration {
         self.needs_recheck = false;
     }
 
-    /// When REGISTER is due; `resync_at`: when the tracker may be asked again whether the tables agree, if nothing is being
-    /// announced.
+    /// When REGISTER is due; `resync_at`: when the tracker may be asked again whether the tables agree, if nothing is
+    /// being announced.
     pub(super) fn register_at(&self, resync_at: Option<Timestamp>) -> Timestamp {
         match resync_at {
             Some(at) if self.needs_recheck => self.next_register.min(at),

@@ -59,8 +59,8 @@ impl BlackHoleDetector {
         }
     }
 
-    /// When the last of the lost long segments was asked for, if so many are lost that the path does not carry them. Each
-    /// black hole is reported once.
+    /// When the last of the lost long segments was asked for, if so many are lost that the path does not carry them.
+    /// Each black hole is reported once.
     pub(super) fn take(&mut self) -> Option<Timestamp> {
         let overtaken = self.lost_bursts >= BLACK_HOLE_BURSTS && self.lost_segments >= BLACK_HOLE_SEGMENTS;
         if !overtaken && self.timeouts < BLACK_HOLE_TIMEOUTS {

@@ -1,8 +1,8 @@
-//! How long a burst may be: where the ends of bursts are lost and their beginnings are not, something on the way takes a few
-//! datagrams at once and no more, and bursts become shorter.
+//! How long a burst may be: where the ends of bursts are lost and their beginnings are not, something on the way takes
+//! a few datagrams at once and no more, and bursts become shorter.
 //!
-//! A queue of a few packets does that, and so do policers and proxies (quinn issue 2627: 4 to 5 packets a millisecond passed,
-//! so that offloaded bursts of 10 were lost in part every time).
+//! A queue of a few packets does that, and so do policers and proxies (quinn issue 2627: 4 to 5 packets a millisecond
+//! passed, so that offloaded bursts of 10 were lost in part every time).
 
 use std::time::Duration;
 

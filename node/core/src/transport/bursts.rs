@@ -97,7 +97,8 @@ impl Bursts {
         (lost > 0).then_some((range, lost))
     }
 
-    /// Gives up every burst whose range `fits`. Returns the requests of which anything was expected, and how many bytes.
+    /// Gives up every burst whose range `fits`. Returns the requests of which anything was expected, and how many
+    /// bytes.
     pub(super) fn withdraw(&mut self, fits: impl Fn(&ByteRange) -> bool) -> (Vec<u32>, u32) {
         let (mut requests, mut bytes) = (Vec::new(), 0);
         let from = self.unfinished_from();

@@ -1,5 +1,5 @@
-//! How fast the path delivers: samples for the rate control, from what had arrived when a burst was asked for and what has
-//! arrived when that burst does (draft-cheng-iccrg-delivery-rate-estimation).
+//! How fast the path delivers: samples for the rate control, from what had arrived when a burst was asked for and what
+//! has arrived when that burst does (draft-cheng-iccrg-delivery-rate-estimation).
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ impl DeliveryRateEstimator {
         (self.delivered_at, self.delivered_asked_at) = (now, now);
     }
 
-    /// The window allowed to ask, and there was nothing to ask for, with `outstanding` bytes on their way: until they are here,
-    /// samples are lower bounds.
+    /// The window allowed to ask, and there was nothing to ask for, with `outstanding` bytes on their way: until they
+    /// are here, samples are lower bounds.
     pub(super) fn on_app_limited(&mut self, outstanding: u32) {
         self.app_limited_until = self.delivered + u64::from(outstanding).max(1);
     }

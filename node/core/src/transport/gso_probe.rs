@@ -7,16 +7,16 @@
 //!     ╰─────────────────────────────┴─────────────────────────────╯
 //! ```
 //!
-//! A burst breaks when all is lost behind as many of its first segments as arrived of the one that broke before it: a full
-//! queue takes other parts of each.
-//! So loss, full queues and outages, which take single datagrams as well, are not taken for it.
+//! A burst breaks when all is lost behind as many of its first segments as arrived of the one that broke before it: a
+//! full queue takes other parts of each. So loss, full queues and outages, which take single datagrams as well, are not
+//! taken for it.
 
 use messages::Timestamp;
 
 use super::outstanding::Outstanding;
 
-/// So many bursts in a row break before single segments are tried. A burst no longer than what arrived of the broken ones
-/// says nothing.
+/// So many bursts in a row break before single segments are tried. A burst no longer than what arrived of the broken
+/// ones says nothing.
 const SUSPICIOUS_BURSTS: u32 = 8;
 /// So many single segments are asked for then.
 const SINGLES: u32 = 16;

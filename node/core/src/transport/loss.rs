@@ -1,7 +1,7 @@
 //! What is lost: segments that later ones have overtaken, unless the path is known to reorder.
 //!
-//! The packet threshold is RFC 9002's (§6.1.1); threshold and reordering window grow where a path reorders, as RACK's do
-//! (RFC 8985 §6.2).
+//! The packet threshold is RFC 9002's (§6.1.1); threshold and reordering window grow where a path reorders, as RACK's
+//! do (RFC 8985 §6.2).
 
 use std::time::Duration;
 

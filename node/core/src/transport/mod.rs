@@ -8,10 +8,10 @@
 //!                        └── nothing arrived for a timeout ─▶ all lost     (RFC 9002 §6.2, RFC 6298)
 //! ```
 //!
-//! `bursts` is the table of what was asked for, `outstanding` one line of it. `loss` says what is lost, `timing` when an
-//! answer is due, `delivery_rate` how fast answers come, `bbr` how much may be outstanding, `pacer` when to ask for more.
-//! `burst_size`, `gso_probe` and `black_hole` find out what the path does to bursts and to long datagrams; `mtud` is what all
-//! sessions with one peer know of their path.
+//! `bursts` is the table of what was asked for, `outstanding` one line of it. `loss` says what is lost, `timing` when
+//! an answer is due, `delivery_rate` how fast answers come, `bbr` how much may be outstanding, `pacer` when to ask for
+//! more. `burst_size`, `gso_probe` and `black_hole` find out what the path does to bursts and to long datagrams; `mtud`
+//! is what all sessions with one peer know of their path.
 
 mod bbr;
 mod black_hole;
@@ -136,14 +136,14 @@ impl Flow {
         self.settings.segment
     }
 
-    /// From now on the flow asks for CHUNKs with `segment` bytes of payload, in bursts of up to `max_burst` bytes. What is
-    /// under way keeps its size.
+    /// From now on the flow asks for CHUNKs with `segment` bytes of payload, in bursts of up to `max_burst` bytes. What
+    /// is under way keeps its size.
     pub(crate) fn use_segments(&mut self, segment: u16, max_burst: u32) {
         (self.settings.segment, self.settings.max_burst) = (segment, max_burst);
     }
 
-    /// When the last of the long segments was asked for, if none of them arrives any more (a black hole, RFC 8899 §4.3). Each
-    /// is reported once.
+    /// When the last of the long segments was asked for, if none of them arrives any more (a black hole, RFC 8899
+    /// §4.3). Each is reported once.
     pub(crate) fn take_black_hole(&mut self) -> Option<Timestamp> {
         self.black_hole.take()
     }
@@ -213,7 +213,8 @@ impl Flow {
         self.pacer.next_at()
     }
 
-    /// The window allowed to ask, and there was nothing to ask for: rate samples are lower bounds until the window fills again.
+    /// The window allowed to ask, and there was nothing to ask for: rate samples are lower bounds until the window
+    /// fills again.
     pub(crate) fn on_app_limited(&mut self) {
         self.delivery.on_app_limited(self.bursts.outstanding());
     }
@@ -285,8 +286,8 @@ impl Flow {
         Arrival::Asked { late }
     }
 
-    /// The owner will not answer `request`. Returns its range and how many bytes of it were still expected; `None` when none
-    /// were.
+    /// The owner will not answer `request`. Returns its range and how many bytes of it were still expected; `None` when
+    /// none were.
     pub(crate) fn give_up(&mut self, request: u32) -> Option<(ByteRange, u32)> {
         self.rate_control.on_refused();
         self.bursts.give_up(request)
@@ -300,8 +301,8 @@ impl Flow {
         taken
     }
 
-    /// What was asked for of the pieces that are `unwanted` is no longer wanted. Returns the requests that the owner need not
-    /// answer, and how many bytes of them were outstanding.
+    /// What was asked for of the pieces that are `unwanted` is no longer wanted. Returns the requests that the owner
+    /// need not answer, and how many bytes of them were outstanding.
     pub(crate) fn withdraw(&mut self, unwanted: impl Fn(PieceIndex) -> bool) -> (Vec<u32>, u32) {
         let withdrawn = self.bursts.withdraw(|range| unwanted(range.piece()));
         if withdrawn.1 > 0 {

@@ -101,8 +101,8 @@ impl Outstanding {
         self.arrived == self.all()
     }
 
-    /// Whether the segment `index`, which has just arrived, is the first of the burst that has arrived, or its last segment: at
-    /// these moments the burst shows how fast the path delivers, whatever else of it was lost.
+    /// Whether the segment `index`, which has just arrived, is the first of the burst that has arrived, or its last
+    /// segment: at these moments the burst shows how fast the path delivers, whatever else of it was lost.
     pub(super) fn shows_rate(&self, index: u8) -> bool {
         self.arrived.is_power_of_two() || u32::from(index) + 1 == self.segments()
     }
@@ -182,7 +182,8 @@ impl Outstanding {
         bytes
     }
 
-    /// What has not arrived is no longer wanted, and is a duplicate should it come. Returns how many bytes were expected.
+    /// What has not arrived is no longer wanted, and is a duplicate should it come. Returns how many bytes were
+    /// expected.
     pub(super) fn withdraw(&mut self) -> u32 {
         let expected = self.give_up_all();
         self.arrived = self.all();
@@ -281,7 +282,8 @@ mod tests {
                 }
                 prop_assert_eq!(burst.is_complete(), list.iter().all(|segment| segment.arrived));
                 prop_assert_eq!(burst.is_untouched(), list.iter().all(|segment| *segment == Segment::default()));
-                let expected_still = |until: usize| list.iter().take(until).any(|segment| *segment == Segment::default());
+                let expected_still =
+                    |until: usize| list.iter().take(until).any(|segment| *segment == Segment::default());
                 prop_assert_eq!(burst.is_finished(), !expected_still(count));
                 for until in [0, 1, before as usize, count, count + 1] {
                     prop_assert_eq!(burst.has_gap(10 + until as u64), expected_still(until), "before {}", until);

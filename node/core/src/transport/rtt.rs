@@ -28,9 +28,9 @@ impl Rtt {
     pub(super) fn observe(&mut self, sample: Duration, now: Timestamp) {
         let expected = MAX_TIMEOUT.max(self.timeout(0));
         if sample > expected {
-            // Answers that lay in a stopped process or behind a broken path, or that a stranger repeats, show how long that
-            // took and not how long to wait for the next one: one alone is not believed, and all that come at once are one.
-            // Where answers do take longer and longer, the timeout grows with each round trip.
+            // Answers that lay in a stopped process or behind a broken path, or that a stranger repeats, show how long
+            // that took and not how long to wait for the next one: one alone is not believed, and all that come at once
+            // are one. Where answers do take longer and longer, the timeout grows with each round trip.
             let is_alone = !std::mem::replace(&mut self.is_outlier, true);
             if self.smoothed.is_some() && (is_alone || now < self.outlier_believed_at + expected) {
                 return;

@@ -8,8 +8,8 @@ use super::rtt::Rtt;
 
 /// A timeout doubles at most this often.
 const MAX_BACKOFF: u32 = 3;
-/// A datagram that takes longer, the owner's queue apart, has lain in a stopped process, or a stranger has repeated it: how
-/// long to wait for the next one does not follow from that.
+/// A datagram that takes longer, the owner's queue apart, has lain in a stopped process, or a stranger has repeated it:
+/// how long to wait for the next one does not follow from that.
 const MAX_PATH: Duration = Duration::from_secs(3);
 
 /// Round-trip times, and what is waited for because of them.
@@ -25,8 +25,8 @@ impl Timing {
         Timing { rtt: Rtt::default(), last_heard: now, backoff: 0 }
     }
 
-    /// A request was answered after `path` and the time `hold` that the owner held it. `None`: the hold was longer than the
-    /// header can say, and `path` includes it.
+    /// A request was answered after `path` and the time `hold` that the owner held it. `None`: the hold was longer than
+    /// the header can say, and `path` includes it.
     pub(super) fn on_answer(&mut self, path: Duration, hold: Option<Duration>, now: Timestamp) {
         let sample = match hold {
             Some(hold) => hold + path.min(MAX_PATH),
@@ -66,8 +66,8 @@ impl Timing {
         self.rtt.timeout(0)
     }
 
-    /// When everything outstanding is taken for lost, the oldest of which was asked for at `asked_at`: what was asked for
-    /// before that may have been taken back since.
+    /// When everything outstanding is taken for lost, the oldest of which was asked for at `asked_at`: what was asked
+    /// for before that may have been taken back since.
     pub(super) fn timeout_at(&self, asked_at: Timestamp) -> Timestamp {
         self.last_heard.max(asked_at) + self.timeout()
     }

@@ -38,7 +38,8 @@ impl CongestionBounds {
         round < self.cut_shows_at
     }
 
-    /// `window` within the bound, with headroom for others, and never below the `bdp`, which keeps the path itself full.
+    /// `window` within the bound, with headroom for others, and never below the `bdp`, which keeps the path itself
+    /// full.
     pub(super) fn limit(&self, window: u64, bdp: u64) -> u64 {
         self.inflight_hi.map_or(window, |bound| window.min(HEADROOM.of(bound).max(bdp)))
     }

@@ -1,21 +1,22 @@
 //! How fast one path may be used: a model of its bottleneck, in bytes and instants only.
 //!
-//! The control follows BBR (Cardwell and others, "BBR: Congestion-Based Congestion Control", 2016; draft-ietf-ccwg-bbr for
-//! the states, the bound `inflight_hi` and the names). The window is a multiple of the bandwidth-delay product: the highest
-//! delivery rate seen lately times the lowest round-trip time seen lately. Loss alone does not slow a flow down: long and
-//! lossy paths lose without being full. Loss while a queue stands does, and so does loss that comes with asking for more:
-//! such a loss shows how much the path holds, and the flow asks for less than that afterwards.
+//! The control follows BBR (Cardwell and others, "BBR: Congestion-Based Congestion Control", 2016; draft-ietf-ccwg-bbr
+//! for the states, the bound `inflight_hi` and the names). The window is a multiple of the bandwidth-delay product: the
+//! highest delivery rate seen lately times the lowest round-trip time seen lately. Loss alone does not slow a flow
+//! down: long and lossy paths lose without being full. Loss while a queue stands does, and so does loss that comes with
+//! asking for more: such a loss shows how much the path holds, and the flow asks for less than that afterwards.
 //!
 //! ```text
-//!   Startup ──(no faster, or congested)──▶ Drain ──▶ Cruise ──(time to probe)──▶ Up ──(no faster, or congested)──▶ Down ─╮
-//!                                                      ▲                                                                │
-//!                                                      ╰────────────────────(the queue is empty)────────────────────────╯
-//!   any but Startup ──(the lowest round-trip time is 10 s old)──▶ ProbeRtt ──▶ Cruise
+//!   Startup ──(no faster, or congested)──▶ Drain ──(drained)──▶ ProbeBw: Cruise ──▶ Up ──▶ Down ──▶ Cruise
+//!                                            │                     │  ▲
+//!                                            │ the lowest round-trip time is 10 s old
+//!                                            │                     ▼  │
+//!                                            ╰──────────────────▶ ProbeRtt
 //! ```
 //!
-//! `path_model` holds what is known of the path, `round` what the last round trip said, `loss_baseline` what the path loses
-//! anyway, `bounds` how much may be outstanding because of losses; `startup`, `probe_bw` and `probe_rtt` are the states. This
-//! file moves from state to state and derives window and pace.
+//! `path_model` holds what is known of the path, `round` what the last round trip said, `loss_baseline` what the path
+//! loses anyway, `bounds` how much may be outstanding because of losses; `startup`, `probe_bw` and `probe_rtt` are the
+//! states. This file moves from state to state and derives window and pace.
 
 mod bounds;
 mod gain;
@@ -39,14 +40,14 @@ use probe_rtt::ProbeRtt;
 use round::{CongestionSignal, Load, Round};
 use startup::Startup;
 
-/// The window over the bandwidth-delay product (draft: BBR.cwnd_gain): it covers arrivals that come in lumps, what is lost
-/// and not known to be yet, and the doubling in startup.
+/// The window over the bandwidth-delay product (draft: BBR.cwnd_gain): it covers arrivals that come in lumps, what is
+/// lost and not known to be yet, and the doubling in startup.
 const CWND_GAIN: Gain = Gain(200);
 /// The pace in Drain lets go in one round trip of what startup put in the queue (1/2.77).
 const DRAIN_PACING_GAIN: Gain = Gain(36);
-/// Over a shorter round trip arrivals are the clock, and not the pace: a timer of a millisecond is too coarse for that, and the
-/// rate that the pace would follow is that of the hosts' own threads, which stop and go (veth of MTU 1500 without offloads,
-/// beside bare UDP: 0.54 of it paced, 0.57 not; medians of five).
+/// Over a shorter round trip arrivals are the clock, and not the pace: a timer of a millisecond is too coarse for that,
+/// and the rate that the pace would follow is that of the hosts' own threads, which stop and go (veth of MTU 1500
+/// without offloads, beside bare UDP: 0.54 of it paced, 0.57 not; medians of five).
 const MIN_PACED_RTT: Duration = Duration::from_millis(2);
 
 /// Where the control stands, with what only that state knows. The moves are drawn at the head of this file.

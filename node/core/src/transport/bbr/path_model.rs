@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
-/// Rounds in which the highest delivery rate counts: more than one cycle of probing, so that what the last probe found is
-/// still known at the next (BBR: 10).
+/// Rounds in which the highest delivery rate counts: more than one cycle of probing, so that what the last probe found
+/// is still known at the next (BBR: 10).
 const RATE_FILTER_ROUNDS: u64 = 10;
 /// How long the lowest round-trip time counts (draft-ietf-ccwg-bbr: MinRTTFilterLen).
 const MIN_RTT_FILTER: Duration = Duration::from_secs(10);
-/// A round trip that is no further above the lowest than this part of it confirms the lowest: nothing but noise was in the way.
+/// A round trip that is no further above the lowest than this part of it confirms the lowest: nothing but noise was in
+/// the way.
 const CONFIRMING_PART: u32 = 16;
 /// No queue of this flow's makes a round trip so many times as long,
 const IMPLAUSIBLE_FACTOR: u32 = 4;
@@ -69,9 +70,9 @@ impl PathModel {
         }
     }
 
-    /// A round has ended in which the shortest round trip took `lately`. A lowest round-trip time that no round trip comes
-    /// near any more is not the path's: the path has become longer, or somebody who listens on the way has repeated a
-    /// datagram, and was faster.
+    /// A round has ended in which the shortest round trip took `lately`. A lowest round-trip time that no round trip
+    /// comes near any more is not the path's: the path has become longer, or somebody who listens on the way has
+    /// repeated a datagram, and was faster.
     pub(super) fn on_round(&mut self, lately: Option<Duration>, now: Timestamp) {
         let (Some(lowest), Some(lately)) = (self.min_rtt, lately) else {
             return;
@@ -98,8 +99,8 @@ impl PathModel {
         (self.min_rtt, self.min_rtt_at) = (Some(rtt), now);
     }
 
-    /// The bandwidth-delay product: bytes on their way at the highest rate and the lowest round-trip time, [`HOST_DELAY`]
-    /// included.
+    /// The bandwidth-delay product: bytes on their way at the highest rate and the lowest round-trip time,
+    /// [`HOST_DELAY`] included.
     pub(super) fn bdp(&self) -> u64 {
         let time = self.min_rtt.unwrap_or_default() + HOST_DELAY;
         (u128::from(self.rate()) * time.as_nanos() / 1_000_000_000) as u64

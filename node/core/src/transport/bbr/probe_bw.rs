@@ -2,9 +2,10 @@
 //! (draft-ietf-ccwg-bbr §5.3.3; its REFILL is part of Up here).
 //!
 //! ```text
-//!   Cruise ──(time to probe, or the rate grew)──▶ Up ──(harm, two rounds, or enough outstanding)──▶ Down ──(drained, or two rounds)──▶ Cruise
-//!                                                 ▲                                                  │
-//!                                                 ╰──────────────────(the rate grew)─────────────────╯
+//!   Cruise ──(time to probe, or faster)──▶ Up ──(harm, two rounds, or enough outstanding)──▶ Down
+//!     ▲                                    ▲                                                │ │
+//!     │                                    ╰──────────────────(faster)──────────────────────╯ │
+//!     ╰──────────────────────────────(drained, or three rounds)───────────────────────────────╯
 //! ```
 
 use std::time::Duration;
@@ -17,23 +18,23 @@ use super::gain::Gain;
 const UP_CWND_GAIN: Gain = Gain(125);
 /// The pace while what probing put in the queue is given back.
 pub(super) const DOWN_PACING_GAIN: Gain = Gain(75);
-/// Probing has found more when the rate is this much higher than before: then the flow probes again at once, and a link that
-/// has become faster is filled in a few round trips.
+/// Probing has found more when the rate is this much higher than before: then the flow probes again at once, and a link
+/// that has become faster is filled in a few round trips.
 const FOUND_MORE: Gain = Gain(110);
-/// Rounds at the path's rate between two probes: with one up and one or two down, a cycle of eight (BBR), randomised by two,
-/// so that several flows do not probe in step.
+/// Rounds at the path's rate between two probes: with one up and one or two down, a cycle of eight (BBR), randomised by
+/// two, so that several flows do not probe in step.
 const CRUISE_ROUNDS: u64 = 5;
 /// On a local path those rounds are no time at all: there cruising lasts this long at least.
 const MIN_CRUISE: Duration = Duration::from_millis(5);
-/// Where loss has shown how much the path holds, others are likely there, or the queue is short: there the flow probes less
-/// often (draft-ietf-ccwg-bbr §5.3.3.6: 2 to 3 s; the flows of a swarm come and go within that: 0.4 s made files of 64 MiB
-/// 5 % sooner there, and took 3 % of a link from a CUBIC flow).
+/// Where loss has shown how much the path holds, others are likely there, or the queue is short: there the flow probes
+/// less often (draft-ietf-ccwg-bbr §5.3.3.6: 2 to 3 s; the flows of a swarm come and go within that: 0.4 s made files
+/// of 64 MiB 5 % sooner there, and took 3 % of a link from a CUBIC flow).
 const BOUNDED_CRUISE: Duration = Duration::from_millis(400);
 /// What was asked for shows for so many rounds more.
 const SHOWS_FOR: u64 = 2;
-/// Up lasts for so many rounds at most.
+/// Up ends when more rounds than this have ended since it began.
 const MAX_UP_ROUNDS: u64 = 1;
-/// Down lasts for so many rounds at most: what does not go away then is another flow's queue.
+/// Down ends when more rounds than this have ended since it began: what is still queued then is another flow's.
 const MAX_DOWN_ROUNDS: u64 = 2;
 
 /// What ProbeBw is at.
@@ -155,8 +156,8 @@ impl ProbeSchedule {
     }
 }
 
-/// How many bytes more than the bandwidth-delay product a probe asks for: a quarter, or on short paths up to one initial
-/// window.
+/// How many bytes more than the bandwidth-delay product a probe asks for: a quarter, or on short paths up to one
+/// initial window.
 pub(super) fn extra(bdp: u64, initial_window: u32) -> u64 {
     (UP_CWND_GAIN.of(bdp) - bdp).max(bdp.min(u64::from(initial_window)))
 }

@@ -1,7 +1,7 @@
 //! One round trip's worth of arrivals: what was lost in it, how long the queue was, and whether that is congestion.
 //!
-//! Loss alone is none: long and lossy paths lose without being full. Congestion is loss while a queue stands, or much more
-//! loss than the path has anyway (reference figures, protocol.md §1.5: 2 % with a queue, 15 % without).
+//! Loss alone is none: long and lossy paths lose without being full. Congestion is loss while a queue stands, or much
+//! more loss than the path has anyway (reference figures, protocol.md §1.5: 2 % with a queue, 15 % without).
 
 use std::time::Duration;
 

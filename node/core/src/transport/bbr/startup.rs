@@ -30,8 +30,8 @@ pub(super) struct Startup {
     full_bw_rounds: u8,
     /// When the first sample came.
     first_sample_at: Option<Timestamp>,
-    /// Whether the rate can be believed: what a manifest of a few segments says is a lower bound, and so is what the first
-    /// bursts of a window say.
+    /// Whether the rate can be believed: what a manifest of a few segments says is a lower bound, and so is what the
+    /// first bursts of a window say.
     is_measured: bool,
     /// Whether a round trip has taken longer than another: startup has found the path's end, or something else has.
     has_queue: bool,
@@ -61,8 +61,8 @@ impl Startup {
         self.full_bw_rounds >= enough
     }
 
-    /// The window over the bandwidth-delay product. While a queue is in sight, twice the product is all that a queue of one
-    /// product takes.
+    /// The window over the bandwidth-delay product. While a queue is in sight, twice the product is all that a queue of
+    /// one product takes.
     pub(super) fn cwnd_gain(&self) -> Gain {
         if self.has_queue { CWND_GAIN } else { PACING_GAIN }
     }

@@ -20,8 +20,8 @@ use search::MtuSearch;
 pub(crate) const BASE: u16 = BASE_DATAGRAM as u16;
 /// No longer datagram is asked for, unless a setting says so: 16 KiB of a file, which are whole pages on both sides.
 ///
-/// Measured over loopback, 2 cores, 1 GiB into a tmpfs, medians of 3 or 4 (each column one run, interleaved); CPU-seconds a
-/// GiB of both sides, and of the downloader's network thread:
+/// Measured over loopback, 2 cores, 1 GiB into a tmpfs, medians of 3 or 4 (each column one run, interleaved);
+/// CPU-seconds a GiB of both sides, and of the downloader's network thread:
 ///
 /// | datagram | 1 → 1 | 4 → 1 | 1 → 4, 256 MiB each |
 /// |---|---|---|---|
@@ -32,10 +32,10 @@ pub(crate) const BASE: u16 = BASE_DATAGRAM as u16;
 /// | 32,800 | 805 MB/s, 2.46, 0.47 | | |
 /// | 65,507 | 819 MB/s, 2.46, 0.52 | 699 MB/s, 2.68, 0.62 | 767 MB/s, 2.62, 0.64 |
 ///
-/// Bursts of 64 KiB leave and arrive in one system call whatever their segments are, so longer segments save headers and the
-/// walk over them, a fifth of the network thread and a tenth of all; beyond 9 KB nothing more is seen above the noise of a
-/// tenth, and each loss costs more. No datagram was lost in the receive buffer in any of these. In one of 212,992 bytes none
-/// was lost either, but for datagrams of 65,507 bytes of four owners: 3 in 3 GiB.
+/// Bursts of 64 KiB leave and arrive in one system call whatever their segments are, so longer segments save headers
+/// and the walk over them, a fifth of the network thread and a tenth of all; beyond 9 KB nothing more is seen above the
+/// noise of a tenth, and each loss costs more. No datagram was lost in the receive buffer in any of these. In one of
+/// 212,992 bytes none was lost either, but for datagrams of 65,507 bytes of four owners: 3 in 3 GiB.
 const DEFAULT_MAX_DATAGRAM: u16 = (CHUNK_HEADER + (16 << 10)) as u16;
 /// What is known of a path is forgotten when the path was not used for this long: a host may have moved.
 const PATH_LIFETIME: Duration = Duration::from_secs(600);
@@ -82,8 +82,8 @@ impl PathMtus {
         path.search.datagram()
     }
 
-    /// The probe that `peer` is to be sent now, if one is due. It sends datagrams of up to `max` bytes, and is expected to
-    /// answer within `timeout`.
+    /// The probe that `peer` is to be sent now, if one is due. It sends datagrams of up to `max` bytes, and is expected
+    /// to answer within `timeout`.
     pub(crate) fn poll(
         &mut self,
         peer: SocketAddr,
@@ -109,8 +109,8 @@ impl PathMtus {
         }
     }
 
-    /// `peer` sent PROBED: `size` bytes in one datagram, for the probe `id`. Returns whether a longer datagram is known to
-    /// arrive now.
+    /// `peer` sent PROBED: `size` bytes in one datagram, for the probe `id`. Returns whether a longer datagram is known
+    /// to arrive now.
     pub(crate) fn on_probed(&mut self, peer: SocketAddr, id: u32, size: u16) -> bool {
         let max_datagram = self.max_datagram;
         let path = self.by_peer.get_mut(&peer).filter(|_| size <= max_datagram);

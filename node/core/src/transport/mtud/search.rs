@@ -21,7 +21,8 @@ use super::BASE;
 const MAX_PROBES: u32 = 3;
 /// The path may carry more by then (RFC 8899 §5.1.1, PMTU_RAISE_TIMER).
 const RAISE_TIMER: Duration = Duration::from_secs(600);
-/// Where long datagrams vanished that had been known to arrive, none are tried for this long (as in quinn and s2n-quic).
+/// Where long datagrams vanished that had been known to arrive, none are tried for this long (as in quinn and
+/// s2n-quic).
 const BLACK_HOLE_REST: Duration = Duration::from_secs(60);
 /// A peer that answered nothing at all while its path was suspect is asked again after this long: sizes did not matter.
 const UNANSWERED_REST: Duration = Duration::from_secs(1);
@@ -176,8 +177,8 @@ impl MtuSearch {
         self.state = SearchState::Resting { until: now + rest };
     }
 
-    /// The sizes that are worth asking for: longer than what is known to arrive, the longest first. On a suspect path the base
-    /// size too, which tells a black hole from an owner that is not there.
+    /// The sizes that are worth asking for: longer than what is known to arrive, the longest first. On a suspect path
+    /// the base size too, which tells a black hole from an owner that is not there.
     fn sizes(&self, tier: ProbeTier, max: u16) -> List<ProbeSize, 16> {
         let packets: &[u16] = match tier {
             ProbeTier::Common => &COMMON,
