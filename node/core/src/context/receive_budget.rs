@@ -49,3 +49,22 @@ impl ReceiveBufferBudget {
         self.used = self.used.saturating_add(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_burst_is_available_in_any_case_and_a_shortage_ends_once_there_is_space() {
+        let mut budget = ReceiveBufferBudget::new(1000);
+        assert_eq!(budget.available(), MAX_BURST, "nothing is outstanding");
+        budget.spend(900);
+        assert_eq!(budget.available(), 100);
+        budget.spend(200);
+        budget.note_shortage();
+        assert_eq!((budget.available(), budget.end_shortage()), (0, false));
+        budget.set_used(500);
+        assert_eq!((budget.available(), budget.end_shortage()), (500, true));
+        assert!(!budget.end_shortage(), "it has ended");
+    }
+}

@@ -68,3 +68,47 @@ impl Credits {
         Some(TrackerRequest::Update { sequence: self.sequence, content, credits })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::ZERO + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn credits_are_gathered_for_a_second_and_reported_content_by_content() {
+        let (first, second) = (ContentId::from_bytes([1; 32]), ContentId::from_bytes([2; 32]));
+        let owner = NodeId::from_bytes([9; 16]);
+        let mut credits = Credits::new();
+        assert_eq!(credits.report_at(), Timestamp::NEVER);
+        credits.add(second, owner, 5, at(0));
+        credits.add(first, owner, 7, at(900));
+        credits.add(first, owner, 1, at(900));
+        assert_eq!(credits.report_at(), at(1000));
+        for (number, content, bytes) in [(1, first, 8), (2, second, 5)] {
+            let update = credits.next_report(at(1000));
+            let Some(TrackerRequest::Update { sequence, content: of, credits: reported }) = update else {
+                panic!("{update:?}");
+            };
+            assert_eq!((sequence, of, reported), (number, content, vec![Credit { owner, bytes }]));
+        }
+        assert!(credits.is_empty() && credits.next_report(at(1000)).is_none());
+        assert_eq!(credits.report_at(), Timestamp::NEVER);
+    }
+
+    #[test]
+    fn no_update_carries_more_credits_than_fit() {
+        let mut credits = Credits::new();
+        let content = ContentId::from_bytes([1; 32]);
+        for owner in 0..=u8::try_from(MAX_CREDITS).expect("they fit one datagram") {
+            credits.add(content, NodeId::from_bytes([owner; 16]), 1, at(0));
+        }
+        let mut sizes = Vec::new();
+        while let Some(TrackerRequest::Update { credits, .. }) = credits.next_report(at(1000)) {
+            sizes.push(credits.len());
+        }
+        assert_eq!(sizes, [MAX_CREDITS, 1]);
+    }
+}

@@ -48,3 +48,22 @@ impl TrackerLiveness {
         asked_at.filter(|_| !self.is_silent).map(|at| at.max(self.heard_at))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_counted_from_the_question_or_the_last_answer_and_reported_once() {
+        let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
+        let mut liveness = TrackerLiveness::new(at(0));
+        assert_eq!(liveness.report_silence(None, at(100)), None, "nothing was asked");
+        assert!(!liveness.on_heard(at(3)));
+        assert_eq!(liveness.report_at(Some(at(1))), at(8));
+        assert_eq!(liveness.report_silence(Some(at(1)), at(7)), None);
+        assert_eq!(liveness.report_silence(Some(at(1)), at(9)), Some(Duration::from_secs(6)));
+        assert_eq!(liveness.report_silence(Some(at(1)), at(10)), None, "it is reported already");
+        assert_eq!((liveness.is_silent(), liveness.report_at(Some(at(1)))), (true, Timestamp::NEVER));
+        assert!(liveness.on_heard(at(11)) && !liveness.is_silent());
+    }
+}

@@ -36,3 +36,22 @@ impl Searches {
         self.0.values().min().copied().unwrap_or(Timestamp::NEVER)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_without_an_answer_is_given_up_once() {
+        let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
+        let mut searches = Searches::default();
+        searches.begin(SearchId(1), at(0));
+        searches.begin(SearchId(2), at(1));
+        searches.begin(SearchId(3), at(1));
+        searches.end(SearchId(3));
+        assert_eq!((searches.next_timeout(), searches.give_up(at(4))), (at(5), vec![]));
+        assert_eq!(searches.give_up(at(5)), [SearchId(1)]);
+        assert_eq!(searches.give_up(at(10)), [SearchId(2)]);
+        assert_eq!((searches.next_timeout(), searches.give_up(at(10))), (Timestamp::NEVER, vec![]));
+    }
+}

@@ -69,7 +69,7 @@ impl LossDetection {
         if now >= self.decays_at {
             self.decay(now);
         }
-        let due = |burst: &mut Outstanding| burst.overtaken(now, self.reordering_window);
+        let due = |burst: &mut Outstanding| burst.on_overtaken(now, self.reordering_window);
         bursts.give_up_before(self.lost_before(), lost, due, on_lost)
     }
 

@@ -138,7 +138,7 @@ impl Outstanding {
     }
 
     /// Notes that later segments have overtaken some of it. Returns whether that has been so for `reordering_window`.
-    pub(super) fn overtaken(&mut self, now: Timestamp, reordering_window: Duration) -> bool {
+    pub(super) fn on_overtaken(&mut self, now: Timestamp, reordering_window: Duration) -> bool {
         let since = *self.overtaken_at.get_or_insert(now);
         now >= since + reordering_window
     }

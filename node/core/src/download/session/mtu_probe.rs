@@ -68,7 +68,7 @@ impl Session {
     pub(crate) fn apply_path_mtu(&mut self, cx: &mut Context<'_>) {
         let peer = self.contact.peer;
         let limit = u16::try_from(cx.download_limit.burst()).unwrap_or(u16::MAX);
-        let path_mtu = cx.path_mtus.datagram(peer, cx.now);
+        let path_mtu = cx.path_mtus.use_path(peer, cx.now);
         if let SessionState::Established(established) = &mut self.state {
             let datagram = path_mtu.min(established.max_datagram).min(limit).max(BASE);
             let (segment, max_burst) = burst_of(datagram);
@@ -79,7 +79,7 @@ impl Session {
 
     fn report_path_mtu(&self, cx: &mut Context<'_>) {
         let (download, peer) = (self.contact.download, self.contact.peer);
-        let datagram = cx.path_mtus.datagram(peer, cx.now);
+        let datagram = cx.path_mtus.use_path(peer, cx.now);
         cx.out.events.push(Event::PathCarries { download, peer, datagram });
     }
 }

@@ -63,24 +63,24 @@ fn no_tracker_makes_a_node_spin_or_wait_longer_than_a_heartbeat() {
             fixture.shared.out.clear();
             let wait = fixture.with(|client, cx| client.poll(cx));
             events += fixture.shared.out.events.len() as u64;
-            let said: Vec<_> = fixture.shared.out.datagrams.iter().map(|one| one.range.clone()).collect();
-            let said: Vec<_> = said
+            let ranges: Vec<_> = fixture.shared.out.datagrams.iter().map(|one| one.range.clone()).collect();
+            let messages: Vec<_> = ranges
                 .into_iter()
                 .map(|range| match Datagram::decode(&fixture.shared.out.bytes[range]) {
                     Ok(Datagram::ToTracker(conversation, message)) => (conversation, message),
                     other => panic!("not for a tracker: {other:?}"),
                 })
                 .collect();
-            sent += said.len() as u64;
+            sent += messages.len() as u64;
             assert!(wait.until > fixture.now, "{what}: spins");
             assert!(wait.until.since(fixture.now) <= HEARTBEAT, "{what}: waits for {:?}", wait.until);
-            if said.is_empty() {
+            if messages.is_empty() {
                 fixture.now = wait.until;
                 continue;
             }
             // It answers at once, and again.
             fixture.now += Duration::from_micros(100);
-            for (conversation, message) in said {
+            for (conversation, message) in messages {
                 turn += 1;
                 let answer = answers(&message, turn);
                 fixture.answer(conversation, answer.clone());
@@ -90,10 +90,10 @@ fn no_tracker_makes_a_node_spin_or_wait_longer_than_a_heartbeat() {
         }
         assert!(sent / time.as_secs() <= MAX_PER_SECOND, "{what}: {sent} datagrams");
         assert!(events <= sent + 1, "{what}: {events} events for {sent} datagrams");
-        // It is honest again: all is told soon.
+        // It is honest again: everything is announced soon.
         let whole_by = fixture.now + Duration::from_secs(25);
         while fixture.client.announcements.digest().0 < 200 && fixture.now < whole_by {
-            for (conversation, message) in fixture.said() {
+            for (conversation, message) in fixture.sent() {
                 let answer: TrackerToNode = match message {
                     NodeToTracker::Register(_) => registered(u64::MAX, false).into(),
                     NodeToTracker::Own(own) => {
@@ -111,18 +111,18 @@ fn no_tracker_makes_a_node_spin_or_wait_longer_than_a_heartbeat() {
 }
 
 #[test]
-fn a_tracker_that_lets_nobody_in_is_not_said_to_answer_and_why_is_told() {
+fn a_tracker_that_lets_nobody_in_is_not_shown_as_answering_and_the_reason_is_reported() {
     for code in [RefusalCode::TooFast, RefusalCode::IdInUse, RefusalCode::Full, RefusalCode::Cookie] {
         let mut fixture = Fixture::new();
-        let mut told = false;
+        let mut is_reported = false;
         for _ in 0..10 {
-            for (conversation, _) in fixture.said() {
+            for (conversation, _) in fixture.sent() {
                 fixture.answer(conversation, refused(code, [5; 16]));
             }
-            told |= fixture.shared.out.events.contains(&Event::TrackerRefused { code });
+            is_reported |= fixture.shared.out.events.contains(&Event::TrackerRefused { code });
             fixture.now += Duration::from_secs(5);
         }
-        assert!(told && !fixture.client.answers(), "{code:?}");
+        assert!(is_reported && !fixture.client.answers(), "{code:?}");
     }
 }
 
@@ -134,7 +134,7 @@ fn owner(id: u8, address: &str) -> Owner {
 fn owners_told(fixture: &mut Fixture, owners: &[Owner]) -> Vec<Owner> {
     let query = Query::Content(entry(1).content);
     fixture.with(|client, cx| client.need(NeedTicket::Download(DownloadId(4)), query, cx));
-    let (conversation, _) = fixture.said_one();
+    let (conversation, _) = fixture.sent_one();
     let OwnEntry { content, length, name, .. } = entry(1);
     let listed = Listed { content, length, complete: 6, partial: 0, hosts: 6, age_s: 0, name };
     let owners = List::first_of(owners.iter().copied());
@@ -168,12 +168,12 @@ fn a_tracker_of_this_host_may_name_owners_of_this_host() {
     let mut fixture = Fixture::new();
     let local: SocketAddr = "127.0.0.1:12345".parse().expect("an address");
     fixture.with(|client, cx| client.use_tracker(local, cx));
-    let (conversation, _) = fixture.said_one();
+    let (conversation, _) = fixture.sent_one();
     let message = registered(1, false).into();
     fixture.with(|client, cx| client.handle_message(local, conversation, message, cx));
     let query = Query::Content(entry(1).content);
     fixture.with(|client, cx| client.need(NeedTicket::Download(DownloadId(4)), query, cx));
-    let (conversation, _) = fixture.said_one();
+    let (conversation, _) = fixture.sent_one();
     let OwnEntry { content, length, name, .. } = entry(1);
     let owners = List::first_of([owner(1, "127.0.0.1:7001")]);
     let found = ContentOwners {
@@ -181,6 +181,6 @@ fn a_tracker_of_this_host_may_name_owners_of_this_host() {
         owners,
     };
     let message = Owners::Content(found).into();
-    let told = fixture.with(|client, cx| client.handle_message(local, conversation, message, cx));
-    assert!(matches!(told, TrackerReply::Owners(_, Owners::Content(found)) if found.owners.len() == 1));
+    let reply = fixture.with(|client, cx| client.handle_message(local, conversation, message, cx));
+    assert!(matches!(reply, TrackerReply::Owners(_, Owners::Content(found)) if found.owners.len() == 1));
 }

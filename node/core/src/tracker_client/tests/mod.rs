@@ -41,8 +41,8 @@ impl Fixture {
         act(&mut self.client, &mut self.shared.context(self.now))
     }
 
-    /// What is said when it is polled now.
-    fn said(&mut self) -> Vec<(Conversation, NodeToTracker)> {
+    /// What the client sends when it is polled now.
+    fn sent(&mut self) -> Vec<(Conversation, NodeToTracker)> {
         self.shared.out.clear();
         self.with(|client, cx| client.poll(cx));
         let decode = |range: std::ops::Range<usize>| match Datagram::decode(&self.shared.out.bytes[range]) {
@@ -52,10 +52,10 @@ impl Fixture {
         self.shared.out.datagrams.iter().map(|datagram| decode(datagram.range.clone())).collect()
     }
 
-    fn said_one(&mut self) -> (Conversation, NodeToTracker) {
-        let mut said = self.said();
-        assert_eq!(said.len(), 1, "{said:?}");
-        said.remove(0)
+    fn sent_one(&mut self) -> (Conversation, NodeToTracker) {
+        let mut sent = self.sent();
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        sent.remove(0)
     }
 
     fn answer(&mut self, conversation: Conversation, message: impl Into<TrackerToNode>) -> TrackerReply {
@@ -69,7 +69,7 @@ impl Fixture {
 
     fn joined() -> Fixture {
         let mut fixture = Fixture::new();
-        let (conversation, _) = fixture.said_one();
+        let (conversation, _) = fixture.sent_one();
         fixture.answer(conversation, registered(1, false));
         fixture
     }
@@ -99,7 +99,7 @@ fn an_unanswered_register_is_repeated_ever_more_rarely_and_never_later_than_the_
     let mut fixture = Fixture::new();
     let mut sent_at = Vec::new();
     while sent_at.len() < 12 {
-        sent_at.extend(fixture.said().iter().map(|_| fixture.now));
+        sent_at.extend(fixture.sent().iter().map(|_| fixture.now));
         let wait = fixture.with(|client, cx| client.poll(cx));
         assert!(wait.until > fixture.now && wait.until < Timestamp::NEVER, "{wait:?}");
         fixture.now = wait.until;
@@ -112,47 +112,47 @@ fn an_unanswered_register_is_repeated_ever_more_rarely_and_never_later_than_the_
 #[test]
 fn a_refused_cookie_is_replaced_at_once() {
     let mut fixture = Fixture::new();
-    let (conversation, _) = fixture.said_one();
+    let (conversation, _) = fixture.sent_one();
     fixture.answer(conversation, refused(RefusalCode::Cookie, [5; 16]));
-    let NodeToTracker::Register(register) = fixture.said_one().1 else { panic!("REGISTER is awaited") };
+    let NodeToTracker::Register(register) = fixture.sent_one().1 else { panic!("REGISTER is awaited") };
     assert_eq!(register.asker.cookie, Cookie::from_bytes([5; 16]));
 }
 
 #[test]
 fn the_same_refused_cookie_does_not_start_a_storm() {
     let mut fixture = Fixture::new();
-    let (conversation, _) = fixture.said_one();
+    let (conversation, _) = fixture.sent_one();
     fixture.answer(conversation, refused(RefusalCode::Cookie, [5; 16]));
-    fixture.said_one();
+    fixture.sent_one();
     fixture.answer(conversation, refused(RefusalCode::Cookie, [5; 16]));
-    assert_eq!(fixture.said(), []);
+    assert_eq!(fixture.sent(), []);
 }
 
 #[test]
-fn what_is_owned_is_told_after_joining_and_once() {
+fn what_is_owned_is_announced_after_joining_and_once() {
     let mut fixture = Fixture::new();
     fixture.with(|client, _| client.announce(entry(1)));
-    let (conversation, _) = fixture.said_one();
+    let (conversation, _) = fixture.sent_one();
     fixture.answer(conversation, registered(1, false));
-    let (conversation, message) = fixture.said_one();
+    let (conversation, message) = fixture.sent_one();
     assert!(matches!(message, NodeToTracker::Own(own) if own.entries.len() == 1));
-    let told = fixture.answer(conversation, OwnedAnswer { accepted: 1 });
-    assert!(matches!(told, TrackerReply::Announced(contents) if contents == [entry(1).content]));
+    let reply = fixture.answer(conversation, OwnedAnswer { accepted: 1 });
+    assert!(matches!(reply, TrackerReply::Announced(contents) if contents == [entry(1).content]));
     fixture.wait(Duration::from_secs(1));
-    assert_eq!(fixture.said(), []);
+    assert_eq!(fixture.sent(), []);
 }
 
 #[test]
-fn a_tracker_that_has_forgotten_is_told_everything_again() {
+fn to_a_tracker_that_has_forgotten_everything_is_announced_again() {
     let mut fixture = Fixture::joined();
     fixture.with(|client, _| client.announce(entry(1)));
-    let (conversation, _) = fixture.said_one();
+    let (conversation, _) = fixture.sent_one();
     fixture.answer(conversation, OwnedAnswer { accepted: 1 });
     fixture.wait(Duration::from_secs(20));
-    let (conversation, message) = fixture.said_one();
+    let (conversation, message) = fixture.sent_one();
     assert!(matches!(message, NodeToTracker::Register(register) if register.contents == 1));
     fixture.answer(conversation, registered(2, true));
-    assert!(matches!(fixture.said_one().1, NodeToTracker::Own(_)));
+    assert!(matches!(fixture.sent_one().1, NodeToTracker::Own(_)));
 }
 
 #[test]
@@ -160,16 +160,16 @@ fn a_restarted_tracker_that_does_not_know_us_is_joined_again() {
     let mut fixture = Fixture::joined();
     let query = Query::Content(entry(1).content);
     fixture.with(|client, cx| client.need(NeedTicket::Download(DownloadId(4)), query, cx));
-    let (need, _) = fixture.said_one();
+    let (need, _) = fixture.sent_one();
     fixture.answer(need, refused(RefusalCode::NotRegistered, [0; 16]));
-    let (conversation, message) = fixture.said_one();
+    let (conversation, message) = fixture.sent_one();
     assert!(matches!(message, NodeToTracker::Register(_)));
     fixture.answer(conversation, registered(2, true));
-    let (again, _) = fixture.said_one();
+    let (again, _) = fixture.sent_one();
     assert_eq!(again, need);
-    let told = fixture.answer(again, Owners::Unknown { whole_in_ms: 0 });
+    let reply = fixture.answer(again, Owners::Unknown { whole_in_ms: 0 });
     assert!(matches!(
-        told,
+        reply,
         TrackerReply::Owners(NeedTicket::Download(DownloadId(4)), Owners::Unknown { .. })
     ));
 }
@@ -183,21 +183,21 @@ fn credits_are_gathered_and_reported_once_each() {
         client.credit(content, owner, 10, now);
         client.credit(content, owner, 20, now);
     });
-    assert_eq!(fixture.said(), []);
+    assert_eq!(fixture.sent(), []);
     fixture.wait(Duration::from_secs(1));
-    let (conversation, message) = fixture.said_one();
+    let (conversation, message) = fixture.sent_one();
     let NodeToTracker::Update(update) = message else { panic!("UPDATE is awaited") };
     assert_eq!((update.sequence, &update.credits[..]), (1, &[Credit { owner, bytes: 30 }][..]));
     fixture.answer(conversation, Updated { sequence: 1 });
     fixture.wait(Duration::from_secs(2));
-    assert_eq!(fixture.said(), []);
+    assert_eq!(fixture.sent(), []);
 }
 
 #[test]
-fn leaving_is_said_until_it_is_answered_and_takes_a_second_at_most() {
+fn exit_is_sent_until_it_is_answered_and_takes_a_second_at_most() {
     let mut fixture = Fixture::joined();
     fixture.with(|client, cx| client.leave(cx));
-    let (conversation, message) = fixture.said_one();
+    let (conversation, message) = fixture.sent_one();
     assert!(matches!(message, NodeToTracker::Exit(_)));
     assert!(!fixture.client.has_left());
     fixture.answer(conversation, Goodbye);
@@ -205,9 +205,9 @@ fn leaving_is_said_until_it_is_answered_and_takes_a_second_at_most() {
 
     let mut unanswered = Fixture::joined();
     unanswered.with(|client, cx| client.leave(cx));
-    unanswered.said();
+    unanswered.sent();
     unanswered.wait(EXIT_TIMEOUT);
-    unanswered.said();
+    unanswered.sent();
     assert!(unanswered.client.has_left());
 }
 
@@ -215,16 +215,16 @@ fn leaving_is_said_until_it_is_answered_and_takes_a_second_at_most() {
 fn a_tracker_that_was_not_asked_is_not_silent() {
     let mut fixture = Fixture::joined();
     fixture.wait(Duration::from_secs(20));
-    assert_eq!(fixture.said().len(), 1);
+    assert_eq!(fixture.sent().len(), 1);
     fixture.wait(Duration::from_secs(1));
-    fixture.said();
+    fixture.sent();
     assert!(fixture.client.answers());
 }
 
 #[test]
-fn strangers_are_not_heard() {
+fn messages_of_strangers_are_ignored() {
     let mut fixture = Fixture::new();
-    let (conversation, _) = fixture.said_one();
+    let (conversation, _) = fixture.sent_one();
     let stranger = SocketAddr::from(([10, 0, 0, 66], 12345));
     let message = TrackerToNode::from(registered(1, false));
     fixture.with(|client, cx| client.handle_message(stranger, conversation, message.clone(), cx));
@@ -236,7 +236,7 @@ fn strangers_are_not_heard() {
 #[test]
 fn a_tracker_s_ping_is_answered_in_the_conversation_of_a_register() {
     let mut fixture = Fixture::new();
-    let (conversation, _) = fixture.said_one();
+    let (conversation, _) = fixture.sent_one();
     fixture.answer(conversation, registered(1, false));
     for (asked_in, answers) in [(conversation, 1), (Conversation(conversation.0 ^ 1), 0)] {
         fixture.shared.out.clear();
@@ -251,33 +251,33 @@ fn a_tracker_s_ping_is_answered_in_the_conversation_of_a_register() {
 
 /// The tracker asks the old place whether anybody is there; that is no news.
 #[test]
-fn a_node_that_is_put_off_asks_again_when_the_time_is_over_and_says_nothing_of_it() {
+fn a_node_that_is_put_off_asks_again_when_the_time_is_over_and_reports_nothing() {
     let mut fixture = Fixture::new();
-    let (conversation, _) = fixture.said_one();
+    let (conversation, _) = fixture.sent_one();
     let in_use = |millis| Refused { retry_after_ms: millis, ..refused(RefusalCode::IdInUse, [0; 16]) };
     fixture.answer(conversation, in_use(1000));
     assert_eq!(fixture.shared.out.events, []);
     fixture.wait(Duration::from_millis(999));
-    assert_eq!(fixture.said(), []);
+    assert_eq!(fixture.sent(), []);
     fixture.wait(Duration::from_millis(1));
-    let (conversation, message) = fixture.said_one();
+    let (conversation, message) = fixture.sent_one();
     assert!(matches!(message, NodeToTracker::Register(_)), "{message:?}");
     // The old place has answered.
     fixture.answer(conversation, in_use(18_000));
     assert_eq!(fixture.shared.out.events, [Event::TrackerRefused { code: RefusalCode::IdInUse }]);
     fixture.wait(Duration::from_secs(18));
-    let (conversation, _) = fixture.said_one();
+    let (conversation, _) = fixture.sent_one();
     fixture.answer(conversation, registered(1, false));
     assert!(fixture.client.answers());
 }
 
 #[test]
-fn a_silent_tracker_is_said_to_be_silent_once() {
+fn a_silent_tracker_is_reported_once() {
     let mut fixture = Fixture::joined();
     let mut silent = 0;
     for _ in 0..200 {
         fixture.wait(Duration::from_millis(500));
-        fixture.said();
+        fixture.sent();
         silent += fixture
             .shared
             .out
@@ -293,25 +293,25 @@ fn a_silent_tracker_is_said_to_be_silent_once() {
 #[test]
 fn a_tracker_that_is_silent_while_the_node_leaves_is_no_news() {
     let mut fixture = Fixture::joined();
-    // Something is asked just before, and the goodbye just before that would be told.
+    // Something is asked just before, and the goodbye just before that would be reported.
     let query = Query::Content(entry(1).content);
     fixture.with(|client, cx| client.need(NeedTicket::Download(DownloadId(4)), query, cx));
-    fixture.said();
+    fixture.sent();
     for _ in 0..9 {
         fixture.wait(Duration::from_millis(500));
-        fixture.said();
+        fixture.sent();
     }
     fixture.shared.out.clear();
     fixture.with(|client, cx| client.leave(cx));
     for _ in 0..4 {
         fixture.wait(Duration::from_millis(300));
-        fixture.said();
+        fixture.sent();
         assert_eq!(fixture.shared.out.events, []);
     }
 }
 
 #[test]
-fn a_node_that_does_not_know_where_its_tracker_is_says_nothing_until_it_is_told() {
+fn a_node_that_does_not_know_where_its_tracker_is_sends_nothing_until_it_is_told() {
     let mut fixture = Fixture::new();
     fixture.client = TrackerClient::new(None, NodeId::from_bytes([7; 16]), BootEpoch(3), fixture.now);
     let query = Query::Content(entry(1).content);
@@ -321,7 +321,7 @@ fn a_node_that_does_not_know_where_its_tracker_is_says_nothing_until_it_is_told(
         client.need(NeedTicket::Download(DownloadId(4)), query, cx);
     });
     for _ in 0..100 {
-        assert_eq!(fixture.said(), []);
+        assert_eq!(fixture.sent(), []);
         let failed = Event::SearchFailed { search: SearchId(1) };
         assert!(
             fixture.shared.out.events.iter().all(|event| *event == failed),
@@ -333,19 +333,19 @@ fn a_node_that_does_not_know_where_its_tracker_is_says_nothing_until_it_is_told(
     let wait = fixture.with(|client, cx| client.poll(cx));
     assert_eq!(wait.until, Timestamp::NEVER, "nothing is due for one who cannot be asked");
     fixture.with(|client, cx| client.use_tracker(tracker(), cx));
-    let (conversation, message) = fixture.said_one();
+    let (conversation, message) = fixture.sent_one();
     assert!(matches!(message, NodeToTracker::Register(_)));
     fixture.answer(conversation, registered(1, false));
-    let said: Vec<NodeToTracker> = fixture.said().into_iter().map(|(_, message)| message).collect();
-    assert!(matches!(said.as_slice(), [NodeToTracker::Need(_), NodeToTracker::Own(_)]), "{said:?}");
+    let sent: Vec<NodeToTracker> = fixture.sent().into_iter().map(|(_, message)| message).collect();
+    assert!(matches!(sent.as_slice(), [NodeToTracker::Need(_), NodeToTracker::Own(_)]), "{sent:?}");
     assert!(fixture.client.answers());
 }
 
 #[test]
-fn who_leaves_without_ever_having_known_its_tracker_has_left_at_once() {
+fn a_node_that_leaves_without_ever_having_known_its_tracker_has_left_at_once() {
     let mut fixture = Fixture::new();
     fixture.client = TrackerClient::new(None, NodeId::from_bytes([7; 16]), BootEpoch(3), fixture.now);
-    fixture.said();
+    fixture.sent();
     fixture.with(|client, cx| client.leave(cx));
     assert!(fixture.client.has_left());
 }
@@ -356,12 +356,12 @@ fn what_a_silent_tracker_was_asked_is_asked_at_once_where_it_has_moved_to() {
     let query = Query::Content(entry(1).content);
     fixture.with(|client, cx| client.need(NeedTicket::Download(DownloadId(4)), query, cx));
     while fixture.client.answers() {
-        fixture.said();
+        fixture.sent();
         fixture.wait(Duration::from_millis(500));
     }
     let moved = SocketAddr::from(([10, 0, 0, 7], 12345));
     fixture.with(|client, cx| client.use_tracker(moved, cx));
-    let (conversation, message) = fixture.said_one();
+    let (conversation, message) = fixture.sent_one();
     assert!(matches!(message, NodeToTracker::Register(_)));
     assert_eq!(fixture.shared.out.datagrams[0].to, moved);
     let answer = TrackerToNode::from(registered(1, false));
@@ -369,5 +369,5 @@ fn what_a_silent_tracker_was_asked_is_asked_at_once_where_it_has_moved_to() {
     assert!(!fixture.client.answers(), "it is not there any more");
     fixture.with(|client, cx| client.handle_message(moved, conversation, answer, cx));
     assert!(fixture.client.answers());
-    assert!(matches!(fixture.said_one().1, NodeToTracker::Need(_)));
+    assert!(matches!(fixture.sent_one().1, NodeToTracker::Need(_)));
 }

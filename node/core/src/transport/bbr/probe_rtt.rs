@@ -37,3 +37,19 @@ impl ProbeRtt {
         self.lowest.filter(|_| now >= self.until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_round_trip_of_two_tenths_of_a_second_is_the_result() {
+        let at = |millis| Timestamp::ZERO + Duration::from_millis(millis);
+        let mut probe = ProbeRtt::new(Duration::from_millis(50), at(0));
+        [60, 40, 50].into_iter().for_each(|millis| probe.on_rtt(Duration::from_millis(millis)));
+        assert_eq!(probe.result(at(199)), None);
+        assert_eq!(probe.result(at(200)), Some(Duration::from_millis(40)));
+        let long = ProbeRtt::new(Duration::from_millis(700), at(0));
+        assert_eq!(long.result(at(900)), None, "nothing has arrived");
+    }
+}

@@ -70,8 +70,8 @@ impl PathMtus {
         PathMtus { by_peer: BTreeMap::new(), max_datagram }
     }
 
-    /// The longest datagram that is known to come from `peer`, which is used now.
-    pub(crate) fn datagram(&mut self, peer: SocketAddr, now: Timestamp) -> u16 {
+    /// The path to `peer` is used now. Returns the longest datagram that is known to arrive.
+    pub(crate) fn use_path(&mut self, peer: SocketAddr, now: Timestamp) -> u16 {
         let Some(path) = self.by_peer.get_mut(&peer) else {
             return BASE;
         };
@@ -96,7 +96,7 @@ impl PathMtus {
         if max <= BASE {
             return None;
         }
-        self.use_path(peer, now).search.poll(max, timeout, rng, now)
+        self.used_path(peer, now).search.poll(max, timeout, rng, now)
     }
 
     /// When [`PathMtus::poll`] has something to ask of `peer`.
@@ -119,7 +119,7 @@ impl PathMtus {
 
     /// Bursts from `peer` do not arrive whole, and single datagrams do.
     pub(crate) fn on_broken(&mut self, peer: SocketAddr, now: Timestamp) {
-        self.use_path(peer, now).no_gso_until = now + PATH_LIFETIME;
+        self.used_path(peer, now).no_gso_until = now + PATH_LIFETIME;
     }
 
     /// Whether bursts from `peer` are known not to arrive whole.
@@ -127,7 +127,8 @@ impl PathMtus {
         self.by_peer.get(&peer).is_some_and(|path| now < path.no_gso_until)
     }
 
-    fn use_path(&mut self, peer: SocketAddr, now: Timestamp) -> &mut PathMtu {
+    /// The path to `peer`, which is used now.
+    fn used_path(&mut self, peer: SocketAddr, now: Timestamp) -> &mut PathMtu {
         if !self.by_peer.contains_key(&peer) && self.by_peer.len() >= PathMtus::MAX {
             // Any other will do: what is forgotten is found again.
             self.by_peer.pop_first();
@@ -140,7 +141,7 @@ impl PathMtus {
         path
     }
 
-    /// All long datagrams asked for at `asked_at` have vanished. Returns whether [`PathMtus::datagram`] is another now.
+    /// All long datagrams asked for at `asked_at` have vanished. Returns whether [`PathMtus::use_path`] is another now.
     pub(crate) fn on_vanished(&mut self, peer: SocketAddr, asked_at: Timestamp, now: Timestamp) -> bool {
         self.by_peer.get_mut(&peer).is_some_and(|path| path.search.on_vanished(asked_at, now))
     }

@@ -52,7 +52,7 @@ impl Scene {
     }
 
     fn datagram(&mut self) -> u16 {
-        self.paths.datagram(peer(), self.now)
+        self.paths.use_path(peer(), self.now)
     }
 }
 
@@ -171,7 +171,7 @@ fn an_answer_to_another_question_or_beyond_the_setting_is_none() {
     assert!(!paths.on_probed(peer(), probe.id.wrapping_add(1), 1472));
     assert!(!paths.on_probed(peer(), probe.id, 9001));
     assert!(!paths.on_probed(SocketAddr::from(([10, 0, 0, 2], 4000)), probe.id, 1472));
-    assert_eq!(paths.datagram(peer(), at(0)), 1200);
+    assert_eq!(paths.use_path(peer(), at(0)), 1200);
     assert!(paths.on_probed(peer(), probe.id, 1472));
     assert!(!paths.on_probed(peer(), probe.id, 1252), "a shorter one says nothing new");
 }
