@@ -48,8 +48,8 @@ pub use messages::{ContentId, Cursor, Name, NodeId, Prefix};
 pub use node::{ListError, Node, NodeEnded, Page};
 pub use riffle_core::{
     Choice, Destination, DiskError, DiskErrorKind, Doubt, DownloadId, DownloadOrder, DownloadStatus,
-    DownloadTimeouts, Event, Failure, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus, Question,
-    SearchId, SessionEnd, ShareId, ShareStatus, Status, Summary, TrackerStanding, UploadStanding,
+    DownloadTimeouts, Event, Failure, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus,
+    Question, SearchId, SessionEnd, ShareId, ShareStatus, Status, Summary, TrackerStanding, UploadStanding,
     UploadStatus, Waiting, Wanted, choose, favourite,
 };
 pub use share::{Share, ShareError, ShareRequest};

@@ -10,7 +10,7 @@ use messages::Cookie;
 pub(crate) struct Cookies(BTreeMap<SocketAddr, Cookie>);
 
 impl Cookies {
-    /// No more cookies than this are kept.
+    /// No more cookies than this are remembered.
     const MAX: usize = 1024;
 
     pub(crate) fn find(&self, owner: SocketAddr) -> Cookie {

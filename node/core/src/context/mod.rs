@@ -99,7 +99,7 @@ impl Shared {
         self.buffers.take_newly_wanted() | self.buffers.take_freed()
     }
 
-    /// Lends it for one call at `now`.
+    /// Lends the shared state for one call at `now`.
     pub(crate) fn context(&mut self, now: Timestamp) -> Context<'_> {
         Context {
             now,
@@ -143,11 +143,11 @@ impl Context<'_> {
     }
 }
 
-/// What a node gives to this one, of the content that it fetches from this one.
+/// What another node gives to this one of a content that it also fetches from this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gives {
     /// Bytes a second, lately.
     pub(crate) rate: u64,
-    /// It was asked for something and does not give it.
+    /// Whether it was asked for something and does not give it.
     pub(crate) is_snubbed: bool,
 }

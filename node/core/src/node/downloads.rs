@@ -12,14 +12,14 @@ use crate::ids::{DownloadId, ShareId};
 use crate::output::{Reason, Wait};
 use crate::tracker_client::{NeedTicket, TrackerClient};
 
-/// Numbers that the core gives to files that it downloads start here; those of commands stay below.
+/// The core numbers the files that it downloads from here on; the numbers in commands stay below.
 const FIRST_OWN_SHARE: u32 = 1 << 31;
 
 /// Every download that is not over.
 #[derive(Debug)]
 pub(super) struct Downloads {
     by_id: BTreeMap<DownloadId, Download>,
-    /// Where the finished files will be, as far as that is known, and which download has that place.
+    /// The paths of the finished files, as far as they are known, and which download has each.
     targets: BTreeMap<PathBuf, DownloadId>,
     next_share: u32,
     /// Which download had the first turn last time.
@@ -56,17 +56,17 @@ impl Downloads {
     }
 
     /// The download that fetches `content`.
-    pub(super) fn of(&self, content: ContentId) -> Option<&Download> {
+    pub(super) fn fetching(&self, content: ContentId) -> Option<&Download> {
         self.by_id.values().find(|download| download.content() == Some(content))
     }
 
     /// The download that fetches `content`.
-    pub(super) fn of_mut(&mut self, content: ContentId) -> Option<&mut Download> {
+    pub(super) fn fetching_mut(&mut self, content: ContentId) -> Option<&mut Download> {
         self.by_id.values_mut().find(|download| download.content() == Some(content))
     }
 
-    /// The download `id` gets the place where its file will be, if that is known, or gives way to the download that has
-    /// the place. Returns whether it goes on.
+    /// The download `id` gets the path of its file, if that is known, or gives way to the download that has the path.
+    /// Returns whether `id` goes on.
     pub(super) fn claim_target(&mut self, id: DownloadId, cx: &mut Context<'_>) -> bool {
         let is_known = |download: &&Download| download.is_identified() && !download.is_over();
         let Some(target) = self.by_id.get(&id).filter(is_known).map(Download::target) else {
@@ -82,19 +82,19 @@ impl Downloads {
         false
     }
 
-    /// Those that are over leave; they no longer claim the places of their files.
-    pub(super) fn take_over(&mut self) -> Vec<(DownloadId, Download)> {
-        let over: Vec<_> = self.by_id.extract_if(.., |_, download| download.is_over()).collect();
-        for (id, download) in &over {
+    /// Removes and returns the downloads that are over. The paths of their files are free again.
+    pub(super) fn remove_ended(&mut self) -> Vec<(DownloadId, Download)> {
+        let ended: Vec<_> = self.by_id.extract_if(.., |_, download| download.is_over()).collect();
+        for (id, download) in &ended {
             let target = download.target();
             if self.targets.get(&target) == Some(id) {
                 self.targets.remove(&target);
             }
         }
-        over
+        ended
     }
 
-    /// Each has its turn, if it has anything to do. When to come again.
+    /// Each download has its turn, if it has anything to do. Returns when to come again.
     pub(super) fn poll(
         &mut self,
         shared: &mut Shared,
@@ -139,7 +139,7 @@ impl Downloads {
         wait
     }
 
-    /// Something that they share has changed: each of them looks what it can do now.
+    /// Something that all downloads share has changed: each of them has its turn.
     fn wake(&mut self) {
         self.by_id.values_mut().for_each(Download::on_shared_change);
     }

@@ -31,12 +31,12 @@ use crate::upload::{PeerSeen, Uploads};
 use downloads::Downloads;
 use sharing::{HashingFile, PartialShare};
 
-/// Who this node is, in this life.
+/// Which node this is, and which life of it.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The node.
+    /// The node's id.
     pub node: NodeId,
-    /// Which life of it.
+    /// The number of this life.
     pub epoch: BootEpoch,
     /// 32 bytes that nobody else knows: they key the cookies that this node hands out.
     pub secret: [u8; 32],
@@ -63,9 +63,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that talks to `tracker`; `None`: it says nothing to anybody until [`Command::UseTracker`] tells where it
-    /// is. Of what is asked for over local paths, no more than `receive_buffer` bytes are outstanding: what the
-    /// socket's receive buffer holds.
+    /// A node that talks to `tracker`; `None`: it talks to no tracker until [`Command::UseTracker`] names one. Over
+    /// local paths no more than `receive_buffer` bytes are outstanding: what the socket's receive buffer holds.
     #[must_use]
     pub fn new(
         settings: NodeSettings,
@@ -86,7 +85,7 @@ impl Node {
         }
     }
 
-    /// A datagram that is no CHUNK: any bytes whatever.
+    /// Takes in a datagram that is no CHUNK: any bytes whatever.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Timestamp) {
         if !Endpoint::new(from).is_reachable() {
             // Port 0, a group, or nobody: nothing can be answered there.
@@ -106,8 +105,8 @@ impl Node {
         }
     }
 
-    /// A CHUNK with `length` bytes of payload: where they belong, if they are wanted. The driver puts them there before
-    /// it calls the core again.
+    /// Takes in a CHUNK with `length` bytes of payload. Returns where they are to be written, if they are wanted: the
+    /// driver writes them there before it calls the core again.
     pub fn handle_chunk(
         &mut self,
         from: SocketAddr,
@@ -128,7 +127,7 @@ impl Node {
         download.handle_chunk(key, header, length, &mut self.shared.context(now))
     }
 
-    /// A datagram could not be read: it is counted.
+    /// Counts a datagram that the driver could not decode.
     pub fn count_undecodable(&mut self) {
         self.shared.counters.undecodable += 1;
     }
@@ -168,10 +167,10 @@ impl Node {
         self.collect_completed(now);
     }
 
-    /// Those who fetch from this node what it fetches itself may give it what they have.
+    /// Nodes that fetch from this one what it fetches itself may serve it, too.
     fn introduce(&mut self, now: Timestamp) {
         while let Some(PeerSeen { content, node, peer }) = self.uploads.take_peer_seen() {
-            if let Some(download) = self.downloads.of_mut(content) {
+            if let Some(download) = self.downloads.fetching_mut(content) {
                 download.meet(node, peer, now);
             }
         }
@@ -221,7 +220,7 @@ impl Node {
         self.shared.out.events.push(Event::Found { search, contents, next });
     }
 
-    /// A result of the disk.
+    /// Takes in a result of the disk.
     pub fn handle_disk(&mut self, result: DiskResult, now: Timestamp) {
         match result {
             DiskResult::Hashing { share, done, total } => {
@@ -278,7 +277,7 @@ impl Node {
         self.collect_completed(now);
     }
 
-    /// A person's command.
+    /// Takes in a person's command.
     pub fn handle_command(&mut self, command: Command, now: Timestamp) {
         match command {
             Command::Share { share, path, name } => {
@@ -324,7 +323,7 @@ impl Node {
     }
 }
 
-/// IPv4 is never in its mapped form inside the core.
+/// The address as the core knows it: IPv4 is never in its mapped form there.
 fn canonical(address: SocketAddr) -> SocketAddr {
     Endpoint::new(address).address()
 }

@@ -1,4 +1,4 @@
-//! The node's turn: each part says what it has to say, the downloads one after the other.
+//! The node's turn: each part gives out what it has to send and to report, the downloads one after the other.
 
 use messages::{ContentId, NodeId, Timestamp};
 
@@ -18,11 +18,11 @@ impl Node {
         let cx = &mut self.shared.context(now);
         let downloads = &self.downloads;
         let gives = |content: ContentId, node: NodeId| {
-            downloads.of(content).map_or(Gives::default(), |download| download.gives(node, now))
+            downloads.fetching(content).map_or(Gives::default(), |download| download.gives(node, now))
         };
         wait = wait.earlier(self.uploads.poll(&gives, cx));
         while let Some((content, have)) = self.uploads.take_piece_news() {
-            if let Some(download) = self.downloads.of(content) {
+            if let Some(download) = self.downloads.fetching(content) {
                 download.tell_owners(&have, cx);
             }
         }
@@ -38,7 +38,7 @@ impl Node {
 
     /// Downloads that are over leave; what they completed is served from now on.
     pub(super) fn collect_completed(&mut self, now: Timestamp) {
-        for (id, download) in self.downloads.take_over() {
+        for (id, download) in self.downloads.remove_ended() {
             self.tracker_client.forget_need(NeedTicket::Download(id));
             self.tracker_client.flush_credits(now);
             let Some(completed) = download.completed() else {

@@ -1,4 +1,4 @@
-//! What becomes of a file that a person shares: hashed, served and announced, withdrawn.
+//! What becomes of a file that is shared: it is hashed, served and announced, and withdrawn.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,19 +26,19 @@ pub(super) struct HashingFile {
 /// A content that is served while it is fetched.
 #[derive(Debug)]
 pub(super) struct PartialShare {
-    /// What the tracker was told of it last, and when.
+    /// What was announced of it last, and when.
     entry: OwnEntry,
     announced_at: Timestamp,
     pieces: u32,
 }
 
-/// The tracker is told of the first piece, and then each time when there is so much more, in thousandths.
+/// After the first piece a part is announced again each time when there is so much more of it, in thousandths.
 const ANNOUNCED_STEP: u16 = 100;
-/// The tracker is not told of more pieces sooner than this.
+/// A part is not announced again sooner than this.
 const ANNOUNCED_PAUSE: Duration = Duration::from_secs(1);
 
 impl PartialShare {
-    /// What the tracker is to be told now that `here` pieces are here, if anything.
+    /// `here` pieces are here now. Returns what is to be announced of that, if anything.
     fn grow(&mut self, here: u32, now: Timestamp) -> Option<OwnEntry> {
         let (known, is) = (self.entry.permille, part_of(here, self.pieces));
         let is_news = known == Permille::default() || is.value() >= known.value() + ANNOUNCED_STEP;
@@ -51,7 +51,7 @@ impl PartialShare {
 }
 
 impl Node {
-    /// What is being fetched is served as far as it is here, and announced, unless it is served already.
+    /// Serves and announces what is being fetched as far as it is here, unless its content is served already.
     pub(super) fn start_sharing_part(&mut self, PartialReady { content: local, have }: PartialReady) {
         let pieces = local.manifest.layout().pieces();
         let here = have.iter().map(|run| run.end - run.start).sum();
@@ -62,7 +62,7 @@ impl Node {
         }
     }
 
-    /// `piece` of what is fetched is here.
+    /// `piece` of what is being fetched is here.
     pub(super) fn share_piece(&mut self, share: ShareId, piece: PieceIndex, now: Timestamp) {
         // A content that is served from another file is not served from this one.
         let Some(here) = self.uploads.on_piece(share, piece, now) else {
@@ -75,7 +75,7 @@ impl Node {
         }
     }
 
-    /// What was fetched is not any more, and was not completed.
+    /// What was being fetched into `share` is over without being complete.
     pub(super) fn stop_sharing_part(&mut self, share: ShareId, now: Timestamp) {
         // A content that is served from another file, or of which nothing was known yet, is not served from this one.
         let Some(partial) = self.partial.remove(&share) else {
@@ -105,7 +105,8 @@ impl Node {
         }
     }
 
-    /// `local` is complete here: it is served and announced, unless its content is served already. Whether it was not.
+    /// Serves and announces `local`, which is complete, unless its content is served already. Returns whether it was
+    /// not.
     pub(super) fn start_serving(&mut self, local: LocalContent) -> bool {
         let entry = local.own_entry(Permille::COMPLETE);
         let (share, content, name, length) = (local.share, local.content, local.name.clone(), local.length());
@@ -146,7 +147,7 @@ impl Node {
     }
 }
 
-/// How much `here` of `pieces` is, as the tracker is told while not all are: never complete.
+/// How much `here` of `pieces` is, as it is announced while the content is being fetched: never complete.
 fn part_of(here: u32, pieces: u32) -> Permille {
     Permille::of(here.min(pieces.saturating_sub(1)), pieces)
 }

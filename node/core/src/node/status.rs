@@ -1,4 +1,4 @@
-//! A picture of the node at one instant, for screens.
+//! What the screens show of the node at one instant.
 
 use messages::Timestamp;
 
@@ -6,7 +6,7 @@ use super::Node;
 use crate::status::{ShareStatus, Status};
 
 impl Node {
-    /// A picture of the node.
+    /// The state of the node at `now`.
     #[must_use]
     pub fn status(&mut self, now: Timestamp) -> Status {
         let served = self.uploads.all_served().map(|(share, served)| ShareStatus {
