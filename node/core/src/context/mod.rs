@@ -151,3 +151,49 @@ pub(crate) struct Gives {
     /// Whether it was asked for something and does not give it.
     pub(crate) is_snubbed: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::ZERO;
+
+    fn shared() -> Shared {
+        let mut shared = Shared::of_test(NodeId::from_bytes([1; 16]), 1, NOW);
+        shared.buffers = Buffers::new(100);
+        shared
+    }
+
+    #[test]
+    fn new_limits_are_a_change_once() {
+        let mut shared = shared();
+        assert!(!shared.begin_turn(0), "nothing has changed yet");
+        shared.set_limits(None, Some(1000), NOW);
+        assert!(shared.begin_turn(0) && !shared.begin_turn(0));
+    }
+
+    #[test]
+    fn a_buffer_that_comes_free_is_a_change_where_one_was_refused() {
+        let mut shared = shared();
+        let cx = shared.context(NOW);
+        let buffer = cx.buffers.lend(100, cx.out).expect("within the budget");
+        cx.buffers.give_back(buffer, cx.out);
+        assert!(!shared.begin_turn(0), "nobody wanted it");
+        let cx = shared.context(NOW);
+        let buffer = cx.buffers.lend(100, cx.out).expect("within the budget");
+        assert_eq!(cx.buffers.lend(100, cx.out), None);
+        assert!(shared.end_turn() && !shared.end_turn(), "who has buffers looks again");
+        let cx = shared.context(NOW);
+        cx.buffers.give_back(buffer, cx.out);
+        assert!(shared.begin_turn(0) && !shared.begin_turn(0), "who wants one looks again");
+    }
+
+    #[test]
+    fn buffers_that_were_wanted_before_the_turn_are_no_change_in_it() {
+        let mut shared = shared();
+        let cx = shared.context(NOW);
+        cx.buffers.lend(100, cx.out).expect("within the budget");
+        assert_eq!(cx.buffers.lend(100, cx.out), None);
+        assert!(!shared.begin_turn(0) && !shared.end_turn());
+    }
+}
