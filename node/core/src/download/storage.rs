@@ -265,8 +265,11 @@ impl Download {
         }
         self.end_all_sessions(SessionEnd::Done, ByeReason::Done, cx);
         self.account(true, cx);
-        let share =
-            |of: super::contributors::Contribution| OwnerShare { owner: of.owner, peer: of.peer, bytes: of.bytes };
+        let share = |of: super::contributors::Contribution| OwnerShare {
+            owner: of.owner,
+            peer: of.peer,
+            bytes: of.bytes,
+        };
         let summary = Summary {
             content: self.lifecycle.identified().expect(IDENTIFIED).content,
             length: manifest.layout().length(),
