@@ -210,8 +210,8 @@ impl Builder {
             }
         }
         let (signs, heard) = TrackerSigns::channel();
-        let memory = state.as_ref().map(|state| HashCache::open(state.path()));
-        let (memory, damage) = memory.unzip();
+        let hash_cache = state.as_ref().map(|state| HashCache::open(state.path()));
+        let (hash_cache, damage) = hash_cache.unzip();
         let hub = Arc::new(Hub::new());
         let events = {
             let (hub, signs) = (ClosedAtTheEnd(hub.clone()), signs.clone());
@@ -227,8 +227,8 @@ impl Builder {
                 port: state.as_ref().and_then(StateFolder::port),
                 tracker: address,
                 node: id,
-                memory,
-                locks: state.as_ref().map(StateFolder::locks),
+                hash_cache,
+                lock_folder: state.as_ref().map(StateFolder::locks),
                 journal_key: state.as_ref().map(StateFolder::journal_key),
                 log: log.clone(),
             },

@@ -3,9 +3,10 @@
 pub use crate::platform::process_limits::raise_open_files;
 use crate::platform::process_limits::{max_mappings, max_open_files};
 
-/// For the standard streams, the socket, the reactor, the log, the state folder and a tracker of our own.
+/// So many files are kept for the standard streams, the socket, the reactor, the log, the state folder and an embedded
+/// tracker.
 const RESERVED: u64 = 24;
-/// The most files that are hashed at the same time, however many may be open.
+/// At most so many files are hashed at the same time, however many may be open.
 const MAX_HASHING: u64 = 64;
 
 /// How many files may be open for what.

@@ -60,9 +60,9 @@ pub(crate) struct DriverSettings {
     /// Who this node is.
     pub(crate) node: NodeId,
     /// What it has hashed in its lives before; `None`: nothing is remembered.
-    pub(crate) memory: Option<HashCache>,
+    pub(crate) hash_cache: Option<HashCache>,
     /// Where part files are locked on file systems without locks; `None`: nowhere.
-    pub(crate) locks: Option<PathBuf>,
+    pub(crate) lock_folder: Option<PathBuf>,
     /// Where the secret is from which the seals of journals are made; `None`: they are believed in this life alone.
     pub(crate) journal_key: Option<PathBuf>,
     /// Where the node's threads say what they do.
@@ -102,7 +102,8 @@ pub(crate) struct NodeHandle {
     ended: Mutex<EndReceiver<()>>,
 }
 
-/// Takes what happens to a node, on the node's network thread: it must not wait for anything. Dropped when the node ends.
+/// Takes what happens to a node, on the node's network thread: it must not wait for anything. Dropped when the node
+/// ends.
 pub(crate) type EventSink = Box<dyn FnMut(Event) + Send>;
 
 /// Starts a node on its own threads; what happens to it goes to `events`.
@@ -110,7 +111,8 @@ pub(crate) type EventSink = Box<dyn FnMut(Event) + Send>;
 /// # Errors
 /// When the address cannot be bound or a thread cannot be started.
 pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeHandle, StartError> {
-    let DriverSettings { settings, listen, port, tracker, node, memory, locks, journal_key, log } = settings;
+    let DriverSettings { settings, listen, port, tracker, node, hash_cache, lock_folder, journal_key, log } =
+        settings;
     let clock = Clock::start();
     let identity = identity(node).map_err(StartError::Threads)?;
     let bound = BoundSocket::bind_preferring(port, listen, &settings.network)?;
@@ -121,7 +123,7 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
     let (results, done) = Results::channel();
     let limits = FileLimits::of_process(settings.disk.open_files);
     let disk = Disk::start(&settings.disk, results.clone(), &log).map_err(StartError::Threads)?;
-    let disk = configured(disk, limits, (memory, locks, journal_key));
+    let disk = configured(disk, limits, (hash_cache, lock_folder, journal_key));
     let state = UdpSocketState::new(UdpSockRef::from(&bound.socket))
         .map_err(|cause| StartError::Bind { address: listen, cause })?;
     let runtime =
@@ -178,14 +180,14 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
 fn configured(
     mut disk: Disk,
     limits: FileLimits,
-    (memory, locks, journal_key): (Option<HashCache>, Option<PathBuf>, Option<PathBuf>),
+    (hash_cache, lock_folder, journal_key): (Option<HashCache>, Option<PathBuf>, Option<PathBuf>),
 ) -> Disk {
     disk.limit(limits.hashed, limits.parts);
-    if let Some(memory) = memory {
-        disk.remember(memory);
+    if let Some(hash_cache) = hash_cache {
+        disk.remember(hash_cache);
     }
-    if let Some(locks) = locks {
-        disk.lock_in(&locks);
+    if let Some(lock_folder) = lock_folder {
+        disk.lock_in(&lock_folder);
     }
     if let Some(path) = journal_key {
         disk.seal_under(StateKey::at(path));

@@ -1,8 +1,8 @@
 //! The network thread: runs the core between its socket, its disk and its clock.
 //!
-//! One turn: receive what is there (bounded), hear commands and disk results, poll the core once, carry out what it
-//! says. When the core has more to say the next turn follows at once, so that datagrams are let in between; else the
-//! thread sleeps until something arrives or the core's time has come.
+//! One turn receives what is there (bounded), drains commands and disk results, polls the core once, and carries out
+//! its output. When the core has more output the next turn follows at once, so that datagrams are received in between.
+//! Otherwise the thread sleeps until something arrives or the core's wake-up is due.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -22,22 +22,22 @@ use super::net::Transmitter;
 use super::pool::Pool;
 use super::serve::FileCache;
 
-/// Batches that are received in one turn: so much may pile up before the core answers.
+/// One turn receives at most so many batches before the core answers.
 const MAX_BATCHES: usize = 2;
-/// How often files are compared with what was announced, and written pieces made durable.
+/// Files are compared with what was announced, and written pieces are made durable, once in this period.
 const TICK: Duration = Duration::from_secs(1);
-/// The longest sleep, in case the core never wants to be woken.
+/// The thread sleeps no longer than this, even when the core has no wake-up.
 const MAX_SLEEP: Duration = Duration::from_secs(60);
-/// Where the kind of a datagram stands in it.
+/// The offset of the kind in a datagram.
 const KIND_AT: usize = 3;
 
-/// What the other threads ask of this one.
+/// A request of another thread.
 pub(crate) enum Request {
-    /// Something for the core.
+    /// A command for the core.
     Command(Command),
-    /// A picture of it.
+    /// The status of the node, to be sent there.
     Status(oneshot::Sender<Status>),
-    /// The end.
+    /// The node stops.
     Stop,
 }
 

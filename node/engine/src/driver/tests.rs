@@ -15,8 +15,8 @@ fn settings() -> DriverSettings {
         port: None,
         tracker: Some("127.0.0.1:9".parse().unwrap()),
         node: NodeId::from_bytes([5; 16]),
-        memory: None,
-        locks: None,
+        hash_cache: None,
+        lock_folder: None,
         journal_key: None,
         log: tracing::Dispatch::none(),
     }

@@ -11,9 +11,9 @@ use crate::platform::path_bytes::{bytes_of, of_bytes};
 
 /// No kept file is longer, in bytes; a longer one is not ours.
 const MAX_BYTES: u64 = 64 << 20;
-/// What is put behind the name of a file that is set aside.
+/// The ending that is put behind the name of a file that is set aside.
 const ASIDE: &str = ".damaged";
-/// How the name of a file ends that is not whole yet.
+/// The ending of the name of a file that is not whole yet.
 const UNFINISHED: &str = ".new";
 /// What begins the last line, before the checksum of all lines above it.
 const CHECKSUM: &str = "crc32 ";
@@ -24,10 +24,10 @@ pub const GONE_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Why a file's lines are not believed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// The system does not give them.
+    /// The system cannot read the lines.
     #[error("{0}")]
     Unreadable(String),
-    /// They are not what was written.
+    /// The lines are not what was written.
     #[error("damaged, or of another version of riffle")]
     Damaged,
 }
@@ -186,7 +186,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_path_survives_its_text(bytes: Vec<u8>) {
-            // Not on every system is everything a path.
+            // On some systems not all bytes are a path.
             let Some(path) = of_bytes(bytes).map(PathBuf::from) else { return Ok(()) };
             let text = escaped(&path);
             prop_assert!(!text.contains(['\t', '\n']));

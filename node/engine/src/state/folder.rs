@@ -85,7 +85,7 @@ impl StateFolder {
         Err(StateError::AllInUse)
     }
 
-    /// `None`: in use.
+    /// As [`StateFolder::take`] for one label; `None` when the label is in use.
     fn try_take(
         root: &Path,
         label: NodeLabel,
@@ -147,7 +147,7 @@ impl StateFolder {
         text.trim().parse().ok().filter(|port| *port != 0)
     }
 
-    /// Remembers the port for the next life. Not to be able to is no trouble: the system chooses another one then.
+    /// Remembers the port for the next life. When that fails, the system chooses another port then.
     pub fn keep_port(&self, port: u16) {
         if self.port() != Some(port)
             && let Err(error) = write_whole(&self.folder.join("port"), format!("{port}\n").as_bytes())
@@ -168,7 +168,7 @@ fn make_own_folder(folder: &Path) -> io::Result<()> {
     close_folder(folder)
 }
 
-/// A new identity, from the system's source of chance.
+/// A new identity, from the system's random bytes.
 ///
 /// # Errors
 /// When the system gives no random bytes.

@@ -27,9 +27,9 @@ use crate::platform::file_id::{FileTime, anything_changed};
 use crate::state::checked_file::{self, Damage, GONE_FOR};
 use crate::state::files::{make_folder, private};
 
-/// The most files that are remembered; those that were not used for the longest time go first.
+/// At most so many files are remembered. The least recently used ones are forgotten first.
 pub(crate) const MAX_FILES: usize = 16_384;
-/// The most bytes of manifests that are remembered, in all: those of 20 TiB, or so, of large files.
+/// At most so many bytes of manifests are remembered, which is enough for about 20 TiB of large files.
 const MAX_MANIFEST_BYTES: u64 = 256 << 20;
 /// The file that says which content each file is.
 const HASHES: &str = "hashes";
@@ -49,7 +49,7 @@ const _: () = assert!(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     identity: FileIdentity,
-    /// When anything about the file changed, its name and rights included.
+    /// When anything about the file changed, its name and permissions included.
     touched: FileTime,
 }
 
@@ -195,7 +195,7 @@ impl HashCache {
         }
     }
 
-    /// Writes down what is new. For a worker: the disk may take its time.
+    /// Writes what is new to the disk. For a worker, because the disk may take its time.
     pub(crate) fn save(&self) {
         let _writing = self.write_lock();
         let lines: Vec<String> = {
@@ -302,7 +302,7 @@ impl HashCache {
 }
 
 impl HashIndex {
-    /// Takes an entry in. The contents whose manifests nobody needs any more.
+    /// Inserts an entry. Returns the contents whose manifests no entry needs any more.
     fn insert(&mut self, path: PathBuf, entry: Entry) -> Vec<ContentId> {
         let mut unneeded = Vec::new();
         let before = self.remove(&path);
@@ -315,7 +315,7 @@ impl HashIndex {
         unneeded
     }
 
-    /// Puts an entry where there is none.
+    /// Inserts an entry for a path that has none.
     fn put(&mut self, path: PathBuf, entry: Entry) {
         self.manifest_bytes += entry.manifest_bytes();
         self.by_use.insert((entry.last_used, path.clone()));
@@ -324,7 +324,7 @@ impl HashIndex {
         self.unsaved = true;
     }
 
-    /// The file at `path` was asked for at `now`.
+    /// Notes that the file at `path` was asked for at `now`.
     fn touch(&mut self, path: &Path, now: u64) {
         let entry = self.entries.get_mut(path).expect("only what was found is asked for");
         self.by_use.remove(&(entry.last_used, path.to_owned()));

@@ -7,15 +7,16 @@ use riffle_core::Doubt;
 use super::mac::{Chain, JournalKey, SEAL};
 use super::piece_hasher::Subtree;
 
-/// What all journals begin with; then comes the version.
+/// The first bytes of all journals. The version follows.
 const PROGRAM: &[u8; VERSION_AT] = b"riffle";
-/// Where the version stands.
+/// The offset of the version.
 pub(crate) const VERSION_AT: usize = 6;
-/// Journals as they are.
+/// The version of journals as they are written.
 const SEALED: u8 = 3;
-/// As they were when nothing sealed them but a CRC.
+/// The version of journals that nothing sealed but a CRC.
 const UNSEALED: u8 = 2;
-/// As they were when working files had no names of their own; these marked no part file either.
+/// The version of journals from the time when working files had no names of their own. These marked no part file
+/// either.
 const OLDEST: u8 = 1;
 /// Bytes of a header.
 pub(crate) const HEADER: usize = BEGINNING + 2 * FileMark::BYTES + SEAL;
@@ -33,13 +34,13 @@ const CRC: usize = 4;
 pub(crate) struct JournalHeader {
     /// The content.
     pub(crate) content: ContentId,
-    /// Its length, in bytes.
+    /// The length of the content, in bytes.
     pub(crate) length: u64,
     /// The machine's boot.
     pub(crate) boot: BootId,
-    /// The part file that it is about.
+    /// The mark of the part file.
     pub(crate) part: FileMark,
-    /// The file that it is in itself: a copy, or what was put back later, is none.
+    /// The mark of the journal's own file: a copy, or an older one that was put back, has another.
     pub(crate) journal: FileMark,
 }
 
@@ -47,15 +48,15 @@ pub(crate) struct JournalHeader {
 /// nanoseconds since the epoch (0 where the file system does not say).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileMark {
-    /// The inode.
+    /// The number of the inode.
     pub(crate) inode: u64,
-    /// When it was made.
+    /// The time of making.
     pub(crate) made: u64,
 }
 
 impl FileMark {
     const BYTES: usize = 8 + 8;
-    /// No file's.
+    /// The mark of no file.
     pub(crate) const NONE: FileMark = FileMark { inode: 0, made: 0 };
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -148,7 +149,7 @@ pub(crate) struct JournalContents {
     pub(crate) header: JournalHeader,
     /// Whether our seal is on the header, and on every record that was read. Otherwise anybody may have written it.
     pub(crate) is_sealed: bool,
-    /// The last word on each piece.
+    /// The last record of each piece.
     last: Vec<Option<(Durability, Subtree)>>,
     /// Whether the records could be read to their end.
     is_whole: bool,
@@ -205,7 +206,7 @@ impl JournalContents {
         Some(JournalContents { header, is_sealed: false, last, is_whole })
     }
 
-    /// Pieces that it tells to be stored, believed or not; those of which it is less sure come last.
+    /// The pieces that have a record, believed or not. The doubtful ones come last.
     pub(crate) fn listed_pieces(&self) -> impl Iterator<Item = PieceIndex> + '_ {
         let listed_pieces = |sure: bool| {
             let is_it = move |entry: &Option<(Durability, Subtree)>| {
@@ -262,7 +263,7 @@ fn version(bytes: &[u8]) -> Result<u8, Doubt> {
     }
 }
 
-/// The last word on each piece, and whether the records were readable to their end. `opened`: the fields of one, when
+/// The last record of each piece, and whether the records were readable to their end. `opened`: the fields of one, when
 /// that is right.
 fn last_entries<'a>(
     records: impl Iterator<Item = &'a [u8]>,
@@ -282,7 +283,7 @@ fn last_entries<'a>(
 }
 
 impl JournalHeader {
-    /// Whether it is about the same content.
+    /// Whether both headers are about the same content.
     pub(crate) fn is_about(&self, other: &JournalHeader) -> bool {
         (self.content, self.length) == (other.content, other.length)
     }
