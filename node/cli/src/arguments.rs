@@ -10,7 +10,7 @@ use messages::Name;
 use tracker::program::{log_files, log_size};
 
 use crate::goal::Goal;
-use crate::settings::{upload_period, upload_slots};
+use crate::setting_values::{upload_period, upload_slots};
 
 const EXAMPLES: &str = "\
 Examples:

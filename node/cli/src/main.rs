@@ -30,6 +30,7 @@ mod screen;
 #[cfg(test)]
 #[path = "../../fuzz/oracles/seeds.rs"]
 mod seeds;
+mod setting_values;
 mod settings;
 mod sharing;
 mod shell_words;

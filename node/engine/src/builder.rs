@@ -10,7 +10,8 @@ use riffle_core::Command;
 
 use crate::driver::{self, DriverSettings, HashCache};
 use crate::hub::Hub;
-use crate::node::{Inner, Node};
+use crate::inner::Inner;
+use crate::node::Node;
 use crate::state::{StateError, StateFolder, random_node};
 use crate::tracker::{System, TrackerChoice, TrackerError, TrackerLink, TrackerSigns, TrackerWatch};
 #[cfg(feature = "embedded-tracker")]
@@ -93,6 +94,13 @@ pub struct Builder {
     log: Option<tracing::Dispatch>,
     #[cfg(feature = "embedded-tracker")]
     tracker_log: Option<TrackerLogFactory>,
+}
+
+impl Node {
+    /// What a node is started with.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
 }
 
 impl std::fmt::Debug for Builder {

@@ -10,8 +10,8 @@ use std::time::Instant;
 use riffle_core::{DownloadId, Event, ShareId};
 use tokio::sync::{broadcast, watch};
 
-use crate::download::DownloadState;
-use crate::share::ShareState;
+use crate::download_state::DownloadState;
+use crate::share_state::ShareState;
 
 /// So many events wait for a follower before it misses the oldest.
 const CAPACITY: usize = 16_384;
@@ -182,7 +182,7 @@ mod tests {
             hub.publish(Event::Shared { share, content, name: name.clone(), length: 3 });
         }
         hub.publish(Event::Announced { share: ShareId(1), content });
-        assert!(states.iter().all(|state| state.borrow().is_announced()));
+        assert!(states.iter().all(|state| state.borrow().is_announced));
         assert_eq!(hub.milestones().len(), 4);
     }
 }

@@ -1,24 +1,4 @@
-//! Riffle as a library: nodes that share files and fetch them from each other over UDP.
-//!
-//! ```no_run
-//! # async fn example(id: riffle::ContentId) -> Result<(), Box<dyn std::error::Error>> {
-//! let node = riffle::Node::builder().tracker("tracker.lan:12345").start().await?;
-//! let share = node.share("film.mkv").await?;
-//! println!("others fetch it as {}", share.announced().await?);
-//!
-//! let download = node.download(id).into_dir("films").start();
-//! let mut progress = download.progress();
-//! while let Some(progress) = progress.next().await {
-//!     println!("{} bytes are here", progress.verified);
-//! }
-//! println!("{}", download.finished().await?.path.display());
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! A [`Node`] runs on threads of its own: its futures run on any tokio runtime with time. Several nodes live in one process; each
-//! has a port, and a state folder if it has one, for itself. The library prints nothing, writes no log file and reads no
-//! environment: what it has to say are [`Events`], values and `tracing`.
+#![doc = include_str!("../README.md")]
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -28,19 +8,23 @@
 
 mod builder;
 mod download;
+mod download_state;
 mod driver;
 mod events;
 mod hub;
+mod inner;
 mod names;
 mod node;
 mod platform;
 mod share;
+mod share_state;
 pub mod state;
 mod tracker;
 
 pub use builder::{Builder, StartError};
 pub use config::{NodeLabel, NodeSettings, TrackerAddress};
-pub use download::{Download, DownloadRequest, Finished, Progress, ProgressUpdates};
+pub use download::{Download, DownloadRequest, ProgressUpdates};
+pub use download_state::{Finished, Progress};
 pub use driver::raise_open_files;
 pub use events::{Events, EventsError};
 pub use messages::tracker_to_node::Listed;
@@ -52,7 +36,8 @@ pub use riffle_core::{
     Question, SearchId, SessionEnd, ShareId, ShareStatus, Status, Summary, TrackerStanding, UploadStanding,
     UploadStatus, Waiting, Wanted, choose, favourite,
 };
-pub use share::{Share, ShareError, ShareRequest};
+pub use share::{Share, ShareRequest};
+pub use share_state::ShareError;
 #[cfg(feature = "embedded-tracker")]
 pub use tracker::{EmbedError, EmbeddedTracker, TrackerLog, TrackerLogFactory};
 pub use tracker::{QueryError, TrackerChoice, TrackerError, TrackerForOthers, TrackerQuery, TrackerStatus};

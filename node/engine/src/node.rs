@@ -1,6 +1,5 @@
 //! A running node.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,14 +10,12 @@ use messages::{Cursor, NodeId, Prefix};
 use riffle_core::{Command, Event, SearchId, Status, Wanted};
 use tokio::sync::watch;
 
-use crate::builder::Builder;
 use crate::download::DownloadRequest;
-use crate::driver::NodeHandle;
 use crate::events::{Events, EventsError};
-use crate::hub::Hub;
+use crate::inner::Inner;
 use crate::share::ShareRequest;
 use crate::state::StateFolder;
-use crate::tracker::{TrackerForOthers, TrackerStatus, TrackerWatch};
+use crate::tracker::{TrackerForOthers, TrackerStatus};
 
 /// How long a node that leaves waits for the tracker to hear of that.
 const LEAVE_TIME: Duration = Duration::from_millis(1500);
@@ -48,26 +45,6 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// What all handles of a node share.
-pub(crate) struct Inner {
-    pub(crate) driver: NodeHandle,
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) id: NodeId,
-    pub(crate) state: Option<StateFolder>,
-    pub(crate) notes: Vec<String>,
-    // Dropped last: an embedded tracker ends after the node that leaves it.
-    pub(crate) tracker: TrackerWatch,
-}
-
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node")
-            .field("id", &self.id)
-            .field("address", &self.driver.local_addr())
-            .finish_non_exhaustive()
-    }
-}
-
 /// A running node: shares files, fetches contents, and tells what happens. Clones are the same node.
 ///
 /// The node runs on threads of its own. It ends with [`Node::shutdown`] or [`Node::stop`], or when the last clone and the last
@@ -78,17 +55,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// What a node is started with.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     pub(crate) fn new(inner: Inner) -> Node {
         Node { inner: Arc::new(inner) }
-    }
-
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
-        &self.inner
     }
 
     /// Who the node is, in all its lives.
@@ -117,12 +85,12 @@ impl Node {
 
     /// Shares the file at `path`: await it for a [`Share`](crate::Share) that is hashed.
     pub fn share(&self, path: impl Into<PathBuf>) -> ShareRequest {
-        ShareRequest::new(self.clone(), path.into())
+        ShareRequest::new(self.inner.clone(), path.into())
     }
 
     /// Fetches a content, by its id, its name or the beginning of its id.
     pub fn download(&self, wanted: impl Into<Wanted>) -> DownloadRequest {
-        DownloadRequest::new(self.clone(), wanted.into())
+        DownloadRequest::new(self.inner.clone(), wanted.into())
     }
 
     /// Asks the tracker for one page of the contents whose names start with `prefix` (empty: all), from `after` on.

@@ -5,89 +5,25 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use messages::{ContentId, Name};
-use riffle_core::{Command, DiskError, Event, ShareId};
+use riffle_core::{Command, DiskError, ShareId};
 use tokio::sync::watch;
 
-use crate::node::{Inner, Node};
+use crate::inner::Inner;
+use crate::share_state::{ShareError, ShareState};
 
-/// Why a file is not shared.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ShareError {
-    /// The file cannot be read, is no regular file, or has a name that cannot be shared.
-    #[error(transparent)]
-    File(#[from] DiskError),
-    /// The share was stopped.
-    #[error("the share was stopped")]
-    Stopped,
-    /// The node has ended.
-    #[error("the node has ended")]
-    NodeEnded,
-}
-
-/// How far a share is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ShareState {
-    content: Option<(ContentId, Name, u64)>,
-    is_announced: bool,
-    end: Option<ShareError>,
-}
-
-impl ShareState {
-    /// Whether that changed anything.
-    pub(crate) fn on_event(&mut self, event: &Event) -> bool {
-        match event {
-            Event::Shared { content, name, length, .. } => {
-                self.content = Some((*content, name.clone(), *length));
-            }
-            Event::ShareFailed { error, .. } => self.end = Some(ShareError::File(error.clone())),
-            Event::Unshared { .. } => self.end = self.end.take().or(Some(ShareError::Stopped)),
-            _ => return false,
-        }
-        true
-    }
-
-    /// The tracker knows that `content` is here. Whether that changed anything.
-    pub(crate) fn on_announced(&mut self, content: ContentId) -> bool {
-        let is_it = self.content.as_ref().is_some_and(|(own, ..)| *own == content);
-        is_it && !std::mem::replace(&mut self.is_announced, true)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn is_announced(&self) -> bool {
-        self.is_announced
-    }
-
-    /// The events that somebody must know who has missed all of them.
-    pub(crate) fn milestones(&self, share: ShareId) -> Vec<Event> {
-        let shared = self.content.iter().map(|(content, name, length)| Event::Shared {
-            share,
-            content: *content,
-            name: name.clone(),
-            length: *length,
-        });
-        let announced = self.content.iter().filter(|_| self.is_announced);
-        let announced = announced.map(|&(content, ..)| Event::Announced { share, content });
-        let failed = self.end.iter().filter_map(|end| match end {
-            ShareError::File(error) => Some(Event::ShareFailed { share, error: error.clone() }),
-            ShareError::Stopped | ShareError::NodeEnded => None,
-        });
-        shared.chain(announced).chain(failed).collect()
-    }
-}
-
-/// A file that is about to be shared, see [`Node::share`]. Awaiting it shares the file and gives the [`Share`] once its
+/// A file that is about to be shared, see [`Node::share`](crate::Node::share). Awaiting it shares the file and gives the [`Share`] once its
 /// content is known.
 #[derive(Debug)]
 #[must_use = "nothing is shared before this is awaited or begun"]
 pub struct ShareRequest {
-    node: Node,
+    inner: Arc<Inner>,
     path: PathBuf,
     name: Option<Name>,
 }
 
 impl ShareRequest {
-    pub(crate) fn new(node: Node, path: PathBuf) -> ShareRequest {
-        ShareRequest { node, path, name: None }
+    pub(crate) fn new(inner: Arc<Inner>, path: PathBuf) -> ShareRequest {
+        ShareRequest { inner, path, name: None }
     }
 
     /// Shares the file under `name` instead of the last part of its path.
@@ -104,7 +40,7 @@ impl ShareRequest {
             Some(name) => name,
             None => crate::names::of_path(&self.path)?,
         };
-        let inner = self.node.inner().clone();
+        let inner = self.inner;
         let id = inner.driver.new_share();
         let state = inner.hub.follow_share(id);
         inner.driver.command(Command::Share { share: id, path: self.path, name: name.clone() });

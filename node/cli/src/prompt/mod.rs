@@ -31,7 +31,7 @@ use crate::plain_progress::PlainProgress;
 use crate::report::{self, Place};
 use crate::running::{Embedding, Keeping, Running, enter_folder};
 use crate::screen::{self, Screen};
-use crate::settings::bytes_per_second;
+use crate::setting_values::bytes_per_second;
 use crate::sharing::{News, Sharing};
 use crate::signals::Signals;
 

@@ -284,7 +284,7 @@ fn limit(words: &[String]) -> Result<Option<LimitChange>, String> {
         "down" | "download" => LimitChange::Down,
         other => return Err(format!("\"{other}\" is neither up nor down")),
     };
-    crate::settings::parse_rate(rate).map(change).map(Some)
+    crate::setting_values::parse_rate(rate).map(change).map(Some)
 }
 
 #[cfg(test)]

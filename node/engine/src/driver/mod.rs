@@ -26,7 +26,7 @@ use messages::{BootEpoch, NodeId};
 use quinn_udp::{UdpSockRef, UdpSocketState};
 use rand::TryRng;
 use rand::rngs::SysRng;
-use riffle_core::{Command, DownloadId, Event, Identity, Node, SearchId, ShareId, Status};
+use riffle_core::{Command, DownloadId, Identity, Node, SearchId, ShareId, Status};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
@@ -38,7 +38,7 @@ pub use self::limits::raise_open_files;
 use self::net::BoundSocket;
 use self::net::Receiver;
 use self::net::Transmitter;
-use self::network_thread::{NetworkThread, Request};
+use self::network_thread::{EventSink, NetworkThread, Request};
 use self::pool::Pool;
 use self::serve::FileCache;
 
@@ -101,10 +101,6 @@ pub(crate) struct NodeHandle {
     /// Ends when the network thread has ended.
     ended: Mutex<EndReceiver<()>>,
 }
-
-/// Takes what happens to a node, on the node's network thread: it must not wait for anything. Dropped when the node
-/// ends.
-pub(crate) type EventSink = Box<dyn FnMut(Event) + Send>;
 
 /// Starts a node on its own threads; what happens to it goes to `events`.
 ///

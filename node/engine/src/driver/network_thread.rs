@@ -13,7 +13,6 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, trace};
 
-use super::EventSink;
 use super::clock::Clock;
 use super::disk::{Completion, Disk};
 use super::event_log;
@@ -40,6 +39,9 @@ pub(crate) enum Request {
     /// The node stops.
     Stop,
 }
+
+/// Takes what happens to a node, on the node's network thread: it must not wait for anything. Dropped when the node ends.
+pub(crate) type EventSink = Box<dyn FnMut(riffle_core::Event) + Send>;
 
 /// Everything that the network thread owns.
 pub(crate) struct NetworkThread {

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use config::TrackerSettings;
@@ -18,6 +19,9 @@ pub struct TrackerLog {
     /// What has to live as long as the tracker does, such as the guard of a log's writer.
     pub guard: Option<Box<dyn Any + Send>>,
 }
+
+/// Makes the log of a tracker that is about to be embedded.
+pub type TrackerLogFactory = Arc<dyn Fn() -> io::Result<TrackerLog> + Send + Sync>;
 
 impl TrackerLog {
     /// No log at all.
@@ -105,7 +109,7 @@ impl Drop for EmbeddedTracker {
 
 #[cfg(test)]
 mod tests {
-    use super::super::link::answers;
+    use super::super::probe::answers;
     use super::*;
 
     #[test]

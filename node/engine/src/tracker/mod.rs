@@ -5,14 +5,13 @@ mod embedded;
 mod interfaces;
 mod link;
 mod name;
+mod probe;
 mod query;
 mod watch;
 
 #[cfg(feature = "embedded-tracker")]
-pub use embedded::{EmbedError, EmbeddedTracker, TrackerLog};
+pub use embedded::{EmbedError, EmbeddedTracker, TrackerLog, TrackerLogFactory};
 pub(crate) use link::TrackerLink;
-#[cfg(feature = "embedded-tracker")]
-pub use link::TrackerLogFactory;
 pub use link::{TrackerChoice, TrackerError, TrackerForOthers, TrackerStatus};
 pub(crate) use name::System;
 pub use query::{QueryError, TrackerQuery};

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use config::TrackerAddress;
 
-use super::link::{answers, can_reach};
+use super::probe::{answers, can_reach};
 
 /// A name that leads somewhere is looked up again this often, whether its tracker answers or not.
 const LOOK_AGAIN: Duration = Duration::from_secs(180);

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use riffle_core::Event;
 use tokio::sync::watch;
 
-use super::link::{TrackerForOthers, TrackerLink, TrackerStatus, answers, for_others};
+use super::link::{TrackerForOthers, TrackerLink, TrackerStatus, for_others};
+use super::probe::answers;
 
 /// How often a name is looked after.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);

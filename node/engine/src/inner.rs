@@ -1,0 +1,31 @@
+//! What all handles of a node share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use messages::NodeId;
+
+use crate::driver::NodeHandle;
+use crate::hub::Hub;
+use crate::state::StateFolder;
+use crate::tracker::TrackerWatch;
+
+/// A node's driver, its events, its state folder and its tracker.
+pub(crate) struct Inner {
+    pub(crate) driver: NodeHandle,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) id: NodeId,
+    pub(crate) state: Option<StateFolder>,
+    pub(crate) notes: Vec<String>,
+    // Dropped last: an embedded tracker ends after the node that leaves it.
+    pub(crate) tracker: TrackerWatch,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("id", &self.id)
+            .field("address", &self.driver.local_addr())
+            .finish_non_exhaustive()
+    }
+}
