@@ -3,12 +3,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use config::{NodeLabel, NodeSettings, TrackerAddress};
 use riffle_core::Command;
 
 use crate::driver::{self, DriverSettings, HashCache};
+use crate::events::Events;
 use crate::hub::Hub;
 use crate::inner::Inner;
 use crate::node::Node;
@@ -221,6 +222,7 @@ impl Builder {
         let hash_cache = state.as_ref().map(|state| HashCache::open(state.path()));
         let (hash_cache, damage) = hash_cache.unzip();
         let hub = Arc::new(Hub::new());
+        let first_events = Mutex::new(Some(Events::new(hub.follow())));
         let events = {
             let (hub, signs) = (ClosedAtTheEnd(hub.clone()), signs.clone());
             move |event| {
@@ -251,6 +253,6 @@ impl Builder {
         }
         let hint = driver.receive_buffer_hint();
         let notes = damage.flatten().into_iter().chain(hint).collect();
-        Ok(Node::new(Inner { driver, hub, id, state, notes, tracker }))
+        Ok(Node::new(Inner { driver, hub, first_events, id, state, notes, tracker }))
     }
 }

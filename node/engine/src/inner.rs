@@ -1,11 +1,12 @@
 //! What all handles of a node share.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use messages::NodeId;
 
 use crate::driver::NodeHandle;
+use crate::events::Events;
 use crate::hub::Hub;
 use crate::state::StateFolder;
 use crate::tracker::TrackerWatch;
@@ -14,6 +15,8 @@ use crate::tracker::TrackerWatch;
 pub(crate) struct Inner {
     pub(crate) driver: NodeHandle,
     pub(crate) hub: Arc<Hub>,
+    /// For whoever follows first: everything since the start.
+    pub(crate) first_events: Mutex<Option<Events>>,
     pub(crate) id: NodeId,
     pub(crate) state: Option<StateFolder>,
     pub(crate) notes: Vec<String>,

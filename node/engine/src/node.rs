@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use messages::tracker_to_node::Listed;
@@ -98,7 +98,7 @@ impl Node {
     /// # Errors
     /// When the tracker does not answer, or the node has ended.
     pub async fn list(&self, prefix: Prefix, after: Option<Cursor>) -> Result<Page, ListError> {
-        let mut events = self.events();
+        let mut events = self.new_events();
         let asked = self.search(prefix, after);
         loop {
             match events.next().await {
@@ -122,9 +122,15 @@ impl Node {
         search
     }
 
-    /// Everything that happens from now on.
+    /// Everything that happens from now on. Whoever calls this first gets what has happened since the start as well.
     #[must_use]
     pub fn events(&self) -> Events {
+        let mut first = self.inner.first_events.lock().unwrap_or_else(PoisonError::into_inner);
+        first.take().unwrap_or_else(|| self.new_events())
+    }
+
+    /// Everything that happens from now on.
+    fn new_events(&self) -> Events {
         Events::new(self.inner.hub.follow())
     }
 
@@ -173,7 +179,7 @@ impl Node {
     /// Takes leave of the tracker and of the other nodes, saves what is kept, and ends the node: within a few seconds in any
     /// case. Downloads that are not over can be taken up again.
     pub async fn shutdown(&self) {
-        let mut events = self.events();
+        let mut events = self.new_events();
         self.inner.driver.command(Command::Leave);
         let until_left = async {
             loop {

@@ -84,6 +84,21 @@ fn what_goes_wrong_has_a_type() {
 }
 
 #[test]
+fn who_follows_first_misses_nothing_of_the_start() {
+    run(async {
+        let tracker = tracker();
+        let node = node(&tracker).await;
+        // However late: the tracker has answered by now.
+        while node.status().await.expect("running").tracker != riffle::TrackerStanding::Answers {
+            tokio::task::yield_now().await;
+        }
+        let first = node.events().next().await;
+        assert!(matches!(first, Ok(Event::TrackerReached { .. })), "{first:?}");
+        node.shutdown().await;
+    });
+}
+
+#[test]
 fn a_node_that_ends_lets_nobody_wait() {
     run(async {
         let (folder, tracker) = (tempfile::tempdir().expect("a folder"), tracker());
