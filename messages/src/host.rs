@@ -2,6 +2,15 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+/// `address` with IPv4 never in its mapped form. The scope of a link-local IPv6 address stays, since answers need it.
+#[must_use]
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
 /// Who is behind an address, as far as can be told: what is shared out fairly is shared among hosts.
 ///
 /// One IPv4 address is a host, and so is one IPv6 /64, of which a machine can choose addresses at will. At loopback, where all are one

@@ -28,7 +28,7 @@ pub use cursor::{Cursor, PageEnd};
 pub use datagram::{Datagram, NodeToNode, NodeToTracker, TrackerToNode};
 pub use error::DecodeError;
 pub use header::{Conversation, HEADER_LENGTH, Header, Kind, MAGIC, VERSION};
-pub use host::Host;
+pub use host::{Host, canonical};
 pub use id::{BootEpoch, ContentId, Endpoint, NodeId, ParseIdError};
 pub use list::List;
 pub use manifest::{

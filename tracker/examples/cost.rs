@@ -1,5 +1,5 @@
-//! What a NEED and an OWN cost by how many owners a content has and by how many contents a name: `cargo run -p tracker --example cost`.
-//! It prints microseconds and asserts nothing: what a machine is worth is no test.
+//! What a NEED and an OWN cost by how many owners a content has and by how many contents a name: `cargo run -p tracker
+//! --example cost`. It prints microseconds and asserts nothing: what a machine is worth is no test.
 #![allow(clippy::disallowed_methods, reason = "real time is what it measures")]
 
 use std::net::SocketAddr;

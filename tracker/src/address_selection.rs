@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use messages::Endpoint;
 
-/// Who asks: from where, and at which of the tracker's addresses.
+/// From which address a node asks, and at which of the tracker's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReachableFrom {
     /// The asker's address.
@@ -15,19 +15,19 @@ pub(crate) struct ReachableFrom {
 
 /// Where the asker can reach an owner that the tracker sees at `owner`.
 ///
-/// An owner at loopback shares the tracker's host: another host finds it where it found the tracker. Nobody outside
-/// can reach a loopback address, so without that knowledge the owner is of no use to a remote asker.
-pub(crate) fn endpoint_for(vantage: ReachableFrom, owner: SocketAddr) -> Option<Endpoint> {
-    if vantage.asker.is_loopback() || !owner.ip().is_loopback() {
+/// An owner at loopback shares the tracker's host, so another host reaches it where it reached the tracker. Nobody
+/// outside can reach a loopback address, so without that knowledge the owner is of no use to a remote asker.
+pub(crate) fn endpoint_for(from: ReachableFrom, owner: SocketAddr) -> Option<Endpoint> {
+    if from.asker.is_loopback() || !owner.ip().is_loopback() {
         return Some(Endpoint::new(owner));
     }
-    let host = vantage.reached_at.filter(|ip| !ip.is_loopback() && !ip.is_unspecified())?;
+    let host = from.reached_at.filter(|ip| !ip.is_loopback() && !ip.is_unspecified())?;
     Some(Endpoint::new(SocketAddr::new(host, owner.port())))
 }
 
 /// Whether an owner's endpoint is of the asker's own address family, so that a path between them is likely.
-pub(crate) fn same_family(vantage: ReachableFrom, endpoint: Endpoint) -> bool {
-    vantage.asker.is_ipv4() == endpoint.address().is_ipv4()
+pub(crate) fn same_family(from: ReachableFrom, endpoint: Endpoint) -> bool {
+    from.asker.is_ipv4() == endpoint.address().is_ipv4()
 }
 
 #[cfg(test)]
@@ -51,11 +51,11 @@ mod tests {
             ("10.0.0.9", Some("0.0.0.0"), "127.0.0.1:7000", None),
         ];
         for &(asker, reached_at, owner, told) in rows {
-            let vantage = ReachableFrom {
+            let from = ReachableFrom {
                 asker: asker.parse().unwrap(),
                 reached_at: reached_at.map(|text| text.parse().unwrap()),
             };
-            let found = endpoint_for(vantage, owner.parse().unwrap()).map(|endpoint| endpoint.to_string());
+            let found = endpoint_for(from, owner.parse().unwrap()).map(|endpoint| endpoint.to_string());
             assert_eq!(found.as_deref(), told, "{asker} at {reached_at:?} asks for {owner}");
         }
     }

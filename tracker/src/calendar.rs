@@ -1,34 +1,35 @@
-//! Which of two lives of a node is the later one. Pure, over epochs and what the tracker's wall clock said at its start.
+//! Which of two lives of a node is the later one. Pure, over epochs and what the tracker's wall clock said at its
+//! start.
 //!
-//! An epoch is the wall clock of a node at its start, and a node may say what it likes. One that lies further ahead than
-//! any clock that is merely wrong is not refused, since it may be the tracker's own clock that is wrong; but it is
-//! earlier than all that can be, so that nobody makes a life that no other can ever follow.
+//! An epoch is the wall clock of a node at its start, and a node may report any number. An epoch further ahead than a
+//! clock that is merely wrong is not refused, since the tracker's own clock may be the wrong one. But it ranks below
+//! all epochs that can be true, so that nobody makes a life that no other can ever follow.
 
 use std::time::Duration;
 
 use messages::{BootEpoch, Timestamp};
 
-/// So far ahead of the tracker's a node's clock may be.
+/// How far a node's clock may be ahead of the tracker's.
 const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
 
 /// What the tracker knows of the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Calendar {
-    /// What it said, in milliseconds since 1970, and when that was; without one every epoch can be.
+    /// What the clock showed, in milliseconds since 1970, and when that was; without a clock every epoch can be true.
     pub(crate) clock: Option<(u64, Timestamp)>,
 }
 
 impl Calendar {
-    /// Nothing is known.
+    /// No wall clock.
     pub(crate) const UNKNOWN: Calendar = Calendar { clock: None };
 
-    /// What lives are compared by at `now`: of two, the later one is greater.
+    /// By what lives are compared at `now`: the later one of two is greater.
     pub(crate) fn rank(self, epoch: BootEpoch, now: Timestamp) -> (bool, BootEpoch) {
-        let can_be = self.clock.is_none_or(|(millis, at)| {
+        let can_be_true = self.clock.is_none_or(|(millis, at)| {
             let ahead = now.since(at) + MAX_AHEAD;
             epoch.0 <= millis.saturating_add(u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX))
         });
-        (can_be, epoch)
+        (can_be_true, epoch)
     }
 }
 

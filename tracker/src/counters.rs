@@ -23,7 +23,7 @@ pub struct Counters {
     pub needs: u64,
     /// UPDATEs that were answered UPDATED.
     pub updates: u64,
-    /// UPDATEs among them that had been counted before.
+    /// UPDATEs among them that were repetitions.
     pub repeated_updates: u64,
     /// EXITs that were answered GOODBYE.
     pub exits: u64,
@@ -42,14 +42,14 @@ pub struct Refusals {
     pub not_registered: u64,
     /// With an id that a live node has.
     pub id_in_use: u64,
-    /// Too many from one address.
+    /// Because too many came from one address.
     pub too_fast: u64,
-    /// For want of room in the tables.
+    /// Because the tables were full.
     pub full: u64,
 }
 
 impl Refusals {
-    /// All of them.
+    /// All refused requests together.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.cookie + self.not_registered + self.id_in_use + self.too_fast + self.full

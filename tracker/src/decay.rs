@@ -1,24 +1,24 @@
-//! An amount that fades: in each window it loses half of its weight.
+//! An amount that decays: in each window it loses half of its weight.
 //!
-//! Integers only, so that every machine computes the same: each sixteenth of a window takes the sixteenth root of a
-//! half away, which is the exponential that halves once a window.
+//! All numbers are integers, so that every machine computes the same. Each sixteenth of a window multiplies by the
+//! sixteenth root of a half, which is the exponential that halves once a window.
 
 use std::time::Duration;
 
 use messages::Timestamp;
 
-/// Steps in a window.
+/// How many steps a window has.
 const STEPS: u64 = 16;
-/// Bits behind the point of a [`Decaying`] level.
+/// How many bits of a [`Decaying`] level stand behind the point.
 const FRACTION: u32 = 16;
 /// One whole unit of a level.
 pub(crate) const ONE: u64 = 1 << FRACTION;
-/// What one step leaves, in 2^-32: 2^(-1/16).
+/// The share that one step leaves, in 2^-32: 2^(-1/16).
 const KEPT: u64 = 4_112_874_773;
 /// ln 2, in millionths: a steady rate times the window divided by this is the level that it settles at.
 const LN_2_MILLIONTHS: u128 = 693_147;
 
-/// A fading amount, in units of 1 / [`ONE`].
+/// A decaying amount, in units of 1 / [`ONE`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decaying {
     level: u64,
@@ -26,14 +26,14 @@ pub(crate) struct Decaying {
 }
 
 impl Decaying {
-    /// Nothing yet.
+    /// An amount of zero.
     pub(crate) const fn new(now: Timestamp) -> Decaying {
         Decaying { level: 0, as_of: now }
     }
 
     /// Adds `amount`, in units of 1 / [`ONE`]; saturates.
     pub(crate) fn add(&mut self, amount: u64, now: Timestamp, window: Duration) {
-        let (level, as_of) = self.faded(now, window);
+        let (level, as_of) = self.decayed(now, window);
         *self = Decaying { level: level.saturating_add(amount), as_of };
     }
 
@@ -44,7 +44,7 @@ impl Decaying {
 
     /// What is left at `now`, in units of 1 / [`ONE`].
     pub(crate) fn level(&self, now: Timestamp, window: Duration) -> u64 {
-        self.faded(now, window).0
+        self.decayed(now, window).0
     }
 
     /// What is left at `now`, as whole units per second: a steady rate is found after a few windows.
@@ -55,7 +55,7 @@ impl Decaying {
     }
 
     /// The level at the last whole step before `now`, and the instant of that step.
-    fn faded(&self, now: Timestamp, window: Duration) -> (u64, Timestamp) {
+    fn decayed(&self, now: Timestamp, window: Duration) -> (u64, Timestamp) {
         let step = (u64::try_from(window.as_nanos()).unwrap_or(u64::MAX) / STEPS).max(1);
         let steps = now.since(self.as_of).as_nanos() as u64 / step;
         let level = (u128::from(self.level) * u128::from(kept_after(steps))) >> 32;

@@ -1,9 +1,9 @@
-//! What goes out of the file-owner table so much in one step: what nodes had that are gone, and what nodes that are here
-//! did not say again.
+//! What has to go out of the file-owner table, so much in one step: what departed nodes had, and what registered nodes
+//! did not announce again.
 //!
-//! A node leaves in one step, however many contents it had; taking them out one by one takes its time. Meanwhile nobody
-//! is told of them, and the same node may come back in a new life and announce what it wants: what it announces is taken
-//! out of here first, so that the rest of the old life never touches the new one.
+//! A node departs in one step, however many contents it had; taking them out one by one takes time. Meanwhile nobody is
+//! told of them, and the same node may come back in a new life and announce what it wants. What it announces is taken
+//! out of here first, so that the old life never touches the new one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,110 +11,113 @@ use messages::{ContentId, NodeId};
 
 use crate::rounds::Rounds;
 
-/// So many lives of one node may have a rest here before it begins another one: each is looked into when the node announces
-/// something. An honest node has one or two, for it takes longer to start than what it had to be taken out.
-const MAX_RESTS: usize = 8;
+/// The most lives of one node that may wait here before the node begins another one: each of them is looked into when
+/// the node announces something. An honest node has one or two, since it takes longer to start than its contents to be
+/// taken out.
+const MAX_DEPARTED_LIVES: usize = 8;
 
-/// What is to be taken out next.
+/// What has to be taken out next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leftover {
-    /// Of a life of this node that is over.
+    /// This content of a departed life of this node.
     Gone(NodeId, ContentId),
-    /// Something that this node, which is here, did not say again, if there still is anything.
+    /// A content that this registered node did not announce again, if there still is one.
     Outdated(NodeId),
 }
 
-/// The rests of lives that are over, and who has not said again all that it had.
+/// Departed lives with what they had, and the registered nodes that did not announce everything again.
 #[derive(Clone, Debug)]
 pub(crate) struct Departed {
-    /// By node and by how many lives were over before; none is empty.
-    rests: BTreeMap<(NodeId, u64), Rounds>,
+    /// What is left of each departed life, by node and number; none is empty.
+    lives: BTreeMap<(NodeId, u64), Rounds>,
     oldest_first: BTreeSet<(u64, NodeId)>,
-    lives: u64,
-    /// Nodes that are here and did not say something again.
+    /// How many lives have departed so far: the number of the next one.
+    departures: u64,
+    /// Registered nodes that did not announce something again.
     outdated: BTreeSet<NodeId>,
-    /// So many contents are taken out in one step.
-    pub(crate) in_one_step: usize,
+    /// How many contents are taken out in one step.
+    pub(crate) batch: usize,
 }
 
 impl Departed {
-    /// Nobody has left yet; `in_one_step` contents are taken out in one step.
-    pub(crate) const fn new(in_one_step: usize) -> Departed {
+    /// Nobody has departed yet; `batch` contents are taken out in one step.
+    pub(crate) const fn new(batch: usize) -> Departed {
         Departed {
-            rests: BTreeMap::new(),
+            lives: BTreeMap::new(),
             oldest_first: BTreeSet::new(),
-            lives: 0,
+            departures: 0,
             outdated: BTreeSet::new(),
-            in_one_step,
+            batch,
         }
     }
 
     /// Whether nothing is left to take out.
     pub(crate) fn is_empty(&self) -> bool {
-        self.rests.is_empty() && self.outdated.is_empty()
+        self.lives.is_empty() && self.outdated.is_empty()
     }
 
     /// Whether another life of `node` may begin.
-    pub(crate) fn has_room(&self, node: NodeId) -> bool {
-        self.rests_of(node).count() < MAX_RESTS
+    pub(crate) fn has_capacity(&self, node: NodeId) -> bool {
+        self.lives_of(node).count() < MAX_DEPARTED_LIVES
     }
 
-    /// A life of `node` is over that had `contents`. Its number, for [`Departed::next_of`].
+    /// Puts in a departed life of `node` with its `contents`; returns its number, for [`Departed::take_next_of`].
     pub(crate) fn put(&mut self, node: NodeId, contents: Rounds) -> u64 {
-        let number = self.lives;
-        self.lives += 1;
+        let number = self.departures;
+        self.departures += 1;
         if !contents.is_empty() {
-            self.rests.insert((node, number), contents);
+            self.lives.insert((node, number), contents);
             self.oldest_first.insert((number, node));
         }
         number
     }
 
-    /// `node`, which is here, did not say something again.
+    /// Puts in the registered `node`, which did not announce something again.
     pub(crate) fn put_outdated(&mut self, node: NodeId) {
         self.outdated.insert(node);
     }
 
-    /// Nothing of `node`, if that is here, is outdated any more.
+    /// Forgets that contents of `node` are outdated.
     pub(crate) fn forget_outdated(&mut self, node: NodeId) {
         self.outdated.remove(&node);
     }
 
-    /// Whether what the file-owner table says of `node` and `content` is from a life that is over.
+    /// Whether a departed life of `node` had `content`, so that what the file-owner table says of them is out of date.
     pub(crate) fn holds(&self, node: NodeId, content: ContentId) -> bool {
-        // Nearly always nobody is leaving.
-        !self.rests.is_empty() && self.rests_of(node).any(|(_, rest)| rest.contains(content))
+        // Nearly always nobody is departing.
+        !self.lives.is_empty() && self.lives_of(node).any(|(_, life)| life.contains(content))
     }
 
-    /// `content` of `node` is taken out now. Whether it was here.
+    /// Takes `content` out of the departed life of `node` that had it; returns whether one had.
     pub(crate) fn take(&mut self, node: NodeId, content: ContentId) -> bool {
-        let holder = self.rests_of(node).find(|(_, rest)| rest.contains(content));
+        let holder = self.lives_of(node).find(|(_, life)| life.contains(content));
         let Some(key) = holder.map(|(&key, _)| key) else { return false };
-        self.change(key, |rest| rest.remove(content))
+        self.change(key, |life| life.remove(content))
     }
 
-    /// The next content to take out: of the life that has waited longest, and then what is outdated.
-    pub(crate) fn next(&mut self) -> Option<Leftover> {
+    /// Takes the next leftover: of the life that has waited longest, and then what is outdated.
+    pub(crate) fn take_next(&mut self) -> Option<Leftover> {
         if let Some(&(number, node)) = self.oldest_first.first() {
-            return self.next_of(node, number).map(|content| Leftover::Gone(node, content));
+            return self.take_next_of(node, number).map(|content| Leftover::Gone(node, content));
         }
         self.outdated.first().copied().map(Leftover::Outdated)
     }
 
-    /// The next content to take out of this life of `node`.
-    pub(crate) fn next_of(&mut self, node: NodeId, number: u64) -> Option<ContentId> {
+    /// Takes the next content of this departed life of `node`.
+    pub(crate) fn take_next_of(&mut self, node: NodeId, number: u64) -> Option<ContentId> {
         self.change((node, number), Rounds::pop_oldest)
     }
 
-    fn rests_of(&self, node: NodeId) -> impl Iterator<Item = (&(NodeId, u64), &Rounds)> {
-        self.rests.range((node, 0)..=(node, u64::MAX))
+    fn lives_of(&self, node: NodeId) -> impl Iterator<Item = (&(NodeId, u64), &Rounds)> {
+        self.lives.range((node, 0)..=(node, u64::MAX))
     }
 
+    /// Changes what is left of a life, and forgets the life when nothing is; a life that is not here has nothing.
     fn change<T: Default>(&mut self, key: (NodeId, u64), change: impl FnOnce(&mut Rounds) -> T) -> T {
-        let Some(rest) = self.rests.get_mut(&key) else { return T::default() };
-        let changed = change(rest);
-        if rest.is_empty() {
-            self.rests.remove(&key);
+        let Some(life) = self.lives.get_mut(&key) else { return T::default() };
+        let changed = change(life);
+        if life.is_empty() {
+            self.lives.remove(&key);
             self.oldest_first.remove(&(key.1, key.0));
         }
         changed
@@ -136,7 +139,8 @@ mod tests {
     }
 
     proptest! {
-        /// The rests are a list of (node, content) in the order of departure; no two lives of a node have the same one.
+        /// The lives are a list of (node, content) in the order of departure; no two lives of a node have the same
+        /// content.
         #[test]
         fn behaves_like_a_list(steps in prop::collection::vec((0..4_u8, 0..3_u8, 0..12_u8, 0..6_u8), 0..120)) {
             let (mut departed, mut list) = (Departed::new(1), Vec::new());
@@ -149,7 +153,7 @@ mod tests {
                             fresh.filter(|&one| !list.contains(&(of, one))).collect();
                         let mut life = Rounds::default();
                         for &one in &fresh {
-                            life.say(one, 0);
+                            life.announce(one, 0);
                         }
                         list.extend(fresh.iter().map(|&one| (of, one)));
                         departed.put(of, life);
@@ -162,7 +166,7 @@ mod tests {
                     _ => {
                         let next = (!list.is_empty()).then(|| list.remove(0));
                         let next = next.map(|(node, content)| Leftover::Gone(node, content));
-                        prop_assert_eq!(departed.next(), next);
+                        prop_assert_eq!(departed.take_next(), next);
                     }
                 }
                 prop_assert_eq!(departed.is_empty(), list.is_empty());

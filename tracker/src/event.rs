@@ -14,18 +14,18 @@ pub enum Event {
     NodeJoined { node: NodeId, address: SocketAddr },
     /// A registered node began a new life: its old contents are forgotten unless it still names the same.
     NodeReturned { node: NodeId, address: SocketAddr },
-    /// The same life of a node speaks from another port now.
+    /// The same life of a node has another port now.
     NodeMoved { node: NodeId, from: SocketAddr, to: SocketAddr },
-    /// Somebody else registers with the id of a live node, which is asked whether it is still there.
+    /// Somebody else registers with the id of a live node; the node is asked whether it still answers.
     IdClaimed { node: NodeId, registered: SocketAddr, claimant: SocketAddr },
     /// The old holder of an id did not answer: the claimant has it now.
     NodeTakenOver { node: NodeId, from: SocketAddr, to: SocketAddr },
-    /// A node said that it leaves.
+    /// A node left with EXIT.
     NodeLeft { node: NodeId, address: SocketAddr },
     /// A node was silent until its lease ended.
     NodeExpired { node: NodeId, address: SocketAddr },
-    /// A node's table differs from the tracker's: it is told to say all its contents again.
-    ResyncAsked { node: NodeId, known: usize, told: u32 },
+    /// A node's table differs from the tracker's: the node is told to announce all its contents again.
+    ResyncAsked { node: NodeId, known: usize, reported: u32 },
     /// A node has some of a content that it did not have before.
     ContentAnnounced { node: NodeId, content: ContentId, name: Name, length: u64, permille: u16 },
     /// A node now has all of a content of which it had a part.
@@ -36,7 +36,7 @@ pub enum Event {
     NeedAnswered { node: NodeId, address: SocketAddr, found: Found },
     /// A request was not carried out.
     Refused { node: NodeId, address: SocketAddr, code: RefusalCode, retry_after: Duration },
-    /// Bytes that are no datagram of wire version 1.
+    /// Bytes that are no datagram of this wire version.
     Undecodable { from: SocketAddr, error: DecodeError },
     /// A datagram that is for a node, not for a tracker.
     Misdirected { from: SocketAddr },

@@ -1,4 +1,4 @@
-//! Who may speak for a node's id. Pure decisions over addresses, lives and instants.
+//! Who may register with an id that a live node has. Pure decisions over addresses, lives and instants.
 //!
 //! ```text
 //!   REGISTER for a registered id from ...
@@ -7,9 +7,9 @@
 //!                                         └──→ PONG or REGISTER → Held (a while) → Free
 //! ```
 //!
-//! A cookie is proof of an address and its port, not of a life: many share an address, the users of one host and all
-//! behind one NAT, and each of them can say that his life is the later one. So whoever speaks from elsewhere waits until
-//! the old place had its chance to answer: a second for a node that was restarted, or whose NAT has moved it.
+//! A cookie proves an address and its port, not a life: many share an address, the users of one host and all behind one
+//! NAT, and each of them can say that his life is the later one. So a claimant elsewhere waits until the holder has had
+//! the time to answer: a second, for a node that was restarted or that its NAT has moved.
 
 use std::cmp::Ordering;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
-/// How often the holder of a claimed id is asked before it is taken to be gone: one lost datagram decides nothing.
+/// How often the holder of a claimed id is asked before it counts as gone: one lost datagram decides nothing.
 const PINGS: u32 = 3;
 
 /// How a REGISTER relates to the life that is registered under its id.
@@ -25,16 +25,16 @@ const PINGS: u32 = 3;
 pub(crate) enum Arrival {
     /// The registered life, from its address and port.
     Renewal,
-    /// A later life there.
+    /// A later life at the same address and port.
     NewLife,
-    /// An earlier life there: a late repetition, or a copied state folder.
+    /// An earlier life at the same address and port: a late repetition, or a copied state folder.
     OlderLife,
     /// From another address or port.
     Elsewhere,
 }
 
-/// Compares what is registered with what arrives; a seat is an address and a life, which is ranked by
-/// [`crate::calendar::Calendar::rank`].
+/// Compares what is registered with what arrives: an address, and a life as [`crate::calendar::Calendar::rank`] ranks
+/// it.
 pub(crate) fn arrival<L: Ord>(registered: (SocketAddr, L), arriving: (SocketAddr, L)) -> Arrival {
     if registered.0 != arriving.0 {
         return Arrival::Elsewhere;
@@ -48,93 +48,95 @@ pub(crate) fn arrival<L: Ord>(registered: (SocketAddr, L), arriving: (SocketAddr
 
 /// Whether somebody at another address claims a node's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
-    /// Nobody does.
+pub(crate) enum IdClaim {
+    /// Nobody claims it.
     Free,
-    /// Somebody does, and the holder is being asked.
+    /// Somebody claims it, and the holder is being asked.
     Asked {
-        /// Who claims it.
+        /// Where the claimant is.
         claimant: SocketAddr,
         /// What the holder has to send back.
         nonce: u64,
         /// Until when the holder may answer.
         deadline: Timestamp,
-        /// When it is asked again, if it is.
+        /// When the holder is asked again, if it is.
         next_ping: Option<Timestamp>,
     },
-    /// The holder has just shown that it is there: it is not asked again before `until`.
+    /// The holder has just answered: it is not asked again before `until`.
     Held {
-        /// When another claim is heard.
+        /// When another claim is admitted.
         until: Timestamp,
     },
 }
 
 /// What comes of a claimant's REGISTER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pressed {
-    /// The holder is asked from now on; come again after this time.
+pub(crate) enum ClaimOutcome {
+    /// The holder is asked from now on; the claimant may try again after this time.
     Asking(Duration),
-    /// Come again after this time.
+    /// The claimant may try again after this time.
     Wait(Duration),
     /// The holder did not answer: the id is the claimant's.
     Granted,
 }
 
-impl Claim {
-    /// A REGISTER from elsewhere. `nonce` must be new and unguessable, `patience` is how long the holder has to
-    /// answer; a claimant that did not come back for `staleness` after that is forgotten for another one.
-    pub(crate) fn press(
+impl IdClaim {
+    /// Takes in a REGISTER from elsewhere. `nonce` must be new and unguessable, and `answer_timeout` is how long the
+    /// holder has to answer. A claimant that did not come back for `stale_after` after that is forgotten for another
+    /// one.
+    pub(crate) fn claim(
         &mut self,
         from: SocketAddr,
         nonce: u64,
         now: Timestamp,
-        patience: Duration,
-        staleness: Duration,
-    ) -> Pressed {
+        answer_timeout: Duration,
+        stale_after: Duration,
+    ) -> ClaimOutcome {
         match *self {
-            Claim::Held { until } if until > now => return Pressed::Wait(until.since(now)),
-            Claim::Asked { claimant, deadline, .. } if claimant == from => {
+            IdClaim::Held { until } if until > now => return ClaimOutcome::Wait(until.since(now)),
+            IdClaim::Asked { claimant, deadline, .. } if claimant == from => {
                 let left = deadline.since(now);
-                return if left.is_zero() { Pressed::Granted } else { Pressed::Wait(left) };
+                return if left.is_zero() { ClaimOutcome::Granted } else { ClaimOutcome::Wait(left) };
             }
-            Claim::Asked { deadline, .. } if deadline + staleness > now => {
-                return Pressed::Wait((deadline + staleness).since(now));
+            IdClaim::Asked { deadline, .. } if deadline + stale_after > now => {
+                return ClaimOutcome::Wait((deadline + stale_after).since(now));
             }
-            Claim::Free | Claim::Held { .. } | Claim::Asked { .. } => {}
+            IdClaim::Free | IdClaim::Held { .. } | IdClaim::Asked { .. } => {}
         }
-        let next_ping = Some(now + patience / PINGS);
-        *self = Claim::Asked { claimant: from, nonce, deadline: now + patience, next_ping };
-        Pressed::Asking(patience)
+        let next_ping = Some(now + answer_timeout / PINGS);
+        *self = IdClaim::Asked { claimant: from, nonce, deadline: now + answer_timeout, next_ping };
+        ClaimOutcome::Asking(answer_timeout)
     }
 
-    /// The holder has shown that it is there; claims wait until `until`.
+    /// Takes in that the holder has answered; claims wait until `until`.
     pub(crate) fn hold(&mut self, until: Timestamp) {
-        if matches!(self, Claim::Asked { .. }) {
-            *self = Claim::Held { until };
+        if matches!(self, IdClaim::Asked { .. }) {
+            *self = IdClaim::Held { until };
         }
     }
 
     /// What the holder has to send back, when it is being asked.
     pub(crate) fn nonce(&self) -> Option<u64> {
         match *self {
-            Claim::Asked { nonce, .. } => Some(nonce),
-            Claim::Free | Claim::Held { .. } => None,
+            IdClaim::Asked { nonce, .. } => Some(nonce),
+            IdClaim::Free | IdClaim::Held { .. } => None,
         }
     }
 
     /// When the holder is asked again, if it is.
     pub(crate) fn next_ping(&self) -> Option<Timestamp> {
         match *self {
-            Claim::Asked { next_ping, .. } => next_ping,
-            Claim::Free | Claim::Held { .. } => None,
+            IdClaim::Asked { next_ping, .. } => next_ping,
+            IdClaim::Free | IdClaim::Held { .. } => None,
         }
     }
 
-    /// The nonce to ask with, when it is time to ask again at `now`.
-    pub(crate) fn ping_due(&mut self, now: Timestamp, patience: Duration) -> Option<u64> {
-        let Claim::Asked { nonce, deadline, next_ping, .. } = self else { return None };
+    /// Takes the PING that is due at `now`: the nonce to ask with, or nothing.
+    pub(crate) fn take_due_ping(&mut self, now: Timestamp, answer_timeout: Duration) -> Option<u64> {
+        let IdClaim::Asked { nonce, deadline, next_ping, .. } = self else { return None };
         let due = (*next_ping).filter(|&at| at <= now)?;
-        *next_ping = Some(due + patience / PINGS).filter(|&next| next + patience / (2 * PINGS) < *deadline);
+        *next_ping = Some(due + answer_timeout / PINGS)
+            .filter(|&next| next + answer_timeout / (2 * PINGS) < *deadline);
         Some(*nonce)
     }
 }
@@ -144,7 +146,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const WHILE: Duration = Duration::from_secs(20);
+    const STALE_AFTER: Duration = Duration::from_secs(20);
 
     fn at(millis: u64) -> Timestamp {
         Timestamp::from_nanos(millis * 1_000_000)
@@ -174,38 +176,41 @@ mod tests {
 
     #[test]
     fn a_silent_holder_loses_its_id_after_three_pings() {
-        let (mut claim, one) = (Claim::Free, address("10.0.0.2:1"));
-        assert_eq!(claim.press(one, 77, at(0), SECOND, WHILE), Pressed::Asking(SECOND));
+        let (mut claim, one) = (IdClaim::Free, address("10.0.0.2:1"));
+        assert_eq!(claim.claim(one, 77, at(0), SECOND, STALE_AFTER), ClaimOutcome::Asking(SECOND));
         let mut pings = 1;
         for millis in 0..1000 {
-            if claim.ping_due(at(millis), SECOND).is_some() {
+            if claim.take_due_ping(at(millis), SECOND).is_some() {
                 pings += 1;
             }
         }
         assert_eq!(pings, PINGS);
-        assert_eq!(claim.press(one, 78, at(600), SECOND, WHILE), Pressed::Wait(SECOND * 2 / 5));
-        assert_eq!(claim.press(one, 78, at(1000), SECOND, WHILE), Pressed::Granted);
+        assert_eq!(claim.claim(one, 78, at(600), SECOND, STALE_AFTER), ClaimOutcome::Wait(SECOND * 2 / 5));
+        assert_eq!(claim.claim(one, 78, at(1000), SECOND, STALE_AFTER), ClaimOutcome::Granted);
     }
 
     #[test]
     fn a_holder_that_answers_is_left_alone_for_a_while() {
-        let (mut claim, one) = (Claim::Free, address("10.0.0.2:1"));
-        claim.press(one, 77, at(0), SECOND, WHILE);
+        let (mut claim, one) = (IdClaim::Free, address("10.0.0.2:1"));
+        claim.claim(one, 77, at(0), SECOND, STALE_AFTER);
         assert_eq!(claim.nonce(), Some(77));
         claim.hold(at(20_000));
         assert_eq!((claim.next_ping(), claim.nonce()), (None, None));
         assert_eq!(
-            claim.press(one, 78, at(1500), SECOND, WHILE),
-            Pressed::Wait(Duration::from_millis(18_500))
+            claim.claim(one, 78, at(1500), SECOND, STALE_AFTER),
+            ClaimOutcome::Wait(Duration::from_millis(18_500))
         );
-        assert_eq!(claim.press(one, 79, at(20_000), SECOND, WHILE), Pressed::Asking(SECOND));
+        assert_eq!(claim.claim(one, 79, at(20_000), SECOND, STALE_AFTER), ClaimOutcome::Asking(SECOND));
     }
 
     #[test]
     fn a_second_claimant_waits_until_the_first_one_is_stale() {
-        let (mut claim, one, two) = (Claim::Free, address("10.0.0.2:1"), address("10.0.0.3:1"));
-        claim.press(one, 77, at(0), SECOND, WHILE);
-        assert_eq!(claim.press(two, 78, at(5000), SECOND, WHILE), Pressed::Wait(Duration::from_secs(16)));
-        assert_eq!(claim.press(two, 79, at(21_000), SECOND, WHILE), Pressed::Asking(SECOND));
+        let (mut claim, one, two) = (IdClaim::Free, address("10.0.0.2:1"), address("10.0.0.3:1"));
+        claim.claim(one, 77, at(0), SECOND, STALE_AFTER);
+        assert_eq!(
+            claim.claim(two, 78, at(5000), SECOND, STALE_AFTER),
+            ClaimOutcome::Wait(Duration::from_secs(16))
+        );
+        assert_eq!(claim.claim(two, 79, at(21_000), SECOND, STALE_AFTER), ClaimOutcome::Asking(SECOND));
     }
 }

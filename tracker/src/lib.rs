@@ -3,6 +3,7 @@
 mod address_selection;
 mod calendar;
 mod catalogue;
+mod content_votes;
 mod contents;
 mod counters;
 mod credit;
@@ -11,24 +12,26 @@ mod departed;
 #[cfg(feature = "driver")]
 pub mod driver;
 mod event;
-mod host;
+mod expiring_map;
+mod host_counts;
+mod host_key;
 mod id_takeover;
 mod membership;
 mod names;
 mod need;
 mod nodes;
 mod output;
+mod owned_contents;
 #[cfg(feature = "bin")]
 pub mod program;
 mod ranking;
 mod rate_limit;
+mod request;
 mod rotation;
 mod rounds;
-mod said;
 mod small_map;
+mod tally;
 mod tracker;
-mod voices;
-mod votes;
 
 #[cfg(test)]
 mod scenarios;

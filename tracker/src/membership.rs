@@ -1,4 +1,4 @@
-//! Who is in the swarm: REGISTER, EXIT, the PONG of a node whose id is claimed, and the passing of time.
+//! Which nodes are registered: REGISTER, EXIT, the PONG of a node whose id is claimed, and the passing of time.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,42 +10,44 @@ use rand::RngExt;
 
 use crate::departed::Leftover;
 use crate::event::Event;
-use crate::host::Host;
-use crate::id_takeover::{Arrival, Claim, Pressed, arrival};
-use crate::nodes::{Comparison, Node, Owned, Seat};
-use crate::tracker::{Answer, Origin, Refusal, Tracker, millis_up};
+use crate::host_key::HostKey;
+use crate::id_takeover::{Arrival, ClaimOutcome, IdClaim, arrival};
+use crate::nodes::{Node, Registration};
+use crate::owned_contents::{Comparison, OwnedContents};
+use crate::request::{Answer, Origin, Refusal, millis_up};
+use crate::tracker::Tracker;
 
-/// Whoever begins one life after the other before what it had is out of the tables comes again after this time.
-const TAKES_OUT: Duration = Duration::from_secs(1);
+/// How long a node is put off that begins one life after the other before their contents are out of the tables.
+const REMOVAL_PAUSE: Duration = Duration::from_secs(1);
 
 impl Tracker {
     pub(crate) fn on_register(&mut self, origin: Origin, register: &Register, now: Timestamp) -> Answer {
         let (id, epoch) = (register.asker.node, register.epoch);
         let Origin { address, reached_at, conversation } = origin;
-        let seat = Seat { address, reached_at, conversation, epoch };
-        let held = self.nodes.node(id).map(|node| *node.seat());
-        let goes_on = held.is_some_and(|held| (held.address, held.epoch) == (address, epoch));
-        if !goes_on && !self.departed.has_room(id) {
-            return Err(Refusal::new(RefusalCode::TooFast, TAKES_OUT));
+        let registration = Registration { address, reached_at, conversation, epoch };
+        let held = self.nodes.node(id).map(|node| *node.registration());
+        let is_same_life = held.is_some_and(|held| (held.address, held.epoch) == (address, epoch));
+        if !is_same_life && !self.departed.has_capacity(id) {
+            return Err(Refusal::new(RefusalCode::TooFast, REMOVAL_PAUSE));
         }
         match held {
-            None => self.join(id, seat, now)?,
-            Some(held) => match arrival(self.life(&held, now), self.life(&seat, now)) {
+            None => self.join(id, registration, now)?,
+            Some(held) => match arrival(self.life(&held, now), self.life(&registration, now)) {
                 Arrival::Renewal => {
                     self.hold(id, now);
-                    self.nodes.renew(id, seat, self.lease_end(now));
+                    self.nodes.renew(id, registration, self.lease_end(now));
                 }
                 Arrival::NewLife => {
-                    self.begin_life(id, seat, register, now);
+                    self.begin_life(id, registration, register, now);
                     self.out.events.push(Event::NodeReturned { node: id, address });
                 }
                 Arrival::OlderLife => {
                     return Err(Refusal::new(RefusalCode::IdInUse, self.nodes.lease_left(id, now)));
                 }
                 Arrival::Elsewhere => {
-                    self.press_claim(id, &held, origin, now)?;
-                    self.require_room(id, seat)?;
-                    self.take_over(id, &held, seat, register, now);
+                    self.claim_id(id, &held, origin, now)?;
+                    self.require_capacity(id, registration)?;
+                    self.take_over(id, &held, registration, register, now);
                 }
             },
         }
@@ -62,13 +64,12 @@ impl Tracker {
 
     pub(crate) fn on_exit(&mut self, origin: Origin, exit: &Exit, now: Timestamp) -> Answer {
         let id = exit.asker.node;
-        if let Some(node) = self.nodes.node(id).map(|node| *node.seat()) {
+        if let Some(node) = self.nodes.node(id).map(|node| *node.registration()) {
             self.require_registered(origin, id)?;
             // A late EXIT of an older life does not end this one.
             if self.calendar.rank(exit.epoch, now) >= self.calendar.rank(node.epoch, now) {
-                if let Some(node) = self.nodes.remove(id) {
-                    self.depart(id, node.owned);
-                }
+                let left = self.nodes.remove(id).expect("the node was found a moment ago");
+                self.depart(id, left.owned);
                 self.out.events.push(Event::NodeLeft { node: id, address: origin.address });
             }
         }
@@ -76,7 +77,7 @@ impl Tracker {
         Ok(Goodbye.into())
     }
 
-    /// A PONG needs no cookie: its nonce went to the registered address and to nobody else.
+    /// Takes in a PONG. It needs no cookie: its nonce went to the registered address and to nobody else.
     pub(crate) fn on_pong(&mut self, origin: Origin, nonce: u64, now: Timestamp) {
         match self.nodes.asked_with(origin.address, nonce) {
             Some(id) => self.hold(id, now),
@@ -84,20 +85,20 @@ impl Tracker {
         }
     }
 
-    /// Ends some of the leases that have ended, takes out some of what those had that are gone, and repeats the PINGs that are due.
+    /// Takes out some of the nodes whose leases have ended and some of what departed nodes had, and repeats the PINGs
+    /// that are due.
     pub(crate) fn on_time(&mut self, now: Timestamp) {
-        for _ in 0..self.departed.in_one_step {
+        for _ in 0..self.departed.batch {
             let Some(id) = self.nodes.expired(now) else { break };
-            if let Some(node) = self.nodes.remove(id) {
-                let address = node.seat().address;
-                self.departed.put(id, node.owned.into_contents());
-                self.counters.expired += 1;
-                self.out.events.push(Event::NodeExpired { node: id, address });
-            }
+            let node = self.nodes.remove(id).expect("a lease is kept for a node of the table alone");
+            let address = node.registration().address;
+            self.departed.put(id, node.owned.into_contents());
+            self.counters.expired += 1;
+            self.out.events.push(Event::NodeExpired { node: id, address });
         }
-        for _ in 0..self.departed.in_one_step {
-            match self.departed.next() {
-                Some(Leftover::Gone(id, content)) => self.take_out(id, content),
+        for _ in 0..self.departed.batch {
+            match self.departed.take_next() {
+                Some(Leftover::Gone(id, content)) => self.remove_departed(id, content),
                 Some(Leftover::Outdated(id)) => {
                     if !self.withdraw_outdated(id) {
                         self.departed.forget_outdated(id);
@@ -107,81 +108,88 @@ impl Tracker {
             }
         }
         while let Some(id) = self.nodes.ping_due(now) {
-            let patience = self.settings.takeover_ping;
-            if let Some(nonce) = self.nodes.change_claim(id, |claim| claim.ping_due(now, patience)).flatten()
-            {
+            let answer_timeout = self.settings.takeover_ping;
+            let nonce = self.nodes.change_claim(id, |claim| claim.take_due_ping(now, answer_timeout));
+            if let Some(nonce) = nonce.flatten() {
                 self.ping(id, nonce);
             }
         }
     }
 
-    fn join(&mut self, id: NodeId, seat: Seat, now: Timestamp) -> Result<(), Refusal> {
-        self.require_room(id, seat)?;
-        self.nodes.insert(id, Node::new(seat, now), self.lease_end(now));
-        self.out.events.push(Event::NodeJoined { node: id, address: seat.address });
+    fn join(&mut self, id: NodeId, registration: Registration, now: Timestamp) -> Result<(), Refusal> {
+        self.require_capacity(id, registration)?;
+        self.nodes.insert(id, Node::new(registration, now), self.lease_end(now));
+        self.out.events.push(Event::NodeJoined { node: id, address: registration.address });
         Ok(())
     }
 
-    fn require_room(&self, id: NodeId, seat: Seat) -> Result<(), Refusal> {
-        if self.nodes.has_room(id, seat.address.ip()) {
+    fn require_capacity(&self, id: NodeId, registration: Registration) -> Result<(), Refusal> {
+        if self.nodes.has_capacity(id, registration.address.ip()) {
             Ok(())
         } else {
             Err(Refusal::new(RefusalCode::Full, self.settings.heartbeat))
         }
     }
 
-    /// What the lives of a node are compared by.
-    fn life(&self, seat: &Seat, now: Timestamp) -> (SocketAddr, (bool, BootEpoch)) {
-        (seat.address, self.calendar.rank(seat.epoch, now))
+    /// By what the lives of a node are compared.
+    fn life(&self, registration: &Registration, now: Timestamp) -> (SocketAddr, (bool, BootEpoch)) {
+        (registration.address, self.calendar.rank(registration.epoch, now))
     }
 
-    /// Somebody elsewhere wants the id: granted when the holder leaves its PINGs unanswered.
-    fn press_claim(
+    /// Claims the id for somebody elsewhere: granted when the holder leaves its PINGs unanswered.
+    fn claim_id(
         &mut self,
         id: NodeId,
-        held: &Seat,
+        held: &Registration,
         origin: Origin,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let nonce = self.chance.random();
-        let (patience, staleness) = (self.settings.takeover_ping, self.settings.heartbeat);
-        let pressed = self
+        let (answer_timeout, stale_after) = (self.settings.takeover_ping, self.settings.heartbeat);
+        let outcome = self
             .nodes
-            .change_claim(id, |claim| claim.press(origin.address, nonce, now, patience, staleness))
-            .unwrap_or(Pressed::Granted);
-        let wait = match pressed {
-            Pressed::Granted => return Ok(()),
-            Pressed::Wait(wait) => wait,
-            Pressed::Asking(wait) => {
+            .change_claim(id, |claim| claim.claim(origin.address, nonce, now, answer_timeout, stale_after))
+            .expect("only the id of a node of the table is claimed");
+        let wait = match outcome {
+            ClaimOutcome::Granted => return Ok(()),
+            ClaimOutcome::Wait(wait) => wait,
+            ClaimOutcome::Asking(wait) => {
                 self.ping(id, nonce);
                 let (registered, claimant) = (held.address, origin.address);
                 self.out.events.push(Event::IdClaimed { node: id, registered, claimant });
                 wait
             }
         };
-        // By then either the holder has answered, the claimant may have the id, or the lease is over.
+        // After that time the holder has answered, the claimant may have the id, or the lease has ended.
         Err(Refusal::new(RefusalCode::IdInUse, wait.min(self.nodes.lease_left(id, now))))
     }
 
-    /// The holder of a claimed id has shown that it is there.
+    /// Takes in that the holder of an id has answered.
     fn hold(&mut self, id: NodeId, now: Timestamp) {
         let until = now + self.settings.heartbeat;
         self.nodes.change_claim(id, |claim| claim.hold(until));
     }
 
-    /// The old place was silent: the id is at `seat` now. The same life on the same host has only moved.
-    fn take_over(&mut self, id: NodeId, held: &Seat, seat: Seat, register: &Register, now: Timestamp) {
-        let (node, from, to) = (id, held.address, seat.address);
+    /// Gives the id to `registration`, since the old address was silent. The same life on the same host has only moved.
+    fn take_over(
+        &mut self,
+        id: NodeId,
+        held: &Registration,
+        registration: Registration,
+        register: &Register,
+        now: Timestamp,
+    ) {
+        let (node, from, to) = (id, held.address, registration.address);
         let is_near = from.ip() == to.ip();
-        if is_near && held.epoch == seat.epoch {
-            self.nodes.renew(id, seat, self.lease_end(now));
-            self.nodes.change_claim(id, |claim| *claim = Claim::Free);
+        if is_near && held.epoch == registration.epoch {
+            self.nodes.renew(id, registration, self.lease_end(now));
+            self.nodes.change_claim(id, |claim| *claim = IdClaim::Free);
             self.out.events.push(Event::NodeMoved { node, from, to });
             return;
         }
-        self.begin_life(id, seat, register, now);
-        if Host::at(from.ip()) != Host::at(to.ip()) {
-            self.rehouse(id, to, now);
+        self.begin_life(id, registration, register, now);
+        if HostKey::at(from.ip()) != HostKey::at(to.ip()) {
+            self.change_host(id, to, now);
         }
         self.out.events.push(match is_near {
             true => Event::NodeReturned { node, address: to },
@@ -189,14 +197,16 @@ impl Tracker {
         });
     }
 
-    /// A new life under a known id: it has served nobody and confirmed nothing yet. What the old one owned stays only
-    /// when the new one says that it owns the very same; of what is much it says each once more from another host.
-    fn begin_life(&mut self, id: NodeId, seat: Seat, register: &Register, now: Timestamp) {
-        let Some(old) = self.nodes.remove(id) else { return };
-        let mut node = Node::new(seat, now);
-        let stays = Host::at(old.seat().address.ip()) == Host::at(seat.address.ip());
-        let is_little = old.owned.len() <= self.departed.in_one_step;
-        if old.owned.is(register.contents, register.digest) && (stays || is_little) {
+    /// Begins a new life under a known id: it has served nobody and confirmed nothing yet. What the old life owned
+    /// stays only when the new one reports that it owns the very same. From another host the node has to announce it
+    /// again, unless it is little.
+    fn begin_life(&mut self, id: NodeId, registration: Registration, register: &Register, now: Timestamp) {
+        let old = self.nodes.remove(id).expect("a new life begins only under an id of the table");
+        let mut node = Node::new(registration, now);
+        let is_same_host =
+            HostKey::at(old.registration().address.ip()) == HostKey::at(registration.address.ip());
+        let is_little = old.owned.len() <= self.departed.batch;
+        if old.owned.matches(register.contents, register.digest) && (is_same_host || is_little) {
             node.owned = old.owned;
         } else {
             self.depart(id, old.owned);
@@ -204,47 +214,48 @@ impl Tracker {
         self.nodes.insert(id, node, self.lease_end(now));
     }
 
-    /// What the node owns, which is little, is owned at another host now.
-    fn rehouse(&mut self, id: NodeId, address: SocketAddr, now: Timestamp) {
-        let owned = self.nodes.node(id).map(|node| &node.owned);
-        for content in owned.into_iter().flat_map(Owned::contents) {
-            self.contents.rehouse(id, content, Host::at(address.ip()), now);
+    /// Moves what the node owns, which is little, to the host of `address`.
+    fn change_host(&mut self, id: NodeId, address: SocketAddr, now: Timestamp) {
+        let node = self.nodes.node(id).expect("the node has just been put in");
+        for content in node.owned.contents() {
+            self.contents.change_host(id, content, HostKey::at(address.ip()), now);
         }
     }
 
-    /// A life is over that had `owned`: some of it is taken out at once, which is all if it was not much.
-    fn depart(&mut self, id: NodeId, owned: Owned) {
+    /// Ends a life that had `owned`: some of it is taken out at once, which is all if it was not much.
+    fn depart(&mut self, id: NodeId, owned: OwnedContents) {
         let number = self.departed.put(id, owned.into_contents());
-        for _ in 0..self.departed.in_one_step {
-            let Some(content) = self.departed.next_of(id, number) else { return };
-            self.take_out(id, content);
+        for _ in 0..self.departed.batch {
+            let Some(content) = self.departed.take_next_of(id, number) else { return };
+            self.remove_departed(id, content);
         }
     }
 
-    /// Whether the node must say its contents again. What it was asked to say again and did not is withdrawn.
+    /// Compares what the node owns with what it reports, and withdraws what it was asked to announce again and did not.
+    /// Returns whether the node must announce its contents again.
     fn compare(&mut self, id: NodeId, register: &Register, now: Timestamp) -> bool {
-        let patience = self.settings.heartbeat / 2;
-        let mut last_chance = true;
+        let resync_timeout = self.settings.heartbeat / 2;
+        let mut may_withdraw = true;
         loop {
-            let Some(node) = self.nodes.node_mut(id) else { return false };
+            let node = self.nodes.node_mut(id).expect("the node has just registered");
             let known = node.owned.len();
-            match node.owned.compare(register.contents, register.digest, now, patience) {
-                Comparison::InStep => return false,
-                Comparison::Outdated if last_chance && !self.withdraw_some_outdated(id) => {
-                    last_chance = false;
+            match node.owned.compare(register.contents, register.digest, now, resync_timeout) {
+                Comparison::InSync => return false,
+                Comparison::Outdated if may_withdraw && !self.withdraw_some_outdated(id) => {
+                    may_withdraw = false;
                 }
                 Comparison::Differs | Comparison::Outdated => {
-                    self.out.events.push(Event::ResyncAsked { node: id, known, told: register.contents });
+                    self.out.events.push(Event::ResyncAsked { node: id, known, reported: register.contents });
                     return true;
                 }
             }
         }
     }
 
-    /// Takes out some of what the node did not say again, which is all if it is not much. Whether there is more, to be taken
-    /// out later.
+    /// Takes out some of what the node did not announce again, which is all if it is not much. Returns whether there is
+    /// more, to be taken out later.
     fn withdraw_some_outdated(&mut self, id: NodeId) -> bool {
-        for _ in 0..self.departed.in_one_step {
+        for _ in 0..self.departed.batch {
             if !self.withdraw_outdated(id) {
                 break;
             }
@@ -257,13 +268,12 @@ impl Tracker {
     }
 
     fn ping(&mut self, id: NodeId, nonce: u64) {
-        let Some(node) = self.nodes.node(id) else { return };
-        let Seat { address, reached_at, conversation, .. } = *node.seat();
+        let node = self.nodes.node(id).expect("only the holder of an id of the table is asked");
+        let Registration { address, reached_at, conversation, .. } = *node.registration();
         self.out.send(address, reached_at, conversation, &TrackerPing { nonce }.into());
     }
 
     fn lease_end(&self, now: Timestamp) -> Timestamp {
-        let lease: Duration = self.settings.heartbeat * self.settings.missed_heartbeats;
-        now + lease
+        now + self.settings.heartbeat * self.settings.missed_heartbeats
     }
 }

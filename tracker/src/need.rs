@@ -1,6 +1,5 @@
-//! Who has this? NEED is answered from the tables and changes none of them, but for how often its owners were named.
-
-use std::time::Duration;
+//! Who has this? NEED is answered from the tables and changes none of them, except how often the owners were named and
+//! whose turn is next.
 
 use messages::limits::{CONTROL_DATAGRAM, MAX_LISTED, MAX_OWNERS};
 use messages::node_to_tracker::{Need, Query};
@@ -10,13 +9,11 @@ use messages::{ContentId, List, NodeId, PageEnd, Timestamp, TrackerToNode};
 use crate::address_selection::{endpoint_for, same_family};
 use crate::event::{Event, Found};
 use crate::ranking::{Candidate, charge, choose};
-use crate::tracker::{Origin, Tracker, millis_up};
+use crate::request::{Origin, millis_up};
+use crate::tracker::Tracker;
 
-/// Of a content with more owners than this, so many are ranked, all in their turn: a question costs no more.
-const RANKED_OWNERS: usize = 512;
-
-/// Every node comes back within a heartbeat of the tracker's start, and has said its contents again after this long.
-pub(crate) const RETELLING: Duration = Duration::from_secs(5);
+/// How many owners of a content are ranked for one question, all in their turn: a question costs no more.
+const MAX_RANKED_OWNERS: usize = 512;
 
 const _: () = assert!(config::MAX_OWNERS_PER_ANSWER as usize <= MAX_OWNERS, "an answer carries them");
 
@@ -56,17 +53,17 @@ impl Tracker {
         answer.into()
     }
 
-    /// Nobody has it; or it began so lately that somebody may not have come back yet.
+    /// The answer that nobody has it, and how long that may still change because nodes have not come back yet.
     fn unknown(&self, now: Timestamp) -> Owners {
-        Owners::Unknown { whole_in_ms: millis_up(self.whole_at.since(now)) }
+        Owners::Unknown { whole_in_ms: millis_up(self.rebuilt_at.since(now)) }
     }
 
-    /// The contents of `listing`, if there are any.
+    /// The answer for a list: the contents of `listing`, if there are any.
     fn several(&self, listing: Listing, now: Timestamp) -> Owners {
         if listing.contents.is_empty() { self.unknown(now) } else { Owners::Contents(listing) }
     }
 
-    /// The owners of the only content of `listing`; of several, themselves.
+    /// The answer for one content: the owners of the only content of `listing`, or `listing` if there are several.
     fn only(&mut self, origin: Origin, asker: NodeId, listing: Listing, now: Timestamp) -> Owners {
         match listing.contents.as_ref() {
             [] => self.unknown(now),
@@ -83,18 +80,17 @@ impl Tracker {
         let lots = u32::from(ranking.newcomer_share_percent);
         let chosen = choose(&candidates, slots, lots, &mut self.chance);
         let mut named = List::new();
-        for (place, owner) in chosen.into_iter().filter_map(|index| owners.get(index)).enumerate() {
-            if named.push(*owner).is_err() {
+        for (position, owner) in chosen.into_iter().map(|index| owners[index]).enumerate() {
+            if named.push(owner).is_err() {
                 break;
             }
-            if let Some(node) = self.nodes.node_mut(owner.node) {
-                node.assigned.add(charge(place), now, ranking.assigned_window);
-            }
+            let node = self.nodes.node_mut(owner.node).expect("only registered owners are candidates");
+            node.assigned.add(charge(position), now, ranking.assigned_window);
         }
         Owners::Content(ContentOwners { content: listed, owners: named })
     }
 
-    /// The owners that the asker can reach, itself left out, with what the ranking must know of each.
+    /// The owners that the asker can reach, without the asker itself, and what the ranking has to know of each.
     fn candidates(
         &mut self,
         origin: Origin,
@@ -102,18 +98,18 @@ impl Tracker {
         content: ContentId,
         now: Timestamp,
     ) -> (Vec<Owner>, Vec<Candidate>) {
-        let (vantage, ranking) = (origin.vantage(), &self.settings.ranking);
-        let in_turn = self.contents.owners_in_turn(content, RANKED_OWNERS);
+        let (asker_view, ranking) = (origin.reachable_from(), &self.settings.ranking);
+        let in_turn = self.contents.take_turn(content, MAX_RANKED_OWNERS);
         in_turn
             .filter(|&(node, _)| node != asker && !self.departed.holds(node, content))
             .filter_map(|(id, permille)| {
-                let node = self.nodes.node(id)?;
-                let endpoint = endpoint_for(vantage, node.seat().address)?;
+                let node = self.nodes.node(id).expect("an owner that has not departed is registered");
+                let endpoint = endpoint_for(asker_view, node.registration().address)?;
                 let candidate = Candidate {
                     permille,
                     upload_rate: node.uploaded.per_second(now, ranking.rate_window),
                     assigned: node.assigned.level(now, ranking.assigned_window),
-                    same_family: same_family(vantage, endpoint),
+                    same_family: same_family(asker_view, endpoint),
                 };
                 Some((Owner { node: id, endpoint, permille }, candidate))
             })
@@ -121,23 +117,23 @@ impl Tracker {
     }
 }
 
-/// What is in no list that goes on.
+/// A content of an answer that has no further page.
 fn unplaced(listed: Listed) -> (Listed, PageEnd) {
     (listed, PageEnd::default())
 }
 
-/// As many of `found` as one datagram carries.
+/// As many of `found` as fit one datagram.
 fn page(found: impl Iterator<Item = (Listed, PageEnd)>) -> Listing {
     let mut listing: Listing = Listing { contents: List::<Listed, MAX_LISTED>::new(), more: None };
-    let mut room = CONTROL_DATAGRAM - Listing::WIRE_FIXED;
+    let mut bytes_left = CONTROL_DATAGRAM - Listing::WIRE_FIXED;
     let mut last = PageEnd::default();
     for (listed, end) in found {
         let length = listed.wire_length();
-        if length > room || listing.contents.push(listed).is_err() {
+        if length > bytes_left || listing.contents.push(listed).is_err() {
             listing.more = Some(last);
             break;
         }
-        (room, last) = (room - length, end);
+        (bytes_left, last) = (bytes_left - length, end);
     }
     listing
 }

@@ -7,7 +7,7 @@ use messages::{Conversation, Timestamp, TrackerToNode};
 
 use crate::event::Event;
 
-/// Scratch for [`crate::Tracker::poll`]: the caller owns it, empties it and uses it again.
+/// Scratch for [`crate::Tracker::poll`]: the caller owns it, clears it and uses it again.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
     /// The bytes of all datagrams, one behind the other.
@@ -21,16 +21,16 @@ pub struct Output {
 /// One datagram to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Where to.
+    /// The address to which it goes.
     pub to: SocketAddr,
-    /// From which local address: the one at which `to` reached the tracker, where that is known.
+    /// The local address from which it goes: the one at which `to` reached the tracker, if that is known.
     pub from: Option<IpAddr>,
-    /// Which of [`Output::bytes`].
+    /// Which part of [`Output::bytes`] it is.
     pub range: Range<usize>,
 }
 
 impl Output {
-    /// Empties it and keeps its memory.
+    /// Clears the scratch and keeps its memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.datagrams.clear();
@@ -70,10 +70,10 @@ impl Output {
     }
 }
 
-/// Until when there is nothing to do, and what is to be done then.
+/// Until when there is nothing to do, and what has to be done then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Come back at this instant, or with a datagram before it.
+    /// The caller comes back at this instant, or with a datagram before it.
     pub until: Timestamp,
     /// What happens then.
     pub reason: WaitReason,
@@ -86,8 +86,8 @@ pub enum WaitReason {
     Nothing,
     /// A node's lease ends unless it registers again.
     LeaseEnds,
-    /// Who is gone, or what they had, is not all out of the tables yet: there is more to do at once.
-    TakingOut,
-    /// A node whose id somebody else claims is asked once more whether it is there.
+    /// Departed nodes, or what they had, are not out of the tables yet: there is more to do at once.
+    Removing,
+    /// A node whose id somebody else claims is asked once more whether it still answers.
     PingAgain,
 }

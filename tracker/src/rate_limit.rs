@@ -1,41 +1,34 @@
-//! How many requests one address may make: a bucket of tokens each, in a table that never grows past its size.
+//! How many requests one address may make: a bucket of tokens each, in a table that never grows past its capacity.
 //!
 //! A bucket is one instant, the one at which it will be full again (the generic cell rate algorithm, ITU-T I.371).
-//! When the table is full the fullest bucket is forgotten: it has the least to remember.
+//! When the table is full, the fullest bucket is forgotten: that one has the least to remember.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use messages::Timestamp;
+use messages::{Host, Timestamp};
 
-/// Buckets forgotten at each request because they are full again: more than one, so that the table shrinks.
-const SWEEP: usize = 2;
+use crate::expiring_map::ExpiringMap;
 
-/// The addresses that asked lately.
+/// The hosts that asked lately.
 #[derive(Clone, Debug)]
 pub(crate) struct Buckets {
-    full_at: BTreeMap<IpAddr, Timestamp>,
-    fullest_first: BTreeSet<(Timestamp, IpAddr)>,
+    /// A bucket expires when it is full again.
+    buckets: ExpiringMap<IpAddr, ()>,
+    /// The time in which a bucket gets one token.
     interval: Duration,
+    /// The time in which an empty bucket fills up.
     depth: Duration,
-    capacity: usize,
 }
 
 impl Buckets {
-    /// Buckets that get `per_second` tokens and hold `burst` of them, for at most `capacity` addresses.
+    /// Buckets that get `per_second` tokens and hold `burst` of them, for at most `capacity` hosts.
     pub(crate) fn new(per_second: u32, burst: u32, capacity: usize) -> Buckets {
         let interval = Duration::from_secs(1) / per_second.max(1);
-        Buckets {
-            full_at: BTreeMap::new(),
-            fullest_first: BTreeSet::new(),
-            interval,
-            depth: interval * burst.max(1),
-            capacity: capacity.max(1),
-        }
+        Buckets { buckets: ExpiringMap::new(capacity), interval, depth: interval * burst.max(1) }
     }
 
-    /// Takes one token of `ip`'s host; loopback needs none.
+    /// Takes one token of the host of `ip`; loopback needs none.
     ///
     /// # Errors
     /// How long to wait, when there is no token.
@@ -43,42 +36,17 @@ impl Buckets {
         if ip.is_loopback() {
             return Ok(());
         }
-        self.sweep(now);
-        let host = host(ip);
-        let before = self.full_at.get(&host).copied();
-        let full_at = before.unwrap_or(now).max(now) + self.interval;
+        self.buckets.sweep(now);
+        let host = Host::ip(ip);
+        let before = self.buckets.get(host).map_or(now, |(full_at, ())| full_at);
+        let full_at = before.max(now) + self.interval;
         let too_early = full_at.since(now).saturating_sub(self.depth);
         if !too_early.is_zero() {
             return Err(too_early);
         }
-        if let Some(before) = before {
-            self.fullest_first.remove(&(before, host));
-        } else if self.full_at.len() >= self.capacity
-            && let Some((_, forgotten)) = self.fullest_first.pop_first()
-        {
-            self.full_at.remove(&forgotten);
-        }
-        self.full_at.insert(host, full_at);
-        self.fullest_first.insert((full_at, host));
+        self.buckets.insert(host, (), full_at);
         Ok(())
     }
-
-    fn sweep(&mut self, now: Timestamp) {
-        for _ in 0..SWEEP {
-            match self.fullest_first.first().copied() {
-                Some((full_at, host)) if full_at <= now => {
-                    self.fullest_first.remove(&(full_at, host));
-                    self.full_at.remove(&host);
-                }
-                _ => return,
-            }
-        }
-    }
-}
-
-/// What counts as one address.
-pub(crate) fn host(ip: IpAddr) -> IpAddr {
-    messages::Host::ip(ip)
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
-//! A map that mostly has one entry: that one lies in place, and only more of them cost a tree.
+//! A map that mostly has one entry, which lies in place; only more entries cost a tree.
 //!
-//! Nearly every content of a tracker has one owner, one name and one length, nearly every name one content; a tree of
-//! its own for each of them would cost more than all else that is known.
+//! Nearly every content of a tracker has one owner, one name and one length, and nearly every name has one content. A
+//! tree for each of them would cost more than everything else that is kept.
 
 use std::collections::BTreeMap;
 
 /// A map in the order of its keys.
 #[derive(Clone, Debug)]
 pub(crate) enum SmallMap<K, V> {
-    /// Nothing.
+    /// No entry.
     None,
     /// One entry.
     One(K, V),
-    /// Two or more. Never empty.
+    /// Two entries or more.
     Many(BTreeMap<K, V>),
 }
 
@@ -25,7 +25,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         SmallMap::None
     }
 
-    /// How many entries.
+    /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
         match self {
             SmallMap::None => 0,
@@ -34,7 +34,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
-    /// The value of the only entry, if there is one and no more.
+    /// The value of the only entry; `None` of several.
     pub(crate) const fn only(&self) -> Option<&V> {
         match self {
             SmallMap::One(_, value) => Some(value),
@@ -69,7 +69,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
-    /// `key` has `value` from now on; what it had before.
+    /// Gives `key` a value; returns what it had before.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         match std::mem::replace(self, SmallMap::None) {
             SmallMap::None => {
@@ -92,7 +92,7 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
-    /// Takes `key` out.
+    /// Takes `key` out; returns its value.
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         match std::mem::replace(self, SmallMap::None) {
             SmallMap::One(only, value) if only == *key => Some(value),
@@ -146,20 +146,20 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_map(steps in prop::collection::vec((any::<bool>(), 0..5_u8, 0..100_u8, 0..6_u8), 0..60)) {
-            let (mut few, mut model) = (SmallMap::new(), BTreeMap::new());
+            let (mut small, mut model) = (SmallMap::new(), BTreeMap::new());
             for (puts, key, value, from) in steps {
                 if puts {
-                    prop_assert_eq!(few.insert(key, value), model.insert(key, value));
+                    prop_assert_eq!(small.insert(key, value), model.insert(key, value));
                 } else {
-                    prop_assert_eq!(few.remove(&key), model.remove(&key));
+                    prop_assert_eq!(small.remove(&key), model.remove(&key));
                 }
-                prop_assert_eq!(few.len(), model.len());
-                prop_assert!(few.iter().eq(model.iter()));
-                prop_assert_eq!(few.only(), model.values().next().filter(|_| model.len() == 1));
-                prop_assert!(few.around(from).eq(model.range(from..).chain(model.range(..from))));
-                prop_assert_eq!(few.first(), model.keys().next());
-                prop_assert_eq!(few.get(&from), model.get(&from));
-                prop_assert_eq!(few.get_mut(&from), model.get_mut(&from));
+                prop_assert_eq!(small.len(), model.len());
+                prop_assert!(small.iter().eq(model.iter()));
+                prop_assert_eq!(small.only(), model.values().next().filter(|_| model.len() == 1));
+                prop_assert!(small.around(from).eq(model.range(from..).chain(model.range(..from))));
+                prop_assert_eq!(small.first(), model.keys().next());
+                prop_assert_eq!(small.get(&from), model.get(&from));
+                prop_assert_eq!(small.get_mut(&from), model.get_mut(&from));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The tracker: takes datagrams, routes them to the tables, and gives back answers, events and its next wake-up.
 //!
 //! What each request does is in `membership.rs` (REGISTER, EXIT, PONG), `catalogue.rs` (OWN, UPDATE) and `need.rs`.
-//! Here is what all have in common: nothing is done, and nothing kept, before the address is proven.
+//! This file has what all requests have in common: nothing is done, and nothing kept, before the address is proven.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -11,29 +11,30 @@ use messages::limits::MAX_OWN_ENTRIES;
 use messages::node_to_tracker::Asker;
 use messages::tracker_to_node::{RefusalCode, Refused};
 use messages::{
-    ContentId, Conversation, Cookie, CookieJar, Datagram, Endpoint, NodeId, NodeToTracker, Timestamp,
-    TrackerToNode,
+    ContentId, Cookie, CookieJar, Datagram, Endpoint, NodeId, NodeToTracker, Timestamp, TrackerToNode,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::address_selection::ReachableFrom;
 use crate::calendar::Calendar;
 use crate::contents::Contents;
 use crate::counters::Counters;
 use crate::credit::Budgets;
 use crate::departed::Departed;
 use crate::event::Event;
-use crate::need::RETELLING;
 use crate::nodes::NodeTable;
 use crate::output::{Output, Wait, WaitReason};
 use crate::rate_limit::Buckets;
+use crate::request::{Origin, Refusal, millis_up};
 
-/// So many contents of nodes that are gone, and so many nodes whose leases have ended, are taken out of the tables in one step: more than one datagram can put in, and
-/// so few that nobody notices whose datagram comes next.
-const TAKEN_OUT_IN_ONE_STEP: usize = 128;
+/// How many nodes whose leases have ended, and how many contents of departed nodes, one step takes out of the tables:
+/// more than one datagram can put in, and so few that the next datagram is not kept waiting.
+const REMOVAL_BATCH: usize = 128;
 
-const _: () = assert!(TAKEN_OUT_IN_ONE_STEP > MAX_OWN_ENTRIES, "what goes goes faster than what comes");
+/// How long after its heartbeat a node may take to announce its contents again to a tracker that was restarted.
+const MAX_REANNOUNCING: Duration = Duration::from_secs(5);
+
+const _: () = assert!(REMOVAL_BATCH > MAX_OWN_ENTRIES, "contents go faster than they come");
 
 /// Which node owns which file: one input, then drain.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub struct Tracker {
     pub(crate) settings: TrackerSettings,
     pub(crate) cookies: CookieJar,
     pub(crate) chance: StdRng,
-    /// Random at the start: nodes tell one life of the tracker from another by it.
+    /// A random number by which nodes tell one life of the tracker from another.
     pub(crate) epoch: u64,
     pub(crate) nodes: NodeTable,
     pub(crate) contents: Contents,
@@ -52,49 +53,15 @@ pub struct Tracker {
     pub(crate) budgets: Budgets,
     pub(crate) counters: Counters,
     pub(crate) out: Output,
-    /// When every node that knew its life before must be back and have said its contents again.
-    pub(crate) whole_at: Timestamp,
-    /// The last instant that it was told.
+    /// When every node that knew the tracker's life before must have come back and announced its contents again.
+    pub(crate) rebuilt_at: Timestamp,
+    /// The latest instant that was handed in.
     clock: Timestamp,
 }
 
-/// Where a request came from and where its answer goes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Origin {
-    pub(crate) address: SocketAddr,
-    /// The tracker's address that it reached, where it is known.
-    pub(crate) reached_at: Option<IpAddr>,
-    /// The request's conversation, which the answer echoes.
-    pub(crate) conversation: Conversation,
-}
-
-impl Origin {
-    /// What decides where it can reach others.
-    pub(crate) const fn vantage(&self) -> ReachableFrom {
-        ReachableFrom { asker: self.address.ip(), reached_at: self.reached_at }
-    }
-}
-
-/// Why a request is not carried out, and when to come again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) code: RefusalCode,
-    pub(crate) retry_after: Duration,
-}
-
-impl Refusal {
-    /// Refuses for `code`; come again after `retry_after`.
-    pub(crate) const fn new(code: RefusalCode, retry_after: Duration) -> Refusal {
-        Refusal { code, retry_after }
-    }
-}
-
-/// The answer to a request.
-pub(crate) type Answer = Result<TrackerToNode, Refusal>;
-
 impl Tracker {
-    /// A tracker with empty tables. `secret` keys its cookies and must be random bytes that nobody else knows; `seed`
-    /// is all its chance; time begins at `now`.
+    /// A tracker with empty tables. `secret` keys its cookies and must be random bytes that nobody else knows; all
+    /// chance comes from `seed`; time begins at `now`.
     #[must_use]
     pub fn new(settings: TrackerSettings, secret: [u8; 32], seed: u64, now: Timestamp) -> Tracker {
         let mut chance = StdRng::seed_from_u64(seed);
@@ -105,7 +72,7 @@ impl Tracker {
             chance,
             nodes: NodeTable::new(limits.max_nodes as usize, limits.max_nodes_per_address),
             contents: Contents::new(limits.max_contents as usize, limits.max_announcements as usize),
-            departed: Departed::new(TAKEN_OUT_IN_ONE_STEP),
+            departed: Departed::new(REMOVAL_BATCH),
             calendar: Calendar::UNKNOWN,
             buckets: Buckets::new(
                 limits.requests_per_second,
@@ -119,27 +86,27 @@ impl Tracker {
             ),
             counters: Counters::default(),
             out: Output::default(),
-            whole_at: now + settings.heartbeat + RETELLING,
+            rebuilt_at: now + settings.heartbeat + MAX_REANNOUNCING,
             clock: now,
             settings,
         }
     }
 
-    /// The same, but at an address that nobody can know from before, such as a port that the system has just chosen: no
-    /// node has to come back first, and what it does not know nobody has.
+    /// The same tracker at an address that nobody can know from before, such as a port that the system has just chosen:
+    /// no node has to come back first, and what the tracker does not know nobody has.
     #[must_use]
     pub fn without_past(self) -> Tracker {
-        Tracker { whole_at: Timestamp::ZERO, ..self }
+        Tracker { rebuilt_at: Timestamp::ZERO, ..self }
     }
 
-    /// The same, with a wall clock that said `unix_ms`, in milliseconds since 1970, when the tracker's time began: what lies
-    /// far ahead of that is no epoch that a life can have.
+    /// The same tracker with a wall clock that showed `unix_ms`, in milliseconds since 1970, when the tracker's time
+    /// began. An epoch far ahead of that clock counts as the earliest of all.
     #[must_use]
     pub fn with_wall_clock(self, unix_ms: u64) -> Tracker {
         Tracker { calendar: Calendar { clock: Some((unix_ms, self.clock)) }, ..self }
     }
 
-    /// Takes one datagram that came from `from` and arrived at the local address `reached_at`, where that is known.
+    /// Takes one datagram that came from `from` and arrived at the local address `reached_at`, if that is known.
     pub fn handle_datagram(
         &mut self,
         from: SocketAddr,
@@ -153,7 +120,7 @@ impl Tracker {
             self.counters.unanswerable += 1;
             return;
         }
-        let address = canonical(from);
+        let address = messages::canonical(from);
         match Datagram::decode(datagram) {
             Ok(Datagram::ToTracker(conversation, message)) => {
                 let reached_at = reached_at.map(|ip| ip.to_canonical());
@@ -171,14 +138,14 @@ impl Tracker {
     }
 
     /// Does what is due at `now` and moves all answers and events to the end of `out`. Nothing more is due before the
-    /// instant that it returns.
+    /// instant that is returned.
     pub fn poll(&mut self, now: Timestamp, out: &mut Output) -> Wait {
         self.advance(now);
         self.out.drain_into(out);
         let lease = self.nodes.next_lease_end().map(|at| (at, WaitReason::LeaseEnds));
         let ping = self.nodes.next_ping().map(|at| (at, WaitReason::PingAgain));
         if !self.departed.is_empty() || self.nodes.expired(self.clock).is_some() {
-            return Wait { until: self.clock, reason: WaitReason::TakingOut };
+            return Wait { until: self.clock, reason: WaitReason::Removing };
         }
         let next = lease.into_iter().chain(ping).min_by_key(|&(at, _)| at);
         let (until, reason) = next.unwrap_or((Timestamp::NEVER, WaitReason::Nothing));
@@ -197,33 +164,33 @@ impl Tracker {
         self.contents.len()
     }
 
-    /// Whether `node`, in the life that it has now, owns some of `content` or will. As many steps whatever the number of its
-    /// owners: one look at the complete ones, one at the others, and one at each life of the node whose contents go.
+    /// Whether `node`, in its present life, owns some of `content` or is fetching it. The cost does not depend on the
+    /// number of owners: one look at the complete ones, one at the others, and one at each departed life of the node.
     #[must_use]
     pub fn is_owner(&self, node: NodeId, content: ContentId) -> bool {
         self.contents.is_owner(node, content) && !self.departed.holds(node, content)
     }
 
-    /// Where a registered node is.
+    /// At which address a registered node is.
     #[must_use]
     pub fn address_of(&self, node: NodeId) -> Option<SocketAddr> {
-        self.nodes.node(node).map(|node| node.seat().address)
+        self.nodes.node(node).map(|node| node.registration().address)
     }
 
-    /// What downloaders confirm to have from `node` lately, in bytes a second.
+    /// The rate at which downloaders confirm to have bytes from `node`, in bytes a second.
     #[must_use]
     pub fn upload_rate(&self, node: NodeId, now: Timestamp) -> u64 {
         let window = self.settings.ranking.rate_window;
         self.nodes.node(node).map_or(0, |node| node.uploaded.per_second(now, window))
     }
 
-    /// What it counted since its start.
+    /// What was counted since the start.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Lets time pass, which never runs backwards here.
+    /// Lets time pass; it never runs backwards here.
     fn advance(&mut self, now: Timestamp) -> Timestamp {
         self.clock = self.clock.max(now);
         self.on_time(self.clock);
@@ -258,7 +225,7 @@ impl Tracker {
         self.out.send(origin.address, origin.reached_at, origin.conversation, &answer);
     }
 
-    /// Proof of address first: an unproven address costs no state, not even a bucket.
+    /// Checks the proof of address, and then the rate: an unproven address costs no state, not even a bucket.
     fn admit(&mut self, origin: Origin, asker: Asker, now: Timestamp) -> Result<(), Refusal> {
         if !self.cookies.accepts(asker.cookie, origin.address, now) {
             return Err(Refusal::new(RefusalCode::Cookie, Duration::ZERO));
@@ -267,10 +234,10 @@ impl Tracker {
         bucket.map_err(|wait| Refusal::new(RefusalCode::TooFast, wait))
     }
 
-    /// The node must be registered from this very address to speak for itself.
+    /// Refuses a request of a node that is not registered at the address from which the request came.
     pub(crate) fn require_registered(&self, origin: Origin, node: NodeId) -> Result<(), Refusal> {
         match self.nodes.node(node) {
-            Some(known) if known.seat().address == origin.address => Ok(()),
+            Some(known) if known.registration().address == origin.address => Ok(()),
             _ => Err(Refusal::new(RefusalCode::NotRegistered, Duration::ZERO)),
         }
     }
@@ -285,18 +252,5 @@ impl Tracker {
             _ => Cookie::NONE,
         };
         Refused { code, retry_after_ms: millis_up(retry_after), cookie }.into()
-    }
-}
-
-/// In milliseconds, rounded up: who comes back after them is not too early.
-pub(crate) fn millis_up(duration: Duration) -> u32 {
-    u32::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
-}
-
-/// IPv4 is never in its mapped form; the scope of a link-local address stays, answers need it.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    match address.ip().to_canonical() {
-        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
-        IpAddr::V6(_) => address,
     }
 }

@@ -17,7 +17,8 @@ use messages::{
 };
 use tracker::{Output, Tracker, WaitReason};
 
-/// Heap bytes of one announcement, at most: of a content of its own or of a common one, with the longest name of its own.
+/// Heap bytes of one announcement, at most: of a content of its own or of a common one, with the longest name of its
+/// own.
 const ANNOUNCEMENT: isize = 1024;
 /// Of one registered node, somebody else claiming its id.
 const NODE: isize = 768;
@@ -278,8 +279,8 @@ fn a_hundred_thousand_spoofed_datagrams_get_no_more_than_they_are_and_leave_noth
     assert_eq!(scene.tracker.address_of(node(3)), Some(claimant));
 }
 
-/// A call to the tracker asks for memory, or gives some back, so often at most, and holds so many bytes of it at once. Taking
-/// out one content with its name does so about three times.
+/// A call to the tracker asks for memory, or gives some back, so often at most, and holds so many bytes of it at once.
+/// Taking out one content with its name does so about three times.
 const CALLS_A_STEP: usize = 1000;
 const HELD_A_STEP: isize = 16 << 10;
 
@@ -315,7 +316,7 @@ impl Scene {
             self.out.clear();
             let mut reason = WaitReason::Nothing;
             steps.count(|| reason = self.tracker.poll(self.now, &mut self.out).reason);
-            if reason != WaitReason::TakingOut {
+            if reason != WaitReason::Removing {
                 return steps;
             }
         }
@@ -323,8 +324,8 @@ impl Scene {
     }
 }
 
-/// Whatever becomes of a node that has a hundred thousand contents, no datagram and no wake-up walks over them: counted are
-/// calls of the allocator, for what is freed one by one, and bytes, for lists of them.
+/// Whatever becomes of a node that has a hundred thousand contents, no datagram and no wake-up walks over them: counted
+/// are calls of the allocator, for what is freed one by one, and bytes, for lists of them.
 #[test]
 fn no_single_step_goes_through_all_that_a_node_has() {
     const CONTENTS: u32 = 99_000;

@@ -18,12 +18,12 @@ fn node(number: u8) -> NodeId {
 }
 
 /// A node at a host of its own.
-fn at(number: u8) -> (NodeId, Host) {
+fn at(number: u8) -> (NodeId, HostKey) {
     at_host(number, number)
 }
 
-fn at_host(number: u8, host: u8) -> (NodeId, Host) {
-    (node(number), Host::at([10, 0, 0, host].into()))
+fn at_host(number: u8, host: u8) -> (NodeId, HostKey) {
+    (node(number), HostKey::at([10, 0, 0, host].into()))
 }
 
 fn entry(content: u8, name: &str, have: u32) -> OwnEntry {
@@ -73,7 +73,7 @@ fn a_host_is_one_voice_however_many_nodes_it_has() {
     contents.announce(at(2), &entry(1, "film", 10), NOW).unwrap();
     assert_eq!(told(&contents), ("film".to_owned(), 2, 101));
     assert_eq!(contents.length(id(1)), Some(1000));
-    contents.rehouse(node(2), id(1), Host::at([10, 0, 0, 1].into()), NOW);
+    contents.change_host(node(2), id(1), HostKey::at([10, 0, 0, 1].into()), NOW);
     assert_eq!(told(&contents), ("film".to_owned(), 1, 101));
     contents.withdraw(node(1), id(1)).unwrap();
     assert_eq!(told(&contents), ("film".to_owned(), 1, 100));
@@ -89,7 +89,7 @@ fn a_host_is_one_voice_however_many_nodes_it_has() {
 fn a_full_table_still_takes_owners_of_what_it_knows() {
     let mut contents = Contents::new(1, 1000);
     contents.announce(at(1), &entry(1, "a", 1000), NOW).unwrap();
-    assert_eq!(contents.announce(at(1), &entry(2, "b", 1000), NOW), Err(NoRoom));
+    assert_eq!(contents.announce(at(1), &entry(2, "b", 1000), NOW), Err(TableFull));
     assert!(contents.announce(at(2), &entry(1, "a", 10), NOW).is_ok());
     assert_eq!(contents.len(), 1);
 }
@@ -152,23 +152,22 @@ fn owners_take_turns_and_the_complete_have_turns_of_their_own() {
     for number in 1..=7 {
         contents.announce(at(number), &entry(1, "a", if number < 4 { 1000 } else { 10 }), NOW).unwrap();
     }
-    let mut walk =
-        |most| -> Vec<NodeId> { contents.owners_in_turn(id(1), most).map(|(node, _)| node).collect() };
+    let mut walk = |most| -> Vec<NodeId> { contents.take_turn(id(1), most).map(|(node, _)| node).collect() };
     assert_eq!(walk(4), [1, 2, 4, 5].map(node));
     assert_eq!(walk(4), [3, 1, 6, 7].map(node));
     assert_eq!(walk(20), [2, 3, 1, 4, 5, 6, 7].map(node));
     contents.announce(at(5), &entry(1, "a", 1000), NOW).unwrap();
     assert_eq!(owners_of(&contents, id(1)), [1, 2, 3, 4, 5, 6, 7].map(node), "it moved, and is there once");
-    assert_eq!(contents.owners_in_turn(id(1), 20).filter(|(_, permille)| permille.is_complete()).count(), 4);
+    assert_eq!(contents.take_turn(id(1), 20).filter(|(_, permille)| permille.is_complete()).count(), 4);
     contents.announce(at(5), &entry(1, "a", 999), NOW).unwrap();
-    assert_eq!(contents.owners_in_turn(id(1), 20).filter(|(_, permille)| permille.is_complete()).count(), 3);
-    assert_eq!(contents.owners_in_turn(id(2), 20).count(), 0);
+    assert_eq!(contents.take_turn(id(1), 20).filter(|(_, permille)| permille.is_complete()).count(), 3);
+    assert_eq!(contents.take_turn(id(2), 20).count(), 0);
 }
 
 proptest! {
     #[test]
     fn places_are_halved_and_none_is_left_empty(complete in 0..50_usize, partial in 0..50_usize, most in 0..40_usize) {
-        let (of_complete, of_partial) = places(complete, partial, most);
+        let (of_complete, of_partial) = split_turns(complete, partial, most);
         prop_assert_eq!(of_complete + of_partial, most.min(complete + partial));
         prop_assert!(of_complete <= complete && of_complete >= complete.min(most / 2));
         prop_assert!(of_partial <= partial && of_partial >= partial.min(most / 2));
@@ -176,8 +175,8 @@ proptest! {
 }
 
 /// Two nodes share each host.
-fn host_of(node: NodeId) -> Host {
-    Host::at([10, 0, 0, node.as_bytes()[0] / 2].into())
+fn host_of(node: NodeId) -> HostKey {
+    HostKey::at([10, 0, 0, node.as_bytes()[0] / 2].into())
 }
 
 #[derive(Clone, Debug)]
@@ -210,9 +209,9 @@ proptest! {
                 Step::Announce { node: number, content, name, have } => {
                     let said = entry(content, &format!("n{name}"), have);
                     let is_known = naive.contains_key(&(said.content, node(number)));
-                    let has_place = naive.keys().any(|(content, _)| *content == said.content)
+                    let is_known_or_fits = naive.keys().any(|(content, _)| *content == said.content)
                         || naive.keys().map(|(content, _)| content).collect::<BTreeSet<_>>().len() < 5;
-                    let room = has_place && (is_known || naive.len() < 7);
+                    let room = is_known_or_fits && (is_known || naive.len() < 7);
                     let announced = contents.announce((node(number), host_of(node(number))), &said, NOW);
                     prop_assert_eq!(announced.is_ok(), room);
                     if let Ok(announced) = announced {
@@ -253,9 +252,9 @@ proptest! {
         let mut known: Vec<ContentId> = naive.keys().map(|(content, _)| *content).collect();
         known.dedup();
         prop_assert_eq!(contents.len(), known.len());
-        prop_assert_eq!(contents.room(), 7 - naive.len());
+        prop_assert_eq!(contents.free_announcements(), 7 - naive.len());
         for content in known {
-            let mut owners: Vec<(NodeId, Permille)> = contents.owners_in_turn(content, 5).collect();
+            let mut owners: Vec<(NodeId, Permille)> = contents.take_turn(content, 5).collect();
             prop_assert!(owners.is_sorted_by_key(|(_, permille)| !permille.is_complete()), "the complete ones first");
             owners.sort_unstable();
             prop_assert_eq!(owners_of(&contents, content), owners.iter().map(|(owner, _)| *owner).collect::<Vec<_>>());

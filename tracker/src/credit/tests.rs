@@ -38,15 +38,16 @@ fn the_table_is_bounded_and_forgets_who_has_least_to_remember() {
     budgets.take(host(1), 80_000, at(0));
     for number in 2..100 {
         budgets.take(host(number), 10, at(0));
-        assert!(budgets.lines.len() <= 2 && budgets.lines.len() == budgets.soonest_gone.len());
+        assert!(budgets.confirmed.len() <= 2);
     }
     assert_eq!(budgets.take(host(1), u64::MAX, at(0)), 6580);
     budgets.take(host(1), 1, at(10_000_000));
-    assert_eq!(budgets.lines.len(), 1, "of what has faded nothing is remembered");
+    assert_eq!(budgets.confirmed.len(), 1, "of what has faded nothing is remembered");
 }
 
 proptest! {
-    /// However a host cuts up what it claims, it is never worth more than the rate; nor is more taken than was claimed.
+    /// However a host cuts up what it reported, it is never worth more than the rate; nor is more taken than was
+    /// claimed.
     #[test]
     fn what_one_host_confirms_is_never_worth_more_than_the_rate(
         steps in prop::collection::vec((0..20_000_u64, 0..200_000_u64), 1..100),
@@ -58,7 +59,8 @@ proptest! {
             let taken = budgets.take(host(1), claimed, at(now));
             prop_assert!(taken <= claimed);
             worth.add_whole(taken, at(now), WINDOW);
-            // Of two levels that fade in steps, those of one may fall a step before those of the other: a sixteenth of a window.
+            // Of two levels that fade in steps, those of one may fall a step before those of the other: a sixteenth of
+            // a window.
             let rate = worth.per_second(at(now), WINDOW);
             prop_assert!(rate <= RATE * 21 / 20, "{rate}");
         }
@@ -66,15 +68,15 @@ proptest! {
 
     #[test]
     fn shares_are_alike_and_no_more_than_was_taken(
-        claims in prop::collection::vec(any::<u64>(), 0..20), taken: u64,
+        reported in prop::collection::vec(any::<u64>(), 0..20), taken: u64,
     ) {
-        let all: u128 = claims.iter().copied().map(u128::from).sum();
+        let all: u128 = reported.iter().copied().map(u128::from).sum();
         let taken = u64::try_from(all).map_or(taken, |all| taken.min(all));
-        let shares: Vec<u64> = shares(&claims, taken).collect();
+        let shares: Vec<u64> = shares(&reported, taken).collect();
         let sum: u128 = shares.iter().copied().map(u128::from).sum();
-        prop_assert!(sum <= u128::from(taken) && u128::from(taken) < sum + claims.len().max(1) as u128 || all == 0);
-        for (one, share) in claims.iter().zip(&shares) {
-            for (other, others) in claims.iter().zip(&shares) {
+        prop_assert!(sum <= u128::from(taken) && u128::from(taken) < sum + reported.len().max(1) as u128 || all == 0);
+        for (one, share) in reported.iter().zip(&shares) {
+            for (other, others) in reported.iter().zip(&shares) {
                 prop_assert!(one > other || share <= others);
             }
         }

@@ -1,23 +1,24 @@
-//! How much of what happens is written line by line: the first few of each kind in a minute, the rest in one line.
+//! How much of what happens is logged line by line: the first few events of each kind in a minute, and the rest in one
+//! line.
 //!
-//! One address may ask thousands of things a second. Pure, over instants and what things are called.
+//! One address may ask thousands of things a second. This file is pure, over instants and the names of kinds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use messages::Timestamp;
 
-/// How long is summed up.
+/// The time over which events are summed up.
 const LENGTH: Duration = Duration::from_secs(60);
-/// So many of those that are summed up are named.
-const EXAMPLES: usize = 3;
-/// They are looked for, each once, among so many.
-const LOOKED_AT: u64 = 100;
+/// How many of the summed-up events are named.
+const MAX_EXAMPLES: usize = 3;
+/// Among how many of the summed-up events different examples are looked for.
+const MAX_EXAMINED: u64 = 100;
 
-/// What happened in the minute that goes on.
+/// What happened in the current minute.
 #[derive(Debug, Default)]
 pub(super) struct Minute {
-    /// `None`: nothing has happened yet.
+    /// `None` while nothing has happened yet.
     ends: Option<Timestamp>,
     kinds: BTreeMap<&'static str, Kind>,
 }
@@ -29,20 +30,20 @@ struct Kind {
     examples: Vec<String>,
 }
 
-/// What was not written line by line.
+/// Events that were not logged line by line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Summed {
-    /// What happened.
+    /// What events of this kind are called.
     pub(super) what: &'static str,
-    /// How often, besides what was written.
+    /// How many there were, besides those that were logged.
     pub(super) times: u64,
-    /// The first few.
+    /// The first few of them.
     pub(super) examples: String,
 }
 
 impl Minute {
-    /// `what` happened. Whether it is among the `first` of this minute, which are written; of the others some `example`s
-    /// are kept. What was summed up before must have been taken.
+    /// Counts an event of the kind `what`. Returns whether it is among the `first` of this minute, which are logged; of
+    /// the others some `example`s are kept. The caller has taken what was summed up before.
     pub(super) fn note(
         &mut self,
         what: &'static str,
@@ -57,7 +58,7 @@ impl Minute {
             return true;
         }
         kind.summed += 1;
-        if kind.examples.len() < EXAMPLES && kind.summed <= LOOKED_AT {
+        if kind.examples.len() < MAX_EXAMPLES && kind.summed <= MAX_EXAMINED {
             let example = example();
             if !kind.examples.contains(&example) {
                 kind.examples.push(example);
@@ -72,12 +73,12 @@ impl Minute {
         self.ends.filter(|_| sums).unwrap_or(Timestamp::NEVER)
     }
 
-    /// What was summed up, when the minute is over; then another one begins with what happens next.
+    /// Takes what was summed up, when the minute is over; then another one begins with the next event.
     pub(super) fn take_when_over(&mut self, now: Timestamp) -> Vec<Summed> {
         if self.ends.is_some_and(|ends| ends <= now) { self.take() } else { Vec::new() }
     }
 
-    /// What was summed up so far.
+    /// Takes what was summed up so far.
     pub(super) fn take(&mut self) -> Vec<Summed> {
         self.ends = None;
         let kinds = std::mem::take(&mut self.kinds).into_iter().filter(|(_, kind)| kind.summed > 0);

@@ -1,7 +1,7 @@
-//! The socket, the clock and the wake-ups around the pure tables. It decides nothing.
+//! The socket, the clock and the wake-ups around the pure tables. The driver decides nothing.
 //!
-//! [`bind`] takes the port at once, so that the caller knows whether it is free; [`run`] then serves until it is told
-//! to stop, on whatever current-thread runtime it is called in, or [`serve`] on one of its own.
+//! [`bind`] takes the port at once, so that the caller knows whether the port is free. [`run`] then serves until it is
+//! told to stop, on the current-thread runtime of its caller; [`serve`] does so on a runtime of its own.
 
 mod clock;
 mod minute;
@@ -23,7 +23,8 @@ use record::Record;
 use socket::Datagrams;
 pub use socket::{BindError, Socket, bind};
 
-/// The shortest sleep: who has more to do at once does it step by step, and the system's timers count milliseconds anyway.
+/// The shortest sleep: work that is due at once is done step by step, and the system's timers count milliseconds
+/// anyway.
 const MIN_SLEEP: Duration = Duration::from_millis(1);
 /// The longest sleep: a runtime's timer does not reach as far as "never".
 const MAX_SLEEP: Duration = Duration::from_secs(3600);
@@ -32,7 +33,7 @@ const MAX_SLEEP: Duration = Duration::from_secs(3600);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DriverError {
-    /// There is nothing to make secrets of.
+    /// The system gives no random bytes, of which secrets are made.
     #[error("the system gives no random bytes: {0}")]
     Randomness(rand::rngs::SysError),
     /// The socket cannot be read any more.

@@ -1,5 +1,6 @@
-//! Events as lines of the log. At info: who comes and goes and what is announced, the first few of each kind in a minute
-//! line by line and the rest summed up; of refusals the sums. At debug: every single one, and single requests.
+//! Events as lines of the log. At info: which nodes come and go and what is announced, the first few events of each
+//! kind in a minute line by line and the rest summed up; of refusals the sums. At debug: every event, and single
+//! requests.
 
 use messages::Timestamp;
 use messages::tracker_to_node::RefusalCode;
@@ -8,8 +9,8 @@ use tracing::{debug, info, warn};
 use super::minute::{Minute, Summed};
 use crate::{Counters, Event, Found, Refusals};
 
-/// So many of each kind are written line by line in a minute: a person can read them.
-const LINES_A_MINUTE: u32 = 10;
+/// How many events of each kind are logged line by line in a minute: a person can read them.
+const MAX_LINES_A_MINUTE: u32 = 10;
 
 /// Writes events to the log.
 #[derive(Debug, Default)]
@@ -17,7 +18,7 @@ pub(super) struct Record {
     minute: Minute,
 }
 
-/// A line at that level, or at debug when it is only one of many.
+/// Logs a line at that level, or at debug when the event is only one of many.
 macro_rules! line {
     ($aloud:expr, $level:ident, $($rest:tt)+) => {
         if $aloud { $level!($($rest)+) } else { debug!($($rest)+) }
@@ -50,7 +51,7 @@ impl Record {
     }
 }
 
-/// What events of its kind are called together, and how many of them are written in a minute; "" is not summed up.
+/// What events of this kind are called, and how many of them are logged in a minute; "" is not summed up.
 fn kind(event: &Event) -> (&'static str, u32) {
     let what = match event {
         Event::NodeJoined { .. } => "nodes joined",
@@ -69,10 +70,10 @@ fn kind(event: &Event) -> (&'static str, u32) {
         Event::Undecodable { .. } => return ("datagrams refused", 0),
         Event::Misdirected { .. } => return ("datagrams not for a tracker", 0),
     };
-    (what, LINES_A_MINUTE)
+    (what, MAX_LINES_A_MINUTE)
 }
 
-/// Refusals of this code; "" is how every conversation begins.
+/// What refusals with this code are called; "" is how every conversation begins.
 const fn refusals(code: RefusalCode) -> &'static str {
     match code {
         RefusalCode::Cookie => "",
@@ -83,7 +84,7 @@ const fn refusals(code: RefusalCode) -> &'static str {
     }
 }
 
-/// By what one of many is named.
+/// The example by which an event is named among many.
 fn example(event: &Event) -> String {
     match event {
         Event::ContentAnnounced { name, .. } | Event::ContentCompleted { name, .. } => {
@@ -104,7 +105,7 @@ fn example(event: &Event) -> String {
     }
 }
 
-/// Writes one event: at its level when it is said `aloud`, else at debug.
+/// Logs one event: at its level when it is `aloud`, else at debug.
 fn write(event: &Event, aloud: bool) {
     match event {
         Event::NodeJoined { node, address } => line!(aloud, info, %node, %address, "node joined"),
@@ -114,7 +115,7 @@ fn write(event: &Event, aloud: bool) {
         Event::NodeMoved { node, from, to } => {
             line!(aloud, info, %node, %from, %to, "node moved to another port");
         }
-        // It was restarted, or its NAT has moved it, as far as anybody knows.
+        // As far as anybody knows the node was restarted, or its NAT has moved it.
         Event::IdClaimed { node, registered, claimant } if registered.ip() == claimant.ip() => {
             line!(aloud, info, %node, %registered, %claimant, "another port claims a node's id: asking the node");
         }
@@ -128,8 +129,8 @@ fn write(event: &Event, aloud: bool) {
         Event::NodeExpired { node, address } => {
             line!(aloud, info, %node, %address, "node expired: its lease ended");
         }
-        Event::ResyncAsked { node, known, told } => {
-            line!(aloud, info, %node, known, told, "tables differ: asked the node for all its contents");
+        Event::ResyncAsked { node, known, reported } => {
+            line!(aloud, info, %node, known, reported, "tables differ: asked the node for all its contents");
         }
         Event::ContentAnnounced { node, content, name, length, permille } => {
             line!(aloud, info, %node, %content, name = name.as_str(), length, permille, "content announced");
@@ -161,7 +162,7 @@ fn write_sum(summed: &Summed) {
     info!(what, times, such_as = examples.as_str(), "in a minute, besides what is written");
 }
 
-/// Writes what was counted to the log.
+/// Logs what was counted.
 fn record_counters(counters: &Counters) {
     let Counters { datagrams, undecodable, misdirected, unanswerable, stray_pongs, expired, .. } = counters;
     info!(datagrams, undecodable, misdirected, unanswerable, stray_pongs, expired, "counted in all");

@@ -11,16 +11,16 @@ use tokio::io::Interest;
 
 use crate::Outgoing;
 
-/// Receive buffers handed to the system at once. With receive offload each can hold several datagrams.
+/// How many receive buffers are handed to the system at once. With receive offload each can hold several datagrams.
 const BUFFERS: usize = 8;
-/// Bytes of one receive buffer: the largest datagram, or as many smaller ones as the system joins.
+/// The length of one receive buffer in bytes: the largest datagram, or as many smaller ones as the system joins.
 const BUFFER: usize = 1 << 16;
-/// What the system is asked to keep for us while we are busy, in bytes; it may grant less.
+/// How many bytes the system is asked to keep while the tracker is busy; the system may grant less.
 const SYSTEM_BUFFER: usize = 4 << 20;
 
-/// A socket that cannot be read is tried again after this long,
+/// How long after a failure a socket is read again.
 const FAILURE_REST: Duration = Duration::from_millis(50);
-/// and given up when it failed so often in a row.
+/// How many failures in a row make the tracker give up its socket.
 const MAX_FAILURES: u32 = 100;
 
 const _: () = assert!(BUFFER > MAX_DATAGRAM, "every datagram fits");
@@ -29,7 +29,7 @@ const _: () = assert!(BUFFER > MAX_DATAGRAM, "every datagram fits");
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// Somebody has the port.
+    /// Another process has the port.
     #[error("cannot listen at {address}: the port is in use")]
     InUse {
         /// The address asked for.
@@ -61,20 +61,20 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// The address that it is bound to, with the port that the system chose if it was to choose.
+    /// The address to which the socket is bound, with the port that the system chose if it had to choose.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Whether nobody can know its address from before: the system has just chosen the port.
+    /// Whether nobody can know the address from before, because the system has just chosen the port.
     pub(super) fn is_fresh(&self) -> bool {
         self.is_fresh
     }
 }
 
-/// Binds a socket at `listen`, alone: a port that somebody else has is an error. `[::]` is all interfaces of both
-/// families; on a host without IPv6 it is all interfaces of IPv4.
+/// Binds a socket at `listen`; a port that another process has is an error. `[::]` is all interfaces of both families;
+/// on a host without IPv6 it is all interfaces of IPv4.
 ///
 /// # Errors
 /// The port is taken, the address is not of this host, or the system refuses.
@@ -132,7 +132,8 @@ impl Datagrams {
         Ok(Datagrams { io, state, is_ipv6, buffers: vec![0; BUFFERS * BUFFER], failures: 0 })
     }
 
-    /// Waits for datagrams and hands one batch of them on: from where, at which local address, what.
+    /// Waits for datagrams and hands on one batch of them: each with its source, the local address that it reached, and
+    /// its bytes.
     pub(super) async fn receive(
         &mut self,
         mut hand_on: impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
@@ -161,9 +162,7 @@ impl Datagrams {
         };
         self.failures = 0;
         for (meta, slice) in metas.iter().zip(&slices).take(count) {
-            let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
-            // The scope of a link-local address stays.
-            let from = if from.is_ipv6() { meta.addr } else { from };
+            let from = messages::canonical(meta.addr);
             let reached_at = meta.dst_ip.map(|ip| ip.to_canonical());
             let bytes = slice.get(..meta.len).unwrap_or_default();
             bytes.chunks(meta.stride.max(1)).for_each(|datagram| hand_on(from, reached_at, datagram));
@@ -171,10 +170,10 @@ impl Datagrams {
         Ok(())
     }
 
-    /// Sends one datagram. What cannot be sent is logged and lost, as the network may lose any.
+    /// Sends one datagram. A datagram that cannot be sent is logged and lost, as the network may lose any.
     pub(super) async fn send(&self, outgoing: &Outgoing, bytes: &[u8]) {
         let transmit = Transmit {
-            destination: self.as_spoken(outgoing.to),
+            destination: self.in_family(outgoing.to),
             ecn: None,
             contents: bytes,
             segment_size: None,
@@ -187,7 +186,8 @@ impl Datagrams {
         }
     }
 
-    fn as_spoken(&self, address: SocketAddr) -> SocketAddr {
+    /// `address` as the socket's family writes it.
+    fn in_family(&self, address: SocketAddr) -> SocketAddr {
         match address.ip() {
             IpAddr::V4(ip) if self.is_ipv6 => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
             _ => address,

@@ -140,8 +140,8 @@ pub fn log_files(text: &str) -> Result<u8, String> {
     alone("log_files", &count.to_string()).map(|settings| settings.log_files)
 }
 
-/// Reads one value as a settings file with nothing else: what is in range is written down in one place, and refused in the
-/// same words wherever it stands.
+/// Reads one value as a settings file with nothing else: what is in range is written down in one place, and refused in
+/// the same words wherever it stands.
 fn alone(key: &str, value: &str) -> Result<TrackerSettings, String> {
     TrackerSettings::from_toml(&format!("{key} = {value}\n")).map_err(|error| match error {
         // The line and the key are those of no file that a person wrote.
@@ -180,7 +180,8 @@ pub fn run(settings: TrackerSettings) -> Result<(), ProgramError> {
     served
 }
 
-/// Says a line on stderr, whatever it contains. Nobody reads any more when this fails, and that is no reason to stop serving.
+/// Says a line on stderr, whatever it contains. Nobody reads any more when this fails, and that is no reason to stop
+/// serving.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{}", logs::one_line(line));
 }

@@ -9,8 +9,8 @@ use std::io;
 use std::mem;
 use std::ptr;
 
-/// From here on a file that becomes larger than the process may write (`ulimit -f`) is an error like others, `EFBIG`, instead
-/// of the process's end.
+/// From here on a file that becomes larger than the process may write (`ulimit -f`) is an error like others, `EFBIG`,
+/// instead of the process's end.
 pub fn survive_file_size_limit() {
     // SAFETY: no handler runs, and no other thread's code depends on what is done with this signal.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };

@@ -1,5 +1,5 @@
-//! Which variables of the environment count: an empty one is one that is not set, as files for containers and shells without a
-//! value for it make them.
+//! Which variables of the environment count: an empty one is one that is not set, as files for containers and shells
+//! without a value for it make them.
 
 #![expect(clippy::disallowed_methods, reason = "here the program meets its environment")]
 

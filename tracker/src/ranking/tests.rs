@@ -31,10 +31,10 @@ fn the_best_is_not_swamped() {
 
 #[test]
 fn one_place_in_four_is_by_lot() {
-    let by_lot: Vec<usize> = (0..20).filter(|&place| is_by_lot(place, 25)).collect();
+    let by_lot: Vec<usize> = (0..20).filter(|&position| is_by_lot(position, 25)).collect();
     assert_eq!(by_lot, [3, 7, 11, 15, 19]);
-    assert_eq!((0..20).filter(|&place| is_by_lot(place, 0)).count(), 0);
-    assert_eq!((0..20).filter(|&place| is_by_lot(place, 100)).count(), 20);
+    assert_eq!((0..20).filter(|&position| is_by_lot(position, 0)).count(), 0);
+    assert_eq!((0..20).filter(|&position| is_by_lot(position, 100)).count(), 20);
 }
 
 #[test]
@@ -55,12 +55,12 @@ fn however_many_are_empty_who_has_all_is_among_the_first() {
     owners[17] = Candidate { assigned: 1_000_000 * ONE, ..owner(0, 1000) };
     let first = |owners: &[Candidate], slots, lots, seed| -> Vec<usize> {
         let order = choose(owners, slots, lots, &mut chance(seed));
-        (0..order.len()).filter(|&place| owners[order[place]].permille.is_complete()).collect()
+        (0..order.len()).filter(|&position| owners[order[position]].permille.is_complete()).collect()
     };
     for seed in 0..50 {
         assert_eq!(first(&owners, 20, 0, seed), [2]);
-        assert!(first(&owners, 20, 100, seed).iter().all(|&place| place <= 2));
-        assert_eq!(first(&owners, 1, 25, seed), [0], "one place is no reason to be told of nobody");
+        assert!(first(&owners, 20, 100, seed).iter().all(|&position| position <= 2));
+        assert_eq!(first(&owners, 1, 25, seed), [0], "one position is no reason to be told of nobody");
     }
     owners[200] = Candidate { same_family: false, ..owners[17] };
     assert_eq!(first(&owners, 20, 0, 1), [2, 6], "one of another family may be reached as well");
@@ -120,7 +120,7 @@ proptest! {
     ) {
         let owners: Vec<Candidate> = rates.iter().map(|&rate| owner(rate, 1000)).collect();
         let order = choose(&owners, slots, 25, &mut chance(seed));
-        let places = order.iter().enumerate().filter(|&(place, _)| !is_by_lot(place, 25));
+        let places = order.iter().enumerate().filter(|&(position, _)| !is_by_lot(position, 25));
         let worth: Vec<u64> = places.map(|(_, &index)| weight(&owners[index])).collect();
         prop_assert!(worth.is_sorted_by(|better, worse| better >= worse), "{:?}", worth);
     }
@@ -130,8 +130,8 @@ proptest! {
         let mut owners = vec![owner(MIB, 1000); count];
         let mut chance = chance(seed);
         for _ in 0..400 {
-            for (place, index) in choose(&owners, slots, 25, &mut chance).into_iter().enumerate() {
-                owners[index].assigned += charge(place);
+            for (position, index) in choose(&owners, slots, 25, &mut chance).into_iter().enumerate() {
+                owners[index].assigned += charge(position);
             }
         }
         let most = owners.iter().map(|owner| owner.assigned).max().unwrap_or(0);
@@ -150,8 +150,8 @@ proptest! {
         let mut owners = vec![owner(0, 1000); count];
         let (mut named, mut chance) = (vec![0_u64; count], chance(seed));
         for _ in 0..1000 {
-            for (place, index) in choose(&owners, 20, 25, &mut chance).into_iter().enumerate() {
-                owners[index].assigned += charge(place);
+            for (position, index) in choose(&owners, 20, 25, &mut chance).into_iter().enumerate() {
+                owners[index].assigned += charge(position);
                 named.get_mut(index).into_iter().for_each(|times| *times += 1);
             }
             owners.push(owner(0, 0));
@@ -168,8 +168,8 @@ proptest! {
         let mut owners: Vec<Candidate> = (0..120).map(|index| owner(rates[index % 3], 1000)).collect();
         let (mut named, mut chance) = ([0_u64; 3], chance(seed));
         for _ in 0..1000 {
-            for (place, index) in choose(&owners, 20, 25, &mut chance).into_iter().enumerate() {
-                owners[index].assigned += charge(place);
+            for (position, index) in choose(&owners, 20, 25, &mut chance).into_iter().enumerate() {
+                owners[index].assigned += charge(position);
                 named[index % 3] += 1;
             }
         }

@@ -32,7 +32,7 @@ fn loopback_is_exempt_and_leaves_nothing() {
     for _ in 0..100 {
         assert_eq!(buckets.admit(Ipv4Addr::LOCALHOST.into(), at(0)), Ok(()));
     }
-    assert!(buckets.full_at.is_empty());
+    assert!(buckets.buckets.len() == 0);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn full_buckets_are_forgotten() {
     for _ in 0..50 {
         let _ = buckets.admit(address(99), at(10_000));
     }
-    assert_eq!(buckets.full_at.len(), 1);
+    assert_eq!(buckets.buckets.len(), 1);
 }
 
 proptest! {
@@ -92,8 +92,7 @@ proptest! {
             if buckets.admit(address(number), at(now)).is_ok() {
                 passed[number as usize] += 1;
             }
-            prop_assert!(buckets.full_at.len() <= 6);
-            prop_assert_eq!(buckets.full_at.len(), buckets.fullest_first.len());
+            prop_assert!(buckets.buckets.len() <= 6);
         }
         for count in passed {
             prop_assert!(count <= 4 + now * 20 / 1000 + 1);
@@ -105,8 +104,7 @@ proptest! {
         let mut buckets = Buckets::new(1, 1, 7);
         for number in numbers {
             let _ = buckets.admit(address(number), at(0));
-            prop_assert!(buckets.full_at.len() <= 7);
-            prop_assert_eq!(buckets.full_at.len(), buckets.fullest_first.len());
+            prop_assert!(buckets.buckets.len() <= 7);
         }
     }
 }

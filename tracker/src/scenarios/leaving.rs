@@ -76,7 +76,7 @@ fn only_a_register_renews_the_lease() {
 /// Lets the tracker do what it has to do at once, step by step; how many steps that took.
 fn settle(scene: &mut Scene) -> usize {
     let mut steps = 0;
-    while scene.pass(Duration::ZERO).reason == WaitReason::TakingOut {
+    while scene.pass(Duration::ZERO).reason == WaitReason::Removing {
         steps += 1;
     }
     steps
@@ -139,7 +139,7 @@ fn a_node_with_thousands_of_contents_leaves_in_many_small_steps() {
         assert_eq!(scene.owners(&asker, CONTENTS - 1).owners.len(), 0, "{how}");
         scene.events.clear();
         let mut steps = 0;
-        while scene.pass(Duration::ZERO).reason == WaitReason::TakingOut {
+        while scene.pass(Duration::ZERO).reason == WaitReason::Removing {
             steps += 1;
             assert!(withdrawn(&mut scene) <= 256, "{how}: a step");
         }
@@ -161,7 +161,7 @@ fn what_is_outdated_goes_in_small_steps_too() {
         scene.register(&mut one);
         assert!(withdrawn(&mut scene) <= 256, "a step");
         // What it says again meanwhile stays.
-        if scene.pass(Duration::ZERO).reason == WaitReason::TakingOut {
+        if scene.pass(Duration::ZERO).reason == WaitReason::Removing {
             assert_eq!(withdrawn(&mut scene), 128);
             scene.own(&mut one, &[entry(0, "f0", 1000)]);
         }
@@ -254,11 +254,11 @@ proptest! {
     /// However slowly old lives go, what is said of new ones is what a tracker says that takes all out at once.
     #[test]
     fn slow_steps_are_seen_by_nobody(
-        in_one_step in 1..3_usize,
+        batch in 1..3_usize,
         steps in prop::collection::vec((0..6_u8, 1..4_u16, 0..24_u16, 1..12_u16), 1..60),
     ) {
         let mut scene = Scene::new();
-        scene.tracker.departed = Departed::new(in_one_step);
+        scene.tracker.departed = Departed::new(batch);
         let mut clients: Vec<Client> = (0..4).map(client).collect();
         let mut model = Model::new();
         for (what, who, first, count) in steps {
@@ -285,7 +285,7 @@ proptest! {
                     scene.ask(one.address, &one.exit());
                     model.remove(&who);
                 }
-                3 if scene.tracker.departed.has_room(one.id) => {
+                3 if scene.tracker.departed.has_capacity(one.id) => {
                     one.epoch = BootEpoch(one.epoch.0 + 1);
                     (one.count, one.digest) = (0, OwnDigest(0));
                     scene.join(one);
@@ -325,6 +325,6 @@ proptest! {
         prop_assert_eq!(scene.tracker.contents(), there.len());
         let announced: usize = model.values().map(BTreeSet::len).sum();
         let most = TrackerSettings::default().limits.max_announcements as usize;
-        prop_assert_eq!(most - scene.tracker.contents.room(), announced);
+        prop_assert_eq!(most - scene.tracker.contents.free_announcements(), announced);
     }
 }

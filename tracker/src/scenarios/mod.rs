@@ -148,7 +148,7 @@ impl Scene {
     fn poll(&mut self, from: Option<SocketAddr>) -> (Option<(Conversation, TrackerToNode)>, Wait) {
         self.out.clear();
         let wait = self.tracker.poll(self.now, &mut self.out);
-        let has_more_to_do = wait.reason == WaitReason::TakingOut;
+        let has_more_to_do = wait.reason == WaitReason::Removing;
         assert!(wait.until > self.now || has_more_to_do, "it would be woken for nothing");
         let mut answer = None;
         for (outgoing, bytes) in self.out.datagrams() {

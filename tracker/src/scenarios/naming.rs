@@ -1,4 +1,5 @@
-//! What is called what, and by how many hosts: one person's nodes are one voice, and what few call theirs stands behind what many do.
+//! What is called what, and by how many hosts: one person's nodes are one voice, and what few call theirs stands behind
+//! what many do.
 
 use super::*;
 

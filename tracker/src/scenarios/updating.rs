@@ -109,8 +109,8 @@ fn honest_owners(scene: &mut Scene, credit: u64) {
     }
 }
 
-/// The `praisers` say 300 times in half a minute as loudly as they can that they have it all from the `liars`: how many in a
-/// hundred first places are the liars' then.
+/// The `praisers` say 300 times in half a minute as loudly as they can that they have it all from the `liars`: how many
+/// in a hundred first places are the liars' then.
 fn first_places_after(scene: &mut Scene, praisers: &[Client], liars: &[NodeId]) -> usize {
     let lies: Vec<(NodeId, u64)> = liars.iter().map(|&liar| (liar, (1 << 30) / liars.len() as u64)).collect();
     for (round, one) in (0..300).zip(praisers.iter().cycle()) {
@@ -155,9 +155,9 @@ fn one_host_that_praises_liars_gives_them_at_most_a_quarter_of_the_first_places(
     }
 }
 
-/// Hosts that praise each other's nodes are not told from such as serve each other, and each counts: among a hundred honest
-/// owners of whom nobody has said anything yet three hosts have a third of the first places and ten have two fifths, however
-/// many nodes they run; among such as others have praised an eighth.
+/// Hosts that praise each other's nodes are not told from such as serve each other, and each counts: among a hundred
+/// honest owners of whom nobody has said anything yet three hosts have a third of the first places and ten have two
+/// fifths, however many nodes they run; among such as others have praised an eighth.
 #[test]
 fn a_ring_of_hosts_that_praise_each_other_does_not_take_all_first_places() {
     for (hosts, nodes) in [(3, 3), (3, 20), (10, 10), (10, 20)] {

@@ -10,7 +10,7 @@ use messages::node_to_tracker::{
 };
 use messages::{
     BootEpoch, ContentId, Conversation, Cookie, CookieJar, Cursor, Datagram, Digits, List, Name, NodeId,
-    NodeToTracker, Prefix, Timestamp, TrackerToNode,
+    NodeToTracker, Prefix, Timestamp, TrackerToNode, canonical,
 };
 use tracker::{Counters, Output, Tracker, Wait, WaitReason};
 
@@ -18,11 +18,11 @@ use crate::heap;
 use crate::script::Script;
 
 const SECRET: [u8; 32] = [3; 32];
-/// Steps of one script that are played.
+/// The most steps of one script that are played.
 const MAX_STEPS: usize = 400;
-/// Answers and events of one step leave in this many polls.
+/// In how many polls the answers and events of one step leave at the latest.
 const MAX_POLLS: usize = 4;
-/// Old datagrams that may come again.
+/// How many old datagrams may come again.
 const HISTORY: usize = 32;
 
 const NODES: usize = 8;
@@ -30,8 +30,8 @@ const CONTENTS: usize = 40;
 /// The longest name, a common one, and one that starts like it.
 const NAMES: [usize; 3] = [255, 5, 6];
 
-/// Heap bytes of one registered node: its record and its places in the tables of leases, PINGs, claims and hosts, in tree
-/// nodes that may be half empty.
+/// Heap bytes of one registered node: its record and its places in the tables of leases, PINGs, claims and hosts, in
+/// tree nodes that may be half empty.
 const HEAP_A_NODE: usize = 2 << 10;
 /// Of one content of one node: the holding, its votes, the node's own note of it, and a name of 255 bytes of its own.
 const HEAP_A_HOLDING: usize = 1 << 10;
@@ -63,7 +63,8 @@ fn heap_cap(settings: &TrackerSettings) -> isize {
     (tables + HEAP_SCRATCH).cast_signed()
 }
 
-/// Where datagrams come from: hosts with one node, with several, both families, loopback, and such as cannot be answered.
+/// Where datagrams come from: hosts with one node, with several, both families, loopback, and such as cannot be
+/// answered.
 fn addresses() -> Vec<SocketAddr> {
     let texts = [
         "10.0.0.1:7000",
@@ -110,7 +111,7 @@ struct Play<'a> {
 /// What the tables say: all that only their owners may change.
 #[derive(Debug, PartialEq)]
 struct Tables {
-    seats: Vec<Option<SocketAddr>>,
+    registered_at: Vec<Option<SocketAddr>>,
     owners: Vec<Vec<NodeId>>,
     rates: Vec<u64>,
     nodes: usize,
@@ -129,8 +130,8 @@ pub(crate) fn hold(bytes: &[u8]) -> Counters {
     play.end()
 }
 
-/// `count` nodes one after the other, each with contents and names of its own, half of which leave and half of which fall
-/// silent: the heap that is held after each.
+/// `count` nodes one after the other, each with contents and names of its own, half of which leave and half of which
+/// fall silent: the heap that is held after each.
 #[allow(dead_code, reason = "who only plays scripts has no use for it")]
 pub(crate) fn one_after_the_other(count: u32) -> Vec<isize> {
     let mut play = Play::new(&[]);
@@ -179,10 +180,6 @@ fn name(number: usize) -> Name {
     let length = NAMES[number % NAMES.len()];
     let letter = char::from(b'a' + (number / NAMES.len()) as u8 % 26);
     Name::new(&letter.to_string().repeat(length)).expect("a name")
-}
-
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 impl<'a> Play<'a> {
@@ -293,7 +290,7 @@ impl<'a> Play<'a> {
 
     fn own(&mut self, asker: Asker) -> NodeToTracker {
         let mut entries = List::new();
-        let mut room = 1200 - Own::WIRE_FIXED;
+        let mut bytes_left = 1200 - Own::WIRE_FIXED;
         for _ in 0..self.script.below(17) {
             let entry = OwnEntry {
                 content: content_id(self.script.below(CONTENTS)),
@@ -302,9 +299,9 @@ impl<'a> Play<'a> {
                 withdrawn: self.script.below(4) == 0,
                 name: name(self.script.byte().into()),
             };
-            let Some(left) = room.checked_sub(entry.wire_length()) else { break };
-            room = left;
-            entries.push(entry).expect("room in the list");
+            let Some(left) = bytes_left.checked_sub(entry.wire_length()) else { break };
+            bytes_left = left;
+            entries.push(entry).expect("the list takes sixteen");
         }
         Own { asker, entries }.into()
     }
@@ -365,8 +362,8 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Whether `datagram` from there may change a table: it proves its address, and speaks for a node that is registered
-    /// there, or registers.
+    /// Whether `datagram` from there may change a table: it proves its address, and speaks for a node that is
+    /// registered there, or registers.
     fn may_change(&self, from: SocketAddr, datagram: &[u8]) -> bool {
         let Ok(Datagram::ToTracker(_, message)) = Datagram::decode(datagram) else { return false };
         let (asker, registers) = match message {
@@ -383,7 +380,7 @@ impl<'a> Play<'a> {
     fn tables(&self) -> Tables {
         let nodes = || (0..NODES).map(node_id);
         Tables {
-            seats: nodes().map(|node| self.tracker.address_of(node)).collect(),
+            registered_at: nodes().map(|node| self.tracker.address_of(node)).collect(),
             owners: (0..CONTENTS)
                 .map(|content| {
                     nodes().filter(|&node| self.tracker.is_owner(node, content_id(content))).collect()
@@ -403,7 +400,7 @@ impl<'a> Play<'a> {
             self.out.clear();
             let wait = self.tracker.poll(self.now, &mut self.out);
             self.held += heap::held() - held;
-            self.hear();
+            self.check_answers();
             assert!(self.tracker.nodes() <= self.settings.limits.max_nodes as usize);
             assert!(self.tracker.contents() <= self.settings.limits.max_contents as usize);
             let cap = heap_cap(&self.settings);
@@ -415,7 +412,7 @@ impl<'a> Play<'a> {
         panic!("the tracker is never done");
     }
 
-    fn hear(&mut self) {
+    fn check_answers(&mut self) {
         for (outgoing, bytes) in self.out.datagrams() {
             let to = outgoing.to;
             assert!(to.port() != 0 && !to.ip().is_multicast() && !to.ip().is_unspecified(), "sent to {to}");
