@@ -1,8 +1,9 @@
-//! The table of swarms, rows of a thousand nodes included: `cargo run --release -p riffle-sim --example swarms -- [--seeds N] [WORD...]`.
+//! The table of swarms, rows of a thousand nodes included: `cargo run --release -p riffle-sim --example swarms --
+//! [--seeds N] [WORD...]`.
 //!
-//! Runs the rows whose names contain every WORD (all, without one), one after the other on one core, each with seeds 1 to N (1 without it); prints
-//! what each came to and how long that took, and leaves with 1 when one does not come as far as it has to. The rows are those of
-//! [`riffle_sim::swarm_rows`].
+//! Runs the rows whose names contain every WORD (all, without one), one after the other on one core, each with seeds 1
+//! to N (1 without it); prints what each came to and how long that took, and leaves with 1 when one does not come as
+//! far as it has to. The rows are those of [`riffle_sim::distribution_table`].
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -19,14 +20,15 @@ fn main() -> ExitCode {
         seeds = number;
         words.drain(..2);
     }
-    let is_wanted =
-        |row: &&riffle_sim::swarm_rows::Row| words.iter().all(|word| row.name.contains(word.as_str()));
-    if riffle_sim::swarm_rows::ROWS.iter().find(is_wanted).is_none() {
+    let is_wanted = |row: &&riffle_sim::distribution_table::Row| {
+        words.iter().all(|word| row.name.contains(word.as_str()))
+    };
+    if riffle_sim::distribution_table::ROWS.iter().find(is_wanted).is_none() {
         eprintln!("no row has all of {words:?} in its name");
         return ExitCode::from(2);
     }
     let mut is_far_enough = true;
-    for row in riffle_sim::swarm_rows::ROWS.iter().filter(is_wanted) {
+    for row in riffle_sim::distribution_table::ROWS.iter().filter(is_wanted) {
         for seed in 1..=seeds {
             let began = Instant::now();
             let (text, misses) = row.run(seed);

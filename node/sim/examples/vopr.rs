@@ -1,9 +1,9 @@
 //! Many worlds drawn from seeds, on all cores: `cargo run --release -p riffle-sim --example vopr -- --seeds 20000`.
 //!
 //! `--seeds N` worlds from seed `--from N` on (1000 from 0), on `--jobs N` threads (one for each core). It prints how
-//! far it is, and at the end one number for all that happened: a change that changes no behaviour leaves it as it is. At
-//! the first world in which something goes wrong it prints what, and how that world was drawn, and leaves with 1; with
-//! `--keep-going` it runs them all and lists those that failed. The worlds and what must hold in them are those of
+//! far it is, and at the end one number for all that happened: a change that changes no behaviour leaves it as it is.
+//! At the first world in which something goes wrong it prints what, and how that world was drawn, and leaves with 1;
+//! with `--keep-going` it runs them all and lists those that failed. The worlds and what must hold in them are those of
 //! [`riffle_sim::vopr`].
 
 use std::collections::BTreeSet;

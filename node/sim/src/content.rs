@@ -1,11 +1,12 @@
-//! Contents without bytes: what a content is follows from its seed, and only corruption is ever carried.
+//! Contents without bytes: a content follows from its name and length, and packets carry only whether their bytes are
+//! right.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use messages::{ContentId, Layout, Manifest, Name, PieceHash};
 
-/// Everything that exists in a world, by name.
+/// All contents that exist in a world, by name and by id.
 #[derive(Debug, Default)]
 pub struct Library {
     by_name: BTreeMap<String, Arc<Content>>,
@@ -15,8 +16,11 @@ pub struct Library {
 /// One content.
 #[derive(Debug)]
 pub struct Content {
+    /// Its id.
     pub id: ContentId,
+    /// Its name.
     pub name: Name,
+    /// Its manifest.
     pub manifest: Arc<Manifest>,
 }
 
@@ -38,10 +42,15 @@ impl Library {
         content
     }
 
+    /// The content called `name`.
+    ///
+    /// # Panics
+    /// There is none.
     pub fn named(&self, name: &str) -> Arc<Content> {
         self.by_name.get(name).unwrap_or_else(|| panic!("no content {name:?}")).clone()
     }
 
+    /// The content with this id.
     pub fn of(&self, id: ContentId) -> Option<&Arc<Content>> {
         self.by_id.get(&id)
     }

@@ -1,4 +1,4 @@
-//! A scenario is a value: who is there, who has what, who wants what. One `run` takes them all.
+//! A scenario is a value: which hosts there are, what each has and what each wants. One [`run`] takes them all.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,36 +13,44 @@ use riffle_core::{
 use crate::link::LinkSpec;
 use crate::world::{HostId, Manners, World};
 
-/// Who is there, who has what, who wants what.
+/// Which hosts there are, what each has and what each wants.
 #[derive(Clone, Debug)]
 pub struct Scenario {
+    /// The seed of all chance.
     pub seed: u64,
-    /// Names and lengths of all contents.
+    /// The names of all contents, and their lengths in bytes.
     pub contents: Vec<(&'static str, u64)>,
+    /// The hosts.
     pub hosts: Vec<HostSpec>,
+    /// The tracker's access link.
     pub tracker_link: LinkSpec,
-    /// Simulated time in which all of it must happen.
+    /// The simulated time in which all downloads must end.
     pub within: Duration,
-    /// How long the downloads wait.
+    /// What the downloads wait for, and for how long.
     pub timeouts: DownloadTimeouts,
 }
 
 /// One host.
 #[derive(Clone, Debug)]
 pub struct HostSpec {
+    /// Its access link.
     pub link: LinkSpec,
+    /// How its node treats others.
     pub manners: Manners,
+    /// The settings of its node.
     pub settings: NodeSettings,
-    /// What it sends, from the start on.
+    /// The contents that it shares from the start on.
     pub sends: Vec<&'static str>,
-    /// When its power is cut, and when its person types `exit`, after the start.
+    /// When after the start its process is killed.
     pub crashes: Option<Duration>,
+    /// When after the start its person types `exit`.
     pub leaves: Option<Duration>,
-    /// What it downloads, and when after the start.
+    /// The contents that it downloads, and when after the start it begins.
     pub downloads: Vec<(&'static str, Duration)>,
 }
 
 impl HostSpec {
+    /// An honest host behind `link` that shares and wants nothing.
     pub fn new(link: LinkSpec) -> HostSpec {
         HostSpec {
             link,
@@ -55,11 +63,13 @@ impl HostSpec {
         }
     }
 
+    /// The same host, which shares the content `name` too.
     pub fn sends(mut self, name: &'static str) -> HostSpec {
         self.sends.push(name);
         self
     }
 
+    /// The same host, which downloads the content `name` too, from this time after the start on.
     pub fn downloads(mut self, name: &'static str, after: Duration) -> HostSpec {
         self.downloads.push((name, after));
         self
@@ -69,46 +79,55 @@ impl HostSpec {
 /// What one download came to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
+    /// The number of its host in the scenario.
     pub host: usize,
+    /// The name of the content.
     pub name: &'static str,
+    /// How it ended.
     pub result: Result<Done, Failure>,
 }
 
 /// A download that is complete.
 #[derive(Clone, Debug)]
 pub struct Done {
+    /// How long it took from the order on.
     pub took: Duration,
-    /// Verified bytes by host.
+    /// How many verified bytes came from which host.
     pub shares: BTreeMap<usize, u64>,
 }
 
 /// What a scenario came to.
 #[derive(Debug)]
 pub struct Report {
+    /// What each download came to, in the order of the scenario.
     pub outcomes: Vec<Outcome>,
+    /// The world at the end.
     pub world: World,
 }
 
 impl Report {
-    /// The one download of a scenario that has one.
+    /// The complete download of a scenario that has only one.
     pub fn only(&self) -> &Done {
         assert_eq!(self.outcomes.len(), 1);
         self.outcomes[0].result.as_ref().expect("complete")
     }
 
-    /// File bytes that arrived twice at `host`, in thousandths of those wanted.
+    /// The file bytes that arrived twice at `host`, in thousandths of those that were wanted.
     pub fn waste_permille(&self, host: usize) -> u64 {
         let counters = self.world.hosts[host].node.counters();
         counters.duplicate_bytes * 1000 / counters.received_bytes.max(1)
     }
 }
 
-/// Where every host keeps its files.
+/// Where every host keeps the files that it shares.
 fn path(name: &str) -> PathBuf {
     PathBuf::from("/shared").join(name)
 }
 
-/// Runs `scenario` to the end of all its downloads, with the safety checks on throughout.
+/// Runs `scenario` to the end of all its downloads; safety is checked throughout.
+///
+/// # Panics
+/// When something happens that must not, or a download has not ended in time.
 pub fn run(scenario: &Scenario) -> Report {
     let mut world = World::new(scenario.seed, scenario.tracker_link);
     for (name, length) in &scenario.contents {
@@ -182,7 +201,8 @@ fn outcome(
     Outcome { host: host.0, name, result }
 }
 
-/// What is reported complete is complete: the file has its name and is the content, and every byte has its owner.
+/// Checks that what is reported complete is complete: the file has its name and is the content, and every byte has an
+/// owner.
 fn check_files(report: &Report) {
     for Outcome { host, name, result } in &report.outcomes {
         let Ok(done) = result else {

@@ -1,4 +1,4 @@
-//! A host's disk, without bytes: files are contents, and what is done to them takes its time and may fail.
+//! A host's disk, without bytes: files are contents, and what is done to them takes time and may fail.
 
 mod part;
 mod pool;
@@ -21,35 +21,36 @@ use crate::content::Library;
 use part::PartFile;
 pub use pool::{Pool, Provenance};
 
-/// A request takes this long at least.
+/// How long a request takes at least.
 const LATENCY: Duration = Duration::from_micros(50);
-/// Nanoseconds for hashing and writing one byte: about 1 GB/s.
+/// How many nanoseconds hashing and writing one byte takes: about 1 GB/s.
 const NANOS_A_BYTE: u64 = 1;
-/// So long another download is waited for that has just been given up and still holds the part file's lock.
-const LOCK_PATIENCE: Duration = Duration::from_millis(200);
+/// How long a download waits for another one that has just been abandoned and still holds the part file's lock.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What is wrong with a disk.
 #[derive(Clone, Debug, Default)]
 pub struct DiskFaults {
-    /// Every request takes up to this much longer, by chance.
+    /// How much longer each request takes at most, by chance.
     pub latency: Duration,
-    /// Writes, openings and finishes that fail, in millionths; half of the failed writes tear what they write.
+    /// How many writes, openings and finishes fail, in millionths; half of the failed writes leave a torn piece.
     pub errors: u32,
-    /// There is no room from then to then.
+    /// When the disk is full.
     pub full: Option<Range<Timestamp>>,
-    /// Whole files get no name.
+    /// Whether finished files cannot be renamed.
     pub nameless: bool,
 }
 
+/// An open download: its target, and the share pending which bursts name its file.
 #[derive(Debug)]
-struct Slot {
+struct OpenDownload {
     target: PathBuf,
     share: ShareId,
 }
 
-/// Something that is under way and has not happened yet.
+/// A write or rename that has begun and is done later.
 #[derive(Debug)]
-struct Under {
+struct Pending {
     at: Timestamp,
     target: PathBuf,
     what: Doing,
@@ -65,26 +66,31 @@ enum Doing {
 /// One host's disk.
 #[derive(Debug, Default)]
 pub struct Disk {
-    /// Finished files.
+    /// All whole files.
     pub files: BTreeMap<PathBuf, ContentId>,
+    /// What is wrong with the disk.
     pub faults: DiskFaults,
+    /// The buffers of the host.
     pub pool: Pool,
-    /// Bytes of part files that were hashed to see what is in them.
+    /// How many bytes of part files were hashed to see what is in them.
     pub hashed: u64,
-    /// Files that bursts may name.
+    /// The files that bursts may name.
     open: BTreeMap<ShareId, ContentId>,
-    /// Part files, by their targets.
+    /// The part files, by their targets.
     parts: BTreeMap<PathBuf, PartFile>,
-    slots: BTreeMap<DownloadId, Slot>,
-    under_way: Vec<Under>,
+    downloads: BTreeMap<DownloadId, OpenDownload>,
+    pending: Vec<Pending>,
     /// How often the power was cut.
     boot: u32,
 }
 
-/// What a request takes place in.
+/// What a disk needs of its world to carry out a request.
 pub struct Around<'a> {
+    /// All contents.
     pub library: &'a Library,
+    /// The present instant.
     pub now: Timestamp,
+    /// All chance.
     pub rng: &'a mut StdRng,
 }
 
@@ -99,16 +105,16 @@ impl Disk {
         self.parts.values().any(|part| part.content == content && part.has_stored(piece.0))
     }
 
-    /// Bytes that are right in the part file of `target`.
+    /// How many bytes of the part file of `target` are right.
     pub fn right_bytes(&self, target: &Path) -> u64 {
         self.parts.get(target).map_or(0, PartFile::right_bytes)
     }
 
-    /// Carries out what is under way and done by `now`.
+    /// Carries out what has begun and is done by `now`.
     pub fn settle(&mut self, now: Timestamp) {
-        while let Some(next) = self.under_way.iter().map(|under| under.at).min().filter(|at| *at <= now) {
-            let index = self.under_way.iter().position(|under| under.at == next).expect("it is there");
-            let Under { at, target, what } = self.under_way.remove(index);
+        while let Some(next) = self.pending.iter().map(|pending| pending.at).min().filter(|at| *at <= now) {
+            let index = self.pending.iter().position(|pending| pending.at == next).expect("it is there");
+            let Pending { at, target, what } = self.pending.remove(index);
             let Some(part) = self.parts.get_mut(&target) else {
                 continue;
             };
@@ -129,10 +135,10 @@ impl Disk {
         }
     }
 
-    /// The process is killed: what the system has stays.
+    /// Kills the process: what the system has stays.
     pub fn kill(&mut self, around: &mut Around<'_>) {
         self.settle(around.now);
-        for Under { target, what, .. } in std::mem::take(&mut self.under_way) {
+        for Pending { target, what, .. } in std::mem::take(&mut self.pending) {
             let Some(part) = self.parts.get_mut(&target) else {
                 continue;
             };
@@ -144,18 +150,18 @@ impl Disk {
         }
         self.parts.values_mut().for_each(PartFile::close);
         self.open.clear();
-        self.slots.clear();
+        self.downloads.clear();
         self.pool = Pool::default();
     }
 
-    /// The power is cut: what the disk has stays.
+    /// Cuts the power: what the disk has stays.
     pub fn lose_power(&mut self, around: &mut Around<'_>) {
         self.kill(around);
         self.boot += 1;
         self.parts.retain(|_, part| part.lose_power(around.rng));
     }
 
-    /// Carries out `request`: the answer, and how long it takes.
+    /// Carries out `request`; returns the answer, if there is one, and how long it takes.
     pub fn carry_out(
         &mut self,
         request: DiskRequest,
@@ -198,8 +204,8 @@ impl Disk {
             }
             DiskRequest::Open { download, share, target, replace: _, content, manifest } => {
                 let hashed = self.hashed;
-                let slot = Slot { target, share };
-                let result = self.open_part(download, slot, (content, manifest), around);
+                let open = OpenDownload { target, share };
+                let result = self.open_part(download, open, (content, manifest), around);
                 let hashing = Duration::from_nanos(NANOS_A_BYTE * (self.hashed - hashed));
                 Some((LATENCY + hashing, DiskResult::Opened { download, result }))
             }
@@ -214,7 +220,7 @@ impl Disk {
                 Some((LATENCY, DiskResult::Finished { download, result }))
             }
             DiskRequest::Abandon { download } => {
-                if let Some(Slot { target, share }) = self.slots.remove(&download) {
+                if let Some(OpenDownload { target, share }) = self.downloads.remove(&download) {
                     self.open.remove(&share);
                     self.close_when_idle(&target);
                 }
@@ -225,8 +231,8 @@ impl Disk {
 
     /// A part file stays open and locked until its last write is done.
     fn close_when_idle(&mut self, target: &Path) {
-        let used = self.slots.values().any(|slot| slot.target == target)
-            || self.under_way.iter().any(|under| under.target == target);
+        let used = self.downloads.values().any(|open| open.target == target)
+            || self.pending.iter().any(|pending| pending.target == target);
         if let Some(part) = self.parts.get_mut(target).filter(|_| !used) {
             part.close();
         }
@@ -235,24 +241,24 @@ impl Disk {
     fn open_part(
         &mut self,
         download: DownloadId,
-        slot: Slot,
+        open: OpenDownload,
         (content, manifest): (ContentId, Arc<Manifest>),
         around: &mut Around<'_>,
     ) -> Result<Opened, DiskError> {
-        let target = slot.target.clone();
-        let locked = self.slots.values().any(|slot| slot.target == target)
+        let target = open.target.clone();
+        let locked = self.downloads.values().any(|open| open.target == target)
             || self
-                .under_way
+                .pending
                 .iter()
-                .any(|under| under.target == target && under.at > around.now + LOCK_PATIENCE);
+                .any(|pending| pending.target == target && pending.at > around.now + LOCK_TIMEOUT);
         if locked {
             return Err(DiskError { path: target, kind: DiskErrorKind::InUse });
         }
-        // Who gave it up is waited for.
-        self.settle(around.now + LOCK_PATIENCE);
+        // The download that was abandoned is waited for.
+        self.settle(around.now + LOCK_TIMEOUT);
         match self.files.get(&target) {
             Some(there) if *there == content => {
-                self.open.insert(slot.share, content);
+                self.open.insert(open.share, content);
                 return Ok(Opened::AlreadyThere);
             }
             Some(_) => return Err(DiskError { path: target, kind: DiskErrorKind::ExistsOther }),
@@ -269,8 +275,8 @@ impl Disk {
         part.close();
         let found = part.open(self.boot, self.faults.latency, around.now);
         self.hashed += found.hashed;
-        self.open.insert(slot.share, content);
-        self.slots.insert(download, slot);
+        self.open.insert(open.share, content);
+        self.downloads.insert(download, open);
         // Which of its reasons the program would give is the program's own business.
         let hashed_again =
             (found.hashed > 0).then_some(HashedAgain { bytes: found.hashed, why: Doubt::Restarted });
@@ -292,7 +298,7 @@ impl Disk {
         at: Timestamp,
         around: &mut Around<'_>,
     ) -> Result<(), StoreError> {
-        let Slot { target, .. } = self.slots.get(&download).expect("a part file");
+        let OpenDownload { target, .. } = self.downloads.get(&download).expect("a part file");
         let target = target.clone();
         let part = self.parts.get(&target).expect("a part file");
         let content = around.library.of(part.content).expect("a content");
@@ -305,11 +311,11 @@ impl Disk {
         }
         if let Some(kind) = self.broken(u64::from(length), around) {
             if around.rng.random() {
-                self.under_way.push(Under { at, target: target.clone(), what: Doing::Tear(piece.0) });
+                self.pending.push(Pending { at, target: target.clone(), what: Doing::Tear(piece.0) });
             }
             return Err(DiskError { path: target, kind }.into());
         }
-        self.under_way.push(Under { at, target, what: Doing::Store(piece.0) });
+        self.pending.push(Pending { at, target, what: Doing::Store(piece.0) });
         Ok(())
     }
 
@@ -319,7 +325,7 @@ impl Disk {
         at: Timestamp,
         around: &mut Around<'_>,
     ) -> Result<PathBuf, FinishError> {
-        let Slot { target, .. } = self.slots.remove(&download).expect("a part file");
+        let OpenDownload { target, .. } = self.downloads.remove(&download).expect("a part file");
         let part = self.parts.get_mut(&target).expect("a part file");
         let pieces = around.library.of(part.content).expect("a content").manifest.layout().pieces();
         assert_eq!(part.stored(), pieces as usize, "finished before every piece is stored");
@@ -328,7 +334,7 @@ impl Disk {
             self.close_when_idle(&target);
             return Err(DiskError { path: target, kind }.into());
         }
-        self.under_way.push(Under { at, target: target.clone(), what: Doing::Finish });
+        self.pending.push(Pending { at, target: target.clone(), what: Doing::Finish });
         Ok(target)
     }
 }

@@ -9,10 +9,11 @@ use messages::{ContentId, Manifest, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-/// After how much, or how long, written pieces are made durable.
+/// After how many written bytes pieces are made durable.
 const SYNC_BYTES: u64 = 64 << 20;
+/// After how long written pieces are made durable.
 const SYNC_PERIOD: Duration = Duration::from_secs(5);
-/// A part file may be touched this much after its journal and still be taken for what the journal describes.
+/// How much later than its journal a part file may be touched and still count as what the journal describes.
 const CLOCK_SLACK: Duration = Duration::from_secs(2);
 
 /// The bytes of one piece.
@@ -28,16 +29,19 @@ pub(super) enum Bytes {
 
 /// How well the journal says that a piece is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kept {
+enum Durability {
+    /// In the hands of the system.
     Written,
+    /// On the disk.
     Durable,
 }
 
+/// What the journal says.
 #[derive(Debug)]
 struct Journal {
     boot: u32,
-    records: Vec<(Kept, u32)>,
-    /// So many of them are on the disk.
+    records: Vec<(Durability, u32)>,
+    /// How many of the records are on the disk.
     synced: usize,
     touched: Timestamp,
 }
@@ -49,7 +53,7 @@ struct Ledger {
     unsynced: Vec<u32>,
     unsynced_bytes: u64,
     sync_began: Timestamp,
-    /// A sync that is under way: when it will be done, and of which pieces.
+    /// The sync that is going on: when it will be done, and of which pieces.
     syncing: Option<(Timestamp, Vec<u32>)>,
     /// How long a sync takes.
     takes: Duration,
@@ -58,16 +62,18 @@ struct Ledger {
 /// `NAME.part` and `NAME.riffle`.
 #[derive(Debug)]
 pub(super) struct PartFile {
+    /// The content of which it is a part.
     pub content: ContentId,
     manifest: Arc<Manifest>,
     pieces: BTreeMap<u32, Bytes>,
-    /// Shorter than it has to be.
+    /// Whether the file is shorter than it has to be.
     short: bool,
     touched: Timestamp,
-    /// A content of one piece has none.
+    /// The journal; a content of one piece has none.
     journal: Option<Journal>,
+    /// Whether anything was ever synced.
     ever_synced: bool,
-    /// While it is open.
+    /// What the process knows, while the file is open.
     ledger: Option<Ledger>,
 }
 
@@ -125,19 +131,19 @@ impl PartFile {
         self.ledger.as_ref().is_some_and(|ledger| ledger.stored.contains(&piece))
     }
 
-    /// Opens it under `boot`: believes the journal where it may be believed, hashes what is doubtful, and begins a
-    /// journal that says what is known now.
+    /// Opens the file under `boot`: believes the journal where it may be believed, hashes what is doubtful, and begins
+    /// a journal that says what is known now.
     pub(super) fn open(&mut self, boot: u32, takes: Duration, now: Timestamp) -> Found {
         let found = self.recover(boot);
         let pieces = self.manifest.layout().pieces();
         for piece in &found.have {
-            // What is believed without a look must be so: the journal's whole purpose.
+            // What the journal says without another look must be true: that is its whole purpose.
             assert!(self.is_right(*piece), "piece {piece} is believed and wrong: {self:?}");
         }
         if !found.have.is_empty() {
             self.sync_all();
         }
-        let records: Vec<_> = found.have.iter().map(|piece| (Kept::Durable, *piece)).collect();
+        let records: Vec<_> = found.have.iter().map(|piece| (Durability::Durable, *piece)).collect();
         let synced = records.len();
         self.journal = (pieces > 1).then_some(Journal { boot, records, synced, touched: now });
         self.short = false;
@@ -159,14 +165,14 @@ impl PartFile {
         match &self.journal {
             Some(journal) => {
                 let intact = !self.short && self.touched <= journal.touched + CLOCK_SLACK;
-                let mut said = vec![None; all.len()];
+                let mut last = vec![None; all.len()];
                 for &(kept, piece) in &journal.records {
-                    let slot = &mut said[piece as usize];
-                    *slot = Some(slot.filter(|before| *before == Kept::Durable).unwrap_or(kept));
+                    let slot = &mut last[piece as usize];
+                    *slot = Some(slot.filter(|before| *before == Durability::Durable).unwrap_or(kept));
                 }
-                for (piece, kept) in all.zip(said) {
+                for (piece, kept) in all.zip(last) {
                     match kept {
-                        Some(kept) if intact && (journal.boot == boot || kept == Kept::Durable) => {
+                        Some(kept) if intact && (journal.boot == boot || kept == Durability::Durable) => {
                             have.push(piece);
                         }
                         Some(_) => doubtful.push(piece),
@@ -174,7 +180,7 @@ impl PartFile {
                     }
                 }
             }
-            // Made a moment ago, there is nothing in it; else nothing is known, and each piece tells by its hash.
+            // A file that was made a moment ago has nothing in it. Else nothing is known, and each piece is hashed.
             None if self.pieces.is_empty() => {}
             None => doubtful.extend(all),
         }
@@ -215,13 +221,13 @@ impl PartFile {
             }
         }
         if let Some(journal) = &mut self.journal {
-            journal.records.extend(pieces.into_iter().map(|piece| (Kept::Durable, piece)));
+            journal.records.extend(pieces.into_iter().map(|piece| (Durability::Durable, piece)));
             journal.synced = journal.records.len();
             journal.touched = done;
         }
     }
 
-    /// A verified piece is in the file, and the journal says so.
+    /// Puts a verified piece into the file, and a record into the journal.
     pub(super) fn store(&mut self, piece: u32, now: Timestamp) {
         self.write(piece, Bytes::Cached, now);
         let length = self.length_of(piece);
@@ -249,19 +255,19 @@ impl PartFile {
 
     fn enter(&mut self, piece: u32, now: Timestamp) {
         if let Some(journal) = &mut self.journal {
-            journal.records.push((Kept::Written, piece));
+            journal.records.push((Durability::Written, piece));
             journal.touched = now;
         }
     }
 
-    /// A write ended before its end.
+    /// Leaves a torn piece, as a write does that failed half-way.
     pub(super) fn tear(&mut self, piece: u32, now: Timestamp) {
         if !self.is_right(piece) {
             self.write(piece, Bytes::Torn, now);
         }
     }
 
-    /// The process was killed while it stored `piece`: anything from nothing to all of it has happened.
+    /// Kills the process while it stores `piece`: anything from nothing to all of it has happened.
     pub(super) fn interrupt(&mut self, piece: u32, now: Timestamp, rng: &mut StdRng) {
         if self.is_right(piece) {
             return;
@@ -277,12 +283,13 @@ impl PartFile {
         }
     }
 
-    /// The process is gone, or has closed it.
+    /// Closes the file, as the end of the process does.
     pub(super) fn close(&mut self) {
         self.ledger = None;
     }
 
-    /// The power is cut: what the disk does not have is gone, torn, or there by luck. Whether there is a file still.
+    /// Cuts the power: what the disk does not have is gone, torn, or there by luck. Returns whether there still is a
+    /// file.
     pub(super) fn lose_power(&mut self, rng: &mut StdRng) -> bool {
         self.close();
         if !self.ever_synced && rng.random_range(0..3) == 0 {

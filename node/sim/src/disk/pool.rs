@@ -5,20 +5,23 @@ use std::collections::BTreeMap;
 use messages::ContentId;
 use riffle_core::{BufferChange, BufferId};
 
-/// Where the payload of a CHUNK was read: in which content, from which byte on; the manifest's bytes count from 0.
+/// Which bytes the payload of a CHUNK is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Provenance {
+    /// Of which content.
     pub content: ContentId,
+    /// Whether they are of its manifest.
     pub manifest: bool,
+    /// From which byte on, counted in the content or in the manifest.
     pub from: u64,
 }
 
 impl Provenance {
-    /// Bytes that are none of any content: what a liar sends, or what is left of a payload that was damaged.
+    /// Bytes of no content: what a liar sends, or what a damaged payload is.
     pub const WRONG: Provenance =
         Provenance { content: ContentId::from_bytes([0xee; 32]), manifest: false, from: 0 };
 
-    /// Whether `next` is what stands `length` bytes behind the start of `self`.
+    /// Whether `next` begins `length` bytes behind the start of `self`.
     fn goes_on(self, length: u32, next: Provenance) -> bool {
         self.content == next.content
             && self.manifest == next.manifest
@@ -37,36 +40,36 @@ struct Buffer {
 #[derive(Debug, Default)]
 pub struct Pool {
     buffers: BTreeMap<BufferId, Buffer>,
+    /// How many bytes all buffers have together.
     pub bytes: u64,
 }
 
 impl Pool {
+    /// Carries out changes of the pool, in order.
     pub fn change(&mut self, changes: &[BufferChange]) {
         for change in changes {
             match *change {
                 BufferChange::Allocate { buffer, length } => {
                     let new = self.buffers.insert(buffer, Buffer { length, placed: Vec::new() });
-                    assert!(new.is_none(), "{buffer} is lent twice");
+                    assert!(new.is_none(), "{buffer} is allocated twice");
                     self.bytes += u64::from(length);
                 }
                 BufferChange::Free { buffer } => {
-                    let old = self
-                        .buffers
-                        .remove(&buffer)
-                        .unwrap_or_else(|| panic!("{buffer} is given back twice"));
+                    let old =
+                        self.buffers.remove(&buffer).unwrap_or_else(|| panic!("{buffer} is freed twice"));
                     self.bytes -= u64::from(old.length);
                 }
             }
         }
     }
 
-    /// `length` bytes from `source` were put at `offset` of `buffer`.
+    /// Puts `length` bytes from `source` at `offset` of `buffer`.
     pub fn place(&mut self, buffer: BufferId, offset: u32, length: u32, source: Provenance) {
         let buffer =
             self.buffers.get_mut(&buffer).unwrap_or_else(|| panic!("a place in {buffer}, which is nobody's"));
         let end = offset + length;
         assert!(end <= buffer.length, "a place beyond the end of a buffer");
-        // Most of what comes goes on where the last run ends.
+        // Most bytes go on where the last run ends.
         if let Some((start, stop, of)) = buffer.placed.last_mut()
             && *stop == offset
             && of.goes_on(offset - *start, source)
@@ -74,7 +77,7 @@ impl Pool {
             *stop = end;
             return;
         }
-        // What is written over is gone.
+        // Bytes that are overwritten are gone.
         let mut kept = Vec::new();
         for (start, stop, of) in buffer.placed.drain(..) {
             if start < offset {

@@ -1,6 +1,6 @@
 //! Worlds drawn from a seed: everything that may go wrong with links, hosts, disks and the tracker does, for a while.
-//! Then it stops, and whoever can reach an honest owner must finish in bounded time. Safety is checked throughout.
-//! (After the idea of TigerBeetle's VOPR.)
+//! Then faults end, and every downloader that can reach an honest owner must finish in bounded time. Safety is checked
+//! throughout. (After the idea of TigerBeetle's VOPR.)
 
 mod options;
 
@@ -13,20 +13,20 @@ use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
 
 use crate::disk::DiskFaults;
 use crate::link::LinkSpec;
-use crate::world::takers::Taking;
+use crate::world::DownloaderScript;
 use crate::world::{Cut, Fault, Flood, HostId, Move, TRACKER, World};
 pub use options::Options;
 use options::{HostOptions, Trouble};
 
 const NAME: &str = "film.bin";
-/// What everybody who is connected may take once nothing breaks any more, besides three times what the bytes take.
+/// How long downloads may take once faults have ended, besides three times what the bytes take.
 const GRACE: Duration = Duration::from_secs(60);
-/// The link of who takes what it does not want carries no more bytes a second, so that worlds can be run.
-const TAKERS_LINK: u64 = 1_250_000;
-/// So many events of each host are kept, for whoever reads of a failure.
-const EVENTS_KEPT: usize = 100;
+/// The highest rate of a scripted downloader's link in bytes a second, so that worlds can be run.
+const MAX_SCRIPTED_RATE: u64 = 1_250_000;
+/// How many events of each host are kept, for the report of a failure.
+const MAX_EVENTS: usize = 100;
 
-/// Says in which world it was when something fails.
+/// Prints the options of the world when something fails in it.
 struct Blame<'a>(&'a Options);
 
 impl Drop for Blame<'_> {
@@ -37,14 +37,14 @@ impl Drop for Blame<'_> {
     }
 }
 
-/// Runs the world of `options`: one number for all that happened in it.
+/// Runs the world of `options`; returns one number for all that happened in it.
 ///
 /// # Panics
 /// When something happens that must not, or does not happen in time.
 pub fn run(options: &Options) -> u64 {
     let _blame = Blame(options);
     let mut world = World::new(options.seed, options.link);
-    world.events_kept = EVENTS_KEPT;
+    world.record.max_events = MAX_EVENTS;
     let content = world.library.add(NAME, options.length).id;
     let (start, end) = (world.now, world.now + options.faults_last);
     for (number, spec) in options.owners.iter().chain(&options.downloaders).enumerate() {
@@ -59,8 +59,8 @@ pub fn run(options: &Options) -> u64 {
     }
     plan_surroundings(&mut world, options, content, end);
     add_namesakes(&mut world, options);
-    add_taker(&mut world, options, content, end);
-    add_bogus(&mut world, options, content);
+    add_scripted_downloader(&mut world, options, content, end);
+    add_bogus_owners(&mut world, options, content);
     stop_faults(&mut world, options, end);
     world.run(end, |_| false);
     finish(&mut world, options, content);
@@ -83,7 +83,7 @@ fn add(world: &mut World, options: &Options, spec: &HostOptions) -> HostId {
     host
 }
 
-/// A host that calls other contents by the file's name: who knows the id is not held up by that.
+/// Adds a host that shares other contents under the file's name: a download by id is not held up by that.
 fn add_namesakes(world: &mut World, options: &Options) {
     let Some(count) = options.namesakes else { return };
     let host = world.add_host(options.link, NodeSettings::default());
@@ -94,26 +94,26 @@ fn add_namesakes(world: &mut World, options: &Options) {
     }
 }
 
-/// A host that takes what owners have, for as long as faults last or to the end.
-fn add_taker(world: &mut World, options: &Options, content: ContentId, end: Timestamp) {
-    let Some(spec) = &options.taker else { return };
-    let mut taking = Taking::new(spec.takes, content, HostId(0), spec.sessions);
+/// Adds a host with a scripted downloader, for as long as faults last or to the end.
+fn add_scripted_downloader(world: &mut World, options: &Options, content: ContentId, end: Timestamp) {
+    let Some(spec) = &options.scripted_downloader else { return };
+    let mut script = DownloaderScript::new(spec.behaviour, content, HostId(0), spec.sessions);
     if spec.from_all {
-        taking.owners = (0..options.owners.len() + options.downloaders.len()).map(HostId).collect();
+        script.owners = (0..options.owners.len() + options.downloaders.len()).map(HostId).collect();
     }
-    taking.addresses = spec.addresses.clone();
+    script.addresses = spec.addresses.clone();
     if !spec.goes_on {
-        taking.until = end;
+        script.until = end;
     }
-    (taking.answers_pings, taking.says_bye) = (spec.answers_pings, spec.says_bye);
+    (script.answers_pings, script.says_bye) = (spec.answers_pings, spec.says_bye);
     let LinkSpec { up, down, .. } = options.link;
-    let link = LinkSpec { up: up.min(TAKERS_LINK), down: down.min(TAKERS_LINK), ..options.link };
-    world.add_taker(link, taking);
+    let link = LinkSpec { up: up.min(MAX_SCRIPTED_RATE), down: down.min(MAX_SCRIPTED_RATE), ..options.link };
+    world.add_scripted_downloader(link, script);
 }
 
-/// Hosts that announce what they have not.
-fn add_bogus(world: &mut World, options: &Options, content: ContentId) {
-    let Some((count, manners)) = options.bogus else { return };
+/// Adds hosts that announce what they do not have.
+fn add_bogus_owners(world: &mut World, options: &Options, content: ContentId) {
+    let Some((count, manners)) = options.bogus_owners else { return };
     for _ in 0..count {
         let host = world.add_host(options.link, NodeSettings::default());
         let name = world.library.named(NAME).name.clone();
@@ -122,7 +122,7 @@ fn add_bogus(world: &mut World, options: &Options, content: ContentId) {
     }
 }
 
-/// The person at `host` wants the file by its name, or by its id.
+/// Lets the person at `host` want the file by its name, or by its id.
 fn wish(world: &mut World, host: HostId, at: Timestamp, id: Option<ContentId>) {
     let name = world.library.named(NAME).name.clone();
     let order = DownloadOrder {
@@ -149,12 +149,12 @@ fn plan(world: &mut World, host: HostId, at: Timestamp, end: Timestamp, trouble:
             world.fault((at + back).min(end), Fault::Start(host, Move::Nowhere));
         }
         Trouble::CutOff(time) => {
-            let link = world.hosts[host.0].link;
+            let link = world.hosts[host.0].link.spec;
             world.fault(at, Fault::Relink(host, LinkSpec { loss: 1_000_000, ..link }));
             world.fault((at + time).min(end), Fault::Relink(host, link));
         }
         Trouble::Shrink(mtu, time) => {
-            let link = world.hosts[host.0].link;
+            let link = world.hosts[host.0].link.spec;
             world.fault(at, Fault::Relink(host, LinkSpec { mtu, ..link }));
             world.fault((at + time).min(end), Fault::Relink(host, link));
         }
@@ -183,14 +183,14 @@ fn plan_surroundings(world: &mut World, options: &Options, content: ContentId, e
     }
 }
 
-/// From `end` on nothing breaks any more, and who is to be there is there. Liars go on lying.
+/// Ends faults at `end`: nothing breaks any more, and the hosts that come back start. Liars go on lying.
 fn stop_faults(world: &mut World, options: &Options, end: Timestamp) {
     let quiet = LinkSpec {
         loss: 0,
         corrupt: 0,
         duplicates: 0,
         reordered: 0,
-        spoiled: 0,
+        damaged: 0,
         bursts: None,
         jitter: Duration::ZERO,
         ..options.link
@@ -202,14 +202,15 @@ fn stop_faults(world: &mut World, options: &Options, end: Timestamp) {
         world.fault(end, Fault::Relink(host, quiet));
         world.fault(end, Fault::Redisk(host, DiskFaults::default()));
         if spec.comes_back {
-            // Who is just leaving has left by then.
+            // A host that is just leaving has left by the second start.
             world.fault(end, Fault::Start(host, Move::Nowhere));
             world.fault(end + Duration::from_secs(2), Fault::Start(host, Move::Nowhere));
         }
     }
 }
 
-/// Every downloader has the file within three times what the bytes take over the busiest link, and a minute.
+/// Checks that every downloader has the file within three times what the bytes take over the busiest link, and a
+/// minute.
 fn finish(world: &mut World, options: &Options, content: ContentId) {
     let target = Path::new("/saved").join(NAME);
     let downloaders = options.owners.len()..options.owners.len() + options.downloaders.len();
@@ -229,9 +230,9 @@ fn finish(world: &mut World, options: &Options, content: ContentId) {
             let status = host.node.status(now);
             let last = host.events.iter().rev().take(20).collect::<Vec<_>>();
             panic!(
-                "host {number} owes nothing to faults and has not finished by {now:?}: {:?}\n{:#?}\nits last \
+                "host {number} is held up by no fault and has not finished by {now:?}: {:?}\n{:#?}\nits last \
                  events: {last:#?}",
-                host.wishes, status.downloads
+                host.person.wishes, status.downloads
             );
         }
         assert_eq!(host.disk.files.get(&target), Some(&content), "host {number}");

@@ -7,66 +7,83 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::link::{Bursts, LinkSpec};
-use crate::world::actors::Part;
-use crate::world::takers::{self, Takes};
+use crate::world::OwnerScript;
+use crate::world::{Behaviour, addresses, addresses_of_one_prefix};
 use crate::world::{Manners, Move};
 
-/// Everything that is drawn.
+/// Everything that is drawn of one world.
 #[derive(Debug)]
 pub struct Options {
+    /// The seed from which it was drawn.
     pub seed: u64,
-    /// Faults end this long after the start.
+    /// How long after the start faults end.
     pub faults_last: Duration,
+    /// The length of the file, in bytes.
     pub length: u64,
+    /// The access link of every host.
     pub link: LinkSpec,
+    /// The upload limit of every host, as a person writes it.
     pub upload_limit: Option<&'static str>,
-    /// The first owner is honest and comes back whatever happens to it.
+    /// The owners; the first one is honest and comes back whatever happens to it.
     pub owners: Vec<HostOptions>,
+    /// The downloaders.
     pub downloaders: Vec<HostOptions>,
-    /// When the tracker goes, and for how long.
+    /// When the tracker is down, and for how long.
     pub tracker: Option<(Duration, Duration)>,
+    /// Which hosts cannot reach which, and from when on.
     pub partitions: Vec<Partition>,
-    /// Strangers send one datagram in this time.
+    /// In which time strangers send one datagram.
     pub flood: Option<Duration>,
-    /// One more host calls so many other contents by the file's name; then everybody asks for it by its id.
+    /// How many other contents one more host shares under the file's name; then everybody asks for the file by its id.
     pub namesakes: Option<u32>,
-    pub taker: Option<TakerOptions>,
-    /// So many more hosts announce what they have not, and treat others so.
-    pub bogus: Option<(u32, Manners)>,
+    /// A host with a scripted downloader, if there is one.
+    pub scripted_downloader: Option<DownloaderScriptOptions>,
+    /// How many more hosts announce what they do not have, and how they treat others.
+    pub bogus_owners: Option<(u32, Manners)>,
 }
 
-/// One more host that takes what owners have, and wants none of it.
+/// One more host that behaviour what owners have, and wants none of it.
 #[derive(Debug)]
-pub struct TakerOptions {
-    pub takes: Takes,
+pub struct DownloaderScriptOptions {
+    /// What each session does.
+    pub behaviour: Behaviour,
+    /// How many sessions it has.
     pub sessions: u32,
+    /// From which addresses it sends.
     pub addresses: Vec<IpAddr>,
     /// Whether it goes on when faults have ended.
     pub goes_on: bool,
+    /// Whether it answers PINGs.
     pub answers_pings: bool,
+    /// Whether it sends BYE at the end.
     pub says_bye: bool,
-    /// Whether it takes from everybody, or from the first owner.
+    /// Whether it behaviour from everybody, or from the first owner.
     pub from_all: bool,
 }
 
 /// What one host is like, and what happens to it.
 #[derive(Debug)]
 pub struct HostOptions {
+    /// How its node treats others.
     pub manners: Manners,
-    /// When a downloader wants the file.
+    /// When after the start a downloader wants the file.
     pub wants_at: Duration,
-    /// Whether a later start finds it as it was, or it may stay away.
+    /// Whether it is there when faults have ended; else it may stay away.
     pub comes_back: bool,
+    /// How many bytes its receive buffer holds, unless as usual.
     pub receive_buffer: Option<u64>,
+    /// What is wrong with its disk.
     pub disk: DiskOptions,
+    /// What happens to it, and when after the start.
     pub troubles: Vec<(Duration, Trouble)>,
 }
 
 /// What is wrong with a host's disk while faults last.
 #[derive(Debug, Default)]
 pub struct DiskOptions {
+    /// How much longer each request takes at most.
     pub latency: Duration,
-    /// In millionths.
+    /// How many requests fail, in millionths.
     pub errors: u32,
     /// When it is full, and for how long.
     pub full: Option<(Duration, Duration)>,
@@ -91,14 +108,18 @@ pub enum Trouble {
     Shrink(u64, Duration),
 }
 
-/// Hosts that cannot reach others, for a while.
+/// Hosts that cannot reach others, until all cuts are mended.
 #[derive(Debug)]
 pub struct Partition {
+    /// From when on after the start.
     pub at: Duration,
+    /// The hosts on one side.
     pub from: Vec<usize>,
+    /// The hosts on the other side.
     pub to: Vec<usize>,
     /// Whether the tracker is among `to`.
     pub tracker: bool,
+    /// Whether only `from` cannot reach `to`.
     pub one_way: bool,
 }
 
@@ -114,7 +135,7 @@ struct Kinds {
 }
 
 impl Options {
-    /// The options of `seed`.
+    /// Draws the options of `seed`.
     pub fn draw(seed: u64) -> Options {
         let rng = &mut StdRng::seed_from_u64(seed);
         let kinds = Kinds {
@@ -155,25 +176,26 @@ impl Options {
             partitions: (0..partitions).map(|_| draw_partition(hosts, moment(rng), rng)).collect(),
             flood: rng.random_bool(0.2).then(|| Duration::from_millis(rng.random_range(2..200))),
             namesakes: None,
-            taker: None,
-            bogus: None,
+            scripted_downloader: None,
+            bogus_owners: None,
         };
         options.draw_paths();
         options.draw_drips();
         options.draw_namesakes();
-        options.draw_taker();
+        options.draw_scripted_downloader();
         options.draw_praise();
         options.draw_bogus();
         options
     }
 
-    /// Who calls other contents by the file's name, drawn on its own as well.
+    /// Draws the host that shares other contents under the file's name, from chance of its own too.
     fn draw_namesakes(&mut self) {
         let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x6e61_6d65);
         self.namesakes = rng.random_bool(0.15).then(|| rng.random_range(1..40));
     }
 
-    /// Who gives a segment now and then, drawn on its own: without it a seed's world is what it was.
+    /// Draws owners that send a segment now and then, from chance of their own: without them a seed's world is the
+    /// same.
     fn draw_drips(&mut self) {
         let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x6472_6970);
         let drips = rng.random_bool(0.15);
@@ -181,13 +203,13 @@ impl Options {
         {
             if rng.random() {
                 let every = Duration::from_millis(rng.random_range(50..3_000));
-                owner.manners = Manners::Plays(Part::Drips(every));
+                owner.manners = Manners::Scripted(OwnerScript::Drips(every));
             }
         }
     }
 
-    /// Who takes what it does not want, drawn on its own as well.
-    fn draw_taker(&mut self) {
+    /// Who behaviour what it does not want, drawn on its own as well.
+    fn draw_scripted_downloader(&mut self) {
         let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x7461_6b65);
         if !rng.random_bool(0.15) {
             return;
@@ -196,27 +218,28 @@ impl Options {
         // No more datagrams a second than worlds can be run with.
         let every = Duration::from_millis([5, 50, 800][rng.random_range(0..3)])
             .max(Duration::from_millis(4) * sessions);
-        let takes = [
-            Takes::OneByte(every),
-            Takes::Everything,
-            Takes::Steadily(rng.random_range(1_000..1_000_000)),
-            Takes::Nothing,
-            Takes::Boasts(every),
-            Takes::Pings(every),
-            Takes::Greets(every),
-            Takes::Manifest,
+        let behaviour = [
+            Behaviour::OneByte(every),
+            Behaviour::Everything,
+            Behaviour::Steadily(rng.random_range(1_000..1_000_000)),
+            Behaviour::Nothing,
+            Behaviour::Boasts(every),
+            Behaviour::Pings(every),
+            Behaviour::Greets(every),
+            Behaviour::Manifest,
         ][rng.random_range(0..8)];
         let addresses = match rng.random_range(0..3) {
-            0 => takers::addresses(1),
-            1 => takers::addresses(rng.random_range(2..9)),
-            _ => takers::addresses_of_one_prefix(rng.random_range(2..9)),
+            0 => addresses(1),
+            1 => addresses(rng.random_range(2..9)),
+            _ => addresses_of_one_prefix(rng.random_range(2..9)),
         };
-        // What honest downloaders may take is reckoned without what others take of the link.
-        let is_cheap =
-            matches!(takes, Takes::OneByte(_) | Takes::Nothing | Takes::Boasts(_) | Takes::Pings(_))
-                && every >= Duration::from_millis(50);
-        self.taker = Some(TakerOptions {
-            takes,
+        // The time that honest downloaders may take is computed as if nobody else used the link.
+        let is_cheap = matches!(
+            behaviour,
+            Behaviour::OneByte(_) | Behaviour::Nothing | Behaviour::Boasts(_) | Behaviour::Pings(_)
+        ) && every >= Duration::from_millis(50);
+        self.scripted_downloader = Some(DownloaderScriptOptions {
+            behaviour,
             sessions,
             addresses,
             goes_on: is_cheap && rng.random(),
@@ -226,27 +249,30 @@ impl Options {
         });
     }
 
-    /// Who announces what it has not, drawn on its own as well.
+    /// Draws owners that announce what they do not have, from chance of their own too.
     fn draw_bogus(&mut self) {
         let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x626f_6775);
-        let manners = [Manners::Silent, Manners::Plays(Part::TalksNonsense), Manners::Plays(Part::IsFull)]
-            [rng.random_range(0..3)];
-        self.bogus = rng.random_bool(0.1).then(|| (rng.random_range(10..100), manners));
+        let manners = [
+            Manners::Silent,
+            Manners::Scripted(OwnerScript::TalksNonsense),
+            Manners::Scripted(OwnerScript::IsFull),
+        ][rng.random_range(0..3)];
+        self.bogus_owners = rng.random_bool(0.1).then(|| (rng.random_range(10..100), manners));
     }
 
-    /// Who praises its friends, drawn on its own as well, where nobody takes otherwise.
+    /// Who praises its friends, drawn on its own as well, where nobody behaviour otherwise.
     fn draw_praise(&mut self) {
         let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x7072_6169);
-        if !rng.random_bool(0.1) || self.taker.is_some() {
+        if !rng.random_bool(0.1) || self.scripted_downloader.is_some() {
             return;
         }
         let hosts = rng.random_range(2..9);
         let rate = [2, 20 << 10, 200 << 10][rng.random_range(0..3)];
         let is_cheap = rate * u64::from(hosts) * 8 <= self.link.up;
-        self.taker = Some(TakerOptions {
-            takes: Takes::Praises { rate, hops: rng.random() },
+        self.scripted_downloader = Some(DownloaderScriptOptions {
+            behaviour: Behaviour::Praises { rate, hops: rng.random() },
             sessions: hosts.into(),
-            addresses: takers::addresses(hosts),
+            addresses: addresses(hosts),
             goes_on: is_cheap && rng.random(),
             answers_pings: true,
             says_bye: rng.random(),
@@ -254,13 +280,13 @@ impl Options {
         });
     }
 
-    /// What the links carry, drawn on its own: without it a seed's world is what it was.
+    /// Draws what the links carry, from chance of its own: without it a seed's world is the same.
     fn draw_paths(&mut self) {
         let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x006d_7475);
         if self.link.mtu == 0 {
             self.link.mtu = [0, 1420, 1500, 1500, 9000, 65_535][rng.random_range(0..6)];
         }
-        self.link.offload = rng.random_bool(0.1).then(|| rng.random_range(0..6));
+        self.link.gso_limit = rng.random_bool(0.1).then(|| rng.random_range(0..6));
         let shrinks = rng.random_bool(0.3);
         for host in self.owners.iter_mut().chain(&mut self.downloaders).filter(|_| shrinks) {
             let at = self.faults_last.mul_f64(rng.random());
@@ -277,14 +303,14 @@ fn draw_link(megabits: u64, rng: &mut StdRng) -> LinkSpec {
         |likely: f64, most: u32| if rng.random_bool(likely) { rng.random_range(0..most) } else { 0 };
     let (loss, corrupt) = (some(0.4, 200_000), some(0.3, 20_000));
     let (duplicates, reordered, jitter) = (some(0.3, 50_000), some(0.3, 50_000), some(0.3, 5_000));
-    let spoiled = some(0.2, 2_000);
+    let damaged = some(0.2, 2_000);
     let (bad, good) = (some(0.3, 20_000), 10_000 + some(1.0, 200_000));
     LinkSpec {
         loss,
         corrupt,
         duplicates,
         reordered,
-        spoiled,
+        damaged,
         hold: rtt / 2,
         jitter: Duration::from_micros(jitter.into()),
         bursts: (bad > 0).then_some(Bursts { turns_bad: bad, turns_good: good, loss: 900_000 }),

@@ -1,97 +1,105 @@
-//! One TCP connection with CUBIC (RFC 9438) whose packets leave over a host's uplink: what a flow of ours lives beside.
+//! One TCP connection with CUBIC (RFC 9438) whose packets leave over a host's uplink: the competitor of a session.
 //!
-//! Everything is always there to be sent; each packet is acknowledged by itself, nothing but the uplink's queue loses any, and
-//! what is lost is found by three later acknowledgements (RFC 6675, RFC 8985 without their timers: the path keeps
-//! the order) and sent once more as a packet like others. When none comes, it begins anew after a time (RFC 6298).
+//! The connection always has something to send. Each packet is acknowledged by itself, and only the uplink's queue
+//! loses any. A loss is found by three later acknowledgements (RFC 6675, RFC 8985 without their timers: the path keeps
+//! the order) and counts as sent once more with a later packet. When no acknowledgement comes, the connection begins
+//! anew after a time (RFC 6298).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use messages::Timestamp;
 
-use super::{Happening, HostId, World};
+use super::sim_event::SimEvent;
+use super::{HostId, World};
 
-/// An IP packet of it.
+/// The length of its IP packets, in bytes.
 const PACKET: u64 = 1500;
-/// RFC 9438 §5: C, and the factor by which the window falls.
+/// The constant C of RFC 9438 §5.
 const C: f64 = 0.4;
+/// The factor by which a loss lowers the window (RFC 9438 §4.6).
 const BETA: f64 = 0.7;
-/// RFC 6928.
-const FIRST_WINDOW: f64 = 10.0;
+/// The initial window in packets (RFC 6928).
+const INITIAL_WINDOW: f64 = 10.0;
+/// How many later acknowledgements say that a packet is lost.
 const DUPLICATES: u64 = 3;
-/// RFC 6298 §2: without any acknowledgement it begins anew after so long, twice as long each time.
+/// After how long without any acknowledgement the connection begins anew, twice as long each time (RFC 6298 §2).
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest such time.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The connection.
 #[derive(Debug)]
 pub struct Cubic {
     uplink: HostId,
-    /// In packets, as all windows here.
+    /// The congestion window, in packets as all windows here.
     window: f64,
+    /// The slow-start threshold.
     threshold: f64,
-    last_most: f64,
+    /// The window before the last loss (`W_max` of RFC 9438).
+    w_max: f64,
     epoch: Option<Epoch>,
     next: u64,
-    /// Sent and neither acknowledged nor lost, in order.
+    /// The packets that are sent and neither acknowledged nor lost, in order.
     outstanding: VecDeque<u64>,
-    /// No second cut for packets that were sent before the last one.
+    /// The first packet that was sent after the last cut: losses before it make no second cut.
     recovers_at: u64,
-    heard_at: Timestamp,
+    acknowledged_at: Timestamp,
     timeout: Duration,
+    /// How many bytes have arrived.
     pub delivered_bytes: u64,
 }
 
-/// Since the last cut.
+/// The congestion avoidance since the last cut.
 #[derive(Debug)]
 struct Epoch {
     began: Timestamp,
-    /// Seconds until the window is where it was.
-    until_most: f64,
-    /// What Reno would have.
+    /// The seconds until the window is where it was before the cut (`K` of RFC 9438).
+    k: f64,
+    /// The window that Reno would have (`W_est` of RFC 9438).
     reno: f64,
 }
 
 impl World {
-    /// A connection over the uplink of `host` begins.
+    /// Starts a CUBIC connection over the uplink of `host`.
     pub fn start_cubic(&mut self, host: HostId) {
         self.cubic = Some(Cubic {
             uplink: host,
-            window: FIRST_WINDOW,
+            window: INITIAL_WINDOW,
             threshold: f64::INFINITY,
-            last_most: 0.0,
+            w_max: 0.0,
             epoch: None,
             next: 0,
             outstanding: VecDeque::new(),
             recovers_at: 0,
-            heard_at: self.now,
+            acknowledged_at: self.now,
             timeout: MIN_TIMEOUT,
             delivered_bytes: 0,
         });
         self.send_cubic();
-        self.schedule(self.now + MIN_TIMEOUT, Happening::CubicTimer);
+        self.schedule(self.now + MIN_TIMEOUT, SimEvent::CubicTimer);
     }
 
-    /// It may be time to begin anew.
+    /// The retransmission timer may be due.
     pub(super) fn on_cubic_timer(&mut self) {
         let now = self.now;
         let Some(cubic) = &mut self.cubic else {
             return;
         };
-        if now.since(cubic.heard_at) >= cubic.timeout {
+        if now.since(cubic.acknowledged_at) >= cubic.timeout {
             cubic.begin_anew(now);
             self.send_cubic();
         }
-        let next = self.cubic().heard_at + self.cubic().timeout;
-        self.schedule(next, Happening::CubicTimer);
+        let next = self.cubic().acknowledged_at + self.cubic().timeout;
+        self.schedule(next, SimEvent::CubicTimer);
     }
 
-    /// What the connection has delivered.
+    /// The CUBIC connection, and what it has delivered.
     pub fn cubic(&self) -> &Cubic {
-        self.cubic.as_ref().expect("a connection")
+        self.cubic.as_ref().expect("World::start_cubic was called before")
     }
 
-    /// Packet `number` has arrived and is acknowledged: the acknowledgement is here.
+    /// The acknowledgement of packet `number` arrives.
     pub(super) fn on_cubic_acknowledged(&mut self, number: u64, rtt: Duration) {
         let now = self.now;
         if let Some(cubic) = &mut self.cubic {
@@ -110,11 +118,11 @@ impl World {
             cubic.next += 1;
             cubic.outstanding.push_back(number);
             let host = &mut self.hosts[index];
-            let (link, now) = (host.link, self.now);
-            if let Some(sent_at) = host.up.enqueue(link.up, link.queue, PACKET, now) {
+            let (link, now) = (host.link.spec, self.now);
+            if let Some(sent_at) = host.link.up.enqueue(link.up, link.queue, PACKET, now) {
                 // The way back is as long and empty.
                 let at = sent_at + link.delay + link.delay;
-                self.schedule(at, Happening::CubicAcknowledged { number, rtt: at.since(now) });
+                self.schedule(at, SimEvent::CubicAcknowledged { number, rtt: at.since(now) });
             }
         }
         self.cubic = Some(cubic);
@@ -124,7 +132,7 @@ impl World {
 impl Cubic {
     fn on_acknowledged(&mut self, number: u64, rtt: Duration, now: Timestamp) {
         self.delivered_bytes += PACKET;
-        (self.heard_at, self.timeout) = (now, MIN_TIMEOUT);
+        (self.acknowledged_at, self.timeout) = (now, MIN_TIMEOUT);
         let mut lost = false;
         while let Some(&first) = self.outstanding.front() {
             if first + DUPLICATES <= number {
@@ -149,13 +157,13 @@ impl Cubic {
         self.on_lost();
         self.window = 1.0;
         self.outstanding.clear();
-        (self.heard_at, self.timeout) = (now, (self.timeout * 2).min(MAX_TIMEOUT));
+        (self.acknowledged_at, self.timeout) = (now, (self.timeout * 2).min(MAX_TIMEOUT));
     }
 
     /// RFC 9438 §4.6, with the fast convergence of §4.7.
     fn on_lost(&mut self) {
         let most = self.window;
-        self.last_most = if most < self.last_most { most * (1.0 + BETA) / 2.0 } else { most };
+        self.w_max = if most < self.w_max { most * (1.0 + BETA) / 2.0 } else { most };
         self.window = (most * BETA).max(2.0);
         self.threshold = self.window;
         self.epoch = None;
@@ -168,15 +176,15 @@ impl Cubic {
             self.window += 1.0;
             return;
         }
-        let (window, most) = (self.window, self.last_most);
+        let (window, most) = (self.window, self.w_max);
         let epoch = self.epoch.get_or_insert_with(|| Epoch {
             began: now,
-            until_most: cube_root((most - window).max(0.0) / C),
+            k: cube_root((most - window).max(0.0) / C),
             reno: window,
         });
         let cubic = |seconds: f64| {
-            let from_most = seconds - epoch.until_most;
-            C * from_most * from_most * from_most + most.max(window)
+            let from_k = seconds - epoch.k;
+            C * from_k * from_k * from_k + most.max(window)
         };
         let since = now.since(epoch.began).as_secs_f64();
         let alpha = if epoch.reno < most { 3.0 * (1.0 - BETA) / (1.0 + BETA) } else { 1.0 };

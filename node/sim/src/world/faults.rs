@@ -3,26 +3,29 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use config::TrackerSettings;
 use messages::BootEpoch;
 use rand::RngExt as _;
 use riffle_core::{Command, Identity, Node};
 
-use super::host::{Standing, State, socket_credit};
+use super::host::{State, WishState};
 use super::network::Cut;
+use super::sim_event::SimEvent;
 use super::strangers::Flood;
-use super::{Happening, HostId, TRACKER, World};
+use super::{HostId, World};
 use crate::disk::{Around, DiskFaults};
 use crate::link::LinkSpec;
 
-/// A stopped host that goes on takes in so much before it speaks.
+/// How many bytes a stopped host that goes on takes in before it is polled.
 const TURN_BYTES: u64 = 1 << 20;
 
-/// Where a host is after a change of its address.
+/// How the address of a host changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
+    /// It stays.
     Nowhere,
+    /// It gets another port.
     ToAnotherPort,
+    /// It gets another IP address.
     ToAnotherAddress,
 }
 
@@ -33,9 +36,9 @@ pub enum Fault {
     Kill(HostId),
     /// The power is cut: what is on the disk stays.
     LosePower(HostId),
-    /// The host starts again, and its person wants and shares what they did before. Nothing, when it runs.
+    /// The host starts again, and its person wants and shares the same as before. A host that runs goes on.
     Start(HostId, Move),
-    /// Its person types `exit`.
+    /// The person at the host types `exit`.
     Leave(HostId),
     /// The process does nothing for a while.
     Stop(HostId, Duration),
@@ -43,11 +46,11 @@ pub enum Fault {
     Relink(HostId, LinkSpec),
     /// From now on the tracker's access link is like this.
     RelinkTracker(LinkSpec),
-    /// From now on its disk is like this.
+    /// From now on the host's disk is like this.
     Redisk(HostId, DiskFaults),
-    /// The host's address is another one all of a sudden; what goes to the old one is lost.
+    /// The host's address changes while it runs; what goes to the old one is lost.
     Rebind(HostId, Move),
-    /// Nothing gets through there any more.
+    /// Nothing gets through this cut any more.
     Cut(Cut),
     /// All cuts are mended.
     MendCuts,
@@ -62,7 +65,7 @@ pub enum Fault {
 impl World {
     /// `fault` happens at `at`.
     pub fn fault(&mut self, at: messages::Timestamp, fault: Fault) {
-        self.schedule(at, Happening::Fault(Box::new(fault)));
+        self.schedule(at, SimEvent::Fault(Box::new(fault)));
     }
 
     pub(super) fn on_fault(&mut self, fault: Fault) {
@@ -71,81 +74,84 @@ impl World {
             Fault::LosePower(host) => self.end_life(host, true),
             Fault::Start(host, moved) => self.start(host, moved),
             Fault::Leave(host) => {
-                if self.hosts[host.0].state != State::Down {
+                if self.hosts[host.0].process.state != State::Down {
                     self.on_command(host, Command::Leave);
                 }
             }
             Fault::Stop(id, time) => {
                 let until = self.now + time;
                 let host = &mut self.hosts[id.0];
-                if host.state != State::Down {
-                    host.state = State::Stopped(until);
-                    self.schedule(until, Happening::Continue { host: id });
+                if host.process.state != State::Down {
+                    host.process.state = State::Stopped(until);
+                    self.schedule(until, SimEvent::Continue { host: id });
                 }
             }
-            Fault::Relink(host, link) => self.hosts[host.0].link = link,
-            Fault::RelinkTracker(link) => self.tracker_link = link,
+            Fault::Relink(host, link) => self.hosts[host.0].link.spec = link,
+            Fault::RelinkTracker(link) => self.tracker.link = link,
             Fault::Redisk(host, faults) => self.hosts[host.0].disk.faults = faults,
             Fault::Rebind(host, moved) => self.rebind(host, moved),
-            Fault::Cut(cut) => self.cuts.push(cut),
-            Fault::MendCuts => self.cuts.clear(),
-            Fault::TrackerGone => self.tracker_runs = false,
+            Fault::Cut(cut) => self.network.cuts.push(cut),
+            Fault::MendCuts => self.network.cuts.clear(),
+            Fault::TrackerGone => self.tracker.is_running = false,
             Fault::TrackerStarts => self.start_tracker(),
             Fault::Flood(flood) => self.start_flood(flood),
         }
     }
 
+    /// Ends the process of a host, and its power too if `power`.
     fn end_life(&mut self, id: HostId, power: bool) {
-        self.note(6, id, power.into());
+        self.trace(6, id, power.into());
         let around = &mut Around { library: &self.library, now: self.now, rng: &mut self.rng };
         let host = &mut self.hosts[id.0];
         if power {
             host.disk.lose_power(around);
-        } else if host.state != State::Down {
+        } else if host.process.state != State::Down {
             host.disk.kill(around);
         }
-        host.state = State::Down;
-        host.life += 1;
-        host.round += 1;
-        host.waiting.clear();
-        host.waiting_bytes = 0;
+        host.process.state = State::Down;
+        host.process.life += 1;
+        host.polling.round += 1;
+        host.receive_buffer.clear();
     }
 
+    /// Starts a host that is down.
     fn start(&mut self, id: HostId, moved: Move) {
-        if self.hosts[id.0].state != State::Down {
+        if self.hosts[id.0].process.state != State::Down {
             return;
         }
-        self.note(9, id, 0);
+        self.trace(9, id, 0);
         self.rebind(id, moved);
         let (secret, seed) = (self.rng.random(), self.rng.random());
         let host = &mut self.hosts[id.0];
-        let epoch = BootEpoch(u64::from(host.life) + 1);
+        let epoch = BootEpoch(u64::from(host.process.life) + 1);
         let identity = Identity { node: host.id, epoch, secret, seed };
-        let credit = socket_credit(host.receive_buffer);
-        host.former.push(host.node.counters());
-        host.node = Node::new(host.settings.clone(), &identity, Some(self.tracker_address), credit, self.now);
-        host.state = State::Runs;
-        host.wishes.iter_mut().for_each(|wish| {
-            if matches!(wish.standing, Standing::Ordered(_) | Standing::Again) {
-                wish.standing = Standing::NotOrdered;
+        let buffer = host.receive_buffer.told_to_core();
+        host.process.former.push(host.node.counters());
+        host.node = Node::new(host.settings.clone(), &identity, Some(self.tracker.address), buffer, self.now);
+        host.process.state = State::Runs;
+        host.person.wishes.iter_mut().for_each(|wish| {
+            if matches!(wish.state, WishState::Ordered(_) | WishState::Again) {
+                wish.state = WishState::NotOrdered;
             }
         });
-        let (round, now) = (host.round, self.now);
-        let due = (0..host.wishes.len()).filter(|wish| host.wishes[*wish].at <= now).collect::<Vec<_>>();
-        for index in 0..host.shares.len() {
-            self.say_share(id, index);
+        let (round, now) = (host.polling.round, self.now);
+        let due = (0..host.person.wishes.len())
+            .filter(|wish| host.person.wishes[*wish].at <= now)
+            .collect::<Vec<_>>();
+        for index in 0..host.person.shares.len() {
+            self.order_share(id, index);
         }
         for wish in due {
             self.on_order(id, wish);
         }
-        self.schedule(now, Happening::Wake { host: id, round });
+        self.schedule(now, SimEvent::Wake { host: id, round });
     }
 
-    /// `host` is at `address` from now on.
+    /// Moves `host` to `address`.
     pub fn move_to(&mut self, host: HostId, address: SocketAddr) {
-        self.by_address.remove(&self.hosts[host.0].address);
+        self.network.by_address.remove(&self.hosts[host.0].address);
         self.hosts[host.0].address = address;
-        self.by_address.insert(address, host);
+        self.network.by_address.insert(address, host);
     }
 
     /// The host's address changes.
@@ -163,24 +169,16 @@ impl World {
         self.move_to(id, address);
     }
 
-    pub(super) fn start_tracker(&mut self) {
-        self.note(8, TRACKER, 0);
-        let settings = TrackerSettings::default();
-        self.tracker = tracker::Tracker::new(settings, self.rng.random(), self.rng.random(), self.now);
-        self.tracker_runs = true;
-        self.poll_tracker();
-    }
-
-    /// A stopped host goes on: it takes in what has been waiting, and speaks in between.
-    pub(super) fn go_on(&mut self, id: HostId) {
+    /// Lets a stopped host go on: it takes in what has been waiting, and is polled in between.
+    pub(super) fn resume(&mut self, id: HostId) {
         let host = &mut self.hosts[id.0];
-        if host.state != State::Stopped(self.now) {
+        if host.process.state != State::Stopped(self.now) {
             return;
         }
-        host.state = State::Runs;
-        host.waiting_bytes = 0;
+        host.process.state = State::Runs;
+        host.receive_buffer.begin_drain();
         let mut taken = 0;
-        while let Some((from, payload)) = self.hosts[id.0].waiting.pop_front() {
+        while let Some((from, payload)) = self.hosts[id.0].receive_buffer.waiting.pop_front() {
             taken += payload.bytes();
             self.deliver(id, from, payload);
             if taken >= TURN_BYTES {

@@ -1,4 +1,5 @@
-//! One host: a node, its disk, its link, and the person in front of it, who is patient and remembers what was wanted.
+//! One host: a node, its disk, its link, and the person in front of it, who does not give up and remembers what was
+//! wanted.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -8,105 +9,225 @@ use config::NodeSettings;
 use messages::{Name, NodeId, Timestamp};
 use riffle_core::{Counters, DownloadId, DownloadOrder, Event, Failure, Node};
 
-use super::actors::Part;
 use super::network::Payload;
+use super::scripted_owners::OwnerScript;
 use crate::disk::Disk;
 use crate::link::{LinkSpec, Pipe};
 
-/// What a host's receive buffer holds, unless it is said otherwise; the core is told of 45 % of it.
+/// How many bytes a host's receive buffer holds, unless it is given another one.
 pub(super) const RECEIVE_BUFFER: u64 = 6_990_507;
+/// The share of a receive buffer that the core is told of, in percent: what the program tells it of what the system
+/// grants.
+const TOLD_PERCENT: u64 = 45;
 
 /// How a node treats others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manners {
+    /// As the protocol says.
     Honest,
-    /// Out of a million of its CHUNKs so many carry wrong bytes.
+    /// Of a million of its CHUNKs so many carry wrong bytes.
     Liar(u32),
-    /// Says WELCOME, and never sends a byte of a file.
+    /// The node says WELCOME, and never sends a byte of a file.
     Mute,
-    /// Talks to the tracker and to nobody else.
+    /// The node talks to the tracker and to nobody else.
     Silent,
-    /// Talks to the tracker like any other, and to nodes by a script.
-    Plays(Part),
+    /// The node talks to the tracker like any other, and to nodes by a script.
+    Scripted(OwnerScript),
 }
 
-/// How a host is.
+/// What the process of a host does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
+    /// It runs.
     Runs,
-    /// It is stopped until then: what comes waits, as far as there is room.
+    /// It is stopped until this instant: packets wait as long as the receive buffer holds them.
     Stopped(Timestamp),
-    /// Its process is gone.
+    /// It is gone.
     Down,
 }
 
-/// Something that the person wants, until it is there.
+/// A download that the person wants until it is complete.
 #[derive(Clone, Debug)]
 pub struct Wish {
+    /// From when on it is wanted.
     pub at: Timestamp,
+    /// What is ordered.
     pub order: DownloadOrder,
-    pub standing: Standing,
+    /// What became of it.
+    pub state: WishState,
 }
 
 /// What became of a wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum WishState {
+    /// It is not ordered yet, or not in this life of the host.
     NotOrdered,
+    /// It is ordered, as this download.
     Ordered(DownloadId),
+    /// It was complete at this instant.
     Done(Timestamp),
-    /// The disk failed; it is ordered again.
+    /// The disk failed, and it is ordered again soon.
     Again,
+    /// It failed for this reason.
     Failed(Failure),
+}
+
+/// A host's access link.
+#[derive(Debug)]
+pub struct AccessLink {
+    /// What it is like.
+    pub spec: LinkSpec,
+    /// What leaves.
+    pub up: Pipe,
+    /// What arrives.
+    pub down: Pipe,
+    /// Whether burst losses are in their bad state.
+    pub(super) is_bad: bool,
+}
+
+/// What waits for a process that is stopped.
+#[derive(Debug)]
+pub struct ReceiveBuffer {
+    /// How many bytes it holds.
+    pub capacity: u64,
+    /// How many packets were lost because it was full.
+    pub overflowed: u64,
+    pub(super) waiting: VecDeque<(SocketAddr, Payload)>,
+    waiting_bytes: u64,
+}
+
+impl ReceiveBuffer {
+    pub(super) fn new(capacity: u64) -> ReceiveBuffer {
+        ReceiveBuffer { capacity, overflowed: 0, waiting: VecDeque::new(), waiting_bytes: 0 }
+    }
+
+    /// How many bytes the core is told that the system keeps.
+    pub(super) const fn told_to_core(&self) -> u32 {
+        (self.capacity * TOLD_PERCENT / 100) as u32
+    }
+
+    /// Keeps a packet for a stopped process, unless the buffer is full.
+    pub(super) fn keep(&mut self, from: SocketAddr, payload: Payload, bytes: u64) {
+        if self.waiting_bytes + bytes > self.capacity {
+            self.overflowed += 1;
+            return;
+        }
+        self.waiting_bytes += bytes;
+        self.waiting.push_back((from, payload));
+    }
+
+    /// The process goes on and takes in what waits: the buffer counts as empty.
+    pub(super) const fn begin_drain(&mut self) {
+        self.waiting_bytes = 0;
+    }
+
+    /// Forgets what waits.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+    }
+}
+
+/// The person in front of a host, who remembers through all lives of it what was wanted and shared.
+#[derive(Debug, Default)]
+pub struct Person {
+    /// The downloads that are wanted.
+    pub wishes: Vec<Wish>,
+    /// The files that are shared, and their names.
+    pub shares: Vec<(PathBuf, Name)>,
+    /// The number of the next share or download.
+    pub(super) next_number: u32,
+}
+
+/// The process of a host.
+#[derive(Debug)]
+pub struct Process {
+    /// What it does.
+    pub state: State,
+    /// What earlier lives had counted.
+    pub former: Vec<Counters>,
+    /// Which life this is, from 0.
+    pub(super) life: u32,
+}
+
+/// How often a core was polled.
+#[derive(Debug)]
+pub(super) struct Polling {
+    /// How many times the core has waited: a wake-up from before the last one counts no more.
+    pub(super) round: u64,
+    /// How many polls there were at the same instant.
+    pub(super) polls: u32,
+    pub(super) polled_at: Timestamp,
 }
 
 /// One host with one node.
 #[derive(Debug)]
 pub struct Host {
+    /// The node, in its present life.
     pub node: Node,
+    /// The node's id, which stays.
     pub id: NodeId,
+    /// The disk.
     pub disk: Disk,
+    /// The address at which the node is now.
     pub address: SocketAddr,
-    pub link: LinkSpec,
-    pub up: Pipe,
-    pub down: Pipe,
+    /// The access link.
+    pub link: AccessLink,
+    /// The receive buffer.
+    pub receive_buffer: ReceiveBuffer,
+    /// How the node treats others.
     pub manners: Manners,
-    /// When an actor sent its last drop.
-    pub(super) drips_at: Timestamp,
+    /// The person in front of the host.
+    pub person: Person,
+    /// The process in which the node runs.
+    pub process: Process,
+    /// What the node reported, and when.
     pub events: Vec<(Timestamp, Event)>,
     /// How many downloads have ended.
     pub ended: usize,
-    pub wishes: Vec<Wish>,
-    pub shares: Vec<(PathBuf, Name)>,
-    /// What the receive buffer holds, in bytes.
-    pub receive_buffer: u64,
-    pub overflowed: u64,
-    pub state: State,
-    /// What the lives before this one had counted.
-    pub former: Vec<Counters>,
     pub(super) settings: NodeSettings,
-    /// Which life this is, from 0.
-    pub(super) life: u32,
-    pub(super) next_number: u32,
-    /// What waits in the receive buffer of a stopped host.
-    pub(super) waiting: VecDeque<(SocketAddr, Payload)>,
-    pub(super) waiting_bytes: u64,
-    /// Whether its link is in a bad state.
-    pub(super) bad: bool,
-    pub(super) round: u64,
-    pub(super) polls: u32,
-    pub(super) polled_at: Timestamp,
+    pub(super) polling: Polling,
+    /// When a scripted owner sends its last segment so far.
+    pub(super) drips_at: Timestamp,
 }
 
 impl Host {
-    /// Whether everything that the person wanted is there.
-    pub fn is_content(&self) -> bool {
-        self.wishes.iter().all(|wish| matches!(wish.standing, Standing::Done(_)))
+    /// A host whose node has just started.
+    pub(super) fn new(
+        node: Node,
+        id: NodeId,
+        settings: NodeSettings,
+        address: SocketAddr,
+        link: LinkSpec,
+        receive_buffer: ReceiveBuffer,
+    ) -> Host {
+        Host {
+            node,
+            id,
+            disk: Disk::default(),
+            address,
+            link: AccessLink { spec: link, up: Pipe::default(), down: Pipe::default(), is_bad: false },
+            receive_buffer,
+            manners: Manners::Honest,
+            person: Person::default(),
+            process: Process { state: State::Runs, former: Vec::new(), life: 0 },
+            events: Vec::new(),
+            ended: 0,
+            settings,
+            polling: Polling { round: 0, polls: 0, polled_at: Timestamp::ZERO },
+            drips_at: Timestamp::ZERO,
+        }
     }
 
-    /// What was counted in all lives.
+    /// Whether every download that the person wanted is complete.
+    pub fn is_content(&self) -> bool {
+        self.person.wishes.iter().all(|wish| matches!(wish.state, WishState::Done(_)))
+    }
+
+    /// The counters of all lives together; those that are not about bytes are of the present life.
     pub fn counters(&self) -> Counters {
         let now = self.node.counters();
-        let sum = |of: fn(&Counters) -> u64| self.former.iter().map(of).sum::<u64>() + of(&now);
+        let sum = |of: fn(&Counters) -> u64| self.process.former.iter().map(of).sum::<u64>() + of(&now);
         Counters {
             sent_bytes: sum(|counters| counters.sent_bytes),
             received_bytes: sum(|counters| counters.received_bytes),
@@ -115,23 +236,8 @@ impl Host {
         }
     }
 
-    /// File bytes that arrived and were wanted, in all lives.
+    /// How many file bytes arrived and were wanted, in all lives.
     pub fn received_bytes(&self) -> u64 {
         self.counters().received_bytes
     }
-
-    /// What comes while it is stopped waits, as far as there is room.
-    pub(super) fn keep_waiting(&mut self, from: SocketAddr, payload: Payload, bytes: u64) {
-        if self.waiting_bytes + bytes > self.receive_buffer {
-            self.overflowed += 1;
-            return;
-        }
-        self.waiting_bytes += bytes;
-        self.waiting.push_back((from, payload));
-    }
-}
-
-/// What the core is told of a receive buffer: what the program tells it of what the system grants.
-pub(super) fn socket_credit(receive_buffer: u64) -> u32 {
-    (receive_buffer * 45 / 100) as u32
 }

@@ -1,23 +1,35 @@
 //! What becomes of a packet between two hosts.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use messages::{CHUNK_HEADER, ChunkHeader};
 
-use super::agenda::Queue;
+use super::event_queue::LinkQueue;
 use super::host::Manners;
-use super::{Happening, HostId, TRACKER, World};
+use super::sim_event::SimEvent;
+use super::{HostId, TRACKER, World};
 use crate::disk::Provenance;
 use crate::link::{IP_HEADERS, LinkSpec, fate};
 
-/// What travels.
+/// What a packet carries.
 #[derive(Clone, Debug)]
 pub enum Payload {
+    /// A control datagram.
     Control(Vec<u8>),
-    Chunk { header: ChunkHeader, length: u32, source: Provenance },
+    /// A CHUNK, whose bytes are only named.
+    Chunk {
+        /// Its header.
+        header: ChunkHeader,
+        /// How many bytes follow the header.
+        length: u32,
+        /// Which bytes these are.
+        source: Provenance,
+    },
 }
 
 impl Payload {
+    /// The length of the datagram in bytes, without the headers of IP and UDP.
     pub fn bytes(&self) -> u64 {
         match self {
             Payload::Control(bytes) => bytes.len() as u64,
@@ -25,7 +37,7 @@ impl Payload {
         }
     }
 
-    /// One bit of a control datagram is turned.
+    /// Flips one bit of a control datagram.
     fn corrupt(&mut self, bit: u32) {
         if let Payload::Control(bytes) = self {
             let bit = bit as usize % (bytes.len() * 8);
@@ -33,8 +45,8 @@ impl Payload {
         }
     }
 
-    /// One bit of a CHUNK is turned, in its header or behind it.
-    fn spoil(&mut self, bit: u32) {
+    /// Flips one bit of a CHUNK, in its header or behind it.
+    fn damage(&mut self, bit: u32) {
         let Payload::Chunk { header, length, source } = self else {
             return;
         };
@@ -53,21 +65,45 @@ impl Payload {
     }
 }
 
-/// Nothing gets from any of `from` to any of `to`.
+/// A cut in the network: nothing gets from any of `from` to any of `to`.
 #[derive(Clone, Debug)]
 pub struct Cut {
+    /// The senders.
     pub from: Vec<HostId>,
+    /// The receivers.
     pub to: Vec<HostId>,
+}
+
+/// Who is at which address, and between whom nothing gets through.
+#[derive(Debug)]
+pub(super) struct Network {
+    pub(super) by_address: BTreeMap<SocketAddr, HostId>,
+    pub(super) cuts: Vec<Cut>,
+}
+
+impl Network {
+    /// A network in which there is only the tracker.
+    pub(super) fn new(tracker: SocketAddr) -> Network {
+        Network { by_address: BTreeMap::from([(tracker, TRACKER)]), cuts: Vec::new() }
+    }
+
+    /// Gives a new host its address.
+    pub(super) fn address_of_new(&mut self, host: HostId) -> SocketAddr {
+        let [high, low] = (host.0 as u16).to_be_bytes();
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, high, low)), 4000);
+        self.by_address.insert(address, host);
+        address
+    }
 }
 
 impl World {
     /// A packet leaves `from` over its access link.
     pub(super) fn send(&mut self, from: HostId, source: SocketAddr, to: SocketAddr, payload: Payload) {
-        let Some(&receiver) = self.by_address.get(&to) else {
+        let Some(&receiver) = self.network.by_address.get(&to) else {
             self.count_to_stranger(from, to, payload.bytes());
             return;
         };
-        self.bother(from, receiver);
+        self.note_unsolicited(from, receiver);
         let silent = |host: HostId| {
             self.hosts.get(host.0).is_some_and(|host| host.manners == Manners::Silent) && receiver != TRACKER
         };
@@ -84,14 +120,14 @@ impl World {
         if let HostId(index) = from
             && from != TRACKER
         {
-            let waits = self.hosts[index].up.waits(now);
+            let waits = self.hosts[index].link.up.waits(now);
             self.on_sent(from, waits);
         }
         let (sent_at, bad) = match from {
-            TRACKER => (Some(now), &mut self.tracker_bad),
+            TRACKER => (Some(now), &mut self.tracker.is_link_bad),
             HostId(index) => {
                 let host = &mut self.hosts[index];
-                (host.up.enqueue(sender.up, sender.queue, size, now), &mut host.bad)
+                (host.link.up.enqueue(sender.up, sender.queue, size, now), &mut host.link.is_bad)
             }
         };
         let Some(sent_at) = sent_at else {
@@ -99,24 +135,24 @@ impl World {
         };
         let fate = fate(&sender, &receiver, bad, &mut self.rng);
         let mut payload = payload;
-        // What a tracker says is taken on trust: there is nothing to check it against.
+        // A tracker's datagrams stay as they are: nodes have nothing against which they could check them.
         if let Some(bit) = fate.corrupt.filter(|_| from != TRACKER && to != TRACKER) {
             payload.corrupt(bit);
         }
-        if let Some(bit) = fate.spoiled {
-            payload.spoil(bit);
+        if let Some(bit) = fate.damage {
+            payload.damage(bit);
         }
         self.overhear(source, to, &payload);
         self.inject(source, to, &payload);
         let arrives = sent_at + sender.delay + receiver.delay + fate.late;
         for _ in 1..fate.copies {
-            self.schedule(arrives, Happening::AtDownlink { to, from: source, payload: payload.clone() });
+            self.schedule(arrives, SimEvent::AtDownlink { to, from: source, payload: payload.clone() });
         }
         if fate.copies > 0 {
-            let what = Happening::AtDownlink { to, from: source, payload };
+            let what = SimEvent::AtDownlink { to, from: source, payload };
             match from {
                 TRACKER => self.schedule(arrives, what),
-                HostId(index) => self.agenda.add_to(Queue::Up(index), arrives.max(now), what),
+                HostId(index) => self.queue.add_to(LinkQueue::Up(index), arrives.max(now), what),
             }
         }
     }
@@ -127,25 +163,25 @@ impl World {
         let size = payload.bytes() + IP_HEADERS;
         let at = match to {
             TRACKER => Some(self.now),
-            HostId(index) => self.hosts[index].down.enqueue(link.down, link.queue, size, self.now),
+            HostId(index) => self.hosts[index].link.down.enqueue(link.down, link.queue, size, self.now),
         };
         if let Some(at) = at {
-            let what = Happening::Delivered { to, from, payload };
+            let what = SimEvent::Delivered { to, from, payload };
             match to {
                 TRACKER => self.schedule(at, what),
-                HostId(index) => self.agenda.add_to(Queue::Down(index), at.max(self.now), what),
+                HostId(index) => self.queue.add_to(LinkQueue::Down(index), at.max(self.now), what),
             }
         }
     }
 
     fn link_of(&self, host: HostId) -> LinkSpec {
         match host {
-            TRACKER => self.tracker_link,
-            HostId(index) => self.hosts[index].link,
+            TRACKER => self.tracker.link,
+            HostId(index) => self.hosts[index].link.spec,
         }
     }
 
     fn is_cut(&self, from: HostId, to: HostId) -> bool {
-        self.cuts.iter().any(|cut| cut.from.contains(&from) && cut.to.contains(&to))
+        self.network.cuts.iter().any(|cut| cut.from.contains(&from) && cut.to.contains(&to))
     }
 }

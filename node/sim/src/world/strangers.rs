@@ -1,5 +1,5 @@
-//! Strangers: they send what nobody asked for, under addresses that are nobody's or somebody else's, and wait for
-//! more to come back than they sent.
+//! Strangers: they send what nobody asked for, under addresses that are nobody's or somebody else's, and count on
+//! getting more back than they sent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,31 +13,34 @@ use messages::{
 use rand::RngExt as _;
 
 use super::network::Payload;
-use super::{Happening, HostId, TRACKER, World};
+use super::sim_event::SimEvent;
+use super::{HostId, TRACKER, World};
 use crate::disk::Provenance;
 
-/// So many datagrams that were overheard can be said again.
-const OVERHEARD: usize = 256;
-/// Strangers come from so many addresses.
+/// How many overheard datagrams are kept for replay.
+const MAX_OVERHEARD: usize = 256;
+/// From how many addresses strangers send.
 const ADDRESSES: u8 = 8;
 
-/// How much strangers send, until then.
+/// What strangers send, and for how long.
 #[derive(Clone, Debug)]
 pub struct Flood {
+    /// When the flood ends.
     pub until: Timestamp,
+    /// In this time one datagram is sent.
     pub every: Duration,
-    /// What the forged HELLOs and NEEDs ask for.
+    /// The content for which the forged HELLOs and NEEDs ask.
     pub content: ContentId,
 }
 
-/// What is known of strangers.
+/// The strangers of a world, and what is counted of them.
 #[derive(Debug, Default)]
 pub struct Strangers {
     flood: Option<Flood>,
     overheard: VecDeque<(SocketAddr, HostId, Payload)>,
-    /// Bytes that came from an address that is nobody's, and that went to it, by host.
+    /// How many bytes each host got from an address that is nobody's, and sent to it.
     accounts: BTreeMap<(HostId, SocketAddr), (u64, u64)>,
-    /// Datagrams sent.
+    /// How many datagrams they sent.
     pub sent: u64,
 }
 
@@ -51,38 +54,39 @@ fn is_nobody(address: SocketAddr) -> bool {
 }
 
 impl Strangers {
-    /// Bytes that went to addresses that are nobody's.
+    /// How many bytes were sent to addresses that are nobody's.
     pub fn answered(&self) -> u64 {
         self.accounts.values().map(|(_, went)| went).sum()
     }
 }
 
 impl World {
-    /// Strangers send from now on.
+    /// Strangers begin to send.
     pub(super) fn start_flood(&mut self, flood: Flood) {
         self.strangers.flood = Some(flood);
-        self.schedule(self.now, Happening::Stranger);
+        self.schedule(self.now, SimEvent::Stranger);
     }
 
+    /// Keeps a packet for replay, while a flood lasts.
     pub(super) fn overhear(&mut self, from: SocketAddr, to: HostId, payload: &Payload) {
         if self.strangers.flood.is_none() {
             return;
         }
         let overheard = &mut self.strangers.overheard;
-        if overheard.len() >= OVERHEARD {
+        if overheard.len() >= MAX_OVERHEARD {
             overheard.pop_front();
         }
         overheard.push_back((from, to, payload.clone()));
     }
 
-    /// A datagram from a stranger is about to be handled.
+    /// Counts a datagram that a host is about to handle, if it comes from a stranger.
     pub(super) fn count_from_stranger(&mut self, host: HostId, from: SocketAddr, bytes: u64) {
         if is_nobody(from) {
             self.strangers.accounts.entry((host, from)).or_default().0 += bytes;
         }
     }
 
-    /// Whoever has not shown that it receives at an address gets no more there than it sent.
+    /// Counts a datagram to a stranger. An address that is not proven gets no more bytes than it sent.
     pub(super) fn count_to_stranger(&mut self, host: HostId, to: SocketAddr, bytes: u64) {
         if is_nobody(to) {
             let (came, went) = self.strangers.accounts.entry((host, to)).or_default();
@@ -101,7 +105,7 @@ impl World {
             self.strangers.overheard.clear();
             return;
         }
-        self.schedule(self.now + flood.every, Happening::Stranger);
+        self.schedule(self.now + flood.every, SimEvent::Stranger);
         self.strangers.sent += 1;
         let count = self.hosts.len();
         let to = match self.rng.random_range(0..=count) {
@@ -114,16 +118,16 @@ impl World {
             1 => (from, to, self.forged_chunk()),
             2 => (from, to, self.forged(to, flood.content)),
             kind => match self.replay(kind) {
-                // Who can read and change what passes between others can stop them; strangers cannot change it.
+                // Strangers cannot change what passes between others: such an attacker could stop it too.
                 Some((source, to, payload)) if kind < 5 => (source, to, payload),
                 Some((_, to, payload)) => (from, to, payload),
                 None => (from, to, self.junk()),
             },
         };
-        self.schedule(self.now, Happening::AtDownlink { to, from, payload });
+        self.schedule(self.now, SimEvent::AtDownlink { to, from, payload });
     }
 
-    /// Bytes by chance, half of them behind a good header.
+    /// Random bytes, half of them behind a valid header.
     fn junk(&mut self) -> Payload {
         let length = self.rng.random_range(1..1300);
         let mut bytes: Vec<u8> = (0..length).map(|_| self.rng.random()).collect();
@@ -135,7 +139,7 @@ impl World {
         Payload::Control(bytes)
     }
 
-    /// Something that was overheard: as it was, or with a byte changed.
+    /// An overheard packet: as it was, or with a byte changed.
     fn replay(&mut self, kind: u32) -> Option<(SocketAddr, HostId, Payload)> {
         let count = self.strangers.overheard.len();
         let index = (count > 0).then(|| self.rng.random_range(0..count))?;
@@ -149,6 +153,7 @@ impl World {
         Some((from, to, payload))
     }
 
+    /// A CHUNK of no session.
     fn forged_chunk(&mut self) -> Payload {
         let header = ChunkHeader {
             conversation: Conversation(self.rng.random()),

@@ -11,7 +11,7 @@ use riffle_core::{
 
 use riffle_sim::disk::DiskFaults;
 use riffle_sim::link::{Bursts, LinkSpec};
-use riffle_sim::world::{Cut, Fault, Flood, HostId, Manners, Move, Standing, TRACKER, World};
+use riffle_sim::world::{Cut, Fault, Flood, HostId, Manners, Move, TRACKER, WishState, World};
 
 const MIB: u64 = 1 << 20;
 const NAME: &str = "film.bin";
@@ -60,9 +60,9 @@ fn finishes(world: &mut World, host: HostId, within: u64) -> Duration {
     let done = world.run(second(within), |world| world.hosts[host.0].is_content());
     let (now, host) = (world.now, &mut world.hosts[host.0]);
     let status = host.node.status(now);
-    assert!(done, "not done by {now:?}: {:?} {:#?}", host.wishes, status.downloads);
-    match host.wishes[0].standing {
-        Standing::Done(at) => at.since(second(0)),
+    assert!(done, "not done by {now:?}: {:?} {:#?}", host.person.wishes, status.downloads);
+    match host.person.wishes[0].state {
+        WishState::Done(at) => at.since(second(0)),
         _ => unreachable!("it is done"),
     }
 }
@@ -78,7 +78,7 @@ fn a_killed_download_fetches_nothing_twice() {
     }
     finishes(&mut world, downloader, 40);
     let host = &world.hosts[downloader.0];
-    assert_eq!(host.former.len(), 5);
+    assert_eq!(host.process.former.len(), 5);
     let lost = host.received_bytes() - 64 * MIB;
     assert!(lost <= 5 * 3 * LOST_AT_A_KILL, "{lost} bytes");
     assert_eq!(host.disk.hashed, 0, "the journal is believed while the machine runs");
@@ -215,7 +215,7 @@ fn bursty_loss_is_survived_at_speed() {
 
 #[test]
 fn chunks_that_are_damaged_on_their_way_cost_pieces_and_no_owner_for_good() {
-    let link = LinkSpec { spoiled: 500, ..lan() };
+    let link = LinkSpec { damaged: 500, ..lan() };
     let (mut world, _, downloader) = world(1, link, 16 * MIB);
     finishes(&mut world, downloader, 120);
     let host = &world.hosts[downloader.0];
@@ -267,7 +267,7 @@ fn what_does_not_fit_the_receive_buffer_of_a_stopped_process_is_asked_for_again(
     wish(&mut world, downloader, second(3));
     world.fault(second(5), Fault::Stop(downloader, Duration::from_millis(300)));
     let took = finishes(&mut world, downloader, 60);
-    assert!(world.hosts[downloader.0].overflowed > 0);
+    assert!(world.hosts[downloader.0].receive_buffer.overflowed > 0);
     assert!(took < Duration::from_secs(9), "{took:?}");
 }
 

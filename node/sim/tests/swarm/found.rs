@@ -10,7 +10,7 @@ use riffle_core::{
 };
 
 use riffle_sim::link::LinkSpec;
-use riffle_sim::world::actors::Part;
+use riffle_sim::world::OwnerScript;
 use riffle_sim::world::{HostId, Manners, World};
 
 const MIB: u64 = 1 << 20;
@@ -91,7 +91,7 @@ fn an_owner_that_falls_silent_costs_little_more_than_the_snub() {
     let owners = [0; 3].map(|_| owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default()));
     download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
     world.run(after(3000), |_| false);
-    world.hosts[owners[0].0].link.loss = 1_000_000;
+    world.hosts[owners[0].0].link.spec.loss = 1_000_000;
     complete(&mut world, downloader, 1, 6_000);
 }
 
@@ -184,11 +184,11 @@ fn a_low_upload_limit_is_not_spent_on_what_nobody_waits_for() {
     assert!(received * 100 >= sent * 80, "{received} of {sent}");
 }
 
-/// A host that says it shares `content`, and plays `part`.
-fn actor(world: &mut World, content: &str, part: Part, link: LinkSpec) -> HostId {
+/// A host that says it shares `content`, and follows `script`.
+fn scripted_owner(world: &mut World, content: &str, script: OwnerScript, link: LinkSpec) -> HostId {
     let host = owner(world, content, content, 0, NodeSettings::default());
-    world.hosts[host.0].manners = Manners::Plays(part);
-    world.hosts[host.0].link = link;
+    world.hosts[host.0].manners = Manners::Scripted(script);
+    world.hosts[host.0].link.spec = link;
     host
 }
 
@@ -197,7 +197,12 @@ fn an_owner_that_talks_and_gives_nothing_is_silent() {
     let mut world = world(&[("film.bin", 32 * MIB)]);
     let downloader = world.add_host(lan(), NodeSettings::default());
     // The nearest, so that the manifest is asked of it first.
-    actor(&mut world, "film.bin", Part::Chatters, LinkSpec::new(100, Duration::from_millis(1)));
+    scripted_owner(
+        &mut world,
+        "film.bin",
+        OwnerScript::Chatters,
+        LinkSpec::new(100, Duration::from_millis(1)),
+    );
     owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
     download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
     complete(&mut world, downloader, 1, 10_000);
@@ -205,11 +210,11 @@ fn an_owner_that_talks_and_gives_nothing_is_silent() {
 
 #[test]
 fn owners_that_choke_for_ever_keep_no_places() {
-    for part in [Part::Chokes, Part::IsBusy] {
+    for script in [OwnerScript::Chokes, OwnerScript::IsBusy] {
         let mut world = world(&[("film.bin", 8 * MIB)]);
         let downloader = world.add_host(lan(), NodeSettings::default());
         for _ in 0..8 {
-            actor(&mut world, "film.bin", part, lan());
+            scripted_owner(&mut world, "film.bin", script, lan());
         }
         // It comes when all places are taken.
         owner(&mut world, "film.bin", "film.bin", 4_000, NodeSettings::default());
@@ -223,14 +228,14 @@ fn a_manifest_that_comes_in_drops_is_asked_of_another() {
     let mut world = world(&[("film.bin", 512 * MIB)]);
     let gigabit = LinkSpec::new(1000, Duration::from_millis(20));
     let downloader = world.add_host(gigabit, NodeSettings::default());
-    actor(
+    scripted_owner(
         &mut world,
         "film.bin",
-        Part::Drips(Duration::from_secs(1)),
+        OwnerScript::Drips(Duration::from_secs(1)),
         LinkSpec::new(100, Duration::from_millis(1)),
     );
     let owner = owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
-    world.hosts[owner.0].link = gigabit;
+    world.hosts[owner.0].link.spec = gigabit;
     download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
     complete(&mut world, downloader, 1, 25_000);
 }
@@ -240,9 +245,9 @@ fn an_owner_that_drips_holds_nothing_up_at_the_end() {
     let mut world = world(&[("film.bin", 64 * MIB)]);
     let near = LinkSpec::new(100, Duration::from_micros(400));
     let downloader = world.add_host(near, NodeSettings::default());
-    actor(&mut world, "film.bin", Part::Drips(Duration::from_secs(1)), near);
+    scripted_owner(&mut world, "film.bin", OwnerScript::Drips(Duration::from_secs(1)), near);
     let owner = owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
-    world.hosts[owner.0].link = near;
+    world.hosts[owner.0].link.spec = near;
     download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
     complete(&mut world, downloader, 1, 20_000);
 }
@@ -255,7 +260,7 @@ fn whoever_is_there_from_the_start_is_credited_to_the_end() {
     let downloader = world.add_host(lan(), settings);
     owner(&mut world, "film.bin", "film.bin", 0, NodeSettings::default());
     for _ in 0..18 {
-        actor(&mut world, "film.bin", Part::Leaves, lan());
+        scripted_owner(&mut world, "film.bin", OwnerScript::Leaves, lan());
     }
     download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
     complete(&mut world, downloader, 1, 4_000_000);

@@ -1,4 +1,5 @@
-//! Many contents at once on one node and one socket: hundreds that are shared, tens that are fetched, and what they leave each other.
+//! Many contents at once on one node and one socket: hundreds that are shared, tens that are fetched, and what they
+//! leave each other.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ const MIB: u64 = 1 << 20;
 const SHARED: usize = 300;
 const FETCHED: usize = 24;
 const LENGTH: u64 = 4 * MIB;
-/// How alike they are hangs on a lot or two at the start: in one world the first takes 0.38 of the last's time, in another 0.53.
+/// How alike they are hangs on a lot or two at the start: in one world the first takes 0.38 of the last's time, in
+/// another 0.53.
 const WORLDS: u64 = 6;
 /// Everybody has announced by then.
 const BEGINS: Duration = Duration::from_secs(5);

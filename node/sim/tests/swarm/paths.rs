@@ -8,7 +8,7 @@ use messages::Timestamp;
 use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, Waiting, Wanted};
 
 use riffle_sim::link::{Bursts, ETHERNET, LinkSpec};
-use riffle_sim::world::actors::Part;
+use riffle_sim::world::OwnerScript;
 use riffle_sim::world::{Fault, HostId, Manners, World};
 
 const MIB: u64 = 1 << 20;
@@ -49,7 +49,8 @@ fn world(down: LinkSpec, links: &[LinkSpec], length: u64) -> (World, HostId, Vec
     (world, downloader, owners)
 }
 
-/// Runs until the file is there, at the latest `within` milliseconds after the start; how long it took, from the order on.
+/// Runs until the file is there, at the latest `within` milliseconds after the start; how long it took, from the order
+/// on.
 fn finishes(world: &mut World, host: HostId, within: u64) -> Duration {
     let done = world.run(after(within), |world| world.hosts[host.0].is_content());
     let now = world.now;
@@ -99,7 +100,8 @@ fn probes_that_are_lost_by_chance_are_asked_for_again() {
         finishes(&mut world, downloader, 60_000);
         found.extend(carried(&world, downloader, owners[0]).iter().max().copied());
     }
-    // The longest is lost three times in a row, there or back, at one start in twenty; the one before it hardly ever as well.
+    // The longest is lost three times in a row, there or back, at one start in twenty; the one before it hardly ever as
+    // well.
     assert!(found.len() == 8 && found.iter().filter(|found| **found == 1472).count() >= 6, "{found:?}");
     assert!(found.iter().all(|found| *found >= 1452), "{found:?}");
 }
@@ -169,7 +171,7 @@ fn an_outage_is_not_taken_for_a_short_path_for_long() {
 #[test]
 fn an_owner_that_never_answers_probes_is_fetched_from_all_the_same() {
     let (mut world, downloader, owners) = world(lan(9000), &[lan(9000)], 8 * MIB);
-    world.hosts[owners[0].0].manners = Manners::Plays(Part::IgnoresProbes);
+    world.hosts[owners[0].0].manners = Manners::Scripted(OwnerScript::IgnoresProbes);
     finishes(&mut world, downloader, 20_000);
     assert_eq!(carried(&world, downloader, owners[0]), []);
 }
@@ -177,7 +179,7 @@ fn an_owner_that_never_answers_probes_is_fetched_from_all_the_same() {
 #[test]
 fn an_owner_that_claims_sizes_and_does_not_keep_them_is_believed_once_a_minute() {
     let (mut world, downloader, owners) = world(lan(9000), &[lan(9000)], 8 * MIB);
-    world.hosts[owners[0].0].manners = Manners::Plays(Part::DropsLongChunks);
+    world.hosts[owners[0].0].manners = Manners::Scripted(OwnerScript::DropsLongChunks);
     finishes(&mut world, downloader, 20_000);
     let told = carried(&world, downloader, owners[0]);
     assert!(told.len() <= 4 && told.last() == Some(&1200), "{told:?}");
@@ -186,12 +188,12 @@ fn an_owner_that_claims_sizes_and_does_not_keep_them_is_believed_once_a_minute()
 #[test]
 fn where_bursts_lose_their_ends_the_owner_is_asked_to_send_them_apart() {
     for leave in [0, 1, 2, 5] {
-        let broken = LinkSpec { offload: Some(leave), ..lan(ETHERNET) };
+        let broken = LinkSpec { gso_limit: Some(leave), ..lan(ETHERNET) };
         let (mut world, downloader, owners) = world(lan(ETHERNET), &[broken], 32 * MIB);
         let took = finishes(&mut world, downloader, 60_000);
         assert_eq!(carried(&world, downloader, owners[0]).last(), Some(&1472));
         // 32 MiB over 100 Mbit/s take 2.9 s.
-        assert!(world.bursts_apart > 0, "the owner was told");
+        assert!(world.record.bursts_no_gso > 0, "the owner was told");
         // What never arrives at all is waited for, timeout by timeout, before it is known why.
         let most = Duration::from_secs(if leave == 0 { 7 } else { 4 });
         assert!(took < most, "only {leave} segments of a burst arrive: {took:?}");
@@ -201,10 +203,10 @@ fn where_bursts_lose_their_ends_the_owner_is_asked_to_send_them_apart() {
 /// As with an owner that does not know the capability: what remains is to ask for single segments.
 #[test]
 fn where_bursts_lose_their_ends_and_sending_apart_does_not_help_single_segments_are_asked_for() {
-    let broken = LinkSpec { offload: Some(0), always: true, ..lan(ETHERNET) };
+    let broken = LinkSpec { gso_limit: Some(0), limits_no_gso: true, ..lan(ETHERNET) };
     let (mut world, downloader, _) = world(lan(ETHERNET), &[broken], 8 * MIB);
     let took = finishes(&mut world, downloader, 60_000);
-    assert!(world.bursts_apart > 0, "it was tried");
+    assert!(world.record.bursts_no_gso > 0, "it was tried");
     assert!(took < Duration::from_secs(20), "{took:?}");
 }
 
@@ -217,7 +219,7 @@ fn loss_outages_and_short_queues_are_not_taken_for_broken_offload() {
         world.fault(after(3500), Fault::Relink(owners[0], LinkSpec { loss: 1_000_000, ..link }));
         world.fault(after(4500), Fault::Relink(owners[0], link));
         finishes(&mut world, downloader, 60_000);
-        assert_eq!(world.bursts_apart, 0, "{link:?}");
+        assert_eq!(world.record.bursts_no_gso, 0, "{link:?}");
     }
 }
 

@@ -216,7 +216,7 @@ fn comes_back(nodes: usize, each: usize) {
     swarm.pass(Duration::from_secs(600));
     let now = swarm.now;
     let mut standings = swarm.nodes.iter_mut().map(|node| node.status(now).tracker);
-    assert!(standings.all(|standing| standing == TrackerStanding::Silent), "and they say so");
+    assert!(standings.all(|state| state == TrackerStanding::Silent), "and they say so");
     swarm.start_tracker();
     let returned = swarm.becomes_whole();
     assert!(returned <= WHOLE_IN, "after ten minutes {returned:?}");

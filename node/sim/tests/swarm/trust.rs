@@ -55,9 +55,9 @@ fn bad_pieces_of(world: &World, host: HostId, owner: HostId) -> usize {
 
 #[test]
 fn owners_that_are_all_on_parole_finish_what_they_began_together() {
-    // One segment in 250 is damaged, every other one in its bytes: of pieces of 180 segments a third is bad, whoever sends
-    // them.
-    let bad = LinkSpec { spoiled: 4_000, ..lan() };
+    // One segment in 250 is damaged, every other one in its bytes: of pieces of 180 segments a third is bad, whoever
+    // sends them.
+    let bad = LinkSpec { damaged: 4_000, ..lan() };
     for owners in 1..=3 {
         let (mut world, _, downloader) = world(&vec![bad; owners], 8 * MIB);
         finishes(&mut world, downloader, 300);

@@ -100,7 +100,7 @@ fn nothing_comes_after_the_end_but_what_was_on_its_way() {
     let mut report = run(&scenario);
     let world = &mut report.world;
     // A queue and a round trip at most.
-    let passed = |world: &World| world.hosts[0].down.passed_bytes;
+    let passed = |world: &World| world.hosts[0].link.down.passed_bytes;
     let done = world.now;
     world.run(done + Duration::from_millis(300), |_| false);
     let soon = passed(world);

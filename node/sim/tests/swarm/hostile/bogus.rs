@@ -1,5 +1,5 @@
-//! Thousands who announce that they have what they have not: addresses where nobody answers, or something that is no answer. Whoever fetches has to
-//! try them, and must neither give up nor be made to flood others.
+//! Thousands who announce that they have what they have not: addresses where nobody answers, or something that is no
+//! answer. Whoever fetches has to try them, and must neither give up nor be made to flood others.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use messages::Timestamp;
 use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
 
 use riffle_sim::link::LinkSpec;
-use riffle_sim::world::actors::Part;
+use riffle_sim::world::OwnerScript;
 use riffle_sim::world::{HostId, Manners, World};
 
 const MIB: u64 = 1 << 20;
@@ -49,7 +49,7 @@ impl Crowd {
     fn world(self) -> (World, HostId) {
         let link = LinkSpec { loss: self.loss, ..lan() };
         let mut world = World::new(self.seed, LinkSpec { up: 0, down: 0, ..lan() });
-        world.events_kept = 64;
+        world.record.max_events = 64;
         let content = world.library.add(NAME, 16 * MIB);
         for number in 0..self.bogus + self.honest {
             let host = world.add_host(link, NodeSettings::default());
@@ -70,7 +70,7 @@ impl Crowd {
             timeouts: DownloadTimeouts::NONE,
         };
         world.wish(Timestamp::ZERO + BEGINS, host, order);
-        world.count_bothered(host);
+        world.count_unsolicited(host);
         (world, host)
     }
 
@@ -80,17 +80,17 @@ impl Crowd {
         let until = Timestamp::ZERO + BEGINS + Duration::from_secs(300);
         let done = world.run(until, |world| world.hosts[host.0].is_content());
         assert!(done, "{self:?}");
-        let said = world.bothered.as_ref().expect("it is counted");
-        assert!(said.count() > 0, "{self:?}");
-        assert!(said.most_in_a_second() <= MAX_IN_A_SECOND, "{self:?}: {said:?}");
-        assert!(said.most_at_a_host() <= MAX_AT_A_HOST, "{self:?}: {said:?}");
-        assert!(said.most_of_one() <= MAX_OF_ONE, "{self:?}: {said:?}");
+        let sent = world.record.unsolicited.as_ref().expect("it is counted");
+        assert!(sent.count() > 0, "{self:?}");
+        assert!(sent.max_in_a_second() <= MAX_IN_A_SECOND, "{self:?}: {sent:?}");
+        assert!(sent.max_at_a_host() <= MAX_AT_A_HOST, "{self:?}: {sent:?}");
+        assert!(sent.max_of_one() <= MAX_OF_ONE, "{self:?}: {sent:?}");
         world.now.since(Timestamp::ZERO + BEGINS)
     }
 }
 
 const MANNERS: [Manners; 3] =
-    [Manners::Silent, Manners::Plays(Part::TalksNonsense), Manners::Plays(Part::IsFull)];
+    [Manners::Silent, Manners::Scripted(OwnerScript::TalksNonsense), Manners::Scripted(OwnerScript::IsFull)];
 
 #[test]
 fn one_honest_owner_among_hundreds_is_found_in_seconds() {

@@ -1,4 +1,5 @@
-//! Owners that send just enough not to be taken for silent: what their number takes from a download that could have all from one of the others.
+//! Owners that send just enough not to be taken for silent: what their number takes from a download that could have all
+//! from one of the others.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, Wanted};
 use riffle_sim::content::Content;
 use riffle_sim::link::LinkSpec;
 use riffle_sim::scenario::{HostSpec, Scenario, run};
-use riffle_sim::world::actors::Part;
+use riffle_sim::world::OwnerScript;
 use riffle_sim::world::{HostId, Manners, World};
 
 const MIB: u64 = 1 << 20;
@@ -22,9 +23,13 @@ fn lan() -> LinkSpec {
     LinkSpec::new(100, Duration::from_millis(20))
 }
 
-/// One download of `length` bytes from an honest owner, which comes after `before` of the `dripping` owners that send a segment `every` so often.
+/// One download of `length` bytes from an honest owner, which comes after `before` of the `dripping` owners that send a
+/// segment `every` so often.
 fn scenario(seed: u64, length: u64, (dripping, before, every): (usize, usize, Duration)) -> Scenario {
-    let drips = HostSpec { manners: Manners::Plays(Part::Drips(every)), ..HostSpec::new(lan()).sends(NAME) };
+    let drips = HostSpec {
+        manners: Manners::Scripted(OwnerScript::Drips(every)),
+        ..HostSpec::new(lan()).sends(NAME)
+    };
     let mut hosts = vec![HostSpec::new(lan()).downloads(NAME, BEGINS)];
     hosts.extend(vec![drips; dripping]);
     hosts.insert(1 + before, HostSpec::new(lan()).sends(NAME));
@@ -69,7 +74,7 @@ fn owners_that_drip_and_are_alone_are_asked_on_without_haste() {
     for _ in 0..19 {
         let host = world.add_host(lan(), NodeSettings::default());
         world.share(host, Path::new("/shared").join(NAME), content.name.clone(), content.id);
-        world.hosts[host.0].manners = Manners::Plays(Part::Drips(Duration::from_millis(1500)));
+        world.hosts[host.0].manners = Manners::Scripted(OwnerScript::Drips(Duration::from_millis(1500)));
     }
     let host = wish(&mut world, &content);
     world.run(Timestamp::ZERO + BEGINS + Duration::from_secs(60), |_| false);

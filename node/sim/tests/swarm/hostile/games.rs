@@ -8,9 +8,9 @@ use messages::Timestamp;
 use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
 
 use riffle_sim::link::LinkSpec;
-use riffle_sim::world::actors::Part;
-use riffle_sim::world::injecting::Injecting;
-use riffle_sim::world::takers::{Takes, Taking};
+use riffle_sim::world::Injector;
+use riffle_sim::world::OwnerScript;
+use riffle_sim::world::{Behaviour, DownloaderScript};
 use riffle_sim::world::{HostId, Manners, World};
 
 const MIB: u64 = 1 << 20;
@@ -62,15 +62,15 @@ fn calm(owners: usize, policy: UploadPolicy) -> Duration {
 #[test]
 fn owners_that_choke_and_call_in_turn_hold_nobody_up() {
     let calm = calm(1, UploadPolicy::TitForTat);
-    for part in [Part::Flaps, Part::CallsInVain] {
+    for script in [OwnerScript::Flaps, OwnerScript::CallsInVain] {
         let (mut world, owners, downloader) = world(9, UploadPolicy::TitForTat);
         for owner in &owners[1..] {
-            world.hosts[owner.0].manners = Manners::Plays(part);
-            world.hosts[owner.0].link = LinkSpec::new(100, Duration::from_millis(1));
+            world.hosts[owner.0].manners = Manners::Scripted(script);
+            world.hosts[owner.0].link.spec = LinkSpec::new(100, Duration::from_millis(1));
         }
         let took = takes(&mut world, downloader, 120);
         // Who calls and gives nothing is waited for before it loses its place.
-        assert!(took < calm * 3, "{part:?}: {took:?}, calm {calm:?}");
+        assert!(took < calm * 3, "{script:?}: {took:?}, calm {calm:?}");
     }
 }
 
@@ -81,8 +81,11 @@ fn who_takes_back_what_it_asks_for_holds_nobody_up() {
         for sessions in [4, 32] {
             let (mut world, owners, downloader) = world(1, policy);
             let content = world.library.named(NAME).id;
-            let takes_back = Takes::Cancels(Duration::from_millis(500));
-            world.add_taker(lan(), Taking::new(takes_back, content, owners[0], sessions));
+            let takes_back = Behaviour::Cancels(Duration::from_millis(500));
+            world.add_scripted_downloader(
+                lan(),
+                DownloaderScript::new(takes_back, content, owners[0], sessions),
+            );
             let took = takes(&mut world, downloader, 300);
             assert!(took < calm * 5 / 2, "{policy:?}, {sessions}: {took:?}, calm {calm:?}");
         }
@@ -97,7 +100,7 @@ fn forged_segments_cost_the_pieces_that_they_are_in_and_nobody_is_banned_for_goo
         for one_in in [20_000, 2000, 100] {
             let (mut world, _, downloader) = world(owners, UploadPolicy::TitForTat);
             let until = WANTED_AT + Duration::from_secs(30);
-            world.injecting = Some(Injecting::new(downloader, one_in, until));
+            world.injector = Some(Injector::new(downloader, one_in, until));
             // Who is on the path can hold a download up while it injects; it ends soon after.
             let took = takes(&mut world, downloader, 30 + 10);
             let few = one_in < 20_000 || took <= calm * 3 / 2;

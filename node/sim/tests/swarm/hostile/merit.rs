@@ -1,21 +1,23 @@
-//! Downloaders that say they have what their friends were given, so that these seem to pass it on and have the owner's places for that.
+//! Downloaders that say they have what their friends were given, so that these seem to pass it on and have the owner's
+//! places for that.
 //!
-//! Their friends are on other hosts, so nothing tells them from honest downloaders but what they take: each takes some bytes a second from the
-//! owner, begins pieces that nobody else has begun (the same piece on and on, or another each time), and says twice a second that it has those that
-//! the others began last. They pass nothing on to honest downloaders, so an honest one who is alone among them has passed on nothing: to the owner it
-//! looks as one that keeps all.
+//! Their friends are on other hosts, so nothing tells them from honest downloaders but what they take: each takes some
+//! bytes a second from the owner, begins pieces that nobody else has begun (the same piece on and on, or another each
+//! time), and says twice a second that it has those that the others began last. They pass nothing on to honest
+//! downloaders, so an honest one who is alone among them has passed on nothing: to the owner it looks as one that keeps
+//! all.
 //!
-//! What holds: what is said counts for no more than what was taken, and who takes little leaves room for others beside it. Those who really take as
-//! much as an honest one and are as many hosts have a share as hosts have. (Not promised: those who each take all that a place gives. They leave a place
-//! by lot.)
+//! What holds: what is said counts for no more than what was taken, and who takes little leaves room for others beside
+//! it. Those who really take as much as an honest one and are as many hosts have a share as hosts have. (Not promised:
+//! those who each take all that a place gives. They leave a place by lot.)
 
 use std::time::Duration;
 
 use config::UploadPolicy;
 use messages::Timestamp;
 
-use super::taking::{NAME, WANTED_AT, lan, world_with_limit};
-use riffle_sim::world::takers::{self, Takes, Taking};
+use super::downloaders::{NAME, WANTED_AT, lan, world_with_limit};
+use riffle_sim::world::{Behaviour, DownloaderScript, addresses};
 use riffle_sim::world::{HostId, World};
 
 const MIB: u64 = 1 << 20;
@@ -29,17 +31,17 @@ fn world(seed: u64, mebibytes: u64, count: usize) -> (World, HostId, Vec<HostId>
 }
 
 /// How long the last of `count` honest ones takes beside so many liars, each on a host of its own.
-fn takes(seed: u64, (mebibytes, count): (u64, usize), liars: u8, what: Takes) -> Duration {
+fn takes(seed: u64, (mebibytes, count): (u64, usize), liars: u8, what: Behaviour) -> Duration {
     let (mut world, owner, downloaders) = world(seed, mebibytes, count);
     let content = world.library.named(NAME).id;
-    let taker = (liars > 0).then(|| {
-        let mut taking = Taking::new(what, content, owner, liars.into());
-        taking.addresses = takers::addresses(liars);
-        world.add_taker(lan(), taking)
+    let scripted = (liars > 0).then(|| {
+        let mut script = DownloaderScript::new(what, content, owner, liars.into());
+        script.addresses = addresses(liars);
+        world.add_scripted_downloader(lan(), script)
     });
     world.run(Timestamp::ZERO + WANTED_AT, |_| false);
-    if let Some(taker) = taker {
-        assert_eq!(world.taker(taker).open(), usize::from(liars));
+    if let Some(scripted) = scripted {
+        assert_eq!(world.scripted_downloader(scripted).open(), usize::from(liars));
     }
     let deadline = Timestamp::ZERO + WANTED_AT + Duration::from_secs(600);
     let done = world.run(deadline, |world| downloaders.iter().all(|host| world.hosts[host.0].is_content()));
@@ -48,17 +50,17 @@ fn takes(seed: u64, (mebibytes, count): (u64, usize), liars: u8, what: Takes) ->
 }
 
 /// The same in several worlds, in thousandths of what it takes without liars: how long it takes hangs on a lot or two.
-fn beside(seeds: u64, of: (u64, usize), liars: u8, what: Takes) -> u128 {
+fn beside(seeds: u64, of: (u64, usize), liars: u8, what: Behaviour) -> u128 {
     let sum = |liars| (1..=seeds).map(|seed| takes(seed, of, liars, what)).sum::<Duration>();
     sum(liars).as_millis() * 1000 / sum(0).as_millis()
 }
 
-const fn praises(rate: u64, hops: bool) -> Takes {
-    Takes::Praises { rate, hops }
+const fn praises(rate: u64, hops: bool) -> Behaviour {
+    Behaviour::Praises { rate, hops }
 }
 
 /// Liars that take little: a few bytes of many pieces, and some KiB a second each.
-const CHEAP: [Takes; 3] = [praises(2, true), praises(20 << 10, true), praises(20 << 10, false)];
+const CHEAP: [Behaviour; 3] = [praises(2, true), praises(20 << 10, true), praises(20 << 10, false)];
 
 #[test]
 fn lies_keep_one_honest_downloader_from_no_place() {

@@ -1,11 +1,11 @@
 //! What nodes that mean harm do to others, and how little of it succeeds.
 
 mod bogus;
+mod downloaders;
 mod dripping;
 mod flooding;
 mod games;
 mod merit;
 mod names;
 mod stale;
-mod taking;
 mod telling;

@@ -1,4 +1,5 @@
-//! Cookies that an owner made before it was restarted, and such as it made for others: they prove nothing, cost it nothing, and hold nobody up.
+//! Cookies that an owner made before it was restarted, and such as it made for others: they prove nothing, cost it
+//! nothing, and hold nobody up.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use messages::Timestamp;
 use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, SessionEnd, Wanted};
 
 use riffle_sim::link::LinkSpec;
-use riffle_sim::world::takers::{self, Takes, Taking};
+use riffle_sim::world::{Behaviour, DownloaderScript, addresses};
 use riffle_sim::world::{Fault, HostId, Move, World};
 
 const MIB: u64 = 1 << 20;
@@ -39,7 +40,8 @@ fn downloader(world: &mut World) -> HostId {
     host
 }
 
-/// How long nothing comes to the downloader when its only owner is killed at `killed` and runs again after `down`, from when it runs.
+/// How long nothing comes to the downloader when its only owner is killed at `killed` and runs again after `down`, from
+/// when it runs.
 fn stands_still(killed: Timestamp, down: Duration) -> Duration {
     let (mut world, owner) = world(64);
     let host = downloader(&mut world);
@@ -62,8 +64,9 @@ fn stands_still(killed: Timestamp, down: Duration) -> Duration {
 
 #[test]
 fn a_download_goes_on_soon_after_its_only_owner_was_restarted() {
-    // While it still asks now and then whether anybody is there, it learns at once that it is to greet anew: by a cookie of the other life first, which
-    // takes one round trip more. Given up, the owner is tried again after a rest, which grows to 20 s.
+    // While it still asks now and then whether anybody is there, it learns at once that it is to greet anew: by a
+    // cookie of the other life first, which takes one round trip more. Given up, the owner is tried again after a rest,
+    // which grows to 20 s.
     for (down, most) in [(100, 200), (1000, 400), (5000, 400), (15_000, 4000), (40_000, 20_500)] {
         let [down, most] = [down, most].map(Duration::from_millis);
         let stood = stands_still(WANTED_AT + Duration::from_secs(3), down);
@@ -71,24 +74,29 @@ fn a_download_goes_on_soon_after_its_only_owner_was_restarted() {
     }
 }
 
-/// What a thousand sessions with old cookies say and hear in 10 s, and how many the owner has then.
+/// What a thousand sessions with old cookies send and receive in 10 s, and how many the owner has then.
 fn thousand(of_neighbour: bool) {
     let (mut world, owner) = world(1);
     let content = world.library.named(NAME).id;
     let every = Duration::from_secs(1);
-    let mut taking = Taking::new(Takes::Stales { every, of_neighbour }, content, owner, 1000);
-    taking.addresses = takers::addresses(4);
-    let taker = world.add_taker(LinkSpec::new(1000, ROUND_TRIP), taking);
+    let mut script = DownloaderScript::new(Behaviour::Stales { every, of_neighbour }, content, owner, 1000);
+    script.addresses = addresses(4);
+    let scripted = world.add_scripted_downloader(LinkSpec::new(1000, ROUND_TRIP), script);
     world.run(WANTED_AT, |_| false);
     if !of_neighbour {
-        assert_eq!(world.taker(taker).open(), 1000);
+        assert_eq!(world.scripted_downloader(scripted).open(), 1000);
         world.fault(WANTED_AT, Fault::Kill(owner));
         world.fault(WANTED_AT, Fault::Start(owner, Move::Nowhere));
     }
-    let (said, heard) = (world.taker(taker).said, world.taker(taker).heard);
+    let traffic = |world: &World| {
+        let scripted = world.scripted_downloader(scripted);
+        (scripted.sent.bytes, scripted.received.bytes)
+    };
+    let (sent_before, received_before) = traffic(&world);
     world.run(WANTED_AT + Duration::from_secs(10), |_| false);
-    let (said, heard) = (world.taker(taker).said.1 - said.1, world.taker(taker).heard.1 - heard.1);
-    assert!(said >= 9 * 1000 * 50 && heard > 0 && heard <= said, "{heard} bytes for {said}");
+    let (sent, received) = traffic(&world);
+    let (sent, received) = (sent - sent_before, received - received_before);
+    assert!(sent >= 9 * 1000 * 50 && received > 0 && received <= sent, "{received} bytes for {sent}");
     let now = world.now;
     assert_eq!(world.hosts[owner.0].node.status(now).uploads.len(), 0, "it keeps nothing of them");
     let host = downloader(&mut world);

@@ -8,7 +8,7 @@ use messages::Timestamp;
 use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
 
 use riffle_sim::link::LinkSpec;
-use riffle_sim::world::takers::{Takes, Taking};
+use riffle_sim::world::{Behaviour, DownloaderScript};
 use riffle_sim::world::{HostId, World};
 
 const NAME: &str = "disk.img";
@@ -16,7 +16,7 @@ const NAME: &str = "disk.img";
 const PIECE: u64 = 8 << 20;
 /// An owner may send so many bytes a second, and what that earns in a second at once.
 const LIMIT: u64 = 100 << 10;
-/// By then the manifest is everywhere, and the takers come.
+/// By then the manifest is everywhere, and the scripted_downloaders come.
 const BEGINS_AT: Duration = Duration::from_secs(10);
 
 fn lan() -> LinkSpec {
@@ -29,7 +29,8 @@ fn limited_to(limit: &str) -> NodeSettings {
     settings
 }
 
-/// One owner of a content of `length` bytes, and one of a part of it: which fetches it, and not so fast that it costs much.
+/// One owner of a content of `length` bytes, and one of a part of it: which fetches it, and not so fast that it costs
+/// much.
 fn world(length: u64) -> (World, HostId) {
     let mut world = World::new(1, LinkSpec::new(1000, Duration::from_millis(20)));
     let content = world.library.add(NAME, length);
@@ -46,25 +47,25 @@ fn world(length: u64) -> (World, HostId) {
     (world, part)
 }
 
-/// Bytes that takers say, bytes that they hear, and how many BITFIELDs are among these.
-struct Said {
-    said: u64,
-    heard: u64,
+/// How many bytes a scripted downloader sends and receives, and how many BITFIELDs are among these.
+struct Exchanged {
+    sent: u64,
+    received: u64,
     bitfields: u64,
 }
 
-/// As many sessions as there are with an owner of a part of so many pieces, for so long.
-fn say(takes: Takes, pieces: u64, seconds: u64, answers_pings: bool) -> Said {
+/// Runs all sessions with an owner of a part of so many pieces, for so long.
+fn exchange(behaviour: Behaviour, pieces: u64, seconds: u64, answers_pings: bool) -> Exchanged {
     let (mut world, part) = world(pieces * PIECE);
     let content = world.library.named(NAME).id;
-    let mut taking = Taking::new(takes, content, part, SESSIONS);
-    taking.from = Timestamp::ZERO + BEGINS_AT;
-    taking.answers_pings = answers_pings;
-    let taker = world.add_taker(lan(), taking);
+    let mut script = DownloaderScript::new(behaviour, content, part, SESSIONS);
+    script.from = Timestamp::ZERO + BEGINS_AT;
+    script.answers_pings = answers_pings;
+    let scripted = world.add_scripted_downloader(lan(), script);
     world.run(Timestamp::ZERO + BEGINS_AT + Duration::from_secs(seconds), |_| false);
-    let taker = world.taker(taker);
-    assert_eq!(taker.open(), SESSIONS as usize);
-    Said { said: taker.said.1, heard: taker.heard.1, bitfields: taker.bitfields }
+    let scripted = world.scripted_downloader(scripted);
+    assert_eq!(scripted.open(), SESSIONS as usize);
+    Exchanged { sent: scripted.sent.bytes, received: scripted.received.bytes, bitfields: scripted.bitfields }
 }
 
 const SESSIONS: u32 = 8;
@@ -74,25 +75,25 @@ const BESIDES: u64 = 4 << 10;
 #[test]
 fn a_ping_is_answered_by_a_pong_and_bits_are_under_the_limit() {
     let seconds = 10;
-    let of = say(Takes::Pings(Duration::from_millis(5)), 1 << 17, seconds, true);
-    let most = of.said + LIMIT * (seconds + 1) + BESIDES * u64::from(SESSIONS);
-    assert!(of.heard <= most, "{} bytes for {}, {} at most", of.heard, of.said, most);
+    let of = exchange(Behaviour::Pings(Duration::from_millis(5)), 1 << 17, seconds, true);
+    let most = of.sent + LIMIT * (seconds + 1) + BESIDES * u64::from(SESSIONS);
+    assert!(of.received <= most, "{} bytes for {}, {} at most", of.received, of.sent, most);
     assert!(of.bitfields * 1200 >= LIMIT * seconds / 2, "{} BITFIELDs all the same", of.bitfields);
 }
 
 #[test]
 fn one_that_greets_again_and_again_gets_the_bits_every_so_often() {
     let seconds = 10;
-    let of = say(Takes::Greets(Duration::from_millis(5)), 8192, seconds, true);
-    assert!(of.heard <= of.said / 4, "{} bytes for {}", of.heard, of.said);
-    let told = u64::from(SESSIONS) * (seconds - 1)..=u64::from(SESSIONS) * (seconds + 1);
-    assert!(told.contains(&of.bitfields), "{} BITFIELDs", of.bitfields);
+    let of = exchange(Behaviour::Greets(Duration::from_millis(5)), 8192, seconds, true);
+    assert!(of.received <= of.sent / 4, "{} bytes for {}", of.received, of.sent);
+    let expected = u64::from(SESSIONS) * (seconds - 1)..=u64::from(SESSIONS) * (seconds + 1);
+    assert!(expected.contains(&of.bitfields), "{} BITFIELDs", of.bitfields);
 }
 
 #[test]
 fn one_that_does_not_listen_is_told_nothing_more() {
     let [for_long, for_longer] =
-        [20, 40].map(|seconds| say(Takes::Pings(Duration::from_millis(100)), 8192, seconds, false));
+        [20, 40].map(|seconds| exchange(Behaviour::Pings(Duration::from_millis(100)), 8192, seconds, false));
     assert!(for_long.bitfields >= u64::from(SESSIONS) * 8, "{}", for_long.bitfields);
     assert_eq!(
         for_longer.bitfields, for_long.bitfields,
@@ -107,8 +108,9 @@ fn a_manifest_is_under_the_limit_too() {
     let content = world.library.add(NAME, 1 << 30);
     let owner = world.add_host(lan(), limited_to("100KiB"));
     world.share(owner, Path::new("/shared").join(NAME), content.name.clone(), content.id);
-    let taker = world.add_taker(lan(), Taking::new(Takes::Manifest, content.id, owner, 4));
+    let scripted = world
+        .add_scripted_downloader(lan(), DownloaderScript::new(Behaviour::Manifest, content.id, owner, 4));
     world.run(Timestamp::ZERO + Duration::from_secs(seconds), |_| false);
-    let taken = world.taker(taker).taken;
+    let taken = world.scripted_downloader(scripted).received_bytes;
     assert!((LIMIT * seconds / 2..=LIMIT * (seconds + 2)).contains(&taken), "{taken} bytes");
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
+use riffle_sim::goodput::{Link, carried_in, changes, downloads, owners, permille_between};
 use riffle_sim::link::LinkSpec;
-use riffle_sim::link_trial::{Link, carried_in, changes, downloads, owners, permille_between};
 use riffle_sim::world::{HostId, World};
 
 /// A rate is what arrives in so long.

@@ -1,5 +1,5 @@
-//! Long links, lossy links, shared links: how much of them is used. Rates count IP bytes (28 of headers a datagram), delays are
-//! round trips, the queue holds one bandwidth-delay product where a row does not say otherwise.
+//! Long links, lossy links, shared links: how much of them is used. Rates count IP bytes (28 of headers a datagram),
+//! delays are round trips, the queue holds one bandwidth-delay product where a row does not say otherwise.
 //!
 //! Each row has its floor, and its exact figures in a snapshot: a change of any rule shows there, and is looked at.
 
@@ -8,7 +8,7 @@ mod shared;
 
 use std::time::Duration;
 
-use riffle_sim::link_trial::{Link, Steady, steady, whole};
+use riffle_sim::goodput::{Link, Steady, steady, whole};
 
 const MIB: u64 = 1 << 20;
 /// Long enough for three probes of the round-trip time.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use riffle_sim::world::{Cut, Fault};
 
-use riffle_sim::link_trial::{Link, carried_in, downloads, owners, permille_between, queue_permille};
+use riffle_sim::goodput::{Link, carried_in, downloads, owners, permille_between, queue_permille};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -1,9 +1,9 @@
 //! Many who want the same at once: how near the swarm comes to the bound, and what the first owner uploads.
 //!
-//! Equal nodes at 100 Mbit/s up and down, 20 ms, 0.1 % loss, one complete owner of 64 MiB. Each row has its exact figures in a snapshot:
-//! a change of any rule shows there, and is looked at.
+//! Equal nodes at 100 Mbit/s up and down, 20 ms, 0.1 % loss, one complete owner of 64 MiB. Each row has its exact
+//! figures in a snapshot: a change of any rule shows there, and is looked at.
 
-use riffle_sim::swarm_rows::Row;
+use riffle_sim::distribution_table::Row;
 
 /// What the row `name` came to: far enough.
 fn comes_far_enough(name: &str) -> String {
@@ -12,7 +12,8 @@ fn comes_far_enough(name: &str) -> String {
     text
 }
 
-/// What the row `name` came to in five worlds: far enough in most. Where a lot or two decide when the last one is done, one world says little.
+/// What the row `name` came to in five worlds: far enough in most. Where a lot or two decide when the last one is done,
+/// one world says little.
 fn comes_far_enough_in_most_worlds(name: &str) -> String {
     let worlds: Vec<_> = (1..=5).map(|seed| Row::named(name).run(seed)).collect();
     let texts = worlds.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join("\n");

@@ -1,24 +1,26 @@
-//! The table of swarms: what each is, and how far it has to come.
+//! The table of swarms: what each is, and what it must come to.
 
 use std::time::Duration;
 
-use crate::swarm_trial::{MIB, Outcome, Swarm};
+use crate::distribution::{MIB, Outcome, Swarm};
 
-/// Of file bytes, in hundred-thousandths: 1 %.
+/// The largest waste, in hundred-thousandths of the file bytes that are wanted: 1 %.
 const MAX_WASTED: u64 = 1000;
-/// An owner whose pieces alone were bad this often is banned.
+/// The most bad pieces that one downloader may get from one owner alone: then the owner is banned.
 const MAX_BAD: usize = 2;
-/// Every swarm is done by then, whatever happens in it.
-const WITHIN: Duration = Duration::from_secs(300);
+/// The longest time that any swarm may take.
+const MAX_TIME: Duration = Duration::from_secs(300);
 
-/// A swarm, and how far it has to come.
+/// A swarm, and what it must come to.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
+    /// The name of the row.
     pub name: &'static str,
+    /// The swarm.
     pub swarm: Swarm,
-    /// The last one that serves is done after at most so many thousandths of the bound.
+    /// The longest time of the last downloader that serves, in thousandths of the bound.
     over_bound: u64,
-    /// The first owner uploads at most so many thousandths of the file until there is a second copy.
+    /// The most that the first owner may upload until there is a second copy, in thousandths of the file.
     until_copy: u64,
 }
 
@@ -61,11 +63,11 @@ impl Row {
         *ROWS.iter().find(|row| row.name == name).expect("a row of the table")
     }
 
-    /// Runs it: what it came to, and by how much it does not come far enough.
+    /// Runs the swarm; returns a line about what it came to, and one for each figure that is beyond its limit.
     pub fn run(&self, seed: u64) -> (String, Vec<String>) {
-        let outcome = self.swarm.run(seed, WITHIN);
+        let outcome = self.swarm.run(seed, MAX_TIME);
         let over = outcome.over_bound();
-        let Outcome { took, free_riders, until_copy, uploaded, wasted, most_bad, .. } = outcome;
+        let Outcome { took, free_riders, until_copy, uploaded, wasted, max_bad, .. } = outcome;
         let (free, serving) = took.split_at(free_riders);
         let (first, last) =
             (serving.iter().min().expect("somebody"), serving.iter().max().expect("somebody"));
@@ -84,7 +86,7 @@ impl Row {
         at_most("the last", over, self.over_bound);
         at_most("what the first owner uploads", until_copy, self.until_copy);
         at_most("what is wasted", wasted, MAX_WASTED);
-        at_most("what comes bad from one owner", most_bad as u64, MAX_BAD as u64);
+        at_most("what comes bad from one owner", max_bad as u64, MAX_BAD as u64);
         if let (Some(soonest), Some(latest)) = (free.iter().min(), free.iter().max()) {
             text += &format!("; free riders {} to {} ms", soonest.as_millis(), latest.as_millis());
             at_most(
@@ -94,7 +96,7 @@ impl Row {
             );
         }
         if self.swarm.liars > 0 {
-            text += &format!("; at most {most_bad} bad pieces from one liar");
+            text += &format!("; at most {max_bad} bad pieces from one liar");
         }
         (text, misses)
     }

@@ -1,4 +1,5 @@
-//! Downloaders that want to keep others from what an owner has: they take its places, its table of sessions, or its time.
+//! Downloaders that want to keep others from what an owner has: they take its places, its table of sessions, or its
+//! time.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use messages::Timestamp;
 use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
 
 use riffle_sim::link::LinkSpec;
-use riffle_sim::world::takers::{self, Takes, Taking};
+use riffle_sim::world::{Behaviour, DownloaderScript, addresses, addresses_of_one_prefix};
 use riffle_sim::world::{HostId, World};
 
 const MIB: u64 = 1 << 20;
@@ -82,33 +83,34 @@ fn takes(world: &mut World, downloaders: &[HostId]) -> Duration {
 }
 
 #[test]
-fn takers_play_their_parts() {
+fn scripted_downloaders_do_what_their_scripts_say() {
     let (second, ms) = (Duration::from_secs(1), Duration::from_millis);
-    for (what, taken, said) in [
-        (Takes::OneByte(ms(100)), 4 * 40..=4 * 50, 150..=250),
-        (Takes::Everything, 20 * MIB..=65 * MIB, 200..=2000),
-        (Takes::Steadily(500_000), 4 * 2_000_000..=4 * 2_600_000, 100..=250),
-        (Takes::Nothing, 0..=0, 4..=20),
-        (Takes::Boasts(ms(100)), 0..=0, 150..=250),
-        (Takes::Pings(ms(100)), 0..=0, 150..=250),
+    for (behaviour, bytes, datagrams) in [
+        (Behaviour::OneByte(ms(100)), 4 * 40..=4 * 50, 150..=250),
+        (Behaviour::Everything, 20 * MIB..=65 * MIB, 200..=2000),
+        (Behaviour::Steadily(500_000), 4 * 2_000_000..=4 * 2_600_000, 100..=250),
+        (Behaviour::Nothing, 0..=0, 4..=20),
+        (Behaviour::Boasts(ms(100)), 0..=0, 150..=250),
+        (Behaviour::Pings(ms(100)), 0..=0, 150..=250),
     ] {
-        for from in [takers::addresses(2), takers::addresses_of_one_prefix(2)] {
+        for from in [addresses(2), addresses_of_one_prefix(2)] {
             let (mut world, owner, _) = world(UploadPolicy::TitForTat, 64 * MIB);
             let content = world.library.named(NAME).id;
-            let mut taking = Taking::new(what, content, owner, 4);
-            (taking.addresses, taking.until) = (from, world.now + 5 * second);
-            let taker = world.add_taker(lan(), taking);
+            let mut script = DownloaderScript::new(behaviour, content, owner, 4);
+            (script.addresses, script.until) = (from, world.now + 5 * second);
+            let scripted = world.add_scripted_downloader(lan(), script);
             world.run(Timestamp::ZERO + WANTED_AT + second, |_| false);
-            let taker = world.taker(taker);
-            assert_eq!(taker.open(), 4, "{what:?}");
-            assert!(taken.contains(&taker.taken) && said.contains(&taker.said.0), "{what:?}: {taker:?}");
-            assert!(taker.heard.1 > 0, "{what:?}");
+            let scripted = world.scripted_downloader(scripted);
+            assert_eq!(scripted.open(), 4, "{behaviour:?}");
+            assert!(bytes.contains(&scripted.received_bytes), "{behaviour:?}: {scripted:?}");
+            assert!(datagrams.contains(&scripted.sent.datagrams), "{behaviour:?}: {scripted:?}");
+            assert!(scripted.received.bytes > 0, "{behaviour:?}");
         }
     }
 }
 
 const POLICIES: [UploadPolicy; 2] = [UploadPolicy::TitForTat, UploadPolicy::Fair];
-const NIBBLES: Takes = Takes::OneByte(Duration::from_millis(800));
+const NIBBLES: Behaviour = Behaviour::OneByte(Duration::from_millis(800));
 
 #[test]
 fn one_host_with_many_sessions_keeps_nobody_from_a_place() {
@@ -117,12 +119,13 @@ fn one_host_with_many_sessions_keeps_nobody_from_a_place() {
             let (mut world, _, downloader) = world(policy, 64 * MIB);
             takes(&mut world, &[downloader])
         };
-        for (what, sessions) in [(NIBBLES, 32), (NIBBLES, 512), (Takes::Everything, 32)] {
+        for (what, sessions) in [(NIBBLES, 32), (NIBBLES, 512), (Behaviour::Everything, 32)] {
             let (mut world, owner, downloader) = world(policy, 64 * MIB);
             let content = world.library.named(NAME).id;
-            let taker = world.add_taker(lan(), Taking::new(what, content, owner, sessions));
+            let scripted =
+                world.add_scripted_downloader(lan(), DownloaderScript::new(what, content, owner, sessions));
             let took = takes(&mut world, &[downloader]);
-            assert_eq!(world.taker(taker).open(), sessions as usize);
+            assert_eq!(world.scripted_downloader(scripted).open(), sessions as usize);
             assert!(took <= calm * 5 / 2, "{policy:?}, {sessions} of {what:?}: {took:?} for {calm:?}");
         }
     }
@@ -138,9 +141,9 @@ fn several_hosts_do_not_keep_them_either() {
         for (hosts, most) in [(4, calm * 5 / 2), (16, calm * 5 / 2), (32, calm * 5)] {
             let (mut world, owner, downloader) = world(policy, 64 * MIB);
             let content = world.library.named(NAME).id;
-            let mut taking = Taking::new(NIBBLES, content, owner, 64);
-            taking.addresses = takers::addresses(hosts);
-            world.add_taker(lan(), taking);
+            let mut script = DownloaderScript::new(NIBBLES, content, owner, 64);
+            script.addresses = addresses(hosts);
+            world.add_scripted_downloader(lan(), script);
             let took = takes(&mut world, &[downloader]);
             assert!(took <= most, "{policy:?}, {hosts}: {took:?} for {calm:?}");
         }
@@ -179,16 +182,17 @@ fn a_table_full_of_sessions_keeps_nobody_out() {
         let (mut world, _, downloaders) = world_of(policy, 16 * MIB, 4);
         takes(&mut world, &downloaders)
     };
-    for what in [Takes::Nothing, NIBBLES] {
-        for from in [takers::addresses(4), takers::addresses_of_one_prefix(4)] {
+    for what in [Behaviour::Nothing, NIBBLES] {
+        for from in [addresses(4), addresses_of_one_prefix(4)] {
             let (mut world, owner, downloaders) = world_of(policy, 16 * MIB, 4);
             put_behind_nat(&mut world, &downloaders[1..]);
             let content = world.library.named(NAME).id;
-            let mut taking = Taking::new(what, content, owner, 4096);
-            (taking.addresses, taking.ports) = (from, 1024);
-            let taker = world.add_taker(lan(), taking);
+            let mut script = DownloaderScript::new(what, content, owner, 4096);
+            (script.addresses, script.ports) = (from, 1024);
+            let scripted = world.add_scripted_downloader(lan(), script);
             world.run(Timestamp::ZERO + WANTED_AT, |_| false);
-            let (open, hosts) = (world.taker(taker).open(), world.taker(taker).hosts());
+            let (open, hosts) =
+                (world.scripted_downloader(scripted).open(), world.scripted_downloader(scripted).hosts());
             assert_eq!(open, 1024 * hosts, "as many as hosts may have, {what:?}");
             let took = takes(&mut world, &downloaders);
             // Who takes next to nothing keeps its place for 2 s.

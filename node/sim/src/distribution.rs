@@ -1,4 +1,4 @@
-//! One owner and many who want what it has: how long each takes, and who uploads how much.
+//! The distribution of one file from one owner to many downloaders: how long each takes, and who uploads how much.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,35 +11,42 @@ use riffle_core::{Command, Destination, DownloadId, DownloadOrder, DownloadTimeo
 use crate::link::LinkSpec;
 use crate::world::{HostId, Manners, Milestone, World};
 
+/// A mebibyte, in bytes.
 pub const MIB: u64 = 1 << 20;
 const NAME: &str = "film.bin";
-/// The owners have announced by then.
+/// By then the owners have announced the file.
 const SETTLED: Duration = Duration::from_secs(2);
-/// Of every link, up and down.
+/// The rate of every link up and down, in megabits a second.
 pub const MEGABITS: u64 = 100;
-/// What of a link's rate is file, in thousandths: the figure of the goals.
+/// How much of a link's rate is file bytes at best, in thousandths.
 const USABLE: u64 = 960;
 
-/// A swarm: one owner that has everything, and who else is there.
+/// A swarm: one owner that has the file, and the others.
 #[derive(Clone, Copy, Debug)]
 pub struct Swarm {
+    /// How many downloaders there are.
     pub downloaders: usize,
+    /// The length of the file, in bytes.
     pub length: u64,
+    /// By which policy all nodes choose whom they serve.
     pub policy: UploadPolicy,
+    /// How often all nodes choose anew.
     pub period: Duration,
-    /// The downloaders begin one after the other, in so long.
+    /// Over how long the downloaders begin, one after the other.
     pub arriving: Duration,
-    /// So many of them, the first ones, fetch and send nothing.
+    /// How many of them, the first ones, download and send nothing.
     pub free_riders: usize,
-    /// Every third downloader leaves when it is done, and the first owner as soon as the others have everything among them.
+    /// Whether every third downloader leaves when it is done, and the first owner as soon as the others have the whole
+    /// file among them.
     pub leaving: bool,
-    /// More owners of everything: each byte of these is wrong,
+    /// How many more owners there are that send wrong bytes only.
     pub liars: usize,
-    /// and these say nothing to anybody but the tracker.
+    /// How many more owners there are that talk to the tracker only.
     pub silent: usize,
 }
 
 impl Swarm {
+    /// A swarm whose nodes serve all downloaders alike.
     pub const fn fair(downloaders: usize, length: u64) -> Swarm {
         Swarm {
             downloaders,
@@ -54,12 +61,13 @@ impl Swarm {
         }
     }
 
-    /// Tit-for-tat that is looked at often enough for choices to happen within the file.
+    /// A swarm whose nodes serve by tit-for-tat, and choose anew often enough for choices to happen within the file.
     pub const fn tit_for_tat(downloaders: usize, length: u64) -> Swarm {
         let (policy, period) = (UploadPolicy::TitForTat, Duration::from_millis(500));
         Swarm { policy, period, ..Swarm::fair(downloaders, length) }
     }
 
+    /// The settings of all nodes.
     pub fn settings(&self) -> NodeSettings {
         let mut settings = NodeSettings::default();
         settings.upload.policy = self.policy;
@@ -78,13 +86,14 @@ impl Swarm {
         self.file_time() + self.file_time() * self.downloaders.ilog2() / pieces.max(1)
     }
 
-    /// Runs it until every downloader has the file; those that serve have done so after `within`.
+    /// Runs the swarm until every downloader has the file, which must be so `within` this time after the last has
+    /// begun.
     pub fn run(&self, seed: u64, within: Duration) -> Outcome {
-        Course::begin(*self, seed).finish(within)
+        Run::begin(*self, seed).finish(within)
     }
 }
 
-/// Everybody's link.
+/// The link of every host.
 pub fn link() -> LinkSpec {
     LinkSpec { loss: 1000, ..LinkSpec::new(MEGABITS, Duration::from_millis(20)) }
 }
@@ -102,19 +111,22 @@ struct Downloader {
 pub struct Outcome {
     /// How long each downloader took; the free riders are the first.
     pub took: Vec<Duration>,
+    /// How many free riders there are.
     pub free_riders: usize,
+    /// The shortest time in which all can have the file.
     pub bound: Duration,
-    /// What the first owner had uploaded when the swarm had a second copy, and in the end, in thousandths of the file.
+    /// What the first owner had uploaded when the swarm had a second copy, in thousandths of the file.
     pub until_copy: u64,
+    /// What the first owner uploaded in all, in thousandths of the file.
     pub uploaded: u64,
-    /// File bytes that arrived and were there already, in hundred-thousandths of those that were wanted.
+    /// The file bytes that arrived twice, in hundred-thousandths of those that were wanted.
     pub wasted: u64,
-    /// The most pieces that one downloader got from one owner alone and that were bad.
-    pub most_bad: usize,
+    /// The most bad pieces that one downloader got from one owner alone.
+    pub max_bad: usize,
 }
 
 impl Outcome {
-    /// When the last one of those who serve was done, over the bound, in thousandths.
+    /// How long the last downloader that serves took, in thousandths of the bound.
     pub fn over_bound(&self) -> u64 {
         let last = self.took[self.free_riders..].iter().max().copied().unwrap_or_default();
         (last.as_micros() * 1000 / self.bound.as_micros()) as u64
@@ -123,7 +135,7 @@ impl Outcome {
 
 /// A swarm that runs.
 #[derive(Debug)]
-struct Course {
+struct Run {
     swarm: Swarm,
     world: World,
     content: (ContentId, Name),
@@ -133,15 +145,15 @@ struct Course {
     /// Pieces that downloaders have stored.
     stored: BTreeSet<PieceIndex>,
     until_copy: Option<u64>,
-    /// Bad pieces, by who got them and whom they came from.
+    /// For each bad piece that came from one owner alone, who got it and from whom.
     bad: Vec<(HostId, messages::NodeId)>,
 }
 
-impl Course {
-    /// The owners have announced; the first downloader begins now.
-    fn begin(swarm: Swarm, seed: u64) -> Course {
+impl Run {
+    /// Builds the swarm: the owners have announced, and the first downloader begins now.
+    fn begin(swarm: Swarm, seed: u64) -> Run {
         let mut world = World::new(seed, LinkSpec { up: 0, down: 0, ..link() });
-        world.events_kept = 64;
+        world.record.max_events = 64;
         let of = world.library.add(NAME, swarm.length);
         let content = (of.id, of.name.clone());
         let mut shares = |manners| {
@@ -162,7 +174,7 @@ impl Course {
         world.now = began;
         let pieces = of.manifest.layout().pieces();
         let (downloaders, stored) = (Vec::new(), BTreeSet::new());
-        let mut course = Course {
+        let mut run = Run {
             swarm,
             world,
             content,
@@ -173,8 +185,8 @@ impl Course {
             until_copy: None,
             bad: Vec::new(),
         };
-        (0..swarm.downloaders).for_each(|number| course.add_downloader(number));
-        course
+        (0..swarm.downloaders).for_each(|number| run.add_downloader(number));
+        run
     }
 
     fn add_downloader(&mut self, number: usize) {
@@ -193,14 +205,14 @@ impl Course {
         self.downloaders.push(Downloader { host, began, took: None });
     }
 
-    /// Runs until every downloader has the file, and makes the account.
+    /// Runs until every downloader has the file, and sums up.
     fn finish(mut self, within: Duration) -> Outcome {
         let deadline = self.world.now + self.swarm.arriving + within;
         while self.downloaders.iter().any(|downloader| downloader.took.is_none()) {
-            let goes_on = self.world.run(deadline, |world| !world.milestones.is_empty());
+            let goes_on = self.world.run(deadline, |world| !world.record.milestones.is_empty());
             let left = self.downloaders.iter().filter(|downloader| downloader.took.is_none()).count();
             assert!(goes_on, "{:?}: {left} are not done after {:?}", self.swarm, self.world.now);
-            for milestone in std::mem::take(&mut self.world.milestones) {
+            for milestone in std::mem::take(&mut self.world.record.milestones) {
                 self.on_milestone(&milestone);
             }
         }
@@ -216,7 +228,7 @@ impl Course {
             until_copy: self.until_copy.unwrap_or_else(|| self.uploaded()),
             uploaded: self.uploaded(),
             wasted: wasted * 100_000 / wanted.max(1),
-            most_bad: self.bad.iter().map(times).max().unwrap_or(0),
+            max_bad: self.bad.iter().map(times).max().unwrap_or(0),
         }
     }
 
@@ -241,11 +253,10 @@ impl Course {
                 let failed = events.iter().find(|(_, event)| matches!(event, Event::DownloadFailed { .. }));
                 assert!(failed.is_none(), "{failed:?}");
                 let now = self.world.now;
-                let Some(number) = self.downloaders.iter().position(|of| of.host == *host) else {
-                    return;
-                };
+                let number = self.downloaders.iter().position(|of| of.host == *host);
+                let number = number.expect("only downloaders have downloads that end");
                 self.downloaders[number].took = Some(now.since(self.downloaders[number].began));
-                // The first one stays: it has the only copy when the first owner leaves.
+                // The first downloader stays: it may have the only copy when the first owner leaves.
                 if self.swarm.leaving && number % 3 == 2 {
                     self.world.command(now, *host, Command::Leave);
                 }

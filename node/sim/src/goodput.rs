@@ -1,4 +1,5 @@
-//! One link between owners and downloaders, and what is measured on it: as the rows of `mod.rs` need it.
+//! Goodput over one bottleneck between owners and downloaders: the steady rate, the queue, the waste, and whole
+//! downloads.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,52 +13,57 @@ use riffle_core::{
 use crate::link::LinkSpec;
 use crate::world::{Fault, HostId, World};
 
-/// Owners have announced by then.
+/// By then the owners have announced the content.
 const SETTLED: Duration = Duration::from_secs(3);
 const NAME: &str = "film.bin";
 
 /// A bottleneck on the owners' side; everything else is fast and near.
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
+    /// Its rate, in megabits a second.
     pub megabits: u64,
+    /// The round-trip time over it.
     pub rtt: Duration,
-    /// Millionths, each way.
+    /// How many packets are lost, in millionths, each way.
     pub loss: u32,
-    /// Tenths of a bandwidth-delay product.
+    /// How much the queue holds, in tenths of a bandwidth-delay product.
     pub queue: u64,
-    /// The queue is the owner's own, and takes what leaves in one system call as one.
+    /// Whether the queue is the owner's own, and takes what leaves in one system call as one.
     pub joins: bool,
 }
 
 impl Link {
-    /// Nothing is lost, and the queue holds one bandwidth-delay product.
+    /// A link that loses nothing, and whose queue holds one bandwidth-delay product.
     pub fn new(megabits: u64, rtt_millis: u64) -> Link {
         Link { megabits, rtt: Duration::from_millis(rtt_millis), loss: 0, queue: 10, joins: false }
     }
 
+    /// The same link that loses so many thousandths of the packets, each way.
     pub fn loses(self, permille: u32) -> Link {
         Link { loss: permille * 1000, ..self }
     }
 
+    /// The same link whose queue holds so many tenths of a bandwidth-delay product.
     pub fn queues(self, tenths: u64) -> Link {
         Link { queue: tenths, ..self }
     }
 
+    /// The same link whose queue stands before the segmentation.
     pub fn joins(self) -> Link {
         Link { joins: true, ..self }
     }
 
-    /// Bytes a second.
+    /// Its rate in bytes a second.
     pub fn rate(&self) -> u64 {
         self.megabits * 125_000
     }
 
-    /// Bytes on the way when it is full.
+    /// The bandwidth-delay product, in bytes.
     fn product(&self) -> u64 {
         self.rate() * self.rtt.as_micros() as u64 / 1_000_000
     }
 
-    /// The owner's access link: all of it.
+    /// The whole bottleneck as the owner's access link.
     pub fn spec(&self) -> LinkSpec {
         LinkSpec {
             up: self.rate(),
@@ -65,12 +71,12 @@ impl Link {
             queue: self.product() * self.queue / 10,
             delay: self.rtt / 2,
             loss: self.loss,
-            joins: self.joins,
+            is_before_gso: self.joins,
             ..LinkSpec::new(0, Duration::ZERO)
         }
     }
 
-    /// The other end: nothing is in the way there, but what goes back over the link may be lost.
+    /// The downloader's access link: it has no limit, but packets back over the bottleneck may be lost.
     pub fn other_end(&self) -> LinkSpec {
         LinkSpec {
             up: 0,
@@ -82,7 +88,8 @@ impl Link {
     }
 }
 
-/// Owners of one content of `length` bytes behind `links`, who have announced it; the tracker is where they are.
+/// A world with owners of one content of `length` bytes behind `links`, who have announced it; the tracker is as far
+/// away as the farthest of them.
 pub fn owners(links: &[Link], length: u64, seed: u64) -> (World, Vec<HostId>) {
     let slowest = links.iter().max_by_key(|link| link.rtt).expect("an owner");
     let tracker = LinkSpec { up: 0, down: 0, delay: slowest.rtt / 2, loss: slowest.loss, ..slowest.spec() };
@@ -102,7 +109,7 @@ pub fn owners(links: &[Link], length: u64, seed: u64) -> (World, Vec<HostId>) {
     (world, hosts)
 }
 
-/// A host at the other end of `link` starts, and wants the content at once: nothing is registered, no cookie kept.
+/// Adds a host at the other end of `link` that wants the content at once, with nothing registered and no cookie kept.
 pub fn downloads(world: &mut World, link: &Link) -> HostId {
     let host = world.add_host(link.other_end(), NodeSettings::default());
     let name = world.library.named(NAME).name.clone();
@@ -116,7 +123,7 @@ pub fn downloads(world: &mut World, link: &Link) -> HostId {
     host
 }
 
-/// Whether the download at `host` is done; nothing else ends it.
+/// Whether the download at `host` is complete. It must not end in another way.
 pub fn is_done(world: &World, host: HostId) -> bool {
     let events = &world.hosts[host.0].events;
     let failed = events.iter().find(|(_, event)| matches!(event, Event::DownloadFailed { .. }));
@@ -124,24 +131,25 @@ pub fn is_done(world: &World, host: HostId) -> bool {
     world.hosts[host.0].ended > 0
 }
 
-/// How long the content is that a link of this rate carries in `time`.
+/// The length in bytes of the content that a link of this rate carries in `time`.
 pub fn carried_in(link: &Link, time: Duration) -> u64 {
     link.rate() * time.as_millis() as u64 / 1000
 }
 
-/// In thousandths, but for `wasted` (of file bytes that arrived and were there, in hundred-thousandths).
+/// What a download over bottlenecks comes to when it has settled. All figures but `wasted` are in thousandths.
 #[derive(Clone, Copy, Debug)]
 pub struct Steady {
-    /// IP bytes of file segments over what the links carry.
+    /// The IP bytes of file segments that arrived, of what the links carry.
     pub rate: u64,
+    /// The file bytes that arrived twice, in hundred-thousandths of the file.
     pub wasted: u64,
-    /// 95th percentile of what packets waited in the first owner's queue, of a round trip.
+    /// The 95th percentile of the time that packets waited in the first owner's queue, of a round trip.
     pub queue: u64,
-    /// File bytes that owners sent, of those that the file has.
+    /// The file bytes that owners sent, of those that the file has.
     pub sent: u64,
 }
 
-/// Downloads a content over `links` that takes `time` at their rates.
+/// Downloads a content over `links` that takes `time` at their rates, and measures what has settled.
 pub fn steady(links: &[Link], time: Duration, seed: u64) -> Steady {
     let length = links.iter().map(|link| carried_in(link, time)).sum();
     let (mut world, owners) = owners(links, length, seed);
@@ -167,7 +175,8 @@ pub fn steady(links: &[Link], time: Duration, seed: u64) -> Steady {
     }
 }
 
-/// IP bytes of file segments that reached `host`, of what `capacity` bytes a second carry from `from` until `until`.
+/// The IP bytes of file segments that reached `host` from `from` until `until`, in thousandths of what `capacity` bytes
+/// a second carry in that time.
 pub fn permille_between(
     world: &World,
     host: HostId,
@@ -184,7 +193,7 @@ pub fn permille_between(
     bytes * 1000 * 1000 / (capacity * micros / 1000)
 }
 
-/// 95th percentile of what packets waited at the owner's uplink, in thousandths of `rtt`.
+/// The 95th percentile of the time that packets waited at the watched uplink, in thousandths of `rtt`.
 pub fn queue_permille(world: &World, from: Timestamp, until: Timestamp, rtt: Duration) -> u64 {
     let waited = world.watched().waited.iter().filter(|(at, _)| (from..until).contains(at));
     let mut waited: Vec<Duration> = waited.map(|(_, waits)| *waits).collect();
@@ -193,19 +202,22 @@ pub fn queue_permille(world: &World, from: Timestamp, until: Timestamp, rtt: Dur
     (high.as_nanos() * 1000 / rtt.as_nanos()) as u64
 }
 
-/// What a whole download comes to: from the order to the name.
+/// What a whole download comes to, from the order until the file has its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Whole {
+    /// How long it took.
     pub took: Duration,
-    /// IP bytes of the content's segments over what the link carries in that time, in thousandths.
+    /// The IP bytes of file segments that arrived, in thousandths of what the link carries in that time.
     pub rate: u64,
+    /// The file bytes that arrived twice, in hundred-thousandths of the file.
     pub wasted: u64,
+    /// The file bytes that the owner sent, in thousandths of the file.
     pub sent: u64,
-    /// When the first byte of the file was there.
+    /// How long it took until the first byte of the file arrived.
     pub first: Duration,
 }
 
-/// Downloads `length` bytes over `link`.
+/// Downloads `length` bytes over `link`, and measures all of it.
 pub fn whole(link: Link, length: u64, seed: u64) -> Whole {
     let (mut world, owners) = owners(&[link], length, seed);
     world.watch(owners[0]);
@@ -226,7 +238,7 @@ pub fn whole(link: Link, length: u64, seed: u64) -> Whole {
     }
 }
 
-/// The owner's link is another one after `after`.
+/// Gives the owner at `host` another link after `after`.
 pub fn changes(world: &mut World, after: Duration, host: HostId, spec: LinkSpec) {
     world.fault(world.now + after, Fault::Relink(host, spec));
 }
