@@ -7,10 +7,10 @@ use std::str::FromStr;
 use crate::error::ValueError;
 use crate::setting::written_as_text;
 
-/// Where a node looks for a tracker when it is told of none.
+/// Where a node looks for a tracker when none is given.
 pub const DEFAULT_TRACKER: &str = "127.0.0.1:12345";
 
-/// The port of a tracker when none is written.
+/// The port of a tracker when none is given.
 pub const DEFAULT_TRACKER_PORT: u16 = 12345;
 
 /// An address to bind: `0.0.0.0:12345`, `[::]:12345`, or a port alone (`12345`, `:12345`), which is all

@@ -7,17 +7,17 @@ pub(crate) struct Decimal {
     places: u32,
 }
 
-/// Why a number was not taken.
+/// Why a number was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DecimalError {
     /// There is no number where one should be.
     Missing,
-    /// There is one, larger than can be held.
+    /// The number is larger than can be held.
     TooLarge,
 }
 
 impl Decimal {
-    /// Takes the number at the start of `text`; gives it and what follows.
+    /// Takes the number at the start of `text`; returns it and the rest of the text.
     pub(crate) fn split(text: &str) -> Result<(Decimal, &str), DecimalError> {
         let (whole, rest) = split_digits(text);
         if whole.is_empty() {
@@ -41,7 +41,7 @@ impl Decimal {
         Ok((Decimal { digits, places }, rest))
     }
 
-    /// This many of a unit, rounded down to whole ones.
+    /// The number times `unit`, rounded down to a whole number.
     pub(crate) fn times(self, unit: u64) -> Result<u64, DecimalError> {
         let scaled = self.digits.checked_mul(u128::from(unit)).ok_or(DecimalError::TooLarge)?;
         let whole = 10u128.checked_pow(self.places).map_or(0, |divisor| scaled / divisor);

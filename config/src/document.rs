@@ -1,4 +1,4 @@
-//! A settings file being read: where a value stands, and what to say about it.
+//! A settings file that is being read: where a value stands, and which error names it.
 
 use std::ops::RangeInclusive;
 
@@ -9,8 +9,8 @@ use crate::error::ConfigError;
 use crate::setting::Setting;
 use crate::settings::Table;
 
-/// How alike a written key and a known one must be for the known one to be suggested, of 1.
-const ALIKE: f64 = 0.5;
+/// How similar a written key and a known one must be for the known one to be suggested; 1 is the same.
+const MIN_SIMILARITY: f64 = 0.5;
 
 /// The text of a file and the keys that it may have.
 pub(crate) struct Document<'t> {
@@ -21,9 +21,9 @@ pub(crate) struct Document<'t> {
 /// Where one key of the file stands.
 pub(crate) struct Place<'d> {
     document: &'d Document<'d>,
-    /// With the names of its tables.
+    /// The key with the names of its tables.
     key: String,
-    /// Where the last part of `key` starts.
+    /// Where the key's own name starts in `key`, behind the names of its tables.
     name_start: usize,
     line: usize,
 }
@@ -58,20 +58,23 @@ impl Document<'_> {
         entries.into_iter().map(|(key, value)| (place(&key), value)).collect()
     }
 
-    /// The line, counted from 1, on which this byte stands.
+    /// The line, counted from 1, on which this byte is.
     fn line(&self, byte: usize) -> usize {
         1 + self.text.bytes().take(byte).filter(|c| *c == b'\n').count()
     }
 
-    /// The known key most like this one. What it is called counts more than the table in which it was looked for.
+    /// The known key that is most similar to this one. Its own name counts more than the names of its tables.
     fn nearest(&self, unknown: &str) -> Option<&String> {
-        let likeness = |known: &str| {
+        let similarity = |known: &str| {
             let named = strsim::normalized_damerau_levenshtein(last_part(known), last_part(unknown));
             let whole = strsim::normalized_damerau_levenshtein(known, unknown);
             0.6 * named + 0.4 * whole
         };
-        let scored =
-            self.keys.iter().map(|known| (likeness(known), known)).filter(|(score, _)| *score > ALIKE);
+        let scored = self
+            .keys
+            .iter()
+            .map(|known| (similarity(known), known))
+            .filter(|(score, _)| *score > MIN_SIMILARITY);
         scored.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
     }
 }
@@ -125,7 +128,7 @@ fn last_part(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
 
-/// Text from a file may hold anything; what is told of it stays on one line and cannot steer a terminal.
+/// `text` on one line: a file may hold anything, and an error message must not steer a terminal.
 fn on_one_line(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }

@@ -1,6 +1,6 @@
 //! What can be wrong with a setting. Every message is one line and says what a person can write instead.
 
-/// A value that could not be read from its text, wherever the text stood (a flag, the environment, a file).
+/// Why a value could not be read from its text, wherever the text came from (a flag, the environment, a file).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
     /// Not a number of bytes.
@@ -13,22 +13,22 @@ pub enum ValueError {
         "`{0}` is not a limit: write bytes a second, such as 10MiB or 10M, bits, such as 80Mbit, or none"
     )]
     NotALimit(String),
-    /// A rate that is a slip: a number without its unit.
+    /// A rate without its unit, which is a slip.
     #[error(
         "`{0}` would be {0} bytes a second: write {0}M for MiB a second, {0}Mbit for megabits, or {0}B if it is meant"
     )]
     TinyLimit(String),
-    /// A rate with a unit that means two things.
+    /// A rate with a unit that is bits to some people and bytes to others.
     #[error("`{text}` is bits to some and bytes to others: write {number}{unit}bit or {number}{unit}B")]
     BitsOrBytes {
         /// The rate as written.
         text: String,
         /// Its number.
         number: String,
-        /// What stands before the `b`.
+        /// The unit before the `b`.
         unit: String,
     },
-    /// Not a way of giving places.
+    /// Not a policy of giving upload slots.
     #[error("`{0}` is not a policy: write tit-for-tat or fair")]
     NotAPolicy(String),
     /// A limit of nothing at all would stop every transfer.
@@ -43,7 +43,7 @@ pub enum ValueError {
     /// Not a length of time, nor `none`.
     #[error("`{0}` is neither a duration nor none: write how often, such as 10s or 1m, or none")]
     NotAnInterval(String),
-    /// Something that would be said more often than anybody reads.
+    /// An interval that is too short for anybody to read.
     #[error("`{0}` is too often: write 100ms or more, or none")]
     ShortInterval(String),
     /// More than the type holds.
@@ -62,7 +62,7 @@ pub enum ValueError {
     NotALabel(String),
 }
 
-/// Why a settings file was refused. The message names the line and the key, not the file: who read it knows its path.
+/// Why a settings file was refused. The message names the line and the key, not the file, whose path the caller knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -94,7 +94,7 @@ pub enum ConfigError {
         /// What is wrong, and what is right.
         message: String,
     },
-    /// Two settings that are each in range and do not go together, the defaults of what the file leaves out included.
+    /// Two settings that are each in range and contradict each other; one of them may be a default.
     #[error("`{key}` {message}")]
     Disagree {
         /// The key to change, with its tables.

@@ -1,4 +1,4 @@
-//! How often something is said.
+//! How often something is reported.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,27 +8,27 @@ use crate::error::ValueError;
 use crate::period::Period;
 use crate::setting::written_as_text;
 
-/// What is said more often than this is read by nobody.
-const MIN: Duration = Duration::from_millis(100);
+/// The shortest interval: nobody reads what is reported more often.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A length of time after which something is said again, at least 100 ms, or `none`: it is not said.
+/// The time after which something is reported again, at least 100 ms, or `none` when it is not reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Interval(Option<Duration>);
 
 impl Interval {
-    /// Never.
+    /// It is never reported.
     pub const NONE: Interval = Interval(None);
 
-    /// Every so many seconds.
+    /// It is reported every so many seconds.
     ///
     /// # Panics
-    /// When that is 0.
+    /// When `seconds` is 0.
     pub const fn seconds(seconds: u64) -> Interval {
         assert!(seconds > 0, "never is Interval::NONE");
         Interval(Some(Duration::from_secs(seconds)))
     }
 
-    /// The time from one to the next; `None` is never.
+    /// The time from one report to the next; `None` is never.
     pub const fn period(self) -> Option<Duration> {
         self.0
     }
@@ -45,7 +45,7 @@ impl FromStr for Interval {
             ValueError::NotADuration(text) => ValueError::NotAnInterval(text),
             other => other,
         })?;
-        if period < MIN {
+        if period < MIN_INTERVAL {
             Err(ValueError::ShortInterval(text.to_owned()))
         } else {
             Ok(Interval(Some(period)))

@@ -1,4 +1,4 @@
-//! What a person calls a node on this host.
+//! The label of a node on this host.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,11 @@ use std::str::FromStr;
 use crate::error::ValueError;
 use crate::setting::written_as_text;
 
-/// The most characters of a label.
+/// The most characters that a label may have.
 pub const MAX_LABEL: usize = 32;
 
-/// The label of a node in file names, logs and on screens: 1 to 32 of `A-Z a-z 0-9 - _`, so that it is one path component.
+/// The label of a node in file names, logs and on screens: 1 to 32 of `A-Z a-z 0-9 - _`, so that it is one path
+/// component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeLabel(String);
 

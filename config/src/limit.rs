@@ -1,4 +1,4 @@
-//! Limits of how fast.
+//! Limits of rates.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -11,21 +11,22 @@ use crate::size::ByteSize;
 
 /// The most bytes a second, or no limit: `none`, `10MiB`, `10M/s`, `80Mbit`. Never 0, which would stop every transfer.
 ///
-/// Bytes are written as a [`ByteSize`]; bits as networks count them, in 1000: `Mbit` and `mbps` are 125,000 bytes a second, while
-/// `MBps` with its large `B` is bytes. A small number without a unit is refused: nobody means ten bytes a second.
+/// Bytes are written as a [`ByteSize`], and bits as networks count them, in 1000: `Mbit` and `mbps` are 125,000 bytes a
+/// second, while `MBps` with its large `B` is bytes. A small number without a unit is refused, since nobody means ten
+/// bytes a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Limit(Option<NonZeroU64>);
 
-/// A number without a unit below this is a slip.
-const FEWEST_BARE: u64 = 1000;
-/// What is put before `bit` and `bps`, and how many bits that makes.
+/// The smallest number that is read without a unit: a smaller one is a slip.
+const MIN_BARE: u64 = 1000;
+/// The prefixes of `bit` and `bps`, and how many bits each stands for.
 const BITS: [(&str, u64); 4] = [("", 1), ("k", 1_000), ("m", 1_000_000), ("g", 1_000_000_000)];
 
 /// Units that mean bits to some people and bytes to others.
 const BITS_OR_BYTES: [&str; 6] = ["kb", "Kb", "mb", "Mb", "gb", "Gb"];
 
 impl Limit {
-    /// As fast as it goes.
+    /// No limit.
     pub const NONE: Limit = Limit(None);
 
     /// At most this many bytes a second.
@@ -66,14 +67,14 @@ impl FromStr for Limit {
             }
         };
         let rate = NonZeroU64::new(rate).ok_or(ValueError::ZeroLimit)?;
-        if rate.get() < FEWEST_BARE && amount.ends_with(|c: char| c.is_ascii_digit()) {
+        if rate.get() < MIN_BARE && amount.ends_with(|c: char| c.is_ascii_digit()) {
             return Err(ValueError::TinyLimit(amount.to_owned()));
         }
         Ok(Limit::bytes_per_second(rate))
     }
 }
 
-/// So many bits, when `amount` is written in them: `80Mbit`, `80mbps`.
+/// The bits of `amount`, if it is written in bits: `80Mbit`, `80mbps`.
 fn bits(amount: &str) -> Option<Result<u64, ValueError>> {
     let too_large = || ValueError::TooLarge(amount.to_owned());
     let (number, unit) = match Decimal::split(amount) {
@@ -93,8 +94,8 @@ impl fmt::Display for Limit {
         match self.0 {
             None => f.pad("none"),
             Some(rate) => {
-                // Small numbers are read with a unit only.
-                let unit = if rate.get() < FEWEST_BARE { "B" } else { "" };
+                // Small numbers are read only with a unit.
+                let unit = if rate.get() < MIN_BARE { "B" } else { "" };
                 f.pad(&format!("{}{unit}/s", ByteSize::bytes(rate.get())))
             }
         }

@@ -22,7 +22,7 @@ const HEADING: [&str; 4] = [
     " Sizes are written as \"64MiB\" (\"64M\" is the same) or \"10MB\", durations as \"20s\", \"250ms\" or \"1h30m\".",
 ];
 
-/// The least that a datagram with file bytes may be: what every path carries (RFC 8899 BASE_PLPMTU).
+/// The smallest limit for a datagram with file bytes: what every path carries (RFC 8899 BASE_PLPMTU).
 const MIN_SEGMENT: u16 = 1200;
 
 impl NodeSettings {
@@ -64,43 +64,43 @@ settings! {
     /// The settings of a node.
     pub struct NodeSettings {
         /// The label of this node in log files and on screens: 1 to 32 letters, digits, `-` or `_`.
-        /// Without one, it is the first number that is free on this host.
+        /// Without one, the label is the first number that is free on this host.
         pub id: Option<NodeLabel> = None, such as "\"kitchen\"";
 
-        /// Where the tracker is, as HOST:PORT. Without one, it is looked for at 127.0.0.1:12345, and a prompt
-        /// or a `send` that finds none there starts one. A name is looked up again when its tracker falls silent.
+        /// The address of the tracker, as HOST:PORT. Without one, the node tries 127.0.0.1:12345, and a prompt or a
+        /// `send` that finds no tracker there starts one. A host name is looked up again when its tracker falls silent.
         pub tracker: Option<TrackerAddress> = None, such as "\"10.0.0.1:12345\"";
 
-        /// Where downloads are saved and relative names start. Without one, the current folder.
+        /// The folder in which downloads are saved and relative names start. Without one, the current folder.
         pub dir: Option<PathBuf> = None, such as "\"/home/me/shared\"";
 
-        /// The address and port of the node's one socket. Port 0: that of its last life if it is free, else the
-        /// system chooses.
+        /// The address and port of the node's one socket. Port 0 is the port of the node's last life if that is free;
+        /// else the system chooses one.
         pub listen: ListenAddr = ListenAddr::any(0);
 
-        /// Where the log file `node-<id>.log` goes. Without one, the folder `logs` in the state folder.
+        /// The folder of the log file `node-<id>.log`. Without one, the folder `logs` in the state folder.
         pub log_dir: Option<PathBuf> = None, such as "\"/var/log/riffle\"";
 
         /// What is logged: off, error, warn, info, debug or trace, for one part too, as in "info,node=debug".
         pub log_level: String = "info".to_owned();
 
-        /// A log file that would become longer is put aside as `NAME.1`, the one before as `NAME.2`, and so on.
+        /// How long a log file may become. A full one is put aside as `NAME.1`, the one before as `NAME.2`, and so on.
         pub log_size: ByteSize = ByteSize::bytes(10_000_000), within ByteSize::kib(16)..=ByteSize::gib(1024);
 
-        /// So many log files are kept in all, the one that is written included; the oldest goes.
+        /// How many log files are kept, the one that is written included; the oldest is removed.
         pub log_files: u8 = 5, within 1..=99;
 
-        /// Where each node keeps what it must not forget. Without one, the state folder of the user.
+        /// The folder in which each node keeps what it must not forget. Without one, the state folder of the user.
         pub state_dir: Option<PathBuf> = None, such as "\"/var/lib/riffle\"";
 
-        /// How often a line says how far hashing and downloads are where no bars can be drawn, as in a pipe or in the
-        /// journal: "10s", or "none".
+        /// How often a line reports the progress of hashing and downloads where no bars can be drawn, as in a pipe or
+        /// in the journal: "10s", or "none".
         pub progress_period: Interval = Interval::seconds(10);
 
-        /// Says nothing but results and errors: neither progress nor notes.
+        /// Whether only results and errors are shown, and neither progress nor notes.
         pub quiet: bool = false;
 
-        /// How long after an unanswered message to the tracker it is said again, the first time.
+        /// After how long an unanswered message to the tracker is sent again for the first time.
         pub retry_first: Duration = Duration::from_millis(250),
             within Duration::from_millis(10)..=Duration::from_secs(60);
 
@@ -109,9 +109,9 @@ settings! {
             within Duration::from_millis(10)..=Duration::from_secs(600);
 
         tables {
-            /// What this node gives to others.
+            /// What this node uploads.
             pub upload: UploadSettings;
-            /// What this node fetches.
+            /// What this node downloads.
             pub download: DownloadSettings;
             /// How the socket and the sessions behave. The defaults suit links from a slow Wi-Fi to 10 Gbit/s.
             pub network: NetworkSettings;
@@ -122,41 +122,43 @@ settings! {
 }
 
 settings! {
-    /// What a node gives to others.
+    /// What a node uploads.
     pub struct UploadSettings {
-        /// The most file bytes a second that are sent, all uploads together: "10MiB", "80Mbit", or "none".
+        /// The most file bytes a second that all uploads together send: "10MiB", "80Mbit", or "none".
         pub limit: Limit = Limit::NONE;
 
-        /// Who is served when more want a content than there are places: "tit-for-tat": those who gave (or, of a complete
-        /// content, took) most, and one by lot; "fair": everybody in turn, right within one company.
+        /// Which downloaders are served when there are more than upload slots. "tit-for-tat" serves those that gave
+        /// most (of a complete content, those that took most) and one by lot. "fair" serves everybody in turn, which is
+        /// right within one company.
         pub policy: UploadPolicy = UploadPolicy::TitForTat;
 
-        /// How many downloaders of one content the policy "fair" serves at once; others wait for a place, and are told so.
-        /// (Tit-for-tat serves four.)
+        /// How many downloaders of one content the policy "fair" serves at once; others wait for an upload slot, and
+        /// are told so. (Tit-for-tat serves four.)
         pub slots: u8 = 8, within 2..=64;
 
-        /// How often tit-for-tat looks again at who gives and takes most.
+        /// How often tit-for-tat chooses anew whom it serves.
         pub period: Duration = Duration::from_secs(30), within Duration::from_millis(100)..=MAX_PERIOD;
     }
 }
 
 settings! {
-    /// What a node fetches.
+    /// What a node downloads.
     pub struct DownloadSettings {
-        /// The most file bytes a second that are received, all downloads together: "10MiB", "80Mbit", or "none".
+        /// The most file bytes a second that all downloads together receive: "10MiB", "80Mbit", or "none".
         pub limit: Limit = Limit::NONE;
 
         /// From how many owners one download fetches at the same time.
         pub owners: u8 = 8, within 1..=64;
 
-        /// The memory of all downloads together: pieces being received and pieces waiting to be hashed.
-        /// The least holds two of the largest pieces.
+        /// The memory of all downloads together, for pieces that are being received or wait to be hashed.
+        /// The smallest value holds two of the largest pieces.
         pub memory: ByteSize = ByteSize::mib(96), within ByteSize::mib(16)..=ByteSize::gib(1024);
 
-        /// After which waits a download with too few owners asks the tracker again; then at every heartbeat.
+        /// After which waits a download with too few owners asks the tracker again; after the last of them it asks at
+        /// every heartbeat.
         pub need_again: Vec<Duration> = [250, 500, 1000, 2000, 5000].map(Duration::from_millis).to_vec();
 
-        /// A download to which nothing new has arrived for this long is given up as stalled.
+        /// After how long without anything new a download is given up as stalled.
         pub stall_timeout: Duration = Duration::from_secs(60), within Duration::from_secs(1)..=MAX_PERIOD;
 
         /// How long a one-shot download waits for a tracker that does not answer.
@@ -167,46 +169,47 @@ settings! {
 settings! {
     /// How the socket and the sessions behave.
     pub struct NetworkSettings {
-        /// The receive buffer that the socket asks for. The system may give less; what it gives is what counts.
+        /// The receive buffer that the socket asks for. The system may grant less, and the node counts with what is
+        /// granted.
         pub receive_buffer: ByteSize = ByteSize::mib(8), within ByteSize::kib(64)..=ByteSize::gib(1);
 
         /// The send buffer that the socket asks for.
         pub send_buffer: ByteSize = ByteSize::mib(4), within ByteSize::kib(64)..=ByteSize::gib(1);
 
-        /// The most bytes that a download has asked of one owner and not yet received.
+        /// The most bytes that a download may have requested from one owner and not yet received.
         pub session_window: ByteSize = ByteSize::mib(64), within ByteSize::kib(64)..=ByteSize::gib(4);
 
-        /// The bytes that are asked of an owner before anything is known of the path to it.
+        /// How many bytes are requested from an owner before anything is known of the path to it.
         pub first_window: ByteSize = ByteSize::kib(48), within ByteSize::kib(4)..=ByteSize::mib(64);
 
-        /// How long after an unanswered HELLO it is said again; twice as long after each further one.
+        /// After how long an unanswered HELLO is sent again; the time doubles with each further one.
         pub hello_timeout: Duration = Duration::from_millis(250),
             within Duration::from_millis(10)..=Duration::from_secs(60);
 
-        /// How many HELLOs an owner may leave unanswered before it counts as not there.
+        /// How many HELLOs an owner may leave unanswered before it counts as unreachable.
         pub hello_tries: u8 = 5, within 1..=100;
 
-        /// How long a session may be silent before it ends.
+        /// After how long without a datagram a session ends.
         pub session_idle: Duration = Duration::from_secs(30),
             within Duration::from_secs(1)..=Duration::from_secs(3600);
 
-        /// How long an owner may leave a request unanswered before its ranges are asked of others too.
+        /// After how long an unanswered request counts as snubbed, so that its ranges are requested from others too.
         pub snub_after: Duration = Duration::from_secs(2),
             within Duration::from_millis(100)..=Duration::from_secs(300);
 
-        /// How many sessions this node serves at the same time. When there are so many, who asks for nothing makes room, and
-        /// the host that has most makes room for one that has fewer.
+        /// How many sessions this node serves at the same time. When the table is full, a session that requests nothing
+        /// is ended for a new one, and so is one of the host with the most sessions for a host with fewer.
         pub max_sessions: u32 = 4096, within 1..=1_000_000;
 
-        /// How many of them may come from one host: one IPv4 address, or one IPv6 /64.
+        /// How many of these sessions one host may have: one IPv4 address, or one IPv6 /64.
         pub max_sessions_per_address: u32 = 1024, within 1..=1_000_000;
 
         /// How many requested ranges of one session may wait to be served.
         pub requests_per_session: u32 = 64, within 1..=65_536;
 
-        /// The longest datagram with file bytes that is asked for and sent, headers of Riffle included.
-        /// 0: what each path is found to carry, up to 16416, beyond which nothing is gained. 1200: what every path
-        /// carries; none is probed.
+        /// The longest datagram with file bytes that is requested and sent, with the headers of Riffle.
+        /// 0 is what each path is found to carry, up to 16416, beyond which nothing is gained. 1200 is what every path
+        /// carries, and no path is probed then.
         pub segment_size: u16 = 0, within 0..=65_507;
     }
 }
@@ -214,17 +217,17 @@ settings! {
 settings! {
     /// How files are hashed and written.
     pub struct DiskSettings {
-        /// How many threads hash. 0: one for each core.
+        /// How many threads hash. 0 is one for each core.
         pub hash_threads: u16 = 0, within 0..=1024;
 
-        /// How many shared files are kept open at most; others are opened when somebody fetches them.
-        /// 0: half of what the system lets the program open.
+        /// The most shared files that are kept open; others are opened when somebody downloads them.
+        /// 0 is half of what the system lets the program open.
         pub open_files: u32 = 0, within 0..=1_000_000;
 
-        /// After how many written bytes they are made to survive a loss of power.
+        /// After how many written bytes the files are synced, so that these bytes survive a loss of power.
         pub sync_bytes: ByteSize = ByteSize::mib(64), within ByteSize::mib(1)..=ByteSize::gib(1024);
 
-        /// How long written bytes may wait for that.
+        /// After how long written bytes are synced at the latest.
         pub sync_period: Duration = Duration::from_secs(5),
             within Duration::from_millis(100)..=Duration::from_secs(3600);
     }

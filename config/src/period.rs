@@ -1,4 +1,5 @@
-//! Lengths of time. Settings hold `std::time::Duration`; a [`Period`] is how one is written and read.
+//! Lengths of time. Settings hold `std::time::Duration`; a [`Period`] is the form in which a duration is written and
+//! read.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,10 +13,10 @@ use crate::setting::written_as_text;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Period(pub Duration);
 
-/// The longest that is read from text: ten years, so that no instant that a program adds it to overflows.
+/// The longest duration that is read from text: ten years, so that no instant overflows to which a program adds it.
 pub const MAX_PERIOD: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// Nanoseconds each, the longest first: the order in which they are written.
+/// The units and their nanoseconds, the longest first: the order in which they are written.
 const UNITS: [(&str, u64); 7] = [
     ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
@@ -59,7 +60,7 @@ impl FromStr for Period {
                 return Err(ValueError::NoUnit(text.trim().to_owned()));
             }
             let end = after_number.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after_number.len());
-            // Going on in the list where the last unit stood refuses `1s2s` and `30m1h`, which are slips.
+            // The search goes on behind the last unit, so that `1s2s` and `30m1h` are refused, which are slips.
             let unit = units.find(|(name, _)| *name == &after_number[..end]);
             let (_, nanoseconds) = unit.ok_or_else(|| ValueError::NotADuration(text.to_owned()))?;
             let part = Duration::from_nanos(number.times(*nanoseconds).map_err(refuse)?);

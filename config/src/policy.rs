@@ -1,4 +1,4 @@
-//! Whom a node gives to, when more want something than it serves at once.
+//! Whom a node serves when there are more downloaders than upload slots.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,13 +6,13 @@ use std::str::FromStr;
 use crate::error::ValueError;
 use crate::setting::written_as_text;
 
-/// How the places of a content are given to those who wait for one.
+/// How the upload slots of a content are given to downloaders that wait for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum UploadPolicy {
-    /// To those who gave most, and one by lot (BEP 3's choking).
+    /// Downloaders that gave most are served, and one by lot (the choking of BEP 3).
     #[default]
     TitForTat,
-    /// To each in turn.
+    /// Each downloader is served in turn.
     Fair,
 }
 

@@ -14,10 +14,10 @@ use crate::period::Period;
 
 /// A type that a setting can have.
 pub(crate) trait Setting: Sized {
-    /// Reads a value; the error says what is wrong with it, and not where it stands.
+    /// Reads a value; the error says what is wrong with the value, and not where it stands.
     fn from_value(value: Spanned<DeValue<'_>>) -> Result<Self, String>;
 
-    /// The value as TOML; `None` for one that is not set.
+    /// The value as TOML; `None` when it is not set.
     fn to_toml(&self) -> Option<String>;
 }
 
@@ -86,7 +86,7 @@ macro_rules! written_as_text {
 }
 pub(crate) use written_as_text;
 
-/// A whole number that fits its type; `WANTED` says so in words.
+/// A whole number that fits its type, as `WANTED` says in words.
 struct Whole<T>(T);
 
 macro_rules! whole_number {
@@ -145,7 +145,7 @@ impl Setting for Duration {
     }
 }
 
-/// A list of waits. One of zero length would be a wait that is none.
+/// A list of waits, none of which may be zero.
 impl Setting for Vec<Duration> {
     fn from_value(value: Spanned<DeValue<'_>>) -> Result<Vec<Duration>, String> {
         let periods: Vec<Period> = deserialize(value)?;
@@ -177,7 +177,7 @@ impl Setting for PathBuf {
         String::from_value(value).map(PathBuf::from)
     }
 
-    /// Settings come from text, so a path that is none is not among the defaults.
+    /// A path as text. Defaults come from text, so every one of them can be written.
     fn to_toml(&self) -> Option<String> {
         self.to_str().map(quoted)
     }

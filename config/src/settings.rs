@@ -1,5 +1,5 @@
-//! One truth in four forms: from one list of fields, each with its doc comment, type and default, the macro
-//! makes the struct, its `Default`, its reading from TOML and the annotated TOML text itself.
+//! One truth in four forms. From one list of fields, each with its doc comment, type and default, the macro makes the
+//! struct, its `Default`, its reading from TOML and the annotated TOML text.
 
 use toml::de::DeTable;
 
@@ -18,7 +18,7 @@ pub(crate) trait Table: Default {
     fn annotate(path: &str, toml: &mut String);
 }
 
-/// A whole file of annotated defaults.
+/// The text of a whole file of annotated defaults.
 pub(crate) fn annotated<T: Table>(heading: &[&str]) -> String {
     let mut toml = String::new();
     comment(heading, &mut toml);
@@ -26,7 +26,7 @@ pub(crate) fn annotated<T: Table>(heading: &[&str]) -> String {
     toml
 }
 
-/// Adds one key with its comment. A setting without a value stands there as an example, commented out.
+/// Adds one key with its comment. A setting without a value is shown by an example that is commented out.
 pub(crate) fn annotate_key(doc: &[&str], key: &str, value: Option<String>, example: &str, toml: &mut String) {
     toml.push('\n');
     comment(doc, toml);

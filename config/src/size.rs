@@ -14,7 +14,7 @@ use crate::setting::written_as_text;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ByteSize(u64);
 
-/// In the order in which an equally short one is preferred for display.
+/// The units, in the order in which one of equally short ones is preferred for display.
 const UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
     ("GiB", 1 << 30),
@@ -27,11 +27,11 @@ const UNITS: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-/// Letters alone, which are read and never written.
+/// Units of one letter, which are read and never written.
 const LETTERS: [(&str, u64); 4] = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)];
 
 impl ByteSize {
-    /// The largest one that can be written.
+    /// The largest size.
     pub const MAX: ByteSize = ByteSize(u64::MAX);
 
     /// This many bytes.
@@ -59,12 +59,12 @@ impl ByteSize {
         self.0
     }
 
-    /// The number of bytes as a length in memory; the most that this machine can address where it is more.
+    /// The number of bytes as a length in memory, or the most that this machine can address.
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 
-    /// As so many of a unit with at most three decimals, where that is exact.
+    /// The size in this unit with at most three decimals, if that is exact.
     fn counted_in(self, (name, unit): (&str, u64)) -> Option<String> {
         let thousandths = u128::from(self.0) * 1000;
         if self.0 < unit || thousandths % u128::from(unit) != 0 {

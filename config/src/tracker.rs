@@ -17,7 +17,7 @@ const HEADING: [&str; 4] = [
     " Sizes are written as \"64MiB\" (\"64M\" is the same) or \"10MB\", durations as \"20s\", \"250ms\" or \"1h30m\".",
 ];
 
-/// The most owners that one answer can carry. The wire's own limit says the same; this room does not know the wire.
+/// The most owners that one answer can carry. The wire has the same limit, which this room does not know.
 pub const MAX_OWNERS_PER_ANSWER: u8 = 20;
 
 impl TrackerSettings {
@@ -41,33 +41,33 @@ settings! {
         /// The address and port of the tracker's socket: IP:PORT, or a port alone for all interfaces.
         pub listen: ListenAddr = ListenAddr::any(DEFAULT_TRACKER_PORT);
 
-        /// Where the log file `tracker.log` goes. Without one, the state folder of the user.
+        /// The folder of the log file `tracker.log`. Without one, the state folder of the user.
         pub log_dir: Option<PathBuf> = None, such as "\"/var/log/riffle\"";
 
         /// What is logged: off, error, warn, info, debug or trace, for one part too, as in "info,tracker=debug".
         pub log_level: String = "info".to_owned();
 
-        /// A log file that would become longer is put aside as `NAME.1`, the one before as `NAME.2`, and so on.
+        /// How long a log file may become. A full one is put aside as `NAME.1`, the one before as `NAME.2`, and so on.
         pub log_size: ByteSize = ByteSize::bytes(10_000_000), within ByteSize::kib(16)..=ByteSize::gib(1024);
 
-        /// So many log files are kept in all, the one that is written included; the oldest goes.
+        /// How many log files are kept, the one that is written included; the oldest is removed.
         pub log_files: u8 = 5, within 1..=99;
 
-        /// How often nodes say that they are still there.
+        /// How often nodes register again.
         pub heartbeat: Duration = Duration::from_secs(20),
             within Duration::from_secs(1)..=Duration::from_secs(3600);
 
-        /// After how many missed heartbeats a node is gone.
+        /// After how many missed heartbeats a node is forgotten.
         pub missed_heartbeats: u32 = 3, within 1..=100;
 
-        /// How long a known node has to answer a PING when another address claims to be it.
+        /// How long a known node has to answer the PINGs when another address claims its id.
         pub takeover_ping: Duration = Duration::from_secs(1),
             within Duration::from_millis(50)..=Duration::from_secs(60);
 
         tables {
             /// Which owners a node that needs a content is told of.
             pub ranking: RankingSettings;
-            /// What strangers cannot exceed. Loopback addresses are exempt from what is counted per address.
+            /// The limits of what strangers can cause. Loopback addresses are exempt from the limits for each address.
             pub limits: LimitSettings;
         }
     }
@@ -83,22 +83,22 @@ settings! {
         pub rate_window: Duration = Duration::from_secs(60),
             within Duration::from_secs(1)..=Duration::from_secs(3600);
 
-        /// So many bytes a second count of what the nodes at one address confirm to have received, whatever they say: who is
-        /// to be told of much more often than others must serve several addresses.
+        /// How many bytes a second count at most of what the nodes at one address confirm to have received. So an owner
+        /// that is to be named much more often than others must serve several addresses.
         pub credit_per_address: ByteSize = ByteSize::bytes(1_000_000),
             within ByteSize::kib(1)..=ByteSize::gib(1024);
 
-        /// How many in a hundred places go by lot to owners that have not uploaded much yet.
+        /// How many of a hundred positions go by lot to owners that have not uploaded much yet.
         pub newcomer_share_percent: u8 = 25, within 0..=100;
 
-        /// How long an owner that was just named in an answer counts as busier than it is.
+        /// The time in which the count of how often an owner was named loses half of its weight.
         pub assigned_window: Duration = Duration::from_secs(10),
             within Duration::ZERO..=Duration::from_secs(3600);
     }
 }
 
 settings! {
-    /// What strangers cannot exceed.
+    /// The limits of what strangers can cause.
     pub struct LimitSettings {
         /// The most nodes.
         pub max_nodes: u32 = 1_000_000, within 1..=16_000_000;
@@ -112,17 +112,18 @@ settings! {
         /// The most contents.
         pub max_contents: u32 = 2_000_000, within 1..=64_000_000;
 
-        /// The most announcements, all nodes together: what a node owns counts once for each node. While others have little
-        /// room left, no node grows beyond what is free.
+        /// The most announcements of all nodes together: a content counts once for each node that owns it. When few are
+        /// left, no node may have more than are left.
         pub max_announcements: u32 = 2_000_000, within 1..=64_000_000;
 
         /// How many messages a second one address may send, on average.
         pub requests_per_second: u32 = 4000, within 1..=10_000_000;
 
-        /// How many of them may come at once.
+        /// How many messages one address may send at once.
         pub request_burst: u32 = 8000, within 1..=10_000_000;
 
-        /// For how many addresses messages are counted; the one heard from the longest ago makes room.
+        /// For how many addresses messages are counted; the address with the least to remember is forgotten for
+        /// another.
         pub tracked_addresses: u32 = 65_536, within 1..=16_000_000;
     }
 }

@@ -1,4 +1,4 @@
-//! The time in front of a log line: UTC, as RFC 3339 says, to the millisecond.
+//! The time in front of a log line: UTC in the form of RFC 3339, to the millisecond.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

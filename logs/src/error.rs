@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::owner::Owner;
 
-/// Whose `path` is, as the middle of a sentence.
+/// To whom `path` belongs, as the middle of a sentence.
 fn belongs(path: &Path) -> String {
     Owner::of(path).map_or_else(String::new, |owner| format!(" (it belongs to {owner})"))
 }
@@ -14,7 +14,7 @@ fn belongs(path: &Path) -> String {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The folder is not there and cannot be made.
+    /// The folder does not exist and cannot be made.
     #[error("cannot create the log folder {}: {cause}; --log-dir names another", .path.display())]
     Folder {
         /// The folder.
@@ -36,7 +36,7 @@ pub enum LogError {
         /// The name as given.
         file: String,
     },
-    /// What is to be logged cannot be read.
+    /// The level cannot be read.
     #[error(
         "`{level}` is not a log level: {cause}; write off, error, warn, info, debug or trace, \
          or for one part as in info,node=debug"

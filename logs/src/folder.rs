@@ -1,9 +1,9 @@
-//! Where log files go when nobody says.
+//! Where log files go when no folder is given.
 
 use std::path::{Path, PathBuf};
 
-/// The log folder: the one of the environment (`RIFFLE_LOG_DIR`) unless it is empty, else `riffle/logs` in the state
-/// folder of the user (`~/.local/state` or what XDG says). Nothing is read or created.
+/// The log folder: the one of the environment (`RIFFLE_LOG_DIR`) unless that is empty, else `riffle/logs` in the state
+/// folder of the user (`~/.local/state`, or the one that XDG names). Nothing is read or created.
 pub fn default_folder(env_dir: Option<&Path>, state_home: &Path) -> PathBuf {
     match env_dir {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),

@@ -1,4 +1,4 @@
-//! What keeps a log running, and says at the end what it could not write.
+//! What keeps a log running, and writes at the end how many lines were dropped.
 
 use std::fmt;
 use std::io::Write;
@@ -7,9 +7,9 @@ use tracing_appender::non_blocking::{ErrorCounter, WorkerGuard};
 
 use crate::clock;
 
-/// Keeps the log running; dropping it writes what is buffered (for at most about a second) and ends the writing.
+/// Keeps the log running. Dropping the guard writes what is buffered (for at most about a second) and ends the log.
 ///
-/// Lines are dropped rather than waited for when the disk cannot keep up; how many is the last line of the file.
+/// When the disk cannot keep up, lines are dropped and nobody waits; the last line of the file says how many.
 #[must_use = "a log ends when its guard is dropped"]
 pub struct LogGuard {
     file_writer: Option<WorkerGuard>,
@@ -48,7 +48,7 @@ impl Drop for LogGuard {
             line.push_str(&format!(
                 "  WARN {dropped} lines dropped: the disk could not keep up with the log\n"
             ));
-            // Nothing is left to tell it to when even this fails.
+            // When even this fails, nobody is left to be told.
             let _ = self.file.write_all(line.as_bytes());
         }
     }
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    /// A disk that says when a line reaches it, and holds it until told to go on.
+    /// A disk that reports when a line reaches it, and holds the line until it is released.
     struct HeldDisk {
         reached: Sender<()>,
         go_on: Receiver<()>,
@@ -101,7 +101,7 @@ mod tests {
         }
     }
 
-    /// Says this many lines while the disk holds the first and a queue of one holds the second.
+    /// Logs this many lines while the disk holds the first and a queue of one holds the second.
     fn last_line_after(lines: usize) -> String {
         let (reached, has_reached) = channel();
         let (release, go_on) = channel();

@@ -1,4 +1,4 @@
-//! What is logged and what is not.
+//! Which events are logged.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -7,14 +7,14 @@ use crate::error::LogError;
 
 /// Reads a level: `info`, or by part `info,node=debug`.
 ///
-/// `EnvFilter` takes a word that is no level for the name of a part, so that `inof` would silence everything;
-/// here a part is written with its level.
+/// `EnvFilter` takes a word that is no level as the name of a part, so that `inof` would silence everything. Here a
+/// part is always written with its level.
 pub(crate) fn filter(level: &str) -> Result<EnvFilter, LogError> {
     let refuse = |cause: String| LogError::Level { level: level.to_owned(), cause };
     let words: Vec<&str> = level.split(',').map(str::trim).collect();
-    let alone = words.iter().filter(|word| !word.contains(['=', '[']));
+    let bare = words.iter().filter(|word| !word.contains(['=', '[']));
     let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
-    if let Some(word) = alone.into_iter().find(|word| !is_level(word)) {
+    if let Some(word) = bare.into_iter().find(|word| !is_level(word)) {
         return Err(refuse(format!("`{word}` is none")));
     }
     EnvFilter::builder().parse(words.join(",")).map_err(|error| refuse(error.to_string()))

@@ -1,4 +1,4 @@
-//! How an event becomes one line: time, level, the spans that it is in, message and fields.
+//! How an event becomes one line: its time, level, spans, message and fields.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use crate::shown::write_as_one_line;
 
 /// `2026-03-01T09:05:07.042Z  INFO node{id=1}: a session ended reason=idle`
 ///
-/// Names and reasons come from other hosts: a line break or an escape in one would forge a line or steer the
-/// terminal of who reads it, so all of it is written as [`crate::one_line`] shows it.
+/// Names and reasons come from other hosts. A line break or an escape in one would forge a line or steer the terminal
+/// of the reader, so everything is written as [`crate::one_line`] shows it.
 pub(crate) struct OneLine;
 
 impl<S, N> FormatEvent<S, N> for OneLine
@@ -43,7 +43,7 @@ where
     }
 }
 
-/// Writes what it is given as [`crate::one_line`] shows it.
+/// A writer that shows text as [`crate::one_line`] does.
 struct Escaped<'w>(Writer<'w>);
 
 impl fmt::Write for Escaped<'_> {

@@ -1,5 +1,5 @@
-//! Whose a folder is: so that root's files do not shut out the person in whose home they would be, and a message can name who
-//! shuts this process out.
+//! To whom a folder belongs. So files of root do not shut out the person in whose home they would be, and a message can
+//! name the user who shuts this process out.
 
 use std::fmt;
 use std::fs;
@@ -9,14 +9,14 @@ use std::path::Path;
 /// The owner of a file or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// The number of the user.
+    /// The user's number.
     pub uid: u32,
-    /// What the user is called, where that is known without asking a directory service.
+    /// The user's name, if it is known without asking a directory service.
     pub name: Option<String>,
 }
 
 impl Owner {
-    /// The owner of what stands at `path`, or of the nearest folder above it that is there and can be looked at.
+    /// The owner of what is at `path`, or of the nearest folder above it that exists and can be looked at.
     #[must_use]
     pub fn of(path: &Path) -> Option<Owner> {
         let uid = std::path::absolute(path).ok()?.ancestors().find_map(uid_of)?;
@@ -35,8 +35,8 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Refuses to make anything at `path` that would shut out who owns the place: as root in somebody else's folder, which is
-/// where `sudo` with the caller's environment leads.
+/// Refuses to make anything at `path` that would shut out the owner of the folder there: as root in somebody else's
+/// folder, to which `sudo` with the caller's environment leads.
 ///
 /// # Errors
 /// What is wrong and what helps, in words.
@@ -48,7 +48,7 @@ pub fn keep_owner(path: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, what))
 }
 
-/// Whether files of `user` in a folder of `owner` are files that the owner cannot use.
+/// Whether the owner of a folder cannot use files of `user` in it.
 fn shuts_out(user: u32, owner: u32) -> bool {
     user == 0 && owner != 0
 }
@@ -73,7 +73,7 @@ fn user() -> u32 {
     1
 }
 
-/// What `users`, the text of `/etc/passwd`, calls the user of that number.
+/// The name of the user `uid` by `users`, the text of `/etc/passwd`.
 fn name_of(uid: u32, users: &str) -> Option<&str> {
     users.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -109,7 +109,7 @@ mod tests {
         let deep = folder.path().join("a").join("b");
         assert_eq!(Owner::of(&deep), Owner::of(folder.path()));
         assert!(keep_owner(&deep).is_ok(), "this process made it");
-        // Beside what is there, and named from here.
+        // A relative path counts from the current folder.
         assert_eq!(Owner::of(Path::new("not-there/at-all")), Owner::of(Path::new(".")));
         assert!(Owner::of(Path::new("not-there/at-all")).is_some());
     }

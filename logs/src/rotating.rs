@@ -1,4 +1,5 @@
-//! A log file that is put aside when it is full: `node-1.log` becomes `node-1.log.1`, that `.2`, and the last one goes.
+//! A log file that is put aside when it is full: `node-1.log` becomes `node-1.log.1`, that one `.2`, and the last one
+//! is removed.
 
 #![expect(clippy::disallowed_types, reason = "a log is a file: this room's business is I/O")]
 
@@ -10,13 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How much of a log is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
-    /// A file that would become longer is put aside, in bytes. A line is never cut, and a longer one has a file for itself.
+    /// The longest that a file becomes before it is put aside, in bytes. A line is never cut, and a longer one has a
+    /// file for itself.
     pub bytes: u64,
-    /// So many files in all, the one that is written included; the oldest goes. At least 1.
+    /// How many files are kept, the one that is written included; the oldest is removed. At least 1.
     pub files: u8,
 }
 
-/// The end of a log file, whichever file that is by now. All clones are the same end.
+/// The end of a log, whichever file is being written. All clones are the same end.
 #[derive(Debug, Clone)]
 pub(crate) struct RotatingFile(Arc<Mutex<End>>);
 
@@ -26,13 +28,14 @@ struct End {
     rotation: Rotation,
     file: File,
     length: u64,
-    /// How long it may become: more than asked for where it cannot be put aside.
-    most: u64,
+    /// How long the file may become, in bytes: more than `rotation` says when it could not be put aside.
+    limit: u64,
 }
 
 impl Rotation {
-    /// How long the log at `path` may become, so that all its files together are no longer than so many full ones.
-    fn room_beside(&self, path: &Path) -> u64 {
+    /// How long the file at `path` may become, so that all files of the log together are no longer than so many full
+    /// ones.
+    fn limit_beside_others(&self, path: &Path) -> u64 {
         let files = self.files.max(1);
         let length = |number| fs::symlink_metadata(older(path, number)).ok().filter(fs::Metadata::is_file);
         let others: u64 = (1..files).filter_map(length).map(|found| found.len()).sum();
@@ -41,14 +44,14 @@ impl Rotation {
 }
 
 impl RotatingFile {
-    /// The end of the file at `path`, which is made for its owner alone when it is not there.
+    /// The end of the file at `path`, which is made for its owner alone when there is none.
     ///
     /// # Errors
-    /// The system's; and when something is there that is not a file, which no log is written to, wherever a link leads.
+    /// The system's; and when something is there that is not a file, since a log is written through no link.
     pub(crate) fn open(path: PathBuf, rotation: Rotation) -> io::Result<RotatingFile> {
         let file = open(&path)?;
         let length = file.metadata()?.len();
-        Ok(RotatingFile(Arc::new(Mutex::new(End { path, rotation, file, length, most: rotation.bytes }))))
+        Ok(RotatingFile(Arc::new(Mutex::new(End { path, rotation, file, length, limit: rotation.bytes }))))
     }
 }
 
@@ -74,16 +77,16 @@ impl End {
     }
 
     fn is_too_long_with(&self, line: &[u8]) -> bool {
-        self.length > 0 && self.length + line.len() as u64 > self.most
+        self.length > 0 && self.length + line.len() as u64 > self.limit
     }
 
-    /// The file is full, as far as is known here: another process with the same log may have put it aside already, or may be
-    /// about to. Where it cannot be put aside it goes on, and this is tried again when as much again is in it; it becomes no longer
-    /// than all files together may be, and then begins anew.
+    /// Puts the full file aside and begins another one. Another process with the same log may have put it aside
+    /// already, or be about to. A file that cannot be put aside goes on, and this is tried again when it has grown as
+    /// much again; it becomes no longer than all files together may be, and then begins anew.
     fn begin_another(&mut self, line: &[u8]) -> io::Result<()> {
         match self.file.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(()),
-            // A file system without locks: a process that shares the log may put it aside a second time.
+            // On a file system without locks a process that shares the log may put it aside a second time.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         let is_ours = is_at(&self.file, &self.path);
@@ -93,25 +96,25 @@ impl End {
         match next {
             Ok(next) => {
                 self.length = next.metadata().map_or(0, |next| next.len());
-                (self.file, self.most) = (next, self.rotation.bytes);
+                (self.file, self.limit) = (next, self.rotation.bytes);
                 if !is_ours && self.is_too_long_with(line) {
                     return self.begin_another(line);
                 }
             }
             Err(_) => {
-                let room = self.rotation.room_beside(&self.path);
-                if self.length + line.len() as u64 > room {
+                let limit = self.rotation.limit_beside_others(&self.path);
+                if self.length + line.len() as u64 > limit {
                     self.file.set_len(0)?;
                     self.length = 0;
                 }
-                self.most = self.length.saturating_add(self.rotation.bytes).min(room);
+                self.limit = self.length.saturating_add(self.rotation.bytes).min(limit);
             }
         }
         Ok(())
     }
 }
 
-/// Whether `file` is what stands at `path`.
+/// Whether `file` is the file at `path`.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -125,19 +128,19 @@ fn is_at(_file: &File, _path: &Path) -> bool {
     true
 }
 
-/// What the log at `path` is called when so many younger ones are there.
+/// The path of the log at `path` once it is the `number`-th older one.
 fn older(path: &Path, number: u8) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     PathBuf::from(name)
 }
 
-/// Makes room at `path`, where a log is: it becomes the first of at most `files` - 1 older ones. Further ones, of when more were
-/// kept, go. What is no file is not moved.
+/// Puts the log at `path` aside: it becomes the first of at most `files` - 1 older ones. Further ones, of a time when
+/// more were kept, are removed. What is no file is not moved.
 fn put_aside(path: &Path, files: u8) -> io::Result<()> {
     let older = |number: u8| older(path, number);
     let is_file = |path: &Path| fs::symlink_metadata(path).map(|found| found.is_file());
-    // They are numbered without a gap.
+    // Older files are numbered without a gap.
     let further = (files.max(1)..=u8::MAX).map(older).take_while(|path| is_file(path).is_ok_and(|is| is));
     further.for_each(|path| drop(fs::remove_file(path)));
     let Some(last) = files.checked_sub(1).filter(|&last| last > 0) else {
@@ -160,7 +163,7 @@ fn open(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
-        // Neither through a link nor into a pipe, which would wait for its reader.
+        // A log is written neither through a link nor into a pipe, which would wait for its reader.
         options.mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     }
     let file = options.open(path).map_err(|cause| match cause.raw_os_error() {
@@ -180,7 +183,7 @@ fn not_a_file() -> io::Error {
     io::Error::other("what is there is a link or no file at all")
 }
 
-/// Whether the file is known by another name as well: then it may be anything, as behind a link.
+/// Whether the file has another name too: then it may be anything, as behind a link.
 #[cfg(unix)]
 fn has_other_names(found: &fs::Metadata) -> bool {
     std::os::unix::fs::MetadataExt::nlink(found) > 1
@@ -191,7 +194,8 @@ fn has_other_names(_found: &fs::Metadata) -> bool {
     false
 }
 
-/// A log that an earlier version made for everybody to read is its owner's from now on. What cannot be closed is as it was.
+/// Takes the rights of others away from a log that an earlier version made for everybody to read. Where that fails the
+/// file stays as it is.
 #[cfg(unix)]
 fn close_to_others(file: &File, found: &fs::Metadata) {
     use std::os::unix::fs::PermissionsExt as _;
@@ -203,7 +207,7 @@ fn close_to_others(file: &File, found: &fs::Metadata) {
 #[cfg(not(unix))]
 fn close_to_others(_file: &File, _found: &fs::Metadata) {}
 
-/// Makes the folder of a log where there is none, for its owner alone.
+/// Makes the folder of a log for its owner alone, if there is none.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);

@@ -17,17 +17,17 @@ use crate::level;
 use crate::line::OneLine;
 use crate::rotating::{self, RotatingFile, Rotation};
 
-/// How many lines may wait for the disk before more are dropped: some megabytes, and seconds of trouble at info.
-const BUFFERED_LINES: usize = 16_384;
+/// How many lines may wait for the disk before more are dropped: some megabytes, or some seconds at the level info.
+const MAX_BUFFERED_LINES: usize = 16_384;
 
-/// What is logged where.
+/// What is logged, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
-    /// The folder; it is created when it is not there.
+    /// The folder, which is created when it does not exist.
     pub folder: PathBuf,
     /// The name of the file in it, such as `node-1.log`; lines are appended.
     pub file: String,
-    /// How much of it is kept.
+    /// How much of the log is kept.
     pub rotation: Rotation,
     /// What is logged: `info`, or by part, `info,node=debug`.
     pub level: String,
@@ -35,7 +35,7 @@ pub struct LogSettings {
     pub also_stderr: bool,
 }
 
-/// Starts the log of the whole process. It ends when the guard is dropped.
+/// Starts the log of the whole process. The log ends when the guard is dropped.
 ///
 /// # Errors
 /// The folder or file cannot be made, the level cannot be read, or a log was started before.
@@ -45,8 +45,8 @@ pub fn start(settings: LogSettings) -> Result<LogGuard, LogError> {
     Ok(guard)
 }
 
-/// Makes a log for a part of the process: for what runs inside `tracing::dispatcher::with_default(&dispatch, ...)`
-/// on its thread. So several nodes in one process each have their own file. It ends when the guard is dropped.
+/// Makes a log for a part of the process: for code that runs inside `tracing::dispatcher::with_default(&dispatch, ...)`
+/// on its thread. So several nodes in one process each have their own file. The log ends when the guard is dropped.
 ///
 /// # Errors
 /// The folder or file cannot be made, or the level cannot be read.
@@ -71,10 +71,10 @@ where
     Layer::new().with_ansi(false).event_format(OneLine).with_writer(lines)
 }
 
-/// A thread of its own writes, so that no line ever waits for the disk; it would rather be dropped.
+/// A writer with a thread of its own, so that nobody waits for the disk: lines are dropped instead.
 fn writer(out: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
     NonBlockingBuilder::default()
-        .buffered_lines_limit(BUFFERED_LINES)
+        .buffered_lines_limit(MAX_BUFFERED_LINES)
         .lossy(true)
         .thread_name("log")
         .finish(out)

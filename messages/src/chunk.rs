@@ -25,7 +25,8 @@ pub struct ChunkHeader {
     pub piece: PieceIndex,
     /// Where the payload begins in the piece, in bytes.
     pub offset: u32,
-    /// The owner's clock when the burst left, in microseconds ([`Timestamp::wire_micros`](crate::Timestamp::wire_micros)).
+    /// The owner's clock when the burst left, in microseconds
+    /// ([`Timestamp::wire_micros`](crate::Timestamp::wire_micros)).
     pub sent_at: u32,
     /// Which segment of the burst this is, from 0.
     pub index: u8,

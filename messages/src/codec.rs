@@ -1,7 +1,8 @@
 //! From messages to bytes and back. The only file that names bincode.
 //!
 //! Layout: little-endian, fixed-width integers, fields in the order of their declaration; a list is a `u16` count and
-//! then its items; text is a `u8` length and then UTF-8; which variant of an enum is a `u32`. Nothing allocates by a count alone.
+//! then its items; text is a `u8` length and then UTF-8; which variant of an enum is a `u32`. Nothing allocates by a
+//! count alone.
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
 
-/// The place of one content in the order of a search. Nothing is kept between two pages: who asks for the next says where it was.
+/// The place of one content in the order of a search. Nothing is kept between two pages: who asks for the next says
+/// where it was.
 ///
-/// Cursors are ordered like the list is. What their fields mean is the tracker's own business; a node sends back what it got.
+/// Cursors are ordered like the list is. What their fields mean is the tracker's own business; a node sends back what
+/// it got.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// Which part of the list: names that many hosts stand behind come before those of few.
@@ -17,7 +19,8 @@ pub struct Cursor {
     pub name: Name,
     /// How many hosts call it so; of one name the best supported comes first.
     pub hosts: u32,
-    /// Its place among those with as many hosts: what a host called so first comes before what another called so second, and of two the earlier.
+    /// Its place among those with as many hosts: what a host called so first comes before what another called so
+    /// second, and of two the earlier.
     pub number: u64,
 }
 

@@ -1,10 +1,14 @@
-//! Characters that a name does not have, because nobody sees them where they do harm: they turn the direction of writing, or have no picture.
+//! Characters that a name must not have, because nobody sees them and they do harm: they turn the direction of writing,
+//! or have no glyph.
 //!
-//! Two names that differ in such a character alone look the same, and an end `fdp.exe` behind one is read as `exe.pdf`. Letters of scripts that
-//! are written from the right turn nothing: they are as welcome as others. Two joiners and the variation selectors have no picture either, but
-//! change that of their neighbours; they are allowed where they do, and nowhere else.
+//! Two names that differ in such a character alone look the same, and an end `fdp.exe` behind one is read as `exe.pdf`.
+//! Letters of scripts that are written from the right turn nothing and are allowed. Two joiners and the variation
+//! selectors have no glyph either, but change the glyphs of their neighbours; they are allowed where they do, and
+//! nowhere else.
 
-/// The first character of `text` that has no place in a name.
+use crate::invisible::is_invisible;
+
+/// The first character of `text` that a name must not have.
 pub(crate) fn first_hidden(text: &str) -> Option<char> {
     let (mut before, mut base) = (None, None);
     let mut rest = text.chars();
@@ -21,7 +25,7 @@ pub(crate) fn first_hidden(text: &str) -> Option<char> {
         if !is_seen {
             return Some(c);
         }
-        // A selector or a skin colour belongs to the picture before it.
+        // A selector or a skin colour belongs to the emoji before it.
         if !is_selector(c) && !matches!(c, '\u{1f3fb}'..='\u{1f3ff}') {
             base = Some(c);
         }
@@ -30,12 +34,13 @@ pub(crate) fn first_hidden(text: &str) -> Option<char> {
     None
 }
 
-/// Holds two letters apart that would be joined: between Persian letters it is spelling.
+/// Keeps two letters apart that would be joined: between Persian letters it is spelling.
 const ZWNJ: char = '\u{200c}';
-/// Joins what would stand apart: emoji of several people, and letters of Indic and Arabic scripts, at the end of a word too.
+/// Joins what would stand apart: emoji of several people, and letters of Indic and Arabic scripts, at the end of a word
+/// too.
 const ZWJ: char = '\u{200d}';
 
-/// Whether `c` belongs to a script whose letters take other shapes beside others: there joiners are seen.
+/// Whether `c` belongs to a script whose letters change their shapes beside others, so that joiners are seen there.
 fn is_shaped(c: char) -> bool {
     matches!(c,
         '\u{620}'..='\u{8ff}'         // Arabic, Syriac, Thaana, N'Ko, Samaritan, Mandaic
@@ -52,17 +57,18 @@ fn is_shaped(c: char) -> bool {
     ) && !is_invisible(c)
 }
 
-/// Whether `c` may be part of an emoji of several.
+/// Whether `c` may be part of an emoji that is joined of several.
 fn is_picture(c: char) -> bool {
     matches!(c, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}')
 }
 
-/// Whether `c` chooses among the pictures of the character before it.
+/// Whether `c` chooses among the glyphs of the character before it.
 fn is_selector(c: char) -> bool {
     matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// Whether `c` has more pictures than one: signs that are emoji as well, digits among them, ideographs, and letters of a few scripts.
+/// Whether `c` has several glyphs: signs that are emoji too, digits among them, ideographs, and letters of a few
+/// scripts.
 fn has_variants(c: char) -> bool {
     is_picture(c)
         || matches!(c,
@@ -76,31 +82,7 @@ fn has_variants(c: char) -> bool {
         ) && !is_invisible(c)
 }
 
-/// Whether `c` steers what is around it or has no picture at all: control characters, Unicode's format characters without one, separators of
-/// lines and paragraphs, and the letters that are blank.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}'                        // soft hyphen
-            | '\u{34f}'                     // combining grapheme joiner
-            | '\u{61c}'                     // Arabic letter mark
-            | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers
-            | '\u{17b4}' | '\u{17b5}'       // Khmer inherent vowels
-            | '\u{180e}'                    // Mongolian vowel separator
-            | '\u{200b}'..='\u{200f}'       // zero-width space and joiners, direction marks
-            | '\u{2028}'..='\u{202e}'       // line and paragraph separators, embeddings and overrides
-            | '\u{2060}'..='\u{206f}'       // word joiner, invisible operators, isolates
-            | '\u{feff}'                    // byte order mark
-            | '\u{fff0}'..='\u{fffb}'       // unassigned but ignorable, interlinear annotations
-            | '\u{13430}'..='\u{1343f}'     // hieroglyph joiners
-            | '\u{1bca0}'..='\u{1bca3}'     // shorthand controls
-            | '\u{1d173}'..='\u{1d17a}'     // musical beams and slurs
-            | '\u{e0000}'..='\u{e00ff}'     // tags: a text that nobody sees
-            | '\u{e01f0}'..='\u{e0fff}'
-        )
-}
-
-/// Whether `c` is blank: at the end of a name nobody sees it.
+/// Whether `c` is blank, so that nobody sees it at the end of a name.
 pub(crate) fn is_blank(c: char) -> bool {
     c.is_whitespace() || c == '\u{2800}'
 }

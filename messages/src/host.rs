@@ -13,8 +13,8 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// Who is behind an address, as far as can be told: what is shared out fairly is shared among hosts.
 ///
-/// One IPv4 address is a host, and so is one IPv6 /64, of which a machine can choose addresses at will. At loopback, where all are one
-/// person's, each port is one.
+/// One IPv4 address is a host, and so is one IPv6 /64, of which a machine can choose addresses at will. At loopback,
+/// where all are one person's, each port is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host {
     ip: IpAddr,

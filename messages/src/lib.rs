@@ -11,6 +11,7 @@ mod header;
 mod hidden;
 mod host;
 mod id;
+mod invisible;
 pub mod limits;
 mod list;
 mod manifest;

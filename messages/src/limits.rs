@@ -27,7 +27,8 @@ pub const MAX_MANIFEST: u32 = (MANIFEST_FIXED + PIECE_HASH * MAX_PIECES as usize
 
 /// The longest name, in bytes of UTF-8: what one path component may have on common file systems.
 pub const MAX_NAME: usize = 255;
-/// The fewest digits that are taken for the beginning of an id: of a million contents, hardly any two begin alike in so many.
+/// The fewest digits that are taken for the beginning of an id: of a million contents, hardly any two begin alike in so
+/// many.
 pub const MIN_DIGITS: usize = 8;
 /// The most digits of the beginning of an id; with one more it is the id.
 pub const MAX_DIGITS: usize = 63;

@@ -34,10 +34,11 @@ pub enum NameError {
     Device,
 }
 
-/// One path component that is harmless on every common system and looks like what it is: the label under which a content is shared.
+/// One path component that is harmless on every common system and looks like what it is: the label under which a
+/// content is shared.
 ///
-/// Nothing in it is invisible or turns the direction of writing; the joiners of Persian, of Indic scripts and of emoji are
-/// allowed where they do their work.
+/// Nothing in it is invisible or turns the direction of writing; the joiners of Persian, of Indic scripts and of emoji
+/// are allowed where they do their work.
 ///
 /// Characters that Windows merely refuses in a file's name (`? * < > | "`, and `:` behind more than one letter) are
 /// allowed, as they are common elsewhere: there the file cannot be created, which is an error like any other.
@@ -138,8 +139,8 @@ impl Prefix {
     }
 }
 
-/// The beginning of a [`ContentId`] as a person writes it: [`MIN_DIGITS`] to [`MAX_DIGITS`] hexadecimal digits. It may be a
-/// name as well, so upper and lower case are kept; for the id they are the same.
+/// The beginning of a [`ContentId`] as a person writes it: [`MIN_DIGITS`] to [`MAX_DIGITS`] hexadecimal digits. It may
+/// be a name as well, so upper and lower case are kept; for the id they are the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digits(String);
 

@@ -16,8 +16,8 @@ use crate::limits::{
 use crate::list::List;
 use crate::manifest::PieceIndex;
 
-/// A capability: in this session the owner sends each datagram of a burst on its own, without segmentation offload. Said
-/// where bursts do not arrive whole; a HELLO that is repeated in the session says it anew.
+/// A capability: in this session the owner sends each datagram of a burst on its own, without segmentation offload.
+/// Said where bursts do not arrive whole; a HELLO that is repeated in the session says it anew.
 pub const APART: u32 = 1;
 
 /// A capability: the downloader understands HINT.
@@ -143,8 +143,8 @@ pub struct ByteRange {
 }
 
 impl ByteRange {
-    /// `length` bytes of `piece` from byte `offset` on; `None` when that is nothing, more than a burst, or beyond what any
-    /// piece or manifest has.
+    /// `length` bytes of `piece` from byte `offset` on; `None` when that is nothing, more than a burst, or beyond what
+    /// any piece or manifest has.
     #[must_use]
     pub fn new(piece: PieceIndex, offset: u32, length: u32) -> Option<ByteRange> {
         let end = offset.checked_add(length)?;
@@ -284,8 +284,8 @@ pub struct Probed {
     pub size: ProbeSize,
 }
 
-/// PING: are you there? Answered with PONG. An owner's is as long as the CHUNKs behind which it goes, padded with zeros, so that the
-/// path loses it as it loses them.
+/// PING: are you there? Answered with PONG. An owner's is as long as the CHUNKs behind which it goes, padded with
+/// zeros, so that the path loses it as it loses them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping {
     /// To be sent back; never 0, which in a REQUEST says that there was no PING.

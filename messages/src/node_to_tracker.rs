@@ -148,7 +148,8 @@ pub struct Need {
 pub enum Query {
     /// The owners of a content.
     Content(ContentId),
-    /// The owners of the content of exactly that name; or the contents when there are several, the one with most hosts first.
+    /// The owners of the content of exactly that name; or the contents when there are several, the one with most hosts
+    /// first.
     Name(Name),
     /// The contents whose names start with `prefix`, in the order of their cursors, from behind `after` on.
     Search {
@@ -157,13 +158,14 @@ pub enum Query {
         /// Where the page before ended.
         after: Option<Cursor>,
     },
-    /// The owners of the one content whose id begins with these digits, or that is called by them; the contents when there are several.
+    /// The owners of the one content whose id begins with these digits, or that is called by them; the contents when
+    /// there are several.
     Digits(Digits),
-    /// The owners of the content of exactly that name; or the contents when there are several, the one that was called so last first and
-    /// then the others, the one with most hosts first.
+    /// The owners of the content of exactly that name; or the contents when there are several, the one that was called
+    /// so last first and then the others, the one with most hosts first.
     Newest(Name),
-    /// The contents of exactly that name whose ids are `from` or behind it, in the order of their ids: so one is found among many by the
-    /// beginning of its id.
+    /// The contents of exactly that name whose ids are `from` or behind it, in the order of their ids: so one is found
+    /// among many by the beginning of its id.
     NameFrom {
         /// What they are called.
         name: Name,

@@ -93,8 +93,8 @@ pub struct Listed {
     pub partial: u32,
     /// On how many hosts somebody calls it by that name: the nodes of one IPv4 address, or of one IPv6 /64, count once.
     pub hosts: u32,
-    /// How long ago the tracker, in its present life, first heard that somebody calls it by that name, in seconds. It says nothing of when the
-    /// content was made.
+    /// How long ago the tracker, in its present life, first heard that somebody calls it by that name, in seconds. It
+    /// says nothing of when the content was made.
     pub age_s: u32,
     /// What it is called.
     pub name: Name,

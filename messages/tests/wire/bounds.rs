@@ -1,4 +1,5 @@
-//! What fits a datagram: full messages, the sizes that their builders count with, and no answer larger than its question.
+//! What fits a datagram: full messages, the sizes that their builders count with, and no answer larger than its
+//! question.
 
 use messages::limits::{
     BASE_DATAGRAM, CONTROL_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_CREDITS, MAX_DATAGRAM, MAX_LISTED,

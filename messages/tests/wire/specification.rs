@@ -1,7 +1,8 @@
 //! The field tables of `README.md` are held against the samples, which are held against the code.
 //!
-//! A table stands below `#### TITLE · KIND · N bytes`, or `#### Each of LIST in TITLE · N bytes` for the items of a list;
-//! its rows begin `| offset | size | field |`. An offset or size that is not a plain number depends on what stands before.
+//! A table stands below `#### TITLE · KIND · N bytes`, or `#### Each of LIST in TITLE · N bytes` for the items of a
+//! list; its rows begin `| offset | size | field |`. An offset or size that is not a plain number depends on what
+//! stands before.
 
 use crate::samples::{self, Sample};
 
