@@ -1,4 +1,4 @@
-//! What nodes say to each other, CHUNK apart.
+//! The messages between nodes, except CHUNK.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -16,11 +16,12 @@ use crate::limits::{
 use crate::list::List;
 use crate::manifest::PieceIndex;
 
-/// A capability: in this session the owner sends each datagram of a burst on its own, without segmentation offload.
-/// Said where bursts do not arrive whole; a HELLO that is repeated in the session says it anew.
-pub const APART: u32 = 1;
+/// The capability that the owner sends each datagram of a burst on its own in this session, without segmentation
+/// offload. A downloader asks for it when bursts do not arrive whole; a HELLO that is repeated in the session states it
+/// anew.
+pub const NO_GSO: u32 = 1;
 
-/// A capability: the downloader understands HINT.
+/// The capability that the downloader understands HINT.
 pub const HINTS: u32 = 2;
 
 /// HELLO: open a session about one content. Padded to a full control datagram, so that no answer to it is larger.
@@ -42,14 +43,14 @@ pub struct Hello {
     pub cookie: Cookie,
 }
 
-/// RETRY: come again with this cookie. The owner keeps nothing.
+/// RETRY: the downloader says HELLO again with this cookie. The owner keeps nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
     /// The HELLO's nonce.
     pub nonce: u64,
     /// The HELLO's `sent_at`.
     pub echoed_at: u32,
-    /// The cookie to come again with.
+    /// The cookie for the next HELLO.
     pub cookie: Cookie,
 }
 
@@ -62,7 +63,7 @@ pub struct Welcome {
     pub echoed_at: u32,
     /// The owner's number for the session.
     pub conversation: Conversation,
-    /// The content's length in bytes, as the owner says: the manifest decides.
+    /// The content's length in bytes, as the owner states it; the manifest decides.
     #[serde(deserialize_with = "content_length")]
     pub length: u64,
     /// How many pieces the owner has; one that has all of them sends no BITFIELD.
@@ -202,25 +203,25 @@ impl<'de> Deserialize<'de> for ByteRange {
     }
 }
 
-/// CONTROL: what is to be said about a session or one of its requests.
+/// CONTROL: one side changes or ends what the session, or one of its requests, is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Control {
-    /// What is said.
+    /// What is changed or ended.
     pub operation: Operation,
-    /// When to come again, in milliseconds, where that makes sense; else 0.
+    /// After how many milliseconds the downloader may try again, if that makes sense; else 0.
     pub retry_after_ms: u16,
-    /// The request it is about, where it is about one; else 0.
+    /// The request that it is about, if it is about one; else 0.
     pub request: u32,
 }
 
-/// HINT: of what this owner has, others do not get these pieces. Advice, said only to those who have [`HINTS`].
+/// HINT: pieces of this owner that other downloaders do not get. It is advice, sent only to downloaders with [`HINTS`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hint {
     /// Pieces to ask for first.
     pub runs: List<PieceRun, MAX_HINT_RUNS>,
 }
 
-/// What CONTROL says.
+/// The operation of a CONTROL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Operation {
     /// The owner's queue is full: this request was dropped.
@@ -235,6 +236,18 @@ pub enum Operation {
     Cancel,
     /// The content is not served here, or no longer: the session is over.
     Gone,
+}
+
+impl Operation {
+    /// Every operation, in the order of their numbers on the wire.
+    pub const ALL: [Operation; 6] = [
+        Operation::Busy,
+        Operation::Choke,
+        Operation::Unchoke,
+        Operation::Reject,
+        Operation::Cancel,
+        Operation::Gone,
+    ];
 }
 
 /// PROBE: send me one PROBED of each of these sizes.
@@ -291,18 +304,18 @@ pub struct Ping {
     /// To be sent back; never 0, which in a REQUEST says that there was no PING.
     #[serde(deserialize_with = "ping_nonce")]
     pub nonce: u64,
-    /// The size of this datagram, in bytes: at least [`Ping::SHORTEST`].
+    /// The size of this datagram, in bytes: at least [`Ping::MIN_SIZE`].
     pub size: u16,
 }
 
 impl Ping {
     /// The length of a PING without padding, in bytes.
-    pub const SHORTEST: u16 = 18;
+    pub const MIN_SIZE: u16 = 18;
 
     /// A PING without padding.
     #[must_use]
     pub const fn new(nonce: u64) -> Ping {
-        Ping { nonce, size: Ping::SHORTEST }
+        Ping { nonce, size: Ping::MIN_SIZE }
     }
 }
 
@@ -331,6 +344,12 @@ pub enum ByeReason {
     Cancelled,
     /// The other side broke the protocol or sent what does not verify.
     Fault,
+}
+
+impl ByeReason {
+    /// Every reason, in the order of their numbers on the wire.
+    pub const ALL: [ByeReason; 4] =
+        [ByeReason::Done, ByeReason::Leaving, ByeReason::Cancelled, ByeReason::Fault];
 }
 
 fn max_datagram<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {

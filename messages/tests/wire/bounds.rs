@@ -150,7 +150,7 @@ fn no_answer_is_longer_than_what_it_may_answer_unproven() {
     assert!(length_of("RETRY") <= length_of("HELLO") && length_of("WELCOME") <= length_of("HELLO"));
     assert!(length_of("REGISTERED") <= length_of("REGISTER"));
     assert!(
-        length_of("PONG") <= usize::from(Ping::SHORTEST) && length(&Ping::new(1)) == Ping::SHORTEST.into()
+        length_of("PONG") <= usize::from(Ping::MIN_SIZE) && length(&Ping::new(1)) == Ping::MIN_SIZE.into()
     );
     let empty_request = length(&Request {
         first_request: 0,

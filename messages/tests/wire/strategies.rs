@@ -128,7 +128,7 @@ fn peer() -> impl Strategy<Value = NodeToNode> {
         control,
         (any::<u32>(), list(probe_size())).prop_map(|(id, sizes)| Probe { id, sizes }.into()),
         (any::<u32>(), probe_size()).prop_map(|(id, size)| Probed { id, size }.into()),
-        (1..=u64::MAX, Ping::SHORTEST..=65_507).prop_map(|(nonce, size)| Ping { nonce, size }.into()),
+        (1..=u64::MAX, Ping::MIN_SIZE..=65_507).prop_map(|(nonce, size)| Ping { nonce, size }.into()),
         any::<u64>().prop_map(|nonce| Pong { nonce }.into()),
         reason.prop_map(|reason| Bye { reason }.into()),
     ]
@@ -210,14 +210,7 @@ fn query() -> impl Strategy<Value = Query> {
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    select(vec![
-        Operation::Busy,
-        Operation::Choke,
-        Operation::Unchoke,
-        Operation::Reject,
-        Operation::Cancel,
-        Operation::Gone,
-    ])
+    select(Operation::ALL.to_vec())
 }
 
 /// Any name.

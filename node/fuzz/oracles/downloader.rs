@@ -18,13 +18,15 @@ use messages::{
 };
 use riffle_core::{Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, SearchId, Wanted};
 
-use crate::script::Script;
+use crate::script::{Script, remember};
 use crate::stage::{Content, HEAP_SCRATCH, NODE, Stage, content, tracker_address};
 
 /// Steps of one script that are played.
 const MAX_STEPS: usize = 300;
 /// Old datagrams, questions and conversations that may be met again.
 const REMEMBERED: usize = 32;
+/// How many of the addresses send more than the others.
+const FREQUENT: usize = 4;
 /// Downloads and searches that one script starts.
 const MAX_DOWNLOADS: u32 = 6;
 const MAX_SEARCHES: u32 = 8;
@@ -222,8 +224,7 @@ impl<'a> Play<'a> {
     }
 
     fn address(&mut self) -> SocketAddr {
-        let speakers = if self.script.below(4) == 0 { self.addresses.len() } else { 4 };
-        self.addresses[self.script.below(speakers)]
+        self.script.address(&self.addresses, FREQUENT)
     }
 
     fn content(&mut self) -> Content {
@@ -232,11 +233,9 @@ impl<'a> Play<'a> {
     }
 
     fn send(&mut self, from: SocketAddr, datagram: Vec<u8>) {
-        if self.history.len() == REMEMBERED {
-            self.history.remove(0);
-        }
         // CHUNKs are long and many: their headers are enough to come again.
-        self.history.push((from, datagram[..datagram.len().min(1232)].to_vec()));
+        let kept = datagram[..datagram.len().min(1232)].to_vec();
+        remember(&mut self.history, REMEMBERED, (from, kept));
         self.stage.arrive(from, &datagram);
     }
 
@@ -254,9 +253,9 @@ impl<'a> Play<'a> {
     }
 
     fn replay(&mut self) {
-        let Some((from, datagram)) = self.script.pick(&self.history).cloned() else { return };
-        let from = if self.script.coin() { self.address() } else { from };
-        let datagram = self.script.damage(&datagram);
+        let Some((from, datagram)) = self.script.replay(&self.history, &self.addresses, FREQUENT) else {
+            return;
+        };
         self.stage.arrive(from, &datagram);
     }
 
@@ -372,18 +371,10 @@ impl<'a> Play<'a> {
             return self.tracker_says(Conversation(1), TrackerPing { nonce: 5 });
         };
         let at = if self.script.below(4) == 0 { self.address() } else { session.at };
-        let operations = [
-            Operation::Busy,
-            Operation::Choke,
-            Operation::Unchoke,
-            Operation::Reject,
-            Operation::Cancel,
-            Operation::Gone,
-        ];
         let to = session.downloader;
         match self.script.below(8) {
             0..3 => {
-                let operation = operations[self.script.below(operations.len())];
+                let operation = Operation::ALL[self.script.below(Operation::ALL.len())];
                 let (retry_after_ms, request) = (self.script.half(), self.script.word());
                 self.say(at, to, Control { operation, retry_after_ms, request });
             }
@@ -400,8 +391,7 @@ impl<'a> Play<'a> {
                 self.say(at, to, Ping::new(nonce));
             }
             6 => {
-                let reasons = [ByeReason::Done, ByeReason::Leaving, ByeReason::Cancelled, ByeReason::Fault];
-                let reason = reasons[self.script.below(reasons.len())];
+                let reason = ByeReason::ALL[self.script.below(ByeReason::ALL.len())];
                 self.say(at, to, Bye { reason });
             }
             _ => {
@@ -459,10 +449,7 @@ impl<'a> Play<'a> {
                 }
                 _ => continue,
             };
-            if self.questions.len() == REMEMBERED {
-                self.questions.remove(0);
-            }
-            self.questions.push(question);
+            remember(&mut self.questions, REMEMBERED, question);
         }
     }
 

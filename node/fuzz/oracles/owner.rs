@@ -14,13 +14,15 @@ use messages::{
 };
 use riffle_core::{Command, DiskErrorKind, DiskResult, ShareId};
 
-use crate::script::Script;
+use crate::script::{Script, remember};
 use crate::stage::{Content, HEAP_SCRATCH, Stage, content, disk_error, tracker_address};
 
 /// Steps of one script that are played.
 const MAX_STEPS: usize = 400;
 /// Old datagrams, sessions and PINGs that may be met again.
 const REMEMBERED: usize = 24;
+/// How many of the addresses send more than the others.
+const FREQUENT: usize = 3;
 /// Heap bytes of one session that is served: its record, its place in four tables of which tree nodes may be half empty.
 const HEAP_A_SESSION: usize = 4 << 10;
 /// Of one range that waits its turn, in a queue that may have doubled.
@@ -175,21 +177,20 @@ impl<'a> Play<'a> {
     }
 
     fn address(&mut self) -> SocketAddr {
-        let speakers = if self.script.below(4) == 0 { self.addresses.len() } else { 3 };
-        self.addresses[self.script.below(speakers)]
+        self.script.address(&self.addresses, FREQUENT)
     }
 
     fn say(&mut self, from: SocketAddr, conversation: Conversation, message: &NodeToNode) {
         let mut datagram = Vec::new();
         message.encode(conversation, &mut datagram);
-        remember(&mut self.history, (from, datagram.clone()));
+        remember(&mut self.history, REMEMBERED, (from, datagram.clone()));
         self.stage.arrive(from, &datagram);
     }
 
     fn replay(&mut self) {
-        let Some((from, datagram)) = self.script.pick(&self.history).cloned() else { return };
-        let from = if self.script.coin() { self.address() } else { from };
-        let datagram = self.script.damage(&datagram);
+        let Some((from, datagram)) = self.script.replay(&self.history, &self.addresses, FREQUENT) else {
+            return;
+        };
         self.stage.arrive(from, &datagram);
     }
 
@@ -299,19 +300,11 @@ impl<'a> Play<'a> {
 
     fn say_anything(&mut self) {
         let (index, from, conversation) = self.session();
-        let operations = [
-            Operation::Busy,
-            Operation::Choke,
-            Operation::Unchoke,
-            Operation::Reject,
-            Operation::Cancel,
-            Operation::Gone,
-        ];
         let message: NodeToNode = match self.script.below(12) {
             0..3 => {
                 let next = self.sessions.get(index).map_or(0, |session| session.next_request);
                 let request = next.wrapping_sub(self.script.below(20) as u32);
-                let operation = operations[self.script.below(operations.len())];
+                let operation = Operation::ALL[self.script.below(Operation::ALL.len())];
                 Control { operation, retry_after_ms: self.script.half(), request }.into()
             }
             3 => Ping::new(u64::from(self.script.byte()) + 1).into(),
@@ -325,10 +318,7 @@ impl<'a> Play<'a> {
                 Retry { nonce: self.script.long(), echoed_at: 0, cookie: Cookie::from_bytes([1; 16]) }.into()
             }
             8 => self.welcome(),
-            9 => {
-                let reason = [ByeReason::Done, ByeReason::Leaving, ByeReason::Cancelled, ByeReason::Fault];
-                Bye { reason: reason[self.script.below(4)] }.into()
-            }
+            9 => Bye { reason: ByeReason::ALL[self.script.below(ByeReason::ALL.len())] }.into(),
             _ => return self.chunk(from, conversation),
         };
         self.say(from, conversation, &message);
@@ -371,12 +361,16 @@ impl<'a> Play<'a> {
         while let Some((to, bytes)) = self.stage.heard.pop_front() {
             match Datagram::decode(&bytes) {
                 Ok(Datagram::Peer(_, NodeToNode::Retry(retry))) => {
-                    remember(&mut self.cookies, (to, retry.cookie))
+                    remember(&mut self.cookies, REMEMBERED, (to, retry.cookie))
                 }
                 Ok(Datagram::Peer(_, NodeToNode::Welcome(welcome))) => {
                     self.seen.sessions += 1;
                     let ours = welcome.conversation;
-                    remember(&mut self.sessions, Session { at: to, ours, ping: 0, next_request: 1 });
+                    remember(
+                        &mut self.sessions,
+                        REMEMBERED,
+                        Session { at: to, ours, ping: 0, next_request: 1 },
+                    );
                 }
                 Ok(Datagram::Peer(_, NodeToNode::Ping(ping))) => {
                     let at = self.sessions.iter_mut().rev().find(|session| session.at == to);
@@ -423,11 +417,4 @@ impl<'a> Play<'a> {
         self.seen.bursts = self.stage.bursts;
         self.seen
     }
-}
-
-fn remember<T>(list: &mut Vec<T>, item: T) {
-    if list.len() == REMEMBERED {
-        list.remove(0);
-    }
-    list.push(item);
 }

@@ -18,6 +18,7 @@ use riffle_core::{
     Node, Output, ShareId, Source, Wait,
 };
 
+use crate::accounts::Accounts;
 use crate::heap;
 
 /// The key of the node's cookies.
@@ -55,14 +56,6 @@ pub(crate) fn content(name: &str, length: u64) -> Content {
     }
 }
 
-/// What an address sent and was sent before it proved itself.
-#[derive(Clone, Copy, Debug, Default)]
-struct Account {
-    proven: bool,
-    received: usize,
-    sent: usize,
-}
-
 /// A buffer of the pool, without its bytes.
 #[derive(Debug)]
 struct Buffer {
@@ -98,7 +91,7 @@ pub(crate) struct Stage {
     out: Output,
     /// Addresses to which the node may speak first: its tracker, and owners that the tracker named.
     pub(crate) named: BTreeSet<SocketAddr>,
-    accounts: BTreeMap<SocketAddr, Account>,
+    accounts: Accounts,
     /// Files that are open for bursts: what is in them.
     pub(crate) open: BTreeMap<ShareId, Content>,
     /// Ranges that were asked for and not answered, by how often.
@@ -130,7 +123,7 @@ impl Stage {
             jar: CookieJar::new(SECRET),
             out: Output::default(),
             named: BTreeSet::from([tracker_address()]),
-            accounts: BTreeMap::new(),
+            accounts: Accounts::default(),
             open: BTreeMap::new(),
             asked: BTreeMap::new(),
             served: BTreeMap::new(),
@@ -218,12 +211,13 @@ impl Stage {
 
     /// What is known of the sender by `datagram`, and which ranges it asks for.
     fn account(&mut self, from: SocketAddr, datagram: &[u8]) {
-        let account = self.accounts.entry(from).or_default();
-        account.received += datagram.len();
-        match Datagram::decode(datagram) {
-            Ok(Datagram::Peer(_, NodeToNode::Hello(hello))) => {
-                account.proven |= self.jar.accepts(hello.cookie, from, self.now);
-            }
+        let decoded = Datagram::decode(datagram);
+        let proves = match &decoded {
+            Ok(Datagram::Peer(_, NodeToNode::Hello(hello))) => self.jar.accepts(hello.cookie, from, self.now),
+            _ => false,
+        };
+        self.accounts.receive(from, datagram.len(), proves);
+        match decoded {
             Ok(Datagram::Peer(conversation, NodeToNode::Bye(_))) => {
                 self.served.retain(|ours, served| *ours != conversation || served.to != from);
             }
@@ -303,15 +297,7 @@ impl Stage {
     /// Nothing above the bytes received goes to an address that has proven nothing, and nothing at all to one that never
     /// said anything and was not named.
     fn pay(&mut self, to: SocketAddr, bytes: usize) {
-        assert!(to.port() != 0 && !to.ip().is_multicast() && !to.ip().is_unspecified(), "sent to {to}");
-        let account = self.accounts.entry(to).or_default();
-        account.sent += bytes;
-        let Account { proven, received, sent } = *account;
-        let named = self.named.contains(&to);
-        assert!(
-            proven || named || sent <= received,
-            "{sent} bytes to {to}, which sent {received} and proved nothing"
-        );
+        self.accounts.send(to, bytes, self.named.contains(&to));
     }
 
     fn change_buffer(&mut self, change: BufferChange) {
@@ -334,8 +320,7 @@ impl Stage {
         let bytes = burst.length as usize + burst.segments() * CHUNK_HEADER;
         assert_eq!(bytes, burst.wire_length());
         assert!(bytes <= MAX_DATAGRAM && burst.length > 0, "a burst of {bytes} bytes");
-        let account = self.accounts.get(&burst.to).copied().unwrap_or_default();
-        assert!(account.proven, "a burst to {}, which proved nothing", burst.to);
+        assert!(self.accounts.is_proven(burst.to), "a burst to {}, which proved nothing", burst.to);
         self.pay(burst.to, bytes);
         for index in 0..burst.segments() {
             let mut datagram = burst.header(index).encode().to_vec();

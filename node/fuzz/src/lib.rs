@@ -1,5 +1,7 @@
 //! What the targets hold to: one oracle each. The same oracles hold every committed seed in `cargo test`.
 
+#[path = "../../../messages/tests/support/accounts.rs"]
+mod accounts;
 #[path = "../oracles/downloader.rs"]
 mod downloader_oracle;
 #[path = "../../../messages/tests/support/heap.rs"]

@@ -1,5 +1,7 @@
 //! A tracker among strangers: scripts of (datagram, time step), under a cap of the heap.
 
+#[path = "../../../messages/tests/support/accounts.rs"]
+mod accounts;
 #[path = "../../../messages/tests/support/heap.rs"]
 mod heap;
 mod play;

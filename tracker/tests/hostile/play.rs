@@ -14,8 +14,9 @@ use messages::{
 };
 use tracker::{Counters, Output, Tracker, Wait, WaitReason};
 
+use crate::accounts::Accounts;
 use crate::heap;
-use crate::script::Script;
+use crate::script::{Script, remember};
 
 const SECRET: [u8; 32] = [3; 32];
 /// The most steps of one script that are played.
@@ -24,6 +25,8 @@ const MAX_STEPS: usize = 400;
 const MAX_POLLS: usize = 4;
 /// How many old datagrams may come again.
 const HISTORY: usize = 32;
+/// How many of the addresses send more than the others.
+const FREQUENT: usize = 4;
 
 const NODES: usize = 8;
 const CONTENTS: usize = 40;
@@ -82,14 +85,6 @@ fn addresses() -> Vec<SocketAddr> {
     texts.iter().map(|text| text.parse().expect("an address")).collect()
 }
 
-/// What an address sent and was sent before it proved itself.
-#[derive(Clone, Copy, Debug, Default)]
-struct Account {
-    proven: bool,
-    received: usize,
-    sent: usize,
-}
-
 struct Play<'a> {
     script: Script<'a>,
     tracker: Tracker,
@@ -98,7 +93,7 @@ struct Play<'a> {
     now: Timestamp,
     out: Output,
     addresses: Vec<SocketAddr>,
-    accounts: BTreeMap<SocketAddr, Account>,
+    accounts: Accounts,
     /// The last cookie for each address.
     cookies: BTreeMap<SocketAddr, Cookie>,
     /// PINGs that were received.
@@ -197,7 +192,7 @@ impl<'a> Play<'a> {
             now,
             out: Output::default(),
             addresses: addresses(),
-            accounts: BTreeMap::new(),
+            accounts: Accounts::default(),
             cookies: BTreeMap::new(),
             pings: Vec::new(),
             history: Vec::new(),
@@ -226,9 +221,9 @@ impl<'a> Play<'a> {
     }
 
     fn replay(&mut self) {
-        let Some((from, datagram)) = self.script.pick(&self.history).cloned() else { return };
-        let from = if self.script.coin() { self.address() } else { from };
-        let datagram = self.script.damage(&datagram);
+        let Some((from, datagram)) = self.script.replay(&self.history, &self.addresses, FREQUENT) else {
+            return;
+        };
         self.arrive(from, &datagram);
     }
 
@@ -243,9 +238,7 @@ impl<'a> Play<'a> {
     }
 
     fn address(&mut self) -> SocketAddr {
-        // A few speak more than the others.
-        let speakers = if self.script.below(4) == 0 { self.addresses.len() } else { 4 };
-        self.addresses[self.script.below(speakers)]
+        self.script.address(&self.addresses, FREQUENT)
     }
 
     /// A request as nodes make them, with a cookie that may be another's and a node that may be another.
@@ -337,10 +330,7 @@ impl<'a> Play<'a> {
     fn say(&mut self, from: SocketAddr, message: &NodeToTracker) {
         let mut datagram = Vec::new();
         message.encode(Conversation(self.script.byte().into()), &mut datagram);
-        if self.history.len() == HISTORY {
-            self.history.remove(0);
-        }
-        self.history.push((from, datagram.clone()));
+        remember(&mut self.history, HISTORY, (from, datagram.clone()));
         self.arrive(from, &datagram);
     }
 
@@ -349,9 +339,8 @@ impl<'a> Play<'a> {
         self.settle();
         let before = self.tables();
         let may_change = self.may_change(canonical(from), datagram);
-        let account = self.accounts.entry(canonical(from)).or_default();
-        account.received += datagram.len();
-        account.proven |= is_proven(&self.jar, canonical(from), datagram, self.now);
+        let proves = is_proven(&self.jar, canonical(from), datagram, self.now);
+        self.accounts.receive(canonical(from), datagram.len(), proves);
         let reached_at: Option<IpAddr> = Some(IpAddr::from([10, 0, 0, 100]));
         let held = heap::held();
         self.tracker.handle_datagram(from, reached_at, datagram, self.now);
@@ -415,14 +404,7 @@ impl<'a> Play<'a> {
     fn check_answers(&mut self) {
         for (outgoing, bytes) in self.out.datagrams() {
             let to = outgoing.to;
-            assert!(to.port() != 0 && !to.ip().is_multicast() && !to.ip().is_unspecified(), "sent to {to}");
-            let account = self.accounts.entry(to).or_default();
-            account.sent += bytes.len();
-            let Account { proven, received, sent } = *account;
-            assert!(
-                proven || sent <= received,
-                "{sent} bytes to {to}, which sent {received} and proved nothing"
-            );
+            self.accounts.send(to, bytes.len(), false);
             match Datagram::decode(bytes) {
                 Ok(Datagram::FromTracker(_, TrackerToNode::Refused(refused)))
                     if refused.cookie != Cookie::NONE =>
@@ -433,10 +415,7 @@ impl<'a> Play<'a> {
                     self.cookies.insert(to, registered.cookie);
                 }
                 Ok(Datagram::FromTracker(_, TrackerToNode::TrackerPing(ping))) => {
-                    if self.pings.len() == HISTORY {
-                        self.pings.remove(0);
-                    }
-                    self.pings.push((to, ping.nonce));
+                    remember(&mut self.pings, HISTORY, (to, ping.nonce));
                 }
                 Ok(Datagram::FromTracker(..)) => {}
                 other => panic!("a tracker says {other:?}"),

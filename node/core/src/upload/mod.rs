@@ -319,7 +319,7 @@ impl Uploads {
         let asks = match message {
             NodeToNode::Request(_) => true,
             // A longer one is an owner's, among CHUNKs that nobody wants any more.
-            NodeToNode::Ping(ping) => ping.size == Ping::SHORTEST,
+            NodeToNode::Ping(ping) => ping.size == Ping::MIN_SIZE,
             _ => false,
         };
         if asks {

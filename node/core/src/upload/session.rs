@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use messages::node_to_node::{APART, ByteRange, HINTS, Hello, Hint, Ping, Probed};
+use messages::node_to_node::{ByteRange, HINTS, Hello, Hint, NO_GSO, Ping, Probed};
 use messages::{
     Body, CHUNK_HEADER, ContentId, Conversation, Host, List, NodeId, PieceIndex, PieceRun, Timestamp,
 };
@@ -104,9 +104,9 @@ impl UploadSession {
 
     /// HELLO says what the downloader can do or wants; what is granted.
     pub(super) fn grant(&mut self, capabilities: u32) -> u32 {
-        self.no_gso = capabilities & APART != 0;
+        self.no_gso = capabilities & NO_GSO != 0;
         self.hints.set_supported(capabilities & HINTS != 0);
-        capabilities & (APART | HINTS)
+        capabilities & (NO_GSO | HINTS)
     }
 
     /// Bytes of file sent.
@@ -208,11 +208,11 @@ impl UploadSession {
         Some(match queued {
             Queued::Range(request) => Response::Burst(self.burst(&request, served, breaker, now, rng)),
             Queued::Probe(probed) => {
-                let nonce = self.challenge.on_sent(breaker, length, Ping::SHORTEST, now, rng);
+                let nonce = self.challenge.on_sent(breaker, length, Ping::MIN_SIZE, now, rng);
                 Response::Probed(probed, nonce)
             }
             Queued::Bitfield(pieces) => {
-                let nonce = self.challenge.on_sent(breaker, length, Ping::SHORTEST, now, rng);
+                let nonce = self.challenge.on_sent(breaker, length, Ping::MIN_SIZE, now, rng);
                 if let Some(next) = self.piece_updates.advance(pieces.end, served.manifest.layout().pieces())
                 {
                     self.requests.push_bitfield(next);
@@ -268,7 +268,7 @@ impl UploadSession {
     ) -> Option<PingAmong> {
         let RangeRequest { range, segment_size, .. } = *request;
         let longest = u32::from(segment_size).min(range.length()) as u16;
-        let size = longest.saturating_add(CHUNK_HEADER as u16).max(Ping::SHORTEST);
+        let size = longest.saturating_add(CHUNK_HEADER as u16).max(Ping::MIN_SIZE);
         let nonce = self.challenge.on_sent(breaker, range.length(), size, now, rng)?;
         let before = (nonce % u64::from(range.segments(segment_size))) as u8;
         Some(PingAmong { ping: Ping { nonce, size }, before })

@@ -1,6 +1,8 @@
 //! What strangers may send, in any order and at any time: the oracles that the fuzz targets hold to (`node/fuzz`), with
 //! the committed seeds and with scripts drawn from one seed. The heap is counted.
 
+#[path = "../../../../messages/tests/support/accounts.rs"]
+mod accounts;
 #[path = "../../../fuzz/oracles/downloader.rs"]
 mod downloader;
 #[path = "../../../../messages/tests/support/heap.rs"]

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use messages::node_to_node::{APART, HINTS, Welcome};
+use messages::node_to_node::{HINTS, NO_GSO, Welcome};
 use messages::{Cookie, Timestamp};
 use rand::RngExt as _;
 
@@ -31,13 +31,13 @@ pub(super) struct NoGso {
 
 /// What HELLO asks `peer` for.
 pub(super) fn capabilities(peer: SocketAddr, cx: &Context<'_>) -> u32 {
-    if cx.path_mtus.breaks_bursts(peer, cx.now) { APART | HINTS } else { HINTS }
+    if cx.path_mtus.breaks_bursts(peer, cx.now) { NO_GSO | HINTS } else { HINTS }
 }
 
 impl NoGso {
     /// Whether the session's own `welcome` granted it; nothing more was asked yet.
     pub(super) fn new(welcome: &Welcome) -> NoGso {
-        let is_granted = welcome.capabilities & APART != 0;
+        let is_granted = welcome.capabilities & NO_GSO != 0;
         NoGso { nonce: None, tries: 0, next_at: Timestamp::NEVER, is_granted }
     }
 
@@ -72,14 +72,14 @@ impl NoGso {
         let nonce = *self.nonce.get_or_insert_with(|| cx.rng.random());
         self.tries += 1;
         self.next_at = if self.tries < MAX_TRIES { cx.now + AGAIN_AFTER } else { Timestamp::NEVER };
-        contact.send_hello(nonce, APART | HINTS, cx.cookies.find(contact.peer), cx);
+        contact.send_hello(nonce, NO_GSO | HINTS, cx.cookies.find(contact.peer), cx);
     }
 
     /// WELCOME to such a HELLO. Whether it was one.
     fn handle_welcome(&mut self, welcome: &Welcome, flow: &mut Flow) -> bool {
         let asked = self.nonce == Some(welcome.nonce);
         if asked {
-            self.is_granted = welcome.capabilities & APART != 0;
+            self.is_granted = welcome.capabilities & NO_GSO != 0;
             if self.is_granted {
                 flow.on_no_gso();
             }
@@ -98,7 +98,7 @@ impl Established {
         if self.flow.breaks_bursts() && !self.no_gso.is_granted && !breaks_bursts {
             cx.path_mtus.on_broken(contact.peer, cx.now);
         }
-        if self.is_unchoked() && !self.no_gso.is_granted && capabilities(contact.peer, cx) & APART != 0 {
+        if self.is_unchoked() && !self.no_gso.is_granted && capabilities(contact.peer, cx) & NO_GSO != 0 {
             self.no_gso.poll(contact, cx);
         } else {
             self.no_gso.next_at = Timestamp::NEVER;
