@@ -1,4 +1,4 @@
-//! Whose an address is: what one machine, or one household, can have at will counts once.
+//! To which host an address belongs: addresses that one machine, or one household, can have at will count once.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
