@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use crate::error::ValueError;
-use crate::setting::written_as_text;
+use crate::text_setting::written_as_text;
 
 /// Where a node looks for a tracker when none is given.
 pub const DEFAULT_TRACKER: &str = "127.0.0.1:12345";

@@ -7,7 +7,18 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::ConfigError;
 use crate::setting::Setting;
-use crate::settings::Table;
+
+/// A struct of settings: the root of a file or one of its tables.
+pub(crate) trait Table: Default {
+    /// Reads what the file says over the defaults. `path` names the table (`download.`; empty for the root).
+    fn read(document: &Document<'_>, path: &str, entries: DeTable<'_>) -> Result<Self, ConfigError>;
+
+    /// Adds its keys and tables, with the names of their tables, in the order of the file.
+    fn list_keys(path: &str, keys: &mut Vec<String>);
+
+    /// Adds its annotated defaults as TOML.
+    fn annotate(path: &str, toml: &mut String);
+}
 
 /// How similar a written key and a known one must be for the known one to be suggested; 1 is the same.
 const MIN_SIMILARITY: f64 = 0.5;

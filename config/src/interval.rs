@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::ValueError;
 use crate::period::Period;
-use crate::setting::written_as_text;
+use crate::text_setting::written_as_text;
 
 /// The shortest interval: nobody reads what is reported more often.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::ValueError;
-use crate::setting::written_as_text;
+use crate::text_setting::written_as_text;
 
 /// The most characters that a label may have.
 pub const MAX_LABEL: usize = 32;

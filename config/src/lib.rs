@@ -13,6 +13,7 @@ mod setting;
 #[macro_use]
 mod settings;
 mod size;
+mod text_setting;
 
 mod node;
 mod tracker;

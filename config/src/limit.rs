@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use crate::decimal::{Decimal, DecimalError};
 use crate::error::ValueError;
-use crate::setting::written_as_text;
 use crate::size::ByteSize;
+use crate::text_setting::written_as_text;
 
 /// The most bytes a second, or no limit: `none`, `10MiB`, `10M/s`, `80Mbit`. Never 0, which would stop every transfer.
 ///

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::decimal::{Decimal, DecimalError};
 use crate::error::ValueError;
-use crate::setting::written_as_text;
+use crate::text_setting::written_as_text;
 
 /// A length of time as text: `20s`, `250ms`, `2m`, `1h30m`. The unit is required, except for `0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

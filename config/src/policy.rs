@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::ValueError;
-use crate::setting::written_as_text;
+use crate::text_setting::written_as_text;
 
 /// How the upload slots of a content are given to downloaders that wait for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -1,22 +1,7 @@
 //! One truth in four forms. From one list of fields, each with its doc comment, type and default, the macro makes the
 //! struct, its `Default`, its reading from TOML and the annotated TOML text.
 
-use toml::de::DeTable;
-
-use crate::document::Document;
-use crate::error::ConfigError;
-
-/// A struct of settings: the root of a file or one of its tables.
-pub(crate) trait Table: Default {
-    /// Reads what the file says over the defaults. `path` names the table (`download.`; empty for the root).
-    fn read(document: &Document<'_>, path: &str, entries: DeTable<'_>) -> Result<Self, ConfigError>;
-
-    /// Adds its keys and tables, with the names of their tables, in the order of the file.
-    fn list_keys(path: &str, keys: &mut Vec<String>);
-
-    /// Adds its annotated defaults as TOML.
-    fn annotate(path: &str, toml: &mut String);
-}
+use crate::document::Table;
 
 /// The text of a whole file of annotated defaults.
 pub(crate) fn annotated<T: Table>(heading: &[&str]) -> String {
@@ -84,7 +69,7 @@ macro_rules! settings {
             }
         }
 
-        impl $crate::settings::Table for $name {
+        impl $crate::document::Table for $name {
             fn read(
                 document: &$crate::document::Document<'_>,
                 path: &str,
@@ -109,7 +94,7 @@ macro_rules! settings {
                 $( keys.push(format!("{path}{}", stringify!($field))); )*
                 $( $(
                     let table = format!("{path}{}", stringify!($table));
-                    <$table_kind as $crate::settings::Table>::list_keys(&format!("{table}."), keys);
+                    <$table_kind as $crate::document::Table>::list_keys(&format!("{table}."), keys);
                     keys.push(table);
                 )* )?
                 let _ = path;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::decimal::{Decimal, DecimalError};
 use crate::error::ValueError;
-use crate::setting::written_as_text;
+use crate::text_setting::written_as_text;
 
 /// A number of bytes: `64MiB`, `10 MB`, `1.5GiB`, `512`. Units ignore case; a fraction is rounded down to whole bytes.
 ///

@@ -3,12 +3,11 @@
 //! Encoded by hand: it is on the path of every byte, and its payload never passes through a codec.
 
 use crate::error::DecodeError;
-use crate::header::{Conversation, HEADER_LENGTH, Header, Kind};
-use crate::limits::{MAX_BURST_SEGMENTS, MAX_SEGMENT};
+use crate::header::{Conversation, HEADER_LENGTH, Header};
+use crate::kind::Kind;
+use crate::limits::{CHUNK_HEADER, MAX_BURST_SEGMENTS, MAX_SEGMENT};
 use crate::manifest::PieceIndex;
 
-/// The length of a CHUNK before its payload, in bytes.
-pub const CHUNK_HEADER: usize = 32;
 /// One unit of [`ChunkHeader::hold`], in microseconds.
 pub const HOLD_UNIT_MICROS: u64 = 32;
 

@@ -8,7 +8,8 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::DecodeError;
-use crate::header::{Conversation, HEADER_LENGTH, Header, Kind};
+use crate::header::{Conversation, HEADER_LENGTH, Header};
+use crate::kind::Kind;
 use crate::limits::{CONTROL_DATAGRAM, MAX_CONTENT};
 
 /// How much of a body is ever read, in bytes: no message is longer, whatever padding follows it.

@@ -3,7 +3,8 @@
 use crate::chunk::ChunkHeader;
 use crate::codec::{Body, decode_body};
 use crate::error::DecodeError;
-use crate::header::{Conversation, Header, Kind};
+use crate::header::{Conversation, Header};
+use crate::kind::Kind;
 use crate::limits::CONTROL_DATAGRAM;
 use crate::node_to_node::{
     Bitfield, Bye, Control, Have, Hello, Hint, Ping, Pong, Probe, Probed, Request, Retry, Welcome,

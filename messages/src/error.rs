@@ -1,6 +1,6 @@
 //! Why some bytes are not a message.
 
-use crate::header::Kind;
+use crate::kind::Kind;
 
 /// Why bytes from the network are not a message of wire version 1. A receiver counts it and drops the datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,6 +12,7 @@ mod hidden;
 mod host;
 mod id;
 mod invisible;
+mod kind;
 pub mod limits;
 mod list;
 mod manifest;
@@ -22,18 +23,18 @@ mod time;
 pub mod tracker_to_node;
 
 pub use bitfield::{Bits, PieceRun};
-pub use chunk::{CHUNK_HEADER, ChunkHeader, HOLD_UNIT_MICROS};
+pub use chunk::{ChunkHeader, HOLD_UNIT_MICROS};
 pub use codec::{Body, Padding, encode, encode_unpadded};
 pub use cookie::{COOKIE_EPOCH, Cookie, CookieJar};
 pub use cursor::{Cursor, PageEnd};
 pub use datagram::{Datagram, NodeToNode, NodeToTracker, TrackerToNode};
 pub use error::DecodeError;
-pub use header::{Conversation, HEADER_LENGTH, Header, Kind, MAGIC, VERSION};
+pub use header::{Conversation, HEADER_LENGTH, Header, MAGIC, VERSION};
 pub use host::{Host, canonical};
 pub use id::{BootEpoch, ContentId, Endpoint, NodeId, ParseIdError};
+pub use kind::Kind;
+pub use limits::{CHUNK_HEADER, MANIFEST_FIXED, PIECE_HASH};
 pub use list::List;
-pub use manifest::{
-    Layout, MANIFEST_FIXED, MANIFEST_VERSION, Manifest, ManifestError, PIECE_HASH, PieceHash, PieceIndex,
-};
+pub use manifest::{Layout, MANIFEST_VERSION, Manifest, ManifestError, PieceHash, PieceIndex};
 pub use name::{Digits, DigitsError, Name, NameError, Prefix};
 pub use time::Timestamp;

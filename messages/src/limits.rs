@@ -2,15 +2,19 @@
 //!
 //! A decoded value obeys these by construction. Limits that a person may change are settings and live in `config`.
 
-use crate::chunk::CHUNK_HEADER;
-use crate::manifest::{MANIFEST_FIXED, PIECE_HASH};
-
 /// The smallest datagram payload that every path is taken to carry, in bytes (RFC 8899 BASE_PLPMTU, RFC 9000 §14).
 pub const BASE_DATAGRAM: usize = 1200;
 /// The largest payload that one UDP datagram over IPv4 can have, in bytes.
 pub const MAX_DATAGRAM: usize = 65_507;
 /// No datagram but CHUNK and PROBED is longer than this, in bytes.
 pub const CONTROL_DATAGRAM: usize = BASE_DATAGRAM;
+
+/// The length of a CHUNK before its payload, in bytes.
+pub const CHUNK_HEADER: usize = 32;
+/// Bytes of a manifest before its list of piece hashes: version, length, BLAKE3 of the whole.
+pub const MANIFEST_FIXED: usize = 1 + 8 + 32;
+/// Bytes of one piece's hash.
+pub const PIECE_HASH: usize = 20;
 
 /// The smallest piece size, in bytes.
 pub const MIN_PIECE_SIZE: u32 = 256 << 10;

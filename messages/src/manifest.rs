@@ -6,14 +6,12 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::id::ContentId;
-use crate::limits::{COMFORTABLE_PIECES, MAX_CONTENT, MAX_PIECE_SIZE, MIN_PIECE_SIZE};
+use crate::limits::{
+    COMFORTABLE_PIECES, MANIFEST_FIXED, MAX_CONTENT, MAX_PIECE_SIZE, MIN_PIECE_SIZE, PIECE_HASH,
+};
 
 /// The version byte of a manifest's canonical bytes.
 pub const MANIFEST_VERSION: u8 = 1;
-/// Bytes of a manifest before its list of piece hashes: version, length, BLAKE3 of the whole.
-pub const MANIFEST_FIXED: usize = 1 + 8 + 32;
-/// Bytes of one piece's hash.
-pub const PIECE_HASH: usize = 20;
 
 /// Which piece of a content, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -4,14 +4,14 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::bitfield::{Bits, PieceRun};
-use crate::chunk::CHUNK_HEADER;
 use crate::codec::{Body, Padding, content_length};
 use crate::cookie::Cookie;
-use crate::header::{Conversation, Kind};
+use crate::header::Conversation;
 use crate::id::{ContentId, NodeId};
+use crate::kind::Kind;
 use crate::limits::{
-    BASE_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM, MAX_HAVE_RUNS, MAX_HINT_RUNS, MAX_MANIFEST,
-    MAX_PIECE_SIZE, MAX_PIECES, MAX_PROBE_SIZES, MAX_RANGES, MAX_SEGMENT,
+    BASE_DATAGRAM, CHUNK_HEADER, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM, MAX_HAVE_RUNS, MAX_HINT_RUNS,
+    MAX_MANIFEST, MAX_PIECE_SIZE, MAX_PIECES, MAX_PROBE_SIZES, MAX_RANGES, MAX_SEGMENT,
 };
 use crate::list::List;
 use crate::manifest::PieceIndex;

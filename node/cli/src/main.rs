@@ -7,7 +7,7 @@
 #![deny(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "words go through `outlet`, which shows what is in them"
+    reason = "words go through `output_writer`, which shows what is in them"
 )]
 
 mod arguments;

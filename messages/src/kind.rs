@@ -1,0 +1,76 @@
+//! What a datagram can be: the kinds of messages of this wire version, and their numbers.
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $value:literal,)*) => {
+        /// What a datagram is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Kind { $($(#[$doc])* $name = $value,)* }
+
+        impl Kind {
+            /// Every kind of wire version 1, in order of its number.
+            pub const ALL: &[Kind] = &[$(Kind::$name,)*];
+
+            pub(crate) fn from_byte(byte: u8) -> Option<Kind> {
+                match byte { $($value => Some(Kind::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// node → tracker: join, then heartbeat.
+    Register = 0x01,
+    /// node → tracker: these contents are here, or no longer.
+    Own = 0x02,
+    /// node → tracker: who has this?
+    Need = 0x03,
+    /// node → tracker: bytes received, by owner.
+    Update = 0x04,
+    /// node → tracker: leaving.
+    Exit = 0x05,
+    /// node → tracker: the answer to a tracker's PING.
+    TrackerPong = 0x06,
+    /// tracker → node: the answer to REGISTER.
+    Registered = 0x11,
+    /// tracker → node: the answer to OWN.
+    Owned = 0x12,
+    /// tracker → node: the answer to NEED.
+    Owners = 0x13,
+    /// tracker → node: the answer to UPDATE.
+    Updated = 0x14,
+    /// tracker → node: the answer to EXIT.
+    Goodbye = 0x15,
+    /// tracker → node: a request was not carried out, and why.
+    Refused = 0x16,
+    /// tracker → node: are you still there?
+    TrackerPing = 0x17,
+    /// downloader → owner: open a session.
+    Hello = 0x21,
+    /// owner → downloader: come again with this cookie.
+    Retry = 0x22,
+    /// owner → downloader: the session is open.
+    Welcome = 0x23,
+    /// owner → downloader: pieces that are here, as bits.
+    Bitfield = 0x24,
+    /// either way: pieces that are here now, as runs.
+    Have = 0x25,
+    /// downloader → owner: send these ranges.
+    Request = 0x26,
+    /// either way: BUSY, CHOKE, UNCHOKE, REJECT, CANCEL, GONE.
+    Control = 0x27,
+    /// downloader → owner: send padded datagrams of these sizes.
+    Probe = 0x28,
+    /// owner → downloader: one padded datagram.
+    Probed = 0x29,
+    /// either way: are you there?
+    Ping = 0x2a,
+    /// either way: the answer to PING.
+    Pong = 0x2b,
+    /// either way: the session is over.
+    Bye = 0x2c,
+    /// owner → downloader: pieces that others do not get.
+    Hint = 0x2d,
+    /// owner → downloader: bytes of a file or of a manifest.
+    Chunk = 0x31,
+}
