@@ -34,7 +34,7 @@ const MAX_ANSWER: usize = 64 << 20;
 /// So many ask at once; further ones wait.
 const MAX_ASKERS: usize = 8;
 /// How long one question and its answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// A path to a socket has fewer bytes than this on every system (`sun_path`).
 const MAX_PATH: usize = 104;
 
@@ -145,12 +145,12 @@ async fn accept(listener: UnixListener, ask: mpsc::Sender<Asked>) {
             Ok((stream, _)) => {
                 let ask = ask.clone();
                 tokio::spawn(async move {
-                    let _ = tokio::time::timeout(PATIENCE, converse(stream, ask)).await;
+                    let _ = tokio::time::timeout(TIMEOUT, converse(stream, ask)).await;
                     drop(place);
                 });
             }
             // Such as too many open files: it may pass.
-            Err(_) => tokio::time::sleep(PATIENCE).await,
+            Err(_) => tokio::time::sleep(TIMEOUT).await,
         }
     }
 }
@@ -237,7 +237,7 @@ pub(crate) async fn ask(folder: &Path, request: Request) -> Result<Vec<String>, 
         let text = String::from_utf8_lossy(&text);
         read(&text).ok_or(AskError::NotUnderstood)
     };
-    tokio::time::timeout(PATIENCE, asking).await.unwrap_or(Err(AskError::Silent))
+    tokio::time::timeout(TIMEOUT, asking).await.unwrap_or(Err(AskError::Silent))
 }
 
 /// A path that is short enough for a socket, and the open folder that it leads through.

@@ -42,19 +42,19 @@ struct OutputWriter {
     changed: Condvar,
 }
 
-static OUTLET: LazyLock<Arc<OutputWriter>> = LazyLock::new(|| OutputWriter::start(write));
+static WRITER: LazyLock<Arc<OutputWriter>> = LazyLock::new(|| OutputWriter::start(write));
 
 /// Says lines, in their turn. Never waits.
 ///
 /// This is the last door for words: whatever a line contains, it comes out as one line that steers nothing ([`shown`]).
 pub(crate) fn say<L: AsRef<str>>(stream: Stream, lines: &[L]) {
-    OUTLET.say(stream, shown(lines));
+    WRITER.say(stream, shown(lines));
 }
 
 /// Steers the terminal that a stream is: `text` as it stands, in its turn. Never waits. Nothing in it may come from a name,
 /// a file or the network that [`logs::one_line`] has not written.
 pub(crate) fn steer(stream: Stream, text: String) {
-    OUTLET.push(stream, text);
+    WRITER.push(stream, text);
 }
 
 /// Lines as people are shown them: each is one, whatever it contains, and ends like one.
@@ -69,17 +69,17 @@ pub(crate) fn shown<L: AsRef<str>>(lines: &[L]) -> String {
 
 /// Whether somebody reads: all was written that was said, or is being written.
 pub(crate) fn is_read() -> bool {
-    OUTLET.waiting().texts.is_empty()
+    WRITER.waiting().texts.is_empty()
 }
 
 /// Whether much more can be said before something is dropped.
 pub(crate) fn has_room() -> bool {
-    OUTLET.waiting().texts.len() < MAX_WAITING / 2
+    WRITER.waiting().texts.len() < MAX_WAITING / 2
 }
 
-/// Waits until all is written that was said, at most `patience`. Whether it is.
-pub(crate) fn flush(patience: Duration) -> bool {
-    OUTLET.flush(patience)
+/// Waits until all is written that was said, for `timeout` at most. Whether it is.
+pub(crate) fn flush(timeout: Duration) -> bool {
+    WRITER.flush(timeout)
 }
 
 /// Nobody reads any more when this fails, and that is no reason to stop serving.
@@ -97,11 +97,11 @@ fn write_to(mut stream: impl io::Write, text: &str) -> io::Result<()> {
 
 impl OutputWriter {
     fn start(write: impl Fn(Stream, &str) + Send + 'static) -> Arc<OutputWriter> {
-        let outlet = Arc::new(OutputWriter::default());
-        let its = outlet.clone();
+        let writer = Arc::new(OutputWriter::default());
+        let its = writer.clone();
         // A program without a thread to spare leaves before long: its words are lost, its code is not.
-        let _ = thread::Builder::new().name("outlet".to_owned()).spawn(move || its.run(write));
-        outlet
+        let _ = thread::Builder::new().name("writer".to_owned()).spawn(move || its.run(write));
+        writer
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -129,8 +129,8 @@ impl OutputWriter {
         has_room
     }
 
-    fn flush(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    fn flush(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
         let mut waiting = self.waiting();
         while waiting.writing || !waiting.texts.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -174,26 +174,26 @@ mod tests {
     fn who_speaks_never_waits_and_what_was_too_much_is_counted() {
         let (written, read) = channel();
         let (go, going) = channel::<()>();
-        let outlet = OutputWriter::start(move |stream, text| {
+        let writer = OutputWriter::start(move |stream, text| {
             // Until the test lets go nobody reads; then everything is read.
             let _ = going.recv();
             written.send((stream, text.to_owned())).expect("read");
         });
-        outlet.say(Stream::Stdout, shown(&["first"]));
-        while !outlet.waiting().writing {
+        writer.say(Stream::Stdout, shown(&["first"]));
+        while !writer.waiting().writing {
             thread::yield_now();
         }
         for number in 0..MAX_WAITING + 5 {
-            outlet.say(Stream::Stderr, shown(&[number.to_string()]));
+            writer.say(Stream::Stderr, shown(&[number.to_string()]));
         }
         // What was asked for waits for a slow reader, up to its bytes.
         for number in 0..3 * MAX_WAITING {
-            outlet.say(Stream::Stdout, shown(&[number.to_string()]));
+            writer.say(Stream::Stdout, shown(&[number.to_string()]));
         }
-        outlet.say(Stream::Stdout, "x".repeat(MAX_RESULTS));
-        assert!(!outlet.flush(Duration::from_millis(1)), "nobody reads");
+        writer.say(Stream::Stdout, "x".repeat(MAX_RESULTS));
+        assert!(!writer.flush(Duration::from_millis(1)), "nobody reads");
         drop(go);
-        assert!(outlet.flush(Duration::from_secs(60)));
+        assert!(writer.flush(Duration::from_secs(60)));
         let lines: Vec<_> = read.try_iter().collect();
         assert_eq!(lines.len(), 1 + MAX_WAITING + 3 * MAX_WAITING + 1);
         assert_eq!(lines[..2], [(Stream::Stdout, "first\n".to_owned()), (Stream::Stderr, "0\n".to_owned())]);

@@ -16,7 +16,7 @@ const DRAWN_PER_SECOND: u8 = 20;
 /// The size of a terminal that does not say, in lines and columns.
 const USUAL: (u16, u16) = (24, 80);
 
-/// Where bars are drawn: on stderr, from the outlet's thread.
+/// Where bars are drawn: on stderr, from the writer's thread.
 pub(crate) fn draw_target() -> ProgressDrawTarget {
     ProgressDrawTarget::term_like_with_hz(Box::new(Terminal::default()), DRAWN_PER_SECOND)
 }

@@ -9,7 +9,7 @@ pub(crate) trait TrackerWords {
     /// Why a node that has just started hears nothing from it.
     fn is_not_there_yet(&self) -> String;
 
-    /// That it has not answered, at the end of a download's patience, and what the person can do.
+    /// That it has not answered, when a download waits no longer, and what the person can do.
     fn unreachable(&self) -> String;
 
     /// That it has not answered somebody who waits no longer.

@@ -19,7 +19,7 @@ const LANES: usize = 3;
 /// Owners; the first is never killed.
 const OWNERS: usize = 3;
 /// A life of a download may take this, and three times what its limit asks for.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// Each of these happens to a process once in so many seconds, on average.
 const KILL_LANE: f64 = 4.0;
 const STOP_ANY: f64 = 15.0;
@@ -318,19 +318,19 @@ impl Stage {
 /// A file and a limit by chance.
 fn draw(files: usize, limit: Option<(&'static str, u64)>, now: Instant, rng: &mut StdRng) -> Fetching {
     let limit = limit.unwrap_or(LIMITS[rng.random_range(0..LIMITS.len())]);
-    Fetching { file: rng.random_range(0..files), limit, deadline: now + PATIENCE }
+    Fetching { file: rng.random_range(0..files), limit, deadline: now + TIMEOUT }
 }
 
 /// How long one life of a download may take.
 fn allowed(folder: &Path, order: &Fetching) -> Duration {
     let length =
         fs::metadata(folder.join(format!("owned/file-{}", order.file))).map_or(0, |metadata| metadata.len());
-    PATIENCE + Duration::from_secs(3 * length / order.limit.1)
+    TIMEOUT + Duration::from_secs(3 * length / order.limit.1)
 }
 
 /// The word behind `words`, as soon as the file has a whole line with it.
 fn first_word_behind(path: &Path, words: &str) -> String {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let text = fs::read_to_string(path).unwrap_or_default();
         let behind = text.split_once(words).and_then(|(_, rest)| rest.split_once('\n'));

@@ -37,7 +37,7 @@ const LENGTH: u64 = 256 << 20;
 /// Bytes that are made and written at a time.
 const BLOCK: usize = 1 << 20;
 /// The downloader gives up when nothing arrives for this long.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const DRAW_EVERY: Duration = Duration::from_millis(50);
 
 /// One node of the demo.
@@ -217,10 +217,10 @@ impl Stage {
         self.add_node(settings)?;
         let downloader = self.nodes.last().context("no node")?;
         let timeouts = DownloadTimeouts {
-            tracker: Some(PATIENCE),
-            nobody_shares: Some(PATIENCE),
-            no_progress: Some(PATIENCE),
-            disk_full: Some(PATIENCE),
+            tracker: Some(TIMEOUT),
+            nobody_shares: Some(TIMEOUT),
+            no_progress: Some(TIMEOUT),
+            disk_full: Some(TIMEOUT),
         };
         let tracker = TrackerStatus::at(self.tracker.address());
         screen.note(&format!("a fifth node downloads {name}"));

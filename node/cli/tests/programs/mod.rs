@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 
 /// Nothing here takes longer, however busy the machine is; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A temporary folder with what a test's programs need.
 pub(crate) struct Place {
@@ -152,7 +152,7 @@ impl Program {
 
     /// Waits for a line of either stream that contains `text`.
     pub(crate) fn wait_for(&self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
@@ -170,7 +170,7 @@ impl Program {
     /// Waits for the program's end: its status and all that it said since it was started.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
         self.stdin = None;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("waited for") {
                 break status;
@@ -221,7 +221,7 @@ impl Program {
 
 /// Waits until `condition` holds.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !condition() {
         assert!(Instant::now() < deadline, "never: {what}");
         pause(Duration::from_millis(2));
