@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use messages::{NodeId, Timestamp};
 
-use super::contributors::{Contribution, Contributors};
-use super::sessions::Sessions;
+use super::contributors::Contributors;
+use super::sessions::OpenSessions;
 use crate::account::{Account, Giver};
+use crate::event::OwnerShare;
 use crate::waiting::Waiting;
 
 /// A reason to wait is told when it has lasted this long: what passes in between is nobody's concern.
@@ -60,20 +61,20 @@ impl Accounting {
     /// An account of what is noted here, and of what `contributors` gave, those with open `sessions` among them.
     pub(super) fn account(
         &mut self,
-        sessions: &Sessions,
+        sessions: &OpenSessions,
         contributors: &Contributors,
         now: Timestamp,
     ) -> Account {
         for session in sessions.iter() {
             self.note_rtt(session.owner(), session.rtt());
         }
-        let giver = |of: Contribution| Giver {
+        let giver = |of: OwnerShare| Giver {
             owner: of.owner,
             peer: of.peer,
             bytes: of.bytes,
             rtt: self.rtts.get(&of.owner).copied(),
         };
-        let owners: Vec<Giver> = contributors.contributions().into_iter().map(giver).collect();
+        let owners: Vec<Giver> = contributors.totals().into_iter().map(giver).collect();
         Account {
             fetched: owners.iter().map(|owner| owner.bytes).sum(),
             waits: self.waits.times(now),

@@ -8,7 +8,7 @@ use messages::tracker_to_node::Owner;
 use messages::{Host, NodeId, Timestamp};
 
 use super::dial_limits::DialLimits;
-use super::trust::{Penalty, Trust};
+use super::trust::{Trust, TrustVerdict};
 use crate::event::SessionEnd;
 
 /// An owner that did not answer is tried again after this long, doubled each time.
@@ -224,10 +224,10 @@ impl Candidates {
     }
 
     /// A piece in which `owner` had a part did not verify.
-    pub(crate) fn on_bad_piece(&mut self, owner: NodeId, alone: bool, now: Timestamp) -> Penalty {
+    pub(crate) fn on_bad_piece(&mut self, owner: NodeId, alone: bool, now: Timestamp) -> TrustVerdict {
         match self.known.get_mut(&owner) {
             Some(candidate) => candidate.trust.on_bad_piece(alone, now),
-            None => Penalty::Parole,
+            None => TrustVerdict::Parole,
         }
     }
 }

@@ -6,19 +6,12 @@ use std::net::SocketAddr;
 
 use messages::NodeId;
 
-use super::sessions::Sessions;
+use super::sessions::OpenSessions;
+use crate::event::OwnerShare;
 use crate::ids::SessionKey;
 
 /// No more sessions than this are remembered after their end.
 const MAX_SESSIONS: usize = 1024;
-
-/// The verified bytes of one owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Contribution {
-    pub(super) owner: NodeId,
-    pub(super) peer: SocketAddr,
-    pub(super) bytes: u64,
-}
 
 /// Who is behind each session of late, and what each owner has given.
 #[derive(Debug, Default)]
@@ -29,7 +22,7 @@ pub(super) struct Contributors {
 
 impl Contributors {
     /// `owner` at `peer` is behind the session `key`. One that is not among the `open` ones may be forgotten for it.
-    pub(super) fn learn(&mut self, key: SessionKey, owner: NodeId, peer: SocketAddr, open: &Sessions) {
+    pub(super) fn learn(&mut self, key: SessionKey, owner: NodeId, peer: SocketAddr, open: &OpenSessions) {
         if self.by_session.len() >= MAX_SESSIONS {
             // Whoever is still there is credited, and blamed, to the end.
             let ended = self.by_session.keys().find(|key| open.get(**key).is_none()).copied();
@@ -67,11 +60,11 @@ impl Contributors {
     }
 
     /// What each owner has given, the most first.
-    pub(super) fn contributions(&self) -> Vec<Contribution> {
+    pub(super) fn totals(&self) -> Vec<OwnerShare> {
         let by_owner = self.by_owner.iter();
-        let mut all: Vec<Contribution> =
-            by_owner.map(|(&owner, &(peer, bytes))| Contribution { owner, peer, bytes }).collect();
-        all.sort_by_key(|contribution| std::cmp::Reverse(contribution.bytes));
+        let mut all: Vec<OwnerShare> =
+            by_owner.map(|(&owner, &(peer, bytes))| OwnerShare { owner, peer, bytes }).collect();
+        all.sort_by_key(|total| std::cmp::Reverse(total.bytes));
         all
     }
 }
@@ -84,7 +77,7 @@ mod tests {
     fn an_owner_is_credited_where_it_was_last_and_named_once() {
         let (owner, other) = (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]));
         let at = |port| SocketAddr::from(([10, 0, 0, 1], port));
-        let (mut contributors, open) = (Contributors::default(), Sessions::new());
+        let (mut contributors, open) = (Contributors::default(), OpenSessions::new());
         contributors.learn(SessionKey(0), owner, at(1), &open);
         contributors.learn(SessionKey(1), owner, at(2), &open);
         contributors.learn(SessionKey(2), other, at(3), &open);
@@ -92,17 +85,17 @@ mod tests {
         assert_eq!(contributors.owners_of(&sent), [owner], "nobody is known behind the last");
         assert_eq!(contributors.credit(&sent), [(owner, 5), (owner, 6)]);
         assert_eq!(contributors.credit(&[(SessionKey(2), 20)]), [(other, 20)]);
-        let expected = [(other, at(3), 20), (owner, at(2), 11)].map(|(owner, peer, bytes)| Contribution {
+        let expected = [(other, at(3), 20), (owner, at(2), 11)].map(|(owner, peer, bytes)| OwnerShare {
             owner,
             peer,
             bytes,
         });
-        assert_eq!(contributors.contributions(), expected);
+        assert_eq!(contributors.totals(), expected);
     }
 
     #[test]
     fn few_sessions_are_remembered() {
-        let (mut contributors, open) = (Contributors::default(), Sessions::new());
+        let (mut contributors, open) = (Contributors::default(), OpenSessions::new());
         let peer = SocketAddr::from(([10, 0, 0, 1], 1));
         for key in 0..MAX_SESSIONS as u32 + 10 {
             contributors.learn(SessionKey(key), NodeId::from_bytes([1; 16]), peer, &open);

@@ -6,7 +6,7 @@ use messages::{PieceIndex, Timestamp};
 
 use super::pieces::Pieces;
 use super::session::Session;
-use super::sessions::Sessions;
+use super::sessions::OpenSessions;
 use crate::ids::SessionKey;
 use crate::transport::Flow;
 
@@ -60,7 +60,7 @@ pub(super) struct Relief {
 
 /// When nothing is left to begin: the slowest owner that keeps others waiting, and one that is idle and has all of
 /// that in half the time.
-pub(super) fn relief(pieces: &Pieces, sessions: &Sessions, now: Timestamp) -> Option<Relief> {
+pub(super) fn relief(pieces: &Pieces, sessions: &OpenSessions, now: Timestamp) -> Option<Relief> {
     if !pieces.has_begun_every_piece() {
         return None;
     }
@@ -78,7 +78,7 @@ pub(super) fn relief(pieces: &Pieces, sessions: &Sessions, now: Timestamp) -> Op
 }
 
 /// When [`relief`] is looked for next.
-pub(super) fn relief_at(pieces: &Pieces, sessions: &Sessions, now: Timestamp) -> Timestamp {
+pub(super) fn relief_at(pieces: &Pieces, sessions: &OpenSessions, now: Timestamp) -> Timestamp {
     if !pieces.has_begun_every_piece() {
         return Timestamp::NEVER;
     }

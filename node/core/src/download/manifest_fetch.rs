@@ -9,7 +9,7 @@ use messages::{Layout, PieceIndex, Timestamp};
 use super::assembly::Assembly;
 use super::peers::Peers;
 use super::session::Session;
-use super::sessions::Sessions;
+use super::sessions::OpenSessions;
 use crate::context::Context;
 use crate::ids::SessionKey;
 use crate::output::Placement;
@@ -115,7 +115,7 @@ impl ManifestSources {
     }
 
     /// Whether `key` is to send the manifest, has sent nothing, and somebody else could.
-    pub(super) fn keeps_waiting(&self, key: SessionKey, sessions: &Sessions) -> bool {
+    pub(super) fn keeps_waiting(&self, key: SessionKey, sessions: &OpenSessions) -> bool {
         let sends = self.list.iter().find(|one| one.from == key);
         let is_able = |s: &Session| s.key() != key && s.is_unchoked() && !self.has(s.key());
         sends.is_some_and(|one| one.assembly.arrived() == 0) && sessions.iter().any(is_able)
@@ -140,7 +140,7 @@ impl ManifestSources {
 
     /// Chooses the owner that is to send the manifest: of those that have been tried least the nearest. Where all
     /// that were chosen are late, as many more. `known` is the length that the tracker has named.
-    pub(super) fn choose(&mut self, known: u64, sessions: &mut Sessions, cx: &mut Context<'_>) {
+    pub(super) fn choose(&mut self, known: u64, sessions: &mut OpenSessions, cx: &mut Context<'_>) {
         if !self.list.iter().all(|one| one.has_company) {
             return;
         }
@@ -149,7 +149,7 @@ impl ManifestSources {
     }
 
     /// Whether there was another one.
-    fn choose_another(&mut self, known: u64, sessions: &mut Sessions, cx: &mut Context<'_>) -> bool {
+    fn choose_another(&mut self, known: u64, sessions: &mut OpenSessions, cx: &mut Context<'_>) -> bool {
         let able = sessions.all_in_turn().filter(|s| s.is_unchoked() && !self.has(s.key()));
         let chosen = able.min_by_key(|session| {
             // Who says another length than the tracker is asked last: a long manifest takes long.

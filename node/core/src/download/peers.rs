@@ -16,7 +16,7 @@ use super::pieces::Pieces;
 use super::reachability::Reachability;
 use super::rotation::Rotation;
 use super::session::Session;
-use super::sessions::{Answering, SessionTurn, Sessions};
+use super::sessions::{Answering, OpenSessions, SessionTurn};
 use super::short_path::ShortPath;
 use crate::context::Context;
 use crate::event::SessionEnd;
@@ -32,7 +32,7 @@ pub(super) const MAX_NAMED: usize = 3;
 /// The owners of one content, as one download sees them.
 #[derive(Debug)]
 pub(super) struct Peers {
-    pub(super) sessions: Sessions,
+    pub(super) sessions: OpenSessions,
     pub(super) candidates: Candidates,
     pub(super) need: NeedSchedule,
     pub(super) rotation: Rotation,
@@ -47,7 +47,7 @@ impl Peers {
     /// Nobody is known yet.
     pub(super) fn new(now: Timestamp) -> Peers {
         Peers {
-            sessions: Sessions::new(),
+            sessions: OpenSessions::new(),
             candidates: Candidates::default(),
             need: NeedSchedule::new(now),
             rotation: Rotation::new(now),

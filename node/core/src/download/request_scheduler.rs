@@ -6,7 +6,7 @@ use messages::{List, PieceIndex};
 use super::initial_path::is_local;
 use super::lifecycle::Lifecycle;
 use super::session::Session;
-use super::sessions::Sessions;
+use super::sessions::OpenSessions;
 use crate::context::Context;
 use crate::ids::SessionKey;
 use crate::output::{Reason, Wait};
@@ -25,7 +25,7 @@ impl RequestScheduler {
         &mut self,
         due: &[SessionKey],
         whole: bool,
-        sessions: &mut Sessions,
+        sessions: &mut OpenSessions,
         lifecycle: &mut Lifecycle,
         cx: &mut Context<'_>,
     ) {

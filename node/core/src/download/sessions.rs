@@ -42,16 +42,16 @@ pub(super) struct SessionTurn {
 
 /// The sessions that are open.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub(super) struct OpenSessions {
     open: BTreeMap<SessionKey, Session>,
     next_key: u32,
     ready: ReadySet,
 }
 
-impl Sessions {
+impl OpenSessions {
     /// None yet.
-    pub(super) fn new() -> Sessions {
-        Sessions { open: BTreeMap::new(), next_key: 0, ready: ReadySet::new() }
+    pub(super) fn new() -> OpenSessions {
+        OpenSessions { open: BTreeMap::new(), next_key: 0, ready: ReadySet::new() }
     }
 
     /// All of them, by number.
@@ -301,9 +301,9 @@ mod tests {
     const NOW: Timestamp = Timestamp::ZERO;
 
     /// So many sessions, none of which is ready.
-    fn sessions(count: u8) -> Sessions {
+    fn sessions(count: u8) -> OpenSessions {
         let mut shared = Shared::of_test(NodeId::from_bytes([255; 16]), 1, NOW);
-        let mut sessions = Sessions::new();
+        let mut sessions = OpenSessions::new();
         for number in 0..count {
             let (key, content) = (sessions.next_key(), ContentId::from_bytes([3; 32]));
             let (owner, peer) =

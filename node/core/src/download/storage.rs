@@ -10,10 +10,10 @@ use super::Download;
 use super::lifecycle::{Ending, Identified, PartialReady, Stage};
 use super::pieces::Pieces;
 use super::session::Session;
-use super::trust::Penalty;
+use super::trust::TrustVerdict;
 use crate::context::Context;
 use crate::disk::{DiskError, DiskErrorKind, DiskRequest, FinishError, Opened, StoreError};
-use crate::event::{Event, Failure, OwnerShare, SessionEnd, Summary};
+use crate::event::{Event, Failure, SessionEnd, Summary};
 use crate::ids::{BufferId, SessionKey};
 use crate::local_content::LocalContent;
 
@@ -199,7 +199,7 @@ impl Download {
         for owner in owners {
             let penalty = self.peers.candidates.on_bad_piece(owner, alone, cx.now);
             self.distrust(owner, cx);
-            if penalty == Penalty::Ban
+            if penalty == TrustVerdict::Ban
                 && let Some(key) = self.peers.sessions.with_owner(owner).map(Session::key)
             {
                 self.end_session(key, SessionEnd::BadPieces, cx);
@@ -265,16 +265,11 @@ impl Download {
         }
         self.end_all_sessions(SessionEnd::Done, ByeReason::Done, cx);
         self.account(true, cx);
-        let share = |of: super::contributors::Contribution| OwnerShare {
-            owner: of.owner,
-            peer: of.peer,
-            bytes: of.bytes,
-        };
         let summary = Summary {
             content: self.lifecycle.identified().expect(IDENTIFIED).content,
             length: manifest.layout().length(),
             took: cx.now.since(self.order.began),
-            shares: self.contributors.contributions().into_iter().map(share).collect(),
+            shares: self.contributors.totals(),
             already_there,
         };
         cx.out.events.push(Event::DownloadDone { download: self.order.download, path, summary });

@@ -24,7 +24,7 @@ const FORGIVEN_AFTER: u32 = 32;
 
 /// What follows from a bad piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Penalty {
+pub(super) enum TrustVerdict {
     /// The owner gives one whole piece at a time, until one verifies.
     Parole,
     /// The owner is asked for a time only for what nobody else has.
@@ -55,15 +55,15 @@ impl Trust {
     }
 
     /// A piece in which the owner had a part did not verify; `alone`: nobody else had one.
-    pub(super) fn on_bad_piece(&mut self, alone: bool, now: Timestamp) -> Penalty {
+    pub(super) fn on_bad_piece(&mut self, alone: bool, now: Timestamp) -> TrustVerdict {
         self.on_parole = true;
         self.good = 0;
         self.bad += u32::from(alone);
         if self.bad < BAD_PIECES {
-            return Penalty::Parole;
+            return TrustVerdict::Parole;
         }
         self.ban(now);
-        Penalty::Ban
+        TrustVerdict::Ban
     }
 
     /// The owner is at fault beyond doubt.
@@ -95,11 +95,11 @@ mod tests {
     #[test]
     fn two_bad_pieces_of_its_own_are_a_ban_and_each_ban_is_longer() {
         let mut trust = Trust::default();
-        assert_eq!(trust.on_bad_piece(false, NOW), Penalty::Parole);
-        assert_eq!(trust.on_bad_piece(true, NOW), Penalty::Parole);
-        assert_eq!(trust.on_bad_piece(true, NOW), Penalty::Ban);
+        assert_eq!(trust.on_bad_piece(false, NOW), TrustVerdict::Parole);
+        assert_eq!(trust.on_bad_piece(true, NOW), TrustVerdict::Parole);
+        assert_eq!(trust.on_bad_piece(true, NOW), TrustVerdict::Ban);
         assert_eq!(trust.banned_until(), NOW + BAN);
-        assert_eq!(trust.on_bad_piece(true, NOW), Penalty::Ban, "once is enough from now on");
+        assert_eq!(trust.on_bad_piece(true, NOW), TrustVerdict::Ban, "once is enough from now on");
         assert_eq!(trust.banned_until(), NOW + BAN * 2);
     }
 
@@ -120,7 +120,7 @@ mod tests {
         (0..FORGIVEN_AFTER).for_each(|_| {
             trust.on_good_piece(true);
         });
-        assert_eq!(trust.on_bad_piece(true, NOW), Penalty::Parole);
-        assert_eq!(trust.on_bad_piece(true, NOW), Penalty::Ban);
+        assert_eq!(trust.on_bad_piece(true, NOW), TrustVerdict::Parole);
+        assert_eq!(trust.on_bad_piece(true, NOW), TrustVerdict::Ban);
     }
 }

@@ -17,15 +17,14 @@ mod inventory;
 mod mtu_probe;
 mod no_gso;
 mod requests;
+mod status;
 mod timers;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use messages::node_to_node::{Pong, Welcome};
-use messages::{
-    Bits, CHUNK_HEADER, ContentId, Conversation, Layout, NodeId, PieceIndex, PieceRun, Timestamp,
-};
+use messages::{Bits, ContentId, Conversation, Layout, NodeId, PieceIndex, PieceRun, Timestamp};
 use rand::RngExt as _;
 
 use super::hints::Hints;
@@ -35,9 +34,7 @@ use super::snub::PeerLiveness;
 use crate::context::{Context, Route};
 use crate::ids::{DownloadId, SessionKey};
 use crate::meter::Meter;
-use crate::status::{OwnerState, OwnerStatus};
 use crate::transport::Flow;
-use crate::transport::mtud::BASE;
 use contact::Contact;
 use established::{Established, Standing};
 use feedback::Feedback;
@@ -379,32 +376,5 @@ impl Session {
     /// The smoothed round-trip time, once there is one.
     pub(super) fn rtt(&self) -> Option<Duration> {
         self.flow().and_then(Flow::smoothed_rtt)
-    }
-
-    /// For screens.
-    pub(crate) fn status(&self, pieces: std::ops::Range<u32>, now: Timestamp) -> OwnerStatus {
-        OwnerStatus {
-            node: self.contact.owner,
-            peer: self.contact.peer,
-            state: match self.established().map(|open| &open.standing) {
-                None => OwnerState::Connecting,
-                Some(Standing::Unchoked) => OwnerState::Ready,
-                Some(Standing::Choked { .. }) => OwnerState::Choked,
-                Some(Standing::Snubbed { .. }) => OwnerState::Snubbed,
-            },
-            pieces,
-            received: self.meter.total(),
-            rate: self.meter.rate(now),
-            rtt: self.rtt(),
-            outstanding: self.outstanding(),
-            datagram: self.flow().map_or(BASE, |flow| flow.segment() + CHUNK_HEADER as u16),
-            permille: self.permille(),
-        }
-    }
-
-    fn permille(&self) -> u16 {
-        let all = self.claimed_pieces();
-        let have = if self.is_handshaking() { 0 } else { self.inventory.pieces().count(all) };
-        (u64::from(have) * 1000 / u64::from(all.max(1))) as u16
     }
 }
