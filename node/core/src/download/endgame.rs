@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messages::{PieceIndex, Timestamp};
+use messages::Timestamp;
 
 use super::pieces::Pieces;
 use super::session::Session;
@@ -14,42 +14,6 @@ use crate::transport::Flow;
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 /// Nothing is taken from an owner that was asked more recently, or would have sent it in that time.
 const MIN_GAIN: Duration = Duration::from_millis(200);
-
-/// No more requests than this are remembered as asked of two.
-const MAX_DUPLICATES: usize = 256;
-
-/// What an owner was asked for, and another is asked for too.
-#[derive(Clone, Copy, Debug)]
-struct DuplicateRequest {
-    piece: PieceIndex,
-    of: SessionKey,
-    request: u32,
-}
-
-/// What is asked of two, the oldest first.
-#[derive(Debug, Default)]
-pub(super) struct DuplicateRequests(Vec<DuplicateRequest>);
-
-impl DuplicateRequests {
-    /// What `of` was asked for and has not sent is asked of another: when that comes, it is withdrawn.
-    pub(super) fn remember(&mut self, of: &Session) {
-        let expected = of.flow().into_iter().flat_map(Flow::expected);
-        let of = of.key();
-        self.0.extend(expected.map(|(request, range)| DuplicateRequest {
-            piece: range.piece(),
-            of,
-            request,
-        }));
-        let old = self.0.len().saturating_sub(MAX_DUPLICATES);
-        self.0.drain(..old);
-    }
-
-    /// Those for pieces that are `unwanted` are remembered no longer: whose they are.
-    pub(super) fn take(&mut self, unwanted: impl Fn(PieceIndex) -> bool) -> Vec<(SessionKey, u32)> {
-        let taken = self.0.extract_if(.., |duplicate| unwanted(duplicate.piece));
-        taken.map(|duplicate| (duplicate.of, duplicate.request)).collect()
-    }
-}
 
 /// What one owner keeps others waiting for, and who is to fetch it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

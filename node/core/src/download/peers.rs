@@ -10,11 +10,11 @@ use messages::{ContentId, Conversation, List, NodeId, PieceIndex, Timestamp};
 
 use super::candidates::Candidates;
 use super::dial_limits::DialLimits;
-use super::endgame::DuplicateRequests;
+use super::duplicates::DuplicateRequests;
 use super::need_schedule::NeedSchedule;
 use super::pieces::Pieces;
 use super::reachability::Reachability;
-use super::rotation::Rotation;
+use super::rotation::{MIN_RATE, Rotation, TrialResult, is_slow, sessions_to_end};
 use super::session::Session;
 use super::sessions::{Answering, OpenSessions, SessionTurn};
 use super::short_path::ShortPath;
@@ -276,6 +276,51 @@ impl Peers {
                 cx.counters.cancelled += 1;
                 let cancel = Control { operation: Operation::Cancel, retry_after_ms: 0, request };
                 cx.send(peer, remote, &cancel);
+            }
+        }
+    }
+
+    /// An owner that gives too little loses its slot, where sessions are `ranked`; and its session where there may be
+    /// no more of them and others were not tried yet. The sessions that are to end.
+    pub(super) fn rotate(&mut self, ranked: bool, cx: &mut Context<'_>) -> Vec<SessionKey> {
+        if ranked {
+            self.rank_sessions(cx);
+        }
+        let some_are_slow = self.sessions.iter().any(|session| session.speed_trial.is_slow());
+        if self.has_enough(cx.settings) {
+            return Vec::new();
+        }
+        let untried = self.untried(cx);
+        if untried == 0 {
+            if some_are_slow && self.rotation.spend_quick_question() {
+                self.need.ask_soon(cx.now);
+            }
+            return Vec::new();
+        }
+        if self.sessions.len() < Peers::max_sessions(cx.settings) {
+            return Vec::new();
+        }
+        let spare = self.sessions.iter().filter(|session| session.is_spare());
+        let spare = spare.map(|session| (session.rate(cx.now), session.key())).collect();
+        sessions_to_end(spare, cx.settings.download.owners.into(), untried)
+    }
+
+    /// When a session will have shown how fast it is.
+    pub(super) fn rotates_at(&self, now: Timestamp) -> Timestamp {
+        let shows = self.sessions.iter().filter_map(Session::conclusive_at).filter(|at| *at > now);
+        shows.min().unwrap_or(Timestamp::NEVER)
+    }
+
+    fn rank_sessions(&mut self, cx: &mut Context<'_>) {
+        let slowest = if cx.download_limit.rate().is_some() { 0 } else { MIN_RATE };
+        let results: Vec<TrialResult> =
+            self.sessions.all_in_turn().map(|session| session.conclude_trial(cx.now)).collect();
+        let best = results.iter().map(|result| result.rate).max().unwrap_or_default();
+        let best = self.rotation.update_best(best, cx.now);
+        for result in results {
+            let slow = is_slow(result, best, slowest);
+            if slow != result.was_slow {
+                self.sessions.set_slow(result.session, slow);
             }
         }
     }

@@ -9,14 +9,12 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
-use super::peers::Peers;
 use super::session::Session;
-use crate::context::Context;
 use crate::ids::SessionKey;
 
 /// An owner that gives less than this, in bytes a second, is slow: no link over which people share files is slower,
 /// and it takes no slot from one that may give more.
-const MIN_RATE: u64 = 16 << 10;
+pub(super) const MIN_RATE: u64 = 16 << 10;
 /// An owner that gives less than one part in this many of what the best gives, or gave a while ago, is slow beside it.
 const SLOW_SHARE: u64 = 256;
 /// A slow owner must give this many times the bound to be slow no longer: one that is just at the bound does not
@@ -24,12 +22,6 @@ const SLOW_SHARE: u64 = 256;
 const HYSTERESIS: u64 = 2;
 /// What the best owner gave counts half after this long.
 const BEST_HALVES_AFTER: Duration = Duration::from_secs(10);
-/// A session shows how fast it is in this many round trips,
-const TRIAL_ROUND_TRIPS: u32 = 4;
-/// in the first of these times at least, and in the second at most, but never before two round trips.
-const TRIAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
-/// An owner that has given nothing at all may have a long queue, and is waited for this long.
-const MIN_TRIAL_OF_SILENT: Duration = Duration::from_secs(2);
 /// When this many times as many owners as are wanted were greeted in vain, others are tried in haste.
 const HASTE_AFTER: u32 = 2;
 /// The tracker is asked soon for others at most this often, when all that it named have been tried and give little.
@@ -40,17 +32,17 @@ const STALE_ANSWERS: u32 = 5;
 
 /// What one session has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct TrialResult {
-    session: SessionKey,
+pub(super) struct TrialResult {
+    pub(super) session: SessionKey,
     /// Bytes a second that the owner gave lately.
-    rate: u64,
+    pub(super) rate: u64,
     /// Whether the owner has had time to show its rate.
     had_time: bool,
-    was_slow: bool,
+    pub(super) was_slow: bool,
 }
 
 /// Whether `shown` is slow beside `best`, in bytes a second, or below `slowest`.
-fn is_slow(shown: TrialResult, best: u64, slowest: u64) -> bool {
+pub(super) fn is_slow(shown: TrialResult, best: u64, slowest: u64) -> bool {
     let bound = slowest.max(best / SLOW_SHARE);
     let bound = if shown.was_slow { bound.saturating_mul(HYSTERESIS) } else { bound };
     shown.had_time && shown.rate < bound
@@ -58,65 +50,14 @@ fn is_slow(shown: TrialResult, best: u64, slowest: u64) -> bool {
 
 /// Which of `spare` sessions, each with its rate, end in favour of `untried` owners: the slowest, but the best `keep`
 /// of all stay.
-fn sessions_to_end(mut spare: Vec<(u64, SessionKey)>, keep: usize, untried: usize) -> Vec<SessionKey> {
+pub(super) fn sessions_to_end(
+    mut spare: Vec<(u64, SessionKey)>,
+    keep: usize,
+    untried: usize,
+) -> Vec<SessionKey> {
     spare.sort_unstable();
     let most = spare.len().saturating_sub(keep).min(untried);
     spare.into_iter().take(most).map(|(_, session)| session).collect()
-}
-
-/// Whether one session was asked long enough to show how fast it is, and what it showed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SpeedTrial {
-    /// Since when the owner has always had something to give.
-    backlogged_since: Option<Timestamp>,
-    /// How long the owner had something to give before it choked this node: one that does so again and again is not
-    /// new each time.
-    backlogged_before: Duration,
-    /// Bytes that the owner had given when the trial began.
-    given_before: u64,
-    is_slow: bool,
-}
-
-impl SpeedTrial {
-    /// The owner was asked for something, and has given `given` bytes so far.
-    pub(crate) fn on_asked(&mut self, given: u64, now: Timestamp) {
-        if self.backlogged_since.is_none() && self.backlogged_before.is_zero() {
-            self.given_before = given;
-        }
-        self.backlogged_since.get_or_insert(now);
-    }
-
-    /// The owner serves others for now.
-    pub(crate) fn on_choked(&mut self, now: Timestamp) {
-        self.backlogged_before +=
-            self.backlogged_since.take().map_or(Duration::ZERO, |since| now.since(since));
-    }
-
-    /// The owner has nothing to give for now.
-    fn on_idle(&mut self) {
-        (self.backlogged_since, self.backlogged_before) = (None, Duration::ZERO);
-    }
-
-    /// Whether the owner gives too little for a slot.
-    pub(crate) fn is_slow(&self) -> bool {
-        self.is_slow
-    }
-
-    /// When the owner has had time to show its rate over a path with that round-trip time.
-    fn conclusive_at(&self, given: u64, round_trip: Duration) -> Option<Timestamp> {
-        let (least, most) = TRIAL;
-        let time = (round_trip * TRIAL_ROUND_TRIPS).clamp(least, most).max(round_trip * 2);
-        let time = if given > self.given_before { time } else { time.max(MIN_TRIAL_OF_SILENT) };
-        self.backlogged_since.map(|since| since + time.saturating_sub(self.backlogged_before))
-    }
-
-    /// Bytes a second that the owner gave since it had something to give, of `given` in all.
-    fn rate(&self, given: u64, now: Timestamp) -> u64 {
-        let time =
-            self.backlogged_before + self.backlogged_since.map_or(Duration::ZERO, |since| now.since(since));
-        let bytes = u128::from(given.saturating_sub(self.given_before));
-        (bytes * 1_000_000_000).checked_div(time.as_nanos()).map_or(0, |rate| rate as u64)
-    }
 }
 
 /// What a download remembers to tell slow owners from others.
@@ -159,7 +100,7 @@ impl Rotation {
     }
 
     /// The best of all now gives `best` bytes a second: what is to be compared with.
-    fn update_best(&mut self, best: u64, now: Timestamp) -> u64 {
+    pub(super) fn update_best(&mut self, best: u64, now: Timestamp) -> u64 {
         while self.best > 0 && now >= self.best_at + BEST_HALVES_AFTER {
             (self.best, self.best_at) = (self.best / 2, self.best_at + BEST_HALVES_AFTER);
         }
@@ -171,63 +112,16 @@ impl Rotation {
 
     /// All owners that are known were tried, and there are not enough. Whether the tracker is asked soon: that is not
     /// done without end.
-    fn spend_quick_question(&mut self) -> bool {
+    pub(super) fn spend_quick_question(&mut self) -> bool {
         let asks = self.stale_answers < STALE_ANSWERS && self.quick_questions < MAX_QUICK_QUESTIONS;
         self.quick_questions += u32::from(asks);
         asks
     }
 }
 
-impl Peers {
-    /// An owner that gives too little loses its slot, where sessions are `ranked`; and its session where there may be
-    /// no more of them and others were not tried yet. The sessions that are to end.
-    pub(super) fn rotate(&mut self, ranked: bool, cx: &mut Context<'_>) -> Vec<SessionKey> {
-        if ranked {
-            self.rank_sessions(cx);
-        }
-        let some_are_slow = self.sessions.iter().any(|session| session.speed_trial.is_slow());
-        if self.has_enough(cx.settings) {
-            return Vec::new();
-        }
-        let untried = self.untried(cx);
-        if untried == 0 {
-            if some_are_slow && self.rotation.spend_quick_question() {
-                self.need.ask_soon(cx.now);
-            }
-            return Vec::new();
-        }
-        if self.sessions.len() < Peers::max_sessions(cx.settings) {
-            return Vec::new();
-        }
-        let spare = self.sessions.iter().filter(|session| session.is_spare());
-        let spare = spare.map(|session| (session.rate(cx.now), session.key())).collect();
-        sessions_to_end(spare, cx.settings.download.owners.into(), untried)
-    }
-
-    /// When a session will have shown how fast it is.
-    pub(super) fn rotates_at(&self, now: Timestamp) -> Timestamp {
-        let shows = self.sessions.iter().filter_map(Session::conclusive_at).filter(|at| *at > now);
-        shows.min().unwrap_or(Timestamp::NEVER)
-    }
-
-    fn rank_sessions(&mut self, cx: &mut Context<'_>) {
-        let slowest = if cx.download_limit.rate().is_some() { 0 } else { MIN_RATE };
-        let results: Vec<TrialResult> =
-            self.sessions.all_in_turn().map(|session| session.conclude_trial(cx.now)).collect();
-        let best = results.iter().map(|result| result.rate).max().unwrap_or_default();
-        let best = self.rotation.update_best(best, cx.now);
-        for result in results {
-            let slow = is_slow(result, best, slowest);
-            if slow != result.was_slow {
-                self.sessions.set_slow(result.session, slow);
-            }
-        }
-    }
-}
-
 impl Session {
     /// What the owner has shown so far. The trial of one that has nothing to give now begins anew.
-    fn conclude_trial(&mut self, now: Timestamp) -> TrialResult {
+    pub(super) fn conclude_trial(&mut self, now: Timestamp) -> TrialResult {
         if !self.is_choked() && self.outstanding() == 0 {
             self.speed_trial.on_idle();
         }
@@ -237,7 +131,7 @@ impl Session {
         TrialResult { session: self.key(), rate, had_time, was_slow: self.speed_trial.is_slow() }
     }
 
-    fn conclusive_at(&self) -> Option<Timestamp> {
+    pub(super) fn conclusive_at(&self) -> Option<Timestamp> {
         self.speed_trial.conclusive_at(self.given(), self.rtt().unwrap_or_default())
     }
 
@@ -252,7 +146,7 @@ impl Session {
 
     /// Whether the session may end in favour of another: its owner says nothing, or gives little. One that serves
     /// others for now comes back.
-    fn is_spare(&self) -> bool {
+    pub(super) fn is_spare(&self) -> bool {
         !self.holds_slot() && !self.is_choked()
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use messages::node_to_node::ByteRange;
 use messages::{ChunkHeader, NodeId, PieceIndex, Timestamp};
 
-use super::endgame::DuplicateRequests;
+use super::duplicates::DuplicateRequests;
 use super::ready_set::ReadySet;
 use super::session::Session;
 use crate::context::Context;

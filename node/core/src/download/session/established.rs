@@ -1,12 +1,15 @@
 //! What is known of an owner that has answered HELLO: its number, its content's length, the flow over its path, and
 //! how it stands.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use messages::node_to_node::Welcome;
+use messages::node_to_node::{NO_GSO, Welcome};
 use messages::{Conversation, Timestamp};
 
-use super::no_gso::NoGso;
+use super::contact::Contact;
+use super::no_gso::{NoGso, capabilities};
+use crate::context::Context;
 use crate::transport::Flow;
 
 /// An owner is snubbed after this many timeouts, but not before `network.snub_after`.
@@ -65,5 +68,34 @@ impl Established {
     pub(super) fn snub_at(&self, owes_since: Timestamp, snub_after: Duration) -> Option<Timestamp> {
         let silence = snub_after.max(self.flow.unbacked_timeout() * SNUB_TIMEOUTS);
         self.is_unchoked().then_some(owes_since + silence)
+    }
+}
+
+impl Established {
+    /// Where bursts of the flow, or of another on the same path, do not arrive whole, the owner is asked to send them
+    /// apart.
+    pub(super) fn request_no_gso(&mut self, contact: &Contact, cx: &mut Context<'_>) {
+        let breaks_bursts = cx.path_mtus.breaks_bursts(contact.peer, cx.now);
+        if self.flow.breaks_bursts() && !self.no_gso.is_granted && !breaks_bursts {
+            cx.path_mtus.on_broken(contact.peer, cx.now);
+        }
+        if self.is_unchoked() && !self.no_gso.is_granted && capabilities(contact.peer, cx) & NO_GSO != 0 {
+            self.no_gso.poll(contact, cx);
+        } else {
+            self.no_gso.next_at = Timestamp::NEVER;
+        }
+    }
+
+    /// WELCOME to a HELLO that asked for segments apart. Whether it was one.
+    pub(super) fn handle_no_gso_welcome(&mut self, welcome: &Welcome) -> bool {
+        welcome.conversation == self.remote && self.no_gso.handle_welcome(welcome, &mut self.flow)
+    }
+
+    /// Whether one segment is asked for at a time.
+    pub(super) fn wants_singles(&self, peer: SocketAddr, cx: &Context<'_>) -> bool {
+        // It may be no matter of offload: what is granted and does not help changes nothing.
+        self.flow.wants_singles()
+            || self.flow.breaks_bursts()
+            || !self.no_gso.is_granted && cx.path_mtus.breaks_bursts(peer, cx.now)
     }
 }

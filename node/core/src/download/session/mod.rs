@@ -29,8 +29,8 @@ use rand::RngExt as _;
 
 use super::hints::Hints;
 use super::initial_path::is_local;
-use super::rotation::SpeedTrial;
 use super::snub::PeerLiveness;
+use super::speed_trial::SpeedTrial;
 use crate::context::{Context, Route};
 use crate::ids::{DownloadId, SessionKey};
 use crate::meter::Meter;

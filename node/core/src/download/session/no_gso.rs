@@ -9,7 +9,6 @@ use messages::{Cookie, Timestamp};
 use rand::RngExt as _;
 
 use super::contact::Contact;
-use super::established::Established;
 use crate::context::Context;
 use crate::transport::Flow;
 
@@ -24,9 +23,9 @@ pub(super) struct NoGso {
     /// What the HELLOs of this session that ask for it carry.
     nonce: Option<u64>,
     tries: u32,
-    next_at: Timestamp,
+    pub(super) next_at: Timestamp,
     /// Whether the last WELCOME granted it.
-    is_granted: bool,
+    pub(super) is_granted: bool,
 }
 
 /// What HELLO asks `peer` for.
@@ -65,7 +64,7 @@ impl NoGso {
     }
 
     /// Sends a HELLO that asks for it, when one is due.
-    fn poll(&mut self, contact: &Contact, cx: &mut Context<'_>) {
+    pub(super) fn poll(&mut self, contact: &Contact, cx: &mut Context<'_>) {
         if self.tries >= MAX_TRIES || (self.nonce.is_some() && cx.now < self.next_at) {
             return;
         }
@@ -76,7 +75,7 @@ impl NoGso {
     }
 
     /// WELCOME to such a HELLO. Whether it was one.
-    fn handle_welcome(&mut self, welcome: &Welcome, flow: &mut Flow) -> bool {
+    pub(super) fn handle_welcome(&mut self, welcome: &Welcome, flow: &mut Flow) -> bool {
         let asked = self.nonce == Some(welcome.nonce);
         if asked {
             self.is_granted = welcome.capabilities & NO_GSO != 0;
@@ -87,34 +86,5 @@ impl NoGso {
             (self.tries, self.next_at) = (MAX_TRIES, Timestamp::NEVER);
         }
         asked
-    }
-}
-
-impl Established {
-    /// Where bursts of the flow, or of another on the same path, do not arrive whole, the owner is asked to send them
-    /// apart.
-    pub(super) fn request_no_gso(&mut self, contact: &Contact, cx: &mut Context<'_>) {
-        let breaks_bursts = cx.path_mtus.breaks_bursts(contact.peer, cx.now);
-        if self.flow.breaks_bursts() && !self.no_gso.is_granted && !breaks_bursts {
-            cx.path_mtus.on_broken(contact.peer, cx.now);
-        }
-        if self.is_unchoked() && !self.no_gso.is_granted && capabilities(contact.peer, cx) & NO_GSO != 0 {
-            self.no_gso.poll(contact, cx);
-        } else {
-            self.no_gso.next_at = Timestamp::NEVER;
-        }
-    }
-
-    /// WELCOME to a HELLO that asked for segments apart. Whether it was one.
-    pub(super) fn handle_no_gso_welcome(&mut self, welcome: &Welcome) -> bool {
-        welcome.conversation == self.remote && self.no_gso.handle_welcome(welcome, &mut self.flow)
-    }
-
-    /// Whether one segment is asked for at a time.
-    pub(super) fn wants_singles(&self, peer: SocketAddr, cx: &Context<'_>) -> bool {
-        // It may be no matter of offload: what is granted and does not help changes nothing.
-        self.flow.wants_singles()
-            || self.flow.breaks_bursts()
-            || !self.no_gso.is_granted && cx.path_mtus.breaks_bursts(peer, cx.now)
     }
 }

@@ -1,7 +1,5 @@
 //! What a path loses anyway: loss beyond that may be congestion, and less is none.
 
-use super::round::Round;
-
 /// The loss of a path that is not full. Both figures fade.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LossBaseline {
@@ -23,15 +21,15 @@ impl LossBaseline {
         self.worst_permille
     }
 
-    /// A round has ended that asked for no more than before.
-    pub(super) fn on_steady_round(&mut self, round: &Round) {
-        self.worst_permille = (self.worst_permille * 15 / 16).max(round.loss_permille());
+    /// A round has ended that asked for no more than before, and lost `loss_permille` out of a thousand bytes.
+    pub(super) fn on_steady_round(&mut self, loss_permille: u64) {
+        self.worst_permille = (self.worst_permille * 15 / 16).max(loss_permille);
     }
 
-    /// A round has ended in which the path was not full: what it lost, the path loses anyway.
-    pub(super) fn on_clear_round(&mut self, round: &Round) {
-        self.lost = self.lost * 7 / 8 + round.lost();
-        self.sent = self.sent * 7 / 8 + round.sent();
+    /// A round has ended in which the path was not full: the `lost` of its `sent` bytes the path loses anyway.
+    pub(super) fn on_clear_round(&mut self, lost: u64, sent: u64) {
+        self.lost = self.lost * 7 / 8 + lost;
+        self.sent = self.sent * 7 / 8 + sent;
     }
 }
 
@@ -41,23 +39,17 @@ mod tests {
 
     #[test]
     fn what_a_path_loses_anyway_is_learned_and_forgotten() {
-        let round = |lost| {
-            let mut round = Round::default();
-            round.on_delivered(1000 - lost, 0);
-            round.on_lost(lost);
-            round
-        };
         let mut baseline = LossBaseline::default();
         assert_eq!(baseline.mean_permille(), 0, "nothing is known");
         for _ in 0..50 {
-            baseline.on_clear_round(&round(100));
-            baseline.on_steady_round(&round(300));
+            baseline.on_clear_round(100, 1000);
+            baseline.on_steady_round(300);
         }
         assert!((98..=102).contains(&baseline.mean_permille()), "{}", baseline.mean_permille());
         assert_eq!(baseline.worst_permille(), 300);
         for _ in 0..100 {
-            baseline.on_clear_round(&round(0));
-            baseline.on_steady_round(&round(0));
+            baseline.on_clear_round(0, 1000);
+            baseline.on_steady_round(0);
         }
         assert_eq!(baseline.mean_permille(), 0);
         assert!(baseline.worst_permille() < 20, "{}", baseline.worst_permille());

@@ -255,14 +255,14 @@ impl RateControl {
         let min_rtt = self.path.min_rtt().unwrap_or_default();
         let mut signal = round.signal(&self.loss_baseline, min_rtt, load);
         if load == Load::Steady {
-            self.loss_baseline.on_steady_round(&round);
+            self.loss_baseline.on_steady_round(round.loss_permille());
         }
         if signal == CongestionSignal::Congested && self.bounds.is_cut_pending(self.round_count) {
             // This was lost before the last cut could help.
             signal = CongestionSignal::Queued;
         }
         if signal == CongestionSignal::Clear && load != Load::Probing {
-            self.loss_baseline.on_clear_round(&round);
+            self.loss_baseline.on_clear_round(round.lost(), round.sent());
         }
         match &mut self.state {
             BbrState::Startup(startup) => {
