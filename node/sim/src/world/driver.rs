@@ -7,9 +7,9 @@ use messages::{CHUNK_HEADER, ContentId, Name, PieceIndex, Timestamp};
 use rand::RngExt as _;
 use riffle_core::{Burst, BurstPart, Event, Failure, Output, Source};
 
-use super::faults::Fault;
+use super::fault::Fault;
 use super::host::{Manners, WishState};
-use super::network::Payload;
+use super::payload::Payload;
 use super::record::Milestone;
 use super::scripted_owners::OwnerScript;
 use super::sim_event::SimEvent;

@@ -1,66 +1,19 @@
 //! What breaks: processes, power, links, addresses, disks, the tracker.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use messages::BootEpoch;
 use rand::RngExt as _;
 use riffle_core::{Command, Identity, Node};
 
+use super::fault::{Fault, Move};
 use super::host::{State, WishState};
-use super::network::Cut;
 use super::sim_event::SimEvent;
-use super::strangers::Flood;
 use super::{HostId, World};
-use crate::disk::{Around, DiskFaults};
-use crate::link::LinkSpec;
+use crate::disk::Around;
 
 /// How many bytes a stopped host that goes on takes in before it is polled.
 const TURN_BYTES: u64 = 1 << 20;
-
-/// How the address of a host changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Move {
-    /// It stays.
-    Nowhere,
-    /// It gets another port.
-    ToAnotherPort,
-    /// It gets another IP address.
-    ToAnotherAddress,
-}
-
-/// Something that breaks, or is mended.
-#[derive(Clone, Debug)]
-pub enum Fault {
-    /// The process is killed: what the system has of its files stays.
-    Kill(HostId),
-    /// The power is cut: what is on the disk stays.
-    LosePower(HostId),
-    /// The host starts again, and its person wants and shares the same as before. A host that runs goes on.
-    Start(HostId, Move),
-    /// The person at the host types `exit`.
-    Leave(HostId),
-    /// The process does nothing for a while.
-    Stop(HostId, Duration),
-    /// From now on the host's access link is like this.
-    Relink(HostId, LinkSpec),
-    /// From now on the tracker's access link is like this.
-    RelinkTracker(LinkSpec),
-    /// From now on the host's disk is like this.
-    Redisk(HostId, DiskFaults),
-    /// The host's address changes while it runs; what goes to the old one is lost.
-    Rebind(HostId, Move),
-    /// Nothing gets through this cut any more.
-    Cut(Cut),
-    /// All cuts are mended.
-    MendCuts,
-    /// The tracker is gone.
-    TrackerGone,
-    /// The tracker starts anew, with empty tables and another key.
-    TrackerStarts,
-    /// Strangers send.
-    Flood(Flood),
-}
 
 impl World {
     /// `fault` happens at `at`.

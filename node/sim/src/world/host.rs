@@ -9,7 +9,7 @@ use config::NodeSettings;
 use messages::{Name, NodeId, Timestamp};
 use riffle_core::{Counters, DownloadId, DownloadOrder, Event, Failure, Node};
 
-use super::network::Payload;
+use super::payload::Payload;
 use super::scripted_owners::OwnerScript;
 use crate::disk::Disk;
 use crate::link::{LinkSpec, Pipe};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use messages::Timestamp;
 
-use super::network::Payload;
+use super::payload::Payload;
 use super::sim_event::SimEvent;
 use super::{HostId, World};
 use crate::disk::Provenance;

@@ -3,10 +3,12 @@
 mod cubic;
 mod driver;
 mod event_queue;
+mod fault;
 mod faults;
 mod host;
 mod injector;
 mod network;
+mod payload;
 mod record;
 mod scripted_downloaders;
 mod scripted_owners;
@@ -30,18 +32,18 @@ use crate::content::Library;
 use crate::link::LinkSpec;
 pub use cubic::Cubic;
 use event_queue::EventQueue;
-pub use faults::{Fault, Move};
+pub use fault::{Cut, Fault, Flood, Move};
 pub use host::{AccessLink, Host, Manners, Person, Process, ReceiveBuffer, State, Wish, WishState};
 pub use injector::Injector;
 use network::Network;
-pub use network::{Cut, Payload};
+pub use payload::Payload;
 pub use record::{Milestone, Record};
 pub use scripted_downloaders::{
     Behaviour, DownloaderScript, ScriptedDownloader, addresses, addresses_of_one_prefix,
 };
 pub use scripted_owners::OwnerScript;
 use sim_event::SimEvent;
-pub use strangers::{Flood, Strangers};
+pub use strangers::Strangers;
 pub use tracker_host::TrackerHost;
 pub use unsolicited::Unsolicited;
 pub use watch::{Arrival, Watch};

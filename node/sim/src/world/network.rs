@@ -3,76 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use messages::{CHUNK_HEADER, ChunkHeader};
-
 use super::event_queue::LinkQueue;
+use super::fault::Cut;
 use super::host::Manners;
+use super::payload::Payload;
 use super::sim_event::SimEvent;
 use super::{HostId, TRACKER, World};
-use crate::disk::Provenance;
 use crate::link::{IP_HEADERS, LinkSpec, fate};
-
-/// What a packet carries.
-#[derive(Clone, Debug)]
-pub enum Payload {
-    /// A control datagram.
-    Control(Vec<u8>),
-    /// A CHUNK, whose bytes are only named.
-    Chunk {
-        /// Its header.
-        header: ChunkHeader,
-        /// How many bytes follow the header.
-        length: u32,
-        /// Which bytes these are.
-        source: Provenance,
-    },
-}
-
-impl Payload {
-    /// The length of the datagram in bytes, without the headers of IP and UDP.
-    pub fn bytes(&self) -> u64 {
-        match self {
-            Payload::Control(bytes) => bytes.len() as u64,
-            Payload::Chunk { length, .. } => u64::from(*length) + CHUNK_HEADER as u64,
-        }
-    }
-
-    /// Flips one bit of a control datagram.
-    fn corrupt(&mut self, bit: u32) {
-        if let Payload::Control(bytes) = self {
-            let bit = bit as usize % (bytes.len() * 8);
-            bytes[bit / 8] ^= 1 << (bit % 8);
-        }
-    }
-
-    /// Flips one bit of a CHUNK, in its header or behind it.
-    fn damage(&mut self, bit: u32) {
-        let Payload::Chunk { header, length, source } = self else {
-            return;
-        };
-        let (in_header, bit) = (bit.is_multiple_of(2), bit as usize / 2 % (CHUNK_HEADER * 8));
-        if !in_header {
-            *source = Provenance::WRONG;
-            return;
-        }
-        let mut bytes = header.encode().to_vec();
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        bytes.resize(CHUNK_HEADER + *length as usize, 0);
-        match ChunkHeader::decode(&bytes) {
-            Ok((other, _)) => *header = other,
-            Err(_) => *self = Payload::Control(bytes),
-        }
-    }
-}
-
-/// A cut in the network: nothing gets from any of `from` to any of `to`.
-#[derive(Clone, Debug)]
-pub struct Cut {
-    /// The senders.
-    pub from: Vec<HostId>,
-    /// The receivers.
-    pub to: Vec<HostId>,
-}
 
 /// Who is at which address, and between whom nothing gets through.
 #[derive(Debug)]

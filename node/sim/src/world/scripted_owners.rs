@@ -7,7 +7,7 @@ use messages::limits::MAX_DATAGRAM;
 use messages::node_to_node::{Bye, ByeReason, Control, Operation, Ping, Request, Welcome};
 use messages::{Body, ChunkHeader, Conversation, Datagram, NodeToNode, PieceIndex};
 
-use super::network::Payload;
+use super::payload::Payload;
 use super::sim_event::SimEvent;
 use super::{HostId, World};
 use crate::content::Content;

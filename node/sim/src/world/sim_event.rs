@@ -6,8 +6,8 @@ use std::time::Duration;
 use riffle_core::{Command, DiskResult};
 
 use super::HostId;
-use super::faults::Fault;
-use super::network::Payload;
+use super::fault::Fault;
+use super::payload::Payload;
 
 /// One event of the queue.
 #[derive(Debug)]

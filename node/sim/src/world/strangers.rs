@@ -3,16 +3,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use messages::node_to_node::Hello;
 use messages::node_to_tracker::{Asker, Need, OwnDigest, Query, Register};
-use messages::{
-    BootEpoch, ChunkHeader, ContentId, Conversation, Cookie, NodeId, NodeToTracker, PieceIndex, Timestamp,
-};
+use messages::{BootEpoch, ChunkHeader, ContentId, Conversation, Cookie, NodeId, NodeToTracker, PieceIndex};
 use rand::RngExt as _;
 
-use super::network::Payload;
+use super::fault::Flood;
+use super::payload::Payload;
 use super::sim_event::SimEvent;
 use super::{HostId, TRACKER, World};
 use crate::disk::Provenance;
@@ -21,17 +19,6 @@ use crate::disk::Provenance;
 const MAX_OVERHEARD: usize = 256;
 /// From how many addresses strangers send.
 const ADDRESSES: u8 = 8;
-
-/// What strangers send, and for how long.
-#[derive(Clone, Debug)]
-pub struct Flood {
-    /// When the flood ends.
-    pub until: Timestamp,
-    /// In this time one datagram is sent.
-    pub every: Duration,
-    /// The content for which the forged HELLOs and NEEDs ask.
-    pub content: ContentId,
-}
 
 /// The strangers of a world, and what is counted of them.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tracker::{Output, Tracker};
 
-use super::network::Payload;
+use super::payload::Payload;
 use super::sim_event::SimEvent;
 use super::{TRACKER, World};
 use crate::link::LinkSpec;

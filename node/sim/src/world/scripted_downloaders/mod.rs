@@ -14,7 +14,7 @@ use messages::{
 };
 use rand::RngExt as _;
 
-use super::network::Payload;
+use super::payload::Payload;
 use super::sim_event::SimEvent;
 use super::{HostId, World};
 use crate::link::LinkSpec;
