@@ -16,6 +16,7 @@ mod control;
 mod deliveries;
 mod exit;
 mod fetching;
+mod folders;
 mod goal;
 mod logging;
 mod output_writer;

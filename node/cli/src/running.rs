@@ -2,16 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use config::{NodeLabel, NodeSettings};
-use logs::{LogGuard, Owner};
+use anyhow::Result;
+use config::NodeSettings;
+use logs::LogGuard;
 use messages::tracker_to_node::RefusalCode;
-use riffle::state::{StateError, StateFolder};
+use riffle::state::StateFolder;
 use riffle::{
     Event, Events, EventsError, Node, QueryError, StartError, TrackerChoice, TrackerError, TrackerForOthers,
     TrackerLog, TrackerQuery, TrackerStatus,
@@ -19,12 +17,12 @@ use riffle::{
 use tokio::sync::watch;
 
 use crate::control::{Asked, Control, Request};
-use crate::exit::{ExitCode, Stop, code_of};
-use crate::logging::{LogPlan, Started, refused_log};
+use crate::exit::{ExitCode, Stop};
+use crate::folders::{Keeping, surroundings};
+use crate::logging::LogPlan;
 use crate::peers;
 use crate::report;
 use crate::screen::Screen;
-use crate::settings;
 use crate::signals::Leaving;
 use crate::tracker_words::{self, TrackerWords as _};
 use crate::units::duration;
@@ -33,15 +31,6 @@ use crate::units::duration;
 const FOR_OTHERS_TIME: Duration = Duration::from_secs(5);
 /// A tracker that has not answered for this long after the start is said to be absent.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
-/// Whether a node has to keep who it is and what it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keeping {
-    /// The prompt: what it shares it shares again next time.
-    Required,
-    /// A command that is over when it is done.
-    IfPossible,
-}
-
 /// Whether a node may become the tracker itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Embedding {
@@ -339,97 +328,5 @@ pub(crate) fn tracker_query(settings: &NodeSettings) -> Result<TrackerQuery> {
     TrackerQuery::new(&choice, settings.listen.0.ip()).map_err(|error| match error {
         QueryError::Tracker(error) => refused_tracker(&error).into(),
         error => error.into(),
-    })
-}
-
-/// The state folder and the log. What cannot be had and need not be is said on `screen`, in one line.
-fn surroundings(
-    settings: &NodeSettings,
-    keeping: Keeping,
-    screen: &Screen,
-) -> Result<(Option<StateFolder>, Option<LogGuard>)> {
-    let root = settings::state_root(settings);
-    let taken = root.and_then(|root| take_state(&root, settings.id.as_ref()));
-    let (state, no_state) = match taken {
-        Ok(state) => (Some(state), None),
-        Err(error) if keeping == Keeping::IfPossible && code_of(&error) == ExitCode::Io => {
-            (None, Some(format!("{error:#}")))
-        }
-        Err(error) => return Err(error),
-    };
-    let label = match (&state, &settings.id) {
-        (Some(state), _) => state.label().to_owned(),
-        (None, Some(label)) => label.to_string(),
-        // One log for all of them: a file for each would have no bound.
-        (None, None) => "without-state".to_owned(),
-    };
-    let log = match LogPlan::new(settings, &format!("node-{label}.log")) {
-        Ok(plan) => plan.start().map_err(|error| refused_log(&error))?,
-        Err(_) => Started { guard: None, trouble: None },
-    };
-    let no_log = log.trouble.as_ref().map(ToString::to_string);
-    if keeping == Keeping::Required
-        && let Some(trouble) = &log.trouble
-    {
-        return Err(refused_log(trouble).into());
-    }
-    if let Some(line) = report::without(no_state.as_deref(), no_log.as_deref()) {
-        screen.note(&line);
-    }
-    if let Some(moved) = state.as_ref().and_then(StateFolder::locked_elsewhere) {
-        screen.note(&moved);
-    }
-    Ok((state, log.guard))
-}
-
-/// The state folder of `label` below `root`, or that of the first free number.
-fn take_state(root: &Path, label: Option<&NodeLabel>) -> Result<StateFolder> {
-    let unusable = |folder: &Path, cause: &io::Error, owner: Option<Owner>| {
-        let owner = owner.map_or_else(String::new, |owner| format!(" (it belongs to {owner})"));
-        let folder = folder.display();
-        let what =
-            format!("the state folder {folder} cannot be used: {cause}{owner}; --state-dir names another");
-        Stop::new(ExitCode::Io, what)
-    };
-    // Of a numbered node the folder above it is asked: which number it will be is not known yet.
-    let own = label.map_or_else(|| root.to_owned(), |label| root.join(format!("node-{label}")));
-    logs::keep_owner(&own).map_err(|cause| unusable(&own, &cause, None))?;
-    StateFolder::take(root, label, &settings::folder_of_this_host()).map_err(|error| {
-        let stop = match &error {
-            StateError::InUse(_) => Stop::new(ExitCode::Running, format!("{error}: choose another --id")),
-            StateError::AllInUse => Stop::new(ExitCode::Running, error.to_string()),
-            // Whose it is says why the system does not let this process in.
-            StateError::Unusable { folder, cause } => unusable(folder, cause, Owner::of(folder)),
-            StateError::Identity { .. } | StateError::DamagedIdentity { .. } => {
-                Stop::new(ExitCode::Io, error.to_string())
-            }
-        };
-        stop.into()
-    })
-}
-
-/// Makes `--dir` the current folder, so that every relative name starts there; the other folders that `settings` name
-/// keep their meaning.
-///
-/// # Errors
-/// [`ExitCode::Usage`] when there is no such folder.
-pub(crate) fn enter_folder(settings: &mut NodeSettings) -> Result<()> {
-    let Some(folder) = settings.dir.clone() else { return Ok(()) };
-    for other in [&mut settings.log_dir, &mut settings.state_dir].into_iter().flatten() {
-        *other = std::path::absolute(&*other).with_context(|| format!("{}", other.display()))?;
-    }
-    std::env::set_current_dir(&folder)
-        .map_err(|error| Stop::usage(format!("--dir {}: {error}", folder.display())))?;
-    Ok(())
-}
-
-/// The folder in which downloads are saved: the current one, by its whole path.
-///
-/// # Errors
-/// [`ExitCode::Io`] when it is gone.
-pub(crate) fn download_folder() -> Result<PathBuf> {
-    let folder = std::env::current_dir();
-    folder.map_err(|error| {
-        Stop::new(ExitCode::Io, format!("the current folder cannot be used: {error}")).into()
     })
 }

@@ -11,7 +11,7 @@ use super::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
 use super::{PROGRESS_EVERY, Prompt};
 use crate::commands::send::take_back;
 use crate::exit::{self, ExitCode};
-use crate::running::download_folder;
+use crate::folders::download_folder;
 use crate::sharing::SendAs;
 use crate::{fetching, peers, report, target};
 

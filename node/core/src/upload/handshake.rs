@@ -9,7 +9,7 @@ use super::served_content::ServedContent;
 use super::session::UploadSession;
 use super::session_table::{Admission, SessionLimits};
 use super::sessions::Sessions;
-use super::slot_policy::slot_count;
+use super::slot_limits::slot_count;
 use crate::context::Context;
 
 /// Decides whether one more session of `host`, with what is `served`, can be opened: the sessions that have to end for

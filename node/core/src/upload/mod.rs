@@ -10,7 +10,7 @@
 //!   sessions (circuit_breakers, round_robin)        contents        choker        penalties
 //!   session (request_queue, replay_window, begun_pieces, piece_updates, hint_state, contribution, ...)
 //!   served_content (session_table, have_batch, slots, super_seed)
-//!   slot_policy     circuit_breaker (nonce_tally)
+//!   slot_limits     circuit_breaker (nonce_tally)
 //! ```
 
 mod activity;
@@ -37,7 +37,7 @@ mod session;
 mod session_table;
 mod sessions;
 mod slot_allocation;
-mod slot_policy;
+mod slot_limits;
 mod slots;
 mod super_seed;
 

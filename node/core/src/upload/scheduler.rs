@@ -11,7 +11,7 @@ use super::request_queue::{RangeRequest, RequestRefusal};
 use super::served_content::ServedContent;
 use super::session::{Response, UploadSession};
 use super::sessions::Sessions;
-use super::slot_policy::{CHOKE_RETRY, slot_count};
+use super::slot_limits::{CHOKE_RETRY, slot_count};
 use super::slots::Sent;
 use crate::context::Context;
 use crate::event::Event;

@@ -10,7 +10,7 @@ use messages::{Bits, ContentId, Conversation, Host, Manifest, Name, PieceIndex, 
 
 use super::have_batch::HaveBatch;
 use super::session_table::SessionTable;
-use super::slot_policy::partial_session_count;
+use super::slot_limits::partial_session_count;
 use super::slots::UploadSlots;
 use super::super_seed::SuperSeed;
 use crate::event::SessionEnd;

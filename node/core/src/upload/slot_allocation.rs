@@ -10,7 +10,7 @@ use super::penalties::{Penalties, SlotWaste};
 use super::served_content::ServedContent;
 use super::session::UploadSession;
 use super::sessions::Sessions;
-use super::slot_policy::{CHOKE_RETRY, fair_turn, rate_within_limit, slot_count};
+use super::slot_limits::{CHOKE_RETRY, fair_turn, rate_within_limit, slot_count};
 use super::slots::{Delivered, LIGHT_SLOT_RATE, MIN_SLOT_RATE, Sent};
 use crate::context::{Context, Gives};
 
