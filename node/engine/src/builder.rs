@@ -189,9 +189,13 @@ impl Builder {
     ///
     /// # Errors
     /// As [`Builder::start`].
-    pub fn start_blocking(self) -> Result<Node, StartError> {
-        let Builder { settings, tracker, state, label, host_folder, log, .. } = self;
-        let log = log.unwrap_or_else(|| tracing::dispatcher::get_default(Clone::clone));
+    pub fn start_blocking(mut self) -> Result<Node, StartError> {
+        let log = self.log.take().unwrap_or_else(|| tracing::dispatcher::get_default(Clone::clone));
+        tracing::dispatcher::with_default(&log.clone(), || self.start_logged(log))
+    }
+
+    fn start_logged(self, log: tracing::Dispatch) -> Result<Node, StartError> {
+        let Builder { settings, tracker, state, label, host_folder, .. } = self;
         let listen = settings.listen.0;
         let choice = tracker.unwrap_or(Ok(TrackerChoice::Default))?;
         let state = match state {

@@ -3,10 +3,12 @@
 //!
 //! The network thread publishes; it never waits for anybody.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use messages::ContentId;
 use riffle_core::{DownloadId, Event, ShareId};
 use tokio::sync::{broadcast, watch};
 
@@ -16,13 +18,57 @@ use crate::share_state::ShareState;
 /// So many events wait for a follower before it misses the oldest.
 const CAPACITY: usize = 16_384;
 
-/// The shares and downloads that somebody has a handle of.
+/// The shares and downloads that somebody has a handle of, and which shares are of one content.
 #[derive(Debug, Default)]
 struct Followed {
     /// The node has ended: nothing happens to what is asked of it from now on, and nobody waits for that.
     has_ended: bool,
     shares: BTreeMap<ShareId, watch::Sender<ShareState>>,
     downloads: BTreeMap<DownloadId, watch::Sender<DownloadState>>,
+    /// All contents that the node shares, with and without handles: a content is announced once, however many shares of
+    /// it there are.
+    contents: BTreeMap<ContentId, SharedContent>,
+}
+
+/// The shares of one content.
+#[derive(Debug, Default)]
+struct SharedContent {
+    shares: BTreeSet<ShareId>,
+    is_announced: bool,
+}
+
+impl Followed {
+    fn on_share_event(&mut self, share: ShareId, event: &Event) {
+        if let Some(state) = self.shares.get(&share) {
+            state.send_if_modified(|state| state.on_event(event));
+        }
+        let content = match event {
+            Event::Shared { content, .. } => {
+                self.contents.entry(*content).or_default().shares.insert(share);
+                *content
+            }
+            Event::Announced { content, .. } => {
+                self.contents.entry(*content).or_default().is_announced = true;
+                *content
+            }
+            Event::Unshared { content, .. } => {
+                if let Entry::Occupied(mut entry) = self.contents.entry(*content) {
+                    entry.get_mut().shares.remove(&share);
+                    if entry.get().shares.is_empty() {
+                        entry.remove();
+                    }
+                }
+                return;
+            }
+            _ => return,
+        };
+        let SharedContent { shares, is_announced } = &self.contents[&content];
+        if *is_announced {
+            for state in shares.iter().filter_map(|share| self.shares.get(share)) {
+                state.send_if_modified(|state| state.on_announced(content));
+            }
+        }
+    }
 }
 
 /// Hands events on. Ends its followers when it is closed.
@@ -80,17 +126,9 @@ impl Hub {
     /// Something has happened.
     pub(crate) fn publish(&self, event: Event) {
         {
-            let followed = locked(&self.followed);
+            let mut followed = locked(&self.followed);
             if let Some(share) = share_of(&event) {
-                if let Some(state) = followed.shares.get(&share) {
-                    state.send_if_modified(|state| state.on_event(&event));
-                }
-                // Whatever is announced is announced for all shares of the same content.
-                if let Event::Announced { content, .. } = &event {
-                    for state in followed.shares.values() {
-                        state.send_if_modified(|state| state.on_announced(*content));
-                    }
-                }
+                followed.on_share_event(share, &event);
             } else if let Some(download) = download_of(&event)
                 && let Some(state) = followed.downloads.get(&download)
             {
@@ -152,8 +190,6 @@ fn download_of(event: &Event) -> Option<DownloadId> {
 
 #[cfg(test)]
 mod tests {
-    use messages::ContentId;
-
     use super::*;
 
     #[test]
@@ -184,5 +220,15 @@ mod tests {
         hub.publish(Event::Announced { share: ShareId(1), content });
         assert!(states.iter().all(|state| state.borrow().is_announced));
         assert_eq!(hub.milestones().len(), 4);
+        // The tracker is not told again of what it knows.
+        let third = hub.follow_share(ShareId(3));
+        hub.publish(Event::Shared { share: ShareId(3), content, name: name.clone(), length: 3 });
+        assert!(third.borrow().is_announced);
+        for share in [1, 2, 3].map(ShareId) {
+            hub.publish(Event::Unshared { share, content });
+        }
+        let fourth = hub.follow_share(ShareId(4));
+        hub.publish(Event::Shared { share: ShareId(4), content, name, length: 3 });
+        assert!(!fourth.borrow().is_announced, "the tracker has yet to hear of it");
     }
 }
