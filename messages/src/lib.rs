@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod bitfield;
+mod byte_range;
 mod chunk;
 mod codec;
 mod cookie;
