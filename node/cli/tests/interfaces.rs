@@ -136,22 +136,22 @@ fn the_narrowest_cable_behind_a_router_decides() {
         unshare --net sleep 60 & near=$!
         trap 'kill $far $near $tracking $owner 2>/dev/null' EXIT
         for _ in $(seq 200); do [ "$(readlink /proc/$near/ns/net)" != "$(readlink /proc/self/ns/net)" ] && break; pause; done
-        at_far() { nsenter --net=/proc/$far/ns/net "$@"; }
-        at_near() { nsenter --net=/proc/$near/ns/net "$@"; }
+        # Words and no functions: what is started with them in the background is then the program itself, which the trap ends.
+        at_far="nsenter --net=/proc/$far/ns/net"; at_near="nsenter --net=/proc/$near/ns/net"
         ip link add wide0 mtu 9000 type veth peer name wide1 mtu 9000 netns /proc/$far/ns/net
         ip link add thin0 mtu 1500 type veth peer name thin1 mtu 1500 netns /proc/$near/ns/net
         ip addr add 10.84.1.1/24 dev wide0; ip link set wide0 up
         ip addr add 10.84.2.1/24 dev thin0; ip link set thin0 up
-        at_far ip link set lo up; at_far ip addr add 10.84.1.2/24 dev wide1; at_far ip link set wide1 up
-        at_far ip route add default via 10.84.1.1
-        at_near ip link set lo up; at_near ip addr add 10.84.2.2/24 dev thin1; at_near ip link set thin1 up
-        at_near ip route add default via 10.84.2.1
+        $at_far ip link set lo up; $at_far ip addr add 10.84.1.2/24 dev wide1; $at_far ip link set wide1 up
+        $at_far ip route add default via 10.84.1.1
+        $at_near ip link set lo up; $at_near ip addr add 10.84.2.2/24 dev thin1; $at_near ip link set thin1 up
+        $at_near ip route add default via 10.84.2.1
         mount -t proc proc /proc 2>/dev/null || :
         echo 1 >/proc/sys/net/ipv4/ip_forward
         "$RIFFLE" tracker --listen $tracker >tracker.txt 2>&1 & tracking=$!
         until_found 'listening on' tracker.txt
-        share at_far
-        fetch at_near
+        share $at_far
+        fetch $at_near
     "#;
     let Some(carried) = run(script, 24 * MIB) else { return };
     assert_eq!(carried.last(), Some(&1472), "{carried:?}");
