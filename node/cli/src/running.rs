@@ -307,13 +307,8 @@ pub(crate) fn refused_start(error: StartError) -> Stop {
 /// A tracker that cannot be used, with its exit code.
 fn refused_tracker(error: &TrackerError) -> Stop {
     match error {
-        TrackerError::Unreachable { tracker, .. } => {
-            let reason = error.to_string().replacen(
-                &format!("the tracker {tracker}"),
-                &format!("--tracker {tracker}"),
-                1,
-            );
-            Stop::new(ExitCode::TrackerUnreachable, reason)
+        TrackerError::Unreachable { tracker, reason } => {
+            Stop::new(ExitCode::TrackerUnreachable, format!("--tracker {tracker}: {reason}"))
         }
         TrackerError::Embed(_) => Stop::new(ExitCode::Other, error.to_string()),
     }

@@ -277,10 +277,7 @@ pub(crate) fn check(path: &Path, name: Option<&Name>) -> Result<Name, DiskError>
     if let Some(name) = name {
         return Ok(name.clone());
     }
-    // A path without a last part, such as `..`, is no file.
-    let own = path.file_name().unwrap_or_default().to_str();
-    let own = own.ok_or_else(|| failed(DiskErrorKind::NameNotText))?;
-    Name::new(own).map_err(|error| failed(DiskErrorKind::Name(error)))
+    riffle::name_of_path(path)
 }
 
 /// Whether it could not be tried just now. The node opens the file when it has one to spare.

@@ -13,8 +13,9 @@ use crate::events::Events;
 use crate::hub::Hub;
 use crate::inner::Inner;
 use crate::node::Node;
-use crate::state::{StateError, StateFolder, random_node};
-use crate::tracker::{System, TrackerChoice, TrackerError, TrackerLink, TrackerSigns, TrackerWatch};
+use crate::start_error::StartError;
+use crate::state::{StateFolder, random_node};
+use crate::tracker::{System, TrackerChoice, TrackerLink, TrackerSigns, TrackerWatch};
 #[cfg(feature = "embedded-tracker")]
 use crate::tracker::{TrackerLog, TrackerLogFactory};
 
@@ -24,49 +25,6 @@ struct ClosedAtTheEnd(Arc<Hub>);
 impl Drop for ClosedAtTheEnd {
     fn drop(&mut self) {
         self.0.close();
-    }
-}
-
-/// Why a node could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The tracker was not named as HOST:PORT.
-    #[error("\"{text}\" is no tracker: {reason}")]
-    TrackerAddress {
-        /// What was given.
-        text: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// There is no way to the tracker, or none can be started.
-    #[error(transparent)]
-    Tracker(#[from] TrackerError),
-    /// The state folder cannot be used.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// Another socket has the port.
-    #[error("{0}: the port is in use")]
-    AddressInUse(SocketAddr),
-    /// The address cannot be bound.
-    #[error("{address}: cannot be bound: {cause}")]
-    Bind {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// The system's reason.
-        cause: io::Error,
-    },
-    /// The system gives no thread, no reactor or no random bytes.
-    #[error("cannot start the node's threads: {0}")]
-    Threads(#[source] io::Error),
-}
-
-impl From<driver::StartError> for StartError {
-    fn from(error: driver::StartError) -> StartError {
-        match error {
-            driver::StartError::AddressInUse(address) => StartError::AddressInUse(address),
-            driver::StartError::Bind { address, cause } => StartError::Bind { address, cause },
-            driver::StartError::Threads(cause) => StartError::Threads(cause),
-        }
     }
 }
 

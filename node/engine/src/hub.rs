@@ -125,16 +125,14 @@ impl Hub {
 
     /// Something has happened.
     pub(crate) fn publish(&self, event: Event) {
+        // What is about neither, such as each burst that is sent, takes no lock but the followers'.
+        if let Some(share) = share_of(&event) {
+            locked(&self.followed).on_share_event(share, &event);
+        } else if let Some(download) = download_of(&event)
+            && let Some(state) = locked(&self.followed).downloads.get(&download)
         {
-            let mut followed = locked(&self.followed);
-            if let Some(share) = share_of(&event) {
-                followed.on_share_event(share, &event);
-            } else if let Some(download) = download_of(&event)
-                && let Some(state) = followed.downloads.get(&download)
-            {
-                let now = Instant::now();
-                state.send_if_modified(|state| state.on_event(&event, now));
-            }
+            let now = Instant::now();
+            state.send_if_modified(|state| state.on_event(&event, now));
         }
         if let Some(sender) = &*locked(&self.sender) {
             // Nobody may be following.

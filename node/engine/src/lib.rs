@@ -18,10 +18,11 @@ mod node;
 mod platform;
 mod share;
 mod share_state;
+mod start_error;
 pub mod state;
 mod tracker;
 
-pub use builder::{Builder, StartError};
+pub use builder::Builder;
 pub use config::{NodeLabel, NodeSettings, TrackerAddress};
 pub use download::{Download, DownloadRequest, ProgressUpdates};
 pub use download_state::{Finished, Progress};
@@ -29,15 +30,17 @@ pub use driver::raise_open_files;
 pub use events::{Events, EventsError};
 pub use messages::tracker_to_node::Listed;
 pub use messages::{ContentId, Cursor, Name, NodeId, Prefix};
+pub use names::name_of_path;
 pub use node::{ListError, Node, NodeEnded, Page};
 pub use riffle_core::{
-    Choice, Destination, DiskError, DiskErrorKind, Doubt, DownloadId, DownloadOrder, DownloadStatus,
-    DownloadTimeouts, Event, Failure, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus,
-    Question, SearchId, SessionEnd, ShareId, ShareStatus, Status, Summary, TrackerStanding, UploadStanding,
+    Choice, Destination, DiskError, DiskErrorKind, Doubt, DownloadId, DownloadStatus, DownloadTimeouts,
+    Event, Failure, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus, Question,
+    SearchId, SessionEnd, ShareId, ShareStatus, Status, Summary, TrackerStanding, UploadStanding,
     UploadStatus, Waiting, Wanted, choose, favourite,
 };
 pub use share::{Share, ShareRequest};
 pub use share_state::ShareError;
+pub use start_error::StartError;
 #[cfg(feature = "embedded-tracker")]
 pub use tracker::{EmbedError, EmbeddedTracker, TrackerLog, TrackerLogFactory};
 pub use tracker::{QueryError, TrackerChoice, TrackerError, TrackerForOthers, TrackerQuery, TrackerStatus};

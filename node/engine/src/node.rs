@@ -99,7 +99,7 @@ impl Node {
     /// When the tracker does not answer, or the node has ended.
     pub async fn list(&self, prefix: Prefix, after: Option<Cursor>) -> Result<Page, ListError> {
         let mut events = self.new_events();
-        let asked = self.search(prefix, after);
+        let mut asked = self.search(prefix.clone(), after.clone());
         loop {
             match events.next().await {
                 Ok(Event::Found { search, contents, next }) if search == asked => {
@@ -108,7 +108,7 @@ impl Node {
                 Ok(Event::SearchFailed { search }) if search == asked => return Err(ListError::NoAnswer),
                 Ok(_) => {}
                 // The answer may be among what was missed.
-                Err(EventsError::Lagged(_)) => return Err(ListError::NoAnswer),
+                Err(EventsError::Lagged(_)) => asked = self.search(prefix.clone(), after.clone()),
                 Err(EventsError::Ended) => return Err(ListError::NodeEnded),
             }
         }

@@ -38,7 +38,7 @@ impl ShareRequest {
     pub fn begin(self) -> Result<Share, DiskError> {
         let name = match self.name {
             Some(name) => name,
-            None => crate::names::of_path(&self.path)?,
+            None => crate::names::name_of_path(&self.path)?,
         };
         let inner = self.inner;
         let id = inner.driver.new_share();

@@ -30,6 +30,8 @@ use riffle_core::{Command, DownloadId, Identity, Node, SearchId, ShareId, Status
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::start_error::StartError;
+
 use self::clock::Clock;
 pub(crate) use self::disk::HashCache;
 use self::disk::{Disk, Results, StateKey};
@@ -67,25 +69,6 @@ pub(crate) struct DriverSettings {
     pub(crate) journal_key: Option<PathBuf>,
     /// Where the node's threads say what they do.
     pub(crate) log: tracing::Dispatch,
-}
-
-/// Why a node could not be started.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    /// Another socket has the port.
-    #[error("{0}: the port is in use")]
-    AddressInUse(SocketAddr),
-    /// The address cannot be bound.
-    #[error("{address}: cannot be bound: {cause}")]
-    Bind {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// The system's words.
-        cause: io::Error,
-    },
-    /// The system gives no thread or no reactor.
-    #[error("cannot start the node's threads: {0}")]
-    Threads(#[source] io::Error),
 }
 
 /// A running node. Dropping it stops the node without waiting for its threads.
