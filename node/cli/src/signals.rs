@@ -4,8 +4,8 @@
 //! A thread of its own listens, so that the second is heard whatever the rest of the program is waiting for.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context as _, Result};
@@ -22,6 +22,8 @@ use crate::screen::Screen;
 pub(crate) struct Signals {
     asked: mpsc::UnboundedReceiver<()>,
     leaving: Leaving,
+    /// Where the last words go.
+    screen: Arc<Mutex<Screen>>,
 }
 
 /// Whether the program is leaving: then the next signal ends it.
@@ -50,6 +52,8 @@ impl Signals {
         let (ask, asked) = mpsc::unbounded_channel();
         let leaving = Leaving::default();
         let known = leaving.clone();
+        let screen = Arc::new(Mutex::new(screen));
+        let last_screen = screen.clone();
         let listen = move || {
             runtime.block_on(async {
                 loop {
@@ -65,7 +69,7 @@ impl Signals {
                     let _ = ask.send(());
                 }
             });
-            screen.last_note("leaving at once");
+            last_screen.lock().unwrap_or_else(PoisonError::into_inner).last_note("leaving at once");
             last();
             output_writer::flush(output_writer::AT_ONCE);
             std::process::exit(ExitCode::Killed as i32);
@@ -74,7 +78,12 @@ impl Signals {
             .name("signals".to_owned())
             .spawn(listen)
             .context("the system gives no thread")?;
-        Ok(Signals { asked, leaving })
+        Ok(Signals { asked, leaving, screen })
+    }
+
+    /// The last words go to `screen` from now on.
+    pub(crate) fn show_on(&self, screen: Screen) {
+        *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = screen;
     }
 
     /// Returns when a person or the system asks the program to leave. From then on the next signal ends the process.

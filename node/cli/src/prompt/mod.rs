@@ -93,8 +93,10 @@ pub(crate) async fn run(mut settings: NodeSettings, on_mistake: OnMistake) -> Re
     // Put back when this function returns, after all has been said.
     let mode = TerminalMode::remember();
     let (typed_sender, typed) = mpsc::unbounded_channel();
+    // Before others know of the node: from then on they are told when it leaves.
+    let mut signals = Signals::listen(Screen::of_lines(settings.quiet), mode.restorer())?;
     let mut prompt = Prompt::open(&settings, typed_sender, on_mistake)?;
-    let mut signals = Signals::listen(prompt.screen.clone(), mode.restorer())?;
+    signals.show_on(prompt.screen.clone());
     let asked = prompt.converse(typed, &mut signals).await?;
     let code = match prompt.input {
         // A person knows what was left undone, a script is told: by a signal both are.
