@@ -13,10 +13,11 @@ pub struct ParseIdError {
     digits: usize,
 }
 
+/// An identity: bytes on the wire, hexadecimal digits in formats for people such as JSON.
 macro_rules! identity {
     ($(#[$doc:meta])* $name:ident, $length:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name([u8; $length]);
 
         impl $name {
@@ -64,6 +65,26 @@ macro_rules! identity {
                     *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong)?;
                 }
                 Ok($name(bytes))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() {
+                    serializer.collect_str(self)
+                } else {
+                    self.0.serialize(serializer)
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+                if deserializer.is_human_readable() {
+                    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                } else {
+                    <[u8; $length]>::deserialize(deserializer).map($name)
+                }
             }
         }
     };

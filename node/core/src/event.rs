@@ -89,6 +89,7 @@ pub enum Event {
 
 /// The figures of a finished download.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Summary {
     /// The content.
     pub content: ContentId,
@@ -104,6 +105,7 @@ pub struct Summary {
 
 /// What one owner gave to a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OwnerShare {
     /// The owner.
     pub owner: NodeId,

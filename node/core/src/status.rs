@@ -11,6 +11,7 @@ use crate::waiting::Waiting;
 
 /// Everything that `status` and `peers` show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Status {
     /// Whether the tracker answers.
     pub tracker: TrackerStanding,
@@ -30,6 +31,7 @@ pub struct Status {
 
 /// Whether a node's tracker answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TrackerStanding {
     /// It has not answered since the start.
     #[default]
@@ -42,6 +44,7 @@ pub enum TrackerStanding {
 
 /// One file that is served, or is being hashed for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ShareStatus {
     /// Its number.
     pub share: ShareId,
@@ -59,6 +62,7 @@ pub struct ShareStatus {
 
 /// One download.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DownloadStatus {
     /// Its number.
     pub download: DownloadId,
@@ -84,6 +88,7 @@ pub struct DownloadStatus {
 
 /// How many nodes a content is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Holders {
     /// Those that have all of it.
     pub complete: u32,
@@ -93,6 +98,7 @@ pub struct Holders {
 
 /// One owner that a download talks to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OwnerStatus {
     /// The owner.
     pub node: NodeId,
@@ -118,6 +124,7 @@ pub struct OwnerStatus {
 
 /// The state of a session with an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum OwnerState {
     /// HELLO is under way.
     Connecting,
@@ -131,6 +138,7 @@ pub enum OwnerState {
 
 /// One session in which this node is the owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UploadStatus {
     /// The downloader.
     pub node: NodeId,
@@ -154,6 +162,7 @@ pub struct UploadStatus {
 
 /// Whether a session is served in which this node is the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UploadStanding {
     /// The downloader wants nothing just now.
     Idle,
@@ -165,6 +174,7 @@ pub enum UploadStanding {
 
 /// What was counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Counters {
     /// Datagrams that are not Riffle's or are malformed.
     pub undecodable: u64,

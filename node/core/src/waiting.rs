@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// Why a download does not go on right now.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Waiting {
     /// The tracker has not answered yet.
     Tracker,

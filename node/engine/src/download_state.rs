@@ -14,6 +14,7 @@ const RATE_SAMPLES: usize = 32;
 
 /// How far a download is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Progress {
     /// What the content is called, once that is known.
     pub name: Option<Name>,
@@ -37,6 +38,7 @@ impl Default for Progress {
 
 /// A download that is complete and verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Finished {
     /// Where the file is.
     pub path: PathBuf,

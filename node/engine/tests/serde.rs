@@ -1,0 +1,60 @@
+//! What the feature `serde` writes of the status: field by field, ids as people read them.
+
+use std::time::Duration;
+
+use riffle::{
+    ContentId, DownloadId, DownloadStatus, Holders, NodeId, OwnerState, OwnerStatus, Status, TrackerStanding,
+    Waiting,
+};
+use serde_json::json;
+
+fn status() -> Status {
+    let owner = OwnerStatus {
+        node: NodeId::from_bytes([0xab; 16]),
+        peer: "192.0.2.7:4000".parse().expect("an address"),
+        state: OwnerState::Ready,
+        pieces: 3..8,
+        received: 1 << 20,
+        rate: 500_000,
+        rtt: Some(Duration::from_micros(250)),
+        outstanding: 40_000,
+        datagram: 1472,
+        permille: 1000,
+    };
+    let download = DownloadStatus {
+        download: DownloadId(7),
+        name: "film.mkv".to_owned(),
+        content: Some(ContentId::from_bytes([0x5c; 32])),
+        length: Some(4 << 20),
+        verified: 1 << 20,
+        received: 1 << 20,
+        rate: 500_000,
+        waiting: Waiting::DiskFull { needed: 9 },
+        holders: Some(Holders { complete: 1, partial: 2 }),
+        owners: vec![owner],
+    };
+    Status { tracker: TrackerStanding::Answers, downloads: vec![download], ..Status::default() }
+}
+
+#[test]
+fn a_status_is_written_with_ids_in_hexadecimal_digits_and_read_again() {
+    let json = serde_json::to_value(status()).expect("written");
+    assert_eq!(json["tracker"], "Answers");
+    let download = &json["downloads"][0];
+    assert_eq!(download["content"], "5c".repeat(32));
+    assert_eq!(download["waiting"], json!({ "DiskFull": { "needed": 9 } }));
+    let owner = &download["owners"][0];
+    assert_eq!(owner["node"], "ab".repeat(16));
+    assert_eq!(owner["peer"], "192.0.2.7:4000");
+    assert_eq!(owner["pieces"], json!({ "start": 3, "end": 8 }));
+    assert_eq!(owner["rtt"], json!({ "secs": 0, "nanos": 250_000 }));
+    assert_eq!(serde_json::from_value::<Status>(json).expect("read"), status());
+}
+
+#[test]
+fn an_id_that_is_none_is_refused() {
+    let mut json = serde_json::to_value(status()).expect("written");
+    json["downloads"][0]["content"] = "5c5c".into();
+    let refusal = serde_json::from_value::<Status>(json).expect_err("refused").to_string();
+    assert_eq!(refusal, "an id is 64 hexadecimal digits");
+}
