@@ -55,8 +55,8 @@ impl Deliveries {
             Event::ShareFailed { share, .. } | Event::Unshared { share, .. } => {
                 self.on_unshared(*share);
             }
-            Event::ServingStarted { content, peer, node } => self.on_begun(*content, *node, *peer),
-            Event::ServingEnded { content, peer, node, why: SessionEnd::Done, .. } => {
+            Event::UploadStarted { content, peer, node } => self.on_begun(*content, *node, *peer),
+            Event::UploadEnded { content, peer, node, why: SessionEnd::Done, .. } => {
                 self.on_complete(*content, *node, *peer);
             }
             _ => {}
@@ -228,12 +228,12 @@ mod tests {
 
     fn started(number: u32, node: u8) -> Event {
         let node_id = NodeId::from_bytes([node; 16]);
-        Event::ServingStarted { content: content(number), peer: peer(node), node: node_id }
+        Event::UploadStarted { content: content(number), peer: peer(node), node: node_id }
     }
 
     fn ended(number: u32, node: u8, why: SessionEnd) -> Event {
         let node_id = NodeId::from_bytes([node; 16]);
-        Event::ServingEnded { content: content(number), peer: peer(node), node: node_id, bytes: 1, why }
+        Event::UploadEnded { content: content(number), peer: peer(node), node: node_id, bytes: 1, why }
     }
 
     #[test]

@@ -100,8 +100,8 @@ fn has_account(log: &str, begins: &str) {
     {
         assert!(line.contains(field), "{field}: {line}");
     }
-    let (_, gave) = line.split_once("gave=127.0.0.1:").expect("the owner");
-    assert!(gave.contains("B/") && gave.ends_with("us"), "how much and how far away: {line}");
+    let (_, contributors) = line.split_once("contributors=127.0.0.1:").expect("the owner");
+    assert!(contributors.contains("B/") && contributors.ends_with("us"), "how much and how far away: {line}");
 }
 
 #[test]

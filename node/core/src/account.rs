@@ -29,7 +29,7 @@ pub struct Account {
     /// Pieces that did not match their hash.
     pub bad_pieces: u32,
     /// Who gave what, the largest part first.
-    pub owners: Vec<Giver>,
+    pub owners: Vec<Contributor>,
 }
 
 impl Account {
@@ -43,7 +43,7 @@ impl Account {
 
 /// An owner in an [`Account`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Giver {
+pub struct Contributor {
     /// The owner.
     pub owner: NodeId,
     /// Its address.

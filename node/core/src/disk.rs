@@ -170,12 +170,12 @@ pub struct HashedAgain {
     /// How many bytes were hashed.
     pub bytes: u64,
     /// Why the journal was not enough.
-    pub why: Doubt,
+    pub why: RecheckReason,
 }
 
 /// Why the journal of a part file is not enough to know which pieces are in that file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Doubt {
+pub enum RecheckReason {
     /// There is none.
     #[error("it has no journal")]
     NoJournal,

@@ -42,10 +42,10 @@ pub enum Event {
     /// A share was withdrawn.
     Unshared { share: ShareId, content: ContentId },
     /// A downloader opened a session.
-    ServingStarted { content: ContentId, peer: SocketAddr, node: NodeId },
+    UploadStarted { content: ContentId, peer: SocketAddr, node: NodeId },
     /// A downloader's session ended after `bytes` of file. [`SessionEnd::Done`]: the downloader has the file under its
     /// name.
-    ServingEnded { content: ContentId, peer: SocketAddr, node: NodeId, bytes: u64, why: SessionEnd },
+    UploadEnded { content: ContentId, peer: SocketAddr, node: NodeId, bytes: u64, why: SessionEnd },
     /// A requested range was answered with a burst.
     RangeSent { content: ContentId, peer: SocketAddr, piece: PieceIndex, offset: u32, length: u32 },
 

@@ -23,11 +23,12 @@ mod transport;
 mod upload;
 mod waiting;
 
-pub use account::{Account, Giver};
+pub use account::{Account, Contributor};
 pub use choice::{Choice, choose, favourite};
 pub use command::{Command, Destination, DownloadOrder, DownloadTimeouts, Wanted};
 pub use disk::{
-    DiskError, DiskErrorKind, DiskRequest, DiskResult, Doubt, FinishError, HashedAgain, Opened, StoreError,
+    DiskError, DiskErrorKind, DiskRequest, DiskResult, FinishError, HashedAgain, Opened, RecheckReason,
+    StoreError,
 };
 pub use event::{Event, Failure, OwnerShare, SessionEnd, Summary};
 pub use ids::{BufferId, DownloadId, SearchId, ShareId};

@@ -40,13 +40,12 @@ impl Limiter {
         self.balance = self.balance.min(0);
     }
 
-    /// Asks to use bytes; when they may be used: now or before, if at once. What was earned since the last time is
-    /// added.
-    pub(crate) fn poll_ready(&mut self, now: Timestamp) -> Timestamp {
-        self.refill(now);
+    /// When bytes may be used: now or before, if at once.
+    pub(crate) fn ready_at(&self, now: Timestamp) -> Timestamp {
+        let balance = self.balance_at(now);
         match self.rate {
-            Some(rate) if self.balance < 0 => {
-                let nanos = (-self.balance).div_euclid(i128::from(rate.max(1))) + 1;
+            Some(rate) if balance < 0 => {
+                let nanos = (-balance).div_euclid(i128::from(rate.max(1))) + 1;
                 now + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
             }
             _ => now,
@@ -54,7 +53,8 @@ impl Limiter {
     }
 
     /// Uses `bytes`.
-    pub(crate) fn spend(&mut self, bytes: u32) {
+    pub(crate) fn spend(&mut self, bytes: u32, now: Timestamp) {
+        self.refill(now);
         if self.rate.is_some() {
             self.balance -= i128::from(bytes) * BILLION;
         }
@@ -73,13 +73,18 @@ impl Limiter {
     }
 
     fn refill(&mut self, now: Timestamp) {
-        let elapsed = now.since(self.refilled_at);
+        self.balance = self.balance_at(now);
         self.refilled_at = self.refilled_at.max(now);
+    }
+
+    /// The balance with what has been earned by `now`.
+    fn balance_at(&self, now: Timestamp) -> i128 {
         let Some(rate) = self.rate else {
-            return;
+            return self.balance;
         };
+        let elapsed = now.since(self.refilled_at);
         let most = i128::from(rate) * MAX_SAVED.as_nanos() as i128;
-        self.balance = (self.balance + i128::from(rate) * elapsed.as_nanos() as i128).min(most);
+        (self.balance + i128::from(rate) * elapsed.as_nanos() as i128).min(most)
     }
 }
 
@@ -100,9 +105,9 @@ mod tests {
             let reachable = rate < u64::from(burst) * 500_000;
             let mut used = 0u64;
             while now < end {
-                limiter.spend(burst);
+                limiter.spend(burst, now);
                 used += u64::from(burst);
-                now = limiter.poll_ready(now).max(now + Duration::from_micros(1));
+                now = limiter.ready_at(now).max(now + Duration::from_micros(1));
             }
             if reachable {
                 let expected = rate * 10;
@@ -115,16 +120,24 @@ mod tests {
     fn no_limit_never_waits() {
         let now = Timestamp::from_nanos(7);
         let mut limiter = Limiter::new(None, now);
-        limiter.spend(u32::MAX);
-        assert_eq!(limiter.poll_ready(now), now);
+        limiter.spend(u32::MAX, now);
+        assert_eq!(limiter.ready_at(now), now);
     }
 
     #[test]
     fn a_new_limit_forgets_what_was_saved_but_not_what_is_owed() {
         let start = Timestamp::ZERO;
         let mut limiter = Limiter::new(Some(1000), start);
-        limiter.spend(2000);
+        limiter.spend(2000, start);
         limiter.change(Some(2000), start);
-        assert_eq!(limiter.poll_ready(start).since(start).as_millis(), 1000);
+        assert_eq!(limiter.ready_at(start).since(start).as_millis(), 1000);
+    }
+
+    #[test]
+    fn what_was_saved_is_bounded_when_it_is_spent_without_asking() {
+        let later = Timestamp::ZERO + Duration::from_secs(10);
+        let mut limiter = Limiter::new(Some(1000), Timestamp::ZERO);
+        limiter.spend(200, later);
+        assert_eq!(limiter.ready_at(later).since(later).as_millis(), 100);
     }
 }

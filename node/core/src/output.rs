@@ -109,7 +109,7 @@ pub struct Burst {
     /// The header of the first segment.
     pub first: ChunkHeader,
     /// Whether each segment is to be given to the system on its own: offload is broken somewhere on the way.
-    pub apart: bool,
+    pub no_gso: bool,
     /// A PING among the segments, to meet on the way what they meet.
     pub ping: Option<PingAmong>,
 }

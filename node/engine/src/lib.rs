@@ -33,8 +33,8 @@ pub use messages::{ContentId, Cursor, Name, NodeId, Prefix};
 pub use names::name_of_path;
 pub use node::{ListError, Node, NodeEnded, Page};
 pub use riffle_core::{
-    Choice, Destination, DiskError, DiskErrorKind, Doubt, DownloadId, DownloadStatus, DownloadTimeouts,
-    Event, Failure, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus, Question,
+    Choice, Destination, DiskError, DiskErrorKind, DownloadId, DownloadStatus, DownloadTimeouts, Event,
+    Failure, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus, Question, RecheckReason,
     SearchId, SessionEnd, ShareId, ShareStatus, Status, Summary, TrackerStanding, UploadStanding,
     UploadStatus, Waiting, Wanted, choose, favourite,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use messages::{ContentId, PieceIndex};
-use riffle_core::Doubt;
+use riffle_core::RecheckReason;
 
 use super::{
     BootId, Durability, FileMark, HEADER, JournalContents, JournalHeader, JournalKey, RECORD, Record,
@@ -24,7 +24,7 @@ const RECORD_SCRIPT: usize = 3;
 /// What is believed is what a naive reading says, and nothing when the part file itself is in doubt.
 pub(crate) fn hold(bytes: &[u8]) {
     let key = JournalKey::of_secret(&[1; 32]);
-    for part in [None, Some(Doubt::Changed)] {
+    for part in [None, Some(RecheckReason::Changed)] {
         for contents in
             [JournalContents::read(bytes, PIECES, &key), JournalContents::read_oldest(bytes, PIECES)]
         {
@@ -39,7 +39,7 @@ pub(crate) fn hold(bytes: &[u8]) {
 }
 
 /// Pieces of the content, each once, in order.
-fn is_sound(recovered: &Recovered, part: Option<Doubt>) {
+fn is_sound(recovered: &Recovered, part: Option<RecheckReason>) {
     let trusted = || recovered.trusted.iter().map(|(piece, _)| *piece);
     let doubtful = || recovered.doubtful.iter().copied();
     let unknown = || recovered.unknown.iter().copied();
@@ -57,7 +57,7 @@ fn is_sound(recovered: &Recovered, part: Option<Doubt>) {
 }
 
 /// A journal that `script` makes: its boot, where it is cut, and its records.
-fn hold_records(script: &[u8], part: Option<Doubt>, key: &JournalKey) {
+fn hold_records(script: &[u8], part: Option<RecheckReason>, key: &JournalKey) {
     let Some((&[boot, cut, torn], rest)) = script.split_first_chunk::<3>() else { return };
     let same_boot = boot & 1 == 0;
     let boot = if same_boot { NOW.boot } else { BootId([4; 16]) };
@@ -77,7 +77,7 @@ fn hold_records(script: &[u8], part: Option<Doubt>, key: &JournalKey) {
     let recovered = recover(key);
     is_sound(&recovered, part);
     let stranger = recover(&JournalKey::of_secret(&[2; 32]));
-    assert_eq!(stranger, Recovered::nothing(PIECES, Doubt::Unsealed), "another's seal");
+    assert_eq!(stranger, Recovered::nothing(PIECES, RecheckReason::Unsealed), "another's seal");
 
     let mut contents: BTreeMap<u32, Record> = BTreeMap::new();
     let mut damaged = !(bytes.len() - HEADER).is_multiple_of(RECORD);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use messages::ContentId;
 use messages::tracker_to_node::Listed;
-use riffle::{DiskError, DiskErrorKind, Doubt, DownloadId, OwnerShare, ShareId, ShareStatus};
+use riffle::{DiskError, DiskErrorKind, DownloadId, OwnerShare, RecheckReason, ShareId, ShareStatus};
 
 use super::*;
 
@@ -428,11 +428,11 @@ fn what_was_there_before_is_said_and_why_it_was_hashed_again() {
     assert_eq!(resumed("film.bin", 412 << 20, None), "going on with 412 MiB of film.bin that were there");
     let again = |why| Some(HashedAgain { bytes: 3 << 20, why });
     assert_eq!(
-        resumed("film.bin", 2 << 20, again(Doubt::Changed)),
+        resumed("film.bin", 2 << 20, again(RecheckReason::Changed)),
         "going on with 2.00 MiB of film.bin that were there (3.00 MiB hashed again: the part file was changed since)"
     );
     assert_eq!(
-        resumed("film.bin", 0, again(Doubt::OtherContent)),
+        resumed("film.bin", 0, again(RecheckReason::OtherContent)),
         "nothing of what was there of film.bin can be used (3.00 MiB hashed again: it was begun for another content)"
     );
 }

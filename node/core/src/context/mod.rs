@@ -145,7 +145,7 @@ impl Context<'_> {
 
 /// What another node gives to this one of a content that it also fetches from this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Gives {
+pub(crate) struct Reciprocation {
     /// Bytes a second, lately.
     pub(crate) rate: u64,
     /// Whether it was asked for something and does not give it.

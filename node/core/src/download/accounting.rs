@@ -7,7 +7,7 @@ use messages::{NodeId, Timestamp};
 
 use super::contributors::Contributors;
 use super::sessions::OpenSessions;
-use crate::account::{Account, Giver};
+use crate::account::{Account, Contributor};
 use crate::event::OwnerShare;
 use crate::waiting::Waiting;
 
@@ -68,13 +68,13 @@ impl Accounting {
         for session in sessions.iter() {
             self.note_rtt(session.owner(), session.rtt());
         }
-        let giver = |of: OwnerShare| Giver {
+        let contributor = |of: OwnerShare| Contributor {
             owner: of.owner,
             peer: of.peer,
             bytes: of.bytes,
             rtt: self.rtts.get(&of.owner).copied(),
         };
-        let owners: Vec<Giver> = contributors.totals().into_iter().map(giver).collect();
+        let owners: Vec<Contributor> = contributors.totals().into_iter().map(contributor).collect();
         Account {
             fetched: owners.iter().map(|owner| owner.bytes).sum(),
             waits: self.waits.times(now),

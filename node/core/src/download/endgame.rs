@@ -46,20 +46,20 @@ pub(super) fn relief_at(pieces: &Pieces, sessions: &OpenSessions, now: Timestamp
     if !pieces.has_begun_every_piece() {
         return Timestamp::NEVER;
     }
-    let since = sessions.iter().filter_map(|session| session.flow().and_then(Flow::waits_since));
+    let since = sessions.iter().filter_map(|session| session.flow().and_then(Flow::oldest_asked_at));
     since.map(|since| (since + MIN_GAIN).max(now + CHECK_EVERY)).min().unwrap_or(Timestamp::NEVER)
 }
 
 /// Whether an owner that all may take from was asked for something a while ago, and has not sent it.
 fn is_late(session: &Session, now: Timestamp) -> bool {
-    let since = session.flow().and_then(Flow::waits_since);
+    let since = session.flow().and_then(Flow::oldest_asked_at);
     !session.on_parole && since.is_some_and(|since| now >= since + MIN_GAIN)
 }
 
 /// How long `session` will need for what it was asked for: as long again as it has needed for it so far, whatever its
 /// path could do.
 fn expected_delay(session: &Session, now: Timestamp) -> Duration {
-    let since = session.flow().and_then(Flow::waits_since);
+    let since = session.flow().and_then(Flow::oldest_asked_at);
     expected_time(session, 0, now).max(since.map_or(Duration::ZERO, |since| now.since(since)))
 }
 

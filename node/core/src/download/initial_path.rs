@@ -41,7 +41,7 @@ pub(crate) fn burst_of(datagram: u16) -> (u16, u32) {
 /// whether the path is local.
 pub(crate) fn flow_settings(welcome: &Welcome, rtt: Duration, cx: &Context<'_>) -> FlowSettings {
     let network = &cx.settings.network;
-    let (segment, max_burst) = burst_of(BASE_DATAGRAM as u16);
+    let (segment_size, max_burst) = burst_of(BASE_DATAGRAM as u16);
     let (initial_window, min_window, max_bursts) = if rtt < MAX_LOCAL_RTT {
         (LOCAL_WINDOW, MIN_LOCAL_WINDOW, LOCAL_BURSTS)
     } else {
@@ -49,10 +49,10 @@ pub(crate) fn flow_settings(welcome: &Welcome, rtt: Duration, cx: &Context<'_>) 
     };
     let most = u32::try_from(network.session_window.as_u64()).unwrap_or(u32::MAX);
     FlowSettings {
-        segment,
+        segment_size,
         initial_window,
         min_window,
-        max_outstanding: most.min(welcome.max_outstanding).max(2 * u32::from(segment)),
+        max_outstanding: most.min(welcome.max_outstanding).max(2 * u32::from(segment_size)),
         max_burst,
         max_bursts,
     }

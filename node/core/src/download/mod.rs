@@ -50,7 +50,7 @@ use messages::{ContentId, Manifest, NodeId, Timestamp};
 
 use crate::choice::{Choice, choose};
 use crate::command::{DownloadOrder, Wanted};
-use crate::context::{Context, Gives};
+use crate::context::{Context, Reciprocation};
 use crate::disk::DiskRequest;
 use crate::event::{Event, Failure, SessionEnd};
 use crate::ids::{DownloadId, SessionKey, ShareId};
@@ -117,9 +117,9 @@ impl Download {
     }
 
     /// What `node` gives to this download.
-    pub(crate) fn gives(&self, node: NodeId, now: Timestamp) -> Gives {
+    pub(crate) fn reciprocation(&self, node: NodeId, now: Timestamp) -> Reciprocation {
         let session = self.peers.sessions.with_owner(node);
-        Gives {
+        Reciprocation {
             rate: session.map_or(0, |session| session.rate(now)),
             is_snubbed: self.peers.candidates.gives_nothing(node),
         }

@@ -215,7 +215,7 @@ impl Download {
         }
         if arrival == (Arrival::Asked { late: true }) {
             // It was given back to the limit when it was taken for lost.
-            cx.download_limit.spend(size);
+            cx.download_limit.spend(size, cx.now);
         }
         let session = self.peers.sessions.in_turn(key).expect(ACCEPTED);
         let place = self.lifecycle.place(session, header, size);

@@ -107,7 +107,7 @@ fn ask(session: &mut Session, lifecycle: &mut Lifecycle, cx: &mut Context<'_>) -
 /// How many bytes `session`, which may be asked for something, may be asked for next, or when to come again.
 fn allowance(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
     let flow = session.flow_mut().expect("an owner that may be asked for something has answered");
-    let limited = cx.download_limit.poll_ready(cx.now);
+    let limited = cx.download_limit.ready_at(cx.now);
     if limited > cx.now {
         return Err(Wait { until: limited, reason: Reason::DownloadLimit });
     }
@@ -116,7 +116,7 @@ fn allowance(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
     }
     let credit = if is_local(flow) { cx.receive_budget.available() } else { u32::MAX };
     // Whole segments, so that only a piece's end makes a short one; one at least, however low the limit.
-    let segment = u32::from(flow.segment());
+    let segment = u32::from(flow.segment_size());
     let window = flow.window_available();
     if credit < window {
         cx.receive_budget.note_shortage();
@@ -142,7 +142,7 @@ impl Batch {
         let repeated = flow.repeatable().filter(|_| self.ranges.is_empty());
         let local = is_local(flow);
         let request = flow.ask(range, cx.now);
-        cx.download_limit.spend(range.length());
+        cx.download_limit.spend(range.length(), cx.now);
         if local {
             cx.receive_budget.spend(range.length());
         }

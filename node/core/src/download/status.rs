@@ -88,7 +88,7 @@ impl Download {
 
     /// Tells why it waits, when that has lasted.
     pub(super) fn report_waiting(&mut self, cx: &mut Context<'_>) {
-        let limited = cx.download_limit.rate().is_some() && cx.download_limit.poll_ready(cx.now) > cx.now;
+        let limited = cx.download_limit.rate().is_some() && cx.download_limit.ready_at(cx.now) > cx.now;
         let why = self.waiting(limited, cx.now);
         if let Some(why) = self.accounting.waits.report(why, cx.now) {
             cx.out.events.push(Event::DownloadWaits { download: self.order.download, why });

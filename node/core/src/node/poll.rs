@@ -3,7 +3,7 @@
 use messages::{ContentId, NodeId, Timestamp};
 
 use super::Node;
-use crate::context::Gives;
+use crate::context::Reciprocation;
 use crate::disk::DiskRequest;
 use crate::event::Event;
 use crate::output::{Output, Wait};
@@ -17,10 +17,12 @@ impl Node {
         self.collect_completed(now);
         let cx = &mut self.shared.context(now);
         let downloads = &self.downloads;
-        let gives = |content: ContentId, node: NodeId| {
-            downloads.fetching(content).map_or(Gives::default(), |download| download.gives(node, now))
+        let reciprocation = |content: ContentId, node: NodeId| {
+            downloads
+                .fetching(content)
+                .map_or(Reciprocation::default(), |download| download.reciprocation(node, now))
         };
-        wait = wait.earlier(self.uploads.poll(&gives, cx));
+        wait = wait.earlier(self.uploads.poll(&reciprocation, cx));
         while let Some((content, have)) = self.uploads.take_piece_news() {
             if let Some(download) = self.downloads.fetching(content) {
                 download.tell_owners(&have, cx);
@@ -45,7 +47,7 @@ impl Node {
                 self.stop_sharing_part(download.share(), now);
                 continue;
             };
-            self.uploads.record_contributions(completed.content, |node| download.gives(node, now));
+            self.uploads.record_contributions(completed.content, |node| download.reciprocation(node, now));
             let share = completed.share;
             if !self.start_serving(completed) {
                 self.shared.out.disk.push(DiskRequest::Unshare { share });

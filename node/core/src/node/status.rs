@@ -8,7 +8,7 @@ use crate::status::{ShareStatus, Status};
 impl Node {
     /// The state of the node at `now`.
     #[must_use]
-    pub fn status(&mut self, now: Timestamp) -> Status {
+    pub fn status(&self, now: Timestamp) -> Status {
         let served = self.uploads.all_served().map(|(share, served)| ShareStatus {
             share,
             name: served.name.clone(),
@@ -25,7 +25,7 @@ impl Node {
             sent: 0,
             permille: 1000,
         });
-        let limited = self.shared.download_limit.poll_ready(now) > now;
+        let limited = self.shared.download_limit.ready_at(now) > now;
         Status {
             tracker: self.tracker_client.standing(),
             shares: served.chain(hashing).collect(),

@@ -44,9 +44,9 @@ impl BlackHoleDetector {
 
     /// `bytes` of `burst` were overtaken, and are lost.
     pub(super) fn on_overtaken(&mut self, burst: &Outstanding, bytes: u32) {
-        if bytes > 0 && burst.segment() > BASE_SEGMENT && burst.first_ordinal() > self.largest_arrived {
+        if bytes > 0 && burst.segment_size() > BASE_SEGMENT && burst.first_ordinal() > self.largest_arrived {
             self.lost_bursts += 1;
-            self.lost_segments += bytes.div_ceil(burst.segment().into());
+            self.lost_segments += bytes.div_ceil(burst.segment_size().into());
             self.asked_at = self.asked_at.max(Some(burst.asked_at()));
         }
     }

@@ -58,7 +58,7 @@ pub(crate) enum Arrival {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FlowSettings {
     /// Bytes of payload in each CHUNK.
-    pub(crate) segment: u16,
+    pub(crate) segment_size: u16,
     /// Bytes that may be outstanding before anything is known.
     pub(crate) initial_window: u32,
     /// Bytes that may be outstanding however slow the path is.
@@ -94,7 +94,7 @@ impl Flow {
         rtt: Option<Duration>,
         now: Timestamp,
     ) -> Flow {
-        let min = settings.min_window.max(4 * u32::from(settings.segment));
+        let min = settings.min_window.max(4 * u32::from(settings.segment_size));
         let mut rate_control = RateControl::new(
             settings.initial_window,
             min,
@@ -126,20 +126,20 @@ impl Flow {
         self.bursts.outstanding()
     }
 
-    /// Since when the oldest of what is outstanding has been waited for.
-    pub(crate) fn waits_since(&self) -> Option<Timestamp> {
+    /// When the oldest of what is outstanding was asked for.
+    pub(crate) fn oldest_asked_at(&self) -> Option<Timestamp> {
         self.bursts.open().find(|burst| !burst.is_finished()).map(Outstanding::asked_at)
     }
 
     /// Bytes of payload in each CHUNK.
-    pub(crate) fn segment(&self) -> u16 {
-        self.settings.segment
+    pub(crate) fn segment_size(&self) -> u16 {
+        self.settings.segment_size
     }
 
-    /// From now on the flow asks for CHUNKs with `segment` bytes of payload, in bursts of up to `max_burst` bytes. What
+    /// From now on the flow asks for CHUNKs with `segment_size` bytes of payload, in bursts of up to `max_burst` bytes. What
     /// is under way keeps its size.
-    pub(crate) fn use_segments(&mut self, segment: u16, max_burst: u32) {
-        (self.settings.segment, self.settings.max_burst) = (segment, max_burst);
+    pub(crate) fn set_segment_size(&mut self, segment_size: u16, max_burst: u32) {
+        (self.settings.segment_size, self.settings.max_burst) = (segment_size, max_burst);
     }
 
     /// When the last of the long segments was asked for, if none of them arrives any more (a black hole, RFC 8899
@@ -186,7 +186,7 @@ impl Flow {
     /// How long the next range may be, in bytes: 0 while the window is full. Whole segments, but for a piece's end.
     pub(crate) fn window_available(&self) -> u32 {
         // However little the path takes, one segment can be on its way while the next one is asked for.
-        let window = self.rate_control.window().max(2 * u32::from(self.settings.segment));
+        let window = self.rate_control.window().max(2 * u32::from(self.settings.segment_size));
         let available = window.saturating_sub(self.outstanding());
         let burst = self.burst();
         // A burst that does not fit yet waits for the window, so that a fast path is not asked for tiny bursts.
@@ -200,7 +200,7 @@ impl Flow {
 
     /// How long one burst should be, in bytes.
     fn burst(&self) -> u32 {
-        let segment = u32::from(self.settings.segment);
+        let segment = u32::from(self.settings.segment_size);
         self.pacer.burst(
             &self.rate_control,
             segment,
@@ -225,7 +225,7 @@ impl Flow {
             self.timing.on_heard(now);
             self.delivery.on_idle_ends(now);
         }
-        let burst = Outstanding::new(range, self.settings.segment, self.bursts.next_ordinal(), now);
+        let burst = Outstanding::new(range, self.settings.segment_size, self.bursts.next_ordinal(), now);
         let request = self.bursts.push(burst.with_send_state(self.delivery.send_state()));
         self.pacer.on_asked(range.length(), &self.rate_control, now);
         request
@@ -236,7 +236,7 @@ impl Flow {
     pub(crate) fn repeatable(&self) -> Option<(u32, ByteRange)> {
         let (request, last) = self.bursts.last()?;
         // In one REQUEST all segments have one size.
-        let repeats = last.is_untouched() && last.segment() == self.settings.segment;
+        let repeats = last.is_untouched() && last.segment_size() == self.settings.segment_size;
         repeats.then(|| (request, last.range()))
     }
 
@@ -324,7 +324,7 @@ impl Flow {
 
     /// Finds what is lost by `now`, and appends it to `lost`. Returns whether the whole window timed out.
     pub(crate) fn detect_loss(&mut self, now: Timestamp, lost: &mut Vec<ByteRange>) -> bool {
-        let (known, segment) = (lost.len(), u32::from(self.settings.segment));
+        let (known, segment) = (lost.len(), u32::from(self.settings.segment_size));
         let (black_hole, gso_probe) = (&mut self.black_hole, &mut self.gso_probe);
         let losses = self.loss.detect(&mut self.bursts, now, lost, |burst, bytes| {
             black_hole.on_overtaken(burst, bytes);
@@ -345,7 +345,7 @@ impl Flow {
             self.bursts.give_up_everything(lost, |burst| gso_probe.on_finished(burst, now));
             self.timing.on_timeout();
             if let Some((_, last)) = self.bursts.last() {
-                self.black_hole.on_timeout(last.segment(), last.asked_at());
+                self.black_hole.on_timeout(last.segment_size(), last.asked_at());
             }
             self.rate_control.on_timeout();
         }
@@ -354,7 +354,7 @@ impl Flow {
     }
 
     fn timeout_at(&self) -> Timestamp {
-        self.timing.timeout_at(self.waits_since().unwrap_or(Timestamp::ZERO))
+        self.timing.timeout_at(self.oldest_asked_at().unwrap_or(Timestamp::ZERO))
     }
 
     /// When [`Flow::detect_loss`] should be called although nothing arrives.

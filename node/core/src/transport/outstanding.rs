@@ -71,7 +71,7 @@ impl Outstanding {
     }
 
     /// Bytes of payload in each segment but the last.
-    pub(super) fn segment(&self) -> u16 {
+    pub(super) fn segment_size(&self) -> u16 {
         self.segment
     }
 

@@ -10,7 +10,8 @@ use crate::transport::bbr::RateControl;
 const MAX_BURSTINESS: Duration = Duration::from_millis(2);
 /// The pace never delays the next range for longer.
 const MAX_DELAY: Duration = Duration::from_secs(1);
-/// A burst lasts about this long at the path's rate (reference figures: 1.5 ms).
+/// A burst lasts about this long at the path's rate: long enough to be worth one send with offload, and not more than
+/// a millisecond or two of a bottleneck's queue (draft-ietf-ccwg-bbr: BBR.send_quantum allows 1 ms, up to 64 KB).
 const BURST_TIME: Duration = Duration::from_micros(1500);
 /// Before the rate is known, a window has so many bursts.
 const BURSTS_PER_WINDOW: u32 = 16;

@@ -13,7 +13,7 @@ fn at(millis: u64) -> Timestamp {
 
 fn flow() -> Flow {
     let settings = FlowSettings {
-        segment: SEGMENT,
+        segment_size: SEGMENT,
         initial_window: 40_000,
         min_window: 0,
         max_outstanding: 1 << 20,

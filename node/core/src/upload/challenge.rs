@@ -88,7 +88,7 @@ impl Challenge {
         rng: &mut StdRng,
     ) -> Option<u64> {
         self.settle(breaker, now);
-        breaker.spend(bytes);
+        breaker.spend(bytes, now);
         self.bytes += u64::from(bytes);
         let usual = SPACING.max(SPACING_PINGS * u64::from(datagram));
         let since = now.since(self.sent_at);

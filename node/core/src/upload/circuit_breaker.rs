@@ -129,14 +129,14 @@ impl CircuitBreaker {
     /// Asks to send something; when that may be done: now or before, if at once. The circuit breaker remembers that it
     /// held somebody up.
     pub(super) fn poll_ready(&mut self, now: Timestamp) -> Timestamp {
-        let ready = self.limiter.poll_ready(now);
+        let ready = self.limiter.ready_at(now);
         self.was_limiting |= ready > now;
         ready
     }
 
     /// `bytes` were sent.
-    pub(super) fn spend(&mut self, bytes: u32) {
-        self.limiter.spend(bytes);
+    pub(super) fn spend(&mut self, bytes: u32, now: Timestamp) {
+        self.limiter.spend(bytes, now);
     }
 
     /// How many bytes go between two nonces, where `usual` is enough while nothing is wrong.
@@ -281,7 +281,7 @@ mod tests {
                 now = at;
                 continue;
             }
-            breaker.spend(BURST);
+            breaker.spend(BURST, now);
             by_second[now.since(began).as_secs() as usize] += u64::from(BURST);
             behind += u64::from(BURST);
             if behind >= breaker.spacing(MIB) {
@@ -345,7 +345,7 @@ mod tests {
             for (chance, bytes, millis, sends) in outcomes {
                 now += Duration::from_millis(millis);
                 if sends && breaker.poll_ready(now) <= now {
-                    breaker.spend(bytes % MIB as u32);
+                    breaker.spend(bytes % MIB as u32, now);
                 }
                 breaker.on_outcome(chance < bias, bytes.into(), RTT * (chance + 1), now);
                 prop_assert!(breaker.rate().is_none_or(|rate| rate >= FLOOR));

@@ -50,7 +50,7 @@ use messages::{
     ContentId, Conversation, CookieJar, Host, Manifest, NodeId, NodeToNode, PieceIndex, PieceRun, Timestamp,
 };
 
-use crate::context::{Context, Gives, Route};
+use crate::context::{Context, Reciprocation, Route};
 use crate::event::{Event, SessionEnd};
 use crate::ids::ShareId;
 use crate::local_content::LocalContent;
@@ -170,11 +170,15 @@ impl Uploads {
 
     /// This node has all of `content`, and nothing of it is given to it any more: what each gave until now, as `gives`
     /// tells, counts.
-    pub(crate) fn record_contributions(&mut self, content: ContentId, gives: impl Fn(NodeId) -> Gives) {
+    pub(crate) fn record_contributions(
+        &mut self,
+        content: ContentId,
+        reciprocation: impl Fn(NodeId) -> Reciprocation,
+    ) {
         let of_content = self.sessions.iter().filter(|(_, session)| session.content == content);
         for ours in of_content.map(|(ours, _)| ours).collect::<Vec<_>>() {
             let mut session = self.sessions.get_mut(ours).expect(OPEN);
-            let gave_nothing = gives(session.node).is_snubbed;
+            let gave_nothing = reciprocation(session.node).is_snubbed;
             session.contribution.set_gave_nothing(gave_nothing);
         }
     }
@@ -222,7 +226,7 @@ impl Uploads {
         self.sessions.open(ours, session, cx.now + cx.settings.network.session_idle, cx.now);
         self.contents.get_mut(share).expect(SERVED).on_session_opened(ours, host, cx.now);
         let (content, peer, node) = (hello.content, from, hello.node);
-        cx.out.events.push(Event::ServingStarted { content, peer, node });
+        cx.out.events.push(Event::UploadStarted { content, peer, node });
         Some(ours)
     }
 
@@ -328,10 +332,14 @@ impl Uploads {
     }
 
     /// Serves the sessions in turn, and ends those that nobody uses. `gives` tells what a node gives to this one.
-    pub(crate) fn poll(&mut self, gives: &dyn Fn(ContentId, NodeId) -> Gives, cx: &mut Context<'_>) -> Wait {
+    pub(crate) fn poll(
+        &mut self,
+        reciprocation: &dyn Fn(ContentId, NodeId) -> Reciprocation,
+        cx: &mut Context<'_>,
+    ) -> Wait {
         self.end_idle_sessions(cx);
         let idle = Wait { until: self.sessions.next_due(), reason: Reason::IdleTimeout };
-        let contents = self.poll_contents(gives, cx);
+        let contents = self.poll_contents(reciprocation, cx);
         scheduler::send_bursts(&mut self.sessions, &mut self.contents, cx).earlier(contents).earlier(idle)
     }
 
@@ -353,7 +361,11 @@ impl Uploads {
     }
 
     /// Tells what is new, and gives the slots, of every content for which that is due.
-    fn poll_contents(&mut self, gives: &dyn Fn(ContentId, NodeId) -> Gives, cx: &mut Context<'_>) -> Wait {
+    fn poll_contents(
+        &mut self,
+        reciprocation: &dyn Fn(ContentId, NodeId) -> Reciprocation,
+        cx: &mut Context<'_>,
+    ) -> Wait {
         let mut next = Timestamp::NEVER;
         for share in self.contents.active() {
             let served = self.contents.get_mut(share).expect("only what is served is active");
@@ -363,7 +375,7 @@ impl Uploads {
                 self.piece_news.push((served.content, have));
             }
             let (sessions, penalties) = (&mut self.sessions, &mut self.penalties);
-            SlotAllocation { served, sessions, penalties, gives, cx }.run();
+            SlotAllocation { served, sessions, penalties, reciprocation, cx }.run();
             next = next.min(self.contents.settle(share, cx.now));
         }
         Wait { until: next, reason: Reason::Rechoke }
@@ -374,7 +386,7 @@ impl Uploads {
         cx.routes.close(ours);
         self.contents.get_mut(session.share).expect(SERVED).on_session_ended(ours, why);
         let (content, node, peer, bytes) = (session.content, session.node, session.peer, session.sent());
-        cx.out.events.push(Event::ServingEnded { content, peer, node, bytes, why });
+        cx.out.events.push(Event::UploadEnded { content, peer, node, bytes, why });
     }
 
     /// For screens.

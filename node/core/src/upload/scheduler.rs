@@ -120,7 +120,7 @@ pub(super) fn send_bursts(sessions: &mut Sessions, contents: &mut Contents, cx: 
         let Some(ours) = sessions.round_robin.first() else {
             return Wait { until: sessions.round_robin.wake(cx.now), reason: Reason::CircuitBreaker };
         };
-        let ready = cx.upload_limit.poll_ready(cx.now);
+        let ready = cx.upload_limit.ready_at(cx.now);
         if ready > cx.now {
             return Wait { until: ready, reason: Reason::UploadLimit };
         }
@@ -164,12 +164,12 @@ fn send_response(
     match response {
         Response::Burst(burst) => send_burst(served, burst, cx),
         Response::Probed(probed, nonce) => {
-            cx.upload_limit.spend(probed.size.bytes().into());
+            cx.upload_limit.spend(probed.size.bytes().into(), cx.now);
             cx.out.send_probed(session.peer, session.theirs(), &probed);
             session.send_ping(nonce, cx);
         }
         Response::Bitfield(pieces, nonce) => {
-            cx.upload_limit.spend(piece_updates::bitfield_bytes(&pieces));
+            cx.upload_limit.spend(piece_updates::bitfield_bytes(&pieces), cx.now);
             session.send(&served.bitfield(&pieces), cx);
             session.send_ping(nonce, cx);
         }
@@ -180,7 +180,7 @@ fn send_response(
 fn send_burst(served: &mut ServedContent, burst: Burst, cx: &mut Context<'_>) {
     let (content, peer) = (served.content, burst.to);
     let (piece, offset, length) = (burst.first.piece, burst.first.offset, burst.length);
-    cx.upload_limit.spend(length);
+    cx.upload_limit.spend(length, cx.now);
     if piece != PieceIndex::MANIFEST {
         cx.counters.sent_bytes += u64::from(length);
         served.sent += u64::from(length);

@@ -252,7 +252,7 @@ impl UploadSession {
             length: range.length(),
             segment_size: request.segment_size,
             first: self.headers.first_of(request, now),
-            apart: self.no_gso,
+            no_gso: self.no_gso,
             ping: self.ping_among(request, breaker, now, rng),
         }
     }

@@ -12,7 +12,7 @@ use super::session::UploadSession;
 use super::sessions::Sessions;
 use super::slot_limits::{CHOKE_RETRY, fair_turn, rate_within_limit, slot_count};
 use super::slots::{Delivered, LIGHT_SLOT_RATE, MIN_SLOT_RATE, Sent};
-use crate::context::{Context, Gives};
+use crate::context::{Context, Reciprocation};
 
 /// A session that was given so many pieces first, and has passed on none while others have, is served when nobody else
 /// wants to be.
@@ -37,7 +37,7 @@ pub(super) struct SlotAllocation<'a, 'b> {
     pub(super) sessions: &'a mut Sessions,
     pub(super) penalties: &'a mut Penalties,
     /// What a node gives to this one of a content.
-    pub(super) gives: &'a dyn Fn(ContentId, NodeId) -> Gives,
+    pub(super) reciprocation: &'a dyn Fn(ContentId, NodeId) -> Reciprocation,
     pub(super) cx: &'a mut Context<'b>,
 }
 
@@ -139,9 +139,9 @@ impl SlotAllocation<'_, '_> {
     fn fill(&mut self, slots: usize, chosen: Vec<Conversation>, policy: UploadPolicy) {
         let mut chosen = chosen.into_iter();
         for _ in 0..self.served.slots.vacant(slots) {
-            let Some(ours) = chosen.next().or_else(|| self.choose(slots, policy)) else {
-                break;
-            };
+            let ours = chosen.next().or_else(|| self.choose(slots, policy));
+            let ours =
+                ours.expect("no more slots are vacant than sessions wait, and one that waits is chosen");
             let sent = Sent { to_session: self.sessions[ours].sent(), in_total: self.served.sent };
             self.served.slots.unchoke(ours, sent, self.cx.now);
             self.send_control(ours, Operation::Unchoke);
@@ -193,16 +193,16 @@ impl SlotAllocation<'_, '_> {
 
     fn claimant(&self, ours: Conversation, session: &UploadSession, ranking: Ranking) -> Claimant {
         let now = self.cx.now;
-        let Gives { rate, is_snubbed } = match ranking {
-            Ranking::Giving => (self.gives)(session.content, session.node),
-            Ranking::PassingOn => Gives {
+        let Reciprocation { rate, is_snubbed } = match ranking {
+            Ranking::Giving => (self.reciprocation)(session.content, session.node),
+            Ranking::PassingOn => Reciprocation {
                 rate: session.contribution.pass_on_rate(now),
                 is_snubbed: session.contribution.keeps_all(KEPT_PIECES),
             },
             Ranking::Taking => {
                 // Next to nothing earns nothing: a session that has got nothing yet is better.
                 let rate = Some(session.rate(now)).filter(|rate| *rate >= MIN_SLOT_RATE).unwrap_or(0);
-                Gives { rate, is_snubbed: session.contribution.gave_nothing() }
+                Reciprocation { rate, is_snubbed: session.contribution.gave_nothing() }
             }
         };
         let host = session.host();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messages::tracker_to_node::RefusalCode;
 use riffle_core::{
-    Account, Command, Counters, DownloadId, DownloadTimeouts, Event, Failure, Giver, Waiting, Wanted,
+    Account, Command, Contributor, Counters, DownloadId, DownloadTimeouts, Event, Failure, Waiting, Wanted,
 };
 use tracing::{debug, info, warn};
 
@@ -12,7 +12,7 @@ use super::net::TransmitCounters;
 use super::serve::FileCacheCounters;
 
 /// The log names at most so many owners of a download, those that gave most.
-const MAX_GIVERS: usize = 16;
+const MAX_CONTRIBUTORS: usize = 16;
 
 /// Logs an event, and returns whether people are shown the event too. What happens for each burst is not shown.
 pub(crate) fn log(event: &Event) -> bool {
@@ -71,10 +71,10 @@ fn log_serving(event: &Event) {
         Event::Unshared { share, content } => {
             info!(%share, content = %content.short(), "no longer shared");
         }
-        Event::ServingStarted { content, peer, node } => {
+        Event::UploadStarted { content, peer, node } => {
             info!(content = %content.short(), %peer, node = %node.short(), "serving a downloader");
         }
-        Event::ServingEnded { content, peer, node: _, bytes, why } => {
+        Event::UploadEnded { content, peer, node: _, bytes, why } => {
             info!(content = %content.short(), %peer, bytes, why = %why.word(), "downloader's session ended");
         }
         _ => {}
@@ -139,9 +139,10 @@ fn log_account(download: DownloadId, account: &Account, is_last: bool) {
     let took_ms = took.as_millis() as u64;
     // At the end it is the rate of the whole.
     let rate = if is_last { account.mean_rate() } else { *rate };
-    let (waits, gave) = (waits(&account.waits), gave(&account.owners));
+    let (waits, contributors) = (waits(&account.waits), contributors(&account.owners));
     info!(
-        %download, verified, length, fetched, took_ms, rate, %waits, lost_bytes, duplicate_bytes, bad_pieces, %gave,
+        %download, verified, length, fetched, took_ms, rate, %waits, lost_bytes, duplicate_bytes, bad_pieces,
+        %contributors,
         "{}", if is_last { "download over" } else { "download goes on" }
     );
 }
@@ -153,14 +154,14 @@ fn waits(waits: &[(Waiting, Duration)]) -> String {
 }
 
 /// `10.0.0.2:4000/52428800B/340us`: an owner's address, how many bytes it gave, and how far away it is.
-fn gave(owners: &[Giver]) -> String {
-    let giver = |giver: &Giver| {
-        let rtt = giver.rtt.map_or_else(String::new, |rtt| format!("/{}us", rtt.as_micros()));
-        format!("{}/{}B{rtt}", giver.peer, giver.bytes)
+fn contributors(owners: &[Contributor]) -> String {
+    let contributor = |contributor: &Contributor| {
+        let rtt = contributor.rtt.map_or_else(String::new, |rtt| format!("/{}us", rtt.as_micros()));
+        format!("{}/{}B{rtt}", contributor.peer, contributor.bytes)
     };
-    let more = owners.len().saturating_sub(MAX_GIVERS);
+    let more = owners.len().saturating_sub(MAX_CONTRIBUTORS);
     let more = (more > 0).then(|| format!("{more} more"));
-    owners.iter().take(MAX_GIVERS).map(giver).chain(more).collect::<Vec<_>>().join(",")
+    owners.iter().take(MAX_CONTRIBUTORS).map(contributor).chain(more).collect::<Vec<_>>().join(",")
 }
 
 /// Logs what a person asked for.
@@ -174,11 +175,12 @@ pub(crate) fn log_command(command: &Command) {
             let (wanted, how) = wanted(&order.wanted);
             let (to, replace) = (order.destination.path().display(), order.replace);
             let DownloadTimeouts { tracker, nobody_shares, no_progress, disk_full } = &order.timeouts;
-            let [tracker, unknown, stall, room] =
+            let [tracker, nobody_shares, no_progress, disk_full] =
                 [tracker, nobody_shares, no_progress, disk_full].map(timeout_text);
             info!(
                 %download, wanted, %how, %to, replace,
-                wait_tracker = %tracker, wait_unknown = %unknown, wait_stall = %stall, wait_room = %room,
+                tracker_timeout = %tracker, nobody_shares_timeout = %nobody_shares,
+                no_progress_timeout = %no_progress, disk_full_timeout = %disk_full,
                 "asked to download"
             );
         }
@@ -258,7 +260,7 @@ mod tests {
     }
 
     fn account(is_last: bool) -> Event {
-        let giver = |byte: u8, rtt| Giver {
+        let contributor = |byte: u8, rtt| Contributor {
             owner: NodeId::from_bytes([byte; 16]),
             peer: SocketAddr::from(([10, 0, 0, byte], 4000)),
             bytes: 1000 * u64::from(byte),
@@ -277,7 +279,7 @@ mod tests {
             lost_bytes: 3,
             duplicate_bytes: 2,
             bad_pieces: 1,
-            owners: vec![giver(3, Some(Duration::from_micros(340))), giver(1, None)],
+            owners: vec![contributor(3, Some(Duration::from_micros(340))), contributor(1, None)],
         };
         Event::DownloadAccount { download: DownloadId(7), account, is_last }
     }
@@ -292,7 +294,7 @@ mod tests {
             format!(
                 "download=7 verified=5000 length=9000 fetched=4000 took_ms=8000 rate={rate} \
                  waits=nothing:7.200s,full-disk:0.800s lost_bytes=3 duplicate_bytes=2 bad_pieces=1 \
-                 gave=10.0.0.3:4000/3000B/340us,10.0.0.1:4000/1000B"
+                 contributors=10.0.0.3:4000/3000B/340us,10.0.0.1:4000/1000B"
             )
         };
         let expected = [("goes on", 77), ("over", 500)]
@@ -357,7 +359,7 @@ mod tests {
         assert_eq!(
             lines[2],
             "INFO asked to download download=2 wanted=\"my film@1a2b\" how=name-and-id to=/tmp/a b replace=false \
-             wait_tracker=for-ever wait_unknown=for-ever wait_stall=60s wait_room=for-ever"
+             tracker_timeout=for-ever nobody_shares_timeout=for-ever no_progress_timeout=60s disk_full_timeout=for-ever"
         );
         assert_eq!(lines[6], "INFO asked to limit upload=1024");
         assert!(lines[9].starts_with("INFO counted in all undecodable=5 "), "{lines:#?}");

@@ -13,8 +13,8 @@ use messages::{ContentId, Manifest, PieceIndex, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use riffle_core::{
-    BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, Doubt, DownloadId, FinishError, HashedAgain,
-    Opened, ShareId, StoreError,
+    BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, HashedAgain,
+    Opened, RecheckReason, ShareId, StoreError,
 };
 
 use crate::content::Library;
@@ -279,7 +279,7 @@ impl Disk {
         self.downloads.insert(download, open);
         // Which of its reasons the program would give is the program's own business.
         let hashed_again =
-            (found.hashed > 0).then_some(HashedAgain { bytes: found.hashed, why: Doubt::Restarted });
+            (found.hashed > 0).then_some(HashedAgain { bytes: found.hashed, why: RecheckReason::Restarted });
         Ok(Opened::Ready { have: runs(&found.have), hashed_again })
     }
 

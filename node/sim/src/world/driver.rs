@@ -114,9 +114,9 @@ impl World {
             Source::Manifest(bytes) => (Some(ContentId::from_bytes(*blake3::hash(bytes).as_bytes())), true),
         };
         let content = content.expect("a burst from a file that is not open");
-        self.record.bursts_no_gso += u64::from(burst.apart);
+        self.record.bursts_no_gso += u64::from(burst.no_gso);
         let link = self.hosts[id.0].link.spec;
-        let is_gso = burst.segments() > 1 && (link.limits_no_gso || !burst.apart);
+        let is_gso = burst.segments() > 1 && (link.limits_no_gso || !burst.no_gso);
         let arriving = link.gso_limit.filter(|_| is_gso).unwrap_or(usize::MAX);
         let bytes = burst.wire_length() as u64 + burst.datagrams() as u64 * IP_HEADERS;
         if link.is_before_gso && is_gso && !self.hosts[id.0].link.up.fits(link.up, link.queue, bytes, now) {

@@ -330,7 +330,7 @@ fn owners_hear_that_a_downloader_is_done_when_its_file_has_its_name() {
     world.hosts[downloader.0].disk.faults.nameless = true;
     let told = |world: &World| {
         let said = owners.iter().flat_map(|owner| &world.hosts[owner.0].events);
-        said.filter(|(_, event)| matches!(event, Event::ServingEnded { why: SessionEnd::Done, .. })).count()
+        said.filter(|(_, event)| matches!(event, Event::UploadEnded { why: SessionEnd::Done, .. })).count()
     };
     let has_failed = |world: &World| {
         world.hosts[downloader.0].events.iter().any(|(_, e)| matches!(e, Event::DownloadFailed { .. }))

@@ -74,7 +74,7 @@ impl Pieces {
         // Of a piece that is not begun it is thrown away: all that is asked is whether it comes.
         let (piece, offset) = missing.or_else(|| free.next().map(|piece| (piece, 0)))?;
         let left = self.layout.piece_length(piece) - offset;
-        ByteRange::new(piece, offset, left.min(flow.segment().into()))
+        ByteRange::new(piece, offset, left.min(flow.segment_size().into()))
     }
 
     /// Begins the next piece with `session`, if there is one for it, and a buffer for the piece.

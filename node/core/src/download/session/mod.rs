@@ -237,7 +237,7 @@ impl Session {
     /// No more of the manifest is asked for in one range, in bytes: when it did not come at the first try, single
     /// segments, since too few are asked for to find out whether bursts arrive at all.
     pub(crate) fn max_manifest_range(&self) -> u32 {
-        let single = self.flow().filter(|_| self.manifest_tries > 1).map(Flow::segment);
+        let single = self.flow().filter(|_| self.manifest_tries > 1).map(Flow::segment_size);
         single.map_or(u32::MAX, u32::from)
     }
 

@@ -73,7 +73,7 @@ impl Session {
             let datagram = path_mtu.min(established.max_datagram).min(limit).max(BASE);
             let (segment, max_burst) = burst_of(datagram);
             let max_burst = if established.wants_singles(peer, cx) { segment.into() } else { max_burst };
-            established.flow.use_segments(segment, max_burst);
+            established.flow.set_segment_size(segment, max_burst);
         }
     }
 

@@ -26,7 +26,7 @@ impl Session {
             first_request: first,
             highest_sequence: self.feedback.highest_sequence(),
             ping_echo: self.feedback.take_echo(),
-            segment_size: established.flow.segment(),
+            segment_size: established.flow.segment_size(),
             ranges,
         };
         cx.send(self.contact.peer, established.remote, &request);

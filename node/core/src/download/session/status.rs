@@ -24,7 +24,7 @@ impl Session {
             rate: self.meter.rate(now),
             rtt: self.rtt(),
             outstanding: self.outstanding(),
-            datagram: self.flow().map_or(BASE, |flow| flow.segment() + CHUNK_HEADER as u16),
+            datagram: self.flow().map_or(BASE, |flow| flow.segment_size() + CHUNK_HEADER as u16),
             permille: self.permille(),
         }
     }

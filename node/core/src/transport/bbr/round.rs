@@ -1,7 +1,8 @@
 //! One round trip's worth of arrivals: what was lost in it, how long the queue was, and whether that is congestion.
 //!
 //! Loss alone is none: long and lossy paths lose without being full. Congestion is loss while a queue stands, or much
-//! more loss than the path has anyway (reference figures, protocol.md §1.5: 2 % with a queue, 15 % without).
+//! more loss than the path has anyway. With a queue 2 % is much (draft-ietf-ccwg-bbr: BBR.LossThresh); without one it
+//! takes 15 %, since radio links and policed paths lose several percent at any rate.
 
 use std::time::Duration;
 

@@ -116,7 +116,7 @@ mod tests {
             length: 4000,
             segment_size: 1168,
             first,
-            apart: false,
+            no_gso: false,
             ping: None,
         };
         let mut datagram = [0; 2000];

@@ -86,7 +86,7 @@ impl Scatter {
         if parts.len() == 1 {
             return self.send_joined(socket, to, None).map(|()| 1);
         }
-        if !self.offload || burst.apart {
+        if !self.offload || burst.no_gso {
             return self.send_separately(socket, to);
         }
         // The first of several is as long as any.

@@ -2,7 +2,7 @@
 //! its seal (`mac.rs`). Reading takes any bytes whatever. The file itself is in `mod.rs`.
 
 use messages::{ContentId, PieceIndex};
-use riffle_core::Doubt;
+use riffle_core::RecheckReason;
 
 use super::mac::{Chain, JournalKey, SEAL};
 use super::piece_hasher::Subtree;
@@ -115,7 +115,7 @@ pub(crate) struct Recovered {
     /// Not told of, in a journal that does not tell of everything: to be hashed where anything was written. Ascending.
     pub(crate) unknown: Vec<PieceIndex>,
     /// Why some are doubtful or unknown.
-    pub(crate) doubt: Option<Doubt>,
+    pub(crate) doubt: Option<RecheckReason>,
 }
 
 impl Recovered {
@@ -136,7 +136,7 @@ impl Recovered {
     }
 
     /// Nothing is known of any of `pieces`, and why.
-    pub(crate) fn nothing(pieces: u32, why: Doubt) -> Recovered {
+    pub(crate) fn nothing(pieces: u32, why: RecheckReason) -> Recovered {
         let unknown = (0..pieces).map(PieceIndex).collect();
         Recovered { unknown, doubt: Some(why), ..Recovered::default() }
     }
@@ -160,11 +160,15 @@ impl JournalContents {
     ///
     /// # Errors
     /// Why it is none.
-    pub(crate) fn read(bytes: &[u8], pieces: u32, key: &JournalKey) -> Result<JournalContents, Doubt> {
+    pub(crate) fn read(
+        bytes: &[u8],
+        pieces: u32,
+        key: &JournalKey,
+    ) -> Result<JournalContents, RecheckReason> {
         match version(bytes)? {
-            SEALED => JournalContents::read_sealed(bytes, pieces, key).ok_or(Doubt::Damaged),
-            UNSEALED => JournalContents::read_checked(bytes, pieces).ok_or(Doubt::Damaged),
-            _ => Err(Doubt::OtherVersion),
+            SEALED => JournalContents::read_sealed(bytes, pieces, key).ok_or(RecheckReason::Damaged),
+            UNSEALED => JournalContents::read_checked(bytes, pieces).ok_or(RecheckReason::Damaged),
+            _ => Err(RecheckReason::OtherVersion),
         }
     }
 
@@ -172,10 +176,10 @@ impl JournalContents {
     ///
     /// # Errors
     /// Why it is none.
-    pub(crate) fn read_oldest(bytes: &[u8], pieces: u32) -> Result<JournalContents, Doubt> {
+    pub(crate) fn read_oldest(bytes: &[u8], pieces: u32) -> Result<JournalContents, RecheckReason> {
         match version(bytes)? {
-            OLDEST => JournalContents::read_checked(bytes, pieces).ok_or(Doubt::Damaged),
-            _ => Err(Doubt::OtherVersion),
+            OLDEST => JournalContents::read_checked(bytes, pieces).ok_or(RecheckReason::Damaged),
+            _ => Err(RecheckReason::OtherVersion),
         }
     }
 
@@ -220,16 +224,16 @@ impl JournalContents {
 
     /// What is believed of it under `now`. `part`: what is wrong with the part file itself, if anything; then nothing
     /// is trusted.
-    pub(crate) fn recover(&self, now: &JournalHeader, part: Option<Doubt>) -> Recovered {
+    pub(crate) fn recover(&self, now: &JournalHeader, part: Option<RecheckReason>) -> Recovered {
         let pieces = self.last.len() as u32;
         if !self.header.is_about(now) {
-            return Recovered::nothing(pieces, Doubt::OtherContent);
+            return Recovered::nothing(pieces, RecheckReason::OtherContent);
         }
         if !self.is_sealed {
-            return Recovered::nothing(pieces, Doubt::Unsealed);
+            return Recovered::nothing(pieces, RecheckReason::Unsealed);
         }
         let same_boot = self.header.boot.is_still(now.boot);
-        let lost = [(!self.is_whole, Doubt::Damaged), (!same_boot, Doubt::Restarted)];
+        let lost = [(!self.is_whole, RecheckReason::Damaged), (!same_boot, RecheckReason::Restarted)];
         // Records may have gone with the tail of the journal, or with the memory in which it was.
         let incomplete = lost.into_iter().find_map(|(lost, why)| lost.then_some(why));
         let mut recovered = Recovered::default();
@@ -237,7 +241,7 @@ impl JournalContents {
         for (piece, entry) in (0..).map(PieceIndex).zip(&self.last) {
             match *entry {
                 Some((Durability::Doubtful, _)) => {
-                    failed = Some(Doubt::WriteFailed);
+                    failed = Some(RecheckReason::WriteFailed);
                     recovered.doubtful.push(piece);
                 }
                 Some((durability, subtree))
@@ -256,10 +260,10 @@ impl JournalContents {
 }
 
 /// Which form of a journal it is.
-fn version(bytes: &[u8]) -> Result<u8, Doubt> {
+fn version(bytes: &[u8]) -> Result<u8, RecheckReason> {
     match bytes.split_at_checked(VERSION_AT) {
         Some((program, [version, ..])) if program == PROGRAM => Ok(*version),
-        _ => Err(Doubt::Damaged),
+        _ => Err(RecheckReason::Damaged),
     }
 }
 

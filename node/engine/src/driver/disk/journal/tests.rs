@@ -1,7 +1,7 @@
 //! What a journal says after it was cut, damaged or moved to another boot.
 
 use messages::{ContentId, PieceIndex};
-use riffle_core::Doubt;
+use riffle_core::RecheckReason;
 
 use super::*;
 use crate::driver::disk::journal::records::{Durability, Recovered, VERSION_AT};
@@ -27,7 +27,7 @@ fn create(path: &Path, header: &JournalHeader, records: &[Record]) -> Journal {
 }
 
 /// What is believed of a journal's bytes under `now`.
-fn recover(bytes: &[u8], now: &JournalHeader, part: Option<Doubt>) -> Recovered {
+fn recover(bytes: &[u8], now: &JournalHeader, part: Option<RecheckReason>) -> Recovered {
     match JournalContents::read(bytes, PIECES, &key()) {
         Ok(contents) => contents.recover(now, part),
         Err(why) => Recovered::nothing(PIECES, why),
@@ -93,12 +93,12 @@ fn a_torn_tail_leaves_to_be_looked_at_what_it_told_of() {
         let torn = !(length - HEADER).is_multiple_of(RECORD);
         let recovered = recover(&bytes[..length], &NOW, None);
         assert_eq!(trusted(&recovered), (0..whole).collect::<Vec<_>>());
-        assert_eq!(recovered.doubt, torn.then_some(Doubt::Damaged));
+        assert_eq!(recovered.doubt, torn.then_some(RecheckReason::Damaged));
         let unknown = if torn { (whole..PIECES).collect() } else { vec![] };
         assert_eq!(numbers(&recovered.unknown), unknown);
     }
     for length in 0..HEADER {
-        assert_eq!(recover(&bytes[..length], &NOW, None), Recovered::nothing(PIECES, Doubt::Damaged));
+        assert_eq!(recover(&bytes[..length], &NOW, None), Recovered::nothing(PIECES, RecheckReason::Damaged));
     }
 }
 
@@ -116,11 +116,11 @@ fn any_flipped_bit_is_noticed() {
         }
         let why = match at {
             // The version before this one had checksums, which do not hold.
-            VERSION_AT if damaged[at] == 2 => Doubt::Damaged,
-            VERSION_AT => Doubt::OtherVersion,
-            8..48 => Doubt::OtherContent,
-            48..HEADER => Doubt::Unsealed,
-            _ => Doubt::Damaged,
+            VERSION_AT if damaged[at] == 2 => RecheckReason::Damaged,
+            VERSION_AT => RecheckReason::OtherVersion,
+            8..48 => RecheckReason::OtherContent,
+            48..HEADER => RecheckReason::Unsealed,
+            _ => RecheckReason::Damaged,
         };
         assert_eq!(recovered.doubt, Some(why), "{bit}");
     }
@@ -136,7 +136,7 @@ fn another_boot_makes_the_merely_written_doubtful_and_what_it_may_have_forgotten
     let recovered = recover(&bytes, &rebooted, None);
     assert_eq!((trusted(&recovered), numbers(&recovered.doubtful)), (vec![1], vec![0]));
     assert_eq!(numbers(&recovered.unknown), (2..PIECES).collect::<Vec<_>>());
-    assert_eq!(recovered.doubt, Some(Doubt::Restarted));
+    assert_eq!(recovered.doubt, Some(RecheckReason::Restarted));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_system_without_boot_ids_never_believes_the_merely_written() {
 fn a_part_file_that_was_touched_makes_everything_doubtful() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = written_to(folder.path(), &[record(Durability::Written, 0), record(Durability::Durable, 1)]);
-    for why in [Doubt::Changed, Doubt::Shorter] {
+    for why in [RecheckReason::Changed, RecheckReason::Shorter] {
         let recovered = recover(&bytes, &NOW, Some(why));
         assert_eq!((trusted(&recovered), numbers(&recovered.doubtful)), (vec![], vec![0, 1]));
         assert_eq!((recovered.unknown, recovered.doubt), (vec![], Some(why)));
@@ -166,11 +166,11 @@ fn the_journal_of_another_content_or_version_says_nothing() {
     let mut bytes = written_to(folder.path(), &[record(Durability::Written, 0)]);
     let other = JournalHeader { content: ContentId::from_bytes([8; 32]), ..NOW };
     let nothing = |why| Recovered::nothing(PIECES, why);
-    assert_eq!(recover(&bytes, &other, None), nothing(Doubt::OtherContent));
+    assert_eq!(recover(&bytes, &other, None), nothing(RecheckReason::OtherContent));
     let longer = JournalHeader { length: NOW.length + 1, ..NOW };
-    assert_eq!(recover(&bytes, &longer, None), nothing(Doubt::OtherContent));
+    assert_eq!(recover(&bytes, &longer, None), nothing(RecheckReason::OtherContent));
     bytes[VERSION_AT] += 1;
-    assert_eq!(recover(&bytes, &NOW, None), nothing(Doubt::OtherVersion));
+    assert_eq!(recover(&bytes, &NOW, None), nothing(RecheckReason::OtherVersion));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn pieces_that_the_content_does_not_have_end_the_reading() {
         [record(Durability::Written, 3), record(Durability::Written, PIECES), record(Durability::Written, 5)];
     let bytes = written_to(folder.path(), &records);
     let recovered = recover(&bytes, &NOW, None);
-    assert_eq!((trusted(&recovered), recovered.doubt), (vec![3], Some(Doubt::Damaged)));
+    assert_eq!((trusted(&recovered), recovered.doubt), (vec![3], Some(RecheckReason::Damaged)));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn the_last_word_on_a_piece_counts_but_durable_is_not_taken_back_by_written() {
             let recovered = recover(&bytes, &NOW, None);
             let believed = last != Durability::Doubtful;
             assert_eq!(trusted(&recovered), if believed { vec![2] } else { vec![] }, "{first:?} {last:?}");
-            assert_eq!(recovered.doubt, (!believed).then_some(Doubt::WriteFailed));
+            assert_eq!(recovered.doubt, (!believed).then_some(RecheckReason::WriteFailed));
             let rebooted = JournalHeader { boot: BootId([4; 16]), ..NOW };
             let durable = believed && (first == Durability::Durable || last == Durability::Durable);
             let recovered = recover(&bytes, &rebooted, None);
@@ -214,7 +214,7 @@ fn what_another_key_has_sealed_tells_where_to_look_and_no_more() {
     let contents = JournalContents::read(&bytes, PIECES, &JournalKey::of_secret(&[2; 32])).unwrap();
     assert!(!contents.is_sealed);
     assert_eq!(numbers(&contents.listed_pieces().collect::<Vec<_>>()), [4, 7, 1], "the surest first");
-    assert_eq!(contents.recover(&NOW, None), Recovered::nothing(PIECES, Doubt::Unsealed));
+    assert_eq!(contents.recover(&NOW, None), Recovered::nothing(PIECES, RecheckReason::Unsealed));
 }
 
 #[test]
@@ -226,10 +226,10 @@ fn records_of_another_journal_are_not_ours_though_our_key_has_sealed_them() {
     assert_eq!(theirs[HEADER..HEADER + 37], ours[HEADER..HEADER + 37]);
     let forged = [&ours[..], &theirs[last..]].concat();
     let recovered = recover(&forged, &NOW, None);
-    assert_eq!((trusted(&recovered), recovered.doubt), (vec![0], Some(Doubt::Damaged)));
+    assert_eq!((trusted(&recovered), recovered.doubt), (vec![0], Some(RecheckReason::Damaged)));
     // Nor is one that was said before, once more.
     let again = [&ours[..], &ours[HEADER..]].concat();
-    assert_eq!(recover(&again, &NOW, None).doubt, Some(Doubt::Damaged));
+    assert_eq!(recover(&again, &NOW, None).doubt, Some(RecheckReason::Damaged));
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use messages::{ContentId, Manifest, PieceIndex};
-use riffle_core::{DiskError, DiskErrorKind, DiskResult, Doubt, DownloadId, HashedAgain, Opened, ShareId};
+use riffle_core::{
+    DiskError, DiskErrorKind, DiskResult, DownloadId, HashedAgain, Opened, RecheckReason, ShareId,
+};
 
 use super::allocate::{allocate_part, full_or_else};
 use super::download_paths::DownloadPaths;
@@ -77,7 +79,7 @@ struct UncheckedPart {
     journal: Option<Journal>,
     trusted: Vec<(PieceIndex, Subtree)>,
     /// Why some pieces have to be hashed again.
-    doubt: Option<Doubt>,
+    doubt: Option<RecheckReason>,
 }
 
 /// Opens a download. Reports [`Completion::Opened`] at once, or when the pieces that are there have been hashed.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use messages::{Layout, Manifest, PieceIndex};
-use riffle_core::Doubt;
+use riffle_core::RecheckReason;
 
 use crate::driver::disk::file_owner::FileOwner;
 use crate::driver::disk::hash::piece_hasher::piece_hash;
@@ -47,7 +47,7 @@ impl OldJournal {
     pub(crate) fn read(
         path: &Path,
         pieces: u32,
-        read: impl Fn(&[u8]) -> Result<JournalContents, Doubt>,
+        read: impl Fn(&[u8]) -> Result<JournalContents, RecheckReason>,
         owner: impl Fn(&Metadata) -> FileOwner,
     ) -> io::Result<Option<OldJournal>> {
         let max_bytes = (u64::from(pieces) + 1) * MAX_A_PIECE;
@@ -120,14 +120,14 @@ impl OldJournal {
         let pieces = layout.pieces();
         let touched_late = modified(metadata) > self.written + CLOCK_SLACK;
         let part = match metadata.len() {
-            length if length < layout.length() => Some(Doubt::Shorter),
-            length if length > layout.length() || touched_late || is_moved => Some(Doubt::Changed),
+            length if length < layout.length() => Some(RecheckReason::Shorter),
+            length if length > layout.length() || touched_late || is_moved => Some(RecheckReason::Changed),
             _ => None,
         };
         let mut recovered = match (self.is_proven, self.is_all) {
             (true, true) => self.contents.recover(now, part),
-            (true, false) => Recovered::nothing(pieces, Doubt::Damaged),
-            (false, _) => Recovered::nothing(pieces, Doubt::Unsealed),
+            (true, false) => Recovered::nothing(pieces, RecheckReason::Damaged),
+            (false, _) => Recovered::nothing(pieces, RecheckReason::Unsealed),
         };
         // A hole has no pieces, because nothing was ever written there.
         let unknown = std::mem::take(&mut recovered.unknown);

@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use messages::Manifest;
-use riffle_core::{DiskError, DiskErrorKind, Doubt};
+use riffle_core::{DiskError, DiskErrorKind, RecheckReason};
 
 use super::allocate::{check_space, full_or_else};
 use super::download_paths::{DownloadPaths, MAX_NUMBER, WorkingNames};
@@ -193,7 +193,7 @@ impl WorkingFileFinder<'_> {
     fn read_journal(
         &self,
         path: &Path,
-        read: impl Fn(&[u8]) -> Result<JournalContents, Doubt>,
+        read: impl Fn(&[u8]) -> Result<JournalContents, RecheckReason>,
     ) -> io::Result<Option<OldJournal>> {
         let journal = OldJournal::read(path, self.pieces(), read, |found| self.owner_of(found))?;
         Ok(journal.filter(|journal| journal.header().is_about(&self.header)))

@@ -95,7 +95,7 @@ fn what_could_not_be_synced_is_never_called_durable() {
     // The next sync works, and is about what came after.
     bench.store_all(&manifest, &bytes, 2..4);
     let mut bench = bench.restarted();
-    let again = HashedAgain { bytes: 2 * PIECE as u64, why: Doubt::WriteFailed };
+    let again = HashedAgain { bytes: 2 * PIECE as u64, why: RecheckReason::WriteFailed };
     assert_eq!(bench.resumed(&manifest), (vec![0..4], Some(again)));
     bench.finish().unwrap();
 }
@@ -147,7 +147,7 @@ fn a_finish_that_fails_keeps_all_and_believes_less() {
         assert_eq!(matches!(error.kind, DiskErrorKind::Full { .. }), number == libc::ENOSPC, "{error}");
         assert_eq!(bench.names(), ["journal", "part"]);
         let mut bench = bench.restarted();
-        let again = HashedAgain { bytes: 4 * PIECE as u64, why: Doubt::WriteFailed };
+        let again = HashedAgain { bytes: 4 * PIECE as u64, why: RecheckReason::WriteFailed };
         assert_eq!(bench.resumed(&manifest), (vec![0..4], Some(again)));
         bench.finish().unwrap();
         assert!(fs::read(bench.path("f")).unwrap() == bytes);
@@ -199,7 +199,7 @@ fn an_opening_without_room_does_not_spoil_what_is_there() {
     drop(copy);
     bench.disk.settings.calls.plan(&[(Call::Allocate, Fails(libc::ENOSPC))]);
     assert!(matches!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::Full { .. }));
-    let again = HashedAgain { bytes: 2 * PIECE as u64, why: Doubt::Changed };
+    let again = HashedAgain { bytes: 2 * PIECE as u64, why: RecheckReason::Changed };
     assert_eq!(bench.resumed(&manifest), (vec![0..2], Some(again)), "another file with the same pieces");
     completes(&mut bench, &manifest, &bytes, &[0..2]);
 }

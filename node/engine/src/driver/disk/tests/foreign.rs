@@ -279,7 +279,7 @@ fn a_folder_that_was_copied_is_gone_on_with_after_a_look() {
     fs::copy(&names.part, &copy).unwrap();
     fs::rename(&copy, &names.part).unwrap();
     let mut bench = bench;
-    let again = HashedAgain { bytes: 2 * PIECE as u64, why: Doubt::Changed };
+    let again = HashedAgain { bytes: 2 * PIECE as u64, why: RecheckReason::Changed };
     assert_eq!(bench.resumed(&manifest), (vec![0..2], Some(again)));
     let mut bench = bench.restarted();
     assert_eq!(bench.resumed(&manifest), (vec![0..2], None), "it is known by its new inode");

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use messages::{ContentId, Layout};
-use riffle_core::{BufferChange, BufferId, DiskErrorKind, Doubt, HashedAgain, Opened, StoreError};
+use riffle_core::{BufferChange, BufferId, DiskErrorKind, HashedAgain, Opened, RecheckReason, StoreError};
 use tokio::sync::mpsc;
 
 use super::hash::piece_hasher;

@@ -151,8 +151,8 @@ fn a_forged_journal_is_not_believed_and_what_is_right_is_kept_all_the_same() {
                 assert_eq!(have, [0..2, 3..6], "{forged:?}");
                 let why = match forged {
                     // The header is ours, and its records end at once.
-                    Forged::AddedTo | Forged::Transplanted => Doubt::Damaged,
-                    _ => Doubt::Unsealed,
+                    Forged::AddedTo | Forged::Transplanted => RecheckReason::Damaged,
+                    _ => RecheckReason::Unsealed,
                 };
                 assert_eq!(hashed, Some((manifest.layout().length(), why)), "{forged:?}");
             }
@@ -169,7 +169,7 @@ fn what_another_life_without_the_secret_has_fetched_is_hashed_and_not_fetched_ag
     bench.store_all(&manifest, &bytes, 1..4);
     let mut bench = bench.restarted();
     bench.disk.seal_under(JournalKey::of_secret(&[9; 32]).into());
-    let again = HashedAgain { bytes: 3 * PIECE as u64, why: Doubt::Unsealed };
+    let again = HashedAgain { bytes: 3 * PIECE as u64, why: RecheckReason::Unsealed };
     assert_eq!(bench.resumed(&manifest), (vec![1..4], Some(again)));
     assert_eq!(bench.names(), ["journal", "part"]);
     let mut bench = bench.restarted();

@@ -101,7 +101,7 @@ fn after_a_loss_of_power_what_was_not_durable_is_hashed_and_what_was_is_not() {
     let at = 2 * PIECE;
     overwrite(&part, at, &[bytes[at] ^ 1]);
     let mut bench = bench;
-    let again = HashedAgain { bytes: PIECE as u64, why: Doubt::Restarted };
+    let again = HashedAgain { bytes: PIECE as u64, why: RecheckReason::Restarted };
     assert_eq!(bench.resumed(&manifest), (vec![0..5], Some(again)), "4 is hashed, and there");
 
     // The un-synced pages are gone with the power.
@@ -122,19 +122,19 @@ fn a_record_that_was_lost_with_the_power_costs_a_look_and_no_fetch() {
     // The journal's own last page did not reach the disk; the piece did.
     edit(&bench.working(&manifest).journal, |journal| journal.truncate(HEADER + 2 * RECORD));
     let (have, again) = bench.resumed(&manifest);
-    assert_eq!((have, again.unwrap().why), (vec![1..3, 5..6], Doubt::Restarted));
+    assert_eq!((have, again.unwrap().why), (vec![1..3, 5..6], RecheckReason::Restarted));
     assert!(again.unwrap().bytes >= length_of(&manifest, &[1, 2, 5]));
 }
 
 #[test]
 fn each_way_of_meddling_is_named_and_costs_a_look_only() {
     type Tampering = fn(&Path, &Path);
-    let ways: [(Doubt, &[u32], Tampering); 5] = [
-        (Doubt::Damaged, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes[HEADER + RECORD] ^= 4)),
-        (Doubt::Damaged, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes.truncate(HEADER + 1))),
-        (Doubt::Shorter, &[1, 2], |part, _| edit(part, |bytes| bytes.truncate(5 * PIECE))),
-        (Doubt::Changed, &[1, 2, 5], |part, _| edit(part, |bytes| bytes.extend([1, 2, 3]))),
-        (Doubt::Changed, &[1, 5], |part, journal| {
+    let ways: [(RecheckReason, &[u32], Tampering); 5] = [
+        (RecheckReason::Damaged, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes[HEADER + RECORD] ^= 4)),
+        (RecheckReason::Damaged, &[1, 2, 5], |_, journal| edit(journal, |bytes| bytes.truncate(HEADER + 1))),
+        (RecheckReason::Shorter, &[1, 2], |part, _| edit(part, |bytes| bytes.truncate(5 * PIECE))),
+        (RecheckReason::Changed, &[1, 2, 5], |part, _| edit(part, |bytes| bytes.extend([1, 2, 3]))),
+        (RecheckReason::Changed, &[1, 5], |part, journal| {
             edit(part, |bytes| bytes[2 * PIECE] ^= 1);
             touch(part, journal, Duration::from_millis(2001));
         }),
@@ -162,7 +162,7 @@ fn touch(part: &Path, journal: &Path, after: Duration) {
 
 #[test]
 fn two_seconds_after_the_journal_are_the_slack() {
-    for (after, why) in [(1_999, None), (2_000, None), (2_001, Some(Doubt::Changed))] {
+    for (after, why) in [(1_999, None), (2_000, None), (2_001, Some(RecheckReason::Changed))] {
         let (mut bench, _, manifest) = killed();
         touch(
             &bench.working(&manifest).part,
@@ -387,7 +387,7 @@ fn a_journal_that_names_more_than_once_is_read_to_its_last_word() {
     let (have, again) = bench.resumed(&manifest);
     let hashed = length_of(&manifest, &[1, 5]);
     assert_eq!(have, [1..2, 5..6]);
-    assert_eq!(again, Some(HashedAgain { bytes: hashed, why: Doubt::WriteFailed }));
+    assert_eq!(again, Some(HashedAgain { bytes: hashed, why: RecheckReason::WriteFailed }));
 }
 
 #[test]
@@ -411,8 +411,8 @@ fn of_a_journal_that_is_too_long_to_be_read_nothing_is_believed() {
         let (have, again) = bench.resumed(&manifest);
         let why = again.map(|again| again.why);
         let expected = match is_believed {
-            true => (vec![1..2], Some(Doubt::WriteFailed)),
-            false => (vec![1..3, 5..6], Some(Doubt::Damaged)),
+            true => (vec![1..2], Some(RecheckReason::WriteFailed)),
+            false => (vec![1..3, 5..6], Some(RecheckReason::Damaged)),
         };
         assert_eq!((have, why), expected, "{times}");
     }

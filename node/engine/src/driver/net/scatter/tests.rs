@@ -45,7 +45,7 @@ fn burst(to: SocketAddr, start: u64, length: u32, segment_size: u16) -> Burst {
         length,
         segment_size,
         first,
-        apart: false,
+        no_gso: false,
         ping: None,
     }
 }
@@ -184,13 +184,13 @@ fn a_segment_that_no_path_carries_does_not_cost_the_offload() {
 }
 
 /// What one receive gives of a burst of four segments: what left as one and was joined again, or one datagram.
-fn first_receive_of(apart: bool) -> usize {
+fn first_receive_of(no_gso: bool) -> usize {
     let bytes = test_bytes(4000);
     let map = MappedFile::of(&file_of(&bytes), bytes.len() as u64).unwrap().unwrap();
     let (sender, receiver, to) = pair();
     let state = quinn_udp::UdpSocketState::new((&receiver).into()).unwrap();
     receiver.set_nonblocking(false).unwrap();
-    let burst = Burst { apart, ..burst(to, 0, 4000, 1000) };
+    let burst = Burst { no_gso, ..burst(to, 0, 4000, 1000) };
     let (mut scatter, mut next) = (Scatter::new(true), 0);
     scatter.send(sender.as_fd(), &to.into(), &burst, map.run(0..4000).unwrap(), &mut next).unwrap();
     assert!(next == 4 && scatter.offloads(), "offload goes on for others");

@@ -54,7 +54,7 @@ pub(super) fn burst(port: u16, start: u64) -> Burst {
         length: 10_000,
         segment_size: 1000,
         first,
-        apart: false,
+        no_gso: false,
         ping: None,
     }
 }
