@@ -1,7 +1,6 @@
-//! Which pieces somebody has, as it travels: bits in BITFIELD, runs in HAVE.
+//! Which pieces somebody has, as BITFIELD tells: one bit a piece.
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::limits::{MAX_BITFIELD_BYTES, MAX_PIECES};
 use crate::list::List;
@@ -37,40 +36,5 @@ impl Bits {
                 (piece < MAX_PIECES).then_some(piece)
             })
         })
-    }
-}
-
-/// A run of pieces, `first .. first + count`; never empty, never beyond [`MAX_PIECES`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PieceRun {
-    first: u32,
-    count: u32,
-}
-
-impl PieceRun {
-    /// The run of `count` pieces from `first` on; `None` when it is empty or reaches beyond [`MAX_PIECES`].
-    #[must_use]
-    pub fn new(first: u32, count: u32) -> Option<PieceRun> {
-        let end = first.checked_add(count)?;
-        (count > 0 && end <= MAX_PIECES).then_some(PieceRun { first, count })
-    }
-
-    /// Its pieces.
-    #[must_use]
-    pub fn pieces(self) -> std::ops::Range<u32> {
-        self.first..self.first + self.count
-    }
-}
-
-impl Serialize for PieceRun {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.first, self.count).serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for PieceRun {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PieceRun, D::Error> {
-        let (first, count) = <(u32, u32)>::deserialize(deserializer)?;
-        PieceRun::new(first, count).ok_or_else(|| D::Error::custom("no such run of pieces"))
     }
 }

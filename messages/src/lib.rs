@@ -20,10 +20,11 @@ mod manifest;
 mod name;
 pub mod node_to_node;
 pub mod node_to_tracker;
+mod piece_run;
 mod time;
 pub mod tracker_to_node;
 
-pub use bitfield::{Bits, PieceRun};
+pub use bitfield::Bits;
 pub use chunk::{ChunkHeader, HOLD_UNIT_MICROS};
 pub use codec::{Body, Padding, encode, encode_unpadded};
 pub use cookie::{COOKIE_EPOCH, Cookie, CookieJar};
@@ -38,4 +39,5 @@ pub use limits::{CHUNK_HEADER, MANIFEST_FIXED, PIECE_HASH};
 pub use list::List;
 pub use manifest::{Layout, MANIFEST_VERSION, Manifest, ManifestError, PieceHash, PieceIndex};
 pub use name::{Digits, DigitsError, Name, NameError, Prefix};
+pub use piece_run::PieceRun;
 pub use time::Timestamp;

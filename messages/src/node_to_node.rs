@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::bitfield::{Bits, PieceRun};
+use crate::bitfield::Bits;
 pub use crate::byte_range::ByteRange;
 use crate::codec::{Body, Padding, content_length};
 use crate::cookie::Cookie;
@@ -14,6 +14,7 @@ use crate::limits::{
     BASE_DATAGRAM, MAX_DATAGRAM, MAX_HAVE_RUNS, MAX_HINT_RUNS, MAX_PROBE_SIZES, MAX_RANGES, MAX_SEGMENT,
 };
 use crate::list::List;
+use crate::piece_run::PieceRun;
 
 /// The capability that the owner sends each datagram of a burst on its own in this session, without segmentation
 /// offload. A downloader asks for it when bursts do not arrive whole; a HELLO that is repeated in the session states it

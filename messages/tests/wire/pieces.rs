@@ -130,9 +130,9 @@ proptest! {
     #[test]
     fn a_run_is_within_the_pieces(first: u32, count: u32) {
         let fits = count > 0 && u64::from(first) + u64::from(count) <= u64::from(MAX_PIECES);
-        prop_assert_eq!(PieceRun::new(first, count).is_some(), fits);
-        if let Some(run) = PieceRun::new(first % MAX_PIECES, 1) {
-            prop_assert_eq!(run.pieces().collect::<Vec<_>>(), [first % MAX_PIECES]);
+        prop_assert_eq!(PieceRun::new(PieceIndex(first), count).is_some(), fits);
+        if let Some(run) = PieceRun::new(PieceIndex(first % MAX_PIECES), 1) {
+            prop_assert_eq!(run.iter().collect::<Vec<_>>(), [PieceIndex(first % MAX_PIECES)]);
         }
     }
 }

@@ -261,7 +261,7 @@ fn cursor() -> impl Strategy<Value = Cursor> {
 pub(crate) fn piece_run() -> impl Strategy<Value = PieceRun> {
     (0..MAX_PIECES)
         .prop_flat_map(|first| (Just(first), 1..=MAX_PIECES - first))
-        .prop_map(|(first, count)| PieceRun::new(first, count).expect("a run within the pieces"))
+        .prop_map(|(first, count)| PieceRun::new(PieceIndex(first), count).expect("a run within the pieces"))
 }
 
 /// Any socket address, mapped IPv4 among them.

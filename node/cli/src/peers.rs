@@ -4,9 +4,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::Range;
 
-use messages::{ContentId, NodeId};
+use messages::{ContentId, NodeId, PieceRun};
 use riffle::{OwnerState, OwnerStatus, Status, UploadStanding, UploadStatus};
 
 use crate::report;
@@ -188,7 +187,7 @@ impl<'a> Peer<'a> {
             node.short(),
             address.to_string(),
             open.map_or_else(nothing, |owner| rate(owner.rate)),
-            open.and_then(|owner| run(&owner.pieces)).unwrap_or_else(nothing),
+            open.and_then(|owner| owner.pieces.map(run)).unwrap_or_else(nothing),
             owner.map_or_else(nothing, |owner| whole_percent(owner.permille.into(), 1000)),
             upload.map_or_else(nothing, |upload| rate(upload.rate)),
             piece.map_or_else(nothing, |piece| piece.0.to_string()),
@@ -234,11 +233,10 @@ fn legend<'a>(shown: impl Iterator<Item = &'a Peer<'a>>) -> Option<String> {
 }
 
 /// A run of pieces, first and last.
-fn run(pieces: &Range<u32>) -> Option<String> {
-    match pieces.end.saturating_sub(pieces.start) {
-        0 => None,
-        1 => Some(pieces.start.to_string()),
-        _ => Some(format!("{}-{}", pieces.start, pieces.end - 1)),
+fn run(pieces: PieceRun) -> String {
+    match pieces.count() {
+        1 => pieces.start().to_string(),
+        _ => format!("{}-{}", pieces.start(), pieces.end().0 - 1),
     }
 }
 

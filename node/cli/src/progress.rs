@@ -92,7 +92,7 @@ impl Progress {
             Event::PieceVerified { download, piece, owners } => {
                 let Some(view) = self.downloads.get_mut(download) else { return };
                 for owner in owners {
-                    view.map(*owner).on_piece(piece.0);
+                    view.map(*owner).on_piece(*piece);
                 }
             }
             Event::DownloadDone { download, .. } | Event::DownloadFailed { download, .. } => {
@@ -242,7 +242,7 @@ impl DownloadView {
         let mut lines = Vec::with_capacity(shown.len() + 1);
         for owner in shown {
             let text = source_text(&format!("{:<width$}", called(owner)), owner, status.length);
-            lines.push(SourceLine { map: self.map(owner.node).draw(&owner.pieces), text });
+            lines.push(SourceLine { map: self.map(owner.node).draw(owner.pieces), text });
         }
         if !others.is_empty() {
             lines.push(SourceLine::without_map(others_text(&others)));
@@ -310,7 +310,7 @@ fn plain_line(owner: &OwnerStatus, length: Option<u64>, names: &BTreeMap<NodeId,
         return format!("{name}: {}", state.unwrap_or_default());
     }
     let state = state.map_or_else(String::new, |state| format!(", {state}"));
-    let pieces = report::pieces(&owner.pieces);
+    let pieces = report::pieces(owner.pieces);
     format!("{name}: {pieces}, {}, {}{state}", part(owner, length), rate(owner.rate))
 }
 
@@ -325,6 +325,7 @@ fn style(template: &str) -> ProgressStyle {
 mod tests {
     use std::net::SocketAddr;
 
+    use messages::{PieceIndex, PieceRun};
     use riffle::Waiting;
 
     use super::*;
@@ -335,7 +336,7 @@ mod tests {
             node: NodeId::from_bytes([byte; 16]),
             peer: SocketAddr::from(([127, 0, 0, 1], 4000 + u16::from(byte))),
             state: OwnerState::Ready,
-            pieces: 4..9,
+            pieces: PieceRun::new(PieceIndex(4), 5),
             received: 1 << 20,
             rate,
             rtt: None,
@@ -377,12 +378,12 @@ mod tests {
     #[test]
     fn each_source_has_its_part_its_rate_and_its_state() {
         let choked = OwnerStatus { state: OwnerState::Choked, received: 99 << 20, ..owner(2, 0) };
-        let connecting = OwnerStatus { state: OwnerState::Connecting, pieces: 0..0, ..owner(3, 0) };
+        let connecting = OwnerStatus { state: OwnerState::Connecting, pieces: None, ..owner(3, 0) };
         let mut first = owner(1, 12 << 20);
         first.peer = SocketAddr::from(([192, 168, 100, 100], 41_012));
         let mut view = view();
         let pieces = Layout::of(8 << 20).map_or(0, Layout::pieces);
-        (0..pieces / 2).for_each(|piece| view.map(first.node).on_piece(piece));
+        (0..pieces / 2).for_each(|piece| view.map(first.node).on_piece(PieceIndex(piece)));
         let lines = view.sources(&download(vec![first, choked, connecting]), &BTreeMap::new());
         assert!(lines[0].map.starts_with("████████████"), "{lines:?}");
         let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();

@@ -3,11 +3,10 @@
 //! These are values only: the core never sees a file's bytes. Each request that has an answer is answered exactly once.
 //! Requests about one download are answered in the order in which they were made only where a variant says so.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use messages::{ContentId, Manifest, ManifestError, PieceHash, PieceIndex};
+use messages::{ContentId, Manifest, ManifestError, PieceHash, PieceIndex, PieceRun};
 
 use crate::ids::{BufferId, DownloadId, ShareId};
 
@@ -157,8 +156,8 @@ pub enum Opened {
     AlreadyThere,
     /// The part file is ready.
     Ready {
-        /// The pieces that are verified and stored in it from before: runs of piece numbers, ascending and apart.
-        have: Vec<Range<u32>>,
+        /// The pieces that are verified and stored in it from before: ascending runs with a gap between any two.
+        have: Vec<PieceRun>,
         /// What could not be believed without hashing it; `None` when the journal was enough.
         hashed_again: Option<HashedAgain>,
     },

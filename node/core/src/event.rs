@@ -1,12 +1,11 @@
 //! What happened in the core, for logs, screens and exit codes. Nothing in the core depends on who reads it.
 
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use messages::tracker_to_node::{Listed, RefusalCode};
-use messages::{ContentId, Cursor, Endpoint, Name, NodeId, PieceIndex};
+use messages::{ContentId, Cursor, Endpoint, Name, NodeId, PieceIndex, PieceRun};
 
 use crate::account::Account;
 use crate::disk::{DiskError, HashedAgain};
@@ -72,7 +71,7 @@ pub enum Event {
     /// The path from an owner carries datagrams of up to `datagram` bytes, as far as is known now.
     PathCarries { download: DownloadId, peer: SocketAddr, datagram: u16 },
     /// An owner was given a run of pieces.
-    StretchAssigned { download: DownloadId, owner: NodeId, peer: SocketAddr, pieces: Range<u32> },
+    StretchAssigned { download: DownloadId, owner: NodeId, peer: SocketAddr, pieces: PieceRun },
     /// A session towards an owner ended.
     OwnerLost { download: DownloadId, owner: NodeId, peer: SocketAddr, why: SessionEnd },
     /// A piece was verified and stored.

@@ -1,10 +1,9 @@
 //! The state of the node at one instant, for screens.
 
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::time::Duration;
 
-use messages::{ContentId, Name, NodeId, PieceIndex};
+use messages::{ContentId, Name, NodeId, PieceIndex, PieceRun};
 
 use crate::ids::{DownloadId, ShareId};
 use crate::waiting::Waiting;
@@ -106,8 +105,8 @@ pub struct OwnerStatus {
     pub peer: SocketAddr,
     /// The state of its session.
     pub state: OwnerState,
-    /// The pieces that the owner is to give, those under way first.
-    pub pieces: Range<u32>,
+    /// The pieces that the owner is to give, those under way first; `None`: no pieces for now.
+    pub pieces: Option<PieceRun>,
     /// Bytes that arrived from it.
     pub received: u64,
     /// Bytes a second, lately.

@@ -29,7 +29,7 @@ pub use download_state::{Finished, Progress};
 pub use driver::raise_open_files;
 pub use events::{Events, EventsError};
 pub use messages::tracker_to_node::Listed;
-pub use messages::{ContentId, Cursor, Name, NodeId, Prefix};
+pub use messages::{ContentId, Cursor, Name, NodeId, PieceIndex, PieceRun, Prefix};
 pub use names::name_of_path;
 pub use node::{ListError, Node, NodeEnded, Page};
 pub use riffle_core::{

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use riffle::{
-    ContentId, DownloadId, DownloadStatus, Holders, NodeId, OwnerState, OwnerStatus, Status, TrackerStanding,
-    Waiting,
+    ContentId, DownloadId, DownloadStatus, Holders, NodeId, OwnerState, OwnerStatus, PieceIndex, PieceRun,
+    Status, TrackerStanding, Waiting,
 };
 use serde_json::json;
 
@@ -13,7 +13,7 @@ fn status() -> Status {
         node: NodeId::from_bytes([0xab; 16]),
         peer: "192.0.2.7:4000".parse().expect("an address"),
         state: OwnerState::Ready,
-        pieces: 3..8,
+        pieces: PieceRun::new(PieceIndex(3), 5),
         received: 1 << 20,
         rate: 500_000,
         rtt: Some(Duration::from_micros(250)),

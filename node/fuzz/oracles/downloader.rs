@@ -383,7 +383,8 @@ impl<'a> Play<'a> {
                 self.say(at, to, Bitfield { bits });
             }
             4 => {
-                let run = PieceRun::new(self.script.byte().into(), 1 + u32::from(self.script.half()));
+                let run =
+                    PieceRun::new(PieceIndex(self.script.byte().into()), 1 + u32::from(self.script.half()));
                 self.say(at, to, Have { runs: List::first_of(run) });
             }
             5 => {

@@ -102,8 +102,7 @@ fn obeys_peer(message: &NodeToNode) {
     match message {
         NodeToNode::Bitfield(bitfield) => assert!(bitfield.bits.pieces().all(|piece| piece < MAX_PIECES)),
         NodeToNode::Have(have) => {
-            let within =
-                |run: &messages::PieceRun| !run.pieces().is_empty() && run.pieces().end <= MAX_PIECES;
+            let within = |run: &messages::PieceRun| run.start() < run.end() && run.end().0 <= MAX_PIECES;
             assert!(have.runs.iter().all(within));
         }
         NodeToNode::Request(request) => {

@@ -33,7 +33,7 @@ pub(super) fn sessions() -> Vec<Sample> {
     };
     let retry = Retry { nonce: 0x55, echoed_at: 0x57, cookie: cookie() };
     let bits = Bits { first: 8, bytes: List::first_of([0b101, 0xff]) };
-    let have = Have { runs: List::first_of(PieceRun::new(5, 3)) };
+    let have = Have { runs: List::first_of(PieceRun::new(PieceIndex(5), 3)) };
     let nonce = || ("nonce", vec![0x55, 0, 0, 0, 0, 0, 0, 0]);
     vec![
         peer(
@@ -92,7 +92,7 @@ pub(super) fn sessions() -> Vec<Sample> {
         peer(
             "HINT",
             Kind::Hint,
-            Hint { runs: List::first_of(PieceRun::new(5, 3)) }.into(),
+            Hint { runs: List::first_of(PieceRun::new(PieceIndex(5), 3)) }.into(),
             vec![
                 ("count", vec![1, 0]),
                 ("runs[0].first", vec![5, 0, 0, 0]),

@@ -242,7 +242,7 @@ impl Stage {
                     match event {
                         Event::StretchAssigned { owner, pieces, .. } => {
                             if let (Some(owner), Screen::Lines) = (first_stretches.remove(&owner), screen) {
-                                screen.note(&format!("  {owner} begins with {}", report::pieces(&pieces)));
+                                screen.note(&format!("  {owner} begins with {}", report::pieces(Some(pieces))));
                             }
                         }
                         Event::DownloadIdentified { length, .. } => {
@@ -252,7 +252,7 @@ impl Stage {
                         }
                         Event::PieceVerified { piece, owners, .. } => {
                             let its = |(owner, _): &(&NodeId, _)| owners.contains(owner);
-                            maps.iter_mut().filter(its).for_each(|(_, map)| map.on_piece(piece.0));
+                            maps.iter_mut().filter(its).for_each(|(_, map)| map.on_piece(piece));
                         }
                         Event::DownloadDone { path, summary, .. } => {
                             return Ok(Ok(Outcome { path, summary, maps }));
@@ -337,7 +337,7 @@ fn closing(outcome: &Outcome, owners: &BTreeMap<NodeId, String>, hash: &blake3::
         .iter()
         .map(|share| {
             let name = owners.get(&share.owner).cloned().unwrap_or_else(|| share.peer.to_string());
-            let map = maps.get(&share.owner).map_or_else(String::new, |map| map.draw(&(0..0)));
+            let map = maps.get(&share.owner).map_or_else(String::new, |map| map.draw(None));
             format!("  {name}  {map}  {:>7}  {:>8}", percent(share.bytes, length), size(share.bytes))
         })
         .collect();
@@ -369,7 +369,7 @@ mod tests {
             already_there: false,
         };
         let mut map = PieceBar::new(2, 4);
-        map.on_piece(1);
+        map.on_piece(messages::PieceIndex(1));
         let outcome = Outcome { path: PathBuf::new(), summary, maps: BTreeMap::from([(node(1), map)]) };
         let lines = closing(&outcome, &owners, &blake3::hash(b""));
         assert_eq!(lines[0], "64.0 MiB from 2 owners in 500 ms, 128 MiB/s");

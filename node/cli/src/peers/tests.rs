@@ -1,8 +1,9 @@
 //! Tests of the table that `peers` shows.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use messages::{Name, PieceIndex};
+use messages::{Name, PieceIndex, PieceRun};
 use riffle::{DownloadId, DownloadStatus, ShareId, ShareStatus, Waiting};
 
 use super::*;
@@ -24,7 +25,7 @@ fn owner(byte: u8, state: OwnerState, pieces: Range<u32>) -> OwnerStatus {
         node: node_id(byte),
         peer: address(byte),
         state,
-        pieces,
+        pieces: PieceRun::between(PieceIndex(pieces.start), PieceIndex(pieces.end)),
         received: 8 << 20,
         rate: u64::from(byte) << 20,
         rtt: Some(Duration::from_micros(340)),
@@ -133,7 +134,7 @@ fn no_line_is_longer_than_a_screen_is_wide() {
     largest.permille = 1000;
     let busy = OwnerStatus {
         state: OwnerState::Snubbed,
-        pieces: (1 << 20) - 5..1 << 20,
+        pieces: PieceRun::new(PieceIndex((1 << 20) - 5), 5),
         rate: 1023 << 20,
         ..largest.clone()
     };

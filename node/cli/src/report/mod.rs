@@ -6,12 +6,11 @@ mod waiting;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
 use messages::tracker_to_node::RefusalCode;
-use messages::{ContentId, Name, NodeId};
+use messages::{ContentId, Name, NodeId, PieceRun};
 use riffle::{
     DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, ShareStatus, Status, Summary,
     TrackerStanding, TrackerStatus, UploadStanding, UploadStatus, Waiting,
@@ -316,7 +315,7 @@ fn owner_line(owner: &OwnerStatus) -> String {
     if let Some(state) = owner_state(owner.state) {
         let _ = write!(line, " {state},");
     }
-    let _ = write!(line, " {}, {}, {}", pieces(&owner.pieces), size(owner.received), rate(owner.rate));
+    let _ = write!(line, " {}, {}, {}", pieces(owner.pieces), size(owner.received), rate(owner.rate));
     if owner.permille < 1000 {
         let _ = write!(line, ", has {}", whole_percent(owner.permille.into(), 1000));
     }
@@ -337,11 +336,11 @@ pub(crate) fn owner_state(state: OwnerState) -> Option<&'static str> {
 }
 
 /// A run of pieces, first and last.
-pub(crate) fn pieces(pieces: &Range<u32>) -> String {
-    match pieces.end.saturating_sub(pieces.start) {
-        0 => "no pieces".to_owned(),
-        1 => format!("piece {}", pieces.start),
-        _ => format!("pieces {}-{}", pieces.start, pieces.end - 1),
+pub(crate) fn pieces(pieces: Option<PieceRun>) -> String {
+    match pieces {
+        None => "no pieces".to_owned(),
+        Some(run) if run.count() == 1 => format!("piece {}", run.start()),
+        Some(run) => format!("pieces {}-{}", run.start(), run.end().0 - 1),
     }
 }
 

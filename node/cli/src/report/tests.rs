@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use messages::ContentId;
 use messages::tracker_to_node::Listed;
+use messages::{ContentId, PieceIndex, PieceRun};
 use riffle::{DiskError, DiskErrorKind, DownloadId, OwnerShare, RecheckReason, ShareId, ShareStatus};
 
 use super::*;
@@ -56,9 +56,9 @@ fn download() -> DownloadStatus {
         waiting: Waiting::Nothing,
         holders: None,
         owners: vec![
-            owner(1, OwnerState::Ready, 32..128),
-            owner(2, OwnerState::Snubbed, 128..129),
-            owner(3, OwnerState::Connecting, 0..0),
+            owner(1, OwnerState::Ready, PieceRun::new(PieceIndex(32), 96)),
+            owner(2, OwnerState::Snubbed, PieceRun::new(PieceIndex(128), 1)),
+            owner(3, OwnerState::Connecting, None),
         ],
     }
 }

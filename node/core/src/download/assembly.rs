@@ -113,9 +113,9 @@ impl Assembly {
         ByteRange::new(self.piece, run.start, run.end - run.start)
     }
 
-    /// The first bytes that have not arrived.
-    pub(crate) fn first_missing(&self) -> Option<std::ops::Range<u32>> {
-        self.missing.first()
+    /// Where the first bytes begin that have not arrived.
+    pub(crate) fn first_missing(&self) -> Option<u32> {
+        self.missing.first().map(|run| run.start)
     }
 
     /// The payload of a CHUNK that `session` sent: where it belongs, unless all of it is there already.

@@ -1,9 +1,7 @@
 //! How many of the partial owners at hand have each piece, and which piece to fetch next from one of them: rarest
 //! first.
 
-use std::ops::Range;
-
-use messages::PieceIndex;
+use messages::{PieceIndex, PieceRun};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
@@ -81,13 +79,13 @@ impl Availability {
     /// one by lot.
     pub(super) fn rarest(
         &self,
-        free: impl Iterator<Item = Range<u32>>,
+        free: impl Iterator<Item = PieceRun>,
         has: impl Fn(PieceIndex) -> bool,
         next: Option<PieceIndex>,
         rng: &mut StdRng,
     ) -> Option<PieceIndex> {
         let (mut rarest, mut ties, mut chosen, mut next_count) = (u16::MAX, 0u32, None, None);
-        for piece in free.flatten().map(PieceIndex).filter(|&piece| has(piece)).take(MAX_COMPARED) {
+        for piece in free.flat_map(PieceRun::iter).filter(|&piece| has(piece)).take(MAX_COMPARED) {
             let count = self.counts.get(piece.0 as usize).copied().unwrap_or(0);
             if next == Some(piece) {
                 next_count = Some(count);
@@ -128,7 +126,8 @@ mod tests {
             prop_assert!(availability.is_partial());
             let count = |piece: PieceIndex| owners.iter().filter(|owner| owner[piece.0 as usize]).count();
             let able = |piece: &PieceIndex| free[piece.0 as usize] && owners[0][piece.0 as usize];
-            let runs = (0..40u32).filter(|piece| free[*piece as usize]).map(|piece| piece..piece + 1);
+            let runs =
+                (0..40).filter_map(|piece| PieceRun::new(PieceIndex(piece), free[piece as usize].into()));
             let mut rng = StdRng::seed_from_u64(seed);
             let chosen = availability.rarest(runs, |piece| owners[0][piece.0 as usize], next, &mut rng);
             let least = (0..40).map(PieceIndex).filter(able).map(count).min();
@@ -157,7 +156,9 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(1);
         let mut chosen = [0; 8];
         for _ in 0..6000 {
-            let piece = availability.rarest(std::iter::once(0..8), |_| true, None, &mut rng).expect("one");
+            let piece = availability
+                .rarest(PieceRun::new(PieceIndex(0), 8).into_iter(), |_| true, None, &mut rng)
+                .expect("one");
             chosen[piece.0 as usize] += 1;
         }
         assert_eq!(chosen[..2], [0, 0], "not rare");

@@ -1,7 +1,5 @@
 //! What an owner would rather give than other pieces: what nobody else gets from it.
 
-use std::ops::Range;
-
 use messages::{PieceIndex, PieceRun};
 
 /// No more runs than this are remembered.
@@ -11,12 +9,12 @@ const MAX_NAMED: usize = 64;
 
 /// The hints of one owner.
 #[derive(Debug, Default)]
-pub(crate) struct Hints(Vec<Range<u32>>);
+pub(crate) struct Hints(Vec<PieceRun>);
 
 impl Hints {
     /// HINT: `runs` before others.
     pub(crate) fn learn(&mut self, runs: &[PieceRun]) {
-        self.0.extend(runs.iter().map(|run| run.pieces()));
+        self.0.extend(runs);
         let old = self.0.len().saturating_sub(MAX_RUNS);
         self.0.drain(..old);
     }
@@ -28,7 +26,7 @@ impl Hints {
 
     /// The first of the pieces it would rather give that is `wanted`.
     pub(crate) fn first(&self, wanted: impl Fn(PieceIndex) -> bool) -> Option<PieceIndex> {
-        self.0.iter().flat_map(|run| run.clone().take(MAX_NAMED)).map(PieceIndex).find(|&piece| wanted(piece))
+        self.0.iter().flat_map(|run| run.iter().take(MAX_NAMED)).find(|&piece| wanted(piece))
     }
 }
 
@@ -38,7 +36,7 @@ mod tests {
 
     #[test]
     fn what_is_named_comes_first_and_the_latest_are_remembered() {
-        let run = |first, count| PieceRun::new(first, count).expect("a run");
+        let run = |first, count| PieceRun::new(PieceIndex(first), count).expect("a run");
         let mut hints = Hints::default();
         assert_eq!(hints.first(|_| true), None);
         hints.learn(&[run(8, 2), run(1, 1)]);

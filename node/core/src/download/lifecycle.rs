@@ -9,11 +9,10 @@
 //!
 //! Each move is a method here. It says nothing to anybody: who is told, the caller knows.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use messages::node_to_node::ByteRange;
-use messages::{ChunkHeader, ContentId, Manifest, Name, PieceIndex, Timestamp};
+use messages::{ChunkHeader, ContentId, Manifest, Name, PieceIndex, PieceRun, Timestamp};
 
 use super::manifest_fetch::ManifestSources;
 use super::pieces::Pieces;
@@ -29,7 +28,7 @@ use crate::status::Holders;
 pub(crate) struct PartialReady {
     pub(crate) content: LocalContent,
     /// Pieces that were here before.
-    pub(crate) have: Vec<Range<u32>>,
+    pub(crate) have: Vec<PieceRun>,
 }
 
 /// What is fetched, once the tracker has named it.

@@ -4,27 +4,26 @@
 //! stretch that nobody is on into equal parts. A later one, or one that has finished, takes the second half of the
 //! stretch that would finish last. So N equal complete owners give N contiguous ranges, and the slow are relieved.
 
-use std::ops::Range;
 use std::time::Duration;
 
-use messages::PieceIndex;
+use messages::{PieceIndex, PieceRun};
 
 use crate::ids::SessionKey;
 
 /// A run of pieces that are missing and not begun, and who is to begin them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stretch {
-    pub(crate) pieces: Range<u32>,
+    pub(crate) pieces: PieceRun,
     pub(crate) holder: Option<SessionKey>,
 }
 
 impl Stretch {
     fn len(&self) -> u32 {
-        self.pieces.end - self.pieces.start
+        self.pieces.count()
     }
 
     fn indices(&self) -> impl Iterator<Item = PieceIndex> + use<> {
-        self.pieces.clone().map(PieceIndex)
+        self.pieces.iter()
     }
 }
 
@@ -44,10 +43,10 @@ pub(crate) struct Picker {
 }
 
 impl Picker {
-    /// Nobody is on any of `runs`, which are ascending and apart.
-    pub(crate) fn new(runs: impl IntoIterator<Item = Range<u32>>) -> Picker {
-        let free = |pieces: Range<u32>| Stretch { pieces, holder: None };
-        Picker { list: runs.into_iter().filter(|run| !run.is_empty()).map(free).collect() }
+    /// Nobody is on any of `runs`, which are ascending and have gaps between them.
+    pub(crate) fn new(runs: impl IntoIterator<Item = PieceRun>) -> Picker {
+        let free = |pieces| Stretch { pieces, holder: None };
+        Picker { list: runs.into_iter().map(free).collect() }
     }
 
     /// The stretches, ascending.
@@ -67,8 +66,8 @@ impl Picker {
     }
 
     /// The pieces that `session` is to begin: its first stretch.
-    pub(crate) fn of(&self, session: SessionKey) -> Option<Range<u32>> {
-        self.list.iter().find(|stretch| stretch.holder == Some(session)).map(|stretch| stretch.pieces.clone())
+    pub(crate) fn of(&self, session: SessionKey) -> Option<PieceRun> {
+        self.list.iter().find(|stretch| stretch.holder == Some(session)).map(|stretch| stretch.pieces)
     }
 
     /// Whether `session` `has` any piece of its stretches.
@@ -94,36 +93,38 @@ impl Picker {
     }
 
     /// The runs that nobody is on, ascending.
-    pub(crate) fn free(&self) -> impl Iterator<Item = Range<u32>> {
-        self.list.iter().filter(|stretch| stretch.holder.is_none()).map(|stretch| stretch.pieces.clone())
+    pub(crate) fn free(&self) -> impl Iterator<Item = PieceRun> {
+        self.list.iter().filter(|stretch| stretch.holder.is_none()).map(|stretch| stretch.pieces)
     }
 
     /// Whether nobody is on `piece`, and it is missing.
     pub(crate) fn is_free(&self, piece: PieceIndex) -> bool {
         let stretch = self.list.get(self.position(piece));
-        stretch.is_some_and(|stretch| stretch.holder.is_none() && stretch.pieces.contains(&piece.0))
+        stretch.is_some_and(|stretch| stretch.holder.is_none() && stretch.pieces.contains(piece))
     }
 
     /// `piece` is begun, and leaves the table.
     pub(crate) fn take(&mut self, piece: PieceIndex) {
         let at = self.position(piece);
-        let stretch = self.list.get(at).filter(|stretch| stretch.pieces.contains(&piece.0));
-        let stretch = stretch.expect("only a piece that is in the table is begun").clone();
-        let Stretch { pieces: Range { start, end }, holder } = stretch;
-        let parts = [start..piece.0, piece.0 + 1..end].into_iter().filter(|part| !part.is_empty());
-        self.list.splice(at..=at, parts.map(|pieces| Stretch { pieces, holder }));
+        let stretch = self.list.get(at).filter(|stretch| stretch.pieces.contains(piece));
+        let stretch = stretch.expect("only a piece that is in the table is begun");
+        let Stretch { pieces, holder } = *stretch;
+        let next = PieceIndex(piece.0 + 1);
+        let parts = [PieceRun::between(pieces.start(), piece), PieceRun::between(next, pieces.end())];
+        self.list.splice(at..=at, parts.into_iter().flatten().map(|pieces| Stretch { pieces, holder }));
     }
 
     /// `piece` is missing again, and nobody is on it.
     pub(crate) fn put_back(&mut self, piece: PieceIndex) {
         let at = self.position(piece);
-        self.list.insert(at, Stretch { pieces: piece.0..piece.0 + 1, holder: None });
+        let pieces = PieceRun::new(piece, 1).expect("only a piece of the content is put back");
+        self.list.insert(at, Stretch { pieces, holder: None });
         self.join_free();
     }
 
     /// Where the stretch with `piece` is, or would be.
     fn position(&self, piece: PieceIndex) -> usize {
-        self.list.partition_point(|stretch| stretch.pieces.end <= piece.0)
+        self.list.partition_point(|stretch| stretch.pieces.end() <= piece)
     }
 
     /// Nobody is on `session`'s stretches any more.
@@ -141,17 +142,17 @@ impl Picker {
     pub(crate) fn assign(
         &mut self,
         idle: &[SessionKey],
-        has: impl Fn(SessionKey, Range<u32>) -> bool,
+        has: impl Fn(SessionKey, PieceRun) -> bool,
         pace: impl Fn(SessionKey) -> Pace,
     ) -> Vec<Stretch> {
         let mut given = Vec::new();
         let mut waiting: Vec<SessionKey> = idle.to_vec();
-        while let Some(at) = self.longest_free(|pieces| waiting.iter().any(|&key| has(key, pieces.clone()))) {
+        while let Some(at) = self.longest_free(|pieces| waiting.iter().any(|&key| has(key, pieces))) {
             let able: Vec<SessionKey> =
-                waiting.iter().copied().filter(|&key| has(key, self.list[at].pieces.clone())).collect();
-            let parts = cut_equally(self.list[at].pieces.clone(), &able);
+                waiting.iter().copied().filter(|&key| has(key, self.list[at].pieces)).collect();
+            let parts = cut_equally(self.list[at].pieces, &able);
             waiting.retain(|key| !parts.iter().any(|part| part.holder == Some(*key)));
-            given.extend(parts.iter().cloned());
+            given.extend(parts.iter().copied());
             self.list.splice(at..=at, parts);
         }
         for key in waiting {
@@ -162,10 +163,10 @@ impl Picker {
         given
     }
 
-    fn longest_free(&self, wanted: impl Fn(Range<u32>) -> bool) -> Option<usize> {
+    fn longest_free(&self, wanted: impl Fn(PieceRun) -> bool) -> Option<usize> {
         let free = self.list.iter().enumerate().filter(|(_, stretch)| stretch.holder.is_none());
         // Of equally long ones the first: `max_by_key` would take the last.
-        free.filter(|(_, stretch)| wanted(stretch.pieces.clone()))
+        free.filter(|(_, stretch)| wanted(stretch.pieces))
             .min_by_key(|(_, stretch)| u32::MAX - stretch.len())
             .map(|(at, _)| at)
     }
@@ -174,7 +175,7 @@ impl Picker {
     fn take_over_from_slow(
         &mut self,
         key: SessionKey,
-        has: &impl Fn(SessionKey, Range<u32>) -> bool,
+        has: &impl Fn(SessionKey, PieceRun) -> bool,
         pace: &impl Fn(SessionKey) -> Pace,
     ) -> Option<Stretch> {
         let finish = |stretch: &Stretch| {
@@ -182,48 +183,48 @@ impl Picker {
             Some(holder.begun + holder.per_piece * stretch.len())
         };
         let (at, time) = (self.list.iter().enumerate())
-            .filter(|(_, stretch)| stretch.holder != Some(key) && has(key, second_half(&stretch.pieces)))
+            .filter(|(_, stretch)| stretch.holder != Some(key) && has(key, halves(stretch.pieces).1))
             .filter_map(|(at, stretch)| finish(stretch).map(|time| (at, time)))
             .max_by_key(|&(at, time)| (time, usize::MAX - at))?;
-        let part = second_half(&self.list[at].pieces);
+        let (kept, part) = halves(self.list[at].pieces);
         let own = pace(key);
         // The last piece of a stretch changes hands only when that is sooner.
         if self.list[at].len() == 1 && own.begun + own.per_piece >= time {
             return None;
         }
-        let given = Stretch { pieces: part.clone(), holder: Some(key) };
-        self.list[at].pieces.end = part.start;
-        let behind = at + 1;
-        self.list.insert(behind, given.clone());
-        self.list.retain(|stretch| !stretch.pieces.is_empty());
+        let given = Stretch { pieces: part, holder: Some(key) };
+        let kept = kept.map(|pieces| Stretch { pieces, ..self.list[at] });
+        self.list.splice(at..=at, kept.into_iter().chain([given]));
         Some(given)
     }
 
     fn join_free(&mut self) {
         self.list.dedup_by(|next, before| {
-            let joins =
-                before.holder.is_none() && next.holder.is_none() && before.pieces.end == next.pieces.start;
-            if joins {
-                before.pieces.end = next.pieces.end;
-            }
-            joins
+            let are_free = before.holder.is_none() && next.holder.is_none();
+            let joined = before.pieces.joined(next.pieces).filter(|_| are_free);
+            before.pieces = joined.unwrap_or(before.pieces);
+            joined.is_some()
         });
     }
 }
 
 /// `pieces` in as many equal parts as there are sessions, the first for the first; sessions without a piece are left
 /// out.
-fn cut_equally(pieces: Range<u32>, sessions: &[SessionKey]) -> Vec<Stretch> {
-    let (length, parts) = (u64::from(pieces.end - pieces.start), sessions.len() as u64);
-    let edge = |part: u64| pieces.start + (length * part / parts) as u32;
-    let cut = (0..parts)
-        .zip(sessions)
-        .map(|(part, &key)| Stretch { pieces: edge(part)..edge(part + 1), holder: Some(key) });
-    cut.filter(|stretch| !stretch.pieces.is_empty()).collect()
+fn cut_equally(pieces: PieceRun, sessions: &[SessionKey]) -> Vec<Stretch> {
+    let (length, parts) = (u64::from(pieces.count()), sessions.len() as u64);
+    let edge = |part: u64| PieceIndex(pieces.start().0 + (length * part / parts) as u32);
+    let cut = (0..parts).zip(sessions).filter_map(|(part, &key)| {
+        Some(Stretch { pieces: PieceRun::between(edge(part), edge(part + 1))?, holder: Some(key) })
+    });
+    cut.collect()
 }
 
-fn second_half(pieces: &Range<u32>) -> Range<u32> {
-    pieces.start + (pieces.end - pieces.start) / 2..pieces.end
+/// The first half of `pieces`, if there is more than one, and the second, which is the longer one.
+fn halves(pieces: PieceRun) -> (Option<PieceRun>, PieceRun) {
+    let middle = PieceIndex(pieces.start().0 + pieces.count() / 2);
+    let second =
+        PieceRun::between(middle, pieces.end()).expect("half of a run, rounded up, is a piece at least");
+    (PieceRun::between(pieces.start(), middle), second)
 }
 
 #[cfg(test)]
@@ -231,6 +232,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn run(pieces: std::ops::Range<u32>) -> PieceRun {
+        PieceRun::between(PieceIndex(pieces.start), PieceIndex(pieces.end)).expect("a run")
+    }
 
     fn pace(millis: u64) -> Pace {
         Pace { per_piece: Duration::from_millis(millis), begun: Duration::ZERO }
@@ -240,7 +245,7 @@ mod tests {
         (0..count).map(SessionKey).collect()
     }
 
-    fn everything(_: SessionKey, _: Range<u32>) -> bool {
+    fn everything(_: SessionKey, _: PieceRun) -> bool {
         true
     }
 
@@ -250,12 +255,12 @@ mod tests {
             pieces in 1u32..100_000,
             owners in 1u32..20,
         ) {
-            let mut picker = Picker::new(std::iter::once(0..pieces));
+            let mut picker = Picker::new([run(0..pieces)]);
             let given = picker.assign(&keys(owners), everything, |_| pace(1));
             prop_assert_eq!(given.iter().map(Stretch::len).sum::<u32>(), pieces);
-            prop_assert_eq!(given[0].pieces.start, 0);
+            prop_assert_eq!(given[0].pieces.start(), PieceIndex(0));
             for pair in given.windows(2) {
-                prop_assert_eq!(pair[0].pieces.end, pair[1].pieces.start);
+                prop_assert_eq!(pair[0].pieces.end(), pair[1].pieces.start());
             }
             for stretch in &given {
                 let share = f64::from(pieces) / f64::from(owners);
@@ -267,7 +272,7 @@ mod tests {
         fn no_piece_is_ever_lost_or_given_twice(
             steps in prop::collection::vec((0u8..4, 0u32..6, 0u32..64), 1..120),
         ) {
-            let mut picker = Picker::new(std::iter::once(0..64));
+            let mut picker = Picker::new([run(0..64)]);
             let mut begun: Vec<PieceIndex> = Vec::new();
             for (step, session, piece) in steps {
                 let key = SessionKey(session);
@@ -279,7 +284,7 @@ mod tests {
                         picker.put_back(begun.swap_remove(at));
                     }
                 }
-                let mut all: Vec<u32> = picker.iter().flat_map(|stretch| stretch.pieces.clone()).collect();
+                let mut all: Vec<u32> = picker.iter().flat_map(Stretch::indices).map(|piece| piece.0).collect();
                 prop_assert!(all.is_sorted(), "{:?}", picker);
                 prop_assert!(picker.iter().all(|stretch| stretch.len() > 0));
                 all.extend(begun.iter().map(|piece| piece.0));
@@ -291,37 +296,37 @@ mod tests {
 
     #[test]
     fn a_later_owner_takes_the_second_half_of_the_slowest() {
-        let mut picker = Picker::new(std::iter::once(0..100));
+        let mut picker = Picker::new([run(0..100)]);
         picker.assign(&keys(2), everything, |_| pace(1));
         let given = picker.assign(&[SessionKey(2)], everything, |key| pace(if key.0 == 1 { 5 } else { 1 }));
-        assert_eq!(given, [Stretch { pieces: 75..100, holder: Some(SessionKey(2)) }]);
+        assert_eq!(given, [Stretch { pieces: run(75..100), holder: Some(SessionKey(2)) }]);
     }
 
     #[test]
     fn a_released_stretch_goes_first_and_from_its_start() {
-        let mut picker = Picker::new(std::iter::once(0..100));
+        let mut picker = Picker::new([run(0..100)]);
         picker.assign(&keys(4), everything, |_| pace(1));
         picker.release(SessionKey(1));
         let given = picker.assign(&[SessionKey(9)], everything, |_| pace(1));
-        assert_eq!(given[0].pieces, 25..50);
+        assert_eq!(given[0].pieces, run(25..50));
     }
 
     #[test]
     fn the_last_piece_changes_hands_only_when_that_is_sooner() {
-        let mut picker = Picker::new(std::iter::once(0..1));
+        let mut picker = Picker::new([run(0..1)]);
         picker.assign(&[SessionKey(0)], everything, |_| pace(1));
         assert_eq!(picker.assign(&[SessionKey(1)], everything, |_| pace(1)), []);
         let given = picker.assign(&[SessionKey(1)], everything, |key| pace(if key.0 == 0 { 9 } else { 1 }));
-        assert_eq!(given[0].pieces, 0..1);
+        assert_eq!(given[0].pieces, run(0..1));
     }
 
     #[test]
     fn an_owner_begins_only_what_it_has() {
-        let mut picker = Picker::new(std::iter::once(0..10));
+        let mut picker = Picker::new([run(0..10)]);
         picker.assign(&[SessionKey(0)], everything, |_| pace(1));
         assert_eq!(picker.begin(SessionKey(0), |piece| piece.0 == 4), Some(PieceIndex(4)));
         assert_eq!(picker.begin(SessionKey(0), |_| true), Some(PieceIndex(0)));
         assert_eq!(picker.begin(SessionKey(1), |_| true), None);
-        assert_eq!(picker.iter().map(|s| s.pieces.clone()).collect::<Vec<_>>(), [1..4, 5..10]);
+        assert_eq!(picker.iter().map(|s| s.pieces).collect::<Vec<_>>(), [run(1..4), run(5..10)]);
     }
 }

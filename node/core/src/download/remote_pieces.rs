@@ -63,11 +63,11 @@ impl RemotePieces {
             return news;
         };
         let mut left = pieces.len() as u32;
-        for run in runs.iter().map(|run| run.pieces()) {
-            let end = run.end.min(run.start.saturating_add(left));
-            left -= end - run.start;
+        for run in runs {
+            let (start, end) = (run.start().0, run.end().0.min(run.start().0.saturating_add(left)));
+            left -= end - start;
             let known = pieces.len() as u32;
-            let run = run.start.min(known) as usize..end.min(known) as usize;
+            let run = start.min(known) as usize..end.min(known) as usize;
             let before = news.len();
             news.extend(zeroes_in(pieces, run.clone()).map(|piece| PieceIndex(piece as u32)));
             if news.len() > before {
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn run(first: u32, count: u32) -> PieceRun {
-        PieceRun::new(first, count).expect("a run")
+        PieceRun::new(PieceIndex(first), count).expect("a run")
     }
 
     fn pieces(run: Range<u32>) -> Vec<PieceIndex> {
@@ -179,7 +179,7 @@ mod tests {
             let mut list = vec![all; pieces as usize];
             for (what, first, count, bits) in steps {
                 let news = match what {
-                    0 => has.learn_runs(PieceRun::new(first, count).as_slice()),
+                    0 => has.learn_runs(PieceRun::new(PieceIndex(first), count).as_slice()),
                     1 => has.learn_bits(&Bits::of(first, 64, |piece| bits >> (piece - first) & 1 == 1)),
                     _ => {
                         has.forget(PieceIndex(first), pieces);

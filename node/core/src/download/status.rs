@@ -21,7 +21,7 @@ impl Download {
         let (verified, unstored) = stored.map_or((0, 0), |pieces| (pieces.verified(), pieces.unstored()));
         let fetched = self.lifecycle.pieces();
         let of = |session: &Session| {
-            let pieces = fetched.map_or(0..0, |pieces| pieces.pieces_of(session.key()));
+            let pieces = fetched.and_then(|pieces| pieces.pieces_of(session.key()));
             session.status(pieces, now)
         };
         let identified = self.lifecycle.identified();

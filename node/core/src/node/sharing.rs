@@ -54,7 +54,7 @@ impl Node {
     /// Serves and announces what is being fetched as far as it is here, unless its content is served already.
     pub(super) fn start_sharing_part(&mut self, PartialReady { content: local, have }: PartialReady) {
         let pieces = local.manifest.layout().pieces();
-        let here = have.iter().map(|run| run.end - run.start).sum();
+        let here = have.iter().map(|run| run.count()).sum();
         let (share, entry) = (local.share, local.own_entry(part_of(here, pieces)));
         if self.uploads.serve_part(local, &have) {
             self.tracker_client.announce(entry.clone());

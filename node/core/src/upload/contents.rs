@@ -1,9 +1,9 @@
 //! All contents that are served, and which of them may have something to do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Index, Range};
+use std::ops::Index;
 
-use messages::{ContentId, PieceIndex, Timestamp};
+use messages::{ContentId, PieceIndex, PieceRun, Timestamp};
 
 use super::served_content::ServedContent;
 use crate::ids::ShareId;
@@ -39,7 +39,7 @@ impl Contents {
     }
 
     /// The pieces in `have` of `local` are served from now on, and others as they come. Whether it was not served before.
-    pub(super) fn serve_part(&mut self, local: LocalContent, have: &[Range<u32>]) -> bool {
+    pub(super) fn serve_part(&mut self, local: LocalContent, have: &[PieceRun]) -> bool {
         let LocalContent { share, content, name, manifest } = local;
         if self.by_content.contains_key(&content) {
             return false;

@@ -1,6 +1,5 @@
 //! Pieces that are new here, told to all sessions in batches of HAVEs.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use messages::limits::MAX_HAVE_RUNS;
@@ -57,18 +56,11 @@ impl HaveBatch {
         }
         self.told_at = now;
         self.pieces.sort_unstable();
-        let mut runs: Vec<Range<u32>> = Vec::new();
-        for NewPiece { piece, told } in &mut self.pieces {
-            *told += 1;
-            match runs.last_mut() {
-                Some(run) if run.end == piece.0 => run.end += 1,
-                _ => runs.push(piece.0..piece.0 + 1),
-            }
-        }
+        self.pieces.iter_mut().for_each(|new| new.told += 1);
+        let runs = PieceRun::runs_of(self.pieces.iter().map(|new| new.piece));
         self.pieces.retain(|new| new.told < REPEATS);
         self.due = if self.pieces.is_empty() { Timestamp::NEVER } else { now + PERIOD };
-        let run = |run: &Range<u32>| PieceRun::new(run.start, run.end - run.start);
-        let message = |runs: &[Range<u32>]| Have { runs: List::first_of(runs.iter().filter_map(run)) };
+        let message = |runs: &[PieceRun]| Have { runs: List::first_of(runs.iter().copied()) };
         runs.chunks(MAX_HAVE_RUNS).map(message).collect()
     }
 }
@@ -85,9 +77,9 @@ mod tests {
         for told in 1..=REPEATS {
             assert_eq!(batch.due(), now, "{told}");
             let messages = batch.poll(now);
-            let runs: Vec<Range<u32>> =
-                messages.iter().flat_map(|have| have.runs.iter()).map(|run| run.pieces()).collect();
-            assert_eq!(runs, [5..8, 9..10]);
+            let runs = messages.iter().flat_map(|have| have.runs.iter());
+            let ends: Vec<_> = runs.map(|run| (run.start().0, run.end().0)).collect();
+            assert_eq!(ends, [(5, 8), (9, 10)]);
             now += PERIOD;
         }
         assert_eq!((batch.due(), batch.poll(now).len()), (Timestamp::NEVER, 0));

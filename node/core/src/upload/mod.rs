@@ -42,7 +42,6 @@ mod slots;
 mod super_seed;
 
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::sync::Arc;
 
 use messages::node_to_node::{Bye, ByeReason, Control, Have, Hello, Operation, Ping, Pong, Request, Retry};
@@ -123,7 +122,7 @@ impl Uploads {
     }
 
     /// The pieces in `have` of `local` are served from now on, and others as they come. Whether it was not served before.
-    pub(crate) fn serve_part(&mut self, local: LocalContent, have: &[Range<u32>]) -> bool {
+    pub(crate) fn serve_part(&mut self, local: LocalContent, have: &[PieceRun]) -> bool {
         self.contents.serve_part(local, have)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use config::UploadSettings;
 use fixedbitset::FixedBitSet;
 use messages::node_to_node::{Bitfield, Have};
-use messages::{Bits, ContentId, Conversation, Host, Manifest, Name, PieceIndex, Timestamp};
+use messages::{Bits, ContentId, Conversation, Host, Manifest, Name, PieceIndex, PieceRun, Timestamp};
 
 use super::have_batch::HaveBatch;
 use super::session_table::SessionTable;
@@ -61,12 +61,12 @@ impl ServedContent {
         content: ContentId,
         name: Name,
         manifest: Arc<Manifest>,
-        have: &[Range<u32>],
+        have: &[PieceRun],
     ) -> ServedContent {
         let pieces = manifest.layout().pieces();
         let mut bits = FixedBitSet::with_capacity(pieces as usize);
         for run in have {
-            bits.insert_range(run.start.min(pieces) as usize..run.end.min(pieces) as usize);
+            bits.insert_range(run.start().0.min(pieces) as usize..run.end().0.min(pieces) as usize);
         }
         ServedContent { have: Some(bits), ..ServedContent::whole(content, name, manifest) }
     }

@@ -183,7 +183,7 @@ impl UploadSession {
         let others = served.slots.served().filter(|other| *other != ours).count();
         let pieces = self.hints.update(|pieces| served.super_seed.choose_hint(pieces, ours, others));
         if !pieces.is_empty() {
-            let runs = List::first_of(pieces.iter().filter_map(|piece| PieceRun::new(piece.0, 1)));
+            let runs = List::first_of(pieces.iter().filter_map(|piece| PieceRun::new(*piece, 1)));
             self.send(&Hint { runs }, cx);
         }
     }

@@ -196,8 +196,7 @@ fn first_in<I: Iterator>(runs: &[PieceRun], known: impl Fn(Range<PieceIndex>) ->
     let mut pieces = Vec::new();
     for run in runs {
         let left = MAX_LOOKED_AT - pieces.len();
-        let Range { start, end } = run.pieces();
-        pieces.extend(known(PieceIndex(start)..PieceIndex(end)).take(left));
+        pieces.extend(known(run.start()..run.end()).take(left));
     }
     pieces
 }
@@ -235,7 +234,7 @@ mod tests {
                         prop_assert!(!super_seed.is_fresh(PieceIndex(piece)));
                     }
                     1 if holders[piece as usize].contains(&who) => {
-                        let run = PieceRun::new(piece, 1).expect("a run");
+                        let run = PieceRun::new(PieceIndex(piece), 1).expect("a run");
                         let credit = super_seed.on_have(&[run], at(who));
                         prop_assert!(!credit.contains_key(&session), "nobody is credited for what it has itself");
                         prop_assert!(credit.keys().all(|from| holders[piece as usize].contains(&from.0)));
@@ -272,21 +271,21 @@ mod tests {
             runs in prop::collection::vec((0u32..5000, 1u32..5000), 0..=MAX_HAVE_RUNS),
             known in prop::collection::btree_set(0u32..5000, 0..4096),
         ) {
-            let runs: Vec<PieceRun> = runs.into_iter().filter_map(|(first, count)| PieceRun::new(first, count)).collect();
+            let runs: Vec<PieceRun> = runs.into_iter().filter_map(|(first, count)| PieceRun::new(PieceIndex(first), count)).collect();
             let steps = std::cell::Cell::new(0);
             let step = |piece: &u32| { steps.set(steps.get() + 1); *piece };
             let looked_at = first_in(&runs, |run| known.range(run.start.0..run.end.0).map(step));
             prop_assert!(steps.get() <= MAX_LOOKED_AT);
-            let named = |piece: &u32| known.contains(piece) && runs.iter().any(|run| run.pieces().contains(piece));
+            let named = |piece: &u32| known.contains(piece) && runs.iter().any(|run| run.contains(PieceIndex(*piece)));
             prop_assert!(looked_at.iter().all(named));
-            let all: usize = runs.iter().map(|run| known.range(run.pieces()).count()).sum();
+            let all: usize = runs.iter().map(|run| known.range(run.start().0..run.end().0).count()).sum();
             prop_assert_eq!(looked_at.len(), all.min(MAX_LOOKED_AT));
         }
     }
 
     #[test]
     fn what_is_under_way_at_the_end_is_waited_for_until_it_is_there_and_not_for_ever() {
-        let run = |piece| [PieceRun::new(piece, 1).expect("a run")];
+        let run = |piece| [PieceRun::new(PieceIndex(piece), 1).expect("a run")];
         let (mut super_seed, now) = (SuperSeed::new(2), Timestamp::ZERO);
         super_seed.on_given(PieceIndex(0), at(1), now);
         assert_eq!(super_seed.finish_deadline(), None, "something is left to give");
@@ -301,7 +300,7 @@ mod tests {
 
     #[test]
     fn what_is_seen_elsewhere_is_not_offered_again_and_credits_its_taker() {
-        let run = |piece| [PieceRun::new(piece, 1).expect("a run")];
+        let run = |piece| [PieceRun::new(PieceIndex(piece), 1).expect("a run")];
         let (mut super_seed, now) = (SuperSeed::new(2), Timestamp::ZERO);
         super_seed.on_given(PieceIndex(0), at(1), now);
         super_seed.on_given(PieceIndex(1), at(2), now);
@@ -317,7 +316,7 @@ mod tests {
 
     #[test]
     fn nobody_is_credited_for_what_its_own_host_says() {
-        let run = [PieceRun::new(0, 1).expect("a run")];
+        let run = [PieceRun::new(PieceIndex(0), 1).expect("a run")];
         let (mut super_seed, now) = (SuperSeed::new(2), Timestamp::ZERO);
         let (taker, host) = at(1);
         super_seed.on_given(PieceIndex(0), (taker, host), now);

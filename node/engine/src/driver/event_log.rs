@@ -110,7 +110,7 @@ fn log_download(event: &Event) {
             info!(%download, %peer, datagram, "path carries");
         }
         Event::StretchAssigned { download, owner, peer, pieces } => {
-            let (first, end) = (pieces.start, pieces.end);
+            let (first, end) = (pieces.start().0, pieces.end().0);
             info!(%download, owner = %owner.short(), %peer, first, end, "range assigned");
         }
         Event::OwnerLost { download, owner, peer, why } => {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::{ContentId, Manifest, PieceIndex, Timestamp};
+use messages::{ContentId, Manifest, PieceIndex, PieceRun, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use riffle_core::{
@@ -280,7 +280,10 @@ impl Disk {
         // Which of its reasons the program would give is the program's own business.
         let hashed_again =
             (found.hashed > 0).then_some(HashedAgain { bytes: found.hashed, why: RecheckReason::Restarted });
-        Ok(Opened::Ready { have: runs(&found.have), hashed_again })
+        Ok(Opened::Ready {
+            have: PieceRun::runs_of(found.have.iter().copied().map(PieceIndex)),
+            hashed_again,
+        })
     }
 
     /// Why the disk does not take `needed` bytes just now.
@@ -350,16 +353,4 @@ impl Around<'_> {
         }
         Duration::from_nanos(self.rng.random_range(0..=most.as_nanos() as u64))
     }
-}
-
-/// Ascending numbers as runs.
-fn runs(numbers: &[u32]) -> Vec<Range<u32>> {
-    let mut runs: Vec<Range<u32>> = Vec::new();
-    for &number in numbers {
-        match runs.last_mut() {
-            Some(run) if run.end == number => run.end += 1,
-            _ => runs.push(number..number + 1),
-        }
-    }
-    runs
 }

@@ -12,12 +12,11 @@ mod storing;
 mod stretches;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 use messages::node_to_node::ByteRange;
-use messages::{Layout, Manifest, PieceIndex};
+use messages::{Layout, Manifest, PieceIndex, PieceRun};
 
 use super::assembly::Assembly;
 use super::availability::Availability;
@@ -27,7 +26,6 @@ use crate::context::Context;
 use crate::disk::DiskRequest;
 use crate::ids::{BufferId, DownloadId, SessionKey};
 use crate::output::Placement;
-use crate::runs::Runs;
 use storing::{StoreRequest, StoringPieces};
 
 /// The pieces of one content.
@@ -50,17 +48,16 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     /// All pieces but those in `have` are missing.
-    pub(crate) fn new(download: DownloadId, manifest: Arc<Manifest>, have: &[Range<u32>]) -> Pieces {
+    pub(crate) fn new(download: DownloadId, manifest: Arc<Manifest>, have: &[PieceRun]) -> Pieces {
         let layout = manifest.layout();
         let mut bits = FixedBitSet::with_capacity(layout.pieces() as usize);
         for run in have {
-            bits.insert_range(run.start as usize..(run.end.min(layout.pieces())) as usize);
+            bits.insert_range(run.start().0 as usize..run.end().0.min(layout.pieces()) as usize);
         }
         let verified =
             bits.ones().map(|piece| u64::from(layout.piece_length(PieceIndex(piece as u32)))).sum();
-        let mut missing = Runs::default();
-        bits.zeroes().for_each(|piece| missing.insert(piece as u32..piece as u32 + 1));
-        let picker = Picker::new(missing.iter());
+        let missing = PieceRun::runs_of(bits.zeroes().map(|piece| PieceIndex(piece as u32)));
+        let picker = Picker::new(missing);
         Pieces {
             download,
             manifest,
@@ -128,18 +125,19 @@ impl Pieces {
         self.starved
     }
 
-    /// The pieces that `session` is on: begun ones, then its stretch.
-    pub(crate) fn pieces_of(&self, session: SessionKey) -> Range<u32> {
+    /// The pieces that `session` is on: begun ones, then its stretch. `None`: it is on none.
+    pub(crate) fn pieces_of(&self, session: SessionKey) -> Option<PieceRun> {
         let begun = || {
             self.assemblies
                 .iter()
                 .filter(|(_, assembly)| assembly.claimed_by(session) > 0)
-                .map(|(piece, _)| piece.0)
+                .map(|(&piece, _)| piece)
         };
         let stretch = self.picker.of(session);
-        let first = begun().next().or_else(|| stretch.as_ref().map(|s| s.start));
-        let end = stretch.map(|s| s.end).or_else(|| begun().next_back().map(|piece| piece + 1));
-        first.unwrap_or(0)..end.unwrap_or(0)
+        let first = begun().next().or_else(|| stretch.map(PieceRun::start));
+        let end =
+            stretch.map(PieceRun::end).or_else(|| begun().next_back().map(|piece| PieceIndex(piece.0 + 1)));
+        PieceRun::between(first?, end?)
     }
 
     /// The payload of a CHUNK from `session`: where it belongs, unless it is there already, or not wanted from there.

@@ -68,8 +68,7 @@ impl Pieces {
     fn trial(&self, session: &Session) -> Option<ByteRange> {
         let flow = session.flow().filter(|flow| session.is_unchoked() && flow.outstanding() == 0)?;
         let begun = self.assemblies.iter().filter(|(piece, assembly)| may_give(session, **piece, assembly));
-        let missing =
-            begun.filter_map(|(&piece, assembly)| Some((piece, assembly.first_missing()?.start))).next();
+        let missing = begun.filter_map(|(&piece, assembly)| Some((piece, assembly.first_missing()?))).next();
         let mut free = self.picker.pieces().take(MAX_COMPARED).filter(|&piece| session.has(piece));
         // Of a piece that is not begun it is thrown away: all that is asked is whether it comes.
         let (piece, offset) = missing.or_else(|| free.next().map(|piece| (piece, 0)))?;

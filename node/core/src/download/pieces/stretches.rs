@@ -2,10 +2,9 @@
 //! owners there are none, and pieces are chosen one by one.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::time::Duration;
 
-use messages::{PieceIndex, Timestamp};
+use messages::{PieceRun, Timestamp};
 
 use super::Pieces;
 use crate::download::picker::{Pace, Stretch};
@@ -46,8 +45,8 @@ impl Pieces {
         }
         let paces: BTreeMap<SessionKey, Pace> =
             sessions.values().map(|s| (s.key(), self.pace_of(s, now))).collect();
-        let has = |key: SessionKey, mut pieces: Range<u32>| {
-            sessions.get(&key).is_some_and(|session| pieces.any(|piece| session.has(PieceIndex(piece))))
+        let has = |key: SessionKey, pieces: PieceRun| {
+            sessions.get(&key).is_some_and(|session| pieces.iter().any(|piece| session.has(piece)))
         };
         let unknown = Pace { per_piece: Duration::from_secs(1 << 20), begun: Duration::ZERO };
         self.picker.assign(&idle, has, |key| paces.get(&key).copied().unwrap_or(unknown))

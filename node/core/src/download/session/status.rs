@@ -1,6 +1,6 @@
 //! What a session shows on screens.
 
-use messages::{CHUNK_HEADER, Timestamp};
+use messages::{CHUNK_HEADER, PieceRun, Timestamp};
 
 use super::Session;
 use super::established::Standing;
@@ -9,7 +9,7 @@ use crate::transport::mtud::BASE;
 
 impl Session {
     /// For screens.
-    pub(crate) fn status(&self, pieces: std::ops::Range<u32>, now: Timestamp) -> OwnerStatus {
+    pub(crate) fn status(&self, pieces: Option<PieceRun>, now: Timestamp) -> OwnerStatus {
         OwnerStatus {
             node: self.contact.owner,
             peer: self.contact.peer,

@@ -49,7 +49,7 @@ impl World {
             }
             Behaviour::Boasts(every) => {
                 let pieces = self.layout_of(downloader.script.content).pieces();
-                let all = PieceRun::new(0, pieces).expect("a run");
+                let all = PieceRun::new(PieceIndex(0), pieces).expect("a run");
                 let runs = List::first_of([all; MAX_HAVE_RUNS]);
                 self.send_in_session(host, downloader, number, &Have { runs });
                 every
@@ -99,7 +99,7 @@ impl World {
             downloader.begun.pop_front();
         }
         let of_friends = downloader.begun.iter().filter(|(of, _)| *of != address);
-        let runs = List::first_of(of_friends.filter_map(|(_, piece)| PieceRun::new(*piece, 1)));
+        let runs = List::first_of(of_friends.filter_map(|(_, piece)| PieceRun::new(PieceIndex(*piece), 1)));
         self.send_in_session(host, downloader, number, &Have { runs });
     }
 

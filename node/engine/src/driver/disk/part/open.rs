@@ -2,12 +2,11 @@
 
 use std::cell::OnceCell;
 use std::fs::{File, Metadata};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use messages::{ContentId, Manifest, PieceIndex};
+use messages::{ContentId, Manifest, PieceIndex, PieceRun};
 use riffle_core::{
     DiskError, DiskErrorKind, DiskResult, DownloadId, HashedAgain, Opened, RecheckReason, ShareId,
 };
@@ -303,7 +302,7 @@ impl UncheckedPart {
         };
         let OpenRequest { paths, content, settings, .. } = &self.request;
         let served = served(self.part.display_path(paths), &self.part.file, layout.length(), None)?;
-        let have = runs(self.trusted.iter().map(|(piece, _)| piece.0));
+        let have = PieceRun::runs_of(self.trusted.iter().map(|&(piece, _)| piece));
         let part = Part::new(
             (paths.clone(), self.part, *content),
             manifest,
@@ -348,16 +347,4 @@ fn scan_error(path: &Path, failed: ScanError) -> DiskError {
         ScanError::Read(cause) => disk_error(path, &cause),
         ScanError::Stopped => error(path, DiskErrorKind::Other("given up".to_owned())),
     }
-}
-
-/// Ascending numbers as runs.
-fn runs(numbers: impl Iterator<Item = u32>) -> Vec<Range<u32>> {
-    let mut runs: Vec<Range<u32>> = Vec::new();
-    for number in numbers {
-        match runs.last_mut() {
-            Some(run) if run.end == number => run.end += 1,
-            _ => runs.push(number..number + 1),
-        }
-    }
-    runs
 }

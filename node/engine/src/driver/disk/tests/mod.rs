@@ -143,7 +143,9 @@ impl Bench {
     /// What is in the part file, and what was hashed to know that.
     fn resumed(&mut self, manifest: &Arc<Manifest>) -> (Vec<Range<u32>>, Option<HashedAgain>) {
         match self.open(manifest).unwrap().0 {
-            Opened::Ready { have, hashed_again } => (have, hashed_again),
+            Opened::Ready { have, hashed_again } => {
+                (have.iter().map(|run| run.start().0..run.end().0).collect(), hashed_again)
+            }
             Opened::AlreadyThere => panic!("not there yet"),
         }
     }
