@@ -1,39 +1,39 @@
-//! When one downloader was heard of, and asked for pieces.
+//! When one downloader last sent a message, and when it last asked for a piece.
 
 use messages::Timestamp;
 
-/// What a session did last, and when.
+/// When a session was last active.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Activity {
     heard_at: Timestamp,
-    /// When the session asked for a piece last, or began.
+    /// When the session last asked for a piece; before its first request, when it began.
     asked_at: Timestamp,
     has_asked: bool,
 }
 
 impl Activity {
-    /// The session begins.
+    /// The activity of a session that begins at `now`.
     pub(super) fn new(now: Timestamp) -> Activity {
         Activity { heard_at: now, asked_at: now, has_asked: false }
     }
 
-    /// A message of the session has come.
+    /// Records that a message of the session has come.
     pub(super) fn on_heard(&mut self, now: Timestamp) {
         self.heard_at = now;
     }
 
-    /// The session asks for a piece; whether for the first time.
+    /// Records that the session asks for a piece. Returns whether it is the session's first request.
     pub(super) fn on_asked(&mut self, now: Timestamp) -> bool {
         self.asked_at = now;
         !std::mem::replace(&mut self.has_asked, true)
     }
 
-    /// When a message of the session came last.
+    /// When the last message of the session came.
     pub(super) fn heard_at(&self) -> Timestamp {
         self.heard_at
     }
 
-    /// When the session asked for a piece last, or began.
+    /// When the session last asked for a piece; before its first request, when it began.
     pub(super) fn asked_at(&self) -> Timestamp {
         self.asked_at
     }

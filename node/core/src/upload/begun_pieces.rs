@@ -1,19 +1,19 @@
-//! The pieces that one session has begun in its slot, and how many bytes of each it may still ask for: it may finish
-//! them when it is choked.
+//! The pieces that one session has begun in its slot, and how many bytes of each piece it may still ask for. A choked
+//! session may finish the pieces that it has begun.
 
 use std::collections::VecDeque;
 
 use messages::PieceIndex;
 use messages::node_to_node::ByteRange;
 
-/// So many begun pieces of a session are remembered.
+/// The largest number of begun pieces that are remembered of a session.
 const MAX_BEGUN: usize = 32;
 
-/// A piece that was begun.
+/// A piece that the session has begun.
 #[derive(Clone, Copy, Debug)]
 struct BegunPiece {
     piece: PieceIndex,
-    /// Bytes that may still be asked for.
+    /// How many bytes of the piece the session may still ask for.
     allowance: u32,
 }
 

@@ -1,5 +1,5 @@
-//! Nonces among the CHUNKs of a session: whoever brings them back listens where the CHUNKs go, and they tell how many
-//! of these arrive.
+//! Nonces among the CHUNKs of a session. A downloader that returns a nonce receives at the address to which the CHUNKs
+//! go, and the share of nonces that are returned tells which share of the CHUNKs arrives.
 //!
 //! A nonce goes in a PING among the CHUNKs of a burst. The PING is as long as they are and anywhere among them, so that
 //! the path loses it as it loses them: behind a burst it would tell of the last place in a queue alone, and would find
@@ -15,13 +15,13 @@ use rand::rngs::StdRng;
 
 use super::circuit_breaker::CircuitBreaker;
 
-/// A nonce goes behind so many bytes, or behind [`SPACING_PINGS`] PINGs, whichever is more.
+/// The next nonce is sent after this many bytes, or after the bytes of [`SPACING_PINGS`] PINGs, whichever is more.
 const SPACING: u64 = 1 << 20;
-/// A nonce goes behind so many times the bytes of its own PING: nonces are to cost next to nothing.
+/// The next nonce is sent after this many times the bytes of its own PING, so that nonces cost next to nothing.
 const SPACING_PINGS: u64 = 128;
-/// A nonce goes at least this often while anything is sent.
+/// While anything is sent, a nonce is sent at least this often.
 const PERIOD: Duration = Duration::from_secs(10);
-/// A nonce goes at least this often while the last ones are not answered.
+/// While the last nonces are unanswered, a nonce is sent at least this often.
 const UNANSWERED_PERIOD: Duration = Duration::from_millis(500);
 /// So many nonces are open at a time: beyond that, more bytes go between two of them. As many lost ones are remembered,
 /// in case that the path has only become longer.
@@ -58,13 +58,13 @@ pub(super) struct Challenge {
     sent_at: Timestamp,
     /// How many nonces were sent after the last that came back.
     unanswered: u32,
-    /// When the first of the unanswered ones was sent.
+    /// When the first of the unanswered nonces was sent.
     unanswered_since: Timestamp,
     rtt: Option<Duration>,
 }
 
 impl Challenge {
-    /// No nonce was sent yet.
+    /// The state of a session that begins at `now` and was sent no nonce yet.
     pub(super) fn new(now: Timestamp) -> Challenge {
         Challenge {
             open: VecDeque::new(),
@@ -77,8 +77,8 @@ impl Challenge {
         }
     }
 
-    /// `bytes` are sent in datagrams of at most `datagram` bytes. The nonce that goes with them, if one is due. The
-    /// `breaker` of the host is told the outcome.
+    /// Records that `bytes` are sent in datagrams of at most `datagram` bytes. Returns the nonce that is sent with
+    /// them, if a nonce is due. The `breaker` of the host learns the bytes and which earlier nonces are lost.
     pub(super) fn on_sent(
         &mut self,
         breaker: &mut CircuitBreaker,
@@ -98,7 +98,7 @@ impl Challenge {
         is_due.then(|| self.send(breaker, now, rng))
     }
 
-    /// A nonce for a downloader that is unresponsive, to which nothing else is sent, if one is due.
+    /// The next nonce, if one is due, for an unresponsive downloader, to which nothing else is sent.
     pub(super) fn poll_probe(
         &mut self,
         breaker: &CircuitBreaker,
@@ -108,7 +108,7 @@ impl Challenge {
         (now.since(self.sent_at) >= UNANSWERED_PERIOD).then(|| self.send(breaker, now, rng))
     }
 
-    /// `nonce` has come back. Whoever sends a nonce that it was never sent, or sends one twice, changes nothing.
+    /// Records that `nonce` has come back. A nonce that was never sent, or that comes back twice, changes nothing.
     pub(super) fn on_answer(&mut self, breaker: &mut CircuitBreaker, nonce: u64, now: Timestamp) {
         let Some(sent_at) = self.take_answered(nonce) else {
             return;
@@ -122,7 +122,7 @@ impl Challenge {
         self.settle(breaker, now);
     }
 
-    /// When `nonce` was sent, if it was and has not come back before.
+    /// Marks `nonce` as answered. Returns when it was sent, unless it was never sent or has come back before.
     fn take_answered(&mut self, nonce: u64) -> Option<Timestamp> {
         if let Some(open) = self.open.iter_mut().find(|open| open.nonce == nonce && !open.has_come) {
             open.has_come = true;
@@ -132,7 +132,7 @@ impl Challenge {
         self.lost.remove(index).map(|(_, sent_at)| sent_at)
     }
 
-    /// Whether nothing has come back for so long that nothing more is sent.
+    /// Whether no nonce has come back for so long that no more CHUNKs are sent.
     pub(super) fn is_unresponsive(&self, now: Timestamp) -> bool {
         self.unanswered >= UNRESPONSIVE_NONCES && now.since(self.unanswered_since) > UNRESPONSIVE_AFTER
     }

@@ -1,10 +1,10 @@
-//! The headers of the CHUNKs that one session is sent: each CHUNK has the next sequence number.
+//! The headers of the CHUNKs that one session is sent. Each CHUNK has the next sequence number.
 
 use messages::{ChunkHeader, Conversation, HOLD_UNIT_MICROS, Timestamp};
 
 use super::request_queue::RangeRequest;
 
-/// What the next header of a session needs.
+/// What the next CHUNK header of a session contains.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChunkHeaders {
     conversation: Conversation,

@@ -13,14 +13,14 @@ use crate::local_content::LocalContent;
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     served: BTreeMap<ShareId, ServedContent>,
-    /// The contents with which sessions may begin.
+    /// The share of each content with which sessions may begin.
     by_content: BTreeMap<ContentId, ShareId>,
     /// The contents that were lent mutably since [`Contents::settle`]: they may have news, or slots to give.
     active: BTreeSet<ShareId>,
 }
 
 impl Contents {
-    /// All of `local` is served from now on. Whether it was not served before.
+    /// Serves all of `local` from now on. Returns whether `local` was not served before.
     pub(super) fn serve(&mut self, local: LocalContent) -> bool {
         let LocalContent { share, content, name, manifest } = local;
         match self.by_content.get(&content) {
@@ -29,7 +29,7 @@ impl Contents {
                 self.served.insert(share, ServedContent::whole(content, name, manifest));
                 true
             }
-            // It was served while it was fetched.
+            // The content was already served while it was downloaded.
             Some(&of) if of == share => {
                 let served = self.served.get_mut(&share).filter(|served| !served.is_whole());
                 served.map(ServedContent::complete).is_some()
@@ -38,7 +38,8 @@ impl Contents {
         }
     }
 
-    /// The pieces in `have` of `local` are served from now on, and others as they come. Whether it was not served before.
+    /// Serves the pieces in `have` of `local` from now on, and others as they come. Returns whether `local` was not
+    /// served before.
     pub(super) fn serve_part(&mut self, local: LocalContent, have: &[PieceRun]) -> bool {
         let LocalContent { share, content, name, manifest } = local;
         if self.by_content.contains_key(&content) {
@@ -58,7 +59,7 @@ impl Contents {
         Some(served.pieces())
     }
 
-    /// `share` is not served any more: what was served.
+    /// Stops serving `share`. Returns what was served from it.
     pub(super) fn withdraw(&mut self, share: ShareId) -> Option<ServedContent> {
         let served = self.served.remove(&share)?;
         self.by_content.remove(&served.content);
@@ -66,7 +67,7 @@ impl Contents {
         Some(served)
     }
 
-    /// No session begins any more.
+    /// Lets no more sessions begin.
     pub(super) fn close(&mut self) {
         self.by_content.clear();
     }
@@ -76,7 +77,7 @@ impl Contents {
         self.served.iter().map(|(&share, served)| (share, served))
     }
 
-    /// From which share `content` is served.
+    /// The share from which `content` is served.
     pub(super) fn share_of(&self, content: ContentId) -> Option<ShareId> {
         self.by_content.get(&content).copied()
     }

@@ -1,4 +1,4 @@
-//! Pieces that are new here, told to all sessions in batches of HAVEs.
+//! Pieces that are new at this node, and the batches of HAVEs that announce them to all sessions.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use messages::limits::MAX_HAVE_RUNS;
 use messages::node_to_node::Have;
 use messages::{List, PieceIndex, PieceRun, Timestamp};
 
-/// New pieces are told this often: one HAVE a period names many pieces, and a piece spreads hardly later for it.
+/// New pieces are announced this often: one HAVE a period names many pieces, and a piece spreads hardly later for it.
 const PERIOD: Duration = Duration::from_millis(100);
-/// Nobody confirms a HAVE: each piece is in so many of them, one after the other.
+/// Each piece is announced in this many consecutive HAVEs, because nobody confirms a HAVE.
 const REPEATS: u8 = 3;
 
-/// A piece that is new.
+/// A piece that is new at this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct NewPiece {
     piece: PieceIndex,
-    /// How often it was told.
+    /// How often the piece was announced.
     told: u8,
 }
 
 /// The new pieces of one content.
 #[derive(Debug)]
 pub(super) struct HaveBatch {
-    /// Pieces that were told fewer than [`REPEATS`] times.
+    /// Pieces that were announced fewer than [`REPEATS`] times.
     pieces: Vec<NewPiece>,
-    /// When they are told next; never, if there are none.
+    /// When the pieces are announced next: never, if there are none.
     due: Timestamp,
-    /// When pieces were told last.
+    /// When pieces were last announced.
     told_at: Timestamp,
 }
 
@@ -37,14 +37,14 @@ impl Default for HaveBatch {
 }
 
 impl HaveBatch {
-    /// `piece` is new.
+    /// Adds `piece`, which is new.
     pub(super) fn add(&mut self, piece: PieceIndex, now: Timestamp) {
         self.pieces.push(NewPiece { piece, told: 0 });
         // At once, if nothing was told lately: the first pieces of all are waited for.
         self.due = self.due.min(now.max(self.told_at + PERIOD));
     }
 
-    /// When something is told next.
+    /// When the next batch is due.
     pub(super) fn due(&self) -> Timestamp {
         self.due
     }

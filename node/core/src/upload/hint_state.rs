@@ -1,18 +1,18 @@
-//! The pieces that one session was pointed at with HINTs, if it understands them.
+//! The pieces that HINTs suggested to one session, and whether the session understands HINT.
 
 use messages::PieceIndex;
 
-/// What a session was pointed at.
+/// The hints of one session.
 #[derive(Debug)]
 pub(super) struct HintState {
     /// Whether the session understands HINT.
     is_supported: bool,
-    /// The pieces that the session was pointed at last.
+    /// The pieces that the last HINT suggested.
     pieces: Vec<PieceIndex>,
 }
 
 impl HintState {
-    /// The session was pointed at nothing yet.
+    /// The state of a session to which no HINT was sent yet.
     pub(super) fn new(is_supported: bool) -> HintState {
         HintState { is_supported, pieces: Vec::new() }
     }
@@ -22,7 +22,7 @@ impl HintState {
         self.is_supported
     }
 
-    /// The session says anew whether it understands HINT.
+    /// Records that the session says again whether it understands HINT.
     pub(super) fn set_supported(&mut self, is_supported: bool) {
         self.is_supported = is_supported;
     }

@@ -1,20 +1,20 @@
-//! What became of the nonces of one measurement period (RFC 8084, section 4): how much is lost, and how fast what is
-//! not lost arrives.
+//! The outcomes of the nonces of one measurement period (RFC 8084, section 4): which share is lost, and how many bytes
+//! a second arrive.
 
 use std::time::Duration;
 
 use messages::Timestamp;
 
-/// A measurement period has at least so many nonces, unless [`PERIOD_LOST`] of them are lost already.
+/// A measurement period has at least this many nonces, unless [`PERIOD_LOST`] of them are lost already.
 const PERIOD_NONCES: u32 = 32;
-/// A measurement period may end as soon as so many of its nonces are lost.
+/// A measurement period may end as soon as this many of its nonces are lost.
 const PERIOD_LOST: u32 = 8;
 /// A measurement period lasts at least this long: an honest downloader has slowed down by then.
 const MIN_PERIOD: Duration = Duration::from_millis(500);
 /// A measurement period lasts at least so many round trips, for the same reason.
 const PERIOD_ROUNDS: u32 = 4;
 
-/// What became of the nonces of a measurement period.
+/// The outcomes of the nonces of one measurement period.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NonceTally {
     /// When the outcome of the first was known: what was sent before it does not belong to the period.

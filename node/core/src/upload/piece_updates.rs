@@ -1,27 +1,28 @@
-//! When one session is told which pieces are here: at its beginning, and when it may have missed some of the news.
+//! When a session is sent the BITFIELDs of the pieces that are here: at its beginning, and after it may have missed
+//! HAVEs.
 //!
-//! The bits go in the session's turn like everything else that is sent, one BITFIELD at a time, so they are under the
-//! upload limit and stop for a downloader that does not listen. A downloader that asks for them again and again gets
-//! them every so often.
+//! BITFIELDs are sent one at a time in the session's turn, like everything else that is sent. So the upload limit
+//! covers them, and they stop when a downloader does not answer. A downloader that asks for them again and again gets
+//! them no more often than [`PERIOD`] and [`MAX_RATE`] allow.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use messages::{Bits, PieceIndex, Timestamp};
 
-/// The updates begin again no sooner than this after they began.
+/// Updates begin at least this long after the previous updates began.
 const PERIOD: Duration = Duration::from_secs(1);
-/// The updates begin again so late that a session gets no more bytes of them a second: those of 2^20 pieces every 8 s.
+/// A session gets at most this many bytes of updates a second: the updates of 2^20 pieces every 8 s.
 const MAX_RATE: u32 = 16 << 10;
-/// A BITFIELD has so many bytes besides its bits.
+/// A BITFIELD has this many bytes besides its bits.
 const OVERHEAD: u32 = 14;
 
-/// Bytes of the BITFIELD with the bits of `pieces`.
+/// How many bytes the BITFIELD with the bits of `pieces` has.
 pub(super) fn bitfield_bytes(pieces: &Range<PieceIndex>) -> u32 {
     OVERHEAD + (pieces.end.0 - pieces.start.0).div_ceil(8)
 }
 
-/// How far the updates have come.
+/// How far the updates of a session have come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum UpdateState {
     /// The session knows which pieces are here, or that all are.
@@ -37,7 +38,7 @@ enum UpdateState {
 #[derive(Debug, Default)]
 pub(super) struct PieceUpdates {
     state: UpdateState,
-    /// When they may begin again; `None`: they have not begun yet.
+    /// When the updates may begin again. `None`: they have never begun.
     next_at: Option<Timestamp>,
 }
 
@@ -54,7 +55,7 @@ impl PieceUpdates {
         }
     }
 
-    /// When the updates begin.
+    /// When the updates begin: never, unless they are wanted.
     pub(super) fn due(&self) -> Timestamp {
         match self.state {
             UpdateState::Wanted => self.next_at.unwrap_or(Timestamp::ZERO),
@@ -62,7 +63,8 @@ impl PieceUpdates {
         }
     }
 
-    /// Begins the updates of a content with so many pieces, if they are due: the pieces of the first BITFIELD.
+    /// Begins the updates of a content with this many `pieces`, if they are due. Returns the pieces of the first
+    /// BITFIELD.
     pub(super) fn begin(&mut self, pieces: u32, now: Timestamp) -> Option<Range<PieceIndex>> {
         if self.due() > now {
             return None;
@@ -76,14 +78,15 @@ impl PieceUpdates {
         self.advance(PieceIndex(0), pieces)
     }
 
-    /// The BITFIELD that ends before `first` is sent: the pieces of the next, where the content has so many pieces.
+    /// Records that the BITFIELD that ends before `first` is sent. Returns the pieces of the next BITFIELD of a content
+    /// with this many `pieces`, if any are left.
     pub(super) fn advance(&mut self, first: PieceIndex, pieces: u32) -> Option<Range<PieceIndex>> {
         let is_left = first.0 < pieces;
         self.state = if is_left { UpdateState::UnderWay } else { UpdateState::Idle };
         is_left.then(|| first..PieceIndex(pieces.min(first.0.saturating_add(Bits::CAPACITY))))
     }
 
-    /// The BITFIELD that waits in the session's queue is dropped.
+    /// Records that the BITFIELD that waits in the session's queue is dropped.
     pub(super) fn stop(&mut self) {
         if self.state == UpdateState::UnderWay {
             self.state = UpdateState::Idle;

@@ -1,15 +1,15 @@
 //! Which request numbers of a session were seen before: the sliding anti-replay window of IPsec (RFC 4303, section
 //! 3.4.3), over numbers that wrap.
 
-/// Numbers further behind the highest than this are taken for repeated ones.
+/// A number that is further behind the highest number than this counts as seen.
 const WINDOW: u32 = u128::BITS;
 
-/// The numbers that were seen lately.
+/// The request numbers that were seen lately.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ReplayWindow {
     /// The highest number so far.
     highest: Option<u32>,
-    /// One bit for each of the numbers up to the highest, which is the lowest bit.
+    /// One bit for each of the last numbers, set if the number was seen. The lowest bit is that of the highest number.
     seen: u128,
 }
 
@@ -19,13 +19,13 @@ impl ReplayWindow {
         let Some(highest) = self.highest else {
             return false;
         };
-        // Numbers wrap: what is less than half of them ahead is new.
+        // Numbers wrap: a number that is ahead by less than half of the number space is new.
         let ahead = number.wrapping_sub(highest).cast_signed();
         let behind = ahead.unsigned_abs();
         ahead <= 0 && (behind >= WINDOW || self.seen >> behind & 1 == 1)
     }
 
-    /// `number`, which was not seen before, is seen.
+    /// Records that `number`, which was not seen before, is seen.
     pub(super) fn insert(&mut self, number: u32) {
         let ahead = self.highest.map_or(0, |highest| number.wrapping_sub(highest).cast_signed());
         if ahead >= 0 {

@@ -1,5 +1,5 @@
-//! What one downloader asked for and waits to be sent, in order: ranges, probes of the path, and which pieces are here.
-//! Each range is queued once, and no more of each kind wait than may.
+//! What waits to be sent to one downloader, in order: ranges, answers to PROBEs, and BITFIELDs of the pieces that are
+//! here. Each range is queued once, and the number of waiting ranges and probes is limited.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -14,9 +14,9 @@ use super::replay_window::ReplayWindow;
 /// Why a range is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestRefusal {
-    /// It was asked for before.
+    /// The range was asked for before.
     Duplicate,
-    /// The content has no such bytes, or they are not here.
+    /// The content has no such bytes, or this node does not have them.
     NoSuchRange,
     /// Too many ranges wait.
     QueueFull,
@@ -24,7 +24,7 @@ pub(super) enum RequestRefusal {
     Choked,
 }
 
-/// A range that was asked for.
+/// A range that the downloader asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RangeRequest {
     pub(super) number: u32,
@@ -33,7 +33,7 @@ pub(super) struct RangeRequest {
     pub(super) asked_at: Timestamp,
 }
 
-/// Something that waits for its session's turn.
+/// An entry of the queue, which waits for its session's turn.
 #[derive(Debug)]
 pub(super) enum Queued {
     Range(RangeRequest),
@@ -43,7 +43,7 @@ pub(super) enum Queued {
 }
 
 impl Queued {
-    /// What it takes of a turn, in bytes.
+    /// How many bytes of a turn the entry takes.
     pub(super) fn length(&self) -> u32 {
         match self {
             Queued::Range(request) => request.range.length(),
@@ -57,21 +57,21 @@ impl Queued {
 #[derive(Debug, Default)]
 pub(super) struct RequestQueue {
     queue: VecDeque<Queued>,
-    /// How many of the queued are ranges.
+    /// How many entries are ranges.
     ranges: usize,
-    /// How many of the queued are probes.
+    /// How many entries are answers to PROBEs.
     probes: usize,
     /// The numbers of the ranges that were queued.
     seen: ReplayWindow,
 }
 
 impl RequestQueue {
-    /// Whether nothing waits.
+    /// Whether no entry waits.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// How many wait.
+    /// How many entries wait.
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }
@@ -81,7 +81,7 @@ impl RequestQueue {
         self.ranges + self.probes > 0
     }
 
-    /// What the first takes of a turn, in bytes.
+    /// How many bytes of a turn the first entry takes.
     pub(super) fn next_length(&self) -> Option<u32> {
         self.queue.front().map(Queued::length)
     }
@@ -108,8 +108,9 @@ impl RequestQueue {
         Ok(())
     }
 
-    /// Queues the answers to a PROBE of at most `max_datagram` bytes, as many as may wait: they take their turn like
-    /// everything that is sent, so who asks for them again and again gets no more than by asking for ranges.
+    /// Queues the answers to a PROBE that have at most `max_datagram` bytes each, as many as may wait. Answers wait for
+    /// the session's turn like everything that is sent, so a downloader that sends many PROBEs gets no more bytes than
+    /// one that asks for ranges.
     pub(super) fn push_probe(&mut self, probe: &Probe, max_datagram: u16) {
         let free = MAX_PROBE_SIZES - self.probes;
         let sizes = probe.sizes.iter().filter(|size| size.bytes() <= max_datagram).take(free);
@@ -119,19 +120,19 @@ impl RequestQueue {
         }
     }
 
-    /// Queues which of `pieces` are here.
+    /// Queues the BITFIELD that says which of `pieces` are here.
     pub(super) fn push_bitfield(&mut self, pieces: Range<PieceIndex>) {
         self.queue.push_back(Queued::Bitfield(pieces));
     }
 
-    /// The downloader no longer wants the range `number`.
+    /// Drops the range `number`, which the downloader no longer wants.
     pub(super) fn cancel(&mut self, number: u32) {
         let before = self.queue.len();
         self.queue.retain(|queued| !matches!(queued, Queued::Range(request) if request.number == number));
         self.ranges -= before - self.queue.len();
     }
 
-    /// The first, if it takes no more than `deficit` bytes.
+    /// Takes the first entry, if it takes no more than `deficit` bytes of the turn.
     pub(super) fn pop(&mut self, deficit: u32) -> Option<Queued> {
         let queued = self.queue.pop_front_if(|queued| queued.length() <= deficit)?;
         match queued {
@@ -142,7 +143,7 @@ impl RequestQueue {
         Some(queued)
     }
 
-    /// Drops everything. Ranges that were queued stay seen.
+    /// Drops all entries. The numbers of ranges that were queued stay seen.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
         (self.ranges, self.probes) = (0, 0);

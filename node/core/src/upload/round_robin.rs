@@ -1,4 +1,4 @@
-//! Whose turn it is: deficit round robin (Shreedhar and Varghese, "Efficient Fair Queueing Using Deficit Round Robin",
+//! Which session's turn it is: deficit round robin (Shreedhar and Varghese, "Efficient Fair Queueing Using Deficit Round Robin",
 //! 1995) over the sessions that have something to send. Hosts share alike, whatever the number of their sessions.
 //!
 //! ```text
@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use messages::{Conversation, Host, Timestamp};
 
-/// Where a session stands.
+/// Whether a session is in the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     InLine,
-    /// The session waits outside of the line until then.
+    /// The session waits outside of the line until this time.
     Held(Timestamp),
 }
 
@@ -52,7 +52,7 @@ impl RoundRobin {
         self.enter_line(session, host);
     }
 
-    /// Whose turn it is.
+    /// The session whose turn it is: the first in the line.
     pub(super) fn first(&self) -> Option<Conversation> {
         self.line.front().copied()
     }
@@ -111,7 +111,7 @@ impl RoundRobin {
         Timestamp::NEVER
     }
 
-    /// `session` is over.
+    /// Removes `session`, which has ended.
     pub(super) fn remove(&mut self, session: Conversation) {
         let Some(member) = self.members.remove(&session) else {
             return; // It had nothing to send.

@@ -1,4 +1,4 @@
-//! What a downloader asks for is queued or refused, and what is queued is sent in turn.
+//! Queues or refuses what downloaders ask for, and sends what is queued, one session's turn after the other.
 
 use std::time::Duration;
 
@@ -17,18 +17,18 @@ use crate::context::Context;
 use crate::event::Event;
 use crate::output::{Burst, Reason, Wait};
 
-/// A session may send so many bytes more in each turn, at least one burst.
+/// Each turn allows a session to send this many more bytes: at least one burst.
 const QUANTUM: u32 = 64 << 10;
 const _: () = assert!(
     QUANTUM >= messages::limits::MAX_BURST,
     "a whole turn sends something, and what is left of one is kept for the next"
 );
-/// One poll sends no more bursts than this, so that datagrams are let in between.
+/// One poll sends no more bursts than this, so that incoming datagrams are handled between bursts.
 const MAX_BURSTS_A_POLL: usize = 16;
-/// A downloader that finds the queue full comes again after this long.
+/// A downloader whose queue is full asks again after this long.
 const BUSY_RETRY: Duration = Duration::from_millis(20);
 
-/// The session `ours` asks for ranges of what is `served`. If for none, others may have its slot.
+/// Handles a REQUEST of the session `ours` for ranges of `served`. An empty REQUEST releases the session's slot.
 pub(super) fn handle_request(
     ours: Conversation,
     session: &mut UploadSession,
@@ -51,7 +51,7 @@ pub(super) fn handle_request(
     }
 }
 
-/// Queues a range, if the session may have it now. Its piece is put to the `begun` ones, if the session begins it.
+/// Queues the range `asked`, if the session may have it now. The piece is added to `begun` if the range needs a slot.
 fn accept(
     ours: Conversation,
     session: &mut UploadSession,
@@ -82,7 +82,7 @@ fn accept(
 
 fn refuse(session: &UploadSession, request: u32, refusal: RequestRefusal, cx: &mut Context<'_>) {
     let (operation, pause) = match refusal {
-        // REQUESTs repeat the last range of the one before.
+        // A REQUEST repeats the last range of the REQUEST before it, so a duplicate is no fault.
         RequestRefusal::Duplicate => return,
         RequestRefusal::NoSuchRange => (Operation::Reject, Duration::ZERO),
         RequestRefusal::QueueFull => (Operation::Busy, BUSY_RETRY),

@@ -1,5 +1,5 @@
-//! One downloader that is served: what it asked for, whether it listens, and what it is known to do. Whose turn it is,
-//! and which sessions have a slot, is none of its business.
+//! One downloader that is served: what the downloader asked for, whether it answers, and what it contributes. A session
+//! knows neither whose turn it is nor which sessions have a slot.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -32,7 +32,7 @@ pub(super) enum Response {
     /// Its PING goes among the CHUNKs.
     Burst(Burst),
     Probed(Probed, Option<u64>),
-    /// Which of these pieces are here.
+    /// The BITFIELD that says which of these pieces are here.
     Bitfield(Range<PieceIndex>, Option<u64>),
     /// The nonce of a PING to a downloader that has answered none for too long.
     Ping(u64),
@@ -109,12 +109,12 @@ impl UploadSession {
         capabilities & (NO_GSO | HINTS)
     }
 
-    /// Bytes of file sent.
+    /// How many bytes of file were sent.
     pub(super) fn sent(&self) -> u64 {
         self.meter.total()
     }
 
-    /// Bytes of file a second that were sent lately.
+    /// How many bytes of file a second were sent lately.
     pub(super) fn rate(&self, now: Timestamp) -> u64 {
         self.meter.rate(now)
     }
@@ -124,7 +124,7 @@ impl UploadSession {
         self.contribution.on_passed_on(bytes, self.meter.total(), now);
     }
 
-    /// A nonce has come back.
+    /// Records that a nonce has come back.
     pub(super) fn on_pong(&mut self, nonce: u64, breaker: &mut CircuitBreaker, now: Timestamp) {
         self.challenge.on_answer(breaker, nonce, now);
     }
