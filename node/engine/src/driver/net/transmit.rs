@@ -182,7 +182,6 @@ impl Transmitter {
         }
     }
 
-    #[cfg(target_os = "linux")]
     fn send_burst(
         &mut self,
         socket: &UdpSocket,
@@ -191,29 +190,24 @@ impl Transmitter {
         bytes: Bytes<'_>,
         next: &mut usize,
     ) -> io::Result<()> {
-        use crate::platform::mapping::Run;
-        let run = match bytes {
-            Bytes::Memory(bytes) => Some(Run::of(bytes)),
-            Bytes::Served(served) => {
-                let range = burst.start..burst.start + u64::from(burst.length);
-                served.map.as_deref().and_then(|map| map.run(range))
-            }
-        };
-        let run = run.ok_or(io::ErrorKind::UnexpectedEof)?;
-        self.burst_sender.send(socket, &to.into(), burst, run, next)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn send_burst(
-        &mut self,
-        socket: &UdpSocket,
-        to: SocketAddr,
-        burst: &Burst,
-        bytes: Bytes<'_>,
-        next: &mut usize,
-    ) -> io::Result<()> {
-        let try_send = |transmit: &Transmit<'_>| self.state.try_send(UdpSockRef::from(socket), transmit);
-        self.burst_sender.send(try_send, to, burst, bytes, next)
+        #[cfg(target_os = "linux")]
+        {
+            use crate::platform::mapping::Run;
+            let run = match bytes {
+                Bytes::Memory(bytes) => Some(Run::of(bytes)),
+                Bytes::Served(served) => {
+                    let range = burst.start..burst.start + u64::from(burst.length);
+                    served.map.as_deref().and_then(|map| map.run(range))
+                }
+            };
+            let run = run.ok_or(io::ErrorKind::UnexpectedEof)?;
+            self.burst_sender.send(socket, &to.into(), burst, run, next)
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let try_send = |transmit: &Transmit<'_>| self.state.try_send(UdpSockRef::from(socket), transmit);
+            self.burst_sender.send(try_send, to, burst, bytes, next)
+        }
     }
 
     /// UDP promises nothing, so a refusal is a loss: the protocol asks again, or finds another way.
