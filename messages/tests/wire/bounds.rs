@@ -98,7 +98,7 @@ fn full_messages_are_control_datagrams() {
         ranges: List::first_of([range; MAX_RANGES]),
     };
     let have = Have { runs: List::first_of((0..1000).filter_map(|i| PieceRun::new(PieceIndex(2 * i), 1))) };
-    let bitfield = Bitfield { bits: Bits::of(0, u32::MAX, |_| true) };
+    let bitfield = Bitfield { bits: Bits::of(PieceIndex(0), u32::MAX, |_| true) };
     let lengths = [
         ("OWNERS", length(&owners)),
         ("UPDATE", length(&update)),

@@ -120,10 +120,10 @@ proptest! {
 
     #[test]
     fn bits_say_which_pieces(first in 0..MAX_PIECES, has in vec(any::<bool>(), 0..3000)) {
-        let bits = Bits::of(first, has.len() as u32, |piece| has[(piece - first) as usize]);
+        let bits = Bits::of(PieceIndex(first), has.len() as u32, |piece| has[(piece.0 - first) as usize]);
         let expected: Vec<u32> =
             (first..MAX_PIECES).zip(&has).filter(|(_, has)| **has).map(|(piece, _)| piece).collect();
-        prop_assert_eq!(bits.pieces().collect::<Vec<_>>(), expected);
+        prop_assert_eq!(bits.pieces().map(|piece| piece.0).collect::<Vec<_>>(), expected);
         prop_assert_eq!(bits.bytes.len(), has.len().div_ceil(8));
     }
 
@@ -186,14 +186,18 @@ fn a_manifest_of_the_wrong_shape_is_refused() {
 
 #[test]
 fn bits_know_their_ends() {
-    let full = Bits::of(0, u32::MAX, |_| true);
+    let full = Bits::of(PieceIndex(0), u32::MAX, |_| true);
     assert_eq!((full.pieces().count() as u32, Bits::CAPACITY), (Bits::CAPACITY, 9344));
     // Pieces that no content has are left out, wherever a stranger says that they begin.
     let ones = messages::List::first_of([0xff, 0xff]);
-    let at = |first| Bits { first, bytes: ones.clone() }.pieces().collect::<Vec<_>>();
+    let at = |first| {
+        let bits = Bits { first: PieceIndex(first), bytes: ones.clone() };
+        bits.pieces().map(|piece| piece.0).collect::<Vec<_>>()
+    };
     assert_eq!(at(MAX_PIECES - 3), [MAX_PIECES - 3, MAX_PIECES - 2, MAX_PIECES - 1]);
     assert_eq!(at(MAX_PIECES), [0u32; 0]);
     assert_eq!(at(u32::MAX - 3), [0u32; 0]);
-    let lowest_first = Bits { first: 8, bytes: messages::List::first_of([0b0000_0101, 0b1000_0000]) };
-    assert_eq!(lowest_first.pieces().collect::<Vec<_>>(), [8, 10, 23]);
+    let lowest_first =
+        Bits { first: PieceIndex(8), bytes: messages::List::first_of([0b0000_0101, 0b1000_0000]) };
+    assert_eq!(lowest_first.pieces().collect::<Vec<_>>(), [8, 10, 23].map(PieceIndex));
 }

@@ -111,7 +111,8 @@ fn peer() -> impl Strategy<Value = NodeToNode> {
             Control { operation, retry_after_ms, request }.into()
         });
     let reason = select(vec![ByeReason::Done, ByeReason::Leaving, ByeReason::Cancelled, ByeReason::Fault]);
-    let bits = (any::<u32>(), list(any::<u8>())).prop_map(|(first, bytes)| Bits { first, bytes });
+    let bits =
+        (any::<u32>(), list(any::<u8>())).prop_map(|(first, bytes)| Bits { first: PieceIndex(first), bytes });
     prop_oneof![
         hello().prop_map(NodeToNode::from),
         (any::<u64>(), any::<u32>(), cookie()).prop_map(|(nonce, echoed_at, cookie)| Retry {

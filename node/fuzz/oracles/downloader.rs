@@ -379,7 +379,7 @@ impl<'a> Play<'a> {
                 self.say(at, to, Control { operation, retry_after_ms, request });
             }
             3 => {
-                let bits = Bits::of(self.script.word(), Bits::CAPACITY, |piece| piece % 3 != 0);
+                let bits = Bits::of(PieceIndex(self.script.word()), Bits::CAPACITY, |piece| piece.0 % 3 != 0);
                 self.say(at, to, Bitfield { bits });
             }
             4 => {

@@ -310,7 +310,8 @@ impl<'a> Play<'a> {
             3 => Ping::new(u64::from(self.script.byte()) + 1).into(),
             4 => Have { runs: List::first_of(PieceRun::new(PieceIndex(self.script.half().into()), 1 << 19)) }
                 .into(),
-            5 => Bitfield { bits: Bits::of(self.script.word(), 64, |piece| piece % 2 == 0) }.into(),
+            5 => Bitfield { bits: Bits::of(PieceIndex(self.script.word()), 64, |piece| piece.0 % 2 == 0) }
+                .into(),
             6 => {
                 let size = ProbeSize::new(1200 + self.script.half() % 60_000).expect("a size of a datagram");
                 Probe { id: 1, sizes: List::first_of([size; 16]) }.into()

@@ -100,7 +100,7 @@ fn obeys_from_tracker(message: &TrackerToNode) {
 
 fn obeys_peer(message: &NodeToNode) {
     match message {
-        NodeToNode::Bitfield(bitfield) => assert!(bitfield.bits.pieces().all(|piece| piece < MAX_PIECES)),
+        NodeToNode::Bitfield(bitfield) => assert!(bitfield.bits.pieces().all(|piece| piece.0 < MAX_PIECES)),
         NodeToNode::Have(have) => {
             let within = |run: &messages::PieceRun| run.start() < run.end() && run.end().0 <= MAX_PIECES;
             assert!(have.runs.iter().all(within));

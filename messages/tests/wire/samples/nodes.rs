@@ -32,7 +32,7 @@ pub(super) fn sessions() -> Vec<Sample> {
         node: NodeId::from_bytes([0x33; 16]),
     };
     let retry = Retry { nonce: 0x55, echoed_at: 0x57, cookie: cookie() };
-    let bits = Bits { first: 8, bytes: List::first_of([0b101, 0xff]) };
+    let bits = Bits { first: PieceIndex(8), bytes: List::first_of([0b101, 0xff]) };
     let have = Have { runs: List::first_of(PieceRun::new(PieceIndex(5), 3)) };
     let nonce = || ("nonce", vec![0x55, 0, 0, 0, 0, 0, 0, 0]);
     vec![

@@ -51,8 +51,8 @@ impl RemotePieces {
             return Vec::new();
         };
         let all = pieces.len();
-        let is_news = |piece: &u32| (*piece as usize) < all && !pieces.put(*piece as usize);
-        bits.pieces().filter(is_news).map(PieceIndex).collect()
+        let is_news = |piece: &PieceIndex| (piece.0 as usize) < all && !pieces.put(piece.0 as usize);
+        bits.pieces().filter(is_news).collect()
     }
 
     /// HAVE: the owner has these runs. No more is taken in than the content has pieces, and of what is known already
@@ -126,8 +126,8 @@ mod tests {
     fn what_is_told_is_known_and_nothing_beyond_the_content() {
         let mut has = RemotePieces::nothing(10);
         has.learn_runs(&[run(3, 2), run(8, MAX_PIECES - 8)]);
-        assert_eq!(has.learn_bits(&Bits::of(0, 4, |piece| piece != 2)), pieces(0..2));
-        assert_eq!(has.learn_bits(&Bits::of(8, 8, |_| true)), Vec::new(), "no news");
+        assert_eq!(has.learn_bits(&Bits::of(PieceIndex(0), 4, |piece| piece.0 != 2)), pieces(0..2));
+        assert_eq!(has.learn_bits(&Bits::of(PieceIndex(8), 8, |_| true)), Vec::new(), "no news");
         assert_eq!(
             (0..12).filter(|&piece| has.contains(PieceIndex(piece))).collect::<Vec<_>>(),
             [0, 1, 3, 4, 8, 9]
@@ -180,7 +180,7 @@ mod tests {
             for (what, first, count, bits) in steps {
                 let news = match what {
                     0 => has.learn_runs(PieceRun::new(PieceIndex(first), count).as_slice()),
-                    1 => has.learn_bits(&Bits::of(first, 64, |piece| bits >> (piece - first) & 1 == 1)),
+                    1 => has.learn_bits(&Bits::of(PieceIndex(first), 64, |piece| bits >> (piece.0 - first) & 1 == 1)),
                     _ => {
                         has.forget(PieceIndex(first), pieces);
                         Vec::new()

@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_bitfield_is_as_long_as_it_says() {
         for pieces in [0..1, 5..13, 0..Bits::CAPACITY, 7..8000] {
-            let bits = Bits::of(pieces.start, pieces.end - pieces.start, |_| true);
+            let bits = Bits::of(PieceIndex(pieces.start), pieces.end - pieces.start, |_| true);
             let mut bytes = Vec::new();
             messages::encode(Conversation(1), &Bitfield { bits }, &mut bytes);
             let length = bitfield_bytes(&(PieceIndex(pieces.start)..PieceIndex(pieces.end)));

@@ -152,7 +152,7 @@ impl ServedContent {
     /// Which of `pieces` are here.
     pub(super) fn bitfield(&self, pieces: &Range<PieceIndex>) -> Bitfield {
         let count = pieces.end.0 - pieces.start.0;
-        Bitfield { bits: Bits::of(pieces.start.0, count, |piece| self.has(PieceIndex(piece))) }
+        Bitfield { bits: Bits::of(pieces.start, count, |piece| self.has(piece)) }
     }
 
     /// The news that are due by `now`, as messages for every session.
