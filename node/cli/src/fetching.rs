@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use messages::NodeId;
 use riffle::{
     Destination, Download, DownloadId, DownloadRequest, Event, Failure, SessionEnd, TrackerStatus, Waiting,
-    Wanted,
+    Wanted, destination_of_path,
 };
 
 use crate::exit::ExitCode;
@@ -243,13 +243,13 @@ impl Fetching {
     }
 }
 
-/// Where a download goes that was told `-o output`: into it when it is a folder, else to that very path.
+/// Where a download goes that was told `-o output`; `folder` is where it goes without that, and where relative paths
+/// start.
 pub(crate) fn destination(output: Option<&Path>, folder: &Path) -> Destination {
-    let Some(output) = output else {
-        return Destination::Folder(folder.to_owned());
-    };
-    let path: PathBuf = folder.join(output);
-    if names_a_folder(output, folder) { Destination::Folder(path) } else { Destination::File(path) }
+    match output {
+        Some(output) => destination_of_path(folder.join(output)),
+        None => Destination::Folder(folder.to_owned()),
+    }
 }
 
 /// What is wrong with `-o output` for that many files, if anything.
@@ -257,14 +257,9 @@ pub(crate) fn objection(output: Option<&Path>, folder: &Path, files: usize) -> O
     if output == Some(Path::new("-")) {
         return Some("-o - would be standard output, which is not supported; a file of that name is -o ./-");
     }
-    let one_path = output.is_some_and(|output| !names_a_folder(output, folder));
-    (files > 1 && one_path)
+    let is_one_path = matches!(destination(output, folder), Destination::File(_));
+    (files > 1 && is_one_path)
         .then_some("-o must be a folder for several files: one that is there, or with a / at its end")
-}
-
-/// Whether `-o output` is a folder: one that is there, or written like one.
-fn names_a_folder(output: &Path, folder: &Path) -> bool {
-    output.as_os_str().to_string_lossy().ends_with(std::path::is_separator) || folder.join(output).is_dir()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub use driver::raise_open_files;
 pub use events::{Events, EventsError};
 pub use messages::tracker_to_node::Listed;
 pub use messages::{ContentId, Cursor, Name, NodeId, PieceIndex, PieceRun, Prefix};
-pub use names::name_of_path;
+pub use names::{destination_of_path, name_of_path};
 pub use node::{ListError, Node, NodeEnded, Page};
 pub use riffle_core::{
     Choice, Destination, DiskError, DiskErrorKind, DownloadId, DownloadStatus, DownloadTimeouts, Event,
