@@ -11,7 +11,7 @@ use crate::runs::Runs;
 /// A run of fewer bytes than this is not shared between two owners.
 const MIN_SHARED: u32 = 32 << 10;
 
-/// Bytes that have not been asked for, and the session that is to ask for them; `None`: whichever comes first.
+/// Bytes that have not been asked for, and the session that is to ask for them. `None` means that any session may ask.
 #[derive(Debug)]
 struct Claim {
     holder: Option<SessionKey>,
@@ -26,17 +26,17 @@ pub(crate) struct Assembly {
     length: u32,
     missing: Runs,
     claims: Vec<Claim>,
-    /// Which session sent which bytes.
+    /// The runs of bytes that each session has sent.
     senders: Vec<(SessionKey, Runs)>,
-    /// The session that alone may give of the piece, since its owner is on parole: if the piece is bad, it is clear
-    /// who sent it.
+    /// The session that alone may send bytes of the piece, because its owner is on parole. If the piece is bad, its
+    /// sender is certain.
     only: Option<SessionKey>,
-    /// Whether bytes of the piece were to be asked for again.
+    /// Whether bytes of the piece ever had to be asked for again.
     is_asked_again: bool,
 }
 
 impl Assembly {
-    /// The assembly of `piece`, of which nothing is there: `holder` is to ask for all of it.
+    /// The assembly of `piece`, of which nothing has arrived. `holder` is to ask for all of it.
     pub(crate) fn new(piece: PieceIndex, length: u32, buffer: BufferId, holder: SessionKey) -> Assembly {
         let all = Runs::of(0..length);
         let claims = vec![Claim { holder: Some(holder), unasked: all.clone() }];
@@ -52,12 +52,12 @@ impl Assembly {
         }
     }
 
-    /// The same assembly, of which nobody but `holder` gives anything.
+    /// The same assembly, of which only `holder` may send bytes.
     pub(crate) fn exclusive(self, holder: SessionKey) -> Assembly {
         Assembly { only: Some(holder), ..self }
     }
 
-    /// The session that alone may give of the piece.
+    /// The session that alone may send bytes of the piece, if there is one.
     pub(crate) fn only(&self) -> Option<SessionKey> {
         self.only
     }
@@ -75,7 +75,7 @@ impl Assembly {
         self.length - self.missing.len()
     }
 
-    /// Whether bytes of the piece were to be asked for again.
+    /// Whether bytes of the piece ever had to be asked for again.
     pub(crate) fn is_asked_again(&self) -> bool {
         self.is_asked_again
     }
@@ -85,24 +85,24 @@ impl Assembly {
         self.missing.is_empty()
     }
 
-    /// Which session sent how many bytes.
+    /// The number of bytes that each session has sent.
     pub(crate) fn contributions(&self) -> impl Iterator<Item = (SessionKey, u32)> {
         self.senders.iter().map(|(key, runs)| (*key, runs.len()))
     }
 
-    /// How many bytes `session` is to ask for and has not.
+    /// The number of bytes that `session` is to ask for and has not asked for yet.
     pub(crate) fn claimed_by(&self, session: SessionKey) -> u32 {
         let claims = self.claims.iter().filter(|claim| claim.holder == Some(session));
         claims.map(|claim| claim.unasked.len()).sum()
     }
 
-    /// How many bytes nobody has asked for, or are to be asked for again.
+    /// The number of bytes that have not been asked for, or are to be asked for again.
     pub(crate) fn claimed(&self) -> u32 {
         self.claims.iter().map(|claim| claim.unasked.len()).sum()
     }
 
-    /// Takes the next at most `most` bytes that `session` is to ask for: its own, or those that nobody is on. They
-    /// count as asked for from here on.
+    /// Takes the next range, of at most `most` bytes, that `session` is to ask for: from its own claim, or else from
+    /// the claim without a holder. The range counts as asked for from here on.
     pub(crate) fn next_range(&mut self, session: SessionKey, most: u32) -> Option<ByteRange> {
         let own = self.claims.iter().position(|claim| claim.holder == Some(session));
         let claim = own.or_else(|| self.claims.iter().position(|claim| claim.holder.is_none()))?;
@@ -113,12 +113,13 @@ impl Assembly {
         ByteRange::new(self.piece, run.start, run.end - run.start)
     }
 
-    /// Where the first bytes begin that have not arrived.
+    /// The offset of the first byte that has not arrived.
     pub(crate) fn first_missing(&self) -> Option<u32> {
         self.missing.first().map(|run| run.start)
     }
 
-    /// The payload of a CHUNK that `session` sent: where it belongs, unless all of it is there already.
+    /// Accepts the payload of a CHUNK that `session` sent. Returns where the payload belongs, unless all of it is here
+    /// already or other bytes of the piece may not come from this session.
     pub(crate) fn place(&mut self, session: SessionKey, offset: u32, length: u32) -> Option<Placement> {
         let run = offset..offset.checked_add(length).filter(|&end| end <= self.length)?;
         if self.only.is_some_and(|only| only != session) {
@@ -128,12 +129,12 @@ impl Assembly {
         if fresh == 0 {
             return None;
         }
-        // What was given up and came after all is not asked for again.
+        // Bytes that were given up and have come after all are not asked for again.
         self.claims.iter_mut().for_each(|claim| {
             claim.unasked.remove(run.clone());
         });
         self.drop_empty_claims();
-        // The payload is written as a whole: over what another may have sent.
+        // The payload is written as a whole, over bytes that another session may have sent.
         self.senders.iter_mut().filter(|(key, _)| *key != session).for_each(|(_, runs)| {
             runs.remove(run.clone());
         });
@@ -145,7 +146,8 @@ impl Assembly {
         Some(Placement { buffer: self.buffer, offset })
     }
 
-    /// `range` did not arrive: it is to be asked for again, by `by` or by whoever comes first.
+    /// Marks the missing bytes of `range`, which did not arrive, as to be asked for again by the session `by`, or by
+    /// any session if that is `None`.
     pub(crate) fn ask_again(&mut self, range: ByteRange, by: Option<SessionKey>) {
         let lost: Vec<_> = self.missing.within(range.offset()..range.end()).collect();
         if lost.is_empty() {
@@ -162,7 +164,7 @@ impl Assembly {
         lost.into_iter().for_each(|run| self.claims[claim].unasked.insert(run));
     }
 
-    /// `session` asks for nothing more: any session may ask for what it was to ask for.
+    /// Frees the claims of `session`, which asks for nothing more. Any session may ask for their bytes.
     pub(crate) fn release(&mut self, session: SessionKey) {
         let mut freed = Runs::default();
         for claim in
@@ -174,7 +176,7 @@ impl Assembly {
         self.drop_empty_claims();
     }
 
-    /// What `session` sent does not count: any session may ask for it again.
+    /// Discards what `session` has sent. Any session may ask for those bytes again.
     pub(crate) fn distrust(&mut self, session: SessionKey) {
         self.only = self.only.filter(|only| *only != session);
         for (_, runs) in self.senders.extract_if(.., |(key, _)| *key == session) {
@@ -184,19 +186,19 @@ impl Assembly {
         self.release(session);
     }
 
-    /// Others may give of what `session` was to give alone.
+    /// Ends the exclusive right of `session` to send bytes of the piece, if it has that.
     pub(crate) fn pardon(&mut self, session: SessionKey) {
         self.only = self.only.filter(|only| *only != session);
     }
 
-    /// `taker` fetches the whole piece, and what others sent does not count.
+    /// Begins the piece anew, with `taker` as the holder of all of it. What others have sent is discarded.
     pub(crate) fn take_over(&mut self, taker: SessionKey, exclusive: bool) {
         let fresh = Assembly::new(self.piece, self.length, self.buffer, taker);
         *self = if exclusive { fresh.exclusive(taker) } else { fresh };
     }
 
-    /// `taker` takes the second half of the longest run that another session has not asked for yet. Whether there was
-    /// anything worth taking.
+    /// Gives `taker` the second half of the longest run that another session has not asked for yet. Returns whether the
+    /// run was long enough to share.
     pub(crate) fn share_with(&mut self, taker: SessionKey) -> bool {
         let longest = |claim: &Claim| claim.unasked.iter().max_by_key(|run| run.end - run.start);
         let claims = self.claims.iter().enumerate().filter(|(_, claim)| claim.holder != Some(taker));

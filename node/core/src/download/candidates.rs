@@ -1,4 +1,4 @@
-//! Which owners a download knows, and whom it may try: the tracker's candidates and what became of them.
+//! Which owners a download knows and which of these it may try: the tracker's candidates and their history.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,24 +11,24 @@ use super::dial_limits::DialLimits;
 use super::trust::{Trust, TrustVerdict};
 use crate::event::SessionEnd;
 
-/// An owner that did not answer is tried again after this long, doubled each time.
+/// An owner that did not answer is tried again after this long; the time doubles with each failure.
 const FIRST_REST: Duration = Duration::from_secs(1);
 /// An owner is tried again after this long at most.
 const MAX_REST: Duration = Duration::from_secs(20);
 /// An owner that was tried does not count as new for this long.
 const TRIED_FOR: Duration = Duration::from_secs(60);
-/// No more owners than this are remembered.
+/// At most this many owners are remembered.
 const MAX: usize = 256;
 
 #[derive(Debug)]
 struct Candidate {
     peer: SocketAddr,
-    /// How many sessions with the owner have ended since it last gave a good piece.
+    /// The number of sessions with the owner that have ended since it last gave a good piece.
     failures: u32,
     rests_until: Timestamp,
-    /// When the owner was greeted last.
+    /// When the owner was last greeted.
     tried_at: Option<Timestamp>,
-    /// Whether the owner was asked for something, and has given nothing since.
+    /// Whether the owner was asked for something and has sent nothing since.
     gives_nothing: bool,
     trust: Trust,
 }
@@ -39,12 +39,12 @@ impl Candidate {
         Candidate { peer, failures: 0, rests_until: now, tried_at: None, gives_nothing: false, trust }
     }
 
-    /// Whether the owner was greeted not long ago.
+    /// Whether the owner was greeted within the last [`TRIED_FOR`].
     fn is_tried(&self, now: Timestamp) -> bool {
         self.tried_at.is_some_and(|at| now < at + TRIED_FOR)
     }
 
-    /// When the owner may be tried; as a `last_resort`, since nobody else has what is missing, a ban does not count.
+    /// When the owner may be tried. As a `last_resort`, when nobody else has what is missing, a ban does not count.
     fn ready_at(&self, last_resort: bool) -> Timestamp {
         if last_resort { self.rests_until } else { self.rests_until.max(self.trust.banned_until()) }
     }
@@ -53,14 +53,14 @@ impl Candidate {
 /// The owners of one content, as far as one download knows.
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
-    /// In the tracker's order: the one to ask first first.
+    /// The owners in the tracker's order: the first is to be asked first.
     order: Vec<NodeId>,
     known: BTreeMap<NodeId, Candidate>,
 }
 
 impl Candidates {
-    /// The tracker has named `owners`. An owner at a new address is tried at once; what it did is not forgotten.
-    /// Whether anybody is new.
+    /// Records the `owners` that the tracker has named. An owner at a new address is tried at once, but its trust is
+    /// kept. Returns whether an owner is new.
     pub(crate) fn learn(&mut self, owners: &[Owner], now: Timestamp) -> bool {
         let mut has_news = false;
         for owner in owners.iter().filter(|owner| owner.endpoint.is_reachable()) {
@@ -80,14 +80,15 @@ impl Candidates {
                 }
             }
         }
-        // The newest answer's order comes first.
+        // The owners of the newest answer come first, in its order.
         let rank = |node: &NodeId| owners.iter().position(|owner| owner.node == *node).unwrap_or(usize::MAX);
         self.order.sort_by_key(rank);
         has_news
     }
 
-    /// The node at `peer` fetches the same, and so has some of it by and by. What the tracker says of a node goes
-    /// before what it says itself, and nobody is forgotten for it.
+    /// Records that `node`, at `peer`, fetches the same content, and so will have some of it soon. An address that the
+    /// tracker has named takes precedence over one that the node has named, and no known owner is forgotten for a new
+    /// one.
     pub(crate) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
         if !self.known.contains_key(&node) {
             if self.known.len() >= MAX {
@@ -104,12 +105,13 @@ impl Candidates {
         self.order.iter().filter_map(|node| Some(self.known.get(node)?.peer))
     }
 
-    /// Whether nobody is known.
+    /// Whether no owner is known.
     pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// Forgets the owner that has failed most often. Banned ones stay: forgotten, they would come back trusted.
+    /// Forgets the owner that has failed most often. Banned owners are kept as long as possible: once forgotten, they
+    /// would come back trusted.
     fn forget_the_worst(&mut self, now: Timestamp) {
         let worst = self
             .known
@@ -122,9 +124,9 @@ impl Candidates {
         }
     }
 
-    /// The next owner to try, new ones before others, and of these the ones at hosts where fewest have failed: one
-    /// host can call itself many owners. The owner has rested, and `limits` do not forbid it; as a `last_resort` a
-    /// banned one is tried too.
+    /// The next owner to try. New owners come before others, and of these come first the ones on hosts with the fewest
+    /// failures: one host can call itself many owners. The owner has rested, and `limits` do not forbid it. As a
+    /// `last_resort` a banned owner is tried too.
     pub(super) fn next(
         &self,
         now: Timestamp,
@@ -135,13 +137,13 @@ impl Candidates {
         let able = able.filter(|(node, candidate)| {
             now >= candidate.ready_at(last_resort) && !limits.forbids(*node, candidate.peer)
         });
-        // Of equals `min_by_key` takes the first.
+        // `min_by_key` takes the first of equals.
         let next =
             able.min_by_key(|(_, candidate)| (candidate.is_tried(now), limits.more_failed(candidate.peer)));
         next.map(|(node, candidate)| (node, candidate.peer))
     }
 
-    /// How many have failed lately, by host.
+    /// The number of owners with failures on each host.
     pub(super) fn failed(&self) -> BTreeMap<Host, usize> {
         let mut failed = BTreeMap::new();
         for candidate in self.known.values().filter(|candidate| candidate.failures > 0) {
@@ -150,20 +152,21 @@ impl Candidates {
         failed
     }
 
-    /// When an owner that `limits` do not forbid may be tried; as a `last_resort` a banned one too.
+    /// When the next owner that `limits` do not forbid may be tried. As a `last_resort` a banned owner is tried too.
     pub(super) fn next_at(&self, last_resort: bool, limits: &DialLimits) -> Option<Timestamp> {
         let known = self.known.iter().filter(|(node, candidate)| !limits.forbids(**node, candidate.peer));
         known.map(|(_, candidate)| candidate.ready_at(last_resort)).min()
     }
 
-    /// `owner` is greeted.
+    /// Records that `owner` is greeted.
     pub(crate) fn on_tried(&mut self, owner: NodeId, now: Timestamp) {
         if let Some(candidate) = self.known.get_mut(&owner) {
             candidate.tried_at = Some(now);
         }
     }
 
-    /// How many owners that `limits` do not forbid may be tried, and were not for a long time.
+    /// The number of owners that `limits` do not forbid, that may be tried now, and that were not tried for a long
+    /// time.
     pub(super) fn untried(&self, now: Timestamp, limits: &DialLimits) -> usize {
         let is_untried = |candidate: &Candidate| now >= candidate.ready_at(false) && !candidate.is_tried(now);
         self.known
@@ -172,7 +175,7 @@ impl Candidates {
             .count()
     }
 
-    /// Whether anybody is banned.
+    /// Whether any owner is banned.
     pub(crate) fn has_banned(&self, now: Timestamp) -> bool {
         self.known.values().any(|candidate| candidate.trust.banned_until() > now)
     }
@@ -182,24 +185,24 @@ impl Candidates {
         self.known.get(&owner).is_some_and(|candidate| candidate.trust.on_parole())
     }
 
-    /// Whether `owner` is to be found elsewhere than at `peer`.
+    /// Whether `owner` has another address than `peer`.
     pub(crate) fn has_moved(&self, owner: NodeId, peer: SocketAddr) -> bool {
         self.known.get(&owner).is_some_and(|candidate| candidate.peer != peer)
     }
 
-    /// Remembers whether `owner` was asked for something and gives nothing.
+    /// Sets whether `owner` was asked for something and sends nothing.
     pub(crate) fn note_gives_nothing(&mut self, owner: NodeId, gives_nothing: bool) {
         if let Some(candidate) = self.known.get_mut(&owner) {
             candidate.gives_nothing = gives_nothing;
         }
     }
 
-    /// Whether `owner` was asked for something, and has given nothing since.
+    /// Whether `owner` was asked for something and has sent nothing since.
     pub(crate) fn gives_nothing(&self, owner: NodeId) -> bool {
         self.known.get(&owner).is_some_and(|candidate| candidate.gives_nothing)
     }
 
-    /// A session with `owner` ended.
+    /// Records that a session with `owner` has ended for the reason `why`.
     pub(crate) fn on_ended(&mut self, owner: NodeId, why: SessionEnd, now: Timestamp) {
         let Some(candidate) = self.known.get_mut(&owner) else {
             return;
@@ -209,12 +212,13 @@ impl Candidates {
         }
         candidate.failures += 1;
         let rest = (FIRST_REST * 2u32.pow((candidate.failures - 1).min(8))).min(MAX_REST);
-        // Who was restarted, or sees this node at another address, is greeted anew at once.
+        // An owner that was restarted, or that sees this node at another address, is greeted anew at once.
         let rests = why != SessionEnd::Forgotten || candidate.failures > 1;
         candidate.rests_until = if rests { now + rest } else { now };
     }
 
-    /// A piece in which `owner` had a part verified: its failures are forgiven. Whether that ends its parole.
+    /// Records that a piece to which `owner` contributed has verified. Its failures are forgiven. Returns whether that
+    /// ends its parole.
     pub(crate) fn on_good_piece(&mut self, owner: NodeId, alone: bool) -> bool {
         self.known.get_mut(&owner).is_some_and(|candidate| {
             candidate.failures = 0;
@@ -223,7 +227,7 @@ impl Candidates {
         })
     }
 
-    /// A piece in which `owner` had a part did not verify.
+    /// Records that a piece to which `owner` contributed did not verify.
     pub(crate) fn on_bad_piece(&mut self, owner: NodeId, alone: bool, now: Timestamp) -> TrustVerdict {
         match self.known.get_mut(&owner) {
             Some(candidate) => candidate.trust.on_bad_piece(alone, now),

@@ -1,4 +1,4 @@
-//! How far a download is, and what is known from each stage on.
+//! The stage of a download, and what is known from each stage on.
 //!
 //! ```text
 //!   Locating ──content known──▶ FetchingManifest ──▶ CheckingManifest ──good──▶ Opening ──part file──▶ Fetching
@@ -7,7 +7,7 @@
 //!     Over                      Over                           Over, or it was there already    Finishing ──▶ Over
 //! ```
 //!
-//! Each move is a method here. It says nothing to anybody: who is told, the caller knows.
+//! Each move between stages is a method here. A move sends no message and no event: the caller does that.
 
 use std::sync::Arc;
 
@@ -23,75 +23,75 @@ use crate::local_content::LocalContent;
 use crate::output::Placement;
 use crate::status::Holders;
 
-/// A content that is being fetched here now, and can be served as far as it is here.
+/// A content that this node fetches and whose verified pieces it can serve meanwhile.
 #[derive(Debug)]
 pub(crate) struct PartialReady {
     pub(crate) content: LocalContent,
-    /// Pieces that were here before.
+    /// The pieces that were on the disk before the download began.
     pub(crate) have: Vec<PieceRun>,
 }
 
-/// What is fetched, once the tracker has named it.
+/// The content that is fetched, once the tracker has named it.
 #[derive(Clone, Debug)]
 pub(super) struct Identified {
     pub(super) content: ContentId,
     pub(super) name: Name,
     /// In bytes: as the tracker says, and from the manifest on as that says.
     pub(super) length: u64,
-    /// How many have it, as the tracker said last.
+    /// The number of nodes that have the content, according to the tracker's last answer.
     pub(super) holders: Holders,
 }
 
-/// What is done about a content that is known.
+/// The stages of a download whose content is known.
 #[derive(Debug)]
 pub(super) enum Stage {
     /// These owners send the manifest, if any has answered.
     FetchingManifest(ManifestSources),
     /// A worker checks the manifest, which this session's owner has sent.
     CheckingManifest(SessionKey),
-    /// The part file is being made.
+    /// The disk creates the part file.
     Opening {
         manifest: Arc<Manifest>,
-        /// Whether this node serves the content already, from another file.
+        /// Whether this node already serves the content from another file.
         is_served_here: bool,
     },
     /// Pieces are fetched.
     Fetching(Pieces),
-    /// The whole is being checked and renamed.
+    /// The disk checks the whole file and renames it.
     Finishing(Pieces),
 }
 
 /// How a download ended.
 #[derive(Debug)]
 pub(super) enum Ending {
-    /// Without its file.
+    /// The download ended without its file.
     Failed,
     /// With the file, which the manifest describes.
     Completed(Arc<Manifest>),
 }
 
-/// How far a download is.
+/// How far a download has come.
 #[derive(Debug)]
 pub(super) enum Progression {
-    /// The tracker is asked for the content. Its first answer counts from then on: at once, or when a young tracker
-    /// knows everybody.
+    /// The tracker is asked for the content. Its first answer counts from `answer_counts_at` on: at once, or, from a
+    /// tracker that has just started, when all nodes have registered with it.
     Locating { answer_counts_at: Option<Timestamp> },
     /// The content is known.
     Known { identified: Identified, stage: Stage },
-    /// It is over, and the person has been told.
+    /// The download is over, and the event for it was given out.
     Over { identified: Option<Identified>, ending: Ending },
 }
 
 /// What a download that ends leaves behind.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
-    /// Buffers that nothing will be put in any more.
+    /// The buffers in which nothing will be put any more.
     pub(super) buffers: Vec<BufferId>,
     /// Whether the disk has a part file, or is about to.
     pub(super) has_part_file: bool,
 }
 
-/// How far a download is; whether that has changed since its last turn as a whole.
+/// The stage of a download, and whether the stage has changed since the last turn of the download as a whole.
 #[derive(Debug)]
 pub(super) struct Lifecycle {
     state: Progression,
@@ -99,17 +99,17 @@ pub(super) struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Nothing is known yet.
+    /// The lifecycle of a new download, about whose content nothing is known yet.
     pub(super) fn new() -> Lifecycle {
         Lifecycle { state: Progression::Locating { answer_counts_at: None }, is_changed: false }
     }
 
-    /// How far it is.
+    /// How far the download has come.
     pub(super) fn state(&self) -> &Progression {
         &self.state
     }
 
-    /// Whether a move was made, or something happened within a stage, that all sessions are to be looked at for.
+    /// Whether a move was made, or something happened within a stage, for which all sessions must be looked at.
     pub(super) fn is_changed(&self) -> bool {
         self.is_changed
             || match &self.state {
@@ -119,7 +119,7 @@ impl Lifecycle {
             }
     }
 
-    /// All sessions are looked at now: what has changed is forgotten.
+    /// Forgets what has changed, because all sessions are looked at now.
     pub(super) fn forget_changes(&mut self) {
         self.is_changed = false;
         match &mut self.state {
@@ -129,7 +129,7 @@ impl Lifecycle {
         }
     }
 
-    /// What is fetched, once it is known.
+    /// The content that is fetched, once it is known.
     pub(super) fn identified(&self) -> Option<&Identified> {
         match &self.state {
             Progression::Locating { .. } => None,
@@ -138,7 +138,7 @@ impl Lifecycle {
         }
     }
 
-    /// What is done about the content, while that is known and the download is not over.
+    /// The stage, while the content is known and the download is not over.
     pub(super) fn stage(&self) -> Option<&Stage> {
         match &self.state {
             Progression::Known { stage, .. } => Some(stage),
@@ -169,7 +169,7 @@ impl Lifecycle {
         }
     }
 
-    /// The pieces, from when they are fetched until the file has its name.
+    /// The pieces, from when the fetching of pieces begins until the file has its name.
     pub(super) fn stored_pieces(&self) -> Option<&Pieces> {
         match self.stage() {
             Some(Stage::Fetching(pieces) | Stage::Finishing(pieces)) => Some(pieces),
@@ -193,7 +193,7 @@ impl Lifecycle {
         }
     }
 
-    /// The next at most `most` bytes that `session` is to be asked for, of the manifest or of a piece.
+    /// The next range, of at most `most` bytes, for which `session` is to be asked.
     pub(super) fn next_range(
         &mut self,
         session: &Session,
@@ -231,7 +231,7 @@ impl Lifecycle {
         }
     }
 
-    /// Whether it is over.
+    /// Whether the download is over.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.state, Progression::Over { .. })
     }
@@ -245,14 +245,14 @@ impl Lifecycle {
         }
     }
 
-    /// The tracker has answered; its answer counts from `at` on, if it is the first.
+    /// Records that the tracker has answered. Its answer counts from `at` on, if it is the first.
     pub(super) fn on_tracker_answer(&mut self, at: Timestamp) {
         if let Progression::Locating { answer_counts_at } = &mut self.state {
             answer_counts_at.get_or_insert(at);
         }
     }
 
-    /// The tracker says anew how many have the content.
+    /// Records how many nodes have the content, according to the tracker's newest answer.
     pub(super) fn update_holders(&mut self, holders: Holders) {
         if let Progression::Known { identified, .. } = &mut self.state {
             identified.holders = holders;
@@ -285,12 +285,13 @@ impl Lifecycle {
         }
     }
 
-    /// The part file is there: pieces are fetched.
+    /// Begins to fetch `pieces`: the part file is open.
     pub(super) fn fetch(&mut self, pieces: Pieces) {
         self.go_on_to(Stage::Fetching(pieces));
     }
 
-    /// If every piece is stored, the whole is to be checked and renamed. Whether it is now.
+    /// Moves on to the last stage, in which the whole file is checked and renamed, if every piece is stored. Returns
+    /// whether that was so.
     pub(super) fn finish_if_complete(&mut self) -> bool {
         let Progression::Known { stage, .. } = &mut self.state else {
             return false;
@@ -298,7 +299,7 @@ impl Lifecycle {
         if !matches!(stage, Stage::Fetching(pieces) if pieces.is_complete()) {
             return false;
         }
-        // Nobody sees the stage in between.
+        // The placeholder is replaced before anybody can see it.
         let before = std::mem::replace(stage, Stage::FetchingManifest(ManifestSources::default()));
         if let Stage::Fetching(pieces) = before {
             *stage = Stage::Finishing(pieces);
@@ -307,7 +308,7 @@ impl Lifecycle {
         true
     }
 
-    /// It is over. What it leaves behind.
+    /// Ends the download with `ending`. Returns what the download leaves behind.
     pub(super) fn end(&mut self, ending: Ending) -> Leftovers {
         self.is_changed = true;
         let over = Progression::Over { identified: self.identified().cloned(), ending };
@@ -319,7 +320,7 @@ impl Lifecycle {
                 buffers: sources.into_assemblies().map(|assembly| assembly.buffer()).collect(),
                 has_part_file: false,
             },
-            // A worker has the buffer, and gives it back.
+            // A worker holds the buffer and returns it.
             Stage::CheckingManifest(_) => Leftovers::default(),
             Stage::Fetching(mut pieces) => Leftovers { buffers: pieces.abandon(), has_part_file: true },
             Stage::Opening { .. } | Stage::Finishing(_) => {

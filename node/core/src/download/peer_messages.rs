@@ -1,4 +1,4 @@
-//! What owners say to a download, and the end of a session with one.
+//! How a download handles the messages of owners, and how a session with an owner ends.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::ids::SessionKey;
 use crate::output::Placement;
 use crate::transport::Arrival;
 
-/// For a pause that is no longer, what the owner was to give stays its own.
+/// For a pause of at most this long, the session keeps its claims.
 const SHORT_PAUSE: Duration = Duration::from_secs(1);
 
-/// The reason why a session is there.
+/// The reason why the session of a message exists.
 const ACCEPTED: &str = "the node hands over what a session says that is_from has found";
 
 impl Download {
-    /// A message of an owner, other than CHUNK.
+    /// Handles a message of an owner, other than CHUNK.
     pub(crate) fn handle_message(&mut self, key: SessionKey, message: &NodeToNode, cx: &mut Context<'_>) {
         let sessions = &mut self.peers.sessions;
         self.peers.reachability.on_heard();
@@ -54,7 +54,8 @@ impl Download {
                 let session = sessions.get_mut_for_all(key).expect(ACCEPTED);
                 session.on_pong();
                 if session.is_snubbed() {
-                    // It hears, and does not answer what it is asked, again: its picture of the session may be damaged.
+                    // The owner receives messages, and again does not answer requests: its state of the session may be
+                    // damaged.
                     self.end_session(key, SessionEnd::Forgotten, cx);
                 }
             }
@@ -68,7 +69,7 @@ impl Download {
         }
     }
 
-    /// The owner of `key` has `pieces` too, as it says: they are counted, and nothing else is.
+    /// Counts `pieces` as available, which the owner of `key` has announced. Nothing else changes.
     fn learn(&mut self, key: SessionKey, pieces: &[PieceIndex]) {
         let counts = self.peers.sessions.get(key).is_some_and(|session| !session.is_suspect());
         if counts && let Some(known) = self.lifecycle.pieces_mut() {
@@ -78,7 +79,8 @@ impl Download {
 
     fn handle_welcome(&mut self, key: SessionKey, welcome: &Welcome, cx: &mut Context<'_>) {
         let session = self.peers.sessions.get_mut_for_all(key).expect(ACCEPTED);
-        // Whom the tracker named is not here any more: blame and credit must not fall on another.
+        // The node that the tracker named is not at this address any more. Blame and credit must not fall on another
+        // node.
         let is_another_node = welcome.node != session.owner();
         // The manifest is known: a content of another length is another one, or the datagram was damaged.
         let pieces = self.lifecycle.pieces();
@@ -117,7 +119,7 @@ impl Download {
         }
     }
 
-    /// BUSY: the owner serves others, and does not answer a request.
+    /// Handles BUSY: the owner serves others and does not answer a request.
     fn handle_busy(&mut self, key: SessionKey, control: Control, cx: &mut Context<'_>) {
         let Some(range) = self.give_up_request(key, control.request, cx) else { return };
         let retry_after = Duration::from_millis(control.retry_after_ms.into());
@@ -129,7 +131,7 @@ impl Download {
         }
     }
 
-    /// REJECT: the owner does not have what it is asked for.
+    /// Handles REJECT: the owner does not have what it is asked for.
     fn handle_reject(&mut self, key: SessionKey, control: Control, cx: &mut Context<'_>) {
         let Some(range) = self.give_up_request(key, control.request, cx) else { return };
         let session = self.peers.sessions.get_mut_for_all(key).expect(ACCEPTED);
@@ -137,8 +139,8 @@ impl Download {
         let on_parole = session.on_parole;
         self.ask_again(range, key, None);
         self.recount();
-        // What it was to give of that piece is for others; on parole, what is under way of it too: it will not
-        // be taken from there any more.
+        // Other owners fetch the rest of that piece. For an owner on parole, its outstanding requests are given up too,
+        // because their bytes would not be accepted from it any more.
         if on_parole {
             self.give_up_requests(key, cx);
         }
@@ -150,7 +152,8 @@ impl Download {
         }
     }
 
-    /// CHOKE: the owner serves others, and finishes what this node has begun there.
+    /// Handles CHOKE: the owner serves others, and still sends the rest of the pieces that this node has begun to fetch
+    /// from it.
     fn handle_choke(&mut self, key: SessionKey, control: Control, cx: &mut Context<'_>) {
         let session = self.peers.sessions.get_mut_for_all(key).expect(ACCEPTED);
         session.on_choked(Duration::from_millis(control.retry_after_ms.into()), true, cx.now);
@@ -168,7 +171,7 @@ impl Download {
         }
     }
 
-    /// The owner of `key` does not answer `request`, if that was asked of it: what it was.
+    /// Gives up `request`, which the owner of `key` does not answer. Returns its range, if the request is known.
     fn give_up_request(&mut self, key: SessionKey, request: u32, cx: &mut Context<'_>) -> Option<ByteRange> {
         let Some((range, missing)) = self.peers.sessions.give_up(key, request) else {
             cx.counters.unexpected += 1;
@@ -178,14 +181,14 @@ impl Download {
         Some(range)
     }
 
-    /// Others are to fetch what `key` was to fetch, until it serves again.
+    /// Frees what the session `key` was to fetch, for other sessions, until its owner serves again.
     fn pause(&mut self, key: SessionKey, cx: &mut Context<'_>) {
         self.give_up_requests(key, cx);
         self.release(key);
         self.drop_manifest_source(key, cx);
     }
 
-    /// What was asked of `key` and has not arrived is anyone's to ask for.
+    /// Gives up the outstanding requests of the session `key`. Any session may ask for their bytes.
     pub(super) fn give_up_requests(&mut self, key: SessionKey, cx: &mut Context<'_>) {
         let lost = self.peers.sessions.give_up_requests(key);
         cx.download_limit.refund(lost.iter().map(|range| range.length()).sum());
@@ -199,7 +202,7 @@ impl Download {
         }
     }
 
-    /// A CHUNK of an owner: where its payload belongs, if it is wanted.
+    /// Handles the header of a CHUNK from the owner of `key`. Returns where its payload belongs, if that is wanted.
     pub(crate) fn handle_chunk(
         &mut self,
         key: SessionKey,
@@ -214,7 +217,7 @@ impl Download {
             return None;
         }
         if arrival == (Arrival::Asked { late: true }) {
-            // It was given back to the limit when it was taken for lost.
+            // Its bytes were given back to the limit when they were taken for lost.
             cx.download_limit.spend(size, cx.now);
         }
         let session = self.peers.sessions.in_turn(key).expect(ACCEPTED);
@@ -245,7 +248,8 @@ impl Download {
         place
     }
 
-    /// The owner at `peer` does not know a session under its number `remote`. Whether it is one of this download.
+    /// Handles the word of the node at `peer` that it does not know its conversation `remote`. Returns whether that
+    /// concerns this download.
     pub(crate) fn handle_forgotten(
         &mut self,
         peer: SocketAddr,
@@ -272,7 +276,7 @@ impl Download {
         }
     }
 
-    /// The session `key` is over: what it was to fetch is anyone's.
+    /// Ends the session `key`. Any other session may fetch what it was to fetch.
     pub(super) fn end_session(&mut self, key: SessionKey, why: SessionEnd, cx: &mut Context<'_>) {
         self.release(key);
         self.drop_manifest_source(key, cx);
@@ -283,7 +287,7 @@ impl Download {
         cx.routes.close(session.local_conversation());
         let said = match why {
             SessionEnd::BadPieces | SessionEnd::BadManifest | SessionEnd::Fault => Some(ByeReason::Fault),
-            // What it may still keep in line for this session is in vain.
+            // The owner may still have requests of this session in its queue; it is told to drop them.
             SessionEnd::Forgotten | SessionEnd::Slow => Some(ByeReason::Cancelled),
             _ => None,
         };
@@ -297,23 +301,24 @@ impl Download {
         cx.out.events.push(Event::OwnerLost { download, owner, peer, why });
     }
 
-    /// Who has which piece is counted anew.
+    /// Has the availability of the pieces counted anew.
     pub(super) fn recount(&mut self) {
         if let Some(pieces) = self.lifecycle.pieces_mut() {
             pieces.recount();
         }
     }
 
-    /// `key` asks for nothing any more: what it was to ask for is anyone's.
+    /// Frees the claims of the session `key`, which asks for nothing any more.
     pub(super) fn release(&mut self, key: SessionKey) {
         if let Some(pieces) = self.lifecycle.pieces_mut() {
             pieces.release(key);
         }
     }
 
-    /// `range` did not arrive from `of`: it is to be asked for again, by `by` or by whoever comes first.
+    /// Marks `range`, which did not arrive from the session `of`, as to be asked for again by the session `by`, or by
+    /// any session.
     pub(super) fn ask_again(&mut self, range: ByteRange, of: SessionKey, by: Option<SessionKey>) {
-        // Who has refused the piece meanwhile is not asked for it again.
+        // A session whose owner has refused the piece meanwhile is not asked for it again.
         let sessions = &self.peers.sessions;
         let able = |key: &SessionKey| sessions.get(*key).is_some_and(|s| s.has(range.piece()));
         if let Some(pieces) = self.lifecycle.pieces_mut() {

@@ -1,5 +1,5 @@
-//! Who could serve a download and who does: the owners that are known, the sessions with some of them, and when the
-//! tracker is asked for others.
+//! The peers of a download: the owners that are known, the sessions with some of them, and when the tracker is asked
+//! for more owners.
 
 use std::net::SocketAddr;
 
@@ -23,10 +23,11 @@ use crate::event::SessionEnd;
 use crate::ids::{DownloadId, SessionKey};
 use crate::waiting::Waiting;
 
-/// A download has this many sessions, silent and slow ones included, for each slot that it has for owners.
+/// A download has at most this many sessions, silent and slow ones included, for each of its slots for owners.
 const SESSIONS_PER_SLOT: usize = 4;
 
-/// No more owners than this are named when nothing comes from any, or are asked in few bytes.
+/// At most this many owners are named to the person, and at most this many are asked in short datagrams, when no owner
+/// answers.
 pub(super) const MAX_NAMED: usize = 3;
 
 /// The owners of one content, as one download sees them.
@@ -44,7 +45,7 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    /// Nobody is known yet.
+    /// The peers of a new download, which knows no owner yet.
     pub(super) fn new(now: Timestamp) -> Peers {
         Peers {
             sessions: OpenSessions::new(),
@@ -58,14 +59,14 @@ impl Peers {
         }
     }
 
-    /// The tracker has answered NEED.
+    /// Records that the tracker has answered NEED.
     pub(super) fn on_tracker_answer(&mut self) {
         self.sessions.mark_all();
         self.need.on_answer();
     }
 
-    /// The tracker has named `owners`. The sessions with owners that do not answer where they were, and are elsewhere
-    /// now.
+    /// Records the `owners` that the tracker has named. Returns the sessions with owners that do not serve at their old
+    /// address and have a new one now.
     pub(super) fn learn(&mut self, owners: &[Owner], now: Timestamp) -> Vec<SessionKey> {
         self.sessions.mark_all();
         let has_news = self.candidates.learn(owners, now);
@@ -77,7 +78,7 @@ impl Peers {
         self.sessions.keys_of(moved)
     }
 
-    /// The node at `peer` fetches the same.
+    /// Records that `node`, at `peer`, fetches the same content.
     pub(super) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
         self.sessions.mark_all();
         self.candidates.meet(node, peer, now);
@@ -90,7 +91,8 @@ impl Peers {
         }
     }
 
-    /// The node at `peer` knows no session `remote`. Whether that answers what was asked in few bytes.
+    /// Records that the node at `peer` does not know the conversation `remote`. Returns whether that answers a short
+    /// datagram of this download.
     pub(super) fn on_short_answer(&mut self, peer: SocketAddr, remote: Conversation) -> bool {
         let is_asked = self.candidates.peers().any(|asked| asked == peer);
         let is_answer = is_asked && self.short_path.on_gone(peer, remote);
@@ -100,19 +102,19 @@ impl Peers {
         is_answer
     }
 
-    /// The owner, which was suspect, has sent something.
+    /// Records that `owner`, which was suspect, has sent something.
     pub(super) fn on_gives_again(&mut self, owner: NodeId) {
         self.sessions.mark_all();
         self.candidates.note_gives_nothing(owner, false);
     }
 
-    /// `session` ended by itself, or for a fault: others are wanted instead.
+    /// Records that `session` has ended for the reason `why`. Other owners are wanted in its place.
     pub(super) fn on_lost(&mut self, session: &Session, why: SessionEnd, now: Timestamp) {
         self.candidates.on_ended(session.owner(), why, now);
         self.need.ask_soon(now);
     }
 
-    /// The turn of the session `key`. The reason, when it is over.
+    /// Gives the session `key` its turn. Returns the reason, if the session is over.
     pub(super) fn poll_session(
         &mut self,
         key: SessionKey,
@@ -130,9 +132,9 @@ impl Peers {
         Ok(turn)
     }
 
-    /// Whether as many owners as are wanted serve it, or will soon have answered. Those that serve others for now
-    /// count half: there may be slots elsewhere, and they come back. Those that are just greeted count a quarter,
-    /// where many were greeted in vain.
+    /// Whether as many owners as are wanted serve the download or will soon have answered. A choked session counts
+    /// half: another owner may have a slot, and the choked one will be unchoked later. A session in its handshake
+    /// counts a quarter while many owners were greeted in vain.
     pub(super) fn has_enough(&self, settings: &NodeSettings) -> bool {
         let in_haste = self.rotation.needs_haste(settings.download.owners);
         let useful = self.sessions.iter().filter(|session| session.holds_slot());
@@ -144,18 +146,18 @@ impl Peers {
         quarters.sum::<usize>() >= 4 * usize::from(settings.download.owners)
     }
 
-    /// Whether the tracker is to be asked for owners now; if so, it counts as asked.
+    /// Whether the tracker is to be asked for owners now. If so, it counts as asked.
     pub(super) fn poll_need(&mut self, now: Timestamp, settings: &NodeSettings) -> bool {
         let nobody = self.candidates.is_empty();
         !self.has_enough(settings) && self.need.poll(now, &settings.download.need_again, nobody)
     }
 
-    /// When the tracker is to be asked.
+    /// When the tracker is to be asked for owners.
     pub(super) fn need_at(&self, settings: &NodeSettings) -> Timestamp {
         if self.has_enough(settings) { Timestamp::NEVER } else { self.need.next_at() }
     }
 
-    /// Who is not to be tried now.
+    /// The owners and hosts that are not to be tried now.
     pub(super) fn dial_limits(&self, cx: &Context<'_>) -> DialLimits {
         let wanted = cx.settings.download.owners.into();
         let mut limits = DialLimits::new(cx.node, self.candidates.failed(), wanted);
@@ -165,21 +167,21 @@ impl Peers {
         limits
     }
 
-    /// How many owners may be tried, and were not for a long time.
+    /// The number of owners that may be tried now and were not tried for a long time.
     pub(super) fn untried(&self, cx: &Context<'_>) -> usize {
         self.candidates.untried(cx.now, &self.dial_limits(cx))
     }
 
-    /// Whether the owner of `key` has not answered its first HELLO in time, like many before it, and there are others
-    /// that were not greeted yet.
+    /// Whether the session `key` is given up early: its owner has not answered its first HELLO in time, many owners
+    /// before it have not answered either, and there are owners that were not greeted yet.
     pub(super) fn is_passed_over(&self, key: SessionKey, cx: &Context<'_>) -> bool {
         self.rotation.needs_haste(cx.settings.download.owners)
             && self.sessions.get(key).is_some_and(|session| session.is_unanswered(cx.now))
             && self.untried(cx) > 0
     }
 
-    /// Tries owners of `content` while fewer sessions than are wanted are useful; as a last resort, when nobody else
-    /// has what is missing of `pieces`, banned ones too.
+    /// Opens sessions with owners of `content` while fewer sessions are useful than are wanted. Banned owners are a
+    /// last resort, for when nobody else has what is missing of `pieces`.
     pub(super) fn open_sessions(
         &mut self,
         download: DownloadId,
@@ -198,7 +200,7 @@ impl Peers {
             self.rotation.on_greeted();
             let key = self.sessions.next_key();
             let mut session = Session::new(key, download, content, owner, peer, cx);
-            // The first HELLO goes at once.
+            // The first HELLO is sent at once.
             let ended: Option<SessionEnd> = session.handle_time(cx);
             debug_assert!(ended.is_none(), "a new session has tries left");
             session.on_parole = self.candidates.on_parole(owner);
@@ -206,17 +208,18 @@ impl Peers {
         }
     }
 
-    /// Whether there are slots for owners: silent ones take none, but there are not endlessly many.
+    /// Whether more sessions are wanted. Silent owners take no slot, but the number of sessions is limited all the
+    /// same.
     pub(super) fn wants_sessions(&self, settings: &NodeSettings) -> bool {
         self.sessions.len() < Peers::max_sessions(settings) && !self.has_enough(settings)
     }
 
-    /// No more sessions are open at a time.
+    /// The largest number of sessions that are open at a time.
     pub(super) fn max_sessions(settings: &NodeSettings) -> usize {
         usize::from(settings.download.owners) * SESSIONS_PER_SLOT
     }
 
-    /// Whether only owners that are banned may have what is missing: corruption on the path must not stop the last one.
+    /// Whether only banned owners may have what is missing. Corruption on the path must not shut out the last owner.
     fn needs_banned(&self, pieces: Option<&Pieces>, now: Timestamp) -> bool {
         if !self.candidates.has_banned(now) {
             return false;
@@ -228,7 +231,7 @@ impl Peers {
         }
     }
 
-    /// When an owner may be tried, if any is wanted.
+    /// When the next owner may be tried, if more sessions are wanted.
     pub(super) fn dial_at(&self, pieces: Option<&Pieces>, cx: &Context<'_>) -> Timestamp {
         if !self.wants_sessions(cx.settings) {
             return Timestamp::NEVER;
@@ -237,7 +240,7 @@ impl Peers {
         self.candidates.next_at(last_resort, &self.dial_limits(cx)).unwrap_or(Timestamp::NEVER)
     }
 
-    /// Owners that are known and silent are asked in few bytes, when that is due.
+    /// Sends short datagrams to known, silent owners, when that is due, to learn whether the path carries these.
     pub(super) fn probe_silent_owners(&mut self, cx: &mut Context<'_>) {
         if cx.now < self.reachability.probe_at() {
             return;
@@ -255,19 +258,19 @@ impl Peers {
         }
     }
 
-    /// When silent owners are asked in few bytes.
+    /// When short datagrams are sent to silent owners.
     pub(super) fn probe_at(&self) -> Timestamp {
         self.reachability.probe_at().max(self.short_path.next_at())
     }
 
-    /// When a person should know where nothing comes from, if that is not due yet.
+    /// When a person is to be told which owners are silent, if that is not due yet.
     pub(super) fn report_silence_at(&self, now: Timestamp) -> Timestamp {
         let at = self.reachability.report_at();
         if now < at { at } else { Timestamp::NEVER }
     }
 
-    /// The requests for pieces that are `unwanted`, which are here, are withdrawn: owners that have them in line drop
-    /// them.
+    /// Withdraws the requests for pieces for which `unwanted` holds, because they are here. Owners that have such
+    /// requests in their queues drop them.
     pub(super) fn withdraw_requests(&mut self, unwanted: impl Fn(PieceIndex) -> bool, cx: &mut Context<'_>) {
         let mut requests = self.duplicates.take(&unwanted);
         requests.extend(self.sessions.withdraw(unwanted, cx));
@@ -280,8 +283,8 @@ impl Peers {
         }
     }
 
-    /// An owner that gives too little loses its slot, where sessions are `ranked`; and its session where there may be
-    /// no more of them and others were not tried yet. The sessions that are to end.
+    /// Takes the slot from slow owners, if the sessions are `ranked`. Returns the sessions that are to end: slow ones,
+    /// when no more sessions may be opened and other owners were not tried yet.
     pub(super) fn rotate(&mut self, ranked: bool, cx: &mut Context<'_>) -> Vec<SessionKey> {
         if ranked {
             self.rank_sessions(cx);
@@ -305,7 +308,7 @@ impl Peers {
         sessions_to_end(spare, cx.settings.download.owners.into(), untried)
     }
 
-    /// When a session will have shown how fast it is.
+    /// When the next session will have shown how fast it is.
     pub(super) fn rotates_at(&self, now: Timestamp) -> Timestamp {
         let shows = self.sessions.iter().filter_map(Session::conclusive_at).filter(|at| *at > now);
         shows.min().unwrap_or(Timestamp::NEVER)
@@ -325,9 +328,10 @@ impl Peers {
         }
     }
 
-    /// Why a download waits that no owner serves.
+    /// The reason why a download that no owner serves waits.
     pub(super) fn waiting(&self, now: Timestamp) -> Waiting {
-        // Nothing has come from any owner for so long that a person should know from where, while the tracker answers.
+        // Nothing has come from any owner for so long that a person should be told which owners are silent; the tracker
+        // answers meanwhile.
         let is_cut_off = now >= self.reachability.report_at() && !self.need.is_unanswered(now);
         if !is_cut_off {
             return Waiting::Owners;

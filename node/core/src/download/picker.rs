@@ -1,8 +1,9 @@
-//! Which owner is to give which run of pieces: the one picking rule, as a pure table.
+//! Which owner is to give which run of pieces, as a pure table: the one picking rule.
 //!
 //! A stretch is a run of pieces that one owner is to give. Owners that are ready at the same time cut the longest
-//! stretch that nobody is on into equal parts. A later one, or one that has finished, takes the second half of the
-//! stretch that would finish last. So N equal complete owners give N contiguous ranges, and the slow are relieved.
+//! stretch without a holder into equal parts. An owner that comes later, or that has finished its own stretch, takes
+//! the second half of the stretch that would finish last. So N equal complete owners give N contiguous ranges, and slow
+//! owners are relieved.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use messages::{PieceIndex, PieceRun};
 
 use crate::ids::SessionKey;
 
-/// A run of pieces that are missing and not begun, and who is to begin them.
+/// A run of pieces that are missing and not begun, and the session that is to begin them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stretch {
     pub(crate) pieces: PieceRun,
@@ -27,7 +28,7 @@ impl Stretch {
     }
 }
 
-/// How fast an owner is, in the time that it would need.
+/// The time that an owner needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
     /// How long the owner would need for one more piece.
@@ -43,19 +44,19 @@ pub(crate) struct Picker {
 }
 
 impl Picker {
-    /// Nobody is on any of `runs`, which are ascending and have gaps between them.
+    /// The table of `runs`, which are ascending, have gaps between them, and have no holder yet.
     pub(crate) fn new(runs: impl IntoIterator<Item = PieceRun>) -> Picker {
         let free = |pieces| Stretch { pieces, holder: None };
         Picker { list: runs.into_iter().map(free).collect() }
     }
 
-    /// The stretches, ascending.
+    /// The stretches in ascending order.
     #[cfg(test)]
     fn iter(&self) -> impl Iterator<Item = &Stretch> {
         self.list.iter()
     }
 
-    /// The pieces, ascending.
+    /// The pieces of the table in ascending order.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = PieceIndex> {
         self.list.iter().flat_map(Stretch::indices)
     }
@@ -65,18 +66,18 @@ impl Picker {
         self.list.is_empty()
     }
 
-    /// The pieces that `session` is to begin: its first stretch.
+    /// The first stretch of `session`: the pieces that the session is to begin.
     pub(crate) fn of(&self, session: SessionKey) -> Option<PieceRun> {
         self.list.iter().find(|stretch| stretch.holder == Some(session)).map(|stretch| stretch.pieces)
     }
 
-    /// Whether `session` `has` any piece of its stretches.
+    /// Whether `has` holds for any piece of the stretches of `session`.
     pub(crate) fn any_of(&self, session: SessionKey, has: impl Fn(PieceIndex) -> bool) -> bool {
         let held = self.list.iter().filter(|stretch| stretch.holder == Some(session));
         held.flat_map(Stretch::indices).any(has)
     }
 
-    /// The next piece of `session`'s stretches that it `has`: it is begun, and leaves the table.
+    /// Begins the next piece in the stretches of `session` for which `has` holds. The piece leaves the table.
     pub(crate) fn begin(
         &mut self,
         session: SessionKey,
@@ -92,18 +93,18 @@ impl Picker {
         Some(piece)
     }
 
-    /// The runs that nobody is on, ascending.
+    /// The runs without a holder in ascending order.
     pub(crate) fn free(&self) -> impl Iterator<Item = PieceRun> {
         self.list.iter().filter(|stretch| stretch.holder.is_none()).map(|stretch| stretch.pieces)
     }
 
-    /// Whether nobody is on `piece`, and it is missing.
+    /// Whether `piece` is in a stretch without a holder.
     pub(crate) fn is_free(&self, piece: PieceIndex) -> bool {
         let stretch = self.list.get(self.position(piece));
         stretch.is_some_and(|stretch| stretch.holder.is_none() && stretch.pieces.contains(piece))
     }
 
-    /// `piece` is begun, and leaves the table.
+    /// Begins `piece`, which leaves the table.
     pub(crate) fn take(&mut self, piece: PieceIndex) {
         let at = self.position(piece);
         let stretch = self.list.get(at).filter(|stretch| stretch.pieces.contains(piece));
@@ -114,7 +115,7 @@ impl Picker {
         self.list.splice(at..=at, parts.into_iter().flatten().map(|pieces| Stretch { pieces, holder }));
     }
 
-    /// `piece` is missing again, and nobody is on it.
+    /// Returns `piece` to the table, without a holder, because it is missing again.
     pub(crate) fn put_back(&mut self, piece: PieceIndex) {
         let at = self.position(piece);
         let pieces = PieceRun::new(piece, 1).expect("only a piece of the content is put back");
@@ -122,12 +123,12 @@ impl Picker {
         self.join_free();
     }
 
-    /// Where the stretch with `piece` is, or would be.
+    /// The index of the stretch that contains `piece`, or at which such a stretch would be inserted.
     fn position(&self, piece: PieceIndex) -> usize {
         self.list.partition_point(|stretch| stretch.pieces.end() <= piece)
     }
 
-    /// Nobody is on `session`'s stretches any more.
+    /// Takes all stretches from `session`. They have no holder from now on.
     pub(crate) fn release(&mut self, session: SessionKey) {
         for stretch in &mut self.list {
             if stretch.holder == Some(session) {
@@ -138,7 +139,7 @@ impl Picker {
     }
 
     /// Gives each of the `idle` sessions a stretch, if there is one to give. `has` tells whether a session could begin
-    /// a piece of that run at all; `pace` how fast a session is. The new stretches, in the order of giving.
+    /// any piece of a run; `pace` tells how fast a session is. Returns the new stretches in the order of giving.
     pub(crate) fn assign(
         &mut self,
         idle: &[SessionKey],
@@ -165,13 +166,13 @@ impl Picker {
 
     fn longest_free(&self, wanted: impl Fn(PieceRun) -> bool) -> Option<usize> {
         let free = self.list.iter().enumerate().filter(|(_, stretch)| stretch.holder.is_none());
-        // Of equally long ones the first: `max_by_key` would take the last.
+        // Of equally long stretches the first is taken; `max_by_key` would take the last.
         free.filter(|(_, stretch)| wanted(stretch.pieces))
             .min_by_key(|(_, stretch)| u32::MAX - stretch.len())
             .map(|(at, _)| at)
     }
 
-    /// `key` takes the second half of the stretch that would finish last, if that helps.
+    /// Gives `key` the second half of the stretch that would finish last, if that helps.
     fn take_over_from_slow(
         &mut self,
         key: SessionKey,
@@ -208,8 +209,8 @@ impl Picker {
     }
 }
 
-/// `pieces` in as many equal parts as there are sessions, the first for the first; sessions without a piece are left
-/// out.
+/// Cuts `pieces` into as many equal parts as there are `sessions`, in the order of these. Sessions for which no piece
+/// is left are omitted.
 fn cut_equally(pieces: PieceRun, sessions: &[SessionKey]) -> Vec<Stretch> {
     let (length, parts) = (u64::from(pieces.count()), sessions.len() as u64);
     let edge = |part: u64| PieceIndex(pieces.start().0 + (length * part / parts) as u32);
@@ -219,7 +220,7 @@ fn cut_equally(pieces: PieceRun, sessions: &[SessionKey]) -> Vec<Stretch> {
     cut.collect()
 }
 
-/// The first half of `pieces`, if there is more than one, and the second, which is the longer one.
+/// The first half of `pieces`, unless there is only one piece, and the second half, which is the longer one.
 fn halves(pieces: PieceRun) -> (Option<PieceRun>, PieceRun) {
     let middle = PieceIndex(pieces.start().0 + pieces.count() / 2);
     let second =

@@ -1,7 +1,8 @@
-//! The sessions of one download, and which of them are looked at in the next turn.
+//! The sessions of one download, and which of these are looked at in the next turn.
 //!
-//! Whoever borrows a session for what comes from outside makes it ready; a change that concerns others makes all of
-//! them ready. So nobody has to remember to say so. What a session does in its own turn makes nothing ready.
+//! Code that borrows a session for an input from outside marks it ready by that; a change that concerns other sessions
+//! marks all of them ready. So no caller has to remember a separate call. What a session does in its own turn marks
+//! nothing ready.
 
 use std::collections::BTreeMap;
 
@@ -17,30 +18,30 @@ use crate::ids::SessionKey;
 use crate::output::Wait;
 use crate::transport::Arrival;
 
-/// How an owner answers what it is asked, as its last turn has shown.
+/// How an owner answers requests, as its session's last turn has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answering {
-    /// In time, or it was asked for nothing.
+    /// The owner answers in time, or was asked for nothing.
     InTime,
-    /// A timeout passed: it may be the path's.
+    /// A timeout has passed, for which the path may be the cause.
     TimedOut,
-    /// A timeout passed, and the owner has never given anything.
+    /// A timeout has passed, and the owner turns suspect by that.
     TurnedSuspect,
     /// Nothing came for so long that the owner is snubbed from now on.
     Snubbed,
 }
 
-/// What a session's turn has found out.
+/// The result of a session's turn.
 #[derive(Debug)]
 pub(super) struct SessionTurn {
     pub(super) answering: Answering,
-    /// Whether the owner keeps its slot no longer, since it gives nothing.
+    /// Whether the owner loses its slot from now on, because it sends nothing.
     pub(super) turned_unproductive: bool,
-    /// What was asked for, and is taken for lost.
+    /// The ranges that were asked for and are now taken for lost.
     pub(super) lost: Vec<ByteRange>,
 }
 
-/// The sessions that are open.
+/// The open sessions of one download.
 #[derive(Debug)]
 pub(super) struct OpenSessions {
     open: BTreeMap<SessionKey, Session>,
@@ -49,27 +50,27 @@ pub(super) struct OpenSessions {
 }
 
 impl OpenSessions {
-    /// None yet.
+    /// No session is open yet.
     pub(super) fn new() -> OpenSessions {
         OpenSessions { open: BTreeMap::new(), next_key: 0, ready: ReadySet::new() }
     }
 
-    /// All of them, by number.
+    /// All open sessions by their keys.
     pub(super) fn all(&self) -> &BTreeMap<SessionKey, Session> {
         &self.open
     }
 
-    /// All of them, in the order of their numbers.
+    /// All open sessions in the order of their keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Session> + Clone {
         self.open.values()
     }
 
-    /// The numbers of those that are `chosen`.
+    /// The keys of the sessions for which `chosen` holds.
     pub(super) fn keys_of(&self, chosen: impl Fn(&Session) -> bool) -> Vec<SessionKey> {
         self.iter().filter(|session| chosen(session)).map(Session::key).collect()
     }
 
-    /// How many there are.
+    /// The number of open sessions.
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }
@@ -84,43 +85,43 @@ impl OpenSessions {
         self.iter().find(|session| session.owner() == owner)
     }
 
-    /// The session `key`, to which something happens that concerns no other: it is ready.
+    /// The session `key`, for a change that concerns no other session. The session is marked ready.
     pub(super) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
         let session = self.open.get_mut(&key)?;
         self.ready.mark(key);
         Some(session)
     }
 
-    /// The session `key`, to which something happens that others may profit from: all are ready.
+    /// The session `key`, for a change that may concern other sessions. All sessions are marked ready.
     pub(super) fn get_mut_for_all(&mut self, key: SessionKey) -> Option<&mut Session> {
         let session = self.open.get_mut(&key)?;
         self.ready.mark_all();
         Some(session)
     }
 
-    /// The session `key`, within a turn.
+    /// The session `key`, for a change within a turn, which marks nothing ready.
     pub(super) fn in_turn(&mut self, key: SessionKey) -> Option<&mut Session> {
         self.open.get_mut(&key)
     }
 
-    /// All sessions, within a turn.
+    /// All sessions, for changes within a turn, which mark nothing ready.
     pub(super) fn all_in_turn(&mut self) -> impl Iterator<Item = &mut Session> {
         self.open.values_mut()
     }
 
-    /// A number for a new session.
+    /// Draws the key of a new session.
     pub(super) fn next_key(&mut self) -> SessionKey {
         let key = SessionKey(self.next_key);
         self.next_key += 1;
         key
     }
 
-    /// `session` is open.
+    /// Adds the open session `session`.
     pub(super) fn insert(&mut self, session: Session) {
         self.open.insert(session.key(), session);
     }
 
-    /// The session `key` is over: others do what it was to do.
+    /// Removes the session `key`, which is over. All others are marked ready, since they take over its work.
     pub(super) fn remove(&mut self, key: SessionKey) -> Option<Session> {
         let session = self.open.remove(&key)?;
         self.ready.forget(key);
@@ -128,55 +129,57 @@ impl OpenSessions {
         Some(session)
     }
 
-    /// Something has changed that concerns all sessions.
+    /// Marks all sessions ready, because of a change that concerns all.
     pub(super) fn mark_all(&mut self) {
         self.ready.mark_all();
     }
 
-    /// Which of them are ready, and when the others are.
+    /// Which sessions are ready, and when the others will be.
     pub(super) fn ready(&self) -> &ReadySet {
         &self.ready
     }
 
-    /// Those that are looked at now: all, or those that are ready. What has happened is forgotten.
+    /// The sessions that are looked at now: all if `whole`, otherwise the ready ones. The marks are cleared.
     pub(super) fn take_ready(&mut self, whole: bool, now: Timestamp) -> Vec<SessionKey> {
         let ready = self.ready.take(now);
         if whole { self.open.keys().copied().collect() } else { ready }
     }
 
-    /// The download as a whole is due at `wait`.
+    /// Plans the next turn of the download as a whole for `wait`.
     pub(super) fn plan(&mut self, wait: Wait) {
         self.ready.plan(wait);
     }
 
-    /// The session `key` is due at `wakes`, although nothing happens.
+    /// Plans the next turn of the session `key` for `wakes`, even if nothing happens before.
     pub(super) fn plan_session(&mut self, key: SessionKey, wakes: Wait) {
         let local = self.open.get(&key).map_or(0, Session::local_outstanding);
         self.ready.plan_session(key, wakes, local);
     }
 
-    /// Whether the session `key` gives too little for a slot. A change concerns all: others may be wanted instead of
-    /// it.
+    /// Sets whether the session `key` is too slow for a slot. The change concerns all sessions, because others may be
+    /// wanted in its place.
     pub(super) fn set_slow(&mut self, key: SessionKey, is_slow: bool) {
         let session = self.get_mut_for_all(key);
         session.expect("only sessions that are open are ranked").set_slow(is_slow);
     }
 
-    /// `owner` gives one whole piece at a time from now on. Its session, if it has one and did not do so before.
+    /// Puts the session with `owner` on parole: the owner gives one whole piece at a time from now on. Returns the
+    /// session, unless there is none or it was on parole already.
     pub(super) fn put_on_parole(&mut self, owner: NodeId) -> Option<SessionKey> {
         let session = self.all_in_turn().find(|session| session.owner() == owner)?;
         let was_on_parole = std::mem::replace(&mut session.on_parole, true);
         (!was_on_parole).then_some(session.key())
     }
 
-    /// `owner` is trusted again. Its session, if it has one.
+    /// Ends the parole of the session with `owner`, which is trusted again. Returns the session, if there is one.
     pub(super) fn end_parole(&mut self, owner: NodeId) -> Option<SessionKey> {
         let session = self.all_in_turn().find(|session| session.owner() == owner)?;
         session.on_parole = false;
         Some(session.key())
     }
 
-    /// CHUNK in the session `key`: what the flow knows of it, and whether the owner was suspect until then.
+    /// Handles the header of a CHUNK in the session `key`. Returns how the flow judges it, and whether the owner was
+    /// suspect until then.
     pub(super) fn handle_chunk(
         &mut self,
         key: SessionKey,
@@ -200,7 +203,8 @@ impl OpenSessions {
         (arrival, was_suspect && arrival != Arrival::Duplicate)
     }
 
-    /// BUSY or REJECT: the owner of `key` does not answer `request`. What that was, and how much of it is missing.
+    /// Gives up `request`, which the owner of `key` refused with BUSY or REJECT. Returns its range and how many of its
+    /// bytes are missing.
     pub(super) fn give_up(&mut self, key: SessionKey, request: u32) -> Option<(ByteRange, u32)> {
         let session = self.open.get_mut(&key)?;
         let given_up = session.flow_mut()?.give_up(request)?;
@@ -208,7 +212,7 @@ impl OpenSessions {
         Some(given_up)
     }
 
-    /// What the owner of `key` was asked for, and has not sent: it is asked for it no longer.
+    /// Gives up all outstanding requests of the session `key`. Returns the missing ranges.
     pub(super) fn give_up_requests(&mut self, key: SessionKey) -> Vec<ByteRange> {
         let mut lost = Vec::new();
         if let Some(flow) = self.open.get_mut(&key).and_then(Session::flow_mut) {
@@ -218,8 +222,8 @@ impl OpenSessions {
         lost
     }
 
-    /// The requests for pieces that are `unwanted` are withdrawn: which they were, in which sessions. Their bytes go
-    /// back to the limit.
+    /// Withdraws the requests for pieces for which `unwanted` holds, and returns their bytes to the download limit.
+    /// Returns each request with its session.
     pub(super) fn withdraw(
         &mut self,
         unwanted: impl Fn(PieceIndex) -> bool,
@@ -236,7 +240,7 @@ impl OpenSessions {
         requests
     }
 
-    /// What the session `key` was asked for is wanted no longer.
+    /// Tells the session `key` that requests of it were withdrawn.
     pub(super) fn on_withdrawn(&mut self, key: SessionKey) -> Option<&Session> {
         let session = self.open.get_mut(&key)?;
         session.on_withdrawn();
@@ -244,8 +248,8 @@ impl OpenSessions {
         Some(session)
     }
 
-    /// The turn of the session `key`: its timers, what its flow has lost, and whether its owner has fallen silent.
-    /// What a snubbed owner may still send goes to `duplicates`. The reason, when the session is over.
+    /// Gives the session `key` its turn: its timers run, its flow detects losses, and a silent owner is snubbed. What a
+    /// snubbed owner may still send is remembered in `duplicates`. Returns the reason, if the session is over.
     pub(super) fn poll(
         &mut self,
         key: SessionKey,
@@ -258,7 +262,7 @@ impl OpenSessions {
         if let Some(why) = session.handle_time(cx) {
             return Err(why);
         }
-        // Others may be wanted instead of it, or it instead of others.
+        // Other owners may be wanted in place of this one, or this one in place of others.
         let is_other = standing != (session.holds_slot(), session.is_unchoked());
         let turned_unproductive = session.turn_unproductive(cx.now);
         let snubbed = session.snub_if_silent(cx);

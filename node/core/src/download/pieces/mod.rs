@@ -1,4 +1,4 @@
-//! The pieces of one content while it is fetched: not begun, begun, being stored, stored.
+//! The pieces of one content while it is fetched. A piece is not begun, begun, being stored, or stored.
 //!
 //! ```text
 //!   picker ──begin──▶ assemblies ──all bytes──▶ storing ──verified──▶ have
@@ -42,12 +42,12 @@ pub(crate) struct Pieces {
     /// Whether a piece could not be begun for want of a buffer.
     starved: bool,
     availability: Availability,
-    /// Whether others may be asked for something now, or for less.
+    /// Whether a change may allow or forbid requests to other owners.
     is_changed: bool,
 }
 
 impl Pieces {
-    /// All pieces but those in `have` are missing.
+    /// The pieces of the content, of which all but those in `have` are missing.
     pub(crate) fn new(download: DownloadId, manifest: Arc<Manifest>, have: &[PieceRun]) -> Pieces {
         let layout = manifest.layout();
         let mut bits = FixedBitSet::with_capacity(layout.pieces() as usize);
@@ -73,43 +73,44 @@ impl Pieces {
         }
     }
 
-    /// Whether others may be asked for something now, or for less, since that was looked at.
+    /// Whether a change since the last turn may allow or forbid requests to other owners.
     pub(crate) fn is_changed(&self) -> bool {
         self.is_changed
     }
 
-    /// What has changed is looked at now.
+    /// Forgets what has changed, because all sessions are looked at now.
     pub(crate) fn forget_changes(&mut self) {
         self.is_changed = false;
     }
 
-    /// An owner came, left, or does not have what it said: who has which piece is counted anew.
+    /// Has the availability of the pieces counted anew, because an owner came, left, or does not have what it
+    /// announced.
     pub(crate) fn recount(&mut self) {
         self.is_changed = true;
         self.availability.mark_stale();
     }
 
-    /// Whether who has which piece is to be counted anew.
+    /// Whether the availability of the pieces is to be counted anew.
     pub(crate) fn is_stale(&self) -> bool {
         self.availability.is_stale()
     }
 
-    /// A partial owner has `pieces` now, which it did not have before.
+    /// Counts `pieces`, which a partial owner has now and did not have before.
     pub(crate) fn learn(&mut self, pieces: &[PieceIndex]) {
         self.availability.learn(pieces);
     }
 
-    /// An owner has named pieces that others do not get.
+    /// Records that an owner has sent a HINT.
     pub(crate) fn on_hint(&mut self) {
         self.availability.on_hint();
     }
 
-    /// Bytes of stored pieces.
+    /// The number of bytes in stored pieces.
     pub(crate) fn verified(&self) -> u64 {
         self.verified
     }
 
-    /// Bytes that arrived and are not stored yet.
+    /// The number of bytes that have arrived and are not stored yet.
     pub(crate) fn unstored(&self) -> u64 {
         let begun: u64 = self.assemblies.values().map(|assembly| u64::from(assembly.arrived())).sum();
         begun + self.storing.bytes()
@@ -120,12 +121,13 @@ impl Pieces {
         self.verified == self.layout.length() && self.storing.is_empty() && self.assemblies.is_empty()
     }
 
-    /// Whether the disk holds the network up.
+    /// Whether the disk holds the network up: a piece could not be begun for want of a buffer.
     pub(crate) fn is_starved(&self) -> bool {
         self.starved
     }
 
-    /// The pieces that `session` is on: begun ones, then its stretch. `None`: it is on none.
+    /// The pieces that `session` fetches: its begun pieces, then its stretch. `None` means that the session fetches
+    /// nothing.
     pub(crate) fn pieces_of(&self, session: SessionKey) -> Option<PieceRun> {
         let begun = || {
             self.assemblies
@@ -140,7 +142,8 @@ impl Pieces {
         PieceRun::between(first?, end?)
     }
 
-    /// The payload of a CHUNK from `session`: where it belongs, unless it is there already, or not wanted from there.
+    /// Accepts the payload of a CHUNK from `session`. Returns where the payload belongs, unless it is here already or
+    /// is not wanted from this session.
     pub(crate) fn place(
         &mut self,
         session: &Session,
@@ -153,12 +156,12 @@ impl Pieces {
         if refused { None } else { assembly.place(session.key(), offset, length) }
     }
 
-    /// Whether something of `piece`, which is begun, was asked for more than once.
+    /// Whether any bytes of the begun `piece` had to be asked for again.
     pub(crate) fn is_asked_again(&self, piece: PieceIndex) -> bool {
         self.assemblies.get(&piece).is_some_and(Assembly::is_asked_again)
     }
 
-    /// If `piece` is all there now, it goes to the disk. Whether it does.
+    /// Hands `piece` to the disk, if all of it has arrived. Returns whether that was so.
     pub(crate) fn store_if_complete(&mut self, piece: PieceIndex, cx: &mut Context<'_>) -> bool {
         let Some(assembly) = self.assemblies.get(&piece).filter(|assembly| assembly.is_complete()) else {
             return false;
@@ -176,35 +179,36 @@ impl Pieces {
         cx.out.disk.push(DiskRequest::Store { download: self.download, piece, buffer, length, expected });
     }
 
-    /// The disk has no room for `piece`: it stays in its buffer.
+    /// Records that the disk has no room for `piece`, which stays in its buffer.
     pub(crate) fn on_refused(&mut self, piece: PieceIndex) {
         self.storing.on_refused(piece);
         self.is_changed = true;
     }
 
-    /// Whether the disk had no room for a piece.
+    /// Whether the disk has refused a piece for want of room.
     pub(crate) fn is_refused(&self) -> bool {
         self.storing.has_refused()
     }
 
-    /// What the disk had no room for is handed to it again.
+    /// Hands the refused pieces to the disk again.
     pub(crate) fn retry_refused(&mut self, cx: &mut Context<'_>) {
         self.storing.take_refused().into_iter().for_each(|request| self.store(request, cx));
     }
 
-    /// `range` did not arrive: `by` asks again, or anybody.
+    /// Marks `range`, which did not arrive, as to be asked for again by the session `by`, or by any session if that is
+    /// `None`.
     pub(crate) fn ask_again(&mut self, range: ByteRange, by: Option<SessionKey>) {
         if let Some(assembly) = self.assemblies.get_mut(&range.piece()) {
             assembly.ask_again(range, by);
         }
     }
 
-    /// `session` asks for nothing any more.
+    /// Frees the stretches and claims of `session`, which asks for nothing any more.
     pub(crate) fn release(&mut self, session: SessionKey) {
         self.is_changed = true;
         self.picker.release(session);
         for assembly in self.assemblies.values_mut() {
-            // Others go on with a piece of its own from the start, so that a bad one has one sender.
+            // Another session begins anew a piece that this one was to send alone, so that a bad piece has one sender.
             if assembly.only() == Some(session) {
                 assembly.distrust(session)
             } else {
@@ -213,12 +217,12 @@ impl Pieces {
         }
     }
 
-    /// `session` begins nothing more for now; what it has begun it finishes.
+    /// Frees the stretches of `session`, which begins nothing more for now but finishes what it has begun.
     pub(crate) fn release_stretches(&mut self, session: SessionKey) {
         self.picker.release(session);
     }
 
-    /// Everything that was begun is as if it had not been: the buffers that are free now.
+    /// Returns all begun pieces to the picker, as if they had not been begun. Returns the buffers that are free now.
     pub(crate) fn put_back_begun(&mut self) -> Vec<BufferId> {
         let begun = std::mem::take(&mut self.assemblies);
         begun.keys().for_each(|&piece| self.picker.put_back(piece));
@@ -230,29 +234,29 @@ impl Pieces {
         !self.assemblies.is_empty()
     }
 
-    /// Whether nothing is left to begin.
+    /// Whether every missing piece has been begun.
     pub(crate) fn has_begun_every_piece(&self) -> bool {
         self.picker.is_empty()
     }
 
-    /// Whether `session` has nothing to ask for, and may ask for anything.
+    /// Whether `session` has nothing to ask for and may share a piece with others.
     pub(crate) fn is_free(&self, session: &Session) -> bool {
         !session.on_parole && self.is_idle(session)
     }
 
-    /// Whether anything is missing that `session` has.
+    /// Whether the owner of `session` has anything that is missing.
     pub(crate) fn lacks_what_it_has(&self, session: &Session) -> bool {
         self.assemblies.keys().copied().chain(self.picker.pieces()).any(|piece| session.has(piece))
     }
 
-    /// Whether nothing can be asked of `session`, and nothing is under way: not for want of a buffer.
+    /// Whether nothing is outstanding in `session`, for another reason than the want of a buffer.
     pub(crate) fn needs_nothing_of(&self, session: &Session) -> bool {
         !self.starved && session.flow().is_some_and(|flow| flow.outstanding() == 0)
     }
 
-    /// Whether something is missing that none of `sessions` has: those that have not answered may.
+    /// Whether a piece is missing that none of the owners of `sessions` has. Owners that have not answered may have it.
     pub(crate) fn lacks_owners<'a>(&self, sessions: impl Iterator<Item = &'a Session> + Clone) -> bool {
-        // There may be a million pieces, and this is asked often.
+        // There may be a million pieces, and this question is asked often.
         if sessions.clone().any(|session| session.is_handshaking() || session.has_everything()) {
             return false;
         }
@@ -261,7 +265,7 @@ impl Pieces {
         missing.any(|piece| !sessions.clone().any(|session| session.has(piece)))
     }
 
-    /// The disk has `piece`, verified: who sent how much of it.
+    /// Records that the disk has verified and stored `piece`. Returns how many of its bytes each session sent.
     pub(crate) fn on_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
         let contributions = self.take_stored(piece);
         self.have.insert(piece.0 as usize);
@@ -269,33 +273,34 @@ impl Pieces {
         contributions
     }
 
-    /// `piece` is not what it should be, or was not written: it is missing again. Who sent it.
+    /// Records that `piece` did not verify or was not written, and so is missing again. Returns how many of its bytes
+    /// each session sent.
     pub(crate) fn on_not_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
         let contributions = self.take_stored(piece);
         self.picker.put_back(piece);
         contributions
     }
 
-    /// The disk has answered for `piece`, and its buffer is free.
+    /// Takes out `piece`, for which the disk has answered and whose buffer is free.
     fn take_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
         (self.starved, self.is_changed) = (false, true);
         self.storing.remove(piece)
     }
 
-    /// The buffers of pieces that were begun, or that the disk had no room for: given up.
+    /// Gives up the begun pieces and those that the disk has refused. Returns their buffers.
     pub(crate) fn abandon(&mut self) -> Vec<BufferId> {
         let begun = std::mem::take(&mut self.assemblies).into_values().map(|assembly| assembly.buffer());
         begun.chain(self.storing.abandon_refused()).collect()
     }
 
-    /// Whether `session` has nothing to ask for, and may begin something.
+    /// Whether `session` has nothing to ask for, so that it may be given a stretch.
     pub(crate) fn is_idle(&self, session: &Session) -> bool {
         let key = session.key();
         self.picker.of(key).is_none() && self.claimed_by(key) == 0 && !self.has_piece_of_its_own(session)
     }
 
-    /// `session` does not get `range`, since its owner serves others: a piece of which there is nothing yet is as if
-    /// it had not been begun. Its buffer, then.
+    /// Takes back `range`, which the owner of `session` refused with CHOKE. A piece of which nothing has arrived or is
+    /// asked for counts as not begun. Returns the buffer of such a piece.
     pub(crate) fn on_choked(&mut self, range: ByteRange, session: SessionKey) -> Option<BufferId> {
         let piece = range.piece();
         let assembly = self.assemblies.get_mut(&piece)?;

@@ -1,4 +1,4 @@
-//! A downloader's session with one owner: from HELLO to the end.
+//! A downloader's session with one owner, from HELLO to the end.
 //!
 //! ```text
 //!   Handshake ──WELCOME──▶ Unchoked ◀──UNCHOKE / time── Choked ◀──CHOKE (finishes what is begun), BUSY (does not)
@@ -7,7 +7,7 @@
 //!   five tries: over       Snubbed ── 10 s more, or PONG again: over
 //! ```
 //!
-//! An owner that answers and gives nothing loses its slot after a time, and then its session (`snub.rs`).
+//! An owner that answers and sends no CHUNKs loses its slot after a time, and its session later (`snub.rs`).
 
 mod contact;
 mod established;
@@ -42,15 +42,15 @@ use handshake::Handshake;
 use inventory::Inventory;
 pub(crate) use inventory::Rejection;
 
-/// A choked downloader asks again after this long, when the owner named no time.
+/// A choked downloader asks again after this long when the owner names no time.
 const CHOKED_FOR: Duration = Duration::from_secs(10);
 
-/// How far a session is.
+/// The state of a session's handshake.
 #[derive(Debug)]
 enum SessionState {
-    /// HELLO is under way.
+    /// The owner has not answered HELLO yet.
     Handshake(Handshake),
-    /// The owner has answered.
+    /// The owner has answered HELLO with WELCOME.
     Established(Box<Established>),
 }
 
@@ -64,20 +64,20 @@ pub(crate) struct Session {
     liveness: PeerLiveness,
     pub(super) speed_trial: SpeedTrial,
     meter: Meter,
-    /// The piece that the owner was asked for last.
+    /// The piece for which the owner was last asked.
     pub(crate) last_piece: Option<PieceIndex>,
-    /// Whether the owner was told that this node asks for nothing, since it asked last.
+    /// Whether the owner was told, after its last request, that this node asks it for nothing more.
     has_released_slot: bool,
     /// How often the owner was asked for the manifest.
     pub(crate) manifest_tries: u32,
-    /// When anything was sent to the owner last.
+    /// When a message was last sent to the owner.
     sent_at_last: Timestamp,
-    /// Whether the owner gives one whole piece at a time: a piece in which it had a part did not verify.
+    /// Whether the owner gives one whole piece at a time, because a piece to which it contributed did not verify.
     pub(crate) on_parole: bool,
 }
 
 impl Session {
-    /// A session with the owner `owner` at `peer`: its first HELLO is due at once.
+    /// A session with the node `owner` at `peer`. Its first HELLO is due at once.
     pub(crate) fn new(
         key: SessionKey,
         download: DownloadId,
@@ -114,12 +114,12 @@ impl Session {
         self.contact.owner
     }
 
-    /// Where the owner is.
+    /// The address of the owner.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.contact.peer
     }
 
-    /// The number that this node has chosen for the session.
+    /// The conversation number that this node has chosen for the session.
     pub(crate) fn local_conversation(&self) -> Conversation {
         self.contact.local
     }
@@ -138,22 +138,23 @@ impl Session {
         }
     }
 
-    /// Whether the owner may be asked for something now, and be it the rest of what it has begun.
+    /// Whether the owner may be asked for something now, even if only for the rest of a piece that it has begun to
+    /// send.
     pub(crate) fn is_askable(&self) -> bool {
         self.established().is_some_and(Established::is_askable)
     }
 
-    /// The flow, from WELCOME on.
+    /// The flow of the session, which exists from WELCOME on.
     pub(crate) fn flow(&self) -> Option<&Flow> {
         self.established().map(|open| &open.flow)
     }
 
-    /// The flow, from WELCOME on.
+    /// The flow of the session, which exists from WELCOME on.
     pub(crate) fn flow_mut(&mut self) -> Option<&mut Flow> {
         self.established_mut().map(|open| &mut open.flow)
     }
 
-    /// Bytes that the owner was asked for and that have not arrived.
+    /// The number of bytes that the owner was asked for and that have not arrived.
     pub(crate) fn outstanding(&self) -> u32 {
         self.flow().map_or(0, Flow::outstanding)
     }
@@ -163,29 +164,29 @@ impl Session {
         self.established().is_some_and(Established::is_unchoked)
     }
 
-    /// Whether the owner serves others for now.
+    /// Whether the owner has choked this node: it serves others for now.
     pub(crate) fn is_choked(&self) -> bool {
         self.established().is_some_and(|open| matches!(open.standing, Standing::Choked { .. }))
     }
 
-    /// Whether nothing came for too long.
+    /// Whether the owner is snubbed, because nothing that it was asked for came for too long.
     pub(crate) fn is_snubbed(&self) -> bool {
         self.established().is_some_and(|open| matches!(open.standing, Standing::Snubbed { .. }))
     }
 
-    /// Whether the owner should have sent something, and has not since: what it has is not counted on, and it is
-    /// asked for a little that others are asked for too.
+    /// Whether the owner is suspect: it should have sent something and has not. Its pieces are not counted as
+    /// available, and it is asked for little, which others are asked for too.
     pub(crate) fn is_suspect(&self) -> bool {
         self.liveness.is_suspect()
     }
 
-    /// Nothing of what the owner was asked for came within a timeout. Whether it is suspect from now on, and was not
-    /// before.
+    /// Records that nothing of what the owner was asked for came within a timeout. Returns whether the owner turns
+    /// suspect by that.
     pub(crate) fn on_timeout(&mut self) -> bool {
         self.liveness.on_timeout()
     }
 
-    /// Whether the session is worth one of the download's slots: the owner answers and gives, or its first HELLO is
+    /// Whether the session is worth one of the download's slots: the owner answers and sends, or its first HELLO is
     /// under way.
     pub(crate) fn is_useful(&self) -> bool {
         match &self.state {
@@ -196,7 +197,7 @@ impl Session {
         }
     }
 
-    /// Whether HELLO is still under way.
+    /// Whether the owner has not answered HELLO yet.
     pub(crate) fn is_handshaking(&self) -> bool {
         matches!(self.state, SessionState::Handshake(_))
     }
@@ -209,22 +210,22 @@ impl Session {
         }
     }
 
-    /// Whether this is the session in which the owner at `peer` chose the number `remote`.
+    /// Whether this is the session in which the owner at `peer` chose the conversation number `remote`.
     pub(crate) fn is_with(&self, peer: SocketAddr, remote: Conversation) -> bool {
         self.address() == Some((peer, remote))
     }
 
-    /// Whether the owner was asked for something, and has said nothing since.
+    /// Whether the owner was asked for something and has sent nothing since.
     pub(crate) fn owes_answer(&self) -> bool {
         self.liveness.owes_since().is_some()
     }
 
-    /// The content's length in bytes, as this owner says; 0 before it has answered.
+    /// The content's length in bytes according to this owner; 0 before the owner has answered.
     pub(crate) fn claimed_length(&self) -> u64 {
         self.established().map_or(0, |open| open.length)
     }
 
-    /// How many pieces the content has, as this owner says.
+    /// The number of the content's pieces according to this owner.
     fn claimed_pieces(&self) -> u32 {
         Layout::of(self.claimed_length()).map_or(0, Layout::pieces)
     }
@@ -246,106 +247,112 @@ impl Session {
         self.inventory.is_complete()
     }
 
-    /// Bytes outstanding over a path so short that they may all arrive at once.
+    /// The number of outstanding bytes, if the path is so short that all of them may arrive at once; otherwise 0.
     pub(crate) fn local_outstanding(&self) -> u32 {
         self.flow().filter(|flow| is_local(flow)).map_or(0, Flow::outstanding)
     }
 
-    /// How fast this owner is, in bytes a second: what it did lately, or what its path seems to allow; 0: unknown.
+    /// The speed of this owner in bytes a second: the rate at which it sent lately, or else what its path seems to
+    /// allow. 0 means that the speed is unknown.
     pub(crate) fn speed(&self, now: Timestamp) -> u64 {
         let measured = self.meter.rate(now);
-        // Who sent much and now owes an answer is as slow as can be, whatever its path could do.
+        // An owner that has sent bytes and now owes an answer counts as the slowest, whatever its path allows.
         let stopped = self.meter.total() > 0 && self.owes_answer();
         if measured > 0 || stopped { measured.max(1) } else { self.flow().map_or(0, Flow::rate) }
     }
 
-    /// BITFIELD: pieces that the owner has. Those that were news.
+    /// Handles BITFIELD, which names pieces that the owner has. Returns the pieces that were not known before.
     pub(crate) fn handle_bitfield(&mut self, bits: &Bits) -> Vec<PieceIndex> {
         self.inventory.learn_bits(bits)
     }
 
-    /// HAVE: pieces that the owner has now. Those that were news.
+    /// Handles HAVE, which names pieces that the owner has now. Returns the pieces that were not known before.
     pub(crate) fn handle_have(&mut self, runs: &[PieceRun]) -> Vec<PieceIndex> {
         self.inventory.learn_runs(runs)
     }
 
-    /// HINT: these pieces are better asked for than others.
+    /// Handles HINT, which names the pieces that the owner prefers to be asked for.
     pub(crate) fn handle_hint(&mut self, runs: &[PieceRun]) {
         self.inventory.learn_hints(runs);
     }
 
-    /// What the owner would rather give.
+    /// The pieces that the owner prefers to be asked for.
     pub(crate) fn hints(&self) -> &Hints {
         self.inventory.hints()
     }
 
-    /// The pieces of a partial owner that can be counted on; `None`: it has all, or nothing is known of it.
+    /// The pieces of a partial owner that count as available. `None` means that the owner has all pieces, or that it is
+    /// handshaking or suspect.
     pub(crate) fn partial(&self) -> Option<impl Iterator<Item = PieceIndex>> {
         let counts = !self.is_handshaking() && !self.is_suspect();
         counts.then(|| self.inventory.pieces().partial()).flatten()
     }
 
-    /// Bytes a second that the owner gave lately.
+    /// The rate, in bytes a second, at which the owner sent lately.
     pub(crate) fn rate(&self, now: Timestamp) -> u64 {
         self.meter.rate(now)
     }
 
-    /// Bytes that the owner gave.
+    /// The number of wanted bytes that the owner has sent.
     pub(crate) fn given(&self) -> u64 {
         self.meter.total()
     }
 
-    /// What the owner was asked for is no longer wanted.
+    /// Records that requests to the owner were withdrawn.
     pub(crate) fn on_withdrawn(&mut self) {
         if self.flow().is_some_and(|flow| flow.outstanding() == 0) {
             self.liveness.on_withdrawn();
         }
     }
 
-    /// WELCOME to a HELLO that asked for segments apart. Whether it was one.
+    /// Handles a WELCOME that answers a HELLO which asked for segments without GSO. Returns whether the WELCOME was
+    /// such an answer.
     pub(crate) fn handle_no_gso_welcome(&mut self, welcome: &Welcome) -> bool {
         self.established_mut().is_some_and(|open| open.handle_no_gso_welcome(welcome))
     }
 
-    /// PING of the owner: answered at once, and in later REQUESTs once more.
+    /// Handles a PING of the owner. The nonce is returned at once in PONG, and once more in later REQUESTs.
     pub(crate) fn handle_ping(&mut self, nonce: u64, cx: &mut Context<'_>) {
         self.feedback.on_ping(nonce);
         let remote = self.established().map_or(Conversation(0), |open| open.remote);
         cx.send(self.contact.peer, remote, &Pong { nonce });
     }
 
-    /// The owner answers PING. One that does so and sends nothing is not believed for ever.
+    /// Records that the owner has answered PING. A snubbed owner is unchoked again by that, but not without limit: an
+    /// owner that answers PING and sends nothing is not believed for ever.
     pub(crate) fn on_pong(&mut self) {
         if self.is_snubbed() && self.liveness.revive() {
             self.set_standing(Standing::Unchoked);
         }
     }
 
-    /// The owner answers what it was asked for, and be it with CONTROL. What else it says is no answer.
+    /// Records that the owner has answered a request, even if only with CONTROL. Other messages do not count as
+    /// answers.
     pub(crate) fn on_answer(&mut self) {
         self.liveness.on_answer();
         self.on_pong();
     }
 
-    /// A CHUNK that was asked for came from the owner.
+    /// Records that a CHUNK that was asked for has come from the owner.
     pub(crate) fn on_chunk(&mut self) {
         self.liveness.on_given();
         self.on_pong();
     }
 
-    /// REJECT: the owner refuses a range of `piece`, since it does not have it.
+    /// Handles REJECT: the owner refuses a range of `piece` because it does not have the piece.
     pub(crate) fn on_rejected(&mut self, piece: PieceIndex, now: Timestamp) -> Rejection {
         let pieces = self.claimed_pieces();
         self.inventory.on_rejected(piece, pieces, now)
     }
 
-    /// CHUNK with this sequence number and so many wanted bytes.
+    /// Records a CHUNK with the sequence number `sequence` and `bytes` wanted bytes.
     pub(crate) fn on_arrived(&mut self, sequence: u32, bytes: u32, now: Timestamp) {
         self.feedback.on_chunk(sequence);
         self.meter.count(u64::from(bytes), now);
     }
 
-    /// CHOKE or BUSY: the owner serves others for a time.
+    /// Handles CHOKE or BUSY: the owner serves others for a time. `finishes` tells whether the owner still sends the
+    /// rest of begun pieces.
     pub(crate) fn on_choked(&mut self, retry_after: Duration, finishes: bool, now: Timestamp) {
         if !self.is_handshaking() {
             self.liveness.on_choked(now);
@@ -355,7 +362,7 @@ impl Session {
         }
     }
 
-    /// UNCHOKE.
+    /// Handles UNCHOKE.
     pub(crate) fn on_unchoked(&mut self) {
         if self.is_choked() {
             self.set_standing(Standing::Unchoked);
@@ -368,12 +375,12 @@ impl Session {
             standing;
     }
 
-    /// Where messages to the owner go, once it has chosen its number.
+    /// The address and the conversation number to which messages to the owner go, once the owner has chosen the number.
     pub(crate) fn address(&self) -> Option<(SocketAddr, Conversation)> {
         self.established().map(|open| (self.contact.peer, open.remote))
     }
 
-    /// The smoothed round-trip time, once there is one.
+    /// The smoothed round-trip time, once it was measured.
     pub(super) fn rtt(&self) -> Option<Duration> {
         self.flow().and_then(Flow::smoothed_rtt)
     }
