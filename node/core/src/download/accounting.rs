@@ -1,4 +1,4 @@
-//! What a download's time went to and what was in vain: for the log, nothing is decided by it.
+//! Where a download's time went and which bytes were in vain. This is for the log; no decision depends on it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use crate::account::{Account, Contributor};
 use crate::event::OwnerShare;
 use crate::waiting::Waiting;
 
-/// A reason to wait is told when it has lasted this long: what passes in between is nobody's concern.
+/// A reason to wait is reported when it has lasted this long; what passes sooner does not matter to anybody.
 const REPORT_AFTER: Duration = Duration::from_millis(500);
 /// A download that goes on is accounted for this often.
 const ACCOUNT_EVERY: Duration = Duration::from_secs(60);
 
-/// What is noted of a download besides what it has.
+/// What is recorded of a download for its accounts.
 #[derive(Debug)]
 pub(super) struct Accounting {
     pub(super) waits: WaitTimes,
     pub(super) lost_bytes: u64,
     pub(super) duplicate_bytes: u64,
     pub(super) bad_pieces: u32,
-    /// The last round-trip time of each owner, gone ones included.
+    /// The last round-trip time of each owner, including those whose sessions have ended.
     rtts: BTreeMap<NodeId, Duration>,
-    /// When the next account is due: at the first turn from then on. Nothing wakes up for it, so that a download does
-    /// the same whether somebody reads its log or not; one that has no turn has nothing new to say.
+    /// The next account is due at the first turn from this time on. No turn is planned for it, so that a download does
+    /// the same whether somebody reads its log or not. A download that has no turn has nothing new to report.
     due: Timestamp,
 }
 
@@ -42,14 +42,14 @@ impl Accounting {
         }
     }
 
-    /// How far away `owner` was when it was seen last.
+    /// Records the last round-trip time of `owner`.
     pub(super) fn note_rtt(&mut self, owner: NodeId, rtt: Option<Duration>) {
         if let Some(rtt) = rtt {
             self.rtts.insert(owner, rtt);
         }
     }
 
-    /// Whether an account is due by `now`; if so, the next one is later.
+    /// Whether an account is due by `now`. If so, the next one is planned.
     pub(super) fn take_due(&mut self, now: Timestamp) -> bool {
         let is_due = now >= self.due;
         while self.due <= now {
@@ -58,7 +58,7 @@ impl Accounting {
         is_due
     }
 
-    /// An account of what is noted here, and of what `contributors` gave, those with open `sessions` among them.
+    /// An account of what is recorded here and of what `contributors` sent, including the owners with open `sessions`.
     pub(super) fn account(
         &mut self,
         sessions: &OpenSessions,
@@ -87,14 +87,14 @@ impl Accounting {
     }
 }
 
-/// Why a download waits, since when, and how long it waited for which reason before.
+/// The reason why a download waits, since when, and how long it waited for each reason before.
 #[derive(Debug)]
 pub(super) struct WaitTimes {
     why: Waiting,
     since: Timestamp,
-    /// One entry a reason: there are few.
+    /// The time of each earlier reason, of which there are few.
     before: Vec<(Waiting, Duration)>,
-    /// The reason that was told last.
+    /// The reason that was last reported.
     reported: Option<Waiting>,
 }
 
@@ -103,20 +103,21 @@ impl WaitTimes {
         WaitTimes { why: Waiting::Tracker, since: now, before: Vec::new(), reported: None }
     }
 
-    /// When the reason is to be told; never, when it was.
+    /// When the reason is to be reported; never, if it has been reported.
     pub(super) fn report_at(&self) -> Timestamp {
         let is_reported = self.reported.as_ref().is_some_and(|reported| self.why.is_still(reported));
         if is_reported { Timestamp::NEVER } else { self.since + REPORT_AFTER }
     }
 
-    /// The reason is `why`. What is to be told now, if anything: it counts as told.
+    /// Takes in that the download waits for the reason `why`. Returns the reason, if it is to be reported now; it
+    /// counts as reported.
     pub(super) fn report(&mut self, why: Waiting, now: Timestamp) -> Option<Waiting> {
         self.turn_to(why.clone(), now);
         let is_due = now >= self.report_at();
         is_due.then(|| self.reported.insert(why).clone())
     }
 
-    /// The download waits for `why`, from `now` on unless it did so already.
+    /// Changes the reason to `why` from `now` on, unless it is the same.
     fn turn_to(&mut self, why: Waiting, now: Timestamp) {
         if !why.is_still(&self.why) {
             let before = std::mem::replace(&mut self.why, why);
@@ -125,7 +126,7 @@ impl WaitTimes {
         }
     }
 
-    /// How long the download waited for what, the longest first.
+    /// How long the download waited for each reason, the longest first.
     fn times(&self, now: Timestamp) -> Vec<(Waiting, Duration)> {
         let mut times = self.before.clone();
         add(&mut times, self.why.clone(), now.since(self.since));

@@ -1,9 +1,9 @@
-//! One content being fetched: from a person's order to the finished name.
+//! One content that is fetched, from a person's order to the finished file.
 //!
-//! A [`Download`] routes: what comes in goes to the part that it concerns, and what one part finds out goes to the
-//! others. The parts do not see each other. [`lifecycle`] is how far it is and what is known by then, [`pieces`] what
-//! is missing and who fetches it, [`peers`] who could give it and who does. A download knows no packets: sessions
-//! carry its requests, flows tell it what is lost.
+//! A [`Download`] routes: an input goes to the part that it concerns, and what one part finds out goes to the others.
+//! The parts do not know each other. [`lifecycle`] holds the stage and what is known by then, [`pieces`] what is
+//! missing and which session fetches it, [`peers`] which owners are known and which of them have a session. A download
+//! knows no packets: sessions send its requests, and flows tell it which ranges are lost.
 
 mod accounting;
 mod assembly;
@@ -68,7 +68,7 @@ use peers::Peers;
 use progress::ProgressWatch;
 use request_scheduler::RequestScheduler;
 
-/// One content being fetched.
+/// One content that is fetched.
 #[derive(Debug)]
 pub(crate) struct Download {
     order: Order,
@@ -79,12 +79,12 @@ pub(crate) struct Download {
     progress: ProgressWatch,
     contributors: Contributors,
     meter: Meter,
-    /// What it waited for and what was in vain, for the log.
+    /// What the download waited for and which bytes were in vain, for the log.
     accounting: Accounting,
 }
 
 impl Download {
-    /// The download `id` of what `request` says; its file will be served under `share`.
+    /// The download `id`, which fetches what `request` orders. Its file will be served under `share`.
     pub(crate) fn new(id: DownloadId, share: ShareId, request: DownloadOrder, now: Timestamp) -> Download {
         Download {
             order: Order { download: id, share, began: now, request },
@@ -99,24 +99,24 @@ impl Download {
         }
     }
 
-    /// Whether it is over: it can be forgotten.
+    /// Whether the download is over, so that it can be forgotten.
     pub(crate) fn is_over(&self) -> bool {
         self.lifecycle.is_over()
     }
 
-    /// What is complete here, if that is how the download ended.
+    /// The complete content, if the download ended with its file.
     pub(crate) fn completed(&self) -> Option<LocalContent> {
         let manifest = self.lifecycle.completed()?.clone();
         let Identified { content, name, .. } = self.lifecycle.identified()?.clone();
         Some(LocalContent { share: self.order.share, content, name, manifest })
     }
 
-    /// The number under which its file is served.
+    /// The share under which the download's file is served.
     pub(crate) fn share(&self) -> ShareId {
         self.order.share
     }
 
-    /// What `node` gives to this download.
+    /// What `node` sends to this download.
     pub(crate) fn reciprocation(&self, node: NodeId, now: Timestamp) -> Reciprocation {
         let session = self.peers.sessions.with_owner(node);
         Reciprocation {
@@ -125,23 +125,23 @@ impl Download {
         }
     }
 
-    /// What is fetched, once it is known.
+    /// The content that is fetched, once it is known.
     pub(crate) fn content(&self) -> Option<ContentId> {
         let identified = self.lifecycle.identified().map(|identified| identified.content);
         identified.or_else(|| self.order.content())
     }
 
-    /// Whether it is known what it fetches and what that is called.
+    /// Whether the content and its name are known.
     pub(crate) fn is_identified(&self) -> bool {
         self.lifecycle.identified().is_some()
     }
 
-    /// Where the finished file will be, once its name is known.
+    /// The path of the finished file, which is right once its name is known.
     pub(crate) fn target(&self) -> PathBuf {
         self.order.target(self.lifecycle.identified().map_or("", |identified| identified.name.as_str()))
     }
 
-    /// Another download is to have the same file, with the same content or with another: one of them is enough.
+    /// Ends this download in favour of the download `by`, which fetches the content `its` into the same file.
     pub(crate) fn give_way(&mut self, by: DownloadId, its: Option<ContentId>, cx: &mut Context<'_>) {
         let is_same = its == self.content();
         let target = self.target();
@@ -153,18 +153,19 @@ impl Download {
         self.peers.sessions.get(key).is_some_and(|session| session.peer() == peer)
     }
 
-    /// Bytes outstanding over paths so short that they may all arrive at once, as of the last turn and what has
-    /// arrived since.
+    /// The number of bytes outstanding over paths so short that all of them may arrive at once, as of the last turn and
+    /// what has arrived since.
     pub(crate) fn local_outstanding(&self) -> u32 {
         self.peers.sessions.ready().local_outstanding()
     }
 
-    /// Something that all downloads share has changed: buffers have come back, or are wanted, or a limit is another.
+    /// Marks all sessions ready, because something that all downloads share has changed: buffers have come back or are
+    /// wanted, or a limit has changed.
     pub(crate) fn on_shared_change(&mut self) {
         self.peers.sessions.mark_all();
     }
 
-    /// The tracker's answer to NEED.
+    /// Handles the tracker's answer to NEED.
     pub(crate) fn handle_owners(&mut self, owners: &Owners, cx: &mut Context<'_>) {
         if self.is_over() {
             return;
@@ -183,15 +184,15 @@ impl Download {
             }
             Owners::Contents(listing) => {
                 if self.content().is_none() && self.choose(&listing.contents, listing.more.is_some(), cx) {
-                    // Its owners are asked for by id, at once.
+                    // Its owners are asked for at once, by the content's id.
                     self.peers.need.ask_now(cx.now);
                 }
             }
         }
     }
 
-    /// Takes the one content of `found` that is wanted, if it is clear which that is; `more`: the tracker has others
-    /// besides. Whether it did.
+    /// Takes the content of `found` that is wanted, if it is clear which one that is. `more` tells whether the tracker
+    /// knows further contents. Returns whether one was taken.
     fn choose(&mut self, found: &[Listed], more: bool, cx: &mut Context<'_>) -> bool {
         let known = self.content().map(Wanted::Content);
         match choose(known.as_ref().unwrap_or(&self.order.request.wanted), found) {
@@ -224,12 +225,12 @@ impl Download {
         let (download, name) = (self.order.download, self.order.name_of(chosen));
         let (content, length) = (chosen.content, chosen.length);
         self.lifecycle.identify(Identified { content, name: name.clone(), length, holders });
-        // Waiting for somebody to share it has a timeout of its own.
+        // The wait for somebody who shares the content has a timeout of its own.
         self.progress.on_step(cx.now);
         cx.out.events.push(Event::DownloadIdentified { download, content, name, length });
     }
 
-    /// Owners that point this node at what no other gets learn what it has got: so they see what spreads.
+    /// Tells the owners that send hints which pieces this node has, so that they see how the pieces spread.
     pub(crate) fn tell_owners(&self, have: &Have, cx: &mut Context<'_>) {
         for session in self.peers.sessions.iter().filter(|session| session.hints().are_given()) {
             if let Some((peer, remote)) = session.address() {
@@ -238,7 +239,7 @@ impl Download {
         }
     }
 
-    /// The node at `peer` fetches the same.
+    /// Records that `node`, at `peer`, fetches the same content.
     pub(crate) fn meet(&mut self, node: NodeId, peer: SocketAddr, now: Timestamp) {
         self.peers.meet(node, peer, now);
     }
@@ -250,9 +251,9 @@ impl Download {
         }
     }
 
-    /// A person gives it up, or the node leaves.
+    /// Gives the download up, because a person cancels it or the node leaves.
     pub(crate) fn cancel(&mut self, leaving: bool, cx: &mut Context<'_>) {
-        // The last step cannot be taken back; it is short.
+        // The last step cannot be undone, and it is short.
         if self.is_over() || matches!(self.lifecycle.stage(), Some(Stage::Finishing(_))) {
             return;
         }

@@ -1,4 +1,5 @@
-//! What a download does when it is its turn: what has happened to whom, which timers are due, and when to come again.
+//! What a download does in its turn: what has happened to which session, which timers are due, and when the next turn
+//! is.
 
 use std::time::Duration;
 
@@ -16,16 +17,17 @@ use crate::event::{Event, Failure, SessionEnd};
 use crate::ids::SessionKey;
 use crate::output::{Reason, Wait};
 
-/// A download without owners keeps the buffers of what it has begun for this long, when another wants them.
+/// A download that no owner serves keeps the buffers of its begun pieces for this long, when another download wants
+/// them.
 const KEEPS_BUFFERS: Duration = Duration::from_secs(5);
 
 impl Download {
-    /// Whether anything is to be done now.
+    /// Whether the download has something to do now.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         self.is_marked() || self.wait().until <= now
     }
 
-    /// When there is something to do although nothing happens.
+    /// When the download has something to do even if nothing happens before.
     pub(crate) fn wait(&self) -> Wait {
         self.peers.sessions.ready().wait()
     }
@@ -40,12 +42,12 @@ impl Download {
         self.lifecycle.is_changed() || self.disk_space.is_changed()
     }
 
-    /// Whether the download as a whole is to be looked at.
+    /// Whether the download as a whole, with all its sessions, is due.
     fn is_whole_due(&self, now: Timestamp) -> bool {
         self.is_changed() || self.peers.sessions.ready().is_whole_due(now)
     }
 
-    /// What to ask the tracker now, if anything; it counts as asked.
+    /// The question that is to be asked of the tracker now, if there is one. It counts as asked.
     pub(crate) fn poll_need(&mut self, now: Timestamp, settings: &NodeSettings) -> Option<Query> {
         let may_ask = self.is_whole_due(now) && self.lifecycle.wants_owners();
         if !may_ask || !self.peers.poll_need(now, settings) {
@@ -54,7 +56,7 @@ impl Download {
         Some(self.content().map_or_else(|| self.order.query(), Query::Content))
     }
 
-    /// Everything that is due by `cx.now`.
+    /// Does everything that is due by `cx.now`. Returns when the next turn is.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Wait {
         let whole = self.is_whole_due(cx.now);
         if whole {
@@ -89,12 +91,12 @@ impl Download {
             let next = self.next_timer(cx);
             self.peers.sessions.plan(next);
         }
-        // What was found out on the way is looked at at once.
+        // What has changed during this turn is looked at in another turn at once.
         let again = Wait { until: cx.now, reason: Reason::MoreToSend };
         if self.is_marked() { again } else { self.wait() }
     }
 
-    /// Timers of the sessions, what their flows have lost, and who has fallen silent.
+    /// Gives the `due` sessions their turns, and ends those that are over.
     fn poll_sessions(&mut self, due: &[SessionKey], cx: &mut Context<'_>) {
         for &key in due {
             if let Some(why) = self.poll_session(key, cx) {
@@ -103,9 +105,9 @@ impl Download {
         }
     }
 
-    /// The turn of one session. The reason, when it is over.
+    /// Gives one session its turn. Returns the reason, if the session is over.
     fn poll_session(&mut self, key: SessionKey, cx: &mut Context<'_>) -> Option<SessionEnd> {
-        // It may have ended in the turn of another.
+        // The session may have ended in the turn of another one.
         let session = self.peers.sessions.get(key)?;
         if self.peers.is_passed_over(key, cx) {
             return Some(SessionEnd::NoAnswer);
@@ -115,7 +117,8 @@ impl Download {
         }
         let pieces = self.lifecycle.pieces();
         if pieces.is_some_and(|pieces| session.is_unused(cx) && !pieces.lacks_what_it_has(session)) {
-            // It has nothing to give, as far as is known: what it has by now, or had all along, a new HELLO tells.
+            // The owner has nothing to give, as far as is known. A new HELLO finds out which pieces it has by now, or
+            // had all along.
             return Some(SessionEnd::Forgotten);
         }
         let turn = match self.peers.poll_session(key, pieces.is_some(), cx) {
@@ -126,7 +129,7 @@ impl Download {
         cx.counters.lost_bytes += u64::from(bytes);
         self.accounting.lost_bytes += u64::from(bytes);
         cx.download_limit.refund(bytes);
-        // What later segments overtook is asked of the same owner; after silence anybody may.
+        // Segments that later ones overtook are asked of the same owner again; after silence any owner may be asked.
         let by = (turn.answering == Answering::InTime).then_some(key);
         turn.lost.into_iter().for_each(|range| self.ask_again(range, key, by));
         if matches!(turn.answering, Answering::Snubbed | Answering::TurnedSuspect) {
@@ -147,10 +150,10 @@ impl Download {
         None
     }
 
-    /// Sessions whose owners give too little end in favour of others that were not tried yet.
+    /// Ends sessions with slow owners in favour of owners that were not tried yet.
     fn rotate(&mut self, cx: &mut Context<'_>) {
         let ranked = match self.lifecycle.stage() {
-            // Where the disk holds all up, no owner shows how fast it is.
+            // While the disk holds all sessions up, no owner can show how fast it is.
             Some(Stage::Fetching(pieces)) if pieces.is_starved() => return,
             Some(Stage::Fetching(_)) => true,
             Some(Stage::FetchingManifest(_) | Stage::CheckingManifest(_)) => false,
@@ -180,7 +183,7 @@ impl Download {
         }
     }
 
-    /// Gives stretches to sessions that have nothing to ask for.
+    /// Gives stretches to the sessions that have nothing to ask for.
     fn assign(&mut self, due: &[SessionKey], whole: bool, cx: &mut Context<'_>) {
         let sessions = self.peers.sessions.all();
         let Some(pieces) = self.lifecycle.pieces_mut() else { return };
@@ -197,8 +200,8 @@ impl Download {
         }
     }
 
-    /// When nothing is left to begin: what the slowest owner keeps others waiting for is asked of one that is idle,
-    /// if that has it in half the time. What comes from both is taken once.
+    /// Asks an idle owner for what the slowest owner keeps the download waiting for, when no piece is left to begin and
+    /// the idle owner needs at most half the time. Bytes that come from both are taken once.
     fn relieve_slowest(&mut self, cx: &mut Context<'_>) {
         let relief =
             self.lifecycle.pieces().and_then(|pieces| endgame::relief(pieces, &self.peers.sessions, cx.now));
@@ -211,7 +214,7 @@ impl Download {
         self.release(slow);
     }
 
-    /// When the download as a whole has something to do.
+    /// When the download as a whole has something to do, and why.
     fn next_timer(&self, cx: &Context<'_>) -> Wait {
         let (now, peers, lifecycle) = (cx.now, &self.peers, &self.lifecycle);
         let never_unless = |wanted: bool, at: Timestamp| if wanted { at } else { Timestamp::NEVER };
@@ -252,7 +255,7 @@ impl Download {
         self.progress.update(arrived, now);
     }
 
-    /// What is waited for does not come in time: with what the download ends tells the exit code.
+    /// Ends the download if what it waits for has not come in time. The failure decides the exit code.
     fn fail_when_timed_out(&mut self, cx: &mut Context<'_>) {
         if let Some((until, why)) = self.timeout(cx.now)
             && cx.now >= until
@@ -261,7 +264,7 @@ impl Download {
         }
     }
 
-    /// When what is waited for now is waited for no longer, and with what the download ends then.
+    /// Until when the download waits for what it needs now, and the failure with which it ends then.
     fn timeout(&self, now: Timestamp) -> Option<(Timestamp, Failure)> {
         let timeouts = &self.order.request.timeouts;
         if let Some((since, why)) = self.disk_space.failure() {
@@ -274,7 +277,7 @@ impl Download {
             Progression::Locating { answer_counts_at: Some(since) } => {
                 timeouts.nobody_shares.map(|time| (*since + time, Failure::NotFound))
             }
-            // The disk answers, late or not; nothing is gained by giving up before.
+            // The disk always answers, even if late; nothing is gained by giving up before.
             Progression::Known { stage: Stage::Opening { .. } | Stage::Finishing(_), .. } => None,
             Progression::Known { .. } => {
                 let silent = now.since(self.progress.at());
@@ -286,7 +289,7 @@ impl Download {
         }
     }
 
-    /// While no owner serves this download, others may use its buffers.
+    /// Gives the buffers of begun pieces to other downloads, when no owner has served this one for a time.
     fn yield_buffers(&mut self, cx: &mut Context<'_>) {
         if self.peers.sessions.iter().any(Session::is_unchoked) {
             self.peers.unchoked_at = cx.now;

@@ -1,47 +1,49 @@
-//! Whether any owner has ever given a sign of life. While none has, although the tracker knows some, the way to them
-//! may be closed: that is what a firewall looks like from here.
+//! Whether any owner has ever sent anything. While none has, although the tracker knows some, the path to them may be
+//! closed: a firewall looks like that from here.
 
 use std::time::Duration;
 
 use messages::Timestamp;
 
-/// Owners that are known and say nothing for this long are called by their addresses: five HELLOs have gone by then,
-/// and what lasts half a second more is told within the five seconds that a person waits before wondering.
+/// When all known owners have been silent for this long, their addresses are reported. Five HELLOs have been sent by
+/// then, and a reason to wait that lasts half a second more is reported within the five seconds after which a person
+/// begins to wonder.
 const REPORT_AFTER: Duration = Duration::from_secs(4);
 
-/// So long after they became known they are asked in few bytes, so that it is known by then whether it is the length.
+/// When all known owners have been silent for this long, they are sent short datagrams, so that by the time of the
+/// report it is known whether the length of datagrams is the cause.
 const PROBE_AFTER: Duration = Duration::from_secs(3);
 
-/// What was heard of all owners together.
+/// What has been received from all owners together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Reachability {
-    /// Nobody is known who could say anything.
+    /// No owner is known yet.
     #[default]
     NobodyKnown,
-    /// Owners are known since then, and none has said anything.
+    /// Owners are known since this time, and none has sent anything.
     SilentSince(Timestamp),
-    /// At least one has said something, whatever it was.
+    /// At least one owner has sent something.
     Heard,
-    /// At least one has opened a session.
+    /// At least one owner has opened a session.
     Answered,
 }
 
 impl Reachability {
-    /// Owners are known now.
+    /// Records that owners are known.
     pub(super) fn on_known(&mut self, now: Timestamp) {
         if *self == Reachability::NobodyKnown {
             *self = Reachability::SilentSince(now);
         }
     }
 
-    /// An owner has said something.
+    /// Records that an owner has sent something.
     pub(super) fn on_heard(&mut self) {
         if *self != Reachability::Answered {
             *self = Reachability::Heard;
         }
     }
 
-    /// An owner has opened a session.
+    /// Records that an owner has opened a session.
     pub(super) fn on_answered(&mut self) {
         *self = Reachability::Answered;
     }
@@ -51,13 +53,12 @@ impl Reachability {
         self == Reachability::Answered
     }
 
-    /// When silence has lasted so long that it is to be found out whether short datagrams are heard; never, once it
-    /// is broken.
+    /// When silence has lasted so long that short datagrams are to be tried; never, once it is broken.
     pub(super) fn probe_at(self) -> Timestamp {
         self.silent_since().map_or(Timestamp::NEVER, |since| since + PROBE_AFTER)
     }
 
-    /// When silence has lasted so long that a person should know where nothing comes from; never, once it is broken.
+    /// When silence has lasted so long that a person is to be told which owners are silent; never, once it is broken.
     pub(super) fn report_at(self) -> Timestamp {
         self.silent_since().map_or(Timestamp::NEVER, |since| since + REPORT_AFTER)
     }

@@ -1,4 +1,4 @@
-//! Which pieces an owner has, as far as it has told.
+//! Which pieces an owner has, as far as it has announced them.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ pub(crate) enum RemotePieces {
 }
 
 impl RemotePieces {
-    /// The owner has none of `pieces` pieces, so far.
+    /// The owner has announced none of the content's `pieces` pieces yet.
     pub(crate) fn nothing(pieces: u32) -> RemotePieces {
         RemotePieces::Some(FixedBitSet::with_capacity(pieces as usize))
     }
@@ -28,7 +28,7 @@ impl RemotePieces {
         }
     }
 
-    /// How many pieces the owner has, of a content that has `all`.
+    /// The number of pieces that the owner has, of a content with `all` pieces.
     pub(crate) fn count(&self, all: u32) -> u32 {
         match self {
             RemotePieces::Everything => all,
@@ -36,7 +36,7 @@ impl RemotePieces {
         }
     }
 
-    /// The pieces of a partial owner; `None`: the owner has all.
+    /// The pieces of a partial owner. `None` means that the owner has all pieces.
     pub(crate) fn partial(&self) -> Option<impl Iterator<Item = PieceIndex>> {
         match self {
             RemotePieces::Everything => None,
@@ -44,8 +44,8 @@ impl RemotePieces {
         }
     }
 
-    /// BITFIELD: the owner has the pieces whose bit is set; those that the content does not have are left out. The
-    /// pieces that are news.
+    /// Takes in a BITFIELD: the owner has the pieces whose bit is set. Bits beyond the content's pieces are ignored.
+    /// Returns the pieces that were not known before.
     pub(crate) fn learn_bits(&mut self, bits: &Bits) -> Vec<PieceIndex> {
         let RemotePieces::Some(pieces) = self else {
             return Vec::new();
@@ -55,8 +55,9 @@ impl RemotePieces {
         bits.pieces().filter(is_news).collect()
     }
 
-    /// HAVE: the owner has these runs. No more is taken in than the content has pieces, and of what is known already
-    /// many are looked at in one step: whoever says the same again and again makes no work. The pieces that are news.
+    /// Takes in a HAVE: the owner has the pieces of these runs. At most as many pieces are taken in as the content has,
+    /// and known pieces are skipped a block at a time, so that an owner that repeats itself costs little work. Returns
+    /// the pieces that were not known before.
     pub(crate) fn learn_runs(&mut self, runs: &[PieceRun]) -> Vec<PieceIndex> {
         let mut news = Vec::new();
         let RemotePieces::Some(pieces) = self else {
@@ -77,7 +78,7 @@ impl RemotePieces {
         news
     }
 
-    /// The owner does not have `piece`, of a content that has `all`, after all.
+    /// Records that the owner does not have `piece` after all, of a content with `all` pieces.
     pub(crate) fn forget(&mut self, piece: PieceIndex, all: u32) {
         if let RemotePieces::Everything = self {
             let mut pieces = FixedBitSet::with_capacity(all as usize);
@@ -92,7 +93,7 @@ impl RemotePieces {
     }
 }
 
-/// The bits of `bits` in `range` that are not set: a block of them that is full is one step.
+/// The bits of `bits` in `range` that are not set. A full block of bits is skipped in one step.
 fn zeroes_in(bits: &FixedBitSet, range: Range<usize>) -> impl Iterator<Item = usize> {
     const BLOCK: usize = usize::BITS as usize;
     let blocks = range.start / BLOCK..range.end.div_ceil(BLOCK);

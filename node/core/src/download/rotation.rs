@@ -1,9 +1,9 @@
-//! Which owners hold a download's slots: one that gives little beside what others give, or gave before, holds none,
-//! and its session ends in favour of those that were not tried yet. Without this a few owners that send a segment now
-//! and then would hold all slots for ever: to give something is not enough, a slot is kept by a rate.
+//! Which owners hold a download's slots. An owner that is slow beside the others, or beside what others gave before,
+//! holds none, and its session ends in favour of owners that were not tried yet. Without this a few owners that send a
+//! segment now and then would hold all slots for ever. To send something is not enough: a slot is kept by a rate.
 //!
-//! An owner that holds no slot is still asked, as long as there may be a session with it: where all are slow, nothing
-//! is lost.
+//! An owner that holds no slot is still asked, as long as its session is open. So nothing is lost where all owners are
+//! slow.
 
 use std::time::Duration;
 
@@ -12,44 +12,46 @@ use messages::Timestamp;
 use super::session::Session;
 use crate::ids::SessionKey;
 
-/// An owner that gives less than this, in bytes a second, is slow: no link over which people share files is slower,
-/// and it takes no slot from one that may give more.
+/// An owner that gives less than this, in bytes a second, is slow: no link over which people share files is slower, and
+/// a slow owner must not take a slot from one that may give more.
 pub(super) const MIN_RATE: u64 = 16 << 10;
 /// An owner that gives less than one part in this many of what the best gives, or gave a while ago, is slow beside it.
 const SLOW_SHARE: u64 = 256;
-/// A slow owner must give this many times the bound to be slow no longer: one that is just at the bound does not
+/// A slow owner is slow until it gives this many times the bound, so that an owner that is just at the bound does not
 /// change all the time.
 const HYSTERESIS: u64 = 2;
-/// What the best owner gave counts half after this long.
+/// The remembered rate of the best owner is halved after this long.
 const BEST_HALVES_AFTER: Duration = Duration::from_secs(10);
-/// When this many times as many owners as are wanted were greeted in vain, others are tried in haste.
+/// When the number of owners that were greeted in vain is this many times the number of wanted owners, others are tried
+/// in haste.
 const HASTE_AFTER: u32 = 2;
-/// The tracker is asked soon for others at most this often, when all that it named have been tried and give little.
+/// The tracker is asked for others without the usual pause at most this often, when all owners that it named have been
+/// tried and give little.
 const MAX_QUICK_QUESTIONS: u32 = 64;
-/// This many answers that name nobody new, one after the other, mean that there are no others: who is named is drawn
-/// by lot in part.
+/// After this many answers in a row that name nobody new, there are taken to be no other owners: the tracker chooses
+/// the owners that it names partly at random.
 const STALE_ANSWERS: u32 = 5;
 
-/// What one session has shown.
+/// The result of one session's trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TrialResult {
     pub(super) session: SessionKey,
-    /// Bytes a second that the owner gave lately.
+    /// The rate of the owner in bytes a second.
     pub(super) rate: u64,
     /// Whether the owner has had time to show its rate.
     had_time: bool,
     pub(super) was_slow: bool,
 }
 
-/// Whether `shown` is slow beside `best`, in bytes a second, or below `slowest`.
+/// Whether the owner of the result `shown` is slow: beside `best`, in bytes a second, or because it is below `slowest`.
 pub(super) fn is_slow(shown: TrialResult, best: u64, slowest: u64) -> bool {
     let bound = slowest.max(best / SLOW_SHARE);
     let bound = if shown.was_slow { bound.saturating_mul(HYSTERESIS) } else { bound };
     shown.had_time && shown.rate < bound
 }
 
-/// Which of `spare` sessions, each with its rate, end in favour of `untried` owners: the slowest, but the best `keep`
-/// of all stay.
+/// The sessions of `spare`, each with its rate, that end in favour of `untried` owners: the slowest. The best `keep` of
+/// them stay.
 pub(super) fn sessions_to_end(
     mut spare: Vec<(u64, SessionKey)>,
     keep: usize,
@@ -60,16 +62,16 @@ pub(super) fn sessions_to_end(
     spare.into_iter().take(most).map(|(_, session)| session).collect()
 }
 
-/// What a download remembers to tell slow owners from others.
+/// What a download remembers of all its owners, to tell the slow ones from the others.
 #[derive(Debug)]
 pub(super) struct Rotation {
-    /// What the best session gave, in bytes a second, and when, or when that was halved last.
+    /// The rate of the best session in bytes a second, and when it was measured or last halved.
     best: u64,
     best_at: Timestamp,
-    /// Answers of the tracker, one after the other, that named nobody new.
+    /// The number of the tracker's answers in a row that named nobody new.
     stale_answers: u32,
     quick_questions: u32,
-    /// Owners that were greeted since one said WELCOME.
+    /// The number of owners that were greeted since the last WELCOME.
     greeted: u32,
 }
 
@@ -78,28 +80,29 @@ impl Rotation {
         Rotation { best: 0, best_at: now, stale_answers: 0, quick_questions: 0, greeted: 0 }
     }
 
-    /// The tracker has answered; whether it named somebody new.
+    /// Records an answer of the tracker. `has_news` tells whether it named somebody new.
     pub(super) fn on_answer(&mut self, has_news: bool) {
         self.stale_answers = if has_news { 0 } else { self.stale_answers.saturating_add(1) };
     }
 
-    /// One more is greeted.
+    /// Records that one more owner is greeted.
     pub(super) fn on_greeted(&mut self) {
         self.greeted = self.greeted.saturating_add(1);
     }
 
-    /// One has answered.
+    /// Records that an owner has answered with WELCOME.
     pub(super) fn on_welcome(&mut self) {
         self.greeted = 0;
     }
 
-    /// Whether so many were greeted in vain, a few times as many as the `owners` that are wanted, that the rest is
+    /// Whether so many owners were greeted in vain, compared with the number of wanted `owners`, that the rest is
     /// better tried in haste.
     pub(super) fn needs_haste(&self, owners: u8) -> bool {
         self.greeted >= HASTE_AFTER * u32::from(owners)
     }
 
-    /// The best of all now gives `best` bytes a second: what is to be compared with.
+    /// Takes in that the best session now gives `best` bytes a second. Returns the rate with which sessions are
+    /// compared.
     pub(super) fn update_best(&mut self, best: u64, now: Timestamp) -> u64 {
         while self.best > 0 && now >= self.best_at + BEST_HALVES_AFTER {
             (self.best, self.best_at) = (self.best / 2, self.best_at + BEST_HALVES_AFTER);
@@ -110,8 +113,8 @@ impl Rotation {
         self.best
     }
 
-    /// All owners that are known were tried, and there are not enough. Whether the tracker is asked soon: that is not
-    /// done without end.
+    /// Whether the tracker is to be asked soon, when all known owners were tried and are not enough. The number of such
+    /// questions is limited, and the question counts as asked.
     pub(super) fn spend_quick_question(&mut self) -> bool {
         let asks = self.stale_answers < STALE_ANSWERS && self.quick_questions < MAX_QUICK_QUESTIONS;
         self.quick_questions += u32::from(asks);
@@ -120,13 +123,13 @@ impl Rotation {
 }
 
 impl Session {
-    /// What the owner has shown so far. The trial of one that has nothing to give now begins anew.
+    /// The result of the owner's trial so far. The trial of an owner that has nothing to give now begins anew.
     pub(super) fn conclude_trial(&mut self, now: Timestamp) -> TrialResult {
         if !self.is_choked() && self.outstanding() == 0 {
             self.speed_trial.on_idle();
         }
         let had_time = !self.is_choked() && self.conclusive_at().is_some_and(|at| now >= at);
-        // What the owner gave of late counts as much as what it gave in all that time.
+        // The higher of two rates counts: the one of late, and the one over the whole trial.
         let rate = self.rate(now).max(self.speed_trial.rate(self.given(), now));
         TrialResult { session: self.key(), rate, had_time, was_slow: self.speed_trial.is_slow() }
     }
@@ -144,8 +147,8 @@ impl Session {
         self.is_useful() && !self.speed_trial.is_slow()
     }
 
-    /// Whether the session may end in favour of another: its owner says nothing, or gives little. One that serves
-    /// others for now comes back.
+    /// Whether the session may end in favour of another: its owner is silent or slow. A choked session is kept, because
+    /// it will be unchoked later.
     pub(super) fn is_spare(&self) -> bool {
         !self.holds_slot() && !self.is_choked()
     }

@@ -17,7 +17,7 @@ use crate::event::{Event, Failure, SessionEnd, Summary};
 use crate::ids::{BufferId, SessionKey};
 use crate::local_content::LocalContent;
 
-/// The reason why what is asked of the disk has a content: it is asked from when that is known.
+/// The reason why a request to the disk has a content: the disk is asked only once the content is known.
 const IDENTIFIED: &str = "a stage has a content";
 
 impl Download {
@@ -52,7 +52,7 @@ impl Download {
                 if self.peers.sessions.get(from).is_some() {
                     self.end_session(from, SessionEnd::BadManifest, cx);
                 } else if let Some(owner) = self.contributors.owner_of(from) {
-                    // It left in time, and is not forgiven for that.
+                    // The owner has left already, but is banned all the same.
                     self.peers.candidates.on_ended(owner, SessionEnd::BadManifest, cx.now);
                 }
             }
@@ -72,7 +72,8 @@ impl Download {
         cx.out.disk.push(DiskRequest::Open { download, share, target, replace, content, manifest });
     }
 
-    /// The part file is there, or cannot be. What can be served from now on as far as it is here.
+    /// Handles the disk's answer about the part file. Returns the content that can be served from now on, as far as it
+    /// is here.
     pub(crate) fn handle_opened(
         &mut self,
         result: Result<Opened, DiskError>,
@@ -116,7 +117,7 @@ impl Download {
         None
     }
 
-    /// Asks a disk that was full again, when that is due.
+    /// Repeats the requests that a full disk has refused, when that is due.
     pub(super) fn retry_full_disk(&mut self, cx: &mut Context<'_>) {
         if !self.disk_space.take_retry(cx.now) {
             return;
@@ -128,7 +129,7 @@ impl Download {
         }
     }
 
-    /// A piece is on the disk, or not. What it credits to whom.
+    /// Handles the disk's answer about a piece. Returns how many bytes are credited to which node.
     pub(crate) fn handle_stored(
         &mut self,
         piece: PieceIndex,
@@ -152,7 +153,8 @@ impl Download {
         match result {
             Ok(()) => {
                 let sent = pieces.on_stored(piece);
-                // What was handed over before the disk was full says nothing about what it has refused since.
+                // A piece that was handed over before the disk was full says nothing about the pieces that it has
+                // refused since.
                 if !pieces.is_refused() {
                     self.disk_space.on_room();
                 }
@@ -171,7 +173,8 @@ impl Download {
         }
     }
 
-    /// `piece` is verified and stored; so much of it was `sent` in each session. What that credits to whom.
+    /// Records that `piece` is verified and stored. `sent` holds how many of its bytes came in each session. Returns
+    /// how many bytes are credited to which node.
     fn on_good_piece(
         &mut self,
         piece: PieceIndex,
@@ -193,8 +196,8 @@ impl Download {
         let owners = self.contributors.owners_of(sent);
         let download = self.order.download;
         cx.out.events.push(Event::PieceRejected { download, piece, owners: owners.clone() });
-        // With one sender it is clear who sent the bad bytes; with several, each shows by whole pieces that it is not
-        // the one.
+        // One sender alone is certain to have sent the bad bytes. Of several, each proves its innocence by whole
+        // pieces.
         let alone = owners.len() == 1;
         for owner in owners {
             let penalty = self.peers.candidates.on_bad_piece(owner, alone, cx.now);
@@ -207,9 +210,10 @@ impl Download {
         }
     }
 
-    /// From now on `owner` gives one whole piece at a time, and what it sent of pieces that are begun does not count.
+    /// Puts `owner` on parole: from now on it gives one whole piece at a time, and what it has sent of begun pieces is
+    /// discarded.
     fn distrust(&mut self, owner: NodeId, cx: &mut Context<'_>) {
-        // It may have left meanwhile.
+        // The owner may have left meanwhile.
         let Some(key) = self.peers.sessions.put_on_parole(owner) else { return };
         self.give_up_requests(key, cx);
         if let Some(pieces) = self.lifecycle.pieces_mut() {
@@ -217,7 +221,7 @@ impl Download {
         }
     }
 
-    /// A piece verified: its senders are the better for it.
+    /// Improves the trust in the senders of a piece that has verified.
     fn trust(&mut self, sent: &[(SessionKey, u32)]) {
         let owners = self.contributors.owners_of(sent);
         let alone = owners.len() == 1;
@@ -226,14 +230,15 @@ impl Download {
                 && let Some(key) = self.peers.sessions.end_parole(owner)
                 && let Some(pieces) = self.lifecycle.pieces_mut()
             {
-                // A piece that it has begun since is anybody's to finish.
+                // A piece that the owner has begun on parole may be finished by any session.
                 pieces.pardon(key);
             }
         }
     }
 
-    /// If every piece is stored, the whole is checked. Nothing more is wanted of the owners, and others may have this
-    /// node's slots. They hear that it is done when the file has its name: it may still come to nothing.
+    /// Has the whole file checked, if every piece is stored. Nothing more is wanted of the owners, and other nodes may
+    /// have this node's slots. The owners hear that the download is done only when the file has its name, because the
+    /// check may still fail.
     fn finish_if_complete(&mut self, cx: &mut Context<'_>) {
         if !self.lifecycle.finish_if_complete() {
             return;
@@ -246,7 +251,7 @@ impl Download {
         self.peers.sessions.all_in_turn().for_each(|session| session.release_slot(cx));
     }
 
-    /// The file has its name, or not.
+    /// Handles the disk's answer about the finished file.
     pub(crate) fn handle_finished(&mut self, result: Result<PathBuf, FinishError>, cx: &mut Context<'_>) {
         // The download may have ended meanwhile.
         let Some(Stage::Finishing(pieces)) = self.lifecycle.stage() else { return };
@@ -259,7 +264,7 @@ impl Download {
     }
 
     fn succeed(&mut self, path: PathBuf, manifest: Arc<Manifest>, already_there: bool, cx: &mut Context<'_>) {
-        // Nobody answers a BYE: it is said twice.
+        // Nobody answers a BYE, so it is sent twice.
         for (peer, remote) in self.peers.sessions.iter().filter_map(Session::address) {
             cx.send(peer, remote, &Bye { reason: ByeReason::Done });
         }

@@ -1,4 +1,4 @@
-//! How far a download trusts one owner: from the pieces that it sent and that did not verify.
+//! How far a download trusts one owner, judged by the pieces to which it contributed.
 //!
 //! ```text
 //!   trusted ──a bad piece it had a part in──▶ on parole ──a whole piece verifies──▶ trusted
@@ -6,8 +6,8 @@
 //!                                                ▼
 //!                                             banned: asked only for what nobody else has
 //! ```
-//! (After libtorrent's parole mode. A downloader that holds no block hashes cannot tell which of several senders lied;
-//! on parole each sends whole pieces, and the next bad one has one sender.)
+//! This follows libtorrent's parole mode. A downloader that holds no block hashes cannot tell which of several senders
+//! lied. On parole each owner sends whole pieces, so that the next bad piece has one sender.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use messages::Timestamp;
 
 /// An owner whose pieces alone were bad this often is banned.
 const BAD_PIECES: u32 = 2;
-/// The first ban lasts this long, and each further one twice as long as the one before,
+/// The first ban lasts this long, and each further one twice as long as the one before.
 const BAN: Duration = Duration::from_secs(600);
-/// doubled at most this often.
+/// The length of a ban doubles at most this often.
 const MAX_DOUBLINGS: u32 = 6;
-/// After this many good pieces in a row one bad piece is forgiven: on a long path some bits turn by themselves.
+/// After this many good pieces in a row one bad piece is forgiven, because on a long path some bits flip by themselves.
 const FORGIVEN_AFTER: u32 = 32;
 
-/// What follows from a bad piece.
+/// What follows for an owner from a bad piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TrustVerdict {
     /// The owner gives one whole piece at a time, until one verifies.
     Parole,
-    /// The owner is asked for a time only for what nobody else has.
+    /// The owner is asked, for a time, only for what nobody else has.
     Ban,
 }
 
@@ -54,7 +54,8 @@ impl Trust {
         self.banned_until
     }
 
-    /// A piece in which the owner had a part did not verify; `alone`: nobody else had one.
+    /// Records that a piece to which the owner contributed did not verify. `alone` tells whether the owner sent all of
+    /// it.
     pub(super) fn on_bad_piece(&mut self, alone: bool, now: Timestamp) -> TrustVerdict {
         self.on_parole = true;
         self.good = 0;
@@ -66,16 +67,17 @@ impl Trust {
         TrustVerdict::Ban
     }
 
-    /// The owner is at fault beyond doubt.
+    /// Bans an owner that is certain to be at fault.
     pub(super) fn ban(&mut self, now: Timestamp) {
         self.banned_until = now + BAN * 2u32.pow(self.bans.min(MAX_DOUBLINGS));
         self.bans += 1;
         self.on_parole = true;
-        // The next bad piece is one too many again.
+        // One more bad piece leads to the next ban.
         self.bad = BAD_PIECES - 1;
     }
 
-    /// A piece in which the owner had a part verified; `alone`: nobody else had one. Whether that ends its parole.
+    /// Records that a piece to which the owner contributed has verified. `alone` tells whether the owner sent all of
+    /// it. Returns whether that ends its parole.
     pub(super) fn on_good_piece(&mut self, alone: bool) -> bool {
         self.good += 1;
         if self.good == FORGIVEN_AFTER {
