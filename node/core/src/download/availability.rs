@@ -1,51 +1,52 @@
-//! How many of the partial owners at hand have each piece, and which piece to fetch next from one of them: rarest
+//! How many of the partial owners in session have each piece, and which piece to fetch next from one of them: rarest
 //! first.
 
 use messages::{PieceIndex, PieceRun};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-/// A download takes this many first pieces from the rarest without regard to their order, so that it soon has
+/// A download chooses its first pieces, this many, among the rarest without regard to their order, so that it soon has
 /// something to give that others lack (libtorrent's `initial_picker_threshold`: 4).
 pub(super) const FIRST_PIECES: u32 = 4;
-/// No more pieces than this are compared for one choice.
+/// At most this many pieces are compared for one choice.
 pub(super) const MAX_COMPARED: usize = 16_384;
 
-/// Pieces by how many partial owners have them. Owners of everything make no difference.
+/// The number of partial owners that have each piece. Complete owners are not counted, because they make no difference
+/// between pieces.
 #[derive(Debug, Default)]
 pub(super) struct Availability {
     counts: Vec<u16>,
-    /// Whether there is any partial owner.
+    /// Whether pieces are chosen one by one: there is a partial owner, or one that sends hints.
     is_partial: bool,
     is_stale: bool,
-    /// Whether an owner has named pieces that others do not get.
+    /// Whether an owner has sent a HINT.
     is_hinted: bool,
 }
 
 impl Availability {
-    /// Nothing is known yet of `pieces` pieces.
+    /// The availability of `pieces` pieces, of which nothing is known yet.
     pub(super) fn new(pieces: u32) -> Availability {
         Availability { counts: vec![0; pieces as usize], is_partial: false, is_stale: true, is_hinted: false }
     }
 
-    /// Whether who has which piece is to be counted anew.
+    /// Whether the pieces of the owners are to be counted anew.
     pub(super) fn is_stale(&self) -> bool {
         self.is_stale
     }
 
-    /// An owner came, left, or does not have what it said.
+    /// Marks the counts as out of date, because an owner came, left, or does not have what it announced.
     pub(super) fn mark_stale(&mut self) {
         self.is_stale = true;
     }
 
-    /// An owner has named pieces that others do not get: there are others who want some.
+    /// Records that an owner has sent a HINT, which shows that other downloaders want pieces of this content.
     pub(super) fn on_hint(&mut self) {
         if !std::mem::replace(&mut self.is_hinted, true) {
             self.is_stale = true;
         }
     }
 
-    /// Counts anew: each of the `partial` owners with the pieces that it has.
+    /// Counts anew. `partial` yields the pieces of each partial owner.
     pub(super) fn count<'a, I: Iterator<Item = PieceIndex>>(
         &mut self,
         partial: impl Iterator<Item = I> + 'a,
@@ -58,7 +59,7 @@ impl Availability {
         }
     }
 
-    /// A partial owner has `pieces` now, which it did not have before.
+    /// Counts `pieces`, which a partial owner has now and did not have before.
     pub(super) fn learn(&mut self, pieces: &[PieceIndex]) {
         pieces.iter().for_each(|&piece| self.add(piece));
     }
@@ -69,14 +70,14 @@ impl Availability {
         }
     }
 
-    /// Whether there are partial owners: then pieces are chosen one by one, since what is rare changes with each that
-    /// is told of.
+    /// Whether pieces are chosen one by one, because there are partial owners: which pieces are rare changes with each
+    /// piece that is announced.
     pub(super) fn is_partial(&self) -> bool {
         self.is_partial
     }
 
-    /// The rarest piece of `free` that an owner `has`: the `next` one in its course if that is as rare as any, else
-    /// one by lot.
+    /// The rarest piece of `free` for which `has` holds: the piece `next`, in the order of the file, if none is rarer,
+    /// or else one at random.
     pub(super) fn rarest(
         &self,
         free: impl Iterator<Item = PieceRun>,
@@ -93,7 +94,7 @@ impl Availability {
             if count < rarest || chosen.is_none() {
                 (rarest, ties, chosen) = (count, 1, Some(piece));
             } else if count == rarest {
-                // Each of the equals with the same chance (reservoir sampling).
+                // Each of the equals is chosen with the same probability (reservoir sampling).
                 ties += 1;
                 if rng.random_range(0..ties) == 0 {
                     chosen = Some(piece);

@@ -1,5 +1,5 @@
-//! Who sent the bytes of a download: whom a good piece credits, and a bad one blames. Ended sessions count too: their
-//! pieces may still be on the way to the disk.
+//! Which owners sent the bytes of a download, so that good pieces are credited to them and bad ones blamed on them.
+//! Ended sessions count too, because their pieces may still be on the way to the disk.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,10 +10,10 @@ use super::sessions::OpenSessions;
 use crate::event::OwnerShare;
 use crate::ids::SessionKey;
 
-/// No more sessions than this are remembered after their end.
+/// Ended sessions are forgotten when this many sessions are remembered.
 const MAX_SESSIONS: usize = 1024;
 
-/// Who is behind each session of late, and what each owner has given.
+/// The owner of each recent session, and how many bytes each owner has contributed.
 #[derive(Debug, Default)]
 pub(super) struct Contributors {
     by_session: BTreeMap<SessionKey, (NodeId, SocketAddr)>,
@@ -21,22 +21,23 @@ pub(super) struct Contributors {
 }
 
 impl Contributors {
-    /// `owner` at `peer` is behind the session `key`. One that is not among the `open` ones may be forgotten for it.
+    /// Records that `owner`, at `peer`, is the owner of the session `key`. A session that is not among the `open` ones
+    /// may be forgotten for it.
     pub(super) fn learn(&mut self, key: SessionKey, owner: NodeId, peer: SocketAddr, open: &OpenSessions) {
         if self.by_session.len() >= MAX_SESSIONS {
-            // Whoever is still there is credited, and blamed, to the end.
+            // Open sessions are kept, so that their owners are credited and blamed to the end.
             let ended = self.by_session.keys().find(|key| open.get(**key).is_none()).copied();
             ended.and_then(|key| self.by_session.remove(&key));
         }
         self.by_session.insert(key, (owner, peer));
     }
 
-    /// The owner behind the session `key`, unless that is forgotten.
+    /// The owner of the session `key`, unless that is forgotten.
     pub(super) fn owner_of(&self, key: SessionKey) -> Option<NodeId> {
         self.by_session.get(&key).map(|(owner, _)| *owner)
     }
 
-    /// Who sent a piece: an owner once, in however many sessions it did so.
+    /// The owners that sent a piece. An owner is named once, in however many sessions it sent.
     pub(super) fn owners_of(&self, sent: &[(SessionKey, u32)]) -> Vec<NodeId> {
         let mut owners: Vec<NodeId> = sent.iter().filter_map(|(key, _)| self.owner_of(*key)).collect();
         owners.sort_unstable();
@@ -44,14 +45,14 @@ impl Contributors {
         owners
     }
 
-    /// A piece verified: so much of it was sent in each session. What that is by owner.
+    /// Credits the bytes of a good piece, which were `sent` in these sessions. Returns them by owner.
     pub(super) fn credit(&mut self, sent: &[(SessionKey, u32)]) -> Vec<(NodeId, u64)> {
         let mut credits = Vec::new();
         for &(key, bytes) in sent {
             if let Some(&(owner, peer)) = self.by_session.get(&key) {
                 let bytes = u64::from(bytes);
                 let given = self.by_owner.entry(owner).or_insert((peer, 0));
-                // An owner that was restarted is where it was last.
+                // An owner that was restarted is listed at its last address.
                 *given = (peer, given.1 + bytes);
                 credits.push((owner, bytes));
             }
@@ -59,7 +60,7 @@ impl Contributors {
         credits
     }
 
-    /// What each owner has given, the most first.
+    /// What each owner has contributed, the largest first.
     pub(super) fn totals(&self) -> Vec<OwnerShare> {
         let by_owner = self.by_owner.iter();
         let mut all: Vec<OwnerShare> =

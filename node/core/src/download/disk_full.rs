@@ -1,4 +1,4 @@
-//! A full disk: the download keeps what it has, says so, and goes on when there is room.
+//! A full disk. The download keeps what it has, reports that the disk is full, and goes on when there is room.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::event::Failure;
 /// A full disk is tried again after this long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The disk had no room.
+/// What is known of a disk that had no room.
 #[derive(Debug)]
 struct DiskFull {
     error: DiskError,
     /// How many bytes are missing.
     needed: u64,
-    /// When the disk had no room for the first time.
+    /// Since when the disk has been full.
     since: Timestamp,
     /// When the disk is tried again; never, while its answer is awaited.
     retry_at: Timestamp,
@@ -30,17 +30,17 @@ pub(super) struct DiskSpace {
 }
 
 impl DiskSpace {
-    /// Whether that has changed since it was looked at: the download waits for something else now.
+    /// Whether the state of the disk has changed since the download's last turn.
     pub(super) fn is_changed(&self) -> bool {
         self.is_changed
     }
 
-    /// What has changed is looked at now.
+    /// Forgets the change, because the download looks at all sessions now.
     pub(super) fn forget_changes(&mut self) {
         self.is_changed = false;
     }
 
-    /// If `error` is a lack of room, the download waits for some. Whether it is.
+    /// Waits for room, if `error` is a lack of it. Returns whether it is.
     pub(super) fn wait_if_full(&mut self, error: &DiskError, now: Timestamp) -> bool {
         let DiskErrorKind::Full { needed } = error.kind else {
             return false;
@@ -52,12 +52,13 @@ impl DiskSpace {
         true
     }
 
-    /// The disk has taken something again.
+    /// Records that the disk has accepted data again.
     pub(super) fn on_room(&mut self) {
         self.is_changed |= self.full.take().is_some();
     }
 
-    /// Whether the disk is to be tried again now; if so, that counts as done until it answers, which it does.
+    /// Whether the disk is to be tried again now. If so, no further try is due until the disk answers, which it always
+    /// does.
     pub(super) fn take_retry(&mut self, now: Timestamp) -> bool {
         let due = self.full.as_mut().filter(|full| now >= full.retry_at);
         due.map(|full| full.retry_at = Timestamp::NEVER).is_some()
@@ -73,7 +74,7 @@ impl DiskSpace {
         self.full.as_ref().map(|full| full.needed)
     }
 
-    /// Since when the disk has been full, and what a person is told when that has lasted too long.
+    /// Since when the disk has been full, and the failure with which the download ends if that lasts too long.
     pub(super) fn failure(&self) -> Option<(Timestamp, Failure)> {
         self.full.as_ref().map(|full| (full.since, Failure::Disk(full.error.clone())))
     }

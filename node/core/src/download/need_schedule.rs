@@ -4,34 +4,36 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
-/// After the first quick steps the tracker is asked again this often: as often as it hears from us.
+/// After the first quick steps the tracker is asked again at this interval, which is that of this node's heartbeat.
 const PERIOD: Duration = Duration::from_secs(20);
-/// Nodes that want the same content at the same time have announced that they fetch it this long after this node has.
+/// Nodes that begin to fetch the same content at the same time have announced that to the tracker this long after this
+/// node has.
 const OTHERS_BEGIN: Duration = Duration::from_millis(50);
-/// A question that is not answered for this long has been repeated by then: nobody seems to hear it.
+/// A question that is not answered for this long has been repeated by then, so that the tracker seems not to receive
+/// it.
 const UNHEARD_AFTER: Duration = Duration::from_secs(2);
-/// The tracker is asked again this long after an owner was lost.
+/// The tracker is asked again at the latest this long after an owner was lost.
 const SOON: Duration = Duration::from_millis(250);
 
-/// When NEED is asked next.
+/// When the tracker is asked next with NEED.
 #[derive(Debug)]
 pub(crate) struct NeedSchedule {
     at: Timestamp,
-    /// How often the tracker was asked since owners were lost last.
+    /// The number of steps that were taken since the last owner was lost.
     asked: usize,
-    /// Whether an answer is awaited: the tracker's conversation repeats what is not answered.
+    /// Whether an answer is awaited. The tracker client repeats a question that is not answered.
     pending: bool,
     asked_at: Timestamp,
 }
 
 impl NeedSchedule {
-    /// The tracker is asked at once.
+    /// The schedule of a new download, which asks the tracker at once.
     pub(crate) fn new(now: Timestamp) -> NeedSchedule {
         NeedSchedule { at: now, asked: 0, pending: false, asked_at: now }
     }
 
-    /// Asks the tracker, if that is due: whether it is. `steps` tell when to ask again: at last in the pace of the
-    /// heartbeat, or of the last step while there is nobody at all.
+    /// Decides whether the tracker is to be asked now; if so, it counts as asked. `steps` are the pauses after the
+    /// first questions. The later pauses are those of the heartbeat, or of the last step if there is `nobody` at all.
     pub(crate) fn poll(&mut self, now: Timestamp, steps: &[Duration], nobody: bool) -> bool {
         if self.pending || now < self.at {
             return false;
@@ -44,33 +46,34 @@ impl NeedSchedule {
         true
     }
 
-    /// The tracker has answered.
+    /// Records that the tracker has answered.
     pub(crate) fn on_answer(&mut self) {
         self.pending = false;
     }
 
-    /// Whether the tracker owes an answer for so long that it does not seem to hear.
+    /// Whether the tracker has owed an answer for so long that it seems not to receive the question.
     pub(crate) fn is_unanswered(&self, now: Timestamp) -> bool {
         self.pending && now >= self.asked_at + UNHEARD_AFTER
     }
 
-    /// The answer calls for another question at once.
+    /// Has the tracker asked at once, because its answer calls for another question.
     pub(crate) fn ask_now(&mut self, now: Timestamp) {
         self.at = now;
     }
 
-    /// This node has begun to fetch, and so have others who want the same: they have just said so to the tracker.
+    /// Has the tracker asked soon, because other nodes that want the same content have begun to fetch it with this one,
+    /// and have just announced that.
     pub(crate) fn on_begun(&mut self, now: Timestamp) {
         self.at = self.at.min(now + OTHERS_BEGIN);
     }
 
-    /// Owners were lost.
+    /// Has the tracker asked soon, because owners were lost.
     pub(crate) fn ask_soon(&mut self, now: Timestamp) {
         self.asked = self.asked.min(1);
         self.at = self.at.min(now + SOON);
     }
 
-    /// When [`NeedSchedule::poll`] asks next; never, while an answer is awaited.
+    /// When [`NeedSchedule::poll`] has the tracker asked next; never, while an answer is awaited.
     pub(crate) fn next_at(&self) -> Timestamp {
         if self.pending { Timestamp::NEVER } else { self.at }
     }

@@ -1,47 +1,49 @@
-//! Which sessions a download looks at in its next turn: those that something has happened to, and those that a timer
-//! is due for. A node that fetches much from many gets a datagram for one session at a time; the others need not be
-//! looked at.
+//! Which sessions a download looks at in its next turn: those to which something has happened, and those for which a
+//! timer is due. A node that fetches much from many owners receives a datagram for one session at a time; the other
+//! sessions need not be looked at.
 
 use messages::Timestamp;
 
 use crate::ids::SessionKey;
 use crate::output::Wait;
 
-/// The sessions that are ready, and when the others are.
+/// The sessions that are ready, and when the others will be.
 #[derive(Debug)]
 pub(super) struct ReadySet {
     /// Whether something has happened that concerns all sessions.
     all_marked: bool,
-    /// When the download as a whole is to be looked at although nothing happens.
+    /// When the download as a whole is to be looked at, even if nothing happens before.
     whole: Wait,
-    /// The sessions in ascending order of their keys, in one piece of memory: they are gone through for each datagram.
+    /// The sessions in ascending order of their keys. They are in one block of memory, because all are visited for each
+    /// datagram.
     sessions: Vec<Watched>,
 }
 
-/// What is known of a session without a look at the session itself.
+/// What is known of a session without reading the session itself.
 #[derive(Clone, Copy, Debug)]
 struct Watched {
     key: SessionKey,
     /// Whether something has happened to the session.
     is_marked: bool,
-    /// When the session is to be looked at although nothing happens.
+    /// When the session is to be looked at, even if nothing happens before.
     wakes: Wait,
-    /// Bytes outstanding, if the session's path is so short that they may all arrive at once.
+    /// The number of outstanding bytes, if the session's path is so short that all of them may arrive at once;
+    /// otherwise 0.
     local: u32,
 }
 
 impl ReadySet {
-    /// No session is known; all are to be looked at.
+    /// The set of a new download, which has no session yet. The download as a whole is due.
     pub(super) fn new() -> ReadySet {
         ReadySet { all_marked: true, whole: Wait::IDLE, sessions: Vec::new() }
     }
 
-    /// Something has happened that concerns all sessions.
+    /// Marks all sessions, because something has happened that concerns them all.
     pub(super) fn mark_all(&mut self) {
         self.all_marked = true;
     }
 
-    /// Something has happened to this session alone.
+    /// Marks `session`, because something has happened to it alone.
     pub(super) fn mark(&mut self, session: SessionKey) {
         self.watched(session).is_marked = true;
     }
@@ -56,12 +58,12 @@ impl ReadySet {
         self.all_marked || self.sessions.iter().any(|session| session.is_marked)
     }
 
-    /// When anything is to be looked at although nothing happens.
+    /// When the next session, or the download as a whole, is to be looked at, even if nothing happens before.
     pub(super) fn wait(&self) -> Wait {
         self.sessions.iter().map(|session| session.wakes).fold(self.whole, Wait::earlier)
     }
 
-    /// Takes the sessions that are ready: what has happened is forgotten.
+    /// Takes the sessions that are ready. All marks are cleared.
     pub(super) fn take(&mut self, now: Timestamp) -> Vec<SessionKey> {
         self.all_marked = false;
         let due = self.sessions.iter_mut().filter_map(|session| {
@@ -70,28 +72,29 @@ impl ReadySet {
         due.collect()
     }
 
-    /// When the download as a whole is due next.
+    /// Plans the next turn of the download as a whole for `wait`.
     pub(super) fn plan(&mut self, wait: Wait) {
         self.whole = wait;
     }
 
-    /// When `session` is due next, and how many bytes are outstanding over its path, if that is short.
+    /// Plans the next turn of `session` for `wakes`. `local` is the number of bytes outstanding over its path, if that
+    /// is short.
     pub(super) fn plan_session(&mut self, session: SessionKey, wakes: Wait, local: u32) {
         let watched = self.watched(session);
         (watched.wakes, watched.local) = (wakes, local);
     }
 
-    /// So many bytes are outstanding now over the path of `session`, if that is short.
+    /// Records that `local` bytes are outstanding over the path of `session`, if that is short.
     pub(super) fn note_local(&mut self, session: SessionKey, local: u32) {
         self.watched(session).local = local;
     }
 
-    /// `session` is over.
+    /// Forgets `session`, which is over.
     pub(super) fn forget(&mut self, session: SessionKey) {
         self.sessions.retain(|watched| watched.key != session);
     }
 
-    /// Bytes outstanding over short paths, as of the last turn.
+    /// The number of bytes outstanding over short paths, as far as it was recorded.
     pub(super) fn local_outstanding(&self) -> u32 {
         self.sessions.iter().fold(0, |sum, session| sum.saturating_add(session.local))
     }

@@ -1,4 +1,4 @@
-//! What is asked of whom: in turn each session for as much as its window, the limits and the socket allow.
+//! What each session is asked for: in turn, as much as its window, the limits and the socket allow.
 
 use messages::node_to_node::ByteRange;
 use messages::{List, PieceIndex};
@@ -11,16 +11,16 @@ use crate::context::Context;
 use crate::ids::SessionKey;
 use crate::output::{Reason, Wait};
 
-/// Where the asking goes on, so that all sessions get their turn.
+/// Where the round of requests goes on, so that all sessions get their turn.
 #[derive(Debug, Default)]
 pub(super) struct RequestScheduler {
-    /// The number of the session that was asked first last time.
+    /// The key of the session that was asked first in the last round.
     turn: u32,
 }
 
 impl RequestScheduler {
-    /// Asks each of those that are due for what its window and the limits allow, in turn: all when the `whole` is
-    /// looked at, those that have come since included.
+    /// Asks each of the `due` sessions, in turn, for as much as its window and the limits allow. If the `whole`
+    /// download is looked at, all sessions are asked, including those that were opened in this turn.
     pub(super) fn run(
         &mut self,
         due: &[SessionKey],
@@ -38,12 +38,12 @@ impl RequestScheduler {
         };
         let first = keys.partition_point(|key| key.0 <= self.turn);
         for &key in keys[first..].iter().chain(&keys[..first]) {
-            // It may have ended in this turn.
+            // The session may have ended in this turn.
             let Some(session) = sessions.in_turn(key) else { continue };
             let asks = ask(session, lifecycle, cx);
             let timers = session.next_timer(&cx.settings.network).earlier(session.path_timer(cx));
             if asks == Asked::Everything && !whole {
-                // Why the download waits may be another reason now.
+                // The reason why the download waits may have changed.
                 sessions.mark_all();
             }
             sessions.plan_session(key, timers.earlier(asks.wait()));
@@ -54,19 +54,19 @@ impl RequestScheduler {
     }
 }
 
-/// Why one session is asked for nothing more now.
+/// The reason why one session is asked for nothing more now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
-    /// Its window or a limit is full.
+    /// The session's window or a limit is used up until then.
     Until(Wait),
-    /// There is nothing to ask for, though something is under way.
+    /// There is nothing to ask for, but requests are outstanding.
     Nothing,
-    /// There is nothing to ask for, and nothing is under way: the owner was told so.
+    /// There is nothing to ask for and no request is outstanding. The owner was told so.
     Everything,
 }
 
 impl Asked {
-    /// When to come again.
+    /// When the session is to be asked again.
     fn wait(self) -> Wait {
         match self {
             Asked::Until(wait) => wait,
@@ -104,7 +104,7 @@ fn ask(session: &mut Session, lifecycle: &mut Lifecycle, cx: &mut Context<'_>) -
     Asked::Nothing
 }
 
-/// How many bytes `session`, which may be asked for something, may be asked for next, or when to come again.
+/// The number of bytes for which `session` may be asked next, or when to try again.
 fn allowance(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
     let flow = session.flow_mut().expect("an owner that may be asked for something has answered");
     let limited = cx.download_limit.ready_at(cx.now);
@@ -115,7 +115,8 @@ fn allowance(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
         return Err(Wait { until: flow.ready_at(), reason: Reason::Pacing });
     }
     let credit = if is_local(flow) { cx.receive_budget.available() } else { u32::MAX };
-    // Whole segments, so that only a piece's end makes a short one; one at least, however low the limit.
+    // Whole segments are asked for, so that only the end of a piece makes a short one. At least one segment is asked
+    // for, however low the limit is.
     let segment = u32::from(flow.segment_size());
     let window = flow.window_available();
     if credit < window {
@@ -125,7 +126,7 @@ fn allowance(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
     if most < segment { Err(Wait::IDLE) } else { Ok(most - most % segment) }
 }
 
-/// Ranges that go out in one REQUEST: their request numbers follow each other.
+/// The ranges of one REQUEST. Their request numbers follow each other.
 #[derive(Default)]
 struct Batch {
     first: u32,
@@ -138,7 +139,7 @@ impl Batch {
             self.send(session, cx);
         }
         let flow = session.flow_mut().expect("an owner that may be asked for something has answered");
-        // The last range of the REQUEST before goes along: one lost REQUEST is made good by the next.
+        // The last range of the previous REQUEST is repeated, so that the next REQUEST makes up for one lost REQUEST.
         let repeated = flow.repeatable().filter(|_| self.ranges.is_empty());
         let local = is_local(flow);
         let request = flow.ask(range, cx.now);

@@ -1,75 +1,75 @@
-//! How long one owner is waited for. One that has never given anything and lets a timeout pass is suspect; one that
-//! says nothing is snubbed; one that talks and gives nothing is unproductive, and holds no slot.
+//! How long a download waits for one owner. An owner that has never sent anything and lets a timeout pass is suspect;
+//! an owner that is silent is snubbed; an owner that answers and sends no CHUNKs is unproductive, and holds no slot.
 
 use std::time::Duration;
 
 use messages::Timestamp;
 
-/// An owner that was snubbed and is heard again this often, but sends nothing, stays snubbed: and is greeted anew
-/// when it answers PING once more.
+/// A snubbed owner that answers again is believed this often, as long as it sends nothing. When it answers PING once
+/// more, it is greeted anew.
 const MAX_REVIVALS: u32 = 1;
-/// An owner that gives nothing for this long is unproductive,
+/// An owner that sends nothing for this long is unproductive.
 const UNPRODUCTIVE_AFTER: Duration = Duration::from_secs(10);
-/// and after this long its session ends, and it is tried again in its turn.
+/// The session of an owner that sends nothing ends after this long, and the owner is tried again later.
 const MAX_UNPRODUCTIVE: Duration = Duration::from_secs(60);
 
-/// How alive one owner is: what it owes, and how long that has been so.
+/// How alive one owner is: whether it owes an answer, and since when it has sent nothing.
 #[derive(Debug, Default)]
 pub(super) struct PeerLiveness {
     /// Since when the owner owes an answer.
     owes_since: Option<Timestamp>,
-    /// How often the owner was heard again after it had been snubbed, without sending anything since.
+    /// How often the owner has answered again after it was snubbed, without sending anything since.
     revivals: u32,
-    /// Since when the owner has been asked, or has choked this node, without sending anything.
+    /// Since when the owner has been asked for something, or has choked this node, without sending anything.
     unproductive_since: Option<Timestamp>,
     is_unproductive: bool,
     /// Whether the owner has ever sent what it was asked for.
     has_given: bool,
-    /// Whether the owner was snubbed, or let a timeout pass at the very first, and has sent nothing since.
+    /// Whether the owner was snubbed, or let a timeout pass before it had sent anything, and has sent nothing since.
     is_suspect: bool,
 }
 
 impl PeerLiveness {
-    /// The owner was asked for something.
+    /// Records that the owner was asked for something.
     pub(super) fn on_asked(&mut self, now: Timestamp) {
         self.owes_since.get_or_insert(now);
         self.unproductive_since.get_or_insert(now);
     }
 
-    /// The owner has answered, and be it that it has no time.
+    /// Records that the owner has answered, even if only that it serves others.
     pub(super) fn on_answer(&mut self) {
         self.owes_since = None;
     }
 
-    /// The owner serves others for a time.
+    /// Records that the owner has choked this node.
     pub(super) fn on_choked(&mut self, now: Timestamp) {
         self.unproductive_since.get_or_insert(now);
     }
 
-    /// What the owner was asked for is no longer wanted: it owes nothing.
+    /// Records that nothing is wanted of the owner any more, so that it owes nothing.
     pub(super) fn on_withdrawn(&mut self) {
         (self.owes_since, self.unproductive_since) = (None, None);
     }
 
-    /// The owner has sent what it was asked for.
+    /// Records that the owner has sent what it was asked for.
     pub(super) fn on_given(&mut self) {
         *self = PeerLiveness { has_given: true, ..PeerLiveness::default() };
     }
 
-    /// Nothing of what the owner was asked for came within a timeout: one that has never sent anything is suspect.
-    /// Whether it has become so now.
+    /// Records that nothing of what the owner was asked for came within a timeout. An owner that has never sent
+    /// anything turns suspect. Returns whether it does so now.
     pub(super) fn on_timeout(&mut self) -> bool {
         let becomes_suspect = !self.has_given && !self.is_suspect;
         self.is_suspect |= becomes_suspect;
         becomes_suspect
     }
 
-    /// The owner is snubbed.
+    /// Records that the owner is snubbed.
     pub(super) fn on_snubbed(&mut self) {
         self.is_suspect = true;
     }
 
-    /// Whether the owner should have sent something, and has not since.
+    /// Whether the owner is suspect: it should have sent something and has not.
     pub(super) fn is_suspect(&self) -> bool {
         self.is_suspect
     }
@@ -89,12 +89,12 @@ impl PeerLiveness {
         self.owes_since
     }
 
-    /// Whether the owner has been asked for too long, and has given nothing.
+    /// Whether the owner is unproductive: it has sent nothing for too long.
     pub(super) fn is_unproductive(&self) -> bool {
         self.is_unproductive
     }
 
-    /// An owner that has given nothing for too long is unproductive. Whether it has become so now.
+    /// Makes the owner unproductive if it has sent nothing for too long. Returns whether it becomes so now.
     pub(super) fn turn_unproductive(&mut self, now: Timestamp) -> bool {
         let due = !self.is_unproductive
             && self.unproductive_since.is_some_and(|since| now >= since + UNPRODUCTIVE_AFTER);
@@ -102,12 +102,12 @@ impl PeerLiveness {
         due
     }
 
-    /// Whether the owner has been waited for long enough.
+    /// Whether the owner has sent nothing for so long that its session is to end.
     pub(super) fn has_ended(&self, now: Timestamp) -> bool {
         self.unproductive_since.is_some_and(|since| now >= since + MAX_UNPRODUCTIVE)
     }
 
-    /// When the next of these comes.
+    /// When the owner becomes unproductive, or its session is to end.
     pub(super) fn next_at(&self) -> Timestamp {
         let after = if self.is_unproductive { MAX_UNPRODUCTIVE } else { UNPRODUCTIVE_AFTER };
         self.unproductive_since.map_or(Timestamp::NEVER, |since| since + after)

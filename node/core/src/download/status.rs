@@ -1,5 +1,5 @@
-//! What a download shows: for screens, why it does not go faster, and the accounts for the log. Nothing is decided by
-//! it.
+//! What a download shows: its status for screens, the reason why it waits, and its accounts for the log. No decision
+//! depends on it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::status::DownloadStatus;
 use crate::waiting::Waiting;
 
 impl Download {
-    /// For screens. `limited`: the limit for all downloads holds them up.
+    /// The status for screens. `limited` tells whether the limit for all downloads holds them up.
     pub(crate) fn status(&self, limited: bool, now: Timestamp) -> DownloadStatus {
         let stored = self.lifecycle.stored_pieces();
         let (verified, unstored) = stored.map_or((0, 0), |pieces| (pieces.verified(), pieces.unstored()));
@@ -39,7 +39,7 @@ impl Download {
         }
     }
 
-    /// Why it does not go faster.
+    /// The reason why the download is not faster.
     fn waiting(&self, limited: bool, now: Timestamp) -> Waiting {
         let has_banned = || self.peers.candidates.has_banned(now);
         let stage = match self.lifecycle.state() {
@@ -86,7 +86,7 @@ impl Download {
         }
     }
 
-    /// Tells why it waits, when that has lasted.
+    /// Reports the reason why the download waits, when that has lasted.
     pub(super) fn report_waiting(&mut self, cx: &mut Context<'_>) {
         let limited = cx.download_limit.rate().is_some() && cx.download_limit.ready_at(cx.now) > cx.now;
         let why = self.waiting(limited, cx.now);
@@ -95,14 +95,15 @@ impl Download {
         }
     }
 
-    /// Accounts for itself, once in a while.
+    /// Gives an account in the log, when the next one is due.
     pub(super) fn account_when_due(&mut self, cx: &mut Context<'_>) {
         if self.accounting.take_due(cx.now) {
             self.account(false, cx);
         }
     }
 
-    /// Accounts for itself. For the last time its stage and its waits are still those of its end.
+    /// Gives an account in the log. The last account is given while the stage and the waits are still those of the
+    /// download's end.
     pub(super) fn account(&mut self, is_last: bool, cx: &mut Context<'_>) {
         let account = Account {
             length: self.lifecycle.identified().map(|&Identified { length, .. }| length),

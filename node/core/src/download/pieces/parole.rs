@@ -1,4 +1,5 @@
-//! Pieces of owners on parole: each is fetched from one owner alone, one at a time, so that a bad one has one sender.
+//! The pieces of owners on parole. Each is fetched from one owner alone, and each such owner fetches one at a time, so
+//! that a bad piece has one sender.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +9,26 @@ use super::{Assembly, Pieces};
 use crate::download::session::Session;
 use crate::ids::SessionKey;
 
-/// Whether `session` may give of `piece`, which is put together in `assembly`: on parole, of its own only.
+/// Whether `session` may be asked for bytes of `piece`, which is put together in `assembly`. On parole it may be asked
+/// only for its own piece.
 pub(super) fn may_give(session: &Session, piece: PieceIndex, assembly: &Assembly) -> bool {
     let only = if session.on_parole { Some(session.key()) } else { None };
     assembly.only() == only && session.has(piece)
 }
 
 impl Pieces {
-    /// A piece in which `session` had a part is bad: what it sent of others does not count.
+    /// Discards what `session` has sent of the begun pieces, because another piece to which it contributed is bad.
     pub(crate) fn distrust(&mut self, session: SessionKey) {
         self.assemblies.values_mut().for_each(|assembly| assembly.distrust(session));
     }
 
-    /// `session` is trusted again: what it was to give alone, others may give of too.
+    /// Opens to all sessions the piece that `session` was to send alone, because its owner is trusted again.
     pub(crate) fn pardon(&mut self, session: SessionKey) {
         self.assemblies.values_mut().for_each(|assembly| assembly.pardon(session));
     }
 
-    /// Owners on parole take what nobody else can give, and leave what others would give much sooner.
+    /// Has owners on parole take over the pieces that nobody else can give, and takes from them the pieces that other
+    /// owners would give much sooner.
     pub(super) fn keep_parole_going(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
         if sessions.values().any(|session| session.on_parole) {
             self.take_over_abandoned(sessions);
@@ -35,7 +38,7 @@ impl Pieces {
         }
     }
 
-    /// A piece that was begun, and that only owners on parole can give now, begins anew with one of them.
+    /// Begins anew, with an owner on parole, each begun piece that only owners on parole can give now.
     fn take_over_abandoned(&mut self, sessions: &BTreeMap<SessionKey, Session>) {
         let trusted = |piece: PieceIndex| {
             sessions.values().any(|session| !session.on_parole && session.is_useful() && session.has(piece))
@@ -59,8 +62,8 @@ impl Pieces {
         }
     }
 
-    /// Nothing is left to begin: a whole piece that an owner on parole would give much later is fetched by one that has
-    /// nothing to do.
+    /// Gives the pieces that owners on parole would finish late to idle sessions that are much faster. No piece is left
+    /// to begin.
     fn take_over_from_slow(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
         let own: Vec<(PieceIndex, SessionKey)> =
             self.assemblies.iter().filter_map(|(&piece, assembly)| Some((piece, assembly.only()?))).collect();
@@ -85,7 +88,8 @@ impl Pieces {
         }
     }
 
-    /// Whether `session` is on parole and has not finished its piece, or it is not known yet whether that is good.
+    /// Whether `session` is on parole and has a piece of its own, which it has not finished or of which it is not yet
+    /// known whether it is good.
     pub(super) fn has_piece_of_its_own(&self, session: &Session) -> bool {
         session.on_parole
             && (self.assemblies.values().any(|assembly| assembly.only() == Some(session.key()))

@@ -1,5 +1,5 @@
-//! What one session is asked for next: the rest of what it has begun, what others have left, or a piece that is begun
-//! with it.
+//! What one session is asked for next: the rest of its begun pieces, then what other sessions have left, then a new
+//! piece.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::download::availability::{FIRST_PIECES, MAX_COMPARED};
 use crate::download::session::Session;
 
 impl Pieces {
-    /// The next at most `most` bytes for `session` to ask for.
+    /// The next range, of at most `most` bytes, for which `session` is to be asked.
     pub(crate) fn next_range(
         &mut self,
         session: &Session,
@@ -29,7 +29,7 @@ impl Pieces {
         if session.is_suspect() {
             return self.trial(session);
         }
-        // What it has begun itself goes on first; when it is choked, nothing else does.
+        // A session first goes on with the pieces that it has begun. A choked session does nothing else.
         let is_unchoked = session.is_unchoked();
         let mut own = self.assemblies.iter_mut().filter(|(piece, assembly)| {
             assembly.claimed_by(key) > 0 && (!is_unchoked || may_give(session, **piece, assembly))
@@ -40,13 +40,14 @@ impl Pieces {
         if !is_unchoked {
             return None;
         }
-        // What nobody else gets from its owner is worth more than what others have left.
+        // A piece that the owner gives to nobody else is worth more than what other sessions have left.
         if self.hinted(session).is_none()
             && let Some(range) = in_assemblies(&mut self.assemblies)
         {
             return Some(range);
         }
-        // On parole, or without a buffer, it cannot be begun yet: then what others have left is.
+        // A session on parole, or one without a buffer, may not be able to begin a piece. Then it takes what other
+        // sessions have left.
         self.begin_piece(session, cx);
         if let Some(range) = in_assemblies(&mut self.assemblies) {
             return Some(range);
@@ -54,7 +55,7 @@ impl Pieces {
         if self.starved || !self.picker.is_empty() && !self.availability.is_partial() {
             return None;
         }
-        // Nothing is left to begin: take over half of what another still has to ask for.
+        // No piece is left to begin. The session takes over half of what another one still has to ask for.
         let mut able =
             self.assemblies.iter_mut().filter(|(piece, assembly)| may_give(session, **piece, assembly));
         if able.any(|(_, assembly)| assembly.share_with(key)) {
@@ -64,25 +65,25 @@ impl Pieces {
         }
     }
 
-    /// What shows whether `session` gives anything: one segment, which others are asked for all the same.
+    /// The range that tests whether the owner of `session` sends anything: one segment, for which others are asked too.
     fn trial(&self, session: &Session) -> Option<ByteRange> {
         let flow = session.flow().filter(|flow| session.is_unchoked() && flow.outstanding() == 0)?;
         let begun = self.assemblies.iter().filter(|(piece, assembly)| may_give(session, **piece, assembly));
         let missing = begun.filter_map(|(&piece, assembly)| Some((piece, assembly.first_missing()?))).next();
         let mut free = self.picker.pieces().take(MAX_COMPARED).filter(|&piece| session.has(piece));
-        // Of a piece that is not begun it is thrown away: all that is asked is whether it comes.
+        // The segment of a piece that is not begun is thrown away: only whether it comes matters.
         let (piece, offset) = missing.or_else(|| free.next().map(|piece| (piece, 0)))?;
         let left = self.layout.piece_length(piece) - offset;
         ByteRange::new(piece, offset, left.min(flow.segment_size().into()))
     }
 
-    /// Begins the next piece with `session`, if there is one for it, and a buffer for the piece.
+    /// Begins the next piece with `session`, if there is a piece for it and a buffer for the piece.
     fn begin_piece(&mut self, session: &Session, cx: &mut Context<'_>) {
         if self.has_piece_of_its_own(session) {
             return;
         }
-        // A buffer of full size is asked for, so that a piece that is begun always has one. What a full disk
-        // cannot take is not asked for.
+        // A buffer of full size is asked for, so that a begun piece always has one. No piece is begun while a full disk
+        // could not store it.
         let has_buffer = !self.is_refused() && cx.buffers.request(self.layout.piece_size());
         if !has_buffer && self.picker.of(session.key()).is_some() {
             self.starved = true;
@@ -102,7 +103,7 @@ impl Pieces {
         self.assemblies.insert(piece, assembly);
     }
 
-    /// The piece that `session` begins next: of its stretch, or, where there are partial owners, the rarest.
+    /// The piece that `session` begins next: the next of its stretch, or, where there are partial owners, the rarest.
     fn take_piece(&mut self, session: &Session, cx: &mut Context<'_>) -> Option<PieceIndex> {
         if !self.availability.is_partial() {
             return self.picker.begin(session.key(), |piece| session.has(piece));
@@ -118,7 +119,7 @@ impl Pieces {
         Some(piece)
     }
 
-    /// The missing piece that the owner of `session` would rather give than others.
+    /// The first missing piece, without a holder, that the owner of `session` prefers to be asked for.
     fn hinted(&self, session: &Session) -> Option<PieceIndex> {
         session.hints().first(|piece| session.has(piece) && self.picker.is_free(piece))
     }

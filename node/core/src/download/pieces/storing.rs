@@ -1,4 +1,4 @@
-//! Pieces on their way to the disk: each keeps its buffer until the disk has answered.
+//! Pieces on their way to the disk. Each keeps its buffer until the disk has answered.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use messages::PieceIndex;
 use crate::download::assembly::Assembly;
 use crate::ids::{BufferId, SessionKey};
 
-/// The reason why a piece is here that the disk answers for.
+/// The reason why a piece for which the disk answers is here.
 const HANDED_OVER: &str = "each piece is handed to the disk once, and the disk answers once";
 
 /// A piece on its way to the disk.
@@ -15,13 +15,13 @@ const HANDED_OVER: &str = "each piece is handed to the disk once, and the disk a
 struct StoringPiece {
     buffer: BufferId,
     length: u32,
-    /// Who sent how much of it.
+    /// How many of its bytes each session sent.
     contributions: Vec<(SessionKey, u32)>,
-    /// Whether the disk had no room for it: it keeps its buffer until there is.
+    /// Whether the disk had no room for the piece, which keeps its buffer until there is room.
     is_refused: bool,
 }
 
-/// Bytes that are to be stored.
+/// A request to the disk to store a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StoreRequest {
     pub(super) piece: PieceIndex,
@@ -29,22 +29,22 @@ pub(super) struct StoreRequest {
     pub(super) length: u32,
 }
 
-/// The pieces that the disk has not answered for, or has refused for want of room.
+/// The pieces for which the disk has not answered, or which it has refused for want of room.
 #[derive(Debug, Default)]
 pub(super) struct StoringPieces(BTreeMap<PieceIndex, StoringPiece>);
 
 impl StoringPieces {
-    /// Whether there are none.
+    /// Whether there is no such piece.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Bytes of all of them.
+    /// The number of bytes of all these pieces.
     pub(super) fn bytes(&self) -> u64 {
         self.0.values().map(|storing| u64::from(storing.length)).sum()
     }
 
-    /// `assembly`, which is complete, is handed to the disk.
+    /// Takes in `piece` from its complete `assembly`. Returns the request for the disk.
     pub(super) fn insert(&mut self, piece: PieceIndex, assembly: &Assembly) -> StoreRequest {
         let (buffer, length) = (assembly.buffer(), assembly.length());
         let contributions = assembly.contributions().collect();
@@ -53,17 +53,17 @@ impl StoringPieces {
         StoreRequest { piece, buffer, length }
     }
 
-    /// The disk has no room for `piece`: it stays in its buffer.
+    /// Records that the disk has no room for `piece`, which stays in its buffer.
     pub(super) fn on_refused(&mut self, piece: PieceIndex) {
         self.0.get_mut(&piece).expect(HANDED_OVER).is_refused = true;
     }
 
-    /// Whether the disk had no room for a piece.
+    /// Whether the disk has refused a piece for want of room.
     pub(super) fn has_refused(&self) -> bool {
         self.0.values().any(|storing| storing.is_refused)
     }
 
-    /// What the disk had no room for is handed to it again.
+    /// Takes the refused pieces, to hand them to the disk again. Returns the requests for the disk.
     pub(super) fn take_refused(&mut self) -> Vec<StoreRequest> {
         let refused = self.0.iter_mut().filter(|(_, storing)| storing.is_refused);
         let again = refused.map(|(&piece, storing)| {
@@ -73,17 +73,17 @@ impl StoringPieces {
         again.collect()
     }
 
-    /// The disk has stored `piece`, or has found it bad. Who sent how much of it.
+    /// Removes `piece`, for which the disk has answered. Returns how many of its bytes each session sent.
     pub(super) fn remove(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
         self.0.remove(&piece).expect(HANDED_OVER).contributions
     }
 
-    /// What the disk had no room for is given up: the buffers.
+    /// Gives up the refused pieces. Returns their buffers.
     pub(super) fn abandon_refused(&mut self) -> impl Iterator<Item = BufferId> {
         self.0.extract_if(.., |_, storing| storing.is_refused).map(|(_, storing)| storing.buffer)
     }
 
-    /// Whether `session` sent anything of what is being stored.
+    /// Whether `session` sent bytes of any of these pieces.
     pub(super) fn has_bytes_of(&self, session: SessionKey) -> bool {
         self.0.values().any(|storing| storing.contributions.iter().any(|(key, _)| *key == session))
     }

@@ -1,5 +1,5 @@
-//! What is known of an owner that has answered HELLO: its number, its content's length, the flow over its path, and
-//! how it stands.
+//! What is known of an owner that has answered HELLO: its conversation number, the content's length, the flow over its
+//! path, and its standing.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,25 +15,25 @@ use crate::transport::Flow;
 /// An owner is snubbed after this many timeouts, but not before `network.snub_after`.
 const SNUB_TIMEOUTS: u32 = 4;
 
-/// How an owner that has answered stands.
+/// The standing of an owner that has answered HELLO.
 #[derive(Debug)]
 pub(super) enum Standing {
-    /// The owner answers what it is asked.
+    /// The owner answers requests.
     Unchoked,
-    /// The owner serves others until then, or until it says otherwise. What it has begun it may still be asked for,
-    /// when it `finishes`.
+    /// The owner serves others until then, or until it sends UNCHOKE. If it `finishes`, it may still be asked for the
+    /// rest of the pieces that it has begun to send.
     Choked { until: Timestamp, finishes: bool },
-    /// Nothing came for too long; since then the owner is only pinged.
+    /// Nothing came for too long. Since then the owner is only pinged.
     Snubbed { since: Timestamp, next_ping: Timestamp },
 }
 
-/// A session from WELCOME on.
+/// The state of a session from WELCOME on.
 #[derive(Debug)]
 pub(super) struct Established {
     pub(super) standing: Standing,
-    /// The number that the owner has chosen for the session.
+    /// The conversation number that the owner has chosen for the session.
     pub(super) remote: Conversation,
-    /// The content's length in bytes, as this owner says.
+    /// The content's length in bytes according to this owner.
     pub(super) length: u64,
     /// The longest datagram that the owner sends.
     pub(super) max_datagram: u16,
@@ -42,7 +42,7 @@ pub(super) struct Established {
 }
 
 impl Established {
-    /// The owner has answered with `welcome`, and is unchoked.
+    /// The state of a session that the owner has just opened with `welcome`. The owner counts as unchoked.
     pub(super) fn new(welcome: &Welcome, flow: Flow) -> Established {
         Established {
             standing: Standing::Unchoked,
@@ -59,7 +59,8 @@ impl Established {
         matches!(self.standing, Standing::Unchoked)
     }
 
-    /// Whether the owner may be asked for something now, and be it the rest of what it has begun.
+    /// Whether the owner may be asked for something now, even if only for the rest of a piece that it has begun to
+    /// send.
     pub(super) fn is_askable(&self) -> bool {
         matches!(self.standing, Standing::Unchoked | Standing::Choked { finishes: true, .. })
     }
@@ -72,8 +73,8 @@ impl Established {
 }
 
 impl Established {
-    /// Where bursts of the flow, or of another on the same path, do not arrive whole, the owner is asked to send them
-    /// apart.
+    /// Asks the owner to send segments without GSO, if bursts of this flow, or of another one on the same path, do not
+    /// arrive whole.
     pub(super) fn request_no_gso(&mut self, contact: &Contact, cx: &mut Context<'_>) {
         let breaks_bursts = cx.path_mtus.breaks_bursts(contact.peer, cx.now);
         if self.flow.breaks_bursts() && !self.no_gso.is_granted && !breaks_bursts {
@@ -86,14 +87,16 @@ impl Established {
         }
     }
 
-    /// WELCOME to a HELLO that asked for segments apart. Whether it was one.
+    /// Handles a WELCOME that answers a HELLO which asked for segments without GSO. Returns whether the WELCOME was
+    /// such an answer.
     pub(super) fn handle_no_gso_welcome(&mut self, welcome: &Welcome) -> bool {
         welcome.conversation == self.remote && self.no_gso.handle_welcome(welcome, &mut self.flow)
     }
 
     /// Whether one segment is asked for at a time.
     pub(super) fn wants_singles(&self, peer: SocketAddr, cx: &Context<'_>) -> bool {
-        // It may be no matter of offload: what is granted and does not help changes nothing.
+        // GSO may not be the cause: single segments are asked for even when sending without GSO was granted and did not
+        // help.
         self.flow.wants_singles()
             || self.flow.breaks_bursts()
             || !self.no_gso.is_granted && cx.path_mtus.breaks_bursts(peer, cx.now)

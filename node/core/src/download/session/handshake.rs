@@ -1,4 +1,4 @@
-//! How a session begins: HELLO until it is answered, the cookie that proves the address, WELCOME.
+//! How a session begins: HELLO, repeated until it is answered, the cookie that proves the address, and WELCOME.
 
 use config::NetworkSettings;
 use messages::node_to_node::Welcome;
@@ -16,7 +16,7 @@ use crate::transport::Flow;
 /// The time between two HELLOs doubles at most this often.
 const MAX_DOUBLINGS: u32 = 6;
 
-/// HELLO under way.
+/// A HELLO that is not answered yet.
 #[derive(Debug)]
 pub(super) struct Handshake {
     began: Timestamp,
@@ -28,7 +28,7 @@ pub(super) struct Handshake {
 }
 
 impl Handshake {
-    /// Its first HELLO is due at once; `nonce` tells its answers from others.
+    /// A handshake whose first HELLO is due at once. `nonce` tells answers to its HELLOs from others.
     pub(super) fn new(nonce: u64, now: Timestamp) -> Handshake {
         Handshake { began: now, cookie: Cookie::NONE, nonce, tries: 0, next_at: now }
     }
@@ -38,7 +38,7 @@ impl Handshake {
         self.tries >= u32::from(network.hello_tries)
     }
 
-    /// Sends HELLO once more: the next one goes twice as late.
+    /// Sends HELLO once more. The time to the next HELLO doubles.
     pub(super) fn repeat_hello(&mut self, contact: &Contact, cx: &mut Context<'_>) {
         self.next_at = cx.now + cx.settings.network.hello_timeout * 2u32.pow(self.tries.min(MAX_DOUBLINGS));
         self.tries += 1;
@@ -52,7 +52,8 @@ impl Handshake {
 }
 
 impl Session {
-    /// RETRY: the address is to be proven. Whether it was awaited.
+    /// Handles RETRY, which asks for a HELLO with its cookie, to prove the address. Returns whether the RETRY was
+    /// awaited.
     pub(crate) fn handle_retry(&mut self, nonce: u64, cookie: Cookie, cx: &mut Context<'_>) -> bool {
         let contact = &self.contact;
         let handshake = match &mut self.state {
@@ -69,7 +70,7 @@ impl Session {
         true
     }
 
-    /// WELCOME: the session is open. Whether it was awaited.
+    /// Handles WELCOME, which opens the session. Returns whether the WELCOME was awaited.
     pub(crate) fn handle_welcome(&mut self, welcome: &Welcome, cx: &mut Context<'_>) -> bool {
         let SessionState::Handshake(handshake) = &self.state else {
             return false;
@@ -77,7 +78,8 @@ impl Session {
         let Some(layout) = Layout::of(welcome.length).filter(|_| handshake.nonce == welcome.nonce) else {
             return false;
         };
-        // What the owner echoes is its word; the session is no older than it is.
+        // The time that the owner echoes may be false, so the round trip counts as no longer than the handshake has
+        // lasted.
         let rtt = cx.now.since_wire_micros(welcome.echoed_at).min(cx.now.since(handshake.began));
         let settings = flow_settings(welcome, rtt, cx);
         let flow = Flow::new(settings, cx.rng.random(), Some(rtt), cx.now);

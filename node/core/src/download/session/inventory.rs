@@ -1,5 +1,5 @@
-//! What an owner can give: the pieces that it has told of, those that it would rather give, and what it refused all
-//! the same.
+//! What an owner can give: the pieces that it has announced, those that it prefers to be asked for, and those that it
+//! has refused.
 
 use std::time::Duration;
 
@@ -8,17 +8,18 @@ use messages::{Bits, Layout, PieceIndex, PieceRun, Timestamp};
 use crate::download::hints::Hints;
 use crate::download::remote_pieces::RemotePieces;
 
-/// What a complete owner refused is asked of it again after this long: a datagram may have been damaged on its way.
+/// A complete owner is asked again after this long for a piece that it has refused, because a datagram may have been
+/// damaged on its way.
 const RETRY_REJECTED_AFTER: Duration = Duration::from_secs(2);
-/// An owner that refuses what it said it has this often is at fault.
+/// An owner that refuses requests this often is at fault.
 const MAX_REJECTIONS: u32 = 8;
 
-/// What follows from a refusal.
+/// What follows for an owner from a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {
     /// The owner is not asked for that piece any more.
     Forgotten,
-    /// The owner refuses what it must have, or refuses too often.
+    /// The owner is at fault: it refuses what it must have, or refuses too often.
     Fault,
 }
 
@@ -28,12 +29,12 @@ pub(super) struct Inventory {
     pieces: RemotePieces,
     hints: Hints,
     rejections: u32,
-    /// When a complete owner is asked again for what it has refused; never, while nothing was refused.
+    /// When a complete owner is asked again for what it has refused; never, if it has refused nothing.
     retries_rejected_at: Timestamp,
 }
 
 impl Inventory {
-    /// Nothing is known yet.
+    /// The inventory of an owner of which nothing is known yet.
     pub(super) fn new() -> Inventory {
         Inventory {
             pieces: RemotePieces::nothing(0),
@@ -43,19 +44,19 @@ impl Inventory {
         }
     }
 
-    /// WELCOME: the owner has `have` of the pieces of `layout`.
+    /// Takes in a WELCOME: the owner has `have` of the pieces of `layout`.
     pub(super) fn on_welcome(&mut self, have: u32, layout: Layout) {
         let complete = have >= layout.pieces();
         self.pieces =
             if complete { RemotePieces::Everything } else { RemotePieces::nothing(layout.pieces()) };
     }
 
-    /// The pieces.
+    /// The pieces that the owner has.
     pub(super) fn pieces(&self) -> &RemotePieces {
         &self.pieces
     }
 
-    /// The pieces that the owner would rather give.
+    /// The pieces that the owner prefers to be asked for.
     pub(super) fn hints(&self) -> &Hints {
         &self.hints
     }
@@ -65,22 +66,22 @@ impl Inventory {
         matches!(self.pieces, RemotePieces::Everything)
     }
 
-    /// BITFIELD: pieces that the owner has. Those that were news.
+    /// Takes in a BITFIELD, which names pieces that the owner has. Returns the pieces that were not known before.
     pub(super) fn learn_bits(&mut self, bits: &Bits) -> Vec<PieceIndex> {
         self.pieces.learn_bits(bits)
     }
 
-    /// HAVE: pieces that the owner has now. Those that were news.
+    /// Takes in a HAVE, which names pieces that the owner has now. Returns the pieces that were not known before.
     pub(super) fn learn_runs(&mut self, runs: &[PieceRun]) -> Vec<PieceIndex> {
         self.pieces.learn_runs(runs)
     }
 
-    /// HINT: these pieces are better asked for than others.
+    /// Takes in a HINT, which names the pieces that the owner prefers to be asked for.
     pub(super) fn learn_hints(&mut self, runs: &[PieceRun]) {
         self.hints.learn(runs);
     }
 
-    /// REJECT: the owner refuses a range of `piece`, of a content of `pieces` pieces.
+    /// Takes in a REJECT: the owner refuses a range of `piece`, of a content with `pieces` pieces.
     pub(super) fn on_rejected(&mut self, piece: PieceIndex, pieces: u32, now: Timestamp) -> Rejection {
         self.rejections += 1;
         if self.is_complete() {
@@ -93,7 +94,7 @@ impl Inventory {
         Rejection::Forgotten
     }
 
-    /// What a complete owner has refused is asked of it again, when that is due.
+    /// Forgets the refusals of a complete owner, when that is due, so that it is asked again.
     pub(super) fn retry_rejected(&mut self, now: Timestamp) {
         if now >= self.retries_rejected_at {
             self.retries_rejected_at = Timestamp::NEVER;

@@ -1,5 +1,6 @@
-//! Where bursts do not arrive whole, the owner is asked to send their segments apart, without GSO: by a HELLO in the
-//! session, until a WELCOME grants it. Meanwhile, and from an owner that cannot, single segments are asked for.
+//! How an owner is asked to send segments without GSO, where bursts do not arrive whole: by a HELLO in the session,
+//! which is repeated until a WELCOME grants it. Until then, and from an owner that does not support it, single segments
+//! are asked for.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,38 +15,39 @@ use crate::transport::Flow;
 
 /// A HELLO that is not answered is sent again after this long.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
-/// A HELLO that asks for it is sent at most this often.
+/// A HELLO that asks for segments without GSO is sent at most this often.
 const MAX_TRIES: u32 = 5;
 
-/// Whether the owner sends segments apart.
+/// Whether the owner sends segments without GSO.
 #[derive(Debug)]
 pub(super) struct NoGso {
-    /// What the HELLOs of this session that ask for it carry.
+    /// The nonce of those HELLOs of this session that ask for segments without GSO.
     nonce: Option<u64>,
     tries: u32,
     pub(super) next_at: Timestamp,
-    /// Whether the last WELCOME granted it.
+    /// Whether the last WELCOME has granted segments without GSO.
     pub(super) is_granted: bool,
 }
 
-/// What HELLO asks `peer` for.
+/// The capabilities for which HELLO asks the owner at `peer`.
 pub(super) fn capabilities(peer: SocketAddr, cx: &Context<'_>) -> u32 {
     if cx.path_mtus.breaks_bursts(peer, cx.now) { NO_GSO | HINTS } else { HINTS }
 }
 
 impl NoGso {
-    /// Whether the session's own `welcome` granted it; nothing more was asked yet.
+    /// The state of a session that was opened by `welcome`, which tells whether segments without GSO were granted.
     pub(super) fn new(welcome: &Welcome) -> NoGso {
         let is_granted = welcome.capabilities & NO_GSO != 0;
         NoGso { nonce: None, tries: 0, next_at: Timestamp::NEVER, is_granted }
     }
 
-    /// When the owner is to be asked; never, when it is not.
+    /// When the owner is to be asked again; never, if it is not.
     pub(super) fn next_at(&self) -> Timestamp {
         self.next_at
     }
 
-    /// RETRY to such a HELLO: the cookie is too old. Whether it was one.
+    /// Handles a RETRY that answers such a HELLO, because its cookie was too old. Returns whether the RETRY was such an
+    /// answer.
     pub(super) fn handle_retry(
         &mut self,
         nonce: u64,
@@ -63,7 +65,7 @@ impl NoGso {
         asked
     }
 
-    /// Sends a HELLO that asks for it, when one is due.
+    /// Sends a HELLO that asks for segments without GSO, when one is due.
     pub(super) fn poll(&mut self, contact: &Contact, cx: &mut Context<'_>) {
         if self.tries >= MAX_TRIES || (self.nonce.is_some() && cx.now < self.next_at) {
             return;
@@ -74,7 +76,7 @@ impl NoGso {
         contact.send_hello(nonce, NO_GSO | HINTS, cx.cookies.find(contact.peer), cx);
     }
 
-    /// WELCOME to such a HELLO. Whether it was one.
+    /// Handles a WELCOME that answers such a HELLO. Returns whether the WELCOME was such an answer.
     pub(super) fn handle_welcome(&mut self, welcome: &Welcome, flow: &mut Flow) -> bool {
         let asked = self.nonce == Some(welcome.nonce);
         if asked {
@@ -82,7 +84,7 @@ impl NoGso {
             if self.is_granted {
                 flow.on_no_gso();
             }
-            // Once is enough: who has not granted it does not know it.
+            // One answer is enough: an owner that has not granted it does not support it.
             (self.tries, self.next_at) = (MAX_TRIES, Timestamp::NEVER);
         }
         asked

@@ -1,4 +1,4 @@
-//! REQUEST: what the owner is asked for, or that nothing more is wanted of it.
+//! REQUEST, which names what the owner is asked for, or tells it that nothing more is wanted.
 
 use messages::List;
 use messages::node_to_node::{ByteRange, Request};
@@ -32,15 +32,16 @@ impl Session {
         cx.send(self.contact.peer, established.remote, &request);
     }
 
-    /// Tells an owner that serves this node that there is nothing to ask for now: others may have its slot.
+    /// Tells an owner that serves this node that there is nothing to ask for now, so that other nodes may have its
+    /// slot.
     pub(crate) fn release_slot_if_unchoked(&mut self, cx: &mut Context<'_>) {
         if self.is_unchoked() {
             self.release_slot(cx);
         }
     }
 
-    /// Tells the owner that this node wants nothing more, and be it that it waits for its turn: once since it asked
-    /// last.
+    /// Tells the owner that this node wants nothing more, whether it is served or waits for a slot. The owner is told
+    /// once after each request.
     pub(crate) fn release_slot(&mut self, cx: &mut Context<'_>) {
         if !std::mem::replace(&mut self.has_released_slot, true) {
             let (first, none) = (0, List::default());

@@ -1,4 +1,4 @@
-//! What a session shows on screens.
+//! The status of a session, for screens.
 
 use messages::{CHUNK_HEADER, PieceRun, Timestamp};
 
@@ -8,7 +8,7 @@ use crate::status::{OwnerState, OwnerStatus};
 use crate::transport::mtud::BASE;
 
 impl Session {
-    /// For screens.
+    /// The status of the session, for screens. `pieces` are those that it fetches.
     pub(crate) fn status(&self, pieces: Option<PieceRun>, now: Timestamp) -> OwnerStatus {
         OwnerStatus {
             node: self.contact.owner,

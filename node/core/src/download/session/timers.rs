@@ -1,4 +1,4 @@
-//! What time brings to a session: a repeated HELLO, the end of a pause, PINGs, and the end of what says nothing.
+//! The timers of a session: a repeated HELLO, the end of a pause, PINGs, and the end of a session with a silent owner.
 
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use crate::context::Context;
 use crate::event::SessionEnd;
 use crate::output::{Reason, Wait};
 
-/// A snubbed owner is asked with PING this often.
+/// A snubbed owner is sent a PING at this interval.
 const SNUBBED_PING: Duration = Duration::from_millis(100);
 /// A snubbed owner that stays silent this long is given up.
 const SNUBBED_FOR: Duration = Duration::from_secs(10);
 
 impl Session {
-    /// What time brings: a repeated HELLO, the end of a pause, a silent owner. The reason, when the session is over.
+    /// Does what is due by now: repeats HELLO, ends a pause, or pings a silent owner. Returns the reason, if the
+    /// session is over.
     pub(crate) fn handle_time(&mut self, cx: &mut Context<'_>) -> Option<SessionEnd> {
         let now = cx.now;
         self.inventory.retry_rejected(now);
@@ -54,7 +55,7 @@ impl Session {
                 }
                 is_due
             }
-            // Nothing to ask for now; the owner is to keep the session all the same.
+            // Nothing has been sent to the owner for a while, but it is to keep the session.
             Standing::Unchoked => {
                 let is_due = now >= self.sent_at_last + cx.settings.network.session_idle / 3;
                 if is_due {
@@ -70,12 +71,12 @@ impl Session {
         None
     }
 
-    /// Whether nothing was asked of an unchoked owner for so long that it is due to be told that the session goes on.
+    /// Whether nothing was sent to an unchoked owner for so long that a PING is due, which keeps the session open.
     pub(crate) fn is_unused(&self, cx: &Context<'_>) -> bool {
         self.is_unchoked() && cx.now >= self.sent_at_last + cx.settings.network.session_idle / 3
     }
 
-    /// An owner that has been silent for too long is snubbed from now on. Whether it is, and was not before.
+    /// Snubs an owner that has been silent for too long. Returns whether it is snubbed now.
     pub(crate) fn snub_if_silent(&mut self, cx: &Context<'_>) -> bool {
         let due = self.snub_at(cx.settings.network.snub_after).is_some_and(|at| cx.now >= at);
         if due {
@@ -85,7 +86,7 @@ impl Session {
         due
     }
 
-    /// An owner that was waited for too long keeps its slot no longer. Whether that begins now.
+    /// Takes the slot from an owner that has sent nothing for too long. Returns whether it loses the slot now.
     pub(crate) fn turn_unproductive(&mut self, now: Timestamp) -> bool {
         self.liveness.turn_unproductive(now)
     }
