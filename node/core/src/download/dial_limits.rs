@@ -1,35 +1,36 @@
-//! Which owners are not to be tried just now: those that there is a session with, and those at a host where enough
-//! are being greeted. All of many owners may be at one host that never asked for it, so what it is sent is bounded;
-//! and the more so when nobody there answers.
+//! Which owners are not to be tried now: those with a session, and those on a host where enough owners are being
+//! greeted. All of many named owners may be on one host that has nothing to do with the swarm, so the number of HELLOs
+//! to one host is bounded, and more strictly when nobody there answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use messages::{Host, NodeId};
 
-/// At a host where this many times as many owners have failed as are wanted, one at a time is greeted.
+/// On a host where the number of failed owners is this many times the number of wanted ones, one owner at a time is
+/// greeted.
 const FAILED: usize = 2;
 
-/// The limits of one moment.
+/// The limits at one moment.
 #[derive(Debug)]
 pub(super) struct DialLimits {
     owners: BTreeSet<NodeId>,
-    /// How many are being greeted, by host.
+    /// The number of owners on each host that are being greeted.
     greeted: BTreeMap<Host, usize>,
-    /// How many have failed, by host.
+    /// The number of owners on each host that have failed.
     failed: BTreeMap<Host, usize>,
-    /// How many owners are wanted.
+    /// The number of owners that the download wants.
     wanted: usize,
 }
 
 impl DialLimits {
-    /// Only `node`, which is this node, is forbidden yet. So many owners have `failed` at each host, and so many are
-    /// `wanted`.
+    /// The limits before any session is added: only `node`, which is this node, is forbidden. `failed` is the number of
+    /// failed owners on each host, and `wanted` the number of wanted owners.
     pub(super) fn new(node: NodeId, failed: BTreeMap<Host, usize>, wanted: usize) -> DialLimits {
         DialLimits { owners: BTreeSet::from([node]), greeted: BTreeMap::new(), failed, wanted }
     }
 
-    /// There is a session with `owner` at `peer`, whose handshake is under way or not.
+    /// Adds a session with `owner` at `peer`. `is_handshaking` tells whether its handshake is still under way.
     pub(super) fn add(&mut self, owner: NodeId, peer: SocketAddr, is_handshaking: bool) {
         self.owners.insert(owner);
         if is_handshaking {
@@ -44,7 +45,7 @@ impl DialLimits {
         self.owners.contains(&owner) || self.greeted.get(&host).is_some_and(|count| *count >= most)
     }
 
-    /// How many more than one have failed at the host of `peer`.
+    /// The number of owners, beyond the first, that have failed on the host of `peer`.
     pub(super) fn more_failed(&self, peer: SocketAddr) -> usize {
         self.failed(peer).saturating_sub(1)
     }

@@ -1,4 +1,4 @@
-//! What two owners were asked for alike, so that the later one is told when it is wanted no longer.
+//! The requests for bytes that two owners were asked for, so that the later one is told when they are no longer wanted.
 
 use messages::PieceIndex;
 
@@ -6,10 +6,10 @@ use super::session::Session;
 use crate::ids::SessionKey;
 use crate::transport::Flow;
 
-/// No more requests than this are remembered as asked of two.
+/// At most this many such requests are remembered.
 const MAX_DUPLICATES: usize = 256;
 
-/// What an owner was asked for, and another is asked for too.
+/// A request to one owner for bytes that another owner is asked for too.
 #[derive(Clone, Copy, Debug)]
 struct DuplicateRequest {
     piece: PieceIndex,
@@ -17,12 +17,13 @@ struct DuplicateRequest {
     request: u32,
 }
 
-/// What is asked of two, the oldest first.
+/// The requests that were made twice, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct DuplicateRequests(Vec<DuplicateRequest>);
 
 impl DuplicateRequests {
-    /// What `of` was asked for and has not sent is asked of another: when that comes, it is withdrawn.
+    /// Remembers the outstanding requests of the session `of`, whose bytes another owner is asked for now. They are
+    /// withdrawn when their pieces come.
     pub(super) fn remember(&mut self, of: &Session) {
         let expected = of.flow().into_iter().flat_map(Flow::expected);
         let of = of.key();
@@ -35,7 +36,7 @@ impl DuplicateRequests {
         self.0.drain(..old);
     }
 
-    /// Those for pieces that are `unwanted` are remembered no longer: whose they are.
+    /// Takes the requests for pieces for which `unwanted` holds. Returns each with its session.
     pub(super) fn take(&mut self, unwanted: impl Fn(PieceIndex) -> bool) -> Vec<(SessionKey, u32)> {
         let taken = self.0.extract_if(.., |duplicate| unwanted(duplicate.piece));
         taken.map(|duplicate| (duplicate.of, duplicate.request)).collect()

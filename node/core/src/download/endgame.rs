@@ -1,4 +1,5 @@
-//! The end of a download: what a slow owner has been asked for and keeps, a faster one fetches that has nothing to do.
+//! The end of a download, when an idle, faster owner is asked for what a slow owner has been asked for and has not
+//! sent.
 
 use std::time::Duration;
 
@@ -10,20 +11,21 @@ use super::sessions::OpenSessions;
 use crate::ids::SessionKey;
 use crate::transport::Flow;
 
-/// While somebody keeps others waiting, it is looked at this often whether another would be sooner.
+/// While an owner keeps the download waiting, it is checked at this interval whether another owner would be sooner.
 const CHECK_EVERY: Duration = Duration::from_millis(50);
-/// Nothing is taken from an owner that was asked more recently, or would have sent it in that time.
+/// Requests stay with an owner that was asked less than this long ago, or whose delay exceeds twice the time of the
+/// other owner by less than this.
 const MIN_GAIN: Duration = Duration::from_millis(200);
 
-/// What one owner keeps others waiting for, and who is to fetch it.
+/// The session that keeps the download waiting, and the one that is to fetch its ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Relief {
     pub(super) slow: SessionKey,
     pub(super) taker: SessionKey,
 }
 
-/// When nothing is left to begin: the slowest owner that keeps others waiting, and one that is idle and has all of
-/// that in half the time.
+/// The slowest session that keeps the download waiting, and an idle one that has all its pieces and needs at most half
+/// the time; `None` while pieces are left to begin, or if there are no such sessions.
 pub(super) fn relief(pieces: &Pieces, sessions: &OpenSessions, now: Timestamp) -> Option<Relief> {
     if !pieces.has_begun_every_piece() {
         return None;
@@ -41,7 +43,7 @@ pub(super) fn relief(pieces: &Pieces, sessions: &OpenSessions, now: Timestamp) -
     is_sooner.then_some(Relief { slow: slow.key(), taker: taker.key() })
 }
 
-/// When [`relief`] is looked for next.
+/// When [`relief`] is to be called next.
 pub(super) fn relief_at(pieces: &Pieces, sessions: &OpenSessions, now: Timestamp) -> Timestamp {
     if !pieces.has_begun_every_piece() {
         return Timestamp::NEVER;
@@ -50,14 +52,14 @@ pub(super) fn relief_at(pieces: &Pieces, sessions: &OpenSessions, now: Timestamp
     since.map(|since| (since + MIN_GAIN).max(now + CHECK_EVERY)).min().unwrap_or(Timestamp::NEVER)
 }
 
-/// Whether an owner that all may take from was asked for something a while ago, and has not sent it.
+/// Whether the owner of `session`, which is not on parole, was asked for something a while ago and has not sent it.
 fn is_late(session: &Session, now: Timestamp) -> bool {
     let since = session.flow().and_then(Flow::oldest_asked_at);
     !session.on_parole && since.is_some_and(|since| now >= since + MIN_GAIN)
 }
 
-/// How long `session` will need for what it was asked for: as long again as it has needed for it so far, whatever its
-/// path could do.
+/// How long `session` will need for what it was asked for: at least as long again as it has needed so far, whatever its
+/// path allows.
 fn expected_delay(session: &Session, now: Timestamp) -> Duration {
     let since = session.flow().and_then(Flow::oldest_asked_at);
     expected_time(session, 0, now).max(since.map_or(Duration::ZERO, |since| now.since(since)))

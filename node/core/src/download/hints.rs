@@ -1,10 +1,10 @@
-//! What an owner would rather give than other pieces: what nobody else gets from it.
+//! The pieces that an owner prefers to be asked for, because it gives them to nobody else.
 
 use messages::{PieceIndex, PieceRun};
 
-/// No more runs than this are remembered.
+/// At most this many runs are remembered.
 const MAX_RUNS: usize = 32;
-/// No more pieces of a run than this are looked at.
+/// At most this many pieces of a run are looked at.
 const MAX_NAMED: usize = 64;
 
 /// The hints of one owner.
@@ -12,19 +12,19 @@ const MAX_NAMED: usize = 64;
 pub(crate) struct Hints(Vec<PieceRun>);
 
 impl Hints {
-    /// HINT: `runs` before others.
+    /// Takes in a HINT, which names `runs` of pieces.
     pub(crate) fn learn(&mut self, runs: &[PieceRun]) {
         self.0.extend(runs);
         let old = self.0.len().saturating_sub(MAX_RUNS);
         self.0.drain(..old);
     }
 
-    /// Whether there was any.
+    /// Whether the owner has sent any hint.
     pub(crate) fn are_given(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// The first of the pieces it would rather give that is `wanted`.
+    /// The first of the hinted pieces for which `wanted` holds.
     pub(crate) fn first(&self, wanted: impl Fn(PieceIndex) -> bool) -> Option<PieceIndex> {
         self.0.iter().flat_map(|run| run.iter().take(MAX_NAMED)).find(|&piece| wanted(piece))
     }

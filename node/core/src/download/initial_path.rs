@@ -1,4 +1,4 @@
-//! What a session knows of its path before anything was measured, and the flow that follows from it.
+//! What a session assumes about its path before anything was measured, and the flow that follows from it.
 
 use std::time::Duration;
 
@@ -9,27 +9,28 @@ use messages::node_to_node::Welcome;
 use crate::context::{Context, MAX_LOCAL_RTT};
 use crate::transport::{Flow, FlowSettings};
 
-/// On a local path the first window need not be small: nothing but the receive buffer can overflow.
+/// The first window on a local path, in bytes. It need not be small, because nothing but the receive buffer can
+/// overflow.
 const LOCAL_WINDOW: u32 = 256 << 10;
-/// On a local path the window stays this large, in bytes: an owner with an upload limit always has something of
-/// everybody's to choose from, and so is fair.
+/// The smallest window on a local path, in bytes. So an owner with an upload limit always has requests of every
+/// downloader to choose from, and is fair.
 const MIN_LOCAL_WINDOW: u32 = 64 << 10;
 
-/// No more bursts than this are asked of an owner at once: 64 MiB in the longest bursts of the shortest segments.
-/// Owners queue far fewer (`network.requests_per_session`), but what is on its way waits in no queue of theirs.
+/// At most this many bursts are outstanding: 64 MiB in the longest bursts of the shortest segments. Owners queue far
+/// fewer requests (`network.requests_per_session`), but a request whose answer is on its way is in no queue.
 const MAX_BURSTS: u32 = 1200;
-/// No more bursts than this are asked for over a local path. Nothing is on its way there: all that is outstanding
-/// waits at the owner, which takes 64 by default and answers BUSY beyond that (with 1200, 1 GiB over loopback took 2
-/// to 4 s, in pauses of 20 ms, instead of 0.8).
+/// At most this many bursts are outstanding over a local path. Nothing is on its way there: all outstanding requests
+/// wait at the owner, which queues 64 by default and answers BUSY beyond that. (With 1200, 1 GiB over loopback took 2
+/// to 4 s, in pauses of 20 ms, instead of 0.8 s.)
 const LOCAL_BURSTS: u32 = 60;
 
-/// Whether a flow's path is so short that what is asked for may arrive all at once.
+/// Whether the path of a flow is so short that everything that is asked for may arrive at once.
 pub(crate) fn is_local(flow: &Flow) -> bool {
     flow.min_rtt().is_none_or(|rtt| rtt < MAX_LOCAL_RTT)
 }
 
-/// Bytes of payload in each CHUNK, and in one burst, of datagrams of `datagram` bytes. One burst is one send: no more
-/// segments and no more bytes than that takes.
+/// The number of payload bytes in each CHUNK, and in one burst of CHUNKs, with datagrams of `datagram` bytes. A burst
+/// is one send call, and has at most the segments and the bytes that one call takes.
 pub(crate) fn burst_of(datagram: u16) -> (u16, u32) {
     let datagram = usize::from(datagram).clamp(BASE_DATAGRAM, MAX_DATAGRAM);
     let segment = datagram - CHUNK_HEADER;
@@ -37,8 +38,8 @@ pub(crate) fn burst_of(datagram: u16) -> (u16, u32) {
     (segment as u16, (segments * segment) as u32)
 }
 
-/// How a flow over the path of an answered HELLO begins: what the owner allows, what the path is known to carry, and
-/// whether the path is local.
+/// The settings with which a flow begins after WELCOME. They depend on what the owner allows, on the node's settings,
+/// and on whether the path is local.
 pub(crate) fn flow_settings(welcome: &Welcome, rtt: Duration, cx: &Context<'_>) -> FlowSettings {
     let network = &cx.settings.network;
     let (segment_size, max_burst) = burst_of(BASE_DATAGRAM as u16);

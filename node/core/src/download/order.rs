@@ -1,4 +1,4 @@
-//! What was asked for: the numbers of a download, and a person's order. None of it changes.
+//! The order of a download: what a person asked for, and the download's numbers. None of it changes.
 
 use std::path::PathBuf;
 
@@ -10,18 +10,18 @@ use crate::command::{Destination, DownloadOrder, Wanted};
 use crate::ids::{DownloadId, ShareId};
 use crate::query::ask_for;
 
-/// One order.
+/// One order for a download.
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) download: DownloadId,
-    /// The number under which the file will be served.
+    /// The share under which the file will be served.
     pub(super) share: ShareId,
     pub(super) began: Timestamp,
     pub(super) request: DownloadOrder,
 }
 
 impl Order {
-    /// The content, where the order names it by its whole id.
+    /// The content, if the order names it by its whole id.
     pub(super) fn content(&self) -> Option<ContentId> {
         match &self.request.wanted {
             Wanted::Content(content) => Some(*content),
@@ -29,7 +29,7 @@ impl Order {
         }
     }
 
-    /// What is asked for, as a person typed it.
+    /// The wanted content, as a person has typed it.
     pub(super) fn label(&self) -> String {
         match &self.request.wanted {
             Wanted::Content(content) => content.short(),
@@ -38,16 +38,16 @@ impl Order {
         }
     }
 
-    /// The question to the tracker while the content is not known.
+    /// The question to the tracker, while the content is not known.
     pub(super) fn query(&self) -> Query {
         ask_for(&self.request.wanted)
     }
 
-    /// What the file of `chosen` is called.
+    /// The name of the file of `chosen`.
     pub(super) fn name_of(&self, chosen: &Listed) -> Name {
         match &self.request.wanted {
             Wanted::Name(name, _) | Wanted::Newest(name) => name.clone(),
-            // By whatever name most hosts know it, it is called so by somebody.
+            // Somebody shares the content under the typed name, whatever most hosts call it.
             Wanted::Digits(digits) if !digits.begin(chosen.content) => {
                 Name::new(digits.as_str()).unwrap_or_else(|_| chosen.name.clone())
             }
@@ -55,7 +55,7 @@ impl Order {
         }
     }
 
-    /// Where the finished file will be, if it is called `name`.
+    /// The path of the finished file, if its name is `name`.
     pub(super) fn target(&self, name: &str) -> PathBuf {
         match &self.request.destination {
             Destination::Folder(folder) => folder.join(name),

@@ -1,15 +1,16 @@
-//! When a download last got on: what a person's timeout counts from.
+//! When a download last made progress. The timeout for downloads without progress counts from then.
 
 use messages::Timestamp;
 
-/// How much of what is wanted has arrived, in bytes, verified or not: of the manifest, then of the file.
+/// The number of bytes that have arrived, verified or not: first of the manifest, then of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Arrived {
     pub(super) file: u64,
     pub(super) manifest: u32,
 }
 
-/// The most that a download has had, and when it last got on. What turns out to be bad is no progress.
+/// The most that a download has had, and when it last made progress. Bytes that turn out to be bad and are fetched
+/// again are no progress.
 #[derive(Debug)]
 pub(super) struct ProgressWatch {
     most: Arrived,
@@ -17,24 +18,24 @@ pub(super) struct ProgressWatch {
 }
 
 impl ProgressWatch {
-    /// It begins `now`.
+    /// The progress of a download that begins `now`.
     pub(super) fn new(now: Timestamp) -> ProgressWatch {
         ProgressWatch { most: Arrived::default(), at: now }
     }
 
-    /// When it last had more than ever before, a piece was verified, or a stage began.
+    /// When the download last had more bytes than ever before, or verified a piece, or began a stage.
     pub(super) fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// So much has arrived by `now`.
+    /// Records how much has `arrived` by `now`.
     pub(super) fn update(&mut self, arrived: Arrived, now: Timestamp) {
         if arrived > self.most {
             (self.most, self.at) = (arrived, now);
         }
     }
 
-    /// A piece was verified, or a stage began.
+    /// Records that a piece was verified, or that a stage began.
     pub(super) fn on_step(&mut self, now: Timestamp) {
         self.at = now;
     }

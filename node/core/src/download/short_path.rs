@@ -1,9 +1,9 @@
-//! Whether a way that lets no HELLO through lets shorter datagrams through. HELLO is as long as the shortest CHUNK
-//! that Riffle knows: where it is lost every time and a few bytes are not, nothing is closed, and the packets of the
-//! path are too short.
+//! Whether a path that lets no HELLO through lets shorter datagrams through. HELLO is as long as the shortest CHUNK
+//! that Riffle uses. Where HELLO is lost every time and a short datagram is not, no firewall closes the path: the
+//! packets that it carries are too short.
 //!
-//! The few bytes are a REQUEST in a session that does not exist: an owner answers it with GONE, by the number that it
-//! used.
+//! The short datagram is a REQUEST in a session that does not exist. An owner answers it with GONE, under the
+//! conversation number of the REQUEST.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -13,15 +13,15 @@ use messages::{Conversation, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-/// The second question comes this long after the first, and each further one after twice the time,
+/// The second question is sent this long after the first, and each further one after twice the time of the one before.
 const ASKED_AGAIN: Duration = Duration::from_millis(500);
-/// but after this long at most.
+/// The time between two questions is at most this long.
 const ASKED_EVERY: Duration = Duration::from_secs(60);
 
-/// Who was asked in few bytes, and who has answered.
+/// The short questions to owners, and the addresses that have answered.
 #[derive(Debug, Default)]
 pub(super) struct ShortPath {
-    /// The number of the session that does not exist, once somebody was asked.
+    /// The conversation number of the session that does not exist, once an owner was asked.
     conversation: Option<Conversation>,
     next_at: Timestamp,
     pause: Duration,
@@ -34,7 +34,7 @@ impl ShortPath {
         self.next_at
     }
 
-    /// The session in which owners are to be asked now, if they are.
+    /// The conversation number under which owners are to be asked now, if that is due.
     pub(super) fn poll(&mut self, now: Timestamp, rng: &mut StdRng) -> Option<Conversation> {
         if now < self.next_at {
             return None;
@@ -44,7 +44,8 @@ impl ShortPath {
         Some(*self.conversation.get_or_insert_with(|| Conversation(rng.random())))
     }
 
-    /// The node at `peer` says that it has no session under `conversation`. Whether it was asked so.
+    /// Records that the node at `peer` has no session with the number `conversation`. Returns whether that answers a
+    /// short question.
     pub(super) fn on_gone(&mut self, peer: SocketAddr, conversation: Conversation) -> bool {
         let is_answer = self.conversation == Some(conversation);
         if is_answer {
@@ -53,7 +54,7 @@ impl ShortPath {
         is_answer
     }
 
-    /// Of `peers` those that get and send short datagrams.
+    /// Those of `peers` that receive and send short datagrams.
     pub(super) fn answered(&self, peers: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
         peers.filter(|peer| self.answered.contains(peer)).collect()
     }

@@ -1,18 +1,20 @@
-//! Which sessions get the slots of a content, when more want one than there are: pure choices over small values.
+//! Which sessions get the slots of a content, when more sessions want one than there are slots: pure choices over small
+//! values.
 //!
-//! *Tit-for-tat* (Cohen, "Incentives Build Robustness in BitTorrent", 2003; BEP 3): all slots but one go to those that
-//! gave most. Where there is nothing that they could give, the slots go to those that passed most on, or that took most
-//! while nobody passes on anything. One slot is an optimistic unchoke: it goes by lot, so that better sessions are
-//! found and newcomers get something to give. *Fair*: the session that waits longest is next, for a few pieces.
+//! *Tit-for-tat* (Cohen, "Incentives Build Robustness in BitTorrent", 2003; BEP 3): all slots but one go to the
+//! sessions that gave most. Where there is nothing that they could give, the slots go to the sessions that passed most
+//! on, or that took most while nobody passes anything on. One slot is an optimistic unchoke: it is drawn by lot, so
+//! that better sessions are found and newcomers get something to give. *Fair*: the session that has waited longest is
+//! next, for a few pieces.
 //!
-//! Sessions cost nothing, hosts do: while others wait, one host has no more than half of the slots, and lots are drawn
-//! among hosts first, then among the sessions of the host that is drawn.
+//! Sessions cost nothing, hosts do. So while others wait, one host has at most half of the slots, and a lot is drawn
+//! among hosts first, then among the sessions of the drawn host.
 
 use messages::{Conversation, Host};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-/// A newcomer is so many times as likely to be drawn as another (BEP 3).
+/// A newcomer is this many times as likely to be drawn as another session (BEP 3).
 const NEWCOMER_WEIGHT: u32 = 3;
 
 /// A session that wants a slot, or has one.
@@ -20,11 +22,11 @@ const NEWCOMER_WEIGHT: u32 = 3;
 pub(super) struct Claimant {
     pub(super) session: Conversation,
     pub(super) host: Host,
-    /// Bytes a second that the session gave, passed on, or took, lately.
+    /// The rate, in bytes a second, at which the session gave, passed on, or took bytes lately.
     pub(super) rate: u64,
-    /// Whether the session has got nothing yet.
+    /// Whether the session was sent nothing yet.
     pub(super) is_new: bool,
-    /// Whether the session was asked for something and does not give it.
+    /// Whether the session was asked for something, or should have passed something on, and has not.
     pub(super) is_snubbed: bool,
     /// Whether the session's host wasted slots lately.
     pub(super) is_penalized: bool,
@@ -36,25 +38,25 @@ impl Claimant {
     }
 }
 
-/// How many of `slots` one host has at most, while others wait.
+/// The number of `slots` that one host has at most, while others wait.
 fn max_per_host(slots: usize) -> usize {
     (slots / 2).max(1)
 }
 
-/// How many of `served` are at `host`.
+/// The number of sessions among `served` that are on `host`.
 fn count_of(host: Host, served: &[Claimant]) -> usize {
     served.iter().filter(|claimant| claimant.host == host).count()
 }
 
-/// Those of `waiting` that may get the next of `slots` slots, while `served` have some: those whose hosts have few
-/// enough, or all, if there are no such.
+/// The sessions of `waiting` that may get the next of `slots` slots, while `served` have some: those whose hosts are
+/// below their share, or all sessions, if there are no such.
 fn eligible(served: &[Claimant], waiting: &[Claimant], slots: usize) -> Vec<Claimant> {
     let has_few = |claimant: &&Claimant| count_of(claimant.host, served) < max_per_host(slots);
     let few: Vec<Claimant> = waiting.iter().filter(has_few).copied().collect();
     if few.is_empty() { waiting.to_vec() } else { few }
 }
 
-/// Which sessions get one of `slots` slots under tit-for-tat: the best first, the one by lot last.
+/// The sessions that get `slots` slots under tit-for-tat: the best first, the drawn one last.
 pub(super) fn tit_for_tat(claimants: &[Claimant], slots: usize, rng: &mut StdRng) -> Vec<Conversation> {
     let mut rest: Vec<Claimant> = claimants.to_vec();
     shuffle(&mut rest, rng);
@@ -77,7 +79,7 @@ pub(super) fn tit_for_tat(claimants: &[Claimant], slots: usize, rng: &mut StdRng
     chosen.into_iter().map(|claimant| claimant.session).collect()
 }
 
-/// Which of the sessions that wait gets a slot that has come free under tit-for-tat.
+/// The session of `waiting` that gets a slot that has come free under tit-for-tat.
 pub(super) fn next_by_merit(
     served: &[Claimant],
     waiting: &[Claimant],
@@ -90,14 +92,15 @@ pub(super) fn next_by_merit(
     best.or_else(|| by_lot(&may, rng).map(|drawn| may[drawn].session))
 }
 
-/// Which of the sessions that wait, the one that waits longest first, gets a slot that has come free under the policy
-/// `fair`: one of the hosts that have fewest, and one of a host that wasted slots lately only if there is nobody else.
+/// The session of `waiting`, of which the one that has waited longest is first, that gets a slot that has come free
+/// under the policy `fair`: the first of those on hosts with the fewest slots. A session on a host that wasted slots
+/// lately comes after all others.
 pub(super) fn next_in_turn(served: &[Claimant], waiting: &[Claimant]) -> Option<Conversation> {
     let next = waiting.iter().min_by_key(|claimant| (claimant.is_penalized, count_of(claimant.host, served)));
     next.map(|claimant| claimant.session)
 }
 
-/// Which of the sessions whose turn has `ended` lose the slot, because a session that waits comes before them.
+/// The sessions whose turn has `ended` and that lose their slot, because a waiting session comes before them.
 pub(super) fn give_way(
     ended: &[Conversation],
     served: &[Claimant],
@@ -111,8 +114,8 @@ pub(super) fn give_way(
     served.iter().filter(gives_way).map(|claimant| claimant.session).take(waiting.len()).collect()
 }
 
-/// Which sessions lose the slot because their host has more than half of `slots` while others wait: of each such host
-/// the slowest, and no more than there are others that could use them.
+/// The sessions that lose their slot because their host has more than half of `slots` while others wait: the slowest of
+/// each such host, and at most as many as there are other sessions that could use the slots.
 pub(super) fn above_host_share(served: &[Claimant], waiting: &[Claimant], slots: usize) -> Vec<Conversation> {
     let most = max_per_host(slots);
     let others = waiting.iter().filter(|claimant| count_of(claimant.host, served) < most);
@@ -129,8 +132,8 @@ pub(super) fn above_host_share(served: &[Claimant], waiting: &[Claimant], slots:
     lose.into_iter().map(|claimant| claimant.session).collect()
 }
 
-/// The number of one of `claimants`, drawn by lot, first the host and then the session: newcomers are three times as
-/// likely, and those that are snubbed are drawn only if there is nobody else.
+/// The index of one of `claimants`, drawn by lot: first its host, and then the session. Newcomers are three times as
+/// likely as others, and snubbed sessions are drawn only if there is nobody else.
 fn by_lot(claimants: &[Claimant], rng: &mut StdRng) -> Option<usize> {
     let all_are_snubbed = claimants.iter().all(|claimant| claimant.is_snubbed);
     let weight = |claimant: &Claimant| match claimant {
@@ -155,7 +158,7 @@ fn by_lot(claimants: &[Claimant], rng: &mut StdRng) -> Option<usize> {
     }
 }
 
-/// The number of the one that is drawn of things with these weights.
+/// The index of one of the `weights`, drawn with a probability in proportion to its weight.
 fn draw(weights: impl Iterator<Item = u32> + Clone, rng: &mut StdRng) -> Option<usize> {
     let all: u32 = weights.clone().sum();
     let mut drawn = if all > 0 { rng.random_range(0..all) } else { return None };
@@ -166,7 +169,7 @@ fn draw(weights: impl Iterator<Item = u32> + Clone, rng: &mut StdRng) -> Option<
     })
 }
 
-/// Puts `claimants` in a drawn order, so that equals are in none of their own.
+/// Puts `claimants` in a random order, so that equals have no fixed order.
 fn shuffle(claimants: &mut [Claimant], rng: &mut StdRng) {
     for last in (1..claimants.len()).rev() {
         claimants.swap(last, rng.random_range(0..=last));

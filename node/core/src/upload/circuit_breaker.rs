@@ -1,11 +1,10 @@
-//! A limit on how fast an owner sends to the downloaders of one host, for the sake of the network between them: a
+//! A limit on how fast an owner sends to the downloaders on one host, which protects the network between them: a
 //! network transport circuit breaker (RFC 8084).
 //!
-//! The downloader's own congestion control decides how much it asks for. The circuit breaker is what protects the path
-//! when there is no congestion control: a downloader that steadily asks for more than its path carries would have the
-//! owner push everybody else off that path. RFC 8084, section 3.1, has a meter at each end of the path, and a report of
-//! one to the other. Here the owner measures by itself: the nonces that it sends among the CHUNKs come back or are
-//! lost.
+//! The downloader's own congestion control decides how much it asks for. The circuit breaker protects the path when a
+//! downloader has no congestion control: one that steadily asks for more than its path carries would have the owner
+//! push everybody else off that path. RFC 8084, section 3.1, has a meter at each end of the path, and a report from one
+//! to the other. Here the owner measures by itself: the nonces that it sends among the CHUNKs come back or are lost.
 //!
 //! ```text
 //!   Unlimited ──too much is lost, for longer than it takes to slow down──▶ Testing (a little less than arrived) ◀──too much is lost──╮
@@ -14,7 +13,7 @@
 //!    ╰──less is asked for────────────────────────────────────────────────────────────────────────────────────────    and it grows) ─╯
 //! ```
 //!
-//! So a path that loses by chance costs one test of a lower rate now and then, and a path that is full is given back.
+//! So a path with random loss costs one test of a lower rate now and then, and a full path is left to others.
 
 use std::time::Duration;
 
@@ -29,62 +28,63 @@ const TOLERATED: u64 = 80;
 const MAX_BASELINE: u64 = 500;
 /// A measured baseline is believed for this long.
 const BASELINE_FOR: Duration = Duration::from_secs(300);
-/// The circuit breaker triggers after so many bad periods in a row: fewer may be an accident.
+/// The circuit breaker triggers after this many bad periods in a row: fewer may be an accident.
 const BAD_PERIODS: u32 = 3;
-/// A loss of up to so many thousandths is mild: chance may cause it on a path that is used well.
+/// A loss of up to this many thousandths is mild: chance may cause it on a path that is well used.
 const MILD: u64 = 250;
-/// A mild loss triggers only after this long, since an honest downloader takes seconds to come back to its rate.
+/// A mild loss triggers only after this long, because an honest downloader takes seconds to return to its rate.
 const MILD_FOR: Duration = Duration::from_secs(30);
-/// The rate under test is so many hundredths of what arrived.
+/// The rate under test is this many hundredths of the rate that arrived.
 const TEST_RATE: u64 = 90;
-/// A test has failed when at least so many nonces are lost, and half as many as before.
+/// A test has failed when at least this many nonces are lost, and at least half as large a share as before.
 const TEST_LOST: u64 = 6;
-/// A test has succeeded when of so many nonces that would have been lost before no more than a quarter is.
+/// A test has succeeded when, of at least this many nonces that would have been lost at the loss before, at most a
+/// quarter is lost.
 const TEST_EXPECTED: u64 = 12;
-/// An owner sends at most so many times what arrives, where the path loses that much anyway.
+/// An owner sends at most this many times the rate that arrives, where the path loses that much anyway.
 const MAX_SENT: u64 = 2;
-/// The rate in bytes a second never falls below this: a slow line carries it, and it is enough to find out that all is
-/// well again.
+/// The rate, in bytes a second, never falls below this: a slow line carries it, and it is enough to find out that the
+/// path has recovered.
 const FLOOR: u64 = 128 << 10;
 /// A limited rate takes this long to double, once it is above half of the ceiling; below that it doubles in each good
 /// period.
 const GROWTH: Duration = Duration::from_secs(32);
-/// From two thirds of the ceiling up to the ceiling the rate takes so many times as long to grow: others that give way
-/// hide for a while that it is too much again.
+/// From two thirds of the ceiling up to the ceiling the rate takes this many times as long to grow: other senders that
+/// give way hide for a while that the rate is too high again.
 const NEAR_CEILING: u32 = 8;
-/// A session under a limit sends about so many nonces a second.
+/// A session under a limit sends about this many nonces a second.
 const NONCES_A_SECOND: u64 = 32;
-/// A nonce goes behind so many bytes during a test.
+/// During a test the next nonce is sent after this many bytes.
 const TEST_SPACING: u64 = 16 << 10;
 
 /// Whether and how the rate is limited.
 #[derive(Clone, Copy, Debug)]
 enum BreakerState {
-    /// The rate is not limited; how many bad periods there were in a row, and what was lost in them.
+    /// The rate is not limited. `bad` is the number of bad periods in a row, and `lost` what was lost in them.
     Unlimited { bad: u32, lost: NonceTally },
-    /// The rate was just lowered, to see whether that helps; `before` is the loss in thousandths until then.
+    /// The rate was just lowered, to find out whether that helps. `before` is the loss in thousandths until then.
     Testing { before: u64 },
-    /// Lowering helped: the rate is at most half of the ceiling at first, and grows.
+    /// The lower rate helped. The rate is at most half of the ceiling at first, and grows.
     Limited,
 }
 
 const UNLIMITED: BreakerState = BreakerState::Unlimited { bad: 0, lost: NonceTally::EMPTY };
 
-/// The loss that a path has anyway.
+/// The loss that a path has at any rate.
 #[derive(Clone, Copy, Debug)]
 struct BaselineLoss {
-    /// In thousandths.
+    /// The loss in thousandths.
     loss: u64,
-    /// It is believed until then.
+    /// The baseline is believed until then.
     until: Timestamp,
 }
 
 /// The rate that was too much for the path.
 #[derive(Clone, Copy, Debug)]
 struct Ceiling {
-    /// Bytes a second that arrived.
+    /// The rate, in bytes a second, that arrived.
     rate: u64,
-    /// Whether enough arrived to tell.
+    /// Whether enough arrived for the rate to be certain.
     is_certain: bool,
 }
 
@@ -93,17 +93,17 @@ struct Ceiling {
 pub(super) struct CircuitBreaker {
     state: BreakerState,
     limiter: Limiter,
-    /// Counts the limits: what was sent under an earlier one says nothing of this one.
+    /// The number of the current limit. Nonces that were sent under an earlier limit say nothing about this one.
     epoch: u32,
     period: NonceTally,
     baseline: BaselineLoss,
     ceiling: Ceiling,
-    /// Whether the limit held anything up in this period.
+    /// Whether the limit has delayed anything in this period.
     was_limiting: bool,
 }
 
 impl CircuitBreaker {
-    /// Nothing is limited yet.
+    /// A circuit breaker that limits nothing yet.
     pub(super) fn new(now: Timestamp) -> CircuitBreaker {
         CircuitBreaker {
             state: UNLIMITED,
@@ -126,20 +126,20 @@ impl CircuitBreaker {
         self.limiter.rate()
     }
 
-    /// Asks to send something; when that may be done: now or before, if at once. The circuit breaker remembers that it
-    /// held somebody up.
+    /// Asks when something may be sent: at once, if the result is not after `now`. The circuit breaker remembers
+    /// whether it delays anything.
     pub(super) fn poll_ready(&mut self, now: Timestamp) -> Timestamp {
         let ready = self.limiter.ready_at(now);
         self.was_limiting |= ready > now;
         ready
     }
 
-    /// `bytes` were sent.
+    /// Records that `bytes` were sent.
     pub(super) fn spend(&mut self, bytes: u32, now: Timestamp) {
         self.limiter.spend(bytes, now);
     }
 
-    /// How many bytes go between two nonces, where `usual` is enough while nothing is wrong.
+    /// The number of bytes between two nonces, where `usual` is enough while nothing is wrong.
     pub(super) fn spacing(&self, usual: u64) -> u64 {
         match (self.state, self.rate()) {
             (BreakerState::Testing { .. }, _) => TEST_SPACING.min(usual),
@@ -148,8 +148,8 @@ impl CircuitBreaker {
         }
     }
 
-    /// A nonce that was sent in this epoch behind so many bytes has come back, or has not, over a path with this
-    /// round-trip time.
+    /// Records whether a nonce has come back that was sent in this epoch after `bytes` bytes, over a path with the
+    /// round-trip time `rtt`.
     pub(super) fn on_outcome(&mut self, has_come: bool, bytes: u64, rtt: Duration, now: Timestamp) {
         self.period.count(has_come, bytes, now);
         let is_over = self.period.is_over(rtt, now);
@@ -180,7 +180,7 @@ impl CircuitBreaker {
 
     fn on_test(&mut self, before: u64, now: Timestamp) {
         let (nonces, lost) = (u64::from(self.period.nonces()), u64::from(self.period.lost()));
-        // Thousandths of a nonce.
+        // The counts are in thousandths of a nonce.
         let (expected, lost_now) = (nonces * before, lost * 1000);
         let has_failed = lost >= TEST_LOST && lost_now * 2 >= expected;
         let has_succeeded = expected >= TEST_EXPECTED * 1000 && lost_now * 4 <= expected;
@@ -227,7 +227,7 @@ impl CircuitBreaker {
         self.ceiling = Ceiling { rate: lost.delivery_rate(now), is_certain: lost.loss() <= MAX_BASELINE };
     }
 
-    /// The rate falls a little below what arrived, to test whether that helps.
+    /// Lowers the rate a little below what arrived, to test whether that helps.
     fn slow_down(&mut self, lost: NonceTally, now: Timestamp) {
         let arrived = lost.delivery_rate(now).min(self.rate().unwrap_or(u64::MAX));
         self.state = BreakerState::Testing { before: lost.loss() };
@@ -235,7 +235,7 @@ impl CircuitBreaker {
         self.begin_epoch();
     }
 
-    /// Nothing is limited any more.
+    /// Ends the limit.
     fn lift(&mut self, now: Timestamp) {
         self.state = UNLIMITED;
         self.limiter.change(None, now);

@@ -1,5 +1,5 @@
-//! One circuit breaker for all sessions of a host: they share its path, and four of them must not take it from others
-//! where one may not.
+//! One circuit breaker for all sessions with a host. They share its path, and four of them together must not take from
+//! others what one alone may not take.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,17 @@ use messages::{Host, Timestamp};
 
 use super::circuit_breaker::CircuitBreaker;
 
-/// The circuit breakers by host, each with how many sessions its host has.
+/// The circuit breakers by host, each with the number of sessions with its host.
 #[derive(Debug, Default)]
 pub(super) struct CircuitBreakers(BTreeMap<Host, (u32, CircuitBreaker)>);
 
 impl CircuitBreakers {
-    /// A session of `host` begins.
+    /// Records that a session with `host` begins.
     pub(super) fn open(&mut self, host: Host, now: Timestamp) {
         self.0.entry(host).or_insert_with(|| (0, CircuitBreaker::new(now))).0 += 1;
     }
 
-    /// A session of `host` has ended. With the last session of a host its circuit breaker is forgotten.
+    /// Records that a session with `host` has ended. With the last session of a host its circuit breaker is forgotten.
     pub(super) fn close(&mut self, host: Host) {
         let (sessions, _) =
             self.0.get_mut(&host).expect("a session that ends has opened its host's circuit breaker");

@@ -1,5 +1,5 @@
-//! What one downloader does for the swarm with what it is given here: what it is ranked by, where it can give this node
-//! nothing.
+//! What one downloader does for the swarm with the pieces that it is given here. It is ranked by that where it can give
+//! nothing to this node.
 
 use messages::Timestamp;
 
@@ -8,39 +8,39 @@ use crate::meter::Meter;
 /// What one session contributes.
 #[derive(Debug)]
 pub(super) struct Contribution {
-    /// Bytes that others have and that the session was given first.
+    /// The bytes that others have now and that the session was the first to be given.
     passed_on: Meter,
-    /// Pieces that the session was given first.
+    /// The number of pieces that the session was the first to be given.
     given_first: u32,
-    /// Whether the session was asked for what this node lacked, and gave nothing.
+    /// Whether the session was asked for what this node lacked and gave nothing.
     gave_nothing: bool,
-    /// Whether the session was served only if nobody else wanted to be, when slots were given last.
+    /// Whether the session was snubbed when slots were last allocated: it is served only if nobody else wants to be.
     is_snubbed: bool,
 }
 
 impl Contribution {
-    /// Nothing was given to the session yet.
+    /// The contribution of a session that was given nothing yet.
     pub(super) fn new(now: Timestamp) -> Contribution {
         Contribution { passed_on: Meter::new(now), given_first: 0, gave_nothing: false, is_snubbed: false }
     }
 
-    /// Others say that they have `bytes` that the session, which was sent `sent` in total, was given first: that counts
-    /// for no more than it was sent.
+    /// Records that others have `bytes` that the session was the first to be given. The session was `sent` this many
+    /// bytes in total, and never counts as having passed on more than that.
     pub(super) fn on_passed_on(&mut self, bytes: u64, sent: u64, now: Timestamp) {
         self.passed_on.count(bytes.min(sent.saturating_sub(self.passed_on.total())), now);
     }
 
-    /// Bytes a second that others lately had from the session, of what it was given here.
+    /// The rate, in bytes a second, at which the session lately passed on what it was given here.
     pub(super) fn pass_on_rate(&self, now: Timestamp) -> u64 {
         self.passed_on.rate(now)
     }
 
-    /// The session is given a piece that nobody else has.
+    /// Records that the session is given a piece that nobody else has.
     pub(super) fn on_given_first(&mut self) {
         self.given_first += 1;
     }
 
-    /// This node has all of the content now: whether the session had given nothing of it.
+    /// Sets whether the session has given nothing, when this node has all of the content.
     pub(super) fn set_gave_nothing(&mut self, gave_nothing: bool) {
         self.gave_nothing = gave_nothing;
     }
@@ -50,18 +50,18 @@ impl Contribution {
         self.gave_nothing
     }
 
-    /// Whether the session gave nothing when it was asked, or was given so many pieces first and nobody has any of them
-    /// from it.
+    /// Whether the session gave nothing when it was asked, or was the first to be given at least `pieces` pieces and
+    /// has passed on none of them.
     pub(super) fn keeps_all(&self, pieces: u32) -> bool {
         self.gave_nothing || (self.passed_on.total() == 0 && self.given_first >= pieces)
     }
 
-    /// Slots were given: whether the session is served only if nobody else wants to be.
+    /// Sets whether the session is snubbed, when slots are allocated.
     pub(super) fn set_snubbed(&mut self, is_snubbed: bool) {
         self.is_snubbed = is_snubbed;
     }
 
-    /// Whether the session was served only if nobody else wanted to be, when slots were given last.
+    /// Whether the session was snubbed when slots were last allocated: it is served only if nobody else wants to be.
     pub(super) fn is_snubbed(&self) -> bool {
         self.is_snubbed
     }

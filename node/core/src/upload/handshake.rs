@@ -1,4 +1,4 @@
-//! What follows a HELLO with the right cookie: which sessions make way for one more, and WELCOME.
+//! What follows a HELLO with a valid cookie: the decision which sessions make way for one more, and WELCOME.
 
 use config::NodeSettings;
 use messages::limits::MAX_DATAGRAM;
@@ -12,8 +12,8 @@ use super::sessions::Sessions;
 use super::slot_limits::slot_count;
 use crate::context::Context;
 
-/// Decides whether one more session of `host`, with what is `served`, can be opened: the sessions that have to end for
-/// it. Those that may be of more use come before those that are of none.
+/// Decides whether one more session with `host`, for the content `served`, can be opened. Returns the sessions that
+/// have to end for it: sessions that may be of more use take the place of useless ones.
 pub(super) fn decide_admission(
     host: Host,
     sessions: &mut Sessions,
@@ -42,7 +42,7 @@ pub(super) fn decide_admission(
     Some(make_way)
 }
 
-/// Of a content that is here in part, a session that gives nothing makes way first.
+/// Decides the same for a content of which only a part is here. A session that gives nothing makes way first.
 fn decide_admission_to_part(
     host: Host,
     most: usize,
@@ -62,7 +62,7 @@ fn decide_admission_to_part(
     served.sessions.decide_admission(host, limits, asked_at, cx.now)
 }
 
-/// Answers `hello` in the session `ours`: the downloader learns what there is.
+/// Answers `hello` in the session `ours` with WELCOME, which tells the downloader what there is.
 pub(super) fn welcome(
     ours: Conversation,
     session: &mut UploadSession,
@@ -92,7 +92,7 @@ pub(super) fn welcome(
     session.want_piece_updates(served, cx.now);
 }
 
-/// No longer datagram is sent.
+/// The length of the longest datagram that is sent, in bytes.
 pub(super) fn max_datagram(settings: &NodeSettings) -> u16 {
     match settings.network.segment_size {
         0 => MAX_DATAGRAM as u16,

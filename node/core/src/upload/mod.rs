@@ -1,9 +1,9 @@
-//! The owner's side: contents that are served, sessions that are served, and whose turn it is.
+//! The owner's side: the contents that are served, the sessions with downloaders, and their turns.
 //!
-//! README.md beside this file tells the rules by which it serves.
+//! README.md beside this file describes the rules by which a node serves.
 //!
-//! [`Uploads`] routes between the parts. No part knows of it, and they stand in floors: no file uses one of a floor above
-//! its own.
+//! [`Uploads`] routes between the parts. No part knows of it. The parts stand in layers: no file uses one of a layer
+//! above its own.
 //!
 //! ```text
 //!   handshake: WELCOME     scheduler: REQUESTs, and bursts in turn     slot_allocation: CHOKE and UNCHOKE
@@ -62,13 +62,13 @@ use session::UploadSession;
 use sessions::Sessions;
 use slot_allocation::SlotAllocation;
 
-/// A downloader that finds all sessions taken comes again after so many milliseconds.
+/// A downloader that finds all sessions taken tries again after this many milliseconds.
 const CROWDED_RETRY_MS: u16 = 1000;
-/// The downloader is told that there is no such session, or no such content.
+/// The message that tells a downloader that there is no such session, or no such content.
 const GONE: Control = Control { operation: Operation::Gone, retry_after_ms: 0, request: 0 };
-/// Why a session's content is there.
+/// The reason why the content of a session exists.
 const SERVED: &str = "a content that is withdrawn ends its sessions first";
-/// Why a session is there.
+/// The reason why a session exists.
 const OPEN: &str = "it was there just now";
 
 /// All that this node serves.
@@ -78,9 +78,9 @@ pub(crate) struct Uploads {
     contents: Contents,
     sessions: Sessions,
     penalties: Penalties,
-    /// Downloaders that have asked for pieces for the first time.
+    /// The downloaders that have asked for pieces for the first time.
     peers_seen: Vec<PeerSeen>,
-    /// What downloaders were told is here now.
+    /// The new pieces of which downloaders were told.
     piece_news: Vec<(ContentId, Have)>,
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct PeerSeen {
 }
 
 impl Uploads {
-    /// Nothing is served yet; `cookie_jar` makes the cookies.
+    /// The uploads of a node that serves nothing yet. `cookie_jar` makes the cookies.
     pub(crate) fn new(cookie_jar: CookieJar) -> Uploads {
         Uploads {
             cookie_jar,
@@ -106,38 +106,39 @@ impl Uploads {
         }
     }
 
-    /// What downloaders were just told is here now, once.
+    /// Takes one message about new pieces that downloaders were just sent.
     pub(crate) fn take_piece_news(&mut self) -> Option<(ContentId, Have)> {
         self.piece_news.pop()
     }
 
-    /// One of the downloaders that have asked for pieces for the first time, once.
+    /// Takes one of the downloaders that have asked for pieces for the first time.
     pub(crate) fn take_peer_seen(&mut self) -> Option<PeerSeen> {
         self.peers_seen.pop()
     }
 
-    /// All of `local` is served from now on. Whether it was not served before.
+    /// Serves all of `local` from now on. Returns whether it was not served before.
     pub(crate) fn serve(&mut self, local: LocalContent) -> bool {
         self.contents.serve(local)
     }
 
-    /// The pieces in `have` of `local` are served from now on, and others as they come. Whether it was not served before.
+    /// Serves the pieces in `have` of `local` from now on, and others as they come. Returns whether it was not served
+    /// before.
     pub(crate) fn serve_part(&mut self, local: LocalContent, have: &[PieceRun]) -> bool {
         self.contents.serve_part(local, have)
     }
 
-    /// `piece` of what is served from `share` is here now. How many pieces are, if it is served from there and not all
-    /// are.
+    /// Records that `piece` of the content that is served from `share` is here now. Returns how many of its pieces are
+    /// here, if the content is served from there and not complete.
     pub(crate) fn on_piece(&mut self, share: ShareId, piece: PieceIndex, now: Timestamp) -> Option<u32> {
         self.contents.on_piece(share, piece, now)
     }
 
-    /// Everything that is served.
+    /// All contents that are served, with their shares.
     pub(crate) fn all_served(&self) -> impl Iterator<Item = (ShareId, &ServedContent)> {
         self.contents.iter()
     }
 
-    /// From which share `content` is served.
+    /// The share from which `content` is served.
     pub(crate) fn share_of(&self, content: ContentId) -> Option<ShareId> {
         self.contents.share_of(content)
     }
@@ -148,7 +149,7 @@ impl Uploads {
         served.is_whole().then(|| served.manifest.clone())
     }
 
-    /// `share` is not served any more: its sessions are told. What was served.
+    /// Serves `share` no longer, and tells its sessions. Returns what was served.
     pub(crate) fn withdraw(&mut self, share: ShareId, cx: &mut Context<'_>) -> Option<ServedContent> {
         let of_share = self.sessions.iter().filter(|(_, session)| session.share == share);
         for ours in of_share.map(|(ours, _)| ours).collect::<Vec<_>>() {
@@ -158,7 +159,7 @@ impl Uploads {
         self.contents.withdraw(share)
     }
 
-    /// The node leaves: sessions are told, and no new ones are opened.
+    /// Tells all sessions that the node leaves. No new sessions are opened.
     pub(crate) fn leave(&mut self, cx: &mut Context<'_>) {
         self.contents.close();
         for ours in self.sessions.iter().map(|(ours, _)| ours).collect::<Vec<_>>() {
@@ -167,8 +168,8 @@ impl Uploads {
         }
     }
 
-    /// This node has all of `content`, and nothing of it is given to it any more: what each gave until now, as `gives`
-    /// tells, counts.
+    /// Records which sessions have given nothing of `content` until now, as `reciprocation` tells. This node has all of
+    /// the content, so that nothing more will be given.
     pub(crate) fn record_contributions(
         &mut self,
         content: ContentId,
@@ -182,7 +183,7 @@ impl Uploads {
         }
     }
 
-    /// HELLO: its conversation is the downloader's own number.
+    /// Handles HELLO. Its conversation is the number that the downloader has chosen.
     pub(crate) fn handle_hello(&mut self, from: SocketAddr, hello: &Hello, cx: &mut Context<'_>) {
         if !self.cookie_jar.accepts(hello.cookie, from, cx.now) {
             cx.counters.unproven += 1;
@@ -229,7 +230,7 @@ impl Uploads {
         Some(ours)
     }
 
-    /// A message in the session `ours`, other than HELLO.
+    /// Handles a message in the session `ours`, other than HELLO.
     pub(crate) fn handle_message(
         &mut self,
         from: SocketAddr,
@@ -255,7 +256,8 @@ impl Uploads {
             }
             NodeToNode::Ping(ping) => {
                 session.send(&Pong { nonce: ping.nonce }, cx);
-                // A downloader that has nothing to ask for may have missed what there is.
+                // A downloader that sends PING may have nothing to ask for because it has missed which pieces there
+                // are.
                 let served = &self.contents[session.share];
                 session.want_piece_updates(served, cx.now);
             }
@@ -291,8 +293,8 @@ impl Uploads {
         scheduler::handle_request(ours, &mut session, served, request, cx);
     }
 
-    /// The session `ours` says that it has the pieces in `runs`: whichever session was given them first has passed them
-    /// on.
+    /// Handles HAVE: the downloader of the session `ours` has the pieces in `runs`. The session that was first given
+    /// such a piece has passed it on.
     fn handle_have(&mut self, ours: Conversation, runs: &[PieceRun], now: Timestamp) {
         let session = &self.sessions[ours];
         let (share, host) = (session.share, session.host());
@@ -302,16 +304,16 @@ impl Uploads {
         }
         let piece_size = u64::from(served.manifest.layout().piece_size());
         for (from, pieces) in served.super_seed.on_have(runs, (ours, host)) {
-            // A session that has got all may have ended.
+            // The session that passed the piece on may have ended, because it has all pieces.
             if let Some(mut session) = self.sessions.get_mut(from) {
                 session.on_passed_on(piece_size * u64::from(pieces), now);
             }
         }
     }
 
-    /// A message in no session of this node. A node that asks for something, or whether anybody is there, learns that
-    /// there is no session, by the number that it used: this node may have been restarted since, or the downloader got
-    /// another address on the way. No bytes above the request's are sent.
+    /// Rejects a message that belongs to no session of this node. A node that sends REQUEST or a short PING is told,
+    /// under the number that it used, that there is no session: this node may have been restarted since, or the
+    /// downloader's address has changed on the way. The answer is no longer than the message.
     pub(crate) fn reject_unexpected(
         from: SocketAddr,
         conversation: Conversation,
@@ -321,7 +323,7 @@ impl Uploads {
         cx.counters.unexpected += 1;
         let asks = match message {
             NodeToNode::Request(_) => true,
-            // A longer one is an owner's, among CHUNKs that nobody wants any more.
+            // A longer PING comes from an owner, among CHUNKs that nobody wants any more.
             NodeToNode::Ping(ping) => ping.size == Ping::MIN_SIZE,
             _ => false,
         };
@@ -330,7 +332,8 @@ impl Uploads {
         }
     }
 
-    /// Serves the sessions in turn, and ends those that nobody uses. `gives` tells what a node gives to this one.
+    /// Serves the sessions in turn, and ends those that nobody uses. `reciprocation` tells what a node gives to this
+    /// one.
     pub(crate) fn poll(
         &mut self,
         reciprocation: &dyn Fn(ContentId, NodeId) -> Reciprocation,
@@ -345,7 +348,7 @@ impl Uploads {
     fn end_idle_sessions(&mut self, cx: &mut Context<'_>) {
         while let Some(ours) = self.sessions.first_due(cx.now) {
             let mut session = self.sessions.get_mut(ours).expect("only open sessions have deadlines");
-            // Looked at no more often than it may end: hearing from a session moves no deadline.
+            // The deadline does not move with each message: a session is looked at only when it could end.
             let ends_at = session.activity.heard_at() + cx.settings.network.session_idle;
             if ends_at <= cx.now {
                 session.send(&Bye { reason: ByeReason::Done }, cx);
@@ -359,7 +362,7 @@ impl Uploads {
         }
     }
 
-    /// Tells what is new, and gives the slots, of every content for which that is due.
+    /// Announces the new pieces and allocates the slots of every content for which that is due.
     fn poll_contents(
         &mut self,
         reciprocation: &dyn Fn(ContentId, NodeId) -> Reciprocation,
@@ -388,7 +391,7 @@ impl Uploads {
         cx.out.events.push(Event::UploadEnded { content, peer, node, bytes, why });
     }
 
-    /// For screens.
+    /// The status of all sessions, for screens.
     pub(crate) fn uploads(&self, now: Timestamp) -> Vec<UploadStatus> {
         let status = |(ours, session): (Conversation, &UploadSession)| {
             let served = &self.contents[session.share];

@@ -1,29 +1,29 @@
-//! A host whose sessions took next to nothing in their slots waits behind others under the policy `fair`, for a while,
-//! and twice as long each time. Without penalties, many hosts that take turns at wasting slots have most of the slots
-//! most of the time. A host that takes a whole turn is like any other again.
+//! Penalties for hosts that waste slots. A host whose sessions took next to nothing in their slots waits behind others
+//! under the policy `fair`, for a while, and twice as long each time. Without penalties, many hosts that take turns at
+//! wasting slots would hold most of the slots most of the time. A host that takes a whole turn is like any other again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use messages::{Host, Timestamp};
 
-/// The first penalty lasts so long.
+/// The first penalty lasts this long.
 const FIRST_PENALTY: Duration = Duration::from_secs(30);
-/// A penalty doubles no more than so many times: a path that was bad for long is tried again.
+/// A penalty doubles at most this many times: a path that was bad for long is tried again.
 const MAX_DOUBLINGS: u8 = 4;
-/// So many hosts are remembered. Each entry costs its host a slot for a second or two.
+/// At most this many hosts are remembered. Each entry costs its host a slot for a second or two.
 const MAX_HOSTS: usize = 1024;
 
 /// How a slot was wasted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SlotWaste {
-    /// Nobody asked for anything in it. The UNCHOKE may have been lost, so that once is no fault.
+    /// The session asked for nothing in the slot. The UNCHOKE may have been lost, so a first time is no fault.
     Unused,
-    /// Far less was taken in it than a slot is good for.
+    /// The session took far less in the slot than a slot is good for.
     Underused,
 }
 
-/// How often a host has wasted slots, and until when that counts.
+/// How often a host has wasted slots, and until when it is penalized.
 #[derive(Clone, Copy, Debug, Default)]
 struct Penalty {
     times: u8,
@@ -35,7 +35,7 @@ struct Penalty {
 pub(super) struct Penalties(BTreeMap<Host, Penalty>);
 
 impl Penalties {
-    /// A session of `host` has lost its slot because it wasted it.
+    /// Records that a session of `host` has lost its slot because it has wasted the slot.
     pub(super) fn on_wasted(&mut self, host: Host, waste: SlotWaste, now: Timestamp) {
         if self.0.len() >= MAX_HOSTS && !self.0.contains_key(&host) {
             self.evict(now);
@@ -48,17 +48,17 @@ impl Penalties {
         }
     }
 
-    /// A session of `host` has taken a whole turn.
+    /// Records that a session of `host` has taken a whole turn, which ends the host's penalty.
     pub(super) fn on_turn(&mut self, host: Host) {
         self.0.remove(&host);
     }
 
-    /// Whether others come before `host`.
+    /// Whether `host` is penalized, so that others come before it.
     pub(super) fn is_penalized(&self, host: Host, now: Timestamp) -> bool {
         self.0.get(&host).is_some_and(|penalty| now < penalty.until)
     }
 
-    /// Forgets what counts no more, or else what counts for the shortest time.
+    /// Forgets the penalties that are over, or else the one that is over first.
     fn evict(&mut self, now: Timestamp) {
         self.0.retain(|_, penalty| now < penalty.until);
         let first = self.0.iter().min_by_key(|(_, penalty)| penalty.until).map(|(host, _)| *host);

@@ -23,17 +23,17 @@ pub(crate) struct ServedContent {
     pub(crate) manifest: Arc<Manifest>,
     /// The manifest's bytes, as they are served.
     pub(super) encoded_manifest: Arc<[u8]>,
-    /// Bytes of it that were sent.
+    /// The number of bytes of the content that were sent.
     pub(crate) sent: u64,
-    /// The pieces that are here; `None`: all.
+    /// The pieces that are here. `None` means all.
     have: Option<FixedBitSet>,
-    /// The pieces that are new here.
+    /// The pieces that are new here and were not announced yet.
     news: HaveBatch,
     pub(super) slots: UploadSlots,
-    /// The sessions with it.
+    /// The sessions that fetch the content.
     pub(super) sessions: SessionTable,
     pub(super) super_seed: SuperSeed,
-    /// When it is decided again under tit-for-tat which sessions get the slots.
+    /// When the slots are allocated anew under tit-for-tat.
     pub(super) rechoke_at: Timestamp,
 }
 
@@ -71,17 +71,17 @@ impl ServedContent {
         ServedContent { have: Some(bits), ..ServedContent::whole(content, name, manifest) }
     }
 
-    /// Whether all of it is here.
+    /// Whether the whole content is here.
     pub(crate) fn is_whole(&self) -> bool {
         self.have.is_none()
     }
 
-    /// How many pieces are here.
+    /// The number of pieces that are here.
     pub(crate) fn pieces(&self) -> u32 {
         self.have.as_ref().map_or(self.manifest.layout().pieces(), |have| have.count_ones(..) as u32)
     }
 
-    /// How much of it is here, in thousandths.
+    /// The share of the pieces that are here, in thousandths.
     pub(crate) fn permille(&self) -> u16 {
         let all = self.manifest.layout().pieces();
         if self.is_whole() { 1000 } else { (u64::from(self.pieces()) * 1000 / u64::from(all.max(1))) as u16 }
@@ -93,7 +93,7 @@ impl ServedContent {
         self.have.as_ref().is_none_or(is_here)
     }
 
-    /// `piece` is here now.
+    /// Records that `piece` is here now.
     pub(super) fn add(&mut self, piece: PieceIndex, now: Timestamp) {
         let have = self.have.as_mut().expect("only a content of which a part is here gets pieces");
         assert!((piece.0 as usize) < have.len(), "a download stores only pieces that its manifest has");
@@ -102,17 +102,17 @@ impl ServedContent {
         }
     }
 
-    /// All of it is here now. Sessions learn the last pieces like the others.
+    /// Records that the whole content is here now. The last pieces are announced to sessions like the others.
     pub(super) fn complete(&mut self) {
         self.have = None;
     }
 
-    /// A session with it begins.
+    /// Records that a session begins to fetch the content.
     pub(super) fn on_session_opened(&mut self, session: Conversation, host: Host, now: Timestamp) {
         self.sessions.open(session, host, now);
     }
 
-    /// A session with it has ended.
+    /// Records that a session that fetched the content has ended.
     pub(super) fn on_session_ended(&mut self, session: Conversation, why: SessionEnd) {
         self.slots.release(session);
         self.sessions.close(session);
@@ -121,24 +121,24 @@ impl ServedContent {
         }
     }
 
-    /// Whether sessions are pointed at pieces: everything is here, and some of it was given to nobody.
+    /// Whether sessions are pointed at pieces: the whole content is here, and some pieces were given to nobody.
     pub(super) fn gives_hints(&self) -> bool {
         self.is_whole() && self.super_seed.has_fresh()
     }
 
-    /// Whether all of it is here and given, and what is under way to the first that gets it goes before everything
-    /// else.
+    /// Whether the whole content is here, every piece was given, and the pieces that are under way to their first
+    /// takers go before everything else.
     pub(super) fn is_finishing_super_seed(&self, now: Timestamp) -> bool {
         self.is_whole() && self.super_seed.finish_deadline().is_some_and(|until| now < until)
     }
 
-    /// With how many downloaders this node is of use, while it has a part: beyond that, others that have some of it are
-    /// better asked.
+    /// The largest number of sessions while only a part of the content is here. Beyond that number, downloaders are
+    /// better served by other nodes that have some of it.
     pub(super) fn max_sessions(&self, upload: &UploadSettings) -> Option<usize> {
         (!self.is_whole()).then(|| partial_session_count(upload))
     }
 
-    /// When there is something to tell or to give next.
+    /// When there are pieces to announce, or slots to give, next.
     pub(super) fn next_due(&self, now: Timestamp) -> Timestamp {
         let finishes = self.super_seed.finish_deadline().filter(|_| self.is_finishing_super_seed(now));
         let gives = match finishes {
@@ -155,7 +155,7 @@ impl ServedContent {
         Bitfield { bits: Bits::of(pieces.start, count, |piece| self.has(piece)) }
     }
 
-    /// The news that are due by `now`, as messages for every session.
+    /// The announcements of new pieces that are due by `now`, as messages for every session.
     pub(super) fn poll_news(&mut self, now: Timestamp) -> Vec<Have> {
         self.news.poll(now)
     }

@@ -1,43 +1,43 @@
 //! The sessions by host and by age, to decide who makes way when there are as many sessions as there can be.
 //!
-//! Sessions cost nothing, hosts do. A session that has asked for nothing for a while makes way for anybody. Where there
-//! is no such session, the host that has most sessions makes way for one that has fewer: the more hosts there are, the
-//! smaller is the share of each, and a host that has no session always gets one, unless each of the others has only
+//! Sessions cost nothing, hosts do. A session that has asked for nothing for a while makes way for any other. Where
+//! there is no such session, the host with most sessions makes way for one that has fewer: the more hosts there are,
+//! the smaller is the share of each, and a host without a session always gets one, unless each of the others has only
 //! one.
 //!
-//! When a session asked last changes with each REQUEST, and is looked up only when somebody is to make way: the time in
-//! the table is never later than the truth, and is corrected on the way.
+//! The time of a session's last request changes with each REQUEST, and is looked up only when a session is to make way:
+//! the time in the table is never later than the true one, and is corrected at such a look-up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use messages::{Conversation, Host, Timestamp};
 
-/// A session that has asked for nothing for so long makes way where sessions are scarce: who waits for a slot asks
-/// twice in that time.
+/// A session that has asked for nothing for this long makes way where sessions are scarce: a session that waits for a
+/// slot asks twice in that time.
 const IDLE_AMONG_MANY: Duration = Duration::from_secs(10);
-/// So many sessions are looked at to find one that makes way.
+/// At most this many sessions are looked at to find one that makes way.
 const MAX_LOOKED_AT: usize = 16;
 
-/// When each session asked for something last, as far as is known, the earliest first.
+/// The time of each session's last request, as far as it is known, the earliest first.
 type AgeSet = BTreeSet<(Timestamp, Conversation)>;
 
-/// How many sessions there may be.
+/// The largest numbers of sessions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionLimits {
     pub(super) in_total: usize,
-    /// `None` at loopback: all sessions there are one person's.
+    /// The largest number of sessions with one host. `None` on loopback, where all sessions belong to one person.
     pub(super) per_host: Option<usize>,
 }
 
 /// Whether one more session can be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It can.
+    /// The session can be opened.
     Free,
-    /// It can when this one ends.
+    /// The session can be opened when this one ends.
     Replacing(Conversation),
-    /// It cannot.
+    /// The session cannot be opened.
     Refused,
 }
 
@@ -53,14 +53,14 @@ struct TableEntry {
 pub(super) struct SessionTable {
     by_age: AgeSet,
     by_host: BTreeMap<Host, AgeSet>,
-    /// How many sessions each host has.
+    /// The hosts by their numbers of sessions.
     by_count: BTreeSet<(usize, Host)>,
-    /// What stands in the sets.
+    /// What the sets hold of each session.
     entries: BTreeMap<Conversation, TableEntry>,
 }
 
 impl SessionTable {
-    /// How many sessions there are.
+    /// The number of sessions.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -70,7 +70,7 @@ impl SessionTable {
         self.entries.keys().copied()
     }
 
-    /// `session` with `host` begins.
+    /// Adds `session` with `host`.
     pub(super) fn open(&mut self, session: Conversation, host: Host, now: Timestamp) {
         let before = self.entries.insert(session, TableEntry { asked_at: now, host });
         assert!(before.is_none(), "the number of a session is drawn anew for each, and no open one has it");
@@ -80,7 +80,7 @@ impl SessionTable {
         self.by_count.insert((self.count(host), host));
     }
 
-    /// `session`, which was opened, is over.
+    /// Removes `session`, which was opened and is over.
     pub(super) fn close(&mut self, session: Conversation) {
         let TableEntry { asked_at, host } =
             self.entries.remove(&session).expect("a session that ends was opened");
@@ -95,8 +95,8 @@ impl SessionTable {
         }
     }
 
-    /// Decides whether one more session of `host` can be opened. `asked_at` tells when a session asked for something
-    /// last; the table learns that of the sessions that are looked at.
+    /// Decides whether one more session with `host` can be opened. `asked_at` yields the time of a session's last
+    /// request; the table takes that in for the sessions that are looked at.
     pub(super) fn decide_admission(
         &mut self,
         host: Host,
@@ -123,7 +123,7 @@ impl SessionTable {
         self.by_host.get(&host).map_or(0, BTreeSet::len)
     }
 
-    /// Of all sessions, or those of one host, the one that asked for nothing for the longest, among the first that are
+    /// The session, of all or of one host, that has asked for nothing for the longest time, among the first that are
     /// looked at.
     fn find_oldest(
         &mut self,

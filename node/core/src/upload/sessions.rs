@@ -1,6 +1,6 @@
-//! All sessions that are served, and what is found by: the downloader's number, host and age, the circuit breaker of
-//! the host, the turn, and when a session is to be looked at. All of these are kept in step here: a session that was
-//! lent has its turn and its deadline afterwards.
+//! All sessions with downloaders, and their indexes: by the downloader's conversation number, by host and age, the
+//! circuit breaker of each host, the round robin, and the deadlines. All of these are kept in step here: a session that
+//! was lent is in the round robin and has its deadline when it is given back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -14,30 +14,30 @@ use super::round_robin::RoundRobin;
 use super::session::UploadSession;
 use super::session_table::{Admission, SessionLimits, SessionTable};
 
-/// A session and when it is to be looked at.
+/// A session, and when it is to be looked at.
 #[derive(Debug)]
 struct Entry {
     session: UploadSession,
     deadline: Timestamp,
 }
 
-/// The sessions, by this node's number of each.
+/// The sessions, by the conversation number that this node has chosen for each.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     entries: BTreeMap<Conversation, Entry>,
-    /// This node's number of each session, by the downloader's address and number.
+    /// This node's number of each session, by the downloader's address and its number.
     by_peer: BTreeMap<(SocketAddr, Conversation), Conversation>,
-    /// Which session makes way when there are as many as there can be.
+    /// The table that decides which session makes way when there are as many sessions as there can be.
     table: SessionTable,
     circuit_breakers: CircuitBreakers,
     /// The deadlines of all sessions, the earliest first.
     deadlines: BTreeSet<(Timestamp, Conversation)>,
-    /// Whose turn it is. Each session with something queued is there.
+    /// The order in which sessions are served. Each session with something in its queue is there.
     pub(super) round_robin: RoundRobin,
 }
 
 impl Sessions {
-    /// `session`, whose number here is `ours`, begins, and is to be looked at by `deadline`.
+    /// Adds `session`, whose number here is `ours`, and which is to be looked at by `deadline`.
     pub(super) fn open(
         &mut self,
         ours: Conversation,
@@ -53,7 +53,7 @@ impl Sessions {
         self.entries.insert(ours, Entry { session, deadline });
     }
 
-    /// The session `ours`, which was opened, is over.
+    /// Removes the session `ours`, which was opened and is over.
     pub(super) fn close(&mut self, ours: Conversation) -> UploadSession {
         let Entry { session, deadline } = self.entries.remove(&ours).expect("a session that ends was opened");
         self.by_peer.remove(&(session.peer, session.theirs()));
@@ -64,7 +64,7 @@ impl Sessions {
         session
     }
 
-    /// This node's number of the session that the downloader at `peer` calls `theirs`.
+    /// This node's number of the session for which the downloader at `peer` has chosen the number `theirs`.
     pub(super) fn find(&self, peer: SocketAddr, theirs: Conversation) -> Option<Conversation> {
         self.by_peer.get(&(peer, theirs)).copied()
     }
@@ -112,14 +112,14 @@ impl Sessions {
 impl Index<Conversation> for Sessions {
     type Output = UploadSession;
 
-    /// The session of this number, which is open.
+    /// The session of this number, which must be open.
     fn index(&self, ours: Conversation) -> &UploadSession {
         self.get(ours).expect("whatever has the number of a session lets go of it when the session ends")
     }
 }
 
-/// A session that is lent to be changed. When it is given back, it is in line for its turn if something is queued, and
-/// its deadline is no later than its piece updates.
+/// A session that is lent to be changed. When it is given back, it joins the round robin if something is in its queue,
+/// and its deadline is no later than its piece updates.
 #[derive(Debug)]
 pub(super) struct SessionMut<'a> {
     ours: Conversation,
@@ -136,7 +136,7 @@ impl SessionMut<'_> {
         (self.session, self.breaker)
     }
 
-    /// The session is to be looked at by `deadline`.
+    /// Has the session looked at by `deadline`.
     pub(super) fn set_deadline(&mut self, deadline: Timestamp) {
         self.deadlines.remove(&(*self.deadline, self.ours));
         self.deadlines.insert((deadline, self.ours));

@@ -1,5 +1,5 @@
-//! Gives the slots of one content to the sessions that are to have them: what is known of the sessions goes into the
-//! choker's plain values, and what it chooses comes out as CHOKE and UNCHOKE.
+//! Gives the slots of one content to the sessions that are to have them. What is known of the sessions goes into the
+//! plain values of the choker, and its choices come out as CHOKE and UNCHOKE.
 
 use config::{UploadPolicy, UploadSettings};
 use messages::node_to_node::{Control, Operation};
@@ -14,35 +14,35 @@ use super::slot_limits::{CHOKE_RETRY, fair_turn, rate_within_limit, slot_count};
 use super::slots::{Delivered, LIGHT_SLOT_RATE, MIN_SLOT_RATE, Sent};
 use crate::context::{Context, Reciprocation};
 
-/// A session that was given so many pieces first, and has passed on none while others have, is served when nobody else
-/// wants to be.
+/// A session that was the first to be given this many pieces, and has passed on none of them while others have passed
+/// on theirs, is served only when nobody else wants to be.
 const KEPT_PIECES: u32 = 4;
-/// Why a session with a slot, or that waits for one, is there.
+/// The reason why a session that has a slot or waits for one exists.
 const OPEN: &str = "a session that ends wants no slot any more";
 
 /// What earns a slot.
 #[derive(Clone, Copy, Debug)]
 enum Ranking {
-    /// What the session gives to this node.
+    /// The rate at which the session gives to this node.
     Giving,
-    /// What others have from the session that it had from this node.
+    /// The rate at which the session passes on to others what it has from this node.
     PassingOn,
-    /// What the session takes.
+    /// The rate at which the session takes from this node.
     Taking,
 }
 
-/// Everything that has a say in who gets the slots of one content.
+/// Everything that decides which sessions get the slots of one content.
 pub(super) struct SlotAllocation<'a, 'b> {
     pub(super) served: &'a mut ServedContent,
     pub(super) sessions: &'a mut Sessions,
     pub(super) penalties: &'a mut Penalties,
-    /// What a node gives to this one of a content.
+    /// Tells what a node gives to this one of a content.
     pub(super) reciprocation: &'a dyn Fn(ContentId, NodeId) -> Reciprocation,
     pub(super) cx: &'a mut Context<'b>,
 }
 
 impl SlotAllocation<'_, '_> {
-    /// Takes slots from sessions that are to have none and gives free ones to those that wait, if some do.
+    /// Takes slots from sessions that are to have none, and gives free slots to waiting sessions, if any wait.
     pub(super) fn run(mut self) {
         if !self.served.slots.has_waiting() || self.served.is_finishing_super_seed(self.cx.now) {
             return;
@@ -71,7 +71,7 @@ impl SlotAllocation<'_, '_> {
         self.schedule_rechoke(upload);
     }
 
-    /// Sessions that use their slot no more leave it.
+    /// Releases the slots of sessions that do not use them any more.
     fn release_unused(&mut self, slots: usize) {
         let (sessions, now) = (&*self.sessions, self.cx.now);
         let is_busy = |ours| sessions[ours].requests.has_requests();
@@ -85,7 +85,7 @@ impl SlotAllocation<'_, '_> {
         }
     }
 
-    /// Finds the sessions that take next to nothing in their slot; their hosts are penalized.
+    /// Finds the sessions that take next to nothing in their slot. Their hosts are penalized.
     fn find_underused(&mut self, slots: usize) -> Vec<Conversation> {
         let (sessions, now) = (&*self.sessions, self.cx.now);
         let limit = self.cx.upload_limit.rate();
@@ -99,8 +99,8 @@ impl SlotAllocation<'_, '_> {
         underused
     }
 
-    /// Finds the sessions that lose their slot under the policy `fair`, because they have had their turn; their hosts
-    /// are penalized no more.
+    /// Finds the sessions that lose their slot under the policy `fair`, because they have had their turn. The penalties
+    /// of their hosts end.
     fn find_ended_turns(&mut self) -> Vec<Conversation> {
         let sessions = &*self.sessions;
         let turn = fair_turn(self.served.manifest.layout().piece_size());
@@ -115,7 +115,7 @@ impl SlotAllocation<'_, '_> {
         choker::give_way(&ended, &served, &waiting)
     }
 
-    /// Decides anew under tit-for-tat which sessions get one of `slots`.
+    /// Decides anew, under tit-for-tat, which sessions get one of `slots`.
     fn rechoke(&mut self, slots: usize) -> Vec<Conversation> {
         self.served.rechoke_at = Timestamp::NEVER;
         let claimants = self.claimants().concat();
@@ -135,7 +135,7 @@ impl SlotAllocation<'_, '_> {
         }
     }
 
-    /// Gives the free ones of `slots` to `chosen` sessions, and to others while there are free ones.
+    /// Gives the free ones of `slots` to the `chosen` sessions, and then to others while there are free slots.
     fn fill(&mut self, slots: usize, chosen: Vec<Conversation>, policy: UploadPolicy) {
         let mut chosen = chosen.into_iter();
         for _ in 0..self.served.slots.vacant(slots) {
@@ -169,7 +169,7 @@ impl SlotAllocation<'_, '_> {
         }
     }
 
-    /// What choosing needs to know: of the sessions with a slot, and of those that wait.
+    /// What the choker needs to know: of the sessions with a slot, and of those that wait.
     fn claimants(&self) -> [Vec<Claimant>; 2] {
         let ranking = self.ranking();
         let claimant = |ours| self.claimant(ours, &self.sessions[ours], ranking);
@@ -182,8 +182,8 @@ impl SlotAllocation<'_, '_> {
         let mut all = slots.served().chain(slots.waiting()).map(|ours| &self.sessions[ours]);
         match self.served.is_whole() {
             false => Ranking::Giving,
-            // There is nothing that they could give to this node: what others got through them counts, while there is
-            // anything to pass on.
+            // The sessions have nothing to give to this node, so it counts what other downloaders got through them,
+            // while there is anything to pass on.
             true if all.any(|session| session.contribution.pass_on_rate(self.cx.now) > 0) => {
                 Ranking::PassingOn
             }
@@ -200,7 +200,7 @@ impl SlotAllocation<'_, '_> {
                 is_snubbed: session.contribution.keeps_all(KEPT_PIECES),
             },
             Ranking::Taking => {
-                // Next to nothing earns nothing: a session that has got nothing yet is better.
+                // A rate of next to nothing earns nothing: a session that has been sent nothing yet is better.
                 let rate = Some(session.rate(now)).filter(|rate| *rate >= MIN_SLOT_RATE).unwrap_or(0);
                 Reciprocation { rate, is_snubbed: session.contribution.gave_nothing() }
             }

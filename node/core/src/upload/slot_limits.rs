@@ -1,20 +1,20 @@
-//! How many are served at once and for how long: pure functions of the settings.
+//! How many sessions are served at once and for how long: pure functions of the settings.
 
 use std::time::Duration;
 
 use config::{UploadPolicy, UploadSettings};
 
-/// A choked session asks again after so long, in case that its UNCHOKE was lost.
+/// A choked session asks again after this long, in case its UNCHOKE was lost.
 pub(super) const CHOKE_RETRY: Duration = Duration::from_secs(5);
-/// Tit-for-tat has so many slots for each content: three by merit, one by lot (BEP 3).
+/// Tit-for-tat has this many slots for each content: three by merit and one by lot (BEP 3).
 const TIT_FOR_TAT_SLOTS: usize = 4;
-/// A turn under the policy `fair` has so many bytes, and one piece at least.
+/// A turn under the policy `fair` lasts for this many bytes, but at least for one piece.
 const FAIR_TURN: u64 = 4 << 20;
-/// A node that has a part of a content has so many downloaders of it, or half as many again as it has slots: others
-/// have as much, and more to spare. Each downloader wants about as many owners.
+/// A node that has only a part of a content has this many downloaders of it, or half as many again as it has slots if
+/// that is more: other nodes have as much and more capacity to spare. Each downloader wants about as many owners.
 const PARTIAL_SESSIONS: usize = 12;
 
-/// How many downloaders of a content are served at once.
+/// The number of downloaders of a content that are served at once.
 pub(super) fn slot_count(upload: &UploadSettings) -> usize {
     match upload.policy {
         UploadPolicy::TitForTat => TIT_FOR_TAT_SLOTS,
@@ -22,17 +22,18 @@ pub(super) fn slot_count(upload: &UploadSettings) -> usize {
     }
 }
 
-/// How many downloaders of a content have a session while a part of it is here.
+/// The largest number of downloaders of a content that have a session while only a part of it is here.
 pub(super) fn partial_session_count(upload: &UploadSettings) -> usize {
     PARTIAL_SESSIONS.max(slot_count(upload) * 3 / 2)
 }
 
-/// `rate` bytes a second in one of `slots`; where the upload limit leaves less for each, a quarter of what it leaves.
+/// The rate, in bytes a second, that is required in one of `slots`: `rate`, or a quarter of each slot's share of the
+/// upload limit, if that is less.
 pub(super) fn rate_within_limit(rate: u64, slots: usize, limit: Option<u64>) -> u64 {
     rate.min(limit.map_or(u64::MAX, |limit| limit / (4 * slots as u64)))
 }
 
-/// The bytes of a turn under the policy `fair`.
+/// The number of bytes of a turn under the policy `fair`.
 pub(super) fn fair_turn(piece_size: u32) -> u64 {
     FAIR_TURN.max(piece_size.into())
 }

@@ -1,12 +1,12 @@
-//! The upload slots of one content: which sessions are served, which wait, and since when.
+//! The upload slots of one content: which sessions are served and which wait, and since when.
 //!
 //! ```text
 //!   asks ──a slot is free──▶ served ──nothing more to ask, gone, or its turn is over──▶ (next of those that wait)
 //!     ╰──────none is───────▶ waiting ──chosen──▶ served
 //! ```
-//! A slot is kept by taking, not by asking. A session that takes next to nothing in its slot while others wait has had
-//! its turn. A session that takes little leaves another slot beside its own: the owner could give more, and slots are
-//! few so that each is worth something, not to keep others out.
+//! A session keeps its slot by taking bytes, not by asking. A session that takes next to nothing in its slot while
+//! others wait has had its turn. A session that takes little leaves an extra slot for another: the owner could send
+//! more, and the number of slots is small so that each slot is worth something, not to keep sessions out.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,35 +15,35 @@ use messages::{Conversation, Timestamp};
 
 use crate::status::UploadStanding;
 
-/// A session that has a slot and asks for nothing for so long has given it up, when others wait: its UNCHOKE may be
-/// lost.
+/// A session with a slot that asks for nothing for this long has given the slot up, when others wait: its UNCHOKE may
+/// have been lost.
 const UNUSED_AFTER: Duration = Duration::from_secs(1);
-/// How much is taken in a slot is measured this often.
+/// The rate at which a session takes bytes in its slot is measured at this interval.
 const MEASURED_EVERY: Duration = Duration::from_secs(2);
-/// A slot is good for at least so many bytes a second, whatever else the owner sends; a limit of the owner may make it
-/// less.
+/// A slot is good for at least this many bytes a second, whatever else the owner sends; a limit of the owner may lower
+/// it.
 pub(super) const MIN_SLOT_RATE: u64 = 16 << 10;
-/// A session that takes less than [`MIN_SLOT_RATE`], and so many times less than an equal share of what is taken in all
-/// slots, has had its turn.
+/// A session has had its turn when it takes less than [`MIN_SLOT_RATE`], and less than one part in this many of an
+/// equal share of what is taken in all slots.
 const PART_OF_SHARE: u64 = 4;
-/// A session that takes less than [`MIN_SLOT_RATE`] has its turn for so many measurements in a row: the owner's own
-/// path may be slow.
+/// A session that takes less than [`MIN_SLOT_RATE`] has had its turn after this many such measurements in a row: a few
+/// may be slow because of the owner's own path.
 const MAX_SLOW_MEASUREMENTS: u8 = 3;
-/// A session that takes fewer bytes a second, or less than a limit of the owner leaves for a part of a slot, leaves an
-/// extra slot for another.
+/// A session that takes fewer bytes a second than this, or less than a limit of the owner leaves for a part of a slot,
+/// leaves an extra slot for another.
 pub(super) const LIGHT_SLOT_RATE: u64 = 256 << 10;
-/// There are at most so many extra slots.
+/// There are at most this many extra slots.
 const MAX_EXTRA_SLOTS: usize = 16;
-/// A turn under the policy `fair` ends after so long, whatever was taken: about what a full one takes where eight share
-/// 10 Mbit/s.
+/// A turn under the policy `fair` ends after this long, whatever was taken. A full turn takes about this long where
+/// eight sessions share 10 Mbit/s.
 const FAIR_TIME: Duration = Duration::from_secs(30);
 
-/// Bytes that were sent so far.
+/// The numbers of bytes that were sent so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sent {
-    /// To one session.
+    /// The bytes that one session was sent.
     pub(super) to_session: u64,
-    /// Of the content in total.
+    /// The bytes of the content that all sessions were sent.
     pub(super) in_total: u64,
 }
 
@@ -53,26 +53,26 @@ struct UploadSlot {
     session: Conversation,
     asked_at: Timestamp,
     unchoked_at: Timestamp,
-    /// Bytes that the session had been sent when it got the slot.
+    /// The number of bytes that the session had been sent when it got the slot.
     sent_before: u64,
-    /// When it was measured last how much is taken, and what had been sent by then.
+    /// When the rate was last measured, and what had been sent by then.
     measured_at: Timestamp,
     measured: Sent,
-    /// In how many measurements in a row too little was taken.
+    /// The number of measurements in a row in which the session took too little.
     slow_measurements: u8,
-    /// Whether so little was taken that an extra slot is left for another.
+    /// Whether the session takes so little that it leaves an extra slot for another.
     is_light: bool,
 }
 
-/// What is sent and what is enough, for [`UploadSlots::measure`].
+/// What was sent, and the rates that are enough, for [`UploadSlots::measure`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivered {
-    /// Bytes of the content in total.
+    /// The bytes of the content that all sessions were sent.
     pub(super) total_sent: u64,
     pub(super) slots: usize,
-    /// Bytes a second that a slot is good for at least.
+    /// The rate, in bytes a second, for which a slot is good at least.
     pub(super) min_rate: u64,
-    /// Bytes a second that make a whole slot.
+    /// The rate, in bytes a second, at which a session uses a whole slot.
     pub(super) light_rate: u64,
 }
 
@@ -80,9 +80,9 @@ pub(super) struct Delivered {
 #[derive(Debug, Default)]
 pub(super) struct UploadSlots {
     served: Vec<UploadSlot>,
-    /// The session that waits longest first.
+    /// The waiting sessions, the one that has waited longest first.
     waiting: VecDeque<Conversation>,
-    /// Whether a session came or went since [`UploadSlots::take_changed`].
+    /// Whether a session got, lost or wanted a slot since the last [`UploadSlots::take_changed`].
     is_changed: bool,
 }
 
@@ -92,14 +92,14 @@ impl UploadSlots {
         self.served.iter().any(|slot| slot.session == session)
     }
 
-    /// `session` asks for something; whether it has a slot.
+    /// Records that `session` asks for something. Returns whether it has a slot.
     pub(super) fn on_asked(&mut self, session: Conversation, now: Timestamp) -> bool {
         let slot = self.served.iter_mut().find(|slot| slot.session == session);
         slot.map(|slot| slot.asked_at = now).is_some()
     }
 
-    /// `session`, which has no slot, wants to begin a piece; whether it may, as one of `slots` is free. If not, it
-    /// waits.
+    /// Requests a slot for `session`, which has none and wants to begin a piece. Returns whether it gets one, because
+    /// one of `slots` is free; if not, it waits.
     pub(super) fn request(
         &mut self,
         session: Conversation,
@@ -107,7 +107,7 @@ impl UploadSlots {
         sent: Sent,
         now: Timestamp,
     ) -> bool {
-        // Those that wait go first: free slots are given to them in the next poll.
+        // The sessions that wait already go first: they are given free slots in the next poll.
         if self.served.len() < slots && self.waiting.is_empty() {
             self.unchoke(session, sent, now);
             return true;
@@ -119,7 +119,7 @@ impl UploadSlots {
         false
     }
 
-    /// `session` gets a slot.
+    /// Gives a slot to `session`.
     pub(super) fn unchoke(&mut self, session: Conversation, sent: Sent, now: Timestamp) {
         self.waiting.retain(|waiting| *waiting != session);
         self.is_changed = true;
@@ -135,30 +135,30 @@ impl UploadSlots {
         });
     }
 
-    /// `session` wants nothing any more.
+    /// Releases the slot of `session`, or its place among the waiting sessions, because it wants nothing any more.
     pub(super) fn release(&mut self, session: Conversation) {
         self.served.retain(|slot| slot.session != session);
         self.waiting.retain(|waiting| *waiting != session);
         self.is_changed = true;
     }
 
-    /// `session` loses its slot if it has one, and waits behind all others.
+    /// Takes the slot of `session`, if it has one. The session waits behind all others.
     pub(super) fn choke(&mut self, session: Conversation) {
         self.release(session);
         self.waiting.push_back(session);
     }
 
-    /// How many slots there are beside those in which little is taken.
+    /// The number of extra slots, one for each slot in which little is taken.
     pub(super) fn extra_slots(&self) -> usize {
         self.served.iter().filter(|slot| slot.is_light).count().min(MAX_EXTRA_SLOTS)
     }
 
-    /// How many of `slots` can be given to those that wait.
+    /// The number of free ones among `slots` that can be given to waiting sessions.
     pub(super) fn vacant(&self, slots: usize) -> usize {
         slots.saturating_sub(self.served.len()).min(self.waiting.len())
     }
 
-    /// The sessions that wait, the one that waits longest first.
+    /// The waiting sessions, the one that has waited longest first.
     pub(super) fn waiting(&self) -> impl Iterator<Item = Conversation> {
         self.waiting.iter().copied()
     }
@@ -168,7 +168,7 @@ impl UploadSlots {
         self.served.iter().map(|slot| slot.session)
     }
 
-    /// How `session` stands, for screens.
+    /// The standing of `session`, for screens.
     pub(super) fn standing(&self, session: Conversation) -> UploadStanding {
         match session {
             served if self.has(served) => UploadStanding::Served,
@@ -177,7 +177,7 @@ impl UploadSlots {
         }
     }
 
-    /// How many sessions want something.
+    /// The number of sessions that have a slot or wait for one.
     pub(super) fn count(&self) -> usize {
         self.served.len() + self.waiting.len()
     }
@@ -187,13 +187,13 @@ impl UploadSlots {
         !self.waiting.is_empty()
     }
 
-    /// Whether a session came or went since this was called last.
+    /// Whether a session got, lost or wanted a slot since the last call.
     pub(super) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.is_changed)
     }
 
-    /// Finds the sessions that do not use their slot, if others wait: `is_busy` tells of which something is queued, and
-    /// those use it.
+    /// Finds the sessions that do not use their slot, if others wait. A session for which `is_busy` holds has requests
+    /// in its queue and so uses its slot.
     pub(super) fn find_unused(
         &mut self,
         now: Timestamp,
@@ -208,8 +208,8 @@ impl UploadSlots {
         unused.map(|slot| slot.session).collect()
     }
 
-    /// Measures how much is taken in each slot, if others wait and it is time to. Which sessions take next to nothing;
-    /// `sent` tells how much each was sent in total.
+    /// Measures the rate in each slot, if others wait and the measurement is due. Returns the sessions that take next
+    /// to nothing. `sent` yields the number of bytes that a session was sent in total.
     pub(super) fn measure(
         &mut self,
         delivered: Delivered,
@@ -229,7 +229,8 @@ impl UploadSlots {
         slow
     }
 
-    /// Whether `session`, which was sent so many bytes in total, took less in its slot than `min_rate` bytes a second.
+    /// Whether `session`, which was `sent` this many bytes in total, took less than `min_rate` bytes a second in its
+    /// slot.
     pub(super) fn is_wasted(&self, session: Conversation, sent: u64, min_rate: u64, now: Timestamp) -> bool {
         let slot = self.served.iter().find(|slot| slot.session == session);
         slot.is_some_and(|slot| {
@@ -238,8 +239,8 @@ impl UploadSlots {
         })
     }
 
-    /// The sessions that have had `turn` bytes in their slot, or enough time, if others wait; `sent` tells how much
-    /// each was sent in total.
+    /// The sessions that have taken `turn` bytes in their slot, or have had it for long enough, if others wait. `sent`
+    /// yields the number of bytes that a session was sent in total.
     pub(super) fn ended_turns(
         &self,
         turn: u64,
@@ -253,7 +254,7 @@ impl UploadSlots {
         if self.has_waiting() { ended.map(|slot| slot.session).collect() } else { Vec::new() }
     }
 
-    /// When a slot may turn out to be unused, or used too little.
+    /// When a slot may next be found unused, or used too little.
     pub(super) fn next_due(&self) -> Timestamp {
         let due = |slot: &UploadSlot| (slot.asked_at + UNUSED_AFTER).min(slot.measured_at + MEASURED_EVERY);
         self.served.iter().map(due).min().filter(|_| self.has_waiting()).unwrap_or(Timestamp::NEVER)
@@ -261,7 +262,8 @@ impl UploadSlots {
 }
 
 impl UploadSlot {
-    /// Measures how much was taken since the last time; whether that was next to nothing.
+    /// Measures the rate since the last measurement. Returns whether the session has had its turn, because it takes
+    /// next to nothing.
     fn measure(&mut self, delivered: Delivered, sent: Sent, now: Timestamp) -> bool {
         let took = sent.to_session.saturating_sub(self.measured.to_session);
         let took_in_total = sent.in_total.saturating_sub(self.measured.in_total);
@@ -270,7 +272,7 @@ impl UploadSlot {
             [delivered.min_rate, delivered.light_rate].map(|rate| u128::from(rate) * time / 1_000_000_000);
         let share = took_in_total / delivered.slots as u64;
         let is_slow = u128::from(took) < least;
-        // Where all slots together take what makes so many whole ones, more of them would only make each smaller.
+        // Where all slots together take as much as this many whole ones, more slots would only make each smaller.
         self.is_light =
             u128::from(took) < light && u128::from(took_in_total) < light * delivered.slots as u128;
         self.slow_measurements = if is_slow { self.slow_measurements + 1 } else { 0 };

@@ -1,14 +1,14 @@
-//! What an owner of everything has given to whom, so that the swarm soon has a copy of its own: super-seeding. Each
-//! downloader is pointed at pieces that no other got, and a piece that is seen at nobody but its taker is offered
-//! again.
+//! Super-seeding: which pieces a complete owner has given to which session, so that the swarm soon has a copy of its
+//! own. Each downloader is pointed at pieces that no other downloader got, and a piece that only its taker is seen to
+//! have is offered again after a time.
 //!
 //! ```text
 //!   fresh ──a session begins it──▶ given, seen at its taker alone ──another says that it has it──▶ spread
 //!       ▲                                    │ for too long, or the taker has left
 //!       ╰────────────────────────────────────╯
 //! ```
-//! BEP 16 describes super-seeding. There the owner hides what it has, and waits; here the downloaders are told what is
-//! rare, and choose.
+//! BEP 16 describes super-seeding. There the owner hides the pieces that it has, and waits; here the downloaders are
+//! told which pieces are rare, and choose.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -18,22 +18,22 @@ use fixedbitset::FixedBitSet;
 use messages::limits::MAX_HINT_RUNS;
 use messages::{Conversation, Host, PieceIndex, PieceRun, Timestamp};
 
-/// A hint names so many pieces: what a session fetches in more than a round trip.
+/// A hint names at most this many pieces: as many as a session fetches in more than a round trip.
 const HINTED_PIECES: usize = 4;
 const _: () = assert!(HINTED_PIECES <= MAX_HINT_RUNS, "each may be a run of its own");
-/// A piece that is seen at nobody but its taker for so long is offered to others: whoever passes pieces on does so
-/// sooner. (Three times what that usually takes, from 1 s on, made the first of those that come one after the other get
-/// pieces twice: there was nobody to pass them to.)
+/// A piece that only its taker is seen to have for this long is offered to others, because downloaders that pass pieces
+/// on do so sooner. (With three times the usual time, from 1 s on, the first of several downloaders that came one after
+/// the other got pieces twice: there was nobody to whom it could pass them on.)
 const OFFERED_AGAIN: Duration = Duration::from_secs(5);
-/// Pieces that are under way when everything is given are waited for so long.
+/// The pieces that are under way when every piece was given are waited for this long.
 const MAX_FINISH: Duration = Duration::from_millis(500);
-/// The takers of no more pieces than this are remembered.
+/// The takers of at most this many pieces are remembered.
 const MAX_ALONE: usize = 4096;
-/// No more pieces than this are looked at for one HAVE. Fewer are new within a tenth of a second, and a piece that is
+/// At most this many pieces are looked at for one HAVE. Fewer are new within a tenth of a second, and a piece that is
 /// left out is offered again in time.
 const MAX_LOOKED_AT: usize = 512;
 
-/// The only session that is known to have a piece, or to fetch it.
+/// The only session that is known to have a piece or to fetch it.
 #[derive(Clone, Copy, Debug)]
 struct SoleTaker {
     session: Conversation,
@@ -46,13 +46,13 @@ struct SoleTaker {
 /// The pieces of one content, and how far they have spread.
 #[derive(Debug)]
 pub(super) struct SuperSeed {
-    /// Pieces that a session was given, and that are not offered again.
+    /// The pieces that were given to a session and are not offered again.
     given: FixedBitSet,
-    /// The given pieces, and those that a session was pointed at.
+    /// The given pieces, and those at which a session was pointed.
     named: FixedBitSet,
-    /// Pieces that were given to one session alone.
+    /// The pieces that were given to one session alone.
     alone: BTreeMap<PieceIndex, SoleTaker>,
-    /// How many of them are under way.
+    /// The number of pieces in `alone` that are under way.
     under_way: usize,
     /// When the last fresh piece was given for the first time.
     ran_out_at: Option<Timestamp>,
@@ -61,7 +61,7 @@ pub(super) struct SuperSeed {
 }
 
 impl SuperSeed {
-    /// Nobody has any of `pieces` pieces.
+    /// The state of a content with `pieces` pieces, of which nobody has any.
     pub(super) fn new(pieces: u32) -> SuperSeed {
         let none = FixedBitSet::with_capacity(pieces as usize);
         SuperSeed {
@@ -74,7 +74,7 @@ impl SuperSeed {
         }
     }
 
-    /// Whether `piece` is given to nobody, as far as anybody else knows.
+    /// Whether `piece` is fresh: it was given to no session, or is offered again.
     pub(super) fn is_fresh(&self, piece: PieceIndex) -> bool {
         !self.given.contains(piece.0 as usize)
     }
@@ -84,7 +84,7 @@ impl SuperSeed {
         !self.given.is_full()
     }
 
-    /// The session `to` at `host` is given `piece`.
+    /// Records that the session `to`, on `host`, is given `piece`.
     pub(super) fn on_given(&mut self, piece: PieceIndex, (to, host): (Conversation, Host), now: Timestamp) {
         let index = piece.0 as usize;
         if index >= self.given.len() || self.given.put(index) {
@@ -92,7 +92,8 @@ impl SuperSeed {
         }
         self.named.insert(index);
         if self.given.is_full() {
-            // Once: a session that takes a piece again and again does not hold others up each time.
+            // Only the first time counts: a session that takes a piece again and again does not hold others up each
+            // time.
             self.ran_out_at.get_or_insert(now);
         }
         if self.alone.len() < MAX_ALONE {
@@ -103,16 +104,17 @@ impl SuperSeed {
         }
     }
 
-    /// Until when nothing is given that others got: everything is given, and some of it is still under way to the first
-    /// that gets it. Bytes that are given beside it delay it, and the copy that nobody has yet.
+    /// Until when no piece is given a second time: every piece was given, and some are still under way to their first
+    /// takers. Bytes that are sent beside these would delay them, and with them the first copy of the whole in the
+    /// swarm.
     pub(super) fn finish_deadline(&self) -> Option<Timestamp> {
         let ran_out_at = self.ran_out_at.filter(|_| !self.has_fresh() && self.under_way > 0);
         ran_out_at.map(|at| at + MAX_FINISH)
     }
 
-    /// The session `who` at `host` has the pieces in `runs`. Pieces that were given first to others, at other hosts,
-    /// have spread: which session passed on how many. The work is bounded, whatever `runs` name: who says that it has
-    /// everything, again and again, makes no more than others.
+    /// Records that the session `who`, on `host`, has the pieces in `runs`. Pieces that were first given to sessions on
+    /// other hosts have spread. Returns how many pieces each such session has passed on. The work is bounded, whatever
+    /// `runs` name: a session that announces everything again and again makes no more work than others.
     pub(super) fn on_have(
         &mut self,
         runs: &[PieceRun],
@@ -121,7 +123,7 @@ impl SuperSeed {
         let mut spread = BTreeMap::new();
         let known = first_in(runs, |run| self.alone.range(run).map(|(&piece, &taker)| (piece, taker)));
         for (piece, taker) in known {
-            // Whoever has it: it need not come from its taker.
+            // The piece has arrived somewhere, even if not by way of its taker.
             self.on_arrived(piece);
             if taker.session != who && taker.host != host && self.alone.remove(&piece).is_some() {
                 *spread.entry(taker.session).or_default() += 1;
@@ -132,7 +134,7 @@ impl SuperSeed {
         spread
     }
 
-    /// The session `who` is gone: the pieces that it has alone are fresh.
+    /// Makes the pieces fresh that the session `who` has alone, because it has ended.
     pub(super) fn on_left(&mut self, who: Conversation) {
         let (given, named, under_way) = (&mut self.given, &mut self.named, &mut self.under_way);
         self.alone.retain(|&piece, taker| {
@@ -146,10 +148,10 @@ impl SuperSeed {
         });
     }
 
-    /// Pieces that are seen at their taker alone for too long are fresh again.
+    /// Makes the pieces fresh again that only their taker was seen to have for too long.
     pub(super) fn offer_again(&mut self, now: Timestamp) {
         while let Some((at, piece)) = self.offered_again.pop_front_if(|(at, _)| *at + OFFERED_AGAIN <= now) {
-            // A piece that was given anew since has its time anew.
+            // The time of a piece that was given anew meanwhile begins anew.
             if self.alone.get(&piece).is_some_and(|taker| taker.given_at == at) {
                 self.given.set(piece.0 as usize, false);
                 self.named.set(piece.0 as usize, false);
@@ -158,7 +160,7 @@ impl SuperSeed {
         }
     }
 
-    /// `piece` is under way no longer.
+    /// Records that `piece` is no longer under way.
     fn on_arrived(&mut self, piece: PieceIndex) {
         if let Some(taker) = self.alone.get_mut(&piece).filter(|taker| taker.is_under_way) {
             taker.is_under_way = false;
@@ -166,8 +168,9 @@ impl SuperSeed {
         }
     }
 
-    /// Chooses the pieces of a hint for the session `to`, beside `others` that are served: those of `pieces`, which it
-    /// was pointed at, that are still fresh, and as many fresh ones, named to nobody else, as make a hint.
+    /// Chooses the pieces of a hint for the session `to`, beside `others` that are served: the fresh ones of `pieces`,
+    /// at which the session was pointed before, and as many fresh ones that no session was pointed at as make up a
+    /// hint.
     pub(super) fn choose_hint(
         &mut self,
         mut pieces: Vec<PieceIndex>,
@@ -176,10 +179,10 @@ impl SuperSeed {
     ) -> Vec<PieceIndex> {
         pieces.retain(|&piece| self.is_fresh(piece));
         if self.named.is_full() {
-            // Not all that were pointed at a piece took it.
+            // Not every session took the pieces at which it was pointed, so these may be named again.
             self.named.clone_from(&self.given);
         }
-        // Towards the end there is something left for each.
+        // Hints grow shorter towards the end, so that there is something left for each session.
         let left = self.given.count_zeroes(..) / (2 * (others + 1));
         let more = left.clamp(1, HINTED_PIECES).saturating_sub(pieces.len());
         let unnamed = self.named.zeroes().map(|index| PieceIndex(index as u32));
@@ -191,7 +194,7 @@ impl SuperSeed {
     }
 }
 
-/// The first of the known pieces in `runs`, as many as are looked at for one message; `known` tells those in one run.
+/// The first known pieces in `runs`, as many as are looked at for one message. `known` yields those in one run.
 fn first_in<I: Iterator>(runs: &[PieceRun], known: impl Fn(Range<PieceIndex>) -> I) -> Vec<I::Item> {
     let mut pieces = Vec::new();
     for run in runs {

@@ -1,5 +1,5 @@
-//! Which session gets which stretch: a run of pieces that it begins one after the other. Where there are partial
-//! owners there are none, and pieces are chosen one by one.
+//! Which session gets which stretch, a run of pieces that it begins one after the other. Where there are partial
+//! owners, there are no stretches, and pieces are chosen one by one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,11 +11,12 @@ use crate::download::picker::{Pace, Stretch};
 use crate::download::session::Session;
 use crate::ids::SessionKey;
 
-/// A session of which nothing is known is taken to be this fast, in bytes a second, when stretches are compared.
+/// A session of unknown speed is taken to be this fast, in bytes a second, when stretches are compared.
 const UNKNOWN_SPEED: u64 = 1 << 20;
 
 impl Pieces {
-    /// Gives a stretch to each unchoked session that has nothing to ask for. The stretches given.
+    /// Gives a stretch to each unchoked session that has nothing to ask for, as far as there are any. Returns the given
+    /// stretches.
     pub(crate) fn assign(
         &mut self,
         sessions: &BTreeMap<SessionKey, Session>,
@@ -52,12 +53,12 @@ impl Pieces {
         self.picker.assign(&idle, has, |key| paces.get(&key).copied().unwrap_or(unknown))
     }
 
-    /// Whether there are stretches to give: something is left to begin, and pieces are not chosen one by one.
+    /// Whether there are stretches to give: a piece is left to begin, and pieces are not chosen one by one.
     pub(crate) fn gives_stretches(&self) -> bool {
         !self.picker.is_empty() && !self.availability.is_partial()
     }
 
-    /// A partial owner that has given all it has of its stretch leaves the rest to others.
+    /// Takes their stretches from owners that have no piece of these any more.
     fn release_what_holders_lack(&mut self, sessions: &BTreeMap<SessionKey, Session>) {
         for session in sessions.values() {
             let stuck = self.picker.of(session.key()).is_some()
@@ -68,7 +69,7 @@ impl Pieces {
         }
     }
 
-    /// How long `session` would need for what it holds.
+    /// How long `session` would need for one piece, and for what it has begun.
     pub(super) fn pace_of(&self, session: &Session, now: Timestamp) -> Pace {
         let speed = match session.speed(now) {
             0 => UNKNOWN_SPEED,

@@ -1,4 +1,4 @@
-//! Who takes part in a session, and what about: what does not change from its first HELLO to its end.
+//! The two ends of a session and its content, which do not change from its first HELLO to its end.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use messages::{ContentId, Conversation, Cookie, NodeId};
 use crate::context::Context;
 use crate::ids::{DownloadId, SessionKey};
 
-/// The two ends of a session, and the content that it is about.
+/// The two ends of a session, and the content that it serves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Contact {
     pub(super) key: SessionKey,
@@ -17,12 +17,12 @@ pub(super) struct Contact {
     /// The node that owns the content, as the tracker or the node itself named it.
     pub(super) owner: NodeId,
     pub(super) peer: SocketAddr,
-    /// The number that this node has chosen for the session.
+    /// The conversation number that this node has chosen for the session.
     pub(super) local: Conversation,
 }
 
 impl Contact {
-    /// Sends HELLO with `nonce`, which tells its answers from others, and asks for `capabilities`.
+    /// Sends a HELLO that asks for `capabilities`. Its `nonce` tells the answers to it from others.
     pub(super) fn send_hello(&self, nonce: u64, capabilities: u32, cookie: Cookie, cx: &mut Context<'_>) {
         let hello = Hello {
             nonce,

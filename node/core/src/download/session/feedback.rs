@@ -1,25 +1,25 @@
-//! What each REQUEST brings back to the owner: the highest sequence number that came, and the nonces of PINGs.
+//! What each REQUEST returns to the owner: the highest sequence number that has come, and the nonces of PINGs.
 //!
-//! A nonce goes back in REQUESTs in case that its PONG is lost: the owner takes what does not come back for lost on
-//! the way to here, and slows down when that is much.
+//! A nonce is returned in REQUESTs in case its PONG is lost. The owner counts a nonce that is not returned as lost on
+//! the way to this node, and slows down when too many are.
 
 use std::collections::VecDeque;
 
-/// Each nonce goes back in this many REQUESTs, beside its PONG.
+/// Each nonce is returned in this many REQUESTs, besides its PONG.
 const ECHOES: u8 = 2;
-/// No more nonces than this wait; the oldest goes first.
+/// At most this many nonces wait; the oldest is dropped for a new one.
 const MAX_WAITING: usize = 16;
 
-/// What the next REQUEST brings back.
+/// What the next REQUESTs return to the owner.
 #[derive(Debug, Default)]
 pub(super) struct Feedback {
     highest_sequence: u32,
-    /// Nonces that are still to go back, each in so many REQUESTs.
+    /// The nonces that are still to be returned, each with the number of REQUESTs.
     waiting: VecDeque<(u64, u8)>,
 }
 
 impl Feedback {
-    /// PING with `nonce` came.
+    /// Records that a PING with `nonce` has come.
     pub(super) fn on_ping(&mut self, nonce: u64) {
         if self.waiting.len() >= MAX_WAITING {
             self.waiting.pop_front();
@@ -27,25 +27,25 @@ impl Feedback {
         self.waiting.push_back((nonce, ECHOES));
     }
 
-    /// CHUNK with `sequence` came. Sequence numbers wrap.
+    /// Records that a CHUNK with the number `sequence` has come. Sequence numbers wrap.
     pub(super) fn on_chunk(&mut self, sequence: u32) {
         if sequence.wrapping_sub(self.highest_sequence) < u32::MAX / 2 {
             self.highest_sequence = sequence;
         }
     }
 
-    /// The highest sequence number that came.
+    /// The highest sequence number that has come.
     pub(super) fn highest_sequence(&self) -> u32 {
         self.highest_sequence
     }
 
-    /// Takes the nonce that the next REQUEST echoes; 0: none.
+    /// Takes the nonce that the next REQUEST returns; 0 means none.
     pub(super) fn take_echo(&mut self) -> u64 {
         let Some((nonce, times)) = self.waiting.pop_front() else {
             return 0;
         };
         if times > 1 {
-            // Behind the others, so that one loss does not take both.
+            // The nonce goes behind the others, so that one loss does not take both of its copies.
             self.waiting.push_back((nonce, times - 1));
         }
         nonce

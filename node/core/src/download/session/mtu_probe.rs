@@ -1,4 +1,4 @@
-//! What a session asks and tells of its path: PROBE, PROBED, and segments that fit.
+//! What a session finds out and tells about its path: PROBE, PROBED, and segments that fit.
 
 use messages::Timestamp;
 use messages::node_to_node::Probed;
@@ -10,12 +10,12 @@ use crate::event::Event;
 use crate::output::{Reason, Wait};
 use crate::transport::mtud::BASE;
 
-/// A path is probed once so much has come over it: no first byte is delayed, and what the probes of an Ethernet cost
-/// (9 KB that arrive) comes back by shorter headers.
+/// A path is probed once this many bytes have come over it: no first byte is delayed, and shorter headers make up for
+/// the cost of the probes of an Ethernet (9 KB that arrive).
 const WORTH_PROBING: u64 = 256 << 10;
 
 impl Session {
-    /// Sends what is due about the path: PROBE, or that segments are to come apart.
+    /// Sends what is due about the path: a PROBE, or a HELLO that asks for segments without GSO.
     pub(crate) fn poll_path(&mut self, cx: &mut Context<'_>) {
         self.notice_black_hole(cx);
         let contact = self.contact;
@@ -47,14 +47,14 @@ impl Session {
         Wait { until: cx.path_mtus.next_at(self.contact.peer), reason: Reason::MtuProbe }
     }
 
-    /// PROBED: a datagram of its size came over the path.
+    /// Handles PROBED: a datagram of its size has come over the path.
     pub(crate) fn handle_probed(&mut self, probed: Probed, cx: &mut Context<'_>) {
         if cx.path_mtus.on_probed(self.contact.peer, probed.id, probed.size.bytes()) {
             self.report_path_mtu(cx);
         }
     }
 
-    /// Long datagrams of the flow may have vanished, all of them: then shorter ones are asked for.
+    /// Notices when all long datagrams of the flow have vanished. Shorter ones are asked for from then on.
     fn notice_black_hole(&mut self, cx: &mut Context<'_>) {
         let vanished = self.flow_mut().and_then(|flow| flow.take_black_hole());
         if let Some(asked_at) = vanished
@@ -64,7 +64,8 @@ impl Session {
         }
     }
 
-    /// From now on segments are asked for that the path carries. What a limit earns in a moment is enough for one.
+    /// Has segments asked for that the path carries. A segment is no longer than what the download limit allows at
+    /// once.
     pub(crate) fn apply_path_mtu(&mut self, cx: &mut Context<'_>) {
         let peer = self.contact.peer;
         let limit = u16::try_from(cx.download_limit.burst()).unwrap_or(u16::MAX);
