@@ -3,71 +3,46 @@
 //!
 //! The network thread publishes; it never waits for anybody.
 
-use std::collections::BTreeSet;
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use messages::ContentId;
+use messages::{ContentId, Name};
 use riffle_core::{DownloadId, Event, ShareId};
 use tokio::sync::{broadcast, watch};
 
 use crate::download_state::DownloadState;
+use crate::share_index::ShareIndex;
 use crate::share_state::ShareState;
 
 /// So many events wait for a follower before it misses the oldest.
 const CAPACITY: usize = 16_384;
 
-/// The shares and downloads that somebody has a handle of, and which shares are of one content.
+/// The shares and downloads that somebody has a handle of, and all shares of the node.
 #[derive(Debug, Default)]
 struct Followed {
     /// The node has ended: nothing happens to what is asked of it from now on, and nobody waits for that.
     has_ended: bool,
     shares: BTreeMap<ShareId, watch::Sender<ShareState>>,
     downloads: BTreeMap<DownloadId, watch::Sender<DownloadState>>,
-    /// All contents that the node shares, with and without handles: a content is announced once, however many shares of
-    /// it there are.
-    contents: BTreeMap<ContentId, SharedContent>,
-}
-
-/// The shares of one content.
-#[derive(Debug, Default)]
-struct SharedContent {
-    shares: BTreeSet<ShareId>,
-    is_announced: bool,
+    index: ShareIndex,
 }
 
 impl Followed {
-    fn on_share_event(&mut self, share: ShareId, event: &Event) {
+    /// Takes in an event about `share`. Returns the other shares that the tracker knows from now on, with their content.
+    fn on_share_event(&mut self, share: ShareId, event: &Event) -> Vec<(ShareId, ContentId)> {
         if let Some(state) = self.shares.get(&share) {
             state.send_if_modified(|state| state.on_event(event));
         }
-        let content = match event {
-            Event::Shared { content, .. } => {
-                self.contents.entry(*content).or_default().shares.insert(share);
-                *content
-            }
-            Event::Announced { content, .. } => {
-                self.contents.entry(*content).or_default().is_announced = true;
-                *content
-            }
-            Event::Unshared { content, .. } => {
-                if let Entry::Occupied(mut entry) = self.contents.entry(*content) {
-                    entry.get_mut().shares.remove(&share);
-                    if entry.get().shares.is_empty() {
-                        entry.remove();
-                    }
-                }
-                return;
-            }
-            _ => return,
+        let also = self.index.on_event(event);
+        let (Event::Shared { content, .. } | Event::Announced { content, .. }) = event else {
+            return Vec::new();
         };
-        let SharedContent { shares, is_announced } = &self.contents[&content];
-        if *is_announced {
-            for state in shares.iter().filter_map(|share| self.shares.get(share)) {
-                state.send_if_modified(|state| state.on_announced(content));
-            }
+        let about = matches!(event, Event::Announced { .. }).then_some(share);
+        for state in about.iter().chain(&also).filter_map(|share| self.shares.get(share)) {
+            state.send_if_modified(|state| state.on_announced(*content));
         }
+        also.into_iter().map(|share| (share, *content)).collect()
     }
 }
 
@@ -93,11 +68,12 @@ impl Hub {
         }
     }
 
-    /// What happens to `share` from now on.
-    pub(crate) fn follow_share(&self, share: ShareId) -> watch::Receiver<ShareState> {
+    /// What happens from now on to `share`, which begins under `name`.
+    pub(crate) fn follow_share(&self, share: ShareId, name: Name) -> watch::Receiver<ShareState> {
         let (sender, receiver) = watch::channel(ShareState::default());
         let mut followed = locked(&self.followed);
         if !followed.has_ended {
+            followed.index.insert(share, name);
             followed.shares.insert(share, sender);
         }
         receiver
@@ -123,11 +99,13 @@ impl Hub {
         locked(&self.followed).downloads.remove(&download);
     }
 
-    /// Something has happened.
+    /// Something has happened. The node announces a content for one of its shares; here each of them has an
+    /// [`Event::Announced`] of its own.
     pub(crate) fn publish(&self, event: Event) {
+        let mut also = Vec::new();
         // What is about neither, such as each burst that is sent, takes no lock but the followers'.
         if let Some(share) = share_of(&event) {
-            locked(&self.followed).on_share_event(share, &event);
+            also = locked(&self.followed).on_share_event(share, &event);
         } else if let Some(download) = download_of(&event)
             && let Some(state) = locked(&self.followed).downloads.get(&download)
         {
@@ -135,9 +113,17 @@ impl Hub {
             state.send_if_modified(|state| state.on_event(&event, now));
         }
         if let Some(sender) = &*locked(&self.sender) {
-            // Nobody may be following.
-            let _ = sender.send(event);
+            let also = also.into_iter().map(|(share, content)| Event::Announced { share, content });
+            for event in std::iter::once(event).chain(also) {
+                // Nobody may be following.
+                let _ = sender.send(event);
+            }
         }
+    }
+
+    /// See [`Share::earlier_versions`](crate::Share::earlier_versions).
+    pub(crate) fn earlier_versions(&self, share: ShareId) -> Vec<ShareId> {
+        locked(&self.followed).index.earlier_versions(share)
     }
 
     /// The node has ended: nobody waits for anything any more.
@@ -207,26 +193,33 @@ mod tests {
     }
 
     #[test]
-    fn two_shares_of_one_content_are_announced_together() {
+    fn each_share_of_a_content_is_announced() {
         let hub = Hub::new();
+        let mut events = hub.follow();
         let content = ContentId::from_bytes([7; 32]);
-        let name = messages::Name::new("f").expect("a name");
-        let states = [1, 2].map(|share| hub.follow_share(ShareId(share)));
-        for share in [1, 2].map(ShareId) {
-            hub.publish(Event::Shared { share, content, name: name.clone(), length: 3 });
+        let name = Name::new("f").expect("a name");
+        let follow = |share| hub.follow_share(ShareId(share), name.clone());
+        let shared = |share| Event::Shared { share: ShareId(share), content, name: name.clone(), length: 3 };
+        let announced = |share| Event::Announced { share: ShareId(share), content };
+        let mut seen = || std::iter::from_fn(|| events.try_recv().ok()).collect::<Vec<_>>();
+        let states = [1, 2].map(follow);
+        for share in [1, 2] {
+            hub.publish(shared(share));
         }
-        hub.publish(Event::Announced { share: ShareId(1), content });
+        hub.publish(announced(1));
         assert!(states.iter().all(|state| state.borrow().is_announced));
+        assert_eq!(seen(), [shared(1), shared(2), announced(1), announced(2)]);
         assert_eq!(hub.milestones().len(), 4);
         // The tracker is not told again of what it knows.
-        let third = hub.follow_share(ShareId(3));
-        hub.publish(Event::Shared { share: ShareId(3), content, name: name.clone(), length: 3 });
+        let third = follow(3);
+        hub.publish(shared(3));
         assert!(third.borrow().is_announced);
+        assert_eq!(seen(), [shared(3), announced(3)]);
         for share in [1, 2, 3].map(ShareId) {
             hub.publish(Event::Unshared { share, content });
         }
-        let fourth = hub.follow_share(ShareId(4));
-        hub.publish(Event::Shared { share: ShareId(4), content, name, length: 3 });
+        let fourth = follow(4);
+        hub.publish(shared(4));
         assert!(!fourth.borrow().is_announced, "the tracker has yet to hear of it");
     }
 }

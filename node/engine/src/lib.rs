@@ -17,6 +17,7 @@ mod names;
 mod node;
 mod platform;
 mod share;
+mod share_index;
 mod share_state;
 mod start_error;
 pub mod state;

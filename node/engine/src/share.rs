@@ -42,7 +42,7 @@ impl ShareRequest {
         };
         let inner = self.inner;
         let id = inner.driver.new_share();
-        let state = inner.hub.follow_share(id);
+        let state = inner.hub.follow_share(id, name.clone());
         inner.driver.command(Command::Share { share: id, path: self.path, name: name.clone() });
         Ok(Share { handle: Arc::new(Handle { inner, id, name, state }) })
     }
@@ -129,6 +129,13 @@ impl Share {
         let found = state.wait_for(|state| state.end.is_some() || is_there(state)).await;
         let found = found.map_err(|_| ShareError::NodeEnded)?.clone();
         found.end.clone().map_or(Ok(found), Err)
+    }
+
+    /// The node's other shares that this one is a new version of: they began before it, have its name, and are not known to
+    /// have its content. [`Node::unshare`](crate::Node::unshare) takes them back.
+    #[must_use]
+    pub fn earlier_versions(&self) -> Vec<ShareId> {
+        self.handle.inner.hub.earlier_versions(self.handle.id)
     }
 
     /// Stops sharing. The file stays as it is.

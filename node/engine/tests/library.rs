@@ -141,6 +141,28 @@ fn a_share_that_is_stopped_is_not_found_any_more() {
 }
 
 #[test]
+fn a_new_version_of_a_name_finds_the_earlier_ones_and_every_share_is_announced() {
+    run(async {
+        let (folder, tracker) = (tempfile::tempdir().expect("a folder"), tracker());
+        let node = node(&tracker).await;
+        let name = riffle::Name::new("film").expect("a name");
+        let first = node.share(file(folder.path(), "first", 10)).name(name.clone()).await.expect("shared");
+        first.announced().await.expect("announced");
+        let mut events = node.events();
+        let same = node.share(file(folder.path(), "same", 10)).name(name.clone()).await.expect("shared");
+        let is_told = |event| matches!(event, Ok(Event::Announced { share, .. }) if share == same.id());
+        while !is_told(events.next().await) {}
+        assert_eq!(same.earlier_versions(), [], "the same content is no other version");
+        let second = node.share(file(folder.path(), "second", 11)).name(name).await.expect("shared");
+        assert_eq!(second.earlier_versions(), [first.id(), same.id()]);
+        node.unshare(first.id());
+        while !matches!(events.next().await, Ok(Event::Unshared { .. })) {}
+        assert_eq!(second.earlier_versions(), [same.id()]);
+        node.shutdown().await;
+    });
+}
+
+#[test]
 fn limits_change_while_it_runs_and_an_identity_is_kept() {
     run(async {
         let (folder, tracker) = (tempfile::tempdir().expect("a folder"), tracker());
