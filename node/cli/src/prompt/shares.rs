@@ -135,7 +135,7 @@ impl Shares {
     pub(super) fn on_event(&mut self, event: &Event, sharing: &mut Sharing) {
         match event {
             Event::DownloadDone { download, path, summary } => {
-                if let Some(name) = sharing.name_of_download(*download)
+                if let Some(name) = sharing.take_name_of_download(*download)
                     && let Some(path) = self.enter(path, name)
                 {
                     self.awaited.insert(summary.content, path);
@@ -144,7 +144,7 @@ impl Shares {
             Event::Shared { share, content, name, .. } => {
                 if let Some(path) = self.awaited.remove(content) {
                     self.put(path, *share);
-                    sharing.adopt(*share, name.clone(), *content);
+                    sharing.adopt(*share, name.clone());
                 }
             }
             Event::ShareFailed { share, error } => self.on_failure(*share, error),
