@@ -1,4 +1,4 @@
-//! The downloads of a node: which there are, where their files will be, and in which order they get their turns.
+//! The downloads of a node, the paths of their files, and the order in which they get their turns.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,17 +12,17 @@ use crate::ids::{DownloadId, ShareId};
 use crate::output::{Reason, Wait};
 use crate::tracker_client::{NeedTicket, TrackerClient};
 
-/// The core numbers the files that it downloads from here on; the numbers in commands stay below.
+/// The core numbers the shares of its downloads from here on; the numbers in commands stay below.
 const FIRST_OWN_SHARE: u32 = 1 << 31;
 
-/// Every download that is not over.
+/// The downloads that are not over.
 #[derive(Debug)]
 pub(super) struct Downloads {
     by_id: BTreeMap<DownloadId, Download>,
-    /// The paths of the finished files, as far as they are known, and which download has each.
+    /// The path of each finished file, as far as it is known, with its download.
     targets: BTreeMap<PathBuf, DownloadId>,
     next_share: u32,
-    /// Which download had the first turn last time.
+    /// The download that had the first turn last time.
     first: DownloadId,
 }
 
@@ -36,7 +36,7 @@ impl Downloads {
         }
     }
 
-    /// Begins to download what `order` says.
+    /// Begins the download `id`, which fetches what `order` names.
     pub(super) fn start(&mut self, id: DownloadId, order: DownloadOrder, now: Timestamp) {
         let share = ShareId(self.next_share);
         self.next_share = self.next_share.wrapping_add(1).max(FIRST_OWN_SHARE);
@@ -65,8 +65,8 @@ impl Downloads {
         self.by_id.values_mut().find(|download| download.content() == Some(content))
     }
 
-    /// The download `id` gets the path of its file, if that is known, or gives way to the download that has the path.
-    /// Returns whether `id` goes on.
+    /// Claims the path of its file for the download `id`, if the path is known. If another download has the path, `id`
+    /// gives way to that. Returns whether `id` goes on.
     pub(super) fn claim_target(&mut self, id: DownloadId, cx: &mut Context<'_>) -> bool {
         let is_known = |download: &&Download| download.is_identified() && !download.is_over();
         let Some(target) = self.by_id.get(&id).filter(is_known).map(Download::target) else {
@@ -94,7 +94,7 @@ impl Downloads {
         ended
     }
 
-    /// Each download has its turn, if it has anything to do. Returns when to come again.
+    /// Gives each download its turn, if it has anything to do. Returns when to poll again.
     pub(super) fn poll(
         &mut self,
         shared: &mut Shared,
@@ -119,7 +119,7 @@ impl Downloads {
         tracker_client: &mut TrackerClient,
         now: Timestamp,
     ) -> Wait {
-        // Each time another download has the first turn, so that none takes all of the receive buffer or the limit.
+        // Another download has the first turn each time, so that none takes all of the receive buffer or the limit.
         let ids: Vec<DownloadId> = self.by_id.keys().copied().collect();
         let first = ids.partition_point(|id| *id <= self.first);
         self.first = ids.get(first).or(ids.first()).copied().unwrap_or(self.first);
@@ -139,7 +139,7 @@ impl Downloads {
         wait
     }
 
-    /// Something that all downloads share has changed: each of them has its turn.
+    /// Makes all downloads ready, because something that they share has changed.
     fn wake(&mut self) {
         self.by_id.values_mut().for_each(Download::on_shared_change);
     }

@@ -1,5 +1,5 @@
-//! The whole core: routes inputs to the parts and drains their outputs. The parts never see each other; what they share
-//! the node lends them for one call (`context`).
+//! The node as a whole, which routes inputs to the parts and drains their outputs. The parts do not know each other;
+//! what they share, the node lends them for one call (`context`).
 
 mod downloads;
 mod poll;
@@ -31,16 +31,16 @@ use crate::upload::{PeerSeen, Uploads};
 use downloads::Downloads;
 use sharing::{HashingFile, PartialShare};
 
-/// Which node this is, and which life of it.
+/// The identity of a node, and of one of its lives.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The node's id.
     pub node: NodeId,
     /// The number of this life.
     pub epoch: BootEpoch,
-    /// 32 bytes that nobody else knows: they key the cookies that this node hands out.
+    /// 32 secret bytes, which are the key of the cookies that this node gives out.
     pub secret: [u8; 32],
-    /// The seed of all chance in the core.
+    /// The seed of all randomness in the core.
     pub seed: u64,
 }
 
@@ -50,11 +50,11 @@ pub struct Node {
     tracker_client: TrackerClient,
     uploads: Uploads,
     downloads: Downloads,
-    /// Files that are hashed to be shared.
+    /// The files that are being hashed to be shared.
     hashing: BTreeMap<ShareId, HashingFile>,
-    /// Second files with contents that are served from a first one: they take over when that is withdrawn.
+    /// Further files whose content is served from another file: one takes over when that file is withdrawn.
     duplicates: BTreeMap<ShareId, LocalContent>,
-    /// Contents that are served while they are fetched.
+    /// The contents that are served while they are fetched.
     partial: BTreeMap<ShareId, PartialShare>,
     /// Whether [`Event::Left`] was reported.
     has_left: bool,
@@ -63,8 +63,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that talks to `tracker`; `None`: it talks to no tracker until [`Command::UseTracker`] names one. Over
-    /// local paths no more than `receive_buffer` bytes are outstanding: what the socket's receive buffer holds.
+    /// A node that talks to `tracker`. `None` means that it talks to no tracker until [`Command::UseTracker`] names
+    /// one. At most `receive_buffer` bytes are outstanding over local paths, which is what the socket's receive buffer
+    /// holds.
     #[must_use]
     pub fn new(
         settings: NodeSettings,
@@ -85,10 +86,10 @@ impl Node {
         }
     }
 
-    /// Takes in a datagram that is no CHUNK: any bytes whatever.
+    /// Takes in a datagram that is not a CHUNK. The bytes may be anything.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Timestamp) {
         if !Endpoint::new(from).is_reachable() {
-            // Port 0, a group, or nobody: nothing can be answered there.
+            // The address has port 0, or is that of a group or of nobody: no answer can go there.
             self.shared.counters.unexpected += 1;
             return;
         }
@@ -167,7 +168,8 @@ impl Node {
         self.collect_completed(now);
     }
 
-    /// Nodes that fetch from this one what it fetches itself may serve it, too.
+    /// Introduces nodes that fetch a content from this node to its own download of that content: they may serve it,
+    /// too.
     fn introduce(&mut self, now: Timestamp) {
         while let Some(PeerSeen { content, node, peer }) = self.uploads.take_peer_seen() {
             if let Some(download) = self.downloads.fetching_mut(content) {
@@ -191,7 +193,7 @@ impl Node {
         }
     }
 
-    /// The tracker has named owners for the download `id`, which may be over by now.
+    /// Handles the tracker's answer for the download `id`, which may be over by now.
     fn on_owners(&mut self, id: DownloadId, owners: &Owners, now: Timestamp) {
         let cx = &mut self.shared.context(now);
         let Some(download) = self.downloads.get_mut(id) else {
@@ -310,20 +312,20 @@ impl Node {
         }
     }
 
-    /// What was counted since the start.
+    /// The events that were counted since the start.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters
     }
 
-    /// Who this node is.
+    /// The id of this node.
     #[must_use]
     pub fn id(&self) -> NodeId {
         self.shared.node
     }
 }
 
-/// The address as the core knows it: IPv4 is never in its mapped form there.
+/// The address in the form that the core uses, in which IPv4 is never mapped into IPv6.
 fn canonical(address: SocketAddr) -> SocketAddr {
     Endpoint::new(address).address()
 }

@@ -1,4 +1,5 @@
-//! The node's turn: each part gives out what it has to send and to report, the downloads one after the other.
+//! The node's turn, in which each part gives out what it has to send and to report; the downloads do so one after the
+//! other.
 
 use messages::{ContentId, NodeId, Timestamp};
 
@@ -11,7 +12,7 @@ use crate::tracker_client::NeedTicket;
 
 impl Node {
     /// Moves everything that is to be sent or done now into `out`, whose former content is dropped. Returns when to
-    /// come again.
+    /// poll again.
     pub fn poll(&mut self, now: Timestamp, out: &mut Output) -> Wait {
         let mut wait = self.downloads.poll(&mut self.shared, &mut self.tracker_client, now);
         self.collect_completed(now);
@@ -38,7 +39,7 @@ impl Node {
         wait
     }
 
-    /// Downloads that are over leave; what they completed is served from now on.
+    /// Removes the downloads that are over. The contents that they completed are served from now on.
     pub(super) fn collect_completed(&mut self, now: Timestamp) {
         for (id, download) in self.downloads.remove_ended() {
             self.tracker_client.forget_need(NeedTicket::Download(id));

@@ -1,4 +1,4 @@
-//! What becomes of a file that is shared: it is hashed, served and announced, and withdrawn.
+//! The steps of a file that is shared: it is hashed, served and announced, and later withdrawn.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,19 +26,20 @@ pub(super) struct HashingFile {
 /// A content that is served while it is fetched.
 #[derive(Debug)]
 pub(super) struct PartialShare {
-    /// What was announced of it last, and when.
+    /// The entry that was last announced.
     entry: OwnEntry,
     announced_at: Timestamp,
     pieces: u32,
 }
 
-/// After the first piece a part is announced again each time when there is so much more of it, in thousandths.
+/// After its first piece a partial content is announced again each time its share has grown by this much, in
+/// thousandths.
 const ANNOUNCED_STEP: u16 = 100;
-/// A part is not announced again sooner than this.
+/// A partial content is announced again no sooner than this.
 const ANNOUNCED_PAUSE: Duration = Duration::from_secs(1);
 
 impl PartialShare {
-    /// `here` pieces are here now. Returns what is to be announced of that, if anything.
+    /// Records that `here` pieces are here now. Returns the entry that is to be announced, if one is.
     fn grow(&mut self, here: u32, now: Timestamp) -> Option<OwnEntry> {
         let (known, is) = (self.entry.permille, part_of(here, self.pieces));
         let is_news = known == Permille::default() || is.value() >= known.value() + ANNOUNCED_STEP;
@@ -51,7 +52,7 @@ impl PartialShare {
 }
 
 impl Node {
-    /// Serves and announces what is being fetched as far as it is here, unless its content is served already.
+    /// Serves and announces a content that is being fetched, as far as it is here, unless it is served already.
     pub(super) fn start_sharing_part(&mut self, PartialReady { content: local, have }: PartialReady) {
         let pieces = local.manifest.layout().pieces();
         let here = have.iter().map(|run| run.count()).sum();
@@ -62,7 +63,7 @@ impl Node {
         }
     }
 
-    /// `piece` of what is being fetched is here.
+    /// Serves `piece`, which the download into `share` has stored.
     pub(super) fn share_piece(&mut self, share: ShareId, piece: PieceIndex, now: Timestamp) {
         // A content that is served from another file is not served from this one.
         let Some(here) = self.uploads.on_piece(share, piece, now) else {
@@ -75,7 +76,7 @@ impl Node {
         }
     }
 
-    /// What was being fetched into `share` is over without being complete.
+    /// Withdraws the partial content of the download into `share`, which is over and not complete.
     pub(super) fn stop_sharing_part(&mut self, share: ShareId, now: Timestamp) {
         // A content that is served from another file, or of which nothing was known yet, is not served from this one.
         let Some(partial) = self.partial.remove(&share) else {
@@ -87,7 +88,7 @@ impl Node {
     }
 
     pub(super) fn handle_shared(&mut self, share: ShareId, result: Result<Arc<Manifest>, DiskError>) {
-        // It may have been withdrawn while it was hashed.
+        // The file may have been withdrawn while it was hashed.
         let Some(hashing) = self.hashing.remove(&share) else {
             return;
         };
@@ -106,7 +107,7 @@ impl Node {
     }
 
     /// Serves and announces `local`, which is complete, unless its content is served already. Returns whether it was
-    /// not.
+    /// not served before.
     pub(super) fn start_serving(&mut self, local: LocalContent) -> bool {
         let entry = local.own_entry(Permille::COMPLETE);
         let (share, content, name, length) = (local.share, local.content, local.name.clone(), local.length());
@@ -147,7 +148,7 @@ impl Node {
     }
 }
 
-/// How much `here` of `pieces` is, as it is announced while the content is being fetched: never complete.
+/// The share of `here` in `pieces`, as it is announced while the content is being fetched: never complete.
 fn part_of(here: u32, pieces: u32) -> Permille {
     Permille::of(here.min(pieces.saturating_sub(1)), pieces)
 }

@@ -1,4 +1,4 @@
-//! What the screens show of the node at one instant.
+//! The status of the node at one instant, for screens.
 
 use messages::Timestamp;
 

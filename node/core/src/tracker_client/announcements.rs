@@ -1,4 +1,4 @@
-//! What this node owns, and what of that the tracker knows.
+//! The contents that this node owns, and what the tracker knows of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +9,11 @@ use messages::node_to_tracker::{Own, OwnDigest, OwnEntry};
 /// What the tracker knows of a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TrackerKnows {
-    /// Nothing.
+    /// The tracker knows nothing of the content.
     Nothing,
-    /// What was announced of the content before: what follows needs no room in its tables.
+    /// The tracker knows an earlier entry of the content. A new one needs no room in its tables.
     OldEntry,
-    /// The entry as it is.
+    /// The tracker knows the current entry.
     Entry,
 }
 
@@ -21,20 +21,20 @@ enum TrackerKnows {
 #[derive(Debug, Default)]
 pub(super) struct Announcements {
     entries: BTreeMap<ContentId, (OwnEntry, TrackerKnows)>,
-    /// Entries that are to be announced.
+    /// The entries that are to be announced.
     pending: BTreeSet<ContentId>,
-    /// Entries in an OWN that is not answered yet. What changes meanwhile is announced only then, so that no OWN
-    /// overtakes another.
+    /// The entries in an OWN that is not answered yet. A change of such an entry is announced only after the answer, so
+    /// that no OWN overtakes another.
     unanswered: BTreeSet<ContentId>,
-    /// Entries that the tracker had no room for. A few of them are tried again at each heartbeat.
+    /// The entries for which the tracker had no room. A few of them are tried again at each heartbeat.
     refused: BTreeSet<ContentId>,
-    /// How many entries the tracker has accepted, and the digest over them.
+    /// The number of entries that the tracker has accepted, and the digest over them.
     accepted: u32,
     digest: OwnDigest,
 }
 
 impl Announcements {
-    /// Announces `entry`, in place of what was announced of its content before.
+    /// Announces `entry` in place of the former entry of its content.
     pub(super) fn put(&mut self, entry: OwnEntry) {
         let content = entry.content;
         let mut known = TrackerKnows::Nothing;
@@ -54,17 +54,17 @@ impl Announcements {
         self.pending.insert(content);
     }
 
-    /// How many entries the tracker has accepted, and the digest over them.
+    /// The number of entries that the tracker has accepted, and the digest over them.
     pub(super) fn digest(&self) -> (u32, OwnDigest) {
         (self.accepted, self.digest)
     }
 
-    /// Whether something is to be announced, or is not answered yet.
+    /// Whether an entry is to be announced, or an OWN is not answered yet.
     pub(super) fn are_pending(&self) -> bool {
         !self.pending.is_empty() || !self.unanswered.is_empty()
     }
 
-    /// Takes as many pending entries as fit one OWN, which is under way from now on.
+    /// Takes as many pending entries as fit in one OWN. They are unanswered from now on.
     pub(super) fn next_batch(&mut self) -> Option<Vec<OwnEntry>> {
         let mut space = CONTROL_DATAGRAM - Own::WIRE_FIXED;
         let ready = self.pending.iter().filter(|content| !self.unanswered.contains(content));
@@ -83,10 +83,11 @@ impl Announcements {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// The tracker accepted the first `accepted` entries of `own`. Returns the contents of which the entry is still so.
+    /// Records that the tracker accepted the first `accepted` entries of `own`. Returns the contents whose accepted
+    /// entry is still current.
     ///
-    /// It had no room for the entry behind them. It did not look at the others behind that one: what needs no room is
-    /// announced again.
+    /// The tracker had no room for the entry after these, and did not look at the others after that one. Entries that
+    /// need no room are announced again.
     pub(super) fn on_answer(&mut self, own: &[OwnEntry], accepted: usize) -> Vec<ContentId> {
         let mut announced = Vec::new();
         for (position, entry) in own.iter().enumerate() {
@@ -105,10 +106,11 @@ impl Announcements {
                     self.pending.insert(content);
                 }
             } else if !is_so {
-                // The entry changed while it was on its way: the change is announced next.
+                // The entry changed while the OWN was on its way; the change is announced next.
                 *known = if entry.withdrawn { TrackerKnows::Nothing } else { TrackerKnows::OldEntry };
             } else {
-                // The entry may have changed and changed back while it was on its way: it is announced.
+                // The entry may have changed and changed back while the OWN was on its way; nothing is left to
+                // announce.
                 self.pending.remove(&content);
                 announced.push(content);
                 if entry.withdrawn {
@@ -121,20 +123,21 @@ impl Announcements {
             }
         }
         if accepted >= own.len() && !announced.is_empty() {
-            // There is room: what the tracker had none for may be announced again.
+            // The tracker has room, so the refused entries may be announced again.
             self.pending.append(&mut self.refused);
         }
         announced
     }
 
-    /// The tracker may have room by now: one OWN tries.
+    /// Tries some of the refused entries again, as many as fit in one OWN, because the tracker may have room by now.
     pub(super) fn try_refused(&mut self) {
         for _ in 0..MAX_OWN_ENTRIES {
             self.pending.extend(self.refused.pop_first());
         }
     }
 
-    /// The tracker has forgotten, or is another one: everything is to be announced again, and nothing is under way.
+    /// Has everything announced again, with nothing on its way, because the tracker has forgotten the entries or is
+    /// another one.
     pub(super) fn forget_answers(&mut self) {
         self.accepted = 0;
         self.digest = OwnDigest::default();

@@ -1,4 +1,4 @@
-//! What the tracker answers, and what follows from it.
+//! The answers of the tracker, and what follows from them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use super::{NeedTicket, TrackerClient, TrackerReply};
 use crate::context::Context;
 use crate::event::Event;
 
-/// While the tracker asks the old address of this node's id whether anybody is there, it puts this node off for no
-/// longer than this: nothing is wrong then.
+/// The tracker may put this node off for this long without a report, while it asks the old address of this node's id
+/// whether anybody is there: nothing is wrong then.
 const MAX_TAKEOVER_WAIT: Duration = Duration::from_secs(2);
 
 impl TrackerClient {
-    /// A message of the tracker.
+    /// Handles a message of the tracker.
     pub(crate) fn handle_message(
         &mut self,
         from: SocketAddr,
@@ -89,14 +89,14 @@ impl TrackerClient {
 
     fn on_heard(&mut self, tracker: SocketAddr, cx: &mut Context<'_>) {
         if self.liveness.on_heard(cx.now) {
-            // Whoever waited for the tracker does not wait for the next try as well.
+            // All requests are sent at once, so that nothing waits for its next try as well.
             self.exchanges.restart(cx.now);
             cx.out.events.push(Event::TrackerRestored { tracker });
         }
     }
 
-    /// An answer without the owners that cannot be: this node itself, and addresses of this host from a tracker that is
-    /// elsewhere. No node contacts what its own host runs because a stranger says so.
+    /// Removes from an answer the owners that cannot be right: this node itself, and addresses of this host from a
+    /// tracker that is elsewhere. A node never contacts the programs of its own host because a stranger names them.
     fn believable(&self, tracker: SocketAddr, mut owners: Owners, cx: &mut Context<'_>) -> Owners {
         if let Owners::Content(found) = &mut owners {
             let is_local = tracker.ip().is_loopback();
@@ -118,7 +118,7 @@ impl TrackerClient {
             cx.out.events.push(Event::TrackerReached { tracker, observed });
         }
         if changes.has_joined {
-            // What was asked while joining is on its way.
+            // The NEEDs that were sent while joining are on their way; all other requests are sent now.
             let is_asked = |exchange: &Exchange| {
                 matches!(exchange.request, TrackerRequest::Need(..)) && exchange.asked_at.is_some()
             };
@@ -132,8 +132,8 @@ impl TrackerClient {
         }
     }
 
-    /// The tracker's table is not what this node announces: everything is announced again, unless just that is under
-    /// way.
+    /// Handles the tracker's word that its table differs from what this node announces. Everything is announced again,
+    /// unless that is under way.
     fn on_tables_differ(&mut self, is_new: bool, now: Timestamp) {
         if (is_new || !self.announcements.are_pending()) && self.cooldowns.resync.pass(now) {
             self.announce_everything_again();
@@ -154,7 +154,7 @@ impl TrackerClient {
             (RefusalCode::Cookie, _) if refused.cookie != Cookie::NONE && refused.cookie != cookie => {
                 self.registration.set_cookie(refused.cookie);
                 if self.cooldowns.cookie.pass(cx.now) {
-                    // Everything that was sent with the old cookie will be refused as well.
+                    // All requests that were sent with the old cookie will be refused as well.
                     self.exchanges.restart(cx.now);
                 }
             }

@@ -1,17 +1,17 @@
-//! How often a tracker can make this node begin something again: it may be confused, or not be honest.
+//! How often a tracker, which may be confused or dishonest, can make this node begin something again.
 
 use std::time::Duration;
 
 use messages::Timestamp;
 
-/// A tracker can make this node go on with another cookie once in so long.
+/// A tracker can make this node send its requests again with another cookie once in this time.
 const COOKIE_COOLDOWN: Duration = Duration::from_secs(1);
-/// A tracker can make this node join again once in so long.
+/// A tracker can make this node join again once in this time.
 const REJOIN_COOLDOWN: Duration = Duration::from_secs(1);
-/// A tracker can make this node announce everything again once in so long.
+/// A tracker can make this node announce everything again once in this time.
 const RESYNC_COOLDOWN: Duration = Duration::from_secs(2);
 
-/// Lets something begin once in a while.
+/// A limit that lets one thing begin once in a while.
 #[derive(Debug)]
 pub(super) struct Cooldown {
     length: Duration,
@@ -19,12 +19,12 @@ pub(super) struct Cooldown {
 }
 
 impl Cooldown {
-    /// Something may begin at once, and then not for `length` each time that it has begun.
+    /// A limit under which the thing may begin at once, and again `length` after each beginning.
     const fn new(length: Duration) -> Cooldown {
         Cooldown { length, ends_at: Timestamp::ZERO }
     }
 
-    /// Begins it, if it may begin now. Whether it has.
+    /// Lets the thing begin, if it may begin now. Returns whether it may.
     pub(super) fn pass(&mut self, now: Timestamp) -> bool {
         let may_begin = now >= self.ends_at;
         if may_begin {
@@ -33,13 +33,13 @@ impl Cooldown {
         may_begin
     }
 
-    /// When it may begin.
+    /// When the thing may begin.
     pub(super) const fn ends_at(&self) -> Timestamp {
         self.ends_at
     }
 }
 
-/// What a tracker's answers may begin, each once in a while.
+/// The limits for what a tracker's answers may begin.
 #[derive(Debug)]
 pub(super) struct Cooldowns {
     pub(super) cookie: Cooldown,

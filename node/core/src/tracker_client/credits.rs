@@ -12,12 +12,12 @@ use super::exchange::TrackerRequest;
 /// Received bytes are gathered for this long before they are reported.
 const REPORT_PERIOD: Duration = Duration::from_secs(1);
 
-/// What is to be reported.
+/// The credits that are to be reported.
 #[derive(Debug)]
 pub(super) struct Credits {
     by_content: BTreeMap<ContentId, BTreeMap<NodeId, u64>>,
     report_at: Timestamp,
-    /// UPDATEs so far.
+    /// The number of UPDATEs so far.
     sequence: u32,
 }
 
@@ -35,20 +35,20 @@ impl Credits {
         self.report_at
     }
 
-    /// `bytes` of `content` came from `owner`.
+    /// Records that `bytes` of `content` came from `owner`.
     pub(super) fn add(&mut self, content: ContentId, owner: NodeId, bytes: u64, now: Timestamp) {
         *self.by_content.entry(content).or_default().entry(owner).or_default() += bytes;
         self.report_at = self.report_at.min(now + REPORT_PERIOD);
     }
 
-    /// What is there is due now.
+    /// Makes the gathered credits due now.
     pub(super) fn flush(&mut self, now: Timestamp) {
         if !self.is_empty() {
             self.report_at = now;
         }
     }
 
-    /// The next UPDATE, if there is anything to report: one content's credits, as many as fit.
+    /// Takes the next UPDATE, if there is anything to report: as many credits of one content as fit.
     pub(super) fn next_report(&mut self, now: Timestamp) -> Option<TrackerRequest> {
         let Some((content, mut owners)) = self.by_content.pop_first() else {
             self.report_at = Timestamp::NEVER;

@@ -1,4 +1,4 @@
-//! Requests to the tracker, each until it is answered.
+//! The requests to the tracker that are not answered yet.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 
 use super::NeedTicket;
 
-/// What is asked. The cookie is put in when the request is sent.
+/// A request to the tracker. Its cookie is filled in when it is sent.
 #[derive(Clone, Debug)]
 pub(super) enum TrackerRequest {
     Register,
@@ -22,9 +22,9 @@ pub(super) enum TrackerRequest {
 }
 
 impl TrackerRequest {
-    /// Whether the tracker would only refuse it while this node is not registered and has this `cookie`. Who asks for
-    /// owners need not be registered, only have a cookie: over a long path that is a round trip less before the first
-    /// byte.
+    /// Whether the tracker would refuse the request while this node is not registered and has this `cookie`. A node
+    /// that asks for owners needs only a cookie, not a registration: over a long path that saves a round trip before
+    /// the first byte.
     pub(super) fn needs_registration(&self, cookie: Cookie) -> bool {
         match self {
             TrackerRequest::Register | TrackerRequest::Exit => false,
@@ -67,7 +67,8 @@ pub(super) struct Exchange {
     pub(super) asked_at: Option<Timestamp>,
     /// When the request is sent next.
     pub(super) due: Timestamp,
-    /// Whether it was put off once: the tracker asks the old address of this node's id whether anybody is there.
+    /// Whether the request was put off once, while the tracker asked the old address of this node's id whether anybody
+    /// is there.
     pub(super) was_put_off: bool,
 }
 
@@ -77,7 +78,8 @@ impl Exchange {
         Exchange { conversation, request, tries: 0, asked_at: None, due: now, was_put_off: false }
     }
 
-    /// The request was sent: the next time is twice as late, a little by chance, and never later than `max`.
+    /// Records that the request was sent. The time to the next try doubles, with a little randomness, and is never
+    /// longer than `max`.
     pub(super) fn on_sent(&mut self, first: Duration, max: Duration, now: Timestamp, rng: &mut StdRng) {
         let wait = (first * 2u32.pow(self.tries.min(10))).min(max);
         let percent = rng.random_range(80..=100);
@@ -86,13 +88,13 @@ impl Exchange {
         self.due = now + wait * percent / 100;
     }
 
-    /// The request goes to another tracker, which has heard nothing of it.
+    /// Begins the request anew, because it goes to another tracker.
     pub(super) fn begin_again(&mut self, now: Timestamp) {
         self.asked_at = None;
         self.restart(now);
     }
 
-    /// The request is sent again at once, as if for the first time.
+    /// Has the request sent again at once, as if for the first time.
     pub(super) fn restart(&mut self, now: Timestamp) {
         self.tries = 0;
         self.due = now;
@@ -104,7 +106,7 @@ impl Exchange {
 pub(super) struct Exchanges(Vec<Exchange>);
 
 impl Exchanges {
-    /// Adds a request that is due at once; returns its conversation.
+    /// Adds a request that is due at once. Returns its conversation.
     pub(super) fn begin(
         &mut self,
         request: TrackerRequest,
@@ -125,7 +127,7 @@ impl Exchanges {
         self.0.iter_mut()
     }
 
-    /// Where the request of `conversation` is, for the methods below.
+    /// The position of the request of `conversation`, for the methods below.
     pub(super) fn position(&self, conversation: Conversation) -> Option<usize> {
         self.0.iter().position(|exchange| exchange.conversation == conversation)
     }
@@ -138,12 +140,12 @@ impl Exchanges {
         &mut self.0[at]
     }
 
-    /// The request at this position is answered.
+    /// Removes the request at this position, which is answered.
     pub(super) fn end(&mut self, at: usize) {
         self.0.swap_remove(at);
     }
 
-    /// The requests that are `unwanted` are not sent any more, and their answers not awaited.
+    /// Drops the requests for which `unwanted` holds. Answers to them are not awaited any more.
     pub(super) fn forget(&mut self, unwanted: impl Fn(&TrackerRequest) -> bool) {
         self.0.retain(|exchange| !unwanted(&exchange.request));
     }
@@ -156,17 +158,17 @@ impl Exchanges {
         self.0.iter().any(|exchange| matches!(exchange.request, TrackerRequest::Update { .. }))
     }
 
-    /// How many OWNs are on their way.
+    /// The number of OWNs that are on their way.
     pub(super) fn owns(&self) -> usize {
         self.0.iter().filter(|exchange| matches!(exchange.request, TrackerRequest::Own(_))).count()
     }
 
-    /// When the oldest request was sent that is not answered.
+    /// When the oldest unanswered request was first sent.
     pub(super) fn asked_at(&self) -> Option<Timestamp> {
         self.0.iter().filter_map(|exchange| exchange.asked_at).min()
     }
 
-    /// All of them are sent again at once.
+    /// Has all requests sent again at once.
     pub(super) fn restart(&mut self, now: Timestamp) {
         self.0.iter_mut().for_each(|exchange| exchange.restart(now));
     }

@@ -1,16 +1,17 @@
-//! The conversation of one node with its tracker: REGISTER, OWN, NEED, UPDATE, EXIT, each until it is answered.
+//! The conversation of one node with its tracker: REGISTER, OWN, NEED, UPDATE and EXIT, each repeated until it is
+//! answered.
 //!
-//! Nothing here waits longer than `retry_most` for the next try. A tracker that has forgotten this node says so
-//! (`resync`), and the node announces everything again, several OWNs at a time. A heartbeat in the middle of that meets
-//! tables that cannot agree yet: the node announces the rest and then asks once more. Whatever a tracker answers, each
-//! of its answers begins nothing more than once in a while (`cooldown.rs`).
+//! No request waits longer than `retry_most` for its next try. A tracker that has forgotten this node reports that
+//! (`resync`), and the node announces everything again, several OWNs at a time. A heartbeat in the middle of that
+//! compares tables that cannot agree yet: the node announces the rest and then asks once more. However a tracker
+//! answers, each of its answers makes the node begin something anew at most once in a while (`cooldown.rs`).
 //!
-//! A node may begin before anybody knows where its tracker is: until it is told, it asks nothing.
+//! A node may begin before the address of its tracker is known. Until it is told the address, it sends no request.
 //!
-//! `registration` is whether the tracker knows this node, with the picture of its states; `announcements` what the node
-//! owns and what the tracker knows of that; `credits` what it has received and from whom; `searches` what a person has
-//! asked for; `exchange` the requests on their way; `liveness` whether the tracker answers at all. `answers` takes in
-//! what the tracker says.
+//! `registration` holds whether the tracker knows this node, with a drawing of the states; `announcements` what the
+//! node owns and what the tracker knows of that; `credits` what the node has received and from whom; `searches` the
+//! searches of a person; `exchange` the requests that are on their way; `liveness` whether the tracker answers at all.
+//! `answers` handles the tracker's messages.
 
 mod announcements;
 mod answers;
@@ -42,17 +43,17 @@ use liveness::TrackerLiveness;
 use registration::{Registration, RegistrationState};
 use searches::Searches;
 
-/// Who asked a NEED.
+/// The part of the node that has asked a NEED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NeedTicket {
     Download(DownloadId),
     Search(SearchId),
 }
 
-/// What the tracker's message means to the rest of the node.
+/// What a message of the tracker means to the rest of the node.
 #[derive(Debug)]
 pub(crate) enum TrackerReply {
-    /// Nothing that concerns others.
+    /// The message concerns no other part.
     Nothing,
     /// The answer to a NEED.
     Owners(NeedTicket, Owners),
@@ -60,18 +61,20 @@ pub(crate) enum TrackerReply {
     Announced(Vec<ContentId>),
 }
 
-/// EXIT is repeated faster than other requests, because leaving takes no longer than [`registration::EXIT_TIMEOUT`].
+/// EXIT is repeated faster than other requests, because the node leaves after [`registration::EXIT_TIMEOUT`] at the
+/// latest.
 const EXIT_RETRY: Duration = Duration::from_millis(200);
 /// A tracker that does not answer gets REGISTER at least this often, so that its return is noticed soon even when a
 /// datagram or two are lost.
 const MAX_REGISTER_RETRY: Duration = Duration::from_secs(5);
-/// So many OWNs are on their way at once: ten thousand contents are announced in two seconds over a path of 100 ms.
+/// At most this many OWNs are on their way at once: ten thousand contents are announced in two seconds over a path of
+/// 100 ms.
 const MAX_OWNS: usize = 32;
 
 /// One node's conversation with its tracker.
 #[derive(Debug)]
 pub(crate) struct TrackerClient {
-    /// `None`: nobody knows yet where the tracker is.
+    /// The address of the tracker. `None` means that it is not known yet.
     tracker: Option<SocketAddr>,
     registration: Registration,
     exchanges: Exchanges,
@@ -83,8 +86,8 @@ pub(crate) struct TrackerClient {
 }
 
 impl TrackerClient {
-    /// A conversation with `tracker`: the first REGISTER is due at once, or as soon as it is known where the tracker
-    /// is.
+    /// A conversation with `tracker`. The first REGISTER is due at once, or as soon as the address of the tracker is
+    /// known.
     pub(crate) fn new(
         tracker: Option<SocketAddr>,
         node: NodeId,
@@ -103,7 +106,7 @@ impl TrackerClient {
         }
     }
 
-    /// What is heard of the tracker.
+    /// The standing of the tracker, for screens.
     pub(crate) fn standing(&self) -> TrackerStanding {
         if self.liveness.is_silent() {
             TrackerStanding::Silent
@@ -122,12 +125,12 @@ impl TrackerClient {
         self.standing() == TrackerStanding::Answers
     }
 
-    /// Whether EXIT was answered, or that took too long.
+    /// Whether the node has left: EXIT was answered, or not in time.
     pub(crate) fn has_left(&self) -> bool {
         self.registration.state() == RegistrationState::Left
     }
 
-    /// Talks to the tracker at this address from now on.
+    /// Talks to the tracker at the address `tracker` from now on.
     pub(crate) fn use_tracker(&mut self, tracker: SocketAddr, cx: &Context<'_>) {
         if self.registration.has_ended() {
             return;
@@ -136,16 +139,16 @@ impl TrackerClient {
         self.registration.set_cookie(Cookie::NONE);
         self.rejoin(cx.now);
         self.announce_everything_again();
-        // What was asked elsewhere has not been asked here.
+        // The requests to the former tracker have not been sent to this one.
         self.exchanges.iter_mut().for_each(|exchange| exchange.begin_again(cx.now));
     }
 
-    /// Announces `entry`, or takes it back when it says so.
+    /// Announces `entry`, or withdraws it if it is marked as withdrawn.
     pub(crate) fn announce(&mut self, entry: OwnEntry) {
         self.announcements.put(entry);
     }
 
-    /// Asks `query` until it is answered.
+    /// Asks the tracker `query`, repeatedly, until it is answered.
     pub(crate) fn need(&mut self, ticket: NeedTicket, query: Query, cx: &mut Context<'_>) {
         self.forget_need(ticket);
         if let NeedTicket::Search(search) = ticket {
@@ -154,29 +157,29 @@ impl TrackerClient {
         self.exchanges.begin(TrackerRequest::Need(ticket, query), cx.now, cx.rng);
     }
 
-    /// Nobody waits for `ticket`'s answer any more.
+    /// Drops the NEED of `ticket`, for whose answer nobody waits any more.
     pub(crate) fn forget_need(&mut self, ticket: NeedTicket) {
         self.exchanges.forget(|request| matches!(request, TrackerRequest::Need(of, _) if *of == ticket));
     }
 
-    /// `bytes` of `content` came from `owner` and were verified.
+    /// Records that `bytes` of `content` came from `owner` and were verified.
     pub(crate) fn credit(&mut self, content: ContentId, owner: NodeId, bytes: u64, now: Timestamp) {
         self.credits.add(content, owner, bytes, now);
     }
 
-    /// The rest of the credits is reported at once.
+    /// Has the gathered credits reported at once.
     pub(crate) fn flush_credits(&mut self, now: Timestamp) {
         self.credits.flush(now);
     }
 
-    /// Says EXIT.
+    /// Leaves the tracker with EXIT.
     pub(crate) fn leave(&mut self, cx: &mut Context<'_>) {
         if self.registration.has_ended() {
             return;
         }
         self.exchanges.forget(|request| !matches!(request, TrackerRequest::Update { .. }));
         if self.registration.leave(cx.now) {
-            // What was received last is still reported, once.
+            // The last credits are still reported, each once.
             while !self.credits.is_empty() {
                 self.send_update(cx);
             }
@@ -189,7 +192,8 @@ impl TrackerClient {
         self.exchanges.forget(|request| matches!(request, TrackerRequest::Register));
     }
 
-    /// Everything is announced from the start; OWNs on their way would be answered twice.
+    /// Has everything announced from the start. The OWNs that are on their way are dropped, because they would be
+    /// answered twice.
     fn announce_everything_again(&mut self) {
         self.exchanges.forget(|request| matches!(request, TrackerRequest::Own(_)));
         self.announcements.forget_answers();
@@ -250,7 +254,7 @@ impl TrackerClient {
     }
 
     fn report_silence(&mut self, tracker: SocketAddr, cx: &mut Context<'_>) {
-        // Who leaves does not wait for it: what it does not hear it finds out.
+        // A node that leaves does not report silence, because it waits for no tracker.
         if self.registration.has_ended() {
             return;
         }
@@ -305,7 +309,7 @@ impl TrackerClient {
     }
 }
 
-/// Whether the tracker would only refuse `request` now.
+/// Whether the tracker would refuse `request` now.
 fn is_held_back(registration: &Registration, request: &TrackerRequest) -> bool {
     registration.state() == RegistrationState::Joining && request.needs_registration(registration.cookie())
 }

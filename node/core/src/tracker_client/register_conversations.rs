@@ -1,12 +1,12 @@
-//! By which conversations the tracker knows this life of the node.
+//! The conversations by which the tracker knows this life of the node.
 //!
-//! The tracker asks the holder of an id whether it is there in the conversation of the REGISTER that it heard last from
-//! that holder. A port may have been another node's before, or another life's: whoever has it now does not answer for
-//! them.
+//! The tracker asks the holder of an id whether it is there, in the conversation of the last REGISTER that it received
+//! from that holder. The port of a node may have belonged to another node before, or to an earlier life. The node does
+//! not answer for these.
 
 use messages::Conversation;
 
-/// So many REGISTERs are remembered: the tracker may have heard a late one last.
+/// At most this many REGISTERs are remembered, because the tracker may have received a late one last.
 const MAX_REMEMBERED: usize = 4;
 
 /// The conversations of the last REGISTERs.
@@ -16,13 +16,13 @@ pub(super) struct RegisterConversations {
 }
 
 impl RegisterConversations {
-    /// A REGISTER is sent in this conversation.
+    /// Records that a REGISTER is sent in `conversation`.
     pub(super) fn remember(&mut self, conversation: Conversation) {
         self.last.rotate_right(1);
         self.last[0] = Some(conversation);
     }
 
-    /// Whether a REGISTER of this life was sent in it lately.
+    /// Whether a REGISTER of this life was sent in `conversation` lately.
     pub(super) fn contains(&self, conversation: Conversation) -> bool {
         self.last.contains(&Some(conversation))
     }

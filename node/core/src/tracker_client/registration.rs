@@ -1,4 +1,4 @@
-//! Whether the tracker knows this node, and what the two know of each other.
+//! Whether the tracker knows this node, and what the tracker and the node know of each other.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use messages::{BootEpoch, Conversation, Cookie, Endpoint, NodeId, Timestamp};
 
 use super::register_conversations::RegisterConversations;
 
-/// REGISTER comes this often until the tracker says how often.
+/// REGISTER is sent at this interval until the tracker names another one.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(20);
-/// No tracker gets REGISTER more often than this, whatever it says.
+/// REGISTER is sent at no shorter interval than this, whatever the tracker asks for.
 const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
-/// No tracker makes the node register more rarely than this.
+/// REGISTER is sent at no longer interval than this, whatever the tracker asks for.
 const MAX_HEARTBEAT: Duration = Duration::from_secs(60);
-/// Leaving takes no longer than this.
+/// The node has left after this long, even without an answer to EXIT.
 pub(super) const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where the node stands with its tracker.
+/// The state of the node's registration at its tracker.
 ///
 /// ```text
 ///   Joining ──REGISTERED──▶ Joined ──every heartbeat: REGISTER──▶ Joined
@@ -27,22 +27,22 @@ pub(super) const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RegistrationState {
-    /// The tracker does not know this node yet, or no more.
+    /// The tracker does not know this node yet, or does not know it any more.
     Joining,
     /// The tracker knows this node.
     Joined,
     /// EXIT is on its way, until then.
     Leaving { until: Timestamp },
-    /// The tracker has forgotten this node, or that took too long.
+    /// The tracker has confirmed EXIT, or has not done so in time.
     Left,
 }
 
-/// What REGISTERED has changed.
+/// The changes that REGISTERED has brought.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RegisteredChanges {
-    /// The tracker is another life of it than before, or the first.
+    /// Whether the tracker answers for the first time, or in another life than before.
     pub(super) is_new_tracker: bool,
-    /// The node was not registered before.
+    /// Whether the node was not registered before.
     pub(super) has_joined: bool,
 }
 
@@ -52,21 +52,22 @@ pub(super) struct Registration {
     node: NodeId,
     epoch: BootEpoch,
     state: RegistrationState,
-    /// What the tracker gave out for this address.
+    /// The cookie that the tracker has given out for this address.
     cookie: Cookie,
-    /// Which life of the tracker answered last.
+    /// The life of the tracker that answered last.
     tracker_epoch: Option<u64>,
     /// This node's address as the tracker sees it.
     observed: Option<Endpoint>,
     heartbeat: Duration,
     next_register: Timestamp,
     conversations: RegisterConversations,
-    /// The tables differed while this node was still announcing: it asks again when it has announced everything.
+    /// Whether the node is to send REGISTER again once it has announced everything, because the tables differed while
+    /// it was still announcing.
     needs_recheck: bool,
 }
 
 impl Registration {
-    /// Not registered yet: the first REGISTER is due at once.
+    /// A registration that has not begun. The first REGISTER is due at once.
     pub(super) fn new(node: NodeId, epoch: BootEpoch, now: Timestamp) -> Registration {
         Registration {
             node,
@@ -95,7 +96,7 @@ impl Registration {
         matches!(self.state, RegistrationState::Leaving { .. } | RegistrationState::Left)
     }
 
-    /// Whether any tracker has registered this node in this life.
+    /// Whether any tracker has registered this life of the node.
     pub(super) fn was_ever_registered(&self) -> bool {
         self.tracker_epoch.is_some()
     }
@@ -108,7 +109,7 @@ impl Registration {
         self.cookie
     }
 
-    /// Who asks, for a request that is sent now.
+    /// The sender's fields of a request that is sent now.
     pub(super) fn asker(&self) -> Asker {
         Asker { node: self.node, cookie: self.cookie }
     }
@@ -118,39 +119,39 @@ impl Registration {
         owner.node == self.node || Some(owner.endpoint) == self.observed
     }
 
-    /// Whether the tracker means this life of the node when it asks in `conversation`.
+    /// Whether the tracker means this life of the node when it asks, in `conversation`, whether the node is there.
     pub(super) fn is_asked_in(&self, conversation: Conversation) -> bool {
         self.conversations.contains(conversation)
     }
 
-    /// The cookie that the next requests carry.
+    /// Sets the cookie of the next requests.
     pub(super) fn set_cookie(&mut self, cookie: Cookie) {
         self.cookie = cookie;
     }
 
-    /// The tracker does not know this node any more: REGISTER is due at once.
+    /// Begins to register again, because the tracker does not know this node any more. REGISTER is due at once.
     pub(super) fn rejoin(&mut self, now: Timestamp) {
         self.state = RegistrationState::Joining;
         self.next_register = now;
     }
 
-    /// REGISTER is due by `at`.
+    /// Has REGISTER sent by `at`.
     pub(super) fn register_by(&mut self, at: Timestamp) {
         self.next_register = self.next_register.min(at);
     }
 
-    /// The tables differ while the node announces: REGISTER is due again once it has announced everything.
+    /// Has REGISTER sent again once the node has announced everything, because the tables differ meanwhile.
     pub(super) fn recheck(&mut self) {
         self.needs_recheck = true;
     }
 
-    /// Everything is announced anew: there is nothing to check again.
+    /// Drops that further REGISTER, because everything is announced anew.
     pub(super) fn forget_recheck(&mut self) {
         self.needs_recheck = false;
     }
 
-    /// When REGISTER is due; `resync_at`: when the tracker may be asked again whether the tables agree, if nothing is
-    /// being announced.
+    /// When REGISTER is due. `resync_at` is when the tracker may be asked again whether the tables agree; `None` while
+    /// something is being announced.
     pub(super) fn register_at(&self, resync_at: Option<Timestamp>) -> Timestamp {
         match resync_at {
             Some(at) if self.needs_recheck => self.next_register.min(at),
@@ -158,14 +159,14 @@ impl Registration {
         }
     }
 
-    /// REGISTER is sent in `conversation`.
+    /// Records that REGISTER is sent in `conversation`.
     pub(super) fn on_register(&mut self, conversation: Conversation, now: Timestamp) {
         self.needs_recheck = false;
         self.conversations.remember(conversation);
         self.next_register = now + self.heartbeat;
     }
 
-    /// REGISTERED has arrived.
+    /// Handles REGISTERED. Returns what it has changed.
     pub(super) fn on_registered(&mut self, registered: &Registered, now: Timestamp) -> RegisteredChanges {
         self.cookie = registered.cookie;
         self.observed = Some(registered.observed);
@@ -180,7 +181,7 @@ impl Registration {
         RegisteredChanges { is_new_tracker: last_epoch != Some(registered.tracker_epoch), has_joined }
     }
 
-    /// The node leaves. Whether EXIT is to be sent: who is not registered has left at once.
+    /// Begins to leave. Returns whether EXIT is to be sent: a node that is not registered has left at once.
     pub(super) fn leave(&mut self, now: Timestamp) -> bool {
         let is_joined = self.is_joined();
         self.state = if is_joined {
@@ -191,7 +192,7 @@ impl Registration {
         is_joined
     }
 
-    /// The tracker has forgotten this node, or that takes too long.
+    /// Records that the tracker has confirmed EXIT, or has not done so in time.
     pub(super) fn on_left(&mut self) {
         self.state = RegistrationState::Left;
     }

@@ -1,4 +1,4 @@
-//! Searches that a person has asked for, until they are answered or given up.
+//! The searches of a person, until they are answered or given up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,28 +10,28 @@ use crate::ids::SearchId;
 /// A search is given up after this long.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Searches without an answer, and when each is given up.
+/// The unanswered searches, with the time at which each is given up.
 #[derive(Debug, Default)]
 pub(super) struct Searches(BTreeMap<SearchId, Timestamp>);
 
 impl Searches {
-    /// `search` is asked now.
+    /// Records that `search` is asked now.
     pub(super) fn begin(&mut self, search: SearchId, now: Timestamp) {
         self.0.insert(search, now + SEARCH_TIMEOUT);
     }
 
-    /// `search` was answered.
+    /// Records that `search` was answered.
     pub(super) fn end(&mut self, search: SearchId) {
         self.0.remove(&search);
     }
 
-    /// Gives up those that are due by `now`, and returns them.
+    /// Gives up the searches whose time is over, and returns them.
     pub(super) fn give_up(&mut self, now: Timestamp) -> Vec<SearchId> {
         let due = self.0.extract_if(.., |_, at| *at <= now);
         due.map(|(search, _)| search).collect()
     }
 
-    /// When the next one is given up.
+    /// When the next search is given up.
     pub(super) fn next_timeout(&self) -> Timestamp {
         self.0.values().min().copied().unwrap_or(Timestamp::NEVER)
     }

@@ -27,8 +27,8 @@ impl BegunPieces {
         self.0.iter().any(|begun| begun.piece == range.piece() && begun.allowance >= range.length())
     }
 
-    /// `range` of a piece with `piece_length` bytes is queued. A piece that was not begun is begun now, and the oldest
-    /// may be forgotten.
+    /// Records that `range`, of a piece with `piece_length` bytes, is queued. A piece that was not begun is begun now,
+    /// and the oldest begun one may be forgotten.
     pub(super) fn on_queued(&mut self, range: ByteRange, piece_length: u32) {
         if let Some(begun) = self.0.iter_mut().find(|begun| begun.piece == range.piece()) {
             begun.allowance = begun.allowance.saturating_sub(range.length());
@@ -37,7 +37,8 @@ impl BegunPieces {
         if self.0.len() == MAX_BEGUN {
             self.0.pop_front();
         }
-        // Half as much again: some of the piece is lost on the way, and asked for again.
+        // The allowance is half as much again as the piece, because some of the piece is lost on the way and asked for
+        // again.
         let allowance = (piece_length + piece_length / 2).saturating_sub(range.length());
         self.0.push_back(BegunPiece { piece: range.piece(), allowance });
     }

@@ -1,10 +1,10 @@
 //! Nonces among the CHUNKs of a session. A downloader that returns a nonce receives at the address to which the CHUNKs
 //! go, and the share of nonces that are returned tells which share of the CHUNKs arrives.
 //!
-//! A nonce goes in a PING among the CHUNKs of a burst. The PING is as long as they are and anywhere among them, so that
-//! the path loses it as it loses them: behind a burst it would tell of the last place in a queue alone, and would find
-//! space where a longer datagram has just been refused. No nonce is ever repeated: a repeated one could come back
-//! however much is lost.
+//! A nonce goes in a PING among the CHUNKs of a burst. The PING is as long as the CHUNKs and stands at a random place
+//! among them, so that the path loses it as it loses them. Behind a burst, a PING would measure only the last place in
+//! a queue, and a short one would find space where a longer datagram has just been refused. No nonce is ever repeated,
+//! because a repeated one could come back however much is lost.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,12 +23,12 @@ const SPACING_PINGS: u64 = 128;
 const PERIOD: Duration = Duration::from_secs(10);
 /// While the last nonces are unanswered, a nonce is sent at least this often.
 const UNANSWERED_PERIOD: Duration = Duration::from_millis(500);
-/// So many nonces are open at a time: beyond that, more bytes go between two of them. As many lost ones are remembered,
-/// in case that the path has only become longer.
+/// At most this many nonces are open at a time; beyond that, more bytes are sent between two of them. As many lost
+/// nonces are remembered, in case the path has only become longer.
 const MAX_OPEN: usize = 64;
-/// A downloader is unresponsive when the last so many nonces did not come back for [`UNRESPONSIVE_AFTER`].
+/// A downloader is unresponsive when the last nonces, this many, did not come back for [`UNRESPONSIVE_AFTER`].
 const UNRESPONSIVE_NONCES: u32 = 3;
-/// A downloader is unresponsive when [`UNRESPONSIVE_NONCES`] nonces did not come back for so long.
+/// A downloader is unresponsive when [`UNRESPONSIVE_NONCES`] nonces did not come back for this long.
 const UNRESPONSIVE_AFTER: Duration = Duration::from_secs(3);
 /// A nonce that has not come back after three round trips is lost, but not before this and not after
 /// [`UNRESPONSIVE_AFTER`].
@@ -39,9 +39,9 @@ const MIN_LOSS_TIMEOUT: Duration = Duration::from_millis(250);
 struct OpenNonce {
     nonce: u64,
     sent_at: Timestamp,
-    /// Bytes sent since the nonce before it.
+    /// The number of bytes that were sent since the nonce before this one.
     bytes: u64,
-    /// The epoch of the circuit breaker in which it was sent.
+    /// The epoch of the circuit breaker in which the nonce was sent.
     epoch: u32,
     has_come: bool,
 }
@@ -49,11 +49,11 @@ struct OpenNonce {
 /// The nonces of one session.
 #[derive(Debug)]
 pub(super) struct Challenge {
-    /// In the order in which they were sent: the outcome of one counts when the outcomes of all before it are known, as
-    /// a loss is known later.
+    /// The open nonces in the order in which they were sent. The outcome of a nonce counts when the outcomes of all
+    /// before it are known, because a loss becomes known later than an answer.
     open: VecDeque<OpenNonce>,
     lost: VecDeque<(u64, Timestamp)>,
-    /// Bytes sent since the last nonce.
+    /// The number of bytes that were sent since the last nonce.
     bytes: u64,
     sent_at: Timestamp,
     /// How many nonces were sent after the last that came back.
@@ -137,7 +137,7 @@ impl Challenge {
         self.unanswered >= UNRESPONSIVE_NONCES && now.since(self.unanswered_since) > UNRESPONSIVE_AFTER
     }
 
-    /// Asks to send something; when that may be done: now or before, if at once.
+    /// Asks when something may be sent: at once, if the result is not after `now`.
     pub(super) fn poll_ready(&mut self, breaker: &mut CircuitBreaker, now: Timestamp) -> Timestamp {
         self.settle(breaker, now);
         breaker.poll_ready(now)
@@ -158,7 +158,7 @@ impl Challenge {
         nonce
     }
 
-    /// Nonces that have not come back in time are lost, and `breaker` is told the outcomes.
+    /// Counts the nonces that have not come back in time as lost, and tells `breaker` the outcomes.
     fn settle(&mut self, breaker: &mut CircuitBreaker, now: Timestamp) {
         let rtt = self.rtt.unwrap_or(UNRESPONSIVE_AFTER);
         let timeout = (rtt * 3).clamp(MIN_LOSS_TIMEOUT, UNRESPONSIVE_AFTER);

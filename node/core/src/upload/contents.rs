@@ -50,8 +50,8 @@ impl Contents {
         true
     }
 
-    /// `piece` of what is served from `share` is here now. How many pieces are, if it is served from there and not all
-    /// are.
+    /// Records that `piece` of the content that is served from `share` is here now. Returns how many of its pieces are
+    /// here, if the content is served from there and not complete.
     pub(super) fn on_piece(&mut self, share: ShareId, piece: PieceIndex, now: Timestamp) -> Option<u32> {
         let served = self.served.get_mut(&share).filter(|served| !served.is_whole())?;
         served.add(piece, now);
@@ -72,7 +72,7 @@ impl Contents {
         self.by_content.clear();
     }
 
-    /// Everything that is served.
+    /// All contents that are served, with their shares.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ShareId, &ServedContent)> {
         self.served.iter().map(|(&share, served)| (share, served))
     }
@@ -82,12 +82,12 @@ impl Contents {
         self.by_content.get(&content).copied()
     }
 
-    /// What is served from `share`.
+    /// The content that is served from `share`.
     pub(super) fn get(&self, share: ShareId) -> Option<&ServedContent> {
         self.served.get(&share)
     }
 
-    /// What is served from `share`, to change: it is active from now on.
+    /// The content that is served from `share`, to change. The content is active from now on.
     pub(super) fn get_mut(&mut self, share: ShareId) -> Option<&mut ServedContent> {
         let served = self.served.get_mut(&share)?;
         self.active.insert(share);
@@ -99,7 +99,8 @@ impl Contents {
         self.active.iter().copied().collect()
     }
 
-    /// The content of `share` has done what was due: when it has something to do next. If never, it is active no more.
+    /// Records that the content of `share` has done what was due. Returns when it has something to do next. If that is
+    /// never, it is no longer active.
     pub(super) fn settle(&mut self, share: ShareId, now: Timestamp) -> Timestamp {
         let due = self.served.get(&share).map_or(Timestamp::NEVER, |served| served.next_due(now));
         if due == Timestamp::NEVER {
@@ -112,7 +113,7 @@ impl Contents {
 impl Index<ShareId> for Contents {
     type Output = ServedContent;
 
-    /// What is served from `share`, for which there is a session.
+    /// The content that is served from `share`, for which there must be a session.
     fn index(&self, share: ShareId) -> &ServedContent {
         self.get(share).expect("a content that is withdrawn ends its sessions first")
     }

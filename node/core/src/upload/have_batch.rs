@@ -6,7 +6,8 @@ use messages::limits::MAX_HAVE_RUNS;
 use messages::node_to_node::Have;
 use messages::{List, PieceIndex, PieceRun, Timestamp};
 
-/// New pieces are announced this often: one HAVE a period names many pieces, and a piece spreads hardly later for it.
+/// New pieces are announced at this interval: one HAVE a period names many pieces, and a piece hardly spreads later
+/// because of it.
 const PERIOD: Duration = Duration::from_millis(100);
 /// Each piece is announced in this many consecutive HAVEs, because nobody confirms a HAVE.
 const REPEATS: u8 = 3;
@@ -24,7 +25,7 @@ struct NewPiece {
 pub(super) struct HaveBatch {
     /// Pieces that were announced fewer than [`REPEATS`] times.
     pieces: Vec<NewPiece>,
-    /// When the pieces are announced next: never, if there are none.
+    /// When the pieces are announced next; never, if there are none.
     due: Timestamp,
     /// When pieces were last announced.
     told_at: Timestamp,
@@ -40,7 +41,8 @@ impl HaveBatch {
     /// Adds `piece`, which is new.
     pub(super) fn add(&mut self, piece: PieceIndex, now: Timestamp) {
         self.pieces.push(NewPiece { piece, told: 0 });
-        // At once, if nothing was told lately: the first pieces of all are waited for.
+        // The piece is announced at once if nothing was announced lately, because downloaders wait for the first
+        // pieces.
         self.due = self.due.min(now.max(self.told_at + PERIOD));
     }
 

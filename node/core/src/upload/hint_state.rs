@@ -22,17 +22,18 @@ impl HintState {
         self.is_supported
     }
 
-    /// Records that the session says again whether it understands HINT.
+    /// Sets whether the session understands HINT, which each HELLO tells.
     pub(super) fn set_supported(&mut self, is_supported: bool) {
         self.is_supported = is_supported;
     }
 
-    /// Whether the session is to be pointed at more pieces: all but one that it was pointed at are no longer fresh.
+    /// Whether the session is to be pointed at more pieces: at most one of those at which it was pointed is still
+    /// fresh.
     pub(super) fn wants_more(&self, is_fresh: impl Fn(PieceIndex) -> bool) -> bool {
         self.is_supported && self.pieces.iter().filter(|piece| is_fresh(**piece)).count() <= 1
     }
 
-    /// The session is pointed at those pieces that `choose` makes of the ones that it was pointed at last.
+    /// Points the session at the pieces that `choose` returns for those at which it was pointed last.
     pub(super) fn update(
         &mut self,
         choose: impl FnOnce(Vec<PieceIndex>) -> Vec<PieceIndex>,

@@ -1,5 +1,5 @@
-//! The outcomes of the nonces of one measurement period (RFC 8084, section 4): which share is lost, and how many bytes
-//! a second arrive.
+//! The outcomes of the nonces of one measurement period (RFC 8084, section 4): the share that is lost, and the rate in
+//! bytes a second that arrives.
 
 use std::time::Duration;
 
@@ -11,30 +11,30 @@ const PERIOD_NONCES: u32 = 32;
 const PERIOD_LOST: u32 = 8;
 /// A measurement period lasts at least this long: an honest downloader has slowed down by then.
 const MIN_PERIOD: Duration = Duration::from_millis(500);
-/// A measurement period lasts at least so many round trips, for the same reason.
+/// A measurement period lasts at least this many round trips, for the same reason.
 const PERIOD_ROUNDS: u32 = 4;
 
 /// The outcomes of the nonces of one measurement period.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NonceTally {
-    /// When the outcome of the first was known: what was sent before it does not belong to the period.
+    /// When the outcome of the first nonce became known. What was sent before that nonce does not belong to the period.
     began: Option<Timestamp>,
     answered: u32,
     lost: u32,
-    /// Bytes sent before the nonces, each since the nonce before it.
+    /// The sum of the bytes before each nonce since the one before it.
     bytes: u64,
 }
 
 impl NonceTally {
-    /// No outcome is known yet.
+    /// The tally of a period in which no outcome is known yet.
     pub(super) const EMPTY: NonceTally = NonceTally { began: None, answered: 0, lost: 0, bytes: 0 };
 
-    /// How many outcomes are known.
+    /// The number of known outcomes.
     pub(super) fn nonces(&self) -> u32 {
         self.answered + self.lost
     }
 
-    /// How many nonces are lost.
+    /// The number of lost nonces.
     pub(super) fn lost(&self) -> u32 {
         self.lost
     }
@@ -49,15 +49,15 @@ impl NonceTally {
         self.began.map_or(Duration::ZERO, |began| now.since(began))
     }
 
-    /// Bytes a second that arrived, as far as nonces tell.
+    /// The rate in bytes a second that arrived, as far as nonces tell.
     pub(super) fn delivery_rate(&self, now: Timestamp) -> u64 {
         let arrived = u128::from(self.bytes) * u128::from(self.answered) / u128::from(self.nonces().max(1));
         u64::try_from(arrived * 1_000_000 / self.duration(now).as_micros().max(1)).unwrap_or(u64::MAX)
     }
 
-    /// A nonce behind so many bytes has come back, or is lost.
+    /// Counts a nonce that was sent after `bytes` bytes and has come back or is lost.
     pub(super) fn count(&mut self, has_come: bool, bytes: u64, now: Timestamp) {
-        // What was sent before the first nonce began before the period.
+        // The bytes before the first nonce were sent before the period began.
         self.bytes += if self.began.is_some() { bytes } else { 0 };
         self.answered += u32::from(has_come);
         self.lost += u32::from(!has_come);
@@ -72,7 +72,7 @@ impl NonceTally {
         self.bytes += other.bytes;
     }
 
-    /// Whether the period is long enough to judge by, over a path with this round-trip time.
+    /// Whether the period is long enough to judge by, over a path with the round-trip time `rtt`.
     pub(super) fn is_over(&self, rtt: Duration, now: Timestamp) -> bool {
         (self.nonces() >= PERIOD_NONCES || self.lost >= PERIOD_LOST)
             && self.duration(now) >= MIN_PERIOD.max(rtt * PERIOD_ROUNDS)

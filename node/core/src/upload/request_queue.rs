@@ -38,7 +38,7 @@ pub(super) struct RangeRequest {
 pub(super) enum Queued {
     Range(RangeRequest),
     Probe(Probed),
-    /// Which of these pieces are here.
+    /// The BITFIELD that tells which of these pieces are here.
     Bitfield(Range<PieceIndex>),
 }
 
@@ -120,7 +120,7 @@ impl RequestQueue {
         }
     }
 
-    /// Queues the BITFIELD that says which of `pieces` are here.
+    /// Queues the BITFIELD that tells which of `pieces` are here.
     pub(super) fn push_bitfield(&mut self, pieces: Range<PieceIndex>) {
         self.queue.push_back(Queued::Bitfield(pieces));
     }
@@ -177,8 +177,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is queued, cancelled, sent and dropped: the counts are those of what waits, and within their
-        /// limits.
+        /// The counts are always those of the waiting entries, and within their limits, whatever is queued, cancelled,
+        /// sent and dropped.
         #[test]
         fn the_counts_are_those_of_what_waits(steps in prop::collection::vec((0u8..7, 0u32..40, 1u32..2000), 0..200)) {
             let mut queue = RequestQueue::default();

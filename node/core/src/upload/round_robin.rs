@@ -1,5 +1,6 @@
-//! Which session's turn it is: deficit round robin (Shreedhar and Varghese, "Efficient Fair Queueing Using Deficit Round Robin",
-//! 1995) over the sessions that have something to send. Hosts share alike, whatever the number of their sessions.
+//! Which session's turn it is: deficit round robin (Shreedhar and Varghese, "Efficient Fair Queueing Using Deficit
+//! Round Robin", 1995) over the sessions that have something to send. Each host has an equal share, however many
+//! sessions it has.
 //!
 //! ```text
 //!   ──join──▶ in line ──begin_turn──▶ its turn ──on_sent: more to send than may be──▶ in line, and keeps what is left
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use messages::{Conversation, Host, Timestamp};
 
-/// Whether a session is in the line.
+/// The position of a session that has something to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     InLine,
@@ -24,25 +25,25 @@ enum Position {
 struct Member {
     host: Host,
     position: Position,
-    /// Bytes that the session may still send in its turn; what is left of them is kept for the next.
+    /// The number of bytes that the session may still send in its turn. What is left is kept for its next turn.
     deficit: u32,
     /// Whether the session's turn has begun.
     has_begun: bool,
 }
 
-/// The line of the sessions.
+/// The line in which sessions wait for their turns.
 #[derive(Debug, Default)]
 pub(super) struct RoundRobin {
     line: VecDeque<Conversation>,
-    /// How many sessions in the line each host has.
+    /// The number of sessions in the line for each host.
     in_line: BTreeMap<Host, u32>,
     held: BTreeSet<(Timestamp, Conversation)>,
-    /// All sessions in the line or held.
+    /// All sessions that are in the line or held.
     members: BTreeMap<Conversation, Member>,
 }
 
 impl RoundRobin {
-    /// `session` of `host` has something to send: it gets in line, unless it is there or held.
+    /// Puts `session`, with `host`, in line, because it has something to send, unless it is in line or held already.
     pub(super) fn join(&mut self, session: Conversation, host: Host) {
         if self.members.contains_key(&session) {
             return;
@@ -57,8 +58,8 @@ impl RoundRobin {
         self.line.front().copied()
     }
 
-    /// The turn of the first begins, or goes on: bytes that it may send, where a host with one session may send
-    /// `quantum` more in each turn.
+    /// Begins the turn of the first session, or lets it go on. Returns the bytes that the session may send. A host with
+    /// one session gets `quantum` bytes in each turn.
     pub(super) fn begin_turn(&mut self, quantum: u32) -> u32 {
         let quantum = self.share_of_first(quantum);
         let member = self.first_member();
@@ -68,8 +69,9 @@ impl RoundRobin {
         member.deficit
     }
 
-    /// The first has sent something and may send `deficit` bytes more; `next` is what it would send next. Its turn goes
-    /// on, or it goes behind the others and keeps what is left, or, with nothing to send, it leaves.
+    /// Records that the first session has sent something. It may send `deficit` bytes more, and what it would send next
+    /// has `next` bytes. Its turn goes on if that is enough; otherwise the session goes to the end of the line and
+    /// keeps its deficit. A session with nothing to send leaves the line.
     pub(super) fn on_sent(&mut self, deficit: u32, next: Option<u32>) {
         match next {
             None => {
@@ -89,14 +91,14 @@ impl RoundRobin {
         }
     }
 
-    /// The first gets in line again at `until`, and its turn goes on then.
+    /// Holds the first session until `until`. Then it gets in line again, and its turn goes on.
     pub(super) fn hold(&mut self, until: Timestamp) {
         self.first_member().position = Position::Held(until);
         let session = self.leave_line();
         self.held.insert((until, session));
     }
 
-    /// Sessions that were held until `now` get in line again. When the next one does.
+    /// Puts the sessions that were held until `now` in line again. Returns until when the next one is held.
     pub(super) fn wake(&mut self, now: Timestamp) -> Timestamp {
         while let Some(&(until, session)) = self.held.first() {
             if until > now {
@@ -127,11 +129,11 @@ impl RoundRobin {
         }
     }
 
-    /// What the first may send in its turn, where a host with one session may send `quantum` bytes.
+    /// The bytes that the first session may send in a turn, where a host with one session may send `quantum` bytes.
     fn share_of_first(&mut self, quantum: u32) -> u32 {
         let host = self.first_member().host;
         let sessions = self.in_line[&host];
-        // Where there is one host only, all of it is its own.
+        // Each session of the only host in line gets the whole quantum.
         if self.in_line.len() == 1 { quantum } else { (quantum / sessions).max(1) }
     }
 

@@ -1,4 +1,5 @@
-//! Queues or refuses what downloaders ask for, and sends what is queued, one session's turn after the other.
+//! Queues or refuses the ranges for which downloaders ask, and sends what is queued, one session's turn after the
+//! other.
 
 use std::time::Duration;
 
@@ -91,7 +92,7 @@ fn refuse(session: &UploadSession, request: u32, refusal: RequestRefusal, cx: &m
     session.send(&Control { operation, retry_after_ms: pause.as_millis() as u16, request }, cx);
 }
 
-/// The session `ours` begins `piece`: it, and others with it, are to begin others than they.
+/// Records that the session `ours` begins `piece`, and has it pointed at other pieces than other sessions.
 fn on_piece_begun(
     ours: Conversation,
     session: &mut UploadSession,
@@ -99,21 +100,21 @@ fn on_piece_begun(
     piece: PieceIndex,
     cx: &mut Context<'_>,
 ) {
-    // A session that begins what others got may not have heard of what they did not get.
+    // A session that begins a piece that others got may have missed the HINT of pieces that they did not get.
     let strays = !served.super_seed.is_fresh(piece) && session.hints.is_supported();
     served.super_seed.offer_again(cx.now);
     if served.super_seed.is_fresh(piece) {
         session.contribution.on_given_first();
     }
     served.super_seed.on_given(piece, (ours, session.host()), cx.now);
-    // Alone, a downloader knows best what it wants next.
+    // A downloader that is alone knows best what it wants next.
     let gives_hints = served.gives_hints() && served.slots.count() > 1;
     if gives_hints && (strays || session.hints.wants_more(|piece| served.super_seed.is_fresh(piece))) {
         session.send_hint(ours, served, cx);
     }
 }
 
-/// Sends what is queued, as much as may be sent in one poll. When to come again for more.
+/// Sends what is queued, as much as may be sent in one poll. Returns when to go on.
 pub(super) fn send_bursts(sessions: &mut Sessions, contents: &mut Contents, cx: &mut Context<'_>) -> Wait {
     sessions.round_robin.wake(cx.now);
     for _ in 0..MAX_BURSTS_A_POLL {
@@ -129,7 +130,7 @@ pub(super) fn send_bursts(sessions: &mut Sessions, contents: &mut Contents, cx: 
     Wait { until: cx.now, reason: Reason::MoreToSend }
 }
 
-/// The session `ours`, the first in line, sends one burst, and keeps its turn while it has bytes left in it.
+/// Lets the session `ours`, the first in line, send one burst. Its turn goes on while it has bytes left.
 fn take_turn(ours: Conversation, sessions: &mut Sessions, contents: &mut Contents, cx: &mut Context<'_>) {
     const OPEN: &str = "a session that ends leaves the line";
     let ready = {

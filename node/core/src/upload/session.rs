@@ -1,5 +1,5 @@
-//! One downloader that is served: what the downloader asked for, whether it answers, and what it contributes. A session
-//! knows neither whose turn it is nor which sessions have a slot.
+//! One session with a downloader: what the downloader has asked for, whether it answers, and what it contributes. A
+//! session does not know whose turn it is or which sessions have a slot.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -26,13 +26,13 @@ use crate::meter::Meter;
 use crate::output::{Burst, PingAmong, Source};
 use crate::status::{UploadStanding, UploadStatus};
 
-/// What a session sends in its turn, each with the nonce of a PING behind it, if one is due.
+/// What a session sends in its turn, with the nonce of a PING, if one is due.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Response {
-    /// Its PING goes among the CHUNKs.
+    /// A burst of CHUNKs, which contains its PING.
     Burst(Burst),
     Probed(Probed, Option<u64>),
-    /// The BITFIELD that says which of these pieces are here.
+    /// The BITFIELD that tells which of these pieces are here.
     Bitfield(Range<PieceIndex>, Option<u64>),
     /// The nonce of a PING to a downloader that has answered none for too long.
     Ping(u64),
@@ -53,14 +53,14 @@ pub(super) struct UploadSession {
     piece_updates: PieceUpdates,
     challenge: Challenge,
     headers: ChunkHeaders,
-    /// Counts bytes of file that were sent.
+    /// The meter of the bytes of the file that were sent.
     meter: Meter,
-    /// Whether bursts are sent without segmentation offload.
+    /// Whether bursts are sent without GSO.
     no_gso: bool,
 }
 
 impl UploadSession {
-    /// The session of `peer`, which said `hello`, with what is served from `share`.
+    /// The session with the downloader at `peer`, which has sent `hello`, for the content that is served from `share`.
     pub(super) fn new(peer: SocketAddr, share: ShareId, hello: &Hello, now: Timestamp) -> UploadSession {
         UploadSession {
             peer,
@@ -80,12 +80,12 @@ impl UploadSession {
         }
     }
 
-    /// The downloader's own number of the session.
+    /// The conversation number that the downloader has chosen for the session.
     pub(super) fn theirs(&self) -> Conversation {
         self.headers.conversation()
     }
 
-    /// Where the downloader is, as far as sharing goes.
+    /// The host of the downloader, among which the upload is shared.
     pub(super) fn host(&self) -> Host {
         Host::of(self.peer)
     }
@@ -102,24 +102,25 @@ impl UploadSession {
         }
     }
 
-    /// HELLO says what the downloader can do or wants; what is granted.
+    /// Takes in the `capabilities` of a HELLO: what the downloader supports or wants. Returns which of them are
+    /// granted.
     pub(super) fn grant(&mut self, capabilities: u32) -> u32 {
         self.no_gso = capabilities & NO_GSO != 0;
         self.hints.set_supported(capabilities & HINTS != 0);
         capabilities & (NO_GSO | HINTS)
     }
 
-    /// How many bytes of file were sent.
+    /// The number of bytes of the file that were sent.
     pub(super) fn sent(&self) -> u64 {
         self.meter.total()
     }
 
-    /// How many bytes of file a second were sent lately.
+    /// The rate, in bytes of the file a second, at which the session was lately served.
     pub(super) fn rate(&self, now: Timestamp) -> u64 {
         self.meter.rate(now)
     }
 
-    /// Others say that they have `bytes` that the session was given first.
+    /// Records that others have `bytes` that the session was the first to be given.
     pub(super) fn on_passed_on(&mut self, bytes: u64, now: Timestamp) {
         self.contribution.on_passed_on(bytes, self.meter.total(), now);
     }
@@ -129,7 +130,7 @@ impl UploadSession {
         self.challenge.on_answer(breaker, nonce, now);
     }
 
-    /// Asks to send something; when that may be done: now or before, if at once.
+    /// Asks when something may be sent: at once, if the result is not after `now`.
     pub(super) fn poll_ready(&mut self, breaker: &mut CircuitBreaker, now: Timestamp) -> Timestamp {
         self.challenge.poll_ready(breaker, now)
     }
@@ -157,7 +158,7 @@ impl UploadSession {
         Ok(())
     }
 
-    /// The downloader may not know which pieces of what is `served` are here: it is told, as soon as it may be again.
+    /// Has the downloader told, as soon as that is allowed again, which pieces of the content `served` are here.
     pub(super) fn want_piece_updates(&mut self, served: &ServedContent, now: Timestamp) {
         if served.is_whole() && self.piece_updates.is_first() {
             return;
@@ -166,19 +167,20 @@ impl UploadSession {
         self.begin_piece_updates(served, now);
     }
 
-    /// Queues the first bits of which pieces of what is `served` are here, if it is time to.
+    /// Queues the first BITFIELD of the pieces of the content `served` that are here, if that is due.
     pub(super) fn begin_piece_updates(&mut self, served: &ServedContent, now: Timestamp) {
         if let Some(pieces) = self.piece_updates.begin(served.manifest.layout().pieces(), now) {
             self.requests.push_bitfield(pieces);
         }
     }
 
-    /// When the downloader may be told again which pieces are here, if it is to be.
+    /// When the downloader is to be told again which pieces are here; never, if it is not.
     pub(super) fn piece_updates_due(&self) -> Timestamp {
         self.piece_updates.due()
     }
 
-    /// Points the session, whose number here is `ours`, at pieces that others are not pointed at.
+    /// Sends a HINT, which points the session, whose number here is `ours`, at pieces at which no other session is
+    /// pointed.
     pub(super) fn send_hint(&mut self, ours: Conversation, served: &mut ServedContent, cx: &mut Context<'_>) {
         let others = served.slots.served().filter(|other| *other != ours).count();
         let pieces = self.hints.update(|pieces| served.super_seed.choose_hint(pieces, ours, others));
@@ -188,8 +190,8 @@ impl UploadSession {
         }
     }
 
-    /// What is sent next in the session's turn, in which it may send `deficit` bytes: what is taken of these is
-    /// subtracted.
+    /// Takes what is sent next in the session's turn. The session may send `deficit` bytes; the bytes that are taken
+    /// are subtracted from these.
     pub(super) fn poll_response(
         &mut self,
         served: &ServedContent,
@@ -222,7 +224,7 @@ impl UploadSession {
         })
     }
 
-    /// The downloader has not answered for too long: what it asked for is dropped, and it may ask again.
+    /// Drops everything in the queue, because the downloader has not answered for too long. It may ask again.
     pub(super) fn drop_queued(&mut self) {
         self.requests.clear();
         self.piece_updates.stop();
@@ -257,8 +259,8 @@ impl UploadSession {
         }
     }
 
-    /// The PING among the segments that answer `request`, if a nonce is due: as long as they, the last of several
-    /// apart. The segment that it goes before is as little to be guessed as the nonce.
+    /// The PING among the segments that answer `request`, if a nonce is due. The PING is as long as the segments,
+    /// except that the last of several may be shorter. The place of the PING is as hard to guess as its nonce.
     fn ping_among(
         &mut self,
         request: &RangeRequest,
@@ -274,7 +276,7 @@ impl UploadSession {
         Some(PingAmong { ping: Ping { nonce, size }, before })
     }
 
-    /// For screens: how the session stands with a content of `length` bytes.
+    /// The status of the session, for screens. The content has `length` bytes.
     pub(super) fn status(&self, standing: UploadStanding, length: u64, now: Timestamp) -> UploadStatus {
         UploadStatus {
             node: self.node,
