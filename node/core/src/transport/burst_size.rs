@@ -1,20 +1,21 @@
-//! How long a burst may be: where the ends of bursts are lost and their beginnings are not, something on the way takes
-//! a few datagrams at once and no more, and bursts become shorter.
+//! How long a burst may be. Where the ends of bursts are lost and their beginnings are not, something on the way takes
+//! only a few datagrams at once, and bursts become shorter.
 //!
-//! A queue of a few packets does that, and so do policers and proxies (quinn issue 2627: 4 to 5 packets a millisecond
-//! passed, so that offloaded bursts of 10 were lost in part every time).
+//! A queue of a few packets does that, and so do policers and proxies. (quinn issue 2627: 4 to 5 packets a millisecond
+//! passed, so that offloaded bursts of 10 were lost in part every time.)
 
 use std::time::Duration;
 
 use messages::Timestamp;
 
-/// No burst is made shorter than this, in segments: it has no end worth speaking of.
+/// Bursts are made no shorter than this many segments: a shorter burst has hardly an end.
 const MIN_SEGMENTS: u32 = 2;
 /// The ends must have lost this many segments before bursts become shorter.
 const MIN_LOST_ENDS: u32 = 12;
-/// The ends must have lost so many times what the beginnings lost: by chance both are so in one case of 10^6.
+/// Bursts become shorter when the ends have lost more than this many times as many segments as the beginnings, which
+/// chance causes in one case of 10^6.
 const ENDS_RATIO: u32 = 4;
-/// When this many segments were lost in all without such a ratio, they count half.
+/// When this many segments were lost in all without such a ratio, the counts are halved.
 const DECAY_AT: u32 = 64;
 /// A burst may be one segment longer after each time of this length without such losses.
 const GROWTH_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,10 +27,10 @@ pub(super) struct BurstLosses {
     pub(super) ends: u32,
 }
 
-/// How long bursts may be.
+/// The limit on the length of bursts, and the losses that decide it.
 #[derive(Debug)]
 pub(super) struct BurstSize {
-    /// Longer bursts than this many bytes do harm. `None`: no length is known to do harm.
+    /// Bursts longer than this many bytes do harm. `None` means that no length is known to do harm.
     limit: Option<u32>,
     lost: BurstLosses,
     grows_at: Timestamp,
@@ -40,12 +41,12 @@ impl BurstSize {
         BurstSize { limit: None, lost: BurstLosses::default(), grows_at: Timestamp::NEVER }
     }
 
-    /// The longest burst, in bytes, where `max` is what a burst can be at all.
+    /// The longest burst, in bytes, where `max` is the length that a burst can have at all.
     pub(super) fn max_bytes(&self, segment: u32, max: u32) -> u32 {
         self.limit.map_or(max, |limit| limit.max(MIN_SEGMENTS * segment).min(max))
     }
 
-    /// Segments of bursts of about `burst` bytes were lost.
+    /// Records that segments of bursts of about `burst` bytes were lost.
     pub(super) fn on_lost(&mut self, lost: BurstLosses, burst: u32, segment: u32, now: Timestamp) {
         self.lost.beginnings += lost.beginnings;
         self.lost.ends += lost.ends;
@@ -58,7 +59,7 @@ impl BurstSize {
         }
     }
 
-    /// Time passes: lengths that did harm once may be tried again, up to `max`.
+    /// Raises the limit, when that is due, so that lengths that did harm once are tried again, up to `max`.
     pub(super) fn grow(&mut self, segment: u32, max: u32, now: Timestamp) {
         if now < self.grows_at {
             return;

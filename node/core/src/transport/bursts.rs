@@ -1,4 +1,4 @@
-//! The bursts that were asked for, in the order of their requests: which request is which, and how much is outstanding.
+//! The bursts that were asked for, in the order of their requests, and how much of them is outstanding.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,29 +11,29 @@ use super::outstanding::Outstanding;
 
 /// Finished bursts are remembered for this many round trips, to tell late segments from ones that were never asked for.
 const REMEMBERED_RTTS: u32 = 3;
-/// Finished bursts are remembered for this long at least: a path may become slower all at once.
+/// Finished bursts are remembered for at least this long, because a path may become slower all at once.
 const MIN_REMEMBERED: Duration = Duration::from_secs(10);
-/// No more finished bursts than this are remembered.
+/// Finished bursts are forgotten while more than this many bursts are remembered.
 const REMEMBERED_BURSTS: usize = 4096;
 
-/// Bursts by request number.
+/// The bursts by request number.
 #[derive(Debug)]
 pub(super) struct Bursts {
     bursts: VecDeque<Outstanding>,
-    /// The request number of the next burst; that of `bursts[i]` is this minus their count plus `i`.
+    /// The request number of the next burst. That of `bursts[i]` is this minus the number of bursts plus `i`.
     next_request: u32,
-    /// Every burst before this request is finished: they are kept for late segments only.
+    /// Every burst before this request is finished, and is kept for late segments only.
     first_unfinished: u32,
-    /// Segments asked for so far: the order in which they should arrive.
+    /// The number of segments that were asked for so far, which tells the order in which they should arrive.
     next_ordinal: u64,
-    /// Bytes that have neither arrived nor been given up.
+    /// The number of bytes that have neither arrived nor been given up.
     outstanding: u32,
-    /// Bursts of which something is still expected.
+    /// The number of bursts of which segments are still expected.
     unfinished: u32,
 }
 
 impl Bursts {
-    /// An empty table; the first burst will have the number `first_request`.
+    /// An empty table. The first burst will have the request number `first_request`.
     pub(super) fn new(first_request: u32) -> Bursts {
         Bursts {
             bursts: VecDeque::new(),
@@ -45,22 +45,22 @@ impl Bursts {
         }
     }
 
-    /// Bytes that have neither arrived nor been given up.
+    /// The number of bytes that have neither arrived nor been given up.
     pub(super) fn outstanding(&self) -> u32 {
         self.outstanding
     }
 
-    /// Bursts of which something is still expected.
+    /// The number of bursts of which segments are still expected.
     pub(super) fn unfinished(&self) -> u32 {
         self.unfinished
     }
 
-    /// Segments asked for so far: the ordinal of the next one.
+    /// The ordinal of the next segment: the number of segments that were asked for so far.
     pub(super) fn next_ordinal(&self) -> u64 {
         self.next_ordinal
     }
 
-    /// Adds a burst; returns its request number.
+    /// Adds a burst. Returns its request number.
     pub(super) fn push(&mut self, burst: Outstanding) -> u32 {
         let request = self.next_request;
         self.next_request = self.next_request.wrapping_add(1);
@@ -71,24 +71,25 @@ impl Bursts {
         request
     }
 
-    /// The latest one and its request number.
+    /// The latest burst, with its request number.
     pub(super) fn last(&self) -> Option<(u32, &Outstanding)> {
         Some((self.next_request.wrapping_sub(1), self.bursts.back()?))
     }
 
-    /// What was asked for as `request`.
+    /// The burst that was asked for as `request`.
     pub(super) fn get_mut(&mut self, request: u32) -> Option<&mut Outstanding> {
         let index = self.index_of(request)?;
         self.bursts.get_mut(index)
     }
 
-    /// `bytes` of a burst arrived that were outstanding; `finished`: nothing more of that burst is expected.
+    /// Records that `bytes` that were outstanding have arrived. `finished` tells whether nothing more of their burst is
+    /// expected.
     pub(super) fn on_arrived(&mut self, bytes: u32, finished: bool) {
         self.outstanding -= bytes;
         self.unfinished -= u32::from(finished);
     }
 
-    /// Gives up `request`. Returns its range and how many bytes of it were expected; `None` when none were.
+    /// Gives up `request`. Returns its range and how many bytes of it were expected, or `None` if none were.
     pub(super) fn give_up(&mut self, request: u32) -> Option<(ByteRange, u32)> {
         let burst = self.get_mut(request)?;
         let range = burst.range();
@@ -97,8 +98,8 @@ impl Bursts {
         (lost > 0).then_some((range, lost))
     }
 
-    /// Gives up every burst whose range `fits`. Returns the requests of which anything was expected, and how many
-    /// bytes.
+    /// Withdraws every burst for whose range `fits` holds. Returns the requests of which bytes were expected, and how
+    /// many bytes.
     pub(super) fn withdraw(&mut self, fits: impl Fn(&ByteRange) -> bool) -> (Vec<u32>, u32) {
         let (mut requests, mut bytes) = (Vec::new(), 0);
         let from = self.unfinished_from();
@@ -118,7 +119,7 @@ impl Bursts {
         (requests, bytes)
     }
 
-    /// The requests of which anything is expected.
+    /// The requests of which segments are expected, with their ranges.
     pub(super) fn expected(&self) -> impl Iterator<Item = (u32, ByteRange)> {
         let first = self.next_request.wrapping_sub(self.bursts.len() as u32);
         let open = self.bursts.iter().enumerate().skip(self.unfinished_from());
@@ -126,7 +127,8 @@ impl Bursts {
             .map(move |(index, burst)| (first.wrapping_add(index as u32), burst.range()))
     }
 
-    /// Gives up everything: appends what was expected to `lost`, and tells `on_lost` each burst of which anything was.
+    /// Gives up everything. Appends what was expected to `lost`, and calls `on_lost` for each burst of which anything
+    /// was.
     pub(super) fn give_up_everything(
         &mut self,
         lost: &mut Vec<ByteRange>,
@@ -143,8 +145,9 @@ impl Bursts {
         }
     }
 
-    /// Gives up the segments before ordinal `before` of each burst that `due` says it is time for, appends them to
-    /// `lost`, and tells `on_lost` how many bytes of which burst they were. Returns where in their bursts they were.
+    /// Gives up the segments before ordinal `before` of each burst for which `due` holds, appends them to `lost`, and
+    /// calls `on_lost` with each such burst and its number of lost bytes. Returns where in their bursts the segments
+    /// were.
     pub(super) fn give_up_before(
         &mut self,
         before: u64,
@@ -172,12 +175,12 @@ impl Bursts {
         losses
     }
 
-    /// The bursts of which something may still be expected, oldest first.
+    /// The bursts of which segments may still be expected, the oldest first.
     pub(super) fn open(&self) -> impl Iterator<Item = &Outstanding> {
         self.bursts.range(self.unfinished_from()..)
     }
 
-    /// Drops finished bursts from the front, once no late segment of theirs is to be expected.
+    /// Drops finished bursts from the front, once no late segment of them is to be expected.
     pub(super) fn forget(&mut self, rtt: Duration, now: Timestamp) {
         let remembered = (rtt * REMEMBERED_RTTS).max(MIN_REMEMBERED);
         while let Some(first) = self.bursts.front() {
@@ -189,12 +192,12 @@ impl Bursts {
         }
     }
 
-    /// The index of the first burst of which something may still be expected.
+    /// The index of the first burst of which segments may still be expected.
     fn unfinished_from(&self) -> usize {
         if self.first_unfinished == self.next_request {
             return self.bursts.len();
         }
-        // Older than all that is remembered: from the start.
+        // A request that is older than all remembered bursts means the first of these.
         self.index_of(self.first_unfinished).unwrap_or(0)
     }
 

@@ -1,5 +1,5 @@
-//! How fast the path delivers: samples for the rate control, from what had arrived when a burst was asked for and what
-//! has arrived when that burst does (draft-cheng-iccrg-delivery-rate-estimation).
+//! How fast the path delivers: samples for the rate control, from what had been delivered when a burst was asked for
+//! and what has been delivered when that burst arrives (draft-cheng-iccrg-delivery-rate-estimation).
 
 use std::time::Duration;
 
@@ -8,16 +8,17 @@ use messages::Timestamp;
 use super::outstanding::{Outstanding, SendState};
 use crate::transport::bbr::RateSample;
 
-/// What has been delivered so far.
+/// The bytes that have been delivered so far.
 #[derive(Debug)]
 pub(super) struct DeliveryRateEstimator {
     delivered: u64,
     delivered_at: Timestamp,
     /// When the latest delivered burst had been asked for.
     delivered_asked_at: Timestamp,
-    /// The round ends when a burst arrives that was asked for after this much had been delivered.
+    /// The round ends when a burst arrives that was asked for after this many bytes had been delivered.
     round_ends: u64,
-    /// What is asked for before this much has been delivered does not show how fast the path is (draft: C.app_limited).
+    /// Bursts that are asked for before this many bytes have been delivered do not show how fast the path is (draft:
+    /// C.app_limited).
     app_limited_until: u64,
 }
 
@@ -32,18 +33,19 @@ impl DeliveryRateEstimator {
         }
     }
 
-    /// Something is asked for after everything has arrived: an idle time is not a slow one.
+    /// Records that a burst is asked for after everything has arrived, so that the idle time does not count as a slow
+    /// one.
     pub(super) fn on_idle_ends(&mut self, now: Timestamp) {
         (self.delivered_at, self.delivered_asked_at) = (now, now);
     }
 
-    /// The window allowed to ask, and there was nothing to ask for, with `outstanding` bytes on their way: until they
-    /// are here, samples are lower bounds.
+    /// Records that there was nothing to ask for although the window allowed more, with `outstanding` bytes on their
+    /// way. Until these have arrived, samples are lower bounds.
     pub(super) fn on_app_limited(&mut self, outstanding: u32) {
         self.app_limited_until = self.delivered + u64::from(outstanding).max(1);
     }
 
-    /// What a burst carries that is asked for now.
+    /// The send state of a burst that is asked for now.
     pub(super) fn send_state(&self) -> SendState {
         SendState {
             delivered: self.delivered,
@@ -53,7 +55,7 @@ impl DeliveryRateEstimator {
         }
     }
 
-    /// `bytes` of `burst` have arrived. Returns a sample if they show the rate.
+    /// Records that `bytes` of `burst` have arrived. Returns a sample if they show the rate.
     pub(super) fn on_arrived(
         &mut self,
         bytes: u32,
@@ -75,8 +77,8 @@ impl DeliveryRateEstimator {
         if ends_round {
             self.round_ends = self.delivered;
         }
-        // Nothing comes faster than it was asked for, whatever arrives in a lump. Over less than the lowest round-trip
-        // time it is the burst's own clock that is measured, not the path's.
+        // Bytes never come faster than they were asked for, even if they arrive in a lump. A span shorter than the
+        // lowest round-trip time would measure the burst's own clock, not that of the path.
         let asked = burst.asked_at().since(delivered_asked_at);
         let span = now.since(delivered_at).max(asked).max(min_rtt).max(Duration::from_micros(1));
         let rate = (u128::from(self.delivered - delivered) * 1_000_000_000 / span.as_nanos()) as u64;

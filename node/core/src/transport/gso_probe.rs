@@ -1,5 +1,5 @@
-//! Whether bursts arrive whole, or segmentation offload (GSO) is silently broken on the way: bursts are lost from some
-//! segment on while datagrams that are sent one by one arrive.
+//! Whether bursts arrive whole, or segmentation offload (GSO) is silently broken on the way, so that bursts are lost
+//! from some segment on while datagrams that are sent one by one arrive.
 //!
 //! ```text
 //!   Bursts ──8 in a row break──▶ Singles ──most of 16 arrive──▶ Confirming ──3 more break──▶ Broken
@@ -7,25 +7,25 @@
 //!     ╰─────────────────────────────┴─────────────────────────────╯
 //! ```
 //!
-//! A burst breaks when all is lost behind as many of its first segments as arrived of the one that broke before it: a
-//! full queue takes other parts of each. So loss, full queues and outages, which take single datagrams as well, are not
-//! taken for it.
+//! A burst breaks when all its segments are lost but the first ones, and as many of these arrived as of the burst that
+//! broke before it. A full queue takes different parts of each burst. So random loss, full queues and outages, which
+//! take single datagrams as well, are not mistaken for broken offload.
 
 use messages::Timestamp;
 
 use super::outstanding::Outstanding;
 
-/// So many bursts in a row break before single segments are tried. A burst no longer than what arrived of the broken
-/// ones says nothing.
+/// This many bursts in a row break before single segments are tried. A burst that is no longer than what arrived of the
+/// broken ones does not count.
 const SUSPICIOUS_BURSTS: u32 = 8;
-/// So many single segments are asked for then.
+/// This many single segments are then asked for.
 const SINGLES: u32 = 16;
-/// So many of the single segments have to arrive.
+/// At least this many of the single segments have to arrive.
 const MIN_ARRIVED_SINGLES: u32 = 12;
-/// So many bursts more have to break to confirm it.
+/// This many further bursts have to break to confirm that offload is broken.
 const CONFIRMING_BURSTS: u32 = 3;
 
-/// What bursts did lately. What was asked for before `since` says nothing about the state.
+/// The state of the probe. Segments that were asked for before `since` do not count in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GsoProbe {
     Bursts { broken: BrokenBursts },
@@ -34,16 +34,16 @@ pub(super) enum GsoProbe {
     Broken,
 }
 
-/// Bursts that broke one after the other.
+/// The bursts that broke one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct BrokenBursts {
     count: u32,
-    /// How many segments of the last one arrived.
+    /// How many segments of the last broken burst arrived.
     arrived: u32,
 }
 
 impl BrokenBursts {
-    /// The count with `burst`, of which nothing more is expected.
+    /// The count after `burst`, of which nothing more is expected.
     fn and(self, burst: &Outstanding) -> BrokenBursts {
         let (segments, arrived) = (burst.segments(), burst.arrived());
         let breaks = arrived < segments && burst.arrived_is_first();
@@ -63,19 +63,19 @@ impl Default for GsoProbe {
 }
 
 impl GsoProbe {
-    /// Whether single segments are to be asked for, to see how they fare.
+    /// Whether single segments are to be asked for, to find out whether they arrive.
     pub(super) fn wants_singles(self) -> bool {
         matches!(self, GsoProbe::Singles { .. })
     }
 
-    /// A segment arrived that had been given up: it was late, not lost.
+    /// Records that a segment that had been given up has arrived: it was late, not lost.
     pub(super) fn on_late(&mut self) {
         if *self != GsoProbe::Broken {
             *self = GsoProbe::default();
         }
     }
 
-    /// Nothing more is expected of `burst`.
+    /// Records that nothing more is expected of `burst`.
     pub(super) fn on_finished(&mut self, burst: &Outstanding, now: Timestamp) {
         let (is_single, asked_at) = (burst.segments() == 1, burst.asked_at());
         *self = match *self {

@@ -1,7 +1,7 @@
-//! What is lost: segments that later ones have overtaken, unless the path is known to reorder.
+//! Which segments are lost: those that later ones have overtaken, with more patience if the path is known to reorder.
 //!
-//! The packet threshold is RFC 9002's (§6.1.1); threshold and reordering window grow where a path reorders, as RACK's
-//! do (RFC 8985 §6.2).
+//! The packet threshold is that of RFC 9002 (§6.1.1). The threshold and the reordering window grow where a path
+//! reorders, like those of RACK (RFC 8985 §6.2).
 
 use std::time::Duration;
 
@@ -14,22 +14,23 @@ use super::outstanding::Outstanding;
 
 /// A segment is taken for lost when this many that were asked for later have arrived (RFC 9002 §6.1.1).
 const PACKET_THRESHOLD: u32 = 3;
-/// The packet threshold never becomes higher than this, however much a path reorders.
+/// The packet threshold is at most this, however much a path reorders.
 const MAX_PACKET_THRESHOLD: u32 = 64;
-/// On a path that reorders the reordering window is this long at least.
+/// The reordering window of a path that reorders is at least this long.
 const MIN_REORDERING_WINDOW: Duration = Duration::from_millis(1);
 
-/// So long after the last late segment the threshold and the window are halved, and again: paths change back too.
+/// The threshold and the window are halved each time this long passes without a late segment, because a path may stop
+/// reordering.
 const DECAY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// When a gap is a loss.
+/// The rules that decide when a gap is a loss.
 #[derive(Debug)]
 pub(super) struct LossDetection {
     largest_arrived: u64,
     packet_threshold: u32,
     /// How long an overtaken segment may still come, once reordering has been seen.
     reordering_window: Duration,
-    /// When threshold and window are halved, while they are more than they were at first.
+    /// When the threshold and the window are halved next; never, if they have their first values.
     decays_at: Timestamp,
 }
 
@@ -43,12 +44,12 @@ impl LossDetection {
         }
     }
 
-    /// The segment `ordinal` has arrived.
+    /// Records that the segment `ordinal` has arrived.
     pub(super) fn on_arrived(&mut self, ordinal: u64) {
         self.largest_arrived = self.largest_arrived.max(ordinal);
     }
 
-    /// A segment that was given up has arrived: it was not lost, so the next one is waited for longer.
+    /// Records that a segment that was given up has arrived. It was not lost, so the next one is waited for longer.
     pub(super) fn on_late(&mut self, min_rtt: Duration, smoothed: Duration, now: Timestamp) {
         self.decays_at = now + DECAY_INTERVAL;
         self.packet_threshold = (self.packet_threshold * 2).min(MAX_PACKET_THRESHOLD);
@@ -57,8 +58,8 @@ impl LossDetection {
             reordering_window.clamp(MIN_REORDERING_WINDOW, smoothed.max(MIN_REORDERING_WINDOW));
     }
 
-    /// Gives up what is lost by `now`, appends it to `lost`, and tells `on_lost` how many bytes of which burst it was.
-    /// Returns where in their bursts it was.
+    /// Gives up the segments that are lost by `now`, appends them to `lost`, and calls `on_lost` with each burst and
+    /// its number of lost bytes. Returns where in their bursts the segments were.
     pub(super) fn detect(
         &mut self,
         bursts: &mut Bursts,
@@ -83,7 +84,7 @@ impl LossDetection {
         self.decays_at = if done { Timestamp::NEVER } else { now + DECAY_INTERVAL };
     }
 
-    /// When [`LossDetection::detect`] finds something although nothing arrives.
+    /// When [`LossDetection::detect`] may find a loss even if nothing arrives before.
     pub(super) fn next_at(&self, bursts: &Bursts) -> Option<Timestamp> {
         let before = self.lost_before();
         let overtaken = bursts.open().take_while(|burst| burst.first_ordinal() < before);
@@ -92,7 +93,7 @@ impl LossDetection {
         Some(since + self.reordering_window)
     }
 
-    /// Segments before this ordinal that have not arrived are overtaken.
+    /// The ordinal before which segments that have not arrived are overtaken.
     fn lost_before(&self) -> u64 {
         self.largest_arrived.saturating_sub(u64::from(self.packet_threshold) - 1)
     }

@@ -1,6 +1,7 @@
-//! The downloader's side of one path: what was asked of an owner and has not arrived, what is lost, how fast to ask.
+//! The downloader's side of one path: what was asked of an owner and has not arrived, what is lost, and how fast to ask
+//! for more.
 //!
-//! A flow knows no pieces: the ranges that it asks for are opaque to it, and it gives lost ones back.
+//! A flow knows no pieces: the ranges that it asks for are opaque to it, and it returns the lost ones.
 //!
 //! ```text
 //!   ask(range) ──▶ outstanding burst ──▶ every segment arrived            (a sample for rate control)
@@ -8,10 +9,10 @@
 //!                        └── nothing arrived for a timeout ─▶ all lost     (RFC 9002 §6.2, RFC 6298)
 //! ```
 //!
-//! `bursts` is the table of what was asked for, `outstanding` one line of it. `loss` says what is lost, `timing` when
-//! an answer is due, `delivery_rate` how fast answers come, `bbr` how much may be outstanding, `pacer` when to ask for
-//! more. `burst_size`, `gso_probe` and `black_hole` find out what the path does to bursts and to long datagrams; `mtud`
-//! is what all sessions with one peer know of their path.
+//! `bursts` is the table of the bursts that were asked for, and `outstanding` one row of it. `loss` decides what is
+//! lost, `timing` when an answer is due, `delivery_rate` how fast answers come, `bbr` how much may be outstanding, and
+//! `pacer` when to ask for more. `burst_size`, `gso_probe` and `black_hole` find out what the path does to bursts and
+//! to long datagrams. `mtud` holds what all sessions with one peer know of their path.
 
 mod bbr;
 mod black_hole;
@@ -43,10 +44,10 @@ use outstanding::Outstanding;
 use pacer::Pacer;
 use timing::Timing;
 
-/// What a CHUNK is to the flow.
+/// How a flow judges a CHUNK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// The segment was asked for and had not arrived; `late`: it had been given up.
+    /// The segment was asked for and had not arrived. `late` tells whether it had been given up.
     Asked { late: bool },
     /// The segment had arrived before.
     Duplicate,
@@ -54,20 +55,20 @@ pub(crate) enum Arrival {
     Unexpected,
 }
 
-/// How much a flow may ask for.
+/// The limits of what a flow may ask for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FlowSettings {
-    /// Bytes of payload in each CHUNK.
+    /// The number of payload bytes in each CHUNK.
     pub(crate) segment_size: u16,
-    /// Bytes that may be outstanding before anything is known.
+    /// The number of bytes that may be outstanding before anything is known.
     pub(crate) initial_window: u32,
-    /// Bytes that may be outstanding however slow the path is.
+    /// The number of bytes that may be outstanding however slow the path is.
     pub(crate) min_window: u32,
-    /// Bytes that may ever be outstanding.
+    /// The largest number of bytes that may ever be outstanding.
     pub(crate) max_outstanding: u32,
-    /// Bytes that one burst may have at most.
+    /// The largest number of bytes in one burst.
     pub(crate) max_burst: u32,
-    /// Bursts that may be outstanding.
+    /// The largest number of outstanding bursts.
     pub(crate) max_bursts: u32,
 }
 
@@ -121,39 +122,40 @@ impl Flow {
         }
     }
 
-    /// Bytes asked for that have neither arrived nor been given up.
+    /// The number of bytes that were asked for and have neither arrived nor been given up.
     pub(crate) fn outstanding(&self) -> u32 {
         self.bursts.outstanding()
     }
 
-    /// When the oldest of what is outstanding was asked for.
+    /// When the oldest outstanding burst was asked for.
     pub(crate) fn oldest_asked_at(&self) -> Option<Timestamp> {
         self.bursts.open().find(|burst| !burst.is_finished()).map(Outstanding::asked_at)
     }
 
-    /// Bytes of payload in each CHUNK.
+    /// The number of payload bytes in each CHUNK.
     pub(crate) fn segment_size(&self) -> u16 {
         self.settings.segment_size
     }
 
-    /// From now on the flow asks for CHUNKs with `segment_size` bytes of payload, in bursts of up to `max_burst` bytes. What
-    /// is under way keeps its size.
+    /// Has the flow ask for CHUNKs with `segment_size` bytes of payload, in bursts of up to `max_burst` bytes, from now
+    /// on. Outstanding bursts keep their segment size.
     pub(crate) fn set_segment_size(&mut self, segment_size: u16, max_burst: u32) {
         (self.settings.segment_size, self.settings.max_burst) = (segment_size, max_burst);
     }
 
-    /// When the last of the long segments was asked for, if none of them arrives any more (a black hole, RFC 8899
-    /// §4.3). Each is reported once.
+    /// Takes the time at which the last long segment was asked for, if none arrives any more (a black hole, RFC 8899
+    /// §4.3). Each black hole is reported once.
     pub(crate) fn take_black_hole(&mut self) -> Option<Timestamp> {
         self.black_hole.take()
     }
 
-    /// Whether the flow should ask for single segments, to see whether they arrive where bursts do not.
+    /// Whether the flow should ask for single segments, to find out whether they arrive where bursts do not.
     pub(crate) fn wants_singles(&self) -> bool {
         self.gso_probe.wants_singles()
     }
 
-    /// From now on the owner sends the segments of a burst one by one: whether they arrive is found out anew.
+    /// Records that the owner sends the segments of a burst one by one from now on, so that it must be found out anew
+    /// whether they arrive.
     pub(crate) fn on_no_gso(&mut self) {
         self.gso_probe = GsoProbe::default();
     }
@@ -163,33 +165,34 @@ impl Flow {
         self.gso_probe == GsoProbe::Broken
     }
 
-    /// The smoothed round-trip time, owner's queue included.
+    /// The smoothed round-trip time, which includes the owner's queue.
     pub(crate) fn smoothed_rtt(&self) -> Option<Duration> {
         self.timing.smoothed()
     }
 
-    /// The lowest round-trip time lately, owner's queue excluded.
+    /// The lowest recent round-trip time, which excludes the owner's queue.
     pub(crate) fn min_rtt(&self) -> Option<Duration> {
         self.rate_control.min_rtt()
     }
 
-    /// The path's rate as the model has it, in bytes a second; 0 before anything is known.
+    /// The path's rate according to the model, in bytes a second; 0 before anything is known.
     pub(crate) fn rate(&self) -> u64 {
         self.rate_control.rate()
     }
 
-    /// The timeout as it is after an arrival: what the path takes, not how often it failed.
+    /// The timeout after an arrival. It follows from the path alone, not from earlier timeouts.
     pub(crate) fn unbacked_timeout(&self) -> Duration {
         self.timing.unbacked_timeout()
     }
 
-    /// How long the next range may be, in bytes: 0 while the window is full. Whole segments, but for a piece's end.
+    /// The longest next range, in bytes; 0 while the window is full. It consists of whole segments, except at the end
+    /// of a piece.
     pub(crate) fn window_available(&self) -> u32 {
-        // However little the path takes, one segment can be on its way while the next one is asked for.
+        // However small the window is, one segment can be on its way while the next one is asked for.
         let window = self.rate_control.window().max(2 * u32::from(self.settings.segment_size));
         let available = window.saturating_sub(self.outstanding());
         let burst = self.burst();
-        // A burst that does not fit yet waits for the window, so that a fast path is not asked for tiny bursts.
+        // A burst that does not fit in the window yet waits, so that a fast path is not asked for tiny bursts.
         let is_too_little = available < burst && self.outstanding() > 0 && available < window / 4;
         if is_too_little || self.bursts.unfinished() >= self.settings.max_bursts {
             0
@@ -198,7 +201,7 @@ impl Flow {
         }
     }
 
-    /// How long one burst should be, in bytes.
+    /// The length that one burst should have, in bytes.
     fn burst(&self) -> u32 {
         let segment = u32::from(self.settings.segment_size);
         self.pacer.burst(
@@ -208,18 +211,18 @@ impl Flow {
         )
     }
 
-    /// When the pacing allows the next range: now or before, if it does.
+    /// When the pacing allows the next range; not after the present, if it is allowed now.
     pub(crate) fn ready_at(&self) -> Timestamp {
         self.pacer.next_at()
     }
 
-    /// The window allowed to ask, and there was nothing to ask for: rate samples are lower bounds until the window
-    /// fills again.
+    /// Records that there was nothing to ask for although the window allowed more. Rate samples are lower bounds until
+    /// the window fills again.
     pub(crate) fn on_app_limited(&mut self) {
         self.delivery.on_app_limited(self.bursts.outstanding());
     }
 
-    /// Asks for `range` now; returns its request number.
+    /// Asks for `range` now. Returns its request number.
     pub(crate) fn ask(&mut self, range: ByteRange, now: Timestamp) -> u32 {
         if self.outstanding() == 0 {
             self.timing.on_heard(now);
@@ -235,12 +238,12 @@ impl Flow {
     /// a lost REQUEST does not cost a round trip.
     pub(crate) fn repeatable(&self) -> Option<(u32, ByteRange)> {
         let (request, last) = self.bursts.last()?;
-        // In one REQUEST all segments have one size.
+        // All segments of one REQUEST have the same size.
         let repeats = last.is_untouched() && last.segment_size() == self.settings.segment_size;
         repeats.then(|| (request, last.range()))
     }
 
-    /// A CHUNK of this session arrived, with `length` bytes of payload.
+    /// Handles the header of a CHUNK that has arrived with `length` bytes of payload.
     pub(crate) fn handle_chunk(&mut self, header: &ChunkHeader, length: usize, now: Timestamp) -> Arrival {
         let Some(burst) = self.bursts.get_mut(header.request) else {
             return Arrival::Unexpected;
@@ -258,11 +261,11 @@ impl Flow {
             self.gso_probe.on_finished(burst, now);
         }
         self.timing.on_arrived(now);
-        // Late ones too: each request has its own number, so it is clear which one is answered.
+        // Late segments count, too: each request has its own number, so it is clear which one is answered.
         if header.index == 0 {
             let hold = Duration::from_micros(u64::from(header.hold) * HOLD_UNIT_MICROS);
             let path = now.since(asked_at).saturating_sub(hold);
-            // A hold of the highest value that the header has may have been any longer one.
+            // The highest hold that the header can express may stand for any longer one.
             let known_hold = (header.hold < u16::MAX).then_some(hold);
             self.timing.on_answer(if known_hold.is_some() { path } else { path + hold }, known_hold, now);
             self.rate_control.on_rtt(path.max(Duration::from_micros(1)), now);
@@ -286,27 +289,27 @@ impl Flow {
         Arrival::Asked { late }
     }
 
-    /// The owner will not answer `request`. Returns its range and how many bytes of it were still expected; `None` when
-    /// none were.
+    /// Gives up `request`, which the owner has refused. Returns its range and how many bytes of it were still expected,
+    /// or `None` if none were.
     pub(crate) fn give_up(&mut self, request: u32) -> Option<(ByteRange, u32)> {
         self.rate_control.on_refused();
         self.bursts.give_up(request)
     }
 
-    /// The same, when the refusal says nothing about the path: the owner serves others.
+    /// Gives up `request` when the refusal says nothing about the path, because the owner serves others.
     pub(crate) fn take_back(&mut self, request: u32) -> Option<(ByteRange, u32)> {
         let taken = self.bursts.give_up(request);
-        // What was not sent does not show how fast the path is.
+        // Bytes that were not sent do not show how fast the path is.
         self.delivery.on_app_limited(self.bursts.outstanding());
         taken
     }
 
-    /// What was asked for of the pieces that are `unwanted` is no longer wanted. Returns the requests that the owner
-    /// need not answer, and how many bytes of them were outstanding.
+    /// Withdraws the requests for pieces for which `unwanted` holds. Returns the requests that the owner need not
+    /// answer, and how many bytes of them were outstanding.
     pub(crate) fn withdraw(&mut self, unwanted: impl Fn(PieceIndex) -> bool) -> (Vec<u32>, u32) {
         let withdrawn = self.bursts.withdraw(|range| unwanted(range.piece()));
         if withdrawn.1 > 0 {
-            // What was not sent does not show how fast the path is.
+            // Bytes that were not sent do not show how fast the path is.
             self.delivery.on_app_limited(self.bursts.outstanding());
         }
         withdrawn
@@ -357,7 +360,7 @@ impl Flow {
         self.timing.timeout_at(self.oldest_asked_at().unwrap_or(Timestamp::ZERO))
     }
 
-    /// When [`Flow::detect_loss`] should be called although nothing arrives.
+    /// When [`Flow::detect_loss`] should be called even if nothing arrives before.
     pub(crate) fn next_timer(&self) -> Wait {
         if self.outstanding() == 0 {
             return Wait::IDLE;

@@ -1,4 +1,4 @@
-//! One burst that was asked for: which of its segments arrived, and what was known when it was asked for.
+//! One burst that was asked for: which of its segments have arrived, and what was known when it was asked for.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) struct Outstanding {
     arrived: u64,
     /// The segments that were given up, whether they have arrived since or not.
     given_up: u64,
-    /// Since when later segments have overtaken some of it.
+    /// Since when later segments have overtaken segments of the burst.
     overtaken_at: Option<Timestamp>,
     /// What the flow knew when the burst was asked for.
     pub(super) send_state: SendState,
@@ -30,7 +30,7 @@ pub(super) struct Outstanding {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SendState {
     pub(super) delivered: u64,
-    /// When the last of that arrived, and when it had been asked for.
+    /// When the last of these bytes arrived, and when they had been asked for.
     pub(super) delivered_at: Timestamp,
     pub(super) delivered_asked_at: Timestamp,
     /// Whether there was less to ask for than the window allowed.
@@ -51,7 +51,7 @@ impl Outstanding {
         }
     }
 
-    /// The same burst, with what the flow knows.
+    /// The same burst with the `send_state` of the flow.
     pub(super) fn with_send_state(self, send_state: SendState) -> Outstanding {
         Outstanding { send_state, ..self }
     }
@@ -60,17 +60,17 @@ impl Outstanding {
         self.range
     }
 
-    /// How many segments have arrived.
+    /// The number of segments that have arrived.
     pub(super) fn arrived(&self) -> u32 {
         self.arrived.count_ones()
     }
 
-    /// Whether what has arrived is its beginning, without a gap.
+    /// Whether the segments that have arrived are the first of the burst, without a gap.
     pub(super) fn arrived_is_first(&self) -> bool {
         self.arrived & self.arrived.wrapping_add(1) == 0
     }
 
-    /// Bytes of payload in each segment but the last.
+    /// The number of payload bytes in each segment but the last.
     pub(super) fn segment_size(&self) -> u16 {
         self.segment
     }
@@ -91,12 +91,12 @@ impl Outstanding {
         self.asked_at
     }
 
-    /// Nothing of it has arrived, and nothing was given up.
+    /// Whether no segment has arrived and none was given up.
     pub(super) fn is_untouched(&self) -> bool {
         self.arrived == 0 && self.given_up == 0
     }
 
-    /// All of it has arrived.
+    /// Whether all segments have arrived.
     pub(super) fn is_complete(&self) -> bool {
         self.arrived == self.all()
     }
@@ -107,7 +107,7 @@ impl Outstanding {
         self.arrived.is_power_of_two() || u32::from(index) + 1 == self.segments()
     }
 
-    /// Nothing of it is expected any more.
+    /// Whether no segment is expected any more.
     pub(super) fn is_finished(&self) -> bool {
         self.arrived | self.given_up == self.all()
     }
@@ -119,7 +119,7 @@ impl Outstanding {
         (self.arrived | self.given_up) & bits != bits
     }
 
-    /// In which half of the burst the segments are that have been given up and are not in `known`.
+    /// The numbers of segments, in each half of the burst, that have been given up and are not in `known`.
     pub(super) fn lost_since(&self, known: u64) -> BurstLosses {
         let fresh = self.given_up & !known;
         let half = self.segments() / 2;
@@ -132,12 +132,13 @@ impl Outstanding {
         self.given_up
     }
 
-    /// Since when later segments have overtaken some of it.
+    /// Since when later segments have overtaken segments of the burst.
     pub(super) fn overtaken_at(&self) -> Option<Timestamp> {
         self.overtaken_at
     }
 
-    /// Notes that later segments have overtaken some of it. Returns whether that has been so for `reordering_window`.
+    /// Records that later segments have overtaken segments of the burst. Returns whether that has been so for
+    /// `reordering_window`.
     pub(super) fn on_overtaken(&mut self, now: Timestamp, reordering_window: Duration) -> bool {
         let since = *self.overtaken_at.get_or_insert(now);
         now >= since + reordering_window
@@ -161,8 +162,8 @@ impl Outstanding {
         Arrival::Asked { late: self.given_up & bit != 0 }
     }
 
-    /// Gives up the segments before ordinal `before` that have not arrived, appends them to `lost` as ranges, and says
-    /// how many bytes they were.
+    /// Gives up the segments before ordinal `before` that have not arrived, and appends them to `lost` as ranges.
+    /// Returns how many bytes they are.
     pub(super) fn give_up(&mut self, before: u64, lost: &mut Vec<ByteRange>) -> u32 {
         self.overtaken_at = None;
         let mut bytes = 0;
@@ -182,15 +183,15 @@ impl Outstanding {
         bytes
     }
 
-    /// What has not arrived is no longer wanted, and is a duplicate should it come. Returns how many bytes were
-    /// expected.
+    /// Withdraws the segments that have not arrived: they are no longer wanted, and count as duplicates if they come.
+    /// Returns how many bytes were expected.
     pub(super) fn withdraw(&mut self) -> u32 {
         let expected = self.give_up_all();
         self.arrived = self.all();
         expected
     }
 
-    /// Gives up what has not arrived, and says how many bytes it was.
+    /// Gives up the segments that have not arrived. Returns how many bytes they are.
     pub(super) fn give_up_all(&mut self) -> u32 {
         let mut lost = Vec::new();
         self.give_up(u64::MAX, &mut lost)

@@ -1,4 +1,4 @@
-//! When an answer is due: the last one, the round-trip time, and how often nothing came at all.
+//! When an answer is due: it follows from the last arrival, the round-trip time, and the number of timeouts in a row.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use super::rtt::Rtt;
 
 /// A timeout doubles at most this often.
 const MAX_BACKOFF: u32 = 3;
-/// A datagram that takes longer, the owner's queue apart, has lain in a stopped process, or a stranger has repeated it:
-/// how long to wait for the next one does not follow from that.
+/// A datagram that takes longer than this, the owner's queue apart, has lain in a stopped process, or a stranger has
+/// repeated it. It does not show how long to wait for the next one.
 const MAX_PATH: Duration = Duration::from_secs(3);
 
-/// Round-trip times, and what is waited for because of them.
+/// The round-trip times, and the timeout that follows from them.
 #[derive(Debug)]
 pub(super) struct Timing {
     rtt: Rtt,
@@ -25,8 +25,8 @@ impl Timing {
         Timing { rtt: Rtt::default(), last_heard: now, backoff: 0 }
     }
 
-    /// A request was answered after `path` and the time `hold` that the owner held it. `None`: the hold was longer than
-    /// the header can say, and `path` includes it.
+    /// Records that a request was answered after `path` and the time `hold` for which the owner held it. `None` means
+    /// that the hold was longer than the header can express, and that `path` includes it.
     pub(super) fn on_answer(&mut self, path: Duration, hold: Option<Duration>, now: Timestamp) {
         let sample = match hold {
             Some(hold) => hold + path.min(MAX_PATH),
@@ -35,39 +35,39 @@ impl Timing {
         self.rtt.observe(sample, now);
     }
 
-    /// Silence is counted from now.
+    /// Counts silence from now on.
     pub(super) fn on_heard(&mut self, now: Timestamp) {
         self.last_heard = now;
     }
 
-    /// Something that was asked for arrived.
+    /// Records that a segment that was asked for has arrived.
     pub(super) fn on_arrived(&mut self, now: Timestamp) {
         self.last_heard = now;
         self.backoff = 0;
     }
 
-    /// Nothing came for a whole timeout.
+    /// Records that nothing came for a whole timeout.
     pub(super) fn on_timeout(&mut self) {
         self.backoff = (self.backoff + 1).min(MAX_BACKOFF);
     }
 
-    /// The smoothed round-trip time, owner's queue included.
+    /// The smoothed round-trip time, which includes the owner's queue.
     pub(super) fn smoothed(&self) -> Option<Duration> {
         self.rtt.smoothed()
     }
 
-    /// How long nothing may come before everything outstanding is taken for lost.
+    /// The length of a silence after which everything outstanding is taken for lost.
     pub(super) fn timeout(&self) -> Duration {
         self.rtt.timeout(self.backoff)
     }
 
-    /// The timeout as it is after an arrival: what the path takes, not how often it failed.
+    /// The timeout after an arrival. It follows from the path alone, not from earlier timeouts.
     pub(super) fn unbacked_timeout(&self) -> Duration {
         self.rtt.timeout(0)
     }
 
-    /// When everything outstanding is taken for lost, the oldest of which was asked for at `asked_at`: what was asked
-    /// for before that may have been taken back since.
+    /// When everything outstanding is taken for lost. `asked_at` is when the oldest outstanding burst was asked for:
+    /// earlier ones may have been withdrawn since.
     pub(super) fn timeout_at(&self, asked_at: Timestamp) -> Timestamp {
         self.last_heard.max(asked_at) + self.timeout()
     }

@@ -1,4 +1,4 @@
-//! How much may be outstanding because more than that has done harm (draft-ietf-ccwg-bbr §5.5.10, `BBR.inflight_hi`).
+//! How much may be outstanding, because more has done harm (draft-ietf-ccwg-bbr §5.5.10, `BBR.inflight_hi`).
 
 use messages::CHUNK_HEADER;
 
@@ -7,49 +7,50 @@ use super::gain::Gain;
 use super::round::{CongestionSignal, Round};
 use crate::transport::mtud::BASE;
 
-/// After congestion so much of what was outstanding is still asked for (draft: BBRBeta, 0.7).
+/// The part of what was outstanding that is still asked for after congestion (draft: BBRBeta, 0.7).
 const BETA: Gain = Gain(70);
-/// A cut shows after one round trip; until this many rounds have ended there is no second cut.
+/// A cut shows after one round trip, so there is no second cut until this many rounds have ended.
 const CUT_SHOWS_AFTER: u64 = 3;
-/// So much of the bound is used while the flow does not probe; the rest is left to others (draft: BBRHeadroom, 0.15).
+/// The part of the bound that is used while the flow does not probe; the rest is left to others (draft: BBRHeadroom,
+/// 0.15).
 const HEADROOM: Gain = Gain(85);
 /// The bound is raised by this in each round of probing that fills it without harm.
 const RAISE: Gain = Gain(125);
-/// What is asked for comes in whole segments, none of which is shorter than this.
+/// Ranges are asked for in whole segments, none of which is shorter than this, in bytes.
 const MIN_SEGMENT: u64 = BASE as u64 - CHUNK_HEADER as u64;
 
-/// What losses have shown of how much the path holds.
+/// The bound that losses have shown on how much the path holds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CongestionBounds {
-    /// More than this outstanding has done harm.
+    /// More than this many outstanding bytes have done harm.
     inflight_hi: Option<u64>,
     /// The round in which the last cut shows.
     cut_shows_at: u64,
 }
 
 impl CongestionBounds {
-    /// More than this outstanding has done harm, if that is known.
+    /// The number of outstanding bytes beyond which harm was done, if that is known.
     pub(super) fn inflight_hi(&self) -> Option<u64> {
         self.inflight_hi
     }
 
-    /// Whether the last cut could not help yet in `round`.
+    /// Whether the last cut cannot have helped yet in `round`.
     pub(super) fn is_cut_pending(&self, round: u64) -> bool {
         round < self.cut_shows_at
     }
 
-    /// `window` within the bound, with headroom for others, and never below the `bdp`, which keeps the path itself
+    /// `window` limited by the bound, with headroom for others, and never below `bdp`, which keeps the path itself
     /// full.
     pub(super) fn limit(&self, window: u64, bdp: u64) -> u64 {
         self.inflight_hi.map_or(window, |bound| window.min(HEADROOM.of(bound).max(bdp)))
     }
 
-    /// The same while the flow probes for more: all of the bound is used.
+    /// `window` limited by all of the bound, while the flow probes for more.
     pub(super) fn limit_probe(&self, window: u64, bdp: u64) -> u64 {
         self.inflight_hi.map_or(window, |bound| window.min(bound.max(bdp)))
     }
 
-    /// A round has ended, the `count`th, on a path with this `bdp`.
+    /// Records that the `count`th round has ended, on a path with this `bdp`.
     pub(super) fn on_round(
         &mut self,
         round: &Round,
@@ -66,14 +67,14 @@ impl CongestionBounds {
             }
             CongestionSignal::ShallowBuffer => self.inflight_hi = Some(held.saturating_sub(round.lost())),
             CongestionSignal::Clear | CongestionSignal::Queued if is_probing_up => {
-                // The bound is filled, too, when no more whole segments fit below it.
+                // The bound also counts as filled when no further whole segment fits below it.
                 let fills = |bound: u64| held * 10 >= bound * 9 || held + MIN_SEGMENT > bound;
                 self.inflight_hi =
                     self.inflight_hi.map(|bound| if fills(bound) { RAISE.of(bound) } else { bound });
             }
             CongestionSignal::Clear | CongestionSignal::Queued => {}
         }
-        // A bound that is out of reach is none.
+        // A bound that is out of reach is dropped.
         self.inflight_hi = self.inflight_hi.filter(|&bound| HEADROOM.of(bound) < CWND_GAIN.of(bdp));
     }
 }

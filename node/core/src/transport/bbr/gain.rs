@@ -1,4 +1,4 @@
-//! Factors, in hundredths: whole numbers are the same on every machine.
+//! Factors in hundredths, as whole numbers, which give the same results on every machine.
 
 /// A factor in hundredths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

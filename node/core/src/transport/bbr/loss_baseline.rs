@@ -1,32 +1,35 @@
-//! What a path loses anyway: loss beyond that may be congestion, and less is none.
+//! The loss that a path has at any rate. Loss beyond that may be congestion; less is not.
 
 /// The loss of a path that is not full. Both figures fade.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LossBaseline {
-    /// Bytes lost, and bytes lost or delivered, over about the last eight rounds in which the path was not full.
+    /// The bytes that were lost, and those that were lost or delivered, over about the last eight rounds in which the
+    /// path was not full.
     lost: u64,
     sent: u64,
-    /// The most that a round lost which asked for no more than before, out of a thousand bytes.
+    /// The largest loss, in bytes out of a thousand, of a recent round that asked for no more than before.
     worst_permille: u64,
 }
 
 impl LossBaseline {
-    /// Of a thousand bytes so many are lost anyway.
+    /// The number of bytes out of a thousand that are lost at any rate.
     pub(super) fn mean_permille(&self) -> u64 {
         self.lost * 1000 / self.sent.max(1)
     }
 
-    /// Of a thousand bytes so many were lost in the worst round lately that did not ask for more.
+    /// The number of bytes out of a thousand that were lost in the worst recent round that did not ask for more.
     pub(super) fn worst_permille(&self) -> u64 {
         self.worst_permille
     }
 
-    /// A round has ended that asked for no more than before, and lost `loss_permille` out of a thousand bytes.
+    /// Records that a round has ended that asked for no more than before, and lost `loss_permille` bytes out of a
+    /// thousand.
     pub(super) fn on_steady_round(&mut self, loss_permille: u64) {
         self.worst_permille = (self.worst_permille * 15 / 16).max(loss_permille);
     }
 
-    /// A round has ended in which the path was not full: the `lost` of its `sent` bytes the path loses anyway.
+    /// Records that a round has ended in which the path was not full, so that it loses `lost` of `sent` bytes at any
+    /// rate.
     pub(super) fn on_clear_round(&mut self, lost: u64, sent: u64) {
         self.lost = self.lost * 7 / 8 + lost;
         self.sent = self.sent * 7 / 8 + sent;

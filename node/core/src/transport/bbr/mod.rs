@@ -1,10 +1,10 @@
-//! How fast one path may be used: a model of its bottleneck, in bytes and instants only.
+//! How fast one path may be used, by a model of its bottleneck that knows bytes and instants only.
 //!
 //! The control follows BBR (Cardwell and others, "BBR: Congestion-Based Congestion Control", 2016; draft-ietf-ccwg-bbr
 //! for the states, the bound `inflight_hi` and the names). The window is a multiple of the bandwidth-delay product: the
-//! highest delivery rate seen lately times the lowest round-trip time seen lately. Loss alone does not slow a flow
-//! down: long and lossy paths lose without being full. Loss while a queue stands does, and so does loss that comes with
-//! asking for more: such a loss shows how much the path holds, and the flow asks for less than that afterwards.
+//! highest recent delivery rate times the lowest recent round-trip time. Loss alone does not slow a flow down: long and
+//! lossy paths lose without being full. Loss while a queue stands does, and so does loss that comes when the flow asks
+//! for more. Such a loss shows how much the path holds, and the flow asks for less than that afterwards.
 //!
 //! ```text
 //!   Startup ──(no faster, or congested)──▶ Drain ──(drained)──▶ ProbeBw: Cruise ──▶ Up ──▶ Down ──▶ Cruise
@@ -14,9 +14,9 @@
 //!                                            ╰──────────────────▶ ProbeRtt
 //! ```
 //!
-//! `path_model` holds what is known of the path, `round` what the last round trip said, `loss_baseline` what the path
-//! loses anyway, `bounds` how much may be outstanding because of losses; `startup`, `probe_bw` and `probe_rtt` are the
-//! states. This file moves from state to state and derives window and pace.
+//! `path_model` holds what is known of the path, `round` what the last round trip showed, `loss_baseline` what the path
+//! loses at any rate, and `bounds` how much may be outstanding because of losses. `startup`, `probe_bw` and `probe_rtt`
+//! are the states. This file moves from state to state and derives the window and the pace.
 
 mod bounds;
 mod gain;
@@ -40,48 +40,48 @@ use probe_rtt::ProbeRtt;
 use round::{CongestionSignal, Load, Round};
 use startup::Startup;
 
-/// The window over the bandwidth-delay product (draft: BBR.cwnd_gain): it covers arrivals that come in lumps, what is
-/// lost and not known to be yet, and the doubling in startup.
+/// The ratio of the window to the bandwidth-delay product (draft: BBR.cwnd_gain). It covers arrivals that come in
+/// lumps, losses that are not known yet, and the doubling in startup.
 const CWND_GAIN: Gain = Gain(200);
-/// The pace in Drain lets go in one round trip of what startup put in the queue (1/2.77).
+/// The pace in Drain, which empties within one round trip the queue that startup built (1/2.77).
 const DRAIN_PACING_GAIN: Gain = Gain(36);
-/// Over a shorter round trip arrivals are the clock, and not the pace: a timer of a millisecond is too coarse for that,
-/// and the rate that the pace would follow is that of the hosts' own threads, which stop and go (veth of MTU 1500
-/// without offloads, beside bare UDP: 0.54 of it paced, 0.57 not; medians of five).
+/// Over a shorter round trip than this there is no pace, and arrivals are the clock. A timer of a millisecond is too
+/// coarse for such a pace, and the pace would follow the rate of the hosts' own threads, which stop and go. (veth of
+/// MTU 1500 without offloads, beside bare UDP: 0.54 of its rate paced, 0.57 not; medians of five.)
 const MIN_PACED_RTT: Duration = Duration::from_millis(2);
 
-/// Where the control stands, with what only that state knows. The moves are drawn at the head of this file.
+/// The state of the control, with what only that state knows. The moves are drawn at the head of this file.
 #[derive(Debug)]
 enum BbrState {
     /// The window doubles every round trip.
     Startup(Startup),
-    /// The flow lets go of the queue that startup built.
+    /// The flow empties the queue that startup built.
     Drain,
     /// The flow follows the path's rate and probes for more.
     ProbeBw(ProbeBw),
-    /// The flow asks for little, to see the path without its queue.
+    /// The flow asks for little, to measure the path without its queue.
     ProbeRtt(ProbeRtt),
 }
 
-/// What one burst that has arrived tells about its path (draft-cheng-iccrg-delivery-rate-estimation).
+/// What one arrived burst shows of its path (draft-cheng-iccrg-delivery-rate-estimation).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RateSample {
-    /// Bytes a second between when the burst was asked for and now.
+    /// The rate in bytes a second from when the burst was asked for until now.
     pub(crate) rate: u64,
-    /// Whether there was less to ask for than the window allowed: then the rate is only a lower bound.
+    /// Whether there was less to ask for than the window allowed, so that the rate is only a lower bound.
     pub(crate) is_app_limited: bool,
-    /// Whether the burst was asked for after the last round's end arrived.
+    /// Whether the burst was asked for after the burst that ended the last round had arrived.
     pub(crate) ends_round: bool,
 }
 
-/// How many bytes may be outstanding, whatever the model says.
+/// The numbers of bytes that may be outstanding, whatever the model shows.
 #[derive(Clone, Copy, Debug)]
 struct WindowLimits {
-    /// Before anything is known.
+    /// The window before anything is known.
     initial: u32,
-    /// However slow the path is.
+    /// The window however slow the path is.
     min: u32,
-    /// Ever.
+    /// The largest window.
     max: u32,
 }
 
@@ -90,20 +90,20 @@ struct WindowLimits {
 pub(crate) struct RateControl {
     state: BbrState,
     path: PathModel,
-    /// Round trips so far (draft: BBR.round_count).
+    /// The number of round trips so far (draft: BBR.round_count).
     round_count: u64,
     round: Round,
     loss_baseline: LossBaseline,
     bounds: CongestionBounds,
     probes: ProbeSchedule,
     limits: WindowLimits,
-    /// Whether nothing has arrived since a timeout: then only `limits.min` may be outstanding.
+    /// Whether nothing has arrived since a timeout, so that only `limits.min` may be outstanding.
     is_collapsed: bool,
 }
 
 impl RateControl {
-    /// A model that knows nothing: `initial` bytes may be outstanding at once, never more than `max`, never fewer than
-    /// `min`. `seed` tells it from others that begin at the same time.
+    /// The control of a path of which nothing is known: `initial` bytes may be outstanding at once, never more than
+    /// `max`, and never fewer than `min`. `seed` keeps it out of step with others that begin at the same time.
     pub(crate) fn new(initial: u32, min: u32, max: u32, seed: u32, now: Timestamp) -> RateControl {
         RateControl {
             state: BbrState::Startup(Startup::default()),
@@ -118,7 +118,7 @@ impl RateControl {
         }
     }
 
-    /// A round-trip time, without what the owner held the request.
+    /// Records a round-trip time, without the time for which the owner held the request.
     pub(crate) fn on_rtt(&mut self, rtt: Duration, now: Timestamp) {
         self.path.on_rtt(rtt, now);
         self.round.on_rtt(rtt);
@@ -129,23 +129,23 @@ impl RateControl {
         }
     }
 
-    /// `bytes` have arrived; `outstanding` are still on their way.
+    /// Records that `bytes` have arrived. `outstanding` bytes are still on their way.
     pub(crate) fn on_delivered(&mut self, bytes: u32, outstanding: u32) {
         self.is_collapsed = false;
         self.round.on_delivered(bytes.into(), outstanding.saturating_add(bytes));
     }
 
-    /// `bytes` were given up because later ones arrived.
+    /// Records that `bytes` were given up because later ones arrived.
     pub(crate) fn on_lost(&mut self, bytes: u32) {
         self.round.on_lost(bytes.into());
     }
 
-    /// `bytes` that were given up have arrived.
+    /// Records that `bytes` that were given up have arrived.
     pub(crate) fn on_late(&mut self, bytes: u32) {
         self.round.on_late(bytes.into());
     }
 
-    /// A burst has arrived; `outstanding` bytes are still on their way.
+    /// Records the `sample` of a burst that has arrived. `outstanding` bytes are still on their way.
     pub(crate) fn on_sample(&mut self, sample: RateSample, outstanding: u32, now: Timestamp) {
         if !sample.is_app_limited || sample.rate > self.path.rate() {
             self.path.on_rate(sample.rate, self.round_count);
@@ -165,20 +165,20 @@ impl RateControl {
         }
     }
 
-    /// Nothing came for a whole timeout.
+    /// Records that nothing came for a whole timeout.
     pub(crate) fn on_timeout(&mut self) {
         self.is_collapsed = true;
         self.round = Round::default();
     }
 
-    /// The owner has more to do than it takes: asking for more gives no more.
+    /// Records that the owner has refused a request, so that asking for more gives no more.
     pub(crate) fn on_refused(&mut self) {
         if matches!(self.state, BbrState::Startup(_)) {
             self.state = BbrState::Drain;
         }
     }
 
-    /// Bytes that may be outstanding.
+    /// The number of bytes that may be outstanding.
     pub(crate) fn window(&self) -> u32 {
         if self.is_collapsed {
             return self.limits.min;
@@ -200,7 +200,7 @@ impl RateControl {
         u32::try_from(bounded).unwrap_or(u32::MAX).clamp(floor.min(self.limits.max), self.limits.max)
     }
 
-    /// Bytes a second at which to ask, once a rate is known; `None`: as fast as the window lets.
+    /// The rate, in bytes a second, at which to ask. `None` means as fast as the window allows.
     pub(crate) fn pacing_rate(&self) -> Option<u64> {
         let rate = self.path.rate();
         if rate == 0 || self.path.min_rtt().is_some_and(|rtt| rtt < MIN_PACED_RTT) {
@@ -219,30 +219,30 @@ impl RateControl {
         Some(pace.max(1))
     }
 
-    /// The rate of one initial window a round trip, in bytes a second.
+    /// The rate, in bytes a second, of one initial window in each round trip.
     fn initial_rate(&self) -> u64 {
         let rtt = self.path.min_rtt().unwrap_or_default().max(HOST_DELAY);
         (u128::from(self.limits.initial) * 1_000_000_000 / rtt.as_nanos()) as u64
     }
 
-    /// The highest delivery rate lately, in bytes a second; 0 before the first.
+    /// The highest recent delivery rate, in bytes a second; 0 before the first.
     pub(crate) fn rate(&self) -> u64 {
         self.path.rate()
     }
 
-    /// The lowest round-trip time lately.
+    /// The lowest recent round-trip time.
     pub(crate) fn min_rtt(&self) -> Option<Duration> {
         self.path.min_rtt()
     }
 
-    /// Whether the path has been measured and is used at what it gives: what is lost of the ends of bursts now is lost
-    /// because of their length.
+    /// Whether the path has been measured and is used at its rate, so that segments at the ends of bursts are lost
+    /// because of the bursts' length.
     pub(crate) fn is_settled(&self) -> bool {
         let cruises = matches!(self.state, BbrState::ProbeBw(ProbeBw::Cruise { .. }));
         cruises && !self.probes.shows_in(self.round_count)
     }
 
-    /// A round trip is over: what it says.
+    /// Ends a round trip. Returns what it shows.
     fn end_round(&mut self, is_app_limited: bool, now: Timestamp) -> CongestionSignal {
         let round = std::mem::take(&mut self.round);
         self.round_count += 1;
@@ -258,7 +258,7 @@ impl RateControl {
             self.loss_baseline.on_steady_round(round.loss_permille());
         }
         if signal == CongestionSignal::Congested && self.bounds.is_cut_pending(self.round_count) {
-            // This was lost before the last cut could help.
+            // These bytes were lost before the last cut could help.
             signal = CongestionSignal::Queued;
         }
         if signal == CongestionSignal::Clear && load != Load::Probing {
@@ -324,7 +324,7 @@ impl RateControl {
         self.state = BbrState::ProbeBw(self.probes.cruise(is_bounded, self.round_count, now));
     }
 
-    /// The lowest round-trip time is old: it is taken from this round, or probed for.
+    /// Renews the lowest round-trip time, which is old: from this round, or by ProbeRtt.
     fn renew_min_rtt(&mut self, now: Timestamp) {
         let min_rtt = self.path.min_rtt().unwrap_or_default();
         if min_rtt < probe_rtt::MIN_PROBED_RTT {

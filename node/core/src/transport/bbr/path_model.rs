@@ -1,35 +1,36 @@
-//! What is known of a path: its highest delivery rate and its lowest round-trip time, both of late.
+//! What is known of a path: its highest recent delivery rate and its lowest recent round-trip time.
 
 use std::time::Duration;
 
 use messages::Timestamp;
 
-/// Rounds in which the highest delivery rate counts: more than one cycle of probing, so that what the last probe found
-/// is still known at the next (BBR: 10).
+/// The number of rounds for which the highest delivery rate counts. That is more than one cycle of probing, so that the
+/// result of the last probe is still known at the next (BBR: 10).
 const RATE_FILTER_ROUNDS: u64 = 10;
 /// How long the lowest round-trip time counts (draft-ietf-ccwg-bbr: MinRTTFilterLen).
 const MIN_RTT_FILTER: Duration = Duration::from_secs(10);
-/// A round trip that is no further above the lowest than this part of it confirms the lowest: nothing but noise was in
-/// the way.
+/// A round trip that exceeds the lowest by at most one part in this many confirms the lowest: the difference is noise.
 const CONFIRMING_PART: u32 = 16;
-/// No queue of this flow's makes a round trip so many times as long,
+/// A round trip is implausible when it takes more than this many times the lowest and [`IMPLAUSIBLE_QUEUE`] more: no
+/// queue of this flow makes it so long.
 const IMPLAUSIBLE_FACTOR: u32 = 4;
-/// and this much longer,
+/// A round trip is implausible when it takes more than [`IMPLAUSIBLE_FACTOR`] times the lowest and this much more.
 const IMPLAUSIBLE_QUEUE: Duration = Duration::from_millis(2);
-/// for so many rounds in a row.
+/// After this many implausible rounds in a row the lowest round-trip time is replaced.
 const IMPLAUSIBLE_ROUNDS: u32 = 8;
-/// What stands in a host's own queues is not the path's: the product covers this much time above the round trip.
+/// The bandwidth-delay product covers this much time above the round trip, for the hosts' own queues, which are not the
+/// path's.
 pub(super) const HOST_DELAY: Duration = Duration::from_micros(500);
 
-/// Highest rate and lowest round-trip time.
+/// The model of one path.
 #[derive(Debug)]
 pub(super) struct PathModel {
-    /// The highest rates, newest last: (round, bytes a second), falling.
+    /// The highest rates as (round, bytes a second): the rates fall, and the newest is last.
     rates: Vec<(u64, u64)>,
     min_rtt: Option<Duration>,
     /// When the lowest round-trip time was measured or confirmed.
     min_rtt_at: Timestamp,
-    /// Rounds in a row in which round trips took implausibly long, and the shortest round trip in them.
+    /// The number of rounds in a row in which round trips took implausibly long, and the shortest round trip in these.
     implausible_rounds: u32,
     implausible_min: Duration,
 }
@@ -55,13 +56,13 @@ impl PathModel {
         self.min_rtt
     }
 
-    /// A rate was measured in `round`. A falling list is all that a maximum over a sliding window needs.
+    /// Records a rate that was measured in `round`. A falling list is all that a maximum over a sliding window needs.
     pub(super) fn on_rate(&mut self, rate: u64, round: u64) {
         self.rates.retain(|&(then, older)| older > rate && then + RATE_FILTER_ROUNDS > round);
         self.rates.push((round, rate));
     }
 
-    /// A round trip took `rtt`.
+    /// Records that a round trip took `rtt`.
     pub(super) fn on_rtt(&mut self, rtt: Duration, now: Timestamp) {
         match self.min_rtt {
             Some(lowest) if rtt > lowest + lowest / CONFIRMING_PART => {}
@@ -70,9 +71,9 @@ impl PathModel {
         }
     }
 
-    /// A round has ended in which the shortest round trip took `lately`. A lowest round-trip time that no round trip
-    /// comes near any more is not the path's: the path has become longer, or somebody who listens on the way has
-    /// repeated a datagram, and was faster.
+    /// Records that a round has ended in which the shortest round trip took `lately`. A lowest round-trip time to which
+    /// no round trip comes near any more is not the path's: the path has become longer, or somebody who listens on the
+    /// way has repeated a datagram, and was faster.
     pub(super) fn on_round(&mut self, lately: Option<Duration>, now: Timestamp) {
         let (Some(lowest), Some(lately)) = (self.min_rtt, lately) else {
             return;
@@ -94,12 +95,12 @@ impl PathModel {
         self.min_rtt.is_some() && now.since(self.min_rtt_at) > MIN_RTT_FILTER
     }
 
-    /// The lowest round-trip time is `rtt` now, whatever it was.
+    /// Sets the lowest round-trip time to `rtt`, whatever it was.
     pub(super) fn set_min_rtt(&mut self, rtt: Duration, now: Timestamp) {
         (self.min_rtt, self.min_rtt_at) = (Some(rtt), now);
     }
 
-    /// The bandwidth-delay product: bytes on their way at the highest rate and the lowest round-trip time,
+    /// The bandwidth-delay product: the bytes that are on their way at the highest rate and the lowest round-trip time,
     /// [`HOST_DELAY`] included.
     pub(super) fn bdp(&self) -> u64 {
         let time = self.min_rtt.unwrap_or_default() + HOST_DELAY;

@@ -1,5 +1,5 @@
-//! ProbeBw: the flow follows the path's rate, and now and then asks for more to see whether there is more
-//! (draft-ietf-ccwg-bbr §5.3.3; its REFILL is part of Up here).
+//! ProbeBw: the flow follows the path's rate, and now and then asks for more, to find out whether the path has become
+//! faster (draft-ietf-ccwg-bbr §5.3.3; its REFILL is part of Up here).
 //!
 //! ```text
 //!   Cruise ──(time to probe, or faster)──▶ Up ──(harm, two rounds, or enough outstanding)──▶ Down
@@ -14,59 +14,59 @@ use messages::Timestamp;
 
 use super::gain::Gain;
 
-/// So much of the bandwidth-delay product is outstanding while the flow probes for more.
+/// The part of the bandwidth-delay product that is outstanding while the flow probes for more.
 const UP_CWND_GAIN: Gain = Gain(125);
-/// The pace while what probing put in the queue is given back.
+/// The pace while the flow empties the queue that probing built.
 pub(super) const DOWN_PACING_GAIN: Gain = Gain(75);
-/// Probing has found more when the rate is this much higher than before: then the flow probes again at once, and a link
-/// that has become faster is filled in a few round trips.
+/// Probing has found more when the rate is this much higher than before. Then the flow probes again at once, so that a
+/// link that has become faster is filled in a few round trips.
 const FOUND_MORE: Gain = Gain(110);
-/// Rounds at the path's rate between two probes: with one up and one or two down, a cycle of eight (BBR), randomised by
-/// two, so that several flows do not probe in step.
+/// The number of rounds at the path's rate between two probes. With one round up and one or two down, that makes a
+/// cycle of eight (BBR), randomised by two so that several flows do not probe in step.
 const CRUISE_ROUNDS: u64 = 5;
-/// On a local path those rounds are no time at all: there cruising lasts this long at least.
+/// Cruising lasts at least this long, because those rounds take almost no time on a local path.
 const MIN_CRUISE: Duration = Duration::from_millis(5);
-/// Where loss has shown how much the path holds, others are likely there, or the queue is short: there the flow probes
-/// less often (draft-ietf-ccwg-bbr §5.3.3.6: 2 to 3 s; the flows of a swarm come and go within that: 0.4 s made files
-/// of 64 MiB 5 % sooner there, and took 3 % of a link from a CUBIC flow).
+/// Where loss has shown how much the path holds, other flows are likely there, or the queue is short. There cruising
+/// lasts at least this long. (The draft has 2 to 3 s, §5.3.3.6, but the flows of a swarm come and go within that time:
+/// 0.4 s made files of 64 MiB 5 % sooner there, and took 3 % of a link from a CUBIC flow.)
 const BOUNDED_CRUISE: Duration = Duration::from_millis(400);
-/// What was asked for shows for so many rounds more.
+/// The effects of a probe show for this many rounds after it.
 const SHOWS_FOR: u64 = 2;
 /// Up ends when more rounds than this have ended since it began.
 const MAX_UP_ROUNDS: u64 = 1;
-/// Down ends when more rounds than this have ended since it began: what is still queued then is another flow's.
+/// Down ends when more rounds than this have ended since it began: a queue that still stands then is another flow's.
 const MAX_DOWN_ROUNDS: u64 = 2;
 
-/// What ProbeBw is at.
+/// The phases of ProbeBw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProbeBw {
-    /// The flow follows the rate until it is time to probe.
+    /// The flow follows the path's rate until it is time to probe.
     Cruise { until_round: u64, until: Timestamp },
     /// The flow asks for more.
     Up { since_round: u64 },
-    /// The flow lets go of the queue that asking for more built.
+    /// The flow empties the queue that asking for more has built.
     Down { since_round: u64 },
 }
 
-/// What a sample shows.
+/// What a sample shows to ProbeBw.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Observation {
-    /// Round trips so far.
+    /// The number of round trips so far.
     pub(super) round: u64,
-    /// Whether the round that has just ended lost because it asked for too much.
+    /// Whether the round that has just ended had losses because it asked for too much.
     pub(super) is_harmful: bool,
     /// Whether the path is faster than when the flow probed last.
     pub(super) found_more: bool,
     /// Whether there was less to ask for than the window allowed.
     pub(super) is_app_limited: bool,
-    /// Whether no more is outstanding than the path holds without a queue.
+    /// Whether at most as much is outstanding as the path holds without a queue.
     pub(super) is_drained: bool,
     /// Whether as much is outstanding as a probe asks for.
     pub(super) is_filled: bool,
     pub(super) now: Timestamp,
 }
 
-/// Where ProbeBw goes next.
+/// The next move of ProbeBw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProbeBwMove {
     Stay,
@@ -76,7 +76,7 @@ pub(super) enum ProbeBwMove {
 }
 
 impl ProbeBw {
-    /// The move that follows from what was seen.
+    /// The move that follows from the observation `seen`.
     pub(super) fn next(self, seen: &Observation) -> ProbeBwMove {
         match self {
             ProbeBw::Cruise { until_round, until } => {
@@ -96,14 +96,14 @@ impl ProbeBw {
     }
 }
 
-/// When the flow probes, and what the last probe began from.
+/// When the flow probes, and the rate from which the last probe began.
 #[derive(Debug)]
 pub(super) struct ProbeSchedule {
     /// The path's rate when the last probe began.
     rate_before: u64,
-    /// Until this round what is lost may be lost because of a probe: that shows a round trip later.
+    /// Until this round losses may be the effect of a probe, which shows a round trip later.
     shows_until: u64,
-    /// A generator of chance, so that flows do not probe in step.
+    /// A generator of pseudo-random numbers, so that flows do not probe in step.
     dither: u32,
 }
 
@@ -112,22 +112,22 @@ impl ProbeSchedule {
         ProbeSchedule { rate_before: 0, shows_until: 0, dither: seed }
     }
 
-    /// Whether what is lost in `round` may be lost because of a probe.
+    /// Whether losses in `round` may be the effect of a probe.
     pub(super) fn shows_in(&self, round: u64) -> bool {
         round < self.shows_until
     }
 
-    /// No probe shows any more.
+    /// Records that the effects of the last probe are over.
     pub(super) fn forget_shown(&mut self) {
         self.shows_until = 0;
     }
 
-    /// Whether a path of this rate is faster than when the last probe began.
+    /// Whether a path with this `rate` is faster than when the last probe began.
     pub(super) fn found_more(&self, rate: u64) -> bool {
         rate >= FOUND_MORE.of(self.rate_before)
     }
 
-    /// The path's rate as startup has found it.
+    /// Sets the path's rate that startup has found.
     pub(super) fn note_rate(&mut self, rate: u64) {
         self.rate_before = rate;
     }
@@ -145,9 +145,9 @@ impl ProbeSchedule {
         ProbeBw::Down { since_round: round }
     }
 
-    /// Begins to cruise; `is_bounded`: loss has shown how much the path holds.
+    /// Begins to cruise. `is_bounded` tells whether loss has shown how much the path holds.
     pub(super) fn cruise(&mut self, is_bounded: bool, round: u64, now: Timestamp) -> ProbeBw {
-        // Numerical Recipes' generator is good enough for not being in step.
+        // The generator of Numerical Recipes is good enough to keep flows out of step.
         self.dither = self.dither.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let chance = self.dither >> 16;
         let bounded = BOUNDED_CRUISE + BOUNDED_CRUISE / 2 * chance / (1 << 16);
@@ -156,13 +156,13 @@ impl ProbeSchedule {
     }
 }
 
-/// How many bytes more than the bandwidth-delay product a probe asks for: a quarter, or on short paths up to one
-/// initial window.
+/// The number of bytes that a probe asks for beyond the bandwidth-delay product: a quarter of it, or on short paths up
+/// to one initial window.
 pub(super) fn extra(bdp: u64, initial_window: u32) -> u64 {
     (UP_CWND_GAIN.of(bdp) - bdp).max(bdp.min(u64::from(initial_window)))
 }
 
-/// The pace at which the product and that extra go out in one round trip, in bytes a second.
+/// The pace, in bytes a second, at which the bandwidth-delay product and that extra are asked for in one round trip.
 pub(super) fn up_pacing_rate(rate: u64, bdp: u64, initial_window: u32) -> u64 {
     let asked = bdp.max(1) + extra(bdp, initial_window);
     (u128::from(rate) * u128::from(asked) / u128::from(bdp.max(1))) as u64

@@ -1,4 +1,4 @@
-//! ProbeRtt: the flow asks for little for a while, to see the path without its queue (draft-ietf-ccwg-bbr §5.3.4).
+//! ProbeRtt: the flow asks for little for a while, to measure the path without its queue (draft-ietf-ccwg-bbr §5.3.4).
 
 use std::time::Duration;
 
@@ -6,28 +6,29 @@ use messages::Timestamp;
 
 use super::gain::Gain;
 
-/// How long the round-trip time is measured anew (draft: ProbeRTTDuration).
+/// The round-trip time is measured anew for at least this long (draft: ProbeRTTDuration).
 const MIN_DURATION: Duration = Duration::from_millis(200);
-/// What part of the bandwidth-delay product may be outstanding meanwhile (draft: ProbeRTTCwndGain).
+/// The part of the bandwidth-delay product that may be outstanding meanwhile (draft: ProbeRTTCwndGain).
 pub(super) const CWND_GAIN: Gain = Gain(50);
-/// A shorter round trip is the hosts' time more than the path's: what it was lately will do, and no probe is needed.
+/// A shorter round trip than this consists more of the hosts' time than of the path's. A recent value is enough there,
+/// and no probe is needed.
 pub(super) const MIN_PROBED_RTT: Duration = Duration::from_millis(2);
 
 /// One measurement of the round-trip time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProbeRtt {
     until: Timestamp,
-    /// The lowest round-trip time since it began.
+    /// The lowest round-trip time since the measurement began.
     lowest: Option<Duration>,
 }
 
 impl ProbeRtt {
-    /// Begins on a path whose lowest round-trip time was `min_rtt`.
+    /// Begins a measurement on a path whose lowest round-trip time was `min_rtt`.
     pub(super) fn new(min_rtt: Duration, now: Timestamp) -> ProbeRtt {
         ProbeRtt { until: now + MIN_DURATION.max(min_rtt), lowest: None }
     }
 
-    /// A round trip took `rtt`.
+    /// Records that a round trip took `rtt`.
     pub(super) fn on_rtt(&mut self, rtt: Duration) {
         self.lowest = Some(self.lowest.map_or(rtt, |lowest| lowest.min(rtt)));
     }

@@ -1,4 +1,4 @@
-//! Startup: the window doubles every round trip until the rate does not grow any more (draft-ietf-ccwg-bbr §5.3.1).
+//! Startup: the window doubles in every round trip until the rate does not grow any more (draft-ietf-ccwg-bbr §5.3.1).
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::CWND_GAIN;
 use super::gain::Gain;
 use super::round::CongestionSignal;
 
-/// The pace lets the window double every round trip (4 ln 2, as the draft has it).
+/// The pace that lets the window double in every round trip (4 ln 2, as in the draft).
 const PACING_GAIN: Gain = Gain(277);
-/// For so many round trips the pace is not below one initial window a round trip (in the draft the pace never falls in
-/// startup; here that ends, since an owner may be far slower than its path).
+/// For this many round trips the pace is at least one initial window a round trip. (In the draft the pace never falls
+/// in startup. Here it may fall later, because an owner may be far slower than its path.)
 const UNMEASURED_ROUNDS: u32 = 3;
-/// A round trip shows a queue when it takes this much longer than the lowest, or an eighth of the lowest.
+/// A round trip shows a queue when it takes longer than the lowest by more than this and by more than an eighth of it.
 const MIN_QUEUE: Duration = Duration::from_millis(2);
 /// The path is full after this many rounds in which the rate grew by less than [`FULL_BW_GROWTH`].
 const FULL_BW_ROUNDS: u8 = 3;
@@ -25,7 +25,8 @@ const FULL_BW_GROWTH: Gain = Gain(125);
 /// What startup has found out.
 #[derive(Debug, Default)]
 pub(super) struct Startup {
-    /// The highest rate in a round so far, and the rounds since then that were not much faster (draft: BBR.full_bw).
+    /// The highest rate in a round so far, and the number of rounds since then that were not much faster (draft:
+    /// BBR.full_bw).
     full_bw: u64,
     full_bw_rounds: u8,
     /// When the first sample came.
@@ -33,23 +34,23 @@ pub(super) struct Startup {
     /// Whether the rate can be believed: what a manifest of a few segments says is a lower bound, and so is what the
     /// first bursts of a window say.
     is_measured: bool,
-    /// Whether a round trip has taken longer than another: startup has found the path's end, or something else has.
+    /// Whether a round trip has taken longer than the lowest: startup has filled the path, or another flow has.
     has_queue: bool,
 }
 
 impl Startup {
-    /// A round trip took `rtt`, and the shortest one lately `lowest`.
+    /// Records that a round trip took `rtt`, and the shortest recent one `lowest`.
     pub(super) fn on_rtt(&mut self, rtt: Duration, lowest: Duration) {
         self.has_queue |= rtt > lowest + (lowest / 8).max(MIN_QUEUE);
     }
 
-    /// A rate was measured on a path with this lowest round-trip time.
+    /// Records that a rate was measured on a path with this lowest round-trip time.
     pub(super) fn on_sample(&mut self, min_rtt: Duration, now: Timestamp) {
         let since = *self.first_sample_at.get_or_insert(now);
         self.is_measured |= now >= since + UNMEASURED_ROUNDS * min_rtt;
     }
 
-    /// Takes in a round that ended at this rate. Whether the path is full.
+    /// Takes in a round that ended at this rate. Returns whether the path is full.
     pub(super) fn on_round(&mut self, signal: CongestionSignal, rate: u64) -> bool {
         if signal != CongestionSignal::Congested && rate >= FULL_BW_GROWTH.of(self.full_bw) {
             self.full_bw = rate;
@@ -61,8 +62,8 @@ impl Startup {
         self.full_bw_rounds >= enough
     }
 
-    /// The window over the bandwidth-delay product. While a queue is in sight, twice the product is all that a queue of
-    /// one product takes.
+    /// The ratio of the window to the bandwidth-delay product. Once a queue was seen, the window is twice the product,
+    /// so that the queue holds at most one product.
     pub(super) fn cwnd_gain(&self) -> Gain {
         if self.has_queue { CWND_GAIN } else { PACING_GAIN }
     }

@@ -1,7 +1,9 @@
-//! What datagrams each path carries: found by probing, kept by the peer's address, shared by all sessions with it.
+//! Which datagrams each path carries. That is found by probing, kept by the peer's address, and shared by all sessions
+//! with the peer.
 //!
-//! Datagram Packetization Layer Path MTU Discovery (RFC 8899), at the downloader: it asks the owner for datagrams of
-//! given sizes (PROBE), and what arrives is what the path carries. Knows no sessions, pieces or flows.
+//! This is Datagram Packetization Layer Path MTU Discovery (RFC 8899) at the downloader. It asks the owner for
+//! datagrams of given sizes (PROBE); the sizes that arrive are those that the path carries. This module knows no
+//! sessions, pieces or flows.
 
 mod search;
 
@@ -18,7 +20,8 @@ use search::MtuSearch;
 
 /// Every path is taken to carry a datagram of this length (RFC 8899: BASE_PLPMTU).
 pub(crate) const BASE: u16 = BASE_DATAGRAM as u16;
-/// No longer datagram is asked for, unless a setting says so: 16 KiB of a file, which are whole pages on both sides.
+/// The longest datagram that is asked for, unless a setting says otherwise: 16 KiB of a file, which are whole pages on
+/// both sides.
 ///
 /// Measured over loopback, 2 cores, 1 GiB into a tmpfs, medians of 3 or 4 (each column one run, interleaved);
 /// CPU-seconds a GiB of both sides, and of the downloader's network thread:
@@ -32,15 +35,15 @@ pub(crate) const BASE: u16 = BASE_DATAGRAM as u16;
 /// | 32,800 | 805 MB/s, 2.46, 0.47 | | |
 /// | 65,507 | 819 MB/s, 2.46, 0.52 | 699 MB/s, 2.68, 0.62 | 767 MB/s, 2.62, 0.64 |
 ///
-/// Bursts of 64 KiB leave and arrive in one system call whatever their segments are, so longer segments save headers
-/// and the walk over them, a fifth of the network thread and a tenth of all; beyond 9 KB nothing more is seen above the
-/// noise of a tenth, and each loss costs more. No datagram was lost in the receive buffer in any of these. In one of
-/// 212,992 bytes none was lost either, but for datagrams of 65,507 bytes of four owners: 3 in 3 GiB.
+/// Bursts of 64 KiB leave and arrive in one system call whatever their segments are. So longer segments save headers
+/// and the walk over them, a fifth of the network thread and a tenth of all. Beyond 9 KB no gain is seen above the
+/// noise of a tenth, and each loss costs more. No datagram was lost in the receive buffer in any of these runs. In a
+/// buffer of 212,992 bytes none was lost either, except for datagrams of 65,507 bytes from four owners: 3 in 3 GiB.
 const DEFAULT_MAX_DATAGRAM: u16 = (CHUNK_HEADER + (16 << 10)) as u16;
 /// What is known of a path is forgotten when the path was not used for this long: a host may have moved.
 const PATH_LIFETIME: Duration = Duration::from_secs(600);
 
-/// The paths that this node fetches over, by the owner's address.
+/// The paths over which this node fetches, by the owner's address.
 #[derive(Debug)]
 pub(crate) struct PathMtus {
     by_peer: BTreeMap<SocketAddr, PathMtu>,
@@ -51,16 +54,17 @@ pub(crate) struct PathMtus {
 #[derive(Debug)]
 struct PathMtu {
     search: MtuSearch,
-    /// Until then bursts with segmentation offload are not tried on it.
+    /// Until when bursts with segmentation offload are not tried on the path.
     no_gso_until: Timestamp,
     used_at: Timestamp,
 }
 
 impl PathMtus {
-    /// No more paths than this are kept.
+    /// At most this many paths are kept.
     const MAX: usize = 1024;
 
-    /// Nothing is known yet. Datagrams of up to `max_datagram` bytes are asked for; 0: of up to what is best.
+    /// A table in which no path is known yet. Datagrams of up to `max_datagram` bytes are asked for; 0 means the
+    /// default.
     pub(crate) fn new(max_datagram: u16) -> PathMtus {
         let max_datagram = if max_datagram == 0 {
             DEFAULT_MAX_DATAGRAM
@@ -70,7 +74,7 @@ impl PathMtus {
         PathMtus { by_peer: BTreeMap::new(), max_datagram }
     }
 
-    /// The path to `peer` is used now. Returns the longest datagram that is known to arrive.
+    /// Records that the path to `peer` is used now. Returns the longest datagram that is known to arrive over it.
     pub(crate) fn use_path(&mut self, peer: SocketAddr, now: Timestamp) -> u16 {
         let Some(path) = self.by_peer.get_mut(&peer) else {
             return BASE;
@@ -82,8 +86,8 @@ impl PathMtus {
         path.search.datagram()
     }
 
-    /// The probe that `peer` is to be sent now, if one is due. It sends datagrams of up to `max` bytes, and is expected
-    /// to answer within `timeout`.
+    /// The probe that `peer` is to be sent now, if one is due. The peer sends datagrams of up to `max` bytes, and is
+    /// expected to answer within `timeout`.
     pub(crate) fn poll(
         &mut self,
         peer: SocketAddr,
@@ -99,7 +103,7 @@ impl PathMtus {
         self.used_path(peer, now).search.poll(max, timeout, rng, now)
     }
 
-    /// When [`PathMtus::poll`] has something to ask of `peer`.
+    /// When [`PathMtus::poll`] has the next probe for `peer`.
     pub(crate) fn next_at(&self, peer: SocketAddr) -> Timestamp {
         let known = self.by_peer.get(&peer);
         if self.max_datagram <= BASE {
@@ -109,15 +113,15 @@ impl PathMtus {
         }
     }
 
-    /// `peer` sent PROBED: `size` bytes in one datagram, for the probe `id`. Returns whether a longer datagram is known
-    /// to arrive now.
+    /// Handles PROBED of `peer`, a datagram of `size` bytes that answers the probe `id`. Returns whether a longer
+    /// datagram is known to arrive now.
     pub(crate) fn on_probed(&mut self, peer: SocketAddr, id: u32, size: u16) -> bool {
         let max_datagram = self.max_datagram;
         let path = self.by_peer.get_mut(&peer).filter(|_| size <= max_datagram);
         path.is_some_and(|path| path.search.on_probed(id, size))
     }
 
-    /// Bursts from `peer` do not arrive whole, and single datagrams do.
+    /// Records that bursts from `peer` do not arrive whole, and single datagrams do.
     pub(crate) fn on_broken(&mut self, peer: SocketAddr, now: Timestamp) {
         self.used_path(peer, now).no_gso_until = now + PATH_LIFETIME;
     }
@@ -130,7 +134,7 @@ impl PathMtus {
     /// The path to `peer`, which is used now.
     fn used_path(&mut self, peer: SocketAddr, now: Timestamp) -> &mut PathMtu {
         if !self.by_peer.contains_key(&peer) && self.by_peer.len() >= PathMtus::MAX {
-            // Any other will do: what is forgotten is found again.
+            // Any other path may be forgotten: what is known of it is found again.
             self.by_peer.pop_first();
         }
         let path = self.by_peer.entry(peer).or_insert_with(|| PathMtu::new(peer, now));
@@ -141,7 +145,8 @@ impl PathMtus {
         path
     }
 
-    /// All long datagrams asked for at `asked_at` have vanished. Returns whether [`PathMtus::use_path`] is another now.
+    /// Records that all long datagrams that were asked for at `asked_at` have vanished. Returns whether the result of
+    /// [`PathMtus::use_path`] changes.
     pub(crate) fn on_vanished(&mut self, peer: SocketAddr, asked_at: Timestamp, now: Timestamp) -> bool {
         self.by_peer.get_mut(&peer).is_some_and(|path| path.search.on_vanished(asked_at, now))
     }

@@ -17,27 +17,29 @@ use rand::rngs::StdRng;
 
 use super::BASE;
 
-/// A size counts as too long when it was asked for this often (RFC 8899 §5.1.2, MAX_PROBES).
+/// A size counts as too long when it was asked for this often without an answer (RFC 8899 §5.1.2, MAX_PROBES).
 const MAX_PROBES: u32 = 3;
-/// The path may carry more by then (RFC 8899 §5.1.1, PMTU_RAISE_TIMER).
+/// A path is searched again after this long, because it may carry more by then (RFC 8899 §5.1.1, PMTU_RAISE_TIMER).
 const RAISE_TIMER: Duration = Duration::from_secs(600);
-/// Where long datagrams vanished that had been known to arrive, none are tried for this long (as in quinn and
+/// Where long datagrams that had been known to arrive have vanished, none are tried for this long (as in quinn and
 /// s2n-quic).
 const BLACK_HOLE_REST: Duration = Duration::from_secs(60);
-/// A peer that answered nothing at all while its path was suspect is asked again after this long: sizes did not matter.
+/// A peer that answered no probe at all while its path was suspect is asked again after this long: the sizes were not
+/// the cause.
 const UNANSWERED_REST: Duration = Duration::from_secs(1);
 
-/// Packet sizes of common links, longest first: in one tier, then beyond it. IPv6's least, VPNs, WireGuard, VXLAN,
-/// tunnels, PPPoE, Ethernet, jumbo frames.
+/// The packet sizes of common links, the longest first: jumbo frames, Ethernet, PPPoE, tunnels, VXLAN, WireGuard, VPNs,
+/// and the minimum of IPv6. They are probed in one tier.
 const COMMON: [u16; 8] = [9000, 1500, 1492, 1480, 1450, 1420, 1400, 1280];
-/// Only a path that carries all of the first tier is probed for these sizes: containers, virtual switches, loopback.
+/// The packet sizes of containers, virtual switches and loopback, the longest first. They are probed only on a path
+/// that carries all of the first tier.
 const LONG: [u16; 3] = [u16::MAX, 32 << 10, 16 << 10];
-/// IPv4 and UDP put so many bytes before a payload.
+/// IPv4 and UDP put this many bytes before a payload.
 const V4_HEADERS: u16 = 28;
-/// IPv6 and UDP put so many bytes before a payload.
+/// IPv6 and UDP put this many bytes before a payload.
 const V6_HEADERS: u16 = 48;
 
-/// One path's search.
+/// The search on one path.
 #[derive(Debug)]
 pub(super) struct MtuSearch {
     headers: u16,
@@ -46,7 +48,7 @@ pub(super) struct MtuSearch {
     /// The number of the probes whose answers count.
     id: Option<u32>,
     state: SearchState,
-    /// When long datagrams vanished last.
+    /// When long datagrams last vanished.
     black_hole_at: Option<Timestamp>,
 }
 
@@ -63,7 +65,7 @@ enum ProbeTier {
 }
 
 impl MtuSearch {
-    /// Nothing is known of the path, which may be searched at once.
+    /// The search on a path of which nothing is known. It may begin at once.
     pub(super) fn new(is_ipv4: bool, now: Timestamp) -> MtuSearch {
         let headers = if is_ipv4 { V4_HEADERS } else { V6_HEADERS };
         MtuSearch {
@@ -86,7 +88,7 @@ impl MtuSearch {
         }
     }
 
-    /// The probe that is due, if one is: for datagrams of up to `max` bytes.
+    /// The probe that is due, if one is, for datagrams of up to `max` bytes.
     pub(super) fn poll(
         &mut self,
         max: u16,
@@ -100,7 +102,7 @@ impl MtuSearch {
         if matches!(self.state, SearchState::Resting { .. }) {
             self.begin(ProbeTier::Common, false, now);
         }
-        // At most twice: from one tier to the next, and to the end.
+        // The loop runs a few times at most: from one tier to the next, and to the end.
         loop {
             let SearchState::Probing { tier, tries, answered, .. } = self.state else {
                 return None;
@@ -120,9 +122,9 @@ impl MtuSearch {
         }
     }
 
-    /// PROBED arrived. Returns whether a longer datagram is known to arrive now.
+    /// Handles PROBED. Returns whether a longer datagram is known to arrive now.
     pub(super) fn on_probed(&mut self, id: u32, size: u16) -> bool {
-        // A late answer is as good as one in time.
+        // A late answer counts like one in time.
         if self.id != Some(id) {
             return false;
         }
@@ -134,13 +136,14 @@ impl MtuSearch {
         if let SearchState::Probing { tier: ProbeTier::Common, next_at, .. } = &mut self.state
             && size >= COMMON[0] - self.headers
         {
-            // The next tier at once.
+            // The next tier is probed at once.
             *next_at = Timestamp::ZERO;
         }
         longer
     }
 
-    /// Long datagrams asked for at `asked_at` have vanished. Returns whether that changes anything.
+    /// Records that long datagrams that were asked for at `asked_at` have vanished. Returns whether that changes the
+    /// result of the search.
     pub(super) fn on_vanished(&mut self, asked_at: Timestamp, now: Timestamp) -> bool {
         let is_old = self.black_hole_at.is_some_and(|at| asked_at <= at);
         if self.datagram <= BASE || is_old {
@@ -151,7 +154,7 @@ impl MtuSearch {
         self.id = None;
         self.black_hole_at = Some(now);
         if again {
-            // Probes arrive, or seem to, and what is asked for does not.
+            // The probes arrive, or seem to, and the long segments do not.
             self.state = SearchState::Resting { until: now + BLACK_HOLE_REST };
         } else {
             self.begin(ProbeTier::Common, false, now);
@@ -177,8 +180,8 @@ impl MtuSearch {
         self.state = SearchState::Resting { until: now + rest };
     }
 
-    /// The sizes that are worth asking for: longer than what is known to arrive, the longest first. On a suspect path
-    /// the base size too, which tells a black hole from an owner that is not there.
+    /// The sizes that are worth probing: those that are longer than what is known to arrive, the longest first. On a
+    /// suspect path the base size is among them, which tells a black hole from an owner that is not there.
     fn sizes(&self, tier: ProbeTier, max: u16) -> List<ProbeSize, 16> {
         let packets: &[u16] = match tier {
             ProbeTier::Common => &COMMON,
