@@ -66,6 +66,36 @@ pub(crate) struct Common {
     /// The address and port to use [default: all interfaces, the port of the last time or any free one]
     #[arg(long, global = true, env = "RIFFLE_LISTEN", hide_env_values = true, value_name = "ADDR:PORT")]
     pub(crate) listen: Option<ListenAddr>,
+    /// Limit and policy of uploads.
+    #[command(flatten)]
+    pub(crate) upload: UploadOptions,
+    /// The most to receive in a second, e.g. 10MiB (10M is the same), 10MB, 80Mbit, or none
+    #[arg(long, global = true, env = "RIFFLE_DOWNLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
+    pub(crate) download_limit: Option<Limit>,
+    /// Says nothing but results and errors, neither progress nor notes (a prompt at a terminal says them still)
+    #[arg(short, long, global = true, env = "RIFFLE_QUIET", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) quiet: bool,
+    /// How often a line says how far it is where no bars can be drawn, e.g. 1m, or none [default: 10s]
+    #[arg(long, global = true, env = "RIFFLE_PROGRESS", hide_env_values = true, value_name = "TIME")]
+    #[arg(hide_short_help = true)]
+    pub(crate) progress: Option<Interval>,
+    /// Where and what is logged.
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+    /// A settings file [default: riffle/node.toml in the user's configuration folder, if it is there]
+    #[arg(long, global = true, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
+    #[arg(hide_short_help = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where nodes keep who they are and what they share [default: riffle in the user's state folder]
+    #[arg(long, global = true, env = "RIFFLE_STATE_DIR", hide_env_values = true, value_name = "FOLDER")]
+    #[arg(hide_short_help = true)]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// The common options about uploads.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct UploadOptions {
     /// The most to send in a second, e.g. 10MiB (10M is the same), 10MB, 80Mbit, or none
     #[arg(long, global = true, env = "RIFFLE_UPLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
     pub(crate) upload_limit: Option<Limit>,
@@ -83,17 +113,11 @@ pub(crate) struct Common {
     #[arg(hide_short_help = true)]
     #[arg(value_parser = upload_period)]
     pub(crate) upload_period: Option<Period>,
-    /// The most to receive in a second, e.g. 10MiB (10M is the same), 10MB, 80Mbit, or none
-    #[arg(long, global = true, env = "RIFFLE_DOWNLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
-    pub(crate) download_limit: Option<Limit>,
-    /// Says nothing but results and errors, neither progress nor notes (a prompt at a terminal says them still)
-    #[arg(short, long, global = true, env = "RIFFLE_QUIET", hide_env_values = true)]
-    #[arg(value_parser = FalseyValueParser::new())]
-    pub(crate) quiet: bool,
-    /// How often a line says how far it is where no bars can be drawn, e.g. 1m, or none [default: 10s]
-    #[arg(long, global = true, env = "RIFFLE_PROGRESS", hide_env_values = true, value_name = "TIME")]
-    #[arg(hide_short_help = true)]
-    pub(crate) progress: Option<Interval>,
+}
+
+/// The common options about logs.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct LogOptions {
     /// Where log files go [default: logs in the state folder]
     #[arg(long, global = true, env = "RIFFLE_LOG_DIR", hide_env_values = true, value_name = "FOLDER")]
     #[arg(hide_short_help = true)]
@@ -112,14 +136,6 @@ pub(crate) struct Common {
     #[arg(hide_short_help = true)]
     #[arg(value_parser = log_files)]
     pub(crate) log_files: Option<u8>,
-    /// A settings file [default: riffle/node.toml in the user's configuration folder, if it is there]
-    #[arg(long, global = true, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
-    #[arg(hide_short_help = true)]
-    pub(crate) config: Option<PathBuf>,
-    /// Where nodes keep who they are and what they share [default: riffle in the user's state folder]
-    #[arg(long, global = true, env = "RIFFLE_STATE_DIR", hide_env_values = true, value_name = "FOLDER")]
-    #[arg(hide_short_help = true)]
-    pub(crate) state_dir: Option<PathBuf>,
 }
 
 /// Options of the prompt, for when its lines come from a pipe.
@@ -415,11 +431,11 @@ mod tests {
     #[test]
     fn places_are_given_out_as_the_command_line_says() {
         let line = "riffle --upload-policy fair send f --upload-slots 8 --upload-period 1m30s";
-        let common = parse(line).expect("fits").common;
-        assert_eq!((common.upload_policy, common.upload_slots), (Some(UploadPolicy::Fair), Some(8)));
-        assert_eq!(common.upload_period.map(|period| period.0.as_secs()), Some(90));
-        let common = parse("riffle").expect("fits").common;
-        assert_eq!((common.upload_policy, common.upload_slots, common.upload_period), (None, None, None));
+        let upload = parse(line).expect("fits").common.upload;
+        assert_eq!((upload.upload_policy, upload.upload_slots), (Some(UploadPolicy::Fair), Some(8)));
+        assert_eq!(upload.upload_period.map(|period| period.0.as_secs()), Some(90));
+        let upload = parse("riffle").expect("fits").common.upload;
+        assert_eq!((upload.upload_policy, upload.upload_slots, upload.upload_period), (None, None, None));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use anyhow::Result;
 use config::NodeSettings;
 use etcetera::BaseStrategy as _;
 
-use crate::arguments::Common;
+use crate::arguments::{Common, LogOptions, UploadOptions};
 use crate::exit::{ExitCode, Stop};
 
 /// The settings of a node of this program. `common` holds the flags, and the environment where there was no flag.
@@ -32,17 +32,11 @@ fn overlay(settings: &mut NodeSettings, common: Common) {
         tracker,
         dir,
         listen,
-        upload_limit,
-        upload_policy,
-        upload_slots,
-        upload_period,
+        upload: UploadOptions { upload_limit, upload_policy, upload_slots, upload_period },
         download_limit,
         quiet,
         progress,
-        log_dir,
-        log_level,
-        log_size,
-        log_files,
+        log: LogOptions { log_dir, log_level, log_size, log_files },
         config: _,
         state_dir,
     } = common;
@@ -156,10 +150,10 @@ mod tests {
             ..UploadSettings::default()
         };
         assert_eq!(upload(&common), file);
-        common.upload_slots = Some(2);
+        common.upload.upload_slots = Some(2);
         assert_eq!(upload(&common), UploadSettings { slots: 2, ..file.clone() });
-        common.upload_policy = Some(config::UploadPolicy::TitForTat);
-        common.upload_period = Some(Period(Duration::from_millis(100)));
+        common.upload.upload_policy = Some(config::UploadPolicy::TitForTat);
+        common.upload.upload_period = Some(Period(Duration::from_millis(100)));
         let policy = config::UploadPolicy::TitForTat;
         assert_eq!(
             upload(&common),
@@ -170,7 +164,7 @@ mod tests {
     #[test]
     fn a_limit_can_be_taken_away_by_a_flag() {
         let (_folder, mut common) = with_file("[upload]\nlimit = \"1MiB\"\n");
-        common.upload_limit = Some(Limit::NONE);
+        common.upload.upload_limit = Some(Limit::NONE);
         assert_eq!(bytes_per_second(load(&common).expect("right").upload.limit), None);
     }
 

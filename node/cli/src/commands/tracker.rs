@@ -14,11 +14,11 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode> {
     let flags = Flags {
         listen: common.listen,
         config: common.config.clone(),
-        log_dir: common.log_dir.clone(),
+        log_dir: common.log.log_dir.clone(),
         state_dir: common.state_dir.clone(),
-        log_level: common.log_level.clone(),
-        log_size: common.log_size,
-        log_files: common.log_files,
+        log_level: common.log.log_level.clone(),
+        log_size: common.log.log_size,
+        log_files: common.log.log_files,
     };
     program::settings(flags).and_then(program::run).map_err(stop)?;
     Ok(ExitCode::Done)
