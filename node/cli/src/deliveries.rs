@@ -206,6 +206,7 @@ mod tests {
     use riffle::UploadStanding;
 
     use super::*;
+    use crate::fixtures::{self, name};
 
     fn content(number: u32) -> ContentId {
         let mut bytes = [0; 32];
@@ -215,10 +216,6 @@ mod tests {
 
     fn peer(node: u8) -> SocketAddr {
         SocketAddr::from(([10, 0, 0, node], 4000))
-    }
-
-    fn name(text: &str) -> Name {
-        Name::new(text).expect("a name")
     }
 
     fn shared(number: u32) -> Event {
@@ -298,16 +295,10 @@ mod tests {
 
     #[test]
     fn how_it_stands_is_one_line() {
-        let upload = |node: u8| UploadStatus {
-            node: NodeId::from_bytes([node; 16]),
-            peer: peer(node),
+        let upload = |node| UploadStatus {
             content: content(1),
-            sent: 0,
             rate: 2 << 20,
-            queued: 0,
-            standing: UploadStanding::Served,
-            piece: None,
-            length: 1,
+            ..fixtures::upload(node, 1, UploadStanding::Served)
         };
         let mut deliveries = Deliveries::default();
         for event in [shared(1), started(1, 1), ended(1, 1, SessionEnd::Done)] {

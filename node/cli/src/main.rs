@@ -16,6 +16,8 @@ mod control;
 mod deliveries;
 mod exit;
 mod fetching;
+#[cfg(test)]
+mod fixtures;
 mod folders;
 mod goal;
 mod logging;

@@ -194,6 +194,7 @@ mod tests {
     use riffle::Waiting;
 
     use super::*;
+    use crate::fixtures;
 
     const TEN: Duration = Duration::from_secs(10);
     const MIB: u64 = 1 << 20;
@@ -202,14 +203,10 @@ mod tests {
         DownloadStatus {
             download: DownloadId(number),
             name: format!("f{number}"),
-            content: None,
             length: Some(8 * MIB),
             verified,
-            received: verified,
             rate: MIB,
-            waiting: Waiting::Nothing,
-            holders: None,
-            owners: Vec::new(),
+            ..fixtures::download(Vec::new())
         }
     }
 

@@ -329,34 +329,24 @@ mod tests {
     use riffle::Waiting;
 
     use super::*;
+    use crate::fixtures;
 
     fn owner(byte: u8, rate: u64) -> OwnerStatus {
         OwnerStatus {
-            permille: 1000,
-            node: NodeId::from_bytes([byte; 16]),
             peer: SocketAddr::from(([127, 0, 0, 1], 4000 + u16::from(byte))),
-            state: OwnerState::Ready,
             pieces: PieceRun::new(PieceIndex(4), 5),
             received: 1 << 20,
             rate,
-            rtt: None,
-            outstanding: 0,
-            datagram: 1200,
+            ..fixtures::owner(byte)
         }
     }
 
     fn download(owners: Vec<OwnerStatus>) -> DownloadStatus {
         DownloadStatus {
-            download: DownloadId(1),
-            name: "film.bin".to_owned(),
-            content: None,
             length: Some(8 << 20),
             verified: 4 << 20,
-            received: 4 << 20,
             rate: 2 << 20,
-            waiting: Waiting::Nothing,
-            holders: None,
-            owners,
+            ..fixtures::download(owners)
         }
     }
 

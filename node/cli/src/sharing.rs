@@ -246,14 +246,7 @@ mod tests {
     use messages::NameError;
 
     use super::*;
-
-    fn content(byte: u8) -> ContentId {
-        ContentId::from_bytes([byte; 32])
-    }
-
-    fn name(text: &str) -> Name {
-        Name::new(text).expect("a name")
-    }
+    use crate::fixtures::{content, name};
 
     fn shared(share: u32, byte: u8) -> Event {
         Event::Shared { share: ShareId(share), content: content(byte), name: name("f"), length: 3 }

@@ -1,77 +1,20 @@
 //! Tests of the table that `peers` shows.
 
 use std::ops::Range;
-use std::time::Duration;
 
-use messages::{Name, PieceIndex, PieceRun};
-use riffle::{DownloadId, DownloadStatus, ShareId, ShareStatus, Waiting};
+use messages::{PieceIndex, PieceRun};
+use riffle::DownloadStatus;
 
 use super::*;
-
-fn node_id(byte: u8) -> NodeId {
-    NodeId::from_bytes([byte; 16])
-}
-
-fn content(byte: u8) -> ContentId {
-    ContentId::from_bytes([byte; 32])
-}
-
-fn address(byte: u8) -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, byte], 4000))
-}
+use crate::fixtures::{self, download, share, upload};
 
 fn owner(byte: u8, state: OwnerState, pieces: Range<u32>) -> OwnerStatus {
     OwnerStatus {
-        node: node_id(byte),
-        peer: address(byte),
         state,
         pieces: PieceRun::between(PieceIndex(pieces.start), PieceIndex(pieces.end)),
-        received: 8 << 20,
         rate: u64::from(byte) << 20,
-        rtt: Some(Duration::from_micros(340)),
-        outstanding: 65_536,
-        datagram: 1472,
         permille: 619,
-    }
-}
-
-fn upload(byte: u8, of: u8, standing: UploadStanding) -> UploadStatus {
-    UploadStatus {
-        node: node_id(byte),
-        peer: address(byte),
-        content: content(of),
-        sent: 24 << 20,
-        rate: u64::from(byte) << 10,
-        queued: 0,
-        standing,
-        piece: (standing != UploadStanding::Idle).then_some(PieceIndex(5)),
-        length: 64 << 20,
-    }
-}
-
-fn download(owners: Vec<OwnerStatus>) -> DownloadStatus {
-    DownloadStatus {
-        download: DownloadId(1),
-        name: "film.bin".to_owned(),
-        content: Some(content(7)),
-        length: Some(64 << 20),
-        verified: 16 << 20,
-        received: 17 << 20,
-        rate: 8 << 20,
-        waiting: Waiting::Nothing,
-        holders: None,
-        owners,
-    }
-}
-
-fn share(name: &str, of: u8) -> ShareStatus {
-    ShareStatus {
-        share: ShareId(1),
-        name: Name::new(name).expect("a name"),
-        content: Some(content(of)),
-        length: 64 << 20,
-        sent: 0,
-        permille: 1000,
+        ..fixtures::owner(byte)
     }
 }
 

@@ -265,10 +265,7 @@ fn read_line(line: &str) -> Option<(PathBuf, Listed)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn name(text: &str) -> Name {
-        Name::new(text).expect("a name")
-    }
+    use crate::fixtures::name;
 
     fn list(folder: &Path) -> Shares {
         let (shares, note) = Shares::open(folder.join("shares"));

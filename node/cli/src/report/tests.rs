@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use messages::tracker_to_node::Listed;
 use messages::{ContentId, PieceIndex, PieceRun};
-use riffle::{DiskError, DiskErrorKind, DownloadId, OwnerShare, RecheckReason, ShareId, ShareStatus};
+use riffle::{DiskError, DiskErrorKind, OwnerShare, RecheckReason, ShareStatus};
 
 use super::*;
+use crate::fixtures::{self, content, name, node_id};
 
 fn peer(port: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 2], port))
@@ -20,47 +21,20 @@ fn around(place: Place, tracker: &TrackerStatus) -> Around<'_> {
     Around { place, tracker, has_some: true, waited: None }
 }
 
-fn name(text: &str) -> Name {
-    Name::new(text).expect("a name")
-}
-
-fn node_id(byte: u8) -> NodeId {
-    NodeId::from_bytes([byte; 16])
-}
-
-fn content(byte: u8) -> ContentId {
-    ContentId::from_bytes([byte; 32])
-}
-
 fn download() -> DownloadStatus {
-    let owner = |byte, state, pieces| OwnerStatus {
+    let owner = |byte: u8, state, pieces| OwnerStatus {
         permille: if byte == 2 { 619 } else { 1000 },
-        node: node_id(byte),
-        peer: peer(u16::from(byte)),
+        peer: peer(byte.into()),
         state,
         pieces,
-        received: 8 << 20,
-        rate: 4 << 20,
-        rtt: Some(Duration::from_micros(340)),
-        outstanding: 65_536,
-        datagram: 1472,
+        ..fixtures::owner(byte)
     };
-    DownloadStatus {
-        download: DownloadId(1),
-        name: "a file.bin".to_owned(),
-        content: Some(content(7)),
-        length: Some(64 << 20),
-        verified: 16 << 20,
-        received: 17 << 20,
-        rate: 8 << 20,
-        waiting: Waiting::Nothing,
-        holders: None,
-        owners: vec![
-            owner(1, OwnerState::Ready, PieceRun::new(PieceIndex(32), 96)),
-            owner(2, OwnerState::Snubbed, PieceRun::new(PieceIndex(128), 1)),
-            owner(3, OwnerState::Connecting, None),
-        ],
-    }
+    let owners = vec![
+        owner(1, OwnerState::Ready, PieceRun::new(PieceIndex(32), 96)),
+        owner(2, OwnerState::Snubbed, PieceRun::new(PieceIndex(128), 1)),
+        owner(3, OwnerState::Connecting, None),
+    ];
+    DownloadStatus { name: "a file.bin".to_owned(), ..fixtures::download(owners) }
 }
 
 #[test]
@@ -136,14 +110,7 @@ fn a_path_that_is_too_short_is_told_with_the_length_that_it_must_carry() {
 fn status_shows_all_that_goes_on() {
     let picture = Status {
         tracker: TrackerStanding::Answers,
-        shares: vec![ShareStatus {
-            permille: 1000,
-            share: ShareId(4),
-            name: name("mine"),
-            content: Some(content(9)),
-            length: 1024,
-            sent: 2048,
-        }],
+        shares: vec![ShareStatus { length: 1024, sent: 2048, ..fixtures::share("mine", 9) }],
         downloads: vec![download()],
         upload_limit: Some(10 << 20),
         ..Status::default()
@@ -165,14 +132,7 @@ fn status_shows_all_that_goes_on() {
 }
 
 fn share(called: &str, of: u8, permille: u16) -> ShareStatus {
-    ShareStatus {
-        permille,
-        share: ShareId(4),
-        name: name(called),
-        content: Some(content(of)),
-        length: 64 << 20,
-        sent: 3 << 20,
-    }
+    ShareStatus { permille, ..fixtures::share(called, of) }
 }
 
 #[test]
@@ -199,17 +159,8 @@ fn what_is_served_while_it_is_fetched_is_listed_once() {
 
 #[test]
 fn uploads_are_summed_up_by_content() {
-    let upload = |of, standing| UploadStatus {
-        node: node_id(of),
-        peer: peer(9),
-        content: content(of),
-        sent: 1 << 20,
-        rate: 1 << 10,
-        queued: 0,
-        standing,
-        piece: None,
-        length: 64 << 20,
-    };
+    let upload =
+        |of, standing| UploadStatus { sent: 1 << 20, rate: 1 << 10, ..fixtures::upload(9, of, standing) };
     let (idle, served, waits) = (UploadStanding::Idle, UploadStanding::Served, UploadStanding::Choked);
     let standings =
         [(7, served), (9, idle), (7, waits), (7, waits), (9, served), (9, served), (9, waits), (8, idle)];
