@@ -39,13 +39,47 @@ pub(super) struct Standing {
     pub(super) is_hashing: bool,
     /// The tracker has yet to hear of a file.
     pub(super) is_unannounced: bool,
-    /// That was waited for before, in vain.
-    pub(super) is_unheard: bool,
+}
+
+/// The answer that the next line waits for, if it waits for one.
+#[derive(Debug, Default)]
+pub(super) struct AwaitedAnswer {
+    awaited: Option<Awaited>,
+    /// Whether a wait for the tracker to hear of what was sent was in vain, and it has heard of nothing since.
+    is_unheard: bool,
+}
+
+impl AwaitedAnswer {
+    /// Begins to wait for `awaited`.
+    pub(super) fn begin(&mut self, awaited: Awaited) {
+        self.awaited = Some(awaited);
+    }
+
+    /// Whether the next line has to wait.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.awaited.is_some()
+    }
+
+    /// Takes in an event.
+    pub(super) fn on_event(&mut self, event: &Event) {
+        self.is_unheard &= !matches!(event, Event::Announced { .. });
+        if let Some(awaited) = &mut self.awaited {
+            awaited.on_event(event);
+        }
+    }
+
+    /// Ends the wait if the answer is there, or has been waited for long enough. Returns what was waited for.
+    pub(super) fn take_if_over(&mut self, standing: Standing, now: Instant) -> Option<Awaited> {
+        let is_unheard = self.is_unheard;
+        let over = self.awaited.take_if(|awaited| awaited.poll_over(standing, is_unheard, now))?;
+        self.is_unheard |= matches!(over, Awaited::Announced { .. }) && standing.is_unannounced;
+        Some(over)
+    }
 }
 
 impl Awaited {
-    /// Takes in what happened.
-    pub(super) fn on_event(&mut self, event: &Event) {
+    /// Takes in an event.
+    fn on_event(&mut self, event: &Event) {
         let Awaited::Identified { downloads, patiently } = self else { return };
         let known = match event {
             Event::DownloadIdentified { download, .. }
@@ -63,8 +97,9 @@ impl Awaited {
         }
     }
 
-    /// Whether it is there, or is not waited for any longer.
-    pub(super) fn is_over(&mut self, standing: Standing, now: Instant) -> bool {
+    /// Looks whether the answer is there, or has been waited for long enough; `is_unheard`: the tracker was waited for in vain
+    /// before. Notes when the last file was hashed.
+    fn poll_over(&mut self, standing: Standing, is_unheard: bool, now: Instant) -> bool {
         match self {
             Awaited::FirstWord(_) => !standing.is_starting,
             Awaited::List => !standing.is_listing,
@@ -74,7 +109,7 @@ impl Awaited {
                     return false;
                 }
                 let since = *hashed_at.get_or_insert(now);
-                !standing.is_unannounced || standing.is_unheard || now >= since + ANNOUNCE_TIME
+                !standing.is_unannounced || is_unheard || now >= since + ANNOUNCE_TIME
             }
             Awaited::Identified { downloads, .. } => downloads.is_empty(),
         }
@@ -87,13 +122,8 @@ mod tests {
 
     use super::*;
 
-    const IDLE: Standing = Standing {
-        is_starting: false,
-        is_listing: false,
-        is_hashing: false,
-        is_unannounced: false,
-        is_unheard: false,
-    };
+    const IDLE: Standing =
+        Standing { is_starting: false, is_listing: false, is_hashing: false, is_unannounced: false };
 
     fn identified<const COUNT: usize>(downloads: [u32; COUNT], patiently: bool) -> Awaited {
         Awaited::Identified { downloads: downloads.map(DownloadId).into(), patiently }
@@ -101,18 +131,27 @@ mod tests {
 
     #[test]
     fn hashing_takes_as_long_as_it_takes_and_the_tracker_has_its_time_from_then_on() {
-        let mut awaited = Awaited::Announced { hashed_at: None };
+        let mut awaited = AwaitedAnswer::default();
+        awaited.begin(Awaited::Announced { hashed_at: None });
         let (start, hour) = (Instant::now(), Duration::from_secs(3600));
         let hashing = Standing { is_hashing: true, is_unannounced: true, ..IDLE };
-        assert!(!awaited.is_over(hashing, start) && !awaited.is_over(hashing, start + hour));
+        assert_eq!(awaited.take_if_over(hashing, start), None);
+        assert_eq!(awaited.take_if_over(hashing, start + hour), None);
         let untold = Standing { is_unannounced: true, ..IDLE };
-        assert!(!awaited.is_over(untold, start + hour));
-        assert!(!awaited.is_over(untold, start + hour + ANNOUNCE_TIME / 2));
-        assert!(awaited.is_over(untold, start + hour + ANNOUNCE_TIME), "the tracker does not answer");
-        assert!(awaited.is_over(IDLE, start + hour), "it does");
-        let unheard = Standing { is_unheard: true, ..untold };
-        let mut next = Awaited::Announced { hashed_at: None };
-        assert!(next.is_over(unheard, start), "it did not answer before");
+        assert_eq!(awaited.take_if_over(untold, start + hour), None);
+        assert_eq!(awaited.take_if_over(untold, start + hour + ANNOUNCE_TIME / 2), None);
+        let over = Some(Awaited::Announced { hashed_at: Some(start + hour) });
+        assert_eq!(awaited.take_if_over(untold, start + hour + ANNOUNCE_TIME), over, "no answer");
+        let wait_again = |awaited: &mut AwaitedAnswer| {
+            awaited.begin(Awaited::Announced { hashed_at: None });
+            awaited.take_if_over(untold, start).is_some()
+        };
+        assert!(wait_again(&mut awaited), "it did not answer before");
+        let announced =
+            Event::Announced { share: riffle::ShareId(1), content: riffle::ContentId::from_bytes([1; 32]) };
+        awaited.on_event(&announced);
+        assert!(!wait_again(&mut awaited), "it answers again");
+        assert!(awaited.take_if_over(IDLE, start).is_some() && !awaited.is_waiting());
     }
 
     #[test]
@@ -125,26 +164,30 @@ mod tests {
         }
         assert_eq!(awaited, identified([2, 3, 4], false));
         awaited.on_event(&waits(Waiting::Owners));
-        assert!(!awaited.is_over(IDLE, Instant::now()));
+        assert!(!awaited.poll_over(IDLE, false, Instant::now()));
         for download in [3, 4].map(DownloadId) {
             awaited.on_event(&Event::DownloadFailed { download, why: Failure::Cancelled });
         }
-        assert!(awaited.is_over(IDLE, Instant::now()));
+        assert!(awaited.poll_over(IDLE, false, Instant::now()));
     }
 
     #[test]
     fn a_download_that_waits_as_long_as_it_takes_holds_no_other_command_up() {
         let mut awaited = identified([1], true);
         awaited.on_event(&Event::DownloadWaits { download: DownloadId(1), why: Waiting::Tracker });
-        assert!(awaited.is_over(IDLE, Instant::now()));
+        assert!(awaited.poll_over(IDLE, false, Instant::now()));
     }
 
     #[test]
     fn a_list_and_a_first_word_are_awaited_as_long_as_they_may_come() {
         let now = Instant::now();
-        assert!(!Awaited::List.is_over(Standing { is_listing: true, ..IDLE }, now));
-        assert!(Awaited::List.is_over(IDLE, now));
-        assert!(!Awaited::FirstWord(Verb::Status).is_over(Standing { is_starting: true, ..IDLE }, now));
-        assert!(Awaited::FirstWord(Verb::Status).is_over(IDLE, now));
+        assert!(!Awaited::List.poll_over(Standing { is_listing: true, ..IDLE }, false, now));
+        assert!(Awaited::List.poll_over(IDLE, false, now));
+        assert!(!Awaited::FirstWord(Verb::Status).poll_over(
+            Standing { is_starting: true, ..IDLE },
+            false,
+            now
+        ));
+        assert!(Awaited::FirstWord(Verb::Status).poll_over(IDLE, false, now));
     }
 }

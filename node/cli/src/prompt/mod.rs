@@ -4,6 +4,9 @@ mod awaited;
 mod completion;
 mod editor;
 mod input;
+mod limits;
+mod outcome;
+mod progress_lines;
 mod searches;
 mod shares;
 mod verb;
@@ -16,9 +19,12 @@ use config::NodeSettings;
 use riffle::{DownloadTimeouts, Event};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use self::awaited::{ANNOUNCE_TIME, Awaited, Standing};
+use self::awaited::{ANNOUNCE_TIME, Awaited, AwaitedAnswer, Standing};
 use self::editor::TerminalMode;
 use self::input::Typed;
+use self::limits::Limits;
+use self::outcome::ScriptOutcome;
+use self::progress_lines::ProgressLines;
 use self::searches::{Searches, Unanswered};
 use self::shares::Shares;
 use self::verb::Verb;
@@ -28,16 +34,13 @@ use crate::deliveries::Deliveries;
 use crate::exit::ExitCode;
 use crate::fetching::Fetching;
 use crate::folders::{Keeping, enter_folder};
-use crate::plain_progress::PlainProgress;
 use crate::report::{self, Place};
 use crate::running::{Embedding, Running};
 use crate::screen::{self, Screen};
-use crate::setting_values::bytes_per_second;
 use crate::sharing::{News, Sharing};
 use crate::signals::Signals;
 
-/// Downloads that run say how far they are this often.
-const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// The prompt does what is to be done every now and then this often.
 const TICK: Duration = Duration::from_millis(500);
 
 /// One prompt and its node.
@@ -45,24 +48,17 @@ struct Prompt {
     running: Running,
     screen: Screen,
     sharing: Sharing,
-    /// What is shared again next time.
+    /// The files that are shared again at the next start.
     shares: Shares,
     fetching: Fetching,
     searches: Searches,
-    /// `--upload-limit` and `--download-limit`, as they are now.
-    limits: (Option<u64>, Option<u64>),
+    limits: Limits,
     timeouts: DownloadTimeouts,
     input: Input,
-    /// What the next line of a pipe waits for.
-    awaited: Option<Awaited>,
-    /// The tracker was waited for once to hear of what was sent, in vain, and has heard of nothing since.
-    is_unheard: bool,
-    on_mistake: OnMistake,
-    /// What the first mistake of a script asks the program to leave with.
-    code: ExitCode,
-    progress_due: Instant,
-    /// What a pipe is told instead.
-    plain: PlainProgress,
+    /// The answer that the next line of a pipe waits for.
+    awaited: AwaitedAnswer,
+    outcome: ScriptOutcome,
+    progress: ProgressLines,
     deliveries: Deliveries,
 }
 
@@ -101,7 +97,7 @@ pub(crate) async fn run(mut settings: NodeSettings, on_mistake: OnMistake) -> Re
     let code = match prompt.input {
         // A person knows what was left undone, a script is told: by a signal both are.
         Input::Editor { .. } if !asked => ExitCode::Done,
-        Input::Pipe | Input::Ended { .. } if prompt.code != ExitCode::Done => prompt.code,
+        Input::Pipe | Input::Ended { .. } if prompt.outcome.code() != ExitCode::Done => prompt.outcome.code(),
         _ if !prompt.fetching.is_over() => ExitCode::Interrupted,
         Input::Editor { .. } | Input::Pipe | Input::Ended { .. } => ExitCode::Done,
     };
@@ -163,15 +159,12 @@ impl Prompt {
             shares,
             fetching,
             searches: Searches::default(),
-            limits: (bytes_per_second(settings.upload.limit), bytes_per_second(settings.download.limit)),
+            limits: Limits::of(settings),
             timeouts: timeouts(input, settings),
             input,
-            awaited: None,
-            is_unheard: false,
-            on_mistake,
-            code: ExitCode::Done,
-            progress_due: Instant::now() + PROGRESS_EVERY,
-            plain: PlainProgress::new(settings.progress_period.period()),
+            awaited: AwaitedAnswer::default(),
+            outcome: ScriptOutcome::new(on_mistake),
+            progress: ProgressLines::new(settings.progress_period.period(), Instant::now()),
             deliveries: Deliveries::default(),
         })
     }
@@ -182,15 +175,15 @@ impl Prompt {
         loop {
             let next = tokio::select! {
                 event = self.running.next_event() => self.on_event(&event?),
-                Some(typed) = typed.recv(), if self.awaited.is_none() => self.on_typed(typed).await,
+                Some(typed) = typed.recv(), if !self.awaited.is_waiting() => self.on_typed(typed).await,
                 _ = tick.tick() => self.on_tick(Instant::now()).await,
                 () = signals.asked() => return Ok(true),
             };
             if next == Next::GoOn {
                 self.go_on(Instant::now()).await;
             }
-            let is_stopped = self.on_mistake == OnMistake::Stop && self.code != ExitCode::Done;
-            if next == Next::Leave || (is_stopped && !matches!(self.input, Input::Editor { .. })) {
+            let is_script = !matches!(self.input, Input::Editor { .. });
+            if next == Next::Leave || (is_script && self.outcome.is_stopped()) {
                 return Ok(false);
             }
         }
@@ -202,11 +195,9 @@ impl Prompt {
             self.searches.ask_next_page(&self.running.node);
         }
         let standing = self.standing();
-        let is_over = |awaited: &mut Awaited| awaited.is_over(standing, now);
-        match self.awaited.take_if(is_over) {
+        match self.awaited.take_if_over(standing, now) {
             Some(Awaited::FirstWord(verb)) => self.carry_out(verb).await,
             Some(Awaited::Announced { .. }) if standing.is_unannounced => {
-                self.is_unheard = true;
                 let why = "the tracker has not heard of what was sent; it is told as soon as it answers";
                 self.refuse(ExitCode::TrackerUnreachable, why);
             }
@@ -220,39 +211,31 @@ impl Prompt {
             is_listing: self.searches.is_waiting(),
             is_hashing: self.sharing.is_hashing(),
             is_unannounced: self.sharing.is_unannounced(),
-            is_unheard: self.is_unheard,
         }
     }
 
     /// Waits for the answer to a command, where lines come from a pipe. At a terminal a person sees that it is not there yet.
     fn wait_for(&mut self, awaited: Awaited) {
         if !matches!(self.input, Input::Editor { .. }) {
-            self.awaited = Some(awaited);
-        }
-    }
-
-    /// Something that a script asked for cannot be done: the first such thing tells the exit code.
-    fn fail(&mut self, code: ExitCode) {
-        if self.code == ExitCode::Done {
-            self.code = code;
+            self.awaited.begin(awaited);
         }
     }
 
     /// Says why something that was typed cannot be done.
     fn refuse(&mut self, code: ExitCode, why: &str) {
         self.screen.error(why);
-        self.fail(code);
+        self.outcome.fail(code);
     }
 
     fn on_event(&mut self, event: &Event) -> Next {
         self.running.on_event(event, &self.screen);
-        self.is_unheard &= !matches!(event, Event::Announced { .. });
-        self.plain.on_event(event);
+        self.awaited.on_event(event);
+        self.progress.plain.on_event(event);
         self.deliveries.on_event(event);
         self.fetching.on_event(event, self.running.tracker(), &self.screen);
-        self.fail(self.fetching.code());
+        self.outcome.fail(self.fetching.code());
         if self.searches.on_event(event, &self.screen) == Err(Unanswered) {
-            self.fail(ExitCode::TrackerUnreachable);
+            self.outcome.fail(ExitCode::TrackerUnreachable);
         }
         for news in self.sharing.on_event(event) {
             // Who reads that a file is shared may end this program with it. A script of thousands of files waits for the next tick.
@@ -261,7 +244,7 @@ impl Prompt {
             }
             tell(&news, &self.running, &self.screen);
             match &news {
-                News::Failed(error) => self.fail(ExitCode::of_disk(error)),
+                News::Failed(error) => self.outcome.fail(ExitCode::of_disk(error)),
                 News::Replaced { shares, .. } => {
                     take_back(shares, &mut self.sharing, &self.running.node);
                     shares.iter().for_each(|share| self.shares.replaced(*share));
@@ -271,9 +254,6 @@ impl Prompt {
             }
         }
         self.shares.on_event(event, &mut self.sharing);
-        if let Some(awaited) = &mut self.awaited {
-            awaited.on_event(event);
-        }
         self.leave_when_finished(Instant::now())
     }
 
@@ -344,16 +324,16 @@ impl Prompt {
     async fn tell_progress(&mut self, now: Instant) {
         let is_edited = matches!(self.input, Input::Editor { .. });
         if !is_edited {
-            self.screen.notes(&self.plain.on_hashing(now));
+            self.screen.notes(&self.progress.plain.on_hashing(now));
         }
-        if self.fetching.is_over() || (is_edited && now < self.progress_due) {
+        if self.fetching.is_over() || (is_edited && !self.progress.is_person_due(now)) {
             return;
         }
-        self.progress_due = now + PROGRESS_EVERY;
+        self.progress.begin_person_period(now);
         let Ok(status) = self.running.node.status().await else { return };
         let lines = match is_edited {
             true => status.downloads.iter().map(report::progress).collect(),
-            false => self.plain.on_downloads(&status.downloads, now),
+            false => self.progress.plain.on_downloads(&status.downloads, now),
         };
         self.screen.notes(&lines);
     }

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use riffle::{DownloadTimeouts, ShareStatus};
 
+use super::Prompt;
 use super::awaited::Awaited;
 use super::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
-use super::{PROGRESS_EVERY, Prompt};
 use crate::commands::send::take_back;
 use crate::exit::{self, ExitCode};
 use crate::folders::download_folder;
@@ -61,20 +61,15 @@ impl Prompt {
             begun.insert(self.fetching.begin(&wanted, request.replace(replace).timeouts(timeouts)));
         }
         self.wait_for(Awaited::Identified { downloads: begun, patiently: wait });
-        self.progress_due = Instant::now() + PROGRESS_EVERY;
+        self.progress.begin_person_period(Instant::now());
     }
 
     fn limit(&mut self, change: Option<LimitChange>) {
-        match change {
-            None => {}
-            Some(LimitChange::Up(limit)) => self.limits.0 = limit,
-            Some(LimitChange::Down(limit)) => self.limits.1 = limit,
+        if let Some(change) = change {
+            self.limits.change(change);
+            self.running.node.set_limits(self.limits.upload, self.limits.download);
         }
-        let (upload, download) = self.limits;
-        if change.is_some() {
-            self.running.node.set_limits(upload, download);
-        }
-        self.screen.result(&report::limits(upload, download));
+        self.screen.result(&self.limits.line());
     }
 
     /// Commands that look at the node before they do something.
@@ -159,7 +154,6 @@ fn help(topic: Option<&'static Topic>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use messages::{ContentId, Name};
     use riffle::ShareId;
 
     use super::*;
@@ -175,14 +169,8 @@ mod tests {
 
     #[test]
     fn a_share_is_chosen_by_its_name_before_its_id() {
-        let share = |number, name: &str, byte| ShareStatus {
-            permille: 1000,
-            share: ShareId(number),
-            name: Name::new(name).expect("a name"),
-            content: Some(ContentId::from_bytes([byte; 32])),
-            length: 1,
-            sent: 0,
-        };
+        let share =
+            |number, name, byte| ShareStatus { share: ShareId(number), ..crate::fixtures::share(name, byte) };
         let shares = [share(1, "x", 0xab), share(2, "abab", 0xcd)];
         let number = |typed| chosen_share(&shares, typed).map(|share| share.share.0);
         assert_eq!(number("x"), Some(1));
