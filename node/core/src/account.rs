@@ -1,4 +1,5 @@
-//! The account of a download, for logs: what the download waited for, what was lost, who gave what.
+//! The account of a download, for logs: what the download waited for, what was lost, and which owner contributed how
+//! much.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,28 +13,28 @@ use crate::waiting::Waiting;
 pub struct Account {
     /// The content's length in bytes, once it is known.
     pub length: Option<u64>,
-    /// Bytes of the content that are verified and stored, those included that were here before.
+    /// The number of bytes of the content that are verified and stored, including those that were here before.
     pub verified: u64,
-    /// Verified bytes that were fetched.
+    /// The number of verified bytes that were fetched.
     pub fetched: u64,
-    /// Bytes a second, lately.
+    /// The recent rate in bytes a second.
     pub rate: u64,
-    /// The time since the download was asked for.
+    /// The time since the download was ordered.
     pub took: Duration,
-    /// What that time went to, the longest first. [`Waiting::Nothing`] is the time in which pieces arrived.
+    /// The time for each reason to wait, the longest first. [`Waiting::Nothing`] is the time in which pieces arrived.
     pub waits: Vec<(Waiting, Duration)>,
-    /// File bytes that were taken for lost and asked for again.
+    /// The number of bytes that were taken for lost and asked for again.
     pub lost_bytes: u64,
-    /// Bytes that arrived and were there already.
+    /// The number of bytes that arrived and were here already.
     pub duplicate_bytes: u64,
-    /// Pieces that did not match their hash.
+    /// The number of pieces that did not match their hash.
     pub bad_pieces: u32,
-    /// Who gave what, the largest part first.
+    /// What each owner contributed, the largest part first.
     pub owners: Vec<Contributor>,
 }
 
 impl Account {
-    /// Bytes a second over all of the download's time, however short that was.
+    /// The rate in bytes a second over all of the download's time, however short that was.
     #[must_use]
     pub fn mean_rate(&self) -> u64 {
         let nanos = self.took.as_nanos().max(1);
@@ -48,8 +49,8 @@ pub struct Contributor {
     pub owner: NodeId,
     /// Its address.
     pub peer: SocketAddr,
-    /// Verified bytes.
+    /// The number of verified bytes that the owner has sent.
     pub bytes: u64,
-    /// The smoothed round-trip time, as it was last.
+    /// The last smoothed round-trip time.
     pub rtt: Option<Duration>,
 }

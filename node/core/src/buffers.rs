@@ -1,25 +1,25 @@
-//! The driver's piece buffers, as the core accounts for them: numbers and bytes, under one budget.
+//! The driver's piece buffers, of which the core keeps account: their numbers and sizes, under one budget.
 
 use std::collections::BTreeMap;
 
 use crate::ids::BufferId;
 use crate::output::{BufferChange, Output};
 
-/// The buffers that are lent: piece buffers and hash queue together never hold more than the budget, whatever the
-/// files' sizes. One buffer is lent in any case, when no other is.
+/// The buffers that are lent. Piece buffers and hash queue together never hold more than the budget, whatever the sizes
+/// of the files. One buffer is lent in any case, when no other is.
 #[derive(Debug)]
 pub(crate) struct Buffers {
     budget: u64,
-    /// Bytes that are lent.
+    /// The number of bytes that are lent.
     used: u64,
     /// The length of each buffer that is lent.
     lent: BTreeMap<BufferId, u32>,
     next: BufferId,
-    /// Whether a buffer was refused since one came back last.
+    /// Whether a buffer was refused, and none has come back since.
     is_wanted: bool,
-    /// Whether a buffer was refused, and none was wanted before, and nobody has taken note of that.
+    /// Whether a buffer was refused while none was wanted before, since [`Buffers::take_newly_wanted`].
     is_newly_wanted: bool,
-    /// Whether a buffer has come back after one was refused, and nobody has taken note of that.
+    /// Whether a buffer has come back after one was refused, since [`Buffers::take_freed`].
     was_freed: bool,
 }
 
@@ -37,7 +37,7 @@ impl Buffers {
         }
     }
 
-    /// A buffer of `length` bytes, or `None` while the budget is used up.
+    /// Lends a buffer of `length` bytes; `None` while the budget is used up.
     pub(crate) fn lend(&mut self, length: u32, out: &mut Output) -> Option<BufferId> {
         if !self.request(length) {
             return None;
@@ -50,7 +50,8 @@ impl Buffers {
         Some(buffer)
     }
 
-    /// Asks for a buffer of `length` bytes; whether [`Buffers::lend`] would lend it. If not, it is wanted from now on.
+    /// Asks for a buffer of `length` bytes. Returns whether [`Buffers::lend`] would lend it; if not, it is wanted from
+    /// now on.
     pub(crate) fn request(&mut self, length: u32) -> bool {
         let is_within = self.used + u64::from(length) <= self.budget || self.lent.is_empty();
         self.is_newly_wanted |= !is_within && !self.is_wanted;
@@ -63,12 +64,12 @@ impl Buffers {
         self.is_wanted
     }
 
-    /// Whether buffers are wanted that were not when this was asked last, once.
+    /// Whether buffers have become wanted since the last call.
     pub(crate) fn take_newly_wanted(&mut self) -> bool {
         std::mem::take(&mut self.is_newly_wanted)
     }
 
-    /// Whether a buffer has come back after one was refused, once.
+    /// Whether a buffer has come back, after one was refused, since the last call.
     pub(crate) fn take_freed(&mut self) -> bool {
         std::mem::take(&mut self.was_freed)
     }

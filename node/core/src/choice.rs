@@ -1,37 +1,37 @@
-//! Which of the contents that the tracker lists is taken for what a person typed. Anybody can call anything by any
-//! name: a name is what hosts say, and one of them, or a person with a few, is not to decide for others, nor to stand
-//! in their way.
+//! Which of the contents that the tracker lists is taken for what a person has typed. Anybody can give anything any
+//! name: a name is what hosts claim. One host, or a person with a few, must neither decide for others nor stand in
+//! their way.
 
 use messages::tracker_to_node::Listed;
 
 use crate::command::Wanted;
 use crate::query::fits;
 
-/// A content is taken before another of its name when this many times as many hosts stand behind it,
+/// A content is taken before another of its name only when at least this many times as many hosts use the name for it.
 const MIN_RATIO: u64 = 2;
-/// and at least this many do,
+/// A content is taken before others of its name only when at least this many hosts use the name for it.
 const MIN_HOSTS: u32 = 3;
-/// or this many, when they were the first to call it so.
+/// Instead of [`MIN_HOSTS`], this many hosts are enough for the content that was the first with the name.
 const MIN_FIRST_HOSTS: u32 = 2;
 
-/// What is to be done about what was found.
+/// The choice among the contents that were found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice<'a> {
-    /// Nothing fits.
+    /// No content fits.
     Nothing,
-    /// This content is meant: nothing else fits.
+    /// This content is meant, because no other fits.
     Only(&'a Listed),
-    /// The first is taken; the others fit as well, and the person is told of them.
+    /// The first content is taken. The others fit as well, and the person is told of them.
     Before(&'a Listed, Vec<&'a Listed>),
-    /// A person has to say which of these.
+    /// A person has to choose among these contents.
     Unclear(Vec<&'a Listed>),
 }
 
-/// Which of `found`, which the tracker named when it was asked for `wanted`, that is.
+/// Chooses the content that is `wanted` among `found`, which the tracker has named when it was asked for it.
 ///
-/// Of several contents of one name the one is taken that [`favourite`] names; with [`Wanted::Newest`] the first,
-/// whatever the others are. Of ids that begin alike none is taken before another: who types digits wants that very
-/// content, and more digits tell it from any other.
+/// Of several contents of one name, the one that [`favourite`] returns is taken; with [`Wanted::Newest`] it is the
+/// first, whatever the others are. Of ids that begin alike none is taken before another: a person who types digits
+/// wants exactly that content, and more digits tell it from any other.
 #[must_use]
 pub fn choose<'a>(wanted: &Wanted, found: &'a [Listed]) -> Choice<'a> {
     let mut fitting: Vec<&Listed> = found.iter().filter(|listed| fits(wanted, listed)).collect();
@@ -48,9 +48,9 @@ pub fn choose<'a>(wanted: &Wanted, found: &'a [Listed]) -> Choice<'a> {
     }
 }
 
-/// Which of several contents of one name is clearly the one that is meant by it, if any is: twice as many hosts call
-/// it so as any other, and three of them at least, or two that were the first to do so. How many claim to have all of
-/// it counts for nothing: that is said as easily as the name.
+/// The index of the content that is clearly meant by the name of all `contents`, if there is one: at least twice as
+/// many hosts use the name for it as for any other, and at least three hosts do, or two that were the first. The number
+/// of hosts that claim to have all of it does not count, because that is claimed as easily as the name.
 #[must_use]
 pub fn favourite(contents: &[&Listed]) -> Option<usize> {
     let (best, content) = contents.iter().enumerate().max_by_key(|(_, listed)| listed.hosts)?;

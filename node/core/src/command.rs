@@ -1,4 +1,4 @@
-//! What people ask of a node.
+//! The commands of people to a node.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use messages::{ContentId, Cursor, Digits, Name, Prefix};
 
 use crate::ids::{DownloadId, SearchId, ShareId};
 
-/// Something that a person asks for. Numbers come from the caller, who must not use one twice.
+/// A person's command. Its numbers come from the caller, who must not use one twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Share a file under its last path component.
@@ -17,7 +17,7 @@ pub enum Command {
         share: ShareId,
         /// The file.
         path: PathBuf,
-        /// What it is called.
+        /// The name under which it is shared.
         name: Name,
     },
     /// Stop sharing.
@@ -29,10 +29,10 @@ pub enum Command {
     Download {
         /// The number for it.
         download: DownloadId,
-        /// How, what and where to.
+        /// What is to be fetched, and how.
         order: DownloadOrder,
     },
-    /// Give a download up; its part file stays.
+    /// Give a download up. Its part file is kept.
     Cancel {
         /// Which.
         download: DownloadId,
@@ -41,51 +41,51 @@ pub enum Command {
     Search {
         /// The number for it.
         search: SearchId,
-        /// What their names start with.
+        /// The beginning of their names.
         prefix: Prefix,
-        /// Where the page before ended.
+        /// Where the previous page ended.
         after: Option<Cursor>,
     },
-    /// Change the limits, in bytes a second; `None`: no limit.
+    /// Change the limits, in bytes a second. `None` means no limit.
     Limit {
-        /// For all uploads together.
+        /// The limit for all uploads together.
         upload: Option<u64>,
-        /// For all downloads together.
+        /// The limit for all downloads together.
         download: Option<u64>,
     },
     /// Talk to the tracker at this address from now on: its address has become known, or has changed.
     UseTracker {
-        /// Its address.
+        /// The address of the tracker.
         tracker: SocketAddr,
     },
-    /// Say EXIT and BYE; [`crate::Event::Left`] follows within a second.
+    /// Leave the tracker with EXIT and all sessions with BYE. [`crate::Event::Left`] follows within a second.
     Leave,
 }
 
 /// What is to be fetched, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadOrder {
-    /// What.
+    /// The wanted content.
     pub wanted: Wanted,
-    /// Where to.
+    /// The place where the file is saved.
     pub destination: Destination,
-    /// Whether a file that stands there is replaced, once the new one is whole and verified.
+    /// Whether a file that exists there is replaced, once the new one is whole and verified.
     pub replace: bool,
-    /// How long the download waits for what.
+    /// The times for which the download waits.
     pub timeouts: DownloadTimeouts,
 }
 
 /// What is to be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// The content.
+    /// The content with this id.
     Content(ContentId),
-    /// The content of that name; with several of them, the one whose id starts with these hexadecimal digits (lower
-    /// case; may be empty: then the one that clearly most hosts call so, see [`favourite`](crate::favourite)).
+    /// The content of this name. If there are several, it is the one whose id starts with these hexadecimal digits (in
+    /// lower case). Without digits it is the one that clearly most hosts call so, see [`favourite`](crate::favourite).
     Name(Name, String),
-    /// Of the contents of that name, the one that was called so last; anybody can make one that is.
+    /// Of the contents of this name, the one that was last called so. Anybody can make such a content.
     Newest(Name),
-    /// The content whose id begins with these digits, or that is called by them: whichever the tracker knows.
+    /// The content whose id begins with these digits, or whose name they are: whichever the tracker knows.
     Digits(Digits),
 }
 
@@ -104,9 +104,9 @@ impl From<Name> for Wanted {
 /// Where a download is saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// Under its name in this folder.
+    /// The file is saved under its name in this folder.
     Folder(PathBuf),
-    /// At this path.
+    /// The file is saved at this path.
     File(PathBuf),
 }
 
@@ -120,21 +120,22 @@ impl Destination {
     }
 }
 
-/// How long a download waits for what, before it ends without its file; `None`: for ever.
+/// The times for which a download waits before it ends without its file. `None` means for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DownloadTimeouts {
     /// The time for the first answer of the tracker.
     pub tracker: Option<Duration>,
-    /// The time for somebody to share what is wanted, counted from the tracker's first answer; zero: none.
+    /// The time for somebody to share the wanted content, counted from the tracker's first answer. With zero the
+    /// download does not wait.
     pub nobody_shares: Option<Duration>,
-    /// The time for anything new to arrive, once somebody shares it.
+    /// The time for new bytes to arrive, once somebody shares the content.
     pub no_progress: Option<Duration>,
-    /// The time for a full disk to have room again; zero: none.
+    /// The time for a full disk to have room again. With zero the download does not wait.
     pub disk_full: Option<Duration>,
 }
 
 impl DownloadTimeouts {
-    /// No timeout: the download waits for ever, as at the prompt, which has said why.
+    /// No timeouts: the download waits for ever, as at the prompt, which has reported the reason.
     pub const NONE: DownloadTimeouts =
         DownloadTimeouts { tracker: None, nobody_shares: None, no_progress: None, disk_full: None };
 }

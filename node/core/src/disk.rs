@@ -1,7 +1,7 @@
-//! What the core asks of the disk, and what comes back.
+//! What the core asks of the disk, and what the disk answers.
 //!
-//! These are values only: the core never sees a file's bytes. Each request that has an answer is answered exactly once.
-//! Requests about one download are answered in the order in which they were made only where a variant says so.
+//! These are values only: the core never sees the bytes of a file. Each request that has an answer is answered exactly
+//! once. Requests about one download are answered in the order in which they were made only where a variant says so.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use messages::{ContentId, Manifest, ManifestError, PieceHash, PieceIndex, PieceR
 
 use crate::ids::{BufferId, DownloadId, ShareId};
 
-/// Something that the disk workers are to do.
+/// A request to the disk workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskRequest {
     /// Hash a file (SHA-1 of each piece, BLAKE3 of the whole) and open it for bursts under `share`.
     /// Answered with [`DiskResult::Shared`], and with [`DiskResult::Hashing`] now and then before that.
     Share {
-        /// The number under which bursts will name it.
+        /// The number under which bursts will name the file.
         share: ShareId,
         /// The file.
         path: PathBuf,
@@ -28,11 +28,11 @@ pub enum DiskRequest {
     },
     /// Check the first `length` bytes of `buffer` against `content`. Answered with [`DiskResult::ManifestChecked`].
     CheckManifest {
-        /// The download that waits for it.
+        /// The download that waits for the answer.
         download: DownloadId,
-        /// Where the bytes are.
+        /// The buffer with the bytes.
         buffer: BufferId,
-        /// How many bytes there are.
+        /// The number of bytes.
         length: u32,
         /// The content whose manifest they must be.
         content: ContentId,
@@ -42,11 +42,11 @@ pub enum DiskRequest {
     Open {
         /// The download.
         download: DownloadId,
-        /// The number under which bursts will name it.
+        /// The number under which bursts will name the file.
         share: ShareId,
         /// The finished file's path.
         target: PathBuf,
-        /// Whether a file that stands there is replaced in the end.
+        /// Whether a file that exists at the target is replaced in the end.
         replace: bool,
         /// The content that the file will have.
         content: ContentId,
@@ -58,22 +58,22 @@ pub enum DiskRequest {
     Store {
         /// The download.
         download: DownloadId,
-        /// Which piece it is.
+        /// The piece.
         piece: PieceIndex,
-        /// Where the bytes are.
+        /// The buffer with the bytes.
         buffer: BufferId,
-        /// How many bytes there are.
+        /// The number of bytes.
         length: u32,
         /// The hash that the bytes must have.
         expected: PieceHash,
     },
-    /// All pieces are stored: check the whole, sync, rename to the target. Answered with [`DiskResult::Finished`].
+    /// Check the whole file, of which all pieces are stored, sync it, and rename it to the target. Answered with
+    /// [`DiskResult::Finished`].
     Finish {
         /// The download.
         download: DownloadId,
     },
-    /// The download is over before it was finished: close its part file and its journal, keeping both.
-    /// Not answered.
+    /// Close the part file and the journal of a download that has ended without its file, and keep both. Not answered.
     Abandon {
         /// The download.
         download: DownloadId,
@@ -87,26 +87,26 @@ pub enum DiskResult {
     Hashing {
         /// The file's number.
         share: ShareId,
-        /// Bytes hashed so far.
+        /// The number of bytes that were hashed so far.
         done: u64,
-        /// Bytes in all.
+        /// The number of bytes of the file.
         total: u64,
     },
-    /// The file system of a download has no locks; reported before its [`DiskResult::Opened`].
+    /// The file system of a download has no locks. This is reported before the download's [`DiskResult::Opened`].
     WithoutLocks {
         /// The download's folder.
         folder: PathBuf,
-        /// Whether another lock serves among the nodes of this host.
+        /// Whether another lock keeps the nodes of this host apart.
         elsewhere: bool,
     },
-    /// A file was hashed and is open, or could not be.
+    /// A file was hashed and is open, or that has failed.
     Shared {
         /// The file's number.
         share: ShareId,
         /// What describes its content, or why it cannot be shared.
         result: Result<Arc<Manifest>, DiskError>,
     },
-    /// A shared file is no longer what was announced: changed, cut short or gone.
+    /// A shared file is no longer what was announced: it was changed, cut short or removed.
     ShareChanged {
         /// The file's number.
         share: ShareId,
@@ -117,25 +117,25 @@ pub enum DiskResult {
     ManifestChecked {
         /// The download.
         download: DownloadId,
-        /// The buffer that was read; it is the core's again.
+        /// The buffer that was read, which belongs to the core again.
         buffer: BufferId,
         /// The manifest, or why the bytes are not one.
         result: Result<Arc<Manifest>, ManifestError>,
     },
-    /// A part file is ready, or cannot be.
+    /// A part file is ready, or could not be prepared.
     Opened {
         /// The download.
         download: DownloadId,
         /// What was found there.
         result: Result<Opened, DiskError>,
     },
-    /// A piece was checked and written, or not.
+    /// A piece was checked and written, or that has failed.
     Stored {
         /// The download.
         download: DownloadId,
         /// The piece.
         piece: PieceIndex,
-        /// The buffer that was read; it is the core's again.
+        /// The buffer that was read, which belongs to the core again.
         buffer: BufferId,
         /// Whether it was stored.
         result: Result<(), StoreError>,
@@ -152,18 +152,19 @@ pub enum DiskResult {
 /// What [`DiskRequest::Open`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
-    /// The target exists and is this very content.
+    /// The target exists and has exactly this content.
     AlreadyThere,
     /// The part file is ready.
     Ready {
-        /// The pieces that are verified and stored in it from before: ascending runs with a gap between any two.
+        /// The pieces that are verified and stored in the part file from before: ascending runs with a gap between any
+        /// two.
         have: Vec<PieceRun>,
-        /// What could not be believed without hashing it; `None` when the journal was enough.
+        /// The part that had to be hashed again; `None` when the journal was enough.
         hashed_again: Option<HashedAgain>,
     },
 }
 
-/// What of a part file had to be hashed before a download could go on.
+/// The part of a part file that had to be hashed before a download could go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashedAgain {
     /// How many bytes were hashed.
@@ -175,20 +176,20 @@ pub struct HashedAgain {
 /// Why the journal of a part file is not enough to know which pieces are in that file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecheckReason {
-    /// There is none.
+    /// The part file has no journal.
     #[error("it has no journal")]
     NoJournal,
-    /// It is cut off, or its checksums do not match.
+    /// The journal is cut off, or its checksums do not match.
     #[error("its journal is damaged")]
     Damaged,
-    /// It does not carry the seal of this person on this host: an earlier version wrote it, the secret of the state
-    /// folder is gone, or somebody else has put it there.
+    /// The journal does not carry the seal of this person on this host: an earlier version wrote it, the secret of the
+    /// state folder is gone, or somebody else has put it there.
     #[error("its journal is not sealed by this node's state folder")]
     Unsealed,
-    /// Another version of the program wrote it.
+    /// Another version of the program wrote the journal.
     #[error("its journal is of another version")]
     OtherVersion,
-    /// It belongs to another content.
+    /// The journal belongs to another content.
     #[error("it was begun for another content")]
     OtherContent,
     /// The part file does not have all the bytes that it should have.
@@ -197,10 +198,10 @@ pub enum RecheckReason {
     /// Something else has written to the part file.
     #[error("the part file was changed since")]
     Changed,
-    /// The system could not bring it to the disk.
+    /// The system could not write the part file to the disk.
     #[error("writing it to the disk failed")]
     WriteFailed,
-    /// What was not yet durable may have been lost with the machine's memory.
+    /// Bytes that were not durable yet may have been lost with the machine's memory.
     #[error("the machine was restarted since")]
     Restarted,
 }
@@ -208,10 +209,10 @@ pub enum RecheckReason {
 /// Why a piece was not stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The bytes are not the piece's.
+    /// The bytes do not have the hash of the piece.
     #[error("the bytes do not match the piece's hash")]
     Hash,
-    /// The disk did not take them.
+    /// The disk could not store the bytes.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
@@ -222,7 +223,7 @@ pub enum FinishError {
     /// Every piece matched its SHA-1, and yet the whole is not the content.
     #[error("the whole does not match the content's BLAKE3")]
     Integrity,
-    /// The disk did not do it.
+    /// The disk could not finish the file.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
@@ -243,16 +244,16 @@ pub enum DiskErrorKind {
     /// There is no such file.
     #[error("no such file")]
     NotFound,
-    /// The folder that it is to be saved in is not there.
+    /// The folder of the file does not exist.
     #[error("no such folder")]
     NoFolder,
-    /// It is a folder or another thing that is not a file.
+    /// The path is that of a folder or of another thing that is not a file.
     #[error("not a regular file")]
     NotAFile,
-    /// The system does not allow it.
+    /// The system does not permit the operation.
     #[error("permission denied")]
     Permission,
-    /// Nothing can be written there.
+    /// The file system is read-only.
     #[error("the file system is read-only")]
     ReadOnly,
     /// The disk is full.
@@ -261,40 +262,40 @@ pub enum DiskErrorKind {
         /// How many bytes are missing.
         needed: u64,
     },
-    /// Another process uses it.
+    /// Another process uses the file.
     #[error("in use by another download")]
     InUse,
-    /// There is a file with other content.
+    /// A file with other content exists.
     #[error("exists already, with other content")]
     ExistsOther,
-    /// There is something that is not replaced, even when the person asks for it.
+    /// Something exists that is never replaced, even when the person asks for it.
     #[error("a folder or a symbolic link is there, and neither is replaced")]
     InTheWay,
-    /// It is not what it was when it was announced.
+    /// The file is not what it was when it was announced.
     #[error("changed since it was shared")]
     Changed,
     /// The name cannot be shared.
     #[error("{0}: --name gives it another")]
     Name(messages::NameError),
-    /// The system makes it up while it is read.
+    /// The system generates the file while it is read.
     #[error("the system does not know how long it is: copy it to a file, and share that one")]
     UnknownLength,
     /// The name is not text.
     #[error("its name is not UTF-8: --name gives it another")]
     NameNotText,
-    /// Longer than any content can be.
+    /// The file is longer than any content can be.
     #[error("longer than {} bytes, the longest content there can be", messages::limits::MAX_CONTENT)]
     TooLong,
-    /// Longer than the file system allows, or than this process may write.
+    /// The file is longer than the file system allows, or than this process may write.
     #[error("file too large for this file system, or for the limit of this process (`ulimit -f`)")]
     TooLarge,
-    /// No further file may be opened.
+    /// No further file can be opened.
     #[error("too many files are open; `ulimit -n` says how many may be")]
     TooManyOpen,
-    /// The work for it ended without a result: a defect of this program.
+    /// The work ended without a result, which is a defect of this program.
     #[error("internal error: the log says more")]
     Internal,
-    /// A person stopped it.
+    /// A person stopped the work.
     #[error("stopped")]
     Cancelled,
     /// Anything else, in the system's words.

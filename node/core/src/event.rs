@@ -1,4 +1,4 @@
-//! What happened in the core, for logs, screens and exit codes. Nothing in the core depends on who reads it.
+//! What has happened in the core, for logs, screens and exit codes. Nothing in the core depends on who reads it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,15 +19,15 @@ use crate::waiting::Waiting;
     reason = "the fields are named after what they are; each variant says when it happens"
 )]
 pub enum Event {
-    /// The tracker answered REGISTER; `observed` is this node's address as the tracker sees it.
+    /// The tracker has answered REGISTER. `observed` is this node's address as the tracker sees it.
     TrackerReached { tracker: SocketAddr, observed: Endpoint },
-    /// The tracker answered again after it had been silent.
+    /// The tracker has answered again after it had been silent.
     TrackerRestored { tracker: SocketAddr },
-    /// The tracker has not answered for `silent`; it is asked again and again.
+    /// The tracker has not answered for `silent`, and is asked again and again.
     TrackerSilent { tracker: SocketAddr, silent: Duration },
     /// The tracker refused a request.
     TrackerRefused { code: RefusalCode },
-    /// The tracker knows that the node has left, or did not answer in time: the core is done.
+    /// The tracker knows that the node has left, or has not answered in time. The core is done.
     Left,
 
     /// A file is being hashed for sharing.
@@ -36,7 +36,7 @@ pub enum Event {
     Shared { share: ShareId, content: ContentId, name: Name, length: u64 },
     /// The tracker has accepted the announcement of a share.
     Announced { share: ShareId, content: ContentId },
-    /// A file cannot be shared, or no longer.
+    /// A file cannot be shared, or can no longer be shared.
     ShareFailed { share: ShareId, error: DiskError },
     /// A share was withdrawn.
     Unshared { share: ShareId, content: ContentId },
@@ -48,23 +48,23 @@ pub enum Event {
     /// A requested range was answered with a burst.
     RangeSent { content: ContentId, peer: SocketAddr, piece: PieceIndex, offset: u32, length: u32 },
 
-    /// A search was answered; `next`: where the next page begins, if there is one.
+    /// A search was answered. `next` is where the next page begins, if there is one.
     Found { search: SearchId, contents: Vec<Listed>, next: Option<Cursor> },
     /// A search had no answer in time.
     SearchFailed { search: SearchId },
 
     /// A download chooses one of several contents of its name: the one that clearly most hosts call so, or the newest.
-    /// `more`: the tracker has others besides these.
+    /// `more` tells whether the tracker knows others besides these.
     DownloadPrefers { download: DownloadId, taken: Listed, others: Vec<Listed>, more: bool },
     /// A download knows what it fetches.
     DownloadIdentified { download: DownloadId, content: ContentId, name: Name, length: u64 },
     /// A part file from before was resumed: `have_bytes` of it are verified, and `hashed_again` is what had to be
     /// hashed to know that.
     DownloadResumed { download: DownloadId, have_bytes: u64, hashed_again: Option<HashedAgain> },
-    /// The file system of a download's folder has no locks; `elsewhere`: another lock serves among the nodes of this
-    /// host.
+    /// The file system of a download's folder has no locks. `elsewhere` tells whether another lock keeps the nodes of
+    /// this host apart.
     WithoutLocks { folder: PathBuf, elsewhere: bool },
-    /// A download waits, or no longer; reported when the reason changes.
+    /// A download waits, or no longer waits. This is reported when the reason changes.
     DownloadWaits { download: DownloadId, why: Waiting },
     /// An owner opened its session.
     OwnerReady { download: DownloadId, owner: NodeId, peer: SocketAddr, rtt: Duration },
@@ -72,13 +72,13 @@ pub enum Event {
     PathCarries { download: DownloadId, peer: SocketAddr, datagram: u16 },
     /// An owner was given a run of pieces.
     StretchAssigned { download: DownloadId, owner: NodeId, peer: SocketAddr, pieces: PieceRun },
-    /// A session towards an owner ended.
+    /// A session with an owner ended.
     OwnerLost { download: DownloadId, owner: NodeId, peer: SocketAddr, why: SessionEnd },
     /// A piece was verified and stored.
     PieceVerified { download: DownloadId, piece: PieceIndex, owners: Vec<NodeId> },
     /// A piece did not match its hash and is fetched again.
     PieceRejected { download: DownloadId, piece: PieceIndex, owners: Vec<NodeId> },
-    /// The figures of a download so far: now and then, and, with `is_last`, just before it is over.
+    /// The account of a download so far: given at intervals, and with `is_last` just before the download is over.
     DownloadAccount { download: DownloadId, account: Account, is_last: bool },
     /// A download is complete and verified.
     DownloadDone { download: DownloadId, path: PathBuf, summary: Summary },
@@ -94,15 +94,15 @@ pub struct Summary {
     pub content: ContentId,
     /// Its length, in bytes.
     pub length: u64,
-    /// From the command to the finished name.
+    /// The time from the command until the file has its name.
     pub took: Duration,
-    /// Verified bytes of this run by owner, the largest share first.
+    /// The verified bytes of this run by owner, the largest share first.
     pub shares: Vec<OwnerShare>,
-    /// Whether the file was there already.
+    /// Whether the file existed already.
     pub already_there: bool,
 }
 
-/// What one owner gave to a download.
+/// What one owner contributed to a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OwnerShare {
@@ -110,21 +110,21 @@ pub struct OwnerShare {
     pub owner: NodeId,
     /// Its address.
     pub peer: SocketAddr,
-    /// Verified bytes.
+    /// The number of verified bytes.
     pub bytes: u64,
 }
 
-/// Why a session is over.
+/// The reason why a session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SessionEnd {
-    /// The session has done what it was for.
+    /// The session has served its purpose.
     Done,
     /// The other node leaves.
     PeerLeft,
     /// The other side no longer serves the content.
     Gone,
-    /// The other side knows no such session, or answers nothing that it is asked in it: it was restarted, or this
-    /// node's address changed on the way. A new session is opened.
+    /// The other side does not know the session, or does not answer any request in it: it was restarted, or this node's
+    /// address changed on the way. A new session is opened.
     Forgotten,
     /// No HELLO was answered.
     NoAnswer,
@@ -132,11 +132,11 @@ pub enum SessionEnd {
     Crowded,
     /// Nothing came for too long.
     Silent,
-    /// The owner gave little, and others had not been tried yet.
+    /// The owner was slow, and others had not been tried yet.
     Slow,
     /// The other side broke the protocol.
     Fault,
-    /// Pieces from it did not verify.
+    /// Pieces from the owner did not verify.
     BadPieces,
     /// The content's manifest from it did not verify.
     BadManifest,
@@ -165,18 +165,19 @@ impl SessionEnd {
     }
 }
 
-/// Why a download is over without its file.
+/// The reason why a download is over without its file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The tracker knows nothing of that name or id.
     #[error("nobody shares it")]
     NotFound,
-    /// Several contents have that name, or ids that begin so; `more`: the tracker has others besides these.
+    /// Several contents have that name, or ids that begin with the wanted digits. `more` tells whether the tracker
+    /// knows others besides these.
     #[error("several contents have that name")]
     Ambiguous {
-        /// Those that the tracker named.
+        /// The contents that the tracker named.
         contents: Vec<Listed>,
-        /// Whether there are others.
+        /// Whether the tracker knows others.
         more: bool,
     },
     /// No owner answered in time.
@@ -188,33 +189,33 @@ pub enum Failure {
         /// How long nothing arrived.
         silent: Duration,
     },
-    /// Nobody but this node shares it, and the target is another file.
+    /// Only this node shares the content, and the target is another file.
     #[error("only this node shares it, from another file: copy that one")]
     OnlyHere,
     /// The tracker did not answer in time.
     #[error("the tracker does not answer")]
     TrackerUnreachable,
-    /// The whole did not match.
+    /// The whole file does not match the content.
     #[error("the pieces match, but the whole does not match the content: nothing was kept under the name")]
     Integrity,
     /// The download `by` fetches the same content to the same place.
     #[error("it is being fetched already")]
     Doubled {
-        /// The other one.
+        /// The other download.
         by: DownloadId,
     },
     /// The download `by` fetches another content to `target`.
     #[error("{}: another download is to have this name", target.display())]
     TargetTaken {
-        /// The other one.
+        /// The other download.
         by: DownloadId,
-        /// Where both would be.
+        /// The path that both files would have.
         target: PathBuf,
     },
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// A person ended it, or the node leaves.
+    /// A person has cancelled the download, or the node leaves.
     #[error("cancelled")]
     Cancelled,
 }

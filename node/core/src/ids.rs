@@ -1,4 +1,5 @@
-//! Numbers that name things, most of them between the core and its driver.
+//! Numbers that name downloads, shares, buffers and searches between the core and its driver, and sessions within the
+//! core.
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
@@ -16,11 +17,11 @@ macro_rules! number {
 }
 
 number! {
-    /// One download of this node, in the order in which they were asked for.
+    /// A download of this node. The numbers follow the order in which the downloads were ordered.
     DownloadId
 }
 number! {
-    /// One file that this node serves, or is about to.
+    /// A file that this node serves or is about to serve.
     ShareId
 }
 number! {
@@ -28,10 +29,11 @@ number! {
     BufferId
 }
 number! {
-    /// One search that a person asked for.
+    /// A search of a person.
     SearchId
 }
 
-/// One session of a download with an owner, in the order in which the sessions were begun. The driver does not see it.
+/// A session of a download with an owner. The numbers follow the order in which the sessions were begun. The driver
+/// does not see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SessionKey(pub(crate) u32);

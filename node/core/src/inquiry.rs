@@ -1,10 +1,10 @@
-//! A question to a tracker from somebody who does not join it, and neither shares nor fetches anything: what is
-//! there, and who has it.
+//! A question to a tracker from somebody who does not register with it, and neither shares nor fetches anything: which
+//! contents there are, and which nodes have them.
 //!
-//! One input, then drain: hand in datagrams, then call [`Inquiry::poll`] until it says [`InquiryStep::Wait`] or
-//! [`InquiryStep::Over`]. It knows no address: whoever carries its datagrams talks to one tracker. The question is
-//! repeated until it is answered, an answer in pages is asked for to its end, and a tracker that says nothing for as
-//! long as the timeout is given up.
+//! One input, then drain: pass in datagrams, then call [`Inquiry::poll`] until it returns [`InquiryStep::Wait`] or
+//! [`InquiryStep::Over`]. An inquiry knows no address: its driver talks to one tracker. The question is repeated until
+//! it is answered, the pages of an answer are asked for up to the last, and a tracker that is silent for the timeout is
+//! given up.
 
 use std::time::Duration;
 
@@ -15,43 +15,43 @@ use messages::{Conversation, Cookie, Cursor, Datagram, NodeId, Prefix, Timestamp
 use crate::command::Wanted;
 use crate::query::{ask_for, fits, may_still_come};
 
-/// A question is repeated after this long,
+/// A question is first repeated after this long.
 const FIRST_RETRY: Duration = Duration::from_millis(150);
-/// then after twice as long, and at last this often.
+/// The time to the next repetition doubles up to this.
 const LAST_RETRY: Duration = Duration::from_secs(1);
-/// More refusals in a row than this are taken for an answer.
+/// More than this many refusals in a row end the inquiry.
 const MAX_REFUSALS: u32 = 32;
-/// However busy a tracker says it is, it is asked again after this long.
+/// A tracker that refuses is asked again after this long at the latest, whatever it says.
 const MAX_REST: Duration = Duration::from_secs(5);
 
-/// What is asked.
+/// The question of an inquiry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// All contents whose names start so.
+    /// The question for all contents whose names start with this.
     All(Prefix),
-    /// The contents that are meant by that, without pages.
+    /// The question for the contents that this may mean, of which there are no further pages.
     Meant(Wanted),
 }
 
-/// What to do next.
+/// What the driver is to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InquiryStep {
     /// Send the datagram that was written.
     Send,
-    /// Nothing, until then or until a datagram comes.
+    /// Wait until then, or until a datagram comes.
     Wait(Timestamp),
-    /// Take these: a part of the answer.
+    /// Take these contents, which are a part of the answer.
     Found(Vec<Listed>),
-    /// It is over.
+    /// The inquiry is over.
     Over(InquiryEnd),
 }
 
 /// How an inquiry ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InquiryEnd {
-    /// All that there is has been found.
+    /// All contents that there are have been found.
     Answered {
-        /// The tracker has just begun: so long others may still turn up.
+        /// For how long others may still turn up, because the tracker has just started.
         may_still_come: Duration,
     },
     /// The tracker did not answer in time.
@@ -65,9 +65,9 @@ pub enum InquiryEnd {
 pub struct Inquiry {
     asker: Asker,
     question: Question,
-    /// Where the page before ended.
+    /// Where the previous page ended.
     after: Option<Cursor>,
-    /// The conversation number of what is asked now: each page has its own.
+    /// The conversation number of the current question. Each page has its own.
     conversation: Conversation,
     found: Vec<Listed>,
     end: Option<InquiryEnd>,
@@ -79,8 +79,8 @@ pub struct Inquiry {
 }
 
 impl Inquiry {
-    /// Asks `question` as `node`, a number that no node has; conversations count from `seed`, which nobody can guess.
-    /// A tracker that is silent for `timeout` is given up.
+    /// An inquiry that asks `question` as `node`, an id that no node has. Conversation numbers count up from `seed`,
+    /// which nobody can guess. A tracker that is silent for `timeout` is given up.
     #[must_use]
     pub fn new(question: Question, node: NodeId, seed: u32, timeout: Duration, now: Timestamp) -> Inquiry {
         Inquiry {
@@ -98,7 +98,7 @@ impl Inquiry {
         }
     }
 
-    /// What to do next. A datagram to send is appended to `datagram`.
+    /// Returns what to do next. A datagram that is to be sent is appended to `datagram`.
     pub fn poll(&mut self, now: Timestamp, datagram: &mut Vec<u8>) -> InquiryStep {
         if !self.found.is_empty() {
             return InquiryStep::Found(std::mem::take(&mut self.found));
@@ -119,7 +119,7 @@ impl Inquiry {
         InquiryStep::Wait(self.repeat_at.min(self.give_up_at))
     }
 
-    /// A datagram came from the tracker; what is no answer to what is asked now is nothing.
+    /// Takes in a datagram of the tracker. A datagram that does not answer the current question is ignored.
     pub fn handle_datagram(&mut self, datagram: &[u8], now: Timestamp) {
         let Ok(Datagram::FromTracker(conversation, message)) = Datagram::decode(datagram) else { return };
         if conversation != self.conversation || self.end.is_some() {
@@ -152,7 +152,7 @@ impl Inquiry {
                 self.end = Some(end);
             }
             (Owners::Contents(listing), Question::All(_)) => {
-                // A page that leads back, or nowhere, would be followed for ever.
+                // Pages that lead back, or to themselves, would be followed for ever.
                 let next = listing.next().filter(|next| self.after.as_ref().is_none_or(|after| next > after));
                 self.found.extend(listing.contents.iter().cloned());
                 match next {
@@ -163,7 +163,7 @@ impl Inquiry {
         }
     }
 
-    /// Asks for the page behind `after`.
+    /// Asks for the page that follows `after`.
     fn ask_on(&mut self, after: Cursor, now: Timestamp) {
         self.after = Some(after);
         self.conversation = Conversation(self.conversation.0.wrapping_add(1));
@@ -185,7 +185,7 @@ impl Inquiry {
             }
             _ => Duration::from_millis(refused.retry_after_ms.into()).clamp(FIRST_RETRY, MAX_REST),
         };
-        // It is there, and says when to come again.
+        // The tracker answers and names when to ask again, so the timeout begins anew then.
         self.repeat_at = now + rest;
         self.give_up_at = self.repeat_at + self.timeout;
     }

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
-/// An unused limit is saved up for no longer than this, so that a limit is also one over short times.
+/// An unused limit is saved up for at most this long, so that a limit also holds over short times.
 const MAX_SAVED: Duration = Duration::from_millis(100);
-/// No limit is so low that a burst would take longer to earn than this.
+/// The largest burst is at least this many bytes, however low the limit is.
 const MIN_BURST: u64 = 2048;
 
-/// A token bucket (RFC 2697 has one of its forms) that may go below zero by one burst: the next burst waits until that
-/// is earned back. So any burst passes at any limit, and the sum over time is the limit.
+/// A token bucket (RFC 2697 has one form of it) that may go below zero by one burst; the next burst waits until that is
+/// earned back. So any burst passes at any limit, and the sum over time keeps to the limit.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    /// Bytes a second; `None` where there is no limit.
+    /// The limit in bytes a second. `None` means no limit.
     rate: Option<u64>,
-    /// Bytes that may be used, in billionths: bytes a second times nanoseconds are exact at any rate.
+    /// The number of bytes that may be used, in billionths: bytes a second times nanoseconds are exact at any rate.
     balance: i128,
     refilled_at: Timestamp,
 }
@@ -40,7 +40,7 @@ impl Limiter {
         self.balance = self.balance.min(0);
     }
 
-    /// When bytes may be used: now or before, if at once.
+    /// When bytes may be used: at once, if the result is not after `now`.
     pub(crate) fn ready_at(&self, now: Timestamp) -> Timestamp {
         let balance = self.balance_at(now);
         match self.rate {
@@ -67,7 +67,7 @@ impl Limiter {
         }
     }
 
-    /// The largest burst that keeps the limit smooth: what is earned in a twentieth of a second.
+    /// The largest burst that keeps the transfer smooth: the bytes that are earned in a twentieth of a second.
     pub(crate) fn burst(&self) -> u32 {
         self.rate.map_or(u32::MAX, |rate| u32::try_from((rate / 20).max(MIN_BURST)).unwrap_or(u32::MAX))
     }

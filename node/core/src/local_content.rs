@@ -10,7 +10,7 @@ use crate::ids::ShareId;
 /// A content that is on this node's disk, all of it or a part, and how to serve it.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalContent {
-    /// The number of its file.
+    /// The share under which its file is served.
     pub(crate) share: ShareId,
     pub(crate) content: ContentId,
     pub(crate) name: Name,
@@ -23,7 +23,7 @@ impl LocalContent {
         self.manifest.layout().length()
     }
 
-    /// What the tracker is told of it while so much of it is here.
+    /// The entry that announces the content to the tracker while `permille` of it is here.
     pub(crate) fn own_entry(&self, permille: Permille) -> OwnEntry {
         let (content, length, name) = (self.content, self.length(), self.name.clone());
         OwnEntry { content, length, permille, withdrawn: false, name }

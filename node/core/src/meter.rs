@@ -1,4 +1,4 @@
-//! How fast bytes went lately, for screens and for choosing between peers.
+//! The recent rate of bytes, for screens and for choosing between peers.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use messages::Timestamp;
 /// The meter looks back about this long.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// Counts bytes in two halves of a sliding window.
+/// A meter that counts bytes in two halves of a sliding window.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     total: u64,
-    /// Bytes of the half window that began at `began_at`.
+    /// The bytes of the half window that began at `began_at`.
     current: u64,
-    /// Bytes of the half window before it.
+    /// The bytes of the half window before that one.
     previous: u64,
     began_at: Timestamp,
     /// When the first byte was counted.
@@ -21,7 +21,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Nothing was counted yet.
+    /// A meter that has counted nothing yet.
     pub(crate) fn new(now: Timestamp) -> Meter {
         Meter { total: 0, current: 0, previous: 0, began_at: now, first_at: None }
     }
@@ -34,12 +34,12 @@ impl Meter {
         self.current += bytes;
     }
 
-    /// All bytes so far.
+    /// The number of all bytes so far.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
-    /// Bytes a second, lately.
+    /// The recent rate in bytes a second.
     pub(crate) fn rate(&self, now: Timestamp) -> u64 {
         let mut seen = self.clone();
         seen.slide(now);

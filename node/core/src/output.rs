@@ -1,4 +1,4 @@
-//! What the core gives to its driver: datagrams, bursts, requests to the disk, events, and when to come again.
+//! What the core gives to its driver: datagrams, bursts, requests to the disk, events, and when to poll again.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -11,25 +11,26 @@ use crate::disk::DiskRequest;
 use crate::event::Event;
 use crate::ids::{BufferId, ShareId};
 
-/// What one poll gives out. The driver owns it and hands it to `poll`, which clears it and keeps its memory.
+/// The output of one poll. The driver owns it and passes it to `poll`, which clears it and keeps its memory.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// The bytes of all control datagrams, one behind the other.
+    /// The bytes of all control datagrams, one after the other.
     pub bytes: Vec<u8>,
     /// The control datagrams.
     pub datagrams: Vec<Outgoing>,
     /// Runs of file or manifest bytes to be sent, towards one address in the order of the list.
     pub bursts: Vec<Burst>,
-    /// Changes of the buffer pool, to be made in order and before any datagram that arrives later is handled.
+    /// The changes of the buffer pool, which are to be made in order and before any datagram that arrives later is
+    /// handled.
     pub buffers: Vec<BufferChange>,
-    /// Work for the disk.
+    /// The requests to the disk.
     pub disk: Vec<DiskRequest>,
-    /// What happened.
+    /// The events that have happened.
     pub events: Vec<Event>,
 }
 
 impl Output {
-    /// Empties it and keeps its memory.
+    /// Empties the output and keeps its memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.datagrams.clear();
@@ -39,7 +40,7 @@ impl Output {
         self.events.clear();
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the output is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.datagrams.is_empty()
@@ -56,14 +57,14 @@ impl Output {
         self.datagrams.push(Outgoing { to, range: start..self.bytes.len(), zeros: 0 });
     }
 
-    /// Appends the answer to a probe, which is as long as asked for: its zeros are not stored.
+    /// Appends the answer to a probe, which is as long as the probe asks for. Its zeros are not stored.
     pub(crate) fn send_probed(&mut self, to: SocketAddr, conversation: Conversation, probed: &Probed) {
         let start = self.bytes.len();
         let zeros = messages::encode_unpadded(conversation, probed, &mut self.bytes);
         self.datagrams.push(Outgoing { to, range: start..self.bytes.len(), zeros });
     }
 
-    /// All bytes of `outgoing`, its zeros included.
+    /// All bytes of `outgoing`, including its zeros.
     #[must_use]
     pub fn whole(&self, outgoing: &Outgoing) -> Vec<u8> {
         let mut bytes = self.bytes[outgoing.range.clone()].to_vec();
@@ -75,12 +76,12 @@ impl Output {
 /// One control datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Where it goes.
+    /// The address to which it is sent.
     pub to: SocketAddr,
-    /// Which part of [`Output::bytes`] it is.
+    /// The part of [`Output::bytes`] that the datagram consists of.
     pub range: Range<usize>,
-    /// So many zeros follow. With zeros the datagram shows whether the path carries its length, and is dropped rather
-    /// than that it waits for the socket.
+    /// The number of zeros that follow. A datagram with zeros shows whether the path carries its length, and is dropped
+    /// rather than kept waiting for the socket.
     pub zeros: usize,
 }
 
@@ -96,30 +97,30 @@ pub enum Source {
 /// The CHUNKs that answer one requested range, sent with one system call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Burst {
-    /// Where it goes.
+    /// The address to which it is sent.
     pub to: SocketAddr,
     /// What is sent.
     pub source: Source,
-    /// Where its bytes begin in the source.
+    /// The offset of the burst's bytes in the source.
     pub start: u64,
-    /// How many bytes of the source it carries; at least one.
+    /// The number of bytes of the source that the burst carries; at least one.
     pub length: u32,
-    /// Bytes of payload in each segment but the last; at least one.
+    /// The number of payload bytes in each segment but the last; at least one.
     pub segment_size: u16,
     /// The header of the first segment.
     pub first: ChunkHeader,
-    /// Whether each segment is to be given to the system on its own: offload is broken somewhere on the way.
+    /// Whether each segment is to be given to the system on its own, because offload is broken somewhere on the path.
     pub no_gso: bool,
-    /// A PING among the segments, to meet on the way what they meet.
+    /// The PING among the segments, which fares on the path as they do.
     pub ping: Option<PingAmong>,
 }
 
-/// A PING as long as the segments among which it is sent: a queue on the way cannot tell it from them.
+/// A PING that is as long as the segments among which it is sent, so that a queue on the path cannot tell it from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PingAmong {
     /// What is sent.
     pub ping: Ping,
-    /// It is sent before this segment.
+    /// The index of the segment before which the PING is sent.
     pub before: u8,
 }
 
@@ -128,18 +129,18 @@ pub struct PingAmong {
 pub enum BurstPart {
     /// The CHUNK with this index.
     Segment(usize),
-    /// The PING among them.
+    /// The PING among the CHUNKs.
     Ping(Ping),
 }
 
 impl Burst {
-    /// How many segments there are.
+    /// The number of segments.
     #[must_use]
     pub const fn segments(&self) -> usize {
         self.length.div_ceil(self.segment_size as u32) as usize
     }
 
-    /// How many datagrams there are: the segments, and the PING among them.
+    /// The number of datagrams: the segments, and the PING among them.
     #[must_use]
     pub const fn datagrams(&self) -> usize {
         self.segments() + self.ping.is_some() as usize
@@ -157,7 +158,7 @@ impl Burst {
         }
     }
 
-    /// Bytes of all CHUNKs, their headers included.
+    /// The number of bytes of all CHUNKs, including their headers.
     #[must_use]
     pub const fn wire_length(&self) -> usize {
         self.length as usize + self.segments() * CHUNK_HEADER
@@ -174,7 +175,7 @@ impl Burst {
         }
     }
 
-    /// Which bytes of the source stand behind the header of segment `index`.
+    /// The bytes of the source that follow the header of segment `index`.
     #[must_use]
     pub fn payload(&self, index: usize) -> Range<u64> {
         let from = index as u64 * u64::from(self.segment_size);
@@ -205,16 +206,16 @@ pub enum BufferChange {
 pub struct Placement {
     /// The buffer.
     pub buffer: BufferId,
-    /// Where the payload begins in it, in bytes. All of the payload fits.
+    /// The offset of the payload in the buffer, in bytes. All of the payload fits.
     pub offset: u32,
 }
 
 /// When the core wants to be polled again if nothing arrives before, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// The instant; it may have passed: then at once.
+    /// The time of the next poll. If it has passed, the core wants to be polled at once.
     pub until: Timestamp,
-    /// What happens then.
+    /// What is due then.
     pub reason: Reason,
 }
 
@@ -229,7 +230,7 @@ impl Wait {
     }
 }
 
-/// Why the core wakes up.
+/// The reason why the core wakes up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// Nothing is due.
@@ -244,13 +245,13 @@ pub enum Reason {
     NeedRetry,
     /// A download or a search gives up.
     Timeout,
-    /// A download looks whether a faster owner should have the ranges of a slow one.
+    /// A download checks whether a faster owner should have the ranges of a slow one.
     Reassignment,
     /// A download reports why it waits.
     WaitReport,
     /// Writing to a full disk is tried again.
     DiskRetry,
-    /// A download without owners releases its buffers to other downloads.
+    /// A download that no owner serves releases its buffers to other downloads.
     BufferRelease,
     /// A HELLO is to be repeated.
     HelloRetry,

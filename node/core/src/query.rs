@@ -1,5 +1,5 @@
-//! How the tracker is asked for what is wanted, which of its contents that is, and how long its not knowing means
-//! nothing.
+//! How the tracker is asked for a wanted content, which of the contents that it lists is wanted, and for how long an
+//! unknown content may still turn up.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use messages::{ContentId, Name};
 
 use crate::command::Wanted;
 
-/// A tracker that has just begun knows all nodes after this long: three heartbeats, and the time of an announcement.
+/// A tracker that has just started knows all nodes after this long: three heartbeats, and the time of an announcement.
 const MAX_YOUTH: Duration = Duration::from_secs(3 * 20 + 5);
 
-/// The question to the tracker who has what is `wanted`.
+/// The question to the tracker which nodes have the content that is `wanted`.
 pub(crate) fn ask_for(wanted: &Wanted) -> Query {
     match wanted {
         Wanted::Content(content) => Query::Content(*content),
@@ -22,8 +22,8 @@ pub(crate) fn ask_for(wanted: &Wanted) -> Query {
     }
 }
 
-/// Whether `listed`, which the tracker named when it was asked for `wanted`, is what is wanted. The tracker lists a
-/// content under the name that most of its owners use: which of them is wanted, ids tell.
+/// Whether `listed`, which the tracker named when it was asked for `wanted`, is the wanted content. The tracker lists a
+/// content under the name that most of its owners use, so ids tell which one is wanted.
 pub(crate) fn fits(wanted: &Wanted, listed: &Listed) -> bool {
     match wanted {
         Wanted::Content(content) => listed.content == *content,
@@ -35,10 +35,11 @@ pub(crate) fn fits(wanted: &Wanted, listed: &Listed) -> bool {
     }
 }
 
-/// The question who has the content of that name whose id begins with the hexadecimal `digits`; without digits, any
-/// of that name.
+/// The question which nodes have the content of this name whose id begins with the hexadecimal `digits`, or any content
+/// of this name if there are no digits.
 ///
-/// With digits the page of the name begins where that id would be, so that it is found among however many.
+/// With digits the page of the name begins where that id would be, so that the content is found among any number of
+/// others.
 fn ask_by_name(name: &Name, digits: &str) -> Query {
     let name = name.clone();
     match first_id(digits) {
@@ -47,7 +48,7 @@ fn ask_by_name(name: &Name, digits: &str) -> Query {
     }
 }
 
-/// How long what is unknown to the tracker may still turn up, because it has just begun.
+/// For how long an unknown content may still turn up, because the tracker has just started.
 pub(crate) fn may_still_come(owners: &Owners) -> Duration {
     match owners {
         Owners::Unknown { whole_in_ms } => Duration::from_millis((*whole_in_ms).into()).min(MAX_YOUTH),
@@ -55,7 +56,7 @@ pub(crate) fn may_still_come(owners: &Owners) -> Duration {
     }
 }
 
-/// The first id that begins with `digits`; `None` where those are none.
+/// The first id that begins with `digits`; `None` if these are empty or not hexadecimal.
 fn first_id(digits: &str) -> Option<ContentId> {
     (!digits.is_empty()).then(|| format!("{digits:0<64}").parse().ok()).flatten()
 }

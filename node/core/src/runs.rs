@@ -1,8 +1,8 @@
-//! A set of numbers kept as runs: which bytes of a piece are missing, or not asked for.
+//! A set of numbers that is kept as runs, for instance the bytes of a piece that are missing or not asked for.
 
 use std::ops::Range;
 
-/// Disjoint, non-adjacent, ascending runs. There are few at a time: arrivals and requests are mostly in order.
+/// Disjoint, non-adjacent, ascending runs. There are few of them, because arrivals and requests are mostly in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Runs(Vec<Range<u32>>);
 
@@ -19,7 +19,7 @@ impl Runs {
         self.0.is_empty()
     }
 
-    /// How many numbers are in the set.
+    /// The number of numbers in the set.
     pub(crate) fn len(&self) -> u32 {
         self.0.iter().map(|run| run.end - run.start).sum()
     }
@@ -29,7 +29,7 @@ impl Runs {
         self.0.first().cloned()
     }
 
-    /// The runs, ascending.
+    /// The runs in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Range<u32>> {
         self.0.iter().cloned()
     }
@@ -39,7 +39,7 @@ impl Runs {
         if run.is_empty() {
             return;
         }
-        // Everything that overlaps or touches `run` becomes one with it.
+        // All runs that overlap or touch `run` are joined with it.
         let from = self.0.partition_point(|r| r.end < run.start);
         let to = self.0.partition_point(|r| r.start <= run.end);
         let start = self.0.get(from).filter(|_| from < to).map_or(run.start, |r| r.start.min(run.start));
@@ -51,7 +51,7 @@ impl Runs {
         self.0.splice(from..to, std::iter::once(start..end));
     }
 
-    /// Removes the numbers of `run`; how many of them were in the set.
+    /// Removes the numbers of `run`. Returns how many of them were in the set.
     pub(crate) fn remove(&mut self, run: Range<u32>) -> u32 {
         if run.is_empty() {
             return 0;

@@ -8,23 +8,23 @@ use messages::{ContentId, Name, NodeId, PieceIndex, PieceRun};
 use crate::ids::{DownloadId, ShareId};
 use crate::waiting::Waiting;
 
-/// Everything that `status` and `peers` show.
+/// The state that the commands `status` and `peers` show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Status {
     /// Whether the tracker answers.
     pub tracker: TrackerStanding,
-    /// Files that are served.
+    /// The files that are served, or are being hashed for it.
     pub shares: Vec<ShareStatus>,
-    /// Downloads that are not over.
+    /// The downloads that are not over.
     pub downloads: Vec<DownloadStatus>,
-    /// Sessions in which this node is the owner.
+    /// The sessions in which this node is the owner.
     pub uploads: Vec<UploadStatus>,
-    /// `--upload-limit`, in bytes a second.
+    /// The upload limit (`--upload-limit`), in bytes a second.
     pub upload_limit: Option<u64>,
-    /// `--download-limit`, in bytes a second.
+    /// The download limit (`--download-limit`), in bytes a second.
     pub download_limit: Option<u64>,
-    /// What was counted since the start.
+    /// The events that were counted since the start.
     pub counters: Counters,
 }
 
@@ -32,12 +32,12 @@ pub struct Status {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TrackerStanding {
-    /// It has not answered since the start.
+    /// The tracker has not answered since the start.
     #[default]
     Unheard,
-    /// It answers.
+    /// The tracker answers.
     Answers,
-    /// It does not answer any more, or not for too long; it is asked again and again.
+    /// The tracker has stopped answering, or has not answered for too long. It is asked again and again.
     Silent,
 }
 
@@ -47,15 +47,15 @@ pub enum TrackerStanding {
 pub struct ShareStatus {
     /// Its number.
     pub share: ShareId,
-    /// What it is called.
+    /// The name under which the file is shared.
     pub name: Name,
     /// The content, once it is hashed.
     pub content: Option<ContentId>,
     /// Its length, in bytes.
     pub length: u64,
-    /// Bytes of it that were sent.
+    /// The number of bytes of the file that were sent.
     pub sent: u64,
-    /// How much of it is here, in thousandths: a download that is not complete is served as well.
+    /// The share of the file that is here, in thousandths: a download that is not complete is served as well.
     pub permille: u16,
 }
 
@@ -65,33 +65,33 @@ pub struct ShareStatus {
 pub struct DownloadStatus {
     /// Its number.
     pub download: DownloadId,
-    /// What it is called, or what was asked for.
+    /// The name of the content, or what was asked for while it is not known.
     pub name: String,
     /// The content, once it is known.
     pub content: Option<ContentId>,
     /// Its length in bytes, once it is known.
     pub length: Option<u64>,
-    /// Bytes that are verified and stored.
+    /// The number of bytes that are verified and stored.
     pub verified: u64,
-    /// Bytes that arrived, verified or not yet.
+    /// The number of bytes that have arrived, verified or not.
     pub received: u64,
-    /// Bytes a second, lately.
+    /// The recent rate in bytes a second.
     pub rate: u64,
-    /// Why it does not go faster.
+    /// The reason why the download is not faster.
     pub waiting: Waiting,
-    /// How many nodes have it or fetch it, this one among them, as the tracker said last.
+    /// The number of nodes that have or fetch the content, including this one, according to the tracker's last answer.
     pub holders: Option<Holders>,
-    /// The owners it talks to.
+    /// The owners with which the download has a session.
     pub owners: Vec<OwnerStatus>,
 }
 
-/// How many nodes a content is at.
+/// The number of nodes that have a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Holders {
-    /// Those that have all of it.
+    /// The number of nodes that have all of it.
     pub complete: u32,
-    /// Those that have a part of it.
+    /// The number of nodes that have a part of it.
     pub partial: u32,
 }
 
@@ -105,19 +105,19 @@ pub struct OwnerStatus {
     pub peer: SocketAddr,
     /// The state of its session.
     pub state: OwnerState,
-    /// The pieces that the owner is to give, those under way first; `None`: no pieces for now.
+    /// The pieces that the owner is to send, the begun ones first. `None` means that it is to send none now.
     pub pieces: Option<PieceRun>,
-    /// Bytes that arrived from it.
+    /// The number of bytes that have arrived from the owner.
     pub received: u64,
-    /// Bytes a second, lately.
+    /// The recent rate in bytes a second.
     pub rate: u64,
-    /// The smoothed round-trip time, once there is one.
+    /// The smoothed round-trip time, once it was measured.
     pub rtt: Option<Duration>,
-    /// Bytes asked for that have not arrived.
+    /// The number of bytes that were asked for and have not arrived.
     pub outstanding: u32,
     /// The longest datagram that is asked for, in bytes.
     pub datagram: u16,
-    /// How much of the content the owner has, as far as is known, in thousandths.
+    /// The share of the content that the owner has, as far as it is known, in thousandths.
     pub permille: u16,
 }
 
@@ -125,13 +125,13 @@ pub struct OwnerStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum OwnerState {
-    /// HELLO is under way.
+    /// HELLO is not answered yet.
     Connecting,
     /// Pieces can be asked for.
     Ready,
     /// The owner serves others for now (CHOKE).
     Choked,
-    /// Nothing has come from the owner for too long; it is asked for little.
+    /// Nothing has come from the owner for too long.
     Snubbed,
 }
 
@@ -143,43 +143,43 @@ pub struct UploadStatus {
     pub node: NodeId,
     /// Its address.
     pub peer: SocketAddr,
-    /// What it fetches.
+    /// The content that the downloader fetches.
     pub content: ContentId,
-    /// Bytes of file sent to it.
+    /// The number of bytes of the file that it was sent.
     pub sent: u64,
-    /// Bytes a second, lately.
+    /// The recent rate in bytes a second.
     pub rate: u64,
-    /// Ranges that wait for their turn.
+    /// The number of entries that wait for the session's turn.
     pub queued: usize,
-    /// Whether it is served.
+    /// The standing of the session.
     pub standing: UploadStanding,
-    /// The piece that was asked for last.
+    /// The piece that was last begun.
     pub piece: Option<PieceIndex>,
     /// The content's length, in bytes.
     pub length: u64,
 }
 
-/// Whether a session is served in which this node is the owner.
+/// The standing of a session in which this node is the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UploadStanding {
-    /// The downloader wants nothing just now.
+    /// The downloader asks for nothing now.
     Idle,
-    /// It has an upload slot.
+    /// The downloader has an upload slot.
     Served,
-    /// It was told to wait for an upload slot.
+    /// The downloader waits for an upload slot.
     Choked,
 }
 
-/// What was counted since the start.
+/// The events that were counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Counters {
     /// Datagrams that are not Riffle's or are malformed.
     pub undecodable: u64,
-    /// Well-formed datagrams that belong to nothing here: late, replayed, or meant for another node.
+    /// Well-formed datagrams that belong to no session or request here: late, replayed, or meant for another node.
     pub unexpected: u64,
-    /// File bytes that arrived and were there already.
+    /// File bytes that arrived and were here already.
     pub duplicate_bytes: u64,
     /// File bytes that arrived and were wanted.
     pub received_bytes: u64,
@@ -187,7 +187,7 @@ pub struct Counters {
     pub sent_bytes: u64,
     /// File bytes that were taken for lost and asked for again.
     pub lost_bytes: u64,
-    /// Requests that were cancelled, because what they asked for had come from another owner.
+    /// Requests that were cancelled because their bytes had come from another owner.
     pub cancelled: u64,
     /// Pieces that did not match their hash.
     pub bad_pieces: u64,

@@ -1,52 +1,53 @@
-//! Why a download does not go on.
+//! The reasons why a download does not go on.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Why a download does not go on right now.
+/// The reason why a download does not go on now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Waiting {
     /// The tracker has not answered yet.
     Tracker,
-    /// The tracker knows nothing of that name or id.
+    /// The tracker does not know the name or the id.
     Unknown,
-    /// The tracker cannot know the content yet: it began a moment ago, and its nodes come back one by one.
+    /// The tracker may not know the content yet, because it has just started and its nodes register with it again one
+    /// by one.
     TrackerIsYoung {
-        /// All nodes are back after this long at most.
+        /// After this long all nodes have registered again.
         whole_in: Duration,
     },
     /// No owner has answered.
     Owners,
-    /// No owner has given a sign of life since the tracker named the first, seconds ago: something on the way may let
+    /// No owner has sent anything since the tracker named the first one, seconds ago: something on the path may let
     /// nothing through.
     NoSignOfLife {
         /// The addresses of the first few owners.
         peers: Vec<SocketAddr>,
-        /// How many more there are.
+        /// The number of further owners.
         others: usize,
     },
-    /// Owners answer what is short, and nothing that is as long as the shortest datagrams with file bytes comes or
+    /// Owners answer short datagrams, and no datagram that is as long as the shortest one with file bytes comes or
     /// goes.
     ShortPath {
-        /// The addresses of the first few owners that do.
+        /// The addresses of the first few owners that answer.
         peers: Vec<SocketAddr>,
-        /// How many more there are.
+        /// The number of further owners.
         others: usize,
     },
-    /// The owners have sent bytes that do not verify, and are asked ever more rarely.
+    /// The owners have sent bytes that do not verify, and are asked more and more rarely.
     Liars,
-    /// Owners answered, and serve others for now.
+    /// Owners have answered, and serve others for now.
     OwnersBusy,
-    /// Owners answered, but none has what is missing.
+    /// Owners have answered, but none has the missing pieces.
     MissingPieces,
     /// The manifest is on the way.
     Manifest,
-    /// The part file is being made.
+    /// The part file is being prepared.
     Disk,
     /// The piece buffers are full: the disk is slower than the network.
     DiskBehind,
-    /// The disk has no room for so many bytes more; it is tried again and again.
+    /// The disk has no room, and is tried again and again.
     DiskFull {
         /// How many bytes are missing.
         needed: u64,
@@ -55,7 +56,7 @@ pub enum Waiting {
     Limit,
     /// Pieces arrive.
     Nothing,
-    /// The whole is being checked and renamed.
+    /// The whole file is being checked and renamed.
     Finishing,
 }
 
@@ -83,8 +84,8 @@ impl Waiting {
         }
     }
 
-    /// Whether this is the same reason as `before`: how much is missing, or how long it still takes, makes no other
-    /// reason.
+    /// Whether this is the same reason as `before`. A different number of missing bytes, or another remaining time,
+    /// does not make another reason.
     #[must_use]
     pub fn is_still(&self, before: &Waiting) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(before)

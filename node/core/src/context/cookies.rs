@@ -1,16 +1,16 @@
-//! What owners gave out to prove this node's address.
+//! The cookies that owners have given out to prove this node's address.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use messages::Cookie;
 
-/// Owners' cookies for this node, by address: a second session with the same owner needs no RETRY.
+/// The cookies of owners for this node, by the owner's address: a second session with the same owner needs no RETRY.
 #[derive(Debug, Default)]
 pub(crate) struct Cookies(BTreeMap<SocketAddr, Cookie>);
 
 impl Cookies {
-    /// No more cookies than this are remembered.
+    /// At most this many cookies are remembered.
     const MAX: usize = 1024;
 
     pub(crate) fn find(&self, owner: SocketAddr) -> Cookie {
@@ -19,7 +19,7 @@ impl Cookies {
 
     pub(crate) fn keep(&mut self, owner: SocketAddr, cookie: Cookie) {
         if self.0.len() >= Cookies::MAX && !self.0.contains_key(&owner) {
-            // Any other will do: a lost cookie costs one round trip.
+            // Any other cookie may be forgotten: a lost one costs a round trip.
             self.0.pop_first();
         }
         self.0.insert(owner, cookie);

@@ -1,4 +1,5 @@
-//! What the parts of one node share: the node lends it to a part for one call, and the parts share nothing else.
+//! The state that the parts of one node share. The node lends it to a part for one call, and the parts share nothing
+//! else.
 
 mod cookies;
 mod receive_budget;
@@ -35,15 +36,15 @@ pub(crate) struct Shared {
     pub(crate) receive_budget: ReceiveBufferBudget,
     pub(crate) download_limit: Limiter,
     pub(crate) upload_limit: Limiter,
-    /// Whether the limits have changed since the downloads had their turns last.
+    /// Whether the limits have changed since the last turns of the downloads.
     has_new_limits: bool,
     pub(crate) counters: Counters,
-    /// What was produced since the last poll.
+    /// The output since the last poll.
     pub(crate) out: Output,
 }
 
 impl Shared {
-    /// What the parts of `node` share, as `settings` say, with chance from `seed` and a receive buffer of
+    /// The shared state of `node` with these `settings`, with randomness from `seed` and a receive buffer of
     /// `receive_buffer` bytes.
     pub(crate) fn new(
         settings: NodeSettings,
@@ -69,32 +70,32 @@ impl Shared {
         }
     }
 
-    /// A node with the default settings, for the tests of one part.
+    /// The shared state of a node with the default settings, for the tests of one part.
     #[cfg(test)]
     pub(crate) fn of_test(node: NodeId, seed: u64, now: Timestamp) -> Shared {
         Shared::new(NodeSettings::default(), node, seed, 0, now)
     }
 
-    /// Limits uploads and downloads to so many bytes a second from now on; `None`: not at all.
+    /// Limits uploads and downloads to these rates, in bytes a second, from now on. `None` means no limit.
     pub(crate) fn set_limits(&mut self, upload: Option<u64>, download: Option<u64>, now: Timestamp) {
         self.upload_limit.change(upload, now);
         self.download_limit.change(download, now);
         self.has_new_limits = true;
     }
 
-    /// The downloads have their turns now, with `outstanding` bytes on local paths. Returns whether something that one
-    /// of them may wait for has changed since their last turns: a buffer came free, the receive buffer has space, the
-    /// limits are others.
+    /// Prepares the turns of the downloads, with `outstanding` bytes on local paths. Returns whether something for
+    /// which a download may wait has changed since their last turns: a buffer came free, the receive buffer has space,
+    /// or the limits have changed.
     pub(crate) fn begin_turn(&mut self, outstanding: u32) -> bool {
         self.receive_budget.set_used(outstanding);
-        // Whoever has buffers that are wanted by now sees that in the turn.
+        // A download that has buffers which are wanted by now learns that in its turn.
         self.buffers.take_newly_wanted();
         let has_new_limits = std::mem::take(&mut self.has_new_limits);
         self.buffers.take_freed() | self.receive_budget.end_shortage() | has_new_limits
     }
 
-    /// The downloads have had their turns. Returns whether one of them has to have another: a buffer came free after it
-    /// wanted one, or buffers that it has are wanted now.
+    /// Ends the turns of the downloads. Returns whether one of them needs another turn: a buffer came free after the
+    /// download wanted one, or buffers that it holds are wanted now.
     pub(crate) fn end_turn(&mut self) -> bool {
         self.buffers.take_newly_wanted() | self.buffers.take_freed()
     }
@@ -143,12 +144,12 @@ impl Context<'_> {
     }
 }
 
-/// What another node gives to this one of a content that it also fetches from this one.
+/// What another node sends to this one of a content that it also fetches from this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reciprocation {
-    /// Bytes a second, lately.
+    /// The recent rate in bytes a second.
     pub(crate) rate: u64,
-    /// Whether it was asked for something and does not give it.
+    /// Whether the node was asked for something and does not send it.
     pub(crate) is_snubbed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Which session a datagram belongs to: by the conversation number that this node has chosen.
+//! Which session a datagram belongs to, by the conversation number that this node has chosen.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -18,13 +18,13 @@ pub(crate) enum Route {
     Upload,
 }
 
-/// The numbers that this node has chosen for its conversations with other nodes: random, so that nobody who does not
-/// see them can guess one.
+/// The numbers that this node has chosen for its conversations with other nodes. They are random, so that nobody who
+/// does not see them can guess one.
 #[derive(Debug, Default)]
 pub(crate) struct Routes(BTreeMap<Conversation, Route>);
 
 impl Routes {
-    /// A new number for `route`.
+    /// Draws a new number for `route`.
     pub(crate) fn open(&mut self, route: Route, rng: &mut StdRng) -> Conversation {
         loop {
             let conversation = Conversation(rng.random());
@@ -40,7 +40,7 @@ impl Routes {
         self.0.get(&conversation).copied()
     }
 
-    /// `conversation` belongs to no session any more.
+    /// Frees the number `conversation`, which belongs to no session any more.
     pub(crate) fn close(&mut self, conversation: Conversation) {
         self.0.remove(&conversation);
     }
