@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_budget_bounds_what_is_lent() {
+    fn the_budget_bounds_the_lent_buffers() {
         let (mut buffers, mut out) = (Buffers::new(100), Output::default());
         let first = buffers.lend(60, &mut out).expect("within the budget");
         assert_eq!(buffers.lend(60, &mut out), None);
@@ -113,7 +113,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is lent and given back, once or twice: the pool is the driver's list of buffers, within the budget.
+        /// The pool always matches the driver's list of buffers and stays within the budget, whatever is lent and given
+        /// back, once or twice.
         #[test]
         fn the_drivers_pool_is_what_is_lent(steps in prop::collection::vec((any::<bool>(), 0u32..80), 0..200)) {
             let (mut buffers, mut out) = (Buffers::new(200), Output::default());

@@ -79,24 +79,24 @@ mod tests {
         Wanted::Name(Name::new("film").expect("a name"), String::new())
     }
 
-    /// Hosts and ages of contents; which is taken.
+    /// The index of the content that is taken, of contents with these numbers of hosts and ages.
     fn taken(contents: &[(u32, u32)]) -> Option<usize> {
         let listed: Vec<Listed> = contents.iter().map(|&(hosts, age)| listed(7, hosts, age)).collect();
         favourite(&listed.iter().collect::<Vec<_>>())
     }
 
     #[test]
-    fn what_clearly_more_hosts_stand_behind_is_taken() {
+    fn the_content_that_clearly_more_hosts_stand_behind_is_taken() {
         type Row<'a> = (&'a [(u32, u32)], Option<usize>);
         let table: &[Row<'_>] = &[
             (&[(3, 5), (1, 900)], Some(0)),
             (&[(1, 900), (3, 5)], Some(1)),
             (&[(2, 900), (1, 5)], Some(0)),
-            // Two hosts are soon found: they must have been there first.
+            // Two hosts are easily found, so they must have been the first.
             (&[(2, 5), (1, 900)], None),
             (&[(2, 5), (1, 5)], None),
             (&[(2, 900), (1, 5), (1, 901)], None),
-            // One against one, whoever was first.
+            // One host against one decides nothing, whichever was first.
             (&[(1, 900), (1, 5)], None),
             (&[(5, 900), (3, 5)], None),
             (&[(6, 5), (3, 900)], Some(0)),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     proptest! {
-        /// One host alone decides nothing and stops nobody, however many contents it names.
+        /// One host alone neither decides anything nor stops anybody, however many contents it names.
         #[test]
         fn one_host_alone_changes_nothing(
             mut contents in prop::collection::vec((2..9_u32, 0..9_u32), 1..5),
@@ -159,7 +159,7 @@ mod tests {
                 for (other, &(others, others_age)) in others {
                     prop_assert!(hosts >= 2 * others && (hosts >= 3 || age > others_age), "{other}");
                 }
-                // More hosts for it change nothing, nor does it when another has fewer.
+                // More hosts for the taken content change nothing, nor do fewer hosts for another one.
                 let mut grown = contents.clone();
                 grown[index].0 += more;
                 prop_assert_eq!(taken(&grown), Some(index));

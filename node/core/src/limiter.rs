@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_limit_forgets_what_was_saved_but_not_what_is_owed() {
+    fn a_new_limit_forgets_saved_bytes_but_not_owed_ones() {
         let start = Timestamp::ZERO;
         let mut limiter = Limiter::new(Some(1000), start);
         limiter.spend(2000, start);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_saved_is_bounded_when_it_is_spent_without_asking() {
+    fn saved_bytes_are_bounded_when_they_are_spent_without_asking() {
         let later = Timestamp::ZERO + Duration::from_secs(10);
         let mut limiter = Limiter::new(Some(1000), Timestamp::ZERO);
         limiter.spend(200, later);

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_s_beginning_is_looked_for_where_it_would_be() {
+    fn the_beginning_of_an_id_is_looked_for_where_the_id_would_be() {
         let name = Name::new("a.iso").expect("a name");
         let from = |digits: &str| match ask_by_name(&name, digits) {
             Query::NameFrom { name: of, from } => {

@@ -37,8 +37,8 @@ mod tests {
     }
 
     proptest! {
-        /// What is kept is the last cookie of an address; when there are too many, some are forgotten and none is mixed
-        /// up.
+        /// The kept cookie is the last one of its address. When there are too many, some are forgotten and none is
+        /// mixed up.
         #[test]
         fn cookies_are_forgotten_and_never_mixed_up(kept in prop::collection::vec((0u16..2000, any::<u8>()), 0..3000)) {
             let mut cookies = Cookies::default();

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// A number is somebody's from when it is opened until it is closed, and nobody else's meanwhile.
+        /// A number belongs to one session from when it is opened until it is closed, and to no other meanwhile.
         #[test]
         fn a_conversation_is_found_while_it_is_open(
             steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..200)

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_took_no_time_is_not_listed() {
+    fn a_reason_that_took_no_time_is_not_listed() {
         let mut waits = WaitTimes::new(at(1));
         waits.turn_to(Waiting::Disk, at(1));
         waits.turn_to(Waiting::Nothing, at(1));

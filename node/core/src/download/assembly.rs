@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_is_asked_again_first_and_only_while_it_is_missing() {
+    fn lost_bytes_are_asked_for_again_first_and_only_while_they_are_missing() {
         let mut assembly = assembly(100);
         let range = assembly.next_range(FIRST, 40).expect("a range");
         assembly.place(FIRST, 0, 10);
@@ -288,8 +288,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is asked, lost, late or released: the bytes that arrive are each placed once, and in the end all
-        /// are.
+        /// Each byte that arrives is placed once, and in the end all bytes are, whatever is asked for, lost, late or
+        /// released.
         #[test]
         fn every_byte_arrives_once(losses in prop::collection::vec(0u8..5, 200)) {
             let mut assembly = assembly(10_000);
@@ -321,7 +321,7 @@ mod tests {
             prop_assert!(assembly.is_complete());
             prop_assert_eq!(placed, 10_000);
             prop_assert_eq!(assembly.contributions().map(|c| c.1).sum::<u32>(), 10_000);
-            // Without what one of them sent, exactly that is missing, and can be asked for.
+            // When the bytes of one session are discarded, exactly these are missing and can be asked for.
             let theirs = assembly.contributions().find(|(key, _)| *key == SECOND).map_or(0, |c| c.1);
             assembly.distrust(SECOND);
             prop_assert_eq!(assembly.arrived(), 10_000 - theirs);

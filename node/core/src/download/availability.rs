@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whatever is chosen is free, its owner has it, and nothing that is free and there is rarer.
+        /// The chosen piece is free, its owner has it, and no other such piece is rarer.
         #[test]
         fn nothing_rarer_is_left_for_later(
             owners in prop::collection::vec(prop::collection::vec(any::<bool>(), 40), 1..6),

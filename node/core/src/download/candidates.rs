@@ -247,19 +247,19 @@ mod tests {
     fn owner(node: u16, host: u8) -> Owner {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&node.to_le_bytes());
-        // Host 0 is a group: nobody can be reached there.
+        // Host 0 is a group address, at which no node can be reached.
         let ip = if host == 0 { [224, 0, 0, 1] } else { [10, 0, 0, host] };
         let endpoint = Endpoint::new(SocketAddr::from((ip, 7000)));
         Owner { node: NodeId::from_bytes(id), endpoint, permille: Permille::COMPLETE }
     }
 
-    /// Nobody is talked to.
+    /// The limits while there is no session.
     fn nobody(candidates: &Candidates) -> DialLimits {
         DialLimits::new(NodeId::from_bytes([255; 16]), candidates.failed(), 8)
     }
 
     #[test]
-    fn what_a_node_says_itself_moves_nobody_and_the_tracker_moves_it() {
+    fn an_address_that_a_node_names_itself_moves_no_known_owner_and_one_from_the_tracker_does() {
         let (mut candidates, now) = (Candidates::default(), Timestamp::ZERO);
         let (here, there) = (owner(1, 1), owner(1, 2));
         let peer =
@@ -293,8 +293,8 @@ mod tests {
     }
 
     proptest! {
-        /// However many owners are named, moved and lost: few are remembered, each where it was seen last, and
-        /// whoever is to be tried has rested.
+        /// A bounded number of owners is remembered, each at its last address, and the next owner to try has rested,
+        /// however many owners are named, moved and lost.
         #[test]
         fn few_are_remembered_and_the_rested_are_tried(
             steps in prop::collection::vec((0u8..3, 0u16..600, 0u8..4, 0u64..30), 0..120),

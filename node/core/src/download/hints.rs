@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_named_comes_first_and_the_latest_are_remembered() {
+    fn hinted_pieces_come_first_and_the_latest_hints_are_remembered() {
         let run = |first, count| PieceRun::new(PieceIndex(first), count).expect("a run");
         let mut hints = Hints::default();
         assert_eq!(hints.first(|_| true), None);

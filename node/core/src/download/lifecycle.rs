@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn each_move_is_a_change_until_it_is_looked_at_and_a_failure_keeps_what_was_known() {
+    fn each_move_is_a_change_until_it_is_looked_at_and_a_failure_keeps_the_identity() {
         let mut lifecycle = Lifecycle::new();
         lifecycle.on_tracker_answer(Timestamp::ZERO);
         assert!(!lifecycle.is_changed() && lifecycle.wants_owners() && lifecycle.identified().is_none());

@@ -120,8 +120,8 @@ mod tests {
     use crate::output::Reason;
 
     proptest! {
-        /// Whatever happens: exactly those are looked at to which something has happened or for which it is time, and
-        /// it is said when the next is.
+        /// Exactly the sessions are looked at to which something has happened or whose timer is due, and the set tells
+        /// when the next is due, whatever happens.
         #[test]
         fn nobody_is_forgotten_and_nobody_is_looked_at_in_vain(
             steps in prop::collection::vec((0u8..5, 0u32..8, 0u64..50), 0..100),

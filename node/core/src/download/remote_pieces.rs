@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_known_and_nothing_beyond_the_content() {
+    fn announced_pieces_are_known_and_nothing_beyond_the_content() {
         let mut has = RemotePieces::nothing(10);
         has.learn_runs(&[run(3, 2), run(8, MAX_PIECES - 8)]);
         assert_eq!(has.learn_bits(&Bits::of(PieceIndex(0), 4, |piece| piece.0 != 2)), pieces(0..2));
@@ -169,7 +169,7 @@ mod tests {
             prop_assert_eq!(zeroes_in(&bits, range).collect::<Vec<_>>(), naive);
         }
 
-        /// Bits, runs and refusals in any order are what a list of booleans makes of them.
+        /// Bits, runs and refusals in any order give the same result as a list of booleans.
         #[test]
         fn behaves_like_a_list_of_booleans(
             pieces in 1u32..200,

@@ -161,8 +161,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whoever is slow has had time, and gives less than the bound or than a part of the best; the best itself is
-        /// slow only below the bound.
+        /// A slow owner has had time, and gives less than the bound or than a part of the best; the best itself is slow
+        /// only below the bound.
         #[test]
         fn who_is_slow_is_slow_beside_somebody(
             rate in 0u64..20_000_000,
@@ -183,7 +183,7 @@ mod tests {
             prop_assert!(!slow || again, "no to and fro at the bound");
         }
 
-        /// As many leave as others come, the slowest, and the best stay.
+        /// The slowest leave, as many as others come, and the best stay.
         #[test]
         fn the_slowest_leave_for_as_many_others(
             rates in prop::collection::vec(0u64..1000, 0..40),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_had_is_compared_with_for_a_while() {
+    fn the_best_rate_is_compared_with_for_a_while() {
         let now = Timestamp::ZERO;
         let mut rotation = Rotation::new(now);
         assert_eq!(rotation.update_best(8_000_000, now), 8_000_000);

@@ -304,7 +304,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::ZERO;
 
-    /// So many sessions, none of which is ready.
+    /// `count` open sessions, none of which is ready.
     fn sessions(count: u8) -> OpenSessions {
         let mut shared = Shared::of_test(NodeId::from_bytes([255; 16]), 1, NOW);
         let mut sessions = OpenSessions::new();
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_borrowed_from_outside_is_ready_and_what_concerns_others_makes_all_ready() {
+    fn a_session_borrowed_from_outside_is_ready_and_a_change_that_concerns_others_makes_all_ready() {
         let mut sessions = sessions(3);
         assert!(!sessions.ready().is_marked());
         assert!(sessions.in_turn(SessionKey(1)).is_some() && sessions.all_in_turn().count() == 3);

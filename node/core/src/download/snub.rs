@@ -74,7 +74,7 @@ impl PeerLiveness {
         self.is_suspect
     }
 
-    /// The owner was snubbed, and is heard again. Whether it is believed: then it owes nothing.
+    /// Records that the snubbed owner has answered again. Returns whether it is believed; then it owes nothing.
     pub(super) fn revive(&mut self) -> bool {
         let believed = self.revivals < MAX_REVIVALS;
         if believed {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_never_gave_is_suspect_at_the_first_timeout_and_who_gives_no_longer() {
+    fn an_owner_that_never_gave_is_suspect_at_the_first_timeout_and_one_that_gives_no_longer() {
         let mut liveness = PeerLiveness::default();
         assert!(liveness.on_timeout() && liveness.is_suspect());
         assert!(!liveness.on_timeout(), "it is already");

@@ -14,7 +14,7 @@ fn shared() -> Shared {
     Shared::of_test(NodeId::from_bytes([7; 16]), 1, NOW)
 }
 
-/// A download of whatever is called `film`.
+/// A download of a content with the name `film`.
 fn download() -> Download {
     let wanted = Wanted::Newest(Name::new("film").expect("a name"));
     let destination = Destination::Folder(PathBuf::from("/tmp"));
@@ -23,7 +23,7 @@ fn download() -> Download {
     Download::new(DownloadId(1), ShareId(2), order, NOW)
 }
 
-/// The tracker's answer that one content is called `film`, and nobody but this node has it.
+/// The tracker's answer that one content has the name `film`, and that only this node has it.
 fn film() -> Owners {
     let (content, name) = (ContentId::from_bytes([3; 32]), Name::new("film").expect("a name"));
     let content = Listed { content, length: 9, complete: 1, partial: 0, hosts: 1, age_s: 1, name };

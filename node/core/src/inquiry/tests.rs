@@ -1,4 +1,4 @@
-//! Against silence, and against a tracker that lies. Against the real tables: `tests/swarm/inquiries.rs`.
+//! An inquiry to a tracker that is silent or lies. The inquiries to the real tables are in `tests/swarm/inquiries.rs`.
 
 use messages::tracker_to_node::Listing;
 use messages::{ContentId, List, Name, PageEnd};
@@ -53,7 +53,8 @@ fn a_tracker_that_says_nothing_is_given_up() {
     assert!((5..10).contains(&sent), "{sent} questions");
 }
 
-/// Answers whatever is asked with `answer`; how it ended, how many questions there were and how many contents were found.
+/// Answers every question with `answer`. Returns how the inquiry ended, how many questions there were and how many
+/// contents were found.
 fn against(question: Question, mut answer: impl FnMut(u32) -> TrackerToNode) -> (InquiryEnd, u32, usize) {
     let mut inquiry = inquiry(question);
     let (mut now, mut sent, mut found) = (start(), 0, 0);

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_back_leaves_no_trace() {
+    fn a_withdrawn_entry_leaves_no_trace() {
         let mut announcements = Announcements::default();
         for entry in [entry(1, false), entry(1, true)] {
             announcements.put(entry);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_is_not_counted_and_told_again_when_it_is_time_or_there_is_room() {
+    fn a_refused_entry_is_not_counted_and_is_told_again_when_that_is_due_or_there_is_room() {
         let mut announcements = Announcements::default();
         (0..40).for_each(|id| announcements.put(entry(id, false)));
         while let Some(batch) = announcements.next_batch() {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_no_room_is_told_again_behind_what_was_refused() {
+    fn an_entry_that_needs_no_room_is_told_again_behind_a_refused_one() {
         let mut announcements = Announcements::default();
         announcements.put(entry(3, false));
         let batch = announcements.next_batch().expect("pending entries");
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(batch.len(), 3);
         announcements.on_answer(&batch, 0);
         assert_eq!(announcements.next_batch(), Some(vec![entry(3, true)]));
-        // Whatever a tracker says, it is not told the same without end.
+        // A tracker is not told the same without end, whatever it answers.
         announcements.on_answer(&[entry(3, true)], 0);
         assert_eq!(announcements.next_batch(), None);
     }
@@ -245,13 +245,13 @@ mod tests {
         assert_eq!(announcements.next_batch(), Some(vec![entry(1, true)]));
     }
 
-    /// One of three things that may be said of a content.
+    /// One of three entries that may be announced of a content.
     fn said(id: u8, what: u8) -> OwnEntry {
         let permille = if what == 1 { Permille::of(1, 2) } else { Permille::COMPLETE };
         OwnEntry { permille, withdrawn: what == 2, ..entry(id, false) }
     }
 
-    /// A tracker that takes the first `accepted` of `own`.
+    /// Puts the first `accepted` entries of `own` into the table of a tracker.
     fn take(table: &mut BTreeMap<ContentId, OwnEntry>, own: &[OwnEntry], accepted: usize) {
         for entry in &own[..accepted] {
             if entry.withdrawn {
@@ -263,8 +263,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is said, changed, refused and forgotten meanwhile: when the tracker has room at last it knows what
-        /// is so, and both count it alike.
+        /// When the tracker has room in the end, it knows the current entries, and both sides have the same digest,
+        /// whatever was announced, changed, refused and forgotten before.
         #[test]
         fn in_the_end_both_know_the_same(steps in prop::collection::vec((0u8..8, 0u8..6, 0u8..3), 0..80)) {
             let mut announcements = Announcements::default();
@@ -286,7 +286,7 @@ mod tests {
                         announcements.on_answer(&told, accepted);
                     }
                     7 if kind == 0 => {
-                        // The tracker began anew.
+                        // The tracker has been restarted.
                         (table, under_way) = (BTreeMap::new(), Vec::new());
                         announcements.forget_answers();
                     }

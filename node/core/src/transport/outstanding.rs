@@ -218,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    /// What a naive reading knows of one segment.
+    /// The state of one segment in a naive model.
     #[derive(Clone, Copy, Debug, Default, PartialEq)]
     struct Segment {
         arrived: bool,
@@ -240,7 +240,7 @@ mod tests {
     }
 
     proptest! {
-        /// Segments that arrive, twice or wrong, and are given up, behave like a list of them.
+        /// A burst of segments that arrive, twice or wrong, and are given up, behaves like a list of them.
         #[test]
         fn behaves_like_a_list_of_segments(
             segment in 1u16..1500,
@@ -269,7 +269,7 @@ mod tests {
                     prop_assert!((0..count).all(|at| covered(start(at)) == fresh.contains(&at)), "{lost:?}");
                     prop_assert_eq!(lost.iter().map(|range| range.length()).sum::<u32>(), bytes);
                 } else if at >= count || what == 1 {
-                    // No such segment, or not as it was asked for.
+                    // There is no such segment, or it is not as it was asked for.
                     let wrong = header(range, index, start(at).wrapping_add(u32::from(what == 1)));
                     prop_assert_eq!(burst.handle_segment(&wrong, segment.into()), Arrival::Unexpected);
                 } else {

@@ -1,4 +1,4 @@
-//! A flow against an owner that answers from a list: what arrives, what is lost, what is asked.
+//! A flow with an owner that answers from a list: what arrives, what is lost, and what is asked for.
 
 use messages::{Conversation, PieceIndex};
 use proptest::prelude::*;

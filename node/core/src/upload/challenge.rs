@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_so_many_are_kept_whatever_is_sent() {
+    fn the_number_of_kept_nonces_is_bounded_whatever_is_sent() {
         let (mut challenge, mut breaker, mut now, mut rng) = start();
         for _ in 0..100_000 {
             now += Duration::from_micros(30);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_has_become_far_longer_is_not_taken_for_one_that_loses_all() {
+    fn a_path_that_has_become_far_longer_is_not_mistaken_for_one_that_loses_all() {
         let (mut challenge, mut breaker, mut now, mut rng) = start();
         let mut under_way = VecDeque::new();
         let (short, long) = (Duration::from_millis(20), Duration::from_millis(900));
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn little_is_sent_and_it_is_still_asked_for_now_and_then() {
+    fn while_little_is_sent_a_nonce_still_goes_now_and_then() {
         let (mut challenge, mut breaker, mut now, mut rng) = start();
         let mut sent_at = Vec::new();
         for _ in 0..600 {

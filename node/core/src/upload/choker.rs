@@ -189,7 +189,7 @@ mod tests {
         Host::of(([192, 0, 2, number], 1).into())
     }
 
-    /// Claimants of `hosts` hosts, or each of a host of its own.
+    /// Claimants on `hosts` hosts, or each on a host of its own if that is `None`.
     fn claimants(hosts: Option<u8>) -> impl Strategy<Value = Vec<Claimant>> {
         let one = (0u64..4, any::<bool>(), any::<bool>(), 0..hosts.unwrap_or(1));
         prop::collection::vec(one, 0..30).prop_map(move |all| {
@@ -209,7 +209,7 @@ mod tests {
         all.iter().partition(|claimant| chosen.contains(&claimant.session))
     }
 
-    /// No host has more than half of the slots while another could use one.
+    /// Whether no host has more than half of the slots while another could use one.
     fn is_shared(served: &[Claimant], waiting: &[Claimant], slots: usize) -> bool {
         let most = max_per_host(slots);
         let over = served.iter().any(|claimant| count_of(claimant.host, served) > most);
@@ -217,8 +217,8 @@ mod tests {
     }
 
     proptest! {
-        /// No slot stays empty while somebody wants it, nobody has two, and whoever gave more than one that has a slot
-        /// by merit has one.
+        /// No slot stays empty while a session wants it, no session has two, and each session that gave more than one
+        /// with a slot by merit has a slot.
         #[test]
         fn the_best_have_slots_and_none_is_left_empty(all in claimants(None), slots in 1usize..8, seed in any::<u64>()) {
             let mut rng = StdRng::seed_from_u64(seed);
@@ -229,7 +229,7 @@ mod tests {
             let has = |claimant: &&Claimant| distinct.contains(&claimant.session);
             let worthy = |claimant: &&Claimant| claimant.is_worthy();
             let left_out = all.iter().filter(worthy).filter(|claimant| !has(claimant)).map(|c| c.rate).max();
-            // One slot at most goes to somebody who gave less than one who has none.
+            // At most one slot goes to a session that gave less than a session without a slot.
             let best = left_out.unwrap_or(0);
             let by_lot = all.iter().filter(has).filter(|c| best > 0 && (!worthy(c) || c.rate < best)).count();
             prop_assert!(by_lot <= 1, "{by_lot} of {chosen:?} in {all:?}");
@@ -238,7 +238,7 @@ mod tests {
             prop_assert!(!(served_in_vain && waits), "{chosen:?} in {all:?}");
         }
 
-        /// However many sessions a host has: none is left empty, and it has half while others wait.
+        /// No slot is left empty, and a host has at most half of them while others wait, however many sessions it has.
         #[test]
         fn no_host_has_more_than_half_while_others_wait(all in claimants(Some(4)), slots in 1usize..8, seed in any::<u64>()) {
             let mut rng = StdRng::seed_from_u64(seed);
@@ -248,8 +248,8 @@ mod tests {
             prop_assert!(is_shared(&served, &waiting, slots), "{:?} in {:?}", chosen, all);
         }
 
-        /// One slot after the other, as they come free and are taken from those who have too many: the same, under both
-        /// policies.
+        /// The same holds, under both policies, when slots come free one after the other and are taken from hosts that
+        /// have too many.
         #[test]
         fn slots_that_come_free_are_shared_among_hosts(
             all in claimants(Some(4)),
@@ -259,7 +259,7 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let mut rng = StdRng::seed_from_u64(seed);
-            // Whoever came first has the slots.
+            // The sessions that came first have the slots.
             let first = before.index(slots.min(all.len()) + 1);
             let (mut served, mut waiting) = (all[..first].to_vec(), all[first..].to_vec());
             for session in above_host_share(&served, &waiting, slots) {
@@ -279,8 +279,8 @@ mod tests {
             prop_assert!(above_host_share(&served, &waiting, slots).is_empty());
         }
 
-        /// Under the policy `fair` nobody gives way to who comes after it, and in the end no host has two slots more
-        /// than one that waits.
+        /// Under the policy `fair` no session gives way to one that comes after it, and in the end no host has two
+        /// slots more than one that waits.
         #[test]
         fn hosts_take_turns(all in claimants(Some(4)), slots in 2usize..8) {
             let mut served: Vec<Claimant> = all.iter().take(slots).copied().collect();
@@ -302,7 +302,8 @@ mod tests {
             prop_assert!(fewest.is_none_or(|fewest| most.is_some_and(|most| most <= fewest + 1)), "{:?} {:?}", served, waiting);
         }
 
-        /// Under the policy `fair` who wasted slots gets none that another waits for, and nobody else gives way to it.
+        /// Under the policy `fair` a session on a host that wasted slots gets no slot for which another waits, and no
+        /// other session gives way to it.
         #[test]
         fn who_wasted_slots_waits_behind_others(
             all in claimants(Some(4)),

@@ -266,8 +266,8 @@ mod tests {
     const MIB: u64 = 1 << 20;
     const BURST: u32 = 58_400;
 
-    /// Who asks for `wanted` bytes a second is sent them over a path that carries `carried` and loses `loss` of a
-    /// thousand by chance. Bytes a second that were sent in each of the seconds.
+    /// Sends `wanted` bytes a second over a path that carries `carried` and loses `loss` of a thousand by chance.
+    /// Returns the number of bytes that were sent in each second.
     fn sent(wanted: u64, carried: u64, loss: u32, seconds: usize, rng: &mut StdRng) -> Vec<u64> {
         let mut now = Timestamp::ZERO + Duration::from_secs(1);
         let began = now;
@@ -307,13 +307,13 @@ mod tests {
         of.iter().sum::<u64>() / of.len() as u64
     }
 
-    /// How many of two hundred drawn cases do not hold: what decides by what is seen by chance errs now and then.
+    /// How many of two hundred random cases do not hold: a decision by random observations errs now and then.
     fn misses(holds: impl Fn(&mut StdRng) -> bool) -> usize {
         (0..200).filter(|case| !holds(&mut StdRng::seed_from_u64(*case))).count()
     }
 
     #[test]
-    fn who_asks_for_more_than_the_path_carries_gets_three_quarters_of_it() {
+    fn a_downloader_that_asks_for_more_than_the_path_carries_gets_three_quarters_of_it() {
         let misses = misses(|rng| {
             let carried = rng.random_range(20..200) * 125_000;
             let sent = sent(carried * rng.random_range(3..30), carried, 0, 60, rng);
@@ -350,7 +350,7 @@ mod tests {
                 breaker.on_outcome(chance < bias, bytes.into(), RTT * (chance + 1), now);
                 prop_assert!(breaker.rate().is_none_or(|rate| rate >= FLOOR));
                 prop_assert!((1..=MIB).contains(&breaker.spacing(MIB)));
-                // No more is owed than one burst, at the lowest rate.
+                // At most one burst is owed, at the lowest rate.
                 prop_assert!(breaker.poll_ready(now).since(now) <= Duration::from_secs(1 + MIB / FLOOR));
             }
         }
@@ -360,7 +360,7 @@ mod tests {
     fn a_moment_of_loss_changes_nothing() {
         let mut now = Timestamp::ZERO;
         let mut breaker = CircuitBreaker::new(now);
-        // A start that goes too far: a second of it.
+        // The start asks for too much for a second.
         for nonce in 0..1000 {
             now += Duration::from_millis(10);
             breaker.on_outcome(!(100..200).contains(&nonce), MIB, RTT, now);

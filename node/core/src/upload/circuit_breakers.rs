@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sessions_of_a_host_share_one_until_the_last_has_ended() {
+    fn sessions_of_a_host_share_a_circuit_breaker_until_the_last_has_ended() {
         let now = Timestamp::ZERO;
         let [one, other] = [1, 2].map(|number| Host::of(([10, 0, 0, number], 1).into()));
         let mut breakers = CircuitBreakers::default();

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_lent_to_be_changed_is_active_until_it_has_nothing_to_do() {
+    fn a_content_that_was_lent_to_be_changed_is_active_until_it_has_nothing_to_do() {
         let manifest = Arc::new(Manifest::new(300_000, [0; 32], vec![[0; 20]; 2]).expect("two pieces"));
         let (share, content) = (ShareId(1), ContentId::from_bytes([1; 32]));
         let local = LocalContent { share, content, name: Name::new("a").expect("a name"), manifest };

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_given_pieces_first_and_passed_on_none_keeps_all() {
+    fn a_session_that_was_given_pieces_first_and_passed_on_none_keeps_all() {
         let mut contribution = Contribution::new(Timestamp::ZERO);
         (0..3).for_each(|_| contribution.on_given_first());
         assert!(contribution.keeps_all(3) && !contribution.keeps_all(4));

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_is_wanted_when_all_but_one_are_taken() {
+    fn more_hints_are_wanted_when_all_pieces_but_one_are_taken() {
         let mut hints = HintState::new(true);
         assert!(hints.wants_more(|_| true), "it was pointed at nothing");
         assert_eq!(hints.update(|_| [1, 2, 3].map(PieceIndex).into()).len(), 3);

@@ -84,14 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_period_begins_with_the_first_outcome_and_counts_what_was_sent_since() {
+    fn the_period_begins_with_the_first_outcome_and_counts_the_bytes_sent_since() {
         let (mut tally, start) = (NonceTally::EMPTY, Timestamp::ZERO + Duration::from_secs(1));
         tally.count(true, 1 << 20, start);
         assert_eq!((tally.nonces(), tally.loss(), tally.duration(start)), (1, 0, Duration::ZERO));
         let end = start + Duration::from_secs(2);
         [true, true, false].into_iter().for_each(|has_come| tally.count(has_come, 1000, end));
         assert_eq!((tally.lost(), tally.loss()), (1, 250));
-        // Of 3000 bytes three quarters, in two seconds.
+        // Three quarters of 3000 bytes have arrived in two seconds.
         assert_eq!(tally.delivery_rate(end), 1125);
     }
 

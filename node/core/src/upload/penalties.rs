@@ -80,7 +80,7 @@ mod tests {
     }
 
     proptest! {
-        /// Each time it waits behind others for longer, up to a bound, and then no more.
+        /// Each time the host waits behind others for longer, up to a bound, and after a while no longer.
         #[test]
         fn it_counts_twice_as_long_each_time_and_never_for_good(pauses in prop::collection::vec(0u64..1000, 1..20)) {
             let (mut penalties, mut now, mut waits) = (Penalties::default(), Timestamp::ZERO, FIRST_PENALTY);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_so_many_are_remembered_and_the_last_is() {
+    fn the_number_of_remembered_hosts_is_bounded_and_the_last_is_kept() {
         let (mut penalties, mut now) = (Penalties::default(), Timestamp::ZERO);
         for number in 0..5000 {
             now += Duration::from_millis(1);

@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    /// All that it tells from now on, and its bytes.
+    /// All pieces of which `updates` tells from now on, and the bytes of these messages.
     fn tell(updates: &mut PieceUpdates, pieces: u32, now: Timestamp) -> (Vec<Range<PieceIndex>>, u32) {
         let mut told = Vec::new();
         let mut next = updates.begin(pieces, now);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_greeted_is_told_at_once_and_who_asks_again_when_it_may_be() {
+    fn a_greeted_session_is_told_at_once_and_one_that_asks_again_when_it_may_be() {
         let (mut updates, second) = (PieceUpdates::default(), Duration::from_secs(1));
         assert!(updates.is_first() && updates.due() == Timestamp::NEVER);
         updates.want();

@@ -60,14 +60,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_half_of_all_numbers_ahead_is_new_and_beyond_that_is_old() {
+    fn a_number_up_to_half_of_all_numbers_ahead_is_new_and_one_beyond_is_old() {
         let (half, window) = (1u32 << 31, after(&[1]));
         assert!(!window.has(half));
         assert!([half + 1, half + 2, u32::MAX - 200].into_iter().all(|number| window.has(number)));
     }
 
     #[test]
-    fn a_leap_forgets_what_is_too_far_behind() {
+    fn a_leap_forgets_the_numbers_that_are_too_far_behind() {
         let window = after(&[1, 1 + WINDOW, 2]);
         assert!(window.has(1) && window.has(2) && !window.has(3));
     }

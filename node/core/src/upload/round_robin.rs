@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_held_is_passed_by_and_comes_back_behind_the_others() {
+    fn a_held_session_is_passed_by_and_comes_back_behind_the_others() {
         let (one, two, three) = (Conversation(1), Conversation(2), Conversation(3));
         let at = |millis| Timestamp::ZERO + Duration::from_millis(millis);
         let mut turns = RoundRobin::default();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_turn_is_kept_for_the_next_and_forgotten_by_who_leaves() {
+    fn the_rest_of_a_turn_is_kept_for_the_next_and_forgotten_when_the_session_leaves() {
         let (one, two) = (Conversation(1), Conversation(2));
         let mut turns = RoundRobin::default();
         turns.join(one, host(1));

@@ -168,8 +168,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever comes, asks and goes: no more than there may be, none of a host either; a host that is refused could
-        /// have had no session of one that has more by two, and nobody idle stays while somebody is refused.
+        /// There are never more sessions than the limits allow, in total and with one host, whichever come, ask and go.
+        /// A refused host could not have replaced a session of a host that has more by two, and no idle session stays
+        /// while a host is refused.
         #[test]
         fn hosts_share_what_there_is(
             steps in prop::collection::vec((0u8..8, 0u8..6, any::<prop::sample::Index>(), 0u64..3000), 0..200),

@@ -184,7 +184,7 @@ mod tests {
 
     const DEADLINE: Timestamp = Timestamp::from_nanos(9_000_000_000);
 
-    /// Sessions with one of them, and what it is served of: none of its pieces are here.
+    /// One session and the content that it is served, of which no pieces are here.
     fn one_session() -> (Sessions, ServedContent) {
         let content = ContentId::from_bytes([1; 32]);
         let (node, conversation) = (NodeId::from_bytes([2; 16]), Conversation(3));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_a_session_that_ended() {
+    fn a_session_that_ended_leaves_nothing_behind() {
         let (mut sessions, _) = one_session();
         let mut session = sessions.get_mut(Conversation(7)).expect("it is open");
         session.requests.push_bitfield(PieceIndex(0)..PieceIndex(2));

@@ -290,8 +290,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whatever is asked for, unchoked, released and choked: nobody is in two slots, never more are served than
-        /// there are slots.
+        /// No session is in two slots, and never more are served than there are slots, whatever is asked for, unchoked,
+        /// released and choked.
         #[test]
         fn everybody_is_somewhere_once(steps in prop::collection::vec((0u8..5, 0u32..8, 0u64..400), 0..200)) {
             let mut slots = UploadSlots::default();
@@ -325,7 +325,8 @@ mod tests {
         }
     }
 
-    /// Whether the second of two sessions, which takes so many bytes a second beside another, keeps its slot for 20 s.
+    /// Whether the second of two sessions, which takes `rate` bytes a second while the first takes `other`, keeps its
+    /// slot for 20 s.
     fn is_kept(rate: u64, other: u64, min_rate: u64) -> bool {
         let mut slots = UploadSlots::default();
         let session = Conversation;
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_next_to_nothing_keeps_no_slot() {
+    fn a_session_that_takes_next_to_nothing_keeps_no_slot() {
         assert!(!is_kept(1, 1 << 20, MIN_SLOT_RATE), "a byte now and then");
         assert!(!is_kept(1, 1, MIN_SLOT_RATE), "nor when all do that");
         assert!(is_kept(MIN_SLOT_RATE, 100 << 20, MIN_SLOT_RATE), "who has a slow path beside fast ones");
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_little_leaves_room_for_another() {
+    fn a_session_that_takes_little_leaves_an_extra_slot() {
         let (mut slots, session) = (UploadSlots::default(), Conversation);
         (0..3).for_each(|number| {
             assert_eq!(slots.request(session(number), 2, Sent::default(), Timestamp::ZERO), number < 2)

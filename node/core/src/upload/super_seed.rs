@@ -213,14 +213,15 @@ mod tests {
 
     const PIECES: u32 = 12;
 
-    /// A session of a host of its own.
+    /// A session on a host of its own.
     fn at(session: u32) -> (Conversation, Host) {
         (Conversation(session), Host::of(([192, 0, 2, session as u8], 4000).into()))
     }
 
     proptest! {
-        /// Whoever is given, has and leaves what: nobody is pointed at what others got or at what it has alone, nobody
-        /// is credited for what it has itself, and what is remembered of a taker ends with it.
+        /// No session is pointed at pieces that others got or that it has alone, none is credited for pieces that it
+        /// has itself, and what is remembered of a taker ends with it, whichever sessions are given, have and leave
+        /// what.
         #[test]
         fn each_is_pointed_at_what_no_other_gets(
             steps in prop::collection::vec((0u8..4, 0u32..PIECES, 0u32..4, 0u64..4000), 0..80),
@@ -267,8 +268,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever runs a HAVE names, no more is looked at than for any other, and what is looked at are known pieces
-        /// in them.
+        /// At most as many pieces are looked at for one HAVE as for any other, whatever runs it names, and those that
+        /// are looked at are known pieces in the runs.
         #[test]
         fn one_message_makes_bounded_work(
             runs in prop::collection::vec((0u32..5000, 1u32..5000), 0..=MAX_HAVE_RUNS),
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_at_the_end_is_waited_for_until_it_is_there_and_not_for_ever() {
+    fn pieces_under_way_at_the_end_are_waited_for_until_they_arrive_and_not_for_ever() {
         let run = |piece| [PieceRun::new(PieceIndex(piece), 1).expect("a run")];
         let (mut super_seed, now) = (SuperSeed::new(2), Timestamp::ZERO);
         super_seed.on_given(PieceIndex(0), at(1), now);
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_elsewhere_is_not_offered_again_and_credits_its_taker() {
+    fn a_piece_that_is_seen_elsewhere_is_not_offered_again_and_credits_its_taker() {
         let run = |piece| [PieceRun::new(PieceIndex(piece), 1).expect("a run")];
         let (mut super_seed, now) = (SuperSeed::new(2), Timestamp::ZERO);
         super_seed.on_given(PieceIndex(0), at(1), now);
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_credited_for_what_its_own_host_says() {
+    fn nobody_is_credited_for_a_have_of_its_own_host() {
         let run = [PieceRun::new(PieceIndex(0), 1).expect("a run")];
         let (mut super_seed, now) = (SuperSeed::new(2), Timestamp::ZERO);
         let (taker, host) = at(1);

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_refused_is_handed_over_again_and_keeps_its_buffer() {
+    fn a_refused_piece_is_handed_over_again_and_keeps_its_buffer() {
         let (piece, session) = (PieceIndex(3), SessionKey(1));
         let mut assembly = Assembly::new(piece, 8, BufferId(5), session);
         assembly.place(session, 0, 8);

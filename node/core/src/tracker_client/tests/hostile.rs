@@ -1,4 +1,4 @@
-//! A tracker that is confused, or not honest: what it can make a node do, and what not.
+//! What a tracker that is confused or dishonest can make a node do, and what not.
 
 use messages::List;
 use messages::tracker_to_node::{ContentOwners, Listed, Owner};
@@ -6,7 +6,7 @@ use messages::tracker_to_node::{ContentOwners, Listed, Owner};
 use super::super::registration::HEARTBEAT;
 use super::*;
 
-/// How a tracker answers.
+/// The way in which a tracker answers.
 type Answers = fn(&NodeToTracker, turn: u32) -> TrackerToNode;
 
 fn refuse(code: RefusalCode, retry_after_ms: u32, turn: u32) -> TrackerToNode {
@@ -19,7 +19,7 @@ fn restarted(turn: u32) -> TrackerToNode {
     Registered { interval_ms: 0, ..registered(turn.into(), true) }.into()
 }
 
-/// What a tracker may answer at its worst.
+/// The worst answers of a tracker.
 const WORST: &[(&str, Answers)] = &[
     ("another cookie each time", |_, turn| refuse(RefusalCode::Cookie, 0, turn)),
     ("the same cookie each time", |_, _| refuse(RefusalCode::Cookie, 0, 0)),
@@ -47,7 +47,7 @@ const WORST: &[(&str, Answers)] = &[
     ("never what was asked", |_, turn| Updated { sequence: turn }.into()),
 ];
 
-/// So many datagrams a second are the most that any of them gets, on average.
+/// The largest number of datagrams a second that any of these trackers gets, on average.
 const MAX_PER_SECOND: u64 = 60;
 
 #[test]
@@ -78,7 +78,7 @@ fn no_tracker_makes_a_node_spin_or_wait_longer_than_a_heartbeat() {
                 fixture.now = wait.until;
                 continue;
             }
-            // It answers at once, and again.
+            // The tracker answers at once, and a second time.
             fixture.now += Duration::from_micros(100);
             for (conversation, message) in messages {
                 turn += 1;
@@ -90,7 +90,7 @@ fn no_tracker_makes_a_node_spin_or_wait_longer_than_a_heartbeat() {
         }
         assert!(sent / time.as_secs() <= MAX_PER_SECOND, "{what}: {sent} datagrams");
         assert!(events <= sent + 1, "{what}: {events} events for {sent} datagrams");
-        // It is honest again: everything is announced soon.
+        // The tracker is honest again, and everything is announced soon.
         let whole_by = fixture.now + Duration::from_secs(25);
         while fixture.client.announcements.digest().0 < 200 && fixture.now < whole_by {
             for (conversation, message) in fixture.sent() {

@@ -41,7 +41,7 @@ impl Fixture {
         act(&mut self.client, &mut self.shared.context(self.now))
     }
 
-    /// What the client sends when it is polled now.
+    /// The messages that the client sends when it is polled now.
     fn sent(&mut self) -> Vec<(Conversation, NodeToTracker)> {
         self.shared.out.clear();
         self.with(|client, cx| client.poll(cx));
@@ -249,7 +249,7 @@ fn a_tracker_s_ping_is_answered_in_the_conversation_of_a_register() {
     }
 }
 
-/// The tracker asks the old place whether anybody is there; that is no news.
+/// The tracker asks the old address whether anybody is there, which is not reported.
 #[test]
 fn a_node_that_is_put_off_asks_again_when_the_time_is_over_and_reports_nothing() {
     let mut fixture = Fixture::new();
@@ -262,7 +262,7 @@ fn a_node_that_is_put_off_asks_again_when_the_time_is_over_and_reports_nothing()
     fixture.wait(Duration::from_millis(1));
     let (conversation, message) = fixture.sent_one();
     assert!(matches!(message, NodeToTracker::Register(_)), "{message:?}");
-    // The old place has answered.
+    // The old address has answered.
     fixture.answer(conversation, in_use(18_000));
     assert_eq!(fixture.shared.out.events, [Event::TrackerRefused { code: RefusalCode::IdInUse }]);
     fixture.wait(Duration::from_secs(18));
@@ -293,7 +293,7 @@ fn a_silent_tracker_is_reported_once() {
 #[test]
 fn a_tracker_that_is_silent_while_the_node_leaves_is_no_news() {
     let mut fixture = Fixture::joined();
-    // Something is asked just before, and the goodbye just before that would be reported.
+    // A question is asked, and the node leaves just before the silence would be reported.
     let query = Query::Content(entry(1).content);
     fixture.with(|client, cx| client.need(NeedTicket::Download(DownloadId(4)), query, cx));
     fixture.sent();

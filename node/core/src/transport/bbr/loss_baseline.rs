@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_path_loses_anyway_is_learned_and_forgotten() {
+    fn the_baseline_loss_of_a_path_is_learned_and_forgotten() {
         let mut baseline = LossBaseline::default();
         assert_eq!(baseline.mean_permille(), 0, "nothing is known");
         for _ in 0..50 {

@@ -121,7 +121,7 @@ mod tests {
             path.on_round(Some(Duration::from_millis(20 + round)), Timestamp::ZERO);
         }
         assert_eq!(path.min_rtt(), Some(Duration::from_millis(21)));
-        // A queue of three round trips may be this flow's.
+        // A queue of three round trips may be this flow's own.
         for _ in 0..20 {
             path.on_round(Some(Duration::from_millis(60)), Timestamp::ZERO);
         }

@@ -1,4 +1,4 @@
-//! Bursts through a model link, one round trip after the other.
+//! The rate control with bursts through a model link, one round trip after the other.
 
 use super::*;
 

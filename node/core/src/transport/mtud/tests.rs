@@ -1,4 +1,4 @@
-//! A path against a network that carries some sizes and not others.
+//! The search over a network that carries some sizes and not others.
 
 use rand::SeedableRng as _;
 
@@ -15,7 +15,7 @@ fn at(millis: u64) -> Timestamp {
     Timestamp::from_nanos((1_000_000 + millis) * 1_000_000)
 }
 
-/// Paths, their clock, and what was asked so far.
+/// The paths, their clock, and the probes so far.
 struct Scene {
     paths: PathMtus,
     rng: StdRng,
@@ -30,7 +30,7 @@ impl Scene {
         Scene { paths: PathMtus::new(longest), rng, now: at(0), probes: 0, asked_bytes: 0 }
     }
 
-    /// Everything that is due until `until`, over a path that carries packets of `mtu` bytes.
+    /// Does everything that is due until `until`, over a path that carries packets of `mtu` bytes.
     fn run(&mut self, until: Timestamp, mtu: u16) {
         loop {
             self.now = self.now.max(self.paths.next_at(peer()));
@@ -74,7 +74,7 @@ fn the_longest_that_arrives_is_found_and_looked_for_again_after_ten_minutes() {
         let mut scene = Scene::new(ANY);
         scene.run(at(10_000), mtu);
         assert_eq!(scene.datagram(), found, "an MTU of {mtu}");
-        // Three tries in each tier.
+        // There are three tries in each tier.
         assert!(scene.probes <= 6, "{} probes", scene.probes);
         let probes = scene.probes;
         scene.run(at(500_000), 65_535);
@@ -135,7 +135,7 @@ fn what_vanishes_is_looked_for_again_from_the_base_size_and_found_where_it_is_st
     assert!(!scene.paths.on_vanished(peer(), at(900), at(1001)), "another session tells the same");
     scene.run(at(5000), 1500);
     assert_eq!(scene.datagram(), 1472);
-    // A minute later the long ones are tried again.
+    // A minute later the long sizes are tried again.
     scene.run(at(70_000), 9000);
     assert_eq!(scene.datagram(), 8972);
 }

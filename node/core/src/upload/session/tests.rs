@@ -100,7 +100,8 @@ fn who_asks_for_probes_without_end_gets_no_more_than_its_turns_and_has_to_listen
         assert!(sent <= turn * u64::from(QUANTUM), "{sent} bytes in {turn} turns");
     }
     assert!(pings >= 60, "it is asked {pings} times whether it listens, in {sent} bytes");
-    // It answers nothing for three seconds, at most 64 KiB in each millisecond; then what waits is dropped.
+    // The downloader answers nothing for three seconds and is sent at most 64 KiB in each millisecond. Then the queue
+    // is dropped.
     assert!(sent <= 3_100 * u64::from(QUANTUM), "{sent} bytes to who does not answer");
     assert!(session.requests.is_empty() && !session.requests.has_requests());
     session.requests.push_probe(&Probe { id: 2, sizes: List::first_of([size(9000)]) }, 1500);
