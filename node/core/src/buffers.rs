@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_budget_bounds_the_lent_buffers() {
+    fn the_budget_bounds_what_is_lent() {
         let (mut buffers, mut out) = (Buffers::new(100), Output::default());
         let first = buffers.lend(60, &mut out).expect("within the budget");
         assert_eq!(buffers.lend(60, &mut out), None);

@@ -140,7 +140,7 @@ pub enum DiskResult {
         /// Whether it was stored.
         result: Result<(), StoreError>,
     },
-    /// A download has its finished name, or failed as a whole.
+    /// The file of a download has its name, or the whole download has failed.
     Finished {
         /// The download.
         download: DownloadId,
@@ -220,7 +220,7 @@ pub enum StoreError {
 /// Why a download could not be finished.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FinishError {
-    /// Every piece matched its SHA-1, and yet the whole is not the content.
+    /// Every piece has matched its SHA-1, but the whole file does not match the content.
     #[error("the whole does not match the content's BLAKE3")]
     Integrity,
     /// The disk could not finish the file.
@@ -228,7 +228,7 @@ pub enum FinishError {
     Disk(#[from] DiskError),
 }
 
-/// What went wrong with a file, for the program to choose an exit code by and for a person to read.
+/// What went wrong with a file. The program derives its exit code from it, and a person reads it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {kind}", path.display())]
 pub struct DiskError {

@@ -42,8 +42,8 @@ pub enum Event {
     Unshared { share: ShareId, content: ContentId },
     /// A downloader opened a session.
     UploadStarted { content: ContentId, peer: SocketAddr, node: NodeId },
-    /// A downloader's session ended after `bytes` of file. [`SessionEnd::Done`]: the downloader has the file under its
-    /// name.
+    /// A downloader's session has ended, in which `bytes` of the file were sent. [`SessionEnd::Done`] means that the
+    /// downloader has the file under its name.
     UploadEnded { content: ContentId, peer: SocketAddr, node: NodeId, bytes: u64, why: SessionEnd },
     /// A requested range was answered with a burst.
     RangeSent { content: ContentId, peer: SocketAddr, piece: PieceIndex, offset: u32, length: u32 },
@@ -58,8 +58,8 @@ pub enum Event {
     DownloadPrefers { download: DownloadId, taken: Listed, others: Vec<Listed>, more: bool },
     /// A download knows what it fetches.
     DownloadIdentified { download: DownloadId, content: ContentId, name: Name, length: u64 },
-    /// A part file from before was resumed: `have_bytes` of it are verified, and `hashed_again` is what had to be
-    /// hashed to know that.
+    /// A part file from before was resumed. `have_bytes` of it are verified, and `hashed_again` is the part that had to
+    /// be hashed to know that.
     DownloadResumed { download: DownloadId, have_bytes: u64, hashed_again: Option<HashedAgain> },
     /// The file system of a download's folder has no locks. `elsewhere` tells whether another lock keeps the nodes of
     /// this host apart.
@@ -68,7 +68,7 @@ pub enum Event {
     DownloadWaits { download: DownloadId, why: Waiting },
     /// An owner opened its session.
     OwnerReady { download: DownloadId, owner: NodeId, peer: SocketAddr, rtt: Duration },
-    /// The path from an owner carries datagrams of up to `datagram` bytes, as far as is known now.
+    /// The path from an owner carries datagrams of up to `datagram` bytes, as far as that is known now.
     PathCarries { download: DownloadId, peer: SocketAddr, datagram: u16 },
     /// An owner was given a run of pieces.
     StretchAssigned { download: DownloadId, owner: NodeId, peer: SocketAddr, pieces: PieceRun },
@@ -168,7 +168,7 @@ impl SessionEnd {
 /// The reason why a download is over without its file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The tracker knows nothing of that name or id.
+    /// The tracker does not know the name or the id.
     #[error("nobody shares it")]
     NotFound,
     /// Several contents have that name, or ids that begin with the wanted digits. `more` tells whether the tracker

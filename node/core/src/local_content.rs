@@ -1,4 +1,4 @@
-//! A content that this node has in a file of its own.
+//! A content that this node has in a file.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use messages::{ContentId, Manifest, Name};
 
 use crate::ids::ShareId;
 
-/// A content that is on this node's disk, all of it or a part, and how to serve it.
+/// A content of which all or a part is on this node's disk, with what is needed to serve it.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalContent {
     /// The share under which its file is served.

@@ -146,7 +146,8 @@ impl Burst {
         self.segments() + self.ping.is_some() as usize
     }
 
-    /// Datagram `index` in the order in which they are sent: all are equally long, but the last may be shorter.
+    /// The datagram `index` in the order of sending. All datagrams have the same length, except that the last may be
+    /// shorter.
     #[must_use]
     pub fn part(&self, index: usize) -> BurstPart {
         match self.ping {
@@ -241,7 +242,7 @@ pub enum Reason {
     TrackerRetry,
     /// The next REGISTER is due.
     Heartbeat,
-    /// A download asks again who owns what it wants.
+    /// A download asks the tracker for owners again.
     NeedRetry,
     /// A download or a search gives up.
     Timeout,
@@ -269,7 +270,7 @@ pub enum Reason {
     DownloadLimit,
     /// Whether a path carries longer datagrams is to be probed (RFC 8899).
     MtuProbe,
-    /// An owner is to keep a session that is not used just now.
+    /// An owner is to keep a session that is not used now.
     KeepAlive,
     /// Received bytes are to be reported to the tracker.
     UpdateBatch,
@@ -277,6 +278,6 @@ pub enum Reason {
     Rechoke,
     /// A session that nobody uses ends.
     IdleTimeout,
-    /// EXIT is to be repeated, or leaving takes too long.
+    /// EXIT is to be repeated, or was not answered in time.
     ExitDeadline,
 }

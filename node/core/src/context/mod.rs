@@ -100,7 +100,7 @@ impl Shared {
         self.buffers.take_newly_wanted() | self.buffers.take_freed()
     }
 
-    /// Lends the shared state for one call at `now`.
+    /// Lends the shared state to a part for one call at `now`.
     pub(crate) fn context(&mut self, now: Timestamp) -> Context<'_> {
         Context {
             now,

@@ -13,7 +13,7 @@ use crate::waiting::Waiting;
 
 /// A reason to wait is reported when it has lasted this long; what passes sooner does not matter to anybody.
 const REPORT_AFTER: Duration = Duration::from_millis(500);
-/// A download that goes on is accounted for this often.
+/// A running download gives an account at this interval.
 const ACCOUNT_EVERY: Duration = Duration::from_secs(60);
 
 /// What is recorded of a download for its accounts.

@@ -22,7 +22,7 @@ struct DiskFull {
     retry_at: Timestamp,
 }
 
-/// Whether the disk has room for a download, as far as is known.
+/// Whether the disk has room for a download, as far as that is known.
 #[derive(Debug, Default)]
 pub(super) struct DiskSpace {
     full: Option<DiskFull>,

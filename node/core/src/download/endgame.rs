@@ -65,7 +65,7 @@ fn expected_delay(session: &Session, now: Timestamp) -> Duration {
     expected_time(session, 0, now).max(since.map_or(Duration::ZERO, |since| now.since(since)))
 }
 
-/// How long `session` needs for what it was asked for and `more` bytes.
+/// How long `session` needs for its outstanding bytes and `more` bytes.
 fn expected_time(session: &Session, more: u32, now: Timestamp) -> Duration {
     let bytes = u64::from(session.outstanding()) + u64::from(more);
     let round_trip = session.rtt().unwrap_or_default();

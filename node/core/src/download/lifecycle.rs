@@ -87,7 +87,7 @@ pub(super) enum Progression {
 pub(super) struct Leftovers {
     /// The buffers in which nothing will be put any more.
     pub(super) buffers: Vec<BufferId>,
-    /// Whether the disk has a part file, or is about to.
+    /// Whether the disk has a part file, or is about to make one.
     pub(super) has_part_file: bool,
 }
 
@@ -207,7 +207,8 @@ impl Lifecycle {
         }
     }
 
-    /// CHUNK with `length` bytes of payload from `session`: where they belong, if they are wanted.
+    /// Accepts the payload of a CHUNK from `session`, which has `length` bytes. Returns where they belong, if they are
+    /// wanted.
     pub(super) fn place(
         &mut self,
         session: &Session,

@@ -30,7 +30,7 @@ const SESSIONS_PER_SLOT: usize = 4;
 /// answers.
 pub(super) const MAX_NAMED: usize = 3;
 
-/// The owners of one content, as one download sees them.
+/// The peers of one download.
 #[derive(Debug)]
 pub(super) struct Peers {
     pub(super) sessions: OpenSessions,

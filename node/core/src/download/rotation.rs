@@ -15,7 +15,8 @@ use crate::ids::SessionKey;
 /// An owner that gives less than this, in bytes a second, is slow: no link over which people share files is slower, and
 /// a slow owner must not take a slot from one that may give more.
 pub(super) const MIN_RATE: u64 = 16 << 10;
-/// An owner that gives less than one part in this many of what the best gives, or gave a while ago, is slow beside it.
+/// An owner is slow beside the best when it gives less than one part in this many of what the best gives, or gave a
+/// while ago.
 const SLOW_SHARE: u64 = 256;
 /// A slow owner is slow until it gives this many times the bound, so that an owner that is just at the bound does not
 /// change all the time.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
-/// An owner whose pieces alone were bad this often is banned.
+/// An owner is banned after this many bad pieces that it alone sent.
 const BAD_PIECES: u32 = 2;
 /// The first ban lasts this long, and each further one twice as long as the one before.
 const BAN: Duration = Duration::from_secs(600);

@@ -64,8 +64,8 @@ pub(crate) enum TrackerReply {
 /// EXIT is repeated faster than other requests, because the node leaves after [`registration::EXIT_TIMEOUT`] at the
 /// latest.
 const EXIT_RETRY: Duration = Duration::from_millis(200);
-/// A tracker that does not answer gets REGISTER at least this often, so that its return is noticed soon even when a
-/// datagram or two are lost.
+/// A tracker that does not answer is sent REGISTER at least at this interval, so that its return is noticed soon even
+/// when a datagram or two are lost.
 const MAX_REGISTER_RETRY: Duration = Duration::from_secs(5);
 /// At most this many OWNs are on their way at once: ten thousand contents are announced in two seconds over a path of
 /// 100 ms.

@@ -51,7 +51,7 @@ pub(crate) enum Arrival {
     Asked { late: bool },
     /// The segment had arrived before.
     Duplicate,
-    /// The segment was never asked for, or is not what was asked for.
+    /// The segment was never asked for, or differs from what was asked for.
     Unexpected,
 }
 
@@ -72,7 +72,7 @@ pub(crate) struct FlowSettings {
     pub(crate) max_bursts: u32,
 }
 
-/// One path's outstanding bursts and their timing.
+/// A flow: the outstanding bursts of one path and the parts that control them.
 #[derive(Debug)]
 pub(crate) struct Flow {
     settings: FlowSettings,
@@ -234,8 +234,8 @@ impl Flow {
         request
     }
 
-    /// The range of the latest request, while nothing of it has arrived: it is repeated in the next REQUEST, so that
-    /// a lost REQUEST does not cost a round trip.
+    /// The latest request and its range, while nothing of it has arrived. The range is repeated in the next REQUEST, so
+    /// that a lost REQUEST does not cost a round trip.
     pub(crate) fn repeatable(&self) -> Option<(u32, ByteRange)> {
         let (request, last) = self.bursts.last()?;
         // All segments of one REQUEST have the same size.
@@ -271,7 +271,7 @@ impl Flow {
             self.rate_control.on_rtt(path.max(Duration::from_micros(1)), now);
         }
         let min_rtt = self.rate_control.min_rtt().unwrap_or_default();
-        // When a late segment was sent is not known.
+        // A late segment shows no rate, because it is not known when it was sent.
         let shows_rate = !late && burst.shows_rate(header.index);
         let sample = self.delivery.on_arrived(bytes, burst, shows_rate, min_rtt, now);
         if late {
@@ -325,7 +325,7 @@ impl Flow {
         self.bursts.give_up_everything(lost, |_| {});
     }
 
-    /// Finds what is lost by `now`, and appends it to `lost`. Returns whether the whole window timed out.
+    /// Finds the ranges that are lost by `now`, and appends them to `lost`. Returns whether the whole window timed out.
     pub(crate) fn detect_loss(&mut self, now: Timestamp, lost: &mut Vec<ByteRange>) -> bool {
         let (known, segment) = (lost.len(), u32::from(self.settings.segment_size));
         let (black_hole, gso_probe) = (&mut self.black_hole, &mut self.gso_probe);

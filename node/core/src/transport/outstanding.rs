@@ -101,8 +101,8 @@ impl Outstanding {
         self.arrived == self.all()
     }
 
-    /// Whether the segment `index`, which has just arrived, is the first of the burst that has arrived, or its last
-    /// segment: at these moments the burst shows how fast the path delivers, whatever else of it was lost.
+    /// Whether the segment `index`, which has just arrived, is the first arrival of the burst or the burst's last
+    /// segment. At these moments the burst shows how fast the path delivers, whatever other segments were lost.
     pub(super) fn shows_rate(&self, index: u8) -> bool {
         self.arrived.is_power_of_two() || u32::from(index) + 1 == self.segments()
     }

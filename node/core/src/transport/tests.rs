@@ -190,7 +190,7 @@ proptest! {
         prop_assert_eq!(flow.outstanding(), 0);
     }
 
-    /// Every byte that is asked for arrives or is given up, exactly once.
+    /// Every byte that is asked for arrives or is given up exactly once.
     #[test]
     fn every_byte_is_accounted_for(drops in prop::collection::vec(any::<bool>(), 48)) {
         let mut flow = flow();

@@ -56,7 +56,7 @@ pub(super) struct Challenge {
     /// The number of bytes that were sent since the last nonce.
     bytes: u64,
     sent_at: Timestamp,
-    /// How many nonces were sent after the last that came back.
+    /// The number of nonces that were sent after the last one that came back.
     unanswered: u32,
     /// When the first of the unanswered nonces was sent.
     unanswered_since: Timestamp,

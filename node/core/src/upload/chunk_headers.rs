@@ -12,12 +12,12 @@ pub(super) struct ChunkHeaders {
 }
 
 impl ChunkHeaders {
-    /// Headers for the downloader's own number of the session.
+    /// The headers of a session whose conversation number at the downloader is `conversation`.
     pub(super) fn new(conversation: Conversation) -> ChunkHeaders {
         ChunkHeaders { conversation, next_sequence: 0 }
     }
 
-    /// The downloader's own number of the session.
+    /// The conversation number that the downloader has chosen for the session.
     pub(super) fn conversation(&self) -> Conversation {
         self.conversation
     }

@@ -24,7 +24,7 @@ use crate::limiter::Limiter;
 
 /// The loss in thousandths that is tolerated above the path's baseline.
 const TOLERATED: u64 = 80;
-/// The largest loss in thousandths that counts as a path's baseline: beyond it the rate falls whatever the reason.
+/// The largest loss in thousandths that counts as a path's baseline. Beyond it the rate falls, whatever the reason is.
 const MAX_BASELINE: u64 = 500;
 /// A measured baseline is believed for this long.
 const BASELINE_FOR: Duration = Duration::from_secs(300);

@@ -43,12 +43,12 @@ pub(super) struct PieceUpdates {
 }
 
 impl PieceUpdates {
-    /// Whether the session was never told: it knows that all pieces are here, if they are.
+    /// Whether the session was never sent updates. It knows from WELCOME if all pieces are here.
     pub(super) fn is_first(&self) -> bool {
         self.next_at.is_none()
     }
 
-    /// The session may not know which pieces are here. While it is being told, it will.
+    /// Records that the session may not know which pieces are here. Updates that are under way are enough.
     pub(super) fn want(&mut self) {
         if self.state == UpdateState::Idle {
             self.state = UpdateState::Wanted;

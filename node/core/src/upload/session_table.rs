@@ -1,4 +1,4 @@
-//! The sessions by host and by age, to decide who makes way when there are as many sessions as there can be.
+//! The sessions by host and by age, to decide which session makes way when there are as many sessions as there can be.
 //!
 //! Sessions cost nothing, hosts do. A session that has asked for nothing for a while makes way for any other. Where
 //! there is no such session, the host with most sessions makes way for one that has fewer: the more hosts there are,

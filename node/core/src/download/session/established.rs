@@ -93,7 +93,7 @@ impl Established {
         welcome.conversation == self.remote && self.no_gso.handle_welcome(welcome, &mut self.flow)
     }
 
-    /// Whether one segment is asked for at a time.
+    /// Whether single segments are to be asked for.
     pub(super) fn wants_singles(&self, peer: SocketAddr, cx: &Context<'_>) -> bool {
         // GSO may not be the cause: single segments are asked for even when sending without GSO was granted and did not
         // help.

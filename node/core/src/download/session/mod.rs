@@ -54,7 +54,7 @@ enum SessionState {
     Established(Box<Established>),
 }
 
-/// One owner of one content, as one download sees it.
+/// A session of one download with one owner.
 #[derive(Debug)]
 pub(crate) struct Session {
     contact: Contact,
@@ -104,7 +104,7 @@ impl Session {
         }
     }
 
-    /// The number of the session in its download.
+    /// The key of the session in its download.
     pub(crate) fn key(&self) -> SessionKey {
         self.contact.key
     }

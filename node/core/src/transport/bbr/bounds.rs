@@ -14,7 +14,7 @@ const CUT_SHOWS_AFTER: u64 = 3;
 /// The part of the bound that is used while the flow does not probe; the rest is left to others (draft: BBRHeadroom,
 /// 0.15).
 const HEADROOM: Gain = Gain(85);
-/// The bound is raised by this in each round of probing that fills it without harm.
+/// The bound is raised by this factor in each round of probing that fills it without harm.
 const RAISE: Gain = Gain(125);
 /// Ranges are asked for in whole segments, none of which is shorter than this, in bytes.
 const MIN_SEGMENT: u64 = BASE as u64 - CHUNK_HEADER as u64;

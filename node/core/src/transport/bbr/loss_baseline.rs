@@ -1,6 +1,6 @@
 //! The loss that a path has at any rate. Loss beyond that may be congestion; less is not.
 
-/// The loss of a path that is not full. Both figures fade.
+/// The loss of a path that is not full. Older rounds count less and less.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LossBaseline {
     /// The bytes that were lost, and those that were lost or delivered, over about the last eight rounds in which the

@@ -40,7 +40,7 @@ pub(crate) const BASE: u16 = BASE_DATAGRAM as u16;
 /// noise of a tenth, and each loss costs more. No datagram was lost in the receive buffer in any of these runs. In a
 /// buffer of 212,992 bytes none was lost either, except for datagrams of 65,507 bytes from four owners: 3 in 3 GiB.
 const DEFAULT_MAX_DATAGRAM: u16 = (CHUNK_HEADER + (16 << 10)) as u16;
-/// What is known of a path is forgotten when the path was not used for this long: a host may have moved.
+/// What is known of a path is forgotten after the path was not used for this long, because a host may have moved.
 const PATH_LIFETIME: Duration = Duration::from_secs(600);
 
 /// The paths over which this node fetches, by the owner's address.
