@@ -152,16 +152,16 @@ pub(crate) struct PromptOptions {
 }
 
 impl PromptOptions {
-    /// What a mistake leads to.
+    /// What the first mistake leads to.
     pub(crate) fn on_mistake(self) -> OnMistake {
         if self.stop_on_error && !self.keep_going { OnMistake::Stop } else { OnMistake::GoOn }
     }
 }
 
-/// What a script's first mistake leads to, beside the exit code at the end.
+/// What the first mistake of a script leads to, beside the exit code at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnMistake {
-    /// The commands behind it are carried out.
+    /// The commands behind the mistake are carried out.
     GoOn,
     /// The prompt is left.
     Stop,
@@ -199,7 +199,8 @@ pub(crate) struct Send {
     /// Share all of the files, or none
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Of several contents of one name share the last alone, once it is announced (at the prompt: in place of what it shares)
+    /// Of several contents of one name share the last alone, once it is announced (at the prompt: in place of what it
+    /// shares)
     #[arg(long)]
     pub(crate) replace: bool,
     /// Leave as soon as so many other nodes have all of each file
@@ -211,7 +212,7 @@ pub(crate) struct Send {
 }
 
 impl Send {
-    /// How many other nodes are to have all of each file before the program leaves by itself, if it ever does.
+    /// How many other nodes must have all of each file before the program leaves by itself; `None`: it never does.
     pub(crate) fn copies_wanted(&self) -> Option<usize> {
         self.copies.map(NonZeroUsize::get).or(self.until_delivered.then_some(1))
     }
@@ -220,8 +221,8 @@ impl Send {
 /// What `download` is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Download {
-    /// Names, ids (64 hexadecimal digits, or the first 8 and more), or NAME@ID where ID is the beginning of one; of several contents of
-    /// one name, the one that clearly most hosts call so
+    /// Names, ids (64 hexadecimal digits, or the first 8 and more), or NAME@ID where ID is the beginning of one; of
+    /// several contents of one name, the one that clearly most hosts call so
     #[arg(required = true, value_name = "NAME|ID")]
     pub(crate) wanted: Vec<String>,
     /// Save it as this file, or in this folder (several names: a folder)
@@ -268,8 +269,8 @@ pub(crate) struct Demo {
     pub(crate) file: Option<PathBuf>,
 }
 
-/// Of the common options those that mean something to a verb, where that is not all of them; of the tracker see [`command`]. The others are taken there as well,
-/// since they may stand before the verb or in the environment, but its help does not show them.
+/// The common options that each of these verbs uses; the other verbs but `tracker` use all of them. A verb accepts the
+/// others too, because they may stand before the verb or in the environment, but its help does not show them.
 const USED: [(&str, &[&str]); 4] = [
     ("list", &["tracker", "quiet", "config"]),
     ("status", &["id", "quiet", "config", "state_dir"]),
@@ -295,7 +296,7 @@ impl Arguments {
     /// Reads the command line of this process, and the environment.
     ///
     /// # Errors
-    /// What clap has to say: a refusal, or the help that was asked for.
+    /// A refusal of clap, or the help that was asked for.
     pub(crate) fn read() -> Result<Arguments, clap::Error> {
         tracker::program::variables::parse(command())
     }
@@ -306,10 +307,10 @@ fn command() -> Command {
     let common: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
     let command = USED.iter().fold(command, |command, (verb, used)| {
         let unused = common.iter().filter(|arg| !used.contains(&arg.get_id().as_str()));
-        // What a verb defines itself is not handed down to it.
+        // clap hands no global option down to a verb that defines it itself.
         command.mut_subcommand(verb, |verb| verb.args(unused.map(|arg| arg.clone().hide(true))))
     });
-    // The tracker's own program says which options it has, and what they are.
+    // The options of `tracker` and their help are those of the program `riffle-tracker`.
     let flags = tracker::program::Flags::augment_args(Command::new("riffle-tracker"));
     let own =
         common.iter().map(|arg| match flags.get_arguments().find(|flag| flag.get_id() == arg.get_id()) {
@@ -319,7 +320,7 @@ fn command() -> Command {
     command.mut_subcommand("tracker", |verb| verb.args(own))
 }
 
-/// A refusal of clap's in one line: what is wrong and what is near to it, without the reminder of the usage.
+/// A refusal of clap in one line: what is wrong and what was likely meant, without the usage.
 pub(crate) fn one_line(refusal: &str) -> String {
     let told = refusal.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let told = told.filter(|line| !line.is_empty() && !line.starts_with("For more information"));

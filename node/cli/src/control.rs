@@ -1,4 +1,5 @@
-//! How other programs of the same person ask a running node: one question and its answer over a Unix socket in the node's state folder.
+//! How other programs of the same person ask a running node: one question and one answer over a Unix socket in the
+//! node's state folder.
 //!
 //! ```text
 //!   riffle 1 status        ──▶   a running node
@@ -7,7 +8,7 @@
 //!                                limits: up none, down none
 //! ```
 //!
-//! Nothing that is asked changes anything. Whoever can open the socket is the person whose node it is: nobody else has rights to it.
+//! No question changes anything. Only the person whose node it is has rights to the socket.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -21,29 +22,29 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// The file of the socket, in the state folder.
+/// The name of the socket in the state folder.
 const SOCKET: &str = "control";
-/// Where it is made, before only its owner has rights to it.
+/// The name that the socket is made under, before only its owner has rights to it.
 const UNFINISHED: &str = "control.new";
-/// What every first line begins with: another version is another conversation.
+/// Every first line begins with this; another version has another number.
 const VERSION: &str = "riffle 1 ";
-/// The longest question, in bytes.
+/// A question has at most this many bytes.
 const MAX_QUESTION: usize = 256;
-/// The longest answer that is read, in bytes.
+/// At most this many bytes of an answer are read.
 const MAX_ANSWER: usize = 64 << 20;
-/// So many ask at once; further ones wait.
+/// At most this many programs are answered at once; further ones wait.
 const MAX_ASKERS: usize = 8;
-/// How long one question and its answer may take.
+/// One question and its answer take at most this long.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A path to a socket has fewer bytes than this on every system (`sun_path`).
+/// A socket's path must have fewer bytes than this on every system (`sun_path`).
 const MAX_PATH: usize = 104;
 
-/// What can be asked.
+/// A question to a running node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// What `status` shows at the prompt.
+    /// Asks for what `status` shows at the prompt.
     Status,
-    /// What `peers` shows there.
+    /// Asks for what `peers` shows at the prompt.
     Peers,
 }
 
@@ -66,13 +67,13 @@ impl Request {
 /// Why a node gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    /// Nobody listens.
+    /// No process listens at the socket.
     #[error("it is not running")]
     NotRunning,
-    /// It took too long.
+    /// The answer took too long.
     #[error("it does not answer")]
     Silent,
-    /// It answered in another way: it is another version of this program.
+    /// The answer has another form: the node may be another version of this program.
     #[error("it does not understand the question: is it another version of riffle?")]
     NotUnderstood,
     /// The socket cannot be used.
@@ -83,13 +84,13 @@ pub(crate) enum AskError {
 /// A question that waits for its answer.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    /// What is asked.
+    /// The question.
     pub(crate) request: Request,
-    /// Where the lines of the answer go.
+    /// Takes the lines of the answer.
     pub(crate) answer: oneshot::Sender<Vec<String>>,
 }
 
-/// The open end of a running node.
+/// The socket at which a running node is asked.
 #[derive(Debug)]
 pub(crate) struct Control {
     path: PathBuf,
@@ -98,17 +99,17 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Listens in `folder`, which this process has locked: a socket that is there already is nobody's any more.
+    /// Listens in `folder`, which this process has locked: a socket that is found there was left by a dead process.
     ///
     /// # Errors
-    /// When no socket can be made there.
+    /// When no socket can be made in the folder.
     pub(crate) fn open(folder: &Path) -> io::Result<Control> {
         let (path, unfinished) = (folder.join(SOCKET), folder.join(UNFINISHED));
         match fs::remove_file(&unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = StdListener::bind(reach(folder, UNFINISHED)?.path())?;
+        let listener = StdListener::bind(socket_path(folder, UNFINISHED)?.path())?;
         fs::set_permissions(&unfinished, Permissions::from_mode(0o600))?;
         fs::rename(&unfinished, &path)?;
         listener.set_nonblocking(true)?;
@@ -118,11 +119,11 @@ impl Control {
         Ok(Control { path, asked, accepting })
     }
 
-    /// The next question. May be given up and called again.
+    /// Waits for the next question. Dropping the future loses none.
     pub(crate) async fn next(&mut self) -> Asked {
         match self.asked.recv().await {
             Some(asked) => asked,
-            // Nobody accepts any more: nothing is asked.
+            // The accepting task has ended: no question will come.
             None => std::future::pending().await,
         }
     }
@@ -131,31 +132,31 @@ impl Control {
 impl Drop for Control {
     fn drop(&mut self) {
         self.accepting.abort();
-        // Who finds it later finds nobody there.
+        // A socket that stays behind leads nowhere, which `ask` reports as a node that is not running.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Takes in who asks, a few at a time.
+/// Accepts connections, at most [`MAX_ASKERS`] at a time.
 async fn accept(listener: UnixListener, ask: mpsc::Sender<Asked>) {
-    let places = Arc::new(Semaphore::new(MAX_ASKERS));
+    let permits = Arc::new(Semaphore::new(MAX_ASKERS));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let ask = ask.clone();
                 tokio::spawn(async move {
                     let _ = tokio::time::timeout(TIMEOUT, converse(stream, ask)).await;
-                    drop(place);
+                    drop(permit);
                 });
             }
-            // Such as too many open files: it may pass.
+            // An error such as too many open files may pass.
             Err(_) => tokio::time::sleep(TIMEOUT).await,
         }
     }
 }
 
-/// One question, one answer.
+/// Reads one question and sends its answer.
 async fn converse(stream: UnixStream, ask: mpsc::Sender<Asked>) -> io::Result<()> {
     let line = receive(&stream, MAX_QUESTION, |text| text.ends_with(b"\n")).await?;
     let mut lines = None;
@@ -165,10 +166,10 @@ async fn converse(stream: UnixStream, ask: mpsc::Sender<Asked>) -> io::Result<()
             lines = answered.await.ok();
         }
     }
-    send(&stream, written(lines.as_deref()).as_bytes()).await
+    send(&stream, encode_answer(lines.as_deref()).as_bytes()).await
 }
 
-/// What comes until the other side ends it, until `is_all`, or until `most` bytes are there.
+/// Reads until the other side closes the stream, `is_all` says so, or `most` bytes are there.
 async fn receive(stream: &UnixStream, most: usize, is_all: impl Fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
     let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
     while text.len() < most && !is_all(&text) {
@@ -197,20 +198,20 @@ async fn send(stream: &UnixStream, text: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// An answer as it is sent; `None`: there is no such question, or nobody to answer it.
-fn written(lines: Option<&[String]>) -> String {
+/// Encodes an answer; `None`: there is no such question, or the node does not answer.
+fn encode_answer(lines: Option<&[String]>) -> String {
     let Some(lines) = lines else { return format!("{VERSION}error\n") };
     let mut text = format!("{VERSION}ok {}\n", lines.len());
     for line in lines {
-        // A line is a line, whatever is in it.
+        // A line end inside a line would break the count.
         text.extend(line.chars().map(|c| if c == '\n' { ' ' } else { c }));
         text.push('\n');
     }
     text
 }
 
-/// An answer as it was sent; `None`: it is none, or not all of one.
-fn read(text: &str) -> Option<Vec<String>> {
+/// Decodes an answer; `None`: the text is not a whole answer.
+fn decode_answer(text: &str) -> Option<Vec<String>> {
     let (head, rest) = text.split_once('\n')?;
     let count: usize = head.strip_prefix(VERSION)?.strip_prefix("ok ")?.parse().ok()?;
     let is_whole = rest.is_empty() || rest.ends_with('\n');
@@ -221,50 +222,51 @@ fn read(text: &str) -> Option<Vec<String>> {
 /// Asks the node whose state folder is `folder`.
 ///
 /// # Errors
-/// When it is not running, or does not answer.
+/// When the node is not running, or does not answer.
 pub(crate) async fn ask(folder: &Path, request: Request) -> Result<Vec<String>, AskError> {
     let asking = async {
-        let reach = match reach(folder, SOCKET) {
+        let path = match socket_path(folder, SOCKET) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(AskError::NotRunning),
-            reach => reach?,
+            path => path?,
         };
-        let stream = UnixStream::connect(reach.path()).await.map_err(|error| match error.kind() {
+        let stream = UnixStream::connect(path.path()).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NotRunning,
             _ => AskError::Io(error),
         })?;
         send(&stream, format!("{VERSION}{}\n", request.word()).as_bytes()).await?;
         let text = receive(&stream, MAX_ANSWER, |_| false).await?;
         let text = String::from_utf8_lossy(&text);
-        read(&text).ok_or(AskError::NotUnderstood)
+        decode_answer(&text).ok_or(AskError::NotUnderstood)
     };
     tokio::time::timeout(TIMEOUT, asking).await.unwrap_or(Err(AskError::Silent))
 }
 
-/// A path that is short enough for a socket, and the open folder that it leads through.
-struct Reach {
+/// A path that is short enough for a socket.
+struct SocketPath {
     path: PathBuf,
-    _through: Option<File>,
+    /// The open folder that a shortened path leads through.
+    _folder: Option<File>,
 }
 
-impl Reach {
+impl SocketPath {
     fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// How to reach the socket `name` in `folder`, however long the folder's path is.
-fn reach(folder: &Path, name: &str) -> io::Result<Reach> {
+/// A path to the socket `name` in `folder` that is short enough, however long the folder's path is.
+fn socket_path(folder: &Path, name: &str) -> io::Result<SocketPath> {
     let path = folder.join(name);
     if path.as_os_str().len() < MAX_PATH {
-        return Ok(Reach { path, _through: None });
+        return Ok(SocketPath { path, _folder: None });
     }
     if !cfg!(target_os = "linux") {
         let message = format!("its path is longer than {MAX_PATH} bytes: choose a shorter --state-dir");
         return Err(io::Error::new(io::ErrorKind::InvalidFilename, message));
     }
-    let through = File::open(folder)?;
-    let number = std::os::fd::AsRawFd::as_raw_fd(&through);
-    Ok(Reach { path: format!("/proc/self/fd/{number}/{name}").into(), _through: Some(through) })
+    let opened = File::open(folder)?;
+    let number = std::os::fd::AsRawFd::as_raw_fd(&opened);
+    Ok(SocketPath { path: format!("/proc/self/fd/{number}/{name}").into(), _folder: Some(opened) })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Who fetches from here, and who has everything by now: what a sender wants to know. Pure: it makes the lines and counts; it has
+//! Who fetches from this node, and who has everything by now. Pure: this part makes the lines and counts, and has
 //! neither a clock nor a screen.
 
 use std::collections::btree_map::Entry;
@@ -10,39 +10,40 @@ use riffle::{Event, SessionEnd, ShareId, UploadStatus};
 
 use crate::units::rate;
 
-/// So many nodes are remembered with what they fetch; of further ones the log tells.
+/// At most this many pairs of a node and a content that it fetches are remembered; the log tells of further ones.
 const MAX_KNOWN: usize = 500_000;
-/// So many files of one node have a line each; more have one together.
+/// Up to this many files of one node have a line each; more files have one line together.
 const MAX_FILES: usize = 3;
-/// So many nodes are told of at a time; the others have one line together.
+/// At most this many nodes have lines of their own at a time; the others have one line together.
 const MAX_NODES: usize = 8;
-/// So many files are told of at the end; the others have one line together.
+/// At most this many files have a line each at the end; the others have one line together.
 const MAX_AT_END: usize = 8;
 
-/// What was fetched from here.
+/// What other nodes have fetched from this one.
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries {
-    /// What is shared, and what it is called.
+    /// The names of the contents that are shared or fetched.
     names: BTreeMap<ContentId, Name>,
     shares: BTreeMap<ShareId, ContentId>,
-    /// Nodes that have begun to fetch something, and whether they have all of it.
+    /// The contents that each node has begun to fetch, and whether the node has all of each.
     known: BTreeMap<(ContentId, NodeId), bool>,
-    /// How many nodes have all of a content.
+    /// How many nodes have all of each content.
     copies: BTreeMap<ContentId, usize>,
-    /// Under how many numbers a content is shared.
+    /// How many shares each content has.
     sharers: BTreeMap<ContentId, usize>,
-    /// Of how many contents that are shared there are so many copies.
+    /// How many of the shared contents have each number of copies.
     by_copies: BTreeMap<usize, usize>,
-    /// What is to be told.
-    begun: News,
-    complete: News,
+    /// What nodes have begun to fetch since the last lines.
+    begun: NodeContents,
+    /// What nodes have completed since the last lines.
+    complete: NodeContents,
 }
 
-/// Nodes, and the contents that there is something to say about.
-type News = BTreeMap<NodeId, (SocketAddr, BTreeSet<ContentId>)>;
+/// The address of each node that there is something to say about, and the contents that it is about.
+type NodeContents = BTreeMap<NodeId, (SocketAddr, BTreeSet<ContentId>)>;
 
 impl Deliveries {
-    /// Takes in what happened.
+    /// Takes in an event.
     pub(crate) fn on_event(&mut self, event: &Event) {
         match event {
             Event::Shared { share, content, name, .. } => {
@@ -92,7 +93,7 @@ impl Deliveries {
     }
 
     fn on_complete(&mut self, content: ContentId, node: NodeId, peer: SocketAddr) {
-        // However many are known: it is waited for them.
+        // A complete copy is counted even beyond `MAX_KNOWN`, because `send --copies` waits for it.
         if self.known.insert((content, node), true) == Some(true) {
             return;
         }
@@ -106,7 +107,7 @@ impl Deliveries {
         self.complete.entry(node).or_insert((peer, BTreeSet::new())).1.insert(content);
     }
 
-    /// What there is to say since it was asked last.
+    /// Takes the lines about what has happened since the last call.
     pub(crate) fn take_lines(&mut self) -> Vec<String> {
         let (begun, complete) = (std::mem::take(&mut self.begun), std::mem::take(&mut self.complete));
         let mut lines = self.lines(&begun, "begins to fetch", "begin to fetch");
@@ -114,17 +115,17 @@ impl Deliveries {
         lines
     }
 
-    /// Whether each file that is shared is at `copies` nodes besides this one.
+    /// Whether at least `copies` other nodes have each file that is shared.
     pub(crate) fn are_delivered(&self, copies: usize) -> bool {
         self.by_copies.first_key_value().is_some_and(|(&fewest, _)| fewest >= copies)
     }
 
-    /// Whether anybody has fetched anything.
+    /// Whether no other node has begun to fetch anything.
     pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// How it stands, in one line: who fetches now, how fast, and how many copies there are.
+    /// One line about now: how many nodes fetch, how fast, and how many copies were given.
     pub(crate) fn standing(&self, uploads: &[UploadStatus]) -> String {
         let nodes: BTreeSet<NodeId> = uploads.iter().map(|upload| upload.node).collect();
         let together = uploads.iter().map(|upload| upload.rate).fold(0, u64::saturating_add);
@@ -133,7 +134,7 @@ impl Deliveries {
         format!("{} {fetch}, {} together, {}", nodes.len(), rate(together), copies_given(copies))
     }
 
-    /// What became of it all, for the end.
+    /// The last lines: how many other nodes have each file.
     pub(crate) fn closing(&self) -> Vec<String> {
         let shared: BTreeSet<ContentId> = self.shares.values().copied().collect();
         let mut lines: Vec<String> = shared
@@ -160,9 +161,9 @@ impl Deliveries {
         self.names.get(&content).map_or_else(|| content.short(), Name::to_string)
     }
 
-    fn lines(&self, news: &News, does: &str, they_do: &str) -> Vec<String> {
+    fn lines(&self, contents_by_node: &NodeContents, does: &str, they_do: &str) -> Vec<String> {
         let mut lines = Vec::new();
-        for (peer, contents) in news.values().take(MAX_NODES) {
+        for (peer, contents) in contents_by_node.values().take(MAX_NODES) {
             if contents.len() > MAX_FILES {
                 lines.push(format!("{peer} {does} {} files", contents.len()));
             } else {
@@ -171,10 +172,14 @@ impl Deliveries {
                 );
             }
         }
-        let others = news.len().saturating_sub(MAX_NODES);
+        let others = contents_by_node.len().saturating_sub(MAX_NODES);
         if others > 0 {
-            let contents: BTreeSet<ContentId> =
-                news.values().skip(MAX_NODES).flat_map(|(_, contents)| contents).copied().collect();
+            let contents: BTreeSet<ContentId> = contents_by_node
+                .values()
+                .skip(MAX_NODES)
+                .flat_map(|(_, contents)| contents)
+                .copied()
+                .collect();
             let what = match contents.first() {
                 Some(only) if contents.len() == 1 => self.name_of(*only),
                 _ => format!("one or more of {} files", contents.len()),

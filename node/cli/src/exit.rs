@@ -1,4 +1,4 @@
-//! What the program leaves with: the table of exit codes, and errors that carry one.
+//! The table of exit codes, and errors that carry one.
 
 use riffle::{DiskError, DiskErrorKind, Failure};
 
@@ -6,33 +6,33 @@ use riffle::{DiskError, DiskErrorKind, Failure};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum ExitCode {
-    /// All that was asked for is done.
+    /// Everything that was asked for is done.
     Done = 0,
-    /// Something that has no number of its own.
+    /// Something failed that has no code of its own.
     Other = 1,
     /// The command line, the environment or a settings file is wrong.
     Usage = 2,
-    /// The tracker knows nothing of that name or id.
+    /// The tracker knows no content of that name or id.
     NotFound = 3,
-    /// There are owners, and none answered.
+    /// There are owners, and none of them answered.
     NoOwner = 4,
-    /// A download stopped moving.
+    /// A download made no progress for too long.
     Stalled = 5,
     /// The tracker does not answer.
     TrackerUnreachable = 6,
     /// A download was interrupted; the same command goes on with it.
     Interrupted = 7,
-    /// The whole did not match what was announced.
+    /// The whole content did not match its id.
     Integrity = 8,
-    /// There is no room on the disk.
+    /// The disk is full.
     DiskFull = 9,
     /// A file could not be read or written.
     Io = 10,
     /// Another process uses this id or this part file.
     Running = 11,
-    /// The target exists and holds something else.
+    /// The target exists with other content.
     TargetExists = 13,
-    /// A second Ctrl-C, as a shell numbers death by SIGINT.
+    /// A second Ctrl-C ended the program: the number that shells give to death by SIGINT.
     Killed = 130,
 }
 
@@ -48,7 +48,7 @@ impl ExitCode {
             Failure::TrackerUnreachable => ExitCode::TrackerUnreachable,
             Failure::Integrity => ExitCode::Integrity,
             Failure::Disk(error) => ExitCode::of_disk(error),
-            // The other one decides.
+            // The other download of the same content decides.
             Failure::Doubled { .. } => ExitCode::Done,
             Failure::TargetTaken { .. } => ExitCode::TargetExists,
             Failure::Cancelled => ExitCode::Interrupted,
@@ -76,7 +76,7 @@ impl From<ExitCode> for std::process::ExitCode {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Stop {
-    /// What to leave with.
+    /// The exit code.
     pub(crate) code: ExitCode,
     message: String,
 }
@@ -87,7 +87,7 @@ impl Stop {
         Stop { code, message: message.into() }
     }
 
-    /// A mistake in the command line or the settings.
+    /// An error for a mistake in the command line or the settings.
     pub(crate) fn usage(message: impl Into<String>) -> Stop {
         Stop::new(ExitCode::Usage, message)
     }

@@ -12,52 +12,53 @@ use riffle::{
 };
 
 use crate::exit::ExitCode;
-use crate::report::{self, Around, Place};
+use crate::report::{self, FailureContext, Place};
 use crate::screen::Screen;
 use crate::target;
 
-/// So often it is said of one owner that it is lost for the same reason, for all downloads together,
-const LOSSES_TOLD: u32 = 3;
-/// and so often of all owners.
-const LOST_TOLD: u32 = 32;
-/// Of one download so many bad pieces are told; the log has all.
-const BAD_PIECES_TOLD: u32 = 8;
+/// At most this many lines say that one owner is lost for the same reason, for all downloads together.
+const MAX_LINES_PER_OWNER: u32 = 3;
+/// At most this many lines say that owners are lost.
+const MAX_LOST_LINES: u32 = 32;
+/// At most this many bad pieces of one download are said; the log has all.
+const MAX_BAD_PIECES_SAID: u32 = 8;
 
 /// The downloads that are not over, and the first exit code that a failed one asks for.
 #[derive(Debug)]
 pub(crate) struct Fetching {
     place: Place,
-    running: BTreeMap<DownloadId, Fetch>,
+    running: BTreeMap<DownloadId, RunningDownload>,
     code: ExitCode,
     done: usize,
-    /// Folders without locks that were told of.
+    /// The folders that were said to have no locks.
     without_locks: BTreeSet<PathBuf>,
-    /// Files that were said to be here.
+    /// The files that were said to be complete.
     arrived: BTreeSet<PathBuf>,
     lost: LostOwners,
 }
 
-/// Owners that were said to be lost: one that is, is so for each of thousands of downloads.
+/// What was said of lost owners. One owner may be lost for thousands of downloads at once.
 #[derive(Debug, Default)]
 struct LostOwners {
-    /// How often that was said of each, for each reason.
-    told: BTreeMap<(NodeId, SessionEnd), u32>,
-    /// How often it was said at all.
+    /// How often it was said that an owner is lost for a reason.
+    said: BTreeMap<(NodeId, SessionEnd), u32>,
+    /// How many lines were said of all owners.
     lines: u32,
 }
 
 impl LostOwners {
-    /// `line` as it is said, if it is, of an owner that is lost for a download.
-    fn told(&mut self, owner: NodeId, why: SessionEnd, line: String) -> Option<String> {
-        let of_owner = self.told.entry((owner, why)).or_default();
-        if *of_owner == LOSSES_TOLD || self.lines == LOST_TOLD {
+    /// Counts a line about a lost owner. Returns `line`, with what follows if it is the last one; `None`: there were
+    /// too many.
+    fn count_line(&mut self, owner: NodeId, why: SessionEnd, line: String) -> Option<String> {
+        let of_owner = self.said.entry((owner, why)).or_default();
+        if *of_owner == MAX_LINES_PER_OWNER || self.lines == MAX_LOST_LINES {
             return None;
         }
         *of_owner += 1;
         self.lines += 1;
         Some(match () {
-            () if self.lines == LOST_TOLD => format!("{line}; of further owners the log tells"),
-            () if *of_owner == LOSSES_TOLD => {
+            () if self.lines == MAX_LOST_LINES => format!("{line}; of further owners the log tells"),
+            () if *of_owner == MAX_LINES_PER_OWNER => {
                 format!("{line}; of further files with that owner the log tells")
             }
             () => line,
@@ -67,39 +68,49 @@ impl LostOwners {
 
 /// One download that is not over.
 #[derive(Debug)]
-struct Fetch {
-    /// Held so that how it ended can be told again to a program that missed it; `None`: in tests.
+struct RunningDownload {
+    /// The library's handle, which lets a program that missed events catch up; `None`: a test.
     #[expect(dead_code, reason = "the library forgets a download whose handle is dropped")]
     download: Option<Download>,
     label: String,
+    /// What the download waits for, as was last said.
     said: Option<Waiting>,
-    /// Whether anything of it is on the disk.
+    /// Whether the disk has verified pieces of the download.
     has_some: bool,
     bad_pieces: u32,
-    /// Owners and what was said of each last: a liar that is asked again is no news each time.
+    /// The reason for which each owner was last said to be lost, so that an owner that is lost again and again is said
+    /// once.
     lost: BTreeMap<NodeId, SessionEnd>,
 }
 
-impl Fetch {
-    fn new(label: String) -> Fetch {
-        Fetch { download: None, label, said: None, has_some: false, bad_pieces: 0, lost: BTreeMap::new() }
+impl RunningDownload {
+    fn new(label: String) -> RunningDownload {
+        RunningDownload {
+            download: None,
+            label,
+            said: None,
+            has_some: false,
+            bad_pieces: 0,
+            lost: BTreeMap::new(),
+        }
     }
 
-    /// What a person should know of a piece that did not verify.
+    /// Takes in that a piece did not verify. Returns what a person should know of that.
     fn on_bad_piece(&mut self, piece: impl std::fmt::Display) -> Option<String> {
         self.bad_pieces = self.bad_pieces.saturating_add(1);
         let what = format!("{}: piece {piece} did not verify and is fetched again", self.label);
-        match self.bad_pieces.cmp(&BAD_PIECES_TOLD) {
+        match self.bad_pieces.cmp(&MAX_BAD_PIECES_SAID) {
             Ordering::Less => Some(what),
             Ordering::Equal => Some(format!("{what}; of further ones the log tells")),
             Ordering::Greater => None,
         }
     }
 
-    /// What a person should know of an owner that is lost, unless it was said before.
+    /// Takes in that an owner is lost. Returns what a person should know of that, unless it was said before.
     fn on_owner_lost(&mut self, owner: NodeId, peer: SocketAddr, why: SessionEnd) -> Option<String> {
-        let said_where = matches!(self.said, Some(Waiting::NoSignOfLife { .. } | Waiting::ShortPath { .. }));
-        if said_where && why == SessionEnd::NoAnswer {
+        let is_path_said =
+            matches!(self.said, Some(Waiting::NoSignOfLife { .. } | Waiting::ShortPath { .. }));
+        if is_path_said && why == SessionEnd::NoAnswer {
             return None;
         }
         let line = report::owner_lost(&self.label, owner, peer, why)?;
@@ -108,7 +119,7 @@ impl Fetch {
 }
 
 impl Fetching {
-    /// No downloads yet; `place` is where the person reads about them.
+    /// No downloads yet; `place`: where the person reads about them.
     pub(crate) fn new(place: Place) -> Fetching {
         Fetching {
             place,
@@ -121,51 +132,57 @@ impl Fetching {
         }
     }
 
-    /// Begins to fetch `wanted` as `request` says.
+    /// Begins to download `wanted` as `request` says.
     pub(crate) fn begin(&mut self, wanted: &Wanted, request: DownloadRequest) -> DownloadId {
         let download = request.start();
         let id = download.id();
-        self.running.insert(id, Fetch { download: Some(download), ..Fetch::new(target::label(wanted)) });
+        self.running.insert(
+            id,
+            RunningDownload { download: Some(download), ..RunningDownload::new(target::label(wanted)) },
+        );
         id
     }
 
-    /// Takes in what happened and says on `screen` what a person should know. `tracker`: where owners are asked for now.
+    /// Takes in an event. Says on `screen` what a person should know. `tracker`: the tracker that knows the owners now.
     pub(crate) fn on_event(&mut self, event: &Event, tracker: &TrackerStatus, screen: &Screen) {
         match event {
             Event::DownloadIdentified { download, name, .. } => {
-                if let Some(fetch) = self.running.get_mut(download) {
-                    fetch.label = name.to_string();
+                if let Some(download) = self.running.get_mut(download) {
+                    download.label = name.to_string();
                 }
             }
             Event::DownloadPrefers { download, taken, others, more } => {
-                if let Some(fetch) = self.running.get(download) {
+                if let Some(download) = self.running.get(download) {
                     let command = self.place.download();
-                    screen.note(&report::prefers(&fetch.label, (taken, others), *more, command));
+                    screen.note(&report::prefers(&download.label, (taken, others), *more, command));
                 }
             }
             Event::DownloadResumed { download, have_bytes, hashed_again } => {
-                if let Some(fetch) = self.running.get_mut(download) {
-                    fetch.has_some |= *have_bytes > 0;
-                    screen.note(&report::resumed(&fetch.label, *have_bytes, *hashed_again));
+                if let Some(download) = self.running.get_mut(download) {
+                    download.has_some |= *have_bytes > 0;
+                    screen.note(&report::resumed(&download.label, *have_bytes, *hashed_again));
                 }
             }
             Event::WithoutLocks { folder, elsewhere } if self.without_locks.insert(folder.clone()) => {
                 screen.note(&report::without_locks(folder, *elsewhere));
             }
             Event::PieceVerified { download, .. } => {
-                if let Some(fetch) = self.running.get_mut(download) {
-                    fetch.has_some = true;
+                if let Some(download) = self.running.get_mut(download) {
+                    download.has_some = true;
                 }
             }
             Event::DownloadWaits { download, why } => self.on_wait(*download, why, screen),
             Event::PieceRejected { download, piece, .. } => {
-                let fetch = self.running.get_mut(download);
-                fetch.and_then(|fetch| fetch.on_bad_piece(piece)).iter().for_each(|line| screen.note(line));
+                let download = self.running.get_mut(download);
+                download
+                    .and_then(|download| download.on_bad_piece(piece))
+                    .iter()
+                    .for_each(|line| screen.note(line));
             }
             Event::OwnerLost { download, owner, peer, why } => {
-                let fetch = self.running.get_mut(download);
-                let line = fetch.and_then(|fetch| fetch.on_owner_lost(*owner, *peer, *why));
-                let line = line.and_then(|line| self.lost.told(*owner, *why, line));
+                let download = self.running.get_mut(download);
+                let line = download.and_then(|download| download.on_owner_lost(*owner, *peer, *why));
+                let line = line.and_then(|line| self.lost.count_line(*owner, *why, line));
                 line.iter().for_each(|line| screen.note(line));
             }
             Event::DownloadDone { download, path, summary } if self.running.remove(download).is_some() => {
@@ -177,65 +194,76 @@ impl Fetching {
                 }
             }
             Event::DownloadFailed { download, why } => {
-                if let Some(fetch) = self.running.remove(download)
+                if let Some(download) = self.running.remove(download)
                     && !(matches!(why, Failure::Doubled { .. }) && self.place == Place::OneShot)
                 {
-                    self.on_failure(&fetch, why, tracker, screen);
+                    self.on_failure(&download, why, tracker, screen);
                 }
             }
             _ => {}
         }
     }
 
-    /// Whether all of them are over.
+    /// Whether all downloads are over.
     pub(crate) fn is_over(&self) -> bool {
         self.running.is_empty()
     }
 
-    /// How many arrived.
+    /// How many downloads are complete.
     pub(crate) fn done(&self) -> usize {
         self.done
     }
 
-    /// What the first one that failed asks the program to leave with.
+    /// The exit code of the first download that failed.
     pub(crate) fn code(&self) -> ExitCode {
         self.code
     }
 
-    /// Whether anything of those that are not over is on the disk.
+    /// Whether the disk has verified pieces of a download that is not over.
     pub(crate) fn has_some(&self) -> bool {
-        self.running.values().any(|fetch| fetch.has_some)
+        self.running.values().any(|download| download.has_some)
     }
 
-    /// What to call those that are not over.
+    /// The labels of the downloads that are not over.
     pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
-        self.running.values().map(|fetch| fetch.label.as_str())
+        self.running.values().map(|download| download.label.as_str())
     }
 
     fn on_wait(&mut self, download: DownloadId, why: &Waiting, screen: &Screen) {
-        let Some(fetch) = self.running.get_mut(&download) else { return };
+        let Some(download) = self.running.get_mut(&download) else { return };
         if !report::is_news(why) {
-            // What was said before is news again when it comes back after pieces have arrived.
+            // A reason that was said before is news again once pieces have arrived in between.
             if *why == Waiting::Nothing {
-                fetch.said = None;
+                download.said = None;
             }
             return;
         }
-        if !fetch.said.as_ref().is_some_and(|said| why.is_still(said)) {
+        if !download.said.as_ref().is_some_and(|said| why.is_still(said)) {
             if let Some(words) = report::news(why) {
-                screen.note(&format!("{}: {words}", fetch.label));
+                screen.note(&format!("{}: {words}", download.label));
             }
-            fetch.said = Some(why.clone());
+            download.said = Some(why.clone());
         }
     }
 
-    fn on_failure(&mut self, fetch: &Fetch, why: &Failure, tracker: &TrackerStatus, screen: &Screen) {
-        let Fetch { label, has_some, .. } = fetch;
-        let around = Around { place: self.place, tracker, has_some: *has_some, waited: fetch.said.as_ref() };
-        for line in report::failure(label, why, &around) {
+    fn on_failure(
+        &mut self,
+        download: &RunningDownload,
+        why: &Failure,
+        tracker: &TrackerStatus,
+        screen: &Screen,
+    ) {
+        let RunningDownload { label, has_some, .. } = download;
+        let context = FailureContext {
+            place: self.place,
+            tracker,
+            has_some: *has_some,
+            waited: download.said.as_ref(),
+        };
+        for line in report::failure(label, why, &context) {
             screen.error(&line);
         }
-        // What was cancelled by a command has failed in nothing.
+        // A download that a command cancelled has not failed.
         let is_asked_for = self.place == Place::Prompt && *why == Failure::Cancelled;
         if self.code == ExitCode::Done && !is_asked_for {
             self.code = ExitCode::of_failure(why);
@@ -243,8 +271,8 @@ impl Fetching {
     }
 }
 
-/// Where a download goes that was told `-o output`; `folder` is where it goes without that, and where relative paths
-/// start.
+/// Where a download is saved that was told `-o output`. Without that it is saved in `folder`, where relative paths
+/// start too.
 pub(crate) fn destination(output: Option<&Path>, folder: &Path) -> Destination {
     match output {
         Some(output) => destination_of_path(folder.join(output)),
@@ -252,7 +280,7 @@ pub(crate) fn destination(output: Option<&Path>, folder: &Path) -> Destination {
     }
 }
 
-/// What is wrong with `-o output` for that many files, if anything.
+/// What is wrong with `-o output` for `files` files; `None`: nothing.
 pub(crate) fn objection(output: Option<&Path>, folder: &Path, files: usize) -> Option<&'static str> {
     if output == Some(Path::new("-")) {
         return Some("-o - would be standard output, which is not supported; a file of that name is -o ./-");
@@ -279,10 +307,10 @@ mod tests {
 
     #[test]
     fn the_first_failure_decides_the_exit_code() {
-        let fetch = |label: &str| Fetch::new(label.to_owned());
+        let download = |label: &str| RunningDownload::new(label.to_owned());
         let tracker = TrackerStatus::at(SocketAddr::from(([10, 0, 0, 1], 1)));
         let mut fetching = Fetching::new(Place::OneShot);
-        fetching.running = BTreeMap::from([(DownloadId(1), fetch("a")), (DownloadId(2), fetch("b"))]);
+        fetching.running = BTreeMap::from([(DownloadId(1), download("a")), (DownloadId(2), download("b"))]);
         let failed = |number, why| Event::DownloadFailed { download: DownloadId(number), why };
         fetching.on_event(&failed(2, Failure::NoOwner), &tracker, &Screen::Nowhere);
         fetching.on_event(&failed(7, Failure::Integrity), &tracker, &Screen::Nowhere);
@@ -294,8 +322,8 @@ mod tests {
 
     #[test]
     fn what_goes_wrong_again_and_again_is_not_told_each_time() {
-        let mut fetch = Fetch::new("f".to_owned());
-        let pieces: Vec<String> = (0..100).filter_map(|piece| fetch.on_bad_piece(piece)).collect();
+        let mut download = RunningDownload::new("f".to_owned());
+        let pieces: Vec<String> = (0..100).filter_map(|piece| download.on_bad_piece(piece)).collect();
         assert_eq!(pieces.len(), 8);
         assert_eq!(pieces[6], "f: piece 6 did not verify and is fetched again");
         assert_eq!(
@@ -303,7 +331,7 @@ mod tests {
             "f: piece 7 did not verify and is fetched again; of further ones the log tells"
         );
         let peer = SocketAddr::from(([10, 0, 0, 1], 1));
-        let mut said = |why| fetch.on_owner_lost(NodeId::from_bytes([1; 16]), peer, why).is_some();
+        let mut said = |why| download.on_owner_lost(NodeId::from_bytes([1; 16]), peer, why).is_some();
         let ends = [SessionEnd::BadPieces, SessionEnd::BadPieces, SessionEnd::Silent, SessionEnd::BadPieces];
         assert_eq!(ends.map(&mut said), [true, false, true, true]);
         assert!(!said(SessionEnd::Done), "the usual end is not told");
@@ -313,7 +341,7 @@ mod tests {
     fn an_owner_that_is_lost_for_thousands_of_downloads_has_a_few_lines() {
         let mut lost = LostOwners::default();
         let node = |byte| NodeId::from_bytes([byte; 16]);
-        let mut said = |byte, why, number: u32| lost.told(node(byte), why, format!("f{number}"));
+        let mut said = |byte, why, number: u32| lost.count_line(node(byte), why, format!("f{number}"));
         let lines: Vec<String> =
             (0..5000).filter_map(|number| said(1, SessionEnd::NoAnswer, number)).collect();
         assert_eq!(lines, ["f0", "f1", "f2; of further files with that owner the log tells"]);

@@ -1,4 +1,4 @@
-//! The folders around a node: what it keeps of itself, its log, and where a person's files are.
+//! The folders of a node: its state folder, its log folder, and the folder of a person's files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,22 +9,25 @@ use logs::{LogGuard, Owner};
 use riffle::state::{StateError, StateFolder};
 
 use crate::exit::{ExitCode, Stop, code_of};
-use crate::logging::{LogPlan, Started, refused_log};
+use crate::logging::{LogPlan, StartedLog, refused_log};
 use crate::report;
 use crate::screen::Screen;
 use crate::settings;
 
-/// Whether a node has to keep who it is and what it does.
+/// Whether a node must have a state folder and a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keeping {
-    /// The prompt: what it shares it shares again next time.
+    /// The prompt must, because it shares its files again at the next start.
     Required,
-    /// A command that is over when it is done.
+    /// A command that runs once goes on without what cannot be had.
     IfPossible,
 }
 
-/// The state folder and the log. What cannot be had and need not be is said on `screen`, in one line.
-pub(crate) fn surroundings(
+/// Opens the state folder and the log. Says in one line on `screen` what the run goes without.
+///
+/// # Errors
+/// When what is required cannot be had, or what was named cannot be used.
+pub(crate) fn open_state_and_log(
     settings: &NodeSettings,
     keeping: Keeping,
     screen: &Screen,
@@ -41,12 +44,12 @@ pub(crate) fn surroundings(
     let label = match (&state, &settings.id) {
         (Some(state), _) => state.label().to_owned(),
         (None, Some(label)) => label.to_string(),
-        // One log for all of them: a file for each would have no bound.
+        // All nodes without state share one log: a file for each would have no bound.
         (None, None) => "without-state".to_owned(),
     };
     let log = match LogPlan::new(settings, &format!("node-{label}.log")) {
         Ok(plan) => plan.start().map_err(|error| refused_log(&error))?,
-        Err(_) => Started { guard: None, trouble: None },
+        Err(_) => StartedLog { guard: None, trouble: None },
     };
     let no_log = log.trouble.as_ref().map(ToString::to_string);
     if keeping == Keeping::Required
@@ -63,7 +66,7 @@ pub(crate) fn surroundings(
     Ok((state, log.guard))
 }
 
-/// The state folder of `label` below `root`, or that of the first free number.
+/// Takes the state folder of `label` below `root`, or that of the first free number.
 fn take_state(root: &Path, label: Option<&NodeLabel>) -> Result<StateFolder> {
     let unusable = |folder: &Path, cause: &io::Error, owner: Option<Owner>| {
         let owner = owner.map_or_else(String::new, |owner| format!(" (it belongs to {owner})"));
@@ -72,14 +75,14 @@ fn take_state(root: &Path, label: Option<&NodeLabel>) -> Result<StateFolder> {
             format!("the state folder {folder} cannot be used: {cause}{owner}; --state-dir names another");
         Stop::new(ExitCode::Io, what)
     };
-    // Of a numbered node the folder above it is asked: which number it will be is not known yet.
+    // The number of a node without a label is not known yet, so the folder above is checked.
     let own = label.map_or_else(|| root.to_owned(), |label| root.join(format!("node-{label}")));
     logs::keep_owner(&own).map_err(|cause| unusable(&own, &cause, None))?;
     StateFolder::take(root, label, &settings::folder_of_this_host()).map_err(|error| {
         let stop = match &error {
             StateError::InUse(_) => Stop::new(ExitCode::Running, format!("{error}: choose another --id")),
             StateError::AllInUse => Stop::new(ExitCode::Running, error.to_string()),
-            // Whose it is says why the system does not let this process in.
+            // The owner of the folder explains why the system does not let this process in.
             StateError::Unusable { folder, cause } => unusable(folder, cause, Owner::of(folder)),
             StateError::Identity { .. } | StateError::DamagedIdentity { .. } => {
                 Stop::new(ExitCode::Io, error.to_string())
@@ -89,7 +92,7 @@ fn take_state(root: &Path, label: Option<&NodeLabel>) -> Result<StateFolder> {
     })
 }
 
-/// Makes `--dir` the current folder, so that every relative name starts there; the other folders that `settings` name
+/// Makes `--dir` the current folder, so that every relative path starts there. The other folders that `settings` name
 /// keep their meaning.
 ///
 /// # Errors
@@ -104,10 +107,10 @@ pub(crate) fn enter_folder(settings: &mut NodeSettings) -> Result<()> {
     Ok(())
 }
 
-/// The folder in which downloads are saved: the current one, by its whole path.
+/// The folder that downloads are saved in: the absolute path of the current folder.
 ///
 /// # Errors
-/// [`ExitCode::Io`] when it is gone.
+/// [`ExitCode::Io`] when that folder is gone.
 pub(crate) fn download_folder() -> Result<PathBuf> {
     let folder = std::env::current_dir();
     folder.map_err(|error| {

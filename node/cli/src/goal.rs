@@ -1,4 +1,4 @@
-//! What a script waits for: that so many nodes have all of a content.
+//! What `list --wait-complete` waits for: a number of nodes that have all of a content.
 
 use std::str::FromStr;
 
@@ -6,12 +6,12 @@ use riffle::Wanted;
 
 use crate::target;
 
-/// `NAME=12`: a content, and how many nodes are to have all of it.
+/// A content, and how many nodes are to have all of it; typed as `NAME=12`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Goal {
     /// The content.
     pub(crate) wanted: Wanted,
-    /// How many nodes.
+    /// How many nodes are to have all of the content.
     pub(crate) count: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The logs of this process's nodes and trackers: where they go, and what becomes of a run that can have none.
+//! The logs of this process's nodes and trackers: where they go, and which runs may go on without one.
 
 use std::any::Any;
 use std::io;
@@ -12,20 +12,20 @@ use tracing::Dispatch;
 use crate::exit::{ExitCode, Stop};
 use crate::settings::log_folder;
 
-/// Where and what to log, and whether it must be.
+/// Where and what to log, and whether the log is required.
 #[derive(Clone, Debug)]
 pub(crate) struct LogPlan {
     settings: LogSettings,
-    /// Whether a person named the folder: what was asked for and cannot be had is an error.
+    /// Whether a person named the folder, which makes a log that cannot be had an error.
     is_named: bool,
 }
 
-/// A log that has been started, or why there is none and need not be.
+/// A log that was started, or why the run goes without one.
 #[derive(Debug)]
-pub(crate) struct Started {
-    /// To be kept for as long as there is something to log.
+pub(crate) struct StartedLog {
+    /// Keeps the log open until it is dropped.
     pub(crate) guard: Option<LogGuard>,
-    /// Why there is none.
+    /// Why there is no log.
     pub(crate) trouble: Option<LogError>,
 }
 
@@ -33,7 +33,7 @@ impl LogPlan {
     /// The log `file` in the folder that `settings` name.
     ///
     /// # Errors
-    /// When there is no folder for it at all.
+    /// When no folder for logs is known.
     pub(crate) fn new(settings: &NodeSettings, file: &str) -> Result<LogPlan> {
         let rotation = Rotation { bytes: settings.log_size.as_u64(), files: settings.log_files };
         let (folder, level) = (log_folder(settings)?, settings.log_level.clone());
@@ -45,15 +45,16 @@ impl LogPlan {
     ///
     /// # Errors
     /// When a person named the folder and it cannot be used, or the level makes no sense.
-    pub(crate) fn start(self) -> Result<Started, LogError> {
+    pub(crate) fn start(self) -> Result<StartedLog, LogError> {
         match logs::start(self.settings.clone()) {
-            Ok(guard) => Ok(Started { guard: Some(guard), trouble: None }),
-            Err(error) if self.can_be_without(&error) => Ok(Started { guard: None, trouble: Some(error) }),
+            Ok(guard) => Ok(StartedLog { guard: Some(guard), trouble: None }),
+            Err(error) if self.can_be_without(&error) => Ok(StartedLog { guard: None, trouble: Some(error) }),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes the log of a part of the process. One that cannot be is none at all: the process itself has told why.
+    /// Makes the log of a part of the process. Where a log may be done without, one that cannot be made is empty: the
+    /// process has said why already.
     ///
     /// # Errors
     /// As [`LogPlan::start`].
@@ -79,7 +80,7 @@ impl LogPlan {
     }
 }
 
-/// A log that cannot be started, with its exit code.
+/// The error for a log that cannot be started, with its exit code.
 pub(crate) fn refused_log(error: &LogError) -> Stop {
     let code = if matches!(error, LogError::Level { .. }) { ExitCode::Usage } else { ExitCode::Io };
     Stop::new(code, error.to_string())

@@ -55,7 +55,7 @@ fn main() -> std::process::ExitCode {
     let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) if !error.use_stderr() => {
-            // Help and version: what was asked for.
+            // Help and version are no mistakes: they were asked for.
             let _ = error.print();
             return ExitCode::Done.into();
         }
@@ -70,7 +70,7 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-/// The last words, if somebody reads them within a moment, and the code.
+/// Says the last words, waits a moment for them to be read, and gives the exit code.
 fn end(code: ExitCode, words: Option<String>) -> std::process::ExitCode {
     if let Some(words) = words {
         output_writer::say(output_writer::Stream::Stderr, &[words]);

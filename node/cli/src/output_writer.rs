@@ -1,4 +1,5 @@
-//! The way out to stdout and stderr: one thread writes, so that nobody else ever waits for a pipe that is not read.
+//! The way out to stdout and stderr. One thread writes, so that no other thread ever waits for a pipe that nobody
+//! reads.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,58 +7,59 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The most texts that wait to be written; further lines are dropped, and counted,
+/// At most this many texts wait for stderr; further lines are dropped and counted.
 const MAX_WAITING: usize = 4096;
-/// but for what was asked for (stdout): of that so many bytes wait, the lines of half a million shares.
+/// At most this many bytes wait for stdout, which carries what was asked for: the lines of half a million shares.
 const MAX_RESULTS: usize = 64 << 20;
-/// How long a program that is through waits for its last words to be read.
+/// A program that has finished waits this long for its last words to be read.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
-/// How long one that ends at once does.
+/// A program that ends at once waits this long for its last words to be read.
 pub(crate) const AT_ONCE: Duration = Duration::from_millis(100);
 
-/// Which stream.
+/// A stream of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
-    /// What was asked for.
+    /// The stream of results, which is what was asked for.
     Stdout,
-    /// All else.
+    /// The stream of notes and errors.
     Stderr,
 }
 
-/// What waits to be written.
+/// The texts that wait to be written.
 #[derive(Debug, Default)]
-struct Waiting {
+struct Queue {
     texts: VecDeque<(Stream, String)>,
-    /// Bytes of those for stdout.
+    /// How many bytes of `texts` are for stdout.
     results: usize,
-    /// The thread is writing a text that is no longer among them.
+    /// Whether the thread is writing a text that it has taken out of `texts`.
     writing: bool,
     dropped: u64,
 }
 
-/// A queue of lines and the thread behind it.
+/// The queue of texts that the writer's thread empties.
 #[derive(Debug, Default)]
 struct OutputWriter {
-    waiting: Mutex<Waiting>,
+    queue: Mutex<Queue>,
     changed: Condvar,
 }
 
 static WRITER: LazyLock<Arc<OutputWriter>> = LazyLock::new(|| OutputWriter::start(write));
 
-/// Says lines, in their turn. Never waits.
+/// Writes lines after all that was said before. Never waits.
 ///
-/// This is the last door for words: whatever a line contains, it comes out as one line that steers nothing ([`shown`]).
+/// Every word that people read goes through here. Whatever a line contains, it comes out as one line that steers
+/// nothing ([`shown`]).
 pub(crate) fn say<L: AsRef<str>>(stream: Stream, lines: &[L]) {
     WRITER.say(stream, shown(lines));
 }
 
-/// Steers the terminal that a stream is: `text` as it stands, in its turn. Never waits. Nothing in it may come from a name,
-/// a file or the network that [`logs::one_line`] has not written.
+/// Writes `text` unchanged, control codes included, after all that was said before. Never waits. What `text` has from a
+/// name, a file or the network must have gone through [`logs::one_line`].
 pub(crate) fn steer(stream: Stream, text: String) {
     WRITER.push(stream, text);
 }
 
-/// Lines as people are shown them: each is one, whatever it contains, and ends like one.
+/// The text of `lines` as people are shown it. Each line comes out as one line, whatever it contains.
 pub(crate) fn shown<L: AsRef<str>>(lines: &[L]) -> String {
     let mut text = String::new();
     for line in lines {
@@ -67,22 +69,22 @@ pub(crate) fn shown<L: AsRef<str>>(lines: &[L]) -> String {
     text
 }
 
-/// Whether somebody reads: all was written that was said, or is being written.
+/// Whether somebody reads: everything that was said is written or is being written.
 pub(crate) fn is_read() -> bool {
-    WRITER.waiting().texts.is_empty()
+    WRITER.queue().texts.is_empty()
 }
 
-/// Whether much more can be said before something is dropped.
+/// Whether many more lines can be said before one is dropped.
 pub(crate) fn has_room() -> bool {
-    WRITER.waiting().texts.len() < MAX_WAITING / 2
+    WRITER.queue().texts.len() < MAX_WAITING / 2
 }
 
-/// Waits until all is written that was said, for `timeout` at most. Whether it is.
+/// Waits until everything that was said is written, for `timeout` at most. Returns whether it is.
 pub(crate) fn flush(timeout: Duration) -> bool {
     WRITER.flush(timeout)
 }
 
-/// Nobody reads any more when this fails, and that is no reason to stop serving.
+/// Writes `text`. A failure means that nobody reads any more, which is no reason to stop serving.
 fn write(stream: Stream, text: &str) {
     let _ = match stream {
         Stream::Stdout => write_to(io::stdout(), text),
@@ -98,32 +100,32 @@ fn write_to(mut stream: impl io::Write, text: &str) -> io::Result<()> {
 impl OutputWriter {
     fn start(write: impl Fn(Stream, &str) + Send + 'static) -> Arc<OutputWriter> {
         let writer = Arc::new(OutputWriter::default());
-        let its = writer.clone();
-        // A program without a thread to spare leaves before long: its words are lost, its code is not.
-        let _ = thread::Builder::new().name("writer".to_owned()).spawn(move || its.run(write));
+        let thread_writer = writer.clone();
+        // A program without a thread to spare leaves before long: its words are lost, its exit code is not.
+        let _ = thread::Builder::new().name("writer".to_owned()).spawn(move || thread_writer.run(write));
         writer
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn say(&self, stream: Stream, text: String) {
         if !self.push(stream, text) {
-            self.waiting().dropped += 1;
+            self.queue().dropped += 1;
         }
     }
 
-    /// Whether there was room.
+    /// Adds `text` to the queue if there is room. Returns whether there was.
     fn push(&self, stream: Stream, text: String) -> bool {
-        let mut waiting = self.waiting();
+        let mut queue = self.queue();
         let has_room = match stream {
-            Stream::Stdout => waiting.results + text.len() <= MAX_RESULTS,
-            Stream::Stderr => waiting.texts.len() < MAX_WAITING,
+            Stream::Stdout => queue.results + text.len() <= MAX_RESULTS,
+            Stream::Stderr => queue.texts.len() < MAX_WAITING,
         };
         if has_room {
-            waiting.results += if stream == Stream::Stdout { text.len() } else { 0 };
-            waiting.texts.push_back((stream, text));
+            queue.results += if stream == Stream::Stdout { text.len() } else { 0 };
+            queue.texts.push_back((stream, text));
             self.changed.notify_all();
         }
         has_room
@@ -131,34 +133,34 @@ impl OutputWriter {
 
     fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
-        let mut waiting = self.waiting();
-        while waiting.writing || !waiting.texts.is_empty() {
+        let mut queue = self.queue();
+        while queue.writing || !queue.texts.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            waiting = self.changed.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+            queue = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
 
     fn run(&self, write: impl Fn(Stream, &str)) {
-        let mut waiting = self.waiting();
+        let mut queue = self.queue();
         loop {
-            if let Some((stream, text)) = waiting.texts.pop_front() {
-                waiting.results -= if stream == Stream::Stdout { text.len() } else { 0 };
-                waiting.writing = true;
-                drop(waiting);
+            if let Some((stream, text)) = queue.texts.pop_front() {
+                queue.results -= if stream == Stream::Stdout { text.len() } else { 0 };
+                queue.writing = true;
+                drop(queue);
                 write(stream, &text);
-                waiting = self.waiting();
-                waiting.writing = false;
-            } else if waiting.dropped > 0 {
-                let dropped = std::mem::take(&mut waiting.dropped);
+                queue = self.queue();
+                queue.writing = false;
+            } else if queue.dropped > 0 {
+                let dropped = std::mem::take(&mut queue.dropped);
                 let line = format!("({dropped} lines are missing here: nobody read them)\n");
-                waiting.texts.push_back((Stream::Stderr, line));
+                queue.texts.push_back((Stream::Stderr, line));
             } else {
                 self.changed.notify_all();
-                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
@@ -175,18 +177,18 @@ mod tests {
         let (written, read) = channel();
         let (go, going) = channel::<()>();
         let writer = OutputWriter::start(move |stream, text| {
-            // Until the test lets go nobody reads; then everything is read.
+            // Nobody reads until the test drops `go`; from then on everything is read.
             let _ = going.recv();
             written.send((stream, text.to_owned())).expect("read");
         });
         writer.say(Stream::Stdout, shown(&["first"]));
-        while !writer.waiting().writing {
+        while !writer.queue().writing {
             thread::yield_now();
         }
         for number in 0..MAX_WAITING + 5 {
             writer.say(Stream::Stderr, shown(&[number.to_string()]));
         }
-        // What was asked for waits for a slow reader, up to its bytes.
+        // Results wait for a slow reader, up to their limit of bytes.
         for number in 0..3 * MAX_WAITING {
             writer.say(Stream::Stdout, shown(&[number.to_string()]));
         }

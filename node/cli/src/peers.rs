@@ -1,5 +1,5 @@
-//! What `peers` shows: a line for each node that a content is exchanged with, both ways in one. Pure, so that the words are
-//! tested.
+//! What `peers` shows: one line for each node that a content is exchanged with, for both directions. Pure, so that the
+//! words are tested.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -11,31 +11,31 @@ use riffle::{OwnerState, OwnerStatus, Status, UploadStanding, UploadStatus};
 use crate::report;
 use crate::units::{rate, shortened, size, whole_percent};
 
-/// No line is longer, in columns.
-const WIDTH: usize = 100;
-/// How far the peers of a content stand in from its name, in columns.
+/// A line has at most this many columns.
+const MAX_WIDTH: usize = 100;
+/// Peers are indented under the name of their content by this many columns.
 const INDENT: usize = 2;
-/// A content's name is shortened to so many columns: the rest of its line needs the others.
-const NAME_WIDTH: usize = 36;
-/// So many peers of a content are shown, the fastest; of further ones their number.
+/// The name of a content is shortened to this many columns: the rest of its line needs the others.
+const MAX_NAME_WIDTH: usize = 36;
+/// At most this many peers of a content, the fastest, are shown; of further ones their number is.
 const MAX_SHOWN: usize = 200;
-/// What is shown of nothing.
+/// An empty cell shows this.
 const NOTHING: &str = "-";
 
 const COLUMNS: usize = 9;
-/// The columns that give way when a line would be too long, one after the other, and down to what width: of an address the
-/// port is still to be seen.
-const GIVING_WAY: [(usize, usize); 2] = [(ADDRESS, 12), (PIECES, 8)];
+/// The columns that are made narrower when a line would be too long, one after the other, each with its least width.
+/// The port of an address stays visible.
+const SHRINKING: [(usize, usize); 2] = [(ADDRESS, 12), (PIECES, 8)];
 const ADDRESS: usize = 1;
 const PIECES: usize = 3;
 const HEADINGS: [&str; COLUMNS] =
     ["node", "address", "down", "pieces", "has", "up", "piece", "sent", "role: how it stands"];
-/// Numbers stand under each other by their last digit.
-const TO_THE_RIGHT: [bool; COLUMNS] = [false, false, true, false, true, true, true, true, false];
+/// Numbers are aligned by their last digit.
+const IS_RIGHT_ALIGNED: [bool; COLUMNS] = [false, false, true, false, true, true, true, true, false];
 
 type Row = [String; COLUMNS];
 
-/// A node, and what it is in one content's swarm.
+/// A node in the role that it has in the swarm of one content.
 #[derive(Clone, Copy, Debug)]
 enum Peer<'a> {
     Owner(&'a OwnerStatus),
@@ -46,7 +46,7 @@ enum Peer<'a> {
 /// One content and the nodes that it is exchanged with, the fastest first.
 #[derive(Debug)]
 struct Swarm<'a> {
-    /// What the content is called, and how long it is.
+    /// The name, the short id and the length of the content.
     title: String,
     peers: Vec<Peer<'a>>,
 }
@@ -72,7 +72,7 @@ pub(crate) fn peers(status: &Status) -> Vec<String> {
     lines
 }
 
-/// The contents that are exchanged: those that are fetched, then those that are served only.
+/// The contents that are exchanged: first those that are fetched, then those that are only served.
 fn swarms(status: &Status) -> Vec<Swarm<'_>> {
     let mut uploads: BTreeMap<ContentId, Vec<&UploadStatus>> = BTreeMap::new();
     for upload in &status.uploads {
@@ -93,7 +93,7 @@ fn swarms(status: &Status) -> Vec<Swarm<'_>> {
 }
 
 impl<'a> Swarm<'a> {
-    /// Joins what is fetched from a node and what is sent to the same one.
+    /// Joins the two directions of each node into one peer.
     fn of(
         name: &str,
         content: Option<ContentId>,
@@ -109,7 +109,7 @@ impl<'a> Swarm<'a> {
         }
         peers.extend(uploads.into_iter().map(Peer::Downloader));
         peers.sort_by_key(|peer| Reverse(peer.down().saturating_add(peer.up())));
-        let mut title = shortened(name, NAME_WIDTH);
+        let mut title = shortened(name, MAX_NAME_WIDTH);
         if let Some(content) = content {
             title.push_str(&format!(" ({})", content.short()));
         }
@@ -155,17 +155,17 @@ impl<'a> Peer<'a> {
         }
     }
 
-    /// Bytes a second from it.
+    /// How many bytes a second come from the peer.
     fn down(&self) -> u64 {
         self.owner().map_or(0, |owner| owner.rate)
     }
 
-    /// Bytes a second to it.
+    /// How many bytes a second go to the peer.
     fn up(&self) -> u64 {
         self.upload().map_or(0, |upload| upload.rate)
     }
 
-    fn stands(&self) -> String {
+    fn role(&self) -> String {
         match *self {
             Peer::Owner(owner) => format!("owner: {}", owner_word(owner.state)),
             Peer::Downloader(upload) => format!("downloader: {}", upload_word(upload.standing)),
@@ -179,7 +179,7 @@ impl<'a> Peer<'a> {
         let nothing = || NOTHING.to_owned();
         let (node, address) = self.who();
         let owner = self.owner();
-        // Nothing can come before a session is open.
+        // Before its session is open an owner can send nothing.
         let open = owner.filter(|owner| owner.state != OwnerState::Connecting);
         let upload = self.upload();
         let piece = upload.and_then(|upload| upload.piece);
@@ -192,7 +192,7 @@ impl<'a> Peer<'a> {
             upload.map_or_else(nothing, |upload| rate(upload.rate)),
             piece.map_or_else(nothing, |piece| piece.0.to_string()),
             upload.map_or_else(nothing, |upload| whole_percent(upload.sent, upload.length)),
-            self.stands(),
+            self.role(),
         ]
     }
 }
@@ -214,7 +214,7 @@ fn upload_word(standing: UploadStanding) -> &'static str {
     }
 }
 
-/// What the words of the field mean that are not everybody's, for those that were used.
+/// Explains those words of the field that were used and that not everybody knows.
 fn legend<'a>(shown: impl Iterator<Item = &'a Peer<'a>>) -> Option<String> {
     let (mut choked, mut snubbed, mut waiting) = (false, false, false);
     for peer in shown {
@@ -232,7 +232,7 @@ fn legend<'a>(shown: impl Iterator<Item = &'a Peer<'a>>) -> Option<String> {
     (!said.is_empty()).then(|| said.join("; "))
 }
 
-/// A run of pieces, first and last.
+/// The first and the last piece of a run.
 fn run(pieces: PieceRun) -> String {
     match pieces.count() {
         1 => pieces.start().to_string(),
@@ -240,7 +240,7 @@ fn run(pieces: PieceRun) -> String {
     }
 }
 
-/// How wide the columns are and how far apart.
+/// The widths of the columns and the gap between them.
 #[derive(Debug)]
 struct Table {
     widths: [usize; COLUMNS],
@@ -248,7 +248,8 @@ struct Table {
 }
 
 impl Table {
-    /// Columns as wide as what is in them, far apart where there is room; addresses give way where there is not.
+    /// Columns as wide as their cells, with a wide gap where the lines then fit and a narrow one elsewhere. Some
+    /// columns shrink when the lines fit with neither.
     fn fitting<'r>(rows: impl Iterator<Item = &'r Row>) -> Table {
         let mut widths = [0; COLUMNS];
         for row in rows {
@@ -257,9 +258,9 @@ impl Table {
             }
         }
         let length = |gap: usize| INDENT + widths.iter().sum::<usize>() + gap * (COLUMNS - 1);
-        let gap = if length(2) <= WIDTH { 2 } else { 1 };
-        let mut too_long = length(gap).saturating_sub(WIDTH);
-        for (column, least) in GIVING_WAY {
+        let gap = if length(2) <= MAX_WIDTH { 2 } else { 1 };
+        let mut too_long = length(gap).saturating_sub(MAX_WIDTH);
+        for (column, least) in SHRINKING {
             let given = too_long.min(widths[column].saturating_sub(least));
             widths[column] -= given;
             too_long -= given;
@@ -272,7 +273,7 @@ impl Table {
         for (column, cell) in row.iter().enumerate() {
             let width = self.widths[column];
             let cell = shortened(cell, width);
-            line.push_str(&if TO_THE_RIGHT[column] {
+            line.push_str(&if IS_RIGHT_ALIGNED[column] {
                 format!("{cell:>width$}")
             } else {
                 format!("{cell:<width$}")

@@ -1,24 +1,24 @@
-//! A file drawn on one line: which parts of it one owner brought, and which it is bringing.
+//! A file drawn as one line of cells: which parts one owner has brought, and which it is to bring.
 
 use std::ops::Range;
 
 use messages::{PieceIndex, PieceRun};
 
-/// The line for one owner.
+/// The cells of one owner.
 #[derive(Clone, Debug)]
 pub(crate) struct PieceBar {
     pieces: u32,
-    /// Whether the owner brought a piece that lies in the cell.
+    /// Whether the owner has brought a piece that touches each cell.
     brought: Vec<bool>,
 }
 
 impl PieceBar {
-    /// An empty line of `width` cells for a file of that many pieces.
+    /// `width` cells for a file of `pieces` pieces, of which the owner has brought none.
     pub(crate) fn new(pieces: u32, width: usize) -> PieceBar {
         PieceBar { pieces, brought: vec![false; width] }
     }
 
-    /// The owner brought `piece`.
+    /// Notes that the owner has brought `piece`.
     pub(crate) fn on_piece(&mut self, piece: PieceIndex) {
         let cells = PieceRun::new(piece, 1).map_or(0..0, |run| self.cells(run));
         if let Some(cells) = self.brought.get_mut(cells) {
@@ -26,7 +26,7 @@ impl PieceBar {
         }
     }
 
-    /// The line: `█` brought, `░` the pieces that it is to bring, `·` the rest.
+    /// Draws the cells: `█` has been brought, `░` is `assigned` to the owner, `·` is neither.
     pub(crate) fn draw(&self, assigned: Option<PieceRun>) -> String {
         let assigned = assigned.map_or(0..0, |run| self.cells(run));
         let cell = |(index, &brought): (usize, &bool)| match brought {
@@ -62,27 +62,27 @@ mod tests {
 
     #[test]
     fn an_owners_range_is_seen_moving() {
-        let mut map = PieceBar::new(100, 10);
-        assert_eq!(map.draw(run(50..75)), "·····░░░··");
-        (50..60).for_each(|piece| map.on_piece(PieceIndex(piece)));
-        assert_eq!(map.draw(run(60..75)), "·····█░░··");
-        assert_eq!(map.draw(run(0..0)), "·····█····");
+        let mut bar = PieceBar::new(100, 10);
+        assert_eq!(bar.draw(run(50..75)), "·····░░░··");
+        (50..60).for_each(|piece| bar.on_piece(PieceIndex(piece)));
+        assert_eq!(bar.draw(run(60..75)), "·····█░░··");
+        assert_eq!(bar.draw(run(0..0)), "·····█····");
     }
 
     #[test]
     fn a_file_of_few_pieces_fills_the_line_too() {
-        let mut map = PieceBar::new(2, 10);
-        map.on_piece(PieceIndex(1));
-        assert_eq!(map.draw(run(0..1)), "░░░░░█████");
+        let mut bar = PieceBar::new(2, 10);
+        bar.on_piece(PieceIndex(1));
+        assert_eq!(bar.draw(run(0..1)), "░░░░░█████");
         assert_eq!(PieceBar::new(0, 3).draw(run(0..0)), "···");
     }
 
     proptest! {
         #[test]
         fn any_piece_fits_any_width(pieces in 0u32..5000, width in 0usize..100, piece: u32, pieces_of: Range<u32>) {
-            let mut map = PieceBar::new(pieces, width);
-            map.on_piece(PieceIndex(piece));
-            prop_assert_eq!(map.draw(run(pieces_of)).chars().count(), width);
+            let mut bar = PieceBar::new(pieces, width);
+            bar.on_piece(PieceIndex(piece));
+            prop_assert_eq!(bar.draw(run(pieces_of)).chars().count(), width);
         }
     }
 }

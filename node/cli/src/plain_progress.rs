@@ -1,5 +1,5 @@
-//! How far hashing and downloads are, in plain lines, for where nothing can be drawn: a pipe, the journal, a file. It makes the
-//! lines and says when; it has neither a clock nor a screen.
+//! How far hashing and downloads are, in plain lines, where nothing can be drawn: a pipe, the journal, a file. Pure:
+//! this part makes the lines and decides when they are due, and has neither a clock nor a screen.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,24 +10,24 @@ use riffle::{DownloadId, DownloadStatus, Event, ShareId};
 use crate::report;
 use crate::units::{per_second, percent, rate, size};
 
-/// So many downloads have a line of their own each time, the fastest; the others have one together.
+/// At most this many downloads, the fastest, have a line each; the others have one line together.
 const MAX_LINES: usize = 8;
-/// Lines that say nothing new come ever more rarely, and at last this often.
+/// Lines that say nothing new come ever more rarely, down to one in this time.
 const STILL_EVERY: Duration = Duration::from_secs(3600);
 
-/// What was said, and when the next lines are due.
+/// The downloads and hashings that lines are about, and when the next lines are due.
 #[derive(Debug)]
 pub(crate) struct PlainProgress {
-    /// `None`: nothing is said.
+    /// How often lines come; `None`: never.
     period: Option<Duration>,
     downloads: Rhythm,
-    /// Downloads whose beginning was told.
+    /// The downloads whose beginning was said.
     begun: BTreeSet<DownloadId>,
     hashings: BTreeMap<ShareId, Hashing>,
     hashing: Rhythm,
-    /// Bytes that were hashed in all.
+    /// How many bytes were hashed since the start.
     hashed: u64,
-    /// When it was said last how much was hashed, and how much that was.
+    /// When the last line about hashing was made, and what `hashed` was then.
     hashing_said: Option<(Instant, u64)>,
 }
 
@@ -39,23 +39,23 @@ struct Hashing {
     total: u64,
 }
 
-/// When the next lines are due.
+/// When the next lines about one matter are due.
 #[derive(Debug, Default)]
 struct Rhythm {
     due: Option<Instant>,
     said: Vec<String>,
     said_at: Option<Instant>,
-    /// How long it takes until the same is said again.
+    /// How long lines are held back that say the same as the last ones.
     still: Duration,
 }
 
 impl Rhythm {
-    /// Whether lines are due; the first ones are after a period from the first question on.
-    fn is_due(&mut self, period: Duration, now: Instant) -> bool {
+    /// Looks whether lines are due. The first call begins the first period.
+    fn poll_due(&mut self, period: Duration, now: Instant) -> bool {
         now >= *self.due.get_or_insert(now + period)
     }
 
-    /// `lines`, which are due at `now`, unless they were said lately.
+    /// Begins the next period. Returns `lines`, unless the same lines were said a short time ago.
     fn take(&mut self, lines: Vec<String>, period: Duration, now: Instant) -> Vec<String> {
         self.due = Some(now + period);
         if lines != self.said {
@@ -72,7 +72,7 @@ impl Rhythm {
 }
 
 impl PlainProgress {
-    /// Nothing was said yet; lines come every `period`, if at all.
+    /// Nothing was said yet; lines come every `period`, or never.
     pub(crate) fn new(period: Option<Duration>) -> PlainProgress {
         PlainProgress {
             period,
@@ -85,7 +85,7 @@ impl PlainProgress {
         }
     }
 
-    /// Takes in what happened.
+    /// Takes in an event.
     pub(crate) fn on_event(&mut self, event: &Event) {
         match event {
             Event::Hashing { share, name, done, total } => {
@@ -103,19 +103,19 @@ impl PlainProgress {
         }
     }
 
-    /// What to say of the downloads at `now`.
+    /// Takes the lines about the downloads that are due at `now`.
     pub(crate) fn on_downloads(&mut self, downloads: &[DownloadStatus], now: Instant) -> Vec<String> {
         let Some(period) = self.period else { return Vec::new() };
-        let mut lines = self.beginning(downloads);
+        let mut lines = self.take_beginnings(downloads);
         if downloads.is_empty() {
             self.downloads = Rhythm::default();
-        } else if self.downloads.is_due(period, now) {
-            lines.extend(self.downloads.take(going(downloads), period, now));
+        } else if self.downloads.poll_due(period, now) {
+            lines.extend(self.downloads.take(progress_lines(downloads), period, now));
         }
         lines
     }
 
-    /// What to say of the files that are being hashed at `now`.
+    /// Takes the lines about the files that are being hashed that are due at `now`.
     pub(crate) fn on_hashing(&mut self, now: Instant) -> Vec<String> {
         let Some(period) = self.period else { return Vec::new() };
         if self.hashings.is_empty() {
@@ -123,12 +123,12 @@ impl PlainProgress {
             return Vec::new();
         }
         let Some((before, hashed)) = self.hashing_said else {
-            // The first time one looks: most files are hashed before.
+            // Most files are hashed before this is called for the first time.
             self.hashing_said = Some((now, self.hashed));
             self.hashing.due = Some(now + period);
             return vec![self.hashing_line(None)];
         };
-        if !self.hashing.is_due(period, now) {
+        if !self.hashing.poll_due(period, now) {
             return Vec::new();
         }
         self.hashing_said = Some((now, self.hashed));
@@ -136,8 +136,8 @@ impl PlainProgress {
         self.hashing.take(vec![self.hashing_line(Some(per_second))], period, now)
     }
 
-    /// That downloads have begun of which it was not said.
-    fn beginning(&mut self, downloads: &[DownloadStatus]) -> Vec<String> {
+    /// Takes the lines about downloads that have begun since the last call.
+    fn take_beginnings(&mut self, downloads: &[DownloadStatus]) -> Vec<String> {
         let new: Vec<(&DownloadStatus, u64)> = downloads
             .iter()
             .filter_map(|download| Some((download, download.length?)))
@@ -168,8 +168,9 @@ impl PlainProgress {
     }
 }
 
-/// How far downloads are: a line for each of the fastest, in the order in which they were begun, and one for the others.
-fn going(downloads: &[DownloadStatus]) -> Vec<String> {
+/// How far downloads are: a line for each of the fastest, in the order in which they began, and one line for the
+/// others.
+fn progress_lines(downloads: &[DownloadStatus]) -> Vec<String> {
     let mut ranked: Vec<&DownloadStatus> = downloads.iter().collect();
     ranked.sort_by_key(|download| Reverse(download.rate));
     let chosen: BTreeSet<DownloadId> =
@@ -286,7 +287,7 @@ mod tests {
         let content = ContentId::from_bytes([0; 32]);
         let shared =
             |share| Event::Shared { share: ShareId(share), content, name: name.clone(), length: 400 * MIB };
-        // Over before anybody looks.
+        // This file is hashed before anybody looks.
         plain.on_event(&hashing(1, 1));
         plain.on_event(&shared(1));
         assert!(plain.on_hashing(start).is_empty());

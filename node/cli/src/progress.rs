@@ -1,4 +1,4 @@
-//! How far hashing and downloads are, while they last: bars on a terminal, else a line now and then.
+//! How far hashing and downloads are: bars on a terminal, elsewhere a line now and then.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,36 +16,38 @@ use crate::report;
 use crate::screen::Screen;
 use crate::units::{percent, rate, shortened};
 
-/// How wide a file is drawn when all is over, in cells.
-pub(crate) const MAP_WIDTH: usize = 40;
-/// How wide a file is drawn while it comes, in cells: the words beside it have 80 columns in all, or are cut off.
+/// A file is drawn in this many cells when its download is over.
+pub(crate) const FINAL_BAR_WIDTH: usize = 40;
+/// A file is drawn in this many cells while it is fetched: the words beside it must fit into 80 columns in all.
 const BAR_WIDTH: usize = 24;
-/// So many sources of a download have a line, the fastest; the others have one together.
+/// At most this many sources of a download, the fastest, have a line each; the others have one line together.
 const MAX_SOURCES: usize = 8;
-/// A file's name beside its bar is shortened to so many columns, a source's to the others.
-const NAME_WIDTH: usize = 20;
-const SOURCE_WIDTH: usize = 21;
+/// The name of a file beside its bar is shortened to this many columns.
+const MAX_NAME_WIDTH: usize = 20;
+/// The name of a source is shortened to this many columns.
+const MAX_SOURCE_WIDTH: usize = 21;
 
 /// The progress of all downloads and hashings of one command.
 #[derive(Debug)]
 pub(crate) struct Progress {
     screen: Screen,
-    /// What to call owners; those that are not in it are called by their address.
+    /// The names of owners; an owner without one is called by its address.
     names: BTreeMap<NodeId, String>,
     downloads: BTreeMap<DownloadId, DownloadView>,
     hashings: BTreeMap<ShareId, ProgressBar>,
     plain: PlainProgress,
-    /// What others fetch from here.
+    /// The line about what others fetch from this node.
     uploads: Option<ProgressBar>,
 }
 
-/// What is shown of one download.
+/// The bars and lines of one download.
 #[derive(Debug, Default)]
 struct DownloadView {
     layout: Option<Layout>,
     total: Option<ProgressBar>,
-    /// What each owner brought, gone ones too: one that comes back goes on where it was.
-    maps: BTreeMap<NodeId, PieceBar>,
+    /// The pieces that each owner has brought. Owners that are gone stay, so that one that comes back goes on where it
+    /// was.
+    piece_bars: BTreeMap<NodeId, PieceBar>,
     /// The owners that have a line of their own.
     shown: BTreeSet<NodeId>,
     /// The lines below the total, from the top.
@@ -55,20 +57,20 @@ struct DownloadView {
 /// One line below the total.
 #[derive(Debug, PartialEq, Eq)]
 struct SourceLine {
-    /// The file, and what of it comes from there; as wide as a bar.
-    map: String,
+    /// The cells of the file that show what the source brings; as wide as a bar.
+    cells: String,
     text: String,
 }
 
 impl SourceLine {
-    /// Words about several sources.
-    fn without_map(text: String) -> SourceLine {
-        SourceLine { map: " ".repeat(BAR_WIDTH), text }
+    /// A line of words alone, about several sources.
+    fn without_cells(text: String) -> SourceLine {
+        SourceLine { cells: " ".repeat(BAR_WIDTH), text }
     }
 }
 
 impl Progress {
-    /// Nothing to show yet. `names`: what to call owners instead of their address, and each has a line; `lines`: how often
+    /// Nothing to show yet. `names`: the names of owners, each of which then has a plain line too; `lines`: how often
     /// there are lines where there cannot be bars.
     pub(crate) fn new(screen: Screen, names: BTreeMap<NodeId, String>, lines: Interval) -> Progress {
         let (downloads, hashings) = (BTreeMap::new(), BTreeMap::new());
@@ -82,7 +84,7 @@ impl Progress {
         }
     }
 
-    /// Takes in what happened.
+    /// Takes in an event.
     pub(crate) fn on_event(&mut self, event: &Event) {
         self.plain.on_event(event);
         match event {
@@ -92,7 +94,7 @@ impl Progress {
             Event::PieceVerified { download, piece, owners } => {
                 let Some(view) = self.downloads.get_mut(download) else { return };
                 for owner in owners {
-                    view.map(*owner).on_piece(*piece);
+                    view.piece_bar(*owner).on_piece(*piece);
                 }
             }
             Event::DownloadDone { download, .. } | Event::DownloadFailed { download, .. } => {
@@ -113,7 +115,7 @@ impl Progress {
     /// Shows the downloads as they are at `now`. To be called several times a second.
     pub(crate) fn show(&mut self, status: &Status, now: Instant) {
         if let Screen::Bars(bars) = self.screen.clone() {
-            // On a terminal that takes nothing pictures would only pile up.
+            // On a terminal that takes nothing frames would only pile up.
             if !output_writer::is_read() {
                 return;
             }
@@ -134,19 +136,19 @@ impl Progress {
         }
     }
 
-    /// Says how far hashing is at `now`, where there are no bars for it. To be called every second or so.
+    /// Says how far hashing is at `now`, where there are no bars. To be called about every second.
     pub(crate) fn show_hashing(&mut self, now: Instant) {
         if !matches!(self.screen, Screen::Bars(_)) {
             self.screen.notes(&self.plain.on_hashing(now));
         }
     }
 
-    /// Whether there is anything to draw on, and somebody who looks at it.
+    /// Whether there are bars, and somebody reads what is drawn.
     pub(crate) fn draws(&self) -> bool {
         matches!(self.screen, Screen::Bars(_)) && output_writer::is_read()
     }
 
-    /// Draws how what others fetch from here stands.
+    /// Draws the line about what others fetch from this node.
     pub(crate) fn show_uploads(&mut self, standing: &str) {
         let Screen::Bars(bars) = &self.screen else { return };
         let line = self.uploads.get_or_insert_with(|| {
@@ -157,7 +159,7 @@ impl Progress {
         line.set_message(logs::one_line(standing).into_owned());
     }
 
-    /// Takes that away.
+    /// Removes the line about what others fetch from this node.
     pub(crate) fn end_uploads(&mut self) {
         if let Some(line) = self.uploads.take() {
             line.finish_and_clear();
@@ -181,9 +183,9 @@ impl Progress {
 }
 
 impl DownloadView {
-    fn map(&mut self, owner: NodeId) -> &mut PieceBar {
+    fn piece_bar(&mut self, owner: NodeId) -> &mut PieceBar {
         let pieces = self.layout.map_or(0, Layout::pieces);
-        self.maps.entry(owner).or_insert_with(|| PieceBar::new(pieces, BAR_WIDTH))
+        self.piece_bars.entry(owner).or_insert_with(|| PieceBar::new(pieces, BAR_WIDTH))
     }
 
     fn draw(&mut self, status: &DownloadStatus, names: &BTreeMap<NodeId, String>, bars: &MultiProgress) {
@@ -219,33 +221,33 @@ impl DownloadView {
                 bar.set_style(style("{prefix:.cyan} {wide_msg}"));
                 self.lines.push(bar);
             }
-            self.lines[index].set_prefix(line.map);
+            self.lines[index].set_prefix(line.cells);
             self.lines[index].set_message(logs::one_line(&line.text).into_owned());
         }
     }
 
-    /// The sources, once it is known what comes from them, and why the download does not go faster. That is last: reasons come
-    /// and go, and the sources keep their places.
+    /// The lines of the sources, once the length is known, and then why the download does not go faster. The reason is
+    /// last, so that the sources stay where they are when a reason comes or goes.
     fn below_total(&mut self, status: &DownloadStatus, names: &BTreeMap<NodeId, String>) -> Vec<SourceLine> {
         let mut lines = if self.layout.is_some() { self.sources(status, names) } else { Vec::new() };
         let reason = report::waiting(&status.waiting);
-        lines.extend(reason.map(|why| SourceLine { map: String::new(), text: why.into_owned() }));
+        lines.extend(reason.map(|why| SourceLine { cells: String::new(), text: why.into_owned() }));
         lines
     }
 
-    /// A line for each of the fastest owners, in an order that does not change, and one for the others.
+    /// A line for each of the fastest owners, in an order that does not change, and one line for the others.
     fn sources(&mut self, status: &DownloadStatus, names: &BTreeMap<NodeId, String>) -> Vec<SourceLine> {
         let (shown, others) = fastest(&status.owners, &self.shown);
         self.shown = shown.iter().map(|owner| owner.node).collect();
-        let called = |owner: &OwnerStatus| shortened(&name_of(owner, names), SOURCE_WIDTH);
+        let called = |owner: &OwnerStatus| shortened(&name_of(owner, names), MAX_SOURCE_WIDTH);
         let width = shown.iter().map(|owner| called(owner).chars().count()).max().unwrap_or(0);
         let mut lines = Vec::with_capacity(shown.len() + 1);
         for owner in shown {
             let text = source_text(&format!("{:<width$}", called(owner)), owner, status.length);
-            lines.push(SourceLine { map: self.map(owner.node).draw(owner.pieces), text });
+            lines.push(SourceLine { cells: self.piece_bar(owner.node).draw(owner.pieces), text });
         }
         if !others.is_empty() {
-            lines.push(SourceLine::without_map(others_text(&others)));
+            lines.push(SourceLine::without_cells(others_text(&others)));
         }
         lines
     }
@@ -255,8 +257,8 @@ impl DownloadView {
     }
 }
 
-/// The owners that have a line of their own, and the others; both in the order in which they came. One that has a line keeps
-/// it until another is faster by a quarter: lines that change places cannot be read.
+/// The owners that have a line of their own, and the others, both in the order in which they came. An owner keeps its
+/// line until another is faster by more than a quarter: lines that change often cannot be read.
 fn fastest<'a>(
     owners: &'a [OwnerStatus],
     before: &BTreeSet<NodeId>,
@@ -278,10 +280,10 @@ fn name_of(owner: &OwnerStatus, names: &BTreeMap<NodeId, String>) -> String {
 
 /// The words beside the bar of a download.
 fn total_text(status: &DownloadStatus) -> String {
-    format!("{}: {}", shortened(&status.name, NAME_WIDTH), report::how_far(status))
+    format!("{}: {}", shortened(&status.name, MAX_NAME_WIDTH), report::how_far(status))
 }
 
-/// The words beside what one owner brought: how much of the file that is, how fast it comes, and what is wrong.
+/// The words beside the cells of one owner: how much of the file it has brought, how fast, and what is wrong.
 fn source_text(name: &str, owner: &OwnerStatus, length: Option<u64>) -> String {
     let state = report::owner_state(owner.state).unwrap_or_default();
     if owner.state == OwnerState::Connecting {
@@ -291,18 +293,18 @@ fn source_text(name: &str, owner: &OwnerStatus, length: Option<u64>) -> String {
     line.trim_end().to_owned()
 }
 
-/// The words for those that have no line of their own.
+/// The words for the owners that have no line of their own.
 fn others_text(others: &[&OwnerStatus]) -> String {
     let together = others.iter().map(|owner| owner.rate).fold(0, u64::saturating_add);
     format!("and {} more, {}", others.len(), rate(together))
 }
 
-/// How much of the file came from an owner. What came twice counts once at most.
+/// How much of the file came from an owner, at most all of it: bytes that came twice do not exceed that.
 fn part(owner: &OwnerStatus, length: Option<u64>) -> String {
     length.map_or_else(String::new, |length| percent(owner.received.min(length), length))
 }
 
-/// The same where nothing can be drawn: the pieces are told.
+/// The line of one owner where nothing can be drawn: its pieces are named.
 fn plain_line(owner: &OwnerStatus, length: Option<u64>, names: &BTreeMap<NodeId, String>) -> String {
     let name = name_of(owner, names);
     let state = report::owner_state(owner.state);
@@ -314,7 +316,7 @@ fn plain_line(owner: &OwnerStatus, length: Option<u64>, names: &BTreeMap<NodeId,
     format!("{name}: {pieces}, {}, {}{state}", part(owner, length), rate(owner.rate))
 }
 
-/// The templates are constants of this file: one that does not parse shows the plain bar.
+/// A style from `template`. The templates are constants of this file; one that does not parse would give the plain bar.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -373,9 +375,9 @@ mod tests {
         first.peer = SocketAddr::from(([192, 168, 100, 100], 41_012));
         let mut view = view();
         let pieces = Layout::of(8 << 20).map_or(0, Layout::pieces);
-        (0..pieces / 2).for_each(|piece| view.map(first.node).on_piece(PieceIndex(piece)));
+        (0..pieces / 2).for_each(|piece| view.piece_bar(first.node).on_piece(PieceIndex(piece)));
         let lines = view.sources(&download(vec![first, choked, connecting]), &BTreeMap::new());
-        assert!(lines[0].map.starts_with("████████████"), "{lines:?}");
+        assert!(lines[0].cells.starts_with("████████████"), "{lines:?}");
         let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
         let expected = [
             "192.168.100.100:41012  12.5 % 12.0 MiB/s",
@@ -383,7 +385,7 @@ mod tests {
             "127.0.0.1:4003        connecting",
         ];
         assert_eq!(texts, expected);
-        let columns = |line: &SourceLine| line.map.chars().count() + 1 + line.text.chars().count();
+        let columns = |line: &SourceLine| line.cells.chars().count() + 1 + line.text.chars().count();
         assert!(lines.iter().all(|line| columns(line) <= 100), "{lines:?}");
     }
 
@@ -394,7 +396,7 @@ mod tests {
         let lines = view.sources(&download(owners.clone()), &BTreeMap::new());
         assert_eq!(lines.len(), 9);
         assert!(lines[0].text.starts_with("127.0.0.1:4003") && lines[7].text.starts_with("127.0.0.1:4010"));
-        assert_eq!(lines[8], SourceLine::without_map("and 3 more, 3.00 MiB/s".to_owned()));
+        assert_eq!(lines[8], SourceLine::without_cells("and 3 more, 3.00 MiB/s".to_owned()));
         let eight = view.sources(&download(owners[..8].to_vec()), &BTreeMap::new());
         assert_eq!(eight.len(), 8);
     }

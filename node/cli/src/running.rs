@@ -1,4 +1,4 @@
-//! A node of this program with what belongs around it: its state folder, its log, its tracker.
+//! A node of this program with its state folder, its log and its tracker.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::control::{Asked, Control, Request};
 use crate::exit::{ExitCode, Stop};
-use crate::folders::{Keeping, surroundings};
+use crate::folders::{Keeping, open_state_and_log};
 use crate::logging::LogPlan;
 use crate::peers;
 use crate::report;
@@ -27,16 +27,17 @@ use crate::signals::Leaving;
 use crate::tracker_words::{self, TrackerWords as _};
 use crate::units::duration;
 
-/// What others are told of a tracker is looked for again after this long.
+/// The address of the tracker for other hosts is looked for again after this long.
 const FOR_OTHERS_TIME: Duration = Duration::from_secs(5);
-/// A tracker that has not answered for this long after the start is said to be absent.
-const FIRST_ANSWER: Duration = Duration::from_secs(2);
+/// A tracker that has not answered for this long after the start is said to be silent.
+const FIRST_ANSWER_TIME: Duration = Duration::from_secs(2);
+
 /// Whether a node may become the tracker itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Embedding {
-    /// A prompt or `send`: when no tracker was named and none answers.
+    /// A prompt or `send` may, when no tracker was named and none answers.
     Allowed,
-    /// A one-shot `download`: never.
+    /// A one-shot `download` never does.
     Never,
 }
 
@@ -45,46 +46,45 @@ pub(crate) enum Embedding {
 pub(crate) struct Running {
     /// The node itself.
     pub(crate) node: Node,
-    /// Where other programs of the same person ask what it is at.
+    /// The socket at which other programs of the same person ask; `None`: the file system has none.
     control: Option<Control>,
     events: Events,
-    /// What has to be known of events that were missed.
+    /// The milestones of events that were missed, which come before the next events.
     missed: VecDeque<Event>,
-    /// Its tracker, as it was said last.
+    /// The tracker, as a person was last told of it.
     tracker: TrackerStatus,
     tracker_changes: watch::Receiver<TrackerStatus>,
-    /// What other hosts are told of the tracker, and since when that is known of which address.
+    /// How other hosts reach the tracker, with when that was found and for which address.
     for_others: RefCell<Option<(Instant, Option<SocketAddr>, TrackerForOthers)>>,
-    /// What was said about the tracker last.
+    /// Whether the tracker answers, as a person was last told.
     contact: Contact,
     refusal: Option<RefusalCode>,
-    // Dropped last: the log takes in what the others say while they end.
+    // The log is dropped last, because it takes in what the other fields log while they end.
     _log: Option<LogGuard>,
 }
 
-/// What is known of the tracker's answers.
+/// Whether the tracker answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Contact {
-    /// None yet, since the start.
+    /// The tracker has not answered since the start.
     Starting { since: Instant },
-    /// It answers.
+    /// The tracker answers.
     Answering,
-    /// It does not, and the person knows.
+    /// The tracker does not answer, and the person was told.
     Silent,
 }
 
 impl Running {
-    /// Starts the node that `settings` describe, and says on `screen` what a person should know.
+    /// Starts the node that `settings` describe. Says on `screen` what a person should know.
     ///
     /// # Errors
-    /// With the exit code that belongs to what is wrong: a label in use, a port taken, a folder or a tracker's name
-    /// that cannot be used.
+    /// When a label or a port is in use, or a folder or the name of a tracker cannot be used; each with its exit code.
     pub(crate) fn start(
         settings: &NodeSettings,
         (embedding, keeping): (Embedding, Keeping),
         screen: &Screen,
     ) -> Result<Running> {
-        let (state, log) = surroundings(settings, keeping, screen)?;
+        let (state, log) = open_state_and_log(settings, keeping, screen)?;
         let choice = match (&settings.tracker, embedding) {
             (Some(named), _) => TrackerChoice::Named(named.clone()),
             (None, Embedding::Allowed) => TrackerChoice::DefaultOrEmbedded,
@@ -109,7 +109,7 @@ impl Running {
             None => screen.note(&tracker.is_not_there_yet()),
         }
         screen.notes(node.notes());
-        // A file system without sockets is no reason not to run.
+        // The node runs on a file system without sockets too.
         let control = node.state().and_then(|state| {
             Control::open(state.path())
                 .inspect_err(|error| tracing::warn!(%error, "`riffle status` cannot ask this node"))
@@ -133,18 +133,18 @@ impl Running {
         })
     }
 
-    /// What it keeps of itself.
+    /// The state folder of the node.
     ///
     /// # Errors
-    /// When it keeps nothing, which [`Keeping::Required`] does not let it start with.
+    /// When the node has none. A node that was started with [`Keeping::Required`] has one.
     pub(crate) fn state(&self) -> Result<&StateFolder> {
         self.node.state().ok_or_else(|| Stop::new(ExitCode::Io, "there is no state folder").into())
     }
 
-    /// What happens next.
+    /// Waits for the next event, and answers other programs meanwhile.
     ///
     /// # Errors
-    /// When the node has ended without being told to.
+    /// When the node has ended by itself.
     pub(crate) async fn next_event(&mut self) -> Result<Event> {
         let ended = || Stop::new(ExitCode::Other, "the node has ended by itself; its log says why");
         loop {
@@ -165,12 +165,12 @@ impl Running {
         }
     }
 
-    /// Answers another program, without waiting for the node.
+    /// Answers another program in a task of its own.
     fn answer(&self, Asked { request, answer }: Asked) {
         let (node, tracker) = (self.node.clone(), self.tracker.to_string());
         tokio::spawn(async move {
             let Ok(status) = node.status().await else { return };
-            // Who asked may be gone.
+            // The program that asked may be gone.
             let _ = answer.send(match request {
                 Request::Status => report::status(&status, &tracker),
                 Request::Peers => peers::peers(&status),
@@ -178,13 +178,13 @@ impl Running {
         });
     }
 
-    /// Its tracker, as it was said last.
+    /// The tracker, as a person was last told of it.
     pub(crate) fn tracker(&self) -> &TrackerStatus {
         &self.tracker
     }
 
-    /// The tracker's address as other hosts reach it, for the line that is typed there. It is looked for only now and then: many
-    /// lines are printed at once.
+    /// The address of the tracker for other hosts, which stands in the line that is typed there. The address is kept
+    /// for a few seconds, because many such lines are printed at once.
     pub(crate) fn tracker_for_others(&self) -> TrackerForOthers {
         let (now, at) = (Instant::now(), self.tracker.address);
         let mut found = self.for_others.borrow_mut();
@@ -199,12 +199,12 @@ impl Running {
         fresh
     }
 
-    /// Whether nothing is heard of the tracker yet, and it may still be on its way.
+    /// Whether the tracker has not answered yet, and is not late.
     pub(crate) fn is_starting(&self) -> bool {
         matches!(self.contact, Contact::Starting { .. })
     }
 
-    /// Says what a person should know about the tracker.
+    /// Takes in an event. Says what a person should know of the tracker.
     pub(crate) fn on_event(&mut self, event: &Event, screen: &Screen) {
         match event {
             Event::TrackerReached { .. } | Event::TrackerRestored { .. } => {
@@ -222,7 +222,7 @@ impl Running {
                 }
                 self.contact = Contact::Silent;
             }
-            // A refused request is repeated, and refused again: one line is enough.
+            // A refused request is repeated and refused again: one line is enough.
             Event::TrackerRefused { code } if self.refusal != Some(*code) => {
                 self.refusal = Some(*code);
                 if let Some(what) = report::refusal(*code) {
@@ -233,16 +233,16 @@ impl Running {
         }
     }
 
-    /// To be called every second or so: says that a tracker is absent, and takes the place of a default one that is.
+    /// To be called about every second. Says that the tracker does not answer, and what has changed about it.
     pub(crate) fn on_tick(&mut self, now: Instant, screen: &Screen) {
-        if matches!(self.contact, Contact::Starting { since } if now >= since + FIRST_ANSWER) {
+        if matches!(self.contact, Contact::Starting { since } if now >= since + FIRST_ANSWER_TIME) {
             screen.note(&format!("the tracker {} does not answer; asking again until it does", self.tracker));
             self.contact = Contact::Silent;
         }
         self.follow_tracker(screen);
     }
 
-    /// To be called every second or so: says where the tracker is now, or that this node is the tracker.
+    /// To be called about every second. Says where the tracker is now, or that this node is the tracker.
     pub(crate) fn follow_tracker(&mut self, screen: &Screen) {
         if !self.tracker_changes.has_changed().unwrap_or(false) {
             return;
@@ -259,8 +259,8 @@ impl Running {
         }
     }
 
-    /// Takes leave of the tracker and of the other nodes, and ends the node. `seen` is told what still happens. The
-    /// next signal ends the program.
+    /// Takes leave of the tracker and of the other nodes, and ends the node. `seen` is called for each event until
+    /// then. From now on the next signal ends the program.
     pub(crate) async fn leave(mut self, leaving: &Leaving, mut seen: impl FnMut(&Event)) {
         leaving.begin();
         self.control = None;
@@ -283,7 +283,7 @@ impl Running {
     }
 }
 
-/// The next question of another program; without a socket there never is one.
+/// Waits for the next question of another program. Without a socket none ever comes.
 async fn next_asked(control: &mut Option<Control>) -> Asked {
     match control {
         Some(control) => control.next().await,
@@ -291,7 +291,7 @@ async fn next_asked(control: &mut Option<Control>) -> Asked {
     }
 }
 
-/// A node that cannot be started, with its exit code.
+/// The error for a node that cannot be started, with its exit code.
 pub(crate) fn refused_start(error: StartError) -> Stop {
     match &error {
         StartError::AddressInUse(_) | StartError::Bind { .. } => {
@@ -304,7 +304,7 @@ pub(crate) fn refused_start(error: StartError) -> Stop {
     }
 }
 
-/// A tracker that cannot be used, with its exit code.
+/// The error for a tracker that cannot be used, with its exit code.
 fn refused_tracker(error: &TrackerError) -> Stop {
     match error {
         TrackerError::Unreachable { tracker, reason } => {
@@ -314,10 +314,10 @@ fn refused_tracker(error: &TrackerError) -> Stop {
     }
 }
 
-/// Will ask the tracker that `settings` name, without joining it.
+/// A query to the tracker that `settings` name, which does not join it.
 ///
 /// # Errors
-/// When its address cannot be reached from this host, or the system gives no chance.
+/// When the tracker cannot be reached from this host, or the system gives no socket or no random bytes.
 pub(crate) fn tracker_query(settings: &NodeSettings) -> Result<TrackerQuery> {
     let choice = settings.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named);
     TrackerQuery::new(&choice, settings.listen.0.ip()).map_err(|error| match error {

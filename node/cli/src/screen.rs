@@ -1,4 +1,4 @@
-//! Where words go: results to stdout, all else to stderr, around progress bars and the prompt.
+//! Where words go: results to stdout, notes and errors to stderr, around progress bars and the prompt.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
@@ -10,19 +10,20 @@ use indicatif::MultiProgress;
 use crate::output_writer::{self, Stream};
 use crate::terminal;
 
-/// Lines that may wait to be shown above the prompt; further ones are dropped: nobody waits for a terminal.
-const WAITING_LINES: usize = 1024;
+/// At most this many texts wait to be shown above the prompt; further ones are dropped, because nobody waits for a
+/// terminal.
+const MAX_WAITING: usize = 1024;
 
-/// What the one thread that writes on a prompt's terminal is told.
+/// A message to the one thread that writes on a prompt's terminal.
 #[derive(Debug)]
 pub(crate) enum ToPrompt {
     /// Show these lines above the prompt.
     Lines(String),
-    /// Everything that a command has to say is said: read the next line.
+    /// Read the next line: the command has said everything that it has to say.
     Release,
 }
 
-/// The way to the thread that writes on a prompt's terminal.
+/// Sends lines to the thread that writes on a prompt's terminal.
 #[derive(Clone, Debug)]
 pub(crate) struct PromptLines {
     thread: Sender<ToPrompt>,
@@ -30,30 +31,30 @@ pub(crate) struct PromptLines {
 }
 
 impl PromptLines {
-    /// A way, and where it leads.
+    /// The two ends of a new way to the thread.
     pub(crate) fn channel() -> (PromptLines, PromptReader) {
         let (thread, from_all) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         (PromptLines { thread, waiting: waiting.clone() }, PromptReader { from_all, waiting })
     }
 
-    /// Lets the editor read the next line, after all that was said.
+    /// Lets the editor read the next line, after everything that was said before.
     pub(crate) fn release(&self) {
-        // The thread ends with the program only.
+        // The thread runs until the program ends.
         let _ = self.thread.send(ToPrompt::Release);
     }
 
     fn show<L: AsRef<str>>(&self, lines: &[L]) {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_LINES {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        // rustyline's printer waits for ever for a text without a line's end: each of these has one.
+        // rustyline's printer waits for ever for the end of a line: each of these texts ends with one.
         let _ = self.thread.send(ToPrompt::Lines(output_writer::shown(lines)));
     }
 }
 
-/// What the thread that writes on a prompt's terminal reads.
+/// The end at which the thread that writes on a prompt's terminal reads.
 #[derive(Debug)]
 pub(crate) struct PromptReader {
     from_all: Receiver<ToPrompt>,
@@ -61,8 +62,8 @@ pub(crate) struct PromptReader {
 }
 
 impl PromptReader {
-    /// What is to be done next; `None` when the program is through.
-    pub(crate) fn next(&self) -> Option<ToPrompt> {
+    /// Waits for the next message; `None`: the program is over.
+    pub(crate) fn receive(&self) -> Option<ToPrompt> {
         let next = self.from_all.recv().ok()?;
         if matches!(next, ToPrompt::Lines(_)) {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -71,24 +72,24 @@ impl PromptReader {
     }
 }
 
-/// A place for words. Cheap to clone; all clones are the same place.
+/// Where words are shown. Clones are cheap and are the same screen.
 #[derive(Clone, Debug)]
 pub(crate) enum Screen {
     /// Plain lines.
     Lines,
-    /// Plain lines, and of them only results and errors.
+    /// Plain lines, of results and errors alone.
     Quiet,
     /// Lines above progress bars on stderr.
     Bars(MultiProgress),
-    /// Lines above a prompt that is being edited.
+    /// Lines above the line that is edited at a prompt.
     Prompt(PromptLines),
-    /// Nowhere: tests are quiet.
+    /// Nowhere, in tests.
     #[cfg(test)]
     Nowhere,
 }
 
 impl Screen {
-    /// The screen of a command that runs once: with bars where they can move.
+    /// The screen of a command that runs once: bars where the cursor can be moved, else lines.
     pub(crate) fn of_one_shot(quiet: bool) -> Screen {
         if quiet {
             Screen::Quiet
@@ -99,22 +100,22 @@ impl Screen {
         }
     }
 
-    /// The screen of a program that is not asked anything: without bars.
+    /// A screen without bars.
     pub(crate) fn of_lines(quiet: bool) -> Screen {
         if quiet { Screen::Quiet } else { Screen::Lines }
     }
 
-    /// Says something to the person, in one line.
+    /// Says one line about what happens.
     pub(crate) fn note(&self, text: &str) {
         self.notes(&[text]);
     }
 
-    /// Says what has gone wrong, in one line: that is said to those too who want no notes.
+    /// Says one line about what has gone wrong. With `--quiet` this is said too.
     pub(crate) fn error(&self, text: &str) {
         self.say(Stream::Stderr, &[text]);
     }
 
-    /// Says the last thing before the process ends at once: waits for nobody, not even for bars that are being drawn.
+    /// Says the last line before the process ends at once. Waits for nothing, not even for bars that are being drawn.
     pub(crate) fn last_note(&self, text: &str) {
         match self {
             Screen::Prompt(lines) => lines.show(&[text]),
@@ -122,16 +123,16 @@ impl Screen {
         }
     }
 
-    /// Hands over what was asked for, in one line.
+    /// Says one line of what was asked for.
     pub(crate) fn result(&self, text: &str) {
         self.say(Stream::Stdout, &[text]);
     }
 
-    /// Whether much more can be said before lines are dropped that nobody reads.
+    /// Whether many more lines can be said before one is dropped because nobody reads.
     pub(crate) fn has_room(&self) -> bool {
         match self {
             Screen::Lines | Screen::Quiet | Screen::Bars(_) => output_writer::has_room(),
-            Screen::Prompt(lines) => lines.waiting.load(Ordering::Relaxed) < WAITING_LINES / 2,
+            Screen::Prompt(lines) => lines.waiting.load(Ordering::Relaxed) < MAX_WAITING / 2,
             #[cfg(test)]
             Screen::Nowhere => true,
         }
@@ -154,7 +155,7 @@ impl Screen {
         self.say(Stream::Stdout, lines);
     }
 
-    /// Whatever a line contains, it is shown as one.
+    /// Shows each of `lines` as one line, whatever it contains.
     fn say<L: AsRef<str>>(&self, stream: Stream, lines: &[L]) {
         match self {
             _ if lines.is_empty() => {}
@@ -172,7 +173,7 @@ pub(crate) fn can_animate() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Whether a person sits in front of a line editor: both ends must be a terminal.
+/// Whether a person can edit lines here: stdin and stdout are terminals.
 pub(crate) fn can_edit() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
@@ -188,7 +189,7 @@ mod tests {
         screen.note("no share \"\u{1b}[2J\nriffle> \u{202e}\"");
         screen.results(&["a\u{9b}".to_owned(), "b".to_owned()]);
         for expected in ["no share \"\\u{1b}[2J\\nriffle> \\u{202e}\"\n", "a\\u{9b}\nb\n"] {
-            assert!(matches!(reader.next(), Some(ToPrompt::Lines(said)) if said == expected));
+            assert!(matches!(reader.receive(), Some(ToPrompt::Lines(said)) if said == expected));
         }
     }
 }

@@ -1,36 +1,46 @@
-//! Single settings as a person types them at the command line or the prompt: in the range that the settings file has.
+//! Reads single settings as a person types them at the command line or the prompt, with the ranges of the settings
+//! file.
 
 use config::{ConfigError, Limit, NodeSettings, Period, UploadSettings};
 
-/// How many are served at once, as a person types it: in the range that the settings file has.
+/// Reads how many downloaders of a content are served at once.
+///
+/// # Errors
+/// What is wrong, for the person.
 pub(crate) fn upload_slots(text: &str) -> Result<u8, String> {
     let count: i64 = text.trim().parse().map_err(|_| format!("`{text}` is not a whole number"))?;
     upload("slots", &count.to_string()).map(|upload| upload.slots)
 }
 
-/// How often it is looked again who is served, as a person types it: in the range that the settings file has.
+/// Reads how often the choice of who is served is made anew.
+///
+/// # Errors
+/// What is wrong, for the person.
 pub(crate) fn upload_period(text: &str) -> Result<Period, String> {
     let period: Period = text.parse().map_err(|error: config::ValueError| error.to_string())?;
     upload("period", &format!("\"{period}\"")).map(|upload| Period(upload.period))
 }
 
-/// Reads one value as a settings file with nothing else: what is in range is written down in one place, and refused in the
-/// same words wherever it stands.
+/// Reads one value as a settings file that contains nothing else. So ranges are defined in one place, and a refusal has
+/// the same words everywhere.
 fn upload(key: &str, value: &str) -> Result<UploadSettings, String> {
     let settings = NodeSettings::from_toml(&format!("[upload]\n{key} = {value}\n"));
     settings.map(|settings| settings.upload).map_err(|error| match error {
-        // The line and the key are those of no file that a person wrote.
+        // The line and the key of the error are left out: the person wrote no file.
         ConfigError::Value { message, .. } => message,
         other => other.to_string(),
     })
 }
 
-/// A limit as a person types it, in bytes a second; `None`: no limit.
+/// Reads a limit, in bytes a second; `None`: no limit.
+///
+/// # Errors
+/// What is wrong, for the person.
 pub(crate) fn parse_rate(text: &str) -> Result<Option<u64>, String> {
     text.parse().map(bytes_per_second).map_err(|error: config::ValueError| error.to_string())
 }
 
-/// A limit as the core takes it.
+/// A limit as the library takes it; `None`: no limit.
 pub(crate) fn bytes_per_second(limit: Limit) -> Option<u64> {
     limit.rate().map(std::num::NonZeroU64::get)
 }

@@ -1,4 +1,4 @@
-//! Which settings hold: a flag goes before the environment, that before the file, that before the default.
+//! Which settings hold: a flag overrides the environment, the environment the file, and the file the default.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ use crate::exit::{ExitCode, Stop};
 /// The settings of a node of this program. `common` holds the flags, and the environment where there was no flag.
 ///
 /// # Errors
-/// A settings file that cannot be read or is wrong: [`crate::exit::ExitCode::Usage`], with one line that names it.
+/// [`ExitCode::Usage`] when a settings file cannot be read or is wrong, with one line that names the file.
 pub(crate) fn load(common: &Common) -> Result<NodeSettings> {
     let mut settings = match &common.config {
         Some(file) => read(file)?.ok_or_else(|| Stop::usage(format!("{}: no such file", file.display())))?,
@@ -25,7 +25,7 @@ pub(crate) fn load(common: &Common) -> Result<NodeSettings> {
     Ok(settings)
 }
 
-/// Lets what the command line says go before what the file says.
+/// Overrides the settings of the file with those of the command line.
 fn overlay(settings: &mut NodeSettings, common: Common) {
     let Common {
         id,
@@ -60,7 +60,7 @@ fn overlay(settings: &mut NodeSettings, common: Common) {
     }
 }
 
-/// `None`: there is no such file.
+/// Reads a settings file; `None`: there is no such file.
 fn read(file: &Path) -> Result<Option<NodeSettings>> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
@@ -76,10 +76,10 @@ fn default_file() -> Option<PathBuf> {
     Some(strategy.config_dir().join("riffle").join("node.toml"))
 }
 
-/// The log folder: the one that was named, else `logs` in the state folder, be it named or the user's own.
+/// The log folder: the one that was named, else `logs` in the state root.
 ///
 /// # Errors
-/// When there is neither.
+/// When no log folder was named and there is no state root.
 pub(crate) fn log_folder(settings: &NodeSettings) -> Result<PathBuf> {
     match &settings.log_dir {
         Some(folder) => Ok(folder.clone()),
@@ -87,15 +87,15 @@ pub(crate) fn log_folder(settings: &NodeSettings) -> Result<PathBuf> {
     }
 }
 
-/// Where nodes keep their state folders: what was named, else the user's own.
+/// The folder that nodes keep their state folders in: the one that was named, else the person's own.
 ///
 /// # Errors
-/// When there is neither.
+/// When no folder was named and the person has no home folder.
 pub(crate) fn state_root(settings: &NodeSettings) -> Result<PathBuf> {
     settings.state_dir.clone().map_or_else(default_state_root, Ok)
 }
 
-/// The state folder of a person who named none: `$XDG_STATE_HOME/riffle`.
+/// The state root of a person who named none: `$XDG_STATE_HOME/riffle`.
 fn default_state_root() -> Result<PathBuf> {
     let strategy = etcetera::choose_base_strategy().map_err(|_| {
         Stop::new(ExitCode::Io, "there is no home folder to keep state in: --state-dir names a folder")
@@ -103,7 +103,8 @@ fn default_state_root() -> Result<PathBuf> {
     Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("riffle"))
 }
 
-/// A folder that no other host sees: the session's own, else one of this user among the temporary ones.
+/// A folder that no other host sees: the runtime folder of the login session, else one of this user below the temporary
+/// folder.
 pub(crate) fn folder_of_this_host() -> PathBuf {
     let own = etcetera::choose_base_strategy().ok().and_then(|strategy| strategy.runtime_dir());
     own.map_or_else(

@@ -97,8 +97,8 @@ impl Sharing {
         Ok((id, name))
     }
 
-    /// Shares the file at `path` again, as in the last life of this node: a person is told only if that fails. Returns the
-    /// share's number.
+    /// Shares the file at `path` again, as in the last life of this node: a person is told only if that fails. Returns
+    /// the share's number.
     pub(crate) fn restore(&mut self, path: &Path, name: Name, node: &Node) -> ShareId {
         let share = node
             .share(path)
@@ -226,7 +226,8 @@ pub(crate) fn check(path: &Path, name: Option<&Name>) -> Result<Name, DiskError>
     riffle::name_of_path(path)
 }
 
-/// Whether this process or the system has too many files open. The node opens the file when it has a descriptor to spare.
+/// Whether this process or the system has too many files open. The node opens the file when it has a descriptor to
+/// spare.
 fn is_too_many_open(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }

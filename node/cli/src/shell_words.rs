@@ -1,4 +1,4 @@
-//! Between one line of text and the words in it, as a shell does it: quotes and backslashes hold a word together.
+//! Splits a line into words and quotes words, as a shell does: quotes and backslashes hold a word together.
 
 use std::borrow::Cow;
 
@@ -7,18 +7,21 @@ use std::borrow::Cow;
 #[error("a quote is not closed")]
 pub(crate) struct OpenQuote;
 
-/// The words of `line`.
+/// Splits `line` into its words.
+///
+/// # Errors
+/// When a quote is not closed.
 pub(crate) fn split(line: &str) -> Result<Vec<String>, OpenQuote> {
     shlex::split(&uncommented(line)).ok_or(OpenQuote)
 }
 
-/// `word` as a shell reads it back: quoted only when it must be.
+/// Writes `word` so that a shell reads it back as one word; quoted only where that is needed.
 pub(crate) fn quote(word: &str) -> Cow<'_, str> {
-    // Only NUL cannot be quoted, and neither names nor addresses hold one.
+    // Only NUL cannot be quoted, and neither names nor addresses contain it.
     shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
-/// `#` begins a comment for a shell. Here it is the first letter of a file's name.
+/// Escapes each `#` that would begin a comment in a shell: here it may begin the name of a file.
 fn uncommented(line: &str) -> String {
     let mut escaped = String::with_capacity(line.len());
     let mut quote = None;
@@ -31,7 +34,7 @@ fn uncommented(line: &str) -> String {
             _ => {}
         }
         escaped.push(letter);
-        // A backslash behind a backslash escapes nothing.
+        // A backslash that is itself escaped escapes nothing.
         previous = if previous == '\\' && letter == '\\' { ' ' } else { letter };
     }
     escaped

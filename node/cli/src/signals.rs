@@ -1,7 +1,7 @@
-//! Ctrl-C, SIGTERM and SIGHUP, of a terminal that is gone: the first asks the program to leave, the second (but for
-//! SIGHUP) ends it.
+//! Ctrl-C, SIGTERM, and the SIGHUP of a terminal that is gone. The first signal asks the program to leave. The second
+//! one, unless it is a SIGHUP, ends the program.
 //!
-//! A thread of its own listens, so that the second is heard whatever the rest of the program is waiting for.
+//! A thread of its own listens, so that the second signal is heard whatever the rest of the program waits for.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,37 +17,37 @@ use crate::exit::ExitCode;
 use crate::output_writer;
 use crate::screen::Screen;
 
-/// The signals of this process, once somebody listens.
+/// The signals that this process listens for.
 #[derive(Debug)]
 pub(crate) struct Signals {
     asked: mpsc::UnboundedReceiver<()>,
     leaving: Leaving,
-    /// Where the last words go.
+    /// Shows the last words.
     screen: Arc<Mutex<Screen>>,
 }
 
-/// Whether the program is leaving: then the next signal ends it.
+/// Whether the program is leaving, so that the next signal ends it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leaving(Arc<AtomicBool>);
 
 impl Leaving {
-    /// The program leaves by itself from here on.
+    /// Notes that the program leaves by itself from now on.
     pub(crate) fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
 impl Signals {
-    /// Listens from now on. When the program is to end at once, `last` is called before it does, with 130.
+    /// Listens from now on. A signal that ends the program at once calls `last` first; the exit code is then 130.
     ///
     /// # Errors
-    /// When the system gives no thread or no signals.
+    /// When the system gives no thread, no reactor or no signals.
     pub(crate) fn listen(screen: Screen, last: impl FnOnce() + Send + 'static) -> Result<Signals> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
         let runtime = runtime.context("the system gives no reactor for signals")?;
-        let mut all = {
+        let mut signals = {
             let _reactor = runtime.enter();
-            All::listen().context("cannot listen for signals")?
+            SignalSet::listen().context("cannot listen for signals")?
         };
         let (ask, asked) = mpsc::unbounded_channel();
         let leaving = Leaving::default();
@@ -57,15 +57,15 @@ impl Signals {
         let listen = move || {
             runtime.block_on(async {
                 loop {
-                    let heard = all.next().await;
+                    let heard = signals.next().await;
                     let was_leaving = known.0.swap(true, Ordering::Relaxed);
                     match heard {
                         Heard::Asked if was_leaving => break,
-                        // The shell passes on what the system has sent already: nobody is in a hurry.
+                        // When a terminal goes, the system and the shell both send SIGHUP: the second is no hurry.
                         Heard::HungUp if was_leaving => continue,
                         Heard::Asked | Heard::HungUp => {}
                     }
-                    // Who listened may be leaving by itself: the next signal finds that out.
+                    // The receiver may be gone because the program leaves by itself.
                     let _ = ask.send(());
                 }
             });
@@ -81,7 +81,7 @@ impl Signals {
         Ok(Signals { asked, leaving, screen })
     }
 
-    /// The last words go to `screen` from now on.
+    /// Shows the last words on `screen` from now on.
     pub(crate) fn show_on(&self, screen: Screen) {
         *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = screen;
     }
@@ -89,12 +89,12 @@ impl Signals {
     /// Returns when a person or the system asks the program to leave. From then on the next signal ends the process.
     pub(crate) async fn asked(&mut self) {
         if self.asked.recv().await.is_none() {
-            // The thread ends with the process only.
+            // The thread runs until the process ends.
             std::future::pending::<()>().await;
         }
     }
 
-    /// To say that the program leaves by itself.
+    /// The handle to note that the program leaves by itself.
     pub(crate) fn leaving(&self) -> Leaving {
         self.leaving.clone()
     }
@@ -105,23 +105,23 @@ impl Signals {
 enum Heard {
     /// Somebody asks the program to leave.
     Asked,
-    /// The terminal is gone. Who loses one is told more than once.
+    /// The terminal is gone. This signal comes more than once.
     HungUp,
 }
 
-/// Listened to from the start, so that none is lost in between.
-struct All {
+/// The signals that are listened for. Each is registered once and kept, so that none is lost between two waits.
+struct SignalSet {
     interrupt: Signal,
     terminate: Signal,
-    /// Not for who is told to go on without a terminal, as by `nohup`.
+    /// SIGHUP; `None`: the process was started so that it ignores it, as by `nohup`.
     hangup: Option<Signal>,
 }
 
-impl All {
-    fn listen() -> io::Result<All> {
+impl SignalSet {
+    fn listen() -> io::Result<SignalSet> {
         let hangup = if is_ended_by_hangup()? { Some(signal(SignalKind::hangup())?) } else { None };
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        Ok(All { interrupt, terminate, hangup })
+        Ok(SignalSet { interrupt, terminate, hangup })
     }
 
     async fn next(&mut self) -> Heard {

@@ -1,21 +1,22 @@
-//! What a person may type to say which content is meant.
+//! Reads which content a person means.
 
 use messages::limits::MAX_NAME;
 use messages::{ContentId, Digits, Name, NameError};
 use riffle::Wanted;
 
-/// Digits of a content id.
+/// A content id has this many digits.
 const ID_DIGITS: usize = 64;
-/// No shorter id prefix is taken for one: `a@b` is a name.
+/// An id prefix has at least this many digits: `a@b` is a name.
 pub(crate) const MIN_PREFIX: usize = 4;
 
 const _: () = assert!(MAX_NAME > ID_DIGITS, "a full id is a possible name too, and is taken for the id");
 
-/// Reads `64 hexadecimal digits`, the beginning of an id, `NAME` or `NAME@idprefix`. A name that itself looks like the beginning of
-/// an id, or ends like the last form, is written with an empty prefix: `NAME@`.
+/// Reads an id of 64 hexadecimal digits, the beginning of an id, `NAME` or `NAME@PREFIX`, where PREFIX begins an id. A
+/// name that looks like the beginning of an id, or that ends like the last form, is typed with an empty prefix:
+/// `NAME@`.
 ///
 /// # Errors
-/// When it is no id, and no name that a file could have.
+/// When `text` is no id and no name that a file can have.
 pub(crate) fn parse(text: &str) -> Result<Wanted, NameError> {
     if let Ok(content) = text.parse::<ContentId>() {
         return Ok(Wanted::Content(content));
@@ -34,7 +35,7 @@ pub(crate) fn parse(text: &str) -> Result<Wanted, NameError> {
     Ok(Wanted::Name(Name::new(text)?, String::new()))
 }
 
-/// The newest of the contents that are meant, where a name alone says which are.
+/// The newest of the contents of a name; `wanted` itself where more than a name was typed.
 pub(crate) fn newest(wanted: Wanted) -> Wanted {
     match wanted {
         Wanted::Name(name, prefix) if prefix.is_empty() => Wanted::Newest(name),
@@ -42,7 +43,7 @@ pub(crate) fn newest(wanted: Wanted) -> Wanted {
     }
 }
 
-/// What to call it on screens until its name is known.
+/// What a download is called on screens until its name is known.
 pub(crate) fn label(wanted: &Wanted) -> String {
     match wanted {
         Wanted::Content(content) => content.short(),

@@ -1,5 +1,5 @@
-//! The terminal under progress bars: what they draw goes out through the one thread that writes, so that drawing never
-//! waits for a terminal that takes nothing, and only while this process is in the terminal's foreground.
+//! The terminal under progress bars. What bars draw is written by the one thread that writes, so that drawing never
+//! waits for a terminal that takes nothing; and only while this process is in the terminal's foreground.
 
 use std::fmt::Write as _;
 use std::io;
@@ -12,36 +12,37 @@ use rustix::termios;
 use crate::output_writer::{self, Stream};
 
 /// Bars are drawn at most this often a second.
-const DRAWN_PER_SECOND: u8 = 20;
-/// The size of a terminal that does not say, in lines and columns.
-const USUAL: (u16, u16) = (24, 80);
+const MAX_FRAMES_PER_SECOND: u8 = 20;
+/// The size of a terminal that does not tell its own, in lines and columns.
+const USUAL_SIZE: (u16, u16) = (24, 80);
 
-/// Where bars are drawn: on stderr, from the writer's thread.
+/// The target for bars: stderr, through the writer's thread.
 pub(crate) fn draw_target() -> ProgressDrawTarget {
-    ProgressDrawTarget::term_like_with_hz(Box::new(Terminal::default()), DRAWN_PER_SECOND)
+    ProgressDrawTarget::term_like_with_hz(Box::new(Terminal::default()), MAX_FRAMES_PER_SECOND)
 }
 
-/// What was drawn since the last flush: one picture is one text.
+/// Collects what is drawn between two flushes into one frame, which is written as one text.
 #[derive(Debug, Default)]
 struct Terminal {
-    picture: Mutex<Picture>,
+    frame: Mutex<Frame>,
 }
 
-/// A picture that is being drawn over the one before it.
+/// A frame that is drawn over the one before it.
 #[derive(Debug, Default)]
-struct Picture {
+struct Frame {
     text: String,
-    /// Words have been drawn, and not only the way to where they go.
+    /// Whether the frame has words, beside cursor movements.
     has_words: bool,
-    /// The one before was not shown, so that there is nothing to draw over: what stands there is somebody else's.
+    /// Whether the frame before was not shown, so that the cursor must not move up: what stands there is another
+    /// program's.
     begins_anew: bool,
 }
 
-impl Picture {
-    /// Moves the cursor or clears something.
+impl Frame {
+    /// Adds a control code that moves the cursor or clears cells.
     fn steer(&mut self, code: std::fmt::Arguments<'_>) {
         if self.has_words || !self.begins_anew {
-            // A string takes everything.
+            // Writing to a string never fails.
             let _ = self.text.write_fmt(code);
         }
     }
@@ -51,42 +52,42 @@ impl Picture {
         self.has_words = true;
     }
 
-    /// The picture, if it is to be shown; the next one begins.
+    /// Takes the frame, if it is to be shown, and begins the next one.
     fn take(&mut self, in_foreground: bool) -> Option<String> {
-        let Picture { text, has_words, begins_anew } = std::mem::take(self);
+        let Frame { text, has_words, begins_anew } = std::mem::take(self);
         self.begins_anew = !in_foreground || (begins_anew && !has_words);
         (in_foreground && !text.is_empty()).then_some(text)
     }
 }
 
 impl Terminal {
-    fn picture(&self) -> MutexGuard<'_, Picture> {
-        self.picture.lock().unwrap_or_else(PoisonError::into_inner)
+    fn frame(&self) -> MutexGuard<'_, Frame> {
+        self.frame.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves the cursor by `count` cells or lines (ECMA-48, 8.3.18 to 8.3.22).
-    fn walk(&self, count: usize, to: char) -> io::Result<()> {
+    fn move_cursor(&self, count: usize, to: char) -> io::Result<()> {
         if count > 0 {
-            self.picture().steer(format_args!("\x1b[{count}{to}"));
+            self.frame().steer(format_args!("\x1b[{count}{to}"));
         }
         Ok(())
     }
 }
 
-/// Whether what is drawn on stderr is drawn where a person looks: a job in the background leaves the terminal to others.
+/// Whether this process is in the foreground of the terminal that stderr is: a job in the background draws nothing.
 fn is_in_foreground() -> bool {
     draws_for(termios::tcgetpgrp(io::stderr()).ok(), rustix::process::getpgrp())
 }
 
-/// Whether the process group `own` draws on a terminal whose foreground is `foreground`. A terminal that is not the one that
-/// controls this process has none: nobody else's job is on it.
+/// Whether the process group `own` draws on a terminal whose foreground group is `foreground`. `None`: the terminal
+/// does not control this process, so no other job is on it.
 fn draws_for(foreground: Option<Pid>, own: Pid) -> bool {
     foreground.is_none_or(|foreground| foreground == own)
 }
 
 fn size() -> (u16, u16) {
     let size = termios::tcgetwinsize(io::stderr()).map(|size| (size.ws_row, size.ws_col));
-    size.ok().filter(|&(rows, columns)| rows > 0 && columns > 0).unwrap_or(USUAL)
+    size.ok().filter(|&(rows, columns)| rows > 0 && columns > 0).unwrap_or(USUAL_SIZE)
 }
 
 impl TermLike for Terminal {
@@ -99,19 +100,19 @@ impl TermLike for Terminal {
     }
 
     fn move_cursor_up(&self, count: usize) -> io::Result<()> {
-        self.walk(count, 'A')
+        self.move_cursor(count, 'A')
     }
 
     fn move_cursor_down(&self, count: usize) -> io::Result<()> {
-        self.walk(count, 'B')
+        self.move_cursor(count, 'B')
     }
 
     fn move_cursor_right(&self, count: usize) -> io::Result<()> {
-        self.walk(count, 'C')
+        self.move_cursor(count, 'C')
     }
 
     fn move_cursor_left(&self, count: usize) -> io::Result<()> {
-        self.walk(count, 'D')
+        self.move_cursor(count, 'D')
     }
 
     fn write_line(&self, line: &str) -> io::Result<()> {
@@ -120,18 +121,18 @@ impl TermLike for Terminal {
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.picture().write(text);
+        self.frame().write(text);
         Ok(())
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.picture().steer(format_args!("\r\x1b[2K"));
+        self.frame().steer(format_args!("\r\x1b[2K"));
         Ok(())
     }
 
     fn flush(&self) -> io::Result<()> {
-        if let Some(picture) = self.picture().take(is_in_foreground()) {
-            output_writer::steer(Stream::Stderr, picture);
+        if let Some(frame) = self.frame().take(is_in_foreground()) {
+            output_writer::steer(Stream::Stderr, frame);
         }
         Ok(())
     }
@@ -142,26 +143,26 @@ mod tests {
     use super::*;
 
     /// Draws `words` over a line that was drawn before.
-    fn draw(picture: &mut Picture, words: &str, in_foreground: bool) -> Option<String> {
-        picture.steer(format_args!("\x1b[1A"));
-        picture.steer(format_args!("\r\x1b[2K"));
+    fn draw(frame: &mut Frame, words: &str, in_foreground: bool) -> Option<String> {
+        frame.steer(format_args!("\x1b[1A"));
+        frame.steer(format_args!("\r\x1b[2K"));
         if !words.is_empty() {
-            picture.write(words);
+            frame.write(words);
         }
-        picture.take(in_foreground)
+        frame.take(in_foreground)
     }
 
     #[test]
     fn a_job_in_the_background_draws_nothing_and_then_nothing_over_what_others_wrote() {
-        let mut picture = Picture::default();
+        let mut frame = Frame::default();
         let over = |words: &str| Some(format!("\x1b[1A\r\x1b[2K{words}"));
-        assert_eq!(draw(&mut picture, "1 %", true), over("1 %"));
-        assert_eq!(draw(&mut picture, "2 %", false), None);
-        assert_eq!(draw(&mut picture, "", false), None);
-        assert_eq!(draw(&mut picture, "", true), None, "there is nothing to clear");
-        assert_eq!(draw(&mut picture, "3 %", true), Some("3 %".to_owned()));
-        assert_eq!(draw(&mut picture, "4 %", true), over("4 %"));
-        assert_eq!(draw(&mut picture, "", true), over(""));
+        assert_eq!(draw(&mut frame, "1 %", true), over("1 %"));
+        assert_eq!(draw(&mut frame, "2 %", false), None);
+        assert_eq!(draw(&mut frame, "", false), None);
+        assert_eq!(draw(&mut frame, "", true), None, "there is nothing to clear");
+        assert_eq!(draw(&mut frame, "3 %", true), Some("3 %".to_owned()));
+        assert_eq!(draw(&mut frame, "4 %", true), over("4 %"));
+        assert_eq!(draw(&mut frame, "", true), over(""));
     }
 
     #[test]

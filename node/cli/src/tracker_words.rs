@@ -1,4 +1,4 @@
-//! What a person is told of the tracker: how it was named, where it is, and why that is not known. Pure.
+//! What a person is told of the tracker: how it was named, where it is, and why its address is not known. Pure.
 
 use std::net::SocketAddr;
 
@@ -6,16 +6,16 @@ use riffle::TrackerStatus;
 
 /// What a person is told of a tracker.
 pub(crate) trait TrackerWords {
-    /// Why a node that has just started hears nothing from it.
+    /// That the tracker has no address yet, for a node that has just started.
     fn is_not_there_yet(&self) -> String;
 
-    /// That it has not answered, when a download waits no longer, and what the person can do.
+    /// That the tracker has not answered a download that waits no longer, and what the person can do.
     fn unreachable(&self) -> String;
 
-    /// That it has not answered somebody who waits no longer.
+    /// That the tracker has not answered a question, and what the person can do.
     fn gives_no_answer(&self) -> String;
 
-    /// That it is somewhere else than before, or somewhere at last.
+    /// That the tracker has another address than before, or its first.
     fn is_there_now(&self) -> String;
 }
 
@@ -54,20 +54,20 @@ impl TrackerWords for TrackerStatus {
     }
 }
 
-/// Why nobody knows where the tracker is, if nobody does.
+/// Why the tracker has no address; `None`: it has one.
 fn unresolved(status: &TrackerStatus) -> Option<&str> {
     let trouble = status.trouble.as_deref().unwrap_or("its name has not been resolved so far");
     status.address.is_none().then_some(trouble)
 }
 
-/// That this node is the tracker at `address` because there was none, who can reach it there, and how a person keeps
-/// others out.
+/// That this node is the tracker at `address`, because there was none; and if others reach it there, how a person keeps
+/// them out.
 pub(crate) fn embedded(address: SocketAddr, is_open: bool) -> String {
     let what = format!("no tracker at {address}, and no --tracker was given: this node is the tracker now");
     what + &openness(address, is_open)
 }
 
-/// That this node has taken the place of the tracker at `address`.
+/// That this node has replaced the tracker at `address`.
 pub(crate) fn taken_over(address: SocketAddr, is_open: bool) -> String {
     format!("nobody is the tracker any more: this node is it now, at {address}") + &openness(address, is_open)
 }

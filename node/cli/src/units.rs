@@ -1,10 +1,10 @@
-//! Sizes, rates, times and shares as people read them: three digits and a unit; and long texts, shortened.
+//! Sizes, rates, times and percentages as people read them, with three digits and a unit; and long texts, shortened.
 
 use std::time::Duration;
 
 const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
 
-/// `512 B`, `1.50 KiB`, `64.0 MiB`.
+/// Writes a size: `512 B`, `1.50 KiB`, `64.0 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -12,7 +12,7 @@ pub(crate) fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     let mut unit = "B";
     for next in UNITS {
-        // What would be rounded to 1024 is one of the next unit.
+        // A value that would be rounded to 1024 is shown as 1 of the next unit.
         if value < 1023.5 && unit != "B" {
             break;
         }
@@ -23,18 +23,18 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-/// `12.0 MiB/s`.
+/// Writes a rate: `12.0 MiB/s`.
 pub(crate) fn rate(bytes_per_second: u64) -> String {
     format!("{}/s", size(bytes_per_second))
 }
 
-/// Bytes a second, however short the time was.
+/// Bytes a second, for `bytes` in a time that may be zero.
 pub(crate) fn per_second(bytes: u64, took: Duration) -> u64 {
     let nanos = took.as_nanos().max(1);
     u64::try_from(u128::from(bytes) * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
 }
 
-/// `850 ms`, `1.2 s`, `2 min 5 s`, `3 h 4 min`.
+/// Writes a time: `850 ms`, `1.2 s`, `2 min 5 s`, `3 h 4 min`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -53,19 +53,19 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
-/// `33.4 %` of `whole`; nothing of nothing is all of it.
+/// Writes `part` as a percentage of `whole`, rounded down: `33.4 %`. Nothing of nothing is 100 %.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
     let tenths = if whole == 0 { 1000 } else { u128::from(part) * 1000 / u128::from(whole) };
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
-/// `33 %` of `whole`, where there is little room: never rounded up, and never more than all of it.
+/// Writes `part` as a whole percentage of `whole`, rounded down and at most 100 %: `33 %`.
 pub(crate) fn whole_percent(part: u64, whole: u64) -> String {
     let hundredths = if whole == 0 { 100 } else { u128::from(part.min(whole)) * 100 / u128::from(whole) };
     format!("{hundredths} %")
 }
 
-/// `text` as people are shown it, in `width` letters: what it begins and what it ends with, when it is longer.
+/// Writes `text` as people are shown it, in at most `width` letters: of a longer text its beginning and its end.
 pub(crate) fn shortened(text: &str, width: usize) -> String {
     let text = logs::one_line(text);
     let letters = text.chars().count();

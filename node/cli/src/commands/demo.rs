@@ -23,7 +23,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use crate::exit::{ExitCode, Stop};
 use crate::logging::{LogPlan, refused_log};
 use crate::piece_bar::PieceBar;
-use crate::progress::{MAP_WIDTH, Progress};
+use crate::progress::{FINAL_BAR_WIDTH, Progress};
 use crate::report;
 use crate::running::refused_start;
 use crate::screen::Screen;
@@ -32,11 +32,11 @@ use crate::signals::Signals;
 use crate::units::{duration, per_second, percent, rate, size};
 
 const OWNERS: usize = 4;
-/// Bytes of the file that is made when none is named.
+/// The file that is made when none is named has this many bytes.
 const LENGTH: u64 = 256 << 20;
-/// Bytes that are made and written at a time.
+/// This many bytes of the file are made and written at a time.
 const BLOCK: usize = 1 << 20;
-/// The downloader gives up when nothing arrives for this long.
+/// The downloader gives up after this long without progress.
 const TIMEOUT: Duration = Duration::from_secs(20);
 const DRAW_EVERY: Duration = Duration::from_millis(50);
 
@@ -46,10 +46,10 @@ struct DemoNode {
     _log: Option<LogGuard>,
 }
 
-/// Everything that runs, and what happens to it, with the number of the node that it happens to. Owners are numbered
-/// from 1; the downloader is the last.
-struct Stage {
-    // The order matters: nodes end first, then their tracker; the folder goes when nobody uses it any more.
+/// The tracker and the nodes of the demo, and their events, each with the number of its node. Owners are numbered from
+/// 1; the downloader comes last.
+struct DemoNetwork {
+    // The order of the fields matters: nodes are dropped first, then their tracker, and the folder when nobody uses it.
     nodes: Vec<DemoNode>,
     events: UnboundedReceiver<(usize, Event)>,
     sender: mpsc::UnboundedSender<(usize, Event)>,
@@ -57,12 +57,12 @@ struct Stage {
     folder: TempDir,
 }
 
-/// What the downloader came to.
+/// The finished download.
 struct Outcome {
     path: PathBuf,
     summary: Summary,
-    /// Which parts of the file came from whom.
-    maps: BTreeMap<NodeId, PieceBar>,
+    /// The parts of the file that came from each owner.
+    piece_bars: BTreeMap<NodeId, PieceBar>,
 }
 
 /// Runs the demo with `file`, or with random bytes.
@@ -72,41 +72,41 @@ struct Outcome {
 pub(crate) async fn run(settings: NodeSettings, file: Option<PathBuf>) -> Result<ExitCode> {
     let screen = Screen::of_one_shot(settings.quiet);
     let mut signals = Signals::listen(screen.clone(), || {})?;
-    let mut stage = None;
+    let mut network = None;
     let code = tokio::select! {
-        code = play(&settings, file, &screen, &mut stage) => code,
+        code = run_on(&settings, file, &screen, &mut network) => code,
         () = signals.asked() => {
             screen.note("the demo was interrupted; Ctrl-C again ends it at once");
             Ok(ExitCode::Killed)
         }
     };
     signals.leaving().begin();
-    if let Some(stage) = stage {
-        stage.close().await;
+    if let Some(network) = network {
+        network.close().await;
     }
     code
 }
 
-async fn play(
+async fn run_on(
     settings: &NodeSettings,
     file: Option<PathBuf>,
     screen: &Screen,
-    stage: &mut Option<Stage>,
+    network: &mut Option<DemoNetwork>,
 ) -> Result<ExitCode> {
     let folder = tempfile::Builder::new().prefix("riffle-demo-").tempdir().context("no temporary folder")?;
-    let stage = stage.insert(Stage::open(settings, folder)?);
+    let network = network.insert(DemoNetwork::open(settings, folder)?);
     let original = match file {
         Some(file) => file,
         None => {
             screen.note(&format!("making a file of {} of random bytes", size(LENGTH)));
-            make_file(stage.folder.path().join("demo.bin")).await?
+            make_file(network.folder.path().join("demo.bin")).await?
         }
     };
     let name = sharing::check(&original, None).map_err(refused)?;
-    let owners = stage.share(settings, &original, screen).await?;
-    let downloads = stage.folder.path().join("downloaded");
+    let owners = network.share(settings, &original, screen).await?;
+    let downloads = network.folder.path().join("downloaded");
     std::fs::create_dir(&downloads).with_context(|| format!("{}", downloads.display()))?;
-    let outcome = match stage.download(settings, name, &downloads, &owners, screen).await? {
+    let outcome = match network.download(settings, name, &downloads, &owners, screen).await? {
         Ok(outcome) => outcome,
         Err(code) => return Ok(code),
     };
@@ -117,8 +117,8 @@ async fn play(
     Ok(ExitCode::Done)
 }
 
-/// How often there are lines where there cannot be bars: everything is over in seconds.
-fn lines(usual: Interval) -> Interval {
+/// How often there are lines where there cannot be bars: each second, because the demo is over in seconds; or never.
+fn line_interval(usual: Interval) -> Interval {
     if usual == Interval::NONE { usual } else { Interval::seconds(1) }
 }
 
@@ -126,18 +126,18 @@ fn refused(error: DiskError) -> Stop {
     Stop::new(ExitCode::of_disk(&error), error.to_string())
 }
 
-impl Stage {
-    fn open(settings: &NodeSettings, folder: TempDir) -> Result<Stage> {
+impl DemoNetwork {
+    fn open(settings: &NodeSettings, folder: TempDir) -> Result<DemoNetwork> {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let log = LogPlan::new(settings, "tracker-demo.log").ok();
         let log = log.map_or_else(|| Ok(TrackerLog::none()), LogPlan::of_tracker)?;
         let tracker = EmbeddedTracker::start(listen, log)
             .map_err(|error| Stop::new(ExitCode::Other, format!("no tracker can be started: {error}")))?;
         let (sender, events) = mpsc::unbounded_channel();
-        Ok(Stage { nodes: Vec::new(), events, sender, tracker, folder })
+        Ok(DemoNetwork { nodes: Vec::new(), events, sender, tracker, folder })
     }
 
-    /// Starts one more node, whose events come with its number.
+    /// Starts one more node.
     fn add_node(&mut self, settings: &NodeSettings) -> Result<()> {
         let number = self.nodes.len() + 1;
         let file = format!("node-demo-{number}.log");
@@ -167,7 +167,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts the owners, and returns what to call them once the tracker knows what they share.
+    /// Starts the owners and waits until the tracker knows what they share. Returns their names.
     async fn share(
         &mut self,
         settings: &NodeSettings,
@@ -179,9 +179,9 @@ impl Stage {
         for number in 1..=OWNERS {
             self.add_node(settings)?;
             let Some(owner) = self.nodes.last() else { break };
-            let mut its = Sharing::default();
-            its.begin(original, &SendAs::default(), &owner.node).map_err(refused)?;
-            sharing.insert(number, its);
+            let mut owner_sharing = Sharing::default();
+            owner_sharing.begin(original, &SendAs::default(), &owner.node).map_err(refused)?;
+            sharing.insert(number, owner_sharing);
             owners.insert(owner.node.id(), format!("owner {number}"));
         }
         screen.note(&format!(
@@ -191,12 +191,12 @@ impl Stage {
         let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
         while sharing.values().any(Sharing::is_unannounced) {
             let (number, event) = self.events.recv().await.context("an owner has ended by itself")?;
-            // One bar is enough: all of them do the same at the same time.
+            // One bar is enough: all owners hash the same file at the same time.
             if number == 1 {
                 progress.on_event(&event);
             }
-            let Some(its) = sharing.get_mut(&number) else { continue };
-            for news in its.on_event(&event) {
+            let Some(owner_sharing) = sharing.get_mut(&number) else { continue };
+            for news in owner_sharing.on_event(&event) {
                 if let News::Failed(error) | News::Ended(error) = news {
                     return Err(refused(error).into());
                 }
@@ -205,7 +205,7 @@ impl Stage {
         Ok(owners)
     }
 
-    /// Fetches `name` from the owners. The inner result is an exit code when the download failed, as was said.
+    /// Fetches `name` from the owners. The inner error is the exit code of a download that failed, which was said.
     async fn download(
         &mut self,
         settings: &NodeSettings,
@@ -226,10 +226,10 @@ impl Stage {
         screen.note(&format!("a fifth node downloads {name}"));
         let wanted = Wanted::Name(name.clone(), String::new());
         let _download = downloader.node.download(wanted).into_dir(folder).timeouts(timeouts).start();
-        let lines = lines(settings.progress_period);
-        let mut progress = Progress::new(screen.clone(), owners.clone(), lines);
+        let interval = line_interval(settings.progress_period);
+        let mut progress = Progress::new(screen.clone(), owners.clone(), interval);
         let mut first_stretches = owners.clone();
-        let mut maps = BTreeMap::new();
+        let mut piece_bars = BTreeMap::new();
         let mut draw = tokio::time::interval(DRAW_EVERY);
         loop {
             tokio::select! {
@@ -247,20 +247,21 @@ impl Stage {
                         }
                         Event::DownloadIdentified { length, .. } => {
                             let pieces = Layout::of(length).map_or(0, Layout::pieces);
-                            let map = |owner: &NodeId| (*owner, PieceBar::new(pieces, MAP_WIDTH));
-                            maps = owners.keys().map(map).collect();
+                            let bar = |owner: &NodeId| (*owner, PieceBar::new(pieces, FINAL_BAR_WIDTH));
+                            piece_bars = owners.keys().map(bar).collect();
                         }
                         Event::PieceVerified { piece, owners, .. } => {
-                            let its = |(owner, _): &(&NodeId, _)| owners.contains(owner);
-                            maps.iter_mut().filter(its).for_each(|(_, map)| map.on_piece(piece));
+                            let has_brought = |(owner, _): &(&NodeId, _)| owners.contains(owner);
+                            piece_bars.iter_mut().filter(has_brought).for_each(|(_, bar)| bar.on_piece(piece));
                         }
                         Event::DownloadDone { path, summary, .. } => {
-                            return Ok(Ok(Outcome { path, summary, maps }));
+                            return Ok(Ok(Outcome { path, summary, piece_bars }));
                         }
                         Event::DownloadFailed { why, .. } => {
                             let place = report::Place::OneShot;
-                            let around = report::Around { place, tracker: &tracker, has_some: false, waited: None };
-                            screen.errors(&report::failure(name.as_str(), &why, &around));
+                            let context =
+                                report::FailureContext { place, tracker: &tracker, has_some: false, waited: None };
+                            screen.errors(&report::failure(name.as_str(), &why, &context));
                             return Ok(Err(ExitCode::of_failure(&why)));
                         }
                         _ => {}
@@ -288,7 +289,7 @@ impl Stage {
     }
 }
 
-/// Writes the random file, away from the thread that draws.
+/// Writes the random file, on another thread than the one that draws.
 async fn make_file(path: PathBuf) -> Result<PathBuf> {
     let write = move || -> io::Result<PathBuf> {
         let mut chance = StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)?;
@@ -306,7 +307,7 @@ async fn make_file(path: PathBuf) -> Result<PathBuf> {
     })
 }
 
-/// Hashes both files anew, from the disk, and returns the hash that they share.
+/// Hashes both files from the disk and returns their common hash.
 async fn compare(original: PathBuf, copy: PathBuf) -> Result<blake3::Hash> {
     let hash = |path: &Path| -> Result<blake3::Hash> {
         let mut hasher = blake3::Hasher::new();
@@ -322,9 +323,9 @@ async fn compare(original: PathBuf, copy: PathBuf) -> Result<blake3::Hash> {
     Ok(original)
 }
 
-/// The last lines: time, rate, what each owner gave, and the hash.
+/// The last lines: time, rate, the part of each owner, and the hash.
 fn closing(outcome: &Outcome, owners: &BTreeMap<NodeId, String>, hash: &blake3::Hash) -> Vec<String> {
-    let Outcome { summary, maps, .. } = outcome;
+    let Outcome { summary, piece_bars, .. } = outcome;
     let (took, length) = (summary.took, summary.length);
     let rate = rate(per_second(length, took));
     let gave = match summary.shares.len() {
@@ -337,8 +338,8 @@ fn closing(outcome: &Outcome, owners: &BTreeMap<NodeId, String>, hash: &blake3::
         .iter()
         .map(|share| {
             let name = owners.get(&share.owner).cloned().unwrap_or_else(|| share.peer.to_string());
-            let map = maps.get(&share.owner).map_or_else(String::new, |map| map.draw(None));
-            format!("  {name}  {map}  {:>7}  {:>8}", percent(share.bytes, length), size(share.bytes))
+            let bar = piece_bars.get(&share.owner).map_or_else(String::new, |bar| bar.draw(None));
+            format!("  {name}  {bar}  {:>7}  {:>8}", percent(share.bytes, length), size(share.bytes))
         })
         .collect();
     rows.sort();
@@ -368,9 +369,9 @@ mod tests {
             shares: vec![share(2, 40 << 20), share(1, 24 << 20)],
             already_there: false,
         };
-        let mut map = PieceBar::new(2, 4);
-        map.on_piece(messages::PieceIndex(1));
-        let outcome = Outcome { path: PathBuf::new(), summary, maps: BTreeMap::from([(node(1), map)]) };
+        let mut bar = PieceBar::new(2, 4);
+        bar.on_piece(messages::PieceIndex(1));
+        let outcome = Outcome { path: PathBuf::new(), summary, piece_bars: BTreeMap::from([(node(1), bar)]) };
         let lines = closing(&outcome, &owners, &blake3::hash(b""));
         assert_eq!(lines[0], "64.0 MiB from 2 owners in 500 ms, 128 MiB/s");
         assert_eq!(lines[1], "  owner 1  ··██   37.5 %  24.0 MiB");

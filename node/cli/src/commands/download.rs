@@ -1,4 +1,4 @@
-//! `riffle download NAME|ID...`: fetches files, shows how it goes, and leaves with a code that says how it went.
+//! `riffle download NAME|ID...`: fetches files, shows their progress, and leaves with a code that says how that went.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -21,22 +21,22 @@ use crate::signals::Signals;
 use crate::target;
 use crate::units::duration;
 
-/// How often the screen is drawn.
+/// The screen is drawn this often.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 /// Why the program leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaving {
-    /// All downloads are over, and the time to stay too.
+enum LeaveReason {
+    /// All downloads are over, and so is the time of `--stay`.
     Finished,
-    /// A person or the system asked.
+    /// A person or the system asked the program to leave.
     Asked,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// What was typed makes no sense, or the node cannot be started, with the exit code.
+/// When what was typed makes no sense or the node cannot be started; each with its exit code.
 pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Result<ExitCode> {
     let wanted = read_wanted(&arguments)?;
     enter_folder(&mut settings)?;
@@ -45,7 +45,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         return Err(Stop::usage(objection).into());
     }
     let screen = Screen::of_one_shot(settings.quiet);
-    // Before others know of the node: from then on they are told when it leaves.
+    // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
     let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut running = Running::start(&settings, (Embedding::Never, Keeping::IfPossible), &screen)?;
     let mut fetching = Fetching::new(Place::OneShot);
@@ -61,13 +61,13 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     let tracker = running.tracker().clone();
     running
         .leave(&signals.leaving(), |event| {
-            // Those that end by our leaving are told below, in words about going on with them.
+            // Downloads that end because the program leaves are said below, with how to go on with them.
             if !matches!(event, riffle::Event::DownloadFailed { .. }) {
                 fetching.on_event(event, &tracker, &screen);
             }
         })
         .await;
-    if leaving == Leaving::Asked && !unfinished.is_empty() && !fetching.is_over() {
+    if leaving == LeaveReason::Asked && !unfinished.is_empty() && !fetching.is_over() {
         let names = unfinished.join(", ");
         screen.error(&format!("{names}: interrupted; {}", report::again(has_some)));
         return Ok(ExitCode::Interrupted);
@@ -83,8 +83,8 @@ fn read_wanted(arguments: &Download) -> Result<Vec<Wanted>> {
     arguments.wanted.iter().map(read).collect()
 }
 
-/// How long each thing may take: for ever with `--wait`, but for a transfer that stands still. A script learns at once that a
-/// disk is full; what is there stays, and the same command goes on with it.
+/// How long each thing may take. With `--wait` everything may take for ever but a transfer without progress. Without it
+/// a full disk ends the download at once; what has arrived stays, and the same command goes on with it.
 fn timeouts(arguments: &Download, settings: &NodeSettings) -> DownloadTimeouts {
     let stall = arguments.timeout.map_or(settings.download.stall_timeout, Duration::from);
     let (tracker, unknown) = (settings.download.tracker_patience, Duration::ZERO);
@@ -96,7 +96,7 @@ fn timeouts(arguments: &Download, settings: &NodeSettings) -> DownloadTimeouts {
     }
 }
 
-/// Shows what happens until all is over or somebody asks to leave.
+/// Shows what happens until all downloads are over or the program is asked to leave.
 async fn watch(
     running: &mut Running,
     fetching: &mut Fetching,
@@ -104,9 +104,9 @@ async fn watch(
     screen: &Screen,
     signals: &mut Signals,
     mut progress: Progress,
-) -> Result<Leaving> {
+) -> Result<LeaveReason> {
     let mut draw = tokio::time::interval(DRAW_EVERY);
-    // While the downloads run there is no end to wait for.
+    // While the downloads run this timer must not end.
     let stay_over = tokio::time::sleep(config::MAX_PERIOD);
     tokio::pin!(stay_over);
     let mut staying = false;
@@ -125,13 +125,13 @@ async fn watch(
                         Some(time) if fetching.done() > 0 => {
                             staying = true;
                             screen.note(&staying_on(time));
-                            // Who fetched parts meanwhile is told of when it has everything.
+                            // A node that has fetched parts so far is named when it has everything.
                             deliveries.take_lines();
                             if let Some(time) = time {
                                 stay_over.as_mut().reset(tokio::time::Instant::now() + time.0);
                             }
                         }
-                        _ => return Ok(Leaving::Finished),
+                        _ => return Ok(LeaveReason::Finished),
                     }
                 }
             }
@@ -147,10 +147,10 @@ async fn watch(
             _ = look.tick(), if staying => {
                 show_deliveries(&mut deliveries, &mut progress, &running.node, screen).await;
             }
-            () = &mut stay_over => return Ok(Leaving::Finished),
+            () = &mut stay_over => return Ok(LeaveReason::Finished),
             () = signals.asked() => {
                 screen.note("leaving; Ctrl-C again ends at once");
-                return Ok(Leaving::Asked);
+                return Ok(LeaveReason::Asked);
             }
         }
     }

@@ -1,4 +1,5 @@
-//! `riffle list`: what the tracker knows, asked without a node; and `--wait-complete`, for scripts that wait until so many have it.
+//! `riffle list`: asks the tracker what it knows, without a node; and `--wait-complete`, for scripts that wait until a
+//! number of nodes have a content.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -20,45 +21,45 @@ use crate::screen::Screen;
 use crate::target;
 use crate::tracker_words::TrackerWords as _;
 
-/// Digits of a whole id.
+/// A whole id has this many digits.
 const ALL_DIGITS: usize = 64;
-/// How often it is looked again whether enough have it.
+/// `--wait-complete` asks the tracker this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often it is looked whether what was listed has been read, so that no list is longer than what waits for a slow reader.
+/// A list waits for its reader in steps of this length, so that no more than a page of it waits in memory.
 const READ_EVERY: Duration = Duration::from_millis(5);
 
 /// Runs the command.
 ///
 /// # Errors
-/// What was typed makes no sense, or the tracker cannot be asked, with the exit code.
+/// When what was typed makes no sense or the tracker cannot be asked; each with its exit code.
 pub(crate) async fn run(settings: NodeSettings, arguments: List) -> Result<ExitCode> {
-    let mut asker = tracker_query(&settings)?;
-    // Whoever reads a pipe wants to go on with the id; at a terminal its beginning is enough.
+    let mut query = tracker_query(&settings)?;
+    // A program that reads a pipe goes on with the id; at a terminal its beginning is enough.
     let is_short = std::io::stdout().is_terminal() && !arguments.long;
     let view = View {
         screen: Screen::of_lines(settings.quiet),
         digits: if is_short { MIN_DIGITS } else { ALL_DIGITS },
     };
     if arguments.wait_complete.is_empty() {
-        return list(&mut asker, arguments.prefix.as_deref().unwrap_or_default(), &view).await;
+        return list(&mut query, arguments.prefix.as_deref().unwrap_or_default(), &view).await;
     }
     let mut awaited = Awaiting::new(arguments.wait_complete);
     let Some(timeout) = arguments.timeout else {
-        return wait(&mut asker, &mut awaited, &view).await;
+        return wait(&mut query, &mut awaited, &view).await;
     };
-    match tokio::time::timeout(timeout.0, wait(&mut asker, &mut awaited, &view)).await {
+    match tokio::time::timeout(timeout.0, wait(&mut query, &mut awaited, &view)).await {
         Ok(ended) => ended,
         Err(_) => {
             view.screen.errors(&awaited.missing());
-            Ok(if awaited.answered { ExitCode::Stalled } else { view.silent(&asker) })
+            Ok(if awaited.answered { ExitCode::Stalled } else { view.silent(&query) })
         }
     }
 }
 
-/// How it is shown.
+/// How contents are shown.
 struct View {
     screen: Screen,
-    /// How much of an id is shown.
+    /// How many digits of an id are shown.
     digits: usize,
 }
 
@@ -67,21 +68,21 @@ impl View {
         report::rows(contents, self.digits)
     }
 
-    /// Says that the tracker is not there, and what to leave with.
-    fn silent(&self, asker: &TrackerQuery) -> ExitCode {
-        self.screen.error(&asker.tracker().gives_no_answer());
+    /// Says that the tracker does not answer. Returns the exit code.
+    fn silent(&self, query: &TrackerQuery) -> ExitCode {
+        self.screen.error(&query.tracker().gives_no_answer());
         ExitCode::TrackerUnreachable
     }
 }
 
-/// Lists what begins with `prefix`.
-async fn list(asker: &mut TrackerQuery, prefix: &str, view: &View) -> Result<ExitCode> {
+/// Lists the contents whose name or id begins with `prefix`.
+async fn list(query: &mut TrackerQuery, prefix: &str, view: &View) -> Result<ExitCode> {
     let questions = questions(prefix).map_err(|error| Stop::usage(format!("\"{prefix}\": {error}")))?;
     let (mut count, mut still) = (0, Duration::ZERO);
     for question in questions {
         let is_by_id = matches!(question, Question::Meant(Wanted::Digits(_)));
         let show = async |mut contents: Vec<Listed>| {
-            // What is called so as well comes with the names.
+            // A content whose name begins so too is listed among the names.
             contents.retain(|listed| !is_by_id || !listed.name.as_str().starts_with(prefix));
             count += contents.len();
             view.screen.results(&view.rows(&contents));
@@ -89,9 +90,9 @@ async fn list(asker: &mut TrackerQuery, prefix: &str, view: &View) -> Result<Exi
                 tokio::time::sleep(READ_EVERY).await;
             }
         };
-        match asker.ask(question, show).await? {
+        match query.ask(question, show).await? {
             InquiryEnd::Answered { may_still_come } => still = still.max(may_still_come),
-            InquiryEnd::Silent => return Ok(view.silent(asker)),
+            InquiryEnd::Silent => return Ok(view.silent(query)),
             InquiryEnd::Refused(code) => return Err(refused(code).into()),
         }
     }
@@ -102,7 +103,8 @@ async fn list(asker: &mut TrackerQuery, prefix: &str, view: &View) -> Result<Exi
     Ok(ExitCode::NotFound)
 }
 
-/// What is asked to find all that begins with `prefix`: names, and ids where it could be the beginning of one.
+/// The questions that find every content whose name begins with `prefix`, and whose id does, if `prefix` can begin an
+/// id.
 fn questions(prefix: &str) -> Result<Vec<Question>, NameError> {
     if let Ok(content) = prefix.parse::<ContentId>() {
         return Ok(vec![Question::Meant(Wanted::Content(content))]);
@@ -116,7 +118,7 @@ fn refused(code: messages::tracker_to_node::RefusalCode) -> Stop {
     Stop::new(ExitCode::Other, why)
 }
 
-/// That several contents may be meant by a goal, and what to type for each.
+/// The lines that say that several contents fit a goal, and what to type for each.
 fn unclear(goal: &Goal, found: &[Listed]) -> Vec<String> {
     let line = |choice: &str| {
         format!(
@@ -127,12 +129,12 @@ fn unclear(goal: &Goal, found: &[Listed]) -> Vec<String> {
     report::ambiguity(&target::label(&goal.wanted), found, false, line)
 }
 
-/// Goals, and what was seen of each last.
+/// The goals that are not reached, and what the tracker last knew of each.
 struct Awaiting {
     open: Vec<(Goal, Option<Listed>)>,
     /// Whether the tracker has ever answered.
     answered: bool,
-    /// Whether the person knows that it does not answer now.
+    /// Whether the person was told that the tracker does not answer now.
     said: bool,
 }
 
@@ -141,7 +143,7 @@ impl Awaiting {
         Awaiting { open: goals.into_iter().map(|goal| (goal, None)).collect(), answered: false, said: false }
     }
 
-    /// A line for each that is not reached.
+    /// A line for each goal that is not reached.
     fn missing(&self) -> Vec<String> {
         let line = |(goal, seen): &(Goal, Option<Listed>)| {
             let seen = seen.as_ref().map_or_else(
@@ -154,23 +156,23 @@ impl Awaiting {
     }
 }
 
-/// Looks again and again, until every goal is reached.
-async fn wait(asker: &mut TrackerQuery, awaiting: &mut Awaiting, view: &View) -> Result<ExitCode> {
+/// Asks again and again until every goal is reached.
+async fn wait(query: &mut TrackerQuery, awaiting: &mut Awaiting, view: &View) -> Result<ExitCode> {
     let mut looks = tokio::time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !awaiting.open.is_empty() {
         looks.tick().await;
         let mut index = 0;
         while let Some((goal, seen)) = awaiting.open.get_mut(index) {
-            let (found, end) = asker.ask_once(Question::Meant(goal.wanted.clone())).await?;
+            let (found, end) = query.ask_once(Question::Meant(goal.wanted.clone())).await?;
             match end {
                 InquiryEnd::Answered { .. } => {}
                 InquiryEnd::Refused(code) => return Err(refused(code).into()),
-                InquiryEnd::Silent if !awaiting.answered => return Ok(view.silent(asker)),
+                InquiryEnd::Silent if !awaiting.answered => return Ok(view.silent(query)),
                 InquiryEnd::Silent => {
                     if !std::mem::replace(&mut awaiting.said, true) {
                         view.screen
-                            .note(&format!("the tracker {} does not answer; asking again", asker.tracker()));
+                            .note(&format!("the tracker {} does not answer; asking again", query.tracker()));
                     }
                     break;
                 }

@@ -1,4 +1,4 @@
-//! `riffle status` and `riffle peers`: what the running nodes of this person on this host are at, as they say it themselves.
+//! `riffle status` and `riffle peers`: asks the running nodes of this person on this host.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use crate::control::{self, AskError, Request};
 use crate::exit::{ExitCode, Stop};
 use crate::screen::Screen;
 
-/// Runs the command: asks the node that `--id` names, or each that runs.
+/// Runs the command: asks the node that `--id` names, or each node that runs.
 ///
 /// # Errors
-/// When there is no state folder to look for nodes in.
+/// When there is no state root to look for nodes in, or no node answers.
 pub(crate) async fn run(settings: NodeSettings, request: Request) -> Result<ExitCode> {
     let root = crate::settings::state_root(&settings)?;
     let screen = Screen::of_lines(settings.quiet);
@@ -44,7 +44,7 @@ pub(crate) async fn run(settings: NodeSettings, request: Request) -> Result<Exit
     Err(Stop::new(ExitCode::NotFound, message).into())
 }
 
-/// What one of several nodes says, under its name.
+/// The lines of one of several nodes, indented under its label.
 fn labelled(label: &str, lines: &[String]) -> Vec<String> {
     std::iter::once(format!("node {label}:")).chain(lines.iter().map(|line| format!("  {line}"))).collect()
 }
@@ -53,7 +53,7 @@ fn folder(root: &Path, label: &str) -> PathBuf {
     root.join(format!("node-{label}"))
 }
 
-/// The labels of all nodes that ever had a folder there, numbers first and in their order.
+/// The labels of all nodes that have a state folder below `root`, numbers first and in their order.
 fn labels(root: &Path) -> Vec<String> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());

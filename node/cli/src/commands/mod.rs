@@ -11,12 +11,12 @@ use std::future::Future;
 
 use anyhow::{Context as _, Result};
 
-/// Runs a command to its end on this thread; the nodes have threads of their own.
+/// Runs a command to its end on this thread. The nodes have threads of their own.
 pub(crate) fn block_on<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("the system gives no reactor")?;
     let result = runtime.block_on(command);
-    // A thread that waits for a line from stdin would be waited for.
+    // A plain drop would wait for the thread that waits for a line from stdin.
     runtime.shutdown_background();
     result
 }

@@ -1,4 +1,4 @@
-//! `riffle send FILE...`: shares files until somebody ends it, and prints the line that fetches each.
+//! `riffle send FILE...`: shares files until it is ended, and prints the line that fetches each.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::signals::Signals;
 /// Runs the command.
 ///
 /// # Errors
-/// A file that cannot be shared, or a node that cannot be started, with its exit code.
+/// When a file cannot be shared or the node cannot be started; each with its exit code.
 pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
     if arguments.name.is_some() && arguments.files.len() > 1 {
@@ -30,12 +30,12 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
     }
     let send_as = SendAs { name: arguments.name.clone(), replace: arguments.replace };
     let screen = Screen::of_one_shot(settings.quiet);
-    // Before anything is started: a mistyped path is answered at once.
+    // Files are checked before anything is started, so that a mistyped path is answered at once.
     let (files, mut code) = sort_out(&arguments, &send_as, &screen)?;
     if files.is_empty() {
         return Ok(code);
     }
-    // Before others know of the node: from then on they are told when it leaves.
+    // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
     let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut running = Running::start(&settings, (Embedding::Allowed, Keeping::IfPossible), &screen)?;
     let mut sharing = Sharing::default();
@@ -87,8 +87,8 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
     Ok(code)
 }
 
-/// Says who has begun to fetch and who has everything by now, and where it can be drawn how it stands. To be called every second
-/// or so.
+/// Says who has begun to fetch and who has everything by now, and draws how many fetch where there are bars. To be
+/// called about every second.
 pub(crate) async fn show_deliveries(
     deliveries: &mut Deliveries,
     progress: &mut Progress,
@@ -104,7 +104,7 @@ pub(crate) async fn show_deliveries(
     }
 }
 
-/// Says what happened to a share; when others can fetch it, with the line to type there.
+/// Says what happened to a share. Once others can fetch it, the line to type there is printed.
 pub(crate) fn tell(news: &News, running: &Running, screen: &Screen) {
     match news {
         News::Announced { name, length, content } => {
@@ -126,10 +126,10 @@ pub(crate) fn tell(news: &News, running: &Running, screen: &Screen) {
     }
 }
 
-/// Those of the files that can be shared. Why the others cannot is told, and is the exit code.
+/// The files that can be shared. Says why the others cannot; the exit code is theirs.
 ///
 /// # Errors
-/// The first that cannot, when it is the only one or all are wanted or none.
+/// Why a file cannot be shared, when it is the only one or `--strict` was typed.
 fn sort_out<'a>(
     arguments: &'a Send,
     send_as: &SendAs,
@@ -150,7 +150,7 @@ fn sort_out<'a>(
     Ok((fine, code))
 }
 
-/// Stops sharing what something else has taken the place of.
+/// Stops sharing `shares`.
 pub(crate) fn take_back(shares: &[ShareId], sharing: &mut Sharing, node: &Node) {
     for &share in shares {
         sharing.withdraw(share);

@@ -1,4 +1,4 @@
-//! `riffle tracker`: the same as `riffle-tracker`, from this program.
+//! `riffle tracker`: does the same as the program `riffle-tracker`.
 
 use anyhow::Result;
 use tracker::program::{self, Flags, ProgramError};
@@ -6,10 +6,10 @@ use tracker::program::{self, Flags, ProgramError};
 use crate::arguments::Common;
 use crate::exit::{ExitCode, Stop};
 
-/// Runs the tracker until it is asked to leave. `--config` names its own settings file, not a node's.
+/// Runs the tracker until it is asked to leave. `--config` names a settings file of the tracker, not of a node.
 ///
 /// # Errors
-/// Settings that are wrong, a port that is taken, or a system that fails, with the exit code.
+/// When settings are wrong, the port is taken, or the system fails; each with its exit code.
 pub(crate) fn run(common: &Common) -> Result<ExitCode> {
     let flags = Flags {
         listen: common.listen,

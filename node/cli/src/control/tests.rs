@@ -97,16 +97,16 @@ fn other_questions_are_refused_and_who_asks_nothing_holds_nobody_up() {
 #[test]
 fn an_answer_is_read_as_it_was_written_or_not_at_all() {
     let lines = ["a".to_owned(), String::new(), "ü".to_owned()];
-    let text = written(Some(&lines));
+    let text = encode_answer(Some(&lines));
     assert_eq!(text, "riffle 1 ok 3\na\n\nü\n");
-    assert_eq!(read(&text).as_deref(), Some(&lines[..]));
-    assert_eq!(read(&written(Some(&[]))).as_deref(), Some(&[][..]));
+    assert_eq!(decode_answer(&text).as_deref(), Some(&lines[..]));
+    assert_eq!(decode_answer(&encode_answer(Some(&[]))).as_deref(), Some(&[][..]));
     for length in 0..text.len() {
         if let Some(cut) = text.get(..length) {
-            assert_eq!(read(cut), None, "{cut:?}");
+            assert_eq!(decode_answer(cut), None, "{cut:?}");
         }
     }
-    for other in [written(None), "riffle 2 ok 0\n".to_owned(), "riffle 1 ok many\n".to_owned()] {
-        assert_eq!(read(&other), None);
+    for other in [encode_answer(None), "riffle 2 ok 0\n".to_owned(), "riffle 1 ok many\n".to_owned()] {
+        assert_eq!(decode_answer(&other), None);
     }
 }

@@ -91,7 +91,7 @@ fn no_line_is_longer_than_a_screen_is_wide() {
     let named = DownloadStatus { name: "n".repeat(255), ..download(vec![largest, busy]) };
     let picture = Status { downloads: vec![named], uploads: vec![taking], ..Status::default() };
     let lines = peers(&picture);
-    assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
+    assert!(lines.iter().all(|line| line.chars().count() <= MAX_WIDTH), "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains(":41012")), "{lines:#?}");
 }
 

@@ -1,8 +1,8 @@
-//! What a piped prompt waits for before it reads its next line: the answer to the last one. So answers come in the order of
-//! the lines, and each command meets what those before it have done.
+//! The answer that a piped prompt waits for before it reads its next line. So answers come in the order of the lines,
+//! and each command finds what the commands before it have done.
 //!
-//! A download is answered when it is known what it fetches, or why it does not go on; it then runs beside the next commands,
-//! as several do that are named in one.
+//! A download is answered when its content is known, or why it does not go on. It then runs beside the next commands,
+//! as several downloads of one command do.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -12,32 +12,32 @@ use riffle::{DownloadId, Event, Waiting};
 use super::verb::Verb;
 use crate::report;
 
-/// How long the tracker may take to hear of what is hashed.
+/// The tracker is waited for this long to hear of what is hashed.
 pub(super) const ANNOUNCE_TIME: Duration = Duration::from_secs(5);
 
-/// What is waited for.
+/// An answer that is waited for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Awaited {
-    /// The tracker's first word, or that it says nothing: then this is carried out.
+    /// The first answer of the tracker, or that it is silent: then this command is carried out.
     FirstWord(Verb),
     /// The last page of a list.
     List,
-    /// That the tracker knows what was sent. It is given up so long after the last file was hashed.
+    /// That the tracker knows what was sent. The wait is given up [`ANNOUNCE_TIME`] after the last file was hashed.
     Announced { hashed_at: Option<Instant> },
-    /// What these downloads fetch; of those that wait as long as it takes, that they do.
-    Identified { downloads: BTreeSet<DownloadId>, patiently: bool },
+    /// What these downloads fetch. With `--wait`, that they wait is an answer too.
+    Identified { downloads: BTreeSet<DownloadId>, with_wait: bool },
 }
 
-/// How the node stands, as far as something is waited for.
+/// The state of the node, as far as answers depend on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
-    /// Nothing is heard of the tracker yet, and it is not late.
+    /// Whether the tracker has not answered yet and is not late.
     pub(super) is_starting: bool,
-    /// A list has further pages.
+    /// Whether a list has further pages.
     pub(super) is_listing: bool,
-    /// A file is being hashed.
+    /// Whether a file is being hashed.
     pub(super) is_hashing: bool,
-    /// The tracker has yet to hear of a file.
+    /// Whether there is a file that the tracker does not know yet.
     pub(super) is_unannounced: bool,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Standing {
 #[derive(Debug, Default)]
 pub(super) struct AwaitedAnswer {
     awaited: Option<Awaited>,
-    /// Whether a wait for the tracker to hear of what was sent was in vain, and it has heard of nothing since.
+    /// Whether the tracker was waited for in vain to hear of what was sent, and has heard of nothing since.
     is_unheard: bool,
 }
 
@@ -80,14 +80,14 @@ impl AwaitedAnswer {
 impl Awaited {
     /// Takes in an event.
     fn on_event(&mut self, event: &Event) {
-        let Awaited::Identified { downloads, patiently } = self else { return };
+        let Awaited::Identified { downloads, with_wait } = self else { return };
         let known = match event {
             Event::DownloadIdentified { download, .. }
             | Event::DownloadDone { download, .. }
             | Event::DownloadFailed { download, .. } => Some(download),
-            // The tracker has its time: what it says tells what is fetched.
+            // The tracker may still answer, which then tells what is fetched.
             Event::DownloadWaits { download, why } => {
-                let tells = *patiently || (*why != Waiting::Tracker && report::is_news(why));
+                let tells = *with_wait || (*why != Waiting::Tracker && report::is_news(why));
                 Some(download).filter(|_| tells)
             }
             _ => None,
@@ -97,8 +97,8 @@ impl Awaited {
         }
     }
 
-    /// Looks whether the answer is there, or has been waited for long enough; `is_unheard`: the tracker was waited for in vain
-    /// before. Notes when the last file was hashed.
+    /// Looks whether the answer is there, or has been waited for long enough, and notes when the last file was hashed.
+    /// `is_unheard`: the tracker was waited for in vain before.
     fn poll_over(&mut self, standing: Standing, is_unheard: bool, now: Instant) -> bool {
         match self {
             Awaited::FirstWord(_) => !standing.is_starting,
@@ -125,8 +125,8 @@ mod tests {
     const IDLE: Standing =
         Standing { is_starting: false, is_listing: false, is_hashing: false, is_unannounced: false };
 
-    fn identified<const COUNT: usize>(downloads: [u32; COUNT], patiently: bool) -> Awaited {
-        Awaited::Identified { downloads: downloads.map(DownloadId).into(), patiently }
+    fn identified<const COUNT: usize>(downloads: [u32; COUNT], with_wait: bool) -> Awaited {
+        Awaited::Identified { downloads: downloads.map(DownloadId).into(), with_wait }
     }
 
     #[test]

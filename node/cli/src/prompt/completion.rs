@@ -1,4 +1,4 @@
-//! What the Tab key adds: commands, file names behind `send`, the tracker's names behind `download`.
+//! What the Tab key completes: commands, file names behind `send`, names that the tracker knows behind `download`.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::input::Typed;
 use super::verb::TOPICS;
 use crate::shell_words;
 
-/// How long the Tab key waits for the tracker.
+/// The Tab key waits this long for the tracker.
 const TRACKER_TIME: Duration = Duration::from_millis(500);
 
-/// The completions of the prompt.
+/// Completes words at the prompt.
 pub(crate) struct Completion {
     files: FilenameCompleter,
     typed: UnboundedSender<Typed>,
@@ -27,16 +27,16 @@ pub(crate) struct Completion {
 /// The word at the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Word<'a> {
-    /// The command before it; `None`: it is the command itself.
+    /// The command before the word; `None`: the word is the command itself.
     command: Option<&'a str>,
-    /// Where it begins in the line, in bytes, its opening quote included.
+    /// The byte at which the word begins in the line, with its opening quote.
     start: usize,
-    /// Its text so far, without quotes and backslashes.
+    /// The text of the word so far, without quotes and backslashes.
     text: String,
 }
 
 impl Completion {
-    /// Asks through `typed` what the tracker knows.
+    /// Completions that ask through `typed` which names the tracker knows.
     pub(crate) fn new(typed: UnboundedSender<Typed>) -> Completion {
         Completion { files: FilenameCompleter::new(), typed }
     }
@@ -82,7 +82,7 @@ impl Hinter for Completion {
     type Hint = String;
 }
 
-/// Whether the line that is being edited would show what is in it: what hides something is not offered, and can be had by its id.
+/// Whether the edited line would show all of `text`. A name that hides something is not offered; its id can be typed.
 fn can_be_edited(text: &str) -> bool {
     logs::one_line(text) == text
 }

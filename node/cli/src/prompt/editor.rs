@@ -1,4 +1,5 @@
-//! The line editor on a terminal: one thread edits, another writes above it. Neither knows what the lines mean.
+//! The line editor on a terminal. One thread edits, and another writes above the line that is edited. Neither knows
+//! what the lines mean.
 
 use std::fs;
 use std::io;
@@ -20,25 +21,25 @@ use crate::screen::{PromptLines, PromptReader, Screen, ToPrompt};
 use riffle::state::files;
 
 const PROMPT: &str = "riffle> ";
-/// Ends the bracketed paste that rustyline begins with each line and ends with it.
+/// Ends bracketed paste, which rustyline turns on before each line and off after it.
 const PASTE_OFF: &str = "\x1b[?2004l";
-/// Lines kept in the history.
-const HISTORY: usize = 1000;
+/// The history keeps at most this many lines.
+const MAX_HISTORY: usize = 1000;
 
 type LineEditor = Editor<Completion, FileHistory>;
 type Printer = Box<dyn ExternalPrinter + Send>;
 
-/// Puts the terminal back as it was when the program began, however the editor left it.
+/// Restores the mode that the terminal had when the program began, however the editor left it.
 #[derive(Debug)]
 pub(crate) struct TerminalMode(Option<Termios>);
 
 impl TerminalMode {
-    /// Remembers how the terminal is now.
+    /// Remembers the mode that the terminal has now.
     pub(crate) fn remember() -> TerminalMode {
         TerminalMode(termios::tcgetattr(io::stdin()).ok())
     }
 
-    /// For another thread, when the program ends at once.
+    /// Restores the mode from another thread, when the program ends at once.
     pub(crate) fn restorer(&self) -> impl FnOnce() + Send + 'static {
         let mode = self.0.clone();
         move || drop(TerminalMode(mode))
@@ -52,14 +53,17 @@ impl Drop for TerminalMode {
         let is_editing = termios::tcgetattr(io::stdin()).is_ok_and(|now| edits(&now)) && !edits(mode);
         let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, mode);
         if is_editing {
-            // Whoever comes next finds an empty line, as after a line that was ended.
+            // The next program begins on an empty line, as after a line that was finished.
             output_writer::steer(Stream::Stdout, format!("{PASTE_OFF}\n"));
         }
     }
 }
 
-/// Starts editing. What is typed goes to `typed`; the screen shows lines above the line being edited, and wants a
-/// [`ToPrompt::Release`] after each [`Typed::Line`].
+/// Starts editing. Typed lines go to `typed`. The returned screen shows lines above the line that is edited, and needs
+/// a [`ToPrompt::Release`] after each [`Typed::Line`].
+///
+/// # Errors
+/// When the editor or one of its threads cannot be started.
 pub(crate) fn start(history: PathBuf, typed: UnboundedSender<Typed>) -> Result<Screen> {
     let (lines, reader) = PromptLines::channel();
     let (release, released) = mpsc::channel();
@@ -82,14 +86,15 @@ pub(crate) fn start(history: PathBuf, typed: UnboundedSender<Typed>) -> Result<S
 
 fn editor(history: &Path, typed: UnboundedSender<Typed>) -> Result<(LineEditor, Printer)> {
     let config = Config::builder()
-        .max_history_size(HISTORY)?
+        .max_history_size(MAX_HISTORY)?
         .history_ignore_space(true)
         .auto_add_history(true)
         .completion_type(CompletionType::List)
         .build();
     let mut editor = LineEditor::with_config(config)?;
     editor.set_helper(Some(Completion::new(typed)));
-    // Made here, so that nobody else ever reads it; a history that cannot be kept is no reason to stop.
+    // The file is made here, so that only its owner can ever read it. A history that cannot be kept is no reason to
+    // stop.
     if files::private().append(true).create(true).open(history).is_ok() {
         let _ = editor.load_history(history);
     }
@@ -106,29 +111,29 @@ fn edit_lines(
     loop {
         let line = match editor.readline(PROMPT) {
             Ok(line) => {
-                keep_private(&mut editor, history);
+                save_history(&mut editor, history);
                 Typed::Line(line)
             }
             Err(ReadlineError::Interrupted) => Typed::Interrupt,
             Err(_) => Typed::End,
         };
         let more = !matches!(line, Typed::End);
-        // The next prompt comes when all is said about this line.
+        // The next prompt is shown when everything about this line is said.
         if typed.send(line).is_err() || !more || released.recv().is_err() {
             return;
         }
     }
 }
 
-/// rustyline may write the file anew, with the rights that new files have.
-fn keep_private(editor: &mut LineEditor, history: &Path) {
+/// Saves the history. rustyline may replace the file by one with the usual rights, so its rights are set again.
+fn save_history(editor: &mut LineEditor, history: &Path) {
     let _ = editor.append_history(history);
     #[cfg(unix)]
     let _ = fs::set_permissions(history, std::os::unix::fs::PermissionsExt::from_mode(0o600));
 }
 
 fn write_lines(mut printer: Printer, reader: &PromptReader, release: &mpsc::Sender<()>) {
-    while let Some(next) = reader.next() {
+    while let Some(next) = reader.receive() {
         match next {
             ToPrompt::Lines(lines) => {
                 let _ = printer.print(lines);
@@ -140,7 +145,7 @@ fn write_lines(mut printer: Printer, reader: &PromptReader, release: &mpsc::Send
     }
 }
 
-/// Lets the editor ask for the next line, when there is one.
+/// Lets the editor read the next line, if `screen` is above an editor.
 pub(crate) fn release(screen: &Screen) {
     if let Screen::Prompt(lines) = screen {
         lines.release();

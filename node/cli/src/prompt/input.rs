@@ -1,4 +1,4 @@
-//! Where the prompt's lines come from: a pipe, read by a thread of its own.
+//! What a person types at the prompt, and the thread that reads lines from a pipe.
 
 use std::io::{self, BufRead as _};
 use std::sync::mpsc::Sender as ReplySender;
@@ -8,27 +8,30 @@ use anyhow::{Context as _, Result};
 use messages::Prefix;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// What comes from the person.
+/// What a person or a script types.
 #[derive(Debug)]
 pub(crate) enum Typed {
-    /// One line, without its end.
+    /// One line, without the line end.
     Line(String),
     /// One line that is not UTF-8.
     NotText,
-    /// Ctrl-C while a line was edited.
+    /// Ctrl-C, while a line is edited.
     Interrupt,
-    /// No more lines will come.
+    /// The end of the input.
     End,
-    /// The line editor wants to know the tracker's names that begin so. It waits for a moment only.
+    /// The Tab key: the line editor asks which names the tracker knows. It waits for the answer for a moment only.
     Complete {
-        /// What was typed of the name.
+        /// What the names begin with.
         prefix: Prefix,
-        /// Where the names go.
+        /// Takes the names.
         reply: ReplySender<Vec<String>>,
     },
 }
 
-/// Sends what stdin says, line by line.
+/// Starts the thread that sends each line of stdin to `typed`.
+///
+/// # Errors
+/// When the system gives no thread.
 pub(crate) fn read_pipe(typed: UnboundedSender<Typed>) -> Result<()> {
     let read = move || {
         let mut stdin = io::stdin().lock();
@@ -53,7 +56,7 @@ pub(crate) fn read_pipe(typed: UnboundedSender<Typed>) -> Result<()> {
     thread.map(drop).context("the system gives no thread to read stdin")
 }
 
-/// The text of a line, without its end, and without the mark of the encoding that some editors put before the first one.
+/// The text of a line, without the line end, and of the first line without the byte order mark that some editors write.
 fn line_of(bytes: &[u8], is_first: bool) -> Typed {
     let Ok(text) = str::from_utf8(bytes) else { return Typed::NotText };
     let text = text.strip_prefix('\u{feff}').filter(|_| is_first).unwrap_or(text);

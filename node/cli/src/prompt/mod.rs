@@ -1,4 +1,4 @@
-//! The prompt: reads commands, carries them out on one node, and says what happens to it.
+//! The prompt: reads commands, carries them out on one node, and says what happens to the node.
 
 mod awaited;
 mod completion;
@@ -40,10 +40,10 @@ use crate::screen::{self, Screen};
 use crate::sharing::{News, Sharing};
 use crate::signals::Signals;
 
-/// The prompt does what is to be done every now and then this often.
+/// The prompt saves its list, says how far things are, and looks at its tracker this often.
 const TICK: Duration = Duration::from_millis(500);
 
-/// One prompt and its node.
+/// The prompt and its node.
 struct Prompt {
     running: Running,
     screen: Screen,
@@ -62,14 +62,14 @@ struct Prompt {
     deliveries: Deliveries,
 }
 
-/// How the lines come.
+/// Where the lines come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Input {
-    /// From a person at a terminal; whether the last thing that came was Ctrl-C.
+    /// Lines come from a person at a terminal; `interrupted`: the last thing typed was Ctrl-C.
     Editor { interrupted: bool },
-    /// From a pipe that goes on.
+    /// Lines come from a pipe.
     Pipe,
-    /// From a pipe that has ended: what runs is finished.
+    /// The pipe has ended, and the prompt finishes what runs.
     Ended { since: Instant },
 }
 
@@ -83,19 +83,19 @@ enum Next {
 /// Runs the prompt until it is left.
 ///
 /// # Errors
-/// The node cannot be started, with the exit code.
+/// When the node cannot be started, with the exit code.
 pub(crate) async fn run(mut settings: NodeSettings, on_mistake: OnMistake) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
-    // Put back when this function returns, after all has been said.
+    // The mode is restored when this function returns, after everything has been said.
     let mode = TerminalMode::remember();
     let (typed_sender, typed) = mpsc::unbounded_channel();
-    // Before others know of the node: from then on they are told when it leaves.
+    // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
     let mut signals = Signals::listen(Screen::of_lines(settings.quiet), mode.restorer())?;
     let mut prompt = Prompt::open(&settings, typed_sender, on_mistake)?;
     signals.show_on(prompt.screen.clone());
     let asked = prompt.converse(typed, &mut signals).await?;
     let code = match prompt.input {
-        // A person knows what was left undone, a script is told: by a signal both are.
+        // A person who leaves knows what is unfinished. A script, and whoever sent a signal, learns it from the code.
         Input::Editor { .. } if !asked => ExitCode::Done,
         Input::Pipe | Input::Ended { .. } if prompt.outcome.code() != ExitCode::Done => prompt.outcome.code(),
         _ if !prompt.fetching.is_over() => ExitCode::Interrupted,
@@ -115,8 +115,8 @@ pub(crate) async fn run(mut settings: NodeSettings, on_mistake: OnMistake) -> Re
     Ok(code)
 }
 
-/// A person sees what a download waits for, and can cancel it; a script would wait for ever. Nobody waits at the prompt
-/// for a name that is not known, unless asked to.
+/// How long things may take. A person sees what a download waits for and can cancel it; a script would wait for ever. A
+/// name that nobody shares is waited for only with `--wait`.
 fn timeouts(input: Input, settings: &NodeSettings) -> DownloadTimeouts {
     let unknown = Some(Duration::ZERO);
     match input {
@@ -169,7 +169,7 @@ impl Prompt {
         })
     }
 
-    /// Carries out what is typed, until it is time to leave. Says whether a signal asked for that.
+    /// Carries out what is typed until the prompt is left. Returns whether a signal asked for that.
     async fn converse(&mut self, mut typed: UnboundedReceiver<Typed>, signals: &mut Signals) -> Result<bool> {
         let mut tick = tokio::time::interval(TICK);
         loop {
@@ -180,7 +180,7 @@ impl Prompt {
                 () = signals.asked() => return Ok(true),
             };
             if next == Next::GoOn {
-                self.go_on(Instant::now()).await;
+                self.continue_waits(Instant::now()).await;
             }
             let is_script = !matches!(self.input, Input::Editor { .. });
             if next == Next::Leave || (is_script && self.outcome.is_stopped()) {
@@ -189,8 +189,8 @@ impl Prompt {
         }
     }
 
-    /// What was waited for may be there: the next line can be read, or the next page be asked for.
-    async fn go_on(&mut self, now: Instant) {
+    /// Asks for the next page of a list if the last one is read, and ends the wait for an answer if that is there.
+    async fn continue_waits(&mut self, now: Instant) {
         if self.screen.has_room() {
             self.searches.ask_next_page(&self.running.node);
         }
@@ -214,14 +214,15 @@ impl Prompt {
         }
     }
 
-    /// Waits for the answer to a command, where lines come from a pipe. At a terminal a person sees that it is not there yet.
+    /// Waits for the answer to a command before the next line of a pipe. A person at a terminal sees that the answer is
+    /// missing.
     fn wait_for(&mut self, awaited: Awaited) {
         if !matches!(self.input, Input::Editor { .. }) {
             self.awaited.begin(awaited);
         }
     }
 
-    /// Says why something that was typed cannot be done.
+    /// Says why what was typed cannot be done, and fails with `code`.
     fn refuse(&mut self, code: ExitCode, why: &str) {
         self.screen.error(why);
         self.outcome.fail(code);
@@ -238,8 +239,9 @@ impl Prompt {
             self.outcome.fail(ExitCode::TrackerUnreachable);
         }
         for news in self.sharing.on_event(event) {
-            // Who reads that a file is shared may end this program with it. A script of thousands of files waits for the next tick.
-            if matches!(news, News::Announced { .. }) && !self.shares.were_written_within(TICK) {
+            // Whoever reads that a file is shared may end this program at once, so the list is saved first. A script
+            // that shares thousands of files saves with the next tick.
+            if matches!(news, News::Announced { .. }) && !self.shares.were_saved_within(TICK) {
                 self.save();
             }
             tell(&news, &self.running, &self.screen);
@@ -247,9 +249,9 @@ impl Prompt {
                 News::Failed(error) => self.outcome.fail(ExitCode::of_disk(error)),
                 News::Replaced { shares, .. } => {
                     take_back(shares, &mut self.sharing, &self.running.node);
-                    shares.iter().for_each(|share| self.shares.replaced(*share));
+                    shares.iter().for_each(|share| self.shares.on_replaced(*share));
                 }
-                // That a share came to its end later is no mistake of a script.
+                // A share that ends later is no mistake of the script.
                 News::Announced { .. } | News::Ended(_) => {}
             }
         }
@@ -284,7 +286,7 @@ impl Prompt {
                 }
                 match verb::parse(&line) {
                     Ok(Verb::Exit) => return Next::Leave,
-                    // What is heard of the tracker in a moment is not said to be silence.
+                    // The tracker may still answer its first request: until then `status` would call it unheard.
                     Ok(verb @ (Verb::Status | Verb::Peers)) if self.has_to_wait() => {
                         self.wait_for(Awaited::FirstWord(verb));
                     }
@@ -293,7 +295,7 @@ impl Prompt {
                 }
             }
         }
-        // A script may go on for thousands of lines: what it shares is written down with the next tick.
+        // A script may have thousands of lines, so its list is saved with the next tick.
         if matches!(self.input, Input::Editor { .. }) {
             self.save();
         }
@@ -305,7 +307,7 @@ impl Prompt {
         self.running.is_starting() && !matches!(self.input, Input::Editor { .. })
     }
 
-    /// Writes down what is shared, if that has changed.
+    /// Saves the list if it has changed.
     fn save(&mut self) {
         if let Some(trouble) = self.shares.save() {
             self.screen.error(&trouble);
@@ -320,7 +322,7 @@ impl Prompt {
         self.leave_when_finished(now)
     }
 
-    /// A person is told every few seconds, and a pipe as often as the settings say.
+    /// Says how far hashing and downloads are: to a person every few seconds, to a pipe as often as the settings say.
     async fn tell_progress(&mut self, now: Instant) {
         let is_edited = matches!(self.input, Input::Editor { .. });
         if !is_edited {
@@ -338,7 +340,7 @@ impl Prompt {
         self.screen.notes(&lines);
     }
 
-    /// The end of a pipe lets what it began finish.
+    /// Leaves once the pipe has ended and everything that it began is finished.
     fn leave_when_finished(&self, now: Instant) -> Next {
         let Input::Ended { since } = self.input else { return Next::GoOn };
         let announcing = self.sharing.is_unannounced() && now < since + ANNOUNCE_TIME;

@@ -1,4 +1,4 @@
-//! Questions about what the tracker knows: `list`, page by page, and the Tab key.
+//! Searches in what the tracker knows: for `list`, page by page, and for the Tab key.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::Sender;
@@ -10,15 +10,15 @@ use riffle::{Event, Node, SearchId};
 use crate::report;
 use crate::screen::Screen;
 
-/// The questions that wait for an answer.
+/// The searches that wait for an answer, or for the reader of their last page.
 #[derive(Debug, Default)]
 pub(crate) struct Searches {
     waiting: BTreeMap<SearchId, Search>,
-    /// The questions for the pages behind those that were said.
+    /// The searches for the pages behind those that were said.
     next_pages: VecDeque<(Search, Cursor)>,
 }
 
-/// One question.
+/// One search.
 #[derive(Debug)]
 struct Search {
     prefix: Prefix,
@@ -26,7 +26,7 @@ struct Search {
     asker: Asker,
 }
 
-/// Who wants to know.
+/// What a search is for.
 #[derive(Clone, Debug)]
 enum Asker {
     List,
@@ -43,7 +43,7 @@ impl Searches {
         self.ask(Search { prefix, listed: 0, asker: Asker::List }, None, node);
     }
 
-    /// Asks what the Tab key wants to know; the names go to `reply`.
+    /// Asks for names for the Tab key, which go to `reply`.
     pub(crate) fn complete(&mut self, prefix: Prefix, reply: Sender<Vec<String>>, node: &Node) {
         self.ask(Search { prefix, listed: 0, asker: Asker::TabKey(reply) }, None, node);
     }
@@ -51,7 +51,7 @@ impl Searches {
     /// Takes in an answer.
     ///
     /// # Errors
-    /// [`Unanswered`] when a `list` ends without an answer: the person has been told.
+    /// [`Unanswered`] when a `list` ends without an answer, which was said.
     pub(crate) fn on_event(&mut self, event: &Event, screen: &Screen) -> Result<(), Unanswered> {
         match event {
             Event::Found { search, contents, next } => {
@@ -72,14 +72,14 @@ impl Searches {
         }
     }
 
-    /// Asks for the next page of a `list`: when what was said before is read.
+    /// Asks for the next page of a `list`. To be called when the last page is read.
     pub(crate) fn ask_next_page(&mut self, node: &Node) {
         if let Some((search, after)) = self.next_pages.pop_front() {
             self.ask(search, Some(after), node);
         }
     }
 
-    /// Whether a `list` waits for an answer.
+    /// Whether a `list` waits for an answer or has a further page.
     pub(crate) fn is_waiting(&self) -> bool {
         let next = self.next_pages.iter().map(|(search, _)| search);
         self.waiting.values().chain(next).any(|search| matches!(search.asker, Asker::List))
@@ -91,7 +91,7 @@ impl Searches {
     }
 }
 
-/// Says one page. The search goes on with another page when there is one.
+/// Says one page. Returns the search for the next page, if there is one.
 fn on_found(
     mut search: Search,
     contents: &[Listed],

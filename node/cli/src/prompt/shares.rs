@@ -1,7 +1,8 @@
-//! The prompt's list: the files that it shares again when it is started the next time.
+//! The prompt's list: the files that it shares again at the next start.
 //!
-//! A file is on it from `send`, or the end of its download, until `unshare`. One that is changed or gone stays: what a
-//! person shares is the path, and the disk may only be unplugged. What was gone at every start for [`GONE_FOR`] leaves.
+//! A file is on the list from `send`, or the end of its download, until `unshare`. A file that is changed or gone stays
+//! on it: what a person shares is the path, and the disk may only be unplugged. A file that was gone at every start for
+//! [`GONE_FOR`] is forgotten.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,19 +16,19 @@ use riffle::{DiskError, DiskErrorKind, Event, Node, ShareId};
 use crate::sharing::Sharing;
 use riffle::state::checked_file::{self, Damage, GONE_FOR};
 
-/// The most files on the list; what is shared beyond them is shared until the prompt is left.
+/// At most this many files are on the list; files beyond them are shared until the prompt is left.
 const MAX_SHARES: usize = 16_384;
 const TITLE: &str = "riffle shares 1";
-/// So many names are said, before "and more".
-const NAMES_SAID: usize = 3;
+/// At most this many missing files are named; of further ones their number is said.
+const MAX_NAMES_SAID: usize = 3;
 
-/// One file on the list; the list has it by its path.
+/// One file on the list, which has its files by their paths.
 #[derive(Debug, PartialEq, Eq)]
-struct Listed {
+struct ListedFile {
     name: Name,
-    /// Since when it was not there at a start, in seconds since the epoch.
+    /// When the file was first missing at a start, in seconds since the epoch; `None`: the file was there.
     gone_since: Option<u64>,
-    /// Under which numbers it is shared in this life.
+    /// The shares that the file has in this life of the node.
     shares: Vec<ShareId>,
 }
 
@@ -35,19 +36,19 @@ struct Listed {
 #[derive(Debug)]
 pub(super) struct Shares {
     file: PathBuf,
-    listed: BTreeMap<PathBuf, Listed>,
-    /// Which file is shared under which number.
+    listed: BTreeMap<PathBuf, ListedFile>,
+    /// The file of each share.
     by_share: BTreeMap<ShareId, PathBuf>,
-    /// Downloads that are over and will be shared under a number that is not known yet, by what they are.
+    /// The files of finished downloads whose share is not known yet, by their content.
     awaited: BTreeMap<ContentId, PathBuf>,
     unsaved: bool,
-    written_at: Option<Instant>,
-    /// A person was told that the list cannot be kept.
+    saved_at: Option<Instant>,
+    /// Whether a person was told that the list cannot be saved.
     trouble_told: bool,
 }
 
 impl Shares {
-    /// The list that is kept in `file`; and when that cannot be believed, what to tell the person.
+    /// Reads the list from `file`. The second value is what to tell the person when the file is damaged.
     pub(super) fn open(file: PathBuf) -> (Shares, Option<String>) {
         let read = checked_file::read(&file, TITLE).and_then(|lines| {
             let listed: Option<BTreeMap<_, _>> = lines.iter().map(|line| read_line(line)).collect();
@@ -62,14 +63,14 @@ impl Shares {
         };
         let (by_share, awaited) = (BTreeMap::new(), BTreeMap::new());
         (
-            Shares { file, listed, by_share, awaited, unsaved: false, written_at: None, trouble_told: false },
+            Shares { file, listed, by_share, awaited, unsaved: false, saved_at: None, trouble_told: false },
             note,
         )
     }
 
-    /// Shares all of it again. What to tell the person, if anything.
+    /// Shares all files of the list again. Returns what to tell the person, if anything.
     pub(super) fn restore(&mut self, sharing: &mut Sharing, node: &Node) -> Option<String> {
-        let missing = self.look(checked_file::now_seconds());
+        let missing = self.update_missing(checked_file::now_seconds());
         let mut again = 0;
         for (path, listed) in self.listed.iter_mut().filter(|(_, listed)| listed.gone_since.is_none()) {
             let share = sharing.restore(path, listed.name.clone(), node);
@@ -80,8 +81,9 @@ impl Shares {
         restored(again, &missing)
     }
 
-    /// Looks which files are there. Where those were that are not.
-    fn look(&mut self, now: u64) -> Vec<String> {
+    /// Notes which files are missing, and forgets those that are missing for too long. Returns the paths of the missing
+    /// ones.
+    fn update_missing(&mut self, now: u64) -> Vec<String> {
         let mut missing = Vec::new();
         let before = self.listed.len();
         self.listed.retain(|path, listed| {
@@ -99,14 +101,14 @@ impl Shares {
         missing
     }
 
-    /// A person shares the file at `path`, under the number `share`. Whether there was room for it on the list.
+    /// Adds the file at `path`, which a person shares as `share`. Returns whether the list had room for it.
     pub(super) fn add(&mut self, path: &Path, name: Name, share: ShareId) -> bool {
         let Some(path) = self.enter(path, name) else { return false };
-        self.put(path, share);
+        self.add_share(path, share);
         true
     }
 
-    /// Puts the file at `path` on the list, or renews its entry. The whole path, when there is room.
+    /// Puts the file at `path` on the list, or renews its entry. Returns the absolute path, if the list has room.
     fn enter(&mut self, path: &Path, name: Name) -> Option<PathBuf> {
         let path = std::path::absolute(path).ok()?;
         let is_new = !self.listed.contains_key(&path);
@@ -115,7 +117,7 @@ impl Shares {
         }
         let listed = self.listed.entry(path.clone());
         let listed =
-            listed.or_insert_with(|| Listed { name: name.clone(), gone_since: None, shares: Vec::new() });
+            listed.or_insert_with(|| ListedFile { name: name.clone(), gone_since: None, shares: Vec::new() });
         if is_new || listed.name != name || listed.gone_since.is_some() {
             (listed.name, listed.gone_since) = (name, None);
             self.unsaved = true;
@@ -123,15 +125,15 @@ impl Shares {
         Some(path)
     }
 
-    /// The file at `path`, which is on the list, is shared under the number `share`.
-    fn put(&mut self, path: PathBuf, share: ShareId) {
+    /// Notes that the file at `path`, if it is on the list, is shared as `share`.
+    fn add_share(&mut self, path: PathBuf, share: ShareId) {
         if let Some(listed) = self.listed.get_mut(&path) {
             listed.shares.push(share);
             self.by_share.insert(share, path);
         }
     }
 
-    /// Takes in what happened: what a download has brought is shared from then on.
+    /// Takes in an event. The file of a finished download is put on the list.
     pub(super) fn on_event(&mut self, event: &Event, sharing: &mut Sharing) {
         match event {
             Event::DownloadDone { download, path, summary } => {
@@ -143,7 +145,7 @@ impl Shares {
             }
             Event::Shared { share, content, name, .. } => {
                 if let Some(path) = self.awaited.remove(content) {
-                    self.put(path, *share);
+                    self.add_share(path, *share);
                     sharing.adopt(*share, name.clone());
                 }
             }
@@ -163,14 +165,14 @@ impl Shares {
         }
     }
 
-    /// Takes the file off the list that is shared under `share`. All numbers under which it is, the last first.
+    /// Takes the file of `share` off the list. Returns all shares of the file, the last one first.
     pub(super) fn forget(&mut self, share: ShareId) -> Vec<ShareId> {
         let path = self.by_share.get(&share).cloned();
         path.map_or_else(|| vec![share], |path| self.remove(&path))
     }
 
-    /// Something has taken the place of `share`: its file stays on the list only if it is what is shared in its place.
-    pub(super) fn replaced(&mut self, share: ShareId) {
+    /// Takes in that `share` was replaced. Its file stays on the list only if it has another share.
+    pub(super) fn on_replaced(&mut self, share: ShareId) {
         let Some(path) = self.by_share.remove(&share) else { return };
         let Some(listed) = self.listed.get_mut(&path) else { return };
         listed.shares.retain(|&other| other != share);
@@ -179,7 +181,7 @@ impl Shares {
         }
     }
 
-    /// Takes the first file off the list that is called `name`, if there is one, shared just now or not.
+    /// Takes the first file of that name off the list, if there is one. Returns its shares, of which there may be none.
     pub(super) fn forget_named(&mut self, name: &str) -> Option<Vec<ShareId>> {
         let path = self.listed.iter().find(|(_, listed)| listed.name.as_str() == name)?.0.clone();
         Some(self.remove(&path))
@@ -193,24 +195,25 @@ impl Shares {
             self.by_share.remove(share);
         }
         self.awaited.retain(|_, awaited| awaited != path);
-        // The first is served and the others stand by: without them nothing takes its place.
+        // The node serves the first share of a content. The others end before it, so that none of them is served in its
+        // place.
         shares.reverse();
         shares
     }
 
-    /// Whether the list was written down so short a time ago.
-    pub(super) fn were_written_within(&self, time: Duration) -> bool {
-        self.written_at.is_some_and(|at| at.elapsed() < time)
+    /// Whether the list was saved less than `time` ago.
+    pub(super) fn were_saved_within(&self, time: Duration) -> bool {
+        self.saved_at.is_some_and(|at| at.elapsed() < time)
     }
 
-    /// Writes the list down when it has changed. What to tell the person when the disk does not take it.
+    /// Saves the list if it has changed. Returns what to tell the person when it cannot be saved.
     pub(super) fn save(&mut self) -> Option<String> {
         if !std::mem::take(&mut self.unsaved) {
             return None;
         }
         match checked_file::write(&self.file, TITLE, self.listed.iter().map(line_of)) {
             Ok(()) => {
-                (self.trouble_told, self.written_at) = (false, Some(Instant::now()));
+                (self.trouble_told, self.saved_at) = (false, Some(Instant::now()));
                 None
             }
             Err(error) => {
@@ -223,7 +226,7 @@ impl Shares {
     }
 }
 
-/// Whether a file that failed so may be there and whole at the next start.
+/// Whether a file that failed for this reason may be shared at the next start.
 fn may_come_back(kind: &DiskErrorKind) -> bool {
     !matches!(
         kind,
@@ -239,8 +242,8 @@ fn restored(again: usize, missing: &[String]) -> Option<String> {
         again => format!("sharing {} again", files(again)),
     };
     if !missing.is_empty() {
-        let said = missing.iter().take(NAMES_SAID).map(String::as_str).collect::<Vec<_>>().join(", ");
-        let more = missing.len().saturating_sub(NAMES_SAID);
+        let said = missing.iter().take(MAX_NAMES_SAID).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = missing.len().saturating_sub(MAX_NAMES_SAID);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let gap = if line.is_empty() { "" } else { "; " };
         line.push_str(&format!("{gap}not there now: {said}{more}"));
@@ -248,18 +251,18 @@ fn restored(again: usize, missing: &[String]) -> Option<String> {
     Some(line + " (unshare NAME forgets one)")
 }
 
-fn line_of((path, listed): (&PathBuf, &Listed)) -> String {
-    let Listed { name, gone_since, .. } = listed;
+fn line_of((path, listed): (&PathBuf, &ListedFile)) -> String {
+    let ListedFile { name, gone_since, .. } = listed;
     format!("{}\t{name}\t{}", gone_since.unwrap_or(0), checked_file::escaped(path))
 }
 
-fn read_line(line: &str) -> Option<(PathBuf, Listed)> {
+fn read_line(line: &str) -> Option<(PathBuf, ListedFile)> {
     let mut fields = line.split('\t');
     let since: u64 = fields.next()?.parse().ok()?;
     let name = Name::new(fields.next()?).ok()?;
     let path = checked_file::unescaped(fields.next()?)?;
     let gone_since = (since > 0).then_some(since);
-    fields.next().is_none().then_some((path, Listed { name, gone_since, shares: Vec::new() }))
+    fields.next().is_none().then_some((path, ListedFile { name, gone_since, shares: Vec::new() }))
 }
 
 #[cfg(test)]
@@ -322,15 +325,15 @@ mod tests {
         assert!(shares.add(&folder.path().join("gone"), name("gone"), ShareId(2)));
         let first = 1_000_000;
         let gone = folder.path().join("gone").display().to_string();
-        assert_eq!(shares.look(first), std::slice::from_ref(&gone));
+        assert_eq!(shares.update_missing(first), std::slice::from_ref(&gone));
         assert_eq!(shares.save(), None);
         let mut later = list(folder.path());
-        assert_eq!(later.look(first + GONE_FOR.as_secs()), [gone]);
-        assert_eq!(later.look(first + GONE_FOR.as_secs() + 1), [""; 0]);
+        assert_eq!(later.update_missing(first + GONE_FOR.as_secs()), [gone]);
+        assert_eq!(later.update_missing(first + GONE_FOR.as_secs() + 1), [""; 0]);
         assert_eq!(names(&later), ["there"]);
         fs::write(folder.path().join("gone"), "back").expect("written");
         let mut shares = list(folder.path());
-        assert_eq!(shares.look(first + GONE_FOR.as_secs() + 1), [""; 0], "it is there again");
+        assert_eq!(shares.update_missing(first + GONE_FOR.as_secs() + 1), [""; 0], "it is there again");
         assert_eq!(names(&shares), ["gone", "there"]);
     }
 

@@ -1,4 +1,4 @@
-//! What may be typed at the prompt: the table of commands, and reading one line into one of them.
+//! The commands of the prompt: their table, and how a line is parsed into one of them.
 
 use std::path::PathBuf;
 
@@ -11,11 +11,11 @@ use crate::{shell_words, target};
 /// One command of the prompt, as `help` shows it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Topic {
-    /// The word that it begins with.
+    /// The word that the command begins with.
     pub(crate) name: &'static str,
-    /// How it is typed.
+    /// How the command is typed.
     pub(crate) usage: &'static str,
-    /// What it does, in one line.
+    /// What the command does, in one line.
     pub(crate) summary: &'static str,
 }
 
@@ -69,16 +69,16 @@ pub(crate) enum Verb {
     /// Share these files.
     Send(Vec<PathBuf>, SendAs),
     /// Fetch these contents.
-    Download(Fetch),
-    /// Show what the tracker knows under this prefix.
+    Download(DownloadCommand),
+    /// Show the contents whose names begin with this prefix.
     List(Prefix),
     /// Show the transfers.
     Status,
     /// Show the sessions.
     Peers,
-    /// Give a download up.
-    Cancel(Choice),
-    /// Stop sharing the file with this name, or whose id begins so.
+    /// Give up a download.
+    Cancel(Selector),
+    /// Stop sharing the file with this name, or with an id that begins like this.
     Unshare(String),
     /// Show the limits, or change one.
     Limit(Option<LimitChange>),
@@ -88,41 +88,41 @@ pub(crate) enum Verb {
     Exit,
 }
 
-/// What `download` was told.
+/// The arguments of `download`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fetch {
-    /// What to fetch, each with what was typed for it.
+pub(crate) struct DownloadCommand {
+    /// What to fetch.
     pub(crate) wanted: Vec<Wanted>,
-    /// Where to, when it is not the usual folder.
+    /// Where to save it; `None`: in the current folder.
     pub(crate) output: Option<PathBuf>,
-    /// Whether to replace a file that is there with other content.
+    /// Whether an existing file with other content is replaced.
     pub(crate) force: bool,
-    /// Whether to keep asking for what nobody shares yet.
+    /// Whether the download waits for what nobody shares yet.
     pub(crate) wait: bool,
 }
 
-/// Which of several things is meant.
+/// How one of several things is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
-    /// The one with this number in `status`.
+pub(crate) enum Selector {
+    /// By the number in `status`.
     Number(u32),
-    /// The one with this name.
+    /// By the name.
     Name(String),
 }
 
 /// A change of one limit, in bytes a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LimitChange {
-    /// Of all uploads together.
+    /// The limit of all uploads together.
     Up(Option<u64>),
-    /// Of all downloads together.
+    /// The limit of all downloads together.
     Down(Option<u64>),
 }
 
 /// A line that is no command, and what to type instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Mistake {
-    /// A quote does not close.
+    /// A quote is not closed.
     #[error(transparent)]
     Quote(#[from] shell_words::OpenQuote),
     /// The first word is no command.
@@ -138,7 +138,7 @@ pub(crate) enum Mistake {
     Usage {
         /// What does not fit.
         cause: String,
-        /// How it is typed.
+        /// How the command is typed.
         usage: &'static str,
     },
 }
@@ -150,7 +150,7 @@ fn hint(nearest: &Option<&'static str>) -> String {
     }
 }
 
-/// Reads one line.
+/// Parses one line.
 ///
 /// # Errors
 /// A [`Mistake`] that explains itself.
@@ -170,7 +170,9 @@ pub(crate) fn parse(line: &str) -> Result<Verb, Mistake> {
         }),
         "status" => none(rest).map(|()| Verb::Status),
         "peers" => none(rest).map(|()| Verb::Peers),
-        "cancel" => one(rest, "the number or the name of a download").map(|word| Verb::Cancel(choice(word))),
+        "cancel" => {
+            one(rest, "the number or the name of a download").map(|word| Verb::Cancel(parse_selector(word)))
+        }
         "unshare" => one(rest, "the name or the id of a file").map(|word| Verb::Unshare(word.clone())),
         "limit" => limit(rest).map(Verb::Limit),
         "help" => at_most_one(rest).map(|word| Verb::Help(word.and_then(|word| self::topic(word)))),
@@ -189,7 +191,7 @@ fn topic(typed: &str) -> Option<&'static Topic> {
     TOPICS.iter().find(|topic| topic.name == name)
 }
 
-/// The command that `typed` was most likely meant to be.
+/// The command that was most likely meant by `typed`.
 fn nearest(typed: &str) -> Option<&'static str> {
     let common = match typed {
         "fetch" => Some("download"),
@@ -215,9 +217,9 @@ fn one<'a>(words: &'a [String], what: &str) -> Result<&'a String, String> {
     at_most_one(words)?.ok_or_else(|| format!("{what} is missing"))
 }
 
-fn choice(word: &str) -> Choice {
+fn parse_selector(word: &str) -> Selector {
     let digits = word.strip_prefix('#').unwrap_or(word);
-    digits.parse().map_or_else(|_| Choice::Name(word.to_owned()), Choice::Number)
+    digits.parse().map_or_else(|_| Selector::Name(word.to_owned()), Selector::Number)
 }
 
 fn send(words: &[String]) -> Result<(Vec<PathBuf>, SendAs), String> {
@@ -247,8 +249,8 @@ fn no_such_option(option: &str, what: &str) -> String {
     format!("there is no option {option} (a {what} that begins so goes behind --)")
 }
 
-fn fetch(words: &[String]) -> Result<Fetch, String> {
-    let mut fetch = Fetch { wanted: Vec::new(), output: None, force: false, wait: false };
+fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
+    let mut fetch = DownloadCommand { wanted: Vec::new(), output: None, force: false, wait: false };
     let mut words = words.iter();
     let (mut options, mut newest) = (true, false);
     while let Some(word) = words.next() {
@@ -309,8 +311,8 @@ mod tests {
         assert_eq!(parse("exit"), Ok(Verb::Exit));
         assert_eq!(parse("quit"), Ok(Verb::Exit));
         assert_eq!(parse("status"), Ok(Verb::Status));
-        assert_eq!(parse("cancel 2"), Ok(Verb::Cancel(Choice::Number(2))));
-        assert_eq!(parse("cancel #2"), Ok(Verb::Cancel(Choice::Number(2))));
+        assert_eq!(parse("cancel 2"), Ok(Verb::Cancel(Selector::Number(2))));
+        assert_eq!(parse("cancel #2"), Ok(Verb::Cancel(Selector::Number(2))));
         assert_eq!(parse("unshare a.txt"), Ok(Verb::Unshare("a.txt".to_owned())));
         assert_eq!(parse("list fi"), Ok(Verb::List(Prefix::new("fi").expect("short"))));
         assert_eq!(parse("help send"), Ok(Verb::Help(Some(&TOPICS[0]))));
@@ -332,7 +334,10 @@ mod tests {
         };
         let lab = messages::Name::new("lab.img").expect("a name");
         assert_eq!(fetch.wanted, [Wanted::Newest(lab), target::parse("f@cafe").expect("a name")]);
-        assert!(matches!(parse("download -- --wait"), Ok(Verb::Download(Fetch { wait: false, .. }))));
+        assert!(matches!(
+            parse("download -- --wait"),
+            Ok(Verb::Download(DownloadCommand { wait: false, .. }))
+        ));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What each command does.
+//! Carries out the commands of the prompt.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use riffle::{DownloadTimeouts, ShareStatus};
 
 use super::Prompt;
 use super::awaited::Awaited;
-use super::verb::{Choice, Fetch, LimitChange, TOPICS, Topic, Verb};
+use super::verb::{DownloadCommand, LimitChange, Selector, TOPICS, Topic, Verb};
 use crate::commands::send::take_back;
 use crate::exit::{self, ExitCode};
 use crate::folders::download_folder;
@@ -45,7 +45,7 @@ impl Prompt {
         self.wait_for(Awaited::Announced { hashed_at: None });
     }
 
-    fn download(&mut self, Fetch { wanted, output, force: replace, wait }: Fetch) {
+    fn download(&mut self, DownloadCommand { wanted, output, force: replace, wait }: DownloadCommand) {
         let folder = match download_folder() {
             Ok(folder) => folder,
             Err(error) => return self.refuse(exit::code_of(&error), &format!("{error:#}")),
@@ -60,7 +60,7 @@ impl Prompt {
             let request = self.running.node.download(wanted.clone()).to(destination);
             begun.insert(self.fetching.begin(&wanted, request.replace(replace).timeouts(timeouts)));
         }
-        self.wait_for(Awaited::Identified { downloads: begun, patiently: wait });
+        self.wait_for(Awaited::Identified { downloads: begun, with_wait: wait });
         self.progress.begin_person_period(Instant::now());
     }
 
@@ -72,7 +72,7 @@ impl Prompt {
         self.screen.result(&self.limits.line());
     }
 
-    /// Commands that look at the node before they do something.
+    /// Carries out the commands that need the status of the node.
     async fn with_status(&mut self, verb: Verb) {
         let Ok(status) = self.running.node.status().await else { return };
         match verb {
@@ -81,10 +81,10 @@ impl Prompt {
                 self.screen.results(&report::status(&status, &tracker));
             }
             Verb::Peers => self.screen.results(&peers::peers(&status)),
-            Verb::Cancel(choice) => {
+            Verb::Cancel(selector) => {
                 let all = status.downloads.iter();
                 let chosen =
-                    choose(&choice, all.map(|one| (one.download, one.download.0, one.name.as_str())));
+                    choose(&selector, all.map(|one| (one.download, one.download.0, one.name.as_str())));
                 match chosen {
                     Ok(download) => self.running.node.cancel(download),
                     Err(why) => {
@@ -101,7 +101,8 @@ impl Prompt {
     fn unshare(&mut self, all: &[ShareStatus], choice: &str) {
         let (name, shares) = match chosen_share(all, choice) {
             Some(chosen) => (chosen.name.as_str(), self.shares.forget(chosen.share)),
-            // Not there at the start, or changed since: on the list all the same.
+            // A file that was missing at the start, or was changed since, is not shared now and is on the list all the
+            // same.
             None => match self.shares.forget_named(choice) {
                 Some(shares) => (choice, shares),
                 None => {
@@ -115,23 +116,29 @@ impl Prompt {
     }
 }
 
-/// The one of `all` (each with its number and its name) that is meant, or what was looked for.
-fn choose<'a, T: Copy>(choice: &Choice, all: impl Iterator<Item = (T, u32, &'a str)>) -> Result<T, String> {
+/// The chosen one of `all`, each of which comes with its number and its name.
+///
+/// # Errors
+/// What was looked for in vain.
+fn choose<'a, T: Copy>(
+    selector: &Selector,
+    all: impl Iterator<Item = (T, u32, &'a str)>,
+) -> Result<T, String> {
     let mut all = all;
-    let found = match choice {
-        Choice::Number(wanted) => {
+    let found = match selector {
+        Selector::Number(wanted) => {
             all.find(|(_, number, name)| number == wanted || *name == wanted.to_string())
         }
-        Choice::Name(wanted) => all.find(|(_, _, name)| name == wanted),
+        Selector::Name(wanted) => all.find(|(_, _, name)| name == wanted),
     };
-    let looked_for = || match choice {
-        Choice::Number(number) => format!("#{number}"),
-        Choice::Name(name) => format!("\"{name}\""),
+    let looked_for = || match selector {
+        Selector::Number(number) => format!("#{number}"),
+        Selector::Name(name) => format!("\"{name}\""),
     };
     found.map(|(chosen, ..)| chosen).ok_or_else(looked_for)
 }
 
-/// The share that is called `typed`, else the first whose id begins so.
+/// The share with the name `typed`, else the first whose id begins with it.
 fn chosen_share<'a>(shares: &'a [ShareStatus], typed: &str) -> Option<&'a ShareStatus> {
     let typed_id = typed.to_ascii_lowercase();
     let has_id = |share: &&ShareStatus| {
@@ -161,10 +168,10 @@ mod tests {
     #[test]
     fn a_thing_is_chosen_by_number_or_name() {
         let all = || [('a', 1, "x"), ('b', 2, "7")].into_iter();
-        assert_eq!(choose(&Choice::Number(1), all()), Ok('a'));
-        assert_eq!(choose(&Choice::Number(7), all()), Ok('b'));
-        assert_eq!(choose(&Choice::Name("x".to_owned()), all()), Ok('a'));
-        assert_eq!(choose(&Choice::Name("y".to_owned()), all()), Err("\"y\"".to_owned()));
+        assert_eq!(choose(&Selector::Number(1), all()), Ok('a'));
+        assert_eq!(choose(&Selector::Number(7), all()), Ok('b'));
+        assert_eq!(choose(&Selector::Name("x".to_owned()), all()), Ok('a'));
+        assert_eq!(choose(&Selector::Name("y".to_owned()), all()), Err("\"y\"".to_owned()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the tracker knows: tables of contents, and how one of several is told from the others.
+//! The contents that the tracker knows: tables of them, and how one of several is chosen.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use messages::{ContentId, Digits};
 use crate::shell_words;
 use crate::units::{duration, size};
 
-/// No more of the others that go by the name of what is taken are told of in its line.
-const OTHERS_TOLD: usize = 3;
+/// At most this many other contents of a name are named in the line about the one that is taken.
+const MAX_OTHERS_NAMED: usize = 3;
 
-/// The contents that `label` may mean, and how to say which.
+/// The lines of a failure: the contents that `label` may mean, and how to choose one.
 pub(super) fn ambiguous(label: &str, contents: &[Listed], more: bool, command: &str) -> Vec<String> {
     let mut lines =
         ambiguity(label, contents, more, |choice| format!("{command} {}", shell_words::quote(choice)));
@@ -29,14 +29,15 @@ pub(super) fn ambiguous(label: &str, contents: &[Listed], more: bool, command: &
     lines
 }
 
-/// The contents that `label` may mean, each with the `line` to type that means it alone, how many hosts stand behind it and since when.
+/// The contents that `label` may mean. Each has the line to type that means it alone, which `line` makes, with how many
+/// hosts call it so and since when.
 pub(crate) fn ambiguity(
     label: &str,
     contents: &[Listed],
     more: bool,
     line: impl Fn(&str) -> String,
 ) -> Vec<String> {
-    // Of a name alone they come by their hosts; of what begins an id, in the order of ids.
+    // The contents of a name are ranked by their hosts; those of the beginning of an id are in the order of their ids.
     let is_ranked =
         Digits::new(label).is_err() && contents.iter().any(|listed| listed.name.as_str() == label);
     let first = match is_ranked {
@@ -59,7 +60,7 @@ pub(crate) fn ambiguity(
     lines
 }
 
-/// That `taken` is what `label` is taken for, and what else goes by that name: one line.
+/// One line that says which content is taken for `label`, and which others have that name.
 pub(crate) fn prefers(
     label: &str,
     (taken, others): (&Listed, &[Listed]),
@@ -75,12 +76,13 @@ pub(crate) fn prefers(
         let id = beginning(listed.content, digits);
         format!("{id} ({}{clearly}, {})", hosts(listed.hosts), known_for(listed))
     };
-    let mut called_so: Vec<String> = all.iter().enumerate().skip(1).take(OTHERS_TOLD).map(told).collect();
-    if more || others.len() > OTHERS_TOLD {
+    let mut called_so: Vec<String> =
+        all.iter().enumerate().skip(1).take(MAX_OTHERS_NAMED).map(told).collect();
+    if more || others.len() > MAX_OTHERS_NAMED {
         called_so.push("others".to_owned());
     }
     let mut line = format!("{label}: taking {why}, {}", told((0, taken)));
-    // The line to type is that of the one that a person would rather have.
+    // The line to type fetches the content that a person is most likely to want instead.
     if let Some(other) = others.iter().max_by_key(|other| (other.hosts, other.age_s)) {
         let choice = choice(label, other, digits);
         let _ = write!(line, "; not {}: {command} {}", called_so.join(", "), shell_words::quote(&choice));
@@ -88,14 +90,14 @@ pub(crate) fn prefers(
     line
 }
 
-/// How many digits of their ids tell `contents`, which fit `label`, apart.
+/// How many digits of their ids tell apart `contents`, all of which fit `label`.
 fn digits_to_tell(label: &str, contents: &[Listed]) -> usize {
-    // Of digits that are the name of something too only more of them tell an id.
+    // Digits that are also the name of a content mean an id only when there are more of them.
     let more_than = Digits::new(label).map_or(0, |digits| digits.as_str().len());
     telling_apart(contents).max(more_than + 1)
 }
 
-/// What a person types to mean this one of the contents that fit `label`.
+/// What a person types to choose this one of the contents that fit `label`.
 fn choice(label: &str, listed: &Listed, digits: usize) -> String {
     let id = beginning(listed.content, digits);
     // A name that hides something cannot be typed as it is shown.
@@ -107,7 +109,7 @@ fn known_for(listed: &Listed) -> String {
     format!("known for {}", duration(Duration::from_secs(listed.age_s.max(1).into())))
 }
 
-/// On how many hosts it is called so, and how many nodes have all of it or are on their way.
+/// How many hosts call the content so, and how many nodes have all of it or are fetching it.
 fn voices(listed: &Listed) -> String {
     format!("{}: {}", hosts(listed.hosts), holders(listed.complete.into(), listed.partial.into()))
 }
@@ -121,7 +123,7 @@ pub(super) fn beginning(content: ContentId, digits: usize) -> String {
     content.to_string().chars().take(digits).collect()
 }
 
-/// How many digits tell the ids of `contents` apart: as many as are usual, or more.
+/// How many digits tell the ids of `contents` apart, at least [`MIN_DIGITS`].
 fn telling_apart(contents: &[Listed]) -> usize {
     let mut ids: Vec<String> = contents.iter().map(|listed| listed.content.to_string()).collect();
     ids.sort();
@@ -132,7 +134,7 @@ fn telling_apart(contents: &[Listed]) -> usize {
     longest.map_or(MIN_DIGITS, |alike| (alike + 1).max(MIN_DIGITS))
 }
 
-/// How many nodes have all of a content, and how many are on their way to it.
+/// How many nodes have all of a content, and how many are fetching it.
 pub(crate) fn holders(complete: u64, partial: u64) -> String {
     match partial {
         0 => format!("{complete} complete"),
@@ -140,13 +142,13 @@ pub(crate) fn holders(complete: u64, partial: u64) -> String {
     }
 }
 
-/// A table of contents: the beginning of the id, size, who has it, name.
+/// A table of contents: the beginning of the id, the size, how many have it, the name.
 pub(crate) fn listing(contents: &[Listed]) -> Vec<String> {
     rows(contents, MIN_DIGITS).iter().map(|row| format!("  {row}")).collect()
 }
 
-/// The lines of a table of contents, with so many digits of the ids. Of several contents of one name the one that `download` takes by that name
-/// is marked.
+/// The lines of a table of contents, with `digits` digits of the ids. Of several contents of one name the one that
+/// `download` takes is marked.
 pub(crate) fn rows(contents: &[Listed], digits: usize) -> Vec<String> {
     let groups = contents.chunk_by(|one, other| one.name == other.name);
     let of_group = |group: &[Listed]| -> Vec<String> {
@@ -159,7 +161,7 @@ pub(crate) fn rows(contents: &[Listed], digits: usize) -> Vec<String> {
     groups.flat_map(of_group).collect()
 }
 
-/// A line of a table of contents; `mark` stands behind the number of hosts.
+/// A line of a table of contents, with `mark` behind the number of hosts.
 fn row(listed: &Listed, digits: usize, mark: &str) -> String {
     let (id, length) = (beginning(listed.content, digits), size(listed.length));
     let holders = holders(listed.complete.into(), listed.partial.into());
@@ -167,7 +169,7 @@ fn row(listed: &Listed, digits: usize, mark: &str) -> String {
     format!("{id}  {length:>9}  {voices:<32}  {}", listed.name)
 }
 
-/// That a list has nothing in it; the tracker may know more when it has run for `may_still_come` longer.
+/// Says that a list is empty. `may_still_come`: how long a tracker that has just started may take to know everybody.
 pub(crate) fn nothing_listed(may_still_come: Duration) -> String {
     let mut line = "nobody shares anything like that".to_owned();
     if !may_still_come.is_zero() {

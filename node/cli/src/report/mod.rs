@@ -24,25 +24,25 @@ use crate::shell_words;
 use crate::tracker_words::TrackerWords as _;
 use crate::units::{duration, per_second, percent, rate, size, whole_percent};
 
-/// So many digits of an id are enough among all contents that there will ever be, and short enough to be typed.
-const SHORT_ID: usize = 16;
+/// This many digits of an id tell it from all others in practice, and can be typed.
+const SHORT_ID_DIGITS: usize = 16;
 
 /// The exact line that fetches `content` on another host, quoted for a shell.
 pub(crate) fn download_line(tracker: &str, content: ContentId) -> String {
     format!("riffle download --tracker {} {content}", shell_words::quote(tracker))
 }
 
-/// Where a failure is read decides what the person can do about it.
+/// Where a person reads about a download, which decides what can be done about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The program ends with it.
+    /// A command that runs once: the program ends with the failure.
     OneShot,
     /// The prompt goes on.
     Prompt,
 }
 
 impl Place {
-    /// How a download is typed there.
+    /// How a download is typed in this place.
     pub(crate) const fn download(self) -> &'static str {
         match self {
             Place::OneShot => "riffle download",
@@ -51,20 +51,20 @@ impl Place {
     }
 }
 
-/// What was around a download that has failed.
+/// What the lines about a failed download depend on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Around<'a> {
-    /// Where the person reads it.
+pub(crate) struct FailureContext<'a> {
+    /// Where the person reads the lines.
     pub(crate) place: Place,
-    /// Where owners were asked for.
+    /// The tracker that was asked for owners.
     pub(crate) tracker: &'a TrackerStatus,
-    /// Whether anything of it is on the disk.
+    /// Whether the disk has verified pieces of the download.
     pub(crate) has_some: bool,
-    /// What it waited for, as was said last.
+    /// What the download waited for, as was last said.
     pub(crate) waited: Option<&'a Waiting>,
 }
 
-/// What the same command does after a download that stopped in the middle.
+/// What the same command does after a download that is unfinished.
 pub(crate) fn again(has_some: bool) -> &'static str {
     if has_some {
         "what has arrived is kept: the same command goes on with it"
@@ -73,15 +73,15 @@ pub(crate) fn again(has_some: bool) -> &'static str {
     }
 }
 
-/// Lines that say why `label` was not fetched, and what the person can do.
-pub(crate) fn failure(label: &str, why: &Failure, around: &Around<'_>) -> Vec<String> {
-    let command = around.place.download();
-    // A disk says so before it is known what of the file is on it.
-    let (kept, again) = (again(true), again(around.has_some));
+/// The lines that say why `label` was not fetched, and what the person can do.
+pub(crate) fn failure(label: &str, why: &Failure, context: &FailureContext<'_>) -> Vec<String> {
+    let command = context.place.download();
+    // A disk is full before it is known what it has of the file, so what has arrived is said to be kept in any case.
+    let (kept, again) = (again(true), again(context.has_some));
     let line = match why {
         Failure::NotFound => format!("{label}: nobody shares that; --wait keeps asking, until somebody does"),
         Failure::Ambiguous { contents, more } => return ambiguous(label, contents, *more, command),
-        Failure::NoOwner => match around.waited {
+        Failure::NoOwner => match context.waited {
             Some(Waiting::NoSignOfLife { peers, others }) => {
                 format!("{label}: no owner answered, {}; {again}", no_sign_of_life(peers, *others))
             }
@@ -93,7 +93,7 @@ pub(crate) fn failure(label: &str, why: &Failure, around: &Around<'_>) -> Vec<St
         Failure::Stalled { silent } => {
             format!("{label}: stalled, no good piece for {}; {again}", duration(*silent))
         }
-        Failure::TrackerUnreachable => format!("{label}: {}", around.tracker.unreachable()),
+        Failure::TrackerUnreachable => format!("{label}: {}", context.tracker.unreachable()),
         Failure::Integrity => format!("{label}: {why}; the same command begins anew"),
         Failure::OnlyHere => format!("{label}: {why}"),
         Failure::Doubled { by } => format!("{label}: {why} (#{by})"),
@@ -125,7 +125,7 @@ pub(crate) fn failure(label: &str, why: &Failure, around: &Around<'_>) -> Vec<St
     vec![line]
 }
 
-/// What was found of `label` from before, and why it was not known without hashing.
+/// How much of `label` was on the disk from before, and why some of it was hashed again.
 pub(crate) fn resumed(label: &str, have_bytes: u64, hashed_again: Option<HashedAgain>) -> String {
     let mut line = match have_bytes {
         0 => format!("nothing of what was there of {label} can be used"),
@@ -137,10 +137,10 @@ pub(crate) fn resumed(label: &str, have_bytes: u64, hashed_again: Option<HashedA
     line
 }
 
-/// That this run goes without what it cannot have, each with its reason; `None`: it has everything.
+/// Says that this run goes without a state folder or a log, and why; `None`: it has both.
 pub(crate) fn without(state: Option<&str>, log: Option<&str>) -> Option<String> {
     match (state, log) {
-        // What helps the one helps the other: logs are below the state folder.
+        // Logs are below the state folder, so the reason for the one is enough.
         (Some(state), Some(_)) => {
             Some(format!("{state}; this run goes without, and without a log: nothing of it is remembered"))
         }
@@ -150,7 +150,7 @@ pub(crate) fn without(state: Option<&str>, log: Option<&str>) -> Option<String> 
     }
 }
 
-/// What a person should know who downloads to a file system without locks.
+/// Says what a person must avoid on a file system without locks.
 pub(crate) fn without_locks(folder: &Path, elsewhere: bool) -> String {
     let folder = folder.display();
     let who = if elsewhere {
@@ -163,7 +163,7 @@ pub(crate) fn without_locks(folder: &Path, elsewhere: bool) -> String {
     )
 }
 
-/// The final line of a download: where it is, how long it took, how fast, and what each owner gave.
+/// The final line of a download: its path, how long it took, how fast it was, and the part of each owner.
 pub(crate) fn summary(path: &Path, summary: &Summary) -> String {
     if summary.already_there {
         return format!("{} is already there, complete ({})", path.display(), size(summary.length));
@@ -181,7 +181,8 @@ pub(crate) fn summary(path: &Path, summary: &Summary) -> String {
     line
 }
 
-/// One line of a download's state: how far, how fast, how long yet, from how many, why not faster.
+/// One line about a running download: how far it is, how fast, the time left, the number of owners, and why it is not
+/// faster.
 pub(crate) fn progress(status: &DownloadStatus) -> String {
     let mut line = format!("{}: {}", status.name, how_far(status));
     let ready = status.owners.iter().filter(|owner| owner.state != OwnerState::Connecting);
@@ -202,7 +203,7 @@ pub(crate) fn progress(status: &DownloadStatus) -> String {
     line
 }
 
-/// How far a download is, how fast it goes, and how long that takes yet.
+/// How far a download is, how fast it is, and the time left.
 pub(crate) fn how_far(status: &DownloadStatus) -> String {
     let Some(length) = status.length else { return "not begun".to_owned() };
     let mut line = format!("{} of {}, {}", percent(status.verified, length), size(length), rate(status.rate));
@@ -217,7 +218,7 @@ fn time_left(status: &DownloadStatus) -> Option<Duration> {
     (status.rate > 0 && left > 0).then(|| Duration::from_secs(left.div_ceil(status.rate)))
 }
 
-/// What `status` shows.
+/// The lines of `status`.
 pub(crate) fn status(status: &Status, tracker: &str) -> Vec<String> {
     let answers = match status.tracker {
         TrackerStanding::Unheard => "has not been heard yet",
@@ -241,7 +242,7 @@ pub(crate) fn status(status: &Status, tracker: &str) -> Vec<String> {
     lines
 }
 
-/// Whether `share` is what `download` has so far: one thing to a person, who finds it with the download.
+/// Whether `share` is what `download` has so far. `status` then shows it with the download.
 fn is_fetched_as(share: &ShareStatus, download: &DownloadStatus) -> bool {
     !is_whole(share) && share.content.is_some() && share.content == download.content
 }
@@ -264,7 +265,7 @@ fn share_line(share: &ShareStatus) -> String {
     line + &format!(", {} sent", size(share.sent))
 }
 
-/// A line for each content that is sent: how many get it and how many wait. `peers` shows each of them.
+/// A line for each content that is sent: how many nodes are served and how many wait. `peers` shows each node.
 fn uploads(status: &Status) -> Vec<String> {
     let mut by_content: BTreeMap<ContentId, Vec<&UploadStatus>> = BTreeMap::new();
     for upload in &status.uploads {
@@ -273,16 +274,16 @@ fn uploads(status: &Status) -> Vec<String> {
     let line = |(content, uploads): (ContentId, Vec<&UploadStatus>)| {
         let sum = |part: fn(&UploadStatus) -> u64| uploads.iter().map(|upload| part(upload)).sum();
         let (sent, together) = (size(sum(|upload| upload.sent)), rate(sum(|upload| upload.rate)));
-        let places = places(&uploads);
+        let standings = standings(&uploads);
         let short = content.short();
         let what = name_of(status, content).map_or(short.clone(), |name| format!("{name} ({short})"));
-        format!("upload of {what}: {places}; {sent} sent, {together}")
+        format!("upload of {what}: {standings}; {sent} sent, {together}")
     };
     by_content.into_iter().map(line).collect()
 }
 
-/// `2 served, 1 waits for a place, 1 idle`.
-fn places(uploads: &[&UploadStatus]) -> String {
+/// How many uploads have each standing: `2 served, 1 waits for a place, 1 idle`.
+fn standings(uploads: &[&UploadStatus]) -> String {
     let count = |standing| uploads.iter().filter(|upload| upload.standing == standing).count();
     let waiting = count(UploadStanding::Choked);
     let parts = [
@@ -294,14 +295,14 @@ fn places(uploads: &[&UploadStatus]) -> String {
     parts.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
 }
 
-/// What `content` is called here, if it is shared or fetched.
+/// The name under which `content` is shared or fetched.
 pub(crate) fn name_of(status: &Status, content: ContentId) -> Option<&str> {
     let shared = status.shares.iter().find(|share| share.content == Some(content));
     let fetched = || status.downloads.iter().find(|download| download.content == Some(content));
     shared.map(|share| share.name.as_str()).or_else(|| fetched().map(|download| download.name.as_str()))
 }
 
-/// The two limits.
+/// The line about the two limits.
 pub(crate) fn limits(upload: Option<u64>, download: Option<u64>) -> String {
     let limit = |value: Option<u64>| value.map_or_else(|| "none".to_owned(), rate);
     format!("limits: up {}, down {}", limit(upload), limit(download))
@@ -325,7 +326,7 @@ fn owner_line(owner: &OwnerStatus) -> String {
     line + &format!(", datagrams of {} bytes", owner.datagram)
 }
 
-/// How an owner stands, in words; `None`: as it should.
+/// The state of an owner in words; `None`: it is ready.
 pub(crate) fn owner_state(state: OwnerState) -> Option<&'static str> {
     match state {
         OwnerState::Connecting => Some("connecting"),
@@ -335,7 +336,7 @@ pub(crate) fn owner_state(state: OwnerState) -> Option<&'static str> {
     }
 }
 
-/// A run of pieces, first and last.
+/// The first and the last piece of a run.
 pub(crate) fn pieces(pieces: Option<PieceRun>) -> String {
     match pieces {
         None => "no pieces".to_owned(),
@@ -344,7 +345,7 @@ pub(crate) fn pieces(pieces: Option<PieceRun>) -> String {
     }
 }
 
-/// What the tracker's refusal means to a person; `None` when the node deals with it by itself.
+/// What a refusal of the tracker means; `None`: the node deals with it by itself.
 pub(crate) fn refusal(code: RefusalCode) -> Option<&'static str> {
     match code {
         RefusalCode::Cookie | RefusalCode::NotRegistered => None,
@@ -356,11 +357,11 @@ pub(crate) fn refusal(code: RefusalCode) -> Option<&'static str> {
     }
 }
 
-/// What happened to an owner of `label`, when a person should know; `None` when it is the usual end of a session.
+/// Says that an owner of `label` is lost; `None`: the session ended in a usual way.
 pub(crate) fn owner_lost(label: &str, node: NodeId, peer: SocketAddr, why: SessionEnd) -> Option<String> {
     let what = match why {
         SessionEnd::Done | SessionEnd::Ours | SessionEnd::Forgotten | SessionEnd::PeerLeft => return None,
-        // It is asked again: who waits for its turn is in nobody's way, and who is slow may be all there is.
+        // Such an owner is asked again: one that is crowded may have room later, and a slow one may be the only one.
         SessionEnd::Crowded | SessionEnd::Slow => return None,
         SessionEnd::Gone => "does not share it any more",
         SessionEnd::NoAnswer => "does not answer",
@@ -372,9 +373,9 @@ pub(crate) fn owner_lost(label: &str, node: NodeId, peer: SocketAddr, why: Sessi
     Some(format!("{label}: owner {peer} ({}) {what}; going on without it", node.short()))
 }
 
-/// What is said when a file is shared and the tracker has heard of it.
+/// Says that a file is shared and that the tracker knows it.
 pub(crate) fn announced(name: &Name, length: u64, content: ContentId) -> String {
-    let id = beginning(content, SHORT_ID);
+    let id = beginning(content, SHORT_ID_DIGITS);
     format!("sharing {name} ({}, id {id} for short); on the other side:", size(length))
 }
 

@@ -17,8 +17,8 @@ fn tracker() -> TrackerStatus {
     TrackerStatus { named: Some("t:1".to_owned()), ..TrackerStatus::at(peer(1)) }
 }
 
-fn around(place: Place, tracker: &TrackerStatus) -> Around<'_> {
-    Around { place, tracker, has_some: true, waited: None }
+fn context(place: Place, tracker: &TrackerStatus) -> FailureContext<'_> {
+    FailureContext { place, tracker, has_some: true, waited: None }
 }
 
 fn download() -> DownloadStatus {
@@ -204,7 +204,7 @@ fn the_final_line_has_time_rate_and_shares() {
 fn an_ambiguous_name_lists_the_contents_and_how_to_choose() {
     let contents = vec![listed(0xcd, 2, 3, 3700), Listed { hosts: 1, ..listed(0xab, 1, 0, 5) }];
     let unclear = |contents, more| Failure::Ambiguous { contents, more };
-    let lines = failure("a b", &unclear(contents.clone(), true), &around(Place::OneShot, &tracker()));
+    let lines = failure("a b", &unclear(contents.clone(), true), &context(Place::OneShot, &tracker()));
     let expected = [
         "a b: several contents have that name, and no one of them has clearly more hosts behind it; choose one:",
         "  riffle download 'a b@cdcdcdcd'   5.00 MiB  2 hosts: 2 complete, 3 on the way, known for 1 h 1 min",
@@ -214,12 +214,12 @@ fn an_ambiguous_name_lists_the_contents_and_how_to_choose() {
     ];
     assert_eq!(lines, expected);
     // More digits than those that were not enough.
-    let lines = failure("a b@abab", &unclear(contents.clone(), true), &around(Place::OneShot, &tracker()));
+    let lines = failure("a b@abab", &unclear(contents.clone(), true), &context(Place::OneShot, &tracker()));
     assert!(lines[1].starts_with("  riffle download 'a b@cdcdcdcd'   5.00 MiB"), "{lines:?}");
     assert_eq!((lines.len(), lines[3].as_str()), (4, "  and others, which more digits tell apart"));
     // What cannot be typed as it is shown is chosen by its id alone.
     let hides = "\u{645}\u{6cc}\u{200c}\u{62e}";
-    let lines = failure(hides, &unclear(contents, false), &around(Place::Prompt, &tracker()));
+    let lines = failure(hides, &unclear(contents, false), &context(Place::Prompt, &tracker()));
     assert!(lines[1].starts_with("  download cdcdcdcd   5.00 MiB"), "{lines:?}");
 }
 
@@ -256,7 +256,7 @@ fn ambiguous_digits_are_told_apart_by_more_of_them() {
     let other = Listed { content: ContentId::from_bytes(other), ..listed(0xab, 0, 1, 0) };
     let contents = vec![listed(0xab, 1, 0, 0), Listed { hosts: 9, ..other }];
     let unclear = Failure::Ambiguous { contents, more: false };
-    let lines = failure("ABABABAB", &unclear, &around(Place::Prompt, &tracker()));
+    let lines = failure("ABABABAB", &unclear, &context(Place::Prompt, &tracker()));
     let expected = [
         "ABABABAB: several contents fit that; choose one:",
         "  download abababababab   5.00 MiB  1 host: 1 complete, known for 1 s",
@@ -278,7 +278,7 @@ fn a_list_with_nothing_in_it_says_whether_that_is_final() {
 fn digits_that_are_a_name_too_are_told_from_it_by_one_more_of_them() {
     let named = Listed { name: name("abababab"), ..listed(0xcd, 1, 0, 1) };
     let unclear = Failure::Ambiguous { contents: vec![listed(0xab, 1, 0, 1), named], more: false };
-    let lines = failure("abababab", &unclear, &around(Place::OneShot, &tracker()));
+    let lines = failure("abababab", &unclear, &context(Place::OneShot, &tracker()));
     let expected = [
         "abababab: several contents fit that; choose one:",
         "  riffle download ababababa   5.00 MiB  1 host: 1 complete, known for 1 s",
@@ -323,7 +323,7 @@ fn what_a_run_goes_without_is_one_line() {
 fn nothing_is_said_to_be_kept_when_nothing_has_arrived() {
     let tracker = tracker();
     let why = Waiting::NoSignOfLife { peers: vec![peer(41012)], others: 0 };
-    let nothing = Around { has_some: false, waited: Some(&why), ..around(Place::OneShot, &tracker) };
+    let nothing = FailureContext { has_some: false, waited: Some(&why), ..context(Place::OneShot, &tracker) };
     assert_eq!(
         failure("f", &Failure::NoOwner, &nothing),
         [
@@ -333,7 +333,7 @@ fn nothing_is_said_to_be_kept_when_nothing_has_arrived() {
     );
     for why in [Failure::NoOwner, Failure::Stalled { silent: Duration::from_secs(60) }, Failure::Cancelled] {
         let said = |has_some| {
-            failure("f", &why, &Around { has_some, ..around(Place::OneShot, &tracker) })[0].clone()
+            failure("f", &why, &FailureContext { has_some, ..context(Place::OneShot, &tracker) })[0].clone()
         };
         assert!(
             said(false).contains("nothing has arrived") && !said(false).contains("kept"),
@@ -369,7 +369,7 @@ fn failures_say_what_to_do() {
         ),
     ];
     for (why, expected) in table {
-        let lines = failure("f", &why, &around(Place::Prompt, &tracker()));
+        let lines = failure("f", &why, &context(Place::Prompt, &tracker()));
         assert!(lines.len() == 1 && lines[0].contains(expected), "{lines:?}");
     }
 }

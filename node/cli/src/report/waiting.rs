@@ -10,11 +10,12 @@ use riffle::Waiting;
 
 use crate::units::{duration, size};
 
-/// What IP and UDP put before a datagram, in bytes.
+/// The headers of IPv4 and UDP together have this many bytes.
 const IPV4_HEADERS: usize = 28;
+/// The headers of IPv6 and UDP together have this many bytes.
 const IPV6_HEADERS: usize = 48;
 
-/// Why a download does not go on, as the end of a sentence; `None` while it does.
+/// Why a download does not go on, as the end of a sentence; `None`: it goes on.
 pub(crate) fn waiting(why: &Waiting) -> Option<Cow<'static, str>> {
     let words = match why {
         Waiting::DiskFull { needed } => {
@@ -25,7 +26,7 @@ pub(crate) fn waiting(why: &Waiting) -> Option<Cow<'static, str>> {
         Waiting::Tracker => "waiting for the tracker to answer",
         Waiting::Unknown => "nobody shares it yet; asking again",
         Waiting::TrackerIsYoung { whole_in } => {
-            // Rounded up: it is over by then.
+            // The time is rounded up, so that the wait is over by then.
             let seconds = Duration::from_secs(whole_in.as_millis().div_ceil(1000) as u64);
             return Some(
                 format!(
@@ -53,7 +54,7 @@ pub(crate) fn waiting(why: &Waiting) -> Option<Cow<'static, str>> {
     Some(words.into())
 }
 
-/// Whether a reason is worth a line of its own when it begins; the others last for moments in every download.
+/// Whether a reason has a line of its own when it begins. The others last for moments in every download.
 pub(crate) fn is_news(why: &Waiting) -> bool {
     matches!(
         why,
@@ -69,7 +70,7 @@ pub(crate) fn is_news(why: &Waiting) -> bool {
     )
 }
 
-/// A reason that is worth a line of its own, with what a person can do about it.
+/// The line about a reason, with what a person can do about it.
 pub(crate) fn news(why: &Waiting) -> Option<String> {
     let mut words = waiting(why)?.into_owned();
     if matches!(why, Waiting::NoSignOfLife { .. }) {
@@ -78,12 +79,12 @@ pub(crate) fn news(why: &Waiting) -> Option<String> {
     Some(words)
 }
 
-/// `no sign of life from UDP port 41012 of 10.0.0.2, ...; a firewall on the way is likely`
+/// Says that `peers`, and as many `others`, do not answer at all.
 pub(super) fn no_sign_of_life(peers: &[SocketAddr], others: usize) -> String {
     format!("no sign of life from {}; a firewall on the way is likely", ports(peers, others))
 }
 
-/// `UDP port 41012 of 10.0.0.2 answers short packets, but the path carries no IP packets of 1228 bytes: ...`
+/// Says that `peers`, and as many `others`, answer, and that the path to them loses longer packets.
 pub(super) fn short_path(peers: &[SocketAddr], others: usize) -> String {
     let answer = if peers.len() + others == 1 { "answers" } else { "answer" };
     let headers = if peers.iter().all(SocketAddr::is_ipv4) { IPV4_HEADERS } else { IPV6_HEADERS };
@@ -94,7 +95,7 @@ pub(super) fn short_path(peers: &[SocketAddr], others: usize) -> String {
     )
 }
 
-/// `UDP port 41012 of 10.0.0.2, UDP port 41013 of 10.0.0.3 and 4 more`
+/// Names the ports of `peers`: `UDP port 41012 of 10.0.0.2, UDP port 41013 of 10.0.0.3 and 4 more`.
 fn ports(peers: &[SocketAddr], others: usize) -> String {
     let port = |peer: &SocketAddr| format!("UDP port {} of {}", peer.port(), peer.ip());
     let mut ports = peers.iter().map(port).collect::<Vec<_>>().join(", ");
