@@ -38,7 +38,7 @@ impl Play<'_> {
             let code = codes[self.script.below(codes.len())];
             let cookie = Cookie::from_bytes([self.script.byte(); 16]);
             let retry_after_ms = self.script.word();
-            return self.tracker_says(conversation, Refused { code, retry_after_ms, cookie });
+            return self.send_from_tracker(conversation, Refused { code, retry_after_ms, cookie });
         }
         let lies = intent == Intent::Any;
         match asked {
@@ -50,21 +50,21 @@ impl Play<'_> {
                     resync: lies && self.script.coin(),
                     observed: Endpoint::new(self.addresses[0]),
                 };
-                self.tracker_says(conversation, registered);
+                self.send_from_tracker(conversation, registered);
             }
             NodeToTracker::Own(own) => {
                 let accepted = if lies { self.script.byte().into() } else { own.entries.len() as u16 };
-                self.tracker_says(conversation, Owned { accepted });
+                self.send_from_tracker(conversation, Owned { accepted });
             }
             NodeToTracker::Need(need) => {
                 let owners = self.owners_for(&need.query, intent);
-                self.tracker_says(conversation, owners);
+                self.send_from_tracker(conversation, owners);
             }
             NodeToTracker::Update(update) => {
                 let sequence = if lies { self.script.byte().into() } else { update.sequence };
-                self.tracker_says(conversation, Updated { sequence });
+                self.send_from_tracker(conversation, Updated { sequence });
             }
-            NodeToTracker::Exit(_) => self.tracker_says(conversation, Goodbye),
+            NodeToTracker::Exit(_) => self.send_from_tracker(conversation, Goodbye),
             NodeToTracker::TrackerPong(_) => {}
         }
     }
@@ -135,12 +135,12 @@ impl Play<'_> {
         match self.way(intent, 6) {
             1 => {
                 let cookie = Cookie::from_bytes([self.script.byte(); 16]);
-                return self.say(at, downloader, Retry { nonce, echoed_at, cookie });
+                return self.send_message(at, downloader, Retry { nonce, echoed_at, cookie });
             }
             2 => {
                 let operation = if self.script.coin() { Operation::Busy } else { Operation::Gone };
                 let retry_after_ms = self.script.half();
-                return self.say(at, downloader, Control { operation, retry_after_ms, request: 0 });
+                return self.send_message(at, downloader, Control { operation, retry_after_ms, request: 0 });
             }
             _ => {}
         }
@@ -177,7 +177,7 @@ impl Play<'_> {
         }
         self.sessions.insert(conversation, Session { at, downloader, content: hello.content, sequence: 0 });
         self.seen.sessions += 1;
-        self.say(at, downloader, welcome);
+        self.send_message(at, downloader, welcome);
     }
 
     /// The CHUNKs of each range; with any intent some are missing, wrong, late or not what was asked.
@@ -198,7 +198,11 @@ impl Play<'_> {
             if way == 1 {
                 let operation = if self.script.coin() { Operation::Reject } else { Operation::Busy };
                 let retry_after_ms = self.script.half() % 3000;
-                self.say(at, session.downloader, Control { operation, retry_after_ms, request: number });
+                self.send_message(
+                    at,
+                    session.downloader,
+                    Control { operation, retry_after_ms, request: number },
+                );
                 continue;
             }
             let count = range.segments(request.segment_size);
@@ -232,7 +236,7 @@ impl Play<'_> {
             }
         }
         if request.ranges.is_empty() && intent == Intent::Any {
-            self.say(at, session.downloader, Ping::new(9));
+            self.send_message(at, session.downloader, Ping::new(9));
         }
     }
 

@@ -1,8 +1,12 @@
 //! A node that downloads, among a tracker, owners, a disk and strangers of which none need be honest: one script.
 
-// Beside this file, wherever it is read from.
+// The parts stand beside this file, from whichever crate this file is read.
 #[path = "answers.rs"]
 mod answers;
+#[path = "commands.rs"]
+mod commands;
+#[path = "unsolicited.rs"]
+mod unsolicited;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,37 +14,38 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{ByteSize, NodeSettings};
-use messages::node_to_node::{Bitfield, Bye, ByeReason, Control, Have, Hello, Operation, Ping, Request};
-use messages::tracker_to_node::TrackerPing;
+use messages::node_to_node::{Hello, Ping, Request};
 use messages::{
-    Bits, ChunkHeader, ContentId, Conversation, Cookie, Datagram, Digits, List, NodeId, NodeToNode,
-    NodeToTracker, PieceIndex, PieceRun, Prefix, TrackerToNode,
+    ChunkHeader, ContentId, Conversation, Datagram, NodeId, NodeToNode, NodeToTracker, TrackerToNode,
 };
-use riffle_core::{Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, SearchId, Wanted};
+use riffle_core::{Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Wanted};
 
 use crate::script::{Script, remember};
-use crate::stage::{Content, HEAP_SCRATCH, NODE, Stage, content, tracker_address};
+use crate::stage::{Content, HEAP_SCRATCH, Stage, content, tracker_address};
 
-/// Steps of one script that are played.
+/// The most steps of one script that are played.
 const MAX_STEPS: usize = 300;
-/// Old datagrams, questions and conversations that may be met again.
+/// The most old datagrams, questions and conversations that a script can use again.
 const REMEMBERED: usize = 32;
-/// How many of the addresses send more than the others.
+/// The number of addresses that send more often than the others.
 const FREQUENT: usize = 4;
-/// Downloads and searches that one script starts.
+/// The most downloads that one script starts.
 const MAX_DOWNLOADS: u32 = 6;
+/// The most searches that one script starts.
 const MAX_SEARCHES: u32 = 8;
-/// Rounds of honest answers after a script, and the time of each: enough for a repeated question of any kind.
+/// The rounds of honest answers after a script: enough for a repeated question of any kind.
 const HONEST_ROUNDS: usize = 400;
 
-/// Heap bytes of one session with an owner: 4096 bursts that are remembered, in a queue that may have doubled, and a bit
-/// for each of 2^20 pieces.
-const HEAP_A_SESSION: usize = 4096 * 2 * 128 + (1 << 20) / 8 + (8 << 10);
-/// Sessions of one download for each place that it has for owners, silent ones included.
-const SESSIONS_A_PLACE: usize = 4;
-/// Of one download itself: 256 candidates, 1024 ended sessions, the owners that gave something, its pieces.
-const HEAP_A_DOWNLOAD: usize = (256 + 1024) * 256 + (64 << 10);
-/// Of the node itself: 1024 cookies of owners, what it says to its tracker, and what it shares at the end.
+/// The heap bytes that one session with an owner may hold: 4096 bursts that are remembered, in a queue that may have
+/// doubled, and a bit for each of 2^20 pieces.
+const HEAP_PER_SESSION: usize = 4096 * 2 * 128 + (1 << 20) / 8 + (8 << 10);
+/// The sessions that one download may have for each slot that it has for owners, silent ones included.
+const SESSIONS_PER_SLOT: usize = 4;
+/// The heap bytes that one download itself may hold: 256 candidates, 1024 ended sessions, the owners that gave something
+/// and the pieces.
+const HEAP_PER_DOWNLOAD: usize = (256 + 1024) * 256 + (64 << 10);
+/// The heap bytes that the node itself may hold: 1024 cookies of owners, what the node says to its tracker, and what the
+/// node shares at the end.
 const HEAP_NODE: usize = 1024 * 128 + (128 << 10);
 
 /// What a script came to, for the test that a play is one.
@@ -61,8 +66,8 @@ fn settings() -> NodeSettings {
 
 /// What a node with so many downloads may hold by its settings, piece buffers apart: those are counted where they are lent.
 fn heap_of_tables(settings: &NodeSettings) -> usize {
-    let sessions = usize::from(settings.download.owners) * SESSIONS_A_PLACE;
-    HEAP_NODE + MAX_DOWNLOADS as usize * (HEAP_A_DOWNLOAD + sessions * HEAP_A_SESSION)
+    let sessions = usize::from(settings.download.owners) * SESSIONS_PER_SLOT;
+    HEAP_NODE + MAX_DOWNLOADS as usize * (HEAP_PER_DOWNLOAD + sessions * HEAP_PER_SESSION)
 }
 
 /// Where owners say that they are, and strangers.
@@ -91,7 +96,7 @@ struct Session {
     sequence: u32,
 }
 
-/// Something that the node asked, and of whom.
+/// Something that the node asked, and whom the node asked.
 #[derive(Clone, Debug)]
 enum Question {
     Tracker(Conversation, NodeToTracker),
@@ -100,7 +105,7 @@ enum Question {
     Request(SocketAddr, Conversation, Request),
 }
 
-/// How an answer is meant.
+/// Whether an answer is honest or may be anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Intent {
     Honest,
@@ -116,7 +121,7 @@ struct Play<'a> {
     /// By the owner's number.
     sessions: BTreeMap<Conversation, Session>,
     next_conversation: u32,
-    /// Who lives where, as the tracker said last.
+    /// The id of the owner at each address, as the tracker said last.
     owners: BTreeMap<SocketAddr, NodeId>,
     history: Vec<(SocketAddr, Vec<u8>)>,
     downloads: u32,
@@ -130,7 +135,7 @@ struct Play<'a> {
 pub(crate) fn hold(bytes: &[u8]) -> Seen {
     let mut play = Play::new(bytes);
     play.ends_well = play.script.coin();
-    play.download();
+    play.send_download();
     for _ in 0..MAX_STEPS {
         if play.script.is_over() {
             break;
@@ -210,10 +215,10 @@ impl<'a> Play<'a> {
                 let (from, bytes) = (self.address(), self.script.bytes().to_vec());
                 self.stage.arrive(from, &bytes);
             }
-            3 => self.person(),
+            3 => self.send_command(),
             4..7 => self.disk(Intent::Any),
-            7..9 => self.intrude(),
-            9 => self.stray_chunk(),
+            7..9 => self.send_unsolicited(),
+            9 => self.send_stray_chunk(),
             10..13 => self.answer(Intent::Any),
             _ => {
                 for _ in 0..self.script.below(6) {
@@ -239,71 +244,17 @@ impl<'a> Play<'a> {
         self.stage.arrive(from, &datagram);
     }
 
-    fn say(&mut self, from: SocketAddr, conversation: Conversation, message: impl Into<NodeToNode>) {
+    fn send_message(&mut self, from: SocketAddr, conversation: Conversation, message: impl Into<NodeToNode>) {
         let mut datagram = Vec::new();
         message.into().encode(conversation, &mut datagram);
         self.send(from, datagram);
     }
 
-    fn tracker_says(&mut self, conversation: Conversation, message: impl Into<TrackerToNode>) {
+    fn send_from_tracker(&mut self, conversation: Conversation, message: impl Into<TrackerToNode>) {
         let mut datagram = Vec::new();
         message.into().encode(conversation, &mut datagram);
         let from = if self.script.below(32) == 1 { self.address() } else { tracker_address() };
         self.send(from, datagram);
-    }
-
-    fn replay(&mut self) {
-        let Some((from, datagram)) = self.script.replay(&self.history, &self.addresses, FREQUENT) else {
-            return;
-        };
-        self.stage.arrive(from, &datagram);
-    }
-
-    fn person(&mut self) {
-        match self.script.below(6) {
-            0 | 1 => self.download(),
-            2 => {
-                let download = DownloadId(self.script.below(self.downloads as usize + 1) as u32);
-                self.stage.command(Command::Cancel { download });
-            }
-            3 if self.searches < MAX_SEARCHES => {
-                let search = SearchId(self.searches);
-                self.searches += 1;
-                self.stage.command(Command::Search { search, prefix: Prefix::default(), after: None });
-            }
-            4 => {
-                let download = self.script.coin().then_some(u64::from(self.script.half()) * 100);
-                self.stage.command(Command::Limit { upload: None, download });
-            }
-            _ => self.stage.command(Command::UseTracker { tracker: tracker_address() }),
-        }
-    }
-
-    fn download(&mut self) {
-        if self.downloads == MAX_DOWNLOADS {
-            return;
-        }
-        let download = DownloadId(self.downloads);
-        self.downloads += 1;
-        let content = self.content();
-        let wanted = match self.script.byte() % 4 {
-            0 => Wanted::Content(content.id),
-            1 => Wanted::Name(content.name, String::new()),
-            2 => Wanted::Newest(content.name),
-            _ => Wanted::Digits(Digits::new(&content.id.to_string()[..8]).expect("digits")),
-        };
-        let second = |byte: u8| (byte != 0).then(|| Duration::from_secs(byte.into()));
-        let timeouts = DownloadTimeouts {
-            tracker: second(self.script.byte()),
-            nobody_shares: second(self.script.byte()),
-            no_progress: second(self.script.byte()),
-            ..DownloadTimeouts::NONE
-        };
-        let destination = Destination::Folder(PathBuf::from("folder"));
-        self.stage.command(Command::Download {
-            download,
-            order: DownloadOrder { wanted, destination, replace: false, timeouts },
-        });
     }
 
     /// One of the latest questions is answered.
@@ -338,76 +289,6 @@ impl<'a> Play<'a> {
         datagram.resize(datagram.len() + length as usize, 0);
         self.seen.chunks += 1;
         self.send(from, datagram);
-    }
-
-    /// A CHUNK that nobody asked for, in a session that there is, or not.
-    fn stray_chunk(&mut self) {
-        let sessions: Vec<Session> = self.sessions.values().copied().collect();
-        let session = self.script.pick(&sessions).copied();
-        let (at, conversation) = match session {
-            Some(session) => (session.at, session.downloader),
-            None => (self.address(), Conversation(self.script.word())),
-        };
-        let mut header = ChunkHeader {
-            conversation,
-            sequence: self.script.word(),
-            request: self.script.word(),
-            piece: PieceIndex(self.script.below(4) as u32),
-            offset: 0,
-            sent_at: self.script.word(),
-            index: 0,
-            count: 1,
-            hold: self.script.half(),
-        };
-        let mut length = 1168;
-        self.spoil(&mut header, &mut length);
-        self.chunk(at, &header, length);
-    }
-
-    /// Something that an owner may say at any time, said by it or by another.
-    fn intrude(&mut self) {
-        let sessions: Vec<Session> = self.sessions.values().copied().collect();
-        let Some(session) = self.script.pick(&sessions).copied() else {
-            return self.tracker_says(Conversation(1), TrackerPing { nonce: 5 });
-        };
-        let at = if self.script.below(4) == 0 { self.address() } else { session.at };
-        let to = session.downloader;
-        match self.script.below(8) {
-            0..3 => {
-                let operation = Operation::ALL[self.script.below(Operation::ALL.len())];
-                let (retry_after_ms, request) = (self.script.half(), self.script.word());
-                self.say(at, to, Control { operation, retry_after_ms, request });
-            }
-            3 => {
-                let bits = Bits::of(PieceIndex(self.script.word()), Bits::CAPACITY, |piece| piece.0 % 3 != 0);
-                self.say(at, to, Bitfield { bits });
-            }
-            4 => {
-                let run =
-                    PieceRun::new(PieceIndex(self.script.byte().into()), 1 + u32::from(self.script.half()));
-                self.say(at, to, Have { runs: List::first_of(run) });
-            }
-            5 => {
-                let nonce = u64::from(self.script.byte()) + 1;
-                self.say(at, to, Ping::new(nonce));
-            }
-            6 => {
-                let reason = ByeReason::ALL[self.script.below(ByeReason::ALL.len())];
-                self.say(at, to, Bye { reason });
-            }
-            _ => {
-                let hello = Hello {
-                    nonce: 1,
-                    content: session.content,
-                    node: NODE,
-                    conversation: to,
-                    capabilities: 0,
-                    sent_at: 0,
-                    cookie: Cookie::NONE,
-                };
-                self.say(at, to, hello);
-            }
-        }
     }
 
     /// The disk answers one of its requests.
@@ -481,15 +362,15 @@ impl<'a> Play<'a> {
         self.stage.pass(Duration::from_secs(600));
         let idle = (HEAP_NODE + HEAP_SCRATCH).cast_signed();
         assert!(self.stage.held() <= idle, "{} bytes of heap when all is over, of {idle}", self.stage.held());
-        self.knock();
+        self.check_ended_sessions();
         self.seen
     }
 
     /// No session of a download that is over is found any more.
-    fn knock(&mut self) {
+    fn check_ended_sessions(&mut self) {
         for session in std::mem::take(&mut self.sessions).into_values() {
             let before = self.stage.node.counters().unexpected;
-            self.say(session.at, session.downloader, Ping::new(1));
+            self.send_message(session.at, session.downloader, Ping::new(1));
             assert_eq!(self.stage.node.counters().unexpected, before + 1, "a session that is over is found");
         }
     }

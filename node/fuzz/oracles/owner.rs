@@ -1,35 +1,34 @@
 //! A node that serves files, among strangers: one script.
 
+// The part stands beside this file, from whichever crate this file is read.
+#[path = "any_message.rs"]
+mod any_message;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use config::NodeSettings;
-use messages::node_to_node::{
-    Bitfield, Bye, ByeReason, ByteRange, Control, Have, Hello, Operation, Ping, Pong, Probe, ProbeSize,
-    Request, Retry, Welcome,
-};
-use messages::{
-    Bits, ChunkHeader, ContentId, Conversation, Cookie, Datagram, Kind, List, NodeId, NodeToNode, PieceIndex,
-    PieceRun,
-};
+use messages::node_to_node::{Bye, ByeReason, ByteRange, Hello, Ping, Pong, Request};
+use messages::{ContentId, Conversation, Cookie, Datagram, Kind, List, NodeId, NodeToNode, PieceIndex};
 use riffle_core::{Command, DiskErrorKind, DiskResult, ShareId};
 
 use crate::script::{Script, remember};
 use crate::stage::{Content, HEAP_SCRATCH, Stage, content, disk_error, tracker_address};
 
-/// Steps of one script that are played.
+/// The most steps of one script that are played.
 const MAX_STEPS: usize = 400;
-/// Old datagrams, sessions and PINGs that may be met again.
+/// The most old datagrams, sessions and PINGs that a script can use again.
 const REMEMBERED: usize = 24;
-/// How many of the addresses send more than the others.
+/// The number of addresses that send more often than the others.
 const FREQUENT: usize = 3;
-/// Heap bytes of one session that is served: its record, its place in four tables of which tree nodes may be half empty.
-const HEAP_A_SESSION: usize = 4 << 10;
-/// Of one range that waits its turn, in a queue that may have doubled.
-const HEAP_A_RANGE: usize = 128;
+/// The heap bytes that one served session may hold: its record and its entries in four tables, of which tree nodes may
+/// be half empty.
+const HEAP_PER_SESSION: usize = 4 << 10;
+/// The heap bytes of one range that waits its turn, in a queue that may have doubled.
+const HEAP_PER_RANGE: usize = 128;
 /// Of one shared content: its manifest, once more as bytes, and the announcement of it.
-const HEAP_A_SHARE: usize = 8 << 10;
-/// Of the node itself: what it says to its tracker.
+const HEAP_PER_SHARE: usize = 8 << 10;
+/// The heap bytes that the node itself may hold: what the node says to its tracker.
 const HEAP_NODE: usize = 64 << 10;
 
 /// What a script came to, for the test that a play is one.
@@ -51,8 +50,8 @@ fn settings() -> NodeSettings {
 /// What a node that shares `shares` files may hold by its settings.
 fn heap_of_tables(settings: &NodeSettings, shares: usize) -> usize {
     let network = &settings.network;
-    let session = HEAP_A_SESSION + network.requests_per_session as usize * HEAP_A_RANGE;
-    HEAP_NODE + network.max_sessions as usize * session + shares * HEAP_A_SHARE
+    let session = HEAP_PER_SESSION + network.requests_per_session as usize * HEAP_PER_RANGE;
+    HEAP_NODE + network.max_sessions as usize * session + shares * HEAP_PER_SHARE
 }
 
 /// Hosts with one program and with several, both families, loopback, the tracker, and one that is never named.
@@ -114,19 +113,19 @@ pub(crate) fn one_after_the_other(count: u32) -> Vec<isize> {
             sent_at: 0,
             cookie: Cookie::NONE,
         };
-        play.say(from, hello.conversation, &hello.clone().into());
+        play.send_message(from, hello.conversation, &hello.clone().into());
         play.listen();
         hello.cookie = play.cookies.last().expect("a cookie").1;
-        play.say(from, hello.conversation, &hello.into());
+        play.send_message(from, hello.conversation, &hello.into());
         play.listen();
         let session = *play.sessions.last().expect("a session");
         let range = ByteRange::new(PieceIndex(0), 0, 60_000).expect("a range");
         let ranges = List::first_of([range; 8]);
         let request =
             Request { first_request: 1, highest_sequence: 0, ping_echo: 0, segment_size: 1168, ranges };
-        play.say(session.at, session.ours, &request.into());
+        play.send_message(session.at, session.ours, &request.into());
         match number % 2 {
-            0 => play.say(session.at, session.ours, &Bye { reason: ByeReason::Done }.into()),
+            0 => play.send_message(session.at, session.ours, &Bye { reason: ByeReason::Done }.into()),
             _ => play.stage.pass(settings.network.session_idle),
         }
         play.listen();
@@ -172,7 +171,7 @@ impl<'a> Play<'a> {
             4 | 5 => self.hello(),
             6..12 => self.request(),
             12 => self.answer_ping(),
-            _ => self.say_anything(),
+            _ => self.send_any_message(),
         }
     }
 
@@ -180,7 +179,7 @@ impl<'a> Play<'a> {
         self.script.address(&self.addresses, FREQUENT)
     }
 
-    fn say(&mut self, from: SocketAddr, conversation: Conversation, message: &NodeToNode) {
+    fn send_message(&mut self, from: SocketAddr, conversation: Conversation, message: &NodeToNode) {
         let mut datagram = Vec::new();
         message.encode(conversation, &mut datagram);
         remember(&mut self.history, REMEMBERED, (from, datagram.clone()));
@@ -239,7 +238,7 @@ impl<'a> Play<'a> {
             cookie,
         };
         let conversation = if self.script.below(8) == 0 { Conversation(99) } else { hello.conversation };
-        self.say(from, conversation, &hello.into());
+        self.send_message(from, conversation, &hello.into());
     }
 
     /// A session, of which a detail may be wrong: where it is, or its number.
@@ -278,7 +277,7 @@ impl<'a> Play<'a> {
         let ping_echo = if self.script.coin() { ping } else { 0 };
         let highest_sequence = self.script.byte().into();
         let request = Request { first_request, highest_sequence, ping_echo, segment_size, ranges };
-        self.say(from, conversation, &request.into());
+        self.send_message(from, conversation, &request.into());
     }
 
     fn range(&mut self) -> Option<ByteRange> {
@@ -295,67 +294,7 @@ impl<'a> Play<'a> {
     fn answer_ping(&mut self) {
         let (index, from, conversation) = self.session();
         let nonce = self.sessions.get(index).map_or(0, |session| session.ping);
-        self.say(from, conversation, &Pong { nonce }.into());
-    }
-
-    fn say_anything(&mut self) {
-        let (index, from, conversation) = self.session();
-        let message: NodeToNode = match self.script.below(12) {
-            0..3 => {
-                let next = self.sessions.get(index).map_or(0, |session| session.next_request);
-                let request = next.wrapping_sub(self.script.below(20) as u32);
-                let operation = Operation::ALL[self.script.below(Operation::ALL.len())];
-                Control { operation, retry_after_ms: self.script.half(), request }.into()
-            }
-            3 => Ping::new(u64::from(self.script.byte()) + 1).into(),
-            4 => Have { runs: List::first_of(PieceRun::new(PieceIndex(self.script.half().into()), 1 << 19)) }
-                .into(),
-            5 => Bitfield { bits: Bits::of(PieceIndex(self.script.word()), 64, |piece| piece.0 % 2 == 0) }
-                .into(),
-            6 => {
-                let size = ProbeSize::new(1200 + self.script.half() % 60_000).expect("a size of a datagram");
-                Probe { id: 1, sizes: List::first_of([size; 16]) }.into()
-            }
-            7 => {
-                Retry { nonce: self.script.long(), echoed_at: 0, cookie: Cookie::from_bytes([1; 16]) }.into()
-            }
-            8 => self.welcome(),
-            9 => Bye { reason: ByeReason::ALL[self.script.below(ByeReason::ALL.len())] }.into(),
-            _ => return self.chunk(from, conversation),
-        };
-        self.say(from, conversation, &message);
-    }
-
-    fn welcome(&mut self) -> NodeToNode {
-        Welcome {
-            nonce: self.script.byte().into(),
-            echoed_at: 0,
-            conversation: Conversation(self.script.word()),
-            length: self.script.word().into(),
-            have: self.script.word(),
-            max_outstanding: self.script.word(),
-            max_datagram: 1200,
-            capabilities: 0,
-            node: NodeId::from_bytes([1; 16]),
-        }
-        .into()
-    }
-
-    fn chunk(&mut self, from: SocketAddr, conversation: Conversation) {
-        let header = ChunkHeader {
-            conversation,
-            sequence: self.script.byte().into(),
-            request: self.script.byte().into(),
-            piece: PieceIndex(self.script.byte().into()),
-            offset: self.script.word(),
-            sent_at: 0,
-            index: 0,
-            count: 1,
-            hold: 0,
-        };
-        let mut datagram = header.encode().to_vec();
-        datagram.resize(datagram.len() + 1 + usize::from(self.script.byte()), 0);
-        self.stage.arrive(from, &datagram);
+        self.send_message(from, conversation, &Pong { nonce }.into());
     }
 
     /// What the node answered: cookies, sessions and PINGs are remembered.
@@ -403,7 +342,7 @@ impl<'a> Play<'a> {
         self.stage.pass(settings.network.session_idle + Duration::from_millis(1));
         let status = self.stage.node.status(self.stage.now);
         assert_eq!(status.uploads, [], "sessions that nobody uses stay");
-        let idle = (HEAP_NODE + HEAP_SCRATCH + self.contents.len() * HEAP_A_SHARE).cast_signed();
+        let idle = (HEAP_NODE + HEAP_SCRATCH + self.contents.len() * HEAP_PER_SHARE).cast_signed();
         assert!(self.stage.held() <= idle, "{} bytes of heap when all is over, of {idle}", self.stage.held());
         // A session that is over answers nobody who only asks whether it is.
         self.stage.heard.clear();
