@@ -21,7 +21,7 @@ use riffle_core::{Command, DiskRequest, DiskResult, Identity, Node, Output, Shar
 
 /// How long it says that its content is.
 const LENGTH: u64 = 12 << 30;
-/// How a download ends to which nothing comes, and one for which there is no room.
+/// How a download ends to which nothing comes, and one for which the disk has too little space.
 const STALLED: i32 = 5;
 const DISK_FULL: i32 = 9;
 
@@ -104,17 +104,17 @@ fn room_for_what_nobody_can_send_is_taken_once_and_given_back() {
     fs::write(place.folder("config/riffle").join("node.toml"), "[download]\nstall_timeout = \"2s\"\n")
         .expect("written");
     let saved = place.folder("saved");
-    let room = rustix::fs::statvfs(&saved).expect("told");
-    let has_room = room.f_bavail * room.f_frsize > LENGTH + (1 << 30);
+    let filesystem = rustix::fs::statvfs(&saved).expect("statvfs answers");
+    let has_space = filesystem.f_bavail * filesystem.f_frsize > LENGTH + (1 << 30);
     let arguments = ["download", "--tracker", &address, "--listen", "127.0.0.1:0", "film"];
     let download = Program::start(place.riffle(&arguments).current_dir(&saved));
-    if has_room {
+    if has_space {
         // Its name begins with a dot: who lists the folder without those sees nothing.
         let part = || fs::metadata(working_file(&saved, "film", "part")?).ok();
         wait_until("the part file", || part().is_some_and(|found| found.len() == LENGTH));
     }
     let (status, said) = download.end();
-    assert_eq!(status.code(), Some(if has_room { STALLED } else { DISK_FULL }), "{said:#?}");
+    assert_eq!(status.code(), Some(if has_space { STALLED } else { DISK_FULL }), "{said:#?}");
     assert!(said.iter().any(|line| line.contains("12.0 GiB")), "how long it is was said: {said:#?}");
     assert_eq!(fs::read_dir(&saved).expect("a folder").count(), 0, "nothing stays");
 }

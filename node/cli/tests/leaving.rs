@@ -124,7 +124,7 @@ fn an_interrupted_download_leaves_with_7_says_how_to_go_on_and_goes_on() {
 }
 
 #[test]
-fn a_prompt_that_is_left_says_what_is_unfinished_and_a_script_is_told_by_the_code() {
+fn a_prompt_that_is_left_lists_unfinished_downloads_and_a_script_gets_an_exit_code() {
     for how in ["exit", "interrupt", "terminate", "hang up"] {
         let stage = Stage::new();
         let mut prompt = Program::start(&mut stage.node(&["--download-limit", HELD]));
@@ -169,7 +169,7 @@ fn who_serves_leaves_with_0_and_the_tracker_forgets_it_at_once() {
 }
 
 #[test]
-fn a_terminal_that_is_gone_is_told_twice_and_the_tracker_is_told_all_the_same() {
+fn a_terminal_that_is_gone_hangs_up_twice_and_the_node_still_leaves_the_tracker() {
     let stage = Stage::new();
     stage.owner.signal(Signal::HUP);
     stage.owner.wait_for("leaving; ");

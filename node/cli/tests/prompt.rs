@@ -80,7 +80,7 @@ fn answers_come_in_the_order_of_the_lines_and_a_healthy_tracker_is_never_called_
 }
 
 #[test]
-fn a_list_without_a_tracker_is_told_by_the_exit_code() {
+fn a_list_without_a_tracker_ends_with_an_exit_code() {
     let place = Place::new();
     let nobody = UdpSocket::bind("127.0.0.1:0").expect("bound");
     let address = nobody.local_addr().expect("bound").to_string();
@@ -90,7 +90,7 @@ fn a_list_without_a_tracker_is_told_by_the_exit_code() {
 }
 
 #[test]
-fn what_a_silent_tracker_has_not_heard_of_is_told_and_holds_nothing_else_up() {
+fn what_a_silent_tracker_did_not_acknowledge_is_reported_and_delays_nothing_else() {
     let place = Place::new();
     let nobody = UdpSocket::bind("127.0.0.1:0").expect("bound");
     let address = nobody.local_addr().expect("bound").to_string();
@@ -108,7 +108,7 @@ fn what_a_silent_tracker_has_not_heard_of_is_told_and_holds_nothing_else_up() {
 }
 
 #[test]
-fn a_list_is_told_to_its_end_and_a_mark_of_the_encoding_is_no_part_of_a_command() {
+fn a_list_is_printed_to_its_end_and_a_byte_order_mark_is_no_part_of_a_command() {
     const FILES: usize = 1100;
     let place = Place::new();
     let (_tracker, address) = place.tracker();

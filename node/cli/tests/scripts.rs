@@ -44,7 +44,7 @@ impl Stage {
 }
 
 #[test]
-fn a_pipe_is_told_of_the_beginning_and_now_and_then_how_far_it_is() {
+fn a_pipe_gets_a_line_at_the_beginning_and_progress_now_and_then() {
     let stage = Stage::new(8 * MIB);
     let _owner = stage.owner(&[]);
     let slow = ["--download-limit", "4MiB", "--progress", "200ms"];
@@ -73,7 +73,7 @@ fn who_is_quiet_says_results_and_errors_only() {
 }
 
 #[test]
-fn a_sender_is_told_who_fetches_who_has_everything_and_leaves_when_it_is_delivered() {
+fn a_sender_shows_who_downloads_and_who_is_complete_and_leaves_when_all_is_delivered() {
     let stage = Stage::new(4 * MIB);
     let until = stage.owner(&["--until-delivered"]);
     let open_ended = stage.start(&["send", "film.bin"]);
@@ -82,16 +82,16 @@ fn a_sender_is_told_who_fetches_who_has_everything_and_leaves_when_it_is_deliver
     let (status, said) = stage.download("saved", &["--download-limit", "2MiB"]).end();
     assert_eq!(status.code(), Some(0), "{said:#?}");
     assert!(said.iter().any(|line| line.contains("; from ") && line.matches('%').count() == 2), "{said:#?}");
-    let (status, told) = until.end();
-    assert_eq!(status.code(), Some(0), "{told:#?}");
+    let (status, of_until) = until.end();
+    assert_eq!(status.code(), Some(0), "{of_until:#?}");
     open_ended.wait_for(" has all of film.bin");
     open_ended.interrupt();
-    let (status, also_told) = open_ended.end();
-    assert_eq!(status.code(), Some(0), "{also_told:#?}");
-    for told in [told, also_told] {
-        let count = |what: &str| told.iter().filter(|line| line.ends_with(what)).count();
-        assert_eq!((count(" begins to fetch film.bin"), count(" has all of film.bin")), (1, 1), "{told:#?}");
-        assert_eq!(count("film.bin: 1 other node has all of it"), 1, "{told:#?}");
+    let (status, of_open_ended) = open_ended.end();
+    assert_eq!(status.code(), Some(0), "{of_open_ended:#?}");
+    for lines in [of_until, of_open_ended] {
+        let count = |what: &str| lines.iter().filter(|line| line.ends_with(what)).count();
+        assert_eq!((count(" begins to fetch film.bin"), count(" has all of film.bin")), (1, 1), "{lines:#?}");
+        assert_eq!(count("film.bin: 1 other node has all of it"), 1, "{lines:#?}");
     }
 }
 
@@ -138,7 +138,7 @@ fn what_is_asked_for_twice_in_one_command_is_fetched_and_said_once() {
 }
 
 #[test]
-fn two_contents_of_one_name_in_one_command_are_told_apart_and_one_is_fetched() {
+fn two_contents_of_one_name_in_one_command_are_distinguished_and_one_is_fetched() {
     let stage = Stage::new(MIB);
     let owners = two_of_a_name(&stage);
     let ids = owners.each_ref().map(|(_, id)| id.as_str());

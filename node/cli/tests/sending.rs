@@ -31,7 +31,7 @@ fn download(place: &Place, tracker: &str, name: &str) -> Option<i32> {
 }
 
 #[test]
-fn one_bad_name_keeps_no_other_file_from_being_shared_and_is_told_at_the_end() {
+fn one_bad_name_keeps_no_other_file_from_being_shared_and_is_reported_at_the_end() {
     let (place, _program, tracker) = place();
     let latin = OsStr::from_bytes(b"caf\xe9");
     let all = [OsStr::new("good"), OsStr::new("bad."), latin, OsStr::new("missing"), OsStr::new("other")];

@@ -35,7 +35,7 @@ fn a_name_that_leads_nowhere_is_a_tracker_that_is_not_there_yet() {
 }
 
 #[test]
-fn a_one_shot_download_tries_a_name_for_its_patience_and_leaves_with_the_true_reason() {
+fn a_one_shot_download_retries_a_name_until_the_tracker_timeout_and_exits_with_the_reason() {
     let place = Place::new();
     fs::write(place.path().join("node.toml"), "[download]\ntracker_patience = \"300ms\"").expect("written");
     let arguments = ["--config", "node.toml", "--tracker", NOWHERE, "download", "f"];

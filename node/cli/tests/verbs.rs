@@ -1,4 +1,5 @@
-//! `list`, `status` and `peers` from the shell, and what they tell apart: who has it and who is on the way, one id from another.
+//! `list`, `status` and `peers` from the shell, and what they distinguish: nodes that have a content, nodes that still
+//! download it, and ids that begin alike.
 #![expect(clippy::disallowed_types, reason = "these tests meet the programs over real sockets and files")]
 
 mod programs;
@@ -8,52 +9,36 @@ use std::net::UdpSocket;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::process::Command;
 
-use programs::{Place, Program, noise, wait_until};
+use programs::{Place, Program, Scene, noise, wait_until};
 
+/// The exit code of `command`, and the lines that it wrote.
 fn code_of(mut command: Command) -> (i32, Vec<String>) {
     let (status, said) = Program::start(&mut command).end();
     (status.code().unwrap_or_else(|| panic!("ended by a signal: {status}")), said)
 }
 
-/// A place with a tracker, and whoever shares `a.bin` and `b.bin` from the folder `source`.
-struct Scene {
-    place: Place,
-    tracker: String,
-    _tracker: Program,
-}
+const HOST: &str = "127.0.0.1";
 
-impl Scene {
-    fn new() -> Scene {
-        let place = Place::new();
-        let (program, tracker) = place.tracker();
-        Scene { place, tracker, _tracker: program }
-    }
-
-    fn riffle(&self, arguments: &[&str]) -> Command {
-        self.place.riffle(&[arguments, &["--tracker", &self.tracker, "--listen", "127.0.0.1:0"]].concat())
-    }
-
-    /// Sends a file of `bytes` as `name`: the program, and the file's id.
-    fn sends(&self, label: &str, name: &str, bytes: &[u8]) -> (Program, String) {
-        let folder = self.place.folder(label);
-        fs::write(folder.join(name), bytes).expect("written");
-        let owner = Program::start(self.riffle(&["--id", label, "send", name]).current_dir(&folder));
-        let line = owner.wait_for("riffle download --tracker ");
-        (owner, line.split_whitespace().last().expect("an id").to_owned())
-    }
+/// Starts a node labelled `label` that shares `bytes` as `name`, and returns the program and the file's id.
+fn send(scene: &Scene, label: &str, name: &str, bytes: &[u8]) -> (Program, String) {
+    let folder = scene.place.folder(label);
+    fs::write(folder.join(name), bytes).expect("written");
+    let owner = Program::start(scene.riffle(HOST, &["--id", label, "send", name]).current_dir(&folder));
+    let line = owner.wait_for("riffle download --tracker ");
+    (owner, line.split_whitespace().last().expect("an id").to_owned())
 }
 
 #[test]
 fn list_shows_what_the_tracker_knows_and_nobody_joins() {
     let scene = Scene::new();
-    let list = |more: &[&str]| code_of(scene.riffle(&[&["list"], more].concat()));
+    let list = |more: &[&str]| code_of(scene.riffle(HOST, &[&["list"], more].concat()));
     let (code, said) = list(&[]);
     assert_eq!(code, 3, "{said:#?}");
-    let (_a, a) = scene.sends("one", "a.bin", &noise(300_000));
-    let (_b, b) = scene.sends("two", "b.bin", &noise(300_001));
+    let (_a, a) = send(&scene, "one", "a.bin", &noise(300_000));
+    let (_b, b) = send(&scene, "two", "b.bin", &noise(300_001));
     let (code, said) = list(&[]);
     assert_eq!(code, 0, "{said:#?}");
-    // Without a terminal ids are whole, and each line has the same columns.
+    // Without a terminal, ids are shown whole and each line has the same columns.
     let line = |id: &str, name: &str| format!("{id}    293 KiB  {:<32}  {name}", "1 host: 1 complete");
     assert_eq!(said, [line(&a, "a.bin"), line(&b, "b.bin")]);
     assert_eq!(list(&["b"]), (0, vec![line(&b, "b.bin")]));
@@ -65,7 +50,7 @@ fn list_shows_what_the_tracker_knows_and_nobody_joins() {
 }
 
 #[test]
-fn list_of_a_tracker_that_is_silent_leaves_with_six() {
+fn list_exits_with_code_six_when_the_tracker_is_silent() {
     let place = Place::new();
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let address = silent.local_addr().expect("bound").to_string();
@@ -79,12 +64,12 @@ fn list_of_a_tracker_that_is_silent_leaves_with_six() {
 }
 
 #[test]
-fn a_script_waits_until_so_many_have_it() {
+fn list_waits_until_enough_nodes_have_the_content() {
     let scene = Scene::new();
-    let (_owner, id) = scene.sends("owner", "lab.img", &noise(3 << 20));
+    let (_owner, id) = send(&scene, "owner", "lab.img", &noise(3 << 20));
     let waits = |goals: &[&str]| {
         let goals = goals.iter().flat_map(|goal| ["--wait-complete", goal]);
-        scene.riffle(&[&["list"], &goals.collect::<Vec<_>>()[..]].concat())
+        scene.riffle(HOST, &[&["list"], &goals.collect::<Vec<_>>()[..]].concat())
     };
     let mut late = waits(&["lab.img=3", &format!("{}=1", &id[..8])]);
     late.args(["--timeout", "3s"]);
@@ -97,12 +82,12 @@ fn a_script_waits_until_so_many_have_it() {
     let downloaders: Vec<Program> = ["x", "y"]
         .map(|label| {
             let folder = scene.place.folder(label);
-            let mut download = scene.riffle(&["--id", label, "download", "--stay", "lab.img"]);
+            let mut download = scene.riffle(HOST, &["--id", label, "download", "--stay", "lab.img"]);
             Program::start(download.current_dir(folder))
         })
         .into();
     waiting.wait_for("3 complete");
-    let (_later, _) = scene.sends("later", "later.img", b"later");
+    let (_later, _) = send(&scene, "later", "later.img", b"later");
     let (status, said) = waiting.end();
     assert_eq!(status.code(), Some(0), "{said:#?}");
     assert!(said.iter().any(|line| line.ends_with("later.img")), "{said:#?}");
@@ -113,14 +98,14 @@ fn a_script_waits_until_so_many_have_it() {
 }
 
 #[test]
-fn running_nodes_say_what_they_are_at() {
+fn status_and_peers_show_what_running_nodes_do() {
     let scene = Scene::new();
     let look = |arguments: &[&str]| code_of(scene.place.riffle(arguments));
     for verb in ["status", "peers"] {
         assert_eq!(look(&[verb]).0, 3, "none runs");
     }
-    let (mut owner, id) = scene.sends("owner", "film.bin", &noise(300_000));
-    let mut prompt = Program::start(&mut scene.riffle(&["--id", "7"]));
+    let (mut owner, id) = send(&scene, "owner", "film.bin", &noise(300_000));
+    let mut prompt = Program::start(&mut scene.riffle(HOST, &["--id", "7"]));
     prompt.say("status");
     prompt.wait_for("limits: ");
     let (code, said) = look(&["status"]);
@@ -143,7 +128,7 @@ fn running_nodes_say_what_they_are_at() {
     assert!(metadata.file_type().is_socket() && metadata.permissions().mode() & 0o777 == 0o600);
     owner.kill();
     assert_eq!(look(&["status", "--id", "owner"]).0, 3, "what a killed node left answers nothing");
-    let (owner, _) = scene.sends("owner", "film.bin", &noise(300_000));
+    let (owner, _) = send(&scene, "owner", "film.bin", &noise(300_000));
     wait_until("the next life answers", || look(&["status", "--id", "owner"]).0 == 0);
     owner.interrupt();
     assert_eq!(owner.end().0.code(), Some(0));
@@ -154,18 +139,18 @@ fn running_nodes_say_what_they_are_at() {
 }
 
 #[test]
-fn the_beginning_of_an_id_fetches_it_and_is_offered() {
+fn the_first_digits_of_an_id_are_offered_and_fetch_the_content() {
     let scene = Scene::new();
     let folder = scene.place.folder("source");
     fs::write(folder.join("film.bin"), noise(300_000)).expect("written");
-    let owner = Program::start(scene.riffle(&["send", "film.bin"]).current_dir(&folder));
+    let owner = Program::start(scene.riffle(HOST, &["send", "film.bin"]).current_dir(&folder));
     let offer = owner.wait_for("sharing film.bin");
-    let (_, listed) = code_of(scene.riffle(&["list"]));
+    let (_, listed) = code_of(scene.riffle(HOST, &["list"]));
     let id = listed[0].split_whitespace().next().expect("an id");
     assert!(offer.contains(&format!("id {} for short", &id[..16])) && offer.len() <= 80, "{offer}");
     for digits in [8, 16, 63] {
         let folder = scene.place.folder(&format!("saved-{digits}"));
-        let mut download = scene.riffle(&["download", &id[..digits]]);
+        let mut download = scene.riffle(HOST, &["download", &id[..digits]]);
         download.current_dir(&folder);
         let (code, said) = code_of(download);
         assert_eq!(code, 0, "{said:#?}");
@@ -176,11 +161,11 @@ fn the_beginning_of_an_id_fetches_it_and_is_offered() {
 #[test]
 fn the_newest_of_one_name_is_taken_when_asked_for() {
     let scene = Scene::new();
-    let (_old, _) = scene.sends("old", "lab.img", &noise(300_000));
-    let (_new, new) = scene.sends("new", "lab.img", &noise(300_001));
+    let (_old, _) = send(&scene, "old", "lab.img", &noise(300_000));
+    let (_new, new) = send(&scene, "new", "lab.img", &noise(300_001));
     let saved = scene.place.folder("saved");
     let download = |more: &[&str]| {
-        let mut command = scene.riffle(&[&["download", "lab.img"], more].concat());
+        let mut command = scene.riffle(HOST, &[&["download", "lab.img"], more].concat());
         command.current_dir(&saved);
         code_of(command)
     };
@@ -191,7 +176,7 @@ fn the_newest_of_one_name_is_taken_when_asked_for() {
     assert!(said.iter().any(|line| line.contains(&new[..8]) && line.contains("1 complete")), "{said:#?}");
     assert_eq!(download(&["--newest"]).0, 0);
     assert_eq!(fs::read(saved.join("lab.img")).expect("saved"), noise(300_001));
-    let (code, said) = code_of(scene.riffle(&["list", "--wait-complete", "lab.img=1"]));
+    let (code, said) = code_of(scene.riffle(HOST, &["list", "--wait-complete", "lab.img=1"]));
     assert_eq!(code, 2, "{said:#?}");
     let hint = "  riffle list --wait-complete 'lab.img@";
     assert!(said.iter().any(|line| line.starts_with(hint)), "{said:#?}");

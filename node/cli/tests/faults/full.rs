@@ -106,7 +106,7 @@ fn fill(folder: &Path) {
 }
 
 #[test]
-fn a_disk_that_is_too_small_is_told_before_anything_is_fetched() {
+fn a_disk_that_is_too_small_is_reported_before_anything_is_fetched() {
     let Some((scene, disk, _owner)) = scene_with("1m") else { return };
     let (status, said) = disk.download(&scene, &[]).end();
     assert_eq!(status.code(), Some(FULL), "{said:#?}");

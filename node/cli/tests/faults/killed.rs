@@ -100,7 +100,7 @@ fn a_downloader_killed_ten_times_fetches_hardly_anything_twice() {
 }
 
 #[test]
-fn a_transfer_does_not_notice_that_the_tracker_is_killed_and_a_new_one_is_told_everything() {
+fn a_transfer_outlives_a_killed_tracker_and_nodes_register_everything_with_the_new_one() {
     const LENGTH: usize = 8 * MIB;
     const HEARTBEAT: Duration = Duration::from_secs(1);
     /// The tables of a tracker that has come back are whole within a heartbeat and this (`tracker/README.md`).

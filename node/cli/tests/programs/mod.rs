@@ -1,4 +1,5 @@
-//! The real programs as a test sees them: started in a temporary folder, read line by line, ended in any case.
+//! The real programs as a test sees them: a test starts them in a temporary folder, reads their lines and ends them in
+//! any case.
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![expect(clippy::disallowed_methods, reason = "these tests start real processes and wait for them")]
 
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-/// Nothing here takes longer, however busy the machine is; a test that waits this long has failed.
+/// A test that waits this long for a program has failed, however busy the machine is.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A temporary folder with what a test's programs need.
@@ -28,14 +29,14 @@ impl Place {
         self.folder.path()
     }
 
-    /// The folder `name`, made if it is not there.
+    /// The folder `name`, which is created if it does not exist.
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
         let folder = self.path().join(name);
         std::fs::create_dir_all(&folder).expect("a folder");
         folder
     }
 
-    /// `riffle` with `arguments`, with its files inside this place and nothing of the caller's settings.
+    /// `riffle` with `arguments`, which keeps its files inside this place and reads none of the caller's settings.
     pub(crate) fn riffle(&self, arguments: &[&str]) -> Command {
         self.program(env!("CARGO_BIN_EXE_riffle").as_ref(), arguments)
     }
@@ -79,7 +80,7 @@ impl Place {
         (tracker, address)
     }
 
-    /// Everything that the log files say.
+    /// The text of all log files.
     pub(crate) fn logs(&self) -> String {
         let mut text = String::new();
         for entry in std::fs::read_dir(self.path().join("logs")).into_iter().flatten().flatten() {
@@ -87,6 +88,27 @@ impl Place {
             text += &std::fs::read_to_string(entry.path()).unwrap_or_default();
         }
         text
+    }
+}
+
+/// A place with a tracker, and what starts `riffle` there beside that tracker.
+pub(crate) struct Scene {
+    pub(crate) place: Place,
+    pub(crate) tracker: String,
+    _tracker: Program,
+}
+
+impl Scene {
+    pub(crate) fn new() -> Scene {
+        let place = Place::new();
+        let (program, tracker) = place.tracker();
+        Scene { place, tracker, _tracker: program }
+    }
+
+    /// `riffle` with `arguments`, as a node of `host`: each address of the loopback network counts as one host.
+    pub(crate) fn riffle(&self, host: &str, arguments: &[&str]) -> Command {
+        let listen = format!("{host}:0");
+        self.place.riffle(&[arguments, &["--tracker", &self.tracker, "--listen", &listen]].concat())
     }
 }
 
@@ -100,7 +122,7 @@ pub(crate) fn working_file(folder: &Path, name: &str, kind: &str) -> Option<Path
     std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).find(is_it)
 }
 
-/// A program under way; dropped, it is ended.
+/// A running program, which is killed when this value is dropped.
 pub(crate) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -129,23 +151,23 @@ impl Program {
         Program { child, stdin, lines, seen: Vec::new().into() }
     }
 
-    /// As [`Program::start`], with `input` to read, which may be more than a pipe holds.
+    /// Starts `command` and feeds it `input`, which may be longer than what a pipe holds.
     pub(crate) fn start_with_input(command: &mut Command, input: &[u8]) -> Program {
         let mut program = Program::start(command);
         let mut stdin = program.stdin.take().expect("open");
         let input = input.to_owned();
-        // It may leave before it has read everything.
+        // The program may exit before it has read everything.
         std::thread::spawn(move || drop(stdin.write_all(&input)));
         program
     }
 
-    /// Types a line.
+    /// Types a line into the program.
     pub(crate) fn say(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("open");
         writeln!(stdin, "{line}").expect("the program reads");
     }
 
-    /// The end of what is typed.
+    /// Ends the program's input.
     pub(crate) fn end_of_input(&mut self) {
         self.stdin = None;
     }
@@ -167,7 +189,7 @@ impl Program {
         }
     }
 
-    /// Waits for the program's end: its status and all that it said since it was started.
+    /// Waits for the program's end and returns its status and all lines that the program wrote.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
         self.stdin = None;
         let deadline = Instant::now() + TIMEOUT;
@@ -187,33 +209,33 @@ impl Program {
         (status, said)
     }
 
-    /// Asks it to leave, as Ctrl-C does.
+    /// Asks the program to leave, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         self.signal(Signal::INT);
     }
 
-    /// Sends it a signal.
+    /// Sends the program a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).expect("it is ours");
     }
 
-    /// What the system calls it.
+    /// The process id, as `rustix` takes it.
     pub(crate) fn process(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 
-    /// Ends it with SIGKILL, which it cannot do anything about.
+    /// Ends the program with SIGKILL, which no program can catch.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it is ours");
         self.child.wait().expect("it is ours");
     }
 
-    /// Its number for the system.
+    /// The process id as a number.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Whether it runs.
+    /// Whether the program still runs.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("waited for").is_none()
     }
@@ -228,7 +250,7 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Lets time pass: how long a fault lasts, or how often something is looked at.
+/// Waits for `time`: as long as a fault lasts, or between two looks at something.
 pub(crate) fn pause(time: Duration) {
     let until = Instant::now() + time;
     while let left = until.saturating_duration_since(Instant::now())
@@ -245,7 +267,7 @@ impl Drop for Program {
     }
 }
 
-/// `length` bytes that look like chance and are the same every time.
+/// `length` bytes that look random and are the same every time.
 pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().update(b"noise").finalize_xof().fill(&mut bytes);
