@@ -134,7 +134,7 @@ fn waiting_for_somebody_to_share_is_no_stall() {
 }
 
 #[test]
-fn a_piece_that_takes_longer_than_the_patience_is_no_stall() {
+fn a_piece_that_takes_longer_than_the_stall_timeout_is_no_stall() {
     // Pieces of 8 MiB over 1 Mbit/s: each takes more than a minute.
     let mut world = world(&[("film.bin", 20 << 30)]);
     let slow = LinkSpec::new(1, Duration::from_millis(20));
@@ -209,14 +209,14 @@ fn an_owner_that_talks_and_gives_nothing_is_silent() {
 }
 
 #[test]
-fn owners_that_choke_for_ever_keep_no_places() {
+fn owners_that_choke_for_ever_keep_no_slots() {
     for script in [OwnerScript::Chokes, OwnerScript::IsBusy] {
         let mut world = world(&[("film.bin", 8 * MIB)]);
         let downloader = world.add_host(lan(), NodeSettings::default());
         for _ in 0..8 {
             scripted_owner(&mut world, "film.bin", script, lan());
         }
-        // It comes when all places are taken.
+        // The honest owner comes when all slots are taken.
         owner(&mut world, "film.bin", "film.bin", 4_000, NodeSettings::default());
         download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
         complete(&mut world, downloader, 1, 60_000);

@@ -1,4 +1,4 @@
-//! Who asks a tracker without joining it, against its real tables, on a path that loses every third answer.
+//! Inquiries, which ask a tracker without joining it: against real tables, on a path that loses every third answer.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use messages::{
 use riffle_core::{Inquiry, InquiryEnd, InquiryStep, Question, Wanted};
 use tracker::{Output, Tracker};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn start() -> Timestamp {
     Timestamp::ZERO + Duration::from_secs(100)
@@ -33,7 +33,7 @@ fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
 }
 
-/// A tracker, and one node that owns what is said.
+/// A tracker, and one node that owns the given contents.
 struct Scene {
     tracker: Tracker,
     now: Timestamp,
@@ -46,10 +46,10 @@ impl Scene {
         let address = SocketAddr::from(([10, 0, 0, 1], 7000));
         let mut asker = Asker { node: NodeId::from_bytes([1; 16]), cookie: Cookie::NONE };
         let register = |asker| Register { asker, epoch: BootEpoch(1), contents: 0, digest: OwnDigest(0) };
-        if let TrackerToNode::Refused(refused) = scene.say(address, register(asker).into()) {
+        if let TrackerToNode::Refused(refused) = scene.exchange(address, register(asker).into()) {
             asker.cookie = refused.cookie;
         }
-        scene.say(address, register(asker).into());
+        scene.exchange(address, register(asker).into());
         for batch in entries.chunks(10) {
             let entry = |&(number, text, have): &(u16, &str, u32)| OwnEntry {
                 content: content(number),
@@ -59,12 +59,12 @@ impl Scene {
                 name: name(text),
             };
             let own = Own { asker, entries: List::first_of(batch.iter().map(entry)) };
-            scene.say(address, own.into());
+            scene.exchange(address, own.into());
         }
         scene
     }
 
-    fn say(&mut self, from: SocketAddr, message: NodeToTracker) -> TrackerToNode {
+    fn exchange(&mut self, from: SocketAddr, message: NodeToTracker) -> TrackerToNode {
         let mut datagram = Vec::new();
         message.encode(Conversation(1), &mut datagram);
         match Datagram::decode(&self.carry(from, &datagram)) {
@@ -81,9 +81,9 @@ impl Scene {
         answers.into_iter().next().expect("an answer")
     }
 
-    /// Everything that `question` finds when every third datagram is lost, and how it ends.
+    /// Everything that `question` finds when every third answer is lost, and how the inquiry ends.
     fn ask(&mut self, question: Question) -> (Vec<Listed>, InquiryEnd) {
-        let mut inquiry = Inquiry::new(question, NodeId::from_bytes([0xee; 16]), 70, PATIENCE, self.now);
+        let mut inquiry = Inquiry::new(question, NodeId::from_bytes([0xee; 16]), 70, TIMEOUT, self.now);
         let from = SocketAddr::from(([10, 0, 0, 9], 9000));
         let (mut found, mut sent) = (Vec::new(), 0);
         loop {

@@ -223,20 +223,21 @@ fn loss_outages_and_short_queues_are_not_taken_for_broken_offload() {
     }
 }
 
-/// HELLO is lost every time, and so would CHUNKs be: that is told from a firewall, which lets nothing through.
+/// The path drops every HELLO and would drop every CHUNK. The downloader distinguishes such a path from a firewall, which
+/// lets nothing through.
 #[test]
-fn a_path_whose_packets_are_too_short_is_told_from_one_that_is_closed() {
+fn a_path_that_carries_short_packets_only_is_distinguished_from_one_that_is_closed() {
     let closed = LinkSpec { loss: 1_000_000, ..lan(ETHERNET) };
     for (owner, is_short) in [(lan(1227), true), (lan(1000), true), (closed, false)] {
         let (mut world, downloader, owners) = world(lan(ETHERNET), &[lan(ETHERNET)], MIB);
-        // By then the tracker knows it.
+        // The tracker knows the owner by then.
         world.fault(after(2900), Fault::Relink(owners[0], owner));
         world.run(after(8000), |_| false);
-        let mut told = world.hosts[downloader.0].events.iter().filter_map(|(at, event)| match event {
+        let mut waits = world.hosts[downloader.0].events.iter().filter_map(|(at, event)| match event {
             Event::DownloadWaits { why, .. } => Some((*at, why.clone())),
             _ => None,
         });
-        let (at, why) = told.next_back().expect("it is told why it waits");
+        let (at, why) = waits.next_back().expect("the reason of the wait is reported");
         let peers = vec![world.hosts[owners[0].0].address];
         let expected = match is_short {
             true => Waiting::ShortPath { peers, others: 0 },

@@ -53,8 +53,8 @@ fn ended(world: &World, asker: HostId) -> bool {
     world.hosts[asker.0].events.iter().any(|(_, event)| is_end(event))
 }
 
-/// When it was said that there is no sign of life, after the command, and of whom.
-fn told(world: &World, asker: HostId) -> Option<(Duration, Waiting)> {
+/// When after the command the download reported no sign of life, and of which owners.
+fn reported_silence(world: &World, asker: HostId) -> Option<(Duration, Waiting)> {
     world.hosts[asker.0].events.iter().find_map(|(at, event)| match event {
         Event::DownloadWaits { why: why @ Waiting::NoSignOfLife { .. }, .. } => {
             Some((at.since(ASKED), why.clone()))
@@ -70,7 +70,7 @@ fn owners_behind_a_firewall_are_named_by_the_fifth_second() {
     let start = world.now;
     cut(&mut world, start, &owners, &[asker]);
     world.run(ASKED + Duration::from_secs(60), |world| ended(world, asker));
-    let (after, why) = told(&world, asker).expect("it is said");
+    let (after, why) = reported_silence(&world, asker).expect("it is said");
     assert!(after <= Duration::from_secs(5), "{after:?}");
     let Waiting::NoSignOfLife { peers, others } = why else { panic!("{why:?}") };
     assert_eq!((peers.len(), others), (3, 2));
@@ -86,7 +86,7 @@ fn nobody_is_suspected_while_one_owner_answers() {
     let start = world.now;
     cut(&mut world, start, &owners[1..], &[asker]);
     world.run(ASKED + Duration::from_secs(60), |world| ended(world, asker));
-    assert_eq!(told(&world, asker), None);
+    assert_eq!(reported_silence(&world, asker), None);
 }
 
 #[test]
@@ -97,5 +97,5 @@ fn nobody_is_suspected_when_the_tracker_is_not_heard_either() {
     // The tracker has answered once, and then nothing comes any more from anywhere.
     world.fault(ASKED + Duration::from_millis(100), Fault::TrackerGone);
     world.run(ASKED + Duration::from_secs(10), |world| ended(world, asker));
-    assert_eq!(told(&world, asker), None);
+    assert_eq!(reported_silence(&world, asker), None);
 }

@@ -252,7 +252,7 @@ fn owners_that_die_or_leave_are_replaced_by_the_others() {
 }
 
 #[test]
-fn a_download_whose_owners_are_all_gone_ends_when_patience_does() {
+fn a_download_whose_owners_are_all_gone_ends_at_the_stall_timeout() {
     let mut scenario = one_file(2, lan(), lan(), 64 * MIB, 22);
     scenario.hosts[1].crashes = Some(Duration::from_secs(3));
     scenario.hosts[2].leaves = Some(Duration::from_secs(3));

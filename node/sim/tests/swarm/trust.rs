@@ -77,20 +77,20 @@ fn a_liar_gives_two_bad_pieces_and_those_that_were_under_way() {
 }
 
 #[test]
-fn who_waits_with_a_liar_alone_is_told_so() {
+fn a_download_that_has_only_a_liar_reports_that_it_waits_for_others() {
     let (mut world, owners, downloader) = world(&[lan()], 64 * MIB);
     world.run(Timestamp::ZERO + Duration::from_secs(3), |_| false);
     world.hosts[owners[0].0].manners = Manners::Liar(1_000_000);
-    let told = |why: &Waiting| {
+    let is_reported = |why: &Waiting| {
         let why = why.clone();
         move |world: &World| {
-            let is_it = |(_, event): &(Timestamp, Event)| matches!(event, Event::DownloadWaits { why: told, .. } if told.is_still(&why));
+            let is_it = |(_, event): &(Timestamp, Event)| matches!(event, Event::DownloadWaits { why: reported, .. } if reported.is_still(&why));
             world.hosts[downloader.0].events.iter().any(is_it)
         }
     };
     let deadline = Timestamp::ZERO + Duration::from_secs(30);
-    assert!(world.run(deadline, told(&Waiting::Liars)), "it is said");
-    assert!(!told(&Waiting::Owners)(&world), "somebody does answer");
+    assert!(world.run(deadline, is_reported(&Waiting::Liars)), "it is said");
+    assert!(!is_reported(&Waiting::Owners)(&world), "somebody does answer");
 }
 
 #[test]

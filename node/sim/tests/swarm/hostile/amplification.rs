@@ -1,4 +1,5 @@
-//! Downloaders that make an owner say more than they say themselves, beside the limit and whether they listen or not.
+//! Downloaders that try to make an owner send more bytes than they send themselves, or more than the upload limit allows,
+//! whether they listen or not.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use riffle_sim::world::{HostId, World};
 const NAME: &str = "disk.img";
 /// The longest pieces.
 const PIECE: u64 = 8 << 20;
-/// An owner may send so many bytes a second, and what that earns in a second at once.
+/// The bytes that an owner may send in a second, and at most at once.
 const LIMIT: u64 = 100 << 10;
 /// By then the manifest is everywhere, and the scripted_downloaders come.
 const BEGINS_AT: Duration = Duration::from_secs(10);
@@ -91,7 +92,7 @@ fn one_that_greets_again_and_again_gets_the_bits_every_so_often() {
 }
 
 #[test]
-fn one_that_does_not_listen_is_told_nothing_more() {
+fn one_that_does_not_listen_is_sent_nothing_more() {
     let [for_long, for_longer] =
         [20, 40].map(|seconds| exchange(Behaviour::Pings(Duration::from_millis(100)), 8192, seconds, false));
     assert!(for_long.bitfields >= u64::from(SESSIONS) * 8, "{}", for_long.bitfields);

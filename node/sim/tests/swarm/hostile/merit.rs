@@ -63,7 +63,7 @@ const fn praises(rate: u64, hops: bool) -> Behaviour {
 const CHEAP: [Behaviour; 3] = [praises(2, true), praises(20 << 10, true), praises(20 << 10, false)];
 
 #[test]
-fn lies_keep_one_honest_downloader_from_no_place() {
+fn lies_keep_one_honest_downloader_from_no_slot() {
     for (what, liars) in CHEAP.into_iter().flat_map(|what| [(what, 8), (what, 16)]) {
         let beside = beside(2, (64, 1), liars, what);
         assert!(beside <= 2500, "{liars} of {what:?}: {beside} thousandths");
@@ -71,7 +71,7 @@ fn lies_keep_one_honest_downloader_from_no_place() {
 }
 
 #[test]
-fn lies_keep_several_honest_downloaders_from_no_place() {
+fn lies_keep_several_honest_downloaders_from_no_slot() {
     for (what, liars) in CHEAP.into_iter().flat_map(|what| [(what, 8), (what, 16)]) {
         let beside = beside(1, (32, 8), liars, what);
         assert!(beside <= 2500, "{liars} of {what:?}: {beside} thousandths");

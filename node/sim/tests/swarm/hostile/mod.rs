@@ -1,5 +1,6 @@
 //! What nodes that mean harm do to others, and how little of it succeeds.
 
+mod amplification;
 mod bogus;
 mod downloaders;
 mod dripping;
@@ -8,4 +9,3 @@ mod games;
 mod merit;
 mod names;
 mod stale;
-mod telling;
