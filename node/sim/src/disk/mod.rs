@@ -58,8 +58,8 @@ struct Pending {
 
 #[derive(Clone, Copy, Debug)]
 enum Doing {
-    Store(u32),
-    Tear(u32),
+    Store(PieceIndex),
+    Tear(PieceIndex),
     Finish,
 }
 
@@ -102,7 +102,7 @@ impl Disk {
 
     /// Whether `piece` of `content` counts as stored in an open part file.
     pub fn has_stored(&self, content: ContentId, piece: PieceIndex) -> bool {
-        self.parts.values().any(|part| part.content == content && part.has_stored(piece.0))
+        self.parts.values().any(|part| part.content == content && part.has_stored(piece))
     }
 
     /// How many bytes of the part file of `target` are right.
@@ -280,10 +280,7 @@ impl Disk {
         // Which of its reasons the program would give is the program's own business.
         let hashed_again =
             (found.hashed > 0).then_some(HashedAgain { bytes: found.hashed, why: RecheckReason::Restarted });
-        Ok(Opened::Ready {
-            have: PieceRun::runs_of(found.have.iter().copied().map(PieceIndex)),
-            hashed_again,
-        })
+        Ok(Opened::Ready { have: PieceRun::runs_of(found.have.iter().copied()), hashed_again })
     }
 
     /// Why the disk does not take `needed` bytes just now.
@@ -314,11 +311,11 @@ impl Disk {
         }
         if let Some(kind) = self.broken(u64::from(length), around) {
             if around.rng.random() {
-                self.pending.push(Pending { at, target: target.clone(), what: Doing::Tear(piece.0) });
+                self.pending.push(Pending { at, target: target.clone(), what: Doing::Tear(piece) });
             }
             return Err(DiskError { path: target, kind }.into());
         }
-        self.pending.push(Pending { at, target, what: Doing::Store(piece.0) });
+        self.pending.push(Pending { at, target, what: Doing::Store(piece) });
         Ok(())
     }
 

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::{ContentId, Manifest, Timestamp};
+use messages::{ContentId, Manifest, PieceIndex, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-/// After how many written bytes pieces are made durable.
+/// The number of written bytes after which pieces are made durable.
 const SYNC_BYTES: u64 = 64 << 20;
-/// After how long written pieces are made durable.
+/// The time after which written pieces are made durable.
 const SYNC_PERIOD: Duration = Duration::from_secs(5);
 /// How much later than its journal a part file may be touched and still count as what the journal describes.
 const CLOCK_SLACK: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ enum Durability {
 #[derive(Debug)]
 struct Journal {
     boot: u32,
-    records: Vec<(Durability, u32)>,
+    records: Vec<(Durability, PieceIndex)>,
     /// How many of the records are on the disk.
     synced: usize,
     touched: Timestamp,
@@ -49,12 +49,12 @@ struct Journal {
 /// What the process knows of an open part file.
 #[derive(Debug)]
 struct Ledger {
-    stored: BTreeSet<u32>,
-    unsynced: Vec<u32>,
+    stored: BTreeSet<PieceIndex>,
+    unsynced: Vec<PieceIndex>,
     unsynced_bytes: u64,
     sync_began: Timestamp,
-    /// The sync that is going on: when it will be done, and of which pieces.
-    syncing: Option<(Timestamp, Vec<u32>)>,
+    /// The sync that is going on: when it will be done, and its pieces.
+    syncing: Option<(Timestamp, Vec<PieceIndex>)>,
     /// How long a sync takes.
     takes: Duration,
 }
@@ -65,7 +65,7 @@ pub(super) struct PartFile {
     /// The content of which it is a part.
     pub content: ContentId,
     manifest: Arc<Manifest>,
-    pieces: BTreeMap<u32, Bytes>,
+    pieces: BTreeMap<PieceIndex, Bytes>,
     /// Whether the file is shorter than it has to be.
     short: bool,
     touched: Timestamp,
@@ -81,7 +81,7 @@ pub(super) struct PartFile {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// Pieces that count as stored; ascending.
-    pub have: Vec<u32>,
+    pub have: Vec<PieceIndex>,
     /// Bytes that were hashed to find that out.
     pub hashed: u64,
 }
@@ -101,19 +101,19 @@ impl PartFile {
         }
     }
 
-    fn length_of(&self, piece: u32) -> u64 {
-        let span = self.manifest.layout().span(messages::PieceIndex(piece)).expect("a piece of the content");
+    fn length_of(&self, piece: PieceIndex) -> u64 {
+        let span = self.manifest.layout().span(piece).expect("a piece of the content");
         span.end - span.start
     }
 
     /// Whether the bytes of `piece` are right.
-    pub(super) fn is_right(&self, piece: u32) -> bool {
+    pub(super) fn is_right(&self, piece: PieceIndex) -> bool {
         matches!(self.pieces.get(&piece), Some(Bytes::Cached | Bytes::Synced))
     }
 
     /// Whether every piece is right.
     pub(super) fn is_whole(&self) -> bool {
-        (0..self.manifest.layout().pieces()).all(|piece| self.is_right(piece))
+        (0..self.manifest.layout().pieces()).map(PieceIndex).all(|piece| self.is_right(piece))
     }
 
     /// How many bytes are right, in whole pieces.
@@ -127,11 +127,11 @@ impl PartFile {
     }
 
     /// Whether `piece` counts as stored.
-    pub(super) fn has_stored(&self, piece: u32) -> bool {
+    pub(super) fn has_stored(&self, piece: PieceIndex) -> bool {
         self.ledger.as_ref().is_some_and(|ledger| ledger.stored.contains(&piece))
     }
 
-    /// Opens the file under `boot`: believes the journal where it may be believed, hashes what is doubtful, and begins
+    /// Opens the file under `boot`: believes the journal where it may be believed, hashes what is suspect, and begins
     /// a journal that says what is known now.
     pub(super) fn open(&mut self, boot: u32, takes: Duration, now: Timestamp) -> Found {
         let found = self.recover(boot);
@@ -160,14 +160,14 @@ impl PartFile {
     }
 
     fn recover(&self, boot: u32) -> Found {
-        let all = 0..self.manifest.layout().pieces();
-        let (mut have, mut doubtful) = (Vec::new(), Vec::new());
+        let all = (0..self.manifest.layout().pieces()).map(PieceIndex);
+        let (mut have, mut suspect) = (Vec::new(), Vec::new());
         match &self.journal {
             Some(journal) => {
                 let intact = !self.short && self.touched <= journal.touched + CLOCK_SLACK;
                 let mut last = vec![None; all.len()];
                 for &(kept, piece) in &journal.records {
-                    let slot = &mut last[piece as usize];
+                    let slot = &mut last[piece.0 as usize];
                     *slot = Some(slot.filter(|before| *before == Durability::Durable).unwrap_or(kept));
                 }
                 for (piece, kept) in all.zip(last) {
@@ -175,17 +175,17 @@ impl PartFile {
                         Some(kept) if intact && (journal.boot == boot || kept == Durability::Durable) => {
                             have.push(piece);
                         }
-                        Some(_) => doubtful.push(piece),
+                        Some(_) => suspect.push(piece),
                         None => {}
                     }
                 }
             }
             // A file that was made a moment ago has nothing in it. Else nothing is known, and each piece is hashed.
             None if self.pieces.is_empty() => {}
-            None => doubtful.extend(all),
+            None => suspect.extend(all),
         }
-        let hashed = doubtful.iter().map(|piece| self.length_of(*piece)).sum();
-        have.extend(doubtful.into_iter().filter(|piece| self.is_right(*piece)));
+        let hashed = suspect.iter().map(|piece| self.length_of(*piece)).sum();
+        have.extend(suspect.into_iter().filter(|piece| self.is_right(*piece)));
         have.sort_unstable();
         Found { have, hashed }
     }
@@ -228,7 +228,7 @@ impl PartFile {
     }
 
     /// Puts a verified piece into the file, and a record into the journal.
-    pub(super) fn store(&mut self, piece: u32, now: Timestamp) {
+    pub(super) fn store(&mut self, piece: PieceIndex, now: Timestamp) {
         self.write(piece, Bytes::Cached, now);
         let length = self.length_of(piece);
         self.enter(piece, now);
@@ -248,12 +248,12 @@ impl PartFile {
         }
     }
 
-    fn write(&mut self, piece: u32, bytes: Bytes, now: Timestamp) {
+    fn write(&mut self, piece: PieceIndex, bytes: Bytes, now: Timestamp) {
         self.pieces.insert(piece, bytes);
         self.touched = now;
     }
 
-    fn enter(&mut self, piece: u32, now: Timestamp) {
+    fn enter(&mut self, piece: PieceIndex, now: Timestamp) {
         if let Some(journal) = &mut self.journal {
             journal.records.push((Durability::Written, piece));
             journal.touched = now;
@@ -261,14 +261,14 @@ impl PartFile {
     }
 
     /// Leaves a torn piece, as a write does that failed half-way.
-    pub(super) fn tear(&mut self, piece: u32, now: Timestamp) {
+    pub(super) fn tear(&mut self, piece: PieceIndex, now: Timestamp) {
         if !self.is_right(piece) {
             self.write(piece, Bytes::Torn, now);
         }
     }
 
     /// Kills the process while it stores `piece`: anything from nothing to all of it has happened.
-    pub(super) fn interrupt(&mut self, piece: u32, now: Timestamp, rng: &mut StdRng) {
+    pub(super) fn interrupt(&mut self, piece: PieceIndex, now: Timestamp, rng: &mut StdRng) {
         if self.is_right(piece) {
             return;
         }

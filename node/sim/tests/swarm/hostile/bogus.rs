@@ -1,5 +1,5 @@
-//! Thousands who announce that they have what they have not: addresses where nobody answers, or something that is no
-//! answer. Whoever fetches has to try them, and must neither give up nor be made to flood others.
+//! Thousands of bogus owners, which announce contents that they do not have: nobody answers at their addresses, or the
+//! answer is useless. A downloader has to try them; it must neither give up nor let them make it flood others.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,20 +14,22 @@ use riffle_sim::world::{HostId, Manners, World};
 
 const MIB: u64 = 1 << 20;
 const NAME: &str = "film.bin";
-/// Everybody has announced by then.
+/// The time by which every owner has announced its contents.
 const BEGINS: Duration = Duration::from_secs(5);
-/// HELLO is said to so many in a second, those that answer with BUSY at once included, whoever they are,
+/// The most HELLOs that a downloader sends in a second, those that owners answer with BUSY at once included.
 const MAX_IN_A_SECOND: u64 = 300;
-/// and to so many at one host: as many as there are places every 250 ms, and some again.
+/// The most HELLOs that a downloader sends to one host in a second: as many as it has slots every 250 ms, and some
+/// repetitions.
 const MAX_AT_A_HOST: u64 = 48;
-/// Who does not answer is asked so often at most.
+/// The most datagrams that a downloader sends to one owner that does not answer.
 const MAX_OF_ONE: u64 = 16;
 
 fn lan() -> LinkSpec {
     LinkSpec::new(100, Duration::from_millis(20))
 }
 
-/// So many bogus owners and some honest ones, which come after `before` of them, and one who wants what all announce.
+/// A number of bogus owners, some honest owners that come after `before` of the bogus ones, and one downloader of the
+/// content that all of them announce.
 #[derive(Clone, Copy, Debug)]
 struct Crowd {
     seed: u64,
@@ -35,9 +37,9 @@ struct Crowd {
     manners: Manners,
     honest: usize,
     before: usize,
-    /// Of a million packets so many are lost.
+    /// The packets that are lost of a million.
     loss: u32,
-    /// All bogus ones are at so many addresses; `None`: each at one of its own.
+    /// The number of addresses that the bogus owners share; `None`: each has an address of its own.
     addresses: Option<u8>,
 }
 

@@ -1,5 +1,5 @@
-//! Owners that send just enough not to be taken for silent: what their number takes from a download that could have all
-//! from one of the others.
+//! Owners that send just enough not to count as silent: how much longer a download takes beside many of them, when one
+//! honest owner could serve all of it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,15 +16,15 @@ use riffle_sim::world::{HostId, Manners, World};
 
 const MIB: u64 = 1 << 20;
 const NAME: &str = "film.bin";
-/// Everybody has announced by then.
+/// The time by which every owner has announced its contents.
 const BEGINS: Duration = Duration::from_secs(5);
 
 fn lan() -> LinkSpec {
     LinkSpec::new(100, Duration::from_millis(20))
 }
 
-/// One download of `length` bytes from an honest owner, which comes after `before` of the `dripping` owners that send a
-/// segment `every` so often.
+/// One download of `length` bytes from an honest owner, which comes after `before` of the `dripping` owners. Each of
+/// those sends one segment in each period of `every`.
 fn scenario(seed: u64, length: u64, (dripping, before, every): (usize, usize, Duration)) -> Scenario {
     let drips = HostSpec {
         manners: Manners::Scripted(OwnerScript::Drips(every)),
