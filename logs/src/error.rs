@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::owner::Owner;
 
-/// To whom `path` belongs, as the middle of a sentence.
+/// The owner of `path`, as the middle of a sentence.
 fn belongs(path: &Path) -> String {
     Owner::of(path).map_or_else(String::new, |owner| format!(" (it belongs to {owner})"))
 }
 
-/// Why there is no log.
+/// The reason why a log could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {

@@ -1,4 +1,4 @@
-//! Where log files go when no folder is given.
+//! The folder of log files when no folder is given.
 
 use std::path::{Path, PathBuf};
 

@@ -9,7 +9,7 @@ use crate::clock;
 
 /// Keeps the log running. Dropping the guard writes what is buffered (for at most about a second) and ends the log.
 ///
-/// When the disk cannot keep up, lines are dropped and nobody waits; the last line of the file says how many.
+/// When the disk cannot keep up, lines are dropped and no caller waits; the last line of the file says how many.
 #[must_use = "a log ends when its guard is dropped"]
 pub struct LogGuard {
     file_writer: Option<WorkerGuard>,
@@ -29,7 +29,7 @@ impl LogGuard {
         LogGuard { file_writer: Some(file_writer), stderr_writer, dropped, file }
     }
 
-    /// How many lines were dropped so far because the disk could not keep up.
+    /// The number of lines that were dropped so far because the disk could not keep up.
     pub fn dropped_lines(&self) -> usize {
         self.dropped.dropped_lines()
     }
@@ -48,7 +48,7 @@ impl Drop for LogGuard {
             line.push_str(&format!(
                 "  WARN {dropped} lines dropped: the disk could not keep up with the log\n"
             ));
-            // When even this fails, nobody is left to be told.
+            // When even this write fails, there is nowhere left to report the failure.
             let _ = self.file.write_all(line.as_bytes());
         }
     }

@@ -1,5 +1,5 @@
-//! To whom a folder belongs. So files of root do not shut out the person in whose home they would be, and a message can
-//! name the user who shuts this process out.
+//! The owner of a folder. The owner is asked so that files of root do not shut out the person in whose home they would
+//! be, and so that a message can name the user who shuts this process out.
 
 use std::fmt;
 use std::fs;

@@ -8,13 +8,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How much of a log is kept.
+/// The limits on the files of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotation {
     /// The longest that a file becomes before it is put aside, in bytes. A line is never cut, and a longer one has a
     /// file for itself.
     pub bytes: u64,
-    /// How many files are kept, the one that is written included; the oldest is removed. At least 1.
+    /// The number of files that are kept, the one that is written included; the oldest is removed. At least 1.
     pub files: u8,
 }
 
@@ -28,13 +28,13 @@ struct End {
     rotation: Rotation,
     file: File,
     length: u64,
-    /// How long the file may become, in bytes: more than `rotation` says when it could not be put aside.
+    /// The longest that the file may become, in bytes: more than `rotation` says when the file could not be put aside.
     limit: u64,
 }
 
 impl Rotation {
-    /// How long the file at `path` may become, so that all files of the log together are no longer than so many full
-    /// ones.
+    /// The longest that the file at `path` may become, so that all files of the log together are no longer than as many
+    /// full files.
     fn limit_beside_others(&self, path: &Path) -> u64 {
         let files = self.files.max(1);
         let length = |number| fs::symlink_metadata(older(path, number)).ok().filter(fs::Metadata::is_file);
@@ -242,7 +242,7 @@ mod tests {
         flood(folder.path(), 3, 10_007);
         let expected = [("f", 350), ("f.1", 1000), ("f.2", 1000)];
         assert_eq!(lengths(folder.path()), expected.map(|(name, length)| (name.to_owned(), length)));
-        // Nor does it grow where nothing can be put aside: a folder stands there, and is not moved.
+        // The log does not grow either where it cannot be put aside: a folder stands there and is not moved.
         for (older, lines, length) in [("f.1", 60, 3000), ("f.2", 60, 2000), ("f.1", 10_007, 2350)] {
             let folder = tempfile::tempdir().unwrap();
             fs::create_dir(folder.path().join(older)).unwrap();

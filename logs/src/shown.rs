@@ -1,4 +1,4 @@
-//! Text from elsewhere on a screen or in a log: one line in which everything is seen.
+//! Text from elsewhere on a screen or in a log: one line in which every character is visible.
 
 // The list stands once, beside the rules of names; rooms at the bottom never know each other.
 #[path = "../../messages/src/invisible.rs"]
@@ -9,8 +9,8 @@ use std::fmt;
 
 use invisible::is_invisible;
 
-/// `text` as one line in which everything is seen: a character that would break the line, steer the terminal, turn the
-/// direction of writing or not show at all is written as its number, `\u{202e}`.
+/// `text` as one line in which every character is visible: a character that would break the line, steer the terminal,
+/// turn the direction of writing or not show at all is written as its number, `\u{202e}`.
 ///
 /// Names, paths, texts of other hosts and what a person typed are shown so, wherever they are shown; a line without any
 /// such character stays as it is. The joiners of emoji and of some scripts are among these characters, so that two

@@ -17,10 +17,11 @@ use crate::level;
 use crate::line::OneLine;
 use crate::rotating::{self, RotatingFile, Rotation};
 
-/// How many lines may wait for the disk before more are dropped: some megabytes, or some seconds at the level info.
+/// The number of lines that may wait for the disk before more are dropped: some megabytes, or some seconds at the level
+/// info.
 const MAX_BUFFERED_LINES: usize = 16_384;
 
-/// What is logged, and where.
+/// The events that are logged, and the place of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
     /// The folder, which is created when it does not exist.

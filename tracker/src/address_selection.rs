@@ -1,10 +1,10 @@
-//! At which address an asker can reach an owner. Pure policy over addresses.
+//! The choice of the address at which an asker can reach an owner: pure policy over addresses.
 
 use std::net::{IpAddr, SocketAddr};
 
 use messages::Endpoint;
 
-/// From which address a node asks, and at which of the tracker's addresses.
+/// The address of a node that asks, and the tracker's address that the node asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReachableFrom {
     /// The asker's address.
@@ -13,7 +13,7 @@ pub(crate) struct ReachableFrom {
     pub(crate) reached_at: Option<IpAddr>,
 }
 
-/// Where the asker can reach an owner that the tracker sees at `owner`.
+/// The address at which the asker can reach an owner that the tracker sees at `owner`.
 ///
 /// An owner at loopback shares the tracker's host, so another host reaches it where it reached the tracker. Nobody
 /// outside can reach a loopback address, so without that knowledge the owner is of no use to a remote asker.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use messages::{BootEpoch, Timestamp};
 
-/// How far a node's clock may be ahead of the tracker's.
+/// The time by which a node's clock may be ahead of the tracker's.
 const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);
 
 /// What the tracker knows of the wall clock.

@@ -1,4 +1,4 @@
-//! Who has what: OWN (the file-owner table) and UPDATE (the upload-frequency table).
+//! The handling of OWN (the file-owner table) and of UPDATE (the upload-frequency table).
 
 use messages::node_to_tracker::{Own, OwnEntry, Update};
 use messages::tracker_to_node::{Owned, RefusalCode, Updated};
@@ -14,7 +14,7 @@ use crate::tracker::Tracker;
 enum LimitReached {
     /// The node has as many contents as one node may have.
     OfNode,
-    /// The tracker has as many as it may have.
+    /// The tracker has as many announcements as it may have.
     OfTracker,
 }
 
@@ -120,8 +120,8 @@ impl Tracker {
         }
         let node = self.nodes.node_mut(id).expect("only a registered node announces");
         let host = HostKey::at(node.registration().address.ip());
-        // No node may have more than is free: then many that want everything share alike, and a late node with little
-        // still finds room.
+        // No node may have more announcements than are free. So nodes that announce without bound get equal shares, and
+        // a late node with few contents still finds space.
         let limit = (self.settings.limits.max_contents_per_node as usize)
             .min(self.contents.free_announcements().max(1));
         if !node.owned.contains(entry.content) && node.owned.len() >= limit {

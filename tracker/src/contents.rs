@@ -1,4 +1,4 @@
-//! The file-owner table: who has how much of which content, and what it is called.
+//! The file-owner table: which nodes own each content, how much of it each has, and under which name.
 //!
 //! The table knows nothing of leases or datagrams, and of addresses only which nodes are of one host. Two views of the
 //! same holdings are kept in step: by content, and by name ([`Names`]).
@@ -37,7 +37,7 @@ struct Content {
 pub(crate) struct Contents {
     by_id: BTreeMap<ContentId, Content>,
     names: Names,
-    /// How many announcements there are: each content counts once for each of its owners.
+    /// The number of announcements: each content counts once for each of its owners.
     announcements: usize,
     capacity: usize,
     announcement_capacity: usize,
@@ -48,11 +48,11 @@ pub(crate) struct Contents {
 pub(crate) struct Announced {
     /// How much the node had before; `None` when it had nothing.
     pub(crate) before: Option<Permille>,
-    /// What has to be folded into the node's digest.
+    /// The change that has to be folded into the node's digest.
     pub(crate) digest_change: OwnDigest,
 }
 
-/// The table holds as much as it may: the announcement is not taken.
+/// The table is full and refuses the announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TableFull;
 
@@ -68,12 +68,12 @@ impl Contents {
         }
     }
 
-    /// How many more announcements the table may take.
+    /// The number of announcements that the table may still take.
     pub(crate) fn free_announcements(&self) -> usize {
         self.announcement_capacity.saturating_sub(self.announcements)
     }
 
-    /// How many contents have an owner.
+    /// The number of contents that have an owner.
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -138,12 +138,12 @@ impl Contents {
         Some(holding.mark)
     }
 
-    /// Whether `node` has some of `content`, or is fetching it.
+    /// Whether `node` has some of `content`, or downloads it.
     pub(crate) fn is_owner(&self, node: NodeId, content: ContentId) -> bool {
         self.by_id.get(&content).is_some_and(|content| content.is_owned_by(node))
     }
 
-    /// How long `content` is by what most hosts say, in bytes.
+    /// The length of `content` in bytes that most hosts announce.
     pub(crate) fn length(&self, content: ContentId) -> Option<u64> {
         self.by_id.get(&content).map(Content::length)
     }
@@ -171,7 +171,7 @@ impl Contents {
         Some(self.listed_as(Called { tier: 0, label, content, claim }, now))
     }
 
-    /// The contents that somebody calls `name`, those with the most hosts first.
+    /// The contents that an owner calls `name`, those with the most hosts first.
     pub(crate) fn named(&self, name: &str, now: Timestamp) -> impl Iterator<Item = Listed> + use<'_> {
         self.names.named(name).map(move |called| self.listed_as(called, now))
     }
@@ -247,7 +247,7 @@ impl Content {
         only.map(|holding| &holding.vote)
     }
 
-    /// How long it is by what most hosts say.
+    /// The length in bytes that most hosts announce.
     fn length(&self) -> u64 {
         self.votes.length(self.only_vote())
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
-/// How many steps a window has.
+/// The number of steps in a window.
 const STEPS: u64 = 16;
-/// How many bits of a [`Decaying`] level stand behind the point.
+/// The number of fractional bits of a [`Decaying`] level.
 const FRACTION: u32 = 16;
 /// One whole unit of a level.
 pub(crate) const ONE: u64 = 1 << FRACTION;

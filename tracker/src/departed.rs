@@ -1,9 +1,9 @@
-//! What has to go out of the file-owner table, so much in one step: what departed nodes had, and what registered nodes
-//! did not announce again.
+//! The entries that have to leave the file-owner table, a bounded number in each step: the contents of departed nodes,
+//! and contents that registered nodes did not announce again.
 //!
-//! A node departs in one step, however many contents it had; taking them out one by one takes time. Meanwhile nobody is
-//! told of them, and the same node may come back in a new life and announce what it wants. What it announces is taken
-//! out of here first, so that the old life never touches the new one.
+//! A node departs in one step, however many contents it had; taking the contents out one by one takes time. Meanwhile
+//! no answer names them, and the same node may come back in a new life and announce any content. An announced content
+//! is taken out of here first, so that the old life never touches the new one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::rounds::Rounds;
 /// taken out.
 const MAX_DEPARTED_LIVES: usize = 8;
 
-/// What has to be taken out next.
+/// The next entry that has to be taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leftover {
     /// This content of a departed life of this node.
@@ -31,11 +31,11 @@ pub(crate) struct Departed {
     /// What is left of each departed life, by node and number; none is empty.
     lives: BTreeMap<(NodeId, u64), Rounds>,
     oldest_first: BTreeSet<(u64, NodeId)>,
-    /// How many lives have departed so far: the number of the next one.
+    /// The number of lives that have departed so far, which is the number of the next one.
     departures: u64,
     /// Registered nodes that did not announce something again.
     outdated: BTreeSet<NodeId>,
-    /// How many contents are taken out in one step.
+    /// The number of contents that are taken out in one step.
     pub(crate) batch: usize,
 }
 
@@ -84,7 +84,7 @@ impl Departed {
 
     /// Whether a departed life of `node` had `content`, so that what the file-owner table says of them is out of date.
     pub(crate) fn holds(&self, node: NodeId, content: ContentId) -> bool {
-        // Nearly always nobody is departing.
+        // Nearly always no node is departing.
         !self.lives.is_empty() && self.lives_of(node).any(|(_, life)| life.contains(content))
     }
 

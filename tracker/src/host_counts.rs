@@ -1,9 +1,9 @@
-//! Which hosts are for what: a thousand nodes of one host that say the same are one vote.
+//! The votes of hosts: a thousand nodes of one host that announce the same value count as one vote.
 
 use crate::host_key::HostKey;
 use crate::small_map::SmallMap;
 
-/// How many nodes of which host are for what.
+/// The number of nodes of each host that vote for each value.
 #[derive(Clone, Debug)]
 pub(crate) struct HostCounts<T>(SmallMap<(T, HostKey), u32>);
 
@@ -13,7 +13,7 @@ impl<T: Ord> HostCounts<T> {
         HostCounts(SmallMap::new())
     }
 
-    /// Counts one more node of `host` for `what`; returns whether it is the first of that host.
+    /// Counts one more node of `host` for `what`; returns whether the node is the first of that host.
     pub(crate) fn add(&mut self, what: T, host: HostKey) -> bool {
         let key = (what, host);
         match self.0.get_mut(&key) {
@@ -25,7 +25,7 @@ impl<T: Ord> HostCounts<T> {
         }
     }
 
-    /// Counts one node of `host` for `what` less; returns whether it was the last of that host.
+    /// Counts one node of `host` for `what` less; returns whether the node was the last of that host.
     pub(crate) fn remove(&mut self, what: T, host: HostKey) -> bool {
         let key = (what, host);
         let Some(nodes) = self.0.get_mut(&key) else { return false };

@@ -1,4 +1,4 @@
-//! What counts as one vote, however many nodes run there.
+//! The host of an address, which has one vote however many nodes run there.
 
 use std::net::IpAddr;
 

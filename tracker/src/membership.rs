@@ -1,4 +1,4 @@
-//! Which nodes are registered: REGISTER, EXIT, the PONG of a node whose id is claimed, and the passing of time.
+//! The handling of REGISTER, of EXIT, of the PONG of a node whose id is claimed, and of the passing of time.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,8 @@ use crate::owned_contents::{Comparison, OwnedContents};
 use crate::request::{Answer, Origin, Refusal, millis_up};
 use crate::tracker::Tracker;
 
-/// How long a node is put off that begins one life after the other before their contents are out of the tables.
+/// The time after which a node may try again that begins new lives faster than the contents of its old lives leave the
+/// tables.
 const REMOVAL_PAUSE: Duration = Duration::from_secs(1);
 
 impl Tracker {
@@ -131,7 +132,7 @@ impl Tracker {
         }
     }
 
-    /// By what the lives of a node are compared.
+    /// The key by which the lives of a node are compared.
     fn life(&self, registration: &Registration, now: Timestamp) -> (SocketAddr, (bool, BootEpoch)) {
         (registration.address, self.calendar.rank(registration.epoch, now))
     }

@@ -1,7 +1,7 @@
-//! The node table: who is registered, from where, until when, and how each has served.
+//! The node table: which nodes are registered, at which address, until when, and how much each has served.
 //!
-//! The table knows nothing of contents but their ids. Leases are a set ordered by deadline, so each node goes by its
-//! own.
+//! The table knows nothing of contents but their ids. Leases are a set ordered by deadline, so each node
+//! is taken out at its own deadline.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -39,7 +39,7 @@ pub(crate) struct Node {
     pub(crate) last_update: u32,
     /// The bytes that downloaders confirm to have from the node: its line of the upload-frequency table.
     pub(crate) uploaded: Decaying,
-    /// How often the node was named to askers lately.
+    /// A decaying count of how often answers named the node.
     pub(crate) assigned: Decaying,
 }
 
@@ -71,9 +71,9 @@ pub(crate) struct NodeTable {
     pings: BTreeSet<(Timestamp, NodeId)>,
     /// The nodes whose ids are claimed, by the nonce that each was asked with.
     asked: BTreeMap<u64, NodeId>,
-    /// How many nodes each host has, loopback apart.
+    /// The number of nodes of each host, except for loopback.
     at_host: BTreeMap<IpAddr, u32>,
-    /// How many nodes are at loopback.
+    /// The number of nodes at loopback.
     at_loopback: u32,
     capacity: usize,
     capacity_per_host: u32,
@@ -94,7 +94,7 @@ impl NodeTable {
         }
     }
 
-    /// How many nodes are registered.
+    /// The number of registered nodes.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -104,7 +104,7 @@ impl NodeTable {
         self.nodes.get(&id)
     }
 
-    /// The node of that id, to change what it owns and how it served.
+    /// The node of that id, to change its contents and its credit.
     pub(crate) fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
         self.nodes.get_mut(&id)
     }

@@ -70,7 +70,7 @@ impl Output {
     }
 }
 
-/// Until when there is nothing to do, and what has to be done then.
+/// The instant until which there is nothing to do, and what has to be done then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
     /// The caller comes back at this instant, or with a datagram before it.

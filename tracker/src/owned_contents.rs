@@ -46,7 +46,7 @@ pub(crate) enum Comparison {
 }
 
 impl OwnedContents {
-    /// How many contents there are.
+    /// The number of contents.
     pub(crate) fn len(&self) -> usize {
         self.rounds.len()
     }

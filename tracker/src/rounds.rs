@@ -19,12 +19,12 @@ impl Default for Rounds {
 }
 
 impl Rounds {
-    /// How many contents there are.
+    /// The number of contents.
     pub(crate) fn len(&self) -> usize {
         self.round_of.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no contents.
     pub(crate) fn is_empty(&self) -> bool {
         self.round_of.len() == 0
     }

@@ -1,17 +1,18 @@
-//! What most are for: owners may differ in what they call a content, and one of them may lie about its length.
+//! The value with the most votes: owners may give one content different names, and one of them may lie about its
+//! length.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::small_map::SmallMap;
 
-/// The leader of more candidates than this is kept; among fewer the leader is looked for.
+/// The number of candidates above which the order by votes is kept; among fewer the leader is searched for.
 const MAX_SCANNED: usize = 8;
 
 /// The candidates, those with the most votes first.
 type ByCount<T> = BTreeSet<(Reverse<u32>, T)>;
 
-/// How many votes each candidate has.
+/// The number of votes of each candidate.
 #[derive(Clone, Debug)]
 pub(crate) struct Tally<T> {
     counts: SmallMap<T, u32>,
@@ -77,7 +78,8 @@ impl<T: Ord + Clone> Tally<T> {
             let by_count = self.counts.iter().map(|(what, &count)| (Reverse(count), what.clone()));
             self.by_count = Some(Box::new(by_count.collect()));
         } else if self.counts.len() <= MAX_SCANNED / 2 {
-            // The tree goes later than it came, so that a tally at the limit does not build one each time.
+            // The tree is dropped at a lower number of candidates than the one at which it is built, so that a tally at
+            // the limit does not build one each time.
             self.by_count = None;
         }
     }

@@ -25,7 +25,8 @@ const LENGTH: u64 = 12 << 30;
 const STALLED: i32 = 5;
 const DISK_FULL: i32 = 9;
 
-/// A node whose disk has described a file that is not there. Of what it is asked for it sends the description and nothing else.
+/// A node whose disk has described a file that is not there. Of what it is asked for it sends the description and
+/// nothing else.
 struct Hollow {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -90,8 +91,8 @@ fn described() -> Arc<Manifest> {
     Arc::new(Manifest::new(LENGTH, [1; 32], hashes).expect("a manifest"))
 }
 
-/// What a person sees who wants it: the room is taken when it is known how long it is, in one go and if it is there, and given back when
-/// nothing comes.
+/// What a person sees who wants it: the room is taken when it is known how long it is, in one go and if it is there,
+/// and given back when nothing comes.
 #[test]
 fn room_for_what_nobody_can_send_is_taken_once_and_given_back() {
     let place = Place::new();

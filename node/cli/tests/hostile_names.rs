@@ -1,5 +1,5 @@
-//! The real programs among names and paths that steer terminals, turn the direction of writing, begin lines or hide: none of
-//! it reaches a screen or a log as it stands.
+//! The real programs among names and paths that steer terminals, turn the direction of writing, begin lines or hide:
+//! none of it reaches a screen or a log as it stands.
 
 mod programs;
 

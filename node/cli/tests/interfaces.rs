@@ -20,7 +20,8 @@ const PRELUDE: &str = r#"
     carried() { grep -ho 'path carries.*' logs/node-downloader.log | grep -o 'datagram=[0-9]*' | tr '\n' ' '; }
 "#;
 
-/// How a namespace may be made here: as root, or as whoever may be root in a namespace of users. Says loudly when neither goes.
+/// How a namespace may be made here: as root, or as whoever may be root in a namespace of users. Says loudly when
+/// neither goes.
 fn namespace() -> Option<&'static [&'static str]> {
     const WAYS: [&[&str]; 2] = [&["--net", "--mount"], &["--user", "--map-root-user", "--net", "--mount"]];
     let probe = "command -v ip nsenter >/dev/null && ip link set lo mtu 1280 up";
@@ -39,8 +40,8 @@ fn namespace() -> Option<&'static [&'static str]> {
     way
 }
 
-/// Runs `script` with a.bin of `length` bytes there: what it said, and what the downloader's path was found to carry, one
-/// after the other. `None` where namespaces cannot be made. The file has arrived.
+/// Runs `script` with a.bin of `length` bytes there: what it said, and what the downloader's path was found to carry,
+/// one after the other. `None` where namespaces cannot be made. The file has arrived.
 fn run(script: &str, length: usize) -> Option<Vec<u16>> {
     let way = namespace()?;
     let place = Place::new();
@@ -98,7 +99,8 @@ fn interfaces_are_found_to_carry_what_they_carry() {
     }
 }
 
-/// The sender's own system refuses what is longer than its interface takes: bursts with EINVAL, datagrams with EMSGSIZE.
+/// The sender's own system refuses what is longer than its interface takes: bursts with EINVAL, datagrams with
+/// EMSGSIZE.
 #[test]
 fn an_interface_that_shrinks_in_the_middle_of_a_transfer_is_followed() {
     for (before, after, found) in [(9000, 1500, 1472), (1500, 1280, 1252), (65_536, 1500, 1472)] {

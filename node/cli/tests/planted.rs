@@ -1,5 +1,5 @@
-//! Working files that somebody else has put into the folder beforehand, as good as they can be forged: what gets its name is the
-//! content, and a file of who asked for it.
+//! Working files that somebody else has put into the folder beforehand, as good as they can be forged: what gets its
+//! name is the content, and a file of who asked for it.
 #![cfg(unix)]
 
 mod programs;
@@ -43,8 +43,8 @@ impl Forger {
         Forger { bytes, manifest }
     }
 
-    /// Plants a part file with other bytes in one piece beside a journal that calls all of them durable, with their right
-    /// values. The part file's path.
+    /// Plants a part file with other bytes in one piece beside a journal that calls all of them durable, with their
+    /// right values. The part file's path.
     fn plant(&self, folder: &Path, name: &str, journal: Journal) -> PathBuf {
         let stem = format!(".{name}.{}", &self.manifest.content_id().to_string()[..16]);
         let part = folder.join(format!("{stem}.riffle-part"));

@@ -1,4 +1,5 @@
-//! The prompt at a pipe, as scripts use it: commands are answered in their order, and the exit code tells of the first mistake.
+//! The prompt at a pipe, as scripts use it: commands are answered in their order, and the exit code tells of the first
+//! mistake.
 #![cfg(unix)]
 #![expect(clippy::disallowed_types, reason = "these tests meet the programs over real sockets and files")]
 

@@ -1,4 +1,5 @@
-//! The real program where nobody watches a terminal: what a pipe, a journal or a script is told while files come and go.
+//! The real program where nobody watches a terminal: what a pipe, a journal or a script is told while files come and
+//! go.
 
 mod programs;
 

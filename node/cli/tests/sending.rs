@@ -1,4 +1,5 @@
-//! `send` as people type it: a whole folder with names that cannot be shared, another name, a newer content of one name.
+//! `send` as people type it: a whole folder with names that cannot be shared, another name, a newer content of one
+//! name.
 #![cfg(unix)]
 
 mod programs;

@@ -19,7 +19,7 @@ use crate::tracker::{System, TrackerChoice, TrackerLink, TrackerSigns, TrackerWa
 #[cfg(feature = "embedded-tracker")]
 use crate::tracker::{TrackerLog, TrackerLogFactory};
 
-/// Ends those who follow the node's events when the node's thread ends, however it ends.
+/// Ends the streams of the node's events when the node's thread ends, however the thread ends.
 struct ClosedAtTheEnd(Arc<Hub>);
 
 impl Drop for ClosedAtTheEnd {
@@ -28,10 +28,10 @@ impl Drop for ClosedAtTheEnd {
     }
 }
 
-/// Where a node keeps who it is.
+/// The place where a node keeps its identity.
 #[derive(Debug, Default)]
 enum State {
-    /// Nowhere: it is somebody else in each life.
+    /// Nowhere: the node has a new identity in each life.
     #[default]
     Nowhere,
     /// In a folder of its own below this one.
@@ -40,8 +40,8 @@ enum State {
     Taken(StateFolder),
 }
 
-/// What a node is started with. Without any of it the node talks to the tracker at the default address, listens at any free port
-/// of all interfaces, and keeps nothing.
+/// What a node is started with. Without any of it the node talks to the tracker at the default address, listens at any
+/// free port of all interfaces, and keeps nothing.
 #[derive(Default)]
 #[must_use = "a node runs from `start` on"]
 pub struct Builder {
@@ -75,8 +75,8 @@ impl std::fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// All numbers that a person may change, as the settings file has them: limits, budgets, the address to listen at. The
-    /// tracker, the label and the folders in them are not looked at: there are methods for these.
+    /// All numbers that a person may change, as the settings file has them: limits, budgets, the address to listen at.
+    /// The tracker, the label and the folders in them are not looked at: there are methods for these.
     pub fn settings(self, settings: NodeSettings) -> Builder {
         Builder { settings, ..self }
     }
@@ -116,13 +116,14 @@ impl Builder {
         Builder { label: Some(label), ..self }
     }
 
-    /// A folder that no other host sees. The state folder is locked there where its file system has no locks; without it such a
-    /// file system is an error.
+    /// A folder that no other host sees. The state folder is locked there where its file system has no locks; without
+    /// it such a file system is an error.
     pub fn host_folder(self, folder: impl Into<PathBuf>) -> Builder {
         Builder { host_folder: Some(folder.into()), ..self }
     }
 
-    /// Where the node's threads say what they do. Without it to the subscriber of the thread that calls [`Builder::start`].
+    /// Where the node's threads say what they do. Without it to the subscriber of the thread that calls
+    /// [`Builder::start`].
     pub fn log(self, log: tracing::Dispatch) -> Builder {
         Builder { log: Some(log), ..self }
     }

@@ -26,7 +26,8 @@ impl DownloadRequest {
         DownloadRequest { inner, wanted, destination: None, replace: false, timeouts: DownloadTimeouts::NONE }
     }
 
-    /// Saves the file under its own name in `folder`, which must be there. Without a destination it is saved in the current folder.
+    /// Saves the file under its own name in `folder`, which must be there. Without a destination it is saved in the
+    /// current folder.
     pub fn into_dir(self, folder: impl Into<PathBuf>) -> DownloadRequest {
         self.to(Destination::Folder(folder.into()))
     }
@@ -41,8 +42,8 @@ impl DownloadRequest {
         DownloadRequest { destination: Some(destination), ..self }
     }
 
-    /// Whether a file that stands there is replaced once the new one is whole and verified. Without this such a file with other
-    /// content is an error and stays.
+    /// Whether a file that stands there is replaced once the new one is whole and verified. Without this such a file
+    /// with other content is an error and stays.
     pub fn replace(self, replace: bool) -> DownloadRequest {
         DownloadRequest { replace, ..self }
     }
@@ -140,8 +141,8 @@ pub struct ProgressUpdates {
 }
 
 impl ProgressUpdates {
-    /// Waits until the progress is another than the last that was given; the first is given at once. `None` once the download
-    /// is over and its last progress was given, or the node has ended.
+    /// Waits until the progress is another than the last that was given; the first is given at once. `None` once the
+    /// download is over and its last progress was given, or the node has ended.
     pub async fn next(&mut self) -> Option<Progress> {
         if self.is_over {
             return None;

@@ -1,4 +1,4 @@
-//! How far a download is, and how it ended.
+//! The progress of a download, and its end.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -7,24 +7,24 @@ use std::time::{Duration, Instant};
 use messages::{ContentId, Layout, Name, NodeId, PieceIndex};
 use riffle_core::{DownloadId, Event, Failure, Summary, Waiting};
 
-/// A rate is that of so long.
+/// The time over which a rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(3);
-/// So many moments of it are remembered.
+/// The most samples of a rate that are remembered.
 const RATE_SAMPLES: usize = 32;
 
-/// How far a download is.
+/// The progress of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Progress {
-    /// What the content is called, once that is known.
+    /// The name of the content, once the name is known.
     pub name: Option<Name>,
-    /// The content's length in bytes, once it is known.
+    /// The content's length in bytes, once the length is known.
     pub length: Option<u64>,
-    /// Bytes that are verified and stored, those included that were there before.
+    /// The bytes that are verified and stored, including those that an earlier download stored.
     pub verified: u64,
     /// Verified bytes a second, over the last seconds.
     pub rate: u64,
-    /// How many owners have an open session.
+    /// The number of owners with an open session.
     pub owners: usize,
     /// What the download waits for.
     pub waiting: Waiting,
@@ -40,9 +40,9 @@ impl Default for Progress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Finished {
-    /// Where the file is.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What it is, how long it took, and who gave how much.
+    /// The content, the time that the download took, and the bytes that each owner gave.
     pub summary: Summary,
 }
 

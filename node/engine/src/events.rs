@@ -1,4 +1,4 @@
-//! What happens to a node, for whoever wants to follow it: bounded, and honest about what was missed.
+//! The stream of a node's events: bounded, and with a mark where events were missed.
 
 use riffle_core::Event;
 use tokio::sync::broadcast;

@@ -1,5 +1,5 @@
-//! Where the node's events go: to those who follow them all, and to the handles of the shares and downloads that they are
-//! about.
+//! Where the node's events go: to those who follow them all, and to the handles of the shares and downloads that they
+//! are about.
 //!
 //! The network thread publishes; it never waits for anybody.
 
@@ -15,10 +15,10 @@ use crate::download_state::DownloadState;
 use crate::share_index::ShareIndex;
 use crate::share_state::ShareState;
 
-/// So many events wait for a follower before it misses the oldest.
+/// The number of events that wait for a follower before the follower misses the oldest.
 const CAPACITY: usize = 16_384;
 
-/// The shares and downloads that somebody has a handle of, and all shares of the node.
+/// The shares and downloads that have a handle, and all shares of the node.
 #[derive(Debug, Default)]
 struct Followed {
     /// The node has ended: nothing happens to what is asked of it from now on, and nobody waits for that.
@@ -29,7 +29,8 @@ struct Followed {
 }
 
 impl Followed {
-    /// Takes in an event about `share`. Returns the other shares that the tracker knows from now on, with their content.
+    /// Takes in an event about `share`. Returns the other shares that the tracker knows from now on, with their
+    /// content.
     fn on_share_event(&mut self, share: ShareId, event: &Event) -> Vec<(ShareId, ContentId)> {
         if let Some(state) = self.shares.get(&share) {
             state.send_if_modified(|state| state.on_event(event));
@@ -89,12 +90,12 @@ impl Hub {
         receiver
     }
 
-    /// Nobody has a handle of `share` any more.
+    /// Takes in that the last handle of `share` is dropped.
     pub(crate) fn forget_share(&self, share: ShareId) {
         locked(&self.followed).shares.remove(&share);
     }
 
-    /// Nobody has a handle of `download` any more.
+    /// Takes in that the last handle of `download` is dropped.
     pub(crate) fn forget_download(&self, download: DownloadId) {
         locked(&self.followed).downloads.remove(&download);
     }
@@ -115,7 +116,7 @@ impl Hub {
         if let Some(sender) = &*locked(&self.sender) {
             let also = also.into_iter().map(|(share, content)| Event::Announced { share, content });
             for event in std::iter::once(event).chain(also) {
-                // Nobody may be following.
+                // There may be no follower.
                 let _ = sender.send(event);
             }
         }

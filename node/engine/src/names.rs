@@ -1,4 +1,5 @@
-//! What a path that a person gave says: what its file is called for others, and whether a download goes into it or to it.
+//! What a path that a person gave says: what its file is called for others, and whether a download goes into it or to
+//! it.
 
 use std::path::{Path, PathBuf, is_separator};
 
@@ -17,8 +18,8 @@ pub fn name_of_path(path: &Path) -> Result<Name, DiskError> {
     Name::new(own).map_err(|error| failed(DiskErrorKind::Name(error)))
 }
 
-/// Where a download is saved that a person sends to `path`: in the folder of that name, if there is one or the path ends
-/// with a separator, else at that very path.
+/// Where a download is saved that a person sends to `path`: in the folder of that name, if there is one or the path
+/// ends with a separator, else at that very path.
 #[must_use]
 pub fn destination_of_path(path: PathBuf) -> Destination {
     let is_written_as_folder = path.as_os_str().to_string_lossy().ends_with(is_separator);

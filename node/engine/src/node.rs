@@ -47,8 +47,8 @@ pub struct Page {
 
 /// A running node: shares files, fetches contents, and tells what happens. Clones are the same node.
 ///
-/// The node runs on threads of its own. It ends with [`Node::shutdown`] or [`Node::stop`], or when the last clone and the last
-/// handle of a share or download are dropped.
+/// The node runs on threads of its own. It ends with [`Node::shutdown`] or [`Node::stop`], or when the last clone and
+/// the last handle of a share or download are dropped.
 #[derive(Clone, Debug)]
 pub struct Node {
     inner: Arc<Inner>,
@@ -71,7 +71,7 @@ impl Node {
         self.inner.driver.local_addr()
     }
 
-    /// Where the node keeps who it is; `None`: nowhere.
+    /// The folder in which the node keeps its identity; `None`: nowhere.
     #[must_use]
     pub fn state(&self) -> Option<&StateFolder> {
         self.inner.state.as_ref()
@@ -114,8 +114,8 @@ impl Node {
         }
     }
 
-    /// Asks as [`Node::list`] does and does not wait: the answer is [`Event::Found`] or [`Event::SearchFailed`] with the number
-    /// that this returns.
+    /// Asks as [`Node::list`] does and does not wait: the answer is [`Event::Found`] or [`Event::SearchFailed`] with
+    /// the number that this returns.
     pub fn search(&self, prefix: Prefix, after: Option<Cursor>) -> SearchId {
         let search = self.inner.driver.new_search();
         self.inner.driver.command(Command::Search { search, prefix, after });
@@ -134,8 +134,8 @@ impl Node {
         Events::new(self.inner.hub.follow())
     }
 
-    /// The events that somebody who missed some must know of the shares and downloads that have handles: what they are, and how
-    /// they ended.
+    /// The events that somebody who missed some must know of the shares and downloads that have handles: what they are,
+    /// and how they ended.
     #[must_use]
     pub fn milestones(&self) -> Vec<Event> {
         self.inner.hub.milestones()
@@ -155,13 +155,15 @@ impl Node {
         self.inner.tracker.status()
     }
 
-    /// How other hosts reach the node's tracker. Takes as long as a probe when the tracker is another process of this host.
+    /// How other hosts reach the node's tracker. Takes as long as a probe when the tracker is another process of this
+    /// host.
     #[must_use]
     pub fn tracker_for_others(&self) -> TrackerForOthers {
         self.inner.tracker.for_others()
     }
 
-    /// Limits all uploads together, and all downloads together, to so many bytes a second from now on; `None`: no limit.
+    /// Limits all uploads together, and all downloads together, to so many bytes a second from now on; `None`: no
+    /// limit.
     pub fn set_limits(&self, upload: Option<u64>, download: Option<u64>) {
         self.inner.driver.command(Command::Limit { upload, download });
     }
@@ -176,8 +178,8 @@ impl Node {
         self.inner.driver.command(Command::Unshare { share });
     }
 
-    /// Takes leave of the tracker and of the other nodes, saves what is kept, and ends the node: within a few seconds in any
-    /// case. Downloads that are not over can be taken up again.
+    /// Takes leave of the tracker and of the other nodes, saves what is kept, and ends the node: within a few seconds
+    /// in any case. Downloads that are not over can be taken up again.
     pub async fn shutdown(&self) {
         let mut events = self.new_events();
         self.inner.driver.command(Command::Leave);

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use crate::inner::Inner;
 use crate::share_state::{ShareError, ShareState};
 
-/// A file that is about to be shared, see [`Node::share`](crate::Node::share). Awaiting it shares the file and gives the [`Share`] once its
-/// content is known.
+/// A file that is about to be shared, see [`Node::share`](crate::Node::share). Awaiting it shares the file and gives
+/// the [`Share`] once its content is known.
 #[derive(Debug)]
 #[must_use = "nothing is shared before this is awaited or begun"]
 pub struct ShareRequest {
@@ -131,8 +131,8 @@ impl Share {
         found.end.clone().map_or(Ok(found), Err)
     }
 
-    /// The node's other shares that this one is a new version of: they began before it, have its name, and are not known to
-    /// have its content. [`Node::unshare`](crate::Node::unshare) takes them back.
+    /// The node's other shares that this one is a new version of: they began before it, have its name, and are not
+    /// known to have its content. [`Node::unshare`](crate::Node::unshare) takes them back.
     #[must_use]
     pub fn earlier_versions(&self) -> Vec<ShareId> {
         self.handle.inner.hub.earlier_versions(self.handle.id)

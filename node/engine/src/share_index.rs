@@ -1,4 +1,5 @@
-//! Which shares a node has, with and without handles: under which name, of which content, and in which order they began.
+//! Which shares a node has, with and without handles: under which name, of which content, and in which order they
+//! began.
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -20,7 +21,8 @@ struct IndexedShare {
 #[derive(Debug, Default)]
 struct SharedContent {
     shares: BTreeSet<ShareId>,
-    /// Whether the tracker knows that the content is here: it is told once, however many shares of the content there are.
+    /// Whether the tracker knows that the content is here: it is told once, however many shares of the content there
+    /// are.
     is_announced: bool,
 }
 
@@ -42,8 +44,8 @@ impl ShareIndex {
         self.shares.insert(share, IndexedShare { name, content: None, order });
     }
 
-    /// Takes in an event. Returns the shares, beside the one that the event is about, that the tracker knows from now on;
-    /// after [`Event::Shared`] this may be the share of the event itself.
+    /// Takes in an event. Returns the shares, beside the one that the event is about, that the tracker knows from now
+    /// on; after [`Event::Shared`] this may be the share of the event itself.
     pub(crate) fn on_event(&mut self, event: &Event) -> Vec<ShareId> {
         match event {
             Event::Shared { share, content, name, .. } => {

@@ -37,7 +37,7 @@ pub(super) struct Summed {
     pub(super) what: &'static str,
     /// How many there were, besides those that were logged.
     pub(super) times: u64,
-    /// The first few of them.
+    /// The first few of those events.
     pub(super) examples: String,
 }
 
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(minute.take_when_over(at(64)), []);
         let births = Summed { what: "births", times: 5, examples: "n2, n3, n4".to_owned() };
         assert_eq!(minute.take_when_over(at(65)), [births]);
-        // The next one begins when something happens, and who wakes for it wakes for something.
+        // The next minute begins with the next event, so that a wake-up at its end always has something to sum up.
         assert!(minute.note("births", 2, String::new, at(1000)));
         assert_eq!(minute.ends(), Timestamp::NEVER);
         assert_eq!(minute.take_when_over(at(1060)), []);

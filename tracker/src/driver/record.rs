@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 use super::minute::{Minute, Summed};
 use crate::{Counters, Event, Found, Refusals};
 
-/// How many events of each kind are logged line by line in a minute: a person can read them.
+/// The number of events of each kind that are logged line by line in a minute: as many as a person can read.
 const MAX_LINES_A_MINUTE: u32 = 10;
 
 /// Writes events to the log.
@@ -34,7 +34,7 @@ impl Record {
         write(event, aloud);
     }
 
-    /// When it has something to sum up.
+    /// The instant at which there is something to sum up.
     pub(super) fn due(&self) -> Timestamp {
         self.minute.ends()
     }

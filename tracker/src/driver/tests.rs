@@ -1,4 +1,4 @@
-//! The real socket on loopback: who is answered, from which address, and who gets the port.
+//! The real socket on loopback: which datagrams are answered, from which address, and which process gets the port.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -67,7 +67,7 @@ async fn it_serves_both_families_from_the_address_that_was_reached_until_told_to
     served.unwrap();
 }
 
-/// How long what the tracker at `socket` does not know may still turn up.
+/// The time in which the tracker at `socket` may still learn of contents that it does not know.
 async fn whole_in(socket: Socket) -> u32 {
     let port = socket.local_addr().port();
     let (stop, stopped) = oneshot::channel::<()>();

@@ -4,7 +4,7 @@
 
 /// From here on small blocks that are freed are joined with their neighbours at once. The GNU allocator else puts them
 /// aside and joins all of them together some day: when a node with a hundred thousand contents has left, that is 20 ms
-/// in which no datagram is answered. Whether it could be told.
+/// in which no datagram is answered. Returns whether the allocator took the setting.
 pub(super) fn join_freed_blocks_at_once() -> bool {
     // SAFETY: it changes a number of the allocator's and takes its locks; nothing that was allocated is touched.
     unsafe { libc::mallopt(libc::M_MXFAST, 0) == 1 }

@@ -19,7 +19,8 @@ const PORTS: usize = 200;
 /// How much the memory of a program may grow under the flood: what a download may use (below) and a little.
 const GROWTH: u64 = 24 << 20;
 const SETTINGS: &str = "[download]\nmemory = \"16MiB\"\n";
-/// The least that the owner must have refused, of what is malformed and of what fits nothing, for this to mean something.
+/// The least that the owner must have refused, of what is malformed and of what fits nothing, for this to mean
+/// something.
 const MIN: u64 = 500;
 
 /// Somebody with many ports and everything that was ever said.

@@ -1,4 +1,4 @@
-//! What a node's log says, and which events people are shown: values are fields, reasons are one word.
+//! The lines of a node's log, and the events that people are shown: values are fields, reasons are one word.
 
 use std::time::Duration;
 

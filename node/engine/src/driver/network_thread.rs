@@ -40,7 +40,8 @@ pub(crate) enum Request {
     Stop,
 }
 
-/// Takes what happens to a node, on the node's network thread: it must not wait for anything. Dropped when the node ends.
+/// Takes what happens to a node, on the node's network thread: it must not wait for anything. Dropped when the node
+/// ends.
 pub(crate) type EventSink = Box<dyn FnMut(riffle_core::Event) + Send>;
 
 /// Everything that the network thread owns.
@@ -67,7 +68,7 @@ enum Woken {
 }
 
 impl NetworkThread {
-    /// Runs until it is told to stop or nobody holds the node any more.
+    /// Runs until a stop is requested or the last handle of the node is dropped.
     pub(crate) async fn run(&mut self) {
         let mut out = Output::default();
         let mut next_tick = self.clock.now() + TICK;

@@ -3,7 +3,7 @@
 use std::fs::{File, Metadata};
 use std::io;
 
-/// How many bytes the file system of `file` has for this user.
+/// The bytes that the file system of `file` has free for this user.
 ///
 /// Windows: no limit is known ahead, and the write that finds the disk full says so.
 ///
@@ -21,11 +21,11 @@ pub(crate) fn free_space(file: &File) -> io::Result<u64> {
     }
 }
 
-/// How many bytes of the disk a file takes. Windows: 0, which is always too little.
+/// The bytes of the disk that a file takes. Windows: 0, which is always too little.
 pub(crate) fn allocated_bytes(metadata: &Metadata) -> u64 {
     #[cfg(unix)]
     {
-        /// What the system counts a file's blocks in.
+        /// The unit in which the system counts a file's blocks.
         const BLOCK: u64 = 512;
         std::os::unix::fs::MetadataExt::blocks(metadata) * BLOCK
     }

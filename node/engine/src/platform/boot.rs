@@ -1,4 +1,4 @@
-//! Which boot of the machine this is.
+//! The identity of the machine's current boot.
 
 /// A number of the present boot, the same for all processes until the machine starts again; `None` where the system has
 /// none.

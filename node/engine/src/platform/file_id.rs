@@ -56,7 +56,7 @@ pub(crate) fn number_by_metadata(metadata: &Metadata) -> FileNumber {
     (0, std::os::windows::fs::MetadataExt::creation_time(metadata))
 }
 
-/// When the bytes of a file last changed.
+/// The time at which the bytes of a file last changed (mtime).
 pub(crate) fn bytes_changed(metadata: &Metadata) -> FileTime {
     #[cfg(unix)]
     {
@@ -67,7 +67,8 @@ pub(crate) fn bytes_changed(metadata: &Metadata) -> FileTime {
     windows::file_time(std::os::windows::fs::MetadataExt::last_write_time(metadata))
 }
 
-/// When anything about a file last changed, its name and permissions included; nobody can set this time back.
+/// The time at which anything about a file last changed, its name and permissions included (ctime). No program can set
+/// this time back.
 ///
 /// Windows: that of the bytes, because metadata has no other. A file whose time was set back by hand is taken for
 /// unchanged.
@@ -86,7 +87,7 @@ pub(crate) fn is_unlinked(metadata: &Metadata) -> bool {
     names(metadata) == Some(0)
 }
 
-/// How many names a file has; `None` where the system does not tell (Windows).
+/// The number of names of a file; `None` where the system does not tell it (Windows).
 pub(crate) fn names(metadata: &Metadata) -> Option<u64> {
     #[cfg(unix)]
     return Some(std::os::unix::fs::MetadataExt::nlink(metadata));

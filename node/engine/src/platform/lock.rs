@@ -1,25 +1,25 @@
 //! Locks on files: for one handle, until it is unlocked or closed with all its copies.
 //!
-//! Unix: the lock is advice, which every node takes. Windows: whoever else opened the file cannot read or write it
-//! meanwhile.
+//! Unix: the lock is advisory, and every node respects it. Windows: no other handle can read or write the file while it
+//! is locked.
 
 use std::fs::{File, TryLockError};
 use std::io;
 
 use super::error_kind::has_no_locks;
 
-/// What became of trying to lock a file.
+/// The outcome of an attempt to lock a file.
 #[derive(Debug)]
 pub(crate) enum TryLock {
-    /// It is locked.
+    /// The file is locked now.
     Locked,
-    /// Somebody else has it.
+    /// Another handle holds the lock.
     Held,
     /// The file system has no locks.
     Unsupported,
 }
 
-/// What `result`, of trying to lock a file, means.
+/// The outcome that `result`, of an attempt to lock a file, stands for.
 ///
 /// # Errors
 /// The system's, when they say nothing about locks.

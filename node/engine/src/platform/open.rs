@@ -40,7 +40,7 @@ pub(crate) fn make_private_folder(folder: &Path) -> io::Result<()> {
     builder.recursive(true).create(folder)
 }
 
-/// Opens a file for reading, by whatever path. A pipe would have its opener wait for a writer: nobody is waited for.
+/// Opens a file for reading, by whatever path. Opening a pipe would wait for a writer; this function never waits.
 ///
 /// # Errors
 /// The system's.
@@ -51,7 +51,7 @@ pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
     options.read(true).open(path)
 }
 
-/// Opens a regular file for reading: no link is followed, and nobody is waited for.
+/// Opens a regular file for reading. The function follows no link and never waits.
 ///
 /// # Errors
 /// [`super::error_kind::is_no_regular_file`] when it is something else; the system's.
@@ -62,7 +62,7 @@ pub(crate) fn open_regular_file(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(no_regular_file()) }
 }
 
-/// Opens a file for reading and writing: no link is followed, and nobody is waited for.
+/// Opens a file for reading and writing. The function follows no link and never waits.
 ///
 /// # Errors
 /// The system's.

@@ -1,4 +1,4 @@
-//! Whose a file is, and who may read and write it.
+//! The owner of a file, and the users who may read and write it.
 //!
 //! Windows has access lists instead of modes, and the standard library reads none. So nobody is known there to be the
 //! only one who can have written to a file: working files that are found again are hashed again, and modes are not set.
@@ -110,7 +110,7 @@ pub(crate) fn mode_of_new_file(_folder: &Path) -> u32 {
     PRIVATE
 }
 
-/// What the system takes away from the mode of every new file of this process.
+/// The mode bits that the system takes away from every new file of this process (the umask).
 #[cfg(target_os = "linux")]
 fn umask() -> u32 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

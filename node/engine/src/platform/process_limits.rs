@@ -1,6 +1,6 @@
-//! How many files this process may have open, and how many mappings.
+//! The limits on the files and the mappings that this process may have open.
 
-/// How many files this process may have open. Windows sets no limit that a process meets; so many are plenty.
+/// The number of files that this process may have open. Windows sets no limit that a process meets; so many are plenty.
 pub(crate) fn max_open_files() -> u64 {
     #[cfg(unix)]
     {
@@ -27,11 +27,11 @@ pub fn raise_open_files() {
     }
 }
 
-/// How many mappings this process may have. Only Linux has a limit of its own.
+/// The number of mappings that this process may have. Only Linux has a limit of its own.
 pub(crate) fn max_mappings() -> u64 {
     #[cfg(target_os = "linux")]
     {
-        /// What Linux sets when nobody else does.
+        /// The limit that Linux sets by default.
         const DEFAULT: u64 = 65_530;
         let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
         text.trim().parse().unwrap_or(DEFAULT)

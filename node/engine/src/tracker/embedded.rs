@@ -49,7 +49,7 @@ pub struct EmbeddedTracker {
 /// Why there is no tracker here.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
-    /// The port cannot be had. When somebody has it, that is the tracker.
+    /// The port cannot be bound. A process that holds the port is the tracker.
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The system gives no thread.

@@ -95,7 +95,7 @@ pub(crate) struct TrackerLink {
     log: Option<TrackerLogFactory>,
 }
 
-/// Whose the tracker is.
+/// The kind of tracker that a node uses.
 #[derive(Debug)]
 enum Role {
     /// A person wrote its address: there is no other.
@@ -104,14 +104,14 @@ enum Role {
     Named(TrackerName),
     /// It is the one at the default address. `embeds`: this node takes its place when it falls silent.
     Default { embeds: bool },
-    /// It runs in this process, and ends when this is dropped.
+    /// The tracker runs in this process, and ends when this value is dropped.
     #[cfg(feature = "embedded-tracker")]
     Embedded(#[expect(dead_code, reason = "the tracker ends when this is dropped")] EmbeddedTracker),
 }
 
 impl TrackerLink {
-    /// Finds the tracker of `choice` for a node that listens at `listen`, or embeds one. A tracker whose name leads nowhere
-    /// yet is waited for.
+    /// Finds the tracker of `choice` for a node that listens at `listen`, or embeds one. A tracker whose name leads
+    /// nowhere yet is waited for.
     ///
     /// # Errors
     /// When the address cannot be reached from `listen`, or no tracker can be started.
@@ -194,7 +194,7 @@ impl TrackerLink {
         matches!(self.role, Role::Default { embeds: true })
     }
 
-    /// Becomes the tracker, if nobody is: the port is the lock. Says whether this node has become it just now.
+    /// Becomes the tracker if no process is: the port is the lock. Returns whether this node has just become it.
     ///
     /// # Errors
     /// When the port is free and the tracker cannot be started all the same.
@@ -267,8 +267,8 @@ pub struct TrackerForOthers {
     pub is_only_here: bool,
 }
 
-/// How other hosts reach the tracker of a node that listens at `listen`. Takes as long as a probe when the tracker is another
-/// process of this host.
+/// How other hosts reach the tracker of a node that listens at `listen`. Takes as long as a probe when the tracker is
+/// another process of this host.
 pub(crate) fn for_others(status: &TrackerStatus, listen: IpAddr) -> TrackerForOthers {
     let Some(address) = status.address else {
         return TrackerForOthers { text: status.to_string(), is_only_here: false };

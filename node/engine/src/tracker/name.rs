@@ -1,5 +1,5 @@
-//! The tracker's name that a person gave, and where it leads: looked up when it is needed, when the tracker falls silent,
-//! and now and then, each time on a thread of its own, so that a resolver that hangs holds up nothing.
+//! The tracker's name that a person gave, and where it leads: looked up when it is needed, when the tracker falls
+//! silent, and now and then, each time on a thread of its own, so that a resolver that hangs holds up nothing.
 
 use std::fmt;
 use std::io;
@@ -21,7 +21,7 @@ const FIRST_REST: Duration = Duration::from_millis(500);
 const MAX_REST: Duration = Duration::from_secs(10);
 /// How long a node that starts waits for the first answer of the resolver before it goes on without.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
-/// Of the addresses of one name so many are tried.
+/// The most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 16;
 
 /// Where names are looked up, and trackers asked whether they are there.
@@ -118,14 +118,15 @@ impl TrackerName {
         }
     }
 
-    /// It answers.
+    /// The address answers.
     pub(crate) fn on_answer(&mut self, now: Instant) {
         if std::mem::take(&mut self.is_silent) {
             self.due = now + LOOK_AGAIN;
         }
     }
 
-    /// Takes in what a look has found, and begins the next when it is due. Says whether the tracker is somewhere else now.
+    /// Takes in what a look has found, and begins the next when it is due. Says whether the tracker is somewhere else
+    /// now.
     pub(crate) fn follow(&mut self, now: Instant) -> bool {
         let before = self.present;
         match self.look.as_ref().map(Receiver::try_recv) {
@@ -190,9 +191,9 @@ impl fmt::Debug for TrackerName {
     }
 }
 
-/// Where the tracker is: where it was while the name still leads there and it answers; else where the name leads and one
-/// answers, which is where it has moved to; else where it was while it answers there. When nobody answers anywhere, the name
-/// decides.
+/// Where the tracker is: where it was while the name still leads there and it answers; else where the name leads and
+/// one answers, which is where it has moved to; else where it was while it answers there. When nobody answers anywhere,
+/// the name decides.
 fn choose(present: Option<SocketAddr>, found: &Found) -> Option<SocketAddr> {
     let is_listed = |address: &SocketAddr| found.addresses.contains(address);
     let is_answering = |address: &SocketAddr| found.answering.contains(address);

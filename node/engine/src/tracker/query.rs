@@ -1,4 +1,4 @@
-//! Carries a question to the tracker and its answer back, for whoever runs no node.
+//! Carries a question to the tracker and its answer back, without running a node.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,7 +16,7 @@ use super::link::{TrackerChoice, TrackerError, TrackerLink, TrackerStatus};
 use super::name::System;
 use crate::state::random_node;
 
-/// No datagram of a tracker is longer.
+/// The longest datagram of a tracker, in bytes.
 const MAX_LENGTH: usize = messages::limits::CONTROL_DATAGRAM;
 /// How often it is looked whether the tracker's name has been resolved.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

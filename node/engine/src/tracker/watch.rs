@@ -1,5 +1,5 @@
-//! Looks after a node's tracker: goes where its name leads, tells when it is absent, and takes the place of a default one
-//! that is gone.
+//! Looks after a node's tracker: goes where its name leads, tells when it is absent, and takes the place of a default
+//! one that is gone.
 //!
 //! One thread for each node whose tracker can change. What it finds is in a watch channel: the latest, never a queue.
 
@@ -93,8 +93,8 @@ fn look(contact: Contact, is_there: bool) -> Look {
     }
 }
 
-/// The thread that looks after a tracker, and what it has found. The thread, and an embedded tracker with it, ends when this
-/// is dropped.
+/// The thread that looks after a tracker, and what it has found. The thread, and an embedded tracker with it, ends when
+/// this is dropped.
 #[derive(Debug)]
 pub(crate) struct TrackerWatch {
     status: watch::Receiver<TrackerStatus>,
@@ -104,8 +104,8 @@ pub(crate) struct TrackerWatch {
 }
 
 impl TrackerWatch {
-    /// Looks after `link` for a node that listens at `listen`; `moved` is told where the tracker is when that changes, or
-    /// that it has to be told everything anew.
+    /// Looks after `link` for a node that listens at `listen`; `moved` is told where the tracker is when that changes,
+    /// or that it has to be told everything anew.
     ///
     /// # Errors
     /// When the system gives no thread.

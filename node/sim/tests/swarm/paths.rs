@@ -223,8 +223,8 @@ fn loss_outages_and_short_queues_are_not_taken_for_broken_offload() {
     }
 }
 
-/// The path drops every HELLO and would drop every CHUNK. The downloader distinguishes such a path from a firewall, which
-/// lets nothing through.
+/// The path drops every HELLO and would drop every CHUNK. The downloader distinguishes such a path from a firewall,
+/// which lets nothing through.
 #[test]
 fn a_path_that_carries_short_packets_only_is_distinguished_from_one_that_is_closed() {
     let closed = LinkSpec { loss: 1_000_000, ..lan(ETHERNET) };

@@ -20,13 +20,13 @@ pub(crate) struct BoundSocket {
     pub(crate) socket: Socket,
     /// The address that the socket is bound to. IPv4 is never in its mapped form.
     pub(crate) address: SocketAddr,
-    /// Which addresses it can send to.
+    /// The addresses to which the socket can send.
     pub(crate) family: Family,
     /// The size of the receive buffer, in the bytes that the system counts.
     pub(crate) receive_buffer: usize,
 }
 
-/// Which addresses a socket can send to.
+/// The addresses to which a socket can send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     /// IPv4.

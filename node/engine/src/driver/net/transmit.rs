@@ -15,11 +15,11 @@ use super::socket::Family;
 use crate::driver::serve::{Bytes, FileCache};
 use crate::platform::error_kind::is_bad_address;
 
-/// No more datagrams and bursts than this wait for the socket. The rest is dropped, as a full queue on the path would
+/// The most datagrams and bursts that wait for the socket. The rest is dropped, as a full queue on the path would
 /// drop it.
 const MAX_BLOCKED: usize = 4096;
 
-/// What was counted since the start.
+/// The counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TransmitCounters {
     /// Datagrams and bursts that waited for the socket.
@@ -49,7 +49,7 @@ enum Blocked {
     Burst { burst: Burst, next: usize },
 }
 
-/// What became of a datagram or a burst.
+/// The outcome of sending a datagram or a burst.
 #[derive(Debug)]
 enum Sent {
     /// Sent, or refused for good.
@@ -81,7 +81,7 @@ impl Transmitter {
         !self.blocked.is_empty()
     }
 
-    /// What was counted.
+    /// The counts since the start.
     pub(crate) fn counters(&self) -> TransmitCounters {
         self.counters
     }

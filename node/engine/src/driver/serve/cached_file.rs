@@ -21,7 +21,7 @@ pub(crate) struct CachedFile {
     pub(crate) length: u64,
     /// The open file; `None` while the file is closed.
     pub(crate) served: Option<ServedFile>,
-    /// How many blocks the file has.
+    /// The number of blocks of the file.
     pub(crate) blocks: usize,
     /// The blocks that are in memory.
     pub(crate) warm: FixedBitSet,

@@ -17,11 +17,11 @@ use super::cached_file::{BLOCK, CachedFile, Validity};
 use super::open_files::OpenFiles;
 use crate::driver::disk::{FileIdentity, Queue, Results, ServedFile, check, close, evict, populate, reopen};
 
-/// So many blocks of all files together stay in the process, 1 GiB; the oldest goes first. The system has its own mind
-/// about what stays in memory: this only keeps a node from looking as large as everything that it ever sent. (256 MiB
-/// cost an owner a tenth of its time, spent on unmapping what the next downloader wanted again.)
+/// The most blocks of all files together that stay in the process, 1 GiB; the oldest goes first. The system has its own
+/// mind about what stays in memory: this only keeps a node from looking as large as everything that it ever sent. (256
+/// MiB cost an owner a tenth of its time, spent on unmapping what the next downloader wanted again.)
 const MAX_RESIDENT: usize = 512;
-/// No more bursts than this wait for the disk, to one destination and in all. The rest is dropped; downloaders request
+/// The most bursts that wait for the disk, to one destination and in all. The rest is dropped; downloaders request
 /// it again.
 const MAX_WAITING: usize = 4096;
 const MAX_WAITING_IN_ALL: usize = 16 * MAX_WAITING;
@@ -38,7 +38,7 @@ pub(crate) enum Bytes<'a> {
     Memory(&'a [u8]),
 }
 
-/// What was counted since the start.
+/// The counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FileCacheCounters {
     /// Bursts that waited for the disk.
@@ -190,7 +190,7 @@ impl FileCache {
         changed
     }
 
-    /// What was counted.
+    /// The counts since the start.
     pub(crate) fn counters(&self) -> FileCacheCounters {
         self.counters
     }

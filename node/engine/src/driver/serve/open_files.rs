@@ -1,4 +1,4 @@
-//! Which of the shared files are open, of which there is a maximum. This part knows numbers only, no files.
+//! The set of shared files that are open, which has a maximum size. This part knows numbers only, no files.
 //!
 //! The least recently used file is closed first (LRU). Uses are numbered; the order is put right only when somebody
 //! has to go, so that a burst costs no more than noting a number.
@@ -36,12 +36,12 @@ impl OpenFiles {
         }
     }
 
-    /// How many files are open or being opened.
+    /// The number of files that are open or being opened.
     pub(crate) fn count(&self) -> usize {
         self.order.len() + self.opening.len()
     }
 
-    /// How many files have to be closed for the maximum to hold.
+    /// The number of files that have to be closed for the maximum to hold.
     pub(crate) fn too_many(&self) -> usize {
         self.count().saturating_sub(self.max_open)
     }

@@ -171,8 +171,8 @@ fn a_resolver_that_fails_for_a_while_takes_nothing_away() {
 }
 
 proptest! {
-    /// Nobody who answers where the name leads: the tracker stays where it was if the name still leads there. One who does is
-    /// always taken, and a tracker that answers where the name leads is never left.
+    /// Nobody who answers where the name leads: the tracker stays where it was if the name still leads there. One who
+    /// does is always taken, and a tracker that answers where the name leads is never left.
     #[test]
     fn the_tracker_is_where_the_name_leads_and_one_answers(
         present in prop::option::of(0u8..5),

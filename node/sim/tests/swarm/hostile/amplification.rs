@@ -1,5 +1,5 @@
-//! Downloaders that try to make an owner send more bytes than they send themselves, or more than the upload limit allows,
-//! whether they listen or not.
+//! Downloaders that try to make an owner send more bytes than they send themselves, or more than the upload limit
+//! allows, whether they listen or not.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

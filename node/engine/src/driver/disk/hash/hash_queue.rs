@@ -7,17 +7,17 @@ use riffle_core::ShareId;
 
 use super::scan::StopFlag;
 
-/// So many files are hashed at the same time when nobody sets a limit.
+/// The number of files that are hashed at the same time when no limit is set.
 const DEFAULT_MAX_AT_WORK: usize = 64;
 
 /// Files that are being hashed or wait for it; as many as people share.
 #[derive(Debug)]
 pub(crate) struct HashQueue {
-    /// So many files are hashed at the same time.
+    /// The most files that are hashed at the same time.
     pub(crate) max_at_work: usize,
-    /// All files that somebody wants to share.
+    /// All files that are to be shared.
     wanted: BTreeMap<ShareId, StopFlag>,
-    /// The files that wait, and some that nobody wants to share any more.
+    /// The files that wait, and some that are no longer to be shared.
     waiting: VecDeque<(ShareId, PathBuf, StopFlag)>,
     at_work: BTreeMap<ShareId, StopFlag>,
 }
@@ -30,14 +30,14 @@ impl Default for HashQueue {
 }
 
 impl HashQueue {
-    /// Takes one more file, which somebody wants to share.
+    /// Takes one more file, which is to be shared.
     pub(crate) fn add(&mut self, share: ShareId, path: PathBuf) {
         let stop = StopFlag::default();
         self.wanted.insert(share, stop.clone());
         self.waiting.push_back((share, path, stop));
     }
 
-    /// Removes a file that is hashed, or that nobody wants to share any more. Returns whether somebody wanted it.
+    /// Removes a file that is hashed, or that is no longer to be shared. Returns whether the file was to be shared.
     pub(crate) fn remove(&mut self, share: ShareId) -> bool {
         self.at_work.remove(&share);
         let stop = self.wanted.remove(&share);

@@ -18,7 +18,7 @@ pub(crate) const RUN: usize = 64 << 10;
 /// The BLAKE3 value of one piece.
 pub(crate) type Subtree = [u8; 32];
 
-/// What a piece hashes to.
+/// The hash of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PieceDigest {
     /// Its SHA-1, as in the manifest.

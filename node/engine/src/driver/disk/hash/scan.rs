@@ -25,13 +25,13 @@ const PAGE: usize = 4096;
 /// Why a scan has no digests.
 #[derive(Debug)]
 pub(crate) enum ScanError {
-    /// Nobody wants it any more.
+    /// The result of the scan is no longer wanted.
     Stopped,
     /// The file could not be read.
     Read(io::Error),
 }
 
-/// Tells a scan that nobody wants it any more.
+/// Tells a scan that its result is no longer wanted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StopFlag(Arc<AtomicBool>);
 

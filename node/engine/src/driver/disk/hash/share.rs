@@ -28,7 +28,7 @@ pub(crate) struct ShareRequest {
     pub(crate) path: PathBuf,
     /// What was hashed before.
     pub(crate) hash_cache: Option<Arc<HashCache>>,
-    /// Raised when nobody wants it any more.
+    /// Set when the file is no longer to be shared.
     pub(crate) stop: StopFlag,
 }
 
@@ -105,7 +105,7 @@ impl Candidate {
     }
 
     fn describe(self, digests: &[PieceDigest]) -> Result<(Arc<Manifest>, ServedFile), DiskError> {
-        // Bytes that changed while they were read are nobody's content.
+        // Bytes that changed while they were read belong to no content.
         FileIdentity::of(&self.found).check(&self.path, &self.file)?;
         if self.goes_on() {
             return Err(error(&self.path, DiskErrorKind::UnknownLength));
