@@ -19,9 +19,9 @@ use messages::{BootEpoch, Layout, Manifest, Name, NodeId, Timestamp};
 use programs::{Place, Program, wait_until, working_file};
 use riffle_core::{Command, DiskRequest, DiskResult, Identity, Node, Output, ShareId, Source};
 
-/// How long it says that its content is.
+/// The length that the owner announces for its content.
 const LENGTH: u64 = 12 << 30;
-/// How a download ends to which nothing comes, and one for which the disk has too little space.
+/// The exit code of a download that receives nothing, and of one for which the disk has too little space.
 const STALLED: i32 = 5;
 const DISK_FULL: i32 = 9;
 

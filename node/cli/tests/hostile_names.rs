@@ -10,11 +10,11 @@ use std::path::PathBuf;
 
 use programs::{Place, Program, noise};
 
-/// What every system takes for a file, and nothing is shared as: it looks like another.
+/// Names that every system accepts for a file, but under which nothing is shared, because they look like other names.
 const LOOKS_LIKE_ANOTHER: &str = "photo\u{202e}gpj.\u{2066}b\u{200b}\u{ad}in";
 /// A name with a character that has no picture of its own, and work to do.
 const NAME: &str = "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}.bin";
-/// What no name on the wire may have; a path here may. The last two forge a line.
+/// Texts that no name on the wire may contain, although a path may. The last two forge a line.
 const STEERS: &str = "\u{1b}[31m\u{1b}]0;title\u{7}\u{7f}\u{9b}2J\u{202e}\u{2067}\u{feff}\r\nforged: done";
 
 /// A folder whose name steers, and is no text besides.
@@ -57,7 +57,7 @@ fn names_and_paths_that_steer_are_shown_and_do_nothing() {
     fs::write(&file, noise(300_000)).expect("written");
     let os = OsStr::new;
 
-    // What looks like another is not shared as it stands, nor asked for.
+    // A name that looks like another is neither shared as it stands nor asked for.
     let other = hostile.join(LOOKS_LIKE_ANOTHER);
     fs::write(&other, noise(300_000)).expect("written");
     let refused = said(&place, &with(&address, &[os("send"), other.as_os_str()]), 10);

@@ -20,7 +20,7 @@ use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 const MIB: usize = 1 << 20;
-/// As long as the transfers here are held, they cannot finish before the test has done what it wants.
+/// While the transfers here are held, they cannot finish before the test has done its steps.
 const SIZE: usize = 32 * MIB;
 const HELD: &str = "4MiB";
 
@@ -173,7 +173,7 @@ fn a_terminal_that_is_gone_hangs_up_twice_and_the_node_still_leaves_the_tracker(
     let stage = Stage::new();
     stage.owner.signal(Signal::HUP);
     stage.owner.wait_for("leaving; ");
-    // As a shell does that has lost its terminal. It may come when all is over.
+    // A shell that has lost its terminal sends this signal. The signal may come when the program has ended.
     let _ = rustix::process::kill_process(stage.owner.process(), Signal::HUP);
     let (place, owner) = (stage.place, stage.owner);
     let (status, said) = owner.end();
@@ -221,7 +221,7 @@ fn a_file_longer_than_may_be_written_is_an_error_in_words_and_no_death() {
     let (status, said) = Program::start(&mut limited).end();
     assert_eq!(status.code(), Some(10), "{said:#?}");
     has(&said, "file too large for this file system, or for the limit of this process");
-    // Nor does a log that may not grow stop anything.
+    // A log that may not grow does not stop the node either.
     let script = "ulimit -f 1; exec \"$0\" \"$@\"";
     let mut limited = stage.place.shell();
     limited.args(["-c", script, env!("CARGO_BIN_EXE_riffle"), "--log-level", "trace", "tracker"]);

@@ -15,7 +15,7 @@ use messages::{ContentId, Conversation, Cookie, Datagram, NodeId, NodeToNode};
 use programs::{Place, Program};
 
 const FILES: u32 = 300;
-/// So many of them are fetched by a process that has no more descriptors than the owner.
+/// The number of files that are downloaded by a process with no more descriptors than the owner.
 const FEW: usize = 40;
 /// Descriptors of a process here: far fewer than files.
 const DESCRIPTORS: &str = "64";
@@ -59,7 +59,7 @@ fn is_answered(socket: &UdpSocket, address: SocketAddr) -> bool {
     })
 }
 
-/// Where the owner of this place listens, as its log says.
+/// The address at which the owner of this place listens according to its log.
 fn address_of(place: &Place) -> SocketAddr {
     let logs = place.logs();
     let (_, rest) = logs.split_once("node started").expect("it has started");

@@ -57,7 +57,7 @@ fn three_owners_serve_one_download_by_piped_prompt() {
     }
     let logs = place.logs();
     assert!(logs.contains("node-1.log") && logs.contains("node-4.log"), "{logs}");
-    // What happens is written down, not every one of 256 pieces.
+    // The log names what happened, but not each of 256 pieces.
     let lines = logs.lines().count();
     assert!(lines < 150, "{lines} lines in the logs:\n{logs}");
 }
@@ -89,7 +89,7 @@ fn hundreds_of_small_files_come_by_one_command() {
     let place = Place::new();
     let (_tracker, tracker) = place.tracker();
     let names: Vec<String> = (0..FILES).map(|number| format!("part-{number:03}.bin")).collect();
-    // No two are alike, and some end in the middle of a datagram.
+    // No two lengths are alike, and some end in the middle of a datagram.
     let contents: Vec<Vec<u8>> =
         (0..FILES).map(|number| [&number.to_le_bytes()[..], &noise(9_000 + number * 7)].concat()).collect();
     let source = place.folder("source");

@@ -19,16 +19,16 @@ const LENGTH: usize = 3 << 20;
 /// Which of them the forger has changed.
 const FORGED: usize = 5;
 
-/// What the journal is like that lies beside the planted part file.
+/// The kind of journal beside the planted part file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Journal {
-    /// As journals are, with seals by chance.
+    /// A journal of the present format with random seals.
     Present,
-    /// As journals were before they had seals.
+    /// A journal of the format that had no seals.
     Unsealed,
 }
 
-/// What a forger knows of a content.
+/// A content as far as a forger knows it.
 struct Forger {
     bytes: Vec<u8>,
     manifest: Manifest,
@@ -53,7 +53,7 @@ impl Forger {
         planted[FORGED * size..][..4096].fill(b'!');
         fs::write(&part, planted).expect("planted");
         let path = folder.join(format!("{stem}.riffle-journal"));
-        // So that it has an inode to tell of.
+        // The file must exist, because the journal names its inode.
         fs::write(&path, "").expect("planted");
         fs::write(&path, self.journal(journal, &part, &path)).expect("planted");
         part
@@ -156,7 +156,7 @@ fn planted_working_files_never_make_other_bytes_the_content() {
             );
             let found = fs::metadata(&film).expect("saved");
             assert_eq!(found.mode() & 0o777, 0o644, "{journal:?} {mode:o}");
-            // What is ours is taken up and hashed again; what others may write to stays.
+            // The node takes up files of its own and hashes them again; files that others may write to stay.
             assert_eq!(found.ino() == planted, mode == 0o600, "{journal:?} {mode:o}");
             assert_eq!(part.exists(), mode == 0o666, "{journal:?} {mode:o}");
         }

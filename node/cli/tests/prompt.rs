@@ -10,7 +10,7 @@ use std::net::UdpSocket;
 
 use programs::{Place, Program};
 
-/// What a prompt with `arguments` comes to that is given `script`: its exit code and what it says.
+/// The exit code and the lines of a prompt that is started with `arguments` and reads `script`.
 fn run(place: &Place, arguments: &[&str], script: &[u8]) -> (Option<i32>, Vec<String>) {
     let mut command = place.riffle(&[arguments, &["--listen", "127.0.0.1:0"]].concat());
     let (status, said) = Program::start_with_input(command.current_dir(place.folder("here")), script).end();
@@ -66,7 +66,7 @@ fn answers_come_in_the_order_of_the_lines_and_a_healthy_tracker_is_never_called_
     let (code, said) = run(&place, &["--tracker", &address], script.as_bytes());
     assert_eq!(code, Some(3), "{said:#?}");
     assert!(!said.iter().any(|line| line.contains("asking again")), "{said:#?}");
-    // What goes to stdout and stderr meets in a test by chance only: each stream is in order.
+    // The lines of stdout and stderr interleave at random in a test; only each stream by itself is in order.
     let stdout = ["answers", "riffle download --tracker ", "1 complete", "limits: up none, down none"];
     let stdout = stdout.map(|words| match words {
         // `status` ends with the limits too.

@@ -59,7 +59,7 @@ fn fetch(place: &Place, tracker: &str, name: &str, into: &str) -> (Option<i32>, 
     (status.code(), fs::read(saved.join(name)).ok())
 }
 
-/// How often the nodes of this place remembered a file instead of hashing it.
+/// The number of times that a node of this place remembered a file instead of hashing it.
 fn remembered(place: &Place) -> usize {
     place.logs().matches("remembered, not hashed again").count()
 }

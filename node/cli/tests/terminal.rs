@@ -20,7 +20,7 @@ use rustix::pty::{self, OpenptFlags};
 use rustix::termios::{self, LocalModes, Termios, Winsize};
 
 const MIB: usize = 1 << 20;
-/// What a terminal's Ctrl-S sends: nothing is shown until Ctrl-Q.
+/// The byte that a terminal's Ctrl-S sends: the terminal shows nothing until Ctrl-Q.
 const FREEZE: &str = "\x13";
 
 /// A terminal with a program on it. A person types, and reads what is shown until the program ends.
@@ -58,7 +58,7 @@ impl Terminal {
         let program = start_on(&line, command);
         let (shown, mut eye) = (Arc::new(Mutex::new(String::new())), hand.try_clone().expect("a handle"));
         let seen = shown.clone();
-        // It ends when the terminal does.
+        // The thread ends when the terminal does.
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(length) = eye.read(&mut bytes) {
@@ -196,7 +196,7 @@ fn a_terminal_that_is_gone_ends_what_ran_on_it_in_good_order() {
     place.folder("saved");
     let download = ["--id", "gone", "--dir", "saved", "--download-limit", "4MiB", "download", "film.bin"];
     for (verb, expected) in [(&download[..], 7), (&["--id", "gone", "--dir", "saved"][..], 0)] {
-        // Nobody reads: what is said waits in the terminal when it goes.
+        // Nothing reads the terminal, so the lines still wait in it when the terminal goes.
         let (hand, line) = pair();
         let mut program =
             start_on(&line, &mut in_its_session(&place, &[&[riffle][..], &common, verb].concat()));

@@ -1,4 +1,4 @@
-//! What a person orders from a node that downloads.
+//! The commands that a person gives to a node that downloads.
 
 use std::path::PathBuf;
 use std::time::Duration;

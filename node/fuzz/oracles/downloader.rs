@@ -48,7 +48,7 @@ const HEAP_PER_DOWNLOAD: usize = (256 + 1024) * 256 + (64 << 10);
 /// node shares at the end.
 const HEAP_NODE: usize = 1024 * 128 + (128 << 10);
 
-/// What a script came to, for the test that a play is one.
+/// The outcome of a script, for the test that scripts reach every part of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) sessions: usize,
@@ -64,13 +64,14 @@ fn settings() -> NodeSettings {
     settings
 }
 
-/// What a node with so many downloads may hold by its settings, piece buffers apart: those are counted where they are lent.
+/// The heap bytes that a node with all downloads may hold by its settings, except for piece buffers: those are counted
+/// where they are lent.
 fn heap_of_tables(settings: &NodeSettings) -> usize {
     let sessions = usize::from(settings.download.owners) * SESSIONS_PER_SLOT;
     HEAP_NODE + MAX_DOWNLOADS as usize * (HEAP_PER_DOWNLOAD + sessions * HEAP_PER_SESSION)
 }
 
-/// Where owners say that they are, and strangers.
+/// The addresses of owners and strangers.
 fn addresses() -> Vec<SocketAddr> {
     let texts = [
         "10.0.0.1:7000",
@@ -118,7 +119,7 @@ struct Play<'a> {
     contents: Vec<Content>,
     addresses: Vec<SocketAddr>,
     questions: Vec<Question>,
-    /// By the owner's number.
+    /// The sessions, by the owner's conversation number.
     sessions: BTreeMap<Conversation, Session>,
     next_conversation: u32,
     /// The id of the owner at each address, as the tracker said last.
@@ -317,7 +318,7 @@ impl<'a> Play<'a> {
         self.listen();
     }
 
-    /// What the node said is kept as questions, the latest of them.
+    /// Keeps the latest messages of the node as questions.
     fn listen(&mut self) {
         while let Some((to, bytes)) = self.stage.heard.pop_front() {
             let question = match Datagram::decode(&bytes) {
@@ -335,7 +336,8 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Everybody may be honest for a while, the person gives up what is left, the disk has answered, and all times out.
+    /// Lets all others be honest for a while if the script says so, cancels the downloads that are left, lets the disk
+    /// answer, and lets all timeouts pass.
     fn end(mut self) -> Seen {
         self.script = Script::new(&[]);
         for _ in 0..if self.ends_well { HONEST_ROUNDS } else { 0 } {
@@ -366,7 +368,7 @@ impl<'a> Play<'a> {
         self.seen
     }
 
-    /// No session of a download that is over is found any more.
+    /// Checks that the node finds no session of a download that is over.
     fn check_ended_sessions(&mut self) {
         for session in std::mem::take(&mut self.sessions).into_values() {
             let before = self.stage.node.counters().unexpected;

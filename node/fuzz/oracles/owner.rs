@@ -31,7 +31,7 @@ const HEAP_PER_SHARE: usize = 8 << 10;
 /// The heap bytes that the node itself may hold: what the node says to its tracker.
 const HEAP_NODE: usize = 64 << 10;
 
-/// What a script came to, for the test that a play is one.
+/// The outcome of a script, for the test that scripts reach every part of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) sessions: usize,
@@ -47,7 +47,7 @@ fn settings() -> NodeSettings {
     settings
 }
 
-/// What a node that shares `shares` files may hold by its settings.
+/// The heap bytes that a node that shares `shares` files may hold by its settings.
 fn heap_of_tables(settings: &NodeSettings, shares: usize) -> usize {
     let network = &settings.network;
     let session = HEAP_PER_SESSION + network.requests_per_session as usize * HEAP_PER_RANGE;
@@ -297,7 +297,7 @@ impl<'a> Play<'a> {
         self.send_message(from, conversation, &Pong { nonce }.into());
     }
 
-    /// What the node answered: cookies, sessions and PINGs are remembered.
+    /// Remembers the cookies, sessions and PINGs that the node sent.
     fn listen(&mut self) {
         while let Some((to, bytes)) = self.stage.heard.pop_front() {
             match Datagram::decode(&bytes) {
@@ -323,7 +323,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// No more sessions than the settings say, in all and at each address but loopback.
+    /// Checks that there are no more sessions than the settings allow, in all and at each address but loopback.
     fn count_sessions(&mut self, settings: &NodeSettings) {
         let uploads = self.stage.node.status(self.stage.now).uploads;
         assert!(uploads.len() <= settings.network.max_sessions as usize, "{} sessions", uploads.len());
@@ -336,7 +336,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Nobody speaks any more: sessions end, and what they held is given back.
+    /// Lets all sessions time out, and checks that their memory is given back.
     fn end(mut self, settings: &NodeSettings) -> Seen {
         self.stage.command(Command::Limit { upload: None, download: None });
         self.stage.pass(settings.network.session_idle + Duration::from_millis(1));

@@ -30,7 +30,7 @@ const MAX_POLLS: usize = 200;
 /// Heap bytes of the scratch in which the outputs of one step leave: bursts, disk requests, events with names.
 pub(crate) const HEAP_SCRATCH: usize = 256 << 10;
 
-/// Where the tracker is.
+/// The address of the tracker.
 pub(crate) fn tracker_address() -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 100], 12345))
 }
@@ -99,7 +99,7 @@ pub(crate) struct Stage {
     /// Sessions that are served, by the node's number.
     served: BTreeMap<Conversation, Served>,
     buffers: BTreeMap<BufferId, Buffer>,
-    /// What the disk has to do.
+    /// The requests that the disk has not answered.
     pub(crate) disk: VecDeque<DiskRequest>,
     /// Control datagrams that the node sent and nobody has looked at.
     pub(crate) heard: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -391,7 +391,7 @@ impl Stage {
     }
 }
 
-/// What a disk says that does not do it.
+/// The error of a disk that refuses a request.
 pub(crate) fn disk_error(kind: DiskErrorKind) -> DiskError {
     DiskError { path: PathBuf::from("file"), kind }
 }

@@ -1,5 +1,5 @@
-//! What strangers and owners send unasked to a node that downloads: old datagrams, chunks that nobody requested, messages
-//! of any kind.
+//! The datagrams that strangers and owners send unasked to a node that downloads: old datagrams, chunks that the node
+//! did not request, and messages of any kind.
 
 use messages::node_to_node::{Bitfield, Bye, ByeReason, Control, Have, Hello, Operation, Ping};
 use messages::tracker_to_node::TrackerPing;
@@ -16,7 +16,7 @@ impl Play<'_> {
         self.stage.arrive(from, &datagram);
     }
 
-    /// A CHUNK that nobody asked for, in a session that there is, or not.
+    /// Sends a CHUNK that the node did not request, in a session that exists or not.
     pub(super) fn send_stray_chunk(&mut self) {
         let sessions: Vec<Session> = self.sessions.values().copied().collect();
         let session = self.script.pick(&sessions).copied();
@@ -40,7 +40,7 @@ impl Play<'_> {
         self.chunk(at, &header, length);
     }
 
-    /// Something that an owner may say at any time, said by it or by another.
+    /// Sends a message that an owner may send at any time, from the owner or from another address.
     pub(super) fn send_unsolicited(&mut self) {
         let sessions: Vec<Session> = self.sessions.values().copied().collect();
         let Some(session) = self.script.pick(&sessions).copied() else {

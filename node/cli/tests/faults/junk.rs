@@ -16,14 +16,14 @@ use crate::scene::{MIB, PIECE, Scene, says};
 const LENGTH: usize = 6 * MIB;
 /// Ports that a stranger uses.
 const PORTS: usize = 200;
-/// How much the memory of a program may grow under the flood: what a download may use (below) and a little.
+/// The bytes by which the memory of a program may grow under the flood: what a download may use (below) and a little.
 const GROWTH: u64 = 24 << 20;
 const SETTINGS: &str = "[download]\nmemory = \"16MiB\"\n";
 /// The least that the owner must have refused, of what is malformed and of what fits nothing, for this to mean
 /// something.
 const MIN: u64 = 500;
 
-/// Somebody with many ports and everything that was ever said.
+/// A stranger with many ports who has recorded every datagram.
 struct Stranger {
     rng: StdRng,
     sockets: Vec<UdpSocket>,

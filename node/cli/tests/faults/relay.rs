@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Where the kind of a datagram stands in it.
+/// The offset of a datagram's kind in the datagram.
 const KIND_AT: usize = 3;
-/// So many datagrams of a kind are kept for each direction between two programs.
+/// The number of datagrams of each kind that are kept for each direction between two programs.
 const EXAMPLES: usize = 12;
-/// How soon a thread notices that the box is to close.
+/// The time after which a thread notices at the latest that the box is to close.
 const LOOKS_UP: Duration = Duration::from_millis(20);
 
 /// A datagram that was passed on.
@@ -80,7 +80,7 @@ impl Relay {
         self.inner.state.lock().expect("whole").nodes.keys().copied().collect()
     }
 
-    /// What was passed on so far: some of each kind and direction.
+    /// Some of the datagrams of each kind and direction that were passed on so far.
     pub(crate) fn captured(&self) -> Vec<Captured> {
         self.inner.state.lock().expect("whole").captured.values().flatten().cloned().collect()
     }

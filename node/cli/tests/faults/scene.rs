@@ -1,4 +1,4 @@
-//! What every fault happens to: a tracker, owners with copies of their own, a downloader.
+//! The programs that every fault happens to: a tracker, owners with copies of their own, a downloader.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ pub(crate) struct Scene {
     pub(crate) place: Place,
     pub(crate) tracker: Program,
     pub(crate) address: String,
-    /// Where downloads go.
+    /// The folder of downloads.
     pub(crate) saved: PathBuf,
 }
 
@@ -75,7 +75,7 @@ impl Scene {
         Program::start(self.place.riffle(&arguments).current_dir(&self.saved))
     }
 
-    /// How many pieces of the unfinished `name` are on the disk, as its journal says.
+    /// The number of pieces of the unfinished `name` that are on the disk according to its journal.
     pub(crate) fn pieces(&self, name: &str) -> usize {
         let journal = || fs::metadata(working_file(&self.saved, name, "journal")?).ok();
         let length = journal().map_or(0, |metadata| metadata.len());

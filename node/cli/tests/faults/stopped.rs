@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::programs::pause;
 use crate::scene::{MIB, PIECE, Scene, says};
 
-/// How long a process is stopped: longer than an owner may leave a request unanswered (`network.snub_after`).
+/// The time for which a process is stopped: longer than an owner may leave a request unanswered (`network.snub_after`).
 const STOPPED: Duration = Duration::from_millis(2500);
 const LENGTH: usize = 8 * MIB;
 const LIMIT: [&str; 3] = ["film.bin", "--download-limit", "6MiB"];

@@ -30,7 +30,7 @@ fn held(length: u64) -> Scenario {
     }
 }
 
-/// When the downloader accounted for what, and whether for the last time.
+/// Each account of the downloader: its time, its contents, and whether it is the last one.
 fn accounts(report: &Report) -> Vec<(Timestamp, Account, bool)> {
     let account = |(at, event): &'_ (Timestamp, Event)| match event {
         Event::DownloadAccount { account, is_last, .. } => Some((*at, account.clone(), *is_last)),

@@ -22,7 +22,7 @@ fn lan() -> LinkSpec {
     LinkSpec::new(100, Duration::from_millis(20))
 }
 
-/// So many seconds after the start.
+/// An instant, in seconds after the start.
 fn second(seconds: u64) -> Timestamp {
     Timestamp::ZERO + Duration::from_secs(1 + seconds)
 }
@@ -161,7 +161,7 @@ fn tables_are_whole_within_one_heartbeat_and_five_seconds() {
     world.fault(second(30), Fault::TrackerGone);
     world.fault(second(630), Fault::TrackerStarts);
     world.run(second(655), |_| false);
-    // Who comes now finds them all.
+    // A downloader that comes now finds all owners.
     let late = world.add_host(lan(), NodeSettings::default());
     wish(&mut world, late, second(655));
     finishes(&mut world, late, 657);

@@ -1,4 +1,4 @@
-//! What a reading of the code found: each failed before it was mended.
+//! Defects that a reading of the code found: each of these tests failed before the defect was mended.
 
 use std::path::PathBuf;
 use std::time::Duration;

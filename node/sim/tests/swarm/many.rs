@@ -16,7 +16,7 @@ const LENGTH: u64 = 4 * MIB;
 /// How alike they are hangs on a lot or two at the start: in one world the first takes 0.38 of the last's time, in
 /// another 0.53.
 const WORLDS: u64 = 6;
-/// Everybody has announced by then.
+/// The time by which every owner has announced its contents.
 const BEGINS: Duration = Duration::from_secs(5);
 
 fn name(number: usize) -> &'static str {
@@ -46,7 +46,7 @@ fn scenario(fetching: NodeSettings, sharing: NodeSettings) -> Scenario {
     }
 }
 
-/// When the first and the last download were done, after they were ordered.
+/// The times from the order to the end of the first and of the last download.
 fn first_and_last(report: &Report) -> (Duration, Duration) {
     let took: Vec<Duration> =
         report.outcomes.iter().map(|outcome| outcome.result.as_ref().expect("complete").took).collect();

@@ -1,4 +1,4 @@
-//! What datagrams a path carries: found, lost again, never believed without proof.
+//! The size of datagrams that a path carries: nodes find it, lose it again, and never believe it without proof.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn lan(mtu: u64) -> LinkSpec {
     LinkSpec { mtu, ..LinkSpec::new(100, Duration::from_millis(20)) }
 }
 
-/// So many milliseconds after the start.
+/// The instant that is `millis` milliseconds after the start.
 fn after(millis: u64) -> Timestamp {
     Timestamp::ZERO + Duration::from_millis(1000 + millis)
 }
@@ -58,7 +58,7 @@ fn finishes(world: &mut World, host: HostId, within: u64) -> Duration {
     now.since(after(3000))
 }
 
-/// What the path from `owner` carried, as it was told, one after the other.
+/// The sizes that the path from `owner` carried according to the reports, in order.
 fn carried(world: &World, host: HostId, owner: HostId) -> Vec<u16> {
     let from = world.hosts[owner.0].address;
     let told = |(_, event): &(Timestamp, Event)| match event {

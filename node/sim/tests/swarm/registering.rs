@@ -160,7 +160,7 @@ impl Swarm {
         tables == Some((self.nodes.len(), self.nodes.len() * self.each))
     }
 
-    /// How long it takes from now on until the tables are whole.
+    /// The time from now until the tables are whole.
     fn becomes_whole(&mut self) -> Duration {
         let began = self.now;
         self.run(began + WHOLE_IN * 8, Swarm::is_whole);

@@ -13,7 +13,7 @@ use riffle_core::{
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::{Cut, Fault, HostId, World};
 
-/// When the download begins, after the start; all that is shared has been announced by then.
+/// The time from the start to the download; every shared content has been announced by then.
 const ASKED: Timestamp = Timestamp::from_nanos(11_000_000_000);
 
 fn lan() -> LinkSpec {

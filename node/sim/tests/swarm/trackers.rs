@@ -13,7 +13,7 @@ use riffle_core::{
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::{HostId, World};
 
-/// What a one-shot `download` without `--wait` has of patience.
+/// The timeouts of a one-shot `download` without `--wait`.
 const ONE_SHOT: DownloadTimeouts =
     DownloadTimeouts { nobody_shares: Some(Duration::ZERO), ..DownloadTimeouts::NONE };
 
@@ -110,7 +110,7 @@ fn one_of_many_contents_of_one_name_is_found_by_the_beginning_of_its_id() {
     assert_eq!(end, Ok(()));
 }
 
-/// What `host` has found, with what it is called.
+/// The contents that `host` has found, with their names.
 fn identified(world: &World, host: HostId) -> Option<(String, String)> {
     world.hosts[host.0].events.iter().find_map(|(_, event)| match event {
         Event::DownloadIdentified { content, name, .. } => Some((content.to_string(), name.to_string())),

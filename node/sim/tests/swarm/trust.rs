@@ -1,4 +1,4 @@
-//! Who is believed: owners on parole, the last owner behind a bad path, and how many bad pieces a liar gets to give.
+//! Trust in owners: owners on parole, the last owner behind a bad path, and how many bad pieces a liar gets to give.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

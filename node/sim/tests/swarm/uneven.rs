@@ -9,7 +9,7 @@ use riffle_sim::scenario::{HostSpec, Scenario, run};
 use riffle_sim::world::{Manners, World};
 
 const MIB: u64 = 1 << 20;
-/// Everybody has announced by then.
+/// The time by which every owner has announced its contents.
 const BEGINS: Duration = Duration::from_secs(2);
 /// A kilobyte a second.
 const DRIP: u64 = 1000;

@@ -48,7 +48,7 @@ fn world(length: u64) -> (World, HostId) {
     (world, part)
 }
 
-/// How many bytes a scripted downloader sends and receives, and how many BITFIELDs are among these.
+/// The bytes that a scripted downloader sends and receives, and the number of BITFIELDs that it receives.
 struct Exchanged {
     sent: u64,
     received: u64,

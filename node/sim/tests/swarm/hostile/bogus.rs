@@ -76,7 +76,7 @@ impl Crowd {
         (world, host)
     }
 
-    /// How long the download takes. What it says to the others is bounded.
+    /// The time that the download takes. The number of its datagrams to bogus owners is asserted to be bounded.
     fn takes(self) -> Duration {
         let (mut world, host) = self.world();
         let until = Timestamp::ZERO + BEGINS + Duration::from_secs(300);

@@ -14,7 +14,7 @@ use riffle_sim::world::{HostId, World};
 
 const MIB: u64 = 1 << 20;
 pub(super) const NAME: &str = "film.bin";
-/// When the honest one wants it: by then the others are there.
+/// The start of the honest download: the other hosts are there by then.
 pub(super) const WANTED_AT: Duration = Duration::from_secs(5);
 
 pub(super) fn lan() -> LinkSpec {
@@ -74,7 +74,7 @@ fn world(policy: UploadPolicy, length: u64) -> (World, HostId, HostId) {
     (world, owner, downloaders[0])
 }
 
-/// How long the honest ones take until the last of them has it.
+/// The time until the last honest downloader has the content.
 fn takes(world: &mut World, downloaders: &[HostId]) -> Duration {
     let deadline = Timestamp::ZERO + WANTED_AT + Duration::from_secs(300);
     let done = world.run(deadline, |world| downloaders.iter().all(|host| world.hosts[host.0].is_content()));
@@ -195,7 +195,7 @@ fn a_table_full_of_sessions_keeps_nobody_out() {
                 (world.scripted_downloader(scripted).open(), world.scripted_downloader(scripted).hosts());
             assert_eq!(open, 1024 * hosts, "as many as hosts may have, {what:?}");
             let took = takes(&mut world, &downloaders);
-            // Who takes next to nothing keeps its place for 2 s.
+            // A downloader that takes next to nothing keeps its slot for 2 s.
             assert!(
                 took <= calm * 5 / 2 + Duration::from_secs(2),
                 "{what:?} of {hosts} hosts: {took:?} for {calm:?}"

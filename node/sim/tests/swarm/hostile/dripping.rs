@@ -100,7 +100,7 @@ fn an_honest_owner_among_hundreds_that_say_nothing_is_found_in_bounded_time() {
     assert!(done, "{:#?}", world.hosts[host.0].node.status(until).downloads);
 }
 
-/// Somebody who wants it when everybody has announced.
+/// A host that downloads the content when every owner has announced it.
 fn wish(world: &mut World, content: &Content) -> HostId {
     let host = world.add_host(lan(), NodeSettings::default());
     let order = DownloadOrder {

@@ -15,7 +15,7 @@ use riffle_sim::world::{HostId, Manners, World};
 
 const MIB: u64 = 1 << 20;
 const NAME: &str = "film.bin";
-/// When it is wanted: by then all others are there.
+/// The start of the download: all other hosts are there by then.
 const WANTED_AT: Timestamp = Timestamp::from_nanos(5_000_000_000);
 const LENGTH: u64 = 64 * MIB;
 
@@ -46,7 +46,7 @@ fn world(owners: usize, policy: UploadPolicy) -> (World, Vec<HostId>, HostId) {
     (world, owners, downloader)
 }
 
-/// How long it takes until `host` has what it wants, at most so many seconds.
+/// The time until `host` has its content, within a limit in seconds.
 fn takes(world: &mut World, host: HostId, within: u64) -> Duration {
     let done = world.run(WANTED_AT + Duration::from_secs(within), |world| world.hosts[host.0].is_content());
     let now = world.now;
@@ -69,7 +69,7 @@ fn owners_that_choke_and_call_in_turn_hold_nobody_up() {
             world.hosts[owner.0].link.spec = LinkSpec::new(100, Duration::from_millis(1));
         }
         let took = takes(&mut world, downloader, 120);
-        // Who calls and gives nothing is waited for before it loses its place.
+        // An owner that answers and gives nothing is waited for before it loses its slot.
         assert!(took < calm * 3, "{script:?}: {took:?}, calm {calm:?}");
     }
 }

@@ -21,7 +21,7 @@ use riffle_sim::world::{Behaviour, DownloaderScript, addresses};
 use riffle_sim::world::{HostId, World};
 
 const MIB: u64 = 1 << 20;
-/// How long the owner's limit takes for the file.
+/// The time that the owner's limit needs for the file.
 const FILE_TIME: u64 = 16;
 
 /// One owner that sends no more than the file in [`FILE_TIME`], and so many honest downloaders.
@@ -30,7 +30,7 @@ fn world(seed: u64, mebibytes: u64, count: usize) -> (World, HostId, Vec<HostId>
     world_with_limit(seed, UploadPolicy::TitForTat, Some(&limit), (mebibytes * MIB, count))
 }
 
-/// How long the last of `count` honest ones takes beside so many liars, each on a host of its own.
+/// The time that the last of `count` honest downloaders takes beside a number of liars, each on a host of its own.
 fn takes(seed: u64, (mebibytes, count): (u64, usize), liars: u8, what: Behaviour) -> Duration {
     let (mut world, owner, downloaders) = world(seed, mebibytes, count);
     let content = world.library.named(NAME).id;

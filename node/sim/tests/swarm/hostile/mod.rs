@@ -1,4 +1,4 @@
-//! What nodes that mean harm do to others, and how little of it succeeds.
+//! Nodes that mean harm: what they try against others, and how little of it succeeds.
 
 mod amplification;
 mod bogus;

@@ -1,4 +1,4 @@
-//! Who calls other contents by a name that is not theirs: it stops nobody, and decides nothing for others.
+//! Nodes that share other contents under a name that is taken: they stop no download, and decide nothing for others.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,7 +57,7 @@ fn fakes(world: &mut World, count: u32, name: impl Fn(u32) -> String) -> Vec<Con
     (0..count).map(fake).collect()
 }
 
-/// What comes of `wanted`: what was taken, what was said of it, and how it ended.
+/// The outcome of `wanted`: the content that was taken, the report about it, and how the download ended.
 fn download(world: &mut World, wanted: Wanted) -> (Option<ContentId>, Option<Event>, Result<(), Failure>) {
     let asker = world.add_host(lan(), NodeSettings::default());
     let order = DownloadOrder {

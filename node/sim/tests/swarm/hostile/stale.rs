@@ -27,7 +27,7 @@ fn world(mebibytes: u64) -> (World, HostId) {
     (world, owner)
 }
 
-/// Somebody who wants it.
+/// A host that downloads the content.
 fn downloader(world: &mut World) -> HostId {
     let host = world.add_host(LinkSpec::new(100, ROUND_TRIP), NodeSettings::default());
     let order = DownloadOrder {
@@ -74,7 +74,7 @@ fn a_download_goes_on_soon_after_its_only_owner_was_restarted() {
     }
 }
 
-/// What a thousand sessions with old cookies send and receive in 10 s, and how many the owner has then.
+/// The bytes that a thousand sessions with old cookies send and receive in 10 s, and the owner's sessions after that.
 fn thousand(of_neighbour: bool) {
     let (mut world, owner) = world(1);
     let content = world.library.named(NAME).id;
