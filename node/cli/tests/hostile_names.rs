@@ -158,7 +158,7 @@ fn refusals_of_what_steers_are_one_line_that_does_nothing() {
     let log_dir = [os("--log-dir"), under.as_os_str()];
     said(&place, &[&log_dir[..], &[os("send"), os("f")]].concat(), 10);
     said(&place, &[&log_dir[..], &[os("tracker"), os("--listen"), os("127.0.0.1:0")]].concat(), 10);
-    // Who can keep no state goes on without, and says why.
+    // A node that cannot keep state goes on without it, and says why.
     let (_tracker, address) = place.tracker();
     let send = with(&address, &[os("--state-dir"), under.as_os_str(), os("send"), os("f")]);
     let send = Program::start(place.riffle(&[]).args(send));

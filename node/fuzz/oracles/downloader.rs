@@ -41,11 +41,11 @@ const HONEST_ROUNDS: usize = 400;
 const HEAP_PER_SESSION: usize = 4096 * 2 * 128 + (1 << 20) / 8 + (8 << 10);
 /// The sessions that one download may have for each slot that it has for owners, silent ones included.
 const SESSIONS_PER_SLOT: usize = 4;
-/// The heap bytes that one download itself may hold: 256 candidates, 1024 ended sessions, the owners that gave something
-/// and the pieces.
+/// The heap bytes that one download itself may hold: 256 candidates, 1024 ended sessions, the owners that gave
+/// something and the pieces.
 const HEAP_PER_DOWNLOAD: usize = (256 + 1024) * 256 + (64 << 10);
-/// The heap bytes that the node itself may hold: 1024 cookies of owners, what the node says to its tracker, and what the
-/// node shares at the end.
+/// The heap bytes that the node itself may hold: 1024 cookies of owners, what the node says to its tracker, and what
+/// the node shares at the end.
 const HEAP_NODE: usize = 1024 * 128 + (128 << 10);
 
 /// The outcome of a script, for the test that scripts reach every part of a session.

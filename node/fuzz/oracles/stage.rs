@@ -294,8 +294,8 @@ impl Stage {
         }
     }
 
-    /// Nothing above the bytes received goes to an address that has proven nothing, and nothing at all to one that never
-    /// said anything and was not named.
+    /// Nothing above the bytes received goes to an address that has proven nothing, and nothing at all to one that
+    /// never said anything and was not named.
     fn pay(&mut self, to: SocketAddr, bytes: usize) {
         self.accounts.send(to, bytes, self.named.contains(&to));
     }
