@@ -16,6 +16,8 @@ pub enum EventsError {
 }
 
 /// The events of a node from the moment on at which this was made, see [`Node::events`](crate::Node::events).
+///
+/// Each share has an [`Event::Announced`] of its own, also when several shares have one content.
 #[derive(Debug)]
 pub struct Events {
     receiver: broadcast::Receiver<Event>,
