@@ -141,7 +141,7 @@ impl Drop for Control {
 async fn accept(listener: UnixListener, ask: mpsc::Sender<Asked>) {
     let permits = Arc::new(Semaphore::new(MAX_ASKERS));
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        let permit = permits.clone().acquire_owned().await.expect("nobody closes the semaphore");
         match listener.accept().await {
             Ok((stream, _)) => {
                 let ask = ask.clone();

@@ -125,12 +125,11 @@ impl Shares {
         Some(path)
     }
 
-    /// Notes that the file at `path`, if it is on the list, is shared as `share`.
+    /// Notes that the file at `path`, which is on the list, is shared as `share`.
     fn add_share(&mut self, path: PathBuf, share: ShareId) {
-        if let Some(listed) = self.listed.get_mut(&path) {
-            listed.shares.push(share);
-            self.by_share.insert(share, path);
-        }
+        let listed = self.listed.get_mut(&path).expect("a file that leaves the list is awaited no longer");
+        listed.shares.push(share);
+        self.by_share.insert(share, path);
     }
 
     /// Takes in an event. The file of a finished download is put on the list.
@@ -157,9 +156,7 @@ impl Shares {
     fn on_failure(&mut self, share: ShareId, error: &DiskError) {
         let Some(path) = self.by_share.remove(&share) else { return };
         if may_come_back(&error.kind) {
-            if let Some(listed) = self.listed.get_mut(&path) {
-                listed.shares.retain(|&other| other != share);
-            }
+            self.file_of_share(&path).shares.retain(|&other| other != share);
         } else {
             self.remove(&path);
         }
@@ -174,11 +171,16 @@ impl Shares {
     /// Takes in that `share` was replaced. Its file stays on the list only if it has another share.
     pub(super) fn on_replaced(&mut self, share: ShareId) {
         let Some(path) = self.by_share.remove(&share) else { return };
-        let Some(listed) = self.listed.get_mut(&path) else { return };
+        let listed = self.file_of_share(&path);
         listed.shares.retain(|&other| other != share);
         if listed.shares.is_empty() {
             self.remove(&path);
         }
+    }
+
+    /// The file at `path`, which `by_share` had.
+    fn file_of_share(&mut self, path: &Path) -> &mut ListedFile {
+        self.listed.get_mut(path).expect("a file that leaves the list takes its shares out of `by_share`")
     }
 
     /// Takes the first file of that name off the list, if there is one. Returns its shares, of which there may be none.
