@@ -1,4 +1,4 @@
-//! Proof that an address is where it says it is, without keeping anything for it.
+//! Proof that somebody receives at an address, without keeping anything for that address.
 //!
 //! Whoever is asked by an unproven address answers with a cookie and forgets; only a host that receives at that
 //! address can send the cookie back. It is keyed over the address and an epoch (the idea of RFC 9000 §8.1.2's token).
@@ -19,7 +19,7 @@ pub const COOKIE_EPOCH: Duration = Duration::from_secs(120);
 pub struct Cookie([u8; 16]);
 
 impl Cookie {
-    /// What is sent by one who has no cookie yet.
+    /// The value that a node sends while it has no cookie.
     pub const NONE: Cookie = Cookie([0; 16]);
 
     /// A cookie with these bytes.
@@ -30,7 +30,7 @@ impl Cookie {
 }
 
 impl fmt::Debug for Cookie {
-    /// Says whether there is one, not what it is: logs are read by others.
+    /// Shows whether there is a cookie, and not its bytes, since other people read logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if *self == Cookie::NONE { "Cookie(none)" } else { "Cookie(..)" })
     }

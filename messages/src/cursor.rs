@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
 
-/// The place of one content in the order of a search. Nothing is kept between two pages: who asks for the next says
-/// where it was.
+/// The place of one content in the order of a search. A tracker keeps nothing between two pages: a node that asks for
+/// the next page says where the page before ended.
 ///
-/// Cursors are ordered like the list is. What their fields mean is the tracker's own business; a node sends back what
+/// Cursors are ordered as the list is. Only the tracker knows what their fields mean; a node sends back the cursor that
 /// it got.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
@@ -17,14 +17,14 @@ pub struct Cursor {
     pub tier: u8,
     /// The content's name; a part is in the order of its names, bytewise.
     pub name: Name,
-    /// How many hosts call it so; of one name the best supported comes first.
+    /// On how many hosts the content is called so. Of one name the content with the most hosts comes first.
     pub hosts: u32,
-    /// Its place among those with as many hosts: what a host called so first comes before what another called so
-    /// second, and of two the earlier.
+    /// The content's place among those with as many hosts. A content that a host called so first comes before one that
+    /// a host called so second; of two such contents the one that the tracker heard of first.
     pub number: u64,
 }
 
-/// What a page's end is, beside what its last content says. Only of a search it says anything.
+/// The fields of a cursor that the last content of a page does not show. They are used in answers to a search alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageEnd {
     /// [`Cursor::tier`] of the last content.
@@ -34,7 +34,7 @@ pub struct PageEnd {
 }
 
 impl PageEnd {
-    /// Bytes of it on the wire.
+    /// Bytes of a cursor on the wire.
     pub const WIRE_LENGTH: usize = 1 + 8;
 }
 

@@ -1,4 +1,4 @@
-//! To which host an address belongs: addresses that one machine, or one household, can have at will count once.
+//! Which host an address belongs to. Addresses that one machine or one household can have at will count once.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -11,10 +11,11 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Who is behind an address, as far as can be told: what is shared out fairly is shared among hosts.
+/// The machine or household behind an address, as far as the address tells. What is shared out fairly is shared out
+/// among hosts.
 ///
-/// One IPv4 address is a host, and so is one IPv6 /64, of which a machine can choose addresses at will. At loopback,
-/// where all are one person's, each port is one.
+/// One IPv4 address is a host, and so is one IPv6 /64, of which a machine can choose addresses at will. At loopback all
+/// programs belong to one person, and each port is a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host {
     ip: IpAddr,
@@ -31,7 +32,7 @@ impl Host {
         Host { ip, port }
     }
 
-    /// Whether it is a program of this machine.
+    /// Whether the host is a program of this machine.
     #[must_use]
     pub fn is_loopback(self) -> bool {
         self.ip.is_loopback()

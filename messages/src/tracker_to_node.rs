@@ -37,10 +37,10 @@ pub struct Owned {
 /// OWNERS: the answer to NEED.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Owners {
-    /// Nothing is known that fits.
+    /// The tracker knows nothing that fits.
     Unknown {
-        /// The tracker began a moment ago: only after so many milliseconds has every node that is there told it what it
-        /// has. 0: the answer is final.
+        /// The tracker has just started: every node will have said OWN again after so many milliseconds. 0: the tracker
+        /// knows all nodes, and the answer is final.
         whole_in_ms: u32,
     },
     /// One content and owners of it, the one to ask first first; the asker itself is left out.
@@ -63,7 +63,7 @@ pub struct ContentOwners {
 pub struct Listing {
     /// The contents, in the order that was asked for.
     pub contents: List<Listed, MAX_LISTED>,
-    /// That there are more behind the last, and where that is.
+    /// Where the next page begins; `None` when there are no further contents.
     pub more: Option<PageEnd>,
 }
 
@@ -71,7 +71,7 @@ impl Listing {
     /// Bytes of an OWNERS datagram with an empty page, header included, where more follow.
     pub const WIRE_FIXED: usize = 8 + 4 + 2 + 1 + PageEnd::WIRE_LENGTH;
 
-    /// Where to go on, if there are more.
+    /// The cursor to ask for the next page with, when there are further contents.
     #[must_use]
     pub fn next(&self) -> Option<Cursor> {
         let (PageEnd { tier, number }, last) = self.more.zip(self.contents.last())?;
@@ -84,19 +84,19 @@ impl Listing {
 pub struct Listed {
     /// The content.
     pub content: ContentId,
-    /// Its length, in bytes; at most [`MAX_CONTENT`](crate::limits::MAX_CONTENT).
+    /// The content's length, in bytes; at most [`MAX_CONTENT`](crate::limits::MAX_CONTENT).
     #[serde(deserialize_with = "content_length")]
     pub length: u64,
-    /// How many nodes have all of it.
+    /// How many nodes have all of the content.
     pub complete: u32,
-    /// How many nodes are on their way to it: they have some of it, or will.
+    /// How many nodes fetch the content: they have a part of it, or will have one.
     pub partial: u32,
     /// On how many hosts somebody calls it by that name: the nodes of one IPv4 address, or of one IPv6 /64, count once.
     pub hosts: u32,
     /// How long ago the tracker, in its present life, first heard that somebody calls it by that name, in seconds. It
     /// says nothing of when the content was made.
     pub age_s: u32,
-    /// What it is called.
+    /// What the content is called.
     pub name: Name,
 }
 
@@ -115,7 +115,7 @@ pub struct Owner {
     pub node: NodeId,
     /// Where the asker can reach it.
     pub endpoint: Endpoint,
-    /// How much it has.
+    /// How much of the content the node has.
     pub permille: Permille,
 }
 
@@ -133,11 +133,11 @@ pub struct Goodbye;
 /// REFUSED: the request was not carried out. It is never longer than the shortest request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
-    /// Why.
+    /// Why the tracker refuses.
     pub code: RefusalCode,
-    /// When to come again, in milliseconds.
+    /// After how many milliseconds the node may ask again.
     pub retry_after_ms: u32,
-    /// A fresh cookie for the asker's address, when that is what was missing; else [`Cookie::NONE`].
+    /// A fresh cookie for the asker's address, when the code is [`RefusalCode::Cookie`]; else [`Cookie::NONE`].
     pub cookie: Cookie,
 }
 
@@ -157,7 +157,7 @@ pub enum RefusalCode {
 }
 
 impl RefusalCode {
-    /// One word for it, for logs.
+    /// The code in one word, for logs.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -173,7 +173,7 @@ impl RefusalCode {
 /// PING: are you still there? Answered with PONG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackerPing {
-    /// To be sent back.
+    /// The number that PONG is to carry.
     pub nonce: u64,
 }
 

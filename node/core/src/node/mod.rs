@@ -75,7 +75,7 @@ impl Node {
         now: Timestamp,
     ) -> Node {
         Node {
-            tracker_client: TrackerClient::new(tracker.map(canonical), identity.node, identity.epoch, now),
+            tracker_client: TrackerClient::new(tracker.map(unscoped), identity.node, identity.epoch, now),
             uploads: Uploads::new(CookieJar::new(identity.secret)),
             downloads: Downloads::new(),
             hashing: BTreeMap::new(),
@@ -93,7 +93,7 @@ impl Node {
             self.shared.counters.unexpected += 1;
             return;
         }
-        let from = canonical(from);
+        let from = unscoped(from);
         match Datagram::decode(datagram) {
             Ok(Datagram::Peer(conversation, message)) => self.handle_peer(from, conversation, &message, now),
             Ok(Datagram::FromTracker(conversation, message)) => {
@@ -120,7 +120,7 @@ impl Node {
             return None;
         };
         let Some(download) =
-            self.downloads.get_mut(id).filter(|download| download.is_from(key, canonical(from)))
+            self.downloads.get_mut(id).filter(|download| download.is_from(key, unscoped(from)))
         else {
             self.shared.counters.unexpected += 1;
             return None;
@@ -301,7 +301,7 @@ impl Node {
                 self.shared.set_limits(upload, download, now);
             }
             Command::UseTracker { tracker } => {
-                self.tracker_client.use_tracker(canonical(tracker), &self.shared.context(now));
+                self.tracker_client.use_tracker(unscoped(tracker), &self.shared.context(now));
             }
             Command::Leave => {
                 let cx = &mut self.shared.context(now);
@@ -325,7 +325,7 @@ impl Node {
     }
 }
 
-/// The address in the form that the core uses, in which IPv4 is never mapped into IPv6.
-fn canonical(address: SocketAddr) -> SocketAddr {
+/// The address in the form in which OWNERS names peers: IPv4 is never mapped into IPv6, and IPv6 has no scope.
+fn unscoped(address: SocketAddr) -> SocketAddr {
     Endpoint::new(address).address()
 }

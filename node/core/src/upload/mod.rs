@@ -26,6 +26,7 @@ mod handshake;
 mod have_batch;
 mod hint_state;
 mod nonce_tally;
+mod peer_seen;
 mod penalties;
 mod piece_updates;
 mod replay_window;
@@ -56,6 +57,7 @@ use crate::local_content::LocalContent;
 use crate::output::{Reason, Wait};
 use crate::status::UploadStatus;
 use contents::Contents;
+pub(crate) use peer_seen::PeerSeen;
 use penalties::Penalties;
 pub(crate) use served_content::ServedContent;
 use session::UploadSession;
@@ -82,15 +84,6 @@ pub(crate) struct Uploads {
     peers_seen: Vec<PeerSeen>,
     /// The new pieces of which downloaders were told.
     piece_news: Vec<(ContentId, Have)>,
-}
-
-/// Another downloader of a content. It serves what it has of the content: it has the manifest, or it would not ask for
-/// pieces.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PeerSeen {
-    pub(crate) content: ContentId,
-    pub(crate) node: NodeId,
-    pub(crate) peer: SocketAddr,
 }
 
 impl Uploads {

@@ -19,11 +19,11 @@ pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Where a part file is locked.
 #[derive(Debug)]
 pub(crate) enum Lock {
-    /// On the file, until it is unlocked: a mapping may keep it open for longer.
+    /// The lock is on the part file, until it is unlocked: a mapping may keep the file open for longer.
     OnFile,
-    /// On a file in the state folder, which goes with this.
+    /// The lock is on a file in the state folder, which is removed with this value.
     Elsewhere(#[expect(dead_code, reason = "the lock ends when this is dropped")] LockFile),
-    /// Nowhere: the file system has no locks and there is no state folder; or nobody can find the file.
+    /// There is no lock: the file system has none and there is no state folder, or nobody else can find the file.
     Nowhere,
 }
 
@@ -46,7 +46,7 @@ impl Drop for LockFile {
 /// Why there is no lock.
 #[derive(Debug)]
 pub(crate) enum NoLock {
-    /// Somebody else has it.
+    /// Another process holds the lock.
     Held,
     /// The system refuses.
     Failed(io::Error),

@@ -12,11 +12,11 @@ use crate::platform::lock::unlock;
 
 /// An open part file, with its name and its lock.
 pub(crate) struct PartFile {
-    /// The file.
+    /// The open file.
     pub(crate) file: Arc<File>,
-    /// Its name; `None` while it has none.
+    /// The file's name; `None` while the file has none.
     pub(super) name: Option<PathBuf>,
-    /// The destination of its journal; `None` for a content of one piece.
+    /// The destination of the journal; `None` for a content of one piece.
     pub(crate) journal: Option<JournalDestination>,
     lock: Lock,
 }
@@ -37,7 +37,7 @@ impl PartFile {
         self.name.as_deref().unwrap_or(&paths.target)
     }
 
-    /// Whether there is a lock, when there is none on the file although others could find it.
+    /// Whether a lock stands elsewhere; `None` when the file itself is locked, or nobody else can find the file.
     pub(crate) fn is_locked_elsewhere(&self) -> Option<bool> {
         match self.lock {
             Lock::Elsewhere(_) => Some(true),
@@ -49,7 +49,7 @@ impl PartFile {
     /// Removes the file, if it is still what stands under its name.
     pub(crate) fn remove(&self) {
         if let Some(name) = self.name.as_deref().filter(|name| leads_to(name, &self.file)) {
-            // What stays behind is looked at the next time, and costs no more than that.
+            // The next download of this name looks at a file that stays behind.
             let _ = std::fs::remove_file(name);
         }
     }

@@ -39,19 +39,19 @@ use crate::platform::rename::rename_no_replace;
 
 /// What a download needs to know to find or make its working files.
 pub(crate) struct WorkingFileFinder<'a> {
-    /// Where it goes.
+    /// The paths of the download.
     pub(crate) paths: &'a DownloadPaths,
-    /// What their journal is about; the marks of files in it are not looked at.
+    /// The header that the journal of this download has; the marks of files in the header are not compared.
     pub(crate) header: JournalHeader,
-    /// What it is.
+    /// What describes the content.
     pub(crate) manifest: &'a Manifest,
-    /// How to write.
+    /// The calls that write.
     pub(crate) calls: &'a DiskCalls,
-    /// Where locks go that the file system does not have.
+    /// The folder for locks where the file system of the download has none.
     pub(crate) lock_folder: Option<&'a Path>,
-    /// What our journals are sealed under.
+    /// The key under which this user's journals are sealed.
     pub(crate) key: &'a JournalKey,
-    /// Whether the file system of the folder knows whose a file is; found out when it matters.
+    /// Whether the file system of the folder knows the owners of files; found out when that is asked first.
     pub(crate) knows_owners: OnceCell<bool>,
 }
 
@@ -60,36 +60,37 @@ pub(crate) struct WorkingFileFinder<'a> {
 pub(crate) struct WorkingFiles {
     /// The part file.
     pub(crate) file: File,
-    /// Its name; `None` while it has none.
+    /// The part file's name; `None` while the file has none.
     pub(crate) part: Option<PathBuf>,
-    /// Where the journal goes; `None` for a content of one piece.
+    /// The destination of the journal; `None` for a content of one piece.
     pub(crate) journal: Option<JournalDestination>,
-    /// Where it is locked.
+    /// The lock of the part file.
     pub(crate) lock: Lock,
-    /// What is known of it from before.
+    /// What the part file has from before.
     pub(crate) found: Found,
 }
 
 /// What is in a part file that was opened.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// Nothing: it was made just now, with its journal if it has one.
+    /// Nothing: the part file was created just now, with its journal if it has one.
     Nothing(Option<Journal>),
-    /// What its journal says. `is_moved`: of another inode, or of one that others can have written to.
+    /// The pieces that the journal tells of. `is_moved`: the part file is another inode than the journal's, or one that
+    /// others can have written to.
     Before { journal: OldJournal, is_moved: bool },
 }
 
 /// What stands under one set of names.
 enum Standing {
-    /// Nothing that is in the way; at most a journal of ours, which is about a part file that is gone.
+    /// Nothing is in the way; at most a journal of ours is there, whose part file is gone.
     Free(Option<FileNumber>),
-    /// Something that is not ours.
+    /// A file that is not ours has one of the names.
     Foreign,
-    /// A part file of ours.
+    /// A part file of ours has the name.
     Ours { file: File, is_moved: bool },
 }
 
-/// Removes files that were made just now, unless all went well.
+/// Removes files that were created just now, unless all of them could be created.
 struct Undo<'a> {
     part: &'a Path,
     file: Option<&'a File>,
@@ -107,7 +108,7 @@ impl Drop for Undo<'_> {
 }
 
 impl WorkingFileFinder<'_> {
-    /// The working files of this download: those from before, or new ones.
+    /// Opens the working files of this download: those from before, or new ones.
     ///
     /// # Errors
     /// [`DiskErrorKind::InUse`] when another download has them; the system's.
