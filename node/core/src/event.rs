@@ -138,7 +138,7 @@ pub enum SessionEnd {
     Fault,
     /// Pieces from the owner did not verify.
     BadPieces,
-    /// The content's manifest from it did not verify.
+    /// The manifest that the owner sent does not verify.
     BadManifest,
     /// This side cancelled, unshared or left.
     Ours,

@@ -1,4 +1,5 @@
-//! One piece (or the manifest) being put together in a buffer: which bytes are missing, and who is to ask for them.
+//! One piece, or the manifest, while it is put together in a buffer: which bytes are missing, and which session is to
+//! ask for them.
 
 use messages::PieceIndex;
 use messages::node_to_node::ByteRange;

@@ -36,7 +36,7 @@ pub(crate) struct PartialReady {
 pub(super) struct Identified {
     pub(super) content: ContentId,
     pub(super) name: Name,
-    /// In bytes: as the tracker says, and from the manifest on as that says.
+    /// The length in bytes: first as the tracker names it, later as the manifest does.
     pub(super) length: u64,
     /// The number of nodes that have the content, according to the tracker's last answer.
     pub(super) holders: Holders,
@@ -45,7 +45,7 @@ pub(super) struct Identified {
 /// The stages of a download whose content is known.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// These owners send the manifest, if any has answered.
+    /// The owners send the manifest.
     FetchingManifest(ManifestSources),
     /// A worker checks the manifest, which this session's owner has sent.
     CheckingManifest(SessionKey),
@@ -66,7 +66,7 @@ pub(super) enum Stage {
 pub(super) enum Ending {
     /// The download ended without its file.
     Failed,
-    /// With the file, which the manifest describes.
+    /// The file is complete; the manifest describes it.
     Completed(Arc<Manifest>),
 }
 
@@ -177,7 +177,7 @@ impl Lifecycle {
         }
     }
 
-    /// Those that send the manifest, while it is fetched.
+    /// The owners that send the manifest, while it is fetched.
     pub(super) fn sources(&self) -> Option<&ManifestSources> {
         match self.stage() {
             Some(Stage::FetchingManifest(sources)) => Some(sources),
@@ -185,7 +185,7 @@ impl Lifecycle {
         }
     }
 
-    /// Those that send the manifest, while it is fetched.
+    /// The owners that send the manifest, while it is fetched.
     pub(super) fn sources_mut(&mut self) -> Option<&mut ManifestSources> {
         match self.stage_mut() {
             Some(Stage::FetchingManifest(sources)) => Some(sources),
@@ -224,7 +224,7 @@ impl Lifecycle {
         }
     }
 
-    /// The manifest of what is complete here, if that is how it ended.
+    /// The manifest of the finished file, if the download ended with one.
     pub(super) fn completed(&self) -> Option<&Arc<Manifest>> {
         match &self.state {
             Progression::Over { ending: Ending::Completed(manifest), .. } => Some(manifest),
@@ -260,24 +260,24 @@ impl Lifecycle {
         }
     }
 
-    /// It is known what is fetched: the manifest is fetched first.
+    /// Moves on to fetching the manifest, since the content is known.
     pub(super) fn identify(&mut self, identified: Identified) {
         assert!(matches!(self.state, Progression::Locating { .. }), "a content is chosen once");
         let stage = Stage::FetchingManifest(ManifestSources::default());
         (self.state, self.is_changed) = (Progression::Known { identified, stage }, true);
     }
 
-    /// The owner of session `from` has sent all of the manifest: a worker checks it.
+    /// Moves on to checking the manifest, which the owner of session `from` has sent.
     pub(super) fn check_manifest(&mut self, from: SessionKey) {
         self.go_on_to(Stage::CheckingManifest(from));
     }
 
-    /// The manifest that came is bad: another one is fetched.
+    /// Goes back to fetching the manifest, because the one that arrived is bad.
     pub(super) fn fetch_manifest_again(&mut self) {
         self.go_on_to(Stage::FetchingManifest(ManifestSources::default()));
     }
 
-    /// The manifest is known, from an owner or since this node serves the content: the part file is made.
+    /// Moves on to opening the part file. The manifest is from an owner, or this node serves the content already.
     pub(super) fn open(&mut self, manifest: Arc<Manifest>, is_served_here: bool) {
         let length = manifest.layout().length();
         self.go_on_to(Stage::Opening { manifest, is_served_here });

@@ -1,5 +1,5 @@
-//! From whom the manifest comes: one owner first, and others beside it when that keeps it waiting. Each sends all of
-//! it: whose is bad is then clear.
+//! Which owners send the manifest: one at first, and others beside that one when it keeps the download waiting. Each
+//! owner sends all of the manifest, so that it is clear who sent a bad one.
 
 use std::time::Duration;
 
@@ -14,15 +14,16 @@ use crate::context::Context;
 use crate::ids::SessionKey;
 use crate::output::Placement;
 
-/// An owner that has not sent the manifest in this many round trips gets another one beside it,
+/// An owner that has not sent the manifest after this many round trips is late: another owner is asked beside it.
 const ROUND_TRIPS: u32 = 4;
-/// but after the first of these times at least, and after the second at most.
+/// An owner is late after the first of these times at the soonest, and after the second at the latest.
 const TIME: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(2));
-/// Each further time an owner has twice as long, at most this often doubled.
+/// An owner that is tried again has twice as long each time. The time is doubled this often at most.
 const MAX_DOUBLINGS: u32 = 8;
-/// An owner has longer while it sends this many bytes a second.
+/// An owner has longer while it sends at least this many bytes a second.
 const MIN_RATE: u64 = 16 << 10;
-/// No more owners send the manifest at the same time: then the one that is late is left for another.
+/// The number of owners that send the manifest at the same time at most. Beyond it an owner that is late is dropped for
+/// another.
 const MAX_AT_A_TIME: usize = 8;
 
 /// One owner that sends the manifest.
@@ -30,9 +31,9 @@ const MAX_AT_A_TIME: usize = 8;
 struct ManifestSource {
     from: SessionKey,
     assembly: Assembly,
-    /// The owner has until then, and for what it has sent.
+    /// The owner is late after this instant, unless it has sent much by then.
     until: Timestamp,
-    /// Whether another one was asked since this one was late.
+    /// Whether another owner was asked because this one was late.
     has_company: bool,
 }
 
@@ -42,7 +43,7 @@ impl ManifestSource {
     }
 }
 
-/// Those that send the manifest, the first asked first.
+/// The owners that send the manifest, in the order in which they were asked.
 #[derive(Debug, Default)]
 pub(super) struct ManifestSources {
     list: Vec<ManifestSource>,
@@ -50,79 +51,79 @@ pub(super) struct ManifestSources {
 }
 
 impl ManifestSources {
-    /// Whether nobody sends it.
+    /// Whether no owner sends the manifest.
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Whether bytes came, or an owner sends it no longer, since that was looked at.
+    /// Whether bytes arrived or an owner was dropped since [`ManifestSources::forget_changes`].
     pub(super) fn is_changed(&self) -> bool {
         self.is_changed
     }
 
-    /// What has changed is looked at now.
+    /// Forgets the changes, because they are looked at now.
     pub(super) fn forget_changes(&mut self) {
         self.is_changed = false;
     }
 
-    /// The most that one of them has sent, in bytes.
+    /// The most bytes that one owner has sent.
     pub(super) fn arrived(&self) -> u32 {
         self.list.iter().map(|one| one.assembly.arrived()).max().unwrap_or(0)
     }
 
-    /// When one of them has had time enough.
+    /// When the next owner is late.
     pub(super) fn late_at(&self, now: Timestamp) -> Timestamp {
         let late = self.list.iter().map(ManifestSource::late_at).filter(|at| *at > now);
         late.min().unwrap_or(Timestamp::NEVER)
     }
 
-    /// The next at most `most` bytes that `from` is to be asked for.
+    /// The next range of at most `most` bytes that `from` is to be asked for.
     pub(super) fn next_range(&mut self, from: &Session, most: u32) -> Option<ByteRange> {
         self.of(from.key())?.next_range(from.key(), most.min(from.max_manifest_range()))
     }
 
-    /// The payload of a CHUNK from `from`: where it belongs, if it is wanted.
+    /// Where the payload of a CHUNK from `from` belongs, if it is wanted.
     pub(super) fn place(&mut self, from: SessionKey, offset: u32, length: u32) -> Option<Placement> {
         let place = self.of(from)?.place(from, offset, length)?;
         self.is_changed = true;
         Some(place)
     }
 
-    /// `range` did not arrive from `from`: it is asked for again.
+    /// Has `range`, which did not arrive from `from`, asked for again.
     pub(super) fn ask_again(&mut self, range: ByteRange, from: SessionKey) {
         if let Some(assembly) = self.of(from) {
             assembly.ask_again(range, Some(from));
         }
     }
 
-    /// What `from` sends is not waited for any more.
+    /// Drops `from`. Returns what it has sent.
     pub(super) fn leave(&mut self, from: SessionKey) -> Option<Assembly> {
         let at = self.list.iter().position(|one| one.from == from)?;
         self.is_changed = true;
         Some(self.list.remove(at).assembly)
     }
 
-    /// One that has sent all of it.
+    /// Takes out an owner that has sent all of the manifest.
     pub(super) fn take_complete(&mut self) -> Option<(SessionKey, Assembly)> {
         let at = self.list.iter().position(|one| one.assembly.is_complete())?;
         let one = self.list.remove(at);
         Some((one.from, one.assembly))
     }
 
-    /// What all of them have sent so far is not waited for any more.
+    /// Drops all owners. Returns what they have sent.
     pub(super) fn into_assemblies(self) -> impl Iterator<Item = Assembly> {
         self.list.into_iter().map(|one| one.assembly)
     }
 
-    /// Whether `key` is to send the manifest, has sent nothing, and somebody else could.
+    /// Whether `key` is to send the manifest and has sent nothing, while another owner could send it.
     pub(super) fn keeps_waiting(&self, key: SessionKey, sessions: &OpenSessions) -> bool {
         let sends = self.list.iter().find(|one| one.from == key);
         let is_able = |s: &Session| s.key() != key && s.is_unchoked() && !self.has(s.key());
         sends.is_some_and(|one| one.assembly.arrived() == 0) && sessions.iter().any(is_able)
     }
 
-    /// Whoever sends the manifest too slowly takes no slot. Those that are left, since there are many and others
-    /// could send it.
+    /// Marks the owners that are late: they take no slot from now on. Returns the owners to be dropped, because many
+    /// send the manifest and others have not been tried.
     pub(super) fn mark_late(&mut self, peers: &mut Peers, now: Timestamp) -> Vec<SessionKey> {
         for one in self.list.iter_mut().filter(|one| !one.has_company && now >= one.late_at()) {
             one.has_company = true;
@@ -138,8 +139,8 @@ impl ManifestSources {
         late.take(untried).collect()
     }
 
-    /// Chooses the owner that is to send the manifest: of those that have been tried least the nearest. Where all
-    /// that were chosen are late, as many more. `known` is the length that the tracker has named.
+    /// Chooses the owner that is to send the manifest: the nearest of those that have been tried least. When all chosen
+    /// owners are late, as many more are chosen. `known` is the length that the tracker has named.
     pub(super) fn choose(&mut self, known: u64, sessions: &mut OpenSessions, cx: &mut Context<'_>) {
         if !self.list.iter().all(|one| one.has_company) {
             return;
@@ -148,15 +149,15 @@ impl ManifestSources {
         while self.list.len() < wanted && self.choose_another(known, sessions, cx) {}
     }
 
-    /// Whether there was another one.
+    /// Chooses one more owner. Returns whether there was one.
     fn choose_another(&mut self, known: u64, sessions: &mut OpenSessions, cx: &mut Context<'_>) -> bool {
         let able = sessions.all_in_turn().filter(|s| s.is_unchoked() && !self.has(s.key()));
         let chosen = able.min_by_key(|session| {
-            // Who says another length than the tracker is asked last: a long manifest takes long.
+            // An owner that names another length than the tracker is asked last, because a long manifest takes long.
             let differs = known != session.claimed_length();
             (differs, session.manifest_tries, session.owes_answer(), session.rtt())
         });
-        // Beside others nobody is tried again before the rest has been.
+        // While other owners send the manifest, an owner is tried again only after all others were tried.
         let chosen = chosen.filter(|session| self.is_empty() || session.manifest_tries == 0);
         let Some((length, session)) = chosen.and_then(|s| Some((manifest_length(s.claimed_length())?, s)))
         else {
@@ -187,7 +188,7 @@ impl ManifestSources {
     }
 }
 
-/// How long the manifest of a content of `length` bytes is; `None` for a length that no content has.
+/// Bytes of the manifest of a content of `length` bytes; `None` for a length that no content has.
 fn manifest_length(length: u64) -> Option<u32> {
     Layout::of(length).map(Layout::manifest_length)
 }

@@ -244,7 +244,8 @@ impl Download {
         self.peers.meet(node, peer, now);
     }
 
-    /// This node serves the content itself, as `manifest` describes it: no owner need do so. It may be there already.
+    /// Takes the manifest from this node, which serves the content itself, instead of from an owner. The file may be at
+    /// its target already.
     pub(crate) fn use_manifest(&mut self, manifest: Arc<Manifest>, cx: &mut Context<'_>) {
         if self.lifecycle.sources().is_some_and(|sources| sources.is_empty()) {
             self.open(manifest, true, cx);

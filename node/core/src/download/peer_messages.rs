@@ -82,7 +82,7 @@ impl Download {
         // The node that the tracker named is not at this address any more. Blame and credit must not fall on another
         // node.
         let is_another_node = welcome.node != session.owner();
-        // The manifest is known: a content of another length is another one, or the datagram was damaged.
+        // Once the manifest is known, another length means another content or a damaged datagram.
         let pieces = self.lifecycle.pieces();
         let is_another_content =
             pieces.is_some_and(|pieces| pieces.manifest.layout().length() != welcome.length);
@@ -195,7 +195,7 @@ impl Download {
         lost.into_iter().for_each(|range| self.ask_again(range, key, None));
     }
 
-    /// Another owner may have the manifest, when `key` keeps it waiting.
+    /// Stops waiting for the manifest from `key`, so that another owner can be asked.
     pub(super) fn drop_manifest_source(&mut self, key: SessionKey, cx: &mut Context<'_>) {
         if let Some(assembly) = self.lifecycle.sources_mut().and_then(|sources| sources.leave(key)) {
             cx.buffers.give_back(assembly.buffer(), cx.out);

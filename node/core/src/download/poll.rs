@@ -170,7 +170,7 @@ impl Download {
         }
     }
 
-    /// Whoever sends the manifest too slowly gets others beside it, and is left where there are many.
+    /// Asks further owners for the manifest when an owner is late, and drops that owner where many are asked.
     fn request_manifest(&mut self, cx: &mut Context<'_>) {
         let Some(sources) = self.lifecycle.sources_mut() else { return };
         for key in sources.mark_late(&mut self.peers, cx.now) {

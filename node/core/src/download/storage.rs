@@ -1,4 +1,4 @@
-//! What the disk says to a download: the manifest, the part file, each piece, the whole.
+//! The disk's answers to a download: about the manifest, the part file, each piece and the finished file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::local_content::LocalContent;
 const IDENTIFIED: &str = "a stage has a content";
 
 impl Download {
-    /// If an owner has sent all of the manifest, a worker checks it.
+    /// Has a worker check the manifest, once an owner has sent all of it.
     pub(super) fn check_manifest_if_complete(&mut self, cx: &mut Context<'_>) {
         let Some(sources) = self.lifecycle.sources_mut() else { return };
         let Some((from, assembly)) = sources.take_complete() else { return };
@@ -35,7 +35,7 @@ impl Download {
         self.lifecycle.check_manifest(from);
     }
 
-    /// The worker's word on the manifest.
+    /// Handles the worker's answer about the manifest.
     pub(crate) fn handle_manifest(
         &mut self,
         buffer: BufferId,
@@ -59,7 +59,7 @@ impl Download {
         }
     }
 
-    /// The manifest is known: the part file is made.
+    /// Has the part file made, since the manifest is known.
     pub(super) fn open(&mut self, manifest: Arc<Manifest>, is_served_here: bool, cx: &mut Context<'_>) {
         self.ask_open(manifest.clone(), cx);
         self.lifecycle.open(manifest, is_served_here);

@@ -21,7 +21,7 @@ pub(crate) struct ServedContent {
     pub(crate) content: ContentId,
     pub(crate) name: Name,
     pub(crate) manifest: Arc<Manifest>,
-    /// The manifest's bytes, as they are served.
+    /// The bytes of the manifest, which are served as well.
     pub(super) encoded_manifest: Arc<[u8]>,
     /// The number of bytes of the content that were sent.
     pub(crate) sent: u64,
@@ -38,7 +38,7 @@ pub(crate) struct ServedContent {
 }
 
 impl ServedContent {
-    /// All of the content that `manifest` describes.
+    /// A served content of which all is here; `manifest` describes it.
     pub(super) fn whole(content: ContentId, name: Name, manifest: Arc<Manifest>) -> ServedContent {
         let (encoded_manifest, pieces) = (manifest.encode().into(), manifest.layout().pieces());
         ServedContent {
@@ -56,7 +56,7 @@ impl ServedContent {
         }
     }
 
-    /// Of the content that `manifest` describes the pieces in `have`.
+    /// A served content of which the pieces in `have` are here; `manifest` describes it.
     pub(super) fn part(
         content: ContentId,
         name: Name,

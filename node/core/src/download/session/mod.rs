@@ -235,8 +235,8 @@ impl Session {
         self.inventory.pieces().contains(piece)
     }
 
-    /// No more of the manifest is asked for in one range, in bytes: when it did not come at the first try, single
-    /// segments, since too few are asked for to find out whether bursts arrive at all.
+    /// The most bytes of the manifest that one range asks for. After a first try that failed these are single segments,
+    /// since too few are asked for to find out whether bursts arrive at all.
     pub(crate) fn max_manifest_range(&self) -> u32 {
         let single = self.flow().filter(|_| self.manifest_tries > 1).map(Flow::segment_size);
         single.map_or(u32::MAX, u32::from)
