@@ -1,4 +1,4 @@
-//! Which segments are lost: those that later ones have overtaken, with more patience if the path is known to reorder.
+//! Which segments are lost: those that later ones have overtaken. A path that is known to reorder gets more time.
 //!
 //! The packet threshold is that of RFC 9002 (§6.1.1). The threshold and the reordering window grow where a path
 //! reorders, like those of RACK (RFC 8985 §6.2).
