@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use messages::limits::MAX_DATAGRAM;
-use messages::{BootEpoch, Layout, Manifest, Name, NodeId, Timestamp};
+use messages::{BootEpoch, Layout, Name, NodeId, Outboard, Timestamp};
 use programs::{Place, Program, wait_until, working_file};
 use riffle_core::{Command, DiskRequest, DiskResult, Identity, Node, Output, ShareId, Source};
 
@@ -54,7 +54,7 @@ impl Hollow {
                     let _ = socket.send_to(&out.whole(datagram), datagram.to);
                 }
                 for burst in &out.bursts {
-                    let Source::Manifest(bytes) = &burst.source else { continue };
+                    let Source::Outboard(bytes) = &burst.source else { continue };
                     for index in 0..burst.segments() {
                         let run = burst.payload(index);
                         let payload = &bytes[run.start as usize..run.end as usize];
@@ -84,11 +84,11 @@ impl Drop for Hollow {
     }
 }
 
-/// A manifest that is what it should be, of bytes that nobody has.
-fn described() -> Arc<Manifest> {
+/// An outboard that is what it should be, of bytes that nobody has.
+fn described() -> Arc<Outboard> {
     let layout = Layout::of(LENGTH).expect("a length");
     let hashes = (0..layout.pieces()).map(|piece| [piece as u8; 20]).collect();
-    Arc::new(Manifest::new(LENGTH, [1; 32], hashes).expect("a manifest"))
+    Arc::new(Outboard::new(LENGTH, [1; 32], hashes).expect("an outboard"))
 }
 
 /// What a person sees who wants it: the room is taken when it is known how long it is, in one go and if it is there,

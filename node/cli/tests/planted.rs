@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use blake3::hazmat::HasherExt as _;
-use messages::{Layout, Manifest, PieceIndex};
+use messages::{Layout, Outboard, PieceIndex};
 use programs::{Place, Program, noise, wait_until, working_file};
 use sha1::{Digest as _, Sha1};
 
@@ -31,7 +31,7 @@ enum Journal {
 /// A content as far as a forger knows it.
 struct Forger {
     bytes: Vec<u8>,
-    manifest: Manifest,
+    outboard: Outboard,
 }
 
 impl Forger {
@@ -39,16 +39,16 @@ impl Forger {
         let layout = Layout::of(bytes.len() as u64).expect("a layout");
         let hashes = bytes.chunks(layout.piece_size() as usize).map(|piece| Sha1::digest(piece).into());
         let root = *blake3::hash(&bytes).as_bytes();
-        let manifest = Manifest::new(bytes.len() as u64, root, hashes.collect()).expect("a manifest");
-        Forger { bytes, manifest }
+        let outboard = Outboard::new(bytes.len() as u64, root, hashes.collect()).expect("an outboard");
+        Forger { bytes, outboard }
     }
 
     /// Plants a part file with other bytes in one piece beside a journal that calls all of them durable, with their
     /// right values. The part file's path.
     fn plant(&self, folder: &Path, name: &str, journal: Journal) -> PathBuf {
-        let stem = format!(".{name}.{}", &self.manifest.content_id().to_string()[..16]);
+        let stem = format!(".{name}.{}", &self.outboard.content_id().to_string()[..16]);
         let part = folder.join(format!("{stem}.riffle-part"));
-        let size = self.manifest.layout().piece_size() as usize;
+        let size = self.outboard.layout().piece_size() as usize;
         let mut planted = self.bytes.clone();
         planted[FORGED * size..][..4096].fill(b'!');
         fs::write(&part, planted).expect("planted");
@@ -69,7 +69,7 @@ impl Forger {
         };
         let mut bytes = b"riffle".to_vec();
         bytes.extend_from_slice(&[if journal == Journal::Present { 3 } else { 2 }, 0]);
-        bytes.extend_from_slice(self.manifest.content_id().as_bytes());
+        bytes.extend_from_slice(self.outboard.content_id().as_bytes());
         bytes.extend_from_slice(&(self.bytes.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&[0; 16]);
         bytes.extend_from_slice(&mark(part));
@@ -77,7 +77,7 @@ impl Forger {
             bytes.extend_from_slice(&mark(path));
         }
         seal(&mut bytes, 0);
-        let size = self.manifest.layout().piece_size() as usize;
+        let size = self.outboard.layout().piece_size() as usize;
         for (index, piece) in self.bytes.chunks(size).enumerate() {
             let start = bytes.len();
             let durable = 2;
@@ -118,7 +118,7 @@ impl Scene {
         let owner = Program::start(place.riffle(&arguments).current_dir(&shared));
         owner.wait_for("riffle download --tracker ");
         let forger = Forger::of(noise(LENGTH));
-        assert_eq!(forger.manifest.layout().span(PieceIndex(11)).expect("twelve").end, LENGTH as u64);
+        assert_eq!(forger.outboard.layout().span(PieceIndex(11)).expect("twelve").end, LENGTH as u64);
         Scene { place, tracker, forger, _programs: vec![program, owner] }
     }
 

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use messages::{ContentId, Manifest, ManifestError, PieceHash, PieceIndex, PieceRun};
+use messages::{ChainingValue, ContentId, Outboard, OutboardError, PieceIndex, PieceRun};
 
 use crate::ids::{BufferId, DownloadId, ShareId};
 
@@ -26,15 +26,15 @@ pub enum DiskRequest {
         /// The file's number.
         share: ShareId,
     },
-    /// Check the first `length` bytes of `buffer` against `content`. Answered with [`DiskResult::ManifestChecked`].
-    CheckManifest {
+    /// Check the first `length` bytes of `buffer` against `content`. Answered with [`DiskResult::OutboardChecked`].
+    CheckOutboard {
         /// The download that waits for the answer.
         download: DownloadId,
         /// The buffer with the bytes.
         buffer: BufferId,
         /// The number of bytes.
         length: u32,
-        /// The content whose manifest they must be.
+        /// The content whose outboard they must be.
         content: ContentId,
     },
     /// Prepare the disk for a download: look at the target, create its part file or resume it, lock it, open it for
@@ -51,7 +51,7 @@ pub enum DiskRequest {
         /// The content that the file will have.
         content: ContentId,
         /// What describes the content.
-        manifest: Arc<Manifest>,
+        outboard: Arc<Outboard>,
     },
     /// Check the first `length` bytes of `buffer` against `expected` and, when they match, write them to their place in
     /// the part file. Answered with [`DiskResult::Stored`].
@@ -65,7 +65,7 @@ pub enum DiskRequest {
         /// The number of bytes.
         length: u32,
         /// The hash that the bytes must have.
-        expected: PieceHash,
+        expected: ChainingValue,
     },
     /// Check the whole file, of which all pieces are stored, sync it, and rename it to the target. Answered with
     /// [`DiskResult::Finished`].
@@ -104,7 +104,7 @@ pub enum DiskResult {
         /// The file's number.
         share: ShareId,
         /// What describes its content, or why it cannot be shared.
-        result: Result<Arc<Manifest>, DiskError>,
+        result: Result<Arc<Outboard>, DiskError>,
     },
     /// A shared file is no longer what was announced: it was changed, cut short or removed.
     ShareChanged {
@@ -113,14 +113,14 @@ pub enum DiskResult {
         /// What was found.
         error: DiskError,
     },
-    /// A manifest was checked.
-    ManifestChecked {
+    /// An outboard was checked.
+    OutboardChecked {
         /// The download.
         download: DownloadId,
         /// The buffer that was read, which belongs to the core again.
         buffer: BufferId,
-        /// The manifest, or why the bytes are not one.
-        result: Result<Arc<Manifest>, ManifestError>,
+        /// The outboard, or why the bytes are not one.
+        result: Result<Arc<Outboard>, OutboardError>,
     },
     /// A part file is ready, or could not be prepared.
     Opened {

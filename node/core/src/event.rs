@@ -138,8 +138,8 @@ pub enum SessionEnd {
     Fault,
     /// Pieces from the owner did not verify.
     BadPieces,
-    /// The manifest that the owner sent does not verify.
-    BadManifest,
+    /// The outboard that the owner sent does not verify.
+    BadOutboard,
     /// This side cancelled, unshared or left.
     Ours,
 }
@@ -159,7 +159,7 @@ impl SessionEnd {
             SessionEnd::Slow => "slow",
             SessionEnd::Fault => "fault",
             SessionEnd::BadPieces => "bad-pieces",
-            SessionEnd::BadManifest => "bad-manifest",
+            SessionEnd::BadOutboard => "bad-outboard",
             SessionEnd::Ours => "ours",
         }
     }

@@ -25,7 +25,7 @@ number! {
     ShareId
 }
 number! {
-    /// A buffer of the driver's pool, in which a piece or a manifest is put together.
+    /// A buffer of the driver's pool, in which a piece or an outboard is put together.
     BufferId
 }
 number! {

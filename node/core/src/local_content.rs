@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use messages::node_to_tracker::{OwnEntry, Permille};
-use messages::{ContentId, Manifest, Name};
+use messages::{ContentId, Name, Outboard};
 
 use crate::ids::ShareId;
 
@@ -14,13 +14,13 @@ pub(crate) struct LocalContent {
     pub(crate) share: ShareId,
     pub(crate) content: ContentId,
     pub(crate) name: Name,
-    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) outboard: Arc<Outboard>,
 }
 
 impl LocalContent {
     /// Its length, in bytes.
     pub(crate) fn length(&self) -> u64 {
-        self.manifest.layout().length()
+        self.outboard.layout().length()
     }
 
     /// The entry that announces the content to the tracker while `permille` of it is here.

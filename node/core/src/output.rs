@@ -18,7 +18,7 @@ pub struct Output {
     pub bytes: Vec<u8>,
     /// The control datagrams.
     pub datagrams: Vec<Outgoing>,
-    /// Runs of file or manifest bytes to be sent, towards one address in the order of the list.
+    /// Runs of file or outboard bytes to be sent, towards one address in the order of the list.
     pub bursts: Vec<Burst>,
     /// The changes of the buffer pool, which are to be made in order and before any datagram that arrives later is
     /// handled.
@@ -90,8 +90,8 @@ pub struct Outgoing {
 pub enum Source {
     /// A shared file.
     Share(ShareId),
-    /// A manifest.
-    Manifest(Arc<[u8]>),
+    /// An outboard.
+    Outboard(Arc<[u8]>),
 }
 
 /// The CHUNKs that answer one requested range, sent with one system call.

@@ -41,8 +41,8 @@ pub enum Waiting {
     OwnersBusy,
     /// Owners have answered, but none has the missing pieces.
     MissingPieces,
-    /// The manifest is on the way.
-    Manifest,
+    /// The outboard is on the way.
+    Outboard,
     /// The part file is being prepared.
     Disk,
     /// The piece buffers are full: the disk is slower than the network.
@@ -74,7 +74,7 @@ impl Waiting {
             Waiting::Liars => "liars",
             Waiting::OwnersBusy => "busy-owners",
             Waiting::MissingPieces => "missing-pieces",
-            Waiting::Manifest => "manifest",
+            Waiting::Outboard => "outboard",
             Waiting::Disk => "disk",
             Waiting::DiskBehind => "slow-disk",
             Waiting::DiskFull { .. } => "full-disk",

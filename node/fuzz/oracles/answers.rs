@@ -10,7 +10,7 @@ use messages::tracker_to_node::{
     ContentOwners, Goodbye, Listed, Listing, Owned, Owner, Owners, RefusalCode, Refused, Registered, Updated,
 };
 use messages::{
-    ChunkHeader, Conversation, Cookie, Endpoint, List, ManifestError, NodeId, NodeToTracker, PageEnd,
+    ChunkHeader, Conversation, Cookie, Endpoint, List, NodeId, NodeToTracker, OutboardError, PageEnd,
     PieceIndex,
 };
 use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, FinishError, Opened, StoreError};
@@ -83,7 +83,7 @@ impl Play<'_> {
             (Some(content), 0..4) => content,
             _ => self.content(),
         };
-        let length = content.manifest.layout().length();
+        let length = content.outboard.layout().length();
         let length = if way == 1 { self.script.long() % (MAX_CONTENT + 1) } else { length };
         let listed = |content: &Content| {
             let (complete, partial, hosts, age_s) = (1, 0, u32::from(content.id.as_bytes()[0]), 0);
@@ -147,7 +147,7 @@ impl Play<'_> {
         let Some(content) = self.contents.iter().find(|content| content.id == hello.content).cloned() else {
             return;
         };
-        let layout = content.manifest.layout();
+        let layout = content.outboard.layout();
         let conversation = Conversation(self.next_conversation);
         self.next_conversation += 1;
         let mut welcome = Welcome {
@@ -245,7 +245,7 @@ impl Play<'_> {
             0 => header.request = header.request.wrapping_add(self.script.byte().into()),
             1 => header.offset = self.script.word(),
             2 => header.piece = PieceIndex(self.script.byte().into()),
-            3 => header.piece = PieceIndex::MANIFEST,
+            3 => header.piece = PieceIndex::OUTBOARD,
             4 => header.index = self.script.byte() % 64,
             5 => (header.index, header.count) = (0, 1),
             6 => header.sequence = self.script.word(),
@@ -258,11 +258,11 @@ impl Play<'_> {
         let kinds = [DiskErrorKind::Full { needed: 5 }, DiskErrorKind::Permission, DiskErrorKind::InUse];
         let error = |script: &mut Script<'_>| disk_error(kinds[script.below(kinds.len())].clone());
         match request {
-            DiskRequest::CheckManifest { download, buffer, content, .. } => {
+            DiskRequest::CheckOutboard { download, buffer, content, .. } => {
                 self.stage.returns(buffer);
                 let known = self.contents.iter().find(|known| known.id == content && good);
-                let result = known.map(|known| known.manifest.clone()).ok_or(ManifestError::Identity);
-                DiskResult::ManifestChecked { download, buffer, result }
+                let result = known.map(|known| known.outboard.clone()).ok_or(OutboardError::OtherContent);
+                DiskResult::OutboardChecked { download, buffer, result }
             }
             DiskRequest::Open { download, share, content, .. } => {
                 let known =

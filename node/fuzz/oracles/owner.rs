@@ -26,7 +26,7 @@ const FREQUENT: usize = 3;
 const HEAP_PER_SESSION: usize = 4 << 10;
 /// The heap bytes of one range that waits its turn, in a queue that may have doubled.
 const HEAP_PER_RANGE: usize = 128;
-/// Of one shared content: its manifest, once more as bytes, and the announcement of it.
+/// Of one shared content: its outboard, once more as bytes, and the announcement of it.
 const HEAP_PER_SHARE: usize = 8 << 10;
 /// The heap bytes that the node itself may hold: what the node says to its tracker.
 const HEAP_NODE: usize = 64 << 10;
@@ -282,7 +282,7 @@ impl<'a> Play<'a> {
 
     fn range(&mut self) -> Option<ByteRange> {
         let piece = match self.script.below(8) {
-            0 => PieceIndex::MANIFEST,
+            0 => PieceIndex::OUTBOARD,
             1 => PieceIndex(self.script.word() >> 12),
             choice => PieceIndex(choice as u32 % 3),
         };

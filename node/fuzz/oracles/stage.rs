@@ -10,8 +10,8 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::limits::MAX_DATAGRAM;
 use messages::{
-    BootEpoch, CHUNK_HEADER, ChunkHeader, ContentId, Conversation, CookieJar, Datagram, Kind, Layout,
-    Manifest, Name, NodeId, NodeToNode, PieceIndex, Timestamp,
+    BootEpoch, CHUNK_HEADER, ChunkHeader, ContentId, Conversation, CookieJar, Datagram, Kind, Layout, Name,
+    NodeId, NodeToNode, Outboard, PieceIndex, Timestamp,
 };
 use riffle_core::{
     BufferChange, BufferId, Burst, Command, DiskError, DiskErrorKind, DiskRequest, DiskResult, Identity,
@@ -40,7 +40,7 @@ pub(crate) fn tracker_address() -> SocketAddr {
 pub(crate) struct Content {
     pub(crate) id: ContentId,
     pub(crate) name: Name,
-    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) outboard: Arc<Outboard>,
 }
 
 /// The content `name` of `length` bytes.
@@ -48,11 +48,11 @@ pub(crate) fn content(name: &str, length: u64) -> Content {
     let layout = Layout::of(length).expect("a length that a content can have");
     let root = *blake3::hash(name.as_bytes()).as_bytes();
     let pieces = (0..layout.pieces()).map(|piece| [piece as u8; 20]).collect();
-    let manifest = Manifest::new(length, root, pieces).expect("its own layout");
+    let outboard = Outboard::new(length, root, pieces).expect("its own layout");
     Content {
-        id: manifest.content_id(),
+        id: outboard.content_id(),
         name: Name::new(name).expect("a name"),
-        manifest: Arc::new(manifest),
+        outboard: Arc::new(outboard),
     }
 }
 
@@ -182,7 +182,7 @@ impl Stage {
             Some(true)
         );
         self.open.insert(share, content.clone());
-        self.disk_says(DiskResult::Shared { share, result: Ok(content.manifest.clone()) });
+        self.disk_says(DiskResult::Shared { share, result: Ok(content.outboard.clone()) });
     }
 
     /// A datagram arrives, as the driver takes it.
@@ -333,15 +333,15 @@ impl Stage {
         match &burst.source {
             Source::Share(share) => {
                 let served = self.open.get(share).unwrap_or_else(|| panic!("{share} is not served"));
-                let layout = served.manifest.layout();
+                let layout = served.outboard.layout();
                 let span = layout.span(piece).expect("a piece of the content");
                 assert_eq!(burst.start, span.start + offset);
                 assert!(end <= span.end && end <= layout.length(), "a burst beyond its piece");
             }
-            Source::Manifest(manifest) => {
-                assert!(self.open.values().any(|content| content.manifest.encode() == **manifest));
-                assert_eq!((piece, burst.start), (PieceIndex::MANIFEST, offset));
-                assert!(end <= manifest.len() as u64, "a burst beyond the manifest");
+            Source::Outboard(outboard) => {
+                assert!(self.open.values().any(|content| content.outboard.encode() == **outboard));
+                assert_eq!((piece, burst.start), (PieceIndex::OUTBOARD, offset));
+                assert!(end <= outboard.len() as u64, "a burst beyond the outboard");
             }
         }
         self.settle_asked(burst);
@@ -367,7 +367,7 @@ impl Stage {
 
     fn take_request(&mut self, request: DiskRequest) {
         match &request {
-            DiskRequest::Store { buffer, length, .. } | DiskRequest::CheckManifest { buffer, length, .. } => {
+            DiskRequest::Store { buffer, length, .. } | DiskRequest::CheckOutboard { buffer, length, .. } => {
                 let buffer = self.buffers.get_mut(buffer).expect("a buffer of the pool");
                 assert!(!buffer.lent, "a buffer is with two workers");
                 assert!(*length <= buffer.length, "more than a buffer holds");

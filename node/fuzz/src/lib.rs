@@ -6,8 +6,8 @@ mod accounts;
 mod downloader_oracle;
 #[path = "../../../messages/tests/support/heap.rs"]
 mod heap;
-#[path = "../oracles/manifest.rs"]
-mod manifest_oracle;
+#[path = "../oracles/outboard.rs"]
+mod outboard_oracle;
 #[path = "../oracles/owner.rs"]
 mod owner_oracle;
 #[path = "../../../messages/tests/support/script.rs"]
@@ -33,7 +33,7 @@ mod records;
 mod mac;
 mod piece_hasher {
     /// The BLAKE3 value of one piece, as the program has it.
-    pub(crate) type Subtree = [u8; 32];
+    pub(crate) type ChainingValue = [u8; 32];
 }
 use records::{BootId, Durability, FileMark, HEADER, JournalContents, JournalHeader, RECORD, Record, Recovered};
 use mac::JournalKey;
@@ -50,9 +50,9 @@ pub fn wire(bytes: &[u8]) {
     wire_oracle::hold(bytes);
 }
 
-/// Any bytes as a manifest.
-pub fn manifest(bytes: &[u8]) {
-    manifest_oracle::hold(bytes);
+/// Any bytes as an outboard.
+pub fn outboard(bytes: &[u8]) {
+    outboard_oracle::hold(bytes);
 }
 
 /// Any text as what people write.

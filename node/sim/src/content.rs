@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use messages::{ContentId, Layout, Manifest, Name, PieceHash};
+use messages::{ChainingValue, ContentId, Layout, Name, Outboard};
 
 /// All contents that exist in a world, by name and by id.
 #[derive(Debug, Default)]
@@ -20,8 +20,8 @@ pub struct Content {
     pub id: ContentId,
     /// Its name.
     pub name: Name,
-    /// Its manifest.
-    pub manifest: Arc<Manifest>,
+    /// Its outboard.
+    pub outboard: Arc<Outboard>,
 }
 
 impl Library {
@@ -29,14 +29,14 @@ impl Library {
     pub fn add(&mut self, name: &str, length: u64) -> Arc<Content> {
         let layout = Layout::of(length).expect("a length that a content can have");
         let root = *blake3::hash(format!("{name} {length}").as_bytes()).as_bytes();
-        let piece = |index: u32| -> PieceHash {
+        let piece = |index: u32| -> ChainingValue {
             let hash = blake3::hash(format!("{name} {length} {index}").as_bytes());
             *hash.as_bytes().first_chunk().expect("20 of 32 bytes")
         };
         let pieces = (0..layout.pieces()).map(piece).collect();
-        let manifest = Arc::new(Manifest::new(length, root, pieces).expect("its own layout"));
+        let outboard = Arc::new(Outboard::new(length, root, pieces).expect("its own layout"));
         let name_value = Name::new(name).expect("a name");
-        let content = Arc::new(Content { id: manifest.content_id(), name: name_value, manifest });
+        let content = Arc::new(Content { id: outboard.content_id(), name: name_value, outboard });
         self.by_name.insert(name.to_owned(), content.clone());
         self.by_id.insert(content.id, content.clone());
         content

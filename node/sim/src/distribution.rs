@@ -172,7 +172,7 @@ impl Run {
         let began = world.now + SETTLED;
         world.run(began, |_| false);
         world.now = began;
-        let pieces = of.manifest.layout().pieces();
+        let pieces = of.outboard.layout().pieces();
         let (downloaders, stored) = (Vec::new(), BTreeSet::new());
         let mut run = Run {
             swarm,

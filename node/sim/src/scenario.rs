@@ -213,6 +213,6 @@ fn check_files(report: &Report) {
         let saved = disk.files.get(&PathBuf::from("/saved").join(name));
         assert_eq!(saved, Some(&content.id), "{name} at host {host}");
         let sum: u64 = done.shares.values().sum();
-        assert_eq!(sum, content.manifest.layout().length(), "every byte of {name} came from somebody");
+        assert_eq!(sum, content.outboard.layout().length(), "every byte of {name} came from somebody");
     }
 }

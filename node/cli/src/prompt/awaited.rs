@@ -159,7 +159,7 @@ mod tests {
         let mut awaited = identified([1, 2, 3, 4], false);
         let waits = |why| Event::DownloadWaits { download: DownloadId(2), why };
         let failed = Event::DownloadFailed { download: DownloadId(1), why: Failure::NotFound };
-        for event in [failed, waits(Waiting::Manifest), waits(Waiting::Tracker)] {
+        for event in [failed, waits(Waiting::Outboard), waits(Waiting::Tracker)] {
             awaited.on_event(&event);
         }
         assert_eq!(awaited, identified([2, 3, 4], false));

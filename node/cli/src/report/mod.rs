@@ -368,7 +368,7 @@ pub(crate) fn owner_lost(label: &str, node: NodeId, peer: SocketAddr, why: Sessi
         SessionEnd::Silent => "fell silent",
         SessionEnd::Fault => "broke the protocol",
         SessionEnd::BadPieces => "sent bytes that do not verify",
-        SessionEnd::BadManifest => "sent a description that does not verify",
+        SessionEnd::BadOutboard => "sent a description that does not verify",
     };
     Some(format!("{label}: owner {peer} ({}) {what}; going on without it", node.short()))
 }

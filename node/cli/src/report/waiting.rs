@@ -44,7 +44,7 @@ pub(crate) fn waiting(why: &Waiting) -> Option<Cow<'static, str>> {
         }
         Waiting::OwnersBusy => "the owners serve others for now",
         Waiting::MissingPieces => "no owner at hand has what is missing; asking for others",
-        Waiting::Manifest => "fetching its description",
+        Waiting::Outboard => "fetching its description",
         Waiting::Disk => "making room on the disk",
         Waiting::DiskBehind => "the disk is slower than the network",
         Waiting::Limit => "held by the download limit",

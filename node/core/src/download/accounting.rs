@@ -155,7 +155,7 @@ mod tests {
     fn all_of_the_time_is_accounted_for_by_reason_and_the_longest_comes_first() {
         let mut waits = WaitTimes::new(at(1));
         waits.turn_to(Waiting::Tracker, at(2));
-        waits.turn_to(Waiting::Manifest, at(3));
+        waits.turn_to(Waiting::Outboard, at(3));
         waits.turn_to(Waiting::Nothing, at(4));
         waits.turn_to(Waiting::DiskFull { needed: 7 }, at(10));
         waits.turn_to(Waiting::DiskFull { needed: 6 }, at(11));
@@ -166,7 +166,7 @@ mod tests {
             seconds(Waiting::Nothing, 6 + 8),
             seconds(Waiting::Tracker, 2),
             seconds(Waiting::DiskFull { needed: 7 }, 2),
-            seconds(Waiting::Manifest, 1),
+            seconds(Waiting::Outboard, 1),
         ];
         assert_eq!(waits.times(at(20)), expected);
         assert_eq!(
@@ -178,10 +178,10 @@ mod tests {
     #[test]
     fn a_reason_is_told_once_when_it_has_lasted() {
         let mut waits = WaitTimes::new(at(1));
-        assert_eq!(waits.report(Waiting::Manifest, at(2)), None, "it may pass");
+        assert_eq!(waits.report(Waiting::Outboard, at(2)), None, "it may pass");
         assert_eq!(waits.report_at(), at(2) + REPORT_AFTER);
-        assert_eq!(waits.report(Waiting::Manifest, at(3)), Some(Waiting::Manifest));
-        assert_eq!(waits.report(Waiting::Manifest, at(4)), None);
+        assert_eq!(waits.report(Waiting::Outboard, at(3)), Some(Waiting::Outboard));
+        assert_eq!(waits.report(Waiting::Outboard, at(4)), None);
         assert_eq!(waits.report_at(), Timestamp::NEVER);
     }
 

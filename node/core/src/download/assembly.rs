@@ -1,4 +1,4 @@
-//! One piece, or the manifest, while it is put together in a buffer: which bytes are missing, and which session is to
+//! One piece, or the outboard, while it is put together in a buffer: which bytes are missing, and which session is to
 //! ask for them.
 
 use messages::PieceIndex;

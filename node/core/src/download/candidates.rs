@@ -207,7 +207,7 @@ impl Candidates {
         let Some(candidate) = self.known.get_mut(&owner) else {
             return;
         };
-        if why == SessionEnd::BadManifest {
+        if why == SessionEnd::BadOutboard {
             candidate.trust.ban(now);
         }
         candidate.failures += 1;

@@ -1,7 +1,7 @@
 //! The stage of a download, and what is known from each stage on.
 //!
 //! ```text
-//!   Locating ──content known──▶ FetchingManifest ──▶ CheckingManifest ──good──▶ Opening ──part file──▶ Fetching
+//!   Locating ──content known──▶ FetchingOutboard ──▶ CheckingOutboard ──good──▶ Opening ──part file──▶ Fetching
 //!      │ NEED                     │       ▲───────── bad ──────╯                  │ disk                │ all stored
 //!      ▼                          ▼                                               ▼                     ▼
 //!     Over                      Over                           Over, or it was there already    Finishing ──▶ Over
@@ -12,9 +12,9 @@
 use std::sync::Arc;
 
 use messages::node_to_node::ByteRange;
-use messages::{ChunkHeader, ContentId, Manifest, Name, PieceIndex, PieceRun, Timestamp};
+use messages::{ChunkHeader, ContentId, Name, Outboard, PieceIndex, PieceRun, Timestamp};
 
-use super::manifest_fetch::ManifestSources;
+use super::outboard_fetch::OutboardSources;
 use super::pieces::Pieces;
 use super::session::Session;
 use crate::context::Context;
@@ -36,7 +36,7 @@ pub(crate) struct PartialReady {
 pub(super) struct Identified {
     pub(super) content: ContentId,
     pub(super) name: Name,
-    /// The length in bytes: first as the tracker names it, later as the manifest does.
+    /// The length in bytes: first as the tracker names it, later as the outboard does.
     pub(super) length: u64,
     /// The number of nodes that have the content, according to the tracker's last answer.
     pub(super) holders: Holders,
@@ -45,13 +45,13 @@ pub(super) struct Identified {
 /// The stages of a download whose content is known.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// The owners send the manifest.
-    FetchingManifest(ManifestSources),
-    /// A worker checks the manifest, which this session's owner has sent.
-    CheckingManifest(SessionKey),
+    /// The owners send the outboard.
+    FetchingOutboard(OutboardSources),
+    /// A worker checks the outboard, which this session's owner has sent.
+    CheckingOutboard(SessionKey),
     /// The disk creates the part file.
     Opening {
-        manifest: Arc<Manifest>,
+        outboard: Arc<Outboard>,
         /// Whether this node already serves the content from another file.
         is_served_here: bool,
     },
@@ -66,8 +66,8 @@ pub(super) enum Stage {
 pub(super) enum Ending {
     /// The download ended without its file.
     Failed,
-    /// The file is complete; the manifest describes it.
-    Completed(Arc<Manifest>),
+    /// The file is complete; the outboard describes it.
+    Completed(Arc<Outboard>),
 }
 
 /// How far a download has come.
@@ -113,7 +113,7 @@ impl Lifecycle {
     pub(super) fn is_changed(&self) -> bool {
         self.is_changed
             || match &self.state {
-                Progression::Known { stage: Stage::FetchingManifest(sources), .. } => sources.is_changed(),
+                Progression::Known { stage: Stage::FetchingOutboard(sources), .. } => sources.is_changed(),
                 Progression::Known { stage: Stage::Fetching(pieces), .. } => pieces.is_changed(),
                 _ => false,
             }
@@ -123,7 +123,7 @@ impl Lifecycle {
     pub(super) fn forget_changes(&mut self) {
         self.is_changed = false;
         match &mut self.state {
-            Progression::Known { stage: Stage::FetchingManifest(sources), .. } => sources.forget_changes(),
+            Progression::Known { stage: Stage::FetchingOutboard(sources), .. } => sources.forget_changes(),
             Progression::Known { stage: Stage::Fetching(pieces), .. } => pieces.forget_changes(),
             _ => {}
         }
@@ -177,18 +177,18 @@ impl Lifecycle {
         }
     }
 
-    /// The owners that send the manifest, while it is fetched.
-    pub(super) fn sources(&self) -> Option<&ManifestSources> {
+    /// The owners that send the outboard, while it is fetched.
+    pub(super) fn sources(&self) -> Option<&OutboardSources> {
         match self.stage() {
-            Some(Stage::FetchingManifest(sources)) => Some(sources),
+            Some(Stage::FetchingOutboard(sources)) => Some(sources),
             _ => None,
         }
     }
 
-    /// The owners that send the manifest, while it is fetched.
-    pub(super) fn sources_mut(&mut self) -> Option<&mut ManifestSources> {
+    /// The owners that send the outboard, while it is fetched.
+    pub(super) fn sources_mut(&mut self) -> Option<&mut OutboardSources> {
         match self.stage_mut() {
-            Some(Stage::FetchingManifest(sources)) => Some(sources),
+            Some(Stage::FetchingOutboard(sources)) => Some(sources),
             _ => None,
         }
     }
@@ -201,9 +201,9 @@ impl Lifecycle {
         cx: &mut Context<'_>,
     ) -> Option<ByteRange> {
         match self.stage_mut()? {
-            Stage::FetchingManifest(sources) => sources.next_range(session, most),
+            Stage::FetchingOutboard(sources) => sources.next_range(session, most),
             Stage::Fetching(pieces) => pieces.next_range(session, most, cx),
-            Stage::CheckingManifest(_) | Stage::Opening { .. } | Stage::Finishing(_) => None,
+            Stage::CheckingOutboard(_) | Stage::Opening { .. } | Stage::Finishing(_) => None,
         }
     }
 
@@ -216,7 +216,7 @@ impl Lifecycle {
         length: u32,
     ) -> Option<Placement> {
         match self.stage_mut()? {
-            Stage::FetchingManifest(sources) if header.piece == PieceIndex::MANIFEST => {
+            Stage::FetchingOutboard(sources) if header.piece == PieceIndex::OUTBOARD => {
                 sources.place(session.key(), header.offset, length)
             }
             Stage::Fetching(pieces) => pieces.place(session, header.piece, header.offset, length),
@@ -224,10 +224,10 @@ impl Lifecycle {
         }
     }
 
-    /// The manifest of the finished file, if the download ended with one.
-    pub(super) fn completed(&self) -> Option<&Arc<Manifest>> {
+    /// The outboard of the finished file, if the download ended with one.
+    pub(super) fn completed(&self) -> Option<&Arc<Outboard>> {
         match &self.state {
-            Progression::Over { ending: Ending::Completed(manifest), .. } => Some(manifest),
+            Progression::Over { ending: Ending::Completed(outboard), .. } => Some(outboard),
             _ => None,
         }
     }
@@ -237,7 +237,7 @@ impl Lifecycle {
         matches!(self.state, Progression::Over { .. })
     }
 
-    /// Whether owners are of use: the content, its manifest or pieces are not here yet.
+    /// Whether owners are of use: the content, its outboard or pieces are not here yet.
     pub(super) fn wants_owners(&self) -> bool {
         match &self.state {
             Progression::Locating { .. } => true,
@@ -260,27 +260,27 @@ impl Lifecycle {
         }
     }
 
-    /// Moves on to fetching the manifest, since the content is known.
+    /// Moves on to fetching the outboard, since the content is known.
     pub(super) fn identify(&mut self, identified: Identified) {
         assert!(matches!(self.state, Progression::Locating { .. }), "a content is chosen once");
-        let stage = Stage::FetchingManifest(ManifestSources::default());
+        let stage = Stage::FetchingOutboard(OutboardSources::default());
         (self.state, self.is_changed) = (Progression::Known { identified, stage }, true);
     }
 
-    /// Moves on to checking the manifest, which the owner of session `from` has sent.
-    pub(super) fn check_manifest(&mut self, from: SessionKey) {
-        self.go_on_to(Stage::CheckingManifest(from));
+    /// Moves on to checking the outboard, which the owner of session `from` has sent.
+    pub(super) fn check_outboard(&mut self, from: SessionKey) {
+        self.go_on_to(Stage::CheckingOutboard(from));
     }
 
-    /// Goes back to fetching the manifest, because the one that arrived is bad.
-    pub(super) fn fetch_manifest_again(&mut self) {
-        self.go_on_to(Stage::FetchingManifest(ManifestSources::default()));
+    /// Goes back to fetching the outboard, because the one that arrived is bad.
+    pub(super) fn fetch_outboard_again(&mut self) {
+        self.go_on_to(Stage::FetchingOutboard(OutboardSources::default()));
     }
 
-    /// Moves on to opening the part file. The manifest is from an owner, or this node serves the content already.
-    pub(super) fn open(&mut self, manifest: Arc<Manifest>, is_served_here: bool) {
-        let length = manifest.layout().length();
-        self.go_on_to(Stage::Opening { manifest, is_served_here });
+    /// Moves on to opening the part file. The outboard is from an owner, or this node serves the content already.
+    pub(super) fn open(&mut self, outboard: Arc<Outboard>, is_served_here: bool) {
+        let length = outboard.layout().length();
+        self.go_on_to(Stage::Opening { outboard, is_served_here });
         if let Progression::Known { identified, .. } = &mut self.state {
             identified.length = length;
         }
@@ -301,7 +301,7 @@ impl Lifecycle {
             return false;
         }
         // The placeholder is replaced before anybody can see it.
-        let before = std::mem::replace(stage, Stage::FetchingManifest(ManifestSources::default()));
+        let before = std::mem::replace(stage, Stage::FetchingOutboard(OutboardSources::default()));
         if let Stage::Fetching(pieces) = before {
             *stage = Stage::Finishing(pieces);
         }
@@ -317,12 +317,12 @@ impl Lifecycle {
             return Leftovers::default();
         };
         match stage {
-            Stage::FetchingManifest(sources) => Leftovers {
+            Stage::FetchingOutboard(sources) => Leftovers {
                 buffers: sources.into_assemblies().map(|assembly| assembly.buffer()).collect(),
                 has_part_file: false,
             },
             // A worker holds the buffer and returns it.
-            Stage::CheckingManifest(_) => Leftovers::default(),
+            Stage::CheckingOutboard(_) => Leftovers::default(),
             Stage::Fetching(mut pieces) => Leftovers { buffers: pieces.abandon(), has_part_file: true },
             Stage::Opening { .. } | Stage::Finishing(_) => {
                 Leftovers { buffers: Vec::new(), has_part_file: true }
@@ -353,11 +353,11 @@ mod tests {
         lifecycle.on_tracker_answer(Timestamp::ZERO);
         assert!(!lifecycle.is_changed() && lifecycle.wants_owners() && lifecycle.identified().is_none());
         lifecycle.identify(identified());
-        assert!(lifecycle.is_changed() && lifecycle.sources().is_some_and(ManifestSources::is_empty));
+        assert!(lifecycle.is_changed() && lifecycle.sources().is_some_and(OutboardSources::is_empty));
         lifecycle.forget_changes();
-        lifecycle.check_manifest(SessionKey(3));
+        lifecycle.check_outboard(SessionKey(3));
         assert!(lifecycle.is_changed() && lifecycle.wants_owners() && lifecycle.sources().is_none());
-        lifecycle.fetch_manifest_again();
+        lifecycle.fetch_outboard_again();
         assert!(!lifecycle.finish_if_complete(), "there are no pieces yet");
         let left = lifecycle.end(Ending::Failed);
         assert!(left.buffers.is_empty() && !left.has_part_file);

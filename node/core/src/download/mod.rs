@@ -17,9 +17,9 @@ mod endgame;
 mod hints;
 mod initial_path;
 mod lifecycle;
-mod manifest_fetch;
 mod need_schedule;
 mod order;
+mod outboard_fetch;
 mod peer_messages;
 mod peers;
 mod picker;
@@ -46,7 +46,7 @@ use std::sync::Arc;
 
 use messages::node_to_node::{ByeReason, Have};
 use messages::tracker_to_node::{Listed, Owners};
-use messages::{ContentId, Manifest, NodeId, Timestamp};
+use messages::{ContentId, NodeId, Outboard, Timestamp};
 
 use crate::choice::{Choice, choose};
 use crate::command::{DownloadOrder, Wanted};
@@ -106,9 +106,9 @@ impl Download {
 
     /// The complete content, if the download ended with its file.
     pub(crate) fn completed(&self) -> Option<LocalContent> {
-        let manifest = self.lifecycle.completed()?.clone();
+        let outboard = self.lifecycle.completed()?.clone();
         let Identified { content, name, .. } = self.lifecycle.identified()?.clone();
-        Some(LocalContent { share: self.order.share, content, name, manifest })
+        Some(LocalContent { share: self.order.share, content, name, outboard })
     }
 
     /// The share under which the download's file is served.
@@ -244,11 +244,11 @@ impl Download {
         self.peers.meet(node, peer, now);
     }
 
-    /// Takes the manifest from this node, which serves the content itself, instead of from an owner. The file may be at
+    /// Takes the outboard from this node, which serves the content itself, instead of from an owner. The file may be at
     /// its target already.
-    pub(crate) fn use_manifest(&mut self, manifest: Arc<Manifest>, cx: &mut Context<'_>) {
+    pub(crate) fn use_outboard(&mut self, outboard: Arc<Outboard>, cx: &mut Context<'_>) {
         if self.lifecycle.sources().is_some_and(|sources| sources.is_empty()) {
-            self.open(manifest, true, cx);
+            self.open(outboard, true, cx);
         }
     }
 

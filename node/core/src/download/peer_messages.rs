@@ -82,10 +82,10 @@ impl Download {
         // The node that the tracker named is not at this address any more. Blame and credit must not fall on another
         // node.
         let is_another_node = welcome.node != session.owner();
-        // Once the manifest is known, another length means another content or a damaged datagram.
+        // Once the outboard is known, another length means another content or a damaged datagram.
         let pieces = self.lifecycle.pieces();
         let is_another_content =
-            pieces.is_some_and(|pieces| pieces.manifest.layout().length() != welcome.length);
+            pieces.is_some_and(|pieces| pieces.outboard.layout().length() != welcome.length);
         if is_another_node || is_another_content {
             self.end_session(key, SessionEnd::Fault, cx);
             return;
@@ -167,7 +167,7 @@ impl Download {
             pieces.release_stretches(key);
         } else if let Some((range, _)) = refused {
             self.ask_again(range, key, None);
-            self.drop_manifest_source(key, cx);
+            self.drop_outboard_source(key, cx);
         }
     }
 
@@ -185,7 +185,7 @@ impl Download {
     fn pause(&mut self, key: SessionKey, cx: &mut Context<'_>) {
         self.give_up_requests(key, cx);
         self.release(key);
-        self.drop_manifest_source(key, cx);
+        self.drop_outboard_source(key, cx);
     }
 
     /// Gives up the outstanding requests of the session `key`. Any session may ask for their bytes.
@@ -195,8 +195,8 @@ impl Download {
         lost.into_iter().for_each(|range| self.ask_again(range, key, None));
     }
 
-    /// Stops waiting for the manifest from `key`, so that another owner can be asked.
-    pub(super) fn drop_manifest_source(&mut self, key: SessionKey, cx: &mut Context<'_>) {
+    /// Stops waiting for the outboard from `key`, so that another owner can be asked.
+    pub(super) fn drop_outboard_source(&mut self, key: SessionKey, cx: &mut Context<'_>) {
         if let Some(assembly) = self.lifecycle.sources_mut().and_then(|sources| sources.leave(key)) {
             cx.buffers.give_back(assembly.buffer(), cx.out);
         }
@@ -222,7 +222,7 @@ impl Download {
         }
         let session = self.peers.sessions.in_turn(key).expect(ACCEPTED);
         let place = self.lifecycle.place(session, header, size);
-        let is_file = header.piece != PieceIndex::MANIFEST;
+        let is_file = header.piece != PieceIndex::OUTBOARD;
         session.on_arrived(header.sequence, if place.is_some() && is_file { size } else { 0 }, cx.now);
         if gives_again {
             let owner = session.owner();
@@ -244,7 +244,7 @@ impl Download {
                 self.peers.withdraw_requests(|piece| piece == header.piece, cx);
             }
         }
-        self.check_manifest_if_complete(cx);
+        self.check_outboard_if_complete(cx);
         place
     }
 
@@ -279,14 +279,14 @@ impl Download {
     /// Ends the session `key`. Any other session may fetch what it was to fetch.
     pub(super) fn end_session(&mut self, key: SessionKey, why: SessionEnd, cx: &mut Context<'_>) {
         self.release(key);
-        self.drop_manifest_source(key, cx);
+        self.drop_outboard_source(key, cx);
         self.give_up_requests(key, cx);
         let session = self.peers.sessions.remove(key).expect("whoever ends a session has just found it");
         self.accounting.note_rtt(session.owner(), session.rtt());
         self.recount();
         cx.routes.close(session.local_conversation());
         let said = match why {
-            SessionEnd::BadPieces | SessionEnd::BadManifest | SessionEnd::Fault => Some(ByeReason::Fault),
+            SessionEnd::BadPieces | SessionEnd::BadOutboard | SessionEnd::Fault => Some(ByeReason::Fault),
             // The owner may still have requests of this session in its queue; it is told to drop them.
             SessionEnd::Forgotten | SessionEnd::Slow => Some(ByeReason::Cancelled),
             _ => None,

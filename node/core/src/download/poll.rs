@@ -75,7 +75,7 @@ impl Download {
             self.yield_buffers(cx);
             self.rotate(cx);
             self.open_sessions(cx);
-            self.request_manifest(cx);
+            self.request_outboard(cx);
             if self.lifecycle.wants_owners() {
                 self.peers.probe_silent_owners(cx);
             }
@@ -136,7 +136,7 @@ impl Download {
             self.release(key);
             self.recount();
         }
-        let sends_no_manifest = match turn.answering {
+        let sends_no_outboard = match turn.answering {
             Answering::Snubbed => true,
             Answering::TimedOut | Answering::TurnedSuspect => self
                 .lifecycle
@@ -144,8 +144,8 @@ impl Download {
                 .is_some_and(|sources| sources.keeps_waiting(key, &self.peers.sessions)),
             Answering::InTime => false,
         };
-        if sends_no_manifest {
-            self.drop_manifest_source(key, cx);
+        if sends_no_outboard {
+            self.drop_outboard_source(key, cx);
         }
         None
     }
@@ -156,7 +156,7 @@ impl Download {
             // While the disk holds all sessions up, no owner can show how fast it is.
             Some(Stage::Fetching(pieces)) if pieces.is_starved() => return,
             Some(Stage::Fetching(_)) => true,
-            Some(Stage::FetchingManifest(_) | Stage::CheckingManifest(_)) => false,
+            Some(Stage::FetchingOutboard(_) | Stage::CheckingOutboard(_)) => false,
             Some(Stage::Opening { .. } | Stage::Finishing(_)) | None => return,
         };
         for key in self.peers.rotate(ranked, cx) {
@@ -170,14 +170,14 @@ impl Download {
         }
     }
 
-    /// Asks further owners for the manifest when an owner is late, and drops that owner where many are asked.
-    fn request_manifest(&mut self, cx: &mut Context<'_>) {
+    /// Asks further owners for the outboard when an owner is late, and drops that owner where many are asked.
+    fn request_outboard(&mut self, cx: &mut Context<'_>) {
         let Some(sources) = self.lifecycle.sources_mut() else { return };
         for key in sources.mark_late(&mut self.peers, cx.now) {
             self.give_up_requests(key, cx);
-            self.drop_manifest_source(key, cx);
+            self.drop_outboard_source(key, cx);
         }
-        let known = self.lifecycle.identified().expect("a manifest is fetched of a known content").length;
+        let known = self.lifecycle.identified().expect("an outboard is fetched of a known content").length;
         if let Some(sources) = self.lifecycle.sources_mut() {
             sources.choose(known, &mut self.peers.sessions, cx);
         }
@@ -224,14 +224,14 @@ impl Download {
             && pieces.is_some_and(|pieces| pieces.has_begun())
             && !peers.sessions.iter().any(Session::is_unchoked);
         let timeout = self.timeout(now).map_or(Timestamp::NEVER, |(until, _)| until);
-        let manifest_late_at = lifecycle.sources().map_or(Timestamp::NEVER, |sources| sources.late_at(now));
+        let outboard_late_at = lifecycle.sources().map_or(Timestamp::NEVER, |sources| sources.late_at(now));
         let relief_at =
             pieces.map_or(Timestamp::NEVER, |pieces| endgame::relief_at(pieces, &peers.sessions, now));
         let timers = [
             (never_unless(wants_owners, peers.need_at(cx.settings)), Reason::NeedRetry),
             (timeout, Reason::Timeout),
             (self.disk_space.retry_at(), Reason::DiskRetry),
-            (manifest_late_at, Reason::Snub),
+            (outboard_late_at, Reason::Snub),
             (relief_at, Reason::Reassignment),
             (never_unless(pieces.is_some(), peers.rotates_at(now)), Reason::Reassignment),
             (self.accounting.waits.report_at(), Reason::WaitReport),
@@ -246,9 +246,9 @@ impl Download {
 
     fn update_progress(&mut self, now: Timestamp) {
         let arrived = match self.lifecycle.stage() {
-            Some(Stage::FetchingManifest(sources)) => Arrived { file: 0, manifest: sources.arrived() },
+            Some(Stage::FetchingOutboard(sources)) => Arrived { file: 0, outboard: sources.arrived() },
             Some(Stage::Fetching(pieces)) => {
-                Arrived { file: pieces.verified() + pieces.unstored(), manifest: 0 }
+                Arrived { file: pieces.verified() + pieces.unstored(), outboard: 0 }
             }
             _ => return,
         };

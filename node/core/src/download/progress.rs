@@ -2,11 +2,11 @@
 
 use messages::Timestamp;
 
-/// The number of bytes that have arrived, verified or not: first of the manifest, then of the file.
+/// The number of bytes that have arrived, verified or not: first of the outboard, then of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Arrived {
     pub(super) file: u64,
-    pub(super) manifest: u32,
+    pub(super) outboard: u32,
 }
 
 /// The most that a download has had, and when it last made progress. Bytes that turn out to be bad and are fetched
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn only_more_than_ever_before_is_progress() {
         let at = |seconds| Timestamp::ZERO + Duration::from_secs(seconds);
-        let arrived = |file, manifest| Arrived { file, manifest };
+        let arrived = |file, outboard| Arrived { file, outboard };
         let mut watch = ProgressWatch::new(at(0));
         for (arrived, now, expected) in [
             (arrived(0, 5), at(1), at(1)),

@@ -98,7 +98,7 @@ fn ask(session: &mut Session, lifecycle: &mut Lifecycle, cx: &mut Context<'_>) -
             }
             return if needs_nothing { Asked::Everything } else { Asked::Nothing };
         };
-        session.last_piece = Some(range.piece()).filter(|piece| *piece != PieceIndex::MANIFEST);
+        session.last_piece = Some(range.piece()).filter(|piece| *piece != PieceIndex::OUTBOARD);
         batch.ask(session, range, cx);
     }
     Asked::Nothing

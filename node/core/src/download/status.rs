@@ -54,14 +54,14 @@ impl Download {
             Progression::Over { .. } => return Waiting::Finishing,
         };
         match (stage, self.disk_space.needed()) {
-            (Stage::FetchingManifest(sources), _) if sources.is_empty() => {
+            (Stage::FetchingOutboard(sources), _) if sources.is_empty() => {
                 if has_banned() {
                     Waiting::Liars
                 } else {
                     self.peers.waiting(now)
                 }
             }
-            (Stage::FetchingManifest(_) | Stage::CheckingManifest(_), _) => Waiting::Manifest,
+            (Stage::FetchingOutboard(_) | Stage::CheckingOutboard(_), _) => Waiting::Outboard,
             (Stage::Opening { .. } | Stage::Fetching(_), Some(needed)) => Waiting::DiskFull { needed },
             (Stage::Opening { .. }, None) => Waiting::Disk,
             (Stage::Finishing(_), _) => Waiting::Finishing,

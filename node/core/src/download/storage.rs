@@ -1,10 +1,10 @@
-//! The disk's answers to a download: about the manifest, the part file, each piece and the finished file.
+//! The disk's answers to a download: about the outboard, the part file, each piece and the finished file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use messages::node_to_node::{Bye, ByeReason};
-use messages::{Manifest, ManifestError, NodeId, PieceIndex};
+use messages::{NodeId, Outboard, OutboardError, PieceIndex};
 
 use super::Download;
 use super::lifecycle::{Ending, Identified, PartialReady, Stage};
@@ -21,55 +21,55 @@ use crate::local_content::LocalContent;
 const IDENTIFIED: &str = "a stage has a content";
 
 impl Download {
-    /// Has a worker check the manifest, once an owner has sent all of it.
-    pub(super) fn check_manifest_if_complete(&mut self, cx: &mut Context<'_>) {
+    /// Has a worker check the outboard, once an owner has sent all of it.
+    pub(super) fn check_outboard_if_complete(&mut self, cx: &mut Context<'_>) {
         let Some(sources) = self.lifecycle.sources_mut() else { return };
         let Some((from, assembly)) = sources.take_complete() else { return };
         let (buffer, length) = (assembly.buffer(), assembly.length());
         let others = std::mem::take(sources).into_assemblies().map(|assembly| assembly.buffer());
         others.for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
-        self.peers.withdraw_requests(|piece| piece == PieceIndex::MANIFEST, cx);
+        self.peers.withdraw_requests(|piece| piece == PieceIndex::OUTBOARD, cx);
         let (download, content) =
             (self.order.download, self.lifecycle.identified().expect(IDENTIFIED).content);
-        cx.out.disk.push(DiskRequest::CheckManifest { download, buffer, length, content });
-        self.lifecycle.check_manifest(from);
+        cx.out.disk.push(DiskRequest::CheckOutboard { download, buffer, length, content });
+        self.lifecycle.check_outboard(from);
     }
 
-    /// Handles the worker's answer about the manifest.
-    pub(crate) fn handle_manifest(
+    /// Handles the worker's answer about the outboard.
+    pub(crate) fn handle_outboard(
         &mut self,
         buffer: BufferId,
-        result: Result<Arc<Manifest>, ManifestError>,
+        result: Result<Arc<Outboard>, OutboardError>,
         cx: &mut Context<'_>,
     ) {
         cx.buffers.give_back(buffer, cx.out);
         // The download may have ended meanwhile.
-        let Some(&Stage::CheckingManifest(from)) = self.lifecycle.stage() else { return };
+        let Some(&Stage::CheckingOutboard(from)) = self.lifecycle.stage() else { return };
         match result {
-            Ok(manifest) => self.open(manifest, false, cx),
+            Ok(outboard) => self.open(outboard, false, cx),
             Err(_) => {
-                self.lifecycle.fetch_manifest_again();
+                self.lifecycle.fetch_outboard_again();
                 if self.peers.sessions.get(from).is_some() {
-                    self.end_session(from, SessionEnd::BadManifest, cx);
+                    self.end_session(from, SessionEnd::BadOutboard, cx);
                 } else if let Some(owner) = self.contributors.owner_of(from) {
                     // The owner has left already, but is banned all the same.
-                    self.peers.candidates.on_ended(owner, SessionEnd::BadManifest, cx.now);
+                    self.peers.candidates.on_ended(owner, SessionEnd::BadOutboard, cx.now);
                 }
             }
         }
     }
 
-    /// Has the part file made, since the manifest is known.
-    pub(super) fn open(&mut self, manifest: Arc<Manifest>, is_served_here: bool, cx: &mut Context<'_>) {
-        self.ask_open(manifest.clone(), cx);
-        self.lifecycle.open(manifest, is_served_here);
+    /// Has the part file made, since the outboard is known.
+    pub(super) fn open(&mut self, outboard: Arc<Outboard>, is_served_here: bool, cx: &mut Context<'_>) {
+        self.ask_open(outboard.clone(), cx);
+        self.lifecycle.open(outboard, is_served_here);
     }
 
-    fn ask_open(&self, manifest: Arc<Manifest>, cx: &mut Context<'_>) {
+    fn ask_open(&self, outboard: Arc<Outboard>, cx: &mut Context<'_>) {
         let content = self.lifecycle.identified().expect(IDENTIFIED).content;
         let (download, share, target) = (self.order.download, self.order.share, self.target());
         let replace = self.order.request.replace;
-        cx.out.disk.push(DiskRequest::Open { download, share, target, replace, content, manifest });
+        cx.out.disk.push(DiskRequest::Open { download, share, target, replace, content, outboard });
     }
 
     /// Handles the disk's answer about the part file. Returns the content that can be served from now on, as far as it
@@ -80,10 +80,10 @@ impl Download {
         cx: &mut Context<'_>,
     ) -> Option<PartialReady> {
         // The download may have ended meanwhile.
-        let Some(&Stage::Opening { ref manifest, is_served_here }) = self.lifecycle.stage() else {
+        let Some(&Stage::Opening { ref outboard, is_served_here }) = self.lifecycle.stage() else {
             return None;
         };
-        let manifest = manifest.clone();
+        let outboard = outboard.clone();
         if let Err(error) = &result
             && self.disk_space.wait_if_full(error, cx.now)
         {
@@ -94,7 +94,7 @@ impl Download {
             Err(error) => self.fail(Failure::Disk(error), cx),
             Ok(Opened::AlreadyThere) => {
                 let target = self.target();
-                self.succeed(target, manifest, true, cx);
+                self.succeed(target, outboard, true, cx);
             }
             Ok(Opened::Ready { .. }) if is_served_here && self.peers.candidates.is_empty() => {
                 self.fail(Failure::OnlyHere, cx);
@@ -102,7 +102,7 @@ impl Download {
             Ok(Opened::Ready { have, hashed_again }) => {
                 self.progress.on_step(cx.now);
                 self.peers.need.on_begun(cx.now);
-                let pieces = Pieces::new(self.order.download, manifest.clone(), &have);
+                let pieces = Pieces::new(self.order.download, outboard.clone(), &have);
                 let (download, have_bytes) = (self.order.download, pieces.verified());
                 if have_bytes > 0 || hashed_again.is_some() {
                     cx.out.events.push(Event::DownloadResumed { download, have_bytes, hashed_again });
@@ -110,7 +110,7 @@ impl Download {
                 self.lifecycle.fetch(pieces);
                 self.finish_if_complete(cx);
                 let Identified { content, name, .. } = self.lifecycle.identified().expect(IDENTIFIED).clone();
-                let content = LocalContent { share: self.order.share, content, name, manifest };
+                let content = LocalContent { share: self.order.share, content, name, outboard };
                 return Some(PartialReady { content, have });
             }
         }
@@ -124,8 +124,8 @@ impl Download {
         }
         if let Some(pieces) = self.lifecycle.pieces_mut() {
             pieces.retry_refused(cx);
-        } else if let Some(Stage::Opening { manifest, .. }) = self.lifecycle.stage() {
-            self.ask_open(manifest.clone(), cx);
+        } else if let Some(Stage::Opening { outboard, .. }) = self.lifecycle.stage() {
+            self.ask_open(outboard.clone(), cx);
         }
     }
 
@@ -255,15 +255,15 @@ impl Download {
     pub(crate) fn handle_finished(&mut self, result: Result<PathBuf, FinishError>, cx: &mut Context<'_>) {
         // The download may have ended meanwhile.
         let Some(Stage::Finishing(pieces)) = self.lifecycle.stage() else { return };
-        let manifest = pieces.manifest.clone();
+        let outboard = pieces.outboard.clone();
         match result {
-            Ok(path) => self.succeed(path, manifest, false, cx),
+            Ok(path) => self.succeed(path, outboard, false, cx),
             Err(FinishError::Integrity) => self.fail(Failure::Integrity, cx),
             Err(FinishError::Disk(error)) => self.fail(Failure::Disk(error), cx),
         }
     }
 
-    fn succeed(&mut self, path: PathBuf, manifest: Arc<Manifest>, already_there: bool, cx: &mut Context<'_>) {
+    fn succeed(&mut self, path: PathBuf, outboard: Arc<Outboard>, already_there: bool, cx: &mut Context<'_>) {
         // Nobody answers a BYE, so it is sent twice.
         for (peer, remote) in self.peers.sessions.iter().filter_map(Session::address) {
             cx.send(peer, remote, &Bye { reason: ByeReason::Done });
@@ -272,12 +272,12 @@ impl Download {
         self.account(true, cx);
         let summary = Summary {
             content: self.lifecycle.identified().expect(IDENTIFIED).content,
-            length: manifest.layout().length(),
+            length: outboard.layout().length(),
             took: cx.now.since(self.order.began),
             shares: self.contributors.totals(),
             already_there,
         };
         cx.out.events.push(Event::DownloadDone { download: self.order.download, path, summary });
-        self.lifecycle.end(Ending::Completed(manifest));
+        self.lifecycle.end(Ending::Completed(outboard));
     }
 }

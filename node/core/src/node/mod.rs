@@ -205,8 +205,8 @@ impl Node {
             return;
         }
         let download = self.downloads.get_mut(id).expect("claiming a target removes no download");
-        if let Some(manifest) = download.content().and_then(|content| self.uploads.manifest_of(content)) {
-            download.use_manifest(manifest, cx);
+        if let Some(outboard) = download.content().and_then(|content| self.uploads.outboard_of(content)) {
+            download.use_outboard(outboard, cx);
         }
     }
 
@@ -237,10 +237,10 @@ impl Node {
             }
             DiskResult::Shared { share, result } => self.handle_shared(share, result),
             DiskResult::ShareChanged { share, error } => self.withdraw(share, Some(error), now),
-            DiskResult::ManifestChecked { download, buffer, result } => {
+            DiskResult::OutboardChecked { download, buffer, result } => {
                 let cx = &mut self.shared.context(now);
                 match self.downloads.get_mut(download) {
-                    Some(download) => download.handle_manifest(buffer, result, cx),
+                    Some(download) => download.handle_outboard(buffer, result, cx),
                     None => cx.buffers.give_back(buffer, cx.out),
                 }
             }

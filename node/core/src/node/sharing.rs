@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::node_to_tracker::{OwnEntry, Permille};
-use messages::{Manifest, Name, PieceIndex, Timestamp};
+use messages::{Name, Outboard, PieceIndex, Timestamp};
 
 use super::Node;
 use crate::disk::{DiskError, DiskErrorKind, DiskRequest};
@@ -54,7 +54,7 @@ impl PartialShare {
 impl Node {
     /// Serves and announces a content that is being fetched, as far as it is here, unless it is served already.
     pub(super) fn start_sharing_part(&mut self, PartialReady { content: local, have }: PartialReady) {
-        let pieces = local.manifest.layout().pieces();
+        let pieces = local.outboard.layout().pieces();
         let here = have.iter().map(|run| run.count()).sum();
         let (share, entry) = (local.share, local.own_entry(part_of(here, pieces)));
         if self.uploads.serve_part(local, &have) {
@@ -87,15 +87,15 @@ impl Node {
         self.tracker_client.announce(OwnEntry { withdrawn: true, permille, ..partial.entry });
     }
 
-    pub(super) fn handle_shared(&mut self, share: ShareId, result: Result<Arc<Manifest>, DiskError>) {
+    pub(super) fn handle_shared(&mut self, share: ShareId, result: Result<Arc<Outboard>, DiskError>) {
         // The file may have been withdrawn while it was hashed.
         let Some(hashing) = self.hashing.remove(&share) else {
             return;
         };
         match result {
-            Ok(manifest) => {
-                let (content, name) = (manifest.content_id(), hashing.name);
-                let local = LocalContent { share, content, name, manifest };
+            Ok(outboard) => {
+                let (content, name) = (outboard.content_id(), hashing.name);
+                let local = LocalContent { share, content, name, outboard };
                 if !self.start_serving(local.clone()) {
                     let (name, length) = (local.name.clone(), local.length());
                     self.shared.out.events.push(Event::Shared { share, content, name, length });
@@ -128,7 +128,7 @@ impl Node {
             cx.out.events.push(Event::Unshared { share, content: duplicate.content });
         }
         if let Some(served) = self.uploads.withdraw(share, cx) {
-            let length = served.manifest.layout().length();
+            let length = served.outboard.layout().length();
             let (content, name) = (served.content, served.name);
             let permille = Permille::default();
             self.tracker_client.announce(OwnEntry { content, length, permille, withdrawn: true, name });

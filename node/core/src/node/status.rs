@@ -13,7 +13,7 @@ impl Node {
             share,
             name: served.name.clone(),
             content: Some(served.content),
-            length: served.manifest.layout().length(),
+            length: served.outboard.layout().length(),
             sent: served.sent,
             permille: served.permille(),
         });

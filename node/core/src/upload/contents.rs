@@ -22,11 +22,11 @@ pub(super) struct Contents {
 impl Contents {
     /// Serves all of `local` from now on. Returns whether `local` was not served before.
     pub(super) fn serve(&mut self, local: LocalContent) -> bool {
-        let LocalContent { share, content, name, manifest } = local;
+        let LocalContent { share, content, name, outboard } = local;
         match self.by_content.get(&content) {
             None => {
                 self.by_content.insert(content, share);
-                self.served.insert(share, ServedContent::whole(content, name, manifest));
+                self.served.insert(share, ServedContent::whole(content, name, outboard));
                 true
             }
             // The content was already served while it was downloaded.
@@ -41,12 +41,12 @@ impl Contents {
     /// Serves the pieces in `have` of `local` from now on, and others as they come. Returns whether `local` was not
     /// served before.
     pub(super) fn serve_part(&mut self, local: LocalContent, have: &[PieceRun]) -> bool {
-        let LocalContent { share, content, name, manifest } = local;
+        let LocalContent { share, content, name, outboard } = local;
         if self.by_content.contains_key(&content) {
             return false;
         }
         self.by_content.insert(content, share);
-        self.served.insert(share, ServedContent::part(content, name, manifest, have));
+        self.served.insert(share, ServedContent::part(content, name, outboard, have));
         true
     }
 
@@ -123,15 +123,15 @@ impl Index<ShareId> for Contents {
 mod tests {
     use std::sync::Arc;
 
-    use messages::{Manifest, Name};
+    use messages::{Name, Outboard};
 
     use super::*;
 
     #[test]
     fn a_content_that_was_lent_to_be_changed_is_active_until_it_has_nothing_to_do() {
-        let manifest = Arc::new(Manifest::new(300_000, [0; 32], vec![[0; 20]; 2]).expect("two pieces"));
+        let outboard = Arc::new(Outboard::new(300_000, [0; 32], vec![[0; 20]; 2]).expect("two pieces"));
         let (share, content) = (ShareId(1), ContentId::from_bytes([1; 32]));
-        let local = LocalContent { share, content, name: Name::new("a").expect("a name"), manifest };
+        let local = LocalContent { share, content, name: Name::new("a").expect("a name"), outboard };
         let (mut contents, now) = (Contents::default(), Timestamp::ZERO);
         assert!(contents.serve_part(local.clone(), &[]));
         assert!(contents.get(share).is_some() && contents.active().is_empty());

@@ -75,7 +75,7 @@ pub(super) fn welcome(
         nonce: hello.nonce,
         echoed_at: hello.sent_at,
         conversation: ours,
-        length: served.manifest.layout().length(),
+        length: served.outboard.layout().length(),
         have: served.pieces(),
         max_outstanding: u32::try_from(cx.settings.network.session_window.as_u64()).unwrap_or(u32::MAX),
         max_datagram: max_datagram(cx.settings),

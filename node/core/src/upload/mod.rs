@@ -47,7 +47,7 @@ use std::sync::Arc;
 
 use messages::node_to_node::{Bye, ByeReason, Control, Have, Hello, Operation, Ping, Pong, Request, Retry};
 use messages::{
-    ContentId, Conversation, CookieJar, Host, Manifest, NodeId, NodeToNode, PieceIndex, PieceRun, Timestamp,
+    ContentId, Conversation, CookieJar, Host, NodeId, NodeToNode, Outboard, PieceIndex, PieceRun, Timestamp,
 };
 
 use crate::context::{Context, Reciprocation, Route};
@@ -137,9 +137,9 @@ impl Uploads {
     }
 
     /// What describes `content`, if all of it is served.
-    pub(crate) fn manifest_of(&self, content: ContentId) -> Option<Arc<Manifest>> {
+    pub(crate) fn outboard_of(&self, content: ContentId) -> Option<Arc<Outboard>> {
         let served = self.contents.get(self.contents.share_of(content)?)?;
-        served.is_whole().then(|| served.manifest.clone())
+        served.is_whole().then(|| served.outboard.clone())
     }
 
     /// Serves `share` no longer, and tells its sessions. Returns what was served.
@@ -278,7 +278,7 @@ impl Uploads {
             let (session, breaker) = session.parts();
             session.on_pong(request.ping_echo, breaker, cx.now);
         }
-        let asks_for_piece = request.ranges.iter().any(|range| range.piece() != PieceIndex::MANIFEST);
+        let asks_for_piece = request.ranges.iter().any(|range| range.piece() != PieceIndex::OUTBOARD);
         if asks_for_piece && session.activity.on_asked(cx.now) {
             let (content, node, peer) = (session.content, session.node, session.peer);
             self.peers_seen.push(PeerSeen { content, node, peer });
@@ -295,7 +295,7 @@ impl Uploads {
         if !served.is_whole() {
             return;
         }
-        let piece_size = u64::from(served.manifest.layout().piece_size());
+        let piece_size = u64::from(served.outboard.layout().piece_size());
         for (from, pieces) in served.super_seed.on_have(runs, (ours, host)) {
             // The session that passed the piece on may have ended, because it has all pieces.
             if let Some(mut session) = self.sessions.get_mut(from) {
@@ -388,7 +388,7 @@ impl Uploads {
     pub(crate) fn uploads(&self, now: Timestamp) -> Vec<UploadStatus> {
         let status = |(ours, session): (Conversation, &UploadSession)| {
             let served = &self.contents[session.share];
-            session.status(served.slots.standing(ours), served.manifest.layout().length(), now)
+            session.status(served.slots.standing(ours), served.outboard.layout().length(), now)
         };
         self.sessions.iter().map(status).collect()
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use messages::{ContentId, NodeId};
 
-/// Another downloader of a content. It serves what it has of the content: it has the manifest, or it would not ask for
+/// Another downloader of a content. It serves what it has of the content: it has the outboard, or it would not ask for
 /// pieces.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerSeen {

@@ -182,7 +182,7 @@ fn send_burst(served: &mut ServedContent, burst: Burst, cx: &mut Context<'_>) {
     let (content, peer) = (served.content, burst.to);
     let (piece, offset, length) = (burst.first.piece, burst.first.offset, burst.length);
     cx.upload_limit.spend(length, cx.now);
-    if piece != PieceIndex::MANIFEST {
+    if piece != PieceIndex::OUTBOARD {
         cx.counters.sent_bytes += u64::from(length);
         served.sent += u64::from(length);
     }

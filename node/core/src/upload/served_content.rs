@@ -6,7 +6,7 @@ use std::sync::Arc;
 use config::UploadSettings;
 use fixedbitset::FixedBitSet;
 use messages::node_to_node::{Bitfield, Have};
-use messages::{Bits, ContentId, Conversation, Host, Manifest, Name, PieceIndex, PieceRun, Timestamp};
+use messages::{Bits, ContentId, Conversation, Host, Name, Outboard, PieceIndex, PieceRun, Timestamp};
 
 use super::have_batch::HaveBatch;
 use super::session_table::SessionTable;
@@ -20,9 +20,9 @@ use crate::event::SessionEnd;
 pub(crate) struct ServedContent {
     pub(crate) content: ContentId,
     pub(crate) name: Name,
-    pub(crate) manifest: Arc<Manifest>,
-    /// The bytes of the manifest, which are served as well.
-    pub(super) encoded_manifest: Arc<[u8]>,
+    pub(crate) outboard: Arc<Outboard>,
+    /// The bytes of the outboard, which are served as well.
+    pub(super) encoded_outboard: Arc<[u8]>,
     /// The number of bytes of the content that were sent.
     pub(crate) sent: u64,
     /// The pieces that are here. `None` means all.
@@ -38,14 +38,14 @@ pub(crate) struct ServedContent {
 }
 
 impl ServedContent {
-    /// A served content of which all is here; `manifest` describes it.
-    pub(super) fn whole(content: ContentId, name: Name, manifest: Arc<Manifest>) -> ServedContent {
-        let (encoded_manifest, pieces) = (manifest.encode().into(), manifest.layout().pieces());
+    /// A served content of which all is here; `outboard` describes it.
+    pub(super) fn whole(content: ContentId, name: Name, outboard: Arc<Outboard>) -> ServedContent {
+        let (encoded_outboard, pieces) = (outboard.encode().into(), outboard.layout().pieces());
         ServedContent {
             content,
             name,
-            manifest,
-            encoded_manifest,
+            outboard,
+            encoded_outboard,
             sent: 0,
             have: None,
             news: HaveBatch::default(),
@@ -56,19 +56,19 @@ impl ServedContent {
         }
     }
 
-    /// A served content of which the pieces in `have` are here; `manifest` describes it.
+    /// A served content of which the pieces in `have` are here; `outboard` describes it.
     pub(super) fn part(
         content: ContentId,
         name: Name,
-        manifest: Arc<Manifest>,
+        outboard: Arc<Outboard>,
         have: &[PieceRun],
     ) -> ServedContent {
-        let pieces = manifest.layout().pieces();
+        let pieces = outboard.layout().pieces();
         let mut bits = FixedBitSet::with_capacity(pieces as usize);
         for run in have {
             bits.insert_range(run.start().0.min(pieces) as usize..run.end().0.min(pieces) as usize);
         }
-        ServedContent { have: Some(bits), ..ServedContent::whole(content, name, manifest) }
+        ServedContent { have: Some(bits), ..ServedContent::whole(content, name, outboard) }
     }
 
     /// Whether the whole content is here.
@@ -78,25 +78,25 @@ impl ServedContent {
 
     /// The number of pieces that are here.
     pub(crate) fn pieces(&self) -> u32 {
-        self.have.as_ref().map_or(self.manifest.layout().pieces(), |have| have.count_ones(..) as u32)
+        self.have.as_ref().map_or(self.outboard.layout().pieces(), |have| have.count_ones(..) as u32)
     }
 
     /// The share of the pieces that are here, in thousandths.
     pub(crate) fn permille(&self) -> u16 {
-        let all = self.manifest.layout().pieces();
+        let all = self.outboard.layout().pieces();
         if self.is_whole() { 1000 } else { (u64::from(self.pieces()) * 1000 / u64::from(all.max(1))) as u16 }
     }
 
-    /// Whether `piece`, or the manifest, is here.
+    /// Whether `piece`, or the outboard, is here.
     pub(super) fn has(&self, piece: PieceIndex) -> bool {
-        let is_here = |have: &FixedBitSet| piece == PieceIndex::MANIFEST || have.contains(piece.0 as usize);
+        let is_here = |have: &FixedBitSet| piece == PieceIndex::OUTBOARD || have.contains(piece.0 as usize);
         self.have.as_ref().is_none_or(is_here)
     }
 
     /// Records that `piece` is here now.
     pub(super) fn add(&mut self, piece: PieceIndex, now: Timestamp) {
         let have = self.have.as_mut().expect("only a content of which a part is here gets pieces");
-        assert!((piece.0 as usize) < have.len(), "a download stores only pieces that its manifest has");
+        assert!((piece.0 as usize) < have.len(), "a download stores only pieces that its outboard has");
         if !have.put(piece.0 as usize) {
             self.news.add(piece, now);
         }

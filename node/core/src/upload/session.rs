@@ -135,10 +135,10 @@ impl UploadSession {
         self.challenge.poll_ready(breaker, now)
     }
 
-    /// Whether `range` may only be asked for in a slot: it is not of the manifest, nor of a piece that was begun in
+    /// Whether `range` may only be asked for in a slot: it is not of the outboard, nor of a piece that was begun in
     /// one.
     pub(super) fn needs_slot(&self, range: ByteRange) -> bool {
-        range.piece() != PieceIndex::MANIFEST && !self.begun.allow(range)
+        range.piece() != PieceIndex::OUTBOARD && !self.begun.allow(range)
     }
 
     /// Queues a requested range of what is `served`, where at most `limit` may wait.
@@ -148,9 +148,9 @@ impl UploadSession {
         served: &ServedContent,
         limit: usize,
     ) -> Result<(), RequestRefusal> {
-        let layout = served.manifest.layout();
+        let layout = served.outboard.layout();
         let length = match request.range.piece() {
-            PieceIndex::MANIFEST => layout.manifest_length(),
+            PieceIndex::OUTBOARD => layout.outboard_length(),
             piece => layout.piece_length(piece),
         };
         self.requests.push_range(request, length, limit)?;
@@ -169,7 +169,7 @@ impl UploadSession {
 
     /// Queues the first BITFIELD of the pieces of the content `served` that are here, if that is due.
     pub(super) fn begin_piece_updates(&mut self, served: &ServedContent, now: Timestamp) {
-        if let Some(pieces) = self.piece_updates.begin(served.manifest.layout().pieces(), now) {
+        if let Some(pieces) = self.piece_updates.begin(served.outboard.layout().pieces(), now) {
             self.requests.push_bitfield(pieces);
         }
     }
@@ -215,7 +215,7 @@ impl UploadSession {
             }
             Queued::Bitfield(pieces) => {
                 let nonce = self.challenge.on_sent(breaker, length, Ping::MIN_SIZE, now, rng);
-                if let Some(next) = self.piece_updates.advance(pieces.end, served.manifest.layout().pieces())
+                if let Some(next) = self.piece_updates.advance(pieces.end, served.outboard.layout().pieces())
                 {
                     self.requests.push_bitfield(next);
                 }
@@ -240,12 +240,12 @@ impl UploadSession {
         rng: &mut StdRng,
     ) -> Burst {
         let range = request.range;
-        let (source, start) = match served.manifest.layout().span(range.piece()) {
+        let (source, start) = match served.outboard.layout().span(range.piece()) {
             Some(span) => {
                 self.meter.count(u64::from(range.length()), now);
                 (Source::Share(self.share), span.start + u64::from(range.offset()))
             }
-            None => (Source::Manifest(served.encoded_manifest.clone()), u64::from(range.offset())),
+            None => (Source::Outboard(served.encoded_outboard.clone()), u64::from(range.offset())),
         };
         Burst {
             to: self.peer,

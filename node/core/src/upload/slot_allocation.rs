@@ -103,7 +103,7 @@ impl SlotAllocation<'_, '_> {
     /// of their hosts end.
     fn find_ended_turns(&mut self) -> Vec<Conversation> {
         let sessions = &*self.sessions;
-        let turn = fair_turn(self.served.manifest.layout().piece_size());
+        let turn = fair_turn(self.served.outboard.layout().piece_size());
         let ended = self.served.slots.ended_turns(turn, |ours| sessions[ours].sent(), self.cx.now);
         if ended.is_empty() {
             return ended;

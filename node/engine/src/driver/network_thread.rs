@@ -189,10 +189,10 @@ impl NetworkThread {
                 }
                 self.handle_disk_result(result);
             }
-            Completion::Shared { share, manifest, served } => {
+            Completion::Shared { share, outboard, served } => {
                 if self.disk.on_shared(share) {
                     self.start_serving(share, served);
-                    self.handle_disk_result(DiskResult::Shared { share, result: Ok(manifest) });
+                    self.handle_disk_result(DiskResult::Shared { share, result: Ok(outboard) });
                 } else {
                     self.disk.close(served);
                 }
@@ -205,10 +205,10 @@ impl NetworkThread {
                 }
                 self.handle_disk_result(DiskResult::Opened { download, result: Ok(opened) });
             }
-            Completion::ManifestChecked { download, lent, result } => {
+            Completion::OutboardChecked { download, lent, result } => {
                 let buffer = lent.buffer;
                 self.pool.put_back(buffer, lent.bytes);
-                self.handle_disk_result(DiskResult::ManifestChecked { download, buffer, result });
+                self.handle_disk_result(DiskResult::OutboardChecked { download, buffer, result });
             }
             Completion::Stored { download, piece, lent, result } => {
                 let buffer = lent.buffer;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::{ContentId, Manifest, PieceIndex, PieceRun, Timestamp};
+use messages::{ContentId, Outboard, PieceIndex, PieceRun, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use riffle_core::{
@@ -185,7 +185,7 @@ impl Disk {
                 let result = match found {
                     Some(content) => {
                         self.open.insert(share, content.id);
-                        Ok(content.manifest.clone())
+                        Ok(content.outboard.clone())
                     }
                     None => Err(DiskError { path, kind: DiskErrorKind::NotFound }),
                 };
@@ -195,17 +195,18 @@ impl Disk {
                 self.open.remove(&share);
                 None
             }
-            DiskRequest::CheckManifest { download, buffer, length, content } => {
-                let whole = Provenance { content, manifest: true, from: 0 };
+            DiskRequest::CheckOutboard { download, buffer, length, content } => {
+                let whole = Provenance { content, outboard: true, from: 0 };
                 let known = around.library.of(content).filter(|_| self.pool.holds(buffer, length, whole));
-                let result =
-                    known.map(|content| content.manifest.clone()).ok_or(messages::ManifestError::Identity);
-                Some((LATENCY, DiskResult::ManifestChecked { download, buffer, result }))
+                let result = known
+                    .map(|content| content.outboard.clone())
+                    .ok_or(messages::OutboardError::OtherContent);
+                Some((LATENCY, DiskResult::OutboardChecked { download, buffer, result }))
             }
-            DiskRequest::Open { download, share, target, replace: _, content, manifest } => {
+            DiskRequest::Open { download, share, target, replace: _, content, outboard } => {
                 let hashed = self.hashed;
                 let open = OpenDownload { target, share };
-                let result = self.open_part(download, open, (content, manifest), around);
+                let result = self.open_part(download, open, (content, outboard), around);
                 let hashing = Duration::from_nanos(NANOS_A_BYTE * (self.hashed - hashed));
                 Some((LATENCY + hashing, DiskResult::Opened { download, result }))
             }
@@ -242,7 +243,7 @@ impl Disk {
         &mut self,
         download: DownloadId,
         open: OpenDownload,
-        (content, manifest): (ContentId, Arc<Manifest>),
+        (content, outboard): (ContentId, Arc<Outboard>),
         around: &mut Around<'_>,
     ) -> Result<Opened, DiskError> {
         let target = open.target.clone();
@@ -264,12 +265,12 @@ impl Disk {
             Some(_) => return Err(DiskError { path: target, kind: DiskErrorKind::ExistsOther }),
             None => {}
         }
-        if let Some(why) = self.broken(manifest.layout().length(), around) {
+        if let Some(why) = self.broken(outboard.layout().length(), around) {
             return Err(DiskError { path: target, kind: why });
         }
         let same = self.parts.get(&target).is_some_and(|part| part.content == content);
         if !same {
-            self.parts.insert(target.clone(), PartFile::new(content, manifest, around.now));
+            self.parts.insert(target.clone(), PartFile::new(content, outboard, around.now));
         }
         let part = self.parts.get_mut(&target).expect("it is there");
         part.close();
@@ -294,7 +295,7 @@ impl Disk {
     fn store(
         &mut self,
         download: DownloadId,
-        (piece, buffer, length, expected): (PieceIndex, BufferId, u32, messages::PieceHash),
+        (piece, buffer, length, expected): (PieceIndex, BufferId, u32, messages::ChainingValue),
         at: Timestamp,
         around: &mut Around<'_>,
     ) -> Result<(), StoreError> {
@@ -302,10 +303,10 @@ impl Disk {
         let target = target.clone();
         let part = self.parts.get(&target).expect("a part file");
         let content = around.library.of(part.content).expect("a content");
-        assert_eq!(content.manifest.piece_hash(piece), Some(&expected), "another piece's hash");
-        let span = content.manifest.layout().span(piece).expect("a piece of the content");
+        assert_eq!(content.outboard.value(piece), Some(&expected), "another piece's hash");
+        let span = content.outboard.layout().span(piece).expect("a piece of the content");
         assert_eq!(span.end - span.start, u64::from(length), "another piece's length");
-        let source = Provenance { content: part.content, manifest: false, from: span.start };
+        let source = Provenance { content: part.content, outboard: false, from: span.start };
         if !self.pool.holds(buffer, length, source) {
             return Err(StoreError::Hash);
         }
@@ -327,7 +328,7 @@ impl Disk {
     ) -> Result<PathBuf, FinishError> {
         let OpenDownload { target, .. } = self.downloads.remove(&download).expect("a part file");
         let part = self.parts.get_mut(&target).expect("a part file");
-        let pieces = around.library.of(part.content).expect("a content").manifest.layout().pieces();
+        let pieces = around.library.of(part.content).expect("a content").outboard.layout().pieces();
         assert_eq!(part.stored(), pieces as usize, "finished before every piece is stored");
         let nameless = self.faults.nameless.then(|| DiskErrorKind::Other("read-only file system".to_owned()));
         if let Some(kind) = nameless.or_else(|| self.broken(0, around)) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::{ContentId, Manifest, PieceIndex, Timestamp};
+use messages::{ContentId, Outboard, PieceIndex, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
@@ -64,7 +64,7 @@ struct Ledger {
 pub(super) struct PartFile {
     /// The content of which it is a part.
     pub content: ContentId,
-    manifest: Arc<Manifest>,
+    outboard: Arc<Outboard>,
     pieces: BTreeMap<PieceIndex, Bytes>,
     /// Whether the file is shorter than it has to be.
     short: bool,
@@ -88,10 +88,10 @@ pub(super) struct Found {
 
 impl PartFile {
     /// A new and empty one.
-    pub(super) fn new(content: ContentId, manifest: Arc<Manifest>, now: Timestamp) -> PartFile {
+    pub(super) fn new(content: ContentId, outboard: Arc<Outboard>, now: Timestamp) -> PartFile {
         PartFile {
             content,
-            manifest,
+            outboard,
             pieces: BTreeMap::new(),
             short: false,
             touched: now,
@@ -102,7 +102,7 @@ impl PartFile {
     }
 
     fn length_of(&self, piece: PieceIndex) -> u64 {
-        let span = self.manifest.layout().span(piece).expect("a piece of the content");
+        let span = self.outboard.layout().span(piece).expect("a piece of the content");
         span.end - span.start
     }
 
@@ -113,7 +113,7 @@ impl PartFile {
 
     /// Whether every piece is right.
     pub(super) fn is_whole(&self) -> bool {
-        (0..self.manifest.layout().pieces()).map(PieceIndex).all(|piece| self.is_right(piece))
+        (0..self.outboard.layout().pieces()).map(PieceIndex).all(|piece| self.is_right(piece))
     }
 
     /// How many bytes are right, in whole pieces.
@@ -135,7 +135,7 @@ impl PartFile {
     /// a journal that says what is known now.
     pub(super) fn open(&mut self, boot: u32, takes: Duration, now: Timestamp) -> Found {
         let found = self.recover(boot);
-        let pieces = self.manifest.layout().pieces();
+        let pieces = self.outboard.layout().pieces();
         for piece in &found.have {
             // What the journal says without another look must be true: that is its whole purpose.
             assert!(self.is_right(*piece), "piece {piece} is believed and wrong: {self:?}");
@@ -160,7 +160,7 @@ impl PartFile {
     }
 
     fn recover(&self, boot: u32) -> Found {
-        let all = (0..self.manifest.layout().pieces()).map(PieceIndex);
+        let all = (0..self.outboard.layout().pieces()).map(PieceIndex);
         let (mut have, mut suspect) = (Vec::new(), Vec::new());
         match &self.journal {
             Some(journal) => {

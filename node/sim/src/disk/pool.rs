@@ -10,21 +10,21 @@ use riffle_core::{BufferChange, BufferId};
 pub struct Provenance {
     /// Of which content.
     pub content: ContentId,
-    /// Whether they are of its manifest.
-    pub manifest: bool,
-    /// From which byte on, counted in the content or in the manifest.
+    /// Whether they are of its outboard.
+    pub outboard: bool,
+    /// From which byte on, counted in the content or in the outboard.
     pub from: u64,
 }
 
 impl Provenance {
     /// Bytes of no content: what a liar sends, or what a damaged payload is.
     pub const WRONG: Provenance =
-        Provenance { content: ContentId::from_bytes([0xee; 32]), manifest: false, from: 0 };
+        Provenance { content: ContentId::from_bytes([0xee; 32]), outboard: false, from: 0 };
 
     /// Whether `next` begins `length` bytes behind the start of `self`.
     fn goes_on(self, length: u32, next: Provenance) -> bool {
         self.content == next.content
-            && self.manifest == next.manifest
+            && self.outboard == next.outboard
             && self.from + u64::from(length) == next.from
     }
 }

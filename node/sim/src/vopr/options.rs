@@ -226,7 +226,7 @@ impl Options {
             Behaviour::Boasts(every),
             Behaviour::Pings(every),
             Behaviour::Greets(every),
-            Behaviour::Manifest,
+            Behaviour::Outboard,
         ][rng.random_range(0..8)];
         let addresses = match rng.random_range(0..3) {
             0 => addresses(1),

@@ -43,11 +43,11 @@ impl World {
             Payload::Control(bytes) => host.node.handle_datagram(from, &bytes, self.now),
             Payload::Chunk { header, length, source } => {
                 if let Some(place) = host.node.handle_chunk(from, &header, length as usize, self.now) {
-                    let again = header.piece != PieceIndex::MANIFEST
+                    let again = header.piece != PieceIndex::OUTBOARD
                         && host.disk.has_stored(source.content, header.piece);
                     assert!(!again, "{to:?} fetches {}, which it has", header.piece);
                     host.disk.pool.place(place.buffer, place.offset, length, source);
-                    if header.piece != PieceIndex::MANIFEST {
+                    if header.piece != PieceIndex::OUTBOARD {
                         self.on_arrived(to, u64::from(length) + CHUNK_HEADER as u64 + IP_HEADERS);
                     }
                 }
@@ -109,9 +109,9 @@ impl World {
     /// Sends the datagrams of a burst, as the system does with one call.
     fn send_burst(&mut self, id: HostId, burst: &Burst) {
         let (now, address, manners) = (self.now, self.hosts[id.0].address, self.hosts[id.0].manners);
-        let (content, manifest) = match &burst.source {
+        let (content, outboard) = match &burst.source {
             Source::Share(share) => (self.hosts[id.0].disk.source(*share), false),
-            Source::Manifest(bytes) => (Some(ContentId::from_bytes(*blake3::hash(bytes).as_bytes())), true),
+            Source::Outboard(bytes) => (Some(ContentId::from_bytes(*blake3::hash(bytes).as_bytes())), true),
         };
         let content = content.expect("a burst from a file that is not open");
         self.record.bursts_no_gso += u64::from(burst.no_gso);
@@ -138,7 +138,7 @@ impl World {
                 Manners::Liar(millionths) => self.rng.random_range(0..1_000_000) < millionths,
                 _ => false,
             };
-            let right = Provenance { content, manifest, from: payload.start };
+            let right = Provenance { content, outboard, from: payload.start };
             let source = if is_lie { Provenance::WRONG } else { right };
             let (header, length) = (burst.header(index), (payload.end - payload.start) as u32);
             if manners == Manners::Scripted(OwnerScript::DropsLongChunks) && length > BASE_SEGMENT {

@@ -81,7 +81,7 @@ impl World {
                 self.send_later(owner, from, conversation, &busy, Duration::ZERO);
             }
             NodeToNode::Hello(hello) => {
-                let layout = content.manifest.layout();
+                let layout = content.outboard.layout();
                 // Its number for the session is the downloader's, so that the script has nothing to remember.
                 let welcome = Welcome {
                     nonce: hello.nonce,
@@ -176,9 +176,9 @@ impl World {
     ) {
         for (number, range) in (request.first_request..).zip(request.ranges.iter()) {
             let (piece, size) = (range.piece(), u32::from(request.segment_size));
-            let (manifest, start) = match content.manifest.layout().span(piece) {
+            let (outboard, start) = match content.outboard.layout().span(piece) {
                 Some(span) => (false, span.start),
-                None => (piece == PieceIndex::MANIFEST, 0),
+                None => (piece == PieceIndex::OUTBOARD, 0),
             };
             let count = range.segments(request.segment_size);
             for index in 0..count {
@@ -194,7 +194,7 @@ impl World {
                     count: count as u8,
                     hold: 0,
                 };
-                let source = Provenance { content: content.id, manifest, from: start + u64::from(offset) };
+                let source = Provenance { content: content.id, outboard, from: start + u64::from(offset) };
                 let length = size.min(range.end() - offset);
                 let drips_at = &mut self.hosts[owner.0].drips_at;
                 *drips_at = (*drips_at + every).max(self.now);

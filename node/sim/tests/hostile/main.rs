@@ -7,8 +7,8 @@ mod accounts;
 mod downloader;
 #[path = "../../../../messages/tests/support/heap.rs"]
 mod heap;
-#[path = "../../../fuzz/oracles/manifest.rs"]
-mod manifest;
+#[path = "../../../fuzz/oracles/outboard.rs"]
+mod outboard;
 #[path = "../../../fuzz/oracles/owner.rs"]
 mod owner;
 mod replay;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use messages::{Header, Kind};
 
-use crate::{downloader, manifest, owner, seeds, settings, text, tracker_play, wire};
+use crate::{downloader, outboard, owner, seeds, settings, text, tracker_play, wire};
 
 /// What must hold for any bytes.
 type Oracle = fn(&[u8]);
@@ -12,7 +12,7 @@ type Oracle = fn(&[u8]);
 /// The oracles by the names of their targets. Those of the program alone are held in its own tests.
 const ORACLES: [(&str, Oracle); 7] = [
     ("wire", wire::hold),
-    ("manifest", manifest::hold),
+    ("outboard", outboard::hold),
     ("text", text::hold),
     ("settings", settings::hold),
     ("tracker", |bytes| {

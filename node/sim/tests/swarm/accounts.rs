@@ -62,7 +62,7 @@ fn every_minute_and_at_the_end_it_is_said_where_the_time_went_and_who_gave_what(
     assert_eq!((last.length, last.verified, last.fetched), (Some(length), length, length));
     let (why, most) = &last.waits[0];
     assert!(*why == Waiting::Limit && *most > last.took / 2, "{:?}", last.waits);
-    assert!(last.waits.iter().any(|(why, _)| *why == Waiting::Manifest), "{:?}", last.waits);
+    assert!(last.waits.iter().any(|(why, _)| *why == Waiting::Outboard), "{:?}", last.waits);
     let counters = report.world.hosts[0].node.counters();
     assert_eq!((last.lost_bytes, last.duplicate_bytes), (counters.lost_bytes, counters.duplicate_bytes));
     assert!(last.lost_bytes > 0, "2 % are lost");

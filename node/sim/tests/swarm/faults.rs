@@ -231,7 +231,7 @@ fn liars_are_found_out_and_the_honest_owner_is_enough() {
         let took = finishes(&mut world, downloader, 60);
         assert!(took < Duration::from_secs(15), "{manners:?}: {took:?}");
         let banned = |(_, event): &(Timestamp, Event)| {
-            matches!(event, Event::OwnerLost { why: SessionEnd::BadPieces | SessionEnd::BadManifest, .. })
+            matches!(event, Event::OwnerLost { why: SessionEnd::BadPieces | SessionEnd::BadOutboard, .. })
         };
         assert!(world.hosts[downloader.0].events.iter().any(banned), "{manners:?}");
     }

@@ -196,7 +196,7 @@ fn scripted_owner(world: &mut World, content: &str, script: OwnerScript, link: L
 fn an_owner_that_talks_and_gives_nothing_is_silent() {
     let mut world = world(&[("film.bin", 32 * MIB)]);
     let downloader = world.add_host(lan(), NodeSettings::default());
-    // The nearest, so that the manifest is asked of it first.
+    // The nearest, so that the outboard is asked of it first.
     scripted_owner(
         &mut world,
         "film.bin",
@@ -224,7 +224,7 @@ fn owners_that_choke_for_ever_keep_no_slots() {
 }
 
 #[test]
-fn a_manifest_that_comes_in_drops_is_asked_of_another() {
+fn an_outboard_that_comes_in_drops_is_asked_of_another() {
     let mut world = world(&[("film.bin", 512 * MIB)]);
     let gigabit = LinkSpec::new(1000, Duration::from_millis(20));
     let downloader = world.add_host(gigabit, NodeSettings::default());

@@ -31,7 +31,7 @@ const BEGINNING: Duration = Duration::from_secs(20);
 /// How often it is looked whether bytes are there.
 const LOOK_EVERY: Duration = Duration::from_micros(100);
 
-/// From the start of the process until verified bytes of the file are on the disk, manifest and all else before it.
+/// From the start of the process until verified bytes of the file are on the disk, outboard and all else before it.
 struct First<'a>(Riffle<'a>);
 
 impl Contestant for First<'_> {

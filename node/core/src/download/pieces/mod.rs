@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 use messages::node_to_node::ByteRange;
-use messages::{Layout, Manifest, PieceIndex, PieceRun};
+use messages::{Layout, Outboard, PieceIndex, PieceRun};
 
 use super::assembly::Assembly;
 use super::availability::Availability;
@@ -32,7 +32,7 @@ use storing::{StoreRequest, StoringPieces};
 #[derive(Debug)]
 pub(crate) struct Pieces {
     download: DownloadId,
-    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) outboard: Arc<Outboard>,
     layout: Layout,
     have: FixedBitSet,
     verified: u64,
@@ -48,8 +48,8 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     /// The pieces of the content, of which all but those in `have` are missing.
-    pub(crate) fn new(download: DownloadId, manifest: Arc<Manifest>, have: &[PieceRun]) -> Pieces {
-        let layout = manifest.layout();
+    pub(crate) fn new(download: DownloadId, outboard: Arc<Outboard>, have: &[PieceRun]) -> Pieces {
+        let layout = outboard.layout();
         let mut bits = FixedBitSet::with_capacity(layout.pieces() as usize);
         for run in have {
             bits.insert_range(run.start().0 as usize..run.end().0.min(layout.pieces()) as usize);
@@ -60,7 +60,7 @@ impl Pieces {
         let picker = Picker::new(missing);
         Pieces {
             download,
-            manifest,
+            outboard,
             layout,
             have: bits,
             verified,
@@ -174,8 +174,8 @@ impl Pieces {
     }
 
     fn store(&self, StoreRequest { piece, buffer, length }: StoreRequest, cx: &mut Context<'_>) {
-        let hash = self.manifest.piece_hash(piece);
-        let expected = *hash.expect("only pieces of the picker are begun, and those are this manifest's");
+        let hash = self.outboard.value(piece);
+        let expected = *hash.expect("only pieces of the picker are begun, and those are this outboard's");
         cx.out.disk.push(DiskRequest::Store { download: self.download, piece, buffer, length, expected });
     }
 

@@ -87,7 +87,7 @@ impl Inventory {
         if self.is_complete() {
             self.retries_rejected_at = now + RETRY_REJECTED_AFTER;
         }
-        if piece == PieceIndex::MANIFEST || self.rejections >= MAX_REJECTIONS {
+        if piece == PieceIndex::OUTBOARD || self.rejections >= MAX_REJECTIONS {
             return Rejection::Fault;
         }
         self.pieces.forget(piece, pieces);
@@ -127,6 +127,6 @@ mod tests {
         assert!(inventory.is_complete() && inventory.next_at() == Timestamp::NEVER);
         let last = (2..=MAX_REJECTIONS).map(|_| inventory.on_rejected(PieceIndex(0), pieces, now)).last();
         assert_eq!(last, Some(Rejection::Fault));
-        assert_eq!(Inventory::new().on_rejected(PieceIndex::MANIFEST, 1, now), Rejection::Fault);
+        assert_eq!(Inventory::new().on_rejected(PieceIndex::OUTBOARD, 1, now), Rejection::Fault);
     }
 }

@@ -68,8 +68,8 @@ pub(crate) struct Session {
     pub(crate) last_piece: Option<PieceIndex>,
     /// Whether the owner was told, after its last request, that this node asks it for nothing more.
     has_released_slot: bool,
-    /// How often the owner was asked for the manifest.
-    pub(crate) manifest_tries: u32,
+    /// How often the owner was asked for the outboard.
+    pub(crate) outboard_tries: u32,
     /// When a message was last sent to the owner.
     sent_at_last: Timestamp,
     /// Whether the owner gives one whole piece at a time, because a piece to which it contributed did not verify.
@@ -98,7 +98,7 @@ impl Session {
             meter: Meter::new(cx.now),
             last_piece: None,
             has_released_slot: true,
-            manifest_tries: 0,
+            outboard_tries: 0,
             sent_at_last: cx.now,
             on_parole: false,
         }
@@ -235,10 +235,10 @@ impl Session {
         self.inventory.pieces().contains(piece)
     }
 
-    /// The most bytes of the manifest that one range asks for. After a first try that failed these are single segments,
+    /// The most bytes of the outboard that one range asks for. After a first try that failed these are single segments,
     /// since too few are asked for to find out whether bursts arrive at all.
-    pub(crate) fn max_manifest_range(&self) -> u32 {
-        let single = self.flow().filter(|_| self.manifest_tries > 1).map(Flow::segment_size);
+    pub(crate) fn max_outboard_range(&self) -> u32 {
+        let single = self.flow().filter(|_| self.outboard_tries > 1).map(Flow::segment_size);
         single.map_or(u32::MAX, u32::from)
     }
 

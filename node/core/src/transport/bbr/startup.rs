@@ -31,7 +31,7 @@ pub(super) struct Startup {
     full_bw_rounds: u8,
     /// When the first sample came.
     first_sample_at: Option<Timestamp>,
-    /// Whether the rate can be believed: what a manifest of a few segments says is a lower bound, and so is what the
+    /// Whether the rate can be believed: what an outboard of a few segments says is a lower bound, and so is what the
     /// first bursts of a window say.
     is_measured: bool,
     /// Whether a round trip has taken longer than the lowest: startup has filled the path, or another flow has.

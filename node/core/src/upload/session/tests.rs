@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use messages::limits::MAX_PROBE_SIZES;
 use messages::node_to_node::{Probe, ProbeSize};
-use messages::{Cookie, Manifest, Name};
+use messages::{Cookie, Name, Outboard};
 use rand::SeedableRng as _;
 
 use super::*;
@@ -22,10 +22,10 @@ fn session() -> (UploadSession, ServedContent) {
         cookie: Cookie::NONE,
     };
     let peer = SocketAddr::from(([127, 0, 0, 1], 9));
-    let manifest = Arc::new(Manifest::new(300_000, [0; 32], vec![[0; 20]; 2]).expect("two pieces"));
+    let outboard = Arc::new(Outboard::new(300_000, [0; 32], vec![[0; 20]; 2]).expect("two pieces"));
     let name = Name::new("a").expect("a name");
     let session = UploadSession::new(peer, ShareId(0), &hello, Timestamp::ZERO);
-    (session, ServedContent::whole(content, name, manifest))
+    (session, ServedContent::whole(content, name, outboard))
 }
 
 fn range(piece: u32, offset: u32, length: u32) -> ByteRange {
@@ -46,19 +46,19 @@ fn ask(
 fn what_the_content_does_not_have_is_refused() {
     let (mut session, served) = session();
     let refused = Err(RequestRefusal::NoSuchRange);
-    let last = served.manifest.layout().piece_length(PieceIndex(1));
+    let last = served.outboard.layout().piece_length(PieceIndex(1));
     assert_eq!(ask(&mut session, &served, 1, range(1, last - 10, 11)), refused);
     assert_eq!(ask(&mut session, &served, 1, range(2, 0, 1)), refused);
-    let beyond = ByteRange::new(PieceIndex::MANIFEST, 80, 10).expect("a range");
+    let beyond = ByteRange::new(PieceIndex::OUTBOARD, 80, 10).expect("a range");
     assert_eq!(ask(&mut session, &served, 1, beyond), refused);
     assert_eq!(ask(&mut session, &served, 1, range(1, last - 10, 10)), Ok(()));
 }
 
 #[test]
-fn a_piece_that_is_begun_needs_no_slot_and_the_manifest_never_does() {
+fn a_piece_that_is_begun_needs_no_slot_and_the_outboard_never_does() {
     let (mut session, served) = session();
     assert!(session.needs_slot(range(0, 0, 1000)));
-    assert!(!session.needs_slot(ByteRange::new(PieceIndex::MANIFEST, 0, 10).expect("a range")));
+    assert!(!session.needs_slot(ByteRange::new(PieceIndex::OUTBOARD, 0, 10).expect("a range")));
     assert_eq!(ask(&mut session, &served, 1, range(0, 0, 1000)), Ok(()));
     assert!(!session.needs_slot(range(0, 1000, 1000)) && session.needs_slot(range(1, 0, 1000)));
 }

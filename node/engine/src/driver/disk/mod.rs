@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::{Manifest, ManifestError, PieceHash, PieceIndex};
+use messages::{ChainingValue, Outboard, OutboardError, PieceIndex};
 use riffle_core::{DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, ShareId};
 
 use self::downloads::{DownloadState, Downloads};
@@ -110,21 +110,21 @@ impl Disk {
                 self.hash_queue.remove(share);
                 self.hash_next();
             }
-            DiskRequest::CheckManifest { download, buffer, length, content } => {
+            DiskRequest::CheckOutboard { download, buffer, length, content } => {
                 let lent = LentBuffer { buffer, bytes: pool.lend(buffer) };
                 self.work(move |results| {
                     let bytes = lent.bytes.get(..length as usize).unwrap_or_default();
                     let decoded =
-                        results::unless_it_panics(|| Manifest::decode_of(content, bytes).map(Arc::new));
+                        results::unless_it_panics(|| Outboard::decode_of(content, bytes).map(Arc::new));
                     // A description on which the decoder stumbles describes nothing.
-                    let result = decoded.unwrap_or(Err(ManifestError::Identity));
-                    results.send(Completion::ManifestChecked { download, lent, result });
+                    let result = decoded.unwrap_or(Err(OutboardError::OtherContent));
+                    results.send(Completion::OutboardChecked { download, lent, result });
                 });
             }
-            DiskRequest::Open { download, share, target, replace, content, manifest } => {
+            DiskRequest::Open { download, share, target, replace, content, outboard } => {
                 let (paths, settings) = (DownloadPaths::of(target, replace), self.settings.clone());
                 let stop = StopFlag::default();
-                self.downloads.add(OpenRequest { download, share, paths, content, manifest, settings, stop });
+                self.downloads.add(OpenRequest { download, share, paths, content, outboard, settings, stop });
                 self.open_next();
             }
             DiskRequest::Store { download, piece, buffer, length, expected } => {
@@ -186,7 +186,7 @@ impl Disk {
         piece: PieceIndex,
         lent: LentBuffer,
         length: u32,
-        expected: PieceHash,
+        expected: ChainingValue,
     ) {
         let part = self.downloads.part(download).map(|(_, part)| part.clone());
         self.store_queue.add(StoreOrder { download, piece, lent, length, expected, part });
@@ -207,7 +207,7 @@ impl Disk {
             let result = part.finish();
             let path = part.paths().target.clone();
             if let (Ok(identity), Some(hash_cache)) = (&result, hash_cache) {
-                hash_cache.remember_download(&path, *identity, part.manifest());
+                hash_cache.remember_download(&path, *identity, part.outboard());
             }
             results.send(Completion::Finished { download, share, path, result });
         };

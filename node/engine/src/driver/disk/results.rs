@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use messages::{Manifest, ManifestError, PieceIndex};
+use messages::{Outboard, OutboardError, PieceIndex};
 use riffle_core::{BufferId, DiskError, DiskResult, DownloadId, FinishError, Opened, ShareId, StoreError};
 use tokio::sync::mpsc;
 
@@ -17,9 +17,9 @@ pub(crate) enum Completion {
     /// A result that only the core needs.
     ForCore(DiskResult),
     /// A file is hashed and open.
-    Shared { share: ShareId, manifest: Arc<Manifest>, served: ServedFile },
-    /// A manifest was checked.
-    ManifestChecked { download: DownloadId, lent: LentBuffer, result: Result<Arc<Manifest>, ManifestError> },
+    Shared { share: ShareId, outboard: Arc<Outboard>, served: ServedFile },
+    /// An outboard was checked.
+    OutboardChecked { download: DownloadId, lent: LentBuffer, result: Result<Arc<Outboard>, OutboardError> },
     /// A download's files are open; `part` is `None` when the target was there already.
     Opened {
         download: DownloadId,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use messages::{Layout, PieceHash, PieceIndex};
+use messages::{ChainingValue, Layout, PieceIndex};
 use riffle_core::{DownloadId, StoreError};
 
 use super::errors;
@@ -23,7 +23,7 @@ pub(crate) struct StoreOrder {
     /// The length of the piece, in bytes.
     pub(crate) length: u32,
     /// The hash that the piece must have.
-    pub(crate) expected: PieceHash,
+    pub(crate) expected: ChainingValue,
     /// The part file of the download; `None` when it is not open.
     pub(crate) part: Option<Arc<Part>>,
 }
@@ -63,7 +63,7 @@ impl StoreQueue {
 impl StoreOrder {
     /// The piece, when it is as long as it must be and there is something to store it in.
     fn whole_piece(&self) -> Option<(Layout, PieceIndex, &[u8])> {
-        let layout = self.part.as_ref()?.manifest().layout();
+        let layout = self.part.as_ref()?.outboard().layout();
         let bytes = self.lent.bytes.get(..self.length as usize)?;
         let span = layout.span(self.piece)?;
         (bytes.len() as u64 == span.end - span.start).then_some((layout, self.piece, bytes))
@@ -74,7 +74,7 @@ fn store(
     part: &Part,
     (_, piece, bytes): (Layout, PieceIndex, &[u8]),
     digest: Option<PieceDigest>,
-    expected: &PieceHash,
+    expected: &ChainingValue,
 ) -> Result<(), StoreError> {
     let stored = digest.and_then(|digest| unless_it_panics(|| part.store(piece, bytes, (&digest, expected))));
     stored.unwrap_or_else(|| Err(StoreError::Disk(errors::internal(part.path()))))

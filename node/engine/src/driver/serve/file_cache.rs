@@ -142,7 +142,7 @@ impl FileCache {
     fn close_one(&mut self) -> bool {
         let source = |burst: &Burst| match burst.source {
             Source::Share(share) => Some(share),
-            Source::Manifest(_) => None,
+            Source::Outboard(_) => None,
         };
         // Those behind the first of their queue may need a file that needs the place of this one.
         let needed: BTreeSet<ShareId> =
@@ -202,7 +202,7 @@ impl FileCache {
                 CachedFile { validity: Validity::Changed, .. } => None,
                 file => file.served.as_ref().map(Bytes::Served),
             },
-            Source::Manifest(bytes) => {
+            Source::Outboard(bytes) => {
                 let start = usize::try_from(burst.start).ok()?;
                 bytes.get(start..start.checked_add(burst.length as usize)?).map(Bytes::Memory)
             }

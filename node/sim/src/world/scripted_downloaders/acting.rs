@@ -22,7 +22,7 @@ impl World {
                 self.ask(host, downloader, number, 1, 1);
                 every
             }
-            Behaviour::Everything | Behaviour::Manifest => {
+            Behaviour::Everything | Behaviour::Outboard => {
                 if downloader.sessions[number as usize].received_at + RETRY_AFTER <= self.now {
                     self.ask(host, downloader, number, MAX_RANGES, RANGE);
                 }
@@ -103,7 +103,7 @@ impl World {
         self.send_in_session(host, downloader, number, &Have { runs });
     }
 
-    /// Sends a REQUEST of the next ranges of the content, or of its manifest, of `length` bytes at most, and around.
+    /// Sends a REQUEST of the next ranges of the content, or of its outboard, of `length` bytes at most, and around.
     pub(super) fn ask(
         &mut self,
         host: HostId,
@@ -118,7 +118,7 @@ impl World {
         for _ in 0..count {
             let (piece, offset) = session.next;
             let (of, end) = match downloader.script.behaviour {
-                Behaviour::Manifest => (PieceIndex::MANIFEST, layout.manifest_length()),
+                Behaviour::Outboard => (PieceIndex::OUTBOARD, layout.outboard_length()),
                 _ => (PieceIndex(piece), layout.piece_length(PieceIndex(piece))),
             };
             let length = length.min(end - offset);

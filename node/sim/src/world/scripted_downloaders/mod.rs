@@ -151,7 +151,7 @@ impl World {
                     session.received_at = self.now;
                     session.highest_sequence = session.highest_sequence.max(header.sequence);
                     if ends
-                        && matches!(downloader.script.behaviour, Behaviour::Everything | Behaviour::Manifest)
+                        && matches!(downloader.script.behaviour, Behaviour::Everything | Behaviour::Outboard)
                     {
                         self.ask(host, &mut downloader, header.conversation.0, 1, RANGE);
                     }
@@ -257,7 +257,7 @@ impl World {
     }
 
     fn layout_of(&self, content: ContentId) -> Layout {
-        self.library.of(content).expect("a content that exists").manifest.layout()
+        self.library.of(content).expect("a content that exists").outboard.layout()
     }
 
     /// Lets the session act again after this time.

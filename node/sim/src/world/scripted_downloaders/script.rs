@@ -109,8 +109,8 @@ pub enum Behaviour {
         /// Whether the cookie is the one that its neighbour got.
         of_neighbour: bool,
     },
-    /// It asks for the manifest again and again, as fast as it comes.
-    Manifest,
+    /// It asks for the outboard again and again, as fast as it comes.
+    Outboard,
     /// It asks for a little, and says HAVE of the pieces that its friends at other addresses began.
     Praises {
         /// Bytes a second.

@@ -17,7 +17,7 @@ const NAME: &str = "disk.img";
 const PIECE: u64 = 8 << 20;
 /// The bytes that an owner may send in a second, and at most at once.
 const LIMIT: u64 = 100 << 10;
-/// By then the manifest is everywhere, and the scripted_downloaders come.
+/// By then the outboard is everywhere, and the scripted_downloaders come.
 const BEGINS_AT: Duration = Duration::from_secs(10);
 
 fn lan() -> LinkSpec {
@@ -103,14 +103,14 @@ fn one_that_does_not_listen_is_sent_nothing_more() {
 }
 
 #[test]
-fn a_manifest_is_under_the_limit_too() {
+fn an_outboard_is_under_the_limit_too() {
     let seconds = 10;
     let mut world = World::new(1, lan());
     let content = world.library.add(NAME, 1 << 30);
     let owner = world.add_host(lan(), limited_to("100KiB"));
     world.share(owner, Path::new("/shared").join(NAME), content.name.clone(), content.id);
     let scripted = world
-        .add_scripted_downloader(lan(), DownloaderScript::new(Behaviour::Manifest, content.id, owner, 4));
+        .add_scripted_downloader(lan(), DownloaderScript::new(Behaviour::Outboard, content.id, owner, 4));
     world.run(Timestamp::ZERO + Duration::from_secs(seconds), |_| false);
     let taken = world.scripted_downloader(scripted).received_bytes;
     assert!((LIMIT * seconds / 2..=LIMIT * (seconds + 2)).contains(&taken), "{taken} bytes");

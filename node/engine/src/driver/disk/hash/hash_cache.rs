@@ -1,6 +1,6 @@
 //! What the node has hashed before: a file that has not changed since is described without being read again.
 //!
-//! In the state folder `hashes` says which content each file is, by path and fingerprint, and `manifests/` holds what
+//! In the state folder `hashes` says which content each file is, by path and fingerprint, and `outboards/` holds what
 //! describes each content, in a file that is named by its id and checked against it when it is read. Losing any of it
 //! costs time and never truth.
 //!
@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use messages::limits::MAX_CONTENT;
-use messages::{ContentId, Layout, Manifest};
+use messages::{ContentId, Layout, Outboard};
 
 use crate::driver::disk::identity::FileIdentity;
 use crate::platform::file_id::{FileTime, anything_changed};
@@ -29,19 +29,19 @@ use crate::state::files::{make_folder, private};
 
 /// At most so many files are remembered. The least recently used ones are forgotten first.
 pub(crate) const MAX_FILES: usize = 16_384;
-/// At most so many bytes of manifests are remembered, which is enough for about 20 TiB of large files.
-const MAX_MANIFEST_BYTES: u64 = 256 << 20;
+/// At most so many bytes of outboards are remembered, which is enough for about 20 TiB of large files.
+const MAX_OUTBOARD_BYTES: u64 = 256 << 20;
 /// The file that says which content each file is.
 const HASHES: &str = "hashes";
 const TITLE: &str = "riffle hashes 1";
-/// The folder of the manifests.
-const MANIFESTS: &str = "manifests";
+/// The folder of the outboards.
+const OUTBOARDS: &str = "outboards";
 /// A file that was changed within this time before it was hashed may change again and look the same: the coarsest
 /// clock of a file system in use (FAT) ticks every two seconds.
 const SETTLED: Duration = Duration::from_secs(2);
 
 const _: () = assert!(
-    Layout::of(MAX_CONTENT).unwrap().manifest_length() as u64 <= MAX_MANIFEST_BYTES,
+    Layout::of(MAX_CONTENT).unwrap().outboard_length() as u64 <= MAX_OUTBOARD_BYTES,
     "any one content can be remembered"
 );
 
@@ -85,9 +85,9 @@ struct Entry {
 }
 
 impl Entry {
-    /// Bytes of the manifest that it needs.
-    fn manifest_bytes(&self) -> u64 {
-        Layout::of(self.fingerprint.identity.length()).map_or(0, |layout| layout.manifest_length().into())
+    /// Bytes of the outboard that it needs.
+    fn outboard_bytes(&self) -> u64 {
+        Layout::of(self.fingerprint.identity.length()).map_or(0, |layout| layout.outboard_length().into())
     }
 }
 
@@ -97,9 +97,9 @@ struct HashIndex {
     entries: BTreeMap<PathBuf, Entry>,
     /// The same by when they were last asked for, so that the oldest is found at once.
     by_use: BTreeSet<(u64, PathBuf)>,
-    /// How many entries need the manifest of a content.
+    /// How many entries need the outboard of a content.
     needed: BTreeMap<ContentId, usize>,
-    manifest_bytes: u64,
+    outboard_bytes: u64,
     unsaved: bool,
 }
 
@@ -136,7 +136,7 @@ impl HashCache {
     }
 
     /// What describes the file at `path` that looks like `found` now, when it looked so when it was hashed.
-    pub(crate) fn recall(&self, path: &Path, found: &Metadata) -> Option<Arc<Manifest>> {
+    pub(crate) fn recall(&self, path: &Path, found: &Metadata) -> Option<Arc<Outboard>> {
         let path = std::path::absolute(path).ok()?;
         let content = {
             let mut index = self.index();
@@ -145,13 +145,13 @@ impl HashCache {
             index.touch(&path, checked_file::now_seconds());
             content
         };
-        match self.manifest(content, found.len()) {
-            Ok(manifest) => {
+        match self.outboard(content, found.len()) {
+            Ok(outboard) => {
                 tracing::info!(path = %path.display(), content = %content.short(), "remembered, not hashed again");
-                Some(manifest)
+                Some(outboard)
             }
             Err(cause) => {
-                tracing::warn!(path = %path.display(), content = %content.short(), %cause, "the remembered manifest cannot be used: hashing again");
+                tracing::warn!(path = %path.display(), content = %content.short(), %cause, "the remembered outboard cannot be used: hashing again");
                 self.index().remove(&path);
                 None
             }
@@ -159,28 +159,28 @@ impl HashCache {
     }
 
     /// Remembers what the file at `path` is, which looked like `before` when hashing began, at `began`.
-    pub(crate) fn remember(&self, path: &Path, before: Fingerprint, began: SystemTime, manifest: &Manifest) {
+    pub(crate) fn remember(&self, path: &Path, before: Fingerprint, began: SystemTime, outboard: &Outboard) {
         if before.is_settled(began) {
-            self.keep(path, before, manifest);
+            self.keep(path, before, outboard);
         } else {
             tracing::debug!(path = %path.display(), "changed just before it was hashed: not remembered");
         }
     }
 
     /// Remembers a download that has just been finished at `path`, as `identity`.
-    pub(crate) fn remember_download(&self, path: &Path, identity: FileIdentity, manifest: &Manifest) {
+    pub(crate) fn remember_download(&self, path: &Path, identity: FileIdentity, outboard: &Outboard) {
         let Ok(found) = fs::symlink_metadata(path) else { return };
         let fingerprint = Fingerprint::of(&found);
         if fingerprint.identity == identity && fingerprint.is_fine() {
-            self.keep(path, fingerprint, manifest);
+            self.keep(path, fingerprint, outboard);
         }
     }
 
-    fn keep(&self, path: &Path, fingerprint: Fingerprint, manifest: &Manifest) {
+    fn keep(&self, path: &Path, fingerprint: Fingerprint, outboard: &Outboard) {
         let Ok(path) = std::path::absolute(path) else { return };
-        let content = manifest.content_id();
+        let content = outboard.content_id();
         // Before the entry that needs it. Not synced: a damaged one is noticed.
-        if let Err(cause) = self.store_manifest(content, manifest) {
+        if let Err(cause) = self.store_outboard(content, outboard) {
             tracing::warn!(content = %content.short(), %cause, "cannot be remembered");
             return;
         }
@@ -191,7 +191,7 @@ impl HashCache {
         let unneeded =
             self.index().insert(path, Entry { fingerprint, content, last_used: checked_file::now_seconds() });
         for content in unneeded {
-            let _ = fs::remove_file(self.manifest_path(content));
+            let _ = fs::remove_file(self.outboard_path(content));
         }
     }
 
@@ -211,7 +211,7 @@ impl HashCache {
         }
     }
 
-    /// Forgets files that have been gone for long, manifests that no file needs, and what was set aside or left
+    /// Forgets files that have been gone for long, outboards that no file needs, and what was set aside or left
     /// unfinished long ago. For a worker.
     pub(crate) fn sweep(&self) {
         checked_file::sweep(&self.folder);
@@ -234,7 +234,7 @@ impl HashCache {
                 self.index().remove(&path);
             }
         }
-        for file in fs::read_dir(self.folder.join(MANIFESTS)).into_iter().flatten().flatten() {
+        for file in fs::read_dir(self.folder.join(OUTBOARDS)).into_iter().flatten().flatten() {
             let content = file.file_name().to_str().and_then(|name| name.parse::<ContentId>().ok());
             if !content.is_some_and(|content| self.index().needs(content)) {
                 let _ = fs::remove_file(file.path());
@@ -250,27 +250,27 @@ impl HashCache {
         self.write_lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn manifest_path(&self, content: ContentId) -> PathBuf {
-        self.folder.join(MANIFESTS).join(content.to_string())
+    fn outboard_path(&self, content: ContentId) -> PathBuf {
+        self.folder.join(OUTBOARDS).join(content.to_string())
     }
 
-    fn manifest(&self, content: ContentId, length: u64) -> Result<Arc<Manifest>, String> {
-        let bytes = fs::read(self.manifest_path(content)).map_err(|cause| cause.to_string())?;
-        let manifest = Manifest::decode_of(content, &bytes).map_err(|error| error.to_string())?;
-        if manifest.layout().length() != length {
+    fn outboard(&self, content: ContentId, length: u64) -> Result<Arc<Outboard>, String> {
+        let bytes = fs::read(self.outboard_path(content)).map_err(|cause| cause.to_string())?;
+        let outboard = Outboard::decode_of(content, &bytes).map_err(|error| error.to_string())?;
+        if outboard.layout().length() != length {
             return Err("it is of another length".to_owned());
         }
-        Ok(Arc::new(manifest))
+        Ok(Arc::new(outboard))
     }
 
-    fn store_manifest(&self, content: ContentId, manifest: &Manifest) -> io::Result<()> {
-        let path = self.manifest_path(content);
-        let bytes = manifest.encode();
+    fn store_outboard(&self, content: ContentId, outboard: &Outboard) -> io::Result<()> {
+        let path = self.outboard_path(content);
+        let bytes = outboard.encode();
         if fs::metadata(&path).is_ok_and(|there| there.len() == bytes.len() as u64) {
             return Ok(());
         }
         let _writing = self.write_lock();
-        make_folder(&self.folder.join(MANIFESTS))?;
+        make_folder(&self.folder.join(OUTBOARDS))?;
         let unfinished = path.with_extension("new");
         private().write(true).create(true).truncate(true).open(&unfinished)?.write_all(&bytes)?;
         fs::rename(&unfinished, &path)
@@ -302,13 +302,13 @@ impl HashCache {
 }
 
 impl HashIndex {
-    /// Inserts an entry. Returns the contents whose manifests no entry needs any more.
+    /// Inserts an entry. Returns the contents whose outboards no entry needs any more.
     fn insert(&mut self, path: PathBuf, entry: Entry) -> Vec<ContentId> {
         let mut unneeded = Vec::new();
         let before = self.remove(&path);
         self.put(path, entry);
         unneeded.extend(before.filter(|content| !self.needs(*content)));
-        while self.entries.len() > MAX_FILES || self.manifest_bytes > MAX_MANIFEST_BYTES {
+        while self.entries.len() > MAX_FILES || self.outboard_bytes > MAX_OUTBOARD_BYTES {
             let (_, path) = self.by_use.first().cloned().expect("nothing is within every limit");
             unneeded.extend(self.remove(&path).filter(|content| !self.needs(*content)));
         }
@@ -317,7 +317,7 @@ impl HashIndex {
 
     /// Inserts an entry for a path that has none.
     fn put(&mut self, path: PathBuf, entry: Entry) {
-        self.manifest_bytes += entry.manifest_bytes();
+        self.outboard_bytes += entry.outboard_bytes();
         self.by_use.insert((entry.last_used, path.clone()));
         *self.needed.entry(entry.content).or_default() += 1;
         self.entries.insert(path, entry);
@@ -335,7 +335,7 @@ impl HashIndex {
 
     fn remove(&mut self, path: &Path) -> Option<ContentId> {
         let entry = self.entries.remove(path)?;
-        self.manifest_bytes -= entry.manifest_bytes();
+        self.outboard_bytes -= entry.outboard_bytes();
         self.by_use.remove(&(entry.last_used, path.to_owned()));
         let count = self.needed.get_mut(&entry.content).expect("each entry's content is counted");
         *count -= 1;

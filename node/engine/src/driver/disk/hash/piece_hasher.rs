@@ -6,7 +6,7 @@
 
 use blake3::Hasher;
 use blake3::hazmat::{HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root};
-use messages::{Layout, PieceHash, PieceIndex};
+use messages::{ChainingValue, Layout, PieceIndex};
 use sha1::{Digest, Sha1};
 
 use super::sha1_lanes::{self, Lane};
@@ -16,15 +16,15 @@ use super::sha1_lanes::{self, Lane};
 pub(crate) const RUN: usize = 64 << 10;
 
 /// The BLAKE3 value of one piece.
-pub(crate) type Subtree = [u8; 32];
+pub(crate) type ChainingValue = [u8; 32];
 
 /// The hash of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PieceDigest {
-    /// Its SHA-1, as in the manifest.
-    pub(crate) hash: PieceHash,
+    /// Its SHA-1, as in the outboard.
+    pub(crate) hash: ChainingValue,
     /// Its BLAKE3 value.
-    pub(crate) subtree: Subtree,
+    pub(crate) subtree: ChainingValue,
 }
 
 /// Hashes one piece both ways in one pass.
@@ -76,12 +76,12 @@ pub(crate) fn digests_of(pieces: &[(Layout, PieceIndex, &[u8])]) -> Vec<PieceDig
 }
 
 /// The SHA-1 of a piece that is in memory as a whole.
-pub(crate) fn piece_hash(bytes: &[u8]) -> PieceHash {
+pub(crate) fn piece_hash(bytes: &[u8]) -> ChainingValue {
     Sha1::digest(bytes).into()
 }
 
 /// The BLAKE3 of the whole from the values of all pieces, in their order.
-pub(crate) fn root_of(layout: Layout, subtrees: &[Subtree]) -> [u8; 32] {
+pub(crate) fn root_of(layout: Layout, subtrees: &[ChainingValue]) -> [u8; 32] {
     assert_eq!(subtrees.len(), layout.pieces() as usize, "one value for each piece");
     match subtrees {
         [] => *blake3::hash(b"").as_bytes(),
@@ -94,14 +94,14 @@ pub(crate) fn root_of(layout: Layout, subtrees: &[Subtree]) -> [u8; 32] {
 }
 
 /// The values of the two children of the node that stands above `subtrees` and covers `length` bytes.
-fn halves(length: u64, piece_size: u32, subtrees: &[Subtree]) -> (Subtree, Subtree) {
+fn halves(length: u64, piece_size: u32, subtrees: &[ChainingValue]) -> (ChainingValue, ChainingValue) {
     let left_length = left_subtree_len(length);
     let cut = (left_length / u64::from(piece_size)) as usize;
     let (left, right) = subtrees.split_at(cut);
     (merged(left_length, piece_size, left), merged(length - left_length, piece_size, right))
 }
 
-fn merged(length: u64, piece_size: u32, subtrees: &[Subtree]) -> Subtree {
+fn merged(length: u64, piece_size: u32, subtrees: &[ChainingValue]) -> ChainingValue {
     match subtrees {
         [only] => *only,
         _ => {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     /// The values of the pieces, hashed as many at a time as there may be.
-    fn together(layout: Layout, whole: &[u8]) -> Vec<Subtree> {
+    fn together(layout: Layout, whole: &[u8]) -> Vec<ChainingValue> {
         let pieces = whole.chunks(layout.piece_size() as usize).enumerate();
         let pieces: Vec<_> = pieces.map(|(index, bytes)| (layout, PieceIndex(index as u32), bytes)).collect();
         let digests: Vec<_> = pieces.chunks(sha1_lanes::MAX_LANES).flat_map(digests_of).collect();

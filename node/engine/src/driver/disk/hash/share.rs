@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use messages::limits::MAX_CONTENT;
-use messages::{Layout, Manifest, PieceHash};
+use messages::{ChainingValue, Layout, Outboard};
 use riffle_core::{DiskError, DiskErrorKind, DiskResult, ShareId};
 
 use super::hash_cache::{Fingerprint, HashCache};
-use super::piece_hasher::{PieceDigest, Subtree, root_of};
+use super::piece_hasher::{ChainingValue, PieceDigest, root_of};
 use super::scan::{ScanError, ScanOrder, ScanWorkers, StopFlag, all_pieces, scan};
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::identity::FileIdentity;
@@ -52,9 +52,9 @@ pub(crate) fn share(
         Ok(candidate) => candidate,
         Err(error) => return results.send_result(DiskResult::Shared { share, result: Err(error) }),
     };
-    if let Some(manifest) = candidate.recall() {
-        return results.send(match candidate.serve(manifest) {
-            Ok((manifest, served)) => Completion::Shared { share, manifest, served },
+    if let Some(outboard) = candidate.recall() {
+        return results.send(match candidate.serve(outboard) {
+            Ok((outboard, served)) => Completion::Shared { share, outboard, served },
             Err(error) => Completion::ForCore(DiskResult::Shared { share, result: Err(error) }),
         });
     }
@@ -81,7 +81,7 @@ pub(crate) fn share(
                 return;
             }
             results.send(match outcome {
-                Ok((manifest, served)) => Completion::Shared { share, manifest, served },
+                Ok((outboard, served)) => Completion::Shared { share, outboard, served },
                 Err(error) => Completion::ForCore(DiskResult::Shared { share, result: Err(error) }),
             });
         }),
@@ -100,21 +100,21 @@ impl Candidate {
         Ok(Candidate { found, opened, file: Arc::new(file), path, layout, hash_cache })
     }
 
-    fn recall(&self) -> Option<Arc<Manifest>> {
+    fn recall(&self) -> Option<Arc<Outboard>> {
         self.hash_cache.as_ref()?.recall(&self.path, &self.found)
     }
 
-    fn describe(self, digests: &[PieceDigest]) -> Result<(Arc<Manifest>, ServedFile), DiskError> {
+    fn describe(self, digests: &[PieceDigest]) -> Result<(Arc<Outboard>, ServedFile), DiskError> {
         // Bytes that changed while they were read belong to no content.
         FileIdentity::of(&self.found).check(&self.path, &self.file)?;
         if self.goes_on() {
             return Err(error(&self.path, DiskErrorKind::UnknownLength));
         }
-        let manifest = manifest_of(self.layout, digests);
+        let outboard = outboard_of(self.layout, digests);
         if let Some(hash_cache) = &self.hash_cache {
-            hash_cache.remember(&self.path, Fingerprint::of(&self.found), self.opened, &manifest);
+            hash_cache.remember(&self.path, Fingerprint::of(&self.found), self.opened, &outboard);
         }
-        self.serve(Arc::new(manifest))
+        self.serve(Arc::new(outboard))
     }
 
     /// Whether there are bytes behind the end that the system tells of: what it makes up as it is read (`/proc`) has no
@@ -133,11 +133,11 @@ impl Candidate {
         disk_error(&self.path, cause)
     }
 
-    fn serve(self, manifest: Arc<Manifest>) -> Result<(Arc<Manifest>, ServedFile), DiskError> {
+    fn serve(self, outboard: Arc<Outboard>) -> Result<(Arc<Outboard>, ServedFile), DiskError> {
         let map = MappedFile::of(&self.file, self.layout.length())
             .map_err(|cause| disk_error(&self.path, &cause))?;
         let identity = Some(FileIdentity::of(&self.found));
-        Ok((manifest, ServedFile { path: self.path, file: self.file, map: map.map(Arc::new), identity }))
+        Ok((outboard, ServedFile { path: self.path, file: self.file, map: map.map(Arc::new), identity }))
     }
 }
 
@@ -154,9 +154,9 @@ pub(crate) fn open_regular(path: &Path) -> Result<File, DiskError> {
     }
 }
 
-fn manifest_of(layout: Layout, digests: &[PieceDigest]) -> Manifest {
-    let subtrees: Vec<Subtree> = digests.iter().map(|digest| digest.subtree).collect();
-    let hashes: Vec<PieceHash> = digests.iter().map(|digest| digest.hash).collect();
-    let manifest = Manifest::new(layout.length(), root_of(layout, &subtrees), hashes);
-    manifest.expect("a length with a layout, and one hash for each piece")
+fn outboard_of(layout: Layout, digests: &[PieceDigest]) -> Outboard {
+    let subtrees: Vec<ChainingValue> = digests.iter().map(|digest| digest.subtree).collect();
+    let hashes: Vec<ChainingValue> = digests.iter().map(|digest| digest.hash).collect();
+    let outboard = Outboard::new(layout.length(), root_of(layout, &subtrees), hashes);
+    outboard.expect("a length with a layout, and one hash for each piece")
 }

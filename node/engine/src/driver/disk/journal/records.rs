@@ -5,7 +5,7 @@ use messages::{ContentId, PieceIndex};
 use riffle_core::RecheckReason;
 
 use super::mac::{Chain, JournalKey, SEAL};
-use super::piece_hasher::Subtree;
+use super::piece_hasher::ChainingValue;
 
 /// The first bytes of all journals. The version follows.
 const PROGRAM: &[u8; VERSION_AT] = b"riffle";
@@ -102,14 +102,14 @@ pub(crate) struct Record {
     /// Which piece.
     pub(crate) piece: PieceIndex,
     /// Its BLAKE3 value.
-    pub(crate) subtree: Subtree,
+    pub(crate) subtree: ChainingValue,
 }
 
 /// What a journal says about the pieces of a part file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Recovered {
     /// Stored, with their values; ascending, each once.
-    pub(crate) trusted: Vec<(PieceIndex, Subtree)>,
+    pub(crate) trusted: Vec<(PieceIndex, ChainingValue)>,
     /// Once written, but perhaps lost or changed since: to be hashed again. Ascending.
     pub(crate) doubtful: Vec<PieceIndex>,
     /// Not told of, in a journal that does not tell of everything: to be hashed where anything was written. Ascending.
@@ -150,7 +150,7 @@ pub(crate) struct JournalContents {
     /// Whether our seal is on the header, and on every record that was read. Otherwise anybody may have written it.
     pub(crate) is_sealed: bool,
     /// The last record of each piece.
-    last: Vec<Option<(Durability, Subtree)>>,
+    last: Vec<Option<(Durability, ChainingValue)>>,
     /// Whether the records could be read to their end.
     is_whole: bool,
 }
@@ -213,7 +213,7 @@ impl JournalContents {
     /// The pieces that have a record, believed or not. The doubtful ones come last.
     pub(crate) fn listed_pieces(&self) -> impl Iterator<Item = PieceIndex> + '_ {
         let listed_pieces = |sure: bool| {
-            let is_it = move |entry: &Option<(Durability, Subtree)>| {
+            let is_it = move |entry: &Option<(Durability, ChainingValue)>| {
                 entry.is_some_and(|(durability, _)| (durability != Durability::Doubtful) == sure)
             };
             let pieces = (0..).map(PieceIndex);
@@ -273,8 +273,8 @@ fn last_entries<'a>(
     records: impl Iterator<Item = &'a [u8]>,
     pieces: u32,
     mut opened: impl FnMut(&'a [u8]) -> Option<&'a [u8]>,
-) -> (Vec<Option<(Durability, Subtree)>>, bool) {
-    let mut last: Vec<Option<(Durability, Subtree)>> = vec![None; pieces as usize];
+) -> (Vec<Option<(Durability, ChainingValue)>>, bool) {
+    let mut last: Vec<Option<(Durability, ChainingValue)>> = vec![None; pieces as usize];
     for bytes in records {
         let Some(record) = opened(bytes).and_then(Record::decode) else { return (last, false) };
         let Some(entry) = last.get_mut(record.piece.0 as usize) else { return (last, false) };

@@ -7,7 +7,7 @@ use messages::PieceIndex;
 use riffle_core::{DiskError, DiskErrorKind, FinishError};
 
 use super::{Ledger, Part, written_at};
-use crate::driver::disk::hash::piece_hasher::{PieceDigest, Subtree, digests_of, root_of};
+use crate::driver::disk::hash::piece_hasher::{ChainingValue, PieceDigest, digests_of, root_of};
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::part::allocate::full_or_else;
 use crate::driver::disk::part::unnamed_file::give_name;
@@ -29,7 +29,7 @@ impl Part {
         let Some(subtrees) = ledger.all_subtrees() else {
             return Err(self.other_error("does not have all pieces").into());
         };
-        if root_of(self.manifest.layout(), &subtrees) != *self.manifest.root() {
+        if root_of(self.outboard.layout(), &subtrees) != *self.outboard.root() {
             ledger.end();
             self.part.remove();
             return Err(FinishError::Integrity);
@@ -52,14 +52,14 @@ impl Part {
 
     /// The file at the target, when it has the one piece that this one has.
     fn same_at_target(&self) -> Option<Arc<File>> {
-        let layout = self.manifest.layout();
+        let layout = self.outboard.layout();
         if layout.pieces() != 1 {
             return None;
         }
         let file = open_regular_file(&self.paths.target).ok()?;
         let is_as_long = file.metadata().is_ok_and(|found| found.len() == layout.length());
         // The value of the only piece is that of the whole.
-        let is_same = is_as_long && self.digest_in(&file, PieceIndex(0))?.subtree == *self.manifest.root();
+        let is_same = is_as_long && self.digest_in(&file, PieceIndex(0))?.subtree == *self.outboard.root();
         is_same.then(|| {
             self.part.remove();
             Arc::new(file)
@@ -97,7 +97,7 @@ impl Part {
 
     /// Syncs all, and reads back what cannot be believed to be what was written.
     fn sync_and_verify(&self, ledger: &mut Ledger) -> Result<(), DiskError> {
-        let layout = self.manifest.layout();
+        let layout = self.outboard.layout();
         if let Err(cause) = self.calls.sync_all(&self.part.file) {
             ledger.suspect_unsynced();
             return Err(full_or_else(&self.part.file, self.path(), &cause, 0, layout.length()));
@@ -123,17 +123,16 @@ impl Part {
     }
 
     /// Whether the disk itself has what the piece must be.
-    fn is_on_disk(&self, piece: PieceIndex, subtree: Option<Subtree>) -> bool {
-        let span = self.manifest.layout().span(piece).expect("the ledger knows pieces of this content alone");
+    fn is_on_disk(&self, piece: PieceIndex, subtree: Option<ChainingValue>) -> bool {
+        let span = self.outboard.layout().span(piece).expect("the ledger knows pieces of this content alone");
         forget_cached(&self.part.file, span.start, span.end - span.start);
         let Some(found) = self.digest_in(&self.part.file, piece) else { return false };
-        self.manifest.piece_hash(piece) == Some(&found.hash)
-            && subtree.is_none_or(|said| said == found.subtree)
+        self.outboard.value(piece) == Some(&found.hash) && subtree.is_none_or(|said| said == found.subtree)
     }
 
     /// What the bytes of `file` at the offset of a piece hash to.
     fn digest_in(&self, file: &File, piece: PieceIndex) -> Option<PieceDigest> {
-        let layout = self.manifest.layout();
+        let layout = self.outboard.layout();
         let span = layout.span(piece).expect("the ledger knows pieces of this content alone");
         let mut bytes = vec![0; (span.end - span.start) as usize];
         read_exact_at(file, &mut bytes, span.start).ok()?;

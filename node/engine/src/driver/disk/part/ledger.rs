@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use messages::{Layout, PieceIndex};
 
 use super::SyncRule;
-use crate::driver::disk::hash::piece_hasher::Subtree;
+use crate::driver::disk::hash::piece_hasher::ChainingValue;
 use crate::driver::disk::journal::Journal;
 use crate::driver::disk::journal::records::{Durability, Record};
 
@@ -16,7 +16,7 @@ use crate::driver::disk::journal::records::{Durability, Record};
 pub(super) struct Ledger {
     /// `None` for a content of one piece, which needs none, and after the end.
     journal: Option<Journal>,
-    subtrees: Vec<Option<Subtree>>,
+    subtrees: Vec<Option<ChainingValue>>,
     stored: u32,
     stored_bytes: u64,
     /// Written since the last sync began.
@@ -38,7 +38,7 @@ impl Ledger {
     pub(super) fn new(
         layout: Layout,
         journal: Option<Journal>,
-        have: &[(PieceIndex, Subtree)],
+        have: &[(PieceIndex, ChainingValue)],
         written_at: SystemTime,
     ) -> Ledger {
         let mut subtrees = vec![None; layout.pieces() as usize];
@@ -76,12 +76,12 @@ impl Ledger {
     }
 
     /// The value of a piece, when the piece is stored.
-    pub(super) fn subtree(&self, piece: PieceIndex) -> Option<Subtree> {
+    pub(super) fn subtree(&self, piece: PieceIndex) -> Option<ChainingValue> {
         self.subtrees[piece.0 as usize]
     }
 
     /// The values of all pieces, when all are stored.
-    pub(super) fn all_subtrees(&self) -> Option<Vec<Subtree>> {
+    pub(super) fn all_subtrees(&self) -> Option<Vec<ChainingValue>> {
         self.subtrees.iter().copied().collect()
     }
 
@@ -92,7 +92,7 @@ impl Ledger {
     pub(super) fn record_stored(
         &mut self,
         piece: PieceIndex,
-        subtree: Subtree,
+        subtree: ChainingValue,
         length: u64,
     ) -> io::Result<()> {
         let record = Record { durability: Durability::Written, piece, subtree };
@@ -237,7 +237,7 @@ mod tests {
 
     const PIECE: u64 = 256 << 10;
 
-    fn ledger(have: &[(PieceIndex, Subtree)]) -> Ledger {
+    fn ledger(have: &[(PieceIndex, ChainingValue)]) -> Ledger {
         let layout = Layout::of(3 * PIECE).expect("a short content");
         Ledger::new(layout, None, have, SystemTime::UNIX_EPOCH)
     }

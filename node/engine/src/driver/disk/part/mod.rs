@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime};
 
-use messages::{ContentId, Manifest, PieceHash, PieceIndex};
+use messages::{ChainingValue, ContentId, Outboard, PieceIndex};
 use riffle_core::{DiskError, DiskErrorKind, StoreError};
 
 use self::allocate::full_or_else;
@@ -32,7 +32,7 @@ use self::ledger::Ledger;
 pub(crate) use self::part_file::PartFile;
 use super::errors::{disk_error, error};
 use super::fault_injection::DiskCalls;
-use super::hash::piece_hasher::{PieceDigest, Subtree};
+use super::hash::piece_hasher::{ChainingValue, PieceDigest};
 use super::journal::Journal;
 use crate::platform::file_id::is_unlinked;
 
@@ -50,7 +50,7 @@ pub(crate) struct Part {
     paths: DownloadPaths,
     part: PartFile,
     content: ContentId,
-    manifest: Arc<Manifest>,
+    outboard: Arc<Outboard>,
     sync_rule: SyncRule,
     calls: DiskCalls,
     /// Held during a sync: the system tells of a failed write once, and to whoever asks first. Taken before `ledger`,
@@ -65,15 +65,15 @@ impl Part {
     /// A part file that is open, locked and of the right length, with the pieces that are in it already.
     pub(crate) fn new(
         (paths, part, content): (DownloadPaths, PartFile, ContentId),
-        manifest: Arc<Manifest>,
+        outboard: Arc<Outboard>,
         (sync_rule, calls): (SyncRule, DiskCalls),
         journal: Option<Journal>,
-        have: &[(PieceIndex, Subtree)],
+        have: &[(PieceIndex, ChainingValue)],
     ) -> Part {
-        let ledger = Ledger::new(manifest.layout(), journal, have, written_at(&part.file));
+        let ledger = Ledger::new(outboard.layout(), journal, have, written_at(&part.file));
         let (syncing, ledger) = (Mutex::default(), Mutex::new(ledger));
         let abandoned = AtomicBool::new(false);
-        Part { paths, part, content, manifest, sync_rule, calls, syncing, ledger, abandoned }
+        Part { paths, part, content, outboard, sync_rule, calls, syncing, ledger, abandoned }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -91,7 +91,7 @@ impl Part {
 
     /// The error that `cause` is, when `length` more bytes were to be stored.
     fn full_or_else(&self, cause: &io::Error, length: u64) -> DiskError {
-        let still = self.manifest.layout().length().saturating_sub(self.ledger().stored_bytes());
+        let still = self.outboard.layout().length().saturating_sub(self.ledger().stored_bytes());
         full_or_else(&self.part.file, self.path(), cause, still, length)
     }
 
@@ -104,9 +104,9 @@ impl Part {
         &self,
         piece: PieceIndex,
         bytes: &[u8],
-        (digest, expected): (&PieceDigest, &PieceHash),
+        (digest, expected): (&PieceDigest, &ChainingValue),
     ) -> Result<(), StoreError> {
-        let span = self.manifest.layout().span(piece).expect("only pieces of this content are handed over");
+        let span = self.outboard.layout().span(piece).expect("only pieces of this content are handed over");
         let length = bytes.len() as u64;
         if length != span.end - span.start || digest.hash != *expected {
             return Err(StoreError::Hash);
@@ -125,7 +125,7 @@ impl Part {
         if is_unlinked(&now) && self.part.name.is_some() {
             return Err(self.other_error("was removed or replaced while it was written to"));
         }
-        if now.len() != self.manifest.layout().length() {
+        if now.len() != self.outboard.layout().length() {
             // The journal is about bytes that are gone, and must not be believed when others take their place.
             self.ledger().forget_journal();
             return Err(self.other_error("was cut short or made longer by something else"));
@@ -137,7 +137,7 @@ impl Part {
         error(self.path(), DiskErrorKind::Other(what.to_owned()))
     }
 
-    fn record_stored(&self, piece: PieceIndex, subtree: Subtree, length: u64) -> io::Result<()> {
+    fn record_stored(&self, piece: PieceIndex, subtree: ChainingValue, length: u64) -> io::Result<()> {
         let mut ledger = self.ledger();
         ledger.record_stored(piece, subtree, length)?;
         if ledger.is_sync_due(self.sync_rule) { self.sync(ledger) } else { Ok(()) }
@@ -193,8 +193,8 @@ impl Part {
     }
 
     /// The description of the content.
-    pub(crate) fn manifest(&self) -> &Manifest {
-        &self.manifest
+    pub(crate) fn outboard(&self) -> &Outboard {
+        &self.outboard
     }
 
     /// The paths of the download.

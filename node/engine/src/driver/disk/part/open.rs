@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use messages::{ContentId, Manifest, PieceIndex, PieceRun};
+use messages::{ContentId, Outboard, PieceIndex, PieceRun};
 use riffle_core::{
     DiskError, DiskErrorKind, DiskResult, DownloadId, HashedAgain, Opened, RecheckReason, ShareId,
 };
@@ -17,7 +17,7 @@ use super::working_files::{Found, WorkingFileFinder, WorkingFiles};
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::fault_injection::DiskCalls;
 use crate::driver::disk::hash::hash_cache::{Fingerprint, HashCache};
-use crate::driver::disk::hash::piece_hasher::{PieceDigest, Subtree, root_of};
+use crate::driver::disk::hash::piece_hasher::{ChainingValue, PieceDigest, root_of};
 use crate::driver::disk::hash::scan::{ScanError, ScanOrder, ScanWorkers, StopFlag, all_pieces, scan};
 use crate::driver::disk::hash::share::open_regular;
 use crate::driver::disk::identity::FileIdentity;
@@ -63,7 +63,7 @@ pub(crate) struct OpenRequest {
     /// The content.
     pub(crate) content: ContentId,
     /// The description of the content.
-    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) outboard: Arc<Outboard>,
     /// How the files are kept.
     pub(crate) settings: PartSettings,
     /// Raised when nobody wants the download any more.
@@ -76,7 +76,7 @@ struct UncheckedPart {
     part: PartFile,
     /// The journal, if it says already what is known.
     journal: Option<Journal>,
-    trusted: Vec<(PieceIndex, Subtree)>,
+    trusted: Vec<(PieceIndex, ChainingValue)>,
     /// Why some pieces have to be hashed again.
     doubt: Option<RecheckReason>,
 }
@@ -110,7 +110,7 @@ impl OpenRequest {
     fn target(&self) -> Result<Option<File>, DiskError> {
         self.paths.check_folder()?;
         let Some(metadata) = self.paths.found_at_target()? else { return Ok(None) };
-        if metadata.is_file() && metadata.len() == self.manifest.layout().length() {
+        if metadata.is_file() && metadata.len() == self.outboard.layout().length() {
             return open_regular(&self.paths.target).map(Some);
         }
         self.paths.check_target().map(|()| None)
@@ -136,7 +136,7 @@ impl OpenRequest {
                 same => self.report(results, same.map(|served| (Opened::AlreadyThere, served, None))),
             };
         }
-        let layout = self.manifest.layout();
+        let layout = self.outboard.layout();
         let order = self.order(&file, all_pieces(layout));
         let (results, own_workers) = (results.clone(), scan_workers.clone());
         let on_digests = move |digests: Result<Vec<PieceDigest>, ScanError>| {
@@ -145,7 +145,7 @@ impl OpenRequest {
                 let subtrees: Vec<_> = digests.iter().map(|digest| digest.subtree).collect();
                 let served = self.same(&root_of(layout, &subtrees), &file, &found)?;
                 if let Some(hash_cache) = &self.settings.hash_cache {
-                    hash_cache.remember(target, Fingerprint::of(&found), began, &self.manifest);
+                    hash_cache.remember(target, Fingerprint::of(&found), began, &self.outboard);
                 }
                 Ok(served)
             });
@@ -174,7 +174,7 @@ impl OpenRequest {
     /// The file at the target, to be served, when the hash of its whole is that of the content.
     fn same(&self, root: &[u8; 32], file: &Arc<File>, found: &Metadata) -> Result<ServedFile, DiskError> {
         let target = &self.paths.target;
-        if root != self.manifest.root() {
+        if root != self.outboard.root() {
             return Err(error(target, DiskErrorKind::ExistsOther));
         }
         served(target, file, found.len(), Some(FileIdentity::of(found)))
@@ -183,7 +183,7 @@ impl OpenRequest {
     fn order(&self, file: &Arc<File>, pieces: Vec<PieceIndex>) -> ScanOrder {
         ScanOrder {
             file: file.clone(),
-            layout: self.manifest.layout(),
+            layout: self.outboard.layout(),
             pieces,
             stop: self.stop.clone(),
             progress: Box::new(|_| {}),
@@ -191,7 +191,7 @@ impl OpenRequest {
     }
 
     fn header(&self) -> JournalHeader {
-        let length = self.manifest.layout().length();
+        let length = self.outboard.layout().length();
         let (part, journal) = (FileMark::NONE, FileMark::NONE);
         JournalHeader { content: self.content, length, boot: BootId::current(), part, journal }
     }
@@ -201,22 +201,22 @@ impl OpenRequest {
     fn open_part(&self) -> Result<(UncheckedPart, Vec<PieceIndex>), DiskError> {
         self.paths.check_target()?;
         let (header, lock_folder) = (self.header(), self.settings.lock_folder.as_deref());
-        let OpenRequest { paths, manifest, settings: PartSettings { calls, .. }, .. } = self;
+        let OpenRequest { paths, outboard, settings: PartSettings { calls, .. }, .. } = self;
         let key = &self.settings.key.key().map_err(|cause| disk_error(&paths.target, &cause))?;
         let knows_owners = OnceCell::new();
         let files =
-            WorkingFileFinder { paths, header, manifest, calls, lock_folder, key, knows_owners }.open()?;
+            WorkingFileFinder { paths, header, outboard, calls, lock_folder, key, knows_owners }.open()?;
         let WorkingFiles { file, part, journal: journal_place, lock, found } = files;
         let mut part = PartFile::new(file, part, journal_place, lock);
         let metadata = part.file.metadata().map_err(|cause| disk_error(part.display_path(paths), &cause))?;
         let (mut journal, recovered) = match found {
             Found::Nothing(journal) => (journal, Recovered::default()),
             Found::Before { journal, is_moved } => {
-                let recovered = journal.recover((&part.file, &metadata), &header, manifest, is_moved);
+                let recovered = journal.recover((&part.file, &metadata), &header, outboard, is_moved);
                 (None, recovered)
             }
         };
-        let layout = manifest.layout();
+        let layout = outboard.layout();
         let is_new = metadata.len() == 0;
         if !is_new && metadata.len() != layout.length() {
             // What the journal says is not so, and must not look right when the file has its length again.
@@ -250,7 +250,7 @@ impl OpenRequest {
     /// The journal of `part`, which says `records` and no more.
     fn write_journal(&self, part: &mut PartFile, records: &[Record]) -> Result<Option<Journal>, DiskError> {
         let Some(destination) = &mut part.journal else { return Ok(None) };
-        let pieces = self.manifest.layout().pieces();
+        let pieces = self.outboard.layout().pieces();
         let header = JournalHeader { part: FileMark::of(&part.file), ..self.header() };
         let key = self.settings.key.key().map_err(|cause| disk_error(&destination.path, &cause))?;
         let journal_settings = JournalSettings { pieces, calls: &self.settings.calls, key: &key };
@@ -286,13 +286,13 @@ impl UncheckedPart {
         doubtful: &[PieceIndex],
         digests: &[PieceDigest],
     ) -> Result<(Opened, ServedFile, Option<Arc<Part>>), DiskError> {
-        let manifest = self.request.manifest.clone();
+        let outboard = self.request.outboard.clone();
         for (piece, digest) in doubtful.iter().zip(digests) {
-            if manifest.piece_hash(*piece) == Some(&digest.hash) {
+            if outboard.value(*piece) == Some(&digest.hash) {
                 self.trusted.push((*piece, digest.subtree));
             }
         }
-        let layout = manifest.layout();
+        let layout = outboard.layout();
         let bytes = doubtful.iter().map(|piece| u64::from(layout.piece_length(*piece))).sum();
         let hashed_again = self.doubt.map(|why| HashedAgain { bytes, why });
         self.trusted.sort_unstable_by_key(|(piece, _)| *piece);
@@ -305,7 +305,7 @@ impl UncheckedPart {
         let have = PieceRun::runs_of(self.trusted.iter().map(|&(piece, _)| piece));
         let part = Part::new(
             (paths.clone(), self.part, *content),
-            manifest,
+            outboard,
             (settings.sync_rule, settings.calls.clone()),
             journal,
             &self.trusted,
@@ -322,7 +322,7 @@ impl UncheckedPart {
                 full_or_else(&self.part.file, self.part.display_path(paths), &cause, 0, 0)
             })?;
         }
-        let record = |(piece, subtree): &(PieceIndex, Subtree)| Record {
+        let record = |(piece, subtree): &(PieceIndex, ChainingValue)| Record {
             durability: Durability::Durable,
             piece: *piece,
             subtree: *subtree,

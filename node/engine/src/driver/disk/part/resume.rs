@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use messages::{Layout, Manifest, PieceIndex};
+use messages::{Layout, Outboard, PieceIndex};
 use riffle_core::RecheckReason;
 
 use crate::driver::disk::file_owner::FileOwner;
@@ -95,28 +95,28 @@ impl OldJournal {
 
     /// Whether `file` has a piece that it tells to be stored: then this is its journal, whatever became of its inode on
     /// the way (a copy, a backup, a stick that was plugged in again).
-    pub(crate) fn has_a_piece_in(&self, file: &File, manifest: &Manifest) -> bool {
-        let layout = manifest.layout();
+    pub(crate) fn has_a_piece_in(&self, file: &File, outboard: &Outboard) -> bool {
+        let layout = outboard.layout();
         let is_there = |piece: PieceIndex| {
             let span = layout.span(piece).expect("a journal of other pieces cannot be read");
             let mut bytes = vec![0; (span.end - span.start) as usize];
             let read = read_exact_at(file, &mut bytes, span.start);
-            read.is_ok() && manifest.piece_hash(piece) == Some(&piece_hash(&bytes))
+            read.is_ok() && outboard.value(piece) == Some(&piece_hash(&bytes))
         };
         // The first is as good as any: of a file that is not ours none is there.
         self.contents.listed_pieces().take(PIECES_TRIED).any(is_there)
     }
 
-    /// What `file`, in the state `metadata`, holds of `manifest`. `is_moved`: it is not the inode that was written to,
+    /// What `file`, in the state `metadata`, holds of `outboard`. `is_moved`: it is not the inode that was written to,
     /// or others can have written to it as well.
     pub(crate) fn recover(
         &self,
         (file, metadata): (&File, &Metadata),
         now: &JournalHeader,
-        manifest: &Manifest,
+        outboard: &Outboard,
         is_moved: bool,
     ) -> Recovered {
-        let layout = manifest.layout();
+        let layout = outboard.layout();
         let pieces = layout.pieces();
         let touched_late = modified(metadata) > self.written + CLOCK_SLACK;
         let part = match metadata.len() {
@@ -131,7 +131,7 @@ impl OldJournal {
         };
         // A hole has no pieces, because nothing was ever written there.
         let unknown = std::mem::take(&mut recovered.unknown);
-        recovered.doubtful.extend(may_be_there(file, manifest, unknown));
+        recovered.doubtful.extend(may_be_there(file, outboard, unknown));
         recovered.doubtful.sort_unstable();
         if recovered.doubtful.is_empty() {
             recovered.doubt = None;
@@ -141,8 +141,8 @@ impl OldJournal {
 }
 
 /// The `pieces` of which something was written, and those that are meant to be zeros, as a hole is.
-fn may_be_there(file: &File, manifest: &Manifest, pieces: Vec<PieceIndex>) -> Vec<PieceIndex> {
-    let layout = manifest.layout();
+fn may_be_there(file: &File, outboard: &Outboard, pieces: Vec<PieceIndex>) -> Vec<PieceIndex> {
+    let layout = outboard.layout();
     let Some(data) = written_runs(file, layout.length()) else { return pieces };
     let mut zeros = Zeros::default();
     let mut data = data.into_iter().peekable();
@@ -151,7 +151,7 @@ fn may_be_there(file: &File, manifest: &Manifest, pieces: Vec<PieceIndex>) -> Ve
         let span = layout.span(piece).expect("a journal of other pieces cannot be read");
         while data.next_if(|run| run.end <= span.start).is_some() {}
         let touched = data.peek().is_some_and(|run| run.start < span.end);
-        if touched || zeros.are(manifest, layout, piece) {
+        if touched || zeros.are(outboard, layout, piece) {
             there.push(piece);
         }
     }
@@ -160,10 +160,10 @@ fn may_be_there(file: &File, manifest: &Manifest, pieces: Vec<PieceIndex>) -> Ve
 
 /// Which pieces are nothing but zeros; hashes each length of them once.
 #[derive(Default)]
-struct Zeros(Vec<(u32, messages::PieceHash)>);
+struct Zeros(Vec<(u32, messages::ChainingValue)>);
 
 impl Zeros {
-    fn are(&mut self, manifest: &Manifest, layout: Layout, piece: PieceIndex) -> bool {
+    fn are(&mut self, outboard: &Outboard, layout: Layout, piece: PieceIndex) -> bool {
         let length = layout.piece_length(piece);
         let known = self.0.iter().find(|(known, _)| *known == length).map(|(_, hash)| *hash);
         let hash = known.unwrap_or_else(|| {
@@ -171,7 +171,7 @@ impl Zeros {
             self.0.push((length, hash));
             hash
         });
-        manifest.piece_hash(piece) == Some(&hash)
+        outboard.value(piece) == Some(&hash)
     }
 }
 

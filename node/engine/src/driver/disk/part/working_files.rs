@@ -17,7 +17,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use messages::Manifest;
+use messages::Outboard;
 use riffle_core::{DiskError, DiskErrorKind, RecheckReason};
 
 use super::allocate::{check_space, full_or_else};
@@ -44,7 +44,7 @@ pub(crate) struct WorkingFileFinder<'a> {
     /// The header that the journal of this download has; the marks of files in the header are not compared.
     pub(crate) header: JournalHeader,
     /// What describes the content.
-    pub(crate) manifest: &'a Manifest,
+    pub(crate) outboard: &'a Outboard,
     /// The calls that write.
     pub(crate) calls: &'a DiskCalls,
     /// The folder for locks where the file system of the download has none.
@@ -147,7 +147,7 @@ impl WorkingFileFinder<'_> {
     }
 
     fn pieces(&self) -> u32 {
-        self.manifest.layout().pieces()
+        self.outboard.layout().pieces()
     }
 
     fn no_name_left(&self) -> DiskError {
@@ -174,7 +174,7 @@ impl WorkingFileFinder<'_> {
                 owner => {
                     let is_moved = owner == FileOwner::Unknown || !journal.header().part.is_of(&file);
                     let is_ours =
-                        (journal.is_proven() && !is_moved) || journal.has_a_piece_in(&file, self.manifest);
+                        (journal.is_proven() && !is_moved) || journal.has_a_piece_in(&file, self.outboard);
                     if is_ours { Standing::Ours { file, is_moved } } else { Standing::Foreign }
                 }
             },
@@ -243,7 +243,7 @@ impl WorkingFileFinder<'_> {
         let mut undo = Undo { part: &names.part, file: Some(&file) };
         let lock = Lock::take(&names.part, &file, (self.lock_folder, self.calls))
             .map_err(self.no_lock(&names.part))?;
-        let (layout, pieces) = (self.manifest.layout(), self.pieces());
+        let (layout, pieces) = (self.outboard.layout(), self.pieces());
         check_space(&file, &names.part, layout.length(), journal::max_length(pieces))
             .map_err(Obstacle::Failed)?;
         let header = JournalHeader { part: FileMark::of(&file), ..self.header };
@@ -305,12 +305,12 @@ impl WorkingFileFinder<'_> {
         let Ok(file) = open_regular_file(&old.part) else { return };
         let Ok(Standing::Free(replaces)) = self.inspect(&new) else { return };
         let is_others = self.owner(&file) == FileOwner::Others || self.is_held(&old.part);
-        if is_others || !journal.has_a_piece_in(&file, self.manifest) {
+        if is_others || !journal.has_a_piece_in(&file, self.outboard) {
             return;
         }
         let Ok(metadata) = file.metadata() else { return };
         let header = JournalHeader { part: FileMark::of(&file), ..self.header };
-        let recovered = journal.recover((&file, &metadata), &self.header, self.manifest, false);
+        let recovered = journal.recover((&file, &metadata), &self.header, self.outboard, false);
         let mut destination = JournalDestination { path: new.journal, replaces };
         let made = Journal::create(&mut destination, &header, &recovered.records(), self.journal_settings());
         // The new journal is made first: after a crash in between both journals are found again.

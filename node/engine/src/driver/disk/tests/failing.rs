@@ -7,22 +7,22 @@ use Fault::{Fails, Panics, Takes};
 
 const PIECES: u32 = 4;
 
-fn begun() -> (Bench, Vec<u8>, Arc<Manifest>) {
+fn begun() -> (Bench, Vec<u8>, Arc<Outboard>) {
     let mut bench = Bench::new();
     let bytes = test_bytes(PIECES as usize * PIECE);
-    let manifest = described(&bytes);
-    bench.open(&manifest).unwrap();
-    (bench, bytes, manifest)
+    let outboard = described(&bytes);
+    bench.open(&outboard).unwrap();
+    (bench, bytes, outboard)
 }
 
 fn piece(bytes: &[u8], index: u32) -> &[u8] {
     &bytes[index as usize * PIECE..][..PIECE]
 }
 
-fn completes(bench: &mut Bench, manifest: &Manifest, bytes: &[u8], have: &[Range<u32>]) {
+fn completes(bench: &mut Bench, outboard: &Outboard, bytes: &[u8], have: &[Range<u32>]) {
     let have: Vec<u32> = have.iter().cloned().flatten().collect();
     for index in (0..PIECES).filter(|index| !have.contains(index)) {
-        bench.store_all(manifest, bytes, index..index + 1);
+        bench.store_all(outboard, bytes, index..index + 1);
     }
     bench.finish().unwrap();
     assert!(fs::read(bench.path("f")).unwrap() == bytes);
@@ -37,48 +37,48 @@ fn kind(result: Result<(), StoreError>) -> DiskErrorKind {
 
 #[test]
 fn short_and_interrupted_writes_are_gone_on_with() {
-    let (mut bench, bytes, manifest) = begun();
+    let (mut bench, bytes, outboard) = begun();
     let calls = [(Call::Write, Takes(1)), (Call::Write, Fails(libc::EINTR)), (Call::Write, Takes(100_000))];
     bench.disk.settings.calls.plan(&calls);
     bench.disk.settings.calls.plan(&[(Call::Append, Takes(7)), (Call::Append, Fails(libc::EINTR))]);
-    bench.store(&manifest, 2, piece(&bytes, 2)).unwrap();
+    bench.store(&outboard, 2, piece(&bytes, 2)).unwrap();
     assert!(bench.disk.settings.calls.is_over());
     let mut bench = bench.restarted();
-    assert_eq!(bench.resumed(&manifest), (vec![2..3], None));
-    completes(&mut bench, &manifest, &bytes, &[2..3]);
+    assert_eq!(bench.resumed(&outboard), (vec![2..3], None));
+    completes(&mut bench, &outboard, &bytes, &[2..3]);
 }
 
 #[test]
 fn a_write_that_fails_in_the_middle_records_nothing_and_may_be_tried_again() {
     for number in [libc::EIO, libc::ENOSPC, libc::EDQUOT] {
-        let (mut bench, bytes, manifest) = begun();
-        bench.store_all(&manifest, &bytes, 0..1);
+        let (mut bench, bytes, outboard) = begun();
+        bench.store_all(&outboard, &bytes, 0..1);
         bench.disk.settings.calls.plan(&[(Call::Write, Takes(PIECE / 2)), (Call::Write, Fails(number))]);
-        match kind(bench.store(&manifest, 1, piece(&bytes, 1))) {
+        match kind(bench.store(&outboard, 1, piece(&bytes, 1))) {
             // There is room on this disk, so it is a quota: what is known is that the piece does not fit.
             DiskErrorKind::Full { needed } => assert_eq!(needed, PIECE as u64),
             DiskErrorKind::Other(_) => assert_eq!(number, libc::EIO),
             other => panic!("{other:?}"),
         }
         assert!(matches!(bench.finish_again(), Err(FinishError::Disk(_))), "a piece is missing");
-        bench.store_all(&manifest, &bytes, 1..2);
+        bench.store_all(&outboard, &bytes, 1..2);
         let mut bench = bench.restarted();
-        assert_eq!(bench.resumed(&manifest), (vec![0..2], None));
-        completes(&mut bench, &manifest, &bytes, &[0..2]);
+        assert_eq!(bench.resumed(&outboard), (vec![0..2], None));
+        completes(&mut bench, &outboard, &bytes, &[0..2]);
     }
 }
 
 #[test]
 fn a_journal_that_is_full_counts_nothing_and_what_comes_after_it_is_read() {
-    let (mut bench, bytes, manifest) = begun();
-    bench.store_all(&manifest, &bytes, 0..1);
+    let (mut bench, bytes, outboard) = begun();
+    bench.store_all(&outboard, &bytes, 0..1);
     bench.disk.settings.calls.plan(&[(Call::Append, Takes(20)), (Call::Append, Fails(libc::ENOSPC))]);
-    let full = kind(bench.store(&manifest, 1, piece(&bytes, 1)));
+    let full = kind(bench.store(&outboard, 1, piece(&bytes, 1)));
     assert!(matches!(full, DiskErrorKind::Full { needed } if needed > 0), "{full:?}");
-    bench.store_all(&manifest, &bytes, 3..4);
+    bench.store_all(&outboard, &bytes, 3..4);
     let mut bench = bench.restarted();
-    assert_eq!(bench.resumed(&manifest), (vec![0..1, 3..4], None), "half a record hides nothing");
-    completes(&mut bench, &manifest, &bytes, &[0..1, 3..4]);
+    assert_eq!(bench.resumed(&outboard), (vec![0..1, 3..4], None), "half a record hides nothing");
+    completes(&mut bench, &outboard, &bytes, &[0..1, 3..4]);
 }
 
 #[test]
@@ -87,16 +87,16 @@ fn what_could_not_be_synced_is_never_called_durable() {
     settings.sync_bytes = config::ByteSize::bytes(2 * PIECE as u64);
     let mut bench = Bench::with(tempfile::tempdir().unwrap(), settings);
     let bytes = test_bytes(PIECES as usize * PIECE);
-    let manifest = described(&bytes);
-    bench.open(&manifest).unwrap();
+    let outboard = described(&bytes);
+    bench.open(&outboard).unwrap();
     bench.disk.settings.calls.plan(&[(Call::Sync, Fails(libc::EIO))]);
-    bench.store_all(&manifest, &bytes, 0..1);
-    assert!(matches!(kind(bench.store(&manifest, 1, piece(&bytes, 1))), DiskErrorKind::Other(_)));
+    bench.store_all(&outboard, &bytes, 0..1);
+    assert!(matches!(kind(bench.store(&outboard, 1, piece(&bytes, 1))), DiskErrorKind::Other(_)));
     // The next sync works, and is about what came after.
-    bench.store_all(&manifest, &bytes, 2..4);
+    bench.store_all(&outboard, &bytes, 2..4);
     let mut bench = bench.restarted();
     let again = HashedAgain { bytes: 2 * PIECE as u64, why: RecheckReason::WriteFailed };
-    assert_eq!(bench.resumed(&manifest), (vec![0..4], Some(again)));
+    assert_eq!(bench.resumed(&outboard), (vec![0..4], Some(again)));
     bench.finish().unwrap();
 }
 
@@ -107,22 +107,22 @@ fn what_could_not_be_synced_is_read_back_before_it_gets_its_name() {
     for lost in [false, true] {
         let mut bench = Bench::with(tempfile::tempdir().unwrap(), settings.clone());
         let bytes = test_bytes(PIECES as usize * PIECE);
-        let manifest = described(&bytes);
-        bench.open(&manifest).unwrap();
+        let outboard = described(&bytes);
+        bench.open(&outboard).unwrap();
         bench.disk.settings.calls.plan(&[(Call::Sync, Fails(libc::ENOSPC))]);
-        bench.store_all(&manifest, &bytes, 0..1);
-        let full = kind(bench.store(&manifest, 1, piece(&bytes, 1)));
+        bench.store_all(&outboard, &bytes, 0..1);
+        let full = kind(bench.store(&outboard, 1, piece(&bytes, 1)));
         assert!(matches!(full, DiskErrorKind::Full { needed } if needed > 0), "{full:?}");
-        bench.store_all(&manifest, &bytes, 1..4);
+        bench.store_all(&outboard, &bytes, 1..4);
         if lost {
-            overwrite(&bench.working(&manifest).part, 7);
+            overwrite(&bench.working(&outboard).part, 7);
         }
         assert_eq!(bench.finish_again().is_err(), lost);
         if lost {
             assert_eq!(bench.names(), ["journal", "part"]);
             let mut bench = bench.restarted();
-            assert_eq!(bench.have(&manifest), [1..4]);
-            completes(&mut bench, &manifest, &bytes, &[1..4]);
+            assert_eq!(bench.have(&outboard), [1..4]);
+            completes(&mut bench, &outboard, &bytes, &[1..4]);
         }
     }
 }
@@ -140,15 +140,15 @@ fn overwrite(path: &Path, at: u64) {
 #[test]
 fn a_finish_that_fails_keeps_all_and_believes_less() {
     for number in [libc::EIO, libc::ENOSPC] {
-        let (mut bench, bytes, manifest) = begun();
-        bench.store_all(&manifest, &bytes, 0..4);
+        let (mut bench, bytes, outboard) = begun();
+        bench.store_all(&outboard, &bytes, 0..4);
         bench.disk.settings.calls.plan(&[(Call::SyncAll, Fails(number))]);
         let Err(FinishError::Disk(error)) = bench.finish() else { panic!("finished") };
         assert_eq!(matches!(error.kind, DiskErrorKind::Full { .. }), number == libc::ENOSPC, "{error}");
         assert_eq!(bench.names(), ["journal", "part"]);
         let mut bench = bench.restarted();
         let again = HashedAgain { bytes: 4 * PIECE as u64, why: RecheckReason::WriteFailed };
-        assert_eq!(bench.resumed(&manifest), (vec![0..4], Some(again)));
+        assert_eq!(bench.resumed(&outboard), (vec![0..4], Some(again)));
         bench.finish().unwrap();
         assert!(fs::read(bench.path("f")).unwrap() == bytes);
     }
@@ -158,15 +158,15 @@ fn a_finish_that_fails_keeps_all_and_believes_less() {
 fn an_opening_without_room_leaves_nothing_and_may_be_tried_again() {
     let mut bench = Bench::new();
     let bytes = test_bytes(PIECES as usize * PIECE);
-    let manifest = described(&bytes);
+    let outboard = described(&bytes);
     for call in [Call::Allocate, Call::Create] {
         bench.disk.settings.calls.plan(&[(call, Fails(libc::ENOSPC))]);
-        let error = bench.open(&manifest).err().unwrap();
+        let error = bench.open(&outboard).err().unwrap();
         assert!(matches!(error.kind, DiskErrorKind::Full { needed } if needed > 0), "{call:?}: {error}");
         assert_eq!(bench.names(), [""; 0]);
     }
-    assert_eq!(bench.resumed(&manifest), (vec![], None));
-    completes(&mut bench, &manifest, &bytes, &[]);
+    assert_eq!(bench.resumed(&outboard), (vec![], None));
+    completes(&mut bench, &outboard, &bytes, &[]);
 }
 
 #[test]
@@ -174,21 +174,21 @@ fn a_file_system_that_promises_no_room_gets_a_sparse_file() {
     for number in [libc::EOPNOTSUPP, libc::ENOSYS, libc::EINVAL] {
         let mut bench = Bench::new();
         let bytes = test_bytes(PIECES as usize * PIECE);
-        let manifest = described(&bytes);
+        let outboard = described(&bytes);
         bench.disk.settings.calls.plan(&[(Call::Allocate, Fails(number))]);
-        bench.open(&manifest).unwrap();
+        bench.open(&outboard).unwrap();
         assert!(bench.disk.settings.calls.is_over());
-        completes(&mut bench, &manifest, &bytes, &[]);
+        completes(&mut bench, &outboard, &bytes, &[]);
     }
 }
 
 #[test]
 fn an_opening_without_room_does_not_spoil_what_is_there() {
-    let (mut bench, bytes, manifest) = begun();
-    bench.store_all(&manifest, &bytes, 0..2);
+    let (mut bench, bytes, outboard) = begun();
+    bench.store_all(&outboard, &bytes, 0..2);
     let mut bench = bench.restarted();
     // A sparse copy, as a backup makes it: it has its length and its time, and holes.
-    let part = bench.working(&manifest).part;
+    let part = bench.working(&outboard).part;
     let time = fs::metadata(&part).unwrap().modified().unwrap();
     let stored = fs::read(&part).unwrap();
     fs::remove_file(&part).unwrap();
@@ -198,10 +198,10 @@ fn an_opening_without_room_does_not_spoil_what_is_there() {
     copy.set_modified(time).unwrap();
     drop(copy);
     bench.disk.settings.calls.plan(&[(Call::Allocate, Fails(libc::ENOSPC))]);
-    assert!(matches!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::Full { .. }));
+    assert!(matches!(bench.open(&outboard).err().unwrap().kind, DiskErrorKind::Full { .. }));
     let again = HashedAgain { bytes: 2 * PIECE as u64, why: RecheckReason::Changed };
-    assert_eq!(bench.resumed(&manifest), (vec![0..2], Some(again)), "another file with the same pieces");
-    completes(&mut bench, &manifest, &bytes, &[0..2]);
+    assert_eq!(bench.resumed(&outboard), (vec![0..2], Some(again)), "another file with the same pieces");
+    completes(&mut bench, &outboard, &bytes, &[0..2]);
 }
 
 #[test]
@@ -217,12 +217,12 @@ fn a_part_file_that_is_removed_or_replaced_meanwhile_is_noticed() {
     ];
     for (way, meddle) in ways.into_iter().enumerate() {
         for stored in [2, PIECES] {
-            let (mut bench, bytes, manifest) = begun();
-            bench.store_all(&manifest, &bytes, 0..stored);
-            let part = bench.working(&manifest).part;
+            let (mut bench, bytes, outboard) = begun();
+            bench.store_all(&outboard, &bytes, 0..stored);
+            let part = bench.working(&outboard).part;
             meddle(&part);
             if stored < PIECES {
-                let error = bench.store(&manifest, 3, piece(&bytes, 3)).unwrap_err();
+                let error = bench.store(&outboard, 3, piece(&bytes, 3)).unwrap_err();
                 assert!(error.to_string().contains("riffle-part: was "), "{error}");
             }
             let Err(FinishError::Disk(error)) = bench.finish() else { panic!("{way}: finished") };
@@ -231,9 +231,9 @@ fn a_part_file_that_is_removed_or_replaced_meanwhile_is_noticed() {
             let bench = bench.abandon();
             assert_eq!(part.exists(), way > 0, "what others put there stays");
             let mut bench = bench;
-            let have = bench.have(&manifest);
+            let have = bench.have(&outboard);
             assert_eq!(have, [], "{way}");
-            completes(&mut bench, &manifest, &bytes, &have);
+            completes(&mut bench, &outboard, &bytes, &have);
         }
     }
 }
@@ -242,32 +242,32 @@ fn a_part_file_that_is_removed_or_replaced_meanwhile_is_noticed() {
 fn bytes_that_others_wrote_do_not_get_the_name() {
     // After the last of our writes, and before it.
     for stored in [4, 3] {
-        let (mut bench, bytes, manifest) = begun();
-        bench.store_all(&manifest, &bytes, 0..stored);
-        let part = bench.working(&manifest).part;
+        let (mut bench, bytes, outboard) = begun();
+        bench.store_all(&outboard, &bytes, 0..stored);
+        let part = bench.working(&outboard).part;
         let file = fs::OpenOptions::new().write(true).open(&part).unwrap();
         let time = file.metadata().unwrap().modified().unwrap();
         file.write_all_at(b"mine", 2 * PIECE as u64).unwrap();
         file.set_modified(time + Duration::from_millis(1)).unwrap();
-        bench.store_all(&manifest, &bytes, stored..PIECES);
+        bench.store_all(&outboard, &bytes, stored..PIECES);
         let Err(FinishError::Disk(error)) = bench.finish() else { panic!("finished") };
         assert!(error.to_string().contains("does not have the bytes"), "{error}");
         assert_eq!(bench.names(), ["journal", "part"]);
         let mut bench = bench.restarted();
-        let have = bench.have(&manifest);
+        let have = bench.have(&outboard);
         assert_eq!(have, [0..2, 3..4]);
-        completes(&mut bench, &manifest, &bytes, &have);
+        completes(&mut bench, &outboard, &bytes, &have);
     }
 }
 
 #[test]
 fn a_folder_that_vanishes_is_an_error_and_no_more() {
-    let (mut bench, bytes, manifest) = begun();
-    bench.store_all(&manifest, &bytes, 0..1);
+    let (mut bench, bytes, outboard) = begun();
+    bench.store_all(&outboard, &bytes, 0..1);
     fs::remove_dir_all(bench.folder.path()).unwrap();
-    assert!(matches!(kind(bench.store(&manifest, 1, piece(&bytes, 1))), DiskErrorKind::Other(_)));
+    assert!(matches!(kind(bench.store(&outboard, 1, piece(&bytes, 1))), DiskErrorKind::Other(_)));
     assert!(matches!(bench.finish(), Err(FinishError::Disk(_))));
-    let error = bench.open(&manifest).err().unwrap();
+    let error = bench.open(&outboard).err().unwrap();
     assert_eq!(error.kind, DiskErrorKind::NoFolder);
 }
 
@@ -275,18 +275,18 @@ fn a_folder_that_vanishes_is_an_error_and_no_more() {
 fn a_worker_that_panics_answers_all_the_same_and_what_is_there_stays_right() {
     let mut bench = Bench::new();
     let bytes = test_bytes(PIECES as usize * PIECE);
-    let manifest = described(&bytes);
+    let outboard = described(&bytes);
     bench.disk.settings.calls.plan(&[(Call::Allocate, Panics), (Call::Create, Panics)]);
     for _ in 0..2 {
-        assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::Internal);
+        assert_eq!(bench.open(&outboard).err().unwrap().kind, DiskErrorKind::Internal);
     }
-    bench.open(&manifest).unwrap();
-    bench.store_all(&manifest, &bytes, 0..1);
+    bench.open(&outboard).unwrap();
+    bench.store_all(&outboard, &bytes, 0..1);
     bench.disk.settings.calls.plan(&[(Call::Write, Panics), (Call::Append, Panics), (Call::SyncAll, Panics)]);
     for _ in 0..2 {
-        assert_eq!(kind(bench.store(&manifest, 1, piece(&bytes, 1))), DiskErrorKind::Internal);
+        assert_eq!(kind(bench.store(&outboard, 1, piece(&bytes, 1))), DiskErrorKind::Internal);
     }
-    bench.store_all(&manifest, &bytes, 1..4);
+    bench.store_all(&outboard, &bytes, 1..4);
     let Err(FinishError::Disk(error)) = bench.finish_again() else { panic!("finished") };
     assert_eq!(error.kind, DiskErrorKind::Internal);
     assert!(bench.disk.settings.calls.is_over());
@@ -328,11 +328,11 @@ fn on_a_small_disk(folder: &Path) {
     };
     let mut bench = Bench::in_folder(in_full);
     let bytes = test_bytes(8 * PIECE);
-    let manifest = described(&bytes);
+    let outboard = described(&bytes);
     // Three quarters are taken by somebody else.
     fs::write(folder.join("other"), vec![1; 9 * PIECE]).unwrap();
     let before = free();
-    let DiskErrorKind::Full { needed } = bench.open(&manifest).err().unwrap().kind else { panic!("room") };
+    let DiskErrorKind::Full { needed } = bench.open(&outboard).err().unwrap().kind else { panic!("room") };
     let missing = 8 * PIECE as u64 - before;
     assert!((missing..missing + 4096).contains(&needed), "{needed} of {missing}");
     assert_eq!((free(), bench.names()), (before, vec![]), "no room is held by what failed");
@@ -340,12 +340,12 @@ fn on_a_small_disk(folder: &Path) {
     // The disk fills up under a sparse file.
     fs::remove_file(folder.join("other")).unwrap();
     bench.disk.settings.calls.plan(&[(Call::Allocate, Fails(libc::EOPNOTSUPP))]);
-    bench.open(&manifest).unwrap();
-    bench.store_all(&manifest, &bytes, 0..2);
+    bench.open(&outboard).unwrap();
+    bench.store_all(&outboard, &bytes, 0..2);
     fs::write(folder.join("other"), vec![1; 9 * PIECE]).unwrap();
     let mut stored = 2;
     let needed = loop {
-        match bench.store(&manifest, stored, &bytes[stored as usize * PIECE..][..PIECE]) {
+        match bench.store(&outboard, stored, &bytes[stored as usize * PIECE..][..PIECE]) {
             Ok(()) => stored += 1,
             Err(StoreError::Disk(DiskError { kind: DiskErrorKind::Full { needed }, .. })) => break needed,
             Err(other) => panic!("{other}"),
@@ -353,16 +353,16 @@ fn on_a_small_disk(folder: &Path) {
     };
     let still = u64::from(8 - stored) * PIECE as u64;
     assert_eq!(needed, still - free(), "{stored} stored");
-    assert!(bench.store(&manifest, stored, &bytes[stored as usize * PIECE..][..PIECE]).is_err());
+    assert!(bench.store(&outboard, stored, &bytes[stored as usize * PIECE..][..PIECE]).is_err());
     fs::remove_file(folder.join("other")).unwrap();
-    bench.store_all(&manifest, &bytes, stored..8);
+    bench.store_all(&outboard, &bytes, stored..8);
     bench.finish().unwrap();
     assert!(fs::read(bench.path("f")).unwrap() == bytes);
 
     let target = folder.join("read-only/f");
-    let content = manifest.content_id();
+    let content = outboard.content_id();
     let replace = false;
-    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, manifest });
+    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, outboard });
     let Completion::ForCore(DiskResult::Opened { result: Err(error), .. }) = bench.done() else {
         panic!("opened")
     };

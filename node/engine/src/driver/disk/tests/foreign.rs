@@ -9,18 +9,18 @@ use crate::driver::disk::fault_injection::{Call, Fault};
 
 const PIECES: u32 = 3;
 
-fn content() -> (Vec<u8>, Arc<Manifest>) {
+fn content() -> (Vec<u8>, Arc<Outboard>) {
     let bytes = test_bytes(PIECES as usize * PIECE - 5);
-    let manifest = described(&bytes);
-    (bytes, manifest)
+    let outboard = described(&bytes);
+    (bytes, outboard)
 }
 
 /// Every name that a download of `f` uses, has used or might be thought to use.
-fn names_in_question(bench: &Bench, manifest: &Manifest) -> Vec<PathBuf> {
+fn names_in_question(bench: &Bench, outboard: &Outboard) -> Vec<PathBuf> {
     let paths = DownloadPaths::of(bench.path("f"), false);
     let mut names = vec![bench.path("f.part"), bench.path("f.riffle"), bench.path("f.riffle.new")];
     for number in 1..=3 {
-        let WorkingNames { part, journal } = paths.working_names(manifest.content_id(), number);
+        let WorkingNames { part, journal } = paths.working_names(outboard.content_id(), number);
         let fresh = PathBuf::from(format!("{}.new", journal.display()));
         names.extend([part, journal, fresh]);
     }
@@ -111,16 +111,16 @@ proptest! {
         begun in any::<bool>(),
         steps in proptest::collection::vec(step(), 1..8),
     ) {
-        let (bytes, manifest) = content();
+        let (bytes, outboard) = content();
         let mut bench = Bench::new();
         fs::write(bench.path("victim"), "victim").unwrap();
         if begun {
             // What is planted may meet a genuine journal or part file.
-            bench.open(&manifest).unwrap();
-            bench.store_all(&manifest, &bytes, 0..1);
+            bench.open(&outboard).unwrap();
+            bench.store_all(&outboard, &bytes, 0..1);
             bench = bench.restarted();
         }
-        let names = names_in_question(&bench, &manifest);
+        let names = names_in_question(&bench, &outboard);
         let mut foreign = vec![(bench.path("victim"), picture(&bench.path("victim")))];
         for (name, kind) in planted {
             let path = &names[name];
@@ -136,11 +136,11 @@ proptest! {
         for step in steps {
             match step {
                 Step::Open if !is_open && !bench.path("f").exists() => {
-                    bench.open(&manifest).unwrap();
+                    bench.open(&outboard).unwrap();
                     is_open = true;
                 }
                 Step::Store(piece) if is_open => {
-                    bench.store_all(&manifest, &bytes, piece..piece + 1);
+                    bench.store_all(&outboard, &bytes, piece..piece + 1);
                 }
                 Step::Finish if is_open => {
                     is_open = bench.finish_again().is_err();
@@ -159,11 +159,11 @@ proptest! {
             }
         }
         if !is_open && !bench.path("f").exists() {
-            bench.open(&manifest).unwrap();
+            bench.open(&outboard).unwrap();
             is_open = true;
         }
         if is_open {
-            bench.store_all(&manifest, &bytes, 0..PIECES);
+            bench.store_all(&outboard, &bytes, 0..PIECES);
             bench.finish().unwrap();
         }
         prop_assert!(fs::read(bench.path("f")).unwrap() == bytes, "and the download comes to its end all the same");
@@ -183,30 +183,30 @@ pub(super) fn unsealed(journal: &[u8], version: u8) -> Vec<u8> {
 }
 
 /// A download of the time when working files were called `f.part` and `f.riffle`.
-fn of_the_old_form() -> (Bench, Vec<u8>, Arc<Manifest>) {
-    let (bytes, manifest) = content();
+fn of_the_old_form() -> (Bench, Vec<u8>, Arc<Outboard>) {
+    let (bytes, outboard) = content();
     let mut bench = Bench::new();
-    bench.open(&manifest).unwrap();
-    bench.store_all(&manifest, &bytes, 0..2);
+    bench.open(&outboard).unwrap();
+    bench.store_all(&outboard, &bytes, 0..2);
     let bench = bench.restarted();
-    let WorkingNames { part, journal } = bench.working(&manifest);
+    let WorkingNames { part, journal } = bench.working(&outboard);
     fs::rename(part, bench.path("f.part")).unwrap();
     fs::write(bench.path("f.riffle"), unsealed(&fs::read(&journal).unwrap(), 1)).unwrap();
     fs::remove_file(journal).unwrap();
-    (bench, bytes, manifest)
+    (bench, bytes, outboard)
 }
 
 #[test]
 fn working_files_of_the_old_form_are_found_by_their_journal_and_taken_over_once() {
-    let (mut bench, bytes, manifest) = of_the_old_form();
+    let (mut bench, bytes, outboard) = of_the_old_form();
     assert_eq!(bench.names(), ["f.part", "f.riffle"]);
-    let (have, again) = bench.resumed(&manifest);
+    let (have, again) = bench.resumed(&outboard);
     assert_eq!(have, [0..2]);
     assert!(again.is_some_and(|again| again.bytes >= 2 * PIECE as u64), "nothing had sealed that journal");
     assert_eq!(bench.names(), ["journal", "part"]);
     let mut bench = bench.restarted();
-    assert_eq!(bench.resumed(&manifest), (vec![0..2], None), "and are known from then on");
-    bench.store_all(&manifest, &bytes, 2..3);
+    assert_eq!(bench.resumed(&outboard), (vec![0..2], None), "and are known from then on");
+    bench.store_all(&outboard, &bytes, 2..3);
     bench.finish().unwrap();
     assert!(fs::read(bench.path("f")).unwrap() == bytes);
     assert_eq!(bench.names(), ["f"]);
@@ -225,11 +225,11 @@ fn working_files_of_the_old_form_that_prove_nothing_are_not_guessed() {
         },
     ];
     for (way, meddle) in ways.into_iter().enumerate() {
-        let (mut bench, bytes, manifest) = of_the_old_form();
+        let (mut bench, bytes, outboard) = of_the_old_form();
         meddle(&bench);
         let before = ["f.part", "f.riffle", "mine"].map(|name| picture(&bench.path(name)));
-        assert_eq!(bench.have(&manifest), [], "{way}");
-        bench.store_all(&manifest, &bytes, 0..PIECES);
+        assert_eq!(bench.have(&outboard), [], "{way}");
+        bench.store_all(&outboard, &bytes, 0..PIECES);
         bench.finish().unwrap();
         assert_eq!(["f.part", "f.riffle", "mine"].map(|name| picture(&bench.path(name))), before, "{way}");
     }
@@ -237,64 +237,64 @@ fn working_files_of_the_old_form_that_prove_nothing_are_not_guessed() {
 
 #[test]
 fn a_crash_while_they_are_taken_over_loses_nothing() {
-    let (bench, _, manifest) = of_the_old_form();
+    let (bench, _, outboard) = of_the_old_form();
     let old = fs::read(bench.path("f.riffle")).unwrap();
     let mut bench = bench;
-    bench.have(&manifest);
+    bench.have(&outboard);
     let bench = bench.restarted();
     // The new journal was made, and the part file has its old name still.
-    fs::rename(bench.working(&manifest).part, bench.path("f.part")).unwrap();
+    fs::rename(bench.working(&outboard).part, bench.path("f.part")).unwrap();
     fs::write(bench.path("f.riffle"), old).unwrap();
     let mut bench = bench;
-    assert_eq!(bench.have(&manifest), [0..2]);
+    assert_eq!(bench.have(&outboard), [0..2]);
     assert_eq!(bench.names(), ["journal", "part"]);
 }
 
 #[test]
 fn a_journal_of_another_version_and_what_belongs_to_it_stay() {
-    let (bytes, manifest) = content();
+    let (bytes, outboard) = content();
     let mut bench = Bench::new();
-    bench.open(&manifest).unwrap();
-    bench.store_all(&manifest, &bytes, 0..2);
+    bench.open(&outboard).unwrap();
+    bench.store_all(&outboard, &bytes, 0..2);
     let mut bench = bench.restarted();
-    let names = bench.working(&manifest);
+    let names = bench.working(&outboard);
     let mut journal = fs::read(&names.journal).unwrap();
     journal[6] += 1;
     fs::write(&names.journal, journal).unwrap();
     let before = [picture(&names.part), picture(&names.journal)];
-    assert_eq!(bench.have(&manifest), []);
+    assert_eq!(bench.have(&outboard), []);
     assert_eq!(bench.names(), ["journal", "journal-2", "part", "part-2"]);
     assert_eq!([picture(&names.part), picture(&names.journal)], before);
 }
 
 #[test]
 fn a_folder_that_was_copied_is_gone_on_with_after_a_look() {
-    let (bytes, manifest) = content();
+    let (bytes, outboard) = content();
     let mut bench = Bench::new();
-    bench.open(&manifest).unwrap();
-    bench.store_all(&manifest, &bytes, 0..2);
+    bench.open(&outboard).unwrap();
+    bench.store_all(&outboard, &bytes, 0..2);
     let bench = bench.restarted();
-    let names = bench.working(&manifest);
+    let names = bench.working(&outboard);
     let copy = bench.path("copy");
     fs::copy(&names.part, &copy).unwrap();
     fs::rename(&copy, &names.part).unwrap();
     let mut bench = bench;
     let again = HashedAgain { bytes: 2 * PIECE as u64, why: RecheckReason::Changed };
-    assert_eq!(bench.resumed(&manifest), (vec![0..2], Some(again)));
+    assert_eq!(bench.resumed(&outboard), (vec![0..2], Some(again)));
     let mut bench = bench.restarted();
-    assert_eq!(bench.resumed(&manifest), (vec![0..2], None), "it is known by its new inode");
+    assert_eq!(bench.resumed(&outboard), (vec![0..2], None), "it is known by its new inode");
 }
 
 #[test]
 fn a_file_system_without_locks_is_locked_in_the_state_folder() {
     for number in [libc::ENOLCK, libc::EOPNOTSUPP, libc::ENOSYS] {
-        let (bytes, manifest) = content();
+        let (bytes, outboard) = content();
         let mut bench = Bench::new();
         let locks = tempfile::tempdir().unwrap();
         bench.disk.lock_in(&locks.path().join("locks"));
         let none = (Call::Lock, Fault::Fails(number));
         bench.disk.settings.calls.plan(&[none]);
-        bench.open(&manifest).unwrap();
+        bench.open(&outboard).unwrap();
         assert_eq!(bench.without_locks, [true]);
         let held = || fs::read_dir(locks.path().join("locks")).unwrap().count();
         assert_eq!(held(), 1);
@@ -302,23 +302,23 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
         let mut other = Bench::in_folder(tempfile::tempdir_in(bench.folder.path()).unwrap());
         other.disk.lock_in(&locks.path().join("locks"));
         other.disk.settings.calls.plan(&[none; 64]);
-        let (content, target) = (manifest.content_id(), bench.path("f"));
-        let (manifest, replace) = (manifest.clone(), false);
-        let wanted = manifest.clone();
+        let (content, target) = (outboard.content_id(), bench.path("f"));
+        let (outboard, replace) = (outboard.clone(), false);
+        let wanted = outboard.clone();
         let request = DiskRequest::Open {
             download: DOWNLOAD,
             share: SHARE,
             target,
             replace,
             content,
-            manifest: wanted,
+            outboard: wanted,
         };
         other.ask(request);
         let Completion::ForCore(DiskResult::Opened { result: Err(error), .. }) = other.done() else {
             panic!("opened")
         };
         assert_eq!(error.kind, DiskErrorKind::InUse);
-        bench.store_all(&manifest, &bytes, 0..PIECES);
+        bench.store_all(&outboard, &bytes, 0..PIECES);
         bench.finish().unwrap();
         let bench = bench.restarted();
         assert!(fs::read(bench.path("f")).unwrap() == bytes);
@@ -328,12 +328,12 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
 
 #[test]
 fn a_file_system_without_locks_nor_a_state_folder_is_written_to_all_the_same() {
-    let (bytes, manifest) = content();
+    let (bytes, outboard) = content();
     let mut bench = Bench::new();
     bench.disk.settings.calls.plan(&[(Call::Lock, Fault::Fails(libc::ENOLCK))]);
-    bench.open(&manifest).unwrap();
+    bench.open(&outboard).unwrap();
     assert_eq!(bench.without_locks, [false]);
-    bench.store_all(&manifest, &bytes, 0..PIECES);
+    bench.store_all(&outboard, &bytes, 0..PIECES);
     bench.finish().unwrap();
     assert!(fs::read(bench.path("f")).unwrap() == bytes);
 }

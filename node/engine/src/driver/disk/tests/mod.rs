@@ -92,8 +92,8 @@ impl Bench {
     }
 
     /// The names of the working files of the content at `f`.
-    fn working(&self, manifest: &Manifest) -> WorkingNames {
-        DownloadPaths::of(self.path("f"), false).working_names(manifest.content_id(), 1)
+    fn working(&self, outboard: &Outboard) -> WorkingNames {
+        DownloadPaths::of(self.path("f"), false).working_names(outboard.content_id(), 1)
     }
 
     fn ask(&mut self, request: DiskRequest) {
@@ -113,23 +113,23 @@ impl Bench {
         }
     }
 
-    fn share(&mut self, path: PathBuf) -> Result<(Arc<Manifest>, ServedFile), DiskErrorKind> {
+    fn share(&mut self, path: PathBuf) -> Result<(Arc<Outboard>, ServedFile), DiskErrorKind> {
         self.ask(DiskRequest::Share { share: SHARE, path });
         match self.done() {
-            Completion::Shared { manifest, served, .. } => {
+            Completion::Shared { outboard, served, .. } => {
                 assert!(self.disk.on_shared(SHARE));
-                Ok((manifest, served))
+                Ok((outboard, served))
             }
             Completion::ForCore(DiskResult::Shared { result: Err(error), .. }) => Err(error.kind),
             _ => panic!("another result"),
         }
     }
 
-    fn open(&mut self, manifest: &Arc<Manifest>) -> Result<(Opened, ServedFile), DiskError> {
-        let (content, manifest) = (manifest.content_id(), manifest.clone());
+    fn open(&mut self, outboard: &Arc<Outboard>) -> Result<(Opened, ServedFile), DiskError> {
+        let (content, outboard) = (outboard.content_id(), outboard.clone());
         let target = self.path("f");
         let replace = self.replace;
-        self.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, manifest });
+        self.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, outboard });
         match self.done() {
             Completion::Opened { download, share, opened, served, part } => {
                 assert!(self.disk.on_opened(download, share, part));
@@ -141,8 +141,8 @@ impl Bench {
     }
 
     /// What is in the part file, and what was hashed to know that.
-    fn resumed(&mut self, manifest: &Arc<Manifest>) -> (Vec<Range<u32>>, Option<HashedAgain>) {
-        match self.open(manifest).unwrap().0 {
+    fn resumed(&mut self, outboard: &Arc<Outboard>) -> (Vec<Range<u32>>, Option<HashedAgain>) {
+        match self.open(outboard).unwrap().0 {
             Opened::Ready { have, hashed_again } => {
                 (have.iter().map(|run| run.start().0..run.end().0).collect(), hashed_again)
             }
@@ -150,15 +150,15 @@ impl Bench {
         }
     }
 
-    fn have(&mut self, manifest: &Arc<Manifest>) -> Vec<Range<u32>> {
-        self.resumed(manifest).0
+    fn have(&mut self, outboard: &Arc<Outboard>) -> Vec<Range<u32>> {
+        self.resumed(outboard).0
     }
 
-    fn store(&mut self, manifest: &Manifest, piece: u32, bytes: &[u8]) -> Result<(), StoreError> {
+    fn store(&mut self, outboard: &Outboard, piece: u32, bytes: &[u8]) -> Result<(), StoreError> {
         let (buffer, length) = (BufferId(piece), bytes.len() as u32);
         self.pool.change(BufferChange::Allocate { buffer, length });
         self.pool.write(riffle_core::Placement { buffer, offset: 0 }, bytes);
-        let expected = *manifest.piece_hash(PieceIndex(piece)).unwrap();
+        let expected = *outboard.value(PieceIndex(piece)).unwrap();
         let piece = PieceIndex(piece);
         self.ask(DiskRequest::Store { download: DOWNLOAD, piece, buffer, length, expected });
         let Completion::Stored { lent, result, .. } = self.done() else { panic!("another result") };
@@ -168,10 +168,10 @@ impl Bench {
         result
     }
 
-    fn store_all(&mut self, manifest: &Manifest, bytes: &[u8], pieces: Range<u32>) {
+    fn store_all(&mut self, outboard: &Outboard, bytes: &[u8], pieces: Range<u32>) {
         for index in pieces {
-            let span = manifest.layout().span(PieceIndex(index)).unwrap();
-            self.store(manifest, index, &bytes[span.start as usize..span.end as usize]).unwrap();
+            let span = outboard.layout().span(PieceIndex(index)).unwrap();
+            self.store(outboard, index, &bytes[span.start as usize..span.end as usize]).unwrap();
         }
     }
 
@@ -190,9 +190,9 @@ impl Bench {
     }
 
     /// Opens and stores.
-    fn store_all_after_open(&mut self, manifest: &Arc<Manifest>, bytes: &[u8], pieces: Range<u32>) {
-        self.open(manifest).unwrap();
-        self.store_all(manifest, bytes, pieces);
+    fn store_all_after_open(&mut self, outboard: &Arc<Outboard>, bytes: &[u8], pieces: Range<u32>) {
+        self.open(outboard).unwrap();
+        self.store_all(outboard, bytes, pieces);
     }
 
     /// Gives the download up and waits until the workers are through with it.
@@ -222,10 +222,10 @@ fn resealed(journal: &[u8], change: impl FnOnce(&mut JournalHeader)) -> Vec<u8> 
 }
 
 /// What `share` must find, computed the simple way.
-fn described(bytes: &[u8]) -> Arc<Manifest> {
+fn described(bytes: &[u8]) -> Arc<Outboard> {
     let layout = Layout::of(bytes.len() as u64).unwrap();
     let hashes = bytes.chunks(layout.piece_size() as usize).map(piece_hasher::piece_hash).collect();
-    Arc::new(Manifest::new(bytes.len() as u64, *blake3::hash(bytes).as_bytes(), hashes).unwrap())
+    Arc::new(Outboard::new(bytes.len() as u64, *blake3::hash(bytes).as_bytes(), hashes).unwrap())
 }
 
 #[test]
@@ -235,8 +235,8 @@ fn a_shared_file_is_described_as_the_simple_way_does() {
         let bytes = test_bytes(length);
         let path = bench.path("shared");
         fs::write(&path, &bytes).unwrap();
-        let (manifest, served) = bench.share(path.clone()).unwrap();
-        assert_eq!(manifest, described(&bytes), "{length}");
+        let (outboard, served) = bench.share(path.clone()).unwrap();
+        assert_eq!(outboard, described(&bytes), "{length}");
         assert_eq!((served.map.is_some(), served.path), (length > 0, path));
     }
 }
@@ -293,12 +293,12 @@ fn a_download_is_stored_finished_and_leaves_nothing_beside_it() {
     for length in [0, 1, PIECE, 3 * PIECE + 17] {
         let mut bench = Bench::new();
         let bytes = test_bytes(length);
-        let manifest = described(&bytes);
-        let (opened, served) = bench.open(&manifest).unwrap();
+        let outboard = described(&bytes);
+        let (opened, served) = bench.open(&outboard).unwrap();
         assert_eq!(opened, Opened::Ready { have: vec![], hashed_again: None });
         let working: &[&str] = if length > PIECE { &["journal", "part"] } else { &[] };
         assert_eq!(bench.names(), working, "what is never gone on with has no name before it is whole");
-        bench.store_all(&manifest, &bytes, 0..manifest.layout().pieces());
+        bench.store_all(&outboard, &bytes, 0..outboard.layout().pieces());
         let path = bench.path("f");
         assert_eq!(bench.finish(), Ok(path.clone()));
         assert_eq!(bench.names(), ["f"]);
@@ -312,11 +312,11 @@ fn a_download_is_stored_finished_and_leaves_nothing_beside_it() {
 fn a_piece_that_does_not_match_is_not_stored() {
     let mut bench = Bench::new();
     let bytes = test_bytes(2 * PIECE);
-    let manifest = described(&bytes);
-    bench.open(&manifest).unwrap();
-    assert_eq!(bench.store(&manifest, 0, &bytes[PIECE..]), Err(StoreError::Hash));
-    assert_eq!(bench.store(&manifest, 0, &bytes[..PIECE - 1]), Err(StoreError::Hash));
-    assert_eq!(fs::read(bench.working(&manifest).part).unwrap(), vec![0; 2 * PIECE]);
+    let outboard = described(&bytes);
+    bench.open(&outboard).unwrap();
+    assert_eq!(bench.store(&outboard, 0, &bytes[PIECE..]), Err(StoreError::Hash));
+    assert_eq!(bench.store(&outboard, 0, &bytes[..PIECE - 1]), Err(StoreError::Hash));
+    assert_eq!(fs::read(bench.working(&outboard).part).unwrap(), vec![0; 2 * PIECE]);
     assert!(matches!(bench.finish(), Err(FinishError::Disk(_))), "not all is there");
 }
 
@@ -324,14 +324,14 @@ fn a_piece_that_does_not_match_is_not_stored() {
 fn the_same_file_is_already_there_and_another_is_left_alone() {
     let mut bench = Bench::new();
     let bytes = test_bytes(2 * PIECE + 5);
-    let manifest = described(&bytes);
+    let outboard = described(&bytes);
     fs::write(bench.path("f"), &bytes).unwrap();
-    assert_eq!(bench.open(&manifest).unwrap().0, Opened::AlreadyThere);
+    assert_eq!(bench.open(&outboard).unwrap().0, Opened::AlreadyThere);
     let mut other = bytes.clone();
     other[PIECE] ^= 1;
     for other in [&other[..], &bytes[1..], b""] {
         fs::write(bench.path("f"), other).unwrap();
-        let error = bench.open(&manifest).err().unwrap();
+        let error = bench.open(&outboard).err().unwrap();
         assert_eq!((error.path, error.kind), (bench.path("f"), DiskErrorKind::ExistsOther));
         assert_eq!(fs::read(bench.path("f")).unwrap(), other);
     }
@@ -342,9 +342,9 @@ fn the_same_file_is_already_there_and_another_is_left_alone() {
 fn a_target_that_appears_meanwhile_is_not_replaced() {
     let mut bench = Bench::new();
     let bytes = test_bytes(2 * PIECE);
-    let manifest = described(&bytes);
-    bench.open(&manifest).unwrap();
-    bench.store_all(&manifest, &bytes, 0..2);
+    let outboard = described(&bytes);
+    bench.open(&outboard).unwrap();
+    bench.store_all(&outboard, &bytes, 0..2);
     fs::write(bench.path("f"), "mine").unwrap();
     let Err(FinishError::Disk(error)) = bench.finish() else { panic!("replaced") };
     assert_eq!(error.kind, DiskErrorKind::ExistsOther);
@@ -357,9 +357,9 @@ fn a_small_file_that_another_has_finished_meanwhile_is_there() {
     for (there, is_same) in [(test_bytes(1000), true), (vec![7; 1000], false), (test_bytes(999), false)] {
         let mut bench = Bench::new();
         let bytes = test_bytes(1000);
-        let manifest = described(&bytes);
-        bench.open(&manifest).unwrap();
-        bench.store_all(&manifest, &bytes, 0..1);
+        let outboard = described(&bytes);
+        bench.open(&outboard).unwrap();
+        bench.store_all(&outboard, &bytes, 0..1);
         fs::write(bench.path("f"), &there).unwrap();
         assert_eq!(bench.finish().is_ok(), is_same);
         assert_eq!(fs::read(bench.path("f")).unwrap(), there);
@@ -374,7 +374,7 @@ fn a_whole_that_does_not_match_gets_no_name() {
     let bytes = test_bytes(2 * PIECE);
     let honest = described(&bytes);
     let hashes = (0..2).map(|piece| *honest.piece_hash(PieceIndex(piece)).unwrap()).collect();
-    let forged = Arc::new(Manifest::new(bytes.len() as u64, [1; 32], hashes).unwrap());
+    let forged = Arc::new(Outboard::new(bytes.len() as u64, [1; 32], hashes).unwrap());
     bench.open(&forged).unwrap();
     bench.store_all(&forged, &bytes, 0..2);
     assert_eq!(bench.finish(), Err(FinishError::Integrity));
@@ -385,15 +385,15 @@ fn a_whole_that_does_not_match_gets_no_name() {
 fn what_was_stored_is_found_again() {
     let mut bench = Bench::new();
     let bytes = test_bytes(6 * PIECE);
-    let manifest = described(&bytes);
-    bench.open(&manifest).unwrap();
-    bench.store_all(&manifest, &bytes, 1..3);
-    bench.store_all(&manifest, &bytes, 5..6);
+    let outboard = described(&bytes);
+    bench.open(&outboard).unwrap();
+    bench.store_all(&outboard, &bytes, 1..3);
+    bench.store_all(&outboard, &bytes, 5..6);
     let mut bench = bench.abandon();
     assert_eq!(bench.names(), ["journal", "part"]);
-    assert_eq!(bench.have(&manifest), [1..3, 5..6]);
-    bench.store_all(&manifest, &bytes, 0..1);
-    bench.store_all(&manifest, &bytes, 3..5);
+    assert_eq!(bench.have(&outboard), [1..3, 5..6]);
+    bench.store_all(&outboard, &bytes, 0..1);
+    bench.store_all(&outboard, &bytes, 3..5);
     bench.finish().unwrap();
     assert_eq!(fs::read(bench.path("f")).unwrap(), bytes);
 }
@@ -419,29 +419,29 @@ fn each_content_has_part_files_of_its_own() {
 fn a_file_is_replaced_when_the_new_one_is_whole_and_not_before() {
     let mut bench = Bench::new();
     let bytes = test_bytes(2 * PIECE + 5);
-    let manifest = described(&bytes);
+    let outboard = described(&bytes);
     bench.replace = true;
     for old in [&b"mine"[..], &vec![7; bytes.len()], b""] {
         fs::write(bench.path("f"), old).unwrap();
-        bench.open(&manifest).unwrap();
-        bench.store_all(&manifest, &bytes, 0..2);
+        bench.open(&outboard).unwrap();
+        bench.store_all(&outboard, &bytes, 0..2);
         assert_eq!(fs::read(bench.path("f")).unwrap(), old);
-        bench.store_all(&manifest, &bytes, 2..3);
+        bench.store_all(&outboard, &bytes, 2..3);
         bench.finish().unwrap();
         assert_eq!(fs::read(bench.path("f")).unwrap(), bytes);
         assert_eq!(bench.names(), ["f"]);
-        assert_eq!(bench.open(&manifest).unwrap().0, Opened::AlreadyThere, "what is right is not replaced");
+        assert_eq!(bench.open(&outboard).unwrap().0, Opened::AlreadyThere, "what is right is not replaced");
         bench.disk.on_download_ended(DOWNLOAD);
     }
     fs::remove_file(bench.path("f")).unwrap();
     fs::create_dir(bench.path("f")).unwrap();
-    assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::InTheWay, "a folder is not");
+    assert_eq!(bench.open(&outboard).err().unwrap().kind, DiskErrorKind::InTheWay, "a folder is not");
     fs::remove_dir(bench.path("f")).unwrap();
     fs::write(bench.path("mine"), "mine").unwrap();
     std::os::unix::fs::symlink("mine", bench.path("f")).unwrap();
     for replace in [true, false] {
         bench.replace = replace;
-        assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::InTheWay, "nor a link");
+        assert_eq!(bench.open(&outboard).err().unwrap().kind, DiskErrorKind::InTheWay, "nor a link");
     }
     assert_eq!(fs::read(bench.path("mine")).unwrap(), b"mine");
 }
@@ -482,15 +482,15 @@ fn a_part_file_into_which_nothing_was_stored_does_not_stay() {
 fn a_part_file_belongs_to_one_download() {
     let mut bench = Bench::new();
     let bytes = test_bytes(2 * PIECE);
-    let manifest = described(&bytes);
-    bench.open(&manifest).unwrap();
-    bench.store_all(&manifest, &bytes, 0..1);
+    let outboard = described(&bytes);
+    bench.open(&outboard).unwrap();
+    bench.store_all(&outboard, &bytes, 0..1);
     let mut bench = bench.abandon();
-    let held = fs::File::open(bench.working(&manifest).part).unwrap();
+    let held = fs::File::open(bench.working(&outboard).part).unwrap();
     rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    assert_eq!(bench.open(&manifest).err().unwrap().kind, DiskErrorKind::InUse);
+    assert_eq!(bench.open(&outboard).err().unwrap().kind, DiskErrorKind::InUse);
     drop(held);
-    assert_eq!(bench.have(&manifest).len(), 1);
+    assert_eq!(bench.have(&outboard).len(), 1);
 }
 
 #[test]
@@ -498,8 +498,8 @@ fn a_content_that_the_disk_has_no_room_for_is_refused_before_a_byte_is_fetched()
     let mut bench = Bench::new();
     let length = messages::limits::MAX_CONTENT;
     let hashes = vec![[0; 20]; messages::limits::MAX_PIECES as usize];
-    let manifest = Arc::new(Manifest::new(length, [0; 32], hashes).unwrap());
-    let error = bench.open(&manifest).err().unwrap();
+    let outboard = Arc::new(Outboard::new(length, [0; 32], hashes).unwrap());
+    let error = bench.open(&outboard).err().unwrap();
     assert!(matches!(error.kind, DiskErrorKind::Full { needed } if needed > 0 && needed < length), "{error}");
     assert_eq!(bench.names(), [""; 0]);
 }
@@ -507,11 +507,11 @@ fn a_content_that_the_disk_has_no_room_for_is_refused_before_a_byte_is_fetched()
 #[test]
 fn a_folder_that_is_not_there_is_named() {
     let mut bench = Bench::new();
-    let manifest = described(b"x");
+    let outboard = described(b"x");
     let target = bench.path("no/f");
-    let content = manifest.content_id();
+    let content = outboard.content_id();
     let replace = false;
-    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, manifest });
+    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, outboard });
     let Completion::ForCore(DiskResult::Opened { result: Err(error), .. }) = bench.done() else {
         panic!("opened")
     };
@@ -519,17 +519,17 @@ fn a_folder_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_manifest_is_checked_and_its_buffer_comes_back() {
+fn an_outboard_is_checked_and_its_buffer_comes_back() {
     let mut bench = Bench::new();
-    let manifest = described(&test_bytes(3 * PIECE));
-    let encoded = manifest.encode();
+    let outboard = described(&test_bytes(3 * PIECE));
+    let encoded = outboard.encode();
     let (buffer, length) = (BufferId(3), encoded.len() as u32);
     bench.pool.change(BufferChange::Allocate { buffer, length });
     bench.pool.write(riffle_core::Placement { buffer, offset: 0 }, &encoded);
-    for (content, good) in [(manifest.content_id(), true), (ContentId::from_bytes([0; 32]), false)] {
-        bench.ask(DiskRequest::CheckManifest { download: DOWNLOAD, buffer, length, content });
-        let Completion::ManifestChecked { lent, result, .. } = bench.done() else { panic!("another result") };
-        assert_eq!(result.ok(), good.then(|| manifest.clone()));
+    for (content, good) in [(outboard.content_id(), true), (ContentId::from_bytes([0; 32]), false)] {
+        bench.ask(DiskRequest::CheckOutboard { download: DOWNLOAD, buffer, length, content });
+        let Completion::OutboardChecked { lent, result, .. } = bench.done() else { panic!("another result") };
+        assert_eq!(result.ok(), good.then(|| outboard.clone()));
         bench.pool.put_back(lent.buffer, lent.bytes);
     }
 }

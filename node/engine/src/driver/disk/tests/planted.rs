@@ -15,10 +15,10 @@ const PIECES: u32 = 6;
 /// The piece that is not what a planted journal says.
 const WRONG: u32 = 2;
 
-fn content() -> (Vec<u8>, Arc<Manifest>) {
+fn content() -> (Vec<u8>, Arc<Outboard>) {
     let bytes = test_bytes(PIECES as usize * PIECE - 77);
-    let manifest = described(&bytes);
-    (bytes, manifest)
+    let outboard = described(&bytes);
+    (bytes, outboard)
 }
 
 /// What stands beside a planted part file.
@@ -51,11 +51,11 @@ const FORGED: [Forged; 7] = [
 ];
 
 /// A journal that calls every piece durable, sealed under `key`; its header has the marks of these files.
-fn all_durable((bytes, manifest): (&[u8], &Manifest), names: &WorkingNames, key: &JournalKey) -> Vec<u8> {
+fn all_durable((bytes, outboard): (&[u8], &Outboard), names: &WorkingNames, key: &JournalKey) -> Vec<u8> {
     let mark = |path: &Path| fs::File::open(path).map_or(FileMark::NONE, |file| FileMark::of(&file));
-    let layout = manifest.layout();
+    let layout = outboard.layout();
     let header = JournalHeader {
-        content: manifest.content_id(),
+        content: outboard.content_id(),
         length: layout.length(),
         boot: BootId::current(),
         part: mark(&names.part),
@@ -85,33 +85,33 @@ fn rewrite(path: &Path, bytes: &[u8]) {
 }
 
 /// Plants a part file with one wrong piece and all others right, and `forged` beside it.
-fn plant(mut bench: Bench, (bytes, manifest): (&[u8], &Arc<Manifest>), forged: Forged) -> Bench {
-    let names = bench.working(manifest);
+fn plant(mut bench: Bench, (bytes, outboard): (&[u8], &Arc<Outboard>), forged: Forged) -> Bench {
+    let names = bench.working(outboard);
     let other = JournalKey::of_secret(&[8; 32]);
     let mut planted = bytes.to_vec();
     planted[WRONG as usize * PIECE..][..7].fill(b'!');
     // A download of ours that has nothing yet, but for its journal.
-    bench.open(manifest).unwrap();
+    bench.open(outboard).unwrap();
     bench = bench.restarted();
     rewrite(&names.part, &planted);
     let true_header = fs::read(&names.journal).unwrap()[..HEADER].to_vec();
     let journal = match forged {
-        Forged::OtherKey => all_durable((bytes, manifest), &names, &other),
-        Forged::Unsealed => unsealed(&all_durable((bytes, manifest), &names, &other), 2),
+        Forged::OtherKey => all_durable((bytes, outboard), &names, &other),
+        Forged::Unsealed => unsealed(&all_durable((bytes, outboard), &names, &other), 2),
         Forged::AddedTo => {
-            [&true_header[..], &all_durable((bytes, manifest), &names, &other)[HEADER..]].concat()
+            [&true_header[..], &all_durable((bytes, outboard), &names, &other)[HEADER..]].concat()
         }
         Forged::Transplanted => {
             let elsewhere = WorkingNames { part: bench.path("no"), journal: bench.path("no") };
-            [&true_header[..], &all_durable((bytes, manifest), &elsewhere, &key())[HEADER..]].concat()
+            [&true_header[..], &all_durable((bytes, outboard), &elsewhere, &key())[HEADER..]].concat()
         }
         Forged::OfAnother => {
             let elsewhere = WorkingNames { part: bench.path("no"), journal: bench.path("no") };
-            all_durable((bytes, manifest), &elsewhere, &key())
+            all_durable((bytes, outboard), &elsewhere, &key())
         }
         Forged::PutBack => {
             let copy = bench.path("copy");
-            rewrite(&copy, &all_durable((bytes, manifest), &names, &key()));
+            rewrite(&copy, &all_durable((bytes, outboard), &names, &key()));
             fs::rename(copy, &names.journal).unwrap();
             return bench;
         }
@@ -122,9 +122,9 @@ fn plant(mut bench: Bench, (bytes, manifest): (&[u8], &Arc<Manifest>), forged: F
 }
 
 /// Goes on with what was found, to the end: the file is the content, and ours as any new one.
-fn finishes(bench: &mut Bench, (bytes, manifest): (&[u8], &Arc<Manifest>), have: &[Range<u32>]) {
+fn finishes(bench: &mut Bench, (bytes, outboard): (&[u8], &Arc<Outboard>), have: &[Range<u32>]) {
     for piece in (0..PIECES).filter(|piece| !have.iter().any(|run| run.contains(piece))) {
-        bench.store_all(manifest, bytes, piece..piece + 1);
+        bench.store_all(outboard, bytes, piece..piece + 1);
     }
     bench.finish().unwrap();
     assert!(fs::read(bench.path("f")).unwrap() == bytes, "other bytes got the name");
@@ -139,10 +139,10 @@ fn is_ours_as_any_new_file(bench: &Bench) {
 
 #[test]
 fn a_forged_journal_is_not_believed_and_what_is_right_is_kept_all_the_same() {
-    let (bytes, manifest) = content();
+    let (bytes, outboard) = content();
     for forged in FORGED {
-        let mut bench = plant(Bench::new(), (&bytes, &manifest), forged);
-        let (have, again) = bench.resumed(&manifest);
+        let mut bench = plant(Bench::new(), (&bytes, &outboard), forged);
+        let (have, again) = bench.resumed(&outboard);
         let hashed = again.map(|again| (again.bytes, again.why));
         match forged {
             // It does not tell of any piece of this content.
@@ -154,28 +154,28 @@ fn a_forged_journal_is_not_believed_and_what_is_right_is_kept_all_the_same() {
                     Forged::AddedTo | Forged::Transplanted => RecheckReason::Damaged,
                     _ => RecheckReason::Unsealed,
                 };
-                assert_eq!(hashed, Some((manifest.layout().length(), why)), "{forged:?}");
+                assert_eq!(hashed, Some((outboard.layout().length(), why)), "{forged:?}");
             }
         }
-        finishes(&mut bench, (&bytes, &manifest), &have);
+        finishes(&mut bench, (&bytes, &outboard), &have);
     }
 }
 
 #[test]
 fn what_another_life_without_the_secret_has_fetched_is_hashed_and_not_fetched_again() {
-    let (bytes, manifest) = content();
+    let (bytes, outboard) = content();
     let mut bench = Bench::new();
-    bench.open(&manifest).unwrap();
-    bench.store_all(&manifest, &bytes, 1..4);
+    bench.open(&outboard).unwrap();
+    bench.store_all(&outboard, &bytes, 1..4);
     let mut bench = bench.restarted();
     bench.disk.seal_under(JournalKey::of_secret(&[9; 32]).into());
     let again = HashedAgain { bytes: 3 * PIECE as u64, why: RecheckReason::Unsealed };
-    assert_eq!(bench.resumed(&manifest), (vec![1..4], Some(again)));
+    assert_eq!(bench.resumed(&outboard), (vec![1..4], Some(again)));
     assert_eq!(bench.names(), ["journal", "part"]);
     let mut bench = bench.restarted();
     bench.disk.seal_under(JournalKey::of_secret(&[9; 32]).into());
-    assert_eq!(bench.resumed(&manifest), (vec![1..4], None), "and is known from then on");
-    finishes(&mut bench, (&bytes, &manifest), &[1..4]);
+    assert_eq!(bench.resumed(&outboard), (vec![1..4], None), "and is known from then on");
+    finishes(&mut bench, (&bytes, &outboard), &[1..4]);
     assert_eq!(bench.names(), ["f"]);
 }
 
@@ -207,19 +207,19 @@ fn picture(path: &Path) -> (u64, u32, u32, u64, Vec<u8>) {
 
 #[test]
 fn working_files_that_others_can_have_written_to_stand_in_the_way_and_stay() {
-    let (bytes, manifest) = content();
+    let (bytes, outboard) = content();
     for (way, open) in ways_to_be_others().into_iter().enumerate() {
         for is_part in [true, false] {
             let mut bench = Bench::new();
-            bench.open(&manifest).unwrap();
-            bench.store_all(&manifest, &bytes, 1..4);
+            bench.open(&outboard).unwrap();
+            bench.store_all(&outboard, &bytes, 1..4);
             let mut bench = bench.restarted();
-            let names = bench.working(&manifest);
+            let names = bench.working(&outboard);
             open(&bench, if is_part { &names.part } else { &names.journal });
             let before = [picture(&names.part), picture(&names.journal)];
-            assert_eq!(bench.resumed(&manifest), (vec![], None), "{way} {is_part}");
+            assert_eq!(bench.resumed(&outboard), (vec![], None), "{way} {is_part}");
             assert!(bench.names().contains(&"part-2".to_owned()), "{way} {is_part}");
-            finishes(&mut bench, (&bytes, &manifest), &[]);
+            finishes(&mut bench, (&bytes, &outboard), &[]);
             assert!([picture(&names.part), picture(&names.journal)] == before, "{way} {is_part}");
         }
     }
@@ -227,41 +227,41 @@ fn working_files_that_others_can_have_written_to_stand_in_the_way_and_stay() {
 
 #[test]
 fn a_journal_without_its_part_file_is_replaced_only_when_it_is_ours() {
-    let (bytes, manifest) = content();
+    let (bytes, outboard) = content();
     for forged in FORGED {
-        let bench = plant(Bench::new(), (&bytes, &manifest), forged);
-        let names = bench.working(&manifest);
+        let bench = plant(Bench::new(), (&bytes, &outboard), forged);
+        let names = bench.working(&outboard);
         fs::remove_file(&names.part).unwrap();
         let before = picture(&names.journal);
         let mut bench = bench;
-        assert_eq!(bench.resumed(&manifest), (vec![], None), "{forged:?}");
+        assert_eq!(bench.resumed(&outboard), (vec![], None), "{forged:?}");
         let is_ours = matches!(forged, Forged::AddedTo | Forged::Transplanted);
         let expected: &[&str] =
             if is_ours { &["journal", "part"] } else { &["journal", "journal-2", "part-2"] };
         assert_eq!(bench.names(), expected, "{forged:?}");
         assert!(is_ours || picture(&names.journal) == before, "{forged:?}");
-        finishes(&mut bench, (&bytes, &manifest), &[]);
+        finishes(&mut bench, (&bytes, &outboard), &[]);
     }
 }
 
 #[test]
 fn where_files_have_no_owners_everything_is_hashed_and_nothing_is_fetched_again() {
-    let (bytes, manifest) = content();
+    let (bytes, outboard) = content();
     let mut bench = Bench::new();
-    bench.open(&manifest).unwrap();
-    bench.store_all(&manifest, &bytes, 1..4);
+    bench.open(&outboard).unwrap();
+    bench.store_all(&outboard, &bytes, 1..4);
     let mut bench = bench.restarted();
-    let names = bench.working(&manifest);
+    let names = bench.working(&outboard);
     for path in [&names.part, &names.journal] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     }
     // As on a stick: a file of ours looks no different.
     bench.disk.settings.calls.plan(&[(Call::Owner, Fault::Fails(libc::EPERM))]);
-    let (have, again) = bench.resumed(&manifest);
+    let (have, again) = bench.resumed(&outboard);
     assert_eq!(have, [1..4]);
     assert_eq!(again.map(|again| again.bytes), Some(3 * PIECE as u64));
     assert!(bench.disk.settings.calls.is_over());
-    finishes(&mut bench, (&bytes, &manifest), &have);
+    finishes(&mut bench, (&bytes, &outboard), &have);
     assert_eq!(bench.names(), ["f"]);
 }
 
@@ -270,15 +270,15 @@ fn working_files_are_for_their_owner_alone_and_the_finished_one_is_as_any_new_on
     for length in [5, PIECE, 3 * PIECE] {
         let mut bench = Bench::new();
         let bytes = test_bytes(length);
-        let manifest = described(&bytes);
-        bench.open(&manifest).unwrap();
+        let outboard = described(&bytes);
+        bench.open(&outboard).unwrap();
         if length > PIECE {
-            let WorkingNames { part, journal } = bench.working(&manifest);
+            let WorkingNames { part, journal } = bench.working(&outboard);
             for path in [part, journal] {
                 assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600, "{path:?}");
             }
         }
-        bench.store_all(&manifest, &bytes, 0..manifest.layout().pieces());
+        bench.store_all(&outboard, &bytes, 0..outboard.layout().pieces());
         bench.finish().unwrap();
         is_ours_as_any_new_file(&bench);
     }
@@ -315,9 +315,9 @@ proptest! {
         forged in 0..FORGED.len(),
         mishaps in proptest::collection::vec(mishap(), 0..4),
     ) {
-        let (bytes, manifest) = content();
-        let mut bench = plant(Bench::new(), (&bytes, &manifest), FORGED[forged]);
-        let names = bench.working(&manifest);
+        let (bytes, outboard) = content();
+        let mut bench = plant(Bench::new(), (&bytes, &outboard), FORGED[forged]);
+        let names = bench.working(&outboard);
         let ways = ways_to_be_others();
         for mishap in mishaps {
             let open = |way: usize, path: &Path| {
@@ -327,7 +327,7 @@ proptest! {
             };
             match mishap {
                 Mishap::Forge(forged) if bench.names() == ["journal", "part"] => {
-                    bench = plant(bench, (&bytes, &manifest), FORGED[forged]);
+                    bench = plant(bench, (&bytes, &outboard), FORGED[forged]);
                 }
                 Mishap::Forge(_) => {}
                 Mishap::Damage(at) => {
@@ -346,7 +346,7 @@ proptest! {
                 }
             }
         }
-        let have = bench.have(&manifest);
-        finishes(&mut bench, (&bytes, &manifest), &have);
+        let have = bench.have(&outboard);
+        finishes(&mut bench, (&bytes, &outboard), &have);
     }
 }

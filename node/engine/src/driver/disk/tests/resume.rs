@@ -14,28 +14,27 @@ use crate::driver::disk::part::resume::OldJournal;
 const PIECES: u32 = 6;
 
 /// Pieces of `PIECES`, of which 1, 2 and 5 are stored; then the process was killed.
-fn killed() -> (Bench, Vec<u8>, Arc<Manifest>) {
+fn killed() -> (Bench, Vec<u8>, Arc<Outboard>) {
     let mut bench = Bench::new();
     let bytes = test_bytes(PIECES as usize * PIECE - 77);
-    let manifest = described(&bytes);
-    bench.open(&manifest).unwrap();
+    let outboard = described(&bytes);
+    bench.open(&outboard).unwrap();
     for piece in [5, 1, 2] {
-        bench.store_all(&manifest, &bytes, piece..piece + 1);
+        bench.store_all(&outboard, &bytes, piece..piece + 1);
     }
-    (bench.restarted(), bytes, manifest)
+    (bench.restarted(), bytes, outboard)
 }
 
 /// Which pieces the part file really has.
-fn truth(part: &Path, manifest: &Manifest) -> Vec<u32> {
+fn truth(part: &Path, outboard: &Outboard) -> Vec<u32> {
     let bytes = fs::read(part).unwrap_or_default();
     let right = |piece: &u32| {
-        let span = manifest.layout().span(PieceIndex(*piece)).unwrap();
+        let span = outboard.layout().span(PieceIndex(*piece)).unwrap();
         let found = bytes.get(span.start as usize..span.end as usize);
-        found.is_some_and(|found| {
-            manifest.piece_hash(PieceIndex(*piece)) == Some(&piece_hasher::piece_hash(found))
-        })
+        found
+            .is_some_and(|found| outboard.value(PieceIndex(*piece)) == Some(&piece_hasher::piece_hash(found)))
     };
-    (0..manifest.layout().pieces()).filter(right).collect()
+    (0..outboard.layout().pieces()).filter(right).collect()
 }
 
 fn flat(runs: &[Range<u32>]) -> Vec<u32> {
@@ -62,25 +61,25 @@ fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
 }
 
 /// The machine was restarted: the journal is of another boot.
-fn restart_the_machine(bench: &Bench, manifest: &Manifest) {
-    edit(&bench.working(manifest).journal, |journal| {
+fn restart_the_machine(bench: &Bench, outboard: &Outboard) {
+    edit(&bench.working(outboard).journal, |journal| {
         *journal = resealed(journal, |header| header.boot.0[0] ^= 1);
     });
 }
 
-fn length_of(manifest: &Manifest, pieces: &[u32]) -> u64 {
-    pieces.iter().map(|piece| u64::from(manifest.layout().piece_length(PieceIndex(*piece)))).sum()
+fn length_of(outboard: &Outboard, pieces: &[u32]) -> u64 {
+    pieces.iter().map(|piece| u64::from(outboard.layout().piece_length(PieceIndex(*piece)))).sum()
 }
 
 #[test]
 fn after_a_kill_nothing_is_hashed_and_nothing_is_fetched_again() {
-    let (mut bench, bytes, manifest) = killed();
-    assert_eq!(bench.resumed(&manifest), (vec![1..3, 5..6], None));
+    let (mut bench, bytes, outboard) = killed();
+    assert_eq!(bench.resumed(&outboard), (vec![1..3, 5..6], None));
     // And again, with more.
-    bench.store_all(&manifest, &bytes, 0..1);
+    bench.store_all(&outboard, &bytes, 0..1);
     let mut bench = bench.restarted();
-    assert_eq!(bench.resumed(&manifest), (vec![0..3, 5..6], None));
-    bench.store_all(&manifest, &bytes, 3..5);
+    assert_eq!(bench.resumed(&outboard), (vec![0..3, 5..6], None));
+    bench.store_all(&outboard, &bytes, 3..5);
     bench.finish().unwrap();
     assert_eq!(fs::read(bench.path("f")).unwrap(), bytes);
 }
@@ -91,39 +90,39 @@ fn after_a_loss_of_power_what_was_not_durable_is_hashed_and_what_was_is_not() {
     settings.sync_bytes = config::ByteSize::bytes(2 * PIECE as u64);
     let mut bench = Bench::with(tempfile::tempdir().unwrap(), settings);
     let bytes = test_bytes(PIECES as usize * PIECE);
-    let manifest = described(&bytes);
-    bench.open(&manifest).unwrap();
-    bench.store_all(&manifest, &bytes, 0..5);
+    let outboard = described(&bytes);
+    bench.open(&outboard).unwrap();
+    bench.store_all(&outboard, &bytes, 0..5);
     let bench = bench.restarted();
-    restart_the_machine(&bench, &manifest);
-    let part = bench.working(&manifest).part;
+    restart_the_machine(&bench, &outboard);
+    let part = bench.working(&outboard).part;
     // Damage that nobody can know of tells what was hashed: 0 to 3 were durable.
     let at = 2 * PIECE;
     overwrite(&part, at, &[bytes[at] ^ 1]);
     let mut bench = bench;
     let again = HashedAgain { bytes: PIECE as u64, why: RecheckReason::Restarted };
-    assert_eq!(bench.resumed(&manifest), (vec![0..5], Some(again)), "4 is hashed, and there");
+    assert_eq!(bench.resumed(&outboard), (vec![0..5], Some(again)), "4 is hashed, and there");
 
     // The un-synced pages are gone with the power.
     overwrite(&part, at, &bytes[at..=at]);
     let mut bench = bench.restarted();
-    bench.store_all_after_open(&manifest, &bytes, 5..6);
+    bench.store_all_after_open(&outboard, &bytes, 5..6);
     let mut bench = bench.restarted();
-    restart_the_machine(&bench, &manifest);
+    restart_the_machine(&bench, &outboard);
     overwrite(&part, 5 * PIECE, &[0; PIECE]);
-    assert_eq!(bench.resumed(&manifest), (vec![0..5], Some(again)));
-    assert_eq!(truth(&part, &manifest), [0, 1, 2, 3, 4]);
+    assert_eq!(bench.resumed(&outboard), (vec![0..5], Some(again)));
+    assert_eq!(truth(&part, &outboard), [0, 1, 2, 3, 4]);
 }
 
 #[test]
 fn a_record_that_was_lost_with_the_power_costs_a_look_and_no_fetch() {
-    let (mut bench, _, manifest) = killed();
-    restart_the_machine(&bench, &manifest);
+    let (mut bench, _, outboard) = killed();
+    restart_the_machine(&bench, &outboard);
     // The journal's own last page did not reach the disk; the piece did.
-    edit(&bench.working(&manifest).journal, |journal| journal.truncate(HEADER + 2 * RECORD));
-    let (have, again) = bench.resumed(&manifest);
+    edit(&bench.working(&outboard).journal, |journal| journal.truncate(HEADER + 2 * RECORD));
+    let (have, again) = bench.resumed(&outboard);
     assert_eq!((have, again.unwrap().why), (vec![1..3, 5..6], RecheckReason::Restarted));
-    assert!(again.unwrap().bytes >= length_of(&manifest, &[1, 2, 5]));
+    assert!(again.unwrap().bytes >= length_of(&outboard, &[1, 2, 5]));
 }
 
 #[test]
@@ -140,14 +139,14 @@ fn each_way_of_meddling_is_named_and_costs_a_look_only() {
         }),
     ];
     for (why, there, meddle) in ways {
-        let (mut bench, bytes, manifest) = killed();
-        meddle(&bench.working(&manifest).part, &bench.working(&manifest).journal);
-        let (have, again) = bench.resumed(&manifest);
+        let (mut bench, bytes, outboard) = killed();
+        meddle(&bench.working(&outboard).part, &bench.working(&outboard).journal);
+        let (have, again) = bench.resumed(&outboard);
         assert_eq!((flat(&have), again.map(|again| again.why)), (there.to_vec(), Some(why)));
         let hashed = again.unwrap().bytes;
-        assert!(hashed <= manifest.layout().length() && hashed >= length_of(&manifest, &[1]), "{hashed}");
+        assert!(hashed <= outboard.layout().length() && hashed >= length_of(&outboard, &[1]), "{hashed}");
         for piece in (0..PIECES).filter(|piece| !there.contains(piece)) {
-            bench.store_all(&manifest, &bytes, piece..piece + 1);
+            bench.store_all(&outboard, &bytes, piece..piece + 1);
         }
         bench.finish().unwrap();
         assert_eq!(fs::read(bench.path("f")).unwrap(), bytes, "{why}");
@@ -163,37 +162,37 @@ fn touch(part: &Path, journal: &Path, after: Duration) {
 #[test]
 fn two_seconds_after_the_journal_are_the_slack() {
     for (after, why) in [(1_999, None), (2_000, None), (2_001, Some(RecheckReason::Changed))] {
-        let (mut bench, _, manifest) = killed();
+        let (mut bench, _, outboard) = killed();
         touch(
-            &bench.working(&manifest).part,
-            &bench.working(&manifest).journal,
+            &bench.working(&outboard).part,
+            &bench.working(&outboard).journal,
             Duration::from_millis(after),
         );
-        let (have, again) = bench.resumed(&manifest);
+        let (have, again) = bench.resumed(&outboard);
         assert_eq!((have, again.map(|again| again.why)), (vec![1..3, 5..6], why), "{after}");
-        assert!(again.is_none_or(|again| again.bytes == length_of(&manifest, &[1, 2, 5])));
+        assert!(again.is_none_or(|again| again.bytes == length_of(&outboard, &[1, 2, 5])));
     }
 }
 
 #[test]
 fn a_shortened_part_file_is_not_believed_the_second_time_either() {
-    let (mut bench, _, manifest) = killed();
-    edit(&bench.working(&manifest).part, |part| part.truncate(2 * PIECE));
+    let (mut bench, _, outboard) = killed();
+    edit(&bench.working(&outboard).part, |part| part.truncate(2 * PIECE));
     let (target, replace) = (bench.path("f"), false);
-    let (content, manifest) = (manifest.content_id(), manifest.clone());
-    let wanted = manifest.clone();
+    let (content, outboard) = (outboard.content_id(), outboard.clone());
+    let wanted = outboard.clone();
     bench.ask(DiskRequest::Open {
         download: DOWNLOAD,
         share: SHARE,
         target,
         replace,
         content,
-        manifest: wanted,
+        outboard: wanted,
     });
     // Killed before the pieces are hashed: the file has its length again by now, and looks untouched.
     bench.ask(DiskRequest::Abandon { download: DOWNLOAD });
     let mut bench = bench.restarted();
-    assert_eq!(bench.have(&manifest), [1..2]);
+    assert_eq!(bench.have(&outboard), [1..2]);
 }
 
 #[test]
@@ -201,29 +200,29 @@ fn zeros_that_a_lost_record_told_of_are_not_fetched_again() {
     let mut bench = Bench::new();
     let mut bytes = vec![0; 4 * PIECE];
     bytes[3 * PIECE..].copy_from_slice(&test_bytes(PIECE));
-    let manifest = described(&bytes);
-    assert_eq!(bench.resumed(&manifest), (vec![], None), "nothing was there of a fresh one");
-    bench.store_all(&manifest, &bytes, 0..2);
-    bench.store_all(&manifest, &bytes, 3..4);
+    let outboard = described(&bytes);
+    assert_eq!(bench.resumed(&outboard), (vec![], None), "nothing was there of a fresh one");
+    bench.store_all(&outboard, &bytes, 0..2);
+    bench.store_all(&outboard, &bytes, 3..4);
     let mut bench = bench.restarted();
-    edit(&bench.working(&manifest).journal, |journal| journal.truncate(HEADER + 1));
-    assert_eq!(bench.have(&manifest), [0..4], "zeros are there without being written");
+    edit(&bench.working(&outboard).journal, |journal| journal.truncate(HEADER + 1));
+    assert_eq!(bench.have(&outboard), [0..4], "zeros are there without being written");
 }
 
 /// What `recover` believes without hashing. All that is `there` is believed, or would be hashed.
-fn believed(bench: &Bench, manifest: &Manifest, there: &[u32]) -> Vec<u32> {
-    let part = fs::File::open(bench.working(manifest).part).unwrap();
-    let (content, length) = (manifest.content_id(), manifest.layout().length());
+fn believed(bench: &Bench, outboard: &Outboard, there: &[u32]) -> Vec<u32> {
+    let part = fs::File::open(bench.working(outboard).part).unwrap();
+    let (content, length) = (outboard.content_id(), outboard.layout().length());
     let (boot, mark) = (BootId::current(), FileMark::NONE);
     let header = JournalHeader { content, length, boot, part: mark, journal: mark };
     let metadata = part.metadata().unwrap();
     let read = |bytes: &[u8]| JournalContents::read(bytes, PIECES, &key());
-    let path = bench.working(manifest).journal;
+    let path = bench.working(outboard).journal;
     // What is not a journal of this content stands in the way like anything else.
     let Some(journal) = OldJournal::read(&path, PIECES, read, |_| FileOwner::Ours).unwrap() else {
         return vec![];
     };
-    let found = journal.recover((&part, &metadata), &header, manifest, false);
+    let found = journal.recover((&part, &metadata), &header, outboard, false);
     let known: Vec<_> = found.trusted.iter().map(|(piece, _)| piece.0).collect();
     let mut listed_pieces = known.clone();
     listed_pieces.extend(found.doubtful.iter().map(|piece| piece.0));
@@ -238,29 +237,29 @@ fn believed(bench: &Bench, manifest: &Manifest, there: &[u32]) -> Vec<u32> {
 
 #[test]
 fn a_journal_cut_at_any_byte_or_with_any_bit_flipped_is_never_believed_too_much() {
-    let (bench, _, manifest) = killed();
-    let journal = fs::read(bench.working(&manifest).journal).unwrap();
+    let (bench, _, outboard) = killed();
+    let journal = fs::read(bench.working(&outboard).journal).unwrap();
     assert_eq!(journal.len(), HEADER + 3 * RECORD);
-    let there = truth(&bench.working(&manifest).part, &manifest);
+    let there = truth(&bench.working(&outboard).part, &outboard);
     assert_eq!(there, [1, 2, 5]);
     for length in (0..=journal.len()).rev() {
-        let file = fs::OpenOptions::new().write(true).open(bench.working(&manifest).journal).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(bench.working(&outboard).journal).unwrap();
         file.set_len(length as u64).unwrap();
         let whole = length.saturating_sub(HEADER) / RECORD;
         let mut expected = vec![5, 1, 2][..whole].to_vec();
         expected.sort_unstable();
         if length != HEADER + whole * RECORD {
-            assert_eq!(believed(&bench, &manifest, &there), expected, "cut at {length}");
+            assert_eq!(believed(&bench, &outboard, &there), expected, "cut at {length}");
         }
     }
-    fs::write(bench.working(&manifest).journal, &journal).unwrap();
+    fs::write(bench.working(&outboard).journal, &journal).unwrap();
     for bit in 0..8 * journal.len() {
         let at = bit / 8;
-        overwrite(&bench.working(&manifest).journal, at, &[journal[at] ^ 1 << (bit % 8)]);
-        let known = believed(&bench, &manifest, &there);
+        overwrite(&bench.working(&outboard).journal, at, &[journal[at] ^ 1 << (bit % 8)]);
+        let known = believed(&bench, &outboard, &there);
         assert!(known.iter().all(|piece| there.contains(piece)), "bit {bit}: {known:?}");
         assert!(known.len() < 3, "bit {bit} is noticed");
-        overwrite(&bench.working(&manifest).journal, at, &journal[at..=at]);
+        overwrite(&bench.working(&outboard).journal, at, &journal[at..=at]);
     }
 }
 
@@ -295,8 +294,8 @@ fn mishap() -> impl Strategy<Value = Mishap> {
     ]
 }
 
-fn befall(bench: &Bench, manifest: &Manifest, mishap: &Mishap) {
-    let WorkingNames { part, journal } = bench.working(manifest);
+fn befall(bench: &Bench, outboard: &Outboard, mishap: &Mishap) {
+    let WorkingNames { part, journal } = bench.working(outboard);
     if !journal.exists() || fs::metadata(&journal).unwrap().len() < HEADER as u64 {
         return;
     }
@@ -351,15 +350,15 @@ proptest! {
     fn whatever_befalls_a_download_only_what_is_there_is_believed_and_the_whole_comes_out(
         mishaps in proptest::collection::vec(mishap(), 1..4),
     ) {
-        let (mut bench, bytes, manifest) = killed();
+        let (mut bench, bytes, outboard) = killed();
         for mishap in &mishaps {
-            befall(&bench, &manifest, mishap);
+            befall(&bench, &outboard, mishap);
         }
-        let there = truth(&bench.working(&manifest).part, &manifest);
-        let have = flat(&bench.have(&manifest));
+        let there = truth(&bench.working(&outboard).part, &outboard);
+        let have = flat(&bench.have(&outboard));
         prop_assert!(have.iter().all(|piece| there.contains(piece)), "{:?} of {:?}", have, there);
         for piece in (0..PIECES).filter(|piece| !have.contains(piece)) {
-            bench.store_all(&manifest, &bytes, piece..piece + 1);
+            bench.store_all(&outboard, &bytes, piece..piece + 1);
         }
         bench.finish().unwrap();
         prop_assert!(fs::read(bench.path("f")).unwrap() == bytes);
@@ -368,12 +367,12 @@ proptest! {
 
 #[test]
 fn a_journal_that_names_more_than_once_is_read_to_its_last_word() {
-    let (mut bench, _, manifest) = killed();
-    let length = manifest.layout().length();
-    let path = bench.working(&manifest).journal;
+    let (mut bench, _, outboard) = killed();
+    let length = outboard.layout().length();
+    let path = bench.working(&outboard).journal;
     let JournalContents { header, .. } =
         JournalContents::read(&fs::read(&path).unwrap(), PIECES, &key()).unwrap();
-    assert_eq!((header.content, header.length), (manifest.content_id(), length));
+    assert_eq!((header.content, header.length), (outboard.content_id(), length));
     let record = |durability, piece| Record { durability, piece: PieceIndex(piece), subtree: [0; 32] };
     let records =
         [record(Durability::Written, 1), record(Durability::Doubtful, 1), record(Durability::Doubtful, 5)];
@@ -384,8 +383,8 @@ fn a_journal_that_names_more_than_once_is_read_to_its_last_word() {
     };
     let journal_settings = JournalSettings { pieces: PIECES, calls: &calls, key: &key() };
     journal::Journal::create(&mut place, &header, &records, journal_settings).unwrap();
-    let (have, again) = bench.resumed(&manifest);
-    let hashed = length_of(&manifest, &[1, 5]);
+    let (have, again) = bench.resumed(&outboard);
+    let hashed = length_of(&outboard, &[1, 5]);
     assert_eq!(have, [1..2, 5..6]);
     assert_eq!(again, Some(HashedAgain { bytes: hashed, why: RecheckReason::WriteFailed }));
 }
@@ -393,8 +392,8 @@ fn a_journal_that_names_more_than_once_is_read_to_its_last_word() {
 #[test]
 fn of_a_journal_that_is_too_long_to_be_read_nothing_is_believed() {
     for (times, is_believed) in [(5, true), (7, false)] {
-        let (mut bench, _, manifest) = killed();
-        let path = bench.working(&manifest).journal;
+        let (mut bench, _, outboard) = killed();
+        let path = bench.working(&outboard).journal;
         let JournalContents { header, .. } =
             JournalContents::read(&fs::read(&path).unwrap(), PIECES, &key()).unwrap();
         let record = |durability, piece| Record { durability, piece: PieceIndex(piece), subtree: [0; 32] };
@@ -408,7 +407,7 @@ fn of_a_journal_that_is_too_long_to_be_read_nothing_is_believed() {
         };
         let journal_settings = JournalSettings { pieces: PIECES, calls: &calls, key: &key() };
         journal::Journal::create(&mut place, &header, &records, journal_settings).unwrap();
-        let (have, again) = bench.resumed(&manifest);
+        let (have, again) = bench.resumed(&outboard);
         let why = again.map(|again| again.why);
         let expected = match is_believed {
             true => (vec![1..2], Some(RecheckReason::WriteFailed)),

@@ -7,7 +7,7 @@ use crate::driver::disk::hash::piece_hasher::PieceDigest;
 use crate::driver::disk::hash::scan::{ScanOrder, scan};
 
 fn order(part: &Arc<Part>, piece: u32, bytes: Vec<u8>) -> StoreOrder {
-    let expected = *part.manifest().piece_hash(PieceIndex(piece)).unwrap();
+    let expected = *part.outboard().value(PieceIndex(piece)).unwrap();
     let (length, buffer) = (bytes.len() as u32, BufferId(piece));
     let lent = LentBuffer { buffer, bytes: bytes.into() };
     let (piece, part) = (PieceIndex(piece), Some(part.clone()));
@@ -18,8 +18,8 @@ fn order(part: &Arc<Part>, piece: u32, bytes: Vec<u8>) -> StoreOrder {
 fn pieces_that_wait_together_are_judged_one_by_one() {
     let mut bench = Bench::new();
     let bytes = test_bytes(6 * PIECE + 77);
-    let manifest = described(&bytes);
-    bench.open(&manifest).unwrap();
+    let outboard = described(&bytes);
+    bench.open(&outboard).unwrap();
     let Some((_, part)) = bench.disk.downloads.part(DOWNLOAD) else { panic!("not open") };
     let part = part.clone();
     let piece = |index: usize| bytes[index * PIECE..bytes.len().min((index + 1) * PIECE)].to_vec();
@@ -50,7 +50,7 @@ fn pieces_that_wait_together_are_judged_one_by_one() {
         [(6, Ok(())), (0, Ok(())), (1, bad.clone()), (2, bad), (3, Ok(())), (4, not_open), (5, Ok(()))];
     assert_eq!(results, expected);
     for index in [1, 2, 4] {
-        assert_eq!(bench.store(&manifest, index, &piece(index as usize)), Ok(()));
+        assert_eq!(bench.store(&outboard, index, &piece(index as usize)), Ok(()));
     }
     assert_eq!(bench.finish(), Ok(bench.path("f")), "the values of all pieces are right");
     assert_eq!(fs::read(bench.path("f")).unwrap(), bytes);

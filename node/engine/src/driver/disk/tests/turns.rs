@@ -7,12 +7,12 @@ fn only_so_many_part_files_are_open_and_the_others_wait_for_their_turn() {
     let mut bench = Bench::new();
     bench.disk.limit(1, 2);
     let bytes = test_bytes(2 * PIECE);
-    let manifest = described(&bytes);
+    let outboard = described(&bytes);
     let open = |bench: &mut Bench, number: u32| {
         let (download, share) = (DownloadId(number), ShareId(number));
-        let (target, content) = (bench.path(&number.to_string()), manifest.content_id());
-        let (manifest, replace) = (manifest.clone(), false);
-        bench.ask(DiskRequest::Open { download, share, target, replace, content, manifest });
+        let (target, content) = (bench.path(&number.to_string()), outboard.content_id());
+        let (outboard, replace) = (outboard.clone(), false);
+        bench.ask(DiskRequest::Open { download, share, target, replace, content, outboard });
     };
     let opened = |bench: &mut Bench| match bench.done() {
         Completion::Opened { download, share, part, .. } => {

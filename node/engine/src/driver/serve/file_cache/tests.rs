@@ -141,9 +141,9 @@ fn bursts_outside_the_file_or_of_no_file_are_dropped() {
 }
 
 #[test]
-fn manifests_are_always_ready() {
+fn outboards_are_always_ready() {
     let mut bench = bench(1);
-    let source = Source::Manifest(vec![7; 10_100].into());
+    let source = Source::Outboard(vec![7; 10_100].into());
     let burst = |start| Burst { source: source.clone(), ..burst(1, start) };
     assert!(bench.file_cache.admit(burst(100)).is_some());
     assert!(

@@ -1,4 +1,4 @@
-//! What is remembered of hashed files, and when it is not believed. A forged manifest tells what was remembered from
+//! What is remembered of hashed files, and when it is not believed. A forged outboard tells what was remembered from
 //! what was hashed.
 
 use std::fs::{self, File};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use messages::{Layout, Manifest};
+use messages::{Layout, Outboard};
 use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, Opened, ShareId};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -45,28 +45,28 @@ impl Home {
         hash_cache
     }
 
-    fn manifests(&self) -> Vec<PathBuf> {
-        let files = fs::read_dir(self.state().join("manifests"));
+    fn outboards(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.state().join("outboards"));
         files.into_iter().flatten().map(|file| file.unwrap().path()).collect()
     }
 
     /// What a node with this state says the file at `path` is.
-    fn share(&self, path: &Path) -> Arc<Manifest> {
+    fn share(&self, path: &Path) -> Arc<Outboard> {
         let (mut disk, mut heard) = disk_with(self.hash_cache());
         let share = ShareId(7);
         disk.request(DiskRequest::Share { share, path: path.to_owned() }, &mut Pool::default());
-        let manifest = loop {
+        let outboard = loop {
             match heard.blocking_recv().expect("the workers live") {
-                Completion::Shared { manifest, served, .. } => {
+                Completion::Shared { outboard, served, .. } => {
                     assert_eq!(served.identity, Some(FileIdentity::of(&found(path))));
-                    break manifest;
+                    break outboard;
                 }
                 Completion::ForCore(DiskResult::Shared { result, .. }) => panic!("{result:?}"),
                 _ => {}
             }
         };
         assert!(disk.stop(Duration::from_secs(10)));
-        manifest
+        outboard
     }
 }
 
@@ -83,19 +83,19 @@ fn found(path: &Path) -> fs::Metadata {
     fs::metadata(path).unwrap()
 }
 
-/// A manifest that no file here has, and that fits all of them.
-fn forged(root: u8) -> Manifest {
+/// An outboard that no file here has, and that fits all of them.
+fn forged(root: u8) -> Outboard {
     let pieces = Layout::of(LENGTH as u64).unwrap().pieces() as usize;
-    Manifest::new(LENGTH as u64, [root; 32], vec![[9; 20]; pieces]).unwrap()
+    Outboard::new(LENGTH as u64, [root; 32], vec![[9; 20]; pieces]).unwrap()
 }
 
 /// As if hashing had begun when the file had been left alone for a while.
-fn remember(hash_cache: &HashCache, path: &Path, manifest: &Manifest) {
+fn remember(hash_cache: &HashCache, path: &Path, outboard: &Outboard) {
     hash_cache.remember(
         path,
         Fingerprint::of(&found(path)),
         SystemTime::now() + Duration::from_secs(3),
-        manifest,
+        outboard,
     );
 }
 
@@ -121,14 +121,14 @@ fn a_remembered_file_is_not_read_and_a_changed_one_is() {
 fn a_target_that_is_remembered_is_compared_without_being_read() {
     let home = Home::new();
     let path = home.file("f");
-    let open = |manifest: Manifest| {
+    let open = |outboard: Outboard| {
         let hash_cache = home.hash_cache();
         remember(&hash_cache, &path, &forged(1));
         let (mut disk, mut heard) = disk_with(hash_cache);
         let (download, share, target) = (riffle_core::DownloadId(1), ShareId(7), path.clone());
-        let (content, manifest) = (manifest.content_id(), Arc::new(manifest));
+        let (content, outboard) = (outboard.content_id(), Arc::new(outboard));
         disk.request(
-            DiskRequest::Open { download, share, target, replace: false, content, manifest },
+            DiskRequest::Open { download, share, target, replace: false, content, outboard },
             &mut Pool::default(),
         );
         let opened = match heard.blocking_recv().expect("the workers live") {
@@ -205,7 +205,7 @@ fn a_finished_download_is_remembered_at_once() {
 }
 
 #[test]
-fn a_manifest_that_is_damaged_or_gone_costs_a_hash_and_nothing_else() {
+fn an_outboard_that_is_damaged_or_gone_costs_a_hash_and_nothing_else() {
     let home = Home::new();
     let path = home.file("f");
     let truth = home.share(&path);
@@ -213,18 +213,18 @@ fn a_manifest_that_is_damaged_or_gone_costs_a_hash_and_nothing_else() {
         let hash_cache = home.hash_cache();
         remember(&hash_cache, &path, &truth);
         hash_cache.save();
-        let [manifest] = &home.manifests()[..] else { panic!("one content") };
-        let mut bytes = fs::read(manifest).unwrap();
+        let [outboard] = &home.outboards()[..] else { panic!("one content") };
+        let mut bytes = fs::read(outboard).unwrap();
         bytes[60] ^= 1;
         match damage {
-            "flipped" => fs::write(manifest, bytes).unwrap(),
-            "cut" => fs::write(manifest, &bytes[..50]).unwrap(),
-            _ => fs::remove_file(manifest).unwrap(),
+            "flipped" => fs::write(outboard, bytes).unwrap(),
+            "cut" => fs::write(outboard, &bytes[..50]).unwrap(),
+            _ => fs::remove_file(outboard).unwrap(),
         }
         let hash_cache = home.hash_cache();
         assert!(!is_recalled(&hash_cache, &path), "{damage}");
         assert_eq!(home.share(&path), truth, "{damage}");
-        let _ = fs::remove_file(manifest);
+        let _ = fs::remove_file(outboard);
     }
 }
 
@@ -271,11 +271,11 @@ fn the_oldest_go_first_when_there_are_too_many() {
     }
     assert!(!hash_cache.has(&path));
     assert_eq!(hash_cache.count(), MAX_FILES);
-    assert!(home.manifests().is_empty(), "nobody needs the manifest of the one that went");
+    assert!(home.outboards().is_empty(), "nobody needs the outboard of the one that went");
 }
 
 #[test]
-fn files_that_are_gone_are_forgotten_in_time_and_their_manifests_with_them() {
+fn files_that_are_gone_are_forgotten_in_time_and_their_outboards_with_them() {
     let home = Home::new();
     let [gone_long, gone_lately, still_there] = ["a", "b", "c"].map(|name| home.file(name));
     let hash_cache = home.hash_cache();
@@ -286,7 +286,7 @@ fn files_that_are_gone_are_forgotten_in_time_and_their_manifests_with_them() {
     hash_cache.age(&still_there, GONE_FOR + Duration::from_secs(60));
     fs::remove_file(&gone_long).unwrap();
     fs::remove_file(&gone_lately).unwrap();
-    fs::write(home.state().join("manifests").join("junk"), "x").unwrap();
+    fs::write(home.state().join("outboards").join("junk"), "x").unwrap();
     // What was set aside or left unfinished, long ago and lately, beside what is no such file.
     for (name, is_old) in [
         ("hashes.damaged", true),
@@ -304,5 +304,5 @@ fn files_that_are_gone_are_forgotten_in_time_and_their_manifests_with_them() {
     assert!(!left("hashes.damaged") && !left("shares.new"));
     assert!(left("shares.damaged") && left("id.new") && left("id"));
     assert!(!hash_cache.has(&gone_long) && hash_cache.has(&gone_lately) && hash_cache.has(&still_there));
-    assert_eq!(home.manifests().len(), 2);
+    assert_eq!(home.outboards().len(), 2);
 }

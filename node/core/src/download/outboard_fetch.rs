@@ -1,5 +1,5 @@
-//! Which owners send the manifest: one at first, and others beside that one when it keeps the download waiting. Each
-//! owner sends all of the manifest, so that it is clear who sent a bad one.
+//! Which owners send the outboard: one at first, and others beside that one when it keeps the download waiting. Each
+//! owner sends all of the outboard, so that it is clear who sent a bad one.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::ids::SessionKey;
 use crate::output::Placement;
 
-/// An owner that has not sent the manifest after this many round trips is late: another owner is asked beside it.
+/// An owner that has not sent the outboard after this many round trips is late: another owner is asked beside it.
 const ROUND_TRIPS: u32 = 4;
 /// An owner is late after the first of these times at the soonest, and after the second at the latest.
 const TIME: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(2));
@@ -22,13 +22,13 @@ const TIME: (Duration, Duration) = (Duration::from_millis(150), Duration::from_s
 const MAX_DOUBLINGS: u32 = 8;
 /// An owner has longer while it sends at least this many bytes a second.
 const MIN_RATE: u64 = 16 << 10;
-/// The number of owners that send the manifest at the same time at most. Beyond it an owner that is late is dropped for
+/// The number of owners that send the outboard at the same time at most. Beyond it an owner that is late is dropped for
 /// another.
 const MAX_AT_A_TIME: usize = 8;
 
-/// One owner that sends the manifest.
+/// One owner that sends the outboard.
 #[derive(Debug)]
-struct ManifestSource {
+struct OutboardSource {
     from: SessionKey,
     assembly: Assembly,
     /// The owner is late after this instant, unless it has sent much by then.
@@ -37,26 +37,26 @@ struct ManifestSource {
     has_company: bool,
 }
 
-impl ManifestSource {
+impl OutboardSource {
     fn late_at(&self) -> Timestamp {
         self.until + Duration::from_nanos(u64::from(self.assembly.arrived()) * 1_000_000_000 / MIN_RATE)
     }
 }
 
-/// The owners that send the manifest, in the order in which they were asked.
+/// The owners that send the outboard, in the order in which they were asked.
 #[derive(Debug, Default)]
-pub(super) struct ManifestSources {
-    list: Vec<ManifestSource>,
+pub(super) struct OutboardSources {
+    list: Vec<OutboardSource>,
     is_changed: bool,
 }
 
-impl ManifestSources {
-    /// Whether no owner sends the manifest.
+impl OutboardSources {
+    /// Whether no owner sends the outboard.
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Whether bytes arrived or an owner was dropped since [`ManifestSources::forget_changes`].
+    /// Whether bytes arrived or an owner was dropped since [`OutboardSources::forget_changes`].
     pub(super) fn is_changed(&self) -> bool {
         self.is_changed
     }
@@ -73,13 +73,13 @@ impl ManifestSources {
 
     /// When the next owner is late.
     pub(super) fn late_at(&self, now: Timestamp) -> Timestamp {
-        let late = self.list.iter().map(ManifestSource::late_at).filter(|at| *at > now);
+        let late = self.list.iter().map(OutboardSource::late_at).filter(|at| *at > now);
         late.min().unwrap_or(Timestamp::NEVER)
     }
 
     /// The next range of at most `most` bytes that `from` is to be asked for.
     pub(super) fn next_range(&mut self, from: &Session, most: u32) -> Option<ByteRange> {
-        self.of(from.key())?.next_range(from.key(), most.min(from.max_manifest_range()))
+        self.of(from.key())?.next_range(from.key(), most.min(from.max_outboard_range()))
     }
 
     /// Where the payload of a CHUNK from `from` belongs, if it is wanted.
@@ -103,7 +103,7 @@ impl ManifestSources {
         Some(self.list.remove(at).assembly)
     }
 
-    /// Takes out an owner that has sent all of the manifest.
+    /// Takes out an owner that has sent all of the outboard.
     pub(super) fn take_complete(&mut self) -> Option<(SessionKey, Assembly)> {
         let at = self.list.iter().position(|one| one.assembly.is_complete())?;
         let one = self.list.remove(at);
@@ -115,7 +115,7 @@ impl ManifestSources {
         self.list.into_iter().map(|one| one.assembly)
     }
 
-    /// Whether `key` is to send the manifest and has sent nothing, while another owner could send it.
+    /// Whether `key` is to send the outboard and has sent nothing, while another owner could send it.
     pub(super) fn keeps_waiting(&self, key: SessionKey, sessions: &OpenSessions) -> bool {
         let sends = self.list.iter().find(|one| one.from == key);
         let is_able = |s: &Session| s.key() != key && s.is_unchoked() && !self.has(s.key());
@@ -123,23 +123,23 @@ impl ManifestSources {
     }
 
     /// Marks the owners that are late: they take no slot from now on. Returns the owners to be dropped, because many
-    /// send the manifest and others have not been tried.
+    /// send the outboard and others have not been tried.
     pub(super) fn mark_late(&mut self, peers: &mut Peers, now: Timestamp) -> Vec<SessionKey> {
         for one in self.list.iter_mut().filter(|one| !one.has_company && now >= one.late_at()) {
             one.has_company = true;
             let session = peers.sessions.in_turn(one.from);
-            session.expect("an owner sends the manifest no longer when its session ends").set_slow(true);
+            session.expect("an owner sends the outboard no longer when its session ends").set_slow(true);
             peers.need.ask_soon(now);
         }
         if self.list.len() < MAX_AT_A_TIME {
             return Vec::new();
         }
-        let untried = peers.sessions.iter().filter(|s| s.is_unchoked() && s.manifest_tries == 0).count();
+        let untried = peers.sessions.iter().filter(|s| s.is_unchoked() && s.outboard_tries == 0).count();
         let late = self.list.iter().filter(|one| now >= one.late_at()).map(|one| one.from);
         late.take(untried).collect()
     }
 
-    /// Chooses the owner that is to send the manifest: the nearest of those that have been tried least. When all chosen
+    /// Chooses the owner that is to send the outboard: the nearest of those that have been tried least. When all chosen
     /// owners are late, as many more are chosen. `known` is the length that the tracker has named.
     pub(super) fn choose(&mut self, known: u64, sessions: &mut OpenSessions, cx: &mut Context<'_>) {
         if !self.list.iter().all(|one| one.has_company) {
@@ -153,13 +153,13 @@ impl ManifestSources {
     fn choose_another(&mut self, known: u64, sessions: &mut OpenSessions, cx: &mut Context<'_>) -> bool {
         let able = sessions.all_in_turn().filter(|s| s.is_unchoked() && !self.has(s.key()));
         let chosen = able.min_by_key(|session| {
-            // An owner that names another length than the tracker is asked last, because a long manifest takes long.
+            // An owner that names another length than the tracker is asked last, because a long outboard takes long.
             let differs = known != session.claimed_length();
-            (differs, session.manifest_tries, session.owes_answer(), session.rtt())
+            (differs, session.outboard_tries, session.owes_answer(), session.rtt())
         });
-        // While other owners send the manifest, an owner is tried again only after all others were tried.
-        let chosen = chosen.filter(|session| self.is_empty() || session.manifest_tries == 0);
-        let Some((length, session)) = chosen.and_then(|s| Some((manifest_length(s.claimed_length())?, s)))
+        // While other owners send the outboard, an owner is tried again only after all others were tried.
+        let chosen = chosen.filter(|session| self.is_empty() || session.outboard_tries == 0);
+        let Some((length, session)) = chosen.and_then(|s| Some((outboard_length(s.claimed_length())?, s)))
         else {
             return false;
         };
@@ -168,11 +168,11 @@ impl ManifestSources {
         };
         let (least, most) = TIME;
         let time = (session.rtt().unwrap_or_default() * ROUND_TRIPS).clamp(least, most);
-        let time = time * 2u32.pow(session.manifest_tries.min(MAX_DOUBLINGS));
-        session.manifest_tries += 1;
-        self.list.push(ManifestSource {
+        let time = time * 2u32.pow(session.outboard_tries.min(MAX_DOUBLINGS));
+        session.outboard_tries += 1;
+        self.list.push(OutboardSource {
             from: session.key(),
-            assembly: Assembly::new(PieceIndex::MANIFEST, length, buffer, session.key()),
+            assembly: Assembly::new(PieceIndex::OUTBOARD, length, buffer, session.key()),
             until: cx.now + time,
             has_company: false,
         });
@@ -188,7 +188,7 @@ impl ManifestSources {
     }
 }
 
-/// Bytes of the manifest of a content of `length` bytes; `None` for a length that no content has.
-fn manifest_length(length: u64) -> Option<u32> {
-    Layout::of(length).map(Layout::manifest_length)
+/// Bytes of the outboard of a content of `length` bytes; `None` for a length that no content has.
+fn outboard_length(length: u64) -> Option<u32> {
+    Layout::of(length).map(Layout::outboard_length)
 }
