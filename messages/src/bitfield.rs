@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{MAX_BITFIELD_BYTES, MAX_PIECES};
 use crate::list::List;
-use crate::manifest::PieceIndex;
+use crate::piece::PieceIndex;
 
 /// Bits of consecutive pieces: bit `i % 8` of byte `i / 8` is piece `first + i`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::limits::{
-    CHUNK_HEADER, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM, MAX_MANIFEST, MAX_PIECE_SIZE, MAX_PIECES,
+    CHUNK_HEADER, MAX_BURST, MAX_BURST_SEGMENTS, MAX_DATAGRAM, MAX_OUTBOARD, MAX_PIECE_SIZE, MAX_PIECES,
 };
-use crate::manifest::PieceIndex;
+use crate::piece::PieceIndex;
 
-/// A run of bytes of one piece, or of the manifest: never empty, never longer than a burst.
+/// A run of bytes of one piece, or of the outboard: never empty, never longer than a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ByteRange {
     piece: PieceIndex,
@@ -17,19 +17,19 @@ pub struct ByteRange {
 
 impl ByteRange {
     /// `length` bytes of `piece` from byte `offset` on; `None` when that is nothing, more than a burst, or beyond what
-    /// any piece or manifest has.
+    /// any piece or outboard has.
     #[must_use]
     pub fn new(piece: PieceIndex, offset: u32, length: u32) -> Option<ByteRange> {
         let end = offset.checked_add(length)?;
         let longest = match piece {
-            PieceIndex::MANIFEST => MAX_MANIFEST,
+            PieceIndex::OUTBOARD => MAX_OUTBOARD,
             PieceIndex(..MAX_PIECES) => MAX_PIECE_SIZE,
             PieceIndex(_) => 0,
         };
         (length > 0 && length <= MAX_BURST && end <= longest).then_some(ByteRange { piece, offset, length })
     }
 
-    /// The piece, or [`PieceIndex::MANIFEST`].
+    /// The piece, or [`PieceIndex::OUTBOARD`].
     #[must_use]
     pub const fn piece(self) -> PieceIndex {
         self.piece

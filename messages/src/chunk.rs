@@ -1,4 +1,4 @@
-//! CHUNK: the one message that carries file or manifest bytes, borrowed from the datagram.
+//! CHUNK: the one message that carries bytes of contents or outboards, borrowed from the datagram.
 //!
 //! Encoded by hand: it is on the path of every byte, and its payload never passes through a codec.
 
@@ -6,7 +6,7 @@ use crate::error::DecodeError;
 use crate::header::{Conversation, HEADER_LENGTH, Header};
 use crate::kind::Kind;
 use crate::limits::{CHUNK_HEADER, MAX_BURST_SEGMENTS, MAX_SEGMENT};
-use crate::manifest::PieceIndex;
+use crate::piece::PieceIndex;
 
 /// One unit of [`ChunkHeader::hold`], in microseconds.
 pub const HOLD_UNIT_MICROS: u64 = 32;
@@ -20,7 +20,7 @@ pub struct ChunkHeader {
     pub sequence: u32,
     /// Which requested range this answers.
     pub request: u32,
-    /// The piece, or [`PieceIndex::MANIFEST`].
+    /// The piece, or [`PieceIndex::OUTBOARD`].
     pub piece: PieceIndex,
     /// Where the payload begins in the piece, in bytes.
     pub offset: u32,

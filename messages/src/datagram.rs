@@ -67,7 +67,7 @@ pub enum Datagram<'a> {
     FromTracker(Conversation, TrackerToNode),
     /// Between nodes.
     Peer(Conversation, NodeToNode),
-    /// Bytes of a file or manifest; the conversation is in the header.
+    /// Bytes of a content or an outboard; the conversation is in the header.
     Chunk(ChunkHeader, &'a [u8]),
 }
 

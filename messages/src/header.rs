@@ -6,7 +6,7 @@ use crate::kind::Kind;
 /// The first two bytes of every Riffle datagram.
 pub const MAGIC: [u8; 2] = *b"rf";
 /// The wire version that this crate speaks.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// The length of a header, in bytes.
 pub const HEADER_LENGTH: usize = 8;
 

@@ -95,7 +95,7 @@ identity! {
     NodeId, 16
 }
 identity! {
-    /// One exact sequence of bytes: the BLAKE3 of its manifest's canonical bytes.
+    /// One exact sequence of bytes: the BLAKE3 of exactly these bytes, as `b3sum` prints it.
     ContentId, 32
 }
 

@@ -71,6 +71,6 @@ kinds! {
     Bye = 0x2c,
     /// owner → downloader: pieces that others do not get.
     Hint = 0x2d,
-    /// owner → downloader: bytes of a file or of a manifest.
+    /// owner → downloader: bytes of a content or of an outboard.
     Chunk = 0x31,
 }

@@ -1,4 +1,4 @@
-//! Every bound of wire version 1, by name, and how the bounds hang together.
+//! Every bound of wire version 2, by name, and how the bounds hang together.
 //!
 //! A decoded value obeys these by construction. Limits that a person may change are settings and live in `config`.
 
@@ -11,10 +11,10 @@ pub const CONTROL_DATAGRAM: usize = BASE_DATAGRAM;
 
 /// The length of a CHUNK before its payload, in bytes.
 pub const CHUNK_HEADER: usize = 32;
-/// Bytes of a manifest before its list of piece hashes: version, length, BLAKE3 of the whole.
-pub const MANIFEST_FIXED: usize = 1 + 8 + 32;
-/// Bytes of one piece's hash.
-pub const PIECE_HASH: usize = 20;
+/// Bytes of one chaining value of BLAKE3.
+pub const CHAINING_VALUE: usize = 32;
+/// Bytes of the length at the start of an outboard.
+pub const OUTBOARD_LENGTH: usize = 8;
 
 /// The smallest piece size, in bytes.
 pub const MIN_PIECE_SIZE: u32 = 256 << 10;
@@ -26,8 +26,9 @@ pub const COMFORTABLE_PIECES: u32 = 4096;
 pub const MAX_PIECES: u32 = 1 << 20;
 /// The longest content, in bytes (8 TiB).
 pub const MAX_CONTENT: u64 = MAX_PIECES as u64 * MAX_PIECE_SIZE as u64;
-/// The longest manifest, in bytes: 20 MiB and a little.
-pub const MAX_MANIFEST: u32 = (MANIFEST_FIXED + PIECE_HASH * MAX_PIECES as usize) as u32;
+/// The longest outboard, in bytes (32 MiB and a little): that of a content of [`MAX_PIECES`] full pieces. Below the last
+/// of them there are 13 nodes and a leaf of 1024 bytes.
+pub const MAX_OUTBOARD: u32 = (OUTBOARD_LENGTH + CHAINING_VALUE * (MAX_PIECES as usize + 13) + 1024) as u32;
 
 /// The longest name, in bytes of UTF-8: what one path component may have on common file systems.
 pub const MAX_NAME: usize = 255;

@@ -63,7 +63,7 @@ pub struct Welcome {
     pub echoed_at: u32,
     /// The owner's number for the session.
     pub conversation: Conversation,
-    /// The content's length in bytes, as the owner states it; the manifest decides.
+    /// The content's length in bytes, as the owner states it: the outboard, or the only piece, proves it.
     #[serde(deserialize_with = "content_length")]
     pub length: u64,
     /// How many pieces the owner has; one that has all of them sends no BITFIELD.

@@ -51,7 +51,7 @@ impl OwnDigest {
     }
 }
 
-/// How much of a content a node has, in thousandths: 0 from the manifest on, 1000 only when it is complete.
+/// How much of a content a node has, in thousandths: 0 from the outboard on, 1000 only when it is complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Permille(u16);
 

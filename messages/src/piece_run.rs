@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::MAX_PIECES;
-use crate::manifest::PieceIndex;
+use crate::piece::PieceIndex;
 
 /// The pieces from `start` up to `end`, without `end`; never empty, never beyond [`MAX_PIECES`].
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,7 @@ mod tests {
         let between = |start, end| PieceRun::between(PieceIndex(start), PieceIndex(end));
         assert_eq!([between(3, 3), between(4, 3), between(0, MAX_PIECES + 1)], [None; 3]);
         assert_eq!(between(0, MAX_PIECES).map(PieceRun::count), Some(MAX_PIECES));
-        assert_eq!(PieceRun::new(PieceIndex::MANIFEST, 1), None);
+        assert_eq!(PieceRun::new(PieceIndex::OUTBOARD, 1), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ fn asked_for_by_decoding(datagram: &[u8]) -> usize {
 }
 
 fn datagram(kind: Kind, body: &[u8]) -> Vec<u8> {
-    [&[b'r', b'f', 1, kind as u8, 1, 2, 3, 4], body].concat()
+    [&[b'r', b'f', 2, kind as u8, 1, 2, 3, 4], body].concat()
 }
 
 /// Where each kind with a list has its count, in bytes of body.

@@ -1,4 +1,4 @@
-//! Golden bytes: wire version 1 does not change, whatever encodes it.
+//! Golden bytes: wire version 2 does not change, whatever encodes it.
 
 use std::fmt::Write as _;
 

@@ -1,10 +1,12 @@
-//! How contents are cut, and the manifests that describe them.
+//! How contents are cut, and the outboards that prove their pieces.
 
+use blake3::hazmat::{HasherExt as _, Mode, merge_subtrees_non_root};
 use messages::limits::{
-    COMFORTABLE_PIECES, MAX_CONTENT, MAX_MANIFEST, MAX_PIECE_SIZE, MAX_PIECES, MIN_PIECE_SIZE,
+    COMFORTABLE_PIECES, MAX_CONTENT, MAX_OUTBOARD, MAX_PIECE_SIZE, MAX_PIECES, MIN_PIECE_SIZE,
 };
 use messages::{
-    Bits, ContentId, Layout, MANIFEST_FIXED, Manifest, ManifestError, PieceHash, PieceIndex, PieceRun,
+    Bits, ChainingValue, ContentId, Layout, LengthProof, Outboard, OutboardError, PieceIndex, PieceRun,
+    piece_value, root,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -44,8 +46,9 @@ fn piece_sizes_as_the_specification_lists_them() {
     }
     assert_eq!(Layout::of(MAX_CONTENT + 1), None);
     assert_eq!(Layout::of(u64::MAX), None);
-    assert_eq!(layout(MAX_CONTENT).manifest_length(), MAX_MANIFEST);
-    assert_eq!(MAX_MANIFEST, 20_971_561);
+    assert_eq!(layout(MAX_CONTENT).outboard_length(), MAX_OUTBOARD);
+    assert_eq!(MAX_OUTBOARD, 33_555_880);
+    assert_eq!(layout(256 * KIB).outboard_length(), 0);
 }
 
 /// Lengths of every magnitude, and close to where the piece size changes.
@@ -67,7 +70,9 @@ proptest! {
         prop_assert!(layout.pieces() <= MAX_PIECES);
         let with_half = length.div_ceil(u64::from(size / 2));
         prop_assert!(size == MIN_PIECE_SIZE || with_half > u64::from(COMFORTABLE_PIECES));
-        prop_assert_eq!(layout.manifest_length() as usize, MANIFEST_FIXED + 20 * layout.pieces() as usize);
+        let values = 8 + 32 * layout.pieces();
+        let expected = if layout.pieces() < 2 { 0..=0 } else { values + 1..=values + 13 * 32 + 1024 };
+        prop_assert!(expected.contains(&layout.outboard_length()));
     }
 
     #[test]
@@ -84,37 +89,35 @@ proptest! {
             end = span.end;
         }
         prop_assert_eq!(end, length);
-        for beyond in [PieceIndex(layout.pieces()), PieceIndex::MANIFEST] {
+        for beyond in [PieceIndex(layout.pieces()), PieceIndex::OUTBOARD] {
             prop_assert_eq!((layout.span(beyond), layout.piece_length(beyond)), (None, 0));
         }
     }
 
     #[test]
-    fn a_manifest_comes_back(manifest in manifest()) {
-        let bytes = manifest.encode();
-        prop_assert_eq!(bytes.len(), manifest.layout().manifest_length() as usize);
-        let id = manifest.content_id();
-        prop_assert_eq!(id, ContentId::from_bytes(*blake3::hash(&bytes).as_bytes()));
-        prop_assert_eq!(Manifest::decode(&bytes), Ok(manifest.clone()));
-        prop_assert_eq!(Manifest::decode_of(id, &bytes), Ok(manifest));
+    fn an_outboard_comes_back(outboard in outboard()) {
+        let bytes = outboard.encode();
+        prop_assert_eq!(bytes.len(), outboard.layout().outboard_length() as usize);
+        prop_assert_eq!(Outboard::decode(&bytes), Ok(outboard.clone()));
+        prop_assert_eq!(Outboard::decode_of(outboard.content(), &bytes), Ok(outboard));
     }
 
     #[test]
-    fn a_damaged_manifest_is_no_manifest_of_its_content(manifest in manifest(), bit in any::<prop::sample::Index>()) {
-        let mut bytes = manifest.encode();
+    fn a_damaged_outboard_is_no_outboard_of_its_content(outboard in outboard(), bit in any::<prop::sample::Index>()) {
+        let mut bytes = outboard.encode();
         let bit = bit.index(8 * bytes.len());
         bytes[bit / 8] ^= 1 << (bit % 8);
-        prop_assert_eq!(Manifest::decode_of(manifest.content_id(), &bytes), Err(ManifestError::Identity));
-        if let Ok(other) = Manifest::decode(&bytes) {
+        prop_assert!(Outboard::decode_of(outboard.content(), &bytes).is_err());
+        if let Ok(other) = Outboard::decode(&bytes) {
             prop_assert_eq!(other.encode(), bytes);
-            prop_assert_ne!(other.content_id(), manifest.content_id());
+            prop_assert_ne!(other.content(), outboard.content());
         }
     }
 
     #[test]
-    fn any_bytes_are_a_manifest_or_none(bytes in vec(prop_oneof![Just(0u8), Just(1), any::<u8>()], 0..200)) {
-        if let Ok(manifest) = Manifest::decode(&bytes) {
-            prop_assert_eq!(manifest.encode(), bytes);
+    fn any_bytes_are_an_outboard_or_none(bytes in vec(prop_oneof![Just(0u8), Just(4), any::<u8>()], 0..2000)) {
+        if let Ok(outboard) = Outboard::decode(&bytes) {
+            prop_assert_eq!(outboard.encode(), bytes);
         }
     }
 
@@ -137,51 +140,134 @@ proptest! {
     }
 }
 
-fn manifest() -> impl Strategy<Value = Manifest> {
-    let length = prop_oneof![0..10 * MIB, GIB..GIB + 600 * KIB];
-    (length, any::<[u8; 32]>(), any::<u8>()).prop_map(|(length, root, seed)| {
-        let hash = |index: u32| {
-            let mut hash = [seed; 20];
-            hash[..4].copy_from_slice(&index.to_le_bytes());
-            hash
-        };
-        let hashes: Vec<PieceHash> = (0..layout(length).pieces()).map(hash).collect();
-        Manifest::new(length, root, hashes).expect("as many hashes as pieces")
-    })
+/// Outboards of contents whose bytes nobody knows.
+fn outboard() -> impl Strategy<Value = Outboard> {
+    let length = prop_oneof![256 * KIB + 1..10 * MIB, GIB..GIB + 600 * KIB];
+    (length, any::<u64>()).prop_map(|(length, seed)| Outboard::imagined(layout(length), &seed.to_string()))
+}
+
+/// A content with bytes, its outboard and the values of its pieces.
+fn hashed(length: u64) -> (Vec<u8>, Outboard, Vec<ChainingValue>) {
+    let bytes: Vec<u8> = (0..length as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let layout = layout(length);
+    let pieces = (0..layout.pieces()).map(PieceIndex);
+    let bytes_of = |piece| {
+        let span = layout.span(piece).expect("a piece");
+        &bytes[span.start as usize..span.end as usize]
+    };
+    let values: Vec<_> = pieces.map(|piece| piece_value(layout, piece, bytes_of(piece))).collect();
+    let proof = LengthProof::of(layout, bytes_of(PieceIndex(layout.pieces() - 1)));
+    let outboard = Outboard::new(layout, values.clone(), proof).expect("what proves the content");
+    (bytes, outboard, values)
 }
 
 #[test]
-fn a_manifest_s_canonical_bytes() {
-    let length = 256 * KIB + 1;
-    let manifest = Manifest::new(length, [0xbb; 32], vec![[0x01; 20], [0x02; 20]]).expect("a manifest");
-    let mut expected = vec![1, 1, 0, 4, 0, 0, 0, 0, 0];
-    expected.extend([0xbb; 32]);
-    expected.extend([0x01; 20]);
-    expected.extend([0x02; 20]);
-    assert_eq!(manifest.encode(), expected);
-    insta::assert_snapshot!(manifest.content_id(), @"d8e90e2b4af45aad3874556be322ec8d3783ac242c53aa59884ec61857d58758");
-    assert_eq!(manifest.piece_hash(PieceIndex(1)), Some(&[0x02; 20]));
-    assert_eq!(manifest.piece_hash(PieceIndex(2)), None);
-    assert_eq!(manifest.piece_hash(PieceIndex::MANIFEST), None);
-    assert_eq!(manifest.root(), &[0xbb; 32]);
+fn an_outboard_proves_the_content_whose_blake3_is_its_id() {
+    let lengths =
+        [256 * KIB + 1, 256 * KIB + 1024, 256 * KIB + 1025, 512 * KIB, 512 * KIB + 3000, 2 * MIB + 77];
+    for length in lengths {
+        let (bytes, outboard, values) = hashed(length);
+        assert_eq!(outboard.content(), ContentId::from_bytes(*blake3::hash(&bytes).as_bytes()), "{length}");
+        let pieces = outboard.layout().pieces();
+        let said: Vec<_> =
+            (0..pieces).map(|piece| *outboard.value(PieceIndex(piece)).expect("a value")).collect();
+        assert_eq!(said, values);
+        assert_eq!(outboard.value(PieceIndex(pieces)), None);
+        assert_eq!(outboard.value(PieceIndex::OUTBOARD), None);
+    }
 }
 
 #[test]
-fn a_manifest_of_the_wrong_shape_is_refused() {
-    assert_eq!(Manifest::new(1, [0; 32], vec![]), Err(ManifestError::Length));
-    assert_eq!(Manifest::new(0, [0; 32], vec![[0; 20]]), Err(ManifestError::Length));
-    assert_eq!(Manifest::new(MAX_CONTENT + 1, [0; 32], vec![]), Err(ManifestError::Length));
-    let bytes = Manifest::new(1, [0; 32], vec![[0; 20]]).expect("a manifest").encode();
+fn an_outboard_s_bytes() {
+    let (content, outboard, values) = hashed(256 * KIB + 1025);
+    let mut expected = vec![1, 4, 4, 0, 0, 0, 0, 0];
+    expected.extend(values.as_flattened());
+    let mut leaf = blake3::Hasher::new();
+    leaf.set_input_offset(256 * KIB).update(&content[256 << 10..][..1024]);
+    expected.extend(leaf.finalize_non_root());
+    expected.push(content[(256 << 10) + 1024]);
+    assert_eq!(outboard.encode(), expected);
+    insta::assert_snapshot!(outboard.content(), @"eb6b182a1826723fc899b108783ebf42652319809ca931fe717283efe4c8b2c9");
+}
+
+/// Who knows a content can make values that merge to its id under another length, and cannot prove that length.
+#[test]
+fn no_other_length_is_believed() {
+    let (_, outboard, values) = hashed(2 * MIB + 77);
+    let bytes = outboard.encode();
+    for length in [2 * MIB + 1, 2 * MIB + 76, 2 * MIB + 78, 2 * MIB + 1024] {
+        let mut other = bytes.clone();
+        other[..8].copy_from_slice(&length.to_le_bytes());
+        let layout = layout(length);
+        assert_eq!(
+            (layout.pieces(), root(layout, &values)),
+            (9, outboard.content()),
+            "the values merge alike"
+        );
+        assert!(Outboard::decode(&other).is_err(), "{length}");
+        // As long as it must be for that length.
+        let leaf = (length - 2 * MIB) as usize;
+        other.truncate(other.len() - 77);
+        other.extend(vec![0; leaf]);
+        assert_eq!(other.len(), layout.outboard_length() as usize);
+        assert_eq!(Outboard::decode(&other), Err(OutboardError::Length), "{length}");
+    }
+}
+
+/// Above 1 GiB pieces are twice as long. The values of the first half's pieces, and that of the second half, merge to
+/// the same id.
+#[test]
+fn values_from_another_height_of_the_tree_are_not_believed() {
+    let small = Outboard::imagined(layout(GIB), "small");
+    let values: Vec<_> = (0..4096).map(|piece| *small.value(PieceIndex(piece)).expect("a value")).collect();
+    let half = |values: &[ChainingValue]| {
+        let mut level = values.to_vec();
+        while level.len() > 1 {
+            let pairs = level.chunks(2).map(|pair| merge_subtrees_non_root(&pair[0], &pair[1], Mode::Hash));
+            level = pairs.collect();
+        }
+        level[0]
+    };
+    let large = layout(GIB + 1);
+    let mut lie = values[..2048].to_vec();
+    lie.push(half(&values[2048..]));
+    assert_eq!((large.pieces(), root(large, &lie)), (2049, small.content()));
+    let proof = LengthProof::new(large, vec![], vec![0]).expect("a leaf of one byte");
+    assert_eq!(Outboard::new(large, lie, proof), Err(OutboardError::Length));
+}
+
+#[test]
+fn a_content_of_one_piece_needs_no_outboard() {
+    let id = ContentId::from_bytes([7; 32]);
+    let outboard = Outboard::of_one_piece(layout(256 * KIB), id).expect("one piece");
+    assert_eq!((outboard.value(PieceIndex(0)), outboard.encode()), (Some(id.as_bytes()), vec![]));
+    assert_eq!(Outboard::of_one_piece(layout(256 * KIB + 1), id), Err(OutboardError::Size));
+    assert_eq!(Outboard::of_one_piece(layout(0), id), Err(OutboardError::OtherContent));
+    let empty = ContentId::from_bytes(*blake3::hash(b"").as_bytes());
+    assert_eq!(Outboard::of_one_piece(layout(0), empty).map(|outboard| outboard.layout().pieces()), Ok(0));
+    assert_eq!(Outboard::decode(&[]), Err(OutboardError::Size));
+    assert_eq!(Outboard::decode(&1u64.to_le_bytes()), Err(OutboardError::Size));
+}
+
+#[test]
+fn an_outboard_of_the_wrong_shape_is_refused() {
+    let (_, outboard, _) = hashed(512 * KIB + 3000);
+    let bytes = outboard.encode();
     for length in 0..bytes.len() {
-        assert_eq!(Manifest::decode(&bytes[..length]), Err(ManifestError::Length), "{length} bytes");
+        assert_eq!(Outboard::decode(&bytes[..length]), Err(OutboardError::Size), "{length} bytes");
     }
-    for extra in [1, 19, 20, 40] {
+    for extra in [1, 31, 32, 64] {
         let longer = [&bytes[..], &vec![0; extra]].concat();
-        assert_eq!(Manifest::decode(&longer), Err(ManifestError::Length), "{extra} bytes more");
+        assert_eq!(Outboard::decode(&longer), Err(OutboardError::Size), "{extra} bytes more");
     }
-    let mut other_version = bytes;
-    other_version[0] = 2;
-    assert_eq!(Manifest::decode(&other_version), Err(ManifestError::Version { found: 2 }));
+    let mut endless = bytes.clone();
+    endless[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    assert_eq!(Outboard::decode(&endless), Err(OutboardError::Size));
+    let mut wrong_value = bytes.clone();
+    wrong_value[8 + 40] ^= 1;
+    assert_eq!(Outboard::decode_of(outboard.content(), &wrong_value), Err(OutboardError::OtherContent));
+    let (_, other, _) = hashed(512 * KIB + 3001);
+    assert_eq!(Outboard::decode_of(outboard.content(), &other.encode()), Err(OutboardError::OtherContent));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use messages::limits::{
-    CONTROL_DATAGRAM, MAX_BURST, MAX_CONTENT, MAX_MANIFEST, MAX_NAME, MAX_PIECES, MAX_SEGMENT,
+    CONTROL_DATAGRAM, MAX_BURST, MAX_CONTENT, MAX_NAME, MAX_OUTBOARD, MAX_PIECES, MAX_SEGMENT,
 };
 use messages::node_to_node::{
     Bitfield, Bye, ByeReason, ByteRange, Control, Have, Hello, Hint, Operation, Ping, Pong, Probe, ProbeSize,
@@ -190,8 +190,8 @@ fn chunk_header() -> impl Strategy<Value = ChunkHeader> {
 
 fn byte_range() -> impl Strategy<Value = ByteRange> {
     let of_piece = (0..MAX_PIECES, 0..8u32 << 20).prop_map(|(piece, offset)| (PieceIndex(piece), offset));
-    let of_manifest = (0..MAX_MANIFEST).prop_map(|offset| (PieceIndex::MANIFEST, offset));
-    (prop_oneof![of_piece, of_manifest], prop_oneof![1..=MAX_BURST, 1..2000u32])
+    let of_outboard = (0..MAX_OUTBOARD).prop_map(|offset| (PieceIndex::OUTBOARD, offset));
+    (prop_oneof![of_piece, of_outboard], prop_oneof![1..=MAX_BURST, 1..2000u32])
         .prop_filter_map("beyond the end", |((piece, offset), length)| ByteRange::new(piece, offset, length))
 }
 

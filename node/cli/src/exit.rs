@@ -22,7 +22,7 @@ pub(crate) enum ExitCode {
     TrackerUnreachable = 6,
     /// A download was interrupted; the same command goes on with it.
     Interrupted = 7,
-    /// The whole content did not match its id.
+    /// A copy is not what it should be.
     Integrity = 8,
     /// The disk is full.
     DiskFull = 9,
@@ -46,7 +46,6 @@ impl ExitCode {
             Failure::OnlyHere => ExitCode::Other,
             Failure::Stalled { .. } => ExitCode::Stalled,
             Failure::TrackerUnreachable => ExitCode::TrackerUnreachable,
-            Failure::Integrity => ExitCode::Integrity,
             Failure::Disk(error) => ExitCode::of_disk(error),
             // The other download of the same content decides.
             Failure::Doubled { .. } => ExitCode::Done,
@@ -120,7 +119,6 @@ mod tests {
             (Failure::Stalled { silent: Duration::from_secs(60) }, 5),
             (Failure::TrackerUnreachable, 6),
             (Failure::Cancelled, 7),
-            (Failure::Integrity, 8),
             (disk(DiskErrorKind::Full { needed: 1 }), 9),
             (disk(DiskErrorKind::NotFound), 10),
             (disk(DiskErrorKind::NotAFile), 10),

@@ -313,7 +313,7 @@ mod tests {
         fetching.running = BTreeMap::from([(DownloadId(1), download("a")), (DownloadId(2), download("b"))]);
         let failed = |number, why| Event::DownloadFailed { download: DownloadId(number), why };
         fetching.on_event(&failed(2, Failure::NoOwner), &tracker, &Screen::Nowhere);
-        fetching.on_event(&failed(7, Failure::Integrity), &tracker, &Screen::Nowhere);
+        fetching.on_event(&failed(7, Failure::OnlyHere), &tracker, &Screen::Nowhere);
         assert!(!fetching.is_over());
         fetching.on_event(&failed(1, Failure::NotFound), &tracker, &Screen::Nowhere);
         assert!(fetching.is_over());

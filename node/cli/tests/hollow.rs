@@ -87,8 +87,7 @@ impl Drop for Hollow {
 /// An outboard that is what it should be, of bytes that nobody has.
 fn described() -> Arc<Outboard> {
     let layout = Layout::of(LENGTH).expect("a length");
-    let hashes = (0..layout.pieces()).map(|piece| [piece as u8; 20]).collect();
-    Arc::new(Outboard::new(LENGTH, [1; 32], hashes).expect("an outboard"))
+    Arc::new(Outboard::imagined(layout, "hollow"))
 }
 
 /// What a person sees who wants it: the room is taken when it is known how long it is, in one go and if it is there,

@@ -9,10 +9,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use blake3::hazmat::HasherExt as _;
-use messages::{Layout, Outboard, PieceIndex};
+use messages::{Layout, LengthProof, Outboard, PieceIndex, piece_value};
 use programs::{Place, Program, noise, wait_until, working_file};
-use sha1::{Digest as _, Sha1};
 
 /// Twelve pieces of 256 KiB.
 const LENGTH: usize = 3 << 20;
@@ -37,16 +35,18 @@ struct Forger {
 impl Forger {
     fn of(bytes: Vec<u8>) -> Forger {
         let layout = Layout::of(bytes.len() as u64).expect("a layout");
-        let hashes = bytes.chunks(layout.piece_size() as usize).map(|piece| Sha1::digest(piece).into());
-        let root = *blake3::hash(&bytes).as_bytes();
-        let outboard = Outboard::new(bytes.len() as u64, root, hashes.collect()).expect("an outboard");
+        let pieces = bytes.chunks(layout.piece_size() as usize);
+        let values = (0..).map(PieceIndex).zip(pieces.clone());
+        let values = values.map(|(index, piece)| piece_value(layout, index, piece)).collect();
+        let proof = LengthProof::of(layout, pieces.last().expect("several pieces"));
+        let outboard = Outboard::new(layout, values, proof).expect("an outboard");
         Forger { bytes, outboard }
     }
 
     /// Plants a part file with other bytes in one piece beside a journal that calls all of them durable, with their
     /// right values. The part file's path.
     fn plant(&self, folder: &Path, name: &str, journal: Journal) -> PathBuf {
-        let stem = format!(".{name}.{}", &self.outboard.content_id().to_string()[..16]);
+        let stem = format!(".{name}.{}", &self.outboard.content().to_string()[..16]);
         let part = folder.join(format!("{stem}.riffle-part"));
         let size = self.outboard.layout().piece_size() as usize;
         let mut planted = self.bytes.clone();
@@ -69,7 +69,7 @@ impl Forger {
         };
         let mut bytes = b"riffle".to_vec();
         bytes.extend_from_slice(&[if journal == Journal::Present { 3 } else { 2 }, 0]);
-        bytes.extend_from_slice(self.outboard.content_id().as_bytes());
+        bytes.extend_from_slice(self.outboard.content().as_bytes());
         bytes.extend_from_slice(&(self.bytes.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&[0; 16]);
         bytes.extend_from_slice(&mark(part));
@@ -83,9 +83,8 @@ impl Forger {
             let durable = 2;
             bytes.push(durable);
             bytes.extend_from_slice(&(index as u32).to_le_bytes());
-            let mut hasher = blake3::Hasher::new();
-            hasher.set_input_offset((index * size) as u64).update(piece);
-            bytes.extend_from_slice(&hasher.finalize_non_root());
+            let piece = piece_value(self.outboard.layout(), PieceIndex(index as u32), piece);
+            bytes.extend_from_slice(&piece);
             seal(&mut bytes, start);
         }
         bytes

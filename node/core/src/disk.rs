@@ -13,7 +13,7 @@ use crate::ids::{BufferId, DownloadId, ShareId};
 /// A request to the disk workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskRequest {
-    /// Hash a file (SHA-1 of each piece, BLAKE3 of the whole) and open it for bursts under `share`.
+    /// Hash a file (BLAKE3, with the chaining value of each piece) and open it for bursts under `share`.
     /// Answered with [`DiskResult::Shared`], and with [`DiskResult::Hashing`] now and then before that.
     Share {
         /// The number under which bursts will name the file.
@@ -26,7 +26,8 @@ pub enum DiskRequest {
         /// The file's number.
         share: ShareId,
     },
-    /// Check the first `length` bytes of `buffer` against `content`. Answered with [`DiskResult::OutboardChecked`].
+    /// Check the first `length` bytes of `buffer` against `content`: they are its outboard, or all of it. Answered with
+    /// [`DiskResult::OutboardChecked`].
     CheckOutboard {
         /// The download that waits for the answer.
         download: DownloadId,
@@ -34,8 +35,10 @@ pub enum DiskRequest {
         buffer: BufferId,
         /// The number of bytes.
         length: u32,
-        /// The content whose outboard they must be.
+        /// The content that they must prove.
         content: ContentId,
+        /// What the bytes are.
+        evidence: Evidence,
     },
     /// Prepare the disk for a download: look at the target, create its part file or resume it, lock it, open it for
     /// bursts under `share`. Answered with [`DiskResult::Opened`].
@@ -64,11 +67,10 @@ pub enum DiskRequest {
         buffer: BufferId,
         /// The number of bytes.
         length: u32,
-        /// The hash that the bytes must have.
+        /// The chaining value that the bytes must have.
         expected: ChainingValue,
     },
-    /// Check the whole file, of which all pieces are stored, sync it, and rename it to the target. Answered with
-    /// [`DiskResult::Finished`].
+    /// Sync the file, of which all pieces are stored, and rename it to the target. Answered with [`DiskResult::Finished`].
     Finish {
         /// The download.
         download: DownloadId,
@@ -78,6 +80,15 @@ pub enum DiskRequest {
         /// The download.
         download: DownloadId,
     },
+}
+
+/// What proves that the length of a content is the one that an owner names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The outboard of a content of several pieces.
+    Outboard,
+    /// The only piece, which is the content.
+    Piece,
 }
 
 /// The result of a [`DiskRequest`], or something that a worker has noticed.
@@ -113,13 +124,13 @@ pub enum DiskResult {
         /// What was found.
         error: DiskError,
     },
-    /// An outboard was checked.
+    /// An outboard, or the only piece of a content, was checked.
     OutboardChecked {
         /// The download.
         download: DownloadId,
         /// The buffer that was read, which belongs to the core again.
         buffer: BufferId,
-        /// The outboard, or why the bytes are not one.
+        /// What they prove, or why they prove nothing.
         result: Result<Arc<Outboard>, OutboardError>,
     },
     /// A part file is ready, or could not be prepared.
@@ -145,7 +156,7 @@ pub enum DiskResult {
         /// The download.
         download: DownloadId,
         /// The path of the finished file.
-        result: Result<PathBuf, FinishError>,
+        result: Result<PathBuf, DiskError>,
     },
 }
 
@@ -213,17 +224,6 @@ pub enum StoreError {
     #[error("the bytes do not match the piece's hash")]
     Hash,
     /// The disk could not store the bytes.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-}
-
-/// Why a download could not be finished.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FinishError {
-    /// Every piece has matched its SHA-1, but the whole file does not match the content.
-    #[error("the whole does not match the content's BLAKE3")]
-    Integrity,
-    /// The disk could not finish the file.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }

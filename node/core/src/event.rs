@@ -195,9 +195,6 @@ pub enum Failure {
     /// The tracker did not answer in time.
     #[error("the tracker does not answer")]
     TrackerUnreachable,
-    /// The whole file does not match the content.
-    #[error("the pieces match, but the whole does not match the content: nothing was kept under the name")]
-    Integrity,
     /// The download `by` fetches the same content to the same place.
     #[error("it is being fetched already")]
     Doubled {

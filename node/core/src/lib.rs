@@ -27,7 +27,7 @@ pub use account::{Account, Contributor};
 pub use choice::{Choice, choose, favourite};
 pub use command::{Command, Destination, DownloadOrder, DownloadTimeouts, Wanted};
 pub use disk::{
-    DiskError, DiskErrorKind, DiskRequest, DiskResult, FinishError, HashedAgain, Opened, RecheckReason,
+    DiskError, DiskErrorKind, DiskRequest, DiskResult, Evidence, HashedAgain, Opened, RecheckReason,
     StoreError,
 };
 pub use event::{Event, Failure, OwnerShare, SessionEnd, Summary};

@@ -13,7 +13,7 @@ use messages::{
     ChunkHeader, Conversation, Cookie, Endpoint, List, NodeId, NodeToTracker, OutboardError, PageEnd,
     PieceIndex,
 };
-use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, FinishError, Opened, StoreError};
+use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, Opened, StoreError};
 
 use super::{Intent, Play, REMEMBERED, Session};
 use crate::script::Script;
@@ -288,8 +288,7 @@ impl Play<'_> {
                 self.seen.finished += usize::from(good);
                 let result = match good {
                     true => Ok(PathBuf::from("folder/file")),
-                    false if self.script.coin() => Err(FinishError::Integrity),
-                    false => Err(FinishError::Disk(error(&mut self.script))),
+                    false => Err(error(&mut self.script)),
                 };
                 DiskResult::Finished { download, result }
             }

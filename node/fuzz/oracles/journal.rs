@@ -100,7 +100,7 @@ fn hold_records(script: &[u8], part: Option<RecheckReason>, key: &JournalKey) {
             }
     };
     let trusted: Vec<_> =
-        contents.values().filter(believed).map(|record| (record.piece, record.subtree)).collect();
+        contents.values().filter(believed).map(|record| (record.piece, record.value)).collect();
     assert_eq!(recovered.trusted, trusted);
     assert_eq!(recovered.trusted.len() + recovered.doubtful.len(), contents.len());
     let complete = same_boot && !damaged;
@@ -108,7 +108,7 @@ fn hold_records(script: &[u8], part: Option<RecheckReason>, key: &JournalKey) {
     assert!(complete || recovered.unknown.len() == PIECES as usize - contents.len());
 }
 
-fn record(&[durability, piece, subtree]: &[u8; RECORD_SCRIPT]) -> Record {
+fn record(&[durability, piece, value]: &[u8; RECORD_SCRIPT]) -> Record {
     let durability = match durability % 3 {
         0 => Durability::Written,
         1 => Durability::Durable,
@@ -116,5 +116,5 @@ fn record(&[durability, piece, subtree]: &[u8; RECORD_SCRIPT]) -> Record {
     };
     // One in eight is of no piece of the content.
     let piece = if piece >= 224 { PIECES + u32::from(piece) } else { u32::from(piece) % PIECES };
-    Record { durability, piece: PieceIndex(piece), subtree: [subtree; 32] }
+    Record { durability, piece: PieceIndex(piece), value: [value; 32] }
 }

@@ -46,14 +46,8 @@ pub(crate) struct Content {
 /// The content `name` of `length` bytes.
 pub(crate) fn content(name: &str, length: u64) -> Content {
     let layout = Layout::of(length).expect("a length that a content can have");
-    let root = *blake3::hash(name.as_bytes()).as_bytes();
-    let pieces = (0..layout.pieces()).map(|piece| [piece as u8; 20]).collect();
-    let outboard = Outboard::new(length, root, pieces).expect("its own layout");
-    Content {
-        id: outboard.content_id(),
-        name: Name::new(name).expect("a name"),
-        outboard: Arc::new(outboard),
-    }
+    let outboard = Outboard::imagined(layout, name);
+    Content { id: outboard.content(), name: Name::new(name).expect("a name"), outboard: Arc::new(outboard) }
 }
 
 /// A buffer of the pool, without its bytes.

@@ -31,10 +31,6 @@ mod journal_oracle;
 mod records;
 #[path = "../../engine/src/driver/disk/journal/mac.rs"]
 mod mac;
-mod piece_hasher {
-    /// The BLAKE3 value of one piece, as the program has it.
-    pub(crate) type ChainingValue = [u8; 32];
-}
 use records::{BootId, Durability, FileMark, HEADER, JournalContents, JournalHeader, RECORD, Record, Recovered};
 use mac::JournalKey;
 

@@ -28,7 +28,7 @@ impl Sample {
         said: impl Into<Said>,
         body: impl IntoIterator<Item = (&'static str, Vec<u8>)>,
     ) -> Sample {
-        let header = vec![b'r', b'f', 1, kind as u8, 0xc1, 0xc2, 0xc3, 0xc4];
+        let header = vec![b'r', b'f', 2, kind as u8, 0xc1, 0xc2, 0xc3, 0xc4];
         let fields = [("header", header)].into_iter().chain(body).collect();
         Sample { title, kind, said: said.into(), fields }
     }

@@ -94,7 +94,6 @@ pub(crate) fn failure(label: &str, why: &Failure, context: &FailureContext<'_>) 
             format!("{label}: stalled, no good piece for {}; {again}", duration(*silent))
         }
         Failure::TrackerUnreachable => format!("{label}: {}", context.tracker.unreachable()),
-        Failure::Integrity => format!("{label}: {why}; the same command begins anew"),
         Failure::OnlyHere => format!("{label}: {why}"),
         Failure::Doubled { by } => format!("{label}: {why} (#{by})"),
         Failure::TargetTaken { target, .. } => format!(

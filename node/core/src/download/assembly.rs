@@ -63,6 +63,11 @@ impl Assembly {
         self.only
     }
 
+    /// Which piece it is.
+    pub(crate) fn piece(&self) -> PieceIndex {
+        self.piece
+    }
+
     pub(crate) fn buffer(&self) -> BufferId {
         self.buffer
     }

@@ -12,8 +12,9 @@
 use std::sync::Arc;
 
 use messages::node_to_node::ByteRange;
-use messages::{ChunkHeader, ContentId, Name, Outboard, PieceIndex, PieceRun, Timestamp};
+use messages::{ChunkHeader, ContentId, Name, Outboard, PieceRun, Timestamp};
 
+use super::assembly::Assembly;
 use super::outboard_fetch::OutboardSources;
 use super::pieces::Pieces;
 use super::session::Session;
@@ -47,11 +48,13 @@ pub(super) struct Identified {
 pub(super) enum Stage {
     /// The owners send the outboard.
     FetchingOutboard(OutboardSources),
-    /// A worker checks the outboard, which this session's owner has sent.
-    CheckingOutboard(SessionKey),
+    /// A worker checks what this session's owner has sent: the outboard, or the only piece of the content.
+    CheckingOutboard { from: SessionKey, sent: Assembly },
     /// The disk creates the part file.
     Opening {
         outboard: Arc<Outboard>,
+        /// The only piece of the content, when it has arrived already.
+        piece: Option<Assembly>,
         /// Whether this node already serves the content from another file.
         is_served_here: bool,
     },
@@ -177,6 +180,26 @@ impl Lifecycle {
         }
     }
 
+    /// Takes out what a worker has checked, with the session that sent it. The outboard is fetched again, unless the
+    /// caller opens the part file.
+    pub(super) fn take_checked(&mut self) -> Option<(SessionKey, Assembly)> {
+        let Some(stage @ Stage::CheckingOutboard { .. }) = self.stage_mut() else { return None };
+        let again = Stage::FetchingOutboard(OutboardSources::default());
+        let Stage::CheckingOutboard { from, sent } = std::mem::replace(stage, again) else {
+            unreachable!("the stage was looked at just now");
+        };
+        self.is_changed = true;
+        Some((from, sent))
+    }
+
+    /// Takes out the only piece of the content that is being opened, when it has arrived already.
+    pub(super) fn take_opened_piece(&mut self) -> Option<Assembly> {
+        match self.stage_mut() {
+            Some(Stage::Opening { piece, .. }) => piece.take(),
+            _ => None,
+        }
+    }
+
     /// The owners that send the outboard, while it is fetched.
     pub(super) fn sources(&self) -> Option<&OutboardSources> {
         match self.stage() {
@@ -203,7 +226,7 @@ impl Lifecycle {
         match self.stage_mut()? {
             Stage::FetchingOutboard(sources) => sources.next_range(session, most),
             Stage::Fetching(pieces) => pieces.next_range(session, most, cx),
-            Stage::CheckingOutboard(_) | Stage::Opening { .. } | Stage::Finishing(_) => None,
+            Stage::CheckingOutboard { .. } | Stage::Opening { .. } | Stage::Finishing(_) => None,
         }
     }
 
@@ -216,9 +239,7 @@ impl Lifecycle {
         length: u32,
     ) -> Option<Placement> {
         match self.stage_mut()? {
-            Stage::FetchingOutboard(sources) if header.piece == PieceIndex::OUTBOARD => {
-                sources.place(session.key(), header.offset, length)
-            }
+            Stage::FetchingOutboard(sources) => sources.place(session.key(), header, length),
             Stage::Fetching(pieces) => pieces.place(session, header.piece, header.offset, length),
             _ => None,
         }
@@ -267,20 +288,16 @@ impl Lifecycle {
         (self.state, self.is_changed) = (Progression::Known { identified, stage }, true);
     }
 
-    /// Moves on to checking the outboard, which the owner of session `from` has sent.
-    pub(super) fn check_outboard(&mut self, from: SessionKey) {
-        self.go_on_to(Stage::CheckingOutboard(from));
+    /// Moves on to checking what the owner of session `from` has sent: the outboard, or the only piece.
+    pub(super) fn check_outboard(&mut self, from: SessionKey, sent: Assembly) {
+        self.go_on_to(Stage::CheckingOutboard { from, sent });
     }
 
-    /// Goes back to fetching the outboard, because the one that arrived is bad.
-    pub(super) fn fetch_outboard_again(&mut self) {
-        self.go_on_to(Stage::FetchingOutboard(OutboardSources::default()));
-    }
-
-    /// Moves on to opening the part file. The outboard is from an owner, or this node serves the content already.
-    pub(super) fn open(&mut self, outboard: Arc<Outboard>, is_served_here: bool) {
+    /// Moves on to opening the part file. The outboard is from an owner, or this node serves the content already. `piece`:
+    /// the only piece, when it has arrived already.
+    pub(super) fn open(&mut self, outboard: Arc<Outboard>, piece: Option<Assembly>, is_served_here: bool) {
         let length = outboard.layout().length();
-        self.go_on_to(Stage::Opening { outboard, is_served_here });
+        self.go_on_to(Stage::Opening { outboard, piece, is_served_here });
         if let Progression::Known { identified, .. } = &mut self.state {
             identified.length = length;
         }
@@ -322,11 +339,13 @@ impl Lifecycle {
                 has_part_file: false,
             },
             // A worker holds the buffer and returns it.
-            Stage::CheckingOutboard(_) => Leftovers::default(),
+            Stage::CheckingOutboard { .. } => Leftovers::default(),
             Stage::Fetching(mut pieces) => Leftovers { buffers: pieces.abandon(), has_part_file: true },
-            Stage::Opening { .. } | Stage::Finishing(_) => {
-                Leftovers { buffers: Vec::new(), has_part_file: true }
+            Stage::Opening { piece, .. } => {
+                let buffers = piece.iter().map(Assembly::buffer).collect();
+                Leftovers { buffers, has_part_file: true }
             }
+            Stage::Finishing(_) => Leftovers { buffers: Vec::new(), has_part_file: true },
         }
     }
 
@@ -340,6 +359,8 @@ impl Lifecycle {
 
 #[cfg(test)]
 mod tests {
+    use messages::PieceIndex;
+
     use super::*;
 
     fn identified() -> Identified {
@@ -355,9 +376,11 @@ mod tests {
         lifecycle.identify(identified());
         assert!(lifecycle.is_changed() && lifecycle.sources().is_some_and(OutboardSources::is_empty));
         lifecycle.forget_changes();
-        lifecycle.check_outboard(SessionKey(3));
+        let (piece, from) = (PieceIndex::OUTBOARD, SessionKey(3));
+        lifecycle.check_outboard(from, Assembly::new(piece, 9, BufferId(1), from));
         assert!(lifecycle.is_changed() && lifecycle.wants_owners() && lifecycle.sources().is_none());
-        lifecycle.fetch_outboard_again();
+        assert!(lifecycle.take_checked().is_some_and(|(of, _)| of == from));
+        assert!(lifecycle.sources().is_some(), "the outboard is fetched again");
         assert!(!lifecycle.finish_if_complete(), "there are no pieces yet");
         let left = lifecycle.end(Ending::Failed);
         assert!(left.buffers.is_empty() && !left.has_part_file);

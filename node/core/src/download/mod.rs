@@ -46,7 +46,7 @@ use std::sync::Arc;
 
 use messages::node_to_node::{ByeReason, Have};
 use messages::tracker_to_node::{Listed, Owners};
-use messages::{ContentId, NodeId, Outboard, Timestamp};
+use messages::{ContentId, Layout, NodeId, Outboard, Timestamp};
 
 use crate::choice::{Choice, choose};
 use crate::command::{DownloadOrder, Wanted};
@@ -228,6 +228,10 @@ impl Download {
         // The wait for somebody who shares the content has a timeout of its own.
         self.progress.on_step(cx.now);
         cx.out.events.push(Event::DownloadIdentified { download, content, name, length });
+        // Nobody has to send the content without bytes.
+        if let Some(Ok(empty)) = Layout::of(0).map(|layout| Outboard::of_one_piece(layout, content)) {
+            self.open(Arc::new(empty), None, false, cx);
+        }
     }
 
     /// Tells the owners that send hints which pieces this node has, so that they see how the pieces spread.
@@ -248,7 +252,7 @@ impl Download {
     /// its target already.
     pub(crate) fn use_outboard(&mut self, outboard: Arc<Outboard>, cx: &mut Context<'_>) {
         if self.lifecycle.sources().is_some_and(|sources| sources.is_empty()) {
-            self.open(outboard, true, cx);
+            self.open(outboard, None, true, cx);
         }
     }
 

@@ -1,10 +1,11 @@
 //! Which owners send the outboard: one at first, and others beside that one when it keeps the download waiting. Each
-//! owner sends all of the outboard, so that it is clear who sent a bad one.
+//! owner sends all of the outboard, so that it is clear who sent a bad one. A content of one piece has no outboard: its
+//! only piece is fetched in the same way, since nothing else proves the length of the content.
 
 use std::time::Duration;
 
 use messages::node_to_node::ByteRange;
-use messages::{Layout, PieceIndex, Timestamp};
+use messages::{ChunkHeader, Layout, PieceIndex, Timestamp};
 
 use super::assembly::Assembly;
 use super::peers::Peers;
@@ -83,8 +84,9 @@ impl OutboardSources {
     }
 
     /// Where the payload of a CHUNK from `from` belongs, if it is wanted.
-    pub(super) fn place(&mut self, from: SessionKey, offset: u32, length: u32) -> Option<Placement> {
-        let place = self.of(from)?.place(from, offset, length)?;
+    pub(super) fn place(&mut self, from: SessionKey, header: &ChunkHeader, length: u32) -> Option<Placement> {
+        let assembly = self.of(from).filter(|assembly| assembly.piece() == header.piece)?;
+        let place = assembly.place(from, header.offset, length)?;
         self.is_changed = true;
         Some(place)
     }
@@ -152,17 +154,15 @@ impl OutboardSources {
     /// Chooses one more owner. Returns whether there was one.
     fn choose_another(&mut self, known: u64, sessions: &mut OpenSessions, cx: &mut Context<'_>) -> bool {
         let able = sessions.all_in_turn().filter(|s| s.is_unchoked() && !self.has(s.key()));
-        let chosen = able.min_by_key(|session| {
+        let able = able.filter_map(|session| Some((evidence_of(session)?, session)));
+        let chosen = able.min_by_key(|(_, session)| {
             // An owner that names another length than the tracker is asked last, because a long outboard takes long.
             let differs = known != session.claimed_length();
             (differs, session.outboard_tries, session.owes_answer(), session.rtt())
         });
         // While other owners send the outboard, an owner is tried again only after all others were tried.
-        let chosen = chosen.filter(|session| self.is_empty() || session.outboard_tries == 0);
-        let Some((length, session)) = chosen.and_then(|s| Some((outboard_length(s.claimed_length())?, s)))
-        else {
-            return false;
-        };
+        let chosen = chosen.filter(|(_, session)| self.is_empty() || session.outboard_tries == 0);
+        let Some(((piece, length), session)) = chosen else { return false };
         let Some(buffer) = cx.buffers.lend(length, cx.out) else {
             return false;
         };
@@ -172,7 +172,7 @@ impl OutboardSources {
         session.outboard_tries += 1;
         self.list.push(OutboardSource {
             from: session.key(),
-            assembly: Assembly::new(PieceIndex::OUTBOARD, length, buffer, session.key()),
+            assembly: Assembly::new(piece, length, buffer, session.key()),
             until: cx.now + time,
             has_company: false,
         });
@@ -188,7 +188,14 @@ impl OutboardSources {
     }
 }
 
-/// Bytes of the outboard of a content of `length` bytes; `None` for a length that no content has.
-fn outboard_length(length: u64) -> Option<u32> {
-    Layout::of(length).map(Layout::outboard_length)
+/// What `session` is asked for and its length, provided that the owner is right about the length of the content: the
+/// outboard, or the only piece, if the owner has that. `None` when the owner is wrong: an empty content is not fetched.
+fn evidence_of(session: &Session) -> Option<(PieceIndex, u32)> {
+    let layout = Layout::of(session.claimed_length())?;
+    match layout.pieces() {
+        0 => None,
+        1 if !session.has(PieceIndex(0)) => None,
+        1 => Some((PieceIndex(0), layout.piece_length(PieceIndex(0)))),
+        _ => Some((PieceIndex::OUTBOARD, layout.outboard_length())),
+    }
 }

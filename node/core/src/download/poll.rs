@@ -156,7 +156,7 @@ impl Download {
             // While the disk holds all sessions up, no owner can show how fast it is.
             Some(Stage::Fetching(pieces)) if pieces.is_starved() => return,
             Some(Stage::Fetching(_)) => true,
-            Some(Stage::FetchingOutboard(_) | Stage::CheckingOutboard(_)) => false,
+            Some(Stage::FetchingOutboard(_) | Stage::CheckingOutboard { .. }) => false,
             Some(Stage::Opening { .. } | Stage::Finishing(_)) | None => return,
         };
         for key in self.peers.rotate(ranked, cx) {

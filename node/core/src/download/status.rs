@@ -61,7 +61,7 @@ impl Download {
                     self.peers.waiting(now)
                 }
             }
-            (Stage::FetchingOutboard(_) | Stage::CheckingOutboard(_), _) => Waiting::Outboard,
+            (Stage::FetchingOutboard(_) | Stage::CheckingOutboard { .. }, _) => Waiting::Outboard,
             (Stage::Opening { .. } | Stage::Fetching(_), Some(needed)) => Waiting::DiskFull { needed },
             (Stage::Opening { .. }, None) => Waiting::Disk,
             (Stage::Finishing(_), _) => Waiting::Finishing,

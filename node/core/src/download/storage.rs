@@ -7,12 +7,13 @@ use messages::node_to_node::{Bye, ByeReason};
 use messages::{NodeId, Outboard, OutboardError, PieceIndex};
 
 use super::Download;
+use super::assembly::Assembly;
 use super::lifecycle::{Ending, Identified, PartialReady, Stage};
 use super::pieces::Pieces;
 use super::session::Session;
 use super::trust::TrustVerdict;
 use crate::context::Context;
-use crate::disk::{DiskError, DiskErrorKind, DiskRequest, FinishError, Opened, StoreError};
+use crate::disk::{DiskError, DiskErrorKind, DiskRequest, Evidence, Opened, StoreError};
 use crate::event::{Event, Failure, SessionEnd, Summary};
 use crate::ids::{BufferId, SessionKey};
 use crate::local_content::LocalContent;
@@ -21,48 +22,73 @@ use crate::local_content::LocalContent;
 const IDENTIFIED: &str = "a stage has a content";
 
 impl Download {
-    /// Has a worker check the outboard, once an owner has sent all of it.
+    /// Has a worker check the outboard, or the only piece, once an owner has sent all of it.
     pub(super) fn check_outboard_if_complete(&mut self, cx: &mut Context<'_>) {
         let Some(sources) = self.lifecycle.sources_mut() else { return };
-        let Some((from, assembly)) = sources.take_complete() else { return };
-        let (buffer, length) = (assembly.buffer(), assembly.length());
+        let Some((from, sent)) = sources.take_complete() else { return };
+        let (buffer, length) = (sent.buffer(), sent.length());
         let others = std::mem::take(sources).into_assemblies().map(|assembly| assembly.buffer());
         others.for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
-        self.peers.withdraw_requests(|piece| piece == PieceIndex::OUTBOARD, cx);
+        self.peers.withdraw_requests(|_| true, cx);
         let (download, content) =
             (self.order.download, self.lifecycle.identified().expect(IDENTIFIED).content);
-        cx.out.disk.push(DiskRequest::CheckOutboard { download, buffer, length, content });
-        self.lifecycle.check_outboard(from);
+        let evidence = match sent.piece() {
+            PieceIndex::OUTBOARD => Evidence::Outboard,
+            _ => Evidence::Piece,
+        };
+        cx.out.disk.push(DiskRequest::CheckOutboard { download, buffer, length, content, evidence });
+        self.lifecycle.check_outboard(from, sent);
     }
 
-    /// Handles the worker's answer about the outboard.
+    /// Handles the worker's answer about the outboard, or about the only piece.
     pub(crate) fn handle_outboard(
         &mut self,
         buffer: BufferId,
         result: Result<Arc<Outboard>, OutboardError>,
         cx: &mut Context<'_>,
     ) {
-        cx.buffers.give_back(buffer, cx.out);
-        // The download may have ended meanwhile.
-        let Some(&Stage::CheckingOutboard(from)) = self.lifecycle.stage() else { return };
+        let Some((from, sent)) = self.lifecycle.take_checked() else {
+            // The download has ended meanwhile.
+            cx.buffers.give_back(buffer, cx.out);
+            return;
+        };
+        let is_piece = sent.piece() != PieceIndex::OUTBOARD;
         match result {
-            Ok(outboard) => self.open(outboard, false, cx),
+            Ok(outboard) if is_piece => self.open(outboard, Some(sent), false, cx),
+            Ok(outboard) => {
+                cx.buffers.give_back(buffer, cx.out);
+                self.open(outboard, None, false, cx);
+            }
             Err(_) => {
-                self.lifecycle.fetch_outboard_again();
-                if self.peers.sessions.get(from).is_some() {
-                    self.end_session(from, SessionEnd::BadOutboard, cx);
-                } else if let Some(owner) = self.contributors.owner_of(from) {
-                    // The owner has left already, but is banned all the same.
-                    self.peers.candidates.on_ended(owner, SessionEnd::BadOutboard, cx.now);
+                cx.buffers.give_back(buffer, cx.out);
+                if is_piece {
+                    self.on_bad_piece(sent.piece(), &[(from, sent.length())], cx);
+                } else {
+                    self.on_bad_outboard(from, cx);
                 }
             }
         }
     }
 
-    /// Has the part file made, since the outboard is known.
-    pub(super) fn open(&mut self, outboard: Arc<Outboard>, is_served_here: bool, cx: &mut Context<'_>) {
+    fn on_bad_outboard(&mut self, from: SessionKey, cx: &mut Context<'_>) {
+        if self.peers.sessions.get(from).is_some() {
+            self.end_session(from, SessionEnd::BadOutboard, cx);
+        } else if let Some(owner) = self.contributors.owner_of(from) {
+            // The owner has left already, but is banned all the same.
+            self.peers.candidates.on_ended(owner, SessionEnd::BadOutboard, cx.now);
+        }
+    }
+
+    /// Has the part file made, since the outboard is known. `piece`: the only piece, when it has arrived already.
+    pub(super) fn open(
+        &mut self,
+        outboard: Arc<Outboard>,
+        piece: Option<Assembly>,
+        is_served_here: bool,
+        cx: &mut Context<'_>,
+    ) {
         self.ask_open(outboard.clone(), cx);
-        self.lifecycle.open(outboard, is_served_here);
+        self.lifecycle.open(outboard, piece, is_served_here);
     }
 
     fn ask_open(&self, outboard: Arc<Outboard>, cx: &mut Context<'_>) {
@@ -80,7 +106,7 @@ impl Download {
         cx: &mut Context<'_>,
     ) -> Option<PartialReady> {
         // The download may have ended meanwhile.
-        let Some(&Stage::Opening { ref outboard, is_served_here }) = self.lifecycle.stage() else {
+        let Some(&Stage::Opening { ref outboard, is_served_here, .. }) = self.lifecycle.stage() else {
             return None;
         };
         let outboard = outboard.clone();
@@ -93,6 +119,8 @@ impl Download {
         match result {
             Err(error) => self.fail(Failure::Disk(error), cx),
             Ok(Opened::AlreadyThere) => {
+                let piece = self.lifecycle.take_opened_piece();
+                piece.into_iter().for_each(|piece| cx.buffers.give_back(piece.buffer(), cx.out));
                 let target = self.target();
                 self.succeed(target, outboard, true, cx);
             }
@@ -102,7 +130,10 @@ impl Download {
             Ok(Opened::Ready { have, hashed_again }) => {
                 self.progress.on_step(cx.now);
                 self.peers.need.on_begun(cx.now);
-                let pieces = Pieces::new(self.order.download, outboard.clone(), &have);
+                let mut pieces = Pieces::new(self.order.download, outboard.clone(), &have);
+                if let Some(piece) = self.lifecycle.take_opened_piece() {
+                    pieces.store_only_piece(piece, cx);
+                }
                 let (download, have_bytes) = (self.order.download, pieces.verified());
                 if have_bytes > 0 || hashed_again.is_some() {
                     cx.out.events.push(Event::DownloadResumed { download, have_bytes, hashed_again });
@@ -236,9 +267,9 @@ impl Download {
         }
     }
 
-    /// Has the whole file checked, if every piece is stored. Nothing more is wanted of the owners, and other nodes may
-    /// have this node's slots. The owners hear that the download is done only when the file has its name, because the
-    /// check may still fail.
+    /// Has the file renamed, if every piece is stored. Nothing more is wanted of the owners, and other nodes may have
+    /// this node's slots. The owners hear that the download is done only when the file has its name, because the disk
+    /// may still fail.
     fn finish_if_complete(&mut self, cx: &mut Context<'_>) {
         if !self.lifecycle.finish_if_complete() {
             return;
@@ -252,14 +283,13 @@ impl Download {
     }
 
     /// Handles the disk's answer about the finished file.
-    pub(crate) fn handle_finished(&mut self, result: Result<PathBuf, FinishError>, cx: &mut Context<'_>) {
+    pub(crate) fn handle_finished(&mut self, result: Result<PathBuf, DiskError>, cx: &mut Context<'_>) {
         // The download may have ended meanwhile.
         let Some(Stage::Finishing(pieces)) = self.lifecycle.stage() else { return };
         let outboard = pieces.outboard.clone();
         match result {
             Ok(path) => self.succeed(path, outboard, false, cx),
-            Err(FinishError::Integrity) => self.fail(Failure::Integrity, cx),
-            Err(FinishError::Disk(error)) => self.fail(Failure::Disk(error), cx),
+            Err(error) => self.fail(Failure::Disk(error), cx),
         }
     }
 

@@ -94,7 +94,7 @@ impl Node {
         };
         match result {
             Ok(outboard) => {
-                let (content, name) = (outboard.content_id(), hashing.name);
+                let (content, name) = (outboard.content(), hashing.name);
                 let local = LocalContent { share, content, name, outboard };
                 if !self.start_serving(local.clone()) {
                     let (name, length) = (local.name.clone(), local.length());

@@ -123,13 +123,13 @@ impl Index<ShareId> for Contents {
 mod tests {
     use std::sync::Arc;
 
-    use messages::{Name, Outboard};
+    use messages::{Layout, Name, Outboard};
 
     use super::*;
 
     #[test]
     fn a_content_that_was_lent_to_be_changed_is_active_until_it_has_nothing_to_do() {
-        let outboard = Arc::new(Outboard::new(300_000, [0; 32], vec![[0; 20]; 2]).expect("two pieces"));
+        let outboard = Arc::new(Outboard::imagined(Layout::of(300_000).expect("two pieces"), "test"));
         let (share, content) = (ShareId(1), ContentId::from_bytes([1; 32]));
         let local = LocalContent { share, content, name: Name::new("a").expect("a name"), outboard };
         let (mut contents, now) = (Contents::default(), Timestamp::ZERO);

@@ -176,7 +176,7 @@ mod tests {
     use std::time::Duration;
 
     use messages::node_to_node::Hello;
-    use messages::{ContentId, Cookie, Name, NodeId, Outboard, PieceIndex};
+    use messages::{ContentId, Cookie, Layout, Name, NodeId, Outboard, PieceIndex};
 
     use super::super::served_content::ServedContent;
     use super::*;
@@ -200,7 +200,7 @@ mod tests {
         let session = UploadSession::new(peer(), ShareId(0), &hello, Timestamp::ZERO);
         let mut sessions = Sessions::default();
         sessions.open(Conversation(7), session, DEADLINE, Timestamp::ZERO);
-        let outboard = Arc::new(Outboard::new(300_000, [0; 32], vec![[0; 20]; 2]).expect("two pieces"));
+        let outboard = Arc::new(Outboard::imagined(Layout::of(300_000).expect("two pieces"), "test"));
         (sessions, ServedContent::part(content, Name::new("a").expect("a name"), outboard, &[]))
     }
 

@@ -13,8 +13,8 @@ use messages::{ContentId, Outboard, PieceIndex, PieceRun, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use riffle_core::{
-    BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, HashedAgain,
-    Opened, RecheckReason, ShareId, StoreError,
+    BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, HashedAgain, Opened,
+    RecheckReason, ShareId, StoreError,
 };
 
 use crate::content::Library;
@@ -195,9 +195,14 @@ impl Disk {
                 self.open.remove(&share);
                 None
             }
-            DiskRequest::CheckOutboard { download, buffer, length, content } => {
-                let whole = Provenance { content, outboard: true, from: 0 };
-                let known = around.library.of(content).filter(|_| self.pool.holds(buffer, length, whole));
+            DiskRequest::CheckOutboard { download, buffer, length, content, evidence } => {
+                let outboard = evidence == Evidence::Outboard;
+                let whole = Provenance { content, outboard, from: 0 };
+                let known = around.library.of(content).filter(|known| {
+                    let layout = known.outboard.layout();
+                    let is_all = outboard || u64::from(length) == layout.length();
+                    is_all && self.pool.holds(buffer, length, whole)
+                });
                 let result = known
                     .map(|content| content.outboard.clone())
                     .ok_or(messages::OutboardError::OtherContent);
@@ -325,7 +330,7 @@ impl Disk {
         download: DownloadId,
         at: Timestamp,
         around: &mut Around<'_>,
-    ) -> Result<PathBuf, FinishError> {
+    ) -> Result<PathBuf, DiskError> {
         let OpenDownload { target, .. } = self.downloads.remove(&download).expect("a part file");
         let part = self.parts.get_mut(&target).expect("a part file");
         let pieces = around.library.of(part.content).expect("a content").outboard.layout().pieces();
@@ -333,7 +338,7 @@ impl Disk {
         let nameless = self.faults.nameless.then(|| DiskErrorKind::Other("read-only file system".to_owned()));
         if let Some(kind) = nameless.or_else(|| self.broken(0, around)) {
             self.close_when_idle(&target);
-            return Err(DiskError { path: target, kind }.into());
+            return Err(DiskError { path: target, kind });
         }
         self.pending.push(Pending { at, target: target.clone(), what: Doing::Finish });
         Ok(target)

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use messages::{CHUNK_HEADER, ContentId, Name, PieceIndex, Timestamp};
+use messages::{CHUNK_HEADER, Name, PieceIndex, Timestamp};
 use rand::RngExt as _;
 use riffle_core::{Burst, BurstPart, Event, Failure, Output, Source};
 
@@ -111,7 +111,7 @@ impl World {
         let (now, address, manners) = (self.now, self.hosts[id.0].address, self.hosts[id.0].manners);
         let (content, outboard) = match &burst.source {
             Source::Share(share) => (self.hosts[id.0].disk.source(*share), false),
-            Source::Outboard(bytes) => (Some(ContentId::from_bytes(*blake3::hash(bytes).as_bytes())), true),
+            Source::Outboard(bytes) => (self.library.of_outboard(bytes), true),
         };
         let content = content.expect("a burst from a file that is not open");
         self.record.bursts_no_gso += u64::from(burst.no_gso);

@@ -120,7 +120,7 @@ impl World {
         let mut bytes: Vec<u8> = (0..length).map(|_| self.rng.random()).collect();
         if length >= 8 && self.rng.random() {
             let kinds = [0x01, 0x03, 0x04, 0x11, 0x13, 0x16, 0x21, 0x22, 0x23, 0x26, 0x27, 0x2a, 0x31];
-            bytes[..3].copy_from_slice(b"rf\x01");
+            bytes[..3].copy_from_slice(b"rf\x02");
             bytes[3] = kinds[self.rng.random_range(0..kinds.len())];
         }
         Payload::Control(bytes)

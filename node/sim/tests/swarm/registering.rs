@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{NodeSettings, TrackerSettings};
-use messages::{BootEpoch, Datagram, Name, NodeId, NodeToTracker, Outboard, Timestamp};
+use messages::{BootEpoch, Datagram, Layout, Name, NodeId, NodeToTracker, Outboard, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use riffle_core::{Command, DiskRequest, DiskResult, Identity, Node, Output, ShareId, TrackerStanding};
@@ -186,8 +186,7 @@ fn sharing(number: usize, each: usize, now: Timestamp) -> Node {
     node.poll(now, &mut out);
     for request in out.disk {
         let DiskRequest::Share { share, path } = request else { panic!("nothing else is asked") };
-        let root = *blake3::hash(path.as_os_str().as_encoded_bytes()).as_bytes();
-        let outboard = Outboard::new(1, root, vec![[0; 20]]).expect("one piece");
+        let outboard = Outboard::imagined(Layout::of(1).expect("one piece"), &path.to_string_lossy());
         node.handle_disk(DiskResult::Shared { share, result: Ok(Arc::new(outboard)) }, now);
     }
     node

@@ -173,6 +173,17 @@ impl Pieces {
         true
     }
 
+    /// The only piece, which has come before the part file was there, goes to the disk, unless that has it.
+    pub(crate) fn store_only_piece(&mut self, assembly: Assembly, cx: &mut Context<'_>) {
+        let piece = assembly.piece();
+        if self.have.contains(piece.0 as usize) {
+            return cx.buffers.give_back(assembly.buffer(), cx.out);
+        }
+        self.picker.take(piece);
+        self.assemblies.insert(piece, assembly);
+        self.store_if_complete(piece, cx);
+    }
+
     fn store(&self, StoreRequest { piece, buffer, length }: StoreRequest, cx: &mut Context<'_>) {
         let hash = self.outboard.value(piece);
         let expected = *hash.expect("only pieces of the picker are begun, and those are this outboard's");

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use messages::limits::MAX_PROBE_SIZES;
 use messages::node_to_node::{Probe, ProbeSize};
-use messages::{Cookie, Name, Outboard};
+use messages::{Cookie, Layout, Name, Outboard};
 use rand::SeedableRng as _;
 
 use super::*;
@@ -22,7 +22,7 @@ fn session() -> (UploadSession, ServedContent) {
         cookie: Cookie::NONE,
     };
     let peer = SocketAddr::from(([127, 0, 0, 1], 9));
-    let outboard = Arc::new(Outboard::new(300_000, [0; 32], vec![[0; 20]; 2]).expect("two pieces"));
+    let outboard = Arc::new(Outboard::imagined(Layout::of(300_000).expect("two pieces"), "test"));
     let name = Name::new("a").expect("a name");
     let session = UploadSession::new(peer, ShareId(0), &hello, Timestamp::ZERO);
     (session, ServedContent::whole(content, name, outboard))

@@ -12,7 +12,6 @@ mod journal;
 mod part;
 mod results;
 mod served_file;
-mod store_queue;
 mod workers;
 
 #[cfg(test)]
@@ -24,8 +23,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::{ChainingValue, Outboard, OutboardError, PieceIndex};
-use riffle_core::{DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, FinishError, ShareId};
+use messages::{ChainingValue, ContentId, Layout, Outboard, OutboardError, PieceIndex, piece_value};
+use riffle_core::{
+    DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, ShareId, StoreError,
+};
 
 use self::downloads::{DownloadState, Downloads};
 use self::hash::hash_queue::HashQueue;
@@ -34,7 +35,6 @@ use self::hash::share::ShareRequest;
 use self::part::download_paths::DownloadPaths;
 use self::part::open::{OpenRequest, PartSettings};
 use self::part::{Part, SyncRule};
-use self::store_queue::{StoreOrder, StoreQueue};
 use self::workers::{Priority, Workers};
 use super::pool::Pool;
 
@@ -50,7 +50,6 @@ pub(crate) struct Disk {
     workers: Workers,
     results: Results,
     hash_queue: HashQueue,
-    store_queue: StoreQueue,
     downloads: Downloads,
     settings: PartSettings,
 }
@@ -71,7 +70,6 @@ impl Disk {
             workers,
             results,
             hash_queue: HashQueue::default(),
-            store_queue: StoreQueue::default(),
             downloads: Downloads::default(),
             settings: PartSettings::new(sync_rule),
         })
@@ -110,14 +108,13 @@ impl Disk {
                 self.hash_queue.remove(share);
                 self.hash_next();
             }
-            DiskRequest::CheckOutboard { download, buffer, length, content } => {
+            DiskRequest::CheckOutboard { download, buffer, length, content, evidence } => {
                 let lent = LentBuffer { buffer, bytes: pool.lend(buffer) };
                 self.work(move |results| {
                     let bytes = lent.bytes.get(..length as usize).unwrap_or_default();
-                    let decoded =
-                        results::unless_it_panics(|| Outboard::decode_of(content, bytes).map(Arc::new));
-                    // A description on which the decoder stumbles describes nothing.
-                    let result = decoded.unwrap_or(Err(OutboardError::OtherContent));
+                    let checked = results::unless_it_panics(|| proven(content, evidence, bytes));
+                    // What a check stumbles over proves nothing.
+                    let result = checked.unwrap_or(Err(OutboardError::OtherContent)).map(Arc::new);
                     results.send(Completion::OutboardChecked { download, lent, result });
                 });
             }
@@ -189,19 +186,28 @@ impl Disk {
         expected: ChainingValue,
     ) {
         let part = self.downloads.part(download).map(|(_, part)| part.clone());
-        self.store_queue.add(StoreOrder { download, piece, lent, length, expected, part });
-        let store_queue = self.store_queue.clone();
-        self.work(move |results| store_queue.serve(results));
+        self.work(move |results| {
+            let bytes = lent.bytes.get(..length as usize);
+            let result = match (&part, bytes) {
+                (None, _) => Err(StoreError::Disk(not_open())),
+                (Some(_), None) => Err(StoreError::Hash),
+                (Some(part), Some(bytes)) => {
+                    let stored = results::unless_it_panics(|| part.store(piece, bytes, &expected));
+                    stored.unwrap_or_else(|| Err(StoreError::Disk(errors::internal(part.path()))))
+                }
+            };
+            results.send(Completion::Stored { download, piece, lent, result });
+        });
     }
 
     fn finish(&self, download: DownloadId) {
         let Some((share, part)) = self.downloads.part(download) else {
-            let result = Err(FinishError::Disk(not_open()));
+            let result = Err(not_open());
             return self.results.send_result(DiskResult::Finished { download, result });
         };
         let (share, part, hash_cache) = (share, part.clone(), self.settings.hash_cache.clone());
         let path = part.paths().target.clone();
-        let result = Err(FinishError::Disk(errors::internal(&path)));
+        let result = Err(errors::internal(&path));
         let results = self.results.with_fallback(Completion::Finished { download, share, path, result });
         let finish = move |_: &mut [u8]| {
             let result = part.finish();
@@ -297,6 +303,20 @@ impl Disk {
         self.downloads.stop();
         self.save_hash_cache();
         self.workers.stop(timeout)
+    }
+}
+
+/// What `bytes` prove about `content`.
+fn proven(content: ContentId, evidence: Evidence, bytes: &[u8]) -> Result<Outboard, OutboardError> {
+    match evidence {
+        Evidence::Outboard => Outboard::decode_of(content, bytes),
+        Evidence::Piece => {
+            let layout = Layout::of(bytes.len() as u64).ok_or(OutboardError::Size)?;
+            if piece_value(layout, PieceIndex(0), bytes) != *content.as_bytes() {
+                return Err(OutboardError::OtherContent);
+            }
+            Outboard::of_one_piece(layout, content)
+        }
     }
 }
 

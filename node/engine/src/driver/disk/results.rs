@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use messages::{Outboard, OutboardError, PieceIndex};
-use riffle_core::{BufferId, DiskError, DiskResult, DownloadId, FinishError, Opened, ShareId, StoreError};
+use riffle_core::{BufferId, DiskError, DiskResult, DownloadId, Opened, ShareId, StoreError};
 use tokio::sync::mpsc;
 
 use super::part::Part;
@@ -31,12 +31,7 @@ pub(crate) enum Completion {
     /// A piece was stored, or not.
     Stored { download: DownloadId, piece: PieceIndex, lent: LentBuffer, result: Result<(), StoreError> },
     /// A download has its name, or not.
-    Finished {
-        download: DownloadId,
-        share: ShareId,
-        path: PathBuf,
-        result: Result<FileIdentity, FinishError>,
-    },
+    Finished { download: DownloadId, share: ShareId, path: PathBuf, result: Result<FileIdentity, DiskError> },
     /// A block of a served file was read into memory.
     Populated { share: ShareId, block: usize, result: Result<(), DiskError> },
     /// A served file that had been closed is open again, or cannot be.

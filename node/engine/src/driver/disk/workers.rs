@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::results::unless_it_panics;
 
-/// A worker reads files through a block of so many bytes, which stays in the second-level cache while two hashes pass
-/// over it.
+/// A worker reads files through a block of so many bytes, which stays in the second-level cache while the hash
+/// passes over it.
 const BLOCK: usize = 256 << 10;
 /// At least one task out of so many is a background task, when there is one.
 const BACKGROUND_SHARE: u32 = 4;
@@ -50,12 +50,11 @@ struct TaskQueues {
 
 impl TaskQueues {
     fn take(&mut self) -> Option<Task> {
-        self.taken = self.taken.wrapping_add(1);
-        let background_first = self.taken.is_multiple_of(BACKGROUND_SHARE);
-        if background_first && let Some(task) = self.background.pop_front() {
-            return Some(task);
-        }
-        self.urgent.pop_front().or_else(|| self.background.pop_front())
+        let background_first = (self.taken + 1).is_multiple_of(BACKGROUND_SHARE);
+        let background = if background_first { self.background.pop_front() } else { None };
+        let task = background.or_else(|| self.urgent.pop_front()).or_else(|| self.background.pop_front())?;
+        self.taken = (self.taken + 1) % BACKGROUND_SHARE;
+        Some(task)
     }
 }
 

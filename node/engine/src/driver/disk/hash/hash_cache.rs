@@ -178,7 +178,7 @@ impl HashCache {
 
     fn keep(&self, path: &Path, fingerprint: Fingerprint, outboard: &Outboard) {
         let Ok(path) = std::path::absolute(path) else { return };
-        let content = outboard.content_id();
+        let content = outboard.content();
         // Before the entry that needs it. Not synced: a damaged one is noticed.
         if let Err(cause) = self.store_outboard(content, outboard) {
             tracing::warn!(content = %content.short(), %cause, "cannot be remembered");
@@ -255,9 +255,15 @@ impl HashCache {
     }
 
     fn outboard(&self, content: ContentId, length: u64) -> Result<Arc<Outboard>, String> {
-        let bytes = fs::read(self.outboard_path(content)).map_err(|cause| cause.to_string())?;
-        let outboard = Outboard::decode_of(content, &bytes).map_err(|error| error.to_string())?;
-        if outboard.layout().length() != length {
+        let layout = Layout::of(length).ok_or("no content is so long")?;
+        let outboard = if layout.pieces() < 2 {
+            Outboard::of_one_piece(layout, content)
+        } else {
+            let bytes = fs::read(self.outboard_path(content)).map_err(|cause| cause.to_string())?;
+            Outboard::decode_of(content, &bytes)
+        };
+        let outboard = outboard.map_err(|error| error.to_string())?;
+        if outboard.layout() != layout {
             return Err("it is of another length".to_owned());
         }
         Ok(Arc::new(outboard))
@@ -266,6 +272,9 @@ impl HashCache {
     fn store_outboard(&self, content: ContentId, outboard: &Outboard) -> io::Result<()> {
         let path = self.outboard_path(content);
         let bytes = outboard.encode();
+        if bytes.is_empty() {
+            return Ok(());
+        }
         if fs::metadata(&path).is_ok_and(|there| there.len() == bytes.len() as u64) {
             return Ok(());
         }

@@ -2,7 +2,5 @@
 
 pub(crate) mod hash_cache;
 pub(crate) mod hash_queue;
-pub(crate) mod piece_hasher;
 pub(crate) mod scan;
-pub(crate) mod sha1_lanes;
 pub(crate) mod share;

@@ -1,28 +1,24 @@
-//! Hashing pieces of a file on all workers, a few side by side, with positioned reads.
+//! Hashing pieces of a file on all workers, each worker one piece at a time, with positioned reads.
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use messages::{Layout, PieceIndex};
+use messages::{ChainingValue, Layout, PieceHasher, PieceIndex};
 
-use super::piece_hasher::{PieceDigest, PieceHasher};
-use super::sha1_lanes::MAX_LANES;
 use crate::driver::disk::workers::{Priority, Queue, Workers};
 use crate::platform::file_io::read_exact_at;
 
 /// Progress is reported at most this often.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 
-/// A slice hashes so many bytes, for about 5 ms. Urgent tasks run in between.
+/// A slice hashes so many bytes, for a few milliseconds. Urgent tasks run in between.
 const SLICE: u64 = 8 << 20;
 
-/// A file is read in multiples of so many bytes.
-const PAGE: usize = 4096;
-
-/// Why a scan has no digests.
+/// Why a scan has no values.
 #[derive(Debug)]
 pub(crate) enum ScanError {
     /// The result of the scan is no longer wanted.
@@ -61,8 +57,8 @@ pub(crate) struct ScanOrder {
     pub(crate) progress: Box<dyn Fn(u64) + Send + Sync>,
 }
 
-/// What is done with the digests, in the order of the pieces; runs on a worker.
-pub(crate) type OnDigests = Box<dyn FnOnce(Result<Vec<PieceDigest>, ScanError>) + Send>;
+/// What is done with the chaining values, in the order of the pieces; runs on a worker.
+pub(crate) type OnValues = Box<dyn FnOnce(Result<Vec<ChainingValue>, ScanError>) + Send>;
 
 /// The workers of a scan: their queue, and how many slices run at the same time.
 #[derive(Clone)]
@@ -82,33 +78,31 @@ impl From<&Workers> for ScanWorkers {
 struct Scan {
     order: ScanOrder,
     queue: Queue,
-    /// How many slices there are at once, at first.
-    width: usize,
     state: Mutex<ScanState>,
 }
 
 struct ScanState {
     next: usize,
-    /// Slices that are queued or at work; the last one to end hands the digests on.
+    /// Slices that are queued or at work; the last one to end hands the values on.
     slices: usize,
     hashed: u64,
     reported_at: Instant,
-    digests: Vec<Option<PieceDigest>>,
+    values: Vec<Option<ChainingValue>>,
     failed: Option<io::Error>,
-    on_digests: Option<OnDigests>,
+    on_values: Option<OnValues>,
 }
 
-/// Pieces that are hashed side by side, in several slices when they are long.
-struct Batch {
-    /// The index of the first of them in the order.
-    first: usize,
-    hashers: Vec<PieceHasher>,
-    /// How far each of them is hashed.
-    at: u64,
+/// A piece that is being hashed, in several slices when it is long.
+struct PieceScan {
+    /// Its index in the order.
+    index: usize,
+    hasher: PieceHasher,
+    /// The bytes of the file that are still to be hashed.
+    rest: Range<u64>,
 }
 
-/// Starts a scan. `on_digests` is called in any case, unless the workers stop.
-pub(crate) fn scan(scan_workers: &ScanWorkers, order: ScanOrder, on_digests: OnDigests) {
+/// Starts a scan. `on_values` is called in any case, unless the workers stop.
+pub(crate) fn scan(scan_workers: &ScanWorkers, order: ScanOrder, on_values: OnValues) {
     let count = order.pieces.len();
     let slices = scan_workers.width.min(count).max(1);
     let state = ScanState {
@@ -116,89 +110,76 @@ pub(crate) fn scan(scan_workers: &ScanWorkers, order: ScanOrder, on_digests: OnD
         slices,
         hashed: 0,
         reported_at: Instant::now(),
-        digests: vec![None; count],
+        values: vec![None; count],
         failed: None,
-        on_digests: Some(on_digests),
+        on_values: Some(on_values),
     };
-    let scan =
-        Arc::new(Scan { order, queue: scan_workers.queue.clone(), width: slices, state: Mutex::new(state) });
+    let scan = Arc::new(Scan { order, queue: scan_workers.queue.clone(), state: Mutex::new(state) });
     for _ in 0..slices {
         Scan::queue_slice(scan.clone(), None);
     }
 }
 
 impl Scan {
-    fn queue_slice(scan: Arc<Scan>, batch: Option<Batch>) {
+    fn queue_slice(scan: Arc<Scan>, piece: Option<PieceScan>) {
         let queue = scan.queue.clone();
-        queue.push(Priority::Background, Box::new(move |block| scan.slice(batch, block)));
+        queue.push(Priority::Background, Box::new(move |block| scan.slice(piece, block)));
     }
 
     fn state(&self) -> MutexGuard<'_, ScanState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn slice(self: Arc<Scan>, batch: Option<Batch>, block: &mut [u8]) {
-        let mut state = self.state();
-        let given_up = state.failed.is_some() || self.order.stop.is_raised();
-        let batch = if given_up { None } else { batch.or_else(|| self.next_batch(&mut state)) };
-        let Some(mut batch) = batch else {
-            state.slices -= 1;
-            if state.slices == 0 {
-                self.conclude(state);
+    /// Hashes a slice's bytes: of the piece that the slice before has begun, then of the next ones.
+    fn slice(self: Arc<Scan>, mut piece: Option<PieceScan>, block: &mut [u8]) {
+        let mut left = SLICE;
+        while left > 0 {
+            let mut state = self.state();
+            let is_given_up = state.failed.is_some() || self.order.stop.is_raised();
+            let next = if is_given_up { None } else { piece.take().or_else(|| self.next_piece(&mut state)) };
+            let Some(mut at) = next else {
+                state.slices -= 1;
+                if state.slices == 0 {
+                    self.conclude(state);
+                }
+                return;
+            };
+            drop(state);
+            match self.advance(&mut at, left, block) {
+                Ok(hashed) => {
+                    left = left.saturating_sub(hashed.max(1));
+                    piece = self.record(at, hashed);
+                }
+                Err(cause) => self.state().failed = Some(cause),
             }
-            return;
-        };
-        drop(state);
-
-        let batch = match self.advance(&mut batch, block) {
-            Ok(hashed) => self.record(batch, hashed),
-            Err(cause) => {
-                self.state().failed = Some(cause);
-                None
-            }
-        };
-        Scan::queue_slice(self, batch);
-    }
-
-    /// The next pieces, as many as can be hashed side by side; towards the end fewer, so that all workers have some.
-    fn next_batch(&self, state: &mut ScanState) -> Option<Batch> {
-        let (first, pieces) = (state.next, &self.order.pieces);
-        let count = (pieces.len() - first).div_ceil(self.width).min(MAX_LANES);
-        state.next += count;
-        let hasher = |piece: &PieceIndex| PieceHasher::new(self.order.layout, *piece);
-        let hashers = pieces[first..state.next].iter().map(hasher).collect();
-        (count > 0).then_some(Batch { first, hashers, at: 0 })
-    }
-
-    /// Hashes a slice of the batch, and returns how many bytes that was.
-    fn advance(&self, batch: &mut Batch, block: &mut [u8]) -> io::Result<u64> {
-        let pieces = &self.order.pieces[batch.first..][..batch.hashers.len()];
-        // Whole pages of the file are whole blocks of the hash too.
-        let share = block.len() / pieces.len() / PAGE * PAGE;
-        let mut hashed = 0;
-        while hashed < SLICE && batch.at < self.longest(batch) {
-            let mut runs: Vec<&[u8]> = Vec::with_capacity(MAX_LANES);
-            for (piece, run) in pieces.iter().zip(block.chunks_mut(share)) {
-                let span = self.order.layout.span(*piece).expect("a scan is of pieces of its layout");
-                let start = span.end.min(span.start + batch.at);
-                let run = &mut run[..share.min((span.end - start) as usize)];
-                read_exact_at(&self.order.file, run, start)?;
-                hashed += run.len() as u64;
-                runs.push(run);
-            }
-            PieceHasher::update(&mut batch.hashers, &runs);
-            batch.at += share as u64;
         }
-        Ok(hashed)
+        Scan::queue_slice(self, piece);
     }
 
-    fn longest(&self, batch: &Batch) -> u64 {
-        // Only the last piece of a content may be shorter than others.
-        u64::from(self.order.layout.piece_length(self.order.pieces[batch.first]))
+    fn next_piece(&self, state: &mut ScanState) -> Option<PieceScan> {
+        let (index, layout) = (state.next, self.order.layout);
+        let piece = *self.order.pieces.get(index)?;
+        state.next += 1;
+        let rest = layout.span(piece).expect("a scan is of pieces of its layout");
+        Some(PieceScan { index, hasher: PieceHasher::new(layout, piece), rest })
     }
 
-    /// Notes the progress of a slice. Returns the batch when there is more of it to hash.
-    fn record(&self, batch: Batch, hashed: u64) -> Option<Batch> {
+    /// Hashes at most `most` bytes of the piece and returns how many that was.
+    fn advance(&self, piece: &mut PieceScan, most: u64, block: &mut [u8]) -> io::Result<u64> {
+        let begin = piece.rest.start;
+        let end = piece.rest.end.min(begin + most);
+        while piece.rest.start < end {
+            let length = (end - piece.rest.start).min(block.len() as u64);
+            let run = &mut block[..length as usize];
+            read_exact_at(&self.order.file, run, piece.rest.start)?;
+            piece.hasher.update(run);
+            piece.rest.start += length;
+        }
+        Ok(end - begin)
+    }
+
+    /// Notes that `hashed` more bytes are hashed. Returns the piece when there is more of it to hash.
+    fn record(&self, piece: PieceScan, hashed: u64) -> Option<PieceScan> {
         let mut state = self.state();
         state.hashed += hashed;
         let now = Instant::now();
@@ -206,26 +187,23 @@ impl Scan {
             state.reported_at = now;
             (self.order.progress)(state.hashed);
         }
-        if batch.at < self.longest(&batch) {
-            return Some(batch);
+        if !piece.rest.is_empty() {
+            return Some(piece);
         }
-        let digests = state.digests[batch.first..].iter_mut();
-        for (digest, hasher) in digests.zip(batch.hashers) {
-            *digest = Some(hasher.finish());
-        }
+        state.values[piece.index] = Some(piece.hasher.finish());
         None
     }
 
     fn conclude(&self, mut state: MutexGuard<'_, ScanState>) {
-        let digests: Option<Vec<_>> = std::mem::take(&mut state.digests).into_iter().collect();
-        let outcome = match (state.failed.take(), digests) {
+        let values: Option<Vec<_>> = std::mem::take(&mut state.values).into_iter().collect();
+        let outcome = match (state.failed.take(), values) {
             (Some(cause), _) => Err(ScanError::Read(cause)),
-            (None, Some(digests)) => Ok(digests),
+            (None, Some(values)) => Ok(values),
             (None, None) => Err(ScanError::Stopped),
         };
-        let on_digests = state.on_digests.take().expect("one slice is the last to end");
+        let on_values = state.on_values.take().expect("one slice is the last to end");
         drop(state);
-        on_digests(outcome);
+        on_values(outcome);
     }
 }
 

@@ -7,16 +7,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use messages::limits::MAX_CONTENT;
-use messages::{ChainingValue, Layout, Outboard};
+use messages::{ChainingValue, Layout, LengthProof, Outboard, PieceIndex, root};
 use riffle_core::{DiskError, DiskErrorKind, DiskResult, ShareId};
 
 use super::hash_cache::{Fingerprint, HashCache};
-use super::piece_hasher::{ChainingValue, PieceDigest, root_of};
 use super::scan::{ScanError, ScanOrder, ScanWorkers, StopFlag, all_pieces, scan};
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::{Completion, Results, ServedFile};
-use crate::platform::file_io::read_at;
+use crate::platform::file_io::{read_at, read_exact_at};
 use crate::platform::mapping::MappedFile;
 use crate::platform::open::open_without_waiting;
 
@@ -71,11 +70,11 @@ pub(crate) fn share(
     scan(
         scan_workers,
         order,
-        Box::new(move |digests| {
-            let outcome = match digests {
+        Box::new(move |values| {
+            let outcome = match values {
                 Err(ScanError::Stopped) => return,
                 Err(ScanError::Read(cause)) => Err(candidate.unreadable(&cause)),
-                Ok(digests) => candidate.describe(&digests),
+                Ok(values) => candidate.describe(values),
             };
             if stop.is_raised() {
                 return;
@@ -104,17 +103,33 @@ impl Candidate {
         self.hash_cache.as_ref()?.recall(&self.path, &self.found)
     }
 
-    fn describe(self, digests: &[PieceDigest]) -> Result<(Arc<Outboard>, ServedFile), DiskError> {
+    fn describe(self, values: Vec<ChainingValue>) -> Result<(Arc<Outboard>, ServedFile), DiskError> {
         // Bytes that changed while they were read belong to no content.
         FileIdentity::of(&self.found).check(&self.path, &self.file)?;
         if self.goes_on() {
             return Err(error(&self.path, DiskErrorKind::UnknownLength));
         }
-        let outboard = outboard_of(self.layout, digests);
+        let outboard = self.outboard(values)?;
         if let Some(hash_cache) = &self.hash_cache {
             hash_cache.remember(&self.path, Fingerprint::of(&self.found), self.opened, &outboard);
         }
         self.serve(Arc::new(outboard))
+    }
+
+    /// What proves the content. The last piece is read once more, for what is below it at the right edge of the tree.
+    fn outboard(&self, values: Vec<ChainingValue>) -> Result<Outboard, DiskError> {
+        let Some(last) = self.layout.pieces().checked_sub(1).filter(|last| *last > 0) else {
+            let content = root(self.layout, &values);
+            return Ok(
+                Outboard::of_one_piece(self.layout, content).expect("a content of no more than one piece")
+            );
+        };
+        let span = self.layout.span(PieceIndex(last)).expect("the last piece");
+        let mut bytes = vec![0; (span.end - span.start) as usize];
+        read_exact_at(&self.file, &mut bytes, span.start).map_err(|cause| self.unreadable(&cause))?;
+        let proof = LengthProof::of(self.layout, &bytes);
+        // The bytes are not those that were hashed.
+        Outboard::new(self.layout, values, proof).map_err(|_| error(&self.path, DiskErrorKind::Changed))
     }
 
     /// Whether there are bytes behind the end that the system tells of: what it makes up as it is read (`/proc`) has no
@@ -152,11 +167,4 @@ pub(crate) fn open_regular(path: &Path) -> Result<File, DiskError> {
         Ok(_) => Err(error(path, DiskErrorKind::NotAFile)),
         Err(cause) => Err(disk_error(path, &cause)),
     }
-}
-
-fn outboard_of(layout: Layout, digests: &[PieceDigest]) -> Outboard {
-    let subtrees: Vec<ChainingValue> = digests.iter().map(|digest| digest.subtree).collect();
-    let hashes: Vec<ChainingValue> = digests.iter().map(|digest| digest.hash).collect();
-    let outboard = Outboard::new(layout.length(), root_of(layout, &subtrees), hashes);
-    outboard.expect("a length with a layout, and one hash for each piece")
 }

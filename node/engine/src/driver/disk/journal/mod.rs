@@ -9,7 +9,7 @@
 //! ```text
 //! header   magic 6, version 1, pad 1, content id 32, length 8, boot 16,
 //!          inode of the part file 8, when that was made 8, the same of the journal itself 16, seal 16    112 bytes
-//! record   kind 1, piece 4, BLAKE3 subtree value 32, seal 16                                              53 bytes
+//! record   kind 1, piece 4, chaining value 32, seal 16                                              53 bytes
 //! ```
 //!
 //! A folder may be open to others, or full of what came out of an archive. So a journal is believed only when its seal
@@ -30,7 +30,6 @@ use self::mac::{Chain, JournalKey};
 use self::records::{BootId, FileMark, HEADER, JournalContents, JournalHeader, RECORD, Record};
 use super::fault_injection::{Call, DiskCalls};
 use super::file_owner::is_ours;
-use super::hash::piece_hasher;
 use super::part::download_paths::sibling;
 use crate::platform::allocation::reserve;
 use crate::platform::boot::boot_id;

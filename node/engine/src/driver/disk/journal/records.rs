@@ -1,11 +1,10 @@
 //! What stands in a journal, as bytes: whose it is, and one record for each piece and how well it is kept, each under
 //! its seal (`mac.rs`). Reading takes any bytes whatever. The file itself is in `mod.rs`.
 
-use messages::{ContentId, PieceIndex};
+use messages::{ChainingValue, ContentId, Outboard, PieceIndex};
 use riffle_core::RecheckReason;
 
 use super::mac::{Chain, JournalKey, SEAL};
-use super::piece_hasher::ChainingValue;
 
 /// The first bytes of all journals. The version follows.
 const PROGRAM: &[u8; VERSION_AT] = b"riffle";
@@ -101,8 +100,8 @@ pub(crate) struct Record {
     pub(crate) durability: Durability,
     /// Which piece.
     pub(crate) piece: PieceIndex,
-    /// Its BLAKE3 value.
-    pub(crate) subtree: ChainingValue,
+    /// Its chaining value.
+    pub(crate) value: ChainingValue,
 }
 
 /// What a journal says about the pieces of a part file.
@@ -122,17 +121,23 @@ impl Recovered {
     /// What a new journal says so that the same is known of each piece after a crash: what is trusted is written, and
     /// what is doubtful stays so.
     pub(crate) fn records(&self) -> Vec<Record> {
-        let written = self.trusted.iter().map(|&(piece, subtree)| Record {
+        let written = self.trusted.iter().map(|&(piece, value)| Record {
             durability: Durability::Written,
             piece,
-            subtree,
+            value,
         });
         let doubtful = self.doubtful.iter().map(|&piece| Record {
             durability: Durability::Doubtful,
             piece,
-            subtree: [0; 32],
+            value: [0; 32],
         });
         written.chain(doubtful).collect()
+    }
+
+    /// Pieces whose values are not those of `outboard` are doubtful.
+    pub(crate) fn doubt_values_unlike(&mut self, outboard: &Outboard) {
+        let unlike = self.trusted.extract_if(.., |(piece, value)| outboard.value(*piece) != Some(value));
+        self.doubtful.extend(unlike.map(|(piece, _)| piece));
     }
 
     /// Nothing is known of any of `pieces`, and why.
@@ -244,10 +249,10 @@ impl JournalContents {
                     failed = Some(RecheckReason::WriteFailed);
                     recovered.doubtful.push(piece);
                 }
-                Some((durability, subtree))
+                Some((durability, value))
                     if part.is_none() && (same_boot || durability == Durability::Durable) =>
                 {
-                    recovered.trusted.push((piece, subtree));
+                    recovered.trusted.push((piece, value));
                 }
                 Some(_) => recovered.doubtful.push(piece),
                 None if incomplete.is_some() => recovered.unknown.push(piece),
@@ -280,7 +285,7 @@ fn last_entries<'a>(
         let Some(entry) = last.get_mut(record.piece.0 as usize) else { return (last, false) };
         match (&entry, record.durability) {
             (Some((Durability::Durable, _)), Durability::Written) => {}
-            _ => *entry = Some((record.durability, record.subtree)),
+            _ => *entry = Some((record.durability, record.value)),
         }
     }
     (last, true)
@@ -327,7 +332,7 @@ impl Record {
         let start = out.len();
         out.push(self.durability as u8);
         out.extend_from_slice(&self.piece.0.to_le_bytes());
-        out.extend_from_slice(&self.subtree);
+        out.extend_from_slice(&self.value);
         let seal = chain.seal(&out[start..]);
         out.extend_from_slice(&seal);
     }
@@ -340,8 +345,8 @@ impl Record {
             3 => Durability::Doubtful,
             _ => return None,
         };
-        let subtree = *rest.first_chunk::<32>()?;
-        Some(Record { durability, piece: PieceIndex(u32::from_le_bytes(*piece)), subtree })
+        let value = *rest.first_chunk::<32>()?;
+        Some(Record { durability, piece: PieceIndex(u32::from_le_bytes(*piece)), value })
     }
 }
 

@@ -35,7 +35,7 @@ fn recover(bytes: &[u8], now: &JournalHeader, part: Option<RecheckReason>) -> Re
 }
 
 fn record(durability: Durability, piece: u32) -> Record {
-    Record { durability, piece: PieceIndex(piece), subtree: [piece as u8; 32] }
+    Record { durability, piece: PieceIndex(piece), value: [piece as u8; 32] }
 }
 
 fn written_to(folder: &Path, records: &[Record]) -> Vec<u8> {

@@ -3,11 +3,10 @@
 use std::fs::File;
 use std::sync::{Arc, PoisonError};
 
-use messages::PieceIndex;
-use riffle_core::{DiskError, DiskErrorKind, FinishError};
+use messages::{PieceIndex, piece_value};
+use riffle_core::{DiskError, DiskErrorKind};
 
 use super::{Ledger, Part, written_at};
-use crate::driver::disk::hash::piece_hasher::{ChainingValue, PieceDigest, digests_of, root_of};
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::part::allocate::full_or_else;
 use crate::driver::disk::part::unnamed_file::give_name;
@@ -19,24 +18,20 @@ use crate::platform::permissions::{OTHERS_WRITE, mode_of_new_file, set_mode};
 use crate::platform::rename::sync_folder_of;
 
 impl Part {
-    /// Checks the whole, makes it durable and gives it its name. The identity is that of the finished file.
+    /// Makes the whole durable and gives it its name. The identity is that of the finished file. Each piece was compared
+    /// with its chaining value before it was written, and these merge to the id: the whole is not read again.
     ///
     /// # Errors
-    /// When the whole does not match: then nothing is kept. When the disk does not do it: then all is kept.
-    pub(crate) fn finish(&self) -> Result<FileIdentity, FinishError> {
+    /// When the disk does not do it: then all is kept.
+    pub(crate) fn finish(&self) -> Result<FileIdentity, DiskError> {
         let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ledger = self.ledger();
-        let Some(subtrees) = ledger.all_subtrees() else {
-            return Err(self.other_error("does not have all pieces").into());
-        };
-        if root_of(self.outboard.layout(), &subtrees) != *self.outboard.root() {
-            ledger.end();
-            self.part.remove();
-            return Err(FinishError::Integrity);
+        if !ledger.has_all() {
+            return Err(self.other_error("does not have all pieces"));
         }
         self.sync_and_verify(&mut ledger)?;
         if self.part.is_lost() {
-            return Err(self.other_error("was removed or replaced while it was written to").into());
+            return Err(self.other_error("was removed or replaced while it was written to"));
         }
         let finished = match self.give_name() {
             // Nothing keeps two programs from fetching the same small file, and the other was sooner.
@@ -47,7 +42,7 @@ impl Part {
         drop(ledger);
         // It has its name; whoever opens it now may lock it.
         unlock(&self.part.file);
-        FileIdentity::of_file(&finished).map_err(|cause| self.fault(&cause).into())
+        FileIdentity::of_file(&finished).map_err(|cause| self.fault(&cause))
     }
 
     /// The file at the target, when it has the one piece that this one has.
@@ -58,8 +53,7 @@ impl Part {
         }
         let file = open_regular_file(&self.paths.target).ok()?;
         let is_as_long = file.metadata().is_ok_and(|found| found.len() == layout.length());
-        // The value of the only piece is that of the whole.
-        let is_same = is_as_long && self.digest_in(&file, PieceIndex(0))?.subtree == *self.outboard.root();
+        let is_same = is_as_long && self.has_piece(&file, PieceIndex(0));
         is_same.then(|| {
             self.part.remove();
             Arc::new(file)
@@ -110,11 +104,8 @@ impl Part {
         if ledger.detect_other_writers(written_at(&self.part.file)) {
             self.warn_of_other_writers();
         }
-        let wrong: Vec<PieceIndex> = ledger
-            .take_suspects()
-            .into_iter()
-            .filter(|piece| !self.is_on_disk(*piece, ledger.subtree(*piece)))
-            .collect();
+        let wrong: Vec<PieceIndex> =
+            ledger.take_suspects().into_iter().filter(|piece| !self.is_on_disk(*piece)).collect();
         if wrong.is_empty() {
             return Ok(());
         }
@@ -123,19 +114,18 @@ impl Part {
     }
 
     /// Whether the disk itself has what the piece must be.
-    fn is_on_disk(&self, piece: PieceIndex, subtree: Option<ChainingValue>) -> bool {
+    fn is_on_disk(&self, piece: PieceIndex) -> bool {
         let span = self.outboard.layout().span(piece).expect("the ledger knows pieces of this content alone");
         forget_cached(&self.part.file, span.start, span.end - span.start);
-        let Some(found) = self.digest_in(&self.part.file, piece) else { return false };
-        self.outboard.value(piece) == Some(&found.hash) && subtree.is_none_or(|said| said == found.subtree)
+        self.has_piece(&self.part.file, piece)
     }
 
-    /// What the bytes of `file` at the offset of a piece hash to.
-    fn digest_in(&self, file: &File, piece: PieceIndex) -> Option<PieceDigest> {
+    /// Whether `file` has the piece at its offset.
+    fn has_piece(&self, file: &File, piece: PieceIndex) -> bool {
         let layout = self.outboard.layout();
         let span = layout.span(piece).expect("the ledger knows pieces of this content alone");
         let mut bytes = vec![0; (span.end - span.start) as usize];
-        read_exact_at(file, &mut bytes, span.start).ok()?;
-        digests_of(&[(layout, piece, &bytes)]).pop()
+        read_exact_at(file, &mut bytes, span.start).is_ok()
+            && self.outboard.value(piece) == Some(&piece_value(layout, piece, &bytes))
     }
 }

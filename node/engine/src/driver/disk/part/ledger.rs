@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::{Instant, SystemTime};
 
-use messages::{Layout, PieceIndex};
+use fixedbitset::FixedBitSet;
+use messages::{ChainingValue, Layout, PieceIndex};
 
 use super::SyncRule;
-use crate::driver::disk::hash::piece_hasher::ChainingValue;
 use crate::driver::disk::journal::Journal;
 use crate::driver::disk::journal::records::{Durability, Record};
 
@@ -16,8 +16,7 @@ use crate::driver::disk::journal::records::{Durability, Record};
 pub(super) struct Ledger {
     /// `None` for a content of one piece, which needs none, and after the end.
     journal: Option<Journal>,
-    subtrees: Vec<Option<ChainingValue>>,
-    stored: u32,
+    stored: FixedBitSet,
     stored_bytes: u64,
     /// Written since the last sync began.
     unsynced: Vec<Record>,
@@ -38,18 +37,15 @@ impl Ledger {
     pub(super) fn new(
         layout: Layout,
         journal: Option<Journal>,
-        have: &[(PieceIndex, ChainingValue)],
+        have: &[PieceIndex],
         written_at: SystemTime,
     ) -> Ledger {
-        let mut subtrees = vec![None; layout.pieces() as usize];
-        for (piece, subtree) in have {
-            subtrees[piece.0 as usize] = Some(*subtree);
-        }
+        let mut stored = FixedBitSet::with_capacity(layout.pieces() as usize);
+        have.iter().for_each(|piece| stored.insert(piece.0 as usize));
         Ledger {
             journal,
-            stored: have.len() as u32,
-            stored_bytes: have.iter().map(|(piece, _)| u64::from(layout.piece_length(*piece))).sum(),
-            subtrees,
+            stored,
+            stored_bytes: have.iter().map(|piece| u64::from(layout.piece_length(*piece))).sum(),
             unsynced: Vec::new(),
             unsynced_bytes: 0,
             sync_began: Instant::now(),
@@ -67,7 +63,7 @@ impl Ledger {
 
     /// Whether no piece is stored.
     pub(super) fn is_empty(&self) -> bool {
-        self.stored == 0
+        self.stored.is_clear()
     }
 
     /// Whether the file has its name, or was given up for good.
@@ -75,14 +71,9 @@ impl Ledger {
         self.has_ended
     }
 
-    /// The value of a piece, when the piece is stored.
-    pub(super) fn subtree(&self, piece: PieceIndex) -> Option<ChainingValue> {
-        self.subtrees[piece.0 as usize]
-    }
-
-    /// The values of all pieces, when all are stored.
-    pub(super) fn all_subtrees(&self) -> Option<Vec<ChainingValue>> {
-        self.subtrees.iter().copied().collect()
+    /// Whether every piece is stored.
+    pub(super) fn has_all(&self) -> bool {
+        self.stored.is_full()
     }
 
     /// A piece of so many bytes was written. It counts when the journal takes it.
@@ -92,16 +83,15 @@ impl Ledger {
     pub(super) fn record_stored(
         &mut self,
         piece: PieceIndex,
-        subtree: ChainingValue,
+        value: ChainingValue,
         length: u64,
     ) -> io::Result<()> {
-        let record = Record { durability: Durability::Written, piece, subtree };
+        let record = Record { durability: Durability::Written, piece, value };
         if let Some(journal) = &mut self.journal {
             journal.append(&[record])?;
         }
         self.suspect.remove(&piece);
-        if self.subtrees[piece.0 as usize].replace(subtree).is_none() {
-            self.stored += 1;
+        if !self.stored.put(piece.0 as usize) {
             self.stored_bytes += length;
         }
         self.unsynced.push(record);
@@ -156,7 +146,7 @@ impl Ledger {
 
     /// Any piece may have been written over.
     pub(super) fn suspect_all(&mut self) {
-        self.suspect.extend((0..).map(PieceIndex).take(self.subtrees.len()));
+        self.suspect.extend((0..).map(PieceIndex).take(self.stored.len()));
     }
 
     /// Takes out the pieces that are to be read back.
@@ -167,14 +157,14 @@ impl Ledger {
     /// The file does not have these pieces: they are to be fetched again.
     pub(super) fn record_lost(&mut self, pieces: &[PieceIndex]) {
         for piece in pieces {
-            self.subtrees[piece.0 as usize] = None;
+            self.stored.set(piece.0 as usize, false);
         }
         self.record_doubtful(pieces);
     }
 
     fn record_doubtful(&mut self, pieces: &[PieceIndex]) {
         let doubtful =
-            |piece: &PieceIndex| Record { durability: Durability::Doubtful, piece: *piece, subtree: [0; 32] };
+            |piece: &PieceIndex| Record { durability: Durability::Doubtful, piece: *piece, value: [0; 32] };
         let records: Vec<Record> = pieces.iter().map(doubtful).collect();
         // Without a journal nobody would believe that the pieces are there.
         if self.journal.as_mut().is_some_and(|journal| journal.append(&records).is_err()) {
@@ -237,22 +227,22 @@ mod tests {
 
     const PIECE: u64 = 256 << 10;
 
-    fn ledger(have: &[(PieceIndex, ChainingValue)]) -> Ledger {
+    fn ledger(have: &[PieceIndex]) -> Ledger {
         let layout = Layout::of(3 * PIECE).expect("a short content");
         Ledger::new(layout, None, have, SystemTime::UNIX_EPOCH)
     }
 
     #[test]
     fn a_piece_counts_once_until_it_is_lost() {
-        let mut ledger = ledger(&[(PieceIndex(1), [1; 32])]);
+        let mut ledger = ledger(&[PieceIndex(1)]);
         for _ in 0..2 {
             ledger.record_stored(PieceIndex(0), [0; 32], PIECE).expect("no journal fails");
         }
-        assert_eq!((ledger.stored_bytes(), ledger.all_subtrees()), (2 * PIECE, None));
+        assert_eq!((ledger.stored_bytes(), ledger.has_all()), (2 * PIECE, false));
         ledger.record_stored(PieceIndex(2), [2; 32], PIECE).expect("no journal fails");
-        assert_eq!(ledger.all_subtrees(), Some(vec![[0; 32], [1; 32], [2; 32]]));
+        assert!(ledger.has_all());
         ledger.record_lost(&[PieceIndex(1)]);
-        assert_eq!((ledger.subtree(PieceIndex(1)), ledger.all_subtrees()), (None, None));
+        assert!(!ledger.has_all());
     }
 
     #[test]

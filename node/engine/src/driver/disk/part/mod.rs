@@ -1,5 +1,4 @@
-//! `.NAME.<id>.riffle-part`: a download's bytes while they are incomplete, with the values that prove each stored
-//! piece.
+//! `.NAME.<id>.riffle-part`: a download's bytes while they are incomplete, and which pieces of it are stored.
 //!
 //! A piece counts when its bytes are written and the journal says so; when either fails it does not, and may be stored
 //! again. What the system could not bring to the disk is suspect from then on, whatever it says later: it is told so
@@ -23,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime};
 
-use messages::{ChainingValue, ContentId, Outboard, PieceIndex};
+use messages::{ChainingValue, ContentId, Outboard, PieceIndex, piece_value};
 use riffle_core::{DiskError, DiskErrorKind, StoreError};
 
 use self::allocate::full_or_else;
@@ -32,7 +31,6 @@ use self::ledger::Ledger;
 pub(crate) use self::part_file::PartFile;
 use super::errors::{disk_error, error};
 use super::fault_injection::DiskCalls;
-use super::hash::piece_hasher::{ChainingValue, PieceDigest};
 use super::journal::Journal;
 use crate::platform::file_id::is_unlinked;
 
@@ -68,7 +66,7 @@ impl Part {
         outboard: Arc<Outboard>,
         (sync_rule, calls): (SyncRule, DiskCalls),
         journal: Option<Journal>,
-        have: &[(PieceIndex, ChainingValue)],
+        have: &[PieceIndex],
     ) -> Part {
         let ledger = Ledger::new(outboard.layout(), journal, have, written_at(&part.file));
         let (syncing, ledger) = (Mutex::default(), Mutex::new(ledger));
@@ -95,7 +93,7 @@ impl Part {
         full_or_else(&self.part.file, self.path(), cause, still, length)
     }
 
-    /// Writes a piece, which hashes to `digest`, at its offset.
+    /// Checks that `bytes` are the piece whose chaining value is `expected`, and writes them at its offset.
     ///
     /// # Errors
     /// When the bytes are not the piece's, or the disk does not take them: then the piece does not count, and may be
@@ -104,18 +102,19 @@ impl Part {
         &self,
         piece: PieceIndex,
         bytes: &[u8],
-        (digest, expected): (&PieceDigest, &ChainingValue),
+        expected: &ChainingValue,
     ) -> Result<(), StoreError> {
-        let span = self.outboard.layout().span(piece).expect("only pieces of this content are handed over");
+        let layout = self.outboard.layout();
+        let span = layout.span(piece).expect("only pieces of this content are handed over");
         let length = bytes.len() as u64;
-        if length != span.end - span.start || digest.hash != *expected {
+        if length != span.end - span.start || piece_value(layout, piece, bytes) != *expected {
             return Err(StoreError::Hash);
         }
         self.check_ours()?;
         let write = OwnWrite::begin(self);
         let written = self.calls.write_all_at(&self.part.file, bytes, span.start);
         drop(write);
-        let stored = written.and_then(|()| self.record_stored(piece, digest.subtree, length));
+        let stored = written.and_then(|()| self.record_stored(piece, *expected, length));
         stored.map_err(|cause| self.full_or_else(&cause, length).into())
     }
 
@@ -137,9 +136,9 @@ impl Part {
         error(self.path(), DiskErrorKind::Other(what.to_owned()))
     }
 
-    fn record_stored(&self, piece: PieceIndex, subtree: ChainingValue, length: u64) -> io::Result<()> {
+    fn record_stored(&self, piece: PieceIndex, value: ChainingValue, length: u64) -> io::Result<()> {
         let mut ledger = self.ledger();
-        ledger.record_stored(piece, subtree, length)?;
+        ledger.record_stored(piece, value, length)?;
         if ledger.is_sync_due(self.sync_rule) { self.sync(ledger) } else { Ok(()) }
     }
 
@@ -192,7 +191,7 @@ impl Part {
         tracing::warn!(path = %self.path().display(), "something else has written to it");
     }
 
-    /// The description of the content.
+    /// What proves the content.
     pub(crate) fn outboard(&self) -> &Outboard {
         &self.outboard
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use messages::{ContentId, Outboard, PieceIndex, PieceRun};
+use messages::{ChainingValue, ContentId, Outboard, PieceIndex, PieceRun, root};
 use riffle_core::{
     DiskError, DiskErrorKind, DiskResult, DownloadId, HashedAgain, Opened, RecheckReason, ShareId,
 };
@@ -17,7 +17,6 @@ use super::working_files::{Found, WorkingFileFinder, WorkingFiles};
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::fault_injection::DiskCalls;
 use crate::driver::disk::hash::hash_cache::{Fingerprint, HashCache};
-use crate::driver::disk::hash::piece_hasher::{ChainingValue, PieceDigest, root_of};
 use crate::driver::disk::hash::scan::{ScanError, ScanOrder, ScanWorkers, StopFlag, all_pieces, scan};
 use crate::driver::disk::hash::share::open_regular;
 use crate::driver::disk::identity::FileIdentity;
@@ -62,7 +61,7 @@ pub(crate) struct OpenRequest {
     pub(crate) paths: DownloadPaths,
     /// The content.
     pub(crate) content: ContentId,
-    /// The description of the content.
+    /// What proves the content.
     pub(crate) outboard: Arc<Outboard>,
     /// How the files are kept.
     pub(crate) settings: PartSettings,
@@ -76,7 +75,7 @@ struct UncheckedPart {
     part: PartFile,
     /// The journal, if it says already what is known.
     journal: Option<Journal>,
-    trusted: Vec<(PieceIndex, ChainingValue)>,
+    trusted: Vec<PieceIndex>,
     /// Why some pieces have to be hashed again.
     doubt: Option<RecheckReason>,
 }
@@ -129,7 +128,7 @@ impl OpenRequest {
             .as_ref()
             .and_then(|hash_cache| hash_cache.recall(&self.paths.target, &found));
         if let Some(known) = recalled {
-            return match self.same(known.root(), &file, &found) {
+            return match self.same(known.content(), &file, &found) {
                 Err(other) if other.kind == DiskErrorKind::ExistsOther => {
                     self.replace(scan_workers, results, other)
                 }
@@ -139,11 +138,10 @@ impl OpenRequest {
         let layout = self.outboard.layout();
         let order = self.order(&file, all_pieces(layout));
         let (results, own_workers) = (results.clone(), scan_workers.clone());
-        let on_digests = move |digests: Result<Vec<PieceDigest>, ScanError>| {
+        let on_values = move |values: Result<Vec<ChainingValue>, ScanError>| {
             let target = &self.paths.target;
-            let same = digests.map_err(|failed| scan_error(target, failed)).and_then(|digests| {
-                let subtrees: Vec<_> = digests.iter().map(|digest| digest.subtree).collect();
-                let served = self.same(&root_of(layout, &subtrees), &file, &found)?;
+            let same = values.map_err(|failed| scan_error(target, failed)).and_then(|values| {
+                let served = self.same(root(layout, &values), &file, &found)?;
                 if let Some(hash_cache) = &self.settings.hash_cache {
                     hash_cache.remember(target, Fingerprint::of(&found), began, &self.outboard);
                 }
@@ -156,7 +154,7 @@ impl OpenRequest {
                 same => self.report(&results, same.map(|served| (Opened::AlreadyThere, served, None))),
             }
         };
-        scan(scan_workers, order, Box::new(on_digests));
+        scan(scan_workers, order, Box::new(on_values));
     }
 
     /// Another file is at the target: it stays until the new one is whole, if it is to be replaced at all.
@@ -171,10 +169,10 @@ impl OpenRequest {
         }
     }
 
-    /// The file at the target, to be served, when the hash of its whole is that of the content.
-    fn same(&self, root: &[u8; 32], file: &Arc<File>, found: &Metadata) -> Result<ServedFile, DiskError> {
+    /// The file at the target, to be served, when it is the content.
+    fn same(&self, there: ContentId, file: &Arc<File>, found: &Metadata) -> Result<ServedFile, DiskError> {
         let target = &self.paths.target;
-        if root != self.outboard.root() {
+        if there != self.content {
             return Err(error(target, DiskErrorKind::ExistsOther));
         }
         served(target, file, found.len(), Some(FileIdentity::of(found)))
@@ -244,6 +242,7 @@ impl OpenRequest {
             return Err(error);
         }
         let Recovered { trusted, doubtful, doubt, .. } = recovered;
+        let trusted = trusted.into_iter().map(|(piece, _)| piece).collect();
         Ok((UncheckedPart { request: self.clone(), part, journal, trusted, doubt }, doubtful))
     }
 
@@ -271,38 +270,36 @@ impl UncheckedPart {
         }
         let order = self.request.order(&self.part.file, doubtful.clone());
         let results = results.clone();
-        let on_digests = move |digests: Result<Vec<PieceDigest>, ScanError>| {
+        let on_values = move |values: Result<Vec<ChainingValue>, ScanError>| {
             let request = self.request.clone();
-            let ready = digests
+            let ready = values
                 .map_err(|failed| scan_error(self.part.display_path(&request.paths), failed))
-                .and_then(|digests| self.ready(&doubtful, &digests));
+                .and_then(|values| self.ready(&doubtful, &values));
             request.report(&results, ready);
         };
-        scan(scan_workers, order, Box::new(on_digests));
+        scan(scan_workers, order, Box::new(on_values));
     }
 
     fn ready(
         mut self,
         doubtful: &[PieceIndex],
-        digests: &[PieceDigest],
+        values: &[ChainingValue],
     ) -> Result<(Opened, ServedFile, Option<Arc<Part>>), DiskError> {
         let outboard = self.request.outboard.clone();
-        for (piece, digest) in doubtful.iter().zip(digests) {
-            if outboard.value(*piece) == Some(&digest.hash) {
-                self.trusted.push((*piece, digest.subtree));
-            }
-        }
+        let right =
+            doubtful.iter().zip(values).filter(|(piece, value)| outboard.value(**piece) == Some(value));
+        self.trusted.extend(right.map(|(piece, _)| *piece));
         let layout = outboard.layout();
         let bytes = doubtful.iter().map(|piece| u64::from(layout.piece_length(*piece))).sum();
         let hashed_again = self.doubt.map(|why| HashedAgain { bytes, why });
-        self.trusted.sort_unstable_by_key(|(piece, _)| *piece);
+        self.trusted.sort_unstable();
         let journal = match self.journal.take() {
             Some(journal) => Some(journal),
             None => self.journal_of_what_is_trusted()?,
         };
         let OpenRequest { paths, content, settings, .. } = &self.request;
         let served = served(self.part.display_path(paths), &self.part.file, layout.length(), None)?;
-        let have = PieceRun::runs_of(self.trusted.iter().map(|&(piece, _)| piece));
+        let have = PieceRun::runs_of(self.trusted.iter().copied());
         let part = Part::new(
             (paths.clone(), self.part, *content),
             outboard,
@@ -322,10 +319,11 @@ impl UncheckedPart {
                 full_or_else(&self.part.file, self.part.display_path(paths), &cause, 0, 0)
             })?;
         }
-        let record = |(piece, subtree): &(PieceIndex, ChainingValue)| Record {
+        let outboard = &self.request.outboard;
+        let record = |piece: &PieceIndex| Record {
             durability: Durability::Durable,
             piece: *piece,
-            subtree: *subtree,
+            value: *outboard.value(*piece).expect("only pieces of this outboard are there"),
         };
         let records: Vec<_> = self.trusted.iter().map(record).collect();
         self.request.write_journal(&mut self.part, &records)

@@ -6,11 +6,10 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use messages::{Layout, Outboard, PieceIndex};
+use messages::{Layout, Outboard, PieceIndex, piece_value};
 use riffle_core::RecheckReason;
 
 use crate::driver::disk::file_owner::FileOwner;
-use crate::driver::disk::hash::piece_hasher::piece_hash;
 use crate::driver::disk::journal::records::{JournalContents, JournalHeader, RECORD, Recovered};
 use crate::platform::error_kind::is_passing;
 use crate::platform::file_id::{FileNumber, bytes_changed, file_number};
@@ -101,7 +100,7 @@ impl OldJournal {
             let span = layout.span(piece).expect("a journal of other pieces cannot be read");
             let mut bytes = vec![0; (span.end - span.start) as usize];
             let read = read_exact_at(file, &mut bytes, span.start);
-            read.is_ok() && outboard.value(piece) == Some(&piece_hash(&bytes))
+            read.is_ok() && outboard.value(piece) == Some(&piece_value(layout, piece, &bytes))
         };
         // The first is as good as any: of a file that is not ours none is there.
         self.contents.listed_pieces().take(PIECES_TRIED).any(is_there)
@@ -129,6 +128,8 @@ impl OldJournal {
             (true, false) => Recovered::nothing(pieces, RecheckReason::Damaged),
             (false, _) => Recovered::nothing(pieces, RecheckReason::Unsealed),
         };
+        // The values of a journal are those that were stored under: of this outboard, or not of this content.
+        recovered.doubt_values_unlike(outboard);
         // A hole has no pieces, because nothing was ever written there.
         let unknown = std::mem::take(&mut recovered.unknown);
         recovered.doubtful.extend(may_be_there(file, outboard, unknown));
@@ -158,20 +159,15 @@ fn may_be_there(file: &File, outboard: &Outboard, pieces: Vec<PieceIndex>) -> Ve
     there
 }
 
-/// Which pieces are nothing but zeros; hashes each length of them once.
+/// Which pieces are nothing but zeros. The value of each depends on where it is.
 #[derive(Default)]
-struct Zeros(Vec<(u32, messages::ChainingValue)>);
+struct Zeros(Vec<u8>);
 
 impl Zeros {
     fn are(&mut self, outboard: &Outboard, layout: Layout, piece: PieceIndex) -> bool {
-        let length = layout.piece_length(piece);
-        let known = self.0.iter().find(|(known, _)| *known == length).map(|(_, hash)| *hash);
-        let hash = known.unwrap_or_else(|| {
-            let hash = piece_hash(&vec![0; length as usize]);
-            self.0.push((length, hash));
-            hash
-        });
-        outboard.value(piece) == Some(&hash)
+        let length = layout.piece_length(piece) as usize;
+        self.0.resize(self.0.len().max(length), 0);
+        outboard.value(piece) == Some(&piece_value(layout, piece, &self.0[..length]))
     }
 }
 

@@ -20,7 +20,7 @@ fn names_in_question(bench: &Bench, outboard: &Outboard) -> Vec<PathBuf> {
     let paths = DownloadPaths::of(bench.path("f"), false);
     let mut names = vec![bench.path("f.part"), bench.path("f.riffle"), bench.path("f.riffle.new")];
     for number in 1..=3 {
-        let WorkingNames { part, journal } = paths.working_names(outboard.content_id(), number);
+        let WorkingNames { part, journal } = paths.working_names(outboard.content(), number);
         let fresh = PathBuf::from(format!("{}.new", journal.display()));
         names.extend([part, journal, fresh]);
     }
@@ -302,7 +302,7 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
         let mut other = Bench::in_folder(tempfile::tempdir_in(bench.folder.path()).unwrap());
         other.disk.lock_in(&locks.path().join("locks"));
         other.disk.settings.calls.plan(&[none; 64]);
-        let (content, target) = (outboard.content_id(), bench.path("f"));
+        let (content, target) = (outboard.content(), bench.path("f"));
         let (outboard, replace) = (outboard.clone(), false);
         let wanted = outboard.clone();
         let request = DiskRequest::Open {

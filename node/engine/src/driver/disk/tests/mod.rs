@@ -6,11 +6,10 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use messages::{ContentId, Layout};
+use messages::{ContentId, Layout, LengthProof, piece_value};
 use riffle_core::{BufferChange, BufferId, DiskErrorKind, HashedAgain, Opened, RecheckReason, StoreError};
 use tokio::sync::mpsc;
 
-use super::hash::piece_hasher;
 use super::journal::mac::{JournalKey, SEAL};
 use super::journal::records;
 use super::journal::records::{HEADER, JournalContents, JournalHeader, RECORD};
@@ -22,7 +21,7 @@ mod failing;
 mod foreign;
 mod planted;
 mod resume;
-mod together;
+mod scanning;
 mod turns;
 
 const DOWNLOAD: DownloadId = DownloadId(1);
@@ -93,7 +92,7 @@ impl Bench {
 
     /// The names of the working files of the content at `f`.
     fn working(&self, outboard: &Outboard) -> WorkingNames {
-        DownloadPaths::of(self.path("f"), false).working_names(outboard.content_id(), 1)
+        DownloadPaths::of(self.path("f"), false).working_names(outboard.content(), 1)
     }
 
     fn ask(&mut self, request: DiskRequest) {
@@ -126,7 +125,7 @@ impl Bench {
     }
 
     fn open(&mut self, outboard: &Arc<Outboard>) -> Result<(Opened, ServedFile), DiskError> {
-        let (content, outboard) = (outboard.content_id(), outboard.clone());
+        let (content, outboard) = (outboard.content(), outboard.clone());
         let target = self.path("f");
         let replace = self.replace;
         self.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, outboard });
@@ -175,7 +174,7 @@ impl Bench {
         }
     }
 
-    fn finish(&mut self) -> Result<PathBuf, FinishError> {
+    fn finish(&mut self) -> Result<PathBuf, DiskError> {
         self.ask(DiskRequest::Finish { download: DOWNLOAD });
         let Completion::Finished { path, result, .. } = self.done() else { panic!("another result") };
         self.disk.on_download_ended(DOWNLOAD);
@@ -183,7 +182,7 @@ impl Bench {
     }
 
     /// As `finish`, after which the download is still open when it failed.
-    fn finish_again(&mut self) -> Result<(), FinishError> {
+    fn finish_again(&mut self) -> Result<(), DiskError> {
         self.ask(DiskRequest::Finish { download: DOWNLOAD });
         let Completion::Finished { result, .. } = self.done() else { panic!("another result") };
         result.map(|_| ())
@@ -224,8 +223,16 @@ fn resealed(journal: &[u8], change: impl FnOnce(&mut JournalHeader)) -> Vec<u8> 
 /// What `share` must find, computed the simple way.
 fn described(bytes: &[u8]) -> Arc<Outboard> {
     let layout = Layout::of(bytes.len() as u64).unwrap();
-    let hashes = bytes.chunks(layout.piece_size() as usize).map(piece_hasher::piece_hash).collect();
-    Arc::new(Outboard::new(bytes.len() as u64, *blake3::hash(bytes).as_bytes(), hashes).unwrap())
+    let content = ContentId::from_bytes(*blake3::hash(bytes).as_bytes());
+    if layout.pieces() < 2 {
+        return Arc::new(Outboard::of_one_piece(layout, content).unwrap());
+    }
+    let pieces: Vec<_> = bytes.chunks(layout.piece_size() as usize).collect();
+    let values = (0..).map(PieceIndex).zip(&pieces);
+    let values = values.map(|(index, piece)| piece_value(layout, index, piece)).collect();
+    let outboard = Outboard::new(layout, values, LengthProof::of(layout, pieces.last().unwrap())).unwrap();
+    assert_eq!(outboard.content(), content);
+    Arc::new(outboard)
 }
 
 #[test]
@@ -317,7 +324,7 @@ fn a_piece_that_does_not_match_is_not_stored() {
     assert_eq!(bench.store(&outboard, 0, &bytes[PIECE..]), Err(StoreError::Hash));
     assert_eq!(bench.store(&outboard, 0, &bytes[..PIECE - 1]), Err(StoreError::Hash));
     assert_eq!(fs::read(bench.working(&outboard).part).unwrap(), vec![0; 2 * PIECE]);
-    assert!(matches!(bench.finish(), Err(FinishError::Disk(_))), "not all is there");
+    assert!(bench.finish().is_err(), "not all is there");
 }
 
 #[test]
@@ -346,7 +353,7 @@ fn a_target_that_appears_meanwhile_is_not_replaced() {
     bench.open(&outboard).unwrap();
     bench.store_all(&outboard, &bytes, 0..2);
     fs::write(bench.path("f"), "mine").unwrap();
-    let Err(FinishError::Disk(error)) = bench.finish() else { panic!("replaced") };
+    let Err(error) = bench.finish() else { panic!("replaced") };
     assert_eq!(error.kind, DiskErrorKind::ExistsOther);
     assert_eq!(fs::read(bench.path("f")).unwrap(), b"mine");
     assert_eq!(bench.names(), ["f", "journal", "part"], "what was fetched stays");
@@ -366,19 +373,6 @@ fn a_small_file_that_another_has_finished_meanwhile_is_there() {
         bench.disk.on_download_ended(DOWNLOAD);
         assert_eq!(bench.names(), ["f"], "nothing stays of it");
     }
-}
-
-#[test]
-fn a_whole_that_does_not_match_gets_no_name() {
-    let mut bench = Bench::new();
-    let bytes = test_bytes(2 * PIECE);
-    let honest = described(&bytes);
-    let hashes = (0..2).map(|piece| *honest.piece_hash(PieceIndex(piece)).unwrap()).collect();
-    let forged = Arc::new(Outboard::new(bytes.len() as u64, [1; 32], hashes).unwrap());
-    bench.open(&forged).unwrap();
-    bench.store_all(&forged, &bytes, 0..2);
-    assert_eq!(bench.finish(), Err(FinishError::Integrity));
-    assert_eq!(bench.names(), [""; 0]);
 }
 
 #[test]
@@ -497,8 +491,7 @@ fn a_part_file_belongs_to_one_download() {
 fn a_content_that_the_disk_has_no_room_for_is_refused_before_a_byte_is_fetched() {
     let mut bench = Bench::new();
     let length = messages::limits::MAX_CONTENT;
-    let hashes = vec![[0; 20]; messages::limits::MAX_PIECES as usize];
-    let outboard = Arc::new(Outboard::new(length, [0; 32], hashes).unwrap());
+    let outboard = Arc::new(Outboard::imagined(Layout::of(length).unwrap(), "endless"));
     let error = bench.open(&outboard).err().unwrap();
     assert!(matches!(error.kind, DiskErrorKind::Full { needed } if needed > 0 && needed < length), "{error}");
     assert_eq!(bench.names(), [""; 0]);
@@ -509,7 +502,7 @@ fn a_folder_that_is_not_there_is_named() {
     let mut bench = Bench::new();
     let outboard = described(b"x");
     let target = bench.path("no/f");
-    let content = outboard.content_id();
+    let content = outboard.content();
     let replace = false;
     bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, outboard });
     let Completion::ForCore(DiskResult::Opened { result: Err(error), .. }) = bench.done() else {
@@ -521,15 +514,25 @@ fn a_folder_that_is_not_there_is_named() {
 #[test]
 fn an_outboard_is_checked_and_its_buffer_comes_back() {
     let mut bench = Bench::new();
-    let outboard = described(&test_bytes(3 * PIECE));
-    let encoded = outboard.encode();
-    let (buffer, length) = (BufferId(3), encoded.len() as u32);
-    bench.pool.change(BufferChange::Allocate { buffer, length });
-    bench.pool.write(riffle_core::Placement { buffer, offset: 0 }, &encoded);
-    for (content, good) in [(outboard.content_id(), true), (ContentId::from_bytes([0; 32]), false)] {
-        bench.ask(DiskRequest::CheckOutboard { download: DOWNLOAD, buffer, length, content });
-        let Completion::OutboardChecked { lent, result, .. } = bench.done() else { panic!("another result") };
-        assert_eq!(result.ok(), good.then(|| outboard.clone()));
-        bench.pool.put_back(lent.buffer, lent.bytes);
+    let several = described(&test_bytes(3 * PIECE));
+    let one = described(&test_bytes(1234));
+    let cases = [(Evidence::Outboard, several.encode(), several), (Evidence::Piece, test_bytes(1234), one)];
+    for (number, (evidence, bytes, outboard)) in (0..).zip(cases) {
+        let (buffer, length) = (BufferId(number), bytes.len() as u32);
+        bench.pool.change(BufferChange::Allocate { buffer, length });
+        bench.pool.write(riffle_core::Placement { buffer, offset: 0 }, &bytes);
+        let other = ContentId::from_bytes([0; 32]);
+        for (content, length, good) in [
+            (outboard.content(), length, true),
+            (other, length, false),
+            (outboard.content(), length - 1, false),
+        ] {
+            bench.ask(DiskRequest::CheckOutboard { download: DOWNLOAD, buffer, length, content, evidence });
+            let Completion::OutboardChecked { lent, result, .. } = bench.done() else {
+                panic!("another result")
+            };
+            assert_eq!(result.ok(), good.then(|| outboard.clone()));
+            bench.pool.put_back(lent.buffer, lent.bytes);
+        }
     }
 }

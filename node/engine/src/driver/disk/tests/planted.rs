@@ -55,7 +55,7 @@ fn all_durable((bytes, outboard): (&[u8], &Outboard), names: &WorkingNames, key:
     let mark = |path: &Path| fs::File::open(path).map_or(FileMark::NONE, |file| FileMark::of(&file));
     let layout = outboard.layout();
     let header = JournalHeader {
-        content: outboard.content_id(),
+        content: outboard.content(),
         length: layout.length(),
         boot: BootId::current(),
         part: mark(&names.part),
@@ -64,9 +64,8 @@ fn all_durable((bytes, outboard): (&[u8], &Outboard), names: &WorkingNames, key:
     let mut journal = Vec::new();
     let mut chain = header.encode(&mut journal, key);
     for (index, piece) in (0..).zip(bytes.chunks(PIECE)) {
-        let piece = piece_hasher::digests_of(&[(layout, PieceIndex(index), piece)]).pop().unwrap();
-        let record =
-            Record { durability: Durability::Durable, piece: PieceIndex(index), subtree: piece.subtree };
+        let (durability, piece, bytes) = (Durability::Durable, PieceIndex(index), piece);
+        let record = Record { durability, piece, value: piece_value(layout, piece, bytes) };
         record.encode(&mut journal, &mut chain);
     }
     journal

@@ -29,12 +29,17 @@ fn killed() -> (Bench, Vec<u8>, Arc<Outboard>) {
 fn truth(part: &Path, outboard: &Outboard) -> Vec<u32> {
     let bytes = fs::read(part).unwrap_or_default();
     let right = |piece: &u32| {
-        let span = outboard.layout().span(PieceIndex(*piece)).unwrap();
+        let (layout, piece) = (outboard.layout(), PieceIndex(*piece));
+        let span = layout.span(piece).unwrap();
         let found = bytes.get(span.start as usize..span.end as usize);
-        found
-            .is_some_and(|found| outboard.value(PieceIndex(*piece)) == Some(&piece_hasher::piece_hash(found)))
+        found.is_some_and(|found| outboard.value(piece) == Some(&piece_value(layout, piece, found)))
     };
     (0..outboard.layout().pieces()).filter(right).collect()
+}
+
+fn record(outboard: &Outboard, durability: Durability, piece: u32) -> Record {
+    let piece = PieceIndex(piece);
+    Record { durability, piece, value: *outboard.value(piece).unwrap() }
 }
 
 fn flat(runs: &[Range<u32>]) -> Vec<u32> {
@@ -179,7 +184,7 @@ fn a_shortened_part_file_is_not_believed_the_second_time_either() {
     let (mut bench, _, outboard) = killed();
     edit(&bench.working(&outboard).part, |part| part.truncate(2 * PIECE));
     let (target, replace) = (bench.path("f"), false);
-    let (content, outboard) = (outboard.content_id(), outboard.clone());
+    let (content, outboard) = (outboard.content(), outboard.clone());
     let wanted = outboard.clone();
     bench.ask(DiskRequest::Open {
         download: DOWNLOAD,
@@ -212,7 +217,7 @@ fn zeros_that_a_lost_record_told_of_are_not_fetched_again() {
 /// What `recover` believes without hashing. All that is `there` is believed, or would be hashed.
 fn believed(bench: &Bench, outboard: &Outboard, there: &[u32]) -> Vec<u32> {
     let part = fs::File::open(bench.working(outboard).part).unwrap();
-    let (content, length) = (outboard.content_id(), outboard.layout().length());
+    let (content, length) = (outboard.content(), outboard.layout().length());
     let (boot, mark) = (BootId::current(), FileMark::NONE);
     let header = JournalHeader { content, length, boot, part: mark, journal: mark };
     let metadata = part.metadata().unwrap();
@@ -372,8 +377,8 @@ fn a_journal_that_names_more_than_once_is_read_to_its_last_word() {
     let path = bench.working(&outboard).journal;
     let JournalContents { header, .. } =
         JournalContents::read(&fs::read(&path).unwrap(), PIECES, &key()).unwrap();
-    assert_eq!((header.content, header.length), (outboard.content_id(), length));
-    let record = |durability, piece| Record { durability, piece: PieceIndex(piece), subtree: [0; 32] };
+    assert_eq!((header.content, header.length), (outboard.content(), length));
+    let record = |durability, piece| record(&outboard, durability, piece);
     let records =
         [record(Durability::Written, 1), record(Durability::Doubtful, 1), record(Durability::Doubtful, 5)];
     let calls = crate::driver::disk::fault_injection::DiskCalls::default();
@@ -396,7 +401,7 @@ fn of_a_journal_that_is_too_long_to_be_read_nothing_is_believed() {
         let path = bench.working(&outboard).journal;
         let JournalContents { header, .. } =
             JournalContents::read(&fs::read(&path).unwrap(), PIECES, &key()).unwrap();
-        let record = |durability, piece| Record { durability, piece: PieceIndex(piece), subtree: [0; 32] };
+        let record = |durability, piece| record(&outboard, durability, piece);
         let mut records = vec![record(Durability::Written, 3); times * PIECES as usize];
         // It is not there, and the last word says so.
         records.extend([record(Durability::Written, 1), record(Durability::Doubtful, 3)]);

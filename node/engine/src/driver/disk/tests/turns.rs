@@ -10,7 +10,7 @@ fn only_so_many_part_files_are_open_and_the_others_wait_for_their_turn() {
     let outboard = described(&bytes);
     let open = |bench: &mut Bench, number: u32| {
         let (download, share) = (DownloadId(number), ShareId(number));
-        let (target, content) = (bench.path(&number.to_string()), outboard.content_id());
+        let (target, content) = (bench.path(&number.to_string()), outboard.content());
         let (outboard, replace) = (outboard.clone(), false);
         bench.ask(DiskRequest::Open { download, share, target, replace, content, outboard });
     };

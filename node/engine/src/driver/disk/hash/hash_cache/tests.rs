@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use messages::{Layout, Outboard};
+use messages::{ContentId, Layout, Outboard};
 use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, Opened, ShareId};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -84,9 +84,8 @@ fn found(path: &Path) -> fs::Metadata {
 }
 
 /// An outboard that no file here has, and that fits all of them.
-fn forged(root: u8) -> Outboard {
-    let pieces = Layout::of(LENGTH as u64).unwrap().pieces() as usize;
-    Outboard::new(LENGTH as u64, [root; 32], vec![[9; 20]; pieces]).unwrap()
+fn forged(seed: u8) -> Outboard {
+    Outboard::imagined(Layout::of(LENGTH as u64).unwrap(), &seed.to_string())
 }
 
 /// As if hashing had begun when the file had been left alone for a while.
@@ -114,7 +113,8 @@ fn a_remembered_file_is_not_read_and_a_changed_one_is() {
     let mut bytes = test_bytes(LENGTH);
     bytes[LENGTH / 2] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    assert_eq!(home.share(&path).root(), blake3::hash(&bytes).as_bytes(), "hashed again");
+    let content = ContentId::from_bytes(*blake3::hash(&bytes).as_bytes());
+    assert_eq!(home.share(&path).content(), content, "hashed again");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_target_that_is_remembered_is_compared_without_being_read() {
         remember(&hash_cache, &path, &forged(1));
         let (mut disk, mut heard) = disk_with(hash_cache);
         let (download, share, target) = (riffle_core::DownloadId(1), ShareId(7), path.clone());
-        let (content, outboard) = (outboard.content_id(), Arc::new(outboard));
+        let (content, outboard) = (outboard.content(), Arc::new(outboard));
         disk.request(
             DiskRequest::Open { download, share, target, replace: false, content, outboard },
             &mut Pool::default(),
@@ -267,7 +267,7 @@ fn the_oldest_go_first_when_there_are_too_many() {
     hash_cache.age(&path, Duration::from_secs(60));
     for number in 0..MAX_FILES {
         assert!(hash_cache.has(&path), "there is room for {number} more");
-        hash_cache.take_in(Path::new(&format!("/f{number}")), before, forged(2).content_id());
+        hash_cache.take_in(Path::new(&format!("/f{number}")), before, forged(2).content());
     }
     assert!(!hash_cache.has(&path));
     assert_eq!(hash_cache.count(), MAX_FILES);
