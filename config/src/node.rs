@@ -147,7 +147,7 @@ settings! {
         /// The most file bytes a second that all downloads together receive: "10MiB", "80Mbit", or "none".
         pub limit: Limit = Limit::NONE;
 
-        /// From how many owners one download fetches at the same time.
+        /// From how many owners one download fetches at the same time; from a quarter more where uploads are fair.
         pub owners: u8 = 8, within 1..=64;
 
         /// The memory of all downloads together, for pieces that are being received or wait to be hashed.

@@ -2,6 +2,7 @@
 //! else.
 
 mod cookies;
+mod path_shares;
 mod receive_budget;
 mod routes;
 
@@ -20,6 +21,7 @@ use crate::status::Counters;
 use crate::transport::mtud::PathMtus;
 
 pub(crate) use cookies::Cookies;
+pub(crate) use path_shares::PathShares;
 pub(crate) use receive_budget::{MAX_LOCAL_RTT, ReceiveBufferBudget};
 pub(crate) use routes::{Route, Routes};
 
@@ -33,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) buffers: Buffers,
     cookies: Cookies,
     path_mtus: PathMtus,
+    pub(crate) path_shares: PathShares,
     pub(crate) receive_budget: ReceiveBufferBudget,
     pub(crate) download_limit: Limiter,
     pub(crate) upload_limit: Limiter,
@@ -60,6 +63,7 @@ impl Shared {
             buffers: Buffers::new(settings.download.memory.as_u64()),
             cookies: Cookies::default(),
             path_mtus: PathMtus::new(settings.network.segment_size),
+            path_shares: PathShares::default(),
             receive_budget: ReceiveBufferBudget::new(receive_buffer),
             download_limit: Limiter::new(settings.download.limit.rate().map(NonZeroU64::get), now),
             upload_limit: Limiter::new(settings.upload.limit.rate().map(NonZeroU64::get), now),
@@ -111,6 +115,7 @@ impl Shared {
             buffers: &mut self.buffers,
             cookies: &mut self.cookies,
             path_mtus: &mut self.path_mtus,
+            path_shares: &mut self.path_shares,
             receive_budget: &mut self.receive_budget,
             download_limit: &mut self.download_limit,
             upload_limit: &mut self.upload_limit,
@@ -130,6 +135,7 @@ pub(crate) struct Context<'a> {
     pub(crate) buffers: &'a mut Buffers,
     pub(crate) cookies: &'a mut Cookies,
     pub(crate) path_mtus: &'a mut PathMtus,
+    pub(crate) path_shares: &'a mut PathShares,
     pub(crate) receive_budget: &'a mut ReceiveBufferBudget,
     pub(crate) download_limit: &'a mut Limiter,
     pub(crate) upload_limit: &'a mut Limiter,

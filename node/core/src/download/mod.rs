@@ -50,7 +50,7 @@ use messages::{ContentId, Layout, NodeId, Outboard, Timestamp};
 
 use crate::choice::{Choice, choose};
 use crate::command::{DownloadOrder, Wanted};
-use crate::context::{Context, Reciprocation};
+use crate::context::{Context, PathShares, Reciprocation};
 use crate::disk::DiskRequest;
 use crate::event::{Event, Failure, SessionEnd};
 use crate::ids::{DownloadId, SessionKey, ShareId};
@@ -61,6 +61,7 @@ use crate::status::Holders;
 use accounting::Accounting;
 use contributors::Contributors;
 use disk_full::DiskSpace;
+use initial_path::is_local;
 pub(crate) use lifecycle::PartialReady;
 use lifecycle::{Ending, Identified, Lifecycle, Stage};
 use order::Order;
@@ -157,6 +158,17 @@ impl Download {
     /// what has arrived since.
     pub(crate) fn local_outstanding(&self) -> u32 {
         self.peers.sessions.ready().local_outstanding()
+    }
+
+    /// Counts the flows of the download that ask for as much as they may. Over local paths the receive buffer is shared
+    /// instead.
+    pub(crate) fn count_path_shares(&self, shares: &mut PathShares) {
+        for session in self.peers.sessions.iter() {
+            let Some(flow) = session.flow().filter(|flow| !is_local(flow)) else { continue };
+            if let Some(window) = flow.settled_window().filter(|window| flow.outstanding() >= window / 2) {
+                shares.count(session.peer(), window);
+            }
+        }
     }
 
     /// Marks all sessions ready, because something that all downloads share has changed: buffers have come back or are

@@ -102,6 +102,9 @@ impl Downloads {
         now: Timestamp,
     ) -> Wait {
         let local = self.by_id.values().map(Download::local_outstanding).fold(0, u32::saturating_add);
+        if shared.path_shares.begin_count(now) {
+            self.by_id.values().for_each(|download| download.count_path_shares(&mut shared.path_shares));
+        }
         if shared.begin_turn(local) {
             self.wake();
         }

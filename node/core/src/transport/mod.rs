@@ -187,9 +187,12 @@ impl Flow {
 
     /// The longest next range, in bytes; 0 while the window is full. It consists of whole segments, except at the end
     /// of a piece.
-    pub(crate) fn window_available(&self) -> u32 {
+    /// `share` is the largest window that the other flows of this node over the path leave, once startup is over.
+    pub(crate) fn window_available(&self, share: Option<u32>) -> u32 {
         // However small the window is, one segment can be on its way while the next one is asked for.
-        let window = self.rate_control.window().max(2 * u32::from(self.settings.segment_size));
+        let share = share.filter(|_| self.settled_window().is_some()).unwrap_or(u32::MAX);
+        let window = self.rate_control.window().min(share);
+        let window = window.max(2 * u32::from(self.settings.segment_size));
         let available = window.saturating_sub(self.outstanding());
         let burst = self.burst();
         // A burst that does not fit in the window yet waits, so that a fast path is not asked for tiny bursts.
@@ -199,6 +202,11 @@ impl Flow {
         } else {
             burst.min(available)
         }
+    }
+
+    /// The number of bytes that may be outstanding by the model of the path, once startup has found it.
+    pub(crate) fn settled_window(&self) -> Option<u32> {
+        self.rate_control.settled_window()
     }
 
     /// The length that one burst should have, in bytes.

@@ -27,7 +27,11 @@ fn after(millis: u64) -> Timestamp {
 
 /// A downloader behind `down`, which wants the file from the third second on, and an owner behind each of `links`.
 fn world(down: LinkSpec, links: &[LinkSpec], length: u64) -> (World, HostId, Vec<HostId>) {
-    let mut world = World::new(5, LinkSpec::new(1000, Duration::from_millis(20)));
+    world_of_seed(5, down, links, length)
+}
+
+fn world_of_seed(seed: u64, down: LinkSpec, links: &[LinkSpec], length: u64) -> (World, HostId, Vec<HostId>) {
+    let mut world = World::new(seed, LinkSpec::new(1000, Duration::from_millis(20)));
     world.library.add(NAME, length);
     let mut settings = NodeSettings::default();
     settings.network.segment_size = 65_507;
@@ -95,8 +99,7 @@ fn probes_that_are_lost_by_chance_are_asked_for_again() {
     let lossy = lan(ETHERNET).percent_loss(20);
     let mut found = Vec::new();
     for seed in 0..8 {
-        let (mut world, downloader, owners) =
-            world(LinkSpec { jitter: Duration::from_micros(seed), ..lossy }, &[lossy], 4 * MIB);
+        let (mut world, downloader, owners) = world_of_seed(seed, lossy, &[lossy], 4 * MIB);
         finishes(&mut world, downloader, 60_000);
         found.extend(carried(&world, downloader, owners[0]).iter().max().copied());
     }

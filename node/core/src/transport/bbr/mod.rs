@@ -200,6 +200,11 @@ impl RateControl {
         u32::try_from(bounded).unwrap_or(u32::MAX).clamp(floor.min(self.limits.max), self.limits.max)
     }
 
+    /// The number of bytes that may be outstanding, unless nothing is known of the path or it is being found out.
+    pub(crate) fn settled_window(&self) -> Option<u32> {
+        matches!(self.state, BbrState::ProbeBw(_)).then(|| self.window())
+    }
+
     /// The rate, in bytes a second, at which to ask. `None` means as fast as the window allows.
     pub(crate) fn pacing_rate(&self) -> Option<u64> {
         let rate = self.path.rate();
