@@ -4,6 +4,7 @@ mod bitfield;
 mod byte_range;
 mod chunk;
 mod codec;
+pub mod collection;
 mod cookie;
 mod cursor;
 mod datagram;

@@ -32,6 +32,12 @@ pub const MAX_OUTBOARD: u32 = (OUTBOARD_LENGTH + CHAINING_VALUE * (MAX_PIECES as
 
 /// The longest name, in bytes of UTF-8: what one path component may have on common file systems.
 pub const MAX_NAME: usize = 255;
+/// The longest path of an entry of a folder, and the longest target of a link, in bytes of UTF-8.
+pub const MAX_PATH: usize = 4095;
+/// The most entries of a folder.
+pub const MAX_ENTRIES: usize = 1 << 20;
+/// The longest index of a folder, in bytes: 256 for each of [`MAX_ENTRIES`].
+pub const MAX_INDEX: u64 = 256 << 20;
 /// The fewest digits that are taken for the beginning of an id: of a million contents, hardly any two begin alike in so
 /// many.
 pub const MIN_DIGITS: usize = 8;
