@@ -3,6 +3,7 @@
 use super::encode::{shared, tag};
 use super::{Collection, CollectionError, Entry, EntryKind, EntryPath, FileEntry, INDEX_HEADER, Modified};
 use super::{PathError, index_length_of};
+use crate::limits::MAX_ENTRIES;
 
 /// The fewest bytes of an entry: those of an empty folder whose path has one byte more than the one before.
 const MIN_ENTRY: usize = 2 + 2 + 1 + 1;
@@ -19,6 +20,9 @@ impl Collection {
         }
         let (header, rest) = bytes.split_at(INDEX_HEADER);
         let count = header.last_chunk::<4>().map_or(0, |count| u32::from_le_bytes(*count)) as usize;
+        if count > MAX_ENTRIES {
+            return Err(CollectionError::TooMany);
+        }
         if count > rest.len() / MIN_ENTRY {
             return Err(CollectionError::Size);
         }

@@ -21,7 +21,10 @@ pub enum LinkError {
 }
 
 /// Holds when the link at `path` stays inside the folder.
-pub(super) fn check(path: &EntryPath, target: &str) -> Result<(), LinkError> {
+///
+/// # Errors
+/// When its target leads out of the folder, or may do so.
+pub fn check_link(path: &EntryPath, target: &str) -> Result<(), LinkError> {
     if target.is_empty() || target.len() > MAX_PATH || target.starts_with('/') {
         return Err(LinkError::Target);
     }

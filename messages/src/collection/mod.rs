@@ -21,7 +21,7 @@ mod path;
 
 use std::ops::Range;
 
-pub use self::link::LinkError;
+pub use self::link::{LinkError, check_link};
 pub use self::path::{EntryPath, PathError};
 use crate::limits::{MAX_CONTENT, MAX_ENTRIES, MAX_INDEX};
 
@@ -172,7 +172,7 @@ impl Collection {
                     length = length.checked_add(file.length).ok_or(CollectionError::TooLong)?;
                 }
                 EntryKind::EmptyFolder => {}
-                EntryKind::Link(target) => link::check(&entry.path, target)
+                EntryKind::Link(target) => check_link(&entry.path, target)
                     .map_err(|cause| CollectionError::Link(entry.path.to_string(), cause))?,
             }
         }

@@ -6,6 +6,8 @@ mod accounts;
 mod downloader_oracle;
 #[path = "../../../messages/tests/support/heap.rs"]
 mod heap;
+#[path = "../oracles/index.rs"]
+mod index_oracle;
 #[path = "../oracles/outboard.rs"]
 mod outboard_oracle;
 #[path = "../oracles/owner.rs"]
@@ -49,6 +51,11 @@ pub fn wire(bytes: &[u8]) {
 /// Any bytes as an outboard.
 pub fn outboard(bytes: &[u8]) {
     outboard_oracle::hold(bytes);
+}
+
+/// Any bytes as the index of a folder.
+pub fn index(bytes: &[u8]) {
+    index_oracle::hold(bytes);
 }
 
 /// Any text as what people write.

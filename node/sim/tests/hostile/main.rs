@@ -7,6 +7,8 @@ mod accounts;
 mod downloader;
 #[path = "../../../../messages/tests/support/heap.rs"]
 mod heap;
+#[path = "../../../fuzz/oracles/index.rs"]
+mod index;
 #[path = "../../../fuzz/oracles/outboard.rs"]
 mod outboard;
 #[path = "../../../fuzz/oracles/owner.rs"]

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use messages::{Header, Kind};
 
-use crate::{downloader, outboard, owner, seeds, settings, text, tracker_play, wire};
+use crate::{downloader, index, outboard, owner, seeds, settings, text, tracker_play, wire};
 
 /// What must hold for any bytes.
 type Oracle = fn(&[u8]);
 
 /// The oracles by the names of their targets. Those of the program alone are held in its own tests.
-const ORACLES: [(&str, Oracle); 7] = [
+const ORACLES: [(&str, Oracle); 8] = [
     ("wire", wire::hold),
     ("outboard", outboard::hold),
+    ("index", index::hold),
     ("text", text::hold),
     ("settings", settings::hold),
     ("tracker", |bytes| {
