@@ -46,12 +46,13 @@ impl DeliveryRateEstimator {
     }
 
     /// The send state of a burst that is asked for now.
-    pub(super) fn send_state(&self) -> SendState {
+    pub(super) fn send_state(&self, asks_for_less: bool) -> SendState {
         SendState {
             delivered: self.delivered,
             delivered_at: self.delivered_at,
             delivered_asked_at: self.delivered_asked_at,
             is_app_limited: self.delivered < self.app_limited_until,
+            asks_for_less,
         }
     }
 
@@ -72,7 +73,7 @@ impl DeliveryRateEstimator {
     }
 
     fn sample(&mut self, burst: &Outstanding, min_rtt: Duration, now: Timestamp) -> RateSample {
-        let SendState { delivered, delivered_at, delivered_asked_at, is_app_limited } = burst.send_state;
+        let SendState { delivered, delivered_at, delivered_asked_at, is_app_limited, .. } = burst.send_state;
         let ends_round = delivered >= self.round_ends;
         if ends_round {
             self.round_ends = self.delivered;

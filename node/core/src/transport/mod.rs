@@ -237,7 +237,8 @@ impl Flow {
             self.delivery.on_idle_ends(now);
         }
         let burst = Outstanding::new(range, self.settings.segment_size, self.bursts.next_ordinal(), now);
-        let request = self.bursts.push(burst.with_send_state(self.delivery.send_state()));
+        let send_state = self.delivery.send_state(self.rate_control.asks_for_less());
+        let request = self.bursts.push(burst.with_send_state(send_state));
         self.pacer.on_asked(range.length(), &self.rate_control, now);
         request
     }
@@ -263,6 +264,7 @@ impl Flow {
         let bytes = length as u32;
         let (asked_at, ordinal, finished) =
             (burst.asked_at(), burst.ordinal(header.index), burst.is_finished());
+        let is_floor = burst.send_state.asks_for_less;
         if late {
             self.gso_probe.on_late();
         } else if finished {
@@ -284,13 +286,13 @@ impl Flow {
         let sample = self.delivery.on_arrived(bytes, burst, shows_rate, min_rtt, now);
         if late {
             self.loss.on_late(min_rtt, self.timing.smoothed().unwrap_or_default(), now);
-            self.rate_control.on_late(bytes);
+            self.rate_control.on_late(bytes, is_floor);
         } else {
             self.bursts.on_arrived(bytes, finished);
         }
         self.loss.on_arrived(ordinal);
         self.black_hole.on_arrived(ordinal, length);
-        self.rate_control.on_delivered(bytes, self.bursts.outstanding());
+        self.rate_control.on_delivered(bytes, self.bursts.outstanding(), is_floor);
         if let Some(sample) = sample {
             self.rate_control.on_sample(sample, self.bursts.outstanding(), now);
         }
@@ -337,8 +339,12 @@ impl Flow {
     pub(crate) fn detect_loss(&mut self, now: Timestamp, lost: &mut Vec<ByteRange>) -> bool {
         let (known, segment) = (lost.len(), u32::from(self.settings.segment_size));
         let (black_hole, gso_probe) = (&mut self.black_hole, &mut self.gso_probe);
+        let rate_control = &mut self.rate_control;
         let losses = self.loss.detect(&mut self.bursts, now, lost, |burst, bytes| {
             black_hole.on_overtaken(burst, bytes);
+            if burst.send_state.asks_for_less {
+                rate_control.on_floor_lost(bytes);
+            }
             if bytes > 0 && burst.is_finished() {
                 gso_probe.on_finished(burst, now);
             }

@@ -35,6 +35,8 @@ pub(super) struct SendState {
     pub(super) delivered_asked_at: Timestamp,
     /// Whether there was less to ask for than the window allowed.
     pub(super) is_app_limited: bool,
+    /// Whether less was asked for than the path delivers.
+    pub(super) asks_for_less: bool,
 }
 
 impl Outstanding {

@@ -15,12 +15,14 @@
 //! ```
 //!
 //! `path_model` holds what is known of the path, `round` what the last round trip showed, `loss_baseline` what the path
-//! loses at any rate, and `bounds` how much may be outstanding because of losses. `startup`, `probe_bw` and `probe_rtt`
-//! are the states. This file moves from state to state and derives the window and the pace.
+//! loses at any rate, `loss_floor` what it loses even while less is asked for, and `bounds` how much may be outstanding
+//! because of losses. `startup`, `probe_bw` and `probe_rtt` are the states. This file moves from state to state and
+//! derives the window and the pace.
 
 mod bounds;
 mod gain;
 mod loss_baseline;
+mod loss_floor;
 mod path_model;
 mod probe_bw;
 mod probe_rtt;
@@ -34,6 +36,7 @@ use messages::Timestamp;
 use bounds::CongestionBounds;
 use gain::Gain;
 use loss_baseline::LossBaseline;
+use loss_floor::LossFloor;
 use path_model::{HOST_DELAY, PathModel};
 use probe_bw::{Observation, ProbeBw, ProbeBwMove, ProbeSchedule};
 use probe_rtt::ProbeRtt;
@@ -94,6 +97,9 @@ pub(crate) struct RateControl {
     round_count: u64,
     round: Round,
     loss_baseline: LossBaseline,
+    loss_floor: LossFloor,
+    /// What the last round showed.
+    signal: CongestionSignal,
     bounds: CongestionBounds,
     probes: ProbeSchedule,
     limits: WindowLimits,
@@ -111,6 +117,8 @@ impl RateControl {
             round_count: 0,
             round: Round::default(),
             loss_baseline: LossBaseline::default(),
+            loss_floor: LossFloor::default(),
+            signal: CongestionSignal::Clear,
             bounds: CongestionBounds::default(),
             probes: ProbeSchedule::new(seed),
             limits: WindowLimits { initial: initial.clamp(min, max), min, max },
@@ -129,8 +137,20 @@ impl RateControl {
         }
     }
 
-    /// Records that `bytes` have arrived. `outstanding` bytes are still on their way.
-    pub(crate) fn on_delivered(&mut self, bytes: u32, outstanding: u32) {
+    /// Whether less is asked for now than the path delivers, so that what is lost is lost at any rate.
+    pub(crate) fn asks_for_less(&self) -> bool {
+        matches!(
+            self.state,
+            BbrState::Drain | BbrState::ProbeRtt(_) | BbrState::ProbeBw(ProbeBw::Down { .. })
+        )
+    }
+
+    /// Records that `bytes` have arrived. `outstanding` bytes are still on their way. `is_floor` tells whether they
+    /// were asked for while less was asked for than the path delivers.
+    pub(crate) fn on_delivered(&mut self, bytes: u32, outstanding: u32, is_floor: bool) {
+        if is_floor {
+            self.loss_floor.on_delivered(bytes.into());
+        }
         self.is_collapsed = false;
         self.round.on_delivered(bytes.into(), outstanding.saturating_add(bytes));
     }
@@ -140,8 +160,16 @@ impl RateControl {
         self.round.on_lost(bytes.into());
     }
 
-    /// Records that `bytes` that were given up have arrived.
-    pub(crate) fn on_late(&mut self, bytes: u32) {
+    /// Records that `bytes` were given up that were asked for while less was asked for than the path delivers.
+    pub(crate) fn on_floor_lost(&mut self, bytes: u32) {
+        self.loss_floor.on_lost(bytes.into());
+    }
+
+    /// Records that `bytes` that were given up have arrived. `is_floor` is as above.
+    pub(crate) fn on_late(&mut self, bytes: u32, is_floor: bool) {
+        if is_floor {
+            self.loss_floor.on_late(bytes.into());
+        }
         self.round.on_late(bytes.into());
     }
 
@@ -183,7 +211,7 @@ impl RateControl {
         if self.is_collapsed {
             return self.limits.min;
         }
-        let bdp = self.path.bdp();
+        let bdp = self.bdp();
         let modelled = match &self.state {
             _ if self.path.min_rtt().is_none() => 0,
             BbrState::ProbeRtt(_) => probe_rtt::CWND_GAIN.of(bdp),
@@ -207,21 +235,36 @@ impl RateControl {
 
     /// The rate, in bytes a second, at which to ask. `None` means as fast as the window allows.
     pub(crate) fn pacing_rate(&self) -> Option<u64> {
-        let rate = self.path.rate();
+        let rate = self.asking_rate();
         if rate == 0 || self.path.min_rtt().is_some_and(|rtt| rtt < MIN_PACED_RTT) {
             return None;
         }
         let pace = match &self.state {
             BbrState::Startup(startup) => startup.pacing_rate(rate, self.initial_rate()),
-            BbrState::Drain => DRAIN_PACING_GAIN.of(rate),
+            BbrState::Drain => DRAIN_PACING_GAIN.of(self.path.rate()),
             BbrState::ProbeBw(ProbeBw::Up { .. }) => {
-                let bdp = self.path.bdp();
+                let bdp = self.bdp();
                 return Some(probe_bw::up_pacing_rate(rate, bdp, self.limits.initial));
             }
-            BbrState::ProbeBw(ProbeBw::Down { .. }) => probe_bw::DOWN_PACING_GAIN.of(rate),
+            BbrState::ProbeBw(ProbeBw::Down { .. }) => probe_bw::DOWN_PACING_GAIN.of(self.path.rate()),
             BbrState::ProbeBw(ProbeBw::Cruise { .. }) | BbrState::ProbeRtt(_) => rate,
         };
         Some(pace.max(1))
+    }
+
+    /// The rate, in bytes a second, at which to ask so that the path is full: what arrives, and what is lost on the way
+    /// at any rate. A queue, or a bound that loss has shown, tells that the path is full as it is.
+    fn asking_rate(&self) -> u64 {
+        let delivered = self.path.rate();
+        match (self.signal, self.bounds.inflight_hi()) {
+            (CongestionSignal::Clear, None) => self.loss_floor.asked_for(delivered),
+            _ => delivered,
+        }
+    }
+
+    /// The bytes that are on their way, lost ones included, while the path is full and has no queue.
+    fn bdp(&self) -> u64 {
+        self.path.bdp(self.asking_rate())
     }
 
     /// The rate, in bytes a second, of one initial window in each round trip.
@@ -269,6 +312,8 @@ impl RateControl {
         if signal == CongestionSignal::Clear && load != Load::Probing {
             self.loss_baseline.on_clear_round(round.lost(), round.sent());
         }
+        self.signal = signal;
+        self.loss_floor.on_round(signal == CongestionSignal::Clear);
         match &mut self.state {
             BbrState::Startup(startup) => {
                 if !is_app_limited && startup.on_round(signal, self.path.rate()) {
@@ -277,7 +322,7 @@ impl RateControl {
             }
             state => {
                 let is_probing_up = matches!(state, BbrState::ProbeBw(ProbeBw::Up { .. }));
-                self.bounds.on_round(&round, signal, is_probing_up, self.path.bdp(), self.round_count);
+                self.bounds.on_round(&round, signal, is_probing_up, self.bdp(), self.round_count);
             }
         }
         signal
@@ -285,7 +330,7 @@ impl RateControl {
 
     /// Moves from state to state after a sample.
     fn advance(&mut self, signal: CongestionSignal, sample: RateSample, outstanding: u64, now: Timestamp) {
-        let bdp = self.path.bdp();
+        let bdp = self.bdp();
         let target = bdp.max(self.limits.min.into());
         match &self.state {
             BbrState::Startup(_) => {}

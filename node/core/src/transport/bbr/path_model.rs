@@ -100,11 +100,11 @@ impl PathModel {
         (self.min_rtt, self.min_rtt_at) = (Some(rtt), now);
     }
 
-    /// The bandwidth-delay product: the bytes that are on their way at the highest rate and the lowest round-trip time,
+    /// The bandwidth-delay product: the bytes that are on their way at this `rate` and the lowest round-trip time,
     /// [`HOST_DELAY`] included.
-    pub(super) fn bdp(&self) -> u64 {
+    pub(super) fn bdp(&self, rate: u64) -> u64 {
         let time = self.min_rtt.unwrap_or_default() + HOST_DELAY;
-        (u128::from(self.rate()) * time.as_nanos() / 1_000_000_000) as u64
+        (u128::from(rate) * time.as_nanos() / 1_000_000_000) as u64
     }
 }
 

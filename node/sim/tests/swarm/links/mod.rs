@@ -4,6 +4,7 @@
 //! Each row has its floor, and its exact figures in a snapshot: a change of any rule shows there, and is looked at.
 
 mod changing;
+mod lossy;
 mod shared;
 
 use std::time::Duration;
