@@ -13,6 +13,8 @@
 //! | file without a name | `O_TMPFILE` | a working name | a working name |
 //! | boot id | from `/proc` | none: written pieces are hashed again | none: the same |
 //! | who can have written to a file | owner and mode | owner and mode | nobody knows: working files are hashed again |
+//! | a folder held open | a descriptor | a descriptor | its path |
+//! | making a whole folder last | `syncfs` | each file and folder | each file |
 //! | number of a file | device and inode | device and inode | volume and file index |
 
 pub(crate) mod allocation;
@@ -20,6 +22,7 @@ pub(crate) mod boot;
 pub(crate) mod error_kind;
 pub(crate) mod file_id;
 pub(crate) mod file_io;
+pub(crate) mod folder;
 pub(crate) mod lock;
 pub(crate) mod mapping;
 pub(crate) mod open;

@@ -6,6 +6,7 @@ mod downloads;
 mod errors;
 mod fault_injection;
 mod file_owner;
+mod folder;
 mod hash;
 mod identity;
 mod journal;
