@@ -222,7 +222,24 @@ impl Collection {
     }
 
     fn end_of(&self, place: usize) -> u64 {
-        self.places.get(place + 1).map_or(self.length, |next| next.start)
+        let Place { entry, start } = self.places[place];
+        match &self.entries[entry as usize].kind {
+            EntryKind::File(file) => start + file.length,
+            EntryKind::EmptyFolder | EntryKind::Link(_) => unreachable!("only files have places"),
+        }
+    }
+
+    /// The same folder with those entries alone of which `is_chosen` holds: the bytes of its files are where they were
+    /// in the content, whose index has all entries.
+    #[must_use]
+    pub fn chosen(&self, is_chosen: impl Fn(&Entry) -> bool) -> Collection {
+        let kept: Vec<usize> = (0..self.entries.len()).filter(|at| is_chosen(&self.entries[*at])).collect();
+        let entries = kept.iter().map(|at| self.entries[*at].clone()).collect();
+        let new_number = |entry: u32| kept.binary_search(&(entry as usize)).ok();
+        let place =
+            |place: &Place| Some(Place { entry: new_number(place.entry)? as u32, start: place.start });
+        let places = self.places.iter().filter_map(place).collect();
+        Collection { entries, places, ..*self }
     }
 
     /// What the bytes of the content at `range` belong to, in their order. Bytes behind the end belong to nothing.

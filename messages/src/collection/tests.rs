@@ -140,3 +140,14 @@ fn no_other_bytes_are_an_index() {
         }
     }
 }
+
+#[test]
+fn what_is_chosen_of_a_folder_stays_where_it_is() {
+    let whole = some();
+    let part = whole.chosen(|entry| entry.path.as_str() >= "b");
+    let names: Vec<_> = part.entries().iter().map(|entry| entry.path.as_str()).collect();
+    assert_eq!(names, ["b"]);
+    assert_eq!(part.span(0), whole.span(5));
+    let part = whole.chosen(|entry| matches!(entry.path.as_str(), "a/x" | "b" | "a/to b"));
+    assert_eq!([part.span(0), part.span(1), part.span(2)], [None, whole.span(1), whole.span(5)]);
+}

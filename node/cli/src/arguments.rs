@@ -190,13 +190,21 @@ pub(crate) enum Verb {
 /// What `send` is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Send {
-    /// The files to share, each under the last part of its path; those that cannot be are told, and the exit code is 10
+    /// The files and folders to share, each under the last part of its path; those that cannot be are told, and the
+    /// exit code is 10
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Share the file (one) under this name
+    /// Share the file or folder (one) under this name
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<Name>,
-    /// Share all of the files, or none
+    /// Leave out of folders what this pattern names, as a line of .gitignore; may be given again. A file .riffleignore
+    /// in a folder does so too
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Do not tell when the files of a folder were modified, nor which may be executed
+    #[arg(long)]
+    pub(crate) no_metadata: bool,
+    /// Share all of the files, and all that is in the folders, or nothing
     #[arg(long)]
     pub(crate) strict: bool,
     /// Of several contents of one name share the last alone, once it is announced (at the prompt: in place of what it
@@ -234,6 +242,9 @@ pub(crate) struct Download {
     /// Replace a file that is there with other content, once the new one is whole and verified
     #[arg(long)]
     pub(crate) force: bool,
+    /// Fetch of a folder the files alone that this pattern names, as a line of .gitignore; may be given again
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) select: Vec<String>,
     /// Wait for the tracker, for somebody to share it, and for room on a full disk
     #[arg(long)]
     pub(crate) wait: bool,

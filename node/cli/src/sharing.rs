@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use messages::{ContentId, Name};
-use riffle::{DiskError, DiskErrorKind, DownloadId, Event, Node, Share, ShareId};
+use riffle::{DiskError, DiskErrorKind, DownloadId, Event, Node, Share, ShareId, SkippedEntry};
 
 /// How far one file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub(crate) enum News {
         /// The shares that are replaced.
         shares: Vec<ShareId>,
     },
+    /// Some of what is in a folder is not shared.
+    Skipped(Vec<SkippedEntry>),
     /// The file cannot be shared.
     Failed(DiskError),
     /// The file is no longer shared.
@@ -65,6 +67,10 @@ pub(crate) struct SendAs {
     pub(crate) name: Option<Name>,
     /// Whether the file replaces this node's other contents of its name.
     pub(crate) replace: bool,
+    /// The patterns of what is left out of a folder.
+    pub(crate) exclude: Vec<String>,
+    /// Whether times and permissions of the files of a folder stay untold.
+    pub(crate) without_metadata: bool,
 }
 
 /// The files that are shared, or are about to be. An event about one file costs the same however many files there are.
@@ -83,7 +89,7 @@ impl Sharing {
     /// Shares the file at `path`. Returns the share's number and name.
     ///
     /// # Errors
-    /// When the file is missing, is no regular file, is not readable, or has a name that cannot be shared.
+    /// When it is missing, is neither a regular file nor a folder, is not readable, or has a name that cannot be shared.
     pub(crate) fn begin(
         &mut self,
         path: &Path,
@@ -91,7 +97,11 @@ impl Sharing {
         node: &Node,
     ) -> Result<(ShareId, Name), DiskError> {
         let name = check(path, send_as.name.as_ref())?;
-        let share = node.share(path).name(name.clone()).begin()?;
+        let mut share = node.share(path).name(name.clone()).exclude(send_as.exclude.iter().cloned());
+        if send_as.without_metadata {
+            share = share.without_metadata();
+        }
+        let share = share.begin()?;
         let id = share.id();
         self.insert(id, Some(share), name.clone(), send_as.replace, Stage::Hashing);
         Ok((id, name))
@@ -144,6 +154,11 @@ impl Sharing {
         match event {
             Event::Shared { share, content, length, .. } => self.on_shared(*share, *content, *length),
             Event::Announced { share, .. } => return self.on_announced(*share),
+            Event::Skipped { share, skipped }
+                if self.files.get(share).is_some_and(|file| file.stage == Stage::Hashing) =>
+            {
+                return vec![News::Skipped(skipped.clone())];
+            }
             Event::DownloadIdentified { download, name, .. } => {
                 self.downloads.insert(*download, name.clone());
             }
@@ -203,7 +218,7 @@ impl Sharing {
     }
 }
 
-/// Checks that the file at `path` can be shared. Returns the name that it is shared under: `name`, or the last part of
+/// Checks that the file or the folder at `path` can be shared. Returns the name that it is shared under: `name`, or the last part of
 /// `path`.
 ///
 /// # Errors
@@ -212,10 +227,14 @@ pub(crate) fn check(path: &Path, name: Option<&Name>) -> Result<Name, DiskError>
     let failed = |kind| DiskError { path: path.to_owned(), kind };
     let metadata = fs::metadata(path).map_err(|error| failed(kind_of(&error)))?;
     // This is asked before the file is opened: opening a named pipe would wait for its writer.
-    if !metadata.is_file() {
+    let opened = if metadata.is_dir() {
+        fs::read_dir(path).map(|_| ())
+    } else if metadata.is_file() {
+        File::open(path).map(|_| ())
+    } else {
         return Err(failed(DiskErrorKind::NotAFile));
-    }
-    if let Err(error) = File::open(path)
+    };
+    if let Err(error) = opened
         && !is_too_many_open(&error)
     {
         return Err(failed(kind_of(&error)));
@@ -330,7 +349,8 @@ mod tests {
     fn a_path_that_cannot_be_shared_says_why_and_another_name_helps() {
         let folder = tempfile::tempdir().expect("a folder");
         let kind = |path: &Path| check(path, None).map_err(|error| error.kind);
-        assert_eq!(kind(folder.path()), Err(DiskErrorKind::NotAFile));
+        assert!(kind(folder.path()).is_ok(), "a folder is shared as a whole");
+        assert_eq!(kind(Path::new("/dev/null")), Err(DiskErrorKind::NotAFile));
         assert_eq!(kind(&folder.path().join("missing")), Err(DiskErrorKind::NotFound));
         let fine = folder.path().join("naïve name.txt");
         fs::write(&fine, "x").expect("written");

@@ -46,7 +46,15 @@ impl Hollow {
                 Identity { node: NodeId::from_bytes([9; 16]), epoch: BootEpoch(1), secret: [5; 32], seed: 7 };
             let settings = config::NodeSettings::default();
             let mut node = Node::new(settings, &identity, Some(tracker), 1 << 20, now());
-            node.handle_command(Command::Share { share: ShareId(1), path: "/hollow".into(), name }, now());
+            node.handle_command(
+                Command::Share {
+                    share: ShareId(1),
+                    path: "/hollow".into(),
+                    name,
+                    options: riffle_core::FolderOptions::default(),
+                },
+                now(),
+            );
             let (mut out, mut buffer) = (Output::default(), vec![0; MAX_DATAGRAM]);
             while !stopped.load(Ordering::Relaxed) {
                 node.poll(now(), &mut out);

@@ -11,14 +11,16 @@ use crate::ids::{DownloadId, SearchId, ShareId};
 /// A person's command. Its numbers come from the caller, who must not use one twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Share a file under its last path component.
+    /// Share a file or a folder.
     Share {
         /// The number for it.
         share: ShareId,
-        /// The file.
+        /// The file or the folder.
         path: PathBuf,
         /// The name under which it is shared.
         name: Name,
+        /// What of a folder is shared.
+        options: FolderOptions,
     },
     /// Stop sharing.
     Unshare {
@@ -62,6 +64,15 @@ pub enum Command {
     Leave,
 }
 
+/// What of a folder is shared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FolderOptions {
+    /// The patterns of what is left out, as in a `.gitignore` file.
+    pub exclude: Vec<String>,
+    /// Whether it stays untold when files were modified, and whether they may be executed.
+    pub without_metadata: bool,
+}
+
 /// What is to be fetched, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadOrder {
@@ -71,6 +82,8 @@ pub struct DownloadOrder {
     pub destination: Destination,
     /// Whether a file that exists there is replaced, once the new one is whole and verified.
     pub replace: bool,
+    /// The patterns of the files of a folder that are wanted, as in a `.gitignore` file; none: everything.
+    pub select: Vec<String>,
     /// The times for which the download waits.
     pub timeouts: DownloadTimeouts,
 }

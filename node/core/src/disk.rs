@@ -8,18 +8,21 @@ use std::sync::Arc;
 
 use messages::{ChainingValue, ContentId, Outboard, OutboardError, PieceIndex, PieceRun};
 
+use crate::command::FolderOptions;
 use crate::ids::{BufferId, DownloadId, ShareId};
 
 /// A request to the disk workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskRequest {
-    /// Hash a file (BLAKE3, with the chaining value of each piece) and open it for bursts under `share`.
+    /// Hash a file or a folder (BLAKE3, with the chaining value of each piece) and open it for bursts under `share`.
     /// Answered with [`DiskResult::Shared`], and with [`DiskResult::Hashing`] now and then before that.
     Share {
         /// The number under which bursts will name the file.
         share: ShareId,
-        /// The file.
+        /// The file or the folder.
         path: PathBuf,
+        /// What of a folder is shared.
+        options: FolderOptions,
     },
     /// Close a shared file, or stop hashing it. Not answered.
     Unshare {
@@ -51,6 +54,8 @@ pub enum DiskRequest {
         target: PathBuf,
         /// Whether a file that exists at the target is replaced in the end.
         replace: bool,
+        /// The patterns of the files of a folder that are wanted; none: everything.
+        select: Vec<String>,
         /// The content that the file will have.
         content: ContentId,
         /// What describes the content.
@@ -103,6 +108,13 @@ pub enum DiskResult {
         /// The number of bytes of the file.
         total: u64,
     },
+    /// Some of what is in a folder is not shared.
+    Skipped {
+        /// The folder's number.
+        share: ShareId,
+        /// What, and why.
+        skipped: Vec<SkippedEntry>,
+    },
     /// The file system of a download has no locks. This is reported before the download's [`DiskResult::Opened`].
     WithoutLocks {
         /// The download's folder.
@@ -140,6 +152,14 @@ pub enum DiskResult {
         /// What was found there.
         result: Result<Opened, DiskError>,
     },
+    /// Further pieces of a download are wanted, which follows from those that are stored. This is reported before the
+    /// [`DiskResult::Stored`] of the last of those.
+    Wanted {
+        /// The download.
+        download: DownloadId,
+        /// The pieces; some of them may be wanted already.
+        pieces: Vec<PieceRun>,
+    },
     /// A piece was checked and written, or that has failed.
     Stored {
         /// The download.
@@ -160,6 +180,15 @@ pub enum DiskResult {
     },
 }
 
+/// Something in a folder that is not shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedEntry {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why it is not shared.
+    pub why: String,
+}
+
 /// What [`DiskRequest::Open`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
@@ -170,9 +199,20 @@ pub enum Opened {
         /// The pieces that are verified and stored in the part file from before: ascending runs with a gap between any
         /// two.
         have: Vec<PieceRun>,
+        /// The pieces that are wanted.
+        wanted: WantedPieces,
         /// The part that had to be hashed again; `None` when the journal was enough.
         hashed_again: Option<HashedAgain>,
     },
+}
+
+/// Which pieces of a content are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WantedPieces {
+    /// All of them.
+    All,
+    /// These, until [`DiskResult::Wanted`] names more.
+    Only(Vec<PieceRun>),
 }
 
 /// The part of a part file that had to be hashed before a download could go on.

@@ -8,7 +8,7 @@ use messages::tracker_to_node::{Listed, RefusalCode};
 use messages::{ContentId, Cursor, Endpoint, Name, NodeId, PieceIndex, PieceRun};
 
 use crate::account::Account;
-use crate::disk::{DiskError, HashedAgain};
+use crate::disk::{DiskError, HashedAgain, SkippedEntry};
 use crate::ids::{DownloadId, SearchId, ShareId};
 use crate::waiting::Waiting;
 
@@ -32,6 +32,8 @@ pub enum Event {
 
     /// A file is being hashed for sharing.
     Hashing { share: ShareId, name: Name, done: u64, total: u64 },
+    /// Some of what is in a folder that is being hashed is not shared.
+    Skipped { share: ShareId, skipped: Vec<SkippedEntry> },
     /// A file is shared from here on.
     Shared { share: ShareId, content: ContentId, name: Name, length: u64 },
     /// The tracker has accepted the announcement of a share.

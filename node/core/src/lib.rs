@@ -25,10 +25,10 @@ mod waiting;
 
 pub use account::{Account, Contributor};
 pub use choice::{Choice, choose, favourite};
-pub use command::{Command, Destination, DownloadOrder, DownloadTimeouts, Wanted};
+pub use command::{Command, Destination, DownloadOrder, DownloadTimeouts, FolderOptions, Wanted};
 pub use disk::{
     DiskError, DiskErrorKind, DiskRequest, DiskResult, Evidence, HashedAgain, Opened, RecheckReason,
-    StoreError,
+    SkippedEntry, StoreError, WantedPieces,
 };
 pub use event::{Event, Failure, OwnerShare, SessionEnd, Summary};
 pub use ids::{BufferId, DownloadId, SearchId, ShareId};

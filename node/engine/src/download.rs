@@ -18,12 +18,14 @@ pub struct DownloadRequest {
     wanted: Wanted,
     destination: Option<Destination>,
     replace: bool,
+    select: Vec<String>,
     timeouts: DownloadTimeouts,
 }
 
 impl DownloadRequest {
     pub(crate) fn new(inner: Arc<Inner>, wanted: Wanted) -> DownloadRequest {
-        DownloadRequest { inner, wanted, destination: None, replace: false, timeouts: DownloadTimeouts::NONE }
+        let (select, timeouts) = (Vec::new(), DownloadTimeouts::NONE);
+        DownloadRequest { inner, wanted, destination: None, replace: false, select, timeouts }
     }
 
     /// Saves the file under its own name in `folder`, which must be there. Without a destination it is saved in the
@@ -48,6 +50,13 @@ impl DownloadRequest {
         DownloadRequest { replace, ..self }
     }
 
+    /// Fetches of a folder the files alone that `patterns` name, as lines of a `.gitignore` file do. Nobody is served from
+    /// such a folder.
+    pub fn select(mut self, patterns: impl IntoIterator<Item = String>) -> DownloadRequest {
+        self.select.extend(patterns);
+        self
+    }
+
     /// How long things may take. Without this the download waits for ever.
     pub fn timeouts(self, timeouts: DownloadTimeouts) -> DownloadRequest {
         DownloadRequest { timeouts, ..self }
@@ -62,6 +71,7 @@ impl DownloadRequest {
             wanted: self.wanted,
             destination: self.destination.unwrap_or_else(|| Destination::Folder(".".into())),
             replace: self.replace,
+            select: self.select,
             timeouts: self.timeouts,
         };
         inner.driver.command(Command::Download { download: id, order });

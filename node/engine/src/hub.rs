@@ -151,6 +151,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn share_of(event: &Event) -> Option<ShareId> {
     match event {
         Event::Hashing { share, .. }
+        | Event::Skipped { share, .. }
         | Event::Shared { share, .. }
         | Event::Announced { share, .. }
         | Event::ShareFailed { share, .. }

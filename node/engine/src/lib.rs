@@ -36,8 +36,8 @@ pub use node::{ListError, Node, NodeEnded, Page};
 pub use riffle_core::{
     Choice, Destination, DiskError, DiskErrorKind, DownloadId, DownloadStatus, DownloadTimeouts, Event,
     Failure, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus, Question, RecheckReason,
-    SearchId, SessionEnd, ShareId, ShareStatus, Status, Summary, TrackerStanding, UploadStanding,
-    UploadStatus, Waiting, Wanted, choose, favourite,
+    SearchId, SessionEnd, ShareId, ShareStatus, SkippedEntry, Status, Summary, TrackerStanding,
+    UploadStanding, UploadStatus, Waiting, Wanted, choose, favourite,
 };
 pub use share::{Share, ShareRequest};
 pub use share_state::ShareError;

@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use messages::{ContentId, Name};
-use riffle_core::{Command, DiskError, ShareId};
+use riffle_core::{Command, DiskError, FolderOptions, ShareId};
 use tokio::sync::watch;
 
 use crate::inner::Inner;
 use crate::share_state::{ShareError, ShareState};
 
-/// A file that is about to be shared, see [`Node::share`](crate::Node::share). Awaiting it shares the file and gives
+/// A file or a folder that is about to be shared, see [`Node::share`](crate::Node::share). Awaiting it shares the file and gives
 /// the [`Share`] once its content is known.
 #[derive(Debug)]
 #[must_use = "nothing is shared before this is awaited or begun"]
@@ -19,16 +19,30 @@ pub struct ShareRequest {
     inner: Arc<Inner>,
     path: PathBuf,
     name: Option<Name>,
+    options: FolderOptions,
 }
 
 impl ShareRequest {
     pub(crate) fn new(inner: Arc<Inner>, path: PathBuf) -> ShareRequest {
-        ShareRequest { inner, path, name: None }
+        ShareRequest { inner, path, name: None, options: FolderOptions::default() }
     }
 
     /// Shares the file under `name` instead of the last part of its path.
     pub fn name(self, name: Name) -> ShareRequest {
         ShareRequest { name: Some(name), ..self }
+    }
+
+    /// Leaves out of a folder what `patterns` name, as lines of a `.gitignore` file do. What a file `.riffleignore` in a
+    /// folder names is left out too.
+    pub fn exclude(mut self, patterns: impl IntoIterator<Item = String>) -> ShareRequest {
+        self.options.exclude.extend(patterns);
+        self
+    }
+
+    /// Does not tell when the files of a folder were modified, nor which of them may be executed.
+    pub fn without_metadata(mut self) -> ShareRequest {
+        self.options.without_metadata = true;
+        self
     }
 
     /// Begins to share and does not wait until the file is hashed: [`Share::hashed`] does.
@@ -43,7 +57,12 @@ impl ShareRequest {
         let inner = self.inner;
         let id = inner.driver.new_share();
         let state = inner.hub.follow_share(id, name.clone());
-        inner.driver.command(Command::Share { share: id, path: self.path, name: name.clone() });
+        inner.driver.command(Command::Share {
+            share: id,
+            path: self.path,
+            name: name.clone(),
+            options: self.options,
+        });
         Ok(Share { handle: Arc::new(Handle { inner, id, name, state }) })
     }
 }

@@ -13,7 +13,7 @@ use messages::{
     ChunkHeader, Conversation, Cookie, Endpoint, List, NodeId, NodeToTracker, OutboardError, PageEnd,
     PieceIndex,
 };
-use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, Opened, StoreError};
+use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, Opened, StoreError, WantedPieces};
 
 use super::{Intent, Play, REMEMBERED, Session};
 use crate::script::Script;
@@ -269,7 +269,9 @@ impl Play<'_> {
                     self.contents.iter().find(|known| known.id == content).expect("a content that there is");
                 self.stage.open.insert(share, known.clone());
                 let result = match good {
-                    true => Ok(Opened::Ready { have: Vec::new(), hashed_again: None }),
+                    true => {
+                        Ok(Opened::Ready { have: Vec::new(), wanted: WantedPieces::All, hashed_again: None })
+                    }
                     false => Err(error(&mut self.script)),
                 };
                 DiskResult::Opened { download, result }

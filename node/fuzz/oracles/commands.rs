@@ -53,7 +53,7 @@ impl Play<'_> {
         let destination = Destination::Folder(PathBuf::from("folder"));
         self.stage.command(Command::Download {
             download,
-            order: DownloadOrder { wanted, destination, replace: false, timeouts },
+            order: DownloadOrder { wanted, destination, replace: false, select: Vec::new(), timeouts },
         });
     }
 }

@@ -160,6 +160,7 @@ pub(crate) fn one_after_the_other(count: u32) -> Vec<isize> {
             wanted: Wanted::Content(content.id),
             destination,
             replace: false,
+            select: Vec::new(),
             timeouts: DownloadTimeouts::NONE,
         };
         play.stage.command(Command::Download { download, order });

@@ -14,8 +14,8 @@ use messages::{
     NodeId, NodeToNode, Outboard, PieceIndex, Timestamp,
 };
 use riffle_core::{
-    BufferChange, BufferId, Burst, Command, DiskError, DiskErrorKind, DiskRequest, DiskResult, Identity,
-    Node, Output, ShareId, Source, Wait,
+    BufferChange, BufferId, Burst, Command, DiskError, DiskErrorKind, DiskRequest, DiskResult, FolderOptions,
+    Identity, Node, Output, ShareId, Source, Wait,
 };
 
 use crate::accounts::Accounts;
@@ -170,7 +170,12 @@ impl Stage {
     /// Shares `content` and lets the disk answer.
     pub(crate) fn share(&mut self, share: ShareId, content: &Content) {
         let path = PathBuf::from(content.name.as_str());
-        self.command(Command::Share { share, path, name: content.name.clone() });
+        self.command(Command::Share {
+            share,
+            path,
+            name: content.name.clone(),
+            options: FolderOptions::default(),
+        });
         assert_eq!(
             self.disk.pop_back().map(|request| matches!(request, DiskRequest::Share { .. })),
             Some(true)

@@ -199,6 +199,7 @@ impl Run {
             wanted: Wanted::Name(self.content.1.clone(), String::new()),
             destination: Destination::Folder(PathBuf::from("/saved")),
             replace: false,
+            select: Vec::new(),
             timeouts: DownloadTimeouts::NONE,
         };
         self.world.command(began, host, Command::Download { download: DownloadId(0), order });

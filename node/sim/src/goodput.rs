@@ -7,7 +7,7 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::Timestamp;
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, ShareId, Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, FolderOptions, ShareId, Wanted,
 };
 
 use crate::link::LinkSpec;
@@ -100,7 +100,12 @@ pub fn owners(links: &[Link], length: u64, seed: u64) -> (World, Vec<HostId>) {
         let host = world.add_host(link.spec(), NodeSettings::default());
         let path = PathBuf::from("/shared").join(NAME);
         world.hosts[host.0].disk.files.insert(path.clone(), content.id);
-        let share = Command::Share { share: ShareId(0), path, name: content.name.clone() };
+        let share = Command::Share {
+            share: ShareId(0),
+            path,
+            name: content.name.clone(),
+            options: FolderOptions::default(),
+        };
         world.command(world.now, host, share);
         hosts.push(host);
     }
@@ -117,6 +122,7 @@ pub fn downloads(world: &mut World, link: &Link) -> HostId {
         wanted: Wanted::Name(name, String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };
     world.command(world.now, host, Command::Download { download: DownloadId(0), order });

@@ -7,7 +7,8 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::Timestamp;
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, ShareId, Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, FolderOptions,
+    ShareId, Wanted,
 };
 
 use crate::link::LinkSpec;
@@ -141,8 +142,12 @@ pub fn run(scenario: &Scenario) -> Report {
         for (number, name) in (0u32..).zip(&spec.sends) {
             let content = world.library.named(name);
             world.hosts[host.0].disk.files.insert(path(name), content.id);
-            let share =
-                Command::Share { share: ShareId(number), path: path(name), name: content.name.clone() };
+            let share = Command::Share {
+                share: ShareId(number),
+                path: path(name),
+                name: content.name.clone(),
+                options: FolderOptions::default(),
+            };
             world.command(start, host, share);
         }
         if let Some(after) = spec.crashes {
@@ -156,6 +161,7 @@ pub fn run(scenario: &Scenario) -> Report {
                 wanted: Wanted::Name(world.library.named(name).name.clone(), String::new()),
                 destination: Destination::Folder(PathBuf::from("/saved")),
                 replace: false,
+                select: Vec::new(),
                 timeouts: scenario.timeouts,
             };
             let download = DownloadId(number);

@@ -52,6 +52,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     for wanted in wanted {
         let destination = fetching::destination(arguments.output.as_deref(), &folder);
         let request = running.node.download(wanted.clone()).to(destination).replace(arguments.force);
+        let request = request.select(arguments.select.iter().cloned());
         fetching.begin(&wanted, request.timeouts(timeouts(&arguments, &settings)));
     }
     let progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
@@ -167,7 +168,16 @@ mod tests {
 
     fn arguments() -> Download {
         let wanted = vec!["f".to_owned()];
-        Download { wanted, output: None, force: false, newest: false, wait: false, timeout: None, stay: None }
+        Download {
+            wanted,
+            output: None,
+            force: false,
+            select: Vec::new(),
+            newest: false,
+            wait: false,
+            timeout: None,
+            stay: None,
+        }
     }
 
     #[test]

@@ -28,7 +28,12 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
     if arguments.name.is_some() && arguments.files.len() > 1 {
         return Err(Stop::usage("--name is for one file; send the others by commands of their own").into());
     }
-    let send_as = SendAs { name: arguments.name.clone(), replace: arguments.replace };
+    let send_as = SendAs {
+        name: arguments.name.clone(),
+        replace: arguments.replace,
+        exclude: arguments.exclude.clone(),
+        without_metadata: arguments.no_metadata,
+    };
     let screen = Screen::of_one_shot(settings.quiet);
     // Files are checked before anything is started, so that a mistyped path is answered at once.
     let (files, mut code) = sort_out(&arguments, &send_as, &screen)?;
@@ -45,6 +50,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
             tell_failure(&error, &screen);
         }
     }
+    let mut is_refused = false;
     let mut deliveries = Deliveries::default();
     let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -58,10 +64,17 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
                 for news in sharing.on_event(&event) {
                     tell(&news, &running, &screen);
                     match news {
+                        // What was asked for is all or nothing.
+                        News::Skipped(_) if arguments.strict => is_refused = true,
+                        News::Skipped(_) => {}
                         News::Failed(error) | News::Ended(error) => code = ExitCode::of_disk(&error),
                         News::Replaced { shares, .. } => take_back(&shares, &mut sharing, &running.node),
                         News::Announced { .. } => {}
                     }
+                }
+                if is_refused {
+                    code = ExitCode::Io;
+                    break;
                 }
                 let is_delivered = |copies| !sharing.is_hashing() && deliveries.are_delivered(copies);
                 if arguments.copies_wanted().is_some_and(is_delivered) {
@@ -115,6 +128,7 @@ pub(crate) fn tell(news: &News, running: &Running, screen: &Screen) {
                 screen.note("(on this host only: its tracker has no address that other hosts reach)");
             }
         }
+        News::Skipped(skipped) => screen.notes(&report::skipped(skipped)),
         News::Replaced { name, .. } => {
             screen.note(&format!("{name}: what had this name before is no longer shared"));
         }

@@ -23,12 +23,12 @@ pub(crate) struct Topic {
 pub(crate) const TOPICS: &[Topic] = &[
     Topic {
         name: "send",
-        usage: "send [--name NAME] [--replace] FILE...",
+        usage: "send [--name NAME] [--replace] [--exclude GLOB] [--no-metadata] FILE|FOLDER...",
         summary: "share files, now and at the next start, until unshare",
     },
     Topic {
         name: "download",
-        usage: "download [--wait] [--force] [--newest] [-o PATH] NAME|ID...",
+        usage: "download [--wait] [--force] [--newest] [--select GLOB] [-o PATH] NAME|ID...",
         summary: "fetch files, and share them too once they are there (or get, receive)",
     },
     Topic { name: "exit", usage: "exit", summary: "leave now; downloads go on where they were next time" },
@@ -89,7 +89,7 @@ pub(crate) enum Verb {
 }
 
 /// The arguments of `download`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DownloadCommand {
     /// What to fetch.
     pub(crate) wanted: Vec<Wanted>,
@@ -97,6 +97,8 @@ pub(crate) struct DownloadCommand {
     pub(crate) output: Option<PathBuf>,
     /// Whether an existing file with other content is replaced.
     pub(crate) force: bool,
+    /// The patterns of the files of a folder that are wanted; none: everything.
+    pub(crate) select: Vec<String>,
     /// Whether the download waits for what nobody shares yet.
     pub(crate) wait: bool,
 }
@@ -234,6 +236,10 @@ fn send(words: &[String]) -> Result<(Vec<PathBuf>, SendAs), String> {
                 let name = Name::new(name).map_err(|error| format!("\"{name}\": {error}"))?;
                 send_as.name = Some(name);
             }
+            "--exclude" if options => {
+                send_as.exclude.push(words.next().ok_or("a pattern is missing behind --exclude")?.clone());
+            }
+            "--no-metadata" if options => send_as.without_metadata = true,
             option if options && option.starts_with("--") => return Err(no_such_option(option, "file")),
             file => files.push(PathBuf::from(file)),
         }
@@ -250,7 +256,7 @@ fn no_such_option(option: &str, what: &str) -> String {
 }
 
 fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
-    let mut fetch = DownloadCommand { wanted: Vec::new(), output: None, force: false, wait: false };
+    let mut fetch = DownloadCommand::default();
     let mut words = words.iter();
     let (mut options, mut newest) = (true, false);
     while let Some(word) = words.next() {
@@ -259,6 +265,9 @@ fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
             "--wait" if options => fetch.wait = true,
             "--newest" if options => newest = true,
             "--force" if options => fetch.force = true,
+            "--select" if options => {
+                fetch.select.push(words.next().ok_or("a pattern is missing behind --select")?.clone());
+            }
             "-o" | "--output" if options => {
                 fetch.output = Some(words.next().ok_or("a path is missing behind -o")?.into());
             }
@@ -303,7 +312,7 @@ mod tests {
         let plain = SendAs::default();
         assert_eq!(parse("send 'a b' c"), Ok(Verb::Send(vec!["a b".into(), "c".into()], plain.clone())));
         assert_eq!(parse("send -- --name"), Ok(Verb::Send(vec!["--name".into()], plain)));
-        let named = SendAs { name: Name::new("b").ok(), replace: true };
+        let named = SendAs { name: Name::new("b").ok(), replace: true, ..SendAs::default() };
         assert_eq!(parse("send a --name b --replace"), Ok(Verb::Send(vec!["a".into()], named)));
         for verb in ["download x", "get x", "receive x"] {
             assert_eq!(parse(verb), parse("download x"));

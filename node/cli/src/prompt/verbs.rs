@@ -45,7 +45,10 @@ impl Prompt {
         self.wait_for(Awaited::Announced { hashed_at: None });
     }
 
-    fn download(&mut self, DownloadCommand { wanted, output, force: replace, wait }: DownloadCommand) {
+    fn download(
+        &mut self,
+        DownloadCommand { wanted, output, force: replace, select, wait }: DownloadCommand,
+    ) {
         let folder = match download_folder() {
             Ok(folder) => folder,
             Err(error) => return self.refuse(exit::code_of(&error), &format!("{error:#}")),
@@ -58,7 +61,10 @@ impl Prompt {
         for wanted in wanted {
             let destination = fetching::destination(output.as_deref(), &folder);
             let request = self.running.node.download(wanted.clone()).to(destination);
-            begun.insert(self.fetching.begin(&wanted, request.replace(replace).timeouts(timeouts)));
+            begun.insert(
+                self.fetching
+                    .begin(&wanted, request.replace(replace).select(select.clone()).timeouts(timeouts)),
+            );
         }
         self.wait_for(Awaited::Identified { downloads: begun, with_wait: wait });
         self.progress.begin_person_period(Instant::now());

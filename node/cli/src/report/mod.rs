@@ -12,8 +12,8 @@ use std::time::Duration;
 use messages::tracker_to_node::RefusalCode;
 use messages::{ContentId, Name, NodeId, PieceRun};
 use riffle::{
-    DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, ShareStatus, Status, Summary,
-    TrackerStanding, TrackerStatus, UploadStanding, UploadStatus, Waiting,
+    DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, ShareStatus, SkippedEntry,
+    Status, Summary, TrackerStanding, TrackerStatus, UploadStanding, UploadStatus, Waiting,
 };
 
 pub(crate) use self::contents::{ambiguity, holders, listing, nothing_listed, prefers, rows};
@@ -26,6 +26,9 @@ use crate::units::{duration, per_second, percent, rate, size, whole_percent};
 
 /// This many digits of an id tell it from all others in practice, and can be typed.
 const SHORT_ID_DIGITS: usize = 16;
+
+/// At most so many entries of a folder that are not shared have a line each.
+const MAX_SKIPPED: usize = 20;
 
 /// The exact line that fetches `content` on another host, quoted for a shell.
 pub(crate) fn download_line(tracker: &str, content: ContentId) -> String {
@@ -376,6 +379,16 @@ pub(crate) fn owner_lost(label: &str, node: NodeId, peer: SocketAddr, why: Sessi
 pub(crate) fn announced(name: &Name, length: u64, content: ContentId) -> String {
     let id = beginning(content, SHORT_ID_DIGITS);
     format!("sharing {name} ({}, id {id} for short); on the other side:", size(length))
+}
+
+/// Says what of a folder is not shared.
+pub(crate) fn skipped(skipped: &[SkippedEntry]) -> Vec<String> {
+    let line = |one: &SkippedEntry| format!("not shared: {}: {}", one.path.display(), one.why);
+    let mut lines: Vec<_> = skipped.iter().take(MAX_SKIPPED).map(line).collect();
+    if skipped.len() > MAX_SKIPPED {
+        lines.push(format!("... and {} more, which the log names", skipped.len() - MAX_SKIPPED));
+    }
+    lines
 }
 
 #[cfg(test)]

@@ -71,6 +71,8 @@ pub(super) enum Ending {
     Failed,
     /// The file is complete; the outboard describes it.
     Completed(Arc<Outboard>),
+    /// What was wanted of a folder is complete.
+    Selected,
 }
 
 /// How far a download has come.

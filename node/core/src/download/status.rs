@@ -29,7 +29,10 @@ impl Download {
             download: self.order.download,
             name: identified.map_or_else(|| self.order.label(), |identified| identified.name.to_string()),
             content: self.content(),
-            length: identified.map(|identified| identified.length),
+            length: match stored {
+                Some(pieces) if !pieces.wants_all() => Some(pieces.wanted_bytes()),
+                _ => identified.map(|identified| identified.length),
+            },
             verified,
             received: verified + unstored,
             rate: self.meter.rate(now),

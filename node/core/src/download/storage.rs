@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use messages::node_to_node::{Bye, ByeReason};
-use messages::{NodeId, Outboard, OutboardError, PieceIndex};
+use messages::{NodeId, Outboard, OutboardError, PieceIndex, PieceRun};
 
 use super::Download;
 use super::assembly::Assembly;
@@ -20,6 +20,15 @@ use crate::local_content::LocalContent;
 
 /// The reason why a request to the disk has a content: the disk is asked only once the content is known.
 const IDENTIFIED: &str = "a stage has a content";
+
+/// How a download has succeeded.
+#[derive(Clone, Copy, Debug)]
+struct Success {
+    /// Whether the target had exactly this content before.
+    already_there: bool,
+    /// Whether every piece is here, and not only those that were wanted.
+    is_whole: bool,
+}
 
 impl Download {
     /// Has a worker check the outboard, or the only piece, once an owner has sent all of it.
@@ -94,8 +103,8 @@ impl Download {
     fn ask_open(&self, outboard: Arc<Outboard>, cx: &mut Context<'_>) {
         let content = self.lifecycle.identified().expect(IDENTIFIED).content;
         let (download, share, target) = (self.order.download, self.order.share, self.target());
-        let replace = self.order.request.replace;
-        cx.out.disk.push(DiskRequest::Open { download, share, target, replace, content, outboard });
+        let (replace, select) = (self.order.request.replace, self.order.request.select.clone());
+        cx.out.disk.push(DiskRequest::Open { download, share, target, replace, select, content, outboard });
     }
 
     /// Handles the disk's answer about the part file. Returns the content that can be served from now on, as far as it
@@ -122,15 +131,15 @@ impl Download {
                 let piece = self.lifecycle.take_opened_piece();
                 piece.into_iter().for_each(|piece| cx.buffers.give_back(piece.buffer(), cx.out));
                 let target = self.target();
-                self.succeed(target, outboard, true, cx);
+                self.succeed(target, outboard, Success { already_there: true, is_whole: true }, cx);
             }
             Ok(Opened::Ready { .. }) if is_served_here && self.peers.candidates.is_empty() => {
                 self.fail(Failure::OnlyHere, cx);
             }
-            Ok(Opened::Ready { have, hashed_again }) => {
+            Ok(Opened::Ready { have, wanted, hashed_again }) => {
                 self.progress.on_step(cx.now);
                 self.peers.need.on_begun(cx.now);
-                let mut pieces = Pieces::new(self.order.download, outboard.clone(), &have);
+                let mut pieces = Pieces::new(self.order.download, outboard.clone(), &have, &wanted);
                 if let Some(piece) = self.lifecycle.take_opened_piece() {
                     pieces.store_only_piece(piece, cx);
                 }
@@ -146,6 +155,15 @@ impl Download {
             }
         }
         None
+    }
+
+    /// Handles that the disk wants further pieces.
+    pub(crate) fn handle_wanted(&mut self, wanted: &[PieceRun], cx: &mut Context<'_>) {
+        // The download may have ended meanwhile.
+        if let Some(pieces) = self.lifecycle.pieces_mut() {
+            pieces.want(wanted);
+            self.progress.on_step(cx.now);
+        }
     }
 
     /// Repeats the requests that a full disk has refused, when that is due.
@@ -286,14 +304,14 @@ impl Download {
     pub(crate) fn handle_finished(&mut self, result: Result<PathBuf, DiskError>, cx: &mut Context<'_>) {
         // The download may have ended meanwhile.
         let Some(Stage::Finishing(pieces)) = self.lifecycle.stage() else { return };
-        let outboard = pieces.outboard.clone();
+        let (outboard, is_whole) = (pieces.outboard.clone(), pieces.has_all());
         match result {
-            Ok(path) => self.succeed(path, outboard, false, cx),
+            Ok(path) => self.succeed(path, outboard, Success { already_there: false, is_whole }, cx),
             Err(error) => self.fail(Failure::Disk(error), cx),
         }
     }
 
-    fn succeed(&mut self, path: PathBuf, outboard: Arc<Outboard>, already_there: bool, cx: &mut Context<'_>) {
+    fn succeed(&mut self, path: PathBuf, outboard: Arc<Outboard>, success: Success, cx: &mut Context<'_>) {
         // Nobody answers a BYE, so it is sent twice.
         for (peer, remote) in self.peers.sessions.iter().filter_map(Session::address) {
             cx.send(peer, remote, &Bye { reason: ByeReason::Done });
@@ -305,9 +323,9 @@ impl Download {
             length: outboard.layout().length(),
             took: cx.now.since(self.order.began),
             shares: self.contributors.totals(),
-            already_there,
+            already_there: success.already_there,
         };
         cx.out.events.push(Event::DownloadDone { download: self.order.download, path, summary });
-        self.lifecycle.end(Ending::Completed(outboard));
+        self.lifecycle.end(if success.is_whole { Ending::Completed(outboard) } else { Ending::Selected });
     }
 }

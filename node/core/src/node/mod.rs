@@ -232,6 +232,9 @@ impl Node {
                     self.shared.out.events.push(Event::Hashing { share, name, done, total });
                 }
             }
+            DiskResult::Skipped { share, skipped } => {
+                self.shared.out.events.push(Event::Skipped { share, skipped });
+            }
             DiskResult::WithoutLocks { folder, elsewhere } => {
                 self.shared.out.events.push(Event::WithoutLocks { folder, elsewhere });
             }
@@ -250,6 +253,11 @@ impl Node {
                     if let Some(partial) = partial {
                         self.start_sharing_part(partial);
                     }
+                }
+            }
+            DiskResult::Wanted { download, pieces } => {
+                if let Some(download) = self.downloads.get_mut(download) {
+                    download.handle_wanted(&pieces, &mut self.shared.context(now));
                 }
             }
             DiskResult::Stored { download, piece, buffer, result } => {
@@ -282,8 +290,8 @@ impl Node {
     /// Takes in a person's command.
     pub fn handle_command(&mut self, command: Command, now: Timestamp) {
         match command {
-            Command::Share { share, path, name } => {
-                self.shared.out.disk.push(DiskRequest::Share { share, path: path.clone() });
+            Command::Share { share, path, name, options } => {
+                self.shared.out.disk.push(DiskRequest::Share { share, path: path.clone(), options });
                 self.hashing.insert(share, HashingFile { path, name, done: 0, total: 0 });
             }
             Command::Unshare { share } => self.withdraw(share, None, now),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use messages::tracker_to_node::RefusalCode;
 use riffle_core::{
-    Account, Command, Contributor, Counters, DownloadId, DownloadTimeouts, Event, Failure, Waiting, Wanted,
+    Account, Command, Contributor, Counters, DownloadId, DownloadTimeouts, Event, Failure, SkippedEntry,
+    Waiting, Wanted,
 };
 use tracing::{debug, info, warn};
 
@@ -66,6 +67,11 @@ fn log_serving(event: &Event) {
         }
         Event::Announced { share, content } => {
             info!(%share, content = %content.short(), "announced");
+        }
+        Event::Skipped { share, skipped } => {
+            for SkippedEntry { path, why } in skipped {
+                warn!(%share, path = %path.display(), why, "not shared with its folder");
+            }
         }
         Event::ShareFailed { share, error } => warn!(%share, %error, "not shared"),
         Event::Unshared { share, content } => {
@@ -167,7 +173,7 @@ fn contributors(owners: &[Contributor]) -> String {
 /// Logs what a person asked for.
 pub(crate) fn log_command(command: &Command) {
     match command {
-        Command::Share { share, path, name } => {
+        Command::Share { share, path, name, .. } => {
             info!(%share, path = %path.display(), %name, "asked to share");
         }
         Command::Unshare { share } => info!(%share, "asked to share no longer"),
@@ -238,7 +244,9 @@ mod tests {
     use std::net::SocketAddr;
 
     use messages::{Name, NodeId};
-    use riffle_core::{Destination, DiskError, DiskErrorKind, DownloadOrder, SearchId, ShareId};
+    use riffle_core::{
+        Destination, DiskError, DiskErrorKind, DownloadOrder, FolderOptions, SearchId, ShareId,
+    };
 
     use super::*;
 
@@ -327,6 +335,7 @@ mod tests {
             wanted,
             destination: Destination::Folder("/tmp/a b".into()),
             replace: false,
+            select: Vec::new(),
             timeouts: DownloadTimeouts {
                 no_progress: Some(Duration::from_secs(60)),
                 ..DownloadTimeouts::NONE
@@ -334,7 +343,12 @@ mod tests {
         };
         let download = |wanted| Command::Download { download: DownloadId(2), order: order(wanted) };
         let commands = [
-            Command::Share { share: ShareId(1), path: "/a/my film".into(), name: film.clone() },
+            Command::Share {
+                share: ShareId(1),
+                path: "/a/my film".into(),
+                name: film.clone(),
+                options: FolderOptions::default(),
+            },
             Command::Unshare { share: ShareId(1) },
             download(Wanted::Name(film.clone(), "1a2b".to_owned())),
             download(Wanted::Newest(film)),

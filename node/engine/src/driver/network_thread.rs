@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, trace};
 
 use super::clock::Clock;
-use super::disk::{Completion, Disk};
+use super::disk::{Completion, Disk, Finished, Served};
 use super::event_log;
 use super::net::Receiver;
 use super::net::Transmitter;
@@ -191,11 +191,20 @@ impl NetworkThread {
             }
             Completion::Shared { share, outboard, served } => {
                 if self.disk.on_shared(share) {
-                    self.start_serving(share, served);
+                    let before = match served {
+                        Served::File(served) => self.file_cache.insert(share, served),
+                        Served::Folder(source) => self.file_cache.insert_folder(share, source),
+                    };
+                    before.into_iter().for_each(|before| self.disk.close(before));
                     self.handle_disk_result(DiskResult::Shared { share, result: Ok(outboard) });
                 } else {
                     self.disk.close(served);
                 }
+            }
+            Completion::FolderRead { share, block, result } => {
+                let changed = self.file_cache.on_folder_read(share, block, result);
+                self.on_share_changed(changed.map(|error| (share, error)));
+                self.send_ready_bursts();
             }
             Completion::Opened { download, share, opened, served, part } => {
                 if self.disk.on_opened(download, share, part) {
@@ -218,8 +227,18 @@ impl NetworkThread {
             Completion::Finished { download, share, path, result } => {
                 self.disk.on_download_ended(download);
                 let result = match result {
-                    Ok(identity) => {
+                    Ok(Finished::File(identity)) => {
                         self.file_cache.finished(share, path.clone(), identity);
+                        Ok(path)
+                    }
+                    Ok(Finished::Folder(source)) => {
+                        if let Some(part) = self.file_cache.insert_folder(share, source) {
+                            self.disk.close(part);
+                        }
+                        Ok(path)
+                    }
+                    Ok(Finished::Selected) => {
+                        self.stop_serving(share);
                         Ok(path)
                     }
                     Err(error) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use messages::Name;
-use riffle_core::{Command, DiskErrorKind, Event};
+use riffle_core::{Command, DiskErrorKind, Event, FolderOptions};
 
 use super::*;
 
@@ -40,7 +40,12 @@ fn a_node_starts_answers_and_stops() {
 
     let path = "/nowhere/at/all".into();
     let share = node.new_share();
-    node.command(Command::Share { share, path, name: Name::new("all").unwrap() });
+    node.command(Command::Share {
+        share,
+        path,
+        name: Name::new("all").unwrap(),
+        options: FolderOptions::default(),
+    });
     let failed = loop {
         if let Event::ShareFailed { share, error } = events.blocking_recv().unwrap() {
             break (share, error.kind);

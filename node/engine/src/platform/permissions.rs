@@ -37,6 +37,20 @@ pub(crate) fn is_written_by_user_alone(found: &Metadata) -> bool {
     }
 }
 
+/// Whether the owner of the file of which `found` tells may execute it. Windows: no file is executable by its mode.
+pub(crate) fn is_executable(found: &Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        found.mode() & 0o100 != 0
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = found;
+        false
+    }
+}
+
 /// Whether only this user can read the file of which `found` tells.
 ///
 /// Windows: `true`, because the folder of the state is in the person's profile, which others cannot look into.

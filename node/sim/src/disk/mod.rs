@@ -14,7 +14,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use riffle_core::{
     BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, HashedAgain, Opened,
-    RecheckReason, ShareId, StoreError,
+    RecheckReason, ShareId, StoreError, WantedPieces,
 };
 
 use crate::content::Library;
@@ -180,7 +180,7 @@ impl Disk {
         around: &mut Around<'_>,
     ) -> Option<(Duration, DiskResult)> {
         match request {
-            DiskRequest::Share { share, path } => {
+            DiskRequest::Share { share, path, .. } => {
                 let found = self.files.get(&path).and_then(|id| around.library.of(*id));
                 let result = match found {
                     Some(content) => {
@@ -208,7 +208,7 @@ impl Disk {
                     .ok_or(messages::OutboardError::OtherContent);
                 Some((LATENCY, DiskResult::OutboardChecked { download, buffer, result }))
             }
-            DiskRequest::Open { download, share, target, replace: _, content, outboard } => {
+            DiskRequest::Open { download, share, target, content, outboard, .. } => {
                 let hashed = self.hashed;
                 let open = OpenDownload { target, share };
                 let result = self.open_part(download, open, (content, outboard), around);
@@ -286,7 +286,8 @@ impl Disk {
         // Which of its reasons the program would give is the program's own business.
         let hashed_again =
             (found.hashed > 0).then_some(HashedAgain { bytes: found.hashed, why: RecheckReason::Restarted });
-        Ok(Opened::Ready { have: PieceRun::runs_of(found.have.iter().copied()), hashed_again })
+        let have = PieceRun::runs_of(found.have.iter().copied());
+        Ok(Opened::Ready { have, wanted: WantedPieces::All, hashed_again })
     }
 
     /// Why the disk does not take `needed` bytes just now.

@@ -129,6 +129,7 @@ fn wish(world: &mut World, host: HostId, at: Timestamp, id: Option<ContentId>) {
         wanted: id.map_or(Wanted::Name(name, String::new()), Wanted::Content),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(at, host, order);

@@ -26,7 +26,7 @@ use config::NodeSettings;
 use messages::{BootEpoch, ContentId, Name, NodeId, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use riffle_core::{Command, DownloadId, DownloadOrder, Identity, Node, Output, ShareId};
+use riffle_core::{Command, DownloadId, DownloadOrder, FolderOptions, Identity, Node, Output, ShareId};
 
 use crate::content::Library;
 use crate::link::LinkSpec;
@@ -278,6 +278,9 @@ impl World {
         let (path, name) = host.person.shares[index].clone();
         let share = ShareId(host.person.next_number);
         host.person.next_number += 1;
-        host.node.handle_command(Command::Share { share, path, name }, self.now);
+        host.node.handle_command(
+            Command::Share { share, path, name, options: FolderOptions::default() },
+            self.now,
+        );
     }
 }

@@ -51,7 +51,13 @@ fn wish(world: &mut World, host: HostId, at: Timestamp) {
     world.wish(
         at,
         host,
-        DownloadOrder { wanted, destination, replace: false, timeouts: DownloadTimeouts::NONE },
+        DownloadOrder {
+            wanted,
+            destination,
+            replace: false,
+            select: Vec::new(),
+            timeouts: DownloadTimeouts::NONE,
+        },
     );
 }
 

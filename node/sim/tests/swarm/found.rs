@@ -37,7 +37,12 @@ fn owner(world: &mut World, content: &str, name: &str, millis: u64, settings: No
     let path = PathBuf::from("/shared").join(name);
     let id = world.library.named(content).id;
     world.hosts[host.0].disk.files.insert(path.clone(), id);
-    let share = Command::Share { share: ShareId(0), path, name: Name::new(name).expect("a name") };
+    let share = Command::Share {
+        share: ShareId(0),
+        path,
+        name: Name::new(name).expect("a name"),
+        options: riffle_core::FolderOptions::default(),
+    };
     world.command(after(millis), host, share);
     host
 }
@@ -47,6 +52,7 @@ fn download(world: &mut World, host: HostId, number: u32, name: &str, timeouts: 
         wanted: Wanted::Name(Name::new(name).expect("a name"), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts,
     };
     world.command(after(2000), host, Command::Download { download: DownloadId(number), order });

@@ -48,7 +48,13 @@ fn world_of_seed(seed: u64, down: LinkSpec, links: &[LinkSpec], length: u64) -> 
     world.wish(
         after(3000),
         downloader,
-        DownloadOrder { wanted, destination, replace: false, timeouts: DownloadTimeouts::NONE },
+        DownloadOrder {
+            wanted,
+            destination,
+            replace: false,
+            select: Vec::new(),
+            timeouts: DownloadTimeouts::NONE,
+        },
     );
     (world, downloader, owners)
 }
@@ -150,7 +156,13 @@ fn what_one_session_found_the_next_one_knows() {
     world.wish(
         after(20_000),
         downloader,
-        DownloadOrder { wanted, destination, replace: false, timeouts: DownloadTimeouts::NONE },
+        DownloadOrder {
+            wanted,
+            destination,
+            replace: false,
+            select: Vec::new(),
+            timeouts: DownloadTimeouts::NONE,
+        },
     );
     // In the middle of the second download: it uses what the first one has found, and nobody probed again.
     world.run(after(20_300), |_| false);

@@ -180,12 +180,20 @@ fn sharing(number: usize, each: usize, now: Timestamp) -> Node {
     for share in 0..each {
         let name = format!("file-{number}-{share}.bin");
         let (path, name) = (PathBuf::from(&name), Name::new(&name).expect("a name"));
-        node.handle_command(Command::Share { share: ShareId(share as u32), path, name }, now);
+        node.handle_command(
+            Command::Share {
+                share: ShareId(share as u32),
+                path,
+                name,
+                options: riffle_core::FolderOptions::default(),
+            },
+            now,
+        );
     }
     let mut out = Output::default();
     node.poll(now, &mut out);
     for request in out.disk {
-        let DiskRequest::Share { share, path } = request else { panic!("nothing else is asked") };
+        let DiskRequest::Share { share, path, .. } = request else { panic!("nothing else is asked") };
         let outboard = Outboard::imagined(Layout::of(1).expect("one piece"), &path.to_string_lossy());
         node.handle_disk(DiskResult::Shared { share, result: Ok(Arc::new(outboard)) }, now);
     }

@@ -28,7 +28,12 @@ fn world(owners: usize) -> (World, Vec<HostId>, HostId) {
     let add = |world: &mut World| {
         let host = world.add_host(lan(), NodeSettings::default());
         world.hosts[host.0].disk.files.insert(path.clone(), id);
-        let share = Command::Share { share: ShareId(0), path: path.clone(), name: name.clone() };
+        let share = Command::Share {
+            share: ShareId(0),
+            path: path.clone(),
+            name: name.clone(),
+            options: riffle_core::FolderOptions::default(),
+        };
         world.command(world.now, host, share);
         host
     };
@@ -38,6 +43,7 @@ fn world(owners: usize) -> (World, Vec<HostId>, HostId) {
         wanted: Wanted::Name(name, String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts: DownloadTimeouts { no_progress: Some(Duration::from_secs(20)), ..DownloadTimeouts::NONE },
     };
     world.command(ASKED, asker, Command::Download { download: DownloadId(0), order });

@@ -34,7 +34,16 @@ fn world(contents: &[String], name: impl Fn(&str) -> String) -> (World, HostId) 
         let path = PathBuf::from("/shared").join(content);
         world.hosts[owner.0].disk.files.insert(path.clone(), id);
         let name = Name::new(&name(content)).expect("a name");
-        world.command(after(0), owner, Command::Share { share: ShareId(number), path, name });
+        world.command(
+            after(0),
+            owner,
+            Command::Share {
+                share: ShareId(number),
+                path,
+                name,
+                options: riffle_core::FolderOptions::default(),
+            },
+        );
     }
     let asker = world.add_host(lan(), NodeSettings::default());
     (world, asker)
@@ -57,6 +66,7 @@ fn fetch(world: &mut World, asker: HostId, wanted: Wanted, at: Timestamp) -> (Du
         wanted,
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts: ONE_SHOT,
     };
     world.command(at, asker, Command::Download { download: DownloadId(0), order });
@@ -163,7 +173,16 @@ fn of_several_contents_of_one_name_the_newest_is_taken_when_asked_for() {
     let owner = world.add_host(lan(), NodeSettings::default());
     let path = PathBuf::from("/shared/newest");
     world.hosts[owner.0].disk.files.insert(path.clone(), newest);
-    world.command(after(30), owner, Command::Share { share: ShareId(0), path, name: lab.clone() });
+    world.command(
+        after(30),
+        owner,
+        Command::Share {
+            share: ShareId(0),
+            path,
+            name: lab.clone(),
+            options: riffle_core::FolderOptions::default(),
+        },
+    );
     assert_eq!(fetch(&mut world, asker, Wanted::Newest(lab), after(62)).1, Ok(()));
     assert_eq!(identified(&world, asker), Some((newest.to_string(), "lab.img".to_owned())));
 }
@@ -175,6 +194,7 @@ fn a_download_knows_how_many_have_it_and_how_many_are_on_the_way() {
         wanted: Wanted::Content(world.library.named("film.bin").id),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };
     // Whoever gives it is so slow that the first is still on its way when the second asks.

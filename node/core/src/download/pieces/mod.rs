@@ -23,7 +23,7 @@ use super::availability::Availability;
 use super::picker::Picker;
 use super::session::Session;
 use crate::context::Context;
-use crate::disk::DiskRequest;
+use crate::disk::{DiskRequest, WantedPieces};
 use crate::ids::{BufferId, DownloadId, SessionKey};
 use crate::output::Placement;
 use storing::{StoreRequest, StoringPieces};
@@ -35,6 +35,7 @@ pub(crate) struct Pieces {
     pub(crate) outboard: Arc<Outboard>,
     layout: Layout,
     have: FixedBitSet,
+    wanted: FixedBitSet,
     verified: u64,
     picker: Picker,
     assemblies: BTreeMap<PieceIndex, Assembly>,
@@ -47,22 +48,29 @@ pub(crate) struct Pieces {
 }
 
 impl Pieces {
-    /// The pieces of the content, of which all but those in `have` are missing.
-    pub(crate) fn new(download: DownloadId, outboard: Arc<Outboard>, have: &[PieceRun]) -> Pieces {
+    /// The pieces of the content, of which those that are `wanted` and not in `have` are missing.
+    pub(crate) fn new(
+        download: DownloadId,
+        outboard: Arc<Outboard>,
+        have: &[PieceRun],
+        wanted: &WantedPieces,
+    ) -> Pieces {
         let layout = outboard.layout();
-        let mut bits = FixedBitSet::with_capacity(layout.pieces() as usize);
-        for run in have {
-            bits.insert_range(run.start().0 as usize..run.end().0.min(layout.pieces()) as usize);
-        }
+        let bits = bits_of(have, layout);
+        let wanted = match wanted {
+            WantedPieces::All => bits_of(PieceRun::new(PieceIndex(0), layout.pieces()).as_slice(), layout),
+            WantedPieces::Only(runs) => bits_of(runs, layout),
+        };
         let verified =
             bits.ones().map(|piece| u64::from(layout.piece_length(PieceIndex(piece as u32)))).sum();
-        let missing = PieceRun::runs_of(bits.zeroes().map(|piece| PieceIndex(piece as u32)));
+        let missing = PieceRun::runs_of(wanted.difference(&bits).map(|piece| PieceIndex(piece as u32)));
         let picker = Picker::new(missing);
         Pieces {
             download,
             outboard,
             layout,
             have: bits,
+            wanted,
             verified,
             picker,
             assemblies: BTreeMap::new(),
@@ -116,9 +124,36 @@ impl Pieces {
         begun + self.storing.bytes()
     }
 
-    /// Whether every piece is stored.
+    /// Whether every piece that is wanted is stored.
     pub(crate) fn is_complete(&self) -> bool {
-        self.verified == self.layout.length() && self.storing.is_empty() && self.assemblies.is_empty()
+        self.picker.is_empty() && self.storing.is_empty() && self.assemblies.is_empty()
+    }
+
+    /// Whether every piece of the content is stored.
+    pub(crate) fn has_all(&self) -> bool {
+        self.verified == self.layout.length()
+    }
+
+    /// Whether every piece of the content is wanted.
+    pub(crate) fn wants_all(&self) -> bool {
+        self.wanted.is_full()
+    }
+
+    /// The bytes of the pieces that are wanted or stored.
+    pub(crate) fn wanted_bytes(&self) -> u64 {
+        let wanted = self.wanted.union(&self.have);
+        wanted.map(|piece| u64::from(self.layout.piece_length(PieceIndex(piece as u32)))).sum()
+    }
+
+    /// Wants the pieces of `runs` too.
+    pub(crate) fn want(&mut self, runs: &[PieceRun]) {
+        for piece in runs.iter().flat_map(|run| run.iter()).filter(|piece| piece.0 < self.layout.pieces()) {
+            let is_new = !self.wanted.put(piece.0 as usize);
+            if is_new && !self.have.contains(piece.0 as usize) {
+                self.picker.put_back(piece);
+            }
+        }
+        self.is_changed = true;
     }
 
     /// Whether the disk holds the network up: a piece could not be begun for want of a buffer.
@@ -328,4 +363,12 @@ impl Pieces {
     fn claimed_by(&self, session: SessionKey) -> u32 {
         self.assemblies.values().map(|assembly| assembly.claimed_by(session)).sum()
     }
+}
+
+fn bits_of(runs: &[PieceRun], layout: Layout) -> FixedBitSet {
+    let mut bits = FixedBitSet::with_capacity(layout.pieces() as usize);
+    for run in runs {
+        bits.insert_range(run.start().0 as usize..run.end().0.min(layout.pieces()) as usize);
+    }
+    bits
 }

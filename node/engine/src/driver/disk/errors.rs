@@ -7,8 +7,11 @@ use riffle_core::{DiskError, DiskErrorKind};
 
 use crate::platform::error_kind::{is_no_regular_file, is_too_many_open};
 
-/// The error of the core for `cause`, met at `path`.
+/// The error of the core for `cause`, met at `path`: the one that is in it, if it comes from reading a folder.
 pub(crate) fn disk_error(path: &Path, cause: &io::Error) -> DiskError {
+    if let Some(inner) = cause.get_ref().and_then(|inner| inner.downcast_ref::<DiskError>()) {
+        return inner.clone();
+    }
     error(path, kind_of(cause))
 }
 

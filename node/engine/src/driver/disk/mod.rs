@@ -30,6 +30,7 @@ use riffle_core::{
 };
 
 use self::downloads::{DownloadState, Downloads};
+use self::folder::selection::Selection;
 use self::hash::hash_queue::HashQueue;
 use self::hash::scan::{ScanWorkers, StopFlag};
 use self::hash::share::ShareRequest;
@@ -39,11 +40,13 @@ use self::part::{Part, SyncRule};
 use self::workers::{Priority, Workers};
 use super::pool::Pool;
 
+pub(crate) use self::folder::source::FolderSource;
 pub(crate) use self::hash::hash_cache::HashCache;
 pub(crate) use self::identity::FileIdentity;
 pub(crate) use self::journal::key::StateKey;
-pub(crate) use self::results::{Completion, LentBuffer, Results};
-pub(crate) use self::served_file::{ServedFile, check, close, evict, populate, reopen};
+pub(crate) use self::part::finishing::Finished;
+pub(crate) use self::results::{Completion, LentBuffer, Results, Served};
+pub(crate) use self::served_file::{ServedFile, check, close, evict, populate, read_folder, reopen};
 pub(crate) use self::workers::Queue;
 
 /// The network thread's end of the disk.
@@ -101,8 +104,8 @@ impl Disk {
     /// Hands a request on. Buffers that it names leave `pool` until its result is there.
     pub(crate) fn request(&mut self, request: DiskRequest, pool: &mut Pool) {
         match request {
-            DiskRequest::Share { share, path } => {
-                self.hash_queue.add(share, path);
+            DiskRequest::Share { share, path, options } => {
+                self.hash_queue.add(share, (path, options));
                 self.hash_next();
             }
             DiskRequest::Unshare { share } => {
@@ -119,10 +122,19 @@ impl Disk {
                     results.send(Completion::OutboardChecked { download, lent, result });
                 });
             }
-            DiskRequest::Open { download, share, target, replace, content, outboard } => {
+            DiskRequest::Open { download, share, target, replace, select, content, outboard } => {
+                let selection = match Selection::new(&select) {
+                    Ok(selection) => selection.map(Arc::new),
+                    Err(why) => {
+                        let result = Err(errors::error(&target, DiskErrorKind::Other(why)));
+                        return self.results.send_result(DiskResult::Opened { download, result });
+                    }
+                };
                 let (paths, settings) = (DownloadPaths::of(target, replace), self.settings.clone());
                 let stop = StopFlag::default();
-                self.downloads.add(OpenRequest { download, share, paths, content, outboard, settings, stop });
+                let request =
+                    OpenRequest { download, share, paths, content, outboard, selection, settings, stop };
+                self.downloads.add(request);
                 self.open_next();
             }
             DiskRequest::Store { download, piece, buffer, length, expected } => {
@@ -136,9 +148,10 @@ impl Disk {
 
     /// Files are opened for hashing a few at a time: each takes a descriptor.
     fn hash_next(&mut self) {
-        while let Some((share, path, stop)) = self.hash_queue.next() {
+        while let Some((share, (path, options), stop)) = self.hash_queue.next() {
             let fallback = DiskResult::Shared { share, result: Err(errors::internal(&path)) };
-            let sharing = ShareRequest { share, path, hash_cache: self.settings.hash_cache.clone(), stop };
+            let hash_cache = self.settings.hash_cache.clone();
+            let sharing = ShareRequest { share, path, options, hash_cache, stop };
             self.with_scan_workers(fallback, move |scan_workers, results| {
                 hash::share::share(scan_workers, results, sharing)
             });
@@ -193,7 +206,13 @@ impl Disk {
                 (None, _) => Err(StoreError::Disk(not_open())),
                 (Some(_), None) => Err(StoreError::Hash),
                 (Some(part), Some(bytes)) => {
-                    let stored = results::unless_it_panics(|| part.store(piece, bytes, &expected));
+                    let stored = results::unless_it_panics(|| {
+                        part.store(piece, bytes, &expected)?;
+                        if let Some(pieces) = part.newly_wanted()? {
+                            results.send_result(DiskResult::Wanted { download, pieces });
+                        }
+                        Ok(())
+                    });
                     stored.unwrap_or_else(|| Err(StoreError::Disk(errors::internal(part.path()))))
                 }
             };
@@ -213,7 +232,7 @@ impl Disk {
         let finish = move |_: &mut [u8]| {
             let result = part.finish();
             let path = part.paths().target.clone();
-            if let (Ok(identity), Some(hash_cache)) = (&result, hash_cache) {
+            if let (Ok(Finished::File(identity)), Some(hash_cache)) = (&result, hash_cache) {
                 hash_cache.remember_download(&path, *identity, part.outboard());
             }
             results.send(Completion::Finished { download, share, path, result });

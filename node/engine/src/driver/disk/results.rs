@@ -9,15 +9,17 @@ use messages::{Outboard, OutboardError, PieceIndex};
 use riffle_core::{BufferId, DiskError, DiskResult, DownloadId, Opened, ShareId, StoreError};
 use tokio::sync::mpsc;
 
+use super::ServedFile;
+use super::folder::source::FolderSource;
 use super::part::Part;
-use super::{FileIdentity, ServedFile};
+use super::part::finishing::Finished;
 
 /// What a worker has done.
 pub(crate) enum Completion {
     /// A result that only the core needs.
     ForCore(DiskResult),
-    /// A file is hashed and open.
-    Shared { share: ShareId, outboard: Arc<Outboard>, served: ServedFile },
+    /// A file or folder is hashed and open.
+    Shared { share: ShareId, outboard: Arc<Outboard>, served: Served },
     /// An outboard was checked.
     OutboardChecked { download: DownloadId, lent: LentBuffer, result: Result<Arc<Outboard>, OutboardError> },
     /// A download's files are open; `part` is `None` when the target was there already.
@@ -31,13 +33,23 @@ pub(crate) enum Completion {
     /// A piece was stored, or not.
     Stored { download: DownloadId, piece: PieceIndex, lent: LentBuffer, result: Result<(), StoreError> },
     /// A download has its name, or not.
-    Finished { download: DownloadId, share: ShareId, path: PathBuf, result: Result<FileIdentity, DiskError> },
+    Finished { download: DownloadId, share: ShareId, path: PathBuf, result: Result<Finished, DiskError> },
     /// A block of a served file was read into memory.
     Populated { share: ShareId, block: usize, result: Result<(), DiskError> },
+    /// A block of a served folder was read, and some bytes behind it.
+    FolderRead { share: ShareId, block: usize, result: Result<Box<[u8]>, DiskError> },
     /// A served file that had been closed is open again, or cannot be.
     Reopened { share: ShareId, result: Result<ServedFile, DiskError> },
     /// A served file was compared with what was announced.
     Checked { share: ShareId, result: Result<(), DiskError> },
+}
+
+/// What bursts are taken from.
+pub(crate) enum Served {
+    /// One file.
+    File(ServedFile),
+    /// The files of a folder.
+    Folder(Arc<FolderSource>),
 }
 
 /// A pool buffer on its way through a worker.

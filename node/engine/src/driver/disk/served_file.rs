@@ -9,6 +9,7 @@ use std::sync::Arc;
 use riffle_core::{DiskError, DiskErrorKind, ShareId};
 
 use super::errors::{self, disk_error, error};
+use super::folder::source::FolderSource;
 use super::hash::share::open_regular;
 use super::identity::FileIdentity;
 use super::workers::{Priority, Queue};
@@ -58,6 +59,27 @@ pub(crate) fn populate(
                 _ => errors::error(&path, DiskErrorKind::Changed),
             });
             results.send(Completion::Populated { share, block, result });
+        }),
+    );
+}
+
+/// Reads `range` of a served folder on a worker, then reports it as `block`.
+pub(crate) fn read_folder(
+    queue: &Queue,
+    results: &Results,
+    source: &Arc<FolderSource>,
+    (share, block, range): (ShareId, usize, Range<u64>),
+) {
+    let source = source.clone();
+    let result = Err(errors::internal(source.root()));
+    let results = results.with_fallback(Completion::FolderRead { share, block, result });
+    queue.push(
+        Priority::Urgent,
+        Box::new(move |_| {
+            let mut bytes = vec![0; (range.end - range.start) as usize].into_boxed_slice();
+            let read = source.read_exact_at(&mut bytes, range.start);
+            let result = read.map(|()| bytes).map_err(|cause| disk_error(source.root(), &cause));
+            results.send(Completion::FolderRead { share, block, result });
         }),
     );
 }

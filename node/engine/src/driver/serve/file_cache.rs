@@ -9,13 +9,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use riffle_core::{Burst, DiskError, DiskErrorKind, ShareId, Source};
 
 use super::cached_file::{BLOCK, CachedFile, Validity};
+use super::folder_cache::{FolderCache, FolderReadiness};
 use super::open_files::OpenFiles;
-use crate::driver::disk::{FileIdentity, Queue, Results, ServedFile, check, close, evict, populate, reopen};
+use crate::driver::disk::{
+    FileIdentity, FolderSource, Queue, Results, ServedFile, check, close, evict, populate, reopen,
+};
 
 /// The most blocks of all files together that stay in the process, 1 GiB; the oldest goes first. The system has its own
 /// mind about what stays in memory: this only keeps a node from looking as large as everything that it ever sent. (256
@@ -65,6 +69,7 @@ pub(crate) struct FileCache {
     resident: VecDeque<(ShareId, usize)>,
     queue: Queue,
     results: Results,
+    folders: FolderCache,
     counters: FileCacheCounters,
 }
 
@@ -82,6 +87,7 @@ impl FileCache {
             resident: VecDeque::new(),
             queue,
             results,
+            folders: FolderCache::default(),
             counters: FileCacheCounters::default(),
         }
     }
@@ -97,8 +103,18 @@ impl FileCache {
         before.and_then(|before| before.served)
     }
 
-    /// Serves a file no longer, and returns the open file.
+    /// Serves a folder under its number, and returns the open file that had the number before.
+    pub(crate) fn insert_folder(&mut self, share: ShareId, source: Arc<FolderSource>) -> Option<ServedFile> {
+        let before = self.remove(share);
+        self.folders.insert(share, source);
+        before
+    }
+
+    /// Serves a file or a folder no longer, and returns the open file.
     pub(crate) fn remove(&mut self, share: ShareId) -> Option<ServedFile> {
+        if self.folders.remove(share) {
+            return None;
+        }
         let file = self.files.remove(&share);
         self.open.gone(share);
         self.open_wanted();
@@ -198,6 +214,9 @@ impl FileCache {
     /// The bytes of a burst; `None` when its file is no longer served.
     pub(crate) fn bytes<'a>(&'a self, burst: &'a Burst) -> Option<Bytes<'a>> {
         match &burst.source {
+            Source::Share(share) if self.folders.has(*share) => {
+                self.folders.bytes(*share, burst).map(Bytes::Memory)
+            }
             Source::Share(share) => match self.files.get(share)? {
                 CachedFile { validity: Validity::Changed, .. } => None,
                 file => file.served.as_ref().map(Bytes::Served),
@@ -241,6 +260,13 @@ impl FileCache {
     /// Whether the burst's pages are in memory; asks for those that are not, and for the next, or for the file.
     fn readiness(&mut self, burst: &Burst) -> Readiness {
         let Source::Share(share) = burst.source else { return Readiness::Ready };
+        if self.folders.has(share) {
+            return match self.folders.readiness((share, burst), &self.queue, &self.results) {
+                FolderReadiness::Ready => Readiness::Ready,
+                FolderReadiness::Cold => Readiness::Cold,
+                FolderReadiness::Gone => Readiness::Gone,
+            };
+        }
         let Some(file) = self.files.get_mut(&share) else { return Readiness::Gone };
         let blocks = blocks_of(burst);
         if file.validity == Validity::Changed || *blocks.end() >= file.blocks {
@@ -262,6 +288,16 @@ impl FileCache {
             }
         }
         if warm { Readiness::Ready } else { Readiness::Cold }
+    }
+
+    /// A worker has read a block of a folder, or could not: then the folder has changed.
+    pub(crate) fn on_folder_read(
+        &mut self,
+        share: ShareId,
+        block: usize,
+        result: Result<Box<[u8]>, DiskError>,
+    ) -> Option<DiskError> {
+        self.folders.on_read(share, block, result)
     }
 
     /// A worker has read a block, or could not: then the file has changed.

@@ -2,6 +2,7 @@
 
 mod cached_file;
 mod file_cache;
+mod folder_cache;
 mod open_files;
 
 pub(crate) use self::file_cache::{Bytes, FileCache, FileCacheCounters};

@@ -42,6 +42,7 @@ fn world(length: u64) -> (World, HostId) {
         wanted: Wanted::Name(content.name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(Timestamp::ZERO, part, order);

@@ -69,6 +69,7 @@ impl Crowd {
             wanted: Wanted::Content(content.id),
             destination: Destination::Folder(PathBuf::from("/saved")),
             replace: false,
+            select: Vec::new(),
             timeouts: DownloadTimeouts::NONE,
         };
         world.wish(Timestamp::ZERO + BEGINS, host, order);

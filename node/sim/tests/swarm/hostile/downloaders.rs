@@ -57,6 +57,7 @@ pub(super) fn world_with_limit(
         wanted: Wanted::Name(content.name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };
     let mut downloader = || {

@@ -107,6 +107,7 @@ fn wish(world: &mut World, content: &Content) -> HostId {
         wanted: Wanted::Content(content.id),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(Timestamp::ZERO + BEGINS, host, order);

@@ -40,6 +40,7 @@ fn world(owners: usize, policy: UploadPolicy) -> (World, Vec<HostId>, HostId) {
         wanted: Wanted::Name(content.name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(WANTED_AT, downloader, order);

@@ -43,7 +43,11 @@ fn share(world: &mut World, host: HostId, at: Timestamp, number: u32, content: C
     let path = PathBuf::from(format!("/shared/{number}"));
     world.hosts[host.0].disk.files.insert(path.clone(), content);
     let name = Name::new(name).expect("a name");
-    world.command(at, host, Command::Share { share: ShareId(number), path, name });
+    world.command(
+        at,
+        host,
+        Command::Share { share: ShareId(number), path, name, options: riffle_core::FolderOptions::default() },
+    );
 }
 
 /// One more host, which shares so many other contents, each under the name that it is given, after a while.
@@ -64,6 +68,7 @@ fn download(world: &mut World, wanted: Wanted) -> (Option<ContentId>, Option<Eve
         wanted,
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts: DownloadTimeouts { nobody_shares: Some(Duration::ZERO), ..DownloadTimeouts::NONE },
     };
     world.command(after(62), asker, Command::Download { download: DownloadId(0), order });

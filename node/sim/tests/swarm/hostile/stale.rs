@@ -34,6 +34,7 @@ fn downloader(world: &mut World) -> HostId {
         wanted: Wanted::Name(world.library.named(NAME).name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(WANTED_AT, host, order);

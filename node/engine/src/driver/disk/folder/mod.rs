@@ -1,4 +1,12 @@
-//! Folders: one content each, whose bytes are an index and then those of its files.
+//! Folders, each of which is one content: found, hashed and read on the sharer's side.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "no download asks for it yet"))]
+mod files;
+pub(crate) mod selection;
+pub(crate) mod share;
+pub(crate) mod source;
 pub(crate) mod unpack;
+mod walk;
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;

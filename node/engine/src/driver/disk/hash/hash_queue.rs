@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
-use riffle_core::ShareId;
+use riffle_core::{FolderOptions, ShareId};
 
 use super::scan::StopFlag;
 
 /// The number of files that are hashed at the same time when no limit is set.
 const DEFAULT_MAX_AT_WORK: usize = 64;
+
+/// Where a file or a folder is, and what of a folder is shared.
+pub(crate) type Source = (PathBuf, FolderOptions);
 
 /// Files that are being hashed or wait for it; as many as people share.
 #[derive(Debug)]
@@ -18,7 +21,7 @@ pub(crate) struct HashQueue {
     /// All files that are to be shared.
     wanted: BTreeMap<ShareId, StopFlag>,
     /// The files that wait, and some that are no longer to be shared.
-    waiting: VecDeque<(ShareId, PathBuf, StopFlag)>,
+    waiting: VecDeque<(ShareId, Source, StopFlag)>,
     at_work: BTreeMap<ShareId, StopFlag>,
 }
 
@@ -31,10 +34,10 @@ impl Default for HashQueue {
 
 impl HashQueue {
     /// Takes one more file, which is to be shared.
-    pub(crate) fn add(&mut self, share: ShareId, path: PathBuf) {
+    pub(crate) fn add(&mut self, share: ShareId, source: Source) {
         let stop = StopFlag::default();
         self.wanted.insert(share, stop.clone());
-        self.waiting.push_back((share, path, stop));
+        self.waiting.push_back((share, source, stop));
     }
 
     /// Removes a file that is hashed, or that is no longer to be shared. Returns whether the file was to be shared.
@@ -45,12 +48,12 @@ impl HashQueue {
     }
 
     /// The next file to hash, when fewer are hashed than may be.
-    pub(crate) fn next(&mut self) -> Option<(ShareId, PathBuf, StopFlag)> {
+    pub(crate) fn next(&mut self) -> Option<(ShareId, Source, StopFlag)> {
         while self.at_work.len() < self.max_at_work.max(1) {
-            let (share, path, stop) = self.waiting.pop_front()?;
+            let (share, source, stop) = self.waiting.pop_front()?;
             if !stop.is_raised() {
                 self.at_work.insert(share, stop.clone());
-                return Some((share, path, stop));
+                return Some((share, source, stop));
             }
         }
         None
@@ -72,7 +75,7 @@ mod tests {
     #[test]
     fn files_are_hashed_a_few_at_a_time_in_their_order() {
         let mut hashing = HashQueue { max_at_work: 2, ..HashQueue::default() };
-        (0..5).for_each(|share| hashing.add(ShareId(share), "f".into()));
+        (0..5).for_each(|share| hashing.add(ShareId(share), ("f".into(), FolderOptions::default())));
         let mut next = || hashing.next().map(|(share, ..)| share.0);
         assert_eq!([next(), next(), next()], [Some(0), Some(1), None]);
         assert!(hashing.remove(ShareId(2)), "it waited");

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use messages::{ChainingValue, Layout, PieceHasher, PieceIndex};
 
+use crate::driver::disk::folder::source::FolderSource;
 use crate::driver::disk::workers::{Priority, Queue, Workers};
 use crate::platform::file_io::read_exact_at;
 
@@ -43,10 +44,28 @@ impl StopFlag {
     }
 }
 
+/// Where the bytes of a content are read.
+#[derive(Clone)]
+pub(crate) enum ScanSource {
+    /// One file, which has these bytes.
+    File(Arc<File>),
+    /// The files of a folder.
+    Folder(Arc<FolderSource>),
+}
+
+impl ScanSource {
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        match self {
+            ScanSource::File(file) => read_exact_at(file, bytes, offset),
+            ScanSource::Folder(folder) => folder.read_exact_at(bytes, offset),
+        }
+    }
+}
+
 /// What is to be hashed.
 pub(crate) struct ScanOrder {
-    /// The file.
-    pub(crate) file: Arc<File>,
+    /// The bytes.
+    pub(crate) source: ScanSource,
     /// How it is cut.
     pub(crate) layout: Layout,
     /// Which pieces.
@@ -171,7 +190,7 @@ impl Scan {
         while piece.rest.start < end {
             let length = (end - piece.rest.start).min(block.len() as u64);
             let run = &mut block[..length as usize];
-            read_exact_at(&self.order.file, run, piece.rest.start)?;
+            self.order.source.read_exact_at(run, piece.rest.start)?;
             piece.hasher.update(run);
             piece.rest.start += length;
         }

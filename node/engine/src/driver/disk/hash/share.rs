@@ -8,23 +8,26 @@ use std::time::SystemTime;
 
 use messages::limits::MAX_CONTENT;
 use messages::{ChainingValue, Layout, LengthProof, Outboard, PieceIndex, root};
-use riffle_core::{DiskError, DiskErrorKind, DiskResult, ShareId};
+use riffle_core::{DiskError, DiskErrorKind, DiskResult, FolderOptions, ShareId};
 
 use super::hash_cache::{Fingerprint, HashCache};
-use super::scan::{ScanError, ScanOrder, ScanWorkers, StopFlag, all_pieces, scan};
+use super::scan::{ScanError, ScanOrder, ScanSource, ScanWorkers, StopFlag, all_pieces, scan};
 use crate::driver::disk::errors::{disk_error, error};
+use crate::driver::disk::folder::share::share_folder;
 use crate::driver::disk::identity::FileIdentity;
-use crate::driver::disk::{Completion, Results, ServedFile};
+use crate::driver::disk::{Completion, Results, Served, ServedFile};
 use crate::platform::file_io::{read_at, read_exact_at};
 use crate::platform::mapping::MappedFile;
 use crate::platform::open::open_without_waiting;
 
-/// A file that is to be taken into service.
+/// A file or folder that is to be taken into service.
 pub(crate) struct ShareRequest {
     /// Under which number.
     pub(crate) share: ShareId,
     /// Where it is.
     pub(crate) path: PathBuf,
+    /// What of a folder is shared.
+    pub(crate) options: FolderOptions,
     /// What was hashed before.
     pub(crate) hash_cache: Option<Arc<HashCache>>,
     /// Set when the file is no longer to be shared.
@@ -41,26 +44,29 @@ struct Candidate {
     hash_cache: Option<Arc<HashCache>>,
 }
 
-/// Hashes a file on all workers, unless it is remembered, then reports it; silent once `stop` was raised.
+/// Hashes a file on all workers, unless it is remembered, or a folder, then reports it; silent once `stop` was raised.
 pub(crate) fn share(
     scan_workers: &ScanWorkers,
     results: &Results,
-    ShareRequest { share, path, hash_cache, stop }: ShareRequest,
+    ShareRequest { share, path, options, hash_cache, stop }: ShareRequest,
 ) {
+    if path.is_dir() {
+        return share_folder(scan_workers, results, (share, path, options), stop);
+    }
     let candidate = match Candidate::open(path, hash_cache) {
         Ok(candidate) => candidate,
         Err(error) => return results.send_result(DiskResult::Shared { share, result: Err(error) }),
     };
     if let Some(outboard) = candidate.recall() {
         return results.send(match candidate.serve(outboard) {
-            Ok((outboard, served)) => Completion::Shared { share, outboard, served },
+            Ok((outboard, served)) => Completion::Shared { share, outboard, served: Served::File(served) },
             Err(error) => Completion::ForCore(DiskResult::Shared { share, result: Err(error) }),
         });
     }
     let total = candidate.layout.length();
     let progress = results.clone();
     let order = ScanOrder {
-        file: candidate.file.clone(),
+        source: ScanSource::File(candidate.file.clone()),
         layout: candidate.layout,
         pieces: all_pieces(candidate.layout),
         stop: stop.clone(),
@@ -80,7 +86,9 @@ pub(crate) fn share(
                 return;
             }
             results.send(match outcome {
-                Ok((outboard, served)) => Completion::Shared { share, outboard, served },
+                Ok((outboard, served)) => {
+                    Completion::Shared { share, outboard, served: Served::File(served) }
+                }
                 Err(error) => Completion::ForCore(DiskResult::Shared { share, result: Err(error) }),
             });
         }),

@@ -149,6 +149,13 @@ impl DownloadPaths {
     }
 }
 
+/// Whether a file is called like a working file of a download.
+pub(crate) fn is_working_file(name: &OsStr) -> bool {
+    let name = bytes_of(name);
+    let is_hidden = name.starts_with(b".");
+    is_hidden && [PART, JOURNAL, ".riffle-part.d"].iter().any(|ending| name.ends_with(ending.as_bytes()))
+}
+
 /// `path` with `suffix` behind its last component.
 pub(crate) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -3,10 +3,15 @@
 use std::fs::File;
 use std::sync::{Arc, PoisonError};
 
+use messages::collection::{Collection, CollectionError, INDEX_HEADER, index_length_of};
 use messages::{PieceIndex, piece_value};
 use riffle_core::{DiskError, DiskErrorKind};
 
 use super::{Ledger, Part, written_at};
+use crate::driver::disk::folder::selection::Selection;
+use crate::driver::disk::folder::source::FolderSource;
+use crate::driver::disk::folder::unpack::{staging_beside, unpack};
+use crate::driver::disk::hash::scan::StopFlag;
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::part::allocate::full_or_else;
 use crate::driver::disk::part::unnamed_file::give_name;
@@ -17,32 +22,92 @@ use crate::platform::open::open_regular_file;
 use crate::platform::permissions::{OTHERS_WRITE, mode_of_new_file, set_mode};
 use crate::platform::rename::sync_folder_of;
 
+/// What a download has become.
+pub(crate) enum Finished {
+    /// The file, with its identity.
+    File(FileIdentity),
+    /// The folder.
+    Folder(Arc<FolderSource>),
+    /// A folder with the chosen entries alone, which nobody can be served from.
+    Selected,
+}
+
 impl Part {
-    /// Makes the whole durable and gives it its name. The identity is that of the finished file. Each piece was compared
+    /// Makes the whole durable and gives it its name. Each piece was compared
     /// with its chaining value before it was written, and these merge to the id: the whole is not read again.
     ///
     /// # Errors
     /// When the disk does not do it: then all is kept.
-    pub(crate) fn finish(&self) -> Result<FileIdentity, DiskError> {
+    pub(crate) fn finish(&self) -> Result<Finished, DiskError> {
         let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ledger = self.ledger();
-        if !ledger.has_all() {
+        if !ledger.has_all() && self.selection.is_none() {
             return Err(self.other_error("does not have all pieces"));
         }
         self.sync_and_verify(&mut ledger)?;
         if self.part.is_lost() {
             return Err(self.other_error("was removed or replaced while it was written to"));
         }
-        let finished = match self.give_name() {
-            // Nothing keeps two programs from fetching the same small file, and the other was sooner.
-            Err(other) if other.kind == DiskErrorKind::ExistsOther => self.same_at_target().ok_or(other)?,
-            named => named.map(|()| self.part.file.clone())?,
+        let finished = match (self.collection()?, &self.selection) {
+            (Some(collection), Some(selection)) => self.finish_selected(&collection, selection)?,
+            (Some(collection), None) => self.finish_folder(collection)?,
+            (None, _) => self.finish_file()?,
         };
         ledger.end();
         drop(ledger);
         // It has its name; whoever opens it now may lock it.
         unlock(&self.part.file);
-        FileIdentity::of_file(&finished).map_err(|cause| self.fault(&cause))
+        Ok(finished)
+    }
+
+    fn finish_file(&self) -> Result<Finished, DiskError> {
+        let finished = match self.give_name() {
+            // Nothing keeps two programs from fetching the same small file, and the other was sooner.
+            Err(other) if other.kind == DiskErrorKind::ExistsOther => self.same_at_target().ok_or(other)?,
+            named => named.map(|()| self.part.file.clone())?,
+        };
+        FileIdentity::of_file(&finished).map(Finished::File).map_err(|cause| self.fault(&cause))
+    }
+
+    /// The folder that the content is, if it is one.
+    fn collection(&self) -> Result<Option<Collection>, DiskError> {
+        let length = self.outboard.layout().length();
+        let mut header = [0; INDEX_HEADER];
+        if length < header.len() as u64 {
+            return Ok(None);
+        }
+        read_exact_at(&self.part.file, &mut header, 0).map_err(|cause| self.fault(&cause))?;
+        let Some(index_length) = index_length_of(&header, length) else { return Ok(None) };
+        let mut index = vec![0; index_length as usize];
+        read_exact_at(&self.part.file, &mut index, 0).map_err(|cause| self.fault(&cause))?;
+        let collection = Collection::decode(&index);
+        let collection = collection.and_then(|folder| match folder.length() == length {
+            true => Ok(folder),
+            false => Err(CollectionError::Size),
+        });
+        collection
+            .map(Some)
+            .map_err(|why| self.other_error(&format!("is a folder that nobody can unpack: {why}")))
+    }
+
+    /// Makes the folder of the chosen entries alone.
+    fn finish_selected(&self, collection: &Collection, selection: &Selection) -> Result<Finished, DiskError> {
+        self.unpack(&collection.chosen(|entry| selection.has(entry)))?;
+        self.part.remove();
+        Ok(Finished::Selected)
+    }
+
+    fn finish_folder(&self, collection: Collection) -> Result<Finished, DiskError> {
+        self.unpack(&collection)?;
+        self.part.remove();
+        FolderSource::of_folder(&self.paths.target, collection)
+            .map(|source| Finished::Folder(Arc::new(source)))
+    }
+
+    fn unpack(&self, collection: &Collection) -> Result<(), DiskError> {
+        let staging = staging_beside(&self.paths.working_names(self.content, 1).part);
+        let stop = StopFlag::default();
+        unpack(&self.part.file, collection, &self.paths, &staging, (&self.calls, &stop)).map(|_| ())
     }
 
     /// The file at the target, when it has the one piece that this one has.

@@ -71,6 +71,11 @@ impl Ledger {
         self.has_ended
     }
 
+    /// Whether the piece is stored.
+    pub(super) fn has(&self, piece: PieceIndex) -> bool {
+        self.stored.contains(piece.0 as usize)
+    }
+
     /// Whether every piece is stored.
     pub(super) fn has_all(&self) -> bool {
         self.stored.is_full()

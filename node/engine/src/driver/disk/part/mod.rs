@@ -6,7 +6,7 @@
 
 pub(crate) mod allocate;
 pub(crate) mod download_paths;
-mod finishing;
+pub(crate) mod finishing;
 mod ledger;
 pub(crate) mod lock;
 pub(crate) mod open;
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime};
 
-use messages::{ChainingValue, ContentId, Outboard, PieceIndex, piece_value};
+use messages::{ChainingValue, ContentId, Outboard, PieceIndex, PieceRun, piece_value};
 use riffle_core::{DiskError, DiskErrorKind, StoreError};
 
 use self::allocate::full_or_else;
@@ -31,8 +31,10 @@ use self::ledger::Ledger;
 pub(crate) use self::part_file::PartFile;
 use super::errors::{disk_error, error};
 use super::fault_injection::DiskCalls;
+use super::folder::selection::{Selection, StoredPieces};
 use super::journal::Journal;
 use crate::platform::file_id::is_unlinked;
+use crate::platform::file_io::read_exact_at;
 
 /// After how much, or how long, written pieces are made durable.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +59,8 @@ pub(crate) struct Part {
     ledger: Mutex<Ledger>,
     /// Set when the download ended without success: then a file into which nothing was stored is removed.
     abandoned: AtomicBool,
+    /// Which files of a folder are wanted; `None`: everything.
+    selection: Option<Arc<Selection>>,
 }
 
 impl Part {
@@ -64,14 +68,14 @@ impl Part {
     pub(crate) fn new(
         (paths, part, content): (DownloadPaths, PartFile, ContentId),
         outboard: Arc<Outboard>,
-        (sync_rule, calls): (SyncRule, DiskCalls),
+        (sync_rule, calls, selection): (SyncRule, DiskCalls, Option<Arc<Selection>>),
         journal: Option<Journal>,
         have: &[PieceIndex],
     ) -> Part {
         let ledger = Ledger::new(outboard.layout(), journal, have, written_at(&part.file));
         let (syncing, ledger) = (Mutex::default(), Mutex::new(ledger));
         let abandoned = AtomicBool::new(false);
-        Part { paths, part, content, outboard, sync_rule, calls, syncing, ledger, abandoned }
+        Part { paths, part, content, outboard, sync_rule, calls, syncing, ledger, abandoned, selection }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -116,6 +120,16 @@ impl Part {
         drop(write);
         let stored = written.and_then(|()| self.record_stored(piece, *expected, length));
         stored.map_err(|cause| self.full_or_else(&cause, length).into())
+    }
+
+    /// The pieces that are wanted, when these are more than before: of a folder of which files were chosen.
+    ///
+    /// # Errors
+    /// When nothing can be chosen.
+    pub(crate) fn newly_wanted(&self) -> Result<Option<Vec<PieceRun>>, DiskError> {
+        let Some(selection) = &self.selection else { return Ok(None) };
+        let wanted = selection.newly_wanted(self.outboard.layout(), self);
+        wanted.map_err(|why| error(&self.paths.target, DiskErrorKind::Other(why)))
     }
 
     /// Holds while nobody has removed the file, replaced it or cut it short.
@@ -204,6 +218,16 @@ impl Part {
     /// Notes that the download is over without success.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+impl StoredPieces for Part {
+    fn has(&self, piece: PieceIndex) -> bool {
+        self.ledger().has(piece)
+    }
+
+    fn read(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        read_exact_at(&self.part.file, bytes, offset)
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use messages::{ChainingValue, ContentId, Outboard, PieceIndex, PieceRun, root};
 use riffle_core::{
     DiskError, DiskErrorKind, DiskResult, DownloadId, HashedAgain, Opened, RecheckReason, ShareId,
+    WantedPieces,
 };
 
 use super::allocate::{allocate_part, full_or_else};
@@ -16,8 +17,11 @@ use super::download_paths::DownloadPaths;
 use super::working_files::{Found, WorkingFileFinder, WorkingFiles};
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::fault_injection::DiskCalls;
+use crate::driver::disk::folder::selection::Selection;
 use crate::driver::disk::hash::hash_cache::{Fingerprint, HashCache};
-use crate::driver::disk::hash::scan::{ScanError, ScanOrder, ScanWorkers, StopFlag, all_pieces, scan};
+use crate::driver::disk::hash::scan::{
+    ScanError, ScanOrder, ScanSource, ScanWorkers, StopFlag, all_pieces, scan,
+};
 use crate::driver::disk::hash::share::open_regular;
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::journal::key::StateKey;
@@ -63,6 +67,8 @@ pub(crate) struct OpenRequest {
     pub(crate) content: ContentId,
     /// What proves the content.
     pub(crate) outboard: Arc<Outboard>,
+    /// Which files of a folder are wanted; `None`: everything.
+    pub(crate) selection: Option<Arc<Selection>>,
     /// How the files are kept.
     pub(crate) settings: PartSettings,
     /// Raised when nobody wants the download any more.
@@ -180,7 +186,7 @@ impl OpenRequest {
 
     fn order(&self, file: &Arc<File>, pieces: Vec<PieceIndex>) -> ScanOrder {
         ScanOrder {
-            file: file.clone(),
+            source: ScanSource::File(file.clone()),
             layout: self.outboard.layout(),
             pieces,
             stop: self.stop.clone(),
@@ -226,13 +232,19 @@ impl OpenRequest {
         } else {
             0
         };
-        let made = allocate_part(
-            calls,
-            &part.file,
-            part.display_path(paths),
-            &metadata,
-            (layout.length(), journal_bytes),
-        );
+        let made = if self.selection.is_some() {
+            // Most of it may never be written: it has no space of its own.
+            let grown = part.file.set_len(layout.length());
+            grown.map_err(|cause| disk_error(part.display_path(paths), &cause))
+        } else {
+            allocate_part(
+                calls,
+                &part.file,
+                part.display_path(paths),
+                &metadata,
+                (layout.length(), journal_bytes),
+            )
+        };
         if let Err(error) = made {
             if is_new {
                 // Made just now, or left by a crash: there is nothing in it.
@@ -297,17 +309,18 @@ impl UncheckedPart {
             Some(journal) => Some(journal),
             None => self.journal_of_what_is_trusted()?,
         };
-        let OpenRequest { paths, content, settings, .. } = &self.request;
+        let OpenRequest { paths, content, settings, selection, .. } = &self.request;
         let served = served(self.part.display_path(paths), &self.part.file, layout.length(), None)?;
         let have = PieceRun::runs_of(self.trusted.iter().copied());
         let part = Part::new(
             (paths.clone(), self.part, *content),
             outboard,
-            (settings.sync_rule, settings.calls.clone()),
+            (settings.sync_rule, settings.calls.clone(), selection.clone()),
             journal,
             &self.trusted,
         );
-        Ok((Opened::Ready { have, hashed_again }, served, Some(Arc::new(part))))
+        let wanted = part.newly_wanted()?.map_or(WantedPieces::All, WantedPieces::Only);
+        Ok((Opened::Ready { have, wanted, hashed_again }, served, Some(Arc::new(part))))
     }
 
     /// The journal of this boot, which says what is known now and no more.

@@ -362,7 +362,15 @@ fn on_a_small_disk(folder: &Path) {
     let target = folder.join("read-only/f");
     let content = outboard.content();
     let replace = false;
-    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, outboard });
+    bench.ask(DiskRequest::Open {
+        download: DOWNLOAD,
+        share: SHARE,
+        target,
+        replace,
+        select: Vec::new(),
+        content,
+        outboard,
+    });
     let Completion::ForCore(DiskResult::Opened { result: Err(error), .. }) = bench.done() else {
         panic!("opened")
     };

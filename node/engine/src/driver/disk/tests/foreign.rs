@@ -310,6 +310,7 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
             share: SHARE,
             target,
             replace,
+            select: Vec::new(),
             content,
             outboard: wanted,
         };

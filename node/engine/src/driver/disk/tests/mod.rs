@@ -7,7 +7,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use messages::{ContentId, Layout, LengthProof, piece_value};
-use riffle_core::{BufferChange, BufferId, DiskErrorKind, HashedAgain, Opened, RecheckReason, StoreError};
+use riffle_core::{
+    BufferChange, BufferId, DiskErrorKind, FolderOptions, HashedAgain, Opened, RecheckReason, StoreError,
+    WantedPieces,
+};
 use tokio::sync::mpsc;
 
 use super::journal::mac::{JournalKey, SEAL};
@@ -113,9 +116,9 @@ impl Bench {
     }
 
     fn share(&mut self, path: PathBuf) -> Result<(Arc<Outboard>, ServedFile), DiskErrorKind> {
-        self.ask(DiskRequest::Share { share: SHARE, path });
+        self.ask(DiskRequest::Share { share: SHARE, path, options: FolderOptions::default() });
         match self.done() {
-            Completion::Shared { outboard, served, .. } => {
+            Completion::Shared { outboard, served: Served::File(served), .. } => {
                 assert!(self.disk.on_shared(SHARE));
                 Ok((outboard, served))
             }
@@ -128,7 +131,15 @@ impl Bench {
         let (content, outboard) = (outboard.content(), outboard.clone());
         let target = self.path("f");
         let replace = self.replace;
-        self.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, outboard });
+        self.ask(DiskRequest::Open {
+            download: DOWNLOAD,
+            share: SHARE,
+            target,
+            replace,
+            select: Vec::new(),
+            content,
+            outboard,
+        });
         match self.done() {
             Completion::Opened { download, share, opened, served, part } => {
                 assert!(self.disk.on_opened(download, share, part));
@@ -142,7 +153,7 @@ impl Bench {
     /// What is in the part file, and what was hashed to know that.
     fn resumed(&mut self, outboard: &Arc<Outboard>) -> (Vec<Range<u32>>, Option<HashedAgain>) {
         match self.open(outboard).unwrap().0 {
-            Opened::Ready { have, hashed_again } => {
+            Opened::Ready { have, hashed_again, .. } => {
                 (have.iter().map(|run| run.start().0..run.end().0).collect(), hashed_again)
             }
             Opened::AlreadyThere => panic!("not there yet"),
@@ -251,10 +262,8 @@ fn a_shared_file_is_described_as_the_simple_way_does() {
 #[test]
 fn what_cannot_be_shared_says_why() {
     let mut bench = Bench::new();
-    let folder = bench.folder.path().to_owned();
     let path = bench.path("nothing");
     assert_eq!(bench.share(path).err(), Some(DiskErrorKind::NotFound));
-    assert_eq!(bench.share(folder).err(), Some(DiskErrorKind::NotAFile));
     let pipe = bench.path("pipe");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     assert_eq!(bench.share(pipe).err(), Some(DiskErrorKind::NotAFile));
@@ -271,9 +280,9 @@ fn a_share_that_nobody_wants_any_more_is_not_reported() {
     let path = bench.path("f");
     fs::write(&path, test_bytes(3 * PIECE)).unwrap();
     let stopped = ShareId(1);
-    bench.ask(DiskRequest::Share { share: stopped, path: path.clone() });
+    bench.ask(DiskRequest::Share { share: stopped, path: path.clone(), options: FolderOptions::default() });
     bench.ask(DiskRequest::Unshare { share: stopped });
-    bench.ask(DiskRequest::Share { share: SHARE, path });
+    bench.ask(DiskRequest::Share { share: SHARE, path, options: FolderOptions::default() });
     // The first may have been through before it was stopped; the one that is wanted arrives in any case.
     while !matches!(bench.done(), Completion::Shared { share: SHARE, .. }) {}
     assert!(bench.disk.on_shared(SHARE));
@@ -302,7 +311,7 @@ fn a_download_is_stored_finished_and_leaves_nothing_beside_it() {
         let bytes = test_bytes(length);
         let outboard = described(&bytes);
         let (opened, served) = bench.open(&outboard).unwrap();
-        assert_eq!(opened, Opened::Ready { have: vec![], hashed_again: None });
+        assert_eq!(opened, Opened::Ready { have: vec![], wanted: WantedPieces::All, hashed_again: None });
         let working: &[&str] = if length > PIECE { &["journal", "part"] } else { &[] };
         assert_eq!(bench.names(), working, "what is never gone on with has no name before it is whole");
         bench.store_all(&outboard, &bytes, 0..outboard.layout().pieces());
@@ -504,7 +513,15 @@ fn a_folder_that_is_not_there_is_named() {
     let target = bench.path("no/f");
     let content = outboard.content();
     let replace = false;
-    bench.ask(DiskRequest::Open { download: DOWNLOAD, share: SHARE, target, replace, content, outboard });
+    bench.ask(DiskRequest::Open {
+        download: DOWNLOAD,
+        share: SHARE,
+        target,
+        replace,
+        select: Vec::new(),
+        content,
+        outboard,
+    });
     let Completion::ForCore(DiskResult::Opened { result: Err(error), .. }) = bench.done() else {
         panic!("opened")
     };

@@ -191,6 +191,7 @@ fn a_shortened_part_file_is_not_believed_the_second_time_either() {
         share: SHARE,
         target,
         replace,
+        select: Vec::new(),
         content,
         outboard: wanted,
     });

@@ -1,7 +1,7 @@
 //! Long files are hashed slice by slice, on all workers.
 
 use super::*;
-use crate::driver::disk::hash::scan::{ScanOrder, scan};
+use crate::driver::disk::hash::scan::{ScanOrder, ScanSource, scan};
 
 #[test]
 fn long_pieces_are_hashed_over_several_slices() {
@@ -25,7 +25,13 @@ fn long_pieces_are_hashed_over_several_slices() {
     let file = Arc::new(fs::File::open(bench.path("long")).unwrap());
     let (sender, heard) = std::sync::mpsc::channel();
     let (order, stop) = (pieces.clone(), StopFlag::default());
-    let order = ScanOrder { file: file.clone(), layout, pieces: order, stop, progress: Box::new(|_| {}) };
+    let order = ScanOrder {
+        source: ScanSource::File(file.clone()),
+        layout,
+        pieces: order,
+        stop,
+        progress: Box::new(|_| {}),
+    };
     let scan_workers = ScanWorkers::from(&bench.disk.workers);
     scan(&scan_workers, order, Box::new(move |values| sender.send(values.unwrap()).unwrap()));
     let values = heard.recv().unwrap();

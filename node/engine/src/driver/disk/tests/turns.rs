@@ -12,7 +12,15 @@ fn only_so_many_part_files_are_open_and_the_others_wait_for_their_turn() {
         let (download, share) = (DownloadId(number), ShareId(number));
         let (target, content) = (bench.path(&number.to_string()), outboard.content());
         let (outboard, replace) = (outboard.clone(), false);
-        bench.ask(DiskRequest::Open { download, share, target, replace, content, outboard });
+        bench.ask(DiskRequest::Open {
+            download,
+            share,
+            target,
+            replace,
+            select: Vec::new(),
+            content,
+            outboard,
+        });
     };
     let opened = |bench: &mut Bench| match bench.done() {
         Completion::Opened { download, share, part, .. } => {
@@ -73,7 +81,10 @@ fn a_file_that_changes_while_it_is_hashed_is_not_shared() {
         // The one worker is held until all is queued; then it opens the file, meets this, and only then the slices.
         let (go, gate) = std::sync::mpsc::channel::<()>();
         disk.queue().push(Priority::Urgent, Box::new(move |_| assert!(gate.recv().is_err())));
-        disk.request(DiskRequest::Share { share: SHARE, path: path.clone() }, &mut Pool::default());
+        disk.request(
+            DiskRequest::Share { share: SHARE, path: path.clone(), options: FolderOptions::default() },
+            &mut Pool::default(),
+        );
         let changed = path.clone();
         disk.queue().push(Priority::Urgent, Box::new(move |_| meddle(&changed)));
         drop(go);

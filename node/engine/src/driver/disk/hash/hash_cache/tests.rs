@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use messages::{ContentId, Layout, Outboard};
-use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, Opened, ShareId};
+use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, FolderOptions, Opened, ShareId};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::driver::disk::Served;
 use crate::driver::disk::hash::hash_cache::{Fingerprint, HashCache, MAX_FILES};
 use crate::driver::disk::{Completion, Disk, FileIdentity, Results};
 use crate::driver::pool::Pool;
@@ -54,10 +55,14 @@ impl Home {
     fn share(&self, path: &Path) -> Arc<Outboard> {
         let (mut disk, mut heard) = disk_with(self.hash_cache());
         let share = ShareId(7);
-        disk.request(DiskRequest::Share { share, path: path.to_owned() }, &mut Pool::default());
+        disk.request(
+            DiskRequest::Share { share, path: path.to_owned(), options: FolderOptions::default() },
+            &mut Pool::default(),
+        );
         let outboard = loop {
             match heard.blocking_recv().expect("the workers live") {
                 Completion::Shared { outboard, served, .. } => {
+                    let Served::File(served) = served else { panic!("a file") };
                     assert_eq!(served.identity, Some(FileIdentity::of(&found(path))));
                     break outboard;
                 }
@@ -128,7 +133,15 @@ fn a_target_that_is_remembered_is_compared_without_being_read() {
         let (download, share, target) = (riffle_core::DownloadId(1), ShareId(7), path.clone());
         let (content, outboard) = (outboard.content(), Arc::new(outboard));
         disk.request(
-            DiskRequest::Open { download, share, target, replace: false, content, outboard },
+            DiskRequest::Open {
+                download,
+                share,
+                target,
+                replace: false,
+                select: Vec::new(),
+                content,
+                outboard,
+            },
             &mut Pool::default(),
         );
         let opened = match heard.blocking_recv().expect("the workers live") {

@@ -1,0 +1,204 @@
+//! Folders by the real program: sent, fetched, and put together as they were, whatever happens on the way.
+#![cfg(unix)]
+#![expect(clippy::disallowed_types, reason = "the test sets the time of a file")]
+
+mod programs;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use programs::{Place, Program, noise};
+
+/// What stands at each path below a folder: a file's bytes, mode and time, a link's target, or nothing for a folder.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    File { bytes: Vec<u8>, is_executable: bool, modified: (i64, i64) },
+    Link(PathBuf),
+    Folder,
+}
+
+fn tree(root: &Path) -> BTreeMap<PathBuf, Found> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let metadata = fs::symlink_metadata(&path).expect("there");
+            let what = if metadata.is_symlink() {
+                Found::Link(fs::read_link(&path).expect("a link"))
+            } else if metadata.is_dir() {
+                folders.push(path.clone());
+                Found::Folder
+            } else {
+                let bytes = fs::read(&path).expect("a file");
+                let is_executable = metadata.mode() & 0o100 != 0;
+                Found::File { bytes, is_executable, modified: (metadata.mtime(), metadata.mtime_nsec()) }
+            };
+            found.insert(path.strip_prefix(root).expect("below it").to_owned(), what);
+        }
+    }
+    found
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().expect("it has one")).expect("folders");
+    fs::write(path, bytes).expect("written");
+}
+
+/// A folder `album` with everything that a folder may have.
+fn album(place: &Place) -> PathBuf {
+    let album = place.folder("shared").join("album");
+    for (name, length) in [
+        ("long.bin", 3_000_000),
+        ("b/x", 10),
+        ("b/empty", 0),
+        (".hidden", 5),
+        ("-rf", 7),
+        ("ünï 🦀.txt", 300),
+    ] {
+        write(&album, name, &noise(length));
+    }
+    for number in 0..300 {
+        write(&album, &format!("many/{}/{number}", number % 7), format!("file {number}").as_bytes());
+    }
+    write(&album, &("d/".repeat(100) + "deep"), b"below a hundred folders");
+    write(&album, &"n".repeat(255), b"the longest name");
+    fs::create_dir_all(album.join("nothing/in it")).expect("made");
+    symlink("../long.bin", album.join("b/link")).expect("a link");
+    fs::set_permissions(album.join("b/x"), fs::Permissions::from_mode(0o755)).expect("a mode");
+    let file = fs::File::open(album.join("b/x")).expect("there");
+    file.set_modified(UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_789)).expect("a time");
+    album
+}
+
+fn send(place: &Place, tracker: &str, arguments: &[&str]) -> Program {
+    let mut command = place.riffle(&["send", "--tracker", tracker, "--listen", "127.0.0.1:0"]);
+    Program::start(command.args(arguments).current_dir(place.folder("shared")))
+}
+
+fn download(place: &Place, tracker: &str, arguments: &[&str]) -> (Option<i32>, Vec<String>) {
+    let mut command = place.riffle(&["download", "--tracker", tracker, "--listen", "127.0.0.1:0"]);
+    let (status, said) = Program::start(command.args(arguments).current_dir(place.folder("saved"))).end();
+    (status.code(), said)
+}
+
+#[test]
+fn a_folder_arrives_as_it_was() {
+    let place = Place::new();
+    let (_tracker, tracker) = place.tracker();
+    let album = album(&place);
+    let owner = send(&place, &tracker, &["album"]);
+    owner.wait_for("riffle download --tracker ");
+    let (code, said) = download(&place, &tracker, &["album"]);
+    assert_eq!(code, Some(0), "{said:#?}");
+    let saved = place.folder("saved");
+    assert_eq!(tree(&saved.join("album")), tree(&album));
+    let left: Vec<_> =
+        fs::read_dir(&saved).expect("a folder").map(|one| one.expect("an entry").path()).collect();
+    assert_eq!(left, [saved.join("album")], "no working file stays behind");
+    let (code, said) = download(&place, &tracker, &["album"]);
+    assert_eq!(code, Some(13), "what is there is not replaced: {said:#?}");
+    assert_eq!(tree(&saved.join("album")), tree(&album));
+}
+
+#[test]
+fn who_has_fetched_a_folder_serves_it() {
+    let place = Place::new();
+    let (_tracker, tracker) = place.tracker();
+    let album = album(&place);
+    let owner = send(&place, &tracker, &["album"]);
+    owner.wait_for("riffle download --tracker ");
+    let mut command =
+        place.riffle(&["download", "--tracker", &tracker, "--listen", "127.0.0.1:0", "--stay", "album"]);
+    let second = Program::start(command.current_dir(place.folder("second")));
+    second.wait_for("album");
+    programs::wait_until("the second node has it", || place.folder("second").join("album").exists());
+    owner.interrupt();
+    owner.end();
+    let (code, said) = download(&place, &tracker, &["--wait", "album"]);
+    assert_eq!(code, Some(0), "{said:#?}");
+    assert_eq!(tree(&place.folder("saved").join("album")), tree(&album));
+}
+
+#[test]
+fn what_cannot_be_shared_with_a_folder_is_said_and_the_rest_is_shared() {
+    let place = Place::new();
+    let (_tracker, tracker) = place.tracker();
+    let album = place.folder("shared").join("album");
+    write(&album, "fine", b"1");
+    write(&album, "two\nlines", b"2");
+    symlink("/etc/passwd", album.join("out")).expect("a link");
+    let owner = send(&place, &tracker, &["album"]);
+    owner.wait_for("not shared: ");
+    owner.wait_for("riffle download --tracker ");
+    let (code, said) = download(&place, &tracker, &["album"]);
+    assert_eq!(code, Some(0), "{said:#?}");
+    let saved: Vec<_> = tree(&place.folder("saved").join("album")).into_keys().collect();
+    assert_eq!(saved, [PathBuf::from("fine")]);
+    owner.interrupt();
+    assert_eq!(owner.end().0.code(), Some(0), "what is skipped is no failure");
+    let (status, said) = send(&place, &tracker, &["--strict", "album"]).end();
+    assert_eq!(status.code(), Some(10), "{said:#?}");
+}
+
+#[test]
+fn a_folder_that_changes_while_it_is_served_is_withdrawn_with_the_name_of_the_file() {
+    let place = Place::new();
+    let (_tracker, tracker) = place.tracker();
+    let album = album(&place);
+    let owner = send(&place, &tracker, &["album"]);
+    owner.wait_for("riffle download --tracker ");
+    write(&album, "b/x", b"something else");
+    let (code, said) = download(&place, &tracker, &["--timeout", "3s", "album"]);
+    assert_ne!(code, Some(0), "{said:#?}");
+    let line = owner.wait_for("no longer shared: ");
+    assert!(line.contains("b/x"), "{line}");
+    assert!(!place.folder("saved").join("album").exists());
+}
+
+#[test]
+fn what_a_pattern_or_an_ignore_file_names_is_left_out() {
+    let place = Place::new();
+    let (_tracker, tracker) = place.tracker();
+    let album = place.folder("shared").join("album");
+    for name in
+        ["a.txt", "a.log", "cache/x", "cache/y", "deep/b.log", "deep/b.txt", "deep/c.tmp", ".git/config"]
+    {
+        write(&album, name, name.as_bytes());
+    }
+    write(&album, "deep/.riffleignore", b"*.tmp\n");
+    let owner =
+        send(&place, &tracker, &["--exclude", "*.log", "--exclude", "/cache", "--no-metadata", "album"]);
+    owner.wait_for("riffle download --tracker ");
+    let (code, said) = download(&place, &tracker, &["album"]);
+    assert_eq!(code, Some(0), "{said:#?}");
+    let found = tree(&place.folder("saved").join("album"));
+    let names: Vec<_> = found.keys().filter_map(|path| path.to_str()).collect();
+    assert_eq!(names, [".git", ".git/config", "a.txt", "deep", "deep/.riffleignore", "deep/b.txt"]);
+}
+
+#[test]
+fn some_files_of_a_folder_are_fetched_alone() {
+    let place = Place::new();
+    let (_tracker, tracker) = place.tracker();
+    let album = album(&place);
+    write(&album, "huge.bin", &noise(20_000_000));
+    let owner = send(&place, &tracker, &["album"]);
+    owner.wait_for("riffle download --tracker ");
+    let (code, said) = download(&place, &tracker, &["--select", "many/3", "--select", "/b/x", "album"]);
+    assert_eq!(code, Some(0), "{said:#?}");
+    let found = tree(&place.folder("saved").join("album"));
+    let whole = tree(&album);
+    let chosen = |path: &Path| path.starts_with("many/3") || path == Path::new("b/x");
+    let expected: BTreeMap<_, _> = whole.into_iter().filter(|(path, _)| chosen(path)).collect();
+    let files: BTreeMap<_, _> = found.into_iter().filter(|(path, _)| chosen(path)).collect();
+    assert_eq!(files, expected);
+    assert!(!place.folder("saved").join("album/long.bin").exists());
+    let (code, said) = download(&place, &tracker, &["--select", "nothing like it", "-o", "other", "album"]);
+    assert_eq!(code, Some(10), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("nothing in the folder is named")), "{said:#?}");
+}

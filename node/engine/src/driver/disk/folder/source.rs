@@ -1,0 +1,121 @@
+//! The bytes of a folder as one content, read from its files.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use messages::collection::{Collection, EntryKind, Extent};
+use riffle_core::{DiskError, DiskErrorKind};
+
+use super::files::path_of;
+use crate::driver::disk::errors::{disk_error, error};
+use crate::driver::disk::hash::share::open_regular;
+use crate::driver::disk::identity::FileIdentity;
+use crate::platform::file_io::read_exact_at;
+
+/// At most so many files of one folder are open.
+const MAX_OPEN: usize = 16;
+
+/// A folder whose files must stay as they were when they were hashed.
+#[derive(Debug)]
+pub(crate) struct FolderSource {
+    root: PathBuf,
+    collection: Collection,
+    index: Vec<u8>,
+    /// What each file must still be, by the number of its entry.
+    identities: Vec<Option<FileIdentity>>,
+    /// The files that were read last, the latest at the end.
+    open: Mutex<VecDeque<(usize, Arc<File>)>>,
+}
+
+impl FolderSource {
+    /// The folder at `root`, whose files have these identities, by the numbers of their entries.
+    pub(super) fn new(
+        root: PathBuf,
+        collection: Collection,
+        identities: Vec<Option<FileIdentity>>,
+    ) -> FolderSource {
+        let index = collection.index();
+        FolderSource { root, collection, index, identities, open: Mutex::default() }
+    }
+
+    /// The folder at `root`, in which `collection` was put just now.
+    ///
+    /// # Errors
+    /// When a file is not there.
+    pub(crate) fn of_folder(root: &Path, collection: Collection) -> Result<FolderSource, DiskError> {
+        let identity = |entry: &messages::collection::Entry| match &entry.kind {
+            EntryKind::File(file) => {
+                let path = path_of(root, &entry.path);
+                let found = std::fs::symlink_metadata(&path).map_err(|cause| disk_error(&path, &cause))?;
+                let is_as_long = found.is_file() && found.len() == file.length;
+                let changed = || error(&path, DiskErrorKind::Changed);
+                is_as_long.then(|| Some(FileIdentity::of(&found))).ok_or_else(changed)
+            }
+            EntryKind::EmptyFolder | EntryKind::Link(_) => Ok(None),
+        };
+        let identities = collection.entries().iter().map(identity).collect::<Result<_, _>>()?;
+        Ok(FolderSource::new(root.to_owned(), collection, identities))
+    }
+
+    /// Where the folder is.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Bytes of the content.
+    pub(crate) fn length(&self) -> u64 {
+        self.collection.length()
+    }
+
+    /// Reads the bytes of the content at `offset`, all of `bytes`.
+    ///
+    /// # Errors
+    /// The inner error is a [`DiskError`] that names the file: when it is not what it was, or cannot be read.
+    pub(crate) fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut rest = bytes;
+        for extent in self.collection.extents(offset..offset + rest.len() as u64) {
+            let (run, behind) = std::mem::take(&mut rest).split_at_mut(extent.length() as usize);
+            match extent.entry {
+                None => {
+                    run.copy_from_slice(&self.index[extent.within.start as usize..extent.within.end as usize])
+                }
+                Some(entry) => self.read_file(entry, &extent, run).map_err(io::Error::other)?,
+            }
+            rest = behind;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    fn read_file(&self, entry: usize, extent: &Extent, run: &mut [u8]) -> Result<(), DiskError> {
+        let path = path_of(&self.root, &self.collection.entries()[entry].path);
+        let file = self.file(entry, &path)?;
+        read_exact_at(&file, run, extent.within.start).map_err(|cause| disk_error(&path, &cause))?;
+        // What was read before this look is what was announced.
+        self.check(entry, &file, &path)
+    }
+
+    fn check(&self, entry: usize, file: &File, path: &Path) -> Result<(), DiskError> {
+        let now = FileIdentity::of_file(file).map_err(|cause| disk_error(path, &cause))?;
+        if self.identities[entry] == Some(now) { Ok(()) } else { Err(error(path, DiskErrorKind::Changed)) }
+    }
+
+    fn file(&self, entry: usize, path: &Path) -> Result<Arc<File>, DiskError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = open.iter().rposition(|(of, _)| *of == entry) {
+            let found = open.remove(at).expect("it was found there");
+            open.push_back(found.clone());
+            return Ok(found.1);
+        }
+        drop(open);
+        let file = Arc::new(open_regular(path)?);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.push_back((entry, file.clone()));
+        let closed = if open.len() > MAX_OPEN { open.pop_front() } else { None };
+        drop(open);
+        drop(closed);
+        Ok(file)
+    }
+}
