@@ -138,6 +138,8 @@ fn sync_name(paths: &DownloadPaths) -> Result<(), DiskError> {
 /// Files that one thread writes one after the other.
 struct Task<'a> {
     files: Vec<(&'a str, &'a FileEntry, Range<u64>)>,
+    /// How many bytes they have together.
+    bytes: u64,
     /// Where the bytes of the last one end.
     end: u64,
 }
@@ -163,7 +165,8 @@ impl Unpacking<'_> {
     fn check(&self) -> Result<(), DiskError> {
         let fault = |cause: io::Error| disk_error(self.target, &cause);
         let (bytes, files) = self.top.room().map_err(fault)?;
-        let needed = self.runs.bytes_within(self.collection.index_length()..self.collection.length());
+        let spans = self.collection.files().filter_map(|(number, ..)| self.collection.span(number));
+        let needed = spans.map(|span| self.runs.bytes_within(span)).sum();
         self.left.store(needed, Ordering::Relaxed);
         if needed > bytes {
             return Err(error(self.target, DiskErrorKind::Full { needed: needed - bytes }));
@@ -206,22 +209,23 @@ impl Unpacking<'_> {
         Ok(())
     }
 
+    /// The files, in tasks of such as lie side by side in the content.
     fn tasks(&self) -> Vec<Task<'_>> {
         let mut tasks: Vec<Task<'_>> = Vec::new();
-        let mut end = self.collection.index_length();
-        let mut bytes = TASK_BYTES;
         for (number, path, file) in self.collection.files() {
+            let end = tasks.last().map_or(0, |task| task.end);
             let span = self.collection.span(number).unwrap_or(end..end);
-            end = span.end;
-            let is_full = bytes + file.length > TASK_BYTES;
-            if is_full || tasks.last().is_none_or(|task| task.files.len() == TASK_FILES) {
-                tasks.push(Task { files: Vec::new(), end });
-                bytes = 0;
+            let is_next = |task: &Task<'_>| {
+                task.end == span.start
+                    && task.files.len() < TASK_FILES
+                    && task.bytes + file.length <= TASK_BYTES
+            };
+            if !tasks.last().is_some_and(is_next) {
+                tasks.push(Task { files: Vec::new(), bytes: 0, end: span.start });
             }
-            bytes += file.length;
             let task = tasks.last_mut().expect("one was just pushed when there was none");
+            (task.bytes, task.end) = (task.bytes + file.length, span.end);
             task.files.push((path.as_str(), file, span));
-            task.end = end;
         }
         tasks
     }

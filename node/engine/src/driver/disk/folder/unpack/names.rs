@@ -60,7 +60,8 @@ pub(super) fn problems(
             problems.add(|| format!("{}: no name has a {character} here", node.path));
         }
     }
-    clashes(collection, staging, &mut problems)?;
+    let is_one_name = |one: &str, other: &str| is_one_name(one, other, staging);
+    clashes(collection, is_one_name, &mut problems)?;
     let more = problems.count - problems.told.len();
     Ok((problems.count > 0).then(|| {
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
@@ -104,9 +105,13 @@ fn is_about_name(cause: &io::Error) -> bool {
     matches!(cause.kind(), InvalidFilename | InvalidInput | NotFound)
 }
 
-/// Finds names of one folder that are one name on this file system. Those that might be are alike when case and the
-/// composition of characters are left out.
-fn clashes(collection: &Collection, staging: &Folder, problems: &mut Problems) -> io::Result<()> {
+/// Finds names of one folder that are one name on this file system, as `is_one_name` says. Only those are tried that
+/// are alike when case and the composition of characters are left out.
+fn clashes(
+    collection: &Collection,
+    mut is_one_name: impl FnMut(&str, &str) -> io::Result<bool>,
+    problems: &mut Problems,
+) -> io::Result<()> {
     let mut seen: HashMap<(&str, String), Node<'_>> = HashMap::new();
     for node in nodes(collection) {
         let (parent, name) = node.split();
@@ -116,7 +121,7 @@ fn clashes(collection: &Collection, staging: &Folder, problems: &mut Problems) -
             }
             Slot::Occupied(other) => {
                 let other = other.get();
-                if is_one_name(other.split().1, name, staging)? {
+                if is_one_name(other.split().1, name)? {
                     problems.add(|| format!("{} and {}: one name here", other.path, node.path));
                 }
             }
@@ -148,7 +153,25 @@ fn is_one_name(one: &str, other: &str, staging: &Folder) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use messages::collection::{Entry, EntryKind, EntryPath};
+
     use super::*;
+
+    #[test]
+    fn names_that_are_one_on_a_file_system_are_told_once_where_they_stand() {
+        let paths = ["A/x", "a/x", "a/X", "a/y", "b/A", "c/\u{e9}", "c/e\u{301}", "c/E"];
+        let entry = |path: &str| Entry { path: EntryPath::new(path).unwrap(), kind: EntryKind::EmptyFolder };
+        let collection = Collection::new(paths.map(entry).to_vec()).unwrap();
+        let told = |is_one_name: fn(&str, &str) -> bool| {
+            let mut problems = Problems::default();
+            clashes(&collection, |one, other| Ok(is_one_name(one, other)), &mut problems).unwrap();
+            problems.told
+        };
+        let case = ["A and a: one name here", "a/X and a/x: one name here"];
+        assert_eq!(told(|one, other| one.to_lowercase() == other.to_lowercase()), case);
+        assert_eq!(told(|one, other| one.nfc().eq(other.nfc())), ["c/e\u{301} and c/\u{e9}: one name here"]);
+        assert!(told(|_, _| false).is_empty());
+    }
 
     #[test]
     fn names_are_alike_whatever_their_case_and_composition() {
