@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Arg, Args, Command, CommandFactory as _, Parser, Subcommand};
 use config::{ByteSize, Interval, Limit, ListenAddr, NodeLabel, Period, TrackerAddress, UploadPolicy};
-use messages::Name;
+use messages::{ContentId, Digits, DigitsError, Name};
 use tracker::program::{log_files, log_size};
 
 use crate::goal::Goal;
@@ -19,6 +19,7 @@ Examples:
   riffle download film.mkv               fetch it from all who share it
   riffle download --wait film.mkv -o D   ... into the folder D, as soon as somebody shares it
   riffle list                            what the tracker knows: who has it, who is on the way to it
+  riffle verify film.mkv                 is it still what it was; if not, which pieces differ
   riffle                                 the prompt: send, download, list, status, ... exit
   riffle tracker                         the tracker alone, for the whole network";
 
@@ -181,6 +182,10 @@ pub(crate) enum Verb {
     Status,
     /// Show whom this host's running nodes give to and take from
     Peers,
+    /// Print the BLAKE3 hash of files, which is their id, as b3sum does
+    Hash(Hash),
+    /// Tell whether a file is what it was when it was shared or fetched, or the content of an id, and which pieces are not
+    Verify(Verify),
     /// See it work: a tracker, four owners and a downloader on this machine
     Demo(Demo),
     /// Be the tracker, until Ctrl-C
@@ -273,6 +278,42 @@ pub(crate) struct List {
     pub(crate) timeout: Option<Period>,
 }
 
+/// What `hash` is told.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Hash {
+    /// The files to hash; `-`, or none: the standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// What `verify` is told.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Verify {
+    /// The file to read
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The id that it should have (64 hexadecimal digits, or the first 8 and more) [default: what it had when a node of
+    /// this host shared or fetched it]
+    #[arg(value_name = "ID", value_parser = id)]
+    pub(crate) content: Option<WantedId>,
+}
+
+/// An id, or how it begins.
+#[derive(Clone, Debug)]
+pub(crate) enum WantedId {
+    /// All of it.
+    Whole(ContentId),
+    /// How it begins.
+    Beginning(Digits),
+}
+
+fn id(text: &str) -> Result<WantedId, DigitsError> {
+    match text.parse() {
+        Ok(content) => Ok(WantedId::Whole(content)),
+        Err(_) => Digits::new(text).map(WantedId::Beginning),
+    }
+}
+
 /// What `demo` is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Demo {
@@ -282,10 +323,12 @@ pub(crate) struct Demo {
 
 /// The common options that each of these verbs uses; the other verbs but `tracker` use all of them. A verb accepts the
 /// others too, because they may stand before the verb or in the environment, but its help does not show them.
-const USED: [(&str, &[&str]); 4] = [
+const USED: [(&str, &[&str]); 6] = [
     ("list", &["tracker", "quiet", "config"]),
     ("status", &["id", "quiet", "config", "state_dir"]),
     ("peers", &["id", "quiet", "config", "state_dir"]),
+    ("hash", &[]),
+    ("verify", &["dir", "config", "state_dir"]),
     (
         "demo",
         &[

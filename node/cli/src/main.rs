@@ -84,7 +84,13 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     if let Some(Verb::Tracker) = verb {
         return commands::tracker::run(&common);
     }
+    if let Some(Verb::Hash(hash)) = verb {
+        return Ok(commands::hash::run(&hash));
+    }
     let settings = settings::load(&common)?;
+    if let Some(Verb::Verify(verify)) = verb {
+        return commands::verify::run(settings, &verify);
+    }
     commands::block_on(async move {
         match verb {
             None => prompt::run(settings, prompt.on_mistake()).await,
@@ -94,7 +100,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             Some(Verb::Status) => commands::look::run(settings, Request::Status).await,
             Some(Verb::Peers) => commands::look::run(settings, Request::Peers).await,
             Some(Verb::Demo(demo)) => commands::demo::run(settings, demo.file).await,
-            Some(Verb::Tracker) => Ok(ExitCode::Done),
+            Some(Verb::Hash(_) | Verb::Verify(_) | Verb::Tracker) => Ok(ExitCode::Done),
         }
     })
 }

@@ -59,6 +59,11 @@ pub(crate) fn steer(stream: Stream, text: String) {
     WRITER.push(stream, text);
 }
 
+/// Writes `text` unchanged to stdout, where another program reads what is no line for people. Never waits.
+pub(crate) fn hand_over(text: String) {
+    WRITER.say(Stream::Stdout, text);
+}
+
 /// The text of `lines` as people are shown it. Each line comes out as one line, whatever it contains.
 pub(crate) fn shown<L: AsRef<str>>(lines: &[L]) -> String {
     let mut text = String::new();

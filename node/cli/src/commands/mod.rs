@@ -2,10 +2,12 @@
 
 pub(crate) mod demo;
 pub(crate) mod download;
+pub(crate) mod hash;
 pub(crate) mod list;
 pub(crate) mod look;
 pub(crate) mod send;
 pub(crate) mod tracker;
+pub(crate) mod verify;
 
 use std::future::Future;
 

@@ -40,8 +40,10 @@ use self::part::{Part, SyncRule};
 use self::workers::{Priority, Workers};
 use super::pool::Pool;
 
+pub(crate) use self::errors::{disk_error, error};
 pub(crate) use self::folder::source::FolderSource;
 pub(crate) use self::hash::hash_cache::HashCache;
+pub(crate) use self::hash::share::open_regular;
 pub(crate) use self::identity::FileIdentity;
 pub(crate) use self::journal::key::StateKey;
 pub(crate) use self::part::finishing::Finished;

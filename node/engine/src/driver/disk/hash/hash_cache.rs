@@ -15,6 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -115,24 +116,41 @@ pub(crate) struct HashCache {
 impl HashCache {
     /// What is remembered in `folder`; and when that cannot be believed, what to tell the person.
     pub(crate) fn open(folder: &Path) -> (HashCache, Option<String>) {
-        let path = folder.join(HASHES);
-        let read = checked_file::read(&path, TITLE).and_then(|lines| {
-            let entries: Option<BTreeMap<_, _>> = lines.iter().map(|line| entry_of(line)).collect();
-            entries.ok_or(Damage::Damaged)
-        });
-        let mut index = HashIndex::default();
-        let mut note = None;
-        match read {
-            Ok(entries) => {
-                entries.into_iter().for_each(|(path, entry)| index.put(path, entry));
-                index.unsaved = false;
-            }
+        let (index, note) = match HashIndex::read(folder) {
+            Ok(index) => (index, None),
             Err(damage) => {
-                note =
-                    Some(checked_file::set_aside(&path, &damage, "files that were hashed are hashed again"));
+                let lost = "files that were hashed are hashed again";
+                (HashIndex::default(), Some(checked_file::set_aside(&folder.join(HASHES), &damage, lost)))
             }
-        }
-        (HashCache { folder: folder.to_owned(), index: Mutex::new(index), write_lock: Mutex::new(()) }, note)
+        };
+        (HashCache::of(folder, index), note)
+    }
+
+    /// What is remembered in the folder of a node that may be running. Nothing is changed there.
+    pub(crate) fn read(folder: &Path) -> HashCache {
+        HashCache::of(folder, HashIndex::read(folder).unwrap_or_default())
+    }
+
+    fn of(folder: &Path, index: HashIndex) -> HashCache {
+        HashCache { folder: folder.to_owned(), index: Mutex::new(index), write_lock: Mutex::new(()) }
+    }
+
+    /// What the file at `path` was, whatever it is now; and when it was last asked for, in seconds since the epoch.
+    pub(crate) fn last_known(&self, path: &Path) -> Option<(u64, Arc<Outboard>)> {
+        let path = std::path::absolute(path).ok()?;
+        let entry = *self.index().entries.get(&path)?;
+        let outboard = self.outboard(entry.content, entry.fingerprint.identity.length()).ok()?;
+        Some((entry.last_used, outboard))
+    }
+
+    /// What describes the contents whose ids are among `ids`.
+    pub(crate) fn known_contents(&self, ids: &RangeInclusive<ContentId>) -> Vec<Arc<Outboard>> {
+        let index = self.index();
+        let fits = index.entries.values().filter(|entry| ids.contains(&entry.content));
+        let lengths: BTreeMap<_, _> =
+            fits.map(|entry| (entry.content, entry.fingerprint.identity.length())).collect();
+        drop(index);
+        lengths.into_iter().filter_map(|(content, length)| self.outboard(content, length).ok()).collect()
     }
 
     /// What describes the file at `path` that looks like `found` now, when it looked so when it was hashed.
@@ -311,6 +329,16 @@ impl HashCache {
 }
 
 impl HashIndex {
+    /// What is kept in `folder`.
+    fn read(folder: &Path) -> Result<HashIndex, Damage> {
+        let lines = checked_file::read(&folder.join(HASHES), TITLE)?;
+        let entries: Option<BTreeMap<_, _>> = lines.iter().map(|line| entry_of(line)).collect();
+        let mut index = HashIndex::default();
+        entries.ok_or(Damage::Damaged)?.into_iter().for_each(|(path, entry)| index.put(path, entry));
+        index.unsaved = false;
+        Ok(index)
+    }
+
     /// Inserts an entry. Returns the contents whose outboards no entry needs any more.
     fn insert(&mut self, path: PathBuf, entry: Entry) -> Vec<ContentId> {
         let mut unneeded = Vec::new();
