@@ -23,6 +23,8 @@ const TIME: (Duration, Duration) = (Duration::from_millis(150), Duration::from_s
 const MAX_DOUBLINGS: u32 = 8;
 /// An owner has longer while it sends at least this many bytes a second.
 const MIN_RATE: u64 = 16 << 10;
+/// An owner is asked beside others that are not late when what it would send is shorter than theirs by this factor.
+const MUCH_SHORTER: u32 = 2;
 /// The number of owners that send the outboard at the same time at most. Beyond it an owner that is late is dropped for
 /// another.
 const MAX_AT_A_TIME: usize = 8;
@@ -142,19 +144,32 @@ impl OutboardSources {
     }
 
     /// Chooses the owner that is to send the outboard: the nearest of those that have been tried least. When all chosen
-    /// owners are late, as many more are chosen. `known` is the length that the tracker has named.
+    /// owners are late, as many more are chosen. An owner that names a much shorter content is chosen beside those that
+    /// are not late: a long outboard may be a lie, which would hold the download up for as long as it takes to arrive.
+    /// `known` is the length that the tracker has named.
     pub(super) fn choose(&mut self, known: u64, sessions: &mut OpenSessions, cx: &mut Context<'_>) {
         if !self.list.iter().all(|one| one.has_company) {
+            let shortest = self.list.iter().map(|one| one.assembly.length()).min().unwrap_or(0);
+            if self.list.len() < MAX_AT_A_TIME {
+                self.choose_another(known, shortest / MUCH_SHORTER, sessions, cx);
+            }
             return;
         }
         let wanted = (2 * self.list.len()).clamp(1, MAX_AT_A_TIME);
-        while self.list.len() < wanted && self.choose_another(known, sessions, cx) {}
+        while self.list.len() < wanted && self.choose_another(known, u32::MAX, sessions, cx) {}
     }
 
-    /// Chooses one more owner. Returns whether there was one.
-    fn choose_another(&mut self, known: u64, sessions: &mut OpenSessions, cx: &mut Context<'_>) -> bool {
+    /// Chooses one more owner, which is to send at most `most` bytes. Returns whether there was one.
+    fn choose_another(
+        &mut self,
+        known: u64,
+        most: u32,
+        sessions: &mut OpenSessions,
+        cx: &mut Context<'_>,
+    ) -> bool {
         let able = sessions.all_in_turn().filter(|s| s.is_unchoked() && !self.has(s.key()));
         let able = able.filter_map(|session| Some((evidence_of(session)?, session)));
+        let able = able.filter(|((_, length), _)| *length <= most);
         let chosen = able.min_by_key(|(_, session)| {
             // An owner that names another length than the tracker is asked last, because a long outboard takes long.
             let differs = known != session.claimed_length();

@@ -97,6 +97,11 @@ impl Download {
             cx.counters.unexpected += 1;
             return;
         }
+        if welcome.length == 0 && self.lifecycle.wants_owners() {
+            // An empty content is known by its id, and is not fetched.
+            self.end_session(key, SessionEnd::BadOutboard, cx);
+            return;
+        }
         let (owner, peer, rtt) = (session.owner(), session.peer(), session.rtt().unwrap_or_default());
         self.peers.rotation.on_welcome();
         self.peers.reachability.on_answered();

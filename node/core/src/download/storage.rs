@@ -70,11 +70,19 @@ impl Download {
             }
             Err(_) => {
                 cx.buffers.give_back(buffer, cx.out);
-                if is_piece {
-                    self.on_bad_piece(sent.piece(), &[(from, sent.length())], cx);
-                } else {
-                    self.on_bad_outboard(from, cx);
+                let parts = [(from, sent.length())];
+                // Bits of a piece may flip on the way, which the owner is forgiven once. That the piece is wrong, and
+                // as long as nobody but its owner says, is a lie.
+                let is_as_long =
+                    u64::from(sent.length()) == self.lifecycle.identified().expect(IDENTIFIED).length;
+                if is_piece && is_as_long {
+                    self.on_bad_piece(sent.piece(), &parts, cx);
+                    return;
                 }
+                if is_piece {
+                    self.reject_piece(sent.piece(), &parts, cx);
+                }
+                self.on_bad_outboard(from, cx);
             }
         }
     }
@@ -96,8 +104,14 @@ impl Download {
         is_served_here: bool,
         cx: &mut Context<'_>,
     ) {
+        let length = outboard.layout().length();
         self.ask_open(outboard.clone(), cx);
         self.lifecycle.open(outboard, piece, is_served_here);
+        // The length is proven now: who names another one lies about all of the content.
+        let lies = |session: &Session| !session.is_handshaking() && session.claimed_length() != length;
+        for key in self.peers.sessions.keys_of(lies) {
+            self.end_session(key, SessionEnd::BadOutboard, cx);
+        }
     }
 
     fn ask_open(&self, outboard: Arc<Outboard>, cx: &mut Context<'_>) {
@@ -239,12 +253,23 @@ impl Download {
         credits
     }
 
-    fn on_bad_piece(&mut self, piece: PieceIndex, sent: &[(SessionKey, u32)], cx: &mut Context<'_>) {
+    /// Counts and reports that `piece` did not verify. Returns its senders.
+    fn reject_piece(
+        &mut self,
+        piece: PieceIndex,
+        sent: &[(SessionKey, u32)],
+        cx: &mut Context<'_>,
+    ) -> Vec<NodeId> {
         cx.counters.bad_pieces += 1;
         self.accounting.bad_pieces += 1;
         let owners = self.contributors.owners_of(sent);
         let download = self.order.download;
         cx.out.events.push(Event::PieceRejected { download, piece, owners: owners.clone() });
+        owners
+    }
+
+    fn on_bad_piece(&mut self, piece: PieceIndex, sent: &[(SessionKey, u32)], cx: &mut Context<'_>) {
+        let owners = self.reject_piece(piece, sent, cx);
         // One sender alone is certain to have sent the bad bytes. Of several, each proves its innocence by whole
         // pieces.
         let alone = owners.len() == 1;

@@ -8,6 +8,7 @@ mod faults;
 mod host;
 mod injector;
 mod network;
+mod outboard_liars;
 mod payload;
 mod record;
 mod scripted_downloaders;
@@ -36,6 +37,7 @@ pub use fault::{Cut, Fault, Flood, Move};
 pub use host::{AccessLink, Host, Manners, Person, Process, ReceiveBuffer, State, Wish, WishState};
 pub use injector::Injector;
 use network::Network;
+pub use outboard_liars::OutboardLie;
 pub use payload::Payload;
 pub use record::{Milestone, Record};
 pub use scripted_downloaders::{

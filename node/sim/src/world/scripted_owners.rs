@@ -7,6 +7,7 @@ use messages::limits::MAX_DATAGRAM;
 use messages::node_to_node::{Bye, ByeReason, Control, Operation, Ping, Request, Welcome};
 use messages::{Body, ChunkHeader, Conversation, Datagram, NodeToNode, PieceIndex};
 
+use super::outboard_liars::OutboardLie;
 use super::payload::Payload;
 use super::sim_event::SimEvent;
 use super::{HostId, World};
@@ -30,6 +31,8 @@ pub enum OwnerScript {
     CallsInVain,
     /// It sends BYE.
     Leaves,
+    /// It lies about what proves the content.
+    Lies(OutboardLie),
     /// It answers HELLO with bytes that are no message behind a valid header.
     TalksNonsense,
     /// It answers HELLO with BUSY.
@@ -81,7 +84,10 @@ impl World {
                 self.send_later(owner, from, conversation, &busy, Duration::ZERO);
             }
             NodeToNode::Hello(hello) => {
-                let layout = content.outboard.layout();
+                let layout = match script {
+                    OwnerScript::Lies(lie) => lie.layout(&content),
+                    _ => content.outboard.layout(),
+                };
                 // Its number for the session is the downloader's, so that the script has nothing to remember.
                 let welcome = Welcome {
                     nonce: hello.nonce,
@@ -161,6 +167,7 @@ impl World {
                 unreachable!("the node behind it answers")
             }
             OwnerScript::Drips(every) => self.drip(owner, to, conversation, request, content, every),
+            OwnerScript::Lies(lie) => self.lie(owner, to, conversation, request, (lie, content)),
         }
     }
 
@@ -174,15 +181,33 @@ impl World {
         content: &Content,
         every: Duration,
     ) {
-        for (number, range) in (request.first_request..).zip(request.ranges.iter()) {
-            let (piece, size) = (range.piece(), u32::from(request.segment_size));
+        self.send_segments(owner, to, conversation, request, every, |piece, (offset, _)| {
             let (outboard, start) = match content.outboard.layout().span(piece) {
                 Some(span) => (false, span.start),
                 None => (piece == PieceIndex::OUTBOARD, 0),
             };
+            Some(Provenance { content: content.id, outboard, from: start + u64::from(offset) })
+        });
+    }
+
+    /// Sends the segments that `request` asks for, one each time that `every` has passed. `source` says which bytes are
+    /// sent for those of a piece that begin and end at two offsets; those for which there are none are left out.
+    pub(super) fn send_segments(
+        &mut self,
+        owner: HostId,
+        to: SocketAddr,
+        conversation: Conversation,
+        request: &Request,
+        every: Duration,
+        source: impl Fn(PieceIndex, (u32, u32)) -> Option<Provenance>,
+    ) {
+        for (number, range) in (request.first_request..).zip(request.ranges.iter()) {
+            let (piece, size) = (range.piece(), u32::from(request.segment_size));
             let count = range.segments(request.segment_size);
             for index in 0..count {
                 let offset = range.offset() + index * size;
+                let length = size.min(range.end() - offset);
+                let Some(source) = source(piece, (offset, offset + length)) else { continue };
                 let header = ChunkHeader {
                     conversation,
                     sequence: number.wrapping_mul(64).wrapping_add(index),
@@ -194,8 +219,6 @@ impl World {
                     count: count as u8,
                     hold: 0,
                 };
-                let source = Provenance { content: content.id, outboard, from: start + u64::from(offset) };
-                let length = size.min(range.end() - offset);
                 let drips_at = &mut self.hosts[owner.0].drips_at;
                 *drips_at = (*drips_at + every).max(self.now);
                 let at = *drips_at;

@@ -8,4 +8,5 @@ mod flooding;
 mod games;
 mod merit;
 mod names;
+mod outboards;
 mod stale;
