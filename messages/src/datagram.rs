@@ -1,4 +1,4 @@
-//! Any datagram of wire version 1, read in one step.
+//! Any datagram of wire version 2, read in one step.
 
 use crate::chunk::ChunkHeader;
 use crate::codec::{Body, decode_body};
@@ -58,7 +58,7 @@ family! {
     NodeToNode: Hello Retry Welcome Bitfield Have Request Control Probe Probed Ping Pong Bye Hint
 }
 
-/// A datagram of wire version 1.
+/// A datagram of wire version 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Datagram<'a> {
     /// From a node to its tracker.
@@ -75,7 +75,7 @@ impl<'a> Datagram<'a> {
     /// Reads any bytes.
     ///
     /// # Errors
-    /// When they are not a datagram of wire version 1, to the last byte.
+    /// When they are not a datagram of wire version 2, to the last byte.
     pub fn decode(bytes: &'a [u8]) -> Result<Datagram<'a>, DecodeError> {
         let Header { kind, conversation } = Header::decode(bytes)?;
         if kind == Kind::Chunk {

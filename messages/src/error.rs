@@ -2,7 +2,7 @@
 
 use crate::kind::Kind;
 
-/// Why bytes from the network are not a message of wire version 1. A receiver counts it and drops the datagram.
+/// Why bytes from the network are not a message of wire version 2. A receiver counts it and drops the datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Shorter than the header that every datagram has.
@@ -20,7 +20,7 @@ pub enum DecodeError {
         /// The version that the datagram names.
         found: u8,
     },
-    /// A kind that version 1 does not have.
+    /// A kind that version 2 does not have.
     #[error("unknown kind of message {found:#04x}")]
     Kind {
         /// The kind that the datagram names.

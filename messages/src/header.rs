@@ -28,7 +28,7 @@ impl Header {
     /// Reads the header at the start of a datagram.
     ///
     /// # Errors
-    /// When there are fewer than eight bytes, or they are not a header of wire version 1.
+    /// When there are fewer than eight bytes, or they are not a header of wire version 2.
     pub fn decode(datagram: &[u8]) -> Result<Header, DecodeError> {
         let Some((header, _)) = datagram.split_first_chunk::<HEADER_LENGTH>() else {
             return Err(DecodeError::Short { length: datagram.len() });

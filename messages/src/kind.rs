@@ -8,7 +8,7 @@ macro_rules! kinds {
         pub enum Kind { $($(#[$doc])* $name = $value,)* }
 
         impl Kind {
-            /// Every kind of wire version 1, in order of its number.
+            /// Every kind of wire version 2, in order of its number.
             pub const ALL: &[Kind] = &[$(Kind::$name,)*];
 
             pub(crate) fn from_byte(byte: u8) -> Option<Kind> {

@@ -14,13 +14,16 @@ pub(crate) struct Side {
     pub(crate) cpu: Duration,
     /// The most private memory (RssAnon) that one of them had, in bytes.
     pub(crate) peak: u64,
+    /// The most memory of any kind (VmHWM) that one of them had since it was started, in bytes.
+    pub(crate) resident: u64,
 }
 
 impl Side {
-    /// Counts one more process.
-    pub(crate) fn add(&mut self, cpu: Duration, peak: u64) {
-        self.cpu += cpu;
-        self.peak = self.peak.max(peak);
+    /// Counts one more process, or another part of what was done.
+    pub(crate) fn add(&mut self, other: Side) {
+        self.cpu += other.cpu;
+        self.peak = self.peak.max(other.peak);
+        self.resident = self.resident.max(other.resident);
     }
 }
 
@@ -56,6 +59,8 @@ pub(crate) struct Medians {
     pub(crate) giving_peak: u64,
     /// Most private memory of one who took.
     pub(crate) taking_peak: u64,
+    /// Most memory of any kind of one who took.
+    pub(crate) taking_resident: u64,
 }
 
 impl Medians {
@@ -70,6 +75,7 @@ impl Medians {
             both: median(runs.iter().map(|run| a_gib(run, run.giving.cpu + run.taking.cpu)))?,
             giving_peak: runs.iter().map(|run| run.giving.peak).max()?,
             taking_peak: runs.iter().map(|run| run.taking.peak).max()?,
+            taking_resident: runs.iter().map(|run| run.taking.resident).max()?,
         })
     }
 }

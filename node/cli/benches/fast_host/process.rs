@@ -31,6 +31,8 @@ pub(crate) struct Process {
     err: PathBuf,
     /// The most private memory seen so far, in bytes.
     peak: u64,
+    /// The most memory of any kind since it was started, in bytes.
+    resident: u64,
 }
 
 impl Process {
@@ -40,7 +42,7 @@ impl Process {
         command.stdin(Stdio::null()).stdout(File::create(&out)?).stderr(File::create(&err)?);
         // Ctrl-C is for the measurement alone, which then ends what it started.
         let child = command.process_group(0).spawn().with_context(|| format!("{name} does not start"))?;
-        Ok(Process { child, name: name.to_owned(), out, err, peak: 0 })
+        Ok(Process { child, name: name.to_owned(), out, err, peak: 0, resident: 0 })
     }
 
     /// Everything that it has said on stdout so far.
@@ -81,11 +83,18 @@ impl Process {
 
     /// Looks at its private memory; the most that was seen of it.
     pub(crate) fn look(&mut self) -> u64 {
-        self.peak = self.peak.max(private_memory(self.child.id()).unwrap_or(0));
+        let [private, resident] = memory(self.child.id(), ["RssAnon:", "VmHWM:"]);
+        (self.peak, self.resident) = (self.peak.max(private), self.resident.max(resident));
         self.peak
     }
 
-    /// Forgets what was seen of its memory, and looks again.
+    /// What it has cost so far, of processor time what is beyond `before`.
+    pub(crate) fn side(&self, before: Duration) -> Result<Side> {
+        let cpu = self.cpu()?.saturating_sub(before);
+        Ok(Side { cpu, peak: self.peak, resident: self.resident })
+    }
+
+    /// Forgets what was seen of its private memory, and looks again.
     fn look_anew(&mut self) {
         self.peak = 0;
         self.look();
@@ -188,7 +197,7 @@ impl<'a> Watch<'a> {
         let mut said = String::new();
         for mut taker in takers {
             // It has ended and nobody has waited for it: all its time is still told.
-            taking.add(taker.cpu()?, taker.peak);
+            taking.add(taker.side(Duration::ZERO)?);
             let status = taker.child.wait()?;
             if !status.success() {
                 bail!("{} ended with {status}: {}", taker.name, last_words(&taker.last_said()));
@@ -205,7 +214,7 @@ impl<'a> Watch<'a> {
         let mut taking = Side::default();
         for taker in takers {
             taker.look();
-            taking.add(taker.cpu()?, taker.peak);
+            taking.add(taker.side(Duration::ZERO)?);
         }
         Ok(Run { wall, bytes, giving: self.giving()?, taking, said: String::new() })
     }
@@ -213,7 +222,7 @@ impl<'a> Watch<'a> {
     fn giving(&self) -> Result<Side> {
         let mut giving = Side::default();
         for (giver, before) in &self.givers {
-            giving.add(giver.cpu()?.saturating_sub(*before), giver.peak);
+            giving.add(giver.side(*before)?);
         }
         Ok(giving)
     }
@@ -259,11 +268,14 @@ fn cpu_of(id: u32) -> Result<Duration> {
     Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
 }
 
-fn private_memory(id: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib << 10)
+/// The sizes that the system tells of a process under these names, in bytes; 0 of one that has ended.
+fn memory<const COUNT: usize>(id: u32, names: [&str; COUNT]) -> [u64; COUNT] {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    names.map(|name| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib: Option<u64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        kib.unwrap_or(0) << 10
+    })
 }
 
 /// The end of what a process said, short enough for one line.

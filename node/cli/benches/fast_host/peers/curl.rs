@@ -7,9 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::riffle::RIFFLE;
 use super::{Contestant, LIMIT};
 use crate::figures::Run;
-use crate::process::{Process, Watch};
+use crate::process::{Process, Watch, installed};
 use crate::site::{End, Site};
 use crate::stage::{Stage, compare};
 
@@ -18,14 +19,14 @@ const PORT: u16 = 8080;
 
 /// nginx, serving one folder.
 pub(crate) struct Nginx {
-    process: Process,
-    url: String,
+    pub(crate) process: Process,
+    pub(crate) url: String,
 }
 
 impl Nginx {
-    /// Starts it; it listens when this returns.
-    pub(crate) fn start(stage: &Stage, site: &Site, root: &Path) -> Result<Nginx> {
-        let folder = stage.folder("nginx")?;
+    /// Starts it, with its files in a folder of that name; it listens when this returns.
+    pub(crate) fn start(stage: &Stage, site: &Site, root: &Path, name: &str) -> Result<Nginx> {
+        let folder = stage.folder(name)?;
         let port = match site.namespace(End::Giving) {
             Some(_) => PORT,
             // Free a moment ago; when somebody else takes it, nginx says so.
@@ -66,18 +67,28 @@ pub(crate) struct Curl<'a> {
     nginx: Nginx,
     files: Vec<PathBuf>,
     length: u64,
-    /// Runs of sha1sum over what curl has brought, each with the curl before it.
+    /// Runs of a BLAKE3 sum over what curl has brought, each with the curl before it.
     checked: Option<Vec<Run>>,
 }
 
 impl<'a> Curl<'a> {
-    /// Starts nginx over the folder of `files`. `check`: sha1sum reads what has come, for `aside`.
+    /// Starts nginx over the folder of `files`. `check`: what has come is hashed, for `aside`.
     pub(crate) fn start(stage: &Stage, site: &'a Site, files: &[PathBuf], check: bool) -> Result<Curl<'a>> {
         let root = files.first().and_then(|file| file.parent()).context("a file in a folder")?;
-        let nginx = Nginx::start(stage, site, root)?;
+        let nginx = Nginx::start(stage, site, root, "nginx")?;
         let length = files.iter().map(|file| fs::metadata(file).map_or(0, |file| file.len())).sum();
         Ok(Curl { site, nginx, files: files.to_owned(), length, checked: check.then(Vec::new) })
     }
+}
+
+/// What hashes files with BLAKE3 on all cores, and what it is called.
+fn blake3_sum() -> (&'static str, Command) {
+    if installed("b3sum") {
+        return ("b3sum", Command::new("b3sum"));
+    }
+    let mut command = Command::new(RIFFLE);
+    command.arg("hash");
+    ("riffle hash", command)
 }
 
 impl Contestant for Curl<'_> {
@@ -100,12 +111,12 @@ impl Contestant for Curl<'_> {
         let run = watch.until_ended(stage, vec![curl], self.length, LIMIT)?;
         if let Some(checked) = &mut self.checked {
             let watch = Watch::begin([])?;
-            let mut command = Command::new("sha1sum");
-            let sum = Process::start(command.args(&names).current_dir(&folder), "sha1sum", stage.path())?;
+            let (name, mut command) = blake3_sum();
+            let sum = Process::start(command.args(&names).current_dir(&folder), name, stage.path())?;
             let sum = watch.until_ended(stage, vec![sum], self.length, LIMIT)?;
             let mut both = run.clone();
             both.wall += sum.wall;
-            both.taking.add(sum.taking.cpu, sum.taking.peak);
+            both.taking.add(sum.taking);
             checked.push(both);
         }
         for (source, name) in self.files.iter().zip(&names) {
@@ -116,6 +127,6 @@ impl Contestant for Curl<'_> {
     }
 
     fn aside(&mut self) -> Option<(String, Vec<Run>)> {
-        Some(("curl, then sha1sum".to_owned(), self.checked.take()?))
+        Some((format!("curl, then {}", blake3_sum().0), self.checked.take()?))
     }
 }

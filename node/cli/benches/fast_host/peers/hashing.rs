@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use sha1::Digest as _;
 
 use super::Contestant;
 use crate::figures::{Run, Side};
@@ -21,12 +20,8 @@ const PIECE: u64 = 256 << 10;
 pub(crate) enum Work {
     /// Nothing.
     Reading,
-    /// SHA-1 of each piece.
-    Sha1,
     /// BLAKE3 of each piece.
     Blake3,
-    /// Both, one after the other over the same piece.
-    Both,
 }
 
 /// Some threads that read a file piece by piece and hash what they read.
@@ -54,9 +49,7 @@ impl Contestant for Hashing {
     fn name(&self) -> String {
         let work = match self.work {
             Work::Reading => "reading",
-            Work::Sha1 => "reading, SHA-1",
             Work::Blake3 => "reading, BLAKE3",
-            Work::Both => "reading, SHA-1, BLAKE3",
         };
         match self.threads {
             1 => format!("{work}, one core"),
@@ -78,10 +71,7 @@ impl Contestant for Hashing {
                 let start = piece * PIECE;
                 let bytes = &mut buffer[..(self.length - start).min(PIECE) as usize];
                 file.read_exact_at(bytes, start)?;
-                if matches!(self.work, Work::Sha1 | Work::Both) {
-                    std::hint::black_box(sha1::Sha1::digest(&*bytes));
-                }
-                if matches!(self.work, Work::Blake3 | Work::Both) {
+                if self.work == Work::Blake3 {
                     std::hint::black_box(blake3::hash(bytes));
                 }
             }
@@ -93,7 +83,7 @@ impl Contestant for Hashing {
             threads.into_iter().try_for_each(|thread| thread.join().ok().context("a thread ended badly")?)
         })?;
         let wall = began.elapsed();
-        let taking = Side { cpu: own_cpu()?.saturating_sub(cpu), peak: 0 };
+        let taking = Side { cpu: own_cpu()?.saturating_sub(cpu), ..Side::default() };
         Ok(Run { wall, bytes: self.length, giving: Side::default(), taking, said: String::new() })
     }
 }

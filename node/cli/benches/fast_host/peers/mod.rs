@@ -1,11 +1,14 @@
 //! Who is measured: each knows how to move the same file once, from one end of a site to the other.
 
+pub(crate) mod aria2;
 pub(crate) mod bare;
 pub(crate) mod copy;
 pub(crate) mod curl;
 pub(crate) mod hashing;
 pub(crate) mod libtorrent;
 pub(crate) mod riffle;
+pub(crate) mod rqbit;
+pub(crate) mod rsync;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -87,7 +87,8 @@ impl<'a> Swarm<'a> {
     pub(crate) fn beginning(&mut self) -> Result<Run> {
         let mut giving = Side::default();
         for owner in &mut self.owners {
-            giving.add(owner.cpu()?, owner.look());
+            owner.look();
+            giving.add(owner.side(Duration::ZERO)?);
         }
         Ok(Run { wall: self.beginning, bytes: 0, giving, taking: Side::default(), said: String::new() })
     }
