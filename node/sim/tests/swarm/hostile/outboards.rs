@@ -86,6 +86,7 @@ fn beside(lie: Option<OutboardLie>, length: u64, honest: usize) -> Outcome {
         wanted: Wanted::Content(content.id),
         destination: Destination::Folder(PathBuf::from("/saved")),
         replace: false,
+        select: Vec::new(),
         timeouts: DownloadTimeouts { no_progress: Some(GIVES_UP), ..DownloadTimeouts::NONE },
     };
     world.wish(BEGINS, host, order);
