@@ -300,6 +300,30 @@ fn many_files_in_many_folders_are_all_there() {
 }
 
 #[test]
+fn chosen_entries_are_made_from_where_they_lie_and_the_rest_may_be_missing() {
+    let mut plan = small();
+    for number in 0..40_usize {
+        plan = plan.file(&format!("n/{number:02}"), pattern(number * 1000));
+    }
+    let mut bench = plan.file("z", pattern(3 << 20)).bench();
+    let whole = bench.collection.clone();
+    bench.collection =
+        whole.chosen(|entry| !matches!(entry.path.as_str(), "n/01" | "n/17" | "n/18" | "z" | "c"));
+    for (number, path, _) in whole.files() {
+        if let ("n/17" | "z", Some(span)) = (path.as_str(), whole.span(number)) {
+            write_all(&bench.content, &vec![0xff; (span.end - span.start) as usize], span.start);
+        }
+    }
+    let last =
+        whole.files().find(|(_, path, _)| path.as_str() == "z").and_then(|(number, ..)| whole.span(number));
+    bench.content.set_len(last.unwrap().start).unwrap();
+    assert_eq!(bench.unpack(), Ok(Unpacked::Made));
+    assert!(bench.is_same() && !bench.target().join("c").exists());
+    assert!(fs::read(bench.target().join("n/19")).unwrap() == pattern(19_000));
+    assert_eq!(fs::read_dir(bench.target().join("n")).unwrap().count(), 37);
+}
+
+#[test]
 fn a_file_with_another_hash_ends_it_and_nothing_is_left() {
     let bench = small().file("a/wrong", "right").bench();
     let wrong = bench.collection.files().find(|(_, path, _)| path.as_str() == "a/wrong").unwrap().0;
