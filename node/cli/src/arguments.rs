@@ -18,6 +18,7 @@ Examples:
   riffle send film.mkv                   share a file; prints the line to type on the other side
   riffle download film.mkv               fetch it from all who share it
   riffle download --wait film.mkv -o D   ... into the folder D, as soon as somebody shares it
+  riffle info film.mkv --json            its description, for `riffle download film.riffle.json` and other programs
   riffle list                            what the tracker knows: who has it, who is on the way to it
   riffle verify film.mkv                 is it still what it was; if not, which pieces differ
   riffle                                 the prompt: send, download, list, status, ... exit
@@ -178,6 +179,8 @@ pub(crate) enum Verb {
     Download(Download),
     /// Show what the tracker knows, without joining it
     List(List),
+    /// Describe a content: its name, length, id and pieces
+    Info(Info),
     /// Show how far the transfers of this host's running nodes are, and why not faster
     Status,
     /// Show whom this host's running nodes give to and take from
@@ -235,7 +238,8 @@ impl Send {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Download {
     /// Names, ids (64 hexadecimal digits, or the first 8 and more), or NAME@ID where ID is the beginning of one; of
-    /// several contents of one name, the one that clearly most hosts call so
+    /// several contents of one name, the one that clearly most hosts call so. A file that is there and whose name ends
+    /// with .riffle.json says what to fetch, under which name and, without --tracker, from whose tracker: see `info`
     #[arg(required = true, value_name = "NAME|ID")]
     pub(crate) wanted: Vec<String>,
     /// Save it as this file, or in this folder (several names: a folder)
@@ -314,6 +318,25 @@ fn id(text: &str) -> Result<WantedId, DigitsError> {
     }
 }
 
+/// What `info` is told.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Info {
+    /// A file, whose description is made; a description (a file whose name ends with .riffle.json), which is checked
+    /// and shown; an ID that a node of this host has shared or fetched; or a NAME or ID that the tracker is asked for,
+    /// which does not know the values of the pieces
+    #[arg(value_name = "FILE|NAME|ID")]
+    pub(crate) what: String,
+    /// Write the description as JSON, as `download` takes it; its form stands in messages/README.md
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Describe each piece by its SHA-1 too, for other programs
+    #[arg(long)]
+    pub(crate) sha1: bool,
+    /// Describe the file under this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<Name>,
+}
+
 /// What `demo` is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Demo {
@@ -323,8 +346,9 @@ pub(crate) struct Demo {
 
 /// The common options that each of these verbs uses; the other verbs but `tracker` use all of them. A verb accepts the
 /// others too, because they may stand before the verb or in the environment, but its help does not show them.
-const USED: [(&str, &[&str]); 6] = [
+const USED: [(&str, &[&str]); 7] = [
     ("list", &["tracker", "quiet", "config"]),
+    ("info", &["tracker", "dir", "quiet", "config", "state_dir"]),
     ("status", &["id", "quiet", "config", "state_dir"]),
     ("peers", &["id", "quiet", "config", "state_dir"]),
     ("hash", &[]),

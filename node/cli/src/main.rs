@@ -14,6 +14,7 @@ mod arguments;
 mod commands;
 mod control;
 mod deliveries;
+mod descriptions;
 mod exit;
 mod fetching;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod logging;
 mod output_writer;
 mod peers;
 mod piece_bar;
+mod piece_scan;
 mod plain_progress;
 mod progress;
 mod prompt;
@@ -97,6 +99,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             Some(Verb::Send(send)) => commands::send::run(settings, send).await,
             Some(Verb::Download(download)) => commands::download::run(settings, download).await,
             Some(Verb::List(list)) => commands::list::run(settings, list).await,
+            Some(Verb::Info(info)) => commands::info::run(settings, info).await,
             Some(Verb::Status) => commands::look::run(settings, Request::Status).await,
             Some(Verb::Peers) => commands::look::run(settings, Request::Peers).await,
             Some(Verb::Demo(demo)) => commands::demo::run(settings, demo.file).await,

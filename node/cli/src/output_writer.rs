@@ -2,7 +2,7 @@
 //! reads.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -87,6 +87,20 @@ pub(crate) fn has_room() -> bool {
 /// Waits until everything that was said is written, for `timeout` at most. Returns whether it is.
 pub(crate) fn flush(timeout: Duration) -> bool {
     WRITER.flush(timeout)
+}
+
+/// Writes `bytes` to stdout as they are, and waits as long as their reader takes. Returns whether anybody still reads.
+/// Only for a program that has no other results.
+///
+/// # Errors
+/// When stdout is no pipe whose reader is gone, and cannot be written all the same, as a file on a full disk.
+pub(crate) fn write_data(bytes: &[u8]) -> io::Result<bool> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Writes `text`. A failure means that nobody reads any more, which is no reason to stop serving.

@@ -251,7 +251,8 @@ fn is_too_many_open(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
-fn kind_of(error: &io::Error) -> DiskErrorKind {
+/// What a system error about a file means.
+pub(crate) fn kind_of(error: &io::Error) -> DiskErrorKind {
     match error.kind() {
         io::ErrorKind::NotFound => DiskErrorKind::NotFound,
         io::ErrorKind::PermissionDenied => DiskErrorKind::Permission,

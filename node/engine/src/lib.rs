@@ -15,6 +15,7 @@ mod file_hash;
 mod hub;
 mod inner;
 mod known_files;
+pub mod metainfo;
 mod names;
 mod node;
 mod platform;

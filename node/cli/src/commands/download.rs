@@ -10,6 +10,7 @@ use riffle::{DownloadTimeouts, Wanted};
 use crate::arguments::Download;
 use crate::commands::send::show_deliveries;
 use crate::deliveries::Deliveries;
+use crate::descriptions::{Description, Descriptions, tracker_of};
 use crate::exit::{ExitCode, Stop};
 use crate::fetching::{self, Fetching};
 use crate::folders::{Keeping, download_folder, enter_folder};
@@ -38,25 +39,37 @@ enum LeaveReason {
 /// # Errors
 /// When what was typed makes no sense or the node cannot be started; each with its exit code.
 pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Result<ExitCode> {
-    let wanted = read_wanted(&arguments)?;
     enter_folder(&mut settings)?;
+    let wanted = read_wanted(&arguments)?;
     let folder = download_folder()?;
     if let Some(objection) = fetching::objection(arguments.output.as_deref(), &folder, wanted.len()) {
         return Err(Stop::usage(objection).into());
     }
     let screen = Screen::of_one_shot(settings.quiet);
+    if settings.tracker.is_none() {
+        let described: Vec<_> = wanted.iter().filter_map(|(_, description)| description.as_ref()).collect();
+        settings.tracker = tracker_of(&described, settings.listen.0.ip()).await;
+    }
     // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
     let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut running = Running::start(&settings, (Embedding::Never, Keeping::IfPossible), &screen)?;
     let mut fetching = Fetching::new(Place::OneShot);
-    for wanted in wanted {
-        let destination = fetching::destination(arguments.output.as_deref(), &folder);
+    let mut descriptions = Descriptions::default();
+    for (wanted, description) in wanted {
+        let mut destination = fetching::destination(arguments.output.as_deref(), &folder);
+        if let Some(description) = &description {
+            destination = description.destination(destination);
+        }
         let request = running.node.download(wanted.clone()).to(destination).replace(arguments.force);
         let request = request.select(arguments.select.iter().cloned());
-        fetching.begin(&wanted, request.timeouts(timeouts(&arguments, &settings)));
+        let download = fetching.begin(&wanted, request.timeouts(timeouts(&arguments, &settings)));
+        if let Some(description) = description {
+            descriptions.insert(download, description);
+        }
     }
     let progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
-    let leaving = watch(&mut running, &mut fetching, &arguments, &screen, &mut signals, progress).await?;
+    let seen = (&mut fetching, &mut descriptions);
+    let leaving = watch(&mut running, seen, &arguments, &screen, &mut signals, progress).await?;
     let unfinished: Vec<String> = fetching.labels().map(str::to_owned).collect();
     let has_some = fetching.has_some();
     let tracker = running.tracker().clone();
@@ -73,13 +86,20 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         screen.error(&format!("{names}: interrupted; {}", report::again(has_some)));
         return Ok(ExitCode::Interrupted);
     }
-    Ok(fetching.code())
+    match fetching.code() {
+        ExitCode::Done if descriptions.is_contradicted() => Ok(ExitCode::Integrity),
+        code => Ok(code),
+    }
 }
 
-fn read_wanted(arguments: &Download) -> Result<Vec<Wanted>> {
+/// What to fetch, with the descriptions that say so.
+fn read_wanted(arguments: &Download) -> Result<Vec<(Wanted, Option<Description>)>> {
     let read = |text: &String| {
+        if let Some(description) = Description::read(text)? {
+            return Ok((description.wanted(), Some(description)));
+        }
         let wanted = target::parse(text).map_err(|error| Stop::usage(format!("\"{text}\": {error}")))?;
-        Ok(if arguments.newest { target::newest(wanted) } else { wanted })
+        Ok((if arguments.newest { target::newest(wanted) } else { wanted }, None))
     };
     arguments.wanted.iter().map(read).collect()
 }
@@ -100,7 +120,7 @@ fn timeouts(arguments: &Download, settings: &NodeSettings) -> DownloadTimeouts {
 /// Shows what happens until all downloads are over or the program is asked to leave.
 async fn watch(
     running: &mut Running,
-    fetching: &mut Fetching,
+    (fetching, descriptions): (&mut Fetching, &mut Descriptions),
     arguments: &Download,
     screen: &Screen,
     signals: &mut Signals,
@@ -121,6 +141,7 @@ async fn watch(
                 deliveries.on_event(&event);
                 running.on_event(&event, screen);
                 fetching.on_event(&event, running.tracker(), screen);
+                descriptions.on_event(&event, screen);
                 if !staying && fetching.is_over() {
                     match arguments.stay {
                         Some(time) if fetching.done() > 0 => {

@@ -1,0 +1,182 @@
+//! `riffle info FILE|NAME|ID`: describes a content, for people or as JSON.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::path::Path;
+
+use anyhow::Result;
+use config::NodeSettings;
+use messages::{ContentId, Layout, PieceIndex, piece_value, root};
+use riffle::metainfo::{Metainfo, MetainfoError};
+use riffle::{Choice, DiskError, DiskErrorKind, InquiryEnd, KnownFiles, Listed, Question, Wanted, choose};
+
+use crate::arguments::Info;
+use crate::descriptions::{Description, sha1};
+use crate::exit::{ExitCode, Stop};
+use crate::folders::enter_folder;
+use crate::output_writer;
+use crate::piece_scan::scan;
+use crate::report;
+use crate::running::tracker_query;
+use crate::screen::Screen;
+use crate::sharing::{self, kind_of};
+use crate::target;
+use crate::tracker_words::TrackerWords as _;
+use crate::units::size;
+
+/// Runs the command.
+///
+/// # Errors
+/// When there is no such content, or a file cannot be read; each with its exit code.
+pub(crate) async fn run(mut settings: NodeSettings, arguments: Info) -> Result<ExitCode> {
+    enter_folder(&mut settings)?;
+    let screen = Screen::of_lines(settings.quiet);
+    let mut metainfo = if let Some(description) = Description::read(&arguments.what)? {
+        description.metainfo
+    } else if fs::symlink_metadata(&arguments.what).is_ok() {
+        of_file(Path::new(&arguments.what), &arguments).map_err(refused)?
+    } else {
+        of_id_or_name(&settings, &arguments.what, &screen).await?
+    };
+    if let Some(name) = arguments.name {
+        metainfo = metainfo.with_name(name);
+    }
+    if let Some(tracker) = settings.tracker {
+        metainfo = metainfo.with_trackers(vec![tracker]);
+    }
+    if arguments.json {
+        write(metainfo, &screen)?;
+    } else {
+        screen.results(&lines(&metainfo));
+    }
+    Ok(ExitCode::Done)
+}
+
+fn refused(error: DiskError) -> Stop {
+    Stop::new(ExitCode::of_disk(&error), error.to_string())
+}
+
+/// Writes the description to stdout. One that would be too long goes without the values of the pieces.
+fn write(metainfo: Metainfo, screen: &Screen) -> Result<()> {
+    let text = match metainfo.to_json() {
+        Err(MetainfoError::TooLong) => {
+            screen.note("the values of the pieces are left out: there are too many of them");
+            metainfo.without_pieces().to_json()
+        }
+        written => written,
+    };
+    output_writer::write_data(text?.as_bytes())
+        .map_err(|error| Stop::new(ExitCode::Io, format!("standard output: {error}")))?;
+    Ok(())
+}
+
+/// Describes the file at `path`, which is read once.
+fn of_file(path: &Path, arguments: &Info) -> Result<Metainfo, DiskError> {
+    let failed = |kind| DiskError { path: path.to_owned(), kind };
+    let read = |error: io::Error| failed(kind_of(&error));
+    let name = sharing::check(path, arguments.name.as_ref())?;
+    let file = File::open(path).map_err(read)?;
+    let before = file.metadata().map_err(read)?;
+    let layout = Layout::of(before.len()).ok_or_else(|| failed(DiskErrorKind::TooLarge))?;
+    let scanned = scan(&file, layout, |index, bytes| {
+        (piece_value(layout, index, bytes), arguments.sha1.then(|| sha1(bytes)))
+    });
+    let after = file.metadata().map_err(read)?;
+    if has_changed(&before, &after) {
+        return Err(failed(DiskErrorKind::Changed));
+    }
+    let (values, sha1): (Vec<_>, Vec<_>) = scanned.map_err(read)?.into_iter().unzip();
+    let metainfo = Metainfo::new(root(layout, &values), before.len());
+    let metainfo = metainfo.and_then(|metainfo| metainfo.with_pieces(values));
+    let metainfo = metainfo.and_then(|metainfo| match sha1.into_iter().collect() {
+        Some(sha1) if arguments.sha1 => metainfo.with_sha1(sha1),
+        _ => Ok(metainfo),
+    });
+    Ok(metainfo.expect("the values are those of this layout, and the id is theirs").with_name(name))
+}
+
+fn has_changed(before: &Metadata, after: &Metadata) -> bool {
+    before.len() != after.len() || before.modified().ok() != after.modified().ok()
+}
+
+/// Describes what a node of this host has shared or fetched, if an id is wanted. It is not remembered by any name.
+fn remembered(settings: &NodeSettings, wanted: &Wanted) -> Option<Metainfo> {
+    let known = KnownFiles::read(&crate::settings::state_root(settings).ok()?);
+    let outboard = match wanted {
+        Wanted::Content(content) => known.of_content(*content),
+        Wanted::Digits(digits) => known.of_digits(digits),
+        Wanted::Name(..) | Wanted::Newest(_) => None,
+    }?;
+    let layout = outboard.layout();
+    let values = (0..layout.pieces()).filter_map(|index| outboard.value(PieceIndex(index)).copied());
+    let metainfo = Metainfo::new(outboard.content(), layout.length());
+    metainfo.and_then(|metainfo| metainfo.with_pieces(values.collect())).ok()
+}
+
+/// Describes what this host's nodes remember as `what`, or what the tracker knows.
+async fn of_id_or_name(settings: &NodeSettings, what: &str, screen: &Screen) -> Result<Metainfo> {
+    let wanted = target::parse(what)
+        .map_err(|error| Stop::usage(format!("\"{what}\": there is no such file, and as a name: {error}")))?;
+    if let Some(metainfo) = remembered(settings, &wanted) {
+        return Ok(metainfo);
+    }
+    let mut query = tracker_query(settings)?;
+    let (found, end) = query.ask_once(Question::Meant(wanted.clone())).await?;
+    match end {
+        InquiryEnd::Answered { .. } => {}
+        InquiryEnd::Silent => {
+            let words = format!("{what}: there is no such file; {}", query.tracker().gives_no_answer());
+            return Err(Stop::new(ExitCode::TrackerUnreachable, words).into());
+        }
+        InquiryEnd::Refused(code) => {
+            let why = report::refusal(code).unwrap_or("the tracker refuses to answer");
+            return Err(Stop::new(ExitCode::Other, why).into());
+        }
+    }
+    let listed = match choose(&wanted, &found) {
+        Choice::Only(listed) | Choice::Before(listed, _) => listed,
+        Choice::Nothing => {
+            let words = format!("{what}: there is no such file, and nobody shares that");
+            return Err(Stop::new(ExitCode::NotFound, words).into());
+        }
+        Choice::Unclear(_) => {
+            let line = |choice: &str| format!("riffle info {}", crate::shell_words::quote(choice));
+            screen.errors(&report::ambiguity(what, &found, false, line));
+            return Err(Stop::usage(format!("{what}: several contents are called so")).into());
+        }
+    };
+    let metainfo = of_listed(listed)?;
+    if metainfo.pieces().is_none() {
+        screen.note(
+            "the values of its pieces are missing: the tracker does not know them, a copy of the file does",
+        );
+    }
+    Ok(metainfo)
+}
+
+/// Describes a content from its row in the tracker's list. The id of a content of one piece is the value of that.
+fn of_listed(listed: &Listed) -> Result<Metainfo, MetainfoError> {
+    let metainfo = Metainfo::new(listed.content, listed.length)?.with_name(listed.name.clone());
+    match metainfo.layout().pieces() {
+        0 => metainfo.with_pieces(Vec::new()),
+        1 => metainfo.with_pieces(vec![*listed.content.as_bytes()]),
+        _ => Ok(metainfo),
+    }
+}
+
+/// The description for people.
+fn lines(metainfo: &Metainfo) -> Vec<String> {
+    let layout = metainfo.layout();
+    let id: ContentId = metainfo.id();
+    let mut lines = Vec::new();
+    lines.extend(metainfo.name().map(|name| format!("name: {name}")));
+    lines.push(format!("length: {} ({} bytes)", size(layout.length()), layout.length()));
+    lines.push(format!("id: {id}"));
+    lines.push(format!("pieces: {} of {}", layout.pieces(), size(layout.piece_size().into())));
+    if let Some(files) = metainfo.files() {
+        lines.push(format!("files: {}", files.len()));
+        lines.extend(files.iter().map(|file| format!("  {}: {}", file.path(), size(file.entry().length))));
+    }
+    lines.extend(metainfo.trackers().iter().map(|tracker| format!("tracker: {tracker}")));
+    lines
+}

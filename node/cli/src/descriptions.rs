@@ -1,0 +1,141 @@
+//! Descriptions of contents (`NAME.riffle.json`) that say what to fetch, and whether what has arrived is what they say.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use riffle::metainfo::{MAX_METAINFO, Metainfo, SUFFIX};
+use riffle::{
+    Destination, DownloadId, Event, InquiryEnd, Question, Summary, TrackerAddress, TrackerChoice,
+    TrackerQuery, Wanted,
+};
+use sha1::{Digest as _, Sha1};
+
+use crate::exit::{ExitCode, Stop};
+use crate::piece_scan::scan;
+use crate::screen::Screen;
+
+/// A description that was read from a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    path: PathBuf,
+    /// What the file says.
+    pub(crate) metainfo: Metainfo,
+}
+
+impl Description {
+    /// Reads the description at `text`; `None`: that is no path of a file whose name ends as descriptions do.
+    ///
+    /// # Errors
+    /// [`ExitCode::Usage`] when the file is no description, or contradicts itself; [`ExitCode::Io`] when it cannot be
+    /// read.
+    pub(crate) fn read(text: &str) -> Result<Option<Description>> {
+        let path = Path::new(text);
+        if !text.ends_with(SUFFIX) || !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        // One byte more than is allowed shows that there are too many.
+        let read =
+            File::open(path).and_then(|file| file.take(MAX_METAINFO as u64 + 1).read_to_end(&mut bytes));
+        read.map_err(|error| Stop::new(ExitCode::Io, format!("{}: {error}", path.display())))?;
+        let metainfo = Metainfo::parse(&bytes);
+        let metainfo = metainfo.map_err(|error| Stop::usage(format!("{}: {error}", path.display())))?;
+        Ok(Some(Description { path: path.to_owned(), metainfo }))
+    }
+
+    /// What to fetch.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted::Content(self.metainfo.id())
+    }
+
+    /// Where the content is saved that a person sends to `destination`: in a folder under the description's name.
+    pub(crate) fn destination(&self, destination: Destination) -> Destination {
+        match (destination, self.metainfo.name()) {
+            (Destination::Folder(folder), Some(name)) => Destination::File(folder.join(name.as_str())),
+            (destination, _) => destination,
+        }
+    }
+
+    /// What the description says otherwise than the content at `path`, which is verified by its id.
+    fn objection(&self, path: &Path, summary: &Summary) -> Option<String> {
+        let whose = self.path.display();
+        let (said, is) = (self.metainfo.length(), summary.length);
+        if said != is {
+            return Some(format!("length: {whose} says {said}, and the content of its id has {is} bytes"));
+        }
+        let said = self.metainfo.sha1().filter(|_| path.is_file())?;
+        let scanned =
+            File::open(path).and_then(|file| scan(&file, self.metainfo.layout(), |_, bytes| sha1(bytes)));
+        match scanned {
+            Ok(values) => {
+                let wrong = said.iter().zip(&values).position(|(said, is)| said != is)?;
+                let is = "which the content of its id is not";
+                Some(format!("pieces.sha1: {whose} says something of piece {wrong} {is}"))
+            }
+            Err(error) => Some(format!("pieces.sha1: cannot be compared: {error}")),
+        }
+    }
+}
+
+/// The SHA-1 of a piece.
+pub(crate) fn sha1(bytes: &[u8]) -> riffle::metainfo::Sha1 {
+    Sha1::digest(bytes).into()
+}
+
+/// Which descriptions the downloads came from that are not over.
+#[derive(Debug, Default)]
+pub(crate) struct Descriptions {
+    of: BTreeMap<DownloadId, Description>,
+    is_contradicted: bool,
+}
+
+impl Descriptions {
+    /// The download fetches what `description` says.
+    pub(crate) fn insert(&mut self, download: DownloadId, description: Description) {
+        self.of.insert(download, description);
+    }
+
+    /// Takes in an event. Says when what has arrived is not what its description says: the id decides what a content
+    /// is, so the content stays.
+    pub(crate) fn on_event(&mut self, event: &Event, screen: &Screen) {
+        let Event::DownloadDone { download, path, summary } = event else { return };
+        let Some(description) = self.of.remove(download) else { return };
+        if let Some(objection) = description.objection(path, summary) {
+            self.is_contradicted = true;
+            screen.error(&format!("{}: {objection}", path.display()));
+        }
+    }
+
+    /// Whether something has arrived that was not what its description says.
+    pub(crate) fn is_contradicted(&self) -> bool {
+        self.is_contradicted
+    }
+}
+
+/// Which tracker to ask for what these descriptions say: the first that knows one of the contents; if none does, the
+/// first that answers; if none answers, the first. `None`: they name none.
+pub(crate) async fn tracker_of(descriptions: &[&Description], listen: IpAddr) -> Option<TrackerAddress> {
+    let all = descriptions.iter().flat_map(|description| {
+        description.metainfo.trackers().iter().map(|tracker| (tracker, description.wanted()))
+    });
+    let all: Vec<_> = all.collect();
+    let mut answering = None;
+    if all.iter().any(|(tracker, _)| *tracker != all[0].0) {
+        for (tracker, wanted) in &all {
+            let choice = TrackerChoice::Named((*tracker).clone());
+            let Ok(mut query) = TrackerQuery::new(&choice, listen) else { continue };
+            let Ok((found, end)) = query.ask_once(Question::Meant(wanted.clone())).await else { continue };
+            if !found.is_empty() {
+                return Some((*tracker).clone());
+            }
+            if matches!(end, InquiryEnd::Answered { .. }) {
+                answering = answering.or(Some(*tracker));
+            }
+        }
+    }
+    answering.or(all.first().map(|(tracker, _)| *tracker)).cloned()
+}
