@@ -111,8 +111,10 @@ impl Downloads {
     /// Ends all downloads.
     pub(crate) fn stop(&mut self) {
         while let Some((_, state)) = self.states.pop_first() {
-            if let DownloadState::Opening(stop) = state {
-                stop.raise();
+            match state {
+                DownloadState::Opening(stop) => stop.raise(),
+                DownloadState::Open { part, .. } => part.stop(),
+                DownloadState::Waiting(_) => {}
             }
         }
         self.open = 0;

@@ -11,7 +11,6 @@ use super::{Ledger, Part, written_at};
 use crate::driver::disk::folder::selection::Selection;
 use crate::driver::disk::folder::source::FolderSource;
 use crate::driver::disk::folder::unpack::{staging_beside, unpack};
-use crate::driver::disk::hash::scan::StopFlag;
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::part::allocate::full_or_else;
 use crate::driver::disk::part::unnamed_file::give_name;
@@ -106,8 +105,7 @@ impl Part {
 
     fn unpack(&self, collection: &Collection) -> Result<(), DiskError> {
         let staging = staging_beside(&self.paths.working_names(self.content, 1).part);
-        let stop = StopFlag::default();
-        unpack(&self.part.file, collection, &self.paths, &staging, (&self.calls, &stop)).map(|_| ())
+        unpack(&self.part.file, collection, &self.paths, &staging, (&self.calls, &self.stop)).map(|_| ())
     }
 
     /// The file at the target, when it has the one piece that this one has.

@@ -32,6 +32,7 @@ pub(crate) use self::part_file::PartFile;
 use super::errors::{disk_error, error};
 use super::fault_injection::DiskCalls;
 use super::folder::selection::{Selection, StoredPieces};
+use super::hash::scan::StopFlag;
 use super::journal::Journal;
 use crate::platform::file_id::is_unlinked;
 use crate::platform::file_io::read_exact_at;
@@ -59,6 +60,8 @@ pub(crate) struct Part {
     ledger: Mutex<Ledger>,
     /// Set when the download ended without success: then a file into which nothing was stored is removed.
     abandoned: AtomicBool,
+    /// Raised when nobody waits any more for the folder that is put together.
+    stop: StopFlag,
     /// Which files of a folder are wanted; `None`: everything.
     selection: Option<Arc<Selection>>,
 }
@@ -74,8 +77,8 @@ impl Part {
     ) -> Part {
         let ledger = Ledger::new(outboard.layout(), journal, have, written_at(&part.file));
         let (syncing, ledger) = (Mutex::default(), Mutex::new(ledger));
-        let abandoned = AtomicBool::new(false);
-        Part { paths, part, content, outboard, sync_rule, calls, syncing, ledger, abandoned, selection }
+        let (abandoned, stop) = (AtomicBool::new(false), StopFlag::default());
+        Part { paths, part, content, outboard, sync_rule, calls, syncing, ledger, abandoned, stop, selection }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -218,6 +221,12 @@ impl Part {
     /// Notes that the download is over without success.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
+        self.stop();
+    }
+
+    /// Ends the putting together of a folder, soon.
+    pub(crate) fn stop(&self) {
+        self.stop.raise();
     }
 }
 
