@@ -357,7 +357,10 @@ mod tests {
         );
         assert!(mistake("fetch x").contains("download"));
         assert_eq!(mistake("xyzzy"), "there is no command \"xyzzy\"; help shows what there is");
-        assert_eq!(mistake("send"), "a file is missing; it is typed: send [--name NAME] [--replace] FILE...");
+        assert_eq!(
+            mistake("send"),
+            "a file is missing; it is typed: send [--name NAME] [--replace] [--exclude GLOB] [--no-metadata] FILE|FOLDER..."
+        );
         assert_eq!(mistake("send 'a"), "a quote is not closed");
         assert!(mistake("send --name x a b").contains("for one file"));
         assert!(mistake("send --strct a").contains("no option --strct"));
