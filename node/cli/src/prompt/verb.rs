@@ -359,7 +359,8 @@ mod tests {
         assert_eq!(mistake("xyzzy"), "there is no command \"xyzzy\"; help shows what there is");
         assert_eq!(
             mistake("send"),
-            "a file is missing; it is typed: send [--name NAME] [--replace] [--exclude GLOB] [--no-metadata] FILE|FOLDER..."
+            "a file is missing; it is typed: send [--name NAME] [--replace] [--exclude GLOB] [--no-metadata] \
+             FILE|FOLDER..."
         );
         assert_eq!(mistake("send 'a"), "a quote is not closed");
         assert!(mistake("send --name x a b").contains("for one file"));
