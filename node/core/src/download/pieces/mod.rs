@@ -372,3 +372,52 @@ fn bits_of(runs: &[PieceRun], layout: Layout) -> FixedBitSet {
     }
     bits
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIECE: u64 = 256 << 10;
+
+    fn run(first: u32, count: u32) -> PieceRun {
+        PieceRun::new(PieceIndex(first), count).expect("a run")
+    }
+
+    fn pieces(have: &[PieceRun], wanted: &WantedPieces) -> Pieces {
+        let layout = Layout::of(9 * PIECE + 1).expect("ten pieces");
+        Pieces::new(DownloadId(1), Arc::new(Outboard::imagined(layout, "test")), have, wanted)
+    }
+
+    fn missing(pieces: &Pieces) -> Vec<u32> {
+        pieces.picker.pieces().map(|piece| piece.0).collect()
+    }
+
+    #[test]
+    fn only_what_is_wanted_and_not_here_is_missing() {
+        let all = pieces(&[run(0, 4)], &WantedPieces::All);
+        assert_eq!(missing(&all), [4, 5, 6, 7, 8, 9]);
+        assert!(all.wants_all() && !all.is_complete() && !all.has_all());
+        let some = pieces(&[run(0, 4)], &WantedPieces::Only(vec![run(3, 2), run(9, 1)]));
+        assert_eq!(missing(&some), [4, 9]);
+        assert!(!some.wants_all());
+        assert_eq!(some.wanted_bytes(), 5 * PIECE + 1, "what is here counts too");
+        assert!(pieces(&[run(0, 10)], &WantedPieces::All).has_all());
+    }
+
+    #[test]
+    fn more_may_be_wanted_later_and_what_is_here_is_not_fetched_again() {
+        let mut pieces = pieces(&[run(5, 1)], &WantedPieces::Only(vec![run(0, 1)]));
+        assert_eq!(missing(&pieces), [0]);
+        pieces.picker.take(PieceIndex(0));
+        pieces.forget_changes();
+        // What is wanted already is not wanted twice, and nothing follows from pieces that do not exist.
+        pieces.want(&[run(0, 1), run(4, 3), run(9, 5)]);
+        assert_eq!(missing(&pieces), [4, 6, 9]);
+        assert!(pieces.is_changed());
+        pieces.want(&[run(4, 3)]);
+        assert_eq!(missing(&pieces), [4, 6, 9]);
+        pieces.have.insert(0);
+        [4, 6, 9].into_iter().for_each(|piece| pieces.picker.take(PieceIndex(piece)));
+        assert!(pieces.is_complete() && !pieces.has_all());
+    }
+}
