@@ -177,9 +177,10 @@ settings! {
         pub send_buffer: ByteSize = ByteSize::mib(4), within ByteSize::kib(64)..=ByteSize::gib(1);
 
         /// The most bytes that a download may have requested from one owner and not yet received.
-        pub session_window: ByteSize = ByteSize::mib(64), within ByteSize::kib(64)..=ByteSize::gib(4);
+        pub session_window: ByteSize = ByteSize::mib(192), within ByteSize::kib(64)..=ByteSize::gib(4);
 
-        /// How many bytes are requested from an owner before anything is known of the path to it.
+        /// How many bytes are requested from an owner before anything is known of the path to it. Over more than 100 ms
+        /// there are more in proportion, up to eight times as many.
         pub first_window: ByteSize = ByteSize::kib(48), within ByteSize::kib(4)..=ByteSize::mib(64);
 
         /// After how long an unanswered HELLO is sent again; the time doubles with each further one.

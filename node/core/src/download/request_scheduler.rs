@@ -10,6 +10,7 @@ use super::sessions::OpenSessions;
 use crate::context::Context;
 use crate::ids::SessionKey;
 use crate::output::{Reason, Wait};
+use crate::transport::Flow;
 
 /// Where the round of requests goes on, so that all sessions get their turn.
 #[derive(Debug, Default)]
@@ -91,7 +92,7 @@ fn ask(session: &mut Session, lifecycle: &mut Lifecycle, cx: &mut Context<'_>) -
             if let Some(flow) = session.flow_mut() {
                 flow.on_app_limited();
             }
-            batch.send(session, cx);
+            batch.send_last(session, cx);
             let needs_nothing = lifecycle.pieces().is_some_and(|pieces| pieces.needs_nothing_of(session));
             if needs_nothing {
                 session.release_slot_if_unchoked(cx);
@@ -158,6 +159,14 @@ impl Batch {
             self.first = request;
         }
         let _full = self.ranges.push(range);
+    }
+
+    /// Sends the REQUEST that no other follows for now, so that none repeats a range of it.
+    fn send_last(&mut self, session: &mut Session, cx: &mut Context<'_>) {
+        if !self.ranges.is_empty() && session.flow().is_some_and(Flow::sends_last_request_twice) {
+            session.send_request(self.first, self.ranges.clone(), cx);
+        }
+        self.send(session, cx);
     }
 
     fn send(&mut self, session: &mut Session, cx: &mut Context<'_>) {

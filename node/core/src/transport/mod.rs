@@ -33,6 +33,7 @@ use messages::node_to_node::ByteRange;
 use messages::{ChunkHeader, HOLD_UNIT_MICROS, PieceIndex, Timestamp};
 
 use crate::output::{Reason, Wait};
+pub(crate) use crate::transport::bbr::LONG_RTT;
 use crate::transport::bbr::RateControl;
 use black_hole::BlackHoleDetector;
 use burst_size::BurstSize;
@@ -241,6 +242,13 @@ impl Flow {
         let request = self.bursts.push(burst.with_send_state(send_state));
         self.pacer.on_asked(range.length(), &self.rate_control, now);
         request
+    }
+
+    /// Whether a REQUEST that no other follows is sent twice, because its loss would cost a round trip: where nothing is
+    /// known of a long path yet, and where the path is lossy.
+    pub(crate) fn sends_last_request_twice(&self) -> bool {
+        let is_new = self.rate() == 0 && self.min_rtt().is_some_and(|rtt| rtt >= LONG_RTT);
+        is_new || self.rate_control.is_lossy()
     }
 
     /// The latest request and its range, while nothing of it has arrived. The range is repeated in the next REQUEST, so

@@ -66,7 +66,12 @@ impl Session {
             return false;
         }
         cx.cookies.keep(contact.peer, cookie);
-        handshake.send_hello(contact, cx);
+        // The owner is there, so its silence is lost datagrams. An owner that sends one RETRY after the other gains no
+        // time by that.
+        if handshake.cookie == Cookie::NONE {
+            handshake.tries = 0;
+        }
+        handshake.repeat_hello(contact, cx);
         true
     }
 

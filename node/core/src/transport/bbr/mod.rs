@@ -41,6 +41,7 @@ use path_model::{HOST_DELAY, PathModel};
 use probe_bw::{Observation, ProbeBw, ProbeBwMove, ProbeSchedule};
 use probe_rtt::ProbeRtt;
 use round::{CongestionSignal, Load, Round};
+pub(crate) use startup::LONG_RTT;
 use startup::Startup;
 
 /// The ratio of the window to the bandwidth-delay product (draft: BBR.cwnd_gain). It covers arrivals that come in
@@ -135,6 +136,11 @@ impl RateControl {
             BbrState::ProbeRtt(probe) => probe.on_rtt(rtt),
             BbrState::Drain | BbrState::ProbeBw(_) => {}
         }
+    }
+
+    /// Whether the path loses so much at any rate that it pays to ask twice where a loss would cost a round trip.
+    pub(crate) fn is_lossy(&self) -> bool {
+        self.loss_floor.asked_for(1000) > 1000
     }
 
     /// Whether less is asked for now than the path delivers, so that what is lost is lost at any rate.
@@ -236,7 +242,8 @@ impl RateControl {
     /// The rate, in bytes a second, at which to ask. `None` means as fast as the window allows.
     pub(crate) fn pacing_rate(&self) -> Option<u64> {
         let rate = self.asking_rate();
-        if rate == 0 || self.path.min_rtt().is_some_and(|rtt| rtt < MIN_PACED_RTT) {
+        let shortest = if rate == 0 { LONG_RTT } else { MIN_PACED_RTT };
+        if self.path.min_rtt().is_none_or(|rtt| rtt < shortest) {
             return None;
         }
         let pace = match &self.state {

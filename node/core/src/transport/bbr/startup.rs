@@ -10,6 +10,10 @@ use super::round::CongestionSignal;
 
 /// The pace that lets the window double in every round trip (4 ln 2, as in the draft).
 const PACING_GAIN: Gain = Gain(277);
+/// Over a longer round trip than this the first window is longer in proportion, and is spread over the round trip, so
+/// that a long path begins at the rate of a shorter one. (1 Gbit/s, 200 ms, 0.1 % loss: 500 MB take 7.00 s instead of
+/// 7.23 s.)
+pub(crate) const LONG_RTT: Duration = Duration::from_millis(100);
 /// For this many round trips the pace is at least one initial window a round trip. (In the draft the pace never falls
 /// in startup. Here it may fall later, because an owner may be far slower than its path.)
 const UNMEASURED_ROUNDS: u32 = 3;
