@@ -199,11 +199,12 @@ pub(crate) enum Verb {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Send {
     /// The files and folders to share, each under the last part of its path; those that cannot be are told, and the
-    /// exit code is 10
+    /// exit code is 10. `-` with --name: what comes from the standard input, to its end; it is spooled to the disk of
+    /// the state folder for as long as it is shared
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Share the file or folder (one) under this name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, visible_alias = "as", value_name = "NAME")]
     pub(crate) name: Option<Name>,
     /// Leave out of folders what this pattern names, as a line of .gitignore; may be given again. A file .riffleignore
     /// in a folder does so too
@@ -242,7 +243,8 @@ pub(crate) struct Download {
     /// with .riffle.json says what to fetch, under which name and, without --tracker, from whose tracker: see `info`
     #[arg(required = true, value_name = "NAME|ID")]
     pub(crate) wanted: Vec<String>,
-    /// Save it as this file, or in this folder (several names: a folder)
+    /// Save it as this file, or in this folder (several names: a folder). `-`: write it to the standard output when all
+    /// of it is verified; it is spooled to the disk of the state folder until then. `/dev/null`: keep nothing of it
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
     /// Of several contents of one name, take the one that was called so last, which may be anybody's

@@ -35,6 +35,30 @@ pub(crate) struct Fetching {
     /// The files that were said to be complete.
     arrived: BTreeSet<PathBuf>,
     lost: LostOwners,
+    output: Output,
+}
+
+/// Where what is fetched goes in the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// To where it is saved.
+    #[default]
+    Saved,
+    /// To the standard output, from a spooled file.
+    Stdout,
+    /// Nowhere: a spooled file is all that there ever is.
+    Nowhere,
+}
+
+impl Output {
+    /// What a person means by `-o output`.
+    pub(crate) fn of(output: Option<&Path>) -> Output {
+        match output {
+            Some(path) if path == Path::new("-") => Output::Stdout,
+            Some(path) if path == Path::new("/dev/null") => Output::Nowhere,
+            _ => Output::Saved,
+        }
+    }
 }
 
 /// What was said of lost owners. One owner may be lost for thousands of downloads at once.
@@ -129,7 +153,13 @@ impl Fetching {
             without_locks: BTreeSet::new(),
             arrived: BTreeSet::new(),
             lost: LostOwners::default(),
+            output: Output::Saved,
         }
+    }
+
+    /// The same, of downloads that go to `output`.
+    pub(crate) fn to(self, output: Output) -> Fetching {
+        Fetching { output, ..self }
     }
 
     /// Begins to download `wanted` as `request` says.
@@ -185,8 +215,13 @@ impl Fetching {
                 let line = line.and_then(|line| self.lost.count_line(*owner, *why, line));
                 line.iter().for_each(|line| screen.note(line));
             }
-            Event::DownloadDone { download, path, summary } if self.running.remove(download).is_some() => {
+            Event::DownloadDone { download, path, summary } => {
+                let Some(RunningDownload { label, .. }) = self.running.remove(download) else { return };
                 self.done += 1;
+                if self.output != Output::Saved {
+                    // A spooled file has no path that means anything, and the standard output may be for its bytes.
+                    return screen.note(&report::summary(Path::new(&label), summary));
+                }
                 // The same content may have been asked for twice in one command.
                 let is_new = self.arrived.insert(path.clone());
                 if is_new || !summary.already_there || self.place == Place::Prompt {
@@ -257,7 +292,8 @@ impl Fetching {
         let context = FailureContext {
             place: self.place,
             tracker,
-            has_some: *has_some,
+            // A spooled file is gone with the program.
+            has_some: *has_some && self.output == Output::Saved,
             waited: download.said.as_ref(),
         };
         for line in report::failure(label, why, &context) {
@@ -283,7 +319,9 @@ pub(crate) fn destination(output: Option<&Path>, folder: &Path) -> Destination {
 /// What is wrong with `-o output` for `files` files; `None`: nothing.
 pub(crate) fn objection(output: Option<&Path>, folder: &Path, files: usize) -> Option<&'static str> {
     if output == Some(Path::new("-")) {
-        return Some("-o - would be standard output, which is not supported; a file of that name is -o ./-");
+        return Some(
+            "-o - would be the standard output, which is the prompt's; a file of that name is -o ./-",
+        );
     }
     let is_one_path = matches!(destination(output, folder), Destination::File(_));
     (files > 1 && is_one_path)

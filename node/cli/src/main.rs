@@ -40,6 +40,7 @@ mod settings;
 mod sharing;
 mod shell_words;
 mod signals;
+mod spool;
 mod target;
 mod terminal;
 mod tracker_words;

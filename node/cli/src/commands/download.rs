@@ -1,24 +1,26 @@
 //! `riffle download NAME|ID...`: fetches files, shows their progress, and leaves with a code that says how that went.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::{NodeSettings, Period};
-use riffle::{DownloadTimeouts, Wanted};
+use riffle::{Destination, DownloadTimeouts, Wanted};
 
 use crate::arguments::Download;
 use crate::commands::send::show_deliveries;
 use crate::deliveries::Deliveries;
 use crate::descriptions::{Description, Descriptions, tracker_of};
 use crate::exit::{ExitCode, Stop};
-use crate::fetching::{self, Fetching};
+use crate::fetching::{self, Fetching, Output};
 use crate::folders::{Keeping, download_folder, enter_folder};
 use crate::progress::Progress;
 use crate::report::{self, Place};
 use crate::running::{Embedding, Running};
 use crate::screen::Screen;
 use crate::signals::Signals;
+use crate::spool::{self, Spool};
 use crate::target;
 use crate::units::duration;
 
@@ -42,7 +44,8 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     enter_folder(&mut settings)?;
     let wanted = read_wanted(&arguments)?;
     let folder = download_folder()?;
-    if let Some(objection) = fetching::objection(arguments.output.as_deref(), &folder, wanted.len()) {
+    let output = Output::of(arguments.output.as_deref());
+    if let Some(objection) = objection(output, &arguments, &folder) {
         return Err(Stop::usage(objection).into());
     }
     let screen = Screen::of_one_shot(settings.quiet);
@@ -51,12 +54,17 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         settings.tracker = tracker_of(&described, settings.listen.0.ip()).await;
     }
     // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
-    let mut signals = Signals::listen(screen.clone(), || {})?;
+    let spool = Spool::default();
+    let mut signals = Signals::listen(screen.clone(), spool.remover())?;
     let mut running = Running::start(&settings, (Embedding::Never, Keeping::IfPossible), &screen)?;
-    let mut fetching = Fetching::new(Place::OneShot);
+    let spooled = if output == Output::Saved { None } else { Some(spool.make(running.state()?)?) };
+    let mut fetching = Fetching::new(Place::OneShot).to(output);
     let mut descriptions = Descriptions::default();
-    for (wanted, description) in wanted {
-        let mut destination = fetching::destination(arguments.output.as_deref(), &folder);
+    for (number, (wanted, description)) in wanted.into_iter().enumerate() {
+        let mut destination = match &spooled {
+            Some(spooled) => Destination::File(spooled.join(number.to_string())),
+            None => fetching::destination(arguments.output.as_deref(), &folder),
+        };
         if let Some(description) = &description {
             destination = description.destination(destination);
         }
@@ -69,7 +77,16 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     }
     let progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let seen = (&mut fetching, &mut descriptions);
-    let leaving = watch(&mut running, seen, &arguments, &screen, &mut signals, progress).await?;
+    let mut leaving = watch(&mut running, seen, &arguments, &screen, &mut signals, progress).await?;
+    let mut poured = Ok(());
+    if let (Output::Stdout, Some(spooled), LeaveReason::Finished) = (output, &spooled, leaving)
+        && fetching.done() > 0
+    {
+        (poured, leaving) = pour(spooled.join("0"), &mut signals).await;
+        if leaving == LeaveReason::Asked {
+            screen.error("interrupted before all of it was written to the standard output");
+        }
+    }
     let unfinished: Vec<String> = fetching.labels().map(str::to_owned).collect();
     let has_some = fetching.has_some();
     let tracker = running.tracker().clone();
@@ -83,12 +100,42 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         .await;
     if leaving == LeaveReason::Asked && !unfinished.is_empty() && !fetching.is_over() {
         let names = unfinished.join(", ");
-        screen.error(&format!("{names}: interrupted; {}", report::again(has_some)));
+        let is_kept = output == Output::Saved;
+        let how = if is_kept { report::again(has_some) } else { "nothing of it is kept" };
+        screen.error(&format!("{names}: interrupted; {how}"));
         return Ok(ExitCode::Interrupted);
     }
+    if leaving == LeaveReason::Asked && output == Output::Stdout {
+        return Ok(ExitCode::Interrupted);
+    }
+    poured?;
     match fetching.code() {
         ExitCode::Done if descriptions.is_contradicted() => Ok(ExitCode::Integrity),
         code => Ok(code),
+    }
+}
+
+/// What is wrong with where the downloads are to go; `None`: nothing.
+fn objection(output: Output, arguments: &Download, folder: &Path) -> Option<&'static str> {
+    let count = arguments.wanted.len();
+    match output {
+        Output::Stdout if count > 1 => {
+            Some("-o - is for one file; fetch the others by commands of their own")
+        }
+        Output::Stdout if arguments.stay.is_some() => {
+            Some("-o - keeps nothing that --stay could share; -o FILE does")
+        }
+        Output::Stdout | Output::Nowhere => None,
+        Output::Saved => fetching::objection(arguments.output.as_deref(), folder, count),
+    }
+}
+
+/// Writes the spooled file at `path` to the standard output, unless the program is asked to leave meanwhile.
+async fn pour(path: PathBuf, signals: &mut Signals) -> (Result<(), Stop>, LeaveReason) {
+    let pouring = tokio::task::spawn_blocking(move || spool::pour(&path));
+    tokio::select! {
+        poured = pouring => (poured.expect("pouring does not panic"), LeaveReason::Finished),
+        () = signals.asked() => (Ok(()), LeaveReason::Asked),
     }
 }
 

@@ -1,7 +1,8 @@
 //! `riffle send FILE...`: shares files until it is ended, and prints the line that fetches each.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -18,6 +19,7 @@ use crate::running::{Embedding, Running};
 use crate::screen::Screen;
 use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
+use crate::spool::{self, Spool};
 
 /// Runs the command.
 ///
@@ -36,16 +38,27 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
     };
     let screen = Screen::of_one_shot(settings.quiet);
     // Files are checked before anything is started, so that a mistyped path is answered at once.
-    let (files, mut code) = sort_out(&arguments, &send_as, &screen)?;
-    if files.is_empty() {
+    let is_stdin = reads_stdin(&arguments)?;
+    let (mut files, mut code) =
+        if is_stdin { (Vec::new(), ExitCode::Done) } else { sort_out(&arguments, &send_as, &screen)? };
+    if files.is_empty() && !is_stdin {
         return Ok(code);
     }
     // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
-    let mut signals = Signals::listen(screen.clone(), || {})?;
+    let spool = Spool::default();
+    let mut signals = Signals::listen(screen.clone(), spool.remover())?;
     let mut running = Running::start(&settings, (Embedding::Allowed, Keeping::IfPossible), &screen)?;
+    if is_stdin {
+        let path = spool.make(running.state()?)?.join("stdin");
+        if spool_stdin(path.clone(), &mut running, &mut signals, &screen).await? == Spooled::Interrupted {
+            running.leave(&signals.leaving(), |_| {}).await;
+            return Ok(ExitCode::Interrupted);
+        }
+        files.push(path);
+    }
     let mut sharing = Sharing::default();
     for file in files {
-        if let Err(error) = sharing.begin(file, &send_as, &running.node) {
+        if let Err(error) = sharing.begin(&file, &send_as, &running.node) {
             code = ExitCode::of_disk(&error);
             tell_failure(&error, &screen);
         }
@@ -140,20 +153,67 @@ pub(crate) fn tell(news: &News, running: &Running, screen: &Screen) {
     }
 }
 
+/// Whether the standard input is to be shared.
+///
+/// # Errors
+/// When it is not alone, or has no name.
+fn reads_stdin(arguments: &Send) -> Result<bool> {
+    if !arguments.files.iter().any(|file| file == Path::new("-")) {
+        return Ok(false);
+    }
+    if arguments.files.len() > 1 || arguments.name.is_none() {
+        let what = "- is the standard input, which is shared alone and by a name: riffle send - --name NAME; \
+                    a file of that name is ./-";
+        return Err(Stop::usage(what).into());
+    }
+    Ok(true)
+}
+
+/// How the reading of the standard input ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spooled {
+    /// All of it is in the file.
+    Whole,
+    /// The program was asked to leave.
+    Interrupted,
+}
+
+/// Reads the standard input to its end into the file at `path`.
+///
+/// # Errors
+/// When the disk is full, or the input cannot be read; each with its exit code.
+async fn spool_stdin(
+    path: PathBuf,
+    running: &mut Running,
+    signals: &mut Signals,
+    screen: &Screen,
+) -> Result<Spooled> {
+    let mut filling = tokio::task::spawn_blocking(move || spool::fill(&path, &mut io::stdin().lock()));
+    loop {
+        tokio::select! {
+            filled = &mut filling => {
+                filled.expect("filling does not panic")?;
+                return Ok(Spooled::Whole);
+            }
+            event = running.next_event() => running.on_event(&event?, screen),
+            () = signals.asked() => {
+                screen.note("leaving; nothing is shared, because the standard input did not end");
+                return Ok(Spooled::Interrupted);
+            }
+        }
+    }
+}
+
 /// The files that can be shared. Says why the others cannot; the exit code is theirs.
 ///
 /// # Errors
 /// Why a file cannot be shared, when it is the only one or `--strict` was typed.
-fn sort_out<'a>(
-    arguments: &'a Send,
-    send_as: &SendAs,
-    screen: &Screen,
-) -> Result<(Vec<&'a PathBuf>, ExitCode)> {
+fn sort_out(arguments: &Send, send_as: &SendAs, screen: &Screen) -> Result<(Vec<PathBuf>, ExitCode)> {
     let (mut fine, mut code) = (Vec::new(), ExitCode::Done);
     let all_or_none = arguments.strict || arguments.files.len() == 1;
     for file in &arguments.files {
         match sharing::check(file, send_as.name.as_ref()) {
-            Ok(_) => fine.push(file),
+            Ok(_) => fine.push(file.clone()),
             Err(error) if all_or_none => return Err(refused(error).into()),
             Err(error) => {
                 code = ExitCode::of_disk(&error);

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
-use crate::programs::{Place, Program, working_file};
+use crate::programs::{Place, Program, noise, working_file};
 use crate::scene::{MIB, PIECE, Scene, says};
 
 const LENGTH: usize = 6 * MIB;
@@ -103,6 +103,20 @@ fn fill(folder: &Path) {
     let other = folder.join("other.bin");
     let mut other = OpenOptions::new().write(true).create_new(true).open(other).expect("made");
     while other.write_all(&[0; 4096]).is_ok() {}
+}
+
+#[test]
+fn a_pipe_that_the_disk_has_no_room_for_is_not_shared() {
+    let place = Place::new();
+    let Some(disk) = SmallDisk::new(&place, "2m") else { return };
+    let state = disk.mounted.join("state");
+    let state = state.to_str().expect("text");
+    let arguments = ["send", "-", "--name", "pipe.bin", "--listen", "127.0.0.1:0", "--state-dir", state];
+    let mut command = disk.program(&place.riffle(&arguments));
+    let (status, said) = Program::start_with_input(&mut command, &noise(LENGTH)).end();
+    assert_eq!(status.code(), Some(FULL), "{said:#?}");
+    assert!(says(&said, "no room to spool what comes from the pipe"), "{said:#?}");
+    assert!(!disk.outside().join("state/node-1/spool").exists(), "what was spooled is gone");
 }
 
 #[test]

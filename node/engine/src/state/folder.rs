@@ -16,6 +16,9 @@ use crate::platform::permissions::close_folder;
 /// Nodes without a label take the first free number up to this one.
 const MAX_NUMBERED: u32 = 4096;
 
+/// The folder of what is kept no longer than a program runs.
+const SPOOL: &str = "spool";
+
 /// Why a node cannot have its state folder.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -96,6 +99,8 @@ impl StateFolder {
         make_own_folder(&folder).map_err(unusable)?;
         let lock = StateLock::take(&folder, host_folder, File::try_lock).map_err(unusable)?;
         let Some(lock) = lock else { return Ok(None) };
+        // A program that was killed may have left something there.
+        let _ = fs::remove_dir_all(folder.join(SPOOL));
         let node = read_or_make_id(&folder.join("id"))?;
         Ok(Some(StateFolder { label, folder, node, lock }))
     }
@@ -118,6 +123,11 @@ impl StateFolder {
     /// Where the prompt keeps what it shares.
     pub fn shares(&self) -> PathBuf {
         self.folder.join("shares")
+    }
+
+    /// Where a program may put files for as long as it has this folder. The next one finds nothing of them.
+    pub fn spool(&self) -> PathBuf {
+        self.folder.join(SPOOL)
     }
 
     /// Where files are locked that are on file systems without locks: one folder for all nodes of this state.
