@@ -8,6 +8,8 @@ mod downloader_oracle;
 mod heap;
 #[path = "../oracles/index.rs"]
 mod index_oracle;
+#[path = "../oracles/metainfo.rs"]
+mod metainfo_oracle;
 #[path = "../oracles/outboard.rs"]
 mod outboard_oracle;
 #[path = "../oracles/owner.rs"]
@@ -56,6 +58,11 @@ pub fn outboard(bytes: &[u8]) {
 /// Any bytes as the index of a folder.
 pub fn index(bytes: &[u8]) {
     index_oracle::hold(bytes);
+}
+
+/// Any bytes as a description of a content.
+pub fn metainfo(bytes: &[u8]) {
+    metainfo_oracle::hold(bytes);
 }
 
 /// Any text as what people write.

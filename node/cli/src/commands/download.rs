@@ -61,19 +61,14 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     let mut fetching = Fetching::new(Place::OneShot).to(output);
     let mut descriptions = Descriptions::default();
     for (number, (wanted, description)) in wanted.into_iter().enumerate() {
-        let mut destination = match &spooled {
-            Some(spooled) => Destination::File(spooled.join(number.to_string())),
-            None => fetching::destination(arguments.output.as_deref(), &folder),
+        let destination = match (&spooled, &description) {
+            (Some(spooled), _) => Destination::File(spooled.join(number.to_string())),
+            (None, described) => destination(&arguments, &folder, described.as_ref()),
         };
-        if let Some(description) = &description {
-            destination = description.destination(destination);
-        }
         let request = running.node.download(wanted.clone()).to(destination).replace(arguments.force);
         let request = request.select(arguments.select.iter().cloned());
         let download = fetching.begin(&wanted, request.timeouts(timeouts(&arguments, &settings)));
-        if let Some(description) = description {
-            descriptions.insert(download, description);
-        }
+        description.into_iter().for_each(|description| descriptions.insert(download, description));
     }
     let progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let seen = (&mut fetching, &mut descriptions);
@@ -105,13 +100,20 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         screen.error(&format!("{names}: interrupted; {how}"));
         return Ok(ExitCode::Interrupted);
     }
-    if leaving == LeaveReason::Asked && output == Output::Stdout {
-        return Ok(ExitCode::Interrupted);
-    }
     poured?;
     match fetching.code() {
+        _ if leaving == LeaveReason::Asked && output == Output::Stdout => Ok(ExitCode::Interrupted),
         ExitCode::Done if descriptions.is_contradicted() => Ok(ExitCode::Integrity),
         code => Ok(code),
+    }
+}
+
+/// Where a download is saved, which `described` may give its name.
+fn destination(arguments: &Download, folder: &Path, described: Option<&Description>) -> Destination {
+    let destination = fetching::destination(arguments.output.as_deref(), folder);
+    match described {
+        Some(description) => description.destination(destination),
+        None => destination,
     }
 }
 

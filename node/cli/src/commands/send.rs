@@ -21,6 +21,9 @@ use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
 use crate::spool::{self, Spool};
 
+/// What stands for the standard input.
+const STDIN: &str = "-";
+
 /// Runs the command.
 ///
 /// # Errors
@@ -30,17 +33,11 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
     if arguments.name.is_some() && arguments.files.len() > 1 {
         return Err(Stop::usage("--name is for one file; send the others by commands of their own").into());
     }
-    let send_as = SendAs {
-        name: arguments.name.clone(),
-        replace: arguments.replace,
-        exclude: arguments.exclude.clone(),
-        without_metadata: arguments.no_metadata,
-    };
+    let send_as = send_as(&arguments);
     let screen = Screen::of_one_shot(settings.quiet);
     // Files are checked before anything is started, so that a mistyped path is answered at once.
     let is_stdin = reads_stdin(&arguments)?;
-    let (mut files, mut code) =
-        if is_stdin { (Vec::new(), ExitCode::Done) } else { sort_out(&arguments, &send_as, &screen)? };
+    let (mut files, mut code) = sort_out(&arguments, &send_as, &screen)?;
     if files.is_empty() && !is_stdin {
         return Ok(code);
     }
@@ -57,11 +54,9 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
         files.push(path);
     }
     let mut sharing = Sharing::default();
-    for file in files {
-        if let Err(error) = sharing.begin(&file, &send_as, &running.node) {
-            code = ExitCode::of_disk(&error);
-            tell_failure(&error, &screen);
-        }
+    for error in files.iter().filter_map(|file| sharing.begin(file, &send_as, &running.node).err()) {
+        code = ExitCode::of_disk(&error);
+        tell_failure(&error, &screen);
     }
     let mut is_refused = false;
     let mut deliveries = Deliveries::default();
@@ -153,12 +148,22 @@ pub(crate) fn tell(news: &News, running: &Running, screen: &Screen) {
     }
 }
 
+/// How the person wants the files to be shared.
+fn send_as(arguments: &Send) -> SendAs {
+    SendAs {
+        name: arguments.name.clone(),
+        replace: arguments.replace,
+        exclude: arguments.exclude.clone(),
+        without_metadata: arguments.no_metadata,
+    }
+}
+
 /// Whether the standard input is to be shared.
 ///
 /// # Errors
 /// When it is not alone, or has no name.
 fn reads_stdin(arguments: &Send) -> Result<bool> {
-    if !arguments.files.iter().any(|file| file == Path::new("-")) {
+    if !arguments.files.iter().any(|file| file == Path::new(STDIN)) {
         return Ok(false);
     }
     if arguments.files.len() > 1 || arguments.name.is_none() {
@@ -204,14 +209,14 @@ async fn spool_stdin(
     }
 }
 
-/// The files that can be shared. Says why the others cannot; the exit code is theirs.
+/// The files that can be shared, without the standard input. Says why the others cannot; the exit code is theirs.
 ///
 /// # Errors
 /// Why a file cannot be shared, when it is the only one or `--strict` was typed.
 fn sort_out(arguments: &Send, send_as: &SendAs, screen: &Screen) -> Result<(Vec<PathBuf>, ExitCode)> {
     let (mut fine, mut code) = (Vec::new(), ExitCode::Done);
     let all_or_none = arguments.strict || arguments.files.len() == 1;
-    for file in &arguments.files {
+    for file in arguments.files.iter().filter(|file| *file != Path::new(STDIN)) {
         match sharing::check(file, send_as.name.as_ref()) {
             Ok(_) => fine.push(file.clone()),
             Err(error) if all_or_none => return Err(refused(error).into()),
