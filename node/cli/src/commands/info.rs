@@ -33,6 +33,10 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Info) -> Result<E
     let screen = Screen::of_lines(settings.quiet);
     let mut metainfo = if let Some(description) = Description::read(&arguments.what)? {
         description.metainfo
+    } else if Path::new(&arguments.what).is_dir() {
+        let what =
+            "a folder is not described here: `riffle send` shares it, and `riffle info ID` describes that";
+        return Err(Stop::new(ExitCode::Io, format!("{}: {what}", arguments.what)).into());
     } else if fs::symlink_metadata(&arguments.what).is_ok() {
         of_file(Path::new(&arguments.what), &arguments).map_err(refused)?
     } else {
