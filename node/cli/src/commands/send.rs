@@ -58,7 +58,6 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
         code = ExitCode::of_disk(&error);
         tell_failure(&error, &screen);
     }
-    let mut is_refused = false;
     let mut deliveries = Deliveries::default();
     let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -69,16 +68,12 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
                 running.on_event(&event, &screen);
                 progress.on_event(&event);
                 deliveries.on_event(&event);
+                let mut is_refused = false;
                 for news in sharing.on_event(&event) {
                     tell(&news, &running, &screen);
-                    match news {
-                        // What was asked for is all or nothing.
-                        News::Skipped(_) if arguments.strict => is_refused = true,
-                        News::Skipped(_) => {}
-                        News::Failed(error) | News::Ended(error) => code = ExitCode::of_disk(&error),
-                        News::Replaced { shares, .. } => take_back(&shares, &mut sharing, &running.node),
-                        News::Announced { .. } => {}
-                    }
+                    // What was asked for is all or nothing.
+                    is_refused |= arguments.strict && matches!(news, News::Skipped(_));
+                    code = on_news(news, &mut sharing, &running.node).unwrap_or(code);
                 }
                 if is_refused {
                     code = ExitCode::Io;
@@ -106,6 +101,16 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
     screen.notes(&deliveries.closing());
     running.leave(&signals.leaving(), |_| {}).await;
     Ok(code)
+}
+
+/// Does what follows from news of a share. Returns the exit code that follows, if one does.
+fn on_news(news: News, sharing: &mut Sharing, node: &Node) -> Option<ExitCode> {
+    match news {
+        News::Failed(error) | News::Ended(error) => return Some(ExitCode::of_disk(&error)),
+        News::Replaced { shares, .. } => take_back(&shares, sharing, node),
+        News::Announced { .. } | News::Skipped(_) => {}
+    }
+    None
 }
 
 /// Says who has begun to fetch and who has everything by now, and draws how many fetch where there are bars. To be

@@ -5,10 +5,12 @@
 //! Otherwise the thread sleeps until something arrives or the core's wake-up is due.
 
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use messages::{ChunkHeader, Kind, Timestamp};
-use riffle_core::{Command, DiskResult, Node, Output, Status, Wait};
+use messages::{ChunkHeader, Kind, Outboard, Timestamp};
+use riffle_core::{Command, DiskResult, Node, Output, ShareId, Status, Wait};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, trace};
@@ -189,18 +191,7 @@ impl NetworkThread {
                 }
                 self.handle_disk_result(result);
             }
-            Completion::Shared { share, outboard, served } => {
-                if self.disk.on_shared(share) {
-                    let before = match served {
-                        Served::File(served) => self.file_cache.insert(share, served),
-                        Served::Folder(source) => self.file_cache.insert_folder(share, source),
-                    };
-                    before.into_iter().for_each(|before| self.disk.close(before));
-                    self.handle_disk_result(DiskResult::Shared { share, result: Ok(outboard) });
-                } else {
-                    self.disk.close(served);
-                }
-            }
+            Completion::Shared { share, outboard, served } => self.on_shared(share, outboard, served),
             Completion::FolderRead { share, block, result } => {
                 let changed = self.file_cache.on_folder_read(share, block, result);
                 self.on_share_changed(changed.map(|error| (share, error)));
@@ -226,27 +217,11 @@ impl NetworkThread {
             }
             Completion::Finished { download, share, path, result } => {
                 self.disk.on_download_ended(download);
-                let result = match result {
-                    Ok(Finished::File(identity)) => {
-                        self.file_cache.finished(share, path.clone(), identity);
-                        Ok(path)
-                    }
-                    Ok(Finished::Folder(source)) => {
-                        if let Some(part) = self.file_cache.insert_folder(share, source) {
-                            self.disk.close(part);
-                        }
-                        Ok(path)
-                    }
-                    Ok(Finished::Selected) => {
-                        self.stop_serving(share);
-                        Ok(path)
-                    }
-                    Err(error) => {
-                        self.stop_serving(share);
-                        Err(error)
-                    }
-                };
-                self.handle_disk_result(DiskResult::Finished { download, result });
+                let result = result.map(|finished| self.serve_finished(share, &path, finished));
+                if result.is_err() {
+                    self.stop_serving(share);
+                }
+                self.handle_disk_result(DiskResult::Finished { download, result: result.map(|()| path) });
             }
             Completion::Populated { share, block, result } => {
                 let changed = self.file_cache.on_populated(share, block, result);
@@ -265,24 +240,50 @@ impl NetworkThread {
         }
     }
 
+    /// A file or a folder is hashed. It is served, if anybody still wants it.
+    fn on_shared(&mut self, share: ShareId, outboard: Arc<Outboard>, served: Served) {
+        if !self.disk.on_shared(share) {
+            return self.disk.close(served);
+        }
+        let before = match served {
+            Served::File(served) => self.file_cache.insert(share, served),
+            Served::Folder(source) => self.file_cache.insert_folder(share, source),
+        };
+        before.into_iter().for_each(|before| self.disk.close(before));
+        self.handle_disk_result(DiskResult::Shared { share, result: Ok(outboard) });
+    }
+
+    /// A download has its name: `share` is served from what it has become.
+    fn serve_finished(&mut self, share: ShareId, path: &Path, finished: Finished) {
+        match finished {
+            Finished::File(identity) => self.file_cache.finished(share, path.to_owned(), identity),
+            Finished::Folder(source) => {
+                if let Some(part) = self.file_cache.insert_folder(share, source) {
+                    self.disk.close(part);
+                }
+            }
+            Finished::Selected => self.stop_serving(share),
+        }
+    }
+
     fn handle_disk_result(&mut self, result: DiskResult) {
         self.node.handle_disk(result, self.clock.now());
     }
 
-    fn on_share_changed(&mut self, changed: Option<(riffle_core::ShareId, riffle_core::DiskError)>) {
+    fn on_share_changed(&mut self, changed: Option<(ShareId, riffle_core::DiskError)>) {
         if let Some((share, error)) = changed {
             info!(%share, %error, "a served file is not what it was");
             self.handle_disk_result(DiskResult::ShareChanged { share, error });
         }
     }
 
-    fn start_serving(&mut self, share: riffle_core::ShareId, served: super::disk::ServedFile) {
+    fn start_serving(&mut self, share: ShareId, served: super::disk::ServedFile) {
         if let Some(before) = self.file_cache.insert(share, served) {
             self.disk.close(before);
         }
     }
 
-    fn stop_serving(&mut self, share: riffle_core::ShareId) {
+    fn stop_serving(&mut self, share: ShareId) {
         if let Some(served) = self.file_cache.remove(share) {
             self.disk.close(served);
         }
