@@ -118,7 +118,8 @@ impl World {
         for _ in 0..count {
             let (piece, offset) = session.next;
             let (of, end) = match downloader.script.behaviour {
-                Behaviour::Outboard => (PieceIndex::OUTBOARD, layout.outboard_length()),
+                // A content of one piece has no outboard: then it is asked for one all the same.
+                Behaviour::Outboard => (PieceIndex::OUTBOARD, layout.outboard_length().max(1)),
                 _ => (PieceIndex(piece), layout.piece_length(PieceIndex(piece))),
             };
             let length = length.min(end - offset);
