@@ -54,10 +54,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
         files.push(path);
     }
     let mut sharing = Sharing::default();
-    for error in files.iter().filter_map(|file| sharing.begin(file, &send_as, &running.node).err()) {
-        code = ExitCode::of_disk(&error);
-        tell_failure(&error, &screen);
-    }
+    code = begin(&files, &send_as, &mut sharing, &running.node, &screen).unwrap_or(code);
     let mut deliveries = Deliveries::default();
     let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -97,10 +94,25 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<E
         }
     }
     progress.end_uploads();
-    screen.notes(&deliveries.take_lines());
-    screen.notes(&deliveries.closing());
+    screen.notes(&[deliveries.take_lines(), deliveries.closing()].concat());
     running.leave(&signals.leaving(), |_| {}).await;
     Ok(code)
+}
+
+/// Begins to share the files. Says why one cannot be, and returns the exit code of the last of those.
+fn begin(
+    files: &[PathBuf],
+    send_as: &SendAs,
+    sharing: &mut Sharing,
+    node: &Node,
+    screen: &Screen,
+) -> Option<ExitCode> {
+    let mut code = None;
+    for error in files.iter().filter_map(|file| sharing.begin(file, send_as, node).err()) {
+        code = Some(ExitCode::of_disk(&error));
+        tell_failure(&error, screen);
+    }
+    code
 }
 
 /// Does what follows from news of a share. Returns the exit code that follows, if one does.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use messages::collection::{Collection, Entry, EntryKind, EntryPath};
-use messages::{ChainingValue, Layout, LengthProof, Outboard, PieceIndex, root};
+use messages::{ChainingValue, Layout, Outboard};
 use riffle_core::{DiskError, DiskErrorKind, DiskResult, FolderOptions, ShareId};
 
 use super::files::{FilesOrder, HashedFile, hash_files};
@@ -14,6 +14,7 @@ use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::hash::scan::{
     ScanError, ScanOrder, ScanSource, ScanWorkers, StopFlag, all_pieces, scan,
 };
+use crate::driver::disk::hash::share::outboard_of;
 use crate::driver::disk::{Completion, Results, Served};
 
 /// A folder that is to be taken into service.
@@ -117,7 +118,11 @@ impl FolderShare {
             let outcome = match values {
                 Err(ScanError::Stopped) => return,
                 Err(ScanError::Read(cause)) => Err(disk_error(source.root(), &cause)),
-                Ok(values) => outboard(&source, layout, values),
+                Ok(values) => outboard_of(layout, values, |bytes, at| source.read_exact_at(bytes, at))
+                    .map_err(|cause| disk_error(source.root(), &cause))
+                    .and_then(|outboard| {
+                        outboard.ok_or_else(|| error(source.root(), DiskErrorKind::Changed))
+                    }),
             };
             self.report(outcome.map(|outboard| (outboard, source)));
         };
@@ -152,23 +157,4 @@ fn collected(
         identities[entry] = Some(file.identity);
     }
     Ok(FolderSource::new(root, collection, identities))
-}
-
-/// What proves the content. The last piece is read once more, for what is below it at the right edge of the tree.
-fn outboard(
-    source: &FolderSource,
-    layout: Layout,
-    values: Vec<ChainingValue>,
-) -> Result<Outboard, DiskError> {
-    let last = PieceIndex(layout.pieces().checked_sub(1).expect("an index has bytes"));
-    if last.0 == 0 {
-        let content = root(layout, &values);
-        return Ok(Outboard::of_one_piece(layout, content).expect("a content of one piece"));
-    }
-    let span = layout.span(last).expect("the last piece");
-    let mut bytes = vec![0; (span.end - span.start) as usize];
-    source.read_exact_at(&mut bytes, span.start).map_err(|cause| disk_error(source.root(), &cause))?;
-    let proof = LengthProof::of(layout, &bytes);
-    // The bytes are not those that were hashed.
-    Outboard::new(layout, values, proof).map_err(|_| error(source.root(), DiskErrorKind::Changed))
 }

@@ -123,6 +123,7 @@ fn what_is_no_part_of_a_folder_is_skipped_with_a_reason() {
     write(root, "deep/c.log", b"3");
     write(root, "deep/.riffleignore", b"*.log\n");
     write(root, ".x.0123456789abcdef.riffle-part", b"unfinished");
+    write(root, ".x.0123456789abcdef.riffle-part.d/a", b"put together");
     write(root, "bad\nname", b"4");
     symlink("/etc/passwd", root.join("out")).expect("a link");
     symlink("../..", root.join("deep/up")).expect("a link");

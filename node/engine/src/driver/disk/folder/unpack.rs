@@ -30,7 +30,7 @@ use super::super::errors::{disk_error, error};
 use super::super::fault_injection::{Call, DiskCalls};
 use super::super::hash::scan::StopFlag;
 use super::super::part::allocate::full_or_else;
-use super::super::part::download_paths::{DownloadPaths, sibling};
+use super::super::part::download_paths::{DownloadPaths, STAGING, sibling};
 use crate::platform::error_kind::is_unsupported;
 use crate::platform::folder::{Folder, SYNCS_AT_ONCE};
 use crate::platform::rename::sync_folder;
@@ -39,9 +39,6 @@ use crate::platform::rename::sync_folder;
 const TASK_BYTES: u64 = 1 << 20;
 /// A thread takes at most so many files at a time.
 const TASK_FILES: usize = 256;
-
-/// The ending of the name of the staging folder, behind that of the part file.
-const STAGING: &str = ".d";
 
 /// How the folder came to be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -37,10 +37,12 @@ pub(super) fn walk(root: &Path, exclude: &[String]) -> Result<Found, DiskError> 
     let mut folders = BTreeSet::new();
     let mut walk = WalkBuilder::new(root);
     walk.standard_filters(false).follow_links(false).add_custom_ignore_filename(IGNORE_FILE);
+    // What downloads leave while they are incomplete is nobody's file, nor what is in such a folder.
+    walk.filter_entry(|entry| entry.depth() == 0 || !is_working_file(entry.file_name()));
     walk.overrides(excluded(root, exclude).map_err(|cause| unreadable(root, &cause))?);
     for entry in walk.build() {
         let entry = entry.map_err(|cause| unreadable(root, &cause))?;
-        if entry.depth() == 0 || is_working_file(entry.file_name()) {
+        if entry.depth() == 0 {
             continue;
         }
         let Some(kind) = entry.file_type() else { continue };

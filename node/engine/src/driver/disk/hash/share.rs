@@ -124,20 +124,11 @@ impl Candidate {
         self.serve(Arc::new(outboard))
     }
 
-    /// What proves the content. The last piece is read once more, for what is below it at the right edge of the tree.
     fn outboard(&self, values: Vec<ChainingValue>) -> Result<Outboard, DiskError> {
-        let Some(last) = self.layout.pieces().checked_sub(1).filter(|last| *last > 0) else {
-            let content = root(self.layout, &values);
-            return Ok(
-                Outboard::of_one_piece(self.layout, content).expect("a content of no more than one piece")
-            );
-        };
-        let span = self.layout.span(PieceIndex(last)).expect("the last piece");
-        let mut bytes = vec![0; (span.end - span.start) as usize];
-        read_exact_at(&self.file, &mut bytes, span.start).map_err(|cause| self.unreadable(&cause))?;
-        let proof = LengthProof::of(self.layout, &bytes);
-        // The bytes are not those that were hashed.
-        Outboard::new(self.layout, values, proof).map_err(|_| error(&self.path, DiskErrorKind::Changed))
+        let described = outboard_of(self.layout, values, |bytes, at| read_exact_at(&self.file, bytes, at));
+        described
+            .map_err(|cause| self.unreadable(&cause))?
+            .ok_or_else(|| error(&self.path, DiskErrorKind::Changed))
     }
 
     /// Whether there are bytes behind the end that the system tells of: what it makes up as it is read (`/proc`) has no
@@ -162,6 +153,28 @@ impl Candidate {
         let identity = Some(FileIdentity::of(&self.found));
         Ok((outboard, ServedFile { path: self.path, file: self.file, map: map.map(Arc::new), identity }))
     }
+}
+
+/// What proves the content whose pieces have these values. The last piece is read once more, for what is below it at the
+/// right edge of the tree; `None` when its bytes are not those that were hashed.
+///
+/// # Errors
+/// Those of `read`, which fills its bytes from an offset of the content on.
+pub(crate) fn outboard_of(
+    layout: Layout,
+    values: Vec<ChainingValue>,
+    read: impl FnOnce(&mut [u8], u64) -> io::Result<()>,
+) -> io::Result<Option<Outboard>> {
+    let Some(last) = layout.pieces().checked_sub(1).filter(|last| *last > 0) else {
+        let content = root(layout, &values);
+        let outboard = Outboard::of_one_piece(layout, content).expect("a content of no more than one piece");
+        return Ok(Some(outboard));
+    };
+    let span = layout.span(PieceIndex(last)).expect("the last piece");
+    let mut bytes = vec![0; (span.end - span.start) as usize];
+    read(&mut bytes, span.start)?;
+    let proof = LengthProof::of(layout, &bytes);
+    Ok(Outboard::new(layout, values, proof).ok())
 }
 
 /// Opens what `send` may share: a regular file, by whatever path.

@@ -20,6 +20,8 @@ const ID_DIGITS: usize = 16;
 /// The endings of the names of working files, which no other program uses.
 const PART: &str = ".riffle-part";
 const JOURNAL: &str = ".riffle-journal";
+/// What follows the name of a part file in that of the folder which is put together beside it.
+pub(crate) const STAGING: &str = ".d";
 /// A download that finds so many names taken by files that are not its own gives up.
 pub(crate) const MAX_NUMBER: u32 = 99;
 /// At most so many bytes are put around a name: the longest name is that of a journal which is being replaced.
@@ -152,8 +154,9 @@ impl DownloadPaths {
 /// Whether a file is called like a working file of a download.
 pub(crate) fn is_working_file(name: &OsStr) -> bool {
     let name = bytes_of(name);
+    let name = name.strip_suffix(STAGING.as_bytes()).unwrap_or(name);
     let is_hidden = name.starts_with(b".");
-    is_hidden && [PART, JOURNAL, ".riffle-part.d"].iter().any(|ending| name.ends_with(ending.as_bytes()))
+    is_hidden && [PART, JOURNAL].iter().any(|ending| name.ends_with(ending.as_bytes()))
 }
 
 /// `path` with `suffix` behind its last component.
