@@ -80,12 +80,47 @@ pub struct DownloadOrder {
     pub wanted: Wanted,
     /// The place where the file is saved.
     pub destination: Destination,
-    /// Whether a file that exists there is replaced, once the new one is whole and verified.
-    pub replace: bool,
+    /// What becomes of what stands there already.
+    pub existing: Existing,
     /// The patterns of the files of a folder that are wanted, as in a `.gitignore` file; none: everything.
     pub select: Vec<String>,
     /// The times for which the download waits.
     pub timeouts: DownloadTimeouts,
+}
+
+/// What a download does with what stands at its destination and is another content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// What stands there stays, and the download fails.
+    #[default]
+    Keep,
+    /// A file is replaced, once the new one is whole and verified. Anything else stays, and the download fails.
+    Replace,
+    /// A folder is brought up to date: what of the new version is in the folder already is not fetched, and each file
+    /// that differs is replaced, once the new one is whole and verified. A file is treated as by [`Existing::Replace`].
+    Update {
+        /// Whether what the new version lacks is removed from the folder.
+        delete: bool,
+    },
+}
+
+impl Existing {
+    /// Whether a file that stands there is replaced.
+    #[must_use]
+    pub const fn replaces_files(self) -> bool {
+        !matches!(self, Existing::Keep)
+    }
+
+    /// One word for it, for logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Existing::Keep => "keep",
+            Existing::Replace => "replace",
+            Existing::Update { delete: false } => "update",
+            Existing::Update { delete: true } => "update-and-delete",
+        }
+    }
 }
 
 /// What is to be fetched.

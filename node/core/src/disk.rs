@@ -3,12 +3,14 @@
 //! These are values only: the core never sees the bytes of a file. Each request that has an answer is answered exactly
 //! once. Requests about one download are answered in the order in which they were made only where a variant says so.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use messages::{ChainingValue, ContentId, Outboard, OutboardError, PieceIndex, PieceRun};
+use messages::{ChainingValue, ContentId, Outboard, OutboardError, PieceIndex};
 
-use crate::command::FolderOptions;
+use crate::command::{Existing, FolderOptions};
+use crate::fetch_plan::FetchPlan;
 use crate::ids::{BufferId, DownloadId, ShareId};
 
 /// A request to the disk workers.
@@ -52,8 +54,8 @@ pub enum DiskRequest {
         share: ShareId,
         /// The finished file's path.
         target: PathBuf,
-        /// Whether a file that exists at the target is replaced in the end.
-        replace: bool,
+        /// What becomes of what exists at the target.
+        existing: Existing,
         /// The patterns of the files of a folder that are wanted; none: everything.
         select: Vec<String>,
         /// The content that the file will have.
@@ -61,8 +63,8 @@ pub enum DiskRequest {
         /// What describes the content.
         outboard: Arc<Outboard>,
     },
-    /// Check the first `length` bytes of `buffer` against `expected` and, when they match, write them to their place in
-    /// the part file. Answered with [`DiskResult::Stored`].
+    /// Fill the ranges `known` of `buffer` in, check its first `length` bytes against `expected` and, when they match,
+    /// write them to their place in the part file. Answered with [`DiskResult::Stored`].
     Store {
         /// The download.
         download: DownloadId,
@@ -72,10 +74,14 @@ pub enum DiskRequest {
         buffer: BufferId,
         /// The number of bytes.
         length: u32,
+        /// The ranges of the piece that were not fetched, because the disk has named them in a [`FetchPlan`]: ascending,
+        /// with a gap between any two, and never all of the piece. Nothing is in the buffer there.
+        known: Vec<Range<u32>>,
         /// The chaining value that the bytes must have.
         expected: ChainingValue,
     },
-    /// Sync the file, of which all pieces are stored, and rename it to the target. Answered with [`DiskResult::Finished`].
+    /// Sync the file, of which all wanted pieces are stored, and bring it to the target. Answered with
+    /// [`DiskResult::Finished`].
     Finish {
         /// The download.
         download: DownloadId,
@@ -152,13 +158,13 @@ pub enum DiskResult {
         /// What was found there.
         result: Result<Opened, DiskError>,
     },
-    /// Further pieces of a download are wanted, which follows from those that are stored. This is reported before the
-    /// [`DiskResult::Stored`] of the last of those.
-    Wanted {
+    /// More of a download is wanted, or is here, which follows from the pieces that are stored. This is reported before
+    /// the [`DiskResult::Stored`] of the last of those.
+    Planned {
         /// The download.
         download: DownloadId,
-        /// The pieces; some of them may be wanted already.
-        pieces: Vec<PieceRun>,
+        /// What is wanted or here besides what was known before.
+        plan: FetchPlan,
     },
     /// A piece was checked and written, or that has failed.
     Stored {
@@ -175,9 +181,19 @@ pub enum DiskResult {
     Finished {
         /// The download.
         download: DownloadId,
-        /// The path of the finished file.
-        result: Result<PathBuf, DiskError>,
+        /// What is at the target now.
+        result: Result<FinishedTarget, DiskError>,
     },
+}
+
+/// What a finished download has left at its target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedTarget {
+    /// The path of the file or the folder.
+    pub path: PathBuf,
+    /// Whether all of the content is there, so that it can be served: not only the chosen files of a folder. A folder
+    /// that was brought up to date is whole, although most of its pieces were never fetched.
+    pub is_whole: bool,
 }
 
 /// Something in a folder that is not shared.
@@ -196,23 +212,11 @@ pub enum Opened {
     AlreadyThere,
     /// The part file is ready.
     Ready {
-        /// The pieces that are verified and stored in the part file from before: ascending runs with a gap between any
-        /// two.
-        have: Vec<PieceRun>,
-        /// The pieces that are wanted.
-        wanted: WantedPieces,
+        /// The pieces that are wanted, and those that are in the part file from before.
+        plan: FetchPlan,
         /// The part that had to be hashed again; `None` when the journal was enough.
         hashed_again: Option<HashedAgain>,
     },
-}
-
-/// Which pieces of a content are wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WantedPieces {
-    /// All of them.
-    All,
-    /// These, until [`DiskResult::Wanted`] names more.
-    Only(Vec<PieceRun>),
 }
 
 /// The part of a part file that had to be hashed before a download could go on.
@@ -263,6 +267,10 @@ pub enum StoreError {
     /// The bytes do not have the hash of the piece.
     #[error("the bytes do not match the piece's hash")]
     Hash,
+    /// The bytes do not have the hash of the piece, and some of them were filled in by the disk. Nobody can tell whether
+    /// these are wrong, or those that were fetched.
+    #[error("the bytes, some of which were here already, do not match the piece's hash")]
+    KnownBytes,
     /// The disk could not store the bytes.
     #[error(transparent)]
     Disk(#[from] DiskError),

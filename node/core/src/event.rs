@@ -100,6 +100,8 @@ pub struct Summary {
     pub took: Duration,
     /// The verified bytes of this run by owner, the largest share first.
     pub shares: Vec<OwnerShare>,
+    /// The number of bytes of what was wanted that were not fetched, because they were here before.
+    pub here_before: u64,
     /// Whether the file existed already.
     pub already_there: bool,
 }

@@ -8,6 +8,7 @@ mod context;
 mod disk;
 mod download;
 mod event;
+mod fetch_plan;
 mod ids;
 mod inquiry;
 mod limiter;
@@ -25,12 +26,13 @@ mod waiting;
 
 pub use account::{Account, Contributor};
 pub use choice::{Choice, choose, favourite};
-pub use command::{Command, Destination, DownloadOrder, DownloadTimeouts, FolderOptions, Wanted};
+pub use command::{Command, Destination, DownloadOrder, DownloadTimeouts, Existing, FolderOptions, Wanted};
 pub use disk::{
-    DiskError, DiskErrorKind, DiskRequest, DiskResult, Evidence, HashedAgain, Opened, RecheckReason,
-    SkippedEntry, StoreError, WantedPieces,
+    DiskError, DiskErrorKind, DiskRequest, DiskResult, Evidence, FinishedTarget, HashedAgain, Opened,
+    RecheckReason, SkippedEntry, StoreError,
 };
 pub use event::{Event, Failure, OwnerShare, SessionEnd, Summary};
+pub use fetch_plan::{FetchPlan, KnownRanges, WantedPieces};
 pub use ids::{BufferId, DownloadId, SearchId, ShareId};
 pub use inquiry::{Inquiry, InquiryEnd, InquiryStep, Question};
 pub use node::{Identity, Node};

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use messages::ContentId;
-use riffle_core::{Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Failure, Wanted};
+use riffle_core::{
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Existing, Failure, Wanted,
+};
 use tokio::sync::watch;
 
 use crate::download_state::{DownloadState, Finished, Progress};
@@ -17,7 +19,7 @@ pub struct DownloadRequest {
     inner: Arc<Inner>,
     wanted: Wanted,
     destination: Option<Destination>,
-    replace: bool,
+    existing: Existing,
     select: Vec<String>,
     timeouts: DownloadTimeouts,
 }
@@ -25,7 +27,7 @@ pub struct DownloadRequest {
 impl DownloadRequest {
     pub(crate) fn new(inner: Arc<Inner>, wanted: Wanted) -> DownloadRequest {
         let (select, timeouts) = (Vec::new(), DownloadTimeouts::NONE);
-        DownloadRequest { inner, wanted, destination: None, replace: false, select, timeouts }
+        DownloadRequest { inner, wanted, destination: None, existing: Existing::Keep, select, timeouts }
     }
 
     /// Saves the file under its own name in `folder`, which must be there. Without a destination it is saved in the
@@ -47,7 +49,14 @@ impl DownloadRequest {
     /// Whether a file that stands there is replaced once the new one is whole and verified. Without this such a file
     /// with other content is an error and stays.
     pub fn replace(self, replace: bool) -> DownloadRequest {
-        DownloadRequest { replace, ..self }
+        DownloadRequest { existing: if replace { Existing::Replace } else { Existing::Keep }, ..self }
+    }
+
+    /// Brings a folder that stands there up to date: what of it is the same already is not fetched, and each file that
+    /// differs is replaced once the new one is whole and verified. What the new version lacks stays, unless `delete`. A
+    /// file that stands there is replaced.
+    pub fn update(self, delete: bool) -> DownloadRequest {
+        DownloadRequest { existing: Existing::Update { delete }, ..self }
     }
 
     /// Fetches of a folder the files alone that `patterns` name, as lines of a `.gitignore` file do. Nobody is served from
@@ -70,7 +79,7 @@ impl DownloadRequest {
         let order = DownloadOrder {
             wanted: self.wanted,
             destination: self.destination.unwrap_or_else(|| Destination::Folder(".".into())),
-            replace: self.replace,
+            existing: self.existing,
             select: self.select,
             timeouts: self.timeouts,
         };

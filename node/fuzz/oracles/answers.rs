@@ -13,7 +13,7 @@ use messages::{
     ChunkHeader, Conversation, Cookie, Endpoint, List, NodeId, NodeToTracker, OutboardError, PageEnd,
     PieceIndex,
 };
-use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, Opened, StoreError, WantedPieces};
+use riffle_core::{DiskErrorKind, DiskRequest, DiskResult, FetchPlan, FinishedTarget, Opened, StoreError};
 
 use super::{Intent, Play, REMEMBERED, Session};
 use crate::script::Script;
@@ -269,9 +269,7 @@ impl Play<'_> {
                     self.contents.iter().find(|known| known.id == content).expect("a content that there is");
                 self.stage.open.insert(share, known.clone());
                 let result = match good {
-                    true => {
-                        Ok(Opened::Ready { have: Vec::new(), wanted: WantedPieces::All, hashed_again: None })
-                    }
+                    true => Ok(Opened::Ready { plan: FetchPlan::of_all(Vec::new()), hashed_again: None }),
                     false => Err(error(&mut self.script)),
                 };
                 DiskResult::Opened { download, result }
@@ -289,7 +287,7 @@ impl Play<'_> {
             DiskRequest::Finish { download } => {
                 self.seen.finished += usize::from(good);
                 let result = match good {
-                    true => Ok(PathBuf::from("folder/file")),
+                    true => Ok(FinishedTarget { path: PathBuf::from("folder/file"), is_whole: true }),
                     false => Err(error(&mut self.script)),
                 };
                 DiskResult::Finished { download, result }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use messages::{Digits, Prefix};
-use riffle_core::{Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, SearchId, Wanted};
+use riffle_core::{
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Existing, SearchId, Wanted,
+};
 
 use super::{MAX_DOWNLOADS, MAX_SEARCHES, Play};
 use crate::stage::tracker_address;
@@ -53,7 +55,13 @@ impl Play<'_> {
         let destination = Destination::Folder(PathBuf::from("folder"));
         self.stage.command(Command::Download {
             download,
-            order: DownloadOrder { wanted, destination, replace: false, select: Vec::new(), timeouts },
+            order: DownloadOrder {
+                wanted,
+                destination,
+                existing: Existing::Keep,
+                select: Vec::new(),
+                timeouts,
+            },
         });
     }
 }

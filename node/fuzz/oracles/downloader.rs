@@ -18,7 +18,7 @@ use messages::node_to_node::{Hello, Ping, Request};
 use messages::{
     ChunkHeader, ContentId, Conversation, Datagram, NodeId, NodeToNode, NodeToTracker, TrackerToNode,
 };
-use riffle_core::{Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Wanted};
+use riffle_core::{Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Existing, Wanted};
 
 use crate::script::{Script, remember};
 use crate::stage::{Content, HEAP_SCRATCH, Stage, content, tracker_address};
@@ -159,7 +159,7 @@ pub(crate) fn one_after_the_other(count: u32) -> Vec<isize> {
         let order = DownloadOrder {
             wanted: Wanted::Content(content.id),
             destination,
-            replace: false,
+            existing: Existing::Keep,
             select: Vec::new(),
             timeouts: DownloadTimeouts::NONE,
         };

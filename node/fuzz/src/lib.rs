@@ -30,13 +30,15 @@ mod wire_oracle;
 // Reading a journal is the program's, not the library's: the file is read here a second time.
 #[path = "../oracles/journal.rs"]
 mod journal_oracle;
+#[path = "../../engine/src/driver/disk/journal/mac.rs"]
+mod mac;
 #[path = "../../engine/src/driver/disk/journal/records.rs"]
 #[expect(dead_code, reason = "the engine uses more of it than the oracle")]
 mod records;
-#[path = "../../engine/src/driver/disk/journal/mac.rs"]
-mod mac;
-use records::{BootId, Durability, FileMark, HEADER, JournalContents, JournalHeader, RECORD, Record, Recovered};
 use mac::JournalKey;
+use records::{
+    BootId, Durability, FileMark, HEADER, JournalContents, JournalHeader, RECORD, Record, Recovered,
+};
 
 // So is the prompt's word splitting.
 #[path = "../../cli/src/shell_words.rs"]

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use config::{NodeSettings, UploadPolicy};
 use messages::{ContentId, Name, PieceIndex, Timestamp};
-use riffle_core::{Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Wanted};
+use riffle_core::{
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Existing, Wanted,
+};
 
 use crate::link::LinkSpec;
 use crate::world::{HostId, Manners, Milestone, World};
@@ -198,7 +200,7 @@ impl Run {
         let order = DownloadOrder {
             wanted: Wanted::Name(self.content.1.clone(), String::new()),
             destination: Destination::Folder(PathBuf::from("/saved")),
-            replace: false,
+            existing: Existing::Keep,
             select: Vec::new(),
             timeouts: DownloadTimeouts::NONE,
         };

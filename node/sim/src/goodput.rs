@@ -7,7 +7,8 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::Timestamp;
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, FolderOptions, ShareId, Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Existing, FolderOptions,
+    ShareId, Wanted,
 };
 
 use crate::link::LinkSpec;
@@ -121,7 +122,7 @@ pub fn downloads(world: &mut World, link: &Link) -> HostId {
     let order = DownloadOrder {
         wanted: Wanted::Name(name, String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };

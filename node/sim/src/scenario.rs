@@ -7,8 +7,8 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::Timestamp;
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, FolderOptions,
-    ShareId, Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Existing, Failure,
+    FolderOptions, ShareId, Wanted,
 };
 
 use crate::link::LinkSpec;
@@ -160,7 +160,7 @@ pub fn run(scenario: &Scenario) -> Report {
             let order = DownloadOrder {
                 wanted: Wanted::Name(world.library.named(name).name.clone(), String::new()),
                 destination: Destination::Folder(PathBuf::from("/saved")),
-                replace: false,
+                existing: Existing::Keep,
                 select: Vec::new(),
                 timeouts: scenario.timeouts,
             };

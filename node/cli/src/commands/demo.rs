@@ -367,6 +367,7 @@ mod tests {
             length: 64 << 20,
             took: Duration::from_millis(500),
             shares: vec![share(2, 40 << 20), share(1, 24 << 20)],
+            here_before: 0,
             already_there: false,
         };
         let mut bar = PieceBar::new(2, 4);

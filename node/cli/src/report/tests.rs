@@ -189,6 +189,7 @@ fn the_final_line_has_time_rate_and_shares() {
             OwnerShare { owner: node_id(1), peer: peer(1), bytes: 36 << 20 },
             OwnerShare { owner: node_id(2), peer: peer(2), bytes: 12 << 20 },
         ],
+        here_before: 0,
         already_there: false,
     };
     let path = PathBuf::from("/tmp/f");

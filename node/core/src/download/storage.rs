@@ -4,29 +4,39 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use messages::node_to_node::{Bye, ByeReason};
-use messages::{NodeId, Outboard, OutboardError, PieceIndex, PieceRun};
+use messages::{NodeId, Outboard, OutboardError, PieceIndex};
 
 use super::Download;
 use super::assembly::Assembly;
 use super::lifecycle::{Ending, Identified, PartialReady, Stage};
-use super::pieces::Pieces;
+use super::pieces::{Extended, Pieces};
 use super::session::Session;
 use super::trust::TrustVerdict;
 use crate::context::Context;
-use crate::disk::{DiskError, DiskErrorKind, DiskRequest, Evidence, Opened, StoreError};
+use crate::disk::{DiskError, DiskErrorKind, DiskRequest, Evidence, FinishedTarget, Opened, StoreError};
 use crate::event::{Event, Failure, SessionEnd, Summary};
+use crate::fetch_plan::FetchPlan;
 use crate::ids::{BufferId, SessionKey};
 use crate::local_content::LocalContent;
 
 /// The reason why a request to the disk has a content: the disk is asked only once the content is known.
 const IDENTIFIED: &str = "a stage has a content";
 
+/// Where the wrong bytes of a piece may have come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suspects {
+    /// All bytes came from the piece's senders.
+    Senders,
+    /// The disk has filled some bytes in, which may have changed since it hashed them.
+    SendersAndDisk,
+}
+
 /// How a download has succeeded.
 #[derive(Clone, Copy, Debug)]
 struct Success {
     /// Whether the target had exactly this content before.
     already_there: bool,
-    /// Whether every piece is here, and not only those that were wanted.
+    /// Whether all of the content is at the target, and not only what was wanted of it.
     is_whole: bool,
 }
 
@@ -76,7 +86,7 @@ impl Download {
                 let is_as_long =
                     u64::from(sent.length()) == self.lifecycle.identified().expect(IDENTIFIED).length;
                 if is_piece && is_as_long {
-                    self.on_bad_piece(sent.piece(), &parts, cx);
+                    self.on_bad_piece(sent.piece(), &parts, Suspects::Senders, cx);
                     return;
                 }
                 if is_piece {
@@ -117,8 +127,8 @@ impl Download {
     fn ask_open(&self, outboard: Arc<Outboard>, cx: &mut Context<'_>) {
         let content = self.lifecycle.identified().expect(IDENTIFIED).content;
         let (download, share, target) = (self.order.download, self.order.share, self.target());
-        let (replace, select) = (self.order.request.replace, self.order.request.select.clone());
-        cx.out.disk.push(DiskRequest::Open { download, share, target, replace, select, content, outboard });
+        let (existing, select) = (self.order.request.existing, self.order.request.select.clone());
+        cx.out.disk.push(DiskRequest::Open { download, share, target, existing, select, content, outboard });
     }
 
     /// Handles the disk's answer about the part file. Returns the content that can be served from now on, as far as it
@@ -150,10 +160,10 @@ impl Download {
             Ok(Opened::Ready { .. }) if is_served_here && self.peers.candidates.is_empty() => {
                 self.fail(Failure::OnlyHere, cx);
             }
-            Ok(Opened::Ready { have, wanted, hashed_again }) => {
+            Ok(Opened::Ready { plan, hashed_again }) => {
                 self.progress.on_step(cx.now);
                 self.peers.need.on_begun(cx.now);
-                let mut pieces = Pieces::new(self.order.download, outboard.clone(), &have, &wanted);
+                let mut pieces = Pieces::new(self.order.download, outboard.clone(), &plan);
                 if let Some(piece) = self.lifecycle.take_opened_piece() {
                     pieces.store_only_piece(piece, cx);
                 }
@@ -165,19 +175,20 @@ impl Download {
                 self.finish_if_complete(cx);
                 let Identified { content, name, .. } = self.lifecycle.identified().expect(IDENTIFIED).clone();
                 let content = LocalContent { share: self.order.share, content, name, outboard };
-                return Some(PartialReady { content, have });
+                return Some(PartialReady { content, have: plan.have });
             }
         }
         None
     }
 
-    /// Handles that the disk wants further pieces.
-    pub(crate) fn handle_wanted(&mut self, wanted: &[PieceRun], cx: &mut Context<'_>) {
+    /// Handles that more is wanted, or is here. Returns the pieces that are here now and were not before.
+    pub(crate) fn handle_planned(&mut self, plan: FetchPlan, cx: &mut Context<'_>) -> Vec<PieceIndex> {
         // The download may have ended meanwhile.
-        if let Some(pieces) = self.lifecycle.pieces_mut() {
-            pieces.want(wanted);
-            self.progress.on_step(cx.now);
-        }
+        let Some(pieces) = self.lifecycle.pieces_mut() else { return Vec::new() };
+        let Extended { here, buffers } = pieces.extend(plan);
+        buffers.into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
+        self.progress.on_step(cx.now);
+        here
     }
 
     /// Repeats the requests that a full disk has refused, when that is due.
@@ -225,7 +236,13 @@ impl Download {
             }
             Err(StoreError::Hash) => {
                 let sent = pieces.on_not_stored(piece);
-                self.on_bad_piece(piece, &sent, cx);
+                self.on_bad_piece(piece, &sent, Suspects::Senders, cx);
+                Vec::new()
+            }
+            Err(StoreError::KnownBytes) => {
+                pieces.forget_known(piece);
+                let sent = pieces.on_not_stored(piece);
+                self.on_bad_piece(piece, &sent, Suspects::SendersAndDisk, cx);
                 Vec::new()
             }
             Err(StoreError::Disk(error)) => {
@@ -268,11 +285,17 @@ impl Download {
         owners
     }
 
-    fn on_bad_piece(&mut self, piece: PieceIndex, sent: &[(SessionKey, u32)], cx: &mut Context<'_>) {
+    fn on_bad_piece(
+        &mut self,
+        piece: PieceIndex,
+        sent: &[(SessionKey, u32)],
+        suspects: Suspects,
+        cx: &mut Context<'_>,
+    ) {
         let owners = self.reject_piece(piece, sent, cx);
         // One sender alone is certain to have sent the bad bytes. Of several, each proves its innocence by whole
-        // pieces.
-        let alone = owners.len() == 1;
+        // pieces; so does one sender, when the disk may be wrong instead.
+        let alone = suspects == Suspects::Senders && owners.len() == 1;
         for owner in owners {
             let penalty = self.peers.candidates.on_bad_piece(owner, alone, cx.now);
             self.distrust(owner, cx);
@@ -326,12 +349,18 @@ impl Download {
     }
 
     /// Handles the disk's answer about the finished file.
-    pub(crate) fn handle_finished(&mut self, result: Result<PathBuf, DiskError>, cx: &mut Context<'_>) {
+    pub(crate) fn handle_finished(
+        &mut self,
+        result: Result<FinishedTarget, DiskError>,
+        cx: &mut Context<'_>,
+    ) {
         // The download may have ended meanwhile.
         let Some(Stage::Finishing(pieces)) = self.lifecycle.stage() else { return };
-        let (outboard, is_whole) = (pieces.outboard.clone(), pieces.has_all());
+        let outboard = pieces.outboard.clone();
         match result {
-            Ok(path) => self.succeed(path, outboard, Success { already_there: false, is_whole }, cx),
+            Ok(FinishedTarget { path, is_whole }) => {
+                self.succeed(path, outboard, Success { already_there: false, is_whole }, cx);
+            }
             Err(error) => self.fail(Failure::Disk(error), cx),
         }
     }
@@ -343,11 +372,20 @@ impl Download {
         }
         self.end_all_sessions(SessionEnd::Done, ByeReason::Done, cx);
         self.account(true, cx);
+        let shares = self.contributors.totals();
+        let fetched = shares.iter().map(|share| share.bytes).sum();
+        let length = outboard.layout().length();
+        let wanted = match self.lifecycle.stored_pieces() {
+            Some(pieces) if !success.is_whole => pieces.wanted_bytes(),
+            _ => length,
+        };
+        let here_before = wanted.saturating_sub(fetched);
         let summary = Summary {
             content: self.lifecycle.identified().expect(IDENTIFIED).content,
-            length: outboard.layout().length(),
+            length,
             took: cx.now.since(self.order.began),
-            shares: self.contributors.totals(),
+            shares,
+            here_before,
             already_there: success.already_there,
         };
         cx.out.events.push(Event::DownloadDone { download: self.order.download, path, summary });

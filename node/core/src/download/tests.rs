@@ -5,7 +5,7 @@ use messages::tracker_to_node::ContentOwners;
 use messages::{List, Name};
 
 use super::*;
-use crate::command::{Destination, DownloadTimeouts};
+use crate::command::{Destination, DownloadTimeouts, Existing};
 use crate::context::Shared;
 
 const NOW: Timestamp = Timestamp::ZERO;
@@ -19,7 +19,7 @@ fn download() -> Download {
     let wanted = Wanted::Newest(Name::new("film").expect("a name"));
     let destination = Destination::Folder(PathBuf::from("/tmp"));
     let timeouts = DownloadTimeouts { tracker: Some(Duration::from_secs(5)), ..DownloadTimeouts::NONE };
-    let order = DownloadOrder { wanted, destination, replace: false, select: Vec::new(), timeouts };
+    let order = DownloadOrder { wanted, destination, existing: Existing::Keep, select: Vec::new(), timeouts };
     Download::new(DownloadId(1), ShareId(2), order, NOW)
 }
 

@@ -255,9 +255,11 @@ impl Node {
                     }
                 }
             }
-            DiskResult::Wanted { download, pieces } => {
+            DiskResult::Planned { download, plan } => {
                 if let Some(download) = self.downloads.get_mut(download) {
-                    download.handle_wanted(&pieces, &mut self.shared.context(now));
+                    let (share, cx) = (download.share(), &mut self.shared.context(now));
+                    let here = download.handle_planned(plan, cx);
+                    here.into_iter().for_each(|piece| self.share_piece(share, piece, now));
                 }
             }
             DiskResult::Stored { download, piece, buffer, result } => {

@@ -179,12 +179,12 @@ pub(crate) fn log_command(command: &Command) {
         Command::Unshare { share } => info!(%share, "asked to share no longer"),
         Command::Download { download, order } => {
             let (wanted, how) = wanted(&order.wanted);
-            let (to, replace) = (order.destination.path().display(), order.replace);
+            let (to, existing) = (order.destination.path().display(), order.existing.word());
             let DownloadTimeouts { tracker, nobody_shares, no_progress, disk_full } = &order.timeouts;
             let [tracker, nobody_shares, no_progress, disk_full] =
                 [tracker, nobody_shares, no_progress, disk_full].map(timeout_text);
             info!(
-                %download, wanted, %how, %to, replace,
+                %download, wanted, %how, %to, existing,
                 tracker_timeout = %tracker, nobody_shares_timeout = %nobody_shares,
                 no_progress_timeout = %no_progress, disk_full_timeout = %disk_full,
                 "asked to download"
@@ -245,7 +245,7 @@ mod tests {
 
     use messages::{Name, NodeId};
     use riffle_core::{
-        Destination, DiskError, DiskErrorKind, DownloadOrder, FolderOptions, SearchId, ShareId,
+        Destination, DiskError, DiskErrorKind, DownloadOrder, Existing, FolderOptions, SearchId, ShareId,
     };
 
     use super::*;
@@ -334,7 +334,7 @@ mod tests {
         let order = |wanted| DownloadOrder {
             wanted,
             destination: Destination::Folder("/tmp/a b".into()),
-            replace: false,
+            existing: Existing::Keep,
             select: Vec::new(),
             timeouts: DownloadTimeouts {
                 no_progress: Some(Duration::from_secs(60)),
@@ -372,7 +372,7 @@ mod tests {
         assert_eq!(lines[0], "INFO asked to share share=1 path=/a/my film name=my film");
         assert_eq!(
             lines[2],
-            "INFO asked to download download=2 wanted=\"my film@1a2b\" how=name-and-id to=/tmp/a b replace=false \
+            "INFO asked to download download=2 wanted=\"my film@1a2b\" how=name-and-id to=/tmp/a b existing=\"keep\" \
              tracker_timeout=for-ever nobody_shares_timeout=for-ever no_progress_timeout=60s disk_full_timeout=for-ever"
         );
         assert_eq!(lines[6], "INFO asked to limit upload=1024");

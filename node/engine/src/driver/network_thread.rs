@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::{ChunkHeader, Kind, Outboard, Timestamp};
-use riffle_core::{Command, DiskResult, Node, Output, ShareId, Status, Wait};
+use riffle_core::{Command, DiskResult, FinishedTarget, Node, Output, ShareId, Status, Wait};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, trace};
@@ -217,11 +217,14 @@ impl NetworkThread {
             }
             Completion::Finished { download, share, path, result } => {
                 self.disk.on_download_ended(download);
-                let result = result.map(|finished| self.serve_finished(share, &path, finished));
+                let result = result.map(|finished| {
+                    let is_whole = self.serve_finished(share, &path, finished);
+                    FinishedTarget { path, is_whole }
+                });
                 if result.is_err() {
                     self.stop_serving(share);
                 }
-                self.handle_disk_result(DiskResult::Finished { download, result: result.map(|()| path) });
+                self.handle_disk_result(DiskResult::Finished { download, result });
             }
             Completion::Populated { share, block, result } => {
                 let changed = self.file_cache.on_populated(share, block, result);
@@ -253,8 +256,10 @@ impl NetworkThread {
         self.handle_disk_result(DiskResult::Shared { share, result: Ok(outboard) });
     }
 
-    /// A download has its name: `share` is served from what it has become.
-    fn serve_finished(&mut self, share: ShareId, path: &Path, finished: Finished) {
+    /// A download has its name: `share` is served from what it has become, if that is all of the content. Returns
+    /// whether it is.
+    fn serve_finished(&mut self, share: ShareId, path: &Path, finished: Finished) -> bool {
+        let is_whole = !matches!(finished, Finished::Selected);
         match finished {
             Finished::File(identity) => self.file_cache.finished(share, path.to_owned(), identity),
             Finished::Folder(source) => {
@@ -264,6 +269,7 @@ impl NetworkThread {
             }
             Finished::Selected => self.stop_serving(share),
         }
+        is_whole
     }
 
     fn handle_disk_result(&mut self, result: DiskResult) {

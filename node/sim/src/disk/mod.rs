@@ -13,8 +13,8 @@ use messages::{ContentId, Outboard, PieceIndex, PieceRun, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use riffle_core::{
-    BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, HashedAgain, Opened,
-    RecheckReason, ShareId, StoreError, WantedPieces,
+    BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, FetchPlan,
+    FinishedTarget, HashedAgain, Opened, RecheckReason, ShareId, StoreError,
 };
 
 use crate::content::Library;
@@ -215,7 +215,7 @@ impl Disk {
                 let hashing = Duration::from_nanos(NANOS_A_BYTE * (self.hashed - hashed));
                 Some((LATENCY + hashing, DiskResult::Opened { download, result }))
             }
-            DiskRequest::Store { download, piece, buffer, length, expected } => {
+            DiskRequest::Store { download, piece, buffer, length, expected, .. } => {
                 let takes = LATENCY + Duration::from_nanos(NANOS_A_BYTE * u64::from(length));
                 let at = around.now + takes + late;
                 let result = self.store(download, (piece, buffer, length, expected), at, around);
@@ -223,7 +223,13 @@ impl Disk {
             }
             DiskRequest::Finish { download } => {
                 let result = self.finish(download, around.now + LATENCY + late, around);
-                Some((LATENCY, DiskResult::Finished { download, result }))
+                Some((
+                    LATENCY,
+                    DiskResult::Finished {
+                        download,
+                        result: result.map(|path| FinishedTarget { path, is_whole: true }),
+                    },
+                ))
             }
             DiskRequest::Abandon { download } => {
                 if let Some(OpenDownload { target, share }) = self.downloads.remove(&download) {
@@ -287,7 +293,7 @@ impl Disk {
         let hashed_again =
             (found.hashed > 0).then_some(HashedAgain { bytes: found.hashed, why: RecheckReason::Restarted });
         let have = PieceRun::runs_of(found.have.iter().copied());
-        Ok(Opened::Ready { have, wanted: WantedPieces::All, hashed_again })
+        Ok(Opened::Ready { plan: FetchPlan::of_all(have), hashed_again })
     }
 
     /// Why the disk does not take `needed` bytes just now.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::{ContentId, Timestamp};
-use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Existing, Wanted};
 
 use crate::disk::DiskFaults;
 use crate::link::LinkSpec;
@@ -128,7 +128,7 @@ fn wish(world: &mut World, host: HostId, at: Timestamp, id: Option<ContentId>) {
     let order = DownloadOrder {
         wanted: id.map_or(Wanted::Name(name, String::new()), Wanted::Content),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::Timestamp;
 use riffle_core::{
-    Command, Destination, DownloadOrder, DownloadTimeouts, Event, SessionEnd, Waiting, Wanted,
+    Command, Destination, DownloadOrder, DownloadTimeouts, Event, Existing, SessionEnd, Waiting, Wanted,
 };
 
 use riffle_sim::disk::DiskFaults;
@@ -54,7 +54,7 @@ fn wish(world: &mut World, host: HostId, at: Timestamp) {
         DownloadOrder {
             wanted,
             destination,
-            replace: false,
+            existing: Existing::Keep,
             select: Vec::new(),
             timeouts: DownloadTimeouts::NONE,
         },

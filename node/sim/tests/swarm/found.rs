@@ -6,7 +6,8 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::{Name, Timestamp};
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, ShareId, Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Existing, Failure, ShareId,
+    Wanted,
 };
 
 use riffle_sim::link::LinkSpec;
@@ -51,7 +52,7 @@ fn download(world: &mut World, host: HostId, number: u32, name: &str, timeouts: 
     let order = DownloadOrder {
         wanted: Wanted::Name(Name::new(name).expect("a name"), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts,
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, Waiting, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, Existing, Waiting, Wanted};
 
 use riffle_sim::link::{Bursts, ETHERNET, LinkSpec};
 use riffle_sim::world::OwnerScript;
@@ -51,7 +51,7 @@ fn world_of_seed(seed: u64, down: LinkSpec, links: &[LinkSpec], length: u64) -> 
         DownloadOrder {
             wanted,
             destination,
-            replace: false,
+            existing: Existing::Keep,
             select: Vec::new(),
             timeouts: DownloadTimeouts::NONE,
         },
@@ -159,7 +159,7 @@ fn what_one_session_found_the_next_one_knows() {
         DownloadOrder {
             wanted,
             destination,
-            replace: false,
+            existing: Existing::Keep,
             select: Vec::new(),
             timeouts: DownloadTimeouts::NONE,
         },

@@ -6,8 +6,8 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::{Name, Timestamp};
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, ShareId, Waiting,
-    Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Existing, Failure, ShareId,
+    Waiting, Wanted,
 };
 
 use riffle_sim::link::LinkSpec;
@@ -42,7 +42,7 @@ fn world(owners: usize) -> (World, Vec<HostId>, HostId) {
     let order = DownloadOrder {
         wanted: Wanted::Name(name, String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: DownloadTimeouts { no_progress: Some(Duration::from_secs(20)), ..DownloadTimeouts::NONE },
     };

@@ -6,8 +6,8 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::{Digits, Name, Timestamp};
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, ShareId, Waiting,
-    Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Existing, Failure, ShareId,
+    Waiting, Wanted,
 };
 
 use riffle_sim::link::LinkSpec;
@@ -65,7 +65,7 @@ fn fetch(world: &mut World, asker: HostId, wanted: Wanted, at: Timestamp) -> (Du
     let order = DownloadOrder {
         wanted,
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: ONE_SHOT,
     };
@@ -193,7 +193,7 @@ fn a_download_knows_how_many_have_it_and_how_many_are_on_the_way() {
     let order = DownloadOrder {
         wanted: Wanted::Content(world.library.named("film.bin").id),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, Waiting, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, Existing, Waiting, Wanted};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::{HostId, Manners, World};
@@ -31,7 +31,7 @@ fn world(links: &[LinkSpec], length: u64) -> (World, Vec<HostId>, HostId) {
     let order = DownloadOrder {
         wanted: Wanted::Name(content.name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };

@@ -23,7 +23,8 @@ use super::availability::Availability;
 use super::picker::Picker;
 use super::session::Session;
 use crate::context::Context;
-use crate::disk::{DiskRequest, WantedPieces};
+use crate::disk::DiskRequest;
+use crate::fetch_plan::{FetchPlan, WantedPieces};
 use crate::ids::{BufferId, DownloadId, SessionKey};
 use crate::output::Placement;
 use storing::{StoreRequest, StoringPieces};
@@ -48,19 +49,10 @@ pub(crate) struct Pieces {
 }
 
 impl Pieces {
-    /// The pieces of the content, of which those that are `wanted` and not in `have` are missing.
-    pub(crate) fn new(
-        download: DownloadId,
-        outboard: Arc<Outboard>,
-        have: &[PieceRun],
-        wanted: &WantedPieces,
-    ) -> Pieces {
+    /// The pieces of the content, of which those that are wanted and not here are missing.
+    pub(crate) fn new(download: DownloadId, outboard: Arc<Outboard>, plan: &FetchPlan) -> Pieces {
         let layout = outboard.layout();
-        let bits = bits_of(have, layout);
-        let wanted = match wanted {
-            WantedPieces::All => bits_of(PieceRun::new(PieceIndex(0), layout.pieces()).as_slice(), layout),
-            WantedPieces::Only(runs) => bits_of(runs, layout),
-        };
+        let (bits, wanted) = (bits_of(&plan.have, layout), wanted_bits(&plan.wanted, layout));
         let verified =
             bits.ones().map(|piece| u64::from(layout.piece_length(PieceIndex(piece as u32)))).sum();
         let missing = PieceRun::runs_of(wanted.difference(&bits).map(|piece| PieceIndex(piece as u32)));
@@ -129,11 +121,6 @@ impl Pieces {
         self.picker.is_empty() && self.storing.is_empty() && self.assemblies.is_empty()
     }
 
-    /// Whether every piece of the content is stored.
-    pub(crate) fn has_all(&self) -> bool {
-        self.verified == self.layout.length()
-    }
-
     /// Whether every piece of the content is wanted.
     pub(crate) fn wants_all(&self) -> bool {
         self.wanted.is_full()
@@ -145,16 +132,34 @@ impl Pieces {
         wanted.map(|piece| u64::from(self.layout.piece_length(PieceIndex(piece as u32)))).sum()
     }
 
-    /// Wants the pieces of `runs` too.
-    pub(crate) fn want(&mut self, runs: &[PieceRun]) {
-        for piece in runs.iter().flat_map(|run| run.iter()).filter(|piece| piece.0 < self.layout.pieces()) {
+    /// Takes in a further `plan`: more is wanted, or is here.
+    pub(crate) fn extend(&mut self, plan: FetchPlan) -> Extended {
+        let mut extended = Extended::default();
+        for piece in pieces_in(&bits_of(&plan.have, self.layout)) {
+            // A piece that the disk has been handed is answered for already.
+            if self.storing.contains(piece) || self.have.put(piece.0 as usize) {
+                continue;
+            }
+            self.verified += u64::from(self.layout.piece_length(piece));
+            extended.here.push(piece);
+            match self.assemblies.remove(&piece) {
+                Some(assembly) => extended.buffers.push(assembly.buffer()),
+                None if self.wanted.contains(piece.0 as usize) => self.picker.take(piece),
+                None => {}
+            }
+        }
+        for piece in pieces_in(&wanted_bits(&plan.wanted, self.layout)) {
             let is_new = !self.wanted.put(piece.0 as usize);
             if is_new && !self.have.contains(piece.0 as usize) {
                 self.picker.put_back(piece);
             }
         }
         self.is_changed = true;
+        extended
     }
+
+    /// Fetches all of `piece` from now on, because what was known of it may be wrong.
+    pub(crate) fn forget_known(&mut self, _piece: PieceIndex) {}
 
     /// Whether the disk holds the network up: a piece could not be begun for want of a buffer.
     pub(crate) fn is_starved(&self) -> bool {
@@ -222,7 +227,14 @@ impl Pieces {
     fn store(&self, StoreRequest { piece, buffer, length }: StoreRequest, cx: &mut Context<'_>) {
         let hash = self.outboard.value(piece);
         let expected = *hash.expect("only pieces of the picker are begun, and those are this outboard's");
-        cx.out.disk.push(DiskRequest::Store { download: self.download, piece, buffer, length, expected });
+        cx.out.disk.push(DiskRequest::Store {
+            download: self.download,
+            piece,
+            buffer,
+            length,
+            known: Vec::new(),
+            expected,
+        });
     }
 
     /// Records that the disk has no room for `piece`, which stays in its buffer.
@@ -365,6 +377,26 @@ impl Pieces {
     }
 }
 
+/// What follows from a further plan.
+#[derive(Debug, Default)]
+pub(crate) struct Extended {
+    /// The pieces that are here now and were not before, ascending.
+    pub(crate) here: Vec<PieceIndex>,
+    /// The buffers of begun pieces that are here now.
+    pub(crate) buffers: Vec<BufferId>,
+}
+
+fn wanted_bits(wanted: &WantedPieces, layout: Layout) -> FixedBitSet {
+    match wanted {
+        WantedPieces::All => bits_of(PieceRun::new(PieceIndex(0), layout.pieces()).as_slice(), layout),
+        WantedPieces::Only(runs) => bits_of(runs, layout),
+    }
+}
+
+fn pieces_in(bits: &FixedBitSet) -> impl Iterator<Item = PieceIndex> {
+    bits.ones().map(|piece| PieceIndex(piece as u32))
+}
+
 fn bits_of(runs: &[PieceRun], layout: Layout) -> FixedBitSet {
     let mut bits = FixedBitSet::with_capacity(layout.pieces() as usize);
     for run in runs {
@@ -383,9 +415,13 @@ mod tests {
         PieceRun::new(PieceIndex(first), count).expect("a run")
     }
 
-    fn pieces(have: &[PieceRun], wanted: &WantedPieces) -> Pieces {
+    fn plan(have: Vec<PieceRun>, wanted: Vec<PieceRun>) -> FetchPlan {
+        FetchPlan { wanted: WantedPieces::Only(wanted), ..FetchPlan::of_all(have) }
+    }
+
+    fn pieces(plan: &FetchPlan) -> Pieces {
         let layout = Layout::of(9 * PIECE + 1).expect("ten pieces");
-        Pieces::new(DownloadId(1), Arc::new(Outboard::imagined(layout, "test")), have, wanted)
+        Pieces::new(DownloadId(1), Arc::new(Outboard::imagined(layout, "test")), plan)
     }
 
     fn missing(pieces: &Pieces) -> Vec<u32> {
@@ -394,30 +430,30 @@ mod tests {
 
     #[test]
     fn only_what_is_wanted_and_not_here_is_missing() {
-        let all = pieces(&[run(0, 4)], &WantedPieces::All);
+        let all = pieces(&FetchPlan::of_all(vec![run(0, 4)]));
         assert_eq!(missing(&all), [4, 5, 6, 7, 8, 9]);
-        assert!(all.wants_all() && !all.is_complete() && !all.has_all());
-        let some = pieces(&[run(0, 4)], &WantedPieces::Only(vec![run(3, 2), run(9, 1)]));
+        assert!(all.wants_all() && !all.is_complete());
+        let some = pieces(&plan(vec![run(0, 4)], vec![run(3, 2), run(9, 1)]));
         assert_eq!(missing(&some), [4, 9]);
         assert!(!some.wants_all());
         assert_eq!(some.wanted_bytes(), 5 * PIECE + 1, "what is here counts too");
-        assert!(pieces(&[run(0, 10)], &WantedPieces::All).has_all());
+        assert!(pieces(&FetchPlan::of_all(vec![run(0, 10)])).is_complete());
     }
 
     #[test]
     fn more_may_be_wanted_later_and_what_is_here_is_not_fetched_again() {
-        let mut pieces = pieces(&[run(5, 1)], &WantedPieces::Only(vec![run(0, 1)]));
+        let mut pieces = pieces(&plan(vec![run(5, 1)], vec![run(0, 1)]));
         assert_eq!(missing(&pieces), [0]);
         pieces.picker.take(PieceIndex(0));
         pieces.forget_changes();
         // What is wanted already is not wanted twice, and nothing follows from pieces that do not exist.
-        pieces.want(&[run(0, 1), run(4, 3), run(9, 5)]);
+        pieces.extend(plan(vec![], vec![run(0, 1), run(4, 3), run(9, 5)]));
         assert_eq!(missing(&pieces), [4, 6, 9]);
         assert!(pieces.is_changed());
-        pieces.want(&[run(4, 3)]);
+        pieces.extend(plan(vec![], vec![run(4, 3)]));
         assert_eq!(missing(&pieces), [4, 6, 9]);
         pieces.have.insert(0);
         [4, 6, 9].into_iter().for_each(|piece| pieces.picker.take(PieceIndex(piece)));
-        assert!(pieces.is_complete() && !pieces.has_all());
+        assert!(pieces.is_complete() && !pieces.wants_all());
     }
 }

@@ -73,6 +73,11 @@ impl StoringPieces {
         again.collect()
     }
 
+    /// Whether `piece` is one of these.
+    pub(super) fn contains(&self, piece: PieceIndex) -> bool {
+        self.0.contains_key(&piece)
+    }
+
     /// Removes `piece`, for which the disk has answered. Returns how many of its bytes each session sent.
     pub(super) fn remove(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
         self.0.remove(&piece).expect(HANDED_OVER).contributions

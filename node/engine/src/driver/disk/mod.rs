@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use messages::{ChainingValue, ContentId, Layout, Outboard, OutboardError, PieceIndex, piece_value};
 use riffle_core::{
-    DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, ShareId, StoreError,
+    DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, FetchPlan, ShareId, StoreError,
+    WantedPieces,
 };
 
 use self::downloads::{DownloadState, Downloads};
@@ -124,7 +125,7 @@ impl Disk {
                     results.send(Completion::OutboardChecked { download, lent, result });
                 });
             }
-            DiskRequest::Open { download, share, target, replace, select, content, outboard } => {
+            DiskRequest::Open { download, share, target, existing, select, content, outboard } => {
                 let selection = match Selection::new(&select) {
                     Ok(selection) => selection.map(Arc::new),
                     Err(why) => {
@@ -132,14 +133,15 @@ impl Disk {
                         return self.results.send_result(DiskResult::Opened { download, result });
                     }
                 };
-                let (paths, settings) = (DownloadPaths::of(target, replace), self.settings.clone());
+                let (paths, settings) =
+                    (DownloadPaths::of(target, existing.replaces_files()), self.settings.clone());
                 let stop = StopFlag::default();
                 let request =
                     OpenRequest { download, share, paths, content, outboard, selection, settings, stop };
                 self.downloads.add(request);
                 self.open_next();
             }
-            DiskRequest::Store { download, piece, buffer, length, expected } => {
+            DiskRequest::Store { download, piece, buffer, length, known: _, expected } => {
                 let lent = LentBuffer { buffer, bytes: pool.lend(buffer) };
                 self.store(download, piece, lent, length, expected);
             }
@@ -211,7 +213,9 @@ impl Disk {
                     let stored = results::unless_it_panics(|| {
                         part.store(piece, bytes, &expected)?;
                         if let Some(pieces) = part.newly_wanted()? {
-                            results.send_result(DiskResult::Wanted { download, pieces });
+                            let wanted = WantedPieces::Only(pieces);
+                            let plan = FetchPlan { wanted, ..FetchPlan::of_all(Vec::new()) };
+                            results.send_result(DiskResult::Planned { download, plan });
                         }
                         Ok(())
                     });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Existing, Wanted};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::{Behaviour, DownloaderScript};
@@ -41,7 +41,7 @@ fn world(length: u64) -> (World, HostId) {
     let order = DownloadOrder {
         wanted: Wanted::Name(content.name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Existing, Wanted};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::OwnerScript;
@@ -68,7 +68,7 @@ impl Crowd {
         let order = DownloadOrder {
             wanted: Wanted::Content(content.id),
             destination: Destination::Folder(PathBuf::from("/saved")),
-            replace: false,
+            existing: Existing::Keep,
             select: Vec::new(),
             timeouts: DownloadTimeouts::NONE,
         };

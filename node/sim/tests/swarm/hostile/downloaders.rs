@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use config::{NodeSettings, UploadPolicy};
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Existing, Wanted};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::{Behaviour, DownloaderScript, addresses, addresses_of_one_prefix};
@@ -56,7 +56,7 @@ pub(super) fn world_with_limit(
     let order = DownloadOrder {
         wanted: Wanted::Name(content.name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, Existing, Wanted};
 
 use riffle_sim::content::Content;
 use riffle_sim::link::LinkSpec;
@@ -106,7 +106,7 @@ fn wish(world: &mut World, content: &Content) -> HostId {
     let order = DownloadOrder {
         wanted: Wanted::Content(content.id),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::{NodeSettings, UploadPolicy};
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Existing, Wanted};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::Injector;
@@ -39,7 +39,7 @@ fn world(owners: usize, policy: UploadPolicy) -> (World, Vec<HostId>, HostId) {
     let order = DownloadOrder {
         wanted: Wanted::Name(content.name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };

@@ -7,8 +7,8 @@ use config::NodeSettings;
 use messages::tracker_to_node::Listed;
 use messages::{ContentId, Name, Prefix, Timestamp};
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Failure, SearchId, ShareId,
-    Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Existing, Failure, SearchId,
+    ShareId, Wanted,
 };
 
 use riffle_sim::link::LinkSpec;
@@ -67,7 +67,7 @@ fn download(world: &mut World, wanted: Wanted) -> (Option<ContentId>, Option<Eve
     let order = DownloadOrder {
         wanted,
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: DownloadTimeouts { nobody_shares: Some(Duration::ZERO), ..DownloadTimeouts::NONE },
     };

@@ -8,7 +8,7 @@ use config::NodeSettings;
 use messages::limits::MAX_CONTENT;
 use messages::{Layout, Timestamp};
 use riffle_core::{
-    Destination, DownloadOrder, DownloadTimeouts, Event, Failure, SessionEnd, Waiting, Wanted,
+    Destination, DownloadOrder, DownloadTimeouts, Event, Existing, Failure, SessionEnd, Waiting, Wanted,
 };
 
 use riffle_sim::link::LinkSpec;
@@ -85,7 +85,7 @@ fn beside(lie: Option<OutboardLie>, length: u64, honest: usize) -> Outcome {
     let order = DownloadOrder {
         wanted: Wanted::Content(content.id),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: DownloadTimeouts { no_progress: Some(GIVES_UP), ..DownloadTimeouts::NONE },
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use config::NodeSettings;
 use messages::Timestamp;
-use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, SessionEnd, Wanted};
+use riffle_core::{Destination, DownloadOrder, DownloadTimeouts, Event, Existing, SessionEnd, Wanted};
 
 use riffle_sim::link::LinkSpec;
 use riffle_sim::world::{Behaviour, DownloaderScript, addresses};
@@ -33,7 +33,7 @@ fn downloader(world: &mut World) -> HostId {
     let order = DownloadOrder {
         wanted: Wanted::Name(world.library.named(NAME).name.clone(), String::new()),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        replace: false,
+        existing: Existing::Keep,
         select: Vec::new(),
         timeouts: DownloadTimeouts::NONE,
     };

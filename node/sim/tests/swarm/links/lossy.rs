@@ -8,7 +8,8 @@ use std::time::Duration;
 use config::NodeSettings;
 use messages::Timestamp;
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, FolderOptions, ShareId, Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Existing, FolderOptions, ShareId,
+    Wanted,
 };
 use riffle_sim::goodput::{Link, is_done};
 use riffle_sim::link::LinkSpec;
@@ -48,7 +49,7 @@ impl Download {
         let order = DownloadOrder {
             wanted: Wanted::Name(world.library.named(NAME).name.clone(), String::new()),
             destination: Destination::Folder(PathBuf::from("/saved")),
-            replace: false,
+            existing: Existing::Keep,
             select: Vec::new(),
             timeouts: DownloadTimeouts::NONE,
         };

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use messages::{ChainingValue, ContentId, Outboard, PieceIndex, PieceRun, root};
 use riffle_core::{
-    DiskError, DiskErrorKind, DiskResult, DownloadId, HashedAgain, Opened, RecheckReason, ShareId,
+    DiskError, DiskErrorKind, DiskResult, DownloadId, FetchPlan, HashedAgain, Opened, RecheckReason, ShareId,
     WantedPieces,
 };
 
@@ -320,7 +320,8 @@ impl UncheckedPart {
             &self.trusted,
         );
         let wanted = part.newly_wanted()?.map_or(WantedPieces::All, WantedPieces::Only);
-        Ok((Opened::Ready { have, wanted, hashed_again }, served, Some(Arc::new(part))))
+        let plan = FetchPlan { wanted, ..FetchPlan::of_all(have) };
+        Ok((Opened::Ready { plan, hashed_again }, served, Some(Arc::new(part))))
     }
 
     /// The journal of this boot, which says what is known now and no more.

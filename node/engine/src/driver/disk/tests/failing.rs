@@ -361,12 +361,12 @@ fn on_a_small_disk(folder: &Path) {
 
     let target = folder.join("read-only/f");
     let content = outboard.content();
-    let replace = false;
+    let existing = Existing::Keep;
     bench.ask(DiskRequest::Open {
         download: DOWNLOAD,
         share: SHARE,
         target,
-        replace,
+        existing,
         select: Vec::new(),
         content,
         outboard,

@@ -303,13 +303,13 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
         other.disk.lock_in(&locks.path().join("locks"));
         other.disk.settings.calls.plan(&[none; 64]);
         let (content, target) = (outboard.content(), bench.path("f"));
-        let (outboard, replace) = (outboard.clone(), false);
+        let (outboard, existing) = (outboard.clone(), Existing::Keep);
         let wanted = outboard.clone();
         let request = DiskRequest::Open {
             download: DOWNLOAD,
             share: SHARE,
             target,
-            replace,
+            existing,
             select: Vec::new(),
             content,
             outboard: wanted,

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use messages::{ContentId, Layout, LengthProof, piece_value};
 use riffle_core::{
-    BufferChange, BufferId, DiskErrorKind, FolderOptions, HashedAgain, Opened, RecheckReason, StoreError,
-    WantedPieces,
+    BufferChange, BufferId, DiskErrorKind, Existing, FetchPlan, FolderOptions, HashedAgain, Opened,
+    RecheckReason, StoreError,
 };
 use tokio::sync::mpsc;
 
@@ -37,7 +37,7 @@ struct Bench {
     results: mpsc::UnboundedReceiver<Completion>,
     folder: tempfile::TempDir,
     /// Whether a download replaces what is there.
-    replace: bool,
+    existing: Existing,
     /// What was said of file systems without locks.
     without_locks: Vec<bool>,
 }
@@ -61,7 +61,7 @@ impl Bench {
             pool: Pool::default(),
             results: heard,
             folder,
-            replace: false,
+            existing: Existing::Keep,
             without_locks: Vec::new(),
         }
     }
@@ -130,12 +130,12 @@ impl Bench {
     fn open(&mut self, outboard: &Arc<Outboard>) -> Result<(Opened, ServedFile), DiskError> {
         let (content, outboard) = (outboard.content(), outboard.clone());
         let target = self.path("f");
-        let replace = self.replace;
+        let existing = self.existing;
         self.ask(DiskRequest::Open {
             download: DOWNLOAD,
             share: SHARE,
             target,
-            replace,
+            existing,
             select: Vec::new(),
             content,
             outboard,
@@ -153,7 +153,8 @@ impl Bench {
     /// What is in the part file, and what was hashed to know that.
     fn resumed(&mut self, outboard: &Arc<Outboard>) -> (Vec<Range<u32>>, Option<HashedAgain>) {
         match self.open(outboard).unwrap().0 {
-            Opened::Ready { have, hashed_again, .. } => {
+            Opened::Ready { plan, hashed_again } => {
+                let have = plan.have;
                 (have.iter().map(|run| run.start().0..run.end().0).collect(), hashed_again)
             }
             Opened::AlreadyThere => panic!("not there yet"),
@@ -170,7 +171,8 @@ impl Bench {
         self.pool.write(riffle_core::Placement { buffer, offset: 0 }, bytes);
         let expected = *outboard.value(PieceIndex(piece)).unwrap();
         let piece = PieceIndex(piece);
-        self.ask(DiskRequest::Store { download: DOWNLOAD, piece, buffer, length, expected });
+        let known = Vec::new();
+        self.ask(DiskRequest::Store { download: DOWNLOAD, piece, buffer, length, known, expected });
         let Completion::Stored { lent, result, .. } = self.done() else { panic!("another result") };
         assert_eq!(lent.bytes.get(..bytes.len()), Some(bytes), "the same memory comes back");
         self.pool.put_back(lent.buffer, lent.bytes);
@@ -311,7 +313,7 @@ fn a_download_is_stored_finished_and_leaves_nothing_beside_it() {
         let bytes = test_bytes(length);
         let outboard = described(&bytes);
         let (opened, served) = bench.open(&outboard).unwrap();
-        assert_eq!(opened, Opened::Ready { have: vec![], wanted: WantedPieces::All, hashed_again: None });
+        assert_eq!(opened, Opened::Ready { plan: FetchPlan::of_all(vec![]), hashed_again: None });
         let working: &[&str] = if length > PIECE { &["journal", "part"] } else { &[] };
         assert_eq!(bench.names(), working, "what is never gone on with has no name before it is whole");
         bench.store_all(&outboard, &bytes, 0..outboard.layout().pieces());
@@ -423,7 +425,7 @@ fn a_file_is_replaced_when_the_new_one_is_whole_and_not_before() {
     let mut bench = Bench::new();
     let bytes = test_bytes(2 * PIECE + 5);
     let outboard = described(&bytes);
-    bench.replace = true;
+    bench.existing = Existing::Replace;
     for old in [&b"mine"[..], &vec![7; bytes.len()], b""] {
         fs::write(bench.path("f"), old).unwrap();
         bench.open(&outboard).unwrap();
@@ -442,8 +444,8 @@ fn a_file_is_replaced_when_the_new_one_is_whole_and_not_before() {
     fs::remove_dir(bench.path("f")).unwrap();
     fs::write(bench.path("mine"), "mine").unwrap();
     std::os::unix::fs::symlink("mine", bench.path("f")).unwrap();
-    for replace in [true, false] {
-        bench.replace = replace;
+    for existing in [Existing::Replace, Existing::Keep] {
+        bench.existing = existing;
         assert_eq!(bench.open(&outboard).err().unwrap().kind, DiskErrorKind::InTheWay, "nor a link");
     }
     assert_eq!(fs::read(bench.path("mine")).unwrap(), b"mine");
@@ -512,12 +514,12 @@ fn a_folder_that_is_not_there_is_named() {
     let outboard = described(b"x");
     let target = bench.path("no/f");
     let content = outboard.content();
-    let replace = false;
+    let existing = Existing::Keep;
     bench.ask(DiskRequest::Open {
         download: DOWNLOAD,
         share: SHARE,
         target,
-        replace,
+        existing,
         select: Vec::new(),
         content,
         outboard,

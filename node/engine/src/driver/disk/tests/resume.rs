@@ -183,14 +183,14 @@ fn two_seconds_after_the_journal_are_the_slack() {
 fn a_shortened_part_file_is_not_believed_the_second_time_either() {
     let (mut bench, _, outboard) = killed();
     edit(&bench.working(&outboard).part, |part| part.truncate(2 * PIECE));
-    let (target, replace) = (bench.path("f"), false);
+    let (target, existing) = (bench.path("f"), Existing::Keep);
     let (content, outboard) = (outboard.content(), outboard.clone());
     let wanted = outboard.clone();
     bench.ask(DiskRequest::Open {
         download: DOWNLOAD,
         share: SHARE,
         target,
-        replace,
+        existing,
         select: Vec::new(),
         content,
         outboard: wanted,

@@ -11,12 +11,12 @@ fn only_so_many_part_files_are_open_and_the_others_wait_for_their_turn() {
     let open = |bench: &mut Bench, number: u32| {
         let (download, share) = (DownloadId(number), ShareId(number));
         let (target, content) = (bench.path(&number.to_string()), outboard.content());
-        let (outboard, replace) = (outboard.clone(), false);
+        let (outboard, existing) = (outboard.clone(), Existing::Keep);
         bench.ask(DiskRequest::Open {
             download,
             share,
             target,
-            replace,
+            existing,
             select: Vec::new(),
             content,
             outboard,

@@ -137,7 +137,7 @@ fn a_target_that_is_remembered_is_compared_without_being_read() {
                 download,
                 share,
                 target,
-                replace: false,
+                existing: riffle_core::Existing::Keep,
                 select: Vec::new(),
                 content,
                 outboard,
