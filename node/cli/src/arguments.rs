@@ -179,7 +179,7 @@ pub(crate) enum Verb {
     Download(Download),
     /// Show what the tracker knows, without joining it
     List(List),
-    /// Describe a content: its name, length, id and pieces
+    /// Describe a content: its name, length, id and pieces, and the files of a folder
     Info(Info),
     /// Show how far the transfers of this host's running nodes are, and why not faster
     Status,
@@ -323,10 +323,10 @@ fn id(text: &str) -> Result<WantedId, DigitsError> {
 /// What `info` is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Info {
-    /// A file, whose description is made; a description (a file whose name ends with .riffle.json), which is checked
-    /// and shown; an ID that a node of this host has shared or fetched; or a NAME or ID that the tracker is asked for,
-    /// which does not know the values of the pieces
-    #[arg(value_name = "FILE|NAME|ID")]
+    /// A file or a folder, whose description is made; a description (a file whose name ends with .riffle.json), which
+    /// is checked and shown; an ID that a node of this host has shared or fetched; or a NAME or ID that the tracker is
+    /// asked for, which does not know the values of the pieces
+    #[arg(value_name = "FILE|DIR|NAME|ID")]
     pub(crate) what: String,
     /// Write the description as JSON, as `download` takes it; its form stands in messages/README.md
     #[arg(long)]
@@ -334,9 +334,18 @@ pub(crate) struct Info {
     /// Describe each piece by its SHA-1 too, for other programs
     #[arg(long)]
     pub(crate) sha1: bool,
-    /// Describe the file under this name
-    #[arg(long, value_name = "NAME")]
+    /// Describe the file or folder under this name
+    #[arg(long, visible_alias = "as", value_name = "NAME")]
     pub(crate) name: Option<Name>,
+    /// Leave out of a folder what this pattern names, as `send` does; may be given again
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Describe a folder without when its files were modified, and which may be executed, as `send` shares it
+    #[arg(long)]
+    pub(crate) no_metadata: bool,
+    /// Describe all that is in a folder, or nothing
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// What `demo` is told.

@@ -44,6 +44,7 @@ mod spool;
 mod target;
 mod terminal;
 mod tracker_words;
+mod tree;
 mod units;
 
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! Reads the pieces of a file on all cores.
+//! Reads the pieces of a content on all cores.
 
 use std::fs::File;
 use std::io;
@@ -19,6 +19,18 @@ pub(crate) fn scan<T: Send>(
     layout: Layout,
     value: impl Fn(PieceIndex, &[u8]) -> T + Sync,
 ) -> io::Result<Vec<T>> {
+    scan_with(|bytes, at| file.read_exact_at(bytes, at), layout, value)
+}
+
+/// What `value` says of each piece of a content that is cut like `layout`, and whose bytes `read` gives.
+///
+/// # Errors
+/// Those of `read`.
+pub(crate) fn scan_with<T: Send, E: Send>(
+    read: impl Fn(&mut [u8], u64) -> Result<(), E> + Sync,
+    layout: Layout,
+    value: impl Fn(PieceIndex, &[u8]) -> T + Sync,
+) -> Result<Vec<T>, E> {
     let next = AtomicU32::new(0);
     let done = Mutex::new(Ok(Vec::new()));
     let lock = || done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -28,8 +40,7 @@ pub(crate) fn scan<T: Send>(
             let index = PieceIndex(next.fetch_add(1, Ordering::Relaxed));
             let Some(span) = layout.span(index) else { return };
             bytes.resize((span.end - span.start) as usize, 0);
-            let read = file.read_exact_at(&mut bytes, span.start);
-            let read = read.map(|()| (index, value(index, &bytes)));
+            let read = read(&mut bytes, span.start).map(|()| (index, value(index, &bytes)));
             match (&mut *lock(), read) {
                 (Ok(values), Ok(one)) => values.push(one),
                 (Err(_), _) => return,

@@ -1,4 +1,5 @@
-//! Sizes, rates, times and percentages as people read them, with three digits and a unit; and long texts, shortened.
+//! Sizes, rates, times, counts and percentages as people read them, with three digits and a unit; and long texts,
+//! shortened.
 
 use std::time::Duration;
 
@@ -21,6 +22,11 @@ pub(crate) fn size(bytes: u64) -> String {
     }
     let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
     format!("{value:.decimals$} {unit}")
+}
+
+/// Writes how many there are of what is called `what` when it is one: `1 file`, `2 files`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Writes a rate: `12.0 MiB/s`.

@@ -4,6 +4,7 @@
 mod programs;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use programs::{Place, Program, Scene, noise};
@@ -145,6 +146,74 @@ fn what_the_tracker_knows_is_described_without_its_pieces() {
     assert_eq!((remembered.id(), remembered.pieces()), (metainfo.id(), metainfo.pieces()));
     let (code, text, said) = info("nothing");
     assert_eq!((code, text.as_str()), (Some(3), ""), "{said}");
-    let (code, _, said) = info(".");
-    assert!(code == Some(10) && said.contains("a folder is not described here"), "{said}");
+}
+
+/// A folder `album` in `source`, with something that is not shared.
+fn album(scene: &Scene) -> PathBuf {
+    let source = scene.place.folder("source");
+    let album = source.join("album");
+    for (name, length) in [("long.bin", 600_000), ("b/one.txt", 10), ("b/two.log", 20), ("ignored", 5)] {
+        let path = album.join(name);
+        fs::create_dir_all(path.parent().expect("it has one")).expect("made");
+        fs::write(path, noise(length)).expect("written");
+    }
+    fs::write(album.join(".riffleignore"), "ignored\n").expect("written");
+    fs::create_dir(album.join("nothing")).expect("made");
+    symlink("long.bin", album.join("link")).expect("a link");
+    symlink("/etc/passwd", album.join("out")).expect("a link");
+    source
+}
+
+#[test]
+fn a_folder_is_described_as_it_would_be_sent() {
+    let scene = Scene::new();
+    let source = album(&scene);
+    let describe = |arguments: &[&str]| {
+        let (code, text, said) =
+            run(&scene.place, &source, &[&["info", "album", "--json"], arguments].concat());
+        assert_eq!((code, said.lines().count()), (Some(0), 1), "{said}");
+        assert!(said.starts_with("not shared: ") && said.contains("album/out: "), "{said}");
+        Metainfo::parse(text.as_bytes()).expect("a description")
+    };
+    let all = describe(&["--sha1"]);
+    let paths = |metainfo: &Metainfo| -> Vec<String> {
+        metainfo.files().expect("a folder").iter().map(|file| file.path().to_string()).collect()
+    };
+    assert_eq!(paths(&all), [".riffleignore", "b/one.txt", "b/two.log", "long.bin"]);
+    assert_eq!(all.files().expect("a folder")[3].entry().hash, *blake3::hash(&noise(600_000)).as_bytes());
+    assert_eq!((all.pieces().map(<[_]>::len), all.sha1().map(<[_]>::len)), (Some(3), Some(3)));
+
+    let few = describe(&["--exclude", "*.log", "--no-metadata", "--as", "few"]);
+    assert_eq!(paths(&few), [".riffleignore", "b/one.txt", "long.bin"]);
+    assert!(few.files().expect("a folder").iter().all(|file| file.entry().modified.is_none()));
+    for (metainfo, arguments) in
+        [(&all, &["album"][..]), (&few, &["album", "--exclude", "*.log", "--no-metadata"])]
+    {
+        let mut command = scene.riffle("127.0.0.1", &[&["send"], arguments].concat());
+        let owner = Program::start(command.current_dir(&source));
+        let line = owner.wait_for("riffle download --tracker ");
+        assert!(line.ends_with(&metainfo.id().to_string()), "{line} has another id than {}", metainfo.id());
+    }
+
+    let (code, text, _) = run(&scene.place, &source, &["info", "album"]);
+    let expected = "files: 4\n      8 B  .riffleignore\n     30 B  b/ (2 files)\n  586 KiB  long.bin\n";
+    assert!(code == Some(0) && text.ends_with(expected), "{text}");
+    let (code, text, said) = run(&scene.place, &source, &["info", "album", "--json", "--strict"]);
+    assert_eq!((code, text.as_str(), said.lines().count()), (Some(10), "", 2), "{said}");
+}
+
+#[test]
+fn the_description_of_a_folder_fetches_it() {
+    let scene = Scene::new();
+    let source = album(&scene);
+    let owner = Program::start(scene.riffle("127.0.0.1", &["send", "album"]).current_dir(&source));
+    owner.wait_for("riffle download --tracker ");
+    let saved = scene.place.folder("saved");
+    let arguments = ["info", "album", "--json", "--tracker", &scene.tracker, "--name", "other"];
+    let (_, text, _) = run(&scene.place, &source, &arguments);
+    fs::write(saved.join("x.riffle.json"), text).expect("written");
+    let (code, text, said) =
+        run(&scene.place, &saved, &["download", "--listen", "127.0.0.1:0", "x.riffle.json"]);
+    assert_eq!(code, Some(0), "{text}{said}");
+    assert_eq!(fs::read(saved.join("other/b/two.log")).expect("saved"), noise(20));
 }

@@ -12,6 +12,7 @@ mod download_state;
 mod driver;
 mod events;
 mod file_hash;
+mod folder_description;
 mod hub;
 mod inner;
 mod known_files;
@@ -33,16 +34,18 @@ pub use download_state::{Finished, Progress};
 pub use driver::raise_open_files;
 pub use events::{Events, EventsError};
 pub use file_hash::{FileComparison, compare_file, hash_file, hash_reader};
+pub use folder_description::{FolderDescription, describe_folder};
 pub use known_files::KnownFiles;
+pub use messages::collection::{Collection, Entry, EntryKind, EntryPath, FileEntry, Modified};
 pub use messages::tracker_to_node::Listed;
 pub use messages::{ContentId, Cursor, Digits, Layout, Name, NodeId, Outboard, PieceIndex, PieceRun, Prefix};
 pub use names::{destination_of_path, name_of_path};
 pub use node::{ListError, Node, NodeEnded, Page};
 pub use riffle_core::{
     Choice, Destination, DiskError, DiskErrorKind, DownloadId, DownloadStatus, DownloadTimeouts, Event,
-    Failure, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus, Question, RecheckReason,
-    SearchId, SessionEnd, ShareId, ShareStatus, SkippedEntry, Status, Summary, TrackerStanding,
-    UploadStanding, UploadStatus, Waiting, Wanted, choose, favourite,
+    Failure, FolderOptions, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus, Question,
+    RecheckReason, SearchId, SessionEnd, ShareId, ShareStatus, SkippedEntry, Status, Summary,
+    TrackerStanding, UploadStanding, UploadStatus, Waiting, Wanted, choose, favourite,
 };
 pub use share::{Share, ShareRequest};
 pub use share_state::ShareError;

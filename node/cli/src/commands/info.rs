@@ -1,4 +1,4 @@
-//! `riffle info FILE|NAME|ID`: describes a content, for people or as JSON.
+//! `riffle info FILE|DIR|NAME|ID`: describes a content, for people or as JSON.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -7,21 +7,25 @@ use std::path::Path;
 use anyhow::Result;
 use config::NodeSettings;
 use messages::{ContentId, Layout, PieceIndex, piece_value, root};
-use riffle::metainfo::{Metainfo, MetainfoError};
-use riffle::{Choice, DiskError, DiskErrorKind, InquiryEnd, KnownFiles, Listed, Question, Wanted, choose};
+use riffle::metainfo::{FileDescription, Metainfo, MetainfoError};
+use riffle::{
+    Choice, Collection, DiskError, DiskErrorKind, FolderOptions, InquiryEnd, KnownFiles, Listed, Outboard,
+    Question, Wanted, choose,
+};
 
 use crate::arguments::Info;
 use crate::descriptions::{Description, sha1};
 use crate::exit::{ExitCode, Stop};
 use crate::folders::enter_folder;
 use crate::output_writer;
-use crate::piece_scan::scan;
+use crate::piece_scan::{scan, scan_with};
 use crate::report;
 use crate::running::tracker_query;
 use crate::screen::Screen;
 use crate::sharing::{self, kind_of};
 use crate::target;
 use crate::tracker_words::TrackerWords as _;
+use crate::tree;
 use crate::units::size;
 
 /// Runs the command.
@@ -34,9 +38,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Info) -> Result<E
     let mut metainfo = if let Some(description) = Description::read(&arguments.what)? {
         description.metainfo
     } else if Path::new(&arguments.what).is_dir() {
-        let what =
-            "a folder is not described here: `riffle send` shares it, and `riffle info ID` describes that";
-        return Err(Stop::new(ExitCode::Io, format!("{}: {what}", arguments.what)).into());
+        of_folder(Path::new(&arguments.what), &arguments, &screen)?
     } else if fs::symlink_metadata(&arguments.what).is_ok() {
         of_file(Path::new(&arguments.what), &arguments).map_err(refused)?
     } else {
@@ -99,6 +101,36 @@ fn of_file(path: &Path, arguments: &Info) -> Result<Metainfo, DiskError> {
     Ok(metainfo.expect("the values are those of this layout, and the id is theirs").with_name(name))
 }
 
+/// Describes the folder at `path` as `riffle send` would share it. Says what of it would not be shared.
+///
+/// # Errors
+/// When the folder cannot be read; each with its exit code. [`ExitCode::Io`] too when all of it was asked for, and
+/// something would not be shared.
+fn of_folder(path: &Path, arguments: &Info, screen: &Screen) -> Result<Metainfo> {
+    let name = sharing::check(path, arguments.name.as_ref()).map_err(refused)?;
+    let (exclude, without_metadata) = (arguments.exclude.clone(), arguments.no_metadata);
+    let described = riffle::describe_folder(path, &FolderOptions { exclude, without_metadata });
+    let described = described.map_err(refused)?;
+    screen.notes(&report::skipped(described.skipped()));
+    if arguments.strict && !described.skipped().is_empty() {
+        let what = format!("{}: not all of it can be shared", path.display());
+        return Err(Stop::new(ExitCode::Io, what).into());
+    }
+    let metainfo =
+        of_outboard(described.outboard())?.with_name(name).with_files(files_of(described.collection()))?;
+    if !arguments.sha1 {
+        return Ok(metainfo);
+    }
+    let read = |bytes: &mut [u8], at: u64| described.read_exact_at(bytes, at);
+    let values = scan_with(read, metainfo.layout(), |_, bytes| sha1(bytes)).map_err(refused)?;
+    Ok(metainfo.with_sha1(values)?)
+}
+
+/// The files of a folder, as a description names them.
+pub(crate) fn files_of(folder: &Collection) -> Vec<FileDescription> {
+    folder.files().map(|(_, path, file)| FileDescription::new(path.clone(), file.clone())).collect()
+}
+
 fn has_changed(before: &Metadata, after: &Metadata) -> bool {
     before.len() != after.len() || before.modified().ok() != after.modified().ok()
 }
@@ -111,10 +143,14 @@ fn remembered(settings: &NodeSettings, wanted: &Wanted) -> Option<Metainfo> {
         Wanted::Digits(digits) => known.of_digits(digits),
         Wanted::Name(..) | Wanted::Newest(_) => None,
     }?;
+    of_outboard(&outboard).ok()
+}
+
+/// Describes the content that `outboard` proves, without a name.
+fn of_outboard(outboard: &Outboard) -> Result<Metainfo, MetainfoError> {
     let layout = outboard.layout();
     let values = (0..layout.pieces()).filter_map(|index| outboard.value(PieceIndex(index)).copied());
-    let metainfo = Metainfo::new(outboard.content(), layout.length());
-    metainfo.and_then(|metainfo| metainfo.with_pieces(values.collect())).ok()
+    Metainfo::new(outboard.content(), layout.length())?.with_pieces(values.collect())
 }
 
 /// Describes what this host's nodes remember as `what`, or what the tracker knows.
@@ -179,7 +215,7 @@ fn lines(metainfo: &Metainfo) -> Vec<String> {
     lines.push(format!("pieces: {} of {}", layout.pieces(), size(layout.piece_size().into())));
     if let Some(files) = metainfo.files() {
         lines.push(format!("files: {}", files.len()));
-        lines.extend(files.iter().map(|file| format!("  {}: {}", file.path(), size(file.entry().length))));
+        lines.extend(tree::top(files.iter().map(|file| (file.path().as_str(), file.entry().length))));
     }
     lines.extend(metainfo.trackers().iter().map(|tracker| format!("tracker: {tracker}")));
     lines

@@ -33,8 +33,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::start_error::StartError;
 
 use self::clock::Clock;
+pub(crate) use self::disk::{
+    DescribedFolder, FileIdentity, HashCache, describe, disk_error, error, open_regular,
+};
 use self::disk::{Disk, Results, StateKey};
-pub(crate) use self::disk::{FileIdentity, HashCache, disk_error, error, open_regular};
 use self::limits::FileLimits;
 pub use self::limits::raise_open_files;
 use self::net::BoundSocket;

@@ -1,5 +1,6 @@
 //! Folders, each of which is one content: found, hashed and read on the sharer's side.
 
+pub(crate) mod describe;
 mod files;
 pub(crate) mod selection;
 pub(crate) mod share;

@@ -60,6 +60,11 @@ impl FolderSource {
         Ok(FolderSource::new(root.to_owned(), collection, identities))
     }
 
+    /// The entries of the folder.
+    pub(crate) fn collection(&self) -> &Collection {
+        &self.collection
+    }
+
     /// Where the folder is.
     pub(crate) fn root(&self) -> &Path {
         &self.root
