@@ -203,7 +203,8 @@ pub(crate) struct Send {
     /// the state folder for as long as it is shared
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Share the file or folder (one) under this name
+    /// Share the file or folder under this name. Several: all of them as one folder of this name, in which each stands
+    /// under the last part of its path
     #[arg(long, visible_alias = "as", value_name = "NAME")]
     pub(crate) name: Option<Name>,
     /// Leave out of folders what this pattern names, as a line of .gitignore; may be given again. A file .riffleignore

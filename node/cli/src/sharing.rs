@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use messages::{ContentId, Name};
-use riffle::{DiskError, DiskErrorKind, DownloadId, Event, Node, Share, ShareId, SkippedEntry};
+use riffle::{DiskError, DiskErrorKind, DownloadId, Event, Node, Share, ShareId, ShareRequest, SkippedEntry};
 
 /// How far one file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +60,10 @@ pub(crate) enum News {
     Ended(DiskError),
 }
 
-/// How a person wants a file to be shared.
+/// How a person wants files to be shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SendAs {
-    /// What the file is called; `None`: the last part of its path.
+    /// What the file is called, or the collection that several make; `None`: each by the last part of its path.
     pub(crate) name: Option<Name>,
     /// Whether the file replaces this node's other contents of its name.
     pub(crate) replace: bool,
@@ -71,6 +71,13 @@ pub(crate) struct SendAs {
     pub(crate) exclude: Vec<String>,
     /// Whether times and permissions of the files of a folder stay untold.
     pub(crate) without_metadata: bool,
+}
+
+impl SendAs {
+    /// Those of `files` that are shared as one.
+    pub(crate) fn together<'a>(&self, files: &'a [PathBuf]) -> Vec<&'a [PathBuf]> {
+        if self.name.is_some() { vec![files] } else { files.chunks(1).collect() }
+    }
 }
 
 /// The files that are shared, or are about to be. An event about one file costs the same however many files there are.
@@ -86,38 +93,41 @@ pub(crate) struct Sharing {
 }
 
 impl Sharing {
-    /// Shares the file at `path`. Returns the share's number and name.
+    /// Shares what is at `paths`, as one. Returns the share's number and name.
     ///
     /// # Errors
-    /// When it is missing, is neither a regular file nor a folder, is not readable, or has a name that cannot be shared.
+    /// When something is missing, is neither a regular file nor a folder, is not readable, or has a name that cannot be
+    /// shared.
     pub(crate) fn begin(
         &mut self,
-        path: &Path,
+        paths: &[PathBuf],
         send_as: &SendAs,
         node: &Node,
     ) -> Result<(ShareId, Name), DiskError> {
-        let name = check(path, send_as.name.as_ref())?;
-        let mut share = node.share(path).name(name.clone()).exclude(send_as.exclude.iter().cloned());
-        if send_as.without_metadata {
-            share = share.without_metadata();
-        }
-        let share = share.begin()?;
+        let names = paths.iter().map(|path| check(path, send_as.name.as_ref()));
+        let names: Vec<Name> = names.collect::<Result<_, _>>()?;
+        let name = names.into_iter().next().expect("something is to be shared");
+        let share = request(paths, name.clone(), send_as, node).begin()?;
         let id = share.id();
         self.insert(id, Some(share), name.clone(), send_as.replace, Stage::Hashing);
         Ok((id, name))
     }
 
-    /// Shares the file at `path` again, as in the last life of this node: a person is told only if that fails. Returns
+    /// Shares what is at `paths` again, as in the last life of this node: a person is told only if that fails. Returns
     /// the share's number.
-    pub(crate) fn restore(&mut self, path: &Path, name: Name, node: &Node) -> ShareId {
-        let share = node
-            .share(path)
-            .name(name.clone())
-            .begin()
-            .expect("a share fails to begin for want of a name alone");
+    ///
+    /// # Errors
+    /// When two of the paths have come to have one name.
+    pub(crate) fn restore(
+        &mut self,
+        paths: &[PathBuf],
+        (name, send_as): (Name, &SendAs),
+        node: &Node,
+    ) -> Result<ShareId, DiskError> {
+        let share = request(paths, name.clone(), send_as, node).begin()?;
         let id = share.id();
         self.insert(id, Some(share), name, false, Stage::Quiet);
-        id
+        Ok(id)
     }
 
     /// Adds what a download brought, which the node shares from now on: a person is told when that ends.
@@ -218,8 +228,16 @@ impl Sharing {
     }
 }
 
-/// Checks that the file or the folder at `path` can be shared. Returns the name that it is shared under: `name`, or the last part of
-/// `path`.
+/// What is to be shared as one, of which there is something.
+fn request(paths: &[PathBuf], name: Name, send_as: &SendAs, node: &Node) -> ShareRequest {
+    let (first, also) = paths.split_first().expect("something is to be shared");
+    let share = node.share(first).name(name).exclude(send_as.exclude.iter().cloned());
+    let share = also.iter().fold(share, ShareRequest::also);
+    if send_as.without_metadata { share.without_metadata() } else { share }
+}
+
+/// Checks that the file or the folder at `path` can be shared. Returns the name that it is shared under: `name`, or the
+/// last part of `path`.
 ///
 /// # Errors
 /// When the file is missing, is no regular file, is not readable, or has a name that cannot be shared.

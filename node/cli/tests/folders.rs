@@ -160,6 +160,68 @@ fn a_folder_that_changes_while_it_is_served_is_withdrawn_with_the_name_of_the_fi
     assert!(!place.folder("saved").join("album").exists());
 }
 
+/// Files and folders that are sent as one, in the folder that is shared from.
+fn several(place: &Place) {
+    let shared = place.folder("shared");
+    for name in ["album/a", "album/deep/b.log", "x/notes", "y/notes", "y/film.log"] {
+        write(&shared, name, name.as_bytes());
+    }
+    fs::create_dir(shared.join("empty")).expect("made");
+    symlink("album", shared.join("link")).expect("a link");
+}
+
+fn names_below(folder: &Path) -> Vec<PathBuf> {
+    tree(folder).into_keys().collect()
+}
+
+#[test]
+fn several_files_and_folders_are_sent_as_one() {
+    let place = Place::new();
+    let (_tracker, tracker) = place.tracker();
+    several(&place);
+    let typed = ["album", "link", "x/notes", "empty/", "--as", "all of it", "--exclude", "*.log"];
+    let owner = send(&place, &tracker, &typed);
+    owner.wait_for("riffle download --tracker ");
+    let (code, said) = download(&place, &tracker, &["all of it"]);
+    assert_eq!(code, Some(0), "{said:#?}");
+    let saved = place.folder("saved").join("all of it");
+    let expected = ["album", "album/a", "album/deep", "empty", "link", "link/a", "link/deep", "notes"];
+    assert_eq!(names_below(&saved), expected.map(PathBuf::from));
+    assert_eq!(fs::read(saved.join("notes")).expect("saved"), b"x/notes");
+    for (typed, reason) in [
+        (["x/notes", "album", "y/notes", "--as", "two"], "x/notes is called notes too"),
+        (["x/notes", "album", "gone", "--as", "two"], "gone: no such file"),
+    ] {
+        let (status, said) = send(&place, &tracker, &typed).end();
+        assert!(matches!(status.code(), Some(2 | 10)), "{said:#?}");
+        assert!(said.iter().any(|line| line.contains(reason)), "{said:#?}");
+        assert!(!said.iter().any(|line| line.contains("riffle download")), "nothing is shared: {said:#?}");
+    }
+}
+
+#[test]
+fn what_the_prompt_shared_as_one_is_the_same_next_time() {
+    let place = Place::new();
+    let (_tracker, tracker) = place.tracker();
+    several(&place);
+    let start = || {
+        let mut command = place.riffle(&["--tracker", &tracker, "--listen", "127.0.0.1:0"]);
+        Program::start(command.current_dir(place.folder("shared")))
+    };
+    let mut prompt = start();
+    prompt.say("send album y --as both --exclude *.log --no-metadata");
+    let line = prompt.wait_for("riffle download --tracker ");
+    let id = line.rsplit(' ').next().expect("an id").to_owned();
+    prompt.say("exit");
+    prompt.end();
+    let again = start();
+    again.wait_for("sharing 1 file again");
+    let (code, said) = download(&place, &tracker, &["--wait", &id]);
+    assert_eq!(code, Some(0), "{said:#?}");
+    let expected = ["album", "album/a", "album/deep", "y", "y/notes"].map(PathBuf::from);
+    assert_eq!(names_below(&place.folder("saved").join("both")), expected);
+}
+
 #[test]
 fn what_a_pattern_or_an_ignore_file_names_is_left_out() {
     let place = Place::new();

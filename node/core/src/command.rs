@@ -11,15 +11,15 @@ use crate::ids::{DownloadId, SearchId, ShareId};
 /// A person's command. Its numbers come from the caller, who must not use one twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Share a file or a folder.
+    /// Share a file or a folder, or several of them as one.
     Share {
         /// The number for it.
         share: ShareId,
-        /// The file or the folder.
+        /// The file or the folder, or the first of several.
         path: PathBuf,
         /// The name under which it is shared.
         name: Name,
-        /// What of a folder is shared.
+        /// What of a folder is shared, and what else.
         options: FolderOptions,
     },
     /// Stop sharing.
@@ -64,9 +64,12 @@ pub enum Command {
     Leave,
 }
 
-/// What of a folder is shared.
+/// What of a folder is shared, and what else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FolderOptions {
+    /// Further files and folders that make one collection with the first: each of all these stands in it under the last
+    /// part of its path. None: the file or the folder is shared as itself.
+    pub also: Vec<PathBuf>,
     /// The patterns of what is left out, as in a `.gitignore` file.
     pub exclude: Vec<String>,
     /// Whether it stays untold when files were modified, and whether they may be executed.

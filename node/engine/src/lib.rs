@@ -39,7 +39,7 @@ pub use known_files::KnownFiles;
 pub use messages::collection::{Collection, Entry, EntryKind, EntryPath, FileEntry, Modified};
 pub use messages::tracker_to_node::Listed;
 pub use messages::{ContentId, Cursor, Digits, Layout, Name, NodeId, Outboard, PieceIndex, PieceRun, Prefix};
-pub use names::{destination_of_path, name_of_path};
+pub use names::{destination_of_path, members_of_paths, name_of_path};
 pub use node::{ListError, Node, NodeEnded, Page};
 pub use riffle_core::{
     Choice, Destination, DiskError, DiskErrorKind, DownloadId, DownloadStatus, DownloadTimeouts, Event,

@@ -83,7 +83,7 @@ impl Node {
         &self.inner.notes
     }
 
-    /// Shares the file at `path`: await it for a [`Share`](crate::Share) that is hashed.
+    /// Shares the file or the folder at `path`, or several as one: await it for a [`Share`](crate::Share) that is hashed.
     pub fn share(&self, path: impl Into<PathBuf>) -> ShareRequest {
         ShareRequest::new(self.inner.clone(), path.into())
     }

@@ -9,6 +9,7 @@ use riffle_core::{Command, DiskError, FolderOptions, ShareId};
 use tokio::sync::watch;
 
 use crate::inner::Inner;
+use crate::names::members_of_paths;
 use crate::share_state::{ShareError, ShareState};
 
 /// A file or a folder that is about to be shared, see [`Node::share`](crate::Node::share). Awaiting it shares the file and gives
@@ -27,9 +28,16 @@ impl ShareRequest {
         ShareRequest { inner, path, name: None, options: FolderOptions::default() }
     }
 
-    /// Shares the file under `name` instead of the last part of its path.
+    /// Shares it under `name` instead of the last part of its path.
     pub fn name(self, name: Name) -> ShareRequest {
         ShareRequest { name: Some(name), ..self }
+    }
+
+    /// Shares what is at `path` with it, as one collection, in which each stands under the last part of its path. May be
+    /// called again.
+    pub fn also(mut self, path: impl Into<PathBuf>) -> ShareRequest {
+        self.options.also.push(path.into());
+        self
     }
 
     /// Leaves out of a folder what `patterns` name, as lines of a `.gitignore` file do. What a file `.riffleignore` in a
@@ -48,8 +56,12 @@ impl ShareRequest {
     /// Begins to share and does not wait until the file is hashed: [`Share::hashed`] does.
     ///
     /// # Errors
-    /// When the last part of the path is no name that can be shared.
+    /// When the last part of the path is no name that can be shared, or two of several paths have the same.
     pub fn begin(self) -> Result<Share, DiskError> {
+        if !self.options.also.is_empty() {
+            let also = self.options.also.iter().map(PathBuf::as_path);
+            members_of_paths(std::iter::once(&*self.path).chain(also))?;
+        }
         let name = match self.name {
             Some(name) => name,
             None => crate::names::name_of_path(&self.path)?,

@@ -180,7 +180,7 @@ impl DemoNetwork {
             self.add_node(settings)?;
             let Some(owner) = self.nodes.last() else { break };
             let mut owner_sharing = Sharing::default();
-            owner_sharing.begin(original, &SendAs::default(), &owner.node).map_err(refused)?;
+            owner_sharing.begin(&[original.to_owned()], &SendAs::default(), &owner.node).map_err(refused)?;
             sharing.insert(number, owner_sharing);
             owners.insert(owner.node.id(), format!("owner {number}"));
         }

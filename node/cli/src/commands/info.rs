@@ -109,7 +109,10 @@ fn of_file(path: &Path, arguments: &Info) -> Result<Metainfo, DiskError> {
 fn of_folder(path: &Path, arguments: &Info, screen: &Screen) -> Result<Metainfo> {
     let name = sharing::check(path, arguments.name.as_ref()).map_err(refused)?;
     let (exclude, without_metadata) = (arguments.exclude.clone(), arguments.no_metadata);
-    let described = riffle::describe_folder(path, &FolderOptions { exclude, without_metadata });
+    let described = riffle::describe_folder(
+        path,
+        &FolderOptions { exclude, without_metadata, ..FolderOptions::default() },
+    );
     let described = described.map_err(refused)?;
     screen.notes(&report::skipped(described.skipped()));
     if arguments.strict && !described.skipped().is_empty() {

@@ -30,9 +30,6 @@ const STDIN: &str = "-";
 /// When a file cannot be shared or the node cannot be started; each with its exit code.
 pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
-    if arguments.name.is_some() && arguments.files.len() > 1 {
-        return Err(Stop::usage("--name is for one file; send the others by commands of their own").into());
-    }
     let send_as = send_as(&arguments);
     let screen = Screen::of_one_shot(settings.quiet);
     // Files are checked before anything is started, so that a mistyped path is answered at once.
@@ -108,7 +105,8 @@ fn begin(
     screen: &Screen,
 ) -> Option<ExitCode> {
     let mut code = None;
-    for error in files.iter().filter_map(|file| sharing.begin(file, send_as, node).err()) {
+    let all = send_as.together(files).into_iter();
+    for error in all.filter_map(|files| sharing.begin(files, send_as, node).err()) {
         code = Some(ExitCode::of_disk(&error));
         tell_failure(&error, screen);
     }
@@ -229,10 +227,14 @@ async fn spool_stdin(
 /// The files that can be shared, without the standard input. Says why the others cannot; the exit code is theirs.
 ///
 /// # Errors
-/// Why a file cannot be shared, when it is the only one or `--strict` was typed.
+/// Why a file cannot be shared, when it is the only one, all are shared as one, or `--strict` was typed.
 fn sort_out(arguments: &Send, send_as: &SendAs, screen: &Screen) -> Result<(Vec<PathBuf>, ExitCode)> {
     let (mut fine, mut code) = (Vec::new(), ExitCode::Done);
-    let all_or_none = arguments.strict || arguments.files.len() == 1;
+    let all_or_none = arguments.strict || arguments.files.len() == 1 || send_as.name.is_some();
+    for together in send_as.together(&arguments.files).into_iter().filter(|files| files.len() > 1) {
+        let members = riffle::members_of_paths(together.iter().map(PathBuf::as_path));
+        members.map_err(|error| Stop::usage(error.to_string()))?;
+    }
     for file in arguments.files.iter().filter(|file| *file != Path::new(STDIN)) {
         match sharing::check(file, send_as.name.as_ref()) {
             Ok(_) => fine.push(file.clone()),

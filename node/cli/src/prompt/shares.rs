@@ -1,10 +1,11 @@
 //! The prompt's list: the files that it shares again at the next start.
 //!
-//! A file is on the list from `send`, or the end of its download, until `unshare`. A file that is changed or gone stays
+//! What was sent as one is one file here, whose paths are several. A file is on the list from `send`, or the end of its download, until `unshare`. A file that is changed or gone stays
 //! on it: what a person shares is the path, and the disk may only be unplugged. A file that was gone at every start for
 //! [`GONE_FOR`] is forgotten.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use messages::{ContentId, Name};
 use riffle::{DiskError, DiskErrorKind, Event, Node, ShareId};
 
-use crate::sharing::Sharing;
+use crate::sharing::{SendAs, Sharing};
 use riffle::state::checked_file::{self, Damage, GONE_FOR};
 
 /// At most this many files are on the list; files beyond them are shared until the prompt is left.
@@ -22,10 +23,21 @@ const TITLE: &str = "riffle shares 1";
 /// At most this many missing files are named; of further ones their number is said.
 const MAX_NAMES_SAID: usize = 3;
 
+/// Where a file of the list is, or all that is shared as one.
+type Paths = Vec<PathBuf>;
+
+/// What a line of the list has before each of its further paths, and before each pattern of what is left out.
+const ALSO: &str = "also=";
+const EXCLUDE: &str = "exclude=";
+/// What a line has when times and permissions are not told.
+const NO_METADATA: &str = "no-metadata";
+
 /// One file on the list, which has its files by their paths.
 #[derive(Debug, PartialEq, Eq)]
 struct ListedFile {
     name: Name,
+    /// How it is shared; without a name.
+    send_as: SendAs,
     /// When the file was first missing at a start, in seconds since the epoch; `None`: the file was there.
     gone_since: Option<u64>,
     /// The shares that the file has in this life of the node.
@@ -36,11 +48,11 @@ struct ListedFile {
 #[derive(Debug)]
 pub(super) struct Shares {
     file: PathBuf,
-    listed: BTreeMap<PathBuf, ListedFile>,
+    listed: BTreeMap<Paths, ListedFile>,
     /// The file of each share.
-    by_share: BTreeMap<ShareId, PathBuf>,
+    by_share: BTreeMap<ShareId, Paths>,
     /// The files of finished downloads whose share is not known yet, by their content.
-    awaited: BTreeMap<ContentId, PathBuf>,
+    awaited: BTreeMap<ContentId, Paths>,
     unsaved: bool,
     saved_at: Option<Instant>,
     /// Whether a person was told that the list cannot be saved.
@@ -70,13 +82,17 @@ impl Shares {
 
     /// Shares all files of the list again. Returns what to tell the person, if anything.
     pub(super) fn restore(&mut self, sharing: &mut Sharing, node: &Node) -> Option<String> {
-        let missing = self.update_missing(checked_file::now_seconds());
+        let mut missing = self.update_missing(checked_file::now_seconds());
         let mut again = 0;
-        for (path, listed) in self.listed.iter_mut().filter(|(_, listed)| listed.gone_since.is_none()) {
-            let share = sharing.restore(path, listed.name.clone(), node);
-            listed.shares.push(share);
-            self.by_share.insert(share, path.clone());
-            again += 1;
+        for (paths, listed) in self.listed.iter_mut().filter(|(_, listed)| listed.gone_since.is_none()) {
+            match sharing.restore(paths, (listed.name.clone(), &listed.send_as), node) {
+                Ok(share) => {
+                    listed.shares.push(share);
+                    self.by_share.insert(share, paths.clone());
+                    again += 1;
+                }
+                Err(error) => missing.push(error.to_string()),
+            }
         }
         restored(again, &missing)
     }
@@ -86,13 +102,15 @@ impl Shares {
     fn update_missing(&mut self, now: u64) -> Vec<String> {
         let mut missing = Vec::new();
         let before = self.listed.len();
-        self.listed.retain(|path, listed| {
-            let gone = fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-            let since = gone.then(|| listed.gone_since.unwrap_or(now));
+        let is_gone =
+            |path: &&PathBuf| fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        self.listed.retain(|paths, listed| {
+            let gone = paths.iter().find(is_gone);
+            let since = gone.map(|_| listed.gone_since.unwrap_or(now));
             self.unsaved |= listed.gone_since != since;
             listed.gone_since = since;
             let forgotten = since.is_some_and(|since| now.saturating_sub(since) > GONE_FOR.as_secs());
-            if gone && !forgotten {
+            if let Some(path) = gone.filter(|_| !forgotten) {
                 missing.push(path.display().to_string());
             }
             !forgotten
@@ -101,35 +119,42 @@ impl Shares {
         missing
     }
 
-    /// Adds the file at `path`, which a person shares as `share`. Returns whether the list had room for it.
-    pub(super) fn add(&mut self, path: &Path, name: Name, share: ShareId) -> bool {
-        let Some(path) = self.enter(path, name) else { return false };
-        self.add_share(path, share);
+    /// Adds what is at `paths`, which a person shares as `share`. Returns whether the list had room for it.
+    pub(super) fn add(&mut self, paths: &[PathBuf], name: Name, send_as: &SendAs, share: ShareId) -> bool {
+        let send_as = SendAs { name: None, replace: false, ..send_as.clone() };
+        let Some(paths) = self.enter(paths, name, send_as) else { return false };
+        self.add_share(paths, share);
         true
     }
 
-    /// Puts the file at `path` on the list, or renews its entry. Returns the absolute path, if the list has room.
-    fn enter(&mut self, path: &Path, name: Name) -> Option<PathBuf> {
-        let path = std::path::absolute(path).ok()?;
-        let is_new = !self.listed.contains_key(&path);
+    /// Puts what is at `paths` on the list, or renews its entry. Returns the absolute paths, if the list has room.
+    fn enter(&mut self, paths: &[PathBuf], name: Name, send_as: SendAs) -> Option<Paths> {
+        let paths: Paths = paths.iter().map(std::path::absolute).collect::<Result<_, _>>().ok()?;
+        let is_new = !self.listed.contains_key(&paths);
         if is_new && self.listed.len() >= MAX_SHARES {
             return None;
         }
-        let listed = self.listed.entry(path.clone());
-        let listed =
-            listed.or_insert_with(|| ListedFile { name: name.clone(), gone_since: None, shares: Vec::new() });
-        if is_new || listed.name != name || listed.gone_since.is_some() {
-            (listed.name, listed.gone_since) = (name, None);
-            self.unsaved = true;
+        let new = ListedFile { name, send_as, gone_since: None, shares: Vec::new() };
+        match self.listed.entry(paths.clone()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(new);
+                self.unsaved = true;
+            }
+            Entry::Occupied(mut occupied) => {
+                let listed = occupied.get_mut();
+                let shares = std::mem::take(&mut listed.shares);
+                self.unsaved |= *listed != new;
+                *listed = ListedFile { shares, ..new };
+            }
         }
-        Some(path)
+        Some(paths)
     }
 
-    /// Notes that the file at `path`, which is on the list, is shared as `share`.
-    fn add_share(&mut self, path: PathBuf, share: ShareId) {
-        let listed = self.listed.get_mut(&path).expect("a file that leaves the list is awaited no longer");
+    /// Notes that what is at `paths`, which is on the list, is shared as `share`.
+    fn add_share(&mut self, paths: Paths, share: ShareId) {
+        let listed = self.listed.get_mut(&paths).expect("a file that leaves the list is awaited no longer");
         listed.shares.push(share);
-        self.by_share.insert(share, path);
+        self.by_share.insert(share, paths);
     }
 
     /// Takes in an event. The file of a finished download is put on the list.
@@ -137,9 +162,9 @@ impl Shares {
         match event {
             Event::DownloadDone { download, path, summary } => {
                 if let Some(name) = sharing.take_name_of_download(*download)
-                    && let Some(path) = self.enter(path, name)
+                    && let Some(paths) = self.enter(std::slice::from_ref(path), name, SendAs::default())
                 {
-                    self.awaited.insert(summary.content, path);
+                    self.awaited.insert(summary.content, paths);
                 }
             }
             Event::Shared { share, content, name, .. } => {
@@ -179,7 +204,7 @@ impl Shares {
     }
 
     /// The file at `path`, which `by_share` had.
-    fn file_of_share(&mut self, path: &Path) -> &mut ListedFile {
+    fn file_of_share(&mut self, path: &[PathBuf]) -> &mut ListedFile {
         self.listed.get_mut(path).expect("a file that leaves the list takes its shares out of `by_share`")
     }
 
@@ -189,14 +214,14 @@ impl Shares {
         Some(self.remove(&path))
     }
 
-    fn remove(&mut self, path: &Path) -> Vec<ShareId> {
-        let Some(listed) = self.listed.remove(path) else { return Vec::new() };
+    fn remove(&mut self, paths: &[PathBuf]) -> Vec<ShareId> {
+        let Some(listed) = self.listed.remove(paths) else { return Vec::new() };
         self.unsaved = true;
         let mut shares = listed.shares;
         for share in &shares {
             self.by_share.remove(share);
         }
-        self.awaited.retain(|_, awaited| awaited != path);
+        self.awaited.retain(|_, awaited| awaited != paths);
         // The node serves the first share of a content. The others end before it, so that none of them is served in its
         // place.
         shares.reverse();
@@ -253,18 +278,40 @@ fn restored(again: usize, missing: &[String]) -> Option<String> {
     Some(line + " (unshare NAME forgets one)")
 }
 
-fn line_of((path, listed): (&PathBuf, &ListedFile)) -> String {
-    let ListedFile { name, gone_since, .. } = listed;
-    format!("{}\t{name}\t{}", gone_since.unwrap_or(0), checked_file::escaped(path))
+fn line_of((paths, listed): (&Paths, &ListedFile)) -> String {
+    let ListedFile { name, send_as, gone_since, .. } = listed;
+    let (first, also) = paths.split_first().expect("what is shared has a path");
+    let mut line = format!("{}\t{name}\t{}", gone_since.unwrap_or(0), checked_file::escaped(first));
+    let also = also.iter().map(|path| (ALSO, path.as_path()));
+    let exclude = send_as.exclude.iter().map(|pattern| (EXCLUDE, Path::new(pattern)));
+    for (what, text) in also.chain(exclude) {
+        line.push_str(&format!("\t{what}{}", checked_file::escaped(text)));
+    }
+    if send_as.without_metadata {
+        line.push_str(&format!("\t{NO_METADATA}"));
+    }
+    line
 }
 
-fn read_line(line: &str) -> Option<(PathBuf, ListedFile)> {
+fn read_line(line: &str) -> Option<(Paths, ListedFile)> {
     let mut fields = line.split('\t');
     let since: u64 = fields.next()?.parse().ok()?;
     let name = Name::new(fields.next()?).ok()?;
-    let path = checked_file::unescaped(fields.next()?)?;
+    let mut paths = vec![checked_file::unescaped(fields.next()?)?];
+    let mut send_as = SendAs::default();
+    for field in fields {
+        if let Some(also) = field.strip_prefix(ALSO) {
+            paths.push(checked_file::unescaped(also)?);
+        } else if let Some(pattern) = field.strip_prefix(EXCLUDE) {
+            send_as.exclude.push(checked_file::unescaped(pattern)?.into_os_string().into_string().ok()?);
+        } else if field == NO_METADATA {
+            send_as.without_metadata = true;
+        } else {
+            return None;
+        }
+    }
     let gone_since = (since > 0).then_some(since);
-    fields.next().is_none().then_some((path, ListedFile { name, gone_since, shares: Vec::new() }))
+    Some((paths, ListedFile { name, send_as, gone_since, shares: Vec::new() }))
 }
 
 #[cfg(test)]
@@ -276,6 +323,10 @@ mod tests {
         let (shares, note) = Shares::open(folder.join("shares"));
         assert_eq!(note, None);
         shares
+    }
+
+    fn add(shares: &mut Shares, path: &Path, name: Name, share: ShareId) -> bool {
+        shares.add(&[path.to_owned()], name, &SendAs::default(), share)
     }
 
     fn names(shares: &Shares) -> Vec<&str> {
@@ -290,9 +341,9 @@ mod tests {
     fn what_is_sent_is_on_the_list_until_it_is_unshared() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut shares = list(folder.path());
-        assert!(shares.add(Path::new("/a/x y"), name("x y"), ShareId(1)));
-        assert!(shares.add(Path::new("/a/z"), name("z"), ShareId(2)));
-        assert!(shares.add(Path::new("/a/z"), name("z"), ShareId(3)));
+        assert!(add(&mut shares, Path::new("/a/x y"), name("x y"), ShareId(1)));
+        assert!(add(&mut shares, Path::new("/a/z"), name("z"), ShareId(2)));
+        assert!(add(&mut shares, Path::new("/a/z"), name("z"), ShareId(3)));
         assert_eq!(shares.save(), None);
         assert_eq!(names(&list(folder.path())), ["x y", "z"]);
         assert_eq!(shares.forget(ShareId(2)), [ShareId(3), ShareId(2)]);
@@ -304,6 +355,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shared_as_one_is_remembered_with_all_its_paths_and_how_it_is_shared() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut shares = list(folder.path());
+        let paths = ["/a/x", "/b/tab\tand %"].map(PathBuf::from);
+        let exclude = ["*.log", "a\tb"].map(str::to_owned).to_vec();
+        let send_as = SendAs { exclude, without_metadata: true, ..SendAs::default() };
+        let typed = SendAs { name: Some(name("both")), replace: true, ..send_as.clone() };
+        assert!(shares.add(&paths, name("both"), &typed, ShareId(1)));
+        assert!(add(&mut shares, Path::new("/a/x"), name("x"), ShareId(2)));
+        assert_eq!(shares.save(), None);
+        let again = list(folder.path());
+        assert_eq!(names(&again), ["x", "both"]);
+        assert_eq!(again.listed[&paths[..]].send_as, send_as);
+        assert!(shares.add(&paths, name("both"), &SendAs::default(), ShareId(3)), "sent again, otherwise");
+        assert_eq!(shares.save(), None);
+        assert_eq!(list(folder.path()).listed[&paths[..]].send_as, SendAs::default());
+        assert_eq!(shares.forget(ShareId(1)), [ShareId(3), ShareId(1)]);
+        assert_eq!(names(&shares), ["x"]);
+    }
+
+    #[test]
     fn what_changed_or_is_gone_stays_on_the_list_and_what_can_never_be_shared_does_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut shares = list(folder.path());
@@ -311,7 +383,12 @@ mod tests {
         for (share, kind) in
             [(1, DiskErrorKind::Changed), (2, DiskErrorKind::NotFound), (3, DiskErrorKind::NotAFile)]
         {
-            assert!(shares.add(Path::new(&format!("/{share}")), name(&share.to_string()), ShareId(share)));
+            assert!(add(
+                &mut shares,
+                Path::new(&format!("/{share}")),
+                name(&share.to_string()),
+                ShareId(share)
+            ));
             shares.on_event(&failed(share, kind), &mut sharing);
         }
         assert_eq!(names(&shares), ["1", "2"]);
@@ -323,8 +400,8 @@ mod tests {
         let there = folder.path().join("there");
         fs::write(&there, "x").expect("written");
         let mut shares = list(folder.path());
-        assert!(shares.add(&there, name("there"), ShareId(1)));
-        assert!(shares.add(&folder.path().join("gone"), name("gone"), ShareId(2)));
+        assert!(add(&mut shares, &there, name("there"), ShareId(1)));
+        assert!(add(&mut shares, &folder.path().join("gone"), name("gone"), ShareId(2)));
         let first = 1_000_000;
         let gone = folder.path().join("gone").display().to_string();
         assert_eq!(shares.update_missing(first), std::slice::from_ref(&gone));
@@ -345,12 +422,12 @@ mod tests {
         let mut shares = list(folder.path());
         let share = |number: usize| ShareId(number as u32);
         for number in 1..=MAX_SHARES {
-            assert!(shares.add(Path::new(&format!("/{number}")), name("f"), share(number)));
+            assert!(add(&mut shares, Path::new(&format!("/{number}")), name("f"), share(number)));
         }
-        assert!(!shares.add(Path::new("/more"), name("f"), share(0)));
-        assert!(shares.add(Path::new("/7"), name("f"), share(0)), "one that is on it");
+        assert!(!add(&mut shares, Path::new("/more"), name("f"), share(0)));
+        assert!(add(&mut shares, Path::new("/7"), name("f"), share(0)), "one that is on it");
         shares.forget(share(1));
-        assert!(shares.add(Path::new("/more"), name("f"), share(0)));
+        assert!(add(&mut shares, Path::new("/more"), name("f"), share(0)));
     }
 
     #[test]
@@ -366,7 +443,7 @@ mod tests {
     fn a_list_that_cannot_be_kept_is_said_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut shares = list(&folder.path().join("nowhere"));
-        assert!(shares.add(Path::new("/a"), name("a"), ShareId(1)));
+        assert!(add(&mut shares, Path::new("/a"), name("a"), ShareId(1)));
         assert!(shares.save().is_some_and(|said| said.contains("cannot be remembered")));
         assert_eq!(shares.save(), None);
         fs::create_dir(folder.path().join("nowhere")).expect("made");

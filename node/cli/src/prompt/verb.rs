@@ -23,7 +23,7 @@ pub(crate) struct Topic {
 pub(crate) const TOPICS: &[Topic] = &[
     Topic {
         name: "send",
-        usage: "send [--name NAME] [--replace] [--exclude GLOB] [--no-metadata] FILE|FOLDER...",
+        usage: "send [--as NAME] [--replace] [--exclude GLOB] [--no-metadata] FILE|FOLDER...",
         summary: "share files, now and at the next start, until unshare",
     },
     Topic {
@@ -231,8 +231,8 @@ fn send(words: &[String]) -> Result<(Vec<PathBuf>, SendAs), String> {
         match word.as_str() {
             "--" if options => options = false,
             "--replace" if options => send_as.replace = true,
-            "--name" if options => {
-                let name = words.next().ok_or("a name is missing behind --name")?;
+            "--name" | "--as" if options => {
+                let name = words.next().ok_or_else(|| format!("a name is missing behind {word}"))?;
                 let name = Name::new(name).map_err(|error| format!("\"{name}\": {error}"))?;
                 send_as.name = Some(name);
             }
@@ -244,11 +244,7 @@ fn send(words: &[String]) -> Result<(Vec<PathBuf>, SendAs), String> {
             file => files.push(PathBuf::from(file)),
         }
     }
-    match files.len() {
-        0 => Err("a file is missing".to_owned()),
-        2.. if send_as.name.is_some() => Err("--name is for one file".to_owned()),
-        _ => Ok((files, send_as)),
-    }
+    if files.is_empty() { Err("a file is missing".to_owned()) } else { Ok((files, send_as)) }
 }
 
 fn no_such_option(option: &str, what: &str) -> String {
@@ -313,7 +309,8 @@ mod tests {
         assert_eq!(parse("send 'a b' c"), Ok(Verb::Send(vec!["a b".into(), "c".into()], plain.clone())));
         assert_eq!(parse("send -- --name"), Ok(Verb::Send(vec!["--name".into()], plain)));
         let named = SendAs { name: Name::new("b").ok(), replace: true, ..SendAs::default() };
-        assert_eq!(parse("send a --name b --replace"), Ok(Verb::Send(vec!["a".into()], named)));
+        assert_eq!(parse("send a --name b --replace"), Ok(Verb::Send(vec!["a".into()], named.clone())));
+        assert_eq!(parse("send a c --as b --replace"), Ok(Verb::Send(vec!["a".into(), "c".into()], named)));
         for verb in ["download x", "get x", "receive x"] {
             assert_eq!(parse(verb), parse("download x"));
         }
@@ -359,11 +356,11 @@ mod tests {
         assert_eq!(mistake("xyzzy"), "there is no command \"xyzzy\"; help shows what there is");
         assert_eq!(
             mistake("send"),
-            "a file is missing; it is typed: send [--name NAME] [--replace] [--exclude GLOB] [--no-metadata] \
+            "a file is missing; it is typed: send [--as NAME] [--replace] [--exclude GLOB] [--no-metadata] \
              FILE|FOLDER..."
         );
         assert_eq!(mistake("send 'a"), "a quote is not closed");
-        assert!(mistake("send --name x a b").contains("for one file"));
+        assert!(mistake("send a b --as").contains("a name is missing behind --as"));
         assert!(mistake("send --strct a").contains("no option --strct"));
         assert!(mistake("download").contains("a name or an id is missing"));
         assert!(mistake("download -x").contains("no option -x"));

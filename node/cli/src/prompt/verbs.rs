@@ -32,10 +32,10 @@ impl Prompt {
     }
 
     fn send(&mut self, files: &[PathBuf], send_as: &SendAs) {
-        for file in files {
-            match self.sharing.begin(file, send_as, &self.running.node) {
+        for together in send_as.together(files) {
+            match self.sharing.begin(together, send_as, &self.running.node) {
                 Ok((share, name)) => {
-                    if !self.shares.add(file, name, share) {
+                    if !self.shares.add(together, name, send_as, share) {
                         self.screen.note("so many files are remembered that this one is not");
                     }
                 }

@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use messages::collection::{EntryPath, FileEntry, Modified};
 use riffle_core::{DiskError, DiskErrorKind};
 
+use super::roots::Roots;
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::hash::scan::{ScanWorkers, StopFlag};
 use crate::driver::disk::hash::share::open_regular;
@@ -47,9 +48,9 @@ impl HashedFile {
     }
 }
 
-/// Which files of which folder are to be hashed.
+/// Which files of which collection are to be hashed.
 pub(super) struct FilesOrder {
-    pub(super) root: PathBuf,
+    pub(super) roots: Roots,
     pub(super) files: Vec<EntryPath>,
     /// Who may stop it.
     pub(super) stop: StopFlag,
@@ -150,7 +151,7 @@ impl Hashing {
     }
 
     fn open(&self, index: usize) -> Result<OpenFile, DiskError> {
-        let path = self.order.root.join(self.order.files[index].as_str());
+        let path = self.order.roots.path_of(&self.order.files[index]);
         let file = open_regular(&path)?;
         let found = file.metadata().map_err(|cause| disk_error(&path, &cause))?;
         let (identity, is_executable) = (FileIdentity::of(&found), is_executable(&found));
@@ -226,9 +227,4 @@ impl Hashing {
         drop(state);
         on_hashed(self.order.files.clone(), outcome);
     }
-}
-
-/// The whole path of an entry.
-pub(super) fn path_of(root: &Path, entry: &EntryPath) -> PathBuf {
-    root.join(entry.as_str())
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod describe;
 mod files;
+pub(crate) mod roots;
 pub(crate) mod selection;
 pub(crate) mod share;
 pub(crate) mod source;

@@ -1,4 +1,4 @@
-//! Taking a folder into service: its files are found and hashed, then its content's pieces.
+//! Taking a folder, or several files and folders as one, into service: its files are found and hashed, then its content's pieces.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use messages::{ChainingValue, Layout, Outboard};
 use riffle_core::{DiskError, DiskErrorKind, DiskResult, FolderOptions, ShareId};
 
 use super::files::{FilesOrder, HashedFile, hash_files};
+use super::roots::Roots;
 use super::source::FolderSource;
 use super::walk::{Found, walk};
 use crate::driver::disk::errors::{disk_error, error};
@@ -36,21 +37,20 @@ pub(crate) fn share_folder(
 ) {
     let folder = FolderShare { share, path, options, stop, results: results.clone() };
     match folder.found() {
-        Ok((root, found)) => folder.hash_files(scan_workers.clone(), root, found),
+        Ok((roots, found)) => folder.hash_files(scan_workers.clone(), roots, found),
         Err(error) => folder.report(Err(error)),
     }
 }
 
 impl FolderShare {
-    fn found(&self) -> Result<(PathBuf, Found), DiskError> {
-        // Everything below is named from here, wherever a link on the way may lead later.
-        let root = std::fs::canonicalize(&self.path).map_err(|cause| disk_error(&self.path, &cause))?;
-        let mut found = walk(&root, &self.options.exclude)?;
+    fn found(&self) -> Result<(Roots, Found), DiskError> {
+        let roots = Roots::of(&self.path, &self.options.also)?;
+        let mut found = walk(&roots, &self.options.exclude)?;
         let skipped = std::mem::take(&mut found.skipped);
         if !skipped.is_empty() {
             self.results.send_result(DiskResult::Skipped { share: self.share, skipped });
         }
-        Ok((root, found))
+        Ok((roots, found))
     }
 
     fn report(&self, outcome: Result<(Outboard, Arc<FolderSource>), DiskError>) {
@@ -74,10 +74,10 @@ impl FolderShare {
         })
     }
 
-    fn hash_files(self, scan_workers: ScanWorkers, root: PathBuf, found: Found) {
-        let total = found.files.iter().map(|file| length_of(&root, file)).sum();
+    fn hash_files(self, scan_workers: ScanWorkers, roots: Roots, found: Found) {
+        let total = found.files.iter().map(|file| length_of(&roots, file)).sum();
         let order = FilesOrder {
-            root: root.clone(),
+            roots: roots.clone(),
             files: found.files,
             stop: self.stop.clone(),
             progress: self.progress(0, total),
@@ -95,7 +95,7 @@ impl FolderShare {
                     if self.options.without_metadata {
                         files.iter_mut().for_each(|(_, file)| file.forget_metadata());
                     }
-                    match collected(root, files, empty_folders, links) {
+                    match collected(roots, files, empty_folders, links) {
                         Ok(source) => self.hash_pieces(&scan_workers, source),
                         Err(error) => self.report(Err(error)),
                     }
@@ -130,12 +130,12 @@ impl FolderShare {
     }
 }
 
-fn length_of(root: &std::path::Path, file: &EntryPath) -> u64 {
-    std::fs::symlink_metadata(root.join(file.as_str())).map_or(0, |found| found.len())
+fn length_of(roots: &Roots, file: &EntryPath) -> u64 {
+    std::fs::symlink_metadata(roots.path_of(file)).map_or(0, |found| found.len())
 }
 
 fn collected(
-    root: PathBuf,
+    roots: Roots,
     mut files: Vec<(EntryPath, HashedFile)>,
     empty_folders: Vec<EntryPath>,
     links: Vec<(EntryPath, String)>,
@@ -149,12 +149,13 @@ fn collected(
     let link = |(path, target)| Entry { path, kind: EntryKind::Link(target) };
     let entries = files.iter().map(file);
     let entries = entries.chain(empty_folders.into_iter().map(empty)).chain(links.into_iter().map(link));
-    let collection = Collection::new(entries.collect())
-        .map_err(|why| error(&root, DiskErrorKind::Other(format!("cannot be shared as a folder: {why}"))))?;
+    let collection = Collection::new(entries.collect()).map_err(|why| {
+        error(roots.path(), DiskErrorKind::Other(format!("cannot be shared as a folder: {why}")))
+    })?;
     let mut identities = vec![None; collection.entries().len()];
     // Both are in the order of their paths.
     for ((entry, ..), (_, file)) in collection.files().zip(&files) {
         identities[entry] = Some(file.identity);
     }
-    Ok(FolderSource::new(root, collection, identities))
+    Ok(FolderSource::new(roots, collection, identities))
 }

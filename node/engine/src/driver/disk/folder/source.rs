@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use messages::collection::{Collection, EntryKind, Extent};
 use riffle_core::{DiskError, DiskErrorKind};
 
-use super::files::path_of;
+use super::roots::Roots;
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::hash::share::open_regular;
 use crate::driver::disk::identity::FileIdentity;
@@ -21,7 +21,7 @@ const MAX_OPEN: usize = 16;
 /// A folder whose files must stay as they were when they were hashed.
 #[derive(Debug)]
 pub(crate) struct FolderSource {
-    root: PathBuf,
+    roots: Roots,
     collection: Collection,
     index: Vec<u8>,
     /// What each file must still be, by the number of its entry.
@@ -31,14 +31,14 @@ pub(crate) struct FolderSource {
 }
 
 impl FolderSource {
-    /// The folder at `root`, whose files have these identities, by the numbers of their entries.
+    /// The collection whose files are at `roots` and have these identities, by the numbers of their entries.
     pub(super) fn new(
-        root: PathBuf,
+        roots: Roots,
         collection: Collection,
         identities: Vec<Option<FileIdentity>>,
     ) -> FolderSource {
         let index = collection.index();
-        FolderSource { root, collection, index, identities, open: Mutex::default() }
+        FolderSource { roots, collection, index, identities, open: Mutex::default() }
     }
 
     /// The folder at `root`, in which `collection` was put just now.
@@ -46,9 +46,10 @@ impl FolderSource {
     /// # Errors
     /// When a file is not there.
     pub(crate) fn of_folder(root: &Path, collection: Collection) -> Result<FolderSource, DiskError> {
+        let roots = Roots::Folder(root.to_owned());
         let identity = |entry: &messages::collection::Entry| match &entry.kind {
             EntryKind::File(file) => {
-                let path = path_of(root, &entry.path);
+                let path = roots.path_of(&entry.path);
                 let found = std::fs::symlink_metadata(&path).map_err(|cause| disk_error(&path, &cause))?;
                 let is_as_long = found.is_file() && found.len() == file.length;
                 let changed = || error(&path, DiskErrorKind::Changed);
@@ -57,7 +58,7 @@ impl FolderSource {
             EntryKind::EmptyFolder | EntryKind::Link(_) => Ok(None),
         };
         let identities = collection.entries().iter().map(identity).collect::<Result<_, _>>()?;
-        Ok(FolderSource::new(root.to_owned(), collection, identities))
+        Ok(FolderSource::new(roots, collection, identities))
     }
 
     /// The entries of the folder.
@@ -67,7 +68,7 @@ impl FolderSource {
 
     /// Where the folder is.
     pub(crate) fn root(&self) -> &Path {
-        &self.root
+        self.roots.path()
     }
 
     /// Bytes of the content.
@@ -95,7 +96,7 @@ impl FolderSource {
     }
 
     fn read_file(&self, entry: usize, extent: &Extent, run: &mut [u8]) -> Result<(), DiskError> {
-        let path = path_of(&self.root, &self.collection.entries()[entry].path);
+        let path = self.roots.path_of(&self.collection.entries()[entry].path);
         let file = self.file(entry, &path)?;
         read_exact_at(&file, run, extent.within.start).map_err(|cause| disk_error(&path, &cause))?;
         // What was read before this look is what was announced.

@@ -147,6 +147,40 @@ fn what_is_no_part_of_a_folder_is_skipped_with_a_reason() {
 }
 
 #[test]
+fn several_files_and_folders_make_one_collection() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    for name in ["x/album/a", "x/album/cache/b", "x/album/cache2", "y/cache", "notes"] {
+        write(root, name, name.as_bytes());
+    }
+    fs::create_dir(root.join("y/empty")).expect("made");
+    let also = ["notes", "y/empty", "y/cache"].map(|name| root.join(name)).to_vec();
+    let shared = |exclude: &[&str]| {
+        let exclude = exclude.iter().map(|pattern| (*pattern).to_owned()).collect();
+        let options = FolderOptions { also: also.clone(), exclude, ..FolderOptions::default() };
+        let source = share_with(&root.join("x/album"), options).0.expect("a collection").1;
+        let bytes = all_bytes(&source);
+        let index_length = messages::collection::index_length_of(&bytes, bytes.len() as u64).expect("one");
+        let collection = Collection::decode(&bytes[..index_length as usize]).expect("an index");
+        for (entry, path, _) in collection.files() {
+            let span = collection.span(entry).expect("no file is empty");
+            let end = format!("/{path}");
+            assert!(String::from_utf8_lossy(&bytes[span.start as usize..span.end as usize]).ends_with(
+                end.strip_prefix(if path.as_str() == "notes" { "/" } else { "" }).expect("it begins so")
+            ));
+        }
+        paths(&collection).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let all = ["album/a", "album/cache/b", "album/cache2", "cache", "empty", "notes"];
+    assert_eq!(shared(&[]), all);
+    assert_eq!(shared(&["cache"]), ["album/a", "album/cache2", "empty", "notes"]);
+    assert_eq!(shared(&["/cache", "/album/cache2"]), ["album/a", "album/cache/b", "empty", "notes"]);
+    let options = FolderOptions { also: vec![root.join("x/../notes")], ..FolderOptions::default() };
+    let error = share_with(&root.join("notes"), options).0.expect_err("two are called notes");
+    assert!(error.to_string().contains("is called notes too"), "{error}");
+}
+
+#[test]
 fn an_empty_folder_is_a_content_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let (outboard, source) = share(folder.path()).0.expect("a folder");

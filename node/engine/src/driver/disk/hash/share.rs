@@ -26,7 +26,7 @@ pub(crate) struct ShareRequest {
     pub(crate) share: ShareId,
     /// Where it is.
     pub(crate) path: PathBuf,
-    /// What of a folder is shared.
+    /// What of a folder is shared, and what else.
     pub(crate) options: FolderOptions,
     /// What was hashed before.
     pub(crate) hash_cache: Option<Arc<HashCache>>,
@@ -50,7 +50,7 @@ pub(crate) fn share(
     results: &Results,
     ShareRequest { share, path, options, hash_cache, stop }: ShareRequest,
 ) {
-    if path.is_dir() {
+    if path.is_dir() || !options.also.is_empty() {
         return share_folder(scan_workers, results, (share, path, options), stop);
     }
     let candidate = match Candidate::open(path, hash_cache) {
