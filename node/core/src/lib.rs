@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod account;
+mod agenda;
 mod buffers;
 mod choice;
 mod command;

@@ -1,10 +1,12 @@
 //! The downloads of a node, the paths of their files, and the order in which they get their turns.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::PathBuf;
 
 use messages::{ContentId, Timestamp};
 
+use crate::agenda::Agenda;
 use crate::command::DownloadOrder;
 use crate::context::{Context, Shared};
 use crate::download::Download;
@@ -22,8 +24,32 @@ pub(super) struct Downloads {
     /// The path of each finished file, as far as it is known, with its download.
     targets: BTreeMap<PathBuf, DownloadId>,
     next_share: u32,
+    agenda: Agenda<DownloadId>,
+    local: LocalOutstanding,
     /// The download that had the first turn last time.
     first: DownloadId,
+}
+
+/// The bytes that are outstanding over local paths, of all downloads together.
+#[derive(Debug, Default)]
+struct LocalOutstanding {
+    by_download: BTreeMap<DownloadId, u32>,
+    sum: u64,
+}
+
+impl LocalOutstanding {
+    /// Records that `download` has so many.
+    fn note(&mut self, download: DownloadId, bytes: u32) {
+        let before = match bytes {
+            0 => self.by_download.remove(&download),
+            _ => self.by_download.insert(download, bytes),
+        };
+        self.sum = self.sum + u64::from(bytes) - u64::from(before.unwrap_or(0));
+    }
+
+    fn sum(&self) -> u32 {
+        u32::try_from(self.sum).unwrap_or(u32::MAX)
+    }
 }
 
 impl Downloads {
@@ -32,6 +58,8 @@ impl Downloads {
             by_id: BTreeMap::new(),
             targets: BTreeMap::new(),
             next_share: FIRST_OWN_SHARE,
+            agenda: Agenda::default(),
+            local: LocalOutstanding::default(),
             first: DownloadId(0),
         }
     }
@@ -41,18 +69,27 @@ impl Downloads {
         let share = ShareId(self.next_share);
         self.next_share = self.next_share.wrapping_add(1).max(FIRST_OWN_SHARE);
         self.by_id.insert(id, Download::new(id, share, order, now));
+        self.agenda.touch(id);
     }
 
+    /// The download `id`, to change. It has a turn the next time.
     pub(super) fn get_mut(&mut self, id: DownloadId) -> Option<&mut Download> {
-        self.by_id.get_mut(&id)
+        let download = self.by_id.get_mut(&id)?;
+        self.agenda.touch(id);
+        Some(download)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Download> {
         self.by_id.values()
     }
 
+    /// All downloads, to change. Those that are looked at have a turn the next time.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Download> {
-        self.by_id.values_mut()
+        let agenda = &mut self.agenda;
+        self.by_id.iter_mut().map(|(id, download)| {
+            agenda.touch(*id);
+            download
+        })
     }
 
     /// The download that fetches `content`.
@@ -62,7 +99,10 @@ impl Downloads {
 
     /// The download that fetches `content`.
     pub(super) fn fetching_mut(&mut self, content: ContentId) -> Option<&mut Download> {
-        self.by_id.values_mut().find(|download| download.content() == Some(content))
+        let mut downloads = self.by_id.iter_mut();
+        let (id, download) = downloads.find(|(_, download)| download.content() == Some(content))?;
+        self.agenda.touch(*id);
+        Some(download)
     }
 
     /// Claims the path of its file for the download `id`, if the path is known. If another download has the path, `id`
@@ -77,15 +117,22 @@ impl Downloads {
             return true;
         }
         let its = self.by_id.get(&by).and_then(Download::content);
-        let download = self.by_id.get_mut(&id).expect("it was found above, and nothing was removed since");
+        let download = self.get_mut(id).expect("it was found above, and nothing was removed since");
         download.give_way(by, its, cx);
         false
     }
 
     /// Removes and returns the downloads that are over. The paths of their files are free again.
     pub(super) fn remove_ended(&mut self) -> Vec<(DownloadId, Download)> {
-        let ended: Vec<_> = self.by_id.extract_if(.., |_, download| download.is_over()).collect();
+        // Nobody ends without having been touched.
+        let touched = self.agenda.touched().into_iter();
+        let is_over = |id: &DownloadId| self.by_id.get(id).is_some_and(Download::is_over);
+        let over: Vec<DownloadId> = touched.filter(is_over).collect();
+        let ended = over.into_iter().filter_map(|id| Some((id, self.by_id.remove(&id)?)));
+        let ended: Vec<_> = ended.collect();
         for (id, download) in &ended {
+            self.agenda.forget(*id);
+            self.local.note(*id, 0);
             let target = download.target();
             if self.targets.get(&target) == Some(id) {
                 self.targets.remove(&target);
@@ -101,7 +148,11 @@ impl Downloads {
         tracker_client: &mut TrackerClient,
         now: Timestamp,
     ) -> Wait {
-        let local = self.by_id.values().map(Download::local_outstanding).fold(0, u32::saturating_add);
+        for id in self.agenda.touched() {
+            let local = self.by_id.get(&id).map_or(0, Download::local_outstanding);
+            self.local.note(id, local);
+        }
+        let local = self.local.sum();
         if shared.path_shares.begin_count(now) {
             self.by_id.values().for_each(|download| download.count_path_shares(&mut shared.path_shares));
         }
@@ -123,27 +174,49 @@ impl Downloads {
         now: Timestamp,
     ) -> Wait {
         // Another download has the first turn each time, so that none takes all of the receive buffer or the limit.
-        let ids: Vec<DownloadId> = self.by_id.keys().copied().collect();
-        let first = ids.partition_point(|id| *id <= self.first);
-        self.first = ids.get(first).or(ids.first()).copied().unwrap_or(self.first);
-        let mut wait = Wait::IDLE;
-        for id in ids[first..].iter().chain(&ids[..first]) {
-            let download = self.by_id.get_mut(id).expect("no download leaves while they have their turns");
-            if !download.is_due(now) {
-                wait = wait.earlier(download.wait());
-                continue;
+        let mut ready = self.agenda.ready(now);
+        let before = ready.partition_point(|id| *id <= self.first);
+        ready.rotate_left(before);
+        let mut behind = self.by_id.range((Bound::Excluded(self.first), Bound::Unbounded));
+        let next = behind.next().or_else(|| self.by_id.first_key_value());
+        self.first = next.map_or(self.first, |(id, _)| *id);
+        for id in ready {
+            let Some(download) = self.by_id.get_mut(&id) else { continue };
+            let mut wait = download.wait();
+            if download.is_due(now) {
+                let cx = &mut shared.context(now);
+                if let Some(query) = download.poll_need(now, cx.settings) {
+                    tracker_client.need(NeedTicket::Download(id), query, cx);
+                }
+                wait = download.poll(cx);
             }
-            let cx = &mut shared.context(now);
-            if let Some(query) = download.poll_need(now, cx.settings) {
-                tracker_client.need(NeedTicket::Download(*id), query, cx);
+            self.agenda.plan(id, wait);
+            self.local.note(id, download.local_outstanding());
+            if download.is_over() {
+                self.agenda.touch(id);
             }
-            wait = wait.earlier(download.poll(cx));
         }
-        wait
+        self.agenda.next()
     }
 
     /// Makes all downloads ready, because something that they share has changed.
     fn wake(&mut self) {
-        self.by_id.values_mut().for_each(Download::on_shared_change);
+        self.iter_mut().for_each(Download::on_shared_change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_noted_last_counts() {
+        let (mut local, a, b) = (LocalOutstanding::default(), DownloadId(1), DownloadId(2));
+        for (download, bytes) in [(a, 7), (b, 5), (a, 3)] {
+            local.note(download, bytes);
+        }
+        assert_eq!(local.sum(), 8);
+        local.note(a, 0);
+        assert_eq!((local.sum(), local.by_download.len()), (5, 1));
     }
 }

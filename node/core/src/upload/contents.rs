@@ -1,13 +1,15 @@
-//! All contents that are served, and which of them may have something to do.
+//! All contents that are served, and which of them have something to do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Index;
 
 use messages::{ContentId, PieceIndex, PieceRun, Timestamp};
 
 use super::served_content::ServedContent;
+use crate::agenda::Agenda;
 use crate::ids::ShareId;
 use crate::local_content::LocalContent;
+use crate::output::{Reason, Wait};
 
 /// The contents, by share and by content.
 #[derive(Debug, Default)]
@@ -15,8 +17,8 @@ pub(super) struct Contents {
     served: BTreeMap<ShareId, ServedContent>,
     /// The share of each content with which sessions may begin.
     by_content: BTreeMap<ContentId, ShareId>,
-    /// The contents that were lent mutably since [`Contents::settle`]: they may have news, or slots to give.
-    active: BTreeSet<ShareId>,
+    /// When the contents have news, or slots to give.
+    agenda: Agenda<ShareId>,
 }
 
 impl Contents {
@@ -55,7 +57,7 @@ impl Contents {
     pub(super) fn on_piece(&mut self, share: ShareId, piece: PieceIndex, now: Timestamp) -> Option<u32> {
         let served = self.served.get_mut(&share).filter(|served| !served.is_whole())?;
         served.add(piece, now);
-        self.active.insert(share);
+        self.agenda.touch(share);
         Some(served.pieces())
     }
 
@@ -63,7 +65,7 @@ impl Contents {
     pub(super) fn withdraw(&mut self, share: ShareId) -> Option<ServedContent> {
         let served = self.served.remove(&share)?;
         self.by_content.remove(&served.content);
-        self.active.remove(&share);
+        self.agenda.forget(share);
         Some(served)
     }
 
@@ -87,26 +89,27 @@ impl Contents {
         self.served.get(&share)
     }
 
-    /// The content that is served from `share`, to change. The content is active from now on.
+    /// The content that is served from `share`, to change. It has a turn the next time.
     pub(super) fn get_mut(&mut self, share: ShareId) -> Option<&mut ServedContent> {
         let served = self.served.get_mut(&share)?;
-        self.active.insert(share);
+        self.agenda.touch(share);
         Some(served)
     }
 
-    /// The contents that may have something to do.
-    pub(super) fn active(&self) -> Vec<ShareId> {
-        self.active.iter().copied().collect()
+    /// The contents that may have something to do at `now`.
+    pub(super) fn ready(&self, now: Timestamp) -> Vec<ShareId> {
+        self.agenda.ready(now)
     }
 
-    /// Records that the content of `share` has done what was due. Returns when it has something to do next. If that is
-    /// never, it is no longer active.
-    pub(super) fn settle(&mut self, share: ShareId, now: Timestamp) -> Timestamp {
+    /// Records that the content of `share` has done what was due.
+    pub(super) fn settle(&mut self, share: ShareId, now: Timestamp) {
         let due = self.served.get(&share).map_or(Timestamp::NEVER, |served| served.next_due(now));
-        if due == Timestamp::NEVER {
-            self.active.remove(&share);
-        }
-        due
+        self.agenda.plan(share, Wait { until: due, reason: Reason::Rechoke });
+    }
+
+    /// When a content has something to do next.
+    pub(super) fn next_due(&self) -> Wait {
+        self.agenda.next()
     }
 }
 
@@ -128,22 +131,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_content_that_was_lent_to_be_changed_is_active_until_it_has_nothing_to_do() {
+    fn a_content_that_was_lent_to_be_changed_is_ready_and_then_when_it_is_due() {
         let outboard = Arc::new(Outboard::imagined(Layout::of(300_000).expect("two pieces"), "test"));
         let (share, content) = (ShareId(1), ContentId::from_bytes([1; 32]));
         let local = LocalContent { share, content, name: Name::new("a").expect("a name"), outboard };
         let (mut contents, now) = (Contents::default(), Timestamp::ZERO);
         assert!(contents.serve_part(local.clone(), &[]));
-        assert!(contents.get(share).is_some() && contents.active().is_empty());
-        assert!(contents.get_mut(share).is_some() && contents.active() == [share]);
-        assert_eq!(contents.settle(share, now), Timestamp::NEVER);
-        assert!(contents.active().is_empty());
+        assert!(contents.get(share).is_some() && contents.ready(now).is_empty());
+        assert!(contents.get_mut(share).is_some() && contents.ready(now) == [share]);
+        contents.settle(share, now);
+        assert_eq!(contents.next_due(), Wait::IDLE);
+        assert!(contents.ready(now).is_empty());
         assert_eq!(contents.on_piece(share, PieceIndex(0), now), Some(1));
-        assert!(contents.settle(share, now) < Timestamp::NEVER && contents.active() == [share]);
+        contents.settle(share, now);
+        let due = contents.next_due().until;
+        assert!(now < due && contents.ready(now).is_empty() && contents.ready(due) == [share]);
         assert!(contents.serve(local.clone()), "it is complete");
         assert!(!contents.serve(LocalContent { share: ShareId(2), ..local }), "it is served already");
         assert_eq!(contents.on_piece(share, PieceIndex(1), now), None);
-        assert!(contents.withdraw(share).is_some() && contents.active().is_empty());
+        assert!(contents.withdraw(share).is_some() && contents.ready(due).is_empty());
         assert_eq!(contents.share_of(content), None);
     }
 }

@@ -361,9 +361,8 @@ impl Uploads {
         reciprocation: &dyn Fn(ContentId, NodeId) -> Reciprocation,
         cx: &mut Context<'_>,
     ) -> Wait {
-        let mut next = Timestamp::NEVER;
-        for share in self.contents.active() {
-            let served = self.contents.get_mut(share).expect("only what is served is active");
+        for share in self.contents.ready(cx.now) {
+            let served = self.contents.get_mut(share).expect("only what is served has a turn");
             for have in served.poll_news(cx.now) {
                 let sessions = self.sessions.iter().filter(|(_, session)| session.share == share);
                 sessions.for_each(|(_, session)| session.send(&have, cx));
@@ -371,9 +370,9 @@ impl Uploads {
             }
             let (sessions, penalties) = (&mut self.sessions, &mut self.penalties);
             SlotAllocation { served, sessions, penalties, reciprocation, cx }.run();
-            next = next.min(self.contents.settle(share, cx.now));
+            self.contents.settle(share, cx.now);
         }
-        Wait { until: next, reason: Reason::Rechoke }
+        self.contents.next_due()
     }
 
     fn end_session(&mut self, ours: Conversation, why: SessionEnd, cx: &mut Context<'_>) {

@@ -4,6 +4,12 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::sync::LazyLock;
+
+/// Where a process finds its open files.
+#[cfg(target_os = "linux")]
+const DESCRIPTORS: &str = "/proc/self/fd";
 
 /// A file in `folder` that has no name, as open as `mode` says and the system allows; `None` where there are no such
 /// files.
@@ -21,15 +27,15 @@ pub(crate) fn open_unnamed(_folder: &Path, _mode: u32) -> Option<File> {
     None
 }
 
-/// Whether a file without a name can be given one: without `/proc` never.
-pub(crate) fn can_be_named(file: &File) -> bool {
+/// Whether files without a name can be given one: without `/proc` never.
+pub(crate) fn can_be_named() -> bool {
     #[cfg(target_os = "linux")]
-    return std::fs::symlink_metadata(by_descriptor(file)).is_ok();
-    #[cfg(not(target_os = "linux"))]
     {
-        let _ = file;
-        false
+        static HAS_DESCRIPTORS: LazyLock<bool> = LazyLock::new(|| Path::new(DESCRIPTORS).is_dir());
+        *HAS_DESCRIPTORS
     }
+    #[cfg(not(target_os = "linux"))]
+    false
 }
 
 /// Gives a file without a name the name `path`, where nothing stands there.
@@ -52,5 +58,5 @@ pub(crate) fn give_name(file: &File, path: &Path) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 fn by_descriptor(file: &File) -> std::path::PathBuf {
     use std::os::fd::AsRawFd as _;
-    std::path::PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+    std::path::PathBuf::from(format!("{DESCRIPTORS}/{}", file.as_raw_fd()))
 }

@@ -14,7 +14,7 @@ use crate::platform::unnamed_file;
 
 /// A file in `folder` that has no name, and can be given one. Nobody else can open it before, so it is as any new file.
 pub(crate) fn open_unnamed(folder: &Path) -> Option<File> {
-    unnamed_file::open_unnamed(folder, ANYBODY).filter(unnamed_file::can_be_named)
+    if unnamed_file::can_be_named() { unnamed_file::open_unnamed(folder, ANYBODY) } else { None }
 }
 
 /// Gives a file without a name the first working name that is free.
