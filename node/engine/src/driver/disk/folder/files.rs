@@ -1,4 +1,5 @@
-//! Hashing the files of a folder on all workers, each worker one file at a time.
+//! Hashing the files of a folder on all workers, each worker one file at a time. What changes meanwhile is told apart
+//! from what cannot be read.
 
 use std::fs::File;
 use std::io;
@@ -58,9 +59,13 @@ pub(super) struct FilesOrder {
     pub(super) progress: Box<dyn Fn(u64) + Send + Sync>,
 }
 
+/// A file that is hashed, or why it is not what it was when the hashing of it began.
+pub(super) type HashedOrChanged = Result<HashedFile, DiskError>;
+
 /// What is done with the hashes, in the order of the files, which are handed back; runs on a worker. `None`: the
 /// hashing was stopped.
-pub(super) type OnHashed = Box<dyn FnOnce(Vec<EntryPath>, Option<Result<Vec<HashedFile>, DiskError>>) + Send>;
+pub(super) type OnHashed =
+    Box<dyn FnOnce(Vec<EntryPath>, Option<Result<Vec<HashedOrChanged>, DiskError>>) + Send>;
 
 struct Hashing {
     order: FilesOrder,
@@ -74,7 +79,7 @@ struct HashingState {
     slices: usize,
     bytes: u64,
     reported_at: Instant,
-    hashed: Vec<Option<HashedFile>>,
+    hashed: Vec<Option<HashedOrChanged>>,
     failed: Option<DiskError>,
     on_hashed: Option<OnHashed>,
 }
@@ -100,7 +105,7 @@ pub(super) fn hash_files(scan_workers: &ScanWorkers, order: FilesOrder, on_hashe
         slices,
         bytes: 0,
         reported_at: Instant::now(),
-        hashed: vec![None; count],
+        hashed: (0..count).map(|_| None).collect(),
         failed: None,
         on_hashed: Some(on_hashed),
     };
@@ -135,7 +140,7 @@ impl Hashing {
                 return;
             }
             let begun = file.take();
-            let index = state.next;
+            let index = begun.as_ref().map_or(state.next, |open| open.index);
             state.next += usize::from(begun.is_none());
             drop(state);
             let opened = begun.map_or_else(|| self.open(index), Ok);
@@ -144,6 +149,7 @@ impl Hashing {
                     left = left.saturating_sub(hashed + COST_OF_FILE);
                     file = rest;
                 }
+                Err(changed) if is_change(&changed.kind) => self.state().hashed[index] = Some(Err(changed)),
                 Err(failed) => self.state().failed = Some(failed),
             }
         }
@@ -203,7 +209,7 @@ impl Hashing {
             modified: Some(Modified { seconds, nanos: u32::try_from(nanos).unwrap_or(0).min(999_999_999) }),
             identity: open.identity,
         };
-        self.state().hashed[open.index] = Some(hashed);
+        self.state().hashed[open.index] = Some(Ok(hashed));
         Ok(())
     }
 
@@ -227,4 +233,9 @@ impl Hashing {
         drop(state);
         on_hashed(self.order.files.clone(), outcome);
     }
+}
+
+/// Whether a file that fails so was changed or taken away by somebody.
+pub(super) fn is_change(kind: &DiskErrorKind) -> bool {
+    matches!(kind, DiskErrorKind::Changed | DiskErrorKind::NotFound)
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use messages::collection::{Collection, EntryKind, Extent};
+use messages::collection::{Collection, EntryKind, EntryPath, Extent};
 use riffle_core::{DiskError, DiskErrorKind};
 
 use super::roots::Roots;
@@ -74,6 +74,19 @@ impl FolderSource {
     /// Bytes of the content.
     pub(crate) fn length(&self) -> u64 {
         self.collection.length()
+    }
+
+    /// The files that are not what they were, each with the reason.
+    pub(super) fn changed(&self) -> Vec<(EntryPath, DiskError)> {
+        let changed = self.collection.files().filter_map(|(entry, path, _)| {
+            let at = self.roots.path_of(path);
+            let now = std::fs::symlink_metadata(&at).map_err(|cause| disk_error(&at, &cause));
+            let is_same = now.map(|found| self.identities[entry] == Some(FileIdentity::of(&found)));
+            let why =
+                is_same.map_or_else(Some, |is_same| (!is_same).then(|| error(&at, DiskErrorKind::Changed)));
+            why.map(|why| (path.clone(), why))
+        });
+        changed.collect()
     }
 
     /// Reads the bytes of the content at `offset`, all of `bytes`.

@@ -181,6 +181,23 @@ fn several_files_and_folders_make_one_collection() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_never_is_what_it_was_is_left_out_and_the_rest_is_shared() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "quiet", b"1");
+    // The system makes up its bytes as it is read: it is longer than it was said to be, each time.
+    let changing = Path::new("/proc/version");
+    let options = FolderOptions { also: vec![changing.to_owned()], ..FolderOptions::default() };
+    let (shared, skipped) = share_with(&folder.path().join("quiet"), options);
+    let bytes = all_bytes(&shared.expect("the rest is a folder").1);
+    let index_length = messages::collection::index_length_of(&bytes, bytes.len() as u64).expect("a folder");
+    let collection = Collection::decode(&bytes[..index_length as usize]).expect("an index");
+    assert_eq!(paths(&collection), ["quiet"]);
+    let why = "it changes while it is read".to_owned();
+    assert_eq!(skipped, [SkippedEntry { path: changing.to_owned(), why }]);
+}
+
+#[test]
 fn an_empty_folder_is_a_content_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let (outboard, source) = share(folder.path()).0.expect("a folder");
