@@ -17,6 +17,7 @@ mod rows;
 mod site;
 mod stage;
 mod table;
+mod trees;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -1,6 +1,5 @@
 //! Copying on the same host: what moving a file costs when nothing is sent.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -9,9 +8,10 @@ use anyhow::Result;
 use super::{Contestant, LIMIT};
 use crate::figures::Run;
 use crate::process::{Process, Watch};
-use crate::stage::{Stage, compare};
+use crate::stage::Stage;
+use crate::trees::{compare_all, length_of, remove};
 
-/// A program that is given a file and where to copy it.
+/// A program that is given a file or a folder and where to copy it.
 pub(crate) struct Copy {
     words: &'static [&'static str],
     source: PathBuf,
@@ -22,6 +22,12 @@ impl Copy {
     /// cp.
     pub(crate) fn cp(stage: &Stage, length: u64) -> Result<Copy> {
         Ok(Copy { words: &["cp", "--reflink=never"], source: stage.source(length)?, length })
+    }
+
+    /// cp of a folder.
+    pub(crate) fn tree(source: PathBuf) -> Copy {
+        let length = length_of(&source);
+        Copy { words: &["cp", "-r", "--reflink=never"], source, length }
     }
 
     /// rsync, on the same host: it sends and receives through a socket pair, and checks the whole.
@@ -36,7 +42,8 @@ impl Contestant for Copy {
     }
 
     fn touches(&self) -> (Vec<PathBuf>, u64) {
-        (vec![self.source.clone()], self.length)
+        let sources = if self.source.is_dir() { Vec::new() } else { vec![self.source.clone()] };
+        (sources, self.length)
     }
 
     fn run(&mut self, stage: &Stage) -> Result<Run> {
@@ -46,8 +53,8 @@ impl Contestant for Copy {
         command.args(&self.words[1..]).arg(&self.source).arg(&copy);
         let process = Process::start(&mut command, self.words[0], stage.path())?;
         let run = watch.until_ended(stage, vec![process], self.length, LIMIT)?;
-        compare(&self.source, &copy)?;
-        fs::remove_file(&copy)?;
+        compare_all(&self.source, &copy)?;
+        remove(&copy)?;
         Ok(run)
     }
 }

@@ -13,7 +13,8 @@ use super::{Contestant, LIMIT};
 use crate::figures::{Run, Side};
 use crate::process::{Process, Watch};
 use crate::site::{End, Site};
-use crate::stage::{Stage, compare};
+use crate::stage::Stage;
+use crate::trees::{compare_all, length_of};
 
 /// The program, built as this measurement was.
 pub(crate) const RIFFLE: &str = env!("CARGO_BIN_EXE_riffle");
@@ -130,7 +131,7 @@ impl<'a> Swarm<'a> {
         {
             let copy = folder.join(source.file_name().context("a file has a name")?);
             match self.check {
-                Check::Bytes => compare(source, &copy)?,
+                Check::Bytes => compare_all(source, &copy)?,
                 Check::Length => ensure!(length_of(source) == length_of(&copy), "{} is cut", copy.display()),
             }
         }
@@ -153,10 +154,6 @@ impl<'a> Swarm<'a> {
         command.arg("--dir").arg(folder).arg("download").args(self.shared.iter().map(|(_, id)| id));
         command
     }
-}
-
-fn length_of(file: &Path) -> u64 {
-    fs::metadata(file).map_or(0, |file| file.len())
 }
 
 /// `riffle` at an end of `site`, with its files in `home` and nothing of the caller's settings.

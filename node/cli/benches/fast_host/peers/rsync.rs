@@ -10,7 +10,8 @@ use anyhow::{Context as _, Result};
 use super::{Contestant, LIMIT};
 use crate::figures::Run;
 use crate::process::{Process, Watch};
-use crate::stage::{Stage, compare};
+use crate::stage::Stage;
+use crate::trees::{compare_all, length_of, remove};
 
 /// A daemon that serves one folder. It has a process for each transfer, whose time is its own once they have ended.
 pub(crate) struct Rsync {
@@ -18,12 +19,23 @@ pub(crate) struct Rsync {
     port: u16,
     source: PathBuf,
     length: u64,
+    /// What the client is told.
+    words: &'static [&'static str],
 }
 
 impl Rsync {
     /// Starts the daemon over the folder of a file of `length` bytes.
     pub(crate) fn start(stage: &Stage, length: u64) -> Result<Rsync> {
-        let (source, folder) = (stage.source(length)?, stage.folder("rsyncd")?);
+        Rsync::serve(stage, stage.source(length)?, &["--whole-file"])
+    }
+
+    /// Starts the daemon over the folder in which the folder `source` stands.
+    pub(crate) fn tree(stage: &Stage, source: PathBuf) -> Result<Rsync> {
+        Rsync::serve(stage, source, &["-a", "--whole-file"])
+    }
+
+    fn serve(stage: &Stage, source: PathBuf, words: &'static [&'static str]) -> Result<Rsync> {
+        let (length, folder) = (length_of(&source), stage.folder("rsyncd")?);
         let root = source.parent().context("a file in a folder")?;
         // Free a moment ago; when somebody else takes it, rsync says so.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -38,7 +50,7 @@ impl Rsync {
         command.arg(format!("--port={port}")).arg(format!("--config={}", settings.display()));
         let mut daemon = Process::start(&mut command, "rsyncd", &folder)?;
         daemon.wait_until(stage, "listening", |_| TcpStream::connect(("127.0.0.1", port)).ok())?;
-        Ok(Rsync { daemon, port, source, length })
+        Ok(Rsync { daemon, port, source, length, words })
     }
 }
 
@@ -48,20 +60,22 @@ impl Contestant for Rsync {
     }
 
     fn touches(&self) -> (Vec<PathBuf>, u64) {
-        (vec![self.source.clone()], self.length)
+        let sources = if self.source.is_dir() { Vec::new() } else { vec![self.source.clone()] };
+        (sources, self.length)
     }
 
     fn run(&mut self, stage: &Stage) -> Result<Run> {
         let name = self.source.file_name().unwrap_or_default();
-        let copy = stage.folder("rsync")?.join(name);
+        let into = stage.folder("rsync")?;
+        let copy = into.join(name);
         let mut command = Command::new("rsync");
-        command.arg("--whole-file");
-        command.arg(format!("rsync://127.0.0.1:{}/sources/{}", self.port, name.display())).arg(&copy);
+        command.args(self.words);
+        command.arg(format!("rsync://127.0.0.1:{}/sources/{}", self.port, name.display())).arg(&into);
         let watch = Watch::begin([&mut self.daemon])?;
         let client = Process::start(&mut command, "rsync", stage.path())?;
         let run = watch.until_ended(stage, vec![client], self.length, LIMIT)?;
-        compare(&self.source, &copy)?;
-        fs::remove_file(&copy)?;
+        compare_all(&self.source, &copy)?;
+        remove(&copy)?;
         Ok(run)
     }
 }

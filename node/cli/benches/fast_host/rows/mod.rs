@@ -1,5 +1,6 @@
 //! The rows of the table: who runs in each, and what must come of it.
 
+mod folders;
 mod links;
 mod sending;
 mod small;
@@ -15,7 +16,7 @@ use crate::table::Table;
 pub(crate) type Row = fn(&Stage, &Options, &mut Table) -> Result<()>;
 
 /// All of them, in the order of the table.
-pub(crate) const ROWS: [(&str, Row); 11] = [
+pub(crate) const ROWS: [(&str, Row); 14] = [
     ("machine", transfers::machine),
     ("1to1", transfers::one_to_one),
     ("4to1", transfers::four_to_one),
@@ -23,6 +24,9 @@ pub(crate) const ROWS: [(&str, Row); 11] = [
     ("first", small::first_byte),
     ("files", small::many_files),
     ("shares", small::many_shares),
+    ("folder", folders::small_files),
+    ("tree", folders::tree),
+    ("hoard", folders::hoard),
     ("send", sending::send),
     ("large", sending::large),
     ("veth", transfers::packets_of_real_size),

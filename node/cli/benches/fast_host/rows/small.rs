@@ -133,6 +133,14 @@ pub(crate) fn many_files(stage: &Stage, options: &Options, table: &mut Table) ->
     table.interleave(stage, ROW, all, options.runs());
     let a_second = table.medians(ROW, "riffle").map(|medians| count as f64 / medians.wall.as_secs_f64());
     table.must(ROW, "files a second in one command", a_second, Bound::AtLeast(300.0, 1000.0));
+    let (riffle, curl) = (table.medians(ROW, "riffle"), table.medians(ROW, "curl"));
+    let ratio = riffle.zip(curl).map(|(riffle, curl)| curl.wall.as_secs_f64() / riffle.wall.as_secs_f64());
+    table.must(
+        ROW,
+        "files in one command, riffle / curl with one connection",
+        ratio,
+        Bound::AtLeast(1.0, 3.0),
+    );
     Ok(())
 }
 
