@@ -328,14 +328,7 @@ impl NetworkThread {
             }
             self.disk.request(request, &mut self.pool);
         }
-        for outgoing in &out.datagrams {
-            if outgoing.zeros > 0 {
-                self.transmitter.probe(&self.socket, outgoing.to, &out.whole(outgoing));
-            } else {
-                let bytes = &out.bytes[outgoing.range.clone()];
-                self.transmitter.datagram(&self.socket, outgoing.to, bytes);
-            }
-        }
+        self.send_datagrams(out);
         for burst in out.bursts.drain(..) {
             if let Some(burst) = self.file_cache.admit(burst) {
                 let changed = self.transmitter.burst(&self.socket, &mut self.file_cache, burst);
@@ -349,6 +342,21 @@ impl NetworkThread {
             }
         }
         wait
+    }
+
+    /// Sends the control datagrams.
+    fn send_datagrams(&mut self, out: &Output) {
+        let mut rest = &out.datagrams[..];
+        while let Some(first) = rest.first() {
+            let count = self.transmitter.together(rest);
+            if first.zeros > 0 {
+                self.transmitter.probe(&self.socket, first.to, &out.whole(first));
+            } else {
+                let bytes = &out.bytes[first.range.start..rest[count - 1].range.end];
+                self.transmitter.datagrams(&self.socket, first.to, bytes, first.range.len());
+            }
+            rest = &rest[count..];
+        }
     }
 
     fn log_counters(&self) {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
-use riffle_core::{Burst, DiskError, ShareId};
+use riffle_core::{Burst, DiskError, Outgoing, ShareId};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::debug;
@@ -18,6 +18,9 @@ use crate::platform::error_kind::is_bad_address;
 /// The most datagrams and bursts that wait for the socket. The rest is dropped, as a full queue on the path would
 /// drop it.
 const MAX_BLOCKED: usize = 4096;
+
+/// Datagrams that leave together are together at most so long: the longest that UDP over IPv4 carries, rounded down.
+const MAX_TOGETHER: usize = 65_000;
 
 /// The counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +48,7 @@ type BurstSender = super::scatter::Scatter;
 type BurstSender = super::portable::Portable;
 
 enum Blocked {
-    Datagram { to: SocketAddr, bytes: Box<[u8]> },
+    Datagrams { to: SocketAddr, bytes: Box<[u8]>, length: usize },
     Burst { burst: Burst, next: usize },
 }
 
@@ -86,17 +89,26 @@ impl Transmitter {
         self.counters
     }
 
-    /// Sends a control datagram, now or in its turn.
-    pub(crate) fn datagram(&mut self, socket: &UdpSocket, to: SocketAddr, bytes: &[u8]) {
-        if !self.is_blocked() && !matches!(self.try_datagram(socket, to, bytes), Sent::Blocked) {
+    /// How many of the first control datagrams may leave together, see [`Transmitter::datagrams`]: at least one, if there
+    /// is one.
+    pub(crate) fn together(&self, datagrams: &[Outgoing]) -> usize {
+        together(datagrams, self.state.max_gso_segments())
+    }
+
+    /// Sends control datagrams, now or in their turn: `bytes`, cut into datagrams of `length` bytes of which the last may
+    /// be shorter.
+    pub(crate) fn datagrams(&mut self, socket: &UdpSocket, to: SocketAddr, bytes: &[u8], length: usize) {
+        if !self.is_blocked() && !matches!(self.try_datagrams(socket, to, bytes, length), Sent::Blocked) {
             return;
         }
-        self.keep(Blocked::Datagram { to, bytes: bytes.into() });
+        self.keep(Blocked::Datagrams { to, bytes: bytes.into(), length });
     }
 
     /// Sends a long datagram, now or never: that the interface or the socket does not take it is an answer.
     pub(crate) fn probe(&mut self, socket: &UdpSocket, to: SocketAddr, bytes: &[u8]) {
-        let blocked = self.is_blocked() || matches!(self.try_datagram(socket, to, bytes), Sent::Blocked);
+        let length = bytes.len();
+        let blocked =
+            self.is_blocked() || matches!(self.try_datagrams(socket, to, bytes, length), Sent::Blocked);
         self.counters.dropped += u64::from(blocked);
     }
 
@@ -136,7 +148,7 @@ impl Transmitter {
     ) -> Option<(ShareId, DiskError)> {
         while let Some(mut first) = self.blocked.pop_front() {
             let sent = match &mut first {
-                Blocked::Datagram { to, bytes } => self.try_datagram(socket, *to, bytes),
+                Blocked::Datagrams { to, bytes, length } => self.try_datagrams(socket, *to, bytes, *length),
                 Blocked::Burst { burst, next } => self.try_burst(socket, file_cache, burst, next),
             };
             match sent {
@@ -151,12 +163,12 @@ impl Transmitter {
         None
     }
 
-    fn try_datagram(&mut self, socket: &UdpSocket, to: SocketAddr, bytes: &[u8]) -> Sent {
+    fn try_datagrams(&mut self, socket: &UdpSocket, to: SocketAddr, bytes: &[u8], length: usize) -> Sent {
         let transmit = Transmit {
             destination: self.family.outward(to),
             ecn: None,
             contents: bytes,
-            segment_size: None,
+            segment_size: (length < bytes.len()).then_some(length),
             src_ip: None,
         };
         let result =
@@ -224,6 +236,68 @@ impl Transmitter {
     }
 }
 
+/// How many of the first of `datagrams` the system cuts out of one block (generic segmentation offload, at most
+/// `max_segments`): all of one length but the last, which may be shorter, and to one address.
+///
+/// Only within this host: elsewhere a network card may cut them, and one that does it wrong would keep the node from its
+/// tracker and from all owners.
+fn together(datagrams: &[Outgoing], max_segments: usize) -> usize {
+    let Some((first, others)) = datagrams.split_first() else { return 0 };
+    if !first.to.ip().to_canonical().is_loopback() || first.zeros > 0 {
+        return 1;
+    }
+    let (mut count, length, mut end) = (1, first.range.len(), first.range.end);
+    for other in others.iter().take(max_segments.saturating_sub(1)) {
+        let fits = other.range.end - first.range.start <= MAX_TOGETHER && other.range.len() <= length;
+        if other.to != first.to || other.zeros > 0 || other.range.start != end || !fits {
+            break;
+        }
+        (count, end) = (count + 1, other.range.end);
+        if other.range.len() < length {
+            break;
+        }
+    }
+    count
+}
+
 fn is_fault(cause: &io::Error) -> bool {
     is_bad_address(cause) || cause.kind() == io::ErrorKind::UnexpectedEof
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Datagrams of these lengths, one after the other, to these ports of this host.
+    fn outgoing(datagrams: &[(u16, usize)]) -> Vec<Outgoing> {
+        let mut at = 0;
+        let one = |&(port, length): &(u16, usize)| {
+            at += length;
+            let to = SocketAddr::from(([127, 0, 0, 1], port));
+            Outgoing { to, range: at - length..at, zeros: 0 }
+        };
+        datagrams.iter().map(one).collect()
+    }
+
+    #[test]
+    fn datagrams_of_one_length_to_one_address_leave_together_and_a_shorter_one_is_the_last() {
+        assert_eq!(together(&[], 64), 0);
+        assert_eq!(together(&outgoing(&[(1, 40)]), 64), 1);
+        assert_eq!(together(&outgoing(&[(1, 40), (1, 40), (1, 12), (1, 40)]), 64), 3);
+        assert_eq!(together(&outgoing(&[(1, 40), (1, 52)]), 64), 1);
+        assert_eq!(together(&outgoing(&[(1, 40), (1, 40), (2, 40)]), 64), 2);
+        assert_eq!(together(&outgoing(&[(1, 40); 9]), 4), 4);
+        assert_eq!(together(&outgoing(&[(1, 40); 9]), 1), 1, "the system cuts nothing");
+        assert_eq!(together(&outgoing(&[(1, 1200); 60]), 64), 54);
+    }
+
+    #[test]
+    fn a_probe_and_what_leaves_this_host_goes_alone() {
+        let mut probe = outgoing(&[(1, 40), (1, 40)]);
+        probe[1].zeros = 9;
+        assert_eq!(together(&probe, 64), 1);
+        let mut far = outgoing(&[(1, 40), (1, 40)]);
+        far.iter_mut().for_each(|outgoing| outgoing.to = SocketAddr::from(([192, 0, 2, 1], 1)));
+        assert_eq!(together(&far, 64), 1);
+    }
 }
