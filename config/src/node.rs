@@ -150,9 +150,10 @@ settings! {
         /// From how many owners one download fetches at the same time; from a quarter more where uploads are fair.
         pub owners: u8 = 8, within 1..=64;
 
-        /// The memory of all downloads together, for pieces that are being received or wait to be hashed.
-        /// The smallest value holds two of the largest pieces.
-        pub memory: ByteSize = ByteSize::mib(96), within ByteSize::mib(16)..=ByteSize::gib(1024);
+        /// The most memory of all downloads together, for pieces that are being received or wait for the disk. A
+        /// download over a short path takes about 48 MiB; a path of 1 Gbit/s and a second needs all of it. The smallest
+        /// value holds two of the largest pieces.
+        pub memory: ByteSize = ByteSize::mib(512), within ByteSize::mib(16)..=ByteSize::gib(1024);
 
         /// After which waits a download with too few owners asks the tracker again; after the last of them it asks at
         /// every heartbeat.
