@@ -87,6 +87,9 @@ pub struct DownloadOrder {
     pub existing: Existing,
     /// The patterns of the files of a folder that are wanted, as in a `.gitignore` file; none: everything.
     pub select: Vec<String>,
+    /// Whether pieces are fetched in the order of the content, for somebody who reads them while they arrive, rather than
+    /// as the swarm is served best.
+    pub sequential: bool,
     /// The times for which the download waits.
     pub timeouts: DownloadTimeouts,
 }

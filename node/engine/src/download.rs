@@ -21,13 +21,15 @@ pub struct DownloadRequest {
     destination: Option<Destination>,
     existing: Existing,
     select: Vec<String>,
+    sequential: bool,
     timeouts: DownloadTimeouts,
 }
 
 impl DownloadRequest {
     pub(crate) fn new(inner: Arc<Inner>, wanted: Wanted) -> DownloadRequest {
         let (select, timeouts) = (Vec::new(), DownloadTimeouts::NONE);
-        DownloadRequest { inner, wanted, destination: None, existing: Existing::Keep, select, timeouts }
+        let (destination, existing, sequential) = (None, Existing::Keep, false);
+        DownloadRequest { inner, wanted, destination, existing, select, sequential, timeouts }
     }
 
     /// Saves the file under its own name in `folder`, which must be there. Without a destination it is saved in the
@@ -66,6 +68,12 @@ impl DownloadRequest {
         self
     }
 
+    /// Fetches the pieces in the order of the content, for somebody who reads them while they arrive. It is slower where
+    /// many fetch the same, since all of them lack the same pieces.
+    pub fn sequential(self) -> DownloadRequest {
+        DownloadRequest { sequential: true, ..self }
+    }
+
     /// How long things may take. Without this the download waits for ever.
     pub fn timeouts(self, timeouts: DownloadTimeouts) -> DownloadRequest {
         DownloadRequest { timeouts, ..self }
@@ -81,6 +89,7 @@ impl DownloadRequest {
             destination: self.destination.unwrap_or_else(|| Destination::Folder(".".into())),
             existing: self.existing,
             select: self.select,
+            sequential: self.sequential,
             timeouts: self.timeouts,
         };
         inner.driver.command(Command::Download { download: id, order });

@@ -60,6 +60,7 @@ impl Play<'_> {
                 destination,
                 existing: Existing::Keep,
                 select: Vec::new(),
+                sequential: false,
                 timeouts,
             },
         });

@@ -202,6 +202,7 @@ impl Run {
             destination: Destination::Folder(PathBuf::from("/saved")),
             existing: Existing::Keep,
             select: Vec::new(),
+            sequential: false,
             timeouts: DownloadTimeouts::NONE,
         };
         self.world.command(began, host, Command::Download { download: DownloadId(0), order });

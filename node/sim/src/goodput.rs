@@ -124,6 +124,7 @@ pub fn downloads(world: &mut World, link: &Link) -> HostId {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };
     world.command(world.now, host, Command::Download { download: DownloadId(0), order });

@@ -16,17 +16,26 @@ pub(super) const MAX_COMPARED: usize = 16_384;
 #[derive(Debug, Default)]
 pub(super) struct Availability {
     counts: Vec<u16>,
-    /// Whether pieces are chosen one by one: there is a partial owner, or one that sends hints.
+    /// Whether pieces are chosen one by one: there is a partial owner, or one that sends hints, or their order counts.
     is_partial: bool,
     is_stale: bool,
     /// Whether an owner has sent a HINT.
     is_hinted: bool,
+    /// Whether pieces are chosen in the order of the content, however rare they are.
+    is_sequential: bool,
 }
 
 impl Availability {
-    /// The availability of `pieces` pieces, of which nothing is known yet.
-    pub(super) fn new(pieces: u32) -> Availability {
-        Availability { counts: vec![0; pieces as usize], is_partial: false, is_stale: true, is_hinted: false }
+    /// The availability of `pieces` pieces, of which nothing is known yet. `is_sequential`: pieces are chosen in the order
+    /// of the content.
+    pub(super) fn new(pieces: u32, is_sequential: bool) -> Availability {
+        let counts = vec![0; pieces as usize];
+        Availability { counts, is_partial: is_sequential, is_stale: true, is_hinted: false, is_sequential }
+    }
+
+    /// Whether pieces are chosen in the order of the content.
+    pub(super) fn is_sequential(&self) -> bool {
+        self.is_sequential
     }
 
     /// Whether the pieces of the owners are to be counted anew.
@@ -52,7 +61,7 @@ impl Availability {
         partial: impl Iterator<Item = I> + 'a,
     ) {
         self.counts.fill(0);
-        (self.is_partial, self.is_stale) = (self.is_hinted, false);
+        (self.is_partial, self.is_stale) = (self.is_hinted || self.is_sequential, false);
         for owner in partial {
             self.is_partial = true;
             owner.for_each(|piece| self.add(piece));
@@ -70,14 +79,14 @@ impl Availability {
         }
     }
 
-    /// Whether pieces are chosen one by one, because there are partial owners: which pieces are rare changes with each
-    /// piece that is announced.
+    /// Whether pieces are chosen one by one: because there are partial owners, since which pieces are rare changes with
+    /// each piece that is announced; or because their order counts.
     pub(super) fn is_partial(&self) -> bool {
         self.is_partial
     }
 
     /// The rarest piece of `free` for which `has` holds: the piece `next`, in the order of the file, if none is rarer,
-    /// or else one at random.
+    /// or else one at random. The first one where pieces are chosen in the order of the content.
     pub(super) fn rarest(
         &self,
         free: impl Iterator<Item = PieceRun>,
@@ -85,8 +94,12 @@ impl Availability {
         next: Option<PieceIndex>,
         rng: &mut StdRng,
     ) -> Option<PieceIndex> {
+        let mut able = free.flat_map(PieceRun::iter).filter(|&piece| has(piece));
+        if self.is_sequential {
+            return able.next();
+        }
         let (mut rarest, mut ties, mut chosen, mut next_count) = (u16::MAX, 0u32, None, None);
-        for piece in free.flat_map(PieceRun::iter).filter(|&piece| has(piece)).take(MAX_COMPARED) {
+        for piece in able.take(MAX_COMPARED) {
             let count = self.counts.get(piece.0 as usize).copied().unwrap_or(0);
             if next == Some(piece) {
                 next_count = Some(count);
@@ -121,7 +134,7 @@ mod tests {
             next in prop::option::of((0u32..40).prop_map(PieceIndex)),
             seed in any::<u64>(),
         ) {
-            let mut availability = Availability::new(40);
+            let mut availability = Availability::new(40, false);
             let pieces = |owner: &Vec<bool>| owner.iter().positions();
             availability.count(owners.iter().map(|owner| pieces(owner).into_iter()));
             prop_assert!(availability.is_partial());
@@ -152,7 +165,7 @@ mod tests {
 
     #[test]
     fn equals_are_chosen_alike() {
-        let mut availability = Availability::new(8);
+        let mut availability = Availability::new(8, false);
         availability.count([vec![PieceIndex(0), PieceIndex(1)].into_iter()].into_iter());
         let mut rng = StdRng::seed_from_u64(1);
         let mut chosen = [0; 8];
@@ -164,5 +177,20 @@ mod tests {
         }
         assert_eq!(chosen[..2], [0, 0], "not rare");
         assert!(chosen[2..].iter().all(|times| (850..1150).contains(times)), "{chosen:?}");
+    }
+
+    #[test]
+    fn in_the_order_of_the_content_rarity_does_not_count() {
+        let mut availability = Availability::new(8, true);
+        availability.count(std::iter::once([PieceIndex(2), PieceIndex(3)].into_iter()));
+        let mut rng = StdRng::seed_from_u64(1);
+        let free = PieceRun::new(PieceIndex(1), 7);
+        let mut first = |has: fn(PieceIndex) -> bool| {
+            availability.rarest(free.into_iter(), has, Some(PieceIndex(7)), &mut rng)
+        };
+        assert_eq!(first(|_| true), Some(PieceIndex(1)));
+        assert_eq!(first(|piece| piece.0 % 3 == 0), Some(PieceIndex(3)));
+        availability.count(std::iter::empty::<std::iter::Empty<PieceIndex>>());
+        assert!(availability.is_partial(), "no owner gets a range of its own");
     }
 }

@@ -163,7 +163,8 @@ impl Download {
             Ok(Opened::Ready { plan, hashed_again }) => {
                 self.progress.on_step(cx.now);
                 self.peers.need.on_begun(cx.now);
-                let mut pieces = Pieces::new(self.order.download, outboard.clone(), &plan);
+                let mut pieces =
+                    Pieces::new(self.order.download, outboard.clone(), &plan, self.order.request.sequential);
                 if let Some(piece) = self.lifecycle.take_opened_piece() {
                     pieces.store_only_piece(piece, cx);
                 }

@@ -19,7 +19,14 @@ fn download() -> Download {
     let wanted = Wanted::Newest(Name::new("film").expect("a name"));
     let destination = Destination::Folder(PathBuf::from("/tmp"));
     let timeouts = DownloadTimeouts { tracker: Some(Duration::from_secs(5)), ..DownloadTimeouts::NONE };
-    let order = DownloadOrder { wanted, destination, existing: Existing::Keep, select: Vec::new(), timeouts };
+    let order = DownloadOrder {
+        wanted,
+        destination,
+        existing: Existing::Keep,
+        select: Vec::new(),
+        sequential: false,
+        timeouts,
+    };
     Download::new(DownloadId(1), ShareId(2), order, NOW)
 }
 

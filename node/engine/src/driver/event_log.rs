@@ -336,6 +336,7 @@ mod tests {
             destination: Destination::Folder("/tmp/a b".into()),
             existing: Existing::Keep,
             select: Vec::new(),
+            sequential: false,
             timeouts: DownloadTimeouts {
                 no_progress: Some(Duration::from_secs(60)),
                 ..DownloadTimeouts::NONE

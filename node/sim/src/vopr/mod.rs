@@ -130,6 +130,7 @@ fn wish(world: &mut World, host: HostId, at: Timestamp, id: Option<ContentId>) {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(at, host, order);

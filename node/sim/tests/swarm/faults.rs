@@ -56,6 +56,7 @@ fn wish(world: &mut World, host: HostId, at: Timestamp) {
             destination,
             existing: Existing::Keep,
             select: Vec::new(),
+            sequential: false,
             timeouts: DownloadTimeouts::NONE,
         },
     );

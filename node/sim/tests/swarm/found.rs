@@ -54,6 +54,7 @@ fn download(world: &mut World, host: HostId, number: u32, name: &str, timeouts: 
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts,
     };
     world.command(after(2000), host, Command::Download { download: DownloadId(number), order });

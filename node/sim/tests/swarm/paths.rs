@@ -53,6 +53,7 @@ fn world_of_seed(seed: u64, down: LinkSpec, links: &[LinkSpec], length: u64) -> 
             destination,
             existing: Existing::Keep,
             select: Vec::new(),
+            sequential: false,
             timeouts: DownloadTimeouts::NONE,
         },
     );
@@ -161,6 +162,7 @@ fn what_one_session_found_the_next_one_knows() {
             destination,
             existing: Existing::Keep,
             select: Vec::new(),
+            sequential: false,
             timeouts: DownloadTimeouts::NONE,
         },
     );

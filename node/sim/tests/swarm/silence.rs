@@ -44,6 +44,7 @@ fn world(owners: usize) -> (World, Vec<HostId>, HostId) {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts: DownloadTimeouts { no_progress: Some(Duration::from_secs(20)), ..DownloadTimeouts::NONE },
     };
     world.command(ASKED, asker, Command::Download { download: DownloadId(0), order });

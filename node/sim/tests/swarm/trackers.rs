@@ -67,6 +67,7 @@ fn fetch(world: &mut World, asker: HostId, wanted: Wanted, at: Timestamp) -> (Du
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts: ONE_SHOT,
     };
     world.command(at, asker, Command::Download { download: DownloadId(0), order });
@@ -195,6 +196,7 @@ fn a_download_knows_how_many_have_it_and_how_many_are_on_the_way() {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };
     // Whoever gives it is so slow that the first is still on its way when the second asks.

@@ -33,6 +33,7 @@ fn world(links: &[LinkSpec], length: u64) -> (World, Vec<HostId>, HostId) {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(Timestamp::ZERO + Duration::from_secs(2), downloader, order);

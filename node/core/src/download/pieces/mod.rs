@@ -50,7 +50,12 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     /// The pieces of the content, of which those that are wanted and not here are missing.
-    pub(crate) fn new(download: DownloadId, outboard: Arc<Outboard>, plan: &FetchPlan) -> Pieces {
+    pub(crate) fn new(
+        download: DownloadId,
+        outboard: Arc<Outboard>,
+        plan: &FetchPlan,
+        is_sequential: bool,
+    ) -> Pieces {
         let layout = outboard.layout();
         let (bits, wanted) = (bits_of(&plan.have, layout), wanted_bits(&plan.wanted, layout));
         let verified =
@@ -68,7 +73,7 @@ impl Pieces {
             assemblies: BTreeMap::new(),
             storing: StoringPieces::default(),
             starved: false,
-            availability: Availability::new(layout.pieces()),
+            availability: Availability::new(layout.pieces(), is_sequential),
             is_changed: true,
         }
     }
@@ -421,7 +426,7 @@ mod tests {
 
     fn pieces(plan: &FetchPlan) -> Pieces {
         let layout = Layout::of(9 * PIECE + 1).expect("ten pieces");
-        Pieces::new(DownloadId(1), Arc::new(Outboard::imagined(layout, "test")), plan)
+        Pieces::new(DownloadId(1), Arc::new(Outboard::imagined(layout, "test")), plan, false)
     }
 
     fn missing(pieces: &Pieces) -> Vec<u32> {

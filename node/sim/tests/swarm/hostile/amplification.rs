@@ -43,6 +43,7 @@ fn world(length: u64) -> (World, HostId) {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(Timestamp::ZERO, part, order);

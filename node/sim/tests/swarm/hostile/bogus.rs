@@ -70,6 +70,7 @@ impl Crowd {
             destination: Destination::Folder(PathBuf::from("/saved")),
             existing: Existing::Keep,
             select: Vec::new(),
+            sequential: false,
             timeouts: DownloadTimeouts::NONE,
         };
         world.wish(Timestamp::ZERO + BEGINS, host, order);

@@ -58,6 +58,7 @@ pub(super) fn world_with_limit(
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };
     let mut downloader = || {

@@ -108,6 +108,7 @@ fn wish(world: &mut World, content: &Content) -> HostId {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(Timestamp::ZERO + BEGINS, host, order);

@@ -41,6 +41,7 @@ fn world(owners: usize, policy: UploadPolicy) -> (World, Vec<HostId>, HostId) {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(WANTED_AT, downloader, order);

@@ -69,6 +69,7 @@ fn download(world: &mut World, wanted: Wanted) -> (Option<ContentId>, Option<Eve
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts: DownloadTimeouts { nobody_shares: Some(Duration::ZERO), ..DownloadTimeouts::NONE },
     };
     world.command(after(62), asker, Command::Download { download: DownloadId(0), order });

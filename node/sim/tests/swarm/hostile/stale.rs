@@ -35,6 +35,7 @@ fn downloader(world: &mut World) -> HostId {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(WANTED_AT, host, order);
