@@ -54,6 +54,15 @@ pub(crate) enum News {
     },
     /// Some of what is in a folder is not shared.
     Skipped(Vec<SkippedEntry>),
+    /// Files of a shared folder have changed: what has their bytes is no longer shared.
+    FilesWithdrawn {
+        /// What the folder is called.
+        name: Name,
+        /// What was found, of each file.
+        files: Vec<DiskError>,
+        /// How much of the folder is still shared, in thousandths.
+        permille: u16,
+    },
     /// The file cannot be shared.
     Failed(DiskError),
     /// The file is no longer shared.
@@ -168,6 +177,10 @@ impl Sharing {
                 if self.files.get(share).is_some_and(|file| file.stage == Stage::Hashing) =>
             {
                 return vec![News::Skipped(skipped.clone())];
+            }
+            Event::FilesWithdrawn { share, name, files, have, pieces } if self.files.contains_key(share) => {
+                let permille = (u64::from(*have) * 1000 / u64::from(*pieces).max(1)) as u16;
+                return vec![News::FilesWithdrawn { name: name.clone(), files: files.clone(), permille }];
             }
             Event::DownloadIdentified { download, name, .. } => {
                 self.downloads.insert(*download, name.clone());

@@ -146,18 +146,29 @@ fn what_cannot_be_shared_with_a_folder_is_said_and_the_rest_is_shared() {
 }
 
 #[test]
-fn a_folder_that_changes_while_it_is_served_is_withdrawn_with_the_name_of_the_file() {
+fn a_file_that_changes_while_it_is_served_is_withdrawn_and_the_rest_goes_on() {
     let place = Place::new();
     let (_tracker, tracker) = place.tracker();
-    let album = album(&place);
+    let album = place.folder("shared").join("album");
+    for name in ["a", "b", "c"] {
+        write(&album, name, &noise(2_000_000));
+    }
     let owner = send(&place, &tracker, &["album"]);
     owner.wait_for("riffle download --tracker ");
-    write(&album, "b/x", b"something else");
-    let (code, said) = download(&place, &tracker, &["--timeout", "3s", "album"]);
-    assert_ne!(code, Some(0), "{said:#?}");
+    write(&album, "c", b"something else");
+    let (code, said) = download(&place, &tracker, &["--timeout", "4s", "album"]);
+    assert_ne!(code, Some(0), "nobody has all of it: {said:#?}");
     let line = owner.wait_for("no longer shared: ");
-    assert!(line.contains("b/x"), "{line}");
+    assert!(line.contains("album/c: "), "{line}");
+    owner.wait_for("album: the other ");
     assert!(!place.folder("saved").join("album").exists());
+    let (code, said) = download(&place, &tracker, &["--select", "/a", "-o", "first", "album"]);
+    assert_eq!(code, Some(0), "what has not changed is still served: {said:#?}");
+    let first = tree(&place.folder("saved").join("first"));
+    assert_eq!(first.keys().map(PathBuf::as_path).collect::<Vec<_>>(), [Path::new("a")]);
+    owner.interrupt();
+    let (status, said) = owner.end();
+    assert_eq!(status.code(), Some(10), "{said:#?}");
 }
 
 /// Files and folders that are sent as one, in the folder that is shared from.

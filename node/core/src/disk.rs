@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use messages::{ChainingValue, ContentId, Outboard, OutboardError, PieceIndex};
+use messages::{ChainingValue, ContentId, Outboard, OutboardError, PieceIndex, PieceRun};
 
 use crate::command::{Existing, FolderOptions};
 use crate::fetch_plan::FetchPlan;
@@ -141,6 +141,15 @@ pub enum DiskResult {
         share: ShareId,
         /// What was found.
         error: DiskError,
+    },
+    /// Some files of a shared folder are no longer what was announced. The rest of the folder is.
+    PartChanged {
+        /// The folder's number.
+        share: ShareId,
+        /// The pieces that have bytes of these files, which are not served any more.
+        pieces: Vec<PieceRun>,
+        /// What was found, of each file; at least one.
+        files: Vec<DiskError>,
     },
     /// An outboard, or the only piece of a content, was checked.
     OutboardChecked {

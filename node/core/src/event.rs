@@ -40,6 +40,9 @@ pub enum Event {
     Announced { share: ShareId, content: ContentId },
     /// A file cannot be shared, or can no longer be shared.
     ShareFailed { share: ShareId, error: DiskError },
+    /// Files of a shared folder are not what they were: the pieces that have bytes of them are not served any more.
+    /// `have` of the folder's `pieces` still are.
+    FilesWithdrawn { share: ShareId, name: Name, files: Vec<DiskError>, have: u32, pieces: u32 },
     /// A share was withdrawn.
     Unshared { share: ShareId, content: ContentId },
     /// A downloader opened a session.

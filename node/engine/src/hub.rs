@@ -155,6 +155,7 @@ fn share_of(event: &Event) -> Option<ShareId> {
         | Event::Shared { share, .. }
         | Event::Announced { share, .. }
         | Event::ShareFailed { share, .. }
+        | Event::FilesWithdrawn { share, .. }
         | Event::Unshared { share, .. } => Some(*share),
         _ => None,
     }

@@ -118,6 +118,7 @@ fn on_news(news: News, sharing: &mut Sharing, node: &Node) -> Option<ExitCode> {
     match news {
         News::Failed(error) | News::Ended(error) => return Some(ExitCode::of_disk(&error)),
         News::Replaced { shares, .. } => take_back(&shares, sharing, node),
+        News::FilesWithdrawn { files, .. } => return files.first().map(ExitCode::of_disk),
         News::Announced { .. } | News::Skipped(_) => {}
     }
     None
@@ -154,6 +155,10 @@ pub(crate) fn tell(news: &News, running: &Running, screen: &Screen) {
         News::Skipped(skipped) => screen.notes(&report::skipped(skipped)),
         News::Replaced { name, .. } => {
             screen.note(&format!("{name}: what had this name before is no longer shared"));
+        }
+        News::FilesWithdrawn { name, files, permille } => {
+            let lines = report::files_withdrawn(name, files, *permille);
+            lines.iter().for_each(|line| screen.error(line));
         }
         News::Failed(error) => tell_failure(error, screen),
         News::Ended(error) if error.kind == DiskErrorKind::Changed => {

@@ -252,7 +252,7 @@ impl Prompt {
                     shares.iter().for_each(|share| self.shares.on_replaced(*share));
                 }
                 // A share that ends later is no mistake of the script.
-                News::Announced { .. } | News::Skipped(_) | News::Ended(_) => {}
+                News::Announced { .. } | News::Skipped(_) | News::FilesWithdrawn { .. } | News::Ended(_) => {}
             }
         }
         self.shares.on_event(event, &mut self.sharing);

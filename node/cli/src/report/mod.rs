@@ -12,8 +12,8 @@ use std::time::Duration;
 use messages::tracker_to_node::RefusalCode;
 use messages::{ContentId, Name, NodeId, PieceRun};
 use riffle::{
-    DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, ShareStatus, SkippedEntry,
-    Status, Summary, TrackerStanding, TrackerStatus, UploadStanding, UploadStatus, Waiting,
+    DiskError, DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, ShareStatus,
+    SkippedEntry, Status, Summary, TrackerStanding, TrackerStatus, UploadStanding, UploadStatus, Waiting,
 };
 
 pub(crate) use self::contents::{ambiguity, holders, listing, nothing_listed, prefers, rows};
@@ -388,6 +388,20 @@ pub(crate) fn skipped(skipped: &[SkippedEntry]) -> Vec<String> {
     if skipped.len() > MAX_SKIPPED {
         lines.push(format!("... and {} more, which the log names", skipped.len() - MAX_SKIPPED));
     }
+    lines
+}
+
+/// Says which files of the folder `name` have changed, and that `permille` of it are still shared.
+pub(crate) fn files_withdrawn(name: &Name, files: &[DiskError], permille: u16) -> Vec<String> {
+    let line = |error: &DiskError| format!("no longer shared: {error}");
+    let mut lines: Vec<_> = files.iter().take(MAX_SKIPPED).map(line).collect();
+    if files.len() > MAX_SKIPPED {
+        lines.push(format!("... and {} more, which the log names", files.len() - MAX_SKIPPED));
+    }
+    let (whole, tenth) = (permille / 10, permille % 10);
+    lines.push(format!(
+        "{name}: the other {whole}.{tenth} % are still shared; send it again to share it as it is now"
+    ));
     lines
 }
 

@@ -238,8 +238,11 @@ impl Node {
             DiskResult::WithoutLocks { folder, elsewhere } => {
                 self.shared.out.events.push(Event::WithoutLocks { folder, elsewhere });
             }
-            DiskResult::Shared { share, result } => self.handle_shared(share, result),
+            DiskResult::Shared { share, result } => self.handle_shared(share, result, now),
             DiskResult::ShareChanged { share, error } => self.withdraw(share, Some(error), now),
+            DiskResult::PartChanged { share, pieces, files } => {
+                self.withdraw_pieces(share, &pieces, files, now);
+            }
             DiskResult::OutboardChecked { download, buffer, result } => {
                 let cx = &mut self.shared.context(now);
                 match self.downloads.get_mut(download) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::node_to_tracker::{OwnEntry, Permille};
-use messages::{Name, Outboard, PieceIndex, Timestamp};
+use messages::{Name, Outboard, PieceIndex, PieceRun, Timestamp};
 
 use super::Node;
 use crate::disk::{DiskError, DiskErrorKind, DiskRequest};
@@ -87,7 +87,12 @@ impl Node {
         self.tracker_client.announce(OwnEntry { withdrawn: true, permille, ..partial.entry });
     }
 
-    pub(super) fn handle_shared(&mut self, share: ShareId, result: Result<Arc<Outboard>, DiskError>) {
+    pub(super) fn handle_shared(
+        &mut self,
+        share: ShareId,
+        result: Result<Arc<Outboard>, DiskError>,
+        now: Timestamp,
+    ) {
         // The file may have been withdrawn while it was hashed.
         let Some(hashing) = self.hashing.remove(&share) else {
             return;
@@ -96,6 +101,10 @@ impl Node {
             Ok(outboard) => {
                 let (content, name) = (outboard.content(), hashing.name);
                 let local = LocalContent { share, content, name, outboard };
+                // A copy that has lost pieces makes way for a whole one.
+                if let Some(worn) = self.uploads.share_with_losses(content) {
+                    self.withdraw(worn, None, now);
+                }
                 if !self.start_serving(local.clone()) {
                     let (name, length) = (local.name.clone(), local.length());
                     self.shared.out.events.push(Event::Shared { share, content, name, length });
@@ -118,6 +127,34 @@ impl Node {
             self.shared.out.events.push(Event::Shared { share, content, name, length });
         }
         is_new
+    }
+
+    /// Serves `lost` pieces of `share` no longer, because `files` in which they were have changed. Downloaders are told
+    /// by the end of their sessions: as they greet this node again, they learn what it still has.
+    pub(super) fn withdraw_pieces(
+        &mut self,
+        share: ShareId,
+        lost: &[PieceRun],
+        files: Vec<DiskError>,
+        now: Timestamp,
+    ) {
+        let first = || files.first().cloned().expect("pieces are lost because of a file");
+        let Some(content) = self.uploads.content_of(share) else {
+            // It waits to take the place of another share, for which it has to be whole; or it is withdrawn already.
+            if self.duplicates.contains_key(&share) {
+                self.withdraw(share, Some(first()), now);
+            }
+            return;
+        };
+        let has_other = self.duplicates.values().any(|other| other.content == content);
+        let local = self.uploads.lose(share, lost, &mut self.shared.context(now));
+        let Some((local, have)) = local.filter(|(_, have)| *have > 0 && !has_other) else {
+            return self.withdraw(share, Some(first()), now);
+        };
+        let pieces = local.outboard.layout().pieces();
+        self.tracker_client.announce(local.own_entry(part_of(have, pieces)));
+        let name = local.name;
+        self.shared.out.events.push(Event::FilesWithdrawn { share, name, files, have, pieces });
     }
 
     pub(super) fn withdraw(&mut self, share: ShareId, error: Option<DiskError>, now: Timestamp) {

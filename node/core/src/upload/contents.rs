@@ -33,7 +33,7 @@ impl Contents {
             }
             // The content was already served while it was downloaded.
             Some(&of) if of == share => {
-                let served = self.served.get_mut(&share).filter(|served| !served.is_whole());
+                let served = self.served.get_mut(&share).filter(|served| served.is_growing());
                 served.map(ServedContent::complete).is_some()
             }
             Some(_) => false,
@@ -55,7 +55,7 @@ impl Contents {
     /// Records that `piece` of the content that is served from `share` is here now. Returns how many of its pieces are
     /// here, if the content is served from there and not complete.
     pub(super) fn on_piece(&mut self, share: ShareId, piece: PieceIndex, now: Timestamp) -> Option<u32> {
-        let served = self.served.get_mut(&share).filter(|served| !served.is_whole())?;
+        let served = self.served.get_mut(&share).filter(|served| served.is_growing())?;
         served.add(piece, now);
         self.agenda.touch(share);
         Some(served.pieces())

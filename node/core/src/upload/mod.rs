@@ -144,12 +144,43 @@ impl Uploads {
 
     /// Serves `share` no longer, and tells its sessions. Returns what was served.
     pub(crate) fn withdraw(&mut self, share: ShareId, cx: &mut Context<'_>) -> Option<ServedContent> {
+        self.end_sessions_of(share, cx);
+        self.contents.withdraw(share)
+    }
+
+    /// Serves the pieces in `lost` of `share` no longer, and ends its sessions, which then learn what is left. Returns
+    /// what is served and how many of its pieces are left; `None`: nothing is served from there.
+    pub(crate) fn lose(
+        &mut self,
+        share: ShareId,
+        lost: &[PieceRun],
+        cx: &mut Context<'_>,
+    ) -> Option<(LocalContent, u32)> {
+        self.contents.get(share)?;
+        self.end_sessions_of(share, cx);
+        let served = self.contents.get_mut(share).expect("it was there just now");
+        served.lose(lost);
+        let (content, name, outboard) = (served.content, served.name.clone(), served.outboard.clone());
+        Some((LocalContent { share, content, name, outboard }, served.pieces()))
+    }
+
+    /// What is served from `share`.
+    pub(crate) fn content_of(&self, share: ShareId) -> Option<ContentId> {
+        self.contents.get(share).map(|served| served.content)
+    }
+
+    /// The share from which `content` is served, when that has lost pieces.
+    pub(crate) fn share_with_losses(&self, content: ContentId) -> Option<ShareId> {
+        let share = self.contents.share_of(content)?;
+        self.contents.get(share).is_some_and(ServedContent::has_losses).then_some(share)
+    }
+
+    fn end_sessions_of(&mut self, share: ShareId, cx: &mut Context<'_>) {
         let of_share = self.sessions.iter().filter(|(_, session)| session.share == share);
         for ours in of_share.map(|(ours, _)| ours).collect::<Vec<_>>() {
             self.sessions[ours].send(&GONE, cx);
             self.end_session(ours, SessionEnd::Ours, cx);
         }
-        self.contents.withdraw(share)
     }
 
     /// Tells all sessions that the node leaves. No new sessions are opened.

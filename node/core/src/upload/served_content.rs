@@ -1,4 +1,4 @@
-//! A content that is served: all of it, or the pieces that a download has stored so far.
+//! A content that is served: all of it, the pieces that a download has stored so far, or those that are left of it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ pub(crate) struct ServedContent {
     pub(super) encoded_outboard: Arc<[u8]>,
     /// The number of bytes of the content that were sent.
     pub(crate) sent: u64,
-    /// The pieces that are here. `None` means all.
-    have: Option<FixedBitSet>,
+    /// The pieces that are here.
+    have: Having,
     /// The pieces that are new here and were not announced yet.
     news: HaveBatch,
     pub(super) slots: UploadSlots,
@@ -35,6 +35,26 @@ pub(crate) struct ServedContent {
     pub(super) super_seed: SuperSeed,
     /// When the slots are allocated anew under tit-for-tat.
     pub(super) rechoke_at: Timestamp,
+}
+
+/// Which pieces of a content are here.
+#[derive(Debug)]
+enum Having {
+    All,
+    /// Those that a download has stored so far.
+    SoFar(FixedBitSet),
+    /// All but those that were lost, because the files that had them have changed.
+    Left(FixedBitSet),
+}
+
+impl Having {
+    /// The pieces, if it is not all.
+    fn pieces(&self) -> Option<&FixedBitSet> {
+        match self {
+            Having::All => None,
+            Having::SoFar(pieces) | Having::Left(pieces) => Some(pieces),
+        }
+    }
 }
 
 impl ServedContent {
@@ -47,7 +67,7 @@ impl ServedContent {
             outboard,
             encoded_outboard,
             sent: 0,
-            have: None,
+            have: Having::All,
             news: HaveBatch::default(),
             slots: UploadSlots::default(),
             sessions: SessionTable::default(),
@@ -68,17 +88,41 @@ impl ServedContent {
         for run in have {
             bits.insert_range(run.start().0.min(pieces) as usize..run.end().0.min(pieces) as usize);
         }
-        ServedContent { have: Some(bits), ..ServedContent::whole(content, name, outboard) }
+        ServedContent { have: Having::SoFar(bits), ..ServedContent::whole(content, name, outboard) }
     }
 
     /// Whether the whole content is here.
     pub(crate) fn is_whole(&self) -> bool {
-        self.have.is_none()
+        matches!(self.have, Having::All)
+    }
+
+    /// Whether a download adds pieces to it.
+    pub(super) fn is_growing(&self) -> bool {
+        matches!(self.have, Having::SoFar(_))
+    }
+
+    /// Whether pieces that were here have been lost.
+    pub(super) fn has_losses(&self) -> bool {
+        matches!(self.have, Having::Left(_))
+    }
+
+    /// Records that the pieces in `lost` are not here any more, nor will be.
+    pub(super) fn lose(&mut self, lost: &[PieceRun]) {
+        let count = self.outboard.layout().pieces() as usize;
+        let mut left = self.have.pieces().cloned().unwrap_or_else(|| {
+            let mut all = FixedBitSet::with_capacity(count);
+            all.insert_range(..);
+            all
+        });
+        for run in lost {
+            left.remove_range((run.start().0 as usize).min(count)..(run.end().0 as usize).min(count));
+        }
+        self.have = Having::Left(left);
     }
 
     /// The number of pieces that are here.
     pub(crate) fn pieces(&self) -> u32 {
-        self.have.as_ref().map_or(self.outboard.layout().pieces(), |have| have.count_ones(..) as u32)
+        self.have.pieces().map_or(self.outboard.layout().pieces(), |have| have.count_ones(..) as u32)
     }
 
     /// The share of the pieces that are here, in thousandths.
@@ -90,12 +134,14 @@ impl ServedContent {
     /// Whether `piece`, or the outboard, is here.
     pub(super) fn has(&self, piece: PieceIndex) -> bool {
         let is_here = |have: &FixedBitSet| piece == PieceIndex::OUTBOARD || have.contains(piece.0 as usize);
-        self.have.as_ref().is_none_or(is_here)
+        self.have.pieces().is_none_or(is_here)
     }
 
     /// Records that `piece` is here now.
     pub(super) fn add(&mut self, piece: PieceIndex, now: Timestamp) {
-        let have = self.have.as_mut().expect("only a content of which a part is here gets pieces");
+        let Having::SoFar(have) = &mut self.have else {
+            panic!("only a content that is being fetched gets pieces");
+        };
         assert!((piece.0 as usize) < have.len(), "a download stores only pieces that its outboard has");
         if !have.put(piece.0 as usize) {
             self.news.add(piece, now);
@@ -104,7 +150,7 @@ impl ServedContent {
 
     /// Records that the whole content is here now. The last pieces are announced to sessions like the others.
     pub(super) fn complete(&mut self) {
-        self.have = None;
+        self.have = Having::All;
     }
 
     /// Records that a session begins to fetch the content.

@@ -74,6 +74,11 @@ fn log_serving(event: &Event) {
             }
         }
         Event::ShareFailed { share, error } => warn!(%share, %error, "not shared"),
+        Event::FilesWithdrawn { share, name: _, files, have, pieces } => {
+            for error in files {
+                warn!(%share, %error, have, pieces, "no longer shared with its folder");
+            }
+        }
         Event::Unshared { share, content } => {
             info!(%share, content = %content.short(), "no longer shared");
         }

@@ -21,7 +21,7 @@ use super::event_log;
 use super::net::Receiver;
 use super::net::Transmitter;
 use super::pool::Pool;
-use super::serve::FileCache;
+use super::serve::{FileCache, FolderLoss};
 
 /// One turn receives at most so many batches before the core answers.
 const MAX_BATCHES: usize = 2;
@@ -193,8 +193,14 @@ impl NetworkThread {
             }
             Completion::Shared { share, outboard, served } => self.on_shared(share, outboard, served),
             Completion::FolderRead { share, block, result } => {
-                let changed = self.file_cache.on_folder_read(share, block, result);
-                self.on_share_changed(changed.map(|error| (share, error)));
+                match self.file_cache.on_folder_read(share, block, result) {
+                    Some(FolderLoss::Files(pieces, files)) => {
+                        info!(%share, files = files.len(), "files of a served folder are not what they were");
+                        self.handle_disk_result(DiskResult::PartChanged { share, pieces, files });
+                    }
+                    Some(FolderLoss::Folder(error)) => self.on_share_changed(Some((share, error))),
+                    None => {}
+                }
                 self.send_ready_bursts();
             }
             Completion::Opened { download, share, opened, served, part } => {

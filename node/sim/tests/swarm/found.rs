@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::NodeSettings;
-use messages::{Name, Timestamp};
+use messages::{Name, PieceIndex, PieceRun, Timestamp};
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Event, Existing, Failure, ShareId,
-    Wanted,
+    Command, Destination, DiskError, DiskErrorKind, DiskResult, DownloadId, DownloadOrder, DownloadTimeouts,
+    Event, Existing, Failure, ShareId, Wanted,
 };
 
 use riffle_sim::link::LinkSpec;
@@ -89,6 +89,41 @@ fn what_was_asked_of_an_owner_that_leaves_is_asked_of_others() {
         world.command(after(2500), owners[0], leaves);
         download(&mut world, downloader, 0, "film.bin", DownloadTimeouts::NONE);
         complete(&mut world, downloader, 1, 5_000);
+    }
+}
+
+#[test]
+fn an_owner_whose_file_has_changed_gives_the_rest_and_others_give_what_it_lost() {
+    for others in [0, 1] {
+        let mut world = world(&[("album", 32 * MIB)]);
+        let downloader = world.add_host(lan(), NodeSettings::default());
+        let worn = owner(&mut world, "album", "album", 0, NodeSettings::default());
+        for _ in 0..others {
+            owner(&mut world, "album", "album", 0, NodeSettings::default());
+        }
+        download(&mut world, downloader, 0, "album", DownloadTimeouts::NONE);
+        world.run(after(2700), |_| false);
+        let lost = PieceRun::new(PieceIndex(100), 8).expect("a run");
+        let files = vec![DiskError { path: "/shared/album/b".into(), kind: DiskErrorKind::Changed }];
+        let changed = DiskResult::PartChanged { share: ShareId(0), pieces: vec![lost], files };
+        let now = world.now;
+        world.hosts[worn.0].node.handle_disk(changed, now);
+        if others == 1 {
+            complete(&mut world, downloader, 1, 12_000);
+        }
+        world.run(after(30_000), |_| others == 1);
+        let status = world.hosts[downloader.0].node.status(world.now);
+        let missing = if others == 0 { 8 * 256 * 1024 } else { 0 };
+        let verified: u64 = status.downloads.iter().map(|one| one.verified).sum();
+        assert!(others == 1 || verified == 32 * MIB - missing, "{verified}");
+        let events = &world.hosts[downloader.0].events;
+        let is_bad = |(_, event): &(Timestamp, Event)| matches!(event, Event::PieceRejected { .. });
+        assert!(!events.iter().any(is_bad), "nobody is to blame");
+        let told = |(_, event): &(Timestamp, Event)| match event {
+            Event::FilesWithdrawn { have, pieces, .. } => Some((*have, *pieces)),
+            _ => None,
+        };
+        assert_eq!(world.hosts[worn.0].events.iter().find_map(told), Some((120, 128)));
     }
 }
 

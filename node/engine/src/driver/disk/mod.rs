@@ -43,7 +43,7 @@ use super::pool::Pool;
 
 pub(crate) use self::errors::{disk_error, error};
 pub(crate) use self::folder::describe::{DescribedFolder, describe};
-pub(crate) use self::folder::source::FolderSource;
+pub(crate) use self::folder::source::{FolderFault, FolderSource};
 pub(crate) use self::hash::hash_cache::HashCache;
 pub(crate) use self::hash::share::open_regular;
 pub(crate) use self::identity::FileIdentity;

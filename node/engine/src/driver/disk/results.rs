@@ -10,7 +10,7 @@ use riffle_core::{BufferId, DiskError, DiskResult, DownloadId, Opened, ShareId, 
 use tokio::sync::mpsc;
 
 use super::ServedFile;
-use super::folder::source::FolderSource;
+use super::folder::source::{FolderFault, FolderSource};
 use super::part::Part;
 use super::part::finishing::Finished;
 
@@ -37,7 +37,7 @@ pub(crate) enum Completion {
     /// A block of a served file was read into memory.
     Populated { share: ShareId, block: usize, result: Result<(), DiskError> },
     /// A block of a served folder was read, and some bytes behind it.
-    FolderRead { share: ShareId, block: usize, result: Result<Box<[u8]>, DiskError> },
+    FolderRead { share: ShareId, block: usize, result: Result<Box<[u8]>, FolderFault> },
     /// A served file that had been closed is open again, or cannot be.
     Reopened { share: ShareId, result: Result<ServedFile, DiskError> },
     /// A served file was compared with what was announced.

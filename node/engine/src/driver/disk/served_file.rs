@@ -1,5 +1,6 @@
 //! What workers do for a file that is served: read and evict its pages; compare, close and reopen the file.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use riffle_core::{DiskError, DiskErrorKind, ShareId};
 
 use super::errors::{self, disk_error, error};
-use super::folder::source::FolderSource;
+use super::folder::source::{FolderFault, FolderSource};
 use super::hash::share::open_regular;
 use super::identity::FileIdentity;
 use super::workers::{Priority, Queue};
@@ -63,22 +64,24 @@ pub(crate) fn populate(
     );
 }
 
-/// Reads `range` of a served folder on a worker, then reports it as `block`.
+/// Reads `range` of a served folder on a worker, then reports it as `block`. Files of the entries `lost` are not read:
+/// zeros stand for their bytes, which nobody is sent.
 pub(crate) fn read_folder(
     queue: &Queue,
     results: &Results,
-    source: &Arc<FolderSource>,
+    (source, lost): (&Arc<FolderSource>, &Arc<BTreeSet<usize>>),
     (share, block, range): (ShareId, usize, Range<u64>),
 ) {
-    let source = source.clone();
-    let result = Err(errors::internal(source.root()));
+    let (source, lost) = (source.clone(), lost.clone());
+    let result = Err(FolderFault::Folder(errors::internal(source.root())));
     let results = results.with_fallback(Completion::FolderRead { share, block, result });
     queue.push(
         Priority::Urgent,
         Box::new(move |_| {
             let mut bytes = vec![0; (range.end - range.start) as usize].into_boxed_slice();
-            let read = source.read_exact_at(&mut bytes, range.start);
-            let result = read.map(|()| bytes).map_err(|cause| disk_error(source.root(), &cause));
+            let read = source.read_around(&lost, &mut bytes, range.start);
+            let fault = |cause| source.fault(&lost, disk_error(source.root(), &cause));
+            let result = read.map(|()| bytes).map_err(fault);
             results.send(Completion::FolderRead { share, block, result });
         }),
     );

@@ -15,10 +15,11 @@ use std::time::Duration;
 use riffle_core::{Burst, DiskError, DiskErrorKind, ShareId, Source};
 
 use super::cached_file::{BLOCK, CachedFile, Validity};
-use super::folder_cache::{FolderCache, FolderReadiness};
+use super::folder_cache::{FolderCache, FolderLoss, FolderReadiness};
 use super::open_files::OpenFiles;
 use crate::driver::disk::{
-    FileIdentity, FolderSource, Queue, Results, ServedFile, check, close, evict, populate, reopen,
+    FileIdentity, FolderFault, FolderSource, Queue, Results, ServedFile, check, close, evict, populate,
+    reopen,
 };
 
 /// The most blocks of all files together that stay in the process, 1 GiB; the oldest goes first. The system has its own
@@ -290,13 +291,13 @@ impl FileCache {
         if warm { Readiness::Ready } else { Readiness::Cold }
     }
 
-    /// A worker has read a block of a folder, or could not: then the folder has changed.
+    /// A worker has read a block of a folder, or could not: then files of the folder have changed.
     pub(crate) fn on_folder_read(
         &mut self,
         share: ShareId,
         block: usize,
-        result: Result<Box<[u8]>, DiskError>,
-    ) -> Option<DiskError> {
+        result: Result<Box<[u8]>, FolderFault>,
+    ) -> Option<FolderLoss> {
         self.folders.on_read(share, block, result)
     }
 

@@ -2,15 +2,17 @@
 //!
 //! The bytes of a folder come from many files, so they are read by workers into memory of this process, block by block.
 //! A block comes with as many bytes behind it as a burst may have: every burst that begins in a block is in its memory.
+//! Of a folder with files that are not what they were, the pieces that have bytes of these are not sent any more.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use messages::limits::MAX_BURST;
+use messages::{PieceIndex, PieceRun};
 use riffle_core::{Burst, DiskError, ShareId};
 
 use super::cached_file::BLOCK;
-use crate::driver::disk::{FolderSource, Queue, Results, read_folder};
+use crate::driver::disk::{FolderFault, FolderSource, Queue, Results, read_folder};
 
 /// The most blocks of all folders together that stay in memory, 64 MiB; the one that was used least lately goes first.
 const MAX_BLOCKS: usize = 32;
@@ -26,8 +28,33 @@ enum FolderBlock {
 struct CachedFolder {
     source: Arc<FolderSource>,
     blocks: BTreeMap<usize, FolderBlock>,
-    /// Whether a file of the folder is not what it was: nothing more is sent from it.
-    has_changed: bool,
+    /// The entries whose files are not what they were: no bytes are read from them.
+    lost: Arc<BTreeSet<usize>>,
+    /// The pieces that have bytes of such files: nothing more is sent of them.
+    lost_pieces: BTreeSet<PieceIndex>,
+    /// Whether the folder cannot be read: nothing more is sent from it.
+    is_gone: bool,
+}
+
+impl CachedFolder {
+    fn new(source: Arc<FolderSource>) -> CachedFolder {
+        let (blocks, lost, lost_pieces) = (BTreeMap::new(), Arc::default(), BTreeSet::new());
+        CachedFolder { source, blocks, lost, lost_pieces, is_gone: false }
+    }
+
+    fn may_send(&self, burst: &Burst) -> bool {
+        let end = burst.start + u64::from(burst.length);
+        !self.is_gone && end <= self.source.length() && !self.lost_pieces.contains(&burst.first.piece)
+    }
+}
+
+/// What is no longer served of a folder.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum FolderLoss {
+    /// The pieces that have bytes of these files.
+    Files(Vec<PieceRun>, Vec<DiskError>),
+    /// All of it.
+    Folder(DiskError),
 }
 
 /// Whether a burst can be sent.
@@ -36,7 +63,7 @@ pub(super) enum FolderReadiness {
     Ready,
     /// A worker reads the bytes.
     Cold,
-    /// The folder does not have them, or is not what it was.
+    /// The folder does not have them, or the files that had them are not what they were.
     Gone,
 }
 
@@ -51,7 +78,7 @@ pub(super) struct FolderCache {
 impl FolderCache {
     /// Serves a folder under its number.
     pub(super) fn insert(&mut self, share: ShareId, source: Arc<FolderSource>) {
-        self.folders.insert(share, CachedFolder { source, blocks: BTreeMap::new(), has_changed: false });
+        self.folders.insert(share, CachedFolder::new(source));
     }
 
     /// Serves a folder no longer. Returns whether there was one.
@@ -74,7 +101,7 @@ impl FolderCache {
     ) -> FolderReadiness {
         let Some(folder) = self.folders.get_mut(&share) else { return FolderReadiness::Gone };
         let length = folder.source.length();
-        if folder.has_changed || burst.start + u64::from(burst.length) > length {
+        if !folder.may_send(burst) {
             return FolderReadiness::Gone;
         }
         let block = (burst.start / BLOCK) as usize;
@@ -83,7 +110,8 @@ impl FolderCache {
             if start < length && !folder.blocks.contains_key(&wanted) {
                 folder.blocks.insert(wanted, FolderBlock::Reading);
                 let end = length.min(start + BLOCK + u64::from(MAX_BURST));
-                read_folder(queue, results, &folder.source, (share, wanted, start..end));
+                let what = (&folder.source, &folder.lost);
+                read_folder(queue, results, what, (share, wanted, start..end));
             }
         }
         if matches!(folder.blocks.get(&block), Some(FolderBlock::Here(_))) {
@@ -106,7 +134,7 @@ impl FolderCache {
 
     /// The bytes of a burst, as far as they are in memory.
     pub(super) fn bytes(&self, share: ShareId, burst: &Burst) -> Option<&[u8]> {
-        let folder = self.folders.get(&share)?;
+        let folder = self.folders.get(&share).filter(|folder| folder.may_send(burst))?;
         let Some(FolderBlock::Here(bytes)) = folder.blocks.get(&((burst.start / BLOCK) as usize)) else {
             return None;
         };
@@ -114,24 +142,38 @@ impl FolderCache {
         bytes.get(start..start + burst.length as usize)
     }
 
-    /// A worker has read a block, or could not: then the folder is not what it was. The error the first time.
+    /// A worker has read a block, or could not: then files of the folder are not what they were. What is lost by that,
+    /// the first time.
     pub(super) fn on_read(
         &mut self,
         share: ShareId,
         block: usize,
-        result: Result<Box<[u8]>, DiskError>,
-    ) -> Option<DiskError> {
+        result: Result<Box<[u8]>, FolderFault>,
+    ) -> Option<FolderLoss> {
         let folder = self.folders.get_mut(&share)?;
-        match result {
+        let fault = match result {
             Ok(bytes) => {
                 folder.blocks.insert(block, FolderBlock::Here(bytes));
                 self.touch(share, block);
                 self.evict();
-                None
+                return None;
             }
-            Err(error) => {
-                folder.blocks.remove(&block);
-                (!std::mem::replace(&mut folder.has_changed, true)).then_some(error)
+            Err(fault) => fault,
+        };
+        // Where bursts wait for it, it is read again, without what is lost.
+        folder.blocks.remove(&block);
+        match fault {
+            FolderFault::Files(mut files) => {
+                files.retain(|file| !folder.lost.contains(&file.entry));
+                let lost = Arc::make_mut(&mut folder.lost);
+                lost.extend(files.iter().map(|file| file.entry));
+                let pieces: Vec<PieceRun> = files.iter().map(|file| file.pieces).collect();
+                folder.lost_pieces.extend(pieces.iter().flat_map(|run| run.iter()));
+                let errors: Vec<DiskError> = files.into_iter().map(|file| file.error).collect();
+                (!errors.is_empty()).then_some(FolderLoss::Files(pieces, errors))
+            }
+            FolderFault::Folder(error) => {
+                (!std::mem::replace(&mut folder.is_gone, true)).then_some(FolderLoss::Folder(error))
             }
         }
     }

@@ -6,3 +6,4 @@ mod folder_cache;
 mod open_files;
 
 pub(crate) use self::file_cache::{Bytes, FileCache, FileCacheCounters};
+pub(crate) use self::folder_cache::FolderLoss;

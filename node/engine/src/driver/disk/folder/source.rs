@@ -1,12 +1,14 @@
 //! The bytes of a folder as one content, read from its files.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use messages::collection::{Collection, EntryKind, EntryPath, Extent};
+use messages::collection::{Collection, EntryKind, EntryPath, Extent, FileEntry};
+use messages::{Layout, PieceIndex, PieceRun};
 use riffle_core::{DiskError, DiskErrorKind};
 
 use super::roots::Roots;
@@ -17,6 +19,26 @@ use crate::platform::file_io::read_exact_at;
 
 /// At most so many files of one folder are open.
 const MAX_OPEN: usize = 16;
+
+/// Why bytes of a folder cannot be read.
+#[derive(Debug)]
+pub(crate) enum FolderFault {
+    /// These files are not what they were.
+    Files(Vec<LostFile>),
+    /// It is no file's fault.
+    Folder(DiskError),
+}
+
+/// A file of a folder that is not what it was, and had bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LostFile {
+    /// The number of its entry.
+    pub(crate) entry: usize,
+    /// The pieces that have bytes of it.
+    pub(crate) pieces: PieceRun,
+    /// What was found.
+    pub(crate) error: DiskError,
+}
 
 /// A folder whose files must stay as they were when they were hashed.
 #[derive(Debug)]
@@ -78,15 +100,46 @@ impl FolderSource {
 
     /// The files that are not what they were, each with the reason.
     pub(super) fn changed(&self) -> Vec<(EntryPath, DiskError)> {
-        let changed = self.collection.files().filter_map(|(entry, path, _)| {
-            let at = self.roots.path_of(path);
-            let now = std::fs::symlink_metadata(&at).map_err(|cause| disk_error(&at, &cause));
-            let is_same = now.map(|found| self.identities[entry] == Some(FileIdentity::of(&found)));
-            let why =
-                is_same.map_or_else(Some, |is_same| (!is_same).then(|| error(&at, DiskErrorKind::Changed)));
-            why.map(|why| (path.clone(), why))
-        });
-        changed.collect()
+        let changed = |(entry, path, _): (usize, &EntryPath, &FileEntry)| {
+            self.changed_file(entry, path).map(|why| (path.clone(), why))
+        };
+        self.collection.files().filter_map(changed).collect()
+    }
+
+    /// Why the file at the entry is not what it was, if it is not.
+    fn changed_file(&self, entry: usize, path: &EntryPath) -> Option<DiskError> {
+        let at = self.roots.path_of(path);
+        match std::fs::symlink_metadata(&at) {
+            Ok(found) if self.identities[entry] == Some(FileIdentity::of(&found)) => None,
+            Ok(_) => Some(error(&at, DiskErrorKind::Changed)),
+            Err(cause) => Some(disk_error(&at, &cause)),
+        }
+    }
+
+    /// What keeps bytes from being read, where `error` is what one of the files said: that file, and all others but
+    /// those in `known` that are not what they were.
+    pub(crate) fn fault(&self, known: &BTreeSet<usize>, error: DiskError) -> FolderFault {
+        let mut lost = Vec::new();
+        for (entry, path, _) in self.collection.files() {
+            let Some(span) = self.collection.span(entry).filter(|_| !known.contains(&entry)) else {
+                continue;
+            };
+            let error = match self.changed_file(entry, path) {
+                Some(changed) => changed,
+                None if self.roots.path_of(path) == error.path => error.clone(),
+                None => continue,
+            };
+            lost.push(LostFile { entry, pieces: self.pieces_of(span), error });
+        }
+        if lost.is_empty() { FolderFault::Folder(error) } else { FolderFault::Files(lost) }
+    }
+
+    /// The pieces that have bytes of `span`, which is not empty.
+    fn pieces_of(&self, span: Range<u64>) -> PieceRun {
+        let layout = Layout::of(self.length()).expect("a folder is no longer than a content can be");
+        let piece_at = |at: u64| (at / u64::from(layout.piece_size())) as u32;
+        let (first, last) = (piece_at(span.start), piece_at(span.end - 1));
+        PieceRun::new(PieceIndex(first), last + 1 - first).expect("a file with bytes is in pieces")
     }
 
     /// Reads the bytes of the content at `offset`, all of `bytes`.
@@ -94,6 +147,20 @@ impl FolderSource {
     /// # Errors
     /// The inner error is a [`DiskError`] that names the file: when it is not what it was, or cannot be read.
     pub(crate) fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_around(&BTreeSet::new(), bytes, offset)
+    }
+
+    /// Reads as [`FolderSource::read_exact_at`] does, but for the files of the entries `lost`, for whose bytes zeros
+    /// stand.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn read_around(
+        &self,
+        lost: &BTreeSet<usize>,
+        bytes: &mut [u8],
+        offset: u64,
+    ) -> io::Result<()> {
         let mut rest = bytes;
         for extent in self.collection.extents(offset..offset + rest.len() as u64) {
             let (run, behind) = std::mem::take(&mut rest).split_at_mut(extent.length() as usize);
@@ -101,6 +168,7 @@ impl FolderSource {
                 None => {
                     run.copy_from_slice(&self.index[extent.within.start as usize..extent.within.end as usize])
                 }
+                Some(entry) if lost.contains(&entry) => run.fill(0),
                 Some(entry) => self.read_file(entry, &extent, run).map_err(io::Error::other)?,
             }
             rest = behind;

@@ -1,15 +1,16 @@
 //! Folders are found, hashed and read as they are.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
 use messages::collection::{Collection, EntryKind, Modified};
-use messages::{ContentId, Outboard};
+use messages::{ContentId, Outboard, PieceRun};
 use riffle_core::{DiskError, DiskErrorKind, DiskRequest, DiskResult, FolderOptions, ShareId, SkippedEntry};
 
-use super::source::FolderSource;
+use super::source::{FolderFault, FolderSource};
 use crate::driver::disk::{Completion, Disk, Results, Served};
 use crate::driver::pool::Pool;
 use crate::driver::test_bytes;
@@ -178,6 +179,38 @@ fn several_files_and_folders_make_one_collection() {
     let options = FolderOptions { also: vec![root.join("x/../notes")], ..FolderOptions::default() };
     let error = share_with(&root.join("notes"), options).0.expect_err("two are called notes");
     assert!(error.to_string().contains("is called notes too"), "{error}");
+}
+
+#[test]
+fn the_bytes_of_files_that_changed_are_read_around() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    for name in ["a", "b", "c", "d"] {
+        write(root, name, &test_bytes(600_000));
+    }
+    let source = share(root).0.expect("a folder").1;
+    let whole = all_bytes(&source);
+    fs::write(root.join("b"), b"other").expect("written");
+    fs::remove_file(root.join("d")).expect("removed");
+    let mut bytes = vec![0; whole.len()];
+    let cause = source.read_exact_at(&mut bytes, 0).expect_err("b is not what it was");
+    let error = crate::driver::disk::errors::disk_error(root, &cause);
+    let FolderFault::Files(lost) = source.fault(&BTreeSet::new(), error.clone()) else { panic!("two files") };
+    let told: Vec<_> = lost.iter().map(|file| (file.entry, file.error.kind.clone())).collect();
+    assert_eq!(told, [(1, DiskErrorKind::Changed), (3, DiskErrorKind::NotFound)]);
+    let ends = |run: PieceRun| (run.start().0, run.end().0);
+    let index = whole.len() - 4 * 600_000;
+    let piece = 256 << 10;
+    let of_b = ((index + 600_000) / piece, (index + 2 * 600_000 - 1) / piece + 1);
+    assert_eq!(ends(lost[0].pieces), (of_b.0 as u32, of_b.1 as u32));
+    assert_eq!(ends(lost[1].pieces).1 as usize, whole.len().div_ceil(piece));
+    let lost: BTreeSet<usize> = lost.iter().map(|file| file.entry).collect();
+    source.read_around(&lost, &mut bytes, 0).expect("the others are as they were");
+    let (c, d) = (index + 1_200_000, index + 1_800_000);
+    assert_eq!(bytes[..index + 600_000], whole[..index + 600_000]);
+    assert_eq!(bytes[c..d], whole[c..d]);
+    assert!(bytes[index + 600_000..c].iter().chain(&bytes[d..]).all(|byte| *byte == 0));
+    assert!(matches!(source.fault(&lost, error), FolderFault::Folder(_)), "no file beside these");
 }
 
 #[test]
