@@ -69,5 +69,5 @@ fn expected_delay(session: &Session, now: Timestamp) -> Duration {
 fn expected_time(session: &Session, more: u32, now: Timestamp) -> Duration {
     let bytes = u64::from(session.outstanding()) + u64::from(more);
     let round_trip = session.rtt().unwrap_or_default();
-    round_trip + Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / session.speed(now).max(1))
+    round_trip + Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / session.speed(now))
 }

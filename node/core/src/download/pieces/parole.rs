@@ -2,12 +2,17 @@
 //! that a bad piece has one sender.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use messages::{PieceIndex, Timestamp};
 
 use super::{Assembly, Pieces};
 use crate::download::session::Session;
 use crate::ids::SessionKey;
+
+/// A piece stays with the owners that are not on parole, unless that delays the download by more than this and by more
+/// than an owner on parole needs for all of the piece.
+const MIN_GAIN: Duration = Duration::from_secs(1);
 
 /// Whether `session` may be asked for bytes of `piece`, which is put together in `assembly`. On parole it may be asked
 /// only for its own piece.
@@ -27,13 +32,14 @@ impl Pieces {
         self.assemblies.values_mut().for_each(|assembly| assembly.pardon(session));
     }
 
-    /// Has owners on parole take over the pieces that nobody else can give, and takes from them the pieces that other
-    /// owners would give much sooner.
+    /// Has owners on parole take over the pieces that nobody else can give, or gives much later, and takes from them the
+    /// pieces that other owners would give much sooner.
     pub(super) fn keep_parole_going(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
         if sessions.values().any(|session| session.on_parole) {
             self.take_over_abandoned(sessions);
             if self.picker.is_empty() {
                 self.take_over_from_slow(sessions, now);
+                self.take_over_open(sessions, now);
             }
         }
     }
@@ -85,6 +91,35 @@ impl Pieces {
             let assembly =
                 self.assemblies.get_mut(&piece).expect("it is in the list of those that are begun");
             assembly.take_over(taker.key(), taker.on_parole);
+        }
+    }
+
+    /// Begins anew, with idle owners on parole, begun pieces for which all owners that are not on parole together need
+    /// much longer. No piece is left to begin.
+    fn take_over_open(&mut self, sessions: &BTreeMap<SessionKey, Session>, now: Timestamp) {
+        let trusted = sessions.values().filter(|session| !session.on_parole && session.is_useful());
+        let speed: u64 = trusted.map(|session| session.speed(now)).sum();
+        let able = |session: &&Session| {
+            session.on_parole
+                && session.is_unchoked()
+                && !session.is_suspect()
+                && !self.has_piece_of_its_own(session)
+        };
+        let takers: Vec<&Session> = sessions.values().filter(able).collect();
+        for taker in takers {
+            let missing = |assembly: &Assembly| u64::from(assembly.length() - assembly.arrived());
+            let open = self.assemblies.values().filter(|assembly| assembly.only().is_none());
+            let left: u64 = open.map(missing).sum();
+            let wait = Duration::from_nanos(left.saturating_mul(1_000_000_000) / speed.max(1));
+            if self.pace_of(taker, now).per_piece * 2 + MIN_GAIN > wait {
+                continue;
+            }
+            let open = self.assemblies.values_mut();
+            let open = open.filter(|assembly| assembly.only().is_none() && taker.has(assembly.piece()));
+            // What has arrived of the piece is thrown away.
+            if let Some(assembly) = open.max_by_key(|assembly| missing(assembly)) {
+                assembly.take_over(taker.key(), true);
+            }
         }
     }
 

@@ -11,9 +11,6 @@ use crate::download::picker::{Pace, Stretch};
 use crate::download::session::Session;
 use crate::ids::SessionKey;
 
-/// A session of unknown speed is taken to be this fast, in bytes a second, when stretches are compared.
-const UNKNOWN_SPEED: u64 = 1 << 20;
-
 impl Pieces {
     /// Gives a stretch to each unchoked session that has nothing to ask for, as far as there are any. Returns the given
     /// stretches.
@@ -71,10 +68,7 @@ impl Pieces {
 
     /// How long `session` would need for one piece, and for what it has begun.
     pub(super) fn pace_of(&self, session: &Session, now: Timestamp) -> Pace {
-        let speed = match session.speed(now) {
-            0 => UNKNOWN_SPEED,
-            speed => speed,
-        };
+        let speed = session.speed(now);
         let time = |bytes: u64| Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / speed);
         let begun = u64::from(self.claimed_by(session.key()))
             + session.flow().map_or(0, |flow| flow.outstanding().into());

@@ -44,6 +44,9 @@ pub(crate) use inventory::Rejection;
 
 /// A choked downloader asks again after this long when the owner names no time.
 const CHOKED_FOR: Duration = Duration::from_secs(10);
+/// An owner of unknown speed is taken to be this fast, in bytes a second, beside others: it is tried rather than that the
+/// download waits for a slow one.
+const UNKNOWN_SPEED: u64 = 1 << 20;
 
 /// The state of a session's handshake.
 #[derive(Debug)]
@@ -253,12 +256,16 @@ impl Session {
     }
 
     /// The speed of this owner in bytes a second: the rate at which it sent lately, or else what its path seems to
-    /// allow. 0 means that the speed is unknown.
+    /// allow, or else [`UNKNOWN_SPEED`].
     pub(crate) fn speed(&self, now: Timestamp) -> u64 {
         let measured = self.meter.rate(now);
         // An owner that has sent bytes and now owes an answer counts as the slowest, whatever its path allows.
         let stopped = self.meter.total() > 0 && self.owes_answer();
-        if measured > 0 || stopped { measured.max(1) } else { self.flow().map_or(0, Flow::rate) }
+        if measured > 0 || stopped {
+            return measured.max(1);
+        }
+        let modelled = self.flow().map_or(0, Flow::rate);
+        if modelled > 0 { modelled } else { UNKNOWN_SPEED }
     }
 
     /// Handles BITFIELD, which names pieces that the owner has. Returns the pieces that were not known before.

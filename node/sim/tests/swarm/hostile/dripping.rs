@@ -100,6 +100,26 @@ fn an_honest_owner_among_hundreds_that_say_nothing_is_found_in_bounded_time() {
     assert!(done, "{:#?}", world.hosts[host.0].node.status(until).downloads);
 }
 
+/// An owner that drips has been asked for all there is, and the next owner comes 10 s later. How fast that one is nobody
+/// knows, so it is tried.
+#[test]
+fn an_owner_that_comes_late_is_asked_for_what_an_owner_that_drips_keeps() {
+    let mut world = World::new(1, lan());
+    let content = world.library.add(NAME, 60_000);
+    let owners = [0, 1].map(|_| world.add_host(lan(), NodeSettings::default()));
+    world.hosts[owners[0].0].manners = Manners::Scripted(OwnerScript::Drips(Duration::from_millis(600)));
+    let path = Path::new("/shared").join(NAME);
+    world.share(owners[0], path.clone(), content.name.clone(), content.id);
+    let host = wish(&mut world, &content);
+    world.run(Timestamp::ZERO + BEGINS + Duration::from_secs(10), |_| false);
+    assert!(!world.hosts[host.0].is_content());
+    world.share(owners[1], path, content.name.clone(), content.id);
+    // The tracker is asked for owners every few seconds.
+    let until = world.now + Duration::from_secs(8);
+    let done = world.run(until, |world| world.hosts[host.0].is_content());
+    assert!(done, "{:#?}", world.hosts[host.0].node.status(until).downloads);
+}
+
 /// A host that downloads the content when every owner has announced it.
 fn wish(world: &mut World, content: &Content) -> HostId {
     let host = world.add_host(lan(), NodeSettings::default());
