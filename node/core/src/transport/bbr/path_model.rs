@@ -18,6 +18,10 @@ const IMPLAUSIBLE_FACTOR: u32 = 4;
 const IMPLAUSIBLE_QUEUE: Duration = Duration::from_millis(2);
 /// After this many implausible rounds in a row the lowest round-trip time is replaced.
 const IMPLAUSIBLE_ROUNDS: u32 = 8;
+/// A lowest round-trip time of more than this many times the one before is that of another path, or of a queue at the
+/// owner, and the rates of before say nothing of it: the rate of a single segment over a millisecond, times a round trip
+/// of ten seconds, would be a window of megabytes for an owner that gives two kilobytes a second.
+const ANOTHER_PATH_FACTOR: u32 = 4;
 /// The bandwidth-delay product covers this much time above the round trip, for the hosts' own queues, which are not the
 /// path's.
 pub(super) const HOST_DELAY: Duration = Duration::from_micros(500);
@@ -95,8 +99,12 @@ impl PathModel {
         self.min_rtt.is_some() && now.since(self.min_rtt_at) > MIN_RTT_FILTER
     }
 
-    /// Sets the lowest round-trip time to `rtt`, whatever it was.
+    /// Sets the lowest round-trip time to `rtt`, whatever it was. When the path has become that much longer, only the
+    /// latest rate counts.
     pub(super) fn set_min_rtt(&mut self, rtt: Duration, now: Timestamp) {
+        if self.min_rtt.is_some_and(|lowest| rtt > ANOTHER_PATH_FACTOR * lowest.max(HOST_DELAY)) {
+            self.rates.drain(..self.rates.len().saturating_sub(1));
+        }
         (self.min_rtt, self.min_rtt_at) = (Some(rtt), now);
     }
 
@@ -126,5 +134,18 @@ mod tests {
             path.on_round(Some(Duration::from_millis(60)), Timestamp::ZERO);
         }
         assert_eq!(path.min_rtt(), Some(Duration::from_millis(21)));
+    }
+
+    #[test]
+    fn the_rates_of_a_path_that_has_become_much_longer_are_forgotten() {
+        let mut path = PathModel::new(Timestamp::ZERO);
+        path.on_rtt(Duration::from_millis(3), Timestamp::ZERO);
+        path.on_rate(400_000, 1);
+        path.on_rate(2000, 2);
+        path.set_min_rtt(Duration::from_millis(12), Timestamp::ZERO);
+        assert_eq!(path.rate(), 400_000, "a queue may be this flow's own");
+        path.set_min_rtt(Duration::from_secs(10), Timestamp::ZERO);
+        assert_eq!(path.rate(), 2000);
+        assert_eq!(path.bdp(path.rate()), 20_001);
     }
 }
