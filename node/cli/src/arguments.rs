@@ -244,8 +244,8 @@ pub(crate) struct Download {
     /// with .riffle.json says what to fetch, under which name and, without --tracker, from whose tracker: see `info`
     #[arg(required = true, value_name = "NAME|ID")]
     pub(crate) wanted: Vec<String>,
-    /// Save it as this file, or in this folder (several names: a folder). `-`: write it to the standard output when all
-    /// of it is verified; it is spooled to the disk of the state folder until then. `/dev/null`: keep nothing of it
+    /// Save it as this file, or in this folder (several names: a folder). `-`: write it to the standard output, in order,
+    /// as it arrives and is verified; it is spooled to the disk of the state folder. `/dev/null`: keep nothing of it
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
     /// Of several contents of one name, take the one that was called so last, which may be anybody's
@@ -257,6 +257,9 @@ pub(crate) struct Download {
     /// Fetch of a folder the files alone that this pattern names, as a line of .gitignore; may be given again
     #[arg(long, value_name = "GLOB")]
     pub(crate) select: Vec<String>,
+    /// Fetch the pieces in order, for what reads the file while it arrives; slower where many fetch the same
+    #[arg(long)]
+    pub(crate) sequential: bool,
     /// Wait for the tracker, for somebody to share it, and for room on a full disk
     #[arg(long)]
     pub(crate) wait: bool,

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use messages::NodeId;
 use riffle::{
-    Destination, Download, DownloadId, DownloadRequest, Event, Failure, SessionEnd, TrackerStatus, Waiting,
-    Wanted, destination_of_path,
+    Destination, Download, DownloadId, DownloadReader, DownloadRequest, Event, Failure, SessionEnd,
+    TrackerStatus, Waiting, Wanted, destination_of_path,
 };
 
 use crate::exit::ExitCode;
@@ -94,7 +94,6 @@ impl LostOwners {
 #[derive(Debug)]
 struct RunningDownload {
     /// The library's handle, which lets a program that missed events catch up; `None`: a test.
-    #[expect(dead_code, reason = "the library forgets a download whose handle is dropped")]
     download: Option<Download>,
     label: String,
     /// What the download waits for, as was last said.
@@ -171,6 +170,11 @@ impl Fetching {
             RunningDownload { download: Some(download), ..RunningDownload::new(target::label(wanted)) },
         );
         id
+    }
+
+    /// Reads a download that is not over while it arrives.
+    pub(crate) fn reader(&self, download: DownloadId) -> Option<DownloadReader> {
+        Some(self.running.get(&download)?.download.as_ref()?.reader())
     }
 
     /// Takes in an event. Says on `screen` what a person should know. `tracker`: the tracker that knows the owners now.

@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 const MAX_WAITING: usize = 4096;
 /// At most this many bytes wait for stdout, which carries what was asked for: the lines of half a million shares.
 const MAX_RESULTS: usize = 64 << 20;
-/// Data is written to stdout in steps of so many bytes.
-const DATA_STEP: usize = 256 << 10;
 /// A program that has finished waits this long for its last words to be read.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A program that ends at once waits this long for its last words to be read.
@@ -102,24 +100,6 @@ pub(crate) fn write_data(bytes: &[u8]) -> io::Result<bool> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-/// Writes to stdout all that `input` has, as [`write_data`] writes bytes.
-///
-/// # Errors
-/// As [`write_data`], and when `input` cannot be read.
-pub(crate) fn write_all_of(input: &mut impl io::Read) -> io::Result<()> {
-    let mut bytes = vec![0; DATA_STEP];
-    loop {
-        let length = match input.read(&mut bytes) {
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        if length == 0 || !write_data(&bytes[..length])? {
-            return Ok(());
-        }
     }
 }
 

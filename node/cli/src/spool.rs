@@ -1,7 +1,7 @@
 //! What comes from a pipe, or goes into one: a file in a folder of the node's state folder, which is gone when the
 //! program leaves.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use riffle::state::StateFolder;
 use riffle::state::files::{make_folder, private};
+use riffle::{DownloadReader, ReadError};
 
 use crate::exit::{ExitCode, Stop};
 use crate::output_writer;
@@ -75,21 +76,44 @@ pub(crate) fn fill(path: &Path, input: &mut impl io::Read) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Writes the file at `path` to the standard output, as fast as that is read. A reader that has gone ends this quietly.
+/// How the writing to the standard output ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Poured {
+    /// All that there will be is written.
+    All,
+    /// Nobody reads on.
+    Unread,
+}
+
+/// Writes a download to the standard output while it arrives, as fast as that is read. That the download fails is told
+/// elsewhere.
 ///
 /// # Errors
-/// When the file is a folder or cannot be read, or the standard output is a file that cannot be written.
-pub(crate) fn pour(path: &Path) -> Result<(), Stop> {
-    if path.is_dir() {
-        let what = "it is a folder, and the standard output takes a file: -o FOLDER saves it";
-        return Err(Stop::new(ExitCode::Other, what));
+/// When it is a folder or cannot be read, or the standard output is a file that cannot be written.
+pub(crate) async fn pour(mut reader: DownloadReader) -> Result<Poured, Stop> {
+    loop {
+        let bytes = match reader.read().await {
+            Ok(bytes) if bytes.is_empty() => return Ok(Poured::All),
+            Ok(bytes) => bytes,
+            Err(ReadError::Failed(_)) => return Ok(Poured::All),
+            Err(ReadError::Folder) => {
+                let what = "it is a folder, and the standard output takes a file: -o FOLDER saves it";
+                return Err(Stop::new(ExitCode::Other, what));
+            }
+            Err(error) => return Err(Stop::new(ExitCode::Io, format!("what was spooled: {error}"))),
+        };
+        let writing = tokio::task::spawn_blocking(move || output_writer::write_data(&bytes));
+        match writing.await.expect("writing does not panic") {
+            Ok(true) => {}
+            Ok(false) => return Ok(Poured::Unread),
+            Err(error) => {
+                let is_full =
+                    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+                let code = if is_full { ExitCode::DiskFull } else { ExitCode::Io };
+                return Err(Stop::new(code, format!("standard output: {error}")));
+            }
+        }
     }
-    let poured = File::open(path).and_then(|mut file| output_writer::write_all_of(&mut file));
-    poured.map_err(|error| {
-        let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        let code = if is_full { ExitCode::DiskFull } else { ExitCode::Io };
-        Stop::new(code, format!("standard output: {error}"))
-    })
 }
 
 #[cfg(test)]

@@ -115,6 +115,27 @@ fn a_reader_that_goes_ends_it_quietly_and_one_that_waits_holds_it_up() {
 }
 
 #[test]
+fn what_is_read_from_a_pipe_comes_while_the_rest_is_still_on_its_way() {
+    let scene = Scene::new();
+    let bytes = noise(8 << 20);
+    let mut command =
+        scene.riffle(HOST, &["--id", "s", "send", "-", "--as", "pipe.bin", "--upload-limit", "1MiB"]);
+    let owner = Program::start_with_input(&mut command, &bytes);
+    owner.wait_for("riffle download --tracker ");
+    let mut child = download(&scene, &["pipe.bin", "-o", "-", "--timeout", "1s"]).spawn().expect("it starts");
+    let mut stdout = child.stdout.take().expect("piped");
+    let mut begin = vec![0; 512 << 10];
+    stdout.read_exact(&mut begin).expect("read");
+    owner.signal(Signal::KILL);
+    stdout.read_to_end(&mut begin).expect("read");
+    let output = child.wait_with_output().expect("waited for");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(4 | 5)), "{said}");
+    assert!(begin.len() < bytes.len() && bytes.starts_with(&begin), "{} bytes came", begin.len());
+    assert!(is_clean(&scene, "d"));
+}
+
+#[test]
 fn a_pipe_that_does_not_end_is_left_and_nothing_stays() {
     let scene = Scene::new();
     for (number, signals) in [(1, &[Signal::TERM][..]), (2, &[Signal::HUP]), (3, &[Signal::INT, Signal::INT])]

@@ -9,7 +9,9 @@ use riffle_core::{
 };
 use tokio::sync::watch;
 
+use crate::download_reader::DownloadReader;
 use crate::download_state::{DownloadState, Finished, Progress};
+use crate::driver::Part;
 use crate::inner::Inner;
 
 /// A download that is about to begin, see [`Node::download`](crate::Node::download).
@@ -153,6 +155,46 @@ impl Download {
         let over = state.wait_for(|state| state.end.is_some()).await;
         let Ok(over) = over else { return Err(Failure::Cancelled) };
         over.end.clone().expect("it was waited for")
+    }
+
+    /// Reads the content from its beginning while it arrives, verified bytes only. It is soonest useful when the pieces
+    /// come [in order](DownloadRequest::sequential). A reader does not hold the download up: what it has not read yet
+    /// waits on the disk.
+    ///
+    /// ```
+    /// # use riffle::{EmbeddedTracker, Node, TrackerLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let here = tempfile::tempdir()?;
+    /// # let film = here.path().join("film.mkv");
+    /// # std::fs::write(&film, vec![7; 3 << 20])?;
+    /// # let tracker = EmbeddedTracker::start("127.0.0.1:0".parse()?, TrackerLog::none())?;
+    /// # let local = || Node::builder().tracker(tracker.address().to_string()).listen(([127, 0, 0, 1], 0).into());
+    /// # let owner = local().start().await?;
+    /// # let content = owner.share(&film).await?.announced().await?;
+    /// # let node = local().start().await?;
+    /// # let saved = here.path().join("saved.mkv");
+    /// let mut reader = node.download(content).into_file(&saved).sequential().start().reader();
+    /// let mut length = 0;
+    /// loop {
+    ///     let bytes = reader.read().await?;
+    ///     if bytes.is_empty() {
+    ///         break;
+    ///     }
+    ///     length += bytes.len();
+    /// }
+    /// assert_eq!(length, 3 << 20);
+    /// # tokio::join!(node.shutdown(), owner.shutdown());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn reader(&self) -> DownloadReader {
+        DownloadReader::new(self.clone(), self.handle.state.clone())
+    }
+
+    pub(crate) async fn part(&self) -> Option<Arc<Part>> {
+        self.handle.inner.driver.part_of(self.handle.id).await
     }
 
     /// Gives the download up. What is verified stays, and the same download goes on with it.

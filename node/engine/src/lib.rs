@@ -8,6 +8,7 @@
 
 mod builder;
 mod download;
+mod download_reader;
 mod download_state;
 mod driver;
 mod events;
@@ -30,6 +31,7 @@ mod tracker;
 pub use builder::Builder;
 pub use config::{NodeLabel, NodeSettings, TrackerAddress};
 pub use download::{Download, DownloadRequest, ProgressUpdates};
+pub use download_reader::{DownloadReader, ReadError};
 pub use download_state::{Finished, Progress};
 pub use driver::raise_open_files;
 pub use events::{Events, EventsError};

@@ -1,12 +1,13 @@
 //! `riffle download NAME|ID...`: fetches files, shows their progress, and leaves with a code that says how that went.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::{NodeSettings, Period};
 use riffle::{Destination, DownloadTimeouts, Wanted};
+use tokio::task::JoinHandle;
 
 use crate::arguments::Download;
 use crate::commands::send::show_deliveries;
@@ -20,7 +21,7 @@ use crate::report::{self, Place};
 use crate::running::{Embedding, Running};
 use crate::screen::Screen;
 use crate::signals::Signals;
-use crate::spool::{self, Spool};
+use crate::spool::{self, Poured, Spool};
 use crate::target;
 use crate::units::duration;
 
@@ -59,6 +60,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     let mut running = Running::start(&settings, (Embedding::Never, Keeping::IfPossible), &screen)?;
     let spooled = if output == Output::Saved { None } else { Some(spool.make(running.state()?)?) };
     let mut fetching = Fetching::new(Place::OneShot).to(output);
+    let mut pouring = None;
     let mut descriptions = Descriptions::default();
     for (number, (wanted, description)) in wanted.into_iter().enumerate() {
         let destination = match (&spooled, &description) {
@@ -67,20 +69,23 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         };
         let request = running.node.download(wanted.clone()).to(destination).replace(arguments.force);
         let request = request.select(arguments.select.iter().cloned());
+        let is_sequential = arguments.sequential || output == Output::Stdout;
+        let request = if is_sequential { request.sequential() } else { request };
         let download = fetching.begin(&wanted, request.timeouts(timeouts(&arguments, &settings)));
+        let reader = fetching.reader(download).filter(|_| output == Output::Stdout);
+        pouring = pouring.or(reader.map(|reader| tokio::spawn(spool::pour(reader))));
         description.into_iter().for_each(|description| descriptions.insert(download, description));
     }
     let progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let seen = (&mut fetching, &mut descriptions);
-    let mut leaving = watch(&mut running, seen, &arguments, &screen, &mut signals, progress).await?;
-    let mut poured = Ok(());
-    if let (Output::Stdout, Some(spooled), LeaveReason::Finished) = (output, &spooled, leaving)
-        && fetching.done() > 0
-    {
-        (poured, leaving) = pour(spooled.join("0"), &mut signals).await;
-        if leaving == LeaveReason::Asked {
-            screen.error("interrupted before all of it was written to the standard output");
-        }
+    let mut pouring = Pouring { task: pouring, result: Ok(()) };
+    let mut leaving =
+        watch(&mut running, seen, &mut pouring, &arguments, &screen, &mut signals, progress).await?;
+    if leaving == LeaveReason::Finished {
+        leaving = pouring.finish(&mut signals).await;
+    }
+    if leaving == LeaveReason::Asked && pouring.task.is_some() && fetching.is_over() {
+        screen.error("interrupted before all of it was written to the standard output");
     }
     let unfinished: Vec<String> = fetching.labels().map(str::to_owned).collect();
     let has_some = fetching.has_some();
@@ -100,7 +105,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         screen.error(&format!("{names}: interrupted; {how}"));
         return Ok(ExitCode::Interrupted);
     }
-    poured?;
+    pouring.result?;
     match fetching.code() {
         _ if leaving == LeaveReason::Asked && output == Output::Stdout => Ok(ExitCode::Interrupted),
         ExitCode::Done if descriptions.is_contradicted() => Ok(ExitCode::Integrity),
@@ -132,12 +137,39 @@ fn objection(output: Output, arguments: &Download, folder: &Path) -> Option<&'st
     }
 }
 
-/// Writes the spooled file at `path` to the standard output, unless the program is asked to leave meanwhile.
-async fn pour(path: PathBuf, signals: &mut Signals) -> (Result<(), Stop>, LeaveReason) {
-    let pouring = tokio::task::spawn_blocking(move || spool::pour(&path));
-    tokio::select! {
-        poured = pouring => (poured.expect("pouring does not panic"), LeaveReason::Finished),
-        () = signals.asked() => (Ok(()), LeaveReason::Asked),
+/// The writing of a download to the standard output.
+#[derive(Debug)]
+struct Pouring {
+    /// What writes, until it has ended; `None` where nothing is written.
+    task: Option<JoinHandle<Result<Poured, Stop>>>,
+    /// What went wrong.
+    result: Result<(), Stop>,
+}
+
+impl Pouring {
+    /// Waits until all that has arrived is written, or will not be. Without something to write it waits for ever.
+    async fn ended(&mut self) -> Poured {
+        let Some(task) = &mut self.task else { return std::future::pending().await };
+        let poured = task.await.expect("pouring does not panic");
+        self.task = None;
+        match poured {
+            Ok(poured) => poured,
+            Err(stop) => {
+                self.result = Err(stop);
+                Poured::Unread
+            }
+        }
+    }
+
+    /// Waits until the rest is written, unless the program is asked to leave meanwhile.
+    async fn finish(&mut self, signals: &mut Signals) -> LeaveReason {
+        if self.task.is_none() {
+            return LeaveReason::Finished;
+        }
+        tokio::select! {
+            _ = self.ended() => LeaveReason::Finished,
+            () = signals.asked() => LeaveReason::Asked,
+        }
     }
 }
 
@@ -170,6 +202,7 @@ fn timeouts(arguments: &Download, settings: &NodeSettings) -> DownloadTimeouts {
 async fn watch(
     running: &mut Running,
     (fetching, descriptions): (&mut Fetching, &mut Descriptions),
+    pouring: &mut Pouring,
     arguments: &Download,
     screen: &Screen,
     signals: &mut Signals,
@@ -218,6 +251,11 @@ async fn watch(
             _ = look.tick(), if staying => {
                 show_deliveries(&mut deliveries, &mut progress, &running.node, screen).await;
             }
+            poured = pouring.ended() => {
+                if poured == Poured::Unread {
+                    return Ok(LeaveReason::Finished);
+                }
+            }
             () = &mut stay_over => return Ok(LeaveReason::Finished),
             () = signals.asked() => {
                 screen.note("leaving; Ctrl-C again ends at once");
@@ -244,6 +282,7 @@ mod tests {
             force: false,
             select: Vec::new(),
             newest: false,
+            sequential: false,
             wait: false,
             timeout: None,
             stay: None,

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver as EndReceiver, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use messages::{BootEpoch, NodeId};
@@ -34,7 +34,7 @@ use crate::start_error::StartError;
 
 use self::clock::Clock;
 pub(crate) use self::disk::{
-    DescribedFolder, FileIdentity, HashCache, describe, disk_error, error, open_regular,
+    DescribedFolder, FileIdentity, HashCache, Part, describe, disk_error, error, open_regular,
 };
 use self::disk::{Disk, Results, StateKey};
 use self::limits::FileLimits;
@@ -201,6 +201,13 @@ impl NodeHandle {
         let (answer, picture) = oneshot::channel();
         let _ = self.requests.send(Request::Status(answer));
         picture
+    }
+
+    /// The part file of a download; `None` while it has none, or none any more, or the node has ended.
+    pub(crate) async fn part_of(&self, download: DownloadId) -> Option<Arc<Part>> {
+        let (answer, part) = oneshot::channel();
+        let _ = self.requests.send(Request::Part(download, answer));
+        part.await.ok().flatten()
     }
 
     /// Where the socket is bound.

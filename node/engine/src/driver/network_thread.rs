@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::{ChunkHeader, Kind, Outboard, Timestamp};
-use riffle_core::{Command, DiskResult, FinishedTarget, Node, Output, ShareId, Status, Wait};
+use riffle_core::{Command, DiskResult, DownloadId, FinishedTarget, Node, Output, ShareId, Status, Wait};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, trace};
 
 use super::clock::Clock;
-use super::disk::{Completion, Disk, Finished, Served};
+use super::disk::{Completion, Disk, Finished, Part, Served};
 use super::event_log;
 use super::net::Receiver;
 use super::net::Transmitter;
@@ -38,6 +38,8 @@ pub(crate) enum Request {
     Command(Command),
     /// The status of the node, to be sent there.
     Status(oneshot::Sender<Status>),
+    /// The part file of a download, if that is open.
+    Part(DownloadId, oneshot::Sender<Option<Arc<Part>>>),
     /// The node stops.
     Stop,
 }
@@ -173,6 +175,9 @@ impl NetworkThread {
             Request::Status(answer) => {
                 // Who asked may have gone.
                 let _ = answer.send(self.node.status(now));
+            }
+            Request::Part(download, answer) => {
+                let _ = answer.send(self.disk.part_of(download));
             }
             Request::Stop => return ControlFlow::Break(()),
         }

@@ -35,9 +35,9 @@ use self::folder::selection::Selection;
 use self::hash::hash_queue::HashQueue;
 use self::hash::scan::{ScanWorkers, StopFlag};
 use self::hash::share::ShareRequest;
+use self::part::SyncRule;
 use self::part::download_paths::DownloadPaths;
 use self::part::open::{OpenRequest, PartSettings};
-use self::part::{Part, SyncRule};
 use self::workers::{Priority, Workers};
 use super::pool::Pool;
 
@@ -48,6 +48,7 @@ pub(crate) use self::hash::hash_cache::HashCache;
 pub(crate) use self::hash::share::open_regular;
 pub(crate) use self::identity::FileIdentity;
 pub(crate) use self::journal::key::StateKey;
+pub(crate) use self::part::Part;
 pub(crate) use self::part::finishing::Finished;
 pub(crate) use self::results::{Completion, LentBuffer, Results, Served};
 pub(crate) use self::served_file::{ServedFile, check, close, evict, populate, read_folder, reopen};
@@ -266,6 +267,11 @@ impl Disk {
     /// Drops something that holds files open, off the network thread.
     pub(crate) fn close(&self, what: impl Send + 'static) {
         self.work(move |_| drop(what));
+    }
+
+    /// The part file of a download, while it is open.
+    pub(crate) fn part_of(&self, download: DownloadId) -> Option<Arc<Part>> {
+        self.downloads.part(download).map(|(_, part)| part.clone())
     }
 
     /// The number under which a download is served, while it is open.

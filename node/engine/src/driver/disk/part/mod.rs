@@ -208,6 +208,25 @@ impl Part {
         tracing::warn!(path = %self.path().display(), "something else has written to it");
     }
 
+    /// The end of the bytes from `offset` on that are stored without a gap, as far as `end`: `offset` itself while its
+    /// piece is not stored.
+    pub(crate) fn stored_from(&self, offset: u64, end: u64) -> u64 {
+        let (layout, ledger) = (self.outboard.layout(), self.ledger());
+        let size = u64::from(layout.piece_size());
+        let last = u64::from(layout.pieces()).min(end.div_ceil(size)) as u32;
+        let pieces = ((offset / size) as u32..last).map(PieceIndex);
+        let stored = pieces.take_while(|piece| ledger.has(*piece)).last();
+        stored.and_then(|piece| layout.span(piece)).map_or(offset, |span| span.end.min(end))
+    }
+
+    /// Fills `bytes` from `offset` on, all of which must be stored.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn read_stored(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        read_exact_at(&self.part.file, bytes, offset)
+    }
+
     /// What proves the content.
     pub(crate) fn outboard(&self) -> &Outboard {
         &self.outboard
