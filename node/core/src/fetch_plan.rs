@@ -62,6 +62,11 @@ impl KnownRanges {
     pub fn of(&self, piece: PieceIndex) -> impl Iterator<Item = Range<u32>> {
         self.0.get(&piece).into_iter().flat_map(Runs::iter)
     }
+
+    /// The pieces, ascending, and the ranges of each.
+    pub(crate) fn into_pieces(self) -> impl Iterator<Item = (PieceIndex, Runs)> {
+        self.0.into_iter()
+    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub(crate) struct Assembly {
     piece: PieceIndex,
     buffer: BufferId,
     length: u32,
+    /// The bytes that the disk fills in: they are not asked for, and have no sender.
+    known: Runs,
     missing: Runs,
     claims: Vec<Claim>,
     /// The runs of bytes that each session has sent.
@@ -45,12 +47,25 @@ impl Assembly {
             piece,
             buffer,
             length,
+            known: Runs::default(),
             missing: all,
             claims,
             senders: Vec::new(),
             only: None,
             is_asked_again: false,
         }
+    }
+
+    /// The same assembly, of which the disk will fill in the ranges `known`. Nothing has been asked for or has arrived.
+    pub(crate) fn with_known(mut self, known: Runs) -> Assembly {
+        for run in known.iter() {
+            self.missing.remove(run.clone());
+            self.claims.iter_mut().for_each(|claim| {
+                claim.unasked.remove(run.clone());
+            });
+        }
+        self.drop_empty_claims();
+        Assembly { known, ..self }
     }
 
     /// The same assembly, of which only `holder` may send bytes.
@@ -76,9 +91,25 @@ impl Assembly {
         self.length
     }
 
-    /// How many bytes have arrived.
+    /// The ranges that the disk fills in.
+    pub(crate) fn known(&self) -> &Runs {
+        &self.known
+    }
+
+    /// The number of bytes that have arrived.
     pub(crate) fn arrived(&self) -> u32 {
-        self.length - self.missing.len()
+        self.length - self.known.len() - self.missing.len()
+    }
+
+    /// The number of bytes that are still to arrive.
+    pub(crate) fn missing(&self) -> u32 {
+        self.missing.len()
+    }
+
+    /// Whether nothing has arrived or is asked for.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.arrived() == 0
+            && self.claims.iter().map(|claim| claim.unasked.len()).sum::<u32>() == self.missing.len()
     }
 
     /// Whether bytes of the piece ever had to be asked for again.
@@ -100,11 +131,6 @@ impl Assembly {
     pub(crate) fn claimed_by(&self, session: SessionKey) -> u32 {
         let claims = self.claims.iter().filter(|claim| claim.holder == Some(session));
         claims.map(|claim| claim.unasked.len()).sum()
-    }
-
-    /// The number of bytes that have not been asked for, or are to be asked for again.
-    pub(crate) fn claimed(&self) -> u32 {
-        self.claims.iter().map(|claim| claim.unasked.len()).sum()
     }
 
     /// Takes the next range, of at most `most` bytes, that `session` is to ask for: from its own claim, or else from
@@ -144,9 +170,14 @@ impl Assembly {
         self.senders.iter_mut().filter(|(key, _)| *key != session).for_each(|(_, runs)| {
             runs.remove(run.clone());
         });
+        // The disk fills its ranges in over whatever was written there.
+        let mut sent = Runs::of(run);
+        self.known.iter().for_each(|known| {
+            sent.remove(known);
+        });
         match self.senders.iter_mut().find(|(key, _)| *key == session) {
-            Some((_, runs)) => runs.insert(run),
-            None => self.senders.push((session, Runs::of(run))),
+            Some((_, runs)) => sent.iter().for_each(|run| runs.insert(run)),
+            None => self.senders.push((session, sent)),
         }
         self.senders.retain(|(_, runs)| !runs.is_empty());
         Some(Placement { buffer: self.buffer, offset })
@@ -195,12 +226,6 @@ impl Assembly {
     /// Ends the exclusive right of `session` to send bytes of the piece, if it has that.
     pub(crate) fn pardon(&mut self, session: SessionKey) {
         self.only = self.only.filter(|only| *only != session);
-    }
-
-    /// Begins the piece anew, with `taker` as the holder of all of it. What others have sent is discarded.
-    pub(crate) fn take_over(&mut self, taker: SessionKey, exclusive: bool) {
-        let fresh = Assembly::new(self.piece, self.length, self.buffer, taker);
-        *self = if exclusive { fresh.exclusive(taker) } else { fresh };
     }
 
     /// Gives `taker` the second half of the longest run that another session has not asked for yet. Returns whether the
@@ -284,6 +309,30 @@ mod tests {
     }
 
     #[test]
+    fn known_ranges_are_never_asked_for_and_have_no_sender() {
+        let mut known = Runs::of(20..40);
+        known.insert(90..100);
+        let mut assembly = assembly(100).with_known(known);
+        assert!(assembly.is_untouched() && assembly.arrived() == 0 && assembly.claimed_by(FIRST) == 70);
+        let range = |start, length| ByteRange::new(PieceIndex(3), start, length);
+        let first = assembly.next_range(FIRST, 60);
+        assert_eq!((first, assembly.next_range(FIRST, 60)), (range(0, 20), range(40, 50)));
+        assert!(!assembly.is_untouched(), "all is asked for");
+        assembly.ask_again(ByteRange::new(PieceIndex(3), 0, 100).expect("a range"), None);
+        assembly.release(FIRST);
+        assert!(assembly.is_untouched() && assembly.claimed_by(FIRST) == 0, "as if it were not begun");
+        assert_eq!(assembly.place(SECOND, 25, 10), None, "the disk has that");
+        assert!(assembly.place(SECOND, 10, 20).is_some(), "some of it was missing");
+        assert_eq!((assembly.arrived(), assembly.first_missing()), (10, Some(0)));
+        assembly.place(FIRST, 0, 10);
+        assembly.place(FIRST, 40, 50);
+        assert!(assembly.is_complete());
+        assert_eq!(assembly.contributions().collect::<Vec<_>>(), [(SECOND, 10), (FIRST, 60)]);
+        assembly.distrust(SECOND);
+        assert_eq!(assembly.next_range(FIRST, 100), range(10, 10), "what is known stays known");
+    }
+
+    #[test]
     fn a_large_rest_is_shared_and_a_small_one_is_not() {
         let mut assembly = assembly(4 * MIN_SHARED);
         assert!(assembly.share_with(SECOND));
@@ -294,11 +343,18 @@ mod tests {
     }
 
     proptest! {
-        /// Each byte that arrives is placed once, and in the end all bytes are, whatever is asked for, lost, late or
-        /// released.
+        /// Each byte that arrives is placed once, and in the end all bytes are but those that are known, whatever is
+        /// asked for, lost, late or released. Nothing that is known is ever asked for.
         #[test]
-        fn every_byte_arrives_once(losses in prop::collection::vec(0u8..5, 200)) {
-            let mut assembly = assembly(10_000);
+        fn every_byte_arrives_once(
+            losses in prop::collection::vec(0u8..5, 200),
+            ranges in prop::collection::vec((0u32..9_000, 1u32..900), 0..6),
+        ) {
+            let mut known = Runs::default();
+            ranges.into_iter().for_each(|(start, length)| known.insert(start..start + length));
+            let fetched = 10_000 - known.len();
+            let mut assembly = assembly(10_000).with_known(known.clone());
+            let asks_for_known = |range: ByteRange| known.within(range.offset()..range.end()).next().is_some();
             let mut placed = 0;
             for loss in losses {
                 let key = if loss % 2 == 0 { FIRST } else { SECOND };
@@ -306,6 +362,7 @@ mod tests {
                     assembly.release(if key == FIRST { SECOND } else { FIRST });
                     continue;
                 };
+                prop_assert!(!asks_for_known(range));
                 match loss {
                     0 => assembly.ask_again(range, Some(key)),
                     1 => assembly.ask_again(range, None),
@@ -320,21 +377,23 @@ mod tests {
                 assembly.next_range(FIRST, 700).or_else(|| assembly.next_range(SECOND, 700))
             };
             while let Some(range) = next(&mut assembly) {
+                prop_assert!(!asks_for_known(range));
                 let before = assembly.arrived();
                 assembly.place(FIRST, range.offset(), range.length());
                 placed += assembly.arrived() - before;
             }
             prop_assert!(assembly.is_complete());
-            prop_assert_eq!(placed, 10_000);
-            prop_assert_eq!(assembly.contributions().map(|c| c.1).sum::<u32>(), 10_000);
+            prop_assert_eq!(placed, fetched);
+            prop_assert_eq!(assembly.contributions().map(|c| c.1).sum::<u32>(), fetched);
             // When the bytes of one session are discarded, exactly these are missing and can be asked for.
             let theirs = assembly.contributions().find(|(key, _)| *key == SECOND).map_or(0, |c| c.1);
             assembly.distrust(SECOND);
-            prop_assert_eq!(assembly.arrived(), 10_000 - theirs);
+            prop_assert_eq!(assembly.arrived(), fetched - theirs);
             while let Some(range) = assembly.next_range(FIRST, 700) {
+                prop_assert!(!asks_for_known(range));
                 assembly.place(FIRST, range.offset(), range.length());
             }
-            prop_assert_eq!(assembly.contributions().collect::<Vec<_>>(), [(FIRST, 10_000)]);
+            prop_assert_eq!(assembly.contributions().collect::<Vec<_>>(), [(FIRST, fetched)]);
         }
     }
 }

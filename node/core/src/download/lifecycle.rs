@@ -59,9 +59,9 @@ pub(super) enum Stage {
         is_served_here: bool,
     },
     /// Pieces are fetched.
-    Fetching(Pieces),
+    Fetching(Box<Pieces>),
     /// The disk checks the whole file and renames it.
-    Finishing(Pieces),
+    Finishing(Box<Pieces>),
 }
 
 /// How a download ended.
@@ -307,7 +307,7 @@ impl Lifecycle {
 
     /// Begins to fetch `pieces`: the part file is open.
     pub(super) fn fetch(&mut self, pieces: Pieces) {
-        self.go_on_to(Stage::Fetching(pieces));
+        self.go_on_to(Stage::Fetching(Box::new(pieces)));
     }
 
     /// Moves on to the last stage, in which the whole file is checked and renamed, if every piece is stored. Returns

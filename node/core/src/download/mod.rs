@@ -23,6 +23,7 @@ mod outboard_fetch;
 mod peer_messages;
 mod peers;
 mod picker;
+mod piece_verdicts;
 mod pieces;
 mod poll;
 mod progress;

@@ -18,7 +18,8 @@ impl Download {
     /// The status for screens. `limited` tells whether the limit for all downloads holds them up.
     pub(crate) fn status(&self, limited: bool, now: Timestamp) -> DownloadStatus {
         let stored = self.lifecycle.stored_pieces();
-        let (verified, unstored) = stored.map_or((0, 0), |pieces| (pieces.verified(), pieces.unstored()));
+        let (verified, unstored) =
+            stored.map_or((0, 0), |pieces| (pieces.verified_here_or_fetched(), pieces.unstored()));
         let fetched = self.lifecycle.pieces();
         let of = |session: &Session| {
             let pieces = fetched.and_then(|pieces| pieces.pieces_of(session.key()));
@@ -30,7 +31,9 @@ impl Download {
             name: identified.map_or_else(|| self.order.label(), |identified| identified.name.to_string()),
             content: self.content(),
             length: match stored {
-                Some(pieces) if !pieces.wants_all() => Some(pieces.wanted_bytes()),
+                Some(pieces) if !pieces.wants_all() || pieces.known_bytes() > 0 => {
+                    Some(pieces.wanted_bytes() - pieces.known_bytes())
+                }
                 _ => identified.map(|identified| identified.length),
             },
             verified,

@@ -9,9 +9,9 @@ use messages::{NodeId, Outboard, OutboardError, PieceIndex};
 use super::Download;
 use super::assembly::Assembly;
 use super::lifecycle::{Ending, Identified, PartialReady, Stage};
+use super::piece_verdicts::Suspects;
 use super::pieces::{Extended, Pieces};
 use super::session::Session;
-use super::trust::TrustVerdict;
 use crate::context::Context;
 use crate::disk::{DiskError, DiskErrorKind, DiskRequest, Evidence, FinishedTarget, Opened, StoreError};
 use crate::event::{Event, Failure, SessionEnd, Summary};
@@ -21,15 +21,6 @@ use crate::local_content::LocalContent;
 
 /// The reason why a request to the disk has a content: the disk is asked only once the content is known.
 const IDENTIFIED: &str = "a stage has a content";
-
-/// Where the wrong bytes of a piece may have come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Suspects {
-    /// All bytes came from the piece's senders.
-    Senders,
-    /// The disk has filled some bytes in, which may have changed since it hashed them.
-    SendersAndDisk,
-}
 
 /// How a download has succeeded.
 #[derive(Clone, Copy, Debug)]
@@ -163,8 +154,9 @@ impl Download {
             Ok(Opened::Ready { plan, hashed_again }) => {
                 self.progress.on_step(cx.now);
                 self.peers.need.on_begun(cx.now);
-                let mut pieces =
-                    Pieces::new(self.order.download, outboard.clone(), &plan, self.order.request.sequential);
+                let have = plan.have.clone();
+                let is_sequential = self.order.request.sequential;
+                let mut pieces = Pieces::new(self.order.download, outboard.clone(), plan, is_sequential);
                 if let Some(piece) = self.lifecycle.take_opened_piece() {
                     pieces.store_only_piece(piece, cx);
                 }
@@ -176,7 +168,7 @@ impl Download {
                 self.finish_if_complete(cx);
                 let Identified { content, name, .. } = self.lifecycle.identified().expect(IDENTIFIED).clone();
                 let content = LocalContent { share: self.order.share, content, name, outboard };
-                return Some(PartialReady { content, have: plan.have });
+                return Some(PartialReady { content, have });
             }
         }
         None
@@ -187,6 +179,9 @@ impl Download {
         // The download may have ended meanwhile.
         let Some(pieces) = self.lifecycle.pieces_mut() else { return Vec::new() };
         let Extended { here, buffers } = pieces.extend(plan);
+        if !buffers.is_empty() {
+            self.peers.withdraw_requests(|piece| here.binary_search(&piece).is_ok(), cx);
+        }
         buffers.into_iter().for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
         self.progress.on_step(cx.now);
         here
@@ -254,90 +249,10 @@ impl Download {
         }
     }
 
-    /// Records that `piece` is verified and stored. `sent` holds how many of its bytes came in each session. Returns
-    /// how many bytes are credited to which node.
-    fn on_good_piece(
-        &mut self,
-        piece: PieceIndex,
-        sent: &[(SessionKey, u32)],
-        cx: &mut Context<'_>,
-    ) -> Vec<(NodeId, u64)> {
-        self.progress.on_step(cx.now);
-        self.trust(sent);
-        let credits = self.contributors.credit(sent);
-        let owners = credits.iter().map(|(owner, _)| *owner).collect();
-        cx.out.events.push(Event::PieceVerified { download: self.order.download, piece, owners });
-        self.finish_if_complete(cx);
-        credits
-    }
-
-    /// Counts and reports that `piece` did not verify. Returns its senders.
-    fn reject_piece(
-        &mut self,
-        piece: PieceIndex,
-        sent: &[(SessionKey, u32)],
-        cx: &mut Context<'_>,
-    ) -> Vec<NodeId> {
-        cx.counters.bad_pieces += 1;
-        self.accounting.bad_pieces += 1;
-        let owners = self.contributors.owners_of(sent);
-        let download = self.order.download;
-        cx.out.events.push(Event::PieceRejected { download, piece, owners: owners.clone() });
-        owners
-    }
-
-    fn on_bad_piece(
-        &mut self,
-        piece: PieceIndex,
-        sent: &[(SessionKey, u32)],
-        suspects: Suspects,
-        cx: &mut Context<'_>,
-    ) {
-        let owners = self.reject_piece(piece, sent, cx);
-        // One sender alone is certain to have sent the bad bytes. Of several, each proves its innocence by whole
-        // pieces; so does one sender, when the disk may be wrong instead.
-        let alone = suspects == Suspects::Senders && owners.len() == 1;
-        for owner in owners {
-            let penalty = self.peers.candidates.on_bad_piece(owner, alone, cx.now);
-            self.distrust(owner, cx);
-            if penalty == TrustVerdict::Ban
-                && let Some(key) = self.peers.sessions.with_owner(owner).map(Session::key)
-            {
-                self.end_session(key, SessionEnd::BadPieces, cx);
-            }
-        }
-    }
-
-    /// Puts `owner` on parole: from now on it gives one whole piece at a time, and what it has sent of begun pieces is
-    /// discarded.
-    fn distrust(&mut self, owner: NodeId, cx: &mut Context<'_>) {
-        // The owner may have left meanwhile.
-        let Some(key) = self.peers.sessions.put_on_parole(owner) else { return };
-        self.give_up_requests(key, cx);
-        if let Some(pieces) = self.lifecycle.pieces_mut() {
-            pieces.distrust(key);
-        }
-    }
-
-    /// Improves the trust in the senders of a piece that has verified.
-    fn trust(&mut self, sent: &[(SessionKey, u32)]) {
-        let owners = self.contributors.owners_of(sent);
-        let alone = owners.len() == 1;
-        for owner in owners {
-            if self.peers.candidates.on_good_piece(owner, alone)
-                && let Some(key) = self.peers.sessions.end_parole(owner)
-                && let Some(pieces) = self.lifecycle.pieces_mut()
-            {
-                // A piece that the owner has begun on parole may be finished by any session.
-                pieces.pardon(key);
-            }
-        }
-    }
-
     /// Has the file renamed, if every piece is stored. Nothing more is wanted of the owners, and other nodes may have
     /// this node's slots. The owners hear that the download is done only when the file has its name, because the disk
     /// may still fail.
-    fn finish_if_complete(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn finish_if_complete(&mut self, cx: &mut Context<'_>) {
         if !self.lifecycle.finish_if_complete() {
             return;
         }

@@ -6,7 +6,9 @@
 //!       ╰────────────── bad hash ─────────────────╯
 //! ```
 
+mod known;
 mod parole;
+mod plan;
 mod requests;
 mod storing;
 mod stretches;
@@ -24,10 +26,13 @@ use super::picker::Picker;
 use super::session::Session;
 use crate::context::Context;
 use crate::disk::DiskRequest;
-use crate::fetch_plan::{FetchPlan, WantedPieces};
+use crate::fetch_plan::FetchPlan;
 use crate::ids::{BufferId, DownloadId, SessionKey};
 use crate::output::Placement;
-use storing::{StoreRequest, StoringPieces};
+use known::KnownBytes;
+pub(crate) use plan::Extended;
+use plan::{bits_of, wanted_bits};
+use storing::{StoreRequest, Stored, StoringPieces};
 
 /// The pieces of one content.
 #[derive(Debug)]
@@ -38,6 +43,7 @@ pub(crate) struct Pieces {
     have: FixedBitSet,
     wanted: FixedBitSet,
     verified: u64,
+    known: KnownBytes,
     picker: Picker,
     assemblies: BTreeMap<PieceIndex, Assembly>,
     storing: StoringPieces,
@@ -53,7 +59,7 @@ impl Pieces {
     pub(crate) fn new(
         download: DownloadId,
         outboard: Arc<Outboard>,
-        plan: &FetchPlan,
+        plan: FetchPlan,
         is_sequential: bool,
     ) -> Pieces {
         let layout = outboard.layout();
@@ -62,6 +68,10 @@ impl Pieces {
             bits.ones().map(|piece| u64::from(layout.piece_length(PieceIndex(piece as u32)))).sum();
         let missing = PieceRun::runs_of(wanted.difference(&bits).map(|piece| PieceIndex(piece as u32)));
         let picker = Picker::new(missing);
+        let mut known = KnownBytes::default();
+        known.extend(plan.known, layout, |piece| {
+            wanted.contains(piece.0 as usize) && !bits.contains(piece.0 as usize)
+        });
         Pieces {
             download,
             outboard,
@@ -69,6 +79,7 @@ impl Pieces {
             have: bits,
             wanted,
             verified,
+            known,
             picker,
             assemblies: BTreeMap::new(),
             storing: StoringPieces::default(),
@@ -115,6 +126,11 @@ impl Pieces {
         self.verified
     }
 
+    /// The number of bytes in stored pieces that the disk has not filled in.
+    pub(crate) fn verified_here_or_fetched(&self) -> u64 {
+        self.verified - self.known.filled_in()
+    }
+
     /// The number of bytes that have arrived and are not stored yet.
     pub(crate) fn unstored(&self) -> u64 {
         let begun: u64 = self.assemblies.values().map(|assembly| u64::from(assembly.arrived())).sum();
@@ -137,34 +153,10 @@ impl Pieces {
         wanted.map(|piece| u64::from(self.layout.piece_length(PieceIndex(piece as u32)))).sum()
     }
 
-    /// Takes in a further `plan`: more is wanted, or is here.
-    pub(crate) fn extend(&mut self, plan: FetchPlan) -> Extended {
-        let mut extended = Extended::default();
-        for piece in pieces_in(&bits_of(&plan.have, self.layout)) {
-            // A piece that the disk has been handed is answered for already.
-            if self.storing.contains(piece) || self.have.put(piece.0 as usize) {
-                continue;
-            }
-            self.verified += u64::from(self.layout.piece_length(piece));
-            extended.here.push(piece);
-            match self.assemblies.remove(&piece) {
-                Some(assembly) => extended.buffers.push(assembly.buffer()),
-                None if self.wanted.contains(piece.0 as usize) => self.picker.take(piece),
-                None => {}
-            }
-        }
-        for piece in pieces_in(&wanted_bits(&plan.wanted, self.layout)) {
-            let is_new = !self.wanted.put(piece.0 as usize);
-            if is_new && !self.have.contains(piece.0 as usize) {
-                self.picker.put_back(piece);
-            }
-        }
-        self.is_changed = true;
-        extended
+    /// The number of bytes that the disk has filled in, or is expected to, so that they are not fetched.
+    pub(crate) fn known_bytes(&self) -> u64 {
+        self.known.bytes()
     }
-
-    /// Fetches all of `piece` from now on, because what was known of it may be wrong.
-    pub(crate) fn forget_known(&mut self, _piece: PieceIndex) {}
 
     /// Whether the disk holds the network up: a piece could not be begun for want of a buffer.
     pub(crate) fn is_starved(&self) -> bool {
@@ -229,15 +221,16 @@ impl Pieces {
         self.store_if_complete(piece, cx);
     }
 
-    fn store(&self, StoreRequest { piece, buffer, length }: StoreRequest, cx: &mut Context<'_>) {
+    fn store(&self, StoreRequest { piece, buffer, length, known }: StoreRequest, cx: &mut Context<'_>) {
         let hash = self.outboard.value(piece);
         let expected = *hash.expect("only pieces of the picker are begun, and those are this outboard's");
+        let known = known.iter().collect();
         cx.out.disk.push(DiskRequest::Store {
             download: self.download,
             piece,
             buffer,
             length,
-            known: Vec::new(),
+            known,
             expected,
         });
     }
@@ -330,7 +323,8 @@ impl Pieces {
 
     /// Records that the disk has verified and stored `piece`. Returns how many of its bytes each session sent.
     pub(crate) fn on_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
-        let contributions = self.take_stored(piece);
+        let Stored { contributions, filled_in } = self.take_stored(piece);
+        self.known.on_stored(piece, filled_in);
         self.have.insert(piece.0 as usize);
         self.verified += u64::from(self.layout.piece_length(piece));
         contributions
@@ -339,13 +333,13 @@ impl Pieces {
     /// Records that `piece` did not verify or was not written, and so is missing again. Returns how many of its bytes
     /// each session sent.
     pub(crate) fn on_not_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
-        let contributions = self.take_stored(piece);
+        let Stored { contributions, .. } = self.take_stored(piece);
         self.picker.put_back(piece);
         contributions
     }
 
     /// Takes out `piece`, for which the disk has answered and whose buffer is free.
-    fn take_stored(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
+    fn take_stored(&mut self, piece: PieceIndex) -> Stored {
         (self.starved, self.is_changed) = (false, true);
         self.storing.remove(piece)
     }
@@ -369,7 +363,7 @@ impl Pieces {
         let assembly = self.assemblies.get_mut(&piece)?;
         assembly.ask_again(range, None);
         assembly.release(session);
-        if assembly.arrived() > 0 || assembly.claimed() < assembly.length() {
+        if !assembly.is_untouched() {
             return None;
         }
         let buffer = self.assemblies.remove(&piece).map(|assembly| assembly.buffer());
@@ -379,86 +373,5 @@ impl Pieces {
 
     fn claimed_by(&self, session: SessionKey) -> u32 {
         self.assemblies.values().map(|assembly| assembly.claimed_by(session)).sum()
-    }
-}
-
-/// What follows from a further plan.
-#[derive(Debug, Default)]
-pub(crate) struct Extended {
-    /// The pieces that are here now and were not before, ascending.
-    pub(crate) here: Vec<PieceIndex>,
-    /// The buffers of begun pieces that are here now.
-    pub(crate) buffers: Vec<BufferId>,
-}
-
-fn wanted_bits(wanted: &WantedPieces, layout: Layout) -> FixedBitSet {
-    match wanted {
-        WantedPieces::All => bits_of(PieceRun::new(PieceIndex(0), layout.pieces()).as_slice(), layout),
-        WantedPieces::Only(runs) => bits_of(runs, layout),
-    }
-}
-
-fn pieces_in(bits: &FixedBitSet) -> impl Iterator<Item = PieceIndex> {
-    bits.ones().map(|piece| PieceIndex(piece as u32))
-}
-
-fn bits_of(runs: &[PieceRun], layout: Layout) -> FixedBitSet {
-    let mut bits = FixedBitSet::with_capacity(layout.pieces() as usize);
-    for run in runs {
-        bits.insert_range(run.start().0 as usize..run.end().0.min(layout.pieces()) as usize);
-    }
-    bits
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PIECE: u64 = 256 << 10;
-
-    fn run(first: u32, count: u32) -> PieceRun {
-        PieceRun::new(PieceIndex(first), count).expect("a run")
-    }
-
-    fn plan(have: Vec<PieceRun>, wanted: Vec<PieceRun>) -> FetchPlan {
-        FetchPlan { wanted: WantedPieces::Only(wanted), ..FetchPlan::of_all(have) }
-    }
-
-    fn pieces(plan: &FetchPlan) -> Pieces {
-        let layout = Layout::of(9 * PIECE + 1).expect("ten pieces");
-        Pieces::new(DownloadId(1), Arc::new(Outboard::imagined(layout, "test")), plan, false)
-    }
-
-    fn missing(pieces: &Pieces) -> Vec<u32> {
-        pieces.picker.pieces().map(|piece| piece.0).collect()
-    }
-
-    #[test]
-    fn only_what_is_wanted_and_not_here_is_missing() {
-        let all = pieces(&FetchPlan::of_all(vec![run(0, 4)]));
-        assert_eq!(missing(&all), [4, 5, 6, 7, 8, 9]);
-        assert!(all.wants_all() && !all.is_complete());
-        let some = pieces(&plan(vec![run(0, 4)], vec![run(3, 2), run(9, 1)]));
-        assert_eq!(missing(&some), [4, 9]);
-        assert!(!some.wants_all());
-        assert_eq!(some.wanted_bytes(), 5 * PIECE + 1, "what is here counts too");
-        assert!(pieces(&FetchPlan::of_all(vec![run(0, 10)])).is_complete());
-    }
-
-    #[test]
-    fn more_may_be_wanted_later_and_what_is_here_is_not_fetched_again() {
-        let mut pieces = pieces(&plan(vec![run(5, 1)], vec![run(0, 1)]));
-        assert_eq!(missing(&pieces), [0]);
-        pieces.picker.take(PieceIndex(0));
-        pieces.forget_changes();
-        // What is wanted already is not wanted twice, and nothing follows from pieces that do not exist.
-        pieces.extend(plan(vec![], vec![run(0, 1), run(4, 3), run(9, 5)]));
-        assert_eq!(missing(&pieces), [4, 6, 9]);
-        assert!(pieces.is_changed());
-        pieces.extend(plan(vec![], vec![run(4, 3)]));
-        assert_eq!(missing(&pieces), [4, 6, 9]);
-        pieces.have.insert(0);
-        [4, 6, 9].into_iter().for_each(|piece| pieces.picker.take(PieceIndex(piece)));
-        assert!(pieces.is_complete() && !pieces.wants_all());
     }
 }

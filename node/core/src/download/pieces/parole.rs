@@ -59,12 +59,10 @@ impl Pieces {
                     && session.has(piece)
                     && !self.has_piece_of_its_own(session)
             };
-            let Some(key) = sessions.values().find(able).map(|session| session.key()) else {
+            let Some(key) = sessions.values().find(able).map(Session::key) else {
                 continue;
             };
-            let assembly =
-                self.assemblies.get_mut(&piece).expect("it is in the list of those that are begun");
-            assembly.take_over(key, true);
+            self.begin_anew(piece, key, true);
         }
     }
 
@@ -88,9 +86,7 @@ impl Pieces {
                 continue;
             };
             let taker = idle.swap_remove(at);
-            let assembly =
-                self.assemblies.get_mut(&piece).expect("it is in the list of those that are begun");
-            assembly.take_over(taker.key(), taker.on_parole);
+            self.begin_anew(piece, taker.key(), taker.on_parole);
         }
     }
 
@@ -107,20 +103,26 @@ impl Pieces {
         };
         let takers: Vec<&Session> = sessions.values().filter(able).collect();
         for taker in takers {
-            let missing = |assembly: &Assembly| u64::from(assembly.length() - assembly.arrived());
+            let missing = |assembly: &Assembly| u64::from(assembly.missing());
             let open = self.assemblies.values().filter(|assembly| assembly.only().is_none());
             let left: u64 = open.map(missing).sum();
             let wait = Duration::from_nanos(left.saturating_mul(1_000_000_000) / speed.max(1));
             if self.pace_of(taker, now).per_piece * 2 + MIN_GAIN > wait {
                 continue;
             }
-            let open = self.assemblies.values_mut();
+            let open = self.assemblies.values();
             let open = open.filter(|assembly| assembly.only().is_none() && taker.has(assembly.piece()));
-            // What has arrived of the piece is thrown away.
-            if let Some(assembly) = open.max_by_key(|assembly| missing(assembly)) {
-                assembly.take_over(taker.key(), true);
+            if let Some(piece) = open.max_by_key(|assembly| missing(assembly)).map(Assembly::piece) {
+                self.begin_anew(piece, taker.key(), true);
             }
         }
+    }
+
+    /// Begins `piece`, which has been begun, anew with the session `taker`. What others have sent is discarded.
+    fn begin_anew(&mut self, piece: PieceIndex, taker: SessionKey, on_parole: bool) {
+        let before = self.assemblies.get(&piece).expect("only pieces that are begun are taken over");
+        let fresh = self.begun(piece, before.buffer(), taker, on_parole);
+        self.assemblies.insert(piece, fresh);
     }
 
     /// Whether `session` is on parole and has a piece of its own, which it has not finished or of which it is not yet

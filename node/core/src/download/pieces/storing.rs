@@ -6,6 +6,7 @@ use messages::PieceIndex;
 
 use crate::download::assembly::Assembly;
 use crate::ids::{BufferId, SessionKey};
+use crate::runs::Runs;
 
 /// The reason why a piece for which the disk answers is here.
 const HANDED_OVER: &str = "each piece is handed to the disk once, and the disk answers once";
@@ -15,6 +16,8 @@ const HANDED_OVER: &str = "each piece is handed to the disk once, and the disk a
 struct StoringPiece {
     buffer: BufferId,
     length: u32,
+    /// The ranges that the disk fills in.
+    known: Runs,
     /// How many of its bytes each session sent.
     contributions: Vec<(SessionKey, u32)>,
     /// Whether the disk had no room for the piece, which keeps its buffer until there is room.
@@ -22,11 +25,28 @@ struct StoringPiece {
 }
 
 /// A request to the disk to store a piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StoreRequest {
     pub(super) piece: PieceIndex,
     pub(super) buffer: BufferId,
     pub(super) length: u32,
+    /// The ranges that the disk fills in.
+    pub(super) known: Runs,
+}
+
+/// What is known of a piece for which the disk has answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// How many of its bytes each session sent.
+    pub(super) contributions: Vec<(SessionKey, u32)>,
+    /// The number of its bytes that the disk has filled in.
+    pub(super) filled_in: u32,
+}
+
+impl StoringPiece {
+    fn request(&self, piece: PieceIndex) -> StoreRequest {
+        StoreRequest { piece, buffer: self.buffer, length: self.length, known: self.known.clone() }
+    }
 }
 
 /// The pieces for which the disk has not answered, or which it has refused for want of room.
@@ -39,18 +59,20 @@ impl StoringPieces {
         self.0.is_empty()
     }
 
-    /// The number of bytes of all these pieces.
+    /// The number of bytes of all these pieces that were fetched.
     pub(super) fn bytes(&self) -> u64 {
-        self.0.values().map(|storing| u64::from(storing.length)).sum()
+        self.0.values().map(|storing| u64::from(storing.length - storing.known.len())).sum()
     }
 
     /// Takes in `piece` from its complete `assembly`. Returns the request for the disk.
     pub(super) fn insert(&mut self, piece: PieceIndex, assembly: &Assembly) -> StoreRequest {
-        let (buffer, length) = (assembly.buffer(), assembly.length());
+        let (buffer, length, known) = (assembly.buffer(), assembly.length(), assembly.known().clone());
         let contributions = assembly.contributions().collect();
-        let before = self.0.insert(piece, StoringPiece { buffer, length, contributions, is_refused: false });
+        let storing = StoringPiece { buffer, length, known, contributions, is_refused: false };
+        let request = storing.request(piece);
+        let before = self.0.insert(piece, storing);
         debug_assert!(before.is_none(), "a piece that is being stored is not begun again");
-        StoreRequest { piece, buffer, length }
+        request
     }
 
     /// Records that the disk has no room for `piece`, which stays in its buffer.
@@ -68,7 +90,7 @@ impl StoringPieces {
         let refused = self.0.iter_mut().filter(|(_, storing)| storing.is_refused);
         let again = refused.map(|(&piece, storing)| {
             storing.is_refused = false;
-            StoreRequest { piece, buffer: storing.buffer, length: storing.length }
+            storing.request(piece)
         });
         again.collect()
     }
@@ -78,9 +100,10 @@ impl StoringPieces {
         self.0.contains_key(&piece)
     }
 
-    /// Removes `piece`, for which the disk has answered. Returns how many of its bytes each session sent.
-    pub(super) fn remove(&mut self, piece: PieceIndex) -> Vec<(SessionKey, u32)> {
-        self.0.remove(&piece).expect(HANDED_OVER).contributions
+    /// Removes `piece`, for which the disk has answered.
+    pub(super) fn remove(&mut self, piece: PieceIndex) -> Stored {
+        let StoringPiece { contributions, known, .. } = self.0.remove(&piece).expect(HANDED_OVER);
+        Stored { contributions, filled_in: known.len() }
     }
 
     /// Gives up the refused pieces. Returns their buffers.
@@ -101,17 +124,18 @@ mod tests {
     #[test]
     fn a_refused_piece_is_handed_over_again_and_keeps_its_buffer() {
         let (piece, session) = (PieceIndex(3), SessionKey(1));
-        let mut assembly = Assembly::new(piece, 8, BufferId(5), session);
+        let mut assembly = Assembly::new(piece, 8, BufferId(5), session).with_known(Runs::of(2..4));
         assembly.place(session, 0, 8);
         let mut storing = StoringPieces::default();
         let request = storing.insert(piece, &assembly);
-        assert_eq!(request, StoreRequest { piece, buffer: BufferId(5), length: 8 });
+        let known = Runs::of(2..4);
+        assert_eq!(request, StoreRequest { piece, buffer: BufferId(5), length: 8, known });
         assert!(storing.take_refused().is_empty() && storing.abandon_refused().next().is_none());
         storing.on_refused(piece);
         assert!(storing.has_refused() && storing.has_bytes_of(session));
         assert_eq!(storing.take_refused(), [request]);
-        assert!(!storing.has_refused() && storing.bytes() == 8);
-        assert_eq!(storing.remove(piece), [(session, 8)]);
+        assert!(!storing.has_refused() && storing.bytes() == 6);
+        assert_eq!(storing.remove(piece), Stored { contributions: vec![(session, 6)], filled_in: 2 });
         assert!(storing.is_empty());
     }
 }
