@@ -1,5 +1,6 @@
 //! A host's disk, without bytes: files are contents, and what is done to them takes time and may fail.
 
+mod folder;
 mod part;
 mod pool;
 
@@ -13,11 +14,13 @@ use messages::{ContentId, Outboard, PieceIndex, PieceRun, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use riffle_core::{
-    BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, FetchPlan,
+    BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, Existing, FetchPlan,
     FinishedTarget, HashedAgain, Opened, RecheckReason, ShareId, StoreError,
 };
 
 use crate::content::Library;
+use folder::FolderDownload;
+pub use folder::{LocalFile, LocalFolder};
 use part::PartFile;
 pub use pool::{Pool, Provenance};
 
@@ -46,6 +49,16 @@ pub struct DiskFaults {
 struct OpenDownload {
     target: PathBuf,
     share: ShareId,
+    /// Set when a folder is brought up to date, or made of chosen files.
+    folder: Option<FolderDownload>,
+}
+
+/// What a download is to become.
+struct Wanted {
+    content: ContentId,
+    outboard: Arc<Outboard>,
+    existing: Existing,
+    select: Vec<String>,
 }
 
 /// A write or rename that has begun and is done later.
@@ -68,6 +81,8 @@ enum Doing {
 pub struct Disk {
     /// All whole files.
     pub files: BTreeMap<PathBuf, ContentId>,
+    /// The folders that are not just one content: those that were made of chosen files, or are being brought up to date.
+    pub folders: BTreeMap<PathBuf, LocalFolder>,
     /// What is wrong with the disk.
     pub faults: DiskFaults,
     /// The buffers of the host.
@@ -80,6 +95,8 @@ pub struct Disk {
     parts: BTreeMap<PathBuf, PartFile>,
     downloads: BTreeMap<DownloadId, OpenDownload>,
     pending: Vec<Pending>,
+    /// The folders whose download is about to be finished, by their targets.
+    finishing: BTreeMap<PathBuf, FolderDownload>,
     /// How often the power was cut.
     boot: u32,
 }
@@ -129,7 +146,15 @@ impl Disk {
     }
 
     fn rename(&mut self, target: &Path) {
-        if let Some(part) = self.parts.remove(target) {
+        let Some(part) = self.parts.remove(target) else { return };
+        if let Some(folder) = self.finishing.remove(target) {
+            assert!(folder.is_right(&part), "{} is made of wrong bytes: {part:?}", target.display());
+            folder.apply(self.folders.entry(target.to_owned()).or_default(), || true);
+            if folder.is_of_all() {
+                self.folders.remove(target);
+                self.files.insert(target.to_owned(), part.content);
+            }
+        } else {
             assert!(part.is_whole(), "{} gets its name with wrong bytes in it: {part:?}", target.display());
             self.files.insert(target.to_owned(), part.content);
         }
@@ -145,7 +170,13 @@ impl Disk {
             match what {
                 Doing::Store(piece) | Doing::Tear(piece) => part.interrupt(piece, around.now, around.rng),
                 Doing::Finish if around.rng.random() => self.rename(&target),
-                Doing::Finish => {}
+                Doing::Finish => {
+                    // Some files are in their places, and the part file is still there.
+                    if let Some(folder) = self.finishing.remove(&target) {
+                        let local = self.folders.entry(target.clone()).or_default();
+                        folder.apply(local, || around.rng.random());
+                    }
+                }
             }
         }
         self.parts.values_mut().for_each(PartFile::close);
@@ -161,22 +192,25 @@ impl Disk {
         self.parts.retain(|_, part| part.lose_power(around.rng));
     }
 
-    /// Carries out `request`; returns the answer, if there is one, and how long it takes.
+    /// Carries out `request`; returns how long it takes, and the results in their order.
     pub fn carry_out(
         &mut self,
         request: DiskRequest,
         around: &mut Around<'_>,
-    ) -> Option<(Duration, DiskResult)> {
+    ) -> (Duration, impl Iterator<Item = DiskResult> + use<>) {
         self.settle(around.now);
         let late = around.chance_up_to(self.faults.latency);
-        let (takes, result) = self.answer(request, late, around)?;
-        Some((takes + late, result))
+        let mut news = None;
+        let answer = self.answer(request, late, &mut news, around);
+        let takes = answer.as_ref().map_or(Duration::ZERO, |(takes, _)| *takes + late);
+        (takes, news.into_iter().chain(answer.map(|(_, result)| result)))
     }
 
     fn answer(
         &mut self,
         request: DiskRequest,
         late: Duration,
+        news: &mut Option<DiskResult>,
         around: &mut Around<'_>,
     ) -> Option<(Duration, DiskResult)> {
         match request {
@@ -208,31 +242,29 @@ impl Disk {
                     .ok_or(messages::OutboardError::OtherContent);
                 Some((LATENCY, DiskResult::OutboardChecked { download, buffer, result }))
             }
-            DiskRequest::Open { download, share, target, content, outboard, .. } => {
+            DiskRequest::Open { download, share, target, existing, select, content, outboard } => {
                 let hashed = self.hashed;
-                let open = OpenDownload { target, share };
-                let result = self.open_part(download, open, (content, outboard), around);
+                let open = OpenDownload { target, share, folder: None };
+                let wanted = Wanted { content, outboard, existing, select };
+                let result = self.open_part(download, open, wanted, around);
                 let hashing = Duration::from_nanos(NANOS_A_BYTE * (self.hashed - hashed));
                 Some((LATENCY + hashing, DiskResult::Opened { download, result }))
             }
-            DiskRequest::Store { download, piece, buffer, length, expected, .. } => {
+            DiskRequest::Store { download, piece, buffer, length, known, expected } => {
                 let takes = LATENCY + Duration::from_nanos(NANOS_A_BYTE * u64::from(length));
                 let at = around.now + takes + late;
-                let result = self.store(download, (piece, buffer, length, expected), at, around);
+                let result = self.store(download, (piece, buffer, length, expected), &known, at, around);
+                if result.is_ok() {
+                    *news = self.plan(download, piece);
+                }
                 Some((takes, DiskResult::Stored { download, piece, buffer, result }))
             }
             DiskRequest::Finish { download } => {
                 let result = self.finish(download, around.now + LATENCY + late, around);
-                Some((
-                    LATENCY,
-                    DiskResult::Finished {
-                        download,
-                        result: result.map(|path| FinishedTarget { path, is_whole: true }),
-                    },
-                ))
+                Some((LATENCY, DiskResult::Finished { download, result }))
             }
             DiskRequest::Abandon { download } => {
-                if let Some(OpenDownload { target, share }) = self.downloads.remove(&download) {
+                if let Some(OpenDownload { target, share, .. }) = self.downloads.remove(&download) {
                     self.open.remove(&share);
                     self.close_when_idle(&target);
                 }
@@ -253,8 +285,8 @@ impl Disk {
     fn open_part(
         &mut self,
         download: DownloadId,
-        open: OpenDownload,
-        (content, outboard): (ContentId, Arc<Outboard>),
+        mut open: OpenDownload,
+        Wanted { content, outboard, existing, select }: Wanted,
         around: &mut Around<'_>,
     ) -> Result<Opened, DiskError> {
         let target = open.target.clone();
@@ -273,7 +305,15 @@ impl Disk {
                 self.open.insert(open.share, content);
                 return Ok(Opened::AlreadyThere);
             }
-            Some(_) => return Err(DiskError { path: target, kind: DiskErrorKind::ExistsOther }),
+            Some(there) => {
+                let there = around.library.of(*there).and_then(|there| folder::local_folder(there));
+                let is_updated = matches!(existing, Existing::Update { .. });
+                let Some(local) = there.filter(|_| is_updated) else {
+                    return Err(DiskError { path: target, kind: DiskErrorKind::ExistsOther });
+                };
+                self.files.remove(&target);
+                self.folders.insert(target.clone(), local);
+            }
             None => {}
         }
         if let Some(why) = self.broken(outboard.layout().length(), around) {
@@ -288,12 +328,36 @@ impl Disk {
         let found = part.open(self.boot, self.faults.latency, around.now);
         self.hashed += found.hashed;
         self.open.insert(open.share, content);
+        let mut have = found.have;
+        let content = around.library.of(content).filter(|content| content.folder.is_some());
+        let is_updated = matches!(existing, Existing::Update { .. }) && self.folders.contains_key(&target);
+        let mut plan = FetchPlan::of_all(Vec::new());
+        if let Some(content) = content.filter(|_| is_updated || !select.is_empty()) {
+            let local = self.folders.entry(target).or_default();
+            let (folder, first) = FolderDownload::begin(content.clone(), &select, local, part);
+            have.extend(first.have.iter().flat_map(|run| run.iter()));
+            have.sort_unstable();
+            (open.folder, plan) = (Some(folder), first);
+        }
         self.downloads.insert(download, open);
         // Which of its reasons the program would give is the program's own business.
         let hashed_again =
             (found.hashed > 0).then_some(HashedAgain { bytes: found.hashed, why: RecheckReason::Restarted });
-        let have = PieceRun::runs_of(found.have.iter().copied());
-        Ok(Opened::Ready { plan: FetchPlan::of_all(have), hashed_again })
+        plan.have = PieceRun::runs_of(have);
+        Ok(Opened::Ready { plan, hashed_again })
+    }
+
+    /// What follows from `piece`, which is about to be stored, for the download of a folder: the plan for its files, when
+    /// its index is complete.
+    fn plan(&mut self, download: DownloadId, piece: PieceIndex) -> Option<DiskResult> {
+        let OpenDownload { target, folder, .. } = self.downloads.get_mut(&download).expect("a part file");
+        let folder = folder.as_mut()?;
+        if !folder.on_store(piece) {
+            return None;
+        }
+        let part = self.parts.get_mut(target).expect("a part file");
+        let local = self.folders.get_mut(target).expect("a folder that is brought up to date");
+        Some(DiskResult::Planned { download, plan: folder.plan(local, part) })
     }
 
     /// Why the disk does not take `needed` bytes just now.
@@ -308,10 +372,11 @@ impl Disk {
         &mut self,
         download: DownloadId,
         (piece, buffer, length, expected): (PieceIndex, BufferId, u32, messages::ChainingValue),
+        known: &[Range<u32>],
         at: Timestamp,
         around: &mut Around<'_>,
     ) -> Result<(), StoreError> {
-        let OpenDownload { target, .. } = self.downloads.get(&download).expect("a part file");
+        let OpenDownload { target, folder, .. } = self.downloads.get(&download).expect("a part file");
         let target = target.clone();
         let part = self.parts.get(&target).expect("a part file");
         let content = around.library.of(part.content).expect("a content");
@@ -319,8 +384,12 @@ impl Disk {
         let span = content.outboard.layout().span(piece).expect("a piece of the content");
         assert_eq!(span.end - span.start, u64::from(length), "another piece's length");
         let source = Provenance { content: part.content, outboard: false, from: span.start };
-        if !self.pool.holds(buffer, length, source) {
-            return Err(StoreError::Hash);
+        let is_known = known.iter().all(|range| {
+            let folder = folder.as_ref().expect("only of a folder anything is known");
+            folder.is_known(piece, range, &self.folders[&target])
+        });
+        if !is_known || !self.pool.holds_all_but(buffer, length, known, source) {
+            return Err(if known.is_empty() { StoreError::Hash } else { StoreError::KnownBytes });
         }
         if let Some(kind) = self.broken(u64::from(length), around) {
             if around.rng.random() {
@@ -337,18 +406,29 @@ impl Disk {
         download: DownloadId,
         at: Timestamp,
         around: &mut Around<'_>,
-    ) -> Result<PathBuf, DiskError> {
-        let OpenDownload { target, .. } = self.downloads.remove(&download).expect("a part file");
+    ) -> Result<FinishedTarget, DiskError> {
+        let OpenDownload { target, folder, .. } = self.downloads.remove(&download).expect("a part file");
         let part = self.parts.get_mut(&target).expect("a part file");
         let pieces = around.library.of(part.content).expect("a content").outboard.layout().pieces();
-        assert_eq!(part.stored(), pieces as usize, "finished before every piece is stored");
+        match &folder {
+            Some(folder) => assert!(folder.is_complete(part), "finished before every wanted piece is stored"),
+            None => assert_eq!(part.stored(), pieces as usize, "finished before every piece is stored"),
+        }
+        if folder.as_ref().is_some_and(|folder| !folder.is_kept(&self.folders[&target])) {
+            self.close_when_idle(&target);
+            return Err(DiskError { path: target, kind: DiskErrorKind::Changed });
+        }
         let nameless = self.faults.nameless.then(|| DiskErrorKind::Other("read-only file system".to_owned()));
         if let Some(kind) = nameless.or_else(|| self.broken(0, around)) {
             self.close_when_idle(&target);
             return Err(DiskError { path: target, kind });
         }
         self.pending.push(Pending { at, target: target.clone(), what: Doing::Finish });
-        Ok(target)
+        let is_whole = folder.as_ref().is_none_or(FolderDownload::is_of_all);
+        if let Some(folder) = folder {
+            self.finishing.insert(target.clone(), folder);
+        }
+        Ok(FinishedTarget { path: target, is_whole })
     }
 }
 

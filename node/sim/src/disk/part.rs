@@ -248,6 +248,11 @@ impl PartFile {
         }
     }
 
+    /// Stores a piece that was put together from what is on the disk.
+    pub(super) fn put_together(&mut self, piece: PieceIndex) {
+        self.store(piece, self.touched);
+    }
+
     fn write(&mut self, piece: PieceIndex, bytes: Bytes, now: Timestamp) {
         self.pieces.insert(piece, bytes);
         self.touched = now;

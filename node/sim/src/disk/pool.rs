@@ -1,6 +1,7 @@
 //! The buffer pool, without bytes: a buffer is runs of "these bytes of that content".
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use messages::ContentId;
 use riffle_core::{BufferChange, BufferId};
@@ -103,9 +104,29 @@ impl Pool {
 
     /// Whether the first `length` bytes of `buffer` are those of `expected` from its byte on.
     pub fn holds(&self, buffer: BufferId, length: u32, expected: Provenance) -> bool {
-        match self.buffers.get(&buffer).map(|buffer| buffer.placed.as_slice()) {
-            Some([(0, end, source)]) => *end >= length && *source == expected,
-            _ => false,
-        }
+        self.holds_all_but(buffer, length, &[], expected)
+    }
+
+    /// Whether the first `length` bytes of `buffer` are those of `expected` from its byte on, apart from the ascending
+    /// ranges `known`.
+    pub fn holds_all_but(
+        &self,
+        buffer: BufferId,
+        length: u32,
+        known: &[Range<u32>],
+        expected: Provenance,
+    ) -> bool {
+        let Some(Buffer { placed, .. }) = self.buffers.get(&buffer) else { return false };
+        let starts = std::iter::once(0).chain(known.iter().map(|range| range.end));
+        let ends = known.iter().map(|range| range.start).chain([length]);
+        let mut parts = starts.zip(ends).filter(|(start, end)| start < end);
+        parts.all(|(start, end)| {
+            placed.iter().any(|(from, to, of)| {
+                let is_right = of.content == expected.content
+                    && of.outboard == expected.outboard
+                    && of.from == expected.from + u64::from(*from);
+                *from <= start && *to >= end && is_right
+            })
+        })
     }
 }

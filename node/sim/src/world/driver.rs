@@ -90,7 +90,8 @@ impl World {
         self.check_bounds(id);
         for request in out.disk.drain(..) {
             let around = &mut Around { library: &self.library, now, rng: &mut self.rng };
-            if let Some((takes, result)) = self.hosts[id.0].disk.carry_out(request, around) {
+            let (takes, results) = self.hosts[id.0].disk.carry_out(request, around);
+            for result in results {
                 self.schedule(now + takes, SimEvent::Disk { host: id, life, result: Box::new(result) });
             }
         }

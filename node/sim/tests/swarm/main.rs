@@ -16,3 +16,4 @@ mod trackers;
 mod transfers;
 mod trust;
 mod uneven;
+mod updates;

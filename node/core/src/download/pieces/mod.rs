@@ -216,7 +216,10 @@ impl Pieces {
         if self.have.contains(piece.0 as usize) {
             return cx.buffers.give_back(assembly.buffer(), cx.out);
         }
-        self.picker.take(piece);
+        let is_wanted = self.wanted.put(piece.0 as usize);
+        if is_wanted {
+            self.picker.take(piece);
+        }
         self.assemblies.insert(piece, assembly);
         self.store_if_complete(piece, cx);
     }
