@@ -87,11 +87,11 @@ fn finish(world: &mut World, hosts: &[HostId], within: u64) {
 
 fn summary(world: &World, host: HostId) -> &Summary {
     let events = world.hosts[host.0].events.iter();
-    let summary = events.filter_map(|(_, event)| match event {
+    let mut summary = events.filter_map(|(_, event)| match event {
         Event::DownloadDone { summary, .. } => Some(summary),
         _ => None,
     });
-    summary.last().expect("it is done")
+    summary.next_back().expect("it is done")
 }
 
 fn bad_pieces(world: &World, host: HostId) -> u64 {
