@@ -63,6 +63,18 @@ pub enum DiskRequest {
         /// What describes the content.
         outboard: Arc<Outboard>,
     },
+    /// Read the first `length` bytes of `buffer`, which are those of `piece` as far as anybody knows: nothing proves them
+    /// yet. Answered with [`DiskResult::Previewed`].
+    Preview {
+        /// The download.
+        download: DownloadId,
+        /// The piece.
+        piece: PieceIndex,
+        /// The buffer with the bytes.
+        buffer: BufferId,
+        /// The number of bytes.
+        length: u32,
+    },
     /// Fill the ranges `known` of `buffer` in, check its first `length` bytes against `expected` and, when they match,
     /// write them to their place in the part file. Answered with [`DiskResult::Stored`].
     Store {
@@ -174,6 +186,16 @@ pub enum DiskResult {
         download: DownloadId,
         /// What is wanted or here besides what was known before.
         plan: FetchPlan,
+    },
+    /// The first bytes of a piece were read.
+    Previewed {
+        /// The download.
+        download: DownloadId,
+        /// The buffer that was read, which belongs to the core again.
+        buffer: BufferId,
+        /// What follows, if the bytes are what they seem to be. When they do not make sense, the rest of the piece is
+        /// fetched as if nobody had looked.
+        plan: Option<FetchPlan>,
     },
     /// A piece was checked and written, or that has failed.
     Stored {

@@ -18,13 +18,27 @@ pub struct FetchPlan {
     pub have: Vec<PieceRun>,
     /// The ranges of wanted pieces which need not be fetched.
     pub known: KnownRanges,
+    /// The bytes that the disk wants to see before it plans on.
+    pub preview: Option<Preview>,
+}
+
+/// The first bytes of a wanted piece that has not been begun. They are fetched before the rest, and the disk may read
+/// them unverified with [`DiskRequest::Preview`](crate::DiskRequest::Preview): of the piece with the end of a folder's index
+/// the rest may be known once the index is read. It may happen that a piece is fetched as a whole all the same; then the
+/// disk plans on when the piece is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// The piece.
+    pub piece: PieceIndex,
+    /// The number of bytes.
+    pub length: u32,
 }
 
 impl FetchPlan {
     /// The plan that wants all of a content, of which the pieces `have` are here.
     #[must_use]
     pub fn of_all(have: Vec<PieceRun>) -> FetchPlan {
-        FetchPlan { wanted: WantedPieces::All, have, known: KnownRanges::default() }
+        FetchPlan { wanted: WantedPieces::All, have, known: KnownRanges::default(), preview: None }
     }
 }
 

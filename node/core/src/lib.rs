@@ -33,7 +33,7 @@ pub use disk::{
     RecheckReason, SkippedEntry, StoreError,
 };
 pub use event::{Event, Failure, OwnerShare, SessionEnd, Summary};
-pub use fetch_plan::{FetchPlan, KnownRanges, WantedPieces};
+pub use fetch_plan::{FetchPlan, KnownRanges, Preview, WantedPieces};
 pub use ids::{BufferId, DownloadId, SearchId, ShareId};
 pub use inquiry::{Inquiry, InquiryEnd, InquiryStep, Question};
 pub use node::{Identity, Node};

@@ -85,6 +85,14 @@ impl Runs {
     }
 }
 
+impl FromIterator<Range<u32>> for Runs {
+    fn from_iter<T: IntoIterator<Item = Range<u32>>>(runs: T) -> Runs {
+        let mut all = Runs::default();
+        runs.into_iter().for_each(|run| all.insert(run));
+        all
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -292,7 +292,10 @@ impl Play<'_> {
                 };
                 DiskResult::Finished { download, result }
             }
-            DiskRequest::Share { .. } | DiskRequest::Unshare { .. } | DiskRequest::Abandon { .. } => {
+            DiskRequest::Share { .. }
+            | DiskRequest::Unshare { .. }
+            | DiskRequest::Preview { .. }
+            | DiskRequest::Abandon { .. } => {
                 panic!("a node that only downloads asks the disk for this")
             }
         }

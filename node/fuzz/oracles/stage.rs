@@ -366,7 +366,9 @@ impl Stage {
 
     fn take_request(&mut self, request: DiskRequest) {
         match &request {
-            DiskRequest::Store { buffer, length, .. } | DiskRequest::CheckOutboard { buffer, length, .. } => {
+            DiskRequest::Store { buffer, length, .. }
+            | DiskRequest::Preview { buffer, length, .. }
+            | DiskRequest::CheckOutboard { buffer, length, .. } => {
                 let buffer = self.buffers.get_mut(buffer).expect("a buffer of the pool");
                 assert!(!buffer.lent, "a buffer is with two workers");
                 assert!(*length <= buffer.length, "more than a buffer holds");

@@ -28,6 +28,8 @@ pub(crate) struct Assembly {
     /// The bytes that the disk fills in: they are not asked for, and have no sender.
     known: Runs,
     missing: Runs,
+    /// The missing bytes that are not asked for yet, because they may become known.
+    held_back: Runs,
     claims: Vec<Claim>,
     /// The runs of bytes that each session has sent.
     senders: Vec<(SessionKey, Runs)>,
@@ -49,6 +51,7 @@ impl Assembly {
             length,
             known: Runs::default(),
             missing: all,
+            held_back: Runs::default(),
             claims,
             senders: Vec::new(),
             only: None,
@@ -66,6 +69,44 @@ impl Assembly {
         }
         self.drop_empty_claims();
         Assembly { known, ..self }
+    }
+
+    /// The same assembly, of which only the first `length` bytes are asked for, unless none of these is missing.
+    pub(crate) fn with_held_back(mut self, length: u32) -> Assembly {
+        let asked: Runs = self.missing.within(0..length).collect();
+        if asked.is_empty() {
+            return self;
+        }
+        self.held_back = self.missing.within(length..self.length).collect();
+        let behind = length..self.length;
+        self.claims.iter_mut().for_each(|claim| {
+            claim.unasked.remove(behind.clone());
+        });
+        self
+    }
+
+    /// The same assembly when the first bytes have been looked at: the ranges `known` are filled in by the disk. Any
+    /// session may ask for the rest, or for the first `length` bytes of it.
+    pub(crate) fn resumed(mut self, known: Runs, length: Option<u32>) -> Assembly {
+        for run in known.iter() {
+            self.missing.remove(run.clone());
+            self.senders.iter_mut().for_each(|(_, runs)| {
+                runs.remove(run.clone());
+            });
+        }
+        self.senders.retain(|(_, runs)| !runs.is_empty());
+        self.claims = vec![Claim { holder: None, unasked: self.missing.clone() }];
+        self.drop_empty_claims();
+        let resumed = Assembly { known, held_back: Runs::default(), ..self };
+        match length {
+            Some(length) => resumed.with_held_back(length),
+            None => resumed,
+        }
+    }
+
+    /// Whether only bytes are missing that are held back.
+    pub(crate) fn has_all_but_held_back(&self) -> bool {
+        !self.held_back.is_empty() && self.missing.len() == self.held_back.len()
     }
 
     /// The same assembly, of which only `holder` may send bytes.
@@ -108,8 +149,8 @@ impl Assembly {
 
     /// Whether nothing has arrived or is asked for.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.arrived() == 0
-            && self.claims.iter().map(|claim| claim.unasked.len()).sum::<u32>() == self.missing.len()
+        let unasked: u32 = self.claims.iter().map(|claim| claim.unasked.len()).sum();
+        self.arrived() == 0 && unasked + self.held_back.len() == self.missing.len()
     }
 
     /// Whether bytes of the piece ever had to be asked for again.
@@ -161,6 +202,7 @@ impl Assembly {
         if fresh == 0 {
             return None;
         }
+        self.held_back.remove(run.clone());
         // Bytes that were given up and have come after all are not asked for again.
         self.claims.iter_mut().for_each(|claim| {
             claim.unasked.remove(run.clone());
@@ -330,6 +372,39 @@ mod tests {
         assert_eq!(assembly.contributions().collect::<Vec<_>>(), [(SECOND, 10), (FIRST, 60)]);
         assembly.distrust(SECOND);
         assert_eq!(assembly.next_range(FIRST, 100), range(10, 10), "what is known stays known");
+    }
+
+    #[test]
+    fn what_is_held_back_is_asked_for_when_the_first_bytes_have_been_looked_at() {
+        let range = |start, length| ByteRange::new(PieceIndex(3), start, length);
+        let mut assembly = assembly(100).with_held_back(30);
+        assert!(assembly.is_untouched() && !assembly.has_all_but_held_back());
+        assert_eq!((assembly.next_range(FIRST, 60), assembly.next_range(FIRST, 60)), (range(0, 30), None));
+        assembly.place(FIRST, 0, 20);
+        assembly.place(SECOND, 20, 10);
+        assert!(assembly.has_all_but_held_back() && !assembly.is_complete());
+        // Its sender may have been found to lie meanwhile, and more may have to be looked at.
+        assembly.distrust(SECOND);
+        let mut assembly = assembly.resumed(Runs::of(50..100), Some(40));
+        assert_eq!((assembly.next_range(FIRST, 60), assembly.next_range(FIRST, 60)), (range(20, 20), None));
+        assembly.place(FIRST, 20, 20);
+        assert!(assembly.has_all_but_held_back());
+        let mut assembly = assembly.resumed(Runs::of(50..100), None);
+        assert_eq!((assembly.next_range(SECOND, 60), assembly.next_range(SECOND, 60)), (range(40, 10), None));
+        assembly.place(SECOND, 40, 10);
+        assert!(assembly.is_complete() && !assembly.has_all_but_held_back());
+        assert_eq!(assembly.contributions().collect::<Vec<_>>(), [(FIRST, 40), (SECOND, 10)]);
+    }
+
+    #[test]
+    fn nothing_is_held_back_when_the_first_bytes_are_known_or_none_are_wanted() {
+        for assembly in
+            [assembly(100).with_held_back(0), assembly(100).with_known(Runs::of(0..30)).with_held_back(30)]
+        {
+            assert!(assembly.claimed_by(FIRST) >= 70 && !assembly.has_all_but_held_back());
+        }
+        let all = assembly(100).with_held_back(200);
+        assert!(all.claimed_by(FIRST) == 100 && !all.has_all_but_held_back());
     }
 
     #[test]

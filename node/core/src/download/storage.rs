@@ -187,6 +187,26 @@ impl Download {
         here
     }
 
+    /// Handles that the disk has read the first bytes of a piece. Returns the pieces that are here now and were not
+    /// before.
+    pub(crate) fn handle_previewed(
+        &mut self,
+        buffer: BufferId,
+        plan: Option<FetchPlan>,
+        cx: &mut Context<'_>,
+    ) -> Vec<PieceIndex> {
+        if self.lifecycle.pieces().is_none() {
+            // The download ended meanwhile.
+            cx.buffers.give_back(buffer, cx.out);
+            return Vec::new();
+        }
+        let next = plan.as_ref().and_then(|plan| plan.preview);
+        let here = plan.map_or(Vec::new(), |plan| self.handle_planned(plan, cx));
+        let pieces = self.lifecycle.pieces_mut().expect("a plan ends no download");
+        pieces.resume_previewed(next, cx);
+        here
+    }
+
     /// Repeats the requests that a full disk has refused, when that is due.
     pub(super) fn retry_full_disk(&mut self, cx: &mut Context<'_>) {
         if !self.disk_space.take_retry(cx.now) {

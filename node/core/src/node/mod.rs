@@ -265,6 +265,15 @@ impl Node {
                     here.into_iter().for_each(|piece| self.share_piece(share, piece, now));
                 }
             }
+            DiskResult::Previewed { download, buffer, plan } => {
+                let cx = &mut self.shared.context(now);
+                let Some(download) = self.downloads.get_mut(download) else {
+                    cx.buffers.give_back(buffer, cx.out);
+                    return;
+                };
+                let (share, here) = (download.share(), download.handle_previewed(buffer, plan, cx));
+                here.into_iter().for_each(|piece| self.share_piece(share, piece, now));
+            }
             DiskResult::Stored { download, piece, buffer, result } => {
                 let cx = &mut self.shared.context(now);
                 let Some(download) = self.downloads.get_mut(download) else {

@@ -6,11 +6,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use messages::{Layout, PieceIndex, PieceRun};
-use riffle_core::{FetchPlan, WantedPieces};
+use riffle_core::{FetchPlan, Preview, WantedPieces};
 
 use super::part::PartFile;
 use crate::content::{Content, Folder, FolderFile};
 
+/// The number of bytes of the content that are read first: they say how long the index is, and are all of a small one.
+const BEGINNING: u32 = 4096;
 /// The version of a file that was changed by a person: no content has it.
 const CHANGED: u32 = u32::MAX;
 
@@ -34,7 +36,9 @@ pub(super) struct FolderDownload {
     chosen: Option<BTreeSet<u32>>,
     /// The pieces of the index that are not stored.
     index_left: BTreeSet<PieceIndex>,
-    /// The files that are here, once the index is stored.
+    /// Whether the index was read, so that it is known which files are wanted.
+    is_planned: bool,
+    /// The files that are here, once the index was read.
     kept: BTreeSet<u32>,
     wanted: BTreeSet<PieceIndex>,
 }
@@ -53,12 +57,48 @@ impl FolderDownload {
         let folder = folder_of(&content);
         let index: BTreeSet<PieceIndex> = pieces_of(content.outboard.layout(), 0..folder.index).collect();
         let index_left = index.iter().copied().filter(|piece| !part.has_stored(*piece)).collect();
-        let mut download =
-            FolderDownload { content, chosen, index_left, kept: BTreeSet::new(), wanted: index.clone() };
-        let wanted = WantedPieces::Only(PieceRun::runs_of(index));
-        let first = FetchPlan { wanted, ..FetchPlan::of_all(Vec::new()) };
-        let plan = if download.index_left.is_empty() { download.plan(local, part) } else { first };
+        let (kept, wanted) = (BTreeSet::new(), BTreeSet::new());
+        let mut download = FolderDownload { content, chosen, index_left, is_planned: false, kept, wanted };
+        let plan =
+            if download.index_left.is_empty() { download.plan(local, part) } else { download.index_plan() };
         (download, plan)
+    }
+
+    /// What is wanted of the index: first its beginning, which says how long it is, then what is wholly of it, and then
+    /// its end, behind which files begin that may be here.
+    fn index_plan(&mut self) -> FetchPlan {
+        let (first, size) = (PieceIndex(0), self.content.outboard.layout().piece_size());
+        let index = folder_of(&self.content).index;
+        let whole = (index / u64::from(size)) as u32;
+        let end = ((index % u64::from(size)) as u32 > 0).then_some(PieceIndex(whole));
+        let is_new = self.wanted.insert(first);
+        let preview = if is_new && self.index_left.contains(&first) {
+            Some(Preview { piece: first, length: BEGINNING })
+        } else {
+            self.wanted.extend((0..whole).map(PieceIndex));
+            let is_end_next = self.index_left.iter().all(|piece| Some(*piece) == end);
+            let end = end.filter(|_| is_end_next);
+            self.wanted.extend(end);
+            end.map(|piece| Preview { piece, length: (index % u64::from(size)) as u32 })
+        };
+        let wanted = WantedPieces::Only(PieceRun::runs_of(self.wanted.iter().copied()));
+        FetchPlan { wanted, preview, ..FetchPlan::of_all(Vec::new()) }
+    }
+
+    /// What follows from the first `length` bytes of `piece`, which are right.
+    pub(super) fn on_preview(
+        &mut self,
+        piece: PieceIndex,
+        length: u32,
+        local: &mut LocalFolder,
+        part: &mut PartFile,
+    ) -> FetchPlan {
+        let start = u64::from(piece.0) * u64::from(self.content.outboard.layout().piece_size());
+        if start + u64::from(length) < folder_of(&self.content).index {
+            return self.index_plan();
+        }
+        assert!(self.index_left.iter().all(|left| *left == piece), "the end of an index is read last");
+        self.plan(local, part)
     }
 
     /// Whether all of the content is wanted.
@@ -66,9 +106,17 @@ impl FolderDownload {
         self.chosen.is_none()
     }
 
-    /// Records that `piece` is about to be stored. Returns whether the index is complete now and was not before.
-    pub(super) fn on_store(&mut self, piece: PieceIndex) -> bool {
-        self.index_left.remove(&piece) && self.index_left.is_empty()
+    /// Records that `piece` is about to be stored. Returns what follows from the index, as far as it is here now.
+    pub(super) fn on_store(
+        &mut self,
+        piece: PieceIndex,
+        local: &mut LocalFolder,
+        part: &mut PartFile,
+    ) -> Option<FetchPlan> {
+        if !self.index_left.remove(&piece) || self.is_planned {
+            return None;
+        }
+        Some(if self.index_left.is_empty() { self.plan(local, part) } else { self.index_plan() })
     }
 
     /// Whether every piece that is wanted is stored in `part`.
@@ -98,11 +146,13 @@ impl FolderDownload {
         touched.into_iter().all(|file| is_here(file, local))
     }
 
-    /// What is wanted and here, now that the index is stored. What the disk can put together from `local` it stores in
+    /// What is wanted and here, now that the index was read. What the disk can put together from `local` it stores in
     /// `part`. Files that change after they were hashed change now.
-    pub(super) fn plan(&mut self, local: &mut LocalFolder, part: &mut PartFile) -> FetchPlan {
+    fn plan(&mut self, local: &mut LocalFolder, part: &mut PartFile) -> FetchPlan {
         let content = self.content.clone();
         let (folder, layout) = (folder_of(&content), content.outboard.layout());
+        self.is_planned = true;
+        self.wanted.extend(pieces_of(layout, 0..folder.index));
         let is_chosen = |file: &&FolderFile| {
             !file.span.is_empty() && self.chosen.as_ref().is_none_or(|chosen| chosen.contains(&file.number))
         };

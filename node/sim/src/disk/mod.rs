@@ -250,6 +250,10 @@ impl Disk {
                 let hashing = Duration::from_nanos(NANOS_A_BYTE * (self.hashed - hashed));
                 Some((LATENCY + hashing, DiskResult::Opened { download, result }))
             }
+            DiskRequest::Preview { download, piece, buffer, length } => {
+                let plan = self.preview(download, piece, buffer, length);
+                Some((LATENCY, DiskResult::Previewed { download, buffer, plan }))
+            }
             DiskRequest::Store { download, piece, buffer, length, known, expected } => {
                 let takes = LATENCY + Duration::from_nanos(NANOS_A_BYTE * u64::from(length));
                 let at = around.now + takes + late;
@@ -352,12 +356,30 @@ impl Disk {
     fn plan(&mut self, download: DownloadId, piece: PieceIndex) -> Option<DiskResult> {
         let OpenDownload { target, folder, .. } = self.downloads.get_mut(&download).expect("a part file");
         let folder = folder.as_mut()?;
-        if !folder.on_store(piece) {
-            return None;
-        }
         let part = self.parts.get_mut(target).expect("a part file");
         let local = self.folders.get_mut(target).expect("a folder that is brought up to date");
-        Some(DiskResult::Planned { download, plan: folder.plan(local, part) })
+        let plan = folder.on_store(piece, local, part)?;
+        Some(DiskResult::Planned { download, plan })
+    }
+
+    /// What follows from the first `length` bytes of `piece`, if they are right; else they make no sense.
+    fn preview(
+        &mut self,
+        download: DownloadId,
+        piece: PieceIndex,
+        buffer: BufferId,
+        length: u32,
+    ) -> Option<FetchPlan> {
+        let OpenDownload { target, folder, .. } = self.downloads.get_mut(&download).expect("a part file");
+        let part = self.parts.get_mut(target).expect("a part file");
+        let from = part.start_of(piece);
+        let source = Provenance { content: part.content, outboard: false, from };
+        if !self.pool.holds(buffer, length, source) {
+            return None;
+        }
+        let local = self.folders.get_mut(target).expect("a folder that is brought up to date");
+        let folder = folder.as_mut().expect("only of a folder anything is looked at");
+        Some(folder.on_preview(piece, length, local, part))
     }
 
     /// Why the disk does not take `needed` bytes just now.

@@ -101,6 +101,11 @@ impl PartFile {
         }
     }
 
+    /// Where in the content `piece` begins.
+    pub(super) fn start_of(&self, piece: PieceIndex) -> u64 {
+        self.outboard.layout().span(piece).expect("a piece of the content").start
+    }
+
     fn length_of(&self, piece: PieceIndex) -> u64 {
         let span = self.outboard.layout().span(piece).expect("a piece of the content");
         span.end - span.start

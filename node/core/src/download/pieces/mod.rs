@@ -1,4 +1,4 @@
-//! The pieces of one content while it is fetched. A piece is not begun, begun, being stored, or stored.
+//! The pieces of one content while it is fetched. A piece is not begun, begun, being previewed, being stored, or stored.
 //!
 //! ```text
 //!   picker ──begin──▶ assemblies ──all bytes──▶ storing ──verified──▶ have
@@ -9,6 +9,7 @@
 mod known;
 mod parole;
 mod plan;
+mod preview;
 mod requests;
 mod storing;
 mod stretches;
@@ -32,6 +33,7 @@ use crate::output::Placement;
 use known::KnownBytes;
 pub(crate) use plan::Extended;
 use plan::{bits_of, wanted_bits};
+use preview::PreviewState;
 use storing::{StoreRequest, Stored, StoringPieces};
 
 /// The pieces of one content.
@@ -44,6 +46,7 @@ pub(crate) struct Pieces {
     wanted: FixedBitSet,
     verified: u64,
     known: KnownBytes,
+    preview: PreviewState,
     picker: Picker,
     assemblies: BTreeMap<PieceIndex, Assembly>,
     storing: StoringPieces,
@@ -68,6 +71,7 @@ impl Pieces {
             bits.ones().map(|piece| u64::from(layout.piece_length(PieceIndex(piece as u32)))).sum();
         let missing = PieceRun::runs_of(wanted.difference(&bits).map(|piece| PieceIndex(piece as u32)));
         let picker = Picker::new(missing);
+        let preview = plan.preview.map_or(PreviewState::None, PreviewState::Wanted);
         let mut known = KnownBytes::default();
         known.extend(plan.known, layout, |piece| {
             wanted.contains(piece.0 as usize) && !bits.contains(piece.0 as usize)
@@ -80,6 +84,7 @@ impl Pieces {
             wanted,
             verified,
             known,
+            preview,
             picker,
             assemblies: BTreeMap::new(),
             storing: StoringPieces::default(),
@@ -134,12 +139,15 @@ impl Pieces {
     /// The number of bytes that have arrived and are not stored yet.
     pub(crate) fn unstored(&self) -> u64 {
         let begun: u64 = self.assemblies.values().map(|assembly| u64::from(assembly.arrived())).sum();
-        begun + self.storing.bytes()
+        begun + self.storing.bytes() + u64::from(self.preview.arrived())
     }
 
     /// Whether every piece that is wanted is stored.
     pub(crate) fn is_complete(&self) -> bool {
-        self.picker.is_empty() && self.storing.is_empty() && self.assemblies.is_empty()
+        self.picker.is_empty()
+            && self.storing.is_empty()
+            && self.assemblies.is_empty()
+            && !self.preview.is_reading(None)
     }
 
     /// Whether every piece of the content is wanted.
@@ -198,8 +206,10 @@ impl Pieces {
         self.assemblies.get(&piece).is_some_and(Assembly::is_asked_again)
     }
 
-    /// Hands `piece` to the disk, if all of it has arrived. Returns whether that was so.
+    /// Hands `piece` to the disk, if all of it has arrived. Returns whether that was so. If only the bytes have arrived
+    /// that the disk wants to see first, it is to read these.
     pub(crate) fn store_if_complete(&mut self, piece: PieceIndex, cx: &mut Context<'_>) -> bool {
+        self.preview_if_ready(piece, cx);
         let Some(assembly) = self.assemblies.get(&piece).filter(|assembly| assembly.is_complete()) else {
             return false;
         };

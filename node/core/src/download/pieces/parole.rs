@@ -25,6 +25,7 @@ impl Pieces {
     /// Discards what `session` has sent of the begun pieces, because another piece to which it contributed is bad.
     pub(crate) fn distrust(&mut self, session: SessionKey) {
         self.assemblies.values_mut().for_each(|assembly| assembly.distrust(session));
+        self.preview.distrust(session);
     }
 
     /// Opens to all sessions the piece that `session` was to send alone, because its owner is trusted again.

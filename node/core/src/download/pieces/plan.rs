@@ -21,8 +21,9 @@ impl Pieces {
     pub(crate) fn extend(&mut self, plan: FetchPlan) -> Extended {
         let mut extended = Extended::default();
         for piece in pieces_in(&bits_of(&plan.have, self.layout)) {
-            // A piece that the disk has been handed is answered for already.
-            if self.storing.contains(piece) || self.have.put(piece.0 as usize) {
+            // The disk answers for each piece that it has been handed.
+            let is_at_disk = self.storing.contains(piece) || self.preview.is_reading(Some(piece));
+            if is_at_disk || self.have.put(piece.0 as usize) {
                 continue;
             }
             self.verified += u64::from(self.layout.piece_length(piece));
@@ -45,6 +46,7 @@ impl Pieces {
             let is = |bits: &FixedBitSet| bits.contains(piece.0 as usize);
             is(&self.wanted) && !is(&self.have)
         });
+        plan.preview.into_iter().for_each(|preview| self.want_preview(preview));
         self.is_changed = true;
         extended
     }

@@ -12,7 +12,6 @@ use crate::context::Context;
 use crate::download::assembly::Assembly;
 use crate::download::availability::{FIRST_PIECES, MAX_COMPARED};
 use crate::download::session::Session;
-use crate::ids::{BufferId, SessionKey};
 
 /// While so many bytes of a download wait for the disk, it begins no further piece: what the disk cannot keep up with is
 /// better left at the owner than in the memory of this node. (Loopback into a tmpfs, 1 GiB, two cores of an AMD EPYC: as
@@ -110,19 +109,6 @@ impl Pieces {
         };
         let assembly = self.begun(piece, buffer, session.key(), session.on_parole);
         self.assemblies.insert(piece, assembly);
-    }
-
-    /// The assembly of `piece`, which the session `holder` begins. On parole its owner sends all of the piece, whatever
-    /// is known of it: a bad piece is to have one sender, and nobody else who may be wrong.
-    pub(super) fn begun(
-        &self,
-        piece: PieceIndex,
-        buffer: BufferId,
-        holder: SessionKey,
-        on_parole: bool,
-    ) -> Assembly {
-        let assembly = Assembly::new(piece, self.layout.piece_length(piece), buffer, holder);
-        if on_parole { assembly.exclusive(holder) } else { assembly.with_known(self.known.of(piece)) }
     }
 
     /// The piece that `session` begins next: the next of its stretch, or, where there are partial owners, the rarest.

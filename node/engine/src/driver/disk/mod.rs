@@ -143,6 +143,9 @@ impl Disk {
                 self.downloads.add(request);
                 self.open_next();
             }
+            DiskRequest::Preview { download, buffer, .. } => {
+                self.results.send_result(DiskResult::Previewed { download, buffer, plan: None });
+            }
             DiskRequest::Store { download, piece, buffer, length, known: _, expected } => {
                 let lent = LentBuffer { buffer, bytes: pool.lend(buffer) };
                 self.store(download, piece, lent, length, expected);
