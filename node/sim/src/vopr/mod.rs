@@ -4,6 +4,7 @@
 
 mod options;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::link::LinkSpec;
 use crate::world::DownloaderScript;
 use crate::world::{Cut, Fault, Flood, HostId, Move, TRACKER, World};
 pub use options::Options;
-use options::{HostOptions, Trouble};
+use options::{FolderWish, HostOptions, Trouble};
 
 const NAME: &str = "film.bin";
 /// How long downloads may take once faults have ended, besides three times what the bytes take.
@@ -45,7 +46,10 @@ pub fn run(options: &Options) -> u64 {
     let _blame = Blame(options);
     let mut world = World::new(options.seed, options.link);
     world.record.max_events = MAX_EVENTS;
-    let content = world.library.add(NAME, options.length).id;
+    let content = match &options.folder {
+        Some(folder) => world.library.add_folder(NAME, folder.index, &folder.files).id,
+        None => world.library.add(NAME, options.length).id,
+    };
     let (start, end) = (world.now, world.now + options.faults_last);
     for (number, spec) in options.owners.iter().chain(&options.downloaders).enumerate() {
         let host = add(&mut world, options, spec);
@@ -53,7 +57,9 @@ pub fn run(options: &Options) -> u64 {
             let name = world.library.named(NAME).name.clone();
             world.share(host, Path::new("/shared").join(NAME), name, content);
         } else {
-            wish(&mut world, host, start + spec.wants_at, options.namesakes.map(|_| content));
+            let folder = options.folder.as_ref().map(|folder| &folder.wants[number - options.owners.len()]);
+            let id = options.namesakes.map(|_| content);
+            wish(&mut world, host, start + spec.wants_at, id, folder);
         }
         spec.troubles.iter().for_each(|(at, trouble)| plan(&mut world, host, start + *at, end, *trouble));
     }
@@ -122,14 +128,23 @@ fn add_bogus_owners(world: &mut World, options: &Options, content: ContentId) {
     }
 }
 
-/// Lets the person at `host` want the file by its name, or by its id.
-fn wish(world: &mut World, host: HostId, at: Timestamp, id: Option<ContentId>) {
+/// Lets the person at `host` want the file by its name, or by its id, or the `folder`.
+fn wish(world: &mut World, host: HostId, at: Timestamp, id: Option<ContentId>, folder: Option<&FolderWish>) {
     let name = world.library.named(NAME).name.clone();
+    let (mut existing, mut select) = (Existing::Keep, Vec::new());
+    match folder {
+        None | Some(FolderWish::All) => {}
+        Some(FolderWish::Chosen(chosen)) => select = chosen.iter().map(u32::to_string).collect(),
+        Some(FolderWish::Update(local)) => {
+            existing = Existing::Update { delete: false };
+            world.hosts[host.0].disk.folders.insert(target(), local.clone());
+        }
+    }
     let order = DownloadOrder {
         wanted: id.map_or(Wanted::Name(name, String::new()), Wanted::Content),
         destination: Destination::Folder(PathBuf::from("/saved")),
-        existing: Existing::Keep,
-        select: Vec::new(),
+        existing,
+        select,
         sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };
@@ -214,7 +229,7 @@ fn stop_faults(world: &mut World, options: &Options, end: Timestamp) {
 /// Checks that every downloader has the file within three times what the bytes take over the busiest link, and a
 /// minute.
 fn finish(world: &mut World, options: &Options, content: ContentId) {
-    let target = Path::new("/saved").join(NAME);
+    let target = target();
     let downloaders = options.owners.len()..options.owners.len() + options.downloaders.len();
     let rate = if options.upload_limit.is_some() { options.link.up.min(1 << 20) } else { options.link.up };
     let owed: u64 = world.hosts[downloaders.clone()]
@@ -237,6 +252,17 @@ fn finish(world: &mut World, options: &Options, content: ContentId) {
                 host.person.wishes, status.downloads
             );
         }
-        assert_eq!(host.disk.files.get(&target), Some(&content), "host {number}");
+        let folder = options.folder.as_ref().map(|folder| &folder.wants[number - options.owners.len()]);
+        if let Some(FolderWish::Chosen(chosen)) = folder {
+            let made: BTreeSet<u32> = host.disk.folders[&target].keys().copied().collect();
+            assert_eq!(&made, chosen, "host {number}");
+        } else {
+            assert_eq!(host.disk.files.get(&target), Some(&content), "host {number}");
+        }
     }
+}
+
+/// The place of the file, or the folder, at each downloader.
+fn target() -> PathBuf {
+    Path::new("/saved").join(NAME)
 }

@@ -1,15 +1,21 @@
 //! What one world is like, as drawn from its seed.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
+use crate::content::FileSpec;
+use crate::disk::{LocalFile, LocalFolder};
 use crate::link::{Bursts, LinkSpec};
 use crate::world::OwnerScript;
 use crate::world::{Behaviour, addresses, addresses_of_one_prefix};
 use crate::world::{Manners, Move};
+
+/// The version of the files of a folder that everybody wants.
+pub(super) const NEWEST: u32 = 2;
 
 /// Everything that is drawn of one world.
 #[derive(Debug)]
@@ -40,6 +46,30 @@ pub struct Options {
     pub scripted_downloader: Option<DownloaderScriptOptions>,
     /// How many more hosts announce what they do not have, and how they treat others.
     pub bogus_owners: Option<(u32, Manners)>,
+    /// What is in the content, if it is a folder.
+    pub folder: Option<FolderOptions>,
+}
+
+/// A content that is a folder, and what each downloader wants of it.
+#[derive(Debug)]
+pub struct FolderOptions {
+    /// The length of its index in bytes.
+    pub index: u64,
+    /// Its files.
+    pub files: Vec<FileSpec>,
+    /// What each downloader wants.
+    pub wants: Vec<FolderWish>,
+}
+
+/// What a downloader wants of a folder.
+#[derive(Debug)]
+pub enum FolderWish {
+    /// All of it, and nothing is there.
+    All,
+    /// The files with these numbers.
+    Chosen(BTreeSet<u32>),
+    /// All of it, and these files are there already, some of them in other versions.
+    Update(LocalFolder),
 }
 
 /// One more host that behaviour what owners have, and wants none of it.
@@ -178,6 +208,7 @@ impl Options {
             namesakes: None,
             scripted_downloader: None,
             bogus_owners: None,
+            folder: None,
         };
         options.draw_paths();
         options.draw_drips();
@@ -185,6 +216,7 @@ impl Options {
         options.draw_scripted_downloader();
         options.draw_praise();
         options.draw_bogus();
+        options.draw_folder();
         options
     }
 
@@ -258,6 +290,27 @@ impl Options {
             Manners::Scripted(OwnerScript::IsFull),
         ][rng.random_range(0..3)];
         self.bogus_owners = rng.random_bool(0.1).then(|| (rng.random_range(10..100), manners));
+    }
+
+    /// Draws what is in the content, from chance of its own too: a world whose content is one file is the same without.
+    fn draw_folder(&mut self) {
+        let rng = &mut StdRng::seed_from_u64(self.seed ^ 0x666f_6c64);
+        if !rng.random_bool(0.3) || self.length == 0 {
+            return;
+        }
+        let count: u32 = [1, 3, 20, 200][rng.random_range(0..4)];
+        let index = (u64::from(count) * rng.random_range(60..200)).clamp(1, self.length);
+        let mut cuts: Vec<u64> = (1..count).map(|_| rng.random_range(index..=self.length)).collect();
+        cuts.sort_unstable();
+        let starts = std::iter::once(index).chain(cuts.iter().copied());
+        let ends = cuts.iter().copied().chain([self.length]);
+        let files = starts.zip(ends).map(|(start, end)| {
+            let length = end - start;
+            FileSpec { version: NEWEST, length, changed_from: rng.random_range(0..=length) }
+        });
+        let files: Vec<FileSpec> = files.collect();
+        let wants = self.downloaders.iter().map(|_| draw_folder_wish(count, rng)).collect();
+        self.folder = Some(FolderOptions { index, files, wants });
     }
 
     /// Who praises its friends, drawn on its own as well, where nobody behaviour otherwise.
@@ -358,6 +411,28 @@ fn draw_disk(last: Duration, rng: &mut StdRng) -> DiskOptions {
         latency: Duration::from_millis(latency),
         errors: if rng.random_bool(0.3) { rng.random_range(0..300_000) } else { 0 },
         full: full.then(|| (last.mul_f64(rng.random()), Duration::from_millis(rng.random_range(0..20_000)))),
+    }
+}
+
+fn draw_folder_wish(count: u32, rng: &mut StdRng) -> FolderWish {
+    match rng.random_range(0..3) {
+        0 => FolderWish::All,
+        1 => {
+            let share = rng.random();
+            let mut chosen: BTreeSet<u32> = (0..count).filter(|_| rng.random_bool(share)).collect();
+            chosen.insert(rng.random_range(0..count));
+            FolderWish::Chosen(chosen)
+        }
+        _ => {
+            let (older, gone) = (rng.random_range(0.0..0.5), rng.random_range(0.0..0.2));
+            let changing = if rng.random_bool(0.3) { 0.1 } else { 0.0 };
+            let files = (0..count).map(|number| {
+                let version = if rng.random_bool(older) { NEWEST - 1 } else { NEWEST };
+                (number, LocalFile { version, changes: rng.random_bool(changing) })
+            });
+            let files: Vec<_> = files.collect();
+            FolderWish::Update(files.into_iter().filter(|_| !rng.random_bool(gone)).collect())
+        }
     }
 }
 

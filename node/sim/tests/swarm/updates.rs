@@ -69,6 +69,7 @@ fn downloader(world: &mut World, content: ContentId, before: Option<ContentId>) 
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing,
         select: Vec::new(),
+        sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(second(3), host, order);
