@@ -20,6 +20,7 @@ Examples:
   riffle download --wait film.mkv -o D   ... into the folder D, as soon as somebody shares it
   riffle info film.mkv --json            its description, for `riffle download film.riffle.json` and other programs
   riffle list                            what the tracker knows: who has it, who is on the way to it
+  riffle list photos                     what is in the folder photos, before it is fetched
   riffle verify film.mkv                 is it still what it was; if not, which pieces differ
   riffle                                 the prompt: send, download, list, status, ... exit
   riffle tracker                         the tracker alone, for the whole network";
@@ -177,7 +178,7 @@ pub(crate) enum Verb {
     /// Fetch files from all who share them
     #[command(visible_aliases = ["get", "receive"])]
     Download(Download),
-    /// Show what the tracker knows, without joining it
+    /// Show what the tracker knows, or what is in a folder before it is fetched
     List(List),
     /// Describe a content: its name, length, id and pieces, and the files of a folder
     Info(Info),
@@ -274,9 +275,17 @@ pub(crate) struct Download {
 /// What `list` is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct List {
-    /// Only what is called so from its beginning on, or whose id begins with these 8 digits or more
+    /// Only what is called so from its beginning on, or whose id begins with these 8 digits or more. Where that is one
+    /// content, typed by its whole name or by its id, and a folder: what is in the folder, as --files shows it
     #[arg(value_name = "PREFIX")]
     pub(crate) prefix: Option<String>,
+    /// Show what is in the content that `download` would take by this name or id, before it is fetched: the tree of a
+    /// folder, with sizes; without a terminal for each entry its bytes, a tab and its path
+    #[arg(short, long, requires = "prefix")]
+    pub(crate) files: bool,
+    /// Of what is in the folder show what this pattern names, as `download --select` fetches it; may be given again
+    #[arg(long, value_name = "GLOB", requires = "prefix")]
+    pub(crate) select: Vec<String>,
     /// Show whole ids; done without a terminal in any case
     #[arg(short, long)]
     pub(crate) long: bool,
@@ -362,7 +371,7 @@ pub(crate) struct Demo {
 /// The common options that each of these verbs uses; the other verbs but `tracker` use all of them. A verb accepts the
 /// others too, because they may stand before the verb or in the environment, but its help does not show them.
 const USED: [(&str, &[&str]); 7] = [
-    ("list", &["tracker", "quiet", "config"]),
+    ("list", &["tracker", "listen", "quiet", "config"]),
     ("info", &["tracker", "dir", "quiet", "config", "state_dir"]),
     ("status", &["id", "quiet", "config", "state_dir"]),
     ("peers", &["id", "quiet", "config", "state_dir"]),

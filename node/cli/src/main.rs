@@ -21,6 +21,7 @@ mod fetching;
 mod fixtures;
 mod folders;
 mod goal;
+mod inside;
 mod logging;
 mod output_writer;
 mod peers;

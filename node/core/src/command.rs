@@ -34,6 +34,17 @@ pub enum Command {
         /// What is to be fetched, and how.
         order: DownloadOrder,
     },
+    /// Fetch what a content is: the index of a folder, which its first pieces have, and nothing else. Nothing of it
+    /// reaches a disk, and nothing is shared. The end is [`crate::Event::IndexRead`] or
+    /// [`crate::Event::DownloadFailed`].
+    Index {
+        /// The number for it.
+        download: DownloadId,
+        /// The content.
+        wanted: Wanted,
+        /// The times for which it waits.
+        timeouts: DownloadTimeouts,
+    },
     /// Give a download up. Its part file is kept.
     Cancel {
         /// Which.

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use messages::collection::Collection;
 use messages::{ChainingValue, ContentId, Outboard, OutboardError, PieceIndex, PieceRun};
 
 use crate::command::{Existing, FolderOptions};
@@ -62,6 +63,22 @@ pub enum DiskRequest {
         content: ContentId,
         /// What describes the content.
         outboard: Arc<Outboard>,
+    },
+    /// Prepare to take in the first pieces of a content, in memory, as far as the index of a folder reaches. Answered
+    /// with [`DiskResult::Opened`], whose plan wants the first piece. What [`DiskRequest::Store`] brings may lead to
+    /// [`DiskResult::Planned`], and [`DiskRequest::Finish`] is answered with [`DiskResult::IndexRead`].
+    OpenIndex {
+        /// The download.
+        download: DownloadId,
+        /// What describes the content.
+        outboard: Arc<Outboard>,
+    },
+    /// Read the index of what is served in whole under `share`. Answered with [`DiskResult::IndexRead`].
+    ReadIndex {
+        /// The download.
+        download: DownloadId,
+        /// The number under which the content is served.
+        share: ShareId,
     },
     /// Read the first `length` bytes of `buffer`, which are those of `piece` as far as anybody knows: nothing proves them
     /// yet. Answered with [`DiskResult::Previewed`].
@@ -214,6 +231,13 @@ pub enum DiskResult {
         download: DownloadId,
         /// What is at the target now.
         result: Result<FinishedTarget, DiskError>,
+    },
+    /// The index of a content was read, or cannot be.
+    IndexRead {
+        /// The download.
+        download: DownloadId,
+        /// The folder; `None`: the content is one file.
+        result: Result<Option<Arc<Collection>>, DiskError>,
     },
 }
 

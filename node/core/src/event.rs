@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use messages::collection::Collection;
 use messages::tracker_to_node::{Listed, RefusalCode};
 use messages::{ContentId, Cursor, Endpoint, Name, NodeId, PieceIndex, PieceRun};
 
@@ -87,6 +89,14 @@ pub enum Event {
     DownloadAccount { download: DownloadId, account: Account, is_last: bool },
     /// A download is complete and verified.
     DownloadDone { download: DownloadId, path: PathBuf, summary: Summary },
+    /// [`crate::Command::Index`] has found out what the content is. `folder` is `None` when it is one file.
+    IndexRead {
+        download: DownloadId,
+        content: ContentId,
+        name: Name,
+        length: u64,
+        folder: Option<Arc<Collection>>,
+    },
     /// A download is over without its file.
     DownloadFailed { download: DownloadId, why: Failure },
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use messages::{ContentId, Layout, Name, NodeId, PieceIndex};
 use riffle_core::{DownloadId, Event, Failure, Summary, Waiting};
 
+use crate::content_index::ContentIndex;
+
 /// The time over which a rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(3);
 /// The most samples of a rate that are remembered.
@@ -55,6 +57,8 @@ pub(crate) struct DownloadState {
     /// Verified bytes at moments of the last seconds.
     samples: VecDeque<(Instant, u64)>,
     pub(crate) end: Option<Result<Finished, Failure>>,
+    /// What a content is of which the index alone was asked for.
+    pub(crate) index: Option<ContentIndex>,
 }
 
 impl DownloadState {
@@ -82,6 +86,10 @@ impl DownloadState {
                 self.end = Some(Ok(Finished { path: path.clone(), summary: summary.clone() }));
             }
             Event::DownloadFailed { why, .. } => self.end = Some(Err(why.clone())),
+            Event::IndexRead { content, name, length, folder, .. } => {
+                let (content, name, length, folder) = (*content, name.clone(), *length, folder.clone());
+                self.index = Some(ContentIndex { content, name, length, folder });
+            }
             _ => return false,
         }
         true

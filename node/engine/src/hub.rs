@@ -170,6 +170,7 @@ fn download_of(event: &Event) -> Option<DownloadId> {
         | Event::OwnerLost { download, .. }
         | Event::PieceVerified { download, .. }
         | Event::DownloadDone { download, .. }
+        | Event::IndexRead { download, .. }
         | Event::DownloadFailed { download, .. } => Some(*download),
         _ => None,
     }

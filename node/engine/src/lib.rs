@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod builder;
+mod content_index;
 mod download;
 mod download_reader;
 mod download_state;
@@ -30,6 +31,7 @@ mod tracker;
 
 pub use builder::Builder;
 pub use config::{NodeLabel, NodeSettings, TrackerAddress};
+pub use content_index::{ContentIndex, IndexRequest, PatternError, select};
 pub use download::{Download, DownloadRequest, ProgressUpdates};
 pub use download_reader::{DownloadReader, ReadError};
 pub use download_state::{Finished, Progress};

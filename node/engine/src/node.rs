@@ -10,6 +10,7 @@ use messages::{Cursor, NodeId, Prefix};
 use riffle_core::{Command, Event, SearchId, Status, Wanted};
 use tokio::sync::watch;
 
+use crate::content_index::IndexRequest;
 use crate::download::DownloadRequest;
 use crate::events::{Events, EventsError};
 use crate::inner::Inner;
@@ -91,6 +92,36 @@ impl Node {
     /// Fetches a content, by its id, its name or the beginning of its id.
     pub fn download(&self, wanted: impl Into<Wanted>) -> DownloadRequest {
         DownloadRequest::new(self.inner.clone(), wanted.into())
+    }
+
+    /// Asks what is in a content, before it is fetched: await it for the tree of a folder, or the length of a file. The
+    /// first pieces of the content are fetched, as far as its index reaches, and verified against its id; nothing of it
+    /// reaches a disk, and nothing is shared. What this node serves itself is answered from there.
+    ///
+    /// Errors are those of a download, with deadlines of their own: see [`IndexRequest::timeouts`].
+    ///
+    /// ```
+    /// # use riffle::{EmbeddedTracker, Node, TrackerLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let here = tempfile::tempdir()?;
+    /// # let album = here.path().join("album");
+    /// # std::fs::create_dir(&album)?;
+    /// # std::fs::write(album.join("one.txt"), b"1")?;
+    /// # let tracker = EmbeddedTracker::start("127.0.0.1:0".parse()?, TrackerLog::none())?;
+    /// # let local = || Node::builder().tracker(tracker.address().to_string()).listen(([127, 0, 0, 1], 0).into());
+    /// # let owner = local().start().await?;
+    /// # let content = owner.share(&album).await?.announced().await?;
+    /// # let node = local().start().await?;
+    /// let index = node.index(content).await?;
+    /// let folder = index.folder.expect("it is a folder");
+    /// assert_eq!(folder.entries()[0].path.as_str(), "one.txt");
+    /// # tokio::join!(node.shutdown(), owner.shutdown());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn index(&self, wanted: impl Into<Wanted>) -> IndexRequest {
+        IndexRequest::new(self.inner.clone(), wanted.into())
     }
 
     /// Asks the tracker for one page of the contents whose names start with `prefix` (empty: all), from `after` on.

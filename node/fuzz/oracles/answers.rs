@@ -295,7 +295,9 @@ impl Play<'_> {
             DiskRequest::Share { .. }
             | DiskRequest::Unshare { .. }
             | DiskRequest::Preview { .. }
-            | DiskRequest::Abandon { .. } => {
+            | DiskRequest::Abandon { .. }
+            | DiskRequest::OpenIndex { .. }
+            | DiskRequest::ReadIndex { .. } => {
                 panic!("a node that only downloads asks the disk for this")
             }
         }

@@ -381,7 +381,11 @@ impl Stage {
                 return;
             }
             DiskRequest::Abandon { .. } => return,
-            DiskRequest::Share { .. } | DiskRequest::Open { .. } | DiskRequest::Finish { .. } => {}
+            DiskRequest::Share { .. }
+            | DiskRequest::Open { .. }
+            | DiskRequest::OpenIndex { .. }
+            | DiskRequest::ReadIndex { .. }
+            | DiskRequest::Finish { .. } => {}
         }
         self.disk.push_back(request);
     }

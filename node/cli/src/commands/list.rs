@@ -1,22 +1,27 @@
-//! `riffle list`: asks the tracker what it knows, without a node; and `--wait-complete`, for scripts that wait until a
-//! number of nodes have a content.
+//! `riffle list`: asks the tracker what it knows, without a node; `--wait-complete`, for scripts that wait until a number
+//! of nodes have a content; and what is in one content, for which a node asks its owners.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::Result;
 use config::NodeSettings;
+use messages::collection::INDEX_HEADER;
 use messages::limits::MIN_DIGITS;
 use messages::tracker_to_node::Listed;
 use messages::{ContentId, Digits, NameError, Prefix};
-use riffle::{Choice, InquiryEnd, Question, TrackerQuery, Wanted};
+use riffle::{
+    Choice, ContentIndex, Failure, InquiryEnd, Node, Question, TrackerChoice, TrackerQuery, TrackerStatus,
+    Wanted,
+};
 
 use crate::arguments::List;
 use crate::exit::{ExitCode, Stop};
 use crate::goal::Goal;
+use crate::inside::{self, Form};
 use crate::output_writer;
 use crate::report;
-use crate::running::tracker_query;
+use crate::running::{refused_start, tracker_query};
 use crate::screen::Screen;
 use crate::target;
 use crate::tracker_words::TrackerWords as _;
@@ -25,6 +30,8 @@ use crate::tracker_words::TrackerWords as _;
 const ALL_DIGITS: usize = 64;
 /// `--wait-complete` asks the tracker this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What is typed before a content to see what is in it.
+const LIST_FILES: &str = "riffle list --files";
 /// A list waits for its reader in steps of this length, so that no more than a page of it waits in memory.
 const READ_EVERY: Duration = Duration::from_millis(5);
 
@@ -40,8 +47,15 @@ pub(crate) async fn run(settings: NodeSettings, arguments: List) -> Result<ExitC
         screen: Screen::of_lines(settings.quiet),
         digits: if is_short { MIN_DIGITS } else { ALL_DIGITS },
     };
+    let prefix = arguments.prefix.as_deref().unwrap_or_default();
+    if arguments.files || !arguments.select.is_empty() {
+        return list_files(&settings, prefix, &arguments.select, &view).await;
+    }
     if arguments.wait_complete.is_empty() {
-        return list(&mut query, arguments.prefix.as_deref().unwrap_or_default(), &view).await;
+        return match list(&mut query, prefix, &view).await? {
+            Listing::Shown(code) => Ok(code),
+            Listing::One(only) => look_into(&settings, &only, &view).await,
+        };
     }
     let mut awaited = Awaiting::new(arguments.wait_complete);
     let Some(timeout) = arguments.timeout else {
@@ -75,16 +89,31 @@ impl View {
     }
 }
 
+/// What was listed.
+enum Listing {
+    /// Everything that there is, with this exit code.
+    Shown(ExitCode),
+    /// Nothing yet: there is one content, and its whole name was typed, or its id.
+    One(Listed),
+}
+
 /// Lists the contents whose name or id begins with `prefix`.
-async fn list(query: &mut TrackerQuery, prefix: &str, view: &View) -> Result<ExitCode> {
+async fn list(query: &mut TrackerQuery, prefix: &str, view: &View) -> Result<Listing> {
     let questions = questions(prefix).map_err(|error| Stop::usage(format!("\"{prefix}\": {error}")))?;
-    let (mut count, mut still) = (0, Duration::ZERO);
+    let (mut count, mut still, mut only) = (0, Duration::ZERO, None);
     for question in questions {
-        let is_by_id = matches!(question, Question::Meant(Wanted::Digits(_)));
+        let (is_by_id, is_by_digits) = match &question {
+            Question::Meant(wanted) => (true, matches!(wanted, Wanted::Digits(_))),
+            Question::All(_) => (false, false),
+        };
         let show = async |mut contents: Vec<Listed>| {
             // A content whose name begins so too is listed among the names.
-            contents.retain(|listed| !is_by_id || !listed.name.as_str().starts_with(prefix));
+            contents.retain(|listed| !is_by_digits || !listed.name.as_str().starts_with(prefix));
             count += contents.len();
+            contents.splice(0..0, only.take());
+            if count == 1 {
+                only = contents.pop_if(|one| is_by_id || one.name.as_str() == prefix);
+            }
             view.screen.results(&view.rows(&contents));
             while !output_writer::is_read() {
                 tokio::time::sleep(READ_EVERY).await;
@@ -92,15 +121,68 @@ async fn list(query: &mut TrackerQuery, prefix: &str, view: &View) -> Result<Exi
         };
         match query.ask(question, show).await? {
             InquiryEnd::Answered { may_still_come } => still = still.max(may_still_come),
-            InquiryEnd::Silent => return Ok(view.silent(query)),
+            InquiryEnd::Silent => return Ok(Listing::Shown(view.silent(query))),
             InquiryEnd::Refused(code) => return Err(refused(code).into()),
         }
     }
+    if let Some(only) = only {
+        return Ok(Listing::One(only));
+    }
     if count > 0 {
-        return Ok(ExitCode::Done);
+        return Ok(Listing::Shown(ExitCode::Done));
     }
     view.screen.note(&report::nothing_listed(still));
-    Ok(ExitCode::NotFound)
+    Ok(Listing::Shown(ExitCode::NotFound))
+}
+
+/// Shows what is in the content that was meant, if it is a folder, and the content itself if it is a file.
+async fn look_into(settings: &NodeSettings, only: &Listed, view: &View) -> Result<ExitCode> {
+    // A shorter content is no folder.
+    if only.length >= INDEX_HEADER as u64 {
+        let Answer { index, tracker } = ask(settings, only.content.into()).await?;
+        match index {
+            Ok(index) if index.folder.is_some() => {
+                return Ok(inside::show(&index, &[], Form::of_stdout(), &view.screen).await);
+            }
+            Ok(_) => {}
+            Err(why) => {
+                view.screen.notes(&inside::failure(only.name.as_str(), &why, &tracker, LIST_FILES));
+            }
+        }
+    }
+    view.screen.results(&view.rows(std::slice::from_ref(only)));
+    Ok(ExitCode::Done)
+}
+
+/// Shows what is in the content that a person means by `what`, and of a folder what `select` names.
+async fn list_files(settings: &NodeSettings, what: &str, select: &[String], view: &View) -> Result<ExitCode> {
+    inside::check_patterns(select).map_err(|error| Stop::usage(error.to_string()))?;
+    let wanted = target::parse(what).map_err(|error| Stop::usage(format!("\"{what}\": {error}")))?;
+    let Answer { index, tracker } = ask(settings, wanted).await?;
+    match index {
+        Ok(index) => Ok(inside::show(&index, select, Form::of_stdout(), &view.screen).await),
+        Err(why) => {
+            view.screen.errors(&inside::failure(what, &why, &tracker, LIST_FILES));
+            Ok(ExitCode::of_failure(&why))
+        }
+    }
+}
+
+/// What is known of a content, or why nothing is, and the tracker that was asked.
+struct Answer {
+    index: Result<ContentIndex, Failure>,
+    tracker: TrackerStatus,
+}
+
+/// Asks the owners of `wanted` what it is, by a node that keeps nothing and leaves at once.
+async fn ask(settings: &NodeSettings, wanted: Wanted) -> Result<Answer> {
+    let choice = settings.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named);
+    let node = Node::builder().settings(settings.clone()).tracker_choice(choice).start().await;
+    let node = node.map_err(refused_start)?;
+    let index = node.index(wanted).await;
+    let tracker = node.tracker().borrow().clone();
+    node.shutdown().await;
+    Ok(Answer { index, tracker })
 }
 
 /// The questions that find every content whose name begins with `prefix`, and whose id does, if `prefix` can begin an

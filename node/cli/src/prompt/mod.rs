@@ -4,6 +4,7 @@ mod awaited;
 mod completion;
 mod editor;
 mod input;
+mod inquiries;
 mod limits;
 mod outcome;
 mod progress_lines;
@@ -22,6 +23,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use self::awaited::{ANNOUNCE_TIME, Awaited, AwaitedAnswer, Standing};
 use self::editor::TerminalMode;
 use self::input::Typed;
+use self::inquiries::{Answer, Inquiries, Occasion};
 use self::limits::Limits;
 use self::outcome::ScriptOutcome;
 use self::progress_lines::ProgressLines;
@@ -52,6 +54,7 @@ struct Prompt {
     shares: Shares,
     fetching: Fetching,
     searches: Searches,
+    inquiries: Inquiries,
     limits: Limits,
     timeouts: DownloadTimeouts,
     input: Input,
@@ -159,6 +162,7 @@ impl Prompt {
             shares,
             fetching,
             searches: Searches::default(),
+            inquiries: Inquiries::default(),
             limits: Limits::of(settings),
             timeouts: timeouts(input, settings),
             input,
@@ -175,6 +179,7 @@ impl Prompt {
         loop {
             let next = tokio::select! {
                 event = self.running.next_event() => self.on_event(&event?),
+                Some(answer) = self.inquiries.next() => self.on_answer(&answer).await,
                 Some(typed) = typed.recv(), if !self.awaited.is_waiting() => self.on_typed(typed).await,
                 _ = tick.tick() => self.on_tick(Instant::now()).await,
                 () = signals.asked() => return Ok(true),
@@ -208,7 +213,7 @@ impl Prompt {
     fn standing(&self) -> Standing {
         Standing {
             is_starting: self.running.is_starting(),
-            is_listing: self.searches.is_waiting(),
+            is_listing: self.searches.is_waiting() || self.inquiries.is_waiting(),
             is_hashing: self.sharing.is_hashing(),
             is_unannounced: self.sharing.is_unannounced(),
         }
@@ -235,8 +240,14 @@ impl Prompt {
         self.deliveries.on_event(event);
         self.fetching.on_event(event, self.running.tracker(), &self.screen);
         self.outcome.fail(self.fetching.code());
-        if self.searches.on_event(event, &self.screen) == Err(Unanswered) {
-            self.outcome.fail(ExitCode::TrackerUnreachable);
+        match self.searches.on_event(event, &self.screen) {
+            Err(Unanswered) => self.outcome.fail(ExitCode::TrackerUnreachable),
+            Ok(None) => {}
+            Ok(Some(only)) => {
+                let (content, label) = (only.content, only.name.to_string());
+                let occasion = Occasion::Listed(Box::new(only));
+                self.inquiries.ask(content.into(), label, occasion, &self.running.node);
+            }
         }
         for news in self.sharing.on_event(event) {
             // Whoever reads that a file is shared may end this program at once, so the list is saved first. A script
@@ -256,6 +267,17 @@ impl Prompt {
             }
         }
         self.shares.on_event(event, &mut self.sharing);
+        self.leave_when_finished(Instant::now())
+    }
+
+    /// Shows what is in a content, or why that is not known.
+    async fn on_answer(&mut self, answer: &Answer) -> Next {
+        if let Some(prefix) = answer.prefix_of_names() {
+            self.searches.list(prefix.clone(), &self.running.node);
+            return Next::GoOn;
+        }
+        let code = answer.show(self.running.tracker(), &self.screen).await;
+        self.outcome.fail(code);
         self.leave_when_finished(Instant::now())
     }
 
@@ -344,8 +366,8 @@ impl Prompt {
     fn leave_when_finished(&self, now: Instant) -> Next {
         let Input::Ended { since } = self.input else { return Next::GoOn };
         let announcing = self.sharing.is_unannounced() && now < since + ANNOUNCE_TIME;
-        let busy =
-            !self.fetching.is_over() || self.sharing.is_hashing() || announcing || self.searches.is_waiting();
+        let listing = self.searches.is_waiting() || self.inquiries.is_waiting();
+        let busy = !self.fetching.is_over() || self.sharing.is_hashing() || announcing || listing;
         if busy { Next::GoOn } else { Next::Leave }
     }
 }

@@ -26,6 +26,23 @@ struct Search {
     asker: Asker,
 }
 
+impl Search {
+    /// The content that was found, if that is the only one of a `list` and has the very name.
+    fn only<'a>(&self, found: &'a [Listed], next: Option<&Cursor>) -> Option<&'a Listed> {
+        match found {
+            [only]
+                if next.is_none()
+                    && self.listed == 0
+                    && matches!(self.asker, Asker::List)
+                    && only.name.as_str() == self.prefix.as_str() =>
+            {
+                Some(only)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What a search is for.
 #[derive(Clone, Debug)]
 enum Asker {
@@ -48,27 +65,29 @@ impl Searches {
         self.ask(Search { prefix, listed: 0, asker: Asker::TabKey(reply) }, None, node);
     }
 
-    /// Takes in an answer.
+    /// Takes in an answer. Returns the one content of a `list` whose whole name was typed, of which nothing was said.
     ///
     /// # Errors
     /// [`Unanswered`] when a `list` ends without an answer, which was said.
-    pub(crate) fn on_event(&mut self, event: &Event, screen: &Screen) -> Result<(), Unanswered> {
+    pub(crate) fn on_event(&mut self, event: &Event, screen: &Screen) -> Result<Option<Listed>, Unanswered> {
         match event {
             Event::Found { search, contents, next } => {
-                if let Some(search) = self.waiting.remove(search) {
-                    let next = on_found(search, contents, next.as_ref(), screen);
-                    self.next_pages.extend(next);
+                let Some(search) = self.waiting.remove(search) else { return Ok(None) };
+                if let Some(only) = search.only(contents, next.as_ref()) {
+                    return Ok(Some(only.clone()));
                 }
-                Ok(())
+                let next = on_found(search, contents, next.as_ref(), screen);
+                self.next_pages.extend(next);
+                Ok(None)
             }
             Event::SearchFailed { search } => match self.waiting.remove(search).map(|search| search.asker) {
                 Some(Asker::List) => {
                     screen.error("the tracker does not answer");
                     Err(Unanswered)
                 }
-                Some(Asker::TabKey(_)) | None => Ok(()),
+                Some(Asker::TabKey(_)) | None => Ok(None),
             },
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 
@@ -135,6 +154,16 @@ mod tests {
         assert_eq!((search.prefix.as_str(), search.listed, after), ("a", 2, end.clone()));
         let searches = Searches { next_pages: [(search, end)].into(), ..Searches::default() };
         assert!(searches.is_waiting());
+    }
+
+    #[test]
+    fn the_one_content_of_a_whole_name_is_looked_into() {
+        let list =
+            |prefix| Search { prefix: Prefix::new(prefix).expect("short"), listed: 0, asker: Asker::List };
+        let (one, two) = ([listed("a1")], [listed("a1"), listed("a1")]);
+        assert_eq!(list("a1").only(&one, None), Some(&one[0]));
+        assert_eq!((list("a").only(&one, None), list("a1").only(&two, None)), (None, None));
+        assert_eq!(Search { listed: 1, ..list("a1") }.only(&one, None), None);
     }
 
     #[test]

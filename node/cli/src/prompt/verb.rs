@@ -6,7 +6,7 @@ use messages::{Name, Prefix};
 use riffle::Wanted;
 
 use crate::sharing::SendAs;
-use crate::{shell_words, target};
+use crate::{inside, shell_words, target};
 
 /// One command of the prompt, as `help` shows it.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub(crate) const TOPICS: &[Topic] = &[
     Topic { name: "exit", usage: "exit", summary: "leave now; downloads go on where they were next time" },
     Topic {
         name: "list",
-        usage: "list [PREFIX]",
-        summary: "what the tracker knows, what most hosts share first",
+        usage: "list [--files] [--select GLOB] [PREFIX|ID]",
+        summary: "what the tracker knows; what is in one folder, by its whole name or id",
     },
     Topic { name: "status", usage: "status", summary: "transfers: how far, how fast, from whom, why slow" },
     Topic {
@@ -72,6 +72,8 @@ pub(crate) enum Verb {
     Download(DownloadCommand),
     /// Show the contents whose names begin with this prefix.
     List(Prefix),
+    /// Show what is in a content.
+    ListFiles(ListFiles),
     /// Show the transfers.
     Status,
     /// Show the sessions.
@@ -101,6 +103,19 @@ pub(crate) struct DownloadCommand {
     pub(crate) select: Vec<String>,
     /// Whether the download waits for what nobody shares yet.
     pub(crate) wait: bool,
+}
+
+/// The arguments of a `list` that asks what is in a content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListFiles {
+    /// The content.
+    pub(crate) wanted: Wanted,
+    /// As it was typed.
+    pub(crate) label: String,
+    /// The names that may have been meant by what looks like the beginning of an id.
+    pub(crate) prefix: Option<Prefix>,
+    /// The patterns of what is shown of a folder; none: everything.
+    pub(crate) select: Vec<String>,
 }
 
 /// How one of several things is chosen.
@@ -166,10 +181,7 @@ pub(crate) fn parse(line: &str) -> Result<Verb, Mistake> {
     let read = match topic.name {
         "send" => send(rest).map(|(files, send_as)| Verb::Send(files, send_as)),
         "download" => fetch(rest).map(Verb::Download),
-        "list" => at_most_one(rest).and_then(|prefix| {
-            let prefix = Prefix::new(prefix.map_or("", String::as_str));
-            prefix.map(Verb::List).map_err(|error| error.to_string())
-        }),
+        "list" => list(rest),
         "status" => none(rest).map(|()| Verb::Status),
         "peers" => none(rest).map(|()| Verb::Peers),
         "cancel" => {
@@ -281,6 +293,40 @@ fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
     if fetch.wanted.is_empty() { Err("a name or an id is missing".to_owned()) } else { Ok(fetch) }
 }
 
+fn list(words: &[String]) -> Result<Verb, String> {
+    let (mut files, mut select, mut typed, mut options) = (false, Vec::new(), Vec::new(), true);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--" if options => options = false,
+            "--files" | "-f" if options => files = true,
+            "--select" if options => {
+                select.push(words.next().ok_or("a pattern is missing behind --select")?.clone());
+            }
+            option if options && option.starts_with('-') => return Err(no_such_option(option, "name")),
+            _ => typed.push(word.clone()),
+        }
+    }
+    inside::check_patterns(&select).map_err(|error| error.to_string())?;
+    let typed = at_most_one(&typed)?.map_or("", String::as_str);
+    let prefix = || Prefix::new(typed).map_err(|error| error.to_string());
+    let files = files || !select.is_empty();
+    if files && typed.is_empty() {
+        return Err("a name or an id is missing".to_owned());
+    }
+    match target::parse(typed) {
+        Ok(wanted) if files => {
+            Ok(Verb::ListFiles(ListFiles { wanted, label: typed.to_owned(), prefix: None, select }))
+        }
+        Err(error) if files => Err(format!("\"{typed}\": {error}")),
+        Ok(wanted @ (Wanted::Content(_) | Wanted::Digits(_))) => {
+            let prefix = Some(prefix()?);
+            Ok(Verb::ListFiles(ListFiles { wanted, label: typed.to_owned(), prefix, select }))
+        }
+        _ => prefix().map(Verb::List),
+    }
+}
+
 fn limit(words: &[String]) -> Result<Option<LimitChange>, String> {
     let [direction, rate] = words else {
         let nothing = words.is_empty();
@@ -321,6 +367,19 @@ mod tests {
         assert_eq!(parse("cancel #2"), Ok(Verb::Cancel(Selector::Number(2))));
         assert_eq!(parse("unshare a.txt"), Ok(Verb::Unshare("a.txt".to_owned())));
         assert_eq!(parse("list fi"), Ok(Verb::List(Prefix::new("fi").expect("short"))));
+        let files = |line: &str| match parse(line) {
+            Ok(Verb::ListFiles(files)) => Some((files.label, files.prefix.is_some(), files.select)),
+            _ => None,
+        };
+        assert_eq!(files("list -f fi"), Some(("fi".to_owned(), false, vec![])));
+        assert_eq!(files("list 20261127"), Some(("20261127".to_owned(), true, vec![])), "or names begin so");
+        assert_eq!(
+            files("list fi --select '*.jpg'"),
+            Some(("fi".to_owned(), false, vec!["*.jpg".to_owned()]))
+        );
+        for wrong in ["list --files", "list a b", "list --select", "list a --select 'a['", "list --all"] {
+            assert!(matches!(parse(wrong), Err(Mistake::Usage { .. })), "{wrong}");
+        }
         assert_eq!(parse("help send"), Ok(Verb::Help(Some(&TOPICS[0]))));
         assert_eq!(parse("limit"), Ok(Verb::Limit(None)));
         assert_eq!(parse("limit up 10MiB"), Ok(Verb::Limit(Some(LimitChange::Up(Some(10 << 20))))));

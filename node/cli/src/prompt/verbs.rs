@@ -8,7 +8,8 @@ use riffle::{DownloadTimeouts, ShareStatus};
 
 use super::Prompt;
 use super::awaited::Awaited;
-use super::verb::{DownloadCommand, LimitChange, Selector, TOPICS, Topic, Verb};
+use super::inquiries::Occasion;
+use super::verb::{DownloadCommand, LimitChange, ListFiles, Selector, TOPICS, Topic, Verb};
 use crate::commands::send::take_back;
 use crate::exit::{self, ExitCode};
 use crate::folders::download_folder;
@@ -23,6 +24,11 @@ impl Prompt {
             Verb::Download(fetch) => self.download(fetch),
             Verb::List(prefix) => {
                 self.searches.list(prefix, &self.running.node);
+                self.wait_for(Awaited::List);
+            }
+            Verb::ListFiles(ListFiles { wanted, label, prefix, select }) => {
+                let occasion = prefix.map_or(Occasion::Asked(select), Occasion::MayBeId);
+                self.inquiries.ask(wanted, label, occasion, &self.running.node);
                 self.wait_for(Awaited::List);
             }
             Verb::Help(topic) => self.screen.results(&help(topic)),

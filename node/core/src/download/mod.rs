@@ -15,6 +15,7 @@ mod disk_full;
 mod duplicates;
 mod endgame;
 mod hints;
+mod index;
 mod initial_path;
 mod lifecycle;
 mod need_schedule;
@@ -66,6 +67,7 @@ use initial_path::is_local;
 pub(crate) use lifecycle::PartialReady;
 use lifecycle::{Ending, Identified, Lifecycle, Stage};
 use order::Order;
+pub(crate) use order::Purpose;
 use peers::Peers;
 use progress::ProgressWatch;
 use request_scheduler::RequestScheduler;
@@ -87,9 +89,14 @@ pub(crate) struct Download {
 
 impl Download {
     /// The download `id`, which fetches what `request` orders. Its file will be served under `share`.
-    pub(crate) fn new(id: DownloadId, share: ShareId, request: DownloadOrder, now: Timestamp) -> Download {
+    pub(crate) fn new(
+        id: DownloadId,
+        share: ShareId,
+        (purpose, request): (Purpose, DownloadOrder),
+        now: Timestamp,
+    ) -> Download {
         Download {
-            order: Order { download: id, share, began: now, request },
+            order: Order { download: id, purpose, share, began: now, request },
             lifecycle: Lifecycle::new(),
             peers: Peers::new(now),
             scheduler: RequestScheduler::default(),
@@ -240,7 +247,9 @@ impl Download {
         self.lifecycle.identify(Identified { content, name: name.clone(), length, holders });
         // The wait for somebody who shares the content has a timeout of its own.
         self.progress.on_step(cx.now);
-        cx.out.events.push(Event::DownloadIdentified { download, content, name, length });
+        if self.keeps_content() {
+            cx.out.events.push(Event::DownloadIdentified { download, content, name, length });
+        }
         // Nobody has to send the content without bytes.
         if let Some(Ok(empty)) = Layout::of(0).map(|layout| Outboard::of_one_piece(layout, content)) {
             self.open(Arc::new(empty), None, false, cx);

@@ -10,10 +10,20 @@ use crate::command::{Destination, DownloadOrder, Wanted};
 use crate::ids::{DownloadId, ShareId};
 use crate::query::ask_for;
 
+/// What a download is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The content is to be at its target.
+    Content,
+    /// A person wants to know what is in the content: the index of a folder is fetched, and nothing is kept.
+    Index,
+}
+
 /// One order for a download.
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) download: DownloadId,
+    pub(super) purpose: Purpose,
     /// The share under which the file will be served.
     pub(super) share: ShareId,
     pub(super) began: Timestamp,

@@ -20,7 +20,7 @@ use crate::ids::{BufferId, SessionKey};
 use crate::local_content::LocalContent;
 
 /// The reason why a request to the disk has a content: the disk is asked only once the content is known.
-const IDENTIFIED: &str = "a stage has a content";
+pub(super) const IDENTIFIED: &str = "a stage has a content";
 
 /// How a download has succeeded.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +118,10 @@ impl Download {
     fn ask_open(&self, outboard: Arc<Outboard>, cx: &mut Context<'_>) {
         let content = self.lifecycle.identified().expect(IDENTIFIED).content;
         let (download, share, target) = (self.order.download, self.order.share, self.target());
+        if !self.keeps_content() {
+            cx.out.disk.push(DiskRequest::OpenIndex { download, outboard });
+            return;
+        }
         let (existing, select) = (self.order.request.existing, self.order.request.select.clone());
         cx.out.disk.push(DiskRequest::Open { download, share, target, existing, select, content, outboard });
     }
@@ -166,6 +170,9 @@ impl Download {
                 }
                 self.lifecycle.fetch(pieces);
                 self.finish_if_complete(cx);
+                if !self.keeps_content() {
+                    return None;
+                }
                 let Identified { content, name, .. } = self.lifecycle.identified().expect(IDENTIFIED).clone();
                 let content = LocalContent { share: self.order.share, content, name, outboard };
                 return Some(PartialReady { content, have });

@@ -27,7 +27,7 @@ fn download() -> Download {
         sequential: false,
         timeouts,
     };
-    Download::new(DownloadId(1), ShareId(2), order, NOW)
+    Download::new(DownloadId(1), ShareId(2), (Purpose::Content, order), NOW)
 }
 
 /// The tracker's answer that one content has the name `film`, and that only this node has it.

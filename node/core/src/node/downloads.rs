@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use messages::{ContentId, Timestamp};
 
 use crate::agenda::Agenda;
-use crate::command::DownloadOrder;
+use crate::command::{Destination, DownloadOrder, DownloadTimeouts, Existing, Wanted};
 use crate::context::{Context, Shared};
-use crate::download::Download;
+use crate::download::{Download, Purpose};
 use crate::ids::{DownloadId, ShareId};
 use crate::output::{Reason, Wait};
 use crate::tracker_client::{NeedTicket, TrackerClient};
@@ -66,6 +66,24 @@ impl Downloads {
 
     /// Begins the download `id`, which fetches what `order` names.
     pub(super) fn start(&mut self, id: DownloadId, order: DownloadOrder, now: Timestamp) {
+        self.insert(id, (Purpose::Content, order), now);
+    }
+
+    /// Begins the download `id`, which finds out what the content `wanted` is.
+    pub(super) fn start_index(
+        &mut self,
+        id: DownloadId,
+        (wanted, timeouts): (Wanted, DownloadTimeouts),
+        now: Timestamp,
+    ) {
+        // There is no target.
+        let destination = Destination::Folder(PathBuf::new());
+        let (existing, select, sequential) = (Existing::Keep, Vec::new(), false);
+        let order = DownloadOrder { wanted, destination, existing, select, sequential, timeouts };
+        self.insert(id, (Purpose::Index, order), now);
+    }
+
+    fn insert(&mut self, id: DownloadId, order: (Purpose, DownloadOrder), now: Timestamp) {
         let share = ShareId(self.next_share);
         self.next_share = self.next_share.wrapping_add(1).max(FIRST_OWN_SHARE);
         self.by_id.insert(id, Download::new(id, share, order, now));
@@ -92,15 +110,18 @@ impl Downloads {
         })
     }
 
-    /// The download that fetches `content`.
+    /// The download that fetches `content` to keep it.
     pub(super) fn fetching(&self, content: ContentId) -> Option<&Download> {
-        self.by_id.values().find(|download| download.content() == Some(content))
+        self.by_id.values().find(|download| download.keeps_content() && download.content() == Some(content))
     }
 
-    /// The download that fetches `content`.
+    /// The download that fetches `content` to keep it.
     pub(super) fn fetching_mut(&mut self, content: ContentId) -> Option<&mut Download> {
         let mut downloads = self.by_id.iter_mut();
-        let (id, download) = downloads.find(|(_, download)| download.content() == Some(content))?;
+        let fetches = |(_, download): &(&DownloadId, &mut Download)| {
+            download.keeps_content() && download.content() == Some(content)
+        };
+        let (id, download) = downloads.find(fetches)?;
         self.agenda.touch(*id);
         Some(download)
     }
@@ -108,7 +129,9 @@ impl Downloads {
     /// Claims the path of its file for the download `id`, if the path is known. If another download has the path, `id`
     /// gives way to that. Returns whether `id` goes on.
     pub(super) fn claim_target(&mut self, id: DownloadId, cx: &mut Context<'_>) -> bool {
-        let is_known = |download: &&Download| download.is_identified() && !download.is_over();
+        let is_known = |download: &&Download| {
+            download.keeps_content() && download.is_identified() && !download.is_over()
+        };
         let Some(target) = self.by_id.get(&id).filter(is_known).map(Download::target) else {
             return true;
         };

@@ -205,8 +205,11 @@ impl Node {
             return;
         }
         let download = self.downloads.get_mut(id).expect("claiming a target removes no download");
-        if let Some(outboard) = download.content().and_then(|content| self.uploads.outboard_of(content)) {
-            download.use_outboard(outboard, cx);
+        let Some(content) = download.content() else { return };
+        let Some(outboard) = self.uploads.outboard_of(content) else { return };
+        match self.uploads.share_of(content) {
+            Some(share) if !download.keeps_content() => download.read_own_index(share, outboard, cx),
+            _ => download.use_outboard(outboard, cx),
         }
     }
 
@@ -297,6 +300,11 @@ impl Node {
                     download.handle_finished(result, &mut self.shared.context(now));
                 }
             }
+            DiskResult::IndexRead { download, result } => {
+                if let Some(download) = self.downloads.get_mut(download) {
+                    download.handle_index(result, &mut self.shared.context(now));
+                }
+            }
         }
         self.collect_completed(now);
     }
@@ -310,6 +318,9 @@ impl Node {
             }
             Command::Unshare { share } => self.withdraw(share, None, now),
             Command::Download { download, order } => self.downloads.start(download, order, now),
+            Command::Index { download, wanted, timeouts } => {
+                self.downloads.start_index(download, (wanted, timeouts), now);
+            }
             Command::Cancel { download } => {
                 if let Some(download) = self.downloads.get_mut(download) {
                     download.cancel(false, &mut self.shared.context(now));

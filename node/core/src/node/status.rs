@@ -29,7 +29,12 @@ impl Node {
         Status {
             tracker: self.tracker_client.standing(),
             shares: served.chain(hashing).collect(),
-            downloads: self.downloads.iter().map(|download| download.status(limited, now)).collect(),
+            downloads: self
+                .downloads
+                .iter()
+                .filter(|download| download.keeps_content())
+                .map(|download| download.status(limited, now))
+                .collect(),
             uploads: self.uploads.uploads(now),
             upload_limit: self.shared.upload_limit.rate(),
             download_limit: self.shared.download_limit.rate(),

@@ -135,6 +135,10 @@ fn log_download(event: &Event) {
             let (length, owners) = (summary.length, summary.shares.len());
             info!(%download, path = %path.display(), length, took_ms, owners, "download complete");
         }
+        Event::IndexRead { download, content, name, length, folder } => {
+            let entries = folder.as_ref().map(|folder| folder.entries().len());
+            info!(%download, %content, %name, length, entries, "index read");
+        }
         Event::DownloadAccount { download, account, is_last } => log_account(*download, account, *is_last),
         // A person wanted it so, or the node leaves.
         Event::DownloadFailed { download, why: Failure::Cancelled } => info!(%download, "download cancelled"),
@@ -194,6 +198,10 @@ pub(crate) fn log_command(command: &Command) {
                 no_progress_timeout = %no_progress, disk_full_timeout = %disk_full,
                 "asked to download"
             );
+        }
+        Command::Index { download, wanted: content, .. } => {
+            let (wanted, how) = wanted(content);
+            info!(%download, wanted, %how, "asked what is in it");
         }
         Command::Cancel { download } => info!(%download, "asked to cancel"),
         Command::Search { search, prefix, after } => {

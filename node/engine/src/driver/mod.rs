@@ -34,7 +34,7 @@ use crate::start_error::StartError;
 
 use self::clock::Clock;
 pub(crate) use self::disk::{
-    DescribedFolder, FileIdentity, HashCache, Part, describe, disk_error, error, open_regular,
+    DescribedFolder, FileIdentity, HashCache, Part, Selection, describe, disk_error, error, open_regular,
 };
 use self::disk::{Disk, Results, StateKey};
 use self::limits::FileLimits;

@@ -335,6 +335,12 @@ impl NetworkThread {
                         self.stop_serving(share);
                     }
                 }
+                riffle_core::DiskRequest::ReadIndex { download, share } => {
+                    if let Some(source) = self.file_cache.folder(share) {
+                        self.disk.read_own_index(download, source.clone());
+                        continue;
+                    }
+                }
                 _ => {}
             }
             self.disk.request(request, &mut self.pool);

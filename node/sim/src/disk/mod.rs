@@ -15,7 +15,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use riffle_core::{
     BufferId, DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, Existing, FetchPlan,
-    FinishedTarget, HashedAgain, Opened, RecheckReason, ShareId, StoreError,
+    FinishedTarget, HashedAgain, Opened, RecheckReason, ShareId, StoreError, WantedPieces,
 };
 
 use crate::content::Library;
@@ -94,6 +94,8 @@ pub struct Disk {
     /// The part files, by their targets.
     parts: BTreeMap<PathBuf, PartFile>,
     downloads: BTreeMap<DownloadId, OpenDownload>,
+    /// The contents of which the index alone is fetched.
+    indexes: BTreeMap<DownloadId, ContentId>,
     pending: Vec<Pending>,
     /// The folders whose download is about to be finished, by their targets.
     finishing: BTreeMap<PathBuf, FolderDownload>,
@@ -182,6 +184,7 @@ impl Disk {
         self.parts.values_mut().for_each(PartFile::close);
         self.open.clear();
         self.downloads.clear();
+        self.indexes.clear();
         self.pool = Pool::default();
     }
 
@@ -254,6 +257,30 @@ impl Disk {
                 let plan = self.preview(download, piece, buffer, length);
                 Some((LATENCY, DiskResult::Previewed { download, buffer, plan }))
             }
+            DiskRequest::OpenIndex { download, outboard } => {
+                self.indexes.insert(download, outboard.content());
+                let first = PieceRun::new(PieceIndex(0), 1.min(outboard.layout().pieces()));
+                let wanted = WantedPieces::Only(first.as_slice().to_vec());
+                let plan = FetchPlan { wanted, ..FetchPlan::of_all(Vec::new()) };
+                let opened = Opened::Ready { plan, hashed_again: None };
+                Some((LATENCY, DiskResult::Opened { download, result: Ok(opened) }))
+            }
+            // Contents here have no bytes, so that each is one file.
+            DiskRequest::ReadIndex { download, .. } => {
+                Some((LATENCY, DiskResult::IndexRead { download, result: Ok(None) }))
+            }
+            DiskRequest::Store { download, piece, buffer, length, .. }
+                if self.indexes.contains_key(&download) =>
+            {
+                let source = Provenance { content: self.indexes[&download], outboard: false, from: 0 };
+                assert_eq!(piece, PieceIndex(0), "a piece that is not of the index");
+                let is_good = self.pool.holds(buffer, length, source);
+                let result = is_good.then_some(()).ok_or(StoreError::Hash);
+                Some((LATENCY, DiskResult::Stored { download, piece, buffer, result }))
+            }
+            DiskRequest::Finish { download } if self.indexes.remove(&download).is_some() => {
+                Some((LATENCY, DiskResult::IndexRead { download, result: Ok(None) }))
+            }
             DiskRequest::Store { download, piece, buffer, length, known, expected } => {
                 let takes = LATENCY + Duration::from_nanos(NANOS_A_BYTE * u64::from(length));
                 let at = around.now + takes + late;
@@ -268,6 +295,7 @@ impl Disk {
                 Some((LATENCY, DiskResult::Finished { download, result }))
             }
             DiskRequest::Abandon { download } => {
+                self.indexes.remove(&download);
                 if let Some(OpenDownload { target, share, .. }) = self.downloads.remove(&download) {
                     self.open.remove(&share);
                     self.close_when_idle(&target);

@@ -1,6 +1,7 @@
 //! The driver of a simulated host: packets, polls, disk requests, bursts and events of its core.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use messages::{CHUNK_HEADER, Name, PieceIndex, Timestamp};
@@ -155,6 +156,7 @@ impl World {
         let end = match &event {
             Event::DownloadDone { download, path, .. } => Some((*download, Ok(path.clone()))),
             Event::DownloadFailed { download, why } => Some((*download, Err(why.clone()))),
+            Event::IndexRead { download, .. } => Some((*download, Ok(PathBuf::new()))),
             _ => None,
         };
         match &event {

@@ -6,6 +6,7 @@ mod found;
 mod hostile;
 mod inquiries;
 mod links;
+mod listing;
 mod many;
 mod paths;
 mod registering;

@@ -19,6 +19,7 @@ mod workers;
 #[cfg(target_os = "linux")]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,12 +27,13 @@ use std::time::Duration;
 
 use messages::{ChainingValue, ContentId, Layout, Outboard, OutboardError, PieceIndex, piece_value};
 use riffle_core::{
-    DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, FetchPlan, ShareId, StoreError,
-    WantedPieces,
+    DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, FetchPlan, Opened, ShareId,
+    StoreError, WantedPieces,
 };
 
 use self::downloads::{DownloadState, Downloads};
-use self::folder::selection::Selection;
+use self::folder::index_fetch::IndexFetch;
+pub(crate) use self::folder::selection::Selection;
 use self::hash::hash_queue::HashQueue;
 use self::hash::scan::{ScanWorkers, StopFlag};
 use self::hash::share::ShareRequest;
@@ -60,6 +62,8 @@ pub(crate) struct Disk {
     results: Results,
     hash_queue: HashQueue,
     downloads: Downloads,
+    /// The indexes that are fetched.
+    indexes: BTreeMap<DownloadId, Arc<IndexFetch>>,
     settings: PartSettings,
 }
 
@@ -80,6 +84,7 @@ impl Disk {
             results,
             hash_queue: HashQueue::default(),
             downloads: Downloads::default(),
+            indexes: BTreeMap::new(),
             settings: PartSettings::new(sync_rule),
         })
     }
@@ -143,14 +148,30 @@ impl Disk {
                 self.downloads.add(request);
                 self.open_next();
             }
+            DiskRequest::OpenIndex { download, outboard } => {
+                let fetch = Arc::new(IndexFetch::new(outboard));
+                let opened = Opened::Ready { plan: fetch.first_plan(), hashed_again: None };
+                self.indexes.insert(download, fetch);
+                self.results.send_result(DiskResult::Opened { download, result: Ok(opened) });
+            }
+            DiskRequest::ReadIndex { download, share: _ } => {
+                // The network thread has those that are served from folders.
+                self.results.send_result(DiskResult::IndexRead { download, result: Ok(None) });
+            }
             DiskRequest::Preview { download, buffer, .. } => {
                 self.results.send_result(DiskResult::Previewed { download, buffer, plan: None });
             }
             DiskRequest::Store { download, piece, buffer, length, known: _, expected } => {
                 let lent = LentBuffer { buffer, bytes: pool.lend(buffer) };
-                self.store(download, piece, lent, length, expected);
+                match self.indexes.get(&download).cloned() {
+                    Some(index) => self.store_index(download, piece, (index, lent), length, expected),
+                    None => self.store(download, piece, lent, length, expected),
+                }
             }
-            DiskRequest::Finish { download } => self.finish(download),
+            DiskRequest::Finish { download } => match self.indexes.remove(&download) {
+                Some(index) => self.read_index(download, index),
+                None => self.finish(download),
+            },
             DiskRequest::Abandon { download } => self.abandon(download),
         }
     }
@@ -231,6 +252,39 @@ impl Disk {
         });
     }
 
+    fn store_index(
+        &self,
+        download: DownloadId,
+        piece: PieceIndex,
+        (index, lent): (Arc<IndexFetch>, LentBuffer),
+        length: u32,
+        expected: ChainingValue,
+    ) {
+        self.work(move |results| {
+            let bytes = lent.bytes.get(..length as usize).ok_or(StoreError::Hash);
+            let stored = bytes.and_then(|bytes| index.store(piece, bytes, &expected));
+            let result = stored.map(|plan| {
+                let planned = |plan| results.send_result(DiskResult::Planned { download, plan });
+                plan.into_iter().for_each(planned);
+            });
+            results.send(Completion::Stored { download, piece, lent, result });
+        });
+    }
+
+    fn read_index(&self, download: DownloadId, index: Arc<IndexFetch>) {
+        let failed = DiskResult::IndexRead { download, result: Err(errors::internal(Path::new("index"))) };
+        let results = self.results.with_fallback(Completion::ForCore(failed));
+        self.work(move |_| results.send_result(DiskResult::IndexRead { download, result: index.read() }));
+    }
+
+    /// Reads the index of a folder that is served.
+    pub(crate) fn read_own_index(&self, download: DownloadId, source: Arc<FolderSource>) {
+        self.work(move |results| {
+            let folder = Arc::new(source.collection().clone());
+            results.send_result(DiskResult::IndexRead { download, result: Ok(Some(folder)) });
+        });
+    }
+
     fn finish(&self, download: DownloadId) {
         let Some((share, part)) = self.downloads.part(download) else {
             let result = Err(not_open());
@@ -252,6 +306,9 @@ impl Disk {
     }
 
     fn abandon(&mut self, download: DownloadId) {
+        if self.indexes.remove(&download).is_some() {
+            return;
+        }
         match self.downloads.remove(download) {
             Some(DownloadState::Waiting(opening)) => {
                 let result = Err(errors::error(&opening.paths.target, DiskErrorKind::Cancelled));

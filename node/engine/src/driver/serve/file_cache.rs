@@ -111,6 +111,11 @@ impl FileCache {
         before
     }
 
+    /// The folder that is served under that number, if it is one.
+    pub(crate) fn folder(&self, share: ShareId) -> Option<&Arc<FolderSource>> {
+        self.folders.source(share)
+    }
+
     /// Serves a file or a folder no longer, and returns the open file.
     pub(crate) fn remove(&mut self, share: ShareId) -> Option<ServedFile> {
         if self.folders.remove(share) {

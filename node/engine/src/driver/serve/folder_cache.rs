@@ -92,6 +92,11 @@ impl FolderCache {
         self.folders.contains_key(&share)
     }
 
+    /// The folder that has this number.
+    pub(super) fn source(&self, share: ShareId) -> Option<&Arc<FolderSource>> {
+        self.folders.get(&share).map(|folder| &folder.source)
+    }
+
     /// Whether the burst's bytes are in memory. Those that are not are read, and those that will be wanted next.
     pub(super) fn readiness(
         &mut self,

@@ -2,6 +2,7 @@
 
 pub(crate) mod describe;
 mod files;
+pub(crate) mod index_fetch;
 pub(crate) mod roots;
 pub(crate) mod selection;
 pub(crate) mod share;
