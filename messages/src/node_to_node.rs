@@ -7,6 +7,7 @@ use crate::bitfield::Bits;
 pub use crate::byte_range::ByteRange;
 use crate::codec::{Body, Padding, content_length};
 use crate::cookie::Cookie;
+use crate::file_metadata::FileMetadata;
 use crate::header::Conversation;
 use crate::id::{ContentId, NodeId};
 use crate::kind::Kind;
@@ -77,6 +78,8 @@ pub struct Welcome {
     pub capabilities: u32,
     /// The owner node.
     pub node: NodeId,
+    /// What the owner says of the file that the content is, if the content is one file and the owner has all of it.
+    pub file: FileMetadata,
 }
 
 /// BITFIELD: pieces that the owner has.

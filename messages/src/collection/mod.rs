@@ -242,6 +242,19 @@ impl Collection {
         Collection { entries, places, ..*self }
     }
 
+    /// The same folder without a word of when its files were modified and whether they may be executed. Their bytes are
+    /// where they were in the content, whose index has these words.
+    #[must_use]
+    pub fn without_metadata(&self) -> Collection {
+        let mut bare = self.clone();
+        for entry in &mut bare.entries {
+            if let EntryKind::File(file) = &mut entry.kind {
+                (file.modified, file.is_executable) = (None, false);
+            }
+        }
+        bare
+    }
+
     /// What the bytes of the content at `range` belong to, in their order. Bytes behind the end belong to nothing.
     pub fn extents(&self, range: Range<u64>) -> impl Iterator<Item = Extent> {
         let index = (range.start < self.index_length)

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use messages::collection::Modified;
 use messages::limits::{
     CONTROL_DATAGRAM, MAX_BURST, MAX_CONTENT, MAX_NAME, MAX_OUTBOARD, MAX_PIECES, MAX_SEGMENT,
 };
@@ -17,8 +18,8 @@ use messages::tracker_to_node::{
     TrackerPing, Updated,
 };
 use messages::{
-    Bits, BootEpoch, ChunkHeader, ContentId, Conversation, Cookie, Cursor, Digits, Endpoint, List, Name,
-    NodeId, NodeToNode, NodeToTracker, PageEnd, PieceIndex, PieceRun, Prefix, TrackerToNode,
+    Bits, BootEpoch, ChunkHeader, ContentId, Conversation, Cookie, Cursor, Digits, Endpoint, FileMetadata,
+    List, Name, NodeId, NodeToNode, NodeToTracker, PageEnd, PieceIndex, PieceRun, Prefix, TrackerToNode,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -145,8 +146,14 @@ fn hello() -> impl Strategy<Value = Hello> {
 }
 
 fn welcome() -> impl Strategy<Value = Welcome> {
-    (any::<u64>(), any::<[u32; 5]>(), 0..=MAX_CONTENT, probe_size(), node()).prop_map(
-        |(nonce, [echoed_at, conversation, have, max_outstanding, capabilities], length, size, node)| {
+    (any::<u64>(), any::<[u32; 5]>(), 0..=MAX_CONTENT, probe_size(), (node(), file_metadata())).prop_map(
+        |(
+            nonce,
+            [echoed_at, conversation, have, max_outstanding, capabilities],
+            length,
+            size,
+            (node, file),
+        )| {
             Welcome {
                 nonce,
                 echoed_at,
@@ -157,9 +164,16 @@ fn welcome() -> impl Strategy<Value = Welcome> {
                 max_datagram: size.bytes(),
                 capabilities,
                 node,
+                file,
             }
         },
     )
+}
+
+fn file_metadata() -> impl Strategy<Value = FileMetadata> {
+    let time = (any::<i64>(), 0..1_000_000_000u32);
+    let modified = proptest::option::of(time.prop_map(|(seconds, nanos)| Modified { seconds, nanos }));
+    (modified, any::<bool>()).prop_map(|(modified, is_executable)| FileMetadata { modified, is_executable })
 }
 
 fn request() -> impl Strategy<Value = Request> {

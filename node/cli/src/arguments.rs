@@ -212,7 +212,7 @@ pub(crate) struct Send {
     /// in a folder does so too
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
-    /// Do not tell when the files of a folder were modified, nor which may be executed
+    /// Do not tell when files were modified, nor which may be executed
     #[arg(long)]
     pub(crate) no_metadata: bool,
     /// Share all of the files, and all that is in the folders, or nothing
@@ -261,6 +261,9 @@ pub(crate) struct Download {
     /// Fetch the pieces in order, for what reads the file while it arrives; slower where many fetch the same
     #[arg(long)]
     pub(crate) sequential: bool,
+    /// Save files as new ones are: neither when they were modified is kept, nor whether they may be executed
+    #[arg(long)]
+    pub(crate) no_metadata: bool,
     /// Wait for the tracker, for somebody to share it, and for room on a full disk
     #[arg(long)]
     pub(crate) wait: bool,

@@ -171,6 +171,54 @@ fn a_file_that_changes_while_it_is_served_is_withdrawn_and_the_rest_goes_on() {
     assert_eq!(status.code(), Some(10), "{said:#?}");
 }
 
+/// Whether the saved file may be executed, and when it was modified.
+fn metadata(place: &Place, path: &str) -> (bool, i64, i64) {
+    let found = fs::metadata(place.folder("saved").join(path)).expect("saved");
+    (found.mode() & 0o100 != 0, found.mtime(), found.mtime_nsec())
+}
+
+#[test]
+fn a_single_file_keeps_its_time_and_whether_it_may_be_executed() {
+    let place = Place::new();
+    let (_tracker, tracker) = place.tracker();
+    for (name, length) in [("short", 10), ("long", 3_000_000)] {
+        write(&place.folder("shared"), name, &noise(length));
+        let path = place.folder("shared").join(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+        let file = fs::File::options().write(true).open(&path).expect("there");
+        file.set_modified(UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_789)).expect("a time");
+    }
+    let owner = send(&place, &tracker, &["short", "long"]);
+    (0..2).for_each(|_| drop(owner.wait_for("riffle download --tracker ")));
+    let kept = (true, 1_000_000_000, 123_456_789);
+    let (code, said) = download(&place, &tracker, &["short", "long"]);
+    assert_eq!(code, Some(0), "{said:#?}");
+    assert_eq!([metadata(&place, "short"), metadata(&place, "long")], [kept, kept]);
+    fs::create_dir(place.folder("saved").join("bare")).expect("made");
+    let (code, said) = download(&place, &tracker, &["--no-metadata", "-o", "bare", "short", "long"]);
+    assert_eq!(code, Some(0), "{said:#?}");
+    for name in ["bare/short", "bare/long"] {
+        let (is_executable, seconds, _) = metadata(&place, name);
+        assert!(!is_executable && seconds > kept.1, "{name}");
+    }
+    // Who has fetched a file tells of it as it was told.
+    let mut command =
+        place.riffle(&["download", "--tracker", &tracker, "--listen", "127.0.0.1:0", "--stay", "long"]);
+    let second = Program::start(command.current_dir(place.folder("second")));
+    programs::wait_until("the second node has it", || place.folder("second").join("long").exists());
+    owner.interrupt();
+    owner.end();
+    let (code, said) = download(&place, &tracker, &["--wait", "-o", "again", "long"]);
+    assert_eq!(code, Some(0), "{said:#?}");
+    assert_eq!(metadata(&place, "again"), kept);
+    drop(second);
+    let owner = send(&place, &tracker, &["--no-metadata", "short"]);
+    owner.wait_for("riffle download --tracker ");
+    let (code, said) = download(&place, &tracker, &["-o", "untold", "short"]);
+    assert_eq!(code, Some(0), "{said:#?}");
+    assert!(!metadata(&place, "untold").0);
+}
+
 /// Files and folders that are sent as one, in the folder that is shared from.
 fn several(place: &Place) {
     let shared = place.folder("shared");

@@ -71,7 +71,14 @@ impl Hollow {
                 }
                 for request in out.disk.drain(..) {
                     if let DiskRequest::Share { share, .. } = request {
-                        node.handle_disk(DiskResult::Shared { share, result: Ok(described()) }, now());
+                        node.handle_disk(
+                            DiskResult::Shared {
+                                share,
+                                result: Ok(described()),
+                                file: messages::FileMetadata::default(),
+                            },
+                            now(),
+                        );
                     }
                 }
                 if let Ok((length, from)) = socket.recv_from(&mut buffer) {

@@ -101,8 +101,17 @@ pub struct DownloadOrder {
     /// Whether pieces are fetched in the order of the content, for somebody who reads them while they arrive, rather than
     /// as the swarm is served best.
     pub sequential: bool,
+    /// How what was fetched is saved.
+    pub save: SaveOptions,
     /// The times for which the download waits.
     pub timeouts: DownloadTimeouts,
+}
+
+/// How what was fetched is saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SaveOptions {
+    /// Whether files are as new ones are: neither when they were modified nor whether they may be executed is kept.
+    pub without_metadata: bool,
 }
 
 /// What a download does with what stands at its destination and is another content.

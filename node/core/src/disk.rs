@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use messages::collection::Collection;
-use messages::{ChainingValue, ContentId, Outboard, OutboardError, PieceIndex, PieceRun};
+use messages::{ChainingValue, ContentId, FileMetadata, Outboard, OutboardError, PieceIndex, PieceRun};
 
 use crate::command::{Existing, FolderOptions};
 use crate::fetch_plan::FetchPlan;
@@ -114,6 +114,9 @@ pub enum DiskRequest {
     Finish {
         /// The download.
         download: DownloadId,
+        /// What is set of the file, if the content is one file. `None`: neither when files were modified nor whether
+        /// they may be executed is set, of the files of a folder neither.
+        file: Option<FileMetadata>,
     },
     /// Close the part file and the journal of a download that has ended without its file, and keep both. Not answered.
     Abandon {
@@ -163,6 +166,8 @@ pub enum DiskResult {
         share: ShareId,
         /// What describes its content, or why it cannot be shared.
         result: Result<Arc<Outboard>, DiskError>,
+        /// What is told of it, when it is one file.
+        file: FileMetadata,
     },
     /// A shared file is no longer what was announced: it was changed, cut short or removed.
     ShareChanged {
@@ -246,6 +251,8 @@ pub enum DiskResult {
 pub struct FinishedTarget {
     /// The path of the file or the folder.
     pub path: PathBuf,
+    /// What was set of the file, if the content is one file.
+    pub file: FileMetadata,
     /// Whether all of the content is there, so that it can be served: not only the chosen files of a folder. A folder
     /// that was brought up to date is whole, although most of its pieces were never fetched.
     pub is_whole: bool,

@@ -27,7 +27,9 @@ mod waiting;
 
 pub use account::{Account, Contributor};
 pub use choice::{Choice, choose, favourite};
-pub use command::{Command, Destination, DownloadOrder, DownloadTimeouts, Existing, FolderOptions, Wanted};
+pub use command::{
+    Command, Destination, DownloadOrder, DownloadTimeouts, Existing, FolderOptions, SaveOptions, Wanted,
+};
 pub use disk::{
     DiskError, DiskErrorKind, DiskRequest, DiskResult, Evidence, FinishedTarget, HashedAgain, Opened,
     RecheckReason, SkippedEntry, StoreError,

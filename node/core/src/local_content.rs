@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use messages::node_to_tracker::{OwnEntry, Permille};
-use messages::{ContentId, Name, Outboard};
+use messages::{ContentId, FileMetadata, Name, Outboard};
 
 use crate::ids::ShareId;
 
@@ -15,6 +15,8 @@ pub(crate) struct LocalContent {
     pub(crate) content: ContentId,
     pub(crate) name: Name,
     pub(crate) outboard: Arc<Outboard>,
+    /// What is told of the file, if the content is one file.
+    pub(crate) file: FileMetadata,
 }
 
 impl LocalContent {

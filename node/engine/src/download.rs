@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use messages::ContentId;
 use riffle_core::{
-    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Existing, Failure, Wanted,
+    Command, Destination, DownloadId, DownloadOrder, DownloadTimeouts, Existing, Failure, SaveOptions, Wanted,
 };
 use tokio::sync::watch;
 
@@ -24,6 +24,7 @@ pub struct DownloadRequest {
     existing: Existing,
     select: Vec<String>,
     sequential: bool,
+    save: SaveOptions,
     timeouts: DownloadTimeouts,
 }
 
@@ -31,7 +32,8 @@ impl DownloadRequest {
     pub(crate) fn new(inner: Arc<Inner>, wanted: Wanted) -> DownloadRequest {
         let (select, timeouts) = (Vec::new(), DownloadTimeouts::NONE);
         let (destination, existing, sequential) = (None, Existing::Keep, false);
-        DownloadRequest { inner, wanted, destination, existing, select, sequential, timeouts }
+        let save = SaveOptions::default();
+        DownloadRequest { inner, wanted, destination, existing, select, sequential, save, timeouts }
     }
 
     /// Saves the file under its own name in `folder`, which must be there. Without a destination it is saved in the
@@ -76,6 +78,12 @@ impl DownloadRequest {
         DownloadRequest { sequential: true, ..self }
     }
 
+    /// Saves files as new ones are: neither when they were modified is kept, nor whether they may be executed.
+    pub fn without_metadata(mut self) -> DownloadRequest {
+        self.save.without_metadata = true;
+        self
+    }
+
     /// How long things may take. Without this the download waits for ever.
     pub fn timeouts(self, timeouts: DownloadTimeouts) -> DownloadRequest {
         DownloadRequest { timeouts, ..self }
@@ -91,6 +99,7 @@ impl DownloadRequest {
             destination: self.destination.unwrap_or_else(|| Destination::Folder(".".into())),
             existing: self.existing,
             select: self.select,
+            save: self.save,
             sequential: self.sequential,
             timeouts: self.timeouts,
         };

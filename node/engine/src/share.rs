@@ -47,7 +47,7 @@ impl ShareRequest {
         self
     }
 
-    /// Does not tell when the files of a folder were modified, nor which of them may be executed.
+    /// Does not tell when the file, or the files of a folder, were modified, nor which of them may be executed.
     pub fn without_metadata(mut self) -> ShareRequest {
         self.options.without_metadata = true;
         self

@@ -160,10 +160,14 @@ impl Play<'_> {
             max_datagram: 1472,
             capabilities: 0,
             node: self.owners.get(&at).copied().unwrap_or(NodeId::from_bytes([1; 16])),
+            file: messages::FileMetadata::default(),
         };
         if self.way(intent, 4) == 3 {
             match self.script.below(7) {
-                0 => welcome.nonce ^= 1,
+                0 => {
+                    welcome.nonce ^= 1;
+                    welcome.file.is_executable = true;
+                }
                 1 => welcome.length = self.script.long() % (MAX_CONTENT + 1),
                 2 => welcome.have = self.script.byte().into(),
                 3 => welcome.max_outstanding = self.script.half().into(),
@@ -284,10 +288,13 @@ impl Play<'_> {
                 };
                 DiskResult::Stored { download, piece, buffer, result }
             }
-            DiskRequest::Finish { download } => {
+            DiskRequest::Finish { download, file } => {
                 self.seen.finished += usize::from(good);
                 let result = match good {
-                    true => Ok(FinishedTarget { path: PathBuf::from("folder/file"), is_whole: true }),
+                    true => {
+                        let (path, file) = (PathBuf::from("folder/file"), file.unwrap_or_default());
+                        Ok(FinishedTarget { path, file, is_whole: true })
+                    }
                     false => Err(error(&mut self.script)),
                 };
                 DiskResult::Finished { download, result }

@@ -49,6 +49,7 @@ impl Play<'_> {
             max_datagram: 1200,
             capabilities: 0,
             node: NodeId::from_bytes([1; 16]),
+            file: messages::FileMetadata::default(),
         }
         .into()
     }

@@ -60,6 +60,7 @@ impl Play<'_> {
                 destination,
                 existing: Existing::Keep,
                 select: Vec::new(),
+                save: riffle_core::SaveOptions::default(),
                 sequential: false,
                 timeouts,
             },

@@ -161,6 +161,7 @@ pub(crate) fn one_after_the_other(count: u32) -> Vec<isize> {
             destination,
             existing: Existing::Keep,
             select: Vec::new(),
+            save: riffle_core::SaveOptions::default(),
             sequential: false,
             timeouts: DownloadTimeouts::NONE,
         };

@@ -181,7 +181,11 @@ impl Stage {
             Some(true)
         );
         self.open.insert(share, content.clone());
-        self.disk_says(DiskResult::Shared { share, result: Ok(content.outboard.clone()) });
+        self.disk_says(DiskResult::Shared {
+            share,
+            result: Ok(content.outboard.clone()),
+            file: messages::FileMetadata::default(),
+        });
     }
 
     /// A datagram arrives, as the driver takes it.

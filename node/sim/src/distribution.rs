@@ -202,6 +202,7 @@ impl Run {
             destination: Destination::Folder(PathBuf::from("/saved")),
             existing: Existing::Keep,
             select: Vec::new(),
+            save: riffle_core::SaveOptions::default(),
             sequential: false,
             timeouts: DownloadTimeouts::NONE,
         };

@@ -124,6 +124,7 @@ pub fn downloads(world: &mut World, link: &Link) -> HostId {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        save: riffle_core::SaveOptions::default(),
         sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };

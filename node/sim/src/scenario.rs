@@ -162,6 +162,7 @@ pub fn run(scenario: &Scenario) -> Report {
                 destination: Destination::Folder(PathBuf::from("/saved")),
                 existing: Existing::Keep,
                 select: Vec::new(),
+                save: riffle_core::SaveOptions::default(),
                 sequential: false,
                 timeouts: scenario.timeouts,
             };

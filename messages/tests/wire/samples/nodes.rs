@@ -1,10 +1,13 @@
 //! Samples of what nodes say to each other.
 
+use messages::collection::Modified;
 use messages::node_to_node::{
     Bitfield, Bye, ByeReason, ByteRange, Control, Have, Hello, Hint, Operation, Ping, Pong, Probe, ProbeSize,
     Probed, Request, Retry, Welcome,
 };
-use messages::{Bits, ChunkHeader, Conversation, Kind, List, NodeId, NodeToNode, PieceIndex, PieceRun};
+use messages::{
+    Bits, ChunkHeader, Conversation, FileMetadata, Kind, List, NodeId, NodeToNode, PieceIndex, PieceRun,
+};
 
 use super::{CONVERSATION, Sample, content, cookie};
 use crate::Said;
@@ -30,6 +33,10 @@ pub(super) fn sessions() -> Vec<Sample> {
         max_datagram: 1472,
         capabilities: 0x58,
         node: NodeId::from_bytes([0x33; 16]),
+        file: FileMetadata {
+            modified: Some(Modified { seconds: -2, nanos: 999_999_999 }),
+            is_executable: true,
+        },
     };
     let retry = Retry { nonce: 0x55, echoed_at: 0x57, cookie: cookie() };
     let bits = Bits { first: PieceIndex(8), bytes: List::first_of([0b101, 0xff]) };
@@ -71,6 +78,9 @@ pub(super) fn sessions() -> Vec<Sample> {
                 ("max_datagram", vec![0xc0, 0x05]),
                 ("capabilities", vec![0x58, 0, 0, 0]),
                 ("node", vec![0x33; 16]),
+                ("flags", vec![3]),
+                ("modified_seconds", vec![0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+                ("modified_nanos", vec![0xff, 0xc9, 0x9a, 0x3b]),
             ],
         ),
         peer(

@@ -71,6 +71,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         let request = request.select(arguments.select.iter().cloned());
         let is_sequential = arguments.sequential || output == Output::Stdout;
         let request = if is_sequential { request.sequential() } else { request };
+        let request = if arguments.no_metadata { request.without_metadata() } else { request };
         let download = fetching.begin(&wanted, request.timeouts(timeouts(&arguments, &settings)));
         let reader = fetching.reader(download).filter(|_| output == Output::Stdout);
         pouring = pouring.or(reader.map(|reader| tokio::spawn(spool::pour(reader))));
@@ -281,6 +282,7 @@ mod tests {
             output: None,
             force: false,
             select: Vec::new(),
+            no_metadata: false,
             newest: false,
             sequential: false,
             wait: false,

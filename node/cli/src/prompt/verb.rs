@@ -28,7 +28,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     },
     Topic {
         name: "download",
-        usage: "download [--wait] [--force] [--newest] [--select GLOB] [-o PATH] NAME|ID...",
+        usage: "download [--wait] [--force] [--newest] [--select GLOB] [--no-metadata] [-o PATH] NAME|ID...",
         summary: "fetch files, and share them too once they are there (or get, receive)",
     },
     Topic { name: "exit", usage: "exit", summary: "leave now; downloads go on where they were next time" },
@@ -101,6 +101,8 @@ pub(crate) struct DownloadCommand {
     pub(crate) force: bool,
     /// The patterns of the files of a folder that are wanted; none: everything.
     pub(crate) select: Vec<String>,
+    /// Whether files are saved as new ones are.
+    pub(crate) without_metadata: bool,
     /// Whether the download waits for what nobody shares yet.
     pub(crate) wait: bool,
 }
@@ -273,6 +275,7 @@ fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
             "--wait" if options => fetch.wait = true,
             "--newest" if options => newest = true,
             "--force" if options => fetch.force = true,
+            "--no-metadata" if options => fetch.without_metadata = true,
             "--select" if options => {
                 fetch.select.push(words.next().ok_or("a pattern is missing behind --select")?.clone());
             }

@@ -53,7 +53,7 @@ impl Prompt {
 
     fn download(
         &mut self,
-        DownloadCommand { wanted, output, force: replace, select, wait }: DownloadCommand,
+        DownloadCommand { wanted, output, force: replace, select, without_metadata, wait }: DownloadCommand,
     ) {
         let folder = match download_folder() {
             Ok(folder) => folder,
@@ -67,6 +67,7 @@ impl Prompt {
         for wanted in wanted {
             let destination = fetching::destination(output.as_deref(), &folder);
             let request = self.running.node.download(wanted.clone()).to(destination);
+            let request = if without_metadata { request.without_metadata() } else { request };
             begun.insert(
                 self.fetching
                     .begin(&wanted, request.replace(replace).select(select.clone()).timeouts(timeouts)),

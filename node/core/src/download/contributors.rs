@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use messages::NodeId;
+use messages::{FileMetadata, NodeId};
 
 use super::sessions::OpenSessions;
 use crate::event::OwnerShare;
@@ -13,11 +13,16 @@ use crate::ids::SessionKey;
 /// Ended sessions are forgotten when this many sessions are remembered.
 const MAX_SESSIONS: usize = 1024;
 
+/// The words of so many owners about the file are kept.
+const MAX_TOLD: usize = 256;
+
 /// The owner of each recent session, and how many bytes each owner has contributed.
 #[derive(Debug, Default)]
 pub(super) struct Contributors {
     by_session: BTreeMap<SessionKey, (NodeId, SocketAddr)>,
     by_owner: BTreeMap<NodeId, (SocketAddr, u64)>,
+    /// What complete owners say of the file, in the order in which they said so first.
+    told: Vec<(NodeId, FileMetadata)>,
 }
 
 impl Contributors {
@@ -60,6 +65,24 @@ impl Contributors {
         credits
     }
 
+    /// Records what `owner`, which has all of the content, says of the file.
+    pub(super) fn on_told(&mut self, owner: NodeId, file: FileMetadata) {
+        let known = self.told.iter().position(|(other, _)| *other == owner);
+        match known {
+            Some(at) => self.told[at].1 = file,
+            None if self.told.len() < MAX_TOLD => self.told.push((owner, file)),
+            None => {}
+        }
+    }
+
+    /// What is believed of the file: the word of the owner that has contributed most, else the first.
+    pub(super) fn file(&self) -> FileMetadata {
+        let bytes = |owner: &NodeId| self.by_owner.get(owner).map_or(0, |(_, bytes)| *bytes);
+        // Of equals the last is the greatest for `max_by_key`, and here it is the first.
+        let told = self.told.iter().rev().filter(|(_, file)| file.is_told());
+        told.max_by_key(|(owner, _)| bytes(owner)).map(|(_, file)| *file).unwrap_or_default()
+    }
+
     /// What each owner has contributed, the largest first.
     pub(super) fn totals(&self) -> Vec<OwnerShare> {
         let by_owner = self.by_owner.iter();
@@ -92,6 +115,28 @@ mod tests {
             bytes,
         });
         assert_eq!(contributors.totals(), expected);
+    }
+
+    #[test]
+    fn the_owner_that_gave_most_is_believed_about_the_file_else_the_first() {
+        let owners = [1, 2, 3].map(|byte| NodeId::from_bytes([byte; 16]));
+        let said = |seconds| {
+            let modified = Some(messages::collection::Modified { seconds, nanos: 5 });
+            FileMetadata { modified, is_executable: false }
+        };
+        let (mut contributors, open) = (Contributors::default(), OpenSessions::new());
+        assert_eq!(contributors.file(), FileMetadata::default());
+        for (key, owner) in (0..).zip(owners) {
+            contributors.learn(SessionKey(key), owner, SocketAddr::from(([10, 0, 0, 1], 1)), &open);
+            contributors.on_told(owner, said(key.into()));
+        }
+        assert_eq!(contributors.file(), said(0), "nobody gave anything");
+        contributors.credit(&[(SessionKey(1), 5), (SessionKey(2), 5)]);
+        assert_eq!(contributors.file(), said(1));
+        contributors.credit(&[(SessionKey(2), 1)]);
+        assert_eq!(contributors.file(), said(2));
+        contributors.on_told(owners[2], FileMetadata::default());
+        assert_eq!(contributors.file(), said(1), "who tells nothing any more is not asked");
     }
 
     #[test]

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use messages::node_to_node::ByteRange;
-use messages::{ChunkHeader, ContentId, Name, Outboard, PieceRun, Timestamp};
+use messages::{ChunkHeader, ContentId, FileMetadata, Name, Outboard, PieceRun, Timestamp};
 
 use super::assembly::Assembly;
 use super::outboard_fetch::OutboardSources;
@@ -69,8 +69,8 @@ pub(super) enum Stage {
 pub(super) enum Ending {
     /// The download ended without its file.
     Failed,
-    /// The file is complete; the outboard describes it.
-    Completed(Arc<Outboard>),
+    /// The file is complete; the outboard describes it, and this is what is told of it.
+    Completed(Arc<Outboard>, FileMetadata),
     /// What was wanted of a folder is complete.
     Selected,
 }
@@ -247,10 +247,10 @@ impl Lifecycle {
         }
     }
 
-    /// The outboard of the finished file, if the download ended with one.
-    pub(super) fn completed(&self) -> Option<&Arc<Outboard>> {
+    /// The outboard of the finished file, and what is told of it, if the download ended with one.
+    pub(super) fn completed(&self) -> Option<(&Arc<Outboard>, FileMetadata)> {
         match &self.state {
-            Progression::Over { ending: Ending::Completed(outboard), .. } => Some(outboard),
+            Progression::Over { ending: Ending::Completed(outboard, file), .. } => Some((outboard, *file)),
             _ => None,
         }
     }

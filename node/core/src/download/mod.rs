@@ -115,9 +115,10 @@ impl Download {
 
     /// The complete content, if the download ended with its file.
     pub(crate) fn completed(&self) -> Option<LocalContent> {
-        let outboard = self.lifecycle.completed()?.clone();
+        let (outboard, file) = self.lifecycle.completed()?;
+        let outboard = outboard.clone();
         let Identified { content, name, .. } = self.lifecycle.identified()?.clone();
-        Some(LocalContent { share: self.order.share, content, name, outboard })
+        Some(LocalContent { share: self.order.share, content, name, outboard, file })
     }
 
     /// The share under which the download's file is served.

@@ -103,6 +103,9 @@ impl Download {
             return;
         }
         let (owner, peer, rtt) = (session.owner(), session.peer(), session.rtt().unwrap_or_default());
+        if session.has_everything() {
+            self.contributors.on_told(owner, welcome.file);
+        }
         self.peers.rotation.on_welcome();
         self.peers.reachability.on_answered();
         self.recount();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use messages::node_to_node::{Bye, ByeReason};
-use messages::{NodeId, Outboard, OutboardError, PieceIndex};
+use messages::{FileMetadata, NodeId, Outboard, OutboardError, PieceIndex};
 
 use super::Download;
 use super::assembly::Assembly;
@@ -29,6 +29,8 @@ struct Success {
     already_there: bool,
     /// Whether all of the content is at the target, and not only what was wanted of it.
     is_whole: bool,
+    /// What is told of the file, if the content is one file.
+    file: FileMetadata,
 }
 
 impl Download {
@@ -150,7 +152,12 @@ impl Download {
                 let piece = self.lifecycle.take_opened_piece();
                 piece.into_iter().for_each(|piece| cx.buffers.give_back(piece.buffer(), cx.out));
                 let target = self.target();
-                self.succeed(target, outboard, Success { already_there: true, is_whole: true }, cx);
+                self.succeed(
+                    target,
+                    outboard,
+                    Success { already_there: true, is_whole: true, file: FileMetadata::default() },
+                    cx,
+                );
             }
             Ok(Opened::Ready { .. }) if is_served_here && self.peers.candidates.is_empty() => {
                 self.fail(Failure::OnlyHere, cx);
@@ -174,7 +181,8 @@ impl Download {
                     return None;
                 }
                 let Identified { content, name, .. } = self.lifecycle.identified().expect(IDENTIFIED).clone();
-                let content = LocalContent { share: self.order.share, content, name, outboard };
+                let file = FileMetadata::default();
+                let content = LocalContent { share: self.order.share, content, name, outboard, file };
                 return Some(PartialReady { content, have });
             }
         }
@@ -283,7 +291,9 @@ impl Download {
         if !self.lifecycle.finish_if_complete() {
             return;
         }
-        cx.out.disk.push(DiskRequest::Finish { download: self.order.download });
+        let keeps_metadata = !self.order.request.save.without_metadata;
+        let file = keeps_metadata.then(|| self.contributors.file());
+        cx.out.disk.push(DiskRequest::Finish { download: self.order.download, file });
         for key in self.peers.sessions.keys_of(Session::is_handshaking) {
             self.end_session(key, SessionEnd::Done, cx);
         }
@@ -301,8 +311,8 @@ impl Download {
         let Some(Stage::Finishing(pieces)) = self.lifecycle.stage() else { return };
         let outboard = pieces.outboard.clone();
         match result {
-            Ok(FinishedTarget { path, is_whole }) => {
-                self.succeed(path, outboard, Success { already_there: false, is_whole }, cx);
+            Ok(FinishedTarget { path, file, is_whole }) => {
+                self.succeed(path, outboard, Success { already_there: false, is_whole, file }, cx);
             }
             Err(error) => self.fail(Failure::Disk(error), cx),
         }
@@ -332,6 +342,7 @@ impl Download {
             already_there: success.already_there,
         };
         cx.out.events.push(Event::DownloadDone { download: self.order.download, path, summary });
-        self.lifecycle.end(if success.is_whole { Ending::Completed(outboard) } else { Ending::Selected });
+        let completed = Ending::Completed(outboard, success.file);
+        self.lifecycle.end(if success.is_whole { completed } else { Ending::Selected });
     }
 }

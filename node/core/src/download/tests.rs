@@ -24,6 +24,7 @@ fn download() -> Download {
         destination,
         existing: Existing::Keep,
         select: Vec::new(),
+        save: crate::command::SaveOptions::default(),
         sequential: false,
         timeouts,
     };

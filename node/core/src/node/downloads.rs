@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use messages::{ContentId, Timestamp};
 
 use crate::agenda::Agenda;
-use crate::command::{Destination, DownloadOrder, DownloadTimeouts, Existing, Wanted};
+use crate::command::{Destination, DownloadOrder, DownloadTimeouts, Existing, SaveOptions, Wanted};
 use crate::context::{Context, Shared};
 use crate::download::{Download, Purpose};
 use crate::ids::{DownloadId, ShareId};
@@ -79,7 +79,15 @@ impl Downloads {
         // There is no target.
         let destination = Destination::Folder(PathBuf::new());
         let (existing, select, sequential) = (Existing::Keep, Vec::new(), false);
-        let order = DownloadOrder { wanted, destination, existing, select, sequential, timeouts };
+        let order = DownloadOrder {
+            wanted,
+            destination,
+            existing,
+            select,
+            sequential,
+            save: SaveOptions::default(),
+            timeouts,
+        };
         self.insert(id, (Purpose::Index, order), now);
     }
 

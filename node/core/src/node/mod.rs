@@ -241,7 +241,10 @@ impl Node {
             DiskResult::WithoutLocks { folder, elsewhere } => {
                 self.shared.out.events.push(Event::WithoutLocks { folder, elsewhere });
             }
-            DiskResult::Shared { share, result } => self.handle_shared(share, result, now),
+            DiskResult::Shared { share, result, file } => {
+                let result = result.map(|outboard| (outboard, file));
+                self.handle_shared(share, result, now);
+            }
             DiskResult::ShareChanged { share, error } => self.withdraw(share, Some(error), now),
             DiskResult::PartChanged { share, pieces, files } => {
                 self.withdraw_pieces(share, &pieces, files, now);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::node_to_tracker::{OwnEntry, Permille};
-use messages::{Name, Outboard, PieceIndex, PieceRun, Timestamp};
+use messages::{FileMetadata, Name, Outboard, PieceIndex, PieceRun, Timestamp};
 
 use super::Node;
 use crate::disk::{DiskError, DiskErrorKind, DiskRequest};
@@ -90,7 +90,7 @@ impl Node {
     pub(super) fn handle_shared(
         &mut self,
         share: ShareId,
-        result: Result<Arc<Outboard>, DiskError>,
+        result: Result<(Arc<Outboard>, FileMetadata), DiskError>,
         now: Timestamp,
     ) {
         // The file may have been withdrawn while it was hashed.
@@ -98,9 +98,9 @@ impl Node {
             return;
         };
         match result {
-            Ok(outboard) => {
+            Ok((outboard, file)) => {
                 let (content, name) = (outboard.content(), hashing.name);
-                let local = LocalContent { share, content, name, outboard };
+                let local = LocalContent { share, content, name, outboard, file };
                 // A copy that has lost pieces makes way for a whole one.
                 if let Some(worn) = self.uploads.share_with_losses(content) {
                     self.withdraw(worn, None, now);

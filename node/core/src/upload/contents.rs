@@ -24,17 +24,18 @@ pub(super) struct Contents {
 impl Contents {
     /// Serves all of `local` from now on. Returns whether `local` was not served before.
     pub(super) fn serve(&mut self, local: LocalContent) -> bool {
-        let LocalContent { share, content, name, outboard } = local;
+        let LocalContent { share, content, name, outboard, file } = local;
         match self.by_content.get(&content) {
             None => {
                 self.by_content.insert(content, share);
-                self.served.insert(share, ServedContent::whole(content, name, outboard));
+                let whole = ServedContent::whole((content, file), name, outboard);
+                self.served.insert(share, whole);
                 true
             }
             // The content was already served while it was downloaded.
             Some(&of) if of == share => {
                 let served = self.served.get_mut(&share).filter(|served| served.is_growing());
-                served.map(ServedContent::complete).is_some()
+                served.map(|served| served.complete(file)).is_some()
             }
             Some(_) => false,
         }
@@ -43,7 +44,7 @@ impl Contents {
     /// Serves the pieces in `have` of `local` from now on, and others as they come. Returns whether `local` was not
     /// served before.
     pub(super) fn serve_part(&mut self, local: LocalContent, have: &[PieceRun]) -> bool {
-        let LocalContent { share, content, name, outboard } = local;
+        let LocalContent { share, content, name, outboard, file: _ } = local;
         if self.by_content.contains_key(&content) {
             return false;
         }
@@ -126,7 +127,7 @@ impl Index<ShareId> for Contents {
 mod tests {
     use std::sync::Arc;
 
-    use messages::{Layout, Name, Outboard};
+    use messages::{FileMetadata, Layout, Name, Outboard};
 
     use super::*;
 
@@ -134,7 +135,8 @@ mod tests {
     fn a_content_that_was_lent_to_be_changed_is_ready_and_then_when_it_is_due() {
         let outboard = Arc::new(Outboard::imagined(Layout::of(300_000).expect("two pieces"), "test"));
         let (share, content) = (ShareId(1), ContentId::from_bytes([1; 32]));
-        let local = LocalContent { share, content, name: Name::new("a").expect("a name"), outboard };
+        let (name, file) = (Name::new("a").expect("a name"), FileMetadata::default());
+        let local = LocalContent { share, content, name, outboard, file };
         let (mut contents, now) = (Contents::default(), Timestamp::ZERO);
         assert!(contents.serve_part(local.clone(), &[]));
         assert!(contents.get(share).is_some() && contents.ready(now).is_empty());

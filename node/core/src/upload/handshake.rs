@@ -3,7 +3,7 @@
 use config::NodeSettings;
 use messages::limits::MAX_DATAGRAM;
 use messages::node_to_node::{Hello, Welcome};
-use messages::{Conversation, Host};
+use messages::{Conversation, FileMetadata, Host};
 
 use super::served_content::ServedContent;
 use super::session::UploadSession;
@@ -81,6 +81,7 @@ pub(super) fn welcome(
         max_datagram: max_datagram(cx.settings),
         capabilities: session.grant(hello.capabilities),
         node: cx.node,
+        file: if served.is_whole() { served.file } else { FileMetadata::default() },
     };
     session.send(&welcome, cx);
     if served.gives_hints()

@@ -47,7 +47,8 @@ use std::sync::Arc;
 
 use messages::node_to_node::{Bye, ByeReason, Control, Have, Hello, Operation, Ping, Pong, Request, Retry};
 use messages::{
-    ContentId, Conversation, CookieJar, Host, NodeId, NodeToNode, Outboard, PieceIndex, PieceRun, Timestamp,
+    ContentId, Conversation, CookieJar, FileMetadata, Host, NodeId, NodeToNode, Outboard, PieceIndex,
+    PieceRun, Timestamp,
 };
 
 use crate::context::{Context, Reciprocation, Route};
@@ -161,7 +162,8 @@ impl Uploads {
         let served = self.contents.get_mut(share).expect("it was there just now");
         served.lose(lost);
         let (content, name, outboard) = (served.content, served.name.clone(), served.outboard.clone());
-        Some((LocalContent { share, content, name, outboard }, served.pieces()))
+        let file = FileMetadata::default();
+        Some((LocalContent { share, content, name, outboard, file }, served.pieces()))
     }
 
     /// What is served from `share`.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use config::UploadSettings;
 use fixedbitset::FixedBitSet;
 use messages::node_to_node::{Bitfield, Have};
-use messages::{Bits, ContentId, Conversation, Host, Name, Outboard, PieceIndex, PieceRun, Timestamp};
+use messages::{
+    Bits, ContentId, Conversation, FileMetadata, Host, Name, Outboard, PieceIndex, PieceRun, Timestamp,
+};
 
 use super::have_batch::HaveBatch;
 use super::session_table::SessionTable;
@@ -21,6 +23,8 @@ pub(crate) struct ServedContent {
     pub(crate) content: ContentId,
     pub(crate) name: Name,
     pub(crate) outboard: Arc<Outboard>,
+    /// What is told of the file while all of it is here, if the content is one file.
+    pub(super) file: FileMetadata,
     /// The bytes of the outboard, which are served as well.
     pub(super) encoded_outboard: Arc<[u8]>,
     /// The number of bytes of the content that were sent.
@@ -58,13 +62,18 @@ impl Having {
 }
 
 impl ServedContent {
-    /// A served content of which all is here; `outboard` describes it.
-    pub(super) fn whole(content: ContentId, name: Name, outboard: Arc<Outboard>) -> ServedContent {
+    /// A served content of which all is here, with what is told of its file; `outboard` describes it.
+    pub(super) fn whole(
+        (content, file): (ContentId, FileMetadata),
+        name: Name,
+        outboard: Arc<Outboard>,
+    ) -> ServedContent {
         let (encoded_outboard, pieces) = (outboard.encode().into(), outboard.layout().pieces());
         ServedContent {
             content,
             name,
             outboard,
+            file,
             encoded_outboard,
             sent: 0,
             have: Having::All,
@@ -88,7 +97,10 @@ impl ServedContent {
         for run in have {
             bits.insert_range(run.start().0.min(pieces) as usize..run.end().0.min(pieces) as usize);
         }
-        ServedContent { have: Having::SoFar(bits), ..ServedContent::whole(content, name, outboard) }
+        ServedContent {
+            have: Having::SoFar(bits),
+            ..ServedContent::whole((content, FileMetadata::default()), name, outboard)
+        }
     }
 
     /// Whether the whole content is here.
@@ -148,8 +160,9 @@ impl ServedContent {
         }
     }
 
-    /// Records that the whole content is here now. The last pieces are announced to sessions like the others.
-    pub(super) fn complete(&mut self) {
+    /// Records that the whole content is here now, and what is told of its file. The last pieces are announced to sessions like the others.
+    pub(super) fn complete(&mut self, file: FileMetadata) {
+        self.file = file;
         self.have = Having::All;
     }
 

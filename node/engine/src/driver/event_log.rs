@@ -349,6 +349,7 @@ mod tests {
             destination: Destination::Folder("/tmp/a b".into()),
             existing: Existing::Keep,
             select: Vec::new(),
+            save: riffle_core::SaveOptions::default(),
             sequential: false,
             timeouts: DownloadTimeouts {
                 no_progress: Some(Duration::from_secs(60)),

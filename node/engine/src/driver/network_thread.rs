@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::{ChunkHeader, Kind, Outboard, Timestamp};
+use messages::{ChunkHeader, FileMetadata, Kind, Outboard, Timestamp};
 use riffle_core::{Command, DiskResult, DownloadId, FinishedTarget, Node, Output, ShareId, Status, Wait};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
@@ -196,7 +196,9 @@ impl NetworkThread {
                 }
                 self.handle_disk_result(result);
             }
-            Completion::Shared { share, outboard, served } => self.on_shared(share, outboard, served),
+            Completion::Shared { share, outboard, served, file } => {
+                self.on_shared(share, outboard, served, file);
+            }
             Completion::FolderRead { share, block, result } => {
                 match self.file_cache.on_folder_read(share, block, result) {
                     Some(FolderLoss::Files(pieces, files)) => {
@@ -229,8 +231,9 @@ impl NetworkThread {
             Completion::Finished { download, share, path, result } => {
                 self.disk.on_download_ended(download);
                 let result = result.map(|finished| {
+                    let file = finished.told();
                     let is_whole = self.serve_finished(share, &path, finished);
-                    FinishedTarget { path, is_whole }
+                    FinishedTarget { path, file, is_whole }
                 });
                 if result.is_err() {
                     self.stop_serving(share);
@@ -255,7 +258,7 @@ impl NetworkThread {
     }
 
     /// A file or a folder is hashed. It is served, if anybody still wants it.
-    fn on_shared(&mut self, share: ShareId, outboard: Arc<Outboard>, served: Served) {
+    fn on_shared(&mut self, share: ShareId, outboard: Arc<Outboard>, served: Served, file: FileMetadata) {
         if !self.disk.on_shared(share) {
             return self.disk.close(served);
         }
@@ -264,7 +267,7 @@ impl NetworkThread {
             Served::Folder(source) => self.file_cache.insert_folder(share, source),
         };
         before.into_iter().for_each(|before| self.disk.close(before));
-        self.handle_disk_result(DiskResult::Shared { share, result: Ok(outboard) });
+        self.handle_disk_result(DiskResult::Shared { share, result: Ok(outboard), file });
     }
 
     /// A download has its name: `share` is served from what it has become, if that is all of the content. Returns
@@ -272,7 +275,7 @@ impl NetworkThread {
     fn serve_finished(&mut self, share: ShareId, path: &Path, finished: Finished) -> bool {
         let is_whole = !matches!(finished, Finished::Selected);
         match finished {
-            Finished::File(identity) => self.file_cache.finished(share, path.to_owned(), identity),
+            Finished::File(identity, _) => self.file_cache.finished(share, path.to_owned(), identity),
             Finished::Folder(source) => {
                 if let Some(part) = self.file_cache.insert_folder(share, source) {
                     self.disk.close(part);

@@ -110,6 +110,11 @@ pub(crate) fn set_mode(file: &File, mode: u32) {
     let _ = (file, mode);
 }
 
+/// `mode`, by which those who may read the file may execute it too.
+pub(crate) fn executable(mode: u32) -> u32 {
+    mode | ((mode & 0o444) >> 2)
+}
+
 /// What the system lets a new file in `folder` be: as the umask says, or an access list of the folder.
 #[cfg(unix)]
 pub(crate) fn mode_of_new_file(folder: &Path) -> u32 {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::{ContentId, Outboard, PieceIndex, PieceRun, Timestamp};
+use messages::{ContentId, FileMetadata, Outboard, PieceIndex, PieceRun, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use riffle_core::{
@@ -83,6 +83,8 @@ pub struct Disk {
     pub files: BTreeMap<PathBuf, ContentId>,
     /// The folders that are not just one content: those that were made of chosen files, or are being brought up to date.
     pub folders: BTreeMap<PathBuf, LocalFolder>,
+    /// What is told of the files at these paths.
+    pub metadata: BTreeMap<PathBuf, FileMetadata>,
     /// What is wrong with the disk.
     pub faults: DiskFaults,
     /// The buffers of the host.
@@ -218,6 +220,7 @@ impl Disk {
     ) -> Option<(Duration, DiskResult)> {
         match request {
             DiskRequest::Share { share, path, .. } => {
+                let file = self.metadata.get(&path).copied().unwrap_or_default();
                 let found = self.files.get(&path).and_then(|id| around.library.of(*id));
                 let result = match found {
                     Some(content) => {
@@ -226,7 +229,7 @@ impl Disk {
                     }
                     None => Err(DiskError { path, kind: DiskErrorKind::NotFound }),
                 };
-                Some((LATENCY, DiskResult::Shared { share, result }))
+                Some((LATENCY, DiskResult::Shared { share, result, file }))
             }
             DiskRequest::Unshare { share } => {
                 self.open.remove(&share);
@@ -278,7 +281,7 @@ impl Disk {
                 let result = is_good.then_some(()).ok_or(StoreError::Hash);
                 Some((LATENCY, DiskResult::Stored { download, piece, buffer, result }))
             }
-            DiskRequest::Finish { download } if self.indexes.remove(&download).is_some() => {
+            DiskRequest::Finish { download, .. } if self.indexes.remove(&download).is_some() => {
                 Some((LATENCY, DiskResult::IndexRead { download, result: Ok(None) }))
             }
             DiskRequest::Store { download, piece, buffer, length, known, expected } => {
@@ -290,8 +293,13 @@ impl Disk {
                 }
                 Some((takes, DiskResult::Stored { download, piece, buffer, result }))
             }
-            DiskRequest::Finish { download } => {
+            DiskRequest::Finish { download, file } => {
                 let result = self.finish(download, around.now + LATENCY + late, around);
+                let file = file.unwrap_or_default();
+                let result = result.map(|finished| {
+                    self.metadata.insert(finished.path.clone(), file);
+                    FinishedTarget { file, ..finished }
+                });
                 Some((LATENCY, DiskResult::Finished { download, result }))
             }
             DiskRequest::Abandon { download } => {
@@ -478,7 +486,7 @@ impl Disk {
         if let Some(folder) = folder {
             self.finishing.insert(target.clone(), folder);
         }
-        Ok(FinishedTarget { path: target, is_whole })
+        Ok(FinishedTarget { path: target, file: FileMetadata::default(), is_whole })
     }
 }
 

@@ -145,6 +145,7 @@ fn wish(world: &mut World, host: HostId, at: Timestamp, id: Option<ContentId>, f
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing,
         select,
+        save: riffle_core::SaveOptions::default(),
         sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };

@@ -99,6 +99,7 @@ impl World {
                     max_datagram: MAX_DATAGRAM as u16,
                     capabilities: 0,
                     node: self.hosts[owner.0].id,
+                    file: messages::FileMetadata::default(),
                 };
                 self.send_later(owner, from, conversation, &welcome, Duration::ZERO);
             }

@@ -56,6 +56,7 @@ fn wish(world: &mut World, host: HostId, at: Timestamp) {
             destination,
             existing: Existing::Keep,
             select: Vec::new(),
+            save: riffle_core::SaveOptions::default(),
             sequential: false,
             timeouts: DownloadTimeouts::NONE,
         },

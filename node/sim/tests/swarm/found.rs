@@ -1,10 +1,11 @@
 //! Defects that a reading of the code found: each of these tests failed before the defect was mended.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::NodeSettings;
-use messages::{Name, PieceIndex, PieceRun, Timestamp};
+use messages::collection::Modified;
+use messages::{FileMetadata, Name, PieceIndex, PieceRun, Timestamp};
 use riffle_core::{
     Command, Destination, DiskError, DiskErrorKind, DiskResult, DownloadId, DownloadOrder, DownloadTimeouts,
     Event, Existing, Failure, ShareId, Wanted,
@@ -54,6 +55,7 @@ fn download(world: &mut World, host: HostId, number: u32, name: &str, timeouts: 
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        save: riffle_core::SaveOptions::default(),
         sequential: false,
         timeouts,
     };
@@ -125,6 +127,47 @@ fn an_owner_whose_file_has_changed_gives_the_rest_and_others_give_what_it_lost()
         };
         assert_eq!(world.hosts[worn.0].events.iter().find_map(told), Some((120, 128)));
     }
+}
+
+#[test]
+fn what_is_told_of_a_file_is_that_of_the_owner_that_gave_most_and_goes_from_node_to_node() {
+    let mut world = world(&[("film.bin", 32 * MIB)]);
+    let mut slow = NodeSettings::default();
+    slow.upload.limit = "100KiB".parse().expect("a rate");
+    let owners = [slow, NodeSettings::default()]
+        .map(|settings| owner(&mut world, "film.bin", "film.bin", 0, settings));
+    let said = [1, 2].map(|seconds| {
+        let modified = Some(Modified { seconds, nanos: 9 });
+        FileMetadata { modified, is_executable: seconds == 2 }
+    });
+    for (owner, file) in owners.into_iter().zip(said) {
+        world.hosts[owner.0].disk.metadata.insert(PathBuf::from("/shared/film.bin"), file);
+    }
+    let saved = |world: &World, host: HostId| {
+        world.hosts[host.0].disk.metadata.get(Path::new("/saved/film.bin")).copied()
+    };
+    let first = world.add_host(lan(), NodeSettings::default());
+    download(&mut world, first, 0, "film.bin", DownloadTimeouts::NONE);
+    complete(&mut world, first, 1, 20_000);
+    assert_eq!(saved(&world, first), Some(said[1]));
+    let now = world.now;
+    for owner in owners {
+        world.command(now, owner, Command::Unshare { share: ShareId(0) });
+    }
+    let second = world.add_host(lan(), NodeSettings::default());
+    let order = DownloadOrder {
+        wanted: Wanted::Name(Name::new("film.bin").expect("a name"), String::new()),
+        destination: Destination::Folder(PathBuf::from("/saved")),
+        existing: Existing::Keep,
+        select: Vec::new(),
+        sequential: false,
+        save: riffle_core::SaveOptions::default(),
+        timeouts: DownloadTimeouts::NONE,
+    };
+    let begins = now + Duration::from_secs(2);
+    world.command(begins, second, Command::Download { download: DownloadId(0), order });
+    complete(&mut world, second, 1, 60_000);
+    assert_eq!(saved(&world, second), Some(said[1]));
 }
 
 #[test]

@@ -195,7 +195,14 @@ fn sharing(number: usize, each: usize, now: Timestamp) -> Node {
     for request in out.disk {
         let DiskRequest::Share { share, path, .. } = request else { panic!("nothing else is asked") };
         let outboard = Outboard::imagined(Layout::of(1).expect("one piece"), &path.to_string_lossy());
-        node.handle_disk(DiskResult::Shared { share, result: Ok(Arc::new(outboard)) }, now);
+        node.handle_disk(
+            DiskResult::Shared {
+                share,
+                result: Ok(Arc::new(outboard)),
+                file: messages::FileMetadata::default(),
+            },
+            now,
+        );
     }
     node
 }

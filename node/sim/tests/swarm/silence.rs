@@ -44,6 +44,7 @@ fn world(owners: usize) -> (World, Vec<HostId>, HostId) {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        save: riffle_core::SaveOptions::default(),
         sequential: false,
         timeouts: DownloadTimeouts { no_progress: Some(Duration::from_secs(20)), ..DownloadTimeouts::NONE },
     };

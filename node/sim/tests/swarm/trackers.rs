@@ -67,6 +67,7 @@ fn fetch(world: &mut World, asker: HostId, wanted: Wanted, at: Timestamp) -> (Du
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        save: riffle_core::SaveOptions::default(),
         sequential: false,
         timeouts: ONE_SHOT,
     };
@@ -196,6 +197,7 @@ fn a_download_knows_how_many_have_it_and_how_many_are_on_the_way() {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        save: riffle_core::SaveOptions::default(),
         sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };

@@ -33,6 +33,7 @@ fn world(links: &[LinkSpec], length: u64) -> (World, Vec<HostId>, HostId) {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        save: riffle_core::SaveOptions::default(),
         sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };

@@ -70,6 +70,7 @@ fn downloader(world: &mut World, content: ContentId, before: Option<ContentId>) 
         existing,
         select: Vec::new(),
         sequential: false,
+        save: riffle_core::SaveOptions::default(),
         timeouts: DownloadTimeouts::NONE,
     };
     world.wish(second(3), host, order);

@@ -25,7 +25,7 @@ fn session() -> (UploadSession, ServedContent) {
     let outboard = Arc::new(Outboard::imagined(Layout::of(300_000).expect("two pieces"), "test"));
     let name = Name::new("a").expect("a name");
     let session = UploadSession::new(peer, ShareId(0), &hello, Timestamp::ZERO);
-    (session, ServedContent::whole(content, name, outboard))
+    (session, ServedContent::whole((content, messages::FileMetadata::default()), name, outboard))
 }
 
 fn range(piece: u32, offset: u32, length: u32) -> ByteRange {

@@ -25,7 +25,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use messages::{ChainingValue, ContentId, Layout, Outboard, OutboardError, PieceIndex, piece_value};
+use messages::{
+    ChainingValue, ContentId, FileMetadata, Layout, Outboard, OutboardError, PieceIndex, piece_value,
+};
 use riffle_core::{
     DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, FetchPlan, Opened, ShareId,
     StoreError, WantedPieces,
@@ -168,9 +170,9 @@ impl Disk {
                     None => self.store(download, piece, lent, length, expected),
                 }
             }
-            DiskRequest::Finish { download } => match self.indexes.remove(&download) {
+            DiskRequest::Finish { download, file } => match self.indexes.remove(&download) {
                 Some(index) => self.read_index(download, index),
-                None => self.finish(download),
+                None => self.finish(download, file),
             },
             DiskRequest::Abandon { download } => self.abandon(download),
         }
@@ -179,7 +181,11 @@ impl Disk {
     /// Files are opened for hashing a few at a time: each takes a descriptor.
     fn hash_next(&mut self) {
         while let Some((share, (path, options), stop)) = self.hash_queue.next() {
-            let fallback = DiskResult::Shared { share, result: Err(errors::internal(&path)) };
+            let fallback = DiskResult::Shared {
+                share,
+                result: Err(errors::internal(&path)),
+                file: FileMetadata::default(),
+            };
             let hash_cache = self.settings.hash_cache.clone();
             let sharing = ShareRequest { share, path, options, hash_cache, stop };
             self.with_scan_workers(fallback, move |scan_workers, results| {
@@ -285,7 +291,7 @@ impl Disk {
         });
     }
 
-    fn finish(&self, download: DownloadId) {
+    fn finish(&self, download: DownloadId, file: Option<FileMetadata>) {
         let Some((share, part)) = self.downloads.part(download) else {
             let result = Err(not_open());
             return self.results.send_result(DiskResult::Finished { download, result });
@@ -295,9 +301,9 @@ impl Disk {
         let result = Err(errors::internal(&path));
         let results = self.results.with_fallback(Completion::Finished { download, share, path, result });
         let finish = move |_: &mut [u8]| {
-            let result = part.finish();
+            let result = part.finish(file);
             let path = part.paths().target.clone();
-            if let (Ok(Finished::File(identity)), Some(hash_cache)) = (&result, hash_cache) {
+            if let (Ok(Finished::File(identity, _)), Some(hash_cache)) = (&result, hash_cache) {
                 hash_cache.remember_download(&path, *identity, part.outboard());
             }
             results.send(Completion::Finished { download, share, path, result });

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use messages::{Outboard, OutboardError, PieceIndex};
+use messages::{FileMetadata, Outboard, OutboardError, PieceIndex};
 use riffle_core::{BufferId, DiskError, DiskResult, DownloadId, Opened, ShareId, StoreError};
 use tokio::sync::mpsc;
 
@@ -19,7 +19,7 @@ pub(crate) enum Completion {
     /// A result that only the core needs.
     ForCore(DiskResult),
     /// A file or folder is hashed and open.
-    Shared { share: ShareId, outboard: Arc<Outboard>, served: Served },
+    Shared { share: ShareId, outboard: Arc<Outboard>, served: Served, file: FileMetadata },
     /// An outboard was checked.
     OutboardChecked { download: DownloadId, lent: LentBuffer, result: Result<Arc<Outboard>, OutboardError> },
     /// A download's files are open; `part` is `None` when the target was there already.

@@ -43,6 +43,7 @@ fn world(length: u64) -> (World, HostId) {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        save: riffle_core::SaveOptions::default(),
         sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };

@@ -70,6 +70,7 @@ impl Crowd {
             destination: Destination::Folder(PathBuf::from("/saved")),
             existing: Existing::Keep,
             select: Vec::new(),
+            save: riffle_core::SaveOptions::default(),
             sequential: false,
             timeouts: DownloadTimeouts::NONE,
         };

@@ -41,6 +41,7 @@ fn world(owners: usize, policy: UploadPolicy) -> (World, Vec<HostId>, HostId) {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        save: riffle_core::SaveOptions::default(),
         sequential: false,
         timeouts: DownloadTimeouts::NONE,
     };

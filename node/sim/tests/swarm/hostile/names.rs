@@ -69,6 +69,7 @@ fn download(world: &mut World, wanted: Wanted) -> (Option<ContentId>, Option<Eve
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        save: riffle_core::SaveOptions::default(),
         sequential: false,
         timeouts: DownloadTimeouts { nobody_shares: Some(Duration::ZERO), ..DownloadTimeouts::NONE },
     };

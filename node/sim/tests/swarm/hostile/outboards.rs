@@ -87,6 +87,7 @@ fn beside(lie: Option<OutboardLie>, length: u64, honest: usize) -> Outcome {
         destination: Destination::Folder(PathBuf::from("/saved")),
         existing: Existing::Keep,
         select: Vec::new(),
+        save: riffle_core::SaveOptions::default(),
         sequential: false,
         timeouts: DownloadTimeouts { no_progress: Some(GIVES_UP), ..DownloadTimeouts::NONE },
     };

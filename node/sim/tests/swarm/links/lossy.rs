@@ -51,6 +51,7 @@ impl Download {
             destination: Destination::Folder(PathBuf::from("/saved")),
             existing: Existing::Keep,
             select: Vec::new(),
+            save: riffle_core::SaveOptions::default(),
             sequential: false,
             timeouts: DownloadTimeouts::NONE,
         };

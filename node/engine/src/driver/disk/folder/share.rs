@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use messages::collection::{Collection, Entry, EntryKind, EntryPath};
-use messages::{ChainingValue, Layout, Outboard};
+use messages::{ChainingValue, FileMetadata, Layout, Outboard};
 use riffle_core::{DiskError, DiskErrorKind, DiskResult, FolderOptions, ShareId, SkippedEntry};
 
 use super::files::{FilesOrder, HashedFile, HashedOrChanged, hash_files, is_change};
@@ -90,9 +90,14 @@ impl FolderShare {
         let share = self.share;
         self.results.send(match outcome {
             Ok((outboard, source)) => {
-                Completion::Shared { share, outboard: Arc::new(outboard), served: Served::Folder(source) }
+                let (outboard, served) = (Arc::new(outboard), Served::Folder(source));
+                Completion::Shared { share, outboard, served, file: FileMetadata::default() }
             }
-            Err(error) => Completion::ForCore(DiskResult::Shared { share, result: Err(error) }),
+            Err(error) => Completion::ForCore(DiskResult::Shared {
+                share,
+                result: Err(error),
+                file: FileMetadata::default(),
+            }),
         });
     }
 

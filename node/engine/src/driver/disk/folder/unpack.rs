@@ -296,7 +296,7 @@ impl Unpacking<'_> {
 }
 
 /// Sets when a file was last modified, as far as the system has such a time.
-fn set_modified(file: &File, modified: Modified) {
+pub(crate) fn set_modified(file: &File, modified: Modified) {
     let since = Duration::from_secs(modified.seconds.unsigned_abs());
     let time = if modified.seconds < 0 {
         SystemTime::UNIX_EPOCH.checked_sub(since)

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use messages::collection::Modified;
 use messages::limits::MAX_CONTENT;
-use messages::{ChainingValue, Layout, LengthProof, Outboard, PieceIndex, root};
+use messages::{ChainingValue, FileMetadata, Layout, LengthProof, Outboard, PieceIndex, root};
 use riffle_core::{DiskError, DiskErrorKind, DiskResult, FolderOptions, ShareId};
 
 use super::hash_cache::{Fingerprint, HashCache};
@@ -19,6 +20,7 @@ use crate::driver::disk::{Completion, Results, Served, ServedFile};
 use crate::platform::file_io::{read_at, read_exact_at};
 use crate::platform::mapping::MappedFile;
 use crate::platform::open::open_without_waiting;
+use crate::platform::permissions::is_executable;
 
 /// A file or folder that is to be taken into service.
 pub(crate) struct ShareRequest {
@@ -55,12 +57,25 @@ pub(crate) fn share(
     }
     let candidate = match Candidate::open(path, hash_cache) {
         Ok(candidate) => candidate,
-        Err(error) => return results.send_result(DiskResult::Shared { share, result: Err(error) }),
+        Err(error) => {
+            return results.send_result(DiskResult::Shared {
+                share,
+                result: Err(error),
+                file: FileMetadata::default(),
+            });
+        }
     };
+    let file = if options.without_metadata { FileMetadata::default() } else { candidate.metadata() };
     if let Some(outboard) = candidate.recall() {
         return results.send(match candidate.serve(outboard) {
-            Ok((outboard, served)) => Completion::Shared { share, outboard, served: Served::File(served) },
-            Err(error) => Completion::ForCore(DiskResult::Shared { share, result: Err(error) }),
+            Ok((outboard, served)) => {
+                Completion::Shared { share, outboard, served: Served::File(served), file }
+            }
+            Err(error) => Completion::ForCore(DiskResult::Shared {
+                share,
+                result: Err(error),
+                file: FileMetadata::default(),
+            }),
         });
     }
     let total = candidate.layout.length();
@@ -87,9 +102,13 @@ pub(crate) fn share(
             }
             results.send(match outcome {
                 Ok((outboard, served)) => {
-                    Completion::Shared { share, outboard, served: Served::File(served) }
+                    Completion::Shared { share, outboard, served: Served::File(served), file }
                 }
-                Err(error) => Completion::ForCore(DiskResult::Shared { share, result: Err(error) }),
+                Err(error) => Completion::ForCore(DiskResult::Shared {
+                    share,
+                    result: Err(error),
+                    file: FileMetadata::default(),
+                }),
             });
         }),
     );
@@ -105,6 +124,14 @@ impl Candidate {
             return Err(error(&path, DiskErrorKind::TooLong));
         };
         Ok(Candidate { found, opened, file: Arc::new(file), path, layout, hash_cache })
+    }
+
+    /// What is told of the file.
+    fn metadata(&self) -> FileMetadata {
+        let (seconds, nanos) = FileIdentity::of(&self.found).modified();
+        let nanos = u32::try_from(nanos).unwrap_or(0).min(999_999_999);
+        let modified = Some(Modified { seconds, nanos });
+        FileMetadata { modified, is_executable: is_executable(&self.found) }
     }
 
     fn recall(&self) -> Option<Arc<Outboard>> {

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::sync::{Arc, PoisonError};
 
 use messages::collection::{Collection, CollectionError, INDEX_HEADER, index_length_of};
-use messages::{PieceIndex, piece_value};
+use messages::{FileMetadata, PieceIndex, piece_value};
 use riffle_core::{DiskError, DiskErrorKind};
 
 use super::{Ledger, Part, written_at};
 use crate::driver::disk::folder::selection::Selection;
 use crate::driver::disk::folder::source::FolderSource;
-use crate::driver::disk::folder::unpack::{staging_beside, unpack};
+use crate::driver::disk::folder::unpack::{set_modified, staging_beside, unpack};
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::part::allocate::full_or_else;
 use crate::driver::disk::part::unnamed_file::give_name;
@@ -18,17 +18,27 @@ use crate::platform::file_id::leads_to;
 use crate::platform::file_io::{forget_cached, read_exact_at};
 use crate::platform::lock::unlock;
 use crate::platform::open::open_regular_file;
-use crate::platform::permissions::{OTHERS_WRITE, mode_of_new_file, set_mode};
+use crate::platform::permissions::{OTHERS_WRITE, executable, mode_of_new_file, set_mode};
 use crate::platform::rename::sync_folder_of;
 
 /// What a download has become.
 pub(crate) enum Finished {
-    /// The file, with its identity.
-    File(FileIdentity),
+    /// The file, with its identity and what was set of it.
+    File(FileIdentity, FileMetadata),
     /// The folder.
     Folder(Arc<FolderSource>),
     /// A folder with the chosen entries alone, which nobody can be served from.
     Selected,
+}
+
+impl Finished {
+    /// What is told of the file, when it is one.
+    pub(crate) fn told(&self) -> FileMetadata {
+        match self {
+            Finished::File(_, file) => *file,
+            _ => FileMetadata::default(),
+        }
+    }
 }
 
 impl Part {
@@ -37,7 +47,7 @@ impl Part {
     ///
     /// # Errors
     /// When the disk does not do it: then all is kept.
-    pub(crate) fn finish(&self) -> Result<Finished, DiskError> {
+    pub(crate) fn finish(&self, file: Option<FileMetadata>) -> Result<Finished, DiskError> {
         let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ledger = self.ledger();
         if !ledger.has_all() && self.selection.is_none() {
@@ -48,9 +58,11 @@ impl Part {
             return Err(self.other_error("was removed or replaced while it was written to"));
         }
         let finished = match (self.collection()?, &self.selection) {
-            (Some(collection), Some(selection)) => self.finish_selected(&collection, selection)?,
-            (Some(collection), None) => self.finish_folder(collection)?,
-            (None, _) => self.finish_file()?,
+            (Some(collection), Some(selection)) => {
+                self.finish_selected(&collection, selection, file.is_some())?
+            }
+            (Some(collection), None) => self.finish_folder(collection, file.is_some())?,
+            (None, _) => self.finish_file(file.unwrap_or_default())?,
         };
         ledger.end();
         drop(ledger);
@@ -59,13 +71,17 @@ impl Part {
         Ok(finished)
     }
 
-    fn finish_file(&self) -> Result<Finished, DiskError> {
-        let finished = match self.give_name() {
+    fn finish_file(&self, file: FileMetadata) -> Result<Finished, DiskError> {
+        if let Some(modified) = file.modified {
+            set_modified(&self.part.file, modified);
+        }
+        let finished = match self.give_name(file.is_executable) {
             // Nothing keeps two programs from fetching the same small file, and the other was sooner.
             Err(other) if other.kind == DiskErrorKind::ExistsOther => self.same_at_target().ok_or(other)?,
             named => named.map(|()| self.part.file.clone())?,
         };
-        FileIdentity::of_file(&finished).map(Finished::File).map_err(|cause| self.fault(&cause))
+        let identity = FileIdentity::of_file(&finished);
+        identity.map(|identity| Finished::File(identity, file)).map_err(|cause| self.fault(&cause))
     }
 
     /// The folder that the content is, if it is one.
@@ -90,20 +106,27 @@ impl Part {
     }
 
     /// Makes the folder of the chosen entries alone.
-    fn finish_selected(&self, collection: &Collection, selection: &Selection) -> Result<Finished, DiskError> {
-        self.unpack(&collection.chosen(|entry| selection.has(entry)))?;
+    fn finish_selected(
+        &self,
+        collection: &Collection,
+        selection: &Selection,
+        keeps_metadata: bool,
+    ) -> Result<Finished, DiskError> {
+        self.unpack(&collection.chosen(|entry| selection.has(entry)), keeps_metadata)?;
         self.part.remove();
         Ok(Finished::Selected)
     }
 
-    fn finish_folder(&self, collection: Collection) -> Result<Finished, DiskError> {
-        self.unpack(&collection)?;
+    fn finish_folder(&self, collection: Collection, keeps_metadata: bool) -> Result<Finished, DiskError> {
+        self.unpack(&collection, keeps_metadata)?;
         self.part.remove();
         FolderSource::of_folder(&self.paths.target, collection)
             .map(|source| Finished::Folder(Arc::new(source)))
     }
 
-    fn unpack(&self, collection: &Collection) -> Result<(), DiskError> {
+    fn unpack(&self, collection: &Collection, keeps_metadata: bool) -> Result<(), DiskError> {
+        let bare = (!keeps_metadata).then(|| collection.without_metadata());
+        let collection = bare.as_ref().unwrap_or(collection);
         let staging = staging_beside(&self.paths.working_names(self.content, 1).part);
         unpack(&self.part.file, collection, &self.paths, &staging, (&self.calls, &self.stop)).map(|_| ())
     }
@@ -124,11 +147,12 @@ impl Part {
     }
 
     /// Gives the file its name, with the permissions of any new file in its folder.
-    fn give_name(&self) -> Result<(), DiskError> {
+    fn give_name(&self, is_executable: bool) -> Result<(), DiskError> {
         let (paths, file) = (&self.paths, &*self.part.file);
         match &self.part.name {
             Some(name) => {
                 let mode = mode_of_new_file(&paths.folder);
+                let mode = if is_executable { executable(mode) } else { mode };
                 // After a crash in between it is still a part file of ours.
                 set_mode(file, mode & !OTHERS_WRITE);
                 paths.rename(name)?;
@@ -138,6 +162,9 @@ impl Part {
             }
             None => {
                 let name = give_name(file, paths, self.content)?;
+                if is_executable {
+                    set_mode(file, executable(mode_of_new_file(&paths.folder)));
+                }
                 paths.rename(&name).inspect_err(|_| {
                     // It keeps its bytes without a name.
                     let _ = std::fs::remove_file(&name);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use messages::{ContentId, Layout, LengthProof, piece_value};
+use messages::{ContentId, FileMetadata, Layout, LengthProof, piece_value};
 use riffle_core::{
     BufferChange, BufferId, DiskErrorKind, Existing, FetchPlan, FolderOptions, HashedAgain, Opened,
     RecheckReason, StoreError,
@@ -188,7 +188,7 @@ impl Bench {
     }
 
     fn finish(&mut self) -> Result<PathBuf, DiskError> {
-        self.ask(DiskRequest::Finish { download: DOWNLOAD });
+        self.ask(DiskRequest::Finish { download: DOWNLOAD, file: Some(FileMetadata::default()) });
         let Completion::Finished { path, result, .. } = self.done() else { panic!("another result") };
         self.disk.on_download_ended(DOWNLOAD);
         result.map(|_| path)
@@ -196,7 +196,7 @@ impl Bench {
 
     /// As `finish`, after which the download is still open when it failed.
     fn finish_again(&mut self) -> Result<(), DiskError> {
-        self.ask(DiskRequest::Finish { download: DOWNLOAD });
+        self.ask(DiskRequest::Finish { download: DOWNLOAD, file: Some(FileMetadata::default()) });
         let Completion::Finished { result, .. } = self.done() else { panic!("another result") };
         result.map(|_| ())
     }
