@@ -77,6 +77,18 @@ fn downloader(world: &mut World, content: ContentId, before: Option<ContentId>) 
     host
 }
 
+/// A host that wants the files of `content` with these numbers from the third second on.
+fn chooser(world: &mut World, content: ContentId, chosen: impl Iterator<Item = u32>) -> HostId {
+    let host = downloader(world, content, None);
+    world.hosts[host.0].person.wishes[0].order.select = chosen.map(|number| number.to_string()).collect();
+    host
+}
+
+/// The numbers of the files that were chosen and made at `host`.
+fn made(world: &World, host: HostId) -> Vec<u32> {
+    world.hosts[host.0].disk.folders[&saved()].keys().copied().collect()
+}
+
 /// Runs until `hosts` have what they want, at the latest in the second `within`.
 fn finish(world: &mut World, hosts: &[HostId], within: u64) {
     let done = world.run(second(within), |world| hosts.iter().all(|host| world.hosts[host.0].is_content()));
@@ -224,4 +236,52 @@ fn an_update_that_is_killed_or_loses_its_power_goes_on_where_it_was() {
         let received = host.received_bytes();
         assert!(received <= INDEX + 2 * changed + 4 * 8 * PIECE, "{received} of {changed} bytes");
     }
+}
+
+#[test]
+fn of_a_folder_chosen_files_are_fetched_through_power_cuts() {
+    let (mut world, [_, second_version], _) = world(FILES, 20_000);
+    owner(&mut world, second_version);
+    let chosen = || (0..FILES).filter(|number| number / 100 % 5 == 0);
+    let host = chooser(&mut world, second_version, chosen());
+    for at in [3_300, 3_600, 3_900] {
+        let at = Timestamp::ZERO + Duration::from_millis(1_000 + at);
+        world.fault(at, Fault::LosePower(host));
+        world.fault(at + Duration::from_millis(100), Fault::Start(host, Move::Nowhere));
+    }
+    finish(&mut world, &[host], 120);
+    assert_eq!(made(&world, host), chosen().collect::<Vec<_>>());
+    let (received, wanted) = (world.hosts[host.0].received_bytes(), chosen().count() as u64 * 20_000);
+    assert!(received <= 2 * wanted + 3 * 8 * PIECE, "{received} of {wanted} bytes");
+    // A part that nobody can be served from is no share.
+    let status = world.hosts[host.0].node.status(second(0));
+    assert!(status.shares.is_empty(), "{status:?}");
+}
+
+#[test]
+fn eight_nodes_help_each_other_to_a_folder_of_which_each_wants_something_else() {
+    let (mut world, [first, second_version], _) = world(FILES, 20_000);
+    let owner = owner(&mut world, second_version);
+    let updated = [(); 2].map(|()| downloader(&mut world, second_version, Some(first)));
+    let fresh = [(); 4].map(|()| downloader(&mut world, second_version, None));
+    let choosers = [0, 1].map(|part| {
+        chooser(&mut world, second_version, (0..FILES).filter(move |number| number / 200 % 2 == part))
+    });
+    // One of them loses its power twice.
+    for at in [5, 7] {
+        world.fault(second(at), Fault::LosePower(fresh[0]));
+        world.fault(second(at) + Duration::from_millis(300), Fault::Start(fresh[0], Move::ToAnotherPort));
+    }
+    let all: Vec<HostId> = updated.into_iter().chain(fresh).chain(choosers).collect();
+    finish(&mut world, &all, 120);
+    for host in updated.iter().chain(&fresh) {
+        assert_eq!(world.hosts[host.0].disk.files.get(&saved()), Some(&second_version));
+    }
+    choosers.iter().for_each(|host| assert_eq!(made(&world, *host).len(), FILES as usize / 2));
+    let length = world.library.of(second_version).expect("a content").outboard.layout().length();
+    let (sent, received) = (
+        world.hosts[owner.0].counters().sent_bytes,
+        all.iter().map(|host| world.hosts[host.0].received_bytes()).sum::<u64>(),
+    );
+    assert!(received > 5 * length && sent < received / 2, "{sent} of {received} bytes came from the owner");
 }
