@@ -20,7 +20,8 @@ const FIRST_OWN_SHARE: u32 = 1 << 31;
 /// The downloads that are not over.
 #[derive(Debug)]
 pub(super) struct Downloads {
-    by_id: BTreeMap<DownloadId, Download>,
+    /// Each has a block of memory of its own: the map moves its entries whenever one comes or goes.
+    by_id: BTreeMap<DownloadId, Box<Download>>,
     /// The path of each finished file, as far as it is known, with its download.
     targets: BTreeMap<PathBuf, DownloadId>,
     next_share: u32,
@@ -94,7 +95,7 @@ impl Downloads {
     fn insert(&mut self, id: DownloadId, order: (Purpose, DownloadOrder), now: Timestamp) {
         let share = ShareId(self.next_share);
         self.next_share = self.next_share.wrapping_add(1).max(FIRST_OWN_SHARE);
-        self.by_id.insert(id, Download::new(id, share, order, now));
+        self.by_id.insert(id, Box::new(Download::new(id, share, order, now)));
         self.agenda.touch(id);
     }
 
@@ -106,7 +107,7 @@ impl Downloads {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Download> {
-        self.by_id.values()
+        self.by_id.values().map(Box::as_ref)
     }
 
     /// All downloads, to change. Those that are looked at have a turn the next time.
@@ -114,19 +115,19 @@ impl Downloads {
         let agenda = &mut self.agenda;
         self.by_id.iter_mut().map(|(id, download)| {
             agenda.touch(*id);
-            download
+            download.as_mut()
         })
     }
 
     /// The download that fetches `content` to keep it.
     pub(super) fn fetching(&self, content: ContentId) -> Option<&Download> {
-        self.by_id.values().find(|download| download.keeps_content() && download.content() == Some(content))
+        self.iter().find(|download| download.keeps_content() && download.content() == Some(content))
     }
 
     /// The download that fetches `content` to keep it.
     pub(super) fn fetching_mut(&mut self, content: ContentId) -> Option<&mut Download> {
         let mut downloads = self.by_id.iter_mut();
-        let fetches = |(_, download): &(&DownloadId, &mut Download)| {
+        let fetches = |(_, download): &(&DownloadId, &mut Box<Download>)| {
             download.keeps_content() && download.content() == Some(content)
         };
         let (id, download) = downloads.find(fetches)?;
@@ -137,27 +138,28 @@ impl Downloads {
     /// Claims the path of its file for the download `id`, if the path is known. If another download has the path, `id`
     /// gives way to that. Returns whether `id` goes on.
     pub(super) fn claim_target(&mut self, id: DownloadId, cx: &mut Context<'_>) -> bool {
-        let is_known = |download: &&Download| {
-            download.keeps_content() && download.is_identified() && !download.is_over()
-        };
-        let Some(target) = self.by_id.get(&id).filter(is_known).map(Download::target) else {
+        let known =
+            self.by_id.get(&id).map(Box::as_ref).filter(|download| {
+                download.keeps_content() && download.is_identified() && !download.is_over()
+            });
+        let Some(target) = known.map(Download::target) else {
             return true;
         };
         let by = *self.targets.entry(target).or_insert(id);
         if by == id {
             return true;
         }
-        let its = self.by_id.get(&by).and_then(Download::content);
+        let its = self.by_id.get(&by).and_then(|download| download.content());
         let download = self.get_mut(id).expect("it was found above, and nothing was removed since");
         download.give_way(by, its, cx);
         false
     }
 
     /// Removes and returns the downloads that are over. The paths of their files are free again.
-    pub(super) fn remove_ended(&mut self) -> Vec<(DownloadId, Download)> {
+    pub(super) fn remove_ended(&mut self) -> Vec<(DownloadId, Box<Download>)> {
         // Nobody ends without having been touched.
         let touched = self.agenda.touched().into_iter();
-        let is_over = |id: &DownloadId| self.by_id.get(id).is_some_and(Download::is_over);
+        let is_over = |id: &DownloadId| self.by_id.get(id).is_some_and(|download| download.is_over());
         let over: Vec<DownloadId> = touched.filter(is_over).collect();
         let ended = over.into_iter().filter_map(|id| Some((id, self.by_id.remove(&id)?)));
         let ended: Vec<_> = ended.collect();
@@ -180,7 +182,7 @@ impl Downloads {
         now: Timestamp,
     ) -> Wait {
         for id in self.agenda.touched() {
-            let local = self.by_id.get(&id).map_or(0, Download::local_outstanding);
+            let local = self.by_id.get(&id).map_or(0, |download| download.local_outstanding());
             self.local.note(id, local);
         }
         let local = self.local.sum();
