@@ -188,7 +188,7 @@ pub(crate) enum Verb {
     Peers,
     /// Print the BLAKE3 hash of files, which is their id, as b3sum does
     Hash(Hash),
-    /// Tell whether a file is what it was when it was shared or fetched, or the content of an id, and which pieces are not
+    /// Tell whether a file or folder is what it was when it was shared or fetched, or the content of an id, and what is not
     Verify(Verify),
     /// See it work: a tracker, four owners and a downloader on this machine
     Demo(Demo),
@@ -311,13 +311,30 @@ pub(crate) struct Hash {
 /// What `verify` is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Verify {
-    /// The file to read
-    #[arg(value_name = "FILE")]
+    /// The file or the folder to read
+    #[arg(value_name = "FILE|DIR")]
     pub(crate) file: PathBuf,
-    /// The id that it should have (64 hexadecimal digits, or the first 8 and more) [default: what it had when a node of
-    /// this host shared or fetched it]
-    #[arg(value_name = "ID", value_parser = id)]
-    pub(crate) content: Option<WantedId>,
+    /// The id that it should have (64 hexadecimal digits, or the first 8 and more), or a description of what it should
+    /// be (a file whose name ends with .riffle.json) [default: what it was when a node of this host shared or fetched
+    /// it]
+    #[arg(value_name = "ID|DESCRIPTION", value_parser = verified_against)]
+    pub(crate) against: Option<VerifiedAgainst>,
+}
+
+/// What a file or a folder should be.
+#[derive(Clone, Debug)]
+pub(crate) enum VerifiedAgainst {
+    /// The content with this id.
+    Id(WantedId),
+    /// What the description at this path says.
+    Description(String),
+}
+
+fn verified_against(text: &str) -> Result<VerifiedAgainst, DigitsError> {
+    if text.ends_with(riffle::metainfo::SUFFIX) {
+        return Ok(VerifiedAgainst::Description(text.to_owned()));
+    }
+    id(text).map(VerifiedAgainst::Id)
 }
 
 /// An id, or how it begins.
@@ -341,7 +358,7 @@ fn id(text: &str) -> Result<WantedId, DigitsError> {
 pub(crate) struct Info {
     /// A file or a folder, whose description is made; a description (a file whose name ends with .riffle.json), which
     /// is checked and shown; an ID that a node of this host has shared or fetched; or a NAME or ID that the tracker is
-    /// asked for, which does not know the values of the pieces
+    /// asked for, which does not know the values of the pieces (what is in a folder its owners are asked)
     #[arg(value_name = "FILE|DIR|NAME|ID")]
     pub(crate) what: String,
     /// Write the description as JSON, as `download` takes it; its form stands in messages/README.md
@@ -375,7 +392,7 @@ pub(crate) struct Demo {
 /// others too, because they may stand before the verb or in the environment, but its help does not show them.
 const USED: [(&str, &[&str]); 7] = [
     ("list", &["tracker", "listen", "quiet", "config"]),
-    ("info", &["tracker", "dir", "quiet", "config", "state_dir"]),
+    ("info", &["tracker", "listen", "dir", "quiet", "config", "state_dir"]),
     ("status", &["id", "quiet", "config", "state_dir"]),
     ("peers", &["id", "quiet", "config", "state_dir"]),
     ("hash", &[]),

@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use riffle::metainfo::{MAX_METAINFO, Metainfo, SUFFIX};
+use riffle::metainfo::{FileDescription, MAX_METAINFO, Metainfo, SUFFIX};
 use riffle::{
-    Destination, DownloadId, Event, InquiryEnd, Question, Summary, TrackerAddress, TrackerChoice,
-    TrackerQuery, Wanted,
+    Collection, Destination, DownloadId, Entry, EntryKind, Event, InquiryEnd, Question, Summary,
+    TrackerAddress, TrackerChoice, TrackerQuery, Wanted,
 };
 use sha1::{Digest as _, Sha1};
 
@@ -45,6 +45,23 @@ impl Description {
         let metainfo = Metainfo::parse(&bytes);
         let metainfo = metainfo.map_err(|error| Stop::usage(format!("{}: {error}", path.display())))?;
         Ok(Some(Description { path: path.to_owned(), metainfo }))
+    }
+
+    /// The folder that it describes, as far as a description knows it: its files.
+    ///
+    /// # Errors
+    /// [`ExitCode::Usage`] when it describes no folder, or none that there can be.
+    pub(crate) fn collection(&self) -> Result<Collection> {
+        let whose = self.path.display();
+        let files = self.metainfo.files();
+        let files =
+            files.ok_or_else(|| Stop::usage(format!("{whose}: it describes a file, and no folder")))?;
+        let entry = |file: &FileDescription| Entry {
+            path: file.path().clone(),
+            kind: EntryKind::File(file.entry().clone()),
+        };
+        let folder = Collection::new(files.iter().map(entry).collect());
+        folder.map_err(|error| Stop::usage(format!("{whose}: files: {error}")).into())
     }
 
     /// What to fetch.

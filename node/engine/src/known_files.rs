@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use messages::{ContentId, Digits, Outboard};
 
-use crate::driver::HashCache;
+use crate::driver::{HashCache, KnownFolder};
 
 /// What the nodes below one state root remember of the files that they have shared or fetched, as it is on the disk: a
 /// node that runs writes it once a second. Nothing is changed, and what is damaged is not known.
@@ -28,6 +28,32 @@ impl KnownFiles {
     pub fn of_path(&self, path: &Path) -> Option<Arc<Outboard>> {
         let known = self.0.iter().filter_map(|cache| cache.last_known(path));
         known.max_by_key(|(last_used, _)| *last_used).map(|(_, outboard)| outboard)
+    }
+
+    /// What was in the folder at `path` when it was last shared or fetched.
+    #[must_use]
+    pub fn folder_of_path(&self, path: &Path) -> Option<KnownFolder> {
+        let known = self.0.iter().filter_map(|cache| cache.folders().of_path(path));
+        known.max_by_key(|(last, _)| *last).map(|(_, known)| known)
+    }
+
+    /// What is in the folder that is `content`.
+    #[must_use]
+    pub fn folder_of_content(&self, content: ContentId) -> Option<KnownFolder> {
+        self.folder_among(&(content..=content))
+    }
+
+    /// What is in the folder whose id begins with `digits`. `None`: it is not remembered, or there are several.
+    #[must_use]
+    pub fn folder_of_digits(&self, digits: &Digits) -> Option<KnownFolder> {
+        let (first, last) = digits.span();
+        self.folder_among(&(first..=last))
+    }
+
+    fn folder_among(&self, ids: &RangeInclusive<ContentId>) -> Option<KnownFolder> {
+        let mut all = self.0.iter().flat_map(|cache| cache.folders().of_contents(ids));
+        let first = all.next()?;
+        all.all(|other| other.content == first.content).then_some(first)
     }
 
     /// What describes `content`.

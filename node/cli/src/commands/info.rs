@@ -6,17 +6,20 @@ use std::path::Path;
 
 use anyhow::Result;
 use config::NodeSettings;
+use messages::collection::INDEX_HEADER;
 use messages::{ContentId, Layout, PieceIndex, piece_value, root};
 use riffle::metainfo::{FileDescription, Metainfo, MetainfoError};
 use riffle::{
-    Choice, Collection, DiskError, DiskErrorKind, FolderOptions, InquiryEnd, KnownFiles, Listed, Outboard,
-    Question, Wanted, choose,
+    Choice, Collection, ContentIndex, DiskError, DiskErrorKind, FolderOptions, InquiryEnd, KnownFiles,
+    Listed, Outboard, Question, Wanted, choose,
 };
 
+use super::list::{Answer, LIST_FILES, ask};
 use crate::arguments::Info;
 use crate::descriptions::{Description, sha1};
 use crate::exit::{ExitCode, Stop};
 use crate::folders::enter_folder;
+use crate::inside;
 use crate::output_writer;
 use crate::piece_scan::{scan, scan_with};
 use crate::report;
@@ -149,6 +152,22 @@ fn remembered(settings: &NodeSettings, wanted: &Wanted) -> Option<Metainfo> {
     of_outboard(&outboard).ok()
 }
 
+/// Describes a folder that a node of this host has shared or fetched, if an id is wanted: its files, and not its pieces.
+fn remembered_folder(settings: &NodeSettings, wanted: &Wanted) -> Option<Metainfo> {
+    let known = KnownFiles::read(&crate::settings::state_root(settings).ok()?);
+    let folder = match wanted {
+        Wanted::Content(content) => known.folder_of_content(*content),
+        Wanted::Digits(digits) => known.folder_of_digits(digits),
+        Wanted::Name(..) | Wanted::Newest(_) => None,
+    }?;
+    let metainfo = Metainfo::new(folder.content, folder.collection.length()).ok()?;
+    let metainfo = metainfo.with_files(files_of(&folder.collection)).ok()?;
+    Some(match riffle::name_of_path(&folder.path) {
+        Ok(name) => metainfo.with_name(name),
+        Err(_) => metainfo,
+    })
+}
+
 /// Describes the content that `outboard` proves, without a name.
 fn of_outboard(outboard: &Outboard) -> Result<Metainfo, MetainfoError> {
     let layout = outboard.layout();
@@ -160,7 +179,8 @@ fn of_outboard(outboard: &Outboard) -> Result<Metainfo, MetainfoError> {
 async fn of_id_or_name(settings: &NodeSettings, what: &str, screen: &Screen) -> Result<Metainfo> {
     let wanted = target::parse(what)
         .map_err(|error| Stop::usage(format!("\"{what}\": there is no such file, and as a name: {error}")))?;
-    if let Some(metainfo) = remembered(settings, &wanted) {
+    let remembered = remembered(settings, &wanted).or_else(|| remembered_folder(settings, &wanted));
+    if let Some(metainfo) = remembered {
         return Ok(metainfo);
     }
     let mut query = tracker_query(settings)?;
@@ -188,7 +208,18 @@ async fn of_id_or_name(settings: &NodeSettings, what: &str, screen: &Screen) -> 
             return Err(Stop::usage(format!("{what}: several contents are called so")).into());
         }
     };
-    let metainfo = of_listed(listed)?;
+    let mut metainfo = of_listed(listed)?;
+    // A shorter content is no folder.
+    if listed.length >= INDEX_HEADER as u64 {
+        let Answer { index, tracker } = ask(settings, listed.content.into()).await?;
+        match index {
+            Ok(ContentIndex { folder: Some(folder), .. }) => {
+                metainfo = metainfo.with_files(files_of(&folder))?;
+            }
+            Ok(ContentIndex { folder: None, .. }) => {}
+            Err(why) => screen.notes(&inside::failure(what, &why, &tracker, LIST_FILES)),
+        }
+    }
     if metainfo.pieces().is_none() {
         screen.note(
             "the values of its pieces are missing: the tracker does not know them, a copy of the file does",

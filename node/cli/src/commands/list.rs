@@ -31,7 +31,7 @@ const ALL_DIGITS: usize = 64;
 /// `--wait-complete` asks the tracker this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What is typed before a content to see what is in it.
-const LIST_FILES: &str = "riffle list --files";
+pub(super) const LIST_FILES: &str = "riffle list --files";
 /// A list waits for its reader in steps of this length, so that no more than a page of it waits in memory.
 const READ_EVERY: Duration = Duration::from_millis(5);
 
@@ -169,13 +169,16 @@ async fn list_files(settings: &NodeSettings, what: &str, select: &[String], view
 }
 
 /// What is known of a content, or why nothing is, and the tracker that was asked.
-struct Answer {
-    index: Result<ContentIndex, Failure>,
-    tracker: TrackerStatus,
+pub(super) struct Answer {
+    pub(super) index: Result<ContentIndex, Failure>,
+    pub(super) tracker: TrackerStatus,
 }
 
 /// Asks the owners of `wanted` what it is, by a node that keeps nothing and leaves at once.
-async fn ask(settings: &NodeSettings, wanted: Wanted) -> Result<Answer> {
+///
+/// # Errors
+/// When the node cannot be started; each with its exit code.
+pub(super) async fn ask(settings: &NodeSettings, wanted: Wanted) -> Result<Answer> {
     let choice = settings.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named);
     let node = Node::builder().settings(settings.clone()).tracker_choice(choice).start().await;
     let node = node.map_err(refused_start)?;

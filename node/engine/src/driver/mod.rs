@@ -33,8 +33,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::start_error::StartError;
 
 use self::clock::Clock;
+pub use self::disk::KnownFolder;
 pub(crate) use self::disk::{
-    DescribedFolder, FileIdentity, HashCache, Part, Selection, describe, disk_error, error, open_regular,
+    DescribedFolder, FileIdentity, HashCache, Part, Selection, describe, disk_error, error, files_in,
+    open_regular,
 };
 use self::disk::{Disk, Results, StateKey};
 use self::limits::FileLimits;

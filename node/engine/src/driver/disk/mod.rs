@@ -46,8 +46,9 @@ use self::workers::{Priority, Workers};
 use super::pool::Pool;
 
 pub(crate) use self::errors::{disk_error, error};
-pub(crate) use self::folder::describe::{DescribedFolder, describe};
+pub(crate) use self::folder::describe::{DescribedFolder, describe, files_in};
 pub(crate) use self::folder::source::{FolderFault, FolderSource};
+pub use self::hash::folder_memory::KnownFolder;
 pub(crate) use self::hash::hash_cache::HashCache;
 pub(crate) use self::hash::share::open_regular;
 pub(crate) use self::identity::FileIdentity;
@@ -303,8 +304,15 @@ impl Disk {
         let finish = move |_: &mut [u8]| {
             let result = part.finish(file);
             let path = part.paths().target.clone();
-            if let (Ok(Finished::File(identity, _)), Some(hash_cache)) = (&result, hash_cache) {
-                hash_cache.remember_download(&path, *identity, part.outboard());
+            match (&result, hash_cache) {
+                (Ok(Finished::File(identity, _)), Some(hash_cache)) => {
+                    hash_cache.remember_download(&path, *identity, part.outboard());
+                }
+                (Ok(Finished::Folder(source)), Some(hash_cache)) => {
+                    let content = part.outboard().content();
+                    hash_cache.folders().remember(&path, content, source.collection());
+                }
+                _ => {}
             }
             results.send(Completion::Finished { download, share, path, result });
         };

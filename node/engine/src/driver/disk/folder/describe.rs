@@ -4,10 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use messages::Outboard;
+use messages::collection::EntryPath;
 use riffle_core::{DiskError, DiskErrorKind, DiskResult, FolderOptions, ShareId, SkippedEntry};
 
+use super::roots::Roots;
 use super::share::share_folder;
 use super::source::FolderSource;
+use super::walk::walk;
 use crate::driver::disk::errors::{disk_error, error, internal};
 use crate::driver::disk::hash::scan::{ScanWorkers, StopFlag};
 use crate::driver::disk::workers::Workers;
@@ -24,20 +27,33 @@ pub(crate) struct DescribedFolder {
     pub(crate) skipped: Vec<SkippedEntry>,
 }
 
+/// Holds when there is a folder at `path`.
+fn check_folder(path: &Path) -> Result<(), DiskError> {
+    let found = std::fs::metadata(path).map_err(|cause| disk_error(path, &cause))?;
+    let is_none = || error(path, DiskErrorKind::Other("not a folder".to_owned()));
+    found.is_dir().then_some(()).ok_or_else(is_none)
+}
+
+/// The files in the folder at `path` that would be shared with it.
+///
+/// # Errors
+/// When it is no folder, or cannot be read.
+pub(crate) fn files_in(path: &Path) -> Result<Vec<EntryPath>, DiskError> {
+    check_folder(path)?;
+    walk(&Roots::of(path, &[])?, &[]).map(|found| found.files)
+}
+
 /// Hashes the folder at `path` on all cores, with workers of its own, and waits for them.
 ///
 /// # Errors
 /// When it is no folder, something in it cannot be read, or changes meanwhile.
 pub(crate) fn describe(path: &Path, options: &FolderOptions) -> Result<DescribedFolder, DiskError> {
-    let found = std::fs::metadata(path).map_err(|cause| disk_error(path, &cause))?;
-    if !found.is_dir() {
-        return Err(error(path, DiskErrorKind::Other("not a folder".to_owned())));
-    }
+    check_folder(path)?;
     let log = tracing::dispatcher::get_default(Clone::clone);
     let workers = Workers::start(0, &log).map_err(|cause| disk_error(path, &cause))?;
     let (results, mut done) = Results::channel();
     let order = (ShareId(0), path.to_owned(), options.clone());
-    share_folder(&ScanWorkers::from(&workers), &results, order, StopFlag::default());
+    share_folder(&ScanWorkers::from(&workers), &results, order, (None, StopFlag::default()));
     drop(results);
     let wait = || {
         let mut skipped = Vec::new();

@@ -14,6 +14,7 @@ use super::roots::Roots;
 use super::source::FolderSource;
 use super::walk::{Found, walk};
 use crate::driver::disk::errors::{disk_error, error};
+use crate::driver::disk::hash::folder_memory::FolderMemory;
 use crate::driver::disk::hash::scan::{
     ScanError, ScanOrder, ScanSource, ScanWorkers, StopFlag, all_pieces, scan,
 };
@@ -30,6 +31,8 @@ struct FolderShare {
     share: ShareId,
     path: PathBuf,
     options: FolderOptions,
+    /// Where it is remembered what is in it.
+    memory: Option<FolderMemory>,
     stop: StopFlag,
     results: Results,
 }
@@ -60,9 +63,9 @@ pub(crate) fn share_folder(
     scan_workers: &ScanWorkers,
     results: &Results,
     (share, path, options): (ShareId, PathBuf, FolderOptions),
-    stop: StopFlag,
+    (memory, stop): (Option<FolderMemory>, StopFlag),
 ) {
-    let folder = FolderShare { share, path, options, stop, results: results.clone() };
+    let folder = FolderShare { share, path, options, memory, stop, results: results.clone() };
     match folder.found() {
         Ok((roots, mut found)) => {
             let files = std::mem::take(&mut found.files);
@@ -90,6 +93,10 @@ impl FolderShare {
         let share = self.share;
         self.results.send(match outcome {
             Ok((outboard, source)) => {
+                // Several files and folders have no path that they have together.
+                if let Some(memory) = self.memory.as_ref().filter(|_| self.options.also.is_empty()) {
+                    memory.remember(&self.path, outboard.content(), source.collection());
+                }
                 let (outboard, served) = (Arc::new(outboard), Served::Folder(source));
                 Completion::Shared { share, outboard, served, file: FileMetadata::default() }
             }

@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use messages::limits::MAX_CONTENT;
 use messages::{ContentId, Layout, Outboard};
 
+use super::folder_memory::FolderMemory;
 use crate::driver::disk::identity::FileIdentity;
 use crate::platform::file_id::{FileTime, anything_changed};
 use crate::state::checked_file::{self, Damage, GONE_FOR};
@@ -133,6 +134,11 @@ impl HashCache {
 
     fn of(folder: &Path, index: HashIndex) -> HashCache {
         HashCache { folder: folder.to_owned(), index: Mutex::new(index), write_lock: Mutex::new(()) }
+    }
+
+    /// What is remembered of folders, beside the files.
+    pub(crate) fn folders(&self) -> FolderMemory {
+        FolderMemory::of(&self.folder)
     }
 
     /// What the file at `path` was, whatever it is now; and when it was last asked for, in seconds since the epoch.

@@ -53,7 +53,8 @@ pub(crate) fn share(
     ShareRequest { share, path, options, hash_cache, stop }: ShareRequest,
 ) {
     if path.is_dir() || !options.also.is_empty() {
-        return share_folder(scan_workers, results, (share, path, options), stop);
+        let memory = hash_cache.map(|hash_cache| hash_cache.folders());
+        return share_folder(scan_workers, results, (share, path, options), (memory, stop));
     }
     let candidate = match Candidate::open(path, hash_cache) {
         Ok(candidate) => candidate,
