@@ -378,6 +378,9 @@ pub enum DiskErrorKind {
     /// A file with other content exists.
     #[error("exists already, with other content")]
     ExistsOther,
+    /// A folder exists, which is brought up to date only when the person asks for it.
+    #[error("a folder is there, which is not replaced")]
+    FolderExists,
     /// Something exists that is never replaced, even when the person asks for it.
     #[error("a folder or a symbolic link is there, and neither is replaced")]
     InTheWay,
@@ -405,6 +408,9 @@ pub enum DiskErrorKind {
     /// The work ended without a result, which is a defect of this program.
     #[error("internal error: the log says more")]
     Internal,
+    /// What was asked for is not done, and trying again changes nothing.
+    #[error("{0}")]
+    Refused(String),
     /// A person stopped the work.
     #[error("stopped")]
     Cancelled,

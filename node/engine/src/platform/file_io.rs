@@ -60,6 +60,21 @@ pub(crate) fn forget_cached(file: &File, start: u64, length: u64) {
     let _ = (file, start, length);
 }
 
+/// Lets the file `to` have the bytes of `from` without copying them, until one of both changes. What `to` had before is
+/// gone.
+///
+/// # Errors
+/// When the file system cannot share bytes between files, or does not for these two.
+pub(crate) fn share_bytes(from: &File, to: &File) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    return Ok(rustix::fs::ioctl_ficlone(to, from)?);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
 /// The runs of a file of `length` bytes into which something was written; `None` where the system does not tell.
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 pub(crate) fn written_runs(file: &File, length: u64) -> Option<Vec<Range<u64>>> {

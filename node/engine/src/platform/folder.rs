@@ -3,7 +3,7 @@
 //!
 //! Windows: the folder is known by its path, and an access list keeps others out of it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
@@ -103,11 +103,11 @@ impl Folder {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn folder(&self, name: &str) -> io::Result<Folder> {
+    pub(crate) fn folder(&self, name: impl AsRef<OsStr>) -> io::Result<Folder> {
         #[cfg(unix)]
-        return unix::open_folder(&self.handle, name).map(|handle| Folder { handle });
+        return unix::open_folder(&self.handle, name.as_ref()).map(|handle| Folder { handle });
         #[cfg(not(unix))]
-        Folder::open(&self.path.join(name))
+        Folder::open(&self.path.join(name.as_ref()))
     }
 
     /// Makes the folder `name`, as open as any new folder here.
@@ -181,16 +181,17 @@ impl Folder {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn standing(&self, name: &str) -> io::Result<Option<Standing>> {
+    pub(crate) fn standing(&self, name: impl AsRef<OsStr>) -> io::Result<Option<Standing>> {
         #[cfg(unix)]
-        let found = unix::standing(&self.handle, name);
+        let found = unix::standing(&self.handle, name.as_ref());
         #[cfg(not(unix))]
-        let found = std::fs::symlink_metadata(self.path.join(name)).map(|found| match found.file_type() {
-            kind if kind.is_symlink() => Standing::Link,
-            kind if kind.is_file() => Standing::File(found.len()),
-            kind if kind.is_dir() => Standing::Folder,
-            _ => Standing::Other,
-        });
+        let found =
+            std::fs::symlink_metadata(self.path.join(name.as_ref())).map(|found| match found.file_type() {
+                kind if kind.is_symlink() => Standing::Link,
+                kind if kind.is_file() => Standing::File(found.len()),
+                kind if kind.is_dir() => Standing::Folder,
+                _ => Standing::Other,
+            });
         match found {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             found => found.map(Some),
@@ -212,22 +213,70 @@ impl Folder {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn remove_file(&self, name: &str) -> io::Result<()> {
+    pub(crate) fn remove_file(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
         #[cfg(unix)]
-        return Ok(rustix::fs::unlinkat(&self.handle, name, rustix::fs::AtFlags::empty())?);
+        return Ok(rustix::fs::unlinkat(&self.handle, name.as_ref(), rustix::fs::AtFlags::empty())?);
         #[cfg(not(unix))]
-        std::fs::remove_file(self.path.join(name))
+        std::fs::remove_file(self.path.join(name.as_ref()))
     }
 
     /// Removes the empty folder `name`.
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn remove_folder(&self, name: &str) -> io::Result<()> {
+    pub(crate) fn remove_folder(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
         #[cfg(unix)]
-        return Ok(rustix::fs::unlinkat(&self.handle, name, rustix::fs::AtFlags::REMOVEDIR)?);
+        return Ok(rustix::fs::unlinkat(&self.handle, name.as_ref(), rustix::fs::AtFlags::REMOVEDIR)?);
         #[cfg(not(unix))]
-        std::fs::remove_dir(self.path.join(name))
+        std::fs::remove_dir(self.path.join(name.as_ref()))
+    }
+
+    /// Removes what stands under `name`: a folder with all that is in it. Links are removed and not followed.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn remove_all(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
+        let name = name.as_ref();
+        if self.standing(name)? != Some(Standing::Folder) {
+            return self.remove_file(name);
+        }
+        let folder = self.folder(name)?;
+        folder.names()?.into_iter().try_for_each(|name| folder.remove_all(name))?;
+        drop(folder);
+        self.remove_folder(name)
+    }
+
+    /// Gives what stands under `name` the name `new_name` in the folder `to`. A file or a link that has it is replaced
+    /// at once, so that one or the other stands there at any moment.
+    ///
+    /// # Errors
+    /// The system's: both folders are to be on one file system, and a folder is not replaced.
+    pub(crate) fn rename(&self, name: &str, to: &Folder, new_name: &str) -> io::Result<()> {
+        #[cfg(unix)]
+        return Ok(rustix::fs::renameat(&self.handle, name, &to.handle, new_name)?);
+        #[cfg(not(unix))]
+        std::fs::rename(self.path.join(name), to.path.join(new_name))
+    }
+
+    /// The number of what stands under `name`, a link itself and not what it leads to; `None` when nothing stands there.
+    pub(crate) fn number_of(&self, name: &str) -> Option<FileNumber> {
+        #[cfg(unix)]
+        return unix::number_of(&self.handle, name);
+        #[cfg(not(unix))]
+        super::file_id::number_at(&self.path.join(name))
+    }
+
+    /// Holds when names can be made and removed in it. Windows: the first one that is made will tell.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn check_writable(&self) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            use rustix::fs::{Access, AtFlags, accessat};
+            accessat(&self.handle, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?;
+        }
+        Ok(())
     }
 
     /// What the system tells of the folder itself.
@@ -331,6 +380,7 @@ mod unix {
 
     use super::Standing;
     use crate::platform::error_kind::no_regular_file;
+    use crate::platform::file_id::FileNumber;
     use crate::platform::permissions::ANYBODY;
 
     pub(super) fn open_folder(parent: impl AsFd, name: impl Arg) -> io::Result<File> {
@@ -350,7 +400,7 @@ mod unix {
         if file.metadata()?.is_file() { Ok(file) } else { Err(no_regular_file()) }
     }
 
-    pub(super) fn standing(parent: impl AsFd, name: &str) -> io::Result<Standing> {
+    pub(super) fn standing(parent: impl AsFd, name: impl Arg) -> io::Result<Standing> {
         let found = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(match FileType::from_raw_mode(found.st_mode) {
             FileType::RegularFile => Standing::File(found.st_size as u64),
@@ -358,6 +408,12 @@ mod unix {
             FileType::Symlink => Standing::Link,
             _ => Standing::Other,
         })
+    }
+
+    #[expect(clippy::useless_conversion, reason = "the types of both numbers differ between systems")]
+    pub(super) fn number_of(parent: impl AsFd, name: &str) -> Option<FileNumber> {
+        let found = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some((u64::try_from(found.st_dev).ok()?, u64::try_from(found.st_ino).ok()?))
     }
 
     pub(super) fn names(folder: impl AsFd) -> io::Result<Vec<OsString>> {

@@ -51,6 +51,22 @@ pub(crate) fn is_executable(found: &Metadata) -> bool {
     }
 }
 
+/// The mode of the file of which `found` tells: who may read, write and execute it. Windows: there is none.
+pub(crate) fn mode_of(found: &Metadata) -> Option<u32> {
+    #[cfg(unix)]
+    return Some(std::os::unix::fs::MetadataExt::mode(found) & 0o777);
+    #[cfg(not(unix))]
+    {
+        let _ = found;
+        None
+    }
+}
+
+/// `mode`, but that whoever may read the file may execute it, or nobody.
+pub(crate) const fn with_execution(mode: u32, is_executable: bool) -> u32 {
+    if is_executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 }
+}
+
 /// Whether only this user can read the file of which `found` tells.
 ///
 /// Windows: `true`, because the folder of the state is in the person's profile, which others cannot look into.

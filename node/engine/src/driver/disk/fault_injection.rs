@@ -25,6 +25,9 @@ pub(crate) enum Call {
     SyncAll,
     /// Asking who owns a file.
     Owner,
+    /// A step by which a folder is brought up to date: one name is made, replaced or removed, or one file's mode and
+    /// time are set.
+    Apply,
 }
 
 /// Makes the calls. Outside of tests each is the system's own.

@@ -21,6 +21,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +30,8 @@ use messages::{
     ChainingValue, ContentId, FileMetadata, Layout, Outboard, OutboardError, PieceIndex, piece_value,
 };
 use riffle_core::{
-    DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, FetchPlan, Opened, ShareId,
-    StoreError, WantedPieces,
+    DiskError, DiskErrorKind, DiskRequest, DiskResult, DownloadId, Evidence, Existing, Opened, ShareId,
+    StoreError,
 };
 
 use self::downloads::{DownloadState, Downloads};
@@ -58,6 +59,9 @@ pub(crate) use self::part::finishing::Finished;
 pub(crate) use self::results::{Completion, LentBuffer, Results, Served};
 pub(crate) use self::served_file::{ServedFile, check, close, evict, populate, read_folder, reopen};
 pub(crate) use self::workers::Queue;
+
+/// Why a download is refused of which some files are wanted, and which is to delete what the new version lacks.
+const SELECTS_AND_DELETES: &str = "some files are selected, and nobody can tell which others to delete";
 
 /// The network thread's end of the disk.
 pub(crate) struct Disk {
@@ -136,15 +140,19 @@ impl Disk {
                 });
             }
             DiskRequest::Open { download, share, target, existing, select, content, outboard } => {
+                let deletes = existing == Existing::Update { delete: true };
                 let selection = match Selection::new(&select) {
+                    Ok(Some(_)) if deletes => Err(SELECTS_AND_DELETES.to_owned()),
+                    selection => selection,
+                };
+                let selection = match selection {
                     Ok(selection) => selection.map(Arc::new),
                     Err(why) => {
-                        let result = Err(errors::error(&target, DiskErrorKind::Other(why)));
+                        let result = Err(errors::error(&target, DiskErrorKind::Refused(why)));
                         return self.results.send_result(DiskResult::Opened { download, result });
                     }
                 };
-                let (paths, settings) =
-                    (DownloadPaths::of(target, existing.replaces_files()), self.settings.clone());
+                let (paths, settings) = (DownloadPaths::of(target, existing), self.settings.clone());
                 let stop = StopFlag::default();
                 let request =
                     OpenRequest { download, share, paths, content, outboard, selection, settings, stop };
@@ -164,11 +172,11 @@ impl Disk {
             DiskRequest::Preview { download, buffer, .. } => {
                 self.results.send_result(DiskResult::Previewed { download, buffer, plan: None });
             }
-            DiskRequest::Store { download, piece, buffer, length, known: _, expected } => {
+            DiskRequest::Store { download, piece, buffer, length, known, expected } => {
                 let lent = LentBuffer { buffer, bytes: pool.lend(buffer) };
                 match self.indexes.get(&download).cloned() {
                     Some(index) => self.store_index(download, piece, (index, lent), length, expected),
-                    None => self.store(download, piece, lent, length, expected),
+                    None => self.store(download, piece, lent, (length, known), expected),
                 }
             }
             DiskRequest::Finish { download, file } => match self.indexes.remove(&download) {
@@ -232,24 +240,21 @@ impl Disk {
         &self,
         download: DownloadId,
         piece: PieceIndex,
-        lent: LentBuffer,
-        length: u32,
+        mut lent: LentBuffer,
+        (length, known): (u32, Vec<Range<u32>>),
         expected: ChainingValue,
     ) {
         let part = self.downloads.part(download).map(|(_, part)| part.clone());
         self.work(move |results| {
-            let bytes = lent.bytes.get(..length as usize);
+            let bytes = lent.bytes.get_mut(..length as usize);
             let result = match (&part, bytes) {
                 (None, _) => Err(StoreError::Disk(not_open())),
                 (Some(_), None) => Err(StoreError::Hash),
                 (Some(part), Some(bytes)) => {
                     let stored = results::unless_it_panics(|| {
-                        part.store(piece, bytes, &expected)?;
-                        if let Some(pieces) = part.newly_wanted()? {
-                            let wanted = WantedPieces::Only(pieces);
-                            let plan = FetchPlan { wanted, ..FetchPlan::of_all(Vec::new()) };
-                            results.send_result(DiskResult::Planned { download, plan });
-                        }
+                        part.store(piece, bytes, &known, &expected)?;
+                        let planned = |plan| results.send_result(DiskResult::Planned { download, plan });
+                        part.newly_planned(&planned)?.into_iter().for_each(planned);
                         Ok(())
                     });
                     stored.unwrap_or_else(|| Err(StoreError::Disk(errors::internal(part.path()))))

@@ -3,11 +3,13 @@
 pub(crate) mod describe;
 mod files;
 pub(crate) mod index_fetch;
+pub(crate) mod order;
 pub(crate) mod roots;
 pub(crate) mod selection;
 pub(crate) mod share;
 pub(crate) mod source;
 pub(crate) mod unpack;
+pub(crate) mod update;
 mod walk;
 
 #[cfg(test)]

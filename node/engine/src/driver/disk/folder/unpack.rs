@@ -4,17 +4,17 @@
 //! Every file is compared with the hash that the index has for it. Nothing is replaced, and no link is followed: what is
 //! made is made in folders that are held open, and links are made last.
 
-mod copy;
-mod names;
-mod parallel;
+pub(super) mod copy;
+pub(super) mod names;
+pub(super) mod parallel;
 mod same;
-mod staging;
-mod tree;
+pub(super) mod staging;
+pub(super) mod tree;
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -30,7 +30,7 @@ use super::super::errors::{disk_error, error};
 use super::super::fault_injection::{Call, DiskCalls};
 use super::super::hash::scan::StopFlag;
 use super::super::part::allocate::full_or_else;
-use super::super::part::download_paths::{DownloadPaths, STAGING, sibling};
+use super::super::part::download_paths::DownloadPaths;
 use crate::platform::error_kind::is_unsupported;
 use crate::platform::folder::{Folder, SYNCS_AT_ONCE};
 use crate::platform::rename::sync_folder;
@@ -49,13 +49,8 @@ pub(crate) enum Unpacked {
     WasThere,
 }
 
-/// What the staging folder beside the part file `part` is called.
-pub(crate) fn staging_beside(part: &Path) -> PathBuf {
-    sibling(part, STAGING)
-}
-
 /// Makes the folder that `collection` describes at the target of `paths`, from its `content`, by way of the folder
-/// `staging` beside the target ([`staging_beside`]). When it returns, the folder is there for good.
+/// `staging` beside the target ([`DownloadPaths::staging`]). When it returns, the folder is there for good.
 ///
 /// # Errors
 /// [`DiskErrorKind::ExistsOther`] and [`DiskErrorKind::InTheWay`] when something else stands at the target, which is
@@ -125,7 +120,7 @@ fn was_there(
 }
 
 /// Makes last that the target has its name, where that can be done.
-fn sync_name(paths: &DownloadPaths) -> Result<(), DiskError> {
+pub(super) fn sync_name(paths: &DownloadPaths) -> Result<(), DiskError> {
     match sync_folder(&paths.folder) {
         Err(cause) if is_unsupported(&cause) || cause.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         synced => synced.map_err(|cause| disk_error(&paths.folder, &cause)),

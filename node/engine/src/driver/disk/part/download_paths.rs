@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use messages::ContentId;
 use messages::limits::MAX_NAME;
-use riffle_core::{DiskError, DiskErrorKind};
+use riffle_core::{DiskError, DiskErrorKind, Existing};
 
 use crate::driver::disk::errors::{disk_error, error};
 use crate::platform::error_kind::is_unsupported;
@@ -21,7 +21,7 @@ const ID_DIGITS: usize = 16;
 const PART: &str = ".riffle-part";
 const JOURNAL: &str = ".riffle-journal";
 /// What follows the name of a part file in that of the folder which is put together beside it.
-pub(crate) const STAGING: &str = ".d";
+const STAGING: &str = ".d";
 /// A download that finds so many names taken by files that are not its own gives up.
 pub(crate) const MAX_NUMBER: u32 = 99;
 /// At most so many bytes are put around a name: the longest name is that of a journal which is being replaced.
@@ -34,8 +34,8 @@ pub(crate) struct DownloadPaths {
     pub(crate) folder: PathBuf,
     /// The finished file.
     pub(crate) target: PathBuf,
-    /// Whether a file that stands at the target is replaced in the end: a person asked for that.
-    pub(crate) replace: bool,
+    /// What becomes of what stands at the target.
+    pub(crate) existing: Existing,
 }
 
 /// The names of one set of working files.
@@ -49,12 +49,12 @@ pub(crate) struct WorkingNames {
 
 impl DownloadPaths {
     /// The paths of a download that ends at `target`.
-    pub(crate) fn of(target: PathBuf, replace: bool) -> DownloadPaths {
+    pub(crate) fn of(target: PathBuf, existing: Existing) -> DownloadPaths {
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
             _ => PathBuf::from("."),
         };
-        DownloadPaths { folder, target, replace }
+        DownloadPaths { folder, target, existing }
     }
 
     /// What the working files of `content` are called: `.NAME.<id>.riffle-part` and `-journal`. `number` counts from 1;
@@ -107,21 +107,44 @@ impl DownloadPaths {
         }
     }
 
-    /// Holds when the finished file may have its name: nothing stands there, or a file that is to be replaced.
+    /// Whether a folder stands at the target, and is to be brought up to date. A link to one is no folder.
+    pub(crate) fn is_update(&self) -> bool {
+        matches!(self.existing, Existing::Update { .. }) && self.is_own_folder()
+    }
+
+    /// Where the files of a folder are put together.
+    pub(crate) fn staging(&self, content: ContentId) -> PathBuf {
+        sibling(&self.working_names(content, 1).part, STAGING)
+    }
+
+    /// Holds when what is finished may have its name: nothing stands there, a file that is to be replaced, or a folder
+    /// that is to be brought up to date.
     ///
     /// # Errors
-    /// [`DiskErrorKind::ExistsOther`] when a file is there, [`DiskErrorKind::InTheWay`] when that is a folder or a
-    /// link, and [`DiskErrorKind::NotAFile`] when it is a device or a pipe.
+    /// [`DiskErrorKind::ExistsOther`] when a file is there, [`DiskErrorKind::FolderExists`] when that is a folder,
+    /// [`DiskErrorKind::InTheWay`] when it is a link, and [`DiskErrorKind::NotAFile`] when it is a device or a pipe.
     pub(crate) fn check_target(&self) -> Result<(), DiskError> {
         match self.found_at_target()? {
             None => Ok(()),
             Some(found) if !found.is_file() && !found.is_dir() && !found.is_symlink() => {
                 Err(error(&self.target, DiskErrorKind::NotAFile))
             }
-            Some(_) if !self.is_own_file() => Err(error(&self.target, DiskErrorKind::InTheWay)),
-            Some(_) if self.replace => Ok(()),
+            Some(_) if self.is_update() => Ok(()),
+            Some(_) if !self.is_own_file() => Err(error(
+                &self.target,
+                match self.is_own_folder() {
+                    true => DiskErrorKind::FolderExists,
+                    false => DiskErrorKind::InTheWay,
+                },
+            )),
+            Some(_) if self.existing.replaces_files() => Ok(()),
             Some(_) => Err(error(&self.target, DiskErrorKind::ExistsOther)),
         }
+    }
+
+    /// Whether the target itself is a folder, and no link to one.
+    fn is_own_folder(&self) -> bool {
+        std::fs::symlink_metadata(&self.target).is_ok_and(|found| found.is_dir())
     }
 
     /// Whether the target itself is a file, and no link to one.
@@ -136,7 +159,7 @@ impl DownloadPaths {
     pub(crate) fn rename(&self, part: &Path) -> Result<(), DiskError> {
         match rename_no_replace(part, &self.target) {
             Ok(()) => {}
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && !self.replace => {
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && !self.existing.replaces_files() => {
                 let gone_by_now = || error(&self.target, DiskErrorKind::ExistsOther);
                 return Err(self.check_target().err().unwrap_or_else(gone_by_now));
             }
@@ -192,7 +215,7 @@ mod tests {
     use super::*;
 
     fn names(target: &str, number: u32) -> WorkingNames {
-        DownloadPaths::of(PathBuf::from(target), false)
+        DownloadPaths::of(PathBuf::from(target), Existing::Keep)
             .working_names(ContentId::from_bytes([0xab; 32]), number)
     }
 
@@ -202,7 +225,7 @@ mod tests {
         assert_eq!(first.part, Path::new("/d/.a b.abababababababab.riffle-part"));
         assert_eq!(first.journal, Path::new("/d/.a b.abababababababab.riffle-journal"));
         assert_eq!(names("x", 12).part, Path::new("./.x.abababababababab-12.riffle-part"));
-        let old = DownloadPaths::of(PathBuf::from("/d/a b"), false).old_names();
+        let old = DownloadPaths::of(PathBuf::from("/d/a b"), Existing::Keep).old_names();
         assert_eq!((old.part, old.journal), ("/d/a b.part".into(), "/d/a b.riffle".into()));
     }
 

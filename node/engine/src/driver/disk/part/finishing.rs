@@ -8,9 +8,9 @@ use messages::{FileMetadata, PieceIndex, piece_value};
 use riffle_core::{DiskError, DiskErrorKind};
 
 use super::{Ledger, Part, written_at};
-use crate::driver::disk::folder::selection::Selection;
+use crate::driver::disk::folder::order::FolderOrder;
 use crate::driver::disk::folder::source::FolderSource;
-use crate::driver::disk::folder::unpack::{set_modified, staging_beside, unpack};
+use crate::driver::disk::folder::unpack::{set_modified, unpack};
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::part::allocate::full_or_else;
 use crate::driver::disk::part::unnamed_file::give_name;
@@ -50,17 +50,15 @@ impl Part {
     pub(crate) fn finish(&self, file: Option<FileMetadata>) -> Result<Finished, DiskError> {
         let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ledger = self.ledger();
-        if !ledger.has_all() && self.selection.is_none() {
+        if !ledger.has_all() && self.order.is_none() {
             return Err(self.other_error("does not have all pieces"));
         }
         self.sync_and_verify(&mut ledger)?;
         if self.part.is_lost() {
             return Err(self.other_error("was removed or replaced while it was written to"));
         }
-        let finished = match (self.collection()?, &self.selection) {
-            (Some(collection), Some(selection)) => {
-                self.finish_selected(&collection, selection, file.is_some())?
-            }
+        let finished = match (self.collection()?, &self.order) {
+            (Some(collection), Some(order)) => self.finish_order(collection, order, file.is_some())?,
             (Some(collection), None) => self.finish_folder(collection, file.is_some())?,
             (None, _) => self.finish_file(file.unwrap_or_default())?,
         };
@@ -105,21 +103,39 @@ impl Part {
             .map_err(|why| self.other_error(&format!("is a folder that nobody can unpack: {why}")))
     }
 
-    /// Makes the folder of the chosen entries alone.
-    fn finish_selected(
+    /// Brings the folder at the target up to date, or makes the folder of the chosen entries alone.
+    fn finish_order(
         &self,
-        collection: &Collection,
-        selection: &Selection,
+        collection: Collection,
+        order: &FolderOrder,
         keeps_metadata: bool,
     ) -> Result<Finished, DiskError> {
-        self.unpack(&collection.chosen(|entry| selection.has(entry)), keeps_metadata)?;
+        match (order.update(), order.selection()) {
+            (Some(update), _) => {
+                let (layout, switches) = (self.outboard.layout(), (&self.calls, &self.stop));
+                let bare = (!keeps_metadata).then(|| update.without_metadata());
+                bare.as_ref().unwrap_or(&update).apply(&self.part.file, layout, switches)?;
+            }
+            (None, Some(selection)) => {
+                self.unpack(&collection.chosen(|entry| selection.has(entry)), keeps_metadata)?;
+            }
+            (None, None) => return Err(self.other_error("does not have all pieces")),
+        }
         self.part.remove();
-        Ok(Finished::Selected)
+        match order.selection() {
+            Some(_) => Ok(Finished::Selected),
+            None => self.served(collection),
+        }
     }
 
     fn finish_folder(&self, collection: Collection, keeps_metadata: bool) -> Result<Finished, DiskError> {
         self.unpack(&collection, keeps_metadata)?;
         self.part.remove();
+        self.served(collection)
+    }
+
+    /// The folder at the target, to be served.
+    fn served(&self, collection: Collection) -> Result<Finished, DiskError> {
         FolderSource::of_folder(&self.paths.target, collection)
             .map(|source| Finished::Folder(Arc::new(source)))
     }
@@ -127,7 +143,7 @@ impl Part {
     fn unpack(&self, collection: &Collection, keeps_metadata: bool) -> Result<(), DiskError> {
         let bare = (!keeps_metadata).then(|| collection.without_metadata());
         let collection = bare.as_ref().unwrap_or(collection);
-        let staging = staging_beside(&self.paths.working_names(self.content, 1).part);
+        let staging = self.paths.staging(self.content);
         unpack(&self.part.file, collection, &self.paths, &staging, (&self.calls, &self.stop)).map(|_| ())
     }
 

@@ -17,13 +17,14 @@ pub(crate) mod working_files;
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime};
 
-use messages::{ChainingValue, ContentId, Outboard, PieceIndex, PieceRun, piece_value};
-use riffle_core::{DiskError, DiskErrorKind, StoreError};
+use messages::{ChainingValue, ContentId, Outboard, PieceIndex, piece_value};
+use riffle_core::{DiskError, DiskErrorKind, FetchPlan, StoreError};
 
 use self::allocate::full_or_else;
 use self::download_paths::DownloadPaths;
@@ -31,7 +32,7 @@ use self::ledger::Ledger;
 pub(crate) use self::part_file::PartFile;
 use super::errors::{disk_error, error};
 use super::fault_injection::DiskCalls;
-use super::folder::selection::{Selection, StoredPieces};
+use super::folder::order::{FolderOrder, Planning, StoredPieces};
 use super::hash::scan::StopFlag;
 use super::journal::Journal;
 use crate::platform::file_id::is_unlinked;
@@ -60,10 +61,10 @@ pub(crate) struct Part {
     ledger: Mutex<Ledger>,
     /// Set when the download ended without success: then a file into which nothing was stored is removed.
     abandoned: AtomicBool,
-    /// Raised when nobody waits any more for the folder that is put together.
+    /// Raised when nobody waits any more for the plan of a folder, or for the folder that is put together.
     stop: StopFlag,
-    /// Which files of a folder are wanted; `None`: everything.
-    selection: Option<Arc<Selection>>,
+    /// What is wanted of a folder; `None`: everything.
+    order: Option<FolderOrder>,
 }
 
 impl Part {
@@ -71,14 +72,15 @@ impl Part {
     pub(crate) fn new(
         (paths, part, content): (DownloadPaths, PartFile, ContentId),
         outboard: Arc<Outboard>,
-        (sync_rule, calls, selection): (SyncRule, DiskCalls, Option<Arc<Selection>>),
+        (sync_rule, calls): (SyncRule, DiskCalls),
+        (order, stop): (Option<FolderOrder>, StopFlag),
         journal: Option<Journal>,
         have: &[PieceIndex],
     ) -> Part {
         let ledger = Ledger::new(outboard.layout(), journal, have, written_at(&part.file));
         let (syncing, ledger) = (Mutex::default(), Mutex::new(ledger));
-        let (abandoned, stop) = (AtomicBool::new(false), StopFlag::default());
-        Part { paths, part, content, outboard, sync_rule, calls, syncing, ledger, abandoned, stop, selection }
+        let abandoned = AtomicBool::new(false);
+        Part { paths, part, content, outboard, sync_rule, calls, syncing, ledger, abandoned, stop, order }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -100,22 +102,26 @@ impl Part {
         full_or_else(&self.part.file, self.path(), cause, still, length)
     }
 
-    /// Checks that `bytes` are the piece whose chaining value is `expected`, and writes them at its offset.
+    /// Fills the ranges `known` of `bytes` in from files that are here. Checks that `bytes` are the piece whose chaining
+    /// value is `expected`, and writes them at its offset.
     ///
     /// # Errors
-    /// When the bytes are not the piece's, or the disk does not take them: then the piece does not count, and may be
+    /// When the bytes are not the piece's, some were to be filled in and are not here any more, or the disk does not take them: then the piece does not count, and may be
     /// stored again.
     pub(crate) fn store(
         &self,
         piece: PieceIndex,
-        bytes: &[u8],
+        bytes: &mut [u8],
+        known: &[Range<u32>],
         expected: &ChainingValue,
     ) -> Result<(), StoreError> {
         let layout = self.outboard.layout();
         let span = layout.span(piece).expect("only pieces of this content are handed over");
         let length = bytes.len() as u64;
-        if length != span.end - span.start || piece_value(layout, piece, bytes) != *expected {
-            return Err(StoreError::Hash);
+        let is_filled = known.is_empty() || self.fill(span.start, known, bytes);
+        let is_as_long = length == span.end - span.start;
+        if !is_as_long || !is_filled || piece_value(layout, piece, bytes) != *expected {
+            return Err(if known.is_empty() { StoreError::Hash } else { StoreError::KnownBytes });
         }
         self.check_ours()?;
         let write = OwnWrite::begin(self);
@@ -125,14 +131,28 @@ impl Part {
         stored.map_err(|cause| self.full_or_else(&cause, length).into())
     }
 
-    /// The pieces that are wanted, when these are more than before: of a folder of which files were chosen.
+    /// Fills the ranges `known` of the piece that begins at `start` in. Whether all these bytes are still here.
+    fn fill(&self, start: u64, known: &[Range<u32>], bytes: &mut [u8]) -> bool {
+        let update = self.order.as_ref().and_then(FolderOrder::update);
+        let filled = update.map(|update| update.fill(start, known, bytes));
+        if let Some(Err(cause)) = &filled {
+            tracing::info!(path = %self.path().display(), %cause, "what was here of a piece is not here any more");
+        }
+        filled.is_some_and(|filled| filled.is_ok())
+    }
+
+    /// What is wanted, when that is more than before: of a folder of which files were chosen, or that is brought up to
+    /// date. `on_progress` is called now and then while that is found out, with a plan that adds nothing.
     ///
     /// # Errors
-    /// When nothing can be chosen.
-    pub(crate) fn newly_wanted(&self) -> Result<Option<Vec<PieceRun>>, DiskError> {
-        let Some(selection) = &self.selection else { return Ok(None) };
-        let wanted = selection.newly_wanted(self.outboard.layout(), self);
-        wanted.map_err(|why| error(&self.paths.target, DiskErrorKind::Other(why)))
+    /// When nothing can be chosen, or the folder at the target cannot be brought up to date.
+    pub(crate) fn newly_planned(
+        &self,
+        on_progress: &(dyn Fn(FetchPlan) + Sync),
+    ) -> Result<Option<FetchPlan>, DiskError> {
+        let Some(order) = &self.order else { return Ok(None) };
+        let planning = Planning { outboard: &self.outboard, stop: &self.stop, on_progress };
+        order.newly_planned(self, &planning)
     }
 
     /// Holds while nobody has removed the file, replaced it or cut it short.
@@ -243,7 +263,7 @@ impl Part {
         self.stop();
     }
 
-    /// Ends the putting together of a folder, soon.
+    /// Ends the planning and the putting together of a folder, soon.
     pub(crate) fn stop(&self) {
         self.stop.raise();
     }

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use messages::{ChainingValue, ContentId, Outboard, PieceIndex, PieceRun, root};
 use riffle_core::{
-    DiskError, DiskErrorKind, DiskResult, DownloadId, FetchPlan, HashedAgain, Opened, RecheckReason, ShareId,
-    WantedPieces,
+    DiskError, DiskErrorKind, DiskResult, DownloadId, Existing, FetchPlan, HashedAgain, Opened,
+    RecheckReason, ShareId,
 };
 
 use super::allocate::{allocate_part, full_or_else};
@@ -17,7 +17,9 @@ use super::download_paths::DownloadPaths;
 use super::working_files::{Found, WorkingFileFinder, WorkingFiles};
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::fault_injection::DiskCalls;
+use crate::driver::disk::folder::order::FolderOrder;
 use crate::driver::disk::folder::selection::Selection;
+use crate::driver::disk::folder::update::UpdateOrder;
 use crate::driver::disk::hash::hash_cache::{Fingerprint, HashCache};
 use crate::driver::disk::hash::scan::{
     ScanError, ScanOrder, ScanSource, ScanWorkers, StopFlag, all_pieces, scan,
@@ -67,7 +69,7 @@ pub(crate) struct OpenRequest {
     pub(crate) content: ContentId,
     /// What proves the content.
     pub(crate) outboard: Arc<Outboard>,
-    /// Which files of a folder are wanted; `None`: everything.
+    /// Which files of a folder are wanted; `None`: all of them.
     pub(crate) selection: Option<Arc<Selection>>,
     /// How the files are kept.
     pub(crate) settings: PartSettings,
@@ -165,7 +167,7 @@ impl OpenRequest {
 
     /// Another file is at the target: it stays until the new one is whole, if it is to be replaced at all.
     fn replace(self, scan_workers: &ScanWorkers, results: &Results, other: DiskError) {
-        let opened_part = match self.paths.replace {
+        let opened_part = match self.paths.existing.replaces_files() {
             true => self.open_part(),
             false => Err(self.paths.check_target().err().unwrap_or(other)),
         };
@@ -194,6 +196,19 @@ impl OpenRequest {
         }
     }
 
+    /// What is wanted of the folder that the content may be; `None`: everything.
+    fn folder_order(&self) -> Option<FolderOrder> {
+        let OpenRequest { paths, content, selection, .. } = self;
+        let update = match paths.existing {
+            Existing::Update { delete } if paths.is_update() => {
+                let (target, staging) = (paths.target.clone(), paths.staging(*content));
+                Some(UpdateOrder { target, staging, delete })
+            }
+            _ => None,
+        };
+        FolderOrder::new(&paths.target, selection.clone(), update)
+    }
+
     fn header(&self) -> JournalHeader {
         let length = self.outboard.layout().length();
         let (part, journal) = (FileMark::NONE, FileMark::NONE);
@@ -208,8 +223,12 @@ impl OpenRequest {
         let OpenRequest { paths, outboard, settings: PartSettings { calls, .. }, .. } = self;
         let key = &self.settings.key.key().map_err(|cause| disk_error(&paths.target, &cause))?;
         let knows_owners = OnceCell::new();
+        // Most of the part file may never be written: it has no space of its own then.
+        let is_sparse = self.selection.is_some() || self.paths.is_update();
+        let space = if is_sparse { 0 } else { outboard.layout().length() };
         let files =
-            WorkingFileFinder { paths, header, outboard, calls, lock_folder, key, knows_owners }.open()?;
+            WorkingFileFinder { paths, header, outboard, space, calls, lock_folder, key, knows_owners }
+                .open()?;
         let WorkingFiles { file, part, journal: journal_place, lock, found } = files;
         let mut part = PartFile::new(file, part, journal_place, lock);
         let metadata = part.file.metadata().map_err(|cause| disk_error(part.display_path(paths), &cause))?;
@@ -232,8 +251,7 @@ impl OpenRequest {
         } else {
             0
         };
-        let made = if self.selection.is_some() {
-            // Most of it may never be written: it has no space of its own.
+        let made = if is_sparse {
             let grown = part.file.set_len(layout.length());
             grown.map_err(|cause| disk_error(part.display_path(paths), &cause))
         } else {
@@ -309,18 +327,23 @@ impl UncheckedPart {
             Some(journal) => Some(journal),
             None => self.journal_of_what_is_trusted()?,
         };
-        let OpenRequest { paths, content, settings, selection, .. } = &self.request;
+        let order = self.request.folder_order();
+        let OpenRequest { paths, content, settings, stop, .. } = &self.request;
         let served = served(self.part.display_path(paths), &self.part.file, layout.length(), None)?;
         let have = PieceRun::runs_of(self.trusted.iter().copied());
         let part = Part::new(
             (paths.clone(), self.part, *content),
             outboard,
-            (settings.sync_rule, settings.calls.clone(), selection.clone()),
+            (settings.sync_rule, settings.calls.clone()),
+            (order, stop.clone()),
             journal,
             &self.trusted,
         );
-        let wanted = part.newly_wanted()?.map_or(WantedPieces::All, WantedPieces::Only);
-        let plan = FetchPlan { wanted, ..FetchPlan::of_all(have) };
+        // The disk always answers: nobody waits for signs of progress here.
+        let plan = match part.newly_planned(&|_| {})? {
+            Some(plan) => FetchPlan { have, ..plan },
+            None => FetchPlan::of_all(have),
+        };
         Ok((Opened::Ready { plan, hashed_again }, served, Some(Arc::new(part))))
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct WorkingFileFinder<'a> {
     pub(crate) header: JournalHeader,
     /// What describes the content.
     pub(crate) outboard: &'a Outboard,
+    /// How much of the disk the part file will take, as far as that is known.
+    pub(crate) space: u64,
     /// The calls that write.
     pub(crate) calls: &'a DiskCalls,
     /// The folder for locks where the file system of the download has none.
@@ -243,9 +245,8 @@ impl WorkingFileFinder<'_> {
         let mut undo = Undo { part: &names.part, file: Some(&file) };
         let lock = Lock::take(&names.part, &file, (self.lock_folder, self.calls))
             .map_err(self.no_lock(&names.part))?;
-        let (layout, pieces) = (self.outboard.layout(), self.pieces());
-        check_space(&file, &names.part, layout.length(), journal::max_length(pieces))
-            .map_err(Obstacle::Failed)?;
+        let pieces = self.pieces();
+        check_space(&file, &names.part, self.space, journal::max_length(pieces)).map_err(Obstacle::Failed)?;
         let header = JournalHeader { part: FileMark::of(&file), ..self.header };
         let mut destination = JournalDestination { path: names.journal.clone(), replaces };
         let journal = Journal::create(&mut destination, &header, &[], self.journal_settings());

@@ -17,7 +17,7 @@ fn content() -> (Vec<u8>, Arc<Outboard>) {
 
 /// Every name that a download of `f` uses, has used or might be thought to use.
 fn names_in_question(bench: &Bench, outboard: &Outboard) -> Vec<PathBuf> {
-    let paths = DownloadPaths::of(bench.path("f"), false);
+    let paths = DownloadPaths::of(bench.path("f"), Existing::Keep);
     let mut names = vec![bench.path("f.part"), bench.path("f.riffle"), bench.path("f.riffle.new")];
     for number in 1..=3 {
         let WorkingNames { part, journal } = paths.working_names(outboard.content(), number);

@@ -95,7 +95,7 @@ impl Bench {
 
     /// The names of the working files of the content at `f`.
     fn working(&self, outboard: &Outboard) -> WorkingNames {
-        DownloadPaths::of(self.path("f"), false).working_names(outboard.content(), 1)
+        DownloadPaths::of(self.path("f"), Existing::Keep).working_names(outboard.content(), 1)
     }
 
     fn ask(&mut self, request: DiskRequest) {
@@ -440,7 +440,7 @@ fn a_file_is_replaced_when_the_new_one_is_whole_and_not_before() {
     }
     fs::remove_file(bench.path("f")).unwrap();
     fs::create_dir(bench.path("f")).unwrap();
-    assert_eq!(bench.open(&outboard).err().unwrap().kind, DiskErrorKind::InTheWay, "a folder is not");
+    assert_eq!(bench.open(&outboard).err().unwrap().kind, DiskErrorKind::FolderExists, "a folder is not");
     fs::remove_dir(bench.path("f")).unwrap();
     fs::write(bench.path("mine"), "mine").unwrap();
     std::os::unix::fs::symlink("mine", bench.path("f")).unwrap();

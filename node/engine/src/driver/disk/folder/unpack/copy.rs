@@ -15,9 +15,9 @@ use crate::driver::disk::hash::scan::StopFlag;
 use crate::platform::file_io::{read_exact_at, written_runs};
 
 /// At most so many bytes are read at once.
-const MAX_RUN: u64 = 1 << 20;
+pub(crate) const MAX_RUN: u64 = 1 << 20;
 /// Zeros become a hole where they fill a block of this size, which is that of common file systems.
-const BLOCK: u64 = 4096;
+pub(crate) const BLOCK: u64 = 4096;
 
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
@@ -150,7 +150,7 @@ impl<'a> Copier<'a> {
 }
 
 /// The parts of `bytes`, which begin at `offset` of a file, that are not whole blocks of zeros.
-fn non_zero(bytes: &[u8], offset: u64) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn non_zero(bytes: &[u8], offset: u64) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let block = |at: usize| {

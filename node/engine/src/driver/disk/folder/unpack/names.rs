@@ -39,7 +39,7 @@ impl Problems {
 ///
 /// # Errors
 /// The system's.
-pub(super) fn problems(
+pub(crate) fn problems(
     collection: &Collection,
     staging: &Folder,
     target: &Path,
@@ -131,7 +131,7 @@ fn clashes(
 }
 
 /// What `name` has in common with all names that some file system takes for the same.
-fn alike(name: &str) -> String {
+pub(crate) fn alike(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();
     }

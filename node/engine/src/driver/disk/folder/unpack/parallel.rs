@@ -12,7 +12,7 @@ const MAX_THREADS: usize = 4;
 ///
 /// # Errors
 /// That of the first task in their order, among those that were begun.
-pub(super) fn each<S, T: Sync, E: Send>(
+pub(crate) fn each<S, T: Sync, E: Send>(
     tasks: &[T],
     begin: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, &T) -> Result<(), E> + Sync,

@@ -19,10 +19,10 @@ const PROBE: &str = ".new";
 const NEW_FOLDER: &str = "new";
 
 /// A staging folder that was made just now.
-pub(super) struct Staging<'a> {
+pub(crate) struct Staging<'a> {
     path: &'a Path,
     /// The folder, held open.
-    pub(super) folder: Folder,
+    pub(crate) folder: Folder,
     /// The mode of any new folder there.
     mode: u32,
 }
@@ -32,7 +32,7 @@ impl<'a> Staging<'a> {
     ///
     /// # Errors
     /// [`DiskErrorKind::InTheWay`] when something else stands there; the system's.
-    pub(super) fn make(path: &'a Path) -> Result<Staging<'a>, DiskError> {
+    pub(crate) fn make(path: &'a Path) -> Result<Staging<'a>, DiskError> {
         let fault = |cause: io::Error| disk_error(path, &cause);
         let folder = match Folder::make_private(path) {
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
@@ -65,7 +65,7 @@ impl<'a> Staging<'a> {
     }
 
     /// Lets it be what any new folder is, but that others do not write to it yet: after a crash it is still one of ours.
-    pub(super) fn open_to_others(&self) {
+    pub(crate) fn open_to_others(&self) {
         self.folder.set_mode(self.mode & !OTHERS_WRITE);
     }
 
@@ -73,7 +73,7 @@ impl<'a> Staging<'a> {
     ///
     /// # Errors
     /// `AlreadyExists` when something has; the system's.
-    pub(super) fn rename(&self, target: &Path) -> io::Result<()> {
+    pub(crate) fn rename(&self, target: &Path) -> io::Result<()> {
         if !self.is_at(self.path) {
             return Err(io::Error::other("the folder in which it grew was renamed or removed"));
         }
@@ -98,7 +98,7 @@ impl<'a> Staging<'a> {
     }
 
     /// Removes it with all that is in it, when it still has its name.
-    pub(super) fn remove(&self) {
+    pub(crate) fn remove(&self) {
         if self.is_at(self.path)
             && let Err(cause) = std::fs::remove_dir_all(self.path)
         {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
 use messages::collection::{Entry, EntryPath};
+use riffle_core::Existing;
 
 use super::*;
 use crate::driver::disk::fault_injection::Fault;
@@ -64,7 +65,7 @@ impl Plan {
             }
         }
         let calls = DiskCalls::default();
-        Bench { folder, content, collection, calls, stop: StopFlag::default(), replace: false }
+        Bench { folder, content, collection, calls, stop: StopFlag::default(), existing: Existing::Keep }
     }
 }
 
@@ -79,7 +80,7 @@ struct Bench {
     collection: Collection,
     calls: DiskCalls,
     stop: StopFlag,
-    replace: bool,
+    existing: Existing,
 }
 
 impl Bench {
@@ -92,7 +93,7 @@ impl Bench {
     }
 
     fn staging(&self) -> PathBuf {
-        staging_beside(&self.path(".target.0123.riffle-part"))
+        self.path(".target.0123.riffle-part.d")
     }
 
     fn unpack(&self) -> Result<Unpacked, DiskErrorKind> {
@@ -100,7 +101,7 @@ impl Bench {
     }
 
     fn unpack_to(&self, target: &Path) -> Result<Unpacked, DiskErrorKind> {
-        let paths = DownloadPaths::of(target.to_owned(), self.replace);
+        let paths = DownloadPaths::of(target.to_owned(), self.existing);
         let switches = (&self.calls, &self.stop);
         unpack(&self.content, &self.collection, &paths, &self.staging(), switches).map_err(|error| error.kind)
     }
@@ -386,22 +387,22 @@ fn any_difference_makes_it_another_folder() {
         change(&bench.target());
         let before = bench.names();
         assert!(!bench.is_same(), "{what}");
-        assert_eq!(bench.unpack(), Err(DiskErrorKind::InTheWay), "{what}");
+        assert_eq!(bench.unpack(), Err(DiskErrorKind::FolderExists), "{what}");
         assert_eq!(bench.names(), before, "{what}");
     }
 }
 
 #[test]
 fn what_stands_at_the_target_is_never_touched() {
-    for replace in [false, true] {
+    for existing in [Existing::Keep, Existing::Replace] {
         let mut bench = small().bench();
-        bench.replace = replace;
+        bench.existing = existing;
         fs::write(bench.target(), "mine").unwrap();
         assert_eq!(bench.unpack(), Err(DiskErrorKind::ExistsOther));
         assert_eq!(fs::read_to_string(bench.target()).unwrap(), "mine");
         fs::remove_file(bench.target()).unwrap();
         fs::create_dir(bench.target()).unwrap();
-        assert_eq!(bench.unpack(), Err(DiskErrorKind::InTheWay), "an empty folder");
+        assert_eq!(bench.unpack(), Err(DiskErrorKind::FolderExists), "an empty folder");
         fs::remove_dir(bench.target()).unwrap();
         bench.unpack_to(&bench.path("elsewhere")).unwrap();
         symlink("elsewhere", bench.target()).unwrap();

@@ -11,32 +11,32 @@ const MAX_OPEN: usize = 16;
 
 /// A place of a folder: an entry, or a folder that has entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Node<'a> {
+pub(crate) struct Node<'a> {
     /// Its path, relative to the folder.
-    pub(super) path: &'a str,
+    pub(crate) path: &'a str,
     /// What its entry says; `None` for a folder that has entries.
-    pub(super) kind: Option<&'a EntryKind>,
+    pub(crate) kind: Option<&'a EntryKind>,
 }
 
 impl<'a> Node<'a> {
     /// Whether it is a folder, with or without entries.
-    pub(super) fn is_folder(&self) -> bool {
+    pub(crate) fn is_folder(&self) -> bool {
         matches!(self.kind, None | Some(EntryKind::EmptyFolder))
     }
 
     /// The folder that it is in, and its name there.
-    pub(super) fn split(&self) -> (&'a str, &'a str) {
+    pub(crate) fn split(&self) -> (&'a str, &'a str) {
         split(self.path)
     }
 }
 
 /// The folder of what stands at `path`, and its name there.
-pub(super) fn split(path: &str) -> (&str, &str) {
+pub(crate) fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 
 /// All places below the folder itself, each folder before what is in it.
-pub(super) fn nodes(collection: &Collection) -> impl Iterator<Item = Node<'_>> {
+pub(crate) fn nodes(collection: &Collection) -> impl Iterator<Item = Node<'_>> {
     let mut before = "";
     collection.entries().iter().flat_map(move |entry| {
         let path = entry.path.as_str();
@@ -60,7 +60,7 @@ fn common(one: &str, other: &str) -> usize {
 }
 
 /// The folders that are open on the way from the top to the one that was asked for last.
-pub(super) struct Way<'a> {
+pub(crate) struct Way<'a> {
     top: &'a Folder,
     path: String,
     /// The last of them, each with the end of its path in `path`.
@@ -69,7 +69,7 @@ pub(super) struct Way<'a> {
 
 impl<'a> Way<'a> {
     /// Nothing but `top` is open.
-    pub(super) fn from(top: &'a Folder) -> Way<'a> {
+    pub(crate) fn from(top: &'a Folder) -> Way<'a> {
         Way { top, path: String::new(), open: Vec::new() }
     }
 
@@ -77,7 +77,7 @@ impl<'a> Way<'a> {
     ///
     /// # Errors
     /// The system's; a link on the way is one.
-    pub(super) fn enter(&mut self, path: &str) -> io::Result<&Folder> {
+    pub(crate) fn enter(&mut self, path: &str) -> io::Result<&Folder> {
         let known = common(&self.path, path);
         while self.open.last().is_some_and(|(end, _)| *end > known) {
             self.open.pop();
