@@ -255,6 +255,13 @@ pub(crate) struct Download {
     /// Replace a file that is there with other content, once the new one is whole and verified
     #[arg(long)]
     pub(crate) force: bool,
+    /// Bring a folder that is there up to date: fetch only what differs, and replace each file that differs once the new
+    /// one is whole and verified; files that the new version lacks stay
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// As --update, and remove from the folder what the new version lacks
+    #[arg(long, conflicts_with = "select")]
+    pub(crate) delete: bool,
     /// Fetch of a folder the files alone that this pattern names, as a line of .gitignore; may be given again
     #[arg(long, value_name = "GLOB")]
     pub(crate) select: Vec<String>,

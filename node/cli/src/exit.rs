@@ -59,7 +59,9 @@ impl ExitCode {
         match error.kind {
             DiskErrorKind::Full { .. } => ExitCode::DiskFull,
             DiskErrorKind::InUse => ExitCode::Running,
-            DiskErrorKind::ExistsOther | DiskErrorKind::InTheWay => ExitCode::TargetExists,
+            DiskErrorKind::ExistsOther | DiskErrorKind::FolderExists | DiskErrorKind::InTheWay => {
+                ExitCode::TargetExists
+            }
             _ => ExitCode::Io,
         }
     }
@@ -128,6 +130,7 @@ mod tests {
             (disk(DiskErrorKind::InUse), 11),
             (disk(DiskErrorKind::ExistsOther), 13),
             (disk(DiskErrorKind::InTheWay), 13),
+            (disk(DiskErrorKind::FolderExists), 13),
         ];
         for (failure, number) in table {
             assert_eq!(ExitCode::of_failure(&failure) as u8, number, "{failure:?}");

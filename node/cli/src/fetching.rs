@@ -320,6 +320,15 @@ pub(crate) fn destination(output: Option<&Path>, folder: &Path) -> Destination {
     }
 }
 
+/// The request with what becomes of what exists where it is saved: `--force`, and `--update` with `--delete`.
+pub(crate) fn over_what_exists(
+    request: DownloadRequest,
+    force: bool,
+    (update, delete): (bool, bool),
+) -> DownloadRequest {
+    if update || delete { request.update(delete) } else { request.replace(force) }
+}
+
 /// What is wrong with `-o output` for `files` files; `None`: nothing.
 pub(crate) fn objection(output: Option<&Path>, folder: &Path, files: usize) -> Option<&'static str> {
     if output == Some(Path::new("-")) {

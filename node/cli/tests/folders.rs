@@ -10,44 +10,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use programs::trees::{tree, write};
 use programs::{Place, Program, noise};
-
-/// What stands at each path below a folder: a file's bytes, mode and time, a link's target, or nothing for a folder.
-#[derive(Debug, PartialEq, Eq)]
-enum Found {
-    File { bytes: Vec<u8>, is_executable: bool, modified: (i64, i64) },
-    Link(PathBuf),
-    Folder,
-}
-
-fn tree(root: &Path) -> BTreeMap<PathBuf, Found> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            let metadata = fs::symlink_metadata(&path).expect("there");
-            let what = if metadata.is_symlink() {
-                Found::Link(fs::read_link(&path).expect("a link"))
-            } else if metadata.is_dir() {
-                folders.push(path.clone());
-                Found::Folder
-            } else {
-                let bytes = fs::read(&path).expect("a file");
-                let is_executable = metadata.mode() & 0o100 != 0;
-                Found::File { bytes, is_executable, modified: (metadata.mtime(), metadata.mtime_nsec()) }
-            };
-            found.insert(path.strip_prefix(root).expect("below it").to_owned(), what);
-        }
-    }
-    found
-}
-
-fn write(folder: &Path, name: &str, bytes: &[u8]) {
-    let path = folder.join(name);
-    fs::create_dir_all(path.parent().expect("it has one")).expect("folders");
-    fs::write(path, bytes).expect("written");
-}
 
 /// A folder `album` with everything that a folder may have.
 fn album(place: &Place) -> PathBuf {

@@ -67,7 +67,9 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
             (Some(spooled), _) => Destination::File(spooled.join(number.to_string())),
             (None, described) => destination(&arguments, &folder, described.as_ref()),
         };
-        let request = running.node.download(wanted.clone()).to(destination).replace(arguments.force);
+        let request = running.node.download(wanted.clone()).to(destination);
+        let request =
+            fetching::over_what_exists(request, arguments.force, (arguments.update, arguments.delete));
         let request = request.select(arguments.select.iter().cloned());
         let is_sequential = arguments.sequential || output == Output::Stdout;
         let request = if is_sequential { request.sequential() } else { request };
@@ -281,6 +283,8 @@ mod tests {
             wanted,
             output: None,
             force: false,
+            update: false,
+            delete: false,
             select: Vec::new(),
             no_metadata: false,
             newest: false,

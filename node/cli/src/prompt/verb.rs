@@ -28,7 +28,8 @@ pub(crate) const TOPICS: &[Topic] = &[
     },
     Topic {
         name: "download",
-        usage: "download [--wait] [--force] [--newest] [--select GLOB] [--no-metadata] [-o PATH] NAME|ID...",
+        usage: "download [--wait] [--force] [--update] [--delete] [--newest] [--select GLOB] [--no-metadata] [-o PATH] \
+                NAME|ID...",
         summary: "fetch files, and share them too once they are there (or get, receive)",
     },
     Topic { name: "exit", usage: "exit", summary: "leave now; downloads go on where they were next time" },
@@ -99,6 +100,10 @@ pub(crate) struct DownloadCommand {
     pub(crate) output: Option<PathBuf>,
     /// Whether an existing file with other content is replaced.
     pub(crate) force: bool,
+    /// Whether a folder that exists is brought up to date.
+    pub(crate) update: bool,
+    /// Whether that removes what the new version lacks.
+    pub(crate) delete: bool,
     /// The patterns of the files of a folder that are wanted; none: everything.
     pub(crate) select: Vec<String>,
     /// Whether files are saved as new ones are.
@@ -276,6 +281,8 @@ fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
             "--newest" if options => newest = true,
             "--force" if options => fetch.force = true,
             "--no-metadata" if options => fetch.without_metadata = true,
+            "--update" if options => fetch.update = true,
+            "--delete" if options => fetch.delete = true,
             "--select" if options => {
                 fetch.select.push(words.next().ok_or("a pattern is missing behind --select")?.clone());
             }
@@ -292,6 +299,9 @@ fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
     }
     if newest {
         fetch.wanted = fetch.wanted.into_iter().map(target::newest).collect();
+    }
+    if fetch.delete && !fetch.select.is_empty() {
+        return Err("--delete cannot be used with --select: nobody can tell what to delete".to_owned());
     }
     if fetch.wanted.is_empty() { Err("a name or an id is missing".to_owned()) } else { Ok(fetch) }
 }
@@ -395,13 +405,20 @@ mod tests {
             panic!("not a download");
         };
         assert_eq!(fetch.wanted, vec![target::parse("f.bin").expect("a name")]);
-        assert!(fetch.force);
+        assert!(fetch.force && !fetch.update);
         assert_eq!((fetch.output, fetch.wait), (Some("my files".into()), true));
         let Ok(Verb::Download(fetch)) = parse("download lab.img --newest f@cafe") else {
             panic!("not a download");
         };
         let lab = messages::Name::new("lab.img").expect("a name");
         assert_eq!(fetch.wanted, [Wanted::Newest(lab), target::parse("f@cafe").expect("a name")]);
+        let Ok(Verb::Download(fetch)) = parse("download --update --delete photos") else {
+            panic!("not a download");
+        };
+        assert!(fetch.update && fetch.delete && !fetch.force);
+        assert!(
+            mistake("download --delete --select '*.jpg' photos").contains("cannot be used with --select")
+        );
         assert!(matches!(
             parse("download -- --wait"),
             Ok(Verb::Download(DownloadCommand { wait: false, .. }))

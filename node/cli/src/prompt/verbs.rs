@@ -53,7 +53,7 @@ impl Prompt {
 
     fn download(
         &mut self,
-        DownloadCommand { wanted, output, force: replace, select, without_metadata, wait }: DownloadCommand,
+        DownloadCommand { wanted, output, force, update, delete, select, without_metadata, wait }: DownloadCommand,
     ) {
         let folder = match download_folder() {
             Ok(folder) => folder,
@@ -68,10 +68,8 @@ impl Prompt {
             let destination = fetching::destination(output.as_deref(), &folder);
             let request = self.running.node.download(wanted.clone()).to(destination);
             let request = if without_metadata { request.without_metadata() } else { request };
-            begun.insert(
-                self.fetching
-                    .begin(&wanted, request.replace(replace).select(select.clone()).timeouts(timeouts)),
-            );
+            let request = fetching::over_what_exists(request, force, (update, delete));
+            begun.insert(self.fetching.begin(&wanted, request.select(select.clone()).timeouts(timeouts)));
         }
         self.wait_for(Awaited::Identified { downloads: begun, with_wait: wait });
         self.progress.begin_person_period(Instant::now());

@@ -109,6 +109,9 @@ pub(crate) fn failure(label: &str, why: &Failure, context: &FailureContext<'_>) 
                     "{error}; nothing was overwritten: choose another place with -o, or replace it with --force"
                 )
             }
+            riffle::DiskErrorKind::FolderExists => {
+                format!("{error}: choose another place with -o, or bring it up to date with --update")
+            }
             riffle::DiskErrorKind::Full { needed } => {
                 format!("{}: disk full: {} more needed; {kept}", error.path.display(), size(needed))
             }

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![expect(clippy::disallowed_methods, reason = "these tests start real processes and wait for them")]
 
+pub(crate) mod trees;
+
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
