@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
+use crate::process::call;
 use crate::stage::{Stage, compare};
 
 /// What a folder has in it.
@@ -46,6 +48,24 @@ pub(crate) fn make(stage: &Stage, name: &str, shape: Shape) -> Result<PathBuf> {
         fs::write(folder.join(format!("file-{index:06}.c")), &bytes)?;
     }
     Ok(top)
+}
+
+/// Copies the folder `from` to `to`, which is not there.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    call(Command::new("cp").arg("-a").arg(from).arg(to)).map(drop)
+}
+
+/// Writes other bytes into one in `every` of the files below `top`. Returns how many bytes these have.
+pub(crate) fn change(top: &Path, every: usize) -> Result<u64> {
+    let mut changed = 0;
+    for (index, file) in files_of(top)?.iter().enumerate().filter(|(index, _)| index % every == every / 2) {
+        let path = top.join(file);
+        let mut bytes = vec![0; length_of(&path) as usize];
+        StdRng::seed_from_u64(u64::MAX - index as u64).fill_bytes(&mut bytes);
+        fs::write(&path, &bytes)?;
+        changed += bytes.len() as u64;
+    }
+    Ok(changed)
 }
 
 /// The files below `top`, relative to it, in order.

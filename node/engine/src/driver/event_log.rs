@@ -133,7 +133,8 @@ fn log_download(event: &Event) {
         Event::DownloadDone { download, path, summary } => {
             let took_ms = summary.took.as_millis() as u64;
             let (length, owners) = (summary.length, summary.shares.len());
-            info!(%download, path = %path.display(), length, took_ms, owners, "download complete");
+            let fetched: u64 = summary.shares.iter().map(|share| share.bytes).sum();
+            info!(%download, path = %path.display(), length, fetched, took_ms, owners, "download complete");
         }
         Event::IndexRead { download, content, name, length, folder } => {
             let entries = folder.as_ref().map(|folder| folder.entries().len());

@@ -14,7 +14,7 @@ use crate::figures::{Run, Side};
 use crate::process::{Process, Watch};
 use crate::site::{End, Site};
 use crate::stage::Stage;
-use crate::trees::{compare_all, length_of};
+use crate::trees::{self, compare_all, length_of};
 
 /// The program, built as this measurement was.
 pub(crate) const RIFFLE: &str = env!("CARGO_BIN_EXE_riffle");
@@ -39,7 +39,20 @@ pub(crate) struct Swarm<'a> {
     beginning: Duration,
     check: Check,
     limit: Duration,
+    /// What stands where the first of `shared` is saved, to be brought up to date.
+    older: Option<PathBuf>,
+    /// What the first downloader has logged of its last run.
+    logged: Logged,
     _tracker: Process,
+}
+
+/// What a downloader has logged of a download.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Logged {
+    /// Bytes of the content.
+    pub(crate) length: u64,
+    /// Bytes that came from owners.
+    pub(crate) fetched: u64,
 }
 
 impl<'a> Swarm<'a> {
@@ -80,6 +93,8 @@ impl<'a> Swarm<'a> {
             beginning: began.elapsed(),
             check: Check::Bytes,
             limit: LIMIT,
+            older: None,
+            logged: Logged::default(),
             _tracker: tracker,
         })
     }
@@ -99,6 +114,16 @@ impl<'a> Swarm<'a> {
         (self.check, self.limit) = (Check::Length, limit);
     }
 
+    /// From now on the folder `older` stands where the content is saved, and is brought up to date.
+    pub(crate) fn over(&mut self, older: PathBuf) {
+        self.older = Some(older);
+    }
+
+    /// What the first downloader has logged of its last run.
+    pub(crate) fn logged(&self) -> Logged {
+        self.logged
+    }
+
     /// `downloaders` fetch everything at once, each into a folder of its own.
     pub(crate) fn download(&mut self, stage: &Stage, downloaders: usize) -> Result<Run> {
         self.download_watched(stage, downloaders, |_, _| Ok(()))
@@ -116,6 +141,9 @@ impl<'a> Swarm<'a> {
         let mut commands = Vec::new();
         for (index, folder) in folders.iter().enumerate() {
             fs::create_dir_all(folder)?;
+            if let (Some(older), Some((source, _))) = (&self.older, self.shared.first()) {
+                trees::copy(older, &folder.join(source.file_name().context("a folder has a name")?))?;
+            }
             commands.push(self.downloader(folder, index));
         }
         let watch = Watch::begin(&mut self.owners)?;
@@ -135,6 +163,7 @@ impl<'a> Swarm<'a> {
                 Check::Length => ensure!(length_of(source) == length_of(&copy), "{} is cut", copy.display()),
             }
         }
+        self.logged = logged(&folders[0].join(".riffle/logs"))?;
         fs::remove_dir_all(&run)?;
         Ok(result)
     }
@@ -151,9 +180,25 @@ impl<'a> Swarm<'a> {
             "--listen",
             &listen,
         ]);
-        command.arg("--dir").arg(folder).arg("download").args(self.shared.iter().map(|(_, id)| id));
+        command.arg("--dir").arg(folder).arg("download").args(self.older.iter().map(|_| "--update"));
+        command.args(self.shared.iter().map(|(_, id)| id));
         command
     }
+}
+
+/// What the log files in `folder` say of the last download that is complete.
+fn logged(folder: &Path) -> Result<Logged> {
+    let mut logged = Logged::default();
+    for entry in fs::read_dir(folder)? {
+        let text = fs::read_to_string(entry?.path())?;
+        let lines = text.lines().filter(|line| line.contains("download complete"));
+        for words in lines.map(|line| line.split(' ')) {
+            let number = |name: &str| words.clone().find_map(|word| word.strip_prefix(name)?.parse().ok());
+            let (length, fetched) = (number("length="), number("fetched="));
+            logged = length.zip(fetched).map_or(logged, |(length, fetched)| Logged { length, fetched });
+        }
+    }
+    Ok(logged)
 }
 
 /// `riffle` at an end of `site`, with its files in `home` and nothing of the caller's settings.

@@ -24,6 +24,8 @@ const SMALL: Shape = Shape { files: 20_000, in_one: 200, mean: 4096, is_drawn: f
 const TREE: Shape = Shape { files: 70_000, in_one: 15, mean: 17_000, is_drawn: true };
 /// More files than most folders have: what they take of memory.
 const HOARD: Shape = Shape { files: 100_000, in_one: 500, mean: 4096, is_drawn: false };
+/// One file in so many is another in the second version.
+const CHANGED: usize = 100;
 /// What starting and ending may cost beside the copying.
 const START: f64 = 0.5;
 
@@ -119,6 +121,37 @@ pub(crate) fn tree(stage: &Stage, options: &Options, table: &mut Table) -> Resul
     let ratio = seconds(table, ROW, "riffle").zip(seconds(table, ROW, "rsync"));
     let ratio = ratio.map(|(riffle, rsync)| riffle / rsync);
     table.must(ROW, "riffle download / rsync -a from its daemon, time", ratio, Bound::AtMost(0.7, 0.5));
+    trees::remove(&source)
+}
+
+/// A second version of a folder, of which one file in a hundred is another, over the first.
+pub(crate) fn update(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
+    const ROW: &str = "update";
+    let site = Site::loopback();
+    let shape = Shape { files: options.size(SMALL.files), ..SMALL };
+    let first = trees::make(stage, "first", shape)?;
+    let source = stage.folder("sources")?.join("second");
+    trees::copy(&first, &source)?;
+    let changed = trees::change(&source, CHANGED)?;
+    let mut fetching = Fetching::start(stage, &site, &source)?;
+    fetching.swarm.over(first.clone());
+    let mut runs = Vec::new();
+    for _ in 0..options.runs() {
+        runs.push(fetching.swarm.download(stage, 1)?);
+    }
+    let logged = fetching.swarm.logged();
+    let index = logged.length - length_of(&source);
+    let ratio = logged.fetched as f64 / (1.05 * changed as f64 + index as f64);
+    table.must(ROW, "bytes received / (1.05 × changed files + index)", Some(ratio), Bound::AtMost(1.0, 0.98));
+    let kib = |bytes: u64| bytes >> 10;
+    table.note(format!(
+        "update: {} KiB came, of which {} KiB are the index; the changed files have {} KiB",
+        kib(logged.fetched),
+        kib(index),
+        kib(changed)
+    ));
+    table.add(ROW, "riffle download --update".to_owned(), runs);
+    trees::remove(&first)?;
     trees::remove(&source)
 }
 

@@ -16,7 +16,7 @@ use crate::table::Table;
 pub(crate) type Row = fn(&Stage, &Options, &mut Table) -> Result<()>;
 
 /// All of them, in the order of the table.
-pub(crate) const ROWS: [(&str, Row); 14] = [
+pub(crate) const ROWS: [(&str, Row); 15] = [
     ("machine", transfers::machine),
     ("1to1", transfers::one_to_one),
     ("4to1", transfers::four_to_one),
@@ -26,6 +26,7 @@ pub(crate) const ROWS: [(&str, Row); 14] = [
     ("shares", small::many_shares),
     ("folder", folders::small_files),
     ("tree", folders::tree),
+    ("update", folders::update),
     ("hoard", folders::hoard),
     ("send", sending::send),
     ("large", sending::large),
