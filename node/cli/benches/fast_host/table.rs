@@ -119,6 +119,12 @@ impl Table {
         Medians::of(&line.runs)
     }
 
+    /// What the contestant whose name begins with `name` said in each run.
+    pub(crate) fn said(&self, row: &str, name: &str) -> Vec<&str> {
+        let lines = self.lines.iter().filter(|line| line.row == row && line.name.starts_with(name));
+        lines.flat_map(|line| &line.runs).map(|run| run.said.as_str()).collect()
+    }
+
     /// A figure that must be within bounds; left out where it could not be measured.
     pub(crate) fn must(
         &mut self,

@@ -75,7 +75,8 @@ impl<'a> Swarm<'a> {
         let (began, mut started) = (Instant::now(), Vec::new());
         for index in 0..owners {
             let name = format!("owner-{index}");
-            let mut command = riffle(site, End::Giving, &folder.join(&name));
+            let mut command = configured(site.command_of_owner(index, RIFFLE), &folder.join(&name));
+            let listen = format!("{}:0", site.address_of_owner(index));
             command.args(["send", "--tracker", &address, "--listen", &listen]).args(files);
             started.push(Process::start(&mut command, &name, &folder)?);
         }
@@ -203,7 +204,10 @@ fn logged(folder: &Path) -> Result<Logged> {
 
 /// `riffle` at an end of `site`, with its files in `home` and nothing of the caller's settings.
 pub(crate) fn riffle(site: &Site, end: End, home: &Path) -> Command {
-    let mut command = site.command(end, RIFFLE);
+    configured(site.command(end, RIFFLE), home)
+}
+
+fn configured(mut command: Command, home: &Path) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RIFFLE_")) {
         command.env_remove(name);
     }

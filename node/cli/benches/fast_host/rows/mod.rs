@@ -16,7 +16,7 @@ use crate::table::Table;
 pub(crate) type Row = fn(&Stage, &Options, &mut Table) -> Result<()>;
 
 /// All of them, in the order of the table.
-pub(crate) const ROWS: [(&str, Row); 15] = [
+pub(crate) const ROWS: [(&str, Row); 16] = [
     ("machine", transfers::machine),
     ("1to1", transfers::one_to_one),
     ("4to1", transfers::four_to_one),
@@ -31,5 +31,6 @@ pub(crate) const ROWS: [(&str, Row); 15] = [
     ("send", sending::send),
     ("large", sending::large),
     ("veth", transfers::packets_of_real_size),
+    ("hosts", transfers::equal_owners),
     ("links", links::links),
 ];

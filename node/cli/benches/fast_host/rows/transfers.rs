@@ -149,3 +149,41 @@ pub(crate) fn packets_of_real_size(stage: &Stage, options: &Options, table: &mut
     table.must(ROW, "riffle / curl", ratio, Bound::AtLeast(0.9, 1.0));
     Ok(())
 }
+
+/// What three owners have in the row of shares.
+const SHARED: u64 = 96 * MIB;
+/// How often it is looked how they share a download, at least.
+const SHARINGS: usize = 5;
+
+/// Three equal owners on three hosts: which share of a download each of them gives.
+pub(crate) fn equal_owners(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
+    const ROW: &str = "hosts";
+    if !installed("ip") || !rustix::process::geteuid().is_root() {
+        table.note("hosts: left out, network namespaces need root and iproute2");
+        return Ok(());
+    }
+    let site = Site::hosts(3)?;
+    let all: Vec<Box<dyn Contestant + '_>> = vec![Box::new(Riffle::start(stage, &site, (3, 1), SHARED)?)];
+    table.interleave(stage, ROW, all, options.runs().max(SHARINGS));
+    let shares: Vec<f64> = table.said(ROW, "riffle").iter().flat_map(|said| shares_of(said)).collect();
+    table.must(
+        ROW,
+        "least share of an equal owner",
+        shares.iter().copied().reduce(f64::min),
+        Bound::AtLeast(0.2, 0.28),
+    );
+    table.must(
+        ROW,
+        "greatest share of an equal owner",
+        shares.iter().copied().reduce(f64::max),
+        Bound::AtMost(0.5, 0.39),
+    );
+    Ok(())
+}
+
+/// The shares of the owners, of 1, as a downloader says them: `...; from ADDRESS 33.3 %, ADDRESS 66.7 %`.
+fn shares_of(said: &str) -> Vec<f64> {
+    let Some((_, owners)) = said.split_once("/s; from ") else { return Vec::new() };
+    let percent = |owner: &str| owner.split_whitespace().nth(1)?.parse::<f64>().ok();
+    owners.split(", ").filter_map(percent).map(|percent| percent / 100.0).collect()
+}
