@@ -217,3 +217,28 @@ fn the_description_of_a_folder_fetches_it() {
     assert_eq!(code, Some(0), "{text}{said}");
     assert_eq!(fs::read(saved.join("other/b/two.log")).expect("saved"), noise(20));
 }
+
+#[test]
+fn the_prompt_fetches_what_a_description_says() {
+    let (scene, folder, metainfo) = described(&[]);
+    let _owner = send(&scene, &folder);
+    let saved = scene.place.folder("saved");
+    let wrong = Metainfo::new(metainfo.id(), metainfo.length() - 1).expect("short");
+    for (file, name, metainfo) in [("x", "one.bin", metainfo), ("y", "two.bin", wrong)] {
+        let metainfo = metainfo.with_name(name.parse().expect("a name"));
+        fs::write(saved.join(format!("{file}.riffle.json")), metainfo.to_json().expect("short"))
+            .expect("written");
+    }
+    for (line, code) in
+        [("download x.riffle.json", 0), ("download y.riffle.json", 8), ("download z.riffle.json", 3)]
+    {
+        let mut prompt = Program::start(scene.riffle("127.0.0.1", &["--id", "p"]).current_dir(&saved));
+        prompt.say(line);
+        prompt.end_of_input();
+        let (status, said) = prompt.end();
+        assert_eq!(status.code(), Some(code), "{line}: {said:#?}");
+    }
+    for name in ["one.bin", "two.bin"] {
+        assert!(fs::read(saved.join(name)).expect("saved") == noise(LENGTH), "{name}");
+    }
+}

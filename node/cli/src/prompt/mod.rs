@@ -33,6 +33,7 @@ use self::verb::Verb;
 use crate::arguments::OnMistake;
 use crate::commands::send::{take_back, tell};
 use crate::deliveries::Deliveries;
+use crate::descriptions::Descriptions;
 use crate::exit::ExitCode;
 use crate::fetching::Fetching;
 use crate::folders::{Keeping, enter_folder};
@@ -53,6 +54,7 @@ struct Prompt {
     /// The files that are shared again at the next start.
     shares: Shares,
     fetching: Fetching,
+    descriptions: Descriptions,
     searches: Searches,
     inquiries: Inquiries,
     limits: Limits,
@@ -161,6 +163,7 @@ impl Prompt {
             sharing,
             shares,
             fetching,
+            descriptions: Descriptions::default(),
             searches: Searches::default(),
             inquiries: Inquiries::default(),
             limits: Limits::of(settings),
@@ -240,6 +243,10 @@ impl Prompt {
         self.deliveries.on_event(event);
         self.fetching.on_event(event, self.running.tracker(), &self.screen);
         self.outcome.fail(self.fetching.code());
+        self.descriptions.on_event(event, &self.screen);
+        if self.descriptions.is_contradicted() {
+            self.outcome.fail(ExitCode::Integrity);
+        }
         match self.searches.on_event(event, &self.screen) {
             Err(Unanswered) => self.outcome.fail(ExitCode::TrackerUnreachable),
             Ok(None) => {}

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use messages::{Name, Prefix};
 use riffle::Wanted;
+use riffle::metainfo::SUFFIX;
 
 use crate::sharing::SendAs;
 use crate::{inside, shell_words, target};
@@ -96,6 +97,8 @@ pub(crate) enum Verb {
 pub(crate) struct DownloadCommand {
     /// What to fetch.
     pub(crate) wanted: Vec<Wanted>,
+    /// The paths of descriptions that say what to fetch, or contents that are called as such files are.
+    pub(crate) described: Vec<String>,
     /// Where to save it; `None`: in the current folder.
     pub(crate) output: Option<PathBuf>,
     /// Whether an existing file with other content is replaced.
@@ -292,6 +295,7 @@ fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
             option if options && option.starts_with('-') => {
                 return Err(no_such_option(option, "name"));
             }
+            description if description.ends_with(SUFFIX) => fetch.described.push(description.to_owned()),
             name => {
                 fetch.wanted.push(target::parse(name).map_err(|error| format!("\"{name}\": {error}"))?);
             }
@@ -303,7 +307,8 @@ fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
     if fetch.delete && !fetch.select.is_empty() {
         return Err("--delete cannot be used with --select: nobody can tell what to delete".to_owned());
     }
-    if fetch.wanted.is_empty() { Err("a name or an id is missing".to_owned()) } else { Ok(fetch) }
+    let is_empty = fetch.wanted.is_empty() && fetch.described.is_empty();
+    if is_empty { Err("a name or an id is missing".to_owned()) } else { Ok(fetch) }
 }
 
 fn list(words: &[String]) -> Result<Verb, String> {

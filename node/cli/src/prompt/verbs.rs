@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use riffle::{DownloadTimeouts, ShareStatus};
+use anyhow::Result;
+use riffle::{DownloadTimeouts, ShareStatus, Wanted};
 
 use super::Prompt;
 use super::awaited::Awaited;
 use super::inquiries::Occasion;
 use super::verb::{DownloadCommand, LimitChange, ListFiles, Selector, TOPICS, Topic, Verb};
 use crate::commands::send::take_back;
-use crate::exit::{self, ExitCode};
+use crate::descriptions::Description;
+use crate::exit::{self, ExitCode, Stop};
 use crate::folders::download_folder;
 use crate::sharing::SendAs;
 use crate::{fetching, peers, report, target};
@@ -53,8 +55,12 @@ impl Prompt {
 
     fn download(
         &mut self,
-        DownloadCommand { wanted, output, force, update, delete, select, without_metadata, wait }: DownloadCommand,
+        DownloadCommand { wanted, described, output, force, update, delete, select, without_metadata, wait }: DownloadCommand,
     ) {
+        let wanted = match with_described(wanted, &described) {
+            Ok(wanted) => wanted,
+            Err(error) => return self.refuse(exit::code_of(&error), &format!("{error:#}")),
+        };
         let folder = match download_folder() {
             Ok(folder) => folder,
             Err(error) => return self.refuse(exit::code_of(&error), &format!("{error:#}")),
@@ -64,12 +70,19 @@ impl Prompt {
         }
         let timeouts = if wait { DownloadTimeouts::NONE } else { self.timeouts };
         let mut begun = BTreeSet::new();
-        for wanted in wanted {
+        for (wanted, description) in wanted {
             let destination = fetching::destination(output.as_deref(), &folder);
+            let destination = match &description {
+                Some(description) => description.destination(destination),
+                None => destination,
+            };
             let request = self.running.node.download(wanted.clone()).to(destination);
             let request = if without_metadata { request.without_metadata() } else { request };
             let request = fetching::over_what_exists(request, force, (update, delete));
-            begun.insert(self.fetching.begin(&wanted, request.select(select.clone()).timeouts(timeouts)));
+            let request = request.select(select.clone()).timeouts(timeouts);
+            let download = self.fetching.begin(&wanted, request);
+            description.into_iter().for_each(|description| self.descriptions.insert(download, description));
+            begun.insert(download);
         }
         self.wait_for(Awaited::Identified { downloads: begun, with_wait: wait });
         self.progress.begin_person_period(Instant::now());
@@ -125,6 +138,25 @@ impl Prompt {
         take_back(&shares, &mut self.sharing, &self.running.node);
         self.screen.note(&format!("{name} is no longer shared"));
     }
+}
+
+/// What to fetch: `wanted`, and what the descriptions at the paths `described` say; where there is no such file, the
+/// content of that name.
+///
+/// # Errors
+/// When a description is none, or no content can have that name.
+fn with_described(wanted: Vec<Wanted>, described: &[String]) -> Result<Vec<(Wanted, Option<Description>)>> {
+    let mut all: Vec<_> = wanted.into_iter().map(|wanted| (wanted, None)).collect();
+    for text in described {
+        all.push(match Description::read(text)? {
+            Some(description) => (description.wanted(), Some(description)),
+            None => {
+                let wanted = target::parse(text);
+                (wanted.map_err(|error| Stop::usage(format!("\"{text}\": {error}")))?, None)
+            }
+        });
+    }
+    Ok(all)
 }
 
 /// The chosen one of `all`, each of which comes with its number and its name.
