@@ -223,6 +223,11 @@ impl NetworkThread {
                 self.pool.put_back(buffer, lent.bytes);
                 self.handle_disk_result(DiskResult::OutboardChecked { download, buffer, result });
             }
+            Completion::Previewed { download, lent, plan } => {
+                let buffer = lent.buffer;
+                self.pool.put_back(buffer, lent.bytes);
+                self.handle_disk_result(DiskResult::Previewed { download, buffer, plan });
+            }
             Completion::Stored { download, piece, lent, result } => {
                 let buffer = lent.buffer;
                 self.pool.put_back(buffer, lent.bytes);

@@ -169,8 +169,9 @@ impl Disk {
                 // The network thread has those that are served from folders.
                 self.results.send_result(DiskResult::IndexRead { download, result: Ok(None) });
             }
-            DiskRequest::Preview { download, buffer, .. } => {
-                self.results.send_result(DiskResult::Previewed { download, buffer, plan: None });
+            DiskRequest::Preview { download, piece, buffer, length } => {
+                let lent = LentBuffer { buffer, bytes: pool.lend(buffer) };
+                self.preview(download, piece, lent, length);
             }
             DiskRequest::Store { download, piece, buffer, length, known, expected } => {
                 let lent = LentBuffer { buffer, bytes: pool.lend(buffer) };
@@ -261,6 +262,18 @@ impl Disk {
                 }
             };
             results.send(Completion::Stored { download, piece, lent, result });
+        });
+    }
+
+    fn preview(&self, download: DownloadId, piece: PieceIndex, lent: LentBuffer, length: u32) {
+        let part = self.downloads.part(download).map(|(_, part)| part.clone());
+        self.work(move |results| {
+            let planned = |plan| results.send_result(DiskResult::Planned { download, plan });
+            let bytes = lent.bytes.get(..length as usize).unwrap_or_default();
+            let plan = part.and_then(|part| {
+                results::unless_it_panics(|| part.previewed(piece, bytes, &planned)).flatten()
+            });
+            results.send(Completion::Previewed { download, lent, plan });
         });
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use messages::{FileMetadata, Outboard, OutboardError, PieceIndex};
-use riffle_core::{BufferId, DiskError, DiskResult, DownloadId, Opened, ShareId, StoreError};
+use riffle_core::{BufferId, DiskError, DiskResult, DownloadId, FetchPlan, Opened, ShareId, StoreError};
 use tokio::sync::mpsc;
 
 use super::ServedFile;
@@ -30,6 +30,8 @@ pub(crate) enum Completion {
         served: ServedFile,
         part: Option<Arc<Part>>,
     },
+    /// The first bytes of a piece were read.
+    Previewed { download: DownloadId, lent: LentBuffer, plan: Option<FetchPlan> },
     /// A piece was stored, or not.
     Stored { download: DownloadId, piece: PieceIndex, lent: LentBuffer, result: Result<(), StoreError> },
     /// A download has its name, or not.

@@ -9,12 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use messages::collection::{Collection, INDEX_HEADER, index_length_of};
 use messages::{Layout, Outboard, PieceIndex, PieceRun};
-use riffle_core::{DiskError, DiskErrorKind, FetchPlan, WantedPieces};
+use riffle_core::{DiskError, DiskErrorKind, FetchPlan, Preview, WantedPieces};
 
 use super::selection::Selection;
 use super::update::{UpdateOrder, UpdatePlan};
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::hash::scan::StopFlag;
+
+/// The number of bytes of a content that are looked at first: they say how long its index is, and are all of a small one.
+const BEGINNING: u32 = 4096;
 
 /// What a person wants of a folder, unless that is all of it in a place where nothing is.
 #[derive(Debug)]
@@ -32,6 +35,15 @@ pub(crate) struct FolderOrder {
 enum OrderState {
     /// Pieces of the index: which files there are is not known yet.
     Index(Vec<PieceRun>),
+    /// The index as an owner says that it is: the piece with its end is not stored yet.
+    Previewed {
+        /// The piece with its end.
+        end: PieceIndex,
+        /// The BLAKE3 of the index.
+        index: blake3::Hash,
+        /// How the folder is brought up to date, if that is the index.
+        update: Arc<UpdatePlan>,
+    },
     /// The index, and how a folder that stands at the target is brought up to date, if one is.
     Files(Option<Arc<UpdatePlan>>),
 }
@@ -48,6 +60,8 @@ pub(crate) trait StoredPieces {
 pub(crate) struct Planning<'a> {
     /// What proves the pieces.
     pub(crate) outboard: &'a Outboard,
+    /// The piece with the end of the index, when it is not stored and the rest of it is of use.
+    pub(crate) end_of_index: Option<PieceIndex>,
     /// Raised when nobody wants the plan any more.
     pub(crate) stop: &'a StopFlag,
     /// Called now and then while the plan is made, with a plan that adds nothing: it says that the work goes on.
@@ -75,6 +89,7 @@ impl FolderOrder {
     pub(crate) fn update(&self) -> Option<Arc<UpdatePlan>> {
         match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             OrderState::Index(_) => None,
+            OrderState::Previewed { update, .. } => Some(update.clone()),
             OrderState::Files(update) => update.clone(),
         }
     }
@@ -92,14 +107,18 @@ impl FolderOrder {
         let layout = planning.outboard.layout();
         // Who comes second waits for the plan that the first one makes.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.settle_preview(&mut state, layout, stored)? {
+            return Ok(None);
+        }
         let OrderState::Index(known) = &*state else { return Ok(None) };
         let of_index = self.index_pieces(layout, stored)?;
-        let is_there =
-            |runs: &[PieceRun]| runs.iter().flat_map(|run| run.iter()).all(|piece| stored.has(piece));
-        let Some(length) = of_index.length.filter(|_| is_there(&of_index.pieces)) else {
-            let is_news = of_index.pieces != *known;
-            *state = OrderState::Index(of_index.pieces.clone());
-            return Ok(is_news.then(|| only(of_index.pieces)));
+        let Some(length) =
+            of_index.length.filter(|_| of_index.pieces.iter().all(|run| has_all(stored, *run)))
+        else {
+            let (pieces, preview) = self.next_of_index(of_index, layout, stored);
+            let is_news = pieces != *known;
+            *state = OrderState::Index(pieces.clone());
+            return Ok(is_news.then(|| FetchPlan { preview, ..only(pieces) }));
         };
         let folder = self.chosen(length, layout, stored)?;
         let index = of_index.pieces.iter().flat_map(|run| run.iter());
@@ -121,6 +140,84 @@ impl FolderOrder {
         Ok(Some(plan))
     }
 
+    /// What follows from `bytes`, the first of `piece`, if they are what they seem to be; `None` when they make no sense,
+    /// or nothing follows before they are proven.
+    pub(crate) fn previewed(
+        &self,
+        stored: &(impl StoredPieces + Sync),
+        planning: &Planning<'_>,
+        (piece, bytes): (PieceIndex, &[u8]),
+    ) -> Option<FetchPlan> {
+        let order = self.update.as_ref()?;
+        let layout = planning.outboard.layout();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let OrderState::Index(_) = &*state else { return None };
+        let start = layout.span(piece)?.start;
+        let seen = SeenPieces { stored, piece, start, bytes };
+        let of_index = self.index_pieces(layout, &seen).ok()?;
+        let length = of_index.length?;
+        if length > start + bytes.len() as u64 {
+            let (pieces, preview) = self.next_of_index(of_index, layout, stored);
+            *state = OrderState::Index(pieces.clone());
+            return Some(FetchPlan { preview, ..only(pieces) });
+        }
+        let index = blake3::hash(&index_of(&seen, length).ok()?);
+        let folder = self.chosen(length, layout, &seen).ok()?;
+        let nothing_new = || (planning.on_progress)(only(of_index.pieces.clone()));
+        // What is wrong with the folder is said when the index is proven.
+        let (update, fetched, known) =
+            UpdatePlan::make(order, folder, stored, planning, &nothing_new).ok()?;
+        let pieces = of_index.pieces.iter().flat_map(|run| run.iter()).chain(fetched);
+        let wanted = PieceRun::runs_of(pieces.collect::<BTreeSet<_>>());
+        *state = OrderState::Previewed { end: piece, index, update: Arc::new(update) };
+        Some(FetchPlan { known, ..only(wanted) })
+    }
+
+    /// Believes the index that was previewed, once the piece with its end is stored and the index is that one. Returns
+    /// whether there is nothing to be planned for now.
+    fn settle_preview(
+        &self,
+        state: &mut OrderState,
+        layout: Layout,
+        stored: &impl StoredPieces,
+    ) -> Result<bool, DiskError> {
+        let OrderState::Previewed { end, index, update } = &*state else { return Ok(false) };
+        if !stored.has(*end) {
+            return Ok(true);
+        }
+        let length = self.index_pieces(layout, stored)?.length.unwrap_or(0);
+        let proven = index_of(stored, length).map_err(|cause| disk_error(&self.target, &cause))?;
+        let is_right = blake3::hash(&proven) == *index;
+        // Whoever has sent another index has lied: nothing of what followed from that counts.
+        *state = match is_right {
+            true => OrderState::Files(Some(update.clone())),
+            false => OrderState::Index(Vec::new()),
+        };
+        Ok(is_right)
+    }
+
+    /// Which pieces of the index are wanted next, and which bytes are to be seen before the rest of their piece is
+    /// fetched. When a folder is brought up to date, the bytes behind the index may be here.
+    fn next_of_index(
+        &self,
+        of_index: IndexPieces,
+        layout: Layout,
+        stored: &impl StoredPieces,
+    ) -> (Vec<PieceRun>, Option<Preview>) {
+        if self.update.is_none() {
+            return (of_index.pieces, None);
+        }
+        let Some(length) = of_index.length else {
+            return (of_index.pieces, Some(Preview { piece: PieceIndex(0), length: BEGINNING }));
+        };
+        let size = u64::from(layout.piece_size());
+        let (end, rest) = (PieceIndex((length / size) as u32), (length % size) as u32);
+        match run_of(layout, 0..length - u64::from(rest)) {
+            Some(whole) if !has_all(stored, whole) => (vec![whole], None),
+            _ => (of_index.pieces, (rest > 0).then_some(Preview { piece: end, length: rest })),
+        }
+    }
+
     /// The chosen entries of the folder, whose index has so many bytes.
     fn chosen(
         &self,
@@ -128,8 +225,7 @@ impl FolderOrder {
         layout: Layout,
         stored: &impl StoredPieces,
     ) -> Result<Collection, DiskError> {
-        let mut index = vec![0; index_length as usize];
-        stored.read(&mut index, 0).map_err(|cause| disk_error(&self.target, &cause))?;
+        let index = index_of(stored, index_length).map_err(|cause| disk_error(&self.target, &cause))?;
         let folder = Collection::decode(&index).map_err(|why| self.other(&why.to_string()))?;
         if folder.length() != layout.length() {
             return Err(self.other("is a folder whose files are longer or shorter than they are said to be"));
@@ -169,6 +265,44 @@ struct IndexPieces {
     pieces: Vec<PieceRun>,
     /// Bytes of the index; `None` while its first piece is not there.
     length: Option<u64>,
+}
+
+/// The pieces that are stored, and the first bytes of another one.
+struct SeenPieces<'a, S> {
+    stored: &'a S,
+    piece: PieceIndex,
+    /// Where the piece begins in the content.
+    start: u64,
+    bytes: &'a [u8],
+}
+
+impl<S: StoredPieces> StoredPieces for SeenPieces<'_, S> {
+    fn has(&self, piece: PieceIndex) -> bool {
+        piece == self.piece || self.stored.has(piece)
+    }
+
+    fn read(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let before = self.start.saturating_sub(offset).min(bytes.len() as u64) as usize;
+        let (stored, seen) = bytes.split_at_mut(before);
+        if !stored.is_empty() {
+            self.stored.read(stored, offset)?;
+        }
+        let from = offset.saturating_sub(self.start) as usize;
+        let known = self.bytes.get(from..from.saturating_add(seen.len()));
+        seen.copy_from_slice(known.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+/// The index, which has so many bytes.
+fn index_of(stored: &impl StoredPieces, length: u64) -> io::Result<Vec<u8>> {
+    let mut index = vec![0; length as usize];
+    stored.read(&mut index, 0)?;
+    Ok(index)
+}
+
+fn has_all(stored: &impl StoredPieces, run: PieceRun) -> bool {
+    run.iter().all(|piece| stored.has(piece))
 }
 
 /// A plan that wants these pieces and says nothing else.
@@ -235,7 +369,8 @@ mod tests {
     fn planned(order: &FolderOrder, layout: Layout, part: &Part) -> Result<Option<FetchPlan>, DiskErrorKind> {
         let outboard = Outboard::imagined(layout, "a folder");
         let (stop, on_progress) = (StopFlag::default(), |_| {});
-        let planning = Planning { outboard: &outboard, stop: &stop, on_progress: &on_progress };
+        let planning =
+            Planning { outboard: &outboard, end_of_index: None, stop: &stop, on_progress: &on_progress };
         order.newly_planned(part, &planning).map_err(|error| error.kind)
     }
 

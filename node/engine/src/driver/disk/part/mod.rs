@@ -151,8 +151,22 @@ impl Part {
         on_progress: &(dyn Fn(FetchPlan) + Sync),
     ) -> Result<Option<FetchPlan>, DiskError> {
         let Some(order) = &self.order else { return Ok(None) };
-        let planning = Planning { outboard: &self.outboard, stop: &self.stop, on_progress };
+        let planning =
+            Planning { outboard: &self.outboard, end_of_index: None, stop: &self.stop, on_progress };
         order.newly_planned(self, &planning)
+    }
+
+    /// What follows from `bytes`, the first of `piece`, which nothing proves yet. `on_progress` is called as by
+    /// [`Part::newly_planned`].
+    pub(crate) fn previewed(
+        &self,
+        piece: PieceIndex,
+        bytes: &[u8],
+        on_progress: &(dyn Fn(FetchPlan) + Sync),
+    ) -> Option<FetchPlan> {
+        let end_of_index = Some(piece);
+        let planning = Planning { outboard: &self.outboard, end_of_index, stop: &self.stop, on_progress };
+        self.order.as_ref()?.previewed(self, &planning, (piece, bytes))
     }
 
     /// Holds while nobody has removed the file, replaced it or cut it short.

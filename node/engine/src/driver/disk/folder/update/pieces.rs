@@ -97,10 +97,14 @@ impl Pieces {
     ) -> Result<Pieces, Stopped> {
         let layout = planning.outboard.layout();
         let mut pieces = Pieces { fetched: plan.pieces_of_fetched(layout), ..Pieces::default() };
+        pieces.fetched.extend(planning.end_of_index);
         let missing = pieces.fetched.iter().copied().filter(|piece| !stored.has(*piece));
         let missing: Vec<PieceIndex> = missing.collect();
-        let candidates: Vec<Candidate> =
-            missing.iter().filter_map(|piece| plan.candidate(layout, *piece)).collect();
+        let candidates: Vec<Candidate> = missing
+            .iter()
+            .filter(|piece| Some(**piece) != planning.end_of_index)
+            .filter_map(|piece| plan.candidate(layout, *piece))
+            .collect();
         let unchanged = Mutex::new(BTreeSet::new());
         let begin = || (Reader::new(plan, top), Vec::new());
         parallel::each(&candidates, begin, |(reader, buffer), candidate| {

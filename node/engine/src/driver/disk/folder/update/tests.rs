@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use messages::collection::{Entry, EntryPath, Modified};
 use messages::{ContentId, LengthProof, Outboard, piece_value};
-use riffle_core::{FetchPlan, WantedPieces};
+use riffle_core::{FetchPlan, Preview, WantedPieces};
 
 use super::super::order::FolderOrder;
 use super::super::selection::Selection;
@@ -167,8 +167,26 @@ impl Bench {
     }
 
     fn plan(&self, order: &FolderOrder) -> Result<Option<FetchPlan>, DiskError> {
-        let planning = Planning { outboard: &self.outboard, stop: &self.stop, on_progress: &|_| {} };
-        order.newly_planned(self, &planning)
+        order.newly_planned(self, &self.planning(None))
+    }
+
+    fn planning(&self, end_of_index: Option<PieceIndex>) -> Planning<'_> {
+        Planning { outboard: &self.outboard, end_of_index, stop: &self.stop, on_progress: &|_| {} }
+    }
+
+    /// What follows when the disk has seen all that it wants to see.
+    fn previewed(&self, order: &FolderOrder, plan: FetchPlan) -> FetchPlan {
+        let mut plan = plan;
+        while let Some(Preview { piece, length }) = plan.preview.filter(|preview| !self.has(preview.piece)) {
+            let span = self.outboard.layout().span(piece).unwrap();
+            let bytes = &self.bytes[span.start as usize..span.end as usize];
+            let seen = &bytes[..bytes.len().min(length as usize)];
+            match order.previewed(self, &self.planning(Some(piece)), (piece, seen)) {
+                Some(next) => plan = next,
+                None => break,
+            }
+        }
+        plan
     }
 
     /// Plans, and fetches what is wanted, as the core would.
@@ -179,7 +197,8 @@ impl Bench {
         let order = FolderOrder::new(&self.target(), selection, Some(update)).unwrap();
         let layout = self.outboard.layout();
         let mut bytes = 0;
-        while let Some(FetchPlan { wanted, known, .. }) = self.plan(&order).map_err(|error| error.kind)? {
+        while let Some(plan) = self.plan(&order).map_err(|error| error.kind)? {
+            let FetchPlan { wanted, known, .. } = self.previewed(&order, plan);
             let WantedPieces::Only(wanted) = wanted else { panic!("not all of it") };
             for piece in wanted.iter().flat_map(|run| run.iter()) {
                 if self.has(piece) {
@@ -367,9 +386,9 @@ fn what_is_fetched_is_what_has_changed() {
     let (bytes, counts) = bench.update().unwrap();
     assert_eq!((counts.kept, counts.fetched), (1980, 20));
     assert!(bench.is_new());
-    // The pieces of the index were fetched before anything was known.
-    let index = (bench.collection.index_length() as usize).next_multiple_of(PIECE);
-    assert!(bytes <= index + changed, "{bytes} {index} {changed}");
+    // Not even the piece with the end of the index was fetched as a whole.
+    let index = bench.collection.index_length() as usize;
+    assert_eq!(bytes, index + changed, "{index} {changed}");
 }
 
 #[test]
@@ -699,6 +718,33 @@ fn an_index_that_names_another_hash_changes_nothing() {
     let fetched = bench.fetch().unwrap();
     assert!(why(bench.apply(&fetched.update)).contains("another hash for changed"));
     assert!(is_same(&bench.target(), &collection_of(&old())).unwrap());
+}
+
+#[test]
+fn an_index_that_an_owner_has_made_up_is_planned_anew_when_the_right_one_is_proven() {
+    let version =
+        |word: &str| Version::default().file("a", "first").file("b", word).file("c", vec![7; 300_000]);
+    let mut bench = version("new").bench(&version("old"));
+    let lie = version("lie").bench_without_folder().collection.index();
+    let staging = bench.folder.path().join(".target.riffle-part.d");
+    let update = UpdateOrder { target: bench.target(), staging, delete: false };
+    let order = FolderOrder::new(&bench.target(), None, Some(update)).unwrap();
+    assert!(bench.plan(&order).unwrap().is_some_and(|plan| plan.preview.is_some()));
+    let first = PieceIndex(0);
+    let see = |bytes: &[u8]| order.previewed(&bench, &bench.planning(Some(first)), (first, bytes));
+    assert_eq!(see(&[0x55; 4096]), None, "that is no index");
+    let plan = see(&lie).unwrap();
+    assert!(plan.preview.is_none() && !plan.known.is_empty() && see(&lie).is_none());
+    // Nothing follows from other pieces before the index is proven.
+    bench.stored.insert(PieceIndex(1));
+    assert_eq!(bench.plan(&order).unwrap(), None);
+    bench.content.write_all_at(&bench.bytes[..PIECE], 0).unwrap();
+    bench.stored.insert(first);
+    let proven = order.update();
+    assert!(bench.plan(&order).unwrap().is_some());
+    let again = order.update();
+    assert!(!Arc::ptr_eq(&proven.unwrap(), &again.unwrap()), "nothing of the lie counts");
+    assert_eq!(bench.plan(&order).unwrap(), None);
 }
 
 #[test]
