@@ -227,7 +227,9 @@ impl Lifecycle {
     ) -> Option<ByteRange> {
         match self.stage_mut()? {
             Stage::FetchingOutboard(sources) => sources.next_range(session, most),
-            Stage::Fetching(pieces) => pieces.next_range(session, most, cx),
+            Stage::Fetching(pieces) => {
+                pieces.next_range(session, most, cx).or_else(|| pieces.next_repeat(session, most, cx))
+            }
             Stage::CheckingOutboard { .. } | Stage::Opening { .. } | Stage::Finishing(_) => None,
         }
     }

@@ -96,8 +96,12 @@ fn ask(session: &mut Session, lifecycle: &mut Lifecycle, cx: &mut Context<'_>) -
             let needs_nothing = lifecycle.pieces().is_some_and(|pieces| pieces.needs_nothing_of(session));
             if needs_nothing {
                 session.release_slot_if_unchoked(cx);
+                return Asked::Everything;
             }
-            return if needs_nothing { Asked::Everything } else { Asked::Nothing };
+            let repeats_at = lifecycle.pieces().and_then(|pieces| pieces.repeats_at(session));
+            return repeats_at.map_or(Asked::Nothing, |until| {
+                Asked::Until(Wait { until: until.max(cx.now), reason: Reason::Reassignment })
+            });
         };
         session.last_piece = Some(range.piece()).filter(|piece| *piece != PieceIndex::OUTBOARD);
         batch.ask(session, range, cx);

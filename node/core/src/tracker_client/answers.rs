@@ -12,6 +12,7 @@ use super::registration::{HEARTBEAT, RegistrationState};
 use super::{NeedTicket, TrackerClient, TrackerReply};
 use crate::context::Context;
 use crate::event::Event;
+use crate::transport::LONG_RTT;
 
 /// The tracker may put this node off for this long without a report, while it asks the old address of this node's id
 /// whether anybody is there: nothing is wrong then.
@@ -144,11 +145,12 @@ impl TrackerClient {
 
     fn handle_refused(&mut self, at: usize, refused: Refused, cx: &mut Context<'_>) {
         let exchange = self.exchanges.exchange_mut(at);
-        if exchange.asked_at.take().is_none() {
+        let Some(asked_at) = exchange.asked_at.take() else {
             // The request was refused before, and has not been sent again since.
             cx.counters.unexpected += 1;
             return;
-        }
+        };
+        self.is_far = cx.now.since(asked_at) >= LONG_RTT;
         let cookie = self.registration.cookie();
         match (refused.code, self.registration.state()) {
             (RefusalCode::Cookie, _) if refused.cookie != Cookie::NONE && refused.cookie != cookie => {

@@ -83,6 +83,8 @@ pub(crate) struct TrackerClient {
     searches: Searches,
     liveness: TrackerLiveness,
     cooldowns: Cooldowns,
+    /// Whether the tracker was found to be far away, so that a lost NEED costs more than a second one.
+    is_far: bool,
 }
 
 impl TrackerClient {
@@ -103,6 +105,7 @@ impl TrackerClient {
             searches: Searches::default(),
             liveness: TrackerLiveness::new(now),
             cooldowns: Cooldowns::default(),
+            is_far: false,
         }
     }
 
@@ -279,7 +282,11 @@ impl TrackerClient {
                 continue;
             }
             let message: NodeToTracker = exchange.request.message(asker, epoch, contents, digest);
-            cx.out.send(tracker, |bytes| message.encode(exchange.conversation, bytes));
+            let is_first_need = matches!(exchange.request, TrackerRequest::Need(..)) && exchange.tries == 0;
+            let copies = if is_first_need && self.is_far { 2 } else { 1 };
+            for _ in 0..copies {
+                cx.out.send(tracker, |bytes| message.encode(exchange.conversation, bytes));
+            }
             let (first, max) = match exchange.request {
                 TrackerRequest::Exit => (EXIT_RETRY, max),
                 TrackerRequest::Register => (first, max.min(MAX_REGISTER_RETRY)),

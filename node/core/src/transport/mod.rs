@@ -24,6 +24,7 @@ mod loss;
 pub(crate) mod mtud;
 mod outstanding;
 mod pacer;
+mod packet_train;
 mod rtt;
 mod timing;
 
@@ -43,6 +44,7 @@ use gso_probe::GsoProbe;
 use loss::LossDetection;
 use outstanding::Outstanding;
 use pacer::Pacer;
+use packet_train::PacketTrain;
 use timing::Timing;
 
 /// How a flow judges a CHUNK.
@@ -82,6 +84,7 @@ pub(crate) struct Flow {
     timing: Timing,
     delivery: DeliveryRateEstimator,
     pacer: Pacer,
+    packet_train: PacketTrain,
     black_hole: BlackHoleDetector,
     gso_probe: GsoProbe,
     burst_size: BurstSize,
@@ -116,6 +119,7 @@ impl Flow {
             timing,
             delivery: DeliveryRateEstimator::new(now),
             pacer: Pacer::new(now),
+            packet_train: PacketTrain::new(now),
             black_hole: BlackHoleDetector::default(),
             gso_probe: GsoProbe::default(),
             burst_size: BurstSize::new(),
@@ -251,6 +255,11 @@ impl Flow {
         is_new || self.rate_control.is_lossy()
     }
 
+    /// Whether the path loses so much at any rate that it pays to ask twice where a loss would cost a round trip.
+    pub(crate) fn is_lossy(&self) -> bool {
+        self.rate_control.is_lossy()
+    }
+
     /// The latest request and its range, while nothing of it has arrived. The range is repeated in the next REQUEST, so
     /// that a lost REQUEST does not cost a round trip.
     pub(crate) fn repeatable(&self) -> Option<(u32, ByteRange)> {
@@ -279,6 +288,9 @@ impl Flow {
             self.gso_probe.on_finished(burst, now);
         }
         self.timing.on_arrived(now);
+        if let Some(rate) = self.packet_train.on_arrived(header.request, bytes, now) {
+            self.rate_control.on_packet_train(rate);
+        }
         // Late segments count, too: each request has its own number, so it is clear which one is answered.
         if header.index == 0 {
             let hold = Duration::from_micros(u64::from(header.hold) * HOLD_UNIT_MICROS);

@@ -13,13 +13,14 @@ mod preview;
 mod requests;
 mod storing;
 mod stretches;
+mod tail;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 use messages::node_to_node::ByteRange;
-use messages::{Layout, Outboard, PieceIndex, PieceRun};
+use messages::{Layout, Outboard, PieceIndex, PieceRun, Timestamp};
 
 use super::assembly::Assembly;
 use super::availability::Availability;
@@ -53,6 +54,8 @@ pub(crate) struct Pieces {
     /// Whether a piece could not be begun for want of a buffer.
     starved: bool,
     availability: Availability,
+    /// When what is missing in the end may be asked for once more.
+    repeats_at: Timestamp,
     /// Whether a change may allow or forbid requests to other owners.
     is_changed: bool,
 }
@@ -90,6 +93,7 @@ impl Pieces {
             storing: StoringPieces::default(),
             starved: false,
             availability: Availability::new(layout.pieces(), is_sequential),
+            repeats_at: Timestamp::ZERO,
             is_changed: true,
         }
     }

@@ -11,7 +11,7 @@ use super::no_gso::capabilities;
 use super::{Session, SessionState};
 use crate::context::Context;
 use crate::download::initial_path::flow_settings;
-use crate::transport::Flow;
+use crate::transport::{Flow, LONG_RTT};
 
 /// The time between two HELLOs doubles at most this often.
 const MAX_DOUBLINGS: u32 = 6;
@@ -72,6 +72,10 @@ impl Session {
             handshake.tries = 0;
         }
         handshake.repeat_hello(contact, cx);
+        // The address will be proven, and over a long path a lost HELLO costs more than a second one.
+        if cx.now.since(handshake.began) >= LONG_RTT {
+            handshake.send_hello(contact, cx);
+        }
         true
     }
 

@@ -138,6 +138,13 @@ impl RateControl {
         }
     }
 
+    /// Records that the segments of one burst came at `rate` bytes a second.
+    pub(crate) fn on_packet_train(&mut self, rate: u64) {
+        if let BbrState::Startup(startup) = &mut self.state {
+            startup.on_packet_train(rate);
+        }
+    }
+
     /// Whether the path loses so much at any rate that it pays to ask twice where a loss would cost a round trip.
     pub(crate) fn is_lossy(&self) -> bool {
         self.loss_floor.asked_for(1000) > 1000
@@ -224,8 +231,8 @@ impl RateControl {
             BbrState::Startup(startup) => startup.cwnd_gain().of(bdp),
             BbrState::Drain | BbrState::ProbeBw(_) => CWND_GAIN.of(bdp),
         };
-        let (bounded, floor) = match self.state {
-            BbrState::Startup(_) => (modelled, self.limits.initial),
+        let (bounded, floor) = match &self.state {
+            BbrState::Startup(startup) => (modelled, self.first_window(startup)),
             BbrState::ProbeBw(ProbeBw::Up { .. }) => {
                 (self.bounds.limit_probe(modelled, bdp), self.limits.min)
             }
@@ -247,7 +254,7 @@ impl RateControl {
             return None;
         }
         let pace = match &self.state {
-            BbrState::Startup(startup) => startup.pacing_rate(rate, self.initial_rate()),
+            BbrState::Startup(startup) => startup.pacing_rate(rate, self.initial_rate(startup)),
             BbrState::Drain => DRAIN_PACING_GAIN.of(self.path.rate()),
             BbrState::ProbeBw(ProbeBw::Up { .. }) => {
                 let bdp = self.bdp();
@@ -274,10 +281,15 @@ impl RateControl {
         self.path.bdp(self.asking_rate())
     }
 
-    /// The rate, in bytes a second, of one initial window in each round trip.
-    fn initial_rate(&self) -> u64 {
+    /// The rate, in bytes a second, of one first window in each round trip.
+    fn initial_rate(&self, startup: &Startup) -> u64 {
         let rtt = self.path.min_rtt().unwrap_or_default().max(HOST_DELAY);
-        (u128::from(self.limits.initial) * 1_000_000_000 / rtt.as_nanos()) as u64
+        (u128::from(self.first_window(startup)) * 1_000_000_000 / rtt.as_nanos()) as u64
+    }
+
+    /// The number of bytes that may be outstanding before anything is measured over a whole round trip.
+    fn first_window(&self, startup: &Startup) -> u32 {
+        startup.first_window(self.limits.initial, self.path.min_rtt().unwrap_or_default())
     }
 
     /// The highest recent delivery rate, in bytes a second; 0 before the first.

@@ -1,0 +1,56 @@
+//! The end of a download over a lossy path. A lost segment is found out after a round trip, and so is one that is lost
+//! again: the last of many take four or five. So the little that is missing in the end is asked for again before it is
+//! known to be lost, and what comes first counts.
+
+use messages::limits::MAX_BURST;
+use messages::node_to_node::ByteRange;
+use messages::Timestamp;
+
+use super::Pieces;
+use super::parole::may_give;
+use crate::context::Context;
+use crate::download::session::Session;
+use crate::transport::Flow;
+
+/// What is missing is asked for again when it is at most one part in this many of the content. So what comes twice is
+/// less than half a percent.
+const MAX_MISSING_PART: u64 = 384;
+/// What is missing is asked for again this many times in a round trip.
+const TIMES_A_ROUND_TRIP: u32 = 3;
+
+impl Pieces {
+    /// When `session` is to be asked again for what is missing, if it is to be asked again at all.
+    pub(crate) fn repeats_at(&self, session: &Session) -> Option<Timestamp> {
+        let is_lossy = session.flow().is_some_and(Flow::is_lossy);
+        if !is_lossy || !self.picker.is_empty() || !session.is_unchoked() || session.is_suspect() {
+            return None;
+        }
+        let missing: u64 =
+            self.assemblies.values().map(|assembly| u64::from(assembly.length() - assembly.arrived())).sum();
+        (missing > 0 && missing <= self.layout.length() / MAX_MISSING_PART).then_some(self.repeats_at)
+    }
+
+    /// The next range, of at most `most` bytes, for which `session` is to be asked although it was asked for already.
+    pub(crate) fn next_repeat(
+        &mut self,
+        session: &Session,
+        most: u32,
+        cx: &mut Context<'_>,
+    ) -> Option<ByteRange> {
+        if cx.now < self.repeats_at(session)? {
+            return None;
+        }
+        self.repeats_at = cx.now + session.rtt()? / TIMES_A_ROUND_TRIP;
+        for (&piece, assembly) in &mut self.assemblies {
+            if !may_give(session, piece, assembly) {
+                continue;
+            }
+            let length = assembly.length();
+            for offset in (0..length).step_by(MAX_BURST as usize) {
+                let range = ByteRange::new(piece, offset, MAX_BURST.min(length - offset));
+                assembly.ask_again(range.expect("a part of a piece, of one burst at most"), Some(session.key()));
+            }
+        }
+        self.next_range(session, most, cx)
+    }
+}
