@@ -1,6 +1,8 @@
 //! One piece, or the outboard, while it is put together in a buffer: which bytes are missing, and which session is to
 //! ask for them.
 
+use std::ops::Range;
+
 use messages::PieceIndex;
 use messages::node_to_node::ByteRange;
 
@@ -229,6 +231,20 @@ impl Assembly {
     /// any session if that is `None`.
     pub(crate) fn ask_again(&mut self, range: ByteRange, by: Option<SessionKey>) {
         let lost: Vec<_> = self.missing.within(range.offset()..range.end()).collect();
+        self.mark_unasked(lost, by);
+    }
+
+    /// Marks all missing bytes that are not held back as to be asked for again by the session `by`, although they may be
+    /// on their way.
+    pub(crate) fn ask_for_all_again(&mut self, by: SessionKey) {
+        let mut missing = self.missing.clone();
+        self.held_back.iter().for_each(|run| {
+            missing.remove(run);
+        });
+        self.mark_unasked(missing.iter().collect(), Some(by));
+    }
+
+    fn mark_unasked(&mut self, lost: Vec<Range<u32>>, by: Option<SessionKey>) {
         if lost.is_empty() {
             return;
         }
@@ -322,6 +338,16 @@ mod tests {
         assembly.place(FIRST, 0, 10);
         assembly.ask_again(range, Some(FIRST));
         assert_eq!(assembly.next_range(FIRST, 400), ByteRange::new(PieceIndex(3), 10, 90));
+    }
+
+    #[test]
+    fn what_is_on_its_way_may_be_asked_for_again_and_what_is_held_back_is_not() {
+        let mut assembly = assembly(100).with_held_back(40);
+        assembly.next_range(FIRST, 400);
+        assembly.place(FIRST, 0, 10);
+        assembly.ask_for_all_again(SECOND);
+        assert_eq!(assembly.next_range(SECOND, 400), ByteRange::new(PieceIndex(3), 10, 30));
+        assert_eq!(assembly.next_range(SECOND, 400), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use messages::limits::MAX_BURST;
 use messages::node_to_node::ByteRange;
 use messages::{ChunkHeader, Layout, PieceIndex, Timestamp};
 
@@ -53,12 +54,12 @@ impl OutboardSource {
     fn next_range(&mut self, from: &Session, most: u32) -> Option<ByteRange> {
         let range = self.assembly.next_range(self.from, most);
         let is_long = || from.flow().and_then(Flow::min_rtt).is_some_and(|rtt| rtt >= LONG_RTT);
-        if range.is_some() || self.spare_copies == 0 || self.assembly.piece() != PieceIndex::OUTBOARD || !is_long() {
+        let is_short = self.assembly.piece() == PieceIndex::OUTBOARD && self.assembly.length() <= MAX_BURST;
+        if range.is_some() || self.spare_copies == 0 || !is_short || !is_long() {
             return range;
         }
-        let all = ByteRange::new(PieceIndex::OUTBOARD, 0, self.assembly.length())?;
         self.spare_copies -= 1;
-        self.assembly.ask_again(all, Some(self.from));
+        self.assembly.ask_for_all_again(self.from);
         self.assembly.next_range(self.from, most)
     }
 

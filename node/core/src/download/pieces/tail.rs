@@ -2,9 +2,8 @@
 //! again: the last of many take four or five. So the little that is missing in the end is asked for again before it is
 //! known to be lost, and what comes first counts.
 
-use messages::limits::MAX_BURST;
-use messages::node_to_node::ByteRange;
 use messages::Timestamp;
+use messages::node_to_node::ByteRange;
 
 use super::Pieces;
 use super::parole::may_give;
@@ -25,8 +24,7 @@ impl Pieces {
         if !is_lossy || !self.picker.is_empty() || !session.is_unchoked() || session.is_suspect() {
             return None;
         }
-        let missing: u64 =
-            self.assemblies.values().map(|assembly| u64::from(assembly.length() - assembly.arrived())).sum();
+        let missing: u64 = self.assemblies.values().map(|assembly| u64::from(assembly.missing())).sum();
         (missing > 0 && missing <= self.layout.length() / MAX_MISSING_PART).then_some(self.repeats_at)
     }
 
@@ -42,13 +40,8 @@ impl Pieces {
         }
         self.repeats_at = cx.now + session.rtt()? / TIMES_A_ROUND_TRIP;
         for (&piece, assembly) in &mut self.assemblies {
-            if !may_give(session, piece, assembly) {
-                continue;
-            }
-            let length = assembly.length();
-            for offset in (0..length).step_by(MAX_BURST as usize) {
-                let range = ByteRange::new(piece, offset, MAX_BURST.min(length - offset));
-                assembly.ask_again(range.expect("a part of a piece, of one burst at most"), Some(session.key()));
+            if may_give(session, piece, assembly) {
+                assembly.ask_for_all_again(session.key());
             }
         }
         self.next_range(session, most, cx)
