@@ -242,6 +242,17 @@ impl Collection {
         Collection { entries, places, ..*self }
     }
 
+    /// The same folder under other paths: those that `path_of` gives for the number and the entry. What is in a folder
+    /// must stay together. The bytes of its files are where they were in the content, whose index has the first paths.
+    #[must_use]
+    pub fn renamed(&self, path_of: impl Fn(usize, &Entry) -> EntryPath) -> Collection {
+        let mut renamed = self.clone();
+        for (number, entry) in renamed.entries.iter_mut().enumerate() {
+            entry.path = path_of(number, &self.entries[number]);
+        }
+        renamed
+    }
+
     /// The same folder without a word of when its files were modified and whether they may be executed. Their bytes are
     /// where they were in the content, whose index has these words.
     #[must_use]

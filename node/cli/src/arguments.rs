@@ -271,6 +271,10 @@ pub(crate) struct Download {
     /// Save files as new ones are: neither when they were modified is kept, nor whether they may be executed
     #[arg(long)]
     pub(crate) no_metadata: bool,
+    /// Give names in a folder that the file system here cannot hold other ones, with a line each. Without this they are
+    /// told, and nothing is saved. Such a folder is not served on
+    #[arg(long)]
+    pub(crate) rename_invalid: bool,
     /// Wait for the tracker, for somebody to share it, and for room on a full disk
     #[arg(long)]
     pub(crate) wait: bool,

@@ -219,6 +219,7 @@ impl Fetching {
                 let line = line.and_then(|line| self.lost.count_line(*owner, *why, line));
                 line.iter().for_each(|line| screen.note(line));
             }
+            Event::DownloadRenamed { renamed, .. } => screen.notes(&report::renamed(renamed)),
             Event::DownloadDone { download, path, summary } => {
                 let Some(RunningDownload { label, .. }) = self.running.remove(download) else { return };
                 self.done += 1;

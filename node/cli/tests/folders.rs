@@ -135,6 +135,37 @@ fn a_file_that_changes_while_it_is_served_is_withdrawn_and_the_rest_goes_on() {
     assert_eq!(status.code(), Some(10), "{said:#?}");
 }
 
+#[test]
+fn names_that_cannot_be_had_are_told_or_changed() {
+    let place = Place::new();
+    let (_tracker, tracker) = place.tracker();
+    let album = place.folder("shared").join("album");
+    write(&album, "fine", b"1");
+    let room = 4095 - album.as_os_str().len() - 1;
+    // As long a path as can be had there: in a folder whose name is longer it cannot.
+    let levels = (room - 60) / 201;
+    let name = "e".repeat(room - 10 - levels * 201 - 4) + ".txt";
+    let deep = vec!["d".repeat(200); levels].join("/");
+    write(&album, &format!("{deep}/{name}"), b"2");
+    let owner = send(&place, &tracker, &["album"]);
+    owner.wait_for("riffle download --tracker ");
+    let far = "f".repeat(200);
+    fs::create_dir(place.folder("saved").join(&far)).expect("made");
+    let far = format!("{far}/album");
+    let (code, said) = download(&place, &tracker, &["-o", &far, "album"]);
+    assert_eq!(code, Some(10), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("--rename-invalid")), "{said:#?}");
+    assert!(!place.folder("saved").join(&far).exists());
+    let (code, said) = download(&place, &tracker, &["--rename-invalid", "-o", &far, "album"]);
+    assert_eq!(code, Some(0), "{said:#?}");
+    assert!(said.iter().any(|line| line.starts_with("renamed: ddd")), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("is not served on")), "{said:#?}");
+    let saved = place.folder("saved").join(&far);
+    assert_eq!(fs::read(saved.join("fine")).expect("saved"), b"1");
+    let short = vec!["d".repeat(24); levels].join("/") + "/" + &"e".repeat(20) + ".txt";
+    assert_eq!(fs::read(saved.join(short)).expect("saved"), b"2");
+}
+
 /// Whether the saved file may be executed, and when it was modified.
 fn metadata(place: &Place, path: &str) -> (bool, i64, i64) {
     let found = fs::metadata(place.folder("saved").join(path)).expect("saved");

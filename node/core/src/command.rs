@@ -112,6 +112,9 @@ pub struct DownloadOrder {
 pub struct SaveOptions {
     /// Whether files are as new ones are: neither when they were modified nor whether they may be executed is kept.
     pub without_metadata: bool,
+    /// Whether names in a folder that the file system cannot hold are changed, so that it can. Such a folder cannot be
+    /// served on. Without this they are an error, which comes as soon as the index of the folder is there.
+    pub rename_invalid: bool,
 }
 
 /// What a download does with what stands at its destination and is another content.

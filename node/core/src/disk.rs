@@ -10,7 +10,7 @@ use std::sync::Arc;
 use messages::collection::Collection;
 use messages::{ChainingValue, ContentId, FileMetadata, Outboard, OutboardError, PieceIndex, PieceRun};
 
-use crate::command::{Existing, FolderOptions};
+use crate::command::{Existing, FolderOptions, SaveOptions};
 use crate::fetch_plan::FetchPlan;
 use crate::ids::{BufferId, DownloadId, ShareId};
 
@@ -59,6 +59,8 @@ pub enum DiskRequest {
         existing: Existing,
         /// The patterns of the files of a folder that are wanted; none: everything.
         select: Vec<String>,
+        /// How what was fetched is saved.
+        save: SaveOptions,
         /// The content that the file will have.
         content: ContentId,
         /// What describes the content.
@@ -253,9 +255,20 @@ pub struct FinishedTarget {
     pub path: PathBuf,
     /// What was set of the file, if the content is one file.
     pub file: FileMetadata,
+    /// What of a folder has another name than in the content.
+    pub renamed: Vec<RenamedEntry>,
     /// Whether all of the content is there, so that it can be served: not only the chosen files of a folder. A folder
     /// that was brought up to date is whole, although most of its pieces were never fetched.
     pub is_whole: bool,
+}
+
+/// Something in a folder that was saved under another name, because the file system cannot hold its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenamedEntry {
+    /// Its path in the content.
+    pub path: String,
+    /// Its path in the folder that was made.
+    pub saved_as: String,
 }
 
 /// Something in a folder that is not shared.

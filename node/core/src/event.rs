@@ -10,7 +10,7 @@ use messages::tracker_to_node::{Listed, RefusalCode};
 use messages::{ContentId, Cursor, Endpoint, Name, NodeId, PieceIndex, PieceRun};
 
 use crate::account::Account;
-use crate::disk::{DiskError, HashedAgain, SkippedEntry};
+use crate::disk::{DiskError, HashedAgain, RenamedEntry, SkippedEntry};
 use crate::ids::{DownloadId, SearchId, ShareId};
 use crate::waiting::Waiting;
 
@@ -87,6 +87,9 @@ pub enum Event {
     PieceRejected { download: DownloadId, piece: PieceIndex, owners: Vec<NodeId> },
     /// The account of a download so far: given at intervals, and with `is_last` just before the download is over.
     DownloadAccount { download: DownloadId, account: Account, is_last: bool },
+    /// Of a folder that was fetched these names are others, because the file system cannot hold their own. Nobody is
+    /// served from such a folder.
+    DownloadRenamed { download: DownloadId, renamed: Vec<RenamedEntry> },
     /// A download is complete and verified.
     DownloadDone { download: DownloadId, path: PathBuf, summary: Summary },
     /// [`crate::Command::Index`] has found out what the content is. `folder` is `None` when it is one file.

@@ -32,7 +32,7 @@ pub use command::{
 };
 pub use disk::{
     DiskError, DiskErrorKind, DiskRequest, DiskResult, Evidence, FinishedTarget, HashedAgain, Opened,
-    RecheckReason, SkippedEntry, StoreError,
+    RecheckReason, RenamedEntry, SkippedEntry, StoreError,
 };
 pub use event::{Event, Failure, OwnerShare, SessionEnd, Summary};
 pub use fetch_plan::{FetchPlan, KnownRanges, Preview, WantedPieces};

@@ -84,6 +84,13 @@ impl DownloadRequest {
         self
     }
 
+    /// Changes names in a folder that the file system cannot hold, so that it can. Nobody is served from such a folder.
+    /// Without this such names are an error, which comes as soon as it is known what is in the folder.
+    pub fn rename_invalid(mut self) -> DownloadRequest {
+        self.save.rename_invalid = true;
+        self
+    }
+
     /// How long things may take. Without this the download waits for ever.
     pub fn timeouts(self, timeouts: DownloadTimeouts) -> DownloadRequest {
         DownloadRequest { timeouts, ..self }

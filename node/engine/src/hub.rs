@@ -169,6 +169,7 @@ fn download_of(event: &Event) -> Option<DownloadId> {
         | Event::OwnerReady { download, .. }
         | Event::OwnerLost { download, .. }
         | Event::PieceVerified { download, .. }
+        | Event::DownloadRenamed { download, .. }
         | Event::DownloadDone { download, .. }
         | Event::IndexRead { download, .. }
         | Event::DownloadFailed { download, .. } => Some(*download),

@@ -50,7 +50,7 @@ pub use node::{ListError, Node, NodeEnded, Page};
 pub use riffle_core::{
     Choice, Destination, DiskError, DiskErrorKind, DownloadId, DownloadStatus, DownloadTimeouts, Event,
     Failure, FolderOptions, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus, Question,
-    RecheckReason, SearchId, SessionEnd, ShareId, ShareStatus, SkippedEntry, Status, Summary,
+    RecheckReason, RenamedEntry, SearchId, SessionEnd, ShareId, ShareStatus, SkippedEntry, Status, Summary,
     TrackerStanding, UploadStanding, UploadStatus, Waiting, Wanted, choose, favourite,
 };
 pub use share::{Share, ShareRequest};

@@ -293,7 +293,7 @@ impl Play<'_> {
                 let result = match good {
                     true => {
                         let (path, file) = (PathBuf::from("folder/file"), file.unwrap_or_default());
-                        Ok(FinishedTarget { path, file, is_whole: true })
+                        Ok(FinishedTarget { path, file, renamed: Vec::new(), is_whole: true })
                     }
                     false => Err(error(&mut self.script)),
                 };

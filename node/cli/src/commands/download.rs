@@ -74,6 +74,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         let is_sequential = arguments.sequential || output == Output::Stdout;
         let request = if is_sequential { request.sequential() } else { request };
         let request = if arguments.no_metadata { request.without_metadata() } else { request };
+        let request = if arguments.rename_invalid { request.rename_invalid() } else { request };
         let download = fetching.begin(&wanted, request.timeouts(timeouts(&arguments, &settings)));
         let reader = fetching.reader(download).filter(|_| output == Output::Stdout);
         pouring = pouring.or(reader.map(|reader| tokio::spawn(spool::pour(reader))));
@@ -287,6 +288,7 @@ mod tests {
             delete: false,
             select: Vec::new(),
             no_metadata: false,
+            rename_invalid: false,
             newest: false,
             sequential: false,
             wait: false,

@@ -111,6 +111,8 @@ pub(crate) struct DownloadCommand {
     pub(crate) select: Vec<String>,
     /// Whether files are saved as new ones are.
     pub(crate) without_metadata: bool,
+    /// Whether names that the file system cannot hold are changed.
+    pub(crate) rename_invalid: bool,
     /// Whether the download waits for what nobody shares yet.
     pub(crate) wait: bool,
 }
@@ -284,6 +286,7 @@ fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
             "--newest" if options => newest = true,
             "--force" if options => fetch.force = true,
             "--no-metadata" if options => fetch.without_metadata = true,
+            "--rename-invalid" if options => fetch.rename_invalid = true,
             "--update" if options => fetch.update = true,
             "--delete" if options => fetch.delete = true,
             "--select" if options => {

@@ -55,7 +55,18 @@ impl Prompt {
 
     fn download(
         &mut self,
-        DownloadCommand { wanted, described, output, force, update, delete, select, without_metadata, wait }: DownloadCommand,
+        DownloadCommand {
+            wanted,
+            described,
+            output,
+            force,
+            update,
+            delete,
+            select,
+            without_metadata,
+            rename_invalid,
+            wait,
+        }: DownloadCommand,
     ) {
         let wanted = match with_described(wanted, &described) {
             Ok(wanted) => wanted,
@@ -78,6 +89,7 @@ impl Prompt {
             };
             let request = self.running.node.download(wanted.clone()).to(destination);
             let request = if without_metadata { request.without_metadata() } else { request };
+            let request = if rename_invalid { request.rename_invalid() } else { request };
             let request = fetching::over_what_exists(request, force, (update, delete));
             let request = request.select(select.clone()).timeouts(timeouts);
             let download = self.fetching.begin(&wanted, request);

@@ -12,8 +12,9 @@ use std::time::Duration;
 use messages::tracker_to_node::RefusalCode;
 use messages::{ContentId, Name, NodeId, PieceRun};
 use riffle::{
-    DiskError, DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, SessionEnd, ShareStatus,
-    SkippedEntry, Status, Summary, TrackerStanding, TrackerStatus, UploadStanding, UploadStatus, Waiting,
+    DiskError, DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, RenamedEntry, SessionEnd,
+    ShareStatus, SkippedEntry, Status, Summary, TrackerStanding, TrackerStatus, UploadStanding, UploadStatus,
+    Waiting,
 };
 
 pub(crate) use self::contents::{ambiguity, holders, listing, nothing_listed, prefers, rows};
@@ -391,6 +392,17 @@ pub(crate) fn skipped(skipped: &[SkippedEntry]) -> Vec<String> {
     if skipped.len() > MAX_SKIPPED {
         lines.push(format!("... and {} more, which the log names", skipped.len() - MAX_SKIPPED));
     }
+    lines
+}
+
+/// Says what of a folder has been saved under another name.
+pub(crate) fn renamed(renamed: &[RenamedEntry]) -> Vec<String> {
+    let line = |one: &RenamedEntry| format!("renamed: {} is {} here", one.path, one.saved_as);
+    let mut lines: Vec<_> = renamed.iter().take(MAX_SKIPPED).map(line).collect();
+    if renamed.len() > MAX_SKIPPED {
+        lines.push(format!("... and {} more, which the log names", renamed.len() - MAX_SKIPPED));
+    }
+    lines.push("the folder is not served on: what is in it has other names than for others".to_owned());
     lines
 }
 

@@ -125,7 +125,17 @@ impl Download {
             return;
         }
         let (existing, select) = (self.order.request.existing, self.order.request.select.clone());
-        cx.out.disk.push(DiskRequest::Open { download, share, target, existing, select, content, outboard });
+        let save = self.order.request.save;
+        cx.out.disk.push(DiskRequest::Open {
+            download,
+            share,
+            target,
+            existing,
+            select,
+            save,
+            content,
+            outboard,
+        });
     }
 
     /// Handles the disk's answer about the part file. Returns the content that can be served from now on, as far as it
@@ -311,7 +321,11 @@ impl Download {
         let Some(Stage::Finishing(pieces)) = self.lifecycle.stage() else { return };
         let outboard = pieces.outboard.clone();
         match result {
-            Ok(FinishedTarget { path, file, is_whole }) => {
+            Ok(FinishedTarget { path, file, renamed, is_whole }) => {
+                if !renamed.is_empty() {
+                    let download = self.order.download;
+                    cx.out.events.push(Event::DownloadRenamed { download, renamed });
+                }
                 self.succeed(path, outboard, Success { already_there: false, is_whole, file }, cx);
             }
             Err(error) => self.fail(Failure::Disk(error), cx),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use messages::tracker_to_node::RefusalCode;
 use riffle_core::{
-    Account, Command, Contributor, Counters, DownloadId, DownloadTimeouts, Event, Failure, SkippedEntry,
-    Waiting, Wanted,
+    Account, Command, Contributor, Counters, DownloadId, DownloadTimeouts, Event, Failure, RenamedEntry,
+    SkippedEntry, Waiting, Wanted,
 };
 use tracing::{debug, info, warn};
 
@@ -100,6 +100,11 @@ fn log_download(event: &Event) {
                 %download, content = %taken.content, hosts = taken.hosts, others = others.len(), others_hosts = next, more,
                 "one of several contents of the name is taken"
             );
+        }
+        Event::DownloadRenamed { download, renamed } => {
+            for RenamedEntry { path, saved_as } in renamed {
+                info!(%download, path, saved_as, "saved under another name");
+            }
         }
         Event::DownloadIdentified { download, content, name, length } => {
             info!(%download, %content, %name, length, "download identified");

@@ -236,9 +236,9 @@ impl NetworkThread {
             Completion::Finished { download, share, path, result } => {
                 self.disk.on_download_ended(download);
                 let result = result.map(|finished| {
-                    let file = finished.told();
+                    let (file, renamed) = (finished.told(), finished.renamed());
                     let is_whole = self.serve_finished(share, &path, finished);
-                    FinishedTarget { path, file, is_whole }
+                    FinishedTarget { path, file, renamed, is_whole }
                 });
                 if result.is_err() {
                     self.stop_serving(share);
@@ -278,7 +278,7 @@ impl NetworkThread {
     /// A download has its name: `share` is served from what it has become, if that is all of the content. Returns
     /// whether it is.
     fn serve_finished(&mut self, share: ShareId, path: &Path, finished: Finished) -> bool {
-        let is_whole = !matches!(finished, Finished::Selected);
+        let is_whole = !matches!(finished, Finished::Selected(_));
         match finished {
             Finished::File(identity, _) => self.file_cache.finished(share, path.to_owned(), identity),
             Finished::Folder(source) => {
@@ -286,7 +286,7 @@ impl NetworkThread {
                     self.disk.close(part);
                 }
             }
-            Finished::Selected => self.stop_serving(share),
+            Finished::Selected(_) => self.stop_serving(share),
         }
         is_whole
     }

@@ -248,7 +248,7 @@ impl Disk {
                     .ok_or(messages::OutboardError::OtherContent);
                 Some((LATENCY, DiskResult::OutboardChecked { download, buffer, result }))
             }
-            DiskRequest::Open { download, share, target, existing, select, content, outboard } => {
+            DiskRequest::Open { download, share, target, existing, select, content, outboard, .. } => {
                 let hashed = self.hashed;
                 let open = OpenDownload { target, share, folder: None };
                 let wanted = Wanted { content, outboard, existing, select };
@@ -486,7 +486,7 @@ impl Disk {
         if let Some(folder) = folder {
             self.finishing.insert(target.clone(), folder);
         }
-        Ok(FinishedTarget { path: target, file: FileMetadata::default(), is_whole })
+        Ok(FinishedTarget { path: target, file: FileMetadata::default(), renamed: Vec::new(), is_whole })
     }
 }
 

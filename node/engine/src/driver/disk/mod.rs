@@ -139,7 +139,7 @@ impl Disk {
                     results.send(Completion::OutboardChecked { download, lent, result });
                 });
             }
-            DiskRequest::Open { download, share, target, existing, select, content, outboard } => {
+            DiskRequest::Open { download, share, target, existing, select, save, content, outboard } => {
                 let deletes = existing == Existing::Update { delete: true };
                 let selection = match Selection::new(&select) {
                     Ok(Some(_)) if deletes => Err(SELECTS_AND_DELETES.to_owned()),
@@ -153,6 +153,7 @@ impl Disk {
                     }
                 };
                 let (paths, settings) = (DownloadPaths::of(target, existing), self.settings.clone());
+                let settings = PartSettings { rename_invalid: save.rename_invalid, ..settings };
                 let stop = StopFlag::default();
                 let request =
                     OpenRequest { download, share, paths, content, outboard, selection, settings, stop };
@@ -254,6 +255,7 @@ impl Disk {
                 (Some(part), Some(bytes)) => {
                     let stored = results::unless_it_panics(|| {
                         part.store(piece, bytes, &known, &expected)?;
+                        part.check_names()?;
                         let planned = |plan| results.send_result(DiskResult::Planned { download, plan });
                         part.newly_planned(&planned)?.into_iter().for_each(planned);
                         Ok(())

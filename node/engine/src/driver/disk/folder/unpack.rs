@@ -7,6 +7,7 @@
 pub(super) mod copy;
 pub(super) mod names;
 pub(super) mod parallel;
+mod renames;
 mod same;
 pub(super) mod staging;
 pub(super) mod tree;
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use messages::collection::{Collection, EntryKind, FileEntry, Modified};
-use riffle_core::{DiskError, DiskErrorKind};
+use riffle_core::{DiskError, DiskErrorKind, RenamedEntry};
 
 pub(crate) use self::same::is_same;
 
@@ -49,8 +50,26 @@ pub(crate) enum Unpacked {
     WasThere,
 }
 
+/// What is to be said of the names of the folder that cannot stand at the target of `paths`, tried in the folder
+/// `staging` beside it; `None` when all can.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn name_problems(
+    collection: &Collection,
+    paths: &DownloadPaths,
+    staging: &Path,
+) -> Result<Option<String>, DiskError> {
+    let staging = Staging::make(staging)?;
+    let problems = names::problems(collection, &staging.folder, &paths.target);
+    staging.remove();
+    let problems = problems.map_err(|cause| disk_error(&paths.target, &cause))?;
+    Ok(problems.map(|problems| format!("{problems} (--rename-invalid gives them others)")))
+}
+
 /// Makes the folder that `collection` describes at the target of `paths`, from its `content`, by way of the folder
-/// `staging` beside the target ([`DownloadPaths::staging`]). When it returns, the folder is there for good.
+/// `staging` beside the target ([`DownloadPaths::staging`]). With `renamed`, what cannot stand there under
+/// its name gets another, which is told there. When it returns, the folder is there for good.
 ///
 /// # Errors
 /// [`DiskErrorKind::ExistsOther`] and [`DiskErrorKind::InTheWay`] when something else stands at the target, which is
@@ -59,14 +78,25 @@ pub(crate) enum Unpacked {
 pub(crate) fn unpack(
     content: &File,
     collection: &Collection,
-    paths: &DownloadPaths,
-    staging: &Path,
+    (paths, staging): (&DownloadPaths, &Path),
     (calls, stop): (&DiskCalls, &StopFlag),
+    renamed: Option<&mut Vec<RenamedEntry>>,
 ) -> Result<Unpacked, DiskError> {
     if std::fs::symlink_metadata(&paths.target).is_ok() {
         return was_there(collection, paths, calls);
     }
     let staging = Staging::make(staging)?;
+    let other_names = renamed.map(|renamed| {
+        let mut names = names::TriedNames::of(&staging.folder, &paths.target)?;
+        let (collection, others) = renames::renamed(collection, &mut names)?;
+        *renamed = others;
+        Ok(collection)
+    });
+    let other_names = other_names.transpose().map_err(|cause: io::Error| {
+        staging.remove();
+        disk_error(&paths.target, &cause)
+    })?;
+    let collection = other_names.as_ref().unwrap_or(collection);
     let runs = ContentRuns::of(content, collection.length());
     let left = AtomicU64::new(0);
     let unpacking = Unpacking {

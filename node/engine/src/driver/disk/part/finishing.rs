@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError};
 
 use messages::collection::{Collection, CollectionError, INDEX_HEADER, index_length_of};
 use messages::{FileMetadata, PieceIndex, piece_value};
-use riffle_core::{DiskError, DiskErrorKind};
+use riffle_core::{DiskError, DiskErrorKind, RenamedEntry};
 
-use super::{Ledger, Part, written_at};
+use super::{Ledger, NamesState, Part, written_at};
 use crate::driver::disk::folder::order::FolderOrder;
 use crate::driver::disk::folder::source::FolderSource;
-use crate::driver::disk::folder::unpack::{set_modified, unpack};
+use crate::driver::disk::folder::unpack::{name_problems, set_modified, unpack};
 use crate::driver::disk::identity::FileIdentity;
 use crate::driver::disk::part::allocate::full_or_else;
 use crate::driver::disk::part::unnamed_file::give_name;
@@ -27,11 +27,19 @@ pub(crate) enum Finished {
     File(FileIdentity, FileMetadata),
     /// The folder.
     Folder(Arc<FolderSource>),
-    /// A folder with the chosen entries alone, which nobody can be served from.
-    Selected,
+    /// A folder with the chosen entries alone, or with these names changed, which nobody can be served from.
+    Selected(Vec<RenamedEntry>),
 }
 
 impl Finished {
+    /// What of a folder has another name than in the content.
+    pub(crate) fn renamed(&self) -> Vec<RenamedEntry> {
+        match self {
+            Finished::Selected(renamed) => renamed.clone(),
+            _ => Vec::new(),
+        }
+    }
+
     /// What is told of the file, when it is one.
     pub(crate) fn told(&self) -> FileMetadata {
         match self {
@@ -110,27 +118,31 @@ impl Part {
         order: &FolderOrder,
         keeps_metadata: bool,
     ) -> Result<Finished, DiskError> {
-        match (order.update(), order.selection()) {
+        let renamed = match (order.update(), order.selection()) {
             (Some(update), _) => {
                 let (layout, switches) = (self.outboard.layout(), (&self.calls, &self.stop));
                 let bare = (!keeps_metadata).then(|| update.without_metadata());
                 bare.as_ref().unwrap_or(&update).apply(&self.part.file, layout, switches)?;
+                Vec::new()
             }
             (None, Some(selection)) => {
-                self.unpack(&collection.chosen(|entry| selection.has(entry)), keeps_metadata)?;
+                self.unpack(&collection.chosen(|entry| selection.has(entry)), keeps_metadata)?
             }
             (None, None) => return Err(self.other_error("does not have all pieces")),
-        }
+        };
         self.part.remove();
         match order.selection() {
-            Some(_) => Ok(Finished::Selected),
+            Some(_) => Ok(Finished::Selected(renamed)),
             None => self.served(collection),
         }
     }
 
     fn finish_folder(&self, collection: Collection, keeps_metadata: bool) -> Result<Finished, DiskError> {
-        self.unpack(&collection, keeps_metadata)?;
+        let renamed = self.unpack(&collection, keeps_metadata)?;
         self.part.remove();
+        if !renamed.is_empty() {
+            return Ok(Finished::Selected(renamed));
+        }
         self.served(collection)
     }
 
@@ -140,11 +152,27 @@ impl Part {
             .map(|source| Finished::Folder(Arc::new(source)))
     }
 
-    fn unpack(&self, collection: &Collection, keeps_metadata: bool) -> Result<(), DiskError> {
+    /// Makes the folder. Returns which names it has changed.
+    fn unpack(&self, collection: &Collection, keeps_metadata: bool) -> Result<Vec<RenamedEntry>, DiskError> {
         let bare = (!keeps_metadata).then(|| collection.without_metadata());
         let collection = bare.as_ref().unwrap_or(collection);
         let staging = self.paths.staging(self.content);
-        unpack(&self.part.file, collection, &self.paths, &staging, (&self.calls, &self.stop)).map(|_| ())
+        let may_change = *self.names.lock().unwrap_or_else(PoisonError::into_inner) == NamesState::MayChange;
+        let mut renamed = Vec::new();
+        let names = may_change.then_some(&mut renamed);
+        let place = (&self.paths, &*staging);
+        unpack(&self.part.file, collection, place, (&self.calls, &self.stop), names)?;
+        Ok(renamed)
+    }
+
+    /// What is to be said of the names of the folder, whose index is here.
+    pub(super) fn name_problems(&self) -> Result<Option<String>, DiskError> {
+        let Some(collection) = self.collection()? else { return Ok(None) };
+        let collection = match self.order.as_ref().and_then(FolderOrder::selection) {
+            Some(selection) => collection.chosen(|entry| selection.has(entry)),
+            None => collection,
+        };
+        name_problems(&collection, &self.paths, &self.paths.staging(self.content))
     }
 
     /// The file at the target, when it has the one piece that this one has.

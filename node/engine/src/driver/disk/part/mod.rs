@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime};
 
+use messages::collection::{INDEX_HEADER, index_length_of};
 use messages::{ChainingValue, ContentId, Outboard, PieceIndex, piece_value};
 use riffle_core::{DiskError, DiskErrorKind, FetchPlan, StoreError};
 
@@ -65,6 +66,18 @@ pub(crate) struct Part {
     stop: StopFlag,
     /// What is wanted of a folder; `None`: everything.
     order: Option<FolderOrder>,
+    names: Mutex<NamesState>,
+}
+
+/// What is known of the names of the folder that the content may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NamesState {
+    /// They are looked at when the index is here.
+    Unknown,
+    /// All of them can stand at the target, or there are none.
+    Fine,
+    /// Those that cannot are changed.
+    MayChange,
 }
 
 impl Part {
@@ -80,7 +93,23 @@ impl Part {
         let ledger = Ledger::new(outboard.layout(), journal, have, written_at(&part.file));
         let (syncing, ledger) = (Mutex::default(), Mutex::new(ledger));
         let abandoned = AtomicBool::new(false);
-        Part { paths, part, content, outboard, sync_rule, calls, syncing, ledger, abandoned, stop, order }
+        // Whoever brings a folder up to date looks at the names by itself.
+        let names = if paths.is_update() { NamesState::Fine } else { NamesState::Unknown };
+        let names = Mutex::new(names);
+        Part {
+            paths,
+            part,
+            content,
+            outboard,
+            sync_rule,
+            calls,
+            syncing,
+            ledger,
+            abandoned,
+            stop,
+            order,
+            names,
+        }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -167,6 +196,43 @@ impl Part {
         let end_of_index = Some(piece);
         let planning = Planning { outboard: &self.outboard, end_of_index, stop: &self.stop, on_progress };
         self.order.as_ref()?.previewed(self, &planning, (piece, bytes))
+    }
+
+    /// The same part file, whose folder gets other names for those that cannot stand at the target.
+    pub(crate) fn with_other_names(mut self) -> Part {
+        self.names = Mutex::new(NamesState::MayChange);
+        self
+    }
+
+    /// Holds unless names of the folder cannot stand at the target. They are looked at once, when the index is here.
+    ///
+    /// # Errors
+    /// All such names.
+    pub(crate) fn check_names(&self) -> Result<(), DiskError> {
+        // Another worker looks at them, or has.
+        let Ok(mut names) = self.names.try_lock() else { return Ok(()) };
+        if *names != NamesState::Unknown || !self.has(PieceIndex(0)) {
+            return Ok(());
+        }
+        let layout = self.outboard.layout();
+        let mut header = [0; INDEX_HEADER];
+        let header = &mut header[..(layout.length() as usize).min(INDEX_HEADER)];
+        self.read(header, 0).map_err(|cause| self.fault(&cause))?;
+        let Some(length) = index_length_of(header, layout.length()) else {
+            *names = NamesState::Fine;
+            return Ok(());
+        };
+        let last = ((length - 1) / u64::from(layout.piece_size())) as u32;
+        if !(0..=last).all(|piece| self.has(PieceIndex(piece))) {
+            return Ok(());
+        }
+        match self.name_problems()? {
+            Some(problems) => Err(error(&self.paths.target, DiskErrorKind::Other(problems))),
+            None => {
+                *names = NamesState::Fine;
+                Ok(())
+            }
+        }
     }
 
     /// Holds while nobody has removed the file, replaced it or cut it short.

@@ -46,13 +46,16 @@ pub(crate) struct PartSettings {
     pub(crate) lock_folder: Option<Arc<Path>>,
     /// What journals are sealed under: of this life alone, until another is given.
     pub(crate) key: Arc<StateKey>,
+    /// Whether names in a folder that cannot stand at the target are changed.
+    pub(crate) rename_invalid: bool,
 }
 
 impl PartSettings {
     /// With nothing remembered, no folder for locks, and a key of this life alone.
     pub(crate) fn new(sync_rule: SyncRule) -> PartSettings {
         let calls = DiskCalls::default();
-        PartSettings { sync_rule, calls, hash_cache: None, lock_folder: None, key: Arc::default() }
+        let (hash_cache, lock_folder, rename_invalid) = (None, None, false);
+        PartSettings { sync_rule, calls, hash_cache, lock_folder, key: Arc::default(), rename_invalid }
     }
 }
 
@@ -331,6 +334,7 @@ impl UncheckedPart {
         let OpenRequest { paths, content, settings, stop, .. } = &self.request;
         let served = served(self.part.display_path(paths), &self.part.file, layout.length(), None)?;
         let have = PieceRun::runs_of(self.trusted.iter().copied());
+        let rename_invalid = settings.rename_invalid;
         let part = Part::new(
             (paths.clone(), self.part, *content),
             outboard,
@@ -339,6 +343,7 @@ impl UncheckedPart {
             journal,
             &self.trusted,
         );
+        let part = if rename_invalid { part.with_other_names() } else { part };
         // The disk always answers: nobody waits for signs of progress here.
         let plan = match part.newly_planned(&|_| {})? {
             Some(plan) => FetchPlan { have, ..plan },

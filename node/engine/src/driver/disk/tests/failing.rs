@@ -363,6 +363,7 @@ fn on_a_small_disk(folder: &Path) {
     let content = outboard.content();
     let existing = Existing::Keep;
     bench.ask(DiskRequest::Open {
+        save: riffle_core::SaveOptions::default(),
         download: DOWNLOAD,
         share: SHARE,
         target,

@@ -306,6 +306,7 @@ fn a_file_system_without_locks_is_locked_in_the_state_folder() {
         let (outboard, existing) = (outboard.clone(), Existing::Keep);
         let wanted = outboard.clone();
         let request = DiskRequest::Open {
+            save: riffle_core::SaveOptions::default(),
             download: DOWNLOAD,
             share: SHARE,
             target,

@@ -132,6 +132,7 @@ impl Bench {
         let target = self.path("f");
         let existing = self.existing;
         self.ask(DiskRequest::Open {
+            save: riffle_core::SaveOptions::default(),
             download: DOWNLOAD,
             share: SHARE,
             target,
@@ -516,6 +517,7 @@ fn a_folder_that_is_not_there_is_named() {
     let content = outboard.content();
     let existing = Existing::Keep;
     bench.ask(DiskRequest::Open {
+        save: riffle_core::SaveOptions::default(),
         download: DOWNLOAD,
         share: SHARE,
         target,

@@ -187,6 +187,7 @@ fn a_shortened_part_file_is_not_believed_the_second_time_either() {
     let (content, outboard) = (outboard.content(), outboard.clone());
     let wanted = outboard.clone();
     bench.ask(DiskRequest::Open {
+        save: riffle_core::SaveOptions::default(),
         download: DOWNLOAD,
         share: SHARE,
         target,

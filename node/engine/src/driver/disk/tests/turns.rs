@@ -13,6 +13,7 @@ fn only_so_many_part_files_are_open_and_the_others_wait_for_their_turn() {
         let (target, content) = (bench.path(&number.to_string()), outboard.content());
         let (outboard, existing) = (outboard.clone(), Existing::Keep);
         bench.ask(DiskRequest::Open {
+            save: riffle_core::SaveOptions::default(),
             download,
             share,
             target,

@@ -10,6 +10,7 @@ use std::path::Path;
 use messages::collection::Collection;
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::renames::Names;
 use super::tree::{Node, nodes};
 use crate::platform::folder::{Folder, MAX_PATH, forbidden};
 
@@ -97,6 +98,51 @@ impl Refused {
         };
         self.0.push((character, is_refused));
         Ok(is_refused)
+    }
+}
+
+/// The names of the file system of a folder, tried in it.
+pub(super) struct TriedNames<'a> {
+    staging: &'a Folder,
+    max_name: usize,
+    max_path: usize,
+    refused: Refused,
+}
+
+impl TriedNames<'_> {
+    /// The names that can stand below `target`, which `staging`, an empty folder, is to become.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn of<'a>(staging: &'a Folder, target: &Path) -> io::Result<TriedNames<'a>> {
+        let max_name = usize::try_from(staging.max_name()?).unwrap_or(usize::MAX);
+        let max_path = MAX_PATH.saturating_sub(target.as_os_str().len() + 1);
+        Ok(TriedNames { staging, max_name, max_path, refused: Refused::default() })
+    }
+}
+
+impl Names for TriedNames<'_> {
+    fn max_name(&self) -> usize {
+        self.max_name
+    }
+
+    fn max_path(&self) -> usize {
+        self.max_path
+    }
+
+    fn is_refused(&mut self, character: char) -> io::Result<bool> {
+        let may_be = SOMETIMES_REFUSED.contains(&character);
+        Ok(may_be
+            && (forbidden(&format!("a{character}b")).is_some()
+                || self.refused.is_refused(character, self.staging)?))
+    }
+
+    fn is_forbidden(&self, name: &str) -> bool {
+        forbidden(name).is_some()
+    }
+
+    fn is_one_name(&mut self, one: &str, other: &str) -> io::Result<bool> {
+        is_one_name(one, other, self.staging)
     }
 }
 

@@ -103,7 +103,8 @@ impl Bench {
     fn unpack_to(&self, target: &Path) -> Result<Unpacked, DiskErrorKind> {
         let paths = DownloadPaths::of(target.to_owned(), self.existing);
         let switches = (&self.calls, &self.stop);
-        unpack(&self.content, &self.collection, &paths, &self.staging(), switches).map_err(|error| error.kind)
+        unpack(&self.content, &self.collection, (&paths, &self.staging()), switches, None)
+            .map_err(|error| error.kind)
     }
 
     fn is_same(&self) -> bool {

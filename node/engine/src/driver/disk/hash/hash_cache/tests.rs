@@ -134,6 +134,7 @@ fn a_target_that_is_remembered_is_compared_without_being_read() {
         let (content, outboard) = (outboard.content(), Arc::new(outboard));
         disk.request(
             DiskRequest::Open {
+                save: riffle_core::SaveOptions::default(),
                 download,
                 share,
                 target,
