@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use riffle::{Collection, ContentIndex, Failure, PatternError, TrackerStatus};
+use riffle::{Collection, ContentIndex, DownloadTimeouts, Failure, PatternError, TrackerStatus};
 
 use crate::exit::ExitCode;
 use crate::output_writer;
@@ -18,6 +18,15 @@ use crate::units::size;
 const LINES: usize = 1024;
 /// A long tree waits for its reader in steps of this length, so that no more than these lines wait in memory.
 const READ_EVERY: Duration = Duration::from_millis(5);
+
+/// How long it may take to find out what a content is when a person has asked for something else, such as its row in
+/// the list, and would not wait for owners that are gone.
+pub(crate) const IN_PASSING: DownloadTimeouts = DownloadTimeouts {
+    tracker: Some(Duration::from_secs(5)),
+    nobody_shares: Some(Duration::ZERO),
+    no_progress: Some(Duration::from_secs(5)),
+    disk_full: Some(Duration::ZERO),
+};
 
 /// How a folder is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

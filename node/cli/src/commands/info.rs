@@ -211,7 +211,8 @@ async fn of_id_or_name(settings: &NodeSettings, what: &str, screen: &Screen) -> 
     let mut metainfo = of_listed(listed)?;
     // A shorter content is no folder.
     if listed.length >= INDEX_HEADER as u64 {
-        let Answer { index, tracker } = ask(settings, listed.content.into()).await?;
+        let Answer { index, tracker } =
+            ask(settings, listed.content.into(), Some(inside::IN_PASSING)).await?;
         match index {
             Ok(ContentIndex { folder: Some(folder), .. }) => {
                 metainfo = metainfo.with_files(files_of(&folder))?;

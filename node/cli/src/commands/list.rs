@@ -11,14 +11,14 @@ use messages::limits::MIN_DIGITS;
 use messages::tracker_to_node::Listed;
 use messages::{ContentId, Digits, NameError, Prefix};
 use riffle::{
-    Choice, ContentIndex, Failure, InquiryEnd, Node, Question, TrackerChoice, TrackerQuery, TrackerStatus,
-    Wanted,
+    Choice, ContentIndex, DownloadTimeouts, Failure, InquiryEnd, Node, Question, TrackerChoice, TrackerQuery,
+    TrackerStatus, Wanted,
 };
 
 use crate::arguments::List;
 use crate::exit::{ExitCode, Stop};
 use crate::goal::Goal;
-use crate::inside::{self, Form};
+use crate::inside::{self, Form, IN_PASSING};
 use crate::output_writer;
 use crate::report;
 use crate::running::{refused_start, tracker_query};
@@ -139,7 +139,7 @@ async fn list(query: &mut TrackerQuery, prefix: &str, view: &View) -> Result<Lis
 async fn look_into(settings: &NodeSettings, only: &Listed, view: &View) -> Result<ExitCode> {
     // A shorter content is no folder.
     if only.length >= INDEX_HEADER as u64 {
-        let Answer { index, tracker } = ask(settings, only.content.into()).await?;
+        let Answer { index, tracker } = ask(settings, only.content.into(), Some(IN_PASSING)).await?;
         match index {
             Ok(index) if index.folder.is_some() => {
                 return Ok(inside::show(&index, &[], Form::of_stdout(), &view.screen).await);
@@ -158,7 +158,7 @@ async fn look_into(settings: &NodeSettings, only: &Listed, view: &View) -> Resul
 async fn list_files(settings: &NodeSettings, what: &str, select: &[String], view: &View) -> Result<ExitCode> {
     inside::check_patterns(select).map_err(|error| Stop::usage(error.to_string()))?;
     let wanted = target::parse(what).map_err(|error| Stop::usage(format!("\"{what}\": {error}")))?;
-    let Answer { index, tracker } = ask(settings, wanted).await?;
+    let Answer { index, tracker } = ask(settings, wanted, None).await?;
     match index {
         Ok(index) => Ok(inside::show(&index, select, Form::of_stdout(), &view.screen).await),
         Err(why) => {
@@ -174,15 +174,25 @@ pub(super) struct Answer {
     pub(super) tracker: TrackerStatus,
 }
 
-/// Asks the owners of `wanted` what it is, by a node that keeps nothing and leaves at once.
+/// Asks the owners of `wanted` what it is, by a node that keeps nothing and leaves at once. `timeouts`: other ones than
+/// the library's.
 ///
 /// # Errors
 /// When the node cannot be started; each with its exit code.
-pub(super) async fn ask(settings: &NodeSettings, wanted: Wanted) -> Result<Answer> {
+pub(super) async fn ask(
+    settings: &NodeSettings,
+    wanted: Wanted,
+    timeouts: Option<DownloadTimeouts>,
+) -> Result<Answer> {
     let choice = settings.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named);
     let node = Node::builder().settings(settings.clone()).tracker_choice(choice).start().await;
     let node = node.map_err(refused_start)?;
-    let index = node.index(wanted).await;
+    let question = node.index(wanted);
+    let question = match timeouts {
+        Some(timeouts) => question.timeouts(timeouts),
+        None => question,
+    };
+    let index = question.await;
     let tracker = node.tracker().borrow().clone();
     node.shutdown().await;
     Ok(Answer { index, tracker })

@@ -42,7 +42,10 @@ pub(super) struct Answer {
 impl Inquiries {
     /// Asks what is in `wanted`, which was typed as `label`.
     pub(super) fn ask(&mut self, wanted: Wanted, label: String, occasion: Occasion, node: &Node) {
-        let index = node.index(wanted);
+        let index = match &occasion {
+            Occasion::Listed(_) => node.index(wanted).timeouts(inside::IN_PASSING),
+            Occasion::Asked(_) | Occasion::MayBeId(_) => node.index(wanted),
+        };
         self.asked.spawn(async move { Answer { label, occasion, index: index.await } });
     }
 
