@@ -1,6 +1,7 @@
-//! The end of a download over a lossy path. A lost segment is found out after a round trip, and so is one that is lost
-//! again: the last of many take four or five. So the little that is missing in the end is asked for again before it is
-//! known to be lost, and what comes first counts.
+//! The end of a download over a long path that loses much. A lost segment is found out after a round trip, and so is one
+//! that is lost again: the last of many take four or five. So the little that is missing in the end is asked for again
+//! before it is known to be lost, and what comes first counts. Over a short path a round trip costs less than what would
+//! come twice.
 
 use messages::Timestamp;
 use messages::node_to_node::ByteRange;
@@ -9,7 +10,7 @@ use super::Pieces;
 use super::parole::may_give;
 use crate::context::Context;
 use crate::download::session::Session;
-use crate::transport::Flow;
+use crate::transport::{Flow, LONG_RTT};
 
 /// What is missing is asked for again when it is at most one part in this many of the content. So what comes twice is
 /// less than half a percent.
@@ -20,8 +21,12 @@ const TIMES_A_ROUND_TRIP: u32 = 3;
 impl Pieces {
     /// When `session` is to be asked again for what is missing, if it is to be asked again at all.
     pub(crate) fn repeats_at(&self, session: &Session) -> Option<Timestamp> {
-        let is_lossy = session.flow().is_some_and(Flow::is_lossy);
-        if !is_lossy || !self.picker.is_empty() || !session.is_unchoked() || session.is_suspect() {
+        let is_worth_it = |flow: &Flow| flow.is_lossy() && flow.min_rtt().is_some_and(|rtt| rtt >= LONG_RTT);
+        if !session.flow().is_some_and(is_worth_it)
+            || !self.picker.is_empty()
+            || !session.is_unchoked()
+            || session.is_suspect()
+        {
             return None;
         }
         let missing: u64 = self.assemblies.values().map(|assembly| u64::from(assembly.missing())).sum();
