@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::{NodeSettings, Period};
-use riffle::{Destination, DownloadTimeouts, Wanted};
+use riffle::{Destination, DownloadRequest, DownloadTimeouts, Wanted};
 use tokio::task::JoinHandle;
 
 use crate::arguments::Download;
@@ -68,13 +68,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
             (None, described) => destination(&arguments, &folder, described.as_ref()),
         };
         let request = running.node.download(wanted.clone()).to(destination);
-        let request =
-            fetching::over_what_exists(request, arguments.force, (arguments.update, arguments.delete));
-        let request = request.select(arguments.select.iter().cloned());
-        let is_sequential = arguments.sequential || output == Output::Stdout;
-        let request = if is_sequential { request.sequential() } else { request };
-        let request = if arguments.no_metadata { request.without_metadata() } else { request };
-        let request = if arguments.rename_invalid { request.rename_invalid() } else { request };
+        let request = told(request, &arguments, output);
         let download = fetching.begin(&wanted, request.timeouts(timeouts(&arguments, &settings)));
         let reader = fetching.reader(download).filter(|_| output == Output::Stdout);
         pouring = pouring.or(reader.map(|reader| tokio::spawn(spool::pour(reader))));
@@ -115,6 +109,16 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
         ExitCode::Done if descriptions.is_contradicted() => Ok(ExitCode::Integrity),
         code => Ok(code),
     }
+}
+
+/// The request with what a person has typed about it.
+fn told(request: DownloadRequest, arguments: &Download, output: Output) -> DownloadRequest {
+    let request = fetching::over_what_exists(request, arguments.force, (arguments.update, arguments.delete));
+    let request = request.select(arguments.select.iter().cloned());
+    let is_sequential = arguments.sequential || output == Output::Stdout;
+    let request = if is_sequential { request.sequential() } else { request };
+    let request = if arguments.no_metadata { request.without_metadata() } else { request };
+    if arguments.rename_invalid { request.rename_invalid() } else { request }
 }
 
 /// Where a download is saved, which `described` may give its name.

@@ -14,15 +14,16 @@ use messages::node_to_node::Operation;
 use messages::node_to_tracker::Query;
 use messages::tracker_to_node::Owners;
 use messages::{
-    BootEpoch, ChunkHeader, Conversation, CookieJar, Datagram, Endpoint, NodeId, NodeToNode, Timestamp,
+    BootEpoch, ChunkHeader, Conversation, CookieJar, Datagram, Endpoint, NodeId, NodeToNode, PieceIndex,
+    Timestamp,
 };
 
 use crate::command::Command;
 use crate::context::{Route, Shared};
-use crate::disk::{DiskRequest, DiskResult};
+use crate::disk::{DiskRequest, DiskResult, StoreError};
 use crate::download::Download;
 use crate::event::Event;
-use crate::ids::{DownloadId, SearchId, ShareId};
+use crate::ids::{BufferId, DownloadId, SearchId, ShareId};
 use crate::local_content::LocalContent;
 use crate::output::Placement;
 use crate::status::Counters;
@@ -281,22 +282,7 @@ impl Node {
                 here.into_iter().for_each(|piece| self.share_piece(share, piece, now));
             }
             DiskResult::Stored { download, piece, buffer, result } => {
-                let cx = &mut self.shared.context(now);
-                let Some(download) = self.downloads.get_mut(download) else {
-                    cx.buffers.give_back(buffer, cx.out);
-                    return;
-                };
-                let is_stored = result.is_ok();
-                let credits = download.handle_stored(piece, buffer, result, cx);
-                let share = download.share();
-                if let Some(content) = download.content() {
-                    credits
-                        .into_iter()
-                        .for_each(|(owner, bytes)| self.tracker_client.credit(content, owner, bytes, now));
-                }
-                if is_stored {
-                    self.share_piece(share, piece, now);
-                }
+                self.handle_stored(download, (piece, buffer), result, now);
             }
             DiskResult::Finished { download, result } => {
                 if let Some(download) = self.downloads.get_mut(download) {
@@ -310,6 +296,32 @@ impl Node {
             }
         }
         self.collect_completed(now);
+    }
+
+    /// Takes in that the disk has stored a piece, or has not: its senders are credited, and it is served on.
+    fn handle_stored(
+        &mut self,
+        id: DownloadId,
+        (piece, buffer): (PieceIndex, BufferId),
+        result: Result<(), StoreError>,
+        now: Timestamp,
+    ) {
+        let cx = &mut self.shared.context(now);
+        let Some(download) = self.downloads.get_mut(id) else {
+            cx.buffers.give_back(buffer, cx.out);
+            return;
+        };
+        let is_stored = result.is_ok();
+        let credits = download.handle_stored(piece, buffer, result, cx);
+        let share = download.share();
+        if let Some(content) = download.content() {
+            credits
+                .into_iter()
+                .for_each(|(owner, bytes)| self.tracker_client.credit(content, owner, bytes, now));
+        }
+        if is_stored {
+            self.share_piece(share, piece, now);
+        }
     }
 
     /// Takes in a person's command.
