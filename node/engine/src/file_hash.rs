@@ -13,6 +13,7 @@ use messages::{ChainingValue, ContentId, Layout, Outboard, PieceHasher, PieceInd
 use riffle_core::{DiskError, DiskErrorKind};
 
 use crate::driver::{FileIdentity, disk_error, error, open_regular};
+use crate::platform::aligned_bytes::AlignedBytes;
 use crate::platform::file_io::read_exact_at;
 
 /// A thread reads through a block of so many bytes, which stays in the second-level cache while the hash passes over
@@ -123,7 +124,7 @@ pub fn compare_file(path: &Path, outboard: &Outboard) -> Result<FileComparison, 
 fn piece_values(file: &File, layout: Layout, count: u32) -> io::Result<Vec<ChainingValue>> {
     let next = AtomicU32::new(0);
     let hash_some = || {
-        let mut block = vec![0; BLOCK.min(layout.length() as usize)];
+        let mut block = AlignedBytes::zeroed(BLOCK.min(layout.length() as usize));
         let mut values = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);

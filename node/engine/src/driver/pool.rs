@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use riffle_core::{BufferChange, BufferId, Placement};
 
+use crate::platform::aligned_bytes::AlignedBytes;
+
 /// The pool keeps at most so many bytes of freed memory: enough that a running download never asks the system again.
 const MAX_FREE_BYTES: usize = 32 << 20;
 
@@ -12,14 +14,14 @@ const MAX_FREE_BYTES: usize = 32 << 20;
 pub(crate) struct Pool {
     buffers: BTreeMap<BufferId, BufferState>,
     /// Freed memory to use again, by its size, which is a power of two.
-    free: BTreeMap<usize, Vec<Box<[u8]>>>,
+    free: BTreeMap<usize, Vec<AlignedBytes>>,
     free_bytes: usize,
 }
 
 #[derive(Debug)]
 enum BufferState {
     /// The memory is in the pool.
-    Here(Box<[u8]>),
+    Here(AlignedBytes),
     /// A worker has the memory.
     Lent,
     /// A worker has the memory, and the core no longer uses the buffer.
@@ -37,7 +39,7 @@ impl Pool {
                         self.free_bytes -= size;
                         memory
                     }
-                    None => vec![0; size].into_boxed_slice(),
+                    None => AlignedBytes::zeroed(size),
                 };
                 self.buffers.insert(buffer, BufferState::Here(memory));
             }
@@ -66,18 +68,18 @@ impl Pool {
     }
 
     /// Takes a buffer's memory out of the pool, to be moved to a worker. Empty when the memory is not in the pool.
-    pub(crate) fn lend(&mut self, buffer: BufferId) -> Box<[u8]> {
+    pub(crate) fn lend(&mut self, buffer: BufferId) -> AlignedBytes {
         match self.buffers.insert(buffer, BufferState::Lent) {
             Some(BufferState::Here(memory)) => memory,
             other => {
                 debug_assert!(false, "{buffer:?} is lent while it is {other:?}");
-                Box::default()
+                AlignedBytes::default()
             }
         }
     }
 
     /// Puts a buffer's memory back.
-    pub(crate) fn put_back(&mut self, buffer: BufferId, memory: Box<[u8]>) {
+    pub(crate) fn put_back(&mut self, buffer: BufferId, memory: AlignedBytes) {
         match self.buffers.remove(&buffer) {
             Some(BufferState::Lent) => {
                 self.buffers.insert(buffer, BufferState::Here(memory));
@@ -87,7 +89,7 @@ impl Pool {
         }
     }
 
-    fn recycle(&mut self, memory: Box<[u8]>) {
+    fn recycle(&mut self, memory: AlignedBytes) {
         let size = memory.len();
         if size.is_power_of_two() && self.free_bytes + size <= MAX_FREE_BYTES {
             self.free_bytes += size;

@@ -17,6 +17,7 @@
 //! | making a whole folder last | `syncfs` | each file and folder | each file |
 //! | number of a file | device and inode | device and inode | volume and file index |
 
+pub(crate) mod aligned_bytes;
 pub(crate) mod allocation;
 pub(crate) mod boot;
 pub(crate) mod error_kind;

@@ -13,6 +13,7 @@ use super::ServedFile;
 use super::folder::source::{FolderFault, FolderSource};
 use super::part::Part;
 use super::part::finishing::Finished;
+use crate::platform::aligned_bytes::AlignedBytes;
 
 /// What a worker has done.
 pub(crate) enum Completion {
@@ -39,7 +40,7 @@ pub(crate) enum Completion {
     /// A block of a served file was read into memory.
     Populated { share: ShareId, block: usize, result: Result<(), DiskError> },
     /// A block of a served folder was read, and some bytes behind it.
-    FolderRead { share: ShareId, block: usize, result: Result<Box<[u8]>, FolderFault> },
+    FolderRead { share: ShareId, block: usize, result: Result<AlignedBytes, FolderFault> },
     /// A served file that had been closed is open again, or cannot be.
     Reopened { share: ShareId, result: Result<ServedFile, DiskError> },
     /// A served file was compared with what was announced.
@@ -59,7 +60,7 @@ pub(crate) struct LentBuffer {
     /// The number of the buffer.
     pub(crate) buffer: BufferId,
     /// The memory of the buffer.
-    pub(crate) bytes: Box<[u8]>,
+    pub(crate) bytes: AlignedBytes,
 }
 
 /// Where workers send their results.

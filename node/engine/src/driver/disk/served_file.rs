@@ -15,6 +15,7 @@ use super::hash::share::open_regular;
 use super::identity::FileIdentity;
 use super::workers::{Priority, Queue};
 use crate::driver::disk::{Completion, Results};
+use crate::platform::aligned_bytes::AlignedBytes;
 use crate::platform::error_kind::is_out_of_mappings;
 use crate::platform::file_io::read_exact_at;
 use crate::platform::mapping::MappedFile;
@@ -78,7 +79,7 @@ pub(crate) fn read_folder(
     queue.push(
         Priority::Urgent,
         Box::new(move |_| {
-            let mut bytes = vec![0; (range.end - range.start) as usize].into_boxed_slice();
+            let mut bytes = AlignedBytes::zeroed((range.end - range.start) as usize);
             let read = source.read_around(&lost, &mut bytes, range.start);
             let fault = |cause| source.fault(&lost, disk_error(source.root(), &cause));
             let result = read.map(|()| bytes).map_err(fault);

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::results::unless_it_panics;
+use crate::platform::aligned_bytes::AlignedBytes;
 
 /// A worker reads files through a block of so many bytes, which stays in the second-level cache while the hash
 /// passes over it.
@@ -81,7 +82,7 @@ impl Queue {
     }
 
     fn run(&self) {
-        let mut block = vec![0; BLOCK];
+        let mut block = AlignedBytes::zeroed(BLOCK);
         loop {
             let mut queues = self.0.queues();
             let task = loop {

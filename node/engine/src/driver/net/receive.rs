@@ -8,6 +8,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::socket::Family;
+use crate::platform::aligned_bytes::AlignedBytes;
 
 /// One receive gives at most so many bytes: joined datagrams (GRO) are together no longer than the longest single one.
 const BUFFER: usize = 64 << 10;
@@ -17,7 +18,7 @@ const BATCH: usize = 8;
 /// The buffers into which datagrams are received.
 pub(crate) struct Receiver {
     family: Family,
-    memory: Vec<u8>,
+    memory: AlignedBytes,
     metas: [RecvMeta; BATCH],
     filled: usize,
 }
@@ -25,7 +26,12 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Buffers for a socket of that family.
     pub(crate) fn new(family: Family) -> Receiver {
-        Receiver { family, memory: vec![0; BATCH * BUFFER], metas: [RecvMeta::default(); BATCH], filled: 0 }
+        Receiver {
+            family,
+            memory: AlignedBytes::zeroed(BATCH * BUFFER),
+            metas: [RecvMeta::default(); BATCH],
+            filled: 0,
+        }
     }
 
     /// Receives what is there, up to one batch.

@@ -21,6 +21,7 @@ use crate::driver::disk::{
     FileIdentity, FolderFault, FolderSource, Queue, Results, ServedFile, check, close, evict, populate,
     reopen,
 };
+use crate::platform::aligned_bytes::AlignedBytes;
 
 /// The most blocks of all files together that stay in the process, 1 GiB; the oldest goes first. The system has its own
 /// mind about what stays in memory: this only keeps a node from looking as large as everything that it ever sent. (256
@@ -301,7 +302,7 @@ impl FileCache {
         &mut self,
         share: ShareId,
         block: usize,
-        result: Result<Box<[u8]>, FolderFault>,
+        result: Result<AlignedBytes, FolderFault>,
     ) -> Option<FolderLoss> {
         self.folders.on_read(share, block, result)
     }

@@ -13,6 +13,7 @@ use riffle_core::{Burst, DiskError, ShareId};
 
 use super::cached_file::BLOCK;
 use crate::driver::disk::{FolderFault, FolderSource, Queue, Results, read_folder};
+use crate::platform::aligned_bytes::AlignedBytes;
 
 /// The most blocks of all folders together that stay in memory, 64 MiB; the one that was used least lately goes first.
 const MAX_BLOCKS: usize = 32;
@@ -22,7 +23,7 @@ enum FolderBlock {
     /// A worker reads it.
     Reading,
     /// Its bytes, and some of those behind it.
-    Here(Box<[u8]>),
+    Here(AlignedBytes),
 }
 
 struct CachedFolder {
@@ -153,7 +154,7 @@ impl FolderCache {
         &mut self,
         share: ShareId,
         block: usize,
-        result: Result<Box<[u8]>, FolderFault>,
+        result: Result<AlignedBytes, FolderFault>,
     ) -> Option<FolderLoss> {
         let folder = self.folders.get_mut(&share)?;
         let fault = match result {
