@@ -1,8 +1,13 @@
-//! How much of one path each flow of this node may use, so that none of them keeps more than its share.
+//! How much of one path each flow of this node may use, so that none of them keeps more than its share, and none gets
+//! less.
 //!
 //! Flows to the same owner meet the same bottleneck. A flow that began alone has measured the rate of the whole path,
 //! and the flows that begin later need seconds of probing to push it down to its share. The node knows all of these
 //! flows and need not wait for that (RFC 3124 goes further: it has one congestion control for all flows of one path).
+//!
+//! Flows over local paths meet the same bottleneck as well, which is this host. There the flow that measured the highest
+//! rate in the first milliseconds would keep the largest window: of three equal owners on three hosts, one gave more than
+//! half of 96 MiB in every second download, and with a fair window in one of twenty.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -30,6 +35,8 @@ struct Path {
 #[derive(Debug, Default)]
 pub(crate) struct PathShares {
     by_owner: BTreeMap<SocketAddr, Path>,
+    /// The flows over local paths: how many there are, and the largest of their windows.
+    local: (u32, u32),
     counted_at: Option<Timestamp>,
 }
 
@@ -41,6 +48,7 @@ impl PathShares {
         }
         self.counted_at = Some(now);
         self.by_owner.clear();
+        self.local = (0, 0);
         true
     }
 
@@ -51,11 +59,24 @@ impl PathShares {
         path.windows += u64::from(window);
     }
 
+    /// Counts a flow over a local path whose window has `window` bytes.
+    pub(crate) fn count_local(&mut self, window: u32) {
+        let (flows, largest) = self.local;
+        self.local = (flows + 1, largest.max(window));
+    }
+
     /// The largest window of one flow to `owner`, in bytes; `None` while at most one flow was counted.
     pub(crate) fn max_window(&self, owner: SocketAddr) -> Option<u32> {
         let path = self.by_owner.get(&owner).filter(|path| path.flows > 1)?;
         let most = path.windows * MAX_OF_MEAN / 100 / u64::from(path.flows);
         Some(u32::try_from(most).unwrap_or(u32::MAX))
+    }
+
+    /// The window that each flow over a local path may have, in bytes: the largest of those counted. `None` while at most
+    /// one flow was counted.
+    pub(crate) fn fair_local_window(&self) -> Option<u32> {
+        let (flows, largest) = self.local;
+        (flows > 1).then_some(largest)
     }
 }
 
@@ -78,5 +99,17 @@ mod tests {
         assert!(!shares.begin_count(Timestamp::ZERO + PERIOD / 2), "counted a moment ago");
         assert!(shares.begin_count(Timestamp::ZERO + PERIOD));
         assert_eq!(shares.max_window(owner), None);
+    }
+
+    #[test]
+    fn each_flow_over_a_local_path_may_have_the_largest_window_of_them() {
+        let mut shares = PathShares::default();
+        shares.count_local(100_000);
+        assert_eq!(shares.fair_local_window(), None, "it is alone");
+        shares.count_local(400_000);
+        shares.count_local(200_000);
+        assert_eq!(shares.fair_local_window(), Some(400_000));
+        assert!(shares.begin_count(Timestamp::ZERO));
+        assert_eq!(shares.fair_local_window(), None);
     }
 }

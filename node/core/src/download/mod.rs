@@ -173,9 +173,12 @@ impl Download {
     /// instead.
     pub(crate) fn count_path_shares(&self, shares: &mut PathShares) {
         for session in self.peers.sessions.iter() {
-            let Some(flow) = session.flow().filter(|flow| !is_local(flow)) else { continue };
-            if let Some(window) = flow.settled_window().filter(|window| flow.outstanding() >= window / 2) {
-                shares.count(session.peer(), window);
+            let Some(flow) = session.flow() else { continue };
+            let full = flow.settled_window().filter(|window| flow.outstanding() >= window / 2);
+            match full {
+                Some(window) if is_local(flow) => shares.count_local(window),
+                Some(window) => shares.count(session.peer(), window),
+                None => {}
             }
         }
     }

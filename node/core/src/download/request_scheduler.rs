@@ -10,7 +10,7 @@ use super::sessions::OpenSessions;
 use crate::context::Context;
 use crate::ids::SessionKey;
 use crate::output::{Reason, Wait};
-use crate::transport::Flow;
+use crate::transport::{Flow, WindowShare};
 
 /// Where the round of requests goes on, so that all sessions get their turn.
 #[derive(Debug, Default)]
@@ -111,7 +111,8 @@ fn ask(session: &mut Session, lifecycle: &mut Lifecycle, cx: &mut Context<'_>) -
 
 /// The number of bytes for which `session` may be asked next, or when to try again.
 fn allowance(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
-    let share = cx.path_shares.max_window(session.peer());
+    let shares = &cx.path_shares;
+    let (max, fair) = (shares.max_window(session.peer()), shares.fair_local_window());
     let flow = session.flow_mut().expect("an owner that may be asked for something has answered");
     let limited = cx.download_limit.ready_at(cx.now);
     if limited > cx.now {
@@ -124,6 +125,7 @@ fn allowance(session: &mut Session, cx: &mut Context<'_>) -> Result<u32, Wait> {
     // Whole segments are asked for, so that only the end of a piece makes a short one. At least one segment is asked
     // for, however low the limit is.
     let segment = u32::from(flow.segment_size());
+    let share = WindowShare { max, fair: fair.filter(|_| is_local(flow)) };
     let window = flow.window_available(share);
     if credit < window {
         cx.receive_budget.note_shortage();

@@ -75,6 +75,16 @@ pub(crate) struct FlowSettings {
     pub(crate) max_bursts: u32,
 }
 
+/// What the other flows of this node leave a flow, in bytes that may be outstanding.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WindowShare {
+    /// The largest window that flows over the same path leave, if there are any.
+    pub(crate) max: Option<u32>,
+    /// The window that flows have which meet the same bottleneck, if there are any. A flow may have that much, too, unless
+    /// it is much slower than they are.
+    pub(crate) fair: Option<u32>,
+}
+
 /// A flow: the outstanding bursts of one path and the parts that control them.
 #[derive(Debug)]
 pub(crate) struct Flow {
@@ -192,11 +202,16 @@ impl Flow {
 
     /// The longest next range, in bytes; 0 while the window is full. It consists of whole segments, except at the end
     /// of a piece.
-    /// `share` is the largest window that the other flows of this node over the path leave, once startup is over.
-    pub(crate) fn window_available(&self, share: Option<u32>) -> u32 {
+    /// `share` is what the other flows of this node leave, once startup is over.
+    pub(crate) fn window_available(&self, share: WindowShare) -> u32 {
+        let window = match self.settled_window() {
+            Some(window) => {
+                let fair = share.fair.unwrap_or(0).min(self.rate_control.fair_window());
+                window.max(fair).min(share.max.unwrap_or(u32::MAX))
+            }
+            None => self.rate_control.window(),
+        };
         // However small the window is, one segment can be on its way while the next one is asked for.
-        let share = share.filter(|_| self.settled_window().is_some()).unwrap_or(u32::MAX);
-        let window = self.rate_control.window().min(share);
         let window = window.max(2 * u32::from(self.settings.segment_size));
         let available = window.saturating_sub(self.outstanding());
         let burst = self.burst();

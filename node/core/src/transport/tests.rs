@@ -220,8 +220,8 @@ proptest! {
 fn no_more_bursts_are_outstanding_than_an_owner_may_be_asked_for() {
     let mut flow = flow();
     for burst in 0..8 {
-        assert!(flow.window_available(None) > 0, "{burst}");
+        assert!(flow.window_available(WindowShare::default()) > 0, "{burst}");
         flow.ask(range(burst * 2 * u32::from(SEGMENT), 2 * u32::from(SEGMENT)), at(0));
     }
-    assert_eq!(flow.window_available(None), 0, "however much the window leaves");
+    assert_eq!(flow.window_available(WindowShare::default()), 0, "however much the window leaves");
 }

@@ -175,8 +175,9 @@ impl ServedContent {
     pub(super) fn on_session_ended(&mut self, session: Conversation, why: SessionEnd) {
         self.slots.release(session);
         self.sessions.close(session);
-        if why != SessionEnd::Done {
-            self.super_seed.on_left(session);
+        match why {
+            SessionEnd::Done => self.super_seed.on_done(session),
+            _ => self.super_seed.on_left(session),
         }
     }
 

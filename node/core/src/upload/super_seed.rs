@@ -134,6 +134,14 @@ impl SuperSeed {
         spread
     }
 
+    /// Records that the session `who` has ended because it has everything: nothing is under way to it any more.
+    pub(super) fn on_done(&mut self, who: Conversation) {
+        for taker in self.alone.values_mut().filter(|taker| taker.session == who && taker.is_under_way) {
+            taker.is_under_way = false;
+            self.under_way -= 1;
+        }
+    }
+
     /// Makes the pieces fresh that the session `who` has alone, because it has ended.
     pub(super) fn on_left(&mut self, who: Conversation) {
         let (given, named, under_way) = (&mut self.given, &mut self.named, &mut self.under_way);
@@ -300,6 +308,18 @@ mod tests {
         assert_eq!(super_seed.finish_deadline(), None, "a copy is there");
         super_seed.on_left(Conversation(2));
         assert!(super_seed.has_fresh(), "and no longer");
+    }
+
+    #[test]
+    fn nothing_is_waited_for_that_was_under_way_to_a_session_that_has_everything() {
+        let (mut super_seed, now) = (SuperSeed::new(2), Timestamp::ZERO);
+        super_seed.on_given(PieceIndex(0), at(1), now);
+        super_seed.on_given(PieceIndex(1), at(2), now);
+        assert_eq!(super_seed.finish_deadline(), Some(now + MAX_FINISH));
+        super_seed.on_done(Conversation(1));
+        assert_eq!(super_seed.finish_deadline(), Some(now + MAX_FINISH), "the other is not done");
+        super_seed.on_done(Conversation(2));
+        assert_eq!((super_seed.finish_deadline(), super_seed.has_fresh()), (None, false));
     }
 
     #[test]

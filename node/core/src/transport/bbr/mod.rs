@@ -54,6 +54,10 @@ const DRAIN_PACING_GAIN: Gain = Gain(36);
 /// MTU 1500 without offloads, beside bare UDP: 0.54 of its rate paced, 0.57 not; medians of five.)
 const MIN_PACED_RTT: Duration = Duration::from_millis(2);
 
+/// A flow asks for as much as other flows of this node do, beyond its own window, if that arrives within this time at its
+/// own rate. So an owner that is slower than others is not asked for much more than it gives.
+const MAX_FAIR_DELAY: Duration = Duration::from_millis(10);
+
 /// The state of the control, with what only that state knows. The moves are drawn at the head of this file.
 #[derive(Debug)]
 enum BbrState {
@@ -244,6 +248,15 @@ impl RateControl {
     /// The number of bytes that may be outstanding, unless nothing is known of the path or it is being found out.
     pub(crate) fn settled_window(&self) -> Option<u32> {
         matches!(self.state, BbrState::ProbeBw(_)).then(|| self.window())
+    }
+
+    /// The largest window that the flow may have because other flows of this node have such windows, in bytes.
+    pub(crate) fn fair_window(&self) -> u32 {
+        let most = u128::from(self.path.rate()) * MAX_FAIR_DELAY.as_nanos() / 1_000_000_000;
+        match self.bounds.inflight_hi() {
+            None if !self.is_collapsed => u32::try_from(most).unwrap_or(u32::MAX).min(self.limits.max),
+            _ => 0,
+        }
     }
 
     /// The rate, in bytes a second, at which to ask. `None` means as fast as the window allows.

@@ -44,3 +44,13 @@ fn the_highest_rate_is_forgotten_after_ten_rounds() {
     }
     assert_eq!(control.rate(), 1_000_000);
 }
+
+#[test]
+fn a_fair_window_is_what_arrives_within_ten_milliseconds_and_nothing_after_a_timeout() {
+    let mut control = run(10_000_000, Duration::from_millis(1), 20);
+    let fair = control.fair_window();
+    assert!((95_000..=105_000).contains(&fair), "{fair}");
+    assert!(fair > control.window(), "a window follows the round trip");
+    control.on_timeout();
+    assert_eq!(control.fair_window(), 0);
+}
