@@ -288,3 +288,16 @@ fn the_table_of_goodput_and_waste() {
     }
     insta::assert_snapshot!(table);
 }
+
+#[test]
+fn who_comes_when_another_is_done_and_gone_does_not_wait_for_what_was_under_way_to_that_one() {
+    let fast = LinkSpec { queue: MIB, ..LinkSpec::new(1000, Duration::from_millis(1)) };
+    let after = SETTLED + Duration::from_millis(250);
+    let mut scenario = one_file(1, fast, fast, 16 * MIB, 9);
+    scenario.hosts[0].leaves = Some(after);
+    scenario.hosts.push(HostSpec::new(fast).downloads("film.bin", after + Duration::from_millis(20)));
+    let report = run(&scenario);
+    let took: Vec<Duration> =
+        report.outcomes.iter().map(|outcome| outcome.result.as_ref().expect("complete").took).collect();
+    assert!(took[1] <= took[0] * 3 / 2, "{took:?}");
+}
