@@ -56,8 +56,10 @@ impl RotatingFile {
 }
 
 impl Write for RotatingFile {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(line)
+    /// Writes all of `lines`, which are whole.
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(lines)?;
+        Ok(lines.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -66,14 +68,24 @@ impl Write for RotatingFile {
 }
 
 impl End {
-    /// Writes all of `line`.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.is_too_long_with(line) {
-            self.begin_another(line)?;
+    /// Writes `lines` at once, or one by one where another file begins among them.
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.length + lines.len() as u64 <= self.limit {
+            return self.append(lines);
         }
-        self.file.write_all(line)?;
-        self.length += line.len() as u64;
-        Ok(line.len())
+        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+            if self.is_too_long_with(line) {
+                self.begin_another(line)?;
+            }
+            self.append(line)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.file.write_all(lines)?;
+        self.length += lines.len() as u64;
+        Ok(())
     }
 
     fn is_too_long_with(&self, line: &[u8]) -> bool {

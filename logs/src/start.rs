@@ -1,6 +1,6 @@
 //! Setting up a log: the folder, the file, and the thread that writes it.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
 
 use tracing::dispatcher;
@@ -20,6 +20,10 @@ use crate::rotating::{self, RotatingFile, Rotation};
 /// The number of lines that may wait for the disk before more are dropped: some megabytes, or some seconds at the level
 /// info.
 const MAX_BUFFERED_LINES: usize = 16_384;
+
+/// Lines that wait for the file are written together, up to so many bytes: whoever says much at once does not pay a
+/// system call for each line. Nothing stays here: what is buffered is written as soon as no line waits.
+const WRITTEN_TOGETHER: usize = 16 << 10;
 
 /// The events that are logged, and the place of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +58,7 @@ pub fn start(settings: LogSettings) -> Result<LogGuard, LogError> {
 pub fn scoped(settings: LogSettings) -> Result<(Dispatch, LogGuard), LogError> {
     let filter = level::filter(&settings.level)?;
     let file = open(&settings.folder, &settings.file, settings.rotation)?;
-    let (file_lines, file_writer) = writer(file.clone());
+    let (file_lines, file_writer) = writer(BufWriter::with_capacity(WRITTEN_TOGETHER, file.clone()));
     let dropped = file_lines.error_counter();
     let (stderr_lines, stderr_writer) = settings.also_stderr.then(|| writer(io::stderr())).unzip();
 

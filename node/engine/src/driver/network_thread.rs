@@ -89,8 +89,10 @@ impl NetworkThread {
                 self.disk.tick();
             }
             if wait.until <= now {
-                // Lets the reactor see whether the socket has become readable.
-                tokio::task::yield_now().await;
+                if self.transmitter.is_blocked() {
+                    // Lets the reactor see whether the socket has become writable.
+                    tokio::task::yield_now().await;
+                }
                 continue;
             }
             trace!(reason = ?wait.reason, nanos = wait.until.since(now).as_nanos() as u64, "waits");
@@ -124,15 +126,14 @@ impl NetworkThread {
 
     fn receive(&mut self) {
         for _ in 0..MAX_BATCHES {
-            match self.receiver.receive(&self.socket, self.transmitter.state()) {
-                Ok(()) => {}
-                Err(cause) if cause.kind() == std::io::ErrorKind::WouldBlock => return,
+            let may_be_more = match self.receiver.receive(&self.socket, self.transmitter.state()) {
+                Ok(may_be_more) => may_be_more,
                 Err(cause) => {
                     // Something that was sent could not be delivered; reading it has cleared it.
                     debug!(%cause, "receive");
                     continue;
                 }
-            }
+            };
             let now = self.clock.now();
             for (from, datagram) in self.receiver.datagrams() {
                 if datagram.get(KIND_AT) == Some(&(Kind::Chunk as u8))
@@ -144,6 +145,9 @@ impl NetworkThread {
                 } else {
                     self.node.handle_datagram(from, datagram, now);
                 }
+            }
+            if !may_be_more {
+                return;
             }
         }
     }
