@@ -7,16 +7,19 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use messages::collection::{Collection, EntryKind, EntryPath, Extent, FileEntry};
+use messages::collection::{Collection, Entry, EntryKind, EntryPath, Extent, FileEntry};
 use messages::{Layout, PieceIndex, PieceRun};
 use riffle_core::{DiskError, DiskErrorKind};
 
 use super::roots::Roots;
+use super::unpack::parallel;
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::hash::share::open_regular;
 use crate::driver::disk::identity::FileIdentity;
 use crate::platform::file_io::read_exact_at;
 
+/// A thread looks at so many entries at a time.
+const LOOKED_AT_TOGETHER: usize = 256;
 /// At most so many files of one folder are open.
 const MAX_OPEN: usize = 16;
 
@@ -69,7 +72,7 @@ impl FolderSource {
     /// When a file is not there.
     pub(crate) fn of_folder(root: &Path, collection: Collection) -> Result<FolderSource, DiskError> {
         let roots = Roots::Folder(root.to_owned());
-        let identity = |entry: &messages::collection::Entry| match &entry.kind {
+        let identity = |entry: &Entry| match &entry.kind {
             EntryKind::File(file) => {
                 let path = roots.path_of(&entry.path);
                 let found = std::fs::symlink_metadata(&path).map_err(|cause| disk_error(&path, &cause))?;
@@ -79,7 +82,10 @@ impl FolderSource {
             }
             EntryKind::EmptyFolder | EntryKind::Link(_) => Ok(None),
         };
-        let identities = collection.entries().iter().map(identity).collect::<Result<_, _>>()?;
+        let tasks: Vec<&[Entry]> = collection.entries().chunks(LOOKED_AT_TOGETHER).collect();
+        let parts =
+            parallel::map(&tasks, |entries| entries.iter().map(identity).collect::<Result<Vec<_>, _>>())?;
+        let identities = parts.into_iter().flatten().collect();
         Ok(FolderSource::new(roots, collection, identities))
     }
 

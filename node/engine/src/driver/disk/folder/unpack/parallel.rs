@@ -47,6 +47,30 @@ pub(crate) fn each<S, T: Sync, E: Send>(
     }
 }
 
+/// What comes of each of `tasks`, in their order.
+///
+/// # Errors
+/// As [`each`].
+pub(crate) fn map<T: Sync, R: Send, E: Send>(
+    tasks: &[T],
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let numbered: Vec<(usize, &T)> = tasks.iter().enumerate().collect();
+    let results: Mutex<Vec<(usize, R)>> = Mutex::default();
+    each(
+        &numbered,
+        || (),
+        |(), (number, task)| {
+            let result = work(task)?;
+            results.lock().unwrap_or_else(PoisonError::into_inner).push((*number, result));
+            Ok(())
+        },
+    )?;
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_unstable_by_key(|(number, _)| *number);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +88,7 @@ mod tests {
         assert_eq!(sum.into_inner(), 499_500);
         let fail = |(): &mut (), task: &usize| if *task >= 500 { Err(*task) } else { Ok(()) };
         assert_eq!(each(&tasks, || (), fail), Err(500));
+        let halves: Result<Vec<usize>, ()> = map(&tasks, |task| Ok(task / 2));
+        assert_eq!(halves, Ok((0..1000).map(|task| task / 2).collect()));
     }
 }
