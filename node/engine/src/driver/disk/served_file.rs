@@ -65,13 +65,14 @@ pub(crate) fn populate(
     );
 }
 
-/// Reads `range` of a served folder on a worker, then reports it as `block`. Files of the entries `lost` are not read:
-/// zeros stand for their bytes, which nobody is sent.
+/// Reads `range` of a served folder on a worker, then reports it as `block`: into `memory` when that is long enough, else
+/// into new memory. Files of the entries `lost` are not read: zeros stand for their bytes, which nobody is sent.
 pub(crate) fn read_folder(
     queue: &Queue,
     results: &Results,
     (source, lost): (&Arc<FolderSource>, &Arc<BTreeSet<usize>>),
     (share, block, range): (ShareId, usize, Range<u64>),
+    memory: AlignedBytes,
 ) {
     let (source, lost) = (source.clone(), lost.clone());
     let result = Err(FolderFault::Folder(errors::internal(source.root())));
@@ -79,10 +80,11 @@ pub(crate) fn read_folder(
     queue.push(
         Priority::Urgent,
         Box::new(move |_| {
-            let mut bytes = AlignedBytes::zeroed((range.end - range.start) as usize);
-            let read = source.read_around(&lost, &mut bytes, range.start);
+            let length = (range.end - range.start) as usize;
+            let mut memory = if memory.len() < length { AlignedBytes::zeroed(length) } else { memory };
+            let read = source.read_around(&lost, &mut memory[..length], range.start);
             let fault = |cause| source.fault(&lost, disk_error(source.root(), &cause));
-            let result = read.map(|()| bytes).map_err(fault);
+            let result = read.map(|()| memory).map_err(fault);
             results.send(Completion::FolderRead { share, block, result });
         }),
     );

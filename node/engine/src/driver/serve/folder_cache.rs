@@ -18,6 +18,11 @@ use crate::platform::aligned_bytes::AlignedBytes;
 /// The most blocks of all folders together that stay in memory, 64 MiB; the one that was used least lately goes first.
 const MAX_BLOCKS: usize = 32;
 
+/// The memory of a block, and of the bytes behind it that a burst may have.
+const BLOCK_MEMORY: usize = BLOCK as usize + MAX_BURST as usize;
+/// So much memory for blocks is kept for the next ones.
+const MAX_SPARE: usize = 4;
+
 /// A block of a folder.
 enum FolderBlock {
     /// A worker reads it.
@@ -74,6 +79,8 @@ pub(super) struct FolderCache {
     folders: BTreeMap<ShareId, CachedFolder>,
     /// The blocks that are in memory, the one that was used least lately first.
     resident: VecDeque<(ShareId, usize)>,
+    /// Memory of blocks that are here no longer, for the next ones: the system need not clear new pages for each.
+    spare: Vec<AlignedBytes>,
 }
 
 impl FolderCache {
@@ -115,9 +122,10 @@ impl FolderCache {
             let start = wanted as u64 * BLOCK;
             if start < length && !folder.blocks.contains_key(&wanted) {
                 folder.blocks.insert(wanted, FolderBlock::Reading);
-                let end = length.min(start + BLOCK + u64::from(MAX_BURST));
+                let end = length.min(start + BLOCK_MEMORY as u64);
                 let what = (&folder.source, &folder.lost);
-                read_folder(queue, results, what, (share, wanted, start..end));
+                let memory = self.spare.pop().unwrap_or_default();
+                read_folder(queue, results, what, (share, wanted, start..end), memory);
             }
         }
         if matches!(folder.blocks.get(&block), Some(FolderBlock::Here(_))) {
@@ -187,8 +195,12 @@ impl FolderCache {
     fn evict(&mut self) {
         while self.resident.len() > MAX_BLOCKS {
             let (share, block) = self.resident.pop_front().expect("more blocks are here than may be");
-            if let Some(folder) = self.folders.get_mut(&share) {
-                folder.blocks.remove(&block);
+            let removed = self.folders.get_mut(&share).and_then(|folder| folder.blocks.remove(&block));
+            if let Some(FolderBlock::Here(memory)) = removed
+                && memory.len() == BLOCK_MEMORY
+                && self.spare.len() < MAX_SPARE
+            {
+                self.spare.push(memory);
             }
         }
     }
