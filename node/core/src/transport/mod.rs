@@ -45,6 +45,7 @@ use loss::LossDetection;
 use outstanding::Outstanding;
 use pacer::Pacer;
 use packet_train::PacketTrain;
+pub(crate) use packet_train::Train;
 use timing::Timing;
 
 /// How a flow judges a CHUNK.
@@ -303,7 +304,7 @@ impl Flow {
             self.gso_probe.on_finished(burst, now);
         }
         self.timing.on_arrived(now);
-        if let Some(rate) = self.packet_train.on_arrived(header.request, bytes, now) {
+        if let Some(rate) = self.packet_train.on_arrived(header.request, header.index, bytes, now) {
             self.rate_control.on_packet_train(rate);
         }
         // Late segments count, too: each request has its own number, so it is clear which one is answered.

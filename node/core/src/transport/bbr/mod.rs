@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use messages::Timestamp;
 
+use crate::transport::Train;
 use bounds::CongestionBounds;
 use gain::Gain;
 use loss_baseline::LossBaseline;
@@ -142,10 +143,10 @@ impl RateControl {
         }
     }
 
-    /// Records that the segments of one burst came at `rate` bytes a second.
-    pub(crate) fn on_packet_train(&mut self, rate: u64) {
+    /// Records how fast the segments of one burst come.
+    pub(crate) fn on_packet_train(&mut self, train: Train) {
         if let BbrState::Startup(startup) = &mut self.state {
-            startup.on_packet_train(rate);
+            startup.on_packet_train(train);
         }
     }
 
@@ -267,7 +268,10 @@ impl RateControl {
             return None;
         }
         let pace = match &self.state {
-            BbrState::Startup(startup) => startup.pacing_rate(rate, self.initial_rate(startup)),
+            BbrState::Startup(startup) => {
+                let min_rtt = self.path.min_rtt().unwrap_or_default();
+                startup.pacing_rate(rate, self.initial_rate(startup), min_rtt)
+            }
             BbrState::Drain => DRAIN_PACING_GAIN.of(self.path.rate()),
             BbrState::ProbeBw(ProbeBw::Up { .. }) => {
                 let bdp = self.bdp();
