@@ -25,7 +25,7 @@ pub struct Account {
     pub waits: Vec<(Waiting, Duration)>,
     /// The number of bytes that were taken for lost and asked for again.
     pub lost_bytes: u64,
-    /// The number of bytes that arrived and were here already.
+    /// The number of bytes that arrived and were here already, or were of no use.
     pub duplicate_bytes: u64,
     /// The number of pieces that did not match their hash.
     pub bad_pieces: u32,

@@ -46,6 +46,16 @@ pub enum DiskRequest {
         /// What the bytes are.
         evidence: Evidence,
     },
+    /// See whether something of `content` may be here already: anything at `target`, or a part file. Answered with
+    /// [`DiskResult::TargetSeen`].
+    LookAtTarget {
+        /// The download.
+        download: DownloadId,
+        /// The finished file's path.
+        target: PathBuf,
+        /// The content that the file will have.
+        content: ContentId,
+    },
     /// Prepare the disk for a download: look at the target, create its part file or resume it, lock it, open it for
     /// bursts under `share`. Answered with [`DiskResult::Opened`].
     Open {
@@ -195,6 +205,13 @@ pub enum DiskResult {
         buffer: BufferId,
         /// What they prove, or why they prove nothing.
         result: Result<Arc<Outboard>, OutboardError>,
+    },
+    /// The target was looked at.
+    TargetSeen {
+        /// The download.
+        download: DownloadId,
+        /// Whether nothing is there, and no part file either.
+        has_nothing: bool,
     },
     /// A part file is ready, or could not be prepared.
     Opened {

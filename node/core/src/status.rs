@@ -179,7 +179,7 @@ pub struct Counters {
     pub undecodable: u64,
     /// Well-formed datagrams that belong to no session or request here: late, replayed, or meant for another node.
     pub unexpected: u64,
-    /// File bytes that arrived and were here already.
+    /// File bytes that arrived and were here already, or were of no use.
     pub duplicate_bytes: u64,
     /// File bytes that arrived and were wanted.
     pub received_bytes: u64,

@@ -268,6 +268,9 @@ impl Play<'_> {
                 let result = known.map(|known| known.outboard.clone()).ok_or(OutboardError::OtherContent);
                 DiskResult::OutboardChecked { download, buffer, result }
             }
+            DiskRequest::LookAtTarget { download, .. } => {
+                DiskResult::TargetSeen { download, has_nothing: good }
+            }
             DiskRequest::Open { download, share, content, .. } => {
                 let known =
                     self.contents.iter().find(|known| known.id == content).expect("a content that there is");

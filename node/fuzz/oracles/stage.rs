@@ -386,6 +386,7 @@ impl Stage {
             }
             DiskRequest::Abandon { .. } => return,
             DiskRequest::Share { .. }
+            | DiskRequest::LookAtTarget { .. }
             | DiskRequest::Open { .. }
             | DiskRequest::OpenIndex { .. }
             | DiskRequest::ReadIndex { .. }

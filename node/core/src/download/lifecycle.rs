@@ -15,6 +15,7 @@ use messages::node_to_node::ByteRange;
 use messages::{ChunkHeader, ContentId, FileMetadata, Name, Outboard, PieceRun, Timestamp};
 
 use super::assembly::Assembly;
+use super::head_start::HeadStart;
 use super::outboard_fetch::OutboardSources;
 use super::pieces::Pieces;
 use super::session::Session;
@@ -81,8 +82,8 @@ pub(super) enum Progression {
     /// The tracker is asked for the content. Its first answer counts from `answer_counts_at` on: at once, or, from a
     /// tracker that has just started, when all nodes have registered with it.
     Locating { answer_counts_at: Option<Timestamp> },
-    /// The content is known.
-    Known { identified: Identified, stage: Stage },
+    /// The content is known. The head start is a piece that may be begun before there are `Pieces`.
+    Known { identified: Identified, stage: Stage, head_start: HeadStart },
     /// The download is over, and the event for it was given out.
     Over { identified: Option<Identified>, ending: Ending },
 }
@@ -202,6 +203,14 @@ impl Lifecycle {
         }
     }
 
+    /// The piece that may be begun before there are `Pieces`, while the content is known.
+    pub(super) fn head_start_mut(&mut self) -> Option<&mut HeadStart> {
+        match &mut self.state {
+            Progression::Known { head_start, .. } => Some(head_start),
+            Progression::Locating { .. } | Progression::Over { .. } => None,
+        }
+    }
+
     /// The owners that send the outboard, while it is fetched.
     pub(super) fn sources(&self) -> Option<&OutboardSources> {
         match self.stage() {
@@ -225,12 +234,19 @@ impl Lifecycle {
         most: u32,
         cx: &mut Context<'_>,
     ) -> Option<ByteRange> {
-        match self.stage_mut()? {
-            Stage::FetchingOutboard(sources) => sources.next_range(session, most),
+        let Progression::Known { identified, stage, head_start } = &mut self.state else { return None };
+        match stage {
+            Stage::FetchingOutboard(sources) => sources.next_range(session, most).or_else(|| {
+                if sources.has_outboard_of(session.key()) {
+                    head_start.begin(session, identified.length, cx);
+                }
+                head_start.next_range(session, most)
+            }),
+            Stage::CheckingOutboard { .. } | Stage::Opening { .. } => head_start.next_range(session, most),
             Stage::Fetching(pieces) => {
                 pieces.next_range(session, most, cx).or_else(|| pieces.next_repeat(session, most, cx))
             }
-            Stage::CheckingOutboard { .. } | Stage::Opening { .. } | Stage::Finishing(_) => None,
+            Stage::Finishing(_) => None,
         }
     }
 
@@ -242,10 +258,15 @@ impl Lifecycle {
         header: &ChunkHeader,
         length: u32,
     ) -> Option<Placement> {
-        match self.stage_mut()? {
-            Stage::FetchingOutboard(sources) => sources.place(session.key(), header, length),
+        let Progression::Known { stage, head_start, .. } = &mut self.state else { return None };
+        let key = session.key();
+        match stage {
+            Stage::FetchingOutboard(sources) => {
+                head_start.place(key, header, length).or_else(|| sources.place(key, header, length))
+            }
+            Stage::CheckingOutboard { .. } | Stage::Opening { .. } => head_start.place(key, header, length),
             Stage::Fetching(pieces) => pieces.place(session, header.piece, header.offset, length),
-            _ => None,
+            Stage::Finishing(_) => None,
         }
     }
 
@@ -289,7 +310,8 @@ impl Lifecycle {
     pub(super) fn identify(&mut self, identified: Identified) {
         assert!(matches!(self.state, Progression::Locating { .. }), "a content is chosen once");
         let stage = Stage::FetchingOutboard(OutboardSources::default());
-        (self.state, self.is_changed) = (Progression::Known { identified, stage }, true);
+        let head_start = HeadStart::default();
+        (self.state, self.is_changed) = (Progression::Known { identified, stage, head_start }, true);
     }
 
     /// Moves on to checking what the owner of session `from` has sent: the outboard, or the only piece.
@@ -334,9 +356,26 @@ impl Lifecycle {
     pub(super) fn end(&mut self, ending: Ending) -> Leftovers {
         self.is_changed = true;
         let over = Progression::Over { identified: self.identified().cloned(), ending };
-        let Progression::Known { stage, .. } = std::mem::replace(&mut self.state, over) else {
+        let Progression::Known { stage, mut head_start, .. } = std::mem::replace(&mut self.state, over)
+        else {
             return Leftovers::default();
         };
+        let mut left = Leftovers::of(stage);
+        left.buffers.extend(head_start.take().map(|assembly| assembly.buffer()));
+        left
+    }
+
+    fn go_on_to(&mut self, next: Stage) {
+        let Progression::Known { stage, .. } = &mut self.state else {
+            unreachable!("a stage follows a stage: its caller has just looked at the one before");
+        };
+        (*stage, self.is_changed) = (next, true);
+    }
+}
+
+impl Leftovers {
+    /// What a download leaves behind that ends in `stage`.
+    fn of(stage: Stage) -> Leftovers {
         match stage {
             Stage::FetchingOutboard(sources) => Leftovers {
                 buffers: sources.into_assemblies().map(|assembly| assembly.buffer()).collect(),
@@ -351,13 +390,6 @@ impl Lifecycle {
             }
             Stage::Finishing(_) => Leftovers { buffers: Vec::new(), has_part_file: true },
         }
-    }
-
-    fn go_on_to(&mut self, next: Stage) {
-        let Progression::Known { stage, .. } = &mut self.state else {
-            unreachable!("a stage follows a stage: its caller has just looked at the one before");
-        };
-        (*stage, self.is_changed) = (next, true);
     }
 }
 

@@ -14,6 +14,7 @@ mod dial_limits;
 mod disk_full;
 mod duplicates;
 mod endgame;
+mod head_start;
 mod hints;
 mod index;
 mod initial_path;

@@ -108,6 +108,16 @@ impl OutboardSources {
         source.next_range(from, most.min(from.max_outboard_range()))
     }
 
+    /// Whether `from` sends an outboard, and not the only piece.
+    pub(super) fn has_outboard_of(&self, from: SessionKey) -> bool {
+        self.list.iter().any(|one| one.from == from && one.assembly.piece() == PieceIndex::OUTBOARD)
+    }
+
+    /// Whether an owner is late.
+    pub(super) fn has_late(&self) -> bool {
+        self.list.iter().any(|one| one.has_company)
+    }
+
     /// Where the payload of a CHUNK from `from` belongs, if it is wanted.
     pub(super) fn place(&mut self, from: SessionKey, header: &ChunkHeader, length: u32) -> Option<Placement> {
         let assembly = self.of(from).filter(|assembly| assembly.piece() == header.piece)?;

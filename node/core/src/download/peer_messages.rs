@@ -7,6 +7,8 @@ use messages::node_to_node::{Bye, ByeReason, ByteRange, Control, Operation, Welc
 use messages::{ChunkHeader, Conversation, NodeToNode, PieceIndex};
 
 use super::Download;
+use super::assembly::Assembly;
+use super::head_start::HeadStart;
 use super::session::{Rejection, Session};
 use crate::context::Context;
 use crate::event::{Event, SessionEnd};
@@ -207,7 +209,25 @@ impl Download {
     pub(super) fn drop_outboard_source(&mut self, key: SessionKey, cx: &mut Context<'_>) {
         if let Some(assembly) = self.lifecycle.sources_mut().and_then(|sources| sources.leave(key)) {
             cx.buffers.give_back(assembly.buffer(), cx.out);
+            if self.lifecycle.head_start_mut().is_some_and(|head_start| head_start.is_from(key)) {
+                self.drop_head_start(cx);
+            }
         }
+    }
+
+    /// Throws away the piece that was begun before the outboard was proven.
+    pub(super) fn drop_head_start(&mut self, cx: &mut Context<'_>) {
+        if let Some(assembly) = self.lifecycle.head_start_mut().and_then(HeadStart::take) {
+            self.discard(&assembly, cx);
+        }
+    }
+
+    /// Throws away what has come of a begun piece, and counts it as of no use.
+    pub(super) fn discard(&mut self, assembly: &Assembly, cx: &mut Context<'_>) {
+        self.peers.withdraw_requests(|piece| piece == assembly.piece(), cx);
+        cx.buffers.give_back(assembly.buffer(), cx.out);
+        cx.counters.duplicate_bytes += u64::from(assembly.arrived());
+        self.accounting.duplicate_bytes += u64::from(assembly.arrived());
     }
 
     /// Handles the header of a CHUNK from the owner of `key`. Returns where its payload belongs, if that is wanted.
@@ -320,6 +340,8 @@ impl Download {
     pub(super) fn release(&mut self, key: SessionKey) {
         if let Some(pieces) = self.lifecycle.pieces_mut() {
             pieces.release(key);
+        } else if let Some(head_start) = self.lifecycle.head_start_mut() {
+            head_start.release(key);
         }
     }
 
@@ -329,8 +351,11 @@ impl Download {
         // A session whose owner has refused the piece meanwhile is not asked for it again.
         let sessions = &self.peers.sessions;
         let able = |key: &SessionKey| sessions.get(*key).is_some_and(|s| s.has(range.piece()));
+        let by = by.filter(able);
         if let Some(pieces) = self.lifecycle.pieces_mut() {
-            pieces.ask_again(range, by.filter(able));
+            pieces.ask_again(range, by);
+        } else if self.lifecycle.head_start_mut().is_some_and(|early| early.ask_again(range, of, by)) {
+            // It was a part of the piece that is fetched with the outboard.
         } else if let Some(sources) = self.lifecycle.sources_mut() {
             sources.ask_again(range, of);
         }

@@ -11,8 +11,9 @@ use super::lifecycle::{Progression, Stage};
 use super::progress::Arrived;
 use super::session::Session;
 use super::sessions::Answering;
-use super::{Download, endgame};
+use super::{Download, Identified, endgame, head_start};
 use crate::context::Context;
+use crate::disk::DiskRequest;
 use crate::event::{Event, Failure, SessionEnd};
 use crate::ids::SessionKey;
 use crate::output::{Reason, Wait};
@@ -178,8 +179,32 @@ impl Download {
             self.drop_outboard_source(key, cx);
         }
         let known = self.lifecycle.identified().expect("an outboard is fetched of a known content").length;
-        if let Some(sources) = self.lifecycle.sources_mut() {
-            sources.choose(known, &mut self.peers.sessions, cx);
+        let Some(sources) = self.lifecycle.sources_mut() else { return };
+        sources.choose(known, &mut self.peers.sessions, cx);
+        if sources.has_late() && cx.buffers.are_wanted() {
+            // The outboard of another owner is worth more.
+            self.drop_head_start(cx);
+        }
+        self.prepare_head_start(cx);
+    }
+
+    /// Finds out whether a piece may be fetched with the outboard, if that would be of use.
+    fn prepare_head_start(&mut self, cx: &mut Context<'_>) {
+        let Some(&Identified { content, length, .. }) = self.lifecycle.identified() else { return };
+        let Some(sources) = self.lifecycle.sources() else { return };
+        let could = |session: &Session| head_start::is_worth_it(session, length);
+        let is_of_use =
+            self.peers.sessions.iter().any(|one| sources.has_outboard_of(one.key()) && could(one));
+        let (keeps_content, target) = (self.keeps_content(), self.target());
+        let head_start =
+            self.lifecycle.head_start_mut().filter(|head_start| is_of_use && head_start.is_unused());
+        let Some(head_start) = head_start else { return };
+        head_start.look();
+        if keeps_content {
+            let download = self.order.download;
+            cx.out.disk.push(DiskRequest::LookAtTarget { download, target, content });
+        } else {
+            head_start.on_target_seen(true);
         }
     }
 

@@ -8,6 +8,7 @@ use messages::{FileMetadata, NodeId, Outboard, OutboardError, PieceIndex};
 
 use super::Download;
 use super::assembly::Assembly;
+use super::head_start::HeadStart;
 use super::lifecycle::{Ending, Identified, PartialReady, Stage};
 use super::piece_verdicts::Suspects;
 use super::pieces::{Extended, Pieces};
@@ -41,7 +42,9 @@ impl Download {
         let (buffer, length) = (sent.buffer(), sent.length());
         let others = std::mem::take(sources).into_assemblies().map(|assembly| assembly.buffer());
         others.for_each(|buffer| cx.buffers.give_back(buffer, cx.out));
-        self.peers.withdraw_requests(|_| true, cx);
+        let early = self.lifecycle.head_start_mut();
+        let is_early = |piece| early.as_ref().is_some_and(|head_start| head_start.has_begun(piece));
+        self.peers.withdraw_requests(|piece| !is_early(piece), cx);
         let (download, content) =
             (self.order.download, self.lifecycle.identified().expect(IDENTIFIED).content);
         let evidence = match sent.piece() {
@@ -73,6 +76,7 @@ impl Download {
             }
             Err(_) => {
                 cx.buffers.give_back(buffer, cx.out);
+                self.drop_head_start(cx);
                 let parts = [(from, sent.length())];
                 // Bits of a piece may flip on the way, which the owner is forgiven once. That the piece is wrong, and
                 // as long as nobody but its owner says, is a lie.
@@ -107,7 +111,11 @@ impl Download {
         is_served_here: bool,
         cx: &mut Context<'_>,
     ) {
-        let length = outboard.layout().length();
+        let layout = outboard.layout();
+        let length = layout.length();
+        if self.lifecycle.head_start_mut().is_some_and(|early| early.contradicts(layout)) {
+            self.drop_head_start(cx);
+        }
         self.ask_open(outboard.clone(), cx);
         self.lifecycle.open(outboard, piece, is_served_here);
         // The length is proven now: who names another one lies about all of the content.
@@ -161,6 +169,7 @@ impl Download {
             Ok(Opened::AlreadyThere) => {
                 let piece = self.lifecycle.take_opened_piece();
                 piece.into_iter().for_each(|piece| cx.buffers.give_back(piece.buffer(), cx.out));
+                self.drop_head_start(cx);
                 let target = self.target();
                 self.succeed(
                     target,
@@ -181,6 +190,7 @@ impl Download {
                 if let Some(piece) = self.lifecycle.take_opened_piece() {
                     pieces.store_only_piece(piece, cx);
                 }
+                self.hand_over_head_start(&mut pieces, cx);
                 let (download, have_bytes) = (self.order.download, pieces.verified());
                 if have_bytes > 0 || hashed_again.is_some() {
                     cx.out.events.push(Event::DownloadResumed { download, have_bytes, hashed_again });
@@ -197,6 +207,29 @@ impl Download {
             }
         }
         None
+    }
+
+    /// Handles whether the target and the part file of the download are not there, so that nothing is fetched again which
+    /// is here.
+    pub(crate) fn handle_target_seen(&mut self, has_nothing: bool) {
+        if let Some(head_start) = self.lifecycle.head_start_mut() {
+            head_start.on_target_seen(has_nothing);
+            self.peers.sessions.mark_all();
+        }
+    }
+
+    /// Gives the piece that was begun with the outboard to `pieces`, which goes on with it, unless it is not wanted.
+    fn hand_over_head_start(&mut self, pieces: &mut Pieces, cx: &mut Context<'_>) {
+        let Some(assembly) = self.lifecycle.head_start_mut().and_then(HeadStart::take) else { return };
+        let piece = assembly.piece();
+        if !pieces.lacks(piece) {
+            return self.discard(&assembly, cx);
+        }
+        if pieces.may_know_of(piece) {
+            // What was asked for may be known, or will be when the disk has seen the first bytes.
+            self.peers.withdraw_requests(|one| one == piece, cx);
+        }
+        pieces.go_on_with(assembly, cx);
     }
 
     /// Handles that more is wanted, or is here. Returns the pieces that are here now and were not before.

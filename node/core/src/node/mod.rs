@@ -257,6 +257,11 @@ impl Node {
                     None => cx.buffers.give_back(buffer, cx.out),
                 }
             }
+            DiskResult::TargetSeen { download, has_nothing } => {
+                if let Some(download) = self.downloads.get_mut(download) {
+                    download.handle_target_seen(has_nothing);
+                }
+            }
             DiskResult::Opened { download, result } => {
                 if let Some(download) = self.downloads.get_mut(download) {
                     let partial = download.handle_opened(result, &mut self.shared.context(now));

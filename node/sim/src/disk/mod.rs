@@ -248,6 +248,12 @@ impl Disk {
                     .ok_or(messages::OutboardError::OtherContent);
                 Some((LATENCY, DiskResult::OutboardChecked { download, buffer, result }))
             }
+            DiskRequest::LookAtTarget { download, target, .. } => {
+                let is_there = self.files.contains_key(&target)
+                    || self.folders.contains_key(&target)
+                    || self.parts.contains_key(&target);
+                Some((LATENCY, DiskResult::TargetSeen { download, has_nothing: !is_there }))
+            }
             DiskRequest::Open { download, share, target, existing, select, content, outboard, .. } => {
                 let hashed = self.hashed;
                 let open = OpenDownload { target, share, folder: None };

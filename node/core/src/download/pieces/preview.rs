@@ -77,6 +77,31 @@ impl Pieces {
         }
     }
 
+    /// Whether the disk has bytes of `piece`, or may know more of it when it has seen the first of them.
+    pub(crate) fn may_know_of(&self, piece: PieceIndex) -> bool {
+        !self.known.of(piece).is_empty() || self.preview.of(piece).is_some()
+    }
+
+    /// Whether `piece` is wanted, is not here, and is not begun.
+    pub(crate) fn lacks(&self, piece: PieceIndex) -> bool {
+        self.picker.is_free(piece)
+    }
+
+    /// Goes on with a piece that was begun before the part file was there, and that this content lacks.
+    pub(crate) fn go_on_with(&mut self, assembly: Assembly, cx: &mut Context<'_>) {
+        let piece = assembly.piece();
+        let assembly = if self.may_know_of(piece) { self.resumed(assembly) } else { assembly };
+        self.picker.take(piece);
+        self.assemblies.insert(piece, assembly);
+        self.store_if_complete(piece, cx);
+    }
+
+    /// The same assembly, of which the disk fills in what is known of the piece. Nothing is outstanding.
+    pub(super) fn resumed(&self, assembly: Assembly) -> Assembly {
+        let piece = assembly.piece();
+        assembly.resumed(self.known.of(piece), self.preview.of(piece))
+    }
+
     /// Shows the disk the first bytes of a piece before the rest is fetched, unless it is to see those of another piece.
     pub(super) fn want_preview(&mut self, preview: Preview) {
         let is_under_way = match &self.preview {
@@ -110,7 +135,7 @@ impl Pieces {
             unreachable!("the disk is asked for a preview once, and answers once");
         };
         let piece = assembly.piece();
-        let assembly = assembly.resumed(self.known.of(piece), self.preview.of(piece));
+        let assembly = self.resumed(assembly);
         self.assemblies.insert(piece, assembly);
         self.is_changed = true;
         self.store_if_complete(piece, cx);

@@ -97,3 +97,37 @@ impl Session {
         true
     }
 }
+
+#[cfg(test)]
+impl Session {
+    /// A session whose owner has answered after `rtt` that it has all of a content of `length` bytes.
+    pub(crate) fn of_test(
+        key: crate::ids::SessionKey,
+        length: u64,
+        rtt: std::time::Duration,
+        shared: &mut crate::context::Shared,
+    ) -> Session {
+        let (began, owner) = (Timestamp::ZERO, messages::NodeId::from_bytes([9; 16]));
+        let (content, peer) =
+            (messages::ContentId::from_bytes([3; 32]), std::net::SocketAddr::from(([10, 0, 0, 9], 7000)));
+        let download = crate::ids::DownloadId(1);
+        let mut session = Session::new(key, download, content, owner, peer, &mut shared.context(began));
+        let SessionState::Handshake(handshake) = &session.state else {
+            unreachable!("a session begins with its handshake");
+        };
+        let welcome = Welcome {
+            nonce: handshake.nonce,
+            echoed_at: 0,
+            conversation: messages::Conversation(5),
+            length,
+            have: u32::MAX,
+            max_outstanding: u32::MAX,
+            max_datagram: messages::limits::BASE_DATAGRAM as u16,
+            capabilities: 0,
+            node: owner,
+            file: messages::FileMetadata::default(),
+        };
+        assert!(session.handle_welcome(&welcome, &mut shared.context(began + rtt)), "it was awaited");
+        session
+    }
+}

@@ -139,6 +139,13 @@ impl Disk {
                     results.send(Completion::OutboardChecked { download, lent, result });
                 });
             }
+            DiskRequest::LookAtTarget { download, target, content } => {
+                let paths = DownloadPaths::of(target, Existing::Keep);
+                self.work(move |results| {
+                    let has_nothing = !paths.may_have_some_of(content);
+                    results.send_result(DiskResult::TargetSeen { download, has_nothing });
+                });
+            }
             DiskRequest::Open { download, share, target, existing, select, save, content, outboard } => {
                 let deletes = existing == Existing::Update { delete: true };
                 let selection = match Selection::new(&select) {

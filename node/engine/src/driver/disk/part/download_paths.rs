@@ -77,6 +77,16 @@ impl DownloadPaths {
         WorkingNames { part: sibling(&stem, ".part"), journal: sibling(&stem, ".riffle") }
     }
 
+    /// Whether something stands at the target, or a part file of `content` does, or may: nothing is opened or locked.
+    pub(crate) fn may_have_some_of(&self, content: ContentId) -> bool {
+        let parts = [self.working_names(content, 1).part, self.old_names().part];
+        let may_be_there = |path: &PathBuf| match std::fs::symlink_metadata(path) {
+            Ok(_) => true,
+            Err(cause) => cause.kind() != io::ErrorKind::NotFound,
+        };
+        parts.iter().chain([&self.target]).any(may_be_there)
+    }
+
     /// Holds when the folder is there and may be written.
     ///
     /// # Errors
@@ -217,6 +227,22 @@ mod tests {
     fn names(target: &str, number: u32) -> WorkingNames {
         DownloadPaths::of(PathBuf::from(target), Existing::Keep)
             .working_names(ContentId::from_bytes([0xab; 32]), number)
+    }
+
+    #[test]
+    fn what_stands_at_the_target_or_beside_it_may_be_some_of_the_content() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let content = ContentId::from_bytes([0xab; 32]);
+        let paths = DownloadPaths::of(folder.path().join("film.bin"), Existing::Keep);
+        std::fs::write(folder.path().join("film"), b"").expect("another file");
+        assert!(!paths.may_have_some_of(content));
+        let part = paths.working_names(content, 1).part;
+        for path in [paths.target.clone(), part, paths.old_names().part] {
+            std::fs::write(&path, b"").expect("it is written");
+            assert!(paths.may_have_some_of(content), "{path:?}");
+            std::fs::remove_file(&path).expect("it is removed");
+        }
+        assert!(!paths.may_have_some_of(content));
     }
 
     #[test]
