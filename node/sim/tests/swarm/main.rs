@@ -3,6 +3,7 @@
 mod accounts;
 mod faults;
 mod found;
+mod head_start;
 mod hostile;
 mod inquiries;
 mod links;
