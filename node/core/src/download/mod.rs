@@ -190,12 +190,12 @@ impl Download {
         self.peers.sessions.mark_all();
     }
 
-    /// Handles the tracker's answer to NEED.
-    pub(crate) fn handle_owners(&mut self, owners: &Owners, cx: &mut Context<'_>) {
+    /// Handles the answer to NEED of the tracker, which may be far away.
+    pub(crate) fn handle_owners(&mut self, owners: &Owners, is_far: bool, cx: &mut Context<'_>) {
         if self.is_over() {
             return;
         }
-        self.peers.on_tracker_answer();
+        self.peers.on_tracker_answer(is_far);
         self.lifecycle.on_tracker_answer(cx.now + may_still_come(owners));
         match owners {
             Owners::Unknown { .. } => {}

@@ -24,12 +24,14 @@ pub(crate) struct NeedSchedule {
     /// Whether an answer is awaited. The tracker client repeats a question that is not answered.
     pending: bool,
     asked_at: Timestamp,
+    /// Whether the tracker is far away.
+    is_far: bool,
 }
 
 impl NeedSchedule {
     /// The schedule of a new download, which asks the tracker at once.
     pub(crate) fn new(now: Timestamp) -> NeedSchedule {
-        NeedSchedule { at: now, asked: 0, pending: false, asked_at: now }
+        NeedSchedule { at: now, asked: 0, pending: false, asked_at: now, is_far: false }
     }
 
     /// Decides whether the tracker is to be asked now; if so, it counts as asked. `steps` are the pauses after the
@@ -46,9 +48,14 @@ impl NeedSchedule {
         true
     }
 
-    /// Records that the tracker has answered.
-    pub(crate) fn on_answer(&mut self) {
-        self.pending = false;
+    /// Records that the tracker, which may be far away, has answered.
+    pub(crate) fn on_answer(&mut self, is_far: bool) {
+        (self.pending, self.is_far) = (false, is_far);
+    }
+
+    /// Whether the tracker is far away, so that owners may be far away, too.
+    pub(crate) fn is_far(&self) -> bool {
+        self.is_far
     }
 
     /// Whether the tracker has owed an answer for so long that it seems not to receive the question.
@@ -92,7 +99,7 @@ mod tests {
         for _ in 0..5 {
             assert!(need.poll(now, &steps, false));
             assert_eq!(need.next_at(), Timestamp::NEVER);
-            need.on_answer();
+            need.on_answer(false);
             assert!(!need.poll(now, &steps, false));
             gaps.push(need.next_at().since(now));
             now = need.next_at();
@@ -102,14 +109,14 @@ mod tests {
             [250, 500, 1000, 20_000, 20_000]
         );
         assert!(need.poll(now, &steps, true));
-        need.on_answer();
+        need.on_answer(false);
         assert_eq!(need.next_at().since(now).as_millis(), 1000, "nobody shares it yet");
         need.ask_soon(now);
         assert_eq!(need.next_at().since(now), SOON);
         now = need.next_at();
         assert!(need.poll(now, &steps, true) && !need.is_unanswered(now));
         assert!(need.is_unanswered(now + UNHEARD_AFTER));
-        need.on_answer();
+        need.on_answer(false);
         assert!(!need.is_unanswered(now + UNHEARD_AFTER));
     }
 }

@@ -59,10 +59,10 @@ impl Peers {
         }
     }
 
-    /// Records that the tracker has answered NEED.
-    pub(super) fn on_tracker_answer(&mut self) {
+    /// Records that the tracker, which may be far away, has answered NEED.
+    pub(super) fn on_tracker_answer(&mut self, is_far: bool) {
         self.sessions.mark_all();
-        self.need.on_answer();
+        self.need.on_answer(is_far);
     }
 
     /// Records the `owners` that the tracker has named. Returns the sessions with owners that do not serve at their old
@@ -204,6 +204,10 @@ impl Peers {
             // The first HELLO is sent at once.
             let ended: Option<SessionEnd> = session.handle_time(cx);
             debug_assert!(ended.is_none(), "a new session has tries left");
+            // Its loss costs more than a second one, where nothing else is under way.
+            if self.need.is_far() && self.sessions.len() == 0 {
+                session.repeat_first_hello(cx);
+            }
             session.on_parole = self.candidates.on_parole(owner);
             self.sessions.insert(session);
         }

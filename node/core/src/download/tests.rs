@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use messages::tracker_to_node::ContentOwners;
+use messages::node_to_tracker::Permille;
+use messages::tracker_to_node::{ContentOwners, Owner};
 use messages::{List, Name};
 
 use super::*;
@@ -44,10 +45,10 @@ fn what_the_tracker_names_is_fetched_and_its_later_answers_change_nothing_but_th
     assert!(download.poll_need(NOW, &shared.settings).is_some());
     download.poll(&mut shared.context(NOW));
     assert!(!download.is_due(NOW) && download.content().is_none());
-    download.handle_owners(&film(), &mut shared.context(NOW));
+    download.handle_owners(&film(), false, &mut shared.context(NOW));
     assert!(download.is_identified() && download.is_due(NOW), "all is looked at");
     assert_eq!(download.target(), PathBuf::from("/tmp/film"));
-    download.handle_owners(&film(), &mut shared.context(NOW));
+    download.handle_owners(&film(), false, &mut shared.context(NOW));
     let told = |event: &&Event| matches!(event, Event::DownloadIdentified { .. });
     assert_eq!(shared.out.events.iter().filter(told).count(), 1);
 }
@@ -56,7 +57,7 @@ fn what_the_tracker_names_is_fetched_and_its_later_answers_change_nothing_but_th
 fn a_cancelled_download_stays_over_whatever_the_tracker_answers() {
     let (mut shared, mut download) = (shared(), download());
     download.cancel(false, &mut shared.context(NOW));
-    download.handle_owners(&film(), &mut shared.context(NOW));
+    download.handle_owners(&film(), false, &mut shared.context(NOW));
     assert!(download.is_over() && !download.is_identified() && download.completed().is_none());
     let failed = |event: &&Event| matches!(event, Event::DownloadFailed { why: Failure::Cancelled, .. });
     assert_eq!(shared.out.events.iter().filter(failed).count(), 1);
@@ -75,4 +76,23 @@ fn a_tracker_that_says_nothing_is_waited_for_as_long_as_the_order_says() {
         _ => None,
     });
     assert_eq!(why, Some(Failure::TrackerUnreachable));
+}
+
+#[test]
+fn where_the_tracker_is_far_the_first_hello_of_one_owner_goes_out_twice() {
+    for (is_far, sent) in [(false, [1, 1]), (true, [2, 1])] {
+        let (mut shared, mut download) = (shared(), download());
+        let peers: [SocketAddr; 2] = [1, 2].map(|host| SocketAddr::from(([10, 0, 0, host], 7000)));
+        let Owners::Content(mut found) = film() else { unreachable!("one content has the name") };
+        for (number, peer) in (1..).zip(peers) {
+            let node = NodeId::from_bytes([number; 16]);
+            let owner = Owner { node, endpoint: peer.into(), permille: Permille::COMPLETE };
+            assert!(found.owners.push(owner).is_ok(), "there is space");
+        }
+        download.handle_owners(&Owners::Content(found), is_far, &mut shared.context(NOW));
+        download.poll(&mut shared.context(NOW));
+        let mut counts = peers.map(|peer| shared.out.datagrams.iter().filter(|one| one.to == peer).count());
+        counts.sort_unstable_by(|a, b| b.cmp(a));
+        assert_eq!(counts, sent, "far {is_far}");
+    }
 }

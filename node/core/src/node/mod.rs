@@ -201,7 +201,7 @@ impl Node {
             return;
         };
         let was_identified = download.is_identified();
-        download.handle_owners(owners, cx);
+        download.handle_owners(owners, self.tracker_client.is_far(), cx);
         if !was_identified && !self.downloads.claim_target(id, cx) {
             return;
         }

@@ -273,6 +273,11 @@ impl TrackerClient {
         }
     }
 
+    /// Whether the tracker was found to be far away.
+    pub(crate) fn is_far(&self) -> bool {
+        self.is_far
+    }
+
     fn send_due(&mut self, tracker: SocketAddr, cx: &mut Context<'_>) {
         let (asker, epoch) = (self.registration.asker(), self.registration.epoch());
         let (contents, digest) = self.announcements.digest();

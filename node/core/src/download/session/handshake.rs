@@ -52,6 +52,18 @@ impl Handshake {
 }
 
 impl Session {
+    /// Sends the first HELLO once more at once, because its loss would cost more than a second one.
+    pub(crate) fn repeat_first_hello(&self, cx: &mut Context<'_>) {
+        if let SessionState::Handshake(handshake) = &self.state {
+            self.contact.send_hello(
+                handshake.nonce,
+                capabilities(self.contact.peer, cx),
+                handshake.cookie,
+                cx,
+            );
+        }
+    }
+
     /// Handles RETRY, which asks for a HELLO with its cookie, to prove the address. Returns whether the RETRY was
     /// awaited.
     pub(crate) fn handle_retry(&mut self, nonce: u64, cookie: Cookie, cx: &mut Context<'_>) -> bool {
