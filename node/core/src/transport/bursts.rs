@@ -132,7 +132,7 @@ impl Bursts {
     pub(super) fn give_up_everything(
         &mut self,
         lost: &mut Vec<ByteRange>,
-        mut on_lost: impl FnMut(&Outstanding),
+        mut on_lost: impl FnMut(&Outstanding, u32),
     ) {
         let from = self.unfinished_from();
         for burst in self.bursts.range_mut(from..) {
@@ -140,7 +140,7 @@ impl Bursts {
             self.outstanding -= bytes;
             self.unfinished -= u32::from(bytes > 0);
             if bytes > 0 {
-                on_lost(burst);
+                on_lost(burst, bytes);
             }
         }
     }

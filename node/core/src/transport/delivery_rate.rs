@@ -6,7 +6,7 @@ use std::time::Duration;
 use messages::Timestamp;
 
 use super::outstanding::{Outstanding, SendState};
-use crate::transport::bbr::RateSample;
+use crate::transport::bbr::{Asking, RateSample};
 
 /// The bytes that have been delivered so far.
 #[derive(Debug)]
@@ -46,13 +46,13 @@ impl DeliveryRateEstimator {
     }
 
     /// The send state of a burst that is asked for now.
-    pub(super) fn send_state(&self, asks_for_less: bool) -> SendState {
+    pub(super) fn send_state(&self, asking: Asking) -> SendState {
         SendState {
             delivered: self.delivered,
             delivered_at: self.delivered_at,
             delivered_asked_at: self.delivered_asked_at,
             is_app_limited: self.delivered < self.app_limited_until,
-            asks_for_less,
+            asking,
         }
     }
 

@@ -258,7 +258,7 @@ impl Flow {
             self.delivery.on_idle_ends(now);
         }
         let burst = Outstanding::new(range, self.settings.segment_size, self.bursts.next_ordinal(), now);
-        let send_state = self.delivery.send_state(self.rate_control.asks_for_less());
+        let send_state = self.delivery.send_state(self.rate_control.asking());
         let request = self.bursts.push(burst.with_send_state(send_state));
         self.pacer.on_asked(range.length(), &self.rate_control, now);
         request
@@ -297,7 +297,7 @@ impl Flow {
         let bytes = length as u32;
         let (asked_at, ordinal, finished) =
             (burst.asked_at(), burst.ordinal(header.index), burst.is_finished());
-        let is_floor = burst.send_state.asks_for_less;
+        let asking = burst.send_state.asking;
         if late {
             self.gso_probe.on_late();
         } else if finished {
@@ -322,13 +322,13 @@ impl Flow {
         let sample = self.delivery.on_arrived(bytes, burst, shows_rate, min_rtt, now);
         if late {
             self.loss.on_late(min_rtt, self.timing.smoothed().unwrap_or_default(), now);
-            self.rate_control.on_late(bytes, is_floor);
+            self.rate_control.on_late(bytes, asking);
         } else {
             self.bursts.on_arrived(bytes, finished);
         }
         self.loss.on_arrived(ordinal);
         self.black_hole.on_arrived(ordinal, length);
-        self.rate_control.on_delivered(bytes, self.bursts.outstanding(), is_floor);
+        self.rate_control.on_delivered(bytes, self.bursts.outstanding(), asking);
         if let Some(sample) = sample {
             self.rate_control.on_sample(sample, self.bursts.outstanding(), now);
         }
@@ -368,7 +368,7 @@ impl Flow {
 
     /// Gives up everything that is outstanding, and appends it to `lost`.
     pub(crate) fn give_up_everything(&mut self, lost: &mut Vec<ByteRange>) {
-        self.bursts.give_up_everything(lost, |_| {});
+        self.bursts.give_up_everything(lost, |_, _| {});
     }
 
     /// Finds the ranges that are lost by `now`, and appends them to `lost`. Returns whether the whole window timed out.
@@ -378,9 +378,7 @@ impl Flow {
         let rate_control = &mut self.rate_control;
         let losses = self.loss.detect(&mut self.bursts, now, lost, |burst, bytes| {
             black_hole.on_overtaken(burst, bytes);
-            if burst.send_state.asks_for_less {
-                rate_control.on_floor_lost(bytes);
-            }
+            rate_control.on_overtaken(bytes, burst.send_state.asking);
             if bytes > 0 && burst.is_finished() {
                 gso_probe.on_finished(burst, now);
             }
@@ -394,8 +392,11 @@ impl Flow {
         self.burst_size.grow(segment, self.settings.max_burst, now);
         let timed_out = self.outstanding() > 0 && now >= self.timeout_at();
         if timed_out {
-            let gso_probe = &mut self.gso_probe;
-            self.bursts.give_up_everything(lost, |burst| gso_probe.on_finished(burst, now));
+            let (gso_probe, rate_control) = (&mut self.gso_probe, &mut self.rate_control);
+            self.bursts.give_up_everything(lost, |burst, bytes| {
+                rate_control.on_timed_out(bytes, burst.send_state.asking);
+                gso_probe.on_finished(burst, now);
+            });
             self.timing.on_timeout();
             if let Some((_, last)) = self.bursts.last() {
                 self.black_hole.on_timeout(last.segment_size(), last.asked_at());

@@ -6,6 +6,7 @@ use messages::node_to_node::ByteRange;
 use messages::{ChunkHeader, Timestamp};
 
 use super::Arrival;
+use super::bbr::Asking;
 use super::burst_size::BurstLosses;
 
 /// One burst. It has at most 64 segments, so that a word has a bit for each.
@@ -35,8 +36,8 @@ pub(super) struct SendState {
     pub(super) delivered_asked_at: Timestamp,
     /// Whether there was less to ask for than the window allowed.
     pub(super) is_app_limited: bool,
-    /// Whether less was asked for than the path delivers.
-    pub(super) asks_for_less: bool,
+    /// How much was asked for then, beside what the path delivers.
+    pub(super) asking: Asking,
 }
 
 impl Outstanding {

@@ -37,6 +37,7 @@ use crate::transport::Train;
 use bounds::CongestionBounds;
 use gain::Gain;
 use loss_baseline::LossBaseline;
+pub(crate) use loss_floor::Asking;
 use loss_floor::LossFloor;
 use path_model::{HOST_DELAY, PathModel};
 use probe_bw::{Observation, ProbeBw, ProbeBwMove, ProbeSchedule};
@@ -58,6 +59,10 @@ const MIN_PACED_RTT: Duration = Duration::from_millis(2);
 /// A flow asks for as much as other flows of this node do, beyond its own window, if that arrives within this time at its
 /// own rate. So an owner that is slower than others is not asked for much more than it gives.
 const MAX_FAIR_DELAY: Duration = Duration::from_millis(10);
+
+/// A flow is worn down when its rate is this many times lower than its path's has been. When it loses half of what it asks
+/// for, each round trip asks for less than the one before, unless the loss is made up for.
+const WORN_DOWN: u64 = 4;
 
 /// The state of the control, with what only that state knows. The moves are drawn at the head of this file.
 #[derive(Debug)]
@@ -155,20 +160,24 @@ impl RateControl {
         self.loss_floor.asked_for(1000) > 1000
     }
 
-    /// Whether less is asked for now than the path delivers, so that what is lost is lost at any rate.
-    pub(crate) fn asks_for_less(&self) -> bool {
-        matches!(
-            self.state,
-            BbrState::Drain | BbrState::ProbeRtt(_) | BbrState::ProbeBw(ProbeBw::Down { .. })
-        )
+    /// How much is asked for now, beside what the path delivers.
+    pub(crate) fn asking(&self) -> Asking {
+        match self.state {
+            BbrState::Drain | BbrState::ProbeRtt(_) | BbrState::ProbeBw(ProbeBw::Down { .. }) => Asking::Less,
+            BbrState::ProbeBw(ProbeBw::Cruise { .. }) if self.is_worn_down() => Asking::NextToNothing,
+            BbrState::Startup(_) | BbrState::ProbeBw(_) => Asking::Enough,
+        }
     }
 
-    /// Records that `bytes` have arrived. `outstanding` bytes are still on their way. `is_floor` tells whether they
-    /// were asked for while less was asked for than the path delivers.
-    pub(crate) fn on_delivered(&mut self, bytes: u32, outstanding: u32, is_floor: bool) {
-        if is_floor {
-            self.loss_floor.on_delivered(bytes.into());
-        }
+    /// Whether next to nothing is asked for, compared with what the path has carried and with what any path carries.
+    fn is_worn_down(&self) -> bool {
+        self.window() < self.limits.initial / 2 && self.path.rate() < self.path.best_rate() / WORN_DOWN
+    }
+
+    /// Records that `bytes` have arrived. `outstanding` bytes are still on their way. `asking` tells how much was asked for
+    /// when these were.
+    pub(crate) fn on_delivered(&mut self, bytes: u32, outstanding: u32, asking: Asking) {
+        self.loss_floor.on_delivered(bytes.into(), asking);
         self.is_collapsed = false;
         self.round.on_delivered(bytes.into(), outstanding.saturating_add(bytes));
     }
@@ -178,16 +187,22 @@ impl RateControl {
         self.round.on_lost(bytes.into());
     }
 
-    /// Records that `bytes` were given up that were asked for while less was asked for than the path delivers.
-    pub(crate) fn on_floor_lost(&mut self, bytes: u32) {
-        self.loss_floor.on_lost(bytes.into());
+    /// Records that `bytes` of one burst, asked for as `asking` tells, were given up because later ones arrived.
+    pub(crate) fn on_overtaken(&mut self, bytes: u32, asking: Asking) {
+        self.loss_floor.on_lost(bytes.into(), asking);
     }
 
-    /// Records that `bytes` that were given up have arrived. `is_floor` is as above.
-    pub(crate) fn on_late(&mut self, bytes: u32, is_floor: bool) {
-        if is_floor {
-            self.loss_floor.on_late(bytes.into());
+    /// Records that `bytes` of one burst, asked for as `asking` tells, were given up because nothing came.
+    pub(crate) fn on_timed_out(&mut self, bytes: u32, asking: Asking) {
+        if asking == Asking::NextToNothing {
+            // Too few segments come behind those that are lost.
+            self.loss_floor.on_lost(bytes.into(), asking);
         }
+    }
+
+    /// Records that `bytes` that were given up have arrived. `asking` is as above.
+    pub(crate) fn on_late(&mut self, bytes: u32, asking: Asking) {
+        self.loss_floor.on_late(bytes.into(), asking);
         self.round.on_late(bytes.into());
     }
 

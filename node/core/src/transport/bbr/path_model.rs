@@ -31,6 +31,8 @@ pub(super) const HOST_DELAY: Duration = Duration::from_micros(500);
 pub(super) struct PathModel {
     /// The highest rates as (round, bytes a second): the rates fall, and the newest is last.
     rates: Vec<(u64, u64)>,
+    /// The highest rate that the path has had, in bytes a second.
+    best_rate: u64,
     min_rtt: Option<Duration>,
     /// When the lowest round-trip time was measured or confirmed.
     min_rtt_at: Timestamp,
@@ -43,6 +45,7 @@ impl PathModel {
     pub(super) fn new(now: Timestamp) -> PathModel {
         PathModel {
             rates: Vec::new(),
+            best_rate: 0,
             min_rtt: None,
             min_rtt_at: now,
             implausible_rounds: 0,
@@ -55,6 +58,11 @@ impl PathModel {
         self.rates.first().map_or(0, |&(_, rate)| rate)
     }
 
+    /// The highest rate that the path has had, in bytes a second.
+    pub(super) fn best_rate(&self) -> u64 {
+        self.best_rate
+    }
+
     /// The lowest round-trip time.
     pub(super) fn min_rtt(&self) -> Option<Duration> {
         self.min_rtt
@@ -64,6 +72,7 @@ impl PathModel {
     pub(super) fn on_rate(&mut self, rate: u64, round: u64) {
         self.rates.retain(|&(then, older)| older > rate && then + RATE_FILTER_ROUNDS > round);
         self.rates.push((round, rate));
+        self.best_rate = self.best_rate.max(rate);
     }
 
     /// Records that a round trip took `rtt`.
@@ -104,6 +113,7 @@ impl PathModel {
     pub(super) fn set_min_rtt(&mut self, rtt: Duration, now: Timestamp) {
         if self.min_rtt.is_some_and(|lowest| rtt > ANOTHER_PATH_FACTOR * lowest.max(HOST_DELAY)) {
             self.rates.drain(..self.rates.len().saturating_sub(1));
+            self.best_rate = self.rate();
         }
         (self.min_rtt, self.min_rtt_at) = (Some(rtt), now);
     }

@@ -10,7 +10,7 @@ fn run(rate: u64, rtt: Duration, rounds: u32) -> RateControl {
         control.on_rtt(rtt, now);
         let window_rate = u64::from(control.window()) * 1_000_000_000 / rtt.as_nanos() as u64;
         let sample = RateSample { rate: window_rate.min(rate), is_app_limited: false, ends_round: true };
-        control.on_delivered(1000, 0, false);
+        control.on_delivered(1000, 0, Asking::Enough);
         control.on_sample(sample, 0, now);
     }
     control
@@ -30,7 +30,7 @@ fn a_timeout_asks_for_little_until_something_arrives() {
     let mut control = run(12_500_000, Duration::from_millis(100), 20);
     control.on_timeout();
     assert_eq!(control.window(), 4_000);
-    control.on_delivered(1000, 0, false);
+    control.on_delivered(1000, 0, Asking::Enough);
     assert!(control.window() > 1_000_000);
 }
 

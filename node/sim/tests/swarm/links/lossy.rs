@@ -115,3 +115,12 @@ fn a_gigabit_that_is_a_second_long_is_filled() {
     let permille = download.permille_between(link, Duration::from_secs(21), Duration::from_secs(39));
     assert!(permille >= 850, "{permille} thousandths after twenty round trips");
 }
+
+/// Of a hundred draws these were the slowest: the window had shrunk to a few segments, and stayed there for minutes.
+#[test]
+fn a_flow_that_loses_half_of_what_it_asks_for_does_not_stay_worn_down() {
+    for seed in [58, 67, 85, 99] {
+        let download = Download::run(Link::new(20, 60).loses(300), 40 * MIB, &NodeSettings::default(), seed);
+        assert!(download.took() <= Duration::from_secs(90), "{seed}: {:?}", download.took());
+    }
+}
