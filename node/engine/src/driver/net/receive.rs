@@ -46,17 +46,18 @@ impl Receiver {
             IoSliceMut::new(buffers.next().expect("there is memory for a whole batch"))
         });
         match state.recv(UdpSockRef::from(socket), &mut slices, &mut self.metas) {
-            Ok(filled) => self.filled = filled,
-            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
-            Err(cause) => return Err(cause),
+            Ok(filled) => {
+                self.filled = filled;
+                Ok(true)
+            }
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {
+                // The reactor hears that nothing is left, and says when something comes.
+                let _left: io::Result<()> =
+                    socket.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
+                Ok(false)
+            }
+            Err(cause) => Err(cause),
         }
-        if self.filled == BATCH {
-            return Ok(true);
-        }
-        // The reactor hears that nothing is left, and says when something comes.
-        let _empty =
-            socket.try_io(Interest::READABLE, || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) });
-        Ok(false)
     }
 
     /// The datagrams of the last batch in the order of their arrival, each with its sender.
