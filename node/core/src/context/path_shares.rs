@@ -31,12 +31,19 @@ struct Path {
     windows: u64,
 }
 
+/// The flows over all local paths.
+#[derive(Clone, Copy, Debug, Default)]
+struct LocalFlows {
+    count: u32,
+    /// The largest of their windows, in bytes.
+    largest_window: u32,
+}
+
 /// The paths over which flows of this node ask for as much as they may.
 #[derive(Debug, Default)]
 pub(crate) struct PathShares {
     by_owner: BTreeMap<SocketAddr, Path>,
-    /// The flows over local paths: how many there are, and the largest of their windows.
-    local: (u32, u32),
+    local: LocalFlows,
     counted_at: Option<Timestamp>,
 }
 
@@ -48,7 +55,7 @@ impl PathShares {
         }
         self.counted_at = Some(now);
         self.by_owner.clear();
-        self.local = (0, 0);
+        self.local = LocalFlows::default();
         true
     }
 
@@ -61,8 +68,8 @@ impl PathShares {
 
     /// Counts a flow over a local path whose window has `window` bytes.
     pub(crate) fn count_local(&mut self, window: u32) {
-        let (flows, largest) = self.local;
-        self.local = (flows + 1, largest.max(window));
+        self.local.count += 1;
+        self.local.largest_window = self.local.largest_window.max(window);
     }
 
     /// The largest window of one flow to `owner`, in bytes; `None` while at most one flow was counted.
@@ -75,8 +82,7 @@ impl PathShares {
     /// The window that each flow over a local path may have, in bytes: the largest of those counted. `None` while at most
     /// one flow was counted.
     pub(crate) fn fair_local_window(&self) -> Option<u32> {
-        let (flows, largest) = self.local;
-        (flows > 1).then_some(largest)
+        (self.local.count > 1).then_some(self.local.largest_window)
     }
 }
 

@@ -132,13 +132,13 @@ impl HeadStart {
 
     /// Takes the piece out, if it is begun.
     pub(super) fn take(&mut self) -> Option<Assembly> {
-        if !matches!(self, HeadStart::Begun(_)) {
-            return None;
+        match std::mem::replace(self, HeadStart::Over) {
+            HeadStart::Begun(early) => Some(early.assembly),
+            other => {
+                *self = other;
+                None
+            }
         }
-        let HeadStart::Begun(early) = std::mem::replace(self, HeadStart::Over) else {
-            unreachable!("it was looked at just now");
-        };
-        Some(early.assembly)
     }
 
     fn of(&mut self, from: SessionKey) -> Option<&mut EarlyPiece> {

@@ -170,8 +170,8 @@ impl Download {
         self.peers.sessions.ready().local_outstanding()
     }
 
-    /// Counts the flows of the download that ask for as much as they may. Over local paths the receive buffer is shared
-    /// instead.
+    /// Counts the flows of the download that ask for as much as they may. Those over local paths share this host and its
+    /// receive buffer, wherever their owners are.
     pub(crate) fn count_path_shares(&self, shares: &mut PathShares) {
         for session in self.peers.sessions.iter() {
             let Some(flow) = session.flow() else { continue };

@@ -38,7 +38,7 @@ impl Receiver {
     /// reactor knows of it, so that a turn that follows another at once need not go by the reactor.
     ///
     /// # Errors
-    /// Those say something about a datagram that was sent once; the socket goes on working.
+    /// What the system says of a datagram that was sent once; the socket goes on working.
     pub(crate) fn receive(&mut self, socket: &UdpSocket, state: &UdpSocketState) -> io::Result<bool> {
         self.filled = 0;
         let mut buffers = self.memory.chunks_exact_mut(BUFFER);

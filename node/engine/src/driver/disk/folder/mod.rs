@@ -4,6 +4,7 @@ pub(crate) mod describe;
 mod files;
 pub(crate) mod index_fetch;
 pub(crate) mod order;
+mod parallel;
 pub(crate) mod roots;
 pub(crate) mod selection;
 pub(crate) mod share;

@@ -11,8 +11,8 @@ use messages::collection::{Collection, Entry, EntryKind, EntryPath, Extent, File
 use messages::{Layout, PieceIndex, PieceRun};
 use riffle_core::{DiskError, DiskErrorKind};
 
+use super::parallel;
 use super::roots::Roots;
-use super::unpack::parallel;
 use crate::driver::disk::errors::{disk_error, error};
 use crate::driver::disk::hash::share::open_regular;
 use crate::driver::disk::identity::FileIdentity;

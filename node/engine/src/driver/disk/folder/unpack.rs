@@ -6,7 +6,6 @@
 
 pub(super) mod copy;
 pub(super) mod names;
-pub(super) mod parallel;
 mod renames;
 mod same;
 pub(super) mod staging;
@@ -32,6 +31,7 @@ use super::super::fault_injection::{Call, DiskCalls};
 use super::super::hash::scan::StopFlag;
 use super::super::part::allocate::full_or_else;
 use super::super::part::download_paths::DownloadPaths;
+use super::parallel;
 use crate::platform::error_kind::is_unsupported;
 use crate::platform::folder::{Folder, SYNCS_AT_ONCE};
 use crate::platform::rename::sync_folder;

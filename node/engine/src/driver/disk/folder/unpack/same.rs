@@ -8,7 +8,7 @@ use std::path::Path;
 use blake3::Hasher;
 use messages::collection::{Collection, EntryKind, FileEntry};
 
-use super::parallel;
+use super::super::parallel;
 use super::tree::{Way, nodes, split};
 use crate::platform::file_io::read_at;
 use crate::platform::folder::{Folder, Standing};

@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use blake3::Hasher;
 use messages::collection::FileEntry;
 
+use super::super::parallel;
 use super::super::unpack::copy::MAX_RUN;
-use super::super::unpack::parallel;
 use super::super::unpack::tree::{Way, split};
 use super::Stopped;
 use crate::driver::disk::hash::scan::StopFlag;

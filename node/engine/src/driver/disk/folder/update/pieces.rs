@@ -11,7 +11,7 @@ use messages::{Layout, PieceIndex, PieceRun, piece_value};
 use riffle_core::KnownRanges;
 
 use super::super::order::{Planning, StoredPieces, run_of};
-use super::super::unpack::parallel;
+use super::super::parallel;
 use super::super::unpack::tree::{Way, split};
 use super::sources::Source;
 use super::{Stopped, UpdatePlan};

@@ -11,9 +11,10 @@ use messages::Layout;
 use riffle_core::{DiskError, DiskErrorKind};
 
 use super::super::order::run_of;
+use super::super::parallel;
 use super::super::unpack::copy::{BLOCK, MAX_RUN, non_zero};
+use super::super::unpack::set_modified;
 use super::super::unpack::tree::{Way, split};
-use super::super::unpack::{parallel, set_modified};
 use super::UpdatePlan;
 use super::sources::Source;
 use crate::driver::disk::errors::error;
