@@ -27,6 +27,12 @@ impl Cookie {
     pub const fn from_bytes(bytes: [u8; 16]) -> Cookie {
         Cookie(bytes)
     }
+
+    /// Its bytes, for messages that are laid out by hand.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Cookie {

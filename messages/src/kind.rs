@@ -73,4 +73,30 @@ kinds! {
     Hint = 0x2d,
     /// owner → downloader: bytes of a content or of an outboard.
     Chunk = 0x31,
+    /// initiator → responder: may I open a channel?
+    Knock = 0x41,
+    /// responder → initiator: come again with this cookie, and greet this key.
+    Cookie = 0x42,
+    /// initiator → responder: the first message of the handshake.
+    Initiate = 0x43,
+    /// responder → initiator: the second message of the handshake; the channel is open.
+    Accept = 0x44,
+    /// either way: a sealed datagram.
+    Sealed = 0x45,
+    /// either way: a channel of this number is not known here.
+    Unknown = 0x46,
+}
+
+impl Kind {
+    /// Whether datagrams of this kind belong to a sealed channel. The crate `channel` reads and writes them.
+    #[must_use]
+    pub const fn is_of_channel(self) -> bool {
+        matches!(self as u8, 0x41..=0x46)
+    }
+
+    /// Whether a datagram that begins with `bytes` is of such a kind.
+    #[must_use]
+    pub fn is_channel(bytes: &[u8]) -> bool {
+        bytes.get(3).and_then(|&kind| Kind::from_byte(kind)).is_some_and(Kind::is_of_channel)
+    }
 }

@@ -66,7 +66,7 @@ fn a_text_without_bytes_allocates_next_to_nothing() {
 #[test]
 fn no_datagram_allocates_more_than_a_few_kilobytes() {
     let fills = [0u8, 1, 2, 3, 16, 0x41, 0x7f, 0xff];
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().filter(|kind| !kind.is_of_channel()) {
         for fill in fills {
             for length in [0, 1, 31, 100, 600, 1192, 4000, 65_499] {
                 let asked_for = asked_for_by_decoding(&datagram(*kind, &vec![fill; length]));

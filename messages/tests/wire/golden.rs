@@ -19,7 +19,7 @@ fn every_sample_is_its_fields_byte_for_byte_both_ways() {
 
 #[test]
 fn every_kind_has_a_sample() {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().filter(|kind| !kind.is_of_channel()) {
         assert!(samples::all().iter().any(|sample| sample.kind == *kind), "no sample of {kind:?}");
     }
 }

@@ -1,0 +1,75 @@
+//! A channel that this side has begun to open, and what waits for it.
+//!
+//! ```text
+//!   Knocking ──COOKIE──▶ Initiating ──ACCEPT──▶ open
+//!      ▲                    │
+//!      └─── refused cookie ─┘   (COOKIE again: another INITIATE)
+//! ```
+//!
+//! An attempt has no timer of its own: who has something to say says it again until it is answered, and each time the
+//! attempt says its last message again as well.
+
+use messages::{NodeId, Timestamp};
+use std::time::Duration;
+
+use crate::frame::Numbers;
+use crate::handshake::{INITIATE, Initiated};
+
+/// Datagrams that wait for one channel.
+const MAX_WAITING: usize = 16;
+/// After this long an attempt begins anew, with a key of its own.
+const MAX_AGE: Duration = Duration::from_secs(20);
+/// The same message is not said more often than this.
+const MIN_PAUSE: Duration = Duration::from_millis(20);
+
+/// One attempt to open a channel to one address.
+pub(crate) struct Attempt {
+    /// Whose key is awaited, if that is known.
+    pub(crate) expected: Option<NodeId>,
+    /// This side's numbers of the channel.
+    pub(crate) numbers: Numbers,
+    /// Tells the answers to this attempt from others.
+    pub(crate) nonce: u64,
+    pub(crate) state: AttemptState,
+    pub(crate) began: Timestamp,
+    /// When the last message was said, and how often one was said without an answer.
+    pub(crate) said_at: Option<Timestamp>,
+    pub(crate) tries: u32,
+    /// What is to be said over the channel.
+    pub(crate) waiting: Vec<Vec<u8>>,
+}
+
+pub(crate) enum AttemptState {
+    /// Nothing is known of the responder yet.
+    Knocking,
+    /// The first message of the handshake is on its way, with so many of what waits.
+    Initiating { initiated: Box<Initiated>, message: Box<[u8; INITIATE]>, taken: usize },
+}
+
+impl Attempt {
+    pub(crate) fn new(expected: Option<NodeId>, numbers: Numbers, nonce: u64, now: Timestamp) -> Attempt {
+        let state = AttemptState::Knocking;
+        Attempt { expected, numbers, nonce, state, began: now, said_at: None, tries: 0, waiting: Vec::new() }
+    }
+
+    /// Keeps a datagram for the channel, unless it waits there already.
+    pub(crate) fn keep(&mut self, datagram: &[u8]) {
+        if self.waiting.len() < MAX_WAITING && !self.waiting.iter().any(|waiting| waiting == datagram) {
+            self.waiting.push(datagram.to_vec());
+        }
+    }
+
+    /// Whether the last message is to be said again.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.said_at.is_none_or(|at| now.since(at) >= MIN_PAUSE)
+    }
+
+    pub(crate) fn is_old(&self, now: Timestamp) -> bool {
+        now.since(self.began) > MAX_AGE
+    }
+
+    pub(crate) fn on_said(&mut self, now: Timestamp) {
+        self.said_at = Some(now);
+        self.tries += 1;
+    }
+}

@@ -1,0 +1,752 @@
+//! All channels of one node or tracker: what arrives is opened, what leaves is sealed, and channels are opened when
+//! there is something to say.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use messages::{
+    BootEpoch, Conversation, Cookie, CookieJar, HEADER_LENGTH, Header, Kind, NodeId, Timestamp, canonical,
+};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use zeroize::Zeroizing;
+
+use crate::aead::Suite;
+use crate::attempt::{Attempt, AttemptState};
+use crate::direction::{NotOpened, Opener, Sealer};
+use crate::frame::{self, Numbers, TAG_LENGTH};
+use crate::handshake::{
+    self, ACCEPT, Agreed, HandshakeTime, INITIATE, NOISE_AT, ResetToken, SWARM_TAG, Terms,
+};
+use crate::identity::{PublicKey, StaticKey};
+use crate::policy::{Encryption, Policy};
+use crate::swarm::{SwarmKeys, SwarmSecret, is_equal};
+use crate::table::{Channel, Table, Unconfirmed};
+
+/// Bytes of a KNOCK, and of the COOKIE that answers it.
+const KNOCK: usize = 80;
+const NONCE_AT: usize = HEADER_LENGTH;
+const NONCE_END: usize = NONCE_AT + 8;
+const COOKIE_LENGTH: usize = 16;
+/// Where the sealed static key stands in a COOKIE, behind the cookie.
+const INTRODUCTION_AT: usize = NONCE_END + COOKIE_LENGTH;
+const _: () = assert!(INTRODUCTION_AT + 32 + TAG_LENGTH == KNOCK, "no answer is longer");
+/// Bytes of an UNKNOWN.
+const UNKNOWN: usize = HEADER_LENGTH + 16;
+/// Addresses of which cookie and key are remembered, or which node is expected there.
+const MAX_REMEMBERED: usize = 4096;
+/// Attempts at a time.
+const MAX_ATTEMPTS: usize = 1024;
+/// Where channels are preferred, one to which nothing answers after so many messages is done without.
+const TRIES_BEFORE_OPEN: u32 = 3;
+
+/// Who talks: the two differ in how many conversations a channel of theirs has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Up to 2^14 sessions a channel, in 2^18 channels at most.
+    Node,
+    /// A tracker chooses no conversations: up to 2^32 channels.
+    Tracker,
+}
+
+impl Role {
+    const fn free_bits(self) -> u8 {
+        match self {
+            Role::Node => 14,
+            Role::Tracker => 0,
+        }
+    }
+}
+
+/// What the channels of a node or tracker are made with.
+#[derive(Clone, Debug)]
+pub struct ChannelSettings {
+    /// Who this is.
+    pub key: StaticKey,
+    /// The swarm in which it takes part.
+    pub swarm: SwarmSecret,
+    /// What may travel in the clear.
+    pub policy: Policy,
+    /// A node or a tracker.
+    pub role: Role,
+    /// How many channels are kept; beyond that the one used the longest time ago makes way.
+    pub max_channels: usize,
+    /// Which life this is: a later one has a larger number.
+    pub epoch: BootEpoch,
+    /// 32 random bytes that nobody else knows, of which all chance is made.
+    pub secret: [u8; 32],
+    /// What is preferred to seal with.
+    pub suite: Suite,
+}
+
+/// What was counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChannelCounters {
+    /// Channels that were opened, by either side.
+    pub opened: u64,
+    /// Datagrams that arrived in the clear and are not taken in the clear.
+    pub in_the_clear: u64,
+    /// Sealed datagrams that are not authentic.
+    pub forged: u64,
+    /// Sealed datagrams that had arrived before.
+    pub replayed: u64,
+    /// Sealed datagrams of channels that are not known, and handshake messages that say nothing to this endpoint.
+    pub refused: u64,
+}
+
+/// What became of a datagram of a channel.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It is opened: these bytes of it are a datagram, which `peer` has said.
+    Opened {
+        /// Which bytes.
+        range: Range<usize>,
+        /// Who said it.
+        peer: NodeId,
+    },
+    /// `peer` has opened a channel, and said these datagrams with it.
+    Greeted {
+        /// The datagrams, in order.
+        early: Vec<Vec<u8>>,
+        /// Who said them.
+        peer: NodeId,
+    },
+    /// There is nothing in it for the layer above.
+    Nothing,
+}
+
+/// One open channel, for screens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerChannel {
+    /// Where the other side is.
+    pub address: SocketAddr,
+    /// Who it is.
+    pub node: NodeId,
+    /// What seals.
+    pub suite: Suite,
+}
+
+/// What is known of an address without a channel.
+struct Remembered {
+    cookie: Cookie,
+    key: PublicKey,
+}
+
+/// All channels of one node or tracker.
+pub struct Channels {
+    key: StaticKey,
+    node: NodeId,
+    role: Role,
+    swarm: SwarmKeys,
+    policy: Policy,
+    suite: Suite,
+    cookies: CookieJar,
+    /// Keys the tokens by which forgotten channels are told of.
+    reset_key: Zeroizing<[u8; 32]>,
+    time: HandshakeTime,
+    rng: StdRng,
+    table: Table,
+    attempts: BTreeMap<SocketAddr, Attempt>,
+    remembered: BTreeMap<SocketAddr, Remembered>,
+    expected: BTreeMap<SocketAddr, NodeId>,
+    /// Who does not answer a handshake and may be spoken to in the clear.
+    without: BTreeMap<SocketAddr, ()>,
+    /// What the handshakes have to say.
+    outbox: Vec<(SocketAddr, Vec<u8>)>,
+    counters: ChannelCounters,
+}
+
+impl Channels {
+    /// No channel yet.
+    #[must_use]
+    pub fn new(settings: ChannelSettings) -> Channels {
+        let ChannelSettings { key, swarm, policy, role, max_channels, epoch, secret, suite } = settings;
+        let secret = Zeroizing::new(secret);
+        let derive = |context: &str| blake3::derive_key(context, &*secret);
+        Channels {
+            node: key.node_id(),
+            key,
+            role,
+            swarm: swarm.keys(),
+            policy,
+            suite,
+            cookies: CookieJar::new(derive("riffle 2026-11 channels: cookies")),
+            reset_key: Zeroizing::new(derive("riffle 2026-11 channels: reset tokens")),
+            time: HandshakeTime::of_life(epoch),
+            rng: StdRng::from_seed(derive("riffle 2026-11 channels: chance")),
+            table: Table::new(max_channels, role.free_bits()),
+            attempts: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            expected: BTreeMap::new(),
+            without: BTreeMap::new(),
+            outbox: Vec::new(),
+            counters: ChannelCounters::default(),
+        }
+    }
+
+    /// Who this is.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        self.node
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub const fn counters(&self) -> ChannelCounters {
+        self.counters
+    }
+
+    /// The open channels.
+    pub fn open_channels(&self) -> impl Iterator<Item = PeerChannel> {
+        self.table.iter().map(|channel| PeerChannel {
+            address: channel.address,
+            node: channel.node,
+            suite: channel.suite,
+        })
+    }
+
+    /// How many channels are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no channel is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Who is at `address`, as far as a channel proves it. The address is proven then, too.
+    #[must_use]
+    pub fn peer(&self, address: SocketAddr) -> Option<NodeId> {
+        self.table.newest(address).map(|(_, channel)| channel.node)
+    }
+
+    /// The static key of who is at `address`, as far as a channel proves it.
+    #[must_use]
+    pub fn peer_key(&self, address: SocketAddr) -> Option<PublicKey> {
+        self.table.newest(address).map(|(_, channel)| channel.peer)
+    }
+
+    /// Whether what is said to `address` is sealed, as far as is known now.
+    #[must_use]
+    pub fn is_sealed(&self, address: SocketAddr) -> bool {
+        match self.policy.with(address) {
+            Encryption::Always => true,
+            Encryption::Prefer => !self.without.contains_key(&address),
+            Encryption::Never => false,
+        }
+    }
+
+    /// Whether a datagram in the clear from `address` is taken. Counts it if it is not.
+    pub fn takes_in_the_clear(&mut self, address: SocketAddr) -> bool {
+        let takes = match self.policy.with(address) {
+            Encryption::Always => false,
+            // Who has proven to be there has the keys to say so.
+            Encryption::Prefer => self.table.newest(address).is_none(),
+            Encryption::Never => true,
+        };
+        self.counters.in_the_clear += u64::from(!takes);
+        takes
+    }
+
+    /// From now on `node` is expected at `address`: no channel is opened there with anybody else.
+    pub fn expect(&mut self, address: SocketAddr, node: NodeId) {
+        if self.expected.insert(address, node) == Some(node) || !self.is_sealed(address) {
+            return;
+        }
+        if self.attempts.get(&address).is_some_and(|attempt| attempt.expected != Some(node)) {
+            self.attempts.remove(&address);
+        }
+        if let Some((numbers, channel)) = self.table.newest(address)
+            && channel.node != node
+        {
+            self.table.remove(numbers.channel().0);
+        }
+        if self.expected.len() > MAX_REMEMBERED {
+            self.expected.pop_first();
+        }
+    }
+
+    /// From now on the owner of `key` is expected at `address`, and greeted at once.
+    pub fn expect_key(&mut self, address: SocketAddr, key: PublicKey) {
+        self.expect(address, key.node_id());
+        self.remember(address, Cookie::NONE, key);
+    }
+
+    /// Draws a number for a conversation with `address`, of those that the channel with it has, if it is sealed; any
+    /// number else. `is_free` says whether one is free.
+    pub fn draw_conversation(
+        &mut self,
+        address: SocketAddr,
+        is_free: impl Fn(Conversation) -> bool,
+        rng: &mut StdRng,
+        now: Timestamp,
+    ) -> Conversation {
+        let numbers = self.is_sealed(address).then(|| self.numbers_with(address, now));
+        loop {
+            let bits: u32 = rng.random();
+            let conversation = numbers.map_or(Conversation(bits), |numbers| numbers.with(bits));
+            let is_channel = numbers.is_some_and(|numbers| numbers.channel() == conversation);
+            if !is_channel && is_free(conversation) {
+                return conversation;
+            }
+        }
+    }
+
+    /// This side's numbers of the channel with `address`, which may not be open yet.
+    fn numbers_with(&mut self, address: SocketAddr, now: Timestamp) -> Numbers {
+        match self.table.newest(address) {
+            Some((numbers, _)) => numbers,
+            None => self.attempt(address, now).numbers,
+        }
+    }
+
+    /// The attempt to open a channel with `address`, begun if there is none.
+    fn attempt(&mut self, address: SocketAddr, now: Timestamp) -> &mut Attempt {
+        if self.attempts.get(&address).is_some_and(|attempt| attempt.is_old(now)) {
+            // What waits is said anew by who wants it said; the numbers stay, since conversations may have some.
+            if let Some(attempt) = self.attempts.get_mut(&address) {
+                let mut anew = Attempt::new(attempt.expected, attempt.numbers, self.rng.random(), now);
+                anew.tries = attempt.tries;
+                *attempt = anew;
+            }
+        }
+        if !self.attempts.contains_key(&address) {
+            if self.attempts.len() >= MAX_ATTEMPTS {
+                let oldest = self.attempts.iter().min_by_key(|(_, attempt)| attempt.began);
+                if let Some((&oldest, _)) = oldest {
+                    self.attempts.remove(&oldest);
+                }
+            }
+            let attempts = &self.attempts;
+            let is_taken = |numbers: Numbers| attempts.values().any(|attempt| attempt.numbers == numbers);
+            let numbers = self.table.free_numbers(is_taken, &mut self.rng);
+            let expected = self.expected.get(&address).copied();
+            let attempt = Attempt::new(expected, numbers, self.rng.random(), now);
+            self.attempts.insert(address, attempt);
+        }
+        self.attempts.get_mut(&address).unwrap_or_else(|| unreachable!("it was inserted if it was missing"))
+    }
+
+    /// Seals `datagram` for `to`, or keeps it until there is a channel, or leaves it in the clear where that is the
+    /// policy: what is to be sent now is appended to `out`. Returns whether that is anything.
+    pub fn seal(&mut self, to: SocketAddr, datagram: &[u8], now: Timestamp, out: &mut Vec<u8>) -> bool {
+        if !self.is_sealed(to) {
+            out.extend_from_slice(datagram);
+            return true;
+        }
+        let conversation = conversation_of(datagram);
+        if let Some(channel) = self.table.for_conversation(to, conversation) {
+            channel.sealer.seal(datagram, out);
+            return true;
+        }
+        let attempt = self.attempt(to, now);
+        attempt.keep(datagram);
+        if attempt.is_due(now) {
+            self.pursue(to, now);
+        }
+        false
+    }
+
+    /// What seals the CHUNKs of `conversation` to `to`. `None`: no channel can carry them any more.
+    pub fn sealer(&mut self, to: SocketAddr, conversation: Conversation) -> Option<&mut Sealer> {
+        let channel = self.table.for_conversation(to, conversation)?;
+        Some(&mut channel.sealer).filter(|sealer| sealer.may_carry(conversation))
+    }
+
+    /// Takes what the handshakes have to say.
+    pub fn take_outbox(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// Whether the handshakes have something to say.
+    #[must_use]
+    pub fn has_outbox(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Says the next message of an attempt: KNOCK, or INITIATE, or the same again.
+    fn pursue(&mut self, to: SocketAddr, now: Timestamp) {
+        let Some(attempt) = self.attempts.get_mut(&to) else { return };
+        if attempt.tries >= TRIES_BEFORE_OPEN && self.policy.with(to) == Encryption::Prefer {
+            return self.do_without(to);
+        }
+        if let AttemptState::Initiating { message, .. } = &attempt.state {
+            self.outbox.push((to, message.to_vec()));
+            return attempt.on_said(now);
+        }
+        if self.remembered.contains_key(&to) {
+            return self.initiate(to, now);
+        }
+        let mut knock = [0; KNOCK];
+        let header = Header { kind: Kind::Knock, conversation: attempt.numbers.channel() };
+        knock[..HEADER_LENGTH].copy_from_slice(&header.encode());
+        knock[NONCE_AT..NONCE_END].copy_from_slice(&attempt.nonce.to_le_bytes());
+        let tag = self.swarm.tag(&knock[..KNOCK - SWARM_TAG]);
+        knock[KNOCK - SWARM_TAG..].copy_from_slice(&tag);
+        self.outbox.push((to, knock.to_vec()));
+        attempt.on_said(now);
+    }
+
+    /// Nobody answers handshakes at `to`: what waits is said in the clear.
+    fn do_without(&mut self, to: SocketAddr) {
+        if let Some(attempt) = self.attempts.remove(&to) {
+            self.outbox.extend(attempt.waiting.into_iter().map(|datagram| (to, datagram)));
+        }
+        if self.without.len() >= MAX_REMEMBERED {
+            self.without.pop_first();
+        }
+        self.without.insert(to, ());
+    }
+
+    /// Begins the handshake with `to`, whose key is known.
+    fn initiate(&mut self, to: SocketAddr, now: Timestamp) {
+        let (Some(attempt), Some(remembered)) = (self.attempts.get_mut(&to), self.remembered.get(&to)) else {
+            return;
+        };
+        if attempt.expected.is_some_and(|node| remembered.key.node_id() != node) {
+            // Somebody else was there before.
+            self.remembered.remove(&to);
+            return self.pursue(to, now);
+        }
+        self.time = self.time.next();
+        let mut message = Box::new([0; INITIATE]);
+        let header = Header { kind: Kind::Initiate, conversation: attempt.numbers.channel() };
+        message[..HEADER_LENGTH].copy_from_slice(&header.encode());
+        message[NONCE_AT..NONCE_AT + 8].copy_from_slice(&attempt.nonce.to_le_bytes());
+        message[NOISE_AT - COOKIE_LENGTH..NOISE_AT].copy_from_slice(remembered.cookie.as_bytes());
+        let terms = Terms {
+            numbers: attempt.numbers,
+            suite: self.suite,
+            token: token(&self.reset_key, attempt.numbers),
+        };
+        let (initiated, taken) = handshake::initiate(
+            &self.key,
+            remembered.key,
+            &self.swarm,
+            (terms, self.time),
+            &attempt.waiting,
+            &mut message,
+            &mut self.rng,
+        );
+        let tag = self.swarm.tag(&message[..INITIATE - SWARM_TAG]);
+        message[INITIATE - SWARM_TAG..].copy_from_slice(&tag);
+        self.outbox.push((to, message.to_vec()));
+        attempt.state = AttemptState::Initiating { initiated: Box::new(initiated), message, taken };
+        attempt.tries = 0;
+        attempt.on_said(now);
+    }
+
+    fn remember(&mut self, address: SocketAddr, cookie: Cookie, key: PublicKey) {
+        if self.remembered.len() >= MAX_REMEMBERED && !self.remembered.contains_key(&address) {
+            self.remembered.pop_first();
+        }
+        self.remembered.insert(address, Remembered { cookie, key });
+    }
+
+    /// Takes in a datagram of a channel ([`Kind::is_channel`]), and opens it where it stands if it is sealed.
+    pub fn handle(&mut self, from: SocketAddr, datagram: &mut [u8], now: Timestamp) -> Received {
+        let from = canonical(from);
+        if self.policy.with(from) == Encryption::Never {
+            self.counters.refused += 1;
+            return Received::Nothing;
+        }
+        let Ok(Header { kind, conversation }) = Header::decode(datagram) else {
+            self.counters.refused += 1;
+            return Received::Nothing;
+        };
+        let received = match kind {
+            Kind::Sealed => return self.on_sealed(from, conversation, datagram, now),
+            Kind::Knock => self.on_knock(from, conversation, datagram, now),
+            Kind::Cookie => self.on_cookie(from, conversation, datagram, now),
+            Kind::Initiate => self.on_initiate(from, conversation, datagram, now),
+            Kind::Accept => self.on_accept(from, conversation, datagram, now),
+            Kind::Unknown => self.on_unknown(from, conversation, datagram),
+            _ => None,
+        };
+        received.unwrap_or_else(|| {
+            self.counters.refused += 1;
+            Received::Nothing
+        })
+    }
+
+    fn on_sealed(
+        &mut self,
+        from: SocketAddr,
+        conversation: Conversation,
+        datagram: &mut [u8],
+        now: Timestamp,
+    ) -> Received {
+        if !frame::is_long_enough(datagram) {
+            self.counters.refused += 1;
+            return Received::Nothing;
+        }
+        let numbers = self.table.numbers_of(conversation);
+        let Some(channel) = self.table.get_mut(numbers).filter(|channel| channel.address == from) else {
+            self.counters.refused += 1;
+            self.say_unknown(from, conversation);
+            return Received::Nothing;
+        };
+        match channel.opener.open(datagram) {
+            Ok(()) => {}
+            Err(NotOpened::Replayed) => {
+                self.counters.replayed += 1;
+                return Received::Nothing;
+            }
+            Err(NotOpened::Forged) => {
+                self.counters.forged += 1;
+                return Received::Nothing;
+            }
+        }
+        channel.unconfirmed = None;
+        let peer = channel.node;
+        self.table.touch(numbers, now);
+        match frame::unwrap(datagram) {
+            Some(range) => Received::Opened { range, peer },
+            None => Received::Nothing,
+        }
+    }
+
+    /// Tells who uses a channel that is not known here, with the token that only this endpoint and the channel's other
+    /// side know. It is shorter than what it answers.
+    fn say_unknown(&mut self, to: SocketAddr, conversation: Conversation) {
+        let mut unknown = [0; UNKNOWN];
+        unknown[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Unknown, conversation }.encode());
+        let token = token(&self.reset_key, self.table.numbers_of(conversation));
+        unknown[HEADER_LENGTH..].copy_from_slice(&token);
+        self.outbox.push((to, unknown.to_vec()));
+    }
+
+    fn on_unknown(
+        &mut self,
+        from: SocketAddr,
+        conversation: Conversation,
+        datagram: &[u8],
+    ) -> Option<Received> {
+        let token: &ResetToken = datagram.get(HEADER_LENGTH..)?.try_into().ok()?;
+        let (number, channel) = self.table.of_remote(from, conversation)?;
+        if !is_equal(&channel.token, token) {
+            return None;
+        }
+        self.table.remove(number);
+        self.remembered.remove(&from);
+        Some(Received::Nothing)
+    }
+
+    fn on_knock(
+        &mut self,
+        from: SocketAddr,
+        conversation: Conversation,
+        datagram: &[u8],
+        now: Timestamp,
+    ) -> Option<Received> {
+        let knock: &[u8; KNOCK] = datagram.try_into().ok()?;
+        let (message, tag) = knock.split_last_chunk::<SWARM_TAG>()?;
+        if !self.swarm.accepts(message, tag) {
+            return None;
+        }
+        let nonce = u64::from_le_bytes(*knock[NONCE_AT..].first_chunk()?);
+        self.say_cookie(from, conversation, nonce, now);
+        Some(Received::Nothing)
+    }
+
+    fn say_cookie(&mut self, to: SocketAddr, conversation: Conversation, nonce: u64, now: Timestamp) {
+        let mut answer = [0; KNOCK];
+        answer[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Cookie, conversation }.encode());
+        answer[NONCE_AT..NONCE_END].copy_from_slice(&nonce.to_le_bytes());
+        answer[NONCE_END..INTRODUCTION_AT].copy_from_slice(self.cookies.bake(to, now).as_bytes());
+        let (before, rest) = answer.split_at_mut(INTRODUCTION_AT);
+        let (text, tag) = rest.split_at_mut(32);
+        text.copy_from_slice(self.key.public().as_bytes());
+        // A tracker is greeted by whoever has its address, a node by those who know its id.
+        let node = (self.role == Role::Node).then_some(self.node);
+        let key = introduction_key(&self.swarm.introduction(node, before));
+        let sealed = key
+            .seal_in_place_separate_tag(one_nonce(), Aad::empty(), text)
+            .unwrap_or_else(|_| unreachable!("a key is shorter than what the cipher takes"));
+        tag.copy_from_slice(sealed.as_ref());
+        self.outbox.push((to, answer.to_vec()));
+    }
+
+    fn on_cookie(
+        &mut self,
+        from: SocketAddr,
+        conversation: Conversation,
+        datagram: &[u8],
+        now: Timestamp,
+    ) -> Option<Received> {
+        let datagram: &[u8; KNOCK] = datagram.try_into().ok()?;
+        let attempt = self.attempts.get_mut(&from)?;
+        let nonce = u64::from_le_bytes(*datagram[NONCE_AT..].first_chunk()?);
+        if nonce != attempt.nonce || conversation != attempt.numbers.channel() {
+            return None;
+        }
+        let (before, text) = datagram.split_at(INTRODUCTION_AT);
+        // Whether it comes from a node with the expected id, or from a tracker.
+        let readings = [attempt.expected, None];
+        let readings = if attempt.expected.is_some() { &readings[..] } else { &readings[..1] };
+        let opened = readings.iter().find_map(|node| {
+            let mut text: [u8; 32 + TAG_LENGTH] = text.try_into().ok()?;
+            let key = introduction_key(&self.swarm.introduction(*node, before));
+            key.open_in_place(one_nonce(), Aad::empty(), &mut text).ok()?;
+            Some(text)
+        })?;
+        let cookie = Cookie::from_bytes(*before[NONCE_END..].first_chunk()?);
+        let key = PublicKey::from_bytes(*opened.first_chunk()?);
+        if attempt.expected.is_some_and(|node| key.node_id() != node) {
+            return None;
+        }
+        // Each answer is one to the last message: what comes again with the same cookie is old.
+        if matches!(attempt.state, AttemptState::Initiating { .. })
+            && self.remembered.get(&from).is_some_and(|known| known.cookie == cookie)
+        {
+            return None;
+        }
+        self.remember(from, cookie, key);
+        self.initiate(from, now);
+        Some(Received::Nothing)
+    }
+
+    fn on_initiate(
+        &mut self,
+        from: SocketAddr,
+        conversation: Conversation,
+        datagram: &[u8],
+        now: Timestamp,
+    ) -> Option<Received> {
+        let initiate: &[u8; INITIATE] = datagram.try_into().ok()?;
+        let (message, tag) = initiate.split_last_chunk::<SWARM_TAG>()?;
+        if !self.swarm.accepts(message, tag) {
+            return None;
+        }
+        let cookie = Cookie::from_bytes(*initiate[NOISE_AT - COOKIE_LENGTH..].first_chunk()?);
+        if !self.cookies.accepts(cookie, from, now) {
+            let nonce = u64::from_le_bytes(*initiate[NONCE_AT..].first_chunk()?);
+            self.say_cookie(from, conversation, nonce, now);
+            return Some(Received::Nothing);
+        }
+        let ephemeral: &[u8; 32] = initiate[NOISE_AT..].first_chunk()?;
+        if let Some(unconfirmed) = self.table.unconfirmed(from, ephemeral) {
+            // The answer was lost, or is on its way.
+            self.outbox.push((from, unconfirmed.accept.to_vec()));
+            return Some(Received::Nothing);
+        }
+        let attempts = &self.attempts;
+        let is_taken = |numbers: Numbers| attempts.values().any(|attempt| attempt.numbers == numbers);
+        let numbers = self.table.free_numbers(is_taken, &mut self.rng);
+        let terms = Terms { numbers, suite: self.suite, token: token(&self.reset_key, numbers) };
+        let mut accept = Box::new([0; ACCEPT]);
+        accept[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Accept, conversation }.encode());
+        let (offer, suite) =
+            handshake::respond(&self.key, &self.swarm, terms, initiate, &mut accept, &mut self.rng)?;
+        let peer = offer.agreed.peer;
+        if peer == self.key.public() || !self.table.is_later(peer, offer.time, now) {
+            return None;
+        }
+        self.outbox.push((from, accept.to_vec()));
+        let unconfirmed = Unconfirmed { ephemeral: *ephemeral, accept };
+        self.open(from, numbers, offer.agreed, suite, Some(unconfirmed), now);
+        self.table.record_time(peer, offer.time, now);
+        Some(Received::Greeted { early: offer.early, peer: peer.node_id() })
+    }
+
+    fn on_accept(
+        &mut self,
+        from: SocketAddr,
+        conversation: Conversation,
+        datagram: &[u8],
+        now: Timestamp,
+    ) -> Option<Received> {
+        let attempt = self.attempts.get(&from)?;
+        let is_its = datagram.len() == ACCEPT
+            && conversation == attempt.numbers.channel()
+            && matches!(attempt.state, AttemptState::Initiating { .. });
+        let mut attempt = is_its.then(|| self.attempts.remove(&from)).flatten()?;
+        let AttemptState::Initiating { initiated, message, taken } = attempt.state else {
+            unreachable!("the attempt was looked at above")
+        };
+        let agreed = match initiated.finish(datagram) {
+            Ok(agreed) => agreed,
+            Err(initiated) => {
+                // Forged: the real answer may still come.
+                if let Some(initiated) = initiated {
+                    let state = AttemptState::Initiating { initiated, message, taken };
+                    self.attempts.insert(from, Attempt { state, ..attempt });
+                }
+                return None;
+            }
+        };
+        let suite = agreed.remote.suite;
+        self.without.remove(&from);
+        self.open(from, attempt.numbers, agreed, suite, None, now);
+        // What came with a handshake that was said once has been heard; of one that was repeated, the answers may be lost.
+        if attempt.tries == 1 {
+            attempt.waiting.drain(..taken);
+        }
+        for datagram in attempt.waiting {
+            let mut sealed = Vec::new();
+            self.seal(from, &datagram, now, &mut sealed);
+            self.outbox.push((from, sealed));
+        }
+        Some(Received::Nothing)
+    }
+
+    fn open(
+        &mut self,
+        address: SocketAddr,
+        numbers: Numbers,
+        agreed: Agreed,
+        suite: Suite,
+        unconfirmed: Option<Unconfirmed>,
+        now: Timestamp,
+    ) {
+        let Agreed { peer, remote, outgoing, incoming } = agreed;
+        let halves = (Sealer::new(suite, outgoing, remote.numbers), Opener::new(suite, incoming));
+        let channel = Channel::new(address, peer, suite, halves, remote.token, unconfirmed, now);
+        self.counters.opened += 1;
+        self.table.insert(numbers, channel);
+    }
+}
+
+impl std::fmt::Debug for Channels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channels")
+            .field("node", &self.node)
+            .field("open", &self.len())
+            .field("attempts", &self.attempts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn conversation_of(datagram: &[u8]) -> Conversation {
+    match datagram.get(4..HEADER_LENGTH) {
+        Some(&[c0, c1, c2, c3]) => Conversation(u32::from_le_bytes([c0, c1, c2, c3])),
+        _ => unreachable!("what is sent has a header"),
+    }
+}
+
+/// By which the endpoint with this key says that it has forgotten the channel with these numbers (RFC 9000 §10.3.2).
+fn token(reset_key: &[u8; 32], numbers: Numbers) -> ResetToken {
+    let mut token = [0; 16];
+    let number = numbers.channel().0.to_le_bytes();
+    blake3::Hasher::new_keyed(reset_key).update(&number).finalize_xof().fill(&mut token);
+    token
+}
+
+/// A key that seals one introduction: it follows from what stands before that in its COOKIE.
+fn introduction_key(key: &[u8; 32]) -> LessSafeKey {
+    let key = UnboundKey::new(&CHACHA20_POLY1305, key)
+        .unwrap_or_else(|_| unreachable!("the key is as long as the cipher asks for"));
+    LessSafeKey::new(key)
+}
+
+fn one_nonce() -> Nonce {
+    Nonce::assume_unique_for_key([0; 12])
+}
+
+#[cfg(test)]
+mod tests;

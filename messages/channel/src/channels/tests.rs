@@ -1,0 +1,333 @@
+use std::time::Duration;
+
+use super::*;
+
+/// Two endpoints and the datagrams between them.
+struct Pair {
+    now: Timestamp,
+    sides: [Channels; 2],
+}
+
+fn address(side: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 1 + side as u8], 4000))
+}
+
+fn endpoint(side: u8, role: Role, swarm: SwarmSecret) -> Channels {
+    Channels::new(ChannelSettings {
+        key: StaticKey::from_secret([side + 1; 32]),
+        swarm,
+        policy: Policy::SEALED,
+        role,
+        max_channels: 8,
+        epoch: BootEpoch(1_700_000_000_000),
+        secret: [side + 100; 32],
+        suite: Suite::Aes128Gcm,
+    })
+}
+
+fn datagram(kind: Kind, conversation: u32, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Header { kind, conversation: Conversation(conversation) }.encode().to_vec();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+impl Pair {
+    fn new() -> Pair {
+        Pair::of([SwarmSecret::open(), SwarmSecret::open()])
+    }
+
+    fn of([one, other]: [SwarmSecret; 2]) -> Pair {
+        let now = Timestamp::ZERO + Duration::from_secs(1000);
+        Pair { now, sides: [endpoint(0, Role::Node, one), endpoint(1, Role::Node, other)] }
+    }
+
+    /// `side` learns the id of the other.
+    fn meet(&mut self, side: usize) {
+        let node = self.sides[1 - side].node_id();
+        self.sides[side].expect(address(1 - side), node);
+    }
+
+    /// What leaves when `side` says `datagram`.
+    fn say(&mut self, side: usize, datagram: &[u8]) -> Vec<Vec<u8>> {
+        let mut sealed = Vec::new();
+        let is_sealed = self.sides[side].seal(address(1 - side), datagram, self.now, &mut sealed);
+        let mut leaving = self.leaving(side);
+        leaving.extend(is_sealed.then_some(sealed));
+        leaving
+    }
+
+    fn leaving(&mut self, side: usize) -> Vec<Vec<u8>> {
+        self.sides[side].take_outbox().into_iter().map(|(_, bytes)| bytes).collect()
+    }
+
+    /// `side` takes in datagrams of the other. Returns what they say to it.
+    fn take(&mut self, side: usize, datagrams: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        let mut said = Vec::new();
+        for mut bytes in datagrams {
+            match self.sides[side].handle(address(1 - side), &mut bytes, self.now) {
+                Received::Opened { range, peer } => {
+                    assert_eq!(peer, self.sides[1 - side].node_id());
+                    said.push(bytes[range].to_vec());
+                }
+                Received::Greeted { early, peer } => {
+                    assert_eq!(peer, self.sides[1 - side].node_id());
+                    said.extend(early);
+                }
+                Received::Nothing => {}
+            }
+        }
+        said
+    }
+
+    /// Passes on all that there is to say until nothing is, beginning with `first` of `side`. Returns what the sides heard.
+    fn exchange(&mut self, side: usize, first: Vec<Vec<u8>>) -> [Vec<Vec<u8>>; 2] {
+        let (mut heard, mut on_way, mut to) = ([Vec::new(), Vec::new()], first, 1 - side);
+        for _ in 0..10 {
+            if on_way.is_empty() {
+                break;
+            }
+            let said = self.take(to, on_way);
+            heard[to].extend(said);
+            on_way = self.leaving(to);
+            to = 1 - to;
+        }
+        heard
+    }
+}
+
+#[test]
+fn what_is_said_before_there_is_a_channel_arrives_with_the_handshake_after_one_round_trip() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let mut hello = datagram(Kind::Hello, 7, b"hello");
+    hello.resize(1200, 0);
+    let need = datagram(Kind::Need, 8, b"who has it?");
+    let mut knock = pair.say(0, &hello);
+    knock.extend(pair.say(0, &need));
+    assert_eq!(knock.iter().map(Vec::len).collect::<Vec<_>>(), [KNOCK], "said once");
+    assert!(pair.take(1, knock).is_empty());
+    let cookie = pair.leaving(1);
+    assert_eq!(cookie[0].len(), KNOCK, "no longer than the question");
+    pair.take(0, cookie);
+    let initiate = pair.leaving(0);
+    assert_eq!(initiate[0].len(), INITIATE);
+    assert_eq!(pair.take(1, initiate), [hello, need]);
+    // The responder can say something at once.
+    let welcome = datagram(Kind::Welcome, 7, b"welcome");
+    let answer = pair.say(1, &welcome);
+    assert_eq!(
+        answer.iter().map(Vec::len).collect::<Vec<_>>(),
+        [ACCEPT, welcome.len() + frame::SEALED_OVERHEAD + 4]
+    );
+    assert_eq!(pair.take(0, answer), [welcome]);
+}
+
+#[test]
+fn a_conversation_of_the_channel_costs_twenty_one_bytes() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let mut rng = StdRng::seed_from_u64(1);
+    let now = pair.now;
+    let ours = pair.sides[0].draw_conversation(address(1), |_| true, &mut rng, now);
+    let hello = pair.say(0, &datagram(Kind::Hello, ours.0, b"x"));
+    pair.exchange(0, hello);
+    let chunk = datagram(Kind::Welcome, ours.0, &[9; 100]);
+    let sealed = pair.say(1, &chunk);
+    assert_eq!(sealed[0].len(), chunk.len() + frame::SEALED_OVERHEAD);
+    assert_eq!(frame::SEALED_OVERHEAD, 21);
+    assert_eq!(pair.take(0, sealed), [chunk]);
+}
+
+#[test]
+fn sealed_chunks_are_opened_like_any_other_datagram() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let mut rng = StdRng::seed_from_u64(1);
+    let now = pair.now;
+    let ours = pair.sides[0].draw_conversation(address(1), |_| true, &mut rng, now);
+    let hello = pair.say(0, &datagram(Kind::Hello, ours.0, b"x"));
+    pair.exchange(0, hello);
+    let header = messages::ChunkHeader {
+        conversation: ours,
+        sequence: 1,
+        request: 2,
+        piece: messages::PieceIndex(3),
+        offset: 4,
+        sent_at: 5,
+        index: 0,
+        count: 1,
+        hold: 6,
+    };
+    let mut frame = vec![0; frame::SEALED_CHUNK_PREFIX + 1000 + TAG_LENGTH];
+    frame[frame::SEALED_CHUNK_PREFIX..][..1000].fill(7);
+    let sealer = pair.sides[1].sealer(address(0), ours).expect("a channel with the conversation");
+    sealer.seal_chunk(&header, &mut frame);
+    assert!(!frame.windows(16).any(|run| run == [7; 16]));
+    let opened = pair.take(0, vec![frame]);
+    let (found, payload) = messages::ChunkHeader::decode(&opened[0]).expect("a CHUNK");
+    assert_eq!((found, payload), (header, &[7; 1000][..]));
+    assert!(pair.sides[1].sealer(address(0), Conversation(!ours.0)).is_none(), "not of any channel");
+}
+
+#[test]
+fn a_datagram_counts_once_and_only_as_it_was_sealed() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.exchange(0, first);
+    let sealed = pair.say(0, &datagram(Kind::Bye, 1, b"done"));
+    for at in 0..sealed[0].len() {
+        let mut changed = sealed[0].clone();
+        changed[at] ^= 1;
+        assert!(pair.take(1, vec![changed]).is_empty(), "byte {at} was changed");
+    }
+    assert_eq!(pair.take(1, sealed.clone()).len(), 1);
+    assert!(pair.take(1, sealed).is_empty());
+    assert_eq!(pair.sides[1].counters().replayed, 1);
+}
+
+#[test]
+fn another_secret_and_another_node_get_no_channel() {
+    let mut pair = Pair::of([SwarmSecret::from_bytes([1; 32]), SwarmSecret::from_bytes([2; 32])]);
+    pair.meet(0);
+    let knock = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    assert!(pair.take(1, knock).is_empty());
+    assert!(pair.leaving(1).is_empty(), "silence");
+
+    let mut pair = Pair::new();
+    pair.sides[0].expect(address(1), NodeId::from_bytes([9; 16]));
+    let knock = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    let heard = pair.exchange(0, knock);
+    assert!(heard.iter().all(Vec::is_empty));
+    assert_eq!(pair.sides[0].peer(address(1)), None);
+}
+
+#[test]
+fn a_forgotten_channel_is_told_of_and_opened_anew() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.exchange(0, first);
+    let (numbers, _) = pair.sides[1].table.newest(address(0)).expect("open");
+    pair.sides[1].table.remove(numbers.channel().0);
+    let lost = pair.say(0, &datagram(Kind::Ping, 1, b"there?"));
+    assert_eq!(pair.exchange(0, lost), [Vec::<Vec<u8>>::new(), Vec::new()]);
+    assert_eq!(pair.sides[0].peer(address(1)), None, "the token was the responder's");
+    pair.now += Duration::from_secs(1);
+    let again = pair.say(0, &datagram(Kind::Ping, 1, b"there?"));
+    assert_eq!(pair.exchange(0, again)[1].len(), 1);
+}
+
+#[test]
+fn nobody_else_can_say_that_a_channel_is_forgotten() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.exchange(0, first);
+    let remote = pair.sides[1].table.newest(address(0)).expect("open").0.channel();
+    let mut unknown = Header { kind: Kind::Unknown, conversation: remote }.encode().to_vec();
+    unknown.extend_from_slice(&[0; 16]);
+    pair.take(0, vec![unknown]);
+    assert!(pair.sides[0].peer(address(1)).is_some());
+}
+
+#[test]
+fn lost_answers_are_said_again_and_a_replayed_handshake_opens_nothing() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let hello = datagram(Kind::Hello, 1, b"x");
+    let knock = pair.say(0, &hello);
+    pair.take(1, knock);
+    let cookie = pair.leaving(1);
+    pair.take(0, cookie);
+    let initiate = pair.leaving(0);
+    assert_eq!(pair.take(1, initiate.clone()).len(), 1);
+    let lost = pair.leaving(1);
+    pair.now += Duration::from_millis(500);
+    let again = pair.say(0, &hello);
+    assert_eq!(again, initiate);
+    assert!(pair.take(1, again).is_empty(), "it was heard");
+    let accept = pair.leaving(1);
+    assert_eq!(accept, lost);
+    pair.take(0, accept);
+    let confirms = pair.leaving(0);
+    assert_eq!(pair.take(1, confirms).len(), 1, "what waited");
+    let opened = pair.sides[1].counters().opened;
+    assert!(pair.take(1, initiate).is_empty());
+    assert!(pair.leaving(1).is_empty());
+    assert_eq!(pair.sides[1].counters().opened, opened);
+}
+
+#[test]
+fn a_cookie_of_another_life_costs_one_round_trip_more() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.exchange(0, first);
+    let mut later = endpoint(1, Role::Node, SwarmSecret::open());
+    later.cookies = CookieJar::new([7; 32]);
+    pair.sides[1] = later;
+    let (numbers, _) = pair.sides[0].table.newest(address(1)).expect("open");
+    pair.sides[0].table.remove(numbers.channel().0);
+    let initiate = pair.say(0, &datagram(Kind::Hello, 2, b"y"));
+    assert_eq!(initiate[0].len(), INITIATE, "the key is remembered");
+    let heard = pair.exchange(0, initiate);
+    assert_eq!(heard[1], [datagram(Kind::Hello, 2, b"y")]);
+}
+
+#[test]
+fn both_may_begin_at_once_and_each_hears_the_other() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    pair.meet(1);
+    let (one, other) =
+        (pair.say(0, &datagram(Kind::Hello, 1, b"x")), pair.say(1, &datagram(Kind::Hello, 2, b"y")));
+    pair.take(1, one);
+    pair.take(0, other);
+    for _ in 0..4 {
+        let (one, other) = (pair.leaving(0), pair.leaving(1));
+        pair.take(1, one);
+        pair.take(0, other);
+    }
+    for side in [0, 1] {
+        let said = pair.say(side, &datagram(Kind::Ping, 3, b"there?"));
+        assert_eq!(pair.take(1 - side, said).len(), 1);
+    }
+}
+
+#[test]
+fn the_least_used_channel_makes_way() {
+    let mut hub = endpoint(1, Role::Tracker, SwarmSecret::open());
+    let now = Timestamp::ZERO + Duration::from_secs(1000);
+    for number in 0..20u8 {
+        let mut node = endpoint(number + 2, Role::Node, SwarmSecret::open());
+        let at = SocketAddr::from(([10, 0, 1, number], 4000));
+        let mut out = Vec::new();
+        node.seal(address(1), &datagram(Kind::Register, 1, b"x"), now, &mut out);
+        for _ in 0..3 {
+            for (_, mut bytes) in node.take_outbox() {
+                hub.handle(at, &mut bytes, now + Duration::from_secs(number.into()));
+            }
+            for (_, mut bytes) in hub.take_outbox() {
+                node.handle(address(1), &mut bytes, now);
+            }
+        }
+        assert!(node.peer(address(1)).is_some());
+        assert_eq!(hub.len(), 8.min(usize::from(number) + 1));
+        assert!(hub.peer(at).is_some());
+    }
+}
+
+#[test]
+fn where_channels_are_preferred_one_is_done_without_when_nobody_answers() {
+    let mut pair = Pair::new();
+    pair.sides[0].policy = Policy { elsewhere: Encryption::Prefer, loopback: Encryption::Never };
+    pair.meet(0);
+    let hello = datagram(Kind::Hello, 1, b"x");
+    for _ in 0..TRIES_BEFORE_OPEN {
+        assert_eq!(pair.say(0, &hello)[0].len(), KNOCK);
+        pair.now += Duration::from_millis(250);
+    }
+    assert_eq!(pair.say(0, &hello), std::slice::from_ref(&hello), "in the clear");
+    assert!(pair.sides[0].takes_in_the_clear(address(1)) && !pair.sides[0].is_sealed(address(1)));
+}

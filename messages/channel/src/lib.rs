@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+mod aead;
+mod attempt;
+mod channels;
+mod direction;
+mod frame;
+mod handshake;
+mod identity;
+mod policy;
+mod replay;
+mod swarm;
+mod table;
+
+pub use aead::Suite;
+pub use channels::{ChannelCounters, ChannelSettings, Channels, PeerChannel, Received, Role};
+pub use direction::Sealer;
+pub use frame::{SEALED_CHUNK_PREFIX, SEALED_OVERHEAD, TAG_LENGTH};
+pub use identity::{PublicKey, StaticKey};
+pub use policy::{Encryption, Policy};
+pub use swarm::SwarmSecret;
