@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Duration;
 
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use messages::{
@@ -39,6 +40,8 @@ const UNKNOWN: usize = HEADER_LENGTH + 16;
 const MAX_REMEMBERED: usize = 4096;
 /// Attempts at a time.
 const MAX_ATTEMPTS: usize = 1024;
+/// Over a path with this round trip the loss of an INITIATE would cost more than a second one.
+const LONG_RTT: Duration = Duration::from_millis(100);
 /// Where channels are preferred, one to which nothing answers after so many messages is done without.
 const TRIES_BEFORE_OPEN: u32 = 3;
 
@@ -113,6 +116,8 @@ pub enum Received {
         /// Who said them.
         peer: NodeId,
     },
+    /// Who is at the address has answered for the first time: a channel is being opened there.
+    Answered,
     /// There is nothing in it for the layer above.
     Nothing,
 }
@@ -192,6 +197,12 @@ impl Channels {
         self.node
     }
 
+    /// What may travel in the clear.
+    #[must_use]
+    pub const fn policy(&self) -> Policy {
+        self.policy
+    }
+
     /// What was counted since the start.
     #[must_use]
     pub const fn counters(&self) -> ChannelCounters {
@@ -223,6 +234,12 @@ impl Channels {
     #[must_use]
     pub fn peer(&self, address: SocketAddr) -> Option<NodeId> {
         self.table.newest(address).map(|(_, channel)| channel.node)
+    }
+
+    /// How long the handshake with who is at `address` took, if this side began it and said its message once.
+    #[must_use]
+    pub fn handshake_rtt(&self, address: SocketAddr) -> Option<Duration> {
+        self.table.newest(address).and_then(|(_, channel)| channel.rtt)
     }
 
     /// The static key of who is at `address`, as far as a channel proves it.
@@ -345,8 +362,8 @@ impl Channels {
             return true;
         }
         let attempt = self.attempt(to, now);
-        attempt.keep(datagram);
-        if attempt.is_due(now) {
+        let waited = attempt.keep(datagram);
+        if attempt.is_due(waited, now) {
             self.pursue(to, now);
         }
         false
@@ -488,7 +505,11 @@ impl Channels {
         let numbers = self.table.numbers_of(conversation);
         let Some(channel) = self.table.get_mut(numbers).filter(|channel| channel.address == from) else {
             self.counters.refused += 1;
-            self.say_unknown(from, conversation);
+            // What overtakes the ACCEPT of its channel is lost, and the channel is not.
+            let is_awaited = self.attempts.get(&from).is_some_and(|attempt| attempt.numbers == numbers);
+            if !is_awaited {
+                self.say_unknown(from, conversation);
+            }
             return Received::Nothing;
         };
         match channel.opener.open(datagram) {
@@ -606,9 +627,15 @@ impl Channels {
         {
             return None;
         }
+        let took = attempt.said_at.map_or(Duration::ZERO, |at| now.since(at));
         self.remember(from, cookie, key);
         self.initiate(from, now);
-        Some(Received::Nothing)
+        if took >= LONG_RTT
+            && let Some((_, message)) = self.outbox.last().cloned()
+        {
+            self.outbox.push((from, message));
+        }
+        Some(Received::Answered)
     }
 
     fn on_initiate(
@@ -683,6 +710,9 @@ impl Channels {
         let suite = agreed.remote.suite;
         self.without.remove(&from);
         self.open(from, attempt.numbers, agreed, suite, None, now);
+        if let Some(channel) = self.table.get_mut(attempt.numbers) {
+            channel.rtt = attempt.said_at.filter(|_| attempt.tries == 1).map(|at| now.since(at));
+        }
         // What came with a handshake that was said once has been heard; of one that was repeated, the answers may be lost.
         if attempt.tries == 1 {
             attempt.waiting.drain(..taken);

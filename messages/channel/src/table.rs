@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use messages::{Conversation, NodeId, Timestamp};
 use rand::RngExt as _;
@@ -29,6 +30,8 @@ pub(crate) struct Channel {
     pub(crate) token: ResetToken,
     /// Of a channel that the other side has begun and not used yet: its handshake, and the answer to say again.
     pub(crate) unconfirmed: Option<Unconfirmed>,
+    /// How long the handshake took, if this side began it.
+    pub(crate) rtt: Option<Duration>,
     used_at: Timestamp,
 }
 
@@ -51,7 +54,7 @@ impl Channel {
     ) -> Channel {
         let (sealer, opener) = halves;
         let node = peer.node_id();
-        Channel { address, peer, node, suite, sealer, opener, token, unconfirmed, used_at: now }
+        Channel { address, peer, node, suite, sealer, opener, token, unconfirmed, rtt: None, used_at: now }
     }
 }
 

@@ -73,7 +73,7 @@ impl Pair {
                     assert_eq!(peer, self.sides[1 - side].node_id());
                     said.extend(early);
                 }
-                Received::Nothing => {}
+                Received::Answered | Received::Nothing => {}
             }
         }
         said
@@ -216,6 +216,24 @@ fn a_forgotten_channel_is_told_of_and_opened_anew() {
     pair.now += Duration::from_secs(1);
     let again = pair.say(0, &datagram(Kind::Ping, 1, b"there?"));
     assert_eq!(pair.exchange(0, again)[1].len(), 1);
+}
+
+#[test]
+fn what_overtakes_the_accept_does_not_end_the_channel() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let knock = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.take(1, knock);
+    let cookie = pair.leaving(1);
+    pair.take(0, cookie);
+    let initiate = pair.leaving(0);
+    pair.take(1, initiate);
+    let mut answer = pair.say(1, &datagram(Kind::Welcome, 1, b"y"));
+    answer.reverse();
+    assert!(pair.take(0, answer).is_empty());
+    assert!(pair.leaving(0).is_empty(), "nothing is said of it");
+    let again = pair.say(1, &datagram(Kind::Welcome, 1, b"y"));
+    assert_eq!(pair.take(0, again).len(), 1);
 }
 
 #[test]

@@ -378,7 +378,7 @@ impl NetworkThread {
         let mut rest = &out.datagrams[..];
         while let Some(first) = rest.first() {
             let count = self.transmitter.together(rest);
-            if first.zeros > 0 {
+            if first.is_probe {
                 self.transmitter.probe(&self.socket, first.to, &out.whole(first));
             } else {
                 let bytes = &out.bytes[first.range.start..rest[count - 1].range.end];

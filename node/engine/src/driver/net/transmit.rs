@@ -243,13 +243,13 @@ impl Transmitter {
 /// tracker and from all owners.
 fn together(datagrams: &[Outgoing], max_segments: usize) -> usize {
     let Some((first, others)) = datagrams.split_first() else { return 0 };
-    if !first.to.ip().to_canonical().is_loopback() || first.zeros > 0 {
+    if !first.to.ip().to_canonical().is_loopback() || first.is_probe {
         return 1;
     }
     let (mut count, length, mut end) = (1, first.range.len(), first.range.end);
     for other in others.iter().take(max_segments.saturating_sub(1)) {
         let fits = other.range.end - first.range.start <= MAX_TOGETHER && other.range.len() <= length;
-        if other.to != first.to || other.zeros > 0 || other.range.start != end || !fits {
+        if other.to != first.to || other.is_probe || other.range.start != end || !fits {
             break;
         }
         (count, end) = (count + 1, other.range.end);
@@ -274,7 +274,7 @@ mod tests {
         let one = |&(port, length): &(u16, usize)| {
             at += length;
             let to = SocketAddr::from(([127, 0, 0, 1], port));
-            Outgoing { to, range: at - length..at, zeros: 0 }
+            Outgoing { to, range: at - length..at, zeros: 0, is_probe: false }
         };
         datagrams.iter().map(one).collect()
     }
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn a_probe_and_what_leaves_this_host_goes_alone() {
         let mut probe = outgoing(&[(1, 40), (1, 40)]);
-        probe[1].zeros = 9;
+        probe[1].is_probe = true;
         assert_eq!(together(&probe, 64), 1);
         let mut far = outgoing(&[(1, 40), (1, 40)]);
         far.iter_mut().for_each(|outgoing| outgoing.to = SocketAddr::from(([192, 0, 2, 1], 1)));
