@@ -11,6 +11,8 @@ mod policy;
 mod replay;
 mod swarm;
 mod table;
+mod text;
+mod ticket;
 
 pub use aead::Suite;
 pub use channels::{ChannelCounters, ChannelSettings, Channels, PeerChannel, Received, Role};
@@ -19,3 +21,5 @@ pub use frame::{SEALED_CHUNK_PREFIX, SEALED_OVERHEAD, TAG_LENGTH};
 pub use identity::{PublicKey, StaticKey};
 pub use policy::{Encryption, Policy};
 pub use swarm::SwarmSecret;
+pub use text::ParseKeyError;
+pub use ticket::{Ticket, TicketError, TicketTracker, TicketTrackerError};
