@@ -9,6 +9,8 @@ mod handshake;
 mod identity;
 mod policy;
 mod replay;
+#[cfg(feature = "secret-files")]
+pub mod secret_file;
 mod swarm;
 mod table;
 mod text;
