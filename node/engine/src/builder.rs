@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use channel::StaticKey;
 use config::{NodeLabel, NodeSettings, TrackerAddress};
 use riffle_core::Command;
 
@@ -14,7 +15,7 @@ use crate::hub::Hub;
 use crate::inner::Inner;
 use crate::node::Node;
 use crate::start_error::StartError;
-use crate::state::{StateFolder, random_node};
+use crate::state::StateFolder;
 use crate::tracker::{System, TrackerChoice, TrackerLink, TrackerSigns, TrackerWatch};
 #[cfg(feature = "embedded-tracker")]
 use crate::tracker::{TrackerLog, TrackerLogFactory};
@@ -165,8 +166,9 @@ impl Builder {
             }
             State::Taken(state) => Some(state),
         };
-        let id =
-            state.as_ref().map_or_else(random_node, |state| Ok(state.node())).map_err(StartError::Threads)?;
+        // Without a state folder the key is of this life alone.
+        let key = state.as_ref().map_or_else(StaticKey::random, |state| Ok(state.key().clone()));
+        let key = key.map_err(StartError::Threads)?;
         let link = TrackerLink::find(
             &choice,
             listen.ip(),
@@ -199,7 +201,7 @@ impl Builder {
                 listen,
                 port: state.as_ref().and_then(StateFolder::port),
                 tracker: address,
-                node: id,
+                node: key.node_id(),
                 hash_cache,
                 lock_folder: state.as_ref().map(StateFolder::locks),
                 journal_key: state.as_ref().map(StateFolder::journal_key),
@@ -216,6 +218,6 @@ impl Builder {
         }
         let hint = driver.receive_buffer_hint();
         let notes = damage.flatten().into_iter().chain(hint).collect();
-        Ok(Node::new(Inner { driver, hub, first_events, id, state, notes, tracker }))
+        Ok(Node::new(Inner { driver, hub, first_events, key, state, notes, tracker }))
     }
 }

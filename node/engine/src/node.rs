@@ -63,7 +63,7 @@ impl Node {
     /// Who the node is, in all its lives.
     #[must_use]
     pub fn id(&self) -> NodeId {
-        self.inner.id
+        self.inner.key.node_id()
     }
 
     /// Where the node's socket is bound.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use channel::StaticKey;
 use messages::tracker_to_node::Listed;
 use messages::{NodeId, Timestamp};
 use rand::TryRng as _;
@@ -14,7 +15,6 @@ use tokio::net::UdpSocket;
 
 use super::link::{TrackerChoice, TrackerError, TrackerLink, TrackerStatus};
 use super::name::System;
-use crate::state::random_node;
 
 /// The longest datagram of a tracker, in bytes.
 const MAX_LENGTH: usize = messages::limits::CONTROL_DATAGRAM;
@@ -77,7 +77,7 @@ impl TrackerQuery {
             #[cfg(feature = "embedded-tracker")]
             None,
         )?;
-        let node = random_node().map_err(QueryError::NoRandomBytes)?;
+        let node = StaticKey::random().map_err(QueryError::NoRandomBytes)?.node_id();
         Ok(TrackerQuery { tracker, node, way: None, started: Instant::now() })
     }
 
