@@ -201,7 +201,7 @@ impl Builder {
                 listen,
                 port: state.as_ref().and_then(StateFolder::port),
                 tracker: address,
-                node: key.node_id(),
+                key: key.clone(),
                 hash_cache,
                 lock_folder: state.as_ref().map(StateFolder::locks),
                 journal_key: state.as_ref().map(StateFolder::journal_key),

@@ -81,7 +81,7 @@ impl EmbeddedTracker {
                 let end = async {
                     let _ = ended.await;
                 };
-                if let Err(error) = driver::serve(socket, TrackerSettings::default(), end) {
+                if let Err(error) = driver::serve(socket, TrackerSettings::default(), key, end) {
                     tracing::error!(%error, "tracker stopped");
                 }
             });
