@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Arg, Args, Command, CommandFactory as _, Parser, Subcommand};
-use config::{ByteSize, Interval, Limit, ListenAddr, NodeLabel, Period, TrackerAddress, UploadPolicy};
+use config::{ByteSize, Interval, Limit, ListenAddr, NodeLabel, Period, UploadPolicy};
 use messages::{ContentId, Digits, DigitsError, Name};
-use tracker::program::{log_files, log_size};
+use riffle::NamedTracker;
+use tracker::program::{KeyFlags, log_files, log_size};
 
 use crate::goal::Goal;
 use crate::setting_values::{upload_period, upload_slots};
@@ -60,9 +61,15 @@ pub(crate) struct Common {
     /// What this node is called in logs and on screens [default: the first free number]
     #[arg(long, global = true, env = "RIFFLE_ID", hide_env_values = true, value_name = "LABEL")]
     pub(crate) id: Option<NodeLabel>,
-    /// Where the tracker is [default: 127.0.0.1:12345]
-    #[arg(long, global = true, env = "RIFFLE_TRACKER", hide_env_values = true, value_name = "HOST:PORT")]
-    pub(crate) tracker: Option<TrackerAddress>,
+    /// Where the tracker is, and its public key where that is known [default: 127.0.0.1:12345]
+    #[arg(
+        long,
+        global = true,
+        env = "RIFFLE_TRACKER",
+        hide_env_values = true,
+        value_name = "[KEY@]HOST:PORT"
+    )]
+    pub(crate) tracker: Option<NamedTracker>,
     /// Where downloads are saved and relative names start [default: the current folder]
     #[arg(long, global = true, env = "RIFFLE_DIR", hide_env_values = true, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
@@ -193,7 +200,7 @@ pub(crate) enum Verb {
     /// See it work: a tracker, four owners and a downloader on this machine
     Demo(Demo),
     /// Be the tracker, until Ctrl-C
-    Tracker,
+    Tracker(KeyFlags),
 }
 
 /// What `send` is told.

@@ -143,7 +143,7 @@ pub(crate) async fn tracker_of(descriptions: &[&Description], listen: IpAddr) ->
     let mut answering = None;
     if all.iter().any(|(tracker, _)| *tracker != all[0].0) {
         for (tracker, wanted) in &all {
-            let choice = TrackerChoice::Named((*tracker).clone());
+            let choice = TrackerChoice::Named((*tracker).clone().into());
             let Ok(mut query) = TrackerQuery::new(&choice, listen) else { continue };
             let Ok((found, end)) = query.ask_once(Question::Meant(wanted.clone())).await else { continue };
             if !found.is_empty() {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use channel::StaticKey;
-use config::{NodeLabel, NodeSettings, TrackerAddress};
+use config::{NodeLabel, NodeSettings};
 use riffle_core::Command;
 
 use crate::driver::{self, DriverSettings, HashCache};
@@ -16,9 +16,9 @@ use crate::inner::Inner;
 use crate::node::Node;
 use crate::start_error::StartError;
 use crate::state::StateFolder;
-use crate::tracker::{System, TrackerChoice, TrackerLink, TrackerSigns, TrackerWatch};
 #[cfg(feature = "embedded-tracker")]
-use crate::tracker::{TrackerLog, TrackerLogFactory};
+use crate::tracker::{Embedding, TrackerLog, TrackerLogFactory};
+use crate::tracker::{NamedTracker, System, TrackerChoice, TrackerLink, TrackerSigns, TrackerWatch};
 
 /// Ends the streams of the node's events when the node's thread ends, however the thread ends.
 struct ClosedAtTheEnd(Arc<Hub>);
@@ -82,10 +82,10 @@ impl Builder {
         Builder { settings, ..self }
     }
 
-    /// Talks to the tracker at `HOST:PORT`. A name is followed where it leads.
+    /// Talks to the tracker at `HOST:PORT`, or `KEY@HOST:PORT` with its public key. A name is followed where it leads.
     pub fn tracker(self, tracker: impl AsRef<str>) -> Builder {
         let text = tracker.as_ref();
-        let parsed = text.parse::<TrackerAddress>().map(TrackerChoice::Named);
+        let parsed = text.parse::<NamedTracker>().map(TrackerChoice::Named);
         let parsed = parsed
             .map_err(|error| StartError::TrackerAddress { text: text.to_owned(), reason: error.to_string() });
         Builder { tracker: Some(parsed), ..self }
@@ -174,7 +174,7 @@ impl Builder {
             listen.ip(),
             Arc::new(System),
             #[cfg(feature = "embedded-tracker")]
-            self.tracker_log,
+            Embedding { log: self.tracker_log, key_file: state.as_ref().map(StateFolder::tracker_key) },
         )?;
         let address = link.status().address;
         match address {

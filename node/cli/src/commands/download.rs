@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::{NodeSettings, Period};
-use riffle::{Destination, DownloadRequest, DownloadTimeouts, Wanted};
+use riffle::{Destination, DownloadRequest, DownloadTimeouts, NamedTracker, Wanted};
 use tokio::task::JoinHandle;
 
 use crate::arguments::Download;
@@ -20,6 +20,7 @@ use crate::progress::Progress;
 use crate::report::{self, Place};
 use crate::running::{Embedding, Running};
 use crate::screen::Screen;
+use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::spool::{self, Poured, Spool};
 use crate::target;
@@ -41,7 +42,7 @@ enum LeaveReason {
 ///
 /// # Errors
 /// When what was typed makes no sense or the node cannot be started; each with its exit code.
-pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Result<ExitCode> {
+pub(crate) async fn run(mut settings: Settings, arguments: Download) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
     let wanted = read_wanted(&arguments)?;
     let folder = download_folder()?;
@@ -52,7 +53,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     let screen = Screen::of_one_shot(settings.quiet);
     if settings.tracker.is_none() {
         let described: Vec<_> = wanted.iter().filter_map(|(_, description)| description.as_ref()).collect();
-        settings.tracker = tracker_of(&described, settings.listen.0.ip()).await;
+        settings.tracker = tracker_of(&described, settings.listen.0.ip()).await.map(NamedTracker::from);
     }
     // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
     let spool = Spool::default();

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use config::NodeSettings;
 use riffle::{DiskError, DiskErrorKind, Node, ShareId};
 
 use crate::arguments::Send;
@@ -17,6 +16,7 @@ use crate::progress::Progress;
 use crate::report;
 use crate::running::{Embedding, Running};
 use crate::screen::Screen;
+use crate::settings::Settings;
 use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
 use crate::spool::{self, Spool};
@@ -28,7 +28,7 @@ const STDIN: &str = "-";
 ///
 /// # Errors
 /// When a file cannot be shared or the node cannot be started; each with its exit code.
-pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<ExitCode> {
+pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
     let send_as = send_as(&arguments);
     let screen = Screen::of_one_shot(settings.quiet);

@@ -149,6 +149,13 @@ impl StateFolder {
         self.folder.with_file_name("journal-key")
     }
 
+    /// Where the key of a tracker is that a node runs itself: one for all nodes of this state, so that the tracker stays
+    /// who it is when another node becomes it. `riffle-tracker` has it in the same place.
+    #[cfg(feature = "embedded-tracker")]
+    pub(crate) fn tracker_key(&self) -> PathBuf {
+        self.folder.with_file_name("tracker.key")
+    }
+
     /// What a person should know when the folder could not be locked where it is.
     pub fn locked_elsewhere(&self) -> Option<String> {
         let elsewhere = self.lock.elsewhere()?;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use channel::{PublicKey, StaticKey};
 use config::TrackerSettings;
 use tokio::sync::oneshot;
 use tracing::Dispatch;
@@ -41,6 +42,7 @@ impl fmt::Debug for TrackerLog {
 #[derive(Debug)]
 pub struct EmbeddedTracker {
     address: SocketAddr,
+    key: PublicKey,
     /// Closed to end the tracker.
     running: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -55,6 +57,9 @@ pub enum EmbedError {
     /// The system gives no thread.
     #[error("the system gives no thread for it: {0}")]
     Thread(io::Error),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes: {0}")]
+    Randomness(io::Error),
 }
 
 impl EmbedError {
@@ -66,11 +71,21 @@ impl EmbedError {
 }
 
 impl EmbeddedTracker {
-    /// Starts a tracker at `listen`. What it does is said to `log`, until the tracker ends.
+    /// Starts a tracker at `listen`, whose key is of this life alone. What it does is said to `log`, until the tracker
+    /// ends.
     ///
     /// # Errors
     /// [`EmbedError`], the port being taken among them.
     pub fn start(listen: SocketAddr, log: TrackerLog) -> Result<EmbeddedTracker, EmbedError> {
+        EmbeddedTracker::start_with(listen, log, &StaticKey::random().map_err(EmbedError::Randomness)?)
+    }
+
+    /// As [`EmbeddedTracker::start`], with the key by which others know the tracker.
+    pub(crate) fn start_with(
+        listen: SocketAddr,
+        log: TrackerLog,
+        key: &StaticKey,
+    ) -> Result<EmbeddedTracker, EmbedError> {
         let socket = driver::bind(listen)?;
         let address = socket.local_addr();
         let (running, ended) = oneshot::channel::<()>();
@@ -88,13 +103,19 @@ impl EmbeddedTracker {
         };
         let thread =
             thread::Builder::new().name("tracker".to_owned()).spawn(serve).map_err(EmbedError::Thread)?;
-        Ok(EmbeddedTracker { address, running: Some(running), thread: Some(thread) })
+        Ok(EmbeddedTracker { address, key: key.public(), running: Some(running), thread: Some(thread) })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its static public key.
+    #[must_use]
+    pub fn key(&self) -> PublicKey {
+        self.key
     }
 }
 

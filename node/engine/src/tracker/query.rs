@@ -13,6 +13,8 @@ use rand::rngs::SysRng;
 use riffle_core::{Inquiry, InquiryEnd, InquiryStep, Question};
 use tokio::net::UdpSocket;
 
+#[cfg(feature = "embedded-tracker")]
+use super::link::Embedding;
 use super::link::{TrackerChoice, TrackerError, TrackerLink, TrackerStatus};
 use super::name::System;
 
@@ -75,7 +77,7 @@ impl TrackerQuery {
             listen,
             Arc::new(System),
             #[cfg(feature = "embedded-tracker")]
-            None,
+            Embedding::default(),
         )?;
         let node = StaticKey::random().map_err(QueryError::NoRandomBytes)?.node_id();
         Ok(TrackerQuery { tracker, node, way: None, started: Instant::now() })

@@ -221,6 +221,7 @@ impl Keeper {
         self.status.send_if_modified(|shown| {
             let is_news = shown.address != status.address
                 || shown.is_embedded != status.is_embedded
+                || shown.key != status.key
                 || (status.address.is_none() && shown.trouble != status.trouble);
             if is_news {
                 shown.clone_from(status);
