@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Arg, Args, Command, CommandFactory as _, Parser, Subcommand};
-use config::{ByteSize, Interval, Limit, ListenAddr, NodeLabel, Period, UploadPolicy};
+use config::{ByteSize, Encryption, Interval, Limit, ListenAddr, NodeLabel, Period, UploadPolicy};
 use messages::{ContentId, Digits, DigitsError, Name};
 use riffle::NamedTracker;
 use tracker::program::{KeyFlags, log_files, log_size};
@@ -82,6 +82,9 @@ pub(crate) struct Common {
     /// The most to receive in a second, e.g. 10MiB (10M is the same), 10MB, 80Mbit, or none
     #[arg(long, global = true, env = "RIFFLE_DOWNLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
     pub(crate) download_limit: Option<Limit>,
+    /// Whether what is said is sealed.
+    #[command(flatten)]
+    pub(crate) encryption: EncryptionOptions,
     /// Says nothing but results and errors, neither progress nor notes (a prompt at a terminal says them still)
     #[arg(short, long, global = true, env = "RIFFLE_QUIET", hide_env_values = true)]
     #[arg(value_parser = FalseyValueParser::new())]
@@ -123,6 +126,25 @@ pub(crate) struct UploadOptions {
     #[arg(hide_short_help = true)]
     #[arg(value_parser = upload_period)]
     pub(crate) upload_period: Option<Period>,
+}
+
+/// The common options about sealing.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct EncryptionOptions {
+    /// Whether what is said to other hosts is sealed: always, prefer (in the clear with who cannot), never [default: always]
+    #[arg(long, global = true, env = "RIFFLE_ENCRYPTION", hide_env_values = true, value_name = "WHEN")]
+    #[arg(hide_short_help = true)]
+    pub(crate) encryption: Option<Encryption>,
+    /// The same for what stays in this host [default: never]
+    #[arg(
+        long,
+        global = true,
+        env = "RIFFLE_LOOPBACK_ENCRYPTION",
+        hide_env_values = true,
+        value_name = "WHEN"
+    )]
+    #[arg(hide_short_help = true)]
+    pub(crate) loopback_encryption: Option<Encryption>,
 }
 
 /// The common options about logs.
@@ -409,8 +431,11 @@ pub(crate) struct Demo {
 /// The common options that each of these verbs uses; the other verbs but `tracker` use all of them. A verb accepts the
 /// others too, because they may stand before the verb or in the environment, but its help does not show them.
 const USED: [(&str, &[&str]); 7] = [
-    ("list", &["tracker", "listen", "quiet", "config"]),
-    ("info", &["tracker", "listen", "dir", "quiet", "config", "state_dir"]),
+    ("list", &["tracker", "listen", "encryption", "loopback_encryption", "quiet", "config"]),
+    (
+        "info",
+        &["tracker", "listen", "encryption", "loopback_encryption", "dir", "quiet", "config", "state_dir"],
+    ),
     ("status", &["id", "quiet", "config", "state_dir"]),
     ("peers", &["id", "quiet", "config", "state_dir"]),
     ("hash", &[]),

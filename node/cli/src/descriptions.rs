@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::net::IpAddr;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use config::NodeSettings;
 use riffle::metainfo::{FileDescription, MAX_METAINFO, Metainfo, SUFFIX};
 use riffle::{
     Collection, Destination, DownloadId, Entry, EntryKind, Event, InquiryEnd, Question, Summary,
@@ -135,7 +136,10 @@ impl Descriptions {
 
 /// Which tracker to ask for what these descriptions say: the first that knows one of the contents; if none does, the
 /// first that answers; if none answers, the first. `None`: they name none.
-pub(crate) async fn tracker_of(descriptions: &[&Description], listen: IpAddr) -> Option<TrackerAddress> {
+pub(crate) async fn tracker_of(
+    descriptions: &[&Description],
+    settings: &NodeSettings,
+) -> Option<TrackerAddress> {
     let all = descriptions.iter().flat_map(|description| {
         description.metainfo.trackers().iter().map(|tracker| (tracker, description.wanted()))
     });
@@ -144,7 +148,7 @@ pub(crate) async fn tracker_of(descriptions: &[&Description], listen: IpAddr) ->
     if all.iter().any(|(tracker, _)| *tracker != all[0].0) {
         for (tracker, wanted) in &all {
             let choice = TrackerChoice::Named((*tracker).clone().into());
-            let Ok(mut query) = TrackerQuery::new(&choice, listen) else { continue };
+            let Ok(mut query) = TrackerQuery::new(&choice, settings) else { continue };
             let Ok((found, end)) = query.ask_once(Question::Meant(wanted.clone())).await else { continue };
             if !found.is_empty() {
                 return Some((*tracker).clone());

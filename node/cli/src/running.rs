@@ -318,7 +318,7 @@ fn refused_tracker(error: &TrackerError) -> Stop {
 /// # Errors
 /// When the tracker cannot be reached from this host, or the system gives no socket or no random bytes.
 pub(crate) fn tracker_query(settings: &Settings) -> Result<TrackerQuery> {
-    TrackerQuery::new(&settings.tracker_choice(), settings.listen.0.ip()).map_err(|error| match error {
+    TrackerQuery::new(&settings.tracker_choice(), settings).map_err(|error| match error {
         QueryError::Tracker(error) => refused_tracker(&error).into(),
         error => error.into(),
     })

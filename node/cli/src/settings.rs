@@ -12,7 +12,7 @@ use etcetera::BaseStrategy as _;
 
 use riffle::{NamedTracker, TrackerChoice};
 
-use crate::arguments::{Common, LogOptions, UploadOptions};
+use crate::arguments::{Common, EncryptionOptions, LogOptions, UploadOptions};
 use crate::exit::{ExitCode, Stop};
 
 /// The settings of a node of this program.
@@ -68,6 +68,7 @@ fn overlay(settings: &mut Settings, common: Common) {
         listen,
         upload: UploadOptions { upload_limit, upload_policy, upload_slots, upload_period },
         download_limit,
+        encryption: EncryptionOptions { encryption, loopback_encryption },
         quiet,
         progress,
         log: LogOptions { log_dir, log_level, log_size, log_files },
@@ -78,6 +79,9 @@ fn overlay(settings: &mut Settings, common: Common) {
     settings.tracker = tracker.or(settings.tracker.take());
     settings.dir = dir.or(settings.dir.take());
     settings.listen = listen.unwrap_or(settings.listen);
+    let network = &mut settings.network;
+    network.encryption = encryption.unwrap_or(network.encryption);
+    network.loopback_encryption = loopback_encryption.unwrap_or(network.loopback_encryption);
     settings.upload.limit = upload_limit.unwrap_or(settings.upload.limit);
     settings.upload.policy = upload_policy.unwrap_or(settings.upload.policy);
     settings.upload.slots = upload_slots.unwrap_or(settings.upload.slots);

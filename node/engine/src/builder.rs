@@ -201,6 +201,7 @@ impl Builder {
                 listen,
                 port: state.as_ref().and_then(StateFolder::port),
                 tracker: address,
+                tracker_key: link.status().key,
                 key: key.clone(),
                 hash_cache,
                 lock_folder: state.as_ref().map(StateFolder::locks),
@@ -210,7 +211,7 @@ impl Builder {
             Box::new(events),
         )?;
         let command = driver.commander();
-        let moved = move |tracker| command(Command::UseTracker { tracker });
+        let moved = move |tracker, key| command(Command::UseTracker { tracker, key });
         let tracker = TrackerWatch::start(link, listen.ip(), (signs, heard), moved, log);
         let tracker = tracker.map_err(StartError::Threads)?;
         if let Some(state) = &state {

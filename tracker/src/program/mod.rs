@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use channel::secret_file::SecretFileError;
-use config::{ByteSize, ConfigError, ListenAddr, TrackerSettings, ValueError};
+use config::{ByteSize, ConfigError, Encryption, ListenAddr, TrackerSettings, ValueError};
 use logs::{LogError, LogSettings, Rotation};
 
 pub use self::key_file::{KeyFile, KeyFlags};
@@ -26,6 +26,12 @@ pub struct Flags {
     /// The address and port to listen at; a port alone is all interfaces [default: 12345]
     #[arg(long, env = "RIFFLE_LISTEN", hide_env_values = true, value_name = "ADDR:PORT")]
     pub listen: Option<ListenAddr>,
+    /// Whether what is said to nodes on other hosts is sealed: always, prefer or never [default: always]
+    #[arg(long, env = "RIFFLE_ENCRYPTION", hide_env_values = true, value_name = "WHEN")]
+    pub encryption: Option<Encryption>,
+    /// The same for nodes on this host [default: prefer]
+    #[arg(long, env = "RIFFLE_LOOPBACK_ENCRYPTION", hide_env_values = true, value_name = "WHEN")]
+    pub loopback_encryption: Option<Encryption>,
     /// A settings file; --print-config shows one
     #[arg(long, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -142,6 +148,8 @@ pub fn plan(flags: Flags) -> Result<Plan, ProgramError> {
         None => TrackerSettings::default(),
     };
     settings.listen = flags.listen.unwrap_or(settings.listen);
+    settings.encryption = flags.encryption.unwrap_or(settings.encryption);
+    settings.loopback_encryption = flags.loopback_encryption.unwrap_or(settings.loopback_encryption);
     let below_state = || flags.state_dir.map(|folder| folder.join("logs"));
     settings.log_dir = flags.log_dir.filter(|folder| !folder.as_os_str().is_empty()).or(settings.log_dir);
     settings.log_dir = settings.log_dir.or_else(below_state);
@@ -206,7 +214,7 @@ pub fn run(plan: Plan) -> Result<(), ProgramError> {
         say(&format!("tracker listening on {}", socket.local_addr()));
         trouble.iter().for_each(|trouble| say(trouble));
         say(&key_file::how_to_name(key.public(), socket.local_addr()));
-        driver::run(socket, settings, shutdown).await.map_err(ProgramError::Driver)
+        driver::run(socket, settings, key, shutdown).await.map_err(ProgramError::Driver)
     });
     if let Err(error) = &served {
         tracing::error!(%error, "tracker stopped");

@@ -53,7 +53,7 @@ pub(crate) async fn run(mut settings: Settings, arguments: Download) -> Result<E
     let screen = Screen::of_one_shot(settings.quiet);
     if settings.tracker.is_none() {
         let described: Vec<_> = wanted.iter().filter_map(|(_, description)| description.as_ref()).collect();
-        settings.tracker = tracker_of(&described, settings.listen.0.ip()).await.map(NamedTracker::from);
+        settings.tracker = tracker_of(&described, &settings).await.map(NamedTracker::from);
     }
     // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
     let spool = Spool::default();

@@ -12,6 +12,8 @@ use crate::exit::{ExitCode, Stop};
 /// When settings are wrong, the port is taken, or the system fails; each with its exit code.
 pub(crate) fn run(common: &Common, key: KeyFlags) -> Result<ExitCode> {
     let flags = Flags {
+        encryption: common.encryption.encryption,
+        loopback_encryption: common.encryption.loopback_encryption,
         listen: common.listen,
         config: common.config.clone(),
         log_dir: common.log.log_dir.clone(),

@@ -436,7 +436,10 @@ impl Node {
             Command::Limit { upload, download } => {
                 self.shared.set_limits(upload, download, now);
             }
-            Command::UseTracker { tracker } => {
+            Command::UseTracker { tracker, key } => {
+                if let (Some(channels), Some(key)) = (&mut self.shared.channels, key) {
+                    channels.expect_key(unscoped(tracker), key);
+                }
                 self.tracker_client.use_tracker(unscoped(tracker), &self.shared.context(now));
             }
             Command::Leave => {

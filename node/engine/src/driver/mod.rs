@@ -22,7 +22,9 @@ use std::sync::mpsc::{Receiver as EndReceiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use channel::{ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmSecret};
+use channel::{
+    ChannelSettings, Channels, Encryption, Policy, PublicKey, Role, StaticKey, Suite, SwarmSecret,
+};
 use messages::{BootEpoch, NodeId};
 use quinn_udp::{UdpSockRef, UdpSocketState};
 use rand::TryRng;
@@ -64,6 +66,8 @@ pub(crate) struct DriverSettings {
     pub(crate) port: Option<u16>,
     /// The tracker to talk to; `None`: nobody knows yet where it is.
     pub(crate) tracker: Option<SocketAddr>,
+    /// The tracker's static public key, where that is known.
+    pub(crate) tracker_key: Option<PublicKey>,
     /// Who this node is, and what opens what is said to it.
     pub(crate) key: StaticKey,
     /// What it has hashed in its lives before; `None`: nothing is remembered.
@@ -95,8 +99,18 @@ pub(crate) struct NodeHandle {
 /// # Errors
 /// When the address cannot be bound or a thread cannot be started.
 pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeHandle, StartError> {
-    let DriverSettings { settings, listen, port, tracker, key, hash_cache, lock_folder, journal_key, log } =
-        settings;
+    let DriverSettings {
+        settings,
+        listen,
+        port,
+        tracker,
+        tracker_key,
+        key,
+        hash_cache,
+        lock_folder,
+        journal_key,
+        log,
+    } = settings;
     let clock = Clock::start();
     let identity = identity(key.node_id()).map_err(StartError::Threads)?;
     let bound = BoundSocket::bind_preferring(port, listen, &settings.network)?;
@@ -117,7 +131,10 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
         UdpSocket::from_std(bound.socket.into()).map_err(StartError::Threads)?
     };
     let receive_buffer_asked = settings.network.receive_buffer.as_usize();
-    let channels = channels(&settings, key, &identity);
+    let mut channels = channels(&settings, key, &identity);
+    if let (Some(tracker), Some(key)) = (tracker, tracker_key) {
+        channels.expect_key(tracker, key);
+    }
     let node = Node::new(settings, &identity, tracker, receive_budget, clock.now()).with_channels(channels);
     let run = move || {
         let _alive = alive;

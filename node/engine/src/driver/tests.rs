@@ -14,6 +14,7 @@ fn settings() -> DriverSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         port: None,
         tracker: Some("127.0.0.1:9".parse().unwrap()),
+        tracker_key: None,
         key: StaticKey::from_secret([5; 32]),
         hash_cache: None,
         lock_folder: None,

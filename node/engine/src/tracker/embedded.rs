@@ -89,6 +89,8 @@ impl EmbeddedTracker {
         let socket = driver::bind(listen)?;
         let address = socket.local_addr();
         let (running, ended) = oneshot::channel::<()>();
+        let public = key.public();
+        let key = key.clone();
         let serve = move || {
             let TrackerLog { dispatch, guard } = log;
             let _guard = guard;
@@ -103,7 +105,7 @@ impl EmbeddedTracker {
         };
         let thread =
             thread::Builder::new().name("tracker".to_owned()).spawn(serve).map_err(EmbedError::Thread)?;
-        Ok(EmbeddedTracker { address, key: key.public(), running: Some(running), thread: Some(thread) })
+        Ok(EmbeddedTracker { address, key: public, running: Some(running), thread: Some(thread) })
     }
 
     /// Where it listens.

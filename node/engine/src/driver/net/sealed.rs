@@ -10,6 +10,7 @@ use messages::CHUNK_HEADER;
 use messages::limits::{MAX_BURST_SEGMENTS, MAX_DATAGRAM};
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
 use riffle_core::{Burst, BurstPart};
+use tokio::net::UdpSocket;
 
 use crate::driver::serve::Bytes;
 use crate::platform::aligned_bytes::AlignedBytes;
@@ -33,7 +34,7 @@ impl SealedSender {
     /// system's.
     pub(crate) fn send(
         &mut self,
-        (state, socket): (&UdpSocketState, UdpSockRef<'_>),
+        (state, socket): (&UdpSocketState, &UdpSocket),
         destination: SocketAddr,
         burst: &Burst,
         source: Bytes<'_>,
@@ -54,7 +55,7 @@ impl SealedSender {
                 segment_size: (parts.len() > 1).then_some(segment),
                 src_ip: None,
             };
-            match state.try_send(socket, &transmit) {
+            match state.try_send(UdpSockRef::from(socket), &transmit) {
                 // The offload is broken, and is not used from now on: what was sealed is sealed anew.
                 Err(cause) if parts.len() > 1 && state.max_gso_segments() <= 1 => drop(cause),
                 sent => {

@@ -204,10 +204,7 @@ impl Transmitter {
         let to = self.family.outward(burst.to);
         let started = Instant::now();
         let result = socket.try_io(Interest::WRITABLE, || match sealer {
-            Some(sealer) => {
-                let sink = (&self.state, UdpSockRef::from(socket));
-                self.sealed_sender.send(sink, to, burst, bytes, sealer, next)
-            }
+            Some(sealer) => self.sealed_sender.send((&self.state, socket), to, burst, bytes, sealer, next),
             None => self.send_burst(socket, to, burst, bytes, next),
         });
         file_cache.on_sent(burst, started.elapsed());
