@@ -40,6 +40,10 @@ const UNKNOWN: usize = HEADER_LENGTH + 16;
 const MAX_REMEMBERED: usize = 4096;
 /// Attempts at a time.
 const MAX_ATTEMPTS: usize = 1024;
+/// A channel over which nothing was heard for so long, while something was said, may be forgotten at the other side.
+const MAX_SILENCE: Duration = Duration::from_secs(5);
+/// How often such a channel is opened anew.
+const ATTEMPT_PAUSE: Duration = Duration::from_secs(1);
 /// Over a path with this round trip the loss of an INITIATE would cost more than a second one.
 const LONG_RTT: Duration = Duration::from_millis(100);
 /// Where channels are preferred, one to which nothing answers after so many messages is done without.
@@ -170,6 +174,8 @@ impl Channels {
         let ChannelSettings { key, swarm, policy, role, max_channels, epoch, secret, suite } = settings;
         let secret = Zeroizing::new(secret);
         let derive = |context: &str| blake3::derive_key(context, &*secret);
+        // A later life has to know the tokens of an earlier one.
+        let reset_key = blake3::derive_key("riffle 2026-11 channels: reset tokens", key.secret());
         Channels {
             node: key.node_id(),
             key,
@@ -178,7 +184,7 @@ impl Channels {
             policy,
             suite,
             cookies: CookieJar::new(derive("riffle 2026-11 channels: cookies")),
-            reset_key: Zeroizing::new(derive("riffle 2026-11 channels: reset tokens")),
+            reset_key: Zeroizing::new(reset_key),
             time: HandshakeTime::of_life(epoch),
             rng: StdRng::from_seed(derive("riffle 2026-11 channels: chance")),
             table: Table::new(max_channels, role.free_bits()),
@@ -359,6 +365,14 @@ impl Channels {
         let conversation = conversation_of(datagram);
         if let Some(channel) = self.table.for_conversation(to, conversation) {
             channel.sealer.seal(datagram, out);
+            let since = *channel.unanswered_since.get_or_insert(now);
+            if now.since(since) >= MAX_SILENCE {
+                // Whoever is there may have lost the channel and its key: another one is opened, and this one serves on.
+                let attempt = self.attempt(to, now);
+                if attempt.said_at.is_none_or(|at| now.since(at) >= ATTEMPT_PAUSE) {
+                    self.pursue(to, now);
+                }
+            }
             return true;
         }
         let attempt = self.attempt(to, now);
@@ -524,6 +538,7 @@ impl Channels {
             }
         }
         channel.unconfirmed = None;
+        channel.unanswered_since = None;
         let peer = channel.node;
         self.table.touch(numbers, now);
         match frame::unwrap(datagram) {

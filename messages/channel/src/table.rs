@@ -32,6 +32,8 @@ pub(crate) struct Channel {
     pub(crate) unconfirmed: Option<Unconfirmed>,
     /// How long the handshake took, if this side began it.
     pub(crate) rtt: Option<Duration>,
+    /// Since when something was said over the channel and nothing was heard.
+    pub(crate) unanswered_since: Option<Timestamp>,
     used_at: Timestamp,
 }
 
@@ -54,7 +56,19 @@ impl Channel {
     ) -> Channel {
         let (sealer, opener) = halves;
         let node = peer.node_id();
-        Channel { address, peer, node, suite, sealer, opener, token, unconfirmed, rtt: None, used_at: now }
+        Channel {
+            address,
+            peer,
+            node,
+            suite,
+            sealer,
+            opener,
+            token,
+            unconfirmed,
+            rtt: None,
+            unanswered_since: None,
+            used_at: now,
+        }
     }
 }
 

@@ -219,6 +219,36 @@ fn a_forgotten_channel_is_told_of_and_opened_anew() {
 }
 
 #[test]
+fn a_life_with_another_key_at_the_address_is_spoken_to_after_a_while() {
+    let mut hub = [1, 7].map(|side| endpoint(side, Role::Tracker, SwarmSecret::open()));
+    let mut node = endpoint(0, Role::Node, SwarmSecret::open());
+    let mut now = Timestamp::ZERO + Duration::from_secs(1000);
+    let mut heard = [0, 0];
+    for second in 0..20 {
+        let life = usize::from(second >= 5);
+        let mut out = Vec::new();
+        if node.seal(address(1), &datagram(Kind::Register, second, b"x"), now, &mut out) {
+            heard[life] += usize::from(hub[life].handle(address(0), &mut out, now) != Received::Nothing);
+            let mut answer = Vec::new();
+            if hub[life].peer(address(0)).is_some() {
+                hub[life].seal(address(0), &datagram(Kind::Goodbye, second, b""), now, &mut answer);
+                node.handle(address(1), &mut answer, now);
+            }
+        }
+        for _ in 0..3 {
+            for (_, mut bytes) in node.take_outbox() {
+                hub[life].handle(address(0), &mut bytes, now);
+            }
+            for (_, mut bytes) in hub[life].take_outbox() {
+                node.handle(address(1), &mut bytes, now);
+            }
+        }
+        now += Duration::from_secs(1);
+    }
+    assert!(heard[0] >= 4 && heard[1] >= 8, "{heard:?}");
+}
+
+#[test]
 fn what_overtakes_the_accept_does_not_end_the_channel() {
     let mut pair = Pair::new();
     pair.meet(0);
