@@ -19,6 +19,7 @@ Examples:
   riffle send film.mkv                   share a file; prints the line to type on the other side
   riffle download film.mkv               fetch it from all who share it
   riffle download --wait film.mkv -o D   ... into the folder D, as soon as somebody shares it
+  riffle download riffle1ae7hydl5...     ... what a ticket says, which `send` prints, from the tracker that it names
   riffle info film.mkv --json            its description, for `riffle download film.riffle.json` and other programs
   riffle list                            what the tracker knows: who has it, who is on the way to it
   riffle list photos                     what is in the folder photos, before it is fetched
@@ -269,11 +270,15 @@ impl Send {
 /// What `download` is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Download {
-    /// Names, ids (64 hexadecimal digits, or the first 8 and more), or NAME@ID where ID is the beginning of one; of
+    /// Tickets (the line that `send` prints has one), names, ids (64 hexadecimal digits, or the first 8 and more), or NAME@ID where ID is the beginning of one; of
     /// several contents of one name, the one that clearly most hosts call so. A file that is there and whose name ends
-    /// with .riffle.json says what to fetch, under which name and, without --tracker, from whose tracker: see `info`
-    #[arg(required = true, value_name = "NAME|ID")]
+    /// with .riffle.json says what to fetch, under which name and, without --tracker, from whose tracker: see `info`; so
+    /// does a ticket
+    #[arg(required_unless_present = "ticket_file", value_name = "TICKET|NAME|ID")]
     pub(crate) wanted: Vec<String>,
+    /// Fetch what the tickets in this file say; `-`: those that come from the standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ticket_file: Option<PathBuf>,
     /// Save it as this file, or in this folder (several names: a folder). `-`: write it to the standard output, in order,
     /// as it arrives and is verified; it is spooled to the disk of the state folder. `/dev/null`: keep nothing of it
     #[arg(short, long, value_name = "PATH")]
@@ -398,8 +403,9 @@ fn id(text: &str) -> Result<WantedId, DigitsError> {
 pub(crate) struct Info {
     /// A file or a folder, whose description is made; a description (a file whose name ends with .riffle.json), which
     /// is checked and shown; an ID that a node of this host has shared or fetched; or a NAME or ID that the tracker is
-    /// asked for, which does not know the values of the pieces (what is in a folder its owners are asked)
-    #[arg(value_name = "FILE|DIR|NAME|ID")]
+    /// asked for, which does not know the values of the pieces (what is in a folder its owners are asked). Of a TICKET it
+    /// is shown what the ticket says, and nobody is asked
+    #[arg(value_name = "FILE|DIR|TICKET|NAME|ID")]
     pub(crate) what: String,
     /// Write the description as JSON, as `download` takes it; its form stands in messages/README.md
     #[arg(long)]
@@ -641,7 +647,7 @@ mod tests {
         let refusal = |line: &str| one_line(&parse(line).expect_err("refused").to_string());
         assert!(refusal("riffle --listen nowhere").contains("`nowhere` is not an address to listen at"));
         assert!(refusal("riffle --lisden 1").contains("'--listen'"));
-        assert!(refusal("riffle download").contains("<NAME|ID>"));
+        assert!(refusal("riffle download").contains("<TICKET|NAME|ID>"));
         assert!(refusal("riffle sendd x").contains("'send'"), "{}", refusal("riffle sendd x"));
         assert_eq!(
             refusal("riffle --upload-slots 1"),

@@ -19,7 +19,7 @@ use crate::exit::{ExitCode, Stop};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settings {
     /// What a settings file has; its tracker is in [`Settings::tracker`].
-    node: NodeSettings,
+    pub(crate) node: NodeSettings,
     /// The tracker that was named, with its key if that was said; `None`: nobody named one.
     pub(crate) tracker: Option<NamedTracker>,
 }

@@ -1,4 +1,4 @@
-//! `riffle info FILE|DIR|NAME|ID`: describes a content, for people or as JSON.
+//! `riffle info FILE|DIR|TICKET|NAME|ID`: describes a content, for people or as JSON.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -27,10 +27,10 @@ use crate::running::tracker_query;
 use crate::screen::Screen;
 use crate::settings::Settings;
 use crate::sharing::{self, kind_of};
-use crate::target;
 use crate::tracker_words::TrackerWords as _;
 use crate::tree;
 use crate::units::size;
+use crate::{target, tickets};
 
 /// Runs the command.
 ///
@@ -45,6 +45,13 @@ pub(crate) async fn run(mut settings: Settings, arguments: Info) -> Result<ExitC
         of_folder(Path::new(&arguments.what), &arguments, &screen)?
     } else if fs::symlink_metadata(&arguments.what).is_ok() {
         of_file(Path::new(&arguments.what), &arguments).map_err(refused)?
+    } else if let Some(ticket) = tickets::read(&arguments.what).map_err(Stop::usage)? {
+        if arguments.json {
+            let what = "--json describes a content, and a ticket says too little of it; riffle info ID asks for more";
+            return Err(Stop::usage(what).into());
+        }
+        screen.results(&tickets::lines(&ticket));
+        return Ok(ExitCode::Done);
     } else {
         of_id_or_name(&settings, &arguments.what, &screen).await?
     };

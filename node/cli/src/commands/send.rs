@@ -20,6 +20,7 @@ use crate::settings::Settings;
 use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
 use crate::spool::{self, Spool};
+use crate::tickets;
 
 /// What stands for the standard input.
 const STDIN: &str = "-";
@@ -147,7 +148,11 @@ pub(crate) fn tell(news: &News, running: &Running, screen: &Screen) {
         News::Announced { name, length, content } => {
             screen.note(&report::announced(name, *length, *content));
             let tracker = running.tracker_for_others();
-            screen.result(&report::download_line(&tracker.text, *content));
+            let ticket = tickets::of_share(*content, name, (&tracker.text, running.node.tracker_key()));
+            screen.result(&match ticket {
+                Some(ticket) => report::ticket_line(&ticket),
+                None => report::download_line(&tracker.text, *content),
+            });
             if tracker.is_only_here {
                 screen.note("(on this host only: its tracker has no address that other hosts reach)");
             }

@@ -4,9 +4,11 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use channel::secret_file::SecretFileError;
 use channel::{PublicKey, StaticKey};
 use config::TrackerSettings;
 use tokio::sync::oneshot;
@@ -57,6 +59,14 @@ pub enum EmbedError {
     /// The system gives no thread.
     #[error("the system gives no thread for it: {0}")]
     Thread(io::Error),
+    /// The file of its key cannot be read or made, or others may know what is in it.
+    #[error("its key {}: {cause}", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: SecretFileError,
+    },
     /// The system gives no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Randomness(io::Error),
@@ -77,16 +87,18 @@ impl EmbeddedTracker {
     /// # Errors
     /// [`EmbedError`], the port being taken among them.
     pub fn start(listen: SocketAddr, log: TrackerLog) -> Result<EmbeddedTracker, EmbedError> {
-        EmbeddedTracker::start_with(listen, log, &StaticKey::random().map_err(EmbedError::Randomness)?)
+        EmbeddedTracker::start_with(listen, log, || StaticKey::random().map_err(EmbedError::Randomness))
     }
 
-    /// As [`EmbeddedTracker::start`], with the key by which others know the tracker.
+    /// As [`EmbeddedTracker::start`], with the key by which others know the tracker. The key is asked for when the port
+    /// is had: who has the port is the tracker, and nobody else needs a key.
     pub(crate) fn start_with(
         listen: SocketAddr,
         log: TrackerLog,
-        key: &StaticKey,
+        key: impl FnOnce() -> Result<StaticKey, EmbedError>,
     ) -> Result<EmbeddedTracker, EmbedError> {
         let socket = driver::bind(listen)?;
+        let key = key()?;
         let address = socket.local_addr();
         let (running, ended) = oneshot::channel::<()>();
         let public = key.public();
@@ -142,6 +154,10 @@ mod tests {
         let address = tracker.address();
         assert!(answers(address));
         assert!(EmbeddedTracker::start(address, TrackerLog::none()).expect_err("taken").is_taken());
+        let no_key = || panic!("nobody needs a key without the port");
+        assert!(
+            EmbeddedTracker::start_with(address, TrackerLog::none(), no_key).expect_err("taken").is_taken()
+        );
         drop(tracker);
         assert!(!answers(address));
     }

@@ -13,7 +13,7 @@ use channel::StaticKey;
 use config::{DEFAULT_TRACKER_PORT, TrackerAddress};
 
 #[cfg(feature = "embedded-tracker")]
-use super::embedded::{EmbeddedTracker, TrackerLog, TrackerLogFactory};
+use super::embedded::{EmbedError, EmbeddedTracker, TrackerLog, TrackerLogFactory};
 use super::interfaces::Interfaces;
 use super::name::{Directory, NamedTracker, TrackerName, unreachable_from};
 use super::probe::{answers, can_reach};
@@ -120,14 +120,13 @@ impl Embedding {
         log.map_err(|error| TrackerError::Embed(error.to_string()))
     }
 
-    fn key(&self) -> Result<StaticKey, TrackerError> {
-        let key = match &self.key_file {
+    fn key(&self) -> Result<StaticKey, EmbedError> {
+        match &self.key_file {
             Some(path) => {
-                StaticKey::of_file(path).map_err(|cause| format!("its key {}: {cause}", path.display()))
+                StaticKey::of_file(path).map_err(|cause| EmbedError::KeyFile { path: path.clone(), cause })
             }
-            None => StaticKey::random().map_err(|error| error.to_string()),
-        };
-        key.map_err(TrackerError::Embed)
+            None => StaticKey::random().map_err(EmbedError::Randomness),
+        }
     }
 }
 
@@ -239,9 +238,8 @@ impl TrackerLink {
         if !self.is_replaceable() {
             return Ok(false);
         }
-        let (log, key) = (self.embedding.log()?, self.embedding.key()?);
         let listen = SocketAddr::new(self.listen, DEFAULT_TRACKER_PORT);
-        match EmbeddedTracker::start_with(listen, log, &key) {
+        match EmbeddedTracker::start_with(listen, self.embedding.log()?, || self.embedding.key()) {
             Ok(embedded) => {
                 let key = Some(embedded.key());
                 self.role = Role::Embedded(embedded);
