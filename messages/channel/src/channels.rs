@@ -308,7 +308,9 @@ impl Channels {
         rng: &mut StdRng,
         now: Timestamp,
     ) -> Conversation {
-        let numbers = self.is_sealed(address).then(|| self.numbers_with(address, now));
+        // A channel of one number has none for conversations.
+        let has_some = self.role.free_bits() > 0 && self.is_sealed(address);
+        let numbers = has_some.then(|| self.numbers_with(address, now));
         loop {
             let bits: u32 = rng.random();
             let conversation = numbers.map_or(Conversation(bits), |numbers| numbers.with(bits));
