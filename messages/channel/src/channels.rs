@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use messages::{
-    BootEpoch, Conversation, Cookie, CookieJar, HEADER_LENGTH, Header, Kind, NodeId, Timestamp, canonical,
+    BootEpoch, Conversation, Cookie, CookieJar, HEADER_LENGTH, Header, Host, Kind, NodeId, Timestamp,
+    canonical,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -16,11 +17,13 @@ use zeroize::Zeroizing;
 
 use crate::aead::Suite;
 use crate::attempt::{Attempt, AttemptState};
+use crate::budget::Budget;
 use crate::direction::{NotOpened, Opener, Sealer};
 use crate::frame::{self, Numbers, TAG_LENGTH};
 use crate::handshake::{
     self, ACCEPT, Agreed, HandshakeTime, INITIATE, NOISE_AT, ResetToken, SWARM_TAG, Terms,
 };
+use crate::handshake_times::HandshakeTimes;
 use crate::identity::{PublicKey, StaticKey};
 use crate::policy::{Encryption, Policy};
 use crate::swarm::{SwarmKeys, SwarmSecret, is_equal};
@@ -80,6 +83,9 @@ pub struct ChannelSettings {
     pub role: Role,
     /// How many channels are kept; beyond that the one used the longest time ago makes way.
     pub max_channels: usize,
+    /// How many of them one host has ([`messages::Host`]): beyond that the one of its own used the longest time ago makes
+    /// way, so that no host pushes out the others. Programs of this machine are exempt.
+    pub max_channels_per_host: usize,
     /// Which life this is: a later one has a larger number.
     pub epoch: BootEpoch,
     /// 32 random bytes that nobody else knows, of which all chance is made.
@@ -101,6 +107,8 @@ pub struct ChannelCounters {
     pub replayed: u64,
     /// Sealed datagrams of channels that are not known, and handshake messages that say nothing to this endpoint.
     pub refused: u64,
+    /// Handshakes that were not answered because their host, or all together, had asked for too many.
+    pub over_budget: u64,
 }
 
 /// What became of a datagram of a channel.
@@ -157,6 +165,8 @@ pub struct Channels {
     time: HandshakeTime,
     rng: StdRng,
     table: Table,
+    times: HandshakeTimes,
+    budget: Budget,
     attempts: BTreeMap<SocketAddr, Attempt>,
     remembered: BTreeMap<SocketAddr, Remembered>,
     expected: BTreeMap<SocketAddr, NodeId>,
@@ -171,7 +181,17 @@ impl Channels {
     /// No channel yet.
     #[must_use]
     pub fn new(settings: ChannelSettings) -> Channels {
-        let ChannelSettings { key, swarm, policy, role, max_channels, epoch, secret, suite } = settings;
+        let ChannelSettings {
+            key,
+            swarm,
+            policy,
+            role,
+            max_channels,
+            max_channels_per_host,
+            epoch,
+            secret,
+            suite,
+        } = settings;
         let secret = Zeroizing::new(secret);
         let derive = |context: &str| blake3::derive_key(context, &*secret);
         // A later life has to know the tokens of an earlier one.
@@ -187,7 +207,9 @@ impl Channels {
             reset_key: Zeroizing::new(reset_key),
             time: HandshakeTime::of_life(epoch),
             rng: StdRng::from_seed(derive("riffle 2026-11 channels: chance")),
-            table: Table::new(max_channels, role.free_bits()),
+            table: Table::new(max_channels, max_channels_per_host, role.free_bits()),
+            times: HandshakeTimes::new(max_channels.saturating_mul(2).max(MAX_REMEMBERED)),
+            budget: Budget::default(),
             attempts: BTreeMap::new(),
             remembered: BTreeMap::new(),
             expected: BTreeMap::new(),
@@ -278,6 +300,9 @@ impl Channels {
 
     /// From now on `node` is expected at `address`: no channel is opened there with anybody else.
     pub fn expect(&mut self, address: SocketAddr, node: NodeId) {
+        if self.expected.len() >= MAX_REMEMBERED && !self.expected.contains_key(&address) {
+            self.expected.pop_first();
+        }
         if self.expected.insert(address, node) == Some(node) || !self.is_sealed(address) {
             return;
         }
@@ -288,9 +313,6 @@ impl Channels {
             && channel.node != node
         {
             self.table.remove(numbers.channel().0);
-        }
-        if self.expected.len() > MAX_REMEMBERED {
-            self.expected.pop_first();
         }
     }
 
@@ -309,7 +331,9 @@ impl Channels {
         rng: &mut StdRng,
         now: Timestamp,
     ) -> Conversation {
-        let numbers = self.is_sealed(address).then(|| self.numbers_with(address, now));
+        // A channel of one number has none for conversations.
+        let has_some = self.role.free_bits() > 0 && self.is_sealed(address);
+        let numbers = has_some.then(|| self.numbers_with(address, now));
         loop {
             let bits: u32 = rng.random();
             let conversation = numbers.map_or(Conversation(bits), |numbers| numbers.with(bits));
@@ -677,6 +701,10 @@ impl Channels {
             self.outbox.push((from, unconfirmed.accept.to_vec()));
             return Some(Received::Nothing);
         }
+        if !self.budget.take(Host::of(from), now) {
+            self.counters.over_budget += 1;
+            return Some(Received::Nothing);
+        }
         let attempts = &self.attempts;
         let is_taken = |numbers: Numbers| attempts.values().any(|attempt| attempt.numbers == numbers);
         let numbers = self.table.free_numbers(is_taken, &mut self.rng);
@@ -686,13 +714,13 @@ impl Channels {
         let (offer, suite) =
             handshake::respond(&self.key, &self.swarm, terms, initiate, &mut accept, &mut self.rng)?;
         let peer = offer.agreed.peer;
-        if peer == self.key.public() || !self.table.is_later(peer, offer.time, now) {
+        if peer == self.key.public() || !self.times.is_later(peer, offer.time, now) {
             return None;
         }
         self.outbox.push((from, accept.to_vec()));
         let unconfirmed = Unconfirmed { ephemeral: *ephemeral, accept };
         self.open(from, numbers, offer.agreed, suite, Some(unconfirmed), now);
-        self.table.record_time(peer, offer.time, now);
+        self.times.record(peer, offer.time, now);
         Some(Received::Greeted { early: offer.early, peer: peer.node_id() })
     }
 

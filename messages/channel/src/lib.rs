@@ -2,10 +2,12 @@
 
 mod aead;
 mod attempt;
+mod budget;
 mod channels;
 mod direction;
 mod frame;
 mod handshake;
+mod handshake_times;
 mod identity;
 mod policy;
 mod replay;

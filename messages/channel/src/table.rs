@@ -1,18 +1,18 @@
-//! The channels that are open, by this side's numbers and by the other side's address. As many as a setting allows: the
-//! one that was used the longest time ago makes way.
+//! The channels that are open, by this side's numbers and by the other side's address. As many as a setting allows, in
+//! all and of one host: the one that was used the longest time ago makes way, of the host that has its share or of all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use messages::{Conversation, NodeId, Timestamp};
+use messages::{Conversation, Host, NodeId, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
 use crate::aead::Suite;
 use crate::direction::{Opener, Sealer};
 use crate::frame::Numbers;
-use crate::handshake::{ACCEPT, HandshakeTime, ResetToken};
+use crate::handshake::{ACCEPT, ResetToken};
 use crate::identity::PublicKey;
 
 /// Channels with one address: the newest, and those before it whose datagrams may still be on their way.
@@ -75,25 +75,31 @@ impl Channel {
 /// All open channels.
 pub(crate) struct Table {
     max: usize,
+    max_of_host: usize,
     free_bits: u8,
     /// By the first of this side's numbers.
     by_number: BTreeMap<u32, Channel>,
     /// The numbers of the channels with an address, the newest first.
     by_address: BTreeMap<SocketAddr, Vec<u32>>,
-    by_use: BTreeMap<(Timestamp, u32), ()>,
-    /// When each initiator began its last handshake, as long as its channel is kept.
-    last_times: BTreeMap<PublicKey, (HandshakeTime, Timestamp)>,
+    by_use: BTreeSet<(Timestamp, u32)>,
+    /// The same for each host, but those at loopback, which have no share.
+    by_host: BTreeSet<(Host, Timestamp, u32)>,
+    /// How many channels each host has that has any.
+    of_host: BTreeMap<Host, usize>,
 }
 
 impl Table {
-    pub(crate) fn new(max: usize, free_bits: u8) -> Table {
+    /// No channel yet; at most `max` in all, and `max_of_host` of one host.
+    pub(crate) fn new(max: usize, max_of_host: usize, free_bits: u8) -> Table {
         Table {
             max: max.max(1),
+            max_of_host: max_of_host.max(1),
             free_bits,
             by_number: BTreeMap::new(),
             by_address: BTreeMap::new(),
-            by_use: BTreeMap::new(),
-            last_times: BTreeMap::new(),
+            by_use: BTreeSet::new(),
+            by_host: BTreeSet::new(),
+            of_host: BTreeMap::new(),
         }
     }
 
@@ -116,12 +122,23 @@ impl Table {
 
     pub(crate) fn insert(&mut self, numbers: Numbers, channel: Channel) {
         let (number, used_at, address) = (numbers.channel().0, channel.used_at, channel.address);
-        if self.by_number.len() >= self.max
-            && let Some((&(_, oldest), ())) = self.by_use.first_key_value()
+        let host = Host::of(address);
+        if self.of_host.get(&host).is_some_and(|&count| count >= self.max_of_host)
+            && let Some(&(_, _, oldest)) =
+                self.by_host.range((host, Timestamp::ZERO, 0)..=(host, Timestamp::NEVER, u32::MAX)).next()
         {
             self.remove(oldest);
         }
-        self.by_use.insert((used_at, number), ());
+        if self.by_number.len() >= self.max
+            && let Some(&(_, oldest)) = self.by_use.first()
+        {
+            self.remove(oldest);
+        }
+        self.by_use.insert((used_at, number));
+        if !host.is_loopback() {
+            self.by_host.insert((host, used_at, number));
+            *self.of_host.entry(host).or_default() += 1;
+        }
         self.by_number.insert(number, channel);
         let at_address = self.by_address.entry(address).or_default();
         at_address.insert(0, number);
@@ -135,7 +152,14 @@ impl Table {
     pub(crate) fn remove(&mut self, number: u32) {
         let Some(channel) = self.by_number.remove(&number) else { return };
         self.by_use.remove(&(channel.used_at, number));
-        self.last_times.remove(&channel.peer);
+        let host = Host::of(channel.address);
+        self.by_host.remove(&(host, channel.used_at, number));
+        if let Some(count) = self.of_host.get_mut(&host) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_host.remove(&host);
+            }
+        }
         if let Some(at_address) = self.by_address.get_mut(&channel.address) {
             at_address.retain(|&other| other != number);
             if at_address.is_empty() {
@@ -189,21 +213,14 @@ impl Table {
         if let Some(channel) = self.by_number.get_mut(&number)
             && now.since(channel.used_at).as_secs() >= 1
         {
+            let host = Host::of(channel.address);
             self.by_use.remove(&(channel.used_at, number));
+            self.by_use.insert((now, number));
+            if self.by_host.remove(&(host, channel.used_at, number)) {
+                self.by_host.insert((host, now, number));
+            }
             channel.used_at = now;
-            self.by_use.insert((now, number), ());
         }
-    }
-
-    /// Whether a handshake of `peer` at `time` is later than its last, which counts for as long as a cookie is good:
-    /// what is older cannot be said again then.
-    pub(crate) fn is_later(&self, peer: PublicKey, time: HandshakeTime, now: Timestamp) -> bool {
-        let lifetime = messages::COOKIE_EPOCH * 2;
-        self.last_times.get(&peer).is_none_or(|&(last, at)| time > last || now.since(at) > lifetime)
-    }
-
-    pub(crate) fn record_time(&mut self, peer: PublicKey, time: HandshakeTime, now: Timestamp) {
-        self.last_times.insert(peer, (time, now));
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Channel> {

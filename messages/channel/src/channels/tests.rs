@@ -13,16 +13,21 @@ fn address(side: usize) -> SocketAddr {
 }
 
 fn endpoint(side: u8, role: Role, swarm: SwarmSecret) -> Channels {
-    Channels::new(ChannelSettings {
+    Channels::new(settings(side, role, swarm))
+}
+
+fn settings(side: u8, role: Role, swarm: SwarmSecret) -> ChannelSettings {
+    ChannelSettings {
         key: StaticKey::from_secret([side + 1; 32]),
         swarm,
         policy: Policy::SEALED,
         role,
         max_channels: 8,
+        max_channels_per_host: 8,
         epoch: BootEpoch(1_700_000_000_000),
         secret: [side + 100; 32],
         suite: Suite::Aes128Gcm,
-    })
+    }
 }
 
 fn datagram(kind: Kind, conversation: u32, body: &[u8]) -> Vec<u8> {
@@ -343,27 +348,123 @@ fn both_may_begin_at_once_and_each_hears_the_other() {
     }
 }
 
+/// A tracker, and nodes that greet it from any address.
+struct Hub {
+    now: Timestamp,
+    hub: Channels,
+    keys: u32,
+}
+
+impl Hub {
+    fn new(max_channels: usize, max_channels_per_host: usize) -> Hub {
+        let now = Timestamp::ZERO + Duration::from_secs(1000);
+        let settings = ChannelSettings {
+            max_channels,
+            max_channels_per_host,
+            ..settings(1, Role::Tracker, SwarmSecret::open())
+        };
+        Hub { now, hub: Channels::new(settings), keys: 0 }
+    }
+
+    /// The INITIATE, with a good cookie, of a node with a key of its own at `at`.
+    fn initiate(&mut self, at: SocketAddr) -> Vec<u8> {
+        self.keys += 1;
+        let mut key = [7; 32];
+        key[8..12].copy_from_slice(&self.keys.to_le_bytes());
+        let settings = settings(2, Role::Node, SwarmSecret::open());
+        let mut node = Channels::new(ChannelSettings { key: StaticKey::from_secret(key), ..settings });
+        node.seal(address(1), &datagram(Kind::Register, 1, b"x"), self.now, &mut Vec::new());
+        let (_, mut knock) = node.take_outbox().pop().expect("a KNOCK");
+        self.hub.handle(at, &mut knock, self.now);
+        let (_, mut cookie) = self.hub.take_outbox().pop().expect("a COOKIE");
+        node.handle(address(1), &mut cookie, self.now);
+        node.take_outbox().pop().expect("an INITIATE").1
+    }
+
+    /// Whether a node at `at` gets a channel.
+    fn greet(&mut self, at: SocketAddr) -> bool {
+        let mut initiate = self.initiate(at);
+        matches!(self.hub.handle(at, &mut initiate, self.now), Received::Greeted { .. })
+    }
+
+    fn of_host(&self, host: u8) -> usize {
+        let of_host = |channel: &PeerChannel| channel.address.ip() == from(host, 0).ip();
+        self.hub.open_channels().filter(of_host).count()
+    }
+}
+
+fn from(host: u8, port: u16) -> SocketAddr {
+    SocketAddr::from(([10, 0, 1, host], 4000 + port))
+}
+
 #[test]
 fn the_least_used_channel_makes_way() {
-    let mut hub = endpoint(1, Role::Tracker, SwarmSecret::open());
-    let now = Timestamp::ZERO + Duration::from_secs(1000);
-    for number in 0..20u8 {
-        let mut node = endpoint(number + 2, Role::Node, SwarmSecret::open());
-        let at = SocketAddr::from(([10, 0, 1, number], 4000));
-        let mut out = Vec::new();
-        node.seal(address(1), &datagram(Kind::Register, 1, b"x"), now, &mut out);
-        for _ in 0..3 {
-            for (_, mut bytes) in node.take_outbox() {
-                hub.handle(at, &mut bytes, now + Duration::from_secs(number.into()));
-            }
-            for (_, mut bytes) in hub.take_outbox() {
-                node.handle(address(1), &mut bytes, now);
-            }
-        }
-        assert!(node.peer(address(1)).is_some());
-        assert_eq!(hub.len(), 8.min(usize::from(number) + 1));
-        assert!(hub.peer(at).is_some());
+    let mut hub = Hub::new(8, 8);
+    for number in 0..20 {
+        hub.now += Duration::from_secs(1);
+        assert!(hub.greet(from(number, 0)));
+        assert_eq!(hub.hub.len(), 8.min(usize::from(number) + 1));
+        assert!(hub.hub.peer(from(number, 0)).is_some());
     }
+    assert!(hub.hub.peer(from(11, 0)).is_none() && hub.hub.peer(from(12, 0)).is_some());
+}
+
+#[test]
+fn a_host_with_its_share_of_channels_makes_way_for_itself() {
+    let mut hub = Hub::new(8, 3);
+    assert!(hub.greet(from(1, 0)) && hub.greet(from(2, 0)));
+    for port in 0..20 {
+        hub.now += Duration::from_secs(1);
+        assert!(hub.greet(from(9, port)));
+    }
+    assert_eq!((hub.of_host(1), hub.of_host(2), hub.of_host(9)), (1, 1, 3));
+    for port in 0..20 {
+        assert_eq!(hub.hub.peer(from(9, port)).is_some(), port >= 17, "its newest stay: {port}");
+    }
+    // Others have room that is left, and a share that was given back can be had again.
+    for host in 20..30 {
+        assert!(hub.greet(from(host, 0)));
+    }
+    assert_eq!((hub.hub.len(), hub.of_host(9)), (8, 0));
+    assert!((0..5).all(|port| hub.greet(from(9, port))));
+    assert_eq!(hub.of_host(9), 3);
+}
+
+#[test]
+fn programs_of_this_machine_have_no_share() {
+    let mut hub = Hub::new(8, 3);
+    for port in 0..8 {
+        assert!(hub.greet(SocketAddr::from(([127, 0, 0, 1], 4000 + port))));
+    }
+    assert_eq!(hub.hub.len(), 8);
+}
+
+#[test]
+fn a_host_that_asks_for_too_many_key_agreements_is_not_answered_and_others_are() {
+    let mut hub = Hub::new(100, 100);
+    for port in 0..256 {
+        assert!(hub.greet(from(9, port)), "{port}");
+    }
+    let mut initiate = hub.initiate(from(9, 300));
+    assert_eq!(hub.hub.handle(from(9, 300), &mut initiate, hub.now), Received::Nothing);
+    assert!(hub.hub.take_outbox().iter().all(|(to, _)| *to != from(9, 300)), "nothing");
+    assert_eq!((hub.hub.counters().over_budget, hub.hub.counters().refused), (1, 0));
+    assert!(hub.greet(from(8, 0)));
+    // What was not answered is said again, and then there is some again.
+    hub.now += Duration::from_millis(100);
+    assert!(matches!(hub.hub.handle(from(9, 300), &mut initiate, hub.now), Received::Greeted { .. }));
+}
+
+#[test]
+fn a_handshake_that_was_overheard_opens_nothing_when_its_channel_is_gone() {
+    let mut hub = Hub::new(2, 2);
+    let mut overheard = hub.initiate(from(1, 0));
+    let mut again = overheard.clone();
+    assert!(matches!(hub.hub.handle(from(1, 0), &mut overheard, hub.now), Received::Greeted { .. }));
+    assert!(hub.greet(from(2, 0)) && hub.greet(from(3, 0)) && hub.greet(from(4, 0)));
+    assert!(hub.hub.peer(from(1, 0)).is_none());
+    assert_eq!(hub.hub.handle(from(1, 0), &mut again, hub.now), Received::Nothing);
+    assert!(hub.hub.peer(from(1, 0)).is_none());
 }
 
 #[test]
