@@ -92,6 +92,7 @@ pub async fn run(
         policy: policy(&settings),
         role: Role::Tracker,
         max_channels: settings.limits.max_nodes as usize,
+        max_channels_per_host: 2 * settings.limits.max_nodes_per_address as usize,
         epoch: BootEpoch(clock::unix_ms().unwrap_or(0)),
         secret,
         suite: Suite::preferred(),

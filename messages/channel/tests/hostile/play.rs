@@ -326,7 +326,7 @@ impl<'a> Play<'a> {
                 assert_eq!(peer, sides[said.from].node_id());
                 self.seen.greeted += 1;
             }
-            Received::Nothing => {}
+            Received::Answered | Received::Nothing => {}
         }
         let was_given_up = kind == Kind::Unknown as u8 && had_channel && sides[side].peer(from).is_none();
         assert!(!was_given_up || is_true_token, "only the other side says that it does not know a channel");

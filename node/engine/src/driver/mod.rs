@@ -215,6 +215,7 @@ fn channels(settings: &config::NodeSettings, key: StaticKey, identity: &Identity
         policy: policy(network.encryption, network.loopback_encryption),
         role: Role::Node,
         max_channels: 2 * network.max_sessions as usize,
+        max_channels_per_host: network.max_sessions_per_address as usize,
         epoch: identity.epoch,
         secret: identity.secret,
         suite: Suite::preferred(),

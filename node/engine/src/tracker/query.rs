@@ -91,6 +91,7 @@ impl TrackerQuery {
             policy: policy(settings.network.encryption, settings.network.loopback_encryption),
             role: Role::Node,
             max_channels: 1,
+            max_channels_per_host: 1,
             epoch: BootEpoch(0),
             secret,
             suite: Suite::preferred(),
