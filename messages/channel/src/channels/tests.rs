@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::frame::TAG_LENGTH;
 
 /// Two endpoints and the datagrams between them.
 struct Pair {
