@@ -1,7 +1,7 @@
 //! All channels of one node or tracker: what arrives is opened, what leaves is sealed, and channels are opened when
 //! there is something to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -171,7 +171,7 @@ pub struct Channels {
     remembered: BTreeMap<SocketAddr, Remembered>,
     expected: BTreeMap<SocketAddr, NodeId>,
     /// Who does not answer a handshake and may be spoken to in the clear.
-    without: BTreeMap<SocketAddr, ()>,
+    without: BTreeSet<SocketAddr>,
     /// What the handshakes have to say.
     outbox: Vec<(SocketAddr, Vec<u8>)>,
     counters: ChannelCounters,
@@ -213,7 +213,7 @@ impl Channels {
             attempts: BTreeMap::new(),
             remembered: BTreeMap::new(),
             expected: BTreeMap::new(),
-            without: BTreeMap::new(),
+            without: BTreeSet::new(),
             outbox: Vec::new(),
             counters: ChannelCounters::default(),
         }
@@ -281,12 +281,13 @@ impl Channels {
     pub fn is_sealed(&self, address: SocketAddr) -> bool {
         match self.policy.with(address) {
             Encryption::Always => true,
-            Encryption::Prefer => !self.without.contains_key(&address),
+            Encryption::Prefer => self.table.newest(address).is_some() || !self.without.contains(&address),
             Encryption::Never => false,
         }
     }
 
-    /// Whether a datagram in the clear from `address` is taken. Counts it if it is not.
+    /// Whether a datagram in the clear from `address` is taken; then it is answered in the clear, too. Counts it if it
+    /// is not.
     pub fn takes_in_the_clear(&mut self, address: SocketAddr) -> bool {
         let takes = match self.policy.with(address) {
             Encryption::Always => false,
@@ -294,6 +295,9 @@ impl Channels {
             Encryption::Prefer => self.table.newest(address).is_none(),
             Encryption::Never => true,
         };
+        if takes && self.policy.with(address) == Encryption::Prefer && !self.attempts.contains_key(&address) {
+            self.note_without(address);
+        }
         self.counters.in_the_clear += u64::from(!takes);
         takes
     }
@@ -452,10 +456,15 @@ impl Channels {
         if let Some(attempt) = self.attempts.remove(&to) {
             self.outbox.extend(attempt.waiting.into_iter().map(|datagram| (to, datagram)));
         }
+        self.note_without(to);
+    }
+
+    /// Remembers that who is at `address` speaks in the clear.
+    fn note_without(&mut self, address: SocketAddr) {
         if self.without.len() >= MAX_REMEMBERED {
             self.without.pop_first();
         }
-        self.without.insert(to, ());
+        self.without.insert(address);
     }
 
     /// Begins the handshake with `to`, whose key is known.
@@ -751,7 +760,6 @@ impl Channels {
             }
         };
         let suite = agreed.remote.suite;
-        self.without.remove(&from);
         self.open(from, attempt.numbers, agreed, suite, None, now);
         if let Some(channel) = self.table.get_mut(attempt.numbers) {
             channel.rtt = attempt.said_at.filter(|_| attempt.tries == 1).map(|at| now.since(at));
@@ -781,6 +789,7 @@ impl Channels {
         let halves = (Sealer::new(suite, outgoing, remote.numbers), Opener::new(suite, incoming));
         let channel = Channel::new(address, peer, suite, halves, remote.token, unconfirmed, now);
         self.counters.opened += 1;
+        self.without.remove(&address);
         self.table.insert(numbers, channel);
     }
 }
