@@ -121,7 +121,7 @@ pub enum Received {
         /// Who said it.
         peer: NodeId,
     },
-    /// `peer` has opened a channel, and said these datagrams with it.
+    /// A channel with `peer` is open, and these datagrams were said with its handshake.
     Greeted {
         /// The datagrams, in order.
         early: Vec<Vec<u8>>,
@@ -552,10 +552,10 @@ impl Channels {
         let numbers = self.table.numbers_of(conversation);
         let Some(channel) = self.table.get_mut(numbers).filter(|channel| channel.address == from) else {
             self.counters.refused += 1;
-            // What overtakes the ACCEPT of its channel is lost, and the channel is not.
-            let is_awaited = self.attempts.get(&from).is_some_and(|attempt| attempt.numbers == numbers);
-            if !is_awaited {
-                self.say_unknown(from, conversation);
+            match self.attempts.get_mut(&from).filter(|attempt| attempt.numbers == numbers) {
+                // It has overtaken the ACCEPT of its channel, or that was lost and comes again.
+                Some(attempt) => attempt.keep_ahead(datagram),
+                None => self.say_unknown(from, conversation),
             }
             return Received::Nothing;
         };
@@ -675,7 +675,7 @@ impl Channels {
         {
             return None;
         }
-        let took = attempt.said_at.map_or(Duration::ZERO, |at| now.since(at));
+        let took = now.since(attempt.began);
         self.remember(from, cookie, key);
         self.initiate(from, now);
         if took >= LONG_RTT
@@ -706,9 +706,10 @@ impl Channels {
         }
         let ephemeral: &[u8; 32] = initiate[NOISE_AT..].first_chunk()?;
         if let Some(unconfirmed) = self.table.unconfirmed(from, ephemeral) {
-            // The answer was lost, or is on its way.
+            // The answer was lost, or is on its way, and so it may be with the answers to what came with it.
             self.outbox.push((from, unconfirmed.accept.to_vec()));
-            return Some(Received::Nothing);
+            let (early, peer) = (unconfirmed.early.clone(), unconfirmed.peer.node_id());
+            return Some(Received::Greeted { early, peer });
         }
         if !self.budget.take(Host::of(from), now) {
             self.counters.over_budget += 1;
@@ -727,7 +728,8 @@ impl Channels {
             return None;
         }
         self.outbox.push((from, accept.to_vec()));
-        let unconfirmed = Unconfirmed { ephemeral: *ephemeral, accept };
+        let early = offer.early.clone();
+        let unconfirmed = Unconfirmed { ephemeral: *ephemeral, accept, peer, early };
         self.open(from, numbers, offer.agreed, suite, Some(unconfirmed), now);
         self.times.record(peer, offer.time, now);
         Some(Received::Greeted { early: offer.early, peer: peer.node_id() })
@@ -764,16 +766,23 @@ impl Channels {
         if let Some(channel) = self.table.get_mut(attempt.numbers) {
             channel.rtt = attempt.said_at.filter(|_| attempt.tries == 1).map(|at| now.since(at));
         }
-        // What came with a handshake that was said once has been heard; of one that was repeated, the answers may be lost.
-        if attempt.tries == 1 {
-            attempt.waiting.drain(..taken);
-        }
+        // What came with the handshake was heard.
+        attempt.waiting.drain(..taken);
         for datagram in attempt.waiting {
             let mut sealed = Vec::new();
             self.seal(from, &datagram, now, &mut sealed);
             self.outbox.push((from, sealed));
         }
-        Some(Received::Nothing)
+        let (mut early, mut peer) = (Vec::new(), None);
+        for mut frame in attempt.ahead {
+            if let Received::Opened { range, peer: of_frame } =
+                self.on_sealed(from, conversation, &mut frame, now)
+            {
+                early.push(frame[range].to_vec());
+                peer = Some(of_frame);
+            }
+        }
+        Some(peer.map_or(Received::Nothing, |peer| Received::Greeted { early, peer }))
     }
 
     fn open(
