@@ -1,7 +1,7 @@
 //! All channels of one node or tracker: what arrives is opened, what leaves is sealed, and channels are opened when
 //! there is something to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -113,7 +113,7 @@ pub enum Received {
         /// Who said it.
         peer: NodeId,
     },
-    /// `peer` has opened a channel, and said these datagrams with it.
+    /// A channel with `peer` is open, and these datagrams were said with its handshake.
     Greeted {
         /// The datagrams, in order.
         early: Vec<Vec<u8>>,
@@ -163,7 +163,7 @@ pub struct Channels {
     remembered: BTreeMap<SocketAddr, Remembered>,
     expected: BTreeMap<SocketAddr, NodeId>,
     /// Who does not answer a handshake and may be spoken to in the clear.
-    without: BTreeMap<SocketAddr, ()>,
+    without: BTreeSet<SocketAddr>,
     /// What the handshakes have to say.
     outbox: Vec<(SocketAddr, Vec<u8>)>,
     counters: ChannelCounters,
@@ -205,7 +205,7 @@ impl Channels {
             attempts: BTreeMap::new(),
             remembered: BTreeMap::new(),
             expected: BTreeMap::new(),
-            without: BTreeMap::new(),
+            without: BTreeSet::new(),
             outbox: Vec::new(),
             counters: ChannelCounters::default(),
         }
@@ -273,12 +273,13 @@ impl Channels {
     pub fn is_sealed(&self, address: SocketAddr) -> bool {
         match self.policy.with(address) {
             Encryption::Always => true,
-            Encryption::Prefer => !self.without.contains_key(&address),
+            Encryption::Prefer => self.table.newest(address).is_some() || !self.without.contains(&address),
             Encryption::Never => false,
         }
     }
 
-    /// Whether a datagram in the clear from `address` is taken. Counts it if it is not.
+    /// Whether a datagram in the clear from `address` is taken; then it is answered in the clear, too. Counts it if it
+    /// is not.
     pub fn takes_in_the_clear(&mut self, address: SocketAddr) -> bool {
         let takes = match self.policy.with(address) {
             Encryption::Always => false,
@@ -286,6 +287,9 @@ impl Channels {
             Encryption::Prefer => self.table.newest(address).is_none(),
             Encryption::Never => true,
         };
+        if takes && self.policy.with(address) == Encryption::Prefer && !self.attempts.contains_key(&address) {
+            self.note_without(address);
+        }
         self.counters.in_the_clear += u64::from(!takes);
         takes
     }
@@ -439,10 +443,15 @@ impl Channels {
         if let Some(attempt) = self.attempts.remove(&to) {
             self.outbox.extend(attempt.waiting.into_iter().map(|datagram| (to, datagram)));
         }
+        self.note_without(to);
+    }
+
+    /// Remembers that who is at `address` speaks in the clear.
+    fn note_without(&mut self, address: SocketAddr) {
         if self.without.len() >= MAX_REMEMBERED {
             self.without.pop_first();
         }
-        self.without.insert(to, ());
+        self.without.insert(address);
     }
 
     /// Begins the handshake with `to`, whose key is known.
@@ -530,10 +539,10 @@ impl Channels {
         let numbers = self.table.numbers_of(conversation);
         let Some(channel) = self.table.get_mut(numbers).filter(|channel| channel.address == from) else {
             self.counters.refused += 1;
-            // What overtakes the ACCEPT of its channel is lost, and the channel is not.
-            let is_awaited = self.attempts.get(&from).is_some_and(|attempt| attempt.numbers == numbers);
-            if !is_awaited {
-                self.say_unknown(from, conversation);
+            match self.attempts.get_mut(&from).filter(|attempt| attempt.numbers == numbers) {
+                // It has overtaken the ACCEPT of its channel, or that was lost and comes again.
+                Some(attempt) => attempt.keep_ahead(datagram),
+                None => self.say_unknown(from, conversation),
             }
             return Received::Nothing;
         };
@@ -634,7 +643,7 @@ impl Channels {
         {
             return None;
         }
-        let took = attempt.said_at.map_or(Duration::ZERO, |at| now.since(at));
+        let took = now.since(attempt.began);
         self.remember(from, cookie, key);
         self.initiate(from, now);
         if took >= LONG_RTT
@@ -665,9 +674,10 @@ impl Channels {
         }
         let ephemeral: &[u8; 32] = initiate[NOISE_AT..].first_chunk()?;
         if let Some(unconfirmed) = self.table.unconfirmed(from, ephemeral) {
-            // The answer was lost, or is on its way.
+            // The answer was lost, or is on its way, and so it may be with the answers to what came with it.
             self.outbox.push((from, unconfirmed.accept.to_vec()));
-            return Some(Received::Nothing);
+            let (early, peer) = (unconfirmed.early.clone(), unconfirmed.peer.node_id());
+            return Some(Received::Greeted { early, peer });
         }
         if !self.budget.take(Host::of(from), now) {
             self.counters.over_budget += 1;
@@ -686,7 +696,8 @@ impl Channels {
             return None;
         }
         self.outbox.push((from, accept.to_vec()));
-        let unconfirmed = Unconfirmed { ephemeral: *ephemeral, accept };
+        let early = offer.early.clone();
+        let unconfirmed = Unconfirmed { ephemeral: *ephemeral, accept, peer, early };
         self.open(from, numbers, offer.agreed, suite, Some(unconfirmed), now);
         self.times.record(peer, offer.time, now);
         Some(Received::Greeted { early: offer.early, peer: peer.node_id() })
@@ -719,21 +730,27 @@ impl Channels {
             }
         };
         let suite = agreed.remote.suite;
-        self.without.remove(&from);
         self.open(from, attempt.numbers, agreed, suite, None, now);
         if let Some(channel) = self.table.get_mut(attempt.numbers) {
             channel.rtt = attempt.said_at.filter(|_| attempt.tries == 1).map(|at| now.since(at));
         }
-        // What came with a handshake that was said once has been heard; of one that was repeated, the answers may be lost.
-        if attempt.tries == 1 {
-            attempt.waiting.drain(..taken);
-        }
+        // What came with the handshake was heard.
+        attempt.waiting.drain(..taken);
         for datagram in attempt.waiting {
             let mut sealed = Vec::new();
             self.seal(from, &datagram, now, &mut sealed);
             self.outbox.push((from, sealed));
         }
-        Some(Received::Nothing)
+        let (mut early, mut peer) = (Vec::new(), None);
+        for mut frame in attempt.ahead {
+            if let Received::Opened { range, peer: of_frame } =
+                self.on_sealed(from, conversation, &mut frame, now)
+            {
+                early.push(frame[range].to_vec());
+                peer = Some(of_frame);
+            }
+        }
+        Some(peer.map_or(Received::Nothing, |peer| Received::Greeted { early, peer }))
     }
 
     fn open(
@@ -749,6 +766,7 @@ impl Channels {
         let halves = (Sealer::new(suite, outgoing, remote.numbers), Opener::new(suite, incoming));
         let channel = Channel::new(address, peer, suite, halves, remote.token, unconfirmed, now);
         self.counters.opened += 1;
+        self.without.remove(&address);
         self.table.insert(numbers, channel);
     }
 }

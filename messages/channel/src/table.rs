@@ -42,6 +42,9 @@ pub(crate) struct Unconfirmed {
     /// The ephemeral key of the INITIATE, by which its repetitions are known.
     pub(crate) ephemeral: [u8; 32],
     pub(crate) accept: Box<[u8; ACCEPT]>,
+    /// Who said it, and the datagrams that came with it.
+    pub(crate) peer: PublicKey,
+    pub(crate) early: Vec<Vec<u8>>,
 }
 
 impl Channel {

@@ -266,10 +266,8 @@ fn what_overtakes_the_accept_does_not_end_the_channel() {
     pair.take(1, initiate);
     let mut answer = pair.say(1, &datagram(Kind::Welcome, 1, b"y"));
     answer.reverse();
-    assert!(pair.take(0, answer).is_empty());
+    assert_eq!(pair.take(0, answer), [datagram(Kind::Welcome, 1, b"y")], "heard when the channel is open");
     assert!(pair.leaving(0).is_empty(), "nothing is said of it");
-    let again = pair.say(1, &datagram(Kind::Welcome, 1, b"y"));
-    assert_eq!(pair.take(0, again).len(), 1);
 }
 
 #[test]
@@ -300,12 +298,12 @@ fn lost_answers_are_said_again_and_a_replayed_handshake_opens_nothing() {
     pair.now += Duration::from_millis(500);
     let again = pair.say(0, &hello);
     assert_eq!(again, initiate);
-    assert!(pair.take(1, again).is_empty(), "it was heard");
+    assert_eq!(pair.take(1, again), [hello], "its answer may be lost");
     let accept = pair.leaving(1);
     assert_eq!(accept, lost);
     pair.take(0, accept);
-    let confirms = pair.leaving(0);
-    assert_eq!(pair.take(1, confirms).len(), 1, "what waited");
+    let confirms = pair.say(0, &datagram(Kind::Bye, 1, b"y"));
+    assert_eq!(pair.take(1, confirms).len(), 1);
     let opened = pair.sides[1].counters().opened;
     assert!(pair.take(1, initiate).is_empty());
     assert!(pair.leaving(1).is_empty());
