@@ -149,6 +149,8 @@ pub struct Channels {
     node: NodeId,
     role: Role,
     swarm: SwarmKeys,
+    /// Whether who lacks the swarm's secret gets no answer.
+    is_closed: bool,
     policy: Policy,
     suite: Suite,
     cookies: CookieJar,
@@ -192,6 +194,7 @@ impl Channels {
             node: key.node_id(),
             key,
             role,
+            is_closed: swarm.is_closed(),
             swarm: swarm.keys(),
             policy,
             suite,
@@ -569,7 +572,13 @@ impl Channels {
 
     /// Tells who uses a channel that is not known here, with the token that only this endpoint and the channel's other
     /// side know. It is shorter than what it answers.
+    ///
+    /// Who asks may be anybody, so that nobody is told in a closed swarm. There the other side notices by the silence
+    /// ([`MAX_SILENCE`]).
     fn say_unknown(&mut self, to: SocketAddr, conversation: Conversation) {
+        if self.is_closed {
+            return;
+        }
         let mut unknown = [0; UNKNOWN];
         unknown[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Unknown, conversation }.encode());
         let token = token(&self.reset_key, self.table.numbers_of(conversation));
