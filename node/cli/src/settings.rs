@@ -57,7 +57,9 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
     };
     let mut settings = Settings { tracker: node.tracker.clone().map(NamedTracker::from), node };
     overlay(&mut settings, common.clone());
-    if settings.secret_file.is_some() {
+    if let Some(file) = settings.secret_file.take() {
+        // The folder in which relative names start is not the current one later, and the file is read again.
+        settings.secret_file = Some(absolute(&file)?);
         let EncryptionOptions { loopback_encryption, .. } = common.encryption;
         let said = [
             ("--encryption", Some(settings.network.encryption)),
@@ -70,6 +72,12 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
         }
     }
     Ok(settings)
+}
+
+/// The same file wherever the current folder will be.
+fn absolute(file: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(file);
+    absolute.map_err(|error| Stop::usage(format!("the secret file {}: {error}", file.display())).into())
 }
 
 /// Overrides the settings of the file with those of the command line.
@@ -207,10 +215,11 @@ mod tests {
     fn with_a_secret_nothing_may_be_said_in_the_clear() {
         let (_folder, mut common) = with_file("secret_file = \"from-file\"\n");
         let file = |common: &Common| load(common).map(|settings| settings.secret_file.clone());
-        assert_eq!(file(&common).expect("right"), Some("from-file".into()));
+        let here = |name: &str| Some(std::env::current_dir().expect("a folder").join(name));
+        assert_eq!(file(&common).expect("right"), here("from-file"));
         common.secret_file = Some("from-flag".into());
         common.encryption.loopback_encryption = Some(Encryption::Always);
-        assert_eq!(file(&common).expect("right"), Some("from-flag".into()));
+        assert_eq!(file(&common).expect("right"), here("from-flag"));
         for clear in [Encryption::Prefer, Encryption::Never] {
             let [mut elsewhere, mut here] = [common.clone(), common.clone()];
             elsewhere.encryption.encryption = Some(clear);
