@@ -13,10 +13,11 @@ use messages::{NodeId, Timestamp};
 use std::time::Duration;
 
 use crate::frame::Numbers;
-use crate::handshake::{INITIATE, Initiated};
+use crate::handshake::{INITIATE, Initiated, MAX_EARLY};
 
 /// Datagrams that wait for one channel.
 const MAX_WAITING: usize = 16;
+const _: () = assert!(MAX_WAITING <= MAX_EARLY, "a handshake may carry all that waits for it");
 /// After this long an attempt begins anew, with a key of its own.
 const MAX_AGE: Duration = Duration::from_secs(20);
 /// The same message is not said more often than this.
