@@ -570,7 +570,7 @@ impl Channels {
     ) -> Option<Received> {
         let knock: &[u8; KNOCK] = datagram.try_into().ok()?;
         let (message, tag) = knock.split_last_chunk::<SWARM_TAG>()?;
-        if !self.swarm.accepts(message, tag) {
+        if !self.swarm.accepts(message, tag) || message[NONCE_END..].iter().any(|&byte| byte != 0) {
             return None;
         }
         let nonce = u64::from_le_bytes(*knock[NONCE_AT..].first_chunk()?);

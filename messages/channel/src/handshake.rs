@@ -225,19 +225,23 @@ fn write_early(datagrams: &[Vec<u8>], mut space: &mut [u8]) -> usize {
 }
 
 /// The datagrams that [`write_early`] wrote. `None`: there are too many, or one is longer than a control datagram or than
-/// what is there, or belongs to a channel itself.
+/// what is there, or belongs to a channel itself, or they are not as [`write_early`] writes them.
 fn read_early(mut space: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut datagrams = Vec::new();
     while let Some((fields, rest)) = space.split_first_chunk::<EARLY_FIELDS>() {
         let [l0, l1, k0, k1] = *fields;
         let (length, kept) = (u16::from_le_bytes([l0, l1]).into(), u16::from_le_bytes([k0, k1]).into());
         if length == 0 {
-            break;
+            // There is one way only to say that there is nothing more.
+            return space.iter().all(|&byte| byte == 0).then_some(datagrams);
         }
         if length > messages::limits::CONTROL_DATAGRAM || kept > length || datagrams.len() == MAX_EARLY {
             return None;
         }
         let mut datagram = rest.get(..kept)?.to_vec();
+        if datagram.last() == Some(&0) {
+            return None;
+        }
         datagram.resize(length, 0);
         if Kind::is_channel(&datagram) {
             return None;
@@ -245,7 +249,7 @@ fn read_early(mut space: &[u8]) -> Option<Vec<Vec<u8>>> {
         datagrams.push(datagram);
         space = &rest[kept..];
     }
-    Some(datagrams)
+    space.iter().all(|&byte| byte == 0).then_some(datagrams)
 }
 
 /// Snow's own primitives, with chance that is handed in.

@@ -15,6 +15,7 @@ proptest! {
             // One datagram of 30 bytes, ten of which travel.
             offer[OFFER_FIELDS + EARLY_FIELDS + 10..].fill(0);
             offer[OFFER_FIELDS + EARLY_FIELDS + 3] = Kind::Hello as u8;
+            offer[OFFER_FIELDS + EARLY_FIELDS + 9] = 1;
             offer[OFFER_FIELDS..][..EARLY_FIELDS].copy_from_slice(&[30, 0, 10, 0]);
         }
         let (swarm, mut rng) = (SwarmSecret::open().keys(), StdRng::seed_from_u64(1));
@@ -73,6 +74,10 @@ fn early_datagrams_travel_without_the_zeros_at_their_end_as_many_as_fit() {
     assert_eq!(read_early(&wrong), None, "more than it is long");
     wrong[..4].copy_from_slice(&[0xff, 0xff, 1, 0]);
     assert_eq!(read_early(&wrong), None, "longer than any control datagram");
+    for wrong in [&[9, 0, 1, 0, 0][..], &[0, 0, 0, 0, 1], &[9, 0, 1, 0, 5, 1], &[9, 0, 0, 0, 0, 0, 0, 7]] {
+        assert_eq!(read_early(wrong), None, "said in another way: {wrong:?}");
+    }
+    assert_eq!(read_early(&[9, 0, 1, 0, 5, 0]), Some(vec![vec![5, 0, 0, 0, 0, 0, 0, 0, 0]]));
 }
 
 /// The vector of the cacophony project for this very protocol. Snow's own tests read it, too, with a feature that nobody
