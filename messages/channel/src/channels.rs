@@ -363,6 +363,7 @@ impl Channels {
             out.extend_from_slice(datagram);
             return true;
         }
+        self.table.on_time(now);
         let conversation = conversation_of(datagram);
         if let Some(channel) = self.table.for_conversation(to, conversation) {
             channel.sealer.seal(datagram, out);
@@ -509,8 +510,9 @@ impl Channels {
             self.counters.refused += 1;
             return Received::Nothing;
         }
+        self.table.on_time(now);
         let numbers = self.table.numbers_of(conversation);
-        let Some(channel) = self.table.get_mut(numbers).filter(|channel| channel.address == from) else {
+        let Some(channel) = self.table.get_mut(numbers, from) else {
             self.counters.refused += 1;
             self.say_unknown(from, conversation);
             return Received::Nothing;
@@ -667,19 +669,20 @@ impl Channels {
         let is_taken = |numbers: Numbers| attempts.values().any(|attempt| attempt.numbers == numbers);
         let numbers = self.table.free_numbers(is_taken, &mut self.rng);
         let terms = Terms { numbers, suite: self.suite, token: token(&self.reset_key, numbers) };
-        let mut accept = Box::new([0; ACCEPT]);
+        let mut accept = [0; ACCEPT];
         accept[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Accept, conversation }.encode());
         let (offer, suite) =
             handshake::respond(&self.key, &self.swarm, terms, initiate, &mut accept, &mut self.rng)?;
         let peer = offer.agreed.peer;
-        if peer == self.key.public() || !self.times.is_later(peer, offer.time, now) {
+        let node = peer.node_id();
+        if peer == self.key.public() || !self.times.is_later(node, offer.time, now) {
             return None;
         }
         self.outbox.push((from, accept.to_vec()));
-        let unconfirmed = Unconfirmed { ephemeral: *ephemeral, accept };
+        let unconfirmed = Box::new(Unconfirmed { ephemeral: *ephemeral, accept });
         self.open(from, numbers, offer.agreed, suite, Some(unconfirmed), now);
-        self.times.record(peer, offer.time, now);
-        Some(Received::Greeted { early: offer.early, peer: peer.node_id() })
+        self.times.record(node, offer.time, now);
+        Some(Received::Greeted { early: offer.early, peer: node })
     }
 
     fn on_accept(
@@ -729,7 +732,7 @@ impl Channels {
         numbers: Numbers,
         agreed: Agreed,
         suite: Suite,
-        unconfirmed: Option<Unconfirmed>,
+        unconfirmed: Option<Box<Unconfirmed>>,
         now: Timestamp,
     ) {
         let Agreed { peer, remote, outgoing, incoming } = agreed;
