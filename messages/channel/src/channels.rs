@@ -2,7 +2,7 @@
 //! there is something to say.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
@@ -447,7 +447,7 @@ impl Channels {
         let terms = Terms {
             numbers: attempt.numbers,
             suite: self.suite,
-            token: token(&self.reset_key, attempt.numbers),
+            token: token(&self.reset_key, attempt.numbers, to),
         };
         let (initiated, taken) = handshake::initiate(
             &self.key,
@@ -490,7 +490,7 @@ impl Channels {
             Kind::Cookie => self.on_cookie(from, conversation, datagram, now),
             Kind::Initiate => self.on_initiate(from, conversation, datagram, now),
             Kind::Accept => self.on_accept(from, conversation, datagram, now),
-            Kind::Unknown => self.on_unknown(from, conversation, datagram),
+            Kind::Unknown => self.on_unknown(from, conversation, datagram, now),
             _ => None,
         };
         received.unwrap_or_else(|| {
@@ -542,7 +542,7 @@ impl Channels {
     fn say_unknown(&mut self, to: SocketAddr, conversation: Conversation) {
         let mut unknown = [0; UNKNOWN];
         unknown[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Unknown, conversation }.encode());
-        let token = token(&self.reset_key, self.table.numbers_of(conversation));
+        let token = token(&self.reset_key, self.table.numbers_of(conversation), to);
         unknown[HEADER_LENGTH..].copy_from_slice(&token);
         self.outbox.push((to, unknown.to_vec()));
     }
@@ -552,15 +552,28 @@ impl Channels {
         from: SocketAddr,
         conversation: Conversation,
         datagram: &[u8],
+        now: Timestamp,
     ) -> Option<Received> {
         let token: &ResetToken = datagram.get(HEADER_LENGTH..)?.try_into().ok()?;
         let (number, channel) = self.table.of_remote(from, conversation)?;
-        if !is_equal(&channel.token, token) {
+        if is_equal(&channel.token, token) {
+            self.table.remove(number);
+            self.remembered.remove(&from);
+            return Some(Received::Nothing);
+        }
+        // This side may be at another host than before, to which the other side gives another token. Anybody can say so,
+        // so the channel stays until there is another, and one that is alive is not doubted.
+        if !channel.is_silent(now) {
             return None;
         }
-        self.table.remove(number);
-        self.remembered.remove(&from);
-        Some(Received::Nothing)
+        let attempt = self.attempt(from, now);
+        if attempt.is_due(now) && attempt.waiting.is_empty() {
+            // However often nobody answers, this is no reason to do without a channel.
+            attempt.tries = 0;
+            self.pursue(from, now);
+            return Some(Received::Nothing);
+        }
+        None
     }
 
     fn on_knock(
@@ -668,7 +681,7 @@ impl Channels {
         let attempts = &self.attempts;
         let is_taken = |numbers: Numbers| attempts.values().any(|attempt| attempt.numbers == numbers);
         let numbers = self.table.free_numbers(is_taken, &mut self.rng);
-        let terms = Terms { numbers, suite: self.suite, token: token(&self.reset_key, numbers) };
+        let terms = Terms { numbers, suite: self.suite, token: token(&self.reset_key, numbers, from) };
         let mut accept = [0; ACCEPT];
         accept[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Accept, conversation }.encode());
         let (offer, suite) =
@@ -760,11 +773,17 @@ fn conversation_of(datagram: &[u8]) -> Conversation {
     }
 }
 
-/// By which the endpoint with this key says that it has forgotten the channel with these numbers (RFC 9000 §10.3.2).
-fn token(reset_key: &[u8; 32], numbers: Numbers) -> ResetToken {
+/// By which the endpoint with this key says to the host of `peer` that it has forgotten the channel with these numbers
+/// (RFC 9000 §10.3.2). Another host that asks with the same number gets another token, which tells it nothing.
+fn token(reset_key: &[u8; 32], numbers: Numbers, peer: SocketAddr) -> ResetToken {
+    let mut hasher = blake3::Hasher::new_keyed(reset_key);
+    hasher.update(&numbers.channel().0.to_le_bytes());
+    match Host::ip(peer.ip()) {
+        IpAddr::V4(ip) => hasher.update(&ip.octets()),
+        IpAddr::V6(ip) => hasher.update(&ip.octets()),
+    };
     let mut token = [0; 16];
-    let number = numbers.channel().0.to_le_bytes();
-    blake3::Hasher::new_keyed(reset_key).update(&number).finalize_xof().fill(&mut token);
+    hasher.finalize_xof().fill(&mut token);
     token
 }
 

@@ -21,6 +21,8 @@ const MAX_AT_ADDRESS: usize = 4;
 const MAX_READY: usize = 4096;
 /// The keys of a channel that is not used for so long are not kept ready.
 const READY_FOR: Duration = Duration::from_secs(10);
+/// Who is heard at least this often does not have its channel doubted.
+const SILENCE: Duration = Duration::from_secs(2);
 /// How often channels are looked through for such ones.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -77,6 +79,11 @@ impl Channel {
             active_at,
             is_ready,
         }
+    }
+
+    /// Whether nothing was heard over it for a while.
+    pub(crate) fn is_silent(&self, now: Timestamp) -> bool {
+        now.since(self.used_at) >= SILENCE
     }
 
     fn sleep(&mut self) {

@@ -237,6 +237,72 @@ fn nobody_else_can_say_that_a_channel_is_forgotten() {
 }
 
 #[test]
+fn another_host_is_not_told_how_to_say_that_a_channel_is_forgotten() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.exchange(0, first);
+    let number = pair.sides[1].table.newest(address(0)).expect("open").0.channel();
+    // A stranger asks with the number of the channel, and says what it is told in the other's name.
+    let stranger = SocketAddr::from(([10, 9, 9, 9], 4000));
+    let mut sealed = datagram(Kind::Sealed, number.0, &[0; 40]);
+    pair.sides[1].handle(stranger, &mut sealed, pair.now);
+    let told = pair.leaving(1);
+    assert_eq!(told[0].len(), UNKNOWN);
+    pair.take(0, told);
+    assert!(pair.sides[0].peer(address(1)).is_some());
+    assert!(pair.leaving(0).is_empty(), "a channel that is alive is not doubted");
+}
+
+#[test]
+fn who_is_at_another_host_than_before_opens_another_channel() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.exchange(0, first);
+    let elsewhere = SocketAddr::from(([10, 7, 7, 7], 4000));
+    pair.now += Duration::from_secs(5);
+    let mut waiting = pair.say(0, &datagram(Kind::Ping, 1, b"there?"));
+    for _ in 0..4 {
+        for mut bytes in waiting.drain(..) {
+            pair.sides[1].handle(elsewhere, &mut bytes, pair.now);
+        }
+        for (to, mut bytes) in pair.sides[1].take_outbox() {
+            assert_eq!(to, elsewhere);
+            pair.sides[0].handle(address(1), &mut bytes, pair.now);
+        }
+        waiting = pair.leaving(0);
+    }
+    assert_eq!(pair.sides[1].peer(elsewhere), Some(pair.sides[0].node_id()));
+    let [mut said] = <[Vec<u8>; 1]>::try_from(pair.say(0, &datagram(Kind::Ping, 1, b"there?"))).expect("one");
+    assert!(matches!(pair.sides[1].handle(elsewhere, &mut said, pair.now), Received::Opened { .. }));
+    // Whoever says so again and again is not asked more than now and then.
+    let number = pair.sides[1].table.newest(elsewhere).expect("open").0.channel();
+    let mut unknown = datagram(Kind::Unknown, number.0, &[0; 16]);
+    pair.sides[0].handle(address(1), &mut unknown, pair.now);
+    assert!(pair.leaving(0).is_empty());
+}
+
+#[test]
+fn nobody_makes_an_endpoint_that_prefers_channels_do_without_the_one_that_it_has() {
+    let mut pair = Pair::new();
+    pair.sides[0].policy = Policy { elsewhere: Encryption::Prefer, loopback: Encryption::Never };
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.exchange(0, first);
+    let number = pair.sides[1].table.newest(address(0)).expect("open").0.channel();
+    for _ in 0..20 {
+        pair.now += Duration::from_secs(3);
+        let mut forged = datagram(Kind::Unknown, number.0, &[0; 16]);
+        pair.sides[0].handle(address(1), &mut forged, pair.now);
+        assert!(pair.leaving(0).iter().all(|bytes| Kind::is_channel(bytes)), "nobody answers");
+    }
+    assert!(pair.sides[0].is_sealed(address(1)) && !pair.sides[0].takes_in_the_clear(address(1)));
+    let said = pair.say(0, &datagram(Kind::Ping, 1, b"there?"));
+    assert_eq!(pair.take(1, said).len(), 1);
+}
+
+#[test]
 fn lost_answers_are_said_again_and_a_replayed_handshake_opens_nothing() {
     let mut pair = Pair::new();
     pair.meet(0);
